@@ -1,0 +1,1 @@
+"""Kinema makes video."""
