@@ -1,0 +1,1 @@
+"""Plain values that every other room speaks: no torch, no codecs, no network."""

@@ -1,0 +1,209 @@
+"""Card: the facts of one model that a plan needs. A card needs no weights and no torch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue
+
+from .conditions import Value
+from .errors import RequestError
+
+
+class SizeRule(Value):
+    """Legal pixel sizes: sides are multiples of `multiple`, within [min_side, max_side], area within max_area.
+
+    `trained` lists the (width, height) the weights were trained on; the first is the default.
+    `any_aspect`: where no size is asked for, a first picture's aspect is kept at the default's area.
+    """
+
+    multiple: int
+    trained: tuple[tuple[int, int], ...]
+    min_side: int
+    max_side: int
+    max_area: int
+    any_aspect: bool = False
+
+    def legal(self, width: int, height: int) -> bool:
+        return (
+            width % self.multiple == 0
+            and height % self.multiple == 0
+            and self.min_side <= min(width, height)
+            and max(width, height) <= self.max_side
+            and width * height <= self.max_area
+        )
+
+    def nearest(self, width: int, height: int) -> tuple[int, int]:
+        """The legal size closest to (width, height), aspect kept as far as the grid allows."""
+
+        def snap(side: float) -> int:
+            low = -(-self.min_side // self.multiple) * self.multiple
+            high = self.max_side // self.multiple * self.multiple
+            return min(max(round(side / self.multiple) * self.multiple, low), high)
+
+        shrink = min(1.0, self.max_side / max(width, height), (self.max_area / (width * height)) ** 0.5)
+        wide, tall = snap(width * shrink), snap(height * shrink)
+        while wide * tall > self.max_area and max(wide, tall) > self.multiple:
+            if wide >= tall:
+                wide -= self.multiple
+            else:
+                tall -= self.multiple
+        return wide, tall
+
+    def words(self) -> str:
+        return (
+            f"sides that are multiples of {self.multiple} from {self.min_side} to {self.max_side}, "
+            f"at most {self.max_area} pixels in all"
+        )
+
+
+class FramesRule(Value):
+    """Legal frame counts: step * n + 1, within [minimum, maximum]; `trained` is the count the weights know."""
+
+    step: int
+    trained: int
+    minimum: int = 1
+    maximum: int
+
+    def legal(self, count: int) -> bool:
+        return (count - 1) % self.step == 0 and self.minimum <= count <= self.maximum
+
+    def nearest(self, count: float) -> int:
+        snapped = round((count - 1) / self.step) * self.step + 1
+        low = -(-(self.minimum - 1) // self.step) * self.step + 1
+        high = (self.maximum - 1) // self.step * self.step + 1
+        return min(max(snapped, low), high)
+
+    def at_most(self, count: int) -> int:
+        """The largest legal count that is not above `count` (the smallest legal one if there is none)."""
+        return max(self.nearest(1), min((count - 1) // self.step * self.step + 1, self.nearest(self.maximum)))
+
+    def words(self) -> str:
+        return f"{self.step}n+1 frames from {self.minimum} to {self.maximum}"
+
+
+class Defaults(Value):
+    """Published defaults of the model."""
+
+    fps: float
+    steps: int
+    guidance: float
+    negative_prompt: str = ""
+
+
+class Option(Value):
+    """A setting that only some models have: `options={"name": value}` in a request, `--set name=value` typed."""
+
+    kind: Literal["float", "int", "bool", "str", "floats"]
+    default: JsonValue
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    help: str = ""
+
+    def check(self, name: str, value: Any) -> Any:
+        """The value in its right type; RequestError where it is of the wrong kind or out of range."""
+        good = {
+            "float": isinstance(value, int | float) and not isinstance(value, bool),
+            "int": isinstance(value, int) and not isinstance(value, bool),
+            "bool": isinstance(value, bool),
+            "str": isinstance(value, str),
+            "floats": isinstance(value, list)
+            and len(value) > 0
+            and all(isinstance(item, int | float) and not isinstance(item, bool) for item in value),
+        }[self.kind]
+        numbers = value if isinstance(value, list) else [value]
+        if good and self.kind in ("float", "int", "floats"):
+            good = all(
+                item == item
+                and (self.minimum is None or item >= self.minimum)
+                and (self.maximum is None or item <= self.maximum)
+                for item in numbers
+            )
+        if good and self.choices:
+            good = value in self.choices
+        if not good:
+            raise RequestError(
+                f"Option {name} = {value!r} is not legal.",
+                field=f"options.{name}",
+                value=value,
+                legal=self.words(),
+                nearest=self._nearest(value),
+            )
+        return [float(item) for item in value] if self.kind == "floats" else value
+
+    def words(self) -> str:
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        low = "" if self.minimum is None else f" from {self.minimum:g}"
+        high = "" if self.maximum is None else f" up to {self.maximum:g}"
+        return {"floats": "a list of numbers", "bool": "true or false", "str": "text"}.get(
+            self.kind, "a whole number" if self.kind == "int" else "a number"
+        ) + (low + high)
+
+    def _nearest(self, value: Any) -> Any:
+        if self.kind not in ("float", "int") or isinstance(value, bool) or not isinstance(value, int | float):
+            return self.default
+        if self.minimum is not None and value < self.minimum:
+            return self.minimum
+        if self.maximum is not None and value > self.maximum:
+            return self.maximum
+        return self.default
+
+
+class ProfileRule(Value):
+    """What a profile means for this model. `steps=None` keeps the default count.
+
+    `guidance_interval` (low, high) are fractions of the steps in which guidance runs; outside, only the prompt's
+    own branch does. `reuse` >= 2 computes every reuse-th step in the middle of the run and extrapolates the others.
+    """
+
+    steps: int | None = None
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    reuse: int = 1
+    low_precision: bool = False
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Network(Value):
+    """What the estimate needs to know of the networks. Parameters in units; `width`, `layers` of the denoiser."""
+
+    parameters: int
+    width: int
+    layers: int
+    hint_layers: int = 0
+    text_parameters: int = 0
+    text_length: int = 512
+    autoencoder_parameters: int = 127_000_000
+    latent_channels: int = 16
+    time_stride: int = 4
+    space_stride: int = 8
+    patch: int = 2
+    bytes_per_parameter: int = 2
+
+
+class Card(Value):
+    """One model: who it is, what it accepts, its legal sizes, its published defaults.
+
+    `accepts` holds the features (see `conditions.feature`) the model can follow; `needs` those it cannot do without.
+    """
+
+    id: str
+    family: str
+    title: str
+    licence: str
+    variant: str
+    aliases: tuple[str, ...] = ()
+    hub: str | None = None
+    builtin: str | None = None
+    path: str | None = None
+    single_files: tuple[str, ...] = ()
+    accepts: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    size: SizeRule
+    frames: FramesRule
+    defaults: Defaults
+    network: Network
+    profiles: dict[Literal["exact", "balanced", "fast"], ProfileRule]
+    options: dict[str, Option] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,76 @@
+"""The waist: what the loop asks of a family of models. Families and the loop meet only here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .card import Card
+from .chunk import Chunk
+from .plan import Plan, Span
+
+if TYPE_CHECKING:
+    import torch
+
+Cond = Any
+"""What a family's networks eat; opaque to the loop."""
+
+Branch = str
+"""`cond` follows the prompt, `uncond` the negative prompt."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Conditions as pixels on the plan's canvas: float32, [-1, 1], BCFHW (B = 1), on the CPU.
+
+    source_BCFHW: the clip to edit, 0.0 (mid-gray, "no information") where nothing is given; None without any.
+    mask_BCFHW:   one channel in [0, 1], 1 = generate, 0 = keep; None means everything is generated.
+    first_BCHW, last_BCHW: pictures that the first and last frame must be.
+    references:   pictures on white, each (1, 3, H, W).
+    """
+
+    source_BCFHW: torch.Tensor | None = None
+    mask_BCFHW: torch.Tensor | None = None
+    first_BCHW: torch.Tensor | None = None
+    last_BCHW: torch.Tensor | None = None
+    references: tuple[torch.Tensor, ...] = ()
+    styles: tuple[tuple[str, float], ...] = field(default=())
+
+
+class Predict(Protocol):
+    """The denoiser at work: `(x, t, branches) -> {branch: network output}`; it may batch the branches."""
+
+    def __call__(
+        self, x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[Branch, ...]
+    ) -> dict[Branch, torch.Tensor]: ...
+
+
+class Family(Protocol):
+    """A loaded model."""
+
+    card: Card
+
+    def prepare(self, plan: Plan) -> Prepared:
+        """Conditions as pixels on the plan's canvas. Reads the input files; no networks."""
+        ...
+
+    def encode(self, plan: Plan, prepared: Prepared) -> Cond:
+        """Words and pixels to what the denoiser eats."""
+        ...
+
+    def latent_shape(self, cond: Cond, span: Span) -> tuple[int, ...]:
+        """Shape (1, C, T, H, W) of the noise of a span."""
+        ...
+
+    def scheduler(self, plan: Plan) -> Any:
+        """A scheduler object of the plan's own, timesteps set. Schedulers hold state: never share one."""
+        ...
+
+    def predict(self, cond: Cond, span: Span) -> Predict:
+        """The denoiser bound to its conditions, for one span."""
+        ...
+
+    def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
+        """Latents of a span to frames, in time slices, so that a slice can be written while the next is decoded."""
+        ...

@@ -1,0 +1,253 @@
+"""Plan: a request resolved against one card. Nothing is None, everything is legal, no weights were needed.
+
+`resolve` is the part that every family shares: it reads the card and refuses aloud. A family's own planning calls
+it first and then adds what only it knows (the length of a source clip, say).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import Field, JsonValue, ValidationError
+
+from .card import Card
+from .conditions import Condition, Value, feature
+from .errors import RequestError
+from .request import Fit, Profile, Request
+
+
+class Span(Value):
+    """A window in time: pixel frames [start, stop) of the clip that are sampled together."""
+
+    start: int
+    stop: int
+
+    @property
+    def num_frames(self) -> int:
+        return self.stop - self.start
+
+
+class Estimate(Value):
+    """What the work is expected to cost on `device`: seconds, gigabytes of its memory, PFLOP of the denoiser."""
+
+    device: str
+    seconds: float
+    gb: float
+    pflop: float
+
+
+class Plan(Value):
+    """Everything that decides the frames. With the hashes of weights and inputs it is the clip's manifest."""
+
+    model: str
+    family: str
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    frames: int
+    fps: float
+    seed: int
+    steps: int
+    guidance: float
+    guidance_interval: tuple[float, float]
+    reuse: int
+    low_precision: bool
+    profile: Profile
+    fit: Fit
+    enlarge: int
+    spans: tuple[Span, ...]
+    conditions: tuple[Condition, ...]
+    options: dict[str, JsonValue]
+    changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    estimate: Estimate | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.fps
+
+    def with_notes(self, *notes: str) -> Plan:
+        return self.model_copy(update={"notes": (*self.notes, *notes)})
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Plan:
+        """Read a saved plan; RequestError where it is not one."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise RequestError(f"Not a plan: {where}: {first['msg']}.", field=where) from None
+
+
+def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
+    """The request against the card. Raises RequestError for what the model cannot do, naming what is legal, the
+    nearest legal value, and which of the `known` cards can."""
+    changes: list[str] = []
+    _check_conditions(request.conditions, card, known)
+    options = _options(request, card)
+    rule = card.profiles[request.profile]
+    fps = request.fps or card.defaults.fps
+    width, height = _size(request, card, known, changes)
+    frames = _frames(request, card, known, fps, changes)
+    notes = []
+    if (width, height) not in card.size.trained:
+        sizes = ", ".join(f"{w}x{h}" for w, h in card.size.trained)
+        notes.append(f"{width}x{height} is not a size these weights were trained on ({sizes}); expect less.")
+    if frames > card.frames.trained:
+        notes.append(f"{frames} frames are more than the {card.frames.trained} these weights were trained on.")
+    low, high = rule.guidance_interval
+    return Plan(
+        model=card.id,
+        family=card.family,
+        prompt=request.prompt,
+        negative_prompt=card.defaults.negative_prompt
+        if request.negative_prompt is None
+        else request.negative_prompt,
+        width=width,
+        height=height,
+        frames=frames,
+        fps=fps,
+        seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
+        steps=request.steps or rule.steps or card.defaults.steps,
+        guidance=card.defaults.guidance if request.guidance is None else request.guidance,
+        guidance_interval=(low, high),
+        reuse=rule.reuse,
+        low_precision=rule.low_precision,
+        profile=request.profile,
+        fit=request.fit,
+        enlarge=request.enlarge,
+        spans=(Span(start=0, stop=frames),),
+        conditions=request.conditions,
+        options=options,
+        changes=tuple(changes),
+        notes=tuple(notes),
+    )
+
+
+def _check_conditions(conditions: Iterable[Condition], card: Card, known: Sequence[Card]) -> None:
+    wanted = [feature(condition) for condition in conditions]
+    for index, name in enumerate(wanted):
+        if name not in card.accepts:
+            raise RequestError(
+                f"{card.id} does not take the condition {name!r}.",
+                field=f"conditions.{index}",
+                value=name,
+                legal=", ".join(card.accepts) or "a prompt only",
+                models=[other.id for other in known if name in other.accepts],
+            )
+    for name in card.needs:
+        if name not in wanted:
+            raise RequestError(
+                f"{card.id} cannot work without the condition {name!r}.",
+                field="conditions",
+                value=wanted,
+                legal=f"a request with {name!r}",
+                models=[other.id for other in known if not other.needs],
+            )
+    for single in ("source", "mask", "continue", "image:first", "image:last", "audio"):
+        if wanted.count(single) > 1:
+            raise RequestError(
+                f"A request takes one {single!r} at most, got {wanted.count(single)}.",
+                field=f"conditions.{_last(wanted, single)}",
+                value=single,
+            )
+
+
+def _last(items: Sequence[str], item: str) -> int:
+    return max(index for index, other in enumerate(items) if other == item)
+
+
+def _options(request: Request, card: Card) -> dict[str, JsonValue]:
+    rule = card.profiles[request.profile]
+    options = {name: option.default for name, option in card.options.items()} | rule.options
+    for name, value in request.options.items():
+        if name not in card.options:
+            raise RequestError(
+                f"{card.id} has no option {name!r}.",
+                field=f"options.{name}",
+                value=value,
+                legal=", ".join(sorted(card.options)) or "none",
+            )
+        options[name] = card.options[name].check(name, value)
+    return options
+
+
+def _size(request: Request, card: Card, known: Sequence[Card], changes: list[str]) -> tuple[int, int]:
+    if request.width is None or request.height is None:
+        return card.size.trained[0]
+    width, height = request.width, request.height
+    if card.size.legal(width, height):
+        return width, height
+    near = card.size.nearest(width, height)
+    if request.fit == "nearest":
+        changes.append(f"size {width}x{height} -> {near[0]}x{near[1]}")
+        return near
+    raise RequestError(
+        f"{card.id} cannot make {width}x{height}.",
+        field="size",
+        value=f"{width}x{height}",
+        legal=card.size.words(),
+        nearest=f"{near[0]}x{near[1]}",
+        models=[other.id for other in known if other.size.legal(width, height)],
+    )
+
+
+def _frames(request: Request, card: Card, known: Sequence[Card], fps: float, changes: list[str]) -> int:
+    if request.seconds is not None:
+        # A length in seconds is a wish on a grid: it takes the nearest count that the model can do.
+        wanted = request.seconds * fps
+        if wanted > card.frames.maximum + card.frames.step / 2:
+            most = card.frames.nearest(card.frames.maximum)
+            raise RequestError(
+                f"{card.id} cannot make {request.seconds:g} seconds at {fps:g} fps in one clip.",
+                field="seconds",
+                value=request.seconds,
+                legal=f"{card.frames.words()}, that is up to {most / fps:.2f} s",
+                nearest=round(most / fps, 3),
+                models=[other.id for other in known if wanted <= other.frames.maximum],
+            )
+        count = card.frames.nearest(wanted)
+        if abs(count - wanted) > 0.5:
+            changes.append(f"seconds {request.seconds:g} -> {count / fps:.3f} ({count} frames at {fps:g} fps)")
+        return count
+    if request.frames is None:
+        return card.frames.trained
+    if card.frames.legal(request.frames):
+        return request.frames
+    near = card.frames.nearest(request.frames)
+    if request.fit == "nearest":
+        changes.append(f"frames {request.frames} -> {near}")
+        return near
+    raise RequestError(
+        f"{card.id} cannot make {request.frames} frames.",
+        field="frames",
+        value=request.frames,
+        legal=card.frames.words(),
+        nearest=near,
+        models=[other.id for other in known if other.frames.legal(request.frames)],
+    )
+
+
+class Manifest(Value):
+    """What a clip is made of: its plan, the SHA-256 of weights and inputs, and the versions used."""
+
+    kinema: str
+    plan: Plan
+    weights: dict[str, str] = Field(default_factory=dict)
+    inputs: dict[str, str] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    device: str = ""
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Manifest:
+        """Read a saved manifest; RequestError where it is not one."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise RequestError(f"Not a manifest: {where}: {first['msg']}.", field=where) from None

@@ -1,0 +1,59 @@
+"""The table of families and the look-up of cards. Modules are imported only when asked for, and without torch.
+
+A new family is one line here (or an entry point in the group `kinema.families` of another package).
+Each family module has `CARDS`, `plan(request, card, known) -> Plan`, `recognise(folder_or_file) -> Card | None` and
+`load(card, location, device, dtype) -> Family`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from .card import Card
+from .errors import ModelError
+
+FAMILIES: dict[str, str] = {
+    "wan": "kinema.families.wan",
+}
+
+
+@cache
+def family_module(name: str) -> ModuleType:
+    """The module of a family. ModelError where there is none of that name."""
+    table = dict(FAMILIES)
+    table.update({point.name: point.value for point in entry_points(group="kinema.families")})
+    if name not in table:
+        raise ModelError(f"No family {name!r}. Families: {', '.join(sorted(table))}.")
+    return importlib.import_module(table[name])
+
+
+def family_names() -> list[str]:
+    return sorted({*FAMILIES, *(point.name for point in entry_points(group="kinema.families"))})
+
+
+def built_in_cards() -> list[Card]:
+    """Cards of every family, in the order of the table."""
+    return [card for name in family_names() for card in family_module(name).CARDS]
+
+
+def find_card(model: str, cards: list[Card]) -> Card | None:
+    """The card whose id, hub id or alias is `model`, in any case."""
+    wanted = model.lower()
+    for card in cards:
+        if wanted in {name.lower() for name in (card.id, card.hub or card.id, *card.aliases)}:
+            return card
+    return None
+
+
+def unknown_model(model: str, cards: list[Card]) -> ModelError:
+    names = [card.id for card in cards]
+    close = difflib.get_close_matches(model, names, n=1, cutoff=0.3)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return ModelError(
+        f"No model {model!r}: neither a known name nor a folder or file here.{hint} Known: {', '.join(names)}. "
+        "`kinema models add PATH` makes a folder or file known."
+    )

@@ -1,0 +1,152 @@
+"""Request: what a person wants, in one frozen value that is plain JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, ValidationError
+
+from .conditions import Condition, Value
+from .errors import RequestError
+
+Profile = Literal["exact", "balanced", "fast"]
+Fit = Literal["strict", "nearest"]
+MAX_PROMPT_CHARS = 20_000
+
+
+class Request(Value):
+    """A wish for a clip. Only what a person cares about needs to be said; the plan fills in the rest.
+
+    frames or seconds, not both. None means "the model's own default". `fit="strict"` refuses sizes and lengths that
+    the model cannot do; `fit="nearest"` takes the nearest legal ones, and the plan lists what it changed.
+    `options` are the model's own settings (its card lists them), for example `{"shift": 5.0}`.
+    Raises RequestError naming the field, the value and what is legal.
+    """
+
+    prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)] = ""
+    negative_prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)] | None = None
+    model: Annotated[str, Field(min_length=1)] = "kinema-mini-wan"
+    width: Annotated[int, Field(ge=1, le=16384)] | None = None
+    height: Annotated[int, Field(ge=1, le=16384)] | None = None
+    frames: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    fps: Annotated[float, Field(gt=0, le=240)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    guidance: Annotated[float, Field(ge=0, le=100)] | None = None
+    profile: Profile = "balanced"
+    fit: Fit = "strict"
+    enlarge: Annotated[int, Field(ge=1, le=16)] = 1
+    conditions: tuple[Condition, ...] = ()
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise _as_request_error(error) from None
+        if self.frames is not None and self.seconds is not None:
+            raise RequestError(
+                f"Give frames or seconds, not both (got frames={self.frames} and seconds={self.seconds}).",
+                field="frames",
+                value=self.frames,
+            )
+        if (self.width is None) != (self.height is None):
+            raise RequestError(
+                f"Give width and height together (got width={self.width}, height={self.height}).", field="width"
+            )
+
+    def to_json(self) -> str:
+        """JSON text with only the fields that say something."""
+        return self.model_dump_json(exclude_defaults=True, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Request:
+        return cls.from_dict(_parse(text, "JSON"))
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Request:
+        if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+            raise RequestError(f"A request is an object of named fields, got {type(data).__name__}.")
+        return cls(**data)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Request:
+        """Read a .json, .yaml or .yml file. Relative media paths are resolved against the file's folder."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RequestError(f"Cannot read the request file {path}: {error}.", field="request") from None
+        data = _parse(text, "YAML" if path.suffix.lower() in (".yaml", ".yml") else "JSON", path)
+        return cls.from_dict(_resolve_paths(data, path.parent))
+
+    def changed(self, **changes: Any) -> Request:
+        """The same request with some fields changed (validated again)."""
+        return type(self)(**{**self.model_dump(exclude_unset=True), **changes})
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """JSON schema of a request."""
+        return cls.model_json_schema()
+
+
+MEDIA_FIELDS = ("image", "images", "video", "clip", "track", "adapter")
+
+
+def _resolve_paths(data: Any, folder: Path) -> Any:
+    """Media paths in a request file are relative to that file, as in any project file."""
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, list):
+            return [resolve(item) for item in value]
+        if isinstance(value, str) and "://" not in value and not value.startswith("data:"):
+            beside = folder / value
+            return str(beside) if beside.exists() else value
+        return value
+
+    if not isinstance(data, dict) or not isinstance(data.get("conditions"), list):
+        return data
+    conditions = [
+        {key: resolve(value) if key in MEDIA_FIELDS else value for key, value in item.items()}
+        if isinstance(item, dict)
+        else item
+        for item in data["conditions"]
+    ]
+    return {**data, "conditions": conditions}
+
+
+def _parse(text: str | bytes, language: str, path: Path | None = None) -> Any:
+    where = f" in {path}" if path else ""
+    try:
+        if language == "YAML":
+            import yaml
+
+            return yaml.safe_load(text)
+        import json
+
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"Not valid JSON{where}: {error}.", field="request") from None
+    except Exception as error:
+        if type(error).__module__.startswith("yaml"):
+            raise RequestError(f"Not valid YAML{where}: {error}.", field="request") from None
+        raise
+
+
+def _as_request_error(error: ValidationError) -> RequestError:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    value = first.get("input")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return RequestError(
+            f"Unknown field {field!r}.", field=field, value=value, legal="fields " + ", ".join(Request.model_fields)
+        )
+    shown = repr(value)
+    if len(shown) > 120:
+        shown = shown[:117] + "..."
+    more = error.error_count() - 1
+    tail = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
+    return RequestError(f"{field or 'request'} = {shown}: {message}.{tail}", field=field, value=shown)
