@@ -1,0 +1,43 @@
+"""Pictures to the canvas: cover, crop, letterbox; uint8 to [-1, 1]. Suffixes: see core/shapes.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+
+
+def to_unit(pixels_HWC: np.ndarray) -> torch.Tensor:
+    """uint8 RGB (..., H, W, 3) to float32 in [-1, 1], channels first: (..., 3, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(pixels_HWC)).movedim(-1, -3).float().div_(127.5).sub_(1.0)
+
+
+def cover(pixels_HWC: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale (Lanczos) so that the picture covers the canvas, then crop its middle; the same array if it fits."""
+    rows, columns = pixels_HWC.shape[:2]
+    if (rows, columns) == (height, width):
+        return pixels_HWC
+    scale = max(height / rows, width / columns)
+    wide, tall = max(width, round(columns * scale)), max(height, round(rows * scale))
+    image = Image.fromarray(pixels_HWC).resize((wide, tall), Image.Resampling.LANCZOS)
+    left, top = (wide - width) // 2, (tall - height) // 2
+    return np.asarray(image.crop((left, top, left + width, top + height)))
+
+
+def still(pixels_HWC: np.ndarray, height: int, width: int) -> torch.Tensor:
+    """A picture that a frame must be: (1, 3, H, W) in [-1, 1], covering the canvas."""
+    return to_unit(cover(pixels_HWC, height, width))[None]
+
+
+def letterbox(pixels_HWC: np.ndarray, height: int, width: int) -> torch.Tensor:
+    """A reference picture: whole, centred on a white canvas, bilinear without antialiasing (VACE's own resize,
+    facts of `VaceVideoProcessor`). Returns (1, 3, H, W) in [-1, 1]."""
+    picture_BCHW = to_unit(pixels_HWC)[None]
+    rows, columns = pixels_HWC.shape[:2]
+    scale = min(height / rows, width / columns)
+    tall, wide = max(1, int(rows * scale)), max(1, int(columns * scale))
+    fitted_BCHW = torch.nn.functional.interpolate(picture_BCHW, size=(tall, wide), mode="bilinear", align_corners=False)
+    canvas_BCHW = torch.ones(1, 3, height, width)
+    top, left = (height - tall) // 2, (width - wide) // 2
+    canvas_BCHW[:, :, top : top + tall, left : left + wide] = fitted_BCHW
+    return canvas_BCHW

@@ -1,0 +1,70 @@
+"""A drawn path as a control clip: an antialiased disc on black that walks along it.
+
+`draw` is shared by inference and training, so that a model is asked in the very words it was taught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import MediaError
+
+CANVAS_PX = 256
+"""Tora's path files are written on a 256x256 canvas, whatever the output's size."""
+
+
+def resample(points: Sequence[tuple[float, float]], num_frames: int) -> np.ndarray:
+    """`num_frames` points evenly spaced in the path's own time, (F, 2); linear between the given ones."""
+    path = np.asarray(points, dtype=np.float64)
+    if num_frames == 1:
+        return path[:1]
+    when = np.linspace(0.0, len(path) - 1.0, num_frames)
+    ticks = np.arange(len(path), dtype=np.float64)
+    return np.stack([np.interp(when, ticks, path[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def draw(
+    points_F2: np.ndarray,
+    height: int,
+    width: int,
+    color_rgb: tuple[int, int, int],
+    radius: float | None = None,
+) -> np.ndarray:
+    """A disc of `color_rgb` on black, centred on points_F2 (x, y in [0, 1], one per frame).
+
+    radius in pixels, default a sixteenth of the shorter side. Returns uint8 (F, H, W, 3).
+    """
+    radius = min(height, width) / 16 if radius is None else radius
+    centre_F2 = np.asarray(points_F2, dtype=np.float32) * np.array([width, height], dtype=np.float32)
+    x_W = np.arange(width, dtype=np.float32) + 0.5
+    y_H = np.arange(height, dtype=np.float32) + 0.5
+    distance_FHW = np.hypot(x_W[None, None, :] - centre_F2[:, 0, None, None], y_H[None, :, None] - centre_F2[:, 1, None, None])
+    cover_FHW = np.clip(radius + 0.5 - distance_FHW, 0.0, 1.0)
+    color = np.asarray(color_rgb, dtype=np.float32)
+    return np.rint(cover_FHW[..., None] * color).astype(np.uint8)
+
+
+def read_points(path: str | Path) -> tuple[tuple[float, float], ...]:
+    """Points of a path file: one `x,y` a line on Tora's 256x256 canvas. Returned in [0, 1], clamped to the frame."""
+    path = Path(path)
+    points = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MediaError(f"{path}: cannot read the path file: {error}.") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            x, y = (float(part) / CANVAS_PX for part in line.split(","))
+        except ValueError:
+            raise MediaError(f"{path}, line {number}: a point is two numbers, x,y; got {line!r}.") from None
+        if not (x == x and y == y):
+            raise MediaError(f"{path}, line {number}: a point is two numbers, got {line!r}.")
+        points.append((min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)))
+    if len(points) < 2:
+        raise MediaError(f"{path}: a path needs two points or more, got {len(points)}.")
+    return tuple(points)

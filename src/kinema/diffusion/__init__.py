@@ -1,0 +1,1 @@
+"""The mathematics of sampling and training: noise, guidance, step reuse. No models, no files."""

@@ -1,0 +1,24 @@
+"""Classifier-free guidance, outside of every network.
+
+Ho and Salimans 2022 (arXiv 2207.12598): out = uncond + scale * (cond - uncond). Guidance may be limited to an
+interval of the steps (Kynkaanniemi et al. 2024, arXiv 2404.07724): outside it only the prompt's branch is computed.
+"""
+
+from __future__ import annotations
+
+import torch
+
+COND, UNCOND = "cond", "uncond"
+
+
+def branches(scale: float, step: int, num_steps: int, interval: tuple[float, float]) -> tuple[str, ...]:
+    """Which branches step number `step` needs. `interval` = (low, high) as fractions of the steps, half-open."""
+    guided = scale > 1.0 and interval[0] * num_steps <= step < interval[1] * num_steps
+    return (COND, UNCOND) if guided else (COND,)
+
+
+def combine(outputs: dict[str, torch.Tensor], scale: float) -> torch.Tensor:
+    """The guided output of the computed branches."""
+    if UNCOND not in outputs:
+        return outputs[COND]
+    return outputs[UNCOND] + scale * (outputs[COND] - outputs[UNCOND])

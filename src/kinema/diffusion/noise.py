@@ -1,0 +1,18 @@
+"""Noise from named streams: the same whatever the device, the batch or the number of windows."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+
+def stream_seed(seed: int, stream: str) -> int:
+    """A 63-bit seed for a named stream, so that two streams of one request never overlap by accident."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:8], "big") >> 1
+
+
+def noise(seed: int, stream: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """Standard normal noise, float32, drawn on the CPU. `stream` names its purpose: "init/0", "augment", ..."""
+    generator = torch.Generator("cpu").manual_seed(stream_seed(seed, stream))
+    return torch.randn(shape, generator=generator, dtype=torch.float32)
