@@ -1,0 +1,90 @@
+"""THE LOOP. Every model, condition and profile passes through these two functions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from ..core.chunk import Chunk
+from ..core.events import Event, OnEvent, Preview, Progress, ignore
+from ..core.family import Cond, Family
+from ..core.plan import Plan, Span
+from ..diffusion.cache import StepReuse
+from ..diffusion.guidance import branches, combine
+from ..diffusion.noise import noise
+from .resume import SamplingState
+
+Keep = Callable[[SamplingState], None]
+
+
+def generate(
+    plan: Plan,
+    family: Family,
+    *,
+    state: SamplingState | None = None,
+    on_event: OnEvent = ignore,
+    keep: Keep | None = None,
+    keep_every: int = 0,
+) -> Iterator[Chunk]:
+    """Encode the conditions once; for each span sample latents and decode them, slice by slice.
+
+    state: continue from a saved moment, to the identical result. keep: called with the state after every
+    `keep_every` steps. Closing the iterator, or an exception raised by `on_event`, stops the work between two steps.
+    """
+    on_event(Event("prepare"))
+    prepared = family.prepare(plan)
+    on_event(Event("encode"))
+    cond = family.encode(plan, prepared)
+    for index, span in enumerate(plan.spans):
+        if state is not None and index < state.span:
+            continue
+        begun = state if state is not None and index == state.span else None
+        latents = sample(plan, family, cond, span, index, begun, on_event, keep, keep_every)
+        started = time.perf_counter()
+        for chunk in family.decode(latents, plan, span):
+            yield chunk
+            on_event(Progress("decode", chunk.stop - span.start, span.num_frames, time.perf_counter() - started, index))
+
+
+@torch.inference_mode()
+def sample(
+    plan: Plan,
+    family: Family,
+    cond: Cond,
+    span: Span,
+    index: int = 0,
+    state: SamplingState | None = None,
+    on_event: OnEvent = ignore,
+    keep: Keep | None = None,
+    keep_every: int = 0,
+) -> torch.Tensor:
+    """Noise to latents (1, C, T, H, W) for one span, float32."""
+    scheduler = family.scheduler(plan)
+    predict = family.predict(cond, span)
+    reuse = StepReuse(plan.reuse, plan.steps)
+    x, first = noise(plan.seed, f"init/{span.start}", family.latent_shape(cond, span)), 0
+    if state is not None:
+        x, first = state.restore(scheduler, reuse)
+    x = x.to(scheduler.timesteps.device)
+    started = time.perf_counter()
+    for step, t in enumerate(scheduler.timesteps[first:], start=first):
+        sigma = float(t)
+        if reuse.skips(step):
+            output = reuse.forecast(sigma)
+        else:
+            outputs = predict(x, t, branches(plan.guidance, step, plan.steps, plan.guidance_interval))
+            output = combine(outputs, plan.guidance)
+            reuse.remember(sigma, output)
+        x = _step(scheduler, output, t, x)
+        on_event(Progress("sample", step + 1, plan.steps, time.perf_counter() - started, index))
+        on_event(Preview("preview", x, step + 1, plan.steps))
+        if keep is not None and keep_every and (step + 1) % keep_every == 0 and step + 1 < plan.steps:
+            keep(SamplingState.capture(plan, index, step + 1, x, scheduler, reuse))
+    return x
+
+
+def _step(scheduler: Any, output: torch.Tensor, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return scheduler.step(output, t, x, return_dict=False)[0]

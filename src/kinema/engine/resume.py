@@ -1,0 +1,103 @@
+"""A moment of sampling that can be saved and taken up again, to the identical result.
+
+Kept: the latents, the step, everything a scheduler object holds (tensors, lists of tensors, numbers), and the
+outputs that step reuse remembers. Stored as one safetensors file with JSON in its metadata; no pickles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import MediaError, RequestError
+from ..core.plan import Plan
+from ..diffusion.cache import StepReuse
+
+PLAIN = (int, float, str, bool, type(None))
+
+
+@dataclass(frozen=True)
+class SamplingState:
+    """`step` steps of span number `span` are done."""
+
+    plan: Plan
+    span: int
+    step: int
+    tensors: dict[str, torch.Tensor]
+    values: dict[str, Any]
+
+    @classmethod
+    def capture(
+        cls, plan: Plan, span: int, step: int, x: torch.Tensor, scheduler: Any, reuse: StepReuse
+    ) -> SamplingState:
+        tensors = {"latents": x.detach().cpu().clone()}
+        values: dict[str, Any] = {}
+        for name, value in vars(scheduler).items():
+            if name.startswith("_internal") or name == "config":
+                continue
+            if isinstance(value, torch.Tensor):
+                tensors[f"scheduler.{name}"] = value.detach().cpu().clone()
+            elif isinstance(value, list) and any(isinstance(item, torch.Tensor) for item in value):
+                values[f"list.{name}"] = [isinstance(item, torch.Tensor) for item in value]
+                for index, item in enumerate(value):
+                    if isinstance(item, torch.Tensor):
+                        tensors[f"scheduler.{name}.{index}"] = item.detach().cpu().clone()
+            elif isinstance(value, PLAIN) or (isinstance(value, list) and all(isinstance(i, PLAIN) for i in value)):
+                values[f"plain.{name}"] = value
+        values["history"] = [sigma for sigma, _ in reuse.history]
+        for index, (_, output) in enumerate(reuse.history):
+            tensors[f"history.{index}"] = output.detach().cpu().clone()
+        return cls(plan, span, step, tensors, values)
+
+    def restore(self, scheduler: Any, reuse: StepReuse) -> tuple[torch.Tensor, int]:
+        """Put the scheduler and the step reuse into the saved moment; returns latents and the next step."""
+        device = scheduler.timesteps.device
+        for name, value in self.values.items():
+            kind, _, attribute = name.partition(".")
+            if kind == "plain":
+                setattr(scheduler, attribute, value)
+            elif kind == "list":
+                items = [
+                    self.tensors[f"scheduler.{attribute}.{index}"].to(device) if is_tensor else None
+                    for index, is_tensor in enumerate(value)
+                ]
+                setattr(scheduler, attribute, items)
+        for name, tensor in self.tensors.items():
+            attribute = name.removeprefix("scheduler.")
+            if name.startswith("scheduler.") and "." not in attribute:
+                where = device if attribute == "last_sample" else getattr(scheduler, attribute).device
+                setattr(scheduler, attribute, tensor.to(where))
+        reuse.history = [
+            (sigma, self.tensors[f"history.{index}"].to(device)) for index, sigma in enumerate(self.values["history"])
+        ]
+        return self.tensors["latents"].to(device), self.step
+
+    def save(self, path: str | Path) -> Path:
+        """Write beside and rename."""
+        from safetensors.torch import save_file
+
+        path = Path(path)
+        facts = {"span": self.span, "step": self.step, "values": self.values, "plan": self.plan.model_dump(mode="json")}
+        beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
+        save_file(tensors, beside, metadata={"kinema": json.dumps(facts)})
+        beside.replace(path)
+        return path
+
+    @classmethod
+    def read(cls, path: str | Path) -> SamplingState:
+        """MediaError where the file is not a saved state."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                facts = json.loads((file.metadata() or {})["kinema"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return cls(Plan.from_dict(facts["plan"]), facts["span"], facts["step"], tensors, facts["values"])
+        except (OSError, KeyError, ValueError, SafetensorError, RequestError) as error:
+            raise MediaError(f"{path}: not a saved sampling state: {error}") from None

@@ -1,0 +1,20 @@
+"""Wan 2.1 (text to video, image to video) and VACE, its all-in-one editor. Public door of the family; no torch here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ...core.card import Card
+from .cards import CARDS
+from .detect import recognise
+from .planning import plan
+
+__all__ = ["CARDS", "load", "plan", "recognise"]
+
+
+def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
+    """A loaded `WanFamily`. See families/wan/load.py."""
+    from .load import load as load_family
+
+    return load_family(card, location, device, dtype)

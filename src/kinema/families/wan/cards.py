@@ -1,0 +1,167 @@
+"""The published Wan 2.1 models and the shipped miniature, with the defaults their publishers name.
+
+Shift has four published defaults for VACE (16 in its command line, 5 in its Python, 3 or 5 in diffusers' example, 8
+in ComfyUI's); the cards take the publisher's command line and `--set shift=...` changes it.
+"""
+
+from __future__ import annotations
+
+from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
+
+NEGATIVE_PROMPT = (
+    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，"
+    "丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，"
+    "静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
+)
+"""Wan 2.1's own default: "garish colours, over-exposed, static, blurred details, subtitles, ... walking backwards"."""
+
+ACCEPTS = {
+    "t2v": ("style",),
+    "i2v": ("image:first", "style"),
+    "vace": (
+        "image:first", "image:last", "image:frame", "reference", "source", "mask", "control:depth", "control:flow",
+        "control:gray", "control:scribble", "control:edge", "control:pose", "control:layout", "continue", "style",
+    ),
+}  # fmt: skip
+NEEDS = {"t2v": (), "i2v": ("image:first",), "vace": ()}
+
+PROFILES = {
+    "exact": ProfileRule(),
+    "balanced": ProfileRule(guidance_interval=(0.0, 0.7), reuse=2, low_precision=True),
+    "fast": ProfileRule(steps=16, guidance_interval=(0.0, 0.5), reuse=2, low_precision=True),
+}
+
+
+def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Option]:
+    """Settings of a variant: t2v, i2v or vace."""
+    found = {
+        "shift": Option(
+            kind="float", default=shift, minimum=0.1, maximum=100.0,
+            help="timestep shift; higher spends more steps on layout and motion",
+        ),
+        "text_length": Option(
+            kind="int", default=text_length, minimum=8, maximum=512,
+            help="tokens the prompt is padded or cut to; the weights know the default",
+        ),
+    }  # fmt: skip
+    if variant == "vace":
+        found["conditioning_scale"] = Option(
+            kind="floats", default=[1.0], minimum=0.0, maximum=4.0,
+            help="strength of the conditions: one number, or one for each VACE layer",
+        )  # fmt: skip
+    return found
+
+
+def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720) -> SizeRule:
+    return SizeRule(
+        multiple=16, trained=trained, min_side=128, max_side=1664, max_area=max_area, any_aspect=True
+    )
+
+
+FRAMES = FramesRule(step=4, trained=81, maximum=257)
+SIZE_480P = ((832, 480), (480, 832))
+SIZE_720P = ((1280, 720), (720, 1280))
+
+_13B = {"width": 1536, "layers": 30, "text_parameters": 5_680_910_336}
+_14B = {"width": 5120, "layers": 40, "text_parameters": 5_680_910_336}
+
+
+def _card(
+    name: str,
+    variant: str,
+    title: str,
+    hub: str,
+    sizes: SizeRule,
+    network: Network,
+    *,
+    steps: int,
+    guidance: float,
+    shift: float,
+    files: tuple[str, ...],
+) -> Card:
+    return Card(
+        id=name,
+        family="wan",
+        variant=variant,
+        title=title,
+        licence="Apache-2.0",
+        hub=hub,
+        aliases=(hub.removesuffix("-Diffusers").removesuffix("-diffusers"),),
+        single_files=files,
+        accepts=ACCEPTS[variant],
+        needs=NEEDS[variant],
+        size=sizes,
+        frames=FRAMES,
+        defaults=Defaults(fps=16.0, steps=steps, guidance=guidance, negative_prompt=NEGATIVE_PROMPT),
+        network=network,
+        profiles=PROFILES,
+        options=options(variant, shift),
+    )
+
+
+MINI = Card(
+    id="kinema-mini-wan",
+    family="wan",
+    variant="vace",
+    title="The shipped miniature: Wan-VACE's architecture, tiny, trained on Toyland",
+    licence="Apache-2.0",
+    builtin="miniatures/mini_wan",
+    aliases=("mini", "mini-wan"),
+    accepts=(
+        "image:first", "image:last", "image:frame", "reference", "source", "mask", "trajectory", "continue", "style",
+    ),
+    size=SizeRule(multiple=16, trained=((64, 64),), min_side=32, max_side=256, max_area=256 * 256),
+    frames=FramesRule(step=4, trained=17, maximum=81),
+    defaults=Defaults(fps=8.0, steps=30, guidance=4.0),
+    network=Network(
+        parameters=5_350_000, width=192, layers=6, hint_layers=2, text_parameters=1_460_000, text_length=64,
+        autoencoder_parameters=3_600_000, bytes_per_parameter=4,
+    ),
+    profiles={
+        "exact": ProfileRule(),
+        "balanced": ProfileRule(guidance_interval=(0.0, 0.7), reuse=2, low_precision=True),
+        "fast": ProfileRule(steps=10, guidance_interval=(0.0, 0.6), reuse=2, low_precision=True),
+    },
+    options={
+        **options("vace", 3.0, text_length=64),
+        "motion_words": Option(
+            kind="str", default="path", choices=("path", "text"),
+            help="path: words for motion are turned into a drawn path; text: the words alone are used",
+        ),
+    },
+    notes=("Knows only Toyland: simple objects, skies and grounds. See docs/miniature.md.",),
+)  # fmt: skip
+
+CARDS: tuple[Card, ...] = (
+    MINI,
+    _card(
+        "wan2.1-t2v-1.3b", "t2v", "Wan 2.1 text to video, 1.3B", "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+        _sizes(*SIZE_480P), Network(parameters=1_418_996_800, **_13B),
+        steps=50, guidance=6.0, shift=8.0, files=("wan2.1_t2v_1.3B*.safetensors",),
+    ),
+    _card(
+        "wan2.1-t2v-14b", "t2v", "Wan 2.1 text to video, 14B", "Wan-AI/Wan2.1-T2V-14B-Diffusers",
+        _sizes(*SIZE_720P, *SIZE_480P), Network(parameters=14_288_491_584, **_14B),
+        steps=50, guidance=5.0, shift=5.0, files=("wan2.1_t2v_14B*.safetensors",),
+    ),
+    _card(
+        "wan2.1-i2v-14b-480p", "i2v", "Wan 2.1 image to video, 14B, 480p", "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
+        _sizes(*SIZE_480P), Network(parameters=16_395_960_384, **_14B),
+        steps=40, guidance=5.0, shift=3.0, files=("wan2.1_i2v_480p_14B*.safetensors",),
+    ),
+    _card(
+        "wan2.1-i2v-14b-720p", "i2v", "Wan 2.1 image to video, 14B, 720p", "Wan-AI/Wan2.1-I2V-14B-720P-Diffusers",
+        _sizes(*SIZE_720P), Network(parameters=16_395_960_384, **_14B),
+        steps=40, guidance=5.0, shift=5.0, files=("wan2.1_i2v_720p_14B*.safetensors",),
+    ),
+    _card(
+        "wan2.1-vace-1.3b", "vace", "Wan 2.1 VACE, edit anything, 1.3B", "Wan-AI/Wan2.1-VACE-1.3B-diffusers",
+        _sizes(*SIZE_480P), Network(parameters=2_153_000_000, hint_layers=15, **_13B),
+        steps=50, guidance=5.0, shift=16.0, files=("wan2.1_vace_1.3B*.safetensors",),
+    ),
+    _card(
+        "wan2.1-vace-14b", "vace", "Wan 2.1 VACE, edit anything, 14B", "Wan-AI/Wan2.1-VACE-14B-diffusers",
+        _sizes(*SIZE_720P, *SIZE_480P), Network(parameters=17_335_000_000, hint_layers=8, **_14B),
+        steps=50, guidance=5.0, shift=16.0, files=("wan2.1_vace_14B*.safetensors",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,136 @@
+"""The denoiser's forward pass, driven over diffusers' own blocks, with everything that no step changes computed once.
+
+Between two steps only the latents and the timestep change. The rotary table, the projected text, the keys and
+values that every block makes of it, and the patches of VACE's context stay: they are bound once (`bind`) and the
+result equals the library's forward to rounding (the oracle test). Suffixes: core/shapes.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
+from torch import nn
+
+KEEP_BYTES = 1 << 28
+"""Text keys and values of all blocks are kept between steps up to this size; above, blocks recompute them."""
+
+
+class TextStates:
+    """Projected text (and image) tokens on their way to the cross-attentions, with what those made of them.
+
+    It travels through a block in place of the tensor `encoder_hidden_states`; `TextAttention` knows it.
+    """
+
+    def __init__(self, text_BLD: torch.Tensor, image_BLD: torch.Tensor | None, keep: bool) -> None:
+        self.text_BLD, self.image_BLD, self.keep = text_BLD, image_BLD, keep
+        self.made: dict[int, tuple[torch.Tensor, ...]] = {}
+
+    def of(self, attn: Any) -> tuple[torch.Tensor, ...]:
+        """Keys and values for one attention: (k, v) or (k, v, image_k, image_v), each (B, L, heads, D/heads)."""
+        found = self.made.get(id(attn))
+        if found is None:
+            key = attn.norm_k(attn.to_k(self.text_BLD)).unflatten(2, (attn.heads, -1))
+            value = attn.to_v(self.text_BLD).unflatten(2, (attn.heads, -1))
+            found = (key, value)
+            if self.image_BLD is not None:
+                image_key = attn.norm_added_k(attn.add_k_proj(self.image_BLD)).unflatten(2, (attn.heads, -1))
+                image_value = attn.add_v_proj(self.image_BLD).unflatten(2, (attn.heads, -1))
+                found = (key, value, image_key, image_value)
+            if self.keep:
+                self.made[id(attn)] = found
+        return found
+
+
+class TextAttention:
+    """Cross-attention of a Wan block over `TextStates`: the library's arithmetic, keys and values from the store."""
+
+    def __call__(
+        self, attn: Any, hidden_states: torch.Tensor, encoder_hidden_states: TextStates, *_: Any, **__: Any
+    ) -> torch.Tensor:
+        key, value, *image = encoder_hidden_states.of(attn)
+        query = attn.norm_q(attn.to_q(hidden_states)).unflatten(2, (attn.heads, -1))  # B L heads D/heads
+        out = dispatch_attention_fn(query, key, value).flatten(2, 3).type_as(query)  # B L D
+        if image:
+            out = out + dispatch_attention_fn(query, *image).flatten(2, 3).type_as(query)
+        return attn.to_out[1](attn.to_out[0](out))
+
+
+def prepare(model: nn.Module) -> None:
+    """Give the cross-attentions of a loaded transformer the processor above."""
+    for block in (*model.blocks, *getattr(model, "vace_blocks", ())):
+        block.attn2.set_processor(TextAttention())
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a branch (or a batch of branches) keeps from step to step."""
+
+    text: TextStates
+    control_BLD: torch.Tensor | None
+    control_scale: tuple[float, ...]
+    rope: tuple[torch.Tensor, torch.Tensor]
+
+
+def bind(
+    model: Any,
+    text_BLD: torch.Tensor,
+    shape: tuple[int, ...],
+    *,
+    image_BLD: torch.Tensor | None = None,
+    control_BCTHW: torch.Tensor | None = None,
+    control_scale: tuple[float, ...] = (),
+) -> Bound:
+    """Compute what stays. text_BLD: text states padded as the model wants them, one row a branch. shape: of the
+    denoiser's input (1, C, T, H, W). control_BCTHW: VACE's context (1, 96, T, H, W), shared by the branches."""
+    embedder = model.condition_embedder
+    text_BLD = embedder.text_embedder(text_BLD)
+    if image_BLD is not None:
+        image_BLD = embedder.image_embedder(image_BLD).expand(len(text_BLD), -1, -1)
+    blocks = len(model.blocks) + len(getattr(model, "vace_blocks", ()))
+    keep = 2 * blocks * text_BLD.numel() * text_BLD.element_size() <= KEEP_BYTES
+    control_BLD = None
+    if control_BCTHW is not None:
+        control_BLD = model.vace_patch_embedding(control_BCTHW).flatten(2).transpose(1, 2)
+        control_BLD = control_BLD.expand(len(text_BLD), -1, -1)
+    rope = model.rope(torch.empty(shape, device="meta"))
+    return Bound(TextStates(text_BLD, image_BLD, keep), control_BLD, control_scale, rope)
+
+
+def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound) -> torch.Tensor:
+    """One evaluation. x_BCTHW: (1, C, T, H, W), shared by the branches in `bound`; t: scalar timestep in [0, 1000].
+
+    Returns the flow, (branches, C_out, T, H, W), in x's dtype.
+    """
+    p_t, p_h, p_w = model.config.patch_size
+    _, _, num_frames, height, width = x_BCTHW.shape
+    num_branches = len(bound.text.text_BLD)
+
+    hidden = model.patch_embedding(x_BCTHW).flatten(2).transpose(1, 2)  # 1 L D
+    hidden = hidden.expand(num_branches, -1, -1)  # B L D
+
+    embedder = model.condition_embedder
+    time = embedder.timesteps_proj(t.reshape(1))  # 1 freq
+    time = time.to(next(iter(embedder.time_embedder.parameters())).dtype)
+    temb = embedder.time_embedder(time).type_as(bound.text.text_BLD)  # 1 D
+    modulation = embedder.time_proj(embedder.act_fn(temb)).unflatten(1, (6, -1))  # 1 6 D
+
+    hints: dict[int, torch.Tensor] = {}
+    if bound.control_BLD is not None:
+        control = bound.control_BLD  # B L D
+        for layer, block, scale in zip(model.config.vace_layers, model.vace_blocks, bound.control_scale, strict=True):
+            hint, control = block(hidden, bound.text, control, modulation, bound.rope)
+            hints[layer] = hint if scale == 1.0 else hint * scale
+
+    for layer, block in enumerate(model.blocks):
+        hidden = block(hidden, bound.text, modulation, bound.rope)  # B L D
+        if layer in hints:
+            hidden = hidden + hints.pop(layer)
+
+    shift, scale = (model.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)  # 1 1 D
+    hidden = (model.norm_out(hidden.float()) * (1 + scale) + shift).type_as(hidden)
+    out = model.proj_out(hidden)  # B L (p_t p_h p_w C)
+    out = out.reshape(num_branches, num_frames // p_t, height // p_h, width // p_w, p_t, p_h, p_w, -1)
+    return out.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)  # B C T H W

@@ -1,0 +1,106 @@
+"""A Wan checkpoint into memory: a diffusers folder, or single files of the original or ComfyUI's layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...core.card import Card
+from ...core.errors import ModelError
+from .model import WanFamily, WanParts
+
+CLASSES = {
+    "transformer": ("diffusers", ("WanTransformer3DModel", "WanVACETransformer3DModel")),
+    "vae": ("diffusers", ("AutoencoderKLWan",)),
+    "text_encoder": ("transformers", ("UMT5EncoderModel",)),
+    "image_encoder": ("transformers", ("CLIPVisionModel",)),
+}
+
+
+def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> WanFamily:
+    """device: None takes a GPU where there is one. dtype of transformer and text encoder: None takes bfloat16 on a
+    GPU and float32 on a CPU; the autoencoder stays float32, as published. ModelError names what is missing."""
+    device = torch.device(device) if device is not None else default_device()
+    dtype = as_dtype(dtype) if dtype is not None else torch.float32 if device.type == "cpu" else torch.bfloat16
+    if location.is_dir():
+        parts = load_folder(location, dtype)
+    else:
+        from .single_file import load_files
+
+        parts = load_files(location, dtype)
+    for network in (parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder):
+        if network is not None:
+            network.eval().requires_grad_(False)
+    return WanFamily(card, parts, device)
+
+
+def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
+    """The parts that model_index.json names."""
+    try:
+        names = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: model_index.json cannot be read: {error}.") from None
+    missing = [part for part in ("transformer", "vae", "text_encoder", "tokenizer", "scheduler") if not (folder / part).is_dir()]
+    if missing:
+        raise ModelError(f"{folder}: these parts are missing: {', '.join(missing)}.")
+    try:
+        from transformers import AutoTokenizer
+
+        image_encoder = image_processor = None
+        if (folder / "image_encoder").is_dir():
+            from transformers import CLIPImageProcessorPil, CLIPVisionModel
+
+            image_encoder = CLIPVisionModel.from_pretrained(folder / "image_encoder", dtype=torch.float32)
+            image_processor = CLIPImageProcessorPil.from_pretrained(folder / "image_processor")
+        return WanParts(
+            tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"),
+            text_encoder=_network(folder, names, "text_encoder", dtype),
+            transformer=_network(folder, names, "transformer", dtype),
+            vae=_network(folder, names, "vae", torch.float32),
+            scheduler=_scheduler(folder, names),
+            image_encoder=image_encoder,
+            image_processor=image_processor,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from error
+
+
+def _network(folder: Path, names: dict[str, Any], part: str, dtype: torch.dtype) -> Any:
+    """One network by the class that the checkpoint names, of those this family runs. Safetensors only."""
+    import importlib
+
+    library, allowed = CLASSES[part]
+    name = names[part][1]
+    if name not in allowed:
+        raise ModelError(f"{folder / part}: {name} is not a class this family runs ({', '.join(allowed)}).")
+    kind = getattr(importlib.import_module(library), name)
+    key = "torch_dtype" if library == "diffusers" else "dtype"
+    return kind.from_pretrained(folder / part, use_safetensors=True, **{key: dtype})
+
+
+def _scheduler(folder: Path, names: dict[str, Any]) -> Any:
+    import diffusers
+
+    name = names["scheduler"][1]
+    kind = getattr(diffusers, name, None)
+    if kind is None or not issubclass(kind, diffusers.SchedulerMixin):
+        raise ModelError(f"{folder / 'scheduler'}: {name} is not a scheduler of diffusers.")
+    return kind.from_pretrained(folder / "scheduler")
+
+
+def default_device() -> torch.device:
+    """CUDA where there is one, else Apple's GPU, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def as_dtype(dtype: Any) -> torch.dtype:
+    """A torch dtype, or its name ("float32", "bfloat16", "float16")."""
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ModelError(f"dtype {dtype!r}: legal are float32, bfloat16, float16.")
+    return found

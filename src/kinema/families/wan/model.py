@@ -1,0 +1,205 @@
+"""WanFamily: the loaded model behind the waist (core/family.py). One class for text, image and VACE variants."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...core.card import Card
+from ...core.chunk import Chunk
+from ...core.family import Predict, Prepared
+from ...core.plan import Plan, Span
+from ...weights.residency import Residency
+from . import decode, forward, i2v, prepare, text, vace
+
+BATCH_TOKENS = 16_384
+"""Branches run as one batch up to this many tokens in all; above, one after the other (attention then fills the
+device alone, and a batch would only double the memory)."""
+PROMPTS_KEPT = 32
+TIME_STRIDE = 4
+
+
+@dataclass(frozen=True)
+class WanCond:
+    """Text states of each branch (1, L, D), what lies beside or under the noise, and the size of the work."""
+
+    text: dict[str, torch.Tensor]
+    image_BLD: torch.Tensor | None
+    beside_BCTHW: torch.Tensor | None
+    control_BCTHW: torch.Tensor | None
+    control_scale: tuple[float, ...]
+    num_references: int
+    grid: tuple[int, int]
+    low_precision: bool
+
+
+@dataclass
+class WanParts:
+    """The networks of a checkpoint, as diffusers and transformers classes."""
+
+    tokenizer: Any
+    text_encoder: Any
+    transformer: Any
+    vae: Any
+    scheduler: Any
+    image_encoder: Any = None
+    image_processor: Any = None
+
+
+class WanFamily:
+    """A Wan model, loaded. Not thread-safe: one request at a time."""
+
+    def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
+        self.card, self.parts, self.device = card, parts, device
+        networks = [parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder]
+        self.residency = Residency(device, [network for network in networks if network is not None])
+        self.dtype = parts.transformer.dtype
+        config = parts.vae.config
+        self.space = 2 ** len(config.temperal_downsample) * (config.patch_size or 1)
+        self.patch = parts.transformer.config.patch_size[1]
+        self.prompts: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
+        forward.prepare(parts.transformer)
+
+    # -- before the loop -------------------------------------------------------------------------------------------
+
+    def prepare(self, plan: Plan) -> Prepared:
+        return prepare.prepare(plan)
+
+    @torch.inference_mode()
+    def encode(self, plan: Plan, prepared: Prepared) -> WanCond:
+        self._set_styles(prepared.styles)
+        prompts = {"cond": plan.prompt}
+        if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
+            prompts["uncond"] = plan.negative_prompt
+        length = int(plan.options["text_length"])
+        states = {branch: self._text_states(prompt, length) for branch, prompt in prompts.items()}
+        image = beside = control = None
+        scale: tuple[float, ...] = ()
+        if self.card.variant == "i2v":
+            assert prepared.first_BCHW is not None
+            with self.residency.using(self.parts.image_encoder) as encoder:
+                image = i2v.vision_states(prepared.first_BCHW, self.parts.image_processor, encoder)
+            beside = i2v.condition(plan, prepared, self._encode_pixels).to(self.device, self.dtype)
+            image = image.to(self.device, self.dtype)
+        if self.card.variant == "vace":
+            with self._precision(plan.low_precision):
+                control = vace.context(plan, prepared, self._encode_pixels, self.space, self.patch)
+            control = control.to(self.device, self.dtype)
+            given = [float(number) for number in plan.options["conditioning_scale"]]
+            layers = len(self.parts.transformer.config.vace_layers)
+            scale = tuple(given * layers if len(given) == 1 else given)
+        grid = (plan.height // self.space, plan.width // self.space)
+        references = len(prepared.references)
+        return WanCond(states, image, beside, control, scale, references, grid, plan.low_precision)
+
+    def _text_states(self, prompt: str, length: int) -> torch.Tensor:
+        """Text states (1, length, D), zero after the prompt's own tokens; the last prompts are remembered."""
+        key = (text.clean(prompt), length)
+        if key not in self.prompts:
+            tokens = self.parts.tokenizer(
+                [key[0]], max_length=length, truncation=True, add_special_tokens=True, return_tensors="pt"
+            )
+            with self.residency.using(self.parts.text_encoder) as encoder:
+                found = encoder(tokens.input_ids.to(self.device), tokens.attention_mask.to(self.device))
+            states_BLD = found.last_hidden_state.to(self.device, self.dtype)
+            self.prompts[key] = torch.nn.functional.pad(states_BLD, (0, 0, 0, length - states_BLD.shape[1]))
+            while len(self.prompts) > PROMPTS_KEPT:
+                self.prompts.popitem(last=False)
+        self.prompts.move_to_end(key)
+        return self.prompts[key]
+
+    def _encode_pixels(self, x_BCFHW: torch.Tensor) -> torch.Tensor:
+        with self.residency.using(self.parts.vae) as vae:
+            return decode.encode(vae, x_BCFHW)
+
+    def _set_styles(self, styles: tuple[tuple[str, float], ...]) -> None:
+        from ...weights import adapters
+
+        adapters.use(self.parts.transformer, styles)
+
+    # -- in the loop -----------------------------------------------------------------------------------------------
+
+    def latent_shape(self, cond: WanCond, span: Span) -> tuple[int, ...]:
+        """(1, z, N + T, H, W): a latent frame for each reference goes in front."""
+        frames = (span.num_frames - 1) // TIME_STRIDE + 1
+        return (1, self.parts.vae.config.z_dim, cond.num_references + frames, *cond.grid)
+
+    def scheduler(self, plan: Plan) -> Any:
+        """The checkpoint's own kind of scheduler, a new object with the plan's shift and steps."""
+        kind, shift = type(self.parts.scheduler), float(plan.options["shift"])
+        config = dict(self.parts.scheduler.config)
+        name = "flow_shift" if "flow_shift" in config else "shift"
+        scheduler = kind.from_config(config, **{name: shift})
+        scheduler.set_timesteps(plan.steps, device=self.device)
+        return scheduler
+
+    def predict(self, cond: WanCond, span: Span) -> Predict:
+        model = self.parts.transformer
+        bound: dict[tuple[str, ...], forward.Bound] = {}
+
+        def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:
+            if branches not in bound:
+                bound[branches] = forward.bind(
+                    model,
+                    torch.cat([cond.text[branch] for branch in branches]),
+                    shape,
+                    image_BLD=cond.image_BLD,
+                    control_BCTHW=cond.control_BCTHW,
+                    control_scale=cond.control_scale,
+                )
+            return bound[branches]
+
+        @torch.inference_mode()
+        def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
+            x = x_BCTHW.to(self.dtype)
+            if cond.beside_BCTHW is not None:
+                x = torch.cat([x, cond.beside_BCTHW], dim=1)
+            tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
+            groups = [branches] if tokens * len(branches) <= BATCH_TOKENS else [(branch,) for branch in branches]
+            outputs: dict[str, torch.Tensor] = {}
+            with self.residency.using(model), self._precision(cond.low_precision):
+                for group in groups:
+                    flow = forward.forward(model, x, t, bind(group, tuple(x.shape)))
+                    outputs.update({branch: flow[index : index + 1] for index, branch in enumerate(group)})
+            return outputs
+
+        return run
+
+    # -- after the loop --------------------------------------------------------------------------------------------
+
+    def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
+        references = latents_BCTHW.shape[2] - ((span.num_frames - 1) // TIME_STRIDE + 1)
+        start = span.start
+        with self.residency.using(self.parts.vae) as vae:
+            slices = decode.decode(vae, latents_BCTHW[:, :, references:])
+            while True:
+                with self._precision(plan.low_precision):
+                    pixels_BCFHW = next(slices, None)
+                if pixels_BCFHW is None:
+                    return
+                frames = to_frames(pixels_BCFHW)
+                yield Chunk(frames, start, plan.fps)
+                start += len(frames)
+
+    def _precision(self, low: bool) -> AbstractContextManager[Any]:
+        """bfloat16 arithmetic where it is wanted and the device is good at it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low and good_at_bfloat16(self.device))
+
+
+def good_at_bfloat16(device: torch.device) -> bool:
+    """Does the device multiply bfloat16 faster than float32? CPUs need AMX or AVX512-BF16 for that."""
+    if device.type == "cpu":
+        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def to_frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
+    """Pixels in [-1, 1], (1, 3, F, H, W), to uint8 RGB (F, H, W, 3), rounded (made on the device, copied once)."""
+    unit = pixels_BCFHW[0].movedim(0, -1).float().add(1.0).mul_(127.5).round_().clamp_(0, 255)
+    return unit.byte().cpu().numpy()

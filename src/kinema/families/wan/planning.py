@@ -1,0 +1,131 @@
+"""Planning for Wan: the card's rules first, then what the inputs decide. Reads headers of files; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...conditions import inputs
+from ...core.card import Card
+from ...core.conditions import Trajectory
+from ...core.errors import RequestError
+from ...core.plan import Plan, resolve
+from ...core.request import Request
+
+
+def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
+    """The request resolved for a Wan model. Raises RequestError or MediaError before any weights are touched."""
+    resolve(request, card, known)  # refuse what the card refuses, before any file is opened
+    filled = _follow_inputs(request, card)
+    found = resolve(filled, card, known)
+    _check_layers(found, card)
+    _check_frame_numbers(found)
+    if found.options.get("motion_words") == "path":
+        found = _motion_as_path(found)
+    return found
+
+
+def _one(request: Any, kind: str) -> Any:
+    return next((condition for condition in request.conditions if condition.kind == kind), None)
+
+
+def _follow_inputs(request: Request, card: Card) -> Request:
+    """Length and shape that nobody asked for come from what was given: a source's length, a picture's aspect."""
+    changes: dict[str, Any] = {}
+    source, mask, going_on = _one(request, "source"), _one(request, "mask"), _one(request, "continue")
+    if mask is not None and source is None:
+        raise RequestError(
+            "A mask needs a source to keep the rest of.", field="conditions", value="mask", legal="source and mask"
+        )
+    open_length = request.frames is None and request.seconds is None
+    if source is not None:
+        found = inputs.info(source.video)
+        if open_length:
+            changes["frames"] = card.frames.at_most(found.num_frames)
+        if request.fps is None:
+            changes["fps"] = found.fps
+    if going_on is not None:
+        found = inputs.info(going_on.clip)
+        if going_on.frames > found.num_frames:
+            raise RequestError(
+                f"The clip to continue has {found.num_frames} frames.",
+                field="conditions.continue.frames",
+                value=going_on.frames,
+                legal=f"1 to {found.num_frames}",
+                nearest=found.num_frames,
+            )
+        if request.fps is None:
+            changes["fps"] = found.fps
+    first = next((c for c in request.conditions if c.kind == "image" and c.at == "first"), None)
+    if request.width is None and card.size.any_aspect and (first or source):
+        if first is not None:
+            rows, columns = inputs.picture(first.image).shape[:2]
+        else:
+            found = inputs.info(source.video)
+            rows, columns = found.height, found.width
+        wide, tall = card.size.trained[0]
+        scale = (wide * tall / (rows * columns)) ** 0.5
+        changes["width"], changes["height"] = card.size.nearest(round(columns * scale), round(rows * scale))
+    if "frames" in changes:
+        changes["seconds"] = None
+    return request.changed(**changes) if changes else request
+
+
+def _check_layers(plan: Plan, card: Card) -> None:
+    scale = plan.options.get("conditioning_scale")
+    if isinstance(scale, list) and len(scale) not in (1, card.network.hint_layers):
+        raise RequestError(
+            f"conditioning_scale has {len(scale)} numbers.",
+            field="options.conditioning_scale",
+            value=scale,
+            legal=f"1 number, or {card.network.hint_layers} (one for each VACE layer)",
+        )
+
+
+def _check_frame_numbers(plan: Plan) -> None:
+    for index, condition in enumerate(plan.conditions):
+        at = getattr(condition, "at", None)
+        if isinstance(at, int) and at >= plan.frames:
+            raise RequestError(
+                f"There is no frame {at} in a clip of {plan.frames} frames.",
+                field=f"conditions.{index}.at",
+                value=at,
+                legal=f"0 to {plan.frames - 1}",
+                nearest=plan.frames - 1,
+            )
+    going_on = _one(plan, "continue")
+    if going_on is not None and going_on.frames >= plan.frames:
+        raise RequestError(
+            f"Continuing {going_on.frames} frames leaves nothing to make in a clip of {plan.frames}.",
+            field="conditions.continue.frames",
+            value=going_on.frames,
+            legal=f"1 to {plan.frames - 1}",
+            nearest=min(5, plan.frames - 1),
+        )
+
+
+def _motion_as_path(plan: Plan) -> Plan:
+    """The miniature obeys a drawn path long before it reads words for motion: such words become a path, said aloud.
+
+    Only for a plain prompt: conditions of the person's own are never overridden.
+    """
+    from ...toyland.path import motion_points
+    from ...toyland.understand import understand
+    from ...toyland.words import color_rgb
+
+    if plan.frames == 1 or any(condition.kind != "style" for condition in plan.conditions):
+        return plan
+    seen = understand(plan.prompt)
+    things = [thing for thing in seen.actors if thing.motion is not None]
+    if not things:
+        return plan
+    thing = things[0]
+    color = color_rgb(thing.color) if thing.color else (255, 255, 255)
+    points = tuple((round(x, 4), round(y, 4)) for x, y in motion_points(thing.motion, plan.frames, seed=plan.seed))
+    name = " ".join(word for word in (thing.color, thing.object) if word)
+    path = Trajectory(points=points, object=name, color=color)
+    note = (
+        f"The word for the motion ({thing.motion}) became a drawn path, because the miniature follows paths better "
+        "than words; --set motion_words=text uses the words alone."
+    )
+    return plan.model_copy(update={"conditions": (*plan.conditions, path), "notes": (*plan.notes, note)})

@@ -1,0 +1,52 @@
+"""VACE's context: what is kept, what is changed, and where, packed beside the latents (arXiv 2503.07598, section 3).
+
+Inactive = source outside the mask, reactive = source inside it; both encoded, with mid-gray (0.0) where the other
+one is. The split is hard at 0.5, the packed mask keeps its softness. References are encoded alone and put in front,
+one latent frame each, in the order given (diffusers' pipeline reverses it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ...core.family import Prepared
+from ...core.plan import Plan
+
+Encode = Callable[[torch.Tensor], torch.Tensor]
+
+
+def context(plan: Plan, prepared: Prepared, encode: Encode, space: int, patch: int) -> torch.Tensor:
+    """The context (1, 2*z + space**2, N + T, H/space, W/space), float32, N reference frames first.
+
+    `encode`: pixels (1, 3, F, H, W) in [-1, 1] to normalised latents. `space`: pixels a latent spans; `patch`: the
+    transformer's.
+    """
+    if prepared.source_BCFHW is None or prepared.mask_BCFHW is None:
+        # Nothing given: an empty source, everything to be generated; both streams are then the same gray.
+        source = torch.zeros(1, 3, plan.frames, plan.height, plan.width)
+        mask = torch.ones(1, 1, plan.frames, plan.height, plan.width)
+        gray = encode(source)
+        streams = torch.cat([gray, gray], dim=1)
+    else:
+        source, mask = prepared.source_BCFHW, prepared.mask_BCFHW
+        hard = (mask > 0.5).to(source.dtype)
+        streams = torch.cat([encode(source * (1 - hard)), encode(source * hard)], dim=1)
+    references = [encode(picture[:, :, None]) for picture in prepared.references]
+    latents = torch.cat([*(torch.cat([each, torch.zeros_like(each)], dim=1) for each in references), streams], dim=2)
+    packed = pack_mask(mask, streams.shape[2], space, patch).to(latents)
+    empty = packed.new_zeros(1, packed.shape[1], len(references), *packed.shape[3:])
+    return torch.cat([latents, torch.cat([empty, packed], dim=2)], dim=1)
+
+
+def pack_mask(mask_BCFHW: torch.Tensor, latent_frames: int, space: int, patch: int) -> torch.Tensor:
+    """Every space x space cell of the mask becomes space**2 channels (row-major), time is resampled nearest-exact.
+
+    mask (1, 1, F, H, W) to (1, space**2, T, H/space, W/space).
+    """
+    _, _, num_frames, height, width = mask_BCFHW.shape
+    rows, columns = height // (space * patch) * patch, width // (space * patch) * patch
+    cells = mask_BCFHW[0, 0].view(num_frames, rows, space, columns, space)
+    packed = cells.permute(2, 4, 0, 1, 3).flatten(0, 1)[None]  # 1 space^2 F rows columns
+    return torch.nn.functional.interpolate(packed, size=(latent_frames, rows, columns), mode="nearest-exact")

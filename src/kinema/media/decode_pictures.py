@@ -1,0 +1,140 @@
+"""Pictures as clips: still pictures, animated GIF, WebP and PNG, and folders of pictures, through Pillow."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinema.core.errors import MediaError
+from kinema.media.manifest import FOLDER_NOTE
+from kinema.media.open import open_picture
+from kinema.media.timeline import Timeline, exact_rate, timeline
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_STILL_FPS = Fraction(24)
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+_RATES = [Fraction(n) for n in range(1, 121)] + [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)]
+_TURNS = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
+
+
+class PictureClip:
+    """An open animation, picture or folder. The same face as VideoClip; there is never sound."""
+
+    has_audio = False
+
+    def __init__(
+        self, path: Path, size: tuple[int, int], lines: Timeline, codec: str, bit_depth: int, rotation: int, source: Any
+    ) -> None:
+        self.path, (self.width, self.height), self.timeline = path, size, lines
+        self.codec, self.bit_depth, self.rotation, self._source = codec, bit_depth, rotation, source
+
+    def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Frames `start` to `stop` of the timeline, uint8 RGB (H, W, 3)."""
+        sources = self.timeline.sources or range(self.timeline.num_frames)
+        shown, picture_HWC = -1, None
+        for k in range(start, stop):
+            if sources[k] != shown:
+                shown, picture_HWC = sources[k], self._source(sources[k])
+                if picture_HWC.shape[:2] != (self.height, self.width):
+                    raise MediaError(f"{self.path}: frame {k} has another size than the first.")
+            yield picture_HWC
+
+    def audio_track(self, stack: contextlib.ExitStack, first_sample: int) -> Any:
+        raise MediaError(f"{self.path}: pictures have no sound.")
+
+
+@contextlib.contextmanager
+def opened(path: Path, *, is_folder: bool) -> Iterator[PictureClip]:
+    """A picture file or folder as a clip, closed at the end."""
+    if is_folder:
+        yield _folder_clip(path)
+        return
+    with open_picture(path) as image:
+        lines = _times(image)
+        rotation = _TURNS.get(image.getexif().get(0x0112, 1), 0)
+
+        def show(index: int) -> np.ndarray:
+            image.seek(index)
+            return picture_of(image)
+
+        first_HWC = show(0)
+        bits = 16 if image.mode.startswith(("I", "F")) else 8
+        size = (first_HWC.shape[1], first_HWC.shape[0])
+        yield PictureClip(path, size, lines, (image.format or "").lower(), bits, rotation, show)
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """One picture file as uint8 RGB (H, W, 3), upright."""
+    with open_picture(path) as image:
+        return picture_of(image)
+
+
+def picture_of(image: Any) -> np.ndarray:
+    """A loaded Pillow image as upright uint8 RGB (H, W, 3), transparency over white."""
+    import numpy as np
+    from PIL import ImageOps
+
+    from kinema.media.color import over_white
+
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):  # 16 bits of gray
+        gray = np.clip(np.asarray(upright).astype(np.int64), 0, 65535)
+        return np.repeat(((gray + 128) // 257).astype(np.uint8)[..., None], 3, axis=-1)
+    if upright.mode == "F":  # floats: 0 to 1, or 0 to 255
+        gray = np.nan_to_num(np.asarray(upright))
+        gray = np.clip(np.rint(gray * (255 if gray.max() <= 1 else 1)), 0, 255)
+        return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=-1)
+    if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
+        return over_white(np.asarray(upright.convert("RGBA")))
+    return np.array(upright.convert("RGB"))
+
+
+def _times(image: Any) -> Timeline:
+    """The rate of an animation: the first common one that its rounded delays agree with, else the average."""
+    num = getattr(image, "n_frames", 1)
+    if num == 1 and "duration" not in image.info:
+        return Timeline(_STILL_FPS, 1)
+    if not getattr(image, "is_animated", False) and num > 1:
+        return Timeline(_STILL_FPS, 1)  # pages, not frames in time
+    delays = []
+    for index in range(num):
+        image.seek(index)
+        delay = float(image.info.get("duration") or 0) / 1000
+        delays.append(delay if delay > 0 else 0.1)  # as browsers show frames without a delay
+    image.seek(0)
+    ends = [sum(delays[: k + 1]) for k in range(num)]
+    tick = 0.0102 if image.format == "GIF" else 0.00102
+    for rate in _RATES:
+        if all(abs(end - (k + 1) / rate) <= tick / 2 for k, end in enumerate(ends)):
+            return Timeline(rate, num)
+    return timeline([0.0, *ends[:-1]], ends[-1], [exact_rate(num / ends[-1])])
+
+
+def _folder_clip(folder: Path) -> PictureClip:
+    files = sorted((f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES and f.is_file()), key=_order)
+    if not files:
+        raise MediaError(f"{folder}: a folder without pictures.")
+    fps, note = _STILL_FPS, folder / FOLDER_NOTE
+    if note.is_file():
+        try:
+            fps = exact_rate(float(json.loads(note.read_text(encoding="utf-8"))["fps"]))
+        except (ValueError, KeyError, TypeError, OSError, OverflowError) as error:
+            raise MediaError(f"{note}: damaged ({error}).") from error
+        if fps <= 0:
+            raise MediaError(f"{note}: {fps} fps.")
+    first_HWC = read_picture(files[0])
+    size = (first_HWC.shape[1], first_HWC.shape[0])
+    lines = Timeline(fps, len(files))
+    return PictureClip(folder, size, lines, "pictures", 8, 0, lambda index: read_picture(files[index]))
+
+
+def _order(file: Path) -> list[tuple[int, int, str]]:
+    """frame2 before frame10."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", file.name)]

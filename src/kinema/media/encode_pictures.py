@@ -1,0 +1,113 @@
+"""Encoders for what Pillow writes: one picture, a folder of pictures, and animated WebP (whose frames av encodes)."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from kinema.core.chunk import Chunk
+from kinema.core.errors import RequestError
+from kinema.media.manifest import COMMENT_MARK, FOLDER_NOTE, add_to_webp
+
+_JPEG = {"draft": (80, 2), "good": (93, 0), "best": (98, 0)}  # quality, chroma subsampling
+_WEBP = {
+    "draft": {"quality": "60"},
+    "good": {"quality": "88"},
+    "best": {"lossless": "1", "quality": "60"},  # here quality is effort
+}
+
+
+class PictureEncoder:
+    """One frame to .png or .jpg."""
+
+    def __init__(self, path: Path, suffix: str, quality: str, manifest: str | None) -> None:
+        self.path, self.suffix, self.quality, self.manifest, self.num_frames = path, suffix, quality, manifest, 0
+
+    def add(self, chunk: Chunk) -> None:
+        self.num_frames += len(chunk.frames)
+        if self.num_frames > 1:
+            raise RequestError(
+                f"{self.suffix} holds one picture and the clip has more frames.",
+                field="path",
+                legal=".mp4, .webm, .gif, .webp or a folder for clips",
+                nearest=".mp4",
+            )
+        image = Image.fromarray(np.ascontiguousarray(chunk.frames[0]))
+        if self.suffix == ".png":
+            save_png(image, self.path, self.manifest)
+            return
+        comment = COMMENT_MARK + (self.manifest or "").encode()
+        notes = {"comment": comment} if self.manifest is not None and len(comment) < 65_000 else {}
+        number, subsampling = _JPEG[self.quality]
+        image.save(self.path, format="JPEG", quality=number, subsampling=subsampling, optimize=True, **notes)
+
+    def finish(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class FolderEncoder:
+    """Frames to 00000.png, 00001.png ... in a new folder, with the fps and the manifest in kinema.json."""
+
+    def __init__(self, path: Path, first: Chunk, manifest: str | None) -> None:
+        self.path, self.fps, self.manifest, self.num_frames = path, first.fps, manifest, 0
+        path.mkdir()
+
+    def add(self, chunk: Chunk) -> None:
+        for frame_HWC in chunk.frames:
+            save_png(Image.fromarray(np.ascontiguousarray(frame_HWC)), self.path / f"{self.num_frames:05d}.png", None)
+            self.num_frames += 1
+
+    def finish(self) -> None:
+        note = {"fps": self.fps, "num_frames": self.num_frames}
+        if self.manifest is not None:
+            note["manifest"] = json.loads(self.manifest)
+        (self.path / FOLDER_NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+
+    def close(self) -> None:
+        pass
+
+
+class WebpEncoder:
+    """Animated WebP. The encoder keeps compressed frames, not pixels, until the end: the format's index comes first."""
+
+    def __init__(self, path: Path, first: Chunk, quality: str, manifest: str | None) -> None:
+        self.path, self.fps, self.manifest, self.num_frames = path, first.fps, manifest, 0
+        self.container = av.open(str(path), "w", format="webp", options={"loop": "0", "fflags": "+bitexact"})
+        self.stream = self.container.add_stream("libwebp_anim", rate=1000, options=_WEBP[quality])
+        self.stream.height, self.stream.width = first.frames.shape[1:3]
+        self.stream.pix_fmt = "bgra"
+        self.stream.codec_context.time_base = Fraction(1, 1000)
+
+    def add(self, chunk: Chunk) -> None:
+        for frame_HWC in chunk.frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24").reformat(format="bgra")
+            frame.pts = round(self.num_frames * 1000 / self.fps)
+            frame.duration = round((self.num_frames + 1) * 1000 / self.fps) - frame.pts
+            frame.time_base = Fraction(1, 1000)
+            self.num_frames += 1
+            self.container.mux(self.stream.encode(frame))
+
+    def finish(self) -> None:
+        self.container.mux(self.stream.encode(None))
+        self.container.close()
+        if self.manifest is not None:
+            self.path.write_bytes(add_to_webp(self.path.read_bytes(), self.manifest))
+
+    def close(self) -> None:
+        self.container.close()
+
+
+def save_png(image: Image.Image, path: Path, manifest: str | None) -> None:
+    notes = PngInfo()
+    if manifest is not None:
+        notes.add_text("kinema", manifest)
+    image.save(path, format="PNG", pnginfo=notes, compress_level=4)

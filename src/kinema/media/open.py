@@ -1,0 +1,79 @@
+"""Opening files that come from anywhere: by content, never by suffix, and every failure as MediaError.
+
+Only formats that hold pictures and sound themselves are opened. Playlists and other lists of addresses (HLS, DASH,
+concat, SDP), which could make the reader fetch other files, are not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kinema.core.errors import MediaError
+
+_CONTAINERS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,ivf,h264,hevc,obu,m4v,rawvideo,yuv4mpegpipe,"
+    "wav,w64,aiff,mp3,flac,aac,ac3,caf,opus,amr,nut,dv,rm,3gp,gxf"
+)
+_PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"8BPS")
+_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
+
+
+def sniff(path: Path) -> str:
+    """What a path is, from its first bytes: "folder", "picture" or "container". Raises MediaError: missing, empty."""
+    if path.is_dir():
+        return "folder"
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise MediaError(f"{path}: {reason}.") from error
+    if not head:
+        raise MediaError(f"{path}: the file is empty.")
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    heif = head[4:8] == b"ftyp" and head[8:12] in _BRANDS
+    return "picture" if webp or heif or head.startswith(_PICTURE_STARTS) else "container"
+
+
+@contextlib.contextmanager
+def open_container(path: Path) -> Iterator[Any]:
+    """An av input container, closed at the end; failures inside the block become MediaError too."""
+    import av
+
+    with reading(path):
+        options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+        with av.open(os.fspath(path.absolute()), options=options, metadata_errors="replace") as container:
+            yield container
+
+
+@contextlib.contextmanager
+def open_picture(path: Path) -> Iterator[Any]:
+    """A Pillow image, closed at the end; failures inside the block become MediaError too."""
+    from PIL import Image
+
+    with reading(path), Image.open(path) as image:
+        yield image
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what av and Pillow raise on bad files into MediaError with the file's name."""
+    import av
+    from PIL import Image
+
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        reason = error.strerror or type(error).__name__
+        raise MediaError(f"{path}: not a readable video or sound file ({reason}).") from error
+    except Image.UnidentifiedImageError as error:
+        raise MediaError(f"{path}: not a picture.") from error
+    except Image.DecompressionBombError as error:
+        raise MediaError(f"{path}: too large a picture ({error}).") from error
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError, KeyError, TypeError) as error:
+        raise MediaError(f"{path}: damaged or not readable ({error}).") from error

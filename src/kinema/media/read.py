@@ -1,0 +1,154 @@
+"""Files to frames: video files, animated pictures, folders of pictures and single pictures, all as Chunks.
+
+Frames come out upright (rotation notes applied), uint8 RGB, right in colour (BT.601 or 709, limited or full range,
+10 bits reduced to 8), at one constant fps. A clip of variable rate is resampled to its average rate: a frame is held
+until the next is due, and the number of frames stays what it was. Pixels are taken as square. A picture is a clip of
+one frame, a folder of pictures a clip in the order of the numbers in their names; both are given 24 fps unless a
+kinema.json in the folder says another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinema.core.chunk import AUDIO_RATE_HZ, Chunk
+from kinema.core.errors import MediaError
+from kinema.media import decode_pictures, decode_video
+from kinema.media.open import open_container, sniff
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a clip is, as `read_chunks` will give it."""
+
+    width: int  # upright
+    height: int
+    fps: float
+    num_frames: int
+    seconds: float
+    rotation: int  # degrees clockwise that the stored picture is turned for display: 0, 90, 180, 270
+    has_audio: bool
+    variable_fps: bool
+    codec: str
+    bit_depth: int
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Size, rate and length of a clip; walks through the file but decodes only its first frame. Raises MediaError."""
+    with _opened(Path(path)) as clip:
+        lines = clip.timeline
+        return VideoInfo(
+            width=clip.width,
+            height=clip.height,
+            fps=float(lines.fps),
+            num_frames=lines.num_frames,
+            seconds=float(lines.num_frames / lines.fps),
+            rotation=clip.rotation,
+            has_audio=clip.has_audio,
+            variable_fps=lines.sources is not None,
+            codec=clip.codec,
+            bit_depth=clip.bit_depth,
+        )
+
+
+def read_chunks(
+    path: str | os.PathLike[str],
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    chunk_frames: int = 16,
+    audio: bool = True,
+) -> Iterator[Chunk]:
+    """Frames `start` to `stop` (half-open, negative values not allowed, cut at the clip's end) as Chunks.
+
+    Each Chunk has `chunk_frames` frames, the last may have fewer; with `audio`, a clip with sound brings the samples
+    that belong to its frames. Opens the file at the first `next`; close the iterator to close the file. Memory does
+    not grow with length. Raises MediaError, at the first frame or where the damage is; ValueError on bad numbers.
+    """
+    import numpy as np
+
+    if start < 0 or chunk_frames < 1 or (stop is not None and stop < start):
+        raise ValueError(f"start {start}, stop {stop}, chunk_frames {chunk_frames}: not a run of frames.")
+    path = Path(path)
+    with contextlib.ExitStack() as stack:
+        clip = stack.enter_context(_opened(path))
+        fps = clip.timeline.fps
+        stop = min(clip.timeline.num_frames, stop if stop is not None else clip.timeline.num_frames)
+        track = clip.audio_track(stack, _sample(start, fps)) if audio and clip.has_audio else None
+        waiting: list[np.ndarray] = []
+
+        def chunk() -> Chunk:
+            first = start + given
+            sound = track.take(_sample(first + len(waiting), fps) - _sample(first, fps)) if track else None
+            return Chunk(np.stack(waiting), first, float(fps), sound)
+
+        given = 0
+        for frame_HWC in clip.frames(start, stop):
+            waiting.append(frame_HWC)
+            if len(waiting) == chunk_frames:
+                yield chunk()
+                given += len(waiting)
+                waiting.clear()
+        if waiting:
+            yield chunk()
+
+
+def read_video(path: str | os.PathLike[str]) -> tuple[np.ndarray, float]:
+    """All frames at once: (uint8 RGB of shape (F, H, W, 3), fps). For long clips use `read_chunks`."""
+    import numpy as np
+
+    chunks = list(read_chunks(path, chunk_frames=64, audio=False))
+    if not chunks:
+        raise MediaError(f"{path}: holds no frames.")
+    return np.concatenate([chunk.frames for chunk in chunks]), chunks[0].fps
+
+
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """A picture as uint8 RGB, shape (H, W, 3): turned as its EXIF note says, transparency over white, 16 bits
+    reduced to 8, CMYK and palettes converted. Of an animation, the first frame. Raises MediaError."""
+    path = Path(path)
+    kind = sniff(path)
+    if kind != "picture":
+        raise MediaError(f"{path}: {'is a folder' if kind == 'folder' else 'not a picture'}.")
+    return decode_pictures.read_picture(path)
+
+
+def read_audio(path: str | os.PathLike[str]) -> np.ndarray | None:
+    """The sound of a clip or sound file: float32 in [-1, 1], shape (samples, 1 or 2 channels), 48 kHz; None if it has
+    none. In a video file it starts with the first frame. Raises MediaError."""
+    import numpy as np
+
+    from kinema.media.audio import decode_audio
+
+    path = Path(path)
+    if sniff(path) != "container":
+        return None
+    with open_container(path) as container:
+        if not container.streams.audio:
+            return None
+        parts = list(decode_audio(container, decode_video.start_seconds(container)))
+    return np.concatenate(parts) if parts else None
+
+
+def _sample(frame: int, fps: Fraction) -> int:
+    return round(frame * AUDIO_RATE_HZ / fps)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[decode_video.VideoClip | decode_pictures.PictureClip]:
+    kind = sniff(path)
+    if kind == "container":
+        with open_container(path) as container:
+            yield decode_video.VideoClip(path, container)
+    else:
+        with decode_pictures.opened(path, is_folder=kind == "folder") as clip:
+            yield clip

@@ -1,0 +1,44 @@
+"""Frame times to one constant rate: exact fractions for fps, and what to do with clips of variable rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """fps: the constant rate; sources[k]: the index of the file's frame shown as frame k, None when it is k itself."""
+
+    fps: Fraction
+    num_frames: int
+    sources: tuple[int, ...] | None = None
+
+
+def exact_rate(fps: float) -> Fraction:
+    """fps as a small fraction; 23.976, 29.97, 59.94 and the like become the broadcast rates N * 1000/1001."""
+    nearest = round(fps * 1001 / 1000)
+    if nearest and abs(fps - round(fps)) > 1e-6 and abs(fps - nearest * 1000 / 1001) < 5e-4 * nearest / 24:
+        return Fraction(nearest * 1000, 1001)
+    return Fraction(fps).limit_denominator(1001)
+
+
+def timeline(times: Sequence[float], seconds: float, rates: Iterable[Fraction | None]) -> Timeline:
+    """The rate among `rates` that all frame times agree with, else the average rate with frames held or left out.
+
+    times: when each frame is shown, seconds, rising, the first is 0. seconds: the whole length.
+    A clip is of variable rate when some frame is more than half a frame from its place at every offered rate. Then
+    frame k of the result is the last one shown by (k + 1/2) / fps, and the number of frames stays what it was.
+    """
+    num = len(times)
+    for rate in rates:
+        if rate and all(abs(time * rate - k) < 0.5 for k, time in enumerate(times)):
+            return Timeline(Fraction(rate), num)
+    fps = exact_rate(num / seconds) if seconds > 0 else Fraction(24)
+    sources, at = [], 0
+    for k in range(num):
+        while at + 1 < num and times[at + 1] * fps <= k + 0.5:
+            at += 1
+        sources.append(at)
+    return Timeline(fps, num, None if sources == list(range(num)) else tuple(sources))

@@ -1,0 +1,277 @@
+"""Scenes to frames, on CPU or GPU, with masks and tracks; with optical flow and camera on request.
+
+Suffixes: B scenes, N actor slots, F frames, H W pixels, C colour channels. Scenes of one background and one kind of
+camera are painted together, all frames at once; so are the objects of one kind. The bytes of a scene do not depend
+on the others in the batch.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinema.toyland import background as places
+from kinema.toyland.actors import paint_actors, window_px
+from kinema.toyland.palette import OBJECT_COLORS, OBJECT_LIGHT, place_colors
+from kinema.toyland.pose import Pose, pose
+from kinema.toyland.scene import LIGHTS, MAX_ACTORS, Scene
+from kinema.toyland.truth import (
+    actor_affine,
+    apply_affine,
+    flow_from_labels,
+    frame_affine,
+    plane_affine,
+    step_affine,
+)
+from kinema.toyland.weather import add_weather
+
+ACTOR_LABEL = 100  # label of the first actor's pixels; layers of the background count from 0
+_CHUNK_PIXELS = 160_000  # on CPU: pixels painted together, so that they stay in the cache
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What came out. Image coordinates are pixel indices: (0, 0) is the middle of the top left pixel.
+
+    frames_BFHWC: uint8 RGB. masks_BNFHW: bool, the pixels where actor n is seen (not hidden behind another).
+    tracks_BNF2: float32 (x, y) of each actor's middle, also where it is hidden or outside. visible_BNF: bool, whether
+    any pixel of it is seen. Empty slots: no mask, track 0, not visible. With truth, else None: flow_BFHW2, float32,
+    where each pixel's surface goes in the next frame, in px (last frame 0; weather and paper do not count), and
+    camera_BF23, float32, from fractions of the frame at rest to the image.
+    """
+
+    frames_BFHWC: Tensor
+    masks_BNFHW: Tensor
+    tracks_BNF2: Tensor
+    visible_BNF: Tensor
+    flow_BFHW2: Tensor | None = None
+    camera_BF23: Tensor | None = None
+
+
+@torch.no_grad()
+def render(
+    scenes: Sequence[Scene],
+    *,
+    num_frames: int,
+    height: int,
+    width: int,
+    fps: float = 8.0,
+    device: str | torch.device = "cpu",
+    truth: bool = False,
+) -> Rendered:
+    """Renders every scene at the same size. Frame f is at f / fps seconds. Raises ValueError on sizes below 1."""
+    if num_frames < 1 or height < 1 or width < 1 or not fps > 0:
+        raise ValueError(f"cannot render {num_frames} frames of {width}x{height} at {fps} fps")
+    device = torch.device(device)
+    count = len(scenes)
+    frames = torch.zeros(count, num_frames, height, width, 3, dtype=torch.uint8, device=device)
+    labels = torch.zeros(count, num_frames, height, width, dtype=torch.uint8, device=device)
+    poses = [pose(scene, num_frames=num_frames, height=height, width=width, fps=fps) for scene in scenes]
+    layers: list[list[tuple[float, float]]] = [[] for _ in scenes]
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for index, scene in enumerate(scenes):
+        camera = {"still": "still", "roll": "roll"}.get(scene.camera.split("-")[0], "move")
+        groups.setdefault((scene.background, camera, "pixel" if scene.style == "pixel" else ""), []).append(index)
+    for indices in groups.values():
+        chunk = max(1, _CHUNK_PIXELS // (num_frames * height * width)) if device.type == "cpu" else 512
+        for start in range(0, len(indices), chunk):
+            part = indices[start : start + chunk]
+            picture, seen, planes = _paint(
+                [scenes[i] for i in part], [poses[i] for i in part], num_frames, height, width, fps, device, truth
+            )
+            where = torch.tensor(part, device=device)
+            frames[where] = picture
+            labels[where] = seen
+            for index in part:
+                layers[index] = planes
+    masks = torch.stack([labels == ACTOR_LABEL + slot for slot in range(MAX_ACTORS)], 1)
+    tracks, camera, flow = _truth(scenes, poses, layers, labels if truth else None, fps, (height, width))
+    return Rendered(
+        frames_BFHWC=frames,
+        masks_BNFHW=masks,
+        tracks_BNF2=tracks.to(device),
+        visible_BNF=masks.flatten(3).any(-1),
+        flow_BFHW2=flow,
+        camera_BF23=camera.to(device) if truth else None,
+    )
+
+
+def _block_px(scene: Scene, height: int, width: int) -> int:
+    """Side of the squares that a pixel-style picture is made of, in px of the frame."""
+    return max(1, round(min(height, width) / 32)) if scene.style == "pixel" else 1
+
+
+def _paint(
+    scenes: list[Scene],
+    poses: list[Pose],
+    num_frames: int,
+    height: int,
+    width: int,
+    fps: float,
+    device: torch.device,
+    truth: bool,
+) -> tuple[Tensor, Tensor, list[tuple[float, float]]]:
+    """Frames [B, F, H, W, 3] and labels [B, F, H, W] of scenes with one background and one kind of camera."""
+    block = _block_px(scenes[0], height, width)
+    rows, columns = -(-height // block), -(-width // block)
+    ys = torch.arange(rows, device=device) * float(block) + ((block - 1) - (height - 1)) / 2.0
+    xs = torch.arange(columns, device=device) * float(block) + ((block - 1) - (width - 1)) / 2.0
+    time_F = torch.arange(num_frames, device=device) / fps
+
+    def stacked(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(one, name) for one in poses])).float().to(device)
+
+    still = scenes[0].camera == "still"
+    shift, zoom, roll = stacked("shift_F2"), stacked("zoom_F"), stacked("roll_F")
+    if still:
+        shift, zoom, roll = shift[:, :1], zoom[:, :1], roll[:, :1]
+    view = places.View(
+        shift_x=shift[..., 0],
+        shift_y=shift[..., 1],
+        zoom=zoom,
+        roll=roll,
+        time_s=time_F[None],
+        xs=xs,
+        ys=ys,
+        unit_px=float(height),
+        rolling=scenes[0].camera.startswith("roll"),
+        sharp=6.0 if block > 1 else 1.0,
+    )
+    background = scenes[0].background
+    chance = torch.tensor([_chances(scene) for scene in scenes], device=device)
+    painter = places.Painter(
+        view,
+        place_colors(background, [scene.light for scene in scenes], device),
+        torch.tensor([LIGHTS.index(scene.light) for scene in scenes], device=device),
+        chance,
+        star=7 if background == "space" else 2,
+        labelled=truth,
+    )
+    places.PLACES[background](painter)
+    canvas = painter.canvas_BFCHW.expand(-1, num_frames, -1, rows, columns).contiguous()
+    shape = (len(scenes), num_frames, rows, columns)
+    labels = torch.zeros(shape, dtype=torch.uint8, device=device)
+    if painter.labels_BFHW is not None:
+        labels.copy_(painter.labels_BFHW.expand(shape))
+    _style_ground(canvas, scenes, xs, ys, float(height))
+    _paint_groups(canvas, labels, scenes, poses, block, height, width)
+    for weather in ("rain", "snow"):
+        wet = [i for i, scene in enumerate(scenes) if scene.weather == weather]
+        if wet:
+            canvas[wet] = add_weather(canvas[wet], weather, time_F, xs, ys, float(height))
+    if block > 1:
+        canvas = torch.round(canvas * 16.0) / 16.0
+    picture = (canvas * 255.0 + 0.5).clamp_(0.0, 255.0).to(torch.uint8).permute(0, 1, 3, 4, 2)
+    if block > 1:
+        y_H = torch.arange(height, device=device) // block
+        x_W = torch.arange(width, device=device) // block
+        picture = picture[:, :, y_H[:, None], x_W]
+        labels = labels[:, :, y_H[:, None], x_W]
+    return picture, labels, painter.layers
+
+
+def _chances(scene: Scene) -> list[float]:
+    rng = random.Random(f"decor/{scene.decor}")
+    return [rng.random() for _ in range(16)]
+
+
+def _style_ground(canvas: Tensor, scenes: list[Scene], xs: Tensor, ys: Tensor, unit_px: float) -> None:
+    """Gives the background its drawing style, in place: neon darkens it, crayon shows the paper through."""
+    for style in ("crayon", "neon"):
+        mine = [i for i, scene in enumerate(scenes) if scene.style == style]
+        if not mine:
+            continue
+        if style == "neon":
+            dark = torch.tensor([0.05, 0.02, 0.14], device=canvas.device)[:, None, None]
+            canvas[mine] = torch.lerp(canvas[mine], dark, 0.68)
+        else:
+            u, v = xs / unit_px, (ys / unit_px)[:, None]
+            grain = places.wave(u * 5.0 + v * 7.0) + 0.6 * places.wave(u * 2.3 - v * 6.1)
+            canvas[mine] = canvas[mine] * 0.84 + (0.12 + 0.03 * grain)
+
+
+def _paint_groups(
+    canvas: Tensor, labels: Tensor, scenes: list[Scene], poses: list[Pose], block: int, height: int, width: int
+) -> None:
+    device = canvas.device
+    rows, columns = canvas.shape[-2:]
+    middle = np.array([(width - 1) / 2, (height - 1) / 2]) - (block - 1) / 2
+    for slot in range(MAX_ACTORS):
+        groups: dict[tuple[str, str, int], list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]] = {}
+        for index, (scene, at) in enumerate(zip(scenes, poses, strict=True)):
+            if slot >= len(scene.actors):
+                continue
+            dx, dy = (at.centre_NF2[slot] - at.shift_F2).T * (at.zoom_F * height)
+            cos, sin = np.cos(at.roll_F), np.sin(at.roll_F)
+            centre_F2 = (np.stack([dx * cos - dy * sin, dx * sin + dy * cos], -1) + middle) / block
+            radius_F = at.size_NF[slot] * at.zoom_F * (height / block)
+            turn_F = at.turn_NF[slot] + at.roll_F
+            kind = scene.actors[slot].kind
+            side = window_px(float(radius_F.max()), scene.style, max(rows, columns))
+            groups.setdefault((kind, scene.style, side), []).append((index, centre_F2, radius_F, turn_F))
+        for (kind, style, side), members in groups.items():
+
+            def tensor(values: list) -> Tensor:
+                return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(device)
+
+            chosen = [scenes[member[0]] for member in members]
+            paint_actors(
+                canvas,
+                labels,
+                torch.tensor([member[0] for member in members], device=device),
+                kind=kind,
+                style=style,
+                label=ACTOR_LABEL + slot,
+                window=(min(side, rows), min(side, columns)),
+                centre_MF2=tensor([member[1] for member in members]),
+                radius_MF=tensor([member[2] for member in members]),
+                turn_MF=tensor([member[3] for member in members]),
+                mirror_M=tensor([poses[member[0]].mirror_N[slot] for member in members]),
+                color_M3=tensor([OBJECT_COLORS[scene.actors[slot].color] for scene in chosen]) / 255.0,
+                light_M3=tensor([OBJECT_LIGHT[scene.light] for scene in chosen]) / 255.0,
+            )
+
+
+def _truth(
+    scenes: Sequence[Scene],
+    poses: list[Pose],
+    layers: list[list[tuple[float, float]]],
+    labels: Tensor | None,
+    fps: float,
+    size: tuple[int, int],
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """tracks_BNF2, camera_BF23 and, when labels [B, F, H, W] are given, flow_BFHW2."""
+    tracks, cameras, flows = [], [], []
+    for index, at in enumerate(poses):
+        shift, zoom, roll = (torch.from_numpy(value) for value in (at.shift_F2, at.zoom_F, at.roll_F))
+        time_F = torch.arange(len(zoom), dtype=torch.float64) / fps
+        camera = plane_affine(shift, zoom, roll, depth=1.0, drift=0.0, time_F=time_F, size=size)
+        cameras.append(frame_affine(camera, size))
+        centre_NF2 = torch.from_numpy(at.centre_NF2)
+        track = apply_affine(camera[None], centre_NF2)
+        track[len(scenes[index].actors) :] = 0.0
+        tracks.append(track)
+        if labels is None:
+            continue
+        steps = [
+            step_affine(plane_affine(shift, zoom, roll, depth=depth, drift=drift, time_F=time_F, size=size))
+            for depth, drift in layers[index]
+        ]
+        names = list(range(len(steps)))
+        for slot in range(len(scenes[index].actors)):
+            own = actor_affine(
+                camera, centre_NF2[slot], torch.from_numpy(at.size_NF[slot]), torch.from_numpy(at.turn_NF[slot])
+            )
+            steps.append(step_affine(own))
+            names.append(ACTOR_LABEL + slot)
+        flows.append(flow_from_labels(labels[index], torch.stack(steps), names))
+    if not tracks:
+        empty = torch.zeros(0, MAX_ACTORS, 1, 2)
+        return empty, torch.zeros(0, 1, 2, 3), None
+    flow = torch.stack(flows) if flows else None
+    return torch.stack(tracks).float(), torch.stack(cameras).float(), flow

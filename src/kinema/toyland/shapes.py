@@ -1,0 +1,213 @@
+"""The objects of Toyland as signed-distance functions.
+
+Every shape is drawn in its own frame: x to the right, y down, inside a circle of radius `BOUND` around (0, 0).
+A shape is a list of `Part`s, painted in order; distances are negative inside and in units of the object's radius.
+All functions are elementwise on tensors of any one shape.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+BOUND = 1.18  # no part of any shape is farther from the middle
+BLACK = (0.13, 0.12, 0.18)
+WHITE = (0.97, 0.97, 0.95)
+GLASS = (0.72, 0.88, 0.97)
+
+
+class Part(NamedTuple):
+    """distance: signed distance. tone: a fixed RGB in [0, 1], or the object's own colour, made lighter (towards
+    white, 0 to 1) or darker (towards ink, -1 to 0)."""
+
+    distance: Tensor
+    tone: float | tuple[float, float, float]
+
+
+def disc(x: Tensor, y: Tensor, cx: float, cy: float, radius: float) -> Tensor:
+    dx, dy = x - cx, y - cy
+    return (dx * dx + dy * dy).sqrt() - radius
+
+
+def ellipse(x: Tensor, y: Tensor, cx: float, cy: float, rx: float, ry: float) -> Tensor:
+    """Nearly the distance to an ellipse (first order: the level over the length of its gradient)."""
+    dx, dy = (x - cx) / rx, (y - cy) / ry
+    level = (dx * dx + dy * dy).sqrt()
+    slope = ((dx / rx) * (dx / rx) + (dy / ry) * (dy / ry)).sqrt()
+    return level * (level - 1.0) / (slope + 1e-6)
+
+
+def box(x: Tensor, y: Tensor, cx: float, cy: float, half_x: float, half_y: float, rounding: float = 0.0) -> Tensor:
+    dx, dy = (x - cx).abs() - (half_x - rounding), (y - cy).abs() - (half_y - rounding)
+    outside = (dx.clamp(min=0.0).square() + dy.clamp(min=0.0).square()).sqrt()
+    return outside + torch.maximum(dx, dy).clamp(max=0.0) - rounding
+
+
+def convex(x: Tensor, y: Tensor, *corners: tuple[float, float], rounding: float = 0.0) -> Tensor:
+    """A convex polygon, corners in clockwise order as seen (y down); exact inside, mitred outside."""
+    result: Tensor | None = None
+    for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+        length = math.hypot(bx - ax, by - ay)
+        nx, ny = (by - ay) / length, -(bx - ax) / length
+        side = x * nx + y * ny - (ax * nx + ay * ny)
+        result = side if result is None else torch.maximum(result, side)
+    assert result is not None
+    return result - rounding
+
+
+def bar(x: Tensor, y: Tensor, ax: float, ay: float, bx: float, by: float, half: float) -> Tensor:
+    """A straight stroke with round ends, from a to b."""
+    ex, ey = bx - ax, by - ay
+    along = (((x - ax) * ex + (y - ay) * ey) / (ex * ex + ey * ey)).clamp(0.0, 1.0)
+    dx, dy = x - ax - along * ex, y - ay - along * ey
+    return (dx * dx + dy * dy).sqrt() - half
+
+
+def _ball(x: Tensor, y: Tensor) -> list[Part]:
+    body = disc(x, y, 0, 0, 1.0)
+    band = torch.maximum(body, y.abs() - 0.26)
+    return [Part(body, 0.0), Part(band, 0.5)]
+
+
+def _square(x: Tensor, y: Tensor) -> list[Part]:
+    return [Part(box(x, y, 0, 0, 0.82, 0.82, 0.08), 0.0), Part(box(x, y, 0, 0, 0.42, 0.42, 0.06), 0.28)]
+
+
+def _triangle(x: Tensor, y: Tensor) -> list[Part]:
+    big = convex(x, y, (0.0, -0.88), (0.86, 0.64), (-0.86, 0.64), rounding=0.07)
+    return [Part(big, 0.0), Part(convex(x, y, (0.0, -0.22), (0.38, 0.42), (-0.38, 0.42)), 0.28)]
+
+
+def _star(x: Tensor, y: Tensor) -> list[Part]:
+    return [Part(_star_distance(x, y, 1.06, 0.5), 0.0), Part(_star_distance(x, y, 0.5, 0.25), 0.35)]
+
+
+def _star_distance(x: Tensor, y: Tensor, tip: float, notch: float) -> Tensor:
+    """Five points, one up. Folds the plane onto the tenth between a tip and the notch beside it (angles from up)."""
+    fx, fy = x.abs(), -y
+    for degrees in (108.0, 36.0):
+        cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        over = (fx * cos - fy * sin).clamp(min=0.0) * 2.0
+        fx, fy = fx - over * cos, fy + over * sin
+    fx = fx.abs()
+    ex, ey = notch * math.sin(math.pi / 5), notch * math.cos(math.pi / 5) - tip
+    length = math.hypot(ex, ey)
+    return (fx * -ey + (fy - tip) * ex) / length
+
+
+def _heart(x: Tensor, y: Tensor) -> list[Part]:
+    cx, cy, radius, low = 0.46, -0.3, 0.53, 0.95
+    far = math.hypot(cx, low - cy)
+    # The straight flank touches the round cheek where the line from the lowest point is at right angles to it.
+    lean = math.atan2(cx, low - cy) + math.asin(radius / far)
+    reach = math.sqrt(far * far - radius * radius)
+    touch = (reach * math.sin(lean), low - reach * math.cos(lean))
+    half = x.abs()
+    body = torch.minimum(disc(half, y, cx, cy, radius), convex(half, y, (-0.05, cy), touch, (0.0, low), (-0.05, low)))
+    return [Part(body, 0.0), Part(disc(x, y, -0.48, -0.38, 0.2), 0.45)]
+
+
+def _ring(x: Tensor, y: Tensor) -> list[Part]:
+    around = (x * x + y * y).sqrt()
+    band = (around - 0.7).abs() - 0.28
+    return [Part(band, 0.0), Part(torch.maximum(band, x.abs() - 0.2), 0.45)]
+
+
+def _car(x: Tensor, y: Tensor) -> list[Part]:
+    body = box(x, y, 0, 0.2, 1.06, 0.3, 0.16)
+    cabin = convex(x, y, (-0.4, -0.5), (0.3, -0.5), (0.62, 0.1), (-0.68, 0.1), rounding=0.05)
+    window = convex(x, y, (-0.32, -0.36), (0.24, -0.36), (0.42, -0.02), (-0.46, -0.02))
+    post = box(x, y, -0.03, -0.2, 0.05, 0.2)
+    wheels = disc(x.abs(), y, 0.56, 0.5, 0.3)
+    hubs = disc(x.abs(), y, 0.56, 0.5, 0.12)
+    lamp = disc(x, y, 0.93, 0.12, 0.1)
+    return [
+        Part(torch.minimum(body, cabin), 0.0), Part(window, GLASS), Part(post, 0.0), Part(lamp, (1.0, 0.93, 0.6)),
+        Part(wheels, BLACK), Part(hubs, (0.8, 0.8, 0.82)),
+    ]  # fmt: skip
+
+
+def _boat(x: Tensor, y: Tensor) -> list[Part]:
+    hull = convex(x, y, (-1.0, 0.26), (1.0, 0.26), (0.62, 0.84), (-0.66, 0.84), rounding=0.04)
+    stripe = torch.maximum(hull, (y - 0.4).abs() - 0.07)
+    mast = box(x, y, -0.04, -0.3, 0.05, 0.7)
+    sail = convex(x, y, (0.06, -0.88), (0.76, 0.12), (0.06, 0.12))
+    jib = convex(x, y, (-0.14, -0.66), (-0.14, 0.12), (-0.68, 0.12))
+    return [
+        Part(mast, (0.5, 0.36, 0.26)), Part(sail, WHITE), Part(jib, 0.3), Part(hull, 0.0), Part(stripe, 0.55),
+    ]  # fmt: skip
+
+
+def _fish(x: Tensor, y: Tensor) -> list[Part]:
+    body = ellipse(x, y, 0.2, 0.0, 0.84, 0.58)
+    half = y.abs()
+    tail = convex(x, half, (-0.98, -0.1), (-0.4, -0.1), (-0.4, 0.06), (-1.0, 0.58), (-1.04, 0.5), rounding=0.02)
+    fin = convex(x, y, (-0.24, -0.4), (-0.3, -0.8), (0.3, -0.62), (0.14, -0.44), rounding=0.03)
+    side = ellipse(x, y, 0.0, 0.14, 0.22, 0.13)
+    eye = disc(x, y, 0.62, -0.14, 0.17)
+    pupil = disc(x, y, 0.66, -0.13, 0.085)
+    return [
+        Part(torch.minimum(tail, fin), -0.16), Part(body, 0.0), Part(side, -0.2), Part(eye, WHITE),
+        Part(pupil, BLACK),
+    ]  # fmt: skip
+
+
+def _bird(x: Tensor, y: Tensor) -> list[Part]:
+    body = ellipse(x, y, -0.08, 0.18, 0.74, 0.5)
+    head = disc(x, y, 0.52, -0.3, 0.4)
+    tail = convex(x, y, (-0.98, -0.18), (-0.5, 0.04), (-0.5, 0.4), (-1.06, 0.16), rounding=0.03)
+    beak = convex(x, y, (0.84, -0.44), (1.12, -0.24), (0.82, -0.12))
+    wing = ellipse(x, y, -0.2, 0.12, 0.42, 0.26)
+    eye = disc(x, y, 0.6, -0.38, 0.13)
+    pupil = disc(x, y, 0.63, -0.38, 0.075)
+    feet = torch.minimum(bar(x, y, -0.14, 0.6, -0.14, 0.86, 0.06), bar(x, y, 0.12, 0.6, 0.12, 0.86, 0.06))
+    return [
+        Part(torch.minimum(beak, feet), (0.98, 0.66, 0.2)), Part(tail, -0.16),
+        Part(torch.minimum(body, head), 0.0), Part(wing, -0.22), Part(eye, WHITE), Part(pupil, BLACK),
+    ]  # fmt: skip
+
+
+def _balloon(x: Tensor, y: Tensor) -> list[Part]:
+    head = ellipse(x, y, 0.0, -0.34, 0.68, 0.78)
+    knot = convex(x, y, (0.0, 0.4), (0.13, 0.58), (-0.13, 0.58), rounding=0.02)
+    bend = x - 0.07 * torch.sin(y * 7.0)
+    string = box(bend, y, 0.0, 0.82, 0.045, 0.3)
+    shine = ellipse(x, y, -0.26, -0.6, 0.17, 0.24)
+    return [
+        Part(string, (0.45, 0.4, 0.42)), Part(knot, -0.2), Part(head, 0.0), Part(shine, 0.55),
+    ]  # fmt: skip
+
+
+def _rocket(x: Tensor, y: Tensor) -> list[Part]:
+    half = x.abs()
+    body = torch.maximum(disc(half, y, -0.62, 0.06, 1.02), y - 0.62)
+    nose = torch.maximum(body, y + 0.36)
+    fins = convex(half, y, (0.24, 0.14), (0.66, 0.56), (0.66, 0.84), (0.24, 0.6), rounding=0.02)
+    flame = ellipse(x, y, 0.0, 0.7, 0.27, 0.42)
+    spark = ellipse(x, y, 0.0, 0.68, 0.14, 0.26)
+    window = disc(x, y, 0.0, -0.08, 0.21)
+    glass = disc(x, y, 0.0, -0.08, 0.14)
+    return [
+        Part(flame, (1.0, 0.56, 0.16)), Part(spark, (1.0, 0.9, 0.42)), Part(fins, -0.24), Part(body, 0.0),
+        Part(nose, 0.45), Part(window, WHITE), Part(glass, (0.4, 0.66, 0.9)),
+    ]  # fmt: skip
+
+
+SHAPES: dict[str, Callable[[Tensor, Tensor], list[Part]]] = {
+    "ball": _ball,
+    "square": _square,
+    "triangle": _triangle,
+    "star": _star,
+    "heart": _heart,
+    "ring": _ring,
+    "car": _car,
+    "boat": _boat,
+    "fish": _fish,
+    "bird": _bird,
+    "balloon": _balloon,
+    "rocket": _rocket,
+}

@@ -1,0 +1,210 @@
+"""The training loop: step, average, measure, save, stop on the clock.
+
+A `Task` says what is learnt; `train` does the rest. A step's randomness comes from (seed, step) alone, so a run that
+was killed and resumed takes the very step that it would have taken.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .muon import Muon, split_parameters
+
+
+class Task(Protocol):
+    """modules: what is saved (frozen parts have requires_grad off). names_for_adam: weights that Muon must not touch."""
+
+    modules: Mapping[str, nn.Module]
+    names_for_adam: tuple[str, ...]
+
+    def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The scalar to minimise and numbers to log. progress runs from 0 to 1 over the budget."""
+
+    def evaluate(self, step: int) -> dict[str, Any]:
+        """Held-out measurements; called with averaged weights in the modules."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Either minutes or max_steps bounds the run; the learning rate follows whichever is set (max_steps first)."""
+
+    out: Path
+    minutes: float = 10.0
+    max_steps: int | None = None
+    lr_muon: float = 2.4e-3
+    lr_adam: float = 1.2e-3
+    weight_decay: float = 0.0
+    warmup_steps: int = 40
+    decay_from: float = 0.6
+    final_lr: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.998
+    seed: int = 0
+    device: str = "cpu"
+    bf16: bool = False
+    log_every: int = 20
+    evaluate_minutes: float = 5.0
+    checkpoint_minutes: float = 2.0
+    resume: bool = False
+
+
+class Ema:
+    """Exponential moving average of trainable weights; the decay grows from 0 as (1 + n) / (10 + n)."""
+
+    def __init__(self, modules: Mapping[str, nn.Module], decay: float):
+        self.decay = decay
+        self.live = {f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters() if p.requires_grad}
+        self.shadow = {name: p.detach().clone() for name, p in self.live.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.shadow.values()), [p.data for p in self.live.values()], 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange live and averaged weights; call again to undo."""
+        for name, p in self.live.items():
+            held = p.detach().clone()
+            p.copy_(self.shadow[name])
+            self.shadow[name].copy_(held)
+
+
+def learning_rate(progress: float, step: int, config: LoopConfig) -> float:
+    """Factor on the learning rate: linear warm-up in steps, flat, then a cosine down to final_lr."""
+    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    if progress <= config.decay_from:
+        return warm
+    x = min(1.0, (progress - config.decay_from) / (1 - config.decay_from))
+    return warm * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * x)))
+
+
+def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+    """Run to the end of the budget; returns the last evaluation with step, seconds and samples.
+
+    Writes events.jsonl and checkpoint.pt in config.out; the averaged weights are in the modules afterwards.
+    """
+    config.out.mkdir(parents=True, exist_ok=True)
+    muon_params, adam_params = split_parameters(task.modules.values(), task.names_for_adam)
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(adam_params, lr=config.lr_adam, betas=(0.9, 0.98))]
+    optimizers[0].param_groups[0]["weight_decay"] = 0.0
+    if muon_params:
+        optimizers.append(Muon(muon_params, lr=config.lr_muon, weight_decay=config.weight_decay))
+    peak = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+    everything = adam_params + muon_params
+    ema = Ema(task.modules, config.ema)
+    checkpoint = config.out / "checkpoint.pt"
+    step, before = 0, 0.0
+    if config.resume and checkpoint.exists():
+        step, before = load_checkpoint(checkpoint, task, optimizers, ema)
+    started = time.monotonic()
+    saved = measured = logged = started
+    sums: dict[str, float] = {}
+
+    def emit(event: dict[str, Any]) -> None:
+        event = {"step": step, "seconds": round(before + time.monotonic() - started, 1), **event}
+        with (config.out / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+        if on_event:
+            on_event(event)
+
+    def measure() -> dict[str, Any]:
+        ema.swap()
+        try:
+            with torch.no_grad():
+                return task.evaluate(step)
+        finally:
+            ema.swap()
+
+    while True:
+        now = time.monotonic()
+        elapsed = before + now - started
+        progress = step / config.max_steps if config.max_steps else elapsed / (60 * config.minutes)
+        if progress >= 1:
+            break
+        factor = learning_rate(progress, step, config)
+        for optimizer, lrs in zip(optimizers, peak, strict=True):
+            for group, lr in zip(optimizer.param_groups, lrs, strict=True):
+                group["lr"] = lr * factor
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        with torch.autocast(config.device.split(":")[0], torch.bfloat16, enabled=config.bf16):
+            loss, numbers = task.loss(step, progress, generator)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(everything, config.clip)
+        if torch.isfinite(norm):
+            for optimizer in optimizers:
+                optimizer.step()
+            ema.update(step)
+        else:
+            emit({"event": "skipped", "why": "gradient is not finite"})
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        step += 1
+        for name, value in {"loss": float(loss), "norm": float(norm), **numbers}.items():
+            sums[name] = sums.get(name, 0.0) + value
+        if step % config.log_every == 0:
+            now = time.monotonic()
+            means = {name: round(value / config.log_every, 5) for name, value in sums.items()}
+            emit({"event": "step", **means, "lr": round(factor, 4), "step_s": round((now - logged) / config.log_every, 4)})
+            sums, logged = {}, now
+        if time.monotonic() - measured > 60 * config.evaluate_minutes:
+            emit({"event": "evaluated", **measure()})
+            measured = logged = time.monotonic()
+        if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+            save_checkpoint(checkpoint, task, optimizers, ema, step, before + time.monotonic() - started)
+            saved = time.monotonic()
+    seconds = before + time.monotonic() - started
+    save_checkpoint(checkpoint, task, optimizers, ema, step, seconds)
+    result = {"event": "finished", **measure()}
+    emit(result)
+    ema.swap()
+    return {"step": step, "train_seconds": round(seconds, 1), **result}
+
+
+def save_checkpoint(
+    path: Path, task: Task, optimizers: list[torch.optim.Optimizer], ema: Ema, step: int, seconds: float
+) -> None:
+    """Everything that the next step depends on, written beside the old file and then moved over it."""
+    partial = path.with_suffix(".partial")
+    torch.save(
+        {
+            "step": step,
+            "seconds": seconds,
+            "modules": {name: module.state_dict() for name, module in task.modules.items()},
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+            "ema": ema.shadow,
+        },
+        partial,
+    )
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path, task: Task, optimizers: list[torch.optim.Optimizer], ema: Ema) -> tuple[int, float]:
+    """Restore what save_checkpoint wrote; returns (step, seconds trained so far)."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    for name, module in task.modules.items():
+        module.load_state_dict(state["modules"][name])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    for name, value in state["ema"].items():
+        ema.shadow[name].copy_(value)
+    return state["step"], state["seconds"]
+
+
+def load_averaged(path: Path, modules: Mapping[str, nn.Module]) -> int:
+    """Put a checkpoint's averaged weights into the modules (for export and sampling); returns its step."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    for name, module in modules.items():
+        own = {key[len(name) + 1 :]: value for key, value in state["ema"].items() if key.startswith(name + ".")}
+        module.load_state_dict({**state["modules"][name], **own})
+    return state["step"]

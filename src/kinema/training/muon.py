@@ -1,0 +1,69 @@
+"""Muon: momentum whose matrix step is orthogonalised by a Newton-Schulz iteration (Jordan et al. 2024).
+
+Convolutions count as matrices (outputs x everything else). The step is scaled by 0.2 * sqrt(larger side), which
+makes its root mean square comparable with Adam's (Liu et al. 2025, "Muon is scalable for LLM training"), so both
+optimizers can follow one learning-rate schedule.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+def orthogonalize(g_NRC: Tensor, steps: int = 5) -> Tensor:
+    """Nearest semi-orthogonal matrices, approximately: singular values go to 0.7..1.2. Batched over N."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = g_NRC.to(torch.bfloat16 if g_NRC.is_cuda else torch.float32)
+    tall = x.shape[1] > x.shape[2]
+    if tall:
+        x = x.mT
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.mT if tall else x).to(g_NRC.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum 0.95, orthogonalised steps, decoupled weight decay. Parameters must have 2 or more dimensions."""
+
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            same_shape: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(p)
+                buffer = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+                update = p.grad.lerp(buffer, group["momentum"]).flatten(1)
+                same_shape[tuple(update.shape)].append((p, update))
+            for (rows, columns), members in same_shape.items():
+                directions = orthogonalize(torch.stack([update for _, update in members]))
+                scale = group["lr"] * 0.2 * max(rows, columns) ** 0.5
+                for (p, _), direction in zip(members, directions, strict=True):
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(direction.view(p.shape), alpha=-scale)
+
+
+def split_parameters(modules: Iterable[nn.Module], names_for_adam: tuple[str, ...]) -> tuple[list[Tensor], list[Tensor]]:
+    """(matrices for Muon, the rest for AdamW): Muon gets trainable weights of two or more dimensions whose name
+    contains none of names_for_adam (embeddings, first and last layers, tables, gains)."""
+    muon: list[Tensor] = []
+    adam: list[Tensor] = []
+    for module in modules:
+        for name, p in module.named_parameters():
+            if not p.requires_grad:
+                continue
+            wide = p.ndim >= 2 and min(p.shape[0], p[0].numel()) > 3
+            (muon if wide and not any(part in name for part in names_for_adam) else adam).append(p)
+    return muon, adam
