@@ -26,7 +26,8 @@ def to_float(samples: np.ndarray) -> np.ndarray:
     if samples.dtype.kind not in "iu":
         raise MediaError(f"Sound samples must be integers or floats, not {samples.dtype}.")
     half = 2.0 ** (8 * samples.dtype.itemsize - 1)
-    return ((samples.astype(np.float64) - (half if samples.dtype.kind == "u" else 0)) / half).astype(np.float32)
+    zero = half if samples.dtype.kind == "u" else 0.0
+    return ((samples.astype(np.float64) - zero) / half).astype(np.float32)
 
 
 def to_int16(audio: np.ndarray) -> np.ndarray:
@@ -59,8 +60,8 @@ def fit(audio_SC: np.ndarray, num_samples: int) -> np.ndarray:
 def decode_audio(container: Any, start_seconds: float = 0.0) -> Iterator[np.ndarray]:
     """The first sound track of an open container at 48 kHz, float32 (S, C), piece by piece.
 
-    The first sample is the one heard at `start_seconds` of the container's clock: what lies before is dropped, a
-    later start is filled with silence. More than two channels are mixed down to stereo.
+    The first sample is the one heard at `start_seconds` of the container's clock: what lies before is
+    dropped, a later start is filled with silence. More than two channels are mixed down to stereo.
     """
     import av
 
@@ -72,7 +73,8 @@ def decode_audio(container: Any, start_seconds: float = 0.0) -> Iterator[np.ndar
         for part in resampler.resample(frame):
             samples_SC = np.clip(part.to_ndarray().T, -1, 1)
             if lead is None:  # samples to drop (below zero: silence to add) before the first one wanted
-                lead = round((start_seconds - (frame.time or 0.0 if frame is not None else 0.0)) * AUDIO_RATE_HZ)
+                heard = (frame.time or 0.0) if frame is not None else 0.0
+                lead = round((start_seconds - heard) * AUDIO_RATE_HZ)
                 if lead < 0:
                     yield np.zeros((-lead, samples_SC.shape[1]), np.float32)
                     lead = 0

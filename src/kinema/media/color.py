@@ -1,9 +1,9 @@
 """RGB to the YUV of a file and back, with the matrix and range said aloud on both sides.
 
 Legend: F pixel frames, H W height and width, C channels.
-Written files are BT.709 limited range, converted and tagged. Read files follow their tags; a file that has none is
-taken as players take it: BT.709 from 1280 columns or 577 rows up, BT.601 below.
-Transfer curves are not converted: HDR (PQ, HLG) material is read as it is coded, without tone mapping.
+Written files are BT.709 limited range, converted and tagged. Read files follow their tags; a file that has
+none is taken as players take it: BT.709 from 1280 columns or 577 rows up, BT.601 below. Transfer curves are
+not converted: HDR (PQ, HLG) material is read as it is coded, without tone mapping.
 """
 
 from __future__ import annotations

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.core.errors import MediaError
-from kinema.media.manifest import FOLDER_NOTE
+from kinema.media.manifest import FOLDER_NOTE, folder_note, picture_note
 from kinema.media.open import open_picture
-from kinema.media.timeline import Timeline, exact_rate, timeline
+from kinema.media.timeline import Timeline, exact_rate, held
 
 if TYPE_CHECKING:
     import numpy as np
 
 _STILL_FPS = Fraction(24)
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
-_RATES = [Fraction(n) for n in range(1, 121)] + [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)]
+_RATES = [Fraction(n) for n in range(1, 61)] + [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60)]
 _TURNS = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
 
 
@@ -30,7 +30,14 @@ class PictureClip:
     has_audio = False
 
     def __init__(
-        self, path: Path, size: tuple[int, int], lines: Timeline, codec: str, bit_depth: int, rotation: int, source: Any
+        self,
+        path: Path,
+        size: tuple[int, int],
+        lines: Timeline,
+        codec: str,
+        bit_depth: int,
+        rotation: int,
+        source: Callable[[int], np.ndarray],
     ) -> None:
         self.path, (self.width, self.height), self.timeline = path, size, lines
         self.codec, self.bit_depth, self.rotation, self._source = codec, bit_depth, rotation, source
@@ -97,7 +104,9 @@ def picture_of(image: Any) -> np.ndarray:
 
 
 def _times(image: Any) -> Timeline:
-    """The rate of an animation: the first common one that its rounded delays agree with, else the average."""
+    """The rate of an animation: the one in its note, else the lowest common one that all its (rounded) delays
+    are
+    whole frames of, else the average."""
     num = getattr(image, "n_frames", 1)
     if num == 1 and "duration" not in image.info:
         return Timeline(_STILL_FPS, 1)
@@ -106,29 +115,40 @@ def _times(image: Any) -> Timeline:
     delays = []
     for index in range(num):
         image.seek(index)
+        if image.format == "WEBP":
+            image.load()  # only then does Pillow know this frame's delay
         delay = float(image.info.get("duration") or 0) / 1000
         delays.append(delay if delay > 0 else 0.1)  # as browsers show frames without a delay
     image.seek(0)
     ends = [sum(delays[: k + 1]) for k in range(num)]
-    tick = 0.0102 if image.format == "GIF" else 0.00102
+    times = [0.0, *ends[:-1]]
+    note, tick = picture_note(image), 0.0102 if image.format == "GIF" else 0.00102
+    fps, count = note.get("fps"), note.get("num_frames")
+    if (
+        isinstance(fps, int | float)
+        and isinstance(count, int)
+        and fps > 0
+        and abs(ends[-1] - count / fps) < tick
+    ):
+        return held(times, exact_rate(fps), count)
     for rate in _RATES:
-        if all(abs(end - (k + 1) / rate) <= tick / 2 for k, end in enumerate(ends)):
-            return Timeline(rate, num)
-    return timeline([0.0, *ends[:-1]], ends[-1], [exact_rate(num / ends[-1])])
+        stops = [round(end * rate) for end in ends]
+        near = all(abs(end - stop / rate) <= tick / 2 for end, stop in zip(ends, stops))
+        if near and all(a < b for a, b in itertools.pairwise([0, *stops])):
+            return held(times, rate, stops[-1])
+    return held(times, exact_rate(num / ends[-1]), num)
 
 
 def _folder_clip(folder: Path) -> PictureClip:
     files = sorted((f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES and f.is_file()), key=_order)
     if not files:
         raise MediaError(f"{folder}: a folder without pictures.")
-    fps, note = _STILL_FPS, folder / FOLDER_NOTE
-    if note.is_file():
-        try:
-            fps = exact_rate(float(json.loads(note.read_text(encoding="utf-8"))["fps"]))
-        except (ValueError, KeyError, TypeError, OSError, OverflowError) as error:
-            raise MediaError(f"{note}: damaged ({error}).") from error
-        if fps <= 0:
-            raise MediaError(f"{note}: {fps} fps.")
+    try:
+        fps = exact_rate(float(folder_note(folder).get("fps", _STILL_FPS)))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise MediaError(f"{folder / FOLDER_NOTE}: damaged ({error}).") from error
+    if fps <= 0:
+        raise MediaError(f"{folder / FOLDER_NOTE}: {float(fps)} fps.")
     first_HWC = read_picture(files[0])
     size = (first_HWC.shape[1], first_HWC.shape[0])
     lines = Timeline(fps, len(files))
@@ -137,4 +157,6 @@ def _folder_clip(folder: Path) -> PictureClip:
 
 def _order(file: Path) -> list[tuple[int, int, str]]:
     """frame2 before frame10."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", file.name)]
+    return [
+        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", file.name)
+    ]

@@ -53,7 +53,8 @@ class VideoClip:
         self.height, self.width = self.coded[::-1] if turned else self.coded
 
     def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        """Frames `start` to `stop` of the timeline, uint8 RGB (H, W, 3). Ends early where a file is cut short."""
+        """Frames `start` to `stop` of the timeline, uint8 RGB (H, W, 3). Ends early where a file is cut
+        short."""
         import numpy as np
 
         if start >= stop:
@@ -68,14 +69,17 @@ class VideoClip:
             from kinema.media.color import to_rgb
 
             if (frame.height, frame.width) != self.coded:
-                raise MediaError(f"{self.path}: the picture size changes at frame {k}, which is not supported.")
+                raise MediaError(
+                    f"{self.path}: the picture size changes at frame {k}, which is not supported."
+                )
             picture_HWC = np.ascontiguousarray(np.rot90(to_rgb(frame), -self.rotation // 90))
             while k < stop and sources[k] <= index:
                 yield picture_HWC
                 k += 1
 
     def audio_track(self, stack: contextlib.ExitStack, first_sample: int) -> AudioTrack:
-        """The sound from `first_sample` of the clip on; opens the file once more, so both can be read in step."""
+        """The sound from `first_sample` of the clip on; opens the file once more, so both can be read in
+        step."""
         from kinema.core.chunk import AUDIO_RATE_HZ
         from kinema.media.audio import AudioTrack, decode_audio
 
@@ -90,7 +94,9 @@ class VideoClip:
         if self.codec in _HIDDEN_PACKETS:
             stamps = [(frame.pts, frame.duration) for frame in self.container.decode(stream)]
         else:
-            packets = (p for p in self.container.demux(stream) if p.size and not p.is_discard and not p.is_corrupt)
+            packets = (
+                p for p in self.container.demux(stream) if p.size and not p.is_discard and not p.is_corrupt
+            )
             stamps = [(packet.pts, packet.duration) for packet in packets]
         if not stamps:
             raise MediaError(f"{self.path}: holds no frames.")

@@ -11,7 +11,7 @@ from av.filter import Graph
 
 from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError
-from kinema.media.manifest import gif_comment, gif_header_length
+from kinema.media.manifest import gif_comment, gif_header_length, make_note
 
 _DITHER = {"draft": "bayer:bayer_scale=4", "good": "sierra2_4a", "best": "sierra2_4a"}
 _GROUP = 16  # frames that a palette is chosen from
@@ -19,13 +19,13 @@ _TICK = Fraction(1, 100)
 
 
 class GifEncoder:
-    """Frames are matched to a palette made from the first 16; when the match turns bad (a cut), a new one is made."""
+    """Frames are matched to a palette made from the first 16; when the match turns bad (a cut), a new one is
+    made."""
 
     def __init__(self, path: Path, first: Chunk, quality: str, manifest: str | None) -> None:
         if first.fps > 50:
-            raise RequestError(
-                "A GIF shows at most 50 frames a second.", field="fps", value=first.fps, legal="up to 50", nearest=50
-            )
+            message = "A GIF shows at most 50 frames a second."
+            raise RequestError(message, field="fps", value=first.fps, legal="up to 50", nearest=50)
         self.path, self.fps, self.quality, self.manifest = path, first.fps, quality, manifest
         self.height, self.width = first.frames.shape[1:3]
         self.waiting: list[np.ndarray] = []
@@ -61,7 +61,9 @@ class GifEncoder:
         frame.time_base = _TICK
         self.num_frames += 1
         for packet in self.stream.encode(frame):
-            packet.duration = frame.duration  # the encoder forgets it, and the last frame has no next one to end it
+            packet.duration = (
+                frame.duration
+            )  # the encoder forgets it, and the last frame has no next one to end it
             self.container.mux(packet)
 
     def finish(self) -> None:
@@ -69,17 +71,17 @@ class GifEncoder:
             self._new_palette()
         self.container.mux(self.stream.encode(None))
         self.container.close()
-        if self.manifest is not None:
-            data = self.path.read_bytes()
-            at = gif_header_length(data)
-            self.path.write_bytes(data[:at] + gif_comment(self.manifest) + data[at:])
+        data = self.path.read_bytes()
+        note, at = make_note(self.fps, self.num_frames, self.manifest), gif_header_length(data)
+        self.path.write_bytes(data[:at] + gif_comment(note) + data[at:])
 
     def close(self) -> None:
         self.container.close()
 
 
 class _Match:
-    """A palette for some frames, and frames matched to it: (paletted frame, mean absolute error on a sample)."""
+    """A palette for some frames, and frames matched to it: (paletted frame, mean absolute error on a
+    sample)."""
 
     def __init__(self, frames: list[np.ndarray], dither: str) -> None:
         self.limit = 0.0

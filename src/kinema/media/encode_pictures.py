@@ -1,8 +1,8 @@
-"""Encoders for what Pillow writes: one picture, a folder of pictures, and animated WebP (whose frames av encodes)."""
+"""Encoders for what Pillow writes: one picture, a folder of pictures, and animated WebP (whose frames av
+encodes)."""
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError
-from kinema.media.manifest import COMMENT_MARK, FOLDER_NOTE, add_to_webp
+from kinema.media.manifest import COMMENT_MARK, FOLDER_NOTE, add_to_webp, make_note
 
 _JPEG = {"draft": (80, 2), "good": (93, 0), "best": (98, 0)}  # quality, chroma subsampling
 _WEBP = {
@@ -27,7 +27,13 @@ class PictureEncoder:
     """One frame to .png or .jpg."""
 
     def __init__(self, path: Path, suffix: str, quality: str, manifest: str | None) -> None:
-        self.path, self.suffix, self.quality, self.manifest, self.num_frames = path, suffix, quality, manifest, 0
+        self.path, self.suffix, self.quality, self.manifest, self.num_frames = (
+            path,
+            suffix,
+            quality,
+            manifest,
+            0,
+        )
 
     def add(self, chunk: Chunk) -> None:
         self.num_frames += len(chunk.frames)
@@ -63,21 +69,24 @@ class FolderEncoder:
 
     def add(self, chunk: Chunk) -> None:
         for frame_HWC in chunk.frames:
-            save_png(Image.fromarray(np.ascontiguousarray(frame_HWC)), self.path / f"{self.num_frames:05d}.png", None)
+            save_png(
+                Image.fromarray(np.ascontiguousarray(frame_HWC)),
+                self.path / f"{self.num_frames:05d}.png",
+                None,
+            )
             self.num_frames += 1
 
     def finish(self) -> None:
-        note = {"fps": self.fps, "num_frames": self.num_frames}
-        if self.manifest is not None:
-            note["manifest"] = json.loads(self.manifest)
-        (self.path / FOLDER_NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+        note = make_note(self.fps, self.num_frames, self.manifest)
+        (self.path / FOLDER_NOTE).write_text(note + "\n", encoding="utf-8")
 
     def close(self) -> None:
         pass
 
 
 class WebpEncoder:
-    """Animated WebP. The encoder keeps compressed frames, not pixels, until the end: the format's index comes first."""
+    """Animated WebP. The encoder keeps compressed frames, not pixels, until the end: the format's index comes
+    first."""
 
     def __init__(self, path: Path, first: Chunk, quality: str, manifest: str | None) -> None:
         self.path, self.fps, self.manifest, self.num_frames = path, first.fps, manifest, 0
@@ -89,7 +98,9 @@ class WebpEncoder:
 
     def add(self, chunk: Chunk) -> None:
         for frame_HWC in chunk.frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24").reformat(format="bgra")
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24").reformat(
+                format="bgra"
+            )
             frame.pts = round(self.num_frames * 1000 / self.fps)
             frame.duration = round((self.num_frames + 1) * 1000 / self.fps) - frame.pts
             frame.time_base = Fraction(1, 1000)
@@ -99,8 +110,8 @@ class WebpEncoder:
     def finish(self) -> None:
         self.container.mux(self.stream.encode(None))
         self.container.close()
-        if self.manifest is not None:
-            self.path.write_bytes(add_to_webp(self.path.read_bytes(), self.manifest))
+        note = make_note(self.fps, self.num_frames, self.manifest)
+        self.path.write_bytes(add_to_webp(self.path.read_bytes(), note))
 
     def close(self) -> None:
         self.container.close()

@@ -12,7 +12,8 @@ from kinema.core.chunk import AUDIO_RATE_HZ, Chunk
 from kinema.media.color import tag_bt709, to_yuv
 from kinema.media.timeline import exact_rate
 
-# mbtree is off: x264's vector code for it reads past the last macroblocks of a row, so for most sizes the bytes would
+# mbtree is off: x264's vector code for it reads past the last macroblocks of a row, so for most sizes the
+# bytes would
 # depend on what lay in memory before.
 _H264 = {
     "draft": {"crf": "27", "preset": "veryfast", "mbtree": "0"},
@@ -40,7 +41,9 @@ class VideoEncoder:
         if manifest is not None:
             self.container.metadata["kinema"] = manifest
         options = _H264[quality] if mp4 else {"b": "0", "deadline": "good", "row-mt": "1", **_VP9[quality]}
-        self.video = self.container.add_stream("libx264" if mp4 else "libvpx-vp9", rate=self.rate, options=options)
+        self.video = self.container.add_stream(
+            "libx264" if mp4 else "libvpx-vp9", rate=self.rate, options=options
+        )
         self.pixel_format = "yuv444p" if mp4 and (width % 2 or height % 2) else "yuv420p"
         self.video.width, self.video.height, self.video.pix_fmt = width, height, self.pixel_format
         self.video.codec_context.thread_count = _NUM_THREADS
@@ -65,7 +68,11 @@ class VideoEncoder:
     def _add_audio(self, audio_SC: np.ndarray) -> None:
         planes = np.ascontiguousarray(np.clip(audio_SC, -1, 1).T, dtype=np.float32)
         frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=self.layout)
-        frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE_HZ, self.num_samples, Fraction(1, AUDIO_RATE_HZ)
+        frame.sample_rate, frame.pts, frame.time_base = (
+            AUDIO_RATE_HZ,
+            self.num_samples,
+            Fraction(1, AUDIO_RATE_HZ),
+        )
         self.num_samples += len(audio_SC)
         self.container.mux(self.audio.encode(frame))
 

@@ -1,9 +1,15 @@
 """The manifest of a clip, where each format keeps it, and how it is read back.
 
-    mp4, webm   the container tag `kinema`                gif   a comment at the front, "kinema " + JSON
-    png         the text chunk `kinema`                   jpg   the same in a comment segment (if under 64 KiB)
-    webp        an XMP packet with kinema:manifest        folder   kinema.json inside it: {"fps", "manifest"}
-    all         a sidecar <name>.json beside the file, which is also what is left where a site strips the tags
+    mp4, webm   the container tag `kinema`
+    png         the text chunk `kinema`
+    jpg         a comment, "kinema " and the JSON (only in the sidecar if it is over 64 KiB)
+    gif         a comment at the front, "kinema " and a note
+    webp        an XMP packet with a note in kinema:note
+    folder      a note, kinema.json
+    all         a sidecar <name>.json beside the file: what is left where a site strips the tags
+
+A note is {"fps", "num_frames", "manifest"}: formats that round times or join equal frames need it to give
+back the very clip, so it is written even where there is no manifest.
 """
 
 from __future__ import annotations
@@ -57,41 +63,76 @@ def _inside(path: Path) -> str | None:
 
     kind = sniff(path)
     if kind == "folder":
-        note = path / FOLDER_NOTE
-        found = json.loads(note.read_text(encoding="utf-8")).get("manifest") if note.is_file() else None
-        return None if found is None else json.dumps(found)
+        return _json(folder_note(path).get("manifest"))
     if kind == "picture":
         with open_picture(path) as image:
-            comment = image.info.get("comment", b"")
-            comment = comment.encode() if isinstance(comment, str) else comment
-            if comment.startswith(COMMENT_MARK):
-                return comment[len(COMMENT_MARK) :].decode()
-            return image.info.get("kinema") or _from_xmp(image.info.get("xmp"))
+            if image.format in ("GIF", "WEBP"):
+                return _json(picture_note(image).get("manifest"))
+            return image.info.get("kinema") or _comment(image)
     with open_container(path) as container:
         return next((value for key, value in container.metadata.items() if key.lower() == "kinema"), None)
 
 
-# --- putting it in, for the formats whose encoders cannot ---------------------------------------------------------
+def make_note(fps: float, num_frames: int, manifest: str | None) -> str:
+    """The note of a clip as JSON text; `manifest` is JSON text too."""
+    note = {"fps": fps, "num_frames": num_frames} | (
+        {} if manifest is None else {"manifest": json.loads(manifest)}
+    )
+    return json.dumps(note, ensure_ascii=True)
+
+
+def folder_note(folder: Path) -> dict[str, Any]:
+    """The note in a folder of frames, {} where there is none. Raises MediaError when it is damaged."""
+    note = folder / FOLDER_NOTE
+    if not note.is_file():
+        return {}
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MediaError(f"{note}: damaged ({error}).") from error
+    return found if isinstance(found, dict) else {}
+
+
+def picture_note(image: Any) -> dict[str, Any]:
+    """The note in an open GIF or WebP, {} where there is none or it is damaged."""
+    text = _comment(image) or _from_xmp(image.info.get("xmp")) or "{}"
+    with contextlib.suppress(ValueError):
+        found = json.loads(text)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _comment(image: Any) -> str | None:
+    comment = image.info.get("comment", b"")
+    comment = comment.encode() if isinstance(comment, str) else comment
+    return (
+        comment[len(COMMENT_MARK) :].decode("utf-8", "replace") if comment.startswith(COMMENT_MARK) else None
+    )
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value)
 
 
 def xmp(text: str) -> bytes:
-    """The manifest as an XMP packet."""
+    """A note as an XMP packet."""
     return (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        f'<rdf:Description rdf:about="" xmlns:kinema="{_NAMESPACE}"><kinema:manifest>{escape(text, quote=False)}'
-        "</kinema:manifest></rdf:Description></rdf:RDF></x:xmpmeta>"
+        f'<rdf:Description rdf:about="" xmlns:kinema="{_NAMESPACE}">'
+        f"<kinema:note>{escape(text, quote=False)}</kinema:note>"
+        "</rdf:Description></rdf:RDF></x:xmpmeta>"
     ).encode()
 
 
 def _from_xmp(packet: bytes | None) -> str | None:
     if packet:
         with contextlib.suppress(ElementTree.ParseError):
-            return ElementTree.fromstring(packet).findtext(f".//{{{_NAMESPACE}}}manifest")
+            return ElementTree.fromstring(packet).findtext(f".//{{{_NAMESPACE}}}note")
     return None
 
 
 def add_to_webp(data: bytes, text: str) -> bytes:
-    """A WebP file's bytes with the manifest as an XMP chunk. `data` must have the extended header (VP8X)."""
+    """A WebP file's bytes with a note as an XMP chunk. `data` must have the extended header (VP8X)."""
     packet = xmp(text)
     body = bytearray(data[12:])
     if body[:4] != b"VP8X":
@@ -102,7 +143,7 @@ def add_to_webp(data: bytes, text: str) -> bytes:
 
 
 def gif_comment(text: str) -> bytes:
-    """The manifest as a GIF comment extension."""
+    """A note as a GIF comment extension."""
     data = COMMENT_MARK + text.encode()
     parts = (data[i : i + 255] for i in range(0, len(data), 255))
     return b"\x21\xfe" + b"".join(bytes([len(part)]) + part for part in parts) + b"\0"

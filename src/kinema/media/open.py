@@ -1,7 +1,7 @@
 """Opening files that come from anywhere: by content, never by suffix, and every failure as MediaError.
 
-Only formats that hold pictures and sound themselves are opened. Playlists and other lists of addresses (HLS, DASH,
-concat, SDP), which could make the reader fetch other files, are not.
+Only formats that hold pictures and sound themselves are opened. Playlists and other lists of addresses (HLS,
+DASH, concat, SDP), which could make the reader fetch other files, are not.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ _CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,ivf,h264,hevc,obu,m4v,rawvideo,yuv4mpegpipe,"
     "wav,w64,aiff,mp3,flac,aac,ac3,caf,opus,amr,nut,dv,rm,3gp,gxf"
 )
-_PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"8BPS")
+_PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6")
 _BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
 
 
 def sniff(path: Path) -> str:
-    """What a path is, from its first bytes: "folder", "picture" or "container". Raises MediaError: missing, empty."""
+    """What a path is, from its first bytes: "folder", "picture" or "container". Raises MediaError: missing,
+    empty."""
     if path.is_dir():
         return "folder"
     try:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        reason = (
+            "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        )
         raise MediaError(f"{path}: {reason}.") from error
     if not head:
         raise MediaError(f"{path}: the file is empty.")
@@ -75,5 +78,14 @@ def reading(path: Path) -> Iterator[None]:
         raise MediaError(f"{path}: not a picture.") from error
     except Image.DecompressionBombError as error:
         raise MediaError(f"{path}: too large a picture ({error}).") from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError, KeyError, TypeError) as error:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        struct.error,
+        IndexError,
+        KeyError,
+        TypeError,
+    ) as error:
         raise MediaError(f"{path}: damaged or not readable ({error}).") from error

@@ -1,10 +1,10 @@
 """Files to frames: video files, animated pictures, folders of pictures and single pictures, all as Chunks.
 
-Frames come out upright (rotation notes applied), uint8 RGB, right in colour (BT.601 or 709, limited or full range,
-10 bits reduced to 8), at one constant fps. A clip of variable rate is resampled to its average rate: a frame is held
-until the next is due, and the number of frames stays what it was. Pixels are taken as square. A picture is a clip of
-one frame, a folder of pictures a clip in the order of the numbers in their names; both are given 24 fps unless a
-kinema.json in the folder says another.
+Frames come out upright (rotation notes applied), uint8 RGB, right in colour (BT.601 or 709, limited or full
+range, 10 bits reduced to 8), at one constant fps. A clip of variable rate is resampled to its average rate: a
+frame is held until the next is due, and the number of frames stays what it was. Pixels are taken as square. A
+picture is a clip of one frame, a folder of pictures a clip in the order of the numbers in their names; both
+are given 24 fps unless a kinema.json in the folder says another.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class VideoInfo:
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Size, rate and length of a clip; walks through the file but decodes only its first frame. Raises MediaError."""
+    """Size, rate and length of a clip; walks through the file but decodes only its first frame. Raises
+    MediaError."""
     with _opened(Path(path)) as clip:
         lines = clip.timeline
         return VideoInfo(
@@ -70,9 +71,10 @@ def read_chunks(
 ) -> Iterator[Chunk]:
     """Frames `start` to `stop` (half-open, negative values not allowed, cut at the clip's end) as Chunks.
 
-    Each Chunk has `chunk_frames` frames, the last may have fewer; with `audio`, a clip with sound brings the samples
-    that belong to its frames. Opens the file at the first `next`; close the iterator to close the file. Memory does
-    not grow with length. Raises MediaError, at the first frame or where the damage is; ValueError on bad numbers.
+    Each Chunk has `chunk_frames` frames, the last may have fewer; with `audio`, a clip with sound brings the
+    samples that belong to its frames. Opens the file at the first `next`; close the iterator to close the
+    file. Memory does not grow with length. Raises MediaError, at the first frame or where the damage is;
+    ValueError on bad numbers.
     """
     import numpy as np
 
@@ -123,7 +125,8 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def read_audio(path: str | os.PathLike[str]) -> np.ndarray | None:
-    """The sound of a clip or sound file: float32 in [-1, 1], shape (samples, 1 or 2 channels), 48 kHz; None if it has
+    """The sound of a clip or sound file: float32 in [-1, 1], shape (samples, 1 or 2 channels), 48 kHz; None
+    if it has
     none. In a video file it starts with the first frame. Raises MediaError."""
     import numpy as np
 

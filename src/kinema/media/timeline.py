@@ -9,7 +9,8 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class Timeline:
-    """fps: the constant rate; sources[k]: the index of the file's frame shown as frame k, None when it is k itself."""
+    """fps: the constant rate; sources[k]: the index of the file's frame shown as frame k, None when it is k
+    itself."""
 
     fps: Fraction
     num_frames: int
@@ -25,20 +26,26 @@ def exact_rate(fps: float) -> Fraction:
 
 
 def timeline(times: Sequence[float], seconds: float, rates: Iterable[Fraction | None]) -> Timeline:
-    """The rate among `rates` that all frame times agree with, else the average rate with frames held or left out.
+    """The rate among `rates` that all frame times agree with, else the average rate with frames held or left
+    out.
 
     times: when each frame is shown, seconds, rising, the first is 0. seconds: the whole length.
-    A clip is of variable rate when some frame is more than half a frame from its place at every offered rate. Then
-    frame k of the result is the last one shown by (k + 1/2) / fps, and the number of frames stays what it was.
+    A clip is of variable rate when some frame is more than half a frame from its place at every offered rate.
+    Then frame k of the result is the last one shown by (k + 1/2) / fps, and the number of frames stays what
+    it was.
     """
     num = len(times)
     for rate in rates:
         if rate and all(abs(time * rate - k) < 0.5 for k, time in enumerate(times)):
             return Timeline(Fraction(rate), num)
-    fps = exact_rate(num / seconds) if seconds > 0 else Fraction(24)
+    return held(times, exact_rate(num / seconds) if seconds > 0 else Fraction(24), num)
+
+
+def held(times: Sequence[float], fps: Fraction, num_frames: int) -> Timeline:
+    """`num_frames` frames at `fps` out of frames shown at `times`, each held until the next is due."""
     sources, at = [], 0
-    for k in range(num):
-        while at + 1 < num and times[at + 1] * fps <= k + 0.5:
+    for k in range(num_frames):
+        while at + 1 < len(times) and times[at + 1] * fps <= k + 0.5:
             at += 1
         sources.append(at)
-    return Timeline(fps, num, None if sources == list(range(num)) else tuple(sources))
+    return Timeline(fps, num_frames, None if sources == list(range(len(times))) else tuple(sources))

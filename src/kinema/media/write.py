@@ -1,9 +1,9 @@
 """write: Chunks to a file, encoded on a second thread while the next chunk is being computed.
 
-The caller's thread pulls the chunks (so a model keeps its own thread and Ctrl-C arrives where the work is), a short
-queue hands them to one encoder thread. At most three chunks are alive: one in the making, one queued, one encoded.
-Everything is written beside the target under a hidden name and renamed at the end, so the target is either the old
-file or the whole new one.
+The caller's thread pulls the chunks (so a model keeps its own thread and Ctrl-C arrives where the work is), a
+short queue hands them to one encoder thread. At most three chunks are alive: one in the making, one queued,
+one encoded. Everything is written beside the target under a hidden name and renamed at the end, so the target
+is either the old file or the whole new one.
 """
 
 from __future__ import annotations
@@ -40,24 +40,28 @@ def write(
 ) -> Path:
     """Write a clip; the format follows the suffix. Returns the path.
 
-    .mp4   H.264, BT.709 limited range, faststart; AAC sound. 4:2:0, except that an odd width or height, which 4:2:0
-           H.264 cannot hold, is written as 4:4:4: the size stays exact, but some browsers refuse to play it.
+    .mp4   H.264, BT.709 limited range, faststart; AAC sound. 4:2:0, except that an odd width or height, which
+           4:2:0 H.264 cannot hold, is written as 4:4:4: the size stays exact, but some browsers refuse to
+           play it.
     .webm  VP9 (4:2:0 at any size); Opus sound.
     .gif   looping, at most 50 fps, 256 colours a scene.       .webp  looping; quality "best" is lossless.
     .png .jpg   a picture: the clip must have one frame.
-    a folder (no suffix, or a trailing slash)   frames 00000.png, 00001.png ... and a note kinema.json with the fps.
+    a folder (no suffix, or a trailing slash)   frames 00000.png, 00001.png ... and a note kinema.json with
+                                                the fps.
     Only .mp4 and .webm carry sound; the other formats leave it out.
 
     quality: "draft" (small), "good" (visually clean), "best" (at least 45 dB PSNR on ordinary content).
-    manifest: a JSON-able dict, saved inside the file and in the sidecar `<name>.json`. Without one, a sidecar left
-    by an earlier write to the same path is removed with the file it described.
-    on_frame: told `Progress("write", done=frames handed to the encoder)` on the caller's thread; may raise to stop.
+    manifest: a JSON-able dict, saved inside the file and in the sidecar `<name>.json`. Without one, a sidecar
+    left by an earlier write to the same path is removed with the file it described.
+    on_frame: told `Progress("write", done=frames handed to the encoder)` on the caller's thread; may raise to
+    stop.
 
-    Frames of a clip have one size and one fps and follow each other; sound is in all chunks or in none. The same
-    frames give the same bytes. Missing parent folders are made. Whatever fails (the chunks, the encoder, Ctrl-C),
-    nothing half-written stays, an older file stays as it was, and `chunks` is closed.
+    Frames of a clip have one size and one fps and follow each other; sound is in all chunks or in none. The
+    same frames give the same bytes. Missing parent folders are made. Whatever fails (the chunks, the encoder,
+    Ctrl-C), nothing half-written stays, an older file stays as it was, and `chunks` is closed.
 
-    Raises RequestError (suffix, quality, fps, too many frames for a picture) and MediaError (unwritable, no frames).
+    Raises RequestError (suffix, quality, fps, too many frames for a picture) and MediaError (unwritable, no
+    frames).
     """
     target = Path(path)
     suffix = "" if os.fspath(path).endswith(("/", os.sep)) else target.suffix.lower()
@@ -91,7 +95,11 @@ def _checked(target: Path, suffix: str, quality: str, manifest: dict[str, Any] |
         )
     if quality not in QUALITIES:
         raise RequestError(
-            f"Unknown quality {quality!r}.", field="quality", value=quality, legal=", ".join(QUALITIES), nearest="good"
+            f"Unknown quality {quality!r}.",
+            field="quality",
+            value=quality,
+            legal=", ".join(QUALITIES),
+            nearest="good",
         )
     if suffix and target.is_dir():
         raise MediaError(f"{target}: is a folder; end the name with a slash to write frames into it.")
@@ -150,7 +158,8 @@ def _run(source: Iterator[Chunk], make_encoder: Callable[[Chunk], Any], on_frame
     def hand_over(item: Chunk | None) -> None:
         while not failed.is_set():
             try:
-                return waiting.put(item, timeout=0.05)
+                waiting.put(item, timeout=0.05)
+                return
             except queue.Full:
                 continue
 
@@ -211,17 +220,24 @@ class _Rule:
             )
         if not 0.1 <= chunk.fps <= 1000:
             near = 0.1 if chunk.fps < 0.1 else 1000
-            raise RequestError(f"{chunk.fps} fps.", field="fps", value=chunk.fps, legal="0.1 to 1000", nearest=near)
+            message = f"{chunk.fps} frames a second."
+            raise RequestError(message, field="fps", value=chunk.fps, legal="0.1 to 1000", nearest=near)
         channels = None if chunk.audio is None else chunk.audio.shape[-1]
         if chunk.audio is not None and (chunk.audio.ndim != 2 or channels not in (1, 2)):
-            raise MediaError(f"Sound must have shape (samples, 1 or 2 channels), not {tuple(chunk.audio.shape)}.")
+            raise MediaError(f"Sound must have shape (samples, 1 or 2), not {tuple(chunk.audio.shape)}.")
         if self.shape is None:
-            self.shape, self.fps, self.next, self.channels = frames.shape[1:], chunk.fps, chunk.start, channels
-        if (frames.shape[1:], chunk.fps, chunk.start, channels) != (self.shape, self.fps, self.next, self.channels):
+            self.shape, self.fps, self.next, self.channels = (
+                frames.shape[1:],
+                chunk.fps,
+                chunk.start,
+                channels,
+            )
+        wanted = (self.shape, self.fps, self.next, self.channels)
+        found = (frames.shape[1:], chunk.fps, chunk.start, channels)
+        if found != wanted:
             raise MediaError(
-                f"Chunks of one clip must match: size {tuple(self.shape)}, {self.fps} fps, next frame {self.next}, "
-                f"{self.channels} sound channels; got {tuple(frames.shape[1:])}, {chunk.fps} fps, frame {chunk.start}, "
-                f"{channels} sound channels."
+                "Chunks of one clip must match in (size, fps, first frame, sound channels): "
+                f"{wanted} was due, {found} came."
             )
         self.next = chunk.start + len(frames)
 
