@@ -89,7 +89,9 @@ def paint_actors(
         paint = line
         for part in parts:
             tone = _tone(part.tone, main)
-            paint = torch.lerp(paint, tone * shade if part.tone == 0.0 else tone, _cover(part.distance, scale)[:, :, None])
+            paint = torch.lerp(
+                paint, tone * shade if part.tone == 0.0 else tone, _cover(part.distance, scale)[:, :, None]
+            )
         if style == "crayon":
             stroke = (torch.sin(x * 7.0 + y * 9.0) * 0.5 + 0.5)[:, :, None]
             paint = torch.lerp(paint, torch.ones_like(main), stroke * 0.3)

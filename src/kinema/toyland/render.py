@@ -76,13 +76,22 @@ def render(
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, scene in enumerate(scenes):
         camera = {"still": "still", "roll": "roll"}.get(scene.camera.split("-")[0], "move")
-        groups.setdefault((scene.background, camera, "pixel" if scene.style == "pixel" else ""), []).append(index)
+        groups.setdefault((scene.background, camera, "pixel" if scene.style == "pixel" else ""), []).append(
+            index
+        )
     for indices in groups.values():
         chunk = max(1, _CHUNK_PIXELS // (num_frames * height * width)) if device.type == "cpu" else 512
         for start in range(0, len(indices), chunk):
             part = indices[start : start + chunk]
             picture, seen, planes = _paint(
-                [scenes[i] for i in part], [poses[i] for i in part], num_frames, height, width, fps, device, truth
+                [scenes[i] for i in part],
+                [poses[i] for i in part],
+                num_frames,
+                height,
+                width,
+                fps,
+                device,
+                truth,
             )
             where = torch.tensor(part, device=device)
             frames[where] = picture
@@ -196,7 +205,13 @@ def _style_ground(canvas: Tensor, scenes: list[Scene], xs: Tensor, ys: Tensor, u
 
 
 def _paint_groups(
-    canvas: Tensor, labels: Tensor, scenes: list[Scene], poses: list[Pose], block: int, height: int, width: int
+    canvas: Tensor,
+    labels: Tensor,
+    scenes: list[Scene],
+    poses: list[Pose],
+    block: int,
+    height: int,
+    width: int,
 ) -> None:
     device = canvas.device
     rows, columns = canvas.shape[-2:]
@@ -265,7 +280,10 @@ def _truth(
         names = list(range(len(steps)))
         for slot in range(len(scenes[index].actors)):
             own = actor_affine(
-                camera, centre_NF2[slot], torch.from_numpy(at.size_NF[slot]), torch.from_numpy(at.turn_NF[slot])
+                camera,
+                centre_NF2[slot],
+                torch.from_numpy(at.size_NF[slot]),
+                torch.from_numpy(at.turn_NF[slot]),
             )
             steps.append(step_affine(own))
             names.append(ACTOR_LABEL + slot)

@@ -156,7 +156,13 @@ _AXIS = {
     "left": "x", "right": "x", "up": "y", "down": "y", "bounce": "y",
     "pan-left": "x", "pan-right": "x", "tilt-up": "y", "tilt-down": "y",
 }  # fmt: skip
-_AMOUNT = {"pan": (0.24, 0.3), "tilt": (0.22, 0.28), "zoom": (0.35, 0.55), "roll": (0.06, 0.1), "still": (0.0, 0.0)}
+_AMOUNT = {
+    "pan": (0.24, 0.3),
+    "tilt": (0.22, 0.28),
+    "zoom": (0.35, 0.55),
+    "roll": (0.06, 0.1),
+    "still": (0.0, 0.0),
+}
 
 
 def sample_scene(seed: int, world: World = WORLD) -> Scene:
@@ -175,7 +181,11 @@ def sample_scene(seed: int, world: World = WORLD) -> Scene:
     first = rng.choice(free or list(world.motions))
     motions = [first]
     if num_actors == 2:
-        beside = [motion for motion in free if motion != "diagonal" and _AXIS.get(motion, "") in ("", _AXIS.get(first))]
+        beside = [
+            motion
+            for motion in free
+            if motion != "diagonal" and _AXIS.get(motion, "") in ("", _AXIS.get(first))
+        ]
         motions.append(rng.choice(beside or [first]))
     split = "y" if "x" in [_AXIS.get(motion) for motion in motions] else "x"
     actors: list[Actor] = []
@@ -207,7 +217,13 @@ def sample_scene(seed: int, world: World = WORLD) -> Scene:
 
 
 def _sample_actor(
-    rng: random.Random, world: World, motion: str, camera: str, split: str, side: float, taken: list[tuple[str, str]]
+    rng: random.Random,
+    world: World,
+    motion: str,
+    camera: str,
+    split: str,
+    side: float,
+    taken: list[tuple[str, str]],
 ) -> Actor:
     while True:
         kind, color = rng.choice(world.kinds), rng.choice(world.colors)

@@ -12,7 +12,14 @@ from torch import Tensor
 
 
 def plane_affine(
-    shift_BF2: Tensor, zoom_BF: Tensor, roll_BF: Tensor, *, depth: float, drift: float, time_F: Tensor, size: tuple[int, int]
+    shift_BF2: Tensor,
+    zoom_BF: Tensor,
+    roll_BF: Tensor,
+    *,
+    depth: float,
+    drift: float,
+    time_F: Tensor,
+    size: tuple[int, int],
 ) -> Tensor:
     """affine_BF23 from a layer's plane to the image, float64. size is (height, width)."""
     height, width = size
@@ -51,7 +58,9 @@ def actor_affine(camera_BF23: Tensor, centre_BF2: Tensor, size_BF: Tensor, turn_
 def step_affine(affine_F23: Tensor) -> Tensor:
     """step_F23 [..., F, 2, 3]: where an image point of frame f lies in frame f + 1; the last frame steps nowhere."""
     now, after = affine_F23[..., :-1, :, :], affine_F23[..., 1:, :, :]
-    safe = now[..., :2] + torch.eye(2, dtype=now.dtype) * (now[..., :2].abs().sum((-1, -2), keepdim=True) == 0)
+    safe = now[..., :2] + torch.eye(2, dtype=now.dtype) * (
+        now[..., :2].abs().sum((-1, -2), keepdim=True) == 0
+    )
     linear = after[..., :2] @ torch.linalg.inv(safe)
     offset = after[..., 2] - (linear @ now[..., 2:])[..., 0]
     steps = torch.cat([linear, offset[..., None]], -1)

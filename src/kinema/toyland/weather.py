@@ -14,7 +14,9 @@ _RAIN = (0.74, 0.83, 0.95)
 _GLOOM = (0.5, 0.55, 0.64)
 
 
-def add_weather(canvas_BFCHW: Tensor, weather: str, time_F: Tensor, xs: Tensor, ys: Tensor, unit_px: float) -> Tensor:
+def add_weather(
+    canvas_BFCHW: Tensor, weather: str, time_F: Tensor, xs: Tensor, ys: Tensor, unit_px: float
+) -> Tensor:
     """The canvas with rain or snow. xs [W], ys [H]: pixels from the middle; unit_px: pixels per frame height."""
     u, v = xs / unit_px, (ys / unit_px)[:, None]
     time = time_F[:, None, None]
