@@ -1,1 +1,106 @@
-"""Kinema makes video."""
+"""Kinema makes video from words, pictures, drawn paths and masks.
+
+    import kinema
+    clip = kinema.generate("a red ball rolls left over a green hill at sunset")
+    clip.save("ball.mp4")
+
+Importing it costs milliseconds: torch and everything heavy is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+_WHERE = {
+    "Request": "kinema.core.request",
+    "Plan": "kinema.core.plan",
+    "Card": "kinema.core.card",
+    "Chunk": "kinema.core.chunk",
+    "Clip": "kinema.engine.clip",
+    "Engine": "kinema.engine.load",
+    "load": "kinema.engine.load",
+    **dict.fromkeys(
+        ("Image", "Reference", "Source", "Mask", "Control", "Trajectory", "Camera", "Continue", "Style", "Audio"),
+        "kinema.core.conditions",
+    ),
+    **dict.fromkeys(
+        ("KinemaError", "RequestError", "ModelError", "WeightsMissing", "MediaError", "Cancelled"),
+        "kinema.core.errors",
+    ),
+}
+
+__all__ = ["__version__", "generate", "models", "plan", *_WHERE]  # noqa: PLE0604
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .core.card import Card
+    from .core.chunk import Chunk
+    from .core.conditions import (
+        Audio,
+        Camera,
+        Continue,
+        Control,
+        Image,
+        Mask,
+        Reference,
+        Source,
+        Style,
+        Trajectory,
+    )
+    from .core.errors import Cancelled, KinemaError, MediaError, ModelError, RequestError, WeightsMissing
+    from .core.plan import Plan
+    from .core.request import Request
+    from .engine.clip import Clip
+    from .engine.load import Engine, load
+
+
+def generate(request: Request | str, *, device: Any = None, dtype: Any = None, **fields: Any) -> Clip:
+    """A clip from a prompt or a request; fields are those of `Request` (and `image`, `last`, `references`, `size`).
+
+    The model is loaded on the first call and kept for the next ones. Raises RequestError before weights load.
+    """
+    from .engine.load import as_request
+
+    wanted = as_request(request, **fields)
+    found = plan(wanted)
+    return _engine(wanted.model, device, dtype).generate(found)
+
+
+def plan(request: Request | str, **fields: Any) -> Plan:
+    """The request resolved against its model, with the estimated cost; needs no weights and no torch."""
+    from .engine.load import as_request
+    from .engine.plan import plan as make_plan
+
+    return make_plan(as_request(request, **fields))
+
+
+def models() -> list[Card]:
+    """The cards of all known models."""
+    from .weights.store import known_cards
+
+    return known_cards()
+
+
+_ENGINES: dict[tuple[str, str, str], Engine] = {}
+
+
+def _engine(model: str, device: Any, dtype: Any) -> Engine:
+    key = (model, str(device), str(dtype))
+    if key not in _ENGINES:
+        from .engine.load import load
+
+        _ENGINES.clear()  # one model in memory at a time; `load` is for those who want several
+        _ENGINES[key] = load(model, device=device, dtype=dtype)
+    return _ENGINES[key]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        import importlib
+
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'kinema' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

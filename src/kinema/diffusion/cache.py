@@ -1,20 +1,19 @@
-"""Step reuse: compute every k-th step in the middle of a run and extrapolate the network's output between.
+"""Step reuse: compute every k-th step in the middle of a run and forecast the network's output between.
 
 The output of a flow or diffusion network changes slowly along the path in mid-run. On a skipped step the last two
-computed outputs are continued in a straight line over sigma (a first-order Taylor forecast at the output, the idea
-of TaylorSeer, arXiv 2503.06923, taken at the cheapest place). It needs no calibration and two tensors of memory.
+computed outputs are continued in a straight line over the timestep (a first-order Taylor forecast, the idea of
+TaylorSeer, arXiv 2503.06923, taken at the network's output). No calibration, two tensors of memory.
 """
 
 from __future__ import annotations
 
 import torch
 
-HEAD, TAIL = 0.3, 0.1
-"""Fractions of the steps at either end that are always computed: layout is decided first, detail last."""
+from .steps import is_reused
 
 
 class StepReuse:
-    """Decides which steps are computed, remembers outputs, forecasts the others. One object per span."""
+    """Remembers computed outputs and forecasts the others. One object per span."""
 
     def __init__(self, every: int, num_steps: int) -> None:
         self.every, self.num_steps = every, num_steps
@@ -22,14 +21,13 @@ class StepReuse:
 
     def skips(self, step: int) -> bool:
         """True where step number `step` is forecast rather than computed."""
-        first = max(2, round(self.num_steps * HEAD))
-        last = self.num_steps - max(2, round(self.num_steps * TAIL))
-        return self.every > 1 and first <= step < last and (step - first) % self.every != self.every - 1
+        return is_reused(step, self.num_steps, self.every)
 
-    def remember(self, sigma: float, output: torch.Tensor) -> None:
-        self.history = [*self.history[-1:], (sigma, output)]
+    def remember(self, t: float, output: torch.Tensor) -> None:
+        """Keep the output computed at timestep `t` (and the one before it)."""
+        self.history = [*self.history[-1:], (t, output)]
 
-    def forecast(self, sigma: float) -> torch.Tensor:
-        """The output expected at `sigma`, from the last two computed ones."""
+    def forecast(self, t: float) -> torch.Tensor:
+        """The output expected at timestep `t`."""
         (before, older), (now, newer) = self.history
-        return newer + (newer - older) * ((sigma - now) / (now - before))
+        return newer + (newer - older) * ((t - now) / (now - before))

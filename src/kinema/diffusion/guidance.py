@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import torch
 
+from .steps import is_guided
+
 COND, UNCOND = "cond", "uncond"
 
 
 def branches(scale: float, step: int, num_steps: int, interval: tuple[float, float]) -> tuple[str, ...]:
-    """Which branches step number `step` needs. `interval` = (low, high) as fractions of the steps, half-open."""
-    guided = scale > 1.0 and interval[0] * num_steps <= step < interval[1] * num_steps
-    return (COND, UNCOND) if guided else (COND,)
+    """Which branches step number `step` needs."""
+    return (COND, UNCOND) if is_guided(step, num_steps, scale, interval) else (COND,)
 
 
 def combine(outputs: dict[str, torch.Tensor], scale: float) -> torch.Tensor:

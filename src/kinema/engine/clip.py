@@ -1,0 +1,77 @@
+"""Clip: the result of a request, made when it is first looked at."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.chunk import Chunk
+from ..core.plan import Plan
+
+if TYPE_CHECKING:
+    import numpy as np
+    import PIL.Image
+
+
+class Clip:
+    """Frames, fps and manifest of one request. Nothing runs until frames are asked for; they are made once and kept
+    (for clips too long for memory use `Engine.stream`)."""
+
+    def __init__(
+        self, plan: Plan, make: Callable[[], Iterator[Chunk]], describe: Callable[[], dict[str, Any]]
+    ) -> None:
+        self.plan, self.fps = plan, plan.fps
+        self._make, self._describe = make, describe
+        self._chunks: list[Chunk] | None = None
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The plan, hashes of weights and inputs, versions; saved inside and beside the file."""
+        return self._describe()
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Chunks as they are decoded; the second time, as they were kept."""
+        if self._chunks is not None:
+            yield from self._chunks
+            return
+        kept = []
+        for chunk in self._make():
+            kept.append(chunk)
+            yield chunk
+        self._chunks = kept
+
+    def frames(self) -> np.ndarray:
+        """All frames, uint8 RGB, (F, H, W, 3)."""
+        import numpy as np
+
+        return np.concatenate([chunk.frames for chunk in self.chunks()])
+
+    def save(self, path: str | Path, **settings: Any) -> Path:
+        """Write .mp4, .webm, .gif, .webp, .png or a folder of pictures; encoding runs while frames are decoded.
+        Settings are those of `kinema.media.write.write`. Nothing half-written is ever left behind."""
+        from ..media.write import write
+
+        return write(self.chunks(), path, manifest=self.manifest, **settings)
+
+    def sheet(self, **settings: Any) -> PIL.Image.Image:
+        """A contact sheet of the clip. Settings are those of `kinema.media.sheet.sheet`."""
+        from ..media.sheet import sheet
+
+        return sheet(self.frames(), **settings)
+
+    def _repr_html_(self) -> str:
+        """A notebook plays it."""
+        with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
+            file = self.save(Path(folder) / "clip.mp4")
+            content = base64.b64encode(file.read_bytes()).decode("ascii")
+        side = max(256, self.plan.width * self.plan.enlarge)
+        return f'<video controls loop autoplay muted width="{side}" src="data:video/mp4;base64,{content}"></video>'
+
+    def __repr__(self) -> str:
+        plan = self.plan
+        state = "made" if self._chunks is not None else "not made yet"
+        return f"<Clip {plan.width}x{plan.height}, {plan.frames} frames at {plan.fps:g} fps, {plan.model}, {state}>"

@@ -1,0 +1,124 @@
+"""Engine: one loaded model, warm, ready for any number of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.chunk import Chunk
+from ..core.errors import ModelError, RequestError
+from ..core.events import OnEvent, ignore
+from ..core.plan import Plan
+from ..core.registry import family_module
+from ..core.request import Request
+from ..weights import store
+from .clip import Clip
+from .plan import plan as make_plan
+
+if TYPE_CHECKING:
+    from .resume import SamplingState
+
+
+class Engine:
+    """A loaded model. One request at a time: the networks are shared, schedulers and noise are not."""
+
+    def __init__(self, model: str, family: Any, location: Path, device: str) -> None:
+        self.model, self.family, self.location, self.device = model, family, location, device
+
+    def plan(self, request: Request | str, **fields: Any) -> Plan:
+        """The request resolved for this model. A string is a prompt; fields are those of `Request`."""
+        wanted = as_request(request, **fields)
+        if "model" in wanted.model_fields_set and store.find(wanted.model).id != self.family.card.id:
+            raise RequestError(
+                f"This engine runs {self.family.card.id}, the request asks for {wanted.model}.",
+                field="model",
+                value=wanted.model,
+                legal=self.family.card.id,
+            )
+        return make_plan(wanted, self.family.card, self.device)
+
+    def generate(self, request: Request | Plan | str, *, on_event: OnEvent = ignore, **fields: Any) -> Clip:
+        """A lazy clip: frames are made when they are first asked for (frames, save, sheet)."""
+        plan = request if isinstance(request, Plan) else self.plan(request, **fields)
+        return Clip(plan, lambda: self.stream(plan, on_event=on_event), lambda: self.manifest(plan))
+
+    def stream(
+        self,
+        request: Request | Plan | str,
+        *,
+        on_event: OnEvent = ignore,
+        state: SamplingState | None = None,
+        keep: Callable[[SamplingState], None] | None = None,
+        keep_every: int = 0,
+        **fields: Any,
+    ) -> Iterator[Chunk]:
+        """Chunks as they are decoded; memory does not grow with length. Close the iterator to stop."""
+        from .generate import generate
+
+        plan = request if isinstance(request, Plan) else self.plan(request, **fields)
+        chunks = generate(plan, self.family, state=state, on_event=on_event, keep=keep, keep_every=keep_every)
+        if plan.enlarge > 1:
+            from ..post.upscale import enlarge
+
+            chunks = enlarge(chunks, plan.enlarge)
+        return chunks
+
+    def manifest(self, plan: Plan) -> dict[str, Any]:
+        """What a clip of this plan is made of, as JSON."""
+        from .manifest import manifest
+
+        return manifest(plan, self.location, self.device)
+
+
+def as_request(request: Request | str, **fields: Any) -> Request:
+    """A request from a prompt or a request, with fields changed. `image`, `last` and `references` are short for
+    conditions and may be paths, PIL images or uint8 arrays; `size` may be "WxH" or (W, H)."""
+    base = Request(prompt=request) if isinstance(request, str) else request
+    return base.changed(**_fields(base, dict(fields))) if fields else base
+
+
+def _fields(base: Request, fields: dict[str, Any]) -> dict[str, Any]:
+    conditions: list[Any] = list(fields.pop("conditions", base.conditions))
+    for name, place in (("image", "first"), ("last", "last")):
+        if (picture := fields.pop(name, None)) is not None:
+            conditions.append({"kind": "image", "image": _media(picture), "at": place})
+    if references := fields.pop("references", None):
+        conditions.append({"kind": "reference", "images": tuple(_media(each) for each in references)})
+    if (size := fields.pop("size", None)) is not None:
+        fields["width"], fields["height"] = parse_size(size)
+    if conditions:
+        fields["conditions"] = tuple(conditions)
+    return fields
+
+
+def _media(picture: Any) -> str:
+    if isinstance(picture, str | Path):
+        return str(picture)
+    from ..conditions.inputs import inline_png
+
+    return inline_png(picture)
+
+
+def parse_size(size: Any) -> tuple[int, int]:
+    """(width, height) from "832x480" or a pair."""
+    try:
+        width, height = size.lower().split("x") if isinstance(size, str) else size
+        return int(width), int(height)
+    except (TypeError, ValueError):
+        raise RequestError(f"size = {size!r}.", field="size", value=str(size), legal="WIDTHxHEIGHT, as 832x480") from None
+
+
+def load(model: str = "kinema-mini-wan", *, device: Any = None, dtype: Any = None) -> Engine:
+    """A warm engine for a model: a known name, hub id, alias, checkpoint folder or file.
+
+    device: "cuda", "cuda:1", "mps", "cpu"; None takes the best there is. dtype: "bfloat16", "float32", ...; None
+    takes bfloat16 on a GPU and float32 on a CPU. Raises ModelError, or WeightsMissing saying how to get them.
+    """
+    card = store.find(model)
+    location = store.locate(card)
+    try:
+        family = family_module(card.family).load(card, location, device, dtype)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"{card.id} cannot be loaded on {device or 'the default device'}: {error}") from error
+    return Engine(card.id, family, location, str(family.device))

@@ -1,0 +1,72 @@
+"""The manifest of a clip: its plan, what the weights and inputs hash to, and the versions that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..conditions import inputs
+from ..core.errors import RequestError
+from ..core.plan import Manifest, Plan
+from ..weights import store
+
+PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
+
+
+def manifest(plan: Plan, location: Path, device: str) -> dict[str, Any]:
+    """JSON-ready."""
+    return Manifest(
+        kinema=own_version(),
+        plan=plan,
+        weights=store.digests(location),
+        inputs={short(media): inputs.digest(media) for media in media_of(plan)},
+        versions={name: version(name) for name in PACKAGES},
+        device=device,
+    ).model_dump(mode="json")
+
+
+def verify(found: Manifest, location: Path) -> None:
+    """RequestError where the weights or inputs of today are not those of the manifest."""
+    now = store.digests(location)
+    for name, digest in found.weights.items():
+        if now.get(name) != digest:
+            raise RequestError(
+                f"The weights of {found.plan.model} have changed since this clip was made ({name}).",
+                field="weights",
+                value=name,
+                legal=f"SHA-256 {digest}",
+            )
+    for media in media_of(found.plan):
+        digest = inputs.digest(media)
+        if found.inputs.get(short(media)) not in (None, digest):
+            raise RequestError(
+                f"{short(media)} has changed since this clip was made.",
+                field="inputs",
+                value=short(media),
+                legal=f"SHA-256 {found.inputs[short(media)]}",
+            )
+
+
+def media_of(plan: Plan) -> Iterator[str]:
+    """Every file or URI that the plan's conditions name."""
+    for condition in plan.conditions:
+        for field in ("image", "video", "clip"):
+            if isinstance(value := getattr(condition, field, None), str):
+                yield value
+        yield from getattr(condition, "images", ())
+        if condition.kind == "audio":
+            yield condition.track
+
+
+def short(media: str) -> str:
+    """The name a manifest uses: a data: URI is known by its hash alone."""
+    return f"data:{inputs.digest(media)[:16]}" if media.startswith("data:") else media
+
+
+def own_version() -> str:
+    try:
+        return version("kinema")
+    except PackageNotFoundError:
+        return "0+unknown"
