@@ -1,0 +1,45 @@
+"""Shared fixtures. Tests run on the CPU, offline, and never touch the user's own Kinema folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_home(tmp_path_factory):
+    os.environ["KINEMA_HOME"] = str(tmp_path_factory.mktemp("kinema-home"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real pictures and clips beside the project; a test that needs them is skipped, aloud, where they are not."""
+    if not DATA.is_dir():
+        pytest.skip("the folder shared/data with real inputs is not beside this checkout")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def mini_path() -> Path:
+    """Folder of the miniature: the shipped one, or a checkpoint under test named by KINEMA_TEST_MODEL."""
+    from kinema.weights import store
+
+    if given := os.environ.get("KINEMA_TEST_MODEL"):
+        return Path(given)
+    return store.locate(store.find("kinema-mini-wan"))
+
+
+@pytest.fixture(scope="session")
+def mini(mini_path):
+    """The miniature, warm, as an Engine."""
+    from kinema.engine.load import Engine
+    from kinema.families.wan.cards import MINI
+    from kinema.families.wan.load import load
+
+    return Engine(MINI.id, load(MINI, mini_path, device="cpu"), mini_path, "cpu")

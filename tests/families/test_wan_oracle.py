@@ -1,0 +1,161 @@
+"""The oracle: same weights, noise and settings, float32 - Kinema's latents equal diffusers' pipelines' to 1e-4.
+
+This is how the published 14B weights are known to run right on machines that cannot hold them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from kinema.core.request import Request
+from kinema.diffusion.noise import noise
+from kinema.engine.generate import generate, sample
+from kinema.families.wan.model import WanFamily, WanParts
+
+STEPS, GUIDANCE, SHIFT, SEED = 6, 4.0, 3.0, 11
+TOLERANCE = 1e-4
+PROMPT, NEGATIVE = "a red ball rolls left over a green hill at sunset", "snow"
+
+
+@pytest.fixture(scope="module")
+def pipeline(mini_path):
+    from diffusers import WanVACEPipeline
+
+    pipe = WanVACEPipeline.from_pretrained(mini_path, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, flow_shift=SHIFT)
+    return pipe
+
+
+def request(**fields) -> Request:
+    settings = {
+        "prompt": PROMPT, "negative_prompt": NEGATIVE, "seed": SEED, "steps": STEPS, "guidance": GUIDANCE,
+        "profile": "exact", "options": {"shift": SHIFT, "motion_words": "text"},
+    }  # fmt: skip
+    return Request(**{**settings, **fields})
+
+
+def ours(family, plan) -> torch.Tensor:
+    return sample(plan, family, family.encode(plan, family.prepare(plan)), plan.spans[0])
+
+
+def common(plan, shape):
+    return {
+        "prompt": PROMPT,
+        "negative_prompt": NEGATIVE,
+        "num_inference_steps": STEPS,
+        "guidance_scale": GUIDANCE,
+        "max_sequence_length": plan.options["text_length"],
+        "latents": noise(SEED, "init/0", shape),
+        "output_type": "latent",
+    }
+
+
+def test_vace_text_only(mini, pipeline):
+    plan = mini.plan(request())
+    latents = ours(mini.family, plan)
+    theirs = pipeline(height=64, width=64, num_frames=17, **common(plan, latents.shape)).frames
+    assert (latents - theirs).abs().max() < TOLERANCE
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """A clip, a mask and a reference as files, and as the arrays diffusers takes."""
+    rng = np.random.default_rng(0)
+    frames = np.repeat(np.repeat(rng.integers(0, 255, (17, 8, 8, 3), dtype=np.uint8), 8, 1), 8, 2)
+    (tmp_path / "clip").mkdir()
+    for index, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / "clip" / f"{index:05d}.png")
+    mask = np.zeros((64, 64), dtype=np.uint8)
+    mask[10:50, 20:60] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    reference = Image.fromarray(np.repeat(np.repeat(rng.integers(0, 255, (5, 9, 3), dtype=np.uint8), 8, 0), 8, 1))
+    reference.save(tmp_path / "reference.png")
+    return tmp_path, frames, mask, reference
+
+
+def test_vace_source_mask_reference(mini, pipeline, inputs):
+    folder, frames, mask, reference = inputs
+    plan = mini.plan(
+        request(
+            conditions=(
+                {"kind": "source", "video": str(folder / "clip")},
+                {"kind": "mask", "image": str(folder / "mask.png")},
+                {"kind": "reference", "images": (str(folder / "reference.png"),)},
+            ),
+            options={"shift": SHIFT, "conditioning_scale": [0.8]},
+        )
+    )
+    latents = ours(mini.family, plan)
+    assert latents.shape[2] == 6, "a latent frame for the reference goes in front"
+    # Kinema forgets what is under the mask (mid-gray); diffusers is given the clip so filled.
+    video = torch.from_numpy(frames).movedim(-1, 1).float().div(127.5).sub(1)[None] * torch.from_numpy(mask == 0)
+    theirs = pipeline(
+        video=video,
+        mask=torch.from_numpy(mask > 0).float().expand(1, 17, 3, 64, 64),
+        reference_images=reference,
+        conditioning_scale=0.8,
+        height=64,
+        width=64,
+        num_frames=17,
+        **common(plan, latents.shape),
+    ).frames
+    assert (latents - theirs).abs().max() < TOLERANCE
+
+
+def test_vace_decoded_frames(mini, pipeline):
+    plan = mini.plan(request())
+    frames = np.concatenate([chunk.frames for chunk in generate(plan, mini.family)])
+    shape = mini.family.latent_shape(mini.family.encode(plan, mini.family.prepare(plan)), plan.spans[0])
+    theirs = pipeline(height=64, width=64, num_frames=17, **{**common(plan, shape), "output_type": "np"}).frames[0]
+    assert np.abs(frames / 255.0 - theirs).max() < 1.01 / 255
+
+
+def test_text_to_video(mini, pipeline):
+    """The base model without VACE's blocks, as WanPipeline runs it."""
+    from diffusers import WanPipeline, WanTransformer3DModel
+
+    config = {
+        key: value
+        for key, value in pipeline.transformer.config.items()
+        if not key.startswith(("_", "vace")) and key != "added_kv_proj_dim"
+    }
+    base = WanTransformer3DModel(**config).eval()
+    state = {key: value for key, value in pipeline.transformer.state_dict().items() if not key.startswith("vace")}
+    base.load_state_dict(state)
+    reference = WanTransformer3DModel(**config).eval()
+    reference.load_state_dict(state)
+    parts = pipeline.components
+    theirs_pipe = WanPipeline(
+        tokenizer=parts["tokenizer"], text_encoder=parts["text_encoder"], vae=parts["vae"],
+        scheduler=parts["scheduler"], transformer=reference,
+    )  # fmt: skip
+    theirs_pipe.set_progress_bar_config(disable=True)
+    card = mini.family.card.model_copy(update={"variant": "t2v", "accepts": ()})
+    family = WanFamily(
+        card,
+        WanParts(parts["tokenizer"], parts["text_encoder"], base, parts["vae"], parts["scheduler"]),
+        torch.device("cpu"),
+    )
+    plan = mini.plan(request())
+    latents = ours(family, plan)
+    theirs = theirs_pipe(height=64, width=64, num_frames=17, **common(plan, latents.shape)).frames
+    assert (latents - theirs).abs().max() < TOLERANCE
+
+
+def test_references_keep_their_order(mini):
+    """VACE puts references in front in the order given (diffusers' pipeline reverses them)."""
+    from kinema.core.family import Prepared
+    from kinema.families.wan import vace
+
+    pictures = (torch.full((1, 3, 64, 64), -0.5), torch.full((1, 3, 64, 64), 0.5))
+    plan = mini.plan(request())
+    family = mini.family
+    made = vace.context(plan, Prepared(references=pictures), family._encode_pixels, family.space, family.patch)
+    alone = [family._encode_pixels(picture[:, :, None]) for picture in pictures]
+    assert torch.equal(made[:, :16, 0], alone[0][:, :, 0])
+    assert torch.equal(made[:, :16, 1], alone[1][:, :, 0])
+    assert made[:, 16:, :2].abs().max() == 0, "no reactive latents, no mask beside a reference"
