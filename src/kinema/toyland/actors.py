@@ -32,14 +32,14 @@ def paint_actors(
     window: tuple[int, int],
     centre_MF2: Tensor,
     radius_MF: Tensor,
-    turn_MF: Tensor,
+    turn_MF: Tensor | None,
     mirror_M: Tensor,
     color_M3: Tensor,
     light_M3: Tensor,
 ) -> None:
     """Paints one object of the same kind and style in each of M scenes, in place.
 
-    centre_MF2 and radius_MF in canvas pixels, turn_MF in radians clockwise. Writes `label` where the object is seen.
+    centre_MF2 and radius_MF in canvas pixels, turn_MF in radians clockwise or None. Writes `label` where the object is seen.
     """
     _, num_frames, _, height, width = canvas_BFCHW.shape
     rows, columns = window
@@ -49,12 +49,12 @@ def paint_actors(
     ys_MFP = top_MF[..., None] + torch.arange(rows, device=device)
     xs_MFQ = left_MF[..., None] + torch.arange(columns, device=device)
 
-    dx = ((xs_MFQ - centre_MF2[..., :1]) / radius_MF[..., None])[:, :, None, :]
-    dy = ((ys_MFP - centre_MF2[..., 1:]) / radius_MF[..., None])[:, :, :, None]
-    cos, sin = torch.cos(turn_MF)[..., None, None], torch.sin(turn_MF)[..., None, None]
-    flip = mirror_M[:, None, None, None]
-    x = (dx * cos + dy * sin) * flip  # [M, F, P, Q]
-    y = dy * cos - dx * sin
+    x = ((xs_MFQ - centre_MF2[..., :1]) / radius_MF[..., None])[:, :, None, :]
+    y = ((ys_MFP - centre_MF2[..., 1:]) / radius_MF[..., None])[:, :, :, None]
+    if turn_MF is not None:  # an upright object keeps x and y apart: most of its shape is then one-dimensional
+        cos, sin = torch.cos(turn_MF)[..., None, None], torch.sin(turn_MF)[..., None, None]
+        x, y = x * cos + y * sin, y * cos - x * sin  # [M, F, P, Q]
+    x = x * mirror_M[:, None, None, None]
     if style == "crayon":
         x, y = x + 0.035 * torch.sin(y * 5.0 + 1.0), y + 0.035 * torch.sin(x * 5.0)
     scale = (radius_MF * (6.0 if style == "pixel" else 1.0))[..., None, None]
@@ -62,17 +62,19 @@ def paint_actors(
     parts = SHAPES[kind](x, y)
     silhouette = parts[0].distance
     for part in parts[1:]:
-        silhouette = torch.minimum(silhouette, part.distance)
+        if not part.inner:
+            silhouette = torch.minimum(silhouette, part.distance)
+    light = light_M3[:, None, :, None, None]
     main = color_M3[:, None, :, None, None]
-    ink = torch.tensor(INK, dtype=torch.float32, device=device)[:, None, None] / 255.0
     solid = _cover(silhouette, scale)
-    frame_size = height * width
-    start_MF = (rows_M[:, None] * num_frames + torch.arange(num_frames, device=device)) * frame_size
-    spots = start_MF[..., None, None] + ys_MFP[..., :, None] * width + xs_MFQ[..., None, :]
-    plane = torch.arange(3, device=device)[:, None, None] * frame_size
-    spots_C = spots[:, :, None] + (2 * start_MF)[..., None, None, None] + plane
+    plane = height * width
+    frame_MF = rows_M[:, None] * num_frames + torch.arange(num_frames, device=device)
+    corner_MFP = ys_MFP * width + left_MF[..., None]
+    start_MFCP = (frame_MF[..., None] * 3 + torch.arange(3, device=device))[..., None] * plane + corner_MFP[:, :, None]
+    across_Q = torch.arange(columns, device=device)
+    spots = (start_MFCP[..., None] + across_Q).view(-1)
     flat = canvas_BFCHW.view(-1)
-    below = torch.take(flat, spots_C)
+    below = flat.index_select(0, spots).view(*start_MFCP.shape, columns)
 
     if style == "neon":
         glow = (1.0 - silhouette / GLOW).clamp(0.0, 1.0)
@@ -83,23 +85,21 @@ def paint_actors(
         line = _cover(silhouette.abs() - 0.1, scale)
         picture = torch.lerp(below, torch.lerp(main, torch.ones_like(main), 0.25), line[:, :, None])
     else:
-        line = ink.expand_as(main)
-        rim = _cover(silhouette - OUTLINE, scale)
-        shade = (1.04 - 0.1 * y)[:, :, None]
-        paint = line
+        ink = torch.tensor(INK, dtype=torch.float32, device=device)[:, None, None] / 255.0
+        paint = ink * light
         for part in parts:
-            tone = _tone(part.tone, main)
-            paint = torch.lerp(
-                paint, tone * shade if part.tone == 0.0 else tone, _cover(part.distance, scale)[:, :, None]
-            )
+            paint = torch.lerp(paint, _tone(part.tone, main) * light, _cover(part.distance, scale)[:, :, None])
         if style == "crayon":
-            stroke = (torch.sin(x * 7.0 + y * 9.0) * 0.5 + 0.5)[:, :, None]
-            paint = torch.lerp(paint, torch.ones_like(main), stroke * 0.3)
-        picture = torch.lerp(below, paint * light_M3[:, None, :, None, None], rim[:, :, None])
-    flat[spots_C] = picture
+            stroke = torch.sin(x * 7.0 + y * 9.0) * 0.15 + 0.15
+            paint = torch.lerp(paint, light, stroke[:, :, None])
+        shade = (1.04 - 0.1 * y).expand_as(solid).contiguous()
+        rim = _cover(silhouette - OUTLINE, scale)
+        picture = torch.lerp(below, paint * shade[:, :, None], rim[:, :, None])
+    flat.scatter_(0, spots, picture.view(-1))
+    spots = ((frame_MF[..., None] * plane + corner_MFP)[..., None] + across_Q).view(-1)
     flat_labels = labels_BFHW.view(-1)
-    seen = torch.take(flat_labels, spots)
-    flat_labels[spots] = torch.where(solid > 0.5, torch.full_like(seen, label), seen)
+    seen = flat_labels.index_select(0, spots)
+    flat_labels.scatter_(0, spots, torch.where(solid.reshape(-1) > 0.5, torch.full_like(seen, label), seen))
 
 
 def _cover(distance: Tensor, scale: Tensor) -> Tensor:

@@ -87,6 +87,15 @@ class Painter:
         """How much of each pixel lies inside (distance < 0, in frame heights), [0, 1], with a one-pixel edge."""
         return (0.5 - distance * self.scale).clamp(0.0, 1.0)
 
+    def under(self, top: Tensor, v: Tensor, steep: float = 1.0) -> Tensor:
+        """How much of each pixel lies below the line v = top. steep: how much nearer the line is than straight up."""
+        scale = self.scale * steep
+        return ((v * scale + 0.5) - top * scale).clamp(0.0, 1.0)
+
+    def mix(self, first: int, second: int, part: float) -> Tensor:
+        """A colour between two of the place's."""
+        return torch.lerp(self.color(first), self.color(second), part)
+
     def color(self, index: int) -> Tensor:
         """One of the place's colours, [B, 1, 3, 1, 1]."""
         return self.colors_BK3[:, index][:, None, :, None, None]
@@ -171,13 +180,13 @@ def _meadow(painter: Painter) -> None:
     _sky(painter)
     u, v = painter.layer(0.35)
     top = 0.02 + 0.055 * wave(u * 0.9 + painter.chance(9)) + 0.025 * wave(u * 2.1 + painter.chance(10))
-    painter.paint(painter.cover(top - v), 4)
+    painter.paint(painter.under(top, v), 4)
     u, v = painter.layer(0.62)
     top = 0.13 + 0.05 * wave(u * 0.75 + painter.chance(11)) + 0.02 * wave(u * 1.7 + painter.chance(12))
-    painter.paint(painter.cover(top - v), 5)
+    painter.paint(painter.under(top, v), 5)
     u, v = painter.layer(1.0)
     top = 0.25 + 0.04 * wave(u * 0.6 + painter.chance(13))
-    ground = painter.cover(top - v)
+    ground = painter.under(top, v)
     painter.paint(ground, 6)
     stripes = wave(u * 2.2 + (v - top) * 1.5 + painter.chance(14)) * 4.0
     painter.paint(ground * stripes.clamp(0.0, 1.0) * 0.8, 7, solid=False)
@@ -213,12 +222,10 @@ def _sea(painter: Painter) -> None:
         turn = u / size + painter.chance(9 + number)
         turn = turn - torch.floor(turn)
         top = low + size * 0.32 * (0.5 - 2.0 * turn * (1.0 - turn)) - 0.03
-        water = painter.cover(top - v)
-        painter.paint(water, 5 if number == 0 else 6)
-        if number != 1:
-            painter.paint(water * 0.35, 5 if number else 6, solid=False)
-        crest = painter.cover(top - v) * (1.0 - (v - top) * (16.0 - 3.0 * number)).clamp(0.0, 1.0)
-        painter.paint(crest * 0.75, 7, solid=False)
+        water = painter.under(top, v)
+        painter.paint(water, painter.mix(5, 6, 0.5 * number))
+        steep = 16.0 - 3.0 * number
+        painter.paint(water * ((1.0 + top * steep) - v * steep).clamp(0.0, 0.75), 7, solid=False)
 
 
 def _desert(painter: Painter) -> None:
@@ -228,7 +235,7 @@ def _desert(painter: Painter) -> None:
     for offset, size in ((0.0, 0.2), (0.24, 0.13)):
         du = u - cx - offset
         top = 0.12 - size + du.abs() * 0.95
-        stone = painter.cover((top - v) * 0.72)
+        stone = painter.under(top, v, 0.72)
         painter.paint(stone, 4)
         painter.paint(stone * painter.cover(-du), 3, solid=False)
         painter.paint(stone * painter.cover(-du) * 0.88, 4, solid=False)
@@ -237,10 +244,8 @@ def _desert(painter: Painter) -> None:
         u, v = painter.layer(depth)
         place = u * size + painter.chance(11 + number)
         top = low + 0.055 * wave(place) + 0.02 * wave(place * 2.0 + 0.2)
-        sand = painter.cover(top - v)
-        painter.paint(sand, 5)
-        if number:
-            painter.paint(sand * (0.5 * number), 6, solid=False)
+        sand = painter.under(top, v)
+        painter.paint(sand, painter.mix(5, 6, 0.5 * number))
         lee = (0.14 * wave(place + 0.2) - 0.6 * (v - top)) * 14.0
         painter.paint(sand * lee.clamp(0.0, 1.0) * 0.6, 7, solid=False)
 
@@ -289,13 +294,13 @@ def _snow(painter: Painter) -> None:
         peak = 0.12 - (0.3 - 0.1 * number) * (0.7 + 0.3 * scatter(column, painter.chance(9)))
         side = (x - column - 0.5).abs() * pitch
         top = peak + side * (1.05 - 0.1 * number)
-        rock = painter.cover((top - v) * 0.7)
+        rock = painter.under(top, v, 0.7)
         painter.paint(rock, 4)
         cap = v - peak - 0.07 - 0.018 * wave(u * 9.0)
         painter.paint(rock * painter.cover(cap * 0.8) * 0.85, 5, solid=False)
     u, v = painter.layer(0.5)
     top = 0.1 + 0.03 * wave(u * 0.8 + painter.chance(11))
-    painter.paint(painter.cover(top - v), 6)
+    painter.paint(painter.under(top, v), 6)
     u, v = painter.layer(0.7)
     pitch = 0.24
     x = u / pitch + painter.chance(12)
@@ -310,11 +315,10 @@ def _snow(painter: Painter) -> None:
     step = torch.maximum((side - (tall * 0.62 - up) * 0.5) * 0.9, -up)
     painter.paint(painter.cover(torch.minimum(fir, step)) * (chance > 0.2), 7)
     top = 0.2 + 0.035 * wave(u * 0.7 + painter.chance(14))
-    painter.paint(painter.cover(top - v), 5)
-    painter.paint(painter.cover(top - v) * 0.35, 6, solid=False)
+    painter.paint(painter.under(top, v), painter.mix(5, 6, 0.35))
     u, v = painter.layer(1.0)
     top = 0.31 + 0.04 * wave(u * 0.6 + painter.chance(15))
-    ground = painter.cover(top - v)
+    ground = painter.under(top, v)
     painter.paint(ground, 5)
     painter.paint(
         ground * (wave(u * 1.3 + v * 2.0 + painter.chance(9)) * 2.0).clamp(0.0, 1.0) * 0.35, 6, solid=False
@@ -344,7 +348,7 @@ def _space(painter: Painter) -> None:
     painter.paint(hoop * painter.cover(-tilt) * 0.8, 6, solid=False)
     u, v = painter.layer(1.0)
     top = 0.36 + 0.03 * wave(u * 0.6 + painter.chance(11))
-    moon = painter.cover(top - v)
+    moon = painter.under(top, v)
     painter.paint(moon, 6)
     x = u / 0.34 + painter.chance(12)
     column = torch.floor(x)

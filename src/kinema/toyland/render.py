@@ -69,8 +69,8 @@ def render(
         raise ValueError(f"cannot render {num_frames} frames of {width}x{height} at {fps} fps")
     device = torch.device(device)
     count = len(scenes)
-    frames = torch.zeros(count, num_frames, height, width, 3, dtype=torch.uint8, device=device)
-    labels = torch.zeros(count, num_frames, height, width, dtype=torch.uint8, device=device)
+    frames = torch.empty(count, num_frames, height, width, 3, dtype=torch.uint8, device=device)
+    labels = torch.empty(count, num_frames, height, width, dtype=torch.uint8, device=device)
     poses = [pose(scene, num_frames=num_frames, height=height, width=width, fps=fps) for scene in scenes]
     layers: list[list[tuple[float, float]]] = [[] for _ in scenes]
     groups: dict[tuple[str, ...], list[int]] = {}
@@ -93,10 +93,10 @@ def render(
                 device,
                 truth,
             )
-            where = torch.tensor(part, device=device)
-            frames[where] = picture
-            labels[where] = seen
-            for index in part:
+            for row, index in enumerate(part):
+                for channel in range(3):
+                    frames[index, ..., channel] = picture[row, :, channel]
+                labels[index] = seen[row]
                 layers[index] = planes
     masks = torch.stack([labels == ACTOR_LABEL + slot for slot in range(MAX_ACTORS)], 1)
     tracks, camera, flow = _truth(scenes, poses, layers, labels if truth else None, fps, (height, width))
@@ -125,7 +125,7 @@ def _paint(
     device: torch.device,
     truth: bool,
 ) -> tuple[Tensor, Tensor, list[tuple[float, float]]]:
-    """Frames [B, F, H, W, 3] and labels [B, F, H, W] of scenes with one background and one kind of camera."""
+    """Frames [B, F, 3, H, W] and labels [B, F, H, W] of scenes with one background and one kind of camera."""
     block = _block_px(scenes[0], height, width)
     rows, columns = -(-height // block), -(-width // block)
     ys = torch.arange(rows, device=device) * float(block) + ((block - 1) - (height - 1)) / 2.0
@@ -175,11 +175,11 @@ def _paint(
             canvas[wet] = add_weather(canvas[wet], weather, time_F, xs, ys, float(height))
     if block > 1:
         canvas = torch.round(canvas * 16.0) / 16.0
-    picture = (canvas * 255.0 + 0.5).clamp_(0.0, 255.0).to(torch.uint8).permute(0, 1, 3, 4, 2)
+    picture = canvas.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
     if block > 1:
         y_H = torch.arange(height, device=device) // block
         x_W = torch.arange(width, device=device) // block
-        picture = picture[:, :, y_H[:, None], x_W]
+        picture = picture[..., y_H[:, None], x_W]
         labels = labels[:, :, y_H[:, None], x_W]
     return picture, labels, painter.layers
 
@@ -217,7 +217,7 @@ def _paint_groups(
     rows, columns = canvas.shape[-2:]
     middle = np.array([(width - 1) / 2, (height - 1) / 2]) - (block - 1) / 2
     for slot in range(MAX_ACTORS):
-        groups: dict[tuple[str, str, int], list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]] = {}
+        groups: dict[tuple[str, str, int, bool], list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]] = {}
         for index, (scene, at) in enumerate(zip(scenes, poses, strict=True)):
             if slot >= len(scene.actors):
                 continue
@@ -228,8 +228,9 @@ def _paint_groups(
             turn_F = at.turn_NF[slot] + at.roll_F
             kind = scene.actors[slot].kind
             side = window_px(float(radius_F.max()), scene.style, max(rows, columns))
-            groups.setdefault((kind, scene.style, side), []).append((index, centre_F2, radius_F, turn_F))
-        for (kind, style, side), members in groups.items():
+            key = (kind, scene.style, side, bool(np.any(turn_F)))
+            groups.setdefault(key, []).append((index, centre_F2, radius_F, turn_F))
+        for (kind, style, side, turned), members in groups.items():
 
             def tensor(values: list) -> Tensor:
                 return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(device)
@@ -245,7 +246,7 @@ def _paint_groups(
                 window=(min(side, rows), min(side, columns)),
                 centre_MF2=tensor([member[1] for member in members]),
                 radius_MF=tensor([member[2] for member in members]),
-                turn_MF=tensor([member[3] for member in members]),
+                turn_MF=tensor([member[3] for member in members]) if turned else None,
                 mirror_M=tensor([poses[member[0]].mirror_N[slot] for member in members]),
                 color_M3=tensor([OBJECT_COLORS[scene.actors[slot].color] for scene in chosen]) / 255.0,
                 light_M3=tensor([OBJECT_LIGHT[scene.light] for scene in chosen]) / 255.0,
@@ -261,35 +262,32 @@ def _truth(
     size: tuple[int, int],
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """tracks_BNF2, camera_BF23 and, when labels [B, F, H, W] are given, flow_BFHW2."""
-    tracks, cameras, flows = [], [], []
-    for index, at in enumerate(poses):
-        shift, zoom, roll = (torch.from_numpy(value) for value in (at.shift_F2, at.zoom_F, at.roll_F))
-        time_F = torch.arange(len(zoom), dtype=torch.float64) / fps
-        camera = plane_affine(shift, zoom, roll, depth=1.0, drift=0.0, time_F=time_F, size=size)
-        cameras.append(frame_affine(camera, size))
-        centre_NF2 = torch.from_numpy(at.centre_NF2)
-        track = apply_affine(camera[None], centre_NF2)
-        track[len(scenes[index].actors) :] = 0.0
-        tracks.append(track)
-        if labels is None:
-            continue
+    if not poses:
+        empty = torch.zeros(0, MAX_ACTORS, 1, 2)
+        return empty, torch.zeros(0, 1, 2, 3), None
+
+    def stacked(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(one, name) for one in poses]))
+
+    shift, zoom, roll = stacked("shift_F2"), stacked("zoom_F"), stacked("roll_F")
+    centre, radius, turn = stacked("centre_NF2"), stacked("size_NF"), stacked("turn_NF")
+    time_F = torch.arange(zoom.shape[1], dtype=torch.float64) / fps
+    camera = plane_affine(shift, zoom, roll, depth=1.0, drift=0.0, time_F=time_F, size=size)
+    present = torch.tensor([[slot < len(scene.actors) for slot in range(MAX_ACTORS)] for scene in scenes])
+    tracks = apply_affine(camera[:, None], centre) * present[..., None, None]
+    if labels is None:
+        return tracks.float(), frame_affine(camera, size).float(), None
+    flows = []
+    for index, scene in enumerate(scenes):
+        one = (shift[index], zoom[index], roll[index])
         steps = [
-            step_affine(plane_affine(shift, zoom, roll, depth=depth, drift=drift, time_F=time_F, size=size))
+            step_affine(plane_affine(*one, depth=depth, drift=drift, time_F=time_F, size=size))
             for depth, drift in layers[index]
         ]
         names = list(range(len(steps)))
-        for slot in range(len(scenes[index].actors)):
-            own = actor_affine(
-                camera,
-                centre_NF2[slot],
-                torch.from_numpy(at.size_NF[slot]),
-                torch.from_numpy(at.turn_NF[slot]),
-            )
+        for slot in range(len(scene.actors)):
+            own = actor_affine(camera[index], centre[index, slot], radius[index, slot], turn[index, slot])
             steps.append(step_affine(own))
             names.append(ACTOR_LABEL + slot)
         flows.append(flow_from_labels(labels[index], torch.stack(steps), names))
-    if not tracks:
-        empty = torch.zeros(0, MAX_ACTORS, 1, 2)
-        return empty, torch.zeros(0, 1, 2, 3), None
-    flow = torch.stack(flows) if flows else None
-    return torch.stack(tracks).float(), torch.stack(cameras).float(), flow
+    return tracks.float(), frame_affine(camera, size).float(), torch.stack(flows)

@@ -22,10 +22,11 @@ GLASS = (0.72, 0.88, 0.97)
 
 class Part(NamedTuple):
     """distance: signed distance. tone: a fixed RGB in [0, 1], or the object's own colour, made lighter (towards
-    white, 0 to 1) or darker (towards ink, -1 to 0)."""
+    white, 0 to 1) or darker (towards black, -1 to 0). inner: it lies wholly inside the parts before it."""
 
     distance: Tensor
     tone: float | tuple[float, float, float]
+    inner: bool = False
 
 
 def disc(x: Tensor, y: Tensor, cx: float, cy: float, radius: float) -> Tensor:
@@ -72,20 +73,20 @@ def bar(x: Tensor, y: Tensor, ax: float, ay: float, bx: float, by: float, half: 
 def _ball(x: Tensor, y: Tensor) -> list[Part]:
     body = disc(x, y, 0, 0, 1.0)
     band = torch.maximum(body, y.abs() - 0.26)
-    return [Part(body, 0.0), Part(band, 0.5)]
+    return [Part(body, 0.0), Part(band, 0.5, inner=True)]
 
 
 def _square(x: Tensor, y: Tensor) -> list[Part]:
-    return [Part(box(x, y, 0, 0, 0.82, 0.82, 0.08), 0.0), Part(box(x, y, 0, 0, 0.42, 0.42, 0.06), 0.28)]
+    return [Part(box(x, y, 0, 0, 0.82, 0.82, 0.08), 0.0), Part(box(x, y, 0, 0, 0.42, 0.42, 0.06), 0.28, inner=True)]
 
 
 def _triangle(x: Tensor, y: Tensor) -> list[Part]:
     big = convex(x, y, (0.0, -0.88), (0.86, 0.64), (-0.86, 0.64), rounding=0.07)
-    return [Part(big, 0.0), Part(convex(x, y, (0.0, -0.22), (0.38, 0.42), (-0.38, 0.42)), 0.28)]
+    return [Part(big, 0.0), Part(convex(x, y, (0.0, -0.22), (0.38, 0.42), (-0.38, 0.42)), 0.28, inner=True)]
 
 
 def _star(x: Tensor, y: Tensor) -> list[Part]:
-    return [Part(_star_distance(x, y, 1.06, 0.5), 0.0), Part(_star_distance(x, y, 0.5, 0.25), 0.35)]
+    return [Part(_star_distance(x, y, 1.06, 0.5), 0.0), Part(_star_distance(x, y, 0.5, 0.25), 0.35, inner=True)]
 
 
 def _star_distance(x: Tensor, y: Tensor, tip: float, notch: float) -> Tensor:
@@ -112,13 +113,13 @@ def _heart(x: Tensor, y: Tensor) -> list[Part]:
     body = torch.minimum(
         disc(half, y, cx, cy, radius), convex(half, y, (-0.05, cy), touch, (0.0, low), (-0.05, low))
     )
-    return [Part(body, 0.0), Part(disc(x, y, -0.48, -0.38, 0.2), 0.45)]
+    return [Part(body, 0.0), Part(disc(x, y, -0.48, -0.38, 0.2), 0.45, inner=True)]
 
 
 def _ring(x: Tensor, y: Tensor) -> list[Part]:
     around = (x * x + y * y).sqrt()
     band = (around - 0.7).abs() - 0.28
-    return [Part(band, 0.0), Part(torch.maximum(band, x.abs() - 0.2), 0.45)]
+    return [Part(band, 0.0), Part(torch.maximum(band, x.abs() - 0.2), 0.45, inner=True)]
 
 
 def _car(x: Tensor, y: Tensor) -> list[Part]:
@@ -130,8 +131,8 @@ def _car(x: Tensor, y: Tensor) -> list[Part]:
     hubs = disc(x.abs(), y, 0.56, 0.5, 0.12)
     lamp = disc(x, y, 0.93, 0.12, 0.1)
     return [
-        Part(torch.minimum(body, cabin), 0.0), Part(window, GLASS), Part(post, 0.0), Part(lamp, (1.0, 0.93, 0.6)),
-        Part(wheels, BLACK), Part(hubs, (0.8, 0.8, 0.82)),
+        Part(torch.minimum(body, cabin), 0.0), Part(window, GLASS, inner=True), Part(post, 0.0, inner=True), Part(lamp, (1.0, 0.93, 0.6), inner=True),
+        Part(wheels, BLACK), Part(hubs, (0.8, 0.8, 0.82), inner=True),
     ]  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def _boat(x: Tensor, y: Tensor) -> list[Part]:
     sail = convex(x, y, (0.06, -0.88), (0.76, 0.12), (0.06, 0.12))
     jib = convex(x, y, (-0.14, -0.66), (-0.14, 0.12), (-0.68, 0.12))
     return [
-        Part(mast, (0.5, 0.36, 0.26)), Part(sail, WHITE), Part(jib, 0.3), Part(hull, 0.0), Part(stripe, 0.55),
+        Part(mast, (0.5, 0.36, 0.26)), Part(sail, WHITE), Part(jib, 0.3), Part(hull, 0.0), Part(stripe, 0.55, inner=True),
     ]  # fmt: skip
 
 
@@ -157,8 +158,8 @@ def _fish(x: Tensor, y: Tensor) -> list[Part]:
     eye = disc(x, y, 0.62, -0.14, 0.17)
     pupil = disc(x, y, 0.66, -0.13, 0.085)
     return [
-        Part(torch.minimum(tail, fin), -0.16), Part(body, 0.0), Part(side, -0.2), Part(eye, WHITE),
-        Part(pupil, BLACK),
+        Part(torch.minimum(tail, fin), -0.16), Part(body, 0.0), Part(side, -0.2, inner=True), Part(eye, WHITE, inner=True),
+        Part(pupil, BLACK, inner=True),
     ]  # fmt: skip
 
 
@@ -173,7 +174,7 @@ def _bird(x: Tensor, y: Tensor) -> list[Part]:
     feet = torch.minimum(bar(x, y, -0.14, 0.6, -0.14, 0.86, 0.06), bar(x, y, 0.12, 0.6, 0.12, 0.86, 0.06))
     return [
         Part(torch.minimum(beak, feet), (0.98, 0.66, 0.2)), Part(tail, -0.16),
-        Part(torch.minimum(body, head), 0.0), Part(wing, -0.22), Part(eye, WHITE), Part(pupil, BLACK),
+        Part(torch.minimum(body, head), 0.0), Part(wing, -0.22, inner=True), Part(eye, WHITE, inner=True), Part(pupil, BLACK, inner=True),
     ]  # fmt: skip
 
 
@@ -184,7 +185,7 @@ def _balloon(x: Tensor, y: Tensor) -> list[Part]:
     string = box(bend, y, 0.0, 0.82, 0.045, 0.3)
     shine = ellipse(x, y, -0.26, -0.6, 0.17, 0.24)
     return [
-        Part(string, (0.45, 0.4, 0.42)), Part(knot, -0.2), Part(head, 0.0), Part(shine, 0.55),
+        Part(string, (0.45, 0.4, 0.42)), Part(knot, -0.2), Part(head, 0.0), Part(shine, 0.55, inner=True),
     ]  # fmt: skip
 
 
@@ -198,8 +199,8 @@ def _rocket(x: Tensor, y: Tensor) -> list[Part]:
     window = disc(x, y, 0.0, -0.08, 0.21)
     glass = disc(x, y, 0.0, -0.08, 0.14)
     return [
-        Part(flame, (1.0, 0.56, 0.16)), Part(spark, (1.0, 0.9, 0.42)), Part(fins, -0.24), Part(body, 0.0),
-        Part(nose, 0.45), Part(window, WHITE), Part(glass, (0.4, 0.66, 0.9)),
+        Part(flame, (1.0, 0.56, 0.16)), Part(spark, (1.0, 0.9, 0.42), inner=True), Part(fins, -0.24), Part(body, 0.0),
+        Part(nose, 0.45, inner=True), Part(window, WHITE, inner=True), Part(glass, (0.4, 0.66, 0.9), inner=True),
     ]  # fmt: skip
 
 
