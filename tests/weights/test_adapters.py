@@ -1,4 +1,4 @@
-"""Adapters in every dialect against weights merged by hand. The key maps here are written out, not imported."""
+"""Adapters in every dialect against weights merged by hand. The key maps are written out, not imported."""
 
 from __future__ import annotations
 
@@ -43,10 +43,12 @@ ALPHA = 2.0
 
 def tiny(seed: int = 0, **changes) -> WanVACETransformer3DModel:
     torch.manual_seed(seed)
-    sizes = dict(
-        num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4, text_dim=16, freq_dim=16,
-        ffn_dim=32, num_layers=2, vace_layers=[0], vace_in_channels=8,
-    ) | changes  # fmt: skip
+    sizes = {
+        "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 4, "out_channels": 4,
+        "text_dim": 16,
+        "freq_dim": 16,
+        "ffn_dim": 32, "num_layers": 2, "vace_layers": [0], "vace_in_channels": 8, **changes,
+    }  # fmt: skip
     kind = WanVACETransformer3DModel if sizes["vace_layers"] else WanTransformer3DModel
     if not sizes["vace_layers"]:
         del sizes["vace_layers"], sizes["vace_in_channels"]
@@ -69,9 +71,12 @@ def output(network) -> torch.Tensor:
         return torch.randn(shape, generator=generator)
 
     return network(
-        hidden_states=draw(1, 4, 2, 4, 4), timestep=torch.tensor([300.0]), encoder_hidden_states=draw(1, 5, 16),
-        control_hidden_states=draw(1, 8, 2, 4, 4), control_hidden_states_scale=torch.ones(1),
-    ).sample  # fmt: skip
+        hidden_states=draw(1, 4, 2, 4, 4),
+        timestep=torch.tensor([300.0]),
+        encoder_hidden_states=draw(1, 5, 16),
+        control_hidden_states=draw(1, 8, 2, 4, 4),
+        control_hidden_states_scale=torch.ones(1),
+    ).sample
 
 
 def matrices(network, seed: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -102,34 +107,18 @@ def write(folder, dialect: str, pairs, metadata: dict[str, str] | None = None):
     path = folder / f"{dialect}.safetensors"
     for name, (down, up) in pairs.items():
         original = MODULES[name]
-        if dialect == "diffusers":
-            stem, a, b, alpha = f"transformer.{name}", "lora_A.weight", "lora_B.weight", True
-        elif dialect == "diffusers-metadata":
-            stem, a, b, alpha = f"transformer.{name}", "lora_A.weight", "lora_B.weight", False
-        elif dialect == "peft":
-            stem, a, b, alpha = f"base_model.model.{name}", "lora_A.weight", "lora_B.weight", False
-        elif dialect == "peft-default":
-            stem, a, b, alpha = (
-                f"base_model.model.{name}",
-                "lora_A.default.weight",
-                "lora_B.default.weight",
-                True,
-            )
-        elif dialect == "kohya":
-            stem, a, b, alpha = (
-                "lora_unet_" + original.replace(".", "_"),
-                "lora_down.weight",
-                "lora_up.weight",
-                True,
-            )
-        elif dialect == "original-AB":
-            stem, a, b, alpha = f"diffusion_model.{original}", "lora_A.weight", "lora_B.weight", True
-        elif dialect == "original-down-up":
-            stem, a, b, alpha = f"diffusion_model.{original}", "lora_down.weight", "lora_up.weight", True
-        else:
-            stem, a, b, alpha = original, "lora_A.default.weight", "lora_B.default.weight", True
-        tensors[f"{stem}.{a}"], tensors[f"{stem}.{b}"] = down, up
-        if alpha:
+        stem, a, b, has_alpha = {
+            "diffusers": (f"transformer.{name}", "lora_A", "lora_B", True),
+            "diffusers-metadata": (f"transformer.{name}", "lora_A", "lora_B", False),
+            "peft": (f"base_model.model.{name}", "lora_A", "lora_B", False),
+            "peft-default": (f"base_model.model.{name}", "lora_A.default", "lora_B.default", True),
+            "kohya": ("lora_unet_" + original.replace(".", "_"), "lora_down", "lora_up", True),
+            "original-AB": (f"diffusion_model.{original}", "lora_A", "lora_B", True),
+            "original-down-up": (f"diffusion_model.{original}", "lora_down", "lora_up", True),
+            "bare": (original, "lora_A.default", "lora_B.default", True),
+        }[dialect]
+        tensors[f"{stem}.{a}.weight"], tensors[f"{stem}.{b}.weight"] = down, up
+        if has_alpha:
             tensors[f"{stem}.alpha"] = torch.tensor(ALPHA)
     settings = {"r": 3, "lora_alpha": ALPHA}
     if dialect == "diffusers-metadata":
@@ -345,8 +334,9 @@ def test_refusals_leave_the_network_alone(network, tmp_path):
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(wide.read_bytes()[:-40])
     for path, words in (
-        (pickled, "pickled"), (folder, "pickled"), (other, "unet.down.0.lora_A.weight"), (wide, "does not fit"),
-        (half, "only one"), (dora, "DoRA"), (cut, "cut short"), (tmp_path / "nothing", "No adapter"),
+        (pickled, "pickled"), (folder, "pickled"), (other, "unet.down.0.lora_A.weight"),
+        (wide, "does not fit"), (half, "only one"), (dora, "DoRA"), (cut, "cut short"),
+        (tmp_path / "nothing", "No adapter"),
     ):  # fmt: skip
         with pytest.raises(ModelError, match=words):
             adapters.use(network, ((good, 0.5), (str(path), 1.0)))

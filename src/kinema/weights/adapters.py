@@ -1,11 +1,245 @@
-"""LoRA adapters on a network."""
+"""LoRA adapters on a network: every dialect of file that people have, on and off without a trace.
+
+    style (path or name) --find--> file --adapter_files.read--> Adapter --use--> network
+
+Low-rank parts are PEFT layers, because they keep the base weights as they are in any precision. What PEFT
+cannot hold (whole differences of weights, biases, norms and modulations) is added to the parameters
+themselves; the originals are kept and put back, bit for bit."""
 
 from __future__ import annotations
 
+import re
+import warnings
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from ..core.errors import ModelError
+from .adapter_files import Adapter, describe_file, plain_name, read
+from .store import home
+
+FileKey = tuple[str, int, int]
+"""An adapter file: path, size, time of change (ns). A file that was trained anew is another adapter."""
 
 
-def use(network: Any, styles: tuple[tuple[str, float], ...]) -> None:
-    """Make exactly these (adapter, weight) pairs active on the network."""
-    if styles:
-        raise RuntimeError("adapters are being written")
+@dataclass
+class _State:
+    """What is on a network now: files and their weights, the PEFT name of each file, and the originals of
+    parameters that were added to (on the CPU)."""
+
+    shapes: dict[str, tuple[int, ...]]
+    active: dict[FileKey, float] = field(default_factory=dict)
+    layered: dict[FileKey, str] = field(default_factory=dict)
+    deltas: dict[FileKey, dict[str, torch.Tensor]] = field(default_factory=dict)
+    originals: dict[str, torch.Tensor] = field(default_factory=dict)
+    count: int = 0
+
+
+_STATES: WeakKeyDictionary[nn.Module, _State] = WeakKeyDictionary()
+
+
+def use(network: nn.Module, styles: tuple[tuple[str, float], ...]) -> None:
+    """Make exactly these (adapter path or name, weight) pairs active on the network, and undo all others.
+
+    An empty tuple gives the plain network back: the same modules, the same bits. The same styles again cost
+    nothing. A style named twice counts with the sum of its weights. Everything is read and checked first:
+    ModelError (not found, not an adapter, does not fit, peft missing) leaves the network as it was."""
+    wanted: dict[FileKey, float] = {}
+    for adapter, weight in styles:
+        key = _key(find(adapter))
+        wanted[key] = wanted.get(key, 0.0) + weight
+    wanted = {key: weight for key, weight in wanted.items() if weight != 0.0}
+    state = _STATES.get(network)
+    if state is None:
+        if not wanted:
+            return
+        state = _STATES[network] = _State(_shapes(network))
+    if wanted == state.active:
+        return
+    # Requests run in inference mode; parameters made there could never be trained again.
+    with torch.inference_mode(False), torch.no_grad():
+        fresh = {key: read(Path(key[0]), state.shapes) for key in wanted if key not in state.deltas}
+        if any(adapter.layers for adapter in fresh.values()):
+            _need_peft()
+        try:
+            _change(network, state, wanted, fresh)
+        except BaseException:
+            _change(network, state, {}, {})
+            raise
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """What a file says of itself: dialect, rank, alpha, base, trigger, title, counts. Reads no weights.
+    ModelError where it is not an adapter."""
+    return describe_file(find(str(path)))
+
+
+def find(adapter: str) -> Path:
+    """The .safetensors file of an adapter given as a file, a folder, or a name in one of `folders()`.
+    ModelError says where it was looked for; pickled files are refused."""
+    given = Path(adapter).expanduser()
+    places = [given] if given.is_absolute() else [given, *(folder / adapter for folder in folders())]
+    for place in places:
+        for candidate in (place, place.with_name(place.name + ".safetensors")):
+            if candidate.exists():
+                return _file(candidate).resolve()
+    raise ModelError(f"No adapter {adapter!r}. Looked for: {', '.join(str(place) for place in places)}.")
+
+
+def folders() -> list[Path]:
+    """Where adapters are found by name: Kinema's own folder, then those shipped with the miniatures."""
+    return [home() / "adapters", Path(str(files("kinema"))) / "miniatures" / "adapters"]
+
+
+def _file(place: Path) -> Path:
+    if place.is_dir():
+        for name in ("adapter_model.safetensors", "pytorch_lora_weights.safetensors"):
+            if (place / name).exists():
+                return place / name
+        found = sorted(place.glob("*.safetensors"))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ModelError(f"{place}: {len(found)} .safetensors files; name one of them.")
+        raise ModelError(
+            f"{place}: no .safetensors file in it (pickled weights, .bin or .pt, are never read)."
+        )
+    if place.suffix != ".safetensors":
+        raise ModelError(
+            f"{place}: adapters are read from .safetensors files only; pickled weights can run code."
+        )
+    return place
+
+
+def _key(file: Path) -> FileKey:
+    stat = file.stat()
+    return (str(file), stat.st_size, stat.st_mtime_ns)
+
+
+def _need_peft() -> None:
+    try:
+        import peft  # noqa: F401
+    except ImportError:
+        raise ModelError("LoRA adapters need the package peft: pip install kinema[lora]") from None
+
+
+def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Shapes of the network's own parameters by their plain names."""
+    named = network.named_parameters()
+    return {plain_name(name): tuple(parameter.shape) for name, parameter in named if ".lora_" not in name}
+
+
+def _change(
+    network: nn.Module, state: _State, wanted: dict[FileKey, float], fresh: dict[FileKey, Adapter]
+) -> None:
+    """From what is active to what is wanted. With nothing wanted it also cleans up after a change that
+    failed."""
+    state.active = {}
+    for key in [key for key in state.deltas if key not in wanted]:
+        del state.deltas[key]
+    for key in [key for key in state.layered if key not in wanted]:
+        name = state.layered.pop(key)
+        for _, _, layer in _peft_layers(network):
+            layer.delete_adapter(name)
+        getattr(network, "peft_config", {}).pop(name, None)
+    if not getattr(network, "peft_config", True):
+        _unwrap(network)
+    for key, adapter in fresh.items():
+        if adapter.layers:
+            state.count += 1
+            state.layered[key] = f"style_{state.count}"
+            _inject(network, state.layered[key], adapter.layers)
+        state.deltas[key] = adapter.deltas
+    weights = {name: wanted[key] for key, name in state.layered.items()}
+    for _, _, layer in _peft_layers(network):
+        layer.set_adapter(list(weights))
+        for name, weight in weights.items():
+            layer.set_scale(name, weight)
+        for name, parameter in layer.named_parameters():
+            if name.startswith("lora_"):
+                parameter.requires_grad_(False)
+    _add(network, state, [(wanted[key], deltas) for key, deltas in state.deltas.items() if deltas])
+    state.active = wanted
+
+
+def _add(network: nn.Module, state: _State, terms: list[tuple[float, dict[str, torch.Tensor]]]) -> None:
+    """Every parameter that is or was added to becomes: original + sum of weight * delta, summed in
+    float32."""
+    touched = {name for _, deltas in terms for name in deltas}
+    for name in sorted(touched | set(state.originals)):
+        parameter = _parameter(network, name)
+        if name not in state.originals:
+            state.originals[name] = parameter.detach().to("cpu", copy=True)
+        original = state.originals[name]
+        if name not in touched:
+            parameter.copy_(original)
+            del state.originals[name]
+            continue
+        total = original.float()
+        for weight, deltas in terms:
+            if name in deltas:
+                total = total + weight * deltas[name].float()
+        parameter.copy_(total.to(parameter.dtype))
+
+
+def _parameter(network: nn.Module, name: str) -> nn.Parameter:
+    """The parameter of that plain name, under a PEFT layer or not."""
+    path, _, last = name.rpartition(".")
+    module = network.get_submodule(path)
+    return getattr(getattr(module, "base_layer", module), last)
+
+
+def _inject(network: nn.Module, name: str, layers: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Lay PEFT layers around the named modules; A (rank, in, ...) and B (out, rank, ...), their scale is
+    1."""
+    from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
+
+    ranks = {module: pair[0].shape[0] for module, pair in layers.items()}
+    common = max(ranks.values(), key=list(ranks.values()).count)
+    other = {f"^{re.escape(module)}": rank for module, rank in ranks.items() if rank != common}
+    config = LoraConfig(
+        r=common,
+        lora_alpha=common,
+        rank_pattern=other,
+        alpha_pattern=other,
+        # A pattern matches whole names; a list would also match every name that ends alike (proj_out).
+        target_modules="|".join(f"(?:{re.escape(module)})" for module in layers),
+    )
+    tensors = {}
+    for module, pair in layers.items():
+        weight = _parameter(network, f"{module}.weight")
+        for side, tensor in zip("AB", pair):
+            tensors[f"{module}.lora_{side}.weight"] = tensor.to(weight.device, weight.dtype)
+    trained = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that a second adapter joins a first is what is meant
+        inject_adapter_in_model(config, network, adapter_name=name, low_cpu_mem_usage=True)
+    set_peft_model_state_dict(network, tensors, adapter_name=name, low_cpu_mem_usage=True)
+    for parameter, flag in trained:
+        parameter.requires_grad_(flag)
+
+
+def _peft_layers(network: nn.Module) -> list[tuple[nn.Module, str, Any]]:
+    """(parent, name, layer) of the PEFT layers; empty where peft was never needed."""
+    if not hasattr(network, "peft_config"):
+        return []
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [
+        (parent, name, child)
+        for parent in list(network.modules())
+        for name, child in parent.named_children()
+        if isinstance(child, BaseTunerLayer)
+    ]
+
+
+def _unwrap(network: nn.Module) -> None:
+    """Put the network's own modules back in the place of PEFT's layers."""
+    for parent, name, layer in _peft_layers(network):
+        setattr(parent, name, layer.base_layer)
+    del network.peft_config
