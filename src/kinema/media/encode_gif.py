@@ -7,13 +7,13 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.filter import Graph
+from PIL import Image
 
 from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError
 from kinema.media.manifest import gif_comment, gif_header_length, make_note
 
-_DITHER = {"draft": "bayer:bayer_scale=4", "good": "sierra2_4a", "best": "sierra2_4a"}
+_DITHER = {"draft": 0.0, "good": 10.0, "best": 14.0}  # height of the pattern in levels
 _GROUP = 16  # frames that a palette is chosen from
 _TICK = Fraction(1, 100)
 
@@ -80,55 +80,86 @@ class GifEncoder:
 
 
 class _Match:
-    """A palette for some frames, and frames matched to it: (paletted frame, mean absolute error on a
-    sample)."""
+    """A palette for some frames, and frames matched to it: (paletted frame, mean absolute error).
 
-    def __init__(self, frames: list[np.ndarray], dither: str) -> None:
+    255 colours; the last place is the transparent one with which the encoder marks what did not change. The
+    nearest palette colour is looked up in a table of 64 x 64 x 64 cells that is filled as cells turn up.
+    Dithering is
+    ordered: the pattern stands still where the picture does, so it neither crawls nor costs bytes.
+    """
+
+    def __init__(self, frames: list[np.ndarray], strength: float) -> None:
         self.limit = 0.0
-        palette = _palette(frames)
-        height, width = frames[0].shape[:2]
-        self.graph = Graph()
-        self.source = self.graph.add_buffer(width=width, height=height, format="rgb24", time_base=_TICK)
-        colors = self.graph.add_buffer(width=16, height=16, format=palette.format.name, time_base=_TICK)
-        use = self.graph.add("paletteuse", f"dither={dither}")
-        self.sink = self.graph.add("buffersink")
-        self.source.link_to(use, 0, 0)
-        colors.link_to(use, 0, 1)
-        use.link_to(self.sink)
-        self.graph.configure()
-        colors.push(palette)
-        colors.push(None)
-        self.num_frames = 0
+        pixels = np.concatenate([frame_HWC.reshape(-1, 3) for frame_HWC in frames])
+        self.palette = _few_colors(pixels)
+        self.dither = np.zeros((1, 1, 1), np.int16)
+        if self.palette is None:
+            self.palette = _chosen_colors(pixels[:: max(1, len(pixels) // 60_000)])
+            height, width = frames[0].shape[:2]
+            tiles = np.tile(_BAYER, (height // 8 + 1, width // 8 + 1))[:height, :width]
+            self.dither = np.rint(tiles * strength).astype(np.int16)[..., None]
+        self.table = np.full(64**3, -1, np.int16)
+        self.argb = np.zeros((256, 4), np.uint8)
+        self.argb[:, 0] = 255
+        self.argb[: len(self.palette), 1:] = self.palette
+        self.argb[255] = 0
 
     def __call__(self, frame_HWC: np.ndarray) -> tuple[av.VideoFrame, float]:
-        frame = _rgb(frame_HWC, self.num_frames)
-        self.num_frames += 1
-        self.source.push(frame)
-        matched = self.sink.pull()
-        rgb = matched.reformat(format="rgb24").to_ndarray()
-        # blurred by 4x4 means, as the eye does, so that dithering itself does not count as an error
-        error = float(np.abs(_means(rgb) - _means(frame_HWC)).mean())
-        return matched, error
+        cells_HWC = np.clip(frame_HWC.astype(np.int16) + self.dither, 0, 255) >> 2
+        cells_HW = (cells_HWC[..., 0] << 6 | cells_HWC[..., 1]).astype(np.int32) << 6 | cells_HWC[..., 2]
+        new = np.flatnonzero((np.bincount(cells_HW.ravel(), minlength=64**3) > 0) & (self.table < 0))
+        if len(new):
+            centres = np.stack([new >> 12, new >> 6 & 63, new & 63], -1) * 4 + 1.5
+            self.table[new] = _nearest(centres.astype(np.float32), self.palette.astype(np.float32))
+        indices_HW = self.table[cells_HW].astype(np.uint8)
+        # on 4x4 means, as the eye sees it, so that dithering itself does not count as an error
+        error = float(np.abs(_means(self.palette[indices_HW]) - _means(frame_HWC)).mean())
+        return av.VideoFrame.from_ndarray((indices_HW, self.argb), format="pal8"), error
 
 
-def _palette(frames: list[np.ndarray]) -> av.VideoFrame:
-    height, width = frames[0].shape[:2]
-    graph = Graph()
-    source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=_TICK)
-    make, sink = graph.add("palettegen", "reserve_transparent=0"), graph.add("buffersink")
-    source.link_to(make)
-    make.link_to(sink)
-    graph.configure()
-    for k, frame_HWC in enumerate(frames):
-        source.push(_rgb(frame_HWC, k))
-    source.push(None)
-    return sink.pull()
+def _few_colors(pixels_N3: np.ndarray) -> np.ndarray | None:
+    """The colours themselves if 255 suffice (drawings, flat areas): then nothing is dithered."""
+    keys = pixels_N3.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    found = np.unique(keys[:4096])
+    found = np.unique(keys) if len(found) <= 255 else found
+    if len(found) > 255:
+        return None
+    return np.stack([found >> 16, found >> 8 & 255, found & 255], -1).astype(np.uint8)
 
 
-def _rgb(frame_HWC: np.ndarray, k: int) -> av.VideoFrame:
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24")
-    frame.pts, frame.time_base = k, _TICK
-    return frame
+def _chosen_colors(pixels_N3: np.ndarray) -> np.ndarray:
+    """255 colours for these pixels: median cut, then two rounds of k-means."""
+    image = Image.fromarray(pixels_N3[None])
+    flat = image.quantize(
+        255, method=Image.Quantize.MEDIANCUT, kmeans=0, dither=Image.Dither.NONE
+    ).getpalette()
+    palette = np.unique(np.array(flat, np.float32).reshape(-1, 3)[:255], axis=0)
+    pixels = pixels_N3.astype(np.float32)
+    for _ in range(2):
+        nearest = _nearest(pixels, palette)
+        count = np.bincount(nearest, minlength=len(palette))
+        sums = np.stack([np.bincount(nearest, pixels[:, c], minlength=len(palette)) for c in range(3)], -1)
+        palette = np.where(count[:, None] > 0, sums / np.maximum(count, 1)[:, None], palette).astype(
+            np.float32
+        )
+    return np.rint(palette).astype(np.uint8)
+
+
+def _nearest(colors_N3: np.ndarray, palette_K3: np.ndarray) -> np.ndarray:
+    """Index of the nearest palette colour for each colour, in blocks of bounded memory."""
+    square = (palette_K3**2).sum(-1) / 2
+    blocks = np.array_split(colors_N3, len(colors_N3) // 8192 + 1)
+    return np.concatenate([(block @ palette_K3.T - square).argmax(-1) for block in blocks])
+
+
+def _bayer(side: int) -> np.ndarray:
+    if side == 1:
+        return np.zeros((1, 1))
+    half = _bayer(side // 2)
+    return np.block([[4 * half, 4 * half + 2], [4 * half + 3, 4 * half + 1]])
+
+
+_BAYER = (_bayer(8) + 0.5) / 64 - 0.5  # each of 64 levels once, mean 0
 
 
 def _means(frame_HWC: np.ndarray) -> np.ndarray:

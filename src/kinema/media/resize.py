@@ -1,0 +1,96 @@
+"""Frames to another size. Legend: F pixel frames, H W height and width, C channels."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from kinema.core.errors import RequestError
+
+How = Literal["cover", "contain", "stretch", "crop"]
+Resample = Literal["lanczos", "bicubic", "nearest"]
+
+
+def resize_frames(
+    frames_FHWC: np.ndarray,
+    height: int,
+    width: int,
+    how: How = "cover",
+    resample: Resample = "lanczos",
+    pad_color: tuple[int, int, int] = (0, 0, 0),
+) -> np.ndarray:
+    """uint8 frames, shape (F, H, W, 3) or one picture (H, W, 3), at `height` x `width`; the same number of
+    axes.
+
+    how   "cover": scaled until the target is filled, the rest cut off evenly.
+          "contain": scaled until it fits inside, the rest filled with `pad_color`.
+          "stretch": both sides scaled apart.   "crop": the middle, unscaled.
+
+    Frames of one colour keep that colour exactly. Raises RequestError on an unknown word, a size below 1, or
+    a crop that is larger than the frames."""
+    for field, value, words in (("how", how, get_args(How)), ("resample", resample, get_args(Resample))):
+        if value not in words:
+            raise RequestError(
+                f"Unknown {field} {value!r}.", field=field, value=value, legal=", ".join(words)
+            )
+    if height < 1 or width < 1:
+        raise RequestError(
+            f"{width} x {height} pixels.", field="size", value=[height, width], legal="1 x 1 and up"
+        )
+    if frames_FHWC.ndim == 3:
+        return resize_frames(frames_FHWC[None], height, width, how, resample, pad_color)[0]
+    old_height, old_width = frames_FHWC.shape[1:3]
+    if how == "crop":
+        return _middle(frames_FHWC, height, width)
+    if how == "stretch":
+        return _scaled(frames_FHWC, height, width, resample, None)
+    down, across = height / old_height, width / old_width
+    if how == "contain":
+        scale = min(down, across)
+        inner = (min(height, max(1, round(old_height * scale))), min(width, max(1, round(old_width * scale))))
+        out_FHWC = np.empty((len(frames_FHWC), height, width, 3), np.uint8)
+        out_FHWC[:] = np.array(pad_color, np.uint8)
+        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+        out_FHWC[:, top : top + inner[0], left : left + inner[1]] = _scaled(
+            frames_FHWC, *inner, resample, None
+        )
+        return out_FHWC
+    # cover: cut the source to the target's shape (in fractions of a pixel) and scale that, in one step
+    scale = max(down, across)
+    kept_height, kept_width = min(old_height, height / scale), min(old_width, width / scale)
+    top, left = (old_height - kept_height) / 2, (old_width - kept_width) / 2
+    return _scaled(frames_FHWC, height, width, resample, (left, top, left + kept_width, top + kept_height))
+
+
+def _middle(frames_FHWC: np.ndarray, height: int, width: int) -> np.ndarray:
+    old_height, old_width = frames_FHWC.shape[1:3]
+    if height > old_height or width > old_width:
+        raise RequestError(
+            f"Cannot cut {width} x {height} out of {old_width} x {old_height}.",
+            field="size",
+            value=[height, width],
+            legal=f"up to {old_width} x {old_height}",
+            nearest=[min(height, old_height), min(width, old_width)],
+        )
+    top, left = (old_height - height) // 2, (old_width - width) // 2
+    return frames_FHWC[:, top : top + height, left : left + width].copy()
+
+
+def _scaled(
+    frames_FHWC: np.ndarray,
+    height: int,
+    width: int,
+    resample: Resample,
+    box: tuple[float, float, float, float] | None,
+) -> np.ndarray:
+    from PIL import Image
+
+    if frames_FHWC.shape[1:3] == (height, width) and box in (None, (0, 0, width, height)):
+        return frames_FHWC.copy()
+    kernel = Image.Resampling[resample.upper()]
+    out_FHWC = np.empty((len(frames_FHWC), height, width, 3), np.uint8)
+    for k, frame_HWC in enumerate(frames_FHWC):
+        image = Image.fromarray(np.ascontiguousarray(frame_HWC))
+        out_FHWC[k] = np.asarray(image.resize((width, height), kernel, box=box))
+    return out_FHWC
