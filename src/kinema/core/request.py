@@ -59,7 +59,10 @@ class Request(Value):
 
     def to_json(self) -> str:
         """JSON text with only the fields that say something."""
-        return self.model_dump_json(exclude_defaults=True, indent=2)
+        import json
+
+        said = {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.get_default(call_default_factory=True)}
+        return json.dumps(self.model_dump(mode="json", include=said), indent=2)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Request:
@@ -84,7 +87,7 @@ class Request(Value):
 
     def changed(self, **changes: Any) -> Request:
         """The same request with some fields changed (validated again)."""
-        return type(self)(**{**self.model_dump(exclude_unset=True), **changes})
+        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

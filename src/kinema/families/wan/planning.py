@@ -109,23 +109,36 @@ def _motion_as_path(plan: Plan) -> Plan:
 
     Only for a plain prompt: conditions of the person's own are never overridden.
     """
-    from ...toyland.path import motion_points
+    from ...toyland.palette import OBJECT_COLORS
+    from ...toyland.path import motion_path
     from ...toyland.understand import understand
-    from ...toyland.words import color_rgb
 
     if plan.frames == 1 or any(condition.kind != "style" for condition in plan.conditions):
         return plan
-    seen = understand(plan.prompt)
-    things = [thing for thing in seen.actors if thing.motion is not None]
-    if not things:
+    moving = [actor for actor in understand(plan.prompt).actors if actor.motion is not None]
+    if not moving:
         return plan
-    thing = things[0]
-    color = color_rgb(thing.color) if thing.color else (255, 255, 255)
-    points = tuple((round(x, 4), round(y, 4)) for x, y in motion_points(thing.motion, plan.frames, seed=plan.seed))
-    name = " ".join(word for word in (thing.color, thing.object) if word)
-    path = Trajectory(points=points, object=name, color=color)
-    note = (
-        f"The word for the motion ({thing.motion}) became a drawn path, because the miniature follows paths better "
-        "than words; --set motion_words=text uses the words alone."
+    actor = moving[0]
+    path_F2 = motion_path(
+        actor.motion or "stay",
+        plan.frames,
+        fps=plan.fps,
+        duration=plan.seconds,
+        heading=actor.heading or "",
+        aspect=plan.width / plan.height,
+    ).clip(0.0, 1.0)
+    drawn = Trajectory(
+        points=tuple((round(float(x), 4), round(float(y), 4)) for x, y in path_F2),
+        object=" ".join(word for word in (actor.color, actor.kind) if word),
+        color=OBJECT_COLORS.get(actor.color or "white"),
     )
-    return plan.model_copy(update={"conditions": (*plan.conditions, path), "notes": (*plan.notes, note)})
+    return plan.model_copy(
+        update={
+            "conditions": (*plan.conditions, drawn),
+            "notes": (
+                *plan.notes,
+                f"The word for motion ({actor.motion}) became a drawn path, because the miniature follows paths "
+                "better than words; --set motion_words=text uses the words alone.",
+            ),
+        }
+    )

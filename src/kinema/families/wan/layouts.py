@@ -1,0 +1,241 @@
+"""Tensors in the original or ComfyUI's layout to networks: sizes are read off the shapes, keys renamed by
+diffusers' own conversions, fp8 weights multiplied out. Every function checks all keys and shapes before it
+fills a network."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+
+from ...core.errors import ModelError
+from .detect import file_facts
+
+State = dict[str, torch.Tensor]
+
+HEAD_DIM = 128
+PATCH = (1, 2, 2)
+PREFIX = "model.diffusion_model."
+FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+SCALES = (".scale_weight", ".weight_scale")
+MARKS = (*SCALES, ".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8")
+
+
+def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM) -> Any:
+    """WanTransformer3DModel or WanVACETransformer3DModel. `head_dim` cannot be read off the shapes: it is 128
+    in every published model. ModelError where the width is no multiple of it or keys are missing or
+    foreign."""
+    from diffusers import WanTransformer3DModel, WanVACETransformer3DModel
+    from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
+    from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
+
+    if any(key.startswith(PREFIX) for key in state):
+        state = {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
+    state = dequantised(state, dtype)
+    facts = file_facts({key: {"shape": list(value.shape)} for key, value in state.items()})
+    if facts is None:
+        raise ModelError("not a Wan transformer in the original or ComfyUI's layout.")
+    width, head = facts["width"], state["head.head.weight"]
+    if width % head_dim:
+        raise ModelError(
+            f"its width {width} is no multiple of {head_dim}, the size of Wan's attention heads."
+        )
+    out_channels = head.shape[0] // (PATCH[0] * PATCH[1] * PATCH[2])
+    if facts["variant"] == "t2v" and facts["in_channels"] != out_channels:
+        raise ModelError(
+            f"it takes {facts['in_channels']} channels and gives {out_channels}, with neither image states nor VACE "
+            "blocks: a variant (Wan 2.2, Fun, control) that Kinema does not run."
+        )
+    config: dict[str, Any] = {
+        "patch_size": PATCH,
+        "num_attention_heads": width // head_dim,
+        "attention_head_dim": head_dim,
+        "in_channels": facts["in_channels"],
+        "out_channels": out_channels,
+        "text_dim": facts["text_dim"],
+        "freq_dim": facts["freq_dim"],
+        "ffn_dim": facts["ffn"],
+        "num_layers": facts["layers"],
+        "cross_attn_norm": "blocks.0.norm3.weight" in state,
+    }
+    if facts["variant"] == "i2v":
+        config |= {"image_dim": facts["image_dim"], "added_kv_proj_dim": width}
+    kind = WanTransformer3DModel
+    if facts["variant"] == "vace":
+        kind = WanVACETransformer3DModel
+        config |= {"vace_layers": facts["vace_layers"], "vace_in_channels": facts["vace_channels"]}
+    network = _fill(kind, config, convert_wan_transformer_to_diffusers(state), dtype)
+    # The rotary table is computed, not stored: the empty network has none.
+    network.rope = WanRotaryPosEmbed(head_dim, PATCH, network.config.rope_max_seq_len)
+    return network
+
+
+def vae_from(state: State) -> Any:
+    """AutoencoderKLWan of Wan 2.1, float32. Mean and deviation of its 16 channels are the published ones."""
+    from diffusers import AutoencoderKLWan
+    from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
+
+    if "encoder.conv1.weight" not in state or "conv2.weight" not in state:
+        raise ModelError("not an autoencoder of Wan 2.1 in the original layout.")
+    base_dim, z_dim = state["encoder.conv1.weight"].shape[0], state["conv2.weight"].shape[0]
+    if z_dim != 16 or "encoder.downsamples.9.residual.2.weight" not in state:
+        raise ModelError(
+            f"its latents have {z_dim} channels; Wan 2.1's have 16 (this may be Wan 2.2's autoencoder)."
+        )
+    widths = [state[f"encoder.downsamples.{index}.residual.2.weight"].shape[0] for index in (0, 3, 6, 9)]
+    config = {
+        "base_dim": base_dim,
+        "z_dim": z_dim,
+        "dim_mult": [width // base_dim for width in widths],
+        "temperal_downsample": [f"encoder.downsamples.{i}.time_conv.weight" in state for i in (2, 5, 8)],
+    }
+    return _fill(AutoencoderKLWan, config, convert_wan_vae_to_diffusers(state), torch.float32)
+
+
+def text_encoder_from(state: State, dtype: torch.dtype) -> Any:
+    """UMT5EncoderModel from ComfyUI's layout (transformers' keys) or the original Wan's."""
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    if "token_embedding.weight" in state:
+        state = {_umt5_name(key): value for key, value in state.items()}
+    state = dequantised({key: value for key, value in state.items() if key != "spiece_model"}, dtype)
+    first, bias = "encoder.block.0.layer.{}", "SelfAttention.relative_attention_bias.weight"
+    try:
+        vocabulary, width = state["shared.weight"].shape
+        buckets, heads = state[f"{first.format(0)}.{bias}"].shape
+        inner = state[f"{first.format(0)}.SelfAttention.q.weight"].shape[0]
+        hidden = state[f"{first.format(1)}.DenseReluDense.wi_0.weight"].shape[0]
+    except KeyError as error:
+        raise ModelError(f"not a UMT5 encoder: {error.args[0]} is missing.") from None
+    config = UMT5Config(
+        vocab_size=vocabulary,
+        d_model=width,
+        d_kv=inner // heads,
+        d_ff=hidden,
+        num_layers=_count(state, r"encoder\.block\.(\d+)\."),
+        num_heads=heads,
+        relative_attention_num_buckets=buckets,
+        feed_forward_proj="gated-gelu",
+        tie_word_embeddings=True,
+    )
+    return _transformers(UMT5EncoderModel, config, state, dtype, ("encoder.embed_tokens.weight",))
+
+
+def image_encoder_from(state: State, head_dim: int = 80) -> tuple[Any, Any]:
+    """(CLIPVisionModel in float32, its image processor). CLIP ViT-H has heads of 80; the shapes do not
+    tell."""
+    from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
+
+    state = dequantised(
+        {key: value for key, value in state.items() if key.startswith("vision_model.")}, torch.float32
+    )
+    embeddings = "vision_model.embeddings"
+    if f"{embeddings}.patch_embedding.weight" not in state:
+        raise ModelError("not a CLIP vision encoder in transformers' layout.")
+    width, _, patch, _ = state[f"{embeddings}.patch_embedding.weight"].shape
+    side = round((state[f"{embeddings}.position_embedding.weight"].shape[0] - 1) ** 0.5) * patch
+    config = CLIPVisionConfig(
+        hidden_size=width,
+        intermediate_size=state["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0],
+        num_hidden_layers=_count(state, r"vision_model\.encoder\.layers\.(\d+)\."),
+        num_attention_heads=width // head_dim,
+        image_size=side,
+        patch_size=patch,
+        hidden_act="gelu",
+    )
+    processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
+    return _transformers(CLIPVisionModel, config, state, torch.float32, ()), processor
+
+
+def dequantised(state: State, dtype: torch.dtype) -> State:
+    """fp8 weights times their scale (one number, or one a row) as `dtype`; the marks of quantisation left
+    out."""
+    scales = {key[: -len(mark)]: state[key] for key in state for mark in SCALES if key.endswith(mark)}
+    found: State = {}
+    for key, value in state.items():
+        if key.endswith(MARKS):
+            continue
+        if value.dtype in FLOAT8:
+            value = value.float()
+            scale = scales.get(key.removesuffix(".weight"))
+            if scale is not None:
+                value = value * scale.float().reshape(-1, *[1] * (value.ndim - 1))
+            value = value.to(dtype)
+        elif not value.is_floating_point() and not key.endswith("position_ids"):
+            raise ModelError(
+                f"{key} is {str(value.dtype).removeprefix('torch.')}: of the quantised kinds only fp8 is read."
+            )
+        found[key] = value
+    return found
+
+
+def _fill(kind: Any, config: dict[str, Any], state: State, dtype: torch.dtype) -> Any:
+    """A diffusers network with these tensors, memory for them taken once; parts that the class keeps in
+    float32 stay so."""
+    with torch.device("meta"):
+        network = kind(**config)
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in state.items()}
+    _compare(wanted, given)
+    keep = set(network._keep_in_fp32_modules or ())
+    state = {
+        name: value.to(torch.float32 if keep.intersection(name.split(".")) else dtype)
+        for name, value in state.items()
+    }
+    network.load_state_dict(state, strict=True, assign=True)
+    return network
+
+
+def _compare(wanted: dict[str, Any], given: dict[str, Any]) -> None:
+    problems = [f"{name} is missing" for name in wanted if name not in given]
+    problems += [f"{name} is not a part of this network" for name in given if name not in wanted]
+    problems += [
+        f"{name} has shape {given[name]} where {wanted[name]} is expected"
+        for name in wanted
+        if name in given and given[name] != wanted[name]
+    ]
+    if problems:
+        more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ModelError(f"{'; '.join(problems[:3])}{more}.")
+
+
+def _transformers(kind: Any, config: Any, state: State, dtype: torch.dtype, tied: tuple[str, ...]) -> Any:
+    """A transformers network with these tensors; keys it does not find are refused, not made up."""
+    network, report = kind.from_pretrained(
+        None, config=config, state_dict=state, dtype=dtype, output_loading_info=True
+    )
+    missing = [name for name in report["missing_keys"] if name not in tied]
+    _compare(dict.fromkeys(missing), {})
+    return network
+
+
+def _count(state: State, pattern: str) -> int:
+    found = [int(match.group(1)) for key in state if (match := re.match(pattern, key))]
+    return 1 + max(found, default=-1)
+
+
+UMT5_NAMES = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"^token_embedding\.", "shared."),
+        (r"^norm\.", "encoder.final_layer_norm."),
+        (r"^blocks\.(\d+)\.norm1\.", r"encoder.block.\1.layer.0.layer_norm."),
+        (r"^blocks\.(\d+)\.attn\.", r"encoder.block.\1.layer.0.SelfAttention."),
+        (
+            r"^blocks\.(\d+)\.pos_embedding\.embedding\.",
+            r"encoder.block.\1.layer.0.SelfAttention.relative_attention_bias.",
+        ),
+        (r"^blocks\.(\d+)\.norm2\.", r"encoder.block.\1.layer.1.layer_norm."),
+        (r"^blocks\.(\d+)\.ffn\.gate\.0\.", r"encoder.block.\1.layer.1.DenseReluDense.wi_0."),
+        (r"^blocks\.(\d+)\.ffn\.fc1\.", r"encoder.block.\1.layer.1.DenseReluDense.wi_1."),
+        (r"^blocks\.(\d+)\.ffn\.fc2\.", r"encoder.block.\1.layer.1.DenseReluDense.wo."),
+    )
+)
+"""The original Wan's names of the text encoder's parts to transformers'."""
+
+
+def _umt5_name(key: str) -> str:
+    for pattern, name in UMT5_NAMES:
+        key = pattern.sub(name, key)
+    return key

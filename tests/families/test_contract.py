@@ -1,0 +1,140 @@
+"""What every family promises, checked on the built-in checkpoint of each. A new family is tested by being found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kinema.core.errors import RequestError
+from kinema.core.registry import built_in_cards
+from kinema.core.request import Request
+from kinema.engine.load import Engine
+from kinema.engine.plan import plan as make_plan
+
+CARDS = [card for card in built_in_cards() if card.builtin]
+
+
+@pytest.fixture(scope="module", params=CARDS, ids=lambda card: card.id)
+def engine(request, mini, mini_path):
+    if request.param.id == mini.family.card.id:
+        return mini
+    from kinema.engine.load import load
+
+    return load(request.param.id, device="cpu")
+
+
+def quick(engine: Engine, **fields) -> Request:
+    settings = {"prompt": "a red ball rolls left", "model": engine.model, "steps": 3, "seed": 5, "profile": "exact"}
+    options = {"motion_words": "text"} if "motion_words" in engine.family.card.options else {}
+    return Request(**{**settings, "options": options, **fields})
+
+
+def frames(engine: Engine, **fields) -> np.ndarray:
+    return engine.generate(quick(engine, **fields)).frames()
+
+
+@pytest.fixture(scope="module")
+def plain(engine):
+    return frames(engine)
+
+
+def test_refuses_bad_sizes_without_weights(engine, monkeypatch):
+    from kinema.families.wan import load
+
+    monkeypatch.setattr(load, "load_folder", lambda *_: pytest.fail("weights were touched"))
+    for fields in ({"width": 65, "height": 64}, {"frames": 18}, {"frames": 100_001}, {"width": 8, "height": 8}):
+        with pytest.raises(RequestError) as caught:
+            make_plan(quick(engine, **fields))
+        assert caught.value.nearest is not None
+
+
+def test_the_plan_says_what_comes(engine, plain):
+    plan = engine.plan(quick(engine))
+    assert plain.shape == (plan.frames, plan.height, plan.width, 3)
+    assert plain.dtype == np.uint8
+
+
+def test_seeded(engine, plain):
+    assert np.array_equal(frames(engine), plain)
+    assert not np.array_equal(frames(engine, seed=6), plain)
+
+
+def test_a_request_leaves_nothing_behind(engine, plain):
+    frames(engine, steps=2, prompt="a blue star", guidance=2.0)
+    assert np.array_equal(frames(engine), plain)
+
+
+def test_chunks_follow_each_other(engine, plain):
+    chunks = list(engine.stream(quick(engine)))
+    assert len(chunks) > 1
+    assert [chunk.start for chunk in chunks] == [0, *(chunk.stop for chunk in chunks[:-1])]
+    assert np.array_equal(np.concatenate([chunk.frames for chunk in chunks]), plain)
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("media")
+    ramp = np.linspace(0, 255, 64, dtype=np.uint8)
+    picture = np.stack([np.tile(ramp, (64, 1)), np.tile(ramp[:, None], (1, 64)), np.full((64, 64), 90, np.uint8)], -1)
+    Image.fromarray(picture).save(folder / "picture.png")
+    (folder / "clip").mkdir()
+    for index in range(17):
+        Image.fromarray(np.roll(picture, index * 3, axis=1)).save(folder / "clip" / f"{index:05d}.png")
+    return folder
+
+
+def examples(folder: Path) -> dict[str, tuple[dict, ...]]:
+    """A request's conditions that exercise each feature a card may accept."""
+    picture, clip = str(folder / "picture.png"), str(folder / "clip")
+    source = {"kind": "source", "video": clip}
+    return {
+        "image:first": ({"kind": "image", "image": picture, "at": "first"},),
+        "image:last": ({"kind": "image", "image": picture, "at": "last"},),
+        "image:frame": ({"kind": "image", "image": picture, "at": 8},),
+        "reference": ({"kind": "reference", "images": [picture]},),
+        "source": (source,),
+        "mask": (source, {"kind": "mask", "boxes": [[0.2, 0.2, 0.8, 0.8]]}),
+        "control:depth": ({"kind": "control", "control": "depth", "video": clip},),
+        "trajectory": ({"kind": "trajectory", "points": [[0.1, 0.5], [0.9, 0.5]], "color": [255, 0, 0]},),
+        "continue": ({"kind": "continue", "clip": clip, "frames": 5},),
+        "camera": ({"kind": "camera", "move": "pan_left"},),
+        "audio": ({"kind": "audio", "track": "x.wav"},),
+    }
+
+
+FEATURES = (
+    "image:first", "image:last", "image:frame", "reference", "source", "mask", "control:depth", "trajectory",
+    "continue", "camera", "audio",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_conditions_count_or_are_refused(engine, plain, media, name):
+    """A condition that the card declares changes the picture; one that it does not is refused."""
+    wanted = quick(engine, conditions=examples(media)[name], frames=17, fps=8)
+    if name in engine.family.card.accepts:
+        made = engine.generate(wanted).frames()
+        assert made.shape == plain.shape
+        assert np.abs(made.astype(int) - plain).mean() > 0.5
+    else:
+        with pytest.raises(RequestError, match=name):
+            engine.plan(wanted)
+
+
+def test_decoded_in_slices_equals_decoded_whole(engine):
+    import torch
+
+    from kinema.engine.generate import sample
+    from kinema.families.wan.decode import decode
+
+    family, plan = engine.family, engine.plan(quick(engine))
+    latents = sample(plan, family, family.encode(plan, family.prepare(plan)), plan.spans[0])
+    vae = family.parts.vae
+    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
+    std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
+    with torch.no_grad():
+        whole = vae.decode(latents * std + mean).sample
+    assert (torch.cat(list(decode(vae, latents)), dim=2) - whole).abs().max() < 1e-5

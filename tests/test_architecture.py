@@ -1,0 +1,128 @@
+"""The house keeps its shape: arrows point down, imports are cheap, the public names are these."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kinema
+
+ROOT = Path(kinema.__file__).parent
+FLOORS = {
+    "core": 1,
+    "media": 2, "diffusion": 2, "weights": 2, "toyland": 2,
+    "conditions": 3, "post": 3, "music": 3,
+    "engine": 4, "families": 4,
+    "training": 5, "curation": 5, "evaluation": 5, "workflow": 5,
+    "studio": 6, "channel": 6,
+    "cli": 7,
+}  # fmt: skip
+FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0]
+
+
+def imports(path: Path):
+    """(module, line) of every kinema import in a file, relative ones resolved, those under TYPE_CHECKING included."""
+    package = ("kinema", *path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names if alias.name.split(".")[0] == "kinema")
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *(node.module or "").split("."))).rstrip(".")
+            if module.split(".")[0] == "kinema":
+                names = [alias.name for alias in node.names]
+                yield from ((f"{module}.{name}" if module.count(".") == 0 else module, node.lineno) for name in names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_imports_go_down(path):
+    own = room(path)
+    if own == "miniatures":
+        return
+    for module, line in imports(path):
+        parts = module.split(".")
+        if len(parts) < 2 or parts[1] not in FLOORS:
+            continue
+        there = parts[1]
+        if own == there:
+            if own == "families" and len(parts) > 2 and parts[2] != path.relative_to(ROOT).parts[1]:
+                pytest.fail(f"{path.name}:{line}: a family imports another family ({module})")
+            continue
+        same_floor = FLOORS[there] == FLOORS[own]
+        assert FLOORS[there] < FLOORS[own], f"{path.name}:{line}: {own} imports {module}{' (a sibling)' * same_floor}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_read_in_one_sitting(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    assert path.stem not in ("utils", "helpers", "misc", "common")
+
+
+def fresh(code: str) -> str:
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_importing_kinema_is_cheap():
+    code = (
+        "import time, sys; t = time.perf_counter(); import kinema; print(time.perf_counter() - t);"
+        "heavy = {'torch', 'av', 'numpy', 'diffusers', 'transformers', 'pydantic'} & set(sys.modules); print(heavy)"
+    )
+    seconds, heavy = min((fresh(code).split("\n", 1) for _ in range(3)), key=lambda pair: float(pair[0]))
+    assert float(seconds) < 0.15
+    assert heavy.strip() == "set()"
+
+
+def test_planning_and_cli_need_no_torch():
+    code = (
+        "import sys, kinema, kinema.cli.main; kinema.plan('a red ball rolls left', seed=1);"
+        "print({'torch', 'av', 'diffusers', 'transformers'} & set(sys.modules))"
+    )
+    assert fresh(code).strip() == "set()"
+
+
+def test_every_module_imports_without_a_gpu():
+    names = [
+        ".".join(("kinema", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+        for path in FILES
+        if room(path) != "miniatures"
+    ]
+    code = f"import importlib, os; os.environ['CUDA_VISIBLE_DEVICES'] = ''\nfor n in {names!r}: importlib.import_module(n)"
+    fresh(code)
+
+
+def test_public_names():
+    assert sorted(kinema.__all__) == sorted(
+        [
+            "__version__", "generate", "models", "plan", "load", "Request", "Plan", "Card", "Chunk", "Clip", "Engine",
+            "Image", "Reference", "Source", "Mask", "Control", "Trajectory", "Camera", "Continue", "Style", "Audio",
+            "KinemaError", "RequestError", "ModelError", "WeightsMissing", "MediaError", "Cancelled",
+        ]
+    )  # fmt: skip
+    for name in kinema.__all__:
+        assert getattr(kinema, name) is not None
+
+
+def test_only_residency_moves_networks():
+    """Networks move between devices in one file; tensors may move anywhere."""
+    for path in FILES:
+        if room(path) in ("training", "evaluation") or path.name == "residency.py":
+            continue
+        text = path.read_text(encoding="utf-8")
+        for word in ("transformer.to(", "vae.to(", "encoder.to(", "module.to(", "model.to(", "network.to("):
+            assert word not in text, f"{path.name}: {word}"
+
+
+def test_the_readme_names_each_room():
+    readme = (ROOT.parents[1] / "README.md").read_text(encoding="utf-8")
+    for folder in sorted({room(path) for path in FILES}):
+        assert f"{folder}/" in readme, f"the README's map lacks {folder}/"
