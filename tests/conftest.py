@@ -40,6 +40,6 @@ def mini(mini_path):
     """The miniature, warm, as an Engine."""
     from kinema.engine.load import Engine
     from kinema.families.wan.cards import MINI
-    from kinema.families.wan.load import load
+    from kinema.families.wan.checkpoint import load
 
     return Engine(MINI.id, load(MINI, mini_path, device="cpu"), mini_path, "cpu")

@@ -42,9 +42,8 @@ def plain(engine):
 
 
 def test_refuses_bad_sizes_without_weights(engine, monkeypatch):
-    from kinema.families.wan import load
-
-    monkeypatch.setattr(load, "load_folder", lambda *_: pytest.fail("weights were touched"))
+    monkeypatch.setattr("safetensors.torch.load_file", lambda *_: pytest.fail("weights were touched"))
+    monkeypatch.setattr("kinema.weights.store.locate", lambda *_: pytest.fail("weights were looked for"))
     for fields in ({"width": 65, "height": 64}, {"frames": 18}, {"frames": 100_001}, {"width": 8, "height": 8}):
         with pytest.raises(RequestError) as caught:
             make_plan(quick(engine, **fields))

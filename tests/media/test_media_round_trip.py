@@ -8,6 +8,7 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
+from media_clips import chunks, moving, patch_errors, patches, psnr
 from PIL import Image
 
 from kinema.core.chunk import Chunk
@@ -16,7 +17,6 @@ from kinema.media.manifest import read_manifest, sidecar_of
 from kinema.media.read import probe, read_audio, read_chunks, read_image, read_video
 from kinema.media.timeline import exact_rate
 from kinema.media.write import write
-from media_clips import chunks, moving, patch_errors, patches, psnr
 
 CLIPS = ("clip.mp4", "clip.webm", "clip.gif", "clip.webp", "frames")
 MANIFEST = {"prompt": 'a caf\u00e9 <in> "rain" & fog', "seed": 7, "spans": [[0, 17], [9, 25]], "none": None}

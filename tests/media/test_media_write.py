@@ -8,12 +8,12 @@ import weakref
 
 import numpy as np
 import pytest
+from media_clips import chunks, moving
 
 from kinema.core.chunk import Chunk
 from kinema.core.errors import Cancelled, MediaError, RequestError
 from kinema.media.read import read_video
 from kinema.media.write import write
-from media_clips import chunks, moving
 
 NAMES = ("a.mp4", "a.webm", "a.gif", "a.webp", "frames", "one.png")
 

@@ -111,7 +111,8 @@ class WebpEncoder:
         self.container.mux(self.stream.encode(None))
         self.container.close()
         note = make_note(self.fps, self.num_frames, self.manifest)
-        self.path.write_bytes(add_to_webp(self.path.read_bytes(), note))
+        height, width = self.stream.height, self.stream.width
+        self.path.write_bytes(add_to_webp(self.path.read_bytes(), note, height, width))
 
     def close(self) -> None:
         self.container.close()

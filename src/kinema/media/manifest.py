@@ -131,12 +131,13 @@ def _from_xmp(packet: bytes | None) -> str | None:
     return None
 
 
-def add_to_webp(data: bytes, text: str) -> bytes:
-    """A WebP file's bytes with a note as an XMP chunk. `data` must have the extended header (VP8X)."""
+def add_to_webp(data: bytes, text: str, height: int, width: int) -> bytes:
+    """A WebP file's bytes with a note as XMP; a file of one plain frame gets the header that this needs."""
     packet = xmp(text)
     body = bytearray(data[12:])
     if body[:4] != b"VP8X":
-        raise MediaError("The WebP encoder wrote no extended header.")
+        sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        body[:0] = b"VP8X" + struct.pack("<I", 10) + bytes(4) + sides
     body[8] |= 0x04  # the flag that says: there is XMP
     body += b"XMP " + struct.pack("<I", len(packet)) + packet + b"\0" * (len(packet) % 2)
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + bytes(body)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _PAPER, _INK = (250, 250, 248), (40, 40, 44)
 _GAP = 4  # pixels between frames and around the sheet
-_SMALL = (
-    160  # without a given scale, frames narrower than this are enlarged by whole numbers until they are not
-)
+_MIN_WIDTH = 120  # room for a caption
+# Without a given scale, frames narrower than this are enlarged by whole numbers until they are not.
+_SMALL = 160
 
 
 def chosen(num_frames: int, count: int) -> list[int]:

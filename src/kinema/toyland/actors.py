@@ -5,20 +5,22 @@ Suffixes: B scenes of the canvas, M scenes of one group, F frames, C colour chan
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from kinema.toyland.palette import INK
-from kinema.toyland.shapes import BOUND, SHAPES
+from kinema.toyland.shapes import BOUNDS, SHAPES
 
 OUTLINE = 0.095  # width of the dark line around an object, in units of its radius
 GLOW = 0.5  # how far a neon object shines, in units of its radius
 
 
-def window_px(radius_px: float, style: str, limit: int) -> int:
-    """Side of the window that an object of this radius needs, at most `limit`; rounded up so that few sizes occur."""
-    reach = BOUND + OUTLINE + (GLOW if style == "neon" else 0.0) + (0.06 if style == "crayon" else 0.0)
-    return min(-(-int(2.0 * reach * radius_px + 4.0) // 16) * 16, limit)
+def window_px(radius_px: float, kind: str, style: str, limit: int) -> int:
+    """Side of the window that an object of this radius needs, at most `limit`; a multiple of 8, so that few occur."""
+    reach = BOUNDS[kind] + OUTLINE + (GLOW if style == "neon" else 0.0) + (0.06 if style == "crayon" else 0.0)
+    return min(-(-math.ceil(2.0 * reach * radius_px + 3.0) // 8) * 8, limit)
 
 
 def paint_actors(
@@ -103,7 +105,7 @@ def paint_actors(
 
 
 def _cover(distance: Tensor, scale: Tensor) -> Tensor:
-    return (0.5 - distance * scale).clamp(0.0, 1.0)
+    return (distance * -scale + 0.5).clamp(0.0, 1.0)
 
 
 def _tone(tone: float | tuple[float, float, float], main: Tensor) -> Tensor:

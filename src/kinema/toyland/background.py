@@ -85,7 +85,7 @@ class Painter:
 
     def cover(self, distance: Tensor) -> Tensor:
         """How much of each pixel lies inside (distance < 0, in frame heights), [0, 1], with a one-pixel edge."""
-        return (0.5 - distance * self.scale).clamp(0.0, 1.0)
+        return (distance * -self.scale + 0.5).clamp(0.0, 1.0)
 
     def under(self, top: Tensor, v: Tensor, steep: float = 1.0) -> Tensor:
         """How much of each pixel lies below the line v = top. steep: how much nearer the line is than straight up."""

@@ -227,7 +227,7 @@ def _paint_groups(
             radius_F = at.size_NF[slot] * at.zoom_F * (height / block)
             turn_F = at.turn_NF[slot] + at.roll_F
             kind = scene.actors[slot].kind
-            side = window_px(float(radius_F.max()), scene.style, max(rows, columns))
+            side = window_px(float(radius_F.max()), kind, scene.style, max(rows, columns))
             key = (kind, scene.style, side, bool(np.any(turn_F)))
             groups.setdefault(key, []).append((index, centre_F2, radius_F, turn_F))
         for (kind, style, side, turned), members in groups.items():

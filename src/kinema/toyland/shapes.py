@@ -1,6 +1,6 @@
 """The objects of Toyland as signed-distance functions.
 
-Every shape is drawn in its own frame: x to the right, y down, inside a circle of radius `BOUND` around (0, 0).
+Every shape is drawn in its own frame: x to the right, y down, inside a circle of radius `BOUNDS[kind]` around (0, 0).
 A shape is a list of `Part`s, painted in order; distances are negative inside and in units of the object's radius.
 All functions are elementwise on tensors of any one shape.
 """
@@ -14,7 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-BOUND = 1.18  # no part of any shape is farther from the middle
+# No part of a shape is farther from its middle.
+BOUNDS = {
+    "ball": 1.0, "square": 1.15, "triangle": 1.15, "star": 1.07, "heart": 1.0, "ring": 1.0,
+    "car": 1.12, "boat": 1.15, "fish": 1.18, "bird": 1.18, "balloon": 1.15, "rocket": 1.15,
+}  # fmt: skip
 BLACK = (0.13, 0.12, 0.18)
 WHITE = (0.97, 0.97, 0.95)
 GLASS = (0.72, 0.88, 0.97)

@@ -1,7 +1,7 @@
 """Training an AutoencoderKLWan on short clips: initialisation, loss, measurements.
 
 Loss: weighted L1 + 3 * weighted squared error (weight 1 + 3 inside objects), a small KL term, and a levelling term that
-keeps every latent frame at unit root mean square (a causal encoder otherwise leaves frame 0 weak, because most of
+keeps every latent frame at the same root mean square (a causal encoder otherwise leaves frame 0 weak, because most of
 its taps see padding there).
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from . import parallel_vae
 from .store import ClipStore
 
-GROUPS = ((1, 24), (5, 6), (9, 4), (5, 6), (1, 24), (17, 2), (9, 4), (5, 6))
+GROUPS = ((1, 12), (5, 6), (9, 4), (5, 6), (1, 12), (17, 2), (9, 4), (5, 6))
 """(frames, clips) of successive steps, about the same number of frames each."""
 
 
@@ -103,8 +103,9 @@ class VaeTask:
         error = out - frames
         reconstruction = (weight * (error.abs() + 3 * error.square())).mean()
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-        level = (mean.float().square().mean(dim=(0, 1, 3, 4)) + 1e-6).log().square().mean()
-        loss = reconstruction + self.kl * kl + 2e-3 * level
+        size_T = (mean.float().square().mean(dim=(0, 1, 3, 4)) + 1e-6).log()
+        level = (size_T - size_T.mean()).square().mean()
+        loss = reconstruction + self.kl * kl + 2e-2 * level
         psnr = 10 * torch.log10(4 / error.detach().square().mean())
         return loss, {"reconstruction": float(reconstruction), "kl": float(kl), "level": float(level), "psnr": float(psnr)}
 

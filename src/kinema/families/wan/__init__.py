@@ -14,7 +14,7 @@ __all__ = ["CARDS", "load", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
-    """A loaded `WanFamily`. See families/wan/load.py."""
-    from .load import load as load_family
+    """A loaded `WanFamily`. See families/wan/checkpoint.py."""
+    from .checkpoint import load as load_family
 
     return load_family(card, location, device, dtype)
