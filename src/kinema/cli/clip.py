@@ -1,0 +1,136 @@
+"""`kinema rerun` and `kinema inspect`: what a finished clip tells about itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kinema.cli import output, show
+from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
+from kinema.cli.exits import guarded
+from kinema.cli.progress import reporter
+from kinema.core.errors import MediaError, ModelError
+
+if TYPE_CHECKING:
+    from kinema.core.plan import Manifest
+
+File = Annotated[Path, typer.Argument(help="A clip that Kinema made.", show_default=False)]
+
+
+@guarded
+def rerun(
+    file: File,
+    output_: Output = None,
+    sheet: Sheet = None,
+    model: Annotated[
+        str | None,
+        option(
+            "--model", "-m", metavar="MODEL", help="Where the model is now, if it is not known by its name."
+        ),
+    ] = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Go on although weights or inputs have changed.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a clip again from the manifest inside it: the same frames on the same machine."""
+    from kinema.cli import work
+
+    if output_ is not None:
+        output.check_clip(output_)
+    if sheet is not None:
+        output.check_sheet(sheet)
+    found = read(file)
+    target = output_ or str(output.unused(file.with_name(f"{file.stem}-rerun{file.suffix}")))
+    output.check_clip(target)
+    with reporter(as_json) as on_event:
+        try:
+            engine = work.load_engine(model or found.plan.model, device, dtype, on_event)
+        except ModelError as error:
+            if model is not None:
+                raise
+            raise type(error)(f"{error} Or tell where its files are with --model PATH.") from None
+        differences = _differences(found, engine.device)
+        if not force:
+            from kinema.engine.manifest import verify
+
+            verify(found, engine.location)
+        made = work.run(work.Job(found.plan, target, sheet=sheet), engine, on_event)
+    made["differences"] = differences
+    if as_json:
+        typer.echo(json.dumps(made))
+        return
+    for line in differences:
+        typer.secho(f"Note: {line}; frames may differ a little.", fg=typer.colors.YELLOW, err=True)
+    typer.echo(work.words(made))
+
+
+@guarded
+def inspect(file: File, as_json: AsJson = False) -> None:
+    """Show how a clip was made, and what is in the file."""
+    from kinema.media.read import probe
+
+    info = asdict(probe(file))
+    try:
+        found = read(file)
+    except MediaError as error:
+        if "carries no manifest" not in str(error):
+            raise
+        found = None
+    if as_json:
+        manifest = found.model_dump(mode="json") if found is not None else None
+        typer.echo(json.dumps({"path": str(file), "probe": info, "manifest": manifest}))
+        return
+    show.console().print(show.facts(probe_rows(file, info)))
+    show.console().print()
+    if found is None:
+        typer.echo("It carries no manifest: Kinema did not make it, or its notes were stripped.")
+    else:
+        show.manifest(found)
+
+
+def read(file: Path) -> Manifest:
+    """The manifest of a clip. MediaError where it carries none, RequestError where it is of another shape."""
+    from kinema.core.plan import Manifest
+    from kinema.media.manifest import read_manifest
+
+    return Manifest.from_dict(read_manifest(file))
+
+
+def probe_rows(file: Path, info: dict[str, Any]) -> list[tuple[str, Any]]:
+    variable = ", variable" if info["variable_fps"] else ""
+    return [
+        ("file", file),
+        ("size", f"{info['width']}x{info['height']}"),
+        ("length", f"{info['num_frames']} frames, {info['seconds']:.2f} s at {info['fps']:g} fps{variable}"),
+        (
+            "codec",
+            f"{info['codec']}, {info['bit_depth']} bits" + (", with sound" if info["has_audio"] else ""),
+        ),
+    ]
+
+
+def _differences(found: Manifest, device: str) -> list[str]:
+    """What is not as it was when the clip was made."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from kinema.engine.manifest import own_version
+
+    lines = [f"made on {found.device}, now on {device}"] if found.device and found.device != device else []
+    for name, then in {"kinema": found.kinema, **found.versions}.items():
+        try:
+            now = own_version() if name == "kinema" else version(name)
+        except PackageNotFoundError:
+            now = "not installed"
+        if now != then:
+            lines.append(f"made with {name} {then}, now {now}")
+    return lines

@@ -1,0 +1,254 @@
+"""`kinema doctor`: what is here, what is missing, what for, and the command that fixes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from kinema.cli import show
+from kinema.cli.arguments import AsJson
+from kinema.cli.exits import FAILED, guarded
+from kinema.cli.progress import quiet_libraries
+
+PACKAGES = (
+    "torch", "diffusers", "transformers", "safetensors", "huggingface_hub", "numpy", "pillow", "av",
+    "pydantic", "typer", "rich", "pyyaml", "ftfy", "psutil", "peft", "accelerate",
+)  # fmt: skip
+OPTIONAL = {
+    "peft": ("LoRA adapters (--style) and training them", "pip install 'kinema[lora]'"),
+    "accelerate": ("training", "pip install 'kinema[train]'"),
+}
+ENCODERS = {"libx264": ".mp4", "libvpx-vp9": ".webm", "aac": "sound in .mp4", "libopus": "sound in .webm"}
+DEFAULT_MODEL = "kinema-mini-wan"
+
+
+@guarded
+def doctor(as_json: AsJson = False) -> None:
+    """Look the installation over: versions, devices, codecs, disk, models, and what is missing for what."""
+    quiet_libraries()
+    found = examine()
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        _print(found)
+    if not found["ok"]:
+        raise typer.Exit(FAILED)
+
+
+def examine() -> dict[str, Any]:
+    """Everything that doctor knows, JSON-ready. `ok` is False where something essential fails."""
+    versions = {"python": platform.python_version(), "kinema": _own_version(), **_versions()}
+    devices, codecs, places, models = _devices(), _codecs(), _places(), _models()
+    problems = _problems(versions, devices, codecs, models)
+    return {
+        "ok": not any(problem["essential"] for problem in problems),
+        "versions": versions,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "devices": devices,
+        "codecs": codecs,
+        "places": places,
+        "models": models,
+        "problems": problems,
+    }
+
+
+def _own_version() -> str:
+    from kinema import __version__
+
+    return __version__
+
+
+def _versions() -> dict[str, str | None]:
+    def of(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {name: of(name) for name in PACKAGES}
+
+
+def _devices() -> list[dict[str, Any]]:
+    """The CPU, then every GPU that torch can use."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    cpu: dict[str, Any] = {
+        "device": "cpu",
+        "name": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gb": round(memory.total / 1e9, 1),
+        "free_gb": round(memory.available / 1e9, 1),
+    }
+    try:
+        import torch
+    except Exception:  # a broken torch raises whatever its loader raises; `problems` tells of it
+        return [cpu]
+    cpu["bfloat16"] = _good_at_bfloat16(torch.device("cpu"))
+    found = [cpu]
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        free, total = torch.cuda.mem_get_info(index)
+        found.append(
+            {
+                "device": f"cuda:{index}",
+                "name": torch.cuda.get_device_name(index),
+                "memory_gb": round(total / 1e9, 1),
+                "free_gb": round(free / 1e9, 1),
+                "bfloat16": _good_at_bfloat16(torch.device("cuda", index)),
+            }
+        )
+    if torch.backends.mps.is_available():
+        found.append(
+            {"device": "mps", "name": "Apple GPU", "memory_gb": cpu["memory_gb"], "free_gb": cpu["free_gb"]}
+        )
+    return found
+
+
+def _good_at_bfloat16(device: Any) -> bool:
+    from kinema.families.wan.model import good_at_bfloat16
+
+    return bool(good_at_bfloat16(device))
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def _codecs() -> dict[str, bool]:
+    """Which encoders PyAV brings."""
+    try:
+        import av
+    except Exception:  # as with torch above
+        return dict.fromkeys(ENCODERS, False)
+
+    def there(name: str) -> bool:
+        try:
+            av.codec.Codec(name, "w")
+        except ValueError:
+            return False
+        return True
+
+    return {name: there(name) for name in ENCODERS}
+
+
+def _places() -> dict[str, Any]:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    from kinema.weights.store import home
+
+    return {
+        "kinema_home": str(home()),
+        "hf_cache": HF_HUB_CACHE,
+        "free_disk_gb": round(shutil.disk_usage(_existing(Path(HF_HUB_CACHE))).free / 1e9, 1),
+    }
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
+    return next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+
+
+def _models() -> list[dict[str, Any]]:
+    from kinema.weights import store
+
+    return [{"id": card.id, "here": store.here(card), "hub": card.hub} for card in store.known_cards()]
+
+
+def _problems(
+    versions: dict[str, Any],
+    devices: list[dict[str, Any]],
+    codecs: dict[str, bool],
+    models: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """What is missing, what for, the command that fixes it, and whether nothing works without it."""
+    found = []
+
+    def add(what: str, needed_for: str, fix: str, essential: bool = False) -> None:
+        found.append({"missing": what, "needed_for": needed_for, "fix": fix, "essential": essential})
+
+    for name in PACKAGES:
+        if versions[name] is None:
+            needed_for, fix = OPTIONAL.get(name, ("everything", f"pip install {name}"))
+            add(name, needed_for, fix, essential=name not in OPTIONAL)
+    if versions["torch"] is not None and "bfloat16" not in devices[0]:
+        add("a torch that loads", "everything", "pip install --force-reinstall torch", essential=True)
+    for name, needed_for in ENCODERS.items():
+        if not codecs[name]:
+            fix = "pip install --force-reinstall --only-binary :all: av"
+            add(f"the encoder {name}", needed_for, fix, essential=name == "libx264")
+    if not any(device["device"].startswith("cuda") for device in devices):
+        driver = shutil.which("nvidia-smi") is not None
+        fix = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu128"
+        add(
+            "CUDA",
+            "the 14B models, and the 1.3B models in minutes",
+            fix if driver else "a machine with an NVIDIA GPU",
+        )
+    for model in models:
+        if not model["here"]:
+            builtin = model["id"] == DEFAULT_MODEL
+            fix = (
+                f"kinema models pull {model['id']}"
+                if model["hub"]
+                else "pip install --force-reinstall kinema"
+            )
+            add(
+                f"weights of {model['id']}",
+                "making anything offline" if builtin else "that model",
+                fix,
+                builtin,
+            )
+    return found
+
+
+def _print(found: dict[str, Any]) -> None:
+    screen = show.console()
+    versions = [(name, value or "not installed") for name, value in found["versions"].items()]
+    screen.print(show.facts([*versions, ("system", found["system"])], title="Versions"))
+    screen.print()
+    screen.print(
+        show.facts([(device["device"], _device_words(device)) for device in found["devices"]], "Devices")
+    )
+    screen.print()
+    codecs = [(name, "yes" if there else f"no ({ENCODERS[name]})") for name, there in found["codecs"].items()]
+    screen.print(show.facts(codecs, title="Encoders"))
+    screen.print()
+    places = found["places"]
+    rows = [
+        ("kinema", places["kinema_home"]),
+        ("models", places["hf_cache"]),
+        ("free", f"{places['free_disk_gb']} GB"),
+    ]
+    screen.print(show.facts(rows, title="Disk"))
+    screen.print()
+    here = [(model["id"], "here" if model["here"] else "not here") for model in found["models"]]
+    screen.print(show.facts(here, title="Models"))
+    screen.print()
+    lines = [
+        (
+            problem["missing"] + (" (!)" if problem["essential"] else ""),
+            f"for {problem['needed_for']}: {problem['fix']}",
+        )
+        for problem in found["problems"]
+    ]
+    screen.print(show.facts(lines, title="Missing, and what for") if lines else "Nothing is missing.")
+    if not found["ok"]:
+        typer.secho("What is marked (!) is essential.", fg=typer.colors.RED, err=True)
+
+
+def _device_words(device: dict[str, Any]) -> str:
+    cores = f", {device['cores']} core{'s' * (device['cores'] > 1)}" if "cores" in device else ""
+    good = {True: ", good at bfloat16", False: ", slow at bfloat16"}.get(device.get("bfloat16", ""), "")
+    return f"{device['name']}{cores}, {device['memory_gb']} GB, {device['free_gb']} GB free{good}"

@@ -1,0 +1,138 @@
+"""`kinema generate` and `kinema plan`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kinema.cli import output, show
+from kinema.cli.arguments import OUTPUT, AsJson, Output, Sheet, Wish, option, takes_wish
+from kinema.cli.exits import guarded
+from kinema.cli.progress import reporter
+from kinema.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from kinema.cli.work import Job
+    from kinema.core.plan import Plan
+
+KEEP_EVERY = 5
+
+
+@guarded
+@takes_wish
+def generate(
+    wish: Wish,
+    output_: Output = None,
+    sheet: Sheet = None,
+    keep_state: Annotated[
+        Path | None,
+        option(
+            "--keep-state",
+            metavar="FILE",
+            panel=OUTPUT,
+            help="Save the state of the sampling here as it goes.",
+        ),
+    ] = None,
+    keep_every: Annotated[
+        int | None,
+        option("--keep-every", metavar="K", panel=OUTPUT, help="Save it every K steps. Default: 5."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        option(
+            "--resume", metavar="FILE", panel=OUTPUT, help="Go on from a saved state, to the identical clip."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a clip from a prompt, a request file, pictures, clips and paths."""
+    from kinema.cli import work
+
+    _check_outputs(output_, sheet, keep_state, keep_every)
+    job = _resumed(wish, resume) if resume is not None else work.Job(_plan(wish), "")
+    job.target = output_ or str(output.new_name(job.plan))
+    output.check_clip(job.target)
+    job.sheet, job.keep_state = sheet, keep_state
+    job.keep_every = (keep_every or KEEP_EVERY) if keep_state is not None else 0
+    if not as_json:
+        show.remarks(job.plan)
+    with reporter(as_json) as on_event:
+        model = wish.model or (_wanted_model(wish) if resume is None else job.plan.model)
+        engine = work.load_engine(model, wish.device, wish.dtype, on_event)
+        found = work.run(job, engine, on_event)
+    typer.echo(json.dumps(found) if as_json else work.words(found))
+
+
+@guarded
+@takes_wish
+def plan(
+    wish: Wish,
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", help="Print the JSON schema of a request and exit.", rich_help_panel=OUTPUT),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a request would become, with the seconds and GB to expect. Needs no weights."""
+    if schema:
+        from kinema.core.request import Request
+
+        typer.echo(json.dumps(Request.json_schema(), indent=2))
+        return
+    found = _plan(wish)
+    if as_json:
+        typer.echo(found.model_dump_json())
+    else:
+        show.plan(found)
+
+
+def _plan(wish: Wish) -> Plan:
+    from kinema.cli.request import build
+    from kinema.engine.plan import plan as make_plan
+
+    device = "cpu" if wish.device is not None and wish.device.startswith("cpu") else None
+    return make_plan(build(wish), None, device)
+
+
+def _wanted_model(wish: Wish) -> str:
+    """The model as it was asked for: a path stays a path, which its card's name is not."""
+    from kinema.cli.request import build
+
+    return build(wish).model
+
+
+def _check_outputs(clip: str | None, sheet: Path | None, state: Path | None, keep_every: int | None) -> None:
+    if clip is not None:
+        output.check_clip(clip)
+    if sheet is not None:
+        output.check_sheet(sheet)
+    if state is not None:
+        output.check_state(state)
+    if keep_every is not None and (state is None or keep_every < 1):
+        raise RequestError(
+            f"--keep-every {keep_every}.",
+            field="keep_every",
+            value=keep_every,
+            legal="1 or more, with --keep-state FILE",
+        )
+
+
+def _resumed(wish: Wish, state: Path) -> Job:
+    """The job that a saved state belongs to; its plan is the state's, nothing else may be asked."""
+    from kinema.cli import work
+
+    asked = [name for name, value in vars(wish).items() if value and name not in ("model", "device", "dtype")]
+    if asked:
+        raise RequestError(
+            f"--resume goes on with the request in {state}; "
+            f"{', '.join(asked).rstrip('_')} cannot be changed now.",
+            field=asked[0].rstrip("_"),
+            legal="-o, --sheet, --model, --device, --dtype, --keep-state",
+        )
+    from kinema.engine.resume import SamplingState
+
+    found = SamplingState.read(state)
+    return work.Job(found.plan, "", resume=found)

@@ -1,0 +1,65 @@
+"""The command `kinema`: the table of its verbs and the way in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from kinema.cli import clip, doctor, exits, generate, models, toyland
+
+app = typer.Typer(
+    name="kinema",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("generate")(generate.generate)
+app.command("plan")(generate.plan)
+app.command("rerun")(clip.rerun)
+app.command("inspect")(clip.inspect)
+app.add_typer(models.app, name="models")
+app.add_typer(toyland.app, name="toyland")
+app.command("doctor")(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from kinema import __version__
+
+        typer.echo(f"kinema {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Make video from words, pictures, drawn paths and masks, with open models.
+
+    Try: kinema generate "a red ball rolls left over a green hill at sunset"
+    """
+
+
+def main() -> None:
+    """Run the command line and exit: 0 ok, 1 failure, 2 bad request or usage, 130 Ctrl-C, 143 terminated."""
+    exits.watch_for_sigterm()
+    as_json = "--json" in sys.argv[1:]
+    try:
+        code = app(standalone_mode=not as_json)
+    except (KeyboardInterrupt, exits.Terminated) as error:
+        exits.tell(exits.describe(error), as_json)
+        sys.exit(exits.exit_code(error))
+    except Exception as error:
+        # Outside standalone mode a misspelt option arrives here; whoever asked for JSON gets JSON.
+        format_message = getattr(error, "format_message", None)
+        if format_message is None:
+            raise
+        typer.echo(json.dumps({"error": "UsageError", "message": format_message()}))
+        sys.exit(exits.BAD_REQUEST)
+    sys.exit(code if isinstance(code, int) else exits.OK)

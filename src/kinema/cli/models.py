@@ -1,0 +1,160 @@
+"""`kinema models`: which models there are, which are here, and how to get them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kinema.cli import show
+from kinema.cli.arguments import AsJson
+from kinema.cli.exits import FAILED, guarded
+
+if TYPE_CHECKING:
+    from kinema.core.card import Card
+
+app = typer.Typer(no_args_is_help=True, help="List, show, add, fetch and check models.")
+
+Name = Annotated[str, typer.Argument(help="A name, hub id, folder or file.", show_default=False)]
+
+
+@app.command("list")
+@guarded
+def list_(as_json: AsJson = False) -> None:
+    """All known models, and whether their weights are on this machine."""
+    from kinema.weights import store
+
+    rows = [(card, store.here(card)) for card in store.known_cards()]
+    if as_json:
+        typer.echo(json.dumps([summary(card, here) for card, here in rows]))
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("model", style="cyan", no_wrap=True)
+    for name in ("family", "title", "accepts"):
+        table.add_column(name, overflow="fold")
+    table.add_column("here", no_wrap=True)
+    for card, here in rows:
+        table.add_row(card.id, card.family, card.title, ", ".join(accepted(card)), "yes" if here else "no")
+    show.console().print(table)
+
+
+@app.command("show")
+@guarded
+def show_(model: Name, as_json: AsJson = False) -> None:
+    """What one model accepts, its legal sizes and lengths, its defaults and options."""
+    from kinema.weights import store
+
+    card = store.find(model)
+    here = store.here(card)
+    if as_json:
+        typer.echo(json.dumps({**card.model_dump(mode="json"), "here": here}))
+        return
+    show.console().print(show.facts(card_rows(card, here)))
+    if card.options:
+        options = [
+            (f"--set {name}=", f"{option.help} ({option.words()}; default {option.default})")
+            for name, option in card.options.items()
+        ]
+        show.console().print()
+        show.console().print(show.facts(options, title="Options"))
+
+
+@app.command("add")
+@guarded
+def add(
+    path: Annotated[
+        Path, typer.Argument(help="A checkpoint folder or .safetensors file.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Make a checkpoint on this machine known by name. Nothing is copied."""
+    from kinema.weights import store
+
+    card = store.add(path.expanduser())
+    typer.echo(json.dumps(summary(card, True)) if as_json else f"{card.id}: {card.title}, at {card.path}")
+
+
+@app.command("pull")
+@guarded
+def pull(
+    model: Annotated[str, typer.Argument(help="A known model's name or any hub id.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a model from the Hugging Face hub; a broken transfer goes on where it stopped."""
+    from kinema.weights import store
+
+    place = store.pull(model)
+    typer.echo(json.dumps({"model": model, "path": str(place)}) if as_json else str(place))
+
+
+@app.command("check")
+@guarded
+def check(
+    model: Annotated[
+        str | None, typer.Argument(help="A model. Default: every model on this machine.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for missing and damaged files; exit code 1 where there are any."""
+    from kinema.weights import store
+
+    cards = (
+        [store.find(model)]
+        if model is not None
+        else [card for card in store.known_cards() if store.here(card)]
+    )
+    found = {card.id: store.check(card) for card in cards}
+    if as_json:
+        typer.echo(json.dumps({"ok": not any(found.values()), "problems": found}))
+    else:
+        for name, problems in found.items():
+            typer.echo(f"{name}: " + ("; ".join(problems) or "good"))
+        if not found:
+            typer.echo("No model is on this machine.")
+    if any(found.values()):
+        raise typer.Exit(FAILED)
+
+
+def accepted(card: Card) -> list[str]:
+    """The conditions a model follows, images and controls named once."""
+    return list(dict.fromkeys(name.partition(":")[0] for name in card.accepts))
+
+
+def summary(card: Card, here: bool) -> dict[str, Any]:
+    return {
+        "id": card.id,
+        "family": card.family,
+        "title": card.title,
+        "licence": card.licence,
+        "hub": card.hub,
+        "path": card.path,
+        "accepts": list(card.accepts),
+        "needs": list(card.needs),
+        "here": here,
+    }
+
+
+def card_rows(card: Card, here: bool) -> list[tuple[str, Any]]:
+    sizes = ", ".join(f"{width}x{height}" for width, height in card.size.trained)
+    defaults = card.defaults
+    profiles = {name: rule.steps or defaults.steps for name, rule in card.profiles.items()}
+    rows: list[tuple[str, Any]] = [
+        ("model", card.id),
+        ("title", card.title),
+        ("family", f"{card.family} ({card.variant})"),
+        ("licence", card.licence),
+        ("weights", card.path or card.hub or card.builtin),
+        ("here", "yes" if here else f"no; `kinema models pull {card.id}` fetches them" if card.hub else "no"),
+        ("accepts", ", ".join(card.accepts) or "a prompt only"),
+        ("needs", ", ".join(card.needs) or "nothing but a prompt"),
+        ("sizes", f"{sizes}; or {card.size.words()}"),
+        ("lengths", f"{card.frames.trained} frames; or {card.frames.words()}"),
+        ("defaults", f"{defaults.steps} steps, guidance {defaults.guidance:g}, {defaults.fps:g} fps"),
+        ("profiles", ", ".join(f"{name}: {steps} steps" for name, steps in profiles.items())),
+    ]
+    rows += [("other names", ", ".join(card.aliases))] if card.aliases else []
+    return rows + [("note", note) for note in card.notes]

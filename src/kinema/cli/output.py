@@ -1,0 +1,106 @@
+"""Where a clip goes: names that overwrite nothing, and refusals before any work is begun."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinema.core.errors import MediaError, RequestError
+
+if TYPE_CHECKING:
+    from kinema.core.plan import Plan
+
+SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SMALL_WORDS = {"a", "an", "the", "of", "and", "with", "in", "on", "at", "to", "some"}
+NAME_WORDS = 2
+
+
+def new_name(plan: Plan, suffix: str = ".mp4") -> Path:
+    """A name here from the prompt's first telling words and the seed: kinema-red-ball-1234.mp4."""
+    plain = unicodedata.normalize("NFKD", plan.prompt).encode("ascii", "ignore").decode().lower()
+    words = [word for word in re.findall(r"[a-z0-9]+", plain) if word not in SMALL_WORDS]
+    stem = "-".join(["kinema", *(word[:20] for word in words[:NAME_WORDS] or ["clip"]), str(plan.seed)])
+    return unused(Path(stem + suffix))
+
+
+def unused(path: Path) -> Path:
+    """The path, or path-2, path-3, ... where something is there already."""
+    names = (path, *(path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 10_000)))
+    found = next((name for name in names if not name.exists()), None)
+    if found is None:
+        raise MediaError(f"{path}: ten thousand clips of that name are here already; give -o.")
+    return found
+
+
+def check_clip(text: str) -> None:
+    """Refuse an output that could not be written: its suffix, its folder. RequestError or MediaError."""
+    from kinema.media.write import SUFFIXES
+
+    target = Path(text)
+    is_folder = text.endswith(("/", os.sep)) or not target.suffix
+    if not is_folder and target.suffix.lower() not in SUFFIXES:
+        raise RequestError(
+            f"{target.name}: no such output format.",
+            field="output",
+            value=text,
+            legal=", ".join(SUFFIXES) + ", or a folder name ending with a slash",
+            nearest=target.with_suffix(".mp4").name,
+        )
+    if target.is_dir() and not is_folder:
+        raise RequestError(
+            f"{text}: is a folder; end the name with a slash to write frames into it.", field="output"
+        )
+    if target.is_dir() and any(
+        not re.fullmatch(r"\d{5,}\.png|kinema\.json", each.name) for each in target.iterdir()
+    ):
+        raise MediaError(f"{text}: holds other things than frames; nothing would be replaced.")
+    if is_folder and target.is_file():
+        raise MediaError(f"{text}: is a file, not a folder.")
+    _check_parent(target)
+
+
+def check_sheet(target: Path) -> None:
+    """Refuse a contact sheet that could not be written. RequestError or MediaError."""
+    if target.suffix.lower() not in SHEET_SUFFIXES:
+        raise RequestError(
+            f"{target.name}: a contact sheet is a picture.",
+            field="sheet",
+            value=str(target),
+            legal=", ".join(SHEET_SUFFIXES),
+            nearest=target.with_suffix(".png").name,
+        )
+    if target.is_dir():
+        raise RequestError(f"{target}: is a folder.", field="sheet")
+    _check_parent(target)
+
+
+def check_state(target: Path) -> None:
+    """Refuse a sampling state that could not be saved."""
+    if target.is_dir():
+        raise RequestError(f"{target}: is a folder.", field="keep_state")
+    _check_parent(target)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(each.stat().st_size for each in path.rglob("*")) if path.is_dir() else path.stat().st_size
+
+
+def _check_parent(target: Path) -> None:
+    folder = target.parent
+    if not folder.is_dir():
+        raise RequestError(
+            f"{target}: the folder {folder} is not there.",
+            field="output",
+            value=str(target),
+            legal="an existing folder",
+        )
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise MediaError(f"{target}: {folder} cannot be written to ({error.strerror or error}).") from None

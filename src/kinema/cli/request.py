@@ -1,0 +1,196 @@
+"""Arguments to a Request: the request file first, then what was typed."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinema.cli.arguments import Wish
+from kinema.core.errors import MediaError, RequestError
+
+if TYPE_CHECKING:
+    from kinema.core.request import Request
+
+TEXT_FIELDS = ("prompt", "negative_prompt", "model", "profile", "fit")
+PLAIN_FIELDS = (
+    "prompt",
+    "model",
+    "frames",
+    "seconds",
+    "fps",
+    "seed",
+    "steps",
+    "guidance",
+    "profile",
+    "fit",
+    "enlarge",
+)
+
+
+def build(wish: Wish) -> Request:
+    """The request that the arguments ask for. Raises RequestError or MediaError."""
+    from kinema.core.conditions import feature
+    from kinema.core.request import Request
+
+    if (
+        wish.prompt is None
+        and wish.request is None
+        and not any(entry.startswith("prompt=") for entry in wish.set_)
+    ):
+        raise RequestError(
+            'Say what to show: kinema generate "a red ball rolls left", or give a --request file.',
+            field="prompt",
+        )
+    base = _read(wish.request) if wish.request is not None else Request()
+    changes: dict[str, Any] = {
+        name: value for name in PLAIN_FIELDS if (value := getattr(wish, name)) is not None
+    }
+    if wish.negative is not None:
+        changes["negative_prompt"] = wish.negative
+    if wish.size is not None:
+        from kinema.engine.load import parse_size
+
+        changes["width"], changes["height"] = parse_size(wish.size)
+    changes.update(_settings(wish.set_, base))
+    if "frames" in changes and "seconds" not in changes:
+        changes["seconds"] = None
+    elif "seconds" in changes and "frames" not in changes:
+        changes["frames"] = None
+    typed = conditions(wish)
+    if typed:
+        # What is typed takes the place of the same in the file; the rest of the file stays.
+        replaced = {feature(condition) for condition in typed}
+        given = Request(conditions=changes.get("conditions", base.conditions)).conditions
+        changes["conditions"] = (*(old for old in given if feature(old) not in replaced), *typed)
+    return base.changed(**changes) if changes else base
+
+
+def conditions(wish: Wish) -> list[Any]:
+    """The conditions among the arguments. MediaError where a file is not there or not what it should be."""
+    from kinema.core import conditions as kinds
+
+    found: list[Any] = []
+    if wish.image is not None:
+        found.append(kinds.Image(image=_there(wish.image), at="first"))
+    if wish.last is not None:
+        found.append(kinds.Image(image=_there(wish.last), at="last"))
+    if wish.reference:
+        found.append(kinds.Reference(images=tuple(_there(each) for each in wish.reference)))
+    if wish.source is not None:
+        found.append(kinds.Source(video=_there(wish.source)))
+    if wish.mask is not None:
+        found.append(_mask(wish.mask))
+    for file in wish.trajectory:
+        from kinema.conditions.trajectory import read_points
+
+        found.append(kinds.Trajectory(points=read_points(file)))
+    if wish.going_on is not None:
+        found.append(kinds.Continue(clip=_there(wish.going_on)))
+    for text in wish.style:
+        adapter, weight = _style(text)
+        found.append(_checked(kinds.Style, "style", adapter=adapter, weight=weight))
+    return found
+
+
+def _read(name: str) -> Request:
+    from kinema.core.request import Request
+
+    if name != "-":
+        return Request.from_file(name)
+    text = sys.stdin.read()
+    if text.lstrip().startswith("{"):
+        return Request.from_json(text)
+    import yaml
+
+    try:
+        return Request.from_dict(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise RequestError(f"Standard input is neither JSON nor YAML: {error}.", field="request") from None
+
+
+def _settings(entries: list[str], base: Request) -> dict[str, Any]:
+    """`--set key=value`: fields of a request, and everything else as options of the model."""
+    changes: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for entry in entries:
+        key, equals, text = entry.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise RequestError(f"--set {entry!r}.", field="set", value=entry, legal="KEY=VALUE, as shift=5.0")
+        if key == "size":
+            from kinema.engine.load import parse_size
+
+            changes["width"], changes["height"] = parse_size(text)
+        elif key in type(base).model_fields:
+            value = _value(text)
+            changes[key] = text if key in TEXT_FIELDS and not isinstance(value, str | None) else value
+        else:
+            options[key.removeprefix("options.")] = _value(text)
+    if options:
+        before = changes.get("options", base.options)
+        changes["options"] = {**before, **options} if isinstance(before, dict) else before
+    return changes
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON, else the text itself."""
+
+    def refuse(_name: str) -> Any:
+        raise ValueError
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _there(media: str) -> str:
+    """The media's name, once it is known to lead to something."""
+    from kinema.conditions.inputs import local_path
+
+    if not media.startswith("data:") and not local_path(media).exists():
+        raise MediaError(f"{media}: no such file.")
+    return media
+
+
+def _mask(text: str) -> Any:
+    """A box, `everything`, `nothing`, a picture or a clip; the file itself tells which of the last two."""
+    from kinema.core.conditions import Mask
+
+    if text in ("everything", "nothing"):
+        return Mask(everything=text == "everything", nothing=text == "nothing")
+    if re.fullmatch(r"[-+.\deE\s]+(,[-+.\deE\s]+)+", text) and not Path(text).exists():
+        try:
+            box = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            box = ()
+        return _checked(Mask, "mask", boxes=(box,))
+    from kinema.conditions import inputs
+
+    moving = inputs.info(_there(text)).num_frames > 1
+    return Mask(video=text) if moving else Mask(image=text)
+
+
+def _style(text: str) -> tuple[str, float]:
+    """`adapter` or `adapter:weight`; a colon that no number follows belongs to the name."""
+    adapter, colon, weight = text.rpartition(":")
+    try:
+        return (adapter, float(weight)) if colon and adapter else (text, 1.0)
+    except ValueError:
+        return text, 1.0
+
+
+def _checked(kind: Any, field: str, **values: Any) -> Any:
+    """A condition, with pydantic's complaint as a RequestError."""
+    from pydantic import ValidationError
+
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        message = first["msg"].removeprefix("Value error, ")
+        legal = "x0,y0,x1,y1, each from 0 to 1, left < right, top < bottom" if field == "mask" else ""
+        raise RequestError(f"--{field}: {message}.", field=field, value=str(values), legal=legal) from None

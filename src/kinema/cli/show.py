@@ -1,0 +1,117 @@
+"""Tables for people: plans and manifests. Machines are given JSON elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kinema.core.plan import Manifest, Plan
+
+MAX_TEXT = 300
+
+
+def console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
+    """A table of two columns without lines."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=None, show_header=False, title=title, title_justify="left", title_style="bold", pad_edge=False
+    )
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(shortened(value)))
+    return table
+
+
+def shortened(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
+
+
+def plan(found: Plan) -> None:
+    """The resolved plan, its cost, what was changed and what should be known."""
+    screen = console()
+    screen.print(facts(plan_rows(found)))
+    for kind, lines in (("Changed", found.changes), ("Note", found.notes)):
+        for line in lines:
+            typer.secho(f"{kind}: {line}", fg=typer.colors.YELLOW)
+
+
+def plan_rows(found: Plan) -> list[tuple[str, Any]]:
+    low, high = found.guidance_interval
+    interval = "" if (low, high) == (0.0, 1.0) else f", in the steps from {low:.0%} to {high:.0%}"
+    rows: list[tuple[str, Any]] = [
+        ("model", f"{found.model} ({found.family})"),
+        ("prompt", found.prompt),
+        ("negative", found.negative_prompt or "none"),
+        (
+            "size",
+            f"{found.width}x{found.height}"
+            + (f", enlarged {found.enlarge} times" if found.enlarge > 1 else ""),
+        ),
+        ("length", f"{found.frames} frames, {found.seconds:.2f} s at {found.fps:g} fps"),
+        ("seed", found.seed),
+        (
+            "steps",
+            f"{found.steps}" + (f", every {found.reuse}. computed in the middle" if found.reuse > 1 else ""),
+        ),
+        ("guidance", f"{found.guidance:g}{interval}"),
+        (
+            "profile",
+            found.profile + (", bfloat16 where the device is good at it" if found.low_precision else ""),
+        ),
+        ("options", ", ".join(f"{name}={value}" for name, value in found.options.items()) or "none"),
+    ]
+    rows += [("condition", condition_words(condition)) for condition in found.conditions]
+    if found.estimate is not None:
+        cost = found.estimate
+        rows.append(
+            ("estimate", f"{cost.seconds:g} s and {cost.gb:g} GB on {cost.device} (good to a factor of two)")
+        )
+    return rows
+
+
+def condition_words(condition: Any) -> str:
+    """ "trajectory: 17 points, object=red ball"."""
+    parts = []
+    for name, value in condition.model_dump(exclude={"kind"}, exclude_defaults=True).items():
+        if name == "points":
+            parts.append(f"{len(value)} points")
+        else:
+            parts.append(f"{name}={value}")
+    return condition.kind + (": " + ", ".join(parts) if parts else "")
+
+
+def remarks(found: Plan) -> None:
+    """Changes and notes of a plan, on stderr, before the work begins."""
+    for line in (*found.changes, *found.notes):
+        typer.secho(line, fg=typer.colors.YELLOW, err=True)
+
+
+def manifest(found: Manifest) -> None:
+    """How a clip was made."""
+    screen = console()
+    screen.print(facts(plan_rows(found.plan), title="Made from"))
+    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    made_with: list[tuple[str, Any]] = [
+        ("kinema", found.kinema),
+        ("device", found.device),
+        ("versions", versions),
+    ]
+    made_with += [("weights", f"{name} {digest[:16]}") for name, digest in found.weights.items()]
+    made_with += [("input", f"{name} {digest[:16]}") for name, digest in found.inputs.items()]
+    screen.print()
+    screen.print(facts(made_with, title="Made with"))

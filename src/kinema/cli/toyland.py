@@ -1,0 +1,74 @@
+"""`kinema toyland`: the picture-book world as clips with captions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kinema.cli.arguments import AsJson
+from kinema.cli.exits import guarded
+from kinema.cli.progress import reporter
+from kinema.core.errors import RequestError
+
+app = typer.Typer(no_args_is_help=True, help="Draw clips of Toyland, the built-in picture-book world.")
+
+
+@app.callback()
+def _group() -> None:
+    """Draw clips of Toyland, the built-in picture-book world."""
+
+
+@app.command("render")
+@guarded
+def render(
+    folder: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Where to; it is made.", show_default=False),
+    ],
+    num: Annotated[int, typer.Option("--num", metavar="N", help="How many clips.")] = 64,
+    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Pixels.")] = "256x256",
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames of each clip.")] = 49,
+    fps: Annotated[float, typer.Option("--fps", metavar="F", help="Frames a second.")] = 16.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed draws the same clips.")] = 0,
+    world: Annotated[
+        Literal["full", "small"],
+        typer.Option(
+            "--world", metavar="full|small", help="Everything, or the few things the miniature knows."
+        ),
+    ] = "full",
+    as_json: AsJson = False,
+) -> None:
+    """Draw clips with captions into a folder, for looking at, training and measuring."""
+    from kinema.engine.load import parse_size
+
+    width, height = parse_size(size)
+    for name, value, least in (("num", num, 1), ("frames", frames, 1), ("size", min(width, height), 16)):
+        if value < least:
+            raise RequestError(
+                f"{name} = {value}.", field=name, value=value, legal=f"{least} or more", nearest=least
+            )
+    if not 0 < fps <= 240:
+        raise RequestError(f"fps = {fps:g}.", field="fps", value=fps, legal="above 0, up to 240")
+    if not folder.parent.is_dir():
+        raise RequestError(
+            f"{folder}: the folder {folder.parent} is not there.", field="output", value=str(folder)
+        )
+    from kinema.media.write import write
+    from kinema.toyland.export import export
+
+    with reporter(as_json):
+        export(
+            folder,
+            num=num,
+            width=width,
+            height=height,
+            frames=frames,
+            fps=fps,
+            seed=seed,
+            world=world,
+            write=write,
+        )
+    typer.echo(json.dumps({"path": str(folder), "num": num}) if as_json else f"{folder}  ({num} clips)")

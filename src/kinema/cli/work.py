@@ -1,0 +1,134 @@
+"""A plan through an engine into a file: what `generate` and `rerun` have in common."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinema.cli.output import size_of
+from kinema.cli.progress import quiet_libraries
+from kinema.core.errors import MediaError
+from kinema.core.events import Event, OnEvent
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kinema.core.chunk import Chunk
+    from kinema.core.plan import Plan
+    from kinema.engine.load import Engine
+    from kinema.engine.resume import SamplingState
+
+SHEET_FRAMES = 12
+
+
+@dataclass
+class Job:
+    """One clip to make: what, where to, and how its sampling is kept or taken up again."""
+
+    plan: Plan
+    target: str
+    sheet: Path | None = None
+    resume: SamplingState | None = None
+    keep_state: Path | None = None
+    keep_every: int = 0
+
+
+def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnEvent) -> Engine:
+    """A warm engine, quietly."""
+    quiet_libraries()
+    on_event(Event("load"))
+    from kinema.engine.load import load
+
+    return load(model, device=device, dtype=dtype)
+
+
+def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
+    """Make the clip and write it, encoding while decoding. Returns what `--json` prints."""
+    from kinema.media.write import write
+
+    started = time.perf_counter()
+    manifest = engine.manifest(job.plan)
+    keep: Callable[[SamplingState], None] | None = None
+    if job.keep_state is not None:
+        place = job.keep_state
+        keep = lambda state: _save(state, place)  # noqa: E731
+    chunks = engine.stream(
+        job.plan, on_event=on_event, state=job.resume, keep=keep, keep_every=job.keep_every
+    )
+    picked: list[np.ndarray] = []
+    if job.sheet is not None:
+        chunks = pick(chunks, job.plan.frames, SHEET_FRAMES, picked)
+    path = write(chunks, job.target, manifest=manifest, on_frame=on_event)
+    if job.sheet is not None:
+        save_sheet(picked, job.sheet)
+    return {
+        "path": str(path),
+        "sheet": str(job.sheet) if job.sheet is not None else None,
+        "bytes": size_of(path),
+        "width": job.plan.width * job.plan.enlarge,
+        "height": job.plan.height * job.plan.enlarge,
+        "frames": job.plan.frames,
+        "fps": job.plan.fps,
+        "seconds": round(time.perf_counter() - started, 3),
+        "device": engine.device,
+        "plan": job.plan.model_dump(mode="json"),
+    }
+
+
+def words(found: dict[str, Any]) -> str:
+    """The result for a person."""
+    length_s = found["frames"] / found["fps"]
+    clip = f"{found['width']}x{found['height']}, {found['frames']} frames, {length_s:.2f} s"
+    lines = [f"{found['path']}  ({clip}, {readable(found['bytes'])}) in {found['seconds']:.1f} s"]
+    if found["sheet"]:
+        lines.append(found["sheet"])
+    return "\n".join(lines)
+
+
+def readable(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"
+
+
+def pick(chunks: Iterator[Chunk], num_frames: int, count: int, kept: list[np.ndarray]) -> Iterator[Chunk]:
+    """Pass the chunks on; copies of `count` frames, first, last and evenly between, are left in `kept`."""
+    count = min(count, num_frames)
+    wanted = {round(index * (num_frames - 1) / max(1, count - 1)) for index in range(count)}
+    try:
+        for chunk in chunks:
+            kept += [
+                chunk.frames[at - chunk.start].copy()
+                for at in sorted(wanted)
+                if chunk.start <= at < chunk.stop
+            ]
+            yield chunk
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+
+
+def save_sheet(frames: list[np.ndarray], target: Path) -> None:
+    """Write a contact sheet beside and rename it into place."""
+    import numpy as np
+
+    from kinema.media.sheet import sheet
+
+    beside = target.with_name(f".{target.stem}.partial-{os.getpid()}{target.suffix}")
+    try:
+        sheet(np.stack(frames), rows=2, columns=SHEET_FRAMES // 2).save(beside)
+        beside.replace(target)
+    except (OSError, ValueError) as error:
+        raise MediaError(f"{target}: the contact sheet cannot be written: {error}.") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _save(state: SamplingState, place: Path) -> None:
+    try:
+        state.save(place)
+    except OSError as error:
+        raise MediaError(f"{place}: the sampling state cannot be saved: {error}.") from error
