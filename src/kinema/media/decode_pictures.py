@@ -108,6 +108,13 @@ def _times(image: Any) -> Timeline:
     are
     whole frames of, else the average."""
     num = getattr(image, "n_frames", 1)
+    note = picture_note(image)
+    fps, count = note.get("fps"), note.get("num_frames")
+    noted = (
+        isinstance(fps, int | float) and isinstance(count, int) and 0.1 <= fps <= 1000 and 0 < count < 10**6
+    )
+    if num == 1 and noted:  # WebP joins equal frames; where all are equal, their time is lost too
+        return held([0.0], exact_rate(fps), count)
     if num == 1 and "duration" not in image.info:
         return Timeline(_STILL_FPS, 1)
     if not getattr(image, "is_animated", False) and num > 1:
@@ -120,16 +127,10 @@ def _times(image: Any) -> Timeline:
         delay = float(image.info.get("duration") or 0) / 1000
         delays.append(delay if delay > 0 else 0.1)  # as browsers show frames without a delay
     image.seek(0)
-    ends = [sum(delays[: k + 1]) for k in range(num)]
+    ends = list(itertools.accumulate(delays))
     times = [0.0, *ends[:-1]]
-    note, tick = picture_note(image), 0.0102 if image.format == "GIF" else 0.00102
-    fps, count = note.get("fps"), note.get("num_frames")
-    if (
-        isinstance(fps, int | float)
-        and isinstance(count, int)
-        and fps > 0
-        and abs(ends[-1] - count / fps) < tick
-    ):
+    tick = 0.0102 if image.format == "GIF" else 0.00102
+    if noted and abs(ends[-1] - count / fps) < 0.5 / fps:
         return held(times, exact_rate(fps), count)
     for rate in _RATES:
         stops = [round(end * rate) for end in ends]
