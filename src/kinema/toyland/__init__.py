@@ -1,6 +1,8 @@
-"""Toyland: a procedural picture-book world with captions and exact truth, for training and measuring small models."""
+"""Toyland: a procedural picture-book world with captions and exact truth, for training and measuring small
+models."""
 
 from kinema.toyland.caption import describe, describe_fully
+from kinema.toyland.export import export
 from kinema.toyland.path import motion_path
 from kinema.toyland.render import Rendered, render
 from kinema.toyland.scene import (
@@ -26,6 +28,7 @@ __all__ = [
     "World",
     "describe",
     "describe_fully",
+    "export",
     "motion_path",
     "render",
     "sample_scene",

@@ -1,6 +1,7 @@
 """Painting the objects on top of a background, in the smallest window that holds each of them.
 
-Suffixes: B scenes of the canvas, M scenes of one group, F frames, C colour channels, P Q rows and columns of a window.
+Suffixes: B scenes of the canvas, M scenes of one group, F frames, C colour channels, P Q rows and columns
+of a window.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ GLOW = 0.5  # how far a neon object shines, in units of its radius
 
 
 def window_px(radius_px: float, kind: str, style: str, limit: int) -> int:
-    """Side of the window that an object of this radius needs, at most `limit`; a multiple of 8, so that few occur."""
+    """Side of the window that an object of this radius needs, at most `limit`; a multiple of 8, so that few
+    occur."""
     reach = BOUNDS[kind] + OUTLINE + (GLOW if style == "neon" else 0.0) + (0.06 if style == "crayon" else 0.0)
     return min(-(-math.ceil(2.0 * reach * radius_px + 3.0) // 8) * 8, limit)
 
@@ -41,7 +43,8 @@ def paint_actors(
 ) -> None:
     """Paints one object of the same kind and style in each of M scenes, in place.
 
-    centre_MF2 and radius_MF in canvas pixels, turn_MF in radians clockwise or None. Writes `label` where the object is seen.
+    centre_MF2 and radius_MF in canvas pixels, turn_MF in radians clockwise or None. Writes `label` where
+    the object is seen.
     """
     _, num_frames, _, height, width = canvas_BFCHW.shape
     rows, columns = window
@@ -53,7 +56,9 @@ def paint_actors(
 
     x = ((xs_MFQ - centre_MF2[..., :1]) / radius_MF[..., None])[:, :, None, :]
     y = ((ys_MFP - centre_MF2[..., 1:]) / radius_MF[..., None])[:, :, :, None]
-    if turn_MF is not None:  # an upright object keeps x and y apart: most of its shape is then one-dimensional
+    if (
+        turn_MF is not None
+    ):  # an upright object keeps x and y apart: most of its shape is then one-dimensional
         cos, sin = torch.cos(turn_MF)[..., None, None], torch.sin(turn_MF)[..., None, None]
         x, y = x * cos + y * sin, y * cos - x * sin  # [M, F, P, Q]
     x = x * mirror_M[:, None, None, None]
@@ -72,7 +77,9 @@ def paint_actors(
     plane = height * width
     frame_MF = rows_M[:, None] * num_frames + torch.arange(num_frames, device=device)
     corner_MFP = ys_MFP * width + left_MF[..., None]
-    start_MFCP = (frame_MF[..., None] * 3 + torch.arange(3, device=device))[..., None] * plane + corner_MFP[:, :, None]
+    start_MFCP = (frame_MF[..., None] * 3 + torch.arange(3, device=device))[..., None] * plane + corner_MFP[
+        :, :, None
+    ]
     across_Q = torch.arange(columns, device=device)
     spots = (start_MFCP[..., None] + across_Q).view(-1)
     flat = canvas_BFCHW.view(-1)
@@ -90,7 +97,9 @@ def paint_actors(
         ink = torch.tensor(INK, dtype=torch.float32, device=device)[:, None, None] / 255.0
         paint = ink * light
         for part in parts:
-            paint = torch.lerp(paint, _tone(part.tone, main) * light, _cover(part.distance, scale)[:, :, None])
+            paint = torch.lerp(
+                paint, _tone(part.tone, main) * light, _cover(part.distance, scale)[:, :, None]
+            )
         if style == "crayon":
             stroke = torch.sin(x * 7.0 + y * 9.0) * 0.15 + 0.15
             paint = torch.lerp(paint, light, stroke[:, :, None])

@@ -42,10 +42,10 @@ def motion_path(
     """The track of a centre, path_F2, float64, in fractions of the frame; frame f is at f / fps seconds.
 
     Straight motions go from reach before (x, y) to reach beyond it in `duration` seconds, evenly, then hold.
-    "diagonal" needs a heading such as "up-right" (default "up-right"). "circle" goes clockwise around (x, y) once
-    per duration, starting `phase` turns after the rightmost point; `aspect` (width / height) keeps it round.
-    "bounce" hops between y + reach and y - reach. "stay" is (x, y) throughout.
-    Raises ValueError on an unknown motion or a non-positive number.
+    "diagonal" needs a heading such as "up-right" (default "up-right"). "circle" goes clockwise around (x,
+    y) once per duration, starting `phase` turns after the rightmost point; `aspect` (width / height) keeps
+    it round. "bounce" hops between y + reach and y - reach. "stay" is (x, y) throughout. Raises ValueError
+    on an unknown motion or a non-positive number.
     """
     if num_frames < 1 or fps <= 0 or duration <= 0 or aspect <= 0:
         raise ValueError("num_frames, fps, duration and aspect must be positive")

@@ -1,8 +1,8 @@
 """Where everything is in each frame of a scene: cameras and actors as numbers, before any pixel.
 
-Suffixes: F frames, N actor slots. The ground plane of a picture has its origin in the middle of the frame and the
-frame's height as unit: u to the right, v down. Image coordinates are pixel indices: (0, 0) is the middle of the
-top left pixel.
+Suffixes: F frames, N actor slots. The ground plane of a picture has its origin in the middle of the frame
+and the frame's height as unit: u to the right, v down. Image coordinates are pixel indices: (0, 0) is the
+middle of the top left pixel.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _MIRRORED = ("car", "boat", "fish", "bird")  # drawn facing right, flipped when 
 class Pose:
     """One scene in numbers, for F frames.
 
-    Camera: shift_F2 (where on the plane the camera looks), zoom_F (1 is rest), roll_F (radians that the picture
-    turns clockwise). Actors: centre_NF2 (on the plane, unit: frame heights), size_NF (radius in frame heights),
-    turn_NF (radians clockwise), mirror_N (+1 or -1). Empty slots have size 0.
+    Camera: shift_F2 (where on the plane the camera looks), zoom_F (1 is rest), roll_F (radians that the
+    picture turns clockwise). Actors: centre_NF2 (on the plane, unit: frame heights), size_NF (radius in
+    frame heights), turn_NF (radians clockwise), mirror_N (+1 or -1). Empty slots have size 0.
     """
 
     shift_F2: np.ndarray

@@ -1,8 +1,8 @@
 """Scenes to frames, on CPU or GPU, with masks and tracks; with optical flow and camera on request.
 
-Suffixes: B scenes, N actor slots, F frames, H W pixels, C colour channels. Scenes of one background and one kind of
-camera are painted together, all frames at once; so are the objects of one kind. The bytes of a scene do not depend
-on the others in the batch.
+Suffixes: B scenes, N actor slots, F frames, H W pixels, C colour channels. Scenes of one background and one
+kind of camera are painted together, all frames at once; so are the objects of one kind. The bytes of a
+scene do not depend on the others in the batch.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinema.toyland import background as places
 from kinema.toyland.actors import paint_actors, window_px
+from kinema.toyland.background import PLACES
+from kinema.toyland.painter import Painter, View, wave
 from kinema.toyland.palette import OBJECT_COLORS, OBJECT_LIGHT, place_colors
 from kinema.toyland.pose import Pose, pose
 from kinema.toyland.scene import LIGHTS, MAX_ACTORS, Scene
@@ -28,7 +29,7 @@ from kinema.toyland.truth import (
     plane_affine,
     step_affine,
 )
-from kinema.toyland.weather import add_weather
+from kinema.toyland.weather import add_gloom, add_weather
 
 ACTOR_LABEL = 100  # label of the first actor's pixels; layers of the background count from 0
 _CHUNK_PIXELS = 160_000  # on CPU: pixels painted together, so that they stay in the cache
@@ -39,10 +40,11 @@ class Rendered:
     """What came out. Image coordinates are pixel indices: (0, 0) is the middle of the top left pixel.
 
     frames_BFHWC: uint8 RGB. masks_BNFHW: bool, the pixels where actor n is seen (not hidden behind another).
-    tracks_BNF2: float32 (x, y) of each actor's middle, also where it is hidden or outside. visible_BNF: bool, whether
-    any pixel of it is seen. Empty slots: no mask, track 0, not visible. With truth, else None: flow_BFHW2, float32,
-    where each pixel's surface goes in the next frame, in px (last frame 0; weather and paper do not count), and
-    camera_BF23, float32, from fractions of the frame at rest to the image.
+    tracks_BNF2: float32 (x, y) of each actor's middle, also where it is hidden or outside. visible_BNF:
+    bool, whether any pixel of it is seen. Empty slots: no mask, track 0, not visible. With truth, else
+    None: flow_BFHW2, float32, where each pixel's surface goes in the next frame, in px (last frame 0;
+    weather and paper do not count), and camera_BF23, float32, from fractions of the frame at rest to the
+    image.
     """
 
     frames_BFHWC: Tensor
@@ -64,7 +66,8 @@ def render(
     device: str | torch.device = "cpu",
     truth: bool = False,
 ) -> Rendered:
-    """Renders every scene at the same size. Frame f is at f / fps seconds. Raises ValueError on sizes below 1."""
+    """Renders every scene at the same size. Frame f is at f / fps seconds. Raises ValueError on sizes below
+    1."""
     if num_frames < 1 or height < 1 or width < 1 or not fps > 0:
         raise ValueError(f"cannot render {num_frames} frames of {width}x{height} at {fps} fps")
     device = torch.device(device)
@@ -139,7 +142,7 @@ def _paint(
     shift, zoom, roll = stacked("shift_F2"), stacked("zoom_F"), stacked("roll_F")
     if still:
         shift, zoom, roll = shift[:, :1], zoom[:, :1], roll[:, :1]
-    view = places.View(
+    view = View(
         shift_x=shift[..., 0],
         shift_y=shift[..., 1],
         zoom=zoom,
@@ -153,7 +156,7 @@ def _paint(
     )
     background = scenes[0].background
     chance = torch.tensor([_chances(scene) for scene in scenes], device=device)
-    painter = places.Painter(
+    painter = Painter(
         view,
         place_colors(background, [scene.light for scene in scenes], device),
         torch.tensor([LIGHTS.index(scene.light) for scene in scenes], device=device),
@@ -161,12 +164,15 @@ def _paint(
         star=7 if background == "space" else 2,
         labelled=truth,
     )
-    places.PLACES[background](painter)
+    PLACES[background](painter)
     canvas = painter.canvas_BFCHW.expand(-1, num_frames, -1, rows, columns).contiguous()
     shape = (len(scenes), num_frames, rows, columns)
     labels = torch.zeros(shape, dtype=torch.uint8, device=device)
     if painter.labels_BFHW is not None:
         labels.copy_(painter.labels_BFHW.expand(shape))
+    wet = [i for i, scene in enumerate(scenes) if scene.weather != "none"]
+    if wet:
+        canvas[wet] = add_gloom(canvas[wet])
     _style_ground(canvas, scenes, xs, ys, float(height))
     _paint_groups(canvas, labels, scenes, poses, block, height, width)
     for weather in ("rain", "snow"):
@@ -197,11 +203,11 @@ def _style_ground(canvas: Tensor, scenes: list[Scene], xs: Tensor, ys: Tensor, u
             continue
         if style == "neon":
             dark = torch.tensor([0.05, 0.02, 0.14], device=canvas.device)[:, None, None]
-            canvas[mine] = torch.lerp(canvas[mine], dark, 0.68)
+            canvas[mine] = torch.lerp(canvas[mine], dark, 0.55)
         else:
             u, v = xs / unit_px, (ys / unit_px)[:, None]
-            grain = places.wave(u * 5.0 + v * 7.0) + 0.6 * places.wave(u * 2.3 - v * 6.1)
-            canvas[mine] = canvas[mine] * 0.84 + (0.12 + 0.03 * grain)
+            grain = wave(u * 1.3 + v * 4.4) + wave(u * 0.9 - v * 3.7)
+            canvas[mine] = canvas[mine] * 0.86 + (0.11 + 0.014 * grain)
 
 
 def _paint_groups(

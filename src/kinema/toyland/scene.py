@@ -1,8 +1,8 @@
 """What is in a Toyland picture: the scene, its actors, and the worlds that scenes are drawn from.
 
-A `Scene` is plain data (frozen, JSON-able). Everything that the renderer shows follows from it: the same scene
-gives the same pixels. Positions are fractions of the frame ((0, 0) top left, (1, 1) bottom right), lengths are
-fractions of the frame's shorter side, times are seconds.
+A `Scene` is plain data (frozen, JSON-able). Everything that the renderer shows follows from it: the same
+scene gives the same pixels. Positions are fractions of the frame ((0, 0) top left, (1, 1) bottom right),
+lengths are fractions of the frame's shorter side, times are seconds.
 """
 
 from __future__ import annotations

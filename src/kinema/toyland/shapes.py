@@ -1,8 +1,8 @@
 """The objects of Toyland as signed-distance functions.
 
-Every shape is drawn in its own frame: x to the right, y down, inside a circle of radius `BOUNDS[kind]` around (0, 0).
-A shape is a list of `Part`s, painted in order; distances are negative inside and in units of the object's radius.
-All functions are elementwise on tensors of any one shape.
+Every shape is drawn in its own frame: x to the right, y down, inside a circle of radius `BOUNDS[kind]`
+around (0, 0). A shape is a list of `Part`s, painted in order; distances are negative inside and in units of
+the object's radius. All functions are elementwise on tensors of any one shape.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 
 # No part of a shape is farther from its middle.
 BOUNDS = {
-    "ball": 1.0, "square": 1.15, "triangle": 1.15, "star": 1.07, "heart": 1.0, "ring": 1.0,
-    "car": 1.12, "boat": 1.15, "fish": 1.18, "bird": 1.18, "balloon": 1.15, "rocket": 1.15,
+    "ball": 1.0, "square": 1.15, "triangle": 1.21, "star": 1.07, "heart": 1.08, "ring": 1.0,
+    "car": 1.13, "boat": 1.12, "fish": 1.18, "bird": 1.18, "balloon": 1.15, "rocket": 1.15,
 }  # fmt: skip
 BLACK = (0.13, 0.12, 0.18)
 WHITE = (0.97, 0.97, 0.95)
@@ -25,8 +25,9 @@ GLASS = (0.72, 0.88, 0.97)
 
 
 class Part(NamedTuple):
-    """distance: signed distance. tone: a fixed RGB in [0, 1], or the object's own colour, made lighter (towards
-    white, 0 to 1) or darker (towards black, -1 to 0). inner: it lies wholly inside the parts before it."""
+    """distance: signed distance. tone: a fixed RGB in [0, 1], or the object's own colour, made lighter
+    (towards white, 0 to 1) or darker (towards black, -1 to 0). inner: it lies wholly inside the parts
+    before it."""
 
     distance: Tensor
     tone: float | tuple[float, float, float]
@@ -81,7 +82,10 @@ def _ball(x: Tensor, y: Tensor) -> list[Part]:
 
 
 def _square(x: Tensor, y: Tensor) -> list[Part]:
-    return [Part(box(x, y, 0, 0, 0.82, 0.82, 0.08), 0.0), Part(box(x, y, 0, 0, 0.42, 0.42, 0.06), 0.28, inner=True)]
+    return [
+        Part(box(x, y, 0, 0, 0.82, 0.82, 0.08), 0.0),
+        Part(box(x, y, 0, 0, 0.42, 0.42, 0.06), 0.28, inner=True),
+    ]
 
 
 def _triangle(x: Tensor, y: Tensor) -> list[Part]:
@@ -90,11 +94,15 @@ def _triangle(x: Tensor, y: Tensor) -> list[Part]:
 
 
 def _star(x: Tensor, y: Tensor) -> list[Part]:
-    return [Part(_star_distance(x, y, 1.06, 0.5), 0.0), Part(_star_distance(x, y, 0.5, 0.25), 0.35, inner=True)]
+    return [
+        Part(_star_distance(x, y, 1.06, 0.5), 0.0),
+        Part(_star_distance(x, y, 0.5, 0.25), 0.35, inner=True),
+    ]
 
 
 def _star_distance(x: Tensor, y: Tensor, tip: float, notch: float) -> Tensor:
-    """Five points, one up. Folds the plane onto the tenth between a tip and the notch beside it (angles from up)."""
+    """Five points, one up. Folds the plane onto the tenth between a tip and the notch beside it (angles
+    from up)."""
     fx, fy = x.abs(), -y
     for degrees in (108.0, 36.0):
         cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -109,13 +117,13 @@ def _star_distance(x: Tensor, y: Tensor, tip: float, notch: float) -> Tensor:
 def _heart(x: Tensor, y: Tensor) -> list[Part]:
     cx, cy, radius, low = 0.46, -0.3, 0.53, 0.95
     far = math.hypot(cx, low - cy)
-    # The straight flank touches the round cheek where the line from the lowest point is at right angles to it.
+    # The straight flank touches the round cheek where it is at right angles to the cheek's radius.
     lean = math.atan2(cx, low - cy) + math.asin(radius / far)
     reach = math.sqrt(far * far - radius * radius)
     touch = (reach * math.sin(lean), low - reach * math.cos(lean))
     half = x.abs()
     body = torch.minimum(
-        disc(half, y, cx, cy, radius), convex(half, y, (-0.05, cy), touch, (0.0, low), (-0.05, low))
+        disc(half, y, cx, cy, radius), convex(half, y, (-0.4, cy - 0.15), touch, (0.0, low), (-0.4, low))
     )
     return [Part(body, 0.0), Part(disc(x, y, -0.48, -0.38, 0.2), 0.45, inner=True)]
 
@@ -135,9 +143,13 @@ def _car(x: Tensor, y: Tensor) -> list[Part]:
     hubs = disc(x.abs(), y, 0.56, 0.5, 0.12)
     lamp = disc(x, y, 0.93, 0.12, 0.1)
     return [
-        Part(torch.minimum(body, cabin), 0.0), Part(window, GLASS, inner=True), Part(post, 0.0, inner=True), Part(lamp, (1.0, 0.93, 0.6), inner=True),
-        Part(wheels, BLACK), Part(hubs, (0.8, 0.8, 0.82), inner=True),
-    ]  # fmt: skip
+        Part(torch.minimum(body, cabin), 0.0),
+        Part(window, GLASS, inner=True),
+        Part(post, 0.0, inner=True),
+        Part(lamp, (1.0, 0.93, 0.6), inner=True),
+        Part(wheels, BLACK),
+        Part(hubs, (0.8, 0.8, 0.82), inner=True),
+    ]
 
 
 def _boat(x: Tensor, y: Tensor) -> list[Part]:
@@ -147,8 +159,12 @@ def _boat(x: Tensor, y: Tensor) -> list[Part]:
     sail = convex(x, y, (0.06, -0.88), (0.76, 0.12), (0.06, 0.12))
     jib = convex(x, y, (-0.14, -0.66), (-0.14, 0.12), (-0.68, 0.12))
     return [
-        Part(mast, (0.5, 0.36, 0.26)), Part(sail, WHITE), Part(jib, 0.3), Part(hull, 0.0), Part(stripe, 0.55, inner=True),
-    ]  # fmt: skip
+        Part(mast, (0.5, 0.36, 0.26)),
+        Part(sail, WHITE),
+        Part(jib, 0.3),
+        Part(hull, 0.0),
+        Part(stripe, 0.55, inner=True),
+    ]
 
 
 def _fish(x: Tensor, y: Tensor) -> list[Part]:
@@ -162,9 +178,12 @@ def _fish(x: Tensor, y: Tensor) -> list[Part]:
     eye = disc(x, y, 0.62, -0.14, 0.17)
     pupil = disc(x, y, 0.66, -0.13, 0.085)
     return [
-        Part(torch.minimum(tail, fin), -0.16), Part(body, 0.0), Part(side, -0.2, inner=True), Part(eye, WHITE, inner=True),
+        Part(torch.minimum(tail, fin), -0.16),
+        Part(body, 0.0),
+        Part(side, -0.2, inner=True),
+        Part(eye, WHITE, inner=True),
         Part(pupil, BLACK, inner=True),
-    ]  # fmt: skip
+    ]
 
 
 def _bird(x: Tensor, y: Tensor) -> list[Part]:
@@ -177,9 +196,13 @@ def _bird(x: Tensor, y: Tensor) -> list[Part]:
     pupil = disc(x, y, 0.63, -0.38, 0.075)
     feet = torch.minimum(bar(x, y, -0.14, 0.6, -0.14, 0.86, 0.06), bar(x, y, 0.12, 0.6, 0.12, 0.86, 0.06))
     return [
-        Part(torch.minimum(beak, feet), (0.98, 0.66, 0.2)), Part(tail, -0.16),
-        Part(torch.minimum(body, head), 0.0), Part(wing, -0.22, inner=True), Part(eye, WHITE, inner=True), Part(pupil, BLACK, inner=True),
-    ]  # fmt: skip
+        Part(torch.minimum(beak, feet), (0.98, 0.66, 0.2)),
+        Part(tail, -0.16),
+        Part(torch.minimum(body, head), 0.0),
+        Part(wing, -0.22, inner=True),
+        Part(eye, WHITE, inner=True),
+        Part(pupil, BLACK, inner=True),
+    ]
 
 
 def _balloon(x: Tensor, y: Tensor) -> list[Part]:
@@ -189,8 +212,11 @@ def _balloon(x: Tensor, y: Tensor) -> list[Part]:
     string = box(bend, y, 0.0, 0.82, 0.045, 0.3)
     shine = ellipse(x, y, -0.26, -0.6, 0.17, 0.24)
     return [
-        Part(string, (0.45, 0.4, 0.42)), Part(knot, -0.2), Part(head, 0.0), Part(shine, 0.55, inner=True),
-    ]  # fmt: skip
+        Part(string, (0.45, 0.4, 0.42)),
+        Part(knot, -0.2),
+        Part(head, 0.0),
+        Part(shine, 0.55, inner=True),
+    ]
 
 
 def _rocket(x: Tensor, y: Tensor) -> list[Part]:
@@ -203,9 +229,14 @@ def _rocket(x: Tensor, y: Tensor) -> list[Part]:
     window = disc(x, y, 0.0, -0.08, 0.21)
     glass = disc(x, y, 0.0, -0.08, 0.14)
     return [
-        Part(flame, (1.0, 0.56, 0.16)), Part(spark, (1.0, 0.9, 0.42), inner=True), Part(fins, -0.24), Part(body, 0.0),
-        Part(nose, 0.45, inner=True), Part(window, WHITE, inner=True), Part(glass, (0.4, 0.66, 0.9), inner=True),
-    ]  # fmt: skip
+        Part(flame, (1.0, 0.56, 0.16)),
+        Part(spark, (1.0, 0.9, 0.42), inner=True),
+        Part(fins, -0.24),
+        Part(body, 0.0),
+        Part(nose, 0.45, inner=True),
+        Part(window, WHITE, inner=True),
+        Part(glass, (0.4, 0.66, 0.9), inner=True),
+    ]
 
 
 SHAPES: dict[str, Callable[[Tensor, Tensor], list[Part]]] = {

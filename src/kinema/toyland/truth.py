@@ -1,8 +1,8 @@
 """Exact truth about a rendered clip: cameras, tracks and optical flow.
 
-Suffixes: B scenes, N actor slots, F frames, H W pixels, L layers; the last 2 of a track or flow is (x, y) in pixels.
-Image coordinates are pixel indices: (0, 0) is the middle of the top left pixel. All planes have their origin in the
-middle of the frame and the frame's height as unit.
+Suffixes: B scenes, N actor slots, F frames, H W pixels, L layers; the last 2 of a track or flow is (x, y)
+in pixels. Image coordinates are pixel indices: (0, 0) is the middle of the top left pixel. All planes have
+their origin in the middle of the frame and the frame's height as unit.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def actor_affine(camera_BF23: Tensor, centre_BF2: Tensor, size_BF: Tensor, turn_
 
 
 def step_affine(affine_F23: Tensor) -> Tensor:
-    """step_F23 [..., F, 2, 3]: where an image point of frame f lies in frame f + 1; the last frame steps nowhere."""
+    """step_F23 [..., F, 2, 3]: where an image point of frame f lies in frame f + 1; the last frame steps
+    nowhere."""
     now, after = affine_F23[..., :-1, :, :], affine_F23[..., 1:, :, :]
     safe = now[..., :2] + torch.eye(2, dtype=now.dtype) * (
         now[..., :2].abs().sum((-1, -2), keepdim=True) == 0

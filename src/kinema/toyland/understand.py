@@ -70,8 +70,9 @@ _MOVES = [(move, re.compile(rf"\b(?:{pattern})\b")) for move, pattern, _ in word
 def understand(text: str) -> Understanding:
     """The parts of a scene that a sentence states. Never raises; what it does not know it passes over.
 
-    The first thing said of a place, light, weather, camera or style counts. Objects come in the order of their first
-    mention, two at most; what is said of "both", or of two objects joined by "and", holds for both.
+    The first thing said of a place, light, weather, camera or style counts. Objects come in the order of
+    their first mention, two at most; what is said of "both", or of two objects joined by "and", holds for
+    both.
     """
     plain = re.sub(r"[^a-z0-9,.;]+", " ", text[:MAX_TEXT].lower())
     plain = _CAMERA.sub(_camera_tag, _STATIC.sub("camera still", plain))

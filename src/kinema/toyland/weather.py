@@ -8,28 +8,32 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kinema.toyland.background import scatter
+from kinema.toyland.painter import scatter
 
 _RAIN = (0.74, 0.83, 0.95)
 _GLOOM = (0.5, 0.55, 0.64)
 
 
+def add_gloom(canvas_BFCHW: Tensor) -> Tensor:
+    """The background under an overcast sky: paler and greyer. For before the actors are painted."""
+    gloom = torch.tensor(_GLOOM, device=canvas_BFCHW.device)[:, None, None]
+    return torch.lerp(canvas_BFCHW, gloom, 0.24)
+
+
 def add_weather(
     canvas_BFCHW: Tensor, weather: str, time_F: Tensor, xs: Tensor, ys: Tensor, unit_px: float
 ) -> Tensor:
-    """The canvas with rain or snow. xs [W], ys [H]: pixels from the middle; unit_px: pixels per frame height."""
+    """The canvas with rain or snow. xs [W], ys [H]: pixels from the middle; unit_px: pixels per frame
+    height."""
     u, v = xs / unit_px, (ys / unit_px)[:, None]
     time = time_F[:, None, None]
     if weather == "rain":
-        gloom = torch.tensor(_GLOOM, device=xs.device)[:, None, None]
-        canvas_BFCHW = torch.lerp(canvas_BFCHW, gloom, 0.22)
         cover = _drops(u + 0.22 * v, v, time, pitch=0.105, gap=0.42, speed=1.15, half=0.0115, unit_px=unit_px)
         color = torch.tensor(_RAIN, device=xs.device)[:, None, None]
         return torch.lerp(canvas_BFCHW, color, (cover * 0.62)[:, None])
     white = torch.ones(3, 1, 1, device=xs.device)
     small, size = _flakes(u, v, time, 0.17, 0.2, 0.02), 0.75
     large = _flakes(u + 0.31, v, time * 1.5, 0.29, 0.2, 0.03)
-    canvas_BFCHW = torch.lerp(canvas_BFCHW, white * 0.9, 0.08)
     return torch.lerp(canvas_BFCHW, white, (torch.maximum(small * size, large) * 0.85)[:, None])
 
 
