@@ -44,8 +44,8 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
     out_channels = head.shape[0] // (PATCH[0] * PATCH[1] * PATCH[2])
     if facts["variant"] == "t2v" and facts["in_channels"] != out_channels:
         raise ModelError(
-            f"it takes {facts['in_channels']} channels and gives {out_channels}, with neither image states nor VACE "
-            "blocks: a variant (Wan 2.2, Fun, control) that Kinema does not run."
+            f"it takes {facts['in_channels']} channels, gives {out_channels}, and has no image states or "
+            "VACE blocks: a variant (Wan 2.2, Fun, control) that Kinema does not run."
         )
     config: dict[str, Any] = {
         "patch_size": PATCH,
@@ -61,7 +61,7 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
     }
     if facts["variant"] == "i2v":
         config |= {"image_dim": facts["image_dim"], "added_kv_proj_dim": width}
-    kind = WanTransformer3DModel
+    kind: Any = WanTransformer3DModel
     if facts["variant"] == "vace":
         kind = WanVACETransformer3DModel
         config |= {"vace_layers": facts["vace_layers"], "vace_in_channels": facts["vace_channels"]}
@@ -117,7 +117,6 @@ def text_encoder_from(state: State, dtype: torch.dtype) -> Any:
         num_heads=heads,
         relative_attention_num_buckets=buckets,
         feed_forward_proj="gated-gelu",
-        tie_word_embeddings=True,
     )
     return _transformers(UMT5EncoderModel, config, state, dtype, ("encoder.embed_tokens.weight",))
 
@@ -163,9 +162,7 @@ def dequantised(state: State, dtype: torch.dtype) -> State:
                 value = value * scale.float().reshape(-1, *[1] * (value.ndim - 1))
             value = value.to(dtype)
         elif not value.is_floating_point() and not key.endswith("position_ids"):
-            raise ModelError(
-                f"{key} is {str(value.dtype).removeprefix('torch.')}: of the quantised kinds only fp8 is read."
-            )
+            raise ModelError(f"{key} is {value.dtype}: of the quantised kinds only fp8 is read.")
         found[key] = value
     return found
 

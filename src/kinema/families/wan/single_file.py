@@ -1,10 +1,10 @@
 """Single files of the original or ComfyUI's layout: the transformer that was named, and the parts that lie
 around it.
 
-    models/diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors   the model
-    models/vae/wan_2.1_vae.safetensors                         also beside it, or in another folder of ComfyUI's
-    models/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors    with its tokenizer inside (spiece_model)
-    models/clip_vision/clip_vision_h.safetensors               for image to video
+    models/diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors      the model
+    models/vae/wan_2.1_vae.safetensors                            beside it, or in one of ComfyUI's folders
+    models/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors   its tokenizer inside (spiece_model)
+    models/clip_vision/clip_vision_h.safetensors                  for image to video
 
 Nothing is fetched: configurations are read off the tensors (families/wan/layouts.py)."""
 
@@ -51,7 +51,7 @@ def load_files(location: Path, dtype: torch.dtype) -> WanParts:
     if facts is None:
         raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI's layout.")
     wanted = ["vae", "text_encoder", *(["image_encoder"] if facts["variant"] == "i2v" else [])]
-    found = {part: _find(location, part) for part in wanted}
+    found: dict[str, Any] = {part: _find(location, part) for part in wanted}
     missing = [
         f"{part.replace('_', ' ')} ({EXAMPLES[part]}; looked in {_listed(_places(location, part))})"
         for part, file in found.items()

@@ -33,11 +33,10 @@ def tokenizer_from(model: bytes) -> Any:
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=unknown, byte_fallback=False))
     if charsmap:
         tokenizer.normalizer = normalizers.Precompiled(charsmap)
-    metaspace = {"replacement": SPACE, "prepend_scheme": "always", "split": True}
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(**metaspace)]
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(SPACE, "always", True)]
     )
-    tokenizer.decoder = decoders.Metaspace(**metaspace)
+    tokenizer.decoder = decoders.Metaspace(SPACE, "always", True)
     end = next(index for index, (piece, _) in enumerate(vocabulary) if piece == "</s>")
     tokenizer.post_processor = processors.TemplateProcessing(
         single=["$A", "</s>"], special_tokens=[("</s>", end)]
