@@ -45,10 +45,9 @@ class PictureClip:
     def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Frames `start` to `stop` of the timeline, uint8 RGB (H, W, 3)."""
         sources = self.timeline.sources or range(self.timeline.num_frames)
-        shown, picture_HWC = -1, None
         for k in range(start, stop):
-            if sources[k] != shown:
-                shown, picture_HWC = sources[k], self._source(sources[k])
+            if k == start or sources[k] != sources[k - 1]:
+                picture_HWC = self._source(sources[k])
                 if picture_HWC.shape[:2] != (self.height, self.width):
                     raise MediaError(f"{self.path}: frame {k} has another size than the first.")
             yield picture_HWC
@@ -108,13 +107,9 @@ def _times(image: Any) -> Timeline:
     are
     whole frames of, else the average."""
     num = getattr(image, "n_frames", 1)
-    note = picture_note(image)
-    fps, count = note.get("fps"), note.get("num_frames")
-    noted = (
-        isinstance(fps, int | float) and isinstance(count, int) and 0.1 <= fps <= 1000 and 0 < count < 10**6
-    )
+    noted = _noted(image)
     if num == 1 and noted:  # WebP joins equal frames; where all are equal, their time is lost too
-        return held([0.0], exact_rate(fps), count)
+        return held([0.0], *noted)
     if num == 1 and "duration" not in image.info:
         return Timeline(_STILL_FPS, 1)
     if not getattr(image, "is_animated", False) and num > 1:
@@ -130,14 +125,23 @@ def _times(image: Any) -> Timeline:
     ends = list(itertools.accumulate(delays))
     times = [0.0, *ends[:-1]]
     tick = 0.0102 if image.format == "GIF" else 0.00102
-    if noted and abs(ends[-1] - count / fps) < 0.5 / fps:
-        return held(times, exact_rate(fps), count)
+    if noted and abs(ends[-1] - noted[1] / noted[0]) < 0.5 / noted[0]:
+        return held(times, *noted)
     for rate in _RATES:
         stops = [round(end * rate) for end in ends]
         near = all(abs(end - stop / rate) <= tick / 2 for end, stop in zip(ends, stops))
         if near and all(a < b for a, b in itertools.pairwise([0, *stops])):
             return held(times, rate, stops[-1])
     return held(times, exact_rate(num / ends[-1]), num)
+
+
+def _noted(image: Any) -> tuple[Fraction, int] | None:
+    """fps and number of frames as the writer noted them, if both make sense."""
+    note = picture_note(image)
+    fps, count = note.get("fps"), note.get("num_frames")
+    if isinstance(fps, int | float) and 0.1 <= fps <= 1000 and isinstance(count, int) and 0 < count < 10**6:
+        return exact_rate(fps), count
+    return None
 
 
 def _folder_clip(folder: Path) -> PictureClip:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -91,10 +92,10 @@ class _Match:
     def __init__(self, frames: list[np.ndarray], strength: float) -> None:
         self.limit = 0.0
         pixels = np.concatenate([frame_HWC.reshape(-1, 3) for frame_HWC in frames])
-        self.palette = _few_colors(pixels)
         self.dither = np.zeros((1, 1, 1), np.int16)
-        if self.palette is None:
-            self.palette = _chosen_colors(pixels[:: max(1, len(pixels) // 60_000)])
+        few = _few_colors(pixels)
+        self.palette = _chosen_colors(pixels[:: max(1, len(pixels) // 24_000)]) if few is None else few
+        if few is None:
             height, width = frames[0].shape[:2]
             tiles = np.tile(_BAYER, (height // 8 + 1, width // 8 + 1))[:height, :width]
             self.dither = np.rint(tiles * strength).astype(np.int16)[..., None]
@@ -114,7 +115,8 @@ class _Match:
         indices_HW = self.table[cells_HW].astype(np.uint8)
         # on 4x4 means, as the eye sees it, so that dithering itself does not count as an error
         error = float(np.abs(_means(self.palette[indices_HW]) - _means(frame_HWC)).mean())
-        return av.VideoFrame.from_ndarray((indices_HW, self.argb), format="pal8"), error
+        paletted: Any = (indices_HW, self.argb)
+        return av.VideoFrame.from_ndarray(paletted, format="pal8"), error
 
 
 def _few_colors(pixels_N3: np.ndarray) -> np.ndarray | None:

@@ -18,12 +18,12 @@ from kinema.media.timeline import exact_rate
 _H264 = {
     "draft": {"crf": "27", "preset": "veryfast", "mbtree": "0"},
     "good": {"crf": "16", "preset": "medium", "mbtree": "0"},
-    "best": {"crf": "6", "preset": "medium", "mbtree": "0"},
+    "best": {"crf": "3", "preset": "medium", "mbtree": "0"},
 }
 _VP9 = {
     "draft": {"crf": "36", "cpu-used": "6"},
     "good": {"crf": "18", "cpu-used": "4"},
-    "best": {"crf": "4", "cpu-used": "3"},
+    "best": {"crf": "2", "cpu-used": "3"},
 }
 _NUM_THREADS = 4  # fixed: x264 gives other bytes for another number of threads
 
@@ -63,9 +63,9 @@ class VideoEncoder:
             self.num_frames += 1
             self.container.mux(self.video.encode(frame))
         if self.audio is not None and chunk.audio is not None and len(chunk.audio):
-            self._add_audio(chunk.audio)
+            self._add_audio(self.audio, chunk.audio)
 
-    def _add_audio(self, audio_SC: np.ndarray) -> None:
+    def _add_audio(self, stream: av.AudioStream, audio_SC: np.ndarray) -> None:
         planes = np.ascontiguousarray(np.clip(audio_SC, -1, 1).T, dtype=np.float32)
         frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=self.layout)
         frame.sample_rate, frame.pts, frame.time_base = (
@@ -74,7 +74,7 @@ class VideoEncoder:
             Fraction(1, AUDIO_RATE_HZ),
         )
         self.num_samples += len(audio_SC)
-        self.container.mux(self.audio.encode(frame))
+        self.container.mux(stream.encode(frame))
 
     def finish(self) -> None:
         self.container.mux(self.video.encode(None))

@@ -81,9 +81,10 @@ def _drawn(lines: Sequence[tuple[str, np.ndarray]], scale: float | None, how: Re
     shown = [_at_height(frames_FHWC, tall, how) for _, frames_FHWC in lines]
     row_px = [len(frames_FHWC) * (frames_FHWC.shape[2] + _GAP) + _GAP for frames_FHWC in shown]
     sheet_width = max(*row_px, _MIN_WIDTH)
-    font = ImageFont.load_default(size=max(11, min(20, round(tall / 9))))
+    font_px = max(11, min(20, round(tall / 9)))
+    font = ImageFont.load_default(size=font_px)
     captions = [_wrapped(text, font, sheet_width - 2 * _GAP) for text, _ in lines]
-    line_px = round(font.size * 1.3)
+    line_px = round(font_px * 1.3)
     caption_px = [len(rows) * line_px + (_GAP if rows else 0) for rows in captions]
     canvas = Image.new("RGB", (sheet_width, sum(caption_px) + len(lines) * (tall + _GAP) + _GAP), _PAPER)
     draw, y = ImageDraw.Draw(canvas), _GAP

@@ -50,7 +50,7 @@ def write(
                                                 the fps.
     Only .mp4 and .webm carry sound; the other formats leave it out.
 
-    quality: "draft" (small), "good" (visually clean), "best" (at least 45 dB PSNR on ordinary content).
+    quality: "draft" (small), "good" (visually clean), "best" (45 dB PSNR and more on ordinary content).
     manifest: a JSON-able dict, saved inside the file and in the sidecar `<name>.json`. Without one, a sidecar
     left by an earlier write to the same path is removed with the file it described.
     on_frame: told `Progress("write", done=frames handed to the encoder)` on the caller's thread; may raise to

@@ -38,7 +38,9 @@ def _enlarged(chunks: Iterable[Chunk], scale: int | tuple[int, int], how: Resamp
                     legal=f"at least {width} x {height}",
                     nearest=[max(size[0], height), max(size[1], width)],
                 )
-            large = dataclasses.replace(chunk, frames=resize_frames(chunk.frames, *size, resample=how))
+            large = dataclasses.replace(
+                chunk, frames=resize_frames(chunk.frames, size[0], size[1], resample=how)
+            )
             del chunk
             yield large
             del large
