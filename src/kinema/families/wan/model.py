@@ -16,7 +16,7 @@ from ...core.chunk import Chunk
 from ...core.family import Predict, Prepared
 from ...core.plan import Plan, Span
 from ...weights.residency import Residency
-from . import decode, forward, i2v, prepare, text, vace
+from . import causal_conv, decode, forward, i2v, prepare, text, vace
 
 BATCH_TOKENS = 16_384
 """Branches run as one batch up to this many tokens in all; above, one after the other (attention then fills the
@@ -64,6 +64,9 @@ class WanFamily:
         self.space = 2 ** len(config.temperal_downsample) * (config.patch_size or 1)
         self.patch = parts.transformer.config.patch_size[1]
         self.prompts: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
+        if device.type == "cpu":
+            causal_conv.prepare(parts.vae)
+        self.gray: dict[tuple[int, ...], torch.Tensor] = {}
         forward.prepare(parts.transformer)
 
     # -- before the loop -------------------------------------------------------------------------------------------
@@ -115,8 +118,15 @@ class WanFamily:
         return self.prompts[key]
 
     def _encode_pixels(self, x_BCFHW: torch.Tensor) -> torch.Tensor:
+        """Normalised latents. Mid-gray, VACE's "nothing", is asked for in nearly every request and encoded once."""
+        shape = tuple(x_BCFHW.shape)
+        if (gray := not x_BCFHW.any()) and shape in self.gray:
+            return self.gray[shape]
         with self.residency.using(self.parts.vae) as vae:
-            return decode.encode(vae, x_BCFHW)
+            latents = decode.encode(vae, x_BCFHW)
+        if gray:
+            self.gray = {shape: latents}
+        return latents
 
     def _set_styles(self, styles: tuple[tuple[str, float], ...]) -> None:
         from ...weights import adapters
