@@ -128,7 +128,7 @@ def test_recognised(folder):
 def test_latents_equal_the_pipeline(folder, family, picture, guidance):
     from diffusers import WanImageToVideoPipeline
 
-    pipeline = WanImageToVideoPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = WanImageToVideoPipeline.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
     made = planned(folder, picture, guidance=guidance)
     ours = latents(family, made)

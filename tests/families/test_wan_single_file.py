@@ -392,3 +392,90 @@ def test_a_tokenizer_folder_serves_where_none_is_inside(tmp_path):
     (file.parent / "tokenizer").mkdir()
     tokenizer_from(spiece()).save_pretrained(file.parent / "tokenizer")
     assert load_files(file, torch.float32).tokenizer("a red ball").input_ids == [4, 5, 6, 1]
+
+
+def test_a_style_on_mapped_weights_changes_the_clip_and_not_the_file(tmp_path):
+    """Whole differences are added in place: to memory, never through to the file that is mapped into it."""
+    from kinema.core.request import Request
+    from kinema.engine.generate import sample
+    from kinema.families.wan import plan as plan_wan
+
+    file = comfy_folder(tmp_path)
+    before = file.read_bytes()
+    style = tmp_path / "style.safetensors"
+    key = "diffusion_model.blocks.0.self_attn.q"
+    save_file(
+        {
+            f"{key}.lora_down.weight": torch.ones(2, 256) * 0.1, f"{key}.lora_up.weight": torch.ones(256, 2),
+            f"{key}.diff_b": torch.ones(256), "diffusion_model.head.head.diff": torch.ones(64, 256) * 0.1,
+        },
+        style,
+    )  # fmt: skip
+    card = recognise(file)
+    family = load(card, file, "cpu")
+
+    def latents(*conditions) -> torch.Tensor:
+        request = Request(
+            prompt="a red ball", model=str(file), width=32, height=32, frames=5, steps=2, seed=1,
+            profile="exact", conditions=conditions,
+        )  # fmt: skip
+        made = plan_wan(request, card)
+        return sample(made, family, family.encode(made, family.prepare(made)), made.spans[0])
+
+    plain = latents()
+    assert (latents({"kind": "style", "adapter": str(style), "weight": 0.5}) - plain).abs().max() > 0.01
+    assert torch.equal(latents(), plain)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("variant", ["t2v", "vace"])
+def test_bfloat16_runs_as_the_library_does(tmp_path, variant):
+    from kinema.families.wan import forward
+
+    network = transformer_from(renamed(transformer(variant)), torch.bfloat16, head_dim=12).eval()
+    generator = torch.Generator().manual_seed(4)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).to(torch.bfloat16)
+
+    x, text = draw(1, 16, 2, 4, 4), draw(1, 5, 32)
+    control = draw(1, 96, 2, 4, 4) if variant == "vace" else None
+    more = {} if control is None else {"control_hidden_states": control}
+    with torch.no_grad():
+        wanted = network(
+            hidden_states=x, timestep=torch.tensor([400.0]), encoder_hidden_states=text, **more
+        ).sample
+        forward.prepare(network)
+        bound = forward.bind(
+            network, text, tuple(x.shape), control_BCTHW=control, control_scale=(1.0, 1.0) if more else ()
+        )
+        found = forward.forward(network, x, torch.tensor(400.0), bound)
+    assert found.dtype == torch.bfloat16
+    assert (found - wanted).abs().max() <= 0.02 * wanted.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("variant", "width", "ffn", "layers", "hints"),
+    [
+        ("t2v", 1536, 8960, 30, []),
+        ("t2v", 5120, 13824, 40, []),
+        ("i2v", 5120, 13824, 40, []),
+        ("vace", 1536, 8960, 30, list(range(0, 30, 2))),
+        ("vace", 5120, 13824, 40, list(range(0, 40, 5))),
+    ],
+)
+def test_published_sizes_without_their_weights(variant, width, ffn, layers, hints):
+    """The published configurations, from shapes alone (meta tensors take no memory)."""
+    sizes = {"num_attention_heads": width // 128, "ffn_dim": ffn, "num_layers": layers}
+    if variant == "i2v":
+        sizes |= {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": width}
+    kind = WanTransformer3DModel
+    if variant == "vace":
+        kind, sizes = WanVACETransformer3DModel, sizes | {"vace_layers": hints, "vace_in_channels": 96}
+    with torch.device("meta"):
+        network = kind(**sizes)
+    state = {original(name): value for name, value in network.state_dict().items()}
+    found = transformer_from(state, torch.bfloat16)
+    for name, value in network.config.items():
+        assert name.startswith("_") or found.config[name] == value, name
+    assert not found.rope.freqs_cos.is_meta
