@@ -39,7 +39,8 @@ def describe_fully(scene: Scene, seed: int = 0) -> tuple[str, Understanding]:
         camera=scene.camera if camera else None,
         style=scene.style if style else None,
     )
-    front, back = [], []
+    front: list[str] = []
+    back: list[str] = []
     order = [light, place] if rng.random() < 0.3 else [place, light]
     for words_there in order:
         (front if not front and words_there and rng.random() < 0.25 else back).append(words_there)

@@ -32,7 +32,7 @@ from kinema.toyland.truth import (
 from kinema.toyland.weather import add_gloom, add_weather
 
 ACTOR_LABEL = 100  # label of the first actor's pixels; layers of the background count from 0
-_CHUNK_PIXELS = 160_000  # on CPU: pixels painted together, so that they stay in the cache
+_CHUNK_PIXELS = 320_000  # on CPU: pixels painted together, so that they stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +102,14 @@ def render(
                 labels[index] = seen[row]
                 layers[index] = planes
     masks = torch.stack([labels == ACTOR_LABEL + slot for slot in range(MAX_ACTORS)], 1)
-    tracks, camera, flow = _truth(scenes, poses, layers, labels if truth else None, fps, (height, width))
+    tracks, affine, flow = _truth(scenes, poses, layers, labels if truth else None, fps, (height, width))
     return Rendered(
         frames_BFHWC=frames,
         masks_BNFHW=masks,
         tracks_BNF2=tracks.to(device),
         visible_BNF=masks.flatten(3).any(-1),
         flow_BFHW2=flow,
-        camera_BF23=camera.to(device) if truth else None,
+        camera_BF23=affine.to(device) if truth else None,
     )
 
 

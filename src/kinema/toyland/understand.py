@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kinema.toyland import words
 
@@ -79,7 +80,7 @@ def understand(text: str) -> Understanding:
     for pattern, tag in _RULES:
         plain = _sub_outside_tags(pattern, tag, plain)
     tokens = re.findall(r"@\w+:[\w-]+|[a-z0-9]+|[,.;]", plain)
-    said = {}
+    said: dict[str, str] = {}
     for token in tokens:
         name, _, value = token[1:].partition(":")
         if token[0] == "@" and name in ("background", "light", "weather", "camera", "style"):
@@ -127,10 +128,11 @@ def _actors(tokens: list[str]) -> tuple[ActorWords, ...]:
         between = set(tokens[spans[0][0] + 1 : spans[0][1]])
         joined = between <= {"and", "with", "beside", "next", "to", ","} and between
         if actors[0].motion is None and (joined or "both" in tokens):
-            shared = {name: getattr(actors[1], name) for name in ("motion", "heading")}
-            actors[0] = replace(actors[0], **shared)
+            actors[0] = replace(actors[0], motion=actors[1].motion, heading=actors[1].heading)
             if "both" in tokens:
-                rest = {n: getattr(actors[1], n) for n in ("change", "spin") if getattr(actors[0], n) is None}
+                rest: dict[str, Any] = {
+                    n: getattr(actors[1], n) for n in ("change", "spin") if getattr(actors[0], n) is None
+                }
                 actors[0] = replace(actors[0], **rest)
     return tuple(actors)
 
@@ -162,8 +164,8 @@ def _phrase_start(tokens: list[str], place: int, low: int) -> int:
     return start
 
 
-def _facts(tokens: list[str]) -> dict[str, str | bool]:
-    facts: dict[str, str | bool] = {}
+def _facts(tokens: list[str]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
     for token in tokens:
         name, _, value = token[1:].partition(":")
         if token[0] != "@":
