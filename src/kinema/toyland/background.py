@@ -1,8 +1,8 @@
 """The places of Toyland: layers of sky, hills, waves and houses, painted back to front.
 
 Sizes are in frame heights and chosen so that a picture of 64 pixels holds no detail of one pixel; finer
-decoration appears as the number of pixels allows. The numbers of `painter.chance` let each scene place its own
-hills and houses.
+decoration appears as the number of pixels allows. The numbers of `painter.chance` let each scene place
+its own hills and houses.
 """
 
 from __future__ import annotations

@@ -30,10 +30,10 @@ def export(
 ) -> Path:
     """Writes scenes seed, seed + 1, ... of a world: `00000.mp4`, `00000.txt` (the caption) and so on.
 
-    size is (height, width) in px. write_clip(frames_FHWC uint8 RGB, fps, path) writes one clip. on_progress(done,
-    num) is called after each batch. Returns the path of `metadata.jsonl`: per clip one line with file_name, text,
-    fps, seed and the whole scene. The metadata appears last, when every clip is there. Raises ValueError on a
-    negative num.
+    size is (height, width) in px. write_clip(frames_FHWC uint8 RGB, fps, path) writes one clip.
+    on_progress(done, num) is called after each batch. Returns the path of `metadata.jsonl`: per clip one
+    line with file_name, text, fps, seed and the whole scene. The metadata appears last, when every clip
+    is there. Raises ValueError on a negative num.
     """
     if num < 0:
         raise ValueError(f"cannot export {num} clips")

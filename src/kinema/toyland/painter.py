@@ -1,8 +1,8 @@
 """A canvas with depth: layers that the camera moves past, each on its own plane.
 
 Suffixes: B scenes, F frames (1 where nothing moves), C colour channels, H W pixels.
-Each layer's plane has the frame's height as unit and (0, 0) in the middle of the frame at rest. The camera moves
-far planes less than near ones, so that a walk past them shows depth.
+Each layer's plane has the frame's height as unit and (0, 0) in the middle of the frame at rest. The
+camera moves far planes less than near ones, so that a walk past them shows depth.
 """
 
 from __future__ import annotations
