@@ -2,7 +2,8 @@
 
 import json
 
-from kinema.toyland import describe, export, sample_scene, scene_from_dict
+from kinema.toyland import describe, sample_scene, scene_from_dict
+from kinema.toyland.export import export
 
 
 def test_export(tmp_path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from kinema.toyland import Actor, Scene, motion_path, render, sample_scene
+from kinema.toyland import Actor, Scene, motion_path, sample_scene
+from kinema.toyland.render import render
 from kinema.toyland.scene import BACKGROUNDS, CAMERAS, KINDS, LIGHTS, STYLES
 
 

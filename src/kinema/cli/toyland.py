@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
-from kinema.cli.progress import reporter
-from kinema.core.errors import RequestError
+from kinema.cli.progress import Reporter, reporter
+from kinema.core.errors import MediaError, RequestError
+from kinema.core.events import Progress
+
+if TYPE_CHECKING:
+    import numpy as np
 
 app = typer.Typer(no_args_is_help=True, help="Draw clips of Toyland, the built-in picture-book world.")
 
@@ -56,19 +61,44 @@ def render(
         raise RequestError(
             f"{folder}: the folder {folder.parent} is not there.", field="output", value=str(folder)
         )
+    _draw(folder, num, (height, width), frames, fps, seed, world, reporter(as_json))
+    typer.echo(json.dumps({"path": str(folder), "num": num}) if as_json else f"{folder}  ({num} clips)")
+
+
+def _draw(
+    folder: Path,
+    num: int,
+    size: tuple[int, int],
+    frames: int,
+    fps: float,
+    seed: int,
+    world: str,
+    told: Reporter,
+) -> None:
+    """Render and write; size is (height, width)."""
+    from kinema.core.chunk import Chunk
     from kinema.media.write import write
     from kinema.toyland.export import export
+    from kinema.toyland.scene import WORLD, WORLD_SMALL
 
-    with reporter(as_json):
-        export(
-            folder,
-            num=num,
-            width=width,
-            height=height,
-            frames=frames,
-            fps=fps,
-            seed=seed,
-            world=world,
-            write=write,
-        )
-    typer.echo(json.dumps({"path": str(folder), "num": num}) if as_json else f"{folder}  ({num} clips)")
+    def write_clip(frames_FHWC: np.ndarray, fps: float, path: Path) -> None:
+        write([Chunk(frames_FHWC, 0, fps)], path)
+
+    started = time.perf_counter()
+    with told as on_event:
+        try:
+            export(
+                folder,
+                num,
+                write_clip=write_clip,
+                seed=seed,
+                size=size,
+                num_frames=frames,
+                fps=fps,
+                world=WORLD_SMALL if world == "small" else WORLD,
+                on_progress=lambda done, total: on_event(
+                    Progress("render", done, total, time.perf_counter() - started)
+                ),
+            )
+        except OSError as error:
+            raise MediaError(f"{folder}: cannot be written to ({error.strerror or error}).") from error

@@ -1,10 +1,12 @@
 """Toyland: a procedural picture-book world with captions and exact truth, for training and measuring small
-models."""
+models.
+
+What needs no torch is here, because planning reads prompts with it; drawing is in `toyland.render.render` and
+writing a data set in `toyland.export.export`.
+"""
 
 from kinema.toyland.caption import describe, describe_fully
-from kinema.toyland.export import export
 from kinema.toyland.path import motion_path
-from kinema.toyland.render import Rendered, render
 from kinema.toyland.scene import (
     WORLD,
     WORLD_SMALL,
@@ -22,15 +24,12 @@ __all__ = [
     "WORLD_SMALL",
     "Actor",
     "ActorWords",
-    "Rendered",
     "Scene",
     "Understanding",
     "World",
     "describe",
     "describe_fully",
-    "export",
     "motion_path",
-    "render",
     "sample_scene",
     "scene_from_dict",
     "scene_from_json",

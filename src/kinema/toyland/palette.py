@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from kinema.toyland.scene import BACKGROUNDS, COLORS, LIGHTS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 RGB = tuple[int, int, int]
 
@@ -77,6 +80,8 @@ PLACES: dict[str, dict[str, tuple[RGB, ...]]] = {
 
 def place_colors(background: str, lights: list[str], device: torch.device) -> Tensor:
     """Colours [B, 8, 3] in [0, 1] of one place under the light of each of B scenes."""
+    import torch  # here, because planning reads the colours without torch
+
     rows = [PLACES[background][light] for light in lights]
     return torch.tensor(rows, dtype=torch.float32, device=device) / 255.0
 
