@@ -1,9 +1,9 @@
-"""Toyland: a procedural picture-book world with captions and exact truth, for training and measuring small
-models.
+"""Toyland: a procedural picture-book world with captions and exact truth, for training and measuring small models.
 
-What needs no torch is here, because planning reads prompts with it; drawing is in `toyland.render.render` and
-writing a data set in `toyland.export.export`.
+Scenes, captions and their understanding need no torch. Painting does: `from kinema.toyland.render import render`.
 """
+
+from __future__ import annotations
 
 from kinema.toyland.caption import describe, describe_fully
 from kinema.toyland.path import motion_path

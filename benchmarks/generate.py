@@ -1,0 +1,157 @@
+"""Kinema against a plain diffusers script: same weights, size, steps, prompt, in the same run, as ratios.
+
+    python benchmarks/generate.py            # warm and cold, the built-in miniature, this machine's CPU
+    python benchmarks/generate.py --warm     # only the warm part
+
+Warm: everything loaded, prompt to frames in memory; the two run in turn, medians are compared. Cold: a new process
+from start to a written .mp4. Memory: the peak of the cold process. PSNR: of each profile's frames to `exact`'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+PROMPT = "a red ball rolls left over a green hill at sunset"
+PROFILES = ("exact", "balanced", "fast")
+PLAIN = """
+import sys, torch
+from diffusers import WanVACEPipeline
+from diffusers.utils import export_to_video
+pipe = WanVACEPipeline.from_pretrained(sys.argv[1], torch_dtype=torch.float32)
+frames = pipe(prompt={prompt!r}, negative_prompt="", height={height}, width={width}, num_frames={frames},
+              num_inference_steps={steps}, guidance_scale={guidance}, max_sequence_length={length}).frames[0]
+import av
+with av.open(sys.argv[2], "w") as file:
+    stream = file.add_stream("libx264", rate=8)
+    stream.width, stream.height, stream.pix_fmt = {width}, {height}, "yuv420p"
+    for frame in (frames * 255).round().astype("uint8"):
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+    file.mux(stream.encode())
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--warm", action="store_true", help="only the warm part")
+    parser.add_argument("--runs", type=int, default=7, help="counted runs of each (after one that is not)")
+    arguments = parser.parse_args()
+    rows = warm(arguments.runs)
+    if not arguments.warm:
+        rows += cold(max(3, arguments.runs // 2))
+    width = max(len(name) for name, *_ in rows)
+    for name, value, note in rows:
+        print(f"{name:<{width}}  {value:>9}  {note}")
+
+
+def request(profile: str) -> dict:
+    """The same words for both: motion words stay words, or the two would not do the same work."""
+    return {"prompt": PROMPT, "seed": 3, "profile": profile, "options": {"motion_words": "text"}}
+
+
+def warm(runs: int) -> list[tuple[str, str, str]]:
+    import numpy as np
+    import torch
+    from diffusers import WanVACEPipeline
+
+    import kinema
+    from kinema.core.request import Request
+    from kinema.diffusion.noise import noise
+    from kinema.engine.generate import sample
+
+    engine = kinema.load("kinema-mini-wan", device="cpu", dtype="float32")
+    plan = engine.plan(Request(**request("exact")))
+    pipe = WanVACEPipeline.from_pretrained(engine.location, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, flow_shift=plan.options["shift"])
+    family = engine.family
+    cond = family.encode(plan, family.prepare(plan))
+    latents = noise(plan.seed, "init/0", family.latent_shape(cond, plan.spans[0]))
+
+    def theirs(output_type: str = "np"):
+        return pipe(
+            prompt=PROMPT, negative_prompt=plan.negative_prompt, height=plan.height, width=plan.width,
+            num_frames=plan.frames, num_inference_steps=plan.steps, guidance_scale=plan.guidance,
+            max_sequence_length=plan.options["text_length"], latents=latents, output_type=output_type,
+        ).frames  # fmt: skip
+
+    def ours(profile: str) -> np.ndarray:
+        family.prompts.clear()  # the prompt is encoded anew, as in the plain script
+        return engine.generate(Request(**request(profile))).frames()
+
+    jobs = {"diffusers": theirs, **{name: (lambda name=name: ours(name)) for name in PROFILES}}
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    made = {name: job() for name, job in jobs.items()}
+    for _ in range(runs):
+        for name, job in jobs.items():
+            started = time.perf_counter()
+            job()
+            seconds[name].append(time.perf_counter() - started)
+    base = statistics.median(seconds["diffusers"])
+    difference = float((sample(plan, family, cond, plan.spans[0]) - theirs("latent")).abs().max())
+    rows = [("warm diffusers", f"{base:.3f} s", f"{plan.steps} steps, guidance {plan.guidance}, median of {runs}")]
+    for name in PROFILES:
+        ratio = statistics.median(ours_s / theirs_s for ours_s, theirs_s in zip(seconds[name], seconds["diffusers"]))
+        error = np.mean((made[name].astype(np.float64) - made["exact"]) ** 2)
+        psnr = "same as diffusers to " + f"{difference:.1e}" if name == "exact" else f"{psnr_db(error):.1f} dB to exact"
+        rows.append((f"warm {name}", f"{ratio:.3f} x", f"{statistics.median(seconds[name]):.3f} s, {psnr}"))
+    return rows
+
+
+def psnr_db(error: float) -> float:
+    import math
+
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def cold(runs: int) -> list[tuple[str, str, str]]:
+    from kinema.engine.plan import plan as make_plan
+    from kinema.core.request import Request
+    from kinema.weights import store
+
+    card = store.find("kinema-mini-wan")
+    plan = make_plan(Request(**request("exact")), card, "cpu")
+    script = PLAIN.format(
+        prompt=PROMPT, height=plan.height, width=plan.width, frames=plan.frames, steps=plan.steps,
+        guidance=plan.guidance, length=plan.options["text_length"],
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.mp4"
+        kinema_command = [sys.executable, "-m", "kinema", "generate", PROMPT, "--seed", "3", "-o", str(out)]
+        commands = {"diffusers": [sys.executable, "-c", script, str(store.locate(card)), str(out)]}
+        commands.update({name: [*kinema_command, "--profile", name] for name in PROFILES})
+        found = {name: [measured(command) for command in [*[commands[name]] * (runs + 1)]][1:] for name in commands}
+    base_s, base_mb = (statistics.median(run[index] for run in found["diffusers"]) for index in (0, 1))
+    rows = [("cold diffusers", f"{base_s:.2f} s", f"process start to file, peak {base_mb:.0f} MB, median of {runs}")]
+    for name in PROFILES:
+        seconds, mb = (statistics.median(run[index] for run in found[name]) for index in (0, 1))
+        rows.append((f"cold {name}", f"{seconds / base_s:.3f} x", f"{seconds:.2f} s"))
+        rows.append((f"peak memory {name}", f"{mb / base_mb:.3f} x", f"{mb:.0f} MB"))
+    return rows
+
+
+def measured(command: list[str]) -> tuple[float, float]:
+    """Seconds and peak megabytes of a whole process."""
+    code = (
+        "import json, resource, subprocess, sys, time; t = time.perf_counter();"
+        "r = subprocess.run(json.loads(sys.argv[1]), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True);"
+        "sys.exit(r.stderr) if r.returncode else None;"
+        "print(time.perf_counter() - t, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, json.dumps(command)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[:4])} failed:\n{done.stderr}")
+    seconds, megabytes = done.stdout.split()
+    return float(seconds), float(megabytes)
+
+
+if __name__ == "__main__":
+    main()
