@@ -128,7 +128,7 @@ def test_clip_is_lazy_and_made_once(mini):
     assert "<video" in clip._repr_html_()
 
 
-def test_manifest_verifies(mini, mini_path, tmp_path):
+def test_manifest_verifies(mini, tmp_path):
     from PIL import Image
 
     Image.new("RGB", (64, 64), "red").save(tmp_path / "a.png")
@@ -136,10 +136,10 @@ def test_manifest_verifies(mini, mini_path, tmp_path):
     found = Manifest.from_dict(json.loads(json.dumps(mini.manifest(plan))))
     assert found.plan == plan
     assert len(found.weights) >= 3
-    manifests.verify(found, mini_path)
+    manifests.verify(found, mini.digests())
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "a.png")
     with pytest.raises(RequestError, match="changed"):
-        manifests.verify(found, mini_path)
+        manifests.verify(found, mini.digests())
 
 
 def test_engine_refuses_another_model(mini):

@@ -63,7 +63,7 @@ def rerun(
         if not force:
             from kinema.engine.manifest import verify
 
-            verify(found, engine.location)
+            verify(found, engine.digests())
         made = work.run(work.Job(found.plan, target, sheet=sheet), engine, on_event)
     made["differences"] = differences
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .card import Card
@@ -50,6 +51,8 @@ class Family(Protocol):
     """A loaded model."""
 
     card: Card
+    weight_files: tuple[Path, ...]
+    """Weight files beside the checkpoint's own folder or file."""
 
     def prepare(self, plan: Plan) -> Prepared:
         """Conditions as pixels on the plan's canvas. Reads the input files; no networks."""

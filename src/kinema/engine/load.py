@@ -68,7 +68,11 @@ class Engine:
         """What a clip of this plan is made of, as JSON."""
         from .manifest import manifest
 
-        return manifest(plan, self.location, self.device)
+        return manifest(plan, self.digests(), self.device)
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the weight files, by name."""
+        return store.digests(self.location, self.family.weight_files)
 
 
 def as_request(request: Request | str, **fields: Any) -> Request:

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from ..conditions import inputs
 from ..core.errors import RequestError
 from ..core.plan import Manifest, Plan
-from ..weights import store
 
 PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
 
 
-def manifest(plan: Plan, location: Path, device: str) -> dict[str, Any]:
+def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]:
     """JSON-ready."""
     return Manifest(
         kinema=own_version(),
         plan=plan,
-        weights=store.digests(location),
+        weights=weights,
         inputs={short(media): inputs.digest(media) for media in media_of(plan)},
         versions={name: version(name) for name in PACKAGES},
         device=device,
     ).model_dump(mode="json")
 
 
-def verify(found: Manifest, location: Path) -> None:
-    """RequestError where the weights or inputs of today are not those of the manifest."""
-    now = store.digests(location)
+def verify(found: Manifest, weights: dict[str, str]) -> None:
+    """RequestError where the weights (digests by name) or inputs of today are not those of the manifest."""
     for name, digest in found.weights.items():
-        if now.get(name) != digest:
+        if weights.get(name) != digest:
             raise RequestError(
                 f"The weights of {found.plan.model} have changed since this clip was made ({name}).",
                 field="weights",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -157,12 +158,13 @@ def header(file: Path) -> dict[str, Any]:
     return entries
 
 
-def digests(location: Path) -> dict[str, str]:
-    """SHA-256 of every weight file of a checkpoint, remembered by path, size and time of change."""
+def digests(location: Path, more: Iterable[Path] = ()) -> dict[str, str]:
+    """SHA-256 of every weight file of a checkpoint (and of `more` files that belong to it), by name; remembered by
+    path, size and time of change."""
     memory_path = home() / "digests.json"
     memory = _read_json(memory_path, {})
     weights = [location] if location.is_file() else sorted(location.rglob("*.safetensors"))
-    root = location.parent if location.is_file() else location
+    weights += [file for file in more if file not in weights]
     found, changed = {}, False
     for file in weights:
         stat = file.stat()
@@ -171,7 +173,8 @@ def digests(location: Path) -> dict[str, str]:
             with file.open("rb") as stream:
                 memory[key] = hashlib.file_digest(stream, "sha256").hexdigest()
             changed = True
-        found[file.relative_to(root).as_posix()] = memory[key]
+        name = file.relative_to(location).as_posix() if file.is_relative_to(location) and file != location else file.name
+        found[name] = memory[key]
     if changed:
         _write_json(memory_path, memory)
     return found

@@ -77,8 +77,7 @@ def _network(folder: Path, names: dict[str, Any], part: str, dtype: torch.dtype)
     if name not in allowed:
         raise ModelError(f"{folder / part}: {name} is not a class this family runs ({', '.join(allowed)}).")
     kind = getattr(importlib.import_module(library), name)
-    key = "torch_dtype" if library == "diffusers" else "dtype"
-    return kind.from_pretrained(folder / part, use_safetensors=True, **{key: dtype})
+    return kind.from_pretrained(folder / part, use_safetensors=True, dtype=dtype)
 
 
 def _scheduler(folder: Path, names: dict[str, Any]) -> Any:

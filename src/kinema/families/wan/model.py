@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class WanParts:
     scheduler: Any
     image_encoder: Any = None
     image_processor: Any = None
+    files: tuple[Path, ...] = ()
+    """Weight files beside the checkpoint's own, where parts come as single files."""
 
 
 class WanFamily:
@@ -57,6 +60,7 @@ class WanFamily:
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
+        self.weight_files = parts.files
         networks = [parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder]
         self.residency = Residency(device, [network for network in networks if network is not None])
         self.dtype = parts.transformer.dtype

@@ -78,6 +78,7 @@ def load_files(location: Path, dtype: torch.dtype) -> WanParts:
         scheduler=scheduler_for(location),
         image_encoder=image_encoder,
         image_processor=image_processor,
+        files=tuple(found.values()),
     )
 
 
