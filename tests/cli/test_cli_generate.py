@@ -100,6 +100,13 @@ def test_formats(target: str, model: str) -> None:
     assert frames(target).shape == (5, 32, 32, 3)
 
 
+def test_request_from_standard_input(model: str) -> None:
+    wish = {"prompt": "a red ball", "model": model, "frames": 5, "steps": 1, "width": 32, "height": 32}
+    result = run("generate", "--request", "-", "--seed", "7", "-o", "x.gif", "--json", text=json.dumps(wish))
+    assert result.exit_code == 0, result.output
+    assert answer(result)["plan"]["steps"] == 1
+
+
 def test_resume_gives_the_identical_clip(model: str) -> None:
     first = ("generate", "a red ball", "--model", model, *SMALL)
     result = run(*first, "-o", "whole.webp", "--keep-state", "half.state", "--keep-every", "2")

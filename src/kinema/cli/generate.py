@@ -12,11 +12,13 @@ from kinema.cli import output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Output, Sheet, Wish, option, takes_wish
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
+from kinema.cli.request import build
 from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
     from kinema.cli.work import Job
     from kinema.core.plan import Plan
+    from kinema.core.request import Request
 
 KEEP_EVERY = 5
 
@@ -52,7 +54,12 @@ def generate(
     from kinema.cli import work
 
     _check_outputs(output_, sheet, keep_state, keep_every)
-    job = _resumed(wish, resume) if resume is not None else work.Job(_plan(wish), "")
+    if resume is not None:
+        job = _resumed(wish, resume)
+        model = wish.model or job.plan.model
+    else:
+        request = build(wish)
+        job, model = work.Job(_plan(request, wish.device), ""), request.model
     job.target = output_ or str(output.new_name(job.plan))
     output.check_clip(job.target)
     job.sheet, job.keep_state = sheet, keep_state
@@ -60,7 +67,6 @@ def generate(
     if not as_json:
         show.remarks(job.plan)
     with reporter(as_json) as on_event:
-        model = wish.model or (_wanted_model(wish) if resume is None else job.plan.model)
         engine = work.load_engine(model, wish.device, wish.dtype, on_event)
         found = work.run(job, engine, on_event)
     typer.echo(json.dumps(found) if as_json else work.words(found))
@@ -82,26 +88,18 @@ def plan(
 
         typer.echo(json.dumps(Request.json_schema(), indent=2))
         return
-    found = _plan(wish)
+    found = _plan(build(wish), wish.device)
     if as_json:
         typer.echo(found.model_dump_json())
     else:
         show.plan(found)
 
 
-def _plan(wish: Wish) -> Plan:
-    from kinema.cli.request import build
+def _plan(request: Request, device: str | None) -> Plan:
+    """The plan, with the cost on the wanted device (this machine's best, unless that is to be the CPU)."""
     from kinema.engine.plan import plan as make_plan
 
-    device = "cpu" if wish.device is not None and wish.device.startswith("cpu") else None
-    return make_plan(build(wish), None, device)
-
-
-def _wanted_model(wish: Wish) -> str:
-    """The model as it was asked for: a path stays a path, which its card's name is not."""
-    from kinema.cli.request import build
-
-    return build(wish).model
+    return make_plan(request, None, "cpu" if device is not None and device.startswith("cpu") else None)
 
 
 def _check_outputs(clip: str | None, sheet: Path | None, state: Path | None, keep_every: int | None) -> None:
