@@ -113,8 +113,8 @@ def psnr_db(error: float) -> float:
 
 
 def cold(runs: int) -> list[tuple[str, str, str]]:
-    from kinema.engine.plan import plan as make_plan
     from kinema.core.request import Request
+    from kinema.engine.plan import plan as make_plan
     from kinema.weights import store
 
     card = store.find("kinema-mini-wan")
@@ -130,7 +130,13 @@ def cold(runs: int) -> list[tuple[str, str, str]]:
         commands.update({name: [*kinema_command, "--profile", name] for name in PROFILES})
         found = {name: [measured(command) for command in [*[commands[name]] * (runs + 1)]][1:] for name in commands}
     base_s, base_mb = (statistics.median(run[index] for run in found["diffusers"]) for index in (0, 1))
-    rows = [("cold diffusers", f"{base_s:.2f} s", f"process start to file, peak {base_mb:.0f} MB, median of {runs}")]
+    rows = [
+        (
+            "cold diffusers",
+            f"{base_s:.2f} s",
+            f"process start to file, peak {base_mb:.0f} MB, median of {runs}",
+        )
+    ]
     for name in PROFILES:
         seconds, mb = (statistics.median(run[index] for run in found[name]) for index in (0, 1))
         rows.append((f"cold {name}", f"{seconds / base_s:.3f} x", f"{seconds:.2f} s"))
@@ -146,7 +152,9 @@ def measured(command: list[str]) -> tuple[float, float]:
         "sys.exit(r.stderr) if r.returncode else None;"
         "print(time.perf_counter() - t, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
     )
-    done = subprocess.run([sys.executable, "-c", code, json.dumps(command)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(command)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command[:4])} failed:\n{done.stderr}")
     seconds, megabytes = done.stdout.split()

@@ -96,7 +96,9 @@ def test_every_module_imports_without_a_gpu():
         for path in FILES
         if room(path) != "miniatures"
     ]
-    code = f"import importlib, os; os.environ['CUDA_VISIBLE_DEVICES'] = ''\nfor n in {names!r}: importlib.import_module(n)"
+    code = (
+        f"import importlib, os; os.environ['CUDA_VISIBLE_DEVICES'] = ''\nfor n in {names!r}: importlib.import_module(n)"
+    )
     fresh(code)
 
 

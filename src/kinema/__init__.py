@@ -20,7 +20,18 @@ _WHERE = {
     "Engine": "kinema.engine.load",
     "load": "kinema.engine.load",
     **dict.fromkeys(
-        ("Image", "Reference", "Source", "Mask", "Control", "Trajectory", "Camera", "Continue", "Style", "Audio"),
+        (
+            "Image",
+            "Reference",
+            "Source",
+            "Mask",
+            "Control",
+            "Trajectory",
+            "Camera",
+            "Continue",
+            "Style",
+            "Audio",
+        ),
         "kinema.core.conditions",
     ),
     **dict.fromkeys(
@@ -29,7 +40,7 @@ _WHERE = {
     ),
 }
 
-__all__ = ["__version__", "generate", "models", "plan", *_WHERE]  # noqa: PLE0604
+__all__ = ["__version__", "generate", "models", "plan", *_WHERE]
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:

@@ -32,7 +32,8 @@ def test_published_defaults(card):
 
 
 PICTURE = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
+    "AAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 
 
@@ -89,7 +90,13 @@ def test_a_pictures_aspect_is_kept_where_no_size_is_asked_for(tmp_path):
 
 
 def test_options_are_typed():
-    for options in ({"shift": "fast"}, {"shift": -1}, {"shift": True}, {"conditioning_scale": [1, 2, 3]}, {"nope": 1}):
+    for options in (
+        {"shift": "fast"},
+        {"shift": -1},
+        {"shift": True},
+        {"conditioning_scale": [1, 2, 3]},
+        {"nope": 1},
+    ):
         with pytest.raises(RequestError):
             plan(Request(options=options))
     assert plan(Request(options={"shift": 7})).options["shift"] == 7
@@ -118,10 +125,11 @@ def test_motion_words_become_a_path_only_in_the_miniature_and_say_so():
 
 
 numbers = st.one_of(st.integers(-5, 3000), st.floats(-10, 2000), st.none(), st.text(max_size=5), st.booleans())
+places = st.one_of(st.sampled_from(["first", "last", "x"]), st.integers(-1, 40))
 points = st.lists(st.tuples(st.floats(-1, 2), st.floats(-1, 2)), max_size=4)
 conditions = st.lists(
     st.one_of(
-        st.builds(lambda at: {"kind": "image", "image": PICTURE, "at": at}, st.one_of(st.sampled_from(["first", "last", "x"]), st.integers(-1, 40))),
+        st.builds(lambda at: {"kind": "image", "image": PICTURE, "at": at}, places),
         st.builds(lambda p: {"kind": "trajectory", "points": p}, points),
         st.builds(lambda n: {"kind": "continue", "clip": "missing.mp4", "frames": n}, st.integers(0, 9)),
         st.builds(lambda b: {"kind": "mask", "boxes": b}, st.lists(st.tuples(*[st.floats(0, 1)] * 4), max_size=2)),

@@ -143,11 +143,18 @@ def test_manifest_verifies(mini, tmp_path):
 
 
 def test_engine_refuses_another_model(mini):
-    with pytest.raises(RequestError, match="wan2.1"):
+    with pytest.raises(RequestError, match=r"wan2\.1"):
         mini.plan(Request(model="wan2.1-t2v-1.3b"))
 
 
 def test_out_of_vocabulary_prompts_are_fine(mini):
-    for prompt in ("", "un ballon rouge", "\U0001f680\U0001f525", "word " * 2000, "a & b &lt;c&gt;", "\x00\x07"):
+    for prompt in (
+        "",
+        "un ballon rouge",
+        "\U0001f680\U0001f525",
+        "word " * 2000,
+        "a & b &lt;c&gt;",
+        "\x00\x07",
+    ):
         clip = mini.generate(QUICK.changed(prompt=prompt, steps=1))
         assert len(clip.frames()) == 17

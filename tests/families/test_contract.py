@@ -27,7 +27,13 @@ def engine(request, mini, mini_path):
 
 
 def quick(engine: Engine, **fields) -> Request:
-    settings = {"prompt": "a red ball rolls left", "model": engine.model, "steps": 3, "seed": 5, "profile": "exact"}
+    settings = {
+        "prompt": "a red ball rolls left",
+        "model": engine.model,
+        "steps": 3,
+        "seed": 5,
+        "profile": "exact",
+    }
     options = {"motion_words": "text"} if "motion_words" in engine.family.card.options else {}
     return Request(**{**settings, "options": options, **fields})
 
@@ -44,7 +50,12 @@ def plain(engine):
 def test_refuses_bad_sizes_without_weights(engine, monkeypatch):
     monkeypatch.setattr("safetensors.torch.load_file", lambda *_: pytest.fail("weights were touched"))
     monkeypatch.setattr("kinema.weights.store.locate", lambda *_: pytest.fail("weights were looked for"))
-    for fields in ({"width": 65, "height": 64}, {"frames": 18}, {"frames": 100_001}, {"width": 8, "height": 8}):
+    for fields in (
+        {"width": 65, "height": 64},
+        {"frames": 18},
+        {"frames": 100_001},
+        {"width": 8, "height": 8},
+    ):
         with pytest.raises(RequestError) as caught:
             make_plan(quick(engine, **fields))
         assert caught.value.nearest is not None

@@ -322,19 +322,13 @@ def comfy_folder(root, variant: str = "t2v"):
     """ComfyUI's folders with tiny parts; returns the transformer's file."""
     for name in ("diffusion_models", "vae", "text_encoders", "clip_vision"):
         (root / "models" / name).mkdir(parents=True)
-    network = (
-        transformer(variant, head_dim=128, num_layers=2, vace_layers=[0, 1]) if variant == "vace" else None
-    )
+    network = transformer(variant, head_dim=128, num_layers=2, vace_layers=[0, 1]) if variant == "vace" else None
     network = network or transformer(variant, head_dim=128, num_layers=2)
     file = root / "models" / "diffusion_models" / f"wan2.1_{variant}_tiny.safetensors"
     save_file(renamed(network), file)
     vae = randomised(AutoencoderKLWan(base_dim=8, z_dim=16))
     save_file(renamed(vae, original_vae), root / "models" / "vae" / "wan_2.1_vae.safetensors")
-    state = {
-        name: value.clone()
-        for name, value in text_encoder().state_dict().items()
-        if "embed_tokens" not in name
-    }
+    state = {name: value.clone() for name, value in text_encoder().state_dict().items() if "embed_tokens" not in name}
     pieces = torch.tensor(list(spiece()), dtype=torch.uint8)
     target = root / "models" / "text_encoders" / "umt5_xxl_fp16.safetensors"
     save_file(state | {"spiece_model": pieces}, target)
@@ -360,9 +354,7 @@ def test_a_comfyui_folder_makes_a_clip(tmp_path, variant):
 
 def test_every_missing_part_is_listed(tmp_path):
     file = comfy_folder(tmp_path / "comfy", "i2v")
-    with pytest.raises(
-        ModelError, match=r"image encoder \(clip_vision_h.safetensors; looked in .*clip_vision"
-    ):
+    with pytest.raises(ModelError, match=r"image encoder \(clip_vision_h.safetensors; looked in .*clip_vision"):
         load_files(file, torch.float32)
     (tmp_path / "alone").mkdir()
     alone = tmp_path / "alone" / file.name
@@ -381,11 +373,7 @@ def test_every_missing_part_is_listed(tmp_path):
 def test_a_tokenizer_folder_serves_where_none_is_inside(tmp_path):
     file = comfy_folder(tmp_path)
     target = tmp_path / "models" / "text_encoders" / "umt5_xxl_fp16.safetensors"
-    state = {
-        name: value.clone()
-        for name, value in text_encoder().state_dict().items()
-        if "embed_tokens" not in name
-    }
+    state = {name: value.clone() for name, value in text_encoder().state_dict().items() if "embed_tokens" not in name}
     save_file(state, target)
     with pytest.raises(ModelError, match="tokenizer"):
         load_files(file, torch.float32)
@@ -442,9 +430,7 @@ def test_bfloat16_runs_as_the_library_does(tmp_path, variant):
     control = draw(1, 96, 2, 4, 4) if variant == "vace" else None
     more = {} if control is None else {"control_hidden_states": control}
     with torch.no_grad():
-        wanted = network(
-            hidden_states=x, timestep=torch.tensor([400.0]), encoder_hidden_states=text, **more
-        ).sample
+        wanted = network(hidden_states=x, timestep=torch.tensor([400.0]), encoder_hidden_states=text, **more).sample
         forward.prepare(network)
         bound = forward.bind(
             network, text, tuple(x.shape), control_BCTHW=control, control_scale=(1.0, 1.0) if more else ()

@@ -24,14 +24,10 @@ MATRIX = {"709": (Colorspace.ITU709, 1), "601": (Colorspace.ITU601, 6), "2020": 
 RANGE = {"limited": (ColorRange.MPEG, 1), "full": (ColorRange.JPEG, 2)}
 
 
-def encode(
-    path, frames, *, codec="libx264", pixels="yuv420p", matrix="709", span="limited", turn=0, pts=None
-):
+def encode(path, frames, *, codec="libx264", pixels="yuv420p", matrix="709", span="limited", turn=0, pts=None):
     """A file made with PyAV alone, so that reading is judged by another hand than ours."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(
-            codec, rate=25, options={"crf": "4"} if codec == "libx264" else {"qscale": "1"}
-        )
+        stream = container.add_stream(codec, rate=25, options={"crf": "4"} if codec == "libx264" else {"qscale": "1"})
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
         stream.codec_context.time_base = Fraction(1, 1000)
         if matrix:
@@ -112,14 +108,10 @@ def test_real_clips(real_data, tmp_path):
     ]:
         frames, found = read_video(real_data / name)
         assert frames.shape == shape and found == pytest.approx(fps, rel=1e-6)
-        part = np.concatenate(
-            [c.frames for c in read_chunks(real_data / name, start=3, stop=9, chunk_frames=4)]
-        )
+        part = np.concatenate([c.frames for c in read_chunks(real_data / name, start=3, stop=9, chunk_frames=4)])
         np.testing.assert_array_equal(part, frames[3:9])
         small = np.ascontiguousarray(frames[:6, :240, :320])
-        assert (
-            psnr(read_video(write(chunks(small, found), tmp_path / name, quality="best"))[0], small) >= least
-        )
+        assert psnr(read_video(write(chunks(small, found), tmp_path / name, quality="best"))[0], small) >= least
     assert read_audio(real_data / "cat.mp4") is None
     sound = read_audio(real_data / "realshort.mp4")
     assert sound.shape[1] == 1 and abs(len(sound) / 48000 - 36 / found) < 0.1 and np.abs(sound).max() <= 1
@@ -139,21 +131,15 @@ def test_pictures_of_every_kind(tmp_path):
     np.testing.assert_array_equal(saved(Image.fromarray(rgb), "a.png"), rgb)
     np.testing.assert_array_equal(saved(Image.fromarray(rgb), "a.bmp"), rgb)
     np.testing.assert_array_equal(saved(Image.fromarray(ramp), "gray.png")[..., 2], ramp)
-    np.testing.assert_array_equal(
-        saved(Image.fromarray(ramp.astype(np.uint16) * 257), "gray16.png")[..., 0], ramp
-    )
+    np.testing.assert_array_equal(saved(Image.fromarray(ramp.astype(np.uint16) * 257), "gray16.png")[..., 0], ramp)
     half = np.dstack([rgb, np.where(ramp < 128, 0, 255).astype(np.uint8)])
-    np.testing.assert_array_equal(
-        saved(Image.fromarray(half), "alpha.png"), np.where(half[..., 3:] == 0, 255, rgb)
-    )
+    np.testing.assert_array_equal(saved(Image.fromarray(half), "alpha.png"), np.where(half[..., 3:] == 0, 255, rgb))
     palette = Image.fromarray(rgb).quantize(64, dither=Image.Dither.NONE)
     np.testing.assert_array_equal(saved(palette, "palette.png"), np.asarray(palette.convert("RGB")))
     assert saved(palette, "clear.png", transparency=palette.getpixel((0, 0)))[0, 0].tolist() == [255] * 3
     cmyk = saved(Image.fromarray(rgb).convert("CMYK"), "cmyk.jpg", quality=100)
     assert np.abs(cmyk.astype(int) - rgb).mean() < 12
-    np.testing.assert_array_equal(
-        saved(Image.fromarray(ramp > 128), "bits.png")[..., 0], np.where(ramp > 128, 255, 0)
-    )
+    np.testing.assert_array_equal(saved(Image.fromarray(ramp > 128), "bits.png")[..., 0], np.where(ramp > 128, 255, 0))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned 90 degrees clockwise
     np.testing.assert_array_equal(saved(Image.fromarray(rgb), "turned.png", exif=exif), np.rot90(rgb, -1))

@@ -23,9 +23,7 @@ MANIFEST = {"prompt": 'a caf\u00e9 <in> "rain" & fog', "seed": 7, "spans": [[0, 
 
 
 @pytest.mark.parametrize("name", CLIPS)
-@pytest.mark.parametrize(
-    ("num", "fps"), [(1, 8), (2, 16), (17, 23.976), (33, 24), (17, 25), (33, 8), (2, 23.976)]
-)
+@pytest.mark.parametrize(("num", "fps"), [(1, 8), (2, 16), (17, 23.976), (33, 24), (17, 25), (33, 8), (2, 23.976)])
 def test_count_rate_and_length(tmp_path, name, num, fps):
     frames = moving(num, 32, 48)
     path = write(chunks(frames, fps), tmp_path / name, quality="draft")

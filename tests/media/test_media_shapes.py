@@ -25,9 +25,7 @@ def test_one_colour_stays_that_colour(how, kernel, size):
 def test_cover_keeps_the_middle_and_contain_keeps_all():
     frame = np.zeros((40, 80, 3), np.uint8)
     frame[:, 20:60] = 200
-    assert (
-        np.abs(resize_frames(frame, 20, 20, "cover").astype(int) - 200).max() <= 12
-    )  # ringing at the border
+    assert np.abs(resize_frames(frame, 20, 20, "cover").astype(int) - 200).max() <= 12  # ringing at the border
     inside = resize_frames(frame, 80, 80, "contain", pad_color=(9, 8, 7))
     assert (inside[:20] == (9, 8, 7)).all() and (inside[60:] == (9, 8, 7)).all()
     np.testing.assert_array_equal(inside[20:60], frame)

@@ -21,9 +21,7 @@ def clip(num=3, audio=None, taken=None, closed=None):
             closed.append(True)
 
 
-@pytest.mark.parametrize(
-    ("scale", "size"), [(2, (32, 48)), (1, (16, 24)), ((33, 50), (33, 50)), ((16, 48), (16, 48))]
-)
+@pytest.mark.parametrize(("scale", "size"), [(2, (32, 48)), (1, (16, 24)), ((33, 50), (33, 50)), ((16, 48), (16, 48))])
 @pytest.mark.parametrize("how", ["lanczos", "bicubic", "nearest"])
 def test_size_and_the_rest(scale, size, how):
     sound = np.zeros((7680, 2), np.float32)

@@ -17,8 +17,4 @@ def test_export(tmp_path) -> None:
     assert len(lines) == len(written) == 18 and seen[-1] == (18, 18)
     assert written["00017.mp4"] == ((3, 16, 24, 3), 8.0)
     assert scene_from_dict(lines[2]["scene"]) == sample_scene(7)
-    assert (
-        (tmp_path / "set" / "00002.txt").read_text().strip()
-        == lines[2]["text"]
-        == describe(sample_scene(7), 7)
-    )
+    assert (tmp_path / "set" / "00002.txt").read_text().strip() == lines[2]["text"] == describe(sample_scene(7), 7)

@@ -38,9 +38,7 @@ def test_any_size(height: int, width: int, num_frames: int) -> None:
         width=width,
         truth=True,
     )
-    assert (
-        out.frames_BFHWC.shape == (6, num_frames, height, width, 3) and out.frames_BFHWC.dtype == torch.uint8
-    )
+    assert out.frames_BFHWC.shape == (6, num_frames, height, width, 3) and out.frames_BFHWC.dtype == torch.uint8
     assert out.masks_BNFHW.shape == (6, 2, num_frames, height, width)
     assert out.flow_BFHW2.shape == (6, num_frames, height, width, 2) and bool(out.flow_BFHW2.isfinite().all())
 
@@ -99,9 +97,7 @@ def test_tracks_are_paths_and_camera_maps_the_world() -> None:
 @pytest.mark.parametrize("kind", ["square", "car", "star"])
 @pytest.mark.parametrize("camera", ["still", "zoom-in", "roll-right"])
 def test_flow_carries_the_object(kind: str, camera: str) -> None:
-    scene = _scene(
-        kind, motion="right", reach=0.2, radius=0.25, change="grow", camera=camera, camera_amount=0.1
-    )
+    scene = _scene(kind, motion="right", reach=0.2, radius=0.25, change="grow", camera=camera, camera_amount=0.1)
     out = render([scene], num_frames=5, height=128, width=128, fps=4, truth=True)
     _check_flow(out, out.masks_BNFHW[0, 0], limit=6.0)
 
@@ -109,9 +105,7 @@ def test_flow_carries_the_object(kind: str, camera: str) -> None:
 @pytest.mark.parametrize("background", BACKGROUNDS)
 @pytest.mark.parametrize("camera", ["pan-left", "tilt-up", "zoom-out", "roll-left"])
 def test_flow_carries_the_background(background: str, camera: str) -> None:
-    scene = _scene(
-        motion="stay", radius=0.1, background=background, camera=camera, camera_amount=0.2, decor=4
-    )
+    scene = _scene(motion="stay", radius=0.1, background=background, camera=camera, camera_amount=0.2, decor=4)
     out = render([scene], num_frames=5, height=128, width=128, fps=4, truth=True)
     _check_flow(out, ~out.masks_BNFHW[0, 0], limit=6.0)
 
@@ -120,9 +114,7 @@ def _check_flow(out, mask_FHW: torch.Tensor, limit: float) -> None:
     """The next frame, fetched along the flow, shows the same colours, but for edges and hidden places."""
     frames = out.frames_BFHWC[0].permute(0, 3, 1, 2).float()
     size = frames.shape[-1]
-    grid = torch.stack(
-        torch.meshgrid(torch.arange(float(size)), torch.arange(float(size)), indexing="xy"), -1
-    )
+    grid = torch.stack(torch.meshgrid(torch.arange(float(size)), torch.arange(float(size)), indexing="xy"), -1)
     for frame in range(len(frames) - 1):
         target = grid + out.flow_BFHW2[0, frame]
         inside = ((target > 1) & (target < size - 2)).all(-1) & mask_FHW[frame]

@@ -32,19 +32,13 @@ def test_world_is_covered_and_kept(world) -> None:
     assert {actor.motion for actor in actors} == set(world.motions)
     for name in ("background", "light", "weather", "camera", "style"):
         assert {getattr(scene, name) for scene in scenes} == set(getattr(world, name + "s"))
-    assert all(
-        actor.radius * 64 >= (9 if len(scene.actors) == 1 else 8)
-        for scene in scenes
-        for actor in scene.actors
-    )
+    assert all(actor.radius * 64 >= (9 if len(scene.actors) == 1 else 8) for scene in scenes for actor in scene.actors)
     if world is WORLD_SMALL:
         assert all(actor.radius * 64 >= 9 for actor in actors)
 
 
 def test_narrow_world() -> None:
-    world = dataclasses.replace(
-        WORLD_SMALL, kinds=("car",), colors=("red",), cameras=("zoom-in",), weathers=("rain",)
-    )
+    world = dataclasses.replace(WORLD_SMALL, kinds=("car",), colors=("red",), cameras=("zoom-in",), weathers=("rain",))
     scene = sample_scene(5, world)
     assert scene.camera == "zoom-in" and scene.weather == "rain"
 

@@ -52,9 +52,7 @@ def test_whole_sentences() -> None:
     seen = understand("At night, a small blue fish swims in circles in the ocean; the camera zooms in")
     assert seen.actors == (ActorWords("fish", "blue", "circle", size="small"),)
     assert (seen.light, seen.background, seen.camera) == ("night", "sea", "zoom-in")
-    seen = understand(
-        "pixel art of a red car and a green boat both moving left in the rain, camera pans right"
-    )
+    seen = understand("pixel art of a red car and a green boat both moving left in the rain, camera pans right")
     assert [actor.motion for actor in seen.actors] == ["left", "left"]
     assert (seen.style, seen.weather, seen.camera) == ("pixel", "rain", "pan-right")
     seen = understand("a ring")

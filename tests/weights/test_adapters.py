@@ -292,9 +292,7 @@ def test_image_parts_of_the_original_layout(tmp_path):
     for name, weight in wanted.items():
         layer = network.get_submodule(name)
         x = torch.randn(3, weight.shape[1])
-        assert torch.allclose(
-            layer(x), torch.nn.functional.linear(x, weight, layer.base_layer.bias), atol=1e-4
-        )
+        assert torch.allclose(layer(x), torch.nn.functional.linear(x, weight, layer.base_layer.bias), atol=1e-4)
     assert torch.equal(network.get_parameter("blocks.0.attn2.norm_added_k.weight"), norm + 1)
 
 
@@ -353,9 +351,7 @@ def test_without_peft_it_says_what_to_install(network, tmp_path, monkeypatch):
     assert_plain(network, before)
     save_file({"diffusion_model.blocks.0.self_attn.q.diff_b": torch.ones(24)}, tmp_path / "bias.safetensors")
     adapters.use(network, ((str(tmp_path / "bias.safetensors"), 1.0),))
-    assert torch.equal(
-        network.get_parameter("blocks.0.attn1.to_q.bias"), before["blocks.0.attn1.to_q.bias"] + 1
-    )
+    assert torch.equal(network.get_parameter("blocks.0.attn1.to_q.bias"), before["blocks.0.attn1.to_q.bias"] + 1)
 
 
 def test_adapters_by_name(network, tmp_path, monkeypatch):

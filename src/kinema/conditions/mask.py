@@ -1,4 +1,7 @@
-"""Masks on the canvas: 1 = generate, 0 = keep. Boxes beat silhouettes: a tight outline tells the model what stood there."""
+"""Masks on the canvas: 1 = generate, 0 = keep.
+
+Boxes beat silhouettes: a tight outline tells the model what stood there.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ def draw(
     centre_F2 = np.asarray(points_F2, dtype=np.float32) * np.array([width, height], dtype=np.float32)
     x_W = np.arange(width, dtype=np.float32) + 0.5
     y_H = np.arange(height, dtype=np.float32) + 0.5
-    distance_FHW = np.hypot(x_W[None, None, :] - centre_F2[:, 0, None, None], y_H[None, :, None] - centre_F2[:, 1, None, None])
+    distance_FHW = np.hypot(
+        x_W[None, None, :] - centre_F2[:, 0, None, None], y_H[None, :, None] - centre_F2[:, 1, None, None]
+    )
     cover_FHW = np.clip(radius + 0.5 - distance_FHW, 0.0, 1.0)
     color = np.asarray(color_rgb, dtype=np.float32)
     return np.rint(cover_FHW[..., None] * color).astype(np.uint8)

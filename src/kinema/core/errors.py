@@ -1,11 +1,11 @@
 """Every error that Kinema raises on purpose.
 
-    KinemaError
-      RequestError      a value in a request is not legal (which one, what is legal, the nearest legal value)
-      ModelError        a model is unknown, incomplete or cannot be loaded
-        WeightsMissing  the model is known, its files are not on this machine
-      MediaError        a picture, clip or sound file cannot be read or written
-      Cancelled         the caller asked to stop
+KinemaError
+  RequestError      a value in a request is not legal (which one, what is legal, the nearest legal value)
+  ModelError        a model is unknown, incomplete or cannot be loaded
+    WeightsMissing  the model is known, its files are not on this machine
+  MediaError        a picture, clip or sound file cannot be read or written
+  Cancelled         the caller asked to stop
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class RequestError(KinemaError):
             "nearest": _plain(self.nearest),
             "models": list(self.models),
         }
-        return {**super().to_dict(), **{key: value for key, value in found.items() if value not in (None, "", [])}}
+        return {
+            **super().to_dict(),
+            **{key: value for key, value in found.items() if value not in (None, "", [])},
+        }
 
 
 class ModelError(KinemaError):

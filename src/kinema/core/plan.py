@@ -104,9 +104,7 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         model=card.id,
         family=card.family,
         prompt=request.prompt,
-        negative_prompt=card.defaults.negative_prompt
-        if request.negative_prompt is None
-        else request.negative_prompt,
+        negative_prompt=card.defaults.negative_prompt if request.negative_prompt is None else request.negative_prompt,
         width=width,
         height=height,
         frames=frames,

@@ -54,14 +54,19 @@ class Request(Value):
             )
         if (self.width is None) != (self.height is None):
             raise RequestError(
-                f"Give width and height together (got width={self.width}, height={self.height}).", field="width"
+                f"Give width and height together (got width={self.width}, height={self.height}).",
+                field="width",
             )
 
     def to_json(self) -> str:
         """JSON text with only the fields that say something."""
         import json
 
-        said = {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.get_default(call_default_factory=True)}
+        said = {
+            name
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) != field.get_default(call_default_factory=True)
+        }
         return json.dumps(self.model_dump(mode="json", include=said), indent=2)
 
     @classmethod
@@ -145,7 +150,10 @@ def _as_request_error(error: ValidationError) -> RequestError:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return RequestError(
-            f"Unknown field {field!r}.", field=field, value=value, legal="fields " + ", ".join(Request.model_fields)
+            f"Unknown field {field!r}.",
+            field=field,
+            value=value,
+            legal="fields " + ", ".join(Request.model_fields),
         )
     shown = repr(value)
     if len(shown) > 120:

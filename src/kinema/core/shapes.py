@@ -44,7 +44,10 @@ class Stride(NamedTuple):
 
     def latents(self, pixels: PixelShape, channels: int) -> LatentShape:
         return LatentShape(
-            channels, self.latent_frames(pixels.num_frames), pixels.height // self.space, pixels.width // self.space
+            channels,
+            self.latent_frames(pixels.num_frames),
+            pixels.height // self.space,
+            pixels.width // self.space,
         )
 
     def tokens(self, pixels: PixelShape) -> int:

@@ -21,9 +21,7 @@ class Clip:
     """Frames, fps and manifest of one request. Nothing runs until frames are asked for; they are made once and kept
     (for clips too long for memory use `Engine.stream`)."""
 
-    def __init__(
-        self, plan: Plan, make: Callable[[], Iterator[Chunk]], describe: Callable[[], dict[str, Any]]
-    ) -> None:
+    def __init__(self, plan: Plan, make: Callable[[], Iterator[Chunk]], describe: Callable[[], dict[str, Any]]) -> None:
         self.plan, self.fps = plan, plan.fps
         self._make, self._describe = make, describe
         self._chunks: list[Chunk] | None = None

@@ -47,7 +47,10 @@ def estimate(plan: Plan, card: Card, device: str) -> Estimate:
     activations = tokens * network.width * size * 24 + 60 * plan.width * plan.height * 4 * 4
     seconds = (flop + decode) / rate + STEP_OVERHEAD_S * (computed + guided)
     return Estimate(
-        device=device, seconds=round(seconds, 2), gb=round((weights + activations) / 1e9, 2), pflop=round(flop / 1e15, 6)
+        device=device,
+        seconds=round(seconds, 2),
+        gb=round((weights + activations) / 1e9, 2),
+        pflop=round(flop / 1e15, 6),
     )
 
 

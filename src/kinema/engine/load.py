@@ -110,7 +110,9 @@ def parse_size(size: Any) -> tuple[int, int]:
         width, height = size.lower().split("x") if isinstance(size, str) else size
         return int(width), int(height)
     except (TypeError, ValueError):
-        raise RequestError(f"size = {size!r}.", field="size", value=str(size), legal="WIDTHxHEIGHT, as 832x480") from None
+        raise RequestError(
+            f"size = {size!r}.", field="size", value=str(size), legal="WIDTHxHEIGHT, as 832x480"
+        ) from None
 
 
 def load(model: str = "kinema-mini-wan", *, device: Any = None, dtype: Any = None) -> Engine:

@@ -82,7 +82,12 @@ class SamplingState:
         from safetensors.torch import save_file
 
         path = Path(path)
-        facts = {"span": self.span, "step": self.step, "values": self.values, "plan": self.plan.model_dump(mode="json")}
+        facts = {
+            "span": self.span,
+            "step": self.step,
+            "values": self.values,
+            "plan": self.plan.model_dump(mode="json"),
+        }
         beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
         save_file(tensors, beside, metadata={"kinema": json.dumps(facts)})

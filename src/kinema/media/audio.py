@@ -43,9 +43,7 @@ def resample(audio_SC: np.ndarray, rate_hz: int, to_hz: int = AUDIO_RATE_HZ) -> 
 
     layout = "mono" if audio_SC.shape[1] == 1 else "stereo"
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=to_hz)
-    frame = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(audio_SC.T, dtype=np.float32), format="fltp", layout=layout
-    )
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio_SC.T, dtype=np.float32), format="fltp", layout=layout)
     frame.sample_rate = rate_hz
     parts = [part.to_ndarray().T for part in [*resampler.resample(frame), *resampler.resample(None)]]
     return fit(np.concatenate(parts), round(len(audio_SC) * to_hz / rate_hz))

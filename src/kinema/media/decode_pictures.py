@@ -162,6 +162,4 @@ def _folder_clip(folder: Path) -> PictureClip:
 
 def _order(file: Path) -> list[tuple[int, int, str]]:
     """frame2 before frame10."""
-    return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", file.name)
-    ]
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", file.name)]

@@ -69,9 +69,7 @@ class VideoClip:
             from kinema.media.color import to_rgb
 
             if (frame.height, frame.width) != self.coded:
-                raise MediaError(
-                    f"{self.path}: the picture size changes at frame {k}, which is not supported."
-                )
+                raise MediaError(f"{self.path}: the picture size changes at frame {k}, which is not supported.")
             picture_HWC = np.ascontiguousarray(np.rot90(to_rgb(frame), -self.rotation // 90))
             while k < stop and sources[k] <= index:
                 yield picture_HWC
@@ -94,9 +92,7 @@ class VideoClip:
         if self.codec in _HIDDEN_PACKETS:
             stamps = [(frame.pts, frame.duration) for frame in self.container.decode(stream)]
         else:
-            packets = (
-                p for p in self.container.demux(stream) if p.size and not p.is_discard and not p.is_corrupt
-            )
+            packets = (p for p in self.container.demux(stream) if p.size and not p.is_discard and not p.is_corrupt)
             stamps = [(packet.pts, packet.duration) for packet in packets]
         if not stamps:
             raise MediaError(f"{self.path}: holds no frames.")

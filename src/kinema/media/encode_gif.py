@@ -62,9 +62,7 @@ class GifEncoder:
         frame.time_base = _TICK
         self.num_frames += 1
         for packet in self.stream.encode(frame):
-            packet.duration = (
-                frame.duration
-            )  # the encoder forgets it, and the last frame has no next one to end it
+            packet.duration = frame.duration  # the encoder forgets it, and the last frame has no next one to end it
             self.container.mux(packet)
 
     def finish(self) -> None:
@@ -132,18 +130,14 @@ def _few_colors(pixels_N3: np.ndarray) -> np.ndarray | None:
 def _chosen_colors(pixels_N3: np.ndarray) -> np.ndarray:
     """255 colours for these pixels: median cut, then two rounds of k-means."""
     image = Image.fromarray(pixels_N3[None])
-    flat = image.quantize(
-        255, method=Image.Quantize.MEDIANCUT, kmeans=0, dither=Image.Dither.NONE
-    ).getpalette()
+    flat = image.quantize(255, method=Image.Quantize.MEDIANCUT, kmeans=0, dither=Image.Dither.NONE).getpalette()
     palette = np.unique(np.array(flat, np.float32).reshape(-1, 3)[:255], axis=0)
     pixels = pixels_N3.astype(np.float32)
     for _ in range(2):
         nearest = _nearest(pixels, palette)
         count = np.bincount(nearest, minlength=len(palette))
         sums = np.stack([np.bincount(nearest, pixels[:, c], minlength=len(palette)) for c in range(3)], -1)
-        palette = np.where(count[:, None] > 0, sums / np.maximum(count, 1)[:, None], palette).astype(
-            np.float32
-        )
+        palette = np.where(count[:, None] > 0, sums / np.maximum(count, 1)[:, None], palette).astype(np.float32)
     return np.rint(palette).astype(np.uint8)
 
 

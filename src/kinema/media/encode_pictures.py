@@ -98,9 +98,7 @@ class WebpEncoder:
 
     def add(self, chunk: Chunk) -> None:
         for frame_HWC in chunk.frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24").reformat(
-                format="bgra"
-            )
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24").reformat(format="bgra")
             frame.pts = round(self.num_frames * 1000 / self.fps)
             frame.duration = round((self.num_frames + 1) * 1000 / self.fps) - frame.pts
             frame.time_base = Fraction(1, 1000)

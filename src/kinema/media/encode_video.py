@@ -41,9 +41,7 @@ class VideoEncoder:
         if manifest is not None:
             self.container.metadata["kinema"] = manifest
         options = _H264[quality] if mp4 else {"b": "0", "deadline": "good", "row-mt": "1", **_VP9[quality]}
-        self.video = self.container.add_stream(
-            "libx264" if mp4 else "libvpx-vp9", rate=self.rate, options=options
-        )
+        self.video = self.container.add_stream("libx264" if mp4 else "libvpx-vp9", rate=self.rate, options=options)
         self.pixel_format = "yuv444p" if mp4 and (width % 2 or height % 2) else "yuv420p"
         self.video.width, self.video.height, self.video.pix_fmt = width, height, self.pixel_format
         self.video.codec_context.thread_count = _NUM_THREADS
@@ -51,9 +49,7 @@ class VideoEncoder:
         self.audio = None
         if first.audio is not None:
             self.layout = "mono" if first.audio.shape[1] == 1 else "stereo"
-            self.audio = self.container.add_stream(
-                "aac" if mp4 else "libopus", rate=AUDIO_RATE_HZ, layout=self.layout
-            )
+            self.audio = self.container.add_stream("aac" if mp4 else "libopus", rate=AUDIO_RATE_HZ, layout=self.layout)
             self.audio.codec_context.bit_rate = 192_000
 
     def add(self, chunk: Chunk) -> None:

@@ -75,9 +75,7 @@ def _inside(path: Path) -> str | None:
 
 def make_note(fps: float, num_frames: int, manifest: str | None) -> str:
     """The note of a clip as JSON text; `manifest` is JSON text too."""
-    note = {"fps": fps, "num_frames": num_frames} | (
-        {} if manifest is None else {"manifest": json.loads(manifest)}
-    )
+    note = {"fps": fps, "num_frames": num_frames} | ({} if manifest is None else {"manifest": json.loads(manifest)})
     return json.dumps(note, ensure_ascii=True)
 
 
@@ -105,9 +103,7 @@ def picture_note(image: Any) -> dict[str, Any]:
 def _comment(image: Any) -> str | None:
     comment = image.info.get("comment", b"")
     comment = comment.encode() if isinstance(comment, str) else comment
-    return (
-        comment[len(COMMENT_MARK) :].decode("utf-8", "replace") if comment.startswith(COMMENT_MARK) else None
-    )
+    return comment[len(COMMENT_MARK) :].decode("utf-8", "replace") if comment.startswith(COMMENT_MARK) else None
 
 
 def _json(value: Any) -> str | None:

@@ -32,9 +32,7 @@ def sniff(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        reason = (
-            "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        )
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise MediaError(f"{path}: {reason}.") from error
     if not head:
         raise MediaError(f"{path}: the file is empty.")

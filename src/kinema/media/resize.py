@@ -31,13 +31,9 @@ def resize_frames(
     a crop that is larger than the frames."""
     for field, value, words in (("how", how, get_args(How)), ("resample", resample, get_args(Resample))):
         if value not in words:
-            raise RequestError(
-                f"Unknown {field} {value!r}.", field=field, value=value, legal=", ".join(words)
-            )
+            raise RequestError(f"Unknown {field} {value!r}.", field=field, value=value, legal=", ".join(words))
     if height < 1 or width < 1:
-        raise RequestError(
-            f"{width} x {height} pixels.", field="size", value=[height, width], legal="1 x 1 and up"
-        )
+        raise RequestError(f"{width} x {height} pixels.", field="size", value=[height, width], legal="1 x 1 and up")
     if frames_FHWC.ndim == 3:
         return resize_frames(frames_FHWC[None], height, width, how, resample, pad_color)[0]
     old_height, old_width = frames_FHWC.shape[1:3]
@@ -52,9 +48,7 @@ def resize_frames(
         out_FHWC = np.empty((len(frames_FHWC), height, width, 3), np.uint8)
         out_FHWC[:] = np.array(pad_color, np.uint8)
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-        out_FHWC[:, top : top + inner[0], left : left + inner[1]] = _scaled(
-            frames_FHWC, *inner, resample, None
-        )
+        out_FHWC[:, top : top + inner[0], left : left + inner[1]] = _scaled(frames_FHWC, *inner, resample, None)
         return out_FHWC
     # cover: cut the source to the target's shape (in fractions of a pixel) and scale that, in one step
     scale = max(down, across)

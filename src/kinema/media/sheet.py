@@ -47,9 +47,7 @@ def sheet(
     "lanczos" is smooth; reducing is always smooth. Raises RequestError when there are no frames or no
     columns."""
     if len(frames_FHWC) == 0 or columns < 1 or rows < 1:
-        raise RequestError(
-            "A contact sheet needs at least one frame, one row and one column.", field="columns"
-        )
+        raise RequestError("A contact sheet needs at least one frame, one row and one column.", field="columns")
     picked = frames_FHWC[chosen(len(frames_FHWC), rows * columns)]
     lines = [picked[k : k + columns] for k in range(0, len(picked), columns)]
     captions = [*(labels or ()), *[""] * len(lines)][: len(lines)]

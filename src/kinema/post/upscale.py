@@ -10,9 +10,7 @@ from kinema.core.errors import RequestError
 from kinema.media.resize import Resample, resize_frames
 
 
-def enlarge(
-    chunks: Iterable[Chunk], scale: int | tuple[int, int], how: Resample = "lanczos"
-) -> Iterator[Chunk]:
+def enlarge(chunks: Iterable[Chunk], scale: int | tuple[int, int], how: Resample = "lanczos") -> Iterator[Chunk]:
     """The clip `scale` times as large, or at exactly (height, width): then the shape is kept and the rest cut
     off.
 
@@ -38,9 +36,7 @@ def _enlarged(chunks: Iterable[Chunk], scale: int | tuple[int, int], how: Resamp
                     legal=f"at least {width} x {height}",
                     nearest=[max(size[0], height), max(size[1], width)],
                 )
-            large = dataclasses.replace(
-                chunk, frames=resize_frames(chunk.frames, size[0], size[1], resample=how)
-            )
+            large = dataclasses.replace(chunk, frames=resize_frames(chunk.frames, size[0], size[1], resample=how))
             del chunk
             yield large
             del large

@@ -56,9 +56,7 @@ def paint_actors(
 
     x = ((xs_MFQ - centre_MF2[..., :1]) / radius_MF[..., None])[:, :, None, :]
     y = ((ys_MFP - centre_MF2[..., 1:]) / radius_MF[..., None])[:, :, :, None]
-    if (
-        turn_MF is not None
-    ):  # an upright object keeps x and y apart: most of its shape is then one-dimensional
+    if turn_MF is not None:  # an upright object keeps x and y apart: most of its shape is then one-dimensional
         cos, sin = torch.cos(turn_MF)[..., None, None], torch.sin(turn_MF)[..., None, None]
         x, y = x * cos + y * sin, y * cos - x * sin  # [M, F, P, Q]
     x = x * mirror_M[:, None, None, None]
@@ -77,9 +75,7 @@ def paint_actors(
     plane = height * width
     frame_MF = rows_M[:, None] * num_frames + torch.arange(num_frames, device=device)
     corner_MFP = ys_MFP * width + left_MF[..., None]
-    start_MFCP = (frame_MF[..., None] * 3 + torch.arange(3, device=device))[..., None] * plane + corner_MFP[
-        :, :, None
-    ]
+    start_MFCP = (frame_MF[..., None] * 3 + torch.arange(3, device=device))[..., None] * plane + corner_MFP[:, :, None]
     across_Q = torch.arange(columns, device=device)
     spots = (start_MFCP[..., None] + across_Q).view(-1)
     flat = canvas_BFCHW.view(-1)
@@ -97,9 +93,7 @@ def paint_actors(
         ink = torch.tensor(INK, dtype=torch.float32, device=device)[:, None, None] / 255.0
         paint = ink * light
         for part in parts:
-            paint = torch.lerp(
-                paint, _tone(part.tone, main) * light, _cover(part.distance, scale)[:, :, None]
-            )
+            paint = torch.lerp(paint, _tone(part.tone, main) * light, _cover(part.distance, scale)[:, :, None])
         if style == "crayon":
             stroke = torch.sin(x * 7.0 + y * 9.0) * 0.15 + 0.15
             paint = torch.lerp(paint, light, stroke[:, :, None])

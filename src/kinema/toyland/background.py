@@ -86,16 +86,12 @@ def _meadow(painter: Painter) -> None:
         _dots(painter, u, v, ground * (v > top + 0.03), 0.14, 0.011, 2)
 
 
-def _dots(
-    painter: Painter, u: Tensor, v: Tensor, where: Tensor, cell: float, radius: float, color: int
-) -> None:
+def _dots(painter: Painter, u: Tensor, v: Tensor, where: Tensor, cell: float, radius: float, color: int) -> None:
     x, y = u / cell, v / cell
     column, row = torch.floor(x), torch.floor(y)
     dx = x - column - 0.2 - 0.6 * scatter(column + row * 3.0)
     dy = y - row - 0.2 - 0.6 * scatter(row * 5.0 + column)
-    painter.paint(
-        painter.cover((dx * dx + dy * dy).sqrt() * cell - radius) * where * 0.75, color, solid=False
-    )
+    painter.paint(painter.cover((dx * dx + dy * dy).sqrt() * cell - radius) * where * 0.75, color, solid=False)
 
 
 def _sea(painter: Painter) -> None:
@@ -212,9 +208,7 @@ def _snow(painter: Painter) -> None:
     top = 0.31 + 0.04 * wave(u * 0.6 + painter.chance(15))
     ground = painter.under(top, v)
     painter.paint(ground, 5)
-    painter.paint(
-        ground * (wave(u * 1.3 + v * 2.0 + painter.chance(9)) * 2.0).clamp(0.0, 1.0) * 0.35, 6, solid=False
-    )
+    painter.paint(ground * (wave(u * 1.3 + v * 2.0 + painter.chance(9)) * 2.0).clamp(0.0, 1.0) * 0.35, 6, solid=False)
 
 
 def _space(painter: Painter) -> None:

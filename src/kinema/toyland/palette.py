@@ -86,6 +86,4 @@ def place_colors(background: str, lights: list[str], device: torch.device) -> Te
     return torch.tensor(rows, dtype=torch.float32, device=device) / 255.0
 
 
-assert (
-    set(PLACES) == set(BACKGROUNDS) and set(OBJECT_COLORS) == set(COLORS) and set(OBJECT_LIGHT) == set(LIGHTS)
-)
+assert set(PLACES) == set(BACKGROUNDS) and set(OBJECT_COLORS) == set(COLORS) and set(OBJECT_LIGHT) == set(LIGHTS)

@@ -79,9 +79,7 @@ def render(
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, scene in enumerate(scenes):
         camera = {"still": "still", "roll": "roll"}.get(scene.camera.split("-")[0], "move")
-        groups.setdefault((scene.background, camera, "pixel" if scene.style == "pixel" else ""), []).append(
-            index
-        )
+        groups.setdefault((scene.background, camera, "pixel" if scene.style == "pixel" else ""), []).append(index)
     for indices in groups.values():
         chunk = max(1, _CHUNK_PIXELS // (num_frames * height * width)) if device.type == "cpu" else 512
         for start in range(0, len(indices), chunk):

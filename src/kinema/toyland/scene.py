@@ -181,11 +181,7 @@ def sample_scene(seed: int, world: World = WORLD) -> Scene:
     first = rng.choice(free or list(world.motions))
     motions = [first]
     if num_actors == 2:
-        beside = [
-            motion
-            for motion in free
-            if motion != "diagonal" and _AXIS.get(motion, "") in ("", _AXIS.get(first))
-        ]
+        beside = [motion for motion in free if motion != "diagonal" and _AXIS.get(motion, "") in ("", _AXIS.get(first))]
         motions.append(rng.choice(beside or [first]))
     split = "y" if "x" in [_AXIS.get(motion) for motion in motions] else "x"
     actors: list[Actor] = []

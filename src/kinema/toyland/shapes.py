@@ -47,9 +47,7 @@ def ellipse(x: Tensor, y: Tensor, cx: float, cy: float, rx: float, ry: float) ->
     return level * (level - 1.0) / (slope + 1e-6)
 
 
-def box(
-    x: Tensor, y: Tensor, cx: float, cy: float, half_x: float, half_y: float, rounding: float = 0.0
-) -> Tensor:
+def box(x: Tensor, y: Tensor, cx: float, cy: float, half_x: float, half_y: float, rounding: float = 0.0) -> Tensor:
     dx, dy = (x - cx).abs() - (half_x - rounding), (y - cy).abs() - (half_y - rounding)
     outside = (dx.clamp(min=0.0).square() + dy.clamp(min=0.0).square()).sqrt()
     return outside + torch.maximum(dx, dy).clamp(max=0.0) - rounding
@@ -170,9 +168,7 @@ def _boat(x: Tensor, y: Tensor) -> list[Part]:
 def _fish(x: Tensor, y: Tensor) -> list[Part]:
     body = ellipse(x, y, 0.2, 0.0, 0.84, 0.58)
     half = y.abs()
-    tail = convex(
-        x, half, (-0.98, -0.1), (-0.4, -0.1), (-0.4, 0.06), (-1.0, 0.58), (-1.04, 0.5), rounding=0.02
-    )
+    tail = convex(x, half, (-0.98, -0.1), (-0.4, -0.1), (-0.4, 0.06), (-1.0, 0.58), (-1.04, 0.5), rounding=0.02)
     fin = convex(x, y, (-0.24, -0.4), (-0.3, -0.8), (0.3, -0.62), (0.14, -0.44), rounding=0.03)
     side = ellipse(x, y, 0.0, 0.14, 0.22, 0.13)
     eye = disc(x, y, 0.62, -0.14, 0.17)

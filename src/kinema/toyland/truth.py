@@ -59,9 +59,7 @@ def step_affine(affine_F23: Tensor) -> Tensor:
     """step_F23 [..., F, 2, 3]: where an image point of frame f lies in frame f + 1; the last frame steps
     nowhere."""
     now, after = affine_F23[..., :-1, :, :], affine_F23[..., 1:, :, :]
-    safe = now[..., :2] + torch.eye(2, dtype=now.dtype) * (
-        now[..., :2].abs().sum((-1, -2), keepdim=True) == 0
-    )
+    safe = now[..., :2] + torch.eye(2, dtype=now.dtype) * (now[..., :2].abs().sum((-1, -2), keepdim=True) == 0)
     linear = after[..., :2] @ torch.linalg.inv(safe)
     offset = after[..., 2] - (linear @ now[..., 2:])[..., 0]
     steps = torch.cat([linear, offset[..., None]], -1)

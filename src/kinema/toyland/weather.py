@@ -20,9 +20,7 @@ def add_gloom(canvas_BFCHW: Tensor) -> Tensor:
     return torch.lerp(canvas_BFCHW, gloom, 0.24)
 
 
-def add_weather(
-    canvas_BFCHW: Tensor, weather: str, time_F: Tensor, xs: Tensor, ys: Tensor, unit_px: float
-) -> Tensor:
+def add_weather(canvas_BFCHW: Tensor, weather: str, time_F: Tensor, xs: Tensor, ys: Tensor, unit_px: float) -> Tensor:
     """The canvas with rain or snow. xs [W], ys [H]: pixels from the middle; unit_px: pixels per frame
     height."""
     u, v = xs / unit_px, (ys / unit_px)[:, None]

@@ -39,8 +39,7 @@ BACKGROUND_WORDS: dict[str, str] = {
     "|farmland",
     "sea": "seas?|oceans?|waves?|water|beach|shore|coast|bay|lake|underwater|seaside",
     "desert": "deserts?|dunes?|sand|sandy|sahara|oasis",
-    "city": "city|cities|town|skylines?|skyscrapers?|streets?|buildings?|downtown|urban|roads?|avenue"
-    "|houses?",
+    "city": "city|cities|town|skylines?|skyscrapers?|streets?|buildings?|downtown|urban|roads?|avenue|houses?",
 }
 LIGHT_WORDS: dict[str, str] = {
     "sunset": "sun ?sets?|sun ?rise|dusk|dawn|twilight|evening|golden hour|setting sun"
@@ -61,16 +60,14 @@ WEATHER_WORDS: dict[str, str] = {
     "none": "clear weather|dry weather|clear sky|clear skies|cloudless|fair weather|no (?:rain|snow)",
 }
 STYLE_WORDS: dict[str, str] = {
-    "crayon": "crayons?|crayoned|(?:drawn|coloured|colored) (?:by hand|in wax)|hand drawn|pastels?"
-    "|child s drawing|wax",
+    "crayon": "crayons?|crayoned|(?:drawn|coloured|colored) (?:by hand|in wax)|hand drawn|pastels?|child s drawing|wax",
     "pixel": "pixels?|pixel art|pixelated|pixelart|8 ?bit|16 ?bit|retro game|blocky",
     "neon": "neon|glowing lines|glowing outlines?|fluorescent",
     "flat": "flat|vector|paper cut ?outs?|cut ?out|clean shapes",
 }
 SIZE_WORDS: dict[str, str] = {"small": "small|little|tiny|mini", "big": "big|large|huge|giant|great"}
 HEADING_WORDS: dict[str, str] = {
-    "up-left": "(?:up|upwards?|upper|top)(?: and)?(?: to)?(?: the)? left(?:wards?)?"
-    "|left(?:wards?)? and up(?:wards?)?",
+    "up-left": "(?:up|upwards?|upper|top)(?: and)?(?: to)?(?: the)? left(?:wards?)?|left(?:wards?)? and up(?:wards?)?",
     "up-right": "(?:up|upwards?|upper|top)(?: and)?(?: to)?(?: the)? right(?:wards?)?"
     "|right(?:wards?)? and up(?:wards?)?",
     "down-left": "(?:down|downwards?|lower|bottom)(?: and)?(?: to)?(?: the)? left(?:wards?)?"

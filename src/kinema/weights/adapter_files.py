@@ -113,14 +113,10 @@ def read(file: Path, shapes: Shapes) -> Adapter:
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{file}: cannot be read: {error}.") from None
     if not parts:
-        raise ModelError(
-            f"{file}: no key names a part of this network. It has: {', '.join(unknown[:3])}, ..."
-        )
+        raise ModelError(f"{file}: no key names a part of this network. It has: {', '.join(unknown[:3])}, ...")
     found = _assemble(file, parts, stems, shapes, _settings(file, entries), tuple(unknown))
     if unknown:
-        log.warning(
-            "%s: %d keys name nothing in this network: %s", file, len(unknown), ", ".join(unknown[:3])
-        )
+        log.warning("%s: %d keys name nothing in this network: %s", file, len(unknown), ", ".join(unknown[:3]))
     return found
 
 
@@ -157,9 +153,7 @@ def describe_file(file: Path) -> dict[str, Any]:
     if not keys:
         raise ModelError(f"{file}: not an adapter: none of its keys is one of LoRA's.")
     roles = {key: split(key)[0] for key in keys}
-    ranks = Counter(
-        int(entries[key]["shape"][0]) for key in keys if roles[key] == "down" and entries[key]["shape"]
-    )
+    ranks = Counter(int(entries[key]["shape"][0]) for key in keys if roles[key] == "down" and entries[key]["shape"])
     with safe_open(str(file), framework="pt") as tensors:
         alphas = Counter(float(tensors.get_tensor(key)) for key in keys if roles[key] == "alpha")
     settings, notes = _settings(file, entries), entries.get("__metadata__") or {}
@@ -183,9 +177,7 @@ def _keys(file: Path, entries: dict[str, Any]) -> list[str]:
     keys = [key for key in entries if key != "__metadata__"]
     other = next((key for key in keys if OTHER_KINDS.search(key)), None)
     if other is not None:
-        raise ModelError(
-            f"{file}: {other}: DoRA, LoKr, LoHa, OFT and IA3 adapters are not supported, only LoRA."
-        )
+        raise ModelError(f"{file}: {other}: DoRA, LoKr, LoHa, OFT and IA3 adapters are not supported, only LoRA.")
     return keys
 
 
@@ -196,11 +188,7 @@ def _dialect(keys: list[str]) -> str:
         return "kohya"
     if keys[0].startswith("base_model.model."):
         return "peft"
-    return (
-        "original"
-        if any(re.search(r"self_attn|cross_attn|ffn\.[02]\.", key) for key in keys)
-        else "diffusers"
-    )
+    return "original" if any(re.search(r"self_attn|cross_attn|ffn\.[02]\.", key) for key in keys) else "diffusers"
 
 
 def _first(table: dict[str, Any], *names: str) -> str | None:
@@ -264,13 +252,9 @@ def _assemble(
                 continue
             scale, down, up = _scale(part, stems[target], settings), part["down"], part["up"]
             whole = shapes.get(f"{target}.weight", ())
-            fits = (
-                len(whole) > 1 and down.shape[1:] == whole[1:] and up.shape[:2] == (whole[0], down.shape[0])
-            )
+            fits = len(whole) > 1 and down.shape[1:] == whole[1:] and up.shape[:2] == (whole[0], down.shape[0])
             if not fits:
-                problems.append(
-                    f"{target} is {tuple(whole)}, the adapter {tuple(up.shape)} x {tuple(down.shape)}"
-                )
+                problems.append(f"{target} is {tuple(whole)}, the adapter {tuple(up.shape)} x {tuple(down.shape)}")
             adapter.layers[target] = (down, up if scale == 1.0 else up.float() * scale)
         for role in ("weight", "bias", "up_bias", "modulation"):
             if role not in part:

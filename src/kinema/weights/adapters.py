@@ -106,13 +106,9 @@ def _file(place: Path) -> Path:
             return found[0]
         if found:
             raise ModelError(f"{place}: {len(found)} .safetensors files; name one of them.")
-        raise ModelError(
-            f"{place}: no .safetensors file in it (pickled weights, .bin or .pt, are never read)."
-        )
+        raise ModelError(f"{place}: no .safetensors file in it (pickled weights, .bin or .pt, are never read).")
     if place.suffix != ".safetensors":
-        raise ModelError(
-            f"{place}: adapters are read from .safetensors files only; pickled weights can run code."
-        )
+        raise ModelError(f"{place}: adapters are read from .safetensors files only; pickled weights can run code.")
     return place
 
 
@@ -134,9 +130,7 @@ def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {plain_name(name): tuple(parameter.shape) for name, parameter in named if ".lora_" not in name}
 
 
-def _change(
-    network: nn.Module, state: _State, wanted: dict[FileKey, float], fresh: dict[FileKey, Adapter]
-) -> None:
+def _change(network: nn.Module, state: _State, wanted: dict[FileKey, float], fresh: dict[FileKey, Adapter]) -> None:
     """From what is active to what is wanted. With nothing wanted it also cleans up after a change that
     failed."""
     state.active = {}

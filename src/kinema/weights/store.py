@@ -137,7 +137,9 @@ def check(card: Card) -> list[str]:
         ]
     for index in location.rglob("*.safetensors.index.json") if location.is_dir() else []:
         wanted = set(_read_json(index, {}).get("weight_map", {}).values())
-        problems += [f"{index.parent / name}: missing shard" for name in sorted(wanted) if not (index.parent / name).exists()]
+        problems += [
+            f"{index.parent / name}: missing shard" for name in sorted(wanted) if not (index.parent / name).exists()
+        ]
     return problems
 
 
@@ -173,7 +175,9 @@ def digests(location: Path, more: Iterable[Path] = ()) -> dict[str, str]:
             with file.open("rb") as stream:
                 memory[key] = hashlib.file_digest(stream, "sha256").hexdigest()
             changed = True
-        name = file.relative_to(location).as_posix() if file.is_relative_to(location) and file != location else file.name
+        name = (
+            file.relative_to(location).as_posix() if file.is_relative_to(location) and file != location else file.name
+        )
         found[name] = memory[key]
     if changed:
         _write_json(memory_path, memory)

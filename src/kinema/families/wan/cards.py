@@ -7,6 +7,7 @@ in ComfyUI's); the cards take the publisher's command line and `--set shift=...`
 from __future__ import annotations
 
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
+from ...core.request import Profile
 
 NEGATIVE_PROMPT = (
     "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，"
@@ -25,7 +26,7 @@ ACCEPTS = {
 }  # fmt: skip
 NEEDS = {"t2v": (), "i2v": ("image:first",), "vace": ()}
 
-PROFILES = {
+PROFILES: dict[Profile, ProfileRule] = {
     "exact": ProfileRule(),
     "balanced": ProfileRule(guidance_interval=(0.0, 0.7), reuse=2, low_precision=True),
     "fast": ProfileRule(steps=16, guidance_interval=(0.0, 0.5), reuse=2, low_precision=True),
@@ -53,9 +54,7 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
 
 
 def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720) -> SizeRule:
-    return SizeRule(
-        multiple=16, trained=trained, min_side=128, max_side=1664, max_area=max_area, any_aspect=True
-    )
+    return SizeRule(multiple=16, trained=trained, min_side=128, max_side=1664, max_area=max_area, any_aspect=True)
 
 
 FRAMES = FramesRule(step=4, trained=81, maximum=257)

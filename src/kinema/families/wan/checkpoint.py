@@ -43,7 +43,11 @@ def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
         names = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: model_index.json cannot be read: {error}.") from None
-    missing = [part for part in ("transformer", "vae", "text_encoder", "tokenizer", "scheduler") if not (folder / part).is_dir()]
+    missing = [
+        part
+        for part in ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
+        if not (folder / part).is_dir()
+    ]
     if missing:
         raise ModelError(f"{folder}: these parts are missing: {', '.join(missing)}.")
     try:

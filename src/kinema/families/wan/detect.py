@@ -77,9 +77,9 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
         if (card.variant, network.width, network.layers) == (variant, width, layers) and card.builtin is None:
             if any(fnmatch.fnmatch(path.name, pattern) for pattern in card.single_files) or variant != "i2v":
                 return card.model_copy(update={"id": path.stem, "path": str(path), "hub": None, "aliases": ()})
-            if "720" in path.name and "720p" in card.id or "720" not in path.name and "480p" in card.id:
+            if ("720" in path.name and "720p" in card.id) or ("720" not in path.name and "480p" in card.id):
                 return card.model_copy(update={"id": path.stem, "path": str(path), "hub": None, "aliases": ()})
-    small = MINI.model_copy(
+    return MINI.model_copy(
         update={
             "id": path.stem,
             "path": str(path),
@@ -91,10 +91,14 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
             "accepts": ACCEPTS[variant] + (("trajectory",) if variant == "vace" and text_dim < 1024 else ()),
             "needs": NEEDS[variant],
             "network": MINI.network.model_copy(
-                update={"width": width, "layers": layers, "hint_layers": hint_layers, "parameters": 12 * layers * width**2}
+                update={
+                    "width": width,
+                    "layers": layers,
+                    "hint_layers": hint_layers,
+                    "parameters": 12 * layers * width**2,
+                }
             ),
             "options": options(variant, 3.0, MINI.network.text_length if text_dim < 1024 else 512),
             "notes": ("A checkpoint of unpublished shape: limits and defaults are the miniature's.",),
         }
     )
-    return small

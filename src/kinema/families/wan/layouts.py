@@ -38,9 +38,7 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
         raise ModelError("not a Wan transformer in the original or ComfyUI's layout.")
     width, head = facts["width"], state["head.head.weight"]
     if width % head_dim:
-        raise ModelError(
-            f"its width {width} is no multiple of {head_dim}, the size of Wan's attention heads."
-        )
+        raise ModelError(f"its width {width} is no multiple of {head_dim}, the size of Wan's attention heads.")
     out_channels = head.shape[0] // (PATCH[0] * PATCH[1] * PATCH[2])
     if facts["variant"] == "t2v" and facts["in_channels"] != out_channels:
         raise ModelError(
@@ -80,9 +78,7 @@ def vae_from(state: State) -> Any:
         raise ModelError("not an autoencoder of Wan 2.1 in the original layout.")
     base_dim, z_dim = state["encoder.conv1.weight"].shape[0], state["conv2.weight"].shape[0]
     if z_dim != 16 or "encoder.downsamples.9.residual.2.weight" not in state:
-        raise ModelError(
-            f"its latents have {z_dim} channels; Wan 2.1's have 16 (this may be Wan 2.2's autoencoder)."
-        )
+        raise ModelError(f"its latents have {z_dim} channels; Wan 2.1's have 16 (this may be Wan 2.2's autoencoder).")
     widths = [state[f"encoder.downsamples.{index}.residual.2.weight"].shape[0] for index in (0, 3, 6, 9)]
     config = {
         "base_dim": base_dim,
@@ -126,9 +122,7 @@ def image_encoder_from(state: State, head_dim: int = 80) -> tuple[Any, Any]:
     tell."""
     from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
-    state = dequantised(
-        {key: value for key, value in state.items() if key.startswith("vision_model.")}, torch.float32
-    )
+    state = dequantised({key: value for key, value in state.items() if key.startswith("vision_model.")}, torch.float32)
     embeddings = "vision_model.embeddings"
     if f"{embeddings}.patch_embedding.weight" not in state:
         raise ModelError("not a CLIP vision encoder in transformers' layout.")
@@ -177,8 +171,7 @@ def _fill(kind: Any, config: dict[str, Any], state: State, dtype: torch.dtype) -
     _compare(wanted, given)
     keep = set(network._keep_in_fp32_modules or ())
     state = {
-        name: value.to(torch.float32 if keep.intersection(name.split(".")) else dtype)
-        for name, value in state.items()
+        name: value.to(torch.float32 if keep.intersection(name.split(".")) else dtype) for name, value in state.items()
     }
     network.load_state_dict(state, strict=True, assign=True)
     return network
@@ -199,9 +192,7 @@ def _compare(wanted: dict[str, Any], given: dict[str, Any]) -> None:
 
 def _transformers(kind: Any, config: Any, state: State, dtype: torch.dtype, tied: tuple[str, ...]) -> Any:
     """A transformers network with these tensors; keys it does not find are refused, not made up."""
-    network, report = kind.from_pretrained(
-        None, config=config, state_dict=state, dtype=dtype, output_loading_info=True
-    )
+    network, report = kind.from_pretrained(None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
     missing = [name for name in report["missing_keys"] if name not in tied]
     _compare(dict.fromkeys(missing), {})
     return network

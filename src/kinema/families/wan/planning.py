@@ -35,7 +35,10 @@ def _follow_inputs(request: Request, card: Card) -> Request:
     source, mask, going_on = _one(request, "source"), _one(request, "mask"), _one(request, "continue")
     if mask is not None and source is None:
         raise RequestError(
-            "A mask needs a source to keep the rest of.", field="conditions", value="mask", legal="source and mask"
+            "A mask needs a source to keep the rest of.",
+            field="conditions",
+            value="mask",
+            legal="source and mask",
         )
     open_length = request.frames is None and request.seconds is None
     if source is not None:

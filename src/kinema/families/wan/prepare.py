@@ -41,7 +41,7 @@ def prepare(plan: Plan) -> Prepared:
                 canvas.keep_frame(index, image.still(frame, *size))
         elif condition.kind == "image":
             still = image.still(inputs.picture(condition.image), *size)
-            index = {"first": 0, "last": plan.frames - 1}.get(condition.at, condition.at)
+            index = frame_number(condition.at, plan.frames)
             canvas.keep_frame(index, still)
             first = still if index == 0 else first
             last = still if index == plan.frames - 1 and index > 0 else last
@@ -96,6 +96,11 @@ class _Canvas:
         source, mask_now = self._open()
         source[:, :, index] = still_BCHW
         mask_now[:, :, index] = 0.0
+
+
+def frame_number(at: str | int, num_frames: int) -> int:
+    """The 0-based number of "first", "last" or a frame given by number."""
+    return {"first": 0, "last": num_frames - 1}[at] if isinstance(at, str) else at
 
 
 def _frames(video: str, plan: Plan) -> np.ndarray:

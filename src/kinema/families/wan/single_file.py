@@ -60,9 +60,7 @@ def load_files(location: Path, dtype: torch.dtype) -> WanParts:
     text_file, folder = found["text_encoder"], _tokenizer_folder(location, found["text_encoder"])
     if text_file is not None and folder is None and "spiece_model" not in header(text_file):
         places = [place / name for place in _roots(location, text_file) for name in TOKENIZERS[:2]]
-        missing.append(
-            f"tokenizer (a folder; {text_file.name} has none inside; looked for {_listed(places)})"
-        )
+        missing.append(f"tokenizer (a folder; {text_file.name} has none inside; looked for {_listed(places)})")
     if missing:
         raise ModelError(f"{location.name} needs these parts, which are missing: {'; '.join(missing)}.")
     text_state = read(text_file)

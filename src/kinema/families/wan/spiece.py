@@ -27,9 +27,7 @@ def tokenizer_from(model: bytes) -> Any:
     vocabulary, unknown, charsmap = _read(model)
     names = {piece for piece, _ in vocabulary}
     if unknown is None or not {"<pad>", "</s>"} <= names:
-        raise ModelError(
-            "The embedded spiece_model has no <pad>, </s> or unknown piece: not a T5 vocabulary."
-        )
+        raise ModelError("The embedded spiece_model has no <pad>, </s> or unknown piece: not a T5 vocabulary.")
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=unknown, byte_fallback=False))
     if charsmap:
         tokenizer.normalizer = normalizers.Precompiled(charsmap)
@@ -38,9 +36,7 @@ def tokenizer_from(model: bytes) -> Any:
     )
     tokenizer.decoder = decoders.Metaspace(SPACE, "always", True)
     end = next(index for index, (piece, _) in enumerate(vocabulary) if piece == "</s>")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=["$A", "</s>"], special_tokens=[("</s>", end)]
-    )
+    tokenizer.post_processor = processors.TemplateProcessing(single=["$A", "</s>"], special_tokens=[("</s>", end)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token=vocabulary[unknown][0]
     )
