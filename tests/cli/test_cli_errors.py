@@ -102,9 +102,7 @@ def test_misspelt_option_as_json(tmp_path: Path) -> None:
         ("taken.mp4/", 1, "other things than frames"),
     ],
 )
-def test_output_is_refused_before_work(
-    target: str, code: int, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_output_is_refused_before_work(target: str, code: int, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if target.startswith("/proc") and sys.platform != "linux":
         pytest.skip("there is no /proc here")
     import kinema.engine.load

@@ -112,9 +112,7 @@ def test_toyland_render() -> None:
     assert len(list(Path("clips").rglob("*.mp4"))) == 2
 
 
-def test_lines_where_there_is_no_terminal(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_where_there_is_no_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lines, "QUIET_S", 0.0)
     with Lines() as on_event:
         on_event(Event("load"))

@@ -19,9 +19,7 @@ def option(*names: str, help: str, metavar: str = "TEXT", panel: str = HOW) -> A
     return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False)
 
 
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object, for machines.", rich_help_panel=OUTPUT)
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.", rich_help_panel=OUTPUT)]
 Device = Annotated[
     str | None, option("--device", metavar="D", help="cuda, cuda:1, mps or cpu. Default: the best there is.")
 ]
@@ -55,18 +53,14 @@ class Wish:
     image: Annotated[
         str | None, option("--image", metavar="FILE", panel=CONDITIONS, help="The clip's first frame.")
     ] = None
-    last: Annotated[
-        str | None, option("--last", metavar="FILE", panel=CONDITIONS, help="The clip's last frame.")
-    ] = None
+    last: Annotated[str | None, option("--last", metavar="FILE", panel=CONDITIONS, help="The clip's last frame.")] = (
+        None
+    )
     reference: Annotated[
         list[str],
-        option(
-            "--reference", metavar="FILE", panel=CONDITIONS, help="A picture of a thing to show. Repeatable."
-        ),
+        option("--reference", metavar="FILE", panel=CONDITIONS, help="A picture of a thing to show. Repeatable."),
     ] = field(default_factory=list)
-    source: Annotated[
-        str | None, option("--source", metavar="CLIP", panel=CONDITIONS, help="A clip to edit.")
-    ] = None
+    source: Annotated[str | None, option("--source", metavar="CLIP", panel=CONDITIONS, help="A clip to edit.")] = None
     mask: Annotated[
         str | None,
         option(
@@ -100,9 +94,7 @@ class Wish:
     ] = field(default_factory=list)
     size: Annotated[str | None, option("--size", metavar="WxH", help="Pixels, as 832x480.")] = None
     frames: Annotated[int | None, option("--frames", metavar="N", help="Length in frames.")] = None
-    seconds: Annotated[float | None, option("--seconds", metavar="S", help="Length in seconds, instead.")] = (
-        None
-    )
+    seconds: Annotated[float | None, option("--seconds", metavar="S", help="Length in seconds, instead.")] = None
     fps: Annotated[float | None, option("--fps", metavar="F", help="Frames a second.")] = None
     seed: Annotated[
         int | None,
@@ -113,9 +105,7 @@ class Wish:
         float | None,
         option("--guidance", metavar="G", help="How strictly to follow the prompt; 1 turns it off."),
     ] = None
-    negative: Annotated[str | None, option("--negative", metavar="TEXT", help="What to avoid, in words.")] = (
-        None
-    )
+    negative: Annotated[str | None, option("--negative", metavar="TEXT", help="What to avoid, in words.")] = None
     profile: Annotated[
         Literal["exact", "balanced", "fast"] | None,
         option("--profile", metavar="exact|balanced|fast", help="Default: balanced."),
@@ -125,8 +115,7 @@ class Wish:
         option(
             "--fit",
             metavar="strict|nearest",
-            help="What to do with a size or length the model cannot make: refuse it (default) or take the "
-            "nearest.",
+            help="What to do with a size or length the model cannot make: refuse it (default) or take the nearest.",
         ),
     ] = None
     enlarge: Annotated[

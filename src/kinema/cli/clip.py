@@ -28,17 +28,13 @@ def rerun(
     sheet: Sheet = None,
     model: Annotated[
         str | None,
-        option(
-            "--model", "-m", metavar="MODEL", help="Where the model is now, if it is not known by its name."
-        ),
+        option("--model", "-m", metavar="MODEL", help="Where the model is now, if it is not known by its name."),
     ] = None,
     device: Device = None,
     dtype: Dtype = None,
     force: Annotated[
         bool,
-        typer.Option(
-            "--force", help="Go on although weights or inputs have changed.", rich_help_panel=OUTPUT
-        ),
+        typer.Option("--force", help="Go on although weights or inputs have changed.", rich_help_panel=OUTPUT),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

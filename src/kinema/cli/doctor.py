@@ -105,9 +105,7 @@ def _devices() -> list[dict[str, Any]]:
             }
         )
     if torch.backends.mps.is_available():
-        found.append(
-            {"device": "mps", "name": "Apple GPU", "memory_gb": cpu["memory_gb"], "free_gb": cpu["free_gb"]}
-        )
+        found.append({"device": "mps", "name": "Apple GPU", "memory_gb": cpu["memory_gb"], "free_gb": cpu["free_gb"]})
     return found
 
 
@@ -199,11 +197,7 @@ def _problems(
     for model in models:
         if not model["here"]:
             builtin = model["id"] == DEFAULT_MODEL
-            fix = (
-                f"kinema models pull {model['id']}"
-                if model["hub"]
-                else "pip install --force-reinstall kinema"
-            )
+            fix = f"kinema models pull {model['id']}" if model["hub"] else "pip install --force-reinstall kinema"
             add(
                 f"weights of {model['id']}",
                 "making anything offline" if builtin else "that model",
@@ -218,9 +212,7 @@ def _print(found: dict[str, Any]) -> None:
     versions = [(name, value or "not installed") for name, value in found["versions"].items()]
     screen.print(show.facts([*versions, ("system", found["system"])], title="Versions"))
     screen.print()
-    screen.print(
-        show.facts([(device["device"], _device_words(device)) for device in found["devices"]], "Devices")
-    )
+    screen.print(show.facts([(device["device"], _device_words(device)) for device in found["devices"]], "Devices"))
     screen.print()
     codecs = [(name, "yes" if there else f"no ({ENCODERS[name]})") for name, there in found["codecs"].items()]
     screen.print(show.facts(codecs, title="Encoders"))

@@ -44,9 +44,7 @@ def generate(
     ] = None,
     resume: Annotated[
         Path | None,
-        option(
-            "--resume", metavar="FILE", panel=OUTPUT, help="Go on from a saved state, to the identical clip."
-        ),
+        option("--resume", metavar="FILE", panel=OUTPUT, help="Go on from a saved state, to the identical clip."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -125,8 +123,7 @@ def _resumed(wish: Wish, state: Path) -> Job:
     asked = [name for name, value in vars(wish).items() if value and name not in ("model", "device", "dtype")]
     if asked:
         raise RequestError(
-            f"--resume goes on with the request in {state}; "
-            f"{', '.join(asked).rstrip('_')} cannot be changed now.",
+            f"--resume goes on with the request in {state}; {', '.join(asked).rstrip('_')} cannot be changed now.",
             field=asked[0].rstrip("_"),
             legal="-o, --sheet, --model, --device, --dtype, --keep-state",
         )

@@ -66,9 +66,7 @@ def show_(model: Name, as_json: AsJson = False) -> None:
 @app.command("add")
 @guarded
 def add(
-    path: Annotated[
-        Path, typer.Argument(help="A checkpoint folder or .safetensors file.", show_default=False)
-    ],
+    path: Annotated[Path, typer.Argument(help="A checkpoint folder or .safetensors file.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
     """Make a checkpoint on this machine known by name. Nothing is copied."""
@@ -102,11 +100,7 @@ def check(
     """Look for missing and damaged files; exit code 1 where there are any."""
     from kinema.weights import store
 
-    cards = (
-        [store.find(model)]
-        if model is not None
-        else [card for card in store.known_cards() if store.here(card)]
-    )
+    cards = [store.find(model)] if model is not None else [card for card in store.known_cards() if store.here(card)]
     found = {card.id: store.check(card) for card in cards}
     if as_json:
         typer.echo(json.dumps({"ok": not any(found.values()), "problems": found}))

@@ -51,12 +51,8 @@ def check_clip(text: str) -> None:
             nearest=target.with_suffix(".mp4").name,
         )
     if target.is_dir() and not is_folder:
-        raise RequestError(
-            f"{text}: is a folder; end the name with a slash to write frames into it.", field="output"
-        )
-    if target.is_dir() and any(
-        not re.fullmatch(r"\d{5,}\.png|kinema\.json", each.name) for each in target.iterdir()
-    ):
+        raise RequestError(f"{text}: is a folder; end the name with a slash to write frames into it.", field="output")
+    if target.is_dir() and any(not re.fullmatch(r"\d{5,}\.png|kinema\.json", each.name) for each in target.iterdir()):
         raise MediaError(f"{text}: holds other things than frames; nothing would be replaced.")
     if is_folder and target.is_file():
         raise MediaError(f"{text}: is a file, not a folder.")

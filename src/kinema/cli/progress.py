@@ -82,9 +82,7 @@ class Lines(Reporter):
             self.quarter = quarter
             unit = UNITS.get(event.stage, "")
             left = f", {remaining(event):.0f} s left" if event.done < event.total else ""
-            self._say(
-                f"{event.stage} {event.done}/{event.total} {unit}, {rate(event.done, event.seconds)}{left}"
-            )
+            self._say(f"{event.stage} {event.done}/{event.total} {unit}, {rate(event.done, event.seconds)}{left}")
 
     def _say(self, text: str) -> None:
         self.said_s = time.monotonic()

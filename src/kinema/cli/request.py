@@ -35,19 +35,13 @@ def build(wish: Wish) -> Request:
     from kinema.core.conditions import feature
     from kinema.core.request import Request
 
-    if (
-        wish.prompt is None
-        and wish.request is None
-        and not any(entry.startswith("prompt=") for entry in wish.set_)
-    ):
+    if wish.prompt is None and wish.request is None and not any(entry.startswith("prompt=") for entry in wish.set_):
         raise RequestError(
             'Say what to show: kinema generate "a red ball rolls left", or give a --request file.',
             field="prompt",
         )
     base = _read(wish.request) if wish.request is not None else Request()
-    changes: dict[str, Any] = {
-        name: value for name in PLAIN_FIELDS if (value := getattr(wish, name)) is not None
-    }
+    changes: dict[str, Any] = {name: value for name in PLAIN_FIELDS if (value := getattr(wish, name)) is not None}
     if wish.negative is not None:
         changes["negative_prompt"] = wish.negative
     if wish.size is not None:

@@ -26,9 +26,7 @@ def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        box=None, show_header=False, title=title, title_justify="left", title_style="bold", pad_edge=False
-    )
+    table = Table(box=None, show_header=False, title=title, title_justify="left", title_style="bold", pad_edge=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
@@ -59,8 +57,7 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
         ("negative", found.negative_prompt or "none"),
         (
             "size",
-            f"{found.width}x{found.height}"
-            + (f", enlarged {found.enlarge} times" if found.enlarge > 1 else ""),
+            f"{found.width}x{found.height}" + (f", enlarged {found.enlarge} times" if found.enlarge > 1 else ""),
         ),
         ("length", f"{found.frames} frames, {found.seconds:.2f} s at {found.fps:g} fps"),
         ("seed", found.seed),
@@ -78,9 +75,7 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
     rows += [("condition", condition_words(condition)) for condition in found.conditions]
     if found.estimate is not None:
         cost = found.estimate
-        rows.append(
-            ("estimate", f"{cost.seconds:g} s and {cost.gb:g} GB on {cost.device} (good to a factor of two)")
-        )
+        rows.append(("estimate", f"{cost.seconds:g} s and {cost.gb:g} GB on {cost.device} (good to a factor of two)"))
     return rows
 
 

@@ -40,9 +40,7 @@ def render(
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed draws the same clips.")] = 0,
     world: Annotated[
         Literal["full", "small"],
-        typer.Option(
-            "--world", metavar="full|small", help="Everything, or the few things the miniature knows."
-        ),
+        typer.Option("--world", metavar="full|small", help="Everything, or the few things the miniature knows."),
     ] = "full",
     as_json: AsJson = False,
 ) -> None:
@@ -52,15 +50,11 @@ def render(
     width, height = parse_size(size)
     for name, value, least in (("num", num, 1), ("frames", frames, 1), ("size", min(width, height), 16)):
         if value < least:
-            raise RequestError(
-                f"{name} = {value}.", field=name, value=value, legal=f"{least} or more", nearest=least
-            )
+            raise RequestError(f"{name} = {value}.", field=name, value=value, legal=f"{least} or more", nearest=least)
     if not 0 < fps <= 240:
         raise RequestError(f"fps = {fps:g}.", field="fps", value=fps, legal="above 0, up to 240")
     if not folder.parent.is_dir():
-        raise RequestError(
-            f"{folder}: the folder {folder.parent} is not there.", field="output", value=str(folder)
-        )
+        raise RequestError(f"{folder}: the folder {folder.parent} is not there.", field="output", value=str(folder))
     _draw(folder, num, (height, width), frames, fps, seed, world, reporter(as_json))
     typer.echo(json.dumps({"path": str(folder), "num": num}) if as_json else f"{folder}  ({num} clips)")
 

@@ -56,9 +56,7 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     if job.keep_state is not None:
         place = job.keep_state
         keep = lambda state: _save(state, place)  # noqa: E731
-    chunks = engine.stream(
-        job.plan, on_event=on_event, state=job.resume, keep=keep, keep_every=job.keep_every
-    )
+    chunks = engine.stream(job.plan, on_event=on_event, state=job.resume, keep=keep, keep_every=job.keep_every)
     picked: list[np.ndarray] = []
     if job.sheet is not None:
         chunks = pick(chunks, job.plan.frames, SHEET_FRAMES, picked)
@@ -99,11 +97,7 @@ def pick(chunks: Iterator[Chunk], num_frames: int, count: int, kept: list[np.nda
     wanted = {round(index * (num_frames - 1) / max(1, count - 1)) for index in range(count)}
     try:
         for chunk in chunks:
-            kept += [
-                chunk.frames[at - chunk.start].copy()
-                for at in sorted(wanted)
-                if chunk.start <= at < chunk.stop
-            ]
+            kept += [chunk.frames[at - chunk.start].copy() for at in sorted(wanted) if chunk.start <= at < chunk.stop]
             yield chunk
     finally:
         close = getattr(chunks, "close", None)
