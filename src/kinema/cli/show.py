@@ -75,7 +75,7 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
     rows += [("condition", condition_words(condition)) for condition in found.conditions]
     if found.estimate is not None:
         cost = found.estimate
-        rows.append(("estimate", f"{cost.seconds:g} s and {cost.gb:g} GB on {cost.device} (good to a factor of two)"))
+        rows.append(("estimate", f"{duration(cost.seconds)} and {cost.gb:g} GB on {cost.device} (good to a factor of two)"))
     return rows
 
 
@@ -110,3 +110,11 @@ def manifest(found: Manifest) -> None:
     made_with += [("input", f"{name} {digest[:16]}") for name, digest in found.inputs.items()]
     screen.print()
     screen.print(facts(made_with, title="Made with"))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit a person would use."""
+    for limit, size, unit in ((120, 1, "s"), (7200, 60, "minutes"), (172_800, 3600, "hours")):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 86_400:.3g} days"

@@ -9,7 +9,7 @@ from PIL import Image
 
 def to_unit(pixels_HWC: np.ndarray) -> torch.Tensor:
     """uint8 RGB (..., H, W, 3) to float32 in [-1, 1], channels first: (..., 3, H, W)."""
-    return torch.from_numpy(np.ascontiguousarray(pixels_HWC)).movedim(-1, -3).float().div_(127.5).sub_(1.0)
+    return torch.from_numpy(np.array(pixels_HWC)).movedim(-1, -3).float().div_(127.5).sub_(1.0)
 
 
 def cover(pixels_HWC: np.ndarray, height: int, width: int) -> np.ndarray:
