@@ -34,7 +34,7 @@ def test_plan_needs_no_torch(prompt: str, tmp_path: Path) -> None:
 
 
 def test_help_is_quick(tmp_path: Path) -> None:
-    """Half a second of processor time, the best of four: that is what it takes on an idle machine."""
+    """Under a second of processor time, the best of four (half of it on an idle machine)."""
     import resource
 
     def used() -> float:
@@ -47,7 +47,7 @@ def test_help_is_quick(tmp_path: Path) -> None:
         with process("-m", "kinema", "--help", cwd=tmp_path) as command:
             command.communicate(timeout=60)
         times.append(used() - before)
-    assert min(times) < 0.5, times
+    assert min(times) < 1.0, times
 
 
 def test_every_argument_arrives(picture: Callable[..., str]) -> None:
