@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -16,6 +16,9 @@ from .card import Card
 from .conditions import Condition, Value, feature
 from .errors import RequestError
 from .request import Fit, Profile, Request
+
+
+V = TypeVar("V", bound=Value)
 
 
 class Span(Value):
@@ -75,12 +78,7 @@ class Plan(Value):
     @classmethod
     def from_dict(cls, data: Any) -> Plan:
         """Read a saved plan; RequestError where it is not one."""
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise RequestError(f"Not a plan: {where}: {first['msg']}.", field=where) from None
+        return _read(cls, data, "plan")
 
 
 def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
@@ -230,6 +228,15 @@ def _frames(request: Request, card: Card, known: Sequence[Card], fps: float, cha
     )
 
 
+def _read(kind: type[V], data: Any, name: str) -> V:
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RequestError(f"Not a {name}: {where}: {first['msg']}.", field=where) from None
+
+
 class Manifest(Value):
     """What a clip is made of: its plan, the SHA-256 of weights and inputs, and the versions used."""
 
@@ -243,9 +250,4 @@ class Manifest(Value):
     @classmethod
     def from_dict(cls, data: Any) -> Manifest:
         """Read a saved manifest; RequestError where it is not one."""
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise RequestError(f"Not a manifest: {where}: {first['msg']}.", field=where) from None
+        return _read(cls, data, "manifest")
