@@ -142,6 +142,23 @@ def test_manifest_verifies(mini, tmp_path):
         manifests.verify(found, mini.digests())
 
 
+def test_inputs_are_found_beside_the_clip(mini, tmp_path, monkeypatch):
+    from PIL import Image
+
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    plan = mini.plan(QUICK.changed(conditions=({"kind": "image", "image": "a.png"},)))
+    assert manifests.find_inputs(plan, tmp_path) == plan, "what is there stays as it was said"
+    monkeypatch.chdir("/")
+    moved = manifests.find_inputs(plan, tmp_path)
+    assert moved.conditions[0].image == str(tmp_path / "a.png")
+    found = Manifest(kinema="0", plan=plan, inputs={"a.png": manifests.inputs.digest(str(tmp_path / "a.png"))})
+    manifests.verify(found, {}, moved)
+    Image.new("RGB", (64, 64), "blue").save(tmp_path / "a.png")
+    with pytest.raises(RequestError, match=r"a\.png has changed"):
+        manifests.verify(found, {}, moved)
+
+
 def test_engine_refuses_another_model(mini):
     with pytest.raises(RequestError, match=r"wan2\.1"):
         mini.plan(Request(model="wan2.1-t2v-1.3b"))

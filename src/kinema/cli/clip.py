@@ -45,7 +45,10 @@ def rerun(
         output.check_clip(output_)
     if sheet is not None:
         output.check_sheet(sheet)
+    from kinema.engine.manifest import find_inputs
+
     found = read(file)
+    plan = find_inputs(found.plan, file.parent)
     target = output_ or str(output.unused(file.with_name(f"{file.stem}-rerun{file.suffix}")))
     output.check_clip(target)
     with reporter(as_json) as on_event:
@@ -59,8 +62,8 @@ def rerun(
         if not force:
             from kinema.engine.manifest import verify
 
-            verify(found, engine.digests())
-        made = work.run(work.Job(found.plan, target, sheet=sheet), engine, on_event)
+            verify(found, engine.digests(), plan)
+        made = work.run(work.Job(plan, target, sheet=sheet), engine, on_event)
     made["differences"] = differences
     if as_json:
         typer.echo(json.dumps(made))

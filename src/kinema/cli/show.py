@@ -75,7 +75,9 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
     rows += [("condition", condition_words(condition)) for condition in found.conditions]
     if found.estimate is not None:
         cost = found.estimate
-        rows.append(("estimate", f"{duration(cost.seconds)} and {cost.gb:g} GB on {cost.device} (good to a factor of two)"))
+        rows.append(
+            ("estimate", f"{duration(cost.seconds)} and {cost.gb:g} GB on {cost.device} (good to a factor of two)")
+        )
     return rows
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from ..conditions import inputs
 from ..core.errors import RequestError
 from ..core.plan import Manifest, Plan
 
+MEDIA_FIELDS = ("image", "images", "video", "clip", "track")
 PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
 
 
@@ -25,8 +27,9 @@ def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]
     ).model_dump(mode="json")
 
 
-def verify(found: Manifest, weights: dict[str, str]) -> None:
-    """RequestError where the weights (digests by name) or inputs of today are not those of the manifest."""
+def verify(found: Manifest, weights: dict[str, str], plan: Plan | None = None) -> None:
+    """RequestError where the weights (digests by name) or inputs of today are not those of the manifest. `plan`: the
+    manifest's plan with its inputs found elsewhere."""
     for name, digest in found.weights.items():
         if weights.get(name) != digest:
             raise RequestError(
@@ -35,8 +38,8 @@ def verify(found: Manifest, weights: dict[str, str]) -> None:
                 value=name,
                 legal=f"SHA-256 {digest}",
             )
-    for media in media_of(found.plan):
-        digest = inputs.digest(media)
+    for media, there in zip(media_of(found.plan), media_of(plan or found.plan), strict=True):
+        digest = inputs.digest(there)
         if found.inputs.get(short(media)) not in (None, digest):
             raise RequestError(
                 f"{short(media)} has changed since this clip was made.",
@@ -49,12 +52,29 @@ def verify(found: Manifest, weights: dict[str, str]) -> None:
 def media_of(plan: Plan) -> Iterator[str]:
     """Every file or URI that the plan's conditions name."""
     for condition in plan.conditions:
-        for field in ("image", "video", "clip"):
-            if isinstance(value := getattr(condition, field, None), str):
-                yield value
-        yield from getattr(condition, "images", ())
-        if condition.kind == "audio":
-            yield condition.track
+        for name in MEDIA_FIELDS:
+            value = getattr(condition, name, None)
+            values = value if isinstance(value, tuple) else (value,)
+            yield from (each for each in values if isinstance(each, str))
+
+
+def find_inputs(plan: Plan, folder: Path) -> Plan:
+    """The plan with inputs that are not where it says, but lie the same way relative to `folder`, found there."""
+
+    def found(media: object) -> object:
+        if isinstance(media, tuple):
+            return tuple(found(each) for each in media)
+        if not isinstance(media, str) or media.startswith(("data:", "file:")) or Path(media).exists():
+            return media
+        return str(folder / media) if (folder / media).exists() else media
+
+    conditions = tuple(
+        condition.model_copy(
+            update={name: found(getattr(condition, name)) for name in MEDIA_FIELDS if hasattr(condition, name)}
+        )
+        for condition in plan.conditions
+    )
+    return plan.model_copy(update={"conditions": conditions})
 
 
 def short(media: str) -> str:
