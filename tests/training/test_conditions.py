@@ -16,7 +16,8 @@ from kinema.training.vae import denormalize, initialize, normalize
 from kinema.training.words import build_tokenizer
 
 VAE = {
-    "base_dim": 4, "z_dim": 16, "dim_mult": [1, 2, 2, 2], "num_res_blocks": 1, "temperal_downsample": [True, True, False],
+    "base_dim": 4, "z_dim": 16, "dim_mult": [1, 2, 2, 2], "num_res_blocks": 1,
+    "temperal_downsample": [True, True, False],
     "latents_mean": [0.1] * 16, "latents_std": [0.7] * 16,
 }  # fmt: skip
 

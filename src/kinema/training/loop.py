@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from .muon import Muon, split_parameters
 
 
 class Task(Protocol):
-    """modules: what is saved (frozen parts have requires_grad off). names_for_adam: weights that Muon must not touch."""
+    """What is learnt: modules are saved (frozen parts have requires_grad off); Muon leaves names_for_adam alone."""
 
     modules: Mapping[str, nn.Module]
     names_for_adam: tuple[str, ...]
@@ -63,7 +62,9 @@ class Ema:
 
     def __init__(self, modules: Mapping[str, nn.Module], decay: float):
         self.decay = decay
-        self.live = {f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters() if p.requires_grad}
+        self.live = {
+            f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters() if p.requires_grad
+        }
         self.shadow = {name: p.detach().clone() for name, p in self.live.items()}
 
     @torch.no_grad()
@@ -150,12 +151,19 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         step += 1
-        for name, value in {"loss": float(loss), "norm": float(norm), **numbers}.items():
+        for name, value in {"loss": loss.item(), "norm": norm.item(), **numbers}.items():
             sums[name] = sums.get(name, 0.0) + value
         if step % config.log_every == 0:
             now = time.monotonic()
             means = {name: round(value / config.log_every, 5) for name, value in sums.items()}
-            emit({"event": "step", **means, "lr": round(factor, 4), "step_s": round((now - logged) / config.log_every, 4)})
+            emit(
+                {
+                    "event": "step",
+                    **means,
+                    "lr": round(factor, 4),
+                    "step_s": round((now - logged) / config.log_every, 4),
+                }
+            )
             sums, logged = {}, now
         if time.monotonic() - measured > 60 * config.evaluate_minutes:
             emit({"event": "evaluated", **measure()})
@@ -186,7 +194,7 @@ def save_checkpoint(
         },
         partial,
     )
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def load_checkpoint(path: Path, task: Task, optimizers: list[torch.optim.Optimizer], ema: Ema) -> tuple[int, float]:

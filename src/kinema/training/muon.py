@@ -29,7 +29,7 @@ def orthogonalize(g_NRC: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum 0.95, orthogonalised steps, decoupled weight decay. Parameters must have 2 or more dimensions."""
+    """Nesterov momentum, orthogonalised steps, decoupled weight decay, for parameters of two or more dimensions."""
 
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
@@ -55,7 +55,9 @@ class Muon(torch.optim.Optimizer):
                     p.add_(direction.view(p.shape), alpha=-scale)
 
 
-def split_parameters(modules: Iterable[nn.Module], names_for_adam: tuple[str, ...]) -> tuple[list[Tensor], list[Tensor]]:
+def split_parameters(
+    modules: Iterable[nn.Module], names_for_adam: tuple[str, ...]
+) -> tuple[list[Tensor], list[Tensor]]:
     """(matrices for Muon, the rest for AdamW): Muon gets trainable weights of two or more dimensions whose name
     contains none of names_for_adam (embeddings, first and last layers, tables, gains)."""
     muon: list[Tensor] = []

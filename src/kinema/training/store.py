@@ -7,7 +7,6 @@ follow from the seeds.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -94,7 +93,7 @@ def write_shards(
     for first in range(0, len(seeds), SHARD):
         part = list(seeds[first : first + SHARD])
         stem = str(folder / f"{first // SHARD:05d}.")
-        if os.path.exists(stem + "seeds.npy"):
+        if Path(stem + "seeds.npy").exists():
             continue
         frames, masks, tracks = [], [], []
         for at in range(0, len(part), 32):
@@ -108,4 +107,4 @@ def write_shards(
         np.save(stem + "masks.npy", np.concatenate(masks))
         np.save(stem + "tracks.npy", np.concatenate(tracks))
         np.save(stem + "seeds.partial.npy", np.asarray(part, dtype=np.int64))
-        os.replace(stem + "seeds.partial.npy", stem + "seeds.npy")
+        Path(stem + "seeds.partial.npy").replace(stem + "seeds.npy")

@@ -20,7 +20,7 @@ GROUPS = ((1, 12), (5, 6), (9, 4), (5, 6), (1, 12), (17, 2), (9, 4), (5, 6))
 
 
 def initialize(vae: nn.Module, generator: torch.Generator) -> None:
-    """Fan-in normal weights, weak second residual convolutions, time convolutions as copies or averages, quiet variance.
+    """Fan-in normal weights, weak second residual convolutions, time as copies or averages, quiet variance.
 
     The two earlier time taps of a causal convolution start at 0.3 of the last, so that a single image and a clip's
     first frame give latents of the same size as later frames.
@@ -107,7 +107,12 @@ class VaeTask:
         level = (size_T - size_T.mean()).square().mean()
         loss = reconstruction + self.kl * kl + 2e-2 * level
         psnr = 10 * torch.log10(4 / error.detach().square().mean())
-        return loss, {"reconstruction": float(reconstruction), "kl": float(kl), "level": float(level), "psnr": float(psnr)}
+        return loss, {
+            "reconstruction": reconstruction.item(),
+            "kl": kl.item(),
+            "level": level.item(),
+            "psnr": psnr.item(),
+        }
 
     def evaluate(self, step: int) -> dict[str, Any]:
         return measure_vae(self.vae, self.held_out, self.device)
@@ -120,7 +125,7 @@ def to_network(frames_BFHWC: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure_vae(vae: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48) -> dict[str, Any]:
-    """PSNR in dB (peak 2) over whole frames and inside objects, on whole clips with mean latents; latent size per frame.
+    """PSNR in dB over whole frames and inside objects, on whole clips with mean latents; latent size per frame.
 
     Both are computed from the squared error pooled over all clips.
     """

@@ -1,0 +1,76 @@
+"""Writing a trained miniature as a diffusers folder that `WanVACEPipeline.from_pretrained` opens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLWan, WanVACEPipeline, WanVACETransformer3DModel
+from transformers import UMT5EncoderModel
+
+MAX_FILE_BYTES = 16_000_000
+
+
+def export_pipeline(
+    folder: Path,
+    *,
+    vae: AutoencoderKLWan,
+    transformer: WanVACETransformer3DModel,
+    text_encoder: UMT5EncoderModel,
+    tokenizer: Any,
+    scheduler: Any,
+    dtype: torch.dtype = torch.float16,
+) -> dict[str, str]:
+    """Save copies of the parts in `dtype`; returns the SHA-256 of each weight file by its path in the folder.
+
+    The folder appears whole or not at all: it is written beside and moved. The tokenizer and the text encoder's
+    config are noted in the words that both transformers 4 and 5 read, and float32 is named as the dtype to load.
+    Raises ValueError when a file is larger than MAX_FILE_BYTES.
+    """
+    partial = folder.with_name(folder.name + ".partial-export")
+    shutil.rmtree(partial, ignore_errors=True)
+    parts = {"vae": vae, "transformer": transformer, "text_encoder": text_encoder}
+    states = {name: {k: v.detach().clone() for k, v in part.state_dict().items()} for name, part in parts.items()}
+    try:
+        for part in parts.values():
+            for p in part.parameters():
+                p.data = p.data.to(dtype).contiguous()
+        pipeline = WanVACEPipeline(
+            tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, transformer=transformer, scheduler=scheduler
+        )
+        pipeline.save_pretrained(partial)
+    finally:
+        for name, part in parts.items():
+            for key, p in part.named_parameters():
+                p.data = states[name][key]
+    edit_json(partial / "model_index.json", tokenizer=["transformers", "PreTrainedTokenizerFast"], _name_or_path=None)
+    edit_json(partial / "tokenizer" / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast", backend=None)
+    edit_json(partial / "text_encoder" / "config.json", dtype="float32", _name_or_path=None)
+    for name in ("vae", "transformer"):
+        edit_json(partial / name / "config.json", _name_or_path=None)
+    hashes = {}
+    for file in sorted(partial.rglob("*.safetensors")):
+        file.chmod(0o644)
+        data = file.read_bytes()
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError(
+                f"{file.name} of {file.parent.name} is {len(data)} bytes; at most {MAX_FILE_BYTES} are shipped"
+            )
+        hashes[str(file.relative_to(partial))] = hashlib.sha256(data).hexdigest()
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return hashes
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    """Set keys of a JSON file; None removes a key."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        values.pop(key, None)
+        if value is not None:
+            values[key] = value
+    path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
