@@ -31,8 +31,9 @@ from kinema.training.vae import VaeTask, initialize, measure_vae, set_latent_sta
 from kinema.training.video import VideoTask, initialize_transformer
 from kinema.training.words import build_tokenizer
 
-FRAMES, SIDE, FPS, TOKENS = 17, 64, 8.0, 64
+FRAMES, SIDE, FPS, TOKENS, BATCH = 17, 64, 8.0, 64, 32
 STEPS, GUIDANCE = 20, 4.0
+CAPTIONS = 20_000
 HELD_OUT = 10_000_000
 """Seeds from here on are never trained on."""
 
@@ -127,9 +128,9 @@ def cache_latents(out: Path, device: str, limit: int) -> None:
 
 
 def parts(out: Path) -> dict:
-    """Untrained transformer and text encoder with the tokenizer (built from 20,000 captions of the world)."""
+    """Untrained transformer and text encoder, with the tokenizer of the words of many captions."""
     torch.manual_seed(0)
-    captions = (describe(sample_scene(seed, world()), seed) for seed in range(20_000))
+    captions = (describe(sample_scene(seed, world()), seed) for seed in range(CAPTIONS))
     tokenizer = build_tokenizer(captions, max_length=TOKENS)
     transformer = WanVACETransformer3DModel(**transformer_config())
     initialize_transformer(transformer)
@@ -146,7 +147,8 @@ def train_video(out: Path, device: str, minutes: float, resume: bool, max_steps:
     big = device != "cpu"
     task = VideoTask(
         models["transformer"], models["text_encoder"], models["tokenizer"], LatentStore(out / "latents", shape),
-        LatentStore(out / "latents_held_out", shape), world(), device=device, batch=512 if big else 32, tokens=TOKENS,
+        LatentStore(out / "latents_held_out", shape), world(),
+        device=device, batch=512 if big else BATCH, tokens=TOKENS,
     )  # fmt: skip
     if big:
         task.transformer.compile(dynamic=False)

@@ -82,6 +82,7 @@ class VaeTask:
         if step % 64 == 0:
             self.store.refresh()
         num_frames, num_clips = GROUPS[step % len(GROUPS)]
+        num_frames = min(num_frames, self.store.num_frames)
         index = torch.randint(len(self.store), (num_clips * self.batch_scale,), generator=generator)
         start = int(torch.randint(self.store.num_frames - num_frames + 1, (1,), generator=generator))
         frames_BFHWC, mask_BFHW = self.store.take(index.tolist(), start, start + num_frames)
