@@ -26,7 +26,7 @@ PLAIN = """
 import sys, torch
 from diffusers import WanVACEPipeline
 from diffusers.utils import export_to_video
-pipe = WanVACEPipeline.from_pretrained(sys.argv[1], torch_dtype=torch.float32)
+pipe = WanVACEPipeline.from_pretrained(sys.argv[1], dtype=torch.float32)
 frames = pipe(prompt={prompt!r}, negative_prompt="", height={height}, width={width}, num_frames={frames},
               num_inference_steps={steps}, guidance_scale={guidance}, max_sequence_length={length}).frames[0]
 import av
@@ -69,7 +69,7 @@ def warm(runs: int) -> list[tuple[str, str, str]]:
 
     engine = kinema.load("kinema-mini-wan", device="cpu", dtype="float32")
     plan = engine.plan(Request(**request("exact")))
-    pipe = WanVACEPipeline.from_pretrained(engine.location, torch_dtype=torch.float32)
+    pipe = WanVACEPipeline.from_pretrained(engine.location, dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, flow_shift=plan.options["shift"])
     family = engine.family

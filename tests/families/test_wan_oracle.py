@@ -24,7 +24,7 @@ PROMPT, NEGATIVE = "a red ball rolls left over a green hill at sunset", "snow"
 def pipeline(mini_path):
     from diffusers import WanVACEPipeline
 
-    pipe = WanVACEPipeline.from_pretrained(mini_path, torch_dtype=torch.float32)
+    pipe = WanVACEPipeline.from_pretrained(mini_path, dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, flow_shift=SHIFT)
     return pipe
