@@ -17,7 +17,6 @@ from .conditions import Condition, Value, feature
 from .errors import RequestError
 from .request import Fit, Profile, Request
 
-
 V = TypeVar("V", bound=Value)
 
 

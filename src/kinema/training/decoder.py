@@ -1,8 +1,8 @@
 """Training on of an autoencoder's decoder alone: the encoder is frozen, so every latent that was ever made stays valid.
 
 The picture gets sharper while a transformer already learns on the latents. Beside the loss of vae.py: differences of
-neighbouring pixels are matched too (edges), and latents are blurred by a little noise, because those that a sampler makes
-are never quite clean.
+neighbouring pixels are matched too (edges), and the latents get a little noise, because those that a sampler makes are
+never quite clean.
 """
 
 from __future__ import annotations

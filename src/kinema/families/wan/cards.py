@@ -114,8 +114,8 @@ MINI = Card(
     frames=FramesRule(step=4, trained=17, maximum=81),
     defaults=Defaults(fps=8.0, steps=30, guidance=4.0),
     network=Network(
-        parameters=5_350_000, width=192, layers=6, hint_layers=2, text_parameters=1_460_000, text_length=64,
-        autoencoder_parameters=3_600_000, bytes_per_parameter=4,
+        parameters=5_350_144, width=192, layers=6, hint_layers=2, text_parameters=1_131_648, text_length=64,
+        autoencoder_parameters=2_635_915, bytes_per_parameter=4,
     ),
     profiles={
         "exact": ProfileRule(),
