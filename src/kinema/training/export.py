@@ -33,13 +33,13 @@ def export_pipeline(
     """
     partial = folder.with_name(folder.name + ".partial-export")
     shutil.rmtree(partial, ignore_errors=True)
-    parts = {"vae": vae, "transformer": transformer, "text_encoder": text_encoder}
+    parts: dict[str, Any] = {"vae": vae, "transformer": transformer, "text_encoder": text_encoder}
     states = {name: {k: v.detach().clone() for k, v in part.state_dict().items()} for name, part in parts.items()}
     try:
         for part in parts.values():
             for p in part.parameters():
                 p.data = p.data.to(dtype).contiguous()
-        pipeline = WanVACEPipeline(
+        pipeline: Any = WanVACEPipeline(
             tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, transformer=transformer, scheduler=scheduler
         )
         pipeline.save_pretrained(partial)
