@@ -14,12 +14,13 @@ EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_runs(path, tmp_path, mini_path):
+    source = str(EXAMPLES[0].parents[1] / "src")
     run = subprocess.run(
         [sys.executable, str(path)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env=dict(os.environ),
+        env={**os.environ, "PYTHONPATH": source},
         check=False,
     )
     assert run.returncode == 0, run.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,8 @@ def answer(result: Result) -> Any:
 
 
 def process(*arguments: str, cwd: Path, **settings: Any) -> subprocess.Popen[str]:
-    """Python in a process of its own, with Kinema on its path."""
+    """Python in a process of its own, with Kinema on its path, and Ctrl-C heard: a test run in the background of a
+    shell ignores it, and would hand that down."""
     path = os.pathsep.join(part for part in (SOURCE, os.environ.get("PYTHONPATH", "")) if part)
     return subprocess.Popen(
         [sys.executable, *arguments],
@@ -37,5 +39,6 @@ def process(*arguments: str, cwd: Path, **settings: Any) -> subprocess.Popen[str
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **settings,
     )

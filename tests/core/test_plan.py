@@ -121,6 +121,8 @@ def test_motion_words_become_a_path_only_in_the_miniature_and_say_so():
     assert path.color[0] > 180 > path.color[1]
     assert any("drawn path" in note for note in found.notes)
     assert plan(Request(prompt=prompt, options={"motion_words": "text"})).conditions == ()
+    assert len(set(plan(Request(prompt="a white star at night")).conditions[0].points)) == 1, "it rests"
+    assert plan(Request(prompt="snow at night")).conditions == ()
     assert plan(Request(prompt=prompt, model="wan2.1-t2v-1.3b")).conditions == ()
 
 

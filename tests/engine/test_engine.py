@@ -71,6 +71,17 @@ def test_resumed_is_identical(mini, tmp_path, profile):
         SamplingState.read(tmp_path / "bad")
 
 
+def test_many_steps_with_equal_timesteps(mini):
+    """With this many steps some timesteps are the same whole number; the schedule still starts at its beginning."""
+    plan = mini.plan(QUICK.changed(steps=900, guidance=1.0))
+    scheduler = mini.family.scheduler(plan)
+    assert len(scheduler.timesteps.unique()) < 900
+    x = torch.zeros(1, 1, 1, 1, 1)
+    for t in scheduler.timesteps:
+        x = scheduler.step(torch.ones_like(x), t, x, return_dict=False)[0]
+    assert float(x) == pytest.approx(-1.0, abs=0.01), "a constant flow of one from noise to picture"
+
+
 def test_batched_guidance_equals_sequential(mini, monkeypatch):
     from kinema.families.wan import model
 
@@ -115,7 +126,7 @@ def test_profiles_cost_less_and_stay_close(mini):
             list(mini.stream(Request(prompt="a red ball", seed=5, profile=profile, options=QUICK.options)))
             costs[profile] = sum(calls)
     assert costs["exact"] == 2 * mini.family.card.defaults.steps
-    assert costs["balanced"] < 0.7 * costs["exact"]
+    assert costs["balanced"] <= 0.7 * costs["exact"]
     assert costs["fast"] < 0.3 * costs["exact"]
 
 

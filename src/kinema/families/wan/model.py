@@ -151,6 +151,8 @@ class WanFamily:
         name = "flow_shift" if "flow_shift" in config else "shift"
         scheduler = kind.from_config(config, **{name: shift})
         scheduler.set_timesteps(plan.steps, device=self.device)
+        # With many steps two timesteps may be the same whole number; looking the first one up would then start late.
+        scheduler.set_begin_index(0)
         return scheduler
 
     def predict(self, cond: WanCond, span: Span) -> Predict:

@@ -110,7 +110,8 @@ def _check_frame_numbers(plan: Plan) -> None:
 def _motion_as_path(plan: Plan) -> Plan:
     """The miniature obeys a drawn path long before it reads words for motion: such words become a path, said aloud.
 
-    Only for a plain prompt: conditions of the person's own are never overridden.
+    Of a named object whose motion is not named it is taken that it rests in the middle. Only for a plain prompt:
+    conditions of the person's own are never overridden.
     """
     from ...toyland.palette import OBJECT_COLORS
     from ...toyland.path import motion_path
@@ -118,10 +119,10 @@ def _motion_as_path(plan: Plan) -> Plan:
 
     if plan.frames == 1 or any(condition.kind != "style" for condition in plan.conditions):
         return plan
-    moving = [actor for actor in understand(plan.prompt).actors if actor.motion is not None]
-    if not moving:
+    actors = understand(plan.prompt).actors
+    if not actors:
         return plan
-    actor = moving[0]
+    actor = next((one for one in actors if one.motion is not None), actors[0])
     path_F2 = motion_path(
         actor.motion or "stay",
         plan.frames,
@@ -140,8 +141,9 @@ def _motion_as_path(plan: Plan) -> Plan:
             "conditions": (*plan.conditions, drawn),
             "notes": (
                 *plan.notes,
-                f"The word for motion ({actor.motion}) became a drawn path, because the miniature follows paths "
-                "better than words; --set motion_words=text uses the words alone.",
+                (f"The word for motion ({actor.motion})" if actor.motion else "That the object rests")
+                + " became a drawn path, because the miniature follows paths better than words; "
+                "--set motion_words=text uses the words alone.",
             ),
         }
     )
