@@ -32,7 +32,7 @@ from kinema.training.video import VideoTask, initialize_transformer
 from kinema.training.words import build_tokenizer
 
 FRAMES, SIDE, FPS, TOKENS, BATCH = 17, 64, 8.0, 64, 32
-STEPS, GUIDANCE = 20, 4.0
+STEPS, GUIDANCE = 20, 3.0
 CAPTIONS = 20_000
 HELD_OUT = 10_000_000
 """Seeds from here on are never trained on."""
@@ -180,26 +180,28 @@ def open_sampler(folder: Path) -> Sampler:
     return Sampler(WanVACEPipeline.from_pretrained(folder), steps=STEPS, guidance=GUIDANCE, size=(FRAMES, SIDE, SIDE))
 
 
-def draw_sheets(out: Path, folder: Path, pictures: Path) -> None:
+def draw_sheets(out: Path, folder: Path, pictures: Path, count: int = 16) -> None:
     """miniature_text.png and miniature_tasks.png from held-out scenes."""
     sampler, store = open_sampler(folder), ClipStore(out / "held_out")
-    text_sheet(sampler, store, world(), pictures / "miniature_text.png")
+    text_sheet(sampler, store, world(), pictures / "miniature_text.png", count)
     task_sheet(sampler, store, world(), pictures / "miniature_tasks.png")
 
 
-def write_card(out: Path, folder: Path, vae_folder: Path, device_name: str) -> dict:
+def write_card(out: Path, folder: Path, vae_folder: Path, device_name: str, count: int = 24) -> dict:
     """card.json: what it is, how it was made, what it scores."""
     hashes = export(out, folder, vae_folder)
     video = json.loads((out / "video_scores.json").read_text())
-    vae_events = [json.loads(line) for line in (out / "vae_run" / "events.jsonl").read_text().splitlines()]
+    runs = {"vae": last_event(out / "vae_run")}
+    if vae_folder != out / "vae":
+        runs["decoder"] = last_event(vae_folder.parent)
     sampler, store = open_sampler(folder), ClipStore(out / "held_out")
-    measured = measure_samples(sampler, store, world())
+    measured = measure_samples(sampler, store, world(), count)
     card = {
         "name": "kinema-mini-wan",
         "family": "wan",
         "license": "Apache-2.0",
         "architecture": {
-            "pipeline": "WanVACEPipeline", "vae": vae_config() | {"latents_mean": None, "latents_std": None},
+            "pipeline": "WanVACEPipeline", "vae": {k: v for k, v in vae_config().items() if "latents" not in k},
             "transformer": transformer_config(),
             "text_encoder": {"class": "UMT5EncoderModel", "d_model": 192, "layers": 3},
             "parameters": {"vae": 0, "transformer": 0, "text_encoder": 0},
@@ -211,7 +213,7 @@ def write_card(out: Path, folder: Path, vae_folder: Path, device_name: str) -> d
         "training": {
             "device": device_name,
             "clips": video["clips"],
-            "vae": {"steps": vae_events[-1]["step"], "seconds": vae_events[-1]["seconds"]},
+            **{name: {"steps": run["step"], "seconds": run["seconds"]} for name, run in runs.items()},
             "video": {"steps": video["step"], "seconds": video["train_seconds"], "samples": video["samples"]},
         },
         "scores": {
@@ -229,6 +231,11 @@ def write_card(out: Path, folder: Path, vae_folder: Path, device_name: str) -> d
         card["architecture"]["parameters"][name] = sum(p.numel() for p in part.parameters())
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return card
+
+
+def last_event(run: Path) -> dict:
+    """The last line of a run's events."""
+    return json.loads((run / "events.jsonl").read_text(encoding="utf-8").splitlines()[-1])
 
 
 def show(event: dict) -> None:
@@ -252,6 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
     out, device, started = options.out, options.device, time.monotonic()
     folder, stage = options.folder or out / "export", options.stage
     vae_folder = options.vae or out / "vae"
+    clips_measured = 24 if options.minutes >= 10 else 2
     clips = options.clips or max(64, int(60 * options.minutes))
     share = {"vae": 0.4, "video": 0.45} if stage == "all" else {"vae": 1.0, "video": 1.0}
     if stage in ("clips", "all"):
@@ -264,10 +272,10 @@ def main(arguments: list[str] | None = None) -> int:
         show(train_video(out, device, options.minutes * share["video"], options.resume))
     if stage == "export":
         export(out, folder, vae_folder)
-        draw_sheets(out, folder, options.pictures or out / "sheets")
+        draw_sheets(out, folder, options.pictures or out / "sheets", min(16, clips_measured))
     if stage in ("card", "all"):
-        show(write_card(out, folder, vae_folder, options.device_name)["scores"])
-        draw_sheets(out, folder, options.pictures or out / "sheets")
+        show(write_card(out, folder, vae_folder, options.device_name, clips_measured)["scores"])
+        draw_sheets(out, folder, options.pictures or out / "sheets", min(16, clips_measured))
     print(f"done in {time.monotonic() - started:.0f} s", file=sys.stderr)
     return 0
 

@@ -16,7 +16,7 @@ from kinema.toyland.scene import World, sample_scene
 from .latents import draw_dots, known_mask
 from .sheets import sheet, strip
 from .store import ClipStore
-from .vace import object_crop
+from .vace import letterbox, object_crop
 
 PICKS = (0, 5, 10, 16)
 
@@ -75,7 +75,8 @@ def task_inputs(store: ClipStore, index: int, world: World, task: str) -> dict[s
         inputs["mask_FHW"] = np.ones(frames.shape[:3], bool)
     elif task == "reference":
         crop = object_crop(frames[0], masks[0, 0])
-        inputs["reference_HWC"] = crop if crop is not None else frames[0]
+        canvas = letterbox(crop if crop is not None else frames[0], *frames.shape[1:3])
+        inputs["reference_HWC"] = ((canvas.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
     else:
         mask = known_mask(task, masks, np.random.default_rng(index))
         inputs |= {"frames_FHWC": gray_out(frames, mask), "mask_FHW": mask}
@@ -90,8 +91,7 @@ def task_sheet(sampler: Sampler, store: ClipStore, world: World, path: Path, row
             inputs = task_inputs(store, index, world, task)
             shown = inputs.get("frames_FHWC")
             if shown is None:
-                picture = Image.fromarray(inputs["reference_HWC"]).resize((64, 64))
-                shown = np.stack([np.asarray(picture)] * 17)
+                shown = np.stack([inputs["reference_HWC"]] * sampler.size[0])
             made = sampler(seed=index, **inputs)
             rows.append((f"{task}: {inputs['prompt']}", [strip(shown, PICKS), strip(made, PICKS)]))
     sheet(rows, path)
@@ -128,7 +128,8 @@ def track_error(frames_FHWC: np.ndarray, track_F2: np.ndarray, rgb: tuple[int, i
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """dB for uint8 pictures."""
-    return float(10 * np.log10(255**2 / max(np.mean((a.astype(np.float32) - b.astype(np.float32)) ** 2), 1e-6)))
+    error = float(np.mean((a.astype(np.float32) - b.astype(np.float32)) ** 2))
+    return float(10 * np.log10(255**2 / max(error, 1e-6)))
 
 
 def measure_samples(sampler: Sampler, store: ClipStore, world: World, count: int = 24) -> dict[str, Any]:
@@ -137,7 +138,9 @@ def measure_samples(sampler: Sampler, store: ClipStore, world: World, count: int
     The first held-out clips with one object, seeds 0, 1, ...; nothing is picked.
     """
     single = [i for i in range(len(store)) if len(sample_scene(store.seed(i), world).actors) == 1][:count]
-    made, true, missing, missing_true, total = [], [], 0, 0, 0
+    made: list[float] = []
+    true: list[float] = []
+    missing, missing_true, total = 0, 0, 0
     first, kept = [], []
     for seed, index in enumerate(single):
         rgb = OBJECT_COLORS[sample_scene(store.seed(index), world).actors[0].color]
@@ -161,7 +164,7 @@ def measure_samples(sampler: Sampler, store: ClipStore, world: World, count: int
         if keep.any():
             kept.append(psnr(out[keep], frames[keep]))
     return {
-        "clips": len(single),
+        "clips_measured": len(single),
         "trajectory_error_median_px": round(float(np.median(made)), 2) if made else None,
         "trajectory_error_mean_px": round(float(np.mean(made)), 2) if made else None,
         "trajectory_frames_without_object": round(missing / max(total, 1), 3),
