@@ -17,7 +17,7 @@ from ...core.chunk import Chunk
 from ...core.family import Predict, Prepared
 from ...core.plan import Plan, Span
 from ...weights.residency import Residency
-from . import causal_conv, decode, forward, i2v, prepare, text, vace
+from . import cpu_autoencoder, decode, forward, i2v, prepare, text, vace
 
 BATCH_TOKENS = 16_384
 """Branches run as one batch up to this many tokens in all; above, one after the other (attention then fills the
@@ -69,7 +69,7 @@ class WanFamily:
         self.patch = parts.transformer.config.patch_size[1]
         self.prompts: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
         if device.type == "cpu":
-            causal_conv.prepare(parts.vae)
+            cpu_autoencoder.prepare(parts.vae)
         self.gray: dict[tuple[int, ...], torch.Tensor] = {}
         forward.prepare(parts.transformer)
 
