@@ -22,6 +22,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_SMALL, World, sample_scene
+from kinema.training.decoder import DecoderTask
 from kinema.training.export import export_pipeline
 from kinema.training.latents import LatentStore, write_latents
 from kinema.training.loop import LoopConfig, load_averaged, train
@@ -97,6 +98,22 @@ def train_vae(out: Path, device: str, minutes: float, resume: bool, max_steps: i
     )  # fmt: skip
     result = train(task, config, show)
     finish_vae(out, device)
+    return result
+
+
+def train_decoder(out: Path, device: str, minutes: float, resume: bool, max_steps: int | None = None) -> dict:
+    """The decoder of out/vae trained on, into out/decoder/vae; cached latents stay valid."""
+    vae = AutoencoderKLWan.from_pretrained(out / "vae")
+    big = device != "cpu"
+    task = DecoderTask(
+        vae, ClipStore(out / "clips"), ClipStore(out / "held_out"), device=device, batch_scale=8 if big else 1
+    )
+    config = LoopConfig(
+        out=out / "decoder", minutes=minutes, max_steps=max_steps, lr_muon=2.5e-3, lr_adam=1.0e-3, decay_from=0.4,
+        final_lr=0.02, device=device, bf16=big, evaluate_minutes=5, resume=resume, ema=0.995,
+    )  # fmt: skip
+    result = train(task, config, show)
+    vae.to("cpu").save_pretrained(out / "decoder" / "vae")
     return result
 
 
@@ -247,7 +264,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float, default=100.0, help="for the stage, or for all of them together")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--stage", choices=("clips", "vae", "cache", "video", "export", "card", "all"), default="all")
+    parser.add_argument(
+        "--stage", choices=("clips", "vae", "decoder", "cache", "video", "export", "card", "all"), default="all"
+    )
     parser.add_argument("--clips", type=int, default=None, help="default: 60 for each minute")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--folder", type=Path, default=None, help="where to export; default OUT/export")
@@ -270,6 +289,8 @@ def main(arguments: list[str] | None = None) -> int:
         cache_latents(out, device, clips)
     if stage in ("video", "all"):
         show(train_video(out, device, options.minutes * share["video"], options.resume))
+    if stage == "decoder":
+        show(train_decoder(out, device, options.minutes, options.resume))
     if stage == "export":
         export(out, folder, vae_folder)
         draw_sheets(out, folder, options.pictures or out / "sheets", min(16, clips_measured))

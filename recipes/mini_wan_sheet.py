@@ -1,6 +1,6 @@
 """The README's picture: sixteen held-out captions through Kinema as it comes, seeds 0 to 15, nothing picked.
 
-    python recipes/mini_wan_sheet.py docs/pictures/readme.png
+Run: python recipes/mini_wan_sheet.py docs/pictures/readme.png
 """
 
 from __future__ import annotations
