@@ -264,9 +264,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float, default=100.0, help="for the stage, or for all of them together")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--stage", choices=("clips", "vae", "decoder", "cache", "video", "export", "card", "all"), default="all"
-    )
+    stages = ("clips", "vae", "decoder", "cache", "video", "export", "card", "all")
+    parser.add_argument("--stage", choices=stages, default="all")
     parser.add_argument("--clips", type=int, default=None, help="default: 60 for each minute")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--folder", type=Path, default=None, help="where to export; default OUT/export")

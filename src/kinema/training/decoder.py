@@ -39,5 +39,5 @@ class DecoderTask(VaeTask):
         reconstruction = (weight * (error.abs() + 3 * error.square())).mean()
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         psnr = 10 * torch.log10(4 / error.detach().square().mean())
-        numbers = {"reconstruction": float(reconstruction), "edges": float(edges), "psnr": float(psnr)}
+        numbers = {"reconstruction": reconstruction.item(), "edges": edges.item(), "psnr": psnr.item()}
         return reconstruction + EDGES * edges, numbers
