@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,21 @@ def clip(media: str, stop: int | None = None) -> tuple[np.ndarray, float]:
     if not chunks:
         raise MediaError(f"{media[:200]}: no frames in it.")
     return np.concatenate([chunk.frames for chunk in chunks]), chunks[0].fps
+
+
+def tail(media: str, count: int) -> np.ndarray:
+    """The last `count` frames of a clip as uint8 RGB (F, H, W, 3); memory does not grow with the clip's length."""
+    import numpy as np
+
+    from ..media.read import read_chunks
+
+    last: deque[np.ndarray] = deque(maxlen=count)
+    with as_file(media) as path:
+        for chunk in read_chunks(path, audio=False):
+            last.extend(frame.copy() for frame in chunk.frames[-count:])
+    if not last:
+        raise MediaError(f"{media}: no frames in it.")
+    return np.stack(last)
 
 
 def info(media: str) -> VideoInfo:

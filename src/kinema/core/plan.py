@@ -71,9 +71,6 @@ class Plan(Value):
     def seconds(self) -> float:
         return self.frames / self.fps
 
-    def with_notes(self, *notes: str) -> Plan:
-        return self.model_copy(update={"notes": (*self.notes, *notes)})
-
     @classmethod
     def from_dict(cls, data: Any) -> Plan:
         """Read a saved plan; RequestError where it is not one."""

@@ -17,15 +17,6 @@ class PixelShape(NamedTuple):
     width: int
 
 
-class LatentShape(NamedTuple):
-    """A clip in latents: channels, latent frames, rows, columns."""
-
-    channels: int
-    frames: int
-    height: int
-    width: int
-
-
 class Stride(NamedTuple):
     """How many pixel frames, rows and columns one latent stands for; `patch` is the transformer's spatial patch.
 
@@ -38,17 +29,6 @@ class Stride(NamedTuple):
 
     def latent_frames(self, num_frames: int) -> int:
         return (num_frames - 1) // self.time + 1
-
-    def pixel_frames(self, latent_frames: int) -> int:
-        return (latent_frames - 1) * self.time + 1
-
-    def latents(self, pixels: PixelShape, channels: int) -> LatentShape:
-        return LatentShape(
-            channels,
-            self.latent_frames(pixels.num_frames),
-            pixels.height // self.space,
-            pixels.width // self.space,
-        )
 
     def tokens(self, pixels: PixelShape) -> int:
         """Number of transformer tokens of a clip."""

@@ -75,9 +75,10 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
     for card in CARDS:
         network = card.network
         if (card.variant, network.width, network.layers) == (variant, width, layers) and card.builtin is None:
-            if any(fnmatch.fnmatch(path.name, pattern) for pattern in card.single_files) or variant != "i2v":
-                return card.model_copy(update={"id": path.stem, "path": str(path), "hub": None, "aliases": ()})
-            if ("720" in path.name and "720p" in card.id) or ("720" not in path.name and "480p" in card.id):
+            named = any(fnmatch.fnmatch(path.name, pattern) for pattern in card.single_files)
+            # The two image-to-video models have one shape; only their names tell them apart.
+            size = "720p" if "720" in path.name else "480p"
+            if variant != "i2v" or named or size in card.id:
                 return card.model_copy(update={"id": path.stem, "path": str(path), "hub": None, "aliases": ()})
     return MINI.model_copy(
         update={

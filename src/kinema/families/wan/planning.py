@@ -41,12 +41,12 @@ def _follow_inputs(request: Request, card: Card) -> Request:
             legal="source and mask",
         )
     open_length = request.frames is None and request.seconds is None
-    if source is not None:
-        found = inputs.info(source.video)
+    given = inputs.info(source.video) if source is not None else None
+    if given is not None:
         if open_length:
-            changes["frames"] = card.frames.at_most(found.num_frames)
+            changes["frames"] = card.frames.at_most(given.num_frames)
         if request.fps is None:
-            changes["fps"] = found.fps
+            changes["fps"] = given.fps
     if going_on is not None:
         found = inputs.info(going_on.clip)
         if going_on.frames > found.num_frames:
@@ -60,17 +60,17 @@ def _follow_inputs(request: Request, card: Card) -> Request:
         if request.fps is None:
             changes["fps"] = found.fps
     first = next((c for c in request.conditions if c.kind == "image" and c.at == "first"), None)
-    if request.width is None and card.size.any_aspect and (first or source):
+    shape = None
+    if request.width is None and card.size.any_aspect:
         if first is not None:
-            rows, columns = inputs.picture(first.image).shape[:2]
-        else:
-            found = inputs.info(source.video)
-            rows, columns = found.height, found.width
+            shape = inputs.picture(first.image).shape[:2]
+        elif given is not None:
+            shape = given.height, given.width
+    if shape is not None:
+        rows, columns = shape
         wide, tall = card.size.trained[0]
         scale = (wide * tall / (rows * columns)) ** 0.5
         changes["width"], changes["height"] = card.size.nearest(round(columns * scale), round(rows * scale))
-    if "frames" in changes:
-        changes["seconds"] = None
     return request.changed(**changes) if changes else request
 
 

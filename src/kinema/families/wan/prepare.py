@@ -36,8 +36,7 @@ def prepare(plan: Plan) -> Prepared:
         elif condition.kind == "mask":
             canvas.repaint(mask.draw(condition, plan.frames, *size))
         elif condition.kind == "continue":
-            kept = inputs.clip(condition.clip)[0][-condition.frames :]
-            for index, frame in enumerate(kept):
+            for index, frame in enumerate(inputs.tail(condition.clip, condition.frames)):
                 canvas.keep_frame(index, image.still(frame, *size))
         elif condition.kind == "image":
             still = image.still(inputs.picture(condition.image), *size)
