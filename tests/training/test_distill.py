@@ -1,0 +1,189 @@
+"""Few-step distillation on a flow whose velocity is known exactly: a mixture of four Gaussians in the plane.
+
+The glue to a video task, a dozen lines, is the last test.
+"""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from kinema.training.distill import (
+    Batch,
+    Distillation,
+    DistillTask,
+    draw_positions,
+    exchanged,
+    gain,
+    goal,
+    write_paths,
+)
+from kinema.training.loop import LoopConfig, train
+from kinema.training.segments import bend, guided, like, sample, sigmas, walk
+
+CENTRES = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+SPREAD = 0.3
+SETTING = Distillation(segments=4, shift=3.0, guidance=4.0, substeps=4, fine=4)
+
+
+def exact(x, sigma_B, odds_B4):
+    """E[noise - data | x] where data is one of the four Gaussians with these odds."""
+    sigma = like(sigma_B.float(), x)
+    away = x[:, None] - (1 - sigma)[..., None] * CENTRES
+    variance = ((1 - sigma) * SPREAD) ** 2 + sigma**2
+    logits = odds_B4.log() - away.square().sum(-1) / (2 * variance)
+    means = CENTRES + ((1 - sigma) * SPREAD**2 / variance)[..., None] * away
+    clean = (logits.softmax(1)[..., None] * means).sum(1)
+    return (x - clean) / sigma.clamp_min(1e-3)
+
+
+class Student(nn.Module):
+    """The exact velocity, and a correction that is zero at first: so it starts as the teacher."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(7, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2))
+        nn.init.zeros_(self.net[-1].weight)
+        nn.init.zeros_(self.net[-1].bias)
+
+    def forward(self, x, sigma_B, odds_B4):
+        return exact(x, sigma_B, odds_B4) + self.net(torch.cat([x, sigma_B.float()[:, None], odds_B4], 1))
+
+
+def draw(generator, size=128):
+    which = torch.randint(4, (size,), generator=generator)
+    clean = CENTRES[which] + SPREAD * torch.randn(size, 2, generator=generator)
+    odds = torch.eye(4)[which]
+    return Batch(clean, odds, torch.full((size, 4), 0.25), torch.ones(size, 1))
+
+
+def task(setting=SETTING, paths=None):
+    student = Student()
+    held_out = [draw(torch.Generator().manual_seed(99))]
+    return DistillTask(exact, student, student, draw, setting, paths=paths, held_out=held_out)
+
+
+def settings(folder, steps, **changes):
+    return LoopConfig(out=folder, max_steps=steps, warmup_steps=5, lr_muon=4e-2, lr_adam=4e-2, ema=0.98, **changes)
+
+
+def test_segments_have_exact_boundaries():
+    for shift in (1.0, 3.0, 16.0):
+        found = sigmas(6, shift)
+        assert found[0] == 1 and found[-1] == 0 and (found.diff() < 0).all()
+    assert sigmas(4, 1.0).tolist() == [1, 0.75, 0.5, 0.25, 0]
+    assert sigmas(2, 3.0).tolist() == [1, 0.75, 0]
+    assert torch.equal(sigmas(4, 3.0), bend(SETTING.boundaries, 3.0).float())
+    with pytest.raises(ValueError, match="num_steps"):
+        sigmas(0, 3.0)
+    with pytest.raises(ValueError, match="substeps"):
+        Distillation(substeps=5, fine=4)
+
+
+def test_points_lie_in_their_segment_and_half_at_its_start():
+    u, stop = draw_positions(4000, SETTING, torch.Generator().manual_seed(0))
+    start = stop + 0.25
+    assert torch.isin(stop, SETTING.boundaries[1:]).all() and torch.isin(start, SETTING.boundaries[:-1]).all()
+    assert (u <= start).all() and (u >= stop + 0.05 * 0.25 - 1e-9).all()
+    assert 0.46 < (u == start).double().mean() < 0.54 and (u == 1).any()
+
+
+def test_walking_in_pieces_is_walking():
+    batch = draw(torch.Generator().manual_seed(1), 16)
+    one = torch.ones(16, dtype=torch.float64)
+    whole = sample(exact, batch.clean, batch.cond, 8, 3.0)
+    x = batch.clean
+    for start, stop in zip(SETTING.boundaries[:-1], SETTING.boundaries[1:], strict=True):
+        x = walk(exact, x, one * start, one * stop, batch.cond, num_steps=2, shift=3.0)
+    assert torch.allclose(x, whole, atol=1e-5)
+    fine = sample(exact, batch.clean, batch.cond, 400, 3.0)
+    error = {heun: (sample(exact, batch.clean, batch.cond, 8, 3.0, heun) - fine).square().mean() for heun in (0, 1)}
+    assert error[1] < error[0]
+
+
+@pytest.mark.parametrize("kind", ["online", "paths", "bootstrap"])
+def test_four_steps_land_where_the_guided_teacher_does(kind, tmp_path):
+    """The undistilled model at four steps, even with guidance, is at least five times as far away."""
+    setting = replace(SETTING, substeps=2) if kind == "bootstrap" else SETTING
+    if kind == "paths":
+        write_paths(tmp_path / "paths", exact, draw, setting, 8)
+    made = task(setting, tmp_path / "paths" if kind == "paths" else None)
+    train(made, settings(tmp_path / kind, 300))
+    found = gain(exact, made.student, made.held_out, SETTING, steps=16)
+    assert found["student"] * 5 < found["undistilled_guided"], found
+    assert found["student"] * 20 < found["undistilled"], found
+
+
+def test_a_perfect_student_of_the_paths_is_the_teacher(tmp_path):
+    """What is stored are the teacher's own points, and the target leads from each to the next."""
+    write_paths(tmp_path, exact, draw, SETTING, 1, seed=5)
+    path = torch.load(tmp_path / "00000.pt", weights_only=True)
+    made = task(SETTING, tmp_path)
+    x, x_end, now, end, cond, _ = made._on_path(torch.Generator().manual_seed(0))
+    again = walk(
+        guided(exact, 4.0), path["states"][0], torch.ones(128).double(), torch.zeros(128).double(),
+        (cond, torch.full((128, 4), 0.25)), num_steps=16, shift=3.0,
+    )  # fmt: skip
+    assert torch.allclose(path["states"][-1], again, atol=1e-4)
+    first = now == 1
+    assert torch.equal(x[first], path["states"][0][first]) and torch.equal(x_end[first], path["states"][1][first])
+    assert (end < now).all()
+    before = (tmp_path / "00000.pt").stat().st_mtime_ns
+    write_paths(tmp_path, exact, draw, SETTING, 2, seed=5)
+    assert (tmp_path / "00000.pt").stat().st_mtime_ns == before and (tmp_path / "00001.pt").exists()
+
+
+def test_the_goal_is_the_many_step_result():
+    batch = draw(torch.Generator().manual_seed(3), 64)
+    near, far = goal(exact, batch, SETTING, 0, 60), goal(exact, batch, SETTING, 0, 240)
+    assert (near - far).abs().max() < 0.1
+    assert (far - CENTRES[batch.cond.argmax(1)]).norm(dim=1).median() < 2 * SPREAD
+
+
+@pytest.mark.parametrize("substeps", [4, 2])
+def test_a_resumed_run_takes_the_same_steps(substeps, tmp_path):
+    """Also with the moving average that jumps: it is in the checkpoint."""
+    setting = replace(SETTING, substeps=substeps)
+    whole = task(setting)
+    train(whole, settings(tmp_path / "whole", 20))
+
+    class Killed(Exception):
+        pass
+
+    half = task(setting)
+    own = half.loss
+
+    def stops(step, progress, generator):
+        if step == 12:
+            raise Killed
+        return own(step, progress, generator)
+
+    half.loss = stops
+    with pytest.raises(Killed):
+        train(half, settings(tmp_path / "half", 20, checkpoint_minutes=0.0))
+    again = task(setting)
+    train(again, settings(tmp_path / "half", 20, resume=True))
+    for name in whole.modules:
+        for a, b in zip(whole.modules[name].parameters(), again.modules[name].parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_exchanging_is_undone():
+    one, two = nn.Linear(2, 2), nn.Linear(2, 2)
+    first, second = one.weight.clone(), two.weight.clone()
+    with exchanged(one, two):
+        assert torch.equal(one.weight, second) and torch.equal(two.weight, first)
+    assert torch.equal(one.weight, first)
+
+
+def test_weights_of_the_loss_count():
+    made = task()
+    heavy = draw(torch.Generator().manual_seed(0))
+    only_first = torch.zeros(128, 1)
+    only_first[0] = 1
+    made.draw = lambda generator: replace(heavy, weight=only_first)
+    loss, _ = made.loss(0, 0.0, torch.Generator().manual_seed(0))
+    loss.backward()
+    assert torch.isfinite(loss) and made.student.net[-1].bias.grad.abs().sum() > 0
