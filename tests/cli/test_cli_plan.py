@@ -105,7 +105,7 @@ def test_nearest_fit_says_what_it_changed() -> None:
 def test_set_takes_fields_and_options() -> None:
     found = plan(
         "--set", "prompt=123", "--set", "seed=9", "--set", "fit=nearest", "--set", "size=65x64",
-        "--set", "options.shift=4.5", "--set", 'negative_prompt="rain"',
+        "--set", "options.shift=4.5", "--set", 'negative_prompt="rain"', "--set", "unknown_words=keep",
     )  # fmt: skip
     assert (found["prompt"], found["seed"], found["width"]) == ("123", 9, 64)
     assert found["options"]["shift"] == 4.5
@@ -117,7 +117,7 @@ def test_request_file_and_what_overrides_it(language: str, picture: Callable[...
     Path("folder").mkdir()
     picture("folder/from_file.png")
     wish = {
-        "prompt": "a blue boat",
+        "prompt": "a blue ball",
         "seed": 1,
         "frames": 9,
         "options": {"shift": 2.0},
@@ -134,13 +134,13 @@ def test_request_file_and_what_overrides_it(language: str, picture: Callable[...
 
         file.write_text(yaml.safe_dump(wish))
     found = plan("--request", str(file))
-    assert (found["prompt"], found["seed"], found["frames"]) == ("a blue boat", 1, 9)
+    assert (found["prompt"], found["seed"], found["frames"]) == ("a blue ball", 1, 9)
     assert found["conditions"][0]["image"] == str(Path("folder") / "from_file.png")
     found = plan(
-        "a red boat", "--request", str(file), "--seconds", "1", "--set", "text_length=32",
+        "a red ball", "--request", str(file), "--seconds", "1", "--set", "text_length=32",
         "--image", picture("typed.png"),
     )  # fmt: skip
-    assert (found["prompt"], found["seed"], found["frames"]) == ("a red boat", 1, 9)
+    assert (found["prompt"], found["seed"], found["frames"]) == ("a red ball", 1, 9)
     assert (found["options"]["shift"], found["options"]["text_length"]) == (2.0, 32)
     assert [each.get("image", each["kind"]) for each in found["conditions"]] == ["style", "typed.png"]
 
@@ -165,3 +165,15 @@ def test_table_for_people() -> None:
     shown = run("plan", "a red ball", "--seed", "12345").output
     for word in ("kinema-mini-wan", "a red ball", "64x64", "12345", "GB on"):
         assert word in shown
+
+
+def test_words_outside_the_vocabulary_are_told(model: str) -> None:
+    """In the plan, as a note of the command, and without torch."""
+    if model != "kinema-mini-wan":
+        pytest.skip("only the shipped miniature has a vocabulary of its own")
+    found = plan("a crimson sphere beside a chandelier")
+    assert found["prompt"] == "a red ball"
+    assert "Not understood: beside, chandelier." in found["notes"]
+    shown = run("plan", "a crimson sphere")
+    assert 'Read as: "a red ball"' in shown.stdout
+    assert run("plan", "").exit_code == 0

@@ -129,6 +129,10 @@ MINI = Card(
             kind="str", default="path", choices=("path", "text"),
             help="path: words for motion are turned into a drawn path; text: the words alone are used",
         ),
+        "unknown_words": Option(
+            kind="str", default="read", choices=("read", "keep"),
+            help="read: words outside its small vocabulary are said in words that it knows; keep: left as they are",
+        ),
     },
     notes=("Knows only Toyland: simple objects, skies and grounds. See docs/miniature.md.",),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from ...core.conditions import Trajectory
 from ...core.errors import RequestError
 from ...core.plan import Plan, resolve
 from ...core.request import Request
+from . import vocabulary
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
@@ -22,6 +23,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     _check_frame_numbers(found)
     if found.options.get("motion_words") == "path":
         found = _motion_as_path(found)
+    if found.options.get("unknown_words") == "read":
+        found = vocabulary.read_prompt(found, card)
     return found
 
 

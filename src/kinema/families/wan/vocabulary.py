@@ -1,0 +1,132 @@
+"""Prompts for a model with a small vocabulary: what it cannot read is said in words that it can, or said aloud.
+
+The vocabulary is the word-level tokenizer.json in the model's folder, what was taught is the "world" in its card.json;
+both are read at planning time, without torch. A model whose tokenizer is of another kind reads any text, and nothing is
+done.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ...core.card import Card
+from ...core.plan import Plan
+from ...toyland.reword import Reworded, is_word, pieces, reword
+from ...toyland.understand import Understanding, understand
+
+LISTED = 8  # words of a note; the others are counted
+TAUGHT = {
+    "kind": "kinds", "color": "colors", "background": "backgrounds", "light": "lights", "weather": "weathers",
+    "style": "styles", "camera": "cameras",
+}  # fmt: skip
+
+
+def read_prompt(plan: Plan, card: Card) -> Plan:
+    """The plan with its prompt in words that the model knows, and notes about what was changed, left out or cut."""
+    folder = _folder(card)
+    words = vocabulary(folder) if folder is not None else None
+    if folder is None or words is None:
+        return plan
+    world = _world(folder)
+    if not plan.prompt.strip():
+        chosen = any(condition.kind != "style" for condition in plan.conditions)
+        note = f"The prompt is empty: the model chooses what is seen. {_knows(world)}"
+        return plan if chosen else _with(plan, plan.prompt, [note])
+    limit = int(str(plan.options.get("text_length", card.network.text_length))) - 1  # the last token ends the text
+    tokens = re.findall(r"\w+|[^\w\s]", plan.prompt.lower())
+    if len(tokens) <= limit and all(token in words for token in tokens):
+        return plan
+    read = _reword(plan.prompt, words, world)
+    text, notes, told = read.text, [], _knows(world)
+    if understand(text) == Understanding():
+        text = ""
+        what = "known to this model" if read.untaught else "understood"
+        notes.append(f"Nothing in the prompt is {what}: the model chooses what is seen. {told}")
+        told = ""
+    tokens = pieces(text)
+    if len(tokens) > limit:
+        text = _cut(text, limit)
+        used = len([piece for piece in pieces(text) if is_word(piece)])
+        notes.append(
+            f"The prompt has {read.num_words:,} words, too many: {used:,} were used (the model reads {limit} words and "
+            "marks)."
+        )
+    if text:
+        swaps = ", ".join(f"{said} = {now}" for said, now in read.replaced[:LISTED])
+        notes.append(f'Read as: "{_short(text)}"' + (f" ({swaps})." if swaps else "."))
+    if read.untaught:
+        notes.append(f"Never shown to this model: {_listed(read.untaught)}. {told}")
+    if read.unknown:
+        notes.append(f"Not understood: {_listed(read.unknown)}.")
+    return _with(plan, text, notes)
+
+
+def _reword(text: str, words: frozenset[str], world: dict[str, Any]) -> Reworded:
+    def taught(group: str, value: str) -> bool:
+        return group not in TAUGHT or value in world.get(TAUGHT[group], (value,))
+
+    return reword(text, words.__contains__, taught)
+
+
+def vocabulary(folder: Path) -> frozenset[str] | None:
+    """The words of a model's tokenizer; None where it is not of the word-level kind, or not there."""
+    told = _json(folder / "tokenizer" / "tokenizer.json").get("model") or {}
+    if told.get("type") != "WordLevel" or not isinstance(told.get("vocab"), dict):
+        return None
+    return frozenset(told["vocab"])
+
+
+def _folder(card: Card) -> Path | None:
+    if card.path is not None:
+        return Path(card.path)
+    return Path(str(files("kinema"))) / card.builtin if card.builtin is not None else None
+
+
+def _world(folder: Path) -> dict[str, Any]:
+    world = _json(folder / "card.json").get("world")
+    return world if isinstance(world, dict) else {}
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _knows(world: dict[str, Any]) -> str:
+    """What it was taught, as a sentence; empty where that is not told."""
+    parts = (("objects", "kinds"), ("colours", "colors"), ("places", "backgrounds"))
+    told = [f"{name} {', '.join(map(str, world[key]))}" for name, key in parts if world.get(key)]
+    return f"It reads plain English and knows the {'; the '.join(told)}." if told else "It reads plain English."
+
+
+def _short(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = f" and {len(words) - LISTED:,} more" if len(words) > LISTED else ""
+    return ", ".join(words[:LISTED]) + more
+
+
+def _cut(text: str, limit: int) -> str:
+    """The text's first `limit` words and marks."""
+    kept: list[str] = []
+    count = 0
+    for word in text.split(" "):
+        count += len(pieces(word))
+        if count > limit:
+            break
+        kept.append(word)
+    return " ".join(kept).rstrip(",;:")
+
+
+def _with(plan: Plan, prompt: str, notes: Sequence[str]) -> Plan:
+    return plan.model_copy(update={"prompt": prompt, "notes": (*plan.notes, *(note.strip() for note in notes))})
