@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
@@ -151,14 +151,34 @@ class Option(Value):
         return self.default
 
 
+class Student(Value):
+    """A distilled student of the model: an adapter, and the one way of sampling that it was made for.
+
+    `adapter`: its file in the model's folder. `sigmas`: noise levels from 1 downward, one Euler step from each to the
+    next, the last one to 0 (which is not listed). `shift` is the timestep shift that these sigmas have.
+    """
+
+    adapter: str
+    sigmas: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
+    guidance: float = 1.0
+    shift: float
+
+    @property
+    def steps(self) -> int:
+        return len(self.sigmas)
+
+
 class ProfileRule(Value):
     """What a profile means for this model. `steps=None` keeps the default count.
 
     `guidance_interval` (low, high) are fractions of the steps in which guidance runs; outside, only the prompt's
     own branch does. `reuse` >= 2 computes every reuse-th step in the middle of the run and extrapolates the others.
+    `student` samples instead of the model itself, unless a request asks for steps, guidance or a shift that are not
+    the student's: it knows one way only, and the model is then used as the rest of the rule says.
     """
 
     steps: int | None = None
+    student: Student | None = None
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     reuse: int = 1
     low_precision: bool = False

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,23 @@ class Progress(Event):
     span: int = 0
 
 
+def _nothing() -> np.ndarray:
+    raise ValueError("this preview has no frames")
+
+
 @dataclass(frozen=True)
 class Preview(Event):
-    """Latents of the running span after a step, for previews: a torch tensor (1, C, T, H, W), not a copy."""
+    """What span number `span` is expected to become, as seen after step `step` of `steps`.
 
-    latents: Any = None
-    done: int = 0
-    total: int = 0
+    `frames()` decodes it, only when called: uint8 RGB (F, H, W, 3). F is the span's whole length where the model has a
+    tiny decoder (milliseconds), else 1: a single frame from the middle by the full decoder (up to seconds), so ask
+    for it now and then only. Call it before the listener returns; on the thread that samples.
+    """
+
+    step: int = 0
+    steps: int = 0
+    span: int = 0
+    frames: Callable[[], np.ndarray] = _nothing
 
 
 OnEvent = Callable[[Event], None]

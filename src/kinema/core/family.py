@@ -12,6 +12,7 @@ from .chunk import Chunk
 from .plan import Plan, Span
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 Cond = Any
@@ -72,6 +73,13 @@ class Family(Protocol):
 
     def predict(self, cond: Cond, span: Span) -> Predict:
         """The denoiser bound to its conditions, for one span."""
+        ...
+
+    def preview(
+        self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
+    ) -> np.ndarray:
+        """What a span will look like, from its latents x at noise level sigma and the (guided) output of the network
+        there: uint8 RGB (F, H, W, 3), the whole span or, where that would take long, one frame of it."""
         ...
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
-from .card import Card
+from .card import Card, Student
 from .conditions import Condition, Value, feature
 from .errors import RequestError
 from .request import Fit, Profile, Request
@@ -41,7 +41,11 @@ class Estimate(Value):
 
 
 class Plan(Value):
-    """Everything that decides the frames. With the hashes of weights and inputs it is the clip's manifest."""
+    """Everything that decides the frames. With the hashes of weights and inputs it is the clip's manifest.
+
+    `student`: an adapter in the model's folder that samples in the place of the model, in Euler steps from each of
+    `sigmas` to the next and from the last to 0. Empty: the model itself, with its own scheduler.
+    """
 
     model: str
     family: str
@@ -57,6 +61,8 @@ class Plan(Value):
     guidance_interval: tuple[float, float]
     reuse: int
     low_precision: bool
+    student: str = ""
+    sigmas: tuple[float, ...] = ()
     profile: Profile
     fit: Fit
     enlarge: int
@@ -82,8 +88,8 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     nearest legal value, and which of the `known` cards can."""
     changes: list[str] = []
     _check_conditions(request.conditions, card, known)
-    options = _options(request, card)
     rule = card.profiles[request.profile]
+    options = _options(request, card, known)
     fps = request.fps or card.defaults.fps
     width, height = _size(request, card, known, changes)
     frames = _frames(request, card, known, fps, changes)
@@ -93,7 +99,17 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         notes.append(f"{width}x{height} is not a size these weights were trained on ({sizes}); expect less.")
     if frames > card.frames.trained:
         notes.append(f"{frames} frames are more than the {card.frames.trained} these weights were trained on.")
-    low, high = rule.guidance_interval
+    steps = request.steps or rule.steps or card.defaults.steps
+    guidance = card.defaults.guidance if request.guidance is None else request.guidance
+    interval, reuse = rule.guidance_interval, rule.reuse
+    student = rule.student
+    if student is not None and (other := _beside(request, student)):
+        notes.append(f"{other} is not what the few-step student of {card.id} knows: the model itself is used.")
+        student = None
+    if student is not None:
+        steps, guidance, interval, reuse = student.steps, student.guidance, (0.0, 1.0), 1
+        if "shift" in options:
+            options["shift"] = student.shift
     return Plan(
         model=card.id,
         family=card.family,
@@ -104,11 +120,13 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         frames=frames,
         fps=fps,
         seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
-        steps=request.steps or rule.steps or card.defaults.steps,
-        guidance=card.defaults.guidance if request.guidance is None else request.guidance,
-        guidance_interval=(low, high),
-        reuse=rule.reuse,
+        steps=steps,
+        guidance=guidance,
+        guidance_interval=interval,
+        reuse=reuse,
         low_precision=rule.low_precision,
+        student=student.adapter if student is not None else "",
+        sigmas=student.sigmas if student is not None else (),
         profile=request.profile,
         fit=request.fit,
         enlarge=request.enlarge,
@@ -153,7 +171,18 @@ def _last(items: Sequence[str], item: str) -> int:
     return max(index for index, other in enumerate(items) if other == item)
 
 
-def _options(request: Request, card: Card) -> dict[str, JsonValue]:
+def _beside(request: Request, student: Student) -> str:
+    """What the request asks for that the student does not know, in words; empty where it can do what is asked."""
+    asked = (
+        ("steps", request.steps, student.steps),
+        ("guidance", request.guidance, student.guidance),
+        ("shift", request.options.get("shift"), student.shift),
+    )
+    other = [f"{name} {wanted:g}" for name, wanted, known in asked if wanted is not None and wanted != known]
+    return ", ".join(other)
+
+
+def _options(request: Request, card: Card, known: Sequence[Card]) -> dict[str, JsonValue]:
     rule = card.profiles[request.profile]
     options = {name: option.default for name, option in card.options.items()} | rule.options
     for name, value in request.options.items():
@@ -163,6 +192,7 @@ def _options(request: Request, card: Card) -> dict[str, JsonValue]:
                 field=f"options.{name}",
                 value=value,
                 legal=", ".join(sorted(card.options)) or "none",
+                models=[other.id for other in known if name in other.options],
             )
         options[name] = card.options[name].check(name, value)
     return options

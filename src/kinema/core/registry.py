@@ -2,7 +2,8 @@
 
 A new family is one line here (or an entry point in the group `kinema.families` of another package).
 Each family module has `CARDS`, `plan(request, card, known) -> Plan`, `recognise(folder_or_file) -> Card | None` and
-`load(card, location, device, dtype) -> Family`.
+`load(card, location, device, dtype) -> Family`; it may have `complete(card, folder) -> Card`, which adds to a card what
+lies in the model's folder (a tiny decoder, a few-step student).
 """
 
 from __future__ import annotations

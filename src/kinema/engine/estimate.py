@@ -26,6 +26,8 @@ OTHER_GPU, APPLE, PER_CORE = 40.0, 6.0, 0.045
 STEP_OVERHEAD_S = 0.004
 """A step's fixed cost: hundreds of small operations, whatever their size."""
 DECODE_FLOP_PER_PIXEL_PARAMETER = 0.02
+TINY_DECODER = 0.1
+"""A tiny decoder's share of the full one's cost."""
 
 
 def estimate(plan: Plan, card: Card, device: str) -> Estimate:
@@ -41,6 +43,8 @@ def estimate(plan: Plan, card: Card, device: str) -> Estimate:
     flop = forward * (computed + guided)
     volume = plan.frames * plan.width * plan.height
     decode = volume * network.autoencoder_parameters * DECODE_FLOP_PER_PIXEL_PARAMETER
+    if plan.options.get("decoder") == "tiny":
+        decode *= TINY_DECODER
     rate = _rate(device) * 1e12
     size = 4 if device == "cpu" else network.bytes_per_parameter
     weights = (network.parameters + network.text_parameters) * size + network.autoencoder_parameters * 4

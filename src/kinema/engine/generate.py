@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -78,9 +79,10 @@ def sample(
             outputs = predict(x, t, branches(plan.guidance, step, plan.steps, plan.guidance_interval))
             output = combine(outputs, plan.guidance)
             reuse.remember(sigma, output)
-        x = _step(scheduler, output, t, x)
+        before, x = x, _step(scheduler, output, t, x)
         on_event(Progress("sample", step + 1, plan.steps, time.perf_counter() - started, index))
-        on_event(Preview("preview", x, step + 1, plan.steps))
+        picture = partial(family.preview, before, output, float(scheduler.sigmas[step]), plan, span)
+        on_event(Preview("preview", step + 1, plan.steps, index, picture))
         if keep is not None and keep_every and (step + 1) % keep_every == 0 and step + 1 < plan.steps:
             keep(SamplingState.capture(plan, index, step + 1, x, scheduler, reuse))
     return x

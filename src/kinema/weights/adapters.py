@@ -4,7 +4,8 @@
 
 Low-rank parts are PEFT layers, because they keep the base weights as they are in any precision. What PEFT
 cannot hold (whole differences of weights, biases, norms and modulations) is added to the parameters
-themselves; the originals are kept and put back, bit for bit."""
+themselves; the originals are kept and put back, bit for bit. So is a few-step student of a small network, low-rank
+parts included: it then runs as fast as the network itself, and needs no PEFT."""
 
 from __future__ import annotations
 
@@ -23,8 +24,12 @@ from ..core.errors import ModelError
 from .adapter_files import Adapter, describe_file, plain_name, read
 from .store import home
 
-FileKey = tuple[str, int, int]
-"""An adapter file: path, size, time of change (ns). A file that was trained anew is another adapter."""
+FileKey = tuple[str, int, int, bool]
+"""An adapter file: path, size, time of change (ns), and whether it is merged. A file that was trained anew is another
+adapter."""
+
+MERGE_BELOW = 500_000_000
+"""Parameters of a network up to which a student is merged: merging holds two more copies of what it touches."""
 
 
 @dataclass
@@ -37,14 +42,17 @@ class _State:
     layered: dict[FileKey, str] = field(default_factory=dict)
     deltas: dict[FileKey, dict[str, torch.Tensor]] = field(default_factory=dict)
     originals: dict[str, torch.Tensor] = field(default_factory=dict)
+    students: dict[FileKey, Adapter] = field(default_factory=dict)
     count: int = 0
 
 
 _STATES: WeakKeyDictionary[nn.Module, _State] = WeakKeyDictionary()
 
 
-def use(network: nn.Module, styles: tuple[tuple[str, float], ...]) -> None:
+def use(network: nn.Module, styles: tuple[tuple[str, float], ...], student: Path | None = None) -> None:
     """Make exactly these (adapter path or name, weight) pairs active on the network, and undo all others.
+    `student`: the file of a few-step student, to be merged (see the module's text); the last one is remembered, so
+    that going to and fro between it and the plain network is cheap.
 
     An empty tuple gives the plain network back: the same modules, the same bits. The same styles again cost
     nothing. A style named twice counts with the sum of its weights. Everything is read and checked first:
@@ -54,6 +62,9 @@ def use(network: nn.Module, styles: tuple[tuple[str, float], ...]) -> None:
         key = _key(find(adapter))
         wanted[key] = wanted.get(key, 0.0) + weight
     wanted = {key: weight for key, weight in wanted.items() if weight != 0.0}
+    if student is not None:
+        merge = sum(parameter.numel() for parameter in network.parameters()) < MERGE_BELOW
+        wanted[_key(_file(student), merge)] = 1.0
     state = _STATES.get(network)
     if state is None:
         if not wanted:
@@ -63,7 +74,7 @@ def use(network: nn.Module, styles: tuple[tuple[str, float], ...]) -> None:
         return
     # Requests run in inference mode; parameters made there could never be trained again.
     with torch.inference_mode(False), torch.no_grad():
-        fresh = {key: read(Path(key[0]), state.shapes) for key in wanted if key not in state.deltas}
+        fresh = {key: _read(key, state) for key in wanted if key not in state.deltas}
         if any(adapter.layers for adapter in fresh.values()):
             _need_peft()
         try:
@@ -112,9 +123,25 @@ def _file(place: Path) -> Path:
     return place
 
 
-def _key(file: Path) -> FileKey:
+def _key(file: Path, merge: bool = False) -> FileKey:
     stat = file.stat()
-    return (str(file), stat.st_size, stat.st_mtime_ns)
+    return (str(file), stat.st_size, stat.st_mtime_ns, merge)
+
+
+def _read(key: FileKey, state: _State) -> Adapter:
+    """The adapter of a key; one that is merged with its low-rank parts multiplied out, and remembered."""
+    if key in state.students:
+        return state.students[key]
+    adapter = read(Path(key[0]), state.shapes)
+    if not key[3]:
+        return adapter
+    deltas = dict(adapter.deltas)
+    for module, (down, up) in adapter.layers.items():
+        name = f"{module}.weight"
+        product = (up.float().flatten(1) @ down.float().flatten(1)).view(state.shapes[name])
+        deltas[name] = deltas[name].float() + product if name in deltas else product
+    state.students = {key: Adapter({}, deltas, adapter.unknown)}
+    return state.students[key]
 
 
 def _need_peft() -> None:

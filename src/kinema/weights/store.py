@@ -31,6 +31,16 @@ def known_cards() -> list[Card]:
     return [*built_in_cards(), *added_cards()]
 
 
+def complete(card: Card) -> Card:
+    """The card with what the family finds in its folder (see core/registry.py); as it is where that is not a folder
+    of this machine. ModelError where what lies there is broken."""
+    look = getattr(family_module(card.family), "complete", None)
+    if look is None or not (card.path or card.builtin):
+        return card
+    folder = Path(card.path) if card.path is not None else Path(str(files("kinema"))) / str(card.builtin)
+    return look(card, folder) if folder.is_dir() else card
+
+
 def added_cards() -> list[Card]:
     return [Card.model_validate(entry) for entry in _read_json(home() / "models.json", [])]
 
@@ -43,7 +53,7 @@ def find(model: str) -> Card:
         card = recognise(Path(model).expanduser())
     if card is None:
         raise unknown_model(model, cards)
-    return card
+    return complete(card)
 
 
 def recognise(path: Path) -> Card:

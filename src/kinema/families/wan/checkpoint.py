@@ -10,6 +10,7 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
+from . import extras
 from .model import WanFamily, WanParts
 
 CLASSES = {
@@ -31,10 +32,10 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> W
         from .single_file import load_files
 
         parts = load_files(location, dtype)
-    for network in (parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder):
+    for network in (parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder, parts.tiny_decoder):
         if network is not None:
             network.eval().requires_grad_(False)
-    return WanFamily(card, parts, device)
+    return WanFamily(extras.complete(card, location) if location.is_dir() else card, parts, device)
 
 
 def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
@@ -67,6 +68,8 @@ def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
             scheduler=_scheduler(folder, names),
             image_encoder=image_encoder,
             image_processor=image_processor,
+            tiny_decoder=_tiny_decoder(folder / extras.TINY_DECODER),
+            folder=folder,
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from error
@@ -82,6 +85,14 @@ def _network(folder: Path, names: dict[str, Any], part: str, dtype: torch.dtype)
         raise ModelError(f"{folder / part}: {name} is not a class this family runs ({', '.join(allowed)}).")
     kind = getattr(importlib.import_module(library), name)
     return kind.from_pretrained(folder / part, use_safetensors=True, dtype=dtype)
+
+
+def _tiny_decoder(folder: Path) -> Any:
+    if not (folder / "config.json").is_file():
+        return None
+    from .tiny_decoder import TinyDecoder
+
+    return TinyDecoder.load(folder)
 
 
 def _scheduler(folder: Path, names: dict[str, Any]) -> Any:

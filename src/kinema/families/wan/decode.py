@@ -1,11 +1,36 @@
-"""Pixels to latents and back, for AutoencoderKLWan. Latents at this border are normalised: (z - mean) / std."""
+"""Pixels to latents and back, for AutoencoderKLWan. Latents at this border are normalised: (z - mean) / std.
+
+How many pixels and frames a latent spans is read from the autoencoder's configuration, not counted in its levels:
+with patches, levels say another number.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from .tiny_decoder import TinyDecoder
+
+TINY_PIXELS = 4_000_000
+"""The tiny decoder takes as many latent frames at once as make this many pixels: one call is quicker than many."""
+
+
+def space_factor(vae: Any) -> int:
+    """Pixels that a latent spans, each way."""
+    return int(vae.config.scale_factor_spatial)
+
+
+def time_factor(vae: Any) -> int:
+    """Frames that a latent frame spans, but for the first, which spans one."""
+    return int(vae.config.scale_factor_temporal)
+
+
+def latent_frames(vae: Any, num_frames: int) -> int:
+    """Latent frames of a clip of 4n + 1 frames."""
+    return (num_frames - 1) // time_factor(vae) + 1
 
 
 def _mean_std(vae: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,3 +70,17 @@ def decode(vae: Any, z_BCTHW: torch.Tensor) -> Iterator[torch.Tensor]:
                 x = unpatchify(x, patch_size=vae.config.patch_size)
             x = x.clamp(-1.0, 1.0)
         yield x
+
+
+def decode_tiny(decoder: TinyDecoder, z_BCTHW: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Normalised latents to pixels in [-1, 1] by the tiny decoder, as many latent frames at a time as TINY_PIXELS
+    allows. What is carried between them makes the slices equal to one decoding of the whole."""
+    _, _, num_latents, height, width = z_BCTHW.shape
+    config = decoder.config
+    pixels = config.time_factor * height * width * config.space_factor**2
+    at_once = max(1, TINY_PIXELS // pixels)
+    memory = None
+    for first in range(0, num_latents, at_once):
+        with torch.no_grad():
+            x, memory = decoder(z_BCTHW[:, :, first : first + at_once].float(), memory)
+        yield x.clamp(-1.0, 1.0)

@@ -14,8 +14,10 @@ import torch
 
 from ...core.card import Card
 from ...core.chunk import Chunk
+from ...core.errors import ModelError
 from ...core.family import Predict, Prepared
 from ...core.plan import Plan, Span
+from ...diffusion import flow
 from ...weights.residency import Residency
 from . import cpu_autoencoder, decode, forward, i2v, prepare, text, vace
 
@@ -23,7 +25,6 @@ BATCH_TOKENS = 16_384
 """Branches run as one batch up to this many tokens in all; above, one after the other (attention then fills the
 device alone, and a batch would only double the memory)."""
 PROMPTS_KEPT = 32
-TIME_STRIDE = 4
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class WanParts:
     scheduler: Any
     image_encoder: Any = None
     image_processor: Any = None
+    tiny_decoder: Any = None
+    folder: Path | None = None
+    """Of the checkpoint, where it is one; a few-step student lies in it."""
     files: tuple[Path, ...] = ()
     """Weight files beside the checkpoint's own, where parts come as single files."""
 
@@ -61,11 +65,10 @@ class WanFamily:
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
         self.weight_files = parts.files
-        networks = [parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder]
+        networks = [parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder, parts.tiny_decoder]
         self.residency = Residency(device, [network for network in networks if network is not None])
         self.dtype = parts.transformer.dtype
-        config = parts.vae.config
-        self.space = 2 ** len(config.temperal_downsample) * (config.patch_size or 1)
+        self.space = decode.space_factor(parts.vae)
         self.patch = parts.transformer.config.patch_size[1]
         self.prompts: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
         if device.type == "cpu":
@@ -80,7 +83,7 @@ class WanFamily:
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: Prepared) -> WanCond:
-        self._set_styles(prepared.styles)
+        self._set_adapters(prepared.styles, plan.student)
         prompts = {"cond": plan.prompt}
         if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
             prompts["uncond"] = plan.negative_prompt
@@ -132,20 +135,27 @@ class WanFamily:
             self.gray = {shape: latents}
         return latents
 
-    def _set_styles(self, styles: tuple[tuple[str, float], ...]) -> None:
+    def _set_adapters(self, styles: tuple[tuple[str, float], ...], student: str) -> None:
+        """These adapters on the transformer, and no others. ModelError where one is missing or does not fit."""
         from ...weights import adapters
 
-        adapters.use(self.parts.transformer, styles)
+        file = self.parts.folder / student if student and self.parts.folder else None
+        if student and (file is None or not file.is_file()):
+            raise ModelError(f"{self.card.id} has no few-step student {student}.")
+        adapters.use(self.parts.transformer, styles, file)
 
     # -- in the loop -----------------------------------------------------------------------------------------------
 
     def latent_shape(self, cond: WanCond, span: Span) -> tuple[int, ...]:
         """(1, z, N + T, H, W): a latent frame for each reference goes in front."""
-        frames = (span.num_frames - 1) // TIME_STRIDE + 1
+        frames = decode.latent_frames(self.parts.vae, span.num_frames)
         return (1, self.parts.vae.config.z_dim, cond.num_references + frames, *cond.grid)
 
     def scheduler(self, plan: Plan) -> Any:
-        """The checkpoint's own kind of scheduler, a new object with the plan's shift and steps."""
+        """The checkpoint's own kind of scheduler, a new object with the plan's shift and steps; a student's plan names
+        its noise levels."""
+        if plan.sigmas:
+            return flow.euler(plan.sigmas, self.device)
         kind, shift = type(self.parts.scheduler), float(plan.options["shift"])
         config = dict(self.parts.scheduler.config)
         name = "flow_shift" if "flow_shift" in config else "shift"
@@ -181,8 +191,8 @@ class WanFamily:
             outputs: dict[str, torch.Tensor] = {}
             with self.residency.using(model), self._precision(cond.low_precision):
                 for group in groups:
-                    flow = forward.forward(model, x, t, bind(group, tuple(x.shape)))
-                    outputs.update({branch: flow[index : index + 1] for index, branch in enumerate(group)})
+                    found = forward.forward(model, x, t, bind(group, tuple(x.shape)))
+                    outputs.update({branch: found[index : index + 1] for index, branch in enumerate(group)})
             return outputs
 
         return run
@@ -190,10 +200,12 @@ class WanFamily:
     # -- after the loop --------------------------------------------------------------------------------------------
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        references = latents_BCTHW.shape[2] - ((span.num_frames - 1) // TIME_STRIDE + 1)
-        start = span.start
-        with self.residency.using(self.parts.vae) as vae:
-            slices = decode.decode(vae, latents_BCTHW[:, :, references:])
+        latents = self._without_references(latents_BCTHW, span)
+        start, tiny = span.start, plan.options.get("decoder") == "tiny"
+        if tiny and self.parts.tiny_decoder is None:
+            raise ModelError(f"{self.card.id} has no tiny decoder.")
+        with self.residency.using(self.parts.tiny_decoder if tiny else self.parts.vae) as decoder:
+            slices = decode.decode_tiny(decoder, latents) if tiny else decode.decode(decoder, latents)
             while True:
                 with self._precision(plan.low_precision):
                     pixels_BCFHW = next(slices, None)
@@ -202,6 +214,23 @@ class WanFamily:
                 frames = to_frames(pixels_BCFHW)
                 yield Chunk(frames, start, plan.fps)
                 start += len(frames)
+
+    @torch.inference_mode()
+    def preview(
+        self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
+    ) -> np.ndarray:
+        latents = self._without_references(flow.denoised(x_BCTHW, output_BCTHW, sigma), span)
+        with self._precision(plan.low_precision):
+            if self.parts.tiny_decoder is not None:
+                with self.residency.using(self.parts.tiny_decoder) as decoder:
+                    return to_frames(torch.cat(list(decode.decode_tiny(decoder, latents)), dim=2))
+            # Decoded alone, a latent frame gives one frame, whichever it is: a good picture of the middle.
+            middle = latents.shape[2] // 2
+            with self.residency.using(self.parts.vae) as vae:
+                return to_frames(next(decode.decode(vae, latents[:, :, middle : middle + 1])))
+
+    def _without_references(self, latents_BCTHW: torch.Tensor, span: Span) -> torch.Tensor:
+        return latents_BCTHW[:, :, latents_BCTHW.shape[2] - decode.latent_frames(self.parts.vae, span.num_frames) :]
 
     def _precision(self, low: bool) -> AbstractContextManager[Any]:
         """bfloat16 arithmetic where it is wanted and the device is good at it."""

@@ -1,0 +1,74 @@
+"""What may lie in a model's folder beside the published parts, and what it adds to the model's card (no torch).
+
+    tiny_decoder/   config.json, diffusion_pytorch_model.safetensors    the option `decoder`; `fast` takes tiny
+    few_step/       few_step.json, pytorch_lora_weights.safetensors     a distilled student, which `fast` samples with
+
+few_step.json: {"sigmas": [1.0, ..., 0.1], "shift": 3.0, "guidance": 1.0, "scheduler": "euler", "steps": 6}; sigmas may
+end with the 0 where the last step goes; scheduler and steps may be left out.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ...core.card import Card, Option, Student
+from ...core.errors import ModelError
+
+TINY_DECODER = "tiny_decoder"
+FEW_STEP = "few_step"
+ADAPTER = "pytorch_lora_weights.safetensors"
+
+DECODER = Option(
+    kind="str", default="full", choices=("full", "tiny"),
+    help="full: the autoencoder's own decoder; tiny: a small stand-in, many times faster and a little softer",
+)  # fmt: skip
+
+
+def complete(card: Card, folder: Path) -> Card:
+    """The card with the options and profiles that the folder makes possible. ModelError where few_step.json is
+    broken."""
+    fast = card.profiles["fast"]
+    options = dict(card.options)
+    if (folder / TINY_DECODER / "config.json").is_file():
+        options["decoder"] = DECODER
+        fast = fast.model_copy(update={"options": {**fast.options, "decoder": "tiny"}})
+    if (folder / FEW_STEP / "few_step.json").is_file():
+        fast = fast.model_copy(update={"student": student(folder / FEW_STEP / "few_step.json")})
+    if fast == card.profiles["fast"]:
+        return card
+    return card.model_copy(update={"options": options, "profiles": {**card.profiles, "fast": fast}})
+
+
+def student(file: Path) -> Student:
+    """The student that a few_step.json describes; its adapter lies beside it."""
+    try:
+        facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        sigmas = [float(sigma) for sigma in facts["sigmas"]]
+        if sigmas[-1] == 0.0:
+            del sigmas[-1]
+        found = Student(
+            adapter=f"{FEW_STEP}/{facts.get('adapter', ADAPTER)}",
+            sigmas=tuple(sigmas),
+            guidance=facts.get("guidance", 1.0),
+            shift=facts["shift"],
+        )
+    except (OSError, ValueError, KeyError, IndexError, TypeError, ValidationError) as error:
+        raise ModelError(f"{file}: not a description of a few-step student: {error!r}.") from None
+    wrong = [
+        words
+        for bad, words in (
+            (any(a <= b for a, b in pairwise(sigmas)), "sigmas do not fall"),
+            (facts.get("steps", found.steps) != found.steps, f"steps is not the number of sigmas, {found.steps}"),
+            (facts.get("scheduler", "euler") != "euler", "scheduler is not euler"),
+            (not (file.parent / Path(found.adapter).name).is_file(), f"{found.adapter} is not there"),
+        )
+        if bad
+    ]
+    if wrong:
+        raise ModelError(f"{file}: {'; '.join(wrong)}.")
+    return found

@@ -1,0 +1,126 @@
+"""A tiny decoder: normalised latents to pixels, many times faster than the autoencoder's own, a little softer.
+
+After the idea of TAEHV (a small convolutional stand-in for a video autoencoder, distilled from it), laid out for
+CPUs: nearly all work is done by plain 2-D convolutions on the latent grid and on one twice as fine; time unfolds by
+channels (a latent frame's features become those of its frames), and one pixel shuffle per frame makes the
+picture. It is causal: some blocks see what they saw of the latent frame before, and these features are all that is
+carried, so that a clip decodes in one go or one latent frame at a time, to the same pixels.
+
+Kept in a model's folder as `tiny_decoder/`; training/tiny_decoder.py makes one. N counts clips and frames together;
+other suffixes: core/shapes.py.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+
+Memory = list[torch.Tensor]
+"""What the blocks that look back saw of the last latent frame, each (B, width, H, W)."""
+
+
+@dataclass(frozen=True)
+class TinyConfig:
+    """Widths of the blocks on the latent grid (coarse), on the grid twice as fine (fine), and of those that work on
+    each frame by itself, on the fine grid too (frame); pixels and frames that a latent spans."""
+
+    latent_channels: int = 16
+    coarse: tuple[int, ...] = (96, 96)
+    fine: tuple[int, ...] = (64,)
+    frame: tuple[int, ...] = (48,)
+    space_factor: int = 8
+    time_factor: int = 4
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions around a shortcut; `looks_back`: the first one also sees the frame before."""
+
+    def __init__(self, width: int, looks_back: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(2 * width if looks_back else width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x_NCHW: torch.Tensor, before_NCHW: torch.Tensor | None = None) -> torch.Tensor:
+        seen = x_NCHW if before_NCHW is None else torch.cat([x_NCHW, before_NCHW], dim=1)
+        return F.relu(x_NCHW + self.conv2(F.relu(self.conv1(seen))))
+
+
+class TinyDecoder(nn.Module):
+    """Latents (B, z, T, H, W), normalised, to pixels (B, 3, 4T - 3, 8H, 8W): the first latent frame gives one frame."""
+
+    def __init__(self, config: TinyConfig = TinyConfig()) -> None:
+        super().__init__()
+        self.config = config
+        coarse, fine, frame = config.coarse, config.fine, config.frame
+        self.conv_in = nn.Conv2d(config.latent_channels, coarse[0], 3, padding=1)
+        self.coarse = nn.ModuleList([Block(width, looks_back=True) for width in coarse])
+        self.finer = nn.Conv2d(coarse[-1], 4 * fine[0], 1)
+        self.fine = nn.ModuleList([Block(width, looks_back=True) for width in fine])
+        self.unfold = nn.Conv2d(fine[-1], config.time_factor * frame[0], 1)
+        self.frame = nn.ModuleList([Block(width, looks_back=False) for width in frame])
+        self.conv_out = nn.Conv2d(frame[-1], 3 * (config.space_factor // 2) ** 2, 3, padding=1)
+
+    def forward(self, z_BCTHW: torch.Tensor, memory: Memory | None = None) -> tuple[torch.Tensor, Memory]:
+        """Pixels, not clamped, and what the next latent frames need. memory: None begins a clip; then the first
+        latent frame gives one frame, and any other `time_factor` frames."""
+        num_clips, _, num_latents = z_BCTHW.shape[:3]
+        carried: Memory = []
+
+        def through(blocks: nn.ModuleList, x: torch.Tensor) -> torch.Tensor:
+            for block in blocks:
+                x_BTCHW = x.unflatten(0, (num_clips, num_latents))
+                last = torch.zeros_like(x_BTCHW[:, 0]) if memory is None else memory[len(carried)]
+                before = torch.cat([last[:, None], x_BTCHW[:, :-1]], dim=1)
+                carried.append(x_BTCHW[:, -1])
+                x = block(x, before.flatten(0, 1))
+            return x
+
+        x = z_BCTHW.transpose(1, 2).flatten(0, 1)  # B*T z H W
+        x = through(self.coarse, F.relu(self.conv_in(x)))  # B*T coarse H W
+        x = F.relu(F.pixel_shuffle(self.finer(x), 2))  # B*T fine 2H 2W
+        x = through(self.fine, x)
+        x = F.relu(self.unfold(x))  # B*T time*frame 2H 2W
+        x = x.unflatten(0, (num_clips, num_latents)).unflatten(2, (self.config.time_factor, -1)).flatten(1, 2)
+        if memory is None:
+            x = x[:, self.config.time_factor - 1 :]
+        num_frames = x.shape[1]
+        x = x.flatten(0, 1)  # B*F frame 2H 2W
+        for block in self.frame:
+            x = block(x)
+        x = F.pixel_shuffle(self.conv_out(x), self.config.space_factor // 2)  # B*F 3 space*H space*W
+        return x.unflatten(0, (num_clips, num_frames)).transpose(1, 2), carried
+
+    def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+        """Write config.json and the weights in `dtype`."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        facts = {"_class_name": "KinemaTinyDecoder", **asdict(self.config)}
+        (folder / CONFIG).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        state = {name: value.detach().to("cpu", dtype).contiguous() for name, value in self.state_dict().items()}
+        save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+        (folder / WEIGHTS).chmod(0o644)
+
+    @classmethod
+    def load(cls, folder: Path) -> TinyDecoder:
+        """Read what `save` wrote, as float32, ready for use. ValueError or OSError where it is something else."""
+        from safetensors.torch import load_file
+
+        facts: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if facts.pop("_class_name", None) != "KinemaTinyDecoder":
+            raise ValueError(f"{folder / CONFIG}: not a tiny decoder of Kinema's")
+        sizes: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in facts.items()}
+        config = TinyConfig(**sizes)
+        with torch.device("meta"):
+            decoder = cls(config)
+        state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
+        decoder.load_state_dict(state, assign=True)
+        return decoder.eval().requires_grad_(False)
