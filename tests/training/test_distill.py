@@ -1,8 +1,9 @@
 """Few-step distillation on a flow whose velocity is known exactly: a mixture of four Gaussians in the plane.
 
-The glue to a video task, a dozen lines, is the last test.
+With a video network, from its paths to the file of its student: near the end.
 """
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -62,7 +63,7 @@ def draw(generator, size=128):
 def task(setting=SETTING, paths=None):
     student = Student()
     held_out = [draw(torch.Generator().manual_seed(99))]
-    return DistillTask(exact, student, student, draw, setting, paths=paths, held_out=held_out)
+    return DistillTask(exact, student, student, draw, setting, paths=paths, held_out=held_out, names_for_adam=())
 
 
 def settings(folder, steps, **changes):
@@ -187,3 +188,62 @@ def test_weights_of_the_loss_count():
     loss, _ = made.loss(0, 0.0, torch.Generator().manual_seed(0))
     loss.backward()
     assert torch.isfinite(loss) and made.student.net[-1].bias.grad.abs().sum() > 0
+
+
+def test_from_a_video_network_to_a_student_file(tmp_path):
+    """The whole way with a published architecture: conditions are (text states, control), the change is low-rank."""
+    from diffusers import WanVACETransformer3DModel
+
+    from kinema.training.extract_lora import extract_lora, write_lora
+    from kinema.training.low_rank import add_low_rank
+    from kinema.weights import adapters
+
+    torch.manual_seed(0)
+    teacher = WanVACETransformer3DModel(
+        num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4, text_dim=16, freq_dim=16,
+        ffn_dim=32, num_layers=2, vace_layers=[0], vace_in_channels=8,
+    ).eval().requires_grad_(False)  # fmt: skip
+    student = copy.deepcopy(teacher)
+    add_low_rank(student, 4)
+
+    def velocity(network):
+        def run(x, sigma_B, cond):
+            states, control = cond
+            return network(
+                hidden_states=x, timestep=sigma_B.float() * 1000, encoder_hidden_states=states,
+                control_hidden_states=control, return_dict=False,
+            )[0]  # fmt: skip
+
+        return run
+
+    def draw_clips(generator):
+        clean, states, control = (
+            torch.randn(shape, generator=generator) for shape in ((3, 4, 2, 4, 4), (3, 5, 16), (3, 8, 2, 4, 4))
+        )
+        return Batch(clean, (states, control), (torch.zeros_like(states), control), torch.ones(3, 1, 2, 4, 4))
+
+    setting = replace(SETTING, segments=3, substeps=2, fine=2)
+    write_paths(tmp_path / "paths", velocity(teacher), draw_clips, setting, 2)
+    held_out = [draw_clips(torch.Generator().manual_seed(9))]
+    made = DistillTask(
+        velocity(teacher), velocity(student), student, draw_clips, setting, paths=tmp_path / "paths", held_out=held_out
+    )
+    assert made.evaluate(0)["student"] == gain(velocity(teacher), velocity(teacher), held_out, setting)["undistilled"]
+    train(made, LoopConfig(out=tmp_path / "run", max_steps=6, lr_muon=1e-2, lr_adam=1e-3, warmup_steps=1))
+    change = extract_lora(teacher, student, rank=4)
+    assert change.kept > 0.9999
+    write_lora(tmp_path / "few.safetensors", change, base="m", dtype=torch.float32)
+    batch = held_out[0]
+    wanted = sample(velocity(student), batch.clean, batch.cond, 3, 3.0)
+    assert (sample(velocity(teacher), batch.clean, batch.cond, 3, 3.0) - wanted).abs().max() > 1e-3
+    adapters.use(teacher, ((str(tmp_path / "few.safetensors"), 1.0),))
+    assert (sample(velocity(teacher), batch.clean, batch.cond, 3, 3.0) - wanted).abs().max() < 1e-4
+
+
+def test_paths_may_be_shared_between_processes(tmp_path):
+    for number in (1, 0):
+        write_paths(tmp_path / "apart", exact, draw, SETTING, number + 1, first=number)
+    write_paths(tmp_path / "whole", exact, draw, SETTING, 2)
+    for name in ("00000.pt", "00001.pt"):
+        apart, whole = (torch.load(tmp_path / folder / name, weights_only=True) for folder in ("apart", "whole"))
+        assert torch.equal(apart["states"], whole["states"])

@@ -86,12 +86,13 @@ class DistillTask:
     """A Task for `loop.train`. `modules["student"]` is trained through `student`; `draw(generator)` gives batches.
 
     The student must start as a copy of the teacher, and share no tensors with it. held_out is measured in `evaluate`.
+    names_for_adam: as in `loop.Task`; by default AdamW takes everything, which suits low-rank factors.
     """
 
     def __init__(
         self, teacher: Velocity, student: Velocity, student_module: nn.Module,
         draw: Callable[[torch.Generator], Batch], setting: Distillation, *,
-        paths: Path | None = None, held_out: Sequence[Batch] = (), names_for_adam: tuple[str, ...] = (),
+        paths: Path | None = None, held_out: Sequence[Batch] = (), names_for_adam: tuple[str, ...] = ("",),
     ):  # fmt: skip
         self.modules: Mapping[str, nn.Module] = {"student": student_module}
         self.average: nn.Module | None = None
@@ -213,16 +214,17 @@ def draw_positions(count: int, setting: Distillation, generator: torch.Generator
 @torch.no_grad()
 def write_paths(
     folder: Path, teacher: Velocity, draw: Callable[[torch.Generator], Batch], setting: Distillation, count: int,
-    *, seed: int = 0,
+    *, first: int = 0, seed: int = 0,
 ) -> None:  # fmt: skip
-    """Teacher paths of `count` batches from pure noise, one file each; those that are there are kept.
+    """Teacher paths, from pure noise, of batches number `first` up to `count`, one file each; those that are there are
+    kept. Processes that share the work take different numbers.
 
     A file holds states (N + 1, B, ...) at the segments' boundaries, cond and weight. File number n depends on
     (seed, n) alone. Costs 2 N K calls of the teacher for each batch (twice as many with Heun).
     """
     folder.mkdir(parents=True, exist_ok=True)
     velocity = guided(teacher, setting.guidance)
-    for number in range(count):
+    for number in range(first, count):
         file = folder / f"{number:05d}.pt"
         if file.exists():
             continue

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from kinema.core.errors import ModelError
 
-from .low_rank import merge_low_rank
+from .low_rank import merged_state
 
 PREFIX = "transformer."
 
@@ -85,10 +83,8 @@ def extract_lora(
     base: nn.Module, changed: nn.Module, *, rank: int | None = None, keep: float | None = None
 ) -> LowRankChange:
     """`extract` for two networks with the same modules; a change of `add_low_rank` counts as part of the weights."""
-    if any(parametrize.is_parametrized(module) for module in changed.modules()):
-        changed = merge_low_rank(deepcopy(changed))
     linear = {name for name, module in base.named_modules() if isinstance(module, nn.Linear)}
-    return extract(base.state_dict(), changed.state_dict(), linear, rank=rank, keep=keep)
+    return extract(base.state_dict(), merged_state(changed), linear, rank=rank, keep=keep)
 
 
 def write_lora(
