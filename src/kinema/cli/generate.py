@@ -11,6 +11,7 @@ import typer
 from kinema.cli import output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Output, Sheet, Wish, option, takes_wish
 from kinema.cli.exits import guarded
+from kinema.cli.preview import check as check_preview
 from kinema.cli.progress import reporter
 from kinema.cli.request import build
 from kinema.core.errors import RequestError
@@ -29,6 +30,16 @@ def generate(
     wish: Wish,
     output_: Output = None,
     sheet: Sheet = None,
+    preview: Annotated[
+        str | None,
+        option(
+            "--preview",
+            metavar="FILE",
+            panel=OUTPUT,
+            help="Show what is coming, as it comes: a .gif, .mp4 or .png that is replaced as the work goes on, or a "
+            "folder/ that gets a picture of each look.",
+        ),
+    ] = None,
     keep_state: Annotated[
         Path | None,
         option(
@@ -51,7 +62,7 @@ def generate(
     """Make a clip from a prompt, a request file, pictures, clips and paths."""
     from kinema.cli import work
 
-    _check_outputs(output_, sheet, keep_state, keep_every)
+    _check_outputs(output_, sheet, preview, keep_state, keep_every)
     if resume is not None:
         job = _resumed(wish, resume)
         model = wish.model or job.plan.model
@@ -60,7 +71,9 @@ def generate(
         job, model = work.Job(_plan(request, wish.device), ""), request.model
     job.target = output_ or str(output.new_name(job.plan))
     output.check_clip(job.target)
-    job.sheet, job.keep_state = sheet, keep_state
+    if preview is not None and Path(preview) == Path(job.target):
+        raise RequestError("The preview cannot be the clip itself.", field="preview", value=preview)
+    job.sheet, job.preview, job.keep_state = sheet, preview, keep_state
     job.keep_every = (keep_every or KEEP_EVERY) if keep_state is not None else 0
     if not as_json:
         show.remarks(job.plan)
@@ -100,11 +113,15 @@ def _plan(request: Request, device: str | None) -> Plan:
     return make_plan(request, None, "cpu" if device is not None and device.startswith("cpu") else None)
 
 
-def _check_outputs(clip: str | None, sheet: Path | None, state: Path | None, keep_every: int | None) -> None:
+def _check_outputs(
+    clip: str | None, sheet: Path | None, preview: str | None, state: Path | None, keep_every: int | None
+) -> None:
     if clip is not None:
         output.check_clip(clip)
     if sheet is not None:
         output.check_sheet(sheet)
+    if preview is not None:
+        check_preview(preview)
     if state is not None:
         output.check_state(state)
     if keep_every is not None and (state is None or keep_every < 1):
@@ -125,7 +142,7 @@ def _resumed(wish: Wish, state: Path) -> Job:
         raise RequestError(
             f"--resume goes on with the request in {state}; {', '.join(asked).rstrip('_')} cannot be changed now.",
             field=asked[0].rstrip("_"),
-            legal="-o, --sheet, --model, --device, --dtype, --keep-state",
+            legal="-o, --sheet, --preview, --model, --device, --dtype, --keep-state",
         )
     from kinema.engine.resume import SamplingState
 

@@ -56,7 +56,7 @@ def check_clip(text: str) -> None:
         raise MediaError(f"{text}: holds other things than frames; nothing would be replaced.")
     if is_folder and target.is_file():
         raise MediaError(f"{text}: is a file, not a folder.")
-    _check_parent(target)
+    check_parent(target)
 
 
 def check_sheet(target: Path) -> None:
@@ -71,14 +71,14 @@ def check_sheet(target: Path) -> None:
         )
     if target.is_dir():
         raise RequestError(f"{target}: is a folder.", field="sheet")
-    _check_parent(target)
+    check_parent(target)
 
 
 def check_state(target: Path) -> None:
     """Refuse a sampling state that could not be saved."""
     if target.is_dir():
         raise RequestError(f"{target}: is a folder.", field="keep_state")
-    _check_parent(target)
+    check_parent(target)
 
 
 def size_of(path: Path) -> int:
@@ -86,7 +86,8 @@ def size_of(path: Path) -> int:
     return sum(each.stat().st_size for each in path.rglob("*")) if path.is_dir() else path.stat().st_size
 
 
-def _check_parent(target: Path) -> None:
+def check_parent(target: Path) -> None:
+    """Refuse a target whose folder is not there or cannot be written to. RequestError or MediaError."""
     folder = target.parent
     if not folder.is_dir():
         raise RequestError(

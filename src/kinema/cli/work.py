@@ -33,6 +33,7 @@ class Job:
     plan: Plan
     target: str
     sheet: Path | None = None
+    preview: str | None = None
     resume: SamplingState | None = None
     keep_state: Path | None = None
     keep_every: int = 0
@@ -63,7 +64,12 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     if job.keep_state is not None:
         place = job.keep_state
         keep = lambda state: _save(state, place)  # noqa: E731
-    chunks = engine.stream(job.plan, on_event=on_event, state=job.resume, keep=keep, keep_every=job.keep_every)
+    listener = on_event
+    if job.preview is not None:
+        from kinema.cli.preview import Previews
+
+        listener = Previews(job.preview, job.plan.fps, on_event)
+    chunks = engine.stream(job.plan, on_event=listener, state=job.resume, keep=keep, keep_every=job.keep_every)
     picked: list[np.ndarray] = []
     if job.sheet is not None:
         chunks = pick(chunks, job.plan.frames, SHEET_FRAMES, picked)
@@ -73,6 +79,7 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     return {
         "path": str(path),
         "sheet": str(job.sheet) if job.sheet is not None else None,
+        "preview": job.preview,
         "bytes": size_of(path),
         "width": job.plan.width * job.plan.enlarge,
         "height": job.plan.height * job.plan.enlarge,

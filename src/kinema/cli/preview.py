@@ -1,0 +1,98 @@
+"""`--preview`: the newest look at a clip in the making, in a file that is replaced as the work goes on."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from kinema.core.errors import KinemaError, MediaError, RequestError
+from kinema.core.events import Event, OnEvent, Preview
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PICTURES, CLIPS = (".png", ".jpg", ".jpeg"), (".gif", ".mp4", ".webm", ".webp")
+SHARE = 0.1
+"""Previews take at most about this share of the time."""
+PICTURE_FRAMES = 6
+
+
+def check(text: str) -> None:
+    """Refuse a preview that could not be written. RequestError or MediaError."""
+    from kinema.cli.output import check_parent
+
+    target = Path(text)
+    if _is_folder(text):
+        if target.is_file():
+            raise MediaError(f"{text}: is a file, not a folder.")
+    elif target.suffix.lower() not in PICTURES + CLIPS:
+        raise RequestError(
+            f"{target.name}: no such preview format.",
+            field="preview",
+            value=text,
+            legal=", ".join(PICTURES + CLIPS) + ", or a folder name ending with a slash",
+            nearest=target.with_suffix(".gif").name,
+        )
+    elif target.is_dir():
+        raise RequestError(f"{text}: is a folder; end the name with a slash.", field="preview")
+    check_parent(target)
+
+
+class Previews:
+    """Passes every event on, and writes previews: the first one at once, later ones as often as SHARE allows.
+
+    A picture shows frames side by side, a clip plays them; a folder gets a picture of every preview, step-0001.png
+    and so on. A preview that cannot be written is said once and ends the previews, never the work.
+    """
+
+    def __init__(self, text: str, fps: float, on_event: OnEvent) -> None:
+        self.target, self.is_folder = Path(text), _is_folder(text)
+        self.fps, self.on_event = fps, on_event
+        self.due_s = 0.0
+
+    def __call__(self, event: Event) -> None:
+        self.on_event(event)
+        if not isinstance(event, Preview) or time.monotonic() < self.due_s:
+            return
+        started = time.monotonic()
+        try:
+            frames_FHWC = event.frames()
+            if self.is_folder:
+                self.target.mkdir(exist_ok=True)
+                save_picture(frames_FHWC, self.target / f"step-{event.step:04d}.png")
+            elif self.target.suffix.lower() in PICTURES:
+                save_picture(frames_FHWC, self.target)
+            else:
+                self._save_clip(frames_FHWC)
+        except (KinemaError, OSError) as error:
+            typer.secho(f"No more previews: {error}", fg=typer.colors.YELLOW, err=True)
+            self.due_s = float("inf")
+            return
+        now = time.monotonic()
+        self.due_s = now + (now - started) * (1 - SHARE) / SHARE
+
+    def _save_clip(self, frames_FHWC: np.ndarray) -> None:
+        from kinema.core.chunk import Chunk
+        from kinema.media.write import write
+
+        write([Chunk(frames_FHWC, 0, self.fps)], self.target, quality="draft")
+
+
+def save_picture(frames_FHWC: np.ndarray, target: Path) -> None:
+    """Some of the frames side by side, written beside and renamed."""
+    from kinema.media.sheet import sheet
+
+    beside = target.with_name(f".{target.stem}.partial-{os.getpid()}{target.suffix}")
+    try:
+        sheet(frames_FHWC, columns=PICTURE_FRAMES).save(beside)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _is_folder(text: str) -> bool:
+    return text.endswith(("/", os.sep)) or not Path(text).suffix
