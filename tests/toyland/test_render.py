@@ -166,3 +166,17 @@ def test_long_clips_hold_and_pixels_are_square() -> None:
         [dataclasses.replace(sample_scene(1), style="pixel")], num_frames=2, height=64, width=64
     ).frames_BFHWC
     assert torch.equal(blocks[:, :, ::2, ::2], blocks[:, :, 1::2, 1::2])
+
+
+def test_plain_scenes_are_calmer_and_hold_the_same_truth() -> None:
+    """Same object, place and light; far less detail."""
+    for background in BACKGROUNDS:
+        full = _scene(motion="right", background=background, decor=3)
+        plain = dataclasses.replace(full, detail="plain")
+        size = {"num_frames": 5, "height": 64, "width": 64}
+        a, b = render([full], truth=True, **size), render([plain], truth=True, **size)
+        assert torch.equal(a.masks_BNFHW, b.masks_BNFHW) and torch.equal(a.tracks_BNF2, b.tracks_BNF2)
+        rough = [float(r.frames_BFHWC.float().diff(dim=3).abs().mean()) for r in (a, b)]
+        assert rough[1] < rough[0], background
+        together = render([full, plain], **size).frames_BFHWC
+        assert torch.equal(together[0], a.frames_BFHWC[0]) and torch.equal(together[1], b.frames_BFHWC[0])

@@ -1,40 +1,52 @@
-"""The recipe of the miniature from end to end, far smaller and for two steps a stage."""
+"""The miniature's recipe from nothing, by the command that people use, in two minutes on a CPU."""
 
-import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
 from diffusers import WanVACEPipeline
 
-PATH = Path(__file__).parents[2] / "recipes" / "mini_wan.py"
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def recipe(monkeypatch):
-    spec = importlib.util.spec_from_file_location("mini_wan_recipe", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for name, value in {"FRAMES": 5, "SIDE": 32, "BATCH": 8, "CAPTIONS": 200, "STEPS": 2}.items():
-        monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr(
-        module, "vae_config", lambda original=module.vae_config: original() | {"dim_mult": [1, 1, 1, 1]}
-    )
-    small = {"num_attention_heads": 2, "attention_head_dim": 12, "ffn_dim": 24, "num_layers": 2, "vace_layers": [0]}
-    transformer = module.transformer_config
-    monkeypatch.setattr(module, "transformer_config", lambda: transformer() | small)
-    return module
+def train(out: Path, *more: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from kinema.cli.main import main; main()", "train", "recipes/mini_wan.py"]
+    return subprocess.run(
+        [*command, "--minutes", "2", "--out", str(out), *more], cwd=ROOT, capture_output=True, text=True, timeout=1500,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
 
 
-def test_every_stage_runs_and_the_folder_opens(recipe, tmp_path):
-    recipe.render_clips(tmp_path, 8, "cpu")
-    vae = recipe.train_vae(tmp_path, "cpu", 1, False, max_steps=2)
-    assert vae["psnr_db"] > 0
-    recipe.cache_latents(tmp_path, "cpu", 8)
-    video = recipe.train_video(tmp_path, "cpu", 1, False, max_steps=12)
-    assert video["samples"] == 96 and set(video["swap_percent"]) >= {"color", "kind", "motion", "background"}
-    hashes = recipe.export(tmp_path, tmp_path / "export", tmp_path / "vae")
-    assert len(hashes) == 3
-    pipeline = WanVACEPipeline.from_pretrained(tmp_path / "export")
+def test_two_minutes_make_a_folder_that_opens_and_resume_has_nothing_left_to_do(tmp_path):
+    done = train(tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "stages.json").read_text())
+    names = ["clips", "vae", "decoder", "tiny", "cache", "video", "few_step", "export"]
+    assert [name for name in record if name != "settings"] == names
+    assert record["vae"]["psnr_db"] > 5 and record["vae"]["gate_passed"] is False
+    assert set(record["video"]["swap_percent"]) >= {"color", "kind", "motion", "background"}
+    assert record["video"]["samples"] > 0 and record["few_step"]["bytes"] < 4_000_000
+    folder = tmp_path / "export"
+    pipeline = WanVACEPipeline.from_pretrained(folder)
     assert pipeline.vae_scale_factor_spatial == 8 and pipeline.vae_scale_factor_temporal == 4
-    assert json.loads((tmp_path / "export" / "model_index.json").read_text())["tokenizer"][0] == "transformers"
+    card = json.loads((folder / "card.json").read_text())
+    assert card["edition"] == "small" and card["world"]["detail"] == "plain" and len(card["weights_sha256"]) == 3
+    assert (folder / "tiny_decoder" / "config.json").exists() and (folder / "few_step" / "few_step.json").exists()
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 40_000_000
+    before = (folder / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns
+    assert train(tmp_path, "--resume").returncode == 0
+    assert (folder / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns == before
+
+
+def test_what_cannot_be_is_refused_before_work(tmp_path):
+    for arguments, words in (
+        (["--device", "cuda:77"], "CUDA devices"),
+        (["--set", "edition=huge"], "edition is one of small, large"),
+        (["--stage", "nothing"], "There is no stage"),
+        (["--set", "edition"], "has no value"),
+    ):
+        refused = train(tmp_path / "x", *arguments)
+        assert refused.returncode == 2 and words in refused.stderr + refused.stdout, (arguments, refused.stderr)
+    assert not (tmp_path / "x").exists()

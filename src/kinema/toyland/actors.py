@@ -40,11 +40,12 @@ def paint_actors(
     mirror_M: Tensor,
     color_M3: Tensor,
     light_M3: Tensor,
+    plain: bool = False,
 ) -> None:
     """Paints one object of the same kind and style in each of M scenes, in place.
 
-    centre_MF2 and radius_MF in canvas pixels, turn_MF in radians clockwise or None. Writes `label` where
-    the object is seen.
+    centre_MF2 and radius_MF in canvas pixels, turn_MF in radians clockwise or None. plain: without
+    the marks of the object's own colour. Writes `label` where the object is seen.
     """
     _, num_frames, _, height, width = canvas_BFCHW.shape
     rows, columns = window
@@ -64,7 +65,7 @@ def paint_actors(
         x, y = x + 0.035 * torch.sin(y * 5.0 + 1.0), y + 0.035 * torch.sin(x * 5.0)
     scale = (radius_MF * (6.0 if style == "pixel" else 1.0))[..., None, None]
 
-    parts = SHAPES[kind](x, y)
+    parts = [part for part in SHAPES[kind](x, y) if not (plain and part.inner and isinstance(part.tone, float))]
     silhouette = parts[0].distance
     for part in parts[1:]:
         if not part.inner:

@@ -55,6 +55,17 @@ def describe_fully(scene: Scene, seed: int = 0) -> tuple[str, Understanding]:
     return sentence, stated
 
 
+def describe_place(scene: Scene, seed: int = 0) -> str:
+    """A few words about where the scene is and nothing about its actors: "in a meadow at night"."""
+    rng = random.Random(f"place/{seed}/{scene.decor}")
+    words_there = [rng.choice(words.SAY_PLACE[scene.background])]
+    if rng.random() < 0.7:
+        words_there.append(rng.choice(words.SAY_LIGHT[scene.light]))
+    if scene.weather != "none":
+        words_there.append(rng.choice(words.SAY_WEATHER[scene.weather]))
+    return " ".join(words_there)
+
+
 def _core(rng: random.Random, scene: Scene) -> tuple[str, tuple[ActorWords, ...]]:
     told = [_tell(rng, actor, alone=len(scene.actors) == 1) for actor in scene.actors]
     if len(told) == 1:

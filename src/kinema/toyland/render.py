@@ -1,6 +1,6 @@
 """Scenes to frames, on CPU or GPU, with masks and tracks; with optical flow and camera on request.
 
-Suffixes: B scenes, N actor slots, F frames, H W pixels, C colour channels. Scenes of one background and one
+Suffixes: B scenes, N actor slots, F frames, H W pixels, C colour channels. Scenes of one background, one detail and one
 kind of camera are painted together, all frames at once; so are the objects of one kind. The bytes of a
 scene do not depend on the others in the batch.
 """
@@ -19,6 +19,7 @@ from kinema.toyland.actors import paint_actors, window_px
 from kinema.toyland.background import PLACES
 from kinema.toyland.painter import Painter, View, wave
 from kinema.toyland.palette import OBJECT_COLORS, OBJECT_LIGHT, place_colors
+from kinema.toyland.plain import PLAIN_PLACES
 from kinema.toyland.pose import Pose, pose
 from kinema.toyland.scene import LIGHTS, MAX_ACTORS, Scene
 from kinema.toyland.truth import (
@@ -79,7 +80,8 @@ def render(
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, scene in enumerate(scenes):
         camera = {"still": "still", "roll": "roll"}.get(scene.camera.split("-")[0], "move")
-        groups.setdefault((scene.background, camera, "pixel" if scene.style == "pixel" else ""), []).append(index)
+        pixels = "pixel" if scene.style == "pixel" else ""
+        groups.setdefault((scene.background, camera, pixels, scene.detail), []).append(index)
     for indices in groups.values():
         chunk = max(1, _CHUNK_PIXELS // (num_frames * height * width)) if device.type == "cpu" else 512
         for start in range(0, len(indices), chunk):
@@ -162,7 +164,7 @@ def _paint(
         star=7 if background == "space" else 2,
         labelled=truth,
     )
-    PLACES[background](painter)
+    (PLAIN_PLACES if scenes[0].detail == "plain" else PLACES)[background](painter)
     canvas = painter.canvas_BFCHW.expand(-1, num_frames, -1, rows, columns).contiguous()
     shape = (len(scenes), num_frames, rows, columns)
     labels = torch.zeros(shape, dtype=torch.uint8, device=device)
@@ -254,6 +256,7 @@ def _paint_groups(
                 mirror_M=tensor([poses[member[0]].mirror_N[slot] for member in members]),
                 color_M3=tensor([OBJECT_COLORS[scene.actors[slot].color] for scene in chosen]) / 255.0,
                 light_M3=tensor([OBJECT_LIGHT[scene.light] for scene in chosen]) / 255.0,
+                plain=chosen[0].detail == "plain",
             )
 
 

@@ -29,6 +29,7 @@ CAMERAS = (
     "zoom-in", "zoom-out", "roll-left", "roll-right",
 )  # fmt: skip
 STYLES = ("flat", "crayon", "pixel", "neon")
+DETAILS = ("full", "plain")
 MAX_ACTORS = 2
 
 
@@ -75,7 +76,8 @@ class Scene:
     camera_amount: how far the camera moves in `duration` seconds: a fraction of the frame for pan and tilt, a
     factor - 1 for zoom, turns for roll; ignored when the camera is still. duration: seconds that the motion
     takes; straight motions, growth and camera hold their end after it, circles, bounces and spins go on.
-    decor: a number that varies the decoration (where hills, clouds and houses stand).
+    decor: a number that varies the decoration (where hills, clouds and houses stand). detail: "plain" leaves out
+    clouds, stars, windows and the marks on objects, for models that are too small for them.
     """
 
     actors: tuple[Actor, ...]
@@ -87,6 +89,7 @@ class Scene:
     style: str = "flat"
     duration: float = 2.0
     decor: int = 0
+    detail: str = "full"
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.actors) <= MAX_ACTORS:
@@ -96,6 +99,7 @@ class Scene:
         _one_of("weather", self.weather, WEATHERS)
         _one_of("camera", self.camera, CAMERAS)
         _one_of("style", self.style, STYLES)
+        _one_of("detail", self.detail, DETAILS)
         if not (math.isfinite(self.duration) and self.duration > 0):
             raise ValueError(f"duration must be a positive number of seconds, got {self.duration!r}")
         if not (math.isfinite(self.camera_amount) and 0 <= self.camera_amount <= 4):
@@ -144,6 +148,7 @@ class World:
     some_change: float = 0.15
     some_spin: float = 0.15
     duration: float = 2.0
+    detail: str = "full"
 
 
 WORLD = World()
@@ -209,6 +214,7 @@ def sample_scene(seed: int, world: World = WORLD) -> Scene:
         style=style,
         duration=world.duration,
         decor=rng.randrange(1 << 20),
+        detail=world.detail,
     )
 
 

@@ -1,7 +1,8 @@
 """The training loop: step, average, measure, save, stop on the clock.
 
-A `Task` says what is learnt; `train` does the rest. A step's randomness comes from (seed, step) alone, so a run that
-was killed and resumed takes the very step that it would have taken.
+A `Task` says what is learnt; `train` does the rest. A step's randomness comes from (seed, step, process) alone, so a
+run that was killed and resumed takes the very step that it would have taken. With several processes (see
+processes.py) each takes its own batch and gradients are averaged; the first one keeps the clock, measures and saves.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from . import processes
 from .muon import Muon, split_parameters
 
 
@@ -96,9 +98,11 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     Writes events.jsonl and checkpoint.pt in config.out; the averaged weights are in the modules afterwards.
     """
     config.out.mkdir(parents=True, exist_ok=True)
+    processes.same_start([tensor for module in task.modules.values() for tensor in module.state_dict().values()])
     muon_params, adam_params = split_parameters(task.modules.values(), task.names_for_adam)
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(adam_params, lr=config.lr_adam, betas=(0.9, 0.98))]
-    optimizers[0].param_groups[0]["weight_decay"] = 0.0
+    optimizers: list[torch.optim.Optimizer] = []
+    if adam_params:
+        optimizers.append(torch.optim.AdamW(adam_params, lr=config.lr_adam, betas=(0.9, 0.98), weight_decay=0.0))
     if muon_params:
         optimizers.append(Muon(muon_params, lr=config.lr_muon, weight_decay=config.weight_decay))
     peak = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
@@ -113,6 +117,8 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     sums: dict[str, float] = {}
 
     def emit(event: dict[str, Any]) -> None:
+        if not processes.first():
+            return
         event = {"step": step, "seconds": round(before + time.monotonic() - started, 1), **event}
         with (config.out / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
@@ -120,6 +126,8 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
             on_event(event)
 
     def measure() -> dict[str, Any]:
+        if not processes.first():
+            return {}
         ema.swap()
         try:
             with torch.no_grad():
@@ -129,7 +137,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
 
     while True:
         now = time.monotonic()
-        elapsed = before + now - started
+        elapsed = processes.agree(before + now - started, config.device)
         progress = step / config.max_steps if config.max_steps else elapsed / (60 * config.minutes)
         if progress >= 1:
             break
@@ -137,10 +145,11 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
         for optimizer, lrs in zip(optimizers, peak, strict=True):
             for group, lr in zip(optimizer.param_groups, lrs, strict=True):
                 group["lr"] = lr * factor
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step + 500_000_003 * processes.rank())
         with torch.autocast(config.device.split(":")[0], torch.bfloat16, enabled=config.bf16):
             loss, numbers = task.loss(step, progress, generator)
         loss.backward()
+        processes.average_gradients(everything)
         norm = torch.nn.utils.clip_grad_norm_(everything, config.clip)
         if torch.isfinite(norm):
             for optimizer in optimizers:
@@ -161,6 +170,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
                     "event": "step",
                     **means,
                     "lr": round(factor, 4),
+                    "progress": round(progress, 4),
                     "step_s": round((now - logged) / config.log_every, 4),
                 }
             )
@@ -176,6 +186,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     result = {"event": "finished", **measure()}
     emit(result)
     ema.swap()
+    processes.wait()
     return {"step": step, "train_seconds": round(seconds, 1), **result}
 
 
@@ -183,6 +194,8 @@ def save_checkpoint(
     path: Path, task: Task, optimizers: list[torch.optim.Optimizer], ema: Ema, step: int, seconds: float
 ) -> None:
     """Everything that the next step depends on, written beside the old file and then moved over it."""
+    if not processes.first():
+        return
     partial = path.with_suffix(".partial")
     torch.save(
         {
@@ -191,6 +204,7 @@ def save_checkpoint(
             "modules": {name: module.state_dict() for name, module in task.modules.items()},
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "ema": ema.shadow,
+            "samples": getattr(task, "samples", 0),
         },
         partial,
     )
@@ -206,6 +220,8 @@ def load_checkpoint(path: Path, task: Task, optimizers: list[torch.optim.Optimiz
         optimizer.load_state_dict(saved)
     for name, value in state["ema"].items():
         ema.shadow[name].copy_(value)
+    if hasattr(task, "samples"):
+        task.samples = state["samples"]
     return state["step"], state["seconds"]
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from . import processes
+
 
 def orthogonalize(g_NRC: Tensor, steps: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrices, approximately: singular values go to 0.7..1.2. Batched over N."""
@@ -48,11 +50,23 @@ class Muon(torch.optim.Optimizer):
                 update = p.grad.lerp(buffer, group["momentum"]).flatten(1)
                 same_shape[tuple(update.shape)].append((p, update))
             for (rows, columns), members in same_shape.items():
-                directions = orthogonalize(torch.stack([update for _, update in members]))
+                directions = shared_orthogonalize(torch.stack([update for _, update in members]))
                 scale = group["lr"] * 0.2 * max(rows, columns) ** 0.5
                 for (p, _), direction in zip(members, directions, strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"])
                     p.add_(direction.view(p.shape), alpha=-scale)
+
+
+def shared_orthogonalize(g_NRC: Tensor) -> Tensor:
+    """orthogonalize, each process doing its part of the matrices where there are several processes."""
+    if processes.count() == 1 or len(g_NRC) == 1:
+        return orthogonalize(g_NRC)
+    own = slice(processes.rank(), None, processes.count())
+    found = torch.zeros_like(g_NRC)
+    if len(g_NRC[own]):
+        found[own] = orthogonalize(g_NRC[own])
+    processes.add_up(found)
+    return found
 
 
 def split_parameters(

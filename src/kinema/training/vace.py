@@ -1,7 +1,7 @@
 """VACE conditions for training, number for number those of the published pipeline (arXiv 2503.07598, section 3).
 
-A condition is a clip and a mask (1 = generate, 0 = keep), optionally one reference image. The clip is split into what
-is kept (inactive) and what is to change (reactive), both are encoded, the mask is folded into 64 channels, and a
+A condition is a clip and a mask (1 = generate, 0 = keep), and any number of reference images. The clip is split into
+what is kept (inactive) and what is to change (reactive), both are encoded, the mask is folded into 64 channels, and a
 reference is one more latent frame in front, with raw zeros for its other channels.
 Shapes: B batch, C channels, F pixel frames, T latent frames, H W pixels, h w latent cells.
 """
@@ -34,14 +34,14 @@ def fold_mask(mask_BFHW: Tensor, num_references: int = 0) -> Tensor:
 
 
 def assemble(
-    inactive_BCThw: Tensor, reactive_BCThw: Tensor, mask_BFHW: Tensor, reference_BC1hw: Tensor | None
+    inactive_BCThw: Tensor, reactive_BCThw: Tensor, mask_BFHW: Tensor, reference_BCNhw: Tensor | None = None
 ) -> Tensor:
-    """The network's control input (B, 96, T or 1 + T, h, w) from encoded, normalised parts."""
+    """The network's control input (B, 96, N + T, h, w) from encoded, normalised parts, N references in front."""
     latents = torch.cat([inactive_BCThw, reactive_BCThw], dim=1)
-    if reference_BC1hw is not None:
-        front = torch.cat([reference_BC1hw, torch.zeros_like(reference_BC1hw)], dim=1)
+    if reference_BCNhw is not None:
+        front = torch.cat([reference_BCNhw, torch.zeros_like(reference_BCNhw)], dim=1)
         latents = torch.cat([front, latents], dim=2)
-    folded = fold_mask(mask_BFHW, 0 if reference_BC1hw is None else 1)
+    folded = fold_mask(mask_BFHW, 0 if reference_BCNhw is None else reference_BCNhw.shape[2])
     return torch.cat([latents, folded.to(latents)], dim=1)
 
 

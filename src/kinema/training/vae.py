@@ -65,11 +65,11 @@ class VaeTask:
 
     def __init__(
         self, vae: nn.Module, store: ClipStore, held_out: ClipStore, *, device: str = "cpu", batch_scale: int = 1,
-        kl: float = 1e-4, permute: float = 0.3,
+        kl: float = 1e-4, permute: float = 0.3, num_held_out: int = 48,
     ):  # fmt: skip
         self.modules = {"vae": vae.to(device)}
         self.vae, self.store, self.held_out, self.device = vae, store, held_out, device
-        self.batch_scale, self.kl, self.permute = batch_scale, kl, permute
+        self.batch_scale, self.kl, self.permute, self.num_held_out = batch_scale, kl, permute, num_held_out
         for module in vae.modules():
             if isinstance(module, nn.Conv3d):
                 module.weight.data = module.weight.data.to(memory_format=torch.channels_last_3d)
@@ -116,7 +116,7 @@ class VaeTask:
         }
 
     def evaluate(self, step: int) -> dict[str, Any]:
-        return measure_vae(self.vae, self.held_out, self.device)
+        return measure_vae(self.vae, self.held_out, self.device, self.num_held_out)
 
 
 def to_network(frames_BFHWC: Tensor) -> Tensor:

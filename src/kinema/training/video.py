@@ -1,11 +1,14 @@
 """Training a WanVACETransformer3DModel together with its UMT5 encoder on cached latents.
 
-Every position of a batch has its own task, so shapes never change: words alone, known pixels (first frame, first and
-last, box, extension), a drawn path; each twelfth step is about reference pictures, which add a latent frame.
+A step has one shape. In most steps each clip of the batch has its own task: words alone, what was encoded for it
+beside the words (known.KINDS), or the whole clip with nothing to generate. Some steps are about one or two reference
+pictures, which add latent frames, some about single pictures; the first steps of a training are all single pictures,
+which are cheap.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +16,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.toyland.caption import describe
+from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import World, sample_scene
 
+from . import known
 from .flow import draw_times, mix, weighted_error
 from .latents import LatentStore
 from .vace import assemble
 
-SHARES = {"text": 0.41, "known": 0.34, "dots": 0.25}
-REFERENCE_EVERY = 12
+TEXT, NOTHING_NEW = 0.4, 0.03
+"""Shares of clips with words alone, and of clips that are given whole and must come out as they are."""
+REFERENCES = {5: 1, 29: 2}
+"""Steps (modulo ROUND) with reference pictures, and how many."""
+PICTURES = (13, 37)
+"""Steps (modulo ROUND) with single pictures."""
+ROUND = 48
+WARM_UP = 0.06
+"""Share of the training that sees single pictures only."""
+PICTURE_BATCH = 3
+"""A batch of single pictures is this much larger."""
+PLACE_ONLY = 0.6
+"""Of the clips with a box where nothing is, this share says only where we are."""
 HELD_OUT_TIMES = (0.5, 0.8, 0.9)
 
 
@@ -29,7 +44,7 @@ class VideoTask:
     """transformer and text encoder are trained in place; the tokenizer gives their words.
 
     drop: share of captions that are emptied (for guidance). forget: share of words replaced by <unk>, so that unknown
-    words do no harm. object_weight: extra loss weight inside objects.
+    words do no harm. object_weight: extra loss weight inside objects. judge: more measurements, called with the step.
     """
 
     names_for_adam = (
@@ -41,12 +56,13 @@ class VideoTask:
         self, transformer: nn.Module, text_encoder: nn.Module, tokenizer: Any, store: LatentStore,
         held_out: LatentStore, world: World, *, device: str = "cpu", batch: int = 32, tokens: int = 64,
         drop: float = 0.1, forget: float = 0.02, object_weight: float = 2.0, times: tuple[float, float] = (1.0, 0.5),
+        judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         self.modules = {"transformer": transformer.to(device), "text_encoder": text_encoder.to(device)}
         self.transformer, self.text_encoder, self.tokenizer = transformer, text_encoder, tokenizer
         self.store, self.held_out, self.world, self.device = store, held_out, world, device
         self.batch_size, self.tokens, self.drop, self.forget = batch, tokens, drop, forget
-        self.object_weight, self.times = object_weight, times
+        self.object_weight, self.times, self.judge = object_weight, times, judge
         self.samples = 0
 
     def embed(self, captions: list[str], generator: torch.Generator | None = None) -> Tensor:
@@ -60,26 +76,32 @@ class VideoTask:
         states = self.text_encoder(ids, mask).last_hidden_state * mask[..., None]
         return F.pad(states, (0, 0, 0, self.tokens - ids.shape[1]))
 
-    def captions(self, seeds: list[int], generator: torch.Generator) -> list[str]:
-        """A fresh wording for each scene; some are dropped."""
+    def captions(self, index: Tensor, generator: torch.Generator, told: Tensor | None = None) -> list[str]:
+        """A fresh wording for each clip; some are dropped. told (B,): which clips have their condition."""
+        kinds = self.store.tensors["kind"][index].tolist()
+        seeds = self.store.tensors["seed"][index].tolist()
         wording = torch.randint(1 << 30, (len(seeds),), generator=generator).tolist()
         dropped = (torch.rand(len(seeds), generator=generator) < self.drop).tolist()
-        return [
-            "" if gone else describe(sample_scene(seed, self.world), number)
-            for seed, number, gone in zip(seeds, wording, dropped, strict=True)
-        ]
+        bare = (torch.rand(len(seeds), generator=generator) < PLACE_ONLY).tolist()
+        found = []
+        for position, (seed, number) in enumerate(zip(seeds, wording, strict=True)):
+            empty = known.NAMES[kinds[position]] == "empty_place" and told is not None and bool(told[position])
+            tell = describe_place if empty and bare[position] else describe
+            found.append("" if dropped[position] else tell(sample_scene(seed, self.world), number))
+        return found
 
-    def conditions(self, store: LatentStore, index: Tensor, tasks: dict[str, int]) -> Tensor:
-        """Control input (B, 96, T, h, w): the first tasks["text"] clips have none, the next known pixels, then dots."""
+    def conditions(self, store: LatentStore, index: Tensor, told: Tensor, whole: Tensor | None = None) -> Tensor:
+        """Control input (B, 96, T, h, w). told (B,) bool: clips with what was encoded for them, the others have words
+        alone; whole (B,) bool: clips that are given whole."""
         gray = store.gray.expand(len(index), -1, -1, -1, -1)
-        inactive, reactive = gray.clone(), gray.clone()
-        mask = torch.ones(len(index), *store.frame_shape)
-        known = slice(tasks["text"], tasks["text"] + tasks["known"])
-        dots = slice(known.stop, known.stop + tasks["dots"])
-        inactive[known] = store.tensors["known"][index[known]].float()
-        mask[known] = store.masks(index[known])
-        reactive[dots] = store.tensors["dots"][index[dots]].float()
-        return assemble(inactive, reactive, mask, None)
+        mask = torch.where(told[:, None, None, None], store.masks(index), 1.0)
+        part = told[:, None, None, None, None]
+        inactive = torch.where(part, store.tensors["inactive"][index].float(), gray)
+        reactive = torch.where(part, store.tensors["reactive"][index].float(), gray)
+        if whole is not None and whole.any():
+            inactive[whole], reactive[whole] = store.tensors["clean"][index[whole]].float(), gray[whole]
+            mask[whole] = 0.0
+        return assemble(inactive, reactive, mask)
 
     def predict(self, noisy: Tensor, times_B: Tensor, states: Tensor, control: Tensor) -> Tensor:
         return self.transformer(
@@ -87,36 +109,62 @@ class VideoTask:
             control_hidden_states=control, return_dict=False,
         )[0]  # fmt: skip
 
+    def batch(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+        """Clean latents (B, C, T, h, w), control, loss weights (B, T, h, w) and captions of a step."""
+        number = step % ROUND
+        if progress < WARM_UP or number in PICTURES:
+            index = torch.randint(len(self.store), (PICTURE_BATCH * self.batch_size,), generator=generator)
+            return self._pictures(index, generator)
+        index = torch.randint(len(self.store), (self.batch_size,), generator=generator)
+        if number in REFERENCES:
+            return self._with_references(index, REFERENCES[number], generator)
+        chance = torch.rand(len(index), generator=generator)
+        told, whole = chance >= TEXT + NOTHING_NEW, (chance >= TEXT) & (chance < TEXT + NOTHING_NEW)
+        control = self.conditions(self.store, index, told, whole)
+        return *self._clean(index), control, self.captions(index, generator, told)
+
+    def _clean(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        tensors = self.store.tensors
+        return tensors["clean"][index].float(), tensors["weight"][index].float() * self.object_weight + 1
+
+    def _pictures(self, index: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+        x0, weight = self._clean(index)
+        gray = self.store.gray[:, :, :1].expand(len(index), -1, -1, -1, -1)
+        _, height, width = self.store.frame_shape
+        control = assemble(gray, gray, torch.ones(len(index), 1, height, width))
+        return x0[:, :, :1], weight[:, :1], control, self.captions(index, generator)
+
+    def _with_references(
+        self, index: Tensor, count: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+        """As many reference latents in front; a clip with fewer pictures shows its last one again, or white paper."""
+        x0, weight = self._clean(index)
+        tensors = self.store.tensors
+        second = torch.where(tensors["references"][index] > 1, 1, 0)
+        pictures = [tensors["reference"][index][:, :, :1].float()]
+        if count == 2:
+            every = tensors["reference"][index].float()
+            pictures.append(every[torch.arange(len(index)), :, second][:, :, None])
+        references = torch.cat(pictures, dim=2)
+        gray = self.store.gray.expand(len(index), -1, -1, -1, -1)
+        control = assemble(gray, gray, torch.ones(len(index), *self.store.frame_shape), references)
+        weight = F.pad(weight, (0, 0, 0, 0, count, 0), value=0.5)
+        return torch.cat([references, x0], dim=2), weight, control, self.captions(index, generator)
+
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         if step % 100 == 0:
             self.store.refresh()
-        with_reference = step % REFERENCE_EVERY == REFERENCE_EVERY - 1
-        index = torch.randint(len(self.store), (self.batch_size,), generator=generator)
-        tensors = self.store.tensors
-        x0, weight = tensors["clean"][index].float(), tensors["weight"][index].float() * self.object_weight + 1
-        if with_reference:
-            gray = self.store.gray.expand(len(index), -1, -1, -1, -1)
-            reference = tensors["reference"][index].float()
-            control = assemble(gray, gray, torch.ones(len(index), *self.store.frame_shape), reference)
-            x0 = torch.cat([reference, x0], dim=2)
-            weight = F.pad(weight, (0, 0, 0, 0, 1, 0), value=0.5)
-        else:
-            control = self.conditions(self.store, index, shares(self.batch_size))
-        times = draw_times(len(index), self.times[0] if progress < 0.6 else self.times[1], generator)
+        x0, weight, control, captions = self.batch(step, progress, generator)
+        times = draw_times(len(x0), self.times[0] if progress < 0.6 else self.times[1], generator)
         noisy, target = mix(x0, torch.randn(x0.shape, generator=generator), times)
-        states = self.embed(self.captions(tensors["seed"][index].tolist(), generator), generator)
+        states = self.embed(captions, generator)
         predicted = self.predict(noisy.to(self.device), times, states, control.to(self.device))
         loss = weighted_error(predicted, target.to(self.device), weight.to(self.device))
-        return loss, {"reference" if with_reference else "plain": loss.item()}
+        self.samples += len(x0)
+        return loss, {}
 
     def evaluate(self, step: int) -> dict[str, Any]:
-        return held_out_losses(self) | {"clips": len(self.store)}
-
-
-def shares(batch: int) -> dict[str, int]:
-    """How many positions of a batch each task has."""
-    counts = {name: max(1, round(share * batch)) for name, share in SHARES.items() if name != "text"}
-    return {"text": batch - sum(counts.values()), **counts}
+        return held_out_losses(self) | {"clips": len(self.store)} | self.judge(step)
 
 
 def swapped(world: World, seed: int) -> dict[str, Any]:
@@ -143,15 +191,15 @@ def swapped(world: World, seed: int) -> dict[str, Any]:
 
 @torch.no_grad()
 def held_out_losses(task: VideoTask, num_clips: int = 64, swap_time: float = 0.8) -> dict[str, Any]:
-    """Flow error on held-out clips with fixed noise: words alone at several times, with dots, and the rise in per cent
-    at `swap_time` when one class of words is wrong (the word-swap probe)."""
+    """Flow error on held-out clips with fixed noise: words alone at several times, with conditions, and the rise in
+    per cent at `swap_time` when one class of words is wrong (the word-swap probe)."""
     store = task.held_out
     index = torch.arange(min(num_clips, len(store)))
     seeds = store.tensors["seed"][index].tolist()
     x0, weight = store.tensors["clean"][index].float(), store.tensors["weight"][index].float() * 2 + 1
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1))
-    text = task.conditions(store, index, {"text": len(index), "known": 0, "dots": 0})
-    dots = task.conditions(store, index, {"text": 0, "known": 0, "dots": len(index)})
+    text = task.conditions(store, index, torch.zeros(len(index), dtype=torch.bool))
+    told = task.conditions(store, index, torch.ones(len(index), dtype=torch.bool))
 
     def error(time: float, captions: list[str], control: Tensor) -> float:
         total = 0.0
@@ -171,7 +219,7 @@ def held_out_losses(task: VideoTask, num_clips: int = 64, swap_time: float = 0.8
         for name, scene in swapped(task.world, seed).items():
             wrong.setdefault(name, []).append(describe(scene, 0))
     swaps = {name: round(100 * (error(swap_time, captions, text) / base - 1), 2) for name, captions in wrong.items()}
-    return {"losses": losses, "dots_t0.8": round(error(0.8, true, dots), 4), "swap_percent": swaps}
+    return {"losses": losses, "told_t0.8": round(error(0.8, true, told), 4), "swap_percent": swaps}
 
 
 def initialize_transformer(transformer: nn.Module) -> None:

@@ -1,0 +1,64 @@
+"""How large kinema-mini-wan is: what two CPU cores can teach in two hours, or one GPU in twenty-five minutes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kinema.toyland.scene import WORLD, WORLD_SMALL, World
+
+
+@dataclass(frozen=True)
+class Edition:
+    """The world that is taught, the size of the clips, the networks and how they are trained.
+
+    vae, transformer, text: what differs from the common configs of the recipe. most_clips: rendered and cached at most.
+    vae_scale: so many times the clips a step. batch: of the transformer, in each process.
+    """
+
+    name: str
+    world: World
+    side: int
+    most_clips: int
+    vae: dict[str, Any]
+    transformer: dict[str, Any]
+    text: dict[str, Any]
+    batch: int
+    vae_scale: int
+    frames: int = 17
+    fps: float = 8.0
+    tokens: int = 64
+    rates: dict[str, float] = field(default_factory=lambda: {"muon": 2.4e-3, "adam": 1.2e-3})
+
+
+SMALL = Edition(
+    name="small",
+    world=replace(
+        WORLD_SMALL, kinds=("ball", "square", "triangle", "star", "heart", "car"), styles=("flat",), weathers=("none",),
+        reach=(0.2, 0.26), two_actors=0.1, moving_camera=0.1, some_change=0.05, some_spin=0.05, detail="plain",
+    ),
+    side=64,
+    most_clips=8192,
+    vae={"base_dim": 16, "decoder_base_dim": 16},
+    transformer={"num_attention_heads": 4, "num_layers": 6, "ffn_dim": 768, "vace_layers": [0, 3]},
+    text={"d_model": 192, "num_layers": 3},
+    batch=32,
+    vae_scale=1,
+)  # fmt: skip
+"""Six kinds of objects, places without small detail, flat style, calm weather: what a CPU can teach."""
+
+LARGE = Edition(
+    name="large",
+    world=replace(WORLD, other_style=0.25, two_actors=0.2, radius=(0.17, 0.23)),
+    side=96,
+    most_clips=32_768,
+    vae={"base_dim": 24, "decoder_base_dim": 28},
+    transformer={"num_attention_heads": 5, "num_layers": 8, "ffn_dim": 960, "vace_layers": [0, 4]},
+    text={"d_model": 192, "num_layers": 3},
+    batch=512,
+    vae_scale=16,
+    rates={"muon": 2.0e-3, "adam": 1.0e-3},
+)
+"""All of Toyland: twelve kinds, every place in full detail, weather, styles and camera moves."""
+
+EDITIONS = {edition.name: edition for edition in (SMALL, LARGE)}

@@ -1,0 +1,110 @@
+"""What the probes say while kinema-mini-wan is trained: of reconstructions (the gate) and of samples, with sheets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan
+from mini_wan_editions import Edition
+
+from kinema.evaluation.probes import likeliest, load_probes
+from kinema.evaluation.track import follow
+from kinema.toyland.caption import describe
+from kinema.toyland.scene import COLORS, KINDS, Scene, World, sample_scene
+from kinema.training import parallel_vae
+from kinema.training.segments import guided, sample
+from kinema.training.sheets import sheet, strip
+from kinema.training.store import ClipStore
+from kinema.training.vae import denormalize, to_network
+from kinema.training.video import VideoTask
+
+GATE_DB, GATE_OBJECTS_DB, GATE_PROBE = 30.0, 25.0, 85.0
+PICKS = (0, 5, 10, 16)
+CLIPS, STEPS = 16, 12
+
+
+def right(frames_FHWC: np.ndarray, scene: Scene, world: World) -> dict[str, bool]:
+    """What the probes read correctly of a clip with one object."""
+    reading = load_probes().read(frames_FHWC)
+    track, actor = follow(reading), scene.actors[0]
+    return {
+        "object": likeliest(track.belief("kind"), KINDS, world.kinds) == actor.kind,
+        "color": likeliest(track.belief("color"), COLORS, world.colors) == actor.color,
+        "background": reading.word("background") == scene.background,
+        "light": reading.word("light") == scene.light,
+    }
+
+
+def percent(answers: list[dict[str, bool]]) -> dict[str, float]:
+    return {name: round(100 * float(np.mean([one[name] for one in answers])), 1) for name in answers[0]}
+
+
+def singles(store: ClipStore, world: World, count: int) -> list[int]:
+    """The first held-out clips with one object."""
+    return [i for i in range(len(store)) if len(sample_scene(store.seed(i), world).actors) == 1][:count]
+
+
+def as_frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
+    """(B, F, H, W, 3) uint8."""
+    unit = pixels_BCFHW.float().clamp(-1, 1).add(1).mul(127.5).round().byte()
+    return unit.permute(0, 2, 3, 4, 1).cpu().numpy()
+
+
+@torch.no_grad()
+def gate(
+    vae: AutoencoderKLWan, held_out: ClipStore, edition: Edition, device: str, out: Path, count: int = 96
+) -> dict[str, Any]:
+    """Do the probes still know the objects of `count` held-out clips after the VAE? Their answers on the clips
+    themselves beside; OUT/sheets/reconstructions.png shows the first ones above what the VAE makes of them."""
+    chosen = singles(held_out, edition.world, count)
+    made, true, rows = [], [], []
+    for first in range(0, len(chosen), 8):
+        part = chosen[first : first + 8]
+        frames, _ = held_out.take(part)
+        mean, _ = parallel_vae.encode(vae, to_network(frames).to(device))
+        again = as_frames(parallel_vae.decode(vae, mean))
+        for index, before, after in zip(part, frames.numpy(), again, strict=True):
+            scene = sample_scene(held_out.seed(index), edition.world)
+            made.append(right(after, scene, edition.world))
+            true.append(right(before, scene, edition.world))
+            if len(rows) < 16:
+                rows.append((describe(scene, 0), [np.concatenate([strip(before, PICKS), strip(after, PICKS)])]))
+    sheet(rows, out / "sheets" / "reconstructions.png", columns=2)
+    return {"probes_on_reconstructions": percent(made), "probes_on_clips": percent(true)}
+
+
+def passes(scores: dict[str, Any]) -> bool:
+    return (
+        scores["psnr_db"] >= GATE_DB
+        and scores["psnr_objects_db"] >= GATE_OBJECTS_DB
+        and scores["probes_on_reconstructions"]["object"] >= GATE_PROBE
+    )
+
+
+@torch.no_grad()
+def judge(
+    task: VideoTask, out: Path, vae_folder: Path, held_out: ClipStore, shift: float, guidance: float, step: int
+) -> dict[str, Any]:
+    """Sixteen held-out captions, words alone, read by the probes; OUT/sheets/video_STEP.png."""
+    chosen = singles(held_out, task.world, CLIPS)
+    scenes = [sample_scene(held_out.seed(index), task.world) for index in chosen]
+    captions = [describe(scene, 0) for scene in scenes]
+    store = task.held_out
+    control = task.conditions(
+        store, torch.zeros(len(chosen), dtype=torch.long), torch.zeros(len(chosen), dtype=torch.bool)
+    )
+    noise = torch.randn((len(chosen), *store.gray.shape[1:]), generator=torch.Generator().manual_seed(0))
+
+    def velocity(x: torch.Tensor, sigma_B: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        return task.predict(x.to(task.device), sigma_B.float(), states, control.to(task.device)).float().cpu()
+
+    states = (task.embed(captions), task.embed([""] * len(captions)))
+    latents = sample(guided(velocity, guidance), noise, states, STEPS, shift)
+    vae = AutoencoderKLWan.from_pretrained(vae_folder).eval().to(task.device)
+    clips = [as_frames(parallel_vae.decode(vae, denormalize(vae, z[None].to(task.device))))[0] for z in latents]
+    rows = [(caption, [strip(clip, PICKS)]) for caption, clip in zip(captions, clips, strict=True)]
+    sheet(rows, out / "sheets" / f"video_{step:06d}.png", columns=2)
+    return {"probes": percent([right(clip, scene, task.world) for clip, scene in zip(clips, scenes, strict=True)])}

@@ -1,0 +1,109 @@
+"""The few-step student of kinema-mini-wan: the transformer's change as a LoRA, learnt on paths of the guided
+teacher."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kinema.training import processes
+from kinema.training.distill import Batch, Distillation, DistillTask, gain, write_paths
+from kinema.training.extract_lora import extract_lora, write_lora
+from kinema.training.loop import LoopConfig, train
+from kinema.training.low_rank import add_low_rank
+from kinema.training.segments import sigmas
+from kinema.training.video import ROUND, VideoTask
+
+SEGMENTS, RANK = 6, 32
+PATHS_SHARE = 0.55
+"""Of the time goes into the teacher's paths, the rest into learning from them."""
+HELD_OUT_BATCH = 16
+
+
+def train_student(
+    task: VideoTask,
+    out: Path,
+    config: LoopConfig,
+    minutes: float,
+    shift: float,
+    guidance: float,
+    show: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Writes OUT/few_step; returns held-out distances to the teacher's thirty guided steps (see distill.gain)."""
+    started = time.monotonic()
+    task.drop, task.forget = 0.0, 0.0
+    teacher = task.transformer.requires_grad_(False).eval()
+    task.text_encoder.requires_grad_(False).eval()
+    student = deepcopy(teacher)
+    add_low_rank(student, RANK)
+    setting = Distillation(segments=SEGMENTS, shift=shift, guidance=guidance)
+    held_out = [held_out_batch(task)]
+    paths = out / "paths"
+    for count in range(1 + processes.rank(), 10_000, processes.count()):
+        write_paths(paths, velocity(task, teacher), lambda generator: draw(task, generator), setting, count)
+        if time.monotonic() - started > 60 * minutes * PATHS_SHARE:  # one is made in any case
+            break
+    processes.wait()
+    distill = DistillTask(
+        velocity(task, teacher), velocity(task, student), student, lambda generator: draw(task, generator), setting,
+        paths=paths, held_out=held_out,
+    )  # fmt: skip
+    left = max(0.05, minutes - (time.monotonic() - started) / 60)
+    train(distill, replace(config, minutes=left, lr_muon=2e-4, lr_adam=5e-4, ema=0.98, decay_from=0.3), show)
+    if not processes.first():
+        return {}
+    found = gain(velocity(task, teacher), velocity(task, student), held_out, setting)
+    change = extract_lora(teacher, student, rank=RANK)
+    folder = out / "few_step"
+    size = write_lora(folder / "pytorch_lora_weights.safetensors", change, base="kinema-mini-wan", title="few steps")
+    about = {
+        "steps": SEGMENTS, "shift": shift, "scheduler": "euler", "guidance": 1.0,
+        "sigmas": [round(float(value), 6) for value in sigmas(SEGMENTS, shift)], "teacher_guidance": guidance,
+    }  # fmt: skip
+    (folder / "few_step.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return {"distance_to_30_steps": found, "bytes": size, "rank": RANK, "paths": len(distill.paths)}
+
+
+def velocity(task: VideoTask, network: nn.Module):
+    """A network's velocity with (text states, control) as its condition, on the task's device."""
+
+    def run(x: Tensor, sigma_B: Tensor, cond: tuple[Tensor, Tensor]) -> Tensor:
+        states, control = (part.to(task.device) for part in cond)
+        return network(
+            hidden_states=x.to(task.device), timestep=sigma_B.float().to(task.device) * 1000,
+            encoder_hidden_states=states, control_hidden_states=control, return_dict=False,
+        )[0].to(x.device)  # fmt: skip
+
+    return run
+
+
+@torch.no_grad()
+def draw(task: VideoTask, generator: torch.Generator) -> Batch:
+    """What the teacher was trained on, with captions never dropped."""
+    number = int(torch.randint(ROUND, (), generator=generator))
+    x0, weight, control, captions = task.batch(number, 1.0, generator)
+    nothing = task.embed([""] * len(captions))
+    return Batch(x0, (task.embed(captions), control), (nothing, control), weight[:, None])
+
+
+@torch.no_grad()
+def held_out_batch(task: VideoTask) -> Batch:
+    store, own = task.held_out, task.store
+    index = torch.arange(min(HELD_OUT_BATCH, len(store)))
+    told = torch.arange(len(index)) % 2 == 1
+    control = task.conditions(store, index, told)
+    task.store = store
+    try:
+        captions = task.captions(index, torch.Generator().manual_seed(0), told)
+    finally:
+        task.store = own
+    cond = (task.embed(captions), control)
+    return Batch(store.tensors["clean"][index].float(), cond, (task.embed([""] * len(captions)), control))

@@ -1,0 +1,88 @@
+"""`kinema train`: run a recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinema.cli.arguments import AsJson
+from kinema.cli.exits import guarded
+from kinema.core.errors import RequestError
+
+
+@guarded
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, such as recipes/mini_wan.py.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where everything goes.", show_default=False)],
+    minutes: Annotated[float, typer.Option("--minutes", metavar="N", help="For all stages together.")] = 25.0,
+    device: Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:N.")] = "cpu",
+    processes: Annotated[
+        int, typer.Option("--processes", metavar="N", help="Processes: one for each GPU or CPU core.")
+    ] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run into DIR stopped.")] = False,
+    stage: Annotated[
+        list[str] | None, typer.Option("--stage", metavar="NAME", help="Only this stage; may be repeated.")
+    ] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the recipe; may be repeated.")
+    ] = None,
+    device_name: Annotated[
+        str, typer.Option("--device-name", metavar="TEXT", help="For the model's card; found out by default.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Train what a recipe describes: every stage within one budget of minutes, with checkpoints and held-out scores."""
+    if not 0 < minutes <= 100_000:
+        raise RequestError(f"minutes = {minutes:g}.", field="minutes", value=minutes, legal="above 0")
+    pairs = [each.partition("=") for each in options or []]
+    if wrong := next((name for name, equals, _ in pairs if not equals), None):
+        raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")
+    from kinema.training import machine, stages
+    from kinema.training import processes as group
+
+    try:
+        machine.check(device)
+        found = stages.load_recipe(recipe)
+        others = group.start(processes, device)
+    except ValueError as error:
+        raise RequestError(str(error), field="train", value=str(recipe), legal="see kinema train --help") from None
+    settings = stages.Settings(
+        out=out, device=device, minutes=minutes, resume=resume, device_name=device_name or machine.name(device),
+        options={name: value for name, _, value in pairs}, show=_teller(as_json, group.first()),
+    )  # fmt: skip
+    try:
+        stages.run(found(settings), settings, stage or ())
+    except ValueError as error:
+        raise RequestError(str(error), field="train", value=str(recipe), legal="see the recipe") from None
+    finally:
+        group.finish(others)
+
+
+def _teller(as_json: bool, first: bool) -> Callable[[dict[str, Any]], None]:
+    """A line for each event, with the name of the stage that it belongs to; nothing in the other processes."""
+    now: dict[str, Any] = {"stage": "", "minutes": 0.0}
+
+    def tell(event: dict[str, Any]) -> None:
+        if not first:
+            return
+        if event["event"] == "stage":
+            now.update(event)
+        typer.echo(json.dumps({"stage": now["stage"], **event}) if as_json else _words(event, now))
+
+    return tell
+
+
+def _words(event: dict[str, Any], now: dict[str, Any]) -> str:
+    """A line for people."""
+    if event["event"] == "stage":
+        return now["stage"] + (f": {event['minutes']:.1f} min" if event["minutes"] else "")
+    hidden = ("event", "stage", "step", "step_s", "progress", "norm", "lr", "seconds")
+    rest = ", ".join(f"{name} {value}" for name, value in event.items() if name not in hidden)
+    if event["event"] == "step":
+        left = now["minutes"] * (1 - event["progress"])
+        return f"  step {event['step']}, {event['step_s']:.2f} s each, {left:.1f} min left: {rest}"
+    return f"  {event['event'].replace('_', ' ')}: {rest}"

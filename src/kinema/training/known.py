@@ -1,0 +1,187 @@
+"""What a video model is told beside the words, drawn from a Toyland clip and its truth, for training.
+
+Each kind gives a source clip in [-1, 1] and a mask (True = generate). VACE's two streams follow from them: what is
+kept is the source outside the mask, what hints is the source inside it; 0, mid gray, says nothing. See KINDS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema.conditions.layout import draw_boxes
+from kinema.conditions.trajectory import draw
+from kinema.toyland.palette import OBJECT_COLORS
+from kinema.toyland.scene import Scene
+
+Told = tuple[np.ndarray, np.ndarray]
+"""(source (F, H, W, 3) float32 in [-1, 1], mask (F, H, W) bool, True where the model must generate)."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip with its truth: frames_FHWC uint8, masks_NFHW bool, tracks_NF2 px (NaN where not seen)."""
+
+    scene: Scene
+    frames_FHWC: np.ndarray
+    masks_NFHW: np.ndarray
+    tracks_NF2: np.ndarray
+
+    @property
+    def unit(self) -> np.ndarray:
+        """Frames as networks see them, float32 in [-1, 1]."""
+        return self.frames_FHWC.astype(np.float32) / 127.5 - 1
+
+    def kept(self, mask_FHW: np.ndarray) -> Told:
+        """The clip itself, gray where the model must generate."""
+        return np.where(mask_FHW[..., None], np.float32(0), self.unit), mask_FHW
+
+    def everything(self) -> np.ndarray:
+        return np.ones(self.masks_NFHW.shape[1:], bool)
+
+
+def kept_frames(clip: Clip, *frames: int | slice) -> Told:
+    mask = clip.everything()
+    for each in frames:
+        mask[each] = False
+    return clip.kept(mask)
+
+
+def extend_after(clip: Clip, rng: np.random.Generator) -> Told:
+    return kept_frames(clip, slice(0, int(rng.choice([5, 5, 9]))))
+
+
+def extend_before(clip: Clip, rng: np.random.Generator) -> Told:
+    return kept_frames(clip, slice(-int(rng.choice([4, 8])), None))
+
+
+def bounds(mask_HW: np.ndarray, margin_px: int) -> tuple[slice, slice]:
+    """Rows and columns of the true pixels with a margin; the mask must have some."""
+    rows, columns = np.nonzero(mask_HW)
+    top, left = max(rows.min() - margin_px, 0), max(columns.min() - margin_px, 0)
+    return slice(top, rows.max() + 1 + margin_px), slice(left, columns.max() + 1 + margin_px)
+
+
+def box(clip: Clip, rng: np.random.Generator) -> Told:
+    """A box around the first object's whole way, one that follows it, or one anywhere."""
+    seen_FHW = clip.masks_NFHW[0]
+    mask = np.zeros_like(seen_FHW)
+    choice, margin = rng.random(), int(rng.integers(2, 8))
+    if choice < 0.85 and seen_FHW.any():
+        whole = seen_FHW.any(0)
+        for frame, seen in enumerate(seen_FHW):
+            mask[(frame, *bounds(seen if choice > 0.45 and seen.any() else whole, margin))] = True
+        return clip.kept(mask)
+    return clip.kept(anywhere(mask, rng))
+
+
+def anywhere(mask_FHW: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    _, height, width = mask_FHW.shape
+    mask = mask_FHW.copy()
+    tall, wide = (int(rng.integers(side // 4, side * 5 // 8)) for side in (height, width))
+    top, left = rng.integers(0, height - tall), rng.integers(0, width - wide)
+    mask[:, top : top + tall, left : left + wide] = True
+    return mask
+
+
+def empty_place(clip: Clip, rng: np.random.Generator) -> Told:
+    """A box with no object in it, ever: it teaches that the words decide whether something appears (removal)."""
+    seen, mask = clip.masks_NFHW.any((0, 1)), np.zeros_like(clip.masks_NFHW[0])
+    for _ in range(20):
+        tried = anywhere(mask, rng)
+        if not (tried[0] & seen).any():
+            return clip.kept(tried)
+    return clip.kept(mask)
+
+
+def silhouette(clip: Clip, rng: np.random.Generator) -> Told:
+    """The outline of the objects, grown by a few pixels."""
+    mask, grow = clip.masks_NFHW.any(0), int(rng.integers(1, 5))
+    for _ in range(grow):
+        padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
+        mask = padded[:, 1:-1, 1:-1] | padded[:, :-2, 1:-1] | padded[:, 2:, 1:-1]
+        mask |= padded[:, 1:-1, :-2] | padded[:, 1:-1, 2:]
+    return clip.kept(mask)
+
+
+def outpaint(clip: Clip, rng: np.random.Generator) -> Told:
+    """A window is kept; one to four sides around it are new."""
+    mask = clip.everything()
+    _, height, width = mask.shape
+    cut = [int(rng.integers(side // 8, side * 3 // 8)) if rng.random() < 0.5 else 0 for side in (height, width) * 2]
+    if not any(cut):
+        cut[int(rng.integers(4))] = width // 4
+    mask[:, cut[0] : height - cut[2], cut[1] : width - cut[3]] = False
+    return clip.kept(mask)
+
+
+def colors_of(clip: Clip, rng: np.random.Generator) -> list[tuple[int, int, int]]:
+    """The colours of the objects, or now and then a colour that says nothing."""
+    return [OBJECT_COLORS[actor.color] if rng.random() < 0.85 else (255, 255, 255) for actor in clip.scene.actors]
+
+
+def draw_dots(clip: Clip, rng: np.random.Generator) -> np.ndarray:
+    """Control frames (F, H, W, 3) uint8 of the paths of one or all objects; no dot where an object is not seen."""
+    count, height, width = clip.masks_NFHW.shape[1:]
+    frames = np.zeros((count, height, width, 3), np.uint8)
+    num = len(clip.scene.actors) if rng.random() < 0.5 else 1
+    for track_F2, color in zip(clip.tracks_NF2[:num], colors_of(clip, rng)[:num], strict=True):
+        points = (track_F2 + 0.5) / np.array([width, height])
+        frames = np.maximum(frames, draw(np.where(np.isnan(points), -1.0, points), height, width, color))
+    return frames
+
+
+def dots(clip: Clip, rng: np.random.Generator) -> Told:
+    return draw_dots(clip, rng).astype(np.float32) / 127.5 - 1, clip.everything()
+
+
+def first_and_dots(clip: Clip, rng: np.random.Generator) -> Told:
+    """The first frame is given, and where its object goes."""
+    source, mask = dots(clip, rng)
+    source[0], mask[0] = clip.unit[0], False
+    return source, mask
+
+
+def layout(clip: Clip, rng: np.random.Generator) -> Told:
+    """The boxes of the objects, drawn on white."""
+    count, height, width = clip.masks_NFHW.shape[1:]
+    num = len(clip.scene.actors) if rng.random() < 0.5 else 1
+    boxes = np.full((num, count, 4), np.nan)
+    for slot in range(num):
+        for frame, seen in enumerate(clip.masks_NFHW[slot]):
+            if seen.any():
+                rows, columns = bounds(seen, 1)
+                boxes[slot, frame] = (
+                    columns.start / width,
+                    rows.start / height,
+                    columns.stop / width,
+                    rows.stop / height,
+                )
+    black = rng.random() < 0.5
+    colors = [(0, 0, 0) if black else OBJECT_COLORS[actor.color] for actor in clip.scene.actors[:num]]
+    return draw_boxes(boxes, height, width, colors).astype(np.float32) / 127.5 - 1, clip.everything()
+
+
+KINDS: dict[str, tuple[float, Callable[[Clip, np.random.Generator], Told]]] = {
+    "first": (0.15, lambda clip, rng: kept_frames(clip, 0)),
+    "last": (0.03, lambda clip, rng: kept_frames(clip, -1)),
+    "first_last": (0.05, lambda clip, rng: kept_frames(clip, 0, -1)),
+    "extend_after": (0.07, extend_after),
+    "extend_before": (0.06, extend_before),
+    "box": (0.14, box),
+    "empty_place": (0.09, empty_place),
+    "silhouette": (0.04, silhouette),
+    "outpaint": (0.07, outpaint),
+    "dots": (0.19, dots),
+    "first_and_dots": (0.04, first_and_dots),
+    "layout": (0.07, layout),
+}
+"""Name to (share of the clips, function)."""
+NAMES = tuple(KINDS)
+
+
+def choose(rng: np.random.Generator) -> str:
+    shares = np.array([share for share, _ in KINDS.values()])
+    return str(rng.choice(NAMES, p=shares / shares.sum()))

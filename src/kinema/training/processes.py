@@ -1,0 +1,132 @@
+"""Several processes train one model: each takes its own batches, gradients are averaged (data parallelism).
+
+One process a GPU over NCCL, or one a CPU core over gloo. Every function here does nothing when there is only one
+process, so the training loop reads the same either way.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+RANK = "KINEMA_RANK"
+WAIT = timedelta(hours=2)
+"""How long a process waits for the others; the first one measures and saves while they do."""
+
+
+def start(processes: int, device: str = "cpu") -> list[subprocess.Popen]:
+    """Make this process the first of `processes` that run the same command line; returns the others (see `finish`).
+
+    Call once, before any work. In one of the others it only joins them. Raises ValueError for fewer than one process or
+    more CUDA processes than there are GPUs.
+    """
+    if processes < 1:
+        raise ValueError(f"processes must be at least 1, got {processes}")
+    if processes > 1 and device.startswith("cuda") and processes > torch.cuda.device_count():
+        raise ValueError(f"{processes} processes need as many GPUs; there are {torch.cuda.device_count()}")
+    others: list[subprocess.Popen] = []
+    if processes > 1 and RANK not in os.environ:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        os.environ.update(shared, **{RANK: "0"})
+        command = [sys.executable, *sys.orig_argv[1:]]
+        others = [
+            subprocess.Popen(command, env={**os.environ, RANK: str(number)}, stdout=subprocess.DEVNULL)
+            for number in range(1, processes)
+        ]
+    if processes > 1:
+        number = int(os.environ[RANK])
+        if device.startswith("cuda"):
+            torch.cuda.set_device(number)
+        elif hasattr(os, "sched_setaffinity"):
+            cores = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {cores[number % len(cores)]})
+        backend = "nccl" if device.startswith("cuda") else "gloo"
+        dist.init_process_group(backend, rank=number, world_size=processes, timeout=WAIT)
+    return others
+
+
+def own_device(device: str) -> str:
+    """The device of this process: "cuda" becomes "cuda:1" in the second one."""
+    return f"cuda:{rank()}" if device == "cuda" and count() > 1 else device
+
+
+def finish(others: list[subprocess.Popen]) -> None:
+    """Leave the group and wait for the others; those that hang after a failure here are stopped."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+        os.environ.pop(RANK, None)
+    for other in others:
+        try:
+            other.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            other.terminate()
+
+
+def count() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def first() -> bool:
+    """Is this the process that measures, saves and prints?"""
+    return rank() == 0
+
+
+def wait() -> None:
+    """Until every process is here."""
+    if count() > 1:
+        dist.barrier()
+
+
+def agree(value: float, device: str = "cpu") -> float:
+    """The first process's value, in all of them."""
+    if count() == 1:
+        return value
+    shared = torch.tensor([value], dtype=torch.float64, device=device)
+    dist.broadcast(shared, 0)
+    return float(shared)
+
+
+def same_start(tensors: Sequence[Tensor]) -> None:
+    """The first process's values into all of them."""
+    if count() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
+
+
+def average(tensors: Sequence[Tensor]) -> None:
+    """Replace each tensor by its mean over the processes, in one exchange."""
+    if count() > 1:
+        flat = torch._utils._flatten_dense_tensors(tensors)
+        dist.all_reduce(flat)
+        flat /= count()
+        torch._foreach_copy_(list(tensors), list(torch._utils._unflatten_dense_tensors(flat, tensors)))
+
+
+def add_up(tensor: Tensor) -> None:
+    """Replace a tensor by its sum over the processes."""
+    if count() > 1:
+        dist.all_reduce(tensor)
+
+
+def average_gradients(params: Sequence[Tensor]) -> None:
+    """A parameter without a gradient counts as zero, so that all processes exchange the same tensors."""
+    if count() > 1:
+        for p in params:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        average([p.grad for p in params if p.grad is not None])

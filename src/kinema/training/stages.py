@@ -1,0 +1,98 @@
+"""A recipe as a list of stages that share one wall-clock budget.
+
+A recipe file (`recipes/*.py`) has a function `stages(settings: Settings) -> list[Stage]`. Stages run in order. Each
+gets its share of the time that is left, so what one takes too long the later ones pay together, and what one leaves
+they get. Finished stages are written down in OUT/stages.json, and with `resume` they are not done again.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from . import processes
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person asks of a recipe. minutes: for all stages together. device: cpu, cuda, cuda:N. options: the
+    recipe's own settings by name. show: called with what happens, in the first process."""
+
+    out: Path
+    device: str = "cpu"
+    minutes: float = 25.0
+    resume: bool = False
+    device_name: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+    show: Callable[[dict[str, Any]], None] = lambda event: None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A piece of a recipe. share: of the budget, relative to the other stages; 0 for what takes as long as it takes.
+
+    work: called with its minutes in every process (see `processes`); returns numbers to remember.
+    """
+
+    name: str
+    share: float
+    work: Callable[[float], dict[str, Any] | None]
+
+
+def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
+    """The `stages` function of a recipe file. Raises ValueError when there is no such file or function."""
+    if not path.is_file():
+        raise ValueError(f"There is no recipe {path}.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, "stages", None)
+    if found is None:
+        raise ValueError(f"{path} has no function `stages`, so it is not a recipe.")
+    return found
+
+
+def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -> dict[str, Any]:
+    """Run stages (or only those named) within settings.minutes; returns what they gave, by name.
+
+    Raises ValueError for a name that is not a stage.
+    """
+    names = [stage.name for stage in stages]
+    if unknown := [name for name in only if name not in names]:
+        raise ValueError(f"There is no stage {unknown[0]!r}; there are {', '.join(names)}.")
+    settings.out.mkdir(parents=True, exist_ok=True)
+    record = settings.out / "stages.json"
+    done: dict[str, Any] = json.loads(record.read_text()) if settings.resume and record.exists() else {}
+    done.pop("settings", None)
+    chosen = [stage for stage in stages if stage.name in only] if only else list(stages)
+    todo = [stage for stage in chosen if only or stage.name not in done]
+    spent = 0.0 if only else sum(one["minutes"] for one in done.values())
+    started = time.monotonic()
+    for number, stage in enumerate(todo):
+        left = max(0.0, settings.minutes - spent - (time.monotonic() - started) / 60)
+        shares = sum(later.share for later in todo[number:])
+        minutes = processes.agree(left * stage.share / shares if shares else 0.0)
+        settings.show({"event": "stage", "stage": stage.name, "minutes": round(minutes, 2)})
+        begun = time.monotonic()
+        found = stage.work(minutes) or {}
+        done[stage.name] = {"minutes": round((time.monotonic() - begun) / 60, 3), **found}
+        if processes.first():
+            partial = record.with_suffix(".partial")
+            partial.write_text(json.dumps({**done, "settings": plain(settings)}, indent=2), encoding="utf-8")
+            partial.replace(record)
+        processes.wait()
+        settings.show({"event": "stage_done", "stage": stage.name, **done[stage.name]})
+    return done
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """As JSON."""
+    names = [one.name for one in fields(settings) if one.name not in ("out", "show")]
+    return {name: getattr(settings, name) for name in names} | {"out": str(settings.out)}

@@ -1,0 +1,57 @@
+"""Stages share one budget; what is finished stays finished."""
+
+import json
+import time
+
+import pytest
+
+from kinema.training import stages
+from kinema.training.stages import Settings, Stage
+
+
+def test_each_stage_gets_its_share_of_what_is_left(tmp_path):
+    given = {}
+
+    def work(name, seconds):
+        def run(minutes):
+            given[name] = minutes
+            time.sleep(seconds)
+            return {"name": name}
+
+        return run
+
+    plan = [
+        Stage("a", 1, work("a", 0.6)),
+        Stage("b", 0, work("b", 0)),
+        Stage("c", 2, work("c", 0)),
+        Stage("d", 1, work("d", 0)),
+    ]
+    events = []
+    done = stages.run(plan, Settings(tmp_path, minutes=0.02, show=events.append))
+    assert given["a"] == pytest.approx(0.005, rel=0.05) and given["b"] == 0
+    assert given["c"] == pytest.approx((0.02 - 0.01) * 2 / 3, rel=0.1)  # a took twice its share, c and d pay
+    assert given["d"] == pytest.approx(0.01, rel=0.1)
+    assert done["c"]["name"] == "c" and [e["stage"] for e in events if e["event"] == "stage"] == list("abcd")
+    written = json.loads((tmp_path / "stages.json").read_text())
+    assert written["settings"]["minutes"] == 0.02 and written["a"]["minutes"] >= 0.01
+
+
+def test_resume_skips_finished_stages_and_names_choose(tmp_path):
+    ran = []
+    plan = [Stage(name, 1, lambda minutes, name=name: ran.append((name, minutes))) for name in "abc"]
+    stages.run(plan[:1], Settings(tmp_path, minutes=1))
+    stages.run(plan, Settings(tmp_path, minutes=1, resume=True))
+    assert [name for name, _ in ran] == ["a", "b", "c"]
+    stages.run(plan, Settings(tmp_path, minutes=2), only=["b"])
+    assert ran[-1] == ("b", pytest.approx(2, rel=0.01))
+    with pytest.raises(ValueError, match="'z'; there are a, b, c"):
+        stages.run(plan, Settings(tmp_path), only=["z"])
+
+
+def test_what_is_no_recipe_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no recipe"):
+        stages.load_recipe(tmp_path / "nothing.py")
+    empty = tmp_path / "empty.py"
+    empty.write_text("x = 1\n")
+    with pytest.raises(ValueError, match="not a recipe"):
+        stages.load_recipe(empty)
