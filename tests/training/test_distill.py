@@ -114,7 +114,7 @@ def test_four_steps_land_where_the_guided_teacher_does(kind, tmp_path):
     train(made, settings(tmp_path / kind, 300))
     found = gain(exact, made.student, made.held_out, SETTING, steps=16)
     assert found["student"] * 5 < found["undistilled_guided"], found
-    assert found["student"] * 20 < found["undistilled"], found
+    assert found["student"] * 20 < min(found["undistilled"], found["undistilled_guided_half_steps"]), found
 
 
 def test_a_perfect_student_of_the_paths_is_the_teacher(tmp_path):

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,8 @@ class Distillation:
     segments: int = 6
     shift: float = 3.0
     guidance: float = 3.0
-    substeps: int = 4
-    fine: int = 4
+    substeps: int = 3
+    fine: int = 3
     heun: bool = False
     at_starts: float = 0.5
     on_paths: float = 1.0
@@ -276,11 +276,10 @@ def gain(
     teacher: Velocity, student: Velocity, batches: Sequence[Batch], setting: Distillation, steps: int = 30
 ) -> dict[str, float]:
     """The held-out measurement for a card: distance to the teacher's `steps` guided steps, at N steps, of the student,
-    and of the undistilled model without and with guidance (which costs twice the calls)."""
+    and of the undistilled model without guidance (as many calls), with it (twice the calls), and with it in half the
+    steps (as many calls again, where N is even)."""
     goals = [goal(teacher, batch, setting, number, steps) for number, batch in enumerate(batches)]
-    models = {
-        "student": (student, 1.0),
-        "undistilled": (teacher, 1.0),
-        "undistilled_guided": (teacher, setting.guidance),
-    }
-    return compare(batches, goals, setting, models)
+    plain, scale = {"student": (student, 1.0), "undistilled": (teacher, 1.0)}, setting.guidance
+    found = compare(batches, goals, setting, {**plain, "undistilled_guided": (teacher, scale)})
+    half = replace(setting, segments=max(1, setting.segments // 2))
+    return found | compare(batches, goals, half, {"undistilled_guided_half_steps": (teacher, scale)})
