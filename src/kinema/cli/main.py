@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli import clip, doctor, exits, generate, models, toyland
+from kinema.cli import clip, doctor, evaluate, exits, generate, models, toyland, train
 
 app = typer.Typer(
     name="kinema",
@@ -23,6 +23,8 @@ app.command("rerun")(clip.rerun)
 app.command("inspect")(clip.inspect)
 app.add_typer(models.app, name="models")
 app.add_typer(toyland.app, name="toyland")
+app.add_typer(evaluate.app, name="evaluate")
+app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 
 

@@ -1,0 +1,107 @@
+"""`kinema evaluate`: how well a model does what it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinema.cli.arguments import AsJson, Device
+from kinema.cli.exits import guarded
+from kinema.cli.progress import quiet_libraries, reporter
+from kinema.core.errors import ModelError, RequestError
+
+app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
+SUBJECTS = {"wan": "kinema-mini-wan"}
+
+
+@app.callback()
+def _group() -> None:
+    """Measure how well a model does what it is told."""
+
+
+@app.command("miniature")
+@guarded
+def miniature(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which miniature: wan.", show_default=False)],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Another checkpoint of it: a folder with a card.json, or a name. Default: the shipped one.",
+            show_default=False,
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", metavar="N", help="Captions to try with words alone.")] = 256,
+    task_count: Annotated[int, typer.Option("--task-count", metavar="N", help="Cases of every other task.")] = 48,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--profile",
+            metavar="exact|balanced|fast",
+            help="Repeatable. Default: all three; the others are compared with the first.",
+            show_default=False,
+        ),
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", metavar="TASK", help="Only this task. Repeatable. Default: all.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", help="Processes that make clips, a thread each; 1 takes all cores.")
+    ] = 1,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Where scorecard.json, scorecard.md and sheets go."),
+    ] = Path("scorecard"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the results in that folder.")] = False,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a miniature on held-out scenes of Toyland: words, pictures, masks, paths, references."""
+    found = _judge(name, model, count, task_count, profile, task, workers, output, resume, device, as_json)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(f"{output / 'scorecard.md'}\n{output / 'scorecard.json'}")
+    for measure, columns in found["table"].get("text", {}).items():
+        shown = "  ".join(f"{column} {value['value']:.1f}" for column, value in columns.items())
+        typer.echo(f"{measure:<14}{shown}")
+
+
+def _judge(
+    name: str,
+    model: str | None,
+    count: int,
+    task_count: int,
+    profile: Any,
+    task: list[str] | None,
+    workers: int,
+    output: Path,
+    resume: bool,
+    device: str | None,
+    as_json: bool,
+) -> dict[str, Any]:
+    if name not in SUBJECTS:
+        raise RequestError(f"No miniature {name!r}.", field="name", value=name, legal=", ".join(SUBJECTS))
+    if model is not None and (os.sep in model or model.startswith(".")) and not Path(model).expanduser().exists():
+        raise ModelError(f"{model}: no such folder or file.")
+    if output.exists() and not output.is_dir():
+        raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
+    quiet_libraries()
+    from kinema.evaluation.scorecard import PROFILES, Settings, scorecard
+
+    settings = Settings(count, task_count, tuple(profile or PROFILES), tuple(task or ()), workers)
+    command = ["kinema", "evaluate", "miniature", name, "--count", str(count), "--task-count", str(task_count)]
+    command += [word for each in settings.profiles for word in ("--profile", each)]
+    command += [word for each in settings.tasks for word in ("--task", each)]
+    command += ["--model", model] if model else []
+    with reporter(as_json) as on_event:
+        return scorecard(
+            model or SUBJECTS[name], output, settings, device=device, resume=resume, command=command, on_event=on_event
+        )

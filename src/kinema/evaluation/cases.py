@@ -1,0 +1,151 @@
+"""Held-out Toyland scenes as questions to a model: the scene, its caption, what the caption states, and the truth.
+
+Legend: F frames, N actor slots, H W pixels. Boxes are (left, top, right, bottom), fractions of the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..toyland.caption import describe_fully
+from ..toyland.scene import Scene, World, sample_scene
+from ..toyland.understand import Understanding
+
+HELD_OUT = 10_000_000
+"""Seeds from here on are for judging models; nothing is trained on them."""
+HELD_OUT_PROBES = 20_000_000
+"""Seeds from here on are for judging the probes."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of the clips that a model makes on its own: frames, height and width in px, fps."""
+
+    frames: int
+    height: int
+    width: int
+    fps: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question. index counts the cases of a task and is the seed of the clip; scene_seed makes the scene."""
+
+    index: int
+    scene_seed: int
+    scene: Scene
+    shape: Shape
+
+    @cached_property
+    def _told(self) -> tuple[str, Understanding]:
+        return describe_fully(self.scene, 0)
+
+    @property
+    def caption(self) -> str:
+        return self._told[0]
+
+    @property
+    def stated(self) -> Understanding:
+        return self._told[1]
+
+    @cached_property
+    def _rendered(self) -> Any:
+        return _render(self.scene, self.shape)
+
+    @property
+    def frames_FHWC(self) -> np.ndarray:
+        """The true clip, uint8."""
+        return self._rendered.frames_BFHWC[0].numpy()
+
+    @property
+    def masks_NFHW(self) -> np.ndarray:
+        return self._rendered.masks_BNFHW[0].numpy()
+
+    def path_F2(self, slot: int = 0) -> np.ndarray:
+        """The true way of an object's middle, fractions of the frame."""
+        return (self._rendered.tracks_BNF2[0, slot].numpy() + 0.5) / (self.shape.width, self.shape.height)
+
+    @cached_property
+    def empty_FHWC(self) -> np.ndarray:
+        """The true clip without its objects."""
+        away = tuple(replace(actor, x=9.0, y=9.0) for actor in self.scene.actors)
+        return _render(replace(self.scene, actors=away), self.shape).frames_BFHWC[0].numpy()
+
+    def boxes_F4(self, margin_px: int, slot: int = 0) -> np.ndarray:
+        """A box around what is seen of an object in each frame; where nothing is, that of the frame before."""
+        height, width = self.shape.height, self.shape.width
+        found: list[Any] = []
+        for mask_HW in self.masks_NFHW[slot]:
+            rows, columns = np.nonzero(mask_HW)
+            if len(rows):
+                low = np.array([columns.min(), rows.min()]) - margin_px
+                high = np.array([columns.max(), rows.max()]) + 1 + margin_px
+                found.append(np.concatenate([low / (width, height), high / (width, height)]).clip(0, 1))
+            else:
+                found.append(found[-1] if found else None)
+        first = next((box for box in found if box is not None), np.array([0.0, 0.0, 1.0, 1.0]))
+        return np.stack([first if box is None else box for box in found])
+
+
+def _render(scene: Scene, shape: Shape) -> Any:
+    from ..toyland.render import render
+
+    return render([scene], num_frames=shape.frames, height=shape.height, width=shape.width, fps=shape.fps)
+
+
+def cases(
+    world: World, count: int, shape: Shape, fits: Callable[[Scene], bool] = lambda scene: True, first: int = HELD_OUT
+) -> Iterator[Case]:
+    """The first `count` scenes of the world, from seed `first` on, that `fits` lets through."""
+    found, seed = 0, first
+    while found < count:
+        scene = sample_scene(seed, world)
+        if fits(scene):
+            yield Case(found, seed, scene, shape)
+            found += 1
+        seed += 1
+
+
+def one_object(scene: Scene) -> bool:
+    return len(scene.actors) == 1
+
+
+def two_objects(scene: Scene) -> bool:
+    return len(scene.actors) == 2
+
+
+def one_object_still_camera(scene: Scene) -> bool:
+    return len(scene.actors) == 1 and scene.camera == "still"
+
+
+def world_from(card: dict[str, Any]) -> World:
+    """The world that a model's card.json names. Fields that this version does not know are passed over.
+    ValueError where the card names none."""
+    given = card.get("world")
+    if not isinstance(given, dict):
+        raise ValueError("the card names no world")
+    known = {field.name for field in fields(World)}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if name in known
+    }
+    return World(**values)
+
+
+def object_picture(case: Case, slot: int = 0, margin_px: int = 2) -> np.ndarray | None:
+    """An object of the case alone on white, square, as a reference picture (uint8, H W 3): from the first frame that
+    shows it best; None where fewer than 30 pixels of it are ever seen."""
+    masks_FHW = case.masks_NFHW[slot]
+    frame = int(masks_FHW.sum((1, 2)).argmax())
+    rows, columns = np.nonzero(masks_FHW[frame])
+    if len(rows) < 30:
+        return None
+    cut_HWC = np.where(masks_FHW[frame][..., None], case.frames_FHWC[frame], np.uint8(255))
+    middle = (rows.min() + rows.max() + 1) // 2, (columns.min() + columns.max() + 1) // 2
+    half = (int(max(np.ptp(rows), np.ptp(columns))) + 2) // 2 + margin_px
+    padded = np.pad(cut_HWC, ((half, half), (half, half), (0, 0)), constant_values=255)
+    return padded[middle[0] : middle[0] + 2 * half, middle[1] : middle[1] + 2 * half]

@@ -1,0 +1,176 @@
+"""One clip of the scorecard: asked for, made, judged. Runs in the calling process or in workers of its own.
+
+Columns: "renders" judges the true clips themselves, "autoencoder" those after the model's autoencoder, every other
+column is a profile of the model.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.card import Card
+from ..core.errors import ModelError
+from ..weights import store
+from .cases import Case, Shape, world_from
+from .judge import Judge
+from .probes import load_probes
+from .tasks import BY_NAME
+
+if TYPE_CHECKING:
+    from ..engine.load import Engine
+
+SHOWN = 6  # frames of a clip on a contact sheet
+TRUTHS = ("renders", "autoencoder")
+ON_SHEET = {"text": 16, "words": 16}
+ON_TASK_SHEET = 4
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who is judged: a known model, or a checkpoint folder. device: None takes the best there is."""
+
+    model: str
+    device: str | None = None
+
+    @cached_property
+    def card(self) -> Card:
+        """The model's card; a folder whose card.json bears the name of a built-in model is judged as that model."""
+        card = store.find(self.model)
+        if card.path is None:
+            return card
+        known = [each for each in store.built_in_cards() if each.id == self.facts.get("name")]
+        if not known or known[0].variant != card.variant:
+            return card
+        return known[0].model_copy(update={"path": card.path, "builtin": None, "hub": None})
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Its card.json. ModelError where there is none, or where it names no world of Toyland."""
+        folder = store.locate(store.find(self.model))
+        path = folder / "card.json"
+        if not path.is_file():
+            raise ModelError(f"{path}: there is no card.json, which says what part of Toyland the model was taught.")
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            world_from(facts)
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(f"{path}: cannot be judged by it: {error}.") from None
+        return facts
+
+    @property
+    def shape(self) -> Shape:
+        width, height = self.card.size.trained[0]
+        return Shape(self.card.frames.trained, height, width, self.card.defaults.fps)
+
+
+@dataclass(frozen=True)
+class Job:
+    column: str
+    task: str
+    case: Case
+
+
+class Worker:
+    """Makes and judges clips; the model is loaded when it is first needed. clips: where strips of frames go."""
+
+    def __init__(self, subject: Subject, clips: Path, settings: dict[str, Any] | None = None):
+        self.subject, self.clips, self.settings = subject, clips, settings or {}
+        self.judge = Judge(load_probes(), world_from(subject.facts))
+
+    @cached_property
+    def engine(self) -> Engine:
+        from ..core.registry import family_module
+        from ..engine.load import Engine
+
+        card = self.subject.card
+        location = store.locate(card)
+        family = family_module(card.family).load(card, location, self.subject.device, None)
+        return Engine(card.id, family, location, str(family.device))
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """The entry for Results."""
+        task, case, started = BY_NAME[job.task], job.case, time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
+            frames = self._truth(job) if job.column in TRUTHS else self._made(job, Path(folder))
+            made_s = time.perf_counter() - started
+            measures = task.judge(self.judge, case, frames)
+        if job.column not in TRUTHS or job.task == "text":
+            self._keep(job, frames)
+        return {
+            "column": job.column, "task": job.task, "index": case.index, "scene_seed": case.scene_seed,
+            "prompt": case.caption, "measures": measures, "seconds": round(made_s, 3),
+        }  # fmt: skip
+
+    def _made(self, job: Job, folder: Path) -> np.ndarray:
+        fields = {**BY_NAME[job.task].ask(job.case, folder), **self.settings}
+        return self.engine.generate(profile=job.column, seed=job.case.index, request="", **fields).frames()
+
+    def _truth(self, job: Job) -> np.ndarray:
+        truth = BY_NAME[job.task].truth
+        assert truth is not None
+        frames = truth(job.case)
+        return frames if job.column == "renders" else self.autoencoded(frames)
+
+    def autoencoded(self, frames_FHWC: np.ndarray) -> np.ndarray:
+        """The frames after the model's own autoencoder: nobody can ask more of the model."""
+        import torch
+
+        vae = self.engine.family.parts.vae
+        parameter = next(vae.parameters())
+        x = torch.from_numpy(np.ascontiguousarray(frames_FHWC)).permute(3, 0, 1, 2)[None]
+        with torch.inference_mode():
+            z = vae.encode((x.float() / 127.5 - 1).to(parameter.device, parameter.dtype)).latent_dist.mode()
+            y = vae.decode(z).sample[0].float().clamp(-1, 1)
+        return ((y + 1) * 127.5).round().byte().permute(1, 2, 3, 0).cpu().numpy()
+
+    def has_autoencoder(self) -> bool:
+        return hasattr(getattr(self.engine.family, "parts", None), "vae")
+
+    def _keep(self, job: Job, frames_FHWC: np.ndarray) -> None:
+        """A strip of frames for the contact sheets, of the first cases only: nothing is picked."""
+        if job.case.index >= ON_SHEET.get(job.task, ON_TASK_SHEET):
+            return
+        from PIL import Image
+
+        from ..media.sheet import chosen
+
+        self.clips.mkdir(parents=True, exist_ok=True)
+        for column, shown in ((job.column, frames_FHWC), ("given", job.case.frames_FHWC)):
+            path = strip_path(self.clips, column, job.task, job.case.index)
+            strip = np.concatenate(list(shown[chosen(len(shown), SHOWN)]), 1)
+            beside = path.with_name(f".{path.stem}.partial.png")
+            Image.fromarray(strip).save(beside)
+            beside.replace(path)
+
+
+def strip_path(clips: Path, column: str, task: str, index: int) -> Path:
+    return clips / f"{column}-{task}-{index:02d}.png"
+
+
+_worker: Worker | None = None
+
+
+def start(subject: Subject, clips: Path, settings: dict[str, Any]) -> None:
+    """Makes this process a worker of one thread. Ctrl-C is heard by the process that started it."""
+    import torch
+
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)
+    _worker = Worker(subject, clips, settings)
+
+
+def run(job: Job) -> dict[str, Any]:
+    """A job in a process that `start` has made a worker."""
+    assert _worker is not None
+    return _worker.run(job)
