@@ -2,14 +2,18 @@
 
     python benchmarks/generate.py            # warm and cold, the built-in miniature, this machine's CPU
     python benchmarks/generate.py --warm     # only the warm part
+    python benchmarks/generate.py --model runs/mini_wan/model    # another folder of the same kind
 
 Warm: everything loaded, prompt to frames in memory; the two run in turn, medians are compared. Cold: a new process
-from start to a written .mp4. Memory: the peak of the cold process. PSNR: of each profile's frames to `exact`'s.
+from start to a written .mp4. Memory: the peak of the cold process. PSNR: of each profile's frames to `exact`'s. First
+preview: from a warm request to the frames of the preview after its first step. CPU: processor time, which other work on
+the machine disturbs less than the clock's.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -43,32 +47,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--warm", action="store_true", help="only the warm part")
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each (after one that is not)")
+    parser.add_argument("--model", default="kinema-mini-wan", help="name or folder of the model")
     arguments = parser.parse_args()
-    rows = warm(arguments.runs)
+    rows = warm(arguments.model, arguments.runs)
     if not arguments.warm:
-        rows += cold(max(3, arguments.runs // 2))
+        rows += cold(arguments.model, max(3, arguments.runs // 2))
     width = max(len(name) for name, *_ in rows)
     for name, value, note in rows:
         print(f"{name:<{width}}  {value:>9}  {note}")
 
 
-def request(profile: str) -> dict:
+def request(card, profile: str) -> dict:
     """The same words for both: motion words stay words, or the two would not do the same work."""
-    return {"prompt": PROMPT, "seed": 3, "profile": profile, "options": {"motion_words": "text"}}
+    options = {"motion_words": "text"} if "motion_words" in card.options else {}
+    return {"prompt": PROMPT, "seed": 3, "profile": profile, "options": options}
 
 
-def warm(runs: int) -> list[tuple[str, str, str]]:
+def warm(model: str, runs: int) -> list[tuple[str, str, str]]:
     import numpy as np
     import torch
     from diffusers import WanVACEPipeline
 
     import kinema
+    from kinema.core.errors import Cancelled
+    from kinema.core.events import Event, Preview
     from kinema.core.request import Request
     from kinema.diffusion.noise import noise
     from kinema.engine.generate import sample
 
-    engine = kinema.load("kinema-mini-wan", device="cpu", dtype="float32")
-    plan = engine.plan(Request(**request("exact")))
+    engine = kinema.load(model, device="cpu", dtype="float32")
+    card = engine.family.card
+    plan = engine.plan(Request(**request(card, "exact")))
     pipe = WanVACEPipeline.from_pretrained(engine.location, dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, flow_shift=plan.options["shift"])
@@ -85,16 +94,35 @@ def warm(runs: int) -> list[tuple[str, str, str]]:
 
     def ours(profile: str) -> np.ndarray:
         family.prompts.clear()  # the prompt is encoded anew, as in the plain script
-        return engine.generate(Request(**request(profile))).frames()
+        return engine.generate(Request(**request(card, profile))).frames()
+
+    def first_preview(profile: str) -> float:
+        """Seconds from the request to the frames of its first preview; the rest is not made."""
+        family.prompts.clear()
+        started = time.perf_counter()
+
+        def look(event: Event) -> None:
+            if isinstance(event, Preview):
+                event.frames()
+                raise Cancelled("seen")
+
+        with contextlib.suppress(Cancelled):
+            engine.generate(Request(**request(card, profile)), on_event=look).frames()
+        return time.perf_counter() - started
 
     jobs = {"diffusers": theirs, **{name: (lambda name=name: ours(name)) for name in PROFILES}}
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    cpu: dict[str, list[float]] = {name: [] for name in jobs}
+    looks: dict[str, list[float]] = {name: [] for name in PROFILES}
     made = {name: job() for name, job in jobs.items()}
     for _ in range(runs):
         for name, job in jobs.items():
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), time.process_time()
             job()
             seconds[name].append(time.perf_counter() - started)
+            cpu[name].append(time.process_time() - busy)
+        for name in PROFILES:
+            looks[name].append(first_preview(name))
     base = statistics.median(seconds["diffusers"])
     difference = float((sample(plan, family, cond, plan.spans[0]) - theirs("latent")).abs().max())
     rows = [("warm diffusers", f"{base:.3f} s", f"{plan.steps} steps, guidance {plan.guidance}, median of {runs}")]
@@ -103,6 +131,9 @@ def warm(runs: int) -> list[tuple[str, str, str]]:
         error = np.mean((made[name].astype(np.float64) - made["exact"]) ** 2)
         psnr = "same as diffusers to " + f"{difference:.1e}" if name == "exact" else f"{psnr_db(error):.1f} dB to exact"
         rows.append((f"warm {name}", f"{ratio:.3f} x", f"{statistics.median(seconds[name]):.3f} s, {psnr}"))
+        cpu_ratio = statistics.median(ours_s / theirs_s for ours_s, theirs_s in zip(cpu[name], cpu["diffusers"]))
+        rows.append((f"warm {name}, CPU", f"{cpu_ratio:.3f} x", f"{statistics.median(cpu[name]):.3f} s"))
+        rows.append((f"first preview {name}", f"{statistics.median(looks[name]):.3f} s", "from a warm request"))
     return rows
 
 
@@ -112,20 +143,21 @@ def psnr_db(error: float) -> float:
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-def cold(runs: int) -> list[tuple[str, str, str]]:
+def cold(model: str, runs: int) -> list[tuple[str, str, str]]:
     from kinema.core.request import Request
     from kinema.engine.plan import plan as make_plan
     from kinema.weights import store
 
-    card = store.find("kinema-mini-wan")
-    plan = make_plan(Request(**request("exact")), card, "cpu")
+    card = store.find(model)
+    plan = make_plan(Request(**request(card, "exact")), card, "cpu")
     script = PLAIN.format(
         prompt=PROMPT, height=plan.height, width=plan.width, frames=plan.frames, steps=plan.steps,
         guidance=plan.guidance, length=plan.options["text_length"],
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mp4"
-        kinema_command = [sys.executable, "-m", "kinema", "generate", PROMPT, "--seed", "3", "-o", str(out)]
+        kinema_command = [sys.executable, "-m", "kinema", "generate", PROMPT, "--model", model, "--seed", "3"]
+        kinema_command += ["-o", str(out)]
         commands = {"diffusers": [sys.executable, "-c", script, str(store.locate(card)), str(out)]}
         commands.update({name: [*kinema_command, "--profile", name] for name in PROFILES})
         found = {name: [measured(command) for command in [*[commands[name]] * (runs + 1)]][1:] for name in commands}

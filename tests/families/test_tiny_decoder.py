@@ -202,6 +202,16 @@ def test_student_steps_are_plain_euler_on_merged_weights(engine, folder):
     assert all(torch.equal(after[name], plain[name]) for name in plain)
 
 
+def test_requests_encoded_in_turn_keep_their_own_weights(engine):
+    """A run sets its adapters when it begins, whatever was encoded in between."""
+    family = engine.family
+    plans = [engine.plan(request()), engine.plan(request("exact", steps=2))]
+    alone = [sample(plan, family, family.encode(plan, family.prepare(plan)), plan.spans[0]) for plan in plans]
+    conds = [family.encode(plan, family.prepare(plan)) for plan in plans]
+    for plan, cond, latents in zip(plans, conds, alone, strict=True):
+        assert torch.equal(sample(plan, family, cond, plan.spans[0]), latents)
+
+
 def test_profiles_change_to_and_fro(engine):
     fast, exact = request(), request("exact", steps=2)
     first, other = engine.generate(fast).frames(), engine.generate(exact).frames()

@@ -32,7 +32,9 @@ def family_module(name: str) -> ModuleType:
     return importlib.import_module(table[name])
 
 
+@cache
 def family_names() -> list[str]:
+    """Of this table and of other packages; asked for once, because looking through every package takes 20 ms."""
     return sorted({*FAMILIES, *(point.name for point in entry_points(group="kinema.families"))})
 
 

@@ -18,6 +18,7 @@ from ...core.errors import ModelError
 from ...core.family import Predict, Prepared
 from ...core.plan import Plan, Span
 from ...diffusion import flow
+from ...weights import adapters
 from ...weights.residency import Residency
 from . import cpu_autoencoder, decode, forward, i2v, prepare, text, vace
 
@@ -29,13 +30,16 @@ PROMPTS_KEPT = 32
 
 @dataclass(frozen=True)
 class WanCond:
-    """Text states of each branch (1, L, D), what lies beside or under the noise, and the size of the work."""
+    """Text states of each branch (1, L, D), what lies beside or under the noise, the adapters that are to be on the
+    transformer (styles and the file of a student), and the size of the work."""
 
     text: dict[str, torch.Tensor]
     image_BLD: torch.Tensor | None
     beside_BCTHW: torch.Tensor | None
     control_BCTHW: torch.Tensor | None
     control_scale: tuple[float, ...]
+    styles: tuple[tuple[str, float], ...]
+    student: Path | None
     num_references: int
     grid: tuple[int, int]
     low_precision: bool
@@ -83,7 +87,8 @@ class WanFamily:
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: Prepared) -> WanCond:
-        self._set_adapters(prepared.styles, plan.student)
+        student = self._student(plan)
+        adapters.use(self.parts.transformer, prepared.styles, student)
         prompts = {"cond": plan.prompt}
         if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
             prompts["uncond"] = plan.negative_prompt
@@ -106,7 +111,9 @@ class WanFamily:
             scale = tuple(given * layers if len(given) == 1 else given)
         grid = (plan.height // self.space, plan.width // self.space)
         references = len(prepared.references)
-        return WanCond(states, image, beside, control, scale, references, grid, plan.low_precision)
+        return WanCond(
+            states, image, beside, control, scale, prepared.styles, student, references, grid, plan.low_precision
+        )
 
     def _text_states(self, prompt: str, length: int) -> torch.Tensor:
         """Text states (1, length, D), zero after the prompt's own tokens; the last prompts are remembered."""
@@ -135,14 +142,14 @@ class WanFamily:
             self.gray = {shape: latents}
         return latents
 
-    def _set_adapters(self, styles: tuple[tuple[str, float], ...], student: str) -> None:
-        """These adapters on the transformer, and no others. ModelError where one is missing or does not fit."""
-        from ...weights import adapters
-
-        file = self.parts.folder / student if student and self.parts.folder else None
-        if student and (file is None or not file.is_file()):
-            raise ModelError(f"{self.card.id} has no few-step student {student}.")
-        adapters.use(self.parts.transformer, styles, file)
+    def _student(self, plan: Plan) -> Path | None:
+        """The file of the plan's few-step student. ModelError where this model has none of that name."""
+        if not plan.student:
+            return None
+        file = self.parts.folder / plan.student if self.parts.folder else None
+        if file is None or not file.is_file():
+            raise ModelError(f"{self.card.id} has no few-step student {plan.student}.")
+        return file
 
     # -- in the loop -----------------------------------------------------------------------------------------------
 
@@ -167,6 +174,8 @@ class WanFamily:
 
     def predict(self, cond: WanCond, span: Span) -> Predict:
         model = self.parts.transformer
+        # Another request may have been encoded since this one was; where nothing changed, this costs nothing.
+        adapters.use(model, cond.styles, cond.student)
         bound: dict[tuple[str, ...], forward.Bound] = {}
 
         def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:
