@@ -150,7 +150,7 @@ class Run:
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
         values: dict[str, Any] = {
             "device": self.device, "bf16": self.big, "resume": self.settings.resume, "final_lr": 0.02,
-            "evaluate_minutes": max(1.0, min(8.0, minutes / 6)), "decay_from": 0.3,
+            "evaluate_minutes": max(1.0, min(12.0, minutes / 4)), "decay_from": 0.3,
         }  # fmt: skip
         return LoopConfig(out=self.out / name, minutes=max(minutes, 0.02), **{**values, **changes})
 
@@ -242,8 +242,8 @@ class Run:
     def video_task(self, parts: dict[str, Any]) -> VideoTask:
         return VideoTask(
             parts["transformer"], parts["text_encoder"], parts["tokenizer"], self.open_latents(),
-            self.open_latents("latents_held_out"), self.edition.world, device=self.device, batch=self.edition.batch,
-            tokens=self.edition.tokens,
+            self.open_latents("latents_held_out"), self.edition.world, device=self.device,
+            batch=self.edition.batch // processes.count(), tokens=self.edition.tokens,
         )  # fmt: skip
 
     def video(self, minutes: float) -> dict[str, Any]:

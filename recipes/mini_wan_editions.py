@@ -13,7 +13,7 @@ class Edition:
     """The world that is taught, the size of the clips, the networks and how they are trained.
 
     vae, transformer, text: what differs from the common configs of the recipe. most_clips: rendered and cached at most.
-    vae_scale: so many times the clips a step. batch: of the transformer, in each process.
+    vae_scale: so many times the clips a step. batch: of the transformer, in all processes together.
     """
 
     name: str

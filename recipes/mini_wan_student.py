@@ -22,8 +22,8 @@ from kinema.training.low_rank import add_low_rank
 from kinema.training.segments import sigmas
 from kinema.training.video import ROUND, VideoTask
 
-SEGMENTS, RANK = 6, 32
-PATHS_SHARE = 0.55
+SEGMENTS, RANK, BATCH = 6, 32, 16
+PATHS_SHARE = 0.35
 """Of the time goes into the teacher's paths, the rest into learning from them."""
 HELD_OUT_BATCH = 16
 
@@ -39,7 +39,7 @@ def train_student(
 ) -> dict[str, Any]:
     """Writes OUT/few_step; returns held-out distances to the teacher's thirty guided steps (see distill.gain)."""
     started = time.monotonic()
-    task.drop, task.forget = 0.0, 0.0
+    task.drop, task.forget, task.batch_size = 0.0, 0.0, min(BATCH, task.batch_size)
     teacher = task.transformer.requires_grad_(False).eval()
     task.text_encoder.requires_grad_(False).eval()
     student = deepcopy(teacher)
@@ -47,8 +47,10 @@ def train_student(
     setting = Distillation(segments=SEGMENTS, shift=shift, guidance=guidance)
     held_out = [held_out_batch(task)]
     paths = out / "paths"
-    for count in range(1 + processes.rank(), 10_000, processes.count()):
-        write_paths(paths, velocity(task, teacher), lambda generator: draw(task, generator), setting, count)
+    for number in range(processes.rank(), 10_000, processes.count()):
+        write_paths(
+            paths, velocity(task, teacher), lambda generator: draw(task, generator), setting, number + 1, first=number
+        )
         if time.monotonic() - started > 60 * minutes * PATHS_SHARE:  # one is made in any case
             break
     processes.wait()
@@ -57,7 +59,7 @@ def train_student(
         paths=paths, held_out=held_out,
     )  # fmt: skip
     left = max(0.05, minutes - (time.monotonic() - started) / 60)
-    train(distill, replace(config, minutes=left, lr_muon=2e-4, lr_adam=5e-4, ema=0.98, decay_from=0.3), show)
+    train(distill, replace(config, minutes=left, lr_adam=9e-4, warmup_steps=10, decay_from=0.3, ema=0.97), show)
     if not processes.first():
         return {}
     found = gain(velocity(task, teacher), velocity(task, student), held_out, setting)

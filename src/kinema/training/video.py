@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -37,6 +38,8 @@ PICTURE_BATCH = 3
 """A batch of single pictures is this much larger."""
 PLACE_ONLY = 0.6
 """Of the clips with a box where nothing is, this share says only where we are."""
+WORDINGS = 32
+"""Captions that each clip is told by; remembered, since a GPU asks for thousands a second."""
 HELD_OUT_TIMES = (0.5, 0.8, 0.9)
 
 
@@ -80,14 +83,14 @@ class VideoTask:
         """A fresh wording for each clip; some are dropped. told (B,): which clips have their condition."""
         kinds = self.store.tensors["kind"][index].tolist()
         seeds = self.store.tensors["seed"][index].tolist()
-        wording = torch.randint(1 << 30, (len(seeds),), generator=generator).tolist()
+        wording = torch.randint(WORDINGS, (len(seeds),), generator=generator).tolist()
         dropped = (torch.rand(len(seeds), generator=generator) < self.drop).tolist()
         bare = (torch.rand(len(seeds), generator=generator) < PLACE_ONLY).tolist()
         found = []
         for position, (seed, number) in enumerate(zip(seeds, wording, strict=True)):
             empty = known.NAMES[kinds[position]] == "empty_place" and told is not None and bool(told[position])
-            tell = describe_place if empty and bare[position] else describe
-            found.append("" if dropped[position] else tell(sample_scene(seed, self.world), number))
+            place = empty and bare[position]
+            found.append("" if dropped[position] else caption(seed, self.world, number, place))
         return found
 
     def conditions(self, store: LatentStore, index: Tensor, told: Tensor, whole: Tensor | None = None) -> Tensor:
@@ -165,6 +168,11 @@ class VideoTask:
 
     def evaluate(self, step: int) -> dict[str, Any]:
         return held_out_losses(self) | {"clips": len(self.store)} | self.judge(step)
+
+
+@lru_cache(maxsize=1 << 20)
+def caption(seed: int, world: World, number: int, place: bool) -> str:
+    return (describe_place if place else describe)(sample_scene(seed, world), number)
 
 
 def swapped(world: World, seed: int) -> dict[str, Any]:
