@@ -135,7 +135,11 @@ def summary(card: Card, here: bool) -> dict[str, Any]:
 def card_rows(card: Card, here: bool) -> list[tuple[str, Any]]:
     sizes = ", ".join(f"{width}x{height}" for width, height in card.size.trained)
     defaults = card.defaults
-    profiles = {name: rule.steps or defaults.steps for name, rule in card.profiles.items()}
+    profiles = {
+        name: f"{rule.student.steps} steps of a few-step student" if rule.student
+        else f"{rule.steps or defaults.steps} steps"
+        for name, rule in card.profiles.items()
+    }  # fmt: skip
     rows: list[tuple[str, Any]] = [
         ("model", card.id),
         ("title", card.title),
@@ -148,7 +152,7 @@ def card_rows(card: Card, here: bool) -> list[tuple[str, Any]]:
         ("sizes", f"{sizes}; or {card.size.words()}"),
         ("lengths", f"{card.frames.trained} frames; or {card.frames.words()}"),
         ("defaults", f"{defaults.steps} steps, guidance {defaults.guidance:g}, {defaults.fps:g} fps"),
-        ("profiles", ", ".join(f"{name}: {steps} steps" for name, steps in profiles.items())),
+        ("profiles", ", ".join(f"{name}: {steps}" for name, steps in profiles.items())),
     ]
     rows += [("other names", ", ".join(card.aliases))] if card.aliases else []
     return rows + [("note", note) for note in card.notes]
