@@ -172,7 +172,7 @@ class Run:
         return {"clips": count}
 
     def vae(self, minutes: float) -> dict[str, Any]:
-        parallel_vae.compiled = self.big or (minutes > 15 and shutil.which("g++") is not None)
+        self.compile_norms(minutes)
         vae = new_vae(self.edition)
         task = VaeTask(
             vae, self.open_clips(), self.open_clips("held_out"), device=self.device,
@@ -180,6 +180,10 @@ class Run:
         )  # fmt: skip
         train(task, self.config("vae_run", minutes, lr_muon=3.75e-3, lr_adam=1.5e-3, ema=0.99), self.settings.show)
         return self.finish_vae()
+
+    def compile_norms(self, minutes: float) -> None:
+        """Where the minute that compiling takes on a CPU is won back."""
+        parallel_vae.compiled = self.big or (minutes > 10 and shutil.which("g++") is not None)
 
     def finish_vae(self) -> dict[str, Any]:
         """Averaged weights, latent statistics and held-out scores into out/vae; what the gate says."""
@@ -205,6 +209,7 @@ class Run:
 
     def decoder(self, minutes: float) -> dict[str, Any]:
         """The decoder of out/vae trained on, into out/decoder/vae; cached latents stay valid."""
+        self.compile_norms(minutes)
         vae = open_vae(self.out / "vae")
         task = DecoderTask(
             vae, self.open_clips(), self.open_clips("held_out"), device=self.device,

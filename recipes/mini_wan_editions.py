@@ -52,7 +52,7 @@ LARGE = Edition(
     world=replace(WORLD, other_style=0.25, two_actors=0.2, radius=(0.17, 0.23)),
     side=96,
     most_clips=32_768,
-    vae={"base_dim": 24, "decoder_base_dim": 28},
+    vae={"base_dim": 24, "decoder_base_dim": 24},
     transformer={"num_attention_heads": 5, "num_layers": 8, "ffn_dim": 960, "vace_layers": [0, 4]},
     text={"d_model": 192, "num_layers": 3},
     batch=512,

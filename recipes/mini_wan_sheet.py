@@ -12,14 +12,17 @@ from kinema.media.sheet import sheet_of_clips
 from kinema.toyland import describe, sample_scene
 
 sys.path.insert(0, __file__.rpartition("/")[0] or ".")
-from mini_wan import HELD_OUT, world
+from mini_wan_editions import SMALL
+
+HELD_OUT = 10_000_000
+"""Seeds from here on are never trained on."""
 
 
 def main() -> None:
     engine = kinema.load("kinema-mini-wan")
     rows = []
     for seed in range(16):
-        caption = describe(sample_scene(HELD_OUT + seed, world()), HELD_OUT + seed)
+        caption = describe(sample_scene(HELD_OUT + seed, SMALL.world), 0)
         rows.append((caption, engine.generate(caption, seed=seed, profile="exact").frames()))
     left, right = sheet_of_clips(rows[:8], scale=2), sheet_of_clips(rows[8:], scale=2)
     from PIL import Image

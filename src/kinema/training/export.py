@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKLWan, WanVACEPipeline, WanVACETransformer3DModel
 from transformers import UMT5EncoderModel
 
-MAX_FILE_BYTES = 16_000_000
+MAX_FILE_BYTES, SHARD = 16_000_000, "15MB"
 
 
 def export_pipeline(
@@ -42,7 +42,7 @@ def export_pipeline(
         pipeline: Any = WanVACEPipeline(
             tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, transformer=transformer, scheduler=scheduler
         )
-        pipeline.save_pretrained(partial)
+        pipeline.save_pretrained(partial, max_shard_size=SHARD)
     finally:
         for name, part in parts.items():
             for key, p in part.named_parameters():
