@@ -227,7 +227,7 @@ class Run:
         return trained_on if trained_on.exists() else self.out / "vae"
 
     def tiny(self, minutes: float) -> dict[str, Any]:
-        config = self.config("tiny_run", minutes, lr_muon=3.0e-3, lr_adam=1.5e-3, ema=0.99)
+        config = self.config("tiny_run", minutes, lr_muon=4e-3, lr_adam=2e-3, ema=0.98, decay_from=0.4, warmup_steps=20)
         return train_tiny_decoder(
             open_vae(self.best_vae()), self.open_clips(), self.open_clips("held_out"), self.out / "tiny_decoder",
             config, num_clips=512 if minutes > 3 else 16, num_held_out=min(48, self.held_out_count()),
