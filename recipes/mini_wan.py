@@ -11,6 +11,7 @@ few_step (the distilled student), export (a diffusers folder with card and sheet
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -230,8 +231,8 @@ class Run:
         config = self.config("tiny_run", minutes, lr_muon=4e-3, lr_adam=2e-3, ema=0.98, decay_from=0.4, warmup_steps=20)
         return train_tiny_decoder(
             open_vae(self.best_vae()), self.open_clips(), self.open_clips("held_out"), self.out / "tiny_decoder",
-            config, num_clips=512 if minutes > 3 else 16, num_held_out=min(48, self.held_out_count()),
-            on_event=self.settings.show,
+            config, num_clips=1024 if self.big else 512 if minutes > 3 else 16, batch=32 if self.big else 4,
+            num_held_out=min(48, self.held_out_count()), on_event=self.settings.show,
         )  # fmt: skip
 
     def cache(self, minutes: float) -> dict[str, Any]:
@@ -280,13 +281,13 @@ class Run:
         if not processes.first():
             return {}
         folder = self.out / "export"
-        hashes = export_pipeline(
+        export_pipeline(
             folder, vae=AutoencoderKLWan.from_pretrained(self.best_vae()), scheduler=scheduler(), **self.trained_parts()
         )
         for extra in ("tiny_decoder", "few_step"):
             if (self.out / extra).exists():
                 shutil.copytree(self.out / extra, folder / extra)
-        self.write_card(folder, hashes)
+        self.write_card(folder)
         if self.settings.minutes >= 10:
             self.draw_sheets(folder)
         return {"folder": str(folder)}
@@ -297,7 +298,7 @@ class Run:
         text_sheet(sampler, store, self.edition.world, self.out / "sheets" / "text.png")
         task_sheet(sampler, store, self.edition.world, self.out / "sheets" / "tasks.png")
 
-    def write_card(self, folder: Path, hashes: dict[str, str]) -> None:
+    def write_card(self, folder: Path) -> None:
         """card.json: what it is, how it was made, what its training measured. The scorecard is a file of its own."""
         edition, record = self.edition, self.out / "stages.json"
         done = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
@@ -322,6 +323,9 @@ class Run:
             "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "flow_shift": SHIFT},
             "held_out_from_seed": HELD_OUT,
             "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": done},
-            "weights_sha256": hashes,
+            "weights_sha256": {
+                str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+                for file in sorted(folder.rglob("*.safetensors"))
+            },
         }  # fmt: skip
         (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
