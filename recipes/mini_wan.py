@@ -59,7 +59,7 @@ def stages(settings: Settings) -> list[Stage]:
         raise ValueError(f"edition is one of {', '.join(EDITIONS)}, not {name!r}.")
     run = Run(settings, EDITIONS[name])
     return [
-        Stage("clips", 0.02, run.clips),
+        Stage("clips", 0.04, run.clips),
         Stage("vae", 0.33, run.vae),
         Stage("decoder", 0.06, run.decoder),
         Stage("tiny", 0.05, run.tiny),
@@ -159,7 +159,7 @@ class Run:
         return ClipStore(self.out / name)
 
     def open_latents(self, name: str = "latents") -> LatentStore:
-        return LatentStore(self.out / name, self.shape)
+        return LatentStore(self.out / name, self.shape, self.device)
 
     def clips(self, minutes: float) -> dict[str, Any]:
         """Training clips (seeds 0 ...) and 256 held-out ones."""
@@ -169,8 +169,9 @@ class Run:
         size = {"num_frames": edition.frames, "height": edition.side, "width": edition.side, "fps": edition.fps}
         held_out = range(HELD_OUT, HELD_OUT + (256 if count > 1000 else 16))
         write_shards(self.out / "held_out", edition.world, held_out, device=self.device, **size)
-        write_shards(self.out / "clips", edition.world, range(count), device=self.device, **size)
-        return {"clips": count}
+        limit = minutes if self.big else None
+        write_shards(self.out / "clips", edition.world, range(count), device=self.device, minutes=limit, **size)
+        return {"clips": len(self.open_clips())}
 
     def vae(self, minutes: float) -> dict[str, Any]:
         self.compile_norms(minutes)

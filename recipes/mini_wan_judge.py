@@ -93,18 +93,19 @@ def judge(
     scenes = [sample_scene(held_out.seed(index), task.world) for index in chosen]
     captions = [describe(scene, 0) for scene in scenes]
     store = task.held_out
-    control = task.conditions(
-        store, torch.zeros(len(chosen), dtype=torch.long), torch.zeros(len(chosen), dtype=torch.bool)
+    none = torch.zeros(len(chosen), device=task.device)
+    control = task.conditions(store, none.long(), none.bool())
+    noise = torch.randn((len(chosen), *store.gray.shape[1:]), generator=torch.Generator().manual_seed(0)).to(
+        task.device
     )
-    noise = torch.randn((len(chosen), *store.gray.shape[1:]), generator=torch.Generator().manual_seed(0))
 
     def velocity(x: torch.Tensor, sigma_B: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-        return task.predict(x.to(task.device), sigma_B.float(), states, control.to(task.device)).float().cpu()
+        return task.predict(x, sigma_B.float(), states, control).float()
 
     states = (task.embed(captions), task.embed([""] * len(captions)))
     latents = sample(guided(velocity, guidance), noise, states, STEPS, shift)
     vae = AutoencoderKLWan.from_pretrained(vae_folder).eval().to(task.device)
-    clips = [as_frames(parallel_vae.decode(vae, denormalize(vae, z[None].to(task.device))))[0] for z in latents]
+    clips = [as_frames(parallel_vae.decode(vae, denormalize(vae, z[None])))[0] for z in latents]
     rows = [(caption, [strip(clip, PICKS)]) for caption, clip in zip(captions, clips, strict=True)]
     sheet(rows, out / "sheets" / f"video_{step:06d}.png", columns=2)
     return {"probes": percent([right(clip, scene, task.world) for clip, scene in zip(clips, scenes, strict=True)])}

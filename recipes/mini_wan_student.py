@@ -99,8 +99,8 @@ def draw(task: VideoTask, generator: torch.Generator) -> Batch:
 @torch.no_grad()
 def held_out_batch(task: VideoTask) -> Batch:
     store, own = task.held_out, task.store
-    index = torch.arange(min(HELD_OUT_BATCH, len(store)))
-    told = torch.arange(len(index)) % 2 == 1
+    index = torch.arange(min(HELD_OUT_BATCH, len(store)), device=task.device)
+    told = index % 2 == 1
     control = task.conditions(store, index, told)
     task.store = store
     try:

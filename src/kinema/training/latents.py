@@ -7,6 +7,7 @@ own latents already say, is not encoded again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,9 +85,10 @@ def encode_shard(
     """All tensors of clips first to first + count (see the module's text); float16, masks as bits."""
     parts: dict[str, list[Tensor]] = {}
     numbers: dict[str, list[int]] = {"kind": [], "seed": [], "references": []}
-    for at in range(first, first + count, 8):
+    together = 8 if gray.device.type == "cpu" and not torch.cuda.is_available() else 64
+    for at in range(first, first + count, together):
         told, references = [], []
-        indices = list(range(at, min(at + 8, first + count)))
+        indices = list(range(at, min(at + together, first + count)))
         frames, objects = store.take(indices)
         for index in indices:
             clip, rng = read_clip(store, index, world), np.random.default_rng(store.seed(index))
@@ -142,20 +144,22 @@ def write_latents(
 
 
 class LatentStore:
-    """All shards of a folder in memory, in float16; `refresh` adds new ones."""
+    """All shards of a folder in the device's memory, in float16; `refresh` adds new ones."""
 
-    def __init__(self, folder: Path, frame_shape: tuple[int, int, int]):
-        self.folder, self.frame_shape = folder, frame_shape
+    def __init__(self, folder: Path, frame_shape: tuple[int, int, int], device: str = "cpu"):
+        self.folder, self.frame_shape, self.device = folder, frame_shape, device
         self.loaded: set[Path] = set()
-        self.gray: Tensor = torch.load(folder / "gray.pt")
+        self.gray: Tensor = torch.load(folder / "gray.pt", map_location=device)
         self.tensors: dict[str, Tensor] = {}
         self.refresh()
 
     def refresh(self) -> int:
-        for path in sorted(set(self.folder.glob("[0-9]*.pt")) - self.loaded):
-            shard = torch.load(path, weights_only=True)
-            self.tensors = {k: torch.cat([self.tensors[k], v]) if self.tensors else v for k, v in shard.items()}
-            self.loaded.add(path)
+        new = sorted(set(self.folder.glob("[0-9]*.pt")) - self.loaded)
+        shards = [torch.load(path, weights_only=True, map_location=self.device) for path in new]
+        parts = [self.tensors, *shards] if self.tensors else shards
+        if shards:
+            self.tensors = {name: torch.cat([part[name] for part in parts]) for name in shards[0]}
+        self.loaded.update(new)
         return len(self)
 
     def __len__(self) -> int:
@@ -163,5 +167,6 @@ class LatentStore:
 
     def masks(self, index: Tensor) -> Tensor:
         """(B, F, H, W) float: 1 where the known condition of each clip wants pixels generated."""
-        bits = np.unpackbits(self.tensors["mask"][index].numpy(), axis=1, count=int(np.prod(self.frame_shape)))
-        return torch.from_numpy(bits).view(-1, *self.frame_shape).float()
+        packed = self.tensors["mask"][index][..., None]
+        bits = (packed >> torch.arange(7, -1, -1, device=packed.device, dtype=torch.uint8)) & 1
+        return bits.flatten(1)[:, : math.prod(self.frame_shape)].view(-1, *self.frame_shape).float()

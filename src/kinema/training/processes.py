@@ -51,7 +51,7 @@ def start(processes: int, device: str = "cpu") -> list[subprocess.Popen]:
         elif hasattr(os, "sched_setaffinity"):
             cores = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {cores[number % len(cores)]})
-        backend = "nccl" if device.startswith("cuda") else "gloo"
+        backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
         dist.init_process_group(backend, rank=number, world_size=processes, timeout=WAIT)
     return others
 

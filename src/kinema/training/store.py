@@ -7,6 +7,7 @@ follow from the seeds.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from kinema.toyland.render import render
 from kinema.toyland.scene import Scene, World, sample_scene
+
+from . import processes
 
 SHARD = 256
 
@@ -86,14 +89,18 @@ class ClipStore:
 
 def write_shards(
     folder: Path, world: World, seeds: Sequence[int], *, num_frames: int, height: int, width: int, fps: float = 8.0,
-    device: str = "cpu", scene: Callable[[int, World], Scene] = sample_scene,
+    device: str = "cpu", scene: Callable[[int, World], Scene] = sample_scene, minutes: float | None = None,
 ) -> None:  # fmt: skip
-    """Render the scenes of `seeds` into shards that are not there yet. Safe to stop and start again."""
+    """Render the scenes of `seeds` into shards that are not there yet. Safe to stop and start again. Several processes
+    share the shards. After `minutes` no new one is begun, if there is one."""
+    started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, len(seeds), SHARD):
         part = list(seeds[first : first + SHARD])
         stem = str(folder / f"{first // SHARD:05d}.")
-        if Path(stem + "seeds.npy").exists():
+        if first and minutes is not None and time.monotonic() - started > 60 * minutes:
+            break
+        if Path(stem + "seeds.npy").exists() or first // SHARD % processes.count() != processes.rank():
             continue
         frames, masks, tracks = [], [], []
         for at in range(0, len(part), 32):
@@ -108,3 +115,4 @@ def write_shards(
         np.save(stem + "tracks.npy", np.concatenate(tracks))
         np.save(stem + "seeds.partial.npy", np.asarray(part, dtype=np.int64))
         Path(stem + "seeds.partial.npy").replace(stem + "seeds.npy")
+    processes.wait()

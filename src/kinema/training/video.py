@@ -116,15 +116,17 @@ class VideoTask:
         """Clean latents (B, C, T, h, w), control, loss weights (B, T, h, w) and captions of a step."""
         number = step % ROUND
         if progress < WARM_UP or number in PICTURES:
-            index = torch.randint(len(self.store), (PICTURE_BATCH * self.batch_size,), generator=generator)
-            return self._pictures(index, generator)
-        index = torch.randint(len(self.store), (self.batch_size,), generator=generator)
+            return self._pictures(self._choose(PICTURE_BATCH * self.batch_size, generator), generator)
+        index = self._choose(self.batch_size, generator)
         if number in REFERENCES:
             return self._with_references(index, REFERENCES[number], generator)
-        chance = torch.rand(len(index), generator=generator)
+        chance = torch.rand(len(index), generator=generator).to(self.device)
         told, whole = chance >= TEXT + NOTHING_NEW, (chance >= TEXT) & (chance < TEXT + NOTHING_NEW)
         control = self.conditions(self.store, index, told, whole)
         return *self._clean(index), control, self.captions(index, generator, told)
+
+    def _choose(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.randint(len(self.store), (count,), generator=generator).to(self.device)
 
     def _clean(self, index: Tensor) -> tuple[Tensor, Tensor]:
         tensors = self.store.tensors
@@ -134,7 +136,7 @@ class VideoTask:
         x0, weight = self._clean(index)
         gray = self.store.gray[:, :, :1].expand(len(index), -1, -1, -1, -1)
         _, height, width = self.store.frame_shape
-        control = assemble(gray, gray, torch.ones(len(index), 1, height, width))
+        control = assemble(gray, gray, torch.ones(len(index), 1, height, width, device=self.device))
         return x0[:, :, :1], weight[:, :1], control, self.captions(index, generator)
 
     def _with_references(
@@ -147,10 +149,11 @@ class VideoTask:
         pictures = [tensors["reference"][index][:, :, :1].float()]
         if count == 2:
             every = tensors["reference"][index].float()
-            pictures.append(every[torch.arange(len(index)), :, second][:, :, None])
+            pictures.append(every[torch.arange(len(index), device=self.device), :, second][:, :, None])
         references = torch.cat(pictures, dim=2)
         gray = self.store.gray.expand(len(index), -1, -1, -1, -1)
-        control = assemble(gray, gray, torch.ones(len(index), *self.store.frame_shape), references)
+        everything = torch.ones(len(index), *self.store.frame_shape, device=self.device)
+        control = assemble(gray, gray, everything, references)
         weight = F.pad(weight, (0, 0, 0, 0, count, 0), value=0.5)
         return torch.cat([references, x0], dim=2), weight, control, self.captions(index, generator)
 
@@ -159,15 +162,23 @@ class VideoTask:
             self.store.refresh()
         x0, weight, control, captions = self.batch(step, progress, generator)
         times = draw_times(len(x0), self.times[0] if progress < 0.6 else self.times[1], generator)
-        noisy, target = mix(x0, torch.randn(x0.shape, generator=generator), times)
+        noisy, target = mix(x0, noise_like(x0, generator), times)
         states = self.embed(captions, generator)
-        predicted = self.predict(noisy.to(self.device), times, states, control.to(self.device))
-        loss = weighted_error(predicted, target.to(self.device), weight.to(self.device))
+        predicted = self.predict(noisy, times, states, control)
+        loss = weighted_error(predicted, target, weight)
         self.samples += len(x0)
         return loss, {}
 
     def evaluate(self, step: int) -> dict[str, Any]:
         return held_out_losses(self) | {"clips": len(self.store)} | self.judge(step)
+
+
+def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal noise on x's device, which follows from the (CPU's) generator."""
+    if x.device.type != "cpu":
+        seed = int(torch.randint(1 << 62, (), generator=generator))
+        generator = torch.Generator(x.device).manual_seed(seed)
+    return torch.randn(x.shape, generator=generator, device=x.device)
 
 
 @lru_cache(maxsize=1 << 20)
@@ -202,12 +213,12 @@ def held_out_losses(task: VideoTask, num_clips: int = 64, swap_time: float = 0.8
     """Flow error on held-out clips with fixed noise: words alone at several times, with conditions, and the rise in
     per cent at `swap_time` when one class of words is wrong (the word-swap probe)."""
     store = task.held_out
-    index = torch.arange(min(num_clips, len(store)))
+    index = torch.arange(min(num_clips, len(store)), device=task.device)
     seeds = store.tensors["seed"][index].tolist()
     x0, weight = store.tensors["clean"][index].float(), store.tensors["weight"][index].float() * 2 + 1
-    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1))
-    text = task.conditions(store, index, torch.zeros(len(index), dtype=torch.bool))
-    told = task.conditions(store, index, torch.ones(len(index), dtype=torch.bool))
+    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1)).to(x0)
+    text = task.conditions(store, index, torch.zeros(len(index), dtype=torch.bool, device=task.device))
+    told = task.conditions(store, index, torch.ones(len(index), dtype=torch.bool, device=task.device))
 
     def error(time: float, captions: list[str], control: Tensor) -> float:
         total = 0.0
@@ -215,7 +226,7 @@ def held_out_losses(task: VideoTask, num_clips: int = 64, swap_time: float = 0.8
             times = torch.full((len(part),), time)
             noisy, target = mix(x0[part], noise[part], times)
             states = task.embed([captions[i] for i in part])
-            out = task.predict(noisy.to(task.device), times, states, control[part].to(task.device)).cpu()
+            out = task.predict(noisy, times, states, control[part])
             total += float(weighted_error(out, target, weight[part])) * len(part)
         return total / len(index)
 
