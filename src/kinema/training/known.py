@@ -98,7 +98,7 @@ def empty_place(clip: Clip, rng: np.random.Generator) -> Told:
 
 def silhouette(clip: Clip, rng: np.random.Generator) -> Told:
     """The outline of the objects, grown by a few pixels."""
-    mask: np.ndarray = clip.masks_NFHW.any(0)
+    mask = np.asarray(clip.masks_NFHW.any(0))
     grow = int(rng.integers(1, 5))
     for _ in range(grow):
         padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
