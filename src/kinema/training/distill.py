@@ -51,7 +51,8 @@ class Distillation:
     whole segment has; equal to substeps the teacher goes all the way, larger the student's average jumps the rest.
     at_starts: share of data points exactly at a segment's start. on_paths: share of updates on stored paths, where
     there are any. on_own: share of the other updates on the student's own points, the rest is on data points.
-    average: decay of the moving average that jumps."""
+    average: decay of the moving average that jumps. by_length: an error of velocity moves the result by the step's
+    length (in sigma), so errors weigh as that length to this power."""
 
     segments: int = 6
     shift: float = 3.0
@@ -63,6 +64,7 @@ class Distillation:
     on_paths: float = 1.0
     on_own: float = 0.5
     average: float = 0.95
+    by_length: float = 1.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.substeps <= self.fine:
@@ -76,6 +78,11 @@ class Distillation:
     def boundaries(self) -> Tensor:
         """(N + 1,) positions u of the segments' starts, 1 to 0, float64."""
         return torch.linspace(1, 0, self.segments + 1, dtype=torch.float64)
+
+    def importance(self, lengths_B: Tensor) -> Tensor:
+        """Loss weight of steps of these lengths; 1 on the average of the segments."""
+        own = -bend(self.boundaries, self.shift).diff()
+        return lengths_B**self.by_length / (own**self.by_length).mean()
 
 
 Points = tuple[Tensor, Tensor, Tensor, Tensor, Any, Tensor | None]
@@ -118,7 +125,7 @@ class DistillTask:
         with torch.no_grad():
             target = (x_end - x) / like(end_B - now_B, x)
         found = self.student(x, now_B, cond)
-        error = (found.float() - target.float()).square()
+        error = (found.float() - target.float()).square() * like(self.setting.importance(now_B - end_B), x)
         if weight is not None:
             error = error * (weight / weight.mean()).to(error)
         return error.mean(), {}
