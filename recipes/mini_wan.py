@@ -263,7 +263,7 @@ class Run:
             "video_run", minutes, lr_muon=rates["muon"], lr_adam=rates["adam"], decay_from=0.5, final_lr=0.03, ema=0.996
         )
         result = train(task, config, self.settings.show)
-        return result | {"samples": task.samples * processes.count()}
+        return result | {"samples": task.samples}
 
     def trained_parts(self) -> dict[str, Any]:
         """Transformer and text encoder with the averaged weights of the latest checkpoint, and the tokenizer."""

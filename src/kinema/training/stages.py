@@ -69,7 +69,7 @@ def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -
         raise ValueError(f"There is no stage {unknown[0]!r}; there are {', '.join(names)}.")
     settings.out.mkdir(parents=True, exist_ok=True)
     record = settings.out / "stages.json"
-    done: dict[str, Any] = json.loads(record.read_text()) if settings.resume and record.exists() else {}
+    done: dict[str, Any] = json.loads(record.read_text()) if (settings.resume or only) and record.exists() else {}
     done.pop("settings", None)
     chosen = [stage for stage in stages if stage.name in only] if only else list(stages)
     todo = [stage for stage in chosen if only or stage.name not in done]

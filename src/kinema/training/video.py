@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import World, sample_scene
 
-from . import known
+from . import known, processes
 from .flow import draw_times, mix, weighted_error
 from .latents import LatentStore
 from .vace import assemble
@@ -166,7 +166,7 @@ class VideoTask:
         states = self.embed(captions, generator)
         predicted = self.predict(noisy, times, states, control)
         loss = weighted_error(predicted, target, weight)
-        self.samples += len(x0)
+        self.samples += len(x0) * processes.count()
         return loss, {}
 
     def evaluate(self, step: int) -> dict[str, Any]:

@@ -108,14 +108,15 @@ MINI = Card(
     builtin="miniatures/mini_wan",
     aliases=("mini", "mini-wan"),
     accepts=(
-        "image:first", "image:last", "image:frame", "reference", "source", "mask", "trajectory", "continue", "style",
+        "image:first", "image:last", "image:frame", "reference", "source", "mask", "trajectory", "control:layout",
+        "continue", "style",
     ),
     size=SizeRule(multiple=16, trained=((64, 64),), min_side=32, max_side=256, max_area=256 * 256),
     frames=FramesRule(step=4, trained=17, maximum=81),
     defaults=Defaults(fps=8.0, steps=30, guidance=3.0),
     network=Network(
         parameters=5_350_144, width=192, layers=6, hint_layers=2, text_parameters=1_131_648, text_length=64,
-        autoencoder_parameters=2_635_915, bytes_per_parameter=4,
+        autoencoder_parameters=2_538_403, bytes_per_parameter=4,
     ),
     profiles={
         "exact": ProfileRule(),
