@@ -246,3 +246,13 @@ def test_closing_the_iterator_closes_the_file(tmp_path):
     path.unlink()
     with pytest.raises(ValueError, match="run of frames"):
         next(read_chunks(path, start=-1))
+
+
+def test_sound_in_an_unknown_codec_is_named(tmp_path):
+    """A damaged or exotic codec tag leaves a sound track without a decoder."""
+    path = write(chunks(moving(6, 24, 32), audio=np.zeros((20000, 1), np.float32)), tmp_path / "a.mp4")
+    data = path.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"free")
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match="codec that cannot be decoded") as error:
+        list(read_chunks(path))
+    assert str(path) in str(error.value)

@@ -55,6 +55,14 @@ def fit(audio_SC: np.ndarray, num_samples: int) -> np.ndarray:
     return np.pad(audio_SC[:num_samples], ((0, missing), (0, 0)))
 
 
+def num_channels(container: Any) -> int:
+    """Channels of the first sound track. MediaError where its codec is unknown."""
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise MediaError(f"{container.name}: its sound is in a codec that cannot be decoded here.")
+    return stream.codec_context.channels
+
+
 def decode_audio(container: Any, start_seconds: float = 0.0) -> Iterator[np.ndarray]:
     """The first sound track of an open container at 48 kHz, float32 (S, C), piece by piece.
 
@@ -63,8 +71,8 @@ def decode_audio(container: Any, start_seconds: float = 0.0) -> Iterator[np.ndar
     """
     import av
 
+    layout = "mono" if num_channels(container) == 1 else "stereo"
     stream = container.streams.audio[0]
-    layout = "mono" if stream.codec_context.channels == 1 else "stereo"
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=AUDIO_RATE_HZ)
     lead: int | None = None
     for frame in _frames_and_end(container, stream):

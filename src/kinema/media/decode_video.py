@@ -79,10 +79,10 @@ class VideoClip:
         """The sound from `first_sample` of the clip on; opens the file once more, so both can be read in
         step."""
         from kinema.core.chunk import AUDIO_RATE_HZ
-        from kinema.media.audio import AudioTrack, decode_audio
+        from kinema.media.audio import AudioTrack, decode_audio, num_channels
 
         container = stack.enter_context(open_container(self.path))
-        channels = 1 if container.streams.audio[0].codec_context.channels == 1 else 2
+        channels = 1 if num_channels(container) == 1 else 2
         begin = start_seconds(container) + first_sample / AUDIO_RATE_HZ
         return AudioTrack(decode_audio(container, begin), channels)
 
