@@ -10,14 +10,15 @@ import torch
 from diffusers import AutoencoderKLWan
 from mini_wan_editions import Edition
 
-from kinema.evaluation.probes import likeliest, load_probes
+from kinema.evaluation.probes import load_probes
 from kinema.evaluation.track import follow
 from kinema.toyland.caption import describe
-from kinema.toyland.scene import COLORS, KINDS, Scene, World, sample_scene
+from kinema.toyland.scene import Scene, World, sample_scene
 from kinema.training import parallel_vae
 from kinema.training.segments import guided, sample
 from kinema.training.sheets import sheet, strip
 from kinema.training.store import ClipStore
+from kinema.training.tiny_decoder import to_bytes
 from kinema.training.vae import denormalize, to_network
 from kinema.training.video import VideoTask
 
@@ -31,8 +32,8 @@ def right(frames_FHWC: np.ndarray, scene: Scene, world: World) -> dict[str, bool
     reading = load_probes().read(frames_FHWC)
     track, actor = follow(reading), scene.actors[0]
     return {
-        "object": likeliest(track.belief("kind"), KINDS, world.kinds) == actor.kind,
-        "color": likeliest(track.belief("color"), COLORS, world.colors) == actor.color,
+        "object": track.word("kind", world.kinds) == actor.kind,
+        "color": track.word("color", world.colors) == actor.color,
         "background": reading.word("background") == scene.background,
         "light": reading.word("light") == scene.light,
     }
@@ -49,8 +50,7 @@ def singles(store: ClipStore, world: World, count: int) -> list[int]:
 
 def as_frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
     """(B, F, H, W, 3) uint8."""
-    unit = pixels_BCFHW.float().clamp(-1, 1).add(1).mul(127.5).round().byte()
-    return unit.permute(0, 2, 3, 4, 1).cpu().numpy()
+    return to_bytes(pixels_BCFHW).permute(0, 2, 3, 4, 1).numpy()
 
 
 @torch.no_grad()

@@ -8,14 +8,12 @@ from __future__ import annotations
 import sys
 
 import kinema
+from kinema.evaluation.cases import HELD_OUT
 from kinema.media.sheet import sheet_of_clips
 from kinema.toyland import describe, sample_scene
 
 sys.path.insert(0, __file__.rpartition("/")[0] or ".")
 from mini_wan_editions import SMALL
-
-HELD_OUT = 10_000_000
-"""Seeds from here on are never trained on."""
 
 
 def main() -> None:

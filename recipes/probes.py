@@ -20,10 +20,10 @@ from kinema import evaluation
 from kinema.evaluation.cases import HELD_OUT_PROBES, Shape
 from kinema.evaluation.check import check
 from kinema.evaluation.degrade import degrade, degraded
-from kinema.evaluation.lessons import Lesson, flipped, lesson, loss, without_objects
+from kinema.evaluation.lessons import Lesson, flipped, lesson, loss
 from kinema.evaluation.network import ProbeNet
 from kinema.evaluation.probes import Probes, save_probes
-from kinema.toyland.scene import WORLD, WORLD_SMALL, Scene, World, sample_scene
+from kinema.toyland.scene import WORLD, WORLD_SMALL, Scene, World, sample_scene, without_objects
 from kinema.training.loop import LoopConfig, load_averaged, train
 
 BATCH, SCENES, FRAMES_EACH, REUSE = 64, 64, 4, 2

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanVACEPipeline, WanVACETransformer3DModel
+from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanVACEPipeline
 from PIL import Image
-from transformers import UMT5Config, UMT5EncoderModel
+from small_networks import small_text_encoder, small_transformer
 
 from kinema.training import parallel_vae
 from kinema.training.export import export_pipeline
@@ -28,13 +28,8 @@ def pipeline():
     tokenizer = build_tokenizer(["a red ball rolls to the left over green hills", "a blue star, at night"])
     vae = AutoencoderKLWan(**VAE, is_residual=True)
     initialize(vae, torch.Generator().manual_seed(0))
-    transformer = WanVACETransformer3DModel(
-        num_attention_heads=2, attention_head_dim=12, in_channels=16, out_channels=16, text_dim=16, freq_dim=16,
-        ffn_dim=16, num_layers=2, vace_layers=[0], vace_in_channels=96,
-    )  # fmt: skip
-    text = UMT5EncoderModel(
-        UMT5Config(vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, dropout_rate=0.0)
-    )
+    transformer = small_transformer()
+    text = small_text_encoder(len(tokenizer))
     scheduler = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0)
     pipe = WanVACEPipeline(
         tokenizer=tokenizer,

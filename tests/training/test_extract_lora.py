@@ -4,7 +4,8 @@ import copy
 
 import pytest
 import torch
-from diffusers import WanVACEPipeline, WanVACETransformer3DModel
+from diffusers import WanVACEPipeline
+from small_networks import small_transformer
 from torch import nn
 
 from kinema.core.errors import ModelError
@@ -16,10 +17,7 @@ from kinema.weights import adapters
 @pytest.fixture
 def base():
     torch.manual_seed(0)
-    return WanVACETransformer3DModel(
-        num_attention_heads=2, attention_head_dim=12, in_channels=16, out_channels=16, text_dim=16, freq_dim=16,
-        ffn_dim=32, num_layers=2, vace_layers=[0], vace_in_channels=96,
-    ).eval()  # fmt: skip
+    return small_transformer(ffn_dim=32).eval()
 
 
 def changed(base, scale=0.05, rank=None):

@@ -11,6 +11,7 @@ import typer
 
 from kinema.core.errors import KinemaError, MediaError, RequestError
 from kinema.core.events import Event, OnEvent, Preview
+from kinema.core.whole import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,12 +87,8 @@ def save_picture(frames_FHWC: np.ndarray, target: Path) -> None:
     """Some of the frames side by side, written beside and renamed."""
     from kinema.media.sheet import sheet
 
-    beside = target.with_name(f".{target.stem}.partial-{os.getpid()}{target.suffix}")
-    try:
+    with whole(target) as beside:
         sheet(frames_FHWC, columns=PICTURE_FRAMES).save(beside)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _is_folder(text: str) -> bool:

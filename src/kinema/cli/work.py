@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from kinema.cli.output import size_of
 from kinema.cli.progress import quiet_libraries
 from kinema.core.errors import MediaError
 from kinema.core.events import Event, OnEvent
+from kinema.core.whole import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,14 +125,11 @@ def save_sheet(frames: list[np.ndarray], target: Path) -> None:
 
     from kinema.media.sheet import sheet
 
-    beside = target.with_name(f".{target.stem}.partial-{os.getpid()}{target.suffix}")
     try:
-        sheet(np.stack(frames), rows=2, columns=SHEET_FRAMES // 2).save(beside)
-        beside.replace(target)
+        with whole(target) as beside:
+            sheet(np.stack(frames), rows=2, columns=SHEET_FRAMES // 2).save(beside)
     except (OSError, ValueError) as error:
         raise MediaError(f"{target}: the contact sheet cannot be written: {error}.") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _save(state: SamplingState, place: Path) -> None:

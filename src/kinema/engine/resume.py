@@ -7,7 +7,6 @@ outputs that step reuse remembers. Stored as one safetensors file with JSON in i
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 
 from ..core.errors import MediaError, RequestError
 from ..core.plan import Plan
+from ..core.whole import whole
 from ..diffusion.cache import StepReuse
 
 PLAIN = (int, float, str, bool, type(None))
@@ -88,10 +88,9 @@ class SamplingState:
             "values": self.values,
             "plan": self.plan.model_dump(mode="json"),
         }
-        beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
-        save_file(tensors, beside, metadata={"kinema": json.dumps(facts)})
-        beside.replace(path)
+        with whole(path) as beside:
+            save_file(tensors, beside, metadata={"kinema": json.dumps(facts)})
         return path
 
     @classmethod

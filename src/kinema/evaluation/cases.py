@@ -6,20 +6,22 @@ Legend: F frames, N actor slots, H W pixels. Boxes are (left, top, right, bottom
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..toyland.caption import describe_fully
-from ..toyland.scene import Scene, World, sample_scene
+from ..toyland.scene import Scene, World, sample_scene, without_objects
 from ..toyland.understand import Understanding
 
 HELD_OUT = 10_000_000
 """Seeds from here on are for judging models; nothing is trained on them."""
 HELD_OUT_PROBES = 20_000_000
 """Seeds from here on are for judging the probes."""
+
+LEAST_SEEN_PX = 24  # an object with fewer pixels in sight is not asked for
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,7 @@ class Case:
     @cached_property
     def empty_FHWC(self) -> np.ndarray:
         """The true clip without its objects."""
-        away = tuple(replace(actor, x=9.0, y=9.0) for actor in self.scene.actors)
-        return _render(replace(self.scene, actors=away), self.shape).frames_BFHWC[0].numpy()
+        return _render(without_objects(self.scene), self.shape).frames_BFHWC[0].numpy()
 
     def boxes_F4(self, margin_px: int, slot: int = 0) -> np.ndarray:
         """A box around what is seen of an object in each frame; where nothing is, that of the frame before."""

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..core.events import OnEvent, Progress, ignore
-from ..toyland.scene import COLORS, KINDS, World
+from ..toyland.scene import World
 from .camera import camera_of
-from .cases import HELD_OUT_PROBES, Case, Shape, cases
-from .judge import GONE, Judge
+from .cases import HELD_OUT_PROBES, LEAST_SEEN_PX, Case, Shape, cases
+from .judge import GONE, Judge, track_of
 from .motion import motion_of
-from .probes import Probes, likeliest
-from .track import follow
+from .probes import Probes
 from .uncertainty import summary
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -59,13 +58,13 @@ def _one(probes: Probes, world: World, case: Case, change: Change) -> dict[str, 
     for name in ("object", "color", "motion", "track_px", "seen"):
         found[name] = []
     for slot, actor in enumerate(scene.actors):
-        track = follow(reading) if len(scene.actors) == 1 else follow(reading, actor.kind, actor.color)
-        found["object"].append(likeliest(track.belief("kind"), KINDS, world.kinds) == actor.kind)
-        found["color"].append(likeliest(track.belief("color"), COLORS, world.colors) == actor.color)
+        track = track_of(case, reading, actor)
+        found["object"].append(track.word("kind", world.kinds) == actor.kind)
+        found["color"].append(track.word("color", world.colors) == actor.color)
         if scene.camera == "still":
             moved = motion_of(track, fps=case.shape.fps, duration=scene.duration)
             found["motion"].append((moved.motion, moved.heading) == (actor.motion, actor.heading))
-        there_F = case.masks_NFHW[slot].sum((1, 2)) >= 24
+        there_F = case.masks_NFHW[slot].sum((1, 2)) >= LEAST_SEEN_PX
         size = (case.shape.width, case.shape.height)
         off_F = np.hypot(*((track.fractions_F2() - case.path_F2(slot)) * size).T)
         found["track_px"] += [float(each) for each in off_F[there_F & track.seen_F]]

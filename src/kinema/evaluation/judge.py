@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import KinemaError
-from ..toyland.scene import COLORS, KINDS, World
+from ..toyland.scene import Actor, World
 from ..toyland.understand import ActorWords
 from .camera import camera_of
 from .cases import Case
 from .motion import motion_of, trajectory_error
-from .probes import Probes, Reading, likeliest
+from .probes import Probes, Reading
 from .steadiness import steadiness
 from .track import Track, follow, heat_inside, iou
 
@@ -37,7 +37,7 @@ class Judge:
         """Everything that the caption states: object, color, background, light, style, count, motion, camera; and
         steadiness. "all": everything asked of the clip is right. One frame has no motion, camera and steadiness."""
         reading = reading or self.read(frames_FHWC)
-        tracks = [self._track(case, reading, actor) for actor in case.stated.actors]
+        tracks = [track_of(case, reading, actor) for actor in case.stated.actors]
         found = self.objects(case, tracks)
         found["count"] = reading.count() == len(case.scene.actors)
         for name in ("background", "light", "style"):
@@ -63,7 +63,7 @@ class Judge:
     def object_right(self, case: Case, reading: Reading) -> tuple[Track, Measures]:
         """The (first) object, followed, and whether its kind and colour are right."""
         actor = case.stated.actors[0]
-        track = self._track(case, reading, actor)
+        track = track_of(case, reading, actor)
         found = {"object": self._says("kind", track, actor.kind), "color": self._says("color", track, actor.color)}
         return track, found
 
@@ -87,13 +87,9 @@ class Judge:
         empty_F = heat_inside(reading, boxes_F4) < GONE
         return {"removed": bool(empty_F.mean() >= GONE_FRAMES), "empty_frames": round(float(empty_F.mean() * 100), 1)}
 
-    def _track(self, case: Case, reading: Reading, actor: ActorWords) -> Track:
-        """A lone object is found whatever it looks like; one of two by its words."""
-        return follow(reading) if len(case.scene.actors) == 1 else follow(reading, actor.kind, actor.color)
-
     def _says(self, name: str, track: Track, wanted: str | None) -> bool:
-        words, among = (KINDS, self.world.kinds) if name == "kind" else (COLORS, self.world.colors)
-        return bool(track.seen_F.any()) and likeliest(track.belief(name), words, among) == wanted
+        among = self.world.kinds if name == "kind" else self.world.colors
+        return bool(track.seen_F.any()) and track.word(name, among) == wanted
 
     def _movement(self, case: Case, frames_FHWC: np.ndarray, reading: Reading, tracks: list[Track]) -> Measures:
         found: Measures = {}
@@ -120,6 +116,11 @@ class Judge:
         except KinemaError:
             return False
         return True
+
+
+def track_of(case: Case, reading: Reading, actor: ActorWords | Actor) -> Track:
+    """A lone object is found whatever it looks like; one of two by its words."""
+    return follow(reading) if len(case.scene.actors) == 1 else follow(reading, actor.kind, actor.color)
 
 
 def _moves(track: Track, actor: ActorWords, fps: float, duration: float) -> bool:

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from ..toyland.render import render
 from ..toyland.scene import BACKGROUNDS, COLORS, KINDS, LIGHTS, STYLES, Scene
+from .cases import LEAST_SEEN_PX
 from .network import CELL_PX, CELLS, SIDE, Answers
 
-LEAST_SEEN_PX = 24  # an object with fewer pixels in sight is not asked for
 _SPREAD = 1.0  # of the heat around an object's middle, in cells
 _NEAR = 0.3  # cells at least this warm answer for their object
 
@@ -40,11 +40,6 @@ class Lesson:
             {name: value[rows_B] for name, value in self.picture.items()},
             *(getattr(self, n)[rows_B] for n in ("kinds_BN", "colors_BN", "middle_BN2", "box_BN4", "seen_BN")),
         )
-
-
-def without_objects(scene: Scene) -> Scene:
-    """The same place with its objects far outside the frame."""
-    return replace(scene, actors=tuple(replace(actor, x=9.0, y=9.0) for actor in scene.actors))
 
 
 def lesson(scenes: Sequence[Scene], frames_each: int = 4, fps: float = 1.9) -> Lesson:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import ModelError
+from ..core.whole import whole
 from ..toyland.scene import BACKGROUNDS, LIGHTS, STYLES
 
 if TYPE_CHECKING:
@@ -133,10 +134,9 @@ def save_probes(network: Any, folder: Path, info: dict[str, Any]) -> None:
         if not name.endswith("num_batches_tracked")
     }
     state |= {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
-    save_file(state, folder / f".{FILES[0]}.partial")
-    (folder / f".{FILES[1]}.partial").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
-    for name in FILES:
-        (folder / f".{name}.partial").replace(folder / name)
+    with whole(folder / FILES[0]) as weights, whole(folder / FILES[1]) as about:
+        save_file(state, weights)
+        about.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
 
 
 def likeliest(p_K: np.ndarray, words: Sequence[str], among: Sequence[str] = ()) -> str:

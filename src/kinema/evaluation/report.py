@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.whole import whole
 from .worker import SHOWN, TRUTHS, strip_path
 
 if TYPE_CHECKING:
@@ -165,12 +166,11 @@ def _save(rows: list[tuple[str, np.ndarray]], path: Path) -> Path:
     per_column += per_column % 2  # a true clip and what was made stay together
     parts = [rows[at : at + per_column] for at in range(0, len(rows), per_column)]
     columns: list[Image.Image] = [sheet_of_clips(part, frames_per_row=SHOWN, scale=1.5) for part in parts]
-    whole = Image.new("RGB", (sum(each.width for each in columns), max(each.height for each in columns)), "white")
+    picture = Image.new("RGB", (sum(each.width for each in columns), max(each.height for each in columns)), "white")
     x = 0
     for each in columns:
-        whole.paste(each, (x, 0))
+        picture.paste(each, (x, 0))
         x += each.width
-    beside = path.with_name(f".{path.stem}.partial.png")
-    whole.save(beside, optimize=True)
-    beside.replace(path)
+    with whole(path) as beside:
+        picture.save(beside, optimize=True)
     return path

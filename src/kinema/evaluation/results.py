@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import MediaError, RequestError
+from ..core.whole import whole
 
 Key = tuple[str, str, int]
 """(column, task, index of the case)."""
@@ -32,9 +33,8 @@ class Results:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Rewritten whole: a line that was cut in half must not be gone on with.
             kept = [header, *self.found.values()]
-            beside = path.with_name(f".{path.name}.partial")
-            beside.write_text("".join(json.dumps(each) + "\n" for each in kept), encoding="utf-8")
-            beside.replace(path)
+            with whole(path) as beside:
+                beside.write_text("".join(json.dumps(each) + "\n" for each in kept), encoding="utf-8")
             self.file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise MediaError(f"{path}: cannot be written ({error.strerror or error}).") from error
@@ -61,9 +61,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def write_text(path: Path, text: str) -> None:
     """Write beside and rename."""
-    beside = path.with_name(f".{path.name}.partial")
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        with whole(path) as beside:
+            beside.write_text(text, encoding="utf-8")
     except OSError as error:
         raise MediaError(f"{path}: cannot be written ({error.strerror or error}).") from error

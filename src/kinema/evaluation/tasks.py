@@ -54,10 +54,6 @@ class Task:
         return "its world has no scenes of two objects" if self.objects == 2 and world.two_actors == 0 else ""
 
 
-def _png(frame_HWC: np.ndarray) -> str:
-    return inline_png(frame_HWC)
-
-
 def _clip(frames_FHWC: np.ndarray, fps: float, folder: Path) -> str:
     """Lossless: a folder of pictures."""
     from ..media.write import write
@@ -67,7 +63,7 @@ def _clip(frames_FHWC: np.ndarray, fps: float, folder: Path) -> str:
 
 def _image(case: Case, *places: str) -> dict[str, Any]:
     at = {"first": 0, "last": -1}
-    conditions = [{"kind": "image", "image": _png(case.frames_FHWC[at[place]]), "at": place} for place in places]
+    conditions = [{"kind": "image", "image": inline_png(case.frames_FHWC[at[place]]), "at": place} for place in places]
     return {"prompt": case.caption, "conditions": conditions}
 
 
@@ -110,7 +106,7 @@ def _ask_removal(case: Case, folder: Path) -> dict[str, Any]:
 
 def _ask_outpaint(case: Case, folder: Path) -> dict[str, Any]:
     wanted = np.where(_window(case)[..., None], np.uint8(0), np.uint8(255)).repeat(3, -1)
-    return _edit(case, folder, {"image": _png(wanted)})
+    return _edit(case, folder, {"image": inline_png(wanted)})
 
 
 def _window(case: Case) -> np.ndarray:
@@ -124,7 +120,7 @@ def _window(case: Case) -> np.ndarray:
 
 def _ask_reference(case: Case, folder: Path) -> dict[str, Any]:
     pictures = [object_picture(case, slot) for slot in range(len(case.scene.actors))]
-    shown = [_png(picture) for picture in pictures if picture is not None]
+    shown = [inline_png(picture) for picture in pictures if picture is not None]
     return {"prompt": case.caption, "conditions": [{"kind": "reference", "images": shown}] if shown else []}
 
 

@@ -5,13 +5,14 @@ Legend: F frames, R S cells. Points are (x, y) pixel indices of the clip: (0, 0)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..toyland.scene import COLORS, KINDS
 from .network import CELLS
-from .probes import Reading
+from .probes import Reading, likeliest
 
 SEEN = 0.3  # heat from which a frame counts as showing an object
 
@@ -47,6 +48,10 @@ class Track:
         p_FK = self.kind_FK if name == "kind" else self.color_FK
         weight_F = np.maximum(self.heat_F, 1e-3)
         return (p_FK * weight_F[:, None]).sum(0) / weight_F.sum()
+
+    def word(self, name: str, among: Sequence[str] = ()) -> str:
+        """The kind or color of the clip's object, of those in `among` (all, when it is empty)."""
+        return likeliest(self.belief(name), KINDS if name == "kind" else COLORS, among)
 
 
 def follow(reading: Reading, kind: str | None = None, color: str | None = None) -> Track:

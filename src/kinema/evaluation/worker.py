@@ -19,6 +19,7 @@ import numpy as np
 
 from ..core.card import Card
 from ..core.errors import ModelError
+from ..core.whole import whole
 from ..weights import store
 from .cases import Case, Shape, world_from
 from .judge import Judge
@@ -147,9 +148,8 @@ class Worker:
         for column, shown in ((job.column, frames_FHWC), ("given", job.case.frames_FHWC)):
             path = strip_path(self.clips, column, job.task, job.case.index)
             strip = np.concatenate(list(shown[chosen(len(shown), SHOWN)]), 1)
-            beside = path.with_name(f".{path.stem}.partial.png")
-            Image.fromarray(strip).save(beside)
-            beside.replace(path)
+            with whole(path) as beside:
+                Image.fromarray(strip).save(beside)
 
 
 def strip_path(clips: Path, column: str, task: str, index: int) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 KINDS = (
@@ -111,6 +111,11 @@ class Scene:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), sort_keys=True)
+
+
+def without_objects(scene: Scene) -> Scene:
+    """The same place with its objects far outside the frame."""
+    return replace(scene, actors=tuple(replace(actor, x=9.0, y=9.0) for actor in scene.actors))
 
 
 def scene_from_dict(values: dict[str, Any]) -> Scene:

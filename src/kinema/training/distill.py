@@ -28,6 +28,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinema.core.whole import whole
+
 from .segments import Velocity, bend, guided, like, sample, walk
 
 CLOSEST = 0.05
@@ -246,8 +248,8 @@ def write_paths(
             )  # fmt: skip
             states.append(x)
         path = {"states": torch.stack(states), "cond": batch.cond, "weight": batch.weight}
-        torch.save(path, file.with_suffix(".partial"))
-        file.with_suffix(".partial").replace(file)
+        with whole(file) as beside:
+            torch.save(path, beside)
 
 
 def held_out_noise(batch: Batch, number: int) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.core.errors import ModelError
+from kinema.core.whole import whole
 
 from .low_rank import merged_state
 
@@ -114,7 +115,6 @@ def write_lora(
         "lora_adapter_metadata": json.dumps({PREFIX + key: value for key, value in settings.items()}),
     }  # fmt: skip
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    save_file(tensors, str(partial), metadata=metadata)
-    partial.replace(file)
+    with whole(file) as beside:
+        save_file(tensors, str(beside), metadata=metadata)
     return file.stat().st_size

@@ -18,6 +18,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from kinema.core.whole import whole
+
 from . import processes
 from .muon import Muon, split_parameters
 
@@ -196,19 +198,16 @@ def save_checkpoint(
     """Everything that the next step depends on, written beside the old file and then moved over it."""
     if not processes.first():
         return
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "step": step,
-            "seconds": seconds,
-            "modules": {name: module.state_dict() for name, module in task.modules.items()},
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-            "ema": ema.shadow,
-            "samples": getattr(task, "samples", 0),
-        },
-        partial,
-    )
-    partial.replace(path)
+    state = {
+        "step": step,
+        "seconds": seconds,
+        "modules": {name: module.state_dict() for name, module in task.modules.items()},
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "ema": ema.shadow,
+        "samples": getattr(task, "samples", 0),
+    }
+    with whole(path) as beside:
+        torch.save(state, beside)
 
 
 def load_checkpoint(path: Path, task: Task, optimizers: list[torch.optim.Optimizer], ema: Ema) -> tuple[int, float]:

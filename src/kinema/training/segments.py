@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kinema.diffusion.guidance import COND, UNCOND, combine
+
 Velocity = Callable[[Tensor, Tensor, Any], Tensor]
 """(x (B, ...), sigma (B,), cond) -> velocity (B, ...), noise minus data. Any network, any kind of condition."""
 
@@ -66,7 +68,6 @@ def guided(velocity: Velocity, scale: float) -> Velocity:
         cond, uncond = pair
         if scale == 1:
             return velocity(x, sigma_B, cond)
-        without = velocity(x, sigma_B, uncond)
-        return without + scale * (velocity(x, sigma_B, cond) - without)
+        return combine({UNCOND: velocity(x, sigma_B, uncond), COND: velocity(x, sigma_B, cond)}, scale)
 
     return run

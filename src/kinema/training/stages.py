@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from kinema.core.whole import whole
+
 from . import processes
 
 
@@ -84,9 +86,8 @@ def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -
         found = stage.work(minutes) or {}
         done[stage.name] = {"minutes": round((time.monotonic() - begun) / 60, 3), **found}
         if processes.first():
-            partial = record.with_suffix(".partial")
-            partial.write_text(json.dumps({**done, "settings": plain(settings)}, indent=2), encoding="utf-8")
-            partial.replace(record)
+            with whole(record) as beside:
+                beside.write_text(json.dumps({**done, "settings": plain(settings)}, indent=2), encoding="utf-8")
         processes.wait()
         settings.show({"event": "stage_done", "stage": stage.name, **done[stage.name]})
     return done

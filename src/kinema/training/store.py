@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kinema.core.whole import whole
 from kinema.toyland.render import render
 from kinema.toyland.scene import Scene, World, sample_scene
 
@@ -113,6 +114,6 @@ def write_shards(
         np.save(stem + "frames.npy", np.concatenate(frames))
         np.save(stem + "masks.npy", np.concatenate(masks))
         np.save(stem + "tracks.npy", np.concatenate(tracks))
-        np.save(stem + "seeds.partial.npy", np.asarray(part, dtype=np.int64))
-        Path(stem + "seeds.partial.npy").replace(stem + "seeds.npy")
+        with whole(Path(stem + "seeds.npy")) as beside:  # the last file: a shard with seeds is complete
+            np.save(beside, np.asarray(part, dtype=np.int64))
     processes.wait()

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinema.core.whole import whole
 from kinema.families.wan import decode
 from kinema.families.wan.tiny_decoder import TinyConfig, TinyDecoder
 
@@ -221,6 +222,6 @@ def kept(config: LoopConfig, name: str, make: Callable[[], Lessons]) -> Lessons:
         return Lessons(**torch.load(path, weights_only=True))
     made = make()
     config.out.mkdir(parents=True, exist_ok=True)
-    torch.save(vars(made), path.with_suffix(".partial"))
-    path.with_suffix(".partial").replace(path)
+    with whole(path) as beside:
+        torch.save(vars(made), beside)
     return made

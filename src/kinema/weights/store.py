@@ -13,6 +13,7 @@ from typing import Any
 from ..core.card import Card
 from ..core.errors import ModelError, WeightsMissing
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
+from ..core.whole import whole
 
 PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt"]
 """What a pull takes: configurations, tokenizers and safetensors. Pickled weights are never fetched."""
@@ -34,11 +35,16 @@ def known_cards() -> list[Card]:
 def complete(card: Card) -> Card:
     """The card with what the family finds in its folder (see core/registry.py); as it is where that is not a folder
     of this machine. ModelError where what lies there is broken."""
-    look = getattr(family_module(card.family), "complete", None)
-    if look is None or not (card.path or card.builtin):
-        return card
-    folder = Path(card.path) if card.path is not None else Path(str(files("kinema"))) / str(card.builtin)
-    return look(card, folder) if folder.is_dir() else card
+    look, place = getattr(family_module(card.family), "complete", None), own_place(card)
+    return look(card, place) if look is not None and place is not None and place.is_dir() else card
+
+
+def own_place(card: Card) -> Path | None:
+    """Where the card says that its files are: the path it names, or inside the package; None for a hub model. Whether
+    anything is there is not looked at."""
+    if card.path is not None:
+        return Path(card.path)
+    return Path(str(files("kinema"))) / card.builtin if card.builtin is not None else None
 
 
 def added_cards() -> list[Card]:
@@ -83,16 +89,13 @@ def add(path: Path) -> Card:
 
 def locate(card: Card) -> Path:
     """The folder or file with the card's weights on this machine. WeightsMissing says how to get them."""
-    if card.path is not None:
-        path = Path(card.path)
-        if not path.exists():
-            raise WeightsMissing(f"{card.id}: its files were at {path}, nothing is there now.")
-        return path
-    if card.builtin is not None:
-        path = Path(str(files("kinema"))) / card.builtin
-        if not (path / "model_index.json").exists():
+    place = own_place(card)
+    if place is not None:
+        if card.path is not None and not place.exists():
+            raise WeightsMissing(f"{card.id}: its files were at {place}, nothing is there now.")
+        if card.path is None and not (place / "model_index.json").exists():
             raise WeightsMissing(f"{card.id}: its files are not in this installation ({card.builtin}).")
-        return path
+        return place
     if card.hub is not None:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError
@@ -207,9 +210,8 @@ def _write_json(path: Path, value: Any) -> None:
     """Write beside and rename; a folder that cannot be written only costs the memory of what was found."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
-        beside.write_text(json.dumps(value, indent=1), encoding="utf-8")
-        beside.replace(path)
+        with whole(path) as beside:
+            beside.write_text(json.dumps(value, indent=1), encoding="utf-8")
     except OSError as error:
         if path.name == "models.json":
             raise ModelError(f"{path}: cannot be written: {error}.") from None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ...core.card import Card
 from ...core.plan import Plan
 from ...toyland.reword import Reworded, is_word, pieces, reword
 from ...toyland.understand import Understanding, understand
+from ...weights.store import own_place
 
 LISTED = 8  # words of a note; the others are counted
 TAUGHT = {
@@ -28,7 +28,7 @@ TAUGHT = {
 
 def read_prompt(plan: Plan, card: Card) -> Plan:
     """The plan with its prompt in words that the model knows, and notes about what was changed, left out or cut."""
-    folder = _folder(card)
+    folder = own_place(card)
     words = vocabulary(folder) if folder is not None else None
     if folder is None or words is None:
         return plan
@@ -79,12 +79,6 @@ def vocabulary(folder: Path) -> frozenset[str] | None:
     if told.get("type") != "WordLevel" or not isinstance(told.get("vocab"), dict):
         return None
     return frozenset(told["vocab"])
-
-
-def _folder(card: Card) -> Path | None:
-    if card.path is not None:
-        return Path(card.path)
-    return Path(str(files("kinema"))) / card.builtin if card.builtin is not None else None
 
 
 def _world(folder: Path) -> dict[str, Any]:
