@@ -3,6 +3,9 @@
     kinema train recipes/mini_wan.py --device cuda --minutes 25 --out runs/mini_wan       # the large edition
     kinema train recipes/mini_wan.py --minutes 150 --processes 2 --out runs/mini_wan      # the small one, on two cores
     kinema train recipes/mini_wan.py --stage vae --minutes 45 --out runs/mini_wan --resume
+    kinema train recipes/mini_wan.py --set start=runs/mini_wan/export --minutes 120 --out runs/longer
+
+`--set start=DIR` goes on from a finished model: its autoencoder and tiny decoder are kept, the rest is trained on.
 
 Stages: clips (render Toyland), vae, decoder (trained on alone, latents stay valid), tiny (the tiny decoder), cache
 (latents of clips and of what is told beside the words), video (transformer and text encoder; single pictures first),
@@ -22,13 +25,15 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanVACEPipeline, WanVACETransformer3DModel
-from transformers import UMT5Config, UMT5EncoderModel
+from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
 
+from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import sample_scene
 from kinema.training import parallel_vae, processes
 from kinema.training.decoder import DecoderTask
 from kinema.training.export import export_pipeline
+from kinema.training.known import WITHOUT_OBJECTS
 from kinema.training.latents import LatentStore, write_latents
 from kinema.training.loop import LoopConfig, load_averaged, train
 from kinema.training.samples import Sampler, task_sheet, text_sheet
@@ -36,7 +41,7 @@ from kinema.training.stages import Settings, Stage
 from kinema.training.store import ClipStore, write_shards
 from kinema.training.tiny_decoder import train_tiny_decoder
 from kinema.training.vae import VaeTask, initialize, measure_vae, set_latent_statistics
-from kinema.training.video import VideoTask, initialize_transformer
+from kinema.training.video import WARM_UP, VideoTask, initialize_transformer
 from kinema.training.words import build_tokenizer
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -46,8 +51,8 @@ from mini_wan_student import train_student
 
 STEPS, GUIDANCE, SHIFT = 30, 3.0, 3.0
 CAPTIONS = 20_000
-HELD_OUT = 10_000_000
-"""Seeds from here on are never trained on."""
+AGAIN = 0.75
+"""Of the usual learning rates, where training starts from a finished model."""
 CLIPS_PER_MINUTE = 60
 """On a CPU; a short rehearsal renders few clips."""
 
@@ -58,6 +63,15 @@ def stages(settings: Settings) -> list[Stage]:
     if name not in EDITIONS:
         raise ValueError(f"edition is one of {', '.join(EDITIONS)}, not {name!r}.")
     run = Run(settings, EDITIONS[name])
+    if run.start is not None:
+        return [
+            Stage("clips", 0.01, run.clips),
+            Stage("keep", 0.0, run.keep),
+            Stage("cache", 0.10, run.cache),
+            Stage("video", 0.65, run.video),
+            Stage("few_step", 0.24, run.few_step),
+            Stage("export", 0.0, run.export),
+        ]
     return [
         Stage("clips", 0.04, run.clips),
         Stage("vae", 0.33, run.vae),
@@ -106,6 +120,11 @@ def new_vae(edition: Edition) -> AutoencoderKLWan:
     torch.manual_seed(0)
     vae = AutoencoderKLWan(**vae_config(edition))
     initialize(vae, torch.Generator().manual_seed(0))
+    return spatial(vae)
+
+
+def spatial(vae: AutoencoderKLWan) -> AutoencoderKLWan:
+    """Its full-resolution level sees frame by frame."""
     encoder, decoder = vae.encoder, vae.decoder
     parallel_vae.make_spatial(
         encoder.conv_in, encoder.down_blocks[0].resnets, decoder.up_blocks[-1].resnets, decoder.conv_out
@@ -115,12 +134,7 @@ def new_vae(edition: Edition) -> AutoencoderKLWan:
 
 def open_vae(folder: Path) -> AutoencoderKLWan:
     """A saved VAE, its full-resolution level seen frame by frame as it was trained."""
-    vae = AutoencoderKLWan.from_pretrained(folder).eval()
-    encoder, decoder = vae.encoder, vae.decoder
-    parallel_vae.make_spatial(
-        encoder.conv_in, encoder.down_blocks[0].resnets, decoder.up_blocks[-1].resnets, decoder.conv_out
-    )
-    return vae
+    return spatial(AutoencoderKLWan.from_pretrained(folder).eval())
 
 
 def new_parts(edition: Edition) -> dict[str, Any]:
@@ -146,6 +160,9 @@ class Run:
         self.device = processes.own_device(settings.device)
         self.big = self.device != "cpu"
         self.shape = (edition.frames, edition.side, edition.side)
+        self.start = Path(settings.options["start"]) if "start" in settings.options else None
+        if self.start is not None and not (self.start / "model_index.json").is_file():
+            raise ValueError(f"start is the folder of a finished model; {self.start} has no model_index.json.")
         torch.set_num_threads(8 if self.big else 1)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
@@ -173,13 +190,16 @@ class Run:
         write_shards(self.out / "clips", edition.world, range(count), device=self.device, minutes=limit, **size)
         return {"clips": len(self.open_clips())}
 
-    def vae(self, minutes: float) -> dict[str, Any]:
-        self.compile_norms(minutes)
-        vae = new_vae(self.edition)
-        task = VaeTask(
+    def vae_task(self, kind: type[VaeTask], vae: AutoencoderKLWan) -> VaeTask:
+        return kind(
             vae, self.open_clips(), self.open_clips("held_out"), device=self.device,
             batch_scale=self.edition.vae_scale, num_held_out=min(48, self.held_out_count()),
         )  # fmt: skip
+
+    def vae(self, minutes: float) -> dict[str, Any]:
+        self.compile_norms(minutes)
+        vae = new_vae(self.edition)
+        task = self.vae_task(VaeTask, vae)
         train(task, self.config("vae_run", minutes, lr_muon=3.75e-3, lr_adam=1.5e-3, ema=0.99), self.settings.show)
         return self.finish_vae()
 
@@ -213,16 +233,21 @@ class Run:
         """The decoder of out/vae trained on, into out/decoder/vae; cached latents stay valid."""
         self.compile_norms(minutes)
         vae = open_vae(self.out / "vae")
-        task = DecoderTask(
-            vae, self.open_clips(), self.open_clips("held_out"), device=self.device,
-            batch_scale=self.edition.vae_scale, num_held_out=min(48, self.held_out_count()),
-        )  # fmt: skip
+        task = self.vae_task(DecoderTask, vae)
         train(task, self.config("decoder", minutes, lr_muon=2.5e-3, lr_adam=1.0e-3, ema=0.995), self.settings.show)
         if not processes.first():
             return {}
         scores = self.measure(vae)
         vae.to("cpu").save_pretrained(self.out / "decoder" / "vae")
         return scores
+
+    def keep(self, minutes: float) -> dict[str, Any]:
+        """The autoencoder and the tiny decoder of the model that training starts from."""
+        if self.start is not None and processes.first():
+            for name in ("vae", "tiny_decoder"):
+                shutil.copytree(self.start / name, self.out / name, dirs_exist_ok=True)
+        processes.wait()
+        return {}
 
     def best_vae(self) -> Path:
         trained_on = self.out / "decoder" / "vae"
@@ -240,34 +265,49 @@ class Run:
         """Latents of clips and conditions, held-out ones first; shards that exist are kept."""
         vae = open_vae(self.out / "vae").to(self.device)
         world, held_out, clips = self.edition.world, self.open_clips("held_out"), self.open_clips()
+        how: dict[str, Any] = {"device": self.device, "fps": self.edition.fps}
         write_latents(
-            vae, held_out, world, self.out / "latents_held_out", device=self.device, limit=self.held_out_count()
-        )
-        write_latents(vae, clips, world, self.out / "latents", device=self.device, limit=len(clips), minutes=minutes)
+            vae, held_out, world, self.out / "latents_held_out", limit=self.held_out_count(),
+            leave_out=WITHOUT_OBJECTS, **how,
+        )  # fmt: skip
+        write_latents(vae, clips, world, self.out / "latents", limit=len(clips), minutes=minutes, **how)
         return {"clips": len(self.open_latents())}
+
+    def new_parts(self) -> dict[str, Any]:
+        """Transformer, text encoder and tokenizer as training finds them."""
+        if self.start is None:
+            return new_parts(self.edition)
+        return {
+            "transformer": WanVACETransformer3DModel.from_pretrained(self.start / "transformer").float(),
+            "text_encoder": UMT5EncoderModel.from_pretrained(self.start / "text_encoder").float(),
+            "tokenizer": AutoTokenizer.from_pretrained(self.start / "tokenizer"),
+        }
 
     def video_task(self, parts: dict[str, Any]) -> VideoTask:
         return VideoTask(
             parts["transformer"], parts["text_encoder"], parts["tokenizer"], self.open_latents(),
             self.open_latents("latents_held_out"), self.edition.world, device=self.device,
             batch=self.edition.batch // processes.count(), tokens=self.edition.tokens,
+            warm_up=WARM_UP if self.start is None else 0.0,
         )  # fmt: skip
 
     def video(self, minutes: float) -> dict[str, Any]:
-        task = self.video_task(new_parts(self.edition))
+        task = self.video_task(self.new_parts())
         task.judge = partial(judge, task, self.out, self.best_vae(), self.open_clips("held_out"), SHIFT, GUIDANCE)
         if self.big:
             task.transformer.compile(dynamic=False)
         rates = self.edition.rates
+        again = 1.0 if self.start is None else AGAIN
         config = self.config(
-            "video_run", minutes, lr_muon=rates["muon"], lr_adam=rates["adam"], decay_from=0.5, final_lr=0.03, ema=0.996
-        )
+            "video_run", minutes, lr_muon=again * rates["muon"], lr_adam=again * rates["adam"],
+            decay_from=0.5 if self.start is None else 0.3, final_lr=0.03, ema=0.996,
+        )  # fmt: skip
         result = train(task, config, self.settings.show)
         return result | {"samples": task.samples}
 
     def trained_parts(self) -> dict[str, Any]:
         """Transformer and text encoder with the averaged weights of the latest checkpoint, and the tokenizer."""
-        parts = new_parts(self.edition)
+        parts = self.new_parts()
         networks = {name: parts[name] for name in ("transformer", "text_encoder")}
         load_averaged(self.out / "video_run" / "checkpoint.pt", networks)
         return parts
@@ -304,6 +344,9 @@ class Run:
         edition, record = self.edition, self.out / "stages.json"
         done = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
         done.pop("settings", None)
+        training = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
+        if self.start is not None:
+            training["before"] = json.loads((self.start / "card.json").read_text(encoding="utf-8"))["training"]
         card = {
             "name": "kinema-mini-wan",
             "edition": edition.name,
@@ -323,7 +366,7 @@ class Run:
             },
             "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "flow_shift": SHIFT},
             "held_out_from_seed": HELD_OUT,
-            "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": done},
+            "training": training,
             "weights_sha256": {
                 str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
                 for file in sorted(folder.rglob("*.safetensors"))

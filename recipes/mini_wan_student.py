@@ -22,7 +22,7 @@ from kinema.training.low_rank import add_low_rank
 from kinema.training.segments import sigmas
 from kinema.training.video import ROUND, VideoTask
 
-SEGMENTS, RANK, BATCH = 6, 32, 16
+SEGMENTS, RANK, BATCH = 8, 32, 16
 PATHS_SHARE = 0.35
 """Of the time goes into the teacher's paths, the rest into learning from them."""
 HELD_OUT_BATCH = 16
@@ -98,14 +98,10 @@ def draw(task: VideoTask, generator: torch.Generator) -> Batch:
 
 @torch.no_grad()
 def held_out_batch(task: VideoTask) -> Batch:
-    store, own = task.held_out, task.store
+    store = task.held_out
     index = torch.arange(min(HELD_OUT_BATCH, len(store)), device=task.device)
     told = index % 2 == 1
     control = task.conditions(store, index, told)
-    task.store = store
-    try:
-        captions = task.captions(index, torch.Generator().manual_seed(0), told)
-    finally:
-        task.store = own
+    captions = task.captions(index, torch.Generator().manual_seed(0), told, store)
     cond = (task.embed(captions), control)
     return Batch(store.tensors["clean"][index].float(), cond, (task.embed([""] * len(captions)), control))

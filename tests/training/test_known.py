@@ -29,7 +29,7 @@ def test_what_is_kept_is_the_clip_and_the_rest_is_gray_or_a_drawing(clip, kind):
         assert source.shape == (17, 64, 64, 3) and source.dtype == np.float32 and np.abs(source).max() <= 1
         assert mask.shape == (17, 64, 64) and mask.dtype == bool
         assert np.array_equal(source[~mask], clip.unit[~mask])
-        if "dots" not in kind and kind != "layout":
+        if kind not in ("dots", "first_and_dots", "layout", "source"):
             assert not source[mask].any()
 
 
@@ -53,6 +53,21 @@ def test_boxes_silhouettes_and_empty_places_know_where_the_object_is(clip):
     boxes = [told(clip, "box", seed)[1] for seed in range(40)]
     assert sum(bool(mask[seen].all()) for mask in boxes) > 25
     assert any(not np.array_equal(mask[0], mask[-1]) for mask in boxes) and all(mask.any() for mask in boxes)
+
+
+def test_a_removal_hides_the_object_in_every_frame_and_a_source_hides_nothing(clip):
+    seen = clip.masks_NFHW[0]
+    masks = [told(clip, "removal", seed)[1] for seed in range(12)]
+    assert all(mask[seen].all() and mask.mean() < 0.7 for mask in masks)
+    assert {np.array_equal(mask[0], mask[-1]) for mask in masks} == {True, False}
+    hint, mask = told(clip, "source")
+    assert mask.all() and np.array_equal(hint, clip.unit)
+
+
+def test_kinds_can_be_left_out():
+    rng = np.random.default_rng(0)
+    drawn = {known.choose(rng, leave_out=("removal", "first")) for _ in range(2000)}
+    assert drawn == set(known.NAMES) - {"removal", "first"}
 
 
 def test_outpainting_keeps_one_window(clip):

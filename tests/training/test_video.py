@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKLWan, WanVACETransformer3DModel
-from transformers import UMT5Config, UMT5EncoderModel
+from diffusers import AutoencoderKLWan
+from small_networks import small_text_encoder, small_transformer
 
 from kinema.toyland.caption import describe
-from kinema.toyland.scene import WORLD_SMALL, sample_scene
+from kinema.toyland.render import render
+from kinema.toyland.scene import WORLD_SMALL, sample_scene, without_objects
 from kinema.training import known
-from kinema.training.latents import LatentStore, read_clip, write_latents
+from kinema.training.latents import LatentStore, encoder, read_clip, write_latents
 from kinema.training.store import ClipStore, write_shards
 from kinema.training.vace import fold_mask
 from kinema.training.vae import to_network
@@ -17,7 +18,7 @@ from kinema.training.video import PICTURE_BATCH, PICTURES, REFERENCES, VideoTask
 from kinema.training.words import build_tokenizer
 
 SHAPE = (5, 32, 32)
-COUNT = 24
+COUNT = 48
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +34,8 @@ def task(tmp_path_factory):
     write_latents(vae, clips, WORLD_SMALL, folder / "latents", limit=COUNT)
     store = LatentStore(folder / "latents", SHAPE)
     tokenizer = build_tokenizer(describe(sample_scene(seed, WORLD_SMALL), seed) for seed in range(200))
-    transformer = WanVACETransformer3DModel(
-        num_attention_heads=2, attention_head_dim=12, in_channels=16, out_channels=16, text_dim=16, freq_dim=16,
-        ffn_dim=16, num_layers=2, vace_layers=[0], vace_in_channels=96,
-    )  # fmt: skip
-    text = UMT5EncoderModel(
-        UMT5Config(vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, dropout_rate=0.0)
-    )
+    transformer = small_transformer()
+    text = small_text_encoder(len(tokenizer))
     made = VideoTask(transformer, text, tokenizer, store, store, WORLD_SMALL, batch=8)
     made.clips, made.vae = clips, vae
     return made
@@ -99,8 +95,6 @@ def test_words_alone_conditions_and_whole_clips(task):
 
 
 def encode(task, number):
-    from kinema.training.latents import encoder
-
     return encoder(task.vae)(to_network(task.clips.take([number])[0]))[0]
 
 
@@ -114,6 +108,20 @@ def test_a_box_where_nothing_is_may_be_told_by_its_place_alone(task):
     without = [caption for caption in spoken if actor.kind not in caption]
     assert 0.3 < len(without) / len(spoken) < 0.9 and len(spoken) < 64
     assert all(actor.kind in caption for caption in task.captions(index, generator()) if caption)
+
+
+def test_the_answer_to_a_removal_is_the_place_without_its_objects_and_words_for_it_name_no_object(task):
+    tensors = task.store.tensors
+    number = int(torch.nonzero(tensors["kind"] == known.NAMES.index("removal")).flatten()[0])
+    scene = sample_scene(int(tensors["seed"][number]), WORLD_SMALL)
+    frames = render([without_objects(scene)], num_frames=5, height=32, width=32).frames_BFHWC
+    expected = encoder(task.vae)(to_network(frames))[0]
+    assert torch.allclose(tensors["clean"][number].float(), expected, atol=2e-3)
+    assert not torch.allclose(expected, encode(task, number), atol=2e-2)
+    assert tensors["references"][number] == 0
+    for told in (None, torch.ones(64, dtype=torch.bool)):
+        captions = task.captions(torch.full((64,), number), generator(), told)
+        assert any(captions) and not any(actor.kind in caption for caption in captions for actor in scene.actors)
 
 
 def test_held_out_numbers_and_the_word_swap_probe(task):

@@ -1,12 +1,13 @@
 """What a video model is told beside the words, drawn from a Toyland clip and its truth, for training.
 
 Each kind gives a source clip in [-1, 1] and a mask (True = generate). VACE's two streams follow from them: what is
-kept is the source outside the mask, what hints is the source inside it; 0, mid gray, says nothing. See KINDS.
+kept is the source outside the mask, what hints is the source inside it; 0, mid gray, says nothing. See KINDS. What
+the model must answer is the clip itself, but for a removal: then it is the same place without its objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,22 @@ def empty_place(clip: Clip, rng: np.random.Generator) -> Told:
     return clip.kept(mask)
 
 
+def removal(clip: Clip, rng: np.random.Generator) -> Told:
+    """A box around each object: around its whole way, or one that follows it. The answer shows none of them."""
+    mask = np.zeros_like(clip.masks_NFHW[0])
+    for seen_FHW in clip.masks_NFHW[: len(clip.scene.actors)]:
+        follows, margin = rng.random() < 0.5, int(rng.integers(2, 8))
+        for frame, seen in enumerate(seen_FHW):
+            if seen_FHW.any():
+                mask[(frame, *bounds(seen if follows and seen.any() else seen_FHW.any(0), margin))] = True
+    return clip.kept(mask)
+
+
+def source(clip: Clip, rng: np.random.Generator) -> Told:
+    """The whole clip as a hint, and everything to be generated: without a mask the source comes out as it is."""
+    return clip.unit, clip.everything()
+
+
 def silhouette(clip: Clip, rng: np.random.Generator) -> Told:
     """The outline of the objects, grown by a few pixels."""
     mask = np.asarray(clip.masks_NFHW.any(0))
@@ -172,17 +189,21 @@ KINDS: dict[str, tuple[float, Callable[[Clip, np.random.Generator], Told]]] = {
     "extend_after": (0.07, extend_after),
     "extend_before": (0.06, extend_before),
     "box": (0.14, box),
-    "empty_place": (0.09, empty_place),
+    "empty_place": (0.05, empty_place),
+    "removal": (0.10, removal),
+    "source": (0.06, source),
     "silhouette": (0.04, silhouette),
     "outpaint": (0.07, outpaint),
-    "dots": (0.19, dots),
+    "dots": (0.18, dots),
     "first_and_dots": (0.04, first_and_dots),
     "layout": (0.07, layout),
 }
 """Name to (share of the clips, function)."""
 NAMES = tuple(KINDS)
+WITHOUT_OBJECTS = ("removal",)
+"""Kinds whose answer is the place without its objects; words for such a clip say where it is and nothing more."""
 
 
-def choose(rng: np.random.Generator) -> str:
-    shares = np.array([share for share, _ in KINDS.values()])
+def choose(rng: np.random.Generator, leave_out: Sequence[str] = ()) -> str:
+    shares = np.array([0.0 if name in leave_out else share for name, (share, _) in KINDS.items()])
     return str(rng.choice(NAMES, p=shares / shares.sum()))

@@ -1,15 +1,15 @@
 """Latents of clips and of what the model is told beside the words, encoded once before the transformer is trained.
 
-For each clip of a store: its own latents, the weight of its objects on the latent grid, the two condition streams of
-one kind of known.KINDS with its mask, and two reference pictures of its objects. What is gray, and what the clip's
-own latents already say, is not encoded again.
+For each clip of a store: the latents of what a model must answer (the clip itself, or its place without objects, see
+known.WITHOUT_OBJECTS), the weight of its objects on the latent grid, the two condition streams of one kind of
+known.KINDS with its mask, and two reference pictures of its objects. What is gray is not encoded again.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.toyland.scene import World, sample_scene
+from kinema.core.whole import whole
+from kinema.toyland.render import render
+from kinema.toyland.scene import World, sample_scene, without_objects
 
 from . import known, parallel_vae, processes
 from .store import SHARD, ClipStore
@@ -62,6 +64,13 @@ def reference_pictures(clip: known.Clip, rng: np.random.Generator) -> tuple[Tens
     return torch.stack([*pictures, *[torch.ones(3, height, width)] * (2 - count)]), count
 
 
+def empty_places(clips: list[known.Clip], fps: float) -> Tensor:
+    """The clips as they would be without their objects, (B, F, H, W, 3) uint8."""
+    frames, height, width = clips[0].frames_FHWC.shape[:3]
+    scenes = [without_objects(clip.scene) for clip in clips]
+    return render(scenes, num_frames=frames, height=height, width=width, fps=fps).frames_BFHWC
+
+
 def encode_streams(
     vae_encode: Callable[[Tensor], Tensor], told: list[known.Told], gray: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,24 +89,30 @@ def encode_streams(
 
 
 def encode_shard(
-    vae_encode: Callable[[Tensor], Tensor], store: ClipStore, world: World, first: int, count: int, gray: Tensor
-) -> dict:
-    """All tensors of clips first to first + count (see the module's text); float16, masks as bits."""
+    vae_encode: Callable[[Tensor], Tensor], store: ClipStore, world: World, first: int, count: int, gray: Tensor,
+    together: int = 8, fps: float = 8.0, leave_out: Sequence[str] = (),
+) -> dict:  # fmt: skip
+    """All tensors of clips first to first + count (see the module's text), encoded so many together; float16, masks as
+    bits. leave_out: kinds of conditions that none of them has."""
     parts: dict[str, list[Tensor]] = {}
     numbers: dict[str, list[int]] = {"kind": [], "seed": [], "references": []}
-    together = 8 if gray.device.type == "cpu" and not torch.cuda.is_available() else 64
     for at in range(first, first + count, together):
-        told, references = [], []
+        told, references, emptied = [], [], {}
         indices = list(range(at, min(at + together, first + count)))
         frames, objects = store.take(indices)
-        for index in indices:
+        for row, index in enumerate(indices):
             clip, rng = read_clip(store, index, world), np.random.default_rng(store.seed(index))
-            kind = known.choose(rng)
+            kind = known.choose(rng, leave_out)
             told.append(known.KINDS[kind][1](clip, rng))
             pictures, num = reference_pictures(clip, rng)
+            if kind in known.WITHOUT_OBJECTS:
+                emptied[row] = clip
+                pictures, num = torch.ones_like(pictures), 0
             references.append(pictures)
             for name, number in zip(numbers, (known.NAMES.index(kind), store.seed(index), num), strict=True):
                 numbers[name].append(number)
+        if emptied:
+            frames[list(emptied)] = empty_places(list(emptied.values()), fps)
         inactive, reactive, masks = encode_streams(vae_encode, told, gray)
         pictures = vae_encode(torch.cat(references)[:, :, None])
         new = {
@@ -118,11 +133,12 @@ def encode_shard(
 
 def write_latents(
     vae: nn.Module, store: ClipStore, world: World, folder: Path, *, device: str = "cpu", limit: int,
-    minutes: float | None = None,
+    minutes: float | None = None, fps: float = 8.0, leave_out: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Encode clips up to limit in shards of SHARD clips that are not there yet, and the gray clip (gray.pt).
 
-    Several processes share the shards. After `minutes` no new shard is begun, if there is one.
+    leave_out: kinds of conditions that none of them has. Several processes share the shards. After `minutes` no new
+    shard is begun, if there is one.
     """
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,9 +153,10 @@ def write_latents(
             break
         if path.exists() or first // SHARD % processes.count() != processes.rank():
             continue
-        shard = encode_shard(vae_encode, store, world, first, min(SHARD, len(store) - first, limit - first), gray)
-        torch.save(shard, path.with_suffix(".partial"))
-        path.with_suffix(".partial").replace(path)
+        count = min(SHARD, len(store) - first, limit - first)
+        shard = encode_shard(vae_encode, store, world, first, count, gray, 8 if device == "cpu" else 64, fps, leave_out)
+        with whole(path) as beside:
+            torch.save(shard, beside)
     processes.wait()
 
 

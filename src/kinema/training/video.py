@@ -33,7 +33,6 @@ PICTURES = (13, 37)
 """Steps (modulo ROUND) with single pictures."""
 ROUND = 48
 WARM_UP = 0.06
-"""Share of the training that sees single pictures only."""
 PICTURE_BATCH = 3
 """A batch of single pictures is this much larger."""
 PLACE_ONLY = 0.6
@@ -47,7 +46,8 @@ class VideoTask:
     """transformer and text encoder are trained in place; the tokenizer gives their words.
 
     drop: share of captions that are emptied (for guidance). forget: share of words replaced by <unk>, so that unknown
-    words do no harm. object_weight: extra loss weight inside objects. judge: more measurements, called with the step.
+    words do no harm. object_weight: extra loss weight inside objects. warm_up: share of the training that sees single
+    pictures only. judge: more measurements, called with the step.
     """
 
     names_for_adam = (
@@ -59,13 +59,13 @@ class VideoTask:
         self, transformer: nn.Module, text_encoder: nn.Module, tokenizer: Any, store: LatentStore,
         held_out: LatentStore, world: World, *, device: str = "cpu", batch: int = 32, tokens: int = 64,
         drop: float = 0.1, forget: float = 0.02, object_weight: float = 2.0, times: tuple[float, float] = (1.0, 0.5),
-        judge: Callable[[int], dict[str, Any]] = lambda step: {},
+        warm_up: float = WARM_UP, judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         self.modules = {"transformer": transformer.to(device), "text_encoder": text_encoder.to(device)}
         self.transformer, self.text_encoder, self.tokenizer = transformer, text_encoder, tokenizer
         self.store, self.held_out, self.world, self.device = store, held_out, world, device
         self.batch_size, self.tokens, self.drop, self.forget = batch, tokens, drop, forget
-        self.object_weight, self.times, self.judge = object_weight, times, judge
+        self.object_weight, self.times, self.warm_up, self.judge = object_weight, times, warm_up, judge
         self.samples = 0
 
     def embed(self, captions: list[str], generator: torch.Generator | None = None) -> Tensor:
@@ -79,17 +79,21 @@ class VideoTask:
         states = self.text_encoder(ids, mask).last_hidden_state * mask[..., None]
         return F.pad(states, (0, 0, 0, self.tokens - ids.shape[1]))
 
-    def captions(self, index: Tensor, generator: torch.Generator, told: Tensor | None = None) -> list[str]:
-        """A fresh wording for each clip; some are dropped. told (B,): which clips have their condition."""
-        kinds = self.store.tensors["kind"][index].tolist()
-        seeds = self.store.tensors["seed"][index].tolist()
+    def captions(
+        self, index: Tensor, generator: torch.Generator, told: Tensor | None = None, store: LatentStore | None = None
+    ) -> list[str]:
+        """A fresh wording for each clip of a store (the one to learn from); some are dropped. told (B,): which clips
+        have their condition."""
+        tensors = (store or self.store).tensors
+        kinds, seeds = tensors["kind"][index].tolist(), tensors["seed"][index].tolist()
         wording = torch.randint(WORDINGS, (len(seeds),), generator=generator).tolist()
         dropped = (torch.rand(len(seeds), generator=generator) < self.drop).tolist()
         bare = (torch.rand(len(seeds), generator=generator) < PLACE_ONLY).tolist()
         found = []
         for position, (seed, number) in enumerate(zip(seeds, wording, strict=True)):
-            empty = known.NAMES[kinds[position]] == "empty_place" and told is not None and bool(told[position])
-            place = empty and bare[position]
+            kind = known.NAMES[kinds[position]]
+            empty = kind == "empty_place" and told is not None and bool(told[position])
+            place = kind in known.WITHOUT_OBJECTS or (empty and bare[position])
             found.append("" if dropped[position] else caption(seed, self.world, number, place))
         return found
 
@@ -115,7 +119,7 @@ class VideoTask:
     def batch(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, list[str]]:
         """Clean latents (B, C, T, h, w), control, loss weights (B, T, h, w) and captions of a step."""
         number = step % ROUND
-        if progress < WARM_UP or number in PICTURES:
+        if progress < self.warm_up or number in PICTURES:
             return self._pictures(self._choose(PICTURE_BATCH * self.batch_size, generator), generator)
         index = self._choose(self.batch_size, generator)
         if number in REFERENCES:
