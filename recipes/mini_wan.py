@@ -33,7 +33,7 @@ from kinema.toyland.scene import sample_scene
 from kinema.training import parallel_vae, processes
 from kinema.training.decoder import DecoderTask
 from kinema.training.export import export_pipeline
-from kinema.training.known import WITHOUT_OBJECTS
+from kinema.training.known import ANSWERS
 from kinema.training.latents import LatentStore, write_latents
 from kinema.training.loop import LoopConfig, load_averaged, train
 from kinema.training.samples import Sampler, task_sheet, text_sheet
@@ -268,7 +268,7 @@ class Run:
         how: dict[str, Any] = {"device": self.device, "fps": self.edition.fps}
         write_latents(
             vae, held_out, world, self.out / "latents_held_out", limit=self.held_out_count(),
-            leave_out=WITHOUT_OBJECTS, **how,
+            leave_out=tuple(ANSWERS), **how,
         )  # fmt: skip
         write_latents(vae, clips, world, self.out / "latents", limit=len(clips), minutes=minutes, **how)
         return {"clips": len(self.open_latents())}

@@ -118,7 +118,9 @@ def test_the_answer_to_a_removal_is_the_place_without_its_objects_and_words_for_
     expected = encoder(task.vae)(to_network(frames))[0]
     assert torch.allclose(tensors["clean"][number].float(), expected, atol=2e-3)
     assert not torch.allclose(expected, encode(task, number), atol=2e-2)
-    assert tensors["references"][number] == 0
+    assert tensors["references"][number] == 2
+    pictures = encoder(task.vae)(to_network(frames)[0].transpose(0, 1)[:, :, None])
+    assert any(torch.allclose(tensors["reference"][number][:, :1].float(), each, atol=2e-3) for each in pictures)
     for told in (None, torch.ones(64, dtype=torch.bool)):
         captions = task.captions(torch.full((64,), number), generator(), told)
         assert any(captions) and not any(actor.kind in caption for caption in captions for actor in scene.actors)

@@ -2,7 +2,7 @@
 
 Each kind gives a source clip in [-1, 1] and a mask (True = generate). VACE's two streams follow from them: what is
 kept is the source outside the mask, what hints is the source inside it; 0, mid gray, says nothing. See KINDS. What
-the model must answer is the clip itself, but for a removal: then it is the same place without its objects.
+the model must answer is the clip itself, but for the kinds in ANSWERS.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from kinema.conditions.layout import draw_boxes
 from kinema.conditions.trajectory import draw
 from kinema.toyland.palette import OBJECT_COLORS
-from kinema.toyland.scene import Scene
+from kinema.toyland.render import render
+from kinema.toyland.scene import Scene, without_objects
 
 Told = tuple[np.ndarray, np.ndarray]
 """(source (F, H, W, 3) float32 in [-1, 1], mask (F, H, W) bool, True where the model must generate)."""
@@ -29,6 +30,7 @@ class Clip:
     frames_FHWC: np.ndarray
     masks_NFHW: np.ndarray
     tracks_NF2: np.ndarray
+    fps: float = 8.0
 
     @property
     def unit(self) -> np.ndarray:
@@ -108,9 +110,21 @@ def removal(clip: Clip, rng: np.random.Generator) -> Told:
     return clip.kept(mask)
 
 
+def place(clip: Clip, told: Told) -> np.ndarray:
+    """The clip's place without its objects."""
+    frames, height, width = clip.frames_FHWC.shape[:3]
+    out = render([without_objects(clip.scene)], num_frames=frames, height=height, width=width, fps=clip.fps)
+    return out.frames_BFHWC[0].numpy().astype(np.float32) / 127.5 - 1
+
+
 def source(clip: Clip, rng: np.random.Generator) -> Told:
-    """The whole clip as a hint, and everything to be generated: without a mask the source comes out as it is."""
-    return clip.unit, clip.everything()
+    """The whole clip as a hint, and everything to be generated: without a mask the source comes out as it is, now and
+    then with a gray box in it that must stay gray."""
+    pixels = clip.unit
+    if rng.random() < 0.4:
+        hidden = box(clip, rng)[1] if rng.random() < 0.6 else anywhere(np.zeros_like(clip.masks_NFHW[0]), rng)
+        pixels[hidden] = 0
+    return pixels, clip.everything()
 
 
 def silhouette(clip: Clip, rng: np.random.Generator) -> Told:
@@ -200,8 +214,12 @@ KINDS: dict[str, tuple[float, Callable[[Clip, np.random.Generator], Told]]] = {
 }
 """Name to (share of the clips, function)."""
 NAMES = tuple(KINDS)
+ANSWERS: dict[str, Callable[[Clip, Told], np.ndarray]] = {"removal": place, "source": lambda clip, told: told[0]}
+"""What must come out, (F, H, W, 3) in [-1, 1], for kinds where that is not the clip itself."""
 WITHOUT_OBJECTS = ("removal",)
-"""Kinds whose answer is the place without its objects; words for such a clip say where it is and nothing more."""
+"""Words for such a clip say where it is and nothing more, and its references show the place."""
+NEVER_ALONE = ("source",)
+"""Kinds whose answer cannot follow from words: such a clip is always told what was encoded for it."""
 
 
 def choose(rng: np.random.Generator, leave_out: Sequence[str] = ()) -> str:

@@ -1,8 +1,8 @@
 """Latents of clips and of what the model is told beside the words, encoded once before the transformer is trained.
 
-For each clip of a store: the latents of what a model must answer (the clip itself, or its place without objects, see
-known.WITHOUT_OBJECTS), the weight of its objects on the latent grid, the two condition streams of one kind of
-known.KINDS with its mask, and two reference pictures of its objects. What is gray is not encoded again.
+For each clip of a store: the latents of what a model must answer (the clip itself, but for known.ANSWERS), the weight
+of its objects on the latent grid, the two condition streams of one kind of known.KINDS with its mask, and two
+reference pictures of its objects. What is gray is not encoded again.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.core.whole import whole
-from kinema.toyland.render import render
-from kinema.toyland.scene import World, sample_scene, without_objects
+from kinema.toyland.scene import World, sample_scene
 
 from . import known, parallel_vae, processes
 from .store import SHARD, ClipStore
@@ -45,9 +44,9 @@ def object_weight(mask_BFHW: Tensor) -> Tensor:
     return torch.cat([first, later], dim=1)
 
 
-def read_clip(store: ClipStore, index: int, world: World) -> known.Clip:
+def read_clip(store: ClipStore, index: int, world: World, fps: float = 8.0) -> known.Clip:
     scene = sample_scene(store.seed(index), world)
-    return known.Clip(scene, store.frames_of(index), store.masks_of(index), store.track(index))
+    return known.Clip(scene, store.frames_of(index), store.masks_of(index), store.track(index), fps)
 
 
 def reference_pictures(clip: known.Clip, rng: np.random.Generator) -> tuple[Tensor, int]:
@@ -64,11 +63,9 @@ def reference_pictures(clip: known.Clip, rng: np.random.Generator) -> tuple[Tens
     return torch.stack([*pictures, *[torch.ones(3, height, width)] * (2 - count)]), count
 
 
-def empty_places(clips: list[known.Clip], fps: float) -> Tensor:
-    """The clips as they would be without their objects, (B, F, H, W, 3) uint8."""
-    frames, height, width = clips[0].frames_FHWC.shape[:3]
-    scenes = [without_objects(clip.scene) for clip in clips]
-    return render(scenes, num_frames=frames, height=height, width=width, fps=fps).frames_BFHWC
+def place_pictures(answer_FHWC: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, int]:
+    """Two frames of a place as references: (2, 3, H, W) in [-1, 1], and 2."""
+    return torch.from_numpy(answer_FHWC[rng.integers(len(answer_FHWC), size=2)]).permute(0, 3, 1, 2), 2
 
 
 def encode_streams(
@@ -97,26 +94,27 @@ def encode_shard(
     parts: dict[str, list[Tensor]] = {}
     numbers: dict[str, list[int]] = {"kind": [], "seed": [], "references": []}
     for at in range(first, first + count, together):
-        told, references, emptied = [], [], {}
+        told, references = [], []
         indices = list(range(at, min(at + together, first + count)))
         frames, objects = store.take(indices)
+        answers = to_network(frames)
         for row, index in enumerate(indices):
-            clip, rng = read_clip(store, index, world), np.random.default_rng(store.seed(index))
+            clip, rng = read_clip(store, index, world, fps), np.random.default_rng(store.seed(index))
             kind = known.choose(rng, leave_out)
             told.append(known.KINDS[kind][1](clip, rng))
             pictures, num = reference_pictures(clip, rng)
-            if kind in known.WITHOUT_OBJECTS:
-                emptied[row] = clip
-                pictures, num = torch.ones_like(pictures), 0
+            if kind in known.ANSWERS:
+                answer = known.ANSWERS[kind](clip, told[-1])
+                answers[row] = torch.from_numpy(answer).permute(3, 0, 1, 2)
+                if kind in known.WITHOUT_OBJECTS:
+                    pictures, num = place_pictures(answer, rng)
             references.append(pictures)
             for name, number in zip(numbers, (known.NAMES.index(kind), store.seed(index), num), strict=True):
                 numbers[name].append(number)
-        if emptied:
-            frames[list(emptied)] = empty_places(list(emptied.values()), fps)
         inactive, reactive, masks = encode_streams(vae_encode, told, gray)
         pictures = vae_encode(torch.cat(references)[:, :, None])
         new = {
-            "clean": vae_encode(to_network(frames)).half(),
+            "clean": vae_encode(answers).half(),
             "inactive": inactive.half(),
             "reactive": reactive.half(),
             "reference": pictures.view(len(indices), 2, *pictures.shape[1:]).transpose(1, 2).flatten(2, 3).half(),

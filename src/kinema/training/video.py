@@ -25,10 +25,10 @@ from .flow import draw_times, mix, weighted_error
 from .latents import LatentStore
 from .vace import assemble
 
-TEXT, NOTHING_NEW = 0.4, 0.03
+TEXT, NOTHING_NEW = 0.4, 0.05
 """Shares of clips with words alone, and of clips that are given whole and must come out as they are."""
-REFERENCES = {5: 1, 29: 2}
-"""Steps (modulo ROUND) with reference pictures, and how many."""
+REFERENCES = {5: 1, 17: 1, 29: 2, 41: 1}
+"""Steps (modulo ROUND) with reference pictures, and how many; half of their clips have their condition too."""
 PICTURES = (13, 37)
 """Steps (modulo ROUND) with single pictures."""
 ROUND = 48
@@ -37,6 +37,8 @@ PICTURE_BATCH = 3
 """A batch of single pictures is this much larger."""
 PLACE_ONLY = 0.6
 """Of the clips with a box where nothing is, this share says only where we are."""
+SILENT = 0.25
+"""Of the removals, this share says nothing at all."""
 WORDINGS = 32
 """Captions that each clip is told by; remembered, since a GPU asks for thousands a second."""
 HELD_OUT_TIMES = (0.5, 0.8, 0.9)
@@ -89,17 +91,22 @@ class VideoTask:
         wording = torch.randint(WORDINGS, (len(seeds),), generator=generator).tolist()
         dropped = (torch.rand(len(seeds), generator=generator) < self.drop).tolist()
         bare = (torch.rand(len(seeds), generator=generator) < PLACE_ONLY).tolist()
+        silences = (torch.rand(len(seeds), generator=generator) < SILENT).tolist()
         found = []
         for position, (seed, number) in enumerate(zip(seeds, wording, strict=True)):
             kind = known.NAMES[kinds[position]]
             empty = kind == "empty_place" and told is not None and bool(told[position])
             place = kind in known.WITHOUT_OBJECTS or (empty and bare[position])
-            found.append("" if dropped[position] else caption(seed, self.world, number, place))
+            silent = dropped[position] or (kind in known.WITHOUT_OBJECTS and silences[position])
+            found.append("" if silent else caption(seed, self.world, number, place))
         return found
 
-    def conditions(self, store: LatentStore, index: Tensor, told: Tensor, whole: Tensor | None = None) -> Tensor:
+    def conditions(
+        self, store: LatentStore, index: Tensor, told: Tensor, whole: Tensor | None = None,
+        references: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Control input (B, 96, T, h, w). told (B,) bool: clips with what was encoded for them, the others have words
-        alone; whole (B,) bool: clips that are given whole."""
+        alone; whole (B,) bool: clips that are given whole; references (B, 16, R, h, w) go in front."""
         gray = store.gray.expand(len(index), -1, -1, -1, -1)
         mask = torch.where(told[:, None, None, None], store.masks(index), 1.0)
         part = told[:, None, None, None, None]
@@ -108,7 +115,7 @@ class VideoTask:
         if whole is not None and whole.any():
             inactive[whole], reactive[whole] = store.tensors["clean"][index[whole]].float(), gray[whole]
             mask[whole] = 0.0
-        return assemble(inactive, reactive, mask)
+        return assemble(inactive, reactive, mask, references)
 
     def predict(self, noisy: Tensor, times_B: Tensor, states: Tensor, control: Tensor) -> Tensor:
         return self.transformer(
@@ -120,17 +127,26 @@ class VideoTask:
         """Clean latents (B, C, T, h, w), control, loss weights (B, T, h, w) and captions of a step."""
         number = step % ROUND
         if progress < self.warm_up or number in PICTURES:
-            return self._pictures(self._choose(PICTURE_BATCH * self.batch_size, generator), generator)
+            return self._pictures(self._choose(PICTURE_BATCH * self.batch_size, generator, alone=True), generator)
         index = self._choose(self.batch_size, generator)
-        if number in REFERENCES:
-            return self._with_references(index, REFERENCES[number], generator)
         chance = torch.rand(len(index), generator=generator).to(self.device)
-        told, whole = chance >= TEXT + NOTHING_NEW, (chance >= TEXT) & (chance < TEXT + NOTHING_NEW)
+        if number in REFERENCES:
+            return self._with_references(index, chance >= 0.5, REFERENCES[number], generator)
+        whole = (chance >= TEXT) & (chance < TEXT + NOTHING_NEW)
+        told = ((chance >= TEXT) | self._never_alone(index)) & ~whole
         control = self.conditions(self.store, index, told, whole)
         return *self._clean(index), control, self.captions(index, generator, told)
 
-    def _choose(self, count: int, generator: torch.Generator) -> Tensor:
-        return torch.randint(len(self.store), (count,), generator=generator).to(self.device)
+    def _choose(self, count: int, generator: torch.Generator, alone: bool = False) -> Tensor:
+        """Clips of the store; alone: such as can be told by words only."""
+        rows = torch.arange(len(self.store), device=self.device)
+        if alone:
+            rows = rows[~self._never_alone(rows)]
+        return rows[torch.randint(len(rows), (count,), generator=generator).to(self.device)]
+
+    def _never_alone(self, index: Tensor) -> Tensor:
+        kinds = torch.tensor([known.NAMES.index(name) for name in known.NEVER_ALONE], device=self.device)
+        return torch.isin(self.store.tensors["kind"][index], kinds)
 
     def _clean(self, index: Tensor) -> tuple[Tensor, Tensor]:
         tensors = self.store.tensors
@@ -144,9 +160,11 @@ class VideoTask:
         return x0[:, :, :1], weight[:, :1], control, self.captions(index, generator)
 
     def _with_references(
-        self, index: Tensor, count: int, generator: torch.Generator
+        self, index: Tensor, told: Tensor, count: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, list[str]]:
-        """As many reference latents in front; a clip with fewer pictures shows its last one again, or white paper."""
+        """As many reference latents in front; a clip with fewer pictures shows its last one again, or white paper.
+        told (B,): clips that have their condition beside them."""
+        told = told | self._never_alone(index)
         x0, weight = self._clean(index)
         tensors = self.store.tensors
         second = torch.where(tensors["references"][index] > 1, 1, 0)
@@ -155,11 +173,9 @@ class VideoTask:
             every = tensors["reference"][index].float()
             pictures.append(every[torch.arange(len(index), device=self.device), :, second][:, :, None])
         references = torch.cat(pictures, dim=2)
-        gray = self.store.gray.expand(len(index), -1, -1, -1, -1)
-        everything = torch.ones(len(index), *self.store.frame_shape, device=self.device)
-        control = assemble(gray, gray, everything, references)
+        control = self.conditions(self.store, index, told, references=references)
         weight = F.pad(weight, (0, 0, 0, 0, count, 0), value=0.5)
-        return torch.cat([references, x0], dim=2), weight, control, self.captions(index, generator)
+        return torch.cat([references, x0], dim=2), weight, control, self.captions(index, generator, told)
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         if step % 100 == 0:
