@@ -1,0 +1,167 @@
+"""`kinema control`: from a video to the control clip that a model reads."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from kinema.cli import output
+from kinema.cli.arguments import OUTPUT, AsJson, option
+from kinema.cli.exits import guarded
+from kinema.cli.progress import quiet_libraries, reporter
+from kinema.core.errors import MediaError, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kinema.core.chunk import Chunk
+
+Kind = Literal["edge", "gray", "scribble", "flow", "layout", "layout_track", "depth", "pose"]
+SHEET_COLUMNS = 6
+
+
+@guarded
+def control(
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="A clip, or a folder of pictures.")],
+    kind: Annotated[
+        Kind,
+        option(
+            "--kind",
+            "-k",
+            metavar="KIND",
+            help="edge, gray, scribble, flow, layout or layout_track (these two need --mask), depth or pose (these "
+            "two need weights).",
+        ),
+    ],
+    output_: Annotated[
+        str | None,
+        option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            panel=OUTPUT,
+            help="A .mp4, .webm, .gif or .webp file, or a folder/ of pictures. Default: a new name from the video's "
+            "and the kind.",
+        ),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        option("--mask", metavar="MASK", help="For the layouts: a clip or picture, white on the object."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        option("--model", "-m", metavar="MODEL", help="For depth and pose: another network, a folder or hub id."),
+    ] = None,
+    detector: Annotated[
+        str | None, option("--detector", metavar="MODEL", help="For pose: another network that finds people.")
+    ] = None,
+    device: Annotated[
+        str | None, option("--device", metavar="D", help="For depth and pose: cuda, cuda:1 or cpu.")
+    ] = None,
+    preview: Annotated[
+        str | None,
+        option(
+            "--preview",
+            metavar="FILE",
+            panel=OUTPUT,
+            help="Also show video and control beside each other: a clip, or a picture with frames of both.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a video's edges, motion, depth, ... as a clip for `--control`: same size, fps and number of frames."""
+    target = output_ or str(output.unused(Path(f"{_stem(video)}-{kind}.mp4")))
+    _check(target, preview, video, mask)
+    given = {"model": model, "detector": detector, "device": device}
+    options = {name: value for name, value in given.items() if value is not None}
+    quiet_libraries()
+    from kinema.conditions.control import annotate_clip
+
+    began_s = time.perf_counter()
+    with reporter(as_json) as on_event:
+        info = annotate_clip(video, kind, target, mask=mask, on_event=on_event, **options)
+        if preview is not None:
+            _beside(video, target, preview)
+    made = {
+        "path": target, "kind": kind, "preview": preview, "bytes": output.size_of(Path(target)), "width": info.width,
+        "height": info.height, "frames": info.num_frames, "fps": info.fps,
+        "seconds": round(time.perf_counter() - began_s, 3),
+    }  # fmt: skip
+    typer.echo(json.dumps(made) if as_json else _words(made))
+
+
+def _check(target: str, preview: str | None, *sources: str | None) -> None:
+    """Refuse outputs that could not be written, and such as are among the inputs, before any work."""
+    from kinema.cli.preview import check as check_preview
+
+    output.check_clip(target)
+    if preview is not None:
+        check_preview(preview)
+        if preview.endswith("/") or not Path(preview).suffix:
+            raise RequestError(f"{preview}: a preview is one file.", field="preview", legal=".mp4, .gif, .png, ...")
+    written = [Path(name).resolve() for name in (target, preview) if name is not None]
+    read = {Path(name).resolve() for name in sources if name is not None and not name.startswith("data:")}
+    if len(set(written)) < len(written):
+        raise RequestError(f"{target}: the clip and its preview need two names.", field="preview", value=preview)
+    if taken := next((path for path in written if path in read), None):
+        raise RequestError(f"{taken.name}: is an input; give the output another name.", field="output")
+
+
+def _stem(video: str) -> str:
+    return "control" if video.startswith("data:") else Path(video).stem or "control"
+
+
+def _beside(video: str, control_path: str, target: str) -> None:
+    """Both clips beside each other: rows of a picture, or halves of a clip."""
+    from kinema.cli.preview import PICTURES
+    from kinema.conditions import inputs
+    from kinema.media.write import write
+
+    with inputs.as_file(video) as source:
+        if Path(target).suffix.lower() in PICTURES:
+            _save_picture(source, Path(control_path), Path(target))
+        else:
+            write(_halves(source, Path(control_path)), target)
+
+
+def _halves(left: Path, right: Path) -> Iterator[Chunk]:
+    import numpy as np
+
+    from kinema.core.chunk import Chunk
+    from kinema.media.read import read_chunks
+
+    for one, other in zip(read_chunks(left, audio=False), read_chunks(right, audio=False)):
+        yield Chunk(np.concatenate([one.frames, other.frames], axis=2), one.start, one.fps)
+
+
+def _save_picture(above: Path, below: Path, target: Path) -> None:
+    import numpy as np
+
+    from kinema.cli.work import pick
+    from kinema.core.whole import whole
+    from kinema.media.read import probe, read_chunks
+    from kinema.media.sheet import sheet_of_clips
+
+    rows = []
+    for path in (above, below):
+        kept: list[np.ndarray] = []
+        for _ in pick(read_chunks(path, audio=False), probe(path).num_frames, SHEET_COLUMNS, kept):
+            pass
+        rows.append((path.name, np.stack(kept)))
+    try:
+        with whole(target) as beside:
+            sheet_of_clips(rows, SHEET_COLUMNS).save(beside)
+    except (OSError, ValueError) as error:
+        raise MediaError(f"{target}: the preview cannot be written: {error}.") from error
+
+
+def _words(made: dict[str, Any]) -> str:
+    from kinema.cli.work import readable
+
+    size = f"{made['width']}x{made['height']}, {made['frames']} frames, {made['fps']:g} fps"
+    line = f"{made['path']}  ({made['kind']}, {size}, {readable(made['bytes'])}) in {made['seconds']:.1f} s"
+    return "\n".join([line, *([made["preview"]] if made["preview"] else [])])

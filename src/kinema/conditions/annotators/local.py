@@ -1,0 +1,68 @@
+"""Annotators' weights: found on this machine, loaded from safetensors, or told how to get. Nothing is downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import ModelError, WeightsMissing
+from ...weights.store import PATTERNS
+
+if TYPE_CHECKING:
+    import torch
+
+
+def find(kind: str, *models: str) -> list[Path]:
+    """The folders of an annotator's models, each named by a folder or a hub id. WeightsMissing names all that are not
+    here and how to get them."""
+    folders = [_folder(model) for model in models]
+    missing = [model for model, folder in zip(models, folders) if folder is None]
+    if missing:
+        pulls = " and ".join(f"`kinema models pull {model}`" for model in missing)
+        raise WeightsMissing(
+            f"A {kind} clip needs {' and '.join(missing)}, not on this machine. {pulls} "
+            f"{'fetches it' if len(missing) == 1 else 'fetch them'} from the hub; a folder that you have can be named "
+            "instead."
+        )
+    return [folder for folder in folders if folder is not None]
+
+
+def load(auto: Any, folder: Path) -> Any:
+    """A network of transformers from its folder, float32, for use without gradients. ModelError where it is broken."""
+    try:
+        network = auto.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
+    return network.float().eval().requires_grad_(False)
+
+
+def processor(folder: Path) -> Any:
+    """What brings pictures to the network's size and range, from the checkpoint's own notes."""
+    from transformers import AutoImageProcessor
+
+    try:
+        return AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"{folder}: its preprocessor_config.json: {str(error).splitlines()[0]}") from None
+
+
+def place(device: str | None) -> torch.device:
+    """The device of that name; by default CUDA where there is one, else the CPU."""
+    import torch
+
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _folder(model: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        try:
+            folder = Path(snapshot_download(model, local_files_only=True, allow_patterns=PATTERNS))
+        except HFValidationError:
+            raise ModelError(f"{model}: neither a folder here nor a hub id.") from None
+        except (LocalEntryNotFoundError, FileNotFoundError):
+            return None
+    return folder if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")) else None

@@ -1,0 +1,225 @@
+"""From a video to the control clip that a model reads: its edges, motion, depth, ... drawn frame by frame, in a stream.
+
+    gray          luma                                        edge       Canny, white on black
+    scribble      soft dark lines on white                    flow       motion in the colours of Baker's wheel
+    layout        the box of a mask, dark on white            depth      near is white (needs weights)
+    layout_track  the outline of a mask, black on white       pose       coloured skeletons on black (needs weights)
+
+The conventions are those of VACE's annotators (ali-vilab/VACE, vace/annotators); VACE has no edge kind of its own.
+How each is made: `conditions/annotators/`, one file each; for people: docs/controls.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.chunk import Chunk
+from ..core.errors import MediaError, RequestError
+from ..core.events import OnEvent, Progress, ignore
+from . import inputs
+from .annotators import depth, flow, gray, lines, local, objects, pose
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..media.read import VideoInfo
+
+Annotator = Callable[["Iterator[np.ndarray]"], "Iterator[np.ndarray]"]
+CHUNK_FRAMES = 8
+
+
+def _plain(draw: Annotator) -> Callable[[], Annotator]:
+    return lambda: draw
+
+
+def _flow(*, scale_px: float | None = None) -> Annotator:
+    if scale_px is not None and not scale_px > 0:
+        raise RequestError(f"scale_px = {scale_px}.", field="scale_px", value=scale_px, legal="above 0")
+    return partial(flow.draw, scale_px=scale_px)
+
+
+def _masked(draw: Callable[..., Iterator[np.ndarray]]) -> Callable[..., Annotator]:
+    def make(*, masks: Iterable[np.ndarray] | None = None) -> Annotator:
+        if masks is None:
+            raise RequestError(
+                "A layout is drawn from where an object is.", field="mask", legal="a mask clip, white on the object"
+            )
+        return partial(draw, masks=masks)
+
+    return make
+
+
+def _depth(*, model: str = depth.MODEL, device: str | None = None) -> Annotator:
+    (folder,) = local.find("depth", model)
+    return partial(depth.draw, folder=folder, device=device)
+
+
+def _pose(
+    *,
+    model: str = pose.MODEL,
+    detector: str = pose.DETECTOR,
+    device: str | None = None,
+    person_score: float = pose.PERSON_SCORE,
+) -> Annotator:
+    folder, finder = local.find("pose", model, detector)
+    return partial(pose.draw, folder=folder, detector=finder, device=device, person_score=person_score)
+
+
+TABLE: dict[str, Callable[..., Annotator]] = {
+    "gray": _plain(gray.draw),
+    "edge": _plain(lines.edge),
+    "scribble": _plain(lines.scribble),
+    "flow": _flow,
+    "layout": _masked(objects.boxes),
+    "layout_track": _masked(objects.outlines),
+    "depth": _depth,
+    "pose": _pose,
+}
+KINDS = tuple(TABLE)
+NEED_MASK = ("layout", "layout_track")
+
+
+def annotate(frames: Iterable[np.ndarray], kind: str, **options: Any) -> Iterator[np.ndarray]:
+    """A control frame for each frame, in order: uint8 RGB (H, W, 3), of the same size.
+
+    frames: uint8 RGB (H, W, 3), all of one size. They are read as the answer is, a few at a time, however many;
+    closing the answer closes them.
+
+    Options by kind:
+        flow                  scale_px: the motion, in px a frame, that has full colour (default: by each frame)
+        layout, layout_track  masks: for each frame a (H, W) array, bool or 0..255, or a frame; scaled if it must be
+        depth                 model: folder or hub id; device
+        pose                  model, detector: folders or hub ids; device; person_score: how sure a person must be
+
+    At once, before a frame is read: RequestError for an unknown kind or option, WeightsMissing where a network is not
+    on this machine, and how to get it. While reading: MediaError for frames of another kind or size, RequestError
+    where masks run out.
+    """
+    if kind not in TABLE:
+        raise RequestError(f"No control {kind!r}.", field="kind", value=kind, legal=", ".join(KINDS))
+    try:
+        annotator = TABLE[kind](**options)
+    except TypeError:
+        known = getattr(TABLE[kind], "__kwdefaults__", None) or {}
+        wrong = ", ".join(name for name in options if name not in known)
+        raise RequestError(
+            f"{kind} has no option {wrong}.", field="options", value=wrong, legal=", ".join(known) or "none"
+        ) from None
+    return _drawn(frames, annotator)
+
+
+def annotate_clip(
+    video: str | os.PathLike[str],
+    kind: str,
+    target: str | os.PathLike[str],
+    *,
+    mask: str | os.PathLike[str] | None = None,
+    quality: str = "best",
+    on_event: OnEvent = ignore,
+    **options: Any,
+) -> VideoInfo:
+    """Write the control clip of a video: same size, fps and number of frames, without sound. Returns what these are.
+
+    video: a path, file: URL or data: URI. target: see media.write; it appears whole or not at all. mask: for the
+    layouts, a clip with at least as many frames, or one picture for all of them, white on the object. on_event is told
+    `Progress("annotate", frames done, of how many)` and may raise to stop. Options: see `annotate`.
+
+    What can be known before is refused before: RequestError, MediaError, WeightsMissing.
+    """
+    from ..media.read import probe, read_chunks
+    from ..media.write import write
+
+    with ExitStack() as stack:
+        source = stack.enter_context(inputs.as_file(os.fspath(video)))
+        info = probe(source)
+        _refuse_picture(Path(target), info)
+        if mask is not None:
+            if kind in TABLE and kind not in NEED_MASK:
+                raise RequestError(f"{kind} takes no mask.", field="mask", value=str(mask), legal=", ".join(NEED_MASK))
+            options["masks"] = _masks(stack.enter_context(inputs.as_file(os.fspath(mask))), info)
+        drawn = annotate(_frames(read_chunks(source, audio=False)), kind, **options)
+        write(_chunks(drawn, info, on_event), target, quality=quality)
+        return info
+
+
+def _drawn(frames: Iterable[np.ndarray], annotator: Annotator) -> Iterator[np.ndarray]:
+    checked = _checked(frames)
+    try:
+        yield from annotator(checked)
+    finally:
+        checked.close()
+
+
+def _checked(frames: Iterable[np.ndarray]) -> Generator[np.ndarray]:
+    shape: tuple[int, ...] | None = None
+    try:
+        for frame in frames:
+            shape = shape or frame.shape
+            if frame.dtype.name != "uint8" or frame.shape != shape or len(shape) != 3 or shape[-1] != 3 or 0 in shape:
+                raise MediaError(
+                    f"Frames are uint8 RGB (H, W, 3) of one size, not {frame.dtype} {tuple(frame.shape)}"
+                    + (f" after {shape}." if frame.shape != shape else ".")
+                )
+            yield frame
+    finally:
+        close = getattr(frames, "close", None)
+        if close is not None:
+            close()
+
+
+def _frames(chunks: Iterator[Chunk]) -> Iterator[np.ndarray]:
+    try:
+        for chunk in chunks:
+            yield from chunk.frames
+    finally:
+        chunks.close()  # type: ignore[attr-defined]
+
+
+def _chunks(drawn: Iterator[np.ndarray], info: VideoInfo, on_event: OnEvent) -> Iterator[Chunk]:
+    """The drawn frames as Chunks, with the progress told."""
+    import numpy as np
+
+    began_s, done = time.perf_counter(), 0
+    try:
+        on_event(Progress("annotate", 0, info.num_frames))
+        while several := list(itertools.islice(drawn, CHUNK_FRAMES)):
+            yield Chunk(np.stack(several), done, info.fps)
+            done += len(several)
+            on_event(Progress("annotate", done, info.num_frames, time.perf_counter() - began_s))
+    finally:
+        drawn.close()  # type: ignore[attr-defined]
+
+
+def _masks(path: Path, info: VideoInfo) -> Iterator[np.ndarray]:
+    """The frames of a mask clip, or one picture again and again. RequestError where the clip is too short."""
+    from ..media.read import probe, read_chunks
+
+    num_masks = probe(path).num_frames
+    if num_masks == 1:
+        return itertools.repeat(next(read_chunks(path, audio=False)).frames[0])
+    if num_masks < info.num_frames:
+        raise RequestError(
+            f"The mask clip has {num_masks} frames, the video has {info.num_frames}.",
+            field="mask",
+            value=num_masks,
+            legal=f"{info.num_frames} frames or more, or one picture",
+        )
+    return _frames(read_chunks(path, audio=False))
+
+
+def _refuse_picture(target: Path, info: VideoInfo) -> None:
+    if target.suffix.lower() in (".png", ".jpg", ".jpeg") and info.num_frames > 1:
+        raise RequestError(
+            f"{target.name}: a picture holds one frame, the clip has {info.num_frames}.",
+            field="output",
+            value=str(target),
+            legal="a clip, or a folder name ending with a slash",
+            nearest=target.with_suffix(".mp4").name,
+        )
