@@ -6,52 +6,11 @@ This is how the published 14B weights are known to run right on machines that ca
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
-from PIL import Image
+from oracle import SHIFT, TOLERANCE, common, ours, request
 
-from kinema.core.request import Request
-from kinema.diffusion.noise import noise
-from kinema.engine.generate import generate, sample
+from kinema.engine.generate import generate
 from kinema.families.wan.model import WanFamily, WanParts
-
-STEPS, GUIDANCE, SHIFT, SEED = 6, 4.0, 3.0, 11
-TOLERANCE = 1e-4
-PROMPT, NEGATIVE = "a red ball rolls left over a green hill at sunset", "snow"
-
-
-@pytest.fixture(scope="module")
-def pipeline(mini_path):
-    from diffusers import WanVACEPipeline
-
-    pipe = WanVACEPipeline.from_pretrained(mini_path, dtype=torch.float32)
-    pipe.set_progress_bar_config(disable=True)
-    pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, flow_shift=SHIFT)
-    return pipe
-
-
-def request(**fields) -> Request:
-    settings = {
-        "prompt": PROMPT, "negative_prompt": NEGATIVE, "seed": SEED, "steps": STEPS, "guidance": GUIDANCE,
-        "profile": "exact", "options": {"shift": SHIFT, "motion_words": "text"},
-    }  # fmt: skip
-    return Request(**{**settings, **fields})
-
-
-def ours(family, plan) -> torch.Tensor:
-    return sample(plan, family, family.encode(plan, family.prepare(plan)), plan.spans[0])
-
-
-def common(plan, shape):
-    return {
-        "prompt": PROMPT,
-        "negative_prompt": NEGATIVE,
-        "num_inference_steps": STEPS,
-        "guidance_scale": GUIDANCE,
-        "max_sequence_length": plan.options["text_length"],
-        "latents": noise(SEED, "init/0", shape),
-        "output_type": "latent",
-    }
 
 
 def test_vace_text_only(mini, pipeline):
@@ -59,22 +18,6 @@ def test_vace_text_only(mini, pipeline):
     latents = ours(mini.family, plan)
     theirs = pipeline(height=64, width=64, num_frames=17, **common(plan, latents.shape)).frames
     assert (latents - theirs).abs().max() < TOLERANCE
-
-
-@pytest.fixture
-def inputs(tmp_path):
-    """A clip, a mask and a reference as files, and as the arrays diffusers takes."""
-    rng = np.random.default_rng(0)
-    frames = np.repeat(np.repeat(rng.integers(0, 255, (17, 8, 8, 3), dtype=np.uint8), 8, 1), 8, 2)
-    (tmp_path / "clip").mkdir()
-    for index, frame in enumerate(frames):
-        Image.fromarray(frame).save(tmp_path / "clip" / f"{index:05d}.png")
-    mask = np.zeros((64, 64), dtype=np.uint8)
-    mask[10:50, 20:60] = 255
-    Image.fromarray(mask).save(tmp_path / "mask.png")
-    reference = Image.fromarray(np.repeat(np.repeat(rng.integers(0, 255, (5, 9, 3), dtype=np.uint8), 8, 0), 8, 1))
-    reference.save(tmp_path / "reference.png")
-    return tmp_path, frames, mask, reference
 
 
 def test_vace_source_mask_reference(mini, pipeline, inputs):

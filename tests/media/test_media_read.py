@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import struct
 from fractions import Fraction
 
 import av
 import numpy as np
+import psutil
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from hypothesis import HealthCheck, given, settings
@@ -256,3 +258,29 @@ def test_sound_in_an_unknown_codec_is_named(tmp_path):
     with pytest.raises(MediaError, match="codec that cannot be decoded") as error:
         list(read_chunks(path))
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("codec", ["rawvideo", "mjpeg", "ffv1"])
+def test_a_file_that_claims_enormous_frames_is_refused_before_decoding(tmp_path, codec):
+    """A bomb: a few kilobytes whose header says 100000 x 100000."""
+    import av
+
+    path = tmp_path / "bomb.avi"
+    with av.open(str(path), "w") as container:
+        formats = {"rawvideo": "rgb24", "mjpeg": "yuvj420p", "ffv1": "yuv420p"}
+        stream = container.add_stream(codec, rate=10, width=48, height=40, pix_fmt=formats[codec])
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(np.zeros((40, 48, 3), np.uint8))
+            container.mux(stream.encode(frame.reformat(format=formats[codec])))
+        container.mux(stream.encode())
+    data = path.read_bytes()
+    claimed = data.replace(struct.pack("<ii", 48, 40), struct.pack("<ii", 100_000, 100_000))
+    claimed = claimed.replace(struct.pack("<ii", 48, -40), struct.pack("<ii", 100_000, -100_000))
+    claimed = claimed.replace(struct.pack(">BHH", 8, 40, 48), struct.pack(">BHH", 8, 65_000, 65_000))  # inside a JPEG
+    assert claimed != data
+    path.write_bytes(claimed)
+    before = psutil.Process().memory_info().rss
+    for reader in ("probe", "video"):
+        with pytest.raises(MediaError, match=r"bomb\.avi"):
+            READERS[reader](path)
+    assert psutil.Process().memory_info().rss - before < 200e6

@@ -160,9 +160,14 @@ Sheet = Annotated[
 
 def takes_wish(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose first parameter is a Wish, as a function of the Wish's fields and its own others."""
-    hints = typing.get_type_hints(Wish, include_extras=True)
+    return takes(Wish, command)
+
+
+def takes(kind: Any, command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose first parameter is a dataclass of arguments, as a function of its fields and the others."""
+    hints = typing.get_type_hints(kind, include_extras=True)
     own_hints = typing.get_type_hints(command, include_extras=True)
-    names = [each.name for each in fields(Wish)]
+    names = [each.name for each in fields(kind)]
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         inspect.Parameter(
@@ -171,7 +176,7 @@ def takes_wish(command: Callable[..., None]) -> Callable[..., None]:
             annotation=hints[each.name],
             default=[] if callable(each.default_factory) else each.default,
         )
-        for each in fields(Wish)
+        for each in fields(kind)
     ]
     parameters += [
         parameter.replace(kind=keyword, annotation=own_hints[parameter.name])
@@ -180,8 +185,8 @@ def takes_wish(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        wish = Wish(**{name: given.pop(name) for name in names})
-        command(wish, **given)
+        first = kind(**{name: given.pop(name) for name in names})
+        command(first, **given)
 
     del run.__wrapped__  # type: ignore[attr-defined]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -105,3 +105,55 @@ def _judge(
         return scorecard(
             model or SUBJECTS[name], output, settings, device=device, resume=resume, command=command, on_event=on_event
         )
+
+
+@app.command("inpainting")
+@guarded
+def inpainting(
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="MODEL", help="A miniature: a folder with a card.json, or a name.")
+    ] = "kinema-mini-wan",
+    count: Annotated[int, typer.Option("--count", metavar="N", help="Clips of each experiment.")] = 24,
+    profile: Annotated[
+        Literal["exact", "balanced", "fast"], typer.Option("--profile", metavar="exact|balanced|fast")
+    ] = "exact",
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Only this experiment, A to G. Repeatable.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where inpainting.json, .md and sheets go.")
+    ] = Path("inpainting"),
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a model makes of masks: remove with and without words, keep what nothing hides (experiments A to G)."""
+    from kinema.evaluation import inpainting as made
+
+    names = [experiment.name for experiment in made.EXPERIMENTS]
+    for name in only or []:
+        if name not in names:
+            raise RequestError(f"No experiment {name!r}.", field="only", value=name, legal=", ".join(names))
+    if count < 1:
+        raise RequestError(f"--count {count}.", field="count", value=count, legal="1 or more")
+    if output.exists() and not output.is_dir():
+        raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
+    quiet_libraries()
+    from kinema.engine.load import load
+
+    engine = load(model, device=device)
+    card_file = engine.location / "card.json"
+    if not card_file.is_file():
+        raise ModelError(f"{model}: only a miniature with a card.json can be judged.")
+    card = json.loads(card_file.read_text(encoding="utf-8"))
+    clips: dict[str, Any] = {}
+    with reporter(as_json) as on_event:
+        found = made.experiments(
+            engine, card, count=count, profile=profile, names=tuple(only or ()), on_event=on_event, kept=clips
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    made.write_sheets(clips, output)
+    facts = {"model": engine.model, "profile": profile, "count": count, "weights_sha256": engine.digests()}
+    (output / "inpainting.json").write_text(json.dumps({**facts, "experiments": found}, indent=1), encoding="utf-8")
+    (output / "inpainting.md").write_text(made.table(found), encoding="utf-8")
+    typer.echo(json.dumps(found) if as_json else made.table(found))

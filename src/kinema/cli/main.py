@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli import clip, doctor, evaluate, exits, generate, models, toyland, train
+from kinema.cli import clip, control, doctor, edit, evaluate, exits, generate, mask, models, toyland, train
 
 app = typer.Typer(
     name="kinema",
@@ -19,6 +19,14 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("plan")(generate.plan)
+app.command("remove")(edit.remove)
+app.command("edit")(edit.edit)
+app.command("outpaint")(edit.outpaint)
+app.command("extend")(edit.extend)
+app.command("between")(edit.between)
+app.command("restyle")(edit.restyle)
+app.command("control")(control.control)
+app.command("mask")(mask.mask)
 app.command("rerun")(clip.rerun)
 app.command("inspect")(clip.inspect)
 app.add_typer(models.app, name="models")

@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 
 WORDS = {
     "load": "loading the model", "prepare": "reading the inputs", "encode": "encoding", "sample": "sampling",
-    "decode": "decoding", "write": "writing", "render": "rendering",
+    "decode": "decoding", "write": "writing", "render": "rendering", "judge": "judging", "edit": "putting back",
+    "annotate": "drawing", "follow": "following",
 }  # fmt: skip
-UNITS = {"sample": "steps", "decode": "frames", "write": "frames", "render": "clips"}
+UNITS = {
+    "sample": "steps",
+    "decode": "frames",
+    "write": "frames",
+    "render": "clips",
+    "edit": "frames",
+    "annotate": "frames",
+    "follow": "frames",
+}
 
 
 def reporter(as_json: bool = False) -> Reporter:

@@ -48,7 +48,7 @@ def build(wish: Wish) -> Request:
         from kinema.engine.load import parse_size
 
         changes["width"], changes["height"] = parse_size(wish.size)
-    changes.update(_settings(wish.set_, base))
+    changes.update(settings(wish.set_, base))
     if "frames" in changes and "seconds" not in changes:
         changes["seconds"] = None
     elif "seconds" in changes and "frames" not in changes:
@@ -105,7 +105,7 @@ def _read(name: str) -> Request:
         raise RequestError(f"Standard input is neither JSON nor YAML: {error}.", field="request") from None
 
 
-def _settings(entries: list[str], base: Request) -> dict[str, Any]:
+def settings(entries: list[str], base: Request) -> dict[str, Any]:
     """`--set key=value`: fields of a request, and everything else as options of the model."""
     changes: dict[str, Any] = {}
     options: dict[str, Any] = {}

@@ -55,10 +55,7 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
         ("model", f"{found.model} ({found.family})"),
         ("prompt", found.prompt),
         ("negative", found.negative_prompt or "none"),
-        (
-            "size",
-            f"{found.width}x{found.height}" + (f", enlarged {found.enlarge} times" if found.enlarge > 1 else ""),
-        ),
+        ("size", size_words(found)),
         ("length", f"{found.frames} frames, {found.seconds:.2f} s at {found.fps:g} fps"),
         ("seed", found.seed),
         (
@@ -79,6 +76,16 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
             ("estimate", f"{duration(cost.seconds)} and {cost.gb:g} GB on {cost.device} (good to a factor of two)")
         )
     return rows
+
+
+def size_words(found: Plan) -> str:
+    """ "832x480, enlarged 2 times", or, edited in place, "1920x1080, made on 832x480 in 3 windows"."""
+    wide, tall = found.size
+    if found.canvas == "source":
+        windows = f" in {len(found.spans)} windows" if len(found.spans) > 1 else ""
+        return f"{wide}x{tall}, made on {found.width}x{found.height}{windows}"
+    enlarged = f", enlarged {found.enlarge} times" if found.enlarge > 1 else ""
+    return f"{found.width}x{found.height}{enlarged}"
 
 
 def condition_words(condition: Any) -> str:

@@ -73,7 +73,7 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     picked: list[np.ndarray] = []
     if job.sheet is not None:
         chunks = pick(chunks, job.plan.frames, SHEET_FRAMES, picked)
-    path = write(chunks, job.target, manifest=manifest, on_frame=on_event)
+    path = write(chunks, job.target, manifest=manifest, quality=job.plan.quality, on_frame=on_event)
     if job.sheet is not None:
         save_sheet(picked, job.sheet)
     return {
@@ -81,8 +81,8 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         "sheet": str(job.sheet) if job.sheet is not None else None,
         "preview": job.preview,
         "bytes": size_of(path),
-        "width": job.plan.width * job.plan.enlarge,
-        "height": job.plan.height * job.plan.enlarge,
+        "width": job.plan.size[0],
+        "height": job.plan.size[1],
         "frames": job.plan.frames,
         "fps": job.plan.fps,
         "seconds": round(time.perf_counter() - started, 3),

@@ -12,14 +12,17 @@ def to_unit(pixels_HWC: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(pixels_HWC)).movedim(-1, -3).float().div_(127.5).sub_(1.0)
 
 
-def cover(pixels_HWC: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale (Lanczos) so that the picture covers the canvas, then crop its middle; the same array if it fits."""
+def cover(
+    pixels_HWC: np.ndarray, height: int, width: int, kernel: Image.Resampling = Image.Resampling.LANCZOS
+) -> np.ndarray:
+    """Scale so that the picture (or a gray one, HW) covers the canvas, then crop its middle; the same array if it
+    fits."""
     rows, columns = pixels_HWC.shape[:2]
     if (rows, columns) == (height, width):
         return pixels_HWC
     scale = max(height / rows, width / columns)
     wide, tall = max(width, round(columns * scale)), max(height, round(rows * scale))
-    image = Image.fromarray(pixels_HWC).resize((wide, tall), Image.Resampling.LANCZOS)
+    image = Image.fromarray(pixels_HWC).resize((wide, tall), kernel)
     left, top = (wide - width) // 2, (tall - height) // 2
     return np.asarray(image.crop((left, top, left + width, top + height)))
 

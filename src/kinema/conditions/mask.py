@@ -1,6 +1,8 @@
 """Masks on the canvas: 1 = generate, 0 = keep.
 
-Boxes beat silhouettes: a tight outline tells the model what stood there.
+Boxes beat silhouettes: a tight outline tells the model what stood there. `Mask.shape` makes one coarser.
+Pictures and clips of another aspect than the canvas are scaled to cover it and cropped to their middle, as a source is:
+a mask of the source's size stays over what it was drawn on.
 """
 
 from __future__ import annotations
@@ -9,22 +11,47 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..core.conditions import Box, Mask
+from ..core.conditions import Box, Mask, Point
 from ..core.errors import RequestError
-from . import inputs
+from . import image, inputs
+from .mask_shape import reshape
+
+EMPTY_BELOW = 8 / 255
+"""A picture whose brightest pixel is darker than this is taken as black: lossy clips are rarely exactly 0."""
 
 
 def draw(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor:
-    """The mask as (1, 1, F, H, W) float32 in [0, 1]. A mask clip that is shorter than the work is refused."""
+    """The mask as (1, 1, F, H, W) float32 in [0, 1], in the shape that it asks for.
+
+    Raises RequestError for a mask clip that is shorter than the work, and for a picture or clip without a white pixel
+    on the canvas; MediaError for files that cannot be read.
+    """
+    if mask.follows:
+        raise RequestError(
+            "This mask follows a thing through a clip; it can only be used where a clip is edited in its place.",
+            field="conditions.mask",
+            legal="a mask clip: `kinema mask` makes one",
+        )
+    drawn = _plain(mask, num_frames, height, width)
+    if mask.shape == "original" or mask.everything or mask.nothing:
+        return drawn.expand(1, 1, num_frames, height, width).clone()
+    shaped_FHW = reshape(drawn[0, 0].numpy(), mask.shape, mask.ratio)
+    return torch.from_numpy(shaped_FHW)[None, None].expand(1, 1, num_frames, height, width).clone()
+
+
+def _plain(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor:
+    """The mask as it was given: (1, 1, F, H, W), with F = 1 where all frames are the same."""
     if mask.everything or mask.nothing:
-        return torch.full((1, 1, num_frames, height, width), 1.0 if mask.everything else 0.0)
+        return torch.full((1, 1, 1, height, width), 1.0 if mask.everything else 0.0)
     if mask.boxes:
-        return _boxes(mask.boxes, height, width).expand(1, 1, num_frames, height, width).clone()
+        return _boxes(mask.boxes, height, width)
     if mask.track:
         boxes = [mask.track[min(frame, len(mask.track) - 1)] for frame in range(num_frames)]
         return torch.cat([_boxes((box,), height, width) for box in boxes], dim=2)
+    if mask.polygon:
+        return _polygon(mask.polygon, height, width)
     if mask.image is not None:
-        return _gray(inputs.picture(mask.image)[None], height, width).expand(1, 1, num_frames, height, width).clone()
+        return _seen(_gray(inputs.picture(mask.image)[None], height, width), "image", mask.image)
     assert mask.video is not None
     frames_FHWC, _ = inputs.clip(mask.video, stop=num_frames)
     if len(frames_FHWC) < num_frames:
@@ -34,7 +61,7 @@ def draw(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor:
             value=len(frames_FHWC),
             legal=f"{num_frames} frames or more",
         )
-    return _gray(frames_FHWC, height, width)
+    return _seen(_gray(frames_FHWC, height, width), "video", mask.video)
 
 
 def _boxes(boxes: tuple[Box, ...], height: int, width: int) -> torch.Tensor:
@@ -46,10 +73,30 @@ def _boxes(boxes: tuple[Box, ...], height: int, width: int) -> torch.Tensor:
     return canvas
 
 
+def _polygon(points: tuple[Point, ...], height: int, width: int) -> torch.Tensor:
+    """The inside of a polygon (where it crosses itself, every other part), to a sixteenth of a pixel."""
+    import cv2
+
+    drawn_HW = np.zeros((height, width), np.uint8)
+    corners = np.asarray(points) * (width, height) - 0.5  # a pixel's middle has whole numbers
+    cv2.fillPoly(drawn_HW, [np.round(corners * 16).astype(np.int32)], 1, shift=4)
+    return torch.from_numpy(drawn_HW).float()[None, None, None]
+
+
 def _gray(frames_FHWC: np.ndarray, height: int, width: int) -> torch.Tensor:
-    """Brightness as mask; stretched to the canvas (bilinear), as the source clip is cropped the same way before."""
-    resized = [
-        np.asarray(Image.fromarray(frame).convert("L").resize((width, height), Image.Resampling.BILINEAR))
-        for frame in frames_FHWC
-    ]
-    return torch.from_numpy(np.stack(resized)).float().div(255.0)[None, None]
+    """Brightness as mask, covering the canvas; bilinear, which adds no rings around a hard edge."""
+    grays = [np.asarray(Image.fromarray(frame).convert("L")) for frame in frames_FHWC]
+    covering = [image.cover(gray, height, width, Image.Resampling.BILINEAR) for gray in grays]
+    return torch.from_numpy(np.stack(covering)).float().div(255.0)[None, None]
+
+
+def _seen(drawn: torch.Tensor, way: str, media: str) -> torch.Tensor:
+    """The mask itself. RequestError where there is nothing in it."""
+    if float(drawn.max()) < EMPTY_BELOW:
+        height, width = drawn.shape[-2:]
+        raise RequestError(
+            f"The mask {media[:200]} is empty: nothing in it is white on the {width}x{height} canvas.",
+            field=f"conditions.mask.{way}",
+            legal="white where to generate, black where to keep; or Mask(nothing=True) when keeping all is meant",
+        )
+    return drawn

@@ -14,8 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Media = Annotated[str, Field(min_length=1, description="path, file: URL or data: URI")]
 Point = tuple[Fraction, Fraction]
+Growth = Annotated[float, Field(ge=0.0, le=4.0)]
 Box = tuple[Fraction, Fraction, Fraction, Fraction]
 ControlKind = Literal["depth", "flow", "gray", "scribble", "edge", "pose", "layout"]
+MaskShape = Literal["original", "original_expand", "hull", "hull_expand", "bbox", "bbox_expand"]
+MASK_WAYS = ("boxes", "track", "polygon", "image", "video", "click", "object", "everything", "nothing")
 CameraMove = Literal[
     "still", "pan_left", "pan_right", "tilt_up", "tilt_down", "zoom_in", "zoom_out", "roll_left", "roll_right"
 ]
@@ -43,43 +46,70 @@ class Reference(Value):
 
 
 class Source(Value):
-    """A clip to edit. Alone it is a hint for everything; with a `Mask`, what is outside the mask is kept."""
+    """A clip to edit. Alone it is a hint for everything; with a `Mask`, what is outside the mask is kept.
+
+    `grow`: how much wider the frame becomes at its left, top, right and bottom, in fractions of the clip's own width
+    and height; what is new there is generated (outpainting)."""
 
     kind: Literal["source"] = "source"
     video: Media
+    grow: tuple[Growth, Growth, Growth, Growth] = (0.0, 0.0, 0.0, 0.0)
 
 
 class Mask(Value):
     """Where to generate. Exactly one of: `boxes` (all frames), `track` (one box per frame; the last one stays),
-    `image` (all frames), `video`, `everything`, `nothing`. A box is (left, top, right, bottom) in fractions."""
+    `polygon` (three corners or more, all frames), `image` (all frames), `video`, `click` (the thing at this point of
+    the first frame, followed through the clip), `object` (the thing with this name, followed), `everything`,
+    `nothing`. A box is (left, top, right, bottom) in fractions. `follow`: boxes, a polygon or an image say where a
+    thing is in the first frame, and it is followed.
+
+    `shape` then makes it coarser, frame by frame: its convex `hull`, the box around it (`bbox`), or as it is; with
+    `_expand` grown by `ratio` of its size (conditions/mask_shape.py). A tight outline tells the model what stood there.
+    `fill`: what the model is shown where it generates, mid-gray, which says nothing, or the source as a hint.
+    """
 
     kind: Literal["mask"] = "mask"
     boxes: tuple[Box, ...] = ()
     track: tuple[Box, ...] = ()
+    polygon: tuple[Point, ...] = ()
     image: Media | None = None
     video: Media | None = None
     everything: bool = False
     nothing: bool = False
+    shape: MaskShape = "original"
+    ratio: Fraction = 0.3
+    click: Point | None = None
+    object: Annotated[str, Field(max_length=200)] = ""
+    follow: bool = False
+    fill: Literal["gray", "source"] = "gray"
+
+    @property
+    def follows(self) -> bool:
+        """Does it have to be found in every frame of the source?"""
+        return self.follow or self.click is not None or bool(self.object)
 
     @model_validator(mode="after")
     def _one_way(self) -> Mask:
-        given = [name for name in type(self).model_fields if name != "kind" and getattr(self, name)]
+        given = [name for name in MASK_WAYS if getattr(self, name) not in (None, (), "", False)]
         if len(given) != 1:
-            raise ValueError(
-                f"a mask takes exactly one of boxes, track, image, video, everything, nothing; given: {given or 'none'}"
-            )
+            raise ValueError(f"a mask takes exactly one of {', '.join(MASK_WAYS)}; given: {given or 'none'}")
         for left, top, right, bottom in (*self.boxes, *self.track):
             if left >= right or top >= bottom:
                 raise ValueError(f"a box is (left, top, right, bottom), got {(left, top, right, bottom)}")
+        if self.follow and not (self.boxes or self.polygon or self.image):
+            raise ValueError(f"follow goes with boxes, polygon or image, not with {given[0]}")
+        if self.polygon and len(set(self.polygon)) < 3:
+            raise ValueError(f"a polygon has three different corners or more, got {len(set(self.polygon))}")
         return self
 
 
 class Control(Value):
-    """A clip that gives the structure: a depth, flow, gray, scribble, edge, pose or layout video."""
+    """A clip that gives the structure: a depth, flow, gray, scribble, edge, pose or layout video. Without one, an edit
+    in place draws it from its source (conditions/control.py)."""
 
     kind: Literal["control"] = "control"
     control: ControlKind
-    video: Media
+    video: Media | None = None
 
 
 class Trajectory(Value):
@@ -109,11 +139,13 @@ class Camera(Value):
 
 
 class Continue(Value):
-    """Go on from the last `frames` frames of a clip; the output begins with them."""
+    """Go on from a clip: the output begins with its last `frames` frames, or, placed at the end, it leads up to the
+    clip and ends with its first ones."""
 
     kind: Literal["continue"] = "continue"
     clip: Media
     frames: Annotated[int, Field(ge=1)] = 5
+    place: Literal["start", "end"] = "start"
 
 
 class Style(Value):
@@ -143,9 +175,11 @@ KINDS: tuple[str, ...] = (
 
 def feature(condition: Any) -> str:
     """The word by which a card says that it accepts a condition: its kind, with the place for images and the
-    kind of control: `image:first`, `image:frame`, `control:depth`, `reference`, ..."""
+    kind of control: `image:first`, `image:frame`, `control:depth`, `reference`, `continue:end`, ..."""
     if condition.kind == "image":
         return f"image:{condition.at if isinstance(condition.at, str) else 'frame'}"
     if condition.kind == "control":
         return f"control:{condition.control}"
+    if condition.kind == "continue" and condition.place == "end":
+        return "continue:end"
     return condition.kind

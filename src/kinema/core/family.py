@@ -40,6 +40,19 @@ class Prepared:
     styles: tuple[tuple[str, float], ...] = field(default=())
 
 
+@dataclass(frozen=True)
+class Window:
+    """A window of a clip that is edited, cut out for the plan's canvas: it stands in for the plan's source, mask,
+    continued clips and control clip.
+
+    frames_FHWC: float32 in [-1, 1]. mask_FHW: float32, 1 = generate. control_FHWC: like the frames, or None.
+    """
+
+    frames_FHWC: np.ndarray
+    mask_FHW: np.ndarray
+    control_FHWC: np.ndarray | None = None
+
+
 class Predict(Protocol):
     """The denoiser at work: `(x, t, branches) -> {branch: network output}`; it may batch the branches."""
 
@@ -55,8 +68,9 @@ class Family(Protocol):
     weight_files: tuple[Path, ...]
     """Weight files beside the checkpoint's own folder or file."""
 
-    def prepare(self, plan: Plan) -> Prepared:
-        """Conditions as pixels on the plan's canvas. Reads the input files; no networks."""
+    def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
+        """Conditions as pixels on the plan's canvas. Reads the input files that no window stands in for; no
+        networks."""
         ...
 
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:

@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, ValidationError
 from .card import Card, Student
 from .conditions import Condition, Value, feature
 from .errors import RequestError
-from .request import Fit, Profile, Request
+from .request import Canvas, Fit, Profile, Request
 
 V = TypeVar("V", bound=Value)
 
@@ -45,6 +45,8 @@ class Plan(Value):
 
     `student`: an adapter in the model's folder that samples in the place of the model, in Euler steps from each of
     `sigmas` to the next and from the last to 0. Empty: the model itself, with its own scheduler.
+    `spans`: windows in time that are sampled, in that order. With `canvas="source"`, `width` and `height` are those of
+    the model's canvas, `output` (width, height) those of the clip, and a span may reach beyond its end.
     """
 
     model: str
@@ -66,6 +68,8 @@ class Plan(Value):
     profile: Profile
     fit: Fit
     enlarge: int
+    canvas: Canvas = "model"
+    output: tuple[int, int] = (0, 0)
     spans: tuple[Span, ...]
     conditions: tuple[Condition, ...]
     options: dict[str, JsonValue]
@@ -76,6 +80,16 @@ class Plan(Value):
     @property
     def seconds(self) -> float:
         return self.frames / self.fps
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the frames that come out; plans of old clips do not name it."""
+        return self.output if all(self.output) else (self.width * self.enlarge, self.height * self.enlarge)
+
+    @property
+    def quality(self) -> str:
+        """Of the file that is written: what is kept of a clip should come out as it went in."""
+        return "best" if self.canvas == "source" else "good"
 
     @classmethod
     def from_dict(cls, data: Any) -> Plan:
@@ -130,6 +144,8 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         profile=request.profile,
         fit=request.fit,
         enlarge=request.enlarge,
+        canvas=request.canvas,
+        output=(width * request.enlarge, height * request.enlarge),
         spans=(Span(start=0, stop=frames),),
         conditions=request.conditions,
         options=options,
@@ -158,7 +174,7 @@ def _check_conditions(conditions: Iterable[Condition], card: Card, known: Sequen
                 legal=f"a request with {name!r}",
                 models=[other.id for other in known if not other.needs],
             )
-    for single in ("source", "mask", "continue", "image:first", "image:last", "audio"):
+    for single in ("source", "mask", "continue", "continue:end", "image:first", "image:last", "audio"):
         if wanted.count(single) > 1:
             raise RequestError(
                 f"A request takes one {single!r} at most, got {wanted.count(single)}.",

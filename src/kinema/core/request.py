@@ -12,6 +12,7 @@ from .errors import RequestError
 
 Profile = Literal["exact", "balanced", "fast"]
 Fit = Literal["strict", "nearest"]
+Canvas = Literal["model", "source"]
 MAX_PROMPT_CHARS = 20_000
 
 
@@ -20,6 +21,8 @@ class Request(Value):
 
     frames or seconds, not both. None means "the model's own default". `fit="strict"` refuses sizes and lengths that
     the model cannot do; `fit="nearest"` takes the nearest legal ones, and the plan lists what it changed.
+    `canvas="model"`: the clip has the model's size and length. `canvas="source"`: it has the size, rate, length and
+    sound of the clip that is edited or continued, and only what is generated differs from it.
     `options` are the model's own settings (its card lists them), for example `{"shift": 5.0}`.
     Raises RequestError naming the field, the value and what is legal.
     """
@@ -37,6 +40,7 @@ class Request(Value):
     guidance: Annotated[float, Field(ge=0, le=100)] | None = None
     profile: Profile = "balanced"
     fit: Fit = "strict"
+    canvas: Canvas = "model"
     enlarge: Annotated[int, Field(ge=1, le=16)] = 1
     conditions: tuple[Condition, ...] = ()
     options: dict[str, JsonValue] = Field(default_factory=dict)

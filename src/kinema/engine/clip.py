@@ -53,7 +53,7 @@ class Clip:
         Settings are those of `kinema.media.write.write`. Nothing half-written is ever left behind."""
         from ..media.write import write
 
-        return write(self.chunks(), path, manifest=self.manifest, **settings)
+        return write(self.chunks(), path, manifest=self.manifest, **{"quality": self.plan.quality, **settings})
 
     def sheet(self, **settings: Any) -> PIL.Image.Image:
         """A contact sheet of the clip. Settings are those of `kinema.media.sheet.sheet`."""
@@ -66,10 +66,11 @@ class Clip:
         with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
             file = self.save(Path(folder) / "clip.mp4")
             content = base64.b64encode(file.read_bytes()).decode("ascii")
-        side = max(256, self.plan.width * self.plan.enlarge)
+        side = max(256, self.plan.size[0])
         return f'<video controls loop autoplay muted width="{side}" src="data:video/mp4;base64,{content}"></video>'
 
     def __repr__(self) -> str:
         plan = self.plan
         state = "made" if self._chunks is not None else "not made yet"
-        return f"<Clip {plan.width}x{plan.height}, {plan.frames} frames at {plan.fps:g} fps, {plan.model}, {state}>"
+        width, height = plan.size if plan.canvas == "source" else (plan.width, plan.height)
+        return f"<Clip {width}x{height}, {plan.frames} frames at {plan.fps:g} fps, {plan.model}, {state}>"

@@ -34,14 +34,15 @@ def estimate(plan: Plan, card: Card, device: str) -> Estimate:
     """Seconds and gigabytes on `device` ("cpu", or a GPU's name), weights loaded."""
     network = card.network
     stride = Stride(network.time_stride, network.space_stride, network.patch)
-    pixels = PixelShape(plan.frames, plan.height, plan.width)
-    tokens = stride.tokens(pixels)
+    longest = max((span.num_frames for span in plan.spans), default=0)
+    sampled = sum(span.num_frames for span in plan.spans)
+    tokens = stride.tokens(PixelShape(longest, plan.height, plan.width))
     layers = network.layers + network.hint_layers
     forward = 4.0 * tokens**2 * network.width * layers + 2.0 * network.parameters * tokens
     computed = computed_steps(plan.steps, plan.reuse)
     guided = guided_steps(plan.steps, plan.reuse, plan.guidance, plan.guidance_interval)
-    flop = forward * (computed + guided)
-    volume = plan.frames * plan.width * plan.height
+    flop = forward * (computed + guided) * sampled / max(1, longest)
+    volume = sampled * plan.width * plan.height
     decode = volume * network.autoencoder_parameters * DECODE_FLOP_PER_PIXEL_PARAMETER
     if plan.options.get("decoder") == "tiny":
         decode *= TINY_DECODER
@@ -49,7 +50,7 @@ def estimate(plan: Plan, card: Card, device: str) -> Estimate:
     size = 4 if device == "cpu" else network.bytes_per_parameter
     weights = (network.parameters + network.text_parameters) * size + network.autoencoder_parameters * 4
     activations = tokens * network.width * size * 24 + 60 * plan.width * plan.height * 4 * 4
-    seconds = (flop + decode) / rate + STEP_OVERHEAD_S * (computed + guided)
+    seconds = (flop + decode) / rate + STEP_OVERHEAD_S * (computed + guided) * len(plan.spans)
     return Estimate(
         device=device,
         seconds=round(seconds, 2),

@@ -11,7 +11,7 @@ import torch
 
 from ..core.chunk import Chunk
 from ..core.events import Event, OnEvent, Preview, Progress, ignore
-from ..core.family import Cond, Family
+from ..core.family import Cond, Family, Window
 from ..core.plan import Plan, Span
 from ..diffusion.cache import StepReuse
 from ..diffusion.guidance import branches, combine
@@ -29,14 +29,16 @@ def generate(
     on_event: OnEvent = ignore,
     keep: Keep | None = None,
     keep_every: int = 0,
+    window: Window | None = None,
 ) -> Iterator[Chunk]:
     """Encode the conditions once; for each span sample latents and decode them, slice by slice.
 
-    state: continue from a saved moment, to the identical result. keep: called with the state after every
-    `keep_every` steps. Closing the iterator, or an exception raised by `on_event`, stops the work between two steps.
+    window: pixels that stand in for what the plan's conditions name (see engine/edit.py). state: continue from a saved
+    moment, to the identical result. keep: called with the state after every `keep_every` steps. Closing the iterator,
+    or an exception raised by `on_event`, stops the work between two steps.
     """
     on_event(Event("prepare"))
-    prepared = family.prepare(plan)
+    prepared = family.prepare(plan, window)
     on_event(Event("encode"))
     cond = family.encode(plan, prepared)
     for index, span in enumerate(plan.spans):

@@ -57,6 +57,10 @@ class Engine:
         from .generate import generate
 
         plan = request if isinstance(request, Plan) else self.plan(request, **fields)
+        if plan.canvas == "source":
+            from .edit import edit
+
+            return edit(plan, self.family, on_event=on_event)
         chunks = generate(plan, self.family, state=state, on_event=on_event, keep=keep, keep_every=keep_every)
         if plan.enlarge > 1:
             from ..post.upscale import enlarge

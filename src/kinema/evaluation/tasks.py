@@ -54,7 +54,7 @@ class Task:
         return "its world has no scenes of two objects" if self.objects == 2 and world.two_actors == 0 else ""
 
 
-def _clip(frames_FHWC: np.ndarray, fps: float, folder: Path) -> str:
+def lossless(frames_FHWC: np.ndarray, fps: float, folder: Path) -> str:
     """Lossless: a folder of pictures."""
     from ..media.write import write
 
@@ -68,16 +68,16 @@ def _image(case: Case, *places: str) -> dict[str, Any]:
 
 
 def _edit(case: Case, folder: Path, mask: dict[str, Any] | None, prompt: str | None = None) -> dict[str, Any]:
-    source = {"kind": "source", "video": _clip(case.frames_FHWC, case.shape.fps, folder / "source")}
+    source = {"kind": "source", "video": lossless(case.frames_FHWC, case.shape.fps, folder / "source")}
     conditions = [source] + ([{"kind": "mask", **mask}] if mask else [])
     return {"prompt": case.caption if prompt is None else prompt, "conditions": conditions}
 
 
-def _around_object(case: Case) -> dict[str, Any]:
+def around_object(case: Case) -> dict[str, Any]:
     return {"track": [[round(float(each), 4) for each in box] for box in case.boxes_F4(MARGIN_PX)]}
 
 
-def _outside(boxes_F4: np.ndarray, case: Case) -> np.ndarray:
+def outside(boxes_F4: np.ndarray, case: Case) -> np.ndarray:
     """(F, H, W) bool: pixels that no box covers, as the mask is drawn."""
     from ..conditions.mask import draw
     from ..core.conditions import Mask
@@ -90,18 +90,18 @@ def _outside(boxes_F4: np.ndarray, case: Case) -> np.ndarray:
 def _ask_before(case: Case, folder: Path) -> dict[str, Any]:
     wanted = np.zeros(case.frames_FHWC.shape, np.uint8)
     wanted[:-KEPT] = 255
-    return _edit(case, folder, {"video": _clip(wanted, case.shape.fps, folder / "mask")})
+    return _edit(case, folder, {"video": lossless(wanted, case.shape.fps, folder / "mask")})
 
 
 def _ask_after(case: Case, folder: Path) -> dict[str, Any]:
-    kept = _clip(case.frames_FHWC[:KEPT], case.shape.fps, folder / "begun")
+    kept = lossless(case.frames_FHWC[:KEPT], case.shape.fps, folder / "begun")
     return {"prompt": case.caption, "conditions": [{"kind": "continue", "clip": kept, "frames": KEPT}]}
 
 
 def _ask_removal(case: Case, folder: Path) -> dict[str, Any]:
     from ..toyland.caption import describe_place
 
-    return _edit(case, folder, _around_object(case), prompt=describe_place(case.scene, 0))
+    return _edit(case, folder, around_object(case), prompt=describe_place(case.scene, 0))
 
 
 def _ask_outpaint(case: Case, folder: Path) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _ask_layout(case: Case, folder: Path) -> dict[str, Any]:
     from ..conditions.layout import draw_boxes
 
     drawn = draw_boxes(case.boxes_F4(1)[None], case.shape.height, case.shape.width)
-    video = _clip(drawn, case.shape.fps, folder / "layout")
+    video = lossless(drawn, case.shape.fps, folder / "layout")
     return {"prompt": case.caption, "conditions": [{"kind": "control", "control": "layout", "video": video}]}
 
 
@@ -153,22 +153,22 @@ def _judge_first_last(judge: Judge, case: Case, frames: np.ndarray) -> Measures:
 
 def _judge_inpaint(judge: Judge, case: Case, frames: np.ndarray) -> Measures:
     boxes, reading = case.boxes_F4(MARGIN_PX), judge.read(frames)
-    outside = _outside(boxes, case)
+    rest = outside(boxes, case)
     track, found = judge.object_right(case, reading)
     x, y = track.fractions_F2().T
     inside_F = (x >= boxes[:, 0]) & (x <= boxes[:, 2]) & (y >= boxes[:, 1]) & (y <= boxes[:, 3]) & track.seen_F
     return found | {
-        "psnr_kept": psnr(frames[outside], case.frames_FHWC[outside]),
+        "psnr_kept": psnr(frames[rest], case.frames_FHWC[rest]),
         "in_box": round(float(inside_F.mean() * 100), 1),
     }
 
 
 def _judge_removal(judge: Judge, case: Case, frames: np.ndarray) -> Measures:
     boxes = case.boxes_F4(MARGIN_PX)
-    outside = _outside(boxes, case)
+    rest = outside(boxes, case)
     return judge.removed(judge.read(frames), boxes) | {
-        "psnr_kept": psnr(frames[outside], case.frames_FHWC[outside]),
-        "psnr_filled": psnr(frames[~outside], case.empty_FHWC[~outside]) if not outside.all() else None,
+        "psnr_kept": psnr(frames[rest], case.frames_FHWC[rest]),
+        "psnr_filled": psnr(frames[~rest], case.empty_FHWC[~rest]) if not rest.all() else None,
     }
 
 
@@ -224,7 +224,7 @@ TASKS: tuple[Task, ...] = (
         _judge_first_last, ("image:first", "image:last"),
     ),
     Task(
-        "inpaint", "a box around the object repainted", lambda case, at: _edit(case, at, _around_object(case)),
+        "inpaint", "a box around the object repainted", lambda case, at: _edit(case, at, around_object(case)),
         _judge_inpaint, ("source", "mask"),
     ),
     Task(

@@ -21,6 +21,7 @@ from ..core.card import Card
 from ..core.errors import ModelError
 from ..core.whole import whole
 from ..weights import store
+from .autoencoder import autoencoded
 from .cases import Case, Shape, world_from
 from .judge import Judge
 from .probes import load_probes
@@ -122,16 +123,7 @@ class Worker:
         return frames if job.column == "renders" else self.autoencoded(frames)
 
     def autoencoded(self, frames_FHWC: np.ndarray) -> np.ndarray:
-        """The frames after the model's own autoencoder: nobody can ask more of the model."""
-        import torch
-
-        vae = self.engine.family.parts.vae
-        parameter = next(vae.parameters())
-        x = torch.from_numpy(np.ascontiguousarray(frames_FHWC)).permute(3, 0, 1, 2)[None]
-        with torch.inference_mode():
-            z = vae.encode((x.float() / 127.5 - 1).to(parameter.device, parameter.dtype)).latent_dist.mode()
-            y = vae.decode(z).sample[0].float().clamp(-1, 1)
-        return ((y + 1) * 127.5).round().byte().permute(1, 2, 3, 0).cpu().numpy()
+        return autoencoded(self.engine.family, frames_FHWC)
 
     def has_autoencoder(self) -> bool:
         return hasattr(getattr(self.engine.family, "parts", None), "vae")

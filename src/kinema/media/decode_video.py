@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kinema.media.audio import AudioTrack
 
 _SEEK_FROM = 48  # frames: below this, decoding from the start is as quick as seeking
+MAX_PIXELS = 8192 * 8192
+"""A file that claims larger frames is refused before one is decoded: each would take hundreds of megabytes."""
 _HIDDEN_PACKETS = ("vp8",)  # codecs whose invisible frames travel as packets of their own
 
 
@@ -39,6 +41,8 @@ class VideoClip:
         self.path, self.container, self.stream = path, container, container.streams.video[0]
         self.stream.thread_type = "AUTO"
         context = self.stream.codec_context
+        if context.width * context.height > MAX_PIXELS:
+            raise MediaError(f"{path}: claims frames of {context.width}x{context.height}; {MAX_PIXELS} pixels at most.")
         self.codec = context.name
         self.bit_depth = context.format.components[0].bits if context.format is not None else 8
         self.has_audio = bool(container.streams.audio)

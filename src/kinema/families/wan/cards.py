@@ -21,7 +21,8 @@ ACCEPTS = {
     "i2v": ("image:first", "style"),
     "vace": (
         "image:first", "image:last", "image:frame", "reference", "source", "mask", "control:depth", "control:flow",
-        "control:gray", "control:scribble", "control:edge", "control:pose", "control:layout", "continue", "style",
+        "control:gray", "control:scribble", "control:edge", "control:pose", "control:layout", "continue",
+        "continue:end", "style",
     ),
 }  # fmt: skip
 NEEDS = {"t2v": (), "i2v": ("image:first",), "vace": ()}
@@ -109,7 +110,7 @@ MINI = Card(
     aliases=("mini", "mini-wan"),
     accepts=(
         "image:first", "image:last", "image:frame", "reference", "source", "mask", "trajectory", "control:layout",
-        "continue", "style",
+        "continue", "continue:end", "style",
     ),
     size=SizeRule(multiple=16, trained=((64, 64),), min_side=32, max_side=256, max_area=256 * 256),
     frames=FramesRule(step=4, trained=17, maximum=81),

@@ -15,7 +15,7 @@ import torch
 from ...core.card import Card
 from ...core.chunk import Chunk
 from ...core.errors import ModelError
-from ...core.family import Predict, Prepared
+from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...diffusion import flow
 from ...weights import adapters
@@ -82,8 +82,8 @@ class WanFamily:
 
     # -- before the loop -------------------------------------------------------------------------------------------
 
-    def prepare(self, plan: Plan) -> Prepared:
-        return prepare.prepare(plan)
+    def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
+        return prepare.prepare(plan, window)
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: Prepared) -> WanCond:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...conditions import inputs
+from ...conditions import in_place, inputs
 from ...core.card import Card
 from ...core.conditions import Trajectory
 from ...core.errors import RequestError
@@ -16,15 +16,23 @@ from . import vocabulary
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request resolved for a Wan model. Raises RequestError or MediaError before any weights are touched."""
+    if request.canvas == "source":
+        found = in_place.plan(request, card, known)
+    else:
+        found = _on_model_canvas(request, card, known)
+    _check_layers(found, card)
+    if found.options.get("unknown_words") == "read":
+        found = vocabulary.read_prompt(found, card)
+    return found
+
+
+def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Plan:
     resolve(request, card, known)  # refuse what the card refuses, before any file is opened
     filled = _follow_inputs(request, card)
     found = resolve(filled, card, known)
-    _check_layers(found, card)
     _check_frame_numbers(found)
     if found.options.get("motion_words") == "path":
         found = _motion_as_path(found)
-    if found.options.get("unknown_words") == "read":
-        found = vocabulary.read_prompt(found, card)
     return found
 
 
@@ -42,6 +50,20 @@ def _follow_inputs(request: Request, card: Card) -> Request:
             field="conditions",
             value="mask",
             legal="source and mask",
+        )
+    if mask is not None and mask.follows:
+        raise RequestError(
+            "A mask that follows a thing is made for editing a clip in place.",
+            field="conditions.mask",
+            value="follow",
+            legal='canvas="source", or a mask clip made with `kinema mask`',
+        )
+    drawn = _one(request, "control")
+    if drawn is not None and drawn.video is None:
+        raise RequestError(
+            f"The {drawn.control} control has no clip.",
+            field="conditions.control.video",
+            legal='a control clip (`kinema control` makes one), or canvas="source", which draws it from the source',
         )
     open_length = request.frames is None and request.seconds is None
     given = inputs.info(source.video) if source is not None else None

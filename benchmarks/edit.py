@@ -1,0 +1,151 @@
+"""Editing in place, measured: what a removal costs against the plain pipeline, and whether windows show.
+
+    python benchmarks/edit.py                 # Toyland clips of 65 frames: five windows each
+    python benchmarks/edit.py --video cat.mp4 --box 0,0.28,0.72,0.86
+
+Cost: seconds of a removal (every profile) against diffusers' WanVACEPipeline run window by window on the same canvas
+with the model's usual steps and guidance, both warm. Drift: distance in CIE Lab between the mean colour of the edited
+place in the first and in the last window, where the truth does not change. Seam: how much more the picture changes
+where a window begins than elsewhere (mean over the edited place; 1.0 means that nothing shows).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+import kinema
+from kinema.conditions import region
+from kinema.core.chunk import Chunk
+from kinema.engine.timeline import open_timeline
+from kinema.media.read import read_video
+from kinema.media.write import write
+
+
+def lab(pixels_PC: np.ndarray) -> np.ndarray:
+    """Mean CIE Lab of uint8 RGB pixels."""
+    unit = pixels_PC.reshape(-1, 1, 3).astype(np.float32) / 255
+    return cv2.cvtColor(unit, cv2.COLOR_RGB2LAB).mean((0, 1))
+
+
+def change(frames: np.ndarray, mask_FHW: np.ndarray) -> np.ndarray:
+    """Mean absolute change from each frame to the next inside the edited place, (F - 1,)."""
+    both = (mask_FHW[1:] > 0) & (mask_FHW[:-1] > 0)
+    step = np.abs(np.diff(frames.astype(np.float32), axis=0)).mean(-1)
+    return np.array([each[seen].mean() if seen.any() else np.nan for each, seen in zip(step, both)])
+
+
+def seams_and_drift(frames: np.ndarray, masks: np.ndarray, plan: kinema.Plan) -> dict[str, float]:
+    starts = [span.start for span in plan.spans[1:]]
+    shared = {span.start: before.stop - span.start for before, span in zip(plan.spans, plan.spans[1:])}
+    steps = change(frames, masks)
+    fades = {start + k - 1 for start in starts for k in range(shared[start] + 1)}
+    at_seam = [steps[at] for at in fades if at < len(steps)]
+    ordinary = [step for at, step in enumerate(steps) if at not in fades]
+    first, last = plan.spans[0], plan.spans[-1]
+    colors = []
+    for span in (first, last):
+        part, seen = frames[max(0, span.start) : span.stop], masks[max(0, span.start) : span.stop] > 0
+        colors.append(lab(part[seen]))
+    return {
+        "seam": float(np.nanmax(at_seam) / np.nanmean(ordinary)) if at_seam else float("nan"),
+        "seam_mean": float(np.nanmean(at_seam) / np.nanmean(ordinary)) if at_seam else float("nan"),
+        "drift_lab": float(np.linalg.norm(colors[0] - colors[1])),
+    }
+
+
+def plain(pipeline, plan: kinema.Plan, steps: int, guidance: float) -> float:
+    """Seconds that the plain pipeline takes for the same windows on the same canvas, resizing included."""
+    started = time.perf_counter()
+    line = open_timeline(plan)
+    for span in plan.spans:
+        inside = range(max(0, span.start), min(span.stop, plan.frames))
+        masks = np.stack([line.mask(index) for index in inside])
+        place = region.fit(region.bounds(masks), line.size, (plan.width, plan.height))
+        at = [min(index, inside.stop - 1) for index in range(span.start, span.stop)]
+        cut = [region.to_canvas(place.cut(line.frame(index)[0]), plan.width, plan.height) for index in at]
+        hidden = np.stack([region.mask_to_canvas(place.cut(line.mask(i)), plan.width, plan.height) for i in at])
+        video = torch.from_numpy(np.stack(cut)).movedim(-1, 1).float().div(127.5).sub(1)[None]
+        mask = torch.from_numpy(hidden)[None, :, None].expand(-1, -1, 3, -1, -1)
+        pipeline(
+            prompt=plan.prompt, negative_prompt="", video=video * (mask < 0.5), mask=mask, height=plan.height,
+            width=plan.width, num_frames=span.num_frames, num_inference_steps=steps, guidance_scale=guidance,
+            max_sequence_length=plan.options["text_length"], output_type="np",
+        )  # fmt: skip
+    return time.perf_counter() - started
+
+
+def toyland(count: int, folder: Path, frames: int = 65) -> list[tuple[str, kinema.Mask]]:
+    """Long clips whose place stands still, with boxes that follow the object."""
+    from kinema.evaluation.cases import Shape, cases, one_object_still_camera, world_from
+    from kinema.weights import store
+
+    card = json.loads((store.locate(store.find("kinema-mini-wan")) / "card.json").read_text())
+    found = []
+    for case in cases(world_from(card), count, Shape(frames, 96, 128, 8.0), one_object_still_camera):
+        video = str(write([Chunk(case.frames_FHWC, 0, 8.0)], f"{folder}/{case.index}/"))
+        track = tuple(tuple(round(float(v), 4) for v in box) for box in case.boxes_F4(4))
+        found.append((video, kinema.Mask(track=track)))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--video")
+    parser.add_argument("--box", help="x,y,w,h in fractions")
+    parser.add_argument("--count", type=int, default=4)
+    parser.add_argument("--profile", action="append", choices=("exact", "balanced", "fast"))
+    parser.add_argument("--no-plain", action="store_true")
+    asked = parser.parse_args()
+    engine = kinema.load("kinema-mini-wan", device="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        if asked.video:
+            x, y, w, h = (float(part) for part in asked.box.split(","))
+            clips = [(asked.video, kinema.Mask(boxes=((x, y, x + w, y + h),)))]
+        else:
+            clips = toyland(asked.count, Path(folder))
+        base = None
+        if not asked.no_plain:
+            from diffusers import WanVACEPipeline
+
+            pipeline = WanVACEPipeline.from_pretrained(engine.location)
+            pipeline.set_progress_bar_config(disable=True)
+            plan = engine.plan(request(*clips[0], "exact"))
+            base = min(plain(pipeline, plan, plan.steps, plan.guidance) for _ in range(2))
+            print(f"plain pipeline: {base:.2f} s for {len(plan.spans)} windows of {plan.width}x{plan.height}")
+        for profile in asked.profile or ("exact", "balanced", "fast"):
+            rows, seconds = [], []
+            for video, mask in clips:
+                plan = engine.plan(request(video, mask, profile))
+                engine.generate(plan).frames() if not seconds else None
+                started = time.perf_counter()
+                frames = engine.generate(plan).frames()
+                seconds.append(time.perf_counter() - started)
+                line = open_timeline(plan)
+                masks = np.stack([line.mask(index) for index in range(plan.frames)])
+                true, _ = read_video(video)
+                outside = cv2.dilate(masks.max(0), np.ones((25, 25))) == 0
+                assert np.array_equal(frames[:, outside], true[:, outside]), "what is kept keeps its bytes"
+                rows.append(seams_and_drift(frames, masks, plan))
+            found = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
+            ratio = f", {min(seconds) / base:.3f} of the plain pipeline" if base else ""
+            print(
+                f"{profile:<9}{min(seconds):6.2f} s{ratio}; drift {found['drift_lab']:.2f} Lab, seam at most "
+                f"{found['seam']:.2f}, on average {found['seam_mean']:.2f} of an ordinary change"
+            )
+
+
+def request(video: str, mask: kinema.Mask, profile: str) -> kinema.Request:
+    source = kinema.Source(video=video)
+    return kinema.Request(prompt=" ", seed=1, profile=profile, canvas="source", conditions=(source, mask))
+
+
+if __name__ == "__main__":
+    main()

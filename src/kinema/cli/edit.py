@@ -1,0 +1,300 @@
+"""Verbs that change a clip and leave it what it is: remove, edit, outpaint, extend, between, restyle.
+
+Each one is a request with `canvas="source"`; `--request-only` prints it instead of running it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from kinema.cli import output, show
+from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option, takes
+from kinema.cli.exits import guarded
+from kinema.cli.progress import reporter
+from kinema.core.errors import RequestError
+
+PLACE = "Where"
+ROOM = 0.1
+"""A thing that is removed leaves a hole this much larger than the box around it."""
+
+
+@dataclass
+class How:
+    """What all these verbs are asked beside their own words."""
+
+    model: Annotated[
+        str | None,
+        option("--model", "-m", metavar="MODEL", help="A name from `kinema models list`, a folder or a file."),
+    ] = None
+    seed: Annotated[
+        int | None, option("--seed", metavar="N", help="The same seed makes the same clip. Default: a new one.")
+    ] = None
+    profile: Annotated[
+        Literal["exact", "balanced", "fast"] | None,
+        option("--profile", metavar="exact|balanced|fast", help="Default: balanced."),
+    ] = None
+    steps: Annotated[int | None, option("--steps", metavar="N", help="Denoising steps.")] = None
+    guidance: Annotated[
+        float | None, option("--guidance", metavar="G", help="How strictly to follow the prompt; 1 turns it off.")
+    ] = None
+    negative: Annotated[str | None, option("--negative", metavar="TEXT", help="What to avoid, in words.")] = None
+    size: Annotated[
+        str | None, option("--size", metavar="WxH", help="The model's canvas. Default: what suits the edit.")
+    ] = None
+    set_: Annotated[
+        list[str],
+        option("--set", metavar="KEY=VALUE", help="An option of the model (`kinema models show`). Repeatable."),
+    ] = field(default_factory=list)
+    device: Device = None
+    dtype: Dtype = None
+    output_: Output = None
+    sheet: Sheet = None
+    request_only: Annotated[
+        bool, typer.Option("--request-only", help="Print the request and do nothing.", rich_help_panel=OUTPUT)
+    ] = False
+    as_json: AsJson = False
+
+
+@dataclass
+class Place:
+    """Where a clip is changed, as typed."""
+
+    box: Annotated[
+        str | None,
+        option(
+            "--box",
+            metavar="x,y,w,h",
+            panel=PLACE,
+            help="A box: pixels, or fractions of the frame where no number is above 1.",
+        ),
+    ] = None
+    click: Annotated[
+        str | None,
+        option("--click", metavar="x,y", panel=PLACE, help="A point on the thing in the first frame; it is followed."),
+    ] = None
+    thing: Annotated[
+        str | None, option("--object", metavar="WORDS", panel=PLACE, help="The thing's name; it is found and followed.")
+    ] = None
+    mask: Annotated[
+        str | None,
+        option(
+            "--mask",
+            metavar="MASK",
+            panel=PLACE,
+            help="A picture or clip (white = change), everything or nothing.",
+        ),
+    ] = None
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="--box or --mask is the thing in the first frame: follow it.",
+                     rich_help_panel=PLACE),
+    ] = False  # fmt: skip
+    shape: Annotated[
+        Literal["original", "original_expand", "hull", "hull_expand", "bbox", "bbox_expand"] | None,
+        option("--shape", metavar="SHAPE", panel=PLACE, help="Of the mask: original, hull or bbox, or one of these "
+               "with _expand. Boxes beat outlines, which tell what stood there."),
+    ] = None  # fmt: skip
+    ratio: Annotated[float | None, option("--ratio", metavar="R", panel=PLACE, help="How much _expand grows it.")] = (
+        None
+    )
+
+
+@dataclass
+class Changed(Place, How):
+    """A place and how."""
+
+
+Video = Annotated[str, typer.Argument(metavar="VIDEO", help="The clip.", show_default=False)]
+
+
+def verb(kind: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return lambda command: guarded(takes(kind, command))
+
+
+@verb(Changed)
+def remove(
+    how: Changed,
+    video: Video,
+    prompt: Annotated[
+        str, typer.Argument(metavar="[PROMPT]", help="What is around it, in words. Never name the thing itself.")
+    ] = "",
+) -> None:
+    """Take something out of a clip. The rest of the clip stays as it is."""
+    mask = _mask(how, video, shape="bbox_expand", ratio=ROOM)
+    _make(how, video, prompt, [{"kind": "source", "video": video}, mask])
+
+
+@verb(Changed)
+def edit(
+    how: Changed,
+    video: Video,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What is to be there instead.")],
+    reference: Annotated[
+        list[str] | None,
+        option("--reference", metavar="FILE", panel=PLACE, help="A picture of what is to be there. Repeatable."),
+    ] = None,
+) -> None:
+    """Put something else in the place of something in a clip."""
+    mask = _mask(how, video, shape="bbox_expand" if how.click or how.thing or how.follow else "original", ratio=ROOM)
+    _make(how, video, prompt, [{"kind": "source", "video": video}, mask, *_references(reference)])
+
+
+@verb(How)
+def outpaint(
+    how: How,
+    video: Video,
+    prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="What there is to see, in words.")] = "",
+    left: Annotated[float, option("--left", metavar="R", panel=PLACE, help="Fraction of the width.")] = 0.0,
+    right: Annotated[float, option("--right", metavar="R", panel=PLACE, help="Fraction of the width.")] = 0.0,
+    top: Annotated[float, option("--top", metavar="R", panel=PLACE, help="Fraction of the height.")] = 0.0,
+    bottom: Annotated[float, option("--bottom", metavar="R", panel=PLACE, help="Fraction of the height.")] = 0.0,
+) -> None:
+    """Show more of the scene around a clip: the frame grows, the clip itself stays as it is."""
+    grow = (left, top, right, bottom)
+    if not any(grow):
+        raise RequestError("Say how far the frame grows.", field="left", legal="--left, --right, --top, --bottom")
+    _make(how, video, prompt, [{"kind": "source", "video": video, "grow": grow}])
+
+
+@verb(How)
+def extend(
+    how: How,
+    video: Video,
+    prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="What happens, in words.")] = "",
+    seconds: Annotated[float | None, option("--seconds", metavar="S", help="How much longer it becomes.")] = None,
+    before: Annotated[bool, typer.Option("--before", help="Make what came before the clip.")] = False,
+    known: Annotated[int, option("--known", metavar="N", help="Frames that the model sees of the clip.")] = 5,
+) -> None:
+    """Make a clip longer: what happens after it, or before it."""
+    going_on = {"kind": "continue", "clip": video, "frames": known, "place": "end" if before else "start"}
+    _make(how, video, prompt, [going_on], seconds=seconds)
+
+
+@verb(How)
+def between(
+    how: How,
+    first: Annotated[str, typer.Argument(metavar="A", help="The clip before.", show_default=False)],
+    second: Annotated[str, typer.Argument(metavar="B", help="The clip after.", show_default=False)],
+    prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="What happens, in words.")] = "",
+    seconds: Annotated[float | None, option("--seconds", metavar="S", help="Length of what is new.")] = None,
+    known: Annotated[int, option("--known", metavar="N", help="Frames that the model sees of each clip.")] = 4,
+) -> None:
+    """Join two clips or pictures by what happens between them."""
+    conditions = []
+    for media, place in ((first, "start"), (second, "end")):
+        frames = min(known, _info(media).num_frames)
+        conditions.append({"kind": "continue", "clip": media, "frames": frames, "place": place})
+    _make(how, first, prompt, conditions, seconds=seconds)
+
+
+@verb(How)
+def restyle(
+    how: How,
+    video: Video,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What it is to look like.")],
+    control: Annotated[
+        Literal["depth", "flow", "gray", "scribble", "edge", "pose"],
+        option("--control", metavar="KIND", panel=PLACE,
+               help="What is kept of the clip: depth, flow, gray, scribble, edge or pose."),
+    ],
+    reference: Annotated[
+        list[str] | None,
+        option("--reference", metavar="FILE", panel=PLACE, help="A picture of what is to be seen. Repeatable."),
+    ] = None,
+) -> None:  # fmt: skip
+    """Paint a clip anew over its own structure."""
+    drawn = {"kind": "control", "control": control}
+    _make(how, video, prompt, [{"kind": "source", "video": video}, drawn, *_references(reference)])
+
+
+def _mask(how: Changed, video: str, *, shape: str, ratio: float) -> dict[str, Any]:
+    """The mask condition. RequestError where not exactly one way is given."""
+    from kinema.cli import where
+
+    given = {name: value for name, value in (("box", how.box), ("click", how.click), ("object", how.thing),
+                                             ("mask", how.mask)) if value is not None}  # fmt: skip
+    if len(given) != 1:
+        raise RequestError(
+            "Say where, in one way.", field="mask", value=", ".join(given), legal="--box, --click, --object or --mask"
+        )
+    info = _info(video)
+    found: dict[str, Any] = {"kind": "mask", "shape": how.shape or shape}
+    if found["shape"].endswith("_expand"):
+        found["ratio"] = ratio if how.ratio is None else how.ratio
+    if how.box is not None:
+        found["boxes"] = (where.parse_box(how.box, info.width, info.height),)
+    elif how.click is not None:
+        found["click"] = where.parse_click(how.click, info.width, info.height)
+    elif how.thing is not None:
+        found["object"] = how.thing
+    elif how.mask in ("everything", "nothing"):
+        found[how.mask] = True
+    else:
+        assert how.mask is not None
+        moving = _info(how.mask).num_frames > 1 and not how.follow
+        found["video" if moving else "image"] = how.mask
+    if how.follow:
+        found["follow"] = True
+    return found
+
+
+def _references(files: list[str] | None) -> list[dict[str, Any]]:
+    return [{"kind": "reference", "images": tuple(files)}] if files else []
+
+
+def _info(media: str) -> Any:
+    from kinema.conditions import inputs
+
+    return inputs.info(media)
+
+
+def _make(how: How, video: str, prompt: str, conditions: list[dict[str, Any]], **fields: Any) -> None:
+    """The request, the plan, the clip."""
+    from kinema.cli import work
+    from kinema.cli.request import settings
+    from kinema.core.request import Request
+    from kinema.engine.load import parse_size
+
+    if how.output_ is not None:
+        output.check_clip(how.output_)
+    if how.sheet is not None:
+        output.check_sheet(how.sheet)
+    for name in ("model", "seed", "profile", "steps", "guidance"):
+        if (value := getattr(how, name)) is not None:
+            fields[name] = value
+    if how.negative is not None:
+        fields["negative_prompt"] = how.negative
+    if how.size is not None:
+        fields["width"], fields["height"] = parse_size(how.size)
+    fields = {name: value for name, value in fields.items() if value is not None}
+    fields |= settings(how.set_, Request())
+    request = Request(prompt=prompt, canvas="source", conditions=tuple(conditions), **fields)
+    if how.request_only:
+        typer.echo(request.to_json())
+        return
+    from kinema.engine.plan import plan as make_plan
+
+    on_cpu = how.device is not None and how.device.startswith("cpu")
+    plan = make_plan(request, None, "cpu" if on_cpu else None)
+    target = how.output_ or str(output.unused(_beside(video)))
+    output.check_clip(target)
+    if Path(target) == Path(video):
+        raise RequestError("The clip would be written over itself.", field="output", value=target)
+    if not how.as_json:
+        show.remarks(plan)
+    with reporter(how.as_json) as on_event:
+        engine = work.load_engine(request.model, how.device, how.dtype, on_event)
+        found = work.run(work.Job(plan, target, sheet=how.sheet), engine, on_event)
+    typer.echo(json.dumps(found) if how.as_json else work.words(found))
+
+
+def _beside(video: str) -> Path:
+    """A new name here: cat-edited.mp4."""
+    stem = "clip" if video.startswith("data:") else Path(video).stem
+    return Path(f"{stem}-edited.mp4")

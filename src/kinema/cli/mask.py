@@ -1,0 +1,220 @@
+"""`kinema mask`: from a click, a box or a word to a mask clip."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from kinema.cli import output, where
+from kinema.cli.arguments import OUTPUT, AsJson, Device, option
+from kinema.cli.exits import guarded
+from kinema.cli.progress import quiet_libraries, reporter
+from kinema.core.errors import RequestError
+from kinema.core.events import OnEvent, Progress
+
+if TYPE_CHECKING:
+    from kinema.conditions.track import By
+    from kinema.core.chunk import Chunk
+    from kinema.core.conditions import MaskShape
+    from kinema.media.read import VideoInfo
+
+CLIPS, PICTURES = (".mp4", ".webm"), (".png", ".jpg", ".jpeg")
+
+
+@guarded
+def mask(
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="A clip, a picture or a folder of pictures.")],
+    click: Annotated[
+        str | None,
+        option(
+            "--click",
+            metavar="x,y",
+            help="A point on the object in the first frame. Numbers are pixels where any is above 1, else fractions of "
+            "the frame.",
+        ),
+    ] = None,
+    box: Annotated[
+        str | None,
+        option("--box", metavar="x,y,w,h", help="A box around it: upper left corner, width, height; numbers as above."),
+    ] = None,
+    thing: Annotated[
+        str | None,
+        option("--object", metavar="WORDS", help='Its name, as "the cat"; needs the weights of Grounding DINO.'),
+    ] = None,
+    output_: Annotated[
+        str | None,
+        option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            panel=OUTPUT,
+            help="The mask, white = generate: a .mp4 or .webm file, or a folder/ of PNGs. Default: a new name from the "
+            "video's.",
+        ),
+    ] = None,
+    preview: Annotated[
+        str | None,
+        option("--preview", metavar="FILE", panel=OUTPUT, help="Also write the video with the mask shown over it."),
+    ] = None,
+    shape: Annotated[
+        Literal["original", "original_expand", "hull", "hull_expand", "bbox", "bbox_expand"],
+        typer.Option(
+            "--shape",
+            metavar="SHAPE",
+            help="original, hull or bbox, each also with _expand. A coarse one hides what stood there.",
+        ),
+    ] = "original",
+    ratio: Annotated[
+        float, typer.Option("--ratio", metavar="R", help="How much _expand grows it, 0 to 1 of its size.")
+    ] = 0.3,
+    tracker: Annotated[
+        Literal["auto", "opencv", "sam2"],
+        typer.Option("--tracker", metavar="auto|opencv|sam2", help="auto: SAM 2 where its weights are here."),
+    ] = "auto",
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Follow an object through a video and write its mask: same size, fps and number of frames."""
+    target = output_ or str(output.unused(Path(f"{_stem(video)}-mask.mp4")))
+    if not 0 <= ratio <= 1:
+        nearest = 0.0 if ratio < 0 else 1.0
+        raise RequestError(f"ratio = {ratio:g}.", field="ratio", value=ratio, legal="0 to 1", nearest=nearest)
+    given = {"click": click, "box": box, "object": thing}
+    if sum(value is not None for value in given.values()) != 1:
+        legal = "exactly one of --click, --box and --object"
+        raise RequestError("Say which object, in one way.", field="click", legal=legal)
+    from kinema.conditions import inputs
+
+    with inputs.as_file(video) as path:
+        info = inputs.info(str(path))
+        _check_names(target, preview, path, info)
+        start = _start(click, box, thing, info)
+        quiet_libraries()
+        began_s = time.perf_counter()
+        with reporter(as_json) as on_event:
+            seen = _write(path, info, start, target, (shape, ratio), tracker, device, on_event)
+            if preview is not None:
+                _write_preview(path, target, preview)
+    made = {
+        "path": target, "preview": preview, "width": info.width, "height": info.height, "frames": info.num_frames,
+        "fps": info.fps, "start": start, "seen_frames": seen["frames"], "share": round(seen["share"], 5),
+        "shape": shape, "seconds": round(time.perf_counter() - began_s, 3),
+    }  # fmt: skip
+    typer.echo(json.dumps(made) if as_json else _words(made))
+
+
+def _start(click: str | None, box: str | None, thing: str | None, info: VideoInfo) -> dict[str, Any]:
+    """The start as named values in fractions. RequestError where it is not on the frame."""
+    if click is not None:
+        return {"click": where.parse_click(click, info.width, info.height)}
+    if box is not None:
+        return {"box": where.parse_box(box, info.width, info.height)}
+    if not (thing or "").strip():
+        raise RequestError("--object has no words.", field="object", legal='a name, as "the cat"')
+    return {"words": (thing or "").strip()}
+
+
+def _write(
+    path: Path,
+    info: VideoInfo,
+    start: dict[str, Any],
+    target: str,
+    shape: tuple[MaskShape, float],
+    by: By,
+    device: str | None,
+    on_event: OnEvent,
+) -> dict[str, Any]:
+    """Follow and write. Returns on how many frames the object was seen, and its mean share of the frame."""
+    import numpy as np
+
+    from kinema.conditions.mask_shape import reshape
+    from kinema.conditions.track import Start, follow
+    from kinema.core.chunk import Chunk
+    from kinema.media.write import write
+
+    seen = {"frames": 0, "share": 0.0}
+    masks = follow(_frames(path), Start(**start), by=by, device=device)
+
+    def chunks() -> Iterator[Chunk]:
+        began_s = time.perf_counter()
+        for index, found_HW in enumerate(masks):
+            mask_HW = reshape(found_HW[None], *shape)[0]
+            seen["frames"] += bool((mask_HW > 0.5).any())
+            seen["share"] += float(mask_HW.mean()) / info.num_frames
+            gray_HW = np.rint(255 * mask_HW).astype(np.uint8)
+            on_event(Progress("follow", index + 1, info.num_frames, time.perf_counter() - began_s))
+            yield Chunk(np.repeat(gray_HW[None, :, :, None], 3, -1), index, info.fps)
+
+    write(chunks(), target, quality="best")
+    return seen
+
+
+def _frames(path: Path) -> Iterator[Any]:
+    from kinema.media.read import read_chunks
+
+    for chunk in read_chunks(path, chunk_frames=1, audio=False):
+        yield chunk.frames[0]
+
+
+def _write_preview(path: Path, mask_path: str, target: str) -> None:
+    """The video with its mask tinted and outlined over it."""
+    from kinema.conditions.preview import tinted
+    from kinema.core.chunk import Chunk
+    from kinema.media.read import read_chunks
+    from kinema.media.write import write
+
+    def chunks() -> Iterator[Chunk]:
+        both = read_chunks(path, chunk_frames=4, audio=False), read_chunks(mask_path, chunk_frames=4, audio=False)
+        for frames, masks in zip(*both):
+            shown_FHWC = tinted(frames.frames, masks.frames[..., 0].astype("float32") / 255)
+            yield Chunk(shown_FHWC, frames.start, frames.fps)
+
+    write(chunks(), target)
+
+
+def _check_names(target: str, preview: str | None, source: Path, info: VideoInfo) -> None:
+    """Refuse, before any work, outputs that could not be written or that are the video or each other."""
+    for field, name in (("output", target), ("preview", preview)):
+        if name is None:
+            continue
+        output.check_clip(name)
+        suffix = "" if name.endswith("/") else Path(name).suffix.lower()
+        if suffix in PICTURES and info.num_frames > 1:
+            raise RequestError(
+                f"{name}: a picture holds one frame, the video has {info.num_frames}.",
+                field=field,
+                value=name,
+                legal=".mp4, .webm, or a folder/ of PNGs",
+                nearest=Path(name).with_suffix(".mp4").name,
+            )
+        if field == "output" and suffix not in ("", *CLIPS, *PICTURES):
+            raise RequestError(
+                f"{name}: a mask keeps all its shades in a clip or in PNGs.",
+                field=field,
+                value=name,
+                legal=".mp4, .webm, or a folder/ of PNGs",
+                nearest=Path(name).with_suffix(".mp4").name,
+            )
+    names = [Path(target).resolve(), *([Path(preview).resolve()] if preview is not None else []), source.resolve()]
+    if len(set(names)) < len(names):
+        raise RequestError("The mask, its preview and the video need three names.", field="output", value=target)
+
+
+def _stem(video: str) -> str:
+    return "video" if video.startswith("data:") else Path(video).stem or "video"
+
+
+def _words(made: dict[str, Any]) -> str:
+    size = f"{made['width']}x{made['height']}, {made['frames']} frames"
+    seen = f"seen on {made['seen_frames']}, {100 * made['share']:.1f} % of the frame"
+    lines = [f"{made['path']}  ({size}; {seen}) in {made['seconds']:.1f} s"]
+    if made["preview"]:
+        lines.append(made["preview"])
+    if made["seen_frames"] == 0:
+        lines.append("Nothing was found: try a box around the object.")
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""Places on a frame, as typed: `x,y` and `x,y,w,h`.
+
+Numbers are pixels where any of them is above 1, else fractions of the frame: 1,1 is the lower right corner.
+"""
+
+from __future__ import annotations
+
+import math
+
+from kinema.core.errors import RequestError
+
+
+def parse_click(text: str, width: int, height: int) -> tuple[float, float]:
+    """A point `x,y` on a frame of this size, in fractions; a pixel is meant by its middle. RequestError for what is not
+    two numbers, or outside the frame."""
+    x, y = _numbers(text, 2, "click", "x,y as 320,180 (pixels) or 0.5,0.5 (fractions of the frame)")
+    if max(x, y) > 1:
+        if not (0 <= x < width and 0 <= y < height):
+            raise _outside(text, "click", f"x from 0 to {width - 1}, y from 0 to {height - 1}",
+                           f"{min(max(x, 0), width - 1):g},{min(max(y, 0), height - 1):g}")  # fmt: skip
+        return min(1.0, (x + 0.5) / width), min(1.0, (y + 0.5) / height)
+    if min(x, y) < 0:
+        raise _outside(text, "click", "0 to 1, or pixels", f"{max(x, 0):g},{max(y, 0):g}")
+    return x, y
+
+
+def parse_box(text: str, width: int, height: int) -> tuple[float, float, float, float]:
+    """A box `x,y,w,h` (its upper left corner, width and height) on a frame of this size, as (left, top, right, bottom)
+    in fractions. RequestError for what is not four numbers, for an empty box, and for one that leaves the frame."""
+    legal = "x,y,w,h as 300,200,120,100 (pixels) or 0.4,0.4,0.2,0.2 (fractions of the frame)"
+    x, y, wide, tall = _numbers(text, 4, "box", legal)
+    if wide <= 0 or tall <= 0:
+        legal = f"w and h above 0: {legal}"
+        raise RequestError(f"--box {text}: the box is empty.", field="box", value=text, legal=legal)
+    across, down = (width, height) if max(x, y, wide, tall) > 1 else (1, 1)
+    slack = 1e-6
+    if x < 0 or y < 0 or x + wide > across + slack or y + tall > down + slack:
+        left, top = min(max(x, 0), across), min(max(y, 0), down)
+        near = (left, top, min(x + wide, across) - left, min(y + tall, down) - top)
+        nearest = ",".join(f"{part:g}" for part in near) if near[2] > 0 and near[3] > 0 else None
+        raise _outside(text, "box", f"inside {across} x {down}", nearest)
+    return x / across, y / down, min(1.0, (x + wide) / across), min(1.0, (y + tall) / down)
+
+
+def _numbers(text: str, count: int, field: str, legal: str) -> list[float]:
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) != count or not all(math.isfinite(number) for number in found):
+        raise RequestError(f"--{field} {text!r} is not {count} numbers.", field=field, value=text, legal=legal)
+    return found
+
+
+def _outside(text: str, field: str, legal: str, nearest: str | None) -> RequestError:
+    message = f"--{field} {text}: outside the frame."
+    return RequestError(message, field=field, value=text, legal=legal, nearest=nearest)

@@ -1,0 +1,125 @@
+"""A mask carried from one frame to the next by dense optical flow, with what the flow itself gives away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .cut_out import SEED, grown, shrunk
+
+LEAST_PIXELS = 12
+
+
+CALM, LOUD = 10.0, 20.0
+"""Steps of 255: below CALM a colour has stayed the same; one motion explains a pixel, and the other not, where their
+differences are LOUD apart."""
+APART_PX = 1.5
+"""Object and surroundings that move apart by less than this tell nothing."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What one step of flow tells; arrays are (H, W) of the newer frame.
+
+    flowed_HW: bool, the mask as the flow takes it. moved_HW: bool, the mask shifted, turned and sized as the object as
+    a whole. sure_HW: bool, where forward and backward flow agree and the colours match. ground_HW, object_HW: bool,
+    pixels that the motion of the surroundings explains and the object's does not, and the other way round. move_23:
+    the object's own motion, or None where too little of it was seen to say.
+    """
+
+    flowed_HW: np.ndarray
+    moved_HW: np.ndarray
+    sure_HW: np.ndarray
+    ground_HW: np.ndarray
+    object_HW: np.ndarray
+    move_23: np.ndarray | None
+
+
+class Flow:
+    """Optical flow between consecutive frames: dense inverse search, both ways."""
+
+    def __init__(self) -> None:
+        self.search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+    def carry(self, before_HWC: np.ndarray, now_HWC: np.ndarray, mask_HW: np.ndarray, last_23: np.ndarray) -> Carried:
+        """The mask of the frame before, in this one. `last_23` is how the object moved before, should it be hidden."""
+        before, now = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before_HWC, now_HWC))
+        back_HW2 = self.search.calc(now, before, None)
+        ahead_HW2 = self.search.calc(before, now, None)
+        height, width = now.shape
+        grid_HW2 = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+        from_HW2 = grid_HW2 + back_HW2
+
+        def taken(picture: np.ndarray) -> np.ndarray:
+            return cv2.remap(picture, from_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+        there_HW2 = taken(ahead_HW2)
+        error_HW = ((back_HW2 + there_HW2) ** 2).sum(-1)
+        allowed_HW = 0.8 + 0.03 * ((back_HW2**2).sum(-1) + (there_HW2**2).sum(-1))
+        inside_HW = (from_HW2 > -1).all(-1) & (from_HW2 < (width, height)).all(-1)
+        alike_HW = cv2.absdiff(taken(before_HWC), now_HWC).max(-1) < 48
+        move_23 = _motion(ahead_HW2, _inner(mask_HW), grid_HW2)
+        known_23 = last_23 if move_23 is None else move_23
+        around_HW = ~grown(mask_HW, 6)
+        ground_HW, object_HW = _explained(
+            before_HWC, now_HWC, mask_HW, _motion(ahead_HW2, around_HW, grid_HW2), move_23
+        )
+        return Carried(
+            flowed_HW=taken(mask_HW.astype(np.float32)) > 0.5,
+            moved_HW=moved(mask_HW, known_23),
+            sure_HW=(error_HW < allowed_HW) & alike_HW & inside_HW,
+            ground_HW=ground_HW,
+            object_HW=object_HW,
+            move_23=move_23,
+        )
+
+
+def moved(mask_HW: np.ndarray, move_23: np.ndarray) -> np.ndarray:
+    """A bool mask after a motion (2 x 3, pixels)."""
+    height, width = mask_HW.shape
+    return cv2.warpAffine(mask_HW.astype(np.float32), move_23, (width, height), flags=cv2.INTER_LINEAR) > 0.5
+
+
+def _inner(mask_HW: np.ndarray) -> np.ndarray:
+    inside_HW = shrunk(mask_HW, 2)
+    return inside_HW if inside_HW.sum() >= LEAST_PIXELS else mask_HW
+
+
+def _motion(ahead_HW2: np.ndarray, where_HW: np.ndarray, grid_HW2: np.ndarray) -> np.ndarray | None:
+    """The shift, turn and growth (2 x 3) that most of a region's flow agrees on."""
+    start_N2 = grid_HW2[where_HW]
+    if len(start_N2) < LEAST_PIXELS:
+        return None
+    picked = np.linspace(0, len(start_N2) - 1, min(500, len(start_N2))).astype(int)
+    start_N2, end_N2 = start_N2[picked], (start_N2 + ahead_HW2[where_HW])[picked]
+    cv2.setRNGSeed(SEED)
+    move_23, _ = cv2.estimateAffinePartial2D(start_N2, end_N2, method=cv2.RANSAC, ransacReprojThreshold=1.5)
+    return move_23 if move_23 is not None and 0.6 < np.hypot(*move_23[:, 0]) < 1.6 else None
+
+
+def _explained(
+    before_HWC: np.ndarray,
+    now_HWC: np.ndarray,
+    mask_HW: np.ndarray,
+    ground_23: np.ndarray | None,
+    object_23: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels that only the motion of the surroundings explains, and those that only the object's does."""
+    nothing_HW = np.zeros(mask_HW.shape, bool)
+    if ground_23 is None or object_23 is None:
+        return nothing_HW, nothing_HW
+    rows, columns = np.nonzero(mask_HW)
+    middle = np.array([columns.mean(), rows.mean(), 1.0])
+    if np.linalg.norm((ground_23 - object_23) @ middle) < APART_PX:
+        return nothing_HW, nothing_HW
+    height, width = mask_HW.shape
+    left_HW = []
+    for move_23 in (ground_23, object_23):
+        was_HWC = cv2.warpAffine(before_HWC, move_23, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        difference_HW = cv2.absdiff(was_HWC, now_HWC).max(-1).astype(np.float32)
+        left_HW.append(cv2.boxFilter(difference_HW, -1, (3, 3)))
+    by_ground_HW, by_object_HW = left_HW
+    ground_HW = (by_ground_HW < CALM) & (by_object_HW > by_ground_HW + LOUD)
+    return ground_HW, (by_object_HW < CALM) & (by_ground_HW > by_object_HW + LOUD)

@@ -1,0 +1,257 @@
+"""An object cut out of one frame: GrabCut with a memory of colours, from a box, a click, or a rough outline.
+
+Pictures are uint8 RGB (H, W, 3) at the tracker's working size; masks are bool (H, W), True = the object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .mask_shape import box_around
+
+SEED = 7
+"""GrabCut begins with k-means, which draws random numbers; the same seed before each makes the same masks."""
+MEMORY_PIXELS = 1200
+CLICK_RADII = {0.035: 0.8, 0.06: 0.85, 0.1: 0.9, 0.16: 1.1, 0.25: 0.9}
+"""Sizes that a clicked object is tried at, radii as shares of the picture's longer side, and how likely each is."""
+LEAST_OF_CIRCLE = 0.2
+"""A cut that fills less of its circle is a detail, or nothing."""
+OUTSIDE = 1.7
+"""How far from the click, in radii, the object surely ends."""
+LEAST_OF_BOX = 0.12
+"""An object fills at least this share of a box drawn around it."""
+SURE_PERCENT, DEEP_PERCENT = (15, 85), (35, 50, 65)
+"""Shares of a box, in order of the edges between a pixel and the outside: surely background and surely the object, and
+where the line between the two is tried first."""
+PIXEL_STEP = 0.6
+"""What a pixel's way costs even without an edge, in steps of Lab."""
+MARGIN = 0.35
+"""How much of the surroundings of a box tells what the background looks like, as a share of the box's size."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Colours that are known to be the object's and the background's: uint8 RGB, (N, 3) each."""
+
+    object_N3: np.ndarray
+    ground_N3: np.ndarray
+
+    def __add__(self, other: Memory) -> Memory:
+        objects = np.concatenate([self.object_N3, other.object_N3])
+        return Memory(objects, np.concatenate([self.ground_N3, other.ground_N3]))
+
+
+def remember(picture_HWC: np.ndarray, mask_HW: np.ndarray, count: int = MEMORY_PIXELS) -> Memory:
+    """Evenly picked colours of the object, away from its edge, and of what lies around it."""
+    size_px = max(2, round(0.03 * float(np.sqrt(mask_HW.sum()))))
+    inside_HW = shrunk(mask_HW, size_px)
+    inside_HW = inside_HW if inside_HW.sum() > 0.2 * mask_HW.sum() else mask_HW
+    reach_px = max(8, round(0.7 * float(np.sqrt(mask_HW.sum()))))
+    around_HW = grown(mask_HW, reach_px) & ~grown(mask_HW, size_px)
+    return Memory(_spread(picture_HWC[inside_HW], count), _spread(picture_HWC[around_HW], count))
+
+
+def grab(picture_HWC: np.ndarray, labels_HW: np.ndarray, memory: Memory | None = None, rounds: int = 1) -> np.ndarray:
+    """GrabCut of the part where the labels (cv2.GC_*) leave something to decide: bool (H, W).
+
+    The colours in the memory take part as pixels whose side is known: a strip below the picture.
+    """
+    open_HW = labels_HW != cv2.GC_BGD
+    if not open_HW.any():
+        return open_HW
+    rows, columns = np.flatnonzero(open_HW.any(1)), np.flatnonzero(open_HW.any(0))
+    pad = max(8, round(MARGIN * max(len(rows), len(columns))))
+    part = (
+        slice(max(0, int(rows[0]) - pad), int(rows[-1]) + 1 + pad),
+        slice(max(0, int(columns[0]) - pad), int(columns[-1]) + 1 + pad),
+    )
+    picture, labels = picture_HWC[part], labels_HW[part].copy()
+    height = len(picture)
+    if memory is not None:
+        picture, labels = _with_strip(picture, labels, memory)
+    objects = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    found_HW = np.zeros(labels_HW.shape, bool)
+    if objects.all() or not objects.any():
+        found_HW[part] = objects[:height]
+        return found_HW
+    cv2.setRNGSeed(SEED)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(np.ascontiguousarray(picture), labels, None, *models, rounds, cv2.GC_INIT_WITH_MASK)
+    found_HW[part] = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))[:height]
+    return found_HW
+
+
+def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> np.ndarray:
+    """The object that a box (left, top, right, bottom; pixels, half-open) was drawn around.
+
+    Several cuts are made: one begins with all of the box, the others with what lies behind the most edges, seen from
+    outside. The one whose outline lies on edges and that reaches to the box's sides is taken. Where nothing stands out
+    in the box, the ellipse inside it.
+    """
+    left, top, right, bottom = box_px
+    box_HW = np.zeros(picture_HWC.shape[:2], bool)
+    box_HW[top:bottom, left:right] = True
+    lab_HWC = _soft_lab(picture_HWC)
+    depth_HW = _edges_between(lab_HWC, ~box_HW)
+    begins = [np.where(box_HW, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)]
+    sure_low, sure_high = np.percentile(depth_HW[box_HW], SURE_PERCENT)
+    for share in DEEP_PERCENT:
+        deep_HW = depth_HW > np.percentile(depth_HW[box_HW], share)
+        labels_HW = np.where(deep_HW, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+        labels_HW[depth_HW > sure_high] = cv2.GC_FGD
+        labels_HW[~box_HW | (depth_HW < sure_low)] = cv2.GC_BGD
+        begins.append(labels_HW)
+    centre, half = ((left + right) / 2, (top + bottom) / 2), ((right - left) / 2, (bottom - top) / 2)
+    best_HW, best = _ellipse(box_HW.shape, centre, half), 0.0
+    for index, labels_HW in enumerate(begins):
+        cut_HW = tidy(grab(picture_HWC, labels_HW, rounds=2 if index else 4))
+        if cut_HW.sum() < LEAST_OF_BOX * box_HW.sum():
+            continue
+        x0, y0, x1, y1 = box_around(cut_HW) or box_px
+        reach = (x1 - x0) * (y1 - y0) / ((right - left) * (bottom - top))
+        score = (1.0 + _quality(lab_HWC, cut_HW, np.zeros_like(box_HW))) * reach
+        if score > best:
+            best_HW, best = cut_HW, score
+    return best_HW
+
+
+def from_click(picture_HWC: np.ndarray, x_px: float, y_px: float) -> np.ndarray:
+    """The object under a point. It is cut out at several sizes; the cut is taken whose outline lies on edges, does not
+    run into the limit of its size or the frame's edge, and agrees with its neighbours in size."""
+    height, width = picture_HWC.shape[:2]
+    long_px = max(height, width)
+    lab_HWC = _soft_lab(picture_HWC)
+    distance_HW = np.hypot(np.arange(width)[None] - x_px, np.arange(height)[:, None] - y_px)
+    seed_HW = distance_HW <= max(1.5, 0.006 * long_px)
+    cuts, qualities = [], []
+    for radius, likely in CLICK_RADII.items():
+        radius_px = radius * long_px
+        labels_HW = np.full((height, width), cv2.GC_BGD, np.uint8)
+        labels_HW[distance_HW < OUTSIDE * radius_px] = cv2.GC_PR_BGD
+        near_HW = distance_HW < OUTSIDE * radius_px
+        depth_HW = _edges_between(lab_HWC, ~near_HW)
+        deep_HW = depth_HW > min(np.percentile(depth_HW[near_HW], 55), 0.5 * depth_HW[seed_HW].max())
+        labels_HW[near_HW & deep_HW] = cv2.GC_PR_FGD
+        labels_HW[seed_HW] = cv2.GC_FGD
+        cut_HW = tidy(_part_at(grab(picture_HWC, labels_HW, rounds=4), seed_HW))
+        cuts.append(cut_HW)
+        fills = cut_HW.sum() > LEAST_OF_CIRCLE * np.pi * radius_px**2
+        limit_HW = distance_HW > 0.93 * OUTSIDE * radius_px
+        qualities.append(likely * _quality(lab_HWC, cut_HW, limit_HW) if fills else 0.0)
+    scores = []
+    for index, quality in enumerate(qualities):
+        beside = [iou(cuts[index], cuts[other]) for other in (index - 1, index + 1) if 0 <= other < len(cuts)]
+        scores.append(quality * (0.7 + 0.3 * max(beside)))
+    best = int(np.argmax(scores))
+    return cuts[best] if scores[best] > 0 else distance_HW < 0.06 * long_px
+
+
+def tidy(mask_HW: np.ndarray) -> np.ndarray:
+    """Without specks: parts below a tenth of the largest one go, and holes below 1 % of the whole are filled."""
+    if not mask_HW.any():
+        return mask_HW
+    count, names_HW, facts, _ = cv2.connectedComponentsWithStats(mask_HW.astype(np.uint8), connectivity=4)
+    areas = facts[1:, cv2.CC_STAT_AREA]
+    kept_HW = np.isin(names_HW, 1 + np.flatnonzero(areas >= 0.1 * areas.max())) if count > 2 else mask_HW
+    count, names_HW, facts, _ = cv2.connectedComponentsWithStats((~kept_HW).astype(np.uint8), connectivity=4)
+    small = np.flatnonzero(facts[:, cv2.CC_STAT_AREA] < 0.01 * kept_HW.sum())
+    return kept_HW | np.isin(names_HW, small[small > 0])
+
+
+def iou(one_HW: np.ndarray, other_HW: np.ndarray) -> float:
+    """What two masks share, over what either has; 1.0 where both are empty."""
+    either = int((one_HW | other_HW).sum())
+    return float((one_HW & other_HW).sum() / either) if either else 1.0
+
+
+def grown(mask_HW: np.ndarray, radius_px: int) -> np.ndarray:
+    """Wider by `radius_px` all around."""
+    return cv2.dilate(mask_HW.astype(np.uint8), _disc(radius_px)).astype(bool)
+
+
+def shrunk(mask_HW: np.ndarray, radius_px: int) -> np.ndarray:
+    """Narrower by `radius_px`; what the frame's edge cuts off is not narrowed there."""
+    return cv2.erode(mask_HW.astype(np.uint8), _disc(radius_px)).astype(bool)
+
+
+def _disc(radius_px: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
+
+
+def _ellipse(shape: tuple[int, int], centre: tuple[float, float], half: tuple[float, float]) -> np.ndarray:
+    y_H1, x_1W = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1])[None] + 0.5
+    return ((x_1W - centre[0]) / half[0]) ** 2 + ((y_H1 - centre[1]) / half[1]) ** 2 <= 1
+
+
+def _spread(colors_N3: np.ndarray, count: int) -> np.ndarray:
+    return colors_N3 if len(colors_N3) <= count else colors_N3[np.linspace(0, len(colors_N3) - 1, count).astype(int)]
+
+
+def _with_strip(picture: np.ndarray, labels: np.ndarray, memory: Memory) -> tuple[np.ndarray, np.ndarray]:
+    """The background's colours next to the picture, the object's below; in order of brightness, so that neighbours are
+    alike and the strip does not change what GrabCut takes for an edge."""
+    width = picture.shape[1]
+    for colors_N3, label in ((memory.ground_N3, cv2.GC_BGD), (memory.object_N3, cv2.GC_FGD)):
+        if not len(colors_N3):
+            continue
+        ordered_N3 = colors_N3[np.argsort(colors_N3.astype(int).sum(1), kind="stable")]
+        num_rows = -(-len(ordered_N3) // width)
+        strip = ordered_N3[np.linspace(0, len(ordered_N3) - 1, num_rows * width).astype(int)]
+        picture = np.concatenate([picture, strip.reshape(num_rows, width, 3)])
+        labels = np.concatenate([labels, np.full((num_rows, width), label, np.uint8)])
+    return picture, labels
+
+
+def _part_at(mask_HW: np.ndarray, seed_HW: np.ndarray) -> np.ndarray:
+    """The connected part that the seed lies in."""
+    _, names_HW = cv2.connectedComponents(mask_HW.astype(np.uint8), connectivity=4)
+    names = np.unique(names_HW[seed_HW & mask_HW])
+    return np.isin(names_HW, names[names > 0])
+
+
+def _edges_between(lab_HWC: np.ndarray, outside_HW: np.ndarray) -> np.ndarray:
+    """How much colour changes, at least, on a way to each pixel from what is outside, which is 0: (H, W) float32."""
+    height, width = outside_HW.shape
+    depth_HW = np.where(outside_HW, 0, 1e6).astype(np.float32)
+    down_HW = np.linalg.norm(np.diff(lab_HWC, axis=0), axis=-1) + PIXEL_STEP
+    across_HW = np.linalg.norm(np.diff(lab_HWC, axis=1), axis=-1) + PIXEL_STEP
+    for _ in range(2 * (height + width)):
+        before = depth_HW.copy()
+        for one, other, step in (
+            (depth_HW[:-1], depth_HW[1:], down_HW), (depth_HW[:, :-1], depth_HW[:, 1:], across_HW),
+        ):  # fmt: skip
+            np.minimum(other, one + step, out=other)
+            np.minimum(one, other + step, out=one)
+        if np.array_equal(before, depth_HW):
+            break
+    return depth_HW
+
+
+def _soft_lab(picture_HWC: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(cv2.GaussianBlur(picture_HWC, (0, 0), 1.2), cv2.COLOR_RGB2LAB).astype(np.float32)
+
+
+def _quality(lab_HWC: np.ndarray, cut_HW: np.ndarray, limit_HW: np.ndarray) -> float:
+    """How well an outline lies on edges: the mean step of colour across it, less where the limit made it."""
+    area = int(cut_HW.sum())
+    if area < 16:
+        return 0.0
+    across_px = 2
+    outer_HW, inner_HW = grown(cut_HW, across_px), shrunk(cut_HW, across_px)
+    outline_HW = grown(cut_HW, 1) & ~cut_HW
+    if not inner_HW.any() or not outline_HW.any():
+        return 0.0
+    window = (2 * across_px + 1, 2 * across_px + 1)
+
+    def mean_of(part_HW: np.ndarray) -> np.ndarray:
+        weight_HW = cv2.boxFilter(part_HW.astype(np.float32), -1, window)
+        return cv2.boxFilter(lab_HWC * part_HW[..., None], -1, window) / np.maximum(weight_HW, 1e-6)[..., None]
+
+    step_HW = np.linalg.norm(mean_of(cut_HW) - mean_of(outer_HW & ~cut_HW), axis=-1)
+    contrast = float(np.minimum(step_HW[outline_HW], 60).mean())
+    at_border = sum(int(side.sum()) for side in (cut_HW[0], cut_HW[-1], cut_HW[:, 0], cut_HW[:, -1]))
+    stopped = float(((outline_HW & limit_HW).sum() + at_border) / (outline_HW.sum() + at_border))
+    return contrast * (1 - stopped) ** 3

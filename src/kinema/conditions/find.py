@@ -1,0 +1,143 @@
+"""Networks that find and follow things: Grounding DINO for words, SAM 2 for masks through time.
+
+Both run through transformers, from weights that are on this machine; nothing is downloaded.
+
+    kinema models pull IDEA-Research/grounding-dino-tiny      finds a thing by its name
+    kinema models pull facebook/sam2.1-hiera-small            follows it better than OpenCV does
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.conditions import Box
+from ..core.errors import ModelError, RequestError, WeightsMissing
+from .annotators import local
+
+if TYPE_CHECKING:
+    from .track import Start
+
+FINDERS = ("IDEA-Research/grounding-dino-tiny", "IDEA-Research/grounding-dino-base")
+SAM2 = tuple(f"facebook/sam2.1-hiera-{size}" for size in ("small", "base-plus", "large", "tiny"))
+"""Known checkpoints, the first one that is here is taken; the first is also the one that is recommended."""
+LEAST_SCORE, WORD_SCORE = 0.3, 0.25
+REMEMBERED = 24
+"""Frames that SAM 2 looks back on (its memory is 7 frames, its object pointers 16); older ones are let go."""
+
+
+def finder() -> Path:
+    """The folder of Grounding DINO. WeightsMissing says how to get it."""
+    found = _first_here(FINDERS)
+    if found is None:
+        raise WeightsMissing(
+            f"Finding a thing by its name needs {FINDERS[0]}, which is not on this machine. "
+            f"`kinema models pull {FINDERS[0]}` fetches it from the hub. A click or a box needs no weights."
+        )
+    return found
+
+
+def sam2(needed: bool = False) -> Path | None:
+    """The folder of SAM 2, None where it is not here. WeightsMissing says how to get it, where it is needed."""
+    found = _first_here(SAM2)
+    if found is None and needed:
+        raise WeightsMissing(
+            f"Following with SAM 2 needs {SAM2[0]}, which is not on this machine. `kinema models pull {SAM2[0]}` "
+            "fetches it from the hub. OpenCV follows without any weights."
+        )
+    return found
+
+
+def box_of(picture_HWC: np.ndarray, words: str, folder: Path, device: str | None = None) -> Box:
+    """The box (fractions) of what best fits the words in a picture, uint8 RGB. RequestError where nothing does."""
+    import torch
+    from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
+
+    from ..weights.residency import Residency
+
+    try:
+        prepare: Any = AutoProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
+    network, at = local.load(AutoModelForZeroShotObjectDetection, folder), local.place(device)
+    Residency(at, [network], staged=False)
+    height, width = picture_HWC.shape[:2]
+    asked = prepare(images=picture_HWC, text=words.strip().lower().rstrip(".") + ".", return_tensors="pt").to(at)
+    with torch.inference_mode():
+        answer = network(**asked)
+    found = prepare.post_process_grounded_object_detection(
+        answer, asked["input_ids"], threshold=LEAST_SCORE, text_threshold=WORD_SCORE, target_sizes=[(height, width)]
+    )[0]
+    if not len(found["scores"]):
+        raise RequestError(
+            f"Nothing on the first frame looks like {words!r}.",
+            field="object",
+            value=words,
+            legal="the plain English name of something that can be seen on the first frame; or a click, or a box",
+        )
+    left, top, right, bottom = found["boxes"][int(found["scores"].argmax())].float().cpu().tolist()
+    unit = np.clip((left / width, top / height, right / width, bottom / height), 0, 1)
+    return float(unit[0]), float(unit[1]), float(unit[2]), float(unit[3])
+
+
+def follow(frames: Iterable[np.ndarray], start: Start, folder: Path, device: str | None = None) -> Iterator[np.ndarray]:
+    """SAM 2's mask of the object on every frame, as the frames come: float32 (H, W) in [0, 1]."""
+    import torch
+    from transformers import Sam2VideoModel, Sam2VideoProcessor
+
+    from ..weights.residency import Residency
+
+    try:
+        prepare = Sam2VideoProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
+    network, at = local.load(Sam2VideoModel, folder), local.place(device)
+    Residency(at, [network], staged=False)
+    session = prepare.init_video_session(inference_device=at, dtype=torch.float32)
+    for index, frame_HWC in enumerate(frames):
+        pixels = prepare(images=frame_HWC, return_tensors="pt")
+        size = [list(frame_HWC.shape[:2])]
+        if index == 0:
+            session.video_height, session.video_width = frame_HWC.shape[:2]
+            prepare.add_inputs_to_inference_session(
+                session, frame_idx=0, obj_ids=1, original_size=size[0], **_inputs(start, *frame_HWC.shape[:2])
+            )
+        with torch.inference_mode():
+            answer = network(inference_session=session, frame=pixels.pixel_values[0].to(at), frame_idx=index)
+        logits = prepare.post_process_masks([answer.pred_masks], original_sizes=size, binarize=False)[0]
+        seen_HW = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
+        yield seen_HW if index == 0 or float(answer.object_score_logits.max()) > 0 else np.zeros_like(seen_HW)
+        _let_go(session, index)
+
+
+def _inputs(start: Start, height: int, width: int) -> dict[str, Any]:
+    """The start as SAM 2's processor takes it, in pixels: nested as picture, object, point, x and y."""
+    if start.click is not None:
+        x, y = start.click
+        return {"input_points": [[[[x * width, y * height]]]], "input_labels": [[[1]]]}
+    if start.box is not None:
+        left, top, right, bottom = start.box
+        return {"input_boxes": [[[left * width, top * height, right * width, bottom * height]]]}
+    return {"input_masks": np.asarray(start.mask_HW) > 0.5}
+
+
+def _let_go(session: Any, index: int) -> None:
+    """Forget frames that SAM 2 does not look back on any more, so that memory does not grow with the clip's length. The
+    first frame's memory stays."""
+    session.processed_frames.pop(index, None)
+    for outputs in session.output_dict_per_obj.values():
+        outputs["non_cond_frame_outputs"].pop(index - REMEMBERED, None)
+    for tracked in session.frames_tracked_per_obj.values():
+        tracked.pop(index - REMEMBERED, None)
+
+
+def _first_here(models: Iterable[str]) -> Path | None:
+    for model in models:
+        try:
+            return local.find("mask", model)[0]
+        except WeightsMissing:
+            continue
+    return None

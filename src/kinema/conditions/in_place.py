@@ -1,0 +1,139 @@
+"""Planning of edits that leave a clip what it is: `canvas="source"`. Reads headers of files; no torch, no weights.
+
+The clip decides size, rate and length; the model's canvas and windows in time follow from what is to be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..core import windows
+from ..core.card import Card
+from ..core.conditions import Continue, Mask, Source
+from ..core.errors import RequestError
+from ..core.plan import Plan, Span, resolve
+from ..core.request import Request
+from . import inputs, outpaint
+
+TAKES = ("source", "mask", "control", "reference", "continue", "style")
+WORDLESS = " "
+"""An empty prompt is asked with a space: some text encoders make nothing of no words at all."""
+
+
+def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
+    """The request resolved for a clip that keeps its size, rate and sound. RequestError or MediaError."""
+    _check(request)
+    source, mask, start, end = (
+        _one(request, lambda c: isinstance(c, Source)),
+        _one(request, lambda c: isinstance(c, Mask)),
+        _one(request, lambda c: isinstance(c, Continue) and c.place == "start"),
+        _one(request, lambda c: isinstance(c, Continue) and c.place == "end"),
+    )
+    lead = source.video if source is not None else (start or end).clip
+    given = inputs.info(lead)
+    size = (given.width, given.height)
+    if source is not None:
+        size = outpaint.outer_size(*size, source.grow)
+    local = mask is not None and not mask.everything and not (source and any(source.grow))
+    width, height = _canvas(request, card, size, local)
+    bare = request.changed(
+        frames=None, seconds=None, width=width, height=height, fps=None, prompt=request.prompt or WORDLESS
+    )
+    found = resolve(bare, card, known)
+    if source is not None:
+        frames, spans = given.num_frames, windows.over_clip(given.num_frames, card.frames)
+    else:
+        frames, spans = _longer(request, card, start, end, given)
+    notes = [note for note in found.notes if "frames are more than" not in note]
+    if given.bit_depth > 8:
+        notes.append(f"The clip has {given.bit_depth} bits a colour; it is read and written with 8.")
+    if given.variable_fps:
+        notes.append(f"The clip has no constant rate; it is written with {given.fps:g} frames a second.")
+    return found.model_copy(
+        update={"frames": frames, "fps": given.fps, "output": size, "spans": spans, "notes": tuple(notes)}
+    )
+
+
+def _one(request: Request, wanted: Any) -> Any:
+    return next((condition for condition in request.conditions if wanted(condition)), None)
+
+
+def _check(request: Request) -> None:
+    kinds = [condition.kind for condition in request.conditions]
+    for index, kind in enumerate(kinds):
+        if kind not in TAKES:
+            raise RequestError(
+                f"An edit in place does not take the condition {kind!r}.",
+                field=f"conditions.{index}",
+                value=kind,
+                legal=", ".join(TAKES),
+            )
+    if ("source" in kinds) == ("continue" in kinds):
+        raise RequestError(
+            "An edit in place needs a clip: a source to change, or one to continue, not both.",
+            field="conditions",
+            value=kinds,
+            legal="source, or continue",
+        )
+    if "mask" in kinds and "source" not in kinds:
+        raise RequestError("A mask needs a source.", field="conditions", value="mask", legal="source and mask")
+    fixed = {"fps": request.fps, "enlarge": request.enlarge if request.enlarge > 1 else None}
+    if "source" in kinds:
+        fixed |= {"frames": request.frames, "seconds": request.seconds}
+    for name, value in fixed.items():
+        if value is not None:
+            raise RequestError(
+                f"An edit in place has the clip's own {name}.", field=name, value=value, legal=f"no {name}"
+            )
+
+
+def _canvas(request: Request, card: Card, size: tuple[int, int], local: bool) -> tuple[int, int]:
+    """What is asked for; around a place, the trained size that is nearest in shape; for whole frames, their shape at
+    the trained area."""
+    if request.width is not None and request.height is not None:
+        return request.width, request.height
+    wide, tall = size
+    if local:
+        return min(card.size.trained, key=lambda trained: abs(trained[0] / trained[1] - wide / tall))
+    area = card.size.trained[0][0] * card.size.trained[0][1]
+    scale = (area / (wide * tall)) ** 0.5
+    return card.size.nearest(round(wide * scale), round(tall * scale))
+
+
+def _longer(
+    request: Request, card: Card, start: Continue | None, end: Continue | None, given: Any
+) -> tuple[int, tuple[Span, ...]]:
+    """(frames in all, windows) of a clip that is continued, led up to, or joined to another."""
+    lengths = []
+    for condition in (start, end):
+        if condition is None:
+            lengths.append(0)
+            continue
+        info = inputs.info(condition.clip)
+        if condition.frames > info.num_frames:
+            raise RequestError(
+                f"{condition.clip} has {info.num_frames} frames.",
+                field="conditions.continue.frames",
+                value=condition.frames,
+                legal=f"1 to {info.num_frames}",
+                nearest=info.num_frames,
+            )
+        if condition.frames >= card.frames.trained:
+            raise RequestError(
+                f"{card.id} makes {card.frames.trained} frames at once; {condition.frames} known ones leave none.",
+                field="conditions.continue.frames",
+                value=condition.frames,
+                legal=f"1 to {card.frames.trained - 1}",
+                nearest=windows.OVERLAP,
+            )
+        lengths.append(info.num_frames)
+    known = [condition.frames if condition is not None else 0 for condition in (start, end)]
+    room = card.frames.trained - sum(known)
+    new = request.frames or (round(request.seconds * given.fps) if request.seconds else max(1, room))
+    new = max(1, new)
+    if start is None:
+        spans = windows.before(new, known[1], card.frames)
+    else:
+        spans = windows.after(lengths[0], lengths[0] + new + known[1], card.frames, known[0])
+    return lengths[0] + new + lengths[1], spans

@@ -1,0 +1,159 @@
+"""From a click, a box, a mask or a word on the first frame to a mask on every frame.
+
+Where the weights of SAM 2 are on this machine, it does the work (conditions/find.py). Otherwise OpenCV does, alone:
+the first frame is cut out with GrabCut (cut_out.py). From then on optical flow carries the mask (carry.py), and
+GrabCut with a memory of the object's and the background's colours corrects it in a band around its outline
+(tracker.py). What lies under something else is remembered as a whole shape that moves on with the object; when it comes
+out again, its colours tell. An object that was lost is looked for by its picture (find_again.py).
+
+OpenCV works on frames reduced to `LONG_PX`; masks are enlarged smoothly. Two frames are held, however long the clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+
+from ..core.conditions import Box, Mask, Point
+from ..core.errors import RequestError
+
+LONG_PX = 384
+"""The longer side of the frames that the tracker looks at; smaller ones are looked at as they are."""
+By = Literal["auto", "opencv", "sam2"]
+"""Who follows: SAM 2 where its weights are here and else OpenCV, or the one that is named."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What says which object, on the first frame: exactly one of a `click` (x, y), a `box` (left, top, right, bottom),
+    both in fractions of the frame, a `mask_HW` of the frame's aspect, 1 = the object, and `words`, its name in English.
+    RequestError otherwise."""
+
+    click: Point | None = None
+    box: Box | None = None
+    mask_HW: np.ndarray | None = field(default=None, compare=False)
+    words: str = ""
+
+    def __post_init__(self) -> None:
+        given = [each for each in (self.click, self.box, self.mask_HW, self.words or None) if each is not None]
+        if len(given) != 1:
+            raise RequestError("Following takes exactly one of a click, a box, a mask and words.", field="start")
+        if self.click is not None and not all(0 <= part <= 1 for part in self.click):
+            raise RequestError("The click is outside the frame.", field="click", value=self.click, legal="0 to 1 each")
+        if self.box is not None:
+            left, top, right, bottom = self.box
+            if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+                legal = "left < right and top < bottom, each from 0 to 1"
+                raise RequestError("The box is empty or not in the frame.", field="box", value=self.box, legal=legal)
+        if self.mask_HW is not None and (self.mask_HW.ndim != 2 or not (self.mask_HW > 0.5).any()):
+            raise RequestError("The mask to start from is empty.", field="mask", legal="(H, W) with the object at 1")
+
+
+def start_of(mask: Mask, height: int, width: int) -> Start:
+    """The start that a mask condition with `click`, `object` or `follow` describes, on frames of this size."""
+    if mask.click is not None:
+        return Start(click=mask.click)
+    if mask.object:
+        return Start(words=mask.object)
+    if len(mask.boxes) == 1:
+        return Start(box=mask.boxes[0])
+    from .mask import draw
+
+    plain = mask.model_copy(update={"follow": False, "shape": "original"})
+    return Start(mask_HW=draw(plain, 1, height, width)[0, 0, 0].numpy())
+
+
+def follow(
+    frames: Iterable[np.ndarray], start: Start, *, by: By = "auto", device: str | None = None
+) -> Iterator[np.ndarray]:
+    """The object's mask on every frame, as the frames come: float32 (H, W) in [0, 1], soft at the edge.
+
+    frames: uint8 RGB (H, W, 3), all of one size. The same frames and start give the same masks. A frame on which the
+    object is out of sight has an empty one. `device` is where networks run (the best there is, by default).
+
+    At once, before a frame is asked for: WeightsMissing where words are given and Grounding DINO is not here, or SAM 2
+    is named and is not. With the first frame: RequestError where the words find nothing in it.
+    """
+    if by not in get_args(By):
+        raise RequestError(f"Unknown tracker {by!r}.", field="by", value=by, legal=", ".join(get_args(By)))
+    finder = sam2 = None
+    if start.words or by != "opencv":
+        from . import find
+
+        finder = find.finder() if start.words else None
+        sam2 = find.sam2(needed=by == "sam2") if by != "opencv" else None
+    return _followed(frames, start, finder, sam2, device)
+
+
+def _followed(
+    frames: Iterable[np.ndarray], start: Start, finder: object, sam2: object, device: str | None
+) -> Iterator[np.ndarray]:
+    from itertools import chain
+
+    from . import find
+
+    pending = iter(frames)
+    first_HWC = next(pending, None)
+    if first_HWC is None:
+        return
+    if start.words:
+        start = Start(box=find.box_of(first_HWC, start.words, finder, device))
+    whole = chain([first_HWC], pending)
+    if sam2 is not None:
+        yield from find.follow(whole, start, sam2, device)
+    else:
+        yield from _with_opencv(whole, start)
+
+
+def _with_opencv(frames: Iterable[np.ndarray], start: Start) -> Iterator[np.ndarray]:
+    import cv2
+
+    from .tracker import Tracker
+
+    tracker: Tracker | None = None
+    for frame_HWC in frames:
+        height, width = frame_HWC.shape[:2]
+        scale = min(1.0, LONG_PX / max(height, width))
+        small_HWC = frame_HWC
+        if scale < 1:
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            small_HWC = cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA)
+        if tracker is None:
+            tracker = Tracker(small_HWC, first_mask(small_HWC, start))
+        else:
+            tracker.step(small_HWC)
+        yield enlarged(tracker.mask_HW, height, width)
+
+
+def first_mask(picture_HWC: np.ndarray, start: Start) -> np.ndarray:
+    """The object on the first frame, bool (H, W), by OpenCV; `start` is a click, a box or a mask."""
+    import cv2
+
+    from . import cut_out
+
+    height, width = picture_HWC.shape[:2]
+    if start.mask_HW is not None:
+        given = np.asarray(start.mask_HW, np.float32)
+        return cv2.resize(given, (width, height), interpolation=cv2.INTER_AREA) > 0.5
+    if start.box is not None:
+        left, top, right, bottom = (round(part * size) for part, size in zip(start.box, (width, height) * 2))
+        left, top = min(left, width - 1), min(top, height - 1)
+        return cut_out.from_box(picture_HWC, (left, top, max(right, left + 1), max(bottom, top + 1)))
+    assert start.click is not None
+    x, y = start.click
+    return cut_out.from_click(picture_HWC, min(x * width, width - 1), min(y * height, height - 1))
+
+
+def enlarged(mask_HW: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A bool mask at another size, float32 in [0, 1], its stairs smoothed and its edge about two pixels wide."""
+    import cv2
+
+    if mask_HW.shape == (height, width):
+        return mask_HW.astype(np.float32)
+    scale = width / mask_HW.shape[1]
+    soft_HW = cv2.GaussianBlur(mask_HW.astype(np.float32), (0, 0), 1.0)
+    large_HW = cv2.resize(soft_HW, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip((large_HW - 0.5) * max(1.5, scale) + 0.5, 0, 1)

@@ -1,0 +1,156 @@
+"""A clip changed in place, or made longer: window after window on the model's canvas, put back into the clip itself.
+
+What is not generated keeps its bytes. Each window shows the model what is around the place that changes, and the frames
+that were made before it; colours are fitted to what is around, the edge fades, and where windows share frames the
+older ones pass slowly into the newer ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from ..conditions import region
+from ..core.chunk import Chunk
+from ..core.events import Event, OnEvent, Progress, ignore
+from ..core.family import Family, Window
+from ..core.plan import Plan, Span
+from ..post import paste
+from .generate import generate
+from .timeline import Timeline, open_timeline, sounding
+
+CHUNK_FRAMES = 16
+FEATHER = 1.0
+"""Width of the fading edge, in pixels of the canvas."""
+RING = 6
+"""Colours are compared on kept pixels of the canvas that are this near to what was generated."""
+
+
+def edit(plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterator[Chunk]:
+    """The clip of a plan whose canvas is the source's, with its sound. Windows in which nothing is to be made cost
+    nothing. Closing the iterator stops the work between two steps."""
+    line = open_timeline(plan)
+    work = _Work(plan, family, line, on_event)
+    backward = any(later.start < earlier.start for earlier, later in zip(plan.spans, plan.spans[1:]))
+    given = 0
+    for number, span in enumerate(plan.spans):
+        if not backward:
+            yield from _give(plan, work, given, max(given, span.start))
+            given = max(given, span.start)
+        work.window(number, span)
+    yield from _give(plan, work, given, plan.frames)
+
+
+def _give(plan: Plan, work: _Work, start: int, stop: int) -> Iterator[Chunk]:
+    """Finished frames [start, stop) as chunks."""
+    for first in range(start, stop, CHUNK_FRAMES):
+        indices = range(first, min(first + CHUNK_FRAMES, stop))
+        frames = [work.finished(index) for index in indices]
+        sounds = [work.line.frame(index)[1] for index in indices]
+        work.forget(indices.stop)
+        yield sounding(frames, sounds, first, plan.fps)
+        work.on_event(Progress("edit", indices.stop, plan.frames))
+
+
+class _Work:
+    """The frames that were made and not given out yet, and how a window is made."""
+
+    def __init__(self, plan: Plan, family: Family, line: Timeline, on_event: OnEvent) -> None:
+        self.plan, self.family, self.line, self.on_event = plan, family, line, on_event
+        self.canvas = (plan.width, plan.height)
+        self.made: dict[int, np.ndarray] = {}
+        self.region: region.Region | None = None
+
+    def finished(self, index: int) -> np.ndarray:
+        if index in self.made:
+            return self.made[index]
+        frame = self.line.frame(index)[0]
+        assert frame is not None, f"frame {index} was never made"
+        return frame
+
+    def forget(self, before: int) -> None:
+        self.line.forget(before)
+        for index in [each for each in self.made if each < before]:
+            del self.made[index]
+
+    def window(self, number: int, span: Span) -> None:
+        """Make the frames of a span that are to be made, and put them into `made`."""
+        inside = range(max(0, span.start), min(span.stop, self.plan.frames))
+        masks = {index: self.line.mask(index) for index in inside}
+        box = region.bounds(np.stack(list(masks.values())))
+        if box is None:
+            return
+        everything = all(mask.all() for index, mask in masks.items() if mask.any())
+        if everything:
+            self.region = region.whole(self.line.size, self.canvas)
+        else:
+            self.region = region.fit(box, self.line.size, self.canvas, self.region)
+        frames, hidden, controls = [], [], []
+        for index in range(span.start, span.stop):
+            at = min(max(index, inside.start), inside.stop - 1)  # beyond the clip its last frame stays
+            known = at in self.made
+            mask = np.zeros_like(masks[at]) if known else masks[at]
+            frames.append(self._to_canvas(self.made.get(at), at))
+            hidden.append(region.mask_to_canvas(self.region.cut(mask), *self.canvas))
+            control = self.line.control(at)
+            if control is not None:
+                controls.append(region.to_canvas(self.region.cut(control), *self.canvas))
+        pixels, mask_FHW = np.stack(frames), np.stack(hidden)
+        unit = pixels.astype(np.float32) / 127.5 - 1
+        shown = Window(unit, mask_FHW, np.stack(controls).astype(np.float32) / 127.5 - 1 if controls else None)
+        plan = self.plan.model_copy(update={"frames": span.num_frames, "spans": (span,)})
+        chunks = generate(plan, self.family, on_event=self._of_window(number), window=shown)
+        new = self._fit_colors(np.concatenate([chunk.frames for chunk in chunks]), pixels, mask_FHW)
+        self._put_back(new[inside.start - span.start :], inside, masks)
+
+    def _to_canvas(self, frame: np.ndarray | None, index: int) -> np.ndarray:
+        assert self.region is not None
+        frame = frame if frame is not None else self.line.frame(index)[0]
+        if frame is None:
+            return np.full((self.canvas[1], self.canvas[0], 3), 128, np.uint8)
+        return region.to_canvas(self.region.cut(frame), *self.canvas)
+
+    def _fit_colors(self, new: np.ndarray, true: np.ndarray, mask_FHW: np.ndarray) -> np.ndarray:
+        """What was generated, float32, with the colours of kept pixels near it, or of the frames that were known."""
+        kept = mask_FHW == 0
+        if not kept.any():
+            return new.astype(np.float32)
+        reach = np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)
+        near = np.stack([cv2.dilate((mask > 0).astype(np.uint8), reach) for mask in mask_FHW]) > 0
+        ring = kept & near if (kept & near).sum() >= paste.FEWEST else kept
+        change = paste.color_change(new[ring].astype(np.float32), true[ring].astype(np.float32))
+        return paste.recolor(new, *change)
+
+    def _put_back(self, new: np.ndarray, inside: range, masks: dict[int, np.ndarray]) -> None:
+        assert self.region is not None
+        size = (self.region.width, self.region.height)
+        radius = FEATHER * self.region.width / self.canvas[0]
+        shared = [index for index in inside if index in self.made]
+        for index, picture in zip(inside, new):
+            if not masks[index].any():
+                continue
+            larger = size[0] > self.canvas[0]
+            how = cv2.INTER_CUBIC if larger else cv2.INTER_AREA
+            part = cv2.resize(picture, size, interpolation=how).clip(0, 255)
+            below = self.line.frame(index)[0]
+            if below is None:
+                below = np.zeros((self.line.size[1], self.line.size[0], 3), np.uint8)
+            done = self.region.put_back(part, below, paste.feather(masks[index], radius))
+            if index in self.made:  # pass from the window before into this one
+                share = (shared.index(index) + 1) / (len(shared) + 1)
+                if shared[0] != inside.start:  # the frames made before come after these
+                    share = 1 - share
+                mixed = (1 - share) * self.made[index].astype(np.float32) + share * done.astype(np.float32)
+                done = np.where(done == self.made[index], done, np.rint(mixed).astype(np.uint8))
+            self.made[index] = done
+
+    def _of_window(self, number: int) -> Callable[[Event], None]:
+        def tell(event: Event) -> None:
+            if isinstance(event, Progress):
+                event = replace(event, span=number)
+            self.on_event(event)
+
+        return tell

@@ -1,0 +1,136 @@
+"""The clip that is edited or continued, frame by frame: what is there, what is to be made, and the sound with it.
+
+Frames are read forward, once, and forgotten when they have been given out, so memory does not grow with length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from ..conditions import inputs, outpaint
+from ..conditions.image import cover
+from ..core.chunk import Chunk
+from ..core.conditions import Continue, Control, Source
+from ..core.plan import Plan
+
+
+@dataclass
+class Timeline:
+    """frames: an iterator of (frame uint8 (H, W, 3), sound or None); None stands for a frame that is to be made.
+    masks: an iterator of float32 (H, W), or None: then what is not there is made, and nothing else. controls: an
+    iterator of control frames, or None."""
+
+    frames: Iterator[tuple[np.ndarray | None, np.ndarray | None]]
+    size: tuple[int, int]
+    num_frames: int
+    masks: Iterator[np.ndarray] | None = None
+    controls: Iterator[np.ndarray] | None = None
+    _kept: dict[str, dict[int, Any]] = field(default_factory=lambda: {"frame": {}, "mask": {}, "control": {}})
+    _read: dict[str, int] = field(default_factory=lambda: {"frame": 0, "mask": 0, "control": 0})
+
+    def frame(self, index: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+        return self._get("frame", index, self.frames)
+
+    def mask(self, index: int) -> np.ndarray:
+        """(H, W) float32: 1 where this frame is to be made."""
+        width, height = self.size
+        if self.frame(index)[0] is None:
+            return np.ones((height, width), np.float32)
+        if self.masks is None:
+            return np.zeros((height, width), np.float32)
+        return self._get("mask", index, self.masks)
+
+    def control(self, index: int) -> np.ndarray | None:
+        return None if self.controls is None else self._get("control", index, self.controls)
+
+    def forget(self, before: int) -> None:
+        for kept in self._kept.values():
+            for index in [each for each in kept if each < before]:
+                del kept[index]
+
+    def _get(self, name: str, index: int, source: Iterator[Any]) -> Any:
+        kept = self._kept[name]
+        while self._read[name] <= index:
+            kept[self._read[name]] = next(source)
+            self._read[name] += 1
+        return kept[index]
+
+
+def open_timeline(plan: Plan) -> Timeline:
+    """The timeline of a plan whose canvas is the source's. Raises MediaError while it is read."""
+    source = next((c for c in plan.conditions if isinstance(c, Source)), None)
+    if source is not None:
+        return _edited(plan, source)
+    parts: list[Iterator[tuple[np.ndarray | None, np.ndarray | None]]] = []
+    start = next((c for c in plan.conditions if isinstance(c, Continue) and c.place == "start"), None)
+    end = next((c for c in plan.conditions if isinstance(c, Continue) and c.place == "end"), None)
+    lengths = [inputs.info(c.clip).num_frames if c is not None else 0 for c in (start, end)]
+    new = plan.frames - sum(lengths)
+    sound = all(inputs.info(c.clip).has_audio for c in (start, end) if c is not None)
+    width, height = plan.size
+    if start is not None:
+        parts.append(_frames(start.clip, width, height, sound))
+    silence = np.zeros((round(48_000 / plan.fps), 1), np.float32) if sound else None
+    parts.append((None, silence) for _ in range(new))
+    if end is not None:
+        parts.append(_frames(end.clip, width, height, sound))
+    return Timeline(chain(*parts), (width, height), plan.frames)
+
+
+def _edited(plan: Plan, source: Source) -> Timeline:
+    from ..conditions import mask_stream
+
+    width, height = plan.size
+    mask = next((c for c in plan.conditions if c.kind == "mask"), None)
+    control = next((c for c in plan.conditions if c.kind == "control"), None)
+    masks = mask_stream.masks(mask, source, plan.frames, width, height)
+    controls = _controls(control, source, plan.frames, width, height) if control is not None else None
+    frames = _frames(source.video, width, height, True, source.grow)
+    return Timeline(frames, (width, height), plan.frames, masks, controls)
+
+
+def _frames(
+    video: str, width: int, height: int, sound: bool, grow: outpaint.Grow = ()
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    from ..media.read import read_chunks
+
+    with inputs.as_file(video) as path:
+        for chunk in read_chunks(path, chunk_frames=1, audio=sound):
+            frame = outpaint.grown(chunk.frames[0], grow) if any(grow) else chunk.frames[0]
+            yield cover(frame, height, width), chunk.audio
+
+
+def _controls(control: Control, source: Source, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
+    """Control frames: those of its clip, or drawn from the source as it is read."""
+    if control.video is not None:
+        return _held(control.video, num_frames, width, height)
+    from ..conditions.control import annotate
+
+    frames = _frames(source.video, width, height, False, source.grow)
+    return annotate((frame for frame, _ in frames), control.control)
+
+
+def _held(video: str, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
+    """Frames of a control clip; the last one stays where it is shorter."""
+    given, frame = 0, None
+    for frame, _ in _frames(video, width, height, False):
+        yield frame
+        given += 1
+    for _ in range(num_frames - given):
+        if frame is not None:
+            yield frame
+
+
+def sounding(frames: list[np.ndarray], sounds: list[np.ndarray | None], start: int, fps: float) -> Chunk:
+    """One chunk of these frames, with their sound where all have some."""
+    parts = [sound for sound in sounds if sound is not None]
+    channels = max((part.shape[1] for part in parts), default=0)
+    whole = None
+    if parts and len(parts) == len(frames):
+        whole = np.concatenate([np.repeat(p, channels, 1) if p.shape[1] < channels else p for p in parts])
+    return Chunk(np.stack(frames), start, fps, whole)

@@ -1,0 +1,163 @@
+"""What a model makes of masks: the experiments A to G of docs/experiments/inpainting.md, against Toyland's truth.
+
+A, B, C ask for a removal (a box around the object, gray inside; with a picture of the place and words, with words
+alone, without words). D, E, F ask for the clip as it is, a gray box in it included: no mask, a mask of nothing, a mask
+of everything that hides nothing. G shows the object under its own outline and asks for a removal.
+
+Legend: F frames, H W pixels.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..conditions.inputs import inline_png
+from ..core.events import OnEvent, Progress, ignore
+from ..core.request import Profile, Request
+from ..toyland.caption import describe_place
+from .autoencoder import autoencoded
+from .cases import Case, Shape, cases, one_object, world_from
+from .judge import Judge, psnr
+from .probes import load_probes
+from .tasks import MARGIN_PX, around_object, lossless, outside
+from .uncertainty import summary
+
+GRAY = 128
+NEAR_DB = 1.0
+"""A clip counts as reproduced when it is at most this much worse than what the autoencoder alone makes of it."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """name, title; ask: fields of a Request; removes: whether an object is to go, or the clip to stay as it is."""
+
+    name: str
+    title: str
+    ask: Callable[[Case, Path], dict[str, Any]]
+    removes: bool
+
+
+def _box(case: Case, folder: Path, prompt: str, *more: dict[str, Any]) -> dict[str, Any]:
+    source = {"kind": "source", "video": lossless(case.frames_FHWC, case.shape.fps, folder / "source")}
+    mask = {"kind": "mask", **around_object(case)}
+    return {"prompt": prompt, "conditions": [source, mask, *more]}
+
+
+def _with_place(case: Case, folder: Path) -> dict[str, Any]:
+    place = {"kind": "reference", "images": [inline_png(case.empty_FHWC[0])]}
+    return _box(case, folder, describe_place(case.scene, 0), place)
+
+
+def hidden(case: Case) -> np.ndarray:
+    """The clip with a gray box over the object."""
+    shown = outside(case.boxes_F4(MARGIN_PX), case)
+    return np.where(shown[:, :, :, None], case.frames_FHWC, np.uint8(GRAY))
+
+
+def _as_it_is(case: Case, folder: Path, *mask: dict[str, Any]) -> dict[str, Any]:
+    source = {"kind": "source", "video": lossless(hidden(case), case.shape.fps, folder / "hidden")}
+    return {"prompt": case.caption, "conditions": [source, *mask]}
+
+
+def _outline(case: Case, folder: Path) -> dict[str, Any]:
+    source = {"kind": "source", "video": lossless(case.frames_FHWC, case.shape.fps, folder / "source")}
+    seen = case.masks_NFHW.any(0)[..., None].repeat(3, -1).astype(np.uint8) * 255
+    mask = {"kind": "mask", "video": lossless(seen, case.shape.fps, folder / "outline"), "fill": "source"}
+    return {"prompt": describe_place(case.scene, 0), "conditions": [source, mask]}
+
+
+EXPERIMENTS = (
+    Experiment("A", "box, gray, a picture of the place, words for the place", _with_place, True),
+    Experiment("B", "as A, no picture", lambda case, at: _box(case, at, describe_place(case.scene, 0)), True),
+    Experiment("C", 'as B, the prompt is " "', lambda case, at: _box(case, at, " "), True),
+    Experiment("C2", 'as B, the prompt is ""', lambda case, at: _box(case, at, ""), True),
+    Experiment("D", "no mask; a gray box in the source", _as_it_is, False),
+    Experiment("E", "a mask of nothing", lambda c, at: _as_it_is(c, at, {"kind": "mask", "nothing": True}), False),
+    Experiment(
+        "F", "a mask of everything that hides nothing",
+        lambda c, at: _as_it_is(c, at, {"kind": "mask", "everything": True, "fill": "source"}), False,
+    ),
+    Experiment("G", "the object's outline over the untouched source, words for the place", _outline, True),
+)  # fmt: skip
+
+
+def measure(experiment: Experiment, case: Case, frames: np.ndarray, judge: Judge, family: Any) -> dict[str, Any]:
+    """removed, psnr_box (to the place without the object), psnr_rest (to the autoencoder's own of the rest); or
+    reproduced, psnr, psnr_autoencoder."""
+    if experiment.removes:
+        boxes = case.boxes_F4(MARGIN_PX)
+        rest = outside(boxes, case)
+        again = autoencoded(family, case.frames_FHWC)
+        return {
+            "removed": judge.removed(judge.read(frames), boxes)["removed"],
+            "psnr_box": psnr(frames[~rest], case.empty_FHWC[~rest]),
+            "psnr_rest": psnr(frames[rest], again[rest]),
+        }
+    given = hidden(case)
+    found, best = psnr(frames, given), psnr(autoencoded(family, given), given)
+    return {"reproduced": found >= best - NEAR_DB, "psnr": found, "psnr_autoencoder": best}
+
+
+def experiments(
+    engine: Any, card: dict[str, Any], *, count: int = 24, profile: Profile = "exact", names: tuple[str, ...] = (),
+    on_event: OnEvent = ignore, kept: dict[str, list[np.ndarray]] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """{"A": {"title", "measures": {name: {"value", "low", "high", "n"}}}, ...} over `count` held-out clips of one
+    object, seeds 0 ...; percentages for what is right or not. kept: gets the clips of each experiment."""
+    native, world = card["native"], world_from(card)
+    shape = Shape(native["frames"], native["height"], native["width"], native["fps"])
+    asked = list(cases(world, count, shape, one_object))
+    judge, chosen = Judge(load_probes(), world), [each for each in EXPERIMENTS if not names or each.name in names]
+    started, found = time.perf_counter(), {}
+    for number, experiment in enumerate(chosen):
+        gathered: dict[str, list[Any]] = {}
+        for case in asked:
+            with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
+                fields = experiment.ask(case, Path(folder))
+                request = Request(seed=case.index, profile=profile, fps=shape.fps, model=engine.model, **fields)
+                frames = engine.generate(request).frames()
+            if kept is not None:
+                kept.setdefault(experiment.name, []).append(frames)
+            for name, value in measure(experiment, case, frames, judge, engine.family).items():
+                gathered.setdefault(name, []).append(value)
+            done = number * count + case.index + 1
+            on_event(Progress("judge", done, count * len(chosen), time.perf_counter() - started))
+        measures = {name: summary(values) for name, values in gathered.items()}
+        found[experiment.name] = {"title": experiment.title, "measures": measures}
+    return found
+
+
+def table(found: dict[str, Any]) -> str:
+    """Markdown."""
+    lines = [
+        "| | what is given | gone | box against the empty place | rest against the autoencoder | reproduced | "
+        "clip against itself (autoencoder) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in found.items():
+        values = {key: value["value"] for key, value in row["measures"].items()}
+        cells = [
+            f"{values['removed']:.0f} %" if "removed" in values else "",
+            f"{values['psnr_box']:.1f} dB" if "psnr_box" in values else "",
+            f"{values['psnr_rest']:.1f} dB" if "psnr_rest" in values else "",
+            f"{values['reproduced']:.0f} %" if "reproduced" in values else "",
+            f"{values['psnr']:.1f} dB ({values['psnr_autoencoder']:.1f})" if "psnr" in values else "",
+        ]
+        lines.append(f"| {name} | {row['title']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_sheets(clips: dict[str, list[np.ndarray]], folder: Path, first: int = 8) -> None:
+    """FOLDER/NAME.png: the first clips of each experiment, four frames of each."""
+    from ..media.sheet import sheet_of_clips
+
+    for name, made in clips.items():
+        rows = [(f"{name} {number}", clip) for number, clip in enumerate(made[:first])]
+        sheet_of_clips(rows, frames_per_row=6, scale=2).save(folder / f"{name}.png")

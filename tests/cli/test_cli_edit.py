@@ -1,0 +1,90 @@
+"""The editing verbs on the command line: real files in, whole files out, refusals before work."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from cli_tools import run
+
+from kinema.core.chunk import Chunk
+from kinema.media.read import probe, read_video
+from kinema.media.write import write
+
+QUICK = ("--profile", "fast", "--seed", "1", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """21 frames of 96x80 at 10 fps with sound; a bright square moves over a plain ground."""
+    frames = np.full((21, 80, 96, 3), (90, 120, 60), np.uint8)
+    frames += np.random.default_rng(0).integers(0, 6, frames.shape, dtype=np.uint8)
+    for index, frame in enumerate(frames):
+        frame[30:50, 10 + 2 * index : 30 + 2 * index] = (240, 60, 40)
+    tone = np.sin(np.arange(48_000 * 21 // 10) / 30).astype(np.float32)[:, None] * 0.3
+    path = tmp_path_factory.mktemp("edit") / "square.mp4"
+    write([Chunk(frames, 0, 10.0, tone)], path, quality="best")
+    return path
+
+
+def psnr(a, b):
+    return 10 * math.log10(255**2 / max(float(np.mean((a.astype(float) - b) ** 2)), 1e-9))
+
+
+def test_remove_keeps_everything_about_the_clip(clip, tmp_path):
+    out = tmp_path / "gone.mp4"
+    done = run("remove", str(clip), "--box", "8,28,66,26", "-o", str(out), "--json", *QUICK)
+    found = json.loads(done.stdout)
+    assert (found["width"], found["height"], found["frames"], found["fps"]) == (96, 80, 21, 10.0)
+    before, after = probe(clip), probe(out)
+    for name in ("width", "height", "fps", "num_frames", "seconds", "has_audio", "rotation"):
+        assert getattr(before, name) == getattr(after, name), name
+    given, made = read_video(clip)[0], read_video(out)[0]
+    assert psnr(made[:, 65:], given[:, 65:]) > 45 and psnr(made[:, :15], given[:, :15]) > 45
+    assert psnr(made[:, 32:48, 20:60], given[:, 32:48, 20:60]) < 30
+    again = run("rerun", str(out), "-o", str(tmp_path / "again.mp4"))
+    assert again.exit_code == 0
+    assert np.array_equal(read_video(tmp_path / "again.mp4")[0], made)
+
+
+def test_outpaint_and_extend_change_size_and_length(clip, tmp_path):
+    wide = tmp_path / "wide.mp4"
+    assert run("outpaint", str(clip), "--left", "0.25", "--right", "0.25", "-o", str(wide), *QUICK).exit_code == 0
+    assert (probe(wide).width, probe(wide).height, probe(wide).num_frames) == (144, 80, 21)
+    given = read_video(clip)[0]
+    write([Chunk(given, 0, 10.0)], tmp_path / "again.mp4", quality="best")
+    only_written = psnr(read_video(tmp_path / "again.mp4")[0], given)
+    assert psnr(read_video(wide)[0][:, :, 44:100], given[:, :, 20:76]) > only_written - 1, "a hard edge in 4:2:0"
+    longer = tmp_path / "longer.mp4"
+    assert run("extend", str(clip), "--seconds", "1", "-o", str(longer), *QUICK).exit_code == 0
+    assert probe(longer).num_frames == 31 and probe(longer).has_audio
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("remove", "CLIP"), "Say where"),
+        (("remove", "CLIP", "--box", "0,0,1,1", "--click", "3,4"), "one way"),
+        (("remove", "CLIP", "--box", "300,0,40,40"), "box"),
+        (("remove", "CLIP", "--click", "500,4"), "click"),
+        (("outpaint", "CLIP"), "how far"),
+        (("extend", "CLIP", "--known", "99"), "frames"),
+        (("remove", "missing.mp4", "--box", "0,0,1,1"), "no such file"),
+        (("restyle", "CLIP", "ink", "--control", "edge"), "control:edge"),
+        (("remove", "CLIP", "--box", "0,0,1,1", "-o", "x.doc"), "output format"),
+    ],
+)
+def test_refusals_come_before_work(clip, tmp_path, arguments, words):
+    given = [str(clip) if each == "CLIP" else each for each in arguments]
+    done = run(*given)
+    assert done.exit_code in (1, 2) and words in done.output, done.output
+    assert not [each for each in tmp_path.iterdir() if each.name != "home"]
+
+
+def test_the_request_can_be_had_instead(clip):
+    done = run("edit", str(clip), "a boat", "--click", "20,40", "--request-only")
+    request = json.loads(done.stdout)
+    assert request["canvas"] == "source" and request["prompt"] == "a boat"
+    assert request["conditions"][1]["click"] == [pytest.approx(20 / 96, abs=0.01), pytest.approx(0.5, abs=0.01)]
