@@ -191,6 +191,30 @@ def test_what_cannot_be_is_refused_before_work(clip, fields, words):
         make_plan(kinema.Request(canvas="source", **asked), device="cpu")
 
 
+def test_inputs_are_looked_at_before_work(clip, tmp_path):
+    video, frames = clip
+    write([Chunk(frames[:3], 0, 12.0)], f"{tmp_path}/short/")
+    with pytest.raises(kinema.RequestError, match="mask clip has 3 frames"):
+        plan_of(kinema.Source(video=video), kinema.Mask(video=f"{tmp_path}/short"))
+    for lost in (kinema.Mask(image="lost.png"), kinema.Reference(images=("lost.png",))):
+        with pytest.raises(kinema.MediaError, match=r"lost\.png"):
+            plan_of(kinema.Source(video=video), lost)
+
+
+def test_a_clicked_thing_is_followed(tmp_path, painter):
+    """The mask of a clip is found while it is edited; what it passes over stays."""
+    frames = np.full((21, 80, 96, 3), (90, 120, 60), np.uint8)
+    frames += np.random.default_rng(0).integers(0, 6, frames.shape, dtype=np.uint8)
+    for index, frame in enumerate(frames):
+        frame[30:50, 10 + 2 * index : 30 + 2 * index] = (40, 60, 230)
+    write([Chunk(frames, 0, 10.0)], f"{tmp_path}/square/")
+    click = kinema.Mask(click=(0.2, 0.5), shape="bbox_expand", ratio=0.2)
+    made = run(plan_of(kinema.Source(video=f"{tmp_path}/square"), click))
+    blue = (made[..., 2] > 150).mean((1, 2))
+    assert blue.max() < 0.005, "nowhere is anything left of it"
+    assert np.array_equal(made[0, :, 60:], frames[0, :, 60:]) and np.array_equal(made[-1, :, :30], frames[-1, :, :30])
+
+
 def test_following_needs_an_edit_in_place(clip):
     conditions = (kinema.Source(video=clip[0]), kinema.Mask(click=(0.5, 0.5)))
     with pytest.raises(kinema.RequestError, match="in place"):

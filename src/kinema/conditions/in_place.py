@@ -45,6 +45,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         frames, spans = given.num_frames, windows.over_clip(given.num_frames, card.frames)
     else:
         frames, spans = _longer(request, card, start, end, given)
+    _check_inputs(request, frames)
     notes = [note for note in found.notes if "frames are more than" not in note]
     if given.bit_depth > 8:
         notes.append(f"The clip has {given.bit_depth} bits a colour; it is read and written with 8.")
@@ -86,6 +87,26 @@ def _check(request: Request) -> None:
             raise RequestError(
                 f"An edit in place has the clip's own {name}.", field=name, value=value, legal=f"no {name}"
             )
+
+
+def _check_inputs(request: Request, frames: int) -> None:
+    """What else is named is there and long enough, before any weights are touched."""
+    for condition in request.conditions:
+        if condition.kind == "reference":
+            for picture in condition.images:
+                inputs.info(picture)
+        if condition.kind == "mask":
+            for name in ("image", "video"):
+                if (media := getattr(condition, name)) is None:
+                    continue
+                found = inputs.info(media).num_frames
+                if name == "video" and found < frames:
+                    raise RequestError(
+                        f"The mask clip has {found} frames, the clip has {frames}.",
+                        field="conditions.mask.video",
+                        value=found,
+                        legal=f"{frames} frames or more",
+                    )
 
 
 def _canvas(request: Request, card: Card, size: tuple[int, int], local: bool) -> tuple[int, int]:
