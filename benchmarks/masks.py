@@ -17,6 +17,7 @@ import statistics
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from kinema.conditions.mask_shape import box_around
@@ -53,16 +54,18 @@ def draw(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def starts(mask_HW: np.ndarray, drawn_HW: np.ndarray) -> dict[str, Start]:
-    """Tight boxes around the mask and around what is drawn, and a click on the object, as near its middle as it has
-    a pixel."""
+    """Tight boxes around the mask and around what is drawn, and a click on the object: near its middle and well
+    inside it (of a ring, not in or beside the hole)."""
     height, width = mask_HW.shape
     found = {}
     for name, part_HW in (("box of mask", mask_HW), ("box as drawn", drawn_HW)):
         left, top, right, bottom = box_around(part_HW)
         found[name] = Start(box=(left / width, top / height, right / width, bottom / height))
     rows, columns = np.nonzero(mask_HW)
-    nearest = int(np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2))
-    found["click"] = Start(click=((columns[nearest] + 0.5) / width, (rows[nearest] + 0.5) / height))
+    inside_N = cv2.distanceTransform(mask_HW.astype(np.uint8), cv2.DIST_L2, 5)[rows, columns]
+    aside_N = np.hypot(rows - rows.mean(), columns - columns.mean())
+    best = int(np.argmax(inside_N - 0.5 * aside_N))
+    found["click"] = Start(click=((columns[best] + 0.5) / width, (rows[best] + 0.5) / height))
     return found
 
 

@@ -109,7 +109,6 @@ def test_removal_is_seen():
 
 
 def test_camera_moves():
-    pytest.importorskip("cv2", reason="the extra `evaluate` (OpenCV) is not installed")
     world = replace(SMALL, moving_camera=0.7, two_actors=0.0)
     right = []
     for case in cases(world, 14, CLIP, first=20_100_000):
@@ -118,9 +117,9 @@ def test_camera_moves():
     assert share(right) >= 0.8
 
 
-def test_without_opencv_the_extra_is_named(monkeypatch):
+def test_without_opencv_the_package_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
-    with pytest.raises(KinemaError, match=r"kinema\[evaluate\]"):
+    with pytest.raises(KinemaError, match="opencv-python-headless"):
         camera.opencv()
 
 

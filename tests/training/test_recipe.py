@@ -46,7 +46,31 @@ def test_what_cannot_be_is_refused_before_work(tmp_path):
         (["--set", "edition=huge"], "edition is one of small, large"),
         (["--stage", "nothing"], "There is no stage"),
         (["--set", "edition"], "has no value"),
+        (["--set", "start=nowhere"], "no model_index.json"),
     ):
         refused = train(tmp_path / "x", *arguments)
         assert refused.returncode == 2 and words in refused.stderr + refused.stdout, (arguments, refused.stderr)
     assert not (tmp_path / "x").exists()
+
+
+def test_training_goes_on_from_a_finished_model(tmp_path, mini_path, monkeypatch):
+    """Its weights are the start, its autoencoder and tiny decoder are kept, and no stage trains them."""
+    monkeypatch.syspath_prepend(str(ROOT / "recipes"))
+    import torch
+    from mini_wan import Run, stages
+    from mini_wan_editions import SMALL
+    from safetensors.torch import load_file
+
+    from kinema.training.stages import Settings
+
+    settings = Settings(out=tmp_path, minutes=1.0, options={"start": str(mini_path), "edition": "small"})
+    assert [stage.name for stage in stages(settings)] == ["clips", "keep", "cache", "video", "few_step", "export"]
+    run = Run(settings, SMALL)
+    parts = run.new_parts()
+    saved = load_file(mini_path / "transformer" / "diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(parts["transformer"].state_dict()[name], value.float()) for name, value in saved.items())
+    run.keep(0.0)
+    for name in ("vae", "tiny_decoder"):
+        kept = (tmp_path / name / "diffusion_pytorch_model.safetensors").read_bytes()
+        assert kept == (mini_path / name / "diffusion_pytorch_model.safetensors").read_bytes()
+    assert run.best_vae() == tmp_path / "vae"

@@ -106,7 +106,7 @@ class Place:
 
 
 @dataclass
-class Changed(Place, How):
+class Changed(How, Place):
     """A place and how."""
 
 
@@ -122,7 +122,7 @@ def remove(
     how: Changed,
     video: Video,
     prompt: Annotated[
-        str, typer.Argument(metavar="[PROMPT]", help="What is around it, in words. Never name the thing itself.")
+        str, typer.Argument(metavar="PROMPT", help="What is around it, in words. Never name the thing itself.")
     ] = "",
 ) -> None:
     """Take something out of a clip. The rest of the clip stays as it is."""
@@ -149,7 +149,7 @@ def edit(
 def outpaint(
     how: How,
     video: Video,
-    prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="What there is to see, in words.")] = "",
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What there is to see, in words.")] = "",
     left: Annotated[float, option("--left", metavar="R", panel=PLACE, help="Fraction of the width.")] = 0.0,
     right: Annotated[float, option("--right", metavar="R", panel=PLACE, help="Fraction of the width.")] = 0.0,
     top: Annotated[float, option("--top", metavar="R", panel=PLACE, help="Fraction of the height.")] = 0.0,
@@ -166,7 +166,7 @@ def outpaint(
 def extend(
     how: How,
     video: Video,
-    prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="What happens, in words.")] = "",
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What happens, in words.")] = "",
     seconds: Annotated[float | None, option("--seconds", metavar="S", help="How much longer it becomes.")] = None,
     before: Annotated[bool, typer.Option("--before", help="Make what came before the clip.")] = False,
     known: Annotated[int, option("--known", metavar="N", help="Frames that the model sees of the clip.")] = 5,
@@ -181,7 +181,7 @@ def between(
     how: How,
     first: Annotated[str, typer.Argument(metavar="A", help="The clip before.", show_default=False)],
     second: Annotated[str, typer.Argument(metavar="B", help="The clip after.", show_default=False)],
-    prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="What happens, in words.")] = "",
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What happens, in words.")] = "",
     seconds: Annotated[float | None, option("--seconds", metavar="S", help="Length of what is new.")] = None,
     known: Annotated[int, option("--known", metavar="N", help="Frames that the model sees of each clip.")] = 4,
 ) -> None:

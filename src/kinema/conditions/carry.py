@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .cut_out import SEED, grown, shrunk
+from .cut_out import SEED
+from .mask_shape import grown, shrunk
 
 LEAST_PIXELS = 12
 
@@ -41,7 +42,7 @@ class Flow:
     """Optical flow between consecutive frames: dense inverse search, both ways."""
 
     def __init__(self) -> None:
-        self.search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def carry(self, before_HWC: np.ndarray, now_HWC: np.ndarray, mask_HW: np.ndarray, last_23: np.ndarray) -> Carried:
         """The mask of the frame before, in this one. `last_23` is how the object moved before, should it be hidden."""
@@ -82,6 +83,16 @@ def moved(mask_HW: np.ndarray, move_23: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(mask_HW.astype(np.float32), move_23, (width, height), flags=cv2.INTER_LINEAR) > 0.5
 
 
+def shift_of(move_23: np.ndarray, mask_HW: np.ndarray) -> np.ndarray:
+    """A motion without its turn and growth: how it shifts the middle of a mask."""
+    if not mask_HW.any():
+        return np.array([[1, 0, 0], [0, 1, 0]], np.float64)
+    rows, columns = np.nonzero(mask_HW)
+    x, y = columns.mean(), rows.mean()
+    to_x, to_y = move_23 @ (x, y, 1.0)
+    return np.array([[1, 0, to_x - x], [0, 1, to_y - y]], np.float64)
+
+
 def _inner(mask_HW: np.ndarray) -> np.ndarray:
     inside_HW = shrunk(mask_HW, 2)
     return inside_HW if inside_HW.sum() >= LEAST_PIXELS else mask_HW
@@ -109,6 +120,8 @@ def _explained(
     """Pixels that only the motion of the surroundings explains, and those that only the object's does."""
     nothing_HW = np.zeros(mask_HW.shape, bool)
     if ground_23 is None or object_23 is None:
+        return nothing_HW, nothing_HW
+    if not mask_HW.any():
         return nothing_HW, nothing_HW
     rows, columns = np.nonzero(mask_HW)
     middle = np.array([columns.mean(), rows.mean(), 1.0])

@@ -5,17 +5,15 @@ Pictures are uint8 RGB (H, W, 3) at the tracker's working size; masks are bool (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
-from .mask_shape import box_around
+from .colors import Memory
+from .mask_shape import box_around, grown, shrunk
 
 SEED = 7
 """GrabCut begins with k-means, which draws random numbers; the same seed before each makes the same masks."""
-MEMORY_PIXELS = 1200
-CLICK_RADII = {0.035: 0.8, 0.06: 0.85, 0.1: 0.9, 0.16: 1.1, 0.25: 0.9}
+CLICK_RADII = {0.035: 0.87, 0.06: 0.85, 0.1: 0.9, 0.16: 1.1, 0.25: 0.9}
 """Sizes that a clicked object is tried at, radii as shares of the picture's longer side, and how likely each is."""
 LEAST_OF_CIRCLE = 0.2
 """A cut that fills less of its circle is a detail, or nothing."""
@@ -30,28 +28,6 @@ PIXEL_STEP = 0.6
 """What a pixel's way costs even without an edge, in steps of Lab."""
 MARGIN = 0.35
 """How much of the surroundings of a box tells what the background looks like, as a share of the box's size."""
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Colours that are known to be the object's and the background's: uint8 RGB, (N, 3) each."""
-
-    object_N3: np.ndarray
-    ground_N3: np.ndarray
-
-    def __add__(self, other: Memory) -> Memory:
-        objects = np.concatenate([self.object_N3, other.object_N3])
-        return Memory(objects, np.concatenate([self.ground_N3, other.ground_N3]))
-
-
-def remember(picture_HWC: np.ndarray, mask_HW: np.ndarray, count: int = MEMORY_PIXELS) -> Memory:
-    """Evenly picked colours of the object, away from its edge, and of what lies around it."""
-    size_px = max(2, round(0.03 * float(np.sqrt(mask_HW.sum()))))
-    inside_HW = shrunk(mask_HW, size_px)
-    inside_HW = inside_HW if inside_HW.sum() > 0.2 * mask_HW.sum() else mask_HW
-    reach_px = max(8, round(0.7 * float(np.sqrt(mask_HW.sum()))))
-    around_HW = grown(mask_HW, reach_px) & ~grown(mask_HW, size_px)
-    return Memory(_spread(picture_HWC[inside_HW], count), _spread(picture_HWC[around_HW], count))
 
 
 def grab(picture_HWC: np.ndarray, labels_HW: np.ndarray, memory: Memory | None = None, rounds: int = 1) -> np.ndarray:
@@ -91,8 +67,9 @@ def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> np.n
     outside. The one whose outline lies on edges and that reaches to the box's sides is taken. Where nothing stands out
     in the box, the ellipse inside it.
     """
+    height, width = picture_HWC.shape[:2]
     left, top, right, bottom = box_px
-    box_HW = np.zeros(picture_HWC.shape[:2], bool)
+    box_HW = np.zeros((height, width), bool)
     box_HW[top:bottom, left:right] = True
     lab_HWC = _soft_lab(picture_HWC)
     depth_HW = _edges_between(lab_HWC, ~box_HW)
@@ -105,7 +82,7 @@ def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> np.n
         labels_HW[~box_HW | (depth_HW < sure_low)] = cv2.GC_BGD
         begins.append(labels_HW)
     centre, half = ((left + right) / 2, (top + bottom) / 2), ((right - left) / 2, (bottom - top) / 2)
-    best_HW, best = _ellipse(box_HW.shape, centre, half), 0.0
+    best_HW, best = _ellipse((height, width), centre, half), 0.0
     for index, labels_HW in enumerate(begins):
         cut_HW = tidy(grab(picture_HWC, labels_HW, rounds=2 if index else 4))
         if cut_HW.sum() < LEAST_OF_BOX * box_HW.sum():
@@ -167,27 +144,9 @@ def iou(one_HW: np.ndarray, other_HW: np.ndarray) -> float:
     return float((one_HW & other_HW).sum() / either) if either else 1.0
 
 
-def grown(mask_HW: np.ndarray, radius_px: int) -> np.ndarray:
-    """Wider by `radius_px` all around."""
-    return cv2.dilate(mask_HW.astype(np.uint8), _disc(radius_px)).astype(bool)
-
-
-def shrunk(mask_HW: np.ndarray, radius_px: int) -> np.ndarray:
-    """Narrower by `radius_px`; what the frame's edge cuts off is not narrowed there."""
-    return cv2.erode(mask_HW.astype(np.uint8), _disc(radius_px)).astype(bool)
-
-
-def _disc(radius_px: int) -> np.ndarray:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
-
-
 def _ellipse(shape: tuple[int, int], centre: tuple[float, float], half: tuple[float, float]) -> np.ndarray:
     y_H1, x_1W = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1])[None] + 0.5
     return ((x_1W - centre[0]) / half[0]) ** 2 + ((y_H1 - centre[1]) / half[1]) ** 2 <= 1
-
-
-def _spread(colors_N3: np.ndarray, count: int) -> np.ndarray:
-    return colors_N3 if len(colors_N3) <= count else colors_N3[np.linspace(0, len(colors_N3) - 1, count).astype(int)]
 
 
 def _with_strip(picture: np.ndarray, labels: np.ndarray, memory: Memory) -> tuple[np.ndarray, np.ndarray]:

@@ -19,12 +19,15 @@ from ..core.errors import ModelError, RequestError, WeightsMissing
 from .annotators import local
 
 if TYPE_CHECKING:
+    import torch
+
     from .track import Start
 
 FINDERS = ("IDEA-Research/grounding-dino-tiny", "IDEA-Research/grounding-dino-base")
 SAM2 = tuple(f"facebook/sam2.1-hiera-{size}" for size in ("small", "base-plus", "large", "tiny"))
 """Known checkpoints, the first one that is here is taken; the first is also the one that is recommended."""
 LEAST_SCORE, WORD_SCORE = 0.3, 0.25
+MEAN_RGB, SPREAD_RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 REMEMBERED = 24
 """Frames that SAM 2 looks back on (its memory is 7 frames, its object pointers 16); older ones are let go."""
 
@@ -86,42 +89,63 @@ def box_of(picture_HWC: np.ndarray, words: str, folder: Path, device: str | None
 def follow(frames: Iterable[np.ndarray], start: Start, folder: Path, device: str | None = None) -> Iterator[np.ndarray]:
     """SAM 2's mask of the object on every frame, as the frames come: float32 (H, W) in [0, 1]."""
     import torch
-    from transformers import Sam2VideoModel, Sam2VideoProcessor
+    from transformers import Sam2VideoInferenceSession, Sam2VideoModel
 
     from ..weights.residency import Residency
 
-    try:
-        prepare = Sam2VideoProcessor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
     network, at = local.load(Sam2VideoModel, folder), local.place(device)
     Residency(at, [network], staged=False)
-    session = prepare.init_video_session(inference_device=at, dtype=torch.float32)
+    side = int(network.config.image_size)
+    session: Any = None
     for index, frame_HWC in enumerate(frames):
-        pixels = prepare(images=frame_HWC, return_tensors="pt")
-        size = [list(frame_HWC.shape[:2])]
-        if index == 0:
-            session.video_height, session.video_width = frame_HWC.shape[:2]
-            prepare.add_inputs_to_inference_session(
-                session, frame_idx=0, obj_ids=1, original_size=size[0], **_inputs(start, *frame_HWC.shape[:2])
-            )
+        height, width = frame_HWC.shape[:2]
+        if session is None:
+            session = Sam2VideoInferenceSession(
+                video_height=height, video_width=width, inference_device=at, inference_state_device=at,
+                video_storage_device=at, dtype=torch.float32,
+            )  # fmt: skip
+            _tell(session, start, side)
         with torch.inference_mode():
-            answer = network(inference_session=session, frame=pixels.pixel_values[0].to(at), frame_idx=index)
-        logits = prepare.post_process_masks([answer.pred_masks], original_sizes=size, binarize=False)[0]
-        seen_HW = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
-        yield seen_HW if index == 0 or float(answer.object_score_logits.max()) > 0 else np.zeros_like(seen_HW)
+            seen = network(inference_session=session, frame=_square(frame_HWC, side).to(at), frame_idx=index)
+            logits = torch.nn.functional.interpolate(
+                seen.pred_masks.float(), size=(height, width), mode="bilinear", align_corners=False
+            )
+        mask_HW = torch.sigmoid(logits[0, 0]).cpu().numpy()
+        yield mask_HW if index == 0 or float(seen.object_score_logits.max()) > 0 else np.zeros_like(mask_HW)
         _let_go(session, index)
 
 
-def _inputs(start: Start, height: int, width: int) -> dict[str, Any]:
-    """The start as SAM 2's processor takes it, in pixels: nested as picture, object, point, x and y."""
-    if start.click is not None:
-        x, y = start.click
-        return {"input_points": [[[[x * width, y * height]]]], "input_labels": [[[1]]]}
-    if start.box is not None:
-        left, top, right, bottom = start.box
-        return {"input_boxes": [[[left * width, top * height, right * width, bottom * height]]]}
-    return {"input_masks": np.asarray(start.mask_HW) > 0.5}
+def _square(frame_HWC: np.ndarray, side: int) -> torch.Tensor:
+    """A frame as SAM 2 was trained to see it: stretched to a square, ImageNet's mean and spread; (3, side, side).
+
+    Done here since transformers' own processor for it asks for torchvision, which nothing else needs.
+    """
+    import torch
+
+    pixels = torch.from_numpy(np.ascontiguousarray(frame_HWC)).permute(2, 0, 1)[None].float() / 255
+    pixels = torch.nn.functional.interpolate(
+        pixels, size=(side, side), mode="bilinear", align_corners=False, antialias=True
+    )
+    return ((pixels - torch.tensor(MEAN_RGB)[:, None, None]) / torch.tensor(SPREAD_RGB)[:, None, None])[0]
+
+
+def _tell(session: Any, start: Start, side: int) -> None:
+    """Give the session the object: a point, the two corners of a box (labels 2 and 3), or a mask, in the square."""
+    import torch
+
+    thing = session.obj_id_to_idx(1)
+    if start.mask_HW is not None:
+        mask_11HW = torch.from_numpy(np.asarray(start.mask_HW, np.float32))[None, None]
+        fitted = torch.nn.functional.interpolate(
+            mask_11HW, size=(side, side), mode="bilinear", align_corners=False, antialias=True
+        )
+        session.add_mask_inputs(thing, 0, (fitted >= 0.5).float())
+    else:
+        points, labels = (start.click, [1]) if start.click is not None else (start.box, [2, 3])
+        coordinates = side * torch.tensor(points, dtype=torch.float32).reshape(1, 1, len(labels), 2)
+        given = {"point_coords": coordinates, "point_labels": torch.tensor(labels, dtype=torch.int32)[None, None]}
+        session.add_point_inputs(thing, 0, given)
+    session.obj_with_new_inputs = [1]
 
 
 def _let_go(session: Any, index: int) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from .mask_shape import box_around
 
 SIZES = (0.8, 1.0, 1.25)
-ALIKE = 26.0
+ALIKE = 42.0
 """Root of the mean squared difference of colour, in steps of 255, up to which a place is taken for the object."""
-CLEARLY = 0.6
+CLEARLY = 0.5
 """The best place must differ by less than this share of what an ordinary place does."""
 SHORT_PX = 40
 """Matching works on pictures reduced so that the shorter side of the portrait is about this long."""

@@ -56,6 +56,26 @@ def box_around(mask_HW: np.ndarray) -> tuple[int, int, int, int] | None:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
+def grown(mask_HW: np.ndarray, radius_px: int) -> np.ndarray:
+    """A bool mask, wider by `radius_px` all around."""
+    import cv2
+
+    return cv2.dilate(mask_HW.astype(np.uint8), _disc(radius_px)).astype(bool)
+
+
+def shrunk(mask_HW: np.ndarray, radius_px: int) -> np.ndarray:
+    """A bool mask, narrower by `radius_px`; what the frame's edge cuts off is not narrowed there."""
+    import cv2
+
+    return cv2.erode(mask_HW.astype(np.uint8), _disc(radius_px)).astype(bool)
+
+
+def _disc(radius_px: int) -> np.ndarray:
+    import cv2
+
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
+
+
 def _box(mask_HW: np.ndarray, grow: float) -> np.ndarray:
     found = box_around(mask_HW)
     assert found is not None
@@ -84,8 +104,7 @@ def _dilated(mask_HW: np.ndarray, grow: float) -> np.ndarray:
     for step in range(1, STEPS + 1):
         due_px = round(radius_px * step / STEPS) - done_px
         if due_px:
-            kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * due_px + 1, 2 * due_px + 1))
-            mask_HW, done_px = cv2.dilate(mask_HW, kernel), done_px + due_px
+            mask_HW, done_px = cv2.dilate(mask_HW, _disc(due_px)), done_px + due_px
     return mask_HW
 
 

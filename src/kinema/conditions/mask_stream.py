@@ -72,11 +72,11 @@ def _of_clip(mask: Mask, num_frames: int, width: int, height: int) -> Iterator[n
 
 def _followed(mask: Mask, source: Source, width: int, height: int) -> Iterator[np.ndarray]:
     from ..media.read import read_chunks
-    from . import track
+    from .track import follow, start_of
 
     def frames() -> Iterator[np.ndarray]:
         with inputs.as_file(source.video) as path:
             for chunk in read_chunks(path, chunk_frames=1, audio=False):
                 yield cover(outpaint.grown(chunk.frames[0], source.grow), height, width)
 
-    yield from track.follow(frames(), track.start_of(mask, height, width))
+    yield from follow(frames(), start_of(mask, height, width))

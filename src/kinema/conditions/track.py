@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -89,7 +90,7 @@ def follow(
 
 
 def _followed(
-    frames: Iterable[np.ndarray], start: Start, finder: object, sam2: object, device: str | None
+    frames: Iterable[np.ndarray], start: Start, finder: Path | None, sam2: Path | None, device: str | None
 ) -> Iterator[np.ndarray]:
     from itertools import chain
 
@@ -99,7 +100,7 @@ def _followed(
     first_HWC = next(pending, None)
     if first_HWC is None:
         return
-    if start.words:
+    if finder is not None:
         start = Start(box=find.box_of(first_HWC, start.words, finder, device))
     whole = chain([first_HWC], pending)
     if sam2 is not None:

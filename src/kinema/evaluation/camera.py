@@ -48,12 +48,12 @@ class _Edges:
 
 
 def opencv() -> Any:
-    """The module cv2. KinemaError naming the extra where it is not installed."""
+    """The module cv2. KinemaError naming the package where it is not installed or cannot be loaded."""
     try:
         import cv2
     except ImportError as error:
         raise KinemaError(
-            "Reading camera moves needs OpenCV, which is not installed: pip install 'kinema[evaluate]'."
+            "Reading camera moves needs OpenCV, which cannot be loaded here: pip install opencv-python-headless."
         ) from error
     cv2.setNumThreads(1)
     return cv2

@@ -68,7 +68,7 @@ def _as_it_is(case: Case, folder: Path, *mask: dict[str, Any]) -> dict[str, Any]
 
 def _outline(case: Case, folder: Path) -> dict[str, Any]:
     source = {"kind": "source", "video": lossless(case.frames_FHWC, case.shape.fps, folder / "source")}
-    seen = case.masks_NFHW.any(0)[..., None].repeat(3, -1).astype(np.uint8) * 255
+    seen = np.asarray(case.masks_NFHW.any(0))[:, :, :, None].repeat(3, -1).astype(np.uint8) * 255
     mask = {"kind": "mask", "video": lossless(seen, case.shape.fps, folder / "outline"), "fill": "source"}
     return {"prompt": describe_place(case.scene, 0), "conditions": [source, mask]}
 
@@ -121,7 +121,7 @@ def experiments(
         for case in asked:
             with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
                 fields = experiment.ask(case, Path(folder))
-                request = Request(seed=case.index, profile=profile, fps=shape.fps, model=engine.model, **fields)
+                request = Request(seed=case.index, profile=profile, fps=shape.fps, **fields)
                 frames = engine.generate(request).frames()
             if kept is not None:
                 kept.setdefault(experiment.name, []).append(frames)

@@ -72,7 +72,7 @@ def task_inputs(store: ClipStore, index: int, world: World, task: str) -> dict[s
         inputs["reference_HWC"] = ((canvas.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
         return inputs
     source, mask = known.KINDS[task][1](clip, np.random.default_rng(index))
-    if task == "empty_place":
+    if task in ("empty_place", *known.WITHOUT_OBJECTS):
         inputs["prompt"] = describe_place(clip.scene)
     return inputs | {"frames_FHWC": ((source + 1) * 127.5).round().astype(np.uint8), "mask_FHW": mask}
 
