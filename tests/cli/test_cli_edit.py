@@ -55,7 +55,7 @@ def test_outpaint_and_extend_change_size_and_length(clip, tmp_path):
     assert (probe(wide).width, probe(wide).height, probe(wide).num_frames) == (144, 80, 21)
     given = read_video(clip)[0]
     write([Chunk(given, 0, 10.0)], tmp_path / "again.mp4", quality="best")
-    only_written = psnr(read_video(tmp_path / "again.mp4")[0], given)
+    only_written = psnr(read_video(tmp_path / "again.mp4")[0][:, :, 20:76], given[:, :, 20:76])
     assert psnr(read_video(wide)[0][:, :, 44:100], given[:, :, 20:76]) > only_written - 1, "a hard edge in 4:2:0"
     longer = tmp_path / "longer.mp4"
     assert run("extend", str(clip), "--seconds", "1", "-o", str(longer), *QUICK).exit_code == 0
