@@ -102,3 +102,15 @@ def test_references_keep_their_order(mini):
     assert torch.equal(made[:, :16, 0], alone[0][:, :, 0])
     assert torch.equal(made[:, :16, 1], alone[1][:, :, 0])
     assert made[:, 16:, :2].abs().max() == 0, "no reactive latents, no mask beside a reference"
+
+
+def test_a_quick_profile_leaves_no_rounding_behind(mini):
+    """What is remembered between requests (mid-gray's latents) is remembered for each precision."""
+    family, exact = mini.family, mini.plan(request())
+    family.gray.clear()
+    alone = family.encode(exact, family.prepare(exact)).control_BCTHW
+    family.gray.clear()
+    quick = mini.plan(request(profile="fast"))
+    assert quick.low_precision
+    family.encode(quick, family.prepare(quick))
+    assert torch.equal(family.encode(exact, family.prepare(exact)).control_BCTHW, alone)

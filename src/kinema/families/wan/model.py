@@ -132,14 +132,15 @@ class WanFamily:
         return self.prompts[key]
 
     def _encode_pixels(self, x_BCFHW: torch.Tensor) -> torch.Tensor:
-        """Normalised latents. Mid-gray, VACE's "nothing", is asked for in nearly every request and encoded once."""
-        shape = tuple(x_BCFHW.shape)
-        if (gray := not x_BCFHW.any()) and shape in self.gray:
-            return self.gray[shape]
+        """Normalised latents. Mid-gray, VACE's "nothing", is asked for in nearly every request and encoded once for each
+        precision: a quick profile must not lend its rounding to `exact`."""
+        key = (*x_BCFHW.shape, int(torch.is_autocast_enabled(self.device.type)))
+        if (gray := not x_BCFHW.any()) and key in self.gray:
+            return self.gray[key]
         with self.residency.using(self.parts.vae) as vae:
             latents = decode.encode(vae, x_BCFHW)
         if gray:
-            self.gray = {shape: latents}
+            self.gray = {known: kept for known, kept in self.gray.items() if known[:-1] == key[:-1]} | {key: latents}
         return latents
 
     def _student(self, plan: Plan) -> Path | None:
