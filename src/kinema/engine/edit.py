@@ -27,6 +27,8 @@ FEATHER = 1.0
 """Width of the fading edge, in pixels of the canvas."""
 RING = 6
 """Colours are compared on kept pixels of the canvas that are this near to what was generated."""
+EDGE = 1 / 12
+"""How far what is off at the edge is taken back inwards, as a part of the canvas."""
 
 
 def edit(plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterator[Chunk]:
@@ -118,11 +120,13 @@ class _Work:
         kept = mask_FHW == 0
         if not kept.any():
             return new.astype(np.float32)
-        reach = np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)
-        near = np.stack([cv2.dilate((mask > 0).astype(np.uint8), reach) for mask in mask_FHW]) > 0
+        around = np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)
+        near = np.stack([cv2.dilate((mask > 0).astype(np.uint8), around) for mask in mask_FHW]) > 0
         ring = kept & near if (kept & near).sum() >= paste.FEWEST else kept
         change = paste.color_change(new[ring].astype(np.float32), true[ring].astype(np.float32))
-        return paste.recolor(new, *change)
+        fitted = paste.recolor(new, *change)
+        reach = EDGE * min(self.canvas)
+        return np.stack([paste.smooth_edge(*each, reach) for each in zip(fitted, true, kept)])
 
     def _put_back(self, new: np.ndarray, inside: range, masks: dict[int, np.ndarray]) -> None:
         assert self.region is not None

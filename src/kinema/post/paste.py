@@ -31,6 +31,18 @@ def color_change(made_PC: np.ndarray, true_PC: np.ndarray) -> tuple[np.ndarray, 
     return gain.astype(np.float32), (true_mean - gain * made_mean).astype(np.float32)
 
 
+def smooth_edge(made_HWC: np.ndarray, true_HWC: np.ndarray, kept_HW: np.ndarray, reach_px: float) -> np.ndarray:
+    """Made pixels, float32, with what they are off by where the truth is kept taken back: all of it at the edge of the
+    kept part, less and less inside, nothing further than about twice reach_px from it."""
+    weight_HW = kept_HW.astype(np.float32)
+    if weight_HW.all() or not weight_HW.any():
+        return made_HWC
+    off_HWC = (true_HWC.astype(np.float32) - made_HWC) * weight_HW[..., None]
+    spread_HWC = cv2.GaussianBlur(off_HWC, (0, 0), reach_px)
+    share_HW = cv2.GaussianBlur(weight_HW, (0, 0), reach_px)
+    return (made_HWC + spread_HWC / (share_HW + 0.02)[..., None]).clip(0, 255)
+
+
 def recolor(frames: np.ndarray, gain: np.ndarray, offset: np.ndarray) -> np.ndarray:
     """uint8 frames (..., 3) with the change applied, float32, still in [0, 255]."""
     return (frames.astype(np.float32) * gain + offset).clip(0, 255)

@@ -132,8 +132,8 @@ class WanFamily:
         return self.prompts[key]
 
     def _encode_pixels(self, x_BCFHW: torch.Tensor) -> torch.Tensor:
-        """Normalised latents. Mid-gray, VACE's "nothing", is asked for in nearly every request and encoded once for each
-        precision: a quick profile must not lend its rounding to `exact`."""
+        """Normalised latents. Mid-gray, VACE's "nothing", is asked for in nearly every request and encoded once (for
+        each precision: a quick profile must not lend its rounding to `exact`)."""
         key = (*x_BCFHW.shape, int(torch.is_autocast_enabled(self.device.type)))
         if (gray := not x_BCFHW.any()) and key in self.gray:
             return self.gray[key]
