@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 import kinema
 from kinema import KinemaError, Plan, Request, RequestError
+from kinema.core.plan import resolve
 from kinema.engine.plan import plan
-from kinema.families.wan.cards import CARDS
+from kinema.families.wan.cards import CARDS, MINI
 from kinema.weights.store import find
 
 
@@ -169,3 +170,19 @@ def test_any_request_is_planned_or_refused_with_a_typed_error(fields):
     assert card.size.legal(found.width, found.height)
     assert card.frames.legal(found.frames)
     assert Plan.from_dict(found.model_dump(mode="json")) == found
+
+
+def test_a_place_that_nothing_is_said_about_stays_free_of_things():
+    """Only for a removal without words: a person's own negative prompt, words and other conditions count."""
+    hidden = ({"kind": "source", "video": "x.mp4"}, {"kind": "mask", "boxes": [[0.1, 0.1, 0.5, 0.5]]})
+    wordless = resolve(Request(prompt=" ", conditions=hidden), MINI)
+    assert "a red ball" in wordless.negative_prompt and any("kept out" in note for note in wordless.notes)
+    for other in (
+        Request(prompt="over a meadow", conditions=hidden),
+        Request(prompt="", conditions=hidden, negative_prompt=""),
+        Request(prompt="", conditions=hidden[:1]),
+        Request(prompt="", conditions=(hidden[0], {"kind": "mask", "nothing": True})),
+        Request(prompt="", conditions=(hidden[0], {**hidden[1], "fill": "source"})),
+        Request(prompt="", conditions=(*hidden, {"kind": "reference", "images": ["x.png"]})),
+    ):
+        assert resolve(other, MINI).negative_prompt == ""

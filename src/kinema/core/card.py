@@ -83,12 +83,14 @@ class FramesRule(Value):
 
 
 class Defaults(Value):
-    """Published defaults of the model."""
+    """Published defaults of the model. `things`: the negative prompt of a repainted place that no words are said about,
+    naming what would otherwise be put there; empty where the model's own negative prompt will do."""
 
     fps: float
     steps: int
     guidance: float
     negative_prompt: str = ""
+    things: str = ""
 
 
 class Option(Value):

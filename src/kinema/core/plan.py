@@ -113,6 +113,10 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         notes.append(f"{width}x{height} is not a size these weights were trained on ({sizes}); expect less.")
     if frames > card.frames.trained:
         notes.append(f"{frames} frames are more than the {card.frames.trained} these weights were trained on.")
+    negative = card.defaults.negative_prompt if request.negative_prompt is None else request.negative_prompt
+    if request.negative_prompt is None and card.defaults.things and _wordless_removal(request):
+        negative = card.defaults.things
+        notes.append(f"No words say what is to be in the masked place, so things are kept out of it: {negative}.")
     steps = request.steps or rule.steps or card.defaults.steps
     guidance = card.defaults.guidance if request.guidance is None else request.guidance
     interval, reuse = rule.guidance_interval, rule.reuse
@@ -128,7 +132,7 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         model=card.id,
         family=card.family,
         prompt=request.prompt,
-        negative_prompt=card.defaults.negative_prompt if request.negative_prompt is None else request.negative_prompt,
+        negative_prompt=negative,
         width=width,
         height=height,
         frames=frames,
@@ -152,6 +156,13 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         changes=tuple(changes),
         notes=tuple(notes),
     )
+
+
+def _wordless_removal(request: Request) -> bool:
+    """Is a place of a source hidden, and nothing said about it?"""
+    kinds = {condition.kind for condition in request.conditions}
+    hidden = any(c.kind == "mask" and not c.nothing and c.fill == "gray" for c in request.conditions)
+    return not request.prompt.strip() and hidden and kinds <= {"source", "mask", "style"}
 
 
 def _check_conditions(conditions: Iterable[Condition], card: Card, known: Sequence[Card]) -> None:

@@ -114,7 +114,11 @@ MINI = Card(
     ),
     size=SizeRule(multiple=16, trained=((64, 64),), min_side=32, max_side=256, max_area=256 * 256),
     frames=FramesRule(step=4, trained=17, maximum=81),
-    defaults=Defaults(fps=8.0, steps=30, guidance=3.0),
+    # Measured: without words it puts an object back in 13 of 24 removals, with these to be avoided in 3.
+    defaults=Defaults(
+        fps=8.0, steps=30, guidance=3.0,
+        things="a red ball, a blue square, a yellow star, a pink heart, a green triangle, a white car",
+    ),
     network=Network(
         parameters=5_350_144, width=192, layers=6, hint_layers=2, text_parameters=1_131_648, text_length=64,
         autoencoder_parameters=2_538_403, bytes_per_parameter=4,
