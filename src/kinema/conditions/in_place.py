@@ -6,7 +6,7 @@ The clip decides size, rate and length; the model's canvas and windows in time f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core import windows
 from ..core.card import Card
@@ -15,6 +15,10 @@ from ..core.errors import RequestError
 from ..core.plan import Plan, Span, resolve
 from ..core.request import Request
 from . import inputs, outpaint
+from .mask_length import check_length
+
+if TYPE_CHECKING:
+    from ..media.read import VideoInfo
 
 TAKES = ("source", "mask", "control", "reference", "continue", "style")
 WORDLESS = " "
@@ -46,7 +50,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     else:
         frames, spans = _longer(request, card, start, end, given)
     _check_inputs(request, frames)
-    notes = [note for note in found.notes if "frames are more than" not in note]
+    notes = list(found.notes)
     if given.bit_depth > 8:
         notes.append(f"The clip has {given.bit_depth} bits a colour; it is read and written with 8.")
     if given.variable_fps:
@@ -89,6 +93,20 @@ def _check(request: Request) -> None:
             )
 
 
+def continued(condition: Continue) -> VideoInfo:
+    """The facts of a clip that is continued. RequestError where it is shorter than what is asked of it."""
+    found = inputs.info(condition.clip)
+    if condition.frames > found.num_frames:
+        raise RequestError(
+            f"The clip to continue has {found.num_frames} frames.",
+            field="conditions.continue.frames",
+            value=condition.frames,
+            legal=f"1 to {found.num_frames}",
+            nearest=found.num_frames,
+        )
+    return found
+
+
 def _check_inputs(request: Request, frames: int) -> None:
     """What else is named is there and long enough, before any weights are touched."""
     for condition in request.conditions:
@@ -100,13 +118,8 @@ def _check_inputs(request: Request, frames: int) -> None:
                 if (media := getattr(condition, name)) is None:
                     continue
                 found = inputs.info(media).num_frames
-                if name == "video" and found < frames:
-                    raise RequestError(
-                        f"The mask clip has {found} frames, the clip has {frames}.",
-                        field="conditions.mask.video",
-                        value=found,
-                        legal=f"{frames} frames or more",
-                    )
+                if name == "video":
+                    check_length(found, frames)
 
 
 def _canvas(request: Request, card: Card, size: tuple[int, int], local: bool) -> tuple[int, int]:
@@ -114,12 +127,9 @@ def _canvas(request: Request, card: Card, size: tuple[int, int], local: bool) ->
     the trained area."""
     if request.width is not None and request.height is not None:
         return request.width, request.height
-    wide, tall = size
     if local:
-        return min(card.size.trained, key=lambda trained: abs(trained[0] / trained[1] - wide / tall))
-    area = card.size.trained[0][0] * card.size.trained[0][1]
-    scale = (area / (wide * tall)) ** 0.5
-    return card.size.nearest(round(wide * scale), round(tall * scale))
+        return min(card.size.trained, key=lambda trained: abs(trained[0] / trained[1] - size[0] / size[1]))
+    return card.size.like(*size)
 
 
 def _longer(
@@ -131,15 +141,7 @@ def _longer(
         if condition is None:
             lengths.append(0)
             continue
-        info = inputs.info(condition.clip)
-        if condition.frames > info.num_frames:
-            raise RequestError(
-                f"{condition.clip} has {info.num_frames} frames.",
-                field="conditions.continue.frames",
-                value=condition.frames,
-                legal=f"1 to {info.num_frames}",
-                nearest=info.num_frames,
-            )
+        info = continued(condition)
         if condition.frames >= card.frames.trained:
             raise RequestError(
                 f"{card.id} makes {card.frames.trained} frames at once; {condition.frames} known ones leave none.",

@@ -14,6 +14,7 @@ from PIL import Image
 from ..core.conditions import Box, Mask, Point
 from ..core.errors import RequestError
 from . import image, inputs
+from .mask_length import check_length
 from .mask_shape import reshape
 
 EMPTY_BELOW = 8 / 255
@@ -54,13 +55,7 @@ def _plain(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor
         return _seen(_gray(inputs.picture(mask.image)[None], height, width), "image", mask.image)
     assert mask.video is not None
     frames_FHWC, _ = inputs.clip(mask.video, stop=num_frames)
-    if len(frames_FHWC) < num_frames:
-        raise RequestError(
-            f"The mask clip has {len(frames_FHWC)} frames, the work has {num_frames}.",
-            field="conditions.mask.video",
-            value=len(frames_FHWC),
-            legal=f"{num_frames} frames or more",
-        )
+    check_length(len(frames_FHWC), num_frames)
     return _seen(_gray(frames_FHWC, height, width), "video", mask.video)
 
 
@@ -87,9 +82,13 @@ def _polygon(points: tuple[Point, ...], height: int, width: int) -> torch.Tensor
 
 def _gray(frames_FHWC: np.ndarray, height: int, width: int) -> torch.Tensor:
     """Brightness as mask, covering the canvas; bilinear, which adds no rings around a hard edge."""
-    grays = [np.asarray(Image.fromarray(frame).convert("L")) for frame in frames_FHWC]
-    covering = [image.cover(gray, height, width, Image.Resampling.BILINEAR) for gray in grays]
-    return torch.from_numpy(np.stack(covering)).float().div(255.0)[None, None]
+    return torch.from_numpy(np.stack([brightness(frame, height, width) for frame in frames_FHWC]))[None, None]
+
+
+def brightness(frame_HWC: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A uint8 RGB frame as mask, covering the canvas: (height, width) float32 in [0, 1]."""
+    gray_HW = np.asarray(Image.fromarray(frame_HWC).convert("L"))
+    return image.cover(gray_HW, height, width, Image.Resampling.BILINEAR).astype(np.float32) / 255
 
 
 def _seen(drawn: torch.Tensor, way: str, media: str) -> torch.Tensor:

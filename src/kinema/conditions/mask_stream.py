@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..core.conditions import Mask, Source
-from ..core.errors import RequestError
 from . import inputs, outpaint
 from . import mask as masks_drawn
 from .image import cover
+from .mask_length import check_length
 from .mask_shape import reshape
 
 
@@ -58,16 +58,10 @@ def _of_clip(mask: Mask, num_frames: int, width: int, height: int) -> Iterator[n
     given = 0
     with inputs.as_file(mask.video) as path:
         for chunk in read_chunks(path, stop=num_frames, chunk_frames=1, audio=False):
-            gray = cover(chunk.frames[0], height, width).astype(np.float32).mean(-1) / 255
+            gray = masks_drawn.brightness(chunk.frames[0], height, width)
             yield _shaped(np.where(gray < masks_drawn.EMPTY_BELOW, np.float32(0), gray), mask)
             given += 1
-    if given < num_frames:
-        raise RequestError(
-            f"The mask clip has {given} frames, the work has {num_frames}.",
-            field="conditions.mask.video",
-            value=given,
-            legal=f"{num_frames} frames or more",
-        )
+    check_length(given, num_frames)
 
 
 def _followed(mask: Mask, source: Source, width: int, height: int) -> Iterator[np.ndarray]:

@@ -6,10 +6,14 @@ the rest of the clip is never touched.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 import cv2
 import numpy as np
+
+from .mask_shape import box_around
 
 CONTEXT = 1.6
 """A side of the region is at least so many times that of what changes: the model must see what is around."""
@@ -55,13 +59,10 @@ class Region:
         return done
 
 
-def bounds(mask_FHW: np.ndarray) -> tuple[int, int, int, int] | None:
-    """(left, top, right, bottom), half-open, of all that is above zero in any frame; None where nothing is."""
-    seen = mask_FHW.max(0) > 0
-    if not seen.any():
-        return None
-    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+def bounds(masks: Iterable[np.ndarray]) -> tuple[int, int, int, int] | None:
+    """(left, top, right, bottom), half-open, of all that is above zero in any of the masks; None where nothing is."""
+    seen = reduce(np.logical_or, (mask > 0 for mask in masks))
+    return box_around(seen)
 
 
 def fit(

@@ -50,6 +50,12 @@ class SizeRule(Value):
                 tall -= self.multiple
         return wide, tall
 
+    def like(self, width: int, height: int) -> tuple[int, int]:
+        """The legal size of this shape that has about the area of the default."""
+        wide, tall = self.trained[0]
+        scale = (wide * tall / (width * height)) ** 0.5
+        return self.nearest(round(width * scale), round(height * scale))
+
     def words(self) -> str:
         return (
             f"sides that are multiples of {self.multiple} from {self.min_side} to {self.max_side}, "

@@ -9,10 +9,10 @@ OVERLAP = 5
 """Frames that a window shares with the one before it: one latent frame and one more, of four."""
 
 
-def over_clip(num_frames: int, rule: FramesRule, length: int | None = None, overlap: int = OVERLAP) -> tuple[Span, ...]:
+def over_clip(num_frames: int, rule: FramesRule, overlap: int = OVERLAP) -> tuple[Span, ...]:
     """Windows over all of a clip, each of a legal length. One that is longer than the clip reaches beyond its end; of
     several, the last one ends with it, sharing more with the one before."""
-    length = length or rule.trained
+    length = rule.trained
     if num_frames <= length:
         return (Span(start=0, stop=_legal(num_frames, rule)),)
     step = max(1, length - overlap)
@@ -20,22 +20,21 @@ def over_clip(num_frames: int, rule: FramesRule, length: int | None = None, over
     return tuple(Span(start=start, stop=start + length) for start in starts)
 
 
-def after(begin: int, stop: int, rule: FramesRule, known: int, length: int | None = None) -> tuple[Span, ...]:
+def after(begin: int, stop: int, rule: FramesRule, known: int) -> tuple[Span, ...]:
     """Windows over the new frames [begin, stop) that follow what is there; the first begins `known` frames earlier,
     and each later one with as many frames of the one before."""
-    length = length or rule.trained
     first = max(0, begin - known)
-    if stop - first <= length:
+    if stop - first <= rule.trained:
         return (Span(start=first, stop=first + _legal(stop - first, rule)),)
     return tuple(
-        Span(start=first + span.start, stop=first + span.stop) for span in over_clip(stop - first, rule, length, known)
+        Span(start=first + span.start, stop=first + span.stop) for span in over_clip(stop - first, rule, known)
     )
 
 
-def before(stop: int, known: int, rule: FramesRule, length: int | None = None) -> tuple[Span, ...]:
+def before(stop: int, known: int, rule: FramesRule) -> tuple[Span, ...]:
     """Windows over the new frames [0, stop) that lead up to what is there, the last one first: each ends with `known`
     frames of what follows. The earliest may begin before 0."""
-    length = length or rule.trained
+    length = rule.trained
     if stop + known <= length:
         legal = _legal(stop + known, rule)
         return (Span(start=stop + known - legal, stop=stop + known),)

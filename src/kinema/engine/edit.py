@@ -82,7 +82,7 @@ class _Work:
         """Make the frames of a span that are to be made, and put them into `made`."""
         inside = range(max(0, span.start), min(span.stop, self.plan.frames))
         masks = {index: self.line.mask(index) for index in inside}
-        box = region.bounds(np.stack(list(masks.values())))
+        box = region.bounds(masks.values())
         if box is None:
             return
         everything = all(mask.all() for index, mask in masks.items() if mask.any())

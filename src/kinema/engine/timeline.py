@@ -69,9 +69,9 @@ def open_timeline(plan: Plan) -> Timeline:
     parts: list[Iterator[tuple[np.ndarray | None, np.ndarray | None]]] = []
     start = next((c for c in plan.conditions if isinstance(c, Continue) and c.place == "start"), None)
     end = next((c for c in plan.conditions if isinstance(c, Continue) and c.place == "end"), None)
-    lengths = [inputs.info(c.clip).num_frames if c is not None else 0 for c in (start, end)]
-    new = plan.frames - sum(lengths)
-    sound = all(inputs.info(c.clip).has_audio for c in (start, end) if c is not None)
+    given = [inputs.info(c.clip) for c in (start, end) if c is not None]
+    new = plan.frames - sum(info.num_frames for info in given)
+    sound = all(info.has_audio for info in given)
     width, height = plan.size
     if start is not None:
         parts.append(_frames(start.clip, width, height, sound))

@@ -120,10 +120,7 @@ class Worker:
         truth = BY_NAME[job.task].truth
         assert truth is not None
         frames = truth(job.case)
-        return frames if job.column == "renders" else self.autoencoded(frames)
-
-    def autoencoded(self, frames_FHWC: np.ndarray) -> np.ndarray:
-        return autoencoded(self.engine.family, frames_FHWC)
+        return frames if job.column == "renders" else autoencoded(self.engine.family, frames)
 
     def has_autoencoder(self) -> bool:
         return hasattr(getattr(self.engine.family, "parts", None), "vae")

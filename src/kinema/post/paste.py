@@ -18,7 +18,7 @@ def feather(mask_HW: np.ndarray, radius_px: float) -> np.ndarray:
         return mask_HW.astype(np.float32)
     distance = cv2.distanceTransform(1 - hard, cv2.DIST_L2, 5)
     fade = np.clip(1 - distance / (radius_px + 1), 0, 1)
-    return np.where(hard > 0, np.maximum(mask_HW, 0), fade * fade * (3 - 2 * fade)).astype(np.float32)
+    return np.where(hard > 0, mask_HW, fade * fade * (3 - 2 * fade)).astype(np.float32)
 
 
 def color_change(made_PC: np.ndarray, true_PC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

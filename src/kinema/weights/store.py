@@ -96,18 +96,23 @@ def locate(card: Card) -> Path:
         if card.path is None and not (place / "model_index.json").exists():
             raise WeightsMissing(f"{card.id}: its files are not in this installation ({card.builtin}).")
         return place
-    if card.hub is not None:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import LocalEntryNotFoundError
-
-        try:
-            return Path(snapshot_download(card.hub, local_files_only=True, allow_patterns=PATTERNS))
-        except (LocalEntryNotFoundError, FileNotFoundError):
-            pass
+    if card.hub is not None and (found := fetched(card.hub)) is not None:
+        return found
     raise WeightsMissing(
         f"The weights of {card.id} are not on this machine. `kinema models pull {card.id}` fetches them from the hub; "
         "`kinema models add PATH` uses a folder or file that you have."
     )
+
+
+def fetched(hub_id: str) -> Path | None:
+    """The folder of what was fetched from the hub before; None where nothing was. Asks no network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, local_files_only=True, allow_patterns=PATTERNS))
+    except (LocalEntryNotFoundError, FileNotFoundError):
+        return None
 
 
 def pull(model: str) -> Path:

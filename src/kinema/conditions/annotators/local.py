@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import ModelError, WeightsMissing
-from ...weights.store import PATTERNS
+from ...weights.store import fetched
 
 if TYPE_CHECKING:
     import torch
@@ -54,15 +54,14 @@ def place(device: str | None) -> torch.device:
 
 
 def _folder(model: str) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
-    folder = Path(model).expanduser()
-    if not folder.is_dir():
+    folder: Path | None = Path(model).expanduser()
+    if folder is not None and not folder.is_dir():
         try:
-            folder = Path(snapshot_download(model, local_files_only=True, allow_patterns=PATTERNS))
+            folder = fetched(model)
         except HFValidationError:
             raise ModelError(f"{model}: neither a folder here nor a hub id.") from None
-        except (LocalEntryNotFoundError, FileNotFoundError):
-            return None
+    if folder is None:
+        return None
     return folder if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")) else None

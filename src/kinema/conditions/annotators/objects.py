@@ -8,6 +8,7 @@ import numpy as np
 
 from ...core.errors import RequestError
 from ..layout import INK_RGB, draw_boxes
+from ..mask_shape import box_around
 
 SPECK = 0.01
 """Pieces of a mask that are smaller than this part of its largest piece are taken for noise."""
@@ -32,11 +33,12 @@ def outlines(frames: Iterator[np.ndarray], masks: Iterable[np.ndarray]) -> Itera
 def box(mask_HW: np.ndarray) -> tuple[float, float, float, float]:
     """The tight box (left, top, right, bottom; fractions of the frame, right and bottom just outside); NaN for an empty
     mask."""
-    if not mask_HW.any():
+    found = box_around(mask_HW)
+    if found is None:
         return (np.nan,) * 4
     height, width = mask_HW.shape
-    rows, columns = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
-    return columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
+    left, top, right, bottom = found
+    return left / width, top / height, right / width, bottom / height
 
 
 def _paired(frames: Iterator[np.ndarray], masks: Iterable[np.ndarray]) -> Iterator[tuple[tuple[int, int], np.ndarray]]:

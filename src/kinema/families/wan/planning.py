@@ -73,15 +73,7 @@ def _follow_inputs(request: Request, card: Card) -> Request:
         if request.fps is None:
             changes["fps"] = given.fps
     if going_on is not None:
-        found = inputs.info(going_on.clip)
-        if going_on.frames > found.num_frames:
-            raise RequestError(
-                f"The clip to continue has {found.num_frames} frames.",
-                field="conditions.continue.frames",
-                value=going_on.frames,
-                legal=f"1 to {found.num_frames}",
-                nearest=found.num_frames,
-            )
+        found = in_place.continued(going_on)
         if request.fps is None:
             changes["fps"] = found.fps
     first = next((c for c in request.conditions if c.kind == "image" and c.at == "first"), None)
@@ -93,9 +85,7 @@ def _follow_inputs(request: Request, card: Card) -> Request:
             shape = given.height, given.width
     if shape is not None:
         rows, columns = shape
-        wide, tall = card.size.trained[0]
-        scale = (wide * tall / (rows * columns)) ** 0.5
-        changes["width"], changes["height"] = card.size.nearest(round(columns * scale), round(rows * scale))
+        changes["width"], changes["height"] = card.size.like(columns, rows)
     return request.changed(**changes) if changes else request
 
 
