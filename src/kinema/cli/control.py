@@ -74,7 +74,7 @@ def control(
     as_json: AsJson = False,
 ) -> None:
     """Draw a video's edges, motion, depth, ... as a clip for `--control`: same size, fps and number of frames."""
-    target = output_ or str(output.unused(Path(f"{_stem(video)}-{kind}.mp4")))
+    target = output_ or str(output.unused(Path(f"{output.stem(video, 'control')}-{kind}.mp4")))
     _check(target, preview, video, mask)
     given = {"model": model, "detector": detector, "device": device}
     options = {name: value for name, value in given.items() if value is not None}
@@ -109,10 +109,6 @@ def _check(target: str, preview: str | None, *sources: str | None) -> None:
         raise RequestError(f"{target}: the clip and its preview need two names.", field="preview", value=preview)
     if taken := next((path for path in written if path in read), None):
         raise RequestError(f"{taken.name}: is an input; give the output another name.", field="output")
-
-
-def _stem(video: str) -> str:
-    return "control" if video.startswith("data:") else Path(video).stem or "control"
 
 
 def _beside(video: str, control_path: str, target: str) -> None:

@@ -5,7 +5,6 @@ Each one is a request with `canvas="source"`; `--request-only` prints it instead
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from kinema.cli import output, show
+from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option, takes
 from kinema.cli.exits import guarded
-from kinema.cli.progress import reporter
 from kinema.core.errors import RequestError
 
 PLACE = "Where"
@@ -278,23 +276,9 @@ def _make(how: How, video: str, prompt: str, conditions: list[dict[str, Any]], *
     if how.request_only:
         typer.echo(request.to_json())
         return
-    from kinema.engine.plan import plan as make_plan
-
-    on_cpu = how.device is not None and how.device.startswith("cpu")
-    plan = make_plan(request, None, "cpu" if on_cpu else None)
-    target = how.output_ or str(output.unused(_beside(video)))
+    plan = work.plan(request, how.device)
+    target = how.output_ or str(output.unused(Path(f"{output.stem(video, 'clip')}-edited.mp4")))
     output.check_clip(target)
     if Path(target) == Path(video):
         raise RequestError("The clip would be written over itself.", field="output", value=target)
-    if not how.as_json:
-        show.remarks(plan)
-    with reporter(how.as_json) as on_event:
-        engine = work.load_engine(request.model, how.device, how.dtype, on_event)
-        found = work.run(work.Job(plan, target, sheet=how.sheet), engine, on_event)
-    typer.echo(json.dumps(found) if how.as_json else work.words(found))
-
-
-def _beside(video: str) -> Path:
-    """A new name here: cat-edited.mp4."""
-    stem = "clip" if video.startswith("data:") else Path(video).stem
-    return Path(f"{stem}-edited.mp4")
+    work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)

@@ -12,14 +12,11 @@ from kinema.cli import output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Output, Sheet, Wish, option, takes_wish
 from kinema.cli.exits import guarded
 from kinema.cli.preview import check as check_preview
-from kinema.cli.progress import reporter
 from kinema.cli.request import build
 from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
     from kinema.cli.work import Job
-    from kinema.core.plan import Plan
-    from kinema.core.request import Request
 
 KEEP_EVERY = 5
 
@@ -68,19 +65,14 @@ def generate(
         model = wish.model or job.plan.model
     else:
         request = build(wish)
-        job, model = work.Job(_plan(request, wish.device), ""), request.model
+        job, model = work.Job(work.plan(request, wish.device), ""), request.model
     job.target = output_ or str(output.new_name(job.plan))
     output.check_clip(job.target)
     if preview is not None and Path(preview) == Path(job.target):
         raise RequestError("The preview cannot be the clip itself.", field="preview", value=preview)
     job.sheet, job.preview, job.keep_state = sheet, preview, keep_state
     job.keep_every = (keep_every or KEEP_EVERY) if keep_state is not None else 0
-    if not as_json:
-        show.remarks(job.plan)
-    with reporter(as_json) as on_event:
-        engine = work.load_engine(model, wish.device, wish.dtype, on_event)
-        found = work.run(job, engine, on_event)
-    typer.echo(json.dumps(found) if as_json else work.words(found))
+    work.make(job, model, wish.device, wish.dtype, as_json)
 
 
 @guarded
@@ -99,18 +91,13 @@ def plan(
 
         typer.echo(json.dumps(Request.json_schema(), indent=2))
         return
-    found = _plan(build(wish), wish.device)
+    from kinema.cli import work
+
+    found = work.plan(build(wish), wish.device)
     if as_json:
         typer.echo(found.model_dump_json())
     else:
         show.plan(found)
-
-
-def _plan(request: Request, device: str | None) -> Plan:
-    """The plan, with the cost on the wanted device (this machine's best, unless that is to be the CPU)."""
-    from kinema.engine.plan import plan as make_plan
-
-    return make_plan(request, None, "cpu" if device is not None and device.startswith("cpu") else None)
 
 
 def _check_outputs(

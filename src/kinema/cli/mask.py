@@ -80,7 +80,7 @@ def mask(
     as_json: AsJson = False,
 ) -> None:
     """Follow an object through a video and write its mask: same size, fps and number of frames."""
-    target = output_ or str(output.unused(Path(f"{_stem(video)}-mask.mp4")))
+    target = output_ or str(output.unused(Path(f"{output.stem(video, 'video')}-mask.mp4")))
     if not 0 <= ratio <= 1:
         nearest = 0.0 if ratio < 0 else 1.0
         raise RequestError(f"ratio = {ratio:g}.", field="ratio", value=ratio, legal="0 to 1", nearest=nearest)
@@ -203,10 +203,6 @@ def _check_names(target: str, preview: str | None, source: Path, info: VideoInfo
     names = [Path(target).resolve(), *([Path(preview).resolve()] if preview is not None else []), source.resolve()]
     if len(set(names)) < len(names):
         raise RequestError("The mask, its preview and the video need three names.", field="output", value=target)
-
-
-def _stem(video: str) -> str:
-    return "video" if video.startswith("data:") else Path(video).stem or "video"
 
 
 def _words(made: dict[str, Any]) -> str:

@@ -27,6 +27,11 @@ def new_name(plan: Plan, suffix: str = ".mp4") -> Path:
     return unused(Path(stem + suffix))
 
 
+def stem(video: str, unnamed: str) -> str:
+    """The name of an input without its suffix, for the names of what is made of it; `unnamed` for a data: URI."""
+    return unnamed if video.startswith("data:") else Path(video).stem or unnamed
+
+
 def unused(path: Path) -> Path:
     """The path, or path-2, path-3, ... where something is there already."""
     names = (path, *(path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 10_000)))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from kinema.cli import show
 from kinema.cli.output import size_of
-from kinema.cli.progress import quiet_libraries
+from kinema.cli.progress import quiet_libraries, reporter
 from kinema.core.errors import MediaError
 from kinema.core.events import Event, OnEvent
 from kinema.core.whole import whole
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
     from kinema.core.chunk import Chunk
     from kinema.core.plan import Plan
+    from kinema.core.request import Request
     from kinema.engine.load import Engine
     from kinema.engine.resume import SamplingState
 
@@ -89,6 +94,22 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         "device": engine.device,
         "plan": job.plan.model_dump(mode="json"),
     }
+
+
+def plan(request: Request, device: str | None) -> Plan:
+    """The plan, with the cost on the wanted device (this machine's best, unless that is to be the CPU)."""
+    from kinema.engine.plan import plan as make_plan
+
+    return make_plan(request, None, "cpu" if device is not None and device.startswith("cpu") else None)
+
+
+def make(job: Job, model: str, device: str | None, dtype: str | None, as_json: bool) -> None:
+    """Load the model, make the clip, and say so: remarks before, progress meanwhile, the result at the end."""
+    if not as_json:
+        show.remarks(job.plan)
+    with reporter(as_json) as on_event:
+        found = run(job, load_engine(model, device, dtype, on_event), on_event)
+    typer.echo(json.dumps(found) if as_json else words(found))
 
 
 def words(found: dict[str, Any]) -> str:
