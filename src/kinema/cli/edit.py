@@ -93,6 +93,11 @@ class Place:
         typer.Option("--follow", help="--box or --mask is the thing in the first frame: follow it.",
                      rich_help_panel=PLACE),
     ] = False  # fmt: skip
+    tracker: Annotated[
+        Literal["auto", "opencv", "sam2"],
+        typer.Option("--tracker", metavar="auto|opencv|sam2", help="Who follows; auto: SAM 2 where its weights are.",
+                     rich_help_panel=PLACE),
+    ] = "auto"  # fmt: skip
     shape: Annotated[
         Literal["original", "original_expand", "hull", "hull_expand", "bbox", "bbox_expand"] | None,
         option("--shape", metavar="SHAPE", panel=PLACE, help="Of the mask: original, hull or bbox, or one of these "
@@ -239,6 +244,8 @@ def _mask(how: Changed, video: str, *, shape: str, ratio: float) -> dict[str, An
         found["video" if moving else "image"] = how.mask
     if how.follow:
         found["follow"] = True
+    if how.tracker != "auto":
+        found["tracker"] = how.tracker
     return found
 
 

@@ -18,9 +18,8 @@ from kinema.core.errors import RequestError
 from kinema.core.events import OnEvent, Progress
 
 if TYPE_CHECKING:
-    from kinema.conditions.track import By
     from kinema.core.chunk import Chunk
-    from kinema.core.conditions import MaskShape
+    from kinema.core.conditions import MaskShape, Tracker
     from kinema.media.read import VideoInfo
 
 CLIPS, PICTURES = (".mp4", ".webm"), (".png", ".jpg", ".jpeg")
@@ -125,7 +124,7 @@ def _write(
     start: dict[str, Any],
     target: str,
     shape: tuple[MaskShape, float],
-    by: By,
+    by: Tracker,
     device: str | None,
     on_event: OnEvent,
 ) -> dict[str, Any]:

@@ -13,17 +13,18 @@ from .mask_shape import box_around, grown, shrunk
 
 SEED = 7
 """GrabCut begins with k-means, which draws random numbers; the same seed before each makes the same masks."""
-CLICK_RADII = {0.035: 0.87, 0.06: 0.85, 0.1: 0.9, 0.16: 1.1, 0.25: 0.9}
-"""Sizes that a clicked object is tried at, radii as shares of the picture's longer side, and how likely each is."""
+CLICK_RADII = (0.035, 0.06, 0.1, 0.16, 0.25, 0.36)
+"""Sizes that a clicked object is tried at: radii as shares of the picture's longer side."""
 LEAST_OF_CIRCLE = 0.2
 """A cut that fills less of its circle is a detail, or nothing."""
 OUTSIDE = 1.7
 """How far from the click, in radii, the object surely ends."""
 LEAST_OF_BOX = 0.12
 """An object fills at least this share of a box drawn around it."""
-SURE_PERCENT, DEEP_PERCENT = (15, 85), (35, 50, 65)
-"""Shares of a box, in order of the edges between a pixel and the outside: surely background and surely the object, and
-where the line between the two is tried first."""
+SOFT_PX = 2
+"""How far an edge is spread in a softened picture. Left off around a click; a box knows where its object ends."""
+STEPS = (3.0, 6.0)
+"""Steps of Lab between neighbours (in a softened picture) that an object's outline is taken to have all around."""
 PIXEL_STEP = 0.6
 """What a pixel's way costs even without an edge, in steps of Lab."""
 MARGIN = 0.35
@@ -63,65 +64,59 @@ def grab(picture_HWC: np.ndarray, labels_HW: np.ndarray, memory: Memory | None =
 def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> np.ndarray:
     """The object that a box (left, top, right, bottom; pixels, half-open) was drawn around.
 
-    Several cuts are made: one begins with all of the box, the others with what lies behind the most edges, seen from
-    outside. The one whose outline lies on edges and that reaches to the box's sides is taken. Where nothing stands out
-    in the box, the ellipse inside it.
+    Three cuts are made: one begins with all of the box, two with what an outline separates from the outside. The one is
+    taken whose outline lies on edges, that reaches to the box's sides and that the others agree with. Where nothing
+    stands out in the box, the ellipse inside it.
     """
     height, width = picture_HWC.shape[:2]
     left, top, right, bottom = box_px
     box_HW = np.zeros((height, width), bool)
     box_HW[top:bottom, left:right] = True
     lab_HWC = _soft_lab(picture_HWC)
-    depth_HW = _edges_between(lab_HWC, ~box_HW)
-    begins = [np.where(box_HW, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)]
-    sure_low, sure_high = np.percentile(depth_HW[box_HW], SURE_PERCENT)
-    for share in DEEP_PERCENT:
-        deep_HW = depth_HW > np.percentile(depth_HW[box_HW], share)
-        labels_HW = np.where(deep_HW, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-        labels_HW[depth_HW > sure_high] = cv2.GC_FGD
-        labels_HW[~box_HW | (depth_HW < sure_low)] = cv2.GC_BGD
-        begins.append(labels_HW)
-    centre, half = ((left + right) / 2, (top + bottom) / 2), ((right - left) / 2, (bottom - top) / 2)
-    best_HW, best = _ellipse((height, width), centre, half), 0.0
-    for index, labels_HW in enumerate(begins):
-        cut_HW = tidy(grab(picture_HWC, labels_HW, rounds=2 if index else 4))
-        if cut_HW.sum() < LEAST_OF_BOX * box_HW.sum():
-            continue
-        x0, y0, x1, y1 = box_around(cut_HW) or box_px
+    cuts = [tidy(grab(picture_HWC, np.where(box_HW, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8), rounds=4))]
+    cuts += [tidy(grab(picture_HWC, labels_HW, rounds=2)) for labels_HW in _enclosed(lab_HWC, box_HW, STEPS)]
+    scores = []
+    for cut_HW, agreed in zip(cuts, _agreement(cuts), strict=True):
+        x0, y0, x1, y1 = box_around(cut_HW) or (0, 0, 0, 0)
         reach = (x1 - x0) * (y1 - y0) / ((right - left) * (bottom - top))
-        score = (1.0 + _quality(lab_HWC, cut_HW, np.zeros_like(box_HW))) * reach
-        if score > best:
-            best_HW, best = cut_HW, score
-    return best_HW
+        fills = cut_HW.sum() >= LEAST_OF_BOX * box_HW.sum()
+        quality = _quality(lab_HWC, cut_HW, np.zeros_like(box_HW))
+        scores.append(fills * (1.0 + quality) ** 0.5 * reach * agreed**0.5)
+    best = int(np.argmax(scores))
+    if scores[best] > 0:
+        return cuts[best]
+    centre, half = ((left + right) / 2, (top + bottom) / 2), ((right - left) / 2, (bottom - top) / 2)
+    return _ellipse((height, width), centre, half)
 
 
 def from_click(picture_HWC: np.ndarray, x_px: float, y_px: float) -> np.ndarray:
-    """The object under a point. It is cut out at several sizes; the cut is taken whose outline lies on edges, does not
-    run into the limit of its size or the frame's edge, and agrees with its neighbours in size."""
+    """The object under a point. It is cut out at several sizes, each in two ways; the cut is taken whose outline lies
+    on edges, does not run into the limit of its size or the frame's edge, that many others agree with, and that is
+    large: the whole rather than a part of it."""
     height, width = picture_HWC.shape[:2]
     long_px = max(height, width)
     lab_HWC = _soft_lab(picture_HWC)
     distance_HW = np.hypot(np.arange(width)[None] - x_px, np.arange(height)[:, None] - y_px)
     seed_HW = distance_HW <= max(1.5, 0.006 * long_px)
-    cuts, qualities = [], []
-    for radius, likely in CLICK_RADII.items():
+    cuts, values = [], []
+    for radius in CLICK_RADII:
         radius_px = radius * long_px
-        labels_HW = np.full((height, width), cv2.GC_BGD, np.uint8)
-        labels_HW[distance_HW < OUTSIDE * radius_px] = cv2.GC_PR_BGD
         near_HW = distance_HW < OUTSIDE * radius_px
-        depth_HW = _edges_between(lab_HWC, ~near_HW)
+        depth_HW = _ways(lab_HWC, near_HW, np.add)
         deep_HW = depth_HW > min(np.percentile(depth_HW[near_HW], 55), 0.5 * depth_HW[seed_HW].max())
+        labels_HW = np.where(near_HW, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
         labels_HW[near_HW & deep_HW] = cv2.GC_PR_FGD
-        labels_HW[seed_HW] = cv2.GC_FGD
-        cut_HW = tidy(_part_at(grab(picture_HWC, labels_HW, rounds=4), seed_HW))
-        cuts.append(cut_HW)
-        fills = cut_HW.sum() > LEAST_OF_CIRCLE * np.pi * radius_px**2
         limit_HW = distance_HW > 0.93 * OUTSIDE * radius_px
-        qualities.append(likely * _quality(lab_HWC, cut_HW, limit_HW) if fills else 0.0)
-    scores = []
-    for index, quality in enumerate(qualities):
-        beside = [iou(cuts[index], cuts[other]) for other in (index - 1, index + 1) if 0 <= other < len(cuts)]
-        scores.append(quality * (0.7 + 0.3 * max(beside)))
+        for begin_HW, rounds in (
+            (labels_HW, 4),
+            *((each, 2) for each in _enclosed(lab_HWC, near_HW, STEPS[:1], SOFT_PX)),
+        ):
+            begin_HW[seed_HW] = cv2.GC_FGD
+            cut_HW = tidy(_part_at(grab(picture_HWC, begin_HW, rounds=rounds), seed_HW))
+            fills = cut_HW.sum() > LEAST_OF_CIRCLE * np.pi * radius_px**2
+            cuts.append(cut_HW)
+            values.append(fills * _quality(lab_HWC, cut_HW, limit_HW) * np.sqrt(cut_HW.sum()))
+    scores = np.array(values) * _agreement(cuts)
     best = int(np.argmax(scores))
     return cuts[best] if scores[best] > 0 else distance_HW < 0.06 * long_px
 
@@ -171,22 +166,49 @@ def _part_at(mask_HW: np.ndarray, seed_HW: np.ndarray) -> np.ndarray:
     return np.isin(names_HW, names[names > 0])
 
 
-def _edges_between(lab_HWC: np.ndarray, outside_HW: np.ndarray) -> np.ndarray:
-    """How much colour changes, at least, on a way to each pixel from what is outside, which is 0: (H, W) float32."""
-    height, width = outside_HW.shape
-    depth_HW = np.where(outside_HW, 0, 1e6).astype(np.float32)
-    down_HW = np.linalg.norm(np.diff(lab_HWC, axis=0), axis=-1) + PIXEL_STEP
-    across_HW = np.linalg.norm(np.diff(lab_HWC, axis=1), axis=-1) + PIXEL_STEP
-    for _ in range(2 * (height + width)):
-        before = depth_HW.copy()
+def _agreement(cuts: list[np.ndarray]) -> np.ndarray:
+    """How well each cut agrees with the others, 0 to 1."""
+    shared = np.array([[iou(one_HW, other_HW) for other_HW in cuts] for one_HW in cuts])
+    return (shared.sum(1) - 1) / max(1, len(cuts) - 1)
+
+
+def _enclosed(lab_HWC: np.ndarray, open_HW: np.ndarray, steps: tuple[float, ...], less_px: int = 0) -> list[np.ndarray]:
+    """Labels for GrabCut: probably the object is what cannot be reached from outside the open part without a step of
+    colour of this size, less a margin; one array for each step that encloses anything."""
+    highest_HW = _ways(lab_HWC, open_HW, np.maximum)
+    found = []
+    for step in steps:
+        inside_HW = shrunk(highest_HW >= step, less_px) if less_px else highest_HW >= step
+        if inside_HW.any():
+            labels_HW = np.where(inside_HW, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+            labels_HW[~open_HW] = cv2.GC_BGD
+            found.append(labels_HW)
+    return found
+
+
+def _ways(lab_HWC: np.ndarray, open_HW: np.ndarray, join: np.ufunc) -> np.ndarray:
+    """The easiest way to each pixel of the open part from what is outside of it, which is 0: (H, W) float32. What a way
+    costs is the sum (`np.add`) or the largest (`np.maximum`) of the changes of colour on it."""
+    total_HW = np.zeros(open_HW.shape, np.float32)
+    if not open_HW.any():
+        return total_HW
+    rows, columns = np.flatnonzero(open_HW.any(1)), np.flatnonzero(open_HW.any(0))
+    part = (slice(max(0, rows[0] - 1), rows[-1] + 2), slice(max(0, columns[0] - 1), columns[-1] + 2))
+    lab_HWC, cost_HW = lab_HWC[part], np.where(open_HW[part], 1e6, 0).astype(np.float32)
+    least = PIXEL_STEP if join is np.add else 0.0
+    down_HW = np.linalg.norm(np.diff(lab_HWC, axis=0), axis=-1) + least
+    across_HW = np.linalg.norm(np.diff(lab_HWC, axis=1), axis=-1) + least
+    for _ in range(cost_HW.size):
+        before_HW = cost_HW.copy()
         for one, other, step in (
-            (depth_HW[:-1], depth_HW[1:], down_HW), (depth_HW[:, :-1], depth_HW[:, 1:], across_HW),
+            (cost_HW[:-1], cost_HW[1:], down_HW), (cost_HW[:, :-1], cost_HW[:, 1:], across_HW),
         ):  # fmt: skip
-            np.minimum(other, one + step, out=other)
-            np.minimum(one, other + step, out=one)
-        if np.array_equal(before, depth_HW):
+            np.minimum(other, join(one, step), out=other)
+            np.minimum(one, join(other, step), out=one)
+        if np.array_equal(before_HW, cost_HW):
             break
-    return depth_HW
+    total_HW[part] = cost_HW
+    return total_HW
 
 
 def _soft_lab(picture_HWC: np.ndarray) -> np.ndarray:

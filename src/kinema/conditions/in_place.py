@@ -50,14 +50,30 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     else:
         frames, spans = _longer(request, card, start, end, given)
     _check_inputs(request, frames)
+    conditions = tuple(_settled(c) if isinstance(c, Mask) and c.follows else c for c in found.conditions)
     notes = list(found.notes)
     if given.bit_depth > 8:
         notes.append(f"The clip has {given.bit_depth} bits a colour; it is read and written with 8.")
     if given.variable_fps:
         notes.append(f"The clip has no constant rate; it is written with {given.fps:g} frames a second.")
     return found.model_copy(
-        update={"frames": frames, "fps": given.fps, "output": size, "spans": spans, "notes": tuple(notes)}
-    )
+        update={
+            "conditions": conditions, "frames": frames, "fps": given.fps, "output": size, "spans": spans,
+            "notes": tuple(notes),
+        }
+    )  # fmt: skip
+
+
+def _settled(mask: Mask) -> Mask:
+    """A mask that says who follows its thing, so that it is followed the same way again. WeightsMissing where what it
+    takes is not on this machine."""
+    from . import track
+
+    if mask.object:
+        from . import find
+
+        find.finder()
+    return mask.model_copy(update={"tracker": track.who(mask.tracker)})
 
 
 def _one(request: Request, wanted: Any) -> Any:

@@ -73,4 +73,4 @@ def _followed(mask: Mask, source: Source, width: int, height: int) -> Iterator[n
             for chunk in read_chunks(path, chunk_frames=1, audio=False):
                 yield cover(outpaint.grown(chunk.frames[0], source.grow), height, width)
 
-    yield from follow(frames(), start_of(mask, height, width))
+    yield from follow(frames(), start_of(mask, height, width), by=mask.tracker)

@@ -14,17 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
-from ..core.conditions import Box, Mask, Point
+from ..core.conditions import Box, Mask, Point, Tracker
 from ..core.errors import RequestError
 
 LONG_PX = 384
 """The longer side of the frames that the tracker looks at; smaller ones are looked at as they are."""
-By = Literal["auto", "opencv", "sam2"]
-"""Who follows: SAM 2 where its weights are here and else OpenCV, or the one that is named."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def start_of(mask: Mask, height: int, width: int) -> Start:
 
 
 def follow(
-    frames: Iterable[np.ndarray], start: Start, *, by: By = "auto", device: str | None = None
+    frames: Iterable[np.ndarray], start: Start, *, by: Tracker = "auto", device: str | None = None
 ) -> Iterator[np.ndarray]:
     """The object's mask on every frame, as the frames come: float32 (H, W) in [0, 1], soft at the edge.
 
@@ -78,15 +76,24 @@ def follow(
     At once, before a frame is asked for: WeightsMissing where words are given and Grounding DINO is not here, or SAM 2
     is named and is not. With the first frame: RequestError where the words find nothing in it.
     """
-    if by not in get_args(By):
-        raise RequestError(f"Unknown tracker {by!r}.", field="by", value=by, legal=", ".join(get_args(By)))
     finder = sam2 = None
-    if start.words or by != "opencv":
+    if start.words or who(by) == "sam2":
         from . import find
 
         finder = find.finder() if start.words else None
-        sam2 = find.sam2(needed=by == "sam2") if by != "opencv" else None
+        sam2 = find.sam2() if who(by) == "sam2" else None
     return _followed(frames, start, finder, sam2, device)
+
+
+def who(by: Tracker) -> Tracker:
+    """`opencv` or `sam2`: who follows on this machine. WeightsMissing where SAM 2 is named and is not here."""
+    if by not in get_args(Tracker):
+        raise RequestError(f"Unknown tracker {by!r}.", field="by", value=by, legal=", ".join(get_args(Tracker)))
+    if by == "opencv":
+        return by
+    from . import find
+
+    return "opencv" if find.sam2(needed=by == "sam2") is None else "sam2"
 
 
 def _followed(

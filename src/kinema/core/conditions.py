@@ -18,6 +18,8 @@ Growth = Annotated[float, Field(ge=0.0, le=4.0)]
 Box = tuple[Fraction, Fraction, Fraction, Fraction]
 ControlKind = Literal["depth", "flow", "gray", "scribble", "edge", "pose", "layout"]
 MaskShape = Literal["original", "original_expand", "hull", "hull_expand", "bbox", "bbox_expand"]
+Tracker = Literal["auto", "opencv", "sam2"]
+"""Who follows a thing: SAM 2 where its weights are here and else OpenCV, or the one that is named."""
 MASK_WAYS = ("boxes", "track", "polygon", "image", "video", "click", "object", "everything", "nothing")
 CameraMove = Literal[
     "still", "pan_left", "pan_right", "tilt_up", "tilt_down", "zoom_in", "zoom_out", "roll_left", "roll_right"
@@ -66,6 +68,7 @@ class Mask(Value):
     `shape` then makes it coarser, frame by frame: its convex `hull`, the box around it (`bbox`), or as it is; with
     `_expand` grown by `ratio` of its size (conditions/mask_shape.py). A tight outline tells the model what stood there.
     `fill`: what the model is shown where it generates, mid-gray, which says nothing, or the source as a hint.
+    `tracker`: who follows; planning settles which one `auto` is.
     """
 
     kind: Literal["mask"] = "mask"
@@ -82,6 +85,7 @@ class Mask(Value):
     object: Annotated[str, Field(max_length=200)] = ""
     follow: bool = False
     fill: Literal["gray", "source"] = "gray"
+    tracker: Tracker = "auto"
 
     @property
     def follows(self) -> bool:

@@ -204,8 +204,8 @@ KINDS: dict[str, tuple[float, Callable[[Clip, np.random.Generator], Told]]] = {
     "extend_before": (0.06, extend_before),
     "box": (0.14, box),
     "empty_place": (0.05, empty_place),
-    "removal": (0.10, removal),
-    "source": (0.06, source),
+    "removal": (0.12, removal),
+    "source": (0.14, source),
     "silhouette": (0.04, silhouette),
     "outpaint": (0.07, outpaint),
     "dots": (0.18, dots),
@@ -218,6 +218,8 @@ ANSWERS: dict[str, Callable[[Clip, Told], np.ndarray]] = {"removal": place, "sou
 """What must come out, (F, H, W, 3) in [-1, 1], for kinds where that is not the clip itself."""
 WITHOUT_OBJECTS = ("removal",)
 """Words for such a clip say where it is and nothing more, and its references show the place."""
+HIDE_OBJECTS = ("box", "silhouette")
+"""Kinds whose mask hides objects that the answer shows."""
 NEVER_ALONE = ("source",)
 """Kinds whose answer cannot follow from words: such a clip is always told what was encoded for it."""
 

@@ -37,8 +37,11 @@ PICTURE_BATCH = 3
 """A batch of single pictures is this much larger."""
 PLACE_ONLY = 0.6
 """Of the clips with a box where nothing is, this share says only where we are."""
-SILENT = 0.25
+SILENT = 0.5
 """Of the removals, this share says nothing at all."""
+RARELY_WORDLESS = 0.2
+"""Where a box or an outline hides objects (known.HIDE_OBJECTS), captions are dropped this much less: a hidden place
+that nothing is said about is mostly a removal."""
 WORDINGS = 32
 """Captions that each clip is told by; remembered, since a GPU asks for thousands a second."""
 HELD_OUT_TIMES = (0.5, 0.8, 0.9)
@@ -89,7 +92,7 @@ class VideoTask:
         tensors = (store or self.store).tensors
         kinds, seeds = tensors["kind"][index].tolist(), tensors["seed"][index].tolist()
         wording = torch.randint(WORDINGS, (len(seeds),), generator=generator).tolist()
-        dropped = (torch.rand(len(seeds), generator=generator) < self.drop).tolist()
+        chance = torch.rand(len(seeds), generator=generator).tolist()
         bare = (torch.rand(len(seeds), generator=generator) < PLACE_ONLY).tolist()
         silences = (torch.rand(len(seeds), generator=generator) < SILENT).tolist()
         found = []
@@ -97,7 +100,9 @@ class VideoTask:
             kind = known.NAMES[kinds[position]]
             empty = kind == "empty_place" and told is not None and bool(told[position])
             place = kind in known.WITHOUT_OBJECTS or (empty and bare[position])
-            silent = dropped[position] or (kind in known.WITHOUT_OBJECTS and silences[position])
+            hidden = kind in known.HIDE_OBJECTS and told is not None and bool(told[position])
+            dropped = chance[position] < self.drop * (RARELY_WORDLESS if hidden else 1)
+            silent = dropped or (kind in known.WITHOUT_OBJECTS and silences[position])
             found.append("" if silent else caption(seed, self.world, number, place))
         return found
 

@@ -43,7 +43,7 @@ def _one(request: Any, kind: str) -> Any:
 def _follow_inputs(request: Request, card: Card) -> Request:
     """Length and shape that nobody asked for come from what was given: a source's length, a picture's aspect."""
     changes: dict[str, Any] = {}
-    source, mask, going_on = _one(request, "source"), _one(request, "mask"), _one(request, "continue")
+    source, mask = _one(request, "source"), _one(request, "mask")
     if mask is not None and source is None:
         raise RequestError(
             "A mask needs a source to keep the rest of.",
@@ -72,10 +72,10 @@ def _follow_inputs(request: Request, card: Card) -> Request:
             changes["frames"] = card.frames.at_most(given.num_frames)
         if request.fps is None:
             changes["fps"] = given.fps
-    if going_on is not None:
+    for going_on in (c for c in request.conditions if c.kind == "continue"):
         found = in_place.continued(going_on)
         if request.fps is None:
-            changes["fps"] = found.fps
+            changes.setdefault("fps", found.fps)
     first = next((c for c in request.conditions if c.kind == "image" and c.at == "first"), None)
     shape = None
     if request.width is None and card.size.any_aspect:
@@ -111,12 +111,12 @@ def _check_frame_numbers(plan: Plan) -> None:
                 legal=f"0 to {plan.frames - 1}",
                 nearest=plan.frames - 1,
             )
-    going_on = _one(plan, "continue")
-    if going_on is not None and going_on.frames >= plan.frames:
+    known = sum(condition.frames for condition in plan.conditions if condition.kind == "continue")
+    if known >= plan.frames:
         raise RequestError(
-            f"Continuing {going_on.frames} frames leaves nothing to make in a clip of {plan.frames}.",
+            f"Continuing {known} frames leaves nothing to make in a clip of {plan.frames}.",
             field="conditions.continue.frames",
-            value=going_on.frames,
+            value=known,
             legal=f"1 to {plan.frames - 1}",
             nearest=min(5, plan.frames - 1),
         )
