@@ -110,7 +110,7 @@ def _devices() -> list[dict[str, Any]]:
 
 
 def _good_at_bfloat16(device: Any) -> bool:
-    from kinema.families.wan.model import good_at_bfloat16
+    from kinema.weights.device import good_at_bfloat16
 
     return bool(good_at_bfloat16(device))
 

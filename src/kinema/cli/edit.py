@@ -5,58 +5,18 @@ Each one is a request with `canvas="source"`; `--request-only` prints it instead
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
 
-from kinema.cli import output
-from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option, takes
-from kinema.cli.exits import guarded
+from kinema.cli.arguments import option
+from kinema.cli.how import How, make, verb
 from kinema.core.errors import RequestError
 
 PLACE = "Where"
 ROOM = 0.1
 """A thing that is removed leaves a hole this much larger than the box around it."""
-
-
-@dataclass
-class How:
-    """What all these verbs are asked beside their own words."""
-
-    model: Annotated[
-        str | None,
-        option("--model", "-m", metavar="MODEL", help="A name from `kinema models list`, a folder or a file."),
-    ] = None
-    seed: Annotated[
-        int | None, option("--seed", metavar="N", help="The same seed makes the same clip. Default: a new one.")
-    ] = None
-    profile: Annotated[
-        Literal["exact", "balanced", "fast"] | None,
-        option("--profile", metavar="exact|balanced|fast", help="Default: balanced."),
-    ] = None
-    steps: Annotated[int | None, option("--steps", metavar="N", help="Denoising steps.")] = None
-    guidance: Annotated[
-        float | None, option("--guidance", metavar="G", help="How strictly to follow the prompt; 1 turns it off.")
-    ] = None
-    negative: Annotated[str | None, option("--negative", metavar="TEXT", help="What to avoid, in words.")] = None
-    size: Annotated[
-        str | None, option("--size", metavar="WxH", help="The model's canvas. Default: what suits the edit.")
-    ] = None
-    set_: Annotated[
-        list[str],
-        option("--set", metavar="KEY=VALUE", help="An option of the model (`kinema models show`). Repeatable."),
-    ] = field(default_factory=list)
-    device: Device = None
-    dtype: Dtype = None
-    output_: Output = None
-    sheet: Sheet = None
-    request_only: Annotated[
-        bool, typer.Option("--request-only", help="Print the request and do nothing.", rich_help_panel=OUTPUT)
-    ] = False
-    as_json: AsJson = False
 
 
 @dataclass
@@ -116,10 +76,6 @@ class Changed(How, Place):
 Video = Annotated[str, typer.Argument(metavar="VIDEO", help="The clip.", show_default=False)]
 
 
-def verb(kind: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return lambda command: guarded(takes(kind, command))
-
-
 @verb(Changed)
 def remove(
     how: Changed,
@@ -130,7 +86,7 @@ def remove(
 ) -> None:
     """Take something out of a clip. The rest of the clip stays as it is."""
     mask = _mask(how, video, shape="bbox_expand", ratio=ROOM)
-    _make(how, video, prompt, [{"kind": "source", "video": video}, mask])
+    make(how, video, prompt, [{"kind": "source", "video": video}, mask], canvas="source")
 
 
 @verb(Changed)
@@ -145,7 +101,7 @@ def edit(
 ) -> None:
     """Put something else in the place of something in a clip."""
     mask = _mask(how, video, shape="bbox_expand" if how.click or how.thing or how.follow else "original", ratio=ROOM)
-    _make(how, video, prompt, [{"kind": "source", "video": video}, mask, *_references(reference)])
+    make(how, video, prompt, [{"kind": "source", "video": video}, mask, *_references(reference)], canvas="source")
 
 
 @verb(How)
@@ -162,7 +118,7 @@ def outpaint(
     grow = (left, top, right, bottom)
     if not any(grow):
         raise RequestError("Say how far the frame grows.", field="left", legal="--left, --right, --top, --bottom")
-    _make(how, video, prompt, [{"kind": "source", "video": video, "grow": grow}])
+    make(how, video, prompt, [{"kind": "source", "video": video, "grow": grow}], canvas="source")
 
 
 @verb(How)
@@ -176,7 +132,7 @@ def extend(
 ) -> None:
     """Make a clip longer: what happens after it, or before it."""
     going_on = {"kind": "continue", "clip": video, "frames": known, "place": "end" if before else "start"}
-    _make(how, video, prompt, [going_on], seconds=seconds)
+    make(how, video, prompt, [going_on], seconds=seconds, canvas="source")
 
 
 @verb(How)
@@ -193,7 +149,7 @@ def between(
     for media, place in ((first, "start"), (second, "end")):
         frames = min(known, _info(media).num_frames)
         conditions.append({"kind": "continue", "clip": media, "frames": frames, "place": place})
-    _make(how, first, prompt, conditions, seconds=seconds)
+    make(how, first, prompt, conditions, seconds=seconds, canvas="source")
 
 
 @verb(How)
@@ -213,7 +169,7 @@ def restyle(
 ) -> None:  # fmt: skip
     """Paint a clip anew over its own structure."""
     drawn = {"kind": "control", "control": control}
-    _make(how, video, prompt, [{"kind": "source", "video": video}, drawn, *_references(reference)])
+    make(how, video, prompt, [{"kind": "source", "video": video}, drawn, *_references(reference)], canvas="source")
 
 
 def _mask(how: Changed, video: str, *, shape: str, ratio: float) -> dict[str, Any]:
@@ -257,35 +213,3 @@ def _info(media: str) -> Any:
     from kinema.conditions import inputs
 
     return inputs.info(media)
-
-
-def _make(how: How, video: str, prompt: str, conditions: list[dict[str, Any]], **fields: Any) -> None:
-    """The request, the plan, the clip."""
-    from kinema.cli import work
-    from kinema.cli.request import settings
-    from kinema.core.request import Request
-    from kinema.engine.load import parse_size
-
-    if how.output_ is not None:
-        output.check_clip(how.output_)
-    if how.sheet is not None:
-        output.check_sheet(how.sheet)
-    for name in ("model", "seed", "profile", "steps", "guidance"):
-        if (value := getattr(how, name)) is not None:
-            fields[name] = value
-    if how.negative is not None:
-        fields["negative_prompt"] = how.negative
-    if how.size is not None:
-        fields["width"], fields["height"] = parse_size(how.size)
-    fields = {name: value for name, value in fields.items() if value is not None}
-    fields |= settings(how.set_, Request())
-    request = Request(prompt=prompt, canvas="source", conditions=tuple(conditions), **fields)
-    if how.request_only:
-        typer.echo(request.to_json())
-        return
-    plan = work.plan(request, how.device)
-    target = how.output_ or str(output.unused(Path(f"{output.stem(video, 'clip')}-edited.mp4")))
-    output.check_clip(target)
-    if Path(target) == Path(video):
-        raise RequestError("The clip would be written over itself.", field="output", value=target)
-    work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)

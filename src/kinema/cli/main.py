@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli import clip, control, doctor, edit, evaluate, exits, generate, mask, models, toyland, train
+from kinema.cli import animate, clip, control, doctor, edit, evaluate, exits, generate, mask, models, toyland, train
 
 app = typer.Typer(
     name="kinema",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("plan")(generate.plan)
+app.command("animate")(animate.animate)
 app.command("remove")(edit.remove)
 app.command("edit")(edit.edit)
 app.command("outpaint")(edit.outpaint)

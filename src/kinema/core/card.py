@@ -85,7 +85,8 @@ class FramesRule(Value):
         return max(self.nearest(1), min((count - 1) // self.step * self.step + 1, self.nearest(self.maximum)))
 
     def words(self) -> str:
-        return f"{self.step}n+1 frames from {self.minimum} to {self.maximum}"
+        kind = "" if self.step == 1 else f"{self.step}n+1 "
+        return f"{kind}frames from {self.minimum} to {self.maximum}"
 
 
 class Defaults(Value):
@@ -194,7 +195,8 @@ class ProfileRule(Value):
 
 
 class Network(Value):
-    """What the estimate needs to know of the networks. Parameters in units; `width`, `layers` of the denoiser."""
+    """What the estimate needs to know of the networks. Parameters in units; `width`, `layers` of the denoiser.
+    `flop_per_cell`: of a UNet, whose levels differ, what a forward costs for each latent cell of each frame."""
 
     parameters: int
     width: int
@@ -208,6 +210,7 @@ class Network(Value):
     space_stride: int = 8
     patch: int = 2
     bytes_per_parameter: int = 2
+    flop_per_cell: float | None = None
 
 
 class Card(Value):

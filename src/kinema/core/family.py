@@ -30,6 +30,7 @@ class Prepared:
     mask_BCFHW:   one channel in [0, 1], 1 = generate, 0 = keep; None means everything is generated.
     first_BCHW, last_BCHW: pictures that the first and last frame must be.
     references:   pictures on white, each (1, 3, H, W).
+    given_BCHW:   the first picture as it was given, uncropped and at its own size.
     """
 
     source_BCFHW: torch.Tensor | None = None
@@ -38,6 +39,7 @@ class Prepared:
     last_BCHW: torch.Tensor | None = None
     references: tuple[torch.Tensor, ...] = ()
     styles: tuple[tuple[str, float], ...] = field(default=())
+    given_BCHW: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Window:
 
 
 class Predict(Protocol):
-    """The denoiser at work: `(x, t, branches) -> {branch: network output}`; it may batch the branches."""
+    """The denoiser at work: `(x, t, branches) -> {branch: network output}`; it may batch the branches. x is as the
+    scheduler shows it to networks."""
 
     def __call__(
         self, x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[Branch, ...]
@@ -83,6 +86,11 @@ class Family(Protocol):
 
     def scheduler(self, plan: Plan) -> Any:
         """A scheduler object of the plan's own, timesteps set. Schedulers hold state: never share one."""
+        ...
+
+    def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
+        """How strongly the guided output leaves the unconditional one: plan.guidance, or a tensor that fits (1, C, T,
+        H, W) where it differs between frames."""
         ...
 
     def predict(self, cond: Cond, span: Span) -> Predict:

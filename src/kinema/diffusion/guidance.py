@@ -18,8 +18,8 @@ def branches(scale: float, step: int, num_steps: int, interval: tuple[float, flo
     return (COND, UNCOND) if is_guided(step, num_steps, scale, interval) else (COND,)
 
 
-def combine(outputs: dict[str, torch.Tensor], scale: float) -> torch.Tensor:
-    """The guided output of the computed branches."""
+def combine(outputs: dict[str, torch.Tensor], scale: float | torch.Tensor) -> torch.Tensor:
+    """The guided output of the computed branches; a tensor scales each frame by its own."""
     if UNCOND not in outputs:
         return outputs[COND]
     return outputs[UNCOND] + scale * (outputs[COND] - outputs[UNCOND])

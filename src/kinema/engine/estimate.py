@@ -39,6 +39,8 @@ def estimate(plan: Plan, card: Card, device: str) -> Estimate:
     tokens = stride.tokens(PixelShape(longest, plan.height, plan.width))
     layers = network.layers + network.hint_layers
     forward = 4.0 * tokens**2 * network.width * layers + 2.0 * network.parameters * tokens
+    if network.flop_per_cell is not None:
+        forward = network.flop_per_cell * tokens * network.patch**2
     computed = computed_steps(plan.steps, plan.reuse)
     guided = guided_steps(plan.steps, plan.reuse, plan.guidance, plan.guidance_interval)
     flop = forward * (computed + guided) * sampled / max(1, longest)

@@ -16,6 +16,7 @@ from ..core.plan import Plan, Span
 from ..diffusion.cache import StepReuse
 from ..diffusion.guidance import branches, combine
 from ..diffusion.noise import noise
+from ..diffusion.scheduling import begin, shown
 from .resume import SamplingState
 
 Keep = Callable[[SamplingState], None]
@@ -68,7 +69,8 @@ def sample(
     scheduler = family.scheduler(plan)
     predict = family.predict(cond, span)
     reuse = StepReuse(plan.reuse, plan.steps)
-    x, first = noise(plan.seed, f"init/{span.start}", family.latent_shape(cond, span)), 0
+    x, first = begin(scheduler, noise(plan.seed, f"init/{span.start}", family.latent_shape(cond, span))), 0
+    guidance = family.guidance(plan, span)
     if state is not None:
         x, first = state.restore(scheduler, reuse)
     x = x.to(scheduler.timesteps.device)
@@ -78,8 +80,10 @@ def sample(
         if reuse.skips(step):
             output = reuse.forecast(sigma)
         else:
-            outputs = predict(x, t, branches(plan.guidance, step, plan.steps, plan.guidance_interval))
-            output = combine(outputs, plan.guidance)
+            outputs = predict(
+                shown(scheduler, x, t), t, branches(plan.guidance, step, plan.steps, plan.guidance_interval)
+            )
+            output = combine(outputs, guidance)
             reuse.remember(sigma, output)
         before, x = x, _step(scheduler, output, t, x)
         on_event(Progress("sample", step + 1, plan.steps, time.perf_counter() - started, index))

@@ -10,6 +10,7 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
+from ...weights.device import as_dtype, default_device
 from . import extras
 from .model import WanFamily, WanParts
 
@@ -103,18 +104,3 @@ def _scheduler(folder: Path, names: dict[str, Any]) -> Any:
     if kind is None or not issubclass(kind, diffusers.SchedulerMixin):
         raise ModelError(f"{folder / 'scheduler'}: {name} is not a scheduler of diffusers.")
     return kind.from_pretrained(folder / "scheduler")
-
-
-def default_device() -> torch.device:
-    """CUDA where there is one, else Apple's GPU, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def as_dtype(dtype: Any) -> torch.dtype:
-    """A torch dtype, or its name ("float32", "bfloat16", "float16")."""
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ModelError(f"dtype {dtype!r}: legal are float32, bfloat16, float16.")
-    return found

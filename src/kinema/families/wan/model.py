@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...conditions.image import from_unit
 from ...core.card import Card
 from ...core.chunk import Chunk
 from ...core.errors import ModelError
@@ -19,6 +20,7 @@ from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...diffusion import flow
 from ...weights import adapters
+from ...weights.device import good_at_bfloat16
 from ...weights.residency import Residency
 from . import cpu_autoencoder, decode, forward, i2v, prepare, text, vace
 
@@ -173,6 +175,9 @@ class WanFamily:
         scheduler.set_begin_index(0)
         return scheduler
 
+    def guidance(self, plan: Plan, span: Span) -> float:
+        return plan.guidance
+
     def predict(self, cond: WanCond, span: Span) -> Predict:
         model = self.parts.transformer
         # Another request may have been encoded since this one was; where nothing changed, this costs nothing.
@@ -221,7 +226,7 @@ class WanFamily:
                     pixels_BCFHW = next(slices, None)
                 if pixels_BCFHW is None:
                     return
-                frames = to_frames(pixels_BCFHW)
+                frames = _frames(pixels_BCFHW)
                 yield Chunk(frames, start, plan.fps)
                 start += len(frames)
 
@@ -233,11 +238,11 @@ class WanFamily:
         with self._precision(plan.low_precision):
             if self.parts.tiny_decoder is not None:
                 with self.residency.using(self.parts.tiny_decoder) as decoder:
-                    return to_frames(torch.cat(list(decode.decode_tiny(decoder, latents)), dim=2))
+                    return _frames(torch.cat(list(decode.decode_tiny(decoder, latents)), dim=2))
             # Decoded alone, a latent frame gives one frame, whichever it is: a good picture of the middle.
             middle = latents.shape[2] // 2
             with self.residency.using(self.parts.vae) as vae:
-                return to_frames(next(decode.decode(vae, latents[:, :, middle : middle + 1])))
+                return _frames(next(decode.decode(vae, latents[:, :, middle : middle + 1])))
 
     def _without_references(self, latents_BCTHW: torch.Tensor, span: Span) -> torch.Tensor:
         return latents_BCTHW[:, :, latents_BCTHW.shape[2] - decode.latent_frames(self.parts.vae, span.num_frames) :]
@@ -247,14 +252,6 @@ class WanFamily:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=low and good_at_bfloat16(self.device))
 
 
-def good_at_bfloat16(device: torch.device) -> bool:
-    """Does the device multiply bfloat16 faster than float32? CPUs need AMX or AVX512-BF16 for that."""
-    if device.type == "cpu":
-        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
-
-
-def to_frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
-    """Pixels in [-1, 1], (1, 3, F, H, W), to uint8 RGB (F, H, W, 3), rounded (made on the device, copied once)."""
-    unit = pixels_BCFHW[0].movedim(0, -1).float().add(1.0).mul_(127.5).round_().clamp_(0, 255)
-    return unit.byte().cpu().numpy()
+def _frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
+    """Pixels in [-1, 1], (1, 3, F, H, W), to uint8 RGB (F, H, W, 3)."""
+    return from_unit(pixels_BCFHW[0].movedim(0, 1))

@@ -1,0 +1,212 @@
+"""kinema-mini-image: an AutoencoderKL, a CLIP text encoder and a UNet2DConditionModel on frames of Toyland, from
+nothing. It is Stable Diffusion in small, and the image model that the miniatures of AnimateDiff, Zeroscope and Stable
+Video Diffusion put their temporal layers on.
+
+    kinema train recipes/mini_image.py --minutes 75 --processes 2 --out runs/mini_image
+    kinema train recipes/mini_image.py --device cuda --minutes 8 --out runs/mini_image
+    kinema train recipes/mini_image.py --stage unet --minutes 40 --processes 2 --out runs/mini_image --resume
+
+Stages: clips (render Toyland), vae, cache (latents of every frame), unet (with the text encoder), export (a diffusers
+folder that StableDiffusionPipeline opens, with a card and a sheet).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from kinema.evaluation.cases import HELD_OUT
+from kinema.toyland.caption import describe, describe_place
+from kinema.toyland.scene import sample_scene
+from kinema.training import kl_vae, processes
+from kinema.training.clip_words import build_clip_tokenizer
+from kinema.training.ddpm import Schedule
+from kinema.training.frame_latents import FrameLatents, write_frame_latents
+from kinema.training.image_model import ImageTask
+from kinema.training.loop import LoopConfig, load_averaged, train
+from kinema.training.sheets import sheet
+from kinema.training.stages import Settings, Stage
+from kinema.training.store import ClipStore, write_shards
+
+sys.path.insert(0, str(Path(__file__).parent))
+from mini_wan_editions import SMALL
+from mini_wan_judge import percent, right, singles
+
+SIDE, FRAMES, FPS = 64, 16, 8.0
+WORLD = SMALL.world
+TOKENS, CAPTIONS = 40, 20_000
+SCHEDULE = Schedule()
+STEPS, GUIDANCE = 25, 5.0
+VAE = {
+    "block_out_channels": (64, 64, 64), "down_block_types": ("DownEncoderBlock2D",) * 3,
+    "up_block_types": ("UpDecoderBlock2D",) * 3, "layers_per_block": 1, "latent_channels": 4, "norm_num_groups": 32,
+    "sample_size": SIDE,
+}  # fmt: skip
+"""Four times in space, not eight: an object is a sixth of a picture of 64 pixels. Widths are multiples of 32, because
+the classes of Stable Video Diffusion normalise 32 groups of channels."""
+UNET = {
+    "sample_size": SIDE // 4, "in_channels": 4, "out_channels": 4, "block_out_channels": (64, 64, 96),
+    "layers_per_block": 1, "cross_attention_dim": 128, "attention_head_dim": (4, 4, 6), "norm_num_groups": 32,
+    "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"), "use_linear_projection": True,
+}  # fmt: skip
+TEXT = {
+    "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "max_position_embeddings": TOKENS, "projection_dim": 128,
+}  # fmt: skip
+
+
+def stages(settings: Settings) -> list[Stage]:
+    run = Run(settings)
+    return [
+        Stage("clips", 0.03, run.clips),
+        Stage("vae", 0.27, run.vae),
+        Stage("cache", 0.10, run.cache),
+        Stage("unet", 0.60, run.unet),
+        Stage("export", 0.0, run.export),
+    ]
+
+
+def scheduler() -> DDIMScheduler:
+    """Trailing steps begin at the most noise there is, whatever their number."""
+    return DDIMScheduler(
+        num_train_timesteps=SCHEDULE.num_steps, beta_start=SCHEDULE.beta_start, beta_end=SCHEDULE.beta_end,
+        beta_schedule=SCHEDULE.kind, prediction_type=SCHEDULE.prediction, clip_sample=False, set_alpha_to_one=False,
+        timestep_spacing="trailing",
+    )  # fmt: skip
+
+
+def new_parts() -> dict[str, Any]:
+    """Untrained UNet and text encoder, with the tokenizer of the words of many captions."""
+    torch.manual_seed(0)
+    scenes = [sample_scene(seed, WORLD) for seed in range(CAPTIONS)]
+    captions = [tell(scene, seed) for seed, scene in enumerate(scenes) for tell in (describe, describe_place)]
+    tokenizer = build_clip_tokenizer(captions, TOKENS)
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id, **TEXT,
+    )  # fmt: skip
+    return {"unet": UNet2DConditionModel(**UNET), "text_encoder": CLIPTextModel(text), "tokenizer": tokenizer}
+
+
+class Run:
+    """The stages' work in one folder. Every method is called in every process with its minutes."""
+
+    def __init__(self, settings: Settings):
+        self.settings, self.out = settings, settings.out
+        self.device = processes.own_device(settings.device)
+        self.big = self.device != "cpu"
+        self.full = self.big or settings.minutes >= 10
+        torch.set_num_threads(8 if self.big else 1)
+
+    def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
+        values: dict[str, Any] = {
+            "device": self.device, "bf16": self.big, "resume": self.settings.resume, "final_lr": 0.03,
+            "evaluate_minutes": max(1.0, min(10.0, minutes / 4)), "decay_from": 0.4,
+        }  # fmt: skip
+        return LoopConfig(out=self.out / name, minutes=max(minutes, 0.02), **{**values, **changes})
+
+    def open_clips(self, name: str = "clips") -> ClipStore:
+        return ClipStore(self.out / name)
+
+    def clips(self, minutes: float) -> dict[str, Any]:
+        size: dict[str, Any] = {"num_frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device}
+        write_shards(self.out / "held_out", WORLD, range(HELD_OUT, HELD_OUT + (128 if self.full else 8)), **size)
+        write_shards(self.out / "clips", WORLD, range(8192 if self.full else 64), **size)
+        return {"clips": len(self.open_clips())}
+
+    def vae(self, minutes: float) -> dict[str, Any]:
+        torch.manual_seed(0)
+        vae = AutoencoderKL(**VAE)
+        kl_vae.initialize(vae, torch.Generator().manual_seed(0))
+        task = kl_vae.KlVaeTask(
+            vae, self.open_clips(), self.open_clips("held_out"), device=self.device, batch_scale=8 if self.big else 1,
+            num_held_out=48 if self.full else 4,
+        )  # fmt: skip
+        train(task, self.config("vae_run", minutes, lr_muon=3e-3, lr_adam=1.2e-3, ema=0.995), self.settings.show)
+        kl_vae.set_scaling_factor(vae, self.open_clips(), self.device)
+        scores = task.evaluate(0)
+        if processes.first():
+            vae.to("cpu", memory_format=torch.contiguous_format).save_pretrained(self.out / "vae")
+        processes.wait()
+        return scores
+
+    def cache(self, minutes: float) -> dict[str, Any]:
+        vae = AutoencoderKL.from_pretrained(self.out / "vae").eval().to(self.device)
+        write_frame_latents(vae, self.open_clips("held_out"), self.out / "latents_held_out", self.device)
+        write_frame_latents(vae, self.open_clips(), self.out / "latents", self.device)
+        return {}
+
+    def task(self, parts: dict[str, Any]) -> ImageTask:
+        return ImageTask(
+            parts["unet"], parts["text_encoder"], parts["tokenizer"], FrameLatents(self.out / "latents", self.device),
+            FrameLatents(self.out / "latents_held_out", self.device), WORLD, schedule=SCHEDULE, device=self.device,
+            batch=512 if self.big else 64 // processes.count(),
+        )  # fmt: skip
+
+    def unet(self, minutes: float) -> dict[str, Any]:
+        task = self.task(new_parts())
+        task.judge = partial(self.judge, task)
+        config = self.config("unet_run", minutes, lr_muon=2.4e-3, lr_adam=1.2e-3, ema=0.997)
+        return train(task, config, self.settings.show) | {"samples": task.samples}
+
+    def pipeline(self, parts: dict[str, Any]) -> Any:
+        vae = AutoencoderKL.from_pretrained(self.out / "vae").eval().to(self.device)
+        found = StableDiffusionPipeline(
+            vae=vae, scheduler=scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+            **parts,
+        )  # fmt: skip
+        found.set_progress_bar_config(disable=True)
+        return found
+
+    @torch.no_grad()
+    def judge(self, task: ImageTask, step: int) -> dict[str, Any]:
+        """Held-out captions, read by the probes; OUT/sheets/image_STEP.png."""
+        held_out = self.open_clips("held_out")
+        chosen = singles(held_out, WORLD, 64 if self.full else 4)
+        scenes = [sample_scene(held_out.seed(index), WORLD) for index in chosen]
+        parts = {"unet": task.unet, "text_encoder": task.text_encoder, "tokenizer": task.tokenizer}
+        captions = [describe(scene, 0) for scene in scenes]
+        pictures = self.pipeline(parts)(
+            captions, num_inference_steps=STEPS, guidance_scale=GUIDANCE, height=SIDE, width=SIDE, output_type="np",
+            generator=torch.Generator().manual_seed(0),
+        ).images  # fmt: skip
+        frames = (pictures * 255).round().astype(np.uint8)
+        rows = [(text, [picture.repeat(2, 0).repeat(2, 1)]) for text, picture in zip(captions, frames, strict=True)]
+        sheet(rows[:32], self.out / "sheets" / f"image_{step:06d}.png", columns=8)
+        answers = [right(picture[None], scene, WORLD) for picture, scene in zip(frames, scenes, strict=True)]
+        return {"probes": percent(answers)}
+
+    def trained_parts(self) -> dict[str, Any]:
+        parts = new_parts()
+        networks = {name: parts[name] for name in ("unet", "text_encoder")}
+        load_averaged(self.out / "unet_run" / "checkpoint.pt", networks)
+        return parts
+
+    def export(self, minutes: float) -> dict[str, Any]:
+        """OUT/export: a diffusers folder in float16, with card.json."""
+        if not processes.first():
+            return {}
+        folder = self.out / "export"
+        shutil.rmtree(folder, ignore_errors=True)
+        self.pipeline(self.trained_parts()).to(torch.float16).save_pretrained(folder)
+        done = json.loads((self.out / "stages.json").read_text(encoding="utf-8"))
+        done.pop("settings", None)
+        card = {
+            "name": "kinema-mini-image", "license": "Apache-2.0", "recipe": "recipes/mini_image.py",
+            "architecture": {"pipeline": "StableDiffusionPipeline", "vae": VAE, "unet": UNET, "text_encoder": TEXT},
+            "native": {"height": SIDE, "width": SIDE},
+            "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE},
+            "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": done},
+        }  # fmt: skip
+        (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        return {"folder": str(folder)}

@@ -1,0 +1,91 @@
+"""What the verbs that begin with a clip or a picture have in common: how it is made, and the way to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from kinema.cli import output
+from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option, takes
+from kinema.cli.exits import guarded
+from kinema.core.errors import RequestError
+
+
+@dataclass
+class How:
+    """What all these verbs are asked beside their own words."""
+
+    model: Annotated[
+        str | None,
+        option("--model", "-m", metavar="MODEL", help="A name from `kinema models list`, a folder or a file."),
+    ] = None
+    seed: Annotated[
+        int | None, option("--seed", metavar="N", help="The same seed makes the same clip. Default: a new one.")
+    ] = None
+    profile: Annotated[
+        Literal["exact", "balanced", "fast"] | None,
+        option("--profile", metavar="exact|balanced|fast", help="Default: balanced."),
+    ] = None
+    steps: Annotated[int | None, option("--steps", metavar="N", help="Denoising steps.")] = None
+    guidance: Annotated[
+        float | None, option("--guidance", metavar="G", help="How strictly to follow the prompt; 1 turns it off.")
+    ] = None
+    negative: Annotated[str | None, option("--negative", metavar="TEXT", help="What to avoid, in words.")] = None
+    size: Annotated[
+        str | None, option("--size", metavar="WxH", help="The model's canvas. Default: what suits the edit.")
+    ] = None
+    set_: Annotated[
+        list[str],
+        option("--set", metavar="KEY=VALUE", help="An option of the model (`kinema models show`). Repeatable."),
+    ] = field(default_factory=list)
+    device: Device = None
+    dtype: Dtype = None
+    output_: Output = None
+    sheet: Sheet = None
+    request_only: Annotated[
+        bool, typer.Option("--request-only", help="Print the request and do nothing.", rich_help_panel=OUTPUT)
+    ] = False
+    as_json: AsJson = False
+
+
+def verb(kind: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return lambda command: guarded(takes(kind, command))
+
+
+def make(
+    how: How, given: str, prompt: str, conditions: list[dict[str, Any]], *, ending: str = "edited", **fields: Any
+) -> None:
+    """The request, the plan, the clip. given: the file it begins with, which names the result: GIVEN-ENDING.mp4. Other
+    fields are those of a request."""
+    from kinema.cli import work
+    from kinema.cli.request import settings
+    from kinema.core.request import Request
+    from kinema.engine.load import parse_size
+
+    if how.output_ is not None:
+        output.check_clip(how.output_)
+    if how.sheet is not None:
+        output.check_sheet(how.sheet)
+    for name in ("model", "seed", "profile", "steps", "guidance"):
+        if (value := getattr(how, name)) is not None:
+            fields[name] = value
+    if how.negative is not None:
+        fields["negative_prompt"] = how.negative
+    if how.size is not None:
+        fields["width"], fields["height"] = parse_size(how.size)
+    fields = {name: value for name, value in fields.items() if value is not None}
+    fields |= settings(how.set_, Request(options=fields.get("options", {})))
+    request = Request(prompt=prompt, conditions=tuple(conditions), **fields)
+    if how.request_only:
+        typer.echo(request.to_json())
+        return
+    plan = work.plan(request, how.device)
+    target = how.output_ or str(output.unused(Path(f"{output.stem(given, 'clip')}-{ending}.mp4")))
+    output.check_clip(target)
+    if Path(target) == Path(given):
+        raise RequestError("The clip would be written over itself.", field="output", value=target)
+    work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)

@@ -1,0 +1,18 @@
+"""Where samplers differ, asked of a diffusers scheduler: how large the first noise is, how a network sees x."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def begin(scheduler: Any, noise: torch.Tensor) -> torch.Tensor:
+    """Standard normal noise as the scheduler's most noisy latents. Schedulers of flow matching begin with it as it is,
+    those in Karras' form (x = clean + sigma * noise) with its highest sigma times it."""
+    return noise * float(getattr(scheduler, "init_noise_sigma", 1.0))
+
+
+def shown(scheduler: Any, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """x as the network sees it at timestep t: in Karras' form, x / sqrt(sigma^2 + 1)."""
+    return scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x

@@ -1,0 +1,20 @@
+"""Stable Video Diffusion (arXiv 2311.15127): a picture that moves. Public door of the family; no torch here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ...core.card import Card
+from .cards import CARDS
+from .detect import recognise
+from .planning import plan
+
+__all__ = ["CARDS", "load", "plan", "recognise"]
+
+
+def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
+    """A loaded `SvdFamily`. See families/svd/checkpoint.py."""
+    from .checkpoint import load as load_family
+
+    return load_family(card, location, device, dtype)

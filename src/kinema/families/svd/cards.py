@@ -1,0 +1,73 @@
+"""The published Stable Video Diffusion models, with their publishers' defaults.
+
+Frame rate and first guidance have several published defaults (6 or 7 frames a second; a first guidance of 1.0 in the
+script and diffusers, 1.5 in the configuration of the 25-frame models); the cards take diffusers'.
+"""
+
+from __future__ import annotations
+
+from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
+from ...core.request import Profile
+
+LICENCE = "Stable Video Diffusion Community License"
+SIZE = SizeRule(
+    multiple=64, trained=((1024, 576), (576, 1024)), min_side=256, max_side=1536, max_area=1280 * 768, any_aspect=True
+)
+PROFILES: dict[Profile, ProfileRule] = {
+    "exact": ProfileRule(),
+    "balanced": ProfileRule(low_precision=True, reuse=2),
+    "fast": ProfileRule(steps=15, low_precision=True, reuse=2),
+}
+"""What the quicker ones cost in quality was not measured with the published weights."""
+OPTIONS = {
+    "motion": Option(
+        kind="int", default=127, minimum=0, maximum=1023,
+        help="how much moves: the motion bucket, trained from 0 (still) to 255",
+    ),
+    "augmentation": Option(
+        kind="float", default=0.02, minimum=0.0, maximum=10.0,
+        help="noise on the picture: more lets the clip leave it further",
+    ),
+    "first_guidance": Option(
+        kind="float", default=1.0, minimum=0.0, maximum=30.0,
+        help="guidance of the first frame; `guidance` is that of the last (triangle: of the middle)",
+    ),
+    "guidance_shape": Option(
+        kind="str", default="linear", choices=("linear", "triangle"), help="how guidance changes over the frames",
+    ),
+    "decode_chunk": Option(
+        kind="int", default=14, minimum=1, maximum=256, help="frames decoded at once; fewer need less memory",
+    ),
+}  # fmt: skip
+NETWORK = Network(
+    parameters=1_524_623_082, width=1280, layers=4, text_parameters=632_076_800, text_length=1,
+    autoencoder_parameters=97_742_847, latent_channels=4, time_stride=1, space_stride=8, patch=1,
+    flop_per_cell=2.794e8,
+)  # fmt: skip
+"""flop_per_cell: counted on the published configuration (tests/families/test_svd.py)."""
+
+
+def _card(name: str, title: str, hub: str, frames: int, *files: str, aliases: tuple[str, ...] = ()) -> Card:
+    return Card(
+        id=name, family="svd", title=title, licence=LICENCE, variant="i2v", hub=hub, aliases=aliases,
+        single_files=files, accepts=("image:first", "style"), needs=("image:first",), size=SIZE,
+        frames=FramesRule(step=1, trained=frames, minimum=2, maximum=64),
+        defaults=Defaults(fps=7.0, steps=25, guidance=3.0), network=NETWORK, profiles=PROFILES, options=OPTIONS,
+        notes=("It reads no words: the picture says everything.",),
+    )  # fmt: skip
+
+
+CARDS: tuple[Card, ...] = (
+    _card(
+        "svd", "Stable Video Diffusion, 14 frames", "stabilityai/stable-video-diffusion-img2vid", 14,
+        "svd.safetensors", "svd_image_decoder.safetensors",
+    ),
+    _card(
+        "svd-xt", "Stable Video Diffusion XT, 25 frames", "stabilityai/stable-video-diffusion-img2vid-xt", 25,
+        "svd_xt.safetensors", "svd_xt_image_decoder.safetensors",
+    ),
+    _card(
+        "svd-xt-1.1", "Stable Video Diffusion XT 1.1, 25 frames", "stabilityai/stable-video-diffusion-img2vid-xt-1-1",
+        25, "svd_xt_1_1.safetensors",
+    ),
+)  # fmt: skip

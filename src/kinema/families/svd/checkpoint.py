@@ -1,0 +1,67 @@
+"""A Stable Video Diffusion checkpoint into memory: a diffusers folder, or the original single file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...core.card import Card
+from ...core.errors import ModelError
+from ...weights.device import as_dtype, default_device
+from .model import SvdFamily, SvdParts
+
+PARTS = ("image_encoder", "unet", "vae", "scheduler", "feature_extractor")
+
+
+def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> SvdFamily:
+    """device: None takes a GPU where there is one. dtype of the UNet: None takes float16 on a GPU and float32 on a CPU;
+    the autoencoder and the image encoder stay float32. ModelError names what is missing."""
+    place = torch.device(device) if device is not None else default_device()
+    kind = as_dtype(dtype) if dtype is not None else torch.float32 if place.type == "cpu" else torch.float16
+    if location.is_dir():
+        parts = load_folder(location, kind)
+    else:
+        from .single_file import load_file
+
+        parts = load_file(location, kind)
+    for network in (parts.image_encoder, parts.unet, parts.vae):
+        network.eval().requires_grad_(False)
+    return SvdFamily(card, parts, place)
+
+
+def load_folder(folder: Path, dtype: torch.dtype) -> SvdParts:
+    """The parts of a diffusers folder. Safetensors only."""
+    missing = [part for part in PARTS if not (folder / part).is_dir()]
+    if missing:
+        raise ModelError(f"{folder}: these parts are missing: {', '.join(missing)}.")
+    from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
+    from transformers import CLIPVisionModelWithProjection
+
+    safe: dict[str, Any] = {"use_safetensors": True}
+    try:
+        pixels = json.loads((folder / "feature_extractor" / "preprocessor_config.json").read_text(encoding="utf-8"))
+        return SvdParts(
+            image_encoder=CLIPVisionModelWithProjection.from_pretrained(
+                folder / "image_encoder", dtype=torch.float32, **_variant(folder / "image_encoder"), **safe
+            ),
+            unet=UNetSpatioTemporalConditionModel.from_pretrained(
+                folder / "unet", torch_dtype=dtype, **_variant(folder / "unet"), **safe
+            ),
+            vae=AutoencoderKLTemporalDecoder.from_pretrained(
+                folder / "vae", torch_dtype=torch.float32, **_variant(folder / "vae"), **safe
+            ),
+            scheduler=EulerDiscreteScheduler.from_pretrained(folder / "scheduler"),
+            clip_mean=pixels["image_mean"],
+            clip_std=pixels["image_std"],
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from error
+
+
+def _variant(part: Path) -> dict[str, Any]:
+    """Where only half-precision files were fetched, they are taken."""
+    whole = [file for file in part.glob("*.safetensors") if ".fp16." not in file.name]
+    return {} if whole or not any(part.glob("*.fp16.safetensors")) else {"variant": "fp16"}

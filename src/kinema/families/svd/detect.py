@@ -1,0 +1,59 @@
+"""What kind of Stable Video Diffusion a folder or file is, from configurations and safetensors headers (no torch)."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from pathlib import Path
+
+from ...core.card import Card, FramesRule, SizeRule
+from ...weights.store import header
+from .cards import CARDS
+
+UNET_KEY = "model.diffusion_model.input_blocks.1.1.time_stack.0.attn1.to_q.weight"
+
+
+def recognise(path: Path) -> Card | None:
+    """The card of a diffusers folder or an original single file; None where it is not one of this family."""
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix != ".safetensors":
+        return None
+    entries = header(path)
+    return _pointing(path, _published(path)) if UNET_KEY in entries else None
+
+
+def _published(path: Path) -> Card:
+    """By its file name, which alone tells 14 from 25 frames; the 14-frame model for an unknown name."""
+    return next((c for c in CARDS if any(fnmatch.fnmatch(path.name, name) for name in c.single_files)), CARDS[0])
+
+
+def _folder(path: Path) -> Card | None:
+    try:
+        parts = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+        if parts["_class_name"] != "StableVideoDiffusionPipeline":
+            return None
+        unet = json.loads((path / "unet" / "config.json").read_text(encoding="utf-8"))
+        vae = json.loads((path / "vae" / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError):
+        return None
+    frames = unet.get("num_frames", 14)
+    base = next((card for card in CARDS if card.frames.trained == frames), CARDS[0])
+    if unet["block_out_channels"][0] == 320:
+        return _pointing(path, base)
+    stride = 2 ** (len(vae["block_out_channels"]) - 1)
+    grid = stride * 2 ** (len(unet["block_out_channels"]) - 1)
+    sample = unet.get("sample_size") or 16
+    side = sample[0] if isinstance(sample, list) else sample
+    size = SizeRule(
+        multiple=grid, trained=((side * stride, side * stride),), min_side=grid, max_side=8 * side * stride,
+        max_area=(4 * side * stride) ** 2,
+    )  # fmt: skip
+    rule = FramesRule(step=1, trained=frames, minimum=2, maximum=64)
+    small = {"network": base.network.model_copy(update={"space_stride": stride}), "size": size, "frames": rule}
+    note = "A checkpoint of unpublished shape: its limits are read off its configuration."
+    return _pointing(path, base.model_copy(update={**small, "notes": (*base.notes, note)}))
+
+
+def _pointing(path: Path, card: Card) -> Card:
+    return card.model_copy(update={"id": path.stem, "path": str(path), "hub": None, "aliases": ()})

@@ -1,0 +1,157 @@
+"""SvdFamily: a loaded Stable Video Diffusion behind the waist (core/family.py).
+
+The network is UNetSpatioTemporalConditionModel: it sees the noisy latents of all frames beside the latents of the
+picture, CLIP's embedding of it, and three numbers: frames a second less one, motion bucket, noise on the picture.
+Latents are (1, 4, T, H, W) here and (B, T, 4, H, W) in the network; T is the number of frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...conditions.image import from_unit
+from ...core.card import Card
+from ...core.chunk import Chunk
+from ...core.family import Predict, Prepared, Window
+from ...core.plan import Plan, Span
+from ...diffusion.noise import noise
+from ...weights import adapters
+from ...weights.device import good_at_bfloat16
+from ...weights.residency import Residency
+from . import prepare as prepared_pixels
+
+
+@dataclass
+class SvdParts:
+    """The networks of a checkpoint, as diffusers and transformers classes. clip_mean, clip_std: how the image encoder
+    wants its pixels."""
+
+    image_encoder: Any
+    unet: Any
+    vae: Any
+    scheduler: Any
+    clip_mean: list[float]
+    clip_std: list[float]
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class SvdCond:
+    """By branch: CLIP's embedding (1, 1, D) and the picture's latents (1, 4, h, w), zeros for "uncond". numbers_B3."""
+
+    embedding: dict[str, torch.Tensor]
+    picture: dict[str, torch.Tensor]
+    numbers_B3: torch.Tensor
+    styles: tuple[tuple[str, float], ...]
+    low_precision: bool
+
+
+class SvdFamily:
+    """Not thread-safe: one request at a time."""
+
+    def __init__(self, card: Card, parts: SvdParts, device: torch.device) -> None:
+        self.card, self.parts, self.device = card, parts, device
+        self.weight_files = parts.files
+        self.residency = Residency(device, [parts.image_encoder, parts.unet, parts.vae])
+        self.dtype = parts.unet.dtype
+        self.space = 2 ** (len(parts.vae.config.block_out_channels) - 1)
+
+    # -- before the loop -------------------------------------------------------------------------------------------
+
+    def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
+        return prepared_pixels.prepare(plan)
+
+    @torch.inference_mode()
+    def encode(self, plan: Plan, prepared: Prepared) -> SvdCond:
+        adapters.use(self.parts.unet, prepared.styles, None)
+        assert prepared.first_BCHW is not None and prepared.given_BCHW is not None
+        pixels = prepared_pixels.for_clip(prepared.given_BCHW, self.parts.clip_mean, self.parts.clip_std)
+        with self.residency.using(self.parts.image_encoder) as encoder:
+            embedding = encoder(pixels.to(self.device, encoder.dtype)).image_embeds[:, None]
+        strength = float(plan.options["augmentation"])
+        picture = prepared.first_BCHW + strength * noise(plan.seed, "augment", prepared.first_BCHW.shape)
+        with self.residency.using(self.parts.vae) as vae:
+            latents = vae.encode(picture.to(self.device, vae.dtype)).latent_dist.mode()
+        embedding, latents = embedding.to(self.device, self.dtype), latents.to(self.device, self.dtype)
+        numbers = torch.tensor([[plan.fps - 1, float(plan.options["motion"]), strength]])
+        return SvdCond(
+            {"cond": embedding, "uncond": torch.zeros_like(embedding)},
+            {"cond": latents, "uncond": torch.zeros_like(latents)},
+            numbers.to(self.device, self.dtype),
+            prepared.styles,
+            plan.low_precision,
+        )
+
+    # -- in the loop -----------------------------------------------------------------------------------------------
+
+    def latent_shape(self, cond: SvdCond, span: Span) -> tuple[int, ...]:
+        channels, rows, columns = cond.picture["cond"].shape[1:]
+        return (1, channels, span.num_frames, rows, columns)
+
+    def scheduler(self, plan: Plan) -> Any:
+        scheduler = type(self.parts.scheduler).from_config(self.parts.scheduler.config)
+        scheduler.set_timesteps(plan.steps, device=self.device)
+        scheduler.set_begin_index(0)
+        return scheduler
+
+    def guidance(self, plan: Plan, span: Span) -> torch.Tensor:
+        """(1, 1, T, 1, 1): from `first_guidance` up to the plan's, or up and down again ("triangle")."""
+        low, high, count = float(plan.options["first_guidance"]), plan.guidance, span.num_frames
+        along = torch.linspace(0, 1, count)
+        if plan.options["guidance_shape"] == "triangle":
+            along = 1 - (2 * along - 1).abs()
+        return (low + (high - low) * along).view(1, 1, count, 1, 1).to(self.device)
+
+    def predict(self, cond: SvdCond, span: Span) -> Predict:
+        model = self.parts.unet
+        adapters.use(model, cond.styles, None)
+
+        @torch.inference_mode()
+        def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
+            x_BTCHW = x_BCTHW.transpose(1, 2).to(self.dtype)
+            outputs = {}
+            with self.residency.using(model), self._precision(cond.low_precision):
+                for branch in branches:
+                    beside = cond.picture[branch][:, None].expand(-1, x_BTCHW.shape[1], -1, -1, -1)
+                    seen = torch.cat([x_BTCHW, beside], dim=2)
+                    found = model(seen, t, cond.embedding[branch], added_time_ids=cond.numbers_B3, return_dict=False)[0]
+                    outputs[branch] = found.float().transpose(1, 2)
+            return outputs
+
+        return run
+
+    # -- after the loop --------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
+        """The temporal decoder sees `decode_chunk` frames at once."""
+        size = int(plan.options["decode_chunk"])
+        for first in range(0, span.num_frames, size):
+            with self.residency.using(self.parts.vae) as vae, self._precision(plan.low_precision):
+                frames = self._pixels(vae, latents_BCTHW[:, :, first : first + size])
+            yield Chunk(frames, span.start + first, plan.fps)
+
+    @torch.inference_mode()
+    def preview(
+        self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
+    ) -> np.ndarray:
+        """The middle frame. In Karras' form with velocity outputs: clean = x / (s^2 + 1) - s / sqrt(s^2 + 1) * out."""
+        clean = x_BCTHW / (sigma**2 + 1) - output_BCTHW * sigma / (sigma**2 + 1) ** 0.5
+        middle = clean.shape[2] // 2
+        with self.residency.using(self.parts.vae) as vae, self._precision(plan.low_precision):
+            return self._pixels(vae, clean[:, :, middle : middle + 1])
+
+    def _pixels(self, vae: Any, latents_BCTHW: torch.Tensor) -> np.ndarray:
+        z_NCHW = latents_BCTHW[0].transpose(0, 1).to(self.device, vae.dtype) / vae.config.scaling_factor
+        pixels_NCHW = vae.decode(z_NCHW, num_frames=len(z_NCHW)).sample
+        return from_unit(pixels_NCHW)
+
+    def _precision(self, low: bool) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low and good_at_bfloat16(self.device))

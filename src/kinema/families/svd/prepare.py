@@ -1,0 +1,50 @@
+"""The picture as pixels: on the canvas for the autoencoder, and as CLIP's image encoder wants it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from ...conditions import image, inputs
+from ...core.family import Prepared
+from ...core.plan import Plan
+
+CLIP_PX = 224
+KERNEL_SIGMAS = 4.0
+
+
+def prepare(plan: Plan) -> Prepared:
+    """Raises MediaError for a picture that cannot be read."""
+    condition = next(each for each in plan.conditions if each.kind == "image")
+    picture_HWC = inputs.picture(condition.image)
+    styles = tuple((each.adapter, each.weight) for each in plan.conditions if each.kind == "style")
+    first_BCHW = image.still(picture_HWC, plan.height, plan.width)
+    return Prepared(first_BCHW=first_BCHW, given_BCHW=image.to_unit(picture_HWC)[None], styles=styles)
+
+
+def for_clip(x_BCHW: torch.Tensor, mean: list[float], std: list[float], side_px: int = CLIP_PX) -> torch.Tensor:
+    """A picture in [-1, 1] at side_px squared, normalised by CLIP's mean and std.
+
+    Reduced as the published code does: a Gaussian whose sigma grows with the reduction, then bicubic interpolation on
+    aligned corners.
+    """
+    rows, columns = x_BCHW.shape[-2:]
+    blurred = x_BCHW
+    for axis, size in ((2, rows), (3, columns)):
+        blurred = _blur(blurred, max((size / side_px - 1) / 2, 0.001), axis)
+    small = F.interpolate(blurred, size=(side_px, side_px), mode="bicubic", align_corners=True)
+    shape = (1, 3, 1, 1)
+    return ((small + 1) / 2 - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+
+
+def _blur(x_BCHW: torch.Tensor, sigma: float, axis: int) -> torch.Tensor:
+    """A Gaussian along one axis, edges mirrored; the kernel has an odd width of about four sigmas, at least 3."""
+    width = int(max(KERNEL_SIGMAS * sigma, 3))
+    width += 1 - width % 2
+    offsets = torch.arange(width, dtype=x_BCHW.dtype) - width // 2
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    shape = [1, 1, 1, 1]
+    shape[axis] = width
+    weight = (kernel / kernel.sum()).view(shape).expand(x_BCHW.shape[1], 1, *shape[2:])
+    pad = (0, 0, width // 2, width // 2) if axis == 2 else (width // 2, width // 2, 0, 0)
+    return F.conv2d(F.pad(x_BCHW, pad, mode="reflect"), weight, groups=x_BCHW.shape[1])

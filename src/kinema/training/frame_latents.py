@@ -1,0 +1,68 @@
+"""Latents of single frames, encoded once: what image models and the temporal layers above them are trained on.
+
+A shard is a file of float16 latents [n, F, C, h, w], scaled as the denoiser sees them, the share of object pixels in
+each latent cell [n, F, h, w], and the seeds of the scenes [n].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kinema.core.whole import whole
+
+from . import processes
+from .kl_vae import to_network
+from .store import SHARD, ClipStore
+
+
+@torch.no_grad()
+def write_frame_latents(vae: Any, store: ClipStore, folder: Path, device: str = "cpu") -> None:
+    """Encode every frame of a store; shards that exist are kept, several processes share the work."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scale = vae.config.scaling_factor
+    for number, first in enumerate(range(0, len(store), SHARD)):
+        path = folder / f"{number:05d}.pt"
+        if path.exists() or number % processes.count() != processes.rank():
+            continue
+        latents, weights, seeds = [], [], []
+        for index in range(first, min(first + SHARD, len(store))):
+            frames, mask = store.take([index])
+            pixels = to_network(frames[0]).to(device, memory_format=torch.channels_last)
+            z = vae.encode(pixels).latent_dist.mean.float() * scale
+            latents.append(z.half().cpu().contiguous())
+            cells = F.adaptive_avg_pool2d(mask[0].float()[:, None], z.shape[-2:])[:, 0]
+            weights.append(cells.half())
+            seeds.append(store.seed(index))
+        with whole(path) as beside:
+            torch.save(
+                {"latents": torch.stack(latents), "weight": torch.stack(weights), "seed": torch.tensor(seeds)}, beside
+            )
+    processes.wait()
+
+
+class FrameLatents:
+    """All shards of a folder in memory: latents (N, F, C, h, w), weight (N, F, h, w), seed (N,)."""
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        shards = [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
+        if not shards:
+            raise FileNotFoundError(f"{folder} holds no latents.")
+        self.latents, self.weight, self.seed = (
+            torch.cat([shard[name] for shard in shards]).to(device) for name in ("latents", "weight", "seed")
+        )
+
+    def __len__(self) -> int:
+        return len(self.seed)
+
+    @property
+    def num_frames(self) -> int:
+        return self.latents.shape[1]
+
+    def frames(self, index: Tensor, when: Tensor) -> tuple[Tensor, Tensor]:
+        """(latents (B, C, h, w), weight (B, h, w)) of one frame of each clip."""
+        return self.latents[index, when].float(), self.weight[index, when].float()
