@@ -88,6 +88,10 @@ class Family(Protocol):
         """A scheduler object of the plan's own, timesteps set. Schedulers hold state: never share one."""
         ...
 
+    def begin(self, plan: Plan, cond: Cond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """(latents to begin with, step to begin at): the scheduler's noisiest, or a clip's taken back to noise."""
+        ...
+
     def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
         """How strongly the guided output leaves the unconditional one: plan.guidance, or a tensor that fits (1, C, T,
         H, W) where it differs between frames."""
@@ -100,8 +104,9 @@ class Family(Protocol):
     def preview(
         self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
     ) -> np.ndarray:
-        """What a span will look like, from its latents x at noise level sigma and the (guided) output of the network
-        there: uint8 RGB (F, H, W, 3), the whole span or, where that would take long, one frame of it."""
+        """What a span will look like, from its latents x at noise level sigma (in the scheduler's own form) and the
+        (guided) output of the network there: uint8 RGB (F, H, W, 3), the whole span or, where that would take long,
+        one frame of it."""
         ...
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:

@@ -20,6 +20,7 @@ from .errors import ModelError
 FAMILIES: dict[str, str] = {
     "wan": "kinema.families.wan",
     "svd": "kinema.families.svd",
+    "zeroscope": "kinema.families.zeroscope",
 }
 
 

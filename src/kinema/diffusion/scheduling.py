@@ -16,3 +16,11 @@ def begin(scheduler: Any, noise: torch.Tensor) -> torch.Tensor:
 def shown(scheduler: Any, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """x as the network sees it at timestep t: in Karras' form, x / sqrt(sigma^2 + 1)."""
     return scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
+
+
+def noise_level(scheduler: Any, step: int) -> float:
+    """The noise of a step in the scheduler's own measure; noise over signal where it has none (DDIM)."""
+    if hasattr(scheduler, "sigmas"):
+        return float(scheduler.sigmas[step])
+    bar = float(scheduler.alphas_cumprod[int(scheduler.timesteps[step])])
+    return ((1 - bar) / bar) ** 0.5

@@ -16,7 +16,7 @@ from ..core.plan import Plan, Span
 from ..diffusion.cache import StepReuse
 from ..diffusion.guidance import branches, combine
 from ..diffusion.noise import noise
-from ..diffusion.scheduling import begin, shown
+from ..diffusion.scheduling import noise_level, shown
 from .resume import SamplingState
 
 Keep = Callable[[SamplingState], None]
@@ -69,7 +69,8 @@ def sample(
     scheduler = family.scheduler(plan)
     predict = family.predict(cond, span)
     reuse = StepReuse(plan.reuse, plan.steps)
-    x, first = begin(scheduler, noise(plan.seed, f"init/{span.start}", family.latent_shape(cond, span))), 0
+    drawn = noise(plan.seed, f"init/{span.start}", family.latent_shape(cond, span))
+    x, first = family.begin(plan, cond, scheduler, drawn)
     guidance = family.guidance(plan, span)
     if state is not None:
         x, first = state.restore(scheduler, reuse)
@@ -87,7 +88,7 @@ def sample(
             reuse.remember(sigma, output)
         before, x = x, _step(scheduler, output, t, x)
         on_event(Progress("sample", step + 1, plan.steps, time.perf_counter() - started, index))
-        picture = partial(family.preview, before, output, float(scheduler.sigmas[step]), plan, span)
+        picture = partial(family.preview, before, output, noise_level(scheduler, step), plan, span)
         on_event(Preview("preview", step + 1, plan.steps, index, picture))
         if keep is not None and keep_every and (step + 1) % keep_every == 0 and step + 1 < plan.steps:
             keep(SamplingState.capture(plan, index, step + 1, x, scheduler, reuse))

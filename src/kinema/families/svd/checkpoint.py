@@ -11,6 +11,7 @@ import torch
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...weights.device import as_dtype, default_device
+from ...weights.folder import network
 from .model import SvdFamily, SvdParts
 
 PARTS = ("image_encoder", "unet", "vae", "scheduler", "feature_extractor")
@@ -27,8 +28,8 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> S
         from .single_file import load_file
 
         parts = load_file(location, kind)
-    for network in (parts.image_encoder, parts.unet, parts.vae):
-        network.eval().requires_grad_(False)
+    for part in (parts.image_encoder, parts.unet, parts.vae):
+        part.eval().requires_grad_(False)
     return SvdFamily(card, parts, place)
 
 
@@ -40,28 +41,15 @@ def load_folder(folder: Path, dtype: torch.dtype) -> SvdParts:
     from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
     from transformers import CLIPVisionModelWithProjection
 
-    safe: dict[str, Any] = {"use_safetensors": True}
     try:
         pixels = json.loads((folder / "feature_extractor" / "preprocessor_config.json").read_text(encoding="utf-8"))
         return SvdParts(
-            image_encoder=CLIPVisionModelWithProjection.from_pretrained(
-                folder / "image_encoder", dtype=torch.float32, **_variant(folder / "image_encoder"), **safe
-            ),
-            unet=UNetSpatioTemporalConditionModel.from_pretrained(
-                folder / "unet", torch_dtype=dtype, **_variant(folder / "unet"), **safe
-            ),
-            vae=AutoencoderKLTemporalDecoder.from_pretrained(
-                folder / "vae", torch_dtype=torch.float32, **_variant(folder / "vae"), **safe
-            ),
+            image_encoder=network(CLIPVisionModelWithProjection, folder / "image_encoder", torch.float32),
+            unet=network(UNetSpatioTemporalConditionModel, folder / "unet", dtype),
+            vae=network(AutoencoderKLTemporalDecoder, folder / "vae", torch.float32),
             scheduler=EulerDiscreteScheduler.from_pretrained(folder / "scheduler"),
             clip_mean=pixels["image_mean"],
             clip_std=pixels["image_std"],
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from error
-
-
-def _variant(part: Path) -> dict[str, Any]:
-    """Where only half-precision files were fetched, they are taken."""
-    whole = [file for file in part.glob("*.safetensors") if ".fp16." not in file.name]
-    return {} if whole or not any(part.glob("*.fp16.safetensors")) else {"variant": "fp16"}

@@ -21,6 +21,7 @@ from ...core.card import Card
 from ...core.chunk import Chunk
 from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
+from ...diffusion import scheduling
 from ...diffusion.noise import noise
 from ...weights import adapters
 from ...weights.device import good_at_bfloat16
@@ -100,6 +101,9 @@ class SvdFamily:
         scheduler.set_timesteps(plan.steps, device=self.device)
         scheduler.set_begin_index(0)
         return scheduler
+
+    def begin(self, plan: Plan, cond: SvdCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
+        return scheduling.begin(scheduler, noise_BCTHW), 0
 
     def guidance(self, plan: Plan, span: Span) -> torch.Tensor:
         """(1, 1, T, 1, 1): from `first_guidance` up to the plan's, or up and down again ("triangle")."""

@@ -11,6 +11,7 @@ import torch
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...weights.device import as_dtype, default_device
+from ...weights.folder import scheduler
 from . import extras
 from .model import WanFamily, WanParts
 
@@ -66,7 +67,7 @@ def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
             text_encoder=_network(folder, names, "text_encoder", dtype),
             transformer=_network(folder, names, "transformer", dtype),
             vae=_network(folder, names, "vae", torch.float32),
-            scheduler=_scheduler(folder, names),
+            scheduler=scheduler(folder),
             image_encoder=image_encoder,
             image_processor=image_processor,
             tiny_decoder=_tiny_decoder(folder / extras.TINY_DECODER),
@@ -94,13 +95,3 @@ def _tiny_decoder(folder: Path) -> Any:
     from .tiny_decoder import TinyDecoder
 
     return TinyDecoder.load(folder)
-
-
-def _scheduler(folder: Path, names: dict[str, Any]) -> Any:
-    import diffusers
-
-    name = names["scheduler"][1]
-    kind = getattr(diffusers, name, None)
-    if kind is None or not issubclass(kind, diffusers.SchedulerMixin):
-        raise ModelError(f"{folder / 'scheduler'}: {name} is not a scheduler of diffusers.")
-    return kind.from_pretrained(folder / "scheduler")

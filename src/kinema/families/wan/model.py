@@ -18,7 +18,7 @@ from ...core.chunk import Chunk
 from ...core.errors import ModelError
 from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
-from ...diffusion import flow
+from ...diffusion import flow, scheduling
 from ...weights import adapters
 from ...weights.device import good_at_bfloat16
 from ...weights.residency import Residency
@@ -174,6 +174,9 @@ class WanFamily:
         # With many steps two timesteps may be the same whole number; looking the first one up would then start late.
         scheduler.set_begin_index(0)
         return scheduler
+
+    def begin(self, plan: Plan, cond: WanCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
+        return scheduling.begin(scheduler, noise_BCTHW), 0
 
     def guidance(self, plan: Plan, span: Span) -> float:
         return plan.guidance

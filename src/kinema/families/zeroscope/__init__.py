@@ -1,0 +1,20 @@
+"""ModelScope text to video and Zeroscope: an image model with temporal layers. Public door of the family; no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ...core.card import Card
+from .cards import CARDS
+from .detect import recognise
+from .planning import plan
+
+__all__ = ["CARDS", "load", "plan", "recognise"]
+
+
+def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
+    """A loaded `ZeroscopeFamily`. See families/zeroscope/checkpoint.py."""
+    from .checkpoint import load as load_family
+
+    return load_family(card, location, device, dtype)

@@ -1,0 +1,38 @@
+"""What kind of ModelScope or Zeroscope a folder is, from its configurations (no torch)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ...core.card import Card, SizeRule
+from .cards import CARDS
+
+PIPELINES = ("TextToVideoSDPipeline", "VideoToVideoSDPipeline")
+PUBLISHED_WIDTH = 320
+
+
+def recognise(path: Path) -> Card | None:
+    """The card of a diffusers folder; None where it is not one of this family."""
+    if not path.is_dir():
+        return None
+    try:
+        parts = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+        if parts["_class_name"] not in PIPELINES:
+            return None
+        unet = json.loads((path / "unet" / "config.json").read_text(encoding="utf-8"))
+        vae = json.loads((path / "vae" / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError):
+        return None
+    name = path.name.lower()
+    base = CARDS[1] if "xl" in name else CARDS[0] if "zeroscope" in name else CARDS[2]
+    pointing = {"id": path.stem, "path": str(path), "hub": None, "aliases": ()}
+    if unet["block_out_channels"][0] == PUBLISHED_WIDTH:
+        return base.model_copy(update=pointing)
+    stride = 2 ** (len(vae["block_out_channels"]) - 1)
+    grid = stride * 2 ** (len(unet["block_out_channels"]) - 1)
+    side = (unet.get("sample_size") or 16) * stride
+    size = SizeRule(multiple=grid, trained=((side, side),), min_side=grid, max_side=8 * side, max_area=(4 * side) ** 2)
+    small = {"network": base.network.model_copy(update={"space_stride": stride}), "size": size}
+    note = "A checkpoint of unpublished shape: its limits are read off its configuration."
+    return base.model_copy(update={**pointing, **small, "notes": (note,)})

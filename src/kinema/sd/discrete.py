@@ -1,0 +1,44 @@
+"""The discrete noise schedule at sampling time: where a clip to begin with enters, and what a step points to.
+
+In the variance-preserving form x = a * clean + s * noise with a^2 + s^2 = 1; in Karras' form x = clean + sigma * noise,
+sigma = s / a. diffusers' Euler and Heun schedulers hold the second, DDIM and DPM-Solver the first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def scheduler_of(pattern: Any, steps: int, device: torch.device) -> Any:
+    """A scheduler object of a request's own, of the checkpoint's kind, timesteps set."""
+    scheduler = type(pattern).from_config(pattern.config)
+    scheduler.set_timesteps(steps, device=device)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(0)
+    return scheduler
+
+
+def begin_with(
+    scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, steps: int, strength: float
+) -> tuple[torch.Tensor, int]:
+    """(latents to begin with, step to begin at) where a clip is given: of `steps`, the last `strength` share is run
+    (Meng et al. 2021, SDEdit; the count is that of diffusers' pipelines)."""
+    first = max(steps - min(int(steps * strength), steps), 0)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(first)
+    return scheduler.add_noise(clean, noise, scheduler.timesteps[first : first + 1]), first
+
+
+def denoised(x: torch.Tensor, output: torch.Tensor, sigma: float, pattern: Any) -> torch.Tensor:
+    """The clean latents that an output at noise level sigma points to. pattern: any scheduler of the kind in use."""
+    a = (sigma**2 + 1) ** -0.5
+    s = sigma * a
+    if type(pattern).__name__.startswith(("Euler", "Heun", "LMS", "KDPM2")):
+        x = x * a
+    if pattern.config.prediction_type == "v_prediction":
+        return a * x - s * output
+    if pattern.config.prediction_type == "sample":
+        return output
+    return (x - s * output) / a
