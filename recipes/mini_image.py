@@ -36,6 +36,7 @@ from kinema.training.loop import LoopConfig, load_averaged, train
 from kinema.training.sheets import sheet
 from kinema.training.stages import Settings, Stage
 from kinema.training.store import ClipStore, write_shards
+from kinema.weights.device import good_at_bfloat16
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_wan_editions import SMALL
@@ -121,7 +122,8 @@ class Run:
     def clips(self, minutes: float) -> dict[str, Any]:
         size: dict[str, Any] = {"num_frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device}
         write_shards(self.out / "held_out", WORLD, range(HELD_OUT, HELD_OUT + (128 if self.full else 8)), **size)
-        write_shards(self.out / "clips", WORLD, range(8192 if self.full else 64), **size)
+        count = (16_384 if self.big else 3072) if self.full else 64
+        write_shards(self.out / "clips", WORLD, range(count), **size)
         return {"clips": len(self.open_clips())}
 
     def vae(self, minutes: float) -> dict[str, Any]:
@@ -129,10 +131,21 @@ class Run:
         vae = AutoencoderKL(**VAE)
         kl_vae.initialize(vae, torch.Generator().manual_seed(0))
         task = kl_vae.KlVaeTask(
-            vae, self.open_clips(), self.open_clips("held_out"), device=self.device, batch_scale=8 if self.big else 1,
+            vae, self.open_clips(), self.open_clips("held_out"), device=self.device, batch_scale=16 if self.big else 1,
             num_held_out=48 if self.full else 4,
         )  # fmt: skip
-        train(task, self.config("vae_run", minutes, lr_muon=3e-3, lr_adam=1.2e-3, ema=0.995), self.settings.show)
+        train(
+            task,
+            self.config(
+                "vae_run",
+                minutes,
+                lr_muon=3e-3,
+                lr_adam=1.2e-3,
+                ema=0.99,
+                bf16=good_at_bfloat16(torch.device(self.device)),
+            ),
+            self.settings.show,
+        )
         kl_vae.set_scaling_factor(vae, self.open_clips(), self.device)
         scores = task.evaluate(0)
         if processes.first():

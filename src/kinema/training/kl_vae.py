@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .store import ClipStore
 
-CLIPS, FRAMES_EACH = 16, 3
+CLIPS, FRAMES_EACH = 8, 2
 
 
 def initialize(vae: Any, generator: torch.Generator) -> None:
