@@ -1,0 +1,178 @@
+"""Training miniatures of Stable Diffusion's kind: words, noise schedules, autoencoder, image and temporal tasks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from kinema.sd.inflate import digest, inflate
+from kinema.toyland.caption import describe
+from kinema.toyland.scene import WORLD_SMALL, sample_scene
+from kinema.training import kl_vae
+from kinema.training.clip_words import build_clip_tokenizer
+from kinema.training.ddpm import Schedule, weighted_error
+from kinema.training.frame_latents import FrameLatents, write_frame_latents
+from kinema.training.image_model import ImageTask
+from kinema.training.loop import LoopConfig, train
+from kinema.training.store import ClipStore, write_shards
+from kinema.training.temporal import TemporalTask
+
+TOKENS = 24
+
+
+@pytest.fixture(scope="module")
+def captions():
+    return [describe(sample_scene(seed, WORLD_SMALL), seed) for seed in range(300)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(captions):
+    return build_clip_tokenizer(captions, TOKENS)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    write_shards(folder, WORLD_SMALL, range(6), num_frames=4, height=32, width=32)
+    return ClipStore(folder)
+
+
+@pytest.fixture(scope="module")
+def vae():
+    torch.manual_seed(0)
+    found = AutoencoderKL(
+        block_out_channels=(16, 16), down_block_types=("DownEncoderBlock2D",) * 2, layers_per_block=1,
+        up_block_types=("UpDecoderBlock2D",) * 2, norm_num_groups=8,
+    )  # fmt: skip
+    kl_vae.initialize(found, torch.Generator().manual_seed(0))
+    return found.eval()
+
+
+@pytest.fixture(scope="module")
+def latents(vae, store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("latents")
+    write_frame_latents(vae, store, folder)
+    return FrameLatents(folder)
+
+
+def text_encoder(tokenizer):
+    torch.manual_seed(1)
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+            max_position_embeddings=TOKENS, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        )
+    )  # fmt: skip
+
+
+def image_model():
+    torch.manual_seed(2)
+    return UNet2DConditionModel(
+        sample_size=16, block_out_channels=(32, 32), layers_per_block=1, cross_attention_dim=32, attention_head_dim=2,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        use_linear_projection=True, norm_num_groups=16,
+    )  # fmt: skip
+
+
+def test_words_of_captions_are_one_token_and_others_fall_apart(tokenizer, captions, tmp_path):
+    ids = tokenizer("a red ball in the meadow").input_ids
+    assert ids[0] == tokenizer.bos_token_id and ids[-1] == tokenizer.eos_token_id == max(ids) and len(ids) == 8
+    assert len(tokenizer("a zebra").input_ids) > 4
+    assert tokenizer.decode(tokenizer(captions[0]).input_ids, skip_special_tokens=True).replace(" ", "") == (
+        captions[0].lower().replace(" ", "")
+    )
+    tokenizer.save_pretrained(tmp_path)
+    again = CLIPTokenizer.from_pretrained(tmp_path)
+    assert all(again(text).input_ids == tokenizer(text).input_ids for text in captions[:20])
+
+
+@pytest.mark.parametrize("kind", ["linear", "scaled_linear"])
+def test_the_schedule_is_that_of_diffusers(kind):
+    ours = Schedule(kind=kind)
+    theirs = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule=kind)
+    assert torch.allclose(ours.alphas_bar, theirs.alphas_cumprod, atol=1e-6)
+    x0, noise = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)
+    t = torch.tensor([100, 900])
+    noisy, velocity = ours.mix(x0, noise, t)
+    assert torch.allclose(noisy, theirs.add_noise(x0, noise, t), atol=1e-5)
+    assert torch.allclose(velocity, theirs.get_velocity(x0, noise, t), atol=1e-5)
+    assert torch.equal(Schedule(kind=kind, prediction="epsilon").mix(x0, noise, t)[1], noise)
+
+
+def test_late_times_are_later_and_weights_count():
+    schedule, even = Schedule(), torch.Generator().manual_seed(0)
+    early, late = (schedule.draw(4000, even, share).float().mean() for share in (0.0, 1.0))
+    assert 480 < early < 520 and late > 640
+    error = torch.zeros(1, 2, 2, 2)
+    error[..., 0, 0] = 1
+    weight = torch.tensor([[[3.0, 1.0], [1.0, 1.0]]])
+    assert weighted_error(error, torch.zeros_like(error), weight) == pytest.approx(3 / 6)
+
+
+def test_the_autoencoder_learns(store, tmp_path):
+    torch.manual_seed(0)
+    fresh = AutoencoderKL(
+        block_out_channels=(16, 16), down_block_types=("DownEncoderBlock2D",) * 2, layers_per_block=1,
+        up_block_types=("UpDecoderBlock2D",) * 2, norm_num_groups=8,
+    )  # fmt: skip
+    kl_vae.initialize(fresh, torch.Generator().manual_seed(0))
+    task = kl_vae.KlVaeTask(fresh, store, store, num_held_out=3, permute=0.0)
+    before = task.evaluate(0)["psnr_db"]
+    config = LoopConfig(out=tmp_path, max_steps=25, lr_muon=3e-3, lr_adam=2e-3, ema=0.5, evaluate_minutes=9)
+    assert train(task, config)["psnr_db"] > before + 2.5
+    kl_vae.set_scaling_factor(fresh, store)
+    assert fresh.config.scaling_factor != 0.18215
+
+
+def test_latents_are_scaled_frame_by_frame(vae, store, latents):
+    assert latents.latents.shape == (6, 4, 4, 16, 16) and latents.num_frames == 4 and len(latents) == 6
+    frames, mask = store.take([2])
+    with torch.no_grad():
+        expected = vae.encode(kl_vae.to_network(frames[0])).latent_dist.mean * vae.config.scaling_factor
+    assert (latents.latents[2].float() - expected).abs().max() < 0.01
+    assert latents.weight[2].float().mean() == pytest.approx(mask.float().mean().item(), abs=1e-3)
+    assert latents.seed.tolist() == [store.seed(index) for index in range(6)]
+
+
+def test_an_image_model_learns_its_pictures(latents, tokenizer, tmp_path):
+    parts = {"unet": image_model(), "text_encoder": text_encoder(tokenizer)}
+    task = ImageTask(
+        parts["unet"], parts["text_encoder"], tokenizer, latents, latents, WORLD_SMALL, schedule=Schedule(), batch=8
+    )
+    before = task.evaluate(0)
+    config = LoopConfig(out=tmp_path, max_steps=12, ema=0.5, evaluate_minutes=9, warmup_steps=2)
+    after = train(task, config)
+    assert after["error_850"] < before["error_850"] and task.samples == 96
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp_path, whole):
+    video = inflate(image_model())
+    encoder = text_encoder(tokenizer)
+    words, spatial = [p.clone() for p in encoder.parameters()], digest(video, temporal=False)
+    temporal = digest(video, temporal=True)
+    task = TemporalTask(
+        video, encoder, tokenizer, latents, latents, WORLD_SMALL, schedule=Schedule(), batch=2, whole=whole
+    )
+    before = task.evaluate(0)
+    assert before["shuffled_percent"] == pytest.approx(0, abs=0.01), "an image model does not know the order of frames"
+    after = train(task, LoopConfig(out=tmp_path, max_steps=10, ema=0.3, evaluate_minutes=9, warmup_steps=1))
+    assert (digest(video, temporal=False) == spatial) is not whole
+    assert digest(video, temporal=True) != temporal
+    assert all(torch.equal(old, new) for old, new in zip(words, encoder.parameters(), strict=True))
+    assert after["error_600"] < before["error_600"]
+    proof = task.proof()
+    assert proof["spatial_before"] == spatial and (proof["spatial_after"] == spatial) is not whole
+
+
+def test_a_frozen_layer_that_moved_is_found_out(latents, tokenizer):
+    video = inflate(image_model())
+    task = TemporalTask(
+        video, text_encoder(tokenizer), tokenizer, latents, latents, WORLD_SMALL, schedule=Schedule(), batch=2
+    )
+    with torch.no_grad():
+        video.conv_in.bias[0] += 1e-3
+    with pytest.raises(RuntimeError, match="frozen"):
+        task.proof()
