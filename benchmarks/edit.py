@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=4)
     parser.add_argument("--profile", action="append", choices=("exact", "balanced", "fast"))
     parser.add_argument("--no-plain", action="store_true")
+    parser.add_argument("--decoder", choices=("full", "tiny"), help="instead of the profile's")
     asked = parser.parse_args()
     engine = kinema.load("kinema-mini-wan", device="cpu")
     with tempfile.TemporaryDirectory() as folder:
@@ -135,7 +136,7 @@ def main() -> None:
         for profile in asked.profile or ("exact", "balanced", "fast"):
             rows, seconds = [], []
             for video, mask, words, empty in clips:
-                plan = engine.plan(request(video, mask, words, profile))
+                plan = engine.plan(request(video, mask, words, profile, asked.decoder))
                 engine.generate(plan).frames() if not seconds else None
                 started = time.perf_counter()
                 frames = engine.generate(plan).frames()
@@ -155,9 +156,12 @@ def main() -> None:
             )
 
 
-def request(video: str, mask: kinema.Mask, words: str, profile: str) -> kinema.Request:
-    source = kinema.Source(video=video)
-    return kinema.Request(prompt=words, seed=1, profile=profile, canvas="source", conditions=(source, mask))
+def request(video: str, mask: kinema.Mask, words: str, profile: str, decoder: str | None = None) -> kinema.Request:
+    options = {} if decoder is None else {"decoder": decoder}
+    return kinema.Request(
+        prompt=words, seed=1, profile=profile, canvas="source", conditions=(kinema.Source(video=video), mask),
+        options=options,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def inflate(unet: Any) -> Any:
     }  # fmt: skip
     if len(widths) != 1:
         raise ValueError(f"Attention heads must be equally wide on every level, got {sorted(widths)}.")
-    video = UNet3DConditionModel(
+    video: Any = UNet3DConditionModel(
         **{name: config[name] for name in SAME}, attention_head_dim=widths.pop(),
         down_block_types=tuple(BLOCKS[kind] for kind in config.down_block_types),
         up_block_types=tuple(BLOCKS[kind] for kind in config.up_block_types),
