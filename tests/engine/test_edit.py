@@ -256,3 +256,10 @@ def test_a_drawing_hints_only_where_something_is_made(clip, mini):
     prepared = mini.family.prepare(small, window)
     half = plan.width // 2
     assert (prepared.source_BCFHW[..., :half] == -0.75).all() and (prepared.source_BCFHW[..., half:] == 0.25).all()
+
+
+def test_a_quick_edit_takes_the_decoder_that_does_not_show(clip):
+    source = kinema.Source(video=clip[0])
+    assert plan_of(source, profile="fast").options["decoder"] == "full"
+    assert plan_of(source, profile="fast", options={"decoder": "tiny"}).options["decoder"] == "tiny"
+    assert make_plan(kinema.Request(profile="fast"), device="cpu").options["decoder"] == "tiny"

@@ -184,6 +184,7 @@ class ProfileRule(Value):
     own branch does. `reuse` >= 2 computes every reuse-th step in the middle of the run and extrapolates the others.
     `student` samples instead of the model itself, unless a request asks for steps, guidance or a shift that are not
     the student's: it knows one way only, and the model is then used as the rest of the rule says.
+    `in_place`: options that an edit of a clip does better with, where nobody asks for others.
     """
 
     steps: int | None = None
@@ -192,6 +193,7 @@ class ProfileRule(Value):
     reuse: int = 1
     low_precision: bool = False
     options: dict[str, JsonValue] = Field(default_factory=dict)
+    in_place: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Network(Value):

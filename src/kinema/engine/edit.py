@@ -27,7 +27,7 @@ FEATHER = 1.0
 """Width of the fading edge, in pixels of the canvas."""
 RING = 6
 """Colours are compared on kept pixels of the canvas that are this near to what was generated."""
-EDGE = 1 / 12
+EDGE = 1 / 4
 """How far what is off at the edge is taken back inwards, as a part of the canvas."""
 
 

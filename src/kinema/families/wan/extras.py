@@ -36,7 +36,8 @@ def complete(card: Card, folder: Path) -> Card:
     options = dict(card.options)
     if (folder / TINY_DECODER / "config.json").is_file():
         options["decoder"] = DECODER
-        fast = fast.model_copy(update={"options": {**fast.options, "decoder": "tiny"}})
+        # What is made lies beside the clip's own pixels, window after window: softness shows there, and adds up.
+        fast = fast.model_copy(update={"options": {**fast.options, "decoder": "tiny"}, "in_place": {"decoder": "full"}})
     if (folder / FEW_STEP / "few_step.json").is_file():
         fast = fast.model_copy(update={"student": student(folder / FEW_STEP / "few_step.json")})
     if fast == card.profiles["fast"]:
