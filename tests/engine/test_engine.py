@@ -147,10 +147,10 @@ def test_manifest_verifies(mini, tmp_path):
     found = Manifest.from_dict(json.loads(json.dumps(mini.manifest(plan))))
     assert found.plan == plan
     assert len(found.weights) >= 3
-    manifests.verify(found, mini.digests())
+    manifests.verify(found, mini.digests(plan))
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "a.png")
     with pytest.raises(RequestError, match="changed"):
-        manifests.verify(found, mini.digests())
+        manifests.verify(found, mini.digests(plan))
 
 
 def test_inputs_are_found_beside_the_clip(mini, tmp_path, monkeypatch):

@@ -62,7 +62,7 @@ def rerun(
         if not force:
             from kinema.engine.manifest import verify
 
-            verify(found, engine.digests(), plan)
+            verify(found, engine.digests(plan), plan)
         made = work.run(work.Job(plan, target, sheet=sheet), engine, on_event)
     made["differences"] = differences
     if as_json:

@@ -140,6 +140,7 @@ def inpainting(
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     quiet_libraries()
     from kinema.engine.load import load
+    from kinema.weights.store import digests
 
     engine = load(model, device=device)
     card_file = engine.location / "card.json"
@@ -153,7 +154,7 @@ def inpainting(
         )
     output.mkdir(parents=True, exist_ok=True)
     made.write_sheets(clips, output)
-    facts = {"model": engine.model, "profile": profile, "count": count, "weights_sha256": engine.digests()}
+    facts = {"model": engine.model, "profile": profile, "count": count, "weights_sha256": digests(engine.location)}
     (output / "inpainting.json").write_text(json.dumps({**facts, "experiments": found}, indent=1), encoding="utf-8")
     (output / "inpainting.md").write_text(made.table(found), encoding="utf-8")
     typer.echo(json.dumps(found) if as_json else made.table(found))

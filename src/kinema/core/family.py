@@ -68,8 +68,10 @@ class Family(Protocol):
     """A loaded model."""
 
     card: Card
-    weight_files: tuple[Path, ...]
-    """Weight files beside the checkpoint's own folder or file."""
+
+    def weight_files(self, plan: Plan) -> tuple[Path, ...]:
+        """Weight files that a plan needs beside the checkpoint's own folder or file."""
+        ...
 
     def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
         """Conditions as pixels on the plan's canvas. Reads the input files that no window stands in for; no

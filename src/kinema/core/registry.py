@@ -21,6 +21,7 @@ FAMILIES: dict[str, str] = {
     "wan": "kinema.families.wan",
     "svd": "kinema.families.svd",
     "zeroscope": "kinema.families.zeroscope",
+    "animatediff": "kinema.families.animatediff",
 }
 
 

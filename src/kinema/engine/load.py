@@ -72,11 +72,11 @@ class Engine:
         """What a clip of this plan is made of, as JSON."""
         from .manifest import manifest
 
-        return manifest(plan, self.digests(), self.device)
+        return manifest(plan, self.digests(plan), self.device)
 
-    def digests(self) -> dict[str, str]:
-        """SHA-256 of the weight files, by name."""
-        return store.digests(self.location, self.family.weight_files)
+    def digests(self, plan: Plan) -> dict[str, str]:
+        """SHA-256 of the weight files that a plan needs, by name."""
+        return store.digests(self.location, self.family.weight_files(plan))
 
 
 def as_request(request: Request | str, **fields: Any) -> Request:

@@ -196,7 +196,7 @@ def digests(location: Path, more: Iterable[Path] = ()) -> dict[str, str]:
         name = (
             file.relative_to(location).as_posix() if file.is_relative_to(location) and file != location else file.name
         )
-        found[name] = memory[key]
+        found[name if name not in found else f"{file.parent.name}/{name}"] = memory[key]
     if changed:
         _write_json(memory_path, memory)
     return found

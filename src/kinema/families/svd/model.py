@@ -59,10 +59,12 @@ class SvdFamily:
 
     def __init__(self, card: Card, parts: SvdParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
-        self.weight_files = parts.files
         self.residency = Residency(device, [parts.image_encoder, parts.unet, parts.vae])
         self.dtype = parts.unet.dtype
         self.space = 2 ** (len(parts.vae.config.block_out_channels) - 1)
+
+    def weight_files(self, plan: Plan) -> tuple[Path, ...]:
+        return self.parts.files
 
     # -- before the loop -------------------------------------------------------------------------------------------
 

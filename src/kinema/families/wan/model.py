@@ -70,7 +70,6 @@ class WanFamily:
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
-        self.weight_files = parts.files
         networks = [parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder, parts.tiny_decoder]
         self.residency = Residency(device, [network for network in networks if network is not None])
         self.dtype = parts.transformer.dtype
@@ -81,6 +80,9 @@ class WanFamily:
             cpu_autoencoder.prepare(parts.vae)
         self.gray: dict[tuple[int, ...], torch.Tensor] = {}
         forward.prepare(parts.transformer)
+
+    def weight_files(self, plan: Plan) -> tuple[Path, ...]:
+        return self.parts.files
 
     # -- before the loop -------------------------------------------------------------------------------------------
 

@@ -58,10 +58,12 @@ class ZeroscopeFamily:
 
     def __init__(self, card: Card, parts: ZeroscopeParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
-        self.weight_files = parts.files
         self.residency = Residency(device, [parts.text_encoder, parts.unet, parts.vae])
         self.dtype = parts.unet.dtype
         self.space = frames.space_factor(parts.vae)
+
+    def weight_files(self, plan: Plan) -> tuple[Path, ...]:
+        return self.parts.files
 
     # -- before the loop -------------------------------------------------------------------------------------------
 

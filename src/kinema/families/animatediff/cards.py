@@ -1,0 +1,64 @@
+"""The published motion adapters, with their publishers' defaults. The image model under them is an option: `base`."""
+
+from __future__ import annotations
+
+from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
+from ...core.request import Profile
+
+BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+PROFILES: dict[Profile, ProfileRule] = {
+    "exact": ProfileRule(),
+    "balanced": ProfileRule(low_precision=True, reuse=2),
+    "fast": ProfileRule(steps=15, low_precision=True, reuse=2, guidance_interval=(0.0, 0.8)),
+}
+"""What the quicker ones cost in quality was not measured with the published weights."""
+SIZE = SizeRule(multiple=64, trained=((512, 512),), min_side=192, max_side=1344, max_area=1024 * 1024)
+LONGEST = 1024
+
+
+def options(base: str, context: int) -> dict[str, Option]:
+    return {
+        "base": Option(
+            kind="str", default=base,
+            help="the image model: a folder, or a hub id that was pulled; any of Stable Diffusion 1.5's kind",
+        ),
+        "context_length": Option(
+            kind="int", default=context, minimum=2, maximum=32,
+            help="frames that are seen at once; longer clips go through in windows of it",
+        ),
+        "context_overlap": Option(
+            kind="int", default=4, minimum=1, maximum=31, help="frames that two windows share",
+        ),
+        "strength": Option(
+            kind="float", default=0.8, minimum=0.05, maximum=1.0,
+            help="how far a given clip is taken back to noise",
+        ),
+        "clip_skip": Option(kind="int", default=0, minimum=0, maximum=4, help="layers of CLIP left out at its end"),
+        "decode_chunk": Option(kind="int", default=8, minimum=1, maximum=128, help="frames decoded at once"),
+    }  # fmt: skip
+
+
+def _card(name: str, title: str, hub: str, motion: int, *, longest: int = 32, notes: tuple[str, ...] = ()) -> Card:
+    return Card(
+        id=name, family="animatediff", title=title, licence="Apache-2.0 (adapter); the base has its own",
+        variant="motion", hub=hub, accepts=("source", "style"), size=SIZE,
+        frames=FramesRule(step=1, trained=16, minimum=2, maximum=LONGEST),
+        defaults=Defaults(fps=8.0, steps=25, guidance=8.0),
+        network=Network(
+            parameters=859_520_964 + motion, width=1280, layers=4, text_parameters=123_060_480, text_length=77,
+            autoencoder_parameters=83_653_863, latent_channels=4, time_stride=1, space_stride=8, patch=1,
+            flop_per_cell=2.4e8,
+        ),
+        profiles=PROFILES, options=options(BASE, min(16, longest)), notes=notes,
+    )  # fmt: skip
+
+
+CARDS: tuple[Card, ...] = (
+    _card(
+        "animatediff-v3", "AnimateDiff v3", "guoyww/animatediff-motion-adapter-v1-5-3", 416_905_600,
+        notes=("Its domain adapter is a LoRA of its own; at weight 0 (absent) the base keeps its style.",),
+    ),
+    _card("animatediff-v2", "AnimateDiff v2", "guoyww/animatediff-motion-adapter-v1-5-2", 453_209_600,
+          notes=("The eight published MotionLoRAs are for this one (`--lora NAME:WEIGHT`).",)),
+    _card("animatediff-v1", "AnimateDiff v1", "guoyww/animatediff-motion-adapter-v1-5", 416_905_600, longest=24),
+)  # fmt: skip

@@ -1,0 +1,67 @@
+"""A motion adapter (diffusers' MotionAdapter) and, when it is asked for, an image model, into memory."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...core.card import Card
+from ...core.errors import ModelError
+from ...weights.device import as_dtype, default_device
+from ...weights.folder import network
+from .model import AnimateDiffFamily, AnimateDiffParts
+
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012}
+
+
+def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> AnimateDiffFamily:
+    """device: None takes a GPU where there is one. dtype of UNet and text encoder: None takes float16 on a GPU and
+    float32 on a CPU; the autoencoder stays float32. ModelError where the adapter cannot be read."""
+    place = torch.device(device) if device is not None else default_device()
+    kind = as_dtype(dtype) if dtype is not None else torch.float32 if place.type == "cpu" else torch.float16
+    from diffusers import MotionAdapter
+
+    try:
+        adapter = network(MotionAdapter, location, kind)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{location}: cannot be loaded: {str(error).splitlines()[0]}") from error
+    return AnimateDiffFamily(card, partial(read, adapter, kind), place)
+
+
+def read(adapter: Any, dtype: torch.dtype, folder: Path) -> AnimateDiffParts:
+    """The image model in a folder with the adapter's motion modules. ModelError where the two do not fit."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel, UNetMotionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    try:
+        unet = network(UNet2DConditionModel, folder / "unet", dtype)
+        parts = AnimateDiffParts(
+            tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+            text_encoder=network(CLIPTextModel, folder / "text_encoder", dtype),
+            unet=UNetMotionModel.from_unet2d(unet, adapter),
+            vae=network(AutoencoderKL, folder / "vae", torch.float32),
+            scheduler=scheduler(folder),
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder} and the motion adapter do not fit: {str(error).splitlines()[0]}") from error
+    for part in (parts.text_encoder, parts.unet, parts.vae):
+        part.eval().requires_grad_(False)
+    return parts
+
+
+def scheduler(folder: Path) -> Any:
+    """DDIM over evenly spaced betas, which the motion modules were trained on (the image model has other ones), with
+    the image model's kind of prediction. An image model on a schedule of its own keeps it: then its folder names DDIM
+    with trailing steps, as Kinema's miniatures do."""
+    from diffusers import DDIMScheduler
+
+    own: Any = DDIMScheduler.from_pretrained(folder / "scheduler")
+    if own.config.timestep_spacing == "trailing":
+        return own
+    return DDIMScheduler(
+        **BETAS, beta_schedule="linear", steps_offset=1, clip_sample=False, timestep_spacing="linspace",
+        prediction_type=own.config.prediction_type,
+    )  # fmt: skip

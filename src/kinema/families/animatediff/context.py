@@ -1,0 +1,51 @@
+"""Clips longer than a motion adapter knows: windows in time that overlap, and noise that is alike from window to window
+(the ways of FreeNoise, Qiu et al. 2023, arXiv 2310.15169, at the level of predictions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ...diffusion.noise import noise
+
+
+def windows(num_frames: int, length: int, overlap: int) -> list[tuple[int, int]]:
+    """(start, stop) of windows that cover all frames, neighbours sharing at least `overlap`; the last one ends with the
+    clip."""
+    if num_frames <= length:
+        return [(0, num_frames)]
+    starts = list(range(0, num_frames - length, length - overlap)) + [num_frames - length]
+    return [(start, start + length) for start in starts]
+
+
+def blend(
+    predict: Callable[[torch.Tensor], torch.Tensor], x_BCTHW: torch.Tensor, length: int, overlap: int
+) -> torch.Tensor:
+    """The prediction of each window, averaged where they overlap; a frame counts the more the farther it is from the
+    ends of its window."""
+    spans = windows(x_BCTHW.shape[2], length, overlap)
+    if len(spans) == 1:
+        return predict(x_BCTHW)
+    total, weights = torch.zeros_like(x_BCTHW, dtype=torch.float32), torch.zeros(x_BCTHW.shape[2])
+    for start, stop in spans:
+        count = stop - start
+        near = torch.arange(count)
+        weight_T = 1.0 + torch.minimum(near, count - 1 - near)
+        shape = (1, 1, count, 1, 1)
+        total[:, :, start:stop] += predict(x_BCTHW[:, :, start:stop]).float() * weight_T.view(shape).to(total)
+        weights[start:stop] += weight_T
+    return total / weights.view(1, 1, -1, 1, 1).to(total)
+
+
+def shuffled(drawn_BCTHW: torch.Tensor, length: int, step: int, seed: int) -> torch.Tensor:
+    """Noise of a long clip: frames after the first `length` have the noise of frames `length` before them, `step` at a
+    time in another order, so that all windows begin alike."""
+    out, count = drawn_BCTHW.clone(), drawn_BCTHW.shape[2]
+    for first in range(length, count, step):
+        from_start = first - length
+        order = from_start + noise(seed, f"shuffle/{first}", (step,)).argsort()
+        part = out[:, :, first : first + step]
+        part.copy_(out[:, :, order[: part.shape[2]].to(out.device)].clone())
+    return out

@@ -1,0 +1,30 @@
+"""Motion adapters in diffusers' layout, told by their configuration (no torch)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ...core.card import Card
+from .cards import CARDS
+
+PUBLISHED = (320, 640, 1280, 1280)
+
+
+def recognise(path: Path) -> Card | None:
+    """The card of a folder with a MotionAdapter; None where it is none."""
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        if config["_class_name"] != "MotionAdapter":
+            return None
+        widths, longest = tuple(config["block_out_channels"]), config["motion_max_seq_length"]
+    except (OSError, ValueError, KeyError):
+        return None
+    v3, v2, v1 = CARDS
+    base = v2 if config.get("use_motion_mid_block", True) else v1 if longest == 24 else v3
+    changes: dict[str, object] = {"id": path.name, "path": str(path), "hub": None, "aliases": ()}
+    context = base.options["context_length"].model_copy(update={"maximum": float(longest)})
+    if widths != PUBLISHED:
+        changes["title"] = f"A motion adapter of {len(widths)} levels, {widths[-1]} wide"
+        changes["notes"] = ("An adapter of unpublished shape; name the image model that it belongs to with base.",)
+    return base.model_copy(update={**changes, "options": {**base.options, "context_length": context}})

@@ -1,0 +1,209 @@
+"""AnimateDiff against diffusers' pipelines on tiny random weights; windows for long clips; image models under it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import kinema
+from kinema.core.errors import ModelError, RequestError, WeightsMissing
+from kinema.diffusion.noise import noise
+from kinema.engine.generate import generate, sample
+from kinema.engine.load import Engine
+from kinema.engine.plan import plan as make_plan
+from kinema.families.animatediff import context, load, recognise
+from kinema.training.clip_words import build_clip_tokenizer
+
+FRAMES, SIDE = 6, 32
+PROMPT, NEGATIVE = "a red ball rolls over a hill", "snow"
+
+
+def image_model(folder, seed=0):
+    """A Stable Diffusion in small, saved as a diffusers folder."""
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(seed)
+    tokenizer = build_clip_tokenizer([PROMPT, NEGATIVE] * 3, 16)
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+            max_position_embeddings=16, eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id,
+        )
+    )  # fmt: skip
+    unet = UNet2DConditionModel(
+        sample_size=8, block_out_channels=(32, 64), layers_per_block=1, cross_attention_dim=32, attention_head_dim=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(16, 16, 32), down_block_types=("DownEncoderBlock2D",) * 3, norm_num_groups=8,
+        up_block_types=("UpDecoderBlock2D",) * 3, layers_per_block=1,
+    )  # fmt: skip
+    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1)
+    StableDiffusionPipeline(
+        vae=vae, unet=unet, text_encoder=text, tokenizer=tokenizer, scheduler=scheduler, safety_checker=None,
+        feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    from diffusers import MotionAdapter
+
+    folder = tmp_path_factory.mktemp("animatediff")
+    torch.manual_seed(1)
+    adapter = MotionAdapter(
+        block_out_channels=(32, 64), motion_layers_per_block=1, motion_num_attention_heads=4, motion_max_seq_length=8,
+        use_motion_mid_block=True, motion_norm_num_groups=16,
+    )  # fmt: skip
+    with torch.no_grad():
+        for name, parameter in adapter.named_parameters():
+            if "proj_out" in name:
+                parameter.copy_(0.05 * torch.randn(parameter.shape))
+    adapter.save_pretrained(folder / "adapter")
+    image_model(folder / "base")
+    image_model(folder / "other", seed=5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pipeline(place):
+    from diffusers import AnimateDiffPipeline, DDIMScheduler, MotionAdapter
+
+    pipe = AnimateDiffPipeline.from_pretrained(
+        place / "base", motion_adapter=MotionAdapter.from_pretrained(place / "adapter")
+    )
+    pipe.scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="linear", steps_offset=1, clip_sample=False,
+        timestep_spacing="linspace",
+    )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def family(place):
+    return load(recognise(place / "adapter"), place / "adapter", "cpu")
+
+
+def plan_of(place, *, base="base", conditions=(), options=None, **fields):
+    asked = {
+        "model": str(place / "adapter"), "prompt": PROMPT, "negative_prompt": NEGATIVE, "seed": 3, "steps": 5,
+        "frames": FRAMES, "guidance": 2.0, "profile": "exact", "conditions": conditions,
+        "options": {"base": str(place / base), "context_length": 8, **(options or {})},
+    }  # fmt: skip
+    return make_plan(kinema.Request(**(asked | fields)), device="cpu")
+
+
+def latents_of(family, plan):
+    return sample(plan, family, family.encode(plan, family.prepare(plan)), plan.spans[0])
+
+
+def theirs(pipe, plan, **more):
+    return pipe(
+        prompt=PROMPT, negative_prompt=NEGATIVE, num_inference_steps=plan.steps, guidance_scale=plan.guidance,
+        height=SIDE, width=SIDE, **more,
+    ).frames  # fmt: skip
+
+
+def test_it_is_diffusers(place, pipeline, family):
+    plan = plan_of(place)
+    assert (plan.width, plan.height) == (SIDE, SIDE), "the image model gives the size"
+    start = noise(plan.seed, "init/0", (1, 4, FRAMES, SIDE // 4, SIDE // 4))
+    expected = theirs(pipeline, plan, num_frames=FRAMES, latents=start, output_type="latent")
+    assert (latents_of(family, plan) - expected).abs().max() < 1e-4
+    made = np.concatenate([chunk.frames for chunk in generate(plan, family)])
+    with torch.no_grad():
+        pixels = pipeline.video_processor.postprocess_video(pipeline.decode_latents(expected), output_type="np")[0]
+    assert made.shape == (FRAMES, SIDE, SIDE, 3) and np.abs(made - pixels * 255).max() <= 1
+
+
+def test_from_a_clip_it_is_diffusers(place, pipeline, family, tmp_path, monkeypatch):
+    from diffusers import AnimateDiffVideoToVideoPipeline
+    from diffusers.pipelines.animatediff import pipeline_animatediff_video2video as module
+
+    frames = np.random.default_rng(0).integers(0, 255, (FRAMES, 4, 4, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
+    for index, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"{index:03d}.png")
+    plan = plan_of(place, conditions=({"kind": "source", "video": str(tmp_path)},), options={"strength": 0.6})
+    drawn = noise(plan.seed, "init/0", (1, 4, FRAMES, SIDE // 4, SIDE // 4))
+    monkeypatch.setattr(module, "randn_tensor", lambda *_, **__: drawn.transpose(1, 2))
+    monkeypatch.setattr(module, "retrieve_latents", lambda encoded, **_: encoded.latent_dist.mode())
+    parts = {name: part for name, part in pipeline.components.items() if name != "image_encoder"}
+    editor = AnimateDiffVideoToVideoPipeline(**{**parts, "feature_extractor": None})
+    editor.set_progress_bar_config(disable=True)
+    pictures = [Image.fromarray(frame) for frame in frames]
+    expected = theirs(editor, plan, video=pictures, strength=0.6, output_type="latent")
+    assert (latents_of(family, plan) - expected).abs().max() < 1e-4
+
+
+def test_motion_modules_matter_and_another_image_model_can_stand_under_them(place, family):
+    one, other = (latents_of(family, plan_of(place, base=base)) for base in ("base", "other"))
+    assert (one - other).abs().max() > 0.1
+    assert torch.equal(latents_of(family, plan_of(place)), one)
+
+
+def test_the_manifest_names_the_image_model_too(place, family):
+    engine = Engine("adapter", family, place / "adapter", "cpu")
+    one, other = (engine.digests(plan_of(place, base=base)) for base in ("base", "other"))
+    assert len(one) == 4 and len(other) == 4, "the adapter, text encoder, UNet and autoencoder"
+    assert sum(one[name] == other[name] for name in one) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "length", "overlap"), [(16, 16, 4), (17, 16, 4), (40, 16, 4), (64, 16, 8), (9, 8, 1)]
+)
+def test_windows_cover_everything_and_share_enough(count, length, overlap):
+    spans = context.windows(count, length, overlap)
+    assert spans[0][0] == 0 and spans[-1][1] == count and all(stop - start == length for start, stop in spans)
+    assert all(before[1] - after[0] >= overlap for before, after in pairwise(spans))
+
+
+def test_predictions_of_windows_are_averaged():
+    x = torch.randn(1, 2, 20, 3, 3)
+    assert torch.allclose(context.blend(lambda part: 2 * part, x, 8, 4), 2 * x, atol=1e-5)
+    seen = []
+    context.blend(lambda part: seen.append(part.shape[2]) or part, x, 8, 4)
+    assert seen == [8] * 4
+    ramp = torch.arange(12.0).view(1, 1, 12, 1, 1)
+    marked = iter((0.0, 1.0))
+    blended = context.blend(lambda part: torch.full_like(part, next(marked)), ramp, 8, 4).flatten()
+    assert blended[:4].eq(0).all() and blended[8:].eq(1).all() and (blended[3:9].diff() >= 0).all()
+
+
+def test_long_clips_begin_alike_in_every_window(place, family):
+    drawn = noise(1, "init/0", (1, 4, 24, 2, 2))
+    mixed = context.shuffled(drawn, 8, 4, seed=1)
+    assert torch.equal(mixed[:, :, :8], drawn[:, :, :8])
+    for first in (8, 12, 16, 20):
+        before = {tuple(mixed[0, :, at].flatten().tolist()) for at in range(first - 8, first - 4)}
+        here = {tuple(mixed[0, :, at].flatten().tolist()) for at in range(first, first + 4)}
+        assert here == before, "the same noise in another order"
+    long = plan_of(place, frames=20)
+    assert any("windows of 8" in note for note in long.notes)
+    made = latents_of(family, long)
+    assert made.shape[2] == 20 and torch.isfinite(made).all()
+
+
+def test_refusals(place, tmp_path):
+    for options, words in (
+        ({"context_overlap": 9}, "cannot share"),
+        ({"strength": 0.5}, "none is given"),
+        ({"context_length": 30}, "context_length"),
+    ):
+        with pytest.raises(RequestError, match=words):
+            plan_of(place, options=options)
+    with pytest.raises(RequestError, match="does not take"):
+        plan_of(place, conditions=({"kind": "mask", "everything": True},))
+    family = load(recognise(place / "adapter"), place / "adapter", "cpu")
+    missing = plan_of(place, options={"base": "nobody/nothing"}, width=512, height=512)
+    with pytest.raises(WeightsMissing, match="models pull nobody/nothing"):
+        family.encode(missing, family.prepare(missing))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="missing: tokenizer"):
+        plan_of(place, options={"base": str(tmp_path / "empty")})
