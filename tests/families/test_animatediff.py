@@ -207,3 +207,65 @@ def test_refusals(place, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="missing: tokenizer"):
         plan_of(place, options={"base": str(tmp_path / "empty")})
+
+
+def as_published(adapter):
+    """A diffusers adapter's tensors under the names and with the positions of AnimateDiff's own files."""
+    from kinema.weights.adapter_files import motion_name
+
+    state = {f"module.{motion_name(name)}": tensor for name, tensor in adapter.state_dict().items()}
+    return {key.replace("pos_embed.pe", "pos_encoder.pe"): tensor.clone() for key, tensor in state.items()}
+
+
+def test_published_motion_modules_load(place, family, tmp_path):
+    from diffusers import MotionAdapter
+    from safetensors.torch import save_file
+
+    adapter = MotionAdapter.from_pretrained(place / "adapter")
+    state = as_published(adapter)
+    block = "module.down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0"
+    assert f"{block}.attention_blocks.1.to_out.0.bias" in state and f"{block}.ff_norm.weight" in state
+    assert f"{block}.norms.0.weight" in state
+    assert "module.mid_block.motion_modules.0.temporal_transformer.proj_in.bias" in state
+    width = adapter.config.block_out_channels[0]
+    for part in ("attention_blocks.0", "attention_blocks.1"):
+        state[f"{block}.{part}.pos_encoder.pe"] = torch.zeros(1, 8, width)
+    save_file(state, tmp_path / "mm_tiny.safetensors")
+    card = recognise(tmp_path / "mm_tiny.safetensors")
+    assert card.id == "mm_tiny" and card.options["context_length"].maximum == 8
+    from kinema.families.animatediff.checkpoint import adapter_at
+
+    again = adapter_at(tmp_path / "mm_tiny.safetensors", torch.float32)
+    assert again.config.use_motion_mid_block and again.config.motion_max_seq_length == 8
+    for name, tensor in adapter.state_dict().items():
+        if not name.endswith("pos_embed.pe"):
+            assert torch.equal(again.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize("dialect", ["published", "processors", "diffusers"])
+def test_motion_loras_in_every_dialect_do_the_same(place, family, tmp_path, dialect):
+    from safetensors.torch import save_file
+
+    pytest.importorskip("peft")
+    module = "down_blocks.0.motion_modules.0.transformer_blocks.0"
+    generator = torch.Generator().manual_seed(0)
+    down, up = torch.randn(2, 32, generator=generator), torch.randn(32, 2, generator=generator)
+    stem = {
+        "published": "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0"
+        ".processor.to_{}_lora.{}.weight",
+        "processors": f"unet.{module}.attn1.processor.to_{{}}_lora.{{}}.weight",
+        "diffusers": f"unet.{module}.attn1.to_{{}}.lora.{{}}.weight",
+    }[dialect]  # fmt: skip
+    out = "out.0" if dialect == "diffusers" else "out"
+    state = {stem.format(part, which): tensor.clone() for part in ("q", out) for which, tensor in
+             (("down", down), ("up", up))}  # fmt: skip
+    save_file(state, tmp_path / "pan_left.safetensors")
+    style = {"kind": "style", "adapter": str(tmp_path / "pan_left.safetensors"), "weight": 0.5}
+    unet_before = latents_of(family, plan_of(place))
+    with_lora = latents_of(family, plan_of(place, conditions=(style,)))
+    weights = dict(family.parts.unet.named_parameters())
+    assert any("lora" in name and "motion_modules.0" in name for name in weights)
+    expected = torch.load(place / "lora.pt", weights_only=True) if (place / "lora.pt").exists() else with_lora
+    torch.save(expected, place / "lora.pt")
+    assert torch.equal(with_lora, expected) and (with_lora - unet_before).abs().max() > 1e-3
+    assert torch.equal(latents_of(family, plan_of(place)), unet_before)

@@ -11,11 +11,12 @@ import typer
 from kinema.cli import show
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import FAILED, guarded
+from kinema.core.errors import ModelError
 
 if TYPE_CHECKING:
     from kinema.core.card import Card
 
-app = typer.Typer(no_args_is_help=True, help="List, show, add, fetch and check models.")
+app = typer.Typer(no_args_is_help=True, help="List, show, add, fetch, check and convert models.")
 
 Name = Annotated[str, typer.Argument(help="A name, hub id, folder or file.", show_default=False)]
 
@@ -87,6 +88,28 @@ def pull(
 
     place = store.pull(model)
     typer.echo(json.dumps({"model": model, "path": str(place)}) if as_json else str(place))
+
+
+@app.command("convert")
+@guarded
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A pickled checkpoint: .ckpt, .pth, .pt, .bin.", show_default=False)
+    ],
+    target: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="Default: beside it, as .safetensors.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a pickled checkpoint into safetensors, in a process that opens tensors and nothing else."""
+    from kinema.weights.convert import convert as convert_file
+
+    made = target or source.with_suffix(".safetensors")
+    if made.exists():
+        raise ModelError(f"{made}: exists already; name another file.")
+    count = convert_file(source, made)
+    told = {"path": str(made), "tensors": count}
+    typer.echo(json.dumps(told) if as_json else f"{made}: {count} tensors")
 
 
 @app.command("check")

@@ -9,6 +9,7 @@ way serves them all, VACE's blocks, norms and modulations included, which diffus
     PEFT        base_model.model.blocks.0.attn1.to_q.lora_A.default.weight  (alpha in adapter_config.json)
     original    diffusion_model.blocks.0.self_attn.q.lora_down.weight, .lora_A.weight, .alpha
     kohya       lora_unet_blocks_0_self_attn_q.lora_down.weight, .lora_up.weight, .alpha
+    processors  unet.down_blocks.0...attn1.processor.to_q_lora.down.weight   (older diffusers, AnimateDiff)
     lightx2v    the original's, with .diff, .diff_b, .diff_m: differences of weight, bias and modulation
 """
 
@@ -33,7 +34,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 PREFIXES = (
     "base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "pipe.dit.",
-    "lora_unet_", "lora_transformer_",
+    "unet.", "lora_unet_", "lora_transformer_",
 )  # fmt: skip
 
 ROLES = (
@@ -45,6 +46,8 @@ ROLES = (
     ("bias", re.compile(r"\.diff_b$")),
     ("modulation", re.compile(r"\.diff_m$")),
 )
+PROCESSOR = re.compile(r"\.processor\.to_(q|k|v|out)_lora\.(down|up)\.weight$")
+PROCESSOR_PARTS = {"out": "out.0"}
 OTHER_KINDS = re.compile(r"dora_scale|lora_magnitude_vector|lokr_|hada_w|oft_blocks|ia3_l")
 
 ORIGINAL_WORDS = tuple(
@@ -78,6 +81,18 @@ ORIGINAL_WORDS = tuple(
     )
 )
 """diffusers' words to those of the original code; Wan's second and third norm change places."""
+
+
+MOTION_WORDS = tuple(
+    (re.compile(pattern), word)
+    for pattern, word in (
+        (r"(\.motion_modules\.\d+)\.", r"\1.temporal_transformer."),
+        (r"\.attn([12])\b", lambda found: f".attention_blocks.{int(found[1]) - 1}"),
+        (r"(?<=\d\.)norm([12])\b", lambda found: f"norms.{int(found[1]) - 1}"),
+        (r"(?<=\d\.)norm3\b", "ff_norm"),
+    )
+)
+"""diffusers' words for a motion module to those of AnimateDiff."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +138,7 @@ def read(file: Path, shapes: Shapes) -> Adapter:
 def split(key: str) -> tuple[str | None, str]:
     """A key's role and the name of its module, prefixes taken off. The role is None where there is none."""
     role = None
+    key = PROCESSOR.sub(lambda found: f".to_{PROCESSOR_PARTS.get(found[1], found[1])}.lora_{found[2]}.weight", key)
     for name, pattern in ROLES:
         if found := pattern.search(key):
             role, key = name, key[: found.start()]
@@ -140,6 +156,15 @@ def plain_name(name: str) -> str:
 def original_name(name: str) -> str:
     """The original Wan's name of a module or parameter that diffusers names so."""
     for pattern, word in ORIGINAL_WORDS:
+        name = pattern.sub(word, name)
+    return name
+
+
+def motion_name(name: str) -> str:
+    """AnimateDiff's own name of a motion module or parameter that diffusers names so; others stay as they are."""
+    if ".motion_modules." not in name:
+        return name
+    for pattern, word in MOTION_WORDS:
         name = pattern.sub(word, name)
     return name
 
@@ -199,10 +224,11 @@ def _spellings(shapes: Shapes) -> dict[str, str]:
     """Every spelling of a module, or of a parameter that no module of its own holds, to diffusers' name of
     it."""
     found: dict[str, str] = {}
+    original = original_name if any("scale_shift_table" in name for name in shapes) else motion_name
     for name in shapes:
         path, _, last = name.rpartition(".")
         target = path if last in ("weight", "bias") else name
-        for spelling in (target, original_name(target)):
+        for spelling in (target, original(target)):
             found[spelling] = found[spelling.replace(".", "_")] = target
     return found
 

@@ -59,6 +59,6 @@ CARDS: tuple[Card, ...] = (
         notes=("Its domain adapter is a LoRA of its own; at weight 0 (absent) the base keeps its style.",),
     ),
     _card("animatediff-v2", "AnimateDiff v2", "guoyww/animatediff-motion-adapter-v1-5-2", 453_209_600,
-          notes=("The eight published MotionLoRAs are for this one (`--lora NAME:WEIGHT`).",)),
+          notes=("The eight published MotionLoRAs are for this one (`--style FILE:WEIGHT`).",)),
     _card("animatediff-v1", "AnimateDiff v1", "guoyww/animatediff-motion-adapter-v1-5", 416_905_600, longest=24),
 )  # fmt: skip

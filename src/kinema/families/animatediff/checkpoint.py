@@ -22,13 +22,24 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> A
     float32 on a CPU; the autoencoder stays float32. ModelError where the adapter cannot be read."""
     place = torch.device(device) if device is not None else default_device()
     kind = as_dtype(dtype) if dtype is not None else torch.float32 if place.type == "cpu" else torch.float16
-    from diffusers import MotionAdapter
-
     try:
-        adapter = network(MotionAdapter, location, kind)
+        adapter = adapter_at(location, kind)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{location}: cannot be loaded: {str(error).splitlines()[0]}") from error
     return AnimateDiffFamily(card, partial(read, adapter, kind), place)
+
+
+def adapter_at(location: Path, dtype: torch.dtype) -> Any:
+    """A folder in diffusers' layout, or a single file as it was published."""
+    if location.is_dir():
+        from diffusers import MotionAdapter
+
+        return network(MotionAdapter, location, dtype)
+    from safetensors.torch import load_file
+
+    from .layouts import adapter_from
+
+    return adapter_from(load_file(location), dtype)
 
 
 def read(adapter: Any, dtype: torch.dtype, folder: Path) -> AnimateDiffParts:

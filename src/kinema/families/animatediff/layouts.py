@@ -1,0 +1,78 @@
+"""Motion modules as AnimateDiff's authors published them (`mm_sd_v15_v2`, `v3_sd15_mm`), read as diffusers' adapter.
+
+    published  down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.to_q.weight
+    diffusers  down_blocks.0.motion_modules.0.transformer_blocks.0.attn1.to_q.weight
+
+Sizes follow from the tensors: levels and widths, modules a level, a middle block (v2 only), and from the table of
+positions how many frames the modules know (24 in v1, 32 later). The positions themselves are sinusoids, made anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ...core.errors import ModelError
+
+MARK = "down_blocks.0.motion_modules.0.temporal_transformer.proj_in.weight"
+HEADS = 8
+WORDS = (
+    (r"\.temporal_transformer\.", "."), (r"\.norms\.0\.", ".norm1."), (r"\.norms\.1\.", ".norm2."),
+    (r"\.ff_norm\.", ".norm3."), (r"\.attention_blocks\.0\.", ".attn1."), (r"\.attention_blocks\.1\.", ".attn2."),
+)  # fmt: skip
+
+
+def plain(key: str) -> str:
+    """A published key without what trainers put in front of it."""
+    return key.removeprefix("module.").removeprefix("unet.")
+
+
+def diffusers_name(key: str) -> str | None:
+    """The adapter's name of a published tensor; None for positions and for what is no motion module."""
+    name = plain(key)
+    if ".motion_modules." not in name or name.endswith("pos_encoder.pe"):
+        return None
+    for pattern, word in WORDS:
+        name = re.sub(pattern, word, name)
+    return name
+
+
+def facts(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """MotionAdapter's configuration, from the names and shapes of a published file. ModelError where a level is
+    missing."""
+    own = {plain(key): shape for key, shape in shapes.items()}
+    widths: list[int] = []
+    while (first := f"down_blocks.{len(widths)}.motion_modules.0.temporal_transformer.proj_in.weight") in own:
+        widths.append(own[first][0])
+    modules = 0
+    while f"down_blocks.0.motion_modules.{modules}.temporal_transformer.proj_in.weight" in own:
+        modules += 1
+    if not widths or not modules:
+        raise ModelError("Not motion modules of AnimateDiff: no level has any.")
+    positions = [shape[1] for key, shape in own.items() if key.endswith("pos_encoder.pe")]
+    return {
+        "block_out_channels": tuple(widths),
+        "motion_layers_per_block": modules,
+        "motion_num_attention_heads": HEADS,
+        "motion_max_seq_length": positions[0] if positions else 32,
+        "use_motion_mid_block": any(key.startswith("mid_block.motion_modules.") for key in own),
+    }
+
+
+def adapter_from(state: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Any:
+    """A MotionAdapter with the tensors of a published file. ModelError where some are missing."""
+    from diffusers import MotionAdapter
+
+    adapter = MotionAdapter(**facts({key: tuple(tensor.shape) for key, tensor in state.items()}))
+    renamed = {name: tensor for key, tensor in state.items() if (name := diffusers_name(key)) is not None}
+    missing, unexpected = adapter.load_state_dict(renamed, strict=False)
+    lost = [name for name in missing if not name.endswith("pos_embed.pe")]
+    if lost or unexpected:
+        raise ModelError(
+            f"Not all of these motion modules are known: {(lost or unexpected)[0]} is "
+            f"{'missing' if lost else 'of no use'}."
+        )
+    return adapter.to(dtype)
