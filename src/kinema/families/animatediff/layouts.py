@@ -66,7 +66,7 @@ def adapter_from(state: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Any:
     """A MotionAdapter with the tensors of a published file. ModelError where some are missing."""
     from diffusers import MotionAdapter
 
-    adapter = MotionAdapter(**facts({key: tuple(tensor.shape) for key, tensor in state.items()}))
+    adapter: Any = MotionAdapter(**facts({key: tuple(tensor.shape) for key, tensor in state.items()}))
     renamed = {name: tensor for key, tensor in state.items() if (name := diffusers_name(key)) is not None}
     missing, unexpected = adapter.load_state_dict(renamed, strict=False)
     lost = [name for name in missing if not name.endswith("pos_embed.pe")]
