@@ -1,4 +1,4 @@
-"""Pictures to the canvas: cover, crop, letterbox; uint8 to [-1, 1]. Suffixes: see core/shapes.py."""
+"""Pictures to the canvas: cover, crop, letterbox. Suffixes: see core/shapes.py."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..diffusion.pixels import to_unit
 
-def to_unit(pixels_HWC: np.ndarray) -> torch.Tensor:
-    """uint8 RGB (..., H, W, 3) to float32 in [-1, 1], channels first: (..., 3, H, W)."""
-    return torch.from_numpy(np.array(pixels_HWC)).movedim(-1, -3).float().div_(127.5).sub_(1.0)
-
-
-def from_unit(pixels_NCHW: torch.Tensor) -> np.ndarray:
-    """Pixels in [-1, 1], (N, 3, H, W), to uint8 RGB (N, H, W, 3), rounded (made on their device, copied once)."""
-    unit = pixels_NCHW.movedim(1, -1).float().add(1.0).mul_(127.5).round_().clamp_(0, 255)
-    return unit.byte().cpu().numpy()
+__all__ = ["cover", "letterbox", "still", "to_unit"]
 
 
 def cover(

@@ -10,9 +10,10 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
+from ...sd.clip_model import Parts
 from ...weights.device import as_dtype, default_device
 from ...weights.folder import network
-from .model import AnimateDiffFamily, AnimateDiffParts
+from .model import AnimateDiffFamily
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012}
 
@@ -42,14 +43,14 @@ def adapter_at(location: Path, dtype: torch.dtype) -> Any:
     return adapter_from(load_file(location), dtype)
 
 
-def read(adapter: Any, dtype: torch.dtype, folder: Path) -> AnimateDiffParts:
+def read(adapter: Any, dtype: torch.dtype, folder: Path) -> Parts:
     """The image model in a folder with the adapter's motion modules. ModelError where the two do not fit."""
     from diffusers import AutoencoderKL, UNet2DConditionModel, UNetMotionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
     try:
         unet = network(UNet2DConditionModel, folder / "unet", dtype)
-        parts = AnimateDiffParts(
+        parts = Parts(
             tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
             text_encoder=network(CLIPTextModel, folder / "text_encoder", dtype),
             unet=UNetMotionModel.from_unet2d(unet, adapter),
@@ -58,9 +59,7 @@ def read(adapter: Any, dtype: torch.dtype, folder: Path) -> AnimateDiffParts:
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{folder} and the motion adapter do not fit: {str(error).splitlines()[0]}") from error
-    for part in (parts.text_encoder, parts.unet, parts.vae):
-        part.eval().requires_grad_(False)
-    return parts
+    return parts.still()
 
 
 def scheduler(folder: Path) -> Any:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...conditions.image import from_unit
 from ...core.card import Card
 from ...core.chunk import Chunk
 from ...core.errors import ModelError
 from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...diffusion import flow, scheduling
+from ...diffusion.pixels import from_unit
 from ...weights import adapters
 from ...weights.device import good_at_bfloat16
 from ...weights.residency import Residency

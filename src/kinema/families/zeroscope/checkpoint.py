@@ -9,9 +9,10 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
+from ...sd.clip_model import Parts
 from ...weights.device import as_dtype, default_device
 from ...weights.folder import network, scheduler
-from .model import ZeroscopeFamily, ZeroscopeParts
+from .model import ZeroscopeFamily
 
 PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
 
@@ -28,7 +29,7 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Z
     from transformers import CLIPTextModel, CLIPTokenizer
 
     try:
-        parts = ZeroscopeParts(
+        parts = Parts(
             tokenizer=CLIPTokenizer.from_pretrained(location / "tokenizer"),
             text_encoder=network(CLIPTextModel, location / "text_encoder", kind),
             unet=network(UNet3DConditionModel, location / "unet", kind),
@@ -37,6 +38,4 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Z
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{location}: cannot be loaded: {str(error).splitlines()[0]}") from error
-    for part in (parts.text_encoder, parts.unet, parts.vae):
-        part.eval().requires_grad_(False)
-    return ZeroscopeFamily(card, parts, place)
+    return ZeroscopeFamily(card, place, parts.still())

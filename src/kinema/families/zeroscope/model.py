@@ -1,128 +1,33 @@
 """ZeroscopeFamily: ModelScope's network behind the waist (core/family.py).
 
 UNet3DConditionModel: a Stable Diffusion UNet in which every block is followed by a temporal convolution and a temporal
-transformer (arXiv 2308.06571; the design of Video LDM, arXiv 2304.08818). Latents (1, 4, F, h, w), a latent frame for
-each frame; frames pass the image autoencoder one by one.
+transformer (arXiv 2308.06571; the design of Video LDM, arXiv 2304.08818).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 import torch
 
-from ...conditions import image, inputs
-from ...core.card import Card
-from ...core.chunk import Chunk
+from ...conditions import clip
 from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
-from ...diffusion import scheduling
-from ...sd import discrete, frames
-from ...sd.text import text_states
+from ...sd.clip_model import ClipModel, Cond
 from ...weights import adapters
-from ...weights.device import good_at_bfloat16
-from ...weights.residency import Residency
 
 
-@dataclass
-class ZeroscopeParts:
-    """The networks of a checkpoint, as diffusers and transformers classes."""
-
-    tokenizer: Any
-    text_encoder: Any
-    unet: Any
-    vae: Any
-    scheduler: Any
-    files: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True)
-class ZeroscopeCond:
-    """text: states (1, L, D) by branch. source_BCTHW: latents of a clip to begin with."""
-
-    text: dict[str, torch.Tensor]
-    source_BCTHW: torch.Tensor | None
-    grid: tuple[int, int]
-    styles: tuple[tuple[str, float], ...]
-    low_precision: bool
-    low_memory: bool
-
-
-class ZeroscopeFamily:
-    """Not thread-safe: one request at a time."""
-
-    def __init__(self, card: Card, parts: ZeroscopeParts, device: torch.device) -> None:
-        self.card, self.parts, self.device = card, parts, device
-        self.residency = Residency(device, [parts.text_encoder, parts.unet, parts.vae])
-        self.dtype = parts.unet.dtype
-        self.space = frames.space_factor(parts.vae)
-
-    def weight_files(self, plan: Plan) -> tuple[Path, ...]:
-        return self.parts.files
-
-    # -- before the loop -------------------------------------------------------------------------------------------
+class ZeroscopeFamily(ClipModel):
+    """ModelScope's text to video and Zeroscope, loaded."""
 
     def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
-        source: Any = next((each for each in plan.conditions if each.kind == "source"), None)
-        styles = tuple((each.adapter, each.weight) for each in plan.conditions if each.kind == "style")
-        if source is None:
-            return Prepared(styles=styles)
-        given_FHWC, _ = inputs.clip(source.video, stop=plan.frames)
-        fitted = np.stack([image.cover(frame, plan.height, plan.width) for frame in given_FHWC])
-        return Prepared(source_BCFHW=image.to_unit(fitted).movedim(0, 1)[None], styles=styles)
+        return clip.prepare(plan)
 
-    @torch.inference_mode()
-    def encode(self, plan: Plan, prepared: Prepared) -> ZeroscopeCond:
-        adapters.use(self.parts.unet, prepared.styles, None)
-        prompts = {"cond": plan.prompt}
-        if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
-            prompts["uncond"] = plan.negative_prompt
-        skip = int(str(plan.options["clip_skip"]))
-        with self.residency.using(self.parts.text_encoder) as encoder:
-            states = {
-                branch: text_states(prompt, self.parts.tokenizer, encoder, self.device, skip).to(self.dtype)
-                for branch, prompt in prompts.items()
-            }
-        source = None
-        if prepared.source_BCFHW is not None:
-            with self.residency.using(self.parts.vae) as vae, self._precision(plan.low_precision):
-                source = frames.encode(vae, prepared.source_BCFHW)
-        grid = (plan.height // self.space, plan.width // self.space)
-        low_memory = bool(plan.options["low_memory"])
-        return ZeroscopeCond(states, source, grid, prepared.styles, plan.low_precision, low_memory)
-
-    # -- in the loop -----------------------------------------------------------------------------------------------
-
-    def latent_shape(self, cond: ZeroscopeCond, span: Span) -> tuple[int, ...]:
-        return (1, self.parts.unet.config.in_channels, span.num_frames, *cond.grid)
-
-    def scheduler(self, plan: Plan) -> Any:
-        return discrete.scheduler_of(self.parts.scheduler, plan.steps, self.device)
-
-    def begin(
-        self, plan: Plan, cond: ZeroscopeCond, scheduler: Any, noise_BCTHW: torch.Tensor
-    ) -> tuple[torch.Tensor, int]:
-        if cond.source_BCTHW is None:
-            return scheduling.begin(scheduler, noise_BCTHW), 0
-        strength = float(str(plan.options["strength"]))
-        clean = cond.source_BCTHW.to(self.device)
-        return discrete.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
-
-    def guidance(self, plan: Plan, span: Span) -> float:
-        return plan.guidance
-
-    def predict(self, cond: ZeroscopeCond, span: Span) -> Predict:
+    def predict(self, cond: Cond, span: Span) -> Predict:
         model = self.parts.unet
         adapters.use(model, cond.styles, None)
 
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
-            if cond.low_memory:
+            if cond.options["low_memory"]:
                 model.enable_forward_chunking(1, dim=1)
             else:
                 model.disable_forward_chunking()
@@ -134,33 +39,3 @@ class ZeroscopeFamily:
             return outputs
 
         return run
-
-    # -- after the loop --------------------------------------------------------------------------------------------
-
-    @torch.inference_mode()
-    def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        at_once = 1 if plan.options["low_memory"] else int(str(plan.options["decode_chunk"]))
-        start = span.start
-        with self.residency.using(self.parts.vae) as vae:
-            slices = frames.decode(vae, latents_BCTHW, at_once)
-            while True:
-                with self._precision(plan.low_precision):
-                    pixels_NCHW = next(slices, None)
-                if pixels_NCHW is None:
-                    return
-                made = image.from_unit(pixels_NCHW)
-                yield Chunk(made, start, plan.fps)
-                start += len(made)
-
-    @torch.inference_mode()
-    def preview(
-        self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
-    ) -> np.ndarray:
-        """The middle frame."""
-        clean = discrete.denoised(x_BCTHW, output_BCTHW, sigma, self.parts.scheduler)
-        middle = clean.shape[2] // 2
-        with self.residency.using(self.parts.vae) as vae, self._precision(plan.low_precision):
-            return image.from_unit(next(frames.decode(vae, clean[:, :, middle : middle + 1])))
-
-    def _precision(self, low: bool) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=low and good_at_bfloat16(self.device))

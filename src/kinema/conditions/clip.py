@@ -1,0 +1,23 @@
+"""A clip that a whole model begins with, and adapters: what families without masks take of a plan's conditions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.family import Prepared
+from ..core.plan import Plan
+from . import inputs
+from .image import cover, to_unit
+
+
+def prepare(plan: Plan) -> Prepared:
+    """The first frames of the plan's source, each covering the canvas, and its styles. Raises MediaError."""
+    source: Any = next((each for each in plan.conditions if each.kind == "source"), None)
+    styles = tuple((each.adapter, each.weight) for each in plan.conditions if each.kind == "style")
+    if source is None:
+        return Prepared(styles=styles)
+    given_FHWC, _ = inputs.clip(source.video, stop=plan.frames)
+    fitted = np.stack([cover(frame, plan.height, plan.width) for frame in given_FHWC])
+    return Prepared(source_BCFHW=to_unit(fitted).movedim(0, 1)[None], styles=styles)

@@ -1,0 +1,142 @@
+"""ClipModel: a video model made of an image model's parts, but for the call of its denoiser.
+
+Text by CLIP, frames through the image autoencoder one by one, latents (1, C, F, h, w) with a latent frame for each
+frame, a discrete noise schedule. A family adds `prepare`, `predict`, and what is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..core.card import Card
+from ..core.chunk import Chunk
+from ..core.family import Prepared
+from ..core.plan import Plan, Span
+from ..diffusion import scheduling
+from ..diffusion.pixels import from_unit
+from ..weights import adapters
+from ..weights.device import good_at_bfloat16
+from ..weights.residency import Residency
+from . import discrete, frames
+from .text import text_states
+
+
+@dataclass
+class Parts:
+    """The networks of a checkpoint, as diffusers and transformers classes."""
+
+    tokenizer: Any
+    text_encoder: Any
+    unet: Any
+    vae: Any
+    scheduler: Any
+
+    def still(self) -> Parts:
+        """The networks, ready to run and not to be trained."""
+        for network in (self.text_encoder, self.unet, self.vae):
+            network.eval().requires_grad_(False)
+        return self
+
+
+@dataclass(frozen=True)
+class Cond:
+    """text: states (1, L, D) by branch. source_BCTHW: latents of a clip to begin with. options: the plan's."""
+
+    text: dict[str, torch.Tensor]
+    source_BCTHW: torch.Tensor | None
+    grid: tuple[int, int]
+    styles: tuple[tuple[str, float], ...]
+    low_precision: bool
+    options: dict[str, Any]
+
+
+class ClipModel:
+    """Not thread-safe: one request at a time."""
+
+    def __init__(self, card: Card, device: torch.device, parts: Parts | None = None) -> None:
+        self.card, self.device = card, device
+        if parts is not None:
+            self.take(parts)
+
+    def take(self, parts: Parts) -> None:
+        """These are the networks from now on."""
+        self.parts = parts
+        self.residency = Residency(self.device, [parts.text_encoder, parts.unet, parts.vae])
+        self.dtype = parts.unet.dtype
+        self.space = frames.space_factor(parts.vae)
+
+    def weight_files(self, plan: Plan) -> tuple[Path, ...]:
+        return ()
+
+    @torch.inference_mode()
+    def encode(self, plan: Plan, prepared: Prepared) -> Cond:
+        adapters.use(self.parts.unet, prepared.styles, None)
+        prompts = {"cond": plan.prompt}
+        if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
+            prompts["uncond"] = plan.negative_prompt
+        skip = int(str(plan.options["clip_skip"]))
+        with self.residency.using(self.parts.text_encoder) as encoder:
+            states = {
+                branch: text_states(prompt, self.parts.tokenizer, encoder, self.device, skip).to(self.dtype)
+                for branch, prompt in prompts.items()
+            }
+        source = None
+        if prepared.source_BCFHW is not None:
+            with self.residency.using(self.parts.vae) as vae, self._precision(plan.low_precision):
+                source = frames.encode(vae, prepared.source_BCFHW)
+        grid = (plan.height // self.space, plan.width // self.space)
+        return Cond(states, source, grid, prepared.styles, plan.low_precision, dict(plan.options))
+
+    def latent_shape(self, cond: Cond, span: Span) -> tuple[int, ...]:
+        return (1, self.parts.unet.config.in_channels, span.num_frames, *cond.grid)
+
+    def scheduler(self, plan: Plan) -> Any:
+        return discrete.scheduler_of(self.parts.scheduler, plan.steps, self.device)
+
+    def begin(
+        self, plan: Plan, cond: Cond, scheduler: Any, noise_BCTHW: torch.Tensor
+    ) -> tuple[torch.Tensor, int]:  # fmt: skip
+        if cond.source_BCTHW is None:
+            return scheduling.begin(scheduler, noise_BCTHW), 0
+        strength = float(cond.options["strength"])
+        clean = cond.source_BCTHW.to(self.device)
+        return discrete.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
+
+    def guidance(self, plan: Plan, span: Span) -> float:
+        return plan.guidance
+
+    @torch.inference_mode()
+    def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
+        at_once = 1 if plan.options.get("low_memory") else int(str(plan.options["decode_chunk"]))
+        start = span.start
+        with self.residency.using(self.parts.vae) as vae:
+            slices = frames.decode(vae, latents_BCTHW, at_once)
+            while True:
+                with self._precision(plan.low_precision):
+                    pixels_NCHW = next(slices, None)
+                if pixels_NCHW is None:
+                    return
+                made = from_unit(pixels_NCHW)
+                yield Chunk(made, start, plan.fps)
+                start += len(made)
+
+    @torch.inference_mode()
+    def preview(
+        self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
+    ) -> np.ndarray:
+        """The middle frame."""
+        clean = discrete.denoised(x_BCTHW, output_BCTHW, sigma, self.parts.scheduler)
+        middle = clean.shape[2] // 2
+        with self.residency.using(self.parts.vae) as vae, self._precision(plan.low_precision):
+            return from_unit(next(frames.decode(vae, clean[:, :, middle : middle + 1])))
+
+    def _precision(self, low: bool) -> AbstractContextManager[Any]:
+        """bfloat16 arithmetic where it is wanted and the device is good at it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low and good_at_bfloat16(self.device))
