@@ -5,6 +5,9 @@ Video Diffusion put their temporal layers on.
     kinema train recipes/mini_image.py --minutes 75 --processes 2 --out runs/mini_image
     kinema train recipes/mini_image.py --device cuda --minutes 8 --out runs/mini_image
     kinema train recipes/mini_image.py --stage unet --minutes 40 --processes 2 --out runs/mini_image --resume
+    kinema train recipes/mini_image.py --set start=runs/mini_image/export --minutes 60 --processes 2 --out runs/longer
+
+`--set start=DIR` goes on from a finished model: its autoencoder is kept, UNet and text encoder are trained on.
 
 Stages: clips (render Toyland), vae, cache (latents of every frame), unet (with the text encoder), export (a diffusers
 folder that StableDiffusionPipeline opens, with a card and a sheet).
@@ -22,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe, describe_place
@@ -30,6 +33,7 @@ from kinema.toyland.scene import sample_scene
 from kinema.training import kl_vae, processes
 from kinema.training.clip_words import build_clip_tokenizer
 from kinema.training.ddpm import Schedule
+from kinema.training.export import edit_json
 from kinema.training.frame_latents import FrameLatents, write_frame_latents
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import LoopConfig, load_averaged, train
@@ -68,6 +72,14 @@ TEXT = {
 
 def stages(settings: Settings) -> list[Stage]:
     run = Run(settings)
+    if run.start is not None:
+        return [
+            Stage("clips", 0.03, run.clips),
+            Stage("keep", 0.0, run.keep),
+            Stage("cache", 0.12, run.cache),
+            Stage("unet", 0.85, run.unet),
+            Stage("export", 0.0, run.export),
+        ]
     return [
         Stage("clips", 0.03, run.clips),
         Stage("vae", 0.27, run.vae),
@@ -107,6 +119,9 @@ class Run:
         self.device = processes.own_device(settings.device)
         self.big = self.device != "cpu"
         self.full = self.big or settings.minutes >= 10
+        self.start = Path(settings.options["start"]) if "start" in settings.options else None
+        if self.start is not None and not (self.start / "model_index.json").is_file():
+            raise ValueError(f"start is the folder of a finished model; {self.start} has no model_index.json.")
         torch.set_num_threads(8 if self.big else 1)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
@@ -153,11 +168,29 @@ class Run:
         processes.wait()
         return scores
 
+    def keep(self, minutes: float) -> dict[str, Any]:
+        """The autoencoder of the model that training starts from."""
+        if self.start is not None and processes.first():
+            vae = AutoencoderKL.from_pretrained(self.start / "vae", torch_dtype=torch.float32)
+            vae.save_pretrained(self.out / "vae")
+        processes.wait()
+        return {}
+
     def cache(self, minutes: float) -> dict[str, Any]:
         vae = AutoencoderKL.from_pretrained(self.out / "vae").eval().to(self.device)
         write_frame_latents(vae, self.open_clips("held_out"), self.out / "latents_held_out", self.device)
         write_frame_latents(vae, self.open_clips(), self.out / "latents", self.device)
         return {}
+
+    def parts(self) -> dict[str, Any]:
+        """UNet, text encoder and tokenizer as training finds them."""
+        if self.start is None:
+            return new_parts()
+        return {
+            "unet": UNet2DConditionModel.from_pretrained(self.start / "unet", torch_dtype=torch.float32),
+            "text_encoder": CLIPTextModel.from_pretrained(self.start / "text_encoder", dtype=torch.float32),
+            "tokenizer": CLIPTokenizer.from_pretrained(self.start / "tokenizer"),
+        }
 
     def task(self, parts: dict[str, Any]) -> ImageTask:
         return ImageTask(
@@ -167,7 +200,7 @@ class Run:
         )  # fmt: skip
 
     def unet(self, minutes: float) -> dict[str, Any]:
-        task = self.task(new_parts())
+        task = self.task(self.parts())
         task.judge = partial(self.judge, task)
         config = self.config("unet_run", minutes, lr_muon=2.4e-3, lr_adam=1.2e-3, ema=0.997)
         return train(task, config, self.settings.show) | {"samples": task.samples}
@@ -200,7 +233,7 @@ class Run:
         return {"probes": percent(answers)}
 
     def trained_parts(self) -> dict[str, Any]:
-        parts = new_parts()
+        parts = self.parts()
         networks = {name: parts[name] for name in ("unet", "text_encoder")}
         load_averaged(self.out / "unet_run" / "checkpoint.pt", networks)
         return parts
@@ -212,6 +245,7 @@ class Run:
         folder = self.out / "export"
         shutil.rmtree(folder, ignore_errors=True)
         self.pipeline(self.trained_parts()).to(torch.float16).save_pretrained(folder)
+        edit_json(folder / "text_encoder" / "config.json", dtype="float32", _name_or_path=None)
         done = json.loads((self.out / "stages.json").read_text(encoding="utf-8"))
         done.pop("settings", None)
         card = {
@@ -221,5 +255,8 @@ class Run:
             "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE},
             "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": done},
         }  # fmt: skip
+        if self.start is not None and (self.start / "card.json").is_file():
+            before = json.loads((self.start / "card.json").read_text(encoding="utf-8"))
+            card["training"]["before"] = before["training"]
         (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         return {"folder": str(folder)}

@@ -28,6 +28,7 @@ from kinema.sd.inflate import inflate
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import sample_scene
 from kinema.training import processes
+from kinema.training.export import edit_json
 from kinema.training.frame_latents import FrameLatents, write_frame_latents
 from kinema.training.loop import LoopConfig, load_averaged, train
 from kinema.training.sheets import sheet, strip
@@ -144,6 +145,7 @@ class Run:
         load_averaged(self.out / "temporal_run" / "checkpoint.pt", {"video": parts["unet"]})
         shutil.rmtree(folder, ignore_errors=True)
         self.pipeline(parts).to(torch.float16).save_pretrained(folder)
+        edit_json(folder / "text_encoder" / "config.json", dtype="float32", _name_or_path=None)
         done = json.loads((self.out / "stages.json").read_text(encoding="utf-8"))
         done.pop("settings", None)
         card = {
