@@ -41,6 +41,7 @@ from kinema.training.sheets import sheet
 from kinema.training.stages import Settings, Stage
 from kinema.training.store import ClipStore, write_shards
 from kinema.weights.device import good_at_bfloat16
+from kinema.weights.store import digests
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_wan_editions import SMALL
@@ -246,6 +247,8 @@ class Run:
         shutil.rmtree(folder, ignore_errors=True)
         self.pipeline(self.trained_parts()).to(torch.float16).save_pretrained(folder)
         edit_json(folder / "text_encoder" / "config.json", dtype="float32", _name_or_path=None)
+        for part in ("vae", "unet"):
+            edit_json(folder / part / "config.json", _name_or_path=None)
         done = json.loads((self.out / "stages.json").read_text(encoding="utf-8"))
         done.pop("settings", None)
         card = {
@@ -254,6 +257,7 @@ class Run:
             "native": {"height": SIDE, "width": SIDE},
             "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE},
             "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": done},
+            "weights_sha256": digests(folder),
         }  # fmt: skip
         if self.start is not None and (self.start / "card.json").is_file():
             before = json.loads((self.start / "card.json").read_text(encoding="utf-8"))

@@ -35,6 +35,7 @@ from kinema.training.sheets import sheet, strip
 from kinema.training.stages import Settings, Stage
 from kinema.training.store import ClipStore, write_shards
 from kinema.training.temporal import TemporalTask
+from kinema.weights.store import digests
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_image import FPS, FRAMES, SCHEDULE, SIDE, WORLD, scheduler
@@ -146,6 +147,8 @@ class Run:
         shutil.rmtree(folder, ignore_errors=True)
         self.pipeline(parts).to(torch.float16).save_pretrained(folder)
         edit_json(folder / "text_encoder" / "config.json", dtype="float32", _name_or_path=None)
+        for part in ("vae", "unet"):
+            edit_json(folder / part / "config.json", _name_or_path=None)
         done = json.loads((self.out / "stages.json").read_text(encoding="utf-8"))
         done.pop("settings", None)
         card = {
@@ -153,6 +156,7 @@ class Run:
             "native": {"frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS},
             "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE},
             "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": done},
+            "weights_sha256": digests(folder),
         }  # fmt: skip
         (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         return {"folder": str(folder)}
