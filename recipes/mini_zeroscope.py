@@ -130,7 +130,8 @@ class Run:
         scenes = [sample_scene(held_out.seed(index), WORLD) for index in chosen]
         captions = [describe(scene, 0) for scene in scenes]
         made = self.pipeline(parts)(
-            captions, num_inference_steps=STEPS, guidance_scale=GUIDANCE, height=SIDE, width=SIDE, num_frames=FRAMES,
+            captions, num_inference_steps=STEPS if self.full else 4, guidance_scale=GUIDANCE,
+            height=SIDE, width=SIDE, num_frames=FRAMES,
             generator=torch.Generator().manual_seed(0), output_type="np",
         ).frames  # fmt: skip
         clips = (np.asarray(made) * 255).round().astype(np.uint8)
