@@ -16,42 +16,30 @@ folder that StableDiffusionPipeline opens, with a card and a sheet).
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import sample_scene
 from kinema.training import kl_vae, processes
 from kinema.training.clip_words import build_clip_tokenizer
-from kinema.training.ddpm import Schedule
-from kinema.training.export import edit_json
-from kinema.training.frame_latents import FrameLatents, write_frame_latents
 from kinema.training.image_model import ImageTask
-from kinema.training.loop import LoopConfig, load_averaged, train
+from kinema.training.loop import load_averaged, train
+from kinema.training.quicken import quicken
 from kinema.training.sheets import sheet
 from kinema.training.stages import Settings, Stage
-from kinema.training.store import ClipStore, write_shards
-from kinema.weights.device import good_at_bfloat16
-from kinema.weights.store import digests
 
 sys.path.insert(0, str(Path(__file__).parent))
-from mini_wan_editions import SMALL
-from mini_wan_judge import percent, right, singles
+from mini_wan_judge import percent, right
+from toyland_sd import GUIDANCE, SCHEDULE, SIDE, STEPS, WORLD, Work, as_bytes, save, scheduler, write_card
 
-SIDE, FRAMES, FPS = 64, 16, 8.0
-WORLD = SMALL.world
 TOKENS, CAPTIONS = 40, 20_000
-SCHEDULE = Schedule()
-STEPS, GUIDANCE = 25, 5.0
 VAE = {
     "block_out_channels": (64, 64, 64), "down_block_types": ("DownEncoderBlock2D",) * 3,
     "up_block_types": ("UpDecoderBlock2D",) * 3, "layers_per_block": 1, "latent_channels": 4, "norm_num_groups": 32,
@@ -72,7 +60,7 @@ TEXT = {
 
 
 def stages(settings: Settings) -> list[Stage]:
-    run = Run(settings)
+    run = Image(settings)
     if run.start is not None:
         return [
             Stage("clips", 0.03, run.clips),
@@ -90,15 +78,6 @@ def stages(settings: Settings) -> list[Stage]:
     ]
 
 
-def scheduler() -> DDIMScheduler:
-    """Trailing steps begin at the most noise there is, whatever their number."""
-    return DDIMScheduler(
-        num_train_timesteps=SCHEDULE.num_steps, beta_start=SCHEDULE.beta_start, beta_end=SCHEDULE.beta_end,
-        beta_schedule=SCHEDULE.kind, prediction_type=SCHEDULE.prediction, clip_sample=False, set_alpha_to_one=False,
-        timestep_spacing="trailing",
-    )  # fmt: skip
-
-
 def new_parts() -> dict[str, Any]:
     """Untrained UNet and text encoder, with the tokenizer of the words of many captions."""
     torch.manual_seed(0)
@@ -112,35 +91,17 @@ def new_parts() -> dict[str, Any]:
     return {"unet": UNet2DConditionModel(**UNET), "text_encoder": CLIPTextModel(text), "tokenizer": tokenizer}
 
 
-class Run:
-    """The stages' work in one folder. Every method is called in every process with its minutes."""
+class Image(Work):
+    """A whole image model. start: the folder of a finished one to go on from."""
 
     def __init__(self, settings: Settings):
-        self.settings, self.out = settings, settings.out
-        self.device = processes.own_device(settings.device)
-        self.big = self.device != "cpu"
-        self.full = self.big or settings.minutes >= 10
+        super().__init__(settings)
         self.start = Path(settings.options["start"]) if "start" in settings.options else None
         if self.start is not None and not (self.start / "model_index.json").is_file():
             raise ValueError(f"start is the folder of a finished model; {self.start} has no model_index.json.")
-        torch.set_num_threads(8 if self.big else 1)
-
-    def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
-        values: dict[str, Any] = {
-            "device": self.device, "bf16": self.big, "resume": self.settings.resume, "final_lr": 0.03,
-            "evaluate_minutes": max(1.0, min(10.0, minutes / 4)), "decay_from": 0.4,
-        }  # fmt: skip
-        return LoopConfig(out=self.out / name, minutes=max(minutes, 0.02), **{**values, **changes})
-
-    def open_clips(self, name: str = "clips") -> ClipStore:
-        return ClipStore(self.out / name)
 
     def clips(self, minutes: float) -> dict[str, Any]:
-        size: dict[str, Any] = {"num_frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device}
-        write_shards(self.out / "held_out", WORLD, range(HELD_OUT, HELD_OUT + (128 if self.full else 8)), **size)
-        count = (16_384 if self.big else 3072) if self.full else 64
-        write_shards(self.out / "clips", WORLD, range(count), **size)
-        return {"clips": len(self.open_clips())}
+        return self.render_all(full=3072, big=16_384, rehearsal=64)
 
     def vae(self, minutes: float) -> dict[str, Any]:
         torch.manual_seed(0)
@@ -150,18 +111,8 @@ class Run:
             vae, self.open_clips(), self.open_clips("held_out"), device=self.device, batch_scale=16 if self.big else 1,
             num_held_out=48 if self.full else 4,
         )  # fmt: skip
-        train(
-            task,
-            self.config(
-                "vae_run",
-                minutes,
-                lr_muon=3e-3,
-                lr_adam=1.2e-3,
-                ema=0.99,
-                bf16=good_at_bfloat16(torch.device(self.device)),
-            ),
-            self.settings.show,
-        )
+        config = self.config("vae_run", minutes, lr_muon=3e-3, lr_adam=1.2e-3, ema=0.99)
+        train(task, config, self.settings.show)
         kl_vae.set_scaling_factor(vae, self.open_clips(), self.device)
         scores = task.evaluate(0)
         if processes.first():
@@ -178,10 +129,7 @@ class Run:
         return {}
 
     def cache(self, minutes: float) -> dict[str, Any]:
-        vae = AutoencoderKL.from_pretrained(self.out / "vae").eval().to(self.device)
-        write_frame_latents(vae, self.open_clips("held_out"), self.out / "latents_held_out", self.device)
-        write_frame_latents(vae, self.open_clips(), self.out / "latents", self.device)
-        return {}
+        return self.encode_all(AutoencoderKL.from_pretrained(self.out / "vae"))
 
     def parts(self) -> dict[str, Any]:
         """UNet, text encoder and tokenizer as training finds them."""
@@ -195,13 +143,16 @@ class Run:
 
     def task(self, parts: dict[str, Any]) -> ImageTask:
         return ImageTask(
-            parts["unet"], parts["text_encoder"], parts["tokenizer"], FrameLatents(self.out / "latents", self.device),
-            FrameLatents(self.out / "latents_held_out", self.device), WORLD, schedule=SCHEDULE, device=self.device,
+            parts["unet"], parts["text_encoder"], parts["tokenizer"], self.latents(),
+            self.latents("latents_held_out"), WORLD, schedule=SCHEDULE, device=self.device,
             batch=512 if self.big else 64 // processes.count(),
         )  # fmt: skip
 
     def unet(self, minutes: float) -> dict[str, Any]:
-        task = self.task(self.parts())
+        parts = self.parts()
+        if not self.big:
+            quicken(parts["unet"])
+        task = self.task(parts)
         task.judge = partial(self.judge, task)
         config = self.config("unet_run", minutes, lr_muon=2.4e-3, lr_adam=1.2e-3, ema=0.997)
         return train(task, config, self.settings.show) | {"samples": task.samples}
@@ -218,17 +169,15 @@ class Run:
     @torch.no_grad()
     def judge(self, task: ImageTask, step: int) -> dict[str, Any]:
         """Held-out captions, read by the probes; OUT/sheets/image_STEP.png."""
-        held_out = self.open_clips("held_out")
-        chosen = singles(held_out, WORLD, 64 if self.full else 4)
-        scenes = [sample_scene(held_out.seed(index), WORLD) for index in chosen]
-        parts = {"unet": task.unet, "text_encoder": task.text_encoder, "tokenizer": task.tokenizer}
+        scenes = self.held_out_scenes(64 if self.full else 4)
+        parts = {"unet": task.unet, "text_encoder": task.words.text_encoder, "tokenizer": task.words.tokenizer}
         captions = [describe(scene, 0) for scene in scenes]
         pictures = self.pipeline(parts)(
             captions, num_inference_steps=STEPS if self.full else 4, guidance_scale=GUIDANCE,
             height=SIDE, width=SIDE, output_type="np",
             generator=torch.Generator().manual_seed(0),
         ).images  # fmt: skip
-        frames = (pictures * 255).round().astype(np.uint8)
+        frames = as_bytes(pictures)
         rows = [(text, [picture.repeat(2, 0).repeat(2, 1)]) for text, picture in zip(captions, frames, strict=True)]
         sheet(rows[:32], self.out / "sheets" / f"image_{step:06d}.png", columns=8)
         answers = [right(picture[None], scene, WORLD) for picture, scene in zip(frames, scenes, strict=True)]
@@ -245,23 +194,11 @@ class Run:
         if not processes.first():
             return {}
         folder = self.out / "export"
-        shutil.rmtree(folder, ignore_errors=True)
-        self.pipeline(self.trained_parts()).to(torch.float16).save_pretrained(folder)
-        edit_json(folder / "text_encoder" / "config.json", dtype="float32", _name_or_path=None)
-        for part in ("vae", "unet"):
-            edit_json(folder / part / "config.json", _name_or_path=None)
-        done = json.loads((self.out / "stages.json").read_text(encoding="utf-8"))
-        done.pop("settings", None)
-        card = {
-            "name": "kinema-mini-image", "license": "Apache-2.0", "recipe": "recipes/mini_image.py",
-            "architecture": {"pipeline": "StableDiffusionPipeline", "vae": VAE, "unet": UNET, "text_encoder": TEXT},
-            "native": {"height": SIDE, "width": SIDE},
-            "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE},
-            "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": done},
-            "weights_sha256": digests(folder),
-        }  # fmt: skip
+        save(self.pipeline(self.trained_parts()), folder)
+        architecture = {"pipeline": "StableDiffusionPipeline", "vae": VAE, "unet": UNET, "text_encoder": TEXT}
+        card = self.card("kinema-mini-image", folder, native={"height": SIDE, "width": SIDE}, architecture=architecture)
         if self.start is not None and (self.start / "card.json").is_file():
             before = json.loads((self.start / "card.json").read_text(encoding="utf-8"))
             card["training"]["before"] = before["training"]
-        (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+            write_card(folder, card)
         return {"folder": str(folder)}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from kinema.sd.inflate import carry_over, digest, inflate, is_temporal
+from kinema.sd.inflate import carry_over, digest, inflate, is_spatial, is_temporal
 
 
 def image_model(seed, **changes):
@@ -58,10 +58,10 @@ def test_temporal_layers_go_over_to_another_image_model(inputs):
     one, other = image_model(0), image_model(1)
     video = inflate(one)
     disturb(video)
-    temporal, before = digest(video, temporal=True), of(video, inputs)
+    temporal, before = digest(video, is_temporal), of(video, inputs)
     carry_over(other, video)
-    assert digest(video, temporal=True) == temporal
-    assert digest(video, temporal=False) == digest(inflate(other), temporal=False)
+    assert digest(video, is_temporal) == temporal
+    assert digest(video, is_spatial) == digest(inflate(other), is_spatial)
     assert (of(video, inputs) - before).abs().max() > 1e-2
     carry_over(one, video)
     assert torch.equal(of(video, inputs), before)
@@ -69,10 +69,10 @@ def test_temporal_layers_go_over_to_another_image_model(inputs):
 
 def test_digests_see_every_change():
     video = inflate(image_model(0))
-    spatial, temporal = digest(video, temporal=False), digest(video, temporal=True)
+    spatial, temporal = digest(video, is_spatial), digest(video, is_temporal)
     with torch.no_grad():
         video.mid_block.temp_convs[0].conv4[-1].bias[0] = 1.0
-    assert digest(video, temporal=False) == spatial and digest(video, temporal=True) != temporal
+    assert digest(video, is_spatial) == spatial and digest(video, is_temporal) != temporal
 
 
 @pytest.mark.parametrize(

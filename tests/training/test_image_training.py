@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from kinema.sd.inflate import digest, inflate
+from kinema.sd.inflate import digest, inflate, is_spatial, is_temporal
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_SMALL, sample_scene
 from kinema.training import kl_vae
@@ -16,8 +16,9 @@ from kinema.training.ddpm import Schedule, weighted_error
 from kinema.training.frame_latents import FrameLatents, write_frame_latents
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import LoopConfig, train
+from kinema.training.quicken import quicken
 from kinema.training.store import ClipStore, write_shards
-from kinema.training.temporal import TemporalTask
+from kinema.training.temporal import TemporalTask, everything
 
 TOKENS = 24
 
@@ -151,20 +152,20 @@ def test_an_image_model_learns_its_pictures(latents, tokenizer, tmp_path):
 def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp_path, whole):
     video = inflate(image_model())
     encoder = text_encoder(tokenizer)
-    words, spatial = [p.clone() for p in encoder.parameters()], digest(video, temporal=False)
-    temporal = digest(video, temporal=True)
+    words, spatial = [p.clone() for p in encoder.parameters()], digest(video, is_spatial)
+    temporal = digest(video, is_temporal)
     task = TemporalTask(
-        video, encoder, tokenizer, latents, latents, WORLD_SMALL, schedule=Schedule(), batch=2, whole=whole
-    )
+        video, encoder, tokenizer, latents, latents, WORLD_SMALL, schedule=Schedule(), batch=2,
+        trained=everything if whole else is_temporal,
+    )  # fmt: skip
     before = task.evaluate(0)
     assert before["shuffled_percent"] == pytest.approx(0, abs=0.01), "an image model does not know the order of frames"
     after = train(task, LoopConfig(out=tmp_path, max_steps=10, ema=0.3, evaluate_minutes=9, warmup_steps=1))
-    assert (digest(video, temporal=False) == spatial) is not whole
-    assert digest(video, temporal=True) != temporal
+    assert (digest(video, is_spatial) == spatial) is not whole
+    assert digest(video, is_temporal) != temporal
     assert all(torch.equal(old, new) for old, new in zip(words, encoder.parameters(), strict=True))
     assert after["error_600"] < before["error_600"]
-    proof = task.proof()
-    assert proof["spatial_before"] == spatial and (proof["spatial_after"] == spatial) is not whole
+    assert whole or task.proof()["frozen_after"] == spatial
 
 
 def test_a_frozen_layer_that_moved_is_found_out(latents, tokenizer):
@@ -176,3 +177,25 @@ def test_a_frozen_layer_that_moved_is_found_out(latents, tokenizer):
         video.conv_in.bias[0] += 1e-3
     with pytest.raises(RuntimeError, match="frozen"):
         task.proof()
+
+
+def test_quick_layers_compute_the_same(tokenizer):
+    """quicken: attention and temporal convolutions of its own, same numbers and same gradients."""
+    torch.manual_seed(3)
+    video = inflate(image_model())
+    for name, parameter in video.named_parameters():
+        if is_temporal(name) and parameter.ndim > 1:
+            parameter.data.normal_(std=0.05)
+    inputs = (torch.randn(2, 4, 5, 16, 16), torch.tensor([100, 700]), torch.randn(2, TOKENS, 32))
+
+    def run():
+        video.zero_grad()
+        out = video(*inputs, return_dict=False)[0]
+        out.square().mean().backward()
+        return out.detach(), {name: p.grad.clone() for name, p in video.named_parameters()}
+
+    out, gradients = run()
+    assert quicken(video) is video
+    again, others = run()
+    assert (out - again).abs().max() < 1e-5
+    assert all((others[name] - value).abs().max() < 1e-5 for name, value in gradients.items())

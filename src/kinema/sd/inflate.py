@@ -8,6 +8,7 @@ Temporal layers belong to no picture: they can be carried over to another image 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -26,6 +27,10 @@ SAME = (
 
 def is_temporal(name: str) -> bool:
     return any(mark in name for mark in TEMPORAL)
+
+
+def is_spatial(name: str) -> bool:
+    return not is_temporal(name)
 
 
 def inflate(unet: Any) -> Any:
@@ -79,11 +84,11 @@ def silence(video: Any) -> None:
             nn.init.zeros_(module.proj_out.bias)
 
 
-def digest(network: nn.Module, temporal: bool) -> str:
-    """SHA-256 over the temporal, or the spatial, tensors of a network: proof of what a training left alone."""
+def digest(network: nn.Module, chosen: Callable[[str], bool]) -> str:
+    """SHA-256 over the tensors of a network that `chosen` names: proof of what a training left alone."""
     found = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
-        if is_temporal(name) == temporal:
+        if chosen(name):
             found.update(name.encode())
             found.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
     return found.hexdigest()

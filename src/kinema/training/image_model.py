@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from kinema.toyland.scene import World
 
 from . import processes
+from .captioner import Captioner
 from .ddpm import Schedule, weighted_error
 from .frame_latents import FrameLatents
-from .video import WORDINGS, caption, noise_like
+from .video import noise_like
 
 PLACES = 0.04
 """Share of pictures that are told by their place alone (which leaves the object to chance)."""
@@ -38,30 +39,12 @@ class ImageTask:
         world: World, *, schedule: Schedule, device: str = "cpu", batch: int = 64, drop: float = 0.1,
         object_weight: float = 2.0, late: float = 0.5, judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
-        self.modules = {"unet": unet.to(device), "text_encoder": text_encoder.to(device)}
-        self.unet, self.text_encoder, self.tokenizer = unet, text_encoder, tokenizer
-        self.store, self.held_out, self.world, self.schedule = store, held_out, world, schedule
-        self.device, self.batch_size, self.drop = device, batch, drop
+        self.words = Captioner(tokenizer, text_encoder, world, device=device, drop=drop, places=PLACES)
+        self.modules = {"unet": unet.to(device), "text_encoder": self.words.text_encoder}
+        self.unet, self.store, self.held_out, self.schedule = unet, store, held_out, schedule
+        self.device, self.batch_size = device, batch
         self.object_weight, self.late, self.judge = object_weight, late, judge
         self.samples = 0
-
-    def embed(self, captions: list[str]) -> Tensor:
-        """Text states (B, L, D) of padded captions, as Stable Diffusion's pipelines make them: no mask."""
-        length = self.tokenizer.model_max_length
-        words = self.tokenizer(
-            captions, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
-        ).to(self.device)
-        return self.text_encoder(words.input_ids).last_hidden_state
-
-    def captions(self, index: Tensor, generator: torch.Generator) -> list[str]:
-        """A fresh wording for each clip; some say only where it is, some nothing."""
-        chance = torch.rand(len(index), generator=generator).tolist()
-        number = torch.randint(WORDINGS, (len(index),), generator=generator).tolist()
-        seeds = self.store.seed[index].tolist()
-        return [
-            "" if share < self.drop else caption(seed, self.world, which, share < self.drop + PLACES)
-            for seed, which, share in zip(seeds, number, chance, strict=True)
-        ]
 
     def predict(self, noisy: Tensor, t_B: Tensor, states: Tensor) -> Tensor:
         return self.unet(noisy, t_B.to(self.device), states, return_dict=False)[0]
@@ -72,7 +55,7 @@ class ImageTask:
         x0, weight = self.store.frames(index.to(self.device), when.to(self.device))
         t_B = self.schedule.draw(len(x0), generator, self.late if progress < 0.6 else 0.0)
         noisy, target = self.schedule.mix(x0, noise_like(x0, generator), t_B.to(self.device))
-        states = self.embed(self.captions(index, generator))
+        states = self.words.embed(self.words.draw(self.store.seed[index].tolist(), generator))
         loss = weighted_error(self.predict(noisy, t_B, states), target, 1 + self.object_weight * weight)
         self.samples += len(x0) * processes.count()
         return loss, {}
@@ -83,7 +66,7 @@ class ImageTask:
         index = torch.arange(min(128, len(self.held_out)), device=self.device)
         x0, weight = self.held_out.frames(index, index * 5 % self.held_out.num_frames)
         noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1)).to(x0)
-        states = self.embed([caption(seed, self.world, 0, False) for seed in self.held_out.seed.tolist()[: len(x0)]])
+        states = self.words.held_out(self.held_out.seed.tolist()[: len(x0)])
         found = {}
         for t in HELD_OUT_STEPS:
             t_B = torch.full((len(x0),), t, device=self.device)

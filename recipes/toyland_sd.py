@@ -1,0 +1,170 @@
+"""What the recipes of Stable Diffusion's kind share (mini_image, mini_zeroscope, mini_animatediff, mini_svd): the size
+of clips, the noise schedule, Toyland clips and their latents, a judge, and how a finished model is written down."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from mini_wan_editions import SMALL
+from mini_wan_judge import percent, right, singles
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from kinema.evaluation.cases import HELD_OUT
+from kinema.toyland.caption import describe
+from kinema.toyland.scene import Scene, World, sample_scene
+from kinema.training import processes
+from kinema.training.ddpm import Schedule
+from kinema.training.export import edit_json
+from kinema.training.frame_latents import FrameLatents, write_frame_latents
+from kinema.training.loop import LoopConfig
+from kinema.training.sheets import sheet, strip
+from kinema.training.stages import Settings
+from kinema.training.store import ClipStore, write_shards
+from kinema.weights.device import good_at_bfloat16
+from kinema.weights.store import digests
+
+SIDE, FRAMES, FPS = 64, 16, 8.0
+WORLD = SMALL.world
+SCHEDULE = Schedule()
+STEPS, GUIDANCE, PICKS = 25, 5.0, (0, 5, 10, 15)
+IMAGE = Path(__file__).parent.parent / "src" / "kinema" / "miniatures" / "mini_image"
+
+
+def scheduler() -> DDIMScheduler:
+    """Trailing steps begin at the most noise there is, whatever their number."""
+    return DDIMScheduler(
+        num_train_timesteps=SCHEDULE.num_steps, beta_start=SCHEDULE.beta_start, beta_end=SCHEDULE.beta_end,
+        beta_schedule=SCHEDULE.kind, prediction_type=SCHEDULE.prediction, clip_sample=False, set_alpha_to_one=False,
+        timestep_spacing="trailing",
+    )  # fmt: skip
+
+
+class Work:
+    """A recipe's folder and what its stages do in it. Stages are called in every process with their minutes.
+
+    device, big (a GPU), full (not a rehearsal of a few seconds).
+    """
+
+    def __init__(self, settings: Settings):
+        self.settings, self.out = settings, settings.out
+        self.device = processes.own_device(settings.device)
+        self.big = self.device != "cpu"
+        self.full = self.big or settings.minutes >= 10
+        torch.set_num_threads(8 if self.big else 1)
+
+    def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
+        values: dict[str, Any] = {
+            "device": self.device, "bf16": good_at_bfloat16(torch.device(self.device)),
+            "resume": self.settings.resume, "final_lr": 0.03, "decay_from": 0.4,
+            "evaluate_minutes": max(1.0, min(10.0, minutes / 4)),
+        }  # fmt: skip
+        return LoopConfig(out=self.out / name, minutes=max(minutes, 0.02), **{**values, **changes})
+
+    def open_clips(self, name: str = "clips") -> ClipStore:
+        return ClipStore(self.out / name)
+
+    def render(self, name: str, count: int, world: World = WORLD, first: int = 0) -> None:
+        """Clips of `count` scenes of a world, from number `first`, into OUT/name."""
+        size: dict[str, Any] = {"num_frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device}
+        write_shards(self.out / name, world, range(first, first + count), **size)
+
+    def render_all(self, full: int, big: int, rehearsal: int) -> dict[str, Any]:
+        """OUT/clips and OUT/held_out."""
+        self.render("held_out", 128 if self.full else 8, first=HELD_OUT)
+        self.render("clips", (big if self.big else full) if self.full else rehearsal)
+        return {"clips": len(self.open_clips())}
+
+    def encode(self, vae: Any, clips: str = "clips", latents: str = "latents") -> None:
+        write_frame_latents(vae.eval().to(self.device), self.open_clips(clips), self.out / latents, self.device)
+
+    def encode_all(self, vae: Any) -> dict[str, Any]:
+        self.encode(vae, "held_out", "latents_held_out")
+        self.encode(vae)
+        return {}
+
+    def latents(self, name: str = "latents") -> FrameLatents:
+        return FrameLatents(self.out / name, self.device)
+
+    def held_out_scenes(self, count: int, world: World = WORLD) -> list[Scene]:
+        """The first held-out scenes with one object."""
+        held_out = self.open_clips("held_out")
+        return [sample_scene(held_out.seed(index), world) for index in singles(held_out, world, count)]
+
+    def judged(
+        self, clips_BFHWC: np.ndarray, scenes: Sequence[Scene], name: str, world: World = WORLD
+    ) -> dict[str, Any]:
+        """What the probes read correctly, in per cent; OUT/sheets/NAME.png."""
+        pairs = list(zip(clips_BFHWC, scenes, strict=True))
+        rows = [(describe(scene, 0), [strip(clip, PICKS)]) for clip, scene in pairs]
+        sheet(rows, self.out / "sheets" / f"{name}.png", columns=2)
+        return {"probes": percent([right(clip, scene, world) for clip, scene in pairs])}
+
+    def done(self) -> dict[str, Any]:
+        """What the stages gave so far."""
+        found = json.loads((self.out / "stages.json").read_text(encoding="utf-8"))
+        found.pop("settings", None)
+        return found
+
+    def card(self, name: str, folder: Path, **more: Any) -> dict[str, Any]:
+        """FOLDER/card.json: where a model comes from, how to use it, digests of its files."""
+        recipe = name.removeprefix("kinema-").replace("-", "_")
+        card = {
+            "name": name, "license": "Apache-2.0", "recipe": f"recipes/{recipe}.py",
+            "native": {"frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS},
+            "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE}, **more,
+            "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": self.done()},
+            "weights_sha256": digests(folder),
+        }  # fmt: skip
+        write_card(folder, card)
+        return card
+
+
+class OnImage(Work):
+    """Work on top of an image model: `--set image=DIR`, kinema-mini-image without it."""
+
+    def __init__(self, settings: Settings):
+        super().__init__(settings)
+        self.image = Path(settings.options.get("image", IMAGE))
+        if not (self.image / "unet" / "config.json").is_file():
+            raise ValueError(f"image is the folder of an image model; {self.image} has no unet/config.json.")
+
+    def vae(self) -> Any:
+        return AutoencoderKL.from_pretrained(self.image / "vae", torch_dtype=torch.float32).eval().to(self.device)
+
+    def unet(self) -> Any:
+        return UNet2DConditionModel.from_pretrained(self.image / "unet", torch_dtype=torch.float32)
+
+    def text(self) -> dict[str, Any]:
+        """text_encoder and tokenizer."""
+        return {
+            "text_encoder": CLIPTextModel.from_pretrained(self.image / "text_encoder", dtype=torch.float32),
+            "tokenizer": CLIPTokenizer.from_pretrained(self.image / "tokenizer"),
+        }
+
+
+def save(pipeline: Any, folder: Path) -> None:
+    """A diffusers pipeline in float16, without paths of this machine; its text encoder opens in float32."""
+    shutil.rmtree(folder, ignore_errors=True)
+    pipeline.to(torch.float16).save_pretrained(folder)
+    for part in ("vae", "unet", "text_encoder"):
+        if (folder / part / "config.json").is_file():
+            edit_json(folder / part / "config.json", _name_or_path=None)
+    if (folder / "text_encoder").is_dir():
+        edit_json(folder / "text_encoder" / "config.json", dtype="float32")
+
+
+def as_bytes(made: Any) -> np.ndarray:
+    """Frames in [0, 1] from a pipeline, as uint8."""
+    found: np.ndarray = (np.asarray(made) * 255).round().astype(np.uint8)
+    return found
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

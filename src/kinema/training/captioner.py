@@ -1,0 +1,44 @@
+"""Captions of Toyland clips as a frozen or trained CLIP text encoder reads them, as Stable Diffusion's pipelines do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kinema.toyland.scene import World
+
+from .video import WORDINGS, caption
+
+
+class Captioner:
+    """drop: share of captions that are emptied (for guidance). places: share that only says where the clip is."""
+
+    def __init__(
+        self, tokenizer: Any, text_encoder: Any, world: World, *, device: str = "cpu", drop: float = 0.1,
+        places: float = 0.0,
+    ):  # fmt: skip
+        self.tokenizer, self.text_encoder, self.world = tokenizer, text_encoder.to(device), world
+        self.device, self.drop, self.places = device, drop, places
+
+    def embed(self, captions: list[str]) -> Tensor:
+        """Text states (B, L, D) of padded captions, without a mask."""
+        words = self.tokenizer(
+            captions, padding="max_length", truncation=True, max_length=self.tokenizer.model_max_length,
+            return_tensors="pt",
+        ).to(self.device)  # fmt: skip
+        return self.text_encoder(words.input_ids).last_hidden_state
+
+    def draw(self, seeds: list[int], generator: torch.Generator) -> list[str]:
+        """A fresh wording for the clip of each seed; some say only where it is, some nothing."""
+        chance = torch.rand(len(seeds), generator=generator).tolist()
+        number = torch.randint(WORDINGS, (len(seeds),), generator=generator).tolist()
+        return [
+            "" if share < self.drop else caption(seed, self.world, which, share < self.drop + self.places)
+            for seed, which, share in zip(seeds, number, chance, strict=True)
+        ]
+
+    def held_out(self, seeds: list[int]) -> Tensor:
+        """Text states of the first wording of each."""
+        return self.embed([caption(seed, self.world, 0, False) for seed in seeds])
