@@ -28,10 +28,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import sample_scene
 from kinema.training import kl_vae, processes
+from kinema.training.captioner import toyland
 from kinema.training.clip_words import build_clip_tokenizer
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import load_averaged, train
-from kinema.training.quicken import quicken
 from kinema.training.sheets import sheet
 from kinema.training.stages import Settings, Stage
 
@@ -144,14 +144,13 @@ class Image(Work):
     def task(self, parts: dict[str, Any]) -> ImageTask:
         return ImageTask(
             parts["unet"], parts["text_encoder"], parts["tokenizer"], self.latents(),
-            self.latents("latents_held_out"), WORLD, schedule=SCHEDULE, device=self.device,
+            self.latents("latents_held_out"), toyland(WORLD), schedule=SCHEDULE, device=self.device,
             batch=512 if self.big else 64 // processes.count(),
         )  # fmt: skip
 
     def unet(self, minutes: float) -> dict[str, Any]:
         parts = self.parts()
-        if not self.big:
-            quicken(parts["unet"])
+        self.quick(parts["unet"])
         task = self.task(parts)
         task.judge = partial(self.judge, task)
         config = self.config("unet_run", minutes, lr_muon=2.4e-3, lr_adam=1.2e-3, ema=0.997)

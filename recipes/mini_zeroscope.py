@@ -21,8 +21,8 @@ import torch
 from kinema.sd.inflate import inflate, is_temporal
 from kinema.toyland.caption import describe
 from kinema.training import processes
+from kinema.training.captioner import toyland
 from kinema.training.loop import load_averaged, train
-from kinema.training.quicken import quicken
 from kinema.training.stages import Settings, Stage
 from kinema.training.temporal import TemporalTask, everything
 
@@ -63,11 +63,10 @@ class Zeroscope(OnImage):
 
     def temporal(self, minutes: float) -> dict[str, Any]:
         parts = self.parts()
-        if not self.big:
-            quicken(parts["unet"])
+        self.quick(parts["unet"])
         task = TemporalTask(
             parts["unet"], parts["text_encoder"], parts["tokenizer"], self.latents(), self.latents("latents_held_out"),
-            WORLD, schedule=SCHEDULE, device=self.device, batch=128 if self.big else 6 // processes.count(),
+            toyland(WORLD), schedule=SCHEDULE, device=self.device, batch=128 if self.big else 6 // processes.count(),
             trained=self.trained, judge=partial(self.judge, parts),
         )  # fmt: skip
         config = self.config("temporal_run", minutes, ema=0.995, lr_muon=2e-3, lr_adam=1e-3)

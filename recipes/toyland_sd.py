@@ -24,6 +24,7 @@ from kinema.training.ddpm import Schedule
 from kinema.training.export import edit_json
 from kinema.training.frame_latents import FrameLatents, write_frame_latents
 from kinema.training.loop import LoopConfig
+from kinema.training.quicken import quicken
 from kinema.training.sheets import sheet, strip
 from kinema.training.stages import Settings
 from kinema.training.store import ClipStore, write_shards
@@ -49,7 +50,8 @@ def scheduler() -> DDIMScheduler:
 class Work:
     """A recipe's folder and what its stages do in it. Stages are called in every process with their minutes.
 
-    device, big (a GPU), full (not a rehearsal of a few seconds).
+    device, big (a GPU), full (not a rehearsal of a few seconds). data: where clips and latents are, this folder or
+    that of another recipe (`--set clips=DIR`).
     """
 
     def __init__(self, settings: Settings):
@@ -57,7 +59,14 @@ class Work:
         self.device = processes.own_device(settings.device)
         self.big = self.device != "cpu"
         self.full = self.big or settings.minutes >= 10
+        self.data = Path(settings.options.get("clips", self.out))
+        self.borrowed = self.data != self.out
+        if self.borrowed and not (self.data / "latents").is_dir():
+            raise ValueError(f"clips is the folder of a recipe's run; {self.data} has no latents.")
         torch.set_num_threads(8 if self.big else 1)
+
+    def quick(self, network: Any) -> Any:
+        return network if self.big else quicken(network)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
         values: dict[str, Any] = {
@@ -68,17 +77,21 @@ class Work:
         return LoopConfig(out=self.out / name, minutes=max(minutes, 0.02), **{**values, **changes})
 
     def open_clips(self, name: str = "clips") -> ClipStore:
-        return ClipStore(self.out / name)
+        return ClipStore(self.folder_of(name))
+
+    def folder_of(self, name: str) -> Path:
+        """Clips and latents of this run come first, then those that are borrowed."""
+        return self.data / name if (self.borrowed and not (self.out / name).is_dir()) else self.out / name
 
     def render(self, name: str, count: int, world: World = WORLD, first: int = 0) -> None:
         """Clips of `count` scenes of a world, from number `first`, into OUT/name."""
         size: dict[str, Any] = {"num_frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device}
         write_shards(self.out / name, world, range(first, first + count), **size)
 
-    def render_all(self, full: int, big: int, rehearsal: int) -> dict[str, Any]:
+    def render_all(self, full: int, big: int, rehearsal: int, world: World = WORLD) -> dict[str, Any]:
         """OUT/clips and OUT/held_out."""
-        self.render("held_out", 128 if self.full else 8, first=HELD_OUT)
-        self.render("clips", (big if self.big else full) if self.full else rehearsal)
+        self.render("held_out", 128 if self.full else 8, world, first=HELD_OUT)
+        self.render("clips", (big if self.big else full) if self.full else rehearsal, world)
         return {"clips": len(self.open_clips())}
 
     def encode(self, vae: Any, clips: str = "clips", latents: str = "latents") -> None:
@@ -90,7 +103,7 @@ class Work:
         return {}
 
     def latents(self, name: str = "latents") -> FrameLatents:
-        return FrameLatents(self.out / name, self.device)
+        return FrameLatents(self.folder_of(name), self.device)
 
     def held_out_scenes(self, count: int, world: World = WORLD) -> list[Scene]:
         """The first held-out scenes with one object."""

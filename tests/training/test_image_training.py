@@ -11,6 +11,7 @@ from kinema.sd.inflate import digest, inflate, is_spatial, is_temporal
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_SMALL, sample_scene
 from kinema.training import kl_vae
+from kinema.training.captioner import toyland
 from kinema.training.clip_words import build_clip_tokenizer
 from kinema.training.ddpm import Schedule, weighted_error
 from kinema.training.frame_latents import FrameLatents, write_frame_latents
@@ -140,7 +141,14 @@ def test_latents_are_scaled_frame_by_frame(vae, store, latents):
 def test_an_image_model_learns_its_pictures(latents, tokenizer, tmp_path):
     parts = {"unet": image_model(), "text_encoder": text_encoder(tokenizer)}
     task = ImageTask(
-        parts["unet"], parts["text_encoder"], tokenizer, latents, latents, WORLD_SMALL, schedule=Schedule(), batch=8
+        parts["unet"],
+        parts["text_encoder"],
+        tokenizer,
+        latents,
+        latents,
+        toyland(WORLD_SMALL),
+        schedule=Schedule(),
+        batch=8,
     )
     before = task.evaluate(0)
     config = LoopConfig(out=tmp_path, max_steps=12, ema=0.5, evaluate_minutes=9, warmup_steps=2)
@@ -155,7 +163,7 @@ def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp
     words, spatial = [p.clone() for p in encoder.parameters()], digest(video, is_spatial)
     temporal = digest(video, is_temporal)
     task = TemporalTask(
-        video, encoder, tokenizer, latents, latents, WORLD_SMALL, schedule=Schedule(), batch=2,
+        video, encoder, tokenizer, latents, latents, toyland(WORLD_SMALL), schedule=Schedule(), batch=2,
         trained=everything if whole else is_temporal,
     )  # fmt: skip
     before = task.evaluate(0)
@@ -171,7 +179,7 @@ def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp
 def test_a_frozen_layer_that_moved_is_found_out(latents, tokenizer):
     video = inflate(image_model())
     task = TemporalTask(
-        video, text_encoder(tokenizer), tokenizer, latents, latents, WORLD_SMALL, schedule=Schedule(), batch=2
+        video, text_encoder(tokenizer), tokenizer, latents, latents, toyland(WORLD_SMALL), schedule=Schedule(), batch=2
     )
     with torch.no_grad():
         video.conv_in.bias[0] += 1e-3

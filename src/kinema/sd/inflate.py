@@ -13,6 +13,8 @@ from typing import Any
 
 from torch import nn
 
+from ..weights.adapter_files import plain_name
+
 TEMPORAL = ("temp_convs.", "temp_attentions.", "transformer_in.")
 """What marks a tensor of UNet3DConditionModel as temporal."""
 BLOCKS = {
@@ -85,9 +87,11 @@ def silence(video: Any) -> None:
 
 
 def digest(network: nn.Module, chosen: Callable[[str], bool]) -> str:
-    """SHA-256 over the tensors of a network that `chosen` names: proof of what a training left alone."""
+    """SHA-256 over the tensors of a network that `chosen` names: proof of what a training left alone. Adapters that lie
+    around a layer are not part of it."""
     found = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
+    own = {plain_name(name): tensor for name, tensor in network.state_dict().items() if ".lora_" not in name}
+    for name, tensor in sorted(own.items()):
         if chosen(name):
             found.update(name.encode())
             found.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())

@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.toyland.scene import World
-
 from . import processes
-from .captioner import Captioner
+from .captioner import Captioner, Tell
 from .ddpm import Schedule, weighted_error
 from .frame_latents import FrameLatents
+from .temporal import Chosen, everything
 from .video import noise_like
 
 PLACES = 0.04
@@ -26,20 +25,25 @@ HELD_OUT_STEPS = (300, 600, 850)
 
 
 class ImageTask:
-    """unet and text_encoder are trained in place; the tokenizer gives their words.
+    """unet and text_encoder are trained in place; the tokenizer gives their words. trained: which parameters of the
+    UNet; text: is the text encoder trained too?
 
     drop: share of captions that are emptied (for guidance). object_weight: extra loss weight inside objects. late: how
     far noise levels are moved towards noise, in the first 60 % of the training.
     """
 
-    names_for_adam = ("conv_in", "conv_out", "time_embedding", "token_embedding", "position_embedding", "norm")
+    names_for_adam = ("conv_in", "conv_out", "time_embedding", "token_embedding", "position_embedding", "norm", "lora")
 
     def __init__(
         self, unet: nn.Module, text_encoder: nn.Module, tokenizer: Any, store: FrameLatents, held_out: FrameLatents,
-        world: World, *, schedule: Schedule, device: str = "cpu", batch: int = 64, drop: float = 0.1,
-        object_weight: float = 2.0, late: float = 0.5, judge: Callable[[int], dict[str, Any]] = lambda step: {},
+        tell: Tell, *, schedule: Schedule, device: str = "cpu", batch: int = 64, drop: float = 0.1,
+        object_weight: float = 2.0, late: float = 0.5, trained: Chosen = everything, text: bool = True,
+        judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
-        self.words = Captioner(tokenizer, text_encoder, world, device=device, drop=drop, places=PLACES)
+        for name, parameter in unet.named_parameters():
+            parameter.requires_grad_(trained(name))
+        text_encoder.requires_grad_(text)
+        self.words = Captioner(tokenizer, text_encoder, tell, device=device, drop=drop, places=PLACES)
         self.modules = {"unet": unet.to(device), "text_encoder": self.words.text_encoder}
         self.unet, self.store, self.held_out, self.schedule = unet, store, held_out, schedule
         self.device, self.batch_size = device, batch

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from kinema.sd.inflate import digest, is_temporal
-from kinema.toyland.scene import World
 
 from . import processes
-from .captioner import Captioner
+from .captioner import Captioner, Tell
 from .ddpm import Schedule, weighted_error
 from .frame_latents import FrameLatents
 from .video import noise_like
@@ -44,7 +43,7 @@ class TemporalTask:
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "norm", "proj_out", "lora")
 
     def __init__(
-        self, video: Any, text_encoder: Any, tokenizer: Any, store: FrameLatents, held_out: FrameLatents, world: World,
+        self, video: Any, text_encoder: Any, tokenizer: Any, store: FrameLatents, held_out: FrameLatents, tell: Tell,
         *, schedule: Schedule, device: str = "cpu", batch: int = 8, trained: Chosen = is_temporal, drop: float = 0.1,
         object_weight: float = 2.0, late: float = 1.0, pictures: bool = True, text_by_frame: bool = False,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
@@ -52,7 +51,7 @@ class TemporalTask:
         for name, parameter in video.named_parameters():
             parameter.requires_grad_(trained(name))
         self.video = video.to(device)
-        self.words = Captioner(tokenizer, text_encoder.eval().requires_grad_(False), world, device=device, drop=drop)
+        self.words = Captioner(tokenizer, text_encoder.eval().requires_grad_(False), tell, device=device, drop=drop)
         self.modules: dict[str, nn.Module] = {"video": self.video}
         self.store, self.held_out, self.schedule, self.device = store, held_out, schedule, device
         self.batch_size, self.late, self.judge, self.trained = batch, late, judge, trained

@@ -1,0 +1,228 @@
+"""kinema-mini-animatediff: motion modules for kinema-mini-image, trained in the three stages of AnimateDiff's paper
+(arXiv 2307.04725): a domain adapter on the image model, the motion modules, MotionLoRAs.
+
+    kinema train recipes/mini_animatediff.py --minutes 90 --processes 2 --out runs/mini_animatediff
+    kinema train recipes/mini_animatediff.py --set style=neon --minutes 30 --out runs/neon
+    kinema train recipes/mini_animatediff.py --set style=neon --set adapter=off --minutes 30 --out runs/neon_without
+    kinema train recipes/mini_animatediff.py --set clips=runs/mini_zeroscope --stage motion --minutes 40 --out runs/m
+
+Stages: clips, cache, domain, motion, moves, export. `--set style=NAME`: clips look so (flat by default, as the image
+model's pictures do); captions never say it. Only where clips look otherwise than the image model's pictures is a domain
+adapter trained: a LoRA on its attention that learns the look, on while the motion modules learn and off afterwards.
+`--set adapter=off` leaves it out, to see what it is good for. `--set clips=DIR` takes another recipe's clips and
+latents. moves: one MotionLoRA for each camera move from 24 clips, at most 500 steps; `--set moves=pan-left,zoom-in`.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kinema.toyland.caption import describe
+from kinema.toyland.scene import CAMERAS, STYLES, World
+from kinema.training import lora, processes
+from kinema.training.captioner import toyland, without_camera
+from kinema.training.image_model import ImageTask
+from kinema.training.loop import train
+from kinema.training.stages import Settings, Stage
+from kinema.training.temporal import TemporalTask
+from kinema.weights import adapters
+from kinema.weights.adapter_writer import write
+
+sys.path.insert(0, str(Path(__file__).parent))
+from toyland_sd import FRAMES, GUIDANCE, SCHEDULE, SIDE, STEPS, WORLD, OnImage, as_bytes, scheduler
+
+MOTION = {
+    "block_out_channels": (64, 64, 96), "motion_layers_per_block": 1, "motion_mid_block_layers_per_block": 1,
+    "motion_num_attention_heads": 4, "motion_norm_num_groups": 32, "motion_max_seq_length": 32,
+    "use_motion_mid_block": True,
+}  # fmt: skip
+DOMAIN_RANK, MOVE_RANK = 16, 8
+MOVES = tuple(move for move in CAMERAS if move != "still")
+MOVE_CLIPS, MOVE_STEPS = 24, 500
+FIRST_MOVE = 2_000_000
+"""Number of the first scene of a camera move; those of training and held-out scenes are smaller."""
+
+
+def is_motion(name: str) -> bool:
+    return "motion_modules." in name and "lora" not in name
+
+
+def of_move(move: str) -> World:
+    return replace(WORLD, cameras=(move,))
+
+
+def stages(settings: Settings) -> list[Stage]:
+    work = AnimateDiff(settings)
+    domain = [Stage("domain", 0.1, work.domain)] if work.adapter else []
+    return [
+        Stage("clips", 0.02, work.clips), Stage("cache", 0.12, work.cache), *domain, Stage("motion", 0.5, work.motion),
+        Stage("moves", 0.35, work.moves), Stage("export", 0.0, work.export),
+    ]  # fmt: skip
+
+
+class AnimateDiff(OnImage):
+    def __init__(self, settings: Settings):
+        super().__init__(settings)
+        self.style = settings.options.get("style", "flat")
+        if self.style not in STYLES:
+            raise ValueError(f"style is one of {', '.join(STYLES)}, not {self.style!r}.")
+        switch = settings.options.get("adapter", "on")
+        if switch not in ("on", "off"):
+            raise ValueError(f"adapter is on or off, not {switch!r}.")
+        self.adapter = switch == "on" and self.style not in WORLD.styles
+        chosen = settings.options.get("moves", ",".join(MOVES)).split(",")
+        if wrong := [move for move in chosen if move not in MOVES]:
+            raise ValueError(f"There is no camera move {wrong[0]!r}; there are {', '.join(MOVES)}.")
+        self.chosen = chosen
+        self.shown = replace(WORLD, styles=(self.style,))
+
+    def clips(self, minutes: float) -> dict[str, Any]:
+        if self.borrowed:
+            return {}
+        return self.render_all(full=2048, big=16_384, rehearsal=32, world=self.shown)
+
+    def cache(self, minutes: float) -> dict[str, Any]:
+        return {} if self.borrowed else self.encode_all(self.vae())
+
+    @property
+    def domain_file(self) -> Path:
+        return self.out / "domain.safetensors"
+
+    def domain(self, minutes: float) -> dict[str, Any]:
+        """The look of the clips as a LoRA on the image model's attention."""
+        unet, text = self.unet(), self.text()
+        lora.add(unet, rank=DOMAIN_RANK, alpha=DOMAIN_RANK)
+        self.quick(unet)
+        task = ImageTask(
+            unet, text["text_encoder"], text["tokenizer"], self.latents(), self.latents("latents_held_out"),
+            toyland(WORLD), schedule=SCHEDULE, device=self.device, batch=256 if self.big else 32 // processes.count(),
+            trained=lora.is_trained, text=False,
+        )  # fmt: skip
+        found = train(task, self.config("domain_run", minutes, ema=0.98, lr_adam=2e-3), self.settings.show)
+        if processes.first():
+            write(
+                self.domain_file, lora.layers(unet), alpha=DOMAIN_RANK, base="kinema-mini-image",
+                title=f"domain adapter: {self.style}",
+            )  # fmt: skip
+        processes.wait()
+        return found | {"samples": task.samples}
+
+    def network(self) -> tuple[Any, Any]:
+        """(UNetMotionModel, MotionAdapter that its motion modules come from)."""
+        from diffusers import MotionAdapter, UNetMotionModel
+
+        torch.manual_seed(0)
+        adapter = MotionAdapter(**MOTION)
+        return UNetMotionModel.from_unet2d(self.unet(), adapter), adapter
+
+    def look(self, network: Any, on: bool) -> None:
+        """The domain adapter on or off, where there is one."""
+        if self.adapter:
+            adapters.use(network, ((str(self.domain_file), 1.0),) if on else ())
+            for name, parameter in network.named_parameters():
+                parameter.requires_grad_(is_motion(name))
+
+    def motion(self, minutes: float) -> dict[str, Any]:
+        network, _ = self.network()
+        self.look(network, on=True)
+        self.quick(network)
+        task = self.task(network, is_motion)
+        task.judge = partial(self.judge, network)
+        config = self.config("motion_run", minutes, ema=0.995, lr_muon=2e-3, lr_adam=1e-3)
+        return train(task, config, self.settings.show) | {"samples": task.samples} | task.proof()
+
+    def task(self, network: Any, trained: Any, **more: Any) -> TemporalTask:
+        text = self.text()
+        values: dict[str, Any] = {
+            "store": self.latents(), "held_out": self.latents("latents_held_out"), "tell": toyland(WORLD),
+            "batch": 128 if self.big else 6 // processes.count(),
+        }  # fmt: skip
+        return TemporalTask(
+            network, text["text_encoder"], text["tokenizer"], schedule=SCHEDULE, device=self.device, trained=trained,
+            text_by_frame=True, **{**values, **more},
+        )  # fmt: skip
+
+    def pipeline(self, network: Any) -> Any:
+        from diffusers import AnimateDiffPipeline, MotionAdapter
+
+        found = AnimateDiffPipeline(
+            vae=self.vae(), unet=network, motion_adapter=MotionAdapter(**MOTION), scheduler=scheduler(), **self.text()
+        )
+        found.set_progress_bar_config(disable=True)
+        return found.to(self.device)
+
+    @torch.no_grad()
+    def judge(self, network: Any, step: int) -> dict[str, Any]:
+        """Held-out captions without the domain adapter, read by the probes; OUT/sheets/motion_STEP.png."""
+        self.look(network, on=False)
+        self.quick(network)
+        scenes = self.held_out_scenes(16 if self.full else 2)
+        made = self.pipeline(network)(
+            [describe(scene, 0) for scene in scenes], num_inference_steps=STEPS if self.full else 4,
+            guidance_scale=GUIDANCE, height=SIDE, width=SIDE, num_frames=FRAMES,
+            generator=torch.Generator().manual_seed(0), output_type="np",
+        ).frames  # fmt: skip
+        self.look(network, on=True)
+        self.quick(network)
+        return self.judged(as_bytes(made), scenes, f"motion_{step:06d}")
+
+    def trained_network(self) -> tuple[Any, Any]:
+        """The network with the averaged motion modules, without a domain adapter, and the MotionAdapter of them."""
+        network, adapter = self.network()
+        state = torch.load(self.out / "motion_run" / "checkpoint.pt", map_location="cpu", weights_only=True)
+        learnt = {key.removeprefix("video."): value for key, value in state["ema"].items()}
+        if unknown := network.load_state_dict(learnt, strict=False).unexpected_keys:
+            raise RuntimeError(f"{unknown[0]} is not a part of the network.")
+        own = network.state_dict()
+        adapter.load_state_dict({name: own[name] for name in adapter.state_dict()})
+        return network, adapter
+
+    def moves(self, minutes: float) -> dict[str, Any]:
+        """A MotionLoRA for each camera move, on the motion modules alone."""
+        found: dict[str, Any] = {}
+        for number, move in enumerate(self.chosen):
+            found[move] = self.move(move, minutes / len(self.chosen), FIRST_MOVE + 1000 * number)
+        return found
+
+    def move(self, move: str, minutes: float, first: int) -> dict[str, Any]:
+        world, name = replace(of_move(move), styles=(self.style,)), f"move_{move}"
+        self.render(name, MOVE_CLIPS if self.full else 4, world, first=first)
+        self.encode(self.vae(), name, f"{name}_latents")
+        network, _ = self.trained_network()
+        lora.add(network, rank=MOVE_RANK, alpha=MOVE_RANK, where="motion_modules.")
+        self.quick(network)
+        clips = self.latents(f"{name}_latents")
+        task = self.task(
+            network, lora.is_trained, store=clips, held_out=clips, tell=without_camera(of_move(move)), pictures=False,
+            batch=2 if not self.big else 16,
+        )  # fmt: skip
+        config = self.config(
+            f"{name}_run", minutes, ema=0.98, lr_adam=4e-3, warmup_steps=10, evaluate_minutes=1e9,
+            max_steps=MOVE_STEPS if self.big else None,
+        )  # fmt: skip
+        result = train(task, config, self.settings.show)
+        if result["step"] > MOVE_STEPS:
+            raise RuntimeError(f"{result['step']} steps were taken; a MotionLoRA has at most {MOVE_STEPS}.")
+        if processes.first():
+            write(
+                self.out / "moves" / f"{move}.safetensors", lora.layers(network), alpha=MOVE_RANK,
+                base="kinema-mini-animatediff", title=f"MotionLoRA: {move}",
+            )  # fmt: skip
+        processes.wait()
+        return {"steps": result["step"], "clips": len(clips)}
+
+    def export(self, minutes: float) -> dict[str, Any]:
+        """OUT/export: a MotionAdapter folder in float16, MotionLoRAs in moves/, the domain adapter, card.json."""
+        if not processes.first():
+            return {}
+        folder = self.out / "export"
+        _, adapter = self.trained_network()
+        adapter.to(torch.float16).save_pretrained(folder)
+        self.card("kinema-mini-animatediff", folder, base="kinema-mini-image")
+        return {"folder": str(folder)}

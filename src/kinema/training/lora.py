@@ -1,0 +1,45 @@
+"""Adapters of low rank on a network that stays: put on, trained by any task, taken out as plain matrices (LoRA,
+Hu et al. 2021, arXiv 2106.09685). PEFT lays them around the layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+NAME = "trained"
+PARTS = ("to_q", "to_k", "to_v", "to_out.0")
+
+
+def add(network: Any, *, rank: int, alpha: int, where: str = "") -> list[str]:
+    """Put trainable low-rank layers on the attention layers whose names hold `where`; returns those names. ValueError
+    where there is none. The network computes what it did: their second matrices are zero."""
+    from peft import LoraConfig
+
+    modules = [name for name, _ in network.named_modules() if name.endswith(PARTS) and where in name]
+    if not modules:
+        raise ValueError(f"No attention layer of this network has {where!r} in its name.")
+    network.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=modules), adapter_name=NAME)
+    return modules
+
+
+def is_trained(name: str) -> bool:
+    """Is this a parameter of the adapter that `add` put on?"""
+    return f".lora_A.{NAME}." in name or f".lora_B.{NAME}." in name
+
+
+def layers(network: Any) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """(down, up) of every layer of that adapter by module name; without alpha / rank."""
+    from peft.tuners.lora import LoraLayer
+
+    found = {}
+    for name, module in network.named_modules():
+        if isinstance(module, LoraLayer) and NAME in module.lora_A:
+            parts: Any = (module.lora_A[NAME], module.lora_B[NAME])
+            found[name] = tuple(part.weight.detach().clone() for part in parts)
+    return found
+
+
+def remove(network: Any) -> None:
+    """Take the adapter off again."""
+    network.delete_adapters(NAME)

@@ -1,0 +1,77 @@
+"""Writing LoRA files in the dialects that people's tools read: Kinema reads each of them back (adapter_files).
+
+diffusers   unet.down_blocks.0...to_q.lora_A.weight        alpha in the metadata, as diffusers writes it
+peft        base_model.model.down_blocks.0...to_q.lora_A.weight    alpha in adapter_config.json beside it
+kohya       lora_unet_down_blocks_0..._to_q.lora_down.weight, .lora_up.weight, .alpha
+comfyui     original names: diffusion_model.blocks.0.self_attn.q.lora_down.weight (Wan), AnimateDiff's own keys for
+            motion modules; .alpha beside each
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.whole import whole
+from .adapter_files import motion_name, original_name
+
+DIALECTS = ("diffusers", "peft", "kohya", "comfyui")
+Layers = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+"""Module name, as diffusers spells it, to (down (rank, in), up (out, rank))."""
+
+
+def write(
+    path: Path, layers: Layers, *, alpha: float, dialect: str = "diffusers", network: str = "unet",
+    dtype: torch.dtype = torch.float16, **notes: str,
+) -> Path:  # fmt: skip
+    """One .safetensors file (for peft: path is a folder); returns it. network: "unet" or "transformer", the part's name
+    in a pipeline. notes: base, trigger, title, ... for the file's metadata. ValueError for an unknown dialect or layers
+    of several ranks."""
+    from safetensors.torch import save_file
+
+    if dialect not in DIALECTS:
+        raise ValueError(f"There is no dialect {dialect!r}; legal are {', '.join(DIALECTS)}.")
+    ranks = {len(down) for down, _ in layers.values()}
+    if len(ranks) != 1:
+        raise ValueError(f"Layers must share one rank, got {sorted(ranks)}.")
+    rank = ranks.pop()
+    tensors: dict[str, torch.Tensor] = {}
+    for module, (down, up) in layers.items():
+        stem, names = _stem(module, dialect, network), _names(dialect)
+        for name, tensor in zip(names, (down, up), strict=True):
+            tensors[stem + name] = tensor.detach().to("cpu", dtype).contiguous()
+        if dialect in ("kohya", "comfyui"):
+            tensors[f"{stem}.alpha"] = torch.tensor(float(alpha))
+    settings = {"r": rank, "lora_alpha": alpha, "target_modules": sorted(layers)}
+    told = {"format": "pt", "rank": str(rank), "alpha": f"{alpha:g}", **notes}
+    if dialect == "diffusers":
+        told["lora_adapter_metadata"] = json.dumps({f"{network}.{key}": value for key, value in settings.items()})
+    file = path / "adapter_model.safetensors" if dialect == "peft" else path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if dialect == "peft":
+        config: dict[str, Any] = {"peft_type": "LORA", **settings, "base_model_name_or_path": notes.get("base")}
+        (path / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    with whole(file) as beside:
+        save_file(tensors, beside, metadata=told)
+    return file
+
+
+def _names(dialect: str) -> tuple[str, str]:
+    if dialect in ("diffusers", "peft"):
+        return ".lora_A.weight", ".lora_B.weight"
+    return ".lora_down.weight", ".lora_up.weight"
+
+
+def _stem(module: str, dialect: str, network: str) -> str:
+    if dialect == "diffusers":
+        return f"{network}.{module}"
+    if dialect == "peft":
+        return f"base_model.model.{module}"
+    own = original_name(module) if network == "transformer" else module
+    if dialect == "kohya":
+        return "lora_unet_" + own.replace(".", "_")
+    return motion_name(own) if ".motion_modules." in own else f"diffusion_model.{own}"
