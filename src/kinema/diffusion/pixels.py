@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
 import numpy as np
 import torch
+
+from ..core.chunk import Chunk
 
 
 def to_unit(pixels_HWC: np.ndarray) -> torch.Tensor:
@@ -15,3 +21,18 @@ def from_unit(pixels_NCHW: torch.Tensor) -> np.ndarray:
     """Pixels in [-1, 1], (N, 3, H, W), to uint8 RGB (N, H, W, 3), rounded (made on their device, copied once)."""
     unit = pixels_NCHW.movedim(1, -1).float().add(1.0).mul_(127.5).round_().clamp_(0, 255)
     return unit.byte().cpu().numpy()
+
+
+def as_chunks(
+    slices_NCHW: Iterator[torch.Tensor], start: int, fps: float, precision: Callable[[], AbstractContextManager[Any]]
+) -> Iterator[Chunk]:
+    """Frames as they leave a decoder, in [-1, 1], slice by slice, numbered from `start`. precision: entered while the
+    next slice is decoded, and never while one is handed out."""
+    while True:
+        with precision():
+            pixels_NCHW = next(slices_NCHW, None)
+        if pixels_NCHW is None:
+            return
+        made = from_unit(pixels_NCHW)
+        yield Chunk(made, start, fps)
+        start += len(made)

@@ -7,8 +7,8 @@ frame, a discrete noise schedule. A family adds `prepare`, `predict`, and what i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from ..core.chunk import Chunk
 from ..core.family import Prepared
 from ..core.plan import Plan, Span
 from ..diffusion import scheduling
-from ..diffusion.pixels import from_unit
+from ..diffusion.pixels import as_chunks, from_unit
 from ..weights import adapters
-from ..weights.device import good_at_bfloat16
+from ..weights.device import precision
 from ..weights.residency import Residency
 from . import discrete, frames
 from .text import text_states
@@ -89,7 +89,7 @@ class ClipModel:
             }
         source = None
         if prepared.source_BCFHW is not None:
-            with self.residency.using(self.parts.vae) as vae, self._precision(plan.low_precision):
+            with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
                 source = frames.encode(vae, prepared.source_BCFHW)
         grid = (plan.height // self.space, plan.width // self.space)
         return Cond(states, source, grid, prepared.styles, plan.low_precision, dict(plan.options))
@@ -115,17 +115,9 @@ class ClipModel:
     @torch.inference_mode()
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
         at_once = 1 if plan.options.get("low_memory") else int(str(plan.options["decode_chunk"]))
-        start = span.start
         with self.residency.using(self.parts.vae) as vae:
             slices = frames.decode(vae, latents_BCTHW, at_once)
-            while True:
-                with self._precision(plan.low_precision):
-                    pixels_NCHW = next(slices, None)
-                if pixels_NCHW is None:
-                    return
-                made = from_unit(pixels_NCHW)
-                yield Chunk(made, start, plan.fps)
-                start += len(made)
+            yield from as_chunks(slices, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
 
     @torch.inference_mode()
     def preview(
@@ -134,9 +126,5 @@ class ClipModel:
         """The middle frame."""
         clean = discrete.denoised(x_BCTHW, output_BCTHW, sigma, self.parts.scheduler)
         middle = clean.shape[2] // 2
-        with self.residency.using(self.parts.vae) as vae, self._precision(plan.low_precision):
+        with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
             return from_unit(next(frames.decode(vae, clean[:, :, middle : middle + 1])))
-
-    def _precision(self, low: bool) -> AbstractContextManager[Any]:
-        """bfloat16 arithmetic where it is wanted and the device is good at it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=low and good_at_bfloat16(self.device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -14,6 +15,17 @@ def default_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def place_and_dtype(device: Any, dtype: Any, on_gpu: torch.dtype) -> tuple[torch.device, torch.dtype]:
+    """What `load(device=None, dtype=None)` means: a GPU where there is one; on a CPU float32, else `on_gpu`."""
+    place = torch.device(device) if device is not None else default_device()
+    return place, as_dtype(dtype) if dtype is not None else torch.float32 if place.type == "cpu" else on_gpu
+
+
+def precision(device: torch.device, low: bool) -> AbstractContextManager[Any]:
+    """bfloat16 arithmetic where it is wanted and the device is good at it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=low and good_at_bfloat16(device))
 
 
 def as_dtype(dtype: Any) -> torch.dtype:

@@ -11,7 +11,7 @@ import torch
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...sd.clip_model import Parts
-from ...weights.device import as_dtype, default_device
+from ...weights.device import place_and_dtype
 from ...weights.folder import network
 from .model import AnimateDiffFamily
 
@@ -21,8 +21,7 @@ BETAS = {"beta_start": 0.00085, "beta_end": 0.012}
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> AnimateDiffFamily:
     """device: None takes a GPU where there is one. dtype of UNet and text encoder: None takes float16 on a GPU and
     float32 on a CPU; the autoencoder stays float32. ModelError where the adapter cannot be read."""
-    place = torch.device(device) if device is not None else default_device()
-    kind = as_dtype(dtype) if dtype is not None else torch.float32 if place.type == "cpu" else torch.float16
+    place, kind = place_and_dtype(device, dtype, torch.float16)
     try:
         adapter = adapter_at(location, kind)
     except (OSError, ValueError, KeyError, RuntimeError) as error:

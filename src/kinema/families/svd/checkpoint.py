@@ -10,7 +10,7 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
-from ...weights.device import as_dtype, default_device
+from ...weights.device import place_and_dtype
 from ...weights.folder import network
 from .model import SvdFamily, SvdParts
 
@@ -20,8 +20,7 @@ PARTS = ("image_encoder", "unet", "vae", "scheduler", "feature_extractor")
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> SvdFamily:
     """device: None takes a GPU where there is one. dtype of the UNet: None takes float16 on a GPU and float32 on a CPU;
     the autoencoder and the image encoder stay float32. ModelError names what is missing."""
-    place = torch.device(device) if device is not None else default_device()
-    kind = as_dtype(dtype) if dtype is not None else torch.float32 if place.type == "cpu" else torch.float16
+    place, kind = place_and_dtype(device, dtype, torch.float16)
     if location.is_dir():
         parts = load_folder(location, kind)
     else:

@@ -6,7 +6,8 @@ import fnmatch
 import json
 from pathlib import Path
 
-from ...core.card import Card, FramesRule, SizeRule
+from ...core.card import Card, FramesRule
+from ...sd import bases
 from ...weights.store import header
 from .cards import CARDS
 
@@ -41,16 +42,13 @@ def _folder(path: Path) -> Card | None:
     base = next((card for card in CARDS if card.frames.trained == frames), CARDS[0])
     if unet["block_out_channels"][0] == 320:
         return _pointing(path, base)
-    stride = 2 ** (len(vae["block_out_channels"]) - 1)
-    grid = stride * 2 ** (len(unet["block_out_channels"]) - 1)
-    sample = unet.get("sample_size") or 16
-    side = sample[0] if isinstance(sample, list) else sample
-    size = SizeRule(
-        multiple=grid, trained=((side * stride, side * stride),), min_side=grid, max_side=8 * side * stride,
-        max_area=(4 * side * stride) ** 2,
-    )  # fmt: skip
+    stride, grid, side = bases.read_off(unet, vae)
     rule = FramesRule(step=1, trained=frames, minimum=2, maximum=64)
-    small = {"network": base.network.model_copy(update={"space_stride": stride}), "size": size, "frames": rule}
+    small = {
+        "network": base.network.model_copy(update={"space_stride": stride}),
+        "size": bases.sizes(side, grid),
+        "frames": rule,
+    }
     note = "A checkpoint of unpublished shape: its limits are read off its configuration."
     return _pointing(path, base.model_copy(update={**small, "notes": (*base.notes, note)}))
 

@@ -8,7 +8,6 @@ Latents are (1, 4, T, H, W) here and (B, T, 4, H, W) in the network; T is the nu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from ...diffusion import scheduling
 from ...diffusion.noise import noise
 from ...diffusion.pixels import from_unit
 from ...weights import adapters
-from ...weights.device import good_at_bfloat16
+from ...weights.device import precision
 from ...weights.residency import Residency
 from . import prepare as prepared_pixels
 
@@ -123,7 +122,7 @@ class SvdFamily:
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
             x_BTCHW = x_BCTHW.transpose(1, 2).to(self.dtype)
             outputs = {}
-            with self.residency.using(model), self._precision(cond.low_precision):
+            with self.residency.using(model), precision(self.device, cond.low_precision):
                 for branch in branches:
                     beside = cond.picture[branch][:, None].expand(-1, x_BTCHW.shape[1], -1, -1, -1)
                     seen = torch.cat([x_BTCHW, beside], dim=2)
@@ -140,7 +139,7 @@ class SvdFamily:
         """The temporal decoder sees `decode_chunk` frames at once."""
         size = int(plan.options["decode_chunk"])
         for first in range(0, span.num_frames, size):
-            with self.residency.using(self.parts.vae) as vae, self._precision(plan.low_precision):
+            with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
                 frames = self._pixels(vae, latents_BCTHW[:, :, first : first + size])
             yield Chunk(frames, span.start + first, plan.fps)
 
@@ -151,13 +150,10 @@ class SvdFamily:
         """The middle frame. In Karras' form with velocity outputs: clean = x / (s^2 + 1) - s / sqrt(s^2 + 1) * out."""
         clean = x_BCTHW / (sigma**2 + 1) - output_BCTHW * sigma / (sigma**2 + 1) ** 0.5
         middle = clean.shape[2] // 2
-        with self.residency.using(self.parts.vae) as vae, self._precision(plan.low_precision):
+        with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
             return self._pixels(vae, clean[:, :, middle : middle + 1])
 
     def _pixels(self, vae: Any, latents_BCTHW: torch.Tensor) -> np.ndarray:
         z_NCHW = latents_BCTHW[0].transpose(0, 1).to(self.device, vae.dtype) / vae.config.scaling_factor
         pixels_NCHW = vae.decode(z_NCHW, num_frames=len(z_NCHW)).sample
         return from_unit(pixels_NCHW)
-
-    def _precision(self, low: bool) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=low and good_at_bfloat16(self.device))

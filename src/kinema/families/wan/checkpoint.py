@@ -10,7 +10,7 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
-from ...weights.device import as_dtype, default_device
+from ...weights.device import place_and_dtype
 from ...weights.folder import scheduler
 from . import extras
 from .model import WanFamily, WanParts
@@ -26,8 +26,7 @@ CLASSES = {
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> WanFamily:
     """device: None takes a GPU where there is one. dtype of transformer and text encoder: None takes bfloat16 on a
     GPU and float32 on a CPU; the autoencoder stays float32, as published. ModelError names what is missing."""
-    device = torch.device(device) if device is not None else default_device()
-    dtype = as_dtype(dtype) if dtype is not None else torch.float32 if device.type == "cpu" else torch.bfloat16
+    device, dtype = place_and_dtype(device, dtype, torch.bfloat16)
     if location.is_dir():
         parts = load_folder(location, dtype)
     else:

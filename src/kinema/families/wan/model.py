@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ from ...core.errors import ModelError
 from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...diffusion import flow, scheduling
-from ...diffusion.pixels import from_unit
+from ...diffusion.pixels import as_chunks, from_unit
 from ...weights import adapters
-from ...weights.device import good_at_bfloat16
+from ...weights.device import precision
 from ...weights.residency import Residency
 from . import cpu_autoencoder, decode, forward, i2v, prepare, text, vace
 
@@ -107,7 +107,7 @@ class WanFamily:
             beside = i2v.condition(plan, prepared, self._encode_pixels).to(self.device, self.dtype)
             image = image.to(self.device, self.dtype)
         if self.card.variant == "vace":
-            with self._precision(plan.low_precision):
+            with precision(self.device, plan.low_precision):
                 control = vace.context(plan, prepared, self._encode_pixels, self.space, self.patch)
             control = control.to(self.device, self.dtype)
             given = [float(number) for number in plan.options["conditioning_scale"]]
@@ -209,7 +209,7 @@ class WanFamily:
             tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
             groups = [branches] if tokens * len(branches) <= BATCH_TOKENS else [(branch,) for branch in branches]
             outputs: dict[str, torch.Tensor] = {}
-            with self.residency.using(model), self._precision(cond.low_precision):
+            with self.residency.using(model), precision(self.device, cond.low_precision):
                 for group in groups:
                     found = forward.forward(model, x, t, bind(group, tuple(x.shape)))
                     outputs.update({branch: found[index : index + 1] for index, branch in enumerate(group)})
@@ -221,26 +221,20 @@ class WanFamily:
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
         latents = self._without_references(latents_BCTHW, span)
-        start, tiny = span.start, plan.options.get("decoder") == "tiny"
+        tiny = plan.options.get("decoder") == "tiny"
         if tiny and self.parts.tiny_decoder is None:
             raise ModelError(f"{self.card.id} has no tiny decoder.")
         with self.residency.using(self.parts.tiny_decoder if tiny else self.parts.vae) as decoder:
             slices = decode.decode_tiny(decoder, latents) if tiny else decode.decode(decoder, latents)
-            while True:
-                with self._precision(plan.low_precision):
-                    pixels_BCFHW = next(slices, None)
-                if pixels_BCFHW is None:
-                    return
-                frames = _frames(pixels_BCFHW)
-                yield Chunk(frames, start, plan.fps)
-                start += len(frames)
+            frames = (pixels_BCFHW[0].movedim(0, 1) for pixels_BCFHW in slices)
+            yield from as_chunks(frames, span.start, plan.fps, partial(precision, self.device, plan.low_precision))
 
     @torch.inference_mode()
     def preview(
         self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
     ) -> np.ndarray:
         latents = self._without_references(flow.denoised(x_BCTHW, output_BCTHW, sigma), span)
-        with self._precision(plan.low_precision):
+        with precision(self.device, plan.low_precision):
             if self.parts.tiny_decoder is not None:
                 with self.residency.using(self.parts.tiny_decoder) as decoder:
                     return _frames(torch.cat(list(decode.decode_tiny(decoder, latents)), dim=2))
@@ -251,10 +245,6 @@ class WanFamily:
 
     def _without_references(self, latents_BCTHW: torch.Tensor, span: Span) -> torch.Tensor:
         return latents_BCTHW[:, :, latents_BCTHW.shape[2] - decode.latent_frames(self.parts.vae, span.num_frames) :]
-
-    def _precision(self, low: bool) -> AbstractContextManager[Any]:
-        """bfloat16 arithmetic where it is wanted and the device is good at it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=low and good_at_bfloat16(self.device))
 
 
 def _frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:

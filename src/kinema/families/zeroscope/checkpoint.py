@@ -10,7 +10,7 @@ import torch
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...sd.clip_model import Parts
-from ...weights.device import as_dtype, default_device
+from ...weights.device import place_and_dtype
 from ...weights.folder import network, scheduler
 from .model import ZeroscopeFamily
 
@@ -20,8 +20,7 @@ PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> ZeroscopeFamily:
     """device: None takes a GPU where there is one. dtype of UNet and text encoder: None takes float16 on a GPU and
     float32 on a CPU; the autoencoder stays float32. ModelError names what is missing."""
-    place = torch.device(device) if device is not None else default_device()
-    kind = as_dtype(dtype) if dtype is not None else torch.float32 if place.type == "cpu" else torch.float16
+    place, kind = place_and_dtype(device, dtype, torch.float16)
     missing = [part for part in PARTS if not (location / part).is_dir()]
     if missing:
         raise ModelError(f"{location}: these parts are missing: {', '.join(missing)}.")

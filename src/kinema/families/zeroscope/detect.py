@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ...core.card import Card, SizeRule
+from ...core.card import Card
+from ...sd import bases
 from .cards import CARDS
 
 PIPELINES = ("TextToVideoSDPipeline", "VideoToVideoSDPipeline")
@@ -29,10 +30,7 @@ def recognise(path: Path) -> Card | None:
     pointing = {"id": path.stem, "path": str(path), "hub": None, "aliases": ()}
     if unet["block_out_channels"][0] == PUBLISHED_WIDTH:
         return base.model_copy(update=pointing)
-    stride = 2 ** (len(vae["block_out_channels"]) - 1)
-    grid = stride * 2 ** (len(unet["block_out_channels"]) - 1)
-    side = (unet.get("sample_size") or 16) * stride
-    size = SizeRule(multiple=grid, trained=((side, side),), min_side=grid, max_side=8 * side, max_area=(4 * side) ** 2)
-    small = {"network": base.network.model_copy(update={"space_stride": stride}), "size": size}
+    stride, grid, side = bases.read_off(unet, vae)
+    small = {"network": base.network.model_copy(update={"space_stride": stride}), "size": bases.sizes(side, grid)}
     note = "A checkpoint of unpublished shape: its limits are read off its configuration."
     return base.model_copy(update={**pointing, **small, "notes": (note,)})

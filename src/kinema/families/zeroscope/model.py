@@ -13,6 +13,7 @@ from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...sd.clip_model import ClipModel, Cond
 from ...weights import adapters
+from ...weights.device import precision
 
 
 class ZeroscopeFamily(ClipModel):
@@ -32,7 +33,7 @@ class ZeroscopeFamily(ClipModel):
             else:
                 model.disable_forward_chunking()
             x, outputs = x_BCTHW.to(self.dtype), {}
-            with self.residency.using(model), self._precision(cond.low_precision):
+            with self.residency.using(model), precision(self.device, cond.low_precision):
                 for branch in branches:
                     found = model(x, t, encoder_hidden_states=cond.text[branch], return_dict=False)[0]
                     outputs[branch] = found.float()

@@ -1,0 +1,83 @@
+"""Image models that a motion adapter or temporal layers stand on: where they are, and what a plan must know of them (no
+torch)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ..core.card import Card, SizeRule
+from ..core.errors import ModelError, WeightsMissing
+from ..core.request import Request
+from ..weights.store import fetched
+
+BUILT_IN = {"kinema-mini-image": "miniatures/mini_image"}
+PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
+
+
+@dataclass(frozen=True)
+class Base:
+    """stride: pixels that a latent spans each way. grid: sides are multiples of it. side_px: trained."""
+
+    folder: Path
+    stride: int
+    grid: int
+    side_px: int
+
+
+def find(name: str) -> Base:
+    """A folder, the name of a shipped image model, or a hub id that was pulled. WeightsMissing where it is not here,
+    ModelError where it is not an image model."""
+    place = Path(name).expanduser()
+    if name in BUILT_IN:
+        place = Path(str(files("kinema"))) / BUILT_IN[name]
+    elif not place.exists():
+        found = fetched(name) if name.count("/") == 1 else None
+        if found is None:
+            raise WeightsMissing(
+                f"The image model {name} is not on this machine. `kinema models pull {name}` fetches it from the hub; "
+                "--set base=FOLDER takes one that you have."
+            )
+        place = found
+    missing = [part for part in PARTS if not (place / part).is_dir()]
+    if missing:
+        raise ModelError(f"{place}: not an image model in diffusers' layout; missing: {', '.join(missing)}.")
+    try:
+        unet = json.loads((place / "unet" / "config.json").read_text(encoding="utf-8"))
+        vae = json.loads((place / "vae" / "config.json").read_text(encoding="utf-8"))
+        stride, grid, side_px = read_off(unet, vae)
+        return Base(place, stride, grid, side_px)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{place}: its configuration cannot be read: {error!r}.") from None
+
+
+def sizes(side_px: int, grid: int) -> SizeRule:
+    """The limits of a network that was trained on squares of one size and is on no published card."""
+    return SizeRule(
+        multiple=grid, trained=((side_px, side_px),), min_side=grid, max_side=8 * side_px,
+        max_area=(4 * side_px) ** 2,
+    )  # fmt: skip
+
+
+def read_off(unet: dict[str, Any], vae: dict[str, Any]) -> tuple[int, int, int]:
+    """(stride, grid, side in px) of an image or video model from its configurations."""
+    stride = 2 ** (len(vae["block_out_channels"]) - 1)
+    sample = unet.get("sample_size") or 64
+    side = sample[0] if isinstance(sample, list) else sample
+    return stride, stride * 2 ** (len(unet["block_out_channels"]) - 1), side * stride
+
+
+def with_base(request: Request, card: Card) -> Card:
+    """The card with the sizes of the image model that the request names, where that is on this machine."""
+    wanted = request.options.get("base", card.options["base"].default)
+    try:
+        base = find(str(wanted))
+    except WeightsMissing:
+        return card
+    if (base.stride, base.side_px) == (card.network.space_stride, card.size.trained[0][0]):
+        return card
+    network = card.network.model_copy(update={"space_stride": base.stride})
+    return card.model_copy(update={"size": sizes(base.side_px, base.grid), "network": network})

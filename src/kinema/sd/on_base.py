@@ -1,0 +1,39 @@
+"""OnBase: a video model of two halves, what moves and an image model under it that the request names (`base`).
+
+AnimateDiff's motion adapters are of this kind, and Video LDM's temporal layers (arXiv 2304.08818, section 4.2): one
+training of motion animates every image model of the same shape. The image model is read when it is first asked for and
+stays until another one is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ..core.card import Card
+from ..core.family import Prepared
+from ..core.plan import Plan
+from . import bases
+from .clip_model import ClipModel, Cond, Parts
+
+
+class OnBase(ClipModel):
+    """read: an image model's folder to the parts of the video model on it."""
+
+    def __init__(self, card: Card, read: Callable[[Path], Parts], device: torch.device) -> None:
+        super().__init__(card, device)
+        self.read = read
+        self.folder: Path | None = None
+
+    def weight_files(self, plan: Plan) -> tuple[Path, ...]:
+        """Those of the image model that the plan names."""
+        return tuple(sorted(bases.find(str(plan.options["base"])).folder.rglob("*.safetensors")))
+
+    def encode(self, plan: Plan, prepared: Prepared) -> Cond:
+        wanted = bases.find(str(plan.options["base"])).folder
+        if wanted != self.folder:
+            self.take(self.read(wanted))
+            self.folder = wanted
+        return super().encode(plan, prepared)
