@@ -26,7 +26,7 @@ import torch
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import CAMERAS, STYLES, World
 from kinema.training import lora, processes
-from kinema.training.captioner import toyland, without_camera
+from kinema.training.captioner import Captioner, Tell, toyland, without_camera
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import train
 from kinema.training.stages import Settings, Stage
@@ -35,7 +35,7 @@ from kinema.weights import adapters
 from kinema.weights.adapter_writer import write
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toyland_sd import FRAMES, GUIDANCE, SCHEDULE, SIDE, STEPS, WORLD, OnImage, as_bytes, scheduler
+from toyland_sd import FRAMES, GUIDANCE, LOOK_STEPS, LOOKED_AT, SCHEDULE, SIDE, WORLD, OnImage, as_bytes, scheduler
 
 MOTION = {
     "block_out_channels": (64, 64, 96), "motion_layers_per_block": 1, "motion_mid_block_layers_per_block": 1,
@@ -137,15 +137,16 @@ class AnimateDiff(OnImage):
         config = self.config("motion_run", minutes, ema=0.995, lr_muon=2e-3, lr_adam=1e-3)
         return train(task, config, self.settings.show) | {"samples": task.samples} | task.proof()
 
-    def task(self, network: Any, trained: Any, **more: Any) -> TemporalTask:
+    def task(self, network: Any, trained: Any, tell: Tell | None = None, **more: Any) -> TemporalTask:
         text = self.text()
+        words = Captioner(text["tokenizer"], text["text_encoder"], tell or toyland(WORLD), device=self.device)
         values: dict[str, Any] = {
-            "store": self.latents(), "held_out": self.latents("latents_held_out"), "tell": toyland(WORLD),
+            "store": self.latents(), "held_out": self.latents("latents_held_out"),
             "batch": 128 if self.big else 6 // processes.count(),
         }  # fmt: skip
         return TemporalTask(
-            network, text["text_encoder"], text["tokenizer"], schedule=SCHEDULE, device=self.device, trained=trained,
-            text_by_frame=True, **{**values, **more},
+            network, words, schedule=SCHEDULE, device=self.device, trained=trained, text_by_frame=True,
+            **{**values, **more},
         )  # fmt: skip
 
     def pipeline(self, network: Any) -> Any:
@@ -162,9 +163,9 @@ class AnimateDiff(OnImage):
         """Held-out captions without the domain adapter, read by the probes; OUT/sheets/motion_STEP.png."""
         self.look(network, on=False)
         self.quick(network)
-        scenes = self.held_out_scenes(16 if self.full else 2)
+        scenes = self.held_out_scenes(LOOKED_AT if self.full else 2)
         made = self.pipeline(network)(
-            [describe(scene, 0) for scene in scenes], num_inference_steps=STEPS if self.full else 4,
+            [describe(scene, 0) for scene in scenes], num_inference_steps=LOOK_STEPS if self.full else 4,
             guidance_scale=GUIDANCE, height=SIDE, width=SIDE, num_frames=FRAMES,
             generator=torch.Generator().manual_seed(0), output_type="np",
         ).frames  # fmt: skip

@@ -35,7 +35,7 @@ from kinema.training.stages import Settings, Stage
 from kinema.training.temporal_decoder import TemporalDecoderTask
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toyland_sd import FPS, SCHEDULE, SIDE, WORLD, OnImage, as_bytes
+from toyland_sd import FPS, LOOK_STEPS, LOOKED_AT, SCHEDULE, SIDE, WORLD, OnImage, as_bytes
 
 FRAMES = 14
 VISION = {
@@ -205,13 +205,14 @@ class Svd(OnImage):
 
         held_out, vae, rows, near, best = self.open_clips("held_out"), self.temporal_vae(), [], [], []
         pipe = self.pipeline(network)
-        for index in range(8 if self.full else 1):
+        for index in range(LOOKED_AT if self.full else 1):
             frames, _ = held_out.take([index])
             true = frames[0].numpy()
             made = as_bytes(
                 pipe(
                     Image.fromarray(true[0]), height=SIDE, width=SIDE, num_frames=FRAMES, fps=int(FPS),
-                    motion_bucket_id=MOTION, noise_aug_strength=0.02, num_inference_steps=STEPS if self.full else 3,
+                    motion_bucket_id=MOTION, noise_aug_strength=0.02,
+                    num_inference_steps=LOOK_STEPS if self.full else 3,
                     min_guidance_scale=GUIDANCE[0], max_guidance_scale=GUIDANCE[1],
                     generator=torch.Generator().manual_seed(0), output_type="np",
                 ).frames[0]

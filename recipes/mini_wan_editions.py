@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kinema.toyland.scene import WORLD, WORLD_SMALL, World
+from kinema.toyland.scene import WORLD, WORLD_MINI, World
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,7 @@ class Edition:
 
 SMALL = Edition(
     name="small",
-    world=replace(
-        WORLD_SMALL, kinds=("ball", "square", "triangle", "star", "heart", "car"), styles=("flat",), weathers=("none",),
-        reach=(0.2, 0.26), two_actors=0.1, moving_camera=0.1, some_change=0.05, some_spin=0.05, detail="plain",
-    ),
+    world=WORLD_MINI,
     side=64,
     most_clips=8192,
     vae={"base_dim": 16, "decoder_base_dim": 16},
@@ -44,8 +41,8 @@ SMALL = Edition(
     text={"d_model": 192, "num_layers": 3},
     batch=32,
     vae_scale=1,
-)  # fmt: skip
-"""Six kinds of objects, places without small detail, flat style, calm weather: what a CPU can teach."""
+)
+"""What a CPU can teach."""
 
 LARGE = Edition(
     name="large",

@@ -4,13 +4,14 @@
     kinema train recipes/mini_zeroscope.py --set image=runs/mini_image/export --minutes 60 --out runs/mini_zeroscope
     kinema train recipes/mini_zeroscope.py --set layers=all --stage temporal --minutes 40 --out runs/whole
 
-Stages: clips (render Toyland), cache (latents of every frame), temporal, export (a diffusers folder that
-TextToVideoSDPipeline and `kinema generate --model FOLDER` open). `--set layers=temporal` (the default: the image model
-stays to the bit, Video LDM's way) or `all` (ModelScope's way).
+Stages: clips (render Toyland), cache (latents of every frame), temporal, export. `--set layers=temporal` (the default:
+the image model stays to the bit, Video LDM's way) gives temporal layers alone, `all` (ModelScope's way) a diffusers
+folder that TextToVideoSDPipeline opens; `kinema generate --model FOLDER` takes both.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -18,16 +19,29 @@ from typing import Any
 
 import torch
 
+from kinema.sd import temporal_layers
 from kinema.sd.inflate import inflate, is_temporal
 from kinema.toyland.caption import describe
 from kinema.training import processes
-from kinema.training.captioner import toyland
+from kinema.training.captioner import Captioner, toyland
 from kinema.training.loop import load_averaged, train
 from kinema.training.stages import Settings, Stage
 from kinema.training.temporal import TemporalTask, everything
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toyland_sd import FRAMES, GUIDANCE, SCHEDULE, SIDE, STEPS, WORLD, OnImage, as_bytes, save, scheduler
+from toyland_sd import (
+    FRAMES,
+    GUIDANCE,
+    LOOK_STEPS,
+    LOOKED_AT,
+    SCHEDULE,
+    SIDE,
+    WORLD,
+    OnImage,
+    as_bytes,
+    save,
+    scheduler,
+)
 
 LAYERS = {"temporal": is_temporal, "all": everything}
 
@@ -64,10 +78,11 @@ class Zeroscope(OnImage):
     def temporal(self, minutes: float) -> dict[str, Any]:
         parts = self.parts()
         self.quick(parts["unet"])
+        words = Captioner(parts["tokenizer"], parts["text_encoder"], toyland(WORLD), device=self.device)
         task = TemporalTask(
-            parts["unet"], parts["text_encoder"], parts["tokenizer"], self.latents(), self.latents("latents_held_out"),
-            toyland(WORLD), schedule=SCHEDULE, device=self.device, batch=128 if self.big else 6 // processes.count(),
-            trained=self.trained, judge=partial(self.judge, parts),
+            parts["unet"], words, self.latents(), self.latents("latents_held_out"), schedule=SCHEDULE,
+            device=self.device, batch=128 if self.big else 6 // processes.count(), trained=self.trained,
+            judge=partial(self.judge, parts),
         )  # fmt: skip
         config = self.config("temporal_run", minutes, ema=0.995, lr_muon=2e-3, lr_adam=1e-3)
         found = train(task, config, self.settings.show)
@@ -83,20 +98,26 @@ class Zeroscope(OnImage):
     @torch.no_grad()
     def judge(self, parts: dict[str, Any], step: int) -> dict[str, Any]:
         """Held-out captions, read by the probes; OUT/sheets/temporal_STEP.png."""
-        scenes = self.held_out_scenes(16 if self.full else 2)
+        scenes = self.held_out_scenes(LOOKED_AT if self.full else 2)
         made = self.pipeline(parts)(
-            [describe(scene, 0) for scene in scenes], num_inference_steps=STEPS if self.full else 4,
+            [describe(scene, 0) for scene in scenes], num_inference_steps=LOOK_STEPS if self.full else 4,
             guidance_scale=GUIDANCE, height=SIDE, width=SIDE, num_frames=FRAMES,
             generator=torch.Generator().manual_seed(0), output_type="np",
         ).frames  # fmt: skip
         return self.judged(as_bytes(made), scenes, f"temporal_{step:06d}")
 
     def export(self, minutes: float) -> dict[str, Any]:
-        """OUT/export: a diffusers folder in float16, with card.json."""
+        """OUT/export, in float16, with card.json: temporal layers alone, or a whole diffusers folder where all of the
+        network was trained."""
         if not processes.first():
             return {}
         parts, folder = self.parts(), self.out / "export"
         load_averaged(self.out / "temporal_run" / "checkpoint.pt", {"video": parts["unet"]})
-        save(self.pipeline(parts), folder)
+        if self.trained is is_temporal:
+            shutil.rmtree(folder, ignore_errors=True)
+            base = str(self.image.resolve()) if "image" in self.settings.options else "kinema-mini-image"
+            temporal_layers.write(folder, parts["unet"], self.unet(), base=base, num_frames=FRAMES)
+        else:
+            save(self.pipeline(parts), folder)
         self.card("kinema-mini-zeroscope", folder)
         return {"folder": str(folder)}

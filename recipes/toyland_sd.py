@@ -35,6 +35,8 @@ SIDE, FRAMES, FPS = 64, 16, 8.0
 WORLD = SMALL.world
 SCHEDULE = Schedule()
 STEPS, GUIDANCE, PICKS = 25, 5.0, (0, 5, 10, 15)
+LOOKED_AT, LOOK_STEPS = 6, 12
+"""Clips that are looked at during a training and their steps: a clip costs as much as several steps of training."""
 IMAGE = Path(__file__).parent.parent / "src" / "kinema" / "miniatures" / "mini_image"
 
 
@@ -72,7 +74,7 @@ class Work:
         values: dict[str, Any] = {
             "device": self.device, "bf16": good_at_bfloat16(torch.device(self.device)),
             "resume": self.settings.resume, "final_lr": 0.03, "decay_from": 0.4,
-            "evaluate_minutes": max(1.0, min(10.0, minutes / 4)),
+            "evaluate_minutes": max(1.0, min(20.0, minutes / 3)),
         }  # fmt: skip
         return LoopConfig(out=self.out / name, minutes=max(minutes, 0.02), **{**values, **changes})
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_sd import NEGATIVE, PROMPT, image_model
 
 import kinema
 from kinema.core.errors import ModelError, RequestError, WeightsMissing
@@ -16,39 +17,8 @@ from kinema.engine.generate import generate, sample
 from kinema.engine.load import Engine
 from kinema.engine.plan import plan as make_plan
 from kinema.families.animatediff import context, load, recognise
-from kinema.training.clip_words import build_clip_tokenizer
 
 FRAMES, SIDE = 6, 32
-PROMPT, NEGATIVE = "a red ball rolls over a hill", "snow"
-
-
-def image_model(folder, seed=0):
-    """A Stable Diffusion in small, saved as a diffusers folder."""
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    torch.manual_seed(seed)
-    tokenizer = build_clip_tokenizer([PROMPT, NEGATIVE] * 3, 16)
-    text = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-            max_position_embeddings=16, eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id,
-        )
-    )  # fmt: skip
-    unet = UNet2DConditionModel(
-        sample_size=8, block_out_channels=(32, 64), layers_per_block=1, cross_attention_dim=32, attention_head_dim=4,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-    )  # fmt: skip
-    vae = AutoencoderKL(
-        block_out_channels=(16, 16, 32), down_block_types=("DownEncoderBlock2D",) * 3, norm_num_groups=8,
-        up_block_types=("UpDecoderBlock2D",) * 3, layers_per_block=1,
-    )  # fmt: skip
-    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1)
-    StableDiffusionPipeline(
-        vae=vae, unet=unet, text_encoder=text, tokenizer=tokenizer, scheduler=scheduler, safety_checker=None,
-        feature_extractor=None, requires_safety_checker=False,
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny_sd
 import torch
 from PIL import Image
+from tiny_sd import NEGATIVE, PROMPT
 
 import kinema
 from kinema.core.errors import RequestError
@@ -15,24 +17,14 @@ from kinema.engine.generate import generate, sample
 from kinema.engine.plan import plan as make_plan
 from kinema.families.zeroscope import load, recognise
 from kinema.sd import discrete
-from kinema.training.clip_words import build_clip_tokenizer
 
 FRAMES, SIDE = 5, 32
-PROMPT, NEGATIVE = "a red ball rolls over a hill", "snow"
 
 
 def parts():
-    from diffusers import AutoencoderKL, UNet3DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from diffusers import UNet3DConditionModel
 
     torch.manual_seed(0)
-    tokenizer = build_clip_tokenizer([PROMPT, NEGATIVE] * 3, 16)
-    text = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-            max_position_embeddings=16, eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id,
-        )
-    )  # fmt: skip
     unet = UNet3DConditionModel(
         sample_size=8, block_out_channels=(32, 64), layers_per_block=1, cross_attention_dim=32, attention_head_dim=8,
         down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"), up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
@@ -41,11 +33,7 @@ def parts():
         for name, parameter in unet.named_parameters():
             if "temp" in name and not parameter.any():
                 parameter.copy_(0.03 * torch.randn(parameter.shape))
-    vae = AutoencoderKL(
-        block_out_channels=(16, 16, 32), down_block_types=("DownEncoderBlock2D",) * 3, norm_num_groups=8,
-        up_block_types=("UpDecoderBlock2D",) * 3, layers_per_block=1,
-    )  # fmt: skip
-    return {"tokenizer": tokenizer, "text_encoder": text.eval(), "unet": unet.eval(), "vae": vae.eval()}
+    return {**tiny_sd.words(), "unet": unet.eval(), "vae": tiny_sd.autoencoder()}
 
 
 SCHEDULERS = {

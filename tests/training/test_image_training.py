@@ -11,7 +11,7 @@ from kinema.sd.inflate import digest, inflate, is_spatial, is_temporal
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_SMALL, sample_scene
 from kinema.training import kl_vae
-from kinema.training.captioner import toyland
+from kinema.training.captioner import Captioner, toyland
 from kinema.training.clip_words import build_clip_tokenizer
 from kinema.training.ddpm import Schedule, weighted_error
 from kinema.training.frame_latents import FrameLatents, write_frame_latents
@@ -163,7 +163,7 @@ def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp
     words, spatial = [p.clone() for p in encoder.parameters()], digest(video, is_spatial)
     temporal = digest(video, is_temporal)
     task = TemporalTask(
-        video, encoder, tokenizer, latents, latents, toyland(WORLD_SMALL), schedule=Schedule(), batch=2,
+        video, Captioner(tokenizer, encoder, toyland(WORLD_SMALL)), latents, latents, schedule=Schedule(), batch=2,
         trained=everything if whole else is_temporal,
     )  # fmt: skip
     before = task.evaluate(0)
@@ -179,7 +179,12 @@ def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp
 def test_a_frozen_layer_that_moved_is_found_out(latents, tokenizer):
     video = inflate(image_model())
     task = TemporalTask(
-        video, text_encoder(tokenizer), tokenizer, latents, latents, toyland(WORLD_SMALL), schedule=Schedule(), batch=2
+        video,
+        Captioner(tokenizer, text_encoder(tokenizer), toyland(WORLD_SMALL)),
+        latents,
+        latents,
+        schedule=Schedule(),
+        batch=2,
     )
     with torch.no_grad():
         video.conv_in.bias[0] += 1e-3

@@ -121,6 +121,17 @@ class Wish:
     enlarge: Annotated[
         int | None, option("--enlarge", metavar="K", help="Write the clip K times as wide and high.")
     ] = None
+    upscale: Annotated[
+        str | None,
+        option(
+            "--upscale",
+            metavar="xl|MODEL",
+            help="A second pass: the clip enlarged, back to noise, denoised by this model with the same prompt.",
+        ),
+    ] = None
+    strength: Annotated[
+        float | None, option("--upscale-strength", metavar="S", help="How far back to noise. Default: 0.7.")
+    ] = None
     request: Annotated[
         str | None,
         option(

@@ -48,6 +48,15 @@ def build(wish: Wish) -> Request:
         from kinema.engine.load import parse_size
 
         changes["width"], changes["height"] = parse_size(wish.size)
+    if wish.upscale is not None:
+        changes["second_pass"] = {"model": wish.upscale} | (
+            {} if wish.strength is None else {"strength": wish.strength}
+        )
+    elif wish.strength is not None:
+        raise RequestError(
+            "--upscale-strength belongs to a second pass.", field="second_pass.strength", value=wish.strength,
+            legal="with --upscale xl or --upscale MODEL",
+        )  # fmt: skip
     changes.update(settings(wish.set_, base))
     if "frames" in changes and "seconds" not in changes:
         changes["seconds"] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -39,9 +40,20 @@ def render(
     fps: Annotated[float, typer.Option("--fps", metavar="F", help="Frames a second.")] = 16.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed draws the same clips.")] = 0,
     world: Annotated[
-        Literal["full", "small"],
-        typer.Option("--world", metavar="full|small", help="Everything, or the few things the miniature knows."),
+        Literal["full", "small", "mini"],
+        typer.Option(
+            "--world", metavar="full|small|mini", help="Everything, the simpler things, or what the miniatures know."
+        ),
     ] = "full",
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            "--camera",
+            metavar="MOVE",
+            help="The camera does this in every clip, and no caption says so: for training a camera move.",
+        ),
+    ] = None,
+    style: Annotated[str | None, typer.Option("--style", metavar="NAME", help="Every clip is drawn so.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw clips with captions into a folder, for looking at, training and measuring."""
@@ -55,7 +67,12 @@ def render(
         raise RequestError(f"fps = {fps:g}.", field="fps", value=fps, legal="above 0, up to 240")
     if not folder.parent.is_dir():
         raise RequestError(f"{folder}: the folder {folder.parent} is not there.", field="output", value=str(folder))
-    _draw(folder, num, (height, width), frames, fps, seed, world, reporter(as_json))
+    from kinema.toyland.scene import CAMERAS, STYLES
+
+    for name, chosen, words in (("camera", camera, CAMERAS), ("style", style, STYLES)):
+        if chosen is not None and chosen not in words:
+            raise RequestError(f"{name} = {chosen!r}.", field=name, value=chosen, legal=", ".join(words))
+    _draw(folder, num, (height, width), frames, fps, seed, world, camera, style, reporter(as_json))
     typer.echo(json.dumps({"path": str(folder), "num": num}) if as_json else f"{folder}  ({num} clips)")
 
 
@@ -67,13 +84,22 @@ def _draw(
     fps: float,
     seed: int,
     world: str,
+    camera: str | None,
+    style: str | None,
     told: Reporter,
 ) -> None:
     """Render and write; size is (height, width)."""
     from kinema.core.chunk import Chunk
     from kinema.media.write import write
+    from kinema.toyland.caption import describe, describe_without_camera
     from kinema.toyland.export import export
-    from kinema.toyland.scene import WORLD, WORLD_SMALL
+    from kinema.toyland.scene import WORLD, WORLD_MINI, WORLD_SMALL
+
+    drawn = {"full": WORLD, "small": WORLD_SMALL, "mini": WORLD_MINI}[world]
+    if camera is not None:
+        drawn = replace(drawn, cameras=(camera,))
+    if style is not None:
+        drawn = replace(drawn, styles=(style,))
 
     def write_clip(frames_FHWC: np.ndarray, fps: float, path: Path) -> None:
         write([Chunk(frames_FHWC, 0, fps)], path)
@@ -89,7 +115,8 @@ def _draw(
                 size=size,
                 num_frames=frames,
                 fps=fps,
-                world=WORLD_SMALL if world == "small" else WORLD,
+                world=drawn,
+                tell=describe if camera is None else describe_without_camera,
                 on_progress=lambda done, total: on_event(
                     Progress("render", done, total, time.perf_counter() - started)
                 ),

@@ -16,8 +16,16 @@ from kinema.core.errors import RequestError
 
 @guarded
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, such as recipes/mini_wan.py.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="A recipe: `lora`, or a file such as recipes/mini_wan.py.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where everything goes.", show_default=False)],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="FOLDER", help="Your clips: videos with .txt captions or metadata, or .tar shards."
+        ),
+    ] = None,
     minutes: Annotated[float, typer.Option("--minutes", metavar="N", help="For all stages together.")] = 25.0,
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:N.")] = "cpu",
     processes: Annotated[
@@ -50,9 +58,10 @@ def train(
         others = group.start(processes, device)
     except ValueError as error:
         raise RequestError(str(error), field="train", value=str(recipe), legal="see kinema train --help") from None
+    given = {name: value for name, _, value in pairs} | ({} if data is None else {"data": str(data)})
     settings = stages.Settings(
         out=out, device=device, minutes=minutes, resume=resume, device_name=device_name or machine.name(device),
-        options={name: value for name, _, value in pairs}, show=_teller(as_json, group.first()),
+        options=given, show=_teller(as_json, group.first()),
     )  # fmt: skip
     try:
         stages.run(found(settings), settings, stage or ())
@@ -80,6 +89,8 @@ def _words(event: dict[str, Any], now: dict[str, Any]) -> str:
     """A line for people."""
     if event["event"] == "stage":
         return now["stage"] + (f": {event['minutes']:.1f} min" if event["minutes"] else "")
+    if event["event"] == "data":
+        return f"  {event['']}"
     hidden = ("event", "stage", "step", "step_s", "progress", "norm", "lr", "seconds")
     rest = ", ".join(f"{name} {value}" for name, value in event.items() if name not in hidden)
     if event["event"] == "step":

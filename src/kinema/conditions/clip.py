@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
-from ..core.family import Prepared
+from ..core.family import Prepared, Window
 from ..core.plan import Plan
 from . import inputs
 from .image import cover, to_unit
 
 
-def prepare(plan: Plan) -> Prepared:
-    """The first frames of the plan's source, each covering the canvas, and its styles. Raises MediaError."""
+def prepare(plan: Plan, window: Window | None = None) -> Prepared:
+    """The first frames of the plan's source, each covering the canvas, and its styles. window: stands in for the
+    source. Raises MediaError."""
     source: Any = next((each for each in plan.conditions if each.kind == "source"), None)
     styles = tuple((each.adapter, each.weight) for each in plan.conditions if each.kind == "style")
+    if window is not None:
+        return Prepared(source_BCFHW=torch.from_numpy(window.frames_FHWC).permute(3, 0, 1, 2)[None], styles=styles)
     if source is None:
         return Prepared(styles=styles)
     given_FHWC, _ = inputs.clip(source.video, stop=plan.frames)

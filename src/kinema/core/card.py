@@ -239,4 +239,5 @@ class Card(Value):
     network: Network
     profiles: dict[Literal["exact", "balanced", "fast"], ProfileRule]
     options: dict[str, Option] = Field(default_factory=dict)
+    second_pass: str | None = None
     notes: tuple[str, ...] = ()

@@ -47,6 +47,7 @@ class Plan(Value):
     `sigmas` to the next and from the last to 0. Empty: the model itself, with its own scheduler.
     `spans`: windows in time that are sampled, in that order. With `canvas="source"`, `width` and `height` are those of
     the model's canvas, `output` (width, height) those of the clip, and a span may reach beyond its end.
+    `second`: the plan of a second pass over the finished clip.
     """
 
     model: str
@@ -71,6 +72,7 @@ class Plan(Value):
     canvas: Canvas = "model"
     output: tuple[int, int] = (0, 0)
     spans: tuple[Span, ...]
+    second: Plan | None = None
     conditions: tuple[Condition, ...]
     options: dict[str, JsonValue]
     changes: tuple[str, ...] = ()
@@ -84,6 +86,8 @@ class Plan(Value):
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the frames that come out; plans of old clips do not name it."""
+        if self.second is not None:
+            return self.second.size
         return self.output if all(self.output) else (self.width * self.enlarge, self.height * self.enlarge)
 
     @property

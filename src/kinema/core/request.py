@@ -16,6 +16,20 @@ Canvas = Literal["model", "source"]
 MAX_PROMPT_CHARS = 20_000
 
 
+class SecondPass(Value):
+    """A model that takes the finished clip, enlarged, back to noise by `strength` and denoises it with the same prompt
+    and seed (Zeroscope's way). width, height: None takes the size that the model was trained on, in the clip's shape.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+    strength: Annotated[float, Field(ge=0.05, le=1)] = 0.7
+    width: Annotated[int, Field(ge=1, le=16384)] | None = None
+    height: Annotated[int, Field(ge=1, le=16384)] | None = None
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    guidance: Annotated[float, Field(ge=0, le=100)] | None = None
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class Request(Value):
     """A wish for a clip. Only what a person cares about needs to be said; the plan fills in the rest.
 
@@ -42,6 +56,7 @@ class Request(Value):
     fit: Fit = "strict"
     canvas: Canvas = "model"
     enlarge: Annotated[int, Field(ge=1, le=16)] = 1
+    second_pass: SecondPass | None = None
     conditions: tuple[Condition, ...] = ()
     options: dict[str, JsonValue] = Field(default_factory=dict)
 

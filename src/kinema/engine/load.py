@@ -25,6 +25,7 @@ class Engine:
 
     def __init__(self, model: str, family: Any, location: Path, device: str) -> None:
         self.model, self.family, self.location, self.device = model, family, location, device
+        self._second: Engine | None = None
 
     def plan(self, request: Request | str, **fields: Any) -> Plan:
         """The request resolved for this model. A string is a prompt; fields are those of `Request`."""
@@ -62,6 +63,10 @@ class Engine:
 
             return edit(plan, self.family, on_event=on_event)
         chunks = generate(plan, self.family, state=state, on_event=on_event, keep=keep, keep_every=keep_every)
+        if plan.second is not None:
+            from .second_pass import second_pass
+
+            chunks = second_pass(chunks, plan.second, self.second(plan.second).family, on_event)
         if plan.enlarge > 1:
             from ..post.upscale import enlarge
 
@@ -76,7 +81,18 @@ class Engine:
 
     def digests(self, plan: Plan) -> dict[str, str]:
         """SHA-256 of the weight files that a plan needs, by name."""
-        return store.digests(self.location, self.family.weight_files(plan))
+        own = store.digests(self.location, self.family.weight_files(plan))
+        if plan.second is None:
+            return own
+        return own | {f"second/{name}": value for name, value in self.second(plan.second).digests(plan.second).items()}
+
+    def second(self, plan: Plan) -> Engine:
+        """The engine of a second pass, kept for the next one."""
+        if plan.model == self.model:
+            return self
+        if self._second is None or self._second.model != plan.model:
+            self._second = load(plan.model, device=self.device)
+        return self._second
 
 
 def as_request(request: Request | str, **fields: Any) -> Request:

@@ -15,4 +15,14 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     best). Raises RequestError, ModelError or MediaError."""
     card = card or store.find(request.model)
     found = family_module(card.family).plan(request, card, store.known_cards())
-    return found.model_copy(update={"estimate": estimate(found, card, device or this_device())})
+    if request.second_pass is not None:
+        from .second_pass import plan_second
+
+        found = found.model_copy(update={"second": plan_second(request, found, card)})
+    device = device or this_device()
+    cost = estimate(found, card, device)
+    if found.second is not None:
+        again = estimate(found.second, store.find(found.second.model), device)
+        both = {"seconds": cost.seconds + again.seconds, "pflop": cost.pflop + again.pflop, "gb": cost.gb + again.gb}
+        cost = cost.model_copy(update=both)
+    return found.model_copy(update={"estimate": cost})

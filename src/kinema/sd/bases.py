@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..core.card import Card, SizeRule
+from ..core.card import Card, Option, SizeRule
 from ..core.errors import ModelError, WeightsMissing
 from ..core.request import Request
 from ..weights.store import fetched
@@ -26,6 +26,14 @@ class Base:
     stride: int
     grid: int
     side_px: int
+
+
+def option(default: str) -> Option:
+    """The card's option that names the image model."""
+    return Option(
+        kind="str", default=default,
+        help="the image model: a folder, or a hub id that was pulled; any of the shape that this was trained on",
+    )  # fmt: skip
 
 
 def find(name: str) -> Base:
@@ -70,11 +78,15 @@ def read_off(unet: dict[str, Any], vae: dict[str, Any]) -> tuple[int, int, int]:
     return stride, stride * 2 ** (len(unet["block_out_channels"]) - 1), side * stride
 
 
-def with_base(request: Request, card: Card) -> Card:
-    """The card with the sizes of the image model that the request names, where that is on this machine."""
-    wanted = request.options.get("base", card.options["base"].default)
+def named(request: Request, card: Card) -> str:
+    """The image model that a request names, or the card's own."""
+    return str(request.options.get("base", card.options["base"].default))
+
+
+def with_base(name: str, card: Card) -> Card:
+    """The card with the sizes of an image model, where that is on this machine."""
     try:
-        base = find(str(wanted))
+        base = find(name)
     except WeightsMissing:
         return card
     if (base.stride, base.side_px) == (card.network.space_stride, card.size.trained[0][0]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from kinema.toyland import words
 from kinema.toyland.scene import Actor, Scene
@@ -53,6 +54,15 @@ def describe_fully(scene: Scene, seed: int = 0) -> tuple[str, Understanding]:
     if style:
         sentence = f"{style}: {sentence}" if rng.random() < 0.5 else f"{sentence}, {style}"
     return sentence, stated
+
+
+def describe_without_camera(scene: Scene, seed: int = 0) -> str:
+    """The same without a word about the camera, whatever it does: what is learnt from it needs no words then."""
+    quiet, wordings = replace(scene, camera="still"), random.Random(f"quiet/{seed}")
+    text, stated = describe_fully(quiet, seed)
+    while stated.camera is not None:
+        text, stated = describe_fully(quiet, wordings.randrange(1 << 30))
+    return text
 
 
 def describe_place(scene: Scene, seed: int = 0) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinema.toyland.caption import describe
 from kinema.toyland.render import render
-from kinema.toyland.scene import WORLD, World, sample_scene
+from kinema.toyland.scene import WORLD, Scene, World, sample_scene
 
 _BATCH = 16
 
@@ -26,14 +26,15 @@ def export(
     fps: float = 8.0,
     world: World = WORLD,
     device: str = "cpu",
+    tell: Callable[[Scene, int], str] = describe,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Writes scenes seed, seed + 1, ... of a world: `00000.mp4`, `00000.txt` (the caption) and so on.
 
-    size is (height, width) in px. write_clip(frames_FHWC uint8 RGB, fps, path) writes one clip.
-    on_progress(done, num) is called after each batch. Returns the path of `metadata.jsonl`: per clip one
-    line with file_name, text, fps, seed and the whole scene. The metadata appears last, when every clip
-    is there. Raises ValueError on a negative num.
+    size is (height, width) in px. write_clip(frames_FHWC uint8 RGB, fps, path) writes one clip. tell(scene, seed) words
+    the caption. on_progress(done, num) is called after each batch. Returns the path of `metadata.jsonl`: per clip one
+    line with file_name, text, fps, seed and the whole scene. The metadata appears last, when every clip is there.
+    Raises ValueError on a negative num.
     """
     if num < 0:
         raise ValueError(f"cannot export {num} clips")
@@ -48,7 +49,7 @@ def export(
         frames_BFHWC = out.frames_BFHWC.cpu().numpy()
         for row, (number, scene) in enumerate(zip(seeds, scenes, strict=True)):
             name = f"{start + row:05d}"
-            text = describe(scene, number)
+            text = tell(scene, number)
             write_clip(frames_BFHWC[row], fps, folder / f"{name}.mp4")
             (folder / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
             record = {

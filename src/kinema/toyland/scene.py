@@ -161,6 +161,12 @@ WORLD_SMALL = World(
     radius=(0.18, 0.23), reach=(0.24, 0.3), two_actors=0.15, moving_camera=0.2, some_weather=0.1,
     other_style=0.08, some_change=0.12, some_spin=0.1,
 )  # fmt: skip
+WORLD_MINI = replace(
+    WORLD_SMALL, kinds=("ball", "square", "triangle", "star", "heart", "car"), styles=("flat",), weathers=("none",),
+    reach=(0.2, 0.26), two_actors=0.1, moving_camera=0.1, some_change=0.05, some_spin=0.05, detail="plain",
+)  # fmt: skip
+"""Six kinds of objects, places without small detail, flat style, calm weather: what two CPU cores can teach, and what
+the shipped miniatures know."""
 
 _AXIS = {
     "left": "x", "right": "x", "up": "y", "down": "y", "bounce": "y",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kinema.toyland.caption import describe_fully
+from kinema.toyland.caption import describe_without_camera
 from kinema.toyland.scene import World, sample_scene
 
 from .video import WORDINGS, caption
@@ -25,17 +23,8 @@ def toyland(world: World) -> Tell:
 
 
 def without_camera(world: World) -> Tell:
-    """The same without a word about the camera, whatever it does: what is learnt then needs no words."""
-    return partial(_without_camera, world)
-
-
-def _without_camera(world: World, seed: int, number: int, place: bool) -> str:
-    scene = replace(sample_scene(seed, world), camera="still")
-    while True:
-        text, stated = describe_fully(scene, number)
-        if stated.camera is None:
-            return text
-        number += WORDINGS
+    """The same without a word about the camera."""
+    return lambda seed, number, place: describe_without_camera(sample_scene(seed, world), number)
 
 
 class Captioner:
@@ -68,3 +57,18 @@ class Captioner:
     def held_out(self, seeds: list[int]) -> Tensor:
         """Text states of the first wording of each."""
         return self.embed([self.tell(seed, 0, False) for seed in seeds])
+
+
+class Remembering(Captioner):
+    """Reads each caption once: for text encoders that are large, and captions that are few."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.known: dict[str, Tensor] = {}
+
+    def embed(self, captions: list[str]) -> Tensor:
+        fresh = sorted({text for text in captions if text not in self.known})
+        with torch.no_grad():
+            for text in fresh:
+                self.known[text] = super().embed([text])[0].cpu()
+        return torch.stack([self.known[text] for text in captions]).to(self.device)

@@ -39,11 +39,13 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """Either minutes or max_steps bounds the run; the learning rate follows whichever is set (max_steps first)."""
+    """Either minutes or max_steps bounds the run; the learning rate follows whichever is set (max_steps first).
+    most_steps: both do, whichever comes first."""
 
     out: Path
     minutes: float = 10.0
     max_steps: int | None = None
+    most_steps: int | None = None
     lr_muon: float = 2.4e-3
     lr_adam: float = 1.2e-3
     weight_decay: float = 0.0
@@ -141,6 +143,8 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
         now = time.monotonic()
         elapsed = processes.agree(before + now - started, config.device)
         progress = step / config.max_steps if config.max_steps else elapsed / (60 * config.minutes)
+        if config.most_steps:
+            progress = max(progress, step / config.most_steps)
         if progress >= 1:
             break
         factor = learning_rate(progress, step, config)

@@ -7,17 +7,20 @@ they get. Finished stages are written down in OUT/stages.json, and with `resume`
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kinema.core.whole import whole
 
 from . import processes
+
+OWN = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,14 @@ class Stage:
 
 
 def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
-    """The `stages` function of a recipe file. Raises ValueError when there is no such file or function."""
+    """The `stages` function of a recipe: a file, or the name of one that comes with Kinema (training/recipes). Raises
+    ValueError when there is no such file or function."""
+    own = sorted(file.stem for file in OWN.glob("*.py") if not file.stem.startswith("_"))
+    if str(path) in own:
+        found = importlib.import_module(f"{__package__}.recipes.{path}").stages
+        return cast("Callable[[Settings], list[Stage]]", found)
     if not path.is_file():
-        raise ValueError(f"There is no recipe {path}.")
+        raise ValueError(f"There is no recipe {path}; a file, or one of: {', '.join(own)}.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} is not a Python file.")

@@ -8,7 +8,7 @@ Some batches are single pictures out of the clips (ModelScope's way): temporal l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from kinema.sd.inflate import digest, is_temporal
 
 from . import processes
-from .captioner import Captioner, Tell
+from .captioner import Captioner
 from .ddpm import Schedule, weighted_error
-from .frame_latents import FrameLatents
 from .video import noise_like
 
 PICTURES_EVERY = 8
@@ -27,31 +26,51 @@ HELD_OUT_STEPS = (300, 600, 850)
 Chosen = Callable[[str], bool]
 
 
+class Clips(Protocol):
+    """Clips to learn from (FrameLatents, buckets.Bucket): latents (N, F, C, h, w), weights of their cells (N, F, h, w)
+    and a number (N,) that the captioner knows each by."""
+
+    @property
+    def latents(self) -> Tensor: ...
+
+    @property
+    def weight(self) -> Tensor: ...
+
+    @property
+    def seed(self) -> Tensor: ...
+
+    @property
+    def num_frames(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+
 def everything(name: str) -> bool:
     return True
 
 
 class TemporalTask:
-    """video: a UNet of clips (B, C, F, h, w), trained in place: the parameters that `trained` names. text_encoder:
-    frozen.
+    """video: a UNet of clips (B, C, F, h, w), trained in place: the parameters that `trained` names. words: what is
+    said of a clip, its text encoder frozen.
 
-    text_by_frame: the UNet takes the text states of every frame of its own (UNetMotionModel does). drop: share of
-    captions that are emptied. late: how far noise levels are moved towards noise in the first 60 %: motion is decided
-    there. pictures: are some batches single pictures?
+    text_by_frame: the UNet takes the text states of every frame of its own (UNetMotionModel does). late: how far noise
+    levels are moved towards noise in the first 60 %: motion is decided there. pictures: are some batches single
+    pictures?
     """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "norm", "proj_out", "lora")
 
     def __init__(
-        self, video: Any, text_encoder: Any, tokenizer: Any, store: FrameLatents, held_out: FrameLatents, tell: Tell,
-        *, schedule: Schedule, device: str = "cpu", batch: int = 8, trained: Chosen = is_temporal, drop: float = 0.1,
+        self, video: Any, words: Captioner, store: Clips, held_out: Clips, *, schedule: Schedule,
+        device: str = "cpu", batch: int = 8, trained: Chosen = is_temporal,
         object_weight: float = 2.0, late: float = 1.0, pictures: bool = True, text_by_frame: bool = False,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         for name, parameter in video.named_parameters():
             parameter.requires_grad_(trained(name))
         self.video = video.to(device)
-        self.words = Captioner(tokenizer, text_encoder.eval().requires_grad_(False), tell, device=device, drop=drop)
+        words.text_encoder.eval().requires_grad_(False)
+        self.words = words
         self.modules: dict[str, nn.Module] = {"video": self.video}
         self.store, self.held_out, self.schedule, self.device = store, held_out, schedule, device
         self.batch_size, self.late, self.judge, self.trained = batch, late, judge, trained
@@ -66,7 +85,7 @@ class TemporalTask:
             states = states.repeat_interleave(noisy_BCFHW.shape[2], 0)
         return self.video(noisy_BCFHW, t_B.to(self.device), states, return_dict=False)[0]
 
-    def clips(self, store: FrameLatents, index: Tensor, frames: slice = slice(None)) -> tuple[Tensor, Tensor]:
+    def clips(self, store: Clips, index: Tensor, frames: slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Latents (B, C, F, h, w) and object weights (B, F, h, w)."""
         latents = store.latents[index][:, frames].float().transpose(1, 2)
         return latents, 1 + self.object_weight * store.weight[index][:, frames].float()

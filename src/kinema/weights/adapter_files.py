@@ -242,7 +242,7 @@ def _settings(file: Path, entries: dict[str, Any]) -> dict[str, Any]:
         told = json.loads((entries.get("__metadata__") or {}).get("lora_adapter_metadata", "{}"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{file}: its settings cannot be read: {error}.") from None
-    return {key.removeprefix("transformer."): value for key, value in told.items()}
+    return {key.removeprefix("transformer.").removeprefix("unet."): value for key, value in told.items()}
 
 
 def _scale(part: dict[str, torch.Tensor], stem: str, settings: dict[str, Any]) -> float:

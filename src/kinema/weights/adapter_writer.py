@@ -57,6 +57,7 @@ def write(
         (path / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     with whole(file) as beside:
         save_file(tensors, beside, metadata=told)
+        beside.chmod(0o644)
     return file
 
 

@@ -93,7 +93,7 @@ def locate(card: Card) -> Path:
     if place is not None:
         if card.path is not None and not place.exists():
             raise WeightsMissing(f"{card.id}: its files were at {place}, nothing is there now.")
-        if card.path is None and not (place / "model_index.json").exists():
+        if card.path is None and not any(place.rglob("*.safetensors")):
             raise WeightsMissing(f"{card.id}: its files are not in this installation ({card.builtin}).")
         return place
     if card.hub is not None and (found := fetched(card.hub)) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
 from ...core.request import Profile
+from ...sd import bases
 
 BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 PROFILES: dict[Profile, ProfileRule] = {
@@ -18,10 +19,7 @@ LONGEST = 1024
 
 def options(base: str, context: int) -> dict[str, Option]:
     return {
-        "base": Option(
-            kind="str", default=base,
-            help="the image model: a folder, or a hub id that was pulled; any of Stable Diffusion 1.5's kind",
-        ),
+        "base": bases.option(base),
         "context_length": Option(
             kind="int", default=context, minimum=2, maximum=32,
             help="frames that are seen at once; longer clips go through in windows of it",
@@ -53,7 +51,26 @@ def _card(name: str, title: str, hub: str, motion: int, *, longest: int = 32, no
     )  # fmt: skip
 
 
-CARDS: tuple[Card, ...] = (
+MINI = Card(
+    id="kinema-mini-animatediff", family="animatediff", variant="motion", licence="Apache-2.0",
+    title="The shipped miniature of AnimateDiff: motion modules for kinema-mini-image, trained on Toyland",
+    builtin="miniatures/mini_animatediff", aliases=("mini-animatediff",), accepts=("source", "style"),
+    size=bases.sizes(64, 16), frames=FramesRule(step=1, trained=16, minimum=2, maximum=LONGEST),
+    defaults=Defaults(fps=8.0, steps=25, guidance=5.0),
+    network=Network(
+        parameters=2_941_508 + 1_367_808, width=96, layers=3, text_parameters=460_000, text_length=40,
+        autoencoder_parameters=1_150_000, latent_channels=4, time_stride=1, space_stride=4, patch=1,
+        bytes_per_parameter=4, flop_per_cell=3.0e6,
+    ),
+    profiles={"exact": ProfileRule(), "balanced": ProfileRule(reuse=2), "fast": ProfileRule(steps=12, reuse=2)},
+    options=options("kinema-mini-image", 16),
+    notes=(
+        "Knows only Toyland. Camera moves are MotionLoRAs: --style mini-pan-left:1 and seven more.",
+        "See docs/animatediff.md.",
+    ),
+)  # fmt: skip
+
+PUBLISHED: tuple[Card, ...] = (
     _card(
         "animatediff-v3", "AnimateDiff v3", "guoyww/animatediff-motion-adapter-v1-5-3", 416_905_600,
         notes=("Its domain adapter is a LoRA of its own; at weight 0 (absent) the base keeps its style.",),
@@ -62,3 +79,4 @@ CARDS: tuple[Card, ...] = (
           notes=("The eight published MotionLoRAs are for this one (`--style FILE:WEIGHT`).",)),
     _card("animatediff-v1", "AnimateDiff v1", "guoyww/animatediff-motion-adapter-v1-5", 416_905_600, longest=24),
 )  # fmt: skip
+CARDS: tuple[Card, ...] = PUBLISHED

@@ -24,7 +24,7 @@ class AnimateDiffFamily(OnBase):
     """A motion adapter, loaded, on the image model of the last request."""
 
     def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
-        return clip.prepare(plan)
+        return clip.prepare(plan, window)
 
     def begin(
         self, plan: Plan, cond: Cond, scheduler: Any, noise_BCTHW: torch.Tensor

@@ -9,13 +9,13 @@ from ...core.card import Card
 from ...core.errors import RequestError
 from ...core.plan import Plan, resolve
 from ...core.request import Request
-from ...sd.bases import with_base
+from ...sd.bases import named, with_base
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request resolved against a card of this family and its image model, where that is on this machine (else as
     Stable Diffusion 1.5 is). RequestError, or MediaError for a clip that cannot be read."""
-    card = with_base(request, card)
+    card = with_base(named(request, card), card)
     found = resolve(request, card, known)  # refuse what the card refuses, before any file is opened
     length, overlap = (int(str(found.options[name])) for name in ("context_length", "context_overlap"))
     if overlap >= length:

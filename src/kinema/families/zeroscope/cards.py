@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
 from ...core.request import Profile
+from ...sd import bases
 
 PROFILES: dict[Profile, ProfileRule] = {
     "exact": ProfileRule(),
@@ -17,6 +21,12 @@ NETWORK = Network(
     flop_per_cell=2.87e8,
 )  # fmt: skip
 """flop_per_cell: counted on the published configuration (tests/families/test_zeroscope.py)."""
+SMALL = Network(
+    parameters=4_899_812, width=96, layers=3, text_parameters=460_000, text_length=40,
+    autoencoder_parameters=1_150_000, latent_channels=4, time_stride=1, space_stride=4, patch=1, bytes_per_parameter=4,
+    flop_per_cell=3.0e6,
+)  # fmt: skip
+"""Of the miniature, counted; near enough for other small ones."""
 
 
 def options(strength: float) -> dict[str, Option]:
@@ -35,7 +45,7 @@ def options(strength: float) -> dict[str, Option]:
 
 def _card(
     name: str, title: str, hub: str, licence: str, sizes: tuple[tuple[int, int], ...], frames: int, *, steps: int,
-    guidance: float, strength: float = 0.7, notes: tuple[str, ...] = (),
+    guidance: float, strength: float = 0.7, second: str | None = None, notes: tuple[str, ...] = (),
 ) -> Card:  # fmt: skip
     return Card(
         id=name, family="zeroscope", title=title, licence=licence, variant="t2v", hub=hub,
@@ -43,14 +53,37 @@ def _card(
         size=SizeRule(multiple=64, trained=sizes, min_side=192, max_side=1344, max_area=1280 * 768),
         frames=FramesRule(step=1, trained=frames, minimum=1, maximum=96),
         defaults=Defaults(fps=8.0, steps=steps, guidance=guidance), network=NETWORK, profiles=PROFILES,
-        options=options(strength), notes=notes,
+        options=options(strength), second_pass=second, notes=notes,
     )  # fmt: skip
 
 
-CARDS: tuple[Card, ...] = (
+def on_image(name: str, layers: Mapping[str, Any]) -> Card:
+    """The card of a folder of temporal layers (sd/temporal_layers.py), from its configuration; the image model that a
+    request names decides sizes."""
+    frames = int(layers["num_frames"])
+    return Card(
+        id=name, family="zeroscope", title=f"Temporal layers for {layers['base']}", licence="unknown", variant="t2v",
+        accepts=("source", "style"), size=bases.sizes(64, 16),
+        frames=FramesRule(step=1, trained=frames, minimum=1, maximum=4 * frames),
+        defaults=Defaults(fps=8.0, steps=25, guidance=5.0), network=SMALL,
+        profiles={"exact": ProfileRule(), "balanced": ProfileRule(reuse=2), "fast": ProfileRule(steps=12, reuse=2)},
+        options={"base": bases.option(str(layers["base"])), **options(0.7)},
+    )  # fmt: skip
+
+
+MINI = on_image("kinema-mini-zeroscope", {"base": "kinema-mini-image", "num_frames": 16}).model_copy(
+    update={
+        "title": "The shipped miniature of Video LDM and Zeroscope: temporal layers on kinema-mini-image",
+        "licence": "Apache-2.0", "builtin": "miniatures/mini_zeroscope", "aliases": ("mini-zeroscope",),
+        "notes": ("Knows only Toyland: simple objects, skies and grounds. See docs/mini_zeroscope.md.",),
+    }
+)  # fmt: skip
+
+PUBLISHED: tuple[Card, ...] = (
     _card(
         "zeroscope", "Zeroscope v2 576w", "cerspense/zeroscope_v2_576w", "CC-BY-NC-4.0", ((576, 320),), 24, steps=40,
-        guidance=9.0, notes=("Fewer than 24 frames, or smaller ones, look worse (its card says).",),
+        guidance=9.0, second="zeroscope-xl",
+        notes=("Fewer than 24 frames, or smaller ones, look worse (its card says).",),
     ),
     _card(
         "zeroscope-xl", "Zeroscope v2 XL, the second pass", "cerspense/zeroscope_v2_XL", "CC-BY-NC-4.0",
@@ -62,3 +95,4 @@ CARDS: tuple[Card, ...] = (
         ((256, 256),), 16, steps=50, guidance=9.0,
     ),
 )  # fmt: skip
+CARDS: tuple[Card, ...] = PUBLISHED

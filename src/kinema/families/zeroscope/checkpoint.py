@@ -1,7 +1,8 @@
-"""A ModelScope or Zeroscope checkpoint (a diffusers folder) into memory."""
+"""A ModelScope or Zeroscope checkpoint (a diffusers folder), or temporal layers for an image model, into memory."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,21 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
-from ...sd.clip_model import Parts
+from ...sd import temporal_layers
+from ...sd.clip_model import ClipModel, Parts
 from ...weights.device import place_and_dtype
 from ...weights.folder import network, scheduler
-from .model import ZeroscopeFamily
+from .model import TemporalLayersFamily, ZeroscopeFamily
 
 PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
 
 
-def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> ZeroscopeFamily:
+def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> ClipModel:
     """device: None takes a GPU where there is one. dtype of UNet and text encoder: None takes float16 on a GPU and
     float32 on a CPU; the autoencoder stays float32. ModelError names what is missing."""
     place, kind = place_and_dtype(device, dtype, torch.float16)
+    if temporal_layers.describe(location) is not None:
+        return TemporalLayersFamily(card, partial(on_image, location, kind), place)
     missing = [part for part in PARTS if not (location / part).is_dir()]
     if missing:
         raise ModelError(f"{location}: these parts are missing: {', '.join(missing)}.")
@@ -38,3 +42,21 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Z
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{location}: cannot be loaded: {str(error).splitlines()[0]}") from error
     return ZeroscopeFamily(card, place, parts.still())
+
+
+def on_image(layers: Path, dtype: torch.dtype, image: Path) -> Parts:
+    """The parts of a video model: an image model's, its UNet with these layers. ModelError where they do not fit."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    try:
+        parts = Parts(
+            tokenizer=CLIPTokenizer.from_pretrained(image / "tokenizer"),
+            text_encoder=network(CLIPTextModel, image / "text_encoder", dtype),
+            unet=temporal_layers.read(layers, network(UNet2DConditionModel, image / "unet", dtype)),
+            vae=network(AutoencoderKL, image / "vae", torch.float32),
+            scheduler=scheduler(image),
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{layers} on {image}: cannot be loaded: {str(error).splitlines()[0]}") from error
+    return parts.still()

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from ...core.card import Card
-from ...sd import bases
-from .cards import CARDS
+from ...sd import bases, temporal_layers
+from .cards import PUBLISHED, on_image
 
 PIPELINES = ("TextToVideoSDPipeline", "VideoToVideoSDPipeline")
 PUBLISHED_WIDTH = 320
@@ -17,6 +17,8 @@ def recognise(path: Path) -> Card | None:
     """The card of a diffusers folder; None where it is not one of this family."""
     if not path.is_dir():
         return None
+    if (layers := temporal_layers.describe(path)) is not None:
+        return on_image(path.stem, layers).model_copy(update={"path": str(path)})
     try:
         parts = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
         if parts["_class_name"] not in PIPELINES:
@@ -26,7 +28,7 @@ def recognise(path: Path) -> Card | None:
     except (OSError, ValueError, KeyError):
         return None
     name = path.name.lower()
-    base = CARDS[1] if "xl" in name else CARDS[0] if "zeroscope" in name else CARDS[2]
+    base = PUBLISHED[1] if "xl" in name else PUBLISHED[0] if "zeroscope" in name else PUBLISHED[2]
     pointing = {"id": path.stem, "path": str(path), "hub": None, "aliases": ()}
     if unet["block_out_channels"][0] == PUBLISHED_WIDTH:
         return base.model_copy(update=pointing)

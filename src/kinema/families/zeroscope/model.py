@@ -6,23 +6,26 @@ transformer (arXiv 2308.06571; the design of Video LDM, arXiv 2304.08818).
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from ...conditions import clip
 from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...sd.clip_model import ClipModel, Cond
+from ...sd.on_base import OnBase
 from ...weights import adapters
 from ...weights.device import precision
 
 
-class ZeroscopeFamily(ClipModel):
-    """ModelScope's text to video and Zeroscope, loaded."""
+class ModelScope:
+    """How UNet3DConditionModel is called, on top of either kind of loaded model."""
 
-    def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
-        return clip.prepare(plan)
+    def prepare(self: Any, plan: Plan, window: Window | None = None) -> Prepared:
+        return clip.prepare(plan, window)
 
-    def predict(self, cond: Cond, span: Span) -> Predict:
+    def predict(self: Any, cond: Cond, span: Span) -> Predict:
         model = self.parts.unet
         adapters.use(model, cond.styles, None)
 
@@ -40,3 +43,11 @@ class ZeroscopeFamily(ClipModel):
             return outputs
 
         return run
+
+
+class ZeroscopeFamily(ModelScope, ClipModel):
+    """ModelScope's text to video and Zeroscope, loaded."""
+
+
+class TemporalLayersFamily(ModelScope, OnBase):
+    """Temporal layers, loaded, on the image model of the last request."""

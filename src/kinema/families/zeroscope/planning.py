@@ -9,14 +9,14 @@ from ...core.card import Card
 from ...core.errors import RequestError
 from ...core.plan import Plan, resolve
 from ...core.request import Request
-from ...sd.bases import with_base
+from ...sd.bases import named, with_base
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request resolved against a card of this family. RequestError, or MediaError for a clip that cannot be
     read."""
     if "base" in card.options:
-        card = with_base(request, card)
+        card = with_base(named(request, card), card)
     found = resolve(request, card, known)  # refuse what the card refuses, before any file is opened
     source = source_of(request)
     if source is None:

@@ -1,0 +1,68 @@
+"""Temporal layers as a model of their own: a folder with a configuration and the tensors that an image model lacks.
+
+    config.json                  class, the image model they were trained on, frames
+    temporal_layers.safetensors  UNet3DConditionModel's temporal tensors (and any spatial ones that were trained too)
+
+They stand on any image model of the same shape (Video LDM, arXiv 2304.08818, section 4.2).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import ModelError
+from .inflate import inflate, is_temporal
+
+CLASS, FILE = "TemporalLayers", "temporal_layers.safetensors"
+
+
+def describe(folder: Path) -> dict[str, Any] | None:
+    """The configuration of such a folder; None where it is none (no torch)."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return config if config["_class_name"] == CLASS else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write(
+    folder: Path, video: Any, image: Any, *, base: str, num_frames: int, dtype: torch.dtype = torch.float16
+) -> None:  # fmt: skip
+    """The tensors of `video` that `image` lacks or has otherwise. base: the image model's name."""
+    from safetensors.torch import save_file
+
+    own = image.state_dict()
+    tensors = {
+        name: tensor.detach().to("cpu", dtype).contiguous()
+        for name, tensor in video.state_dict().items()
+        if is_temporal(name) or not torch.equal(tensor, own[name])
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"_class_name": CLASS, "of": type(video).__name__, "base": base, "num_frames": num_frames}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    save_file(tensors, folder / FILE, metadata={"format": "pt"})
+    (folder / FILE).chmod(0o644)
+
+
+def read(folder: Path, image: Any) -> Any:
+    """An image model (UNet2DConditionModel) with these layers, as a video model. ModelError where they do not fit."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(folder / FILE)
+    try:
+        video = inflate(image)
+    except ValueError as error:
+        raise ModelError(f"{folder}: no video model can be made of that image model: {error}") from None
+    own = video.state_dict()
+    for name, tensor in tensors.items():
+        if name not in own or own[name].shape != tensor.shape:
+            there = f"is {list(own[name].shape)} there" if name in own else "is no part of it"
+            raise ModelError(f"{folder}: these layers do not fit the image model: {name} {there}.")
+    if missing := [name for name in own if is_temporal(name) and name not in tensors]:
+        raise ModelError(f"{folder}: not all temporal layers are in it; {missing[0]} is missing.")
+    video.load_state_dict(tensors, strict=False)
+    return video

@@ -1,0 +1,125 @@
+"""Own clips as latents, in buckets of one size each: encoded once, kept in files whose hashes are checked.
+
+A clip goes to the bucket whose shape is nearest to its own, is scaled to cover it and cut. What is longer than a window
+gives several windows, one after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinema.core.whole import whole
+from kinema.media.read import read_video
+from kinema.media.resize import resize_frames
+
+from .data import Item
+
+SHAPES = (1.0, 4 / 3, 3 / 4, 16 / 9, 9 / 16, 2.0, 0.5)
+"""Widths over heights of the buckets."""
+Encode = Callable[[np.ndarray], Tensor]
+"""uint8 frames (F, H, W, 3) to latents (F, C, h, w)."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Clips of one size. latents (N, F, C, h, w), and of each the number of its item."""
+
+    height: int
+    width: int
+    latents: Tensor
+    item: Tensor
+
+    # What TemporalTask asks of a store:
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    @property
+    def num_frames(self) -> int:
+        return int(self.latents.shape[1])
+
+    @property
+    def seed(self) -> Tensor:
+        return self.item
+
+    @property
+    def weight(self) -> Tensor:
+        """Nothing weighs more than the rest."""
+        return torch.zeros(len(self), self.num_frames, *self.latents.shape[-2:])
+
+    def part(self, chosen: Tensor) -> Bucket:
+        return Bucket(self.height, self.width, self.latents[chosen], self.item[chosen])
+
+
+def size_of(item: Item, area: int, multiple: int) -> tuple[int, int]:
+    """(height, width) of the bucket for a clip: about `area` pixels, sides that are multiples of `multiple`."""
+    shape = min(SHAPES, key=lambda ratio: abs(math.log(ratio * item.info.height / item.info.width)))
+    height = max(multiple, round(math.sqrt(area / shape) / multiple) * multiple)
+    width = max(multiple, round(math.sqrt(area * shape) / multiple) * multiple)
+    return height, width
+
+
+def windows(item: Item, frames: int, fps: float) -> list[list[int]]:
+    """Numbers of the source's frames of each window of a clip, nearest in time."""
+    last = (item.info.num_frames - 1) / item.info.fps
+    count = max(1, int((last * fps + 1.5) // frames))
+    times = [[(first * frames + f) / fps for f in range(frames)] for first in range(count)]
+    return [[min(round(t * item.info.fps), item.info.num_frames - 1) for t in each] for each in times]
+
+
+def fill(
+    items: Sequence[Item], encode: Encode, folder: Path, *, frames: int, fps: float, area: int, multiple: int,
+    of: str, on_clip: Callable[[int, int], Any] = lambda done, count: None,
+) -> list[Bucket]:  # fmt: skip
+    """All windows of all clips in their buckets, the largest first. folder: the cache. of: what tells this encoder from
+    others (a digest of its weights). on_clip: called after each clip with how many are done, and of how many."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held: dict[tuple[int, int], list[tuple[Tensor, int]]] = {}
+    for number, item in enumerate(items):
+        height, width = size_of(item, area, multiple)
+        settings = json.dumps([of, frames, fps, height, width])
+        key = hashlib.sha256(settings.encode() + _digest(item.path).encode()).hexdigest()
+        latents = _kept(folder / f"{key}.pt")
+        if latents is None:
+            pixels, _ = read_video(item.path)
+            parts = [resize_frames(pixels[picks], height, width) for picks in windows(item, frames, fps)]
+            latents = torch.stack([encode(part).cpu().half() for part in parts])
+            _keep(folder / f"{key}.pt", latents)
+        held.setdefault((height, width), []).extend((each, number) for each in latents)
+        on_clip(number + 1, len(items))
+    found = [
+        Bucket(height, width, torch.stack([each for each, _ in pairs]), torch.tensor([number for _, number in pairs]))
+        for (height, width), pairs in held.items()
+    ]
+    return sorted(found, key=len, reverse=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _keep(path: Path, latents: Tensor) -> None:
+    with whole(path) as beside:
+        torch.save(latents, beside)
+    with whole(path.with_suffix(".sha256")) as beside:
+        beside.write_text(_digest(path), encoding="utf-8")
+
+
+def _kept(path: Path) -> Tensor | None:
+    """The latents in a file that is what it was when it was written; None for one that is not, or not there."""
+    note = path.with_suffix(".sha256")
+    if not path.is_file() or not note.is_file() or note.read_text(encoding="utf-8") != _digest(path):
+        return None
+    found: Tensor = torch.load(path, weights_only=True)
+    return found

@@ -1,0 +1,233 @@
+"""An adapter of low rank from a folder of clips: a camera move for AnimateDiff (a MotionLoRA, arXiv 2307.04725, section
+3.3), a look or a subject for AnimateDiff or a model of Zeroscope's kind.
+
+    kinema train lora --data clips/ --set model=kinema-mini-animatediff --set steps=400 --minutes 10 --out runs/pan
+    kinema generate "a red ball in a meadow" --model kinema-mini-animatediff --style runs/pan/lora.safetensors:1
+
+Settings (`--set NAME=VALUE`): model, base (the image model), rank (8), alpha (the rank), steps (at most, 500), batch
+(2), lr (0.004), where ("motion_modules." for AnimateDiff, "temp_" for Zeroscope: what moves; "all": every attention
+layer), frames, fps, area (px), drop (share of captions left out), trigger (a word put before every caption), dialect
+(diffusers, peft, kohya, comfyui, or several with +).
+
+Stages: data (what is used and what is not), cache (latents, checked by hash), train, export (lora.safetensors; rank,
+alpha, base and trigger in its metadata).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kinema.core.errors import RequestError
+from kinema.sd import bases
+from kinema.weights.adapter_writer import DIALECTS, write
+from kinema.weights.device import good_at_bfloat16
+
+from .. import buckets, data, lora, processes
+from ..captioner import Remembering
+from ..ddpm import Schedule
+from ..loop import LoopConfig, train
+from ..quicken import quicken
+from ..several import Several
+from ..stages import Settings, Stage
+from ..temporal import TemporalTask
+
+WHERE = {"animatediff": "motion_modules.", "zeroscope": "temp_"}
+NUMBERS = {
+    "rank": (int, 8, 1, 256), "alpha": (int, 0, 0, 1024), "steps": (int, 500, 1, 1_000_000), "batch": (int, 2, 1, 1024),
+    "lr": (float, 0.004, 1e-7, 1.0), "frames": (int, 0, 0, 256), "fps": (float, 0.0, 0.0, 240.0),
+    "area": (int, 0, 0, 4096 * 4096), "drop": (float, 0.1, 0.0, 1.0),
+}  # fmt: skip
+"""Kind, default (0: the model's own), least and most."""
+WORDS = ("data", "model", "base", "where", "trigger", "dialect")
+HELD_OUT = 10
+"""One clip in so many is held out, where there are enough."""
+
+
+def stages(settings: Settings) -> list[Stage]:
+    work = Lora(settings)
+    return [
+        Stage("data", 0.0, work.look), Stage("cache", 0.2, work.cache), Stage("train", 0.8, work.train),
+        Stage("export", 0.0, work.export),
+    ]  # fmt: skip
+
+
+class Lora:
+    """The stages' work. Whatever is wrong with the settings is said before anything is done."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.out = settings, settings.out
+        options = settings.options
+        if unknown := [name for name in options if name not in (*NUMBERS, *WORDS)]:
+            raise ValueError(f"There is no setting {unknown[0]!r}; there are {', '.join((*WORDS, *NUMBERS))}.")
+        if "data" not in options:
+            raise ValueError("A folder of clips is needed: --data FOLDER.")
+        self.number = {name: _number(name, options.get(name)) for name in NUMBERS}
+        self.dialects = options.get("dialect", "diffusers").split("+")
+        if wrong := [name for name in self.dialects if name not in DIALECTS]:
+            raise ValueError(f"There is no dialect {wrong[0]!r}; legal are {', '.join(DIALECTS)}, joined with +.")
+        self.device = processes.own_device(settings.device)
+        if self.device == "cpu":
+            torch.set_num_threads(1)
+        self.card = self._card(options.get("model", "kinema-mini-animatediff"))
+        self.base = options.get("base") or (
+            str(self.card.options["base"].default) if "base" in self.card.options else ""
+        )
+        if self.base:
+            self.card = bases.with_base(self.base, self.card)
+        self.frames = int(self.number["frames"] or self.card.frames.trained)
+        self.fps = self.number["fps"] or self.card.defaults.fps
+        self.found: data.Found | None = None
+        self.clips: list[buckets.Bucket] = []
+        self._parts: Any = None
+
+    def _card(self, name: str) -> Any:
+        from kinema.weights import store
+
+        try:
+            card = store.find(name)
+        except RequestError as error:
+            raise ValueError(str(error)) from None
+        if card.family not in WHERE:
+            raise ValueError(f"LoRA training is for {' and '.join(WHERE)}; {card.id} is of the family {card.family}.")
+        return card
+
+    # -- the stages ------------------------------------------------------------------------------------------------
+
+    def look(self, minutes: float) -> dict[str, Any]:
+        """What is in the folder; OUT/data.txt."""
+        folder = Path(self.settings.options["data"])
+        self.found = data.find(folder, self.out / "unpacked", frames=self.frames, fps=self.fps)
+        lines = self.found.report()
+        for line in lines:
+            self.settings.show({"event": "data", "": line})
+        if processes.first():
+            (self.out / "data.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if not self.found.items:
+            raise ValueError(f"{folder} has no clip that can be used: " + "; ".join(lines[1:4]))
+        return {"clips": len(self.found.items), "refused": len(self.found.refused)}
+
+    def cache(self, minutes: float) -> dict[str, Any]:
+        parts = self.parts()
+        vae = parts.vae.to(self.device)
+
+        @torch.no_grad()
+        def encode(frames_FHWC: np.ndarray) -> torch.Tensor:
+            pixels = torch.from_numpy(np.ascontiguousarray(frames_FHWC)).permute(0, 3, 1, 2).float() / 127.5 - 1
+            rows = pixels.to(self.device, vae.dtype).split(8)
+            means = [vae.encode(row).latent_dist.mean.float() for row in rows]
+            found: torch.Tensor = torch.cat(means) * vae.config.scaling_factor
+            return found
+
+        def told(done: int, count: int) -> None:
+            if done % 10 == 0 or done == count:
+                self.settings.show({"event": "encoded", "clips": f"{done} of {count}"})
+
+        side, multiple = self.card.size.trained[0], self.card.size.multiple
+        self.clips = buckets.fill(
+            self.items(), encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
+            area=int(self.number["area"] or side[0] * side[1]), of=f"{self.card.id} {self.base}", on_clip=told,
+        )  # fmt: skip
+        return {f"{bucket.width}x{bucket.height}": len(bucket) for bucket in self.clips}
+
+    def train(self, minutes: float) -> dict[str, Any]:
+        if not self.clips:
+            self.cache(0)
+        network = self.network()
+        tasks = [self.task(network, bucket) for bucket in self.clips]
+        steps = int(self.number["steps"])
+        config = LoopConfig(
+            out=self.out / "run", minutes=max(minutes, 0.02), most_steps=steps, device=self.device, ema=0.98,
+            bf16=good_at_bfloat16(torch.device(self.device)), resume=self.settings.resume, final_lr=0.03,
+            decay_from=0.4, lr_adam=self.number["lr"], warmup_steps=10, evaluate_minutes=1e9,
+        )  # fmt: skip
+        found = train(Several(tasks), config, self.settings.show)
+        if processes.first():
+            torch.save(lora.layers(network), self.out / "layers.pt")
+        processes.wait()
+        return found | tasks[0].proof()
+
+    def export(self, minutes: float) -> dict[str, Any]:
+        """OUT/lora.safetensors; other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
+        if not processes.first():
+            return {}
+        layers = torch.load(self.out / "layers.pt", weights_only=True)
+        notes = {"base": self.card.id, "title": self.out.name}
+        if self.base:
+            notes["image_model"] = self.base
+        if "trigger" in self.settings.options:
+            notes["trigger"] = self.settings.options["trigger"]
+        files = []
+        for dialect in self.dialects:
+            name = "lora" if dialect == self.dialects[0] else f"lora.{dialect}"
+            target = self.out / (name if dialect == "peft" else f"{name}.safetensors")
+            files.append(str(write(target, layers, alpha=self.alpha, dialect=dialect, **notes)))
+        return {"files": json.dumps(files)}
+
+    # -- their parts -----------------------------------------------------------------------------------------------
+
+    @property
+    def alpha(self) -> int:
+        return int(self.number["alpha"] or self.number["rank"])
+
+    def items(self) -> list[data.Item]:
+        if self.found is None:
+            self.look(0)
+        assert self.found is not None
+        return self.found.items
+
+    def parts(self) -> Any:
+        """The model's networks (sd.clip_model.Parts), in float32 on a CPU."""
+        if self._parts is None:
+            from kinema.engine.load import load
+            from kinema.sd.on_base import OnBase
+
+            family = load(self.card.path or self.card.id, device=self.device, dtype="float32").family
+            self._parts = family.read(bases.find(self.base).folder) if isinstance(family, OnBase) else family.parts
+        return self._parts
+
+    def network(self) -> Any:
+        network = self.parts().unet
+        where = self.settings.options.get("where", WHERE[self.card.family])
+        lora.add(network, rank=int(self.number["rank"]), alpha=self.alpha, where="" if where == "all" else where)
+        return network if self.device != "cpu" else quicken(network)
+
+    def task(self, network: Any, bucket: buckets.Bucket) -> TemporalTask:
+        parts, config = self.parts(), self.parts().scheduler.config
+        captions = [item.caption for item in self.items()]
+        trigger = self.settings.options.get("trigger", "")
+        words = Remembering(
+            parts.tokenizer, parts.text_encoder,
+            lambda number, wording, place: ", ".join(part for part in (trigger, captions[number]) if part),
+            device=self.device, drop=self.number["drop"],
+        )  # fmt: skip
+        schedule = Schedule(
+            num_steps=config.num_train_timesteps, beta_start=config.beta_start, beta_end=config.beta_end,
+            kind=config.beta_schedule, prediction=config.prediction_type,
+        )  # fmt: skip
+        order = torch.arange(len(bucket))
+        last = order % HELD_OUT == HELD_OUT - 1
+        apart = len(bucket) >= 2 * HELD_OUT
+        return TemporalTask(
+            network, words, bucket.part(order[~last]) if apart else bucket,
+            bucket.part(order[last]) if apart else bucket, schedule=schedule, device=self.device,
+            batch=int(self.number["batch"]), trained=lora.is_trained, pictures=False,
+            text_by_frame=self.card.family == "animatediff",
+        )  # fmt: skip
+
+
+def _number(name: str, given: str | None) -> float:
+    kind, default, least, most = NUMBERS[name]
+    if given is None:
+        return default
+    try:
+        value = kind(given)
+    except ValueError:
+        raise ValueError(f"{name} is a number, not {given!r}.") from None
+    if not least <= value <= most:
+        raise ValueError(f"{name} = {given}: legal is {least} to {most}.")
+    return value
