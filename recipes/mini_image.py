@@ -7,7 +7,8 @@ Video Diffusion put their temporal layers on.
     kinema train recipes/mini_image.py --stage unet --minutes 40 --processes 2 --out runs/mini_image --resume
     kinema train recipes/mini_image.py --set start=runs/mini_image/export --minutes 60 --processes 2 --out runs/longer
 
-`--set start=DIR` goes on from a finished model: its autoencoder is kept, UNet and text encoder are trained on.
+`--set start=DIR` goes on from a finished model: its autoencoder is kept, UNet and text encoder are trained on; with
+`--set kinds=fish` on things that it has never seen (Toyland's kinds, joined with commas): a personalised image model.
 
 Stages: clips (render Toyland), vae, cache (latents of every frame), unet (with the text encoder), export (a diffusers
 folder that StableDiffusionPipeline opens, with a card and a sheet).
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from kinema.toyland.caption import describe, describe_place
-from kinema.toyland.scene import sample_scene
+from kinema.toyland.scene import KINDS, sample_scene
 from kinema.training import kl_vae, processes
 from kinema.training.captioner import toyland
 from kinema.training.clip_words import build_clip_tokenizer
@@ -99,9 +101,13 @@ class Image(Work):
         self.start = Path(settings.options["start"]) if "start" in settings.options else None
         if self.start is not None and not (self.start / "model_index.json").is_file():
             raise ValueError(f"start is the folder of a finished model; {self.start} has no model_index.json.")
+        kinds = tuple(settings.options.get("kinds", ",".join(WORLD.kinds)).split(","))
+        if wrong := [kind for kind in kinds if kind not in KINDS]:
+            raise ValueError(f"There is no kind {wrong[0]!r}; there are {', '.join(KINDS)}.")
+        self.world = replace(WORLD, kinds=kinds)
 
     def clips(self, minutes: float) -> dict[str, Any]:
-        return self.render_all(full=3072, big=16_384, rehearsal=64)
+        return self.render_all(full=3072 if self.world == WORLD else 512, big=16_384, rehearsal=64, world=self.world)
 
     def vae(self, minutes: float) -> dict[str, Any]:
         torch.manual_seed(0)
@@ -144,7 +150,7 @@ class Image(Work):
     def task(self, parts: dict[str, Any]) -> ImageTask:
         return ImageTask(
             parts["unet"], parts["text_encoder"], parts["tokenizer"], self.latents(),
-            self.latents("latents_held_out"), toyland(WORLD), schedule=SCHEDULE, device=self.device,
+            self.latents("latents_held_out"), toyland(self.world), schedule=SCHEDULE, device=self.device,
             batch=512 if self.big else 64 // processes.count(),
         )  # fmt: skip
 
@@ -168,7 +174,7 @@ class Image(Work):
     @torch.no_grad()
     def judge(self, task: ImageTask, step: int) -> dict[str, Any]:
         """Held-out captions, read by the probes; OUT/sheets/image_STEP.png."""
-        scenes = self.held_out_scenes(64 if self.full else 4)
+        scenes = self.held_out_scenes(64 if self.full else 4, self.world)
         parts = {"unet": task.unet, "text_encoder": task.words.text_encoder, "tokenizer": task.words.tokenizer}
         captions = [describe(scene, 0) for scene in scenes]
         pictures = self.pipeline(parts)(
@@ -179,7 +185,7 @@ class Image(Work):
         frames = as_bytes(pictures)
         rows = [(text, [picture.repeat(2, 0).repeat(2, 1)]) for text, picture in zip(captions, frames, strict=True)]
         sheet(rows[:32], self.out / "sheets" / f"image_{step:06d}.png", columns=8)
-        answers = [right(picture[None], scene, WORLD) for picture, scene in zip(frames, scenes, strict=True)]
+        answers = [right(picture[None], scene, self.world) for picture, scene in zip(frames, scenes, strict=True)]
         return {"probes": percent(answers)}
 
     def trained_parts(self) -> dict[str, Any]:

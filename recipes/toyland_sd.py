@@ -123,7 +123,8 @@ class Work:
 
     def done(self) -> dict[str, Any]:
         """What the stages gave so far."""
-        found = json.loads((self.out / "stages.json").read_text(encoding="utf-8"))
+        record = self.out / "stages.json"
+        found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
         found.pop("settings", None)
         return found
 

@@ -136,13 +136,13 @@ def test_windows_cover_everything_and_share_enough(count, length, overlap):
 
 def test_predictions_of_windows_are_averaged():
     x = torch.randn(1, 2, 20, 3, 3)
-    assert torch.allclose(context.blend(lambda part: 2 * part, x, 8, 4), 2 * x, atol=1e-5)
+    assert torch.allclose(context.blend(lambda part, frames: 2 * part, x, 8, 4), 2 * x, atol=1e-5)
     seen = []
-    context.blend(lambda part: seen.append(part.shape[2]) or part, x, 8, 4)
+    context.blend(lambda part, frames: seen.append(part.shape[2]) or part, x, 8, 4)
     assert seen == [8] * 4
     ramp = torch.arange(12.0).view(1, 1, 12, 1, 1)
     marked = iter((0.0, 1.0))
-    blended = context.blend(lambda part: torch.full_like(part, next(marked)), ramp, 8, 4).flatten()
+    blended = context.blend(lambda part, frames: torch.full_like(part, next(marked)), ramp, 8, 4).flatten()
     assert blended[:4].eq(0).all() and blended[8:].eq(1).all() and (blended[3:9].diff() >= 0).all()
 
 

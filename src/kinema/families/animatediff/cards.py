@@ -15,6 +15,11 @@ PROFILES: dict[Profile, ProfileRule] = {
 """What the quicker ones cost in quality was not measured with the published weights."""
 SIZE = SizeRule(multiple=64, trained=((512, 512),), min_side=192, max_side=1344, max_area=1024 * 1024)
 LONGEST = 1024
+ACCEPTS = (
+    "source", "style", *(f"control:{kind}" for kind in ("depth", "flow", "gray", "scribble", "edge", "pose", "layout")),
+    "image:first", "image:last", "image:frame",
+)  # fmt: skip
+"""Control clips and pictures through the option `controlnet`."""
 
 
 def options(base: str, context: int) -> dict[str, Option]:
@@ -31,6 +36,11 @@ def options(base: str, context: int) -> dict[str, Option]:
             kind="float", default=0.8, minimum=0.05, maximum=1.0,
             help="how far a given clip is taken back to noise",
         ),
+        "controlnet": Option(
+            kind="str", default="",
+            help="a network that guides: a ControlNet (control clips) or SparseCtrl (pictures), a folder or hub id",
+        ),
+        "control_scale": Option(kind="float", default=1.0, minimum=0.0, maximum=4.0, help="how strongly it guides"),
         "clip_skip": Option(kind="int", default=0, minimum=0, maximum=4, help="layers of CLIP left out at its end"),
         "decode_chunk": Option(kind="int", default=8, minimum=1, maximum=128, help="frames decoded at once"),
     }  # fmt: skip
@@ -39,7 +49,7 @@ def options(base: str, context: int) -> dict[str, Option]:
 def _card(name: str, title: str, hub: str, motion: int, *, longest: int = 32, notes: tuple[str, ...] = ()) -> Card:
     return Card(
         id=name, family="animatediff", title=title, licence="Apache-2.0 (adapter); the base has its own",
-        variant="motion", hub=hub, accepts=("source", "style"), size=SIZE,
+        variant="motion", hub=hub, accepts=ACCEPTS, size=SIZE,
         frames=FramesRule(step=1, trained=16, minimum=2, maximum=LONGEST),
         defaults=Defaults(fps=8.0, steps=25, guidance=8.0),
         network=Network(
@@ -54,7 +64,7 @@ def _card(name: str, title: str, hub: str, motion: int, *, longest: int = 32, no
 MINI = Card(
     id="kinema-mini-animatediff", family="animatediff", variant="motion", licence="Apache-2.0",
     title="The shipped miniature of AnimateDiff: motion modules for kinema-mini-image, trained on Toyland",
-    builtin="miniatures/mini_animatediff", aliases=("mini-animatediff",), accepts=("source", "style"),
+    builtin="miniatures/mini_animatediff", aliases=("mini-animatediff",), accepts=ACCEPTS,
     size=bases.sizes(64, 16), frames=FramesRule(step=1, trained=16, minimum=2, maximum=LONGEST),
     defaults=Defaults(fps=8.0, steps=25, guidance=5.0),
     network=Network(

@@ -21,20 +21,21 @@ def windows(num_frames: int, length: int, overlap: int) -> list[tuple[int, int]]
 
 
 def blend(
-    predict: Callable[[torch.Tensor], torch.Tensor], x_BCTHW: torch.Tensor, length: int, overlap: int
+    predict: Callable[[torch.Tensor, slice], torch.Tensor], x_BCTHW: torch.Tensor, length: int, overlap: int
 ) -> torch.Tensor:
-    """The prediction of each window, averaged where they overlap; a frame counts the more the farther it is from the
-    ends of its window."""
+    """The prediction of each window (`predict` is told which frames it is of), averaged where they overlap; a frame
+    counts the more the farther it is from the ends of its window."""
     spans = windows(x_BCTHW.shape[2], length, overlap)
     if len(spans) == 1:
-        return predict(x_BCTHW)
+        return predict(x_BCTHW, slice(None))
     total, weights = torch.zeros_like(x_BCTHW, dtype=torch.float32), torch.zeros(x_BCTHW.shape[2])
     for start, stop in spans:
         count = stop - start
         near = torch.arange(count)
         weight_T = 1.0 + torch.minimum(near, count - 1 - near)
         shape = (1, 1, count, 1, 1)
-        total[:, :, start:stop] += predict(x_BCTHW[:, :, start:stop]).float() * weight_T.view(shape).to(total)
+        found = predict(x_BCTHW[:, :, start:stop], slice(start, stop)).float()
+        total[:, :, start:stop] += found * weight_T.view(shape).to(total)
         weights[start:stop] += weight_T
     return total / weights.view(1, 1, -1, 1, 1).to(total)
 

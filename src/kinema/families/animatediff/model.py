@@ -1,11 +1,12 @@
 """AnimateDiffFamily: a motion adapter and an image model behind the waist (core/family.py).
 
 The network is UNetMotionModel: the image model's UNet with motion modules between its layers. Styles are LoRAs of every
-kind: MotionLoRAs, the domain adapter, styles of the image model.
+kind: MotionLoRAs, the domain adapter, styles of the image model. ControlNet and SparseCtrl stand beside it (guides.py).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,14 +18,35 @@ from ...sd.clip_model import Cond
 from ...sd.on_base import OnBase
 from ...weights import adapters
 from ...weights.device import precision
-from . import context
+from . import context, guides
+
+
+@dataclass(frozen=True)
+class Guided(Cond):
+    """guide: a network beside the UNet, with what it looks at."""
+
+    guide: guides.Guide | None = None
 
 
 class AnimateDiffFamily(OnBase):
     """A motion adapter, loaded, on the image model of the last request."""
 
+    beside: tuple[str, Any] | None = None  # the last network that guided, and its name
+
     def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
         return clip.prepare(plan, window)
+
+    def encode(self, plan: Plan, prepared: Prepared) -> Guided:
+        found = super().encode(plan, prepared)
+        pictures, name = guides.read(plan), str(plan.options["controlnet"])
+        if pictures is None or not name:
+            return Guided(**vars(found))
+        if self.beside is None or self.beside[0] != name:
+            self.beside = (name, guides.load(name, self.dtype).to(self.device))
+        scale = float(str(plan.options["control_scale"]))
+        with self.residency.using(self.parts.vae) as vae:
+            made = guides.guide(self.beside[1], pictures, vae, plan.frames, scale)
+        return Guided(**vars(found), guide=made)
 
     def begin(
         self, plan: Plan, cond: Cond, scheduler: Any, noise_BCTHW: torch.Tensor
@@ -34,8 +56,8 @@ class AnimateDiffFamily(OnBase):
             noise_BCTHW = context.shuffled(noise_BCTHW, length, overlap, plan.seed)
         return super().begin(plan, cond, scheduler, noise_BCTHW)
 
-    def predict(self, cond: Cond, span: Span) -> Predict:
-        model = self.parts.unet
+    def predict(self, cond: Guided, span: Span) -> Predict:
+        model, guide = self.parts.unet, cond.guide
         adapters.use(model, cond.styles, None)
 
         @torch.inference_mode()
@@ -44,9 +66,12 @@ class AnimateDiffFamily(OnBase):
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for branch in branches:
 
-                    def of(part_BCTHW: torch.Tensor, states: torch.Tensor = cond.text[branch]) -> torch.Tensor:
+                    def of(
+                        part_BCTHW: torch.Tensor, frames: slice, states: torch.Tensor = cond.text[branch]
+                    ) -> torch.Tensor:
                         each = states.expand(part_BCTHW.shape[2], -1, -1)
-                        return model(part_BCTHW, t, encoder_hidden_states=each, return_dict=False)[0].float()
+                        more = {} if guide is None else guide.residuals(part_BCTHW, t, each, frames)
+                        return model(part_BCTHW, t, encoder_hidden_states=each, return_dict=False, **more)[0].float()
 
                     outputs[branch] = context.blend(of, x_BCTHW.to(self.dtype), *_windows(cond))
             return outputs

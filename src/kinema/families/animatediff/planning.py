@@ -10,6 +10,7 @@ from ...core.errors import RequestError
 from ...core.plan import Plan, resolve
 from ...core.request import Request
 from ...sd.bases import named, with_base
+from . import beside
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
@@ -23,6 +24,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
             f"Windows of {length} frames cannot share {overlap}.",
             field="options.context_overlap", value=overlap, legal=f"1 to {length - 1}", nearest=length // 2,
         )  # fmt: skip
+    beside.check(request)
     source = source_of(request)
     return _said(found if source is None else from_source(source, request, card, known), length)
 

@@ -1,0 +1,58 @@
+"""Which network stands beside the UNet, and whether a request gives it what it takes. No torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ...core.errors import ModelError, RequestError, WeightsMissing
+from ...core.request import Request
+from ...weights.store import fetched
+
+DENSE, SPARSE = "ControlNetModel", "SparseControlNetModel"
+
+
+def check(request: Request) -> None:
+    """RequestError where conditions and the option `controlnet` do not belong together."""
+    name = str(request.options.get("controlnet", "") or "")
+    controls = [each for each in request.conditions if each.kind == "control"]
+    pictures = [each for each in request.conditions if each.kind == "image"]
+    if not name:
+        if controls or pictures:
+            what = "a control clip" if controls else "a picture"
+            raise RequestError(
+                f"AnimateDiff follows {what} only through a network beside it.", field="options.controlnet", value="",
+                legal="the folder or hub id of a ControlNet (control clips) or of SparseCtrl (pictures)",
+            )  # fmt: skip
+        return
+    kind = kind_of(place_of(name))
+    wanted, other, words = (
+        (pictures, controls, "pictures") if kind == SPARSE else (controls, pictures, "a control clip")
+    )
+    if other or not wanted or (kind == DENSE and len(wanted) > 1):
+        raise RequestError(
+            f"{name} is a {kind}: it takes {words}{'' if kind == SPARSE else ', one'}.", field="conditions",
+            value=[each.kind for each in request.conditions], legal=words,
+        )  # fmt: skip
+
+
+def place_of(name: str) -> Path:
+    """A folder, or the copy of a hub id that was pulled. WeightsMissing where it is not here."""
+    place = Path(name).expanduser()
+    if place.is_dir():
+        return place
+    found = fetched(name) if name.count("/") == 1 else None
+    if found is None:
+        raise WeightsMissing(f"{name} is not on this machine; `kinema models pull {name}` fetches it from the hub.")
+    return found
+
+
+def kind_of(folder: Path) -> str:
+    """DENSE or SPARSE. ModelError for anything else."""
+    try:
+        kind = str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder}: config.json cannot be read: {error}.") from None
+    if kind not in (DENSE, SPARSE):
+        raise ModelError(f"{folder} holds a {kind}; legal are {DENSE} and {SPARSE}.")
+    return kind
