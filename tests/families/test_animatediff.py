@@ -239,3 +239,32 @@ def test_motion_loras_in_every_dialect_do_the_same(place, family, tmp_path, dial
     torch.save(expected, place / "lora.pt")
     assert torch.equal(with_lora, expected) and (with_lora - unet_before).abs().max() > 1e-3
     assert torch.equal(latents_of(family, plan_of(place)), unet_before)
+
+
+def test_free_init_is_diffusers(place, pipeline, family, monkeypatch):
+    """Three tries, with the same new noise for each."""
+    from diffusers.pipelines import free_init_utils
+
+    plan = plan_of(place, options={"free_init": 3}, steps=3)
+    shape = (1, 4, FRAMES, SIDE // 4, SIDE // 4)
+    drawn = iter([noise(plan.seed, f"free_init/{number}", shape) for number in (1, 2)])
+    monkeypatch.setattr(free_init_utils, "randn_tensor", lambda **_: next(drawn))
+    pipeline.enable_free_init(num_iters=3)
+    try:
+        wanted = theirs(
+            pipeline, plan, num_frames=FRAMES, latents=noise(plan.seed, "init/0", shape), output_type="latent"
+        )
+    finally:
+        pipeline.disable_free_init()
+    made = []
+    prepared = family.prepare(plan)
+    cond = family.encode(plan, prepared)
+    latents = None
+    for index in range(family.tries(plan)):
+        latents = sample(plan, family, cond, plan.spans[0], index, finished=latents)
+        made.append(latents)
+    assert (latents - wanted).abs().max() < 1e-4
+    assert (made[0] - latents).abs().max() > 1e-2
+    frames = np.concatenate([chunk.frames for chunk in generate(plan, family)])
+    once = np.concatenate([chunk.frames for chunk in generate(plan_of(place, steps=3), family)])
+    assert frames.shape == once.shape and not np.array_equal(frames, once)

@@ -94,6 +94,17 @@ class Family(Protocol):
         """(latents to begin with, step to begin at): the scheduler's noisiest, or a clip's taken back to noise."""
         ...
 
+    def tries(self, plan: Plan) -> int:
+        """How often each span is sampled, each try beginning with what the one before made; 1 for almost everybody."""
+        ...
+
+    def begin_again(
+        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+    ) -> tuple[torch.Tensor, int]:
+        """(latents, step) of a later try: from what the first began with and what the last one made. number: how many
+        samplings went before, for noise of its own. Never called where `tries` is 1."""
+        ...
+
     def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
         """How strongly the guided output leaves the unconditional one: plan.guidance, or a tensor that fits (1, C, T,
         H, W) where it differs between frames."""

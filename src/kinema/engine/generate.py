@@ -42,11 +42,17 @@ def generate(
     prepared = family.prepare(plan, window)
     on_event(Event("encode"))
     cond = family.encode(plan, prepared)
-    for index, span in enumerate(plan.spans):
+    tries = family.tries(plan)
+    passes = [(span, number) for span in plan.spans for number in range(tries)]
+    latents: torch.Tensor | None = None
+    for index, (span, number) in enumerate(passes):
         if state is not None and index < state.span:
             continue
         begun = state if state is not None and index == state.span else None
-        latents = sample(plan, family, cond, span, index, begun, on_event, keep, keep_every)
+        finished = latents if number else None
+        latents = sample(plan, family, cond, span, index, begun, on_event, keep, keep_every, finished)
+        if number < tries - 1:
+            continue
         started = time.perf_counter()
         for chunk in family.decode(latents, plan, span):
             yield chunk
@@ -64,13 +70,17 @@ def sample(
     on_event: OnEvent = ignore,
     keep: Keep | None = None,
     keep_every: int = 0,
+    finished: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Noise to latents (1, C, T, H, W) for one span, float32."""
+    """Noise to latents (1, C, T, H, W) for one span, float32. index: how many went before. finished: the latents of
+    the try before, where a family makes several."""
     scheduler = family.scheduler(plan)
     predict = family.predict(cond, span)
     reuse = StepReuse(plan.reuse, plan.steps)
     drawn = noise(plan.seed, f"init/{span.start}", family.latent_shape(cond, span))
     x, first = family.begin(plan, cond, scheduler, drawn)
+    if finished is not None:
+        x, first = family.begin_again(plan, scheduler, x, finished, index)
     guidance = family.guidance(plan, span)
     if state is not None:
         x, first = state.restore(scheduler, reuse)

@@ -15,6 +15,7 @@ from ..core.request import Request
 from ..weights.store import fetched
 
 BUILT_IN = {"kinema-mini-image": "miniatures/mini_image"}
+LAYERS = "TemporalLayers"
 PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
 
 
@@ -93,3 +94,12 @@ def with_base(name: str, card: Card) -> Card:
         return card
     network = card.network.model_copy(update={"space_stride": base.stride})
     return card.model_copy(update={"size": sizes(base.side_px, base.grid), "network": network})
+
+
+def layers_in(folder: Path) -> dict[str, Any] | None:
+    """The configuration of a folder of temporal layers (sd/temporal_layers.py); None for any other."""
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return config if config["_class_name"] == LAYERS else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

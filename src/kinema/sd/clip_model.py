@@ -20,6 +20,8 @@ from ..core.chunk import Chunk
 from ..core.family import Prepared
 from ..core.plan import Plan, Span
 from ..diffusion import scheduling
+from ..diffusion.free_init import renewed
+from ..diffusion.noise import noise
 from ..diffusion.pixels import as_chunks, from_unit
 from ..weights import adapters
 from ..weights.device import precision
@@ -108,6 +110,18 @@ class ClipModel:
         strength = float(cond.options["strength"])
         clean = cond.source_BCTHW.to(self.device)
         return discrete.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
+
+    def tries(self, plan: Plan) -> int:
+        return int(str(plan.options.get("free_init", 1)))
+
+    def begin_again(
+        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+    ) -> tuple[torch.Tensor, int]:
+        """FreeInit (diffusion/free_init.py)."""
+        last = torch.tensor([scheduler.config.num_train_timesteps - 1])
+        noisy = scheduler.add_noise(finished_BCTHW.float(), first_BCTHW.to(finished_BCTHW), last)
+        fresh = noise(plan.seed, f"free_init/{number}", tuple(noisy.shape))
+        return renewed(noisy, fresh.to(noisy.device)), 0
 
     def guidance(self, plan: Plan, span: Span) -> float:
         return plan.guidance

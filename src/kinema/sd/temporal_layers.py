@@ -15,18 +15,10 @@ from typing import Any
 import torch
 
 from ..core.errors import ModelError
+from .bases import LAYERS
 from .inflate import inflate, is_temporal
 
-CLASS, FILE = "TemporalLayers", "temporal_layers.safetensors"
-
-
-def describe(folder: Path) -> dict[str, Any] | None:
-    """The configuration of such a folder; None where it is none (no torch)."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return config if config["_class_name"] == CLASS else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+FILE = "temporal_layers.safetensors"
 
 
 def write(
@@ -42,7 +34,7 @@ def write(
         if is_temporal(name) or not torch.equal(tensor, own[name])
     }
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"_class_name": CLASS, "of": type(video).__name__, "base": base, "num_frames": num_frames}
+    config = {"_class_name": LAYERS, "of": type(video).__name__, "base": base, "num_frames": num_frames}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     save_file(tensors, folder / FILE, metadata={"format": "pt"})
     (folder / FILE).chmod(0o644)

@@ -36,6 +36,10 @@ def options(base: str, context: int) -> dict[str, Option]:
             kind="float", default=0.8, minimum=0.05, maximum=1.0,
             help="how far a given clip is taken back to noise",
         ),
+        "free_init": Option(
+            kind="int", default=1, minimum=1, maximum=10,
+            help="tries: each begins with the slow parts of the one before (FreeInit; its paper makes 3)",
+        ),
         "controlnet": Option(
             kind="str", default="",
             help="a network that guides: a ControlNet (control clips) or SparseCtrl (pictures), a folder or hub id",

@@ -106,6 +106,14 @@ class SvdFamily:
     def begin(self, plan: Plan, cond: SvdCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
         return scheduling.begin(scheduler, noise_BCTHW), 0
 
+    def tries(self, plan: Plan) -> int:
+        return 1
+
+    def begin_again(
+        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+    ) -> tuple[torch.Tensor, int]:
+        raise NotImplementedError("One try is all that this model takes.")
+
     def guidance(self, plan: Plan, span: Span) -> torch.Tensor:
         """(1, 1, T, 1, 1): from `first_guidance` up to the plan's, or up and down again ("triangle")."""
         low, high, count = float(plan.options["first_guidance"]), plan.guidance, span.num_frames

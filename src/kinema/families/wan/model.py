@@ -180,6 +180,14 @@ class WanFamily:
     def begin(self, plan: Plan, cond: WanCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
         return scheduling.begin(scheduler, noise_BCTHW), 0
 
+    def tries(self, plan: Plan) -> int:
+        return 1
+
+    def begin_again(
+        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+    ) -> tuple[torch.Tensor, int]:
+        raise NotImplementedError("One try is all that this model takes.")
+
     def guidance(self, plan: Plan, span: Span) -> float:
         return plan.guidance
 

@@ -10,7 +10,7 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
-from ...sd import temporal_layers
+from ...sd import bases, temporal_layers
 from ...sd.clip_model import ClipModel, Parts
 from ...weights.device import place_and_dtype
 from ...weights.folder import network, scheduler
@@ -23,7 +23,7 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> C
     """device: None takes a GPU where there is one. dtype of UNet and text encoder: None takes float16 on a GPU and
     float32 on a CPU; the autoencoder stays float32. ModelError names what is missing."""
     place, kind = place_and_dtype(device, dtype, torch.float16)
-    if temporal_layers.describe(location) is not None:
+    if bases.layers_in(location) is not None:
         return TemporalLayersFamily(card, partial(on_image, location, kind), place)
     missing = [part for part in PARTS if not (location / part).is_dir()]
     if missing:

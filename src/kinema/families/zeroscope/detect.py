@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ...core.card import Card
-from ...sd import bases, temporal_layers
+from ...sd import bases
 from .cards import PUBLISHED, on_image
 
 PIPELINES = ("TextToVideoSDPipeline", "VideoToVideoSDPipeline")
@@ -17,7 +17,7 @@ def recognise(path: Path) -> Card | None:
     """The card of a diffusers folder; None where it is not one of this family."""
     if not path.is_dir():
         return None
-    if (layers := temporal_layers.describe(path)) is not None:
+    if (layers := bases.layers_in(path)) is not None:
         return on_image(path.stem, layers).model_copy(update={"path": str(path)})
     try:
         parts = json.loads((path / "model_index.json").read_text(encoding="utf-8"))

@@ -1,0 +1,33 @@
+"""FreeInit (Wu et al. 2023, arXiv 2312.07537): a finished clip gives the next try a better beginning.
+
+Noise that a model begins with in training still holds a little of the clip, above all its slow and coarse parts; noise
+out of a generator does not. So the finished latents are taken back to full noise with the noise that they came from,
+and their low frequencies in time and space are kept, with new noise for the high ones.
+"""
+
+from __future__ import annotations
+
+import torch
+
+ORDER, SPACE_STOP, TIME_STOP = 4, 0.25, 0.25
+"""A Butterworth filter's order, and the frequencies (1 is the highest there is) at which it lets half through."""
+
+
+def low_pass(frames: int, rows: int, columns: int) -> torch.Tensor:
+    """(T, h, w), the middle being frequency 0: 1 / (1 + (distance^2 / SPACE_STOP^2) ^ ORDER), distances along time
+    being stretched by SPACE_STOP / TIME_STOP."""
+    t, y, x = (2 * torch.arange(count) / count - 1 for count in (frames, rows, columns))
+    away = (SPACE_STOP / TIME_STOP * t[:, None, None]) ** 2 + y[None, :, None] ** 2 + x[None, None, :] ** 2
+    return 1 / (1 + (away / SPACE_STOP**2) ** ORDER)
+
+
+def renewed(noisy_BCTHW: torch.Tensor, fresh_BCTHW: torch.Tensor) -> torch.Tensor:
+    """The low frequencies of one noise and the high ones of another."""
+    dims = (-3, -2, -1)
+    low = low_pass(*noisy_BCTHW.shape[-3:]).to(noisy_BCTHW.device)
+
+    def spectrum(x: torch.Tensor) -> torch.Tensor:
+        return torch.fft.fftshift(torch.fft.fftn(x.float(), dim=dims), dim=dims)
+
+    both = spectrum(noisy_BCTHW) * low + spectrum(fresh_BCTHW) * (1 - low)
+    return torch.fft.ifftn(torch.fft.ifftshift(both, dim=dims), dim=dims).real
