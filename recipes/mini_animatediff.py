@@ -1,16 +1,17 @@
-"""kinema-mini-animatediff: motion modules for kinema-mini-image, trained in the three stages of AnimateDiff's paper
-(arXiv 2307.04725): a domain adapter on the image model, the motion modules, MotionLoRAs.
+"""kinema-mini-animatediff: motion modules for kinema-mini-image, trained in the stages of AnimateDiff's paper (arXiv
+2307.04725): a domain adapter on the image model, then the motion modules. Its third, MotionLoRAs, is
+`kinema train lora`.
 
     kinema train recipes/mini_animatediff.py --minutes 90 --processes 2 --out runs/mini_animatediff
     kinema train recipes/mini_animatediff.py --set style=neon --minutes 30 --out runs/neon
     kinema train recipes/mini_animatediff.py --set style=neon --set adapter=off --minutes 30 --out runs/neon_without
     kinema train recipes/mini_animatediff.py --set clips=runs/mini_zeroscope --stage motion --minutes 40 --out runs/m
 
-Stages: clips, cache, domain, motion, moves, export. `--set style=NAME`: clips look so (flat by default, as the image
-model's pictures do); captions never say it. Only where clips look otherwise than the image model's pictures is a domain
-adapter trained: a LoRA on its attention that learns the look, on while the motion modules learn and off afterwards.
+Stages: clips, cache, domain, motion, export. `--set style=NAME`: clips look so (flat by default, as the image model's
+pictures do); captions never say it. Only where clips look otherwise than the image model's pictures is a domain adapter
+trained: a LoRA on its attention that learns the look, on while the motion modules learn and off afterwards.
 `--set adapter=off` leaves it out, to see what it is good for. `--set clips=DIR` takes another recipe's clips and
-latents. moves: one MotionLoRA for each camera move from 24 clips, at most 500 steps; `--set moves=pan-left,zoom-in`.
+latents, `--set count=N` renders so many.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from typing import Any
 import torch
 
 from kinema.toyland.caption import describe
-from kinema.toyland.scene import CAMERAS, STYLES, World
+from kinema.toyland.scene import STYLES
 from kinema.training import lora, processes
-from kinema.training.captioner import Captioner, Tell, toyland, without_camera
+from kinema.training.captioner import Captioner, toyland
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import train
 from kinema.training.stages import Settings, Stage
@@ -42,27 +43,19 @@ MOTION = {
     "motion_num_attention_heads": 4, "motion_norm_num_groups": 32, "motion_max_seq_length": 32,
     "use_motion_mid_block": True,
 }  # fmt: skip
-DOMAIN_RANK, MOVE_RANK = 16, 8
-MOVES = tuple(move for move in CAMERAS if move != "still")
-MOVE_CLIPS, MOVE_STEPS = 24, 500
-FIRST_MOVE = 2_000_000
-"""Number of the first scene of a camera move; those of training and held-out scenes are smaller."""
+DOMAIN_RANK = 16
 
 
 def is_motion(name: str) -> bool:
     return "motion_modules." in name and "lora" not in name
 
 
-def of_move(move: str) -> World:
-    return replace(WORLD, cameras=(move,))
-
-
 def stages(settings: Settings) -> list[Stage]:
     work = AnimateDiff(settings)
     domain = [Stage("domain", 0.1, work.domain)] if work.adapter else []
     return [
-        Stage("clips", 0.02, work.clips), Stage("cache", 0.12, work.cache), *domain, Stage("motion", 0.5, work.motion),
-        Stage("moves", 0.35, work.moves), Stage("export", 0.0, work.export),
+        Stage("clips", 0.02, work.clips), Stage("cache", 0.12, work.cache), *domain, Stage("motion", 0.8, work.motion),
+        Stage("export", 0.0, work.export),
     ]  # fmt: skip
 
 
@@ -76,10 +69,6 @@ class AnimateDiff(OnImage):
         if switch not in ("on", "off"):
             raise ValueError(f"adapter is on or off, not {switch!r}.")
         self.adapter = switch == "on" and self.style not in WORLD.styles
-        chosen = settings.options.get("moves", ",".join(MOVES)).split(",")
-        if wrong := [move for move in chosen if move not in MOVES]:
-            raise ValueError(f"There is no camera move {wrong[0]!r}; there are {', '.join(MOVES)}.")
-        self.chosen = chosen
         self.shown = replace(WORLD, styles=(self.style,))
 
     def clips(self, minutes: float) -> dict[str, Any]:
@@ -137,16 +126,12 @@ class AnimateDiff(OnImage):
         config = self.config("motion_run", minutes, ema=0.995, lr_muon=2e-3, lr_adam=1e-3)
         return train(task, config, self.settings.show) | {"samples": task.samples} | task.proof()
 
-    def task(self, network: Any, trained: Any, tell: Tell | None = None, **more: Any) -> TemporalTask:
+    def task(self, network: Any, trained: Any) -> TemporalTask:
         text = self.text()
-        words = Captioner(text["tokenizer"], text["text_encoder"], tell or toyland(WORLD), device=self.device)
-        values: dict[str, Any] = {
-            "store": self.latents(), "held_out": self.latents("latents_held_out"),
-            "batch": 128 if self.big else 6 // processes.count(),
-        }  # fmt: skip
+        words = Captioner(text["tokenizer"], text["text_encoder"], toyland(WORLD), device=self.device)
         return TemporalTask(
-            network, words, schedule=SCHEDULE, device=self.device, trained=trained, text_by_frame=True,
-            **{**values, **more},
+            network, words, self.latents(), self.latents("latents_held_out"), schedule=SCHEDULE, device=self.device,
+            trained=trained, text_by_frame=True, batch=128 if self.big else 6 // processes.count(),
         )  # fmt: skip
 
     def pipeline(self, network: Any) -> Any:
@@ -184,42 +169,8 @@ class AnimateDiff(OnImage):
         adapter.load_state_dict({name: own[name] for name in adapter.state_dict()})
         return network, adapter
 
-    def moves(self, minutes: float) -> dict[str, Any]:
-        """A MotionLoRA for each camera move, on the motion modules alone."""
-        found: dict[str, Any] = {}
-        for number, move in enumerate(self.chosen):
-            found[move] = self.move(move, minutes / len(self.chosen), FIRST_MOVE + 1000 * number)
-        return found
-
-    def move(self, move: str, minutes: float, first: int) -> dict[str, Any]:
-        world, name = replace(of_move(move), styles=(self.style,)), f"move_{move}"
-        self.render(name, MOVE_CLIPS if self.full else 4, world, first=first)
-        self.encode(self.vae(), name, f"{name}_latents")
-        network, _ = self.trained_network()
-        lora.add(network, rank=MOVE_RANK, alpha=MOVE_RANK, where="motion_modules.")
-        self.quick(network)
-        clips = self.latents(f"{name}_latents")
-        task = self.task(
-            network, lora.is_trained, store=clips, held_out=clips, tell=without_camera(of_move(move)), pictures=False,
-            batch=2 if not self.big else 16,
-        )  # fmt: skip
-        config = self.config(
-            f"{name}_run", minutes, ema=0.98, lr_adam=4e-3, warmup_steps=10, evaluate_minutes=1e9,
-            max_steps=MOVE_STEPS if self.big else None,
-        )  # fmt: skip
-        result = train(task, config, self.settings.show)
-        if result["step"] > MOVE_STEPS:
-            raise RuntimeError(f"{result['step']} steps were taken; a MotionLoRA has at most {MOVE_STEPS}.")
-        if processes.first():
-            write(
-                self.out / "moves" / f"{move}.safetensors", lora.layers(network), alpha=MOVE_RANK,
-                base="kinema-mini-animatediff", title=f"MotionLoRA: {move}",
-            )  # fmt: skip
-        processes.wait()
-        return {"steps": result["step"], "clips": len(clips)}
-
     def export(self, minutes: float) -> dict[str, Any]:
-        """OUT/export: a MotionAdapter folder in float16, MotionLoRAs in moves/, the domain adapter, card.json."""
+        """OUT/export: a MotionAdapter folder in float16, with card.json."""
         if not processes.first():
             return {}
         folder = self.out / "export"

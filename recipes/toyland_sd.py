@@ -91,9 +91,10 @@ class Work:
         write_shards(self.out / name, world, range(first, first + count), **size)
 
     def render_all(self, full: int, big: int, rehearsal: int, world: World = WORLD) -> dict[str, Any]:
-        """OUT/clips and OUT/held_out."""
+        """OUT/clips (`--set count=N` of them) and OUT/held_out."""
         self.render("held_out", 128 if self.full else 8, world, first=HELD_OUT)
-        self.render("clips", (big if self.big else full) if self.full else rehearsal, world)
+        count = int(self.settings.options.get("count", big if self.big else full)) if self.full else rehearsal
+        self.render("clips", count, world)
         return {"clips": len(self.open_clips())}
 
     def encode(self, vae: Any, clips: str = "clips", latents: str = "latents") -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinema.toyland.caption import describe_without_camera
-from kinema.toyland.scene import World, sample_scene
+from kinema.toyland.scene import World
 
 from .video import WORDINGS, caption
 
@@ -20,11 +19,6 @@ Tell = Callable[[int, int, bool], str]
 def toyland(world: World) -> Tell:
     """Captions of scenes of a world."""
     return lambda seed, number, place: caption(seed, world, number, place)
-
-
-def without_camera(world: World) -> Tell:
-    """The same without a word about the camera."""
-    return lambda seed, number, place: describe_without_camera(sample_scene(seed, world), number)
 
 
 class Captioner:
