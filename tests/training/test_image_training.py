@@ -3,79 +3,46 @@
 from __future__ import annotations
 
 import pytest
+import tiny_clips
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers import DDIMScheduler
+from tiny_clips import TOKENS, image_model, text_encoder
+from transformers import CLIPTokenizer
 
 from kinema.sd.inflate import digest, inflate, is_spatial, is_temporal
-from kinema.toyland.caption import describe
-from kinema.toyland.scene import WORLD_SMALL, sample_scene
+from kinema.toyland.scene import WORLD_SMALL
 from kinema.training import kl_vae
 from kinema.training.captioner import Captioner, toyland
-from kinema.training.clip_words import build_clip_tokenizer
 from kinema.training.ddpm import Schedule, weighted_error
-from kinema.training.frame_latents import FrameLatents, write_frame_latents
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import LoopConfig, train
 from kinema.training.quicken import quicken
-from kinema.training.store import ClipStore, write_shards
 from kinema.training.temporal import TemporalTask, everything
-
-TOKENS = 24
 
 
 @pytest.fixture(scope="module")
 def captions():
-    return [describe(sample_scene(seed, WORLD_SMALL), seed) for seed in range(300)]
+    return tiny_clips.captions()
 
 
 @pytest.fixture(scope="module")
-def tokenizer(captions):
-    return build_clip_tokenizer(captions, TOKENS)
+def tokenizer():
+    return tiny_clips.tokenizer()
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clips")
-    write_shards(folder, WORLD_SMALL, range(6), num_frames=4, height=32, width=32)
-    return ClipStore(folder)
+    return tiny_clips.clips(tmp_path_factory.mktemp("clips"))
 
 
 @pytest.fixture(scope="module")
 def vae():
-    torch.manual_seed(0)
-    found = AutoencoderKL(
-        block_out_channels=(16, 16), down_block_types=("DownEncoderBlock2D",) * 2, layers_per_block=1,
-        up_block_types=("UpDecoderBlock2D",) * 2, norm_num_groups=8,
-    )  # fmt: skip
-    kl_vae.initialize(found, torch.Generator().manual_seed(0))
-    return found.eval()
+    return tiny_clips.autoencoder()
 
 
 @pytest.fixture(scope="module")
 def latents(vae, store, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("latents")
-    write_frame_latents(vae, store, folder)
-    return FrameLatents(folder)
-
-
-def text_encoder(tokenizer):
-    torch.manual_seed(1)
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
-            max_position_embeddings=TOKENS, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        )
-    )  # fmt: skip
-
-
-def image_model():
-    torch.manual_seed(2)
-    return UNet2DConditionModel(
-        sample_size=16, block_out_channels=(32, 32), layers_per_block=1, cross_attention_dim=32, attention_head_dim=2,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        use_linear_projection=True, norm_num_groups=16,
-    )  # fmt: skip
+    return tiny_clips.latents_of(vae, store, tmp_path_factory.mktemp("latents"))
 
 
 def test_words_of_captions_are_one_token_and_others_fall_apart(tokenizer, captions, tmp_path):
@@ -114,12 +81,7 @@ def test_late_times_are_later_and_weights_count():
 
 
 def test_the_autoencoder_learns(store, tmp_path):
-    torch.manual_seed(0)
-    fresh = AutoencoderKL(
-        block_out_channels=(16, 16), down_block_types=("DownEncoderBlock2D",) * 2, layers_per_block=1,
-        up_block_types=("UpDecoderBlock2D",) * 2, norm_num_groups=8,
-    )  # fmt: skip
-    kl_vae.initialize(fresh, torch.Generator().manual_seed(0))
+    fresh = tiny_clips.autoencoder().train()
     task = kl_vae.KlVaeTask(fresh, store, store, num_held_out=3, permute=0.0)
     before = task.evaluate(0)["psnr_db"]
     config = LoopConfig(out=tmp_path, max_steps=25, lr_muon=3e-3, lr_adam=2e-3, ema=0.5, evaluate_minutes=9)

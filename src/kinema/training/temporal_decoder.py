@@ -76,6 +76,6 @@ def measure(decode: Decode, held_out: FrameLatents, clips: ClipStore, max_clips:
         flicker = flicker + float((out[1:] - out[:-1]).abs()[rests].sum())
         still += int(rests.sum())
     return {
-        "psnr_db": round(float(10 * torch.log10(torch.tensor(4 * count / square))), 2),
+        "psnr_db": round(float(10 * torch.log10(torch.tensor(4 * count / max(square, 1e-9)))), 2),
         "flicker": round(127.5 * flicker / max(still, 1), 3),
     }
