@@ -177,3 +177,16 @@ def test_words_outside_the_vocabulary_are_told(model: str) -> None:
     shown = run("plan", "a crimson sphere")
     assert 'Read as: "a red ball"' in shown.stdout
     assert run("plan", "").exit_code == 0
+
+
+def test_a_second_pass_is_planned_and_shown():
+    found = run("plan", "a boat", "--model", "zeroscope", "--upscale", "xl", "--upscale-strength", "0.8", "--json")
+    assert found.exit_code == 0, found.output
+    second = json.loads(found.stdout)["second"]
+    assert (second["model"], second["width"], second["options"]["strength"]) == ("zeroscope-xl", 1024, 0.8)
+    told = run("plan", "a boat", "--model", "zeroscope", "--upscale", "xl").output
+    assert "576x320, then 1024x576" in told and "zeroscope-xl, 1024x576, strength 0.7" in told
+    refused = run("plan", "a boat", "--upscale", "xl")
+    assert refused.exit_code == 2 and "zeroscope-xl" in refused.output
+    alone = run("plan", "a boat", "--upscale-strength", "0.8")
+    assert alone.exit_code == 2 and "with --upscale" in alone.output

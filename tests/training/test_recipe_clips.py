@@ -1,4 +1,4 @@
-"""From nothing to a video model in small steps: the image miniature's recipe, then temporal layers on what it gave."""
+"""From nothing to video models in small steps: the image miniature's recipe, then those that stand on what it gave."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diffusers import StableDiffusionPipeline
+from PIL import Image
 
 import kinema
 
@@ -45,22 +46,68 @@ def test_the_image_model_opens_in_diffusers(image):
     assert list((image / "sheets").glob("image_*.png"))
 
 
-def test_temporal_layers_on_it_make_clips(image, tmp_path):
-    done = train("mini_zeroscope", tmp_path, "--set", f"image={image / 'export'}")
+@pytest.fixture(scope="module")
+def layers(image, tmp_path_factory):
+    out = tmp_path_factory.mktemp("layers")
+    done = train("mini_zeroscope", out, "--set", f"image={image / 'export'}")
     assert done.returncode == 0, done.stderr
-    record = json.loads((tmp_path / "stages.json").read_text())["temporal"]
-    assert record["spatial_before"] == record["spatial_after"] and record["samples"] > 0
-    engine = kinema.load(str(tmp_path / "export"), device="cpu")
-    assert engine.family.card.family == "zeroscope"
-    clip = engine.generate("a red ball rolls left", frames=5, steps=2, seed=1, profile="exact")
+    return out
+
+
+def test_temporal_layers_on_it_make_clips(image, layers):
+    record = json.loads((layers / "stages.json").read_text())["temporal"]
+    assert record["frozen_before"] == record["frozen_after"] and record["samples"] > 0
+    assert sum(file.stat().st_size for file in (layers / "export").rglob("*.safetensors")) < 5_000_000
+    engine = kinema.load(str(layers / "export"), device="cpu")
+    card = engine.family.card
+    assert card.family == "zeroscope" and card.options["base"].default == str((image / "export").resolve())
+    fields = {"frames": 5, "steps": 2, "seed": 1, "profile": "exact"}
+    clip = engine.generate("a red ball rolls left", **fields)
     assert clip.frames().shape == (5, 64, 64, 3)
+    shipped = engine.generate("a red ball rolls left", **fields, options={"base": "kinema-mini-image"}).frames()
+    assert np.abs(shipped.astype(int) - clip.frames()).mean() > 5, "another image model paints other pictures"
+
+
+def test_motion_modules_with_a_domain_adapter_make_clips(image, tmp_path):
+    done = train("mini_animatediff", tmp_path, "--set", f"image={image / 'export'}", "--set", "style=neon")
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "stages.json").read_text())
+    assert list(record)[:5] == ["clips", "cache", "domain", "motion", "export"]
+    assert record["motion"]["frozen_before"] == record["motion"]["frozen_after"]
+    engine = kinema.load(str(tmp_path / "export"), device="cpu")
+    adapter = {"kind": "style", "adapter": str(tmp_path / "domain.safetensors"), "weight": 1.0}
+    fields = {"frames": 3, "steps": 2, "seed": 1, "profile": "exact", "options": {"base": str(image / "export")}}
+    clips = [engine.generate("a red ball", conditions=each, **fields).frames() for each in ([], [adapter])]
+    assert clips[0].shape == (3, 64, 64, 3) and not np.array_equal(*clips)
+
+
+def test_stable_video_diffusion_on_it_makes_a_picture_move(image, layers, tmp_path):
+    """On another recipe's clips and latents."""
+    borrowed = ("--set", f"image={image / 'export'}", "--set", f"clips={layers}")
+    done = train("mini_svd", tmp_path, *borrowed)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "stages.json").read_text())
+    assert "first_frame_db" in record["quality"] and record["decoder"]["psnr_db"] > 5
+    assert not (tmp_path / "latents").exists(), "the other recipe's were taken"
+    drawing = tmp_path / "picture.png"
+    Image.new("RGB", (64, 64), (200, 60, 40)).save(drawing)
+    engine = kinema.load(str(tmp_path / "export"), device="cpu")
+    assert engine.family.card.frames.trained == 14
+    clip = engine.generate("", image=str(drawing), frames=4, steps=2, seed=1, profile="exact")
+    assert clip.frames().shape == (4, 64, 64, 3)
 
 
 @pytest.mark.parametrize(
     ("recipe", "setting", "words"),
     [
         ("mini_zeroscope", "image=nowhere", "no unet/config.json"),
+        ("mini_zeroscope", "layers=some", "temporal, all"),
+        ("mini_zeroscope", "clips=nowhere", "has no latents"),
+        ("mini_animatediff", "style=baroque", "flat, crayon, pixel, neon"),
+        ("mini_animatediff", "adapter=maybe", "on or off"),
+        ("mini_svd", "start=nowhere", "no unet/config.json"),
         ("mini_image", "start=nowhere", "no model_index.json"),
+        ("mini_image", "kinds=unicorn", "no kind 'unicorn'"),
     ],
 )
 def test_what_cannot_be_is_refused_before_work(tmp_path, recipe, setting, words):

@@ -24,8 +24,13 @@ def source_of(request: Request) -> Any:
 
 
 def from_source(source: Any, request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
-    """The request with the length and rate of its clip. RequestError where more frames are asked for than it has,
-    MediaError where it cannot be read."""
+    """The request with the length and rate of its clip. RequestError where more frames are asked for than it has
+    or it is to grow, MediaError where it cannot be read."""
+    if any(source.grow):
+        raise RequestError(
+            f"{card.id} cannot grow a clip.", field="conditions.source.grow", value=source.grow, legal="0, 0, 0, 0",
+            models=[other.id for other in known if "mask" in other.accepts],
+        )  # fmt: skip
     given = inputs.info(source.video)
     changes: dict[str, Any] = {}
     if request.frames is None and request.seconds is None:

@@ -78,10 +78,7 @@ MINI = Card(
     ),
     profiles={"exact": ProfileRule(), "balanced": ProfileRule(reuse=2), "fast": ProfileRule(steps=12, reuse=2)},
     options=options("kinema-mini-image", 16),
-    notes=(
-        "Knows only Toyland. Camera moves are MotionLoRAs: --style mini-pan-left:1 and seven more.",
-        "See docs/animatediff.md.",
-    ),
+    notes=("Knows only Toyland: simple objects, skies and grounds. See docs/mini_motion.md.",),
 )  # fmt: skip
 
 PUBLISHED: tuple[Card, ...] = (
@@ -93,4 +90,4 @@ PUBLISHED: tuple[Card, ...] = (
           notes=("The eight published MotionLoRAs are for this one (`--style FILE:WEIGHT`).",)),
     _card("animatediff-v1", "AnimateDiff v1", "guoyww/animatediff-motion-adapter-v1-5", 416_905_600, longest=24),
 )  # fmt: skip
-CARDS: tuple[Card, ...] = PUBLISHED
+CARDS: tuple[Card, ...] = (MINI, *PUBLISHED)

@@ -75,7 +75,7 @@ MINI = on_image("kinema-mini-zeroscope", {"base": "kinema-mini-image", "num_fram
     update={
         "title": "The shipped miniature of Video LDM and Zeroscope: temporal layers on kinema-mini-image",
         "licence": "Apache-2.0", "builtin": "miniatures/mini_zeroscope", "aliases": ("mini-zeroscope",),
-        "notes": ("Knows only Toyland: simple objects, skies and grounds. See docs/mini_zeroscope.md.",),
+        "notes": ("Knows only Toyland: simple objects, skies and grounds. See docs/mini_motion.md.",),
     }
 )  # fmt: skip
 
@@ -95,4 +95,4 @@ PUBLISHED: tuple[Card, ...] = (
         ((256, 256),), 16, steps=50, guidance=9.0,
     ),
 )  # fmt: skip
-CARDS: tuple[Card, ...] = PUBLISHED
+CARDS: tuple[Card, ...] = (MINI, *PUBLISHED)

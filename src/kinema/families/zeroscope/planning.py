@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ...conditions.given_clip import from_source, source_of
 from ...core.card import Card
-from ...core.errors import RequestError
 from ...core.plan import Plan, resolve
 from ...core.request import Request
 from ...sd.bases import named, with_base
@@ -19,11 +18,4 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         card = with_base(named(request, card), card)
     found = resolve(request, card, known)  # refuse what the card refuses, before any file is opened
     source = source_of(request)
-    if source is None:
-        return found
-    if any(source.grow):
-        raise RequestError(
-            f"{card.id} cannot grow a clip.", field="conditions.source.grow", value=source.grow, legal="0, 0, 0, 0",
-            models=[other.id for other in known if "mask" in other.accepts],
-        )  # fmt: skip
-    return from_source(source, request, card, known)
+    return found if source is None else from_source(source, request, card, known)

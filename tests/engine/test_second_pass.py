@@ -1,0 +1,70 @@
+"""A second pass: planned inside the first plan, made from its frames, remembered in the manifest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kinema
+from kinema.core.errors import RequestError
+from kinema.core.plan import Plan
+from kinema.core.request import Request
+from kinema.engine.load import load
+from kinema.engine.plan import plan as make_plan
+from kinema.media.manifest import read_manifest
+
+SMALL = {"prompt": "a red ball in a meadow", "model": "kinema-mini-zeroscope", "frames": 4, "steps": 3, "seed": 5}
+AGAIN = {"model": "kinema-mini-zeroscope", "strength": 0.6, "width": 96, "height": 96, "steps": 5}
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return load("kinema-mini-zeroscope", device="cpu")
+
+
+def test_the_plan_holds_both(engine):
+    found = engine.plan(Request(**SMALL, second_pass=AGAIN))
+    second = found.second
+    assert (found.width, found.size) == (64, (96, 96)) and second is not None
+    assert (second.frames, second.seed, second.prompt, second.steps) == (4, 5, SMALL["prompt"], 5)
+    assert second.options["strength"] == 0.6
+    assert Plan.from_dict(found.model_dump(mode="json")) == found
+    alone = engine.plan(Request(**SMALL)).estimate
+    assert found.estimate.pflop > 2 * alone.pflop
+
+
+def test_frames_come_from_the_first_pass(engine, tmp_path):
+    first = engine.generate(Request(**SMALL), profile="exact").frames()
+    clip = engine.generate(Request(**SMALL, second_pass=AGAIN, profile="exact"))
+    found = clip.frames()
+    assert found.shape == (4, 96, 96, 3)
+    # The layout stays: at a quarter of the size both look alike, and unlike another clip.
+    small = found.reshape(4, 12, 8, 12, 8, 3).mean((2, 4))
+    other = engine.generate(Request(**{**SMALL, "seed": 9}), profile="exact").frames()
+    was, unlike = (each[:, :60, :60].reshape(4, 12, 5, 12, 5, 3).mean((2, 4)) for each in (first, other))
+    assert np.abs(small - was).mean() < 0.6 * np.abs(small - unlike).mean()
+
+    path = clip.save(tmp_path / "clip.mp4")
+    noted = read_manifest(path)
+    assert any(name.startswith("second/") for name in noted["weights"])
+    again = engine.generate(Plan.from_dict(noted["plan"])).frames()
+    assert np.array_equal(again, found)
+
+
+def test_what_cannot_be_is_refused_with_what_can():
+    with pytest.raises(RequestError, match="no model of its own"):
+        make_plan(Request(prompt="x", second_pass={"model": "xl"}))
+    with pytest.raises(RequestError, match="cannot make a second pass") as refused:
+        make_plan(Request(prompt="x", second_pass={"model": "kinema-mini-wan"}))
+    assert "zeroscope-xl" in refused.value.legal
+    with pytest.raises(RequestError, match="would make"):
+        make_plan(Request(**SMALL, second_pass={**AGAIN, "width": 32, "height": 32}))
+    with pytest.raises(RequestError):
+        make_plan(Request(**SMALL, second_pass={**AGAIN, "strength": 1.5}))
+
+
+def test_the_published_partner_is_known():
+    found = make_plan(Request(prompt="x", model="zeroscope", second_pass={"model": "xl"}))
+    assert found.second.model == "zeroscope-xl" and found.second.size == (1024, 576)
+    assert found.frames == found.second.frames == 24
+    assert kinema.Request(prompt="x", second_pass={"model": "xl"}).to_json().count("strength") <= 1

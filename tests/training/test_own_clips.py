@@ -1,0 +1,177 @@
+"""A person's own clips: found with their words, refused with reasons, encoded once, trained on by the command."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kinema.core.chunk import Chunk
+from kinema.media.write import write
+from kinema.training import buckets, data
+from kinema.weights import adapters
+from kinema.weights.adapter_writer import DIALECTS
+from kinema.weights.adapter_writer import write as write_adapter
+
+ROOT = Path(__file__).parents[2]
+
+
+def clip(path: Path, *, frames: int = 12, size: tuple[int, int] = (48, 64), fps: float = 8.0, tone: int = 90) -> Path:
+    """A bright square that goes right."""
+    pixels = np.full((frames, *size, 3), tone, np.uint8)
+    for number in range(frames):
+        pixels[number, 10:30, 2 + 2 * number : 20 + 2 * number] = 230
+    write([Chunk(pixels, 0, fps)], path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("clips")
+    clip(place / "a.mp4")
+    (place / "a.txt").write_text("a square goes right\n", encoding="utf-8")
+    clip(place / "b.mp4", size=(64, 48))
+    clip(place / "c.mp4", frames=40)
+    clip(place / "short.mp4", frames=3)
+    (place / "broken.mp4").write_bytes(b"not a video")
+    (place / "metadata.csv").write_text("file_name,text\nb.mp4,a tall one\ngone.mp4,lost\n", encoding="utf-8")
+    (place / "metadata.jsonl").write_text(
+        '{"video": "c.mp4", "caption": "a long one"}\n{"text": "no file"}\nnonsense\n'
+    )
+    inside = clip(tmp_path_factory.mktemp("one") / "d.mp4", fps=16.0, frames=24).read_bytes()
+    with tarfile.open(place / "shard-000.tar", "w") as tar:
+        for name, content in (("x/d.mp4", inside), ("x/d.json", b'{"caption": "from a shard"}'), ("../e.exe", b"no")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return place
+
+
+@pytest.fixture(scope="module")
+def found(folder, tmp_path_factory):
+    return data.find(folder, tmp_path_factory.mktemp("unpacked"), frames=8, fps=8.0)
+
+
+def test_all_ways_to_say_what_is_in_a_clip(found):
+    assert {item.path.name: item.caption for item in found.items} == {
+        "a.mp4": "a square goes right", "b.mp4": "a tall one", "c.mp4": "a long one", "x_d.mp4": "from a shard",
+    }  # fmt: skip
+
+
+def test_what_is_not_used_is_named_with_its_reason(found):
+    reasons = dict(found.refused)
+    assert "lasts 0.38 s; 8 frames at 8 fps need 0.88 s" in reasons["short.mp4"]
+    assert "broken.mp4" in reasons and reasons["gone.mp4"].endswith("not there")
+    assert reasons["metadata.jsonl, row 2"] == "it has no file_name" and "metadata.jsonl, row 3" in reasons
+    told = "\n".join(found.report())
+    assert "4 clips" in told and "64x48 (3)" in told and "48x64 (1)" in told and told.count("refused:") == 5
+    with pytest.raises(ValueError, match="no folder"):
+        data.find(Path("nowhere"), Path("x"), frames=8, fps=8.0)
+
+
+def test_buckets_by_shape_and_windows_by_time(found, tmp_path):
+    seen = []
+
+    def encode(frames_FHWC):
+        seen.append(frames_FHWC)
+        return torch.from_numpy(frames_FHWC[:, ::8, ::8]).permute(0, 3, 1, 2).float() / 255
+
+    settings = {"frames": 8, "fps": 8.0, "area": 64 * 48, "multiple": 16, "of": "test"}
+    made = buckets.fill(found.items, encode, tmp_path, **settings)
+    assert [(each.height, each.width) for each in made] == [(48, 64), (64, 48)]
+    numbers = [found.items[number].path.name for number in made[0].item.tolist()]
+    assert sorted(numbers) == ["a.mp4"] + 5 * ["c.mp4"] + ["x_d.mp4"], "40 frames are five windows of eight"
+    fast = next(item for item in found.items if item.path.name == "x_d.mp4")
+    assert buckets.windows(fast, 8, 8.0) == [[0, 2, 4, 6, 8, 10, 12, 14]], "every second frame of sixteen a second"
+
+    count = len(seen)
+    again = buckets.fill(found.items, encode, tmp_path, **settings)
+    assert len(seen) == count and torch.equal(again[0].latents, made[0].latents), "encoded once"
+    spoilt = next(tmp_path.glob("*.pt"))
+    spoilt.write_bytes(spoilt.read_bytes()[:-9] + b"\0" * 9)
+    buckets.fill(found.items, encode, tmp_path, **settings)
+    assert len(seen) > count, "a spoilt file is made anew"
+    buckets.fill(found.items, encode, tmp_path, **{**settings, "of": "another"})
+    assert len(seen) >= 2 * count + 1, "another encoder's latents are other latents"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_comes_back(tmp_path, dialect):
+    """A file in each dialect changes a network as its matrices do."""
+    from diffusers import MotionAdapter
+
+    torch.manual_seed(0)
+    network = MotionAdapter(block_out_channels=(32, 32), motion_layers_per_block=1, motion_num_attention_heads=2,
+                            motion_norm_num_groups=8, use_motion_mid_block=False)  # fmt: skip
+    name = "down_blocks.0.motion_modules.0.transformer_blocks.0.attn1.to_out.0"
+    down, up = torch.randn(4, 32), torch.randn(32, 4)
+    target = tmp_path / ("folder" if dialect == "peft" else "file.safetensors")
+    file = write_adapter(target, {name: (down, up)}, alpha=2, dialect=dialect, base="tiny", trigger="whoosh",
+                         dtype=torch.float32)  # fmt: skip
+    layer, x = network.get_submodule(name), torch.randn(3, 32)
+    with torch.no_grad():
+        plain = layer(x)
+        adapters.use(network, ((str(file), 0.5),))
+        found = network.get_submodule(name)(x)
+        assert (found - plain - 0.5 * (2 / 4) * x @ down.T @ up.T).abs().max() < 1e-4
+        adapters.use(network, ())
+        assert torch.equal(network.get_submodule(name)(x), plain)
+    told = adapters.describe(file)
+    assert (told["rank"], told["alpha"], told["base"], told["trigger"]) == (4, 2.0, "tiny", "whoosh")
+
+
+def train(*more: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from kinema.cli.main import main; main()", "train", "lora", *more]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=900,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+
+
+def test_the_command_trains_an_adapter_that_generate_takes(tmp_path):
+    import kinema
+
+    for number in range(3):
+        clip(tmp_path / "mine" / f"{number}.mp4", frames=16, size=(64, 64), tone=60 + 40 * number)
+        (tmp_path / "mine" / f"{number}.txt").write_text("a square", encoding="utf-8")
+    out = tmp_path / "out"
+    done = train("--data", str(tmp_path / "mine"), "--minutes", "0.2", "--set", "steps=2", "--set", "rank=4",
+                 "--set", "dialect=diffusers+comfyui", "--set", "trigger=slide", "--out", str(out))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "3 clips" in (out / "data.txt").read_text() and "3 clips" in done.stdout
+    record = json.loads((out / "stages.json").read_text())
+    assert record["train"]["step"] <= 2 and record["train"]["frozen_before"] == record["train"]["frozen_after"]
+    told = adapters.describe(out / "lora.safetensors")
+    assert (told["rank"], told["trigger"], told["base"]) == (4, "slide", "kinema-mini-animatediff")
+    assert adapters.describe(out / "lora.comfyui.safetensors")["rank"] == 4
+
+    engine = kinema.load("kinema-mini-animatediff", device="cpu")
+    fields = {"frames": 3, "steps": 2, "seed": 1, "profile": "exact"}
+    plain = engine.generate("a red ball", **fields).frames()
+    style = {"kind": "style", "adapter": str(out / "lora.safetensors"), "weight": 1.0}
+    assert engine.generate("a red ball", conditions=[style], **fields).frames().shape == plain.shape
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("--set", "rank=4"), "--data FOLDER"),
+        (("--data", "x", "--set", "rank=0"), "legal is 1 to 256"),
+        (("--data", "x", "--set", "rank=many"), "is a number"),
+        (("--data", "x", "--set", "colour=red"), "no setting 'colour'"),
+        (("--data", "x", "--set", "dialect=latin"), "diffusers, peft, kohya, comfyui"),
+        (("--data", "x", "--set", "model=kinema-mini-wan"), "animatediff and zeroscope"),
+        (("--data", "nowhere"), "no folder nowhere"),
+    ],
+)
+def test_refused_before_any_work(tmp_path, settings, words):
+    refused = train(*settings, "--out", str(tmp_path / "x"))
+    assert refused.returncode == 2 and words in refused.stderr + refused.stdout
