@@ -15,6 +15,7 @@ alpha, base and trigger in its metadata).
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ class Lora:
         self.dialects = options.get("dialect", "diffusers").split("+")
         if wrong := [name for name in self.dialects if name not in DIALECTS]:
             raise ValueError(f"There is no dialect {wrong[0]!r}; legal are {', '.join(DIALECTS)}, joined with +.")
+        if importlib.util.find_spec("peft") is None:
+            raise ValueError("Adapters are trained with PEFT, which is not installed: pip install kinema[lora].")
         self.device = processes.own_device(settings.device)
         if self.device == "cpu":
             torch.set_num_threads(1)
