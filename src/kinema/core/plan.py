@@ -1,4 +1,4 @@
-"""Plan: a request resolved against one card. Nothing is None, everything is legal, no weights were needed.
+"""Plan: a request resolved against one card. Nothing is left open, everything is legal, no weights were needed.
 
 `resolve` is the part that every family shares: it reads the card and refuses aloud. A family's own planning calls
 it first and then adds what only it knows (the length of a source clip, say).
