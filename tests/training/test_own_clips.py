@@ -177,3 +177,4 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path):
 def test_refused_before_any_work(tmp_path, settings, words):
     refused = CliRunner().invoke(app, ["train", "lora", *settings, "--out", str(tmp_path / "x")])
     assert refused.exit_code == 2 and words in " ".join(refused.output.split())
+    assert not (tmp_path / "x").exists()

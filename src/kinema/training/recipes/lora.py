@@ -84,6 +84,8 @@ class Lora:
             self.card = bases.with_base(self.base, self.card)
         self.frames = int(self.number["frames"] or self.card.frames.trained)
         self.fps = self.number["fps"] or self.card.defaults.fps
+        if not Path(options["data"]).is_dir():
+            raise ValueError(f"There is no folder {options['data']}.")
         self.found: data.Found | None = None
         self.clips: list[buckets.Bucket] = []
         self._parts: Any = None
