@@ -125,3 +125,15 @@ class Family(Protocol):
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
         """Latents of a span to frames, in time slices, so that a slice can be written while the next is decoded."""
         ...
+
+
+class OneTry:
+    """For families that sample a span once, as almost all do: `tries` and `begin_again` of the protocol."""
+
+    def tries(self, plan: Plan) -> int:
+        return 1
+
+    def begin_again(
+        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+    ) -> tuple[torch.Tensor, int]:
+        return first_BCTHW, 0

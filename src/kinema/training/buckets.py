@@ -55,7 +55,7 @@ class Bucket:
     @property
     def weight(self) -> Tensor:
         """Nothing weighs more than the rest."""
-        return torch.zeros(len(self), self.num_frames, *self.latents.shape[-2:])
+        return torch.zeros(()).expand(len(self), self.num_frames, *self.latents.shape[-2:])
 
     def part(self, chosen: Tensor) -> Bucket:
         return Bucket(self.height, self.width, self.latents[chosen], self.item[chosen])

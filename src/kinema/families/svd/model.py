@@ -17,7 +17,7 @@ import torch
 
 from ...core.card import Card
 from ...core.chunk import Chunk
-from ...core.family import Predict, Prepared, Window
+from ...core.family import OneTry, Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...diffusion import scheduling
 from ...diffusion.noise import noise
@@ -53,7 +53,7 @@ class SvdCond:
     low_precision: bool
 
 
-class SvdFamily:
+class SvdFamily(OneTry):
     """Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: SvdParts, device: torch.device) -> None:
@@ -105,14 +105,6 @@ class SvdFamily:
 
     def begin(self, plan: Plan, cond: SvdCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
         return scheduling.begin(scheduler, noise_BCTHW), 0
-
-    def tries(self, plan: Plan) -> int:
-        return 1
-
-    def begin_again(
-        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
-    ) -> tuple[torch.Tensor, int]:
-        raise NotImplementedError("One try is all that this model takes.")
 
     def guidance(self, plan: Plan, span: Span) -> torch.Tensor:
         """(1, 1, T, 1, 1): from `first_guidance` up to the plan's, or up and down again ("triangle")."""

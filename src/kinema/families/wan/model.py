@@ -15,7 +15,7 @@ import torch
 from ...core.card import Card
 from ...core.chunk import Chunk
 from ...core.errors import ModelError
-from ...core.family import Predict, Prepared, Window
+from ...core.family import OneTry, Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...diffusion import flow, scheduling
 from ...diffusion.pixels import as_chunks, from_unit
@@ -65,7 +65,7 @@ class WanParts:
     """Weight files beside the checkpoint's own, where parts come as single files."""
 
 
-class WanFamily:
+class WanFamily(OneTry):
     """A Wan model, loaded. Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
@@ -179,14 +179,6 @@ class WanFamily:
 
     def begin(self, plan: Plan, cond: WanCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
         return scheduling.begin(scheduler, noise_BCTHW), 0
-
-    def tries(self, plan: Plan) -> int:
-        return 1
-
-    def begin_again(
-        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
-    ) -> tuple[torch.Tensor, int]:
-        raise NotImplementedError("One try is all that this model takes.")
 
     def guidance(self, plan: Plan, span: Span) -> float:
         return plan.guidance
