@@ -6,7 +6,7 @@ frame, a discrete noise schedule. A family adds `prepare`, `predict`, and what i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 
 from ..core.card import Card
 from ..core.chunk import Chunk
+from ..core.errors import ModelError
 from ..core.family import Prepared
 from ..core.plan import Plan, Span
 from ..diffusion import scheduling
@@ -25,6 +26,7 @@ from ..diffusion.noise import noise
 from ..diffusion.pixels import as_chunks, from_unit
 from ..weights import adapters
 from ..weights.device import precision
+from ..weights.folder import network
 from ..weights.residency import Residency
 from . import discrete, frames
 from .text import text_states
@@ -40,11 +42,28 @@ class Parts:
     vae: Any
     scheduler: Any
 
-    def still(self) -> Parts:
-        """The networks, ready to run and not to be trained."""
-        for network in (self.text_encoder, self.unet, self.vae):
-            network.eval().requires_grad_(False)
-        return self
+    def __post_init__(self) -> None:
+        """The networks are ready to run and not to be trained."""
+        for part in (self.text_encoder, self.unet, self.vae):
+            part.eval().requires_grad_(False)
+
+    @classmethod
+    def read(cls, folder: Path, dtype: torch.dtype, unet: Callable[[], Any], scheduler: Any, what: str) -> Parts:
+        """The parts of a diffusers folder with a denoiser of the family's own; the autoencoder stays float32. what: how
+        an error calls it. ModelError where something cannot be read or does not fit."""
+        from diffusers import AutoencoderKL
+        from transformers import CLIPTextModel, CLIPTokenizer
+
+        try:
+            return cls(
+                tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+                text_encoder=network(CLIPTextModel, folder / "text_encoder", dtype),
+                unet=unet(),
+                vae=network(AutoencoderKL, folder / "vae", torch.float32),
+                scheduler=scheduler(folder),
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(f"{what}: {str(error).splitlines()[0]}") from error
 
 
 @dataclass(frozen=True)

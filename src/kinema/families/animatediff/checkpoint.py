@@ -44,21 +44,12 @@ def adapter_at(location: Path, dtype: torch.dtype) -> Any:
 
 def read(adapter: Any, dtype: torch.dtype, folder: Path) -> Parts:
     """The image model in a folder with the adapter's motion modules. ModelError where the two do not fit."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel, UNetMotionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from diffusers import UNet2DConditionModel, UNetMotionModel
 
-    try:
-        unet = network(UNet2DConditionModel, folder / "unet", dtype)
-        parts = Parts(
-            tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-            text_encoder=network(CLIPTextModel, folder / "text_encoder", dtype),
-            unet=UNetMotionModel.from_unet2d(unet, adapter),
-            vae=network(AutoencoderKL, folder / "vae", torch.float32),
-            scheduler=scheduler(folder),
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"{folder} and the motion adapter do not fit: {str(error).splitlines()[0]}") from error
-    return parts.still()
+    def unet() -> Any:
+        return UNetMotionModel.from_unet2d(network(UNet2DConditionModel, folder / "unet", dtype), adapter)
+
+    return Parts.read(folder, dtype, unet, scheduler, f"{folder} and the motion adapter do not fit")
 
 
 def scheduler(folder: Path) -> Any:

@@ -28,35 +28,17 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> C
     missing = [part for part in PARTS if not (location / part).is_dir()]
     if missing:
         raise ModelError(f"{location}: these parts are missing: {', '.join(missing)}.")
-    from diffusers import AutoencoderKL, UNet3DConditionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from diffusers import UNet3DConditionModel
 
-    try:
-        parts = Parts(
-            tokenizer=CLIPTokenizer.from_pretrained(location / "tokenizer"),
-            text_encoder=network(CLIPTextModel, location / "text_encoder", kind),
-            unet=network(UNet3DConditionModel, location / "unet", kind),
-            vae=network(AutoencoderKL, location / "vae", torch.float32),
-            scheduler=scheduler(location),
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"{location}: cannot be loaded: {str(error).splitlines()[0]}") from error
-    return ZeroscopeFamily(card, place, parts.still())
+    unet = partial(network, UNet3DConditionModel, location / "unet", kind)
+    return ZeroscopeFamily(card, place, Parts.read(location, kind, unet, scheduler, f"{location}: cannot be loaded"))
 
 
 def on_image(layers: Path, dtype: torch.dtype, image: Path) -> Parts:
     """The parts of a video model: an image model's, its UNet with these layers. ModelError where they do not fit."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from diffusers import UNet2DConditionModel
 
-    try:
-        parts = Parts(
-            tokenizer=CLIPTokenizer.from_pretrained(image / "tokenizer"),
-            text_encoder=network(CLIPTextModel, image / "text_encoder", dtype),
-            unet=temporal_layers.read(layers, network(UNet2DConditionModel, image / "unet", dtype)),
-            vae=network(AutoencoderKL, image / "vae", torch.float32),
-            scheduler=scheduler(image),
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"{layers} on {image}: cannot be loaded: {str(error).splitlines()[0]}") from error
-    return parts.still()
+    def unet() -> Any:
+        return temporal_layers.read(layers, network(UNet2DConditionModel, image / "unet", dtype))
+
+    return Parts.read(image, dtype, unet, scheduler, f"{layers} on {image}: cannot be loaded")
