@@ -24,7 +24,6 @@ from typing import Any
 
 import torch
 
-from kinema.toyland.caption import describe
 from kinema.toyland.scene import STYLES
 from kinema.training import lora, processes
 from kinema.training.captioner import Captioner, toyland
@@ -36,7 +35,7 @@ from kinema.weights import adapters
 from kinema.weights.adapter_writer import write
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toyland_sd import FRAMES, GUIDANCE, LOOK_STEPS, LOOKED_AT, SCHEDULE, SIDE, WORLD, OnImage, as_bytes, scheduler
+from toyland_sd import SCHEDULE, WORLD, OnImage, scheduler
 
 MOTION = {
     "block_out_channels": (64, 64, 96), "motion_layers_per_block": 1, "motion_mid_block_layers_per_block": 1,
@@ -143,20 +142,14 @@ class AnimateDiff(OnImage):
         found.set_progress_bar_config(disable=True)
         return found.to(self.device)
 
-    @torch.no_grad()
     def judge(self, network: Any, step: int) -> dict[str, Any]:
         """Held-out captions without the domain adapter, read by the probes; OUT/sheets/motion_STEP.png."""
         self.look(network, on=False)
         self.quick(network)
-        scenes = self.held_out_scenes(LOOKED_AT if self.full else 2)
-        made = self.pipeline(network)(
-            [describe(scene, 0) for scene in scenes], num_inference_steps=LOOK_STEPS if self.full else 4,
-            guidance_scale=GUIDANCE, height=SIDE, width=SIDE, num_frames=FRAMES,
-            generator=torch.Generator().manual_seed(0), output_type="np",
-        ).frames  # fmt: skip
+        found = self.looked_at(self.pipeline(network), f"motion_{step:06d}")
         self.look(network, on=True)
         self.quick(network)
-        return self.judged(as_bytes(made), scenes, f"motion_{step:06d}")
+        return found
 
     def trained_network(self) -> tuple[Any, Any]:
         """The network with the averaged motion modules, without a domain adapter, and the MotionAdapter of them."""

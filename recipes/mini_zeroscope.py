@@ -21,7 +21,6 @@ import torch
 
 from kinema.sd import temporal_layers
 from kinema.sd.inflate import inflate, is_temporal
-from kinema.toyland.caption import describe
 from kinema.training import processes
 from kinema.training.captioner import Captioner, toyland
 from kinema.training.loop import load_averaged, train
@@ -31,14 +30,9 @@ from kinema.training.temporal import TemporalTask, everything
 sys.path.insert(0, str(Path(__file__).parent))
 from toyland_sd import (
     FRAMES,
-    GUIDANCE,
-    LOOK_STEPS,
-    LOOKED_AT,
     SCHEDULE,
-    SIDE,
     WORLD,
     OnImage,
-    as_bytes,
     save,
     scheduler,
 )
@@ -95,16 +89,9 @@ class Zeroscope(OnImage):
         found.set_progress_bar_config(disable=True)
         return found
 
-    @torch.no_grad()
     def judge(self, parts: dict[str, Any], step: int) -> dict[str, Any]:
         """Held-out captions, read by the probes; OUT/sheets/temporal_STEP.png."""
-        scenes = self.held_out_scenes(LOOKED_AT if self.full else 2)
-        made = self.pipeline(parts)(
-            [describe(scene, 0) for scene in scenes], num_inference_steps=LOOK_STEPS if self.full else 4,
-            guidance_scale=GUIDANCE, height=SIDE, width=SIDE, num_frames=FRAMES,
-            generator=torch.Generator().manual_seed(0), output_type="np",
-        ).frames  # fmt: skip
-        return self.judged(as_bytes(made), scenes, f"temporal_{step:06d}")
+        return self.looked_at(self.pipeline(parts), f"temporal_{step:06d}")
 
     def export(self, minutes: float) -> dict[str, Any]:
         """OUT/export, in float16, with card.json: temporal layers alone, or a whole diffusers folder where all of the

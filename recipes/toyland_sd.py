@@ -122,6 +122,17 @@ class Work:
         sheet(rows, self.out / "sheets" / f"{name}.png", columns=2)
         return {"probes": percent([right(clip, scene, world) for clip, scene in pairs])}
 
+    @torch.no_grad()
+    def looked_at(self, pipeline: Any, name: str) -> dict[str, Any]:
+        """A few held-out captions through a pipeline of clips, judged."""
+        scenes = self.held_out_scenes(LOOKED_AT if self.full else 2)
+        made = pipeline(
+            [describe(scene, 0) for scene in scenes], num_inference_steps=LOOK_STEPS if self.full else 4,
+            guidance_scale=GUIDANCE, height=SIDE, width=SIDE, num_frames=FRAMES,
+            generator=torch.Generator().manual_seed(0), output_type="np",
+        ).frames  # fmt: skip
+        return self.judged(as_bytes(made), scenes, name)
+
     def done(self) -> dict[str, Any]:
         """What the stages gave so far."""
         record = self.out / "stages.json"
