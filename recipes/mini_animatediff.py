@@ -10,8 +10,9 @@
 Stages: clips, cache, domain, motion, export. `--set style=NAME`: clips look so (flat by default, as the image model's
 pictures do); captions never say it. Only where clips look otherwise than the image model's pictures is a domain adapter
 trained: a LoRA on its attention that learns the look, on while the motion modules learn and off afterwards.
-`--set adapter=off` leaves it out, to see what it is good for. `--set clips=DIR` takes another recipe's clips and
-latents, `--set count=N` renders so many.
+`--set adapter=off` leaves it out, to see what it is good for. In half of the clips the camera moves, as in films: what
+motion modules have seen, a MotionLoRA can ask for. `--set count=N` renders so many; `--set clips=DIR` takes another
+recipe's clips and latents, with `count` together with its own.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from typing import Any
 
 import torch
 
-from kinema.toyland.scene import STYLES
+from kinema.toyland.scene import STYLES, sample_scene
 from kinema.training import lora, processes
 from kinema.training.captioner import Captioner, toyland
+from kinema.training.frame_latents import FrameLatents
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import train
 from kinema.training.stages import Settings, Stage
@@ -35,7 +37,7 @@ from kinema.weights import adapters
 from kinema.weights.adapter_writer import write
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toyland_sd import SCHEDULE, WORLD, OnImage, scheduler
+from toyland_sd import FRAMES, SCHEDULE, WORLD, OnImage, scheduler
 
 MOTION = {
     "block_out_channels": (64, 64, 96), "motion_layers_per_block": 1, "motion_mid_block_layers_per_block": 1,
@@ -43,6 +45,8 @@ MOTION = {
     "use_motion_mid_block": True,
 }  # fmt: skip
 DOMAIN_RANK = 16
+MOVING = 2
+"""One clip in so many has a moving camera."""
 
 
 def is_motion(name: str) -> bool:
@@ -69,14 +73,28 @@ class AnimateDiff(OnImage):
             raise ValueError(f"adapter is on or off, not {switch!r}.")
         self.adapter = switch == "on" and self.style not in WORLD.styles
         self.shown = replace(WORLD, styles=(self.style,))
+        self.own = not self.borrowed or "count" in settings.options
 
     def clips(self, minutes: float) -> dict[str, Any]:
-        if self.borrowed:
+        if not self.own:
             return {}
-        return self.render_all(full=2048, big=16_384, rehearsal=32, world=self.shown)
+        return self.render_all(full=2048, big=16_384, rehearsal=32, world=self.shown, seeds=self.often_moving)
+
+    def often_moving(self, count: int) -> list[int]:
+        """Scenes of this world, one in MOVING with a moving camera."""
+        moving, still, seed = [], [], 0
+        while min(len(moving) * MOVING, len(still) * MOVING // (MOVING - 1)) < count:
+            (still if sample_scene(seed, self.shown).camera == "still" else moving).append(seed)
+            seed += 1
+        return sorted(moving[: count // MOVING] + still[: count - count // MOVING])
 
     def cache(self, minutes: float) -> dict[str, Any]:
-        return {} if self.borrowed else self.encode_all(self.vae())
+        return self.encode_all(self.vae()) if self.own else {}
+
+    def latents(self, name: str = "latents") -> FrameLatents:
+        if name == "latents" and self.borrowed and self.own:
+            return FrameLatents(self.data / name, self.out / name, device=self.device)
+        return super().latents(name)
 
     @property
     def domain_file(self) -> Path:
@@ -130,7 +148,7 @@ class AnimateDiff(OnImage):
         words = Captioner(text["tokenizer"], text["text_encoder"], toyland(WORLD), device=self.device)
         return TemporalTask(
             network, words, self.latents(), self.latents("latents_held_out"), schedule=SCHEDULE, device=self.device,
-            trained=trained, text_by_frame=True, batch=128 if self.big else 6 // processes.count(),
+            trained=trained, text_by_frame=True, few=FRAMES // 2, batch=128 if self.big else 4 // processes.count(),
         )  # fmt: skip
 
     def pipeline(self, network: Any) -> Any:

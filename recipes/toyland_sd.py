@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +85,18 @@ class Work:
         """Clips and latents of this run come first, then those that are borrowed."""
         return self.data / name if (self.borrowed and not (self.out / name).is_dir()) else self.out / name
 
-    def render(self, name: str, count: int, world: World = WORLD, first: int = 0) -> None:
-        """Clips of `count` scenes of a world, from number `first`, into OUT/name."""
+    def render(self, name: str, seeds: Sequence[int], world: World = WORLD) -> None:
+        """Clips of a world's scenes of these numbers into OUT/name."""
         size: dict[str, Any] = {"num_frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device}
-        write_shards(self.out / name, world, range(first, first + count), **size)
+        write_shards(self.out / name, world, seeds, **size)
 
-    def render_all(self, full: int, big: int, rehearsal: int, world: World = WORLD) -> dict[str, Any]:
-        """OUT/clips (`--set count=N` of them) and OUT/held_out."""
-        self.render("held_out", 128 if self.full else 8, world, first=HELD_OUT)
+    def render_all(
+        self, full: int, big: int, rehearsal: int, world: World = WORLD, seeds: Callable[[int], Sequence[int]] = range
+    ) -> dict[str, Any]:
+        """OUT/clips (`--set count=N` of them; seeds: the scenes for a count) and OUT/held_out."""
+        self.render("held_out", range(HELD_OUT, HELD_OUT + (128 if self.full else 8)), world)
         count = int(self.settings.options.get("count", big if self.big else full)) if self.full else rehearsal
-        self.render("clips", count, world)
+        self.render("clips", seeds(count), world)
         return {"clips": len(self.open_clips())}
 
     def encode(self, vae: Any, clips: str = "clips", latents: str = "latents") -> None:
@@ -106,7 +108,7 @@ class Work:
         return {}
 
     def latents(self, name: str = "latents") -> FrameLatents:
-        return FrameLatents(self.folder_of(name), self.device)
+        return FrameLatents(self.folder_of(name), device=self.device)
 
     def held_out_scenes(self, count: int, world: World = WORLD) -> list[Scene]:
         """The first held-out scenes with one object."""

@@ -15,6 +15,7 @@ from kinema.engine.generate import generate, sample
 from kinema.engine.plan import plan as make_plan
 from kinema.families.svd import layouts, load, recognise
 from kinema.families.svd.prepare import for_clip
+from kinema.sd import original
 
 FRAMES, SIDE, SEED = 5, 64, 7
 
@@ -154,10 +155,10 @@ def as_published(pipeline) -> dict[str, torch.Tensor]:
     """The pipeline's tensors under the names of the original file."""
     state = {}
     for name, tensor in pipeline.unet.named_parameters():
-        state[layouts.unet_name(name, 1, (True, False))] = tensor.data
+        state[original.unet_name(name, 1, (True, False))] = tensor.data
     for name, tensor in pipeline.vae.named_parameters():
-        for prefix in {layouts.VAE, layouts.PICTURE_VAE if name.startswith("encoder.") else layouts.VAE}:
-            state[layouts.vae_name(name, 3, prefix)] = tensor.data
+        for found in {original.vae_name(name, 3), layouts.vae_name(name, 3)}:
+            state[found] = tensor.data
     thirds: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in pipeline.image_encoder.named_parameters():
         found, third = layouts.vision_name(name)
@@ -241,8 +242,8 @@ def test_the_published_sizes():
             )  # fmt: skip
     cell = counter.get_total_flops() / (frames * rows * columns)
     assert cell == pytest.approx(network.flop_per_cell, rel=0.02)
-    names = [layouts.unet_name(name, 2, (True, True, True, False)) for name, _ in unet.named_parameters()]
-    names += [layouts.vae_name(name, 4, layouts.VAE) for name, _ in vae.named_parameters()]
+    names = [original.unet_name(name, 2, (True, True, True, False)) for name, _ in unet.named_parameters()]
+    names += [original.vae_name(name, 4) for name, _ in vae.named_parameters()]
     assert len(names) == len(set(names))
     assert "model.diffusion_model.output_blocks.11.1.time_mixer.mix_factor" in names
     assert "model.diffusion_model.output_blocks.2.1.conv.weight" in names

@@ -97,8 +97,8 @@ def test_references_keep_their_order(mini):
     pictures = (torch.full((1, 3, 64, 64), -0.5), torch.full((1, 3, 64, 64), 0.5))
     plan = mini.plan(request())
     family = mini.family
-    made = vace.context(plan, Prepared(references=pictures), family._encode_pixels, family.space, family.patch)
-    alone = [family._encode_pixels(picture[:, :, None]) for picture in pictures]
+    made = vace.context(plan, Prepared(references=pictures), family.encode_pixels, family.space, family.patch)
+    alone = [family.encode_pixels(picture[:, :, None]) for picture in pictures]
     assert torch.equal(made[:, :16, 0], alone[0][:, :, 0])
     assert torch.equal(made[:, :16, 1], alone[1][:, :, 0])
     assert made[:, 16:, :2].abs().max() == 0, "no reactive latents, no mask beside a reference"

@@ -172,7 +172,7 @@ def test_a_picture_is_made_to_move(latents, store, vae, eye, tmp_path):
     video = inflate_svd(image, num_frames=4)
     edm.align_times(video, image, Schedule().alphas_bar, steps=100)
     task = ImageToVideoTask(
-        video, vae, eye, latents, store, latents, store, clip_mean=MEAN, clip_std=STD,
+        video, vae, eye, latents, latents, store.pictures, store.pictures, clip_mean=MEAN, clip_std=STD,
         levels=edm.NoiseLevels(0.5, 1.2), num_frames=4, fps=8.0, batch=2,
     )  # fmt: skip
     before = task.evaluate(0)
@@ -180,7 +180,7 @@ def test_a_picture_is_made_to_move(latents, store, vae, eye, tmp_path):
     assert after["error_8"] < before["error_8"] and task.samples == 24
     generator = torch.Generator().manual_seed(0)
     x0, weight, picture, embedding, numbers = task.take(
-        latents, store, torch.tensor([0, 3]), 0, 2, 2, generator, torch.tensor([0.02, 0.1])
+        latents, store.pictures, torch.tensor([0, 3]), 0, 2, 2, generator, torch.tensor([0.02, 0.1])
     )
     assert x0.shape == (2, 2, 4, 16, 16) and weight.shape == (2, 2, 16, 16) and embedding.shape == (2, 1, 32)
     assert torch.allclose(x0[:, 1], latents.latents[[0, 3], 2].float()), "every second frame"

@@ -21,9 +21,10 @@ PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
 
 @dataclass(frozen=True)
 class Base:
-    """stride: pixels that a latent spans each way. grid: sides are multiples of it. side_px: trained."""
+    """place: a folder or a single file. stride: pixels that a latent spans each way. grid: sides are multiples of it.
+    side_px: trained."""
 
-    folder: Path
+    place: Path
     stride: int
     grid: int
     side_px: int
@@ -33,13 +34,14 @@ def option(default: str) -> Option:
     """The card's option that names the image model."""
     return Option(
         kind="str", default=default,
-        help="the image model: a folder, or a hub id that was pulled; any of the shape that this was trained on",
+        help="the image model: a folder, a single file (.safetensors) of Stable Diffusion 1's layout, or a hub id that "
+        "was pulled; any of the shape that this was trained on",
     )  # fmt: skip
 
 
 def find(name: str) -> Base:
-    """A folder, the name of a shipped image model, or a hub id that was pulled. WeightsMissing where it is not here,
-    ModelError where it is not an image model."""
+    """A folder or a single file, the name of a shipped image model, or a hub id that was pulled. WeightsMissing where
+    it is not here, ModelError where it is not an image model."""
     place = Path(name).expanduser()
     if name in BUILT_IN:
         place = Path(str(files("kinema"))) / BUILT_IN[name]
@@ -48,9 +50,13 @@ def find(name: str) -> Base:
         if found is None:
             raise WeightsMissing(
                 f"The image model {name} is not on this machine. `kinema models pull {name}` fetches it from the hub; "
-                "--set base=FOLDER takes one that you have."
+                "--set base=FOLDER or FILE takes one that you have."
             )
         place = found
+    if place.is_file():
+        from .image_file import sizes as sizes_in
+
+        return Base(place, *read_off(*sizes_in(place)))
     missing = [part for part in PARTS if not (place / part).is_dir()]
     if missing:
         raise ModelError(f"{place}: not an image model in diffusers' layout; missing: {', '.join(missing)}.")

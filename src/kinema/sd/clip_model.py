@@ -26,9 +26,9 @@ from ..diffusion.noise import noise
 from ..diffusion.pixels import as_chunks, from_unit
 from ..weights import adapters
 from ..weights.device import precision
-from ..weights.folder import network
 from ..weights.residency import Residency
 from . import discrete, frames
+from .image_model import ImageModel
 from .text import text_states
 
 
@@ -48,20 +48,16 @@ class Parts:
             part.eval().requires_grad_(False)
 
     @classmethod
-    def read(cls, folder: Path, dtype: torch.dtype, unet: Callable[[], Any], scheduler: Any, what: str) -> Parts:
-        """The parts of a diffusers folder with a denoiser of the family's own; the autoencoder stays float32. what: how
-        an error calls it. ModelError where something cannot be read or does not fit."""
-        from diffusers import AutoencoderKL
-        from transformers import CLIPTextModel, CLIPTokenizer
-
+    def read(cls, image: ImageModel, unet: Callable[[], Any], what: str, scheduler: Any = None) -> Parts:
+        """An image model's parts with a denoiser of the family's own, and, where `scheduler` makes one of the image
+        model's, another schedule. what: how an error calls it. ModelError where something cannot be read or does not
+        fit."""
         try:
+            own = image.scheduler()
             return cls(
-                tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-                text_encoder=network(CLIPTextModel, folder / "text_encoder", dtype),
-                unet=unet(),
-                vae=network(AutoencoderKL, folder / "vae", torch.float32),
-                scheduler=scheduler(folder),
-            )
+                tokenizer=image.tokenizer(), text_encoder=image.text_encoder(), unet=unet(), vae=image.vae(),
+                scheduler=scheduler(own) if scheduler else own,
+            )  # fmt: skip
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(f"{what}: {str(error).splitlines()[0]}") from error
 

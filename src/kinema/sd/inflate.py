@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from ..weights.adapter_files import plain_name
@@ -94,7 +95,7 @@ def digest(network: nn.Module, chosen: Callable[[str], bool]) -> str:
     for name, tensor in sorted(own.items()):
         if chosen(name):
             found.update(name.encode())
-            found.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+            found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 

@@ -20,20 +20,21 @@ from .clip_model import ClipModel, Cond, Parts
 
 
 class OnBase(ClipModel):
-    """read: an image model's folder to the parts of the video model on it."""
+    """read: an image model's place to the parts of the video model on it."""
 
     def __init__(self, card: Card, read: Callable[[Path], Parts], device: torch.device) -> None:
         super().__init__(card, device)
         self.read = read
-        self.folder: Path | None = None
+        self.place: Path | None = None
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         """Those of the image model that the plan names."""
-        return tuple(sorted(bases.find(str(plan.options["base"])).folder.rglob("*.safetensors")))
+        place = bases.find(str(plan.options["base"])).place
+        return (place,) if place.is_file() else tuple(sorted(place.rglob("*.safetensors")))
 
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
-        wanted = bases.find(str(plan.options["base"])).folder
-        if wanted != self.folder:
+        wanted = bases.find(str(plan.options["base"])).place
+        if wanted != self.place:
             self.take(self.read(wanted))
-            self.folder = wanted
+            self.place = wanted
         return super().encode(plan, prepared)

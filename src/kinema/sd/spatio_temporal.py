@@ -1,7 +1,8 @@
 """An image model made Stable Video Diffusion's kind of network (arXiv 2311.15127): spatial layers as they are, temporal
 layers beside each that add nothing yet, the picture's latents as further channels that are not looked at yet.
 
-A fresh network makes of every frame what the image model makes of it, and so does a fresh temporal decoder.
+A fresh network makes of every frame what the image model makes of it, and so does a fresh temporal decoder. To begin
+with, a network can look at the picture as a share of what it looks at (`picture`): then it copies some of it at once.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ def is_temporal(name: str) -> bool:
     return any(mark in name for mark in TEMPORAL)
 
 
-def inflate(unet: Any, *, num_frames: int, numbers_width: int = 32) -> Any:
+def inflate(unet: Any, *, num_frames: int, numbers_width: int = 32, picture: float = 0.0) -> Any:
     """A UNetSpatioTemporalConditionModel on a UNet2DConditionModel, which is left as it is. numbers_width: of each
-    number's sinusoid. ValueError for an image model that the video class cannot hold."""
+    number's sinusoid. picture: the first layer's weights for the picture's channels, as a share of those for the
+    frame's. ValueError for an image model that the video class cannot hold."""
     from diffusers import UNetSpatioTemporalConditionModel
 
     config = unet.config
@@ -50,8 +52,7 @@ def inflate(unet: Any, *, num_frames: int, numbers_width: int = 32) -> Any:
         num_attention_heads=tuple(heads) if isinstance(heads, list | tuple) else (heads,) * levels,
     )  # fmt: skip
     state = dict(_renamed(unet.state_dict()))
-    pictures = torch.zeros_like(state["conv_in.weight"])
-    state["conv_in.weight"] = torch.cat([state["conv_in.weight"], pictures], 1)
+    state["conv_in.weight"] = torch.cat([state["conv_in.weight"], picture * state["conv_in.weight"]], 1)
     _take(video, state)
     nn.init.zeros_(video.add_embedding.linear_2.weight)
     nn.init.zeros_(video.add_embedding.linear_2.bias)

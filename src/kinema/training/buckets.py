@@ -32,12 +32,14 @@ Encode = Callable[[np.ndarray], Tensor]
 
 @dataclass(frozen=True)
 class Bucket:
-    """Clips of one size. latents (N, F, C, h, w), and of each the number of its item."""
+    """Clips of one size. latents (N, F, C, h, w), and of each the number of its item and its first frame, uint8
+    (N, H, W, 3)."""
 
     height: int
     width: int
     latents: Tensor
     item: Tensor
+    first: Tensor
 
     # What TemporalTask asks of a store:
 
@@ -58,7 +60,13 @@ class Bucket:
         return torch.zeros(()).expand(len(self), self.num_frames, *self.latents.shape[-2:])
 
     def part(self, chosen: Tensor) -> Bucket:
-        return Bucket(self.height, self.width, self.latents[chosen], self.item[chosen])
+        return Bucket(self.height, self.width, self.latents[chosen], self.item[chosen], self.first[chosen])
+
+    def first_frames(self, index: Tensor, start: int) -> Tensor:
+        """For ImageToVideoTask, which here begins every clip at its first frame."""
+        if start:
+            raise ValueError(f"Only the first frames of clips are kept, not frame {start}.")
+        return self.first[index]
 
 
 def size_of(item: Item, area: int, multiple: int) -> tuple[int, int]:
@@ -84,23 +92,26 @@ def fill(
     """All windows of all clips in their buckets, the largest first. folder: the cache. of: what tells this encoder from
     others (a digest of its weights). on_clip: called after each clip with how many are done, and of how many."""
     folder.mkdir(parents=True, exist_ok=True)
-    held: dict[tuple[int, int], list[tuple[Tensor, int]]] = {}
+    held: dict[tuple[int, int], list[tuple[Tensor, Tensor, int]]] = {}
     for number, item in enumerate(items):
         height, width = size_of(item, area, multiple)
         settings = json.dumps([of, frames, fps, height, width])
         key = hashlib.sha256(settings.encode() + _digest(item.path).encode()).hexdigest()
-        latents = _kept(folder / f"{key}.pt")
-        if latents is None:
+        kept = _kept(folder / f"{key}.pt")
+        if kept is None:
             pixels, _ = read_video(item.path)
             parts = [resize_frames(pixels[picks], height, width) for picks in windows(item, frames, fps)]
             latents = torch.stack([encode(part).cpu().half() for part in parts])
-            _keep(folder / f"{key}.pt", latents)
-        held.setdefault((height, width), []).extend((each, number) for each in latents)
+            kept = latents, torch.stack([torch.from_numpy(part[0].copy()) for part in parts])
+            _keep(folder / f"{key}.pt", kept)
+        held.setdefault((height, width), []).extend((*each, number) for each in zip(*kept, strict=True))
         on_clip(number + 1, len(items))
-    found = [
-        Bucket(height, width, torch.stack([each for each, _ in pairs]), torch.tensor([number for _, number in pairs]))
-        for (height, width), pairs in held.items()
-    ]
+    found = []
+    for (height, width), clips in held.items():
+        latents_of, pictures, numbers = zip(*clips, strict=True)
+        found.append(
+            Bucket(height, width, torch.stack(latents_of), torch.tensor(numbers), torch.stack(pictures))
+        )  # fmt: skip
     return sorted(found, key=len, reverse=True)
 
 
@@ -109,17 +120,18 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _keep(path: Path, latents: Tensor) -> None:
+def _keep(path: Path, kept: tuple[Tensor, Tensor]) -> None:
     with whole(path) as beside:
-        torch.save(latents, beside)
+        torch.save(kept, beside)
     with whole(path.with_suffix(".sha256")) as beside:
         beside.write_text(_digest(path), encoding="utf-8")
 
 
-def _kept(path: Path) -> Tensor | None:
-    """The latents in a file that is what it was when it was written; None for one that is not, or not there."""
+def _kept(path: Path) -> tuple[Tensor, Tensor] | None:
+    """Latents and first frames in a file that is what it was when it was written; None for one that is not, or not
+    there."""
     note = path.with_suffix(".sha256")
     if not path.is_file() or not note.is_file() or note.read_text(encoding="utf-8") != _digest(path):
         return None
-    found: Tensor = torch.load(path, weights_only=True)
+    found: tuple[Tensor, Tensor] = torch.load(path, weights_only=True)
     return found

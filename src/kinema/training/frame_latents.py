@@ -46,12 +46,15 @@ def write_frame_latents(vae: Any, store: ClipStore, folder: Path, device: str = 
 
 
 class FrameLatents:
-    """All shards of a folder in memory: latents (N, F, C, h, w), weight (N, F, h, w), seed (N,)."""
+    """All shards of these folders in memory: latents (N, F, C, h, w), weight (N, F, h, w), seed (N,)."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
-        shards = [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
-        if not shards:
-            raise FileNotFoundError(f"{folder} holds no latents.")
+    def __init__(self, *folders: Path, device: str = "cpu") -> None:
+        shards = []
+        for folder in folders:
+            found = [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
+            if not found:
+                raise FileNotFoundError(f"{folder} holds no latents.")
+            shards += found
         self.latents, self.weight, self.seed = (
             torch.cat([shard[name] for shard in shards]).to(device) for name in ("latents", "weight", "seed")
         )

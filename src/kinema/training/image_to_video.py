@@ -14,21 +14,27 @@ import torch
 from torch import Tensor, nn
 
 from kinema.families.svd.prepare import for_clip
+from kinema.sd.inflate import digest
 
 from . import processes
 from .ddpm import weighted_error
 from .edm import NoiseLevels, mix
-from .frame_latents import FrameLatents
 from .kl_vae import to_network
-from .store import ClipStore
+from .temporal import Chosen, Clips, everything
 from .video import noise_like
 
 AUGMENT = NoiseLevels(-3.0, 0.5)
 """Noise on the picture."""
 BUCKETS = 255
 HELD_OUT_SIGMAS = (0.5, 2.0, 8.0)
+Pictures = Callable[[Tensor, int], Tensor]
+"""(which clips (B,), which frame of each) to uint8 frames (B, H, W, 3)."""
 SLOW_EVERY = 6
 """One batch in so many takes every second frame, at half the rate."""
+FIRST = 3.0
+"""How much more the error of the first frame counts: it is the picture."""
+MOST = 8
+"""A batch of short clips has at most so many times the clips of a batch of whole ones."""
 
 
 def motion_of(latents_FChw: Tensor) -> float:
@@ -52,28 +58,42 @@ class Buckets:
 
 
 class ImageToVideoTask:
-    """video: a UNetSpatioTemporalConditionModel, trained in place. clips: the frames themselves, for the pictures, in
-    the order of the latents. use: which clips are taught (all). without: share of clips without a picture.
-    clip_mean, clip_std: how the image encoder wants its pixels."""
+    """video: a UNetSpatioTemporalConditionModel, trained in place: the parameters that `trained` names. pictures: a
+    frame of clips as uint8 (B, H, W, 3), in the order of the latents. use: which clips are taught (all). without: share
+    of clips without a picture. clip_mean, clip_std: how the image encoder wants its pixels. lengths: frames of the
+    batches in turn in the first 60 % (all of them: num_frames); short clips, and lone frames, teach to keep the picture
+    at a fraction of the cost. slow: are some batches clips at half the rate?
+    """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "add_embedding", "mix_factor", "norm", "time_pos_embed")
 
     def __init__(
-        self, video: Any, vae: Any, image_encoder: Any, store: FrameLatents, clips: ClipStore, held_out: FrameLatents,
-        held_out_clips: ClipStore, *, clip_mean: list[float], clip_std: list[float], levels: NoiseLevels,
+        self, video: Any, vae: Any, image_encoder: Any, store: Clips, held_out: Clips, pictures: Pictures,
+        held_out_pictures: Pictures, *, clip_mean: list[float], clip_std: list[float], levels: NoiseLevels,
         num_frames: int, fps: float, use: Tensor | None = None, without: float = 0.1, device: str = "cpu",
-        batch: int = 4, object_weight: float = 2.0, buckets: Buckets | None = None,
+        batch: int = 4, object_weight: float = 2.0, lengths: tuple[int, ...] = (), buckets: Buckets | None = None,
+        trained: Chosen = everything, slow: bool = True,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
+        for name, parameter in video.named_parameters():
+            parameter.requires_grad_(trained(name))
         self.video, self.vae, self.image_encoder = video.to(device), vae, image_encoder
         self.modules: dict[str, nn.Module] = {"video": self.video}
-        self.store, self.clips, self.held_out, self.held_out_clips = store, clips, held_out, held_out_clips
+        self.store, self.held_out, self.pictures_of, self.held_out_pictures = (
+            store, held_out, pictures, held_out_pictures
+        )  # fmt: skip
+        self.trained, self.slow = trained, slow
         self.clip_mean, self.clip_std, self.levels, self.fps = clip_mean, clip_std, levels, fps
         self.num_frames, self.without, self.device, self.batch_size = num_frames, without, device, batch
         self.object_weight, self.judge, self.samples = object_weight, judge, 0
+        self.lengths = lengths or (num_frames,)
         self.use = torch.arange(len(store)) if use is None else use
         self.motion = torch.tensor([motion_of(latents) for latents in store.latents])
         self.buckets = buckets or Buckets.of(self.motion.tolist())
+        self.before = self.digest_of_frozen()
+
+    def digest_of_frozen(self) -> str:
+        return digest(self.video, lambda name: not self.trained(name))
 
     @torch.no_grad()
     def pictures(self, frames_BHWC: Tensor, strength_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -91,32 +111,36 @@ class ImageToVideoTask:
         )[0]
 
     def take(
-        self, store: FrameLatents, clips: ClipStore, index: Tensor, start: int, count: int, every: int,
+        self, store: Clips, pictures: Pictures, index: Tensor, start: int, count: int, every: int,
         generator: torch.Generator, strength_B: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         """(x0 (B, T, C, h, w), object weights (B, T, h, w), picture, embedding, numbers)."""
         chosen = slice(start, start + count * every, every)
         place = index.to(store.latents.device)
-        x0, weight = store.latents[place][:, chosen].float(), 1 + self.object_weight * store.weight[place][:, chosen]
-        frames, _ = clips.take(index.tolist())
-        embedding, picture = self.pictures(frames[:, start], strength_B, generator)
-        bucket = torch.tensor([self.buckets(motion_of(latents) / every) for latents in x0.cpu()])
+        x0 = store.latents[place][:, chosen].to(self.device).float()
+        weight = 1 + self.object_weight * store.weight[place][:, chosen].to(self.device)
+        embedding, picture = self.pictures(pictures(index, start), strength_B, generator)
+        moved = [motion_of(latents) / every for latents in x0.cpu()] if count > 1 else self.motion[index].tolist()
+        bucket = torch.tensor([self.buckets(motion) for motion in moved])
         fps = torch.full((len(index),), self.fps / every - 1)
         return x0, weight.float(), picture, embedding, torch.stack([fps, bucket, strength_B], 1)
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        index = self.use[torch.randint(len(self.use), (self.batch_size,), generator=generator)]
-        every = 2 if step % SLOW_EVERY == SLOW_EVERY - 1 else 1
-        count = min(self.num_frames, self.store.num_frames // every)
+        wanted = self.lengths[step % len(self.lengths)] if progress < 0.6 else self.num_frames
+        every = 2 if self.slow and step % SLOW_EVERY == SLOW_EVERY - 1 else 1
+        count = min(wanted, self.store.num_frames // every)
+        batch = self.batch_size * min(MOST, self.num_frames // wanted)
+        index = self.use[torch.randint(len(self.use), (batch,), generator=generator)]
         start = int(torch.randint(self.store.num_frames - count * every + 1, (), generator=generator))
-        strength = AUGMENT.draw(self.batch_size, generator)
+        strength = AUGMENT.draw(batch, generator)
         x0, weight, picture, embedding, numbers = self.take(
-            self.store, self.clips, index, start, count, every, generator, strength
+            self.store, self.pictures_of, index, start, count, every, generator, strength
         )
-        given = (torch.rand(self.batch_size, generator=generator) >= self.without).to(picture)
+        given = (torch.rand(batch, generator=generator) >= self.without).to(picture)
         picture, embedding = picture * given.view(-1, 1, 1, 1), embedding * given.view(-1, 1, 1)
-        seen, c_noise, target = mix(x0, noise_like(x0, generator), self.levels.draw(self.batch_size, generator))
+        seen, c_noise, target = mix(x0, noise_like(x0, generator), self.levels.draw(batch, generator))
         predicted = self.predict(seen, c_noise, picture, embedding, numbers)
+        weight[:, 0] *= FIRST
         self.samples += len(index) * processes.count()
         return weighted_error(predicted.transpose(1, 2), target.transpose(1, 2), weight), {}
 
@@ -127,7 +151,7 @@ class ImageToVideoTask:
         generator = torch.Generator().manual_seed(1)
         strength = torch.full((len(index),), 0.02)
         x0, weight, picture, embedding, numbers = self.take(
-            self.held_out, self.held_out_clips, index, 0, self.num_frames, 1, generator, strength
+            self.held_out, self.held_out_pictures, index, 0, self.num_frames, 1, generator, strength
         )
         noise = torch.randn(x0.shape, generator=generator).to(x0)
         found: dict[str, Any] = {}
@@ -138,3 +162,10 @@ class ImageToVideoTask:
                 error = weighted_error(out.transpose(1, 2), target.transpose(1, 2), weight)
                 found[f"error_{sigma:g}{name}"] = round(float(error), 4)
         return found | self.judge(step)
+
+    def proof(self) -> dict[str, str]:
+        """What stayed: digests of the frozen layers before and after. RuntimeError where they changed."""
+        now = self.digest_of_frozen()
+        if now != self.before:
+            raise RuntimeError("Layers that were to stay frozen have changed.")
+        return {"frozen_before": self.before, "frozen_after": now}

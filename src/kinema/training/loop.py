@@ -40,7 +40,7 @@ class Task(Protocol):
 @dataclass(frozen=True)
 class LoopConfig:
     """Either minutes or max_steps bounds the run; the learning rate follows whichever is set (max_steps first).
-    most_steps: both do, whichever comes first."""
+    most_steps: both do, whichever comes first. accumulate: batches whose gradients make a step."""
 
     out: Path
     minutes: float = 10.0
@@ -53,6 +53,7 @@ class LoopConfig:
     decay_from: float = 0.6
     final_lr: float = 0.05
     clip: float = 1.0
+    accumulate: int = 1
     ema: float = 0.998
     seed: int = 0
     device: str = "cpu"
@@ -152,9 +153,10 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
             for group, lr in zip(optimizer.param_groups, lrs, strict=True):
                 group["lr"] = lr * factor
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step + 500_000_003 * processes.rank())
-        with torch.autocast(config.device.split(":")[0], torch.bfloat16, enabled=config.bf16):
-            loss, numbers = task.loss(step, progress, generator)
-        loss.backward()
+        for _ in range(config.accumulate):
+            with torch.autocast(config.device.split(":")[0], torch.bfloat16, enabled=config.bf16):
+                loss, numbers = task.loss(step, progress, generator)
+            (loss / config.accumulate).backward()
         processes.average_gradients(everything)
         norm = torch.nn.utils.clip_grad_norm_(everything, config.clip)
         if torch.isfinite(norm):

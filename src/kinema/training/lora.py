@@ -14,12 +14,12 @@ PARTS = ("to_q", "to_k", "to_v", "to_out.0")
 def add(network: Any, *, rank: int, alpha: int, where: str = "") -> list[str]:
     """Put trainable low-rank layers on the attention layers whose names hold `where`; returns those names. ValueError
     where there is none. The network computes what it did: their second matrices are zero."""
-    from peft import LoraConfig
+    from peft import LoraConfig, inject_adapter_in_model
 
     modules = [name for name, _ in network.named_modules() if name.endswith(PARTS) and where in name]
     if not modules:
         raise ValueError(f"No attention layer of this network has {where!r} in its name.")
-    network.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=modules), adapter_name=NAME)
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=modules), network, adapter_name=NAME)
     return modules
 
 
@@ -41,5 +41,10 @@ def layers(network: Any) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
 
 
 def remove(network: Any) -> None:
-    """Take the adapter off again."""
-    network.delete_adapters(NAME)
+    """Take the adapter off again: every layer is what it was."""
+    from peft.tuners.lora import LoraLayer
+
+    for name, module in list(network.named_modules()):
+        if isinstance(module, LoraLayer) and NAME in module.lora_A:
+            parent, _, last = name.rpartition(".")
+            setattr(network.get_submodule(parent), last, module.base_layer)

@@ -81,6 +81,10 @@ class ClipStore:
         shard, row = self._find(index)
         return np.asarray(self.frames[shard][row])
 
+    def pictures(self, index: Tensor, start: int) -> Tensor:
+        """Frame `start` of these clips, (B, H, W, 3) uint8."""
+        return torch.from_numpy(np.stack([self.frames_of(each)[start] for each in index.tolist()]))
+
     def take(self, indices: Sequence[int], start: int = 0, stop: int | None = None) -> tuple[Tensor, Tensor]:
         """Frames (B, F, H, W, 3) uint8 and the union of the actors' masks (B, F, H, W) bool of frames start to stop."""
         frames = np.stack([self.frames_of(index)[start:stop] for index in indices])

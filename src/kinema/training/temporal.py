@@ -7,10 +7,12 @@ Some batches are single pictures out of the clips (ModelScope's way): temporal l
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, cast
 
 import torch
+from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from torch import Tensor, nn
 
 from kinema.sd.inflate import digest, is_temporal
@@ -49,13 +51,29 @@ def everything(name: str) -> bool:
     return True
 
 
+@contextmanager
+def at_places(video: nn.Module, frames_F: Tensor) -> Iterator[None]:
+    """The frames that a network of clips is given inside are these of a clip, not the first F: attention over time
+    (AnimateDiff's sinusoidal places) takes them for what they are."""
+    tables = [module for module in video.modules() if isinstance(module, SinusoidalPositionalEmbedding)]
+    whole = [cast("Tensor", table.pe) for table in tables]
+    for table, places in zip(tables, whole, strict=True):
+        table.pe = places[:, frames_F.to(places.device)]
+    try:
+        yield
+    finally:
+        for table, places in zip(tables, whole, strict=True):
+            table.pe = places
+
+
 class TemporalTask:
     """video: a UNet of clips (B, C, F, h, w), trained in place: the parameters that `trained` names. words: what is
     said of a clip, its text encoder frozen.
 
     text_by_frame: the UNet takes the text states of every frame of its own (UNetMotionModel does). late: how far noise
     levels are moved towards noise in the first 60 %: motion is decided there. pictures: are some batches single
-    pictures?
+    pictures? few: in the first 70 %, so many frames of every clip, drawn at random and each at its own place in time
+    (for networks whose layers over time know frames by their place): more clips in the same time. 0: always all.
     """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "norm", "proj_out", "lora")
@@ -63,7 +81,7 @@ class TemporalTask:
     def __init__(
         self, video: Any, words: Captioner, store: Clips, held_out: Clips, *, schedule: Schedule,
         device: str = "cpu", batch: int = 8, trained: Chosen = is_temporal,
-        object_weight: float = 2.0, late: float = 1.0, pictures: bool = True, text_by_frame: bool = False,
+        object_weight: float = 2.0, late: float = 1.0, pictures: bool = True, text_by_frame: bool = False, few: int = 0,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         for name, parameter in video.named_parameters():
@@ -75,6 +93,7 @@ class TemporalTask:
         self.store, self.held_out, self.schedule, self.device = store, held_out, schedule, device
         self.batch_size, self.late, self.judge, self.trained = batch, late, judge, trained
         self.object_weight, self.pictures, self.text_by_frame, self.samples = object_weight, pictures, text_by_frame, 0
+        self.few = few
         self.before = self.digest_of_frozen()
 
     def digest_of_frozen(self) -> str:
@@ -85,24 +104,32 @@ class TemporalTask:
             states = states.repeat_interleave(noisy_BCFHW.shape[2], 0)
         return self.video(noisy_BCFHW, t_B.to(self.device), states, return_dict=False)[0]
 
-    def clips(self, store: Clips, index: Tensor, frames: slice = slice(None)) -> tuple[Tensor, Tensor]:
+    def clips(self, store: Clips, index: Tensor, frames: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Latents (B, C, F, h, w) and object weights (B, F, h, w)."""
         latents = store.latents[index][:, frames].float().transpose(1, 2)
         return latents, 1 + self.object_weight * store.weight[index][:, frames].float()
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        alone = self.pictures and step % PICTURES_EVERY == PICTURES_EVERY - 1
-        count = self.batch_size * (4 if alone else 1)
+        frames = self.frames_of_step(step, progress, generator)
+        count = self.batch_size * min(4, self.store.num_frames // len(frames))
         index = torch.randint(len(self.store), (count,), generator=generator)
-        when = int(torch.randint(self.store.num_frames, (), generator=generator))
-        x0, weight = self.clips(self.store, index.to(self.device), slice(when, when + 1) if alone else slice(None))
+        x0, weight = self.clips(self.store, index.to(self.device), frames.to(self.device))
         t_B = self.schedule.draw(count, generator, self.late if progress < 0.6 else 0.0)
         noisy, target = self.schedule.mix(x0, noise_like(x0, generator), t_B.to(self.device))
         with torch.no_grad():
             states = self.words.embed(self.words.draw(self.store.seed[index].tolist(), generator))
-        predicted = self.predict(noisy, t_B, states)
+        with at_places(self.video, frames):
+            predicted = self.predict(noisy, t_B, states)
         self.samples += count * processes.count()
         return weighted_error(predicted, target, weight), {}
+
+    def frames_of_step(self, step: int, progress: float, generator: torch.Generator) -> Tensor:
+        """Which frames of its clips a step sees, in order: one, a few, or all."""
+        count = self.store.num_frames
+        drawn = torch.randperm(count, generator=generator)
+        if self.pictures and step % PICTURES_EVERY == PICTURES_EVERY - 1:
+            return drawn[:1]
+        return drawn[: self.few if progress < 0.7 and self.few else count].sort().values
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...sd.clip_model import Parts
+from ...sd.image_model import open_image_model
 from ...weights.device import place_and_dtype
 from ...weights.folder import network
 from .model import AnimateDiffFamily
@@ -42,26 +43,27 @@ def adapter_at(location: Path, dtype: torch.dtype) -> Any:
     return adapter_from(load_file(location), dtype)
 
 
-def read(adapter: Any, dtype: torch.dtype, folder: Path) -> Parts:
-    """The image model in a folder with the adapter's motion modules. ModelError where the two do not fit."""
-    from diffusers import UNet2DConditionModel, UNetMotionModel
+def read(adapter: Any, dtype: torch.dtype, place: Path) -> Parts:
+    """The image model in a folder or a file with the adapter's motion modules. ModelError where the two do not fit."""
+    from diffusers import UNetMotionModel
+
+    image = open_image_model(place, dtype)
 
     def unet() -> Any:
-        return UNetMotionModel.from_unet2d(network(UNet2DConditionModel, folder / "unet", dtype), adapter)
+        return UNetMotionModel.from_unet2d(image.unet(), adapter)
 
-    return Parts.read(folder, dtype, unet, scheduler, f"{folder} and the motion adapter do not fit")
+    return Parts.read(image, unet, f"{place} and the motion adapter do not fit", scheduler)
 
 
-def scheduler(folder: Path) -> Any:
+def scheduler(own: Any) -> Any:
     """DDIM over evenly spaced betas, which the motion modules were trained on (the image model has other ones), with
     the image model's kind of prediction. An image model on a schedule of its own keeps it: then its folder names DDIM
     with trailing steps, as Kinema's miniatures do."""
     from diffusers import DDIMScheduler
 
-    own: Any = DDIMScheduler.from_pretrained(folder / "scheduler")
-    if own.config.timestep_spacing == "trailing":
-        return own
+    if own.config.get("timestep_spacing") == "trailing":
+        return DDIMScheduler.from_config(own.config)
     return DDIMScheduler(
         **BETAS, beta_schedule="linear", steps_offset=1, clip_sample=False, timestep_spacing="linspace",
-        prediction_type=own.config.prediction_type,
+        prediction_type=own.config.get("prediction_type", "epsilon"),
     )  # fmt: skip

@@ -97,18 +97,18 @@ class WanFamily(OneTry):
         if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
             prompts["uncond"] = plan.negative_prompt
         length = int(plan.options["text_length"])
-        states = {branch: self._text_states(prompt, length) for branch, prompt in prompts.items()}
+        states = {branch: self.text_states(prompt, length) for branch, prompt in prompts.items()}
         image = beside = control = None
         scale: tuple[float, ...] = ()
         if self.card.variant == "i2v":
             assert prepared.first_BCHW is not None
             with self.residency.using(self.parts.image_encoder) as encoder:
                 image = i2v.vision_states(prepared.first_BCHW, self.parts.image_processor, encoder)
-            beside = i2v.condition(plan, prepared, self._encode_pixels).to(self.device, self.dtype)
+            beside = i2v.condition(plan, prepared, self.encode_pixels).to(self.device, self.dtype)
             image = image.to(self.device, self.dtype)
         if self.card.variant == "vace":
             with precision(self.device, plan.low_precision):
-                control = vace.context(plan, prepared, self._encode_pixels, self.space, self.patch)
+                control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
             control = control.to(self.device, self.dtype)
             given = [float(number) for number in plan.options["conditioning_scale"]]
             layers = len(self.parts.transformer.config.vace_layers)
@@ -119,7 +119,7 @@ class WanFamily(OneTry):
             states, image, beside, control, scale, prepared.styles, student, references, grid, plan.low_precision
         )
 
-    def _text_states(self, prompt: str, length: int) -> torch.Tensor:
+    def text_states(self, prompt: str, length: int) -> torch.Tensor:
         """Text states (1, length, D), zero after the prompt's own tokens; the last prompts are remembered."""
         key = (text.clean(prompt), length)
         if key not in self.prompts:
@@ -135,7 +135,7 @@ class WanFamily(OneTry):
         self.prompts.move_to_end(key)
         return self.prompts[key]
 
-    def _encode_pixels(self, x_BCFHW: torch.Tensor) -> torch.Tensor:
+    def encode_pixels(self, x_BCFHW: torch.Tensor) -> torch.Tensor:
         """Normalised latents. Mid-gray, VACE's "nothing", is asked for in nearly every request and encoded once (for
         each precision: a quick profile must not lend its rounding to `exact`)."""
         key = (*x_BCFHW.shape, int(torch.is_autocast_enabled(self.device.type)))

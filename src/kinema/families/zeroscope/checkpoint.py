@@ -12,8 +12,9 @@ from ...core.card import Card
 from ...core.errors import ModelError
 from ...sd import bases, temporal_layers
 from ...sd.clip_model import ClipModel, Parts
+from ...sd.image_model import Folder, open_image_model
 from ...weights.device import place_and_dtype
-from ...weights.folder import network, scheduler
+from ...weights.folder import network
 from .model import TemporalLayersFamily, ZeroscopeFamily
 
 PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
@@ -31,14 +32,12 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> C
     from diffusers import UNet3DConditionModel
 
     unet = partial(network, UNet3DConditionModel, location / "unet", kind)
-    return ZeroscopeFamily(card, place, Parts.read(location, kind, unet, scheduler, f"{location}: cannot be loaded"))
+    return ZeroscopeFamily(card, place, Parts.read(Folder(location, kind), unet, f"{location}: cannot be loaded"))
 
 
 def on_image(layers: Path, dtype: torch.dtype, image: Path) -> Parts:
     """The parts of a video model: an image model's, its UNet with these layers. ModelError where they do not fit."""
-    from diffusers import UNet2DConditionModel
-
-    def unet() -> Any:
-        return temporal_layers.read(layers, network(UNet2DConditionModel, image / "unet", dtype))
-
-    return Parts.read(image, dtype, unet, scheduler, f"{layers} on {image}: cannot be loaded")
+    opened = open_image_model(image, dtype)
+    return Parts.read(
+        opened, lambda: temporal_layers.read(layers, opened.unet()), f"{layers} on {image}: cannot be loaded"
+    )

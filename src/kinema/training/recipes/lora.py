@@ -1,13 +1,14 @@
 """An adapter of low rank from a folder of clips: a camera move for AnimateDiff (a MotionLoRA, arXiv 2307.04725, section
-3.3), a look or a subject for AnimateDiff or a model of Zeroscope's kind.
+3.3), a motion, a look or a subject for AnimateDiff, models of Zeroscope's kind, Stable Video Diffusion, or Wan.
 
     kinema train lora --data clips/ --set model=kinema-mini-animatediff --set steps=400 --minutes 10 --out runs/pan
     kinema generate "a red ball in a meadow" --model kinema-mini-animatediff --style runs/pan/lora.safetensors:1
 
 Settings (`--set NAME=VALUE`): model, base (the image model), rank (8), alpha (the rank), steps (at most, 500), batch
-(2), lr (0.004), where ("motion_modules." for AnimateDiff, "temp_" for Zeroscope: what moves; "all": every attention
-layer), frames, fps, area (px), drop (share of captions left out), trigger (a word put before every caption), dialect
-(diffusers, peft, kohya, comfyui, or several with +).
+(2), accumulate (1: batches a step), lr (0.004), where (a part of layers' names: what moves in a UNet, all attention of
+Wan; "all": every attention layer), frames, fps, area (px), drop (share of captions left out), trigger (a word put
+before every caption), dialect (diffusers, peft, kohya, comfyui, or several with +), checkpointing (off or on: less
+memory, a third more time).
 
 Stages: data (what is used and what is not), cache (latents, checked by hash), train, export (lora.safetensors; rank,
 alpha, base and trigger in its metadata).
@@ -20,7 +21,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from kinema.core.errors import RequestError
@@ -28,23 +28,21 @@ from kinema.sd import bases
 from kinema.weights.adapter_writer import DIALECTS, write
 from kinema.weights.device import good_at_bfloat16
 
-from .. import buckets, data, lora, processes
-from ..captioner import Remembering
-from ..ddpm import Schedule
+from .. import buckets, data, learners, lora, processes
+from ..learners import Learner
 from ..loop import LoopConfig, train
 from ..quicken import quicken
 from ..several import Several
 from ..stages import Settings, Stage
-from ..temporal import TemporalTask
 
-WHERE = {"animatediff": "motion_modules.", "zeroscope": "temp_"}
 NUMBERS = {
     "rank": (int, 8, 1, 256), "alpha": (int, 0, 0, 1024), "steps": (int, 500, 1, 1_000_000), "batch": (int, 2, 1, 1024),
+    "accumulate": (int, 1, 1, 1024),
     "lr": (float, 0.004, 1e-7, 1.0), "frames": (int, 0, 0, 256), "fps": (float, 0.0, 0.0, 240.0),
     "area": (int, 0, 0, 4096 * 4096), "drop": (float, 0.1, 0.0, 1.0),
 }  # fmt: skip
 """Kind, default (0: the model's own), least and most."""
-WORDS = ("data", "model", "base", "where", "trigger", "dialect")
+WORDS = ("data", "model", "base", "where", "trigger", "dialect", "checkpointing")
 HELD_OUT = 10
 """One clip in so many is held out, where there are enough."""
 
@@ -69,6 +67,8 @@ class Lora:
             raise ValueError("A folder of clips is needed: --data FOLDER.")
         self.number = {name: _number(name, options.get(name)) for name in NUMBERS}
         self.dialects = options.get("dialect", "diffusers").split("+")
+        if (switch := options.get("checkpointing", "off")) not in ("on", "off"):
+            raise ValueError(f"checkpointing is on or off, not {switch!r}.")
         if wrong := [name for name in self.dialects if name not in DIALECTS]:
             raise ValueError(f"There is no dialect {wrong[0]!r}; legal are {', '.join(DIALECTS)}, joined with +.")
         if importlib.util.find_spec("peft") is None:
@@ -84,22 +84,21 @@ class Lora:
             self.card = bases.with_base(self.base, self.card)
         self.frames = int(self.number["frames"] or self.card.frames.trained)
         self.fps = self.number["fps"] or self.card.defaults.fps
+        if why := learners.why_not(self.card, self.frames, switch == "on"):
+            raise ValueError(why)
         if not Path(options["data"]).is_dir():
             raise ValueError(f"There is no folder {options['data']}.")
         self.found: data.Found | None = None
         self.clips: list[buckets.Bucket] = []
-        self._parts: Any = None
+        self._learner: Learner | None = None
 
     def _card(self, name: str) -> Any:
         from kinema.weights import store
 
         try:
-            card = store.find(name)
+            return store.find(name)
         except RequestError as error:
             raise ValueError(str(error)) from None
-        if card.family not in WHERE:
-            raise ValueError(f"LoRA training is for {' and '.join(WHERE)}; {card.id} is of the family {card.family}.")
-        return card
 
     # -- the stages ------------------------------------------------------------------------------------------------
 
@@ -117,24 +116,13 @@ class Lora:
         return {"clips": len(self.found.items), "refused": len(self.found.refused)}
 
     def cache(self, minutes: float) -> dict[str, Any]:
-        parts = self.parts()
-        vae = parts.vae.to(self.device)
-
-        @torch.no_grad()
-        def encode(frames_FHWC: np.ndarray) -> torch.Tensor:
-            pixels = torch.from_numpy(np.ascontiguousarray(frames_FHWC)).permute(0, 3, 1, 2).float() / 127.5 - 1
-            rows = pixels.to(self.device, vae.dtype).split(8)
-            means = [vae.encode(row).latent_dist.mean.float() for row in rows]
-            found: torch.Tensor = torch.cat(means) * vae.config.scaling_factor
-            return found
-
         def told(done: int, count: int) -> None:
             if done % 10 == 0 or done == count:
                 self.settings.show({"event": "encoded", "clips": f"{done} of {count}"})
 
         side, multiple = self.card.size.trained[0], self.card.size.multiple
         self.clips = buckets.fill(
-            self.items(), encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
+            self.items(), self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
             area=int(self.number["area"] or side[0] * side[1]), of=f"{self.card.id} {self.base}", on_clip=told,
         )  # fmt: skip
         return {f"{bucket.width}x{bucket.height}": len(bucket) for bucket in self.clips}
@@ -143,10 +131,11 @@ class Lora:
         if not self.clips:
             self.cache(0)
         network = self.network()
-        tasks = [self.task(network, bucket) for bucket in self.clips]
+        tasks = [self.task(bucket) for bucket in self.clips]
         steps = int(self.number["steps"])
         config = LoopConfig(
             out=self.out / "run", minutes=max(minutes, 0.02), most_steps=steps, device=self.device, ema=0.98,
+            accumulate=int(self.number["accumulate"]),
             bf16=good_at_bfloat16(torch.device(self.device)), resume=self.settings.resume, final_lr=0.03,
             decay_from=0.4, lr_adam=self.number["lr"], warmup_steps=10, evaluate_minutes=1e9,
         )  # fmt: skip
@@ -166,11 +155,11 @@ class Lora:
             notes["image_model"] = self.base
         if "trigger" in self.settings.options:
             notes["trigger"] = self.settings.options["trigger"]
-        files = []
+        files, part = [], learners.LEARNERS[self.card.family].part
         for dialect in self.dialects:
             name = "lora" if dialect == self.dialects[0] else f"lora.{dialect}"
             target = self.out / (name if dialect == "peft" else f"{name}.safetensors")
-            files.append(str(write(target, layers, alpha=self.alpha, dialect=dialect, **notes)))
+            files.append(str(write(target, layers, alpha=self.alpha, dialect=dialect, network=part, **notes)))
         return {"files": json.dumps(files)}
 
     # -- their parts -----------------------------------------------------------------------------------------------
@@ -185,43 +174,33 @@ class Lora:
         assert self.found is not None
         return self.found.items
 
-    def parts(self) -> Any:
-        """The model's networks (sd.clip_model.Parts), in float32 on a CPU."""
-        if self._parts is None:
-            from kinema.engine.load import load
-            from kinema.sd.on_base import OnBase
-
-            family = load(self.card.path or self.card.id, device=self.device, dtype="float32").family
-            self._parts = family.read(bases.find(self.base).folder) if isinstance(family, OnBase) else family.parts
-        return self._parts
+    @property
+    def learner(self) -> Learner:
+        if self._learner is None:
+            self._learner = learners.learner(self.card, self.base, self.device, self.frames, self.fps)
+        return self._learner
 
     def network(self) -> Any:
-        network = self.parts().unet
-        where = self.settings.options.get("where", WHERE[self.card.family])
+        network = self.learner.network
+        where = self.settings.options.get("where", learners.LEARNERS[self.card.family].where)
         lora.add(network, rank=int(self.number["rank"]), alpha=self.alpha, where="" if where == "all" else where)
-        return network if self.device != "cpu" else quicken(network)
+        if self.settings.options.get("checkpointing", "off") == "on":
+            network.enable_gradient_checkpointing()
+            network.train()
+        return (
+            quicken(network) if self.device == "cpu" and learners.LEARNERS[self.card.family].part == "unet" else network
+        )
 
-    def task(self, network: Any, bucket: buckets.Bucket) -> TemporalTask:
-        parts, config = self.parts(), self.parts().scheduler.config
+    def task(self, bucket: buckets.Bucket) -> Any:
         captions = [item.caption for item in self.items()]
         trigger = self.settings.options.get("trigger", "")
-        words = Remembering(
-            parts.tokenizer, parts.text_encoder,
-            lambda number, wording, place: ", ".join(part for part in (trigger, captions[number]) if part),
-            device=self.device, drop=self.number["drop"],
-        )  # fmt: skip
-        schedule = Schedule(
-            num_steps=config.num_train_timesteps, beta_start=config.beta_start, beta_end=config.beta_end,
-            kind=config.beta_schedule, prediction=config.prediction_type,
-        )  # fmt: skip
         order = torch.arange(len(bucket))
         last = order % HELD_OUT == HELD_OUT - 1
         apart = len(bucket) >= 2 * HELD_OUT
-        return TemporalTask(
-            network, words, bucket.part(order[~last]) if apart else bucket,
-            bucket.part(order[last]) if apart else bucket, schedule=schedule, device=self.device,
-            batch=int(self.number["batch"]), trained=lora.is_trained, pictures=False,
-            text_by_frame=self.card.family == "animatediff",
+        return self.learner.task(
+            bucket.part(order[~last]) if apart else bucket, bucket.part(order[last]) if apart else bucket,
+            lambda number, wording, place: ", ".join(part for part in (trigger, captions[number]) if part),
+            batch=int(self.number["batch"]), drop=self.number["drop"],
         )  # fmt: skip
 
 

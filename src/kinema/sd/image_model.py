@@ -1,0 +1,63 @@
+"""An image model of Stable Diffusion's kind, opened part by part: a folder in diffusers' layout, or the single file
+that personalised models are shared as."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from ..weights.folder import network, scheduler
+
+
+class ImageModel(Protocol):
+    """Networks in the dtype they were opened for, the autoencoder in float32. Each call reads from the disk."""
+
+    def unet(self) -> Any: ...
+
+    def text_encoder(self) -> Any: ...
+
+    def tokenizer(self) -> Any: ...
+
+    def vae(self) -> Any: ...
+
+    def scheduler(self) -> Any: ...
+
+
+def open_image_model(place: Path, dtype: torch.dtype) -> ImageModel:
+    if place.is_dir():
+        return Folder(place, dtype)
+    from .image_file import ImageFile
+
+    return ImageFile(place, dtype)
+
+
+class Folder:
+    """Diffusers' layout. OSError, ValueError or RuntimeError where a part cannot be read."""
+
+    def __init__(self, place: Path, dtype: torch.dtype) -> None:
+        self.place, self.dtype = place, dtype
+
+    def unet(self) -> Any:
+        from diffusers import UNet2DConditionModel
+
+        return network(UNet2DConditionModel, self.place / "unet", self.dtype)
+
+    def text_encoder(self) -> Any:
+        from transformers import CLIPTextModel
+
+        return network(CLIPTextModel, self.place / "text_encoder", self.dtype)
+
+    def tokenizer(self) -> Any:
+        from transformers import CLIPTokenizer
+
+        return CLIPTokenizer.from_pretrained(self.place / "tokenizer")
+
+    def vae(self) -> Any:
+        from diffusers import AutoencoderKL
+
+        return network(AutoencoderKL, self.place / "vae", torch.float32)
+
+    def scheduler(self) -> Any:
+        return scheduler(self.place)

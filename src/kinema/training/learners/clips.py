@@ -1,0 +1,56 @@
+"""AnimateDiff and models of Zeroscope's kind: an image model's parts, a latent frame for each frame, noise on a
+discrete schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinema.diffusion.pixels import to_unit
+from kinema.sd import bases
+from kinema.sd.on_base import OnBase
+
+from .. import lora
+from ..buckets import Bucket
+from ..captioner import Remembering, Tell
+from ..ddpm import Schedule
+from ..temporal import TemporalTask
+
+AT_ONCE = 8
+"""Frames that the autoencoder sees at once."""
+
+
+class TemporalLearner:
+    text_by_frame = False
+
+    def __init__(self, family: Any, base: str, device: str, frames: int, fps: float) -> None:
+        on_base = isinstance(family, OnBase)
+        self.parts = family.read(bases.find(base).place) if on_base else family.parts
+        self.network, self.device = self.parts.unet, device
+        self.parts.vae.to(device)
+
+    @torch.no_grad()
+    def encode(self, frames_FHWC: np.ndarray) -> Tensor:
+        vae = self.parts.vae
+        rows = to_unit(frames_FHWC).to(self.device, vae.dtype).split(AT_ONCE)
+        found: Tensor = torch.cat([vae.encode(row).latent_dist.mean.float() for row in rows])
+        return found * vae.config.scaling_factor
+
+    def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float) -> TemporalTask:
+        config = self.parts.scheduler.config
+        schedule = Schedule(
+            num_steps=config.num_train_timesteps, beta_start=config.beta_start, beta_end=config.beta_end,
+            kind=config.beta_schedule, prediction=config.prediction_type,
+        )  # fmt: skip
+        words = Remembering(self.parts.tokenizer, self.parts.text_encoder, tell, device=self.device, drop=drop)
+        return TemporalTask(
+            self.network, words, clips, held_out, schedule=schedule, device=self.device, batch=batch,
+            trained=lora.is_trained, pictures=False, text_by_frame=self.text_by_frame,
+        )  # fmt: skip
+
+
+class MotionLearner(TemporalLearner):
+    text_by_frame = True

@@ -1,0 +1,45 @@
+"""Stable Video Diffusion: its own network and noise levels; the first frame of every window is the picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinema.diffusion.pixels import to_unit
+
+from .. import lora
+from ..buckets import Bucket
+from ..captioner import Tell
+from ..edm import NoiseLevels
+from ..image_to_video import ImageToVideoTask
+
+AT_ONCE = 8
+LEVELS = NoiseLevels(1.0, 1.6)
+"""Of the paper's image-to-video stage (arXiv 2311.15127, appendix D)."""
+
+
+class SvdLearner:
+    def __init__(self, family: Any, base: str, device: str, frames: int, fps: float) -> None:
+        self.parts, self.network = family.parts, family.parts.unet
+        self.device, self.frames, self.fps = device, frames, fps
+        self.parts.vae.to(device)
+        self.parts.image_encoder.to(device)
+
+    @torch.no_grad()
+    def encode(self, frames_FHWC: np.ndarray) -> Tensor:
+        vae = self.parts.vae
+        rows = to_unit(frames_FHWC).to(self.device, vae.dtype).split(AT_ONCE)
+        found: Tensor = torch.cat([vae.encode(row).latent_dist.mode().float() for row in rows])
+        return found * vae.config.scaling_factor
+
+    def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float) -> ImageToVideoTask:
+        """It reads no words; drop is the share of clips without a picture."""
+        return ImageToVideoTask(
+            self.network, self.parts.vae, self.parts.image_encoder, clips, held_out, clips.first_frames,
+            held_out.first_frames, clip_mean=self.parts.clip_mean, clip_std=self.parts.clip_std, levels=LEVELS,
+            num_frames=self.frames, fps=self.fps, without=drop, device=self.device, batch=batch, object_weight=0.0,
+            trained=lora.is_trained, slow=False,
+        )  # fmt: skip
