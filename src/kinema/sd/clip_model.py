@@ -94,7 +94,8 @@ class ClipModel:
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
-        adapters.use(self.parts.unet, prepared.styles, None)
+        adapters.use(self.parts.unet, prepared.styles)
+        adapters.use(self.parts.text_encoder, prepared.styles, text=True)
         prompts = {"cond": plan.prompt}
         if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
             prompts["uncond"] = plan.negative_prompt

@@ -11,6 +11,8 @@ way serves them all, VACE's blocks, norms and modulations included, which diffus
     kohya       lora_unet_blocks_0_self_attn_q.lora_down.weight, .lora_up.weight, .alpha
     processors  unet.down_blocks.0...attn1.processor.to_q_lora.down.weight   (older diffusers, AnimateDiff)
     lightx2v    the original's, with .diff, .diff_b, .diff_m: differences of weight, bias and modulation
+
+A file can hold layers for the text encoder too (`lora_te_...`, `text_encoder....`): those are another network's.
 """
 
 from __future__ import annotations
@@ -37,9 +39,12 @@ PREFIXES = (
     "unet.", "lora_unet_", "lora_transformer_",
 )  # fmt: skip
 
+TEXT = re.compile(r"^(?:lora_te1?_(?:text_model_)?|text_encoder\.(?:text_model\.)?)")
+"""What keys of the text encoder begin with; in newer transformers its modules have no text_model around them."""
+
 ROLES = (
-    ("down", re.compile(r"\.(?:lora_(?:A|down)(?:\.[^.]+)??|lora\.down)\.weight$|\.lora_A$")),
-    ("up", re.compile(r"\.(?:lora_(?:B|up)(?:\.[^.]+)??|lora\.up)\.weight$|\.lora_B$")),
+    ("down", re.compile(r"\.(?:lora_(?:A|down)(?:\.[^.]+)??|lora(?:_linear_layer)?\.down)\.weight$|\.lora_A$")),
+    ("up", re.compile(r"\.(?:lora_(?:B|up)(?:\.[^.]+)??|lora(?:_linear_layer)?\.up)\.weight$|\.lora_B$")),
     ("up_bias", re.compile(r"\.lora_(?:B|up)(?:\.[^.]+)??\.bias$")),
     ("alpha", re.compile(r"\.alpha$")),
     ("weight", re.compile(r"\.diff$")),
@@ -105,9 +110,10 @@ class Adapter:
     unknown: tuple[str, ...] = ()
 
 
-def read(file: Path, shapes: Shapes) -> Adapter:
-    """The adapter for a network with these parameters (name -> shape). ModelError where no key names a part
-    of it, where a shape does not fit, or where the file is of a kind that is not LoRA (DoRA, LoKr, LoHa)."""
+def read(file: Path, shapes: Shapes, text: bool = False) -> Adapter:
+    """The adapter for a network with these parameters (name -> shape), a denoiser or (text) a text encoder; empty where
+    the file is for the other one alone. ModelError where no key names a part of it, where a shape does not fit, or
+    where the file is of a kind that is not LoRA (DoRA, LoKr, LoHa)."""
     from safetensors import SafetensorError, safe_open
 
     entries = header(file)
@@ -115,10 +121,14 @@ def read(file: Path, shapes: Shapes) -> Adapter:
     parts: dict[str, dict[str, torch.Tensor]] = {}
     stems: dict[str, str] = {}
     unknown: list[str] = []
+    others = False
     try:
         with safe_open(str(file), framework="pt") as tensors:
             for key in _keys(file, entries):
-                role, stem = split(key)
+                if bool(TEXT.match(key)) != text:
+                    others = True
+                    continue
+                role, stem = split(TEXT.sub("", key))
                 target = names.get(f"{stem}.modulation" if role == "modulation" else stem)
                 if target is None or role is None:
                     unknown.append(key)
@@ -127,9 +137,11 @@ def read(file: Path, shapes: Shapes) -> Adapter:
                 stems[target] = stem
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{file}: cannot be read: {error}.") from None
+    if not parts and others and not unknown:
+        return Adapter()
     if not parts:
         raise ModelError(f"{file}: no key names a part of this network. It has: {', '.join(unknown[:3])}, ...")
-    found = _assemble(file, parts, stems, shapes, _settings(file, entries), tuple(unknown))
+    found = _assemble(file, parts, stems, shapes, _settings(file, entries, text), tuple(unknown))
     if unknown:
         log.warning("%s: %d keys name nothing in this network: %s", file, len(unknown), ", ".join(unknown[:3]))
     return found
@@ -233,7 +245,7 @@ def _spellings(shapes: Shapes) -> dict[str, str]:
     return found
 
 
-def _settings(file: Path, entries: dict[str, Any]) -> dict[str, Any]:
+def _settings(file: Path, entries: dict[str, Any], text: bool = False) -> dict[str, Any]:
     """PEFT's settings of the adapter (lora_alpha, alpha_pattern, use_rslora), from the file beside it or from
     the metadata that diffusers writes; empty where there are none."""
     try:
@@ -242,6 +254,8 @@ def _settings(file: Path, entries: dict[str, Any]) -> dict[str, Any]:
         told = json.loads((entries.get("__metadata__") or {}).get("lora_adapter_metadata", "{}"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{file}: its settings cannot be read: {error}.") from None
+    if text:
+        told = {key.removeprefix("text_encoder."): told[key] for key in told if key.startswith("text_encoder.")}
     return {key.removeprefix("transformer.").removeprefix("unet."): value for key, value in told.items()}
 
 

@@ -43,16 +43,20 @@ class _State:
     deltas: dict[FileKey, dict[str, torch.Tensor]] = field(default_factory=dict)
     originals: dict[str, torch.Tensor] = field(default_factory=dict)
     students: dict[FileKey, Adapter] = field(default_factory=dict)
+    text: bool = False
     count: int = 0
 
 
 _STATES: WeakKeyDictionary[nn.Module, _State] = WeakKeyDictionary()
 
 
-def use(network: nn.Module, styles: tuple[tuple[str, float], ...], student: Path | None = None) -> None:
+def use(
+    network: nn.Module, styles: tuple[tuple[str, float], ...], student: Path | None = None, *, text: bool = False
+) -> None:  # fmt: skip
     """Make exactly these (adapter path or name, weight) pairs active on the network, and undo all others.
     `student`: the file of a few-step student, to be merged (see the module's text); the last one is remembered, so
-    that going to and fro between it and the plain network is cheap.
+    that going to and fro between it and the plain network is cheap. `text`: the network is a text encoder; files that
+    have nothing for it change nothing.
 
     An empty tuple gives the plain network back: the same modules, the same bits. The same styles again cost
     nothing. A style named twice counts with the sum of its weights. Everything is read and checked first:
@@ -69,7 +73,7 @@ def use(network: nn.Module, styles: tuple[tuple[str, float], ...], student: Path
     if state is None:
         if not wanted:
             return
-        state = _STATES[network] = _State(_shapes(network))
+        state = _STATES[network] = _State(_shapes(network), text=text)
     if wanted == state.active:
         return
     # Requests run in inference mode; parameters made there could never be trained again.
@@ -132,7 +136,7 @@ def _read(key: FileKey, state: _State) -> Adapter:
     """The adapter of a key; one that is merged with its low-rank parts multiplied out, and remembered."""
     if key in state.students:
         return state.students[key]
-    adapter = read(Path(key[0]), state.shapes)
+    adapter = read(Path(key[0]), state.shapes, state.text)
     if not key[3]:
         return adapter
     deltas = dict(adapter.deltas)
