@@ -38,6 +38,9 @@ def train(
     options: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the recipe; may be repeated.")
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write DIR/tensorboard: numbers by step, contact sheets.")
+    ] = False,
     device_name: Annotated[
         str, typer.Option("--device-name", metavar="TEXT", help="For the model's card; found out by default.")
     ] = "",
@@ -51,27 +54,34 @@ def train(
         raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")
     from kinema.training import machine, stages
     from kinema.training import processes as group
+    from kinema.training.board import Board
 
+    board = None
     try:
         machine.check(device)
         found = stages.load_recipe(recipe)
+        board = Board(out) if tensorboard else None
         others = group.start(processes, device)
     except ValueError as error:
         raise RequestError(str(error), field="train", value=str(recipe), legal="see kinema train --help") from None
     given = {name: value for name, _, value in pairs} | ({} if data is None else {"data": str(data)})
     settings = stages.Settings(
         out=out, device=device, minutes=minutes, resume=resume, device_name=device_name or machine.name(device),
-        options=given, show=_teller(as_json, group.first()),
+        options=given, show=_teller(as_json, group.first(), board),
     )  # fmt: skip
     try:
         stages.run(found(settings), settings, stage or ())
     except ValueError as error:
         raise RequestError(str(error), field="train", value=str(recipe), legal="see the recipe") from None
     finally:
+        if board is not None:
+            board.close()
         group.finish(others)
 
 
-def _teller(as_json: bool, first: bool) -> Callable[[dict[str, Any]], None]:
+def _teller(
+    as_json: bool, first: bool, board: Callable[[dict[str, Any]], None] | None
+) -> Callable[[dict[str, Any]], None]:
     """A line for each event, with the name of the stage that it belongs to; nothing in the other processes."""
     now: dict[str, Any] = {"stage": "", "minutes": 0.0}
 
@@ -80,6 +90,8 @@ def _teller(as_json: bool, first: bool) -> Callable[[dict[str, Any]], None]:
             return
         if event["event"] == "stage":
             now.update(event)
+        if board is not None:
+            board(event)
         typer.echo(json.dumps({"stage": now["stage"], **event}) if as_json else _words(event, now))
 
     return tell

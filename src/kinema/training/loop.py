@@ -107,7 +107,9 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     muon_params, adam_params = split_parameters(task.modules.values(), task.names_for_adam)
     optimizers: list[torch.optim.Optimizer] = []
     if adam_params:
-        optimizers.append(torch.optim.AdamW(adam_params, lr=config.lr_adam, betas=(0.9, 0.98), weight_decay=0.0))
+        fused = config.device.startswith("cuda")
+        adam = torch.optim.AdamW(adam_params, lr=config.lr_adam, betas=(0.9, 0.98), weight_decay=0.0, fused=fused)
+        optimizers.append(adam)
     if muon_params:
         optimizers.append(Muon(muon_params, lr=config.lr_muon, weight_decay=config.weight_decay))
     peak = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
