@@ -29,23 +29,41 @@ from ..weights.device import precision
 from ..weights.residency import Residency
 from . import discrete, frames
 from .image_model import ImageModel
-from .text import text_states
+from .text import Words, text_states, two_text_states
 
 
 @dataclass
 class Parts:
-    """The networks of a checkpoint, as diffusers and transformers classes."""
+    """The networks of a checkpoint, as diffusers and transformers classes. second: (tokenizer, text encoder) of a model
+    of Stable Diffusion XL's kind."""
 
     tokenizer: Any
     text_encoder: Any
     unet: Any
     vae: Any
     scheduler: Any
+    second: tuple[Any, Any] | None = None
 
     def __post_init__(self) -> None:
         """The networks are ready to run and not to be trained."""
-        for part in (self.text_encoder, self.unet, self.vae):
+        for part in self.networks:
             part.eval().requires_grad_(False)
+
+    @property
+    def networks(self) -> list[Any]:
+        return [self.text_encoder, self.unet, self.vae, *(self.second[1:] if self.second else ())]
+
+    def read_words(self, prompt: str, residency: Residency, skip: int) -> Words:
+        """A prompt as the network takes it."""
+        with residency.using(self.text_encoder) as encoder:
+            if self.second is None:
+                return Words(text_states(prompt, self.tokenizer, encoder, residency.device, skip))
+            tokenizer, other = self.second
+            with residency.using(other) as second:
+                found = two_text_states(
+                    prompt, (self.tokenizer, tokenizer), (encoder, second), residency.device, skip
+                )  # fmt: skip
+        return Words(*found)
 
     @classmethod
     def read(cls, image: ImageModel, unet: Callable[[], Any], what: str, scheduler: Any = None) -> Parts:
@@ -56,7 +74,7 @@ class Parts:
             own = image.scheduler()
             return cls(
                 tokenizer=image.tokenizer(), text_encoder=image.text_encoder(), unet=unet(), vae=image.vae(),
-                scheduler=scheduler(own) if scheduler else own,
+                scheduler=scheduler(own) if scheduler else own, second=image.second_reader(),
             )  # fmt: skip
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(f"{what}: {str(error).splitlines()[0]}") from error
@@ -64,9 +82,9 @@ class Parts:
 
 @dataclass(frozen=True)
 class Cond:
-    """text: states (1, L, D) by branch. source_BCTHW: latents of a clip to begin with. options: the plan's."""
+    """text: by branch. source_BCTHW: latents of a clip to begin with. options: the plan's."""
 
-    text: dict[str, torch.Tensor]
+    text: dict[str, Words]
     source_BCTHW: torch.Tensor | None
     grid: tuple[int, int]
     styles: tuple[tuple[str, float], ...]
@@ -85,7 +103,7 @@ class ClipModel:
     def take(self, parts: Parts) -> None:
         """These are the networks from now on."""
         self.parts = parts
-        self.residency = Residency(self.device, [parts.text_encoder, parts.unet, parts.vae])
+        self.residency = Residency(self.device, parts.networks)
         self.dtype = parts.unet.dtype
         self.space = frames.space_factor(parts.vae)
 
@@ -100,17 +118,16 @@ class ClipModel:
         if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
             prompts["uncond"] = plan.negative_prompt
         skip = int(str(plan.options["clip_skip"]))
-        with self.residency.using(self.parts.text_encoder) as encoder:
-            states = {
-                branch: text_states(prompt, self.parts.tokenizer, encoder, self.device, skip).to(self.dtype)
-                for branch, prompt in prompts.items()
-            }
+        words = {
+            branch: self.parts.read_words(prompt, self.residency, skip).to(self.dtype)
+            for branch, prompt in prompts.items()
+        }
         source = None
         if prepared.source_BCFHW is not None:
             with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
                 source = frames.encode(vae, prepared.source_BCFHW)
         grid = (plan.height // self.space, plan.width // self.space)
-        return Cond(states, source, grid, prepared.styles, plan.low_precision, dict(plan.options))
+        return Cond(words, source, grid, prepared.styles, plan.low_precision, dict(plan.options))
 
     def latent_shape(self, cond: Cond, span: Span) -> tuple[int, ...]:
         return (1, self.parts.unet.config.in_channels, span.num_frames, *cond.grid)

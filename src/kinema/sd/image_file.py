@@ -56,6 +56,9 @@ class ImageFile:
             set_alpha_to_one=False,
         )  # fmt: skip
 
+    def second_reader(self) -> None:
+        return None
+
     def _read(self, build: Callable[[Source], tuple[Any, Callable[[str], str]]], dtype: torch.dtype) -> Any:
         from safetensors import safe_open
 

@@ -24,6 +24,9 @@ class ImageModel(Protocol):
 
     def scheduler(self) -> Any: ...
 
+    def second_reader(self) -> tuple[Any, Any] | None:
+        """(tokenizer, text encoder) of a model with two text encoders."""
+
 
 def open_image_model(place: Path, dtype: torch.dtype) -> ImageModel:
     if place.is_dir():
@@ -61,3 +64,11 @@ class Folder:
 
     def scheduler(self) -> Any:
         return scheduler(self.place)
+
+    def second_reader(self) -> tuple[Any, Any] | None:
+        if not (self.place / "text_encoder_2").is_dir():
+            return None
+        from transformers import CLIPTextModelWithProjection, CLIPTokenizer
+
+        encoder = network(CLIPTextModelWithProjection, self.place / "text_encoder_2", self.dtype)
+        return CLIPTokenizer.from_pretrained(self.place / "tokenizer_2"), encoder

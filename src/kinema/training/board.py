@@ -22,7 +22,8 @@ class Board:
     def __init__(self, out: Path) -> None:
         if importlib.util.find_spec("tensorboard") is None:
             raise ValueError("TensorBoard is not installed: pip install kinema[train].")
-        self.out, self.stage, self.writer = out, "", None
+        self.out, self.stage = out, ""
+        self.writer: Any = None
         self.begun = {path: path.stat().st_mtime for path in self._sheets()}
 
     def __call__(self, event: Mapping[str, Any]) -> None:

@@ -90,4 +90,20 @@ PUBLISHED: tuple[Card, ...] = (
           notes=("The eight published MotionLoRAs are for this one (`--style FILE:WEIGHT`).",)),
     _card("animatediff-v1", "AnimateDiff v1", "guoyww/animatediff-motion-adapter-v1-5", 416_905_600, longest=24),
 )  # fmt: skip
-CARDS: tuple[Card, ...] = (MINI, *PUBLISHED)
+XL = Card(
+    id="animatediff-sdxl", family="animatediff", title="AnimateDiff for Stable Diffusion XL, a beta", variant="motion",
+    licence="Apache-2.0 (adapter); the base has its own", hub="guoyww/animatediff-motion-adapter-sdxl-beta",
+    accepts=("source", "style"),
+    size=SizeRule(multiple=64, trained=((1024, 1024),), min_side=512, max_side=2048, max_area=1536 * 1024),
+    frames=FramesRule(step=1, trained=16, minimum=2, maximum=LONGEST),
+    defaults=Defaults(fps=8.0, steps=100, guidance=8.5),
+    network=Network(
+        parameters=2_804_242_884, width=1280, layers=3, text_parameters=817_720_320, text_length=77,
+        autoencoder_parameters=83_653_863, latent_channels=4, time_stride=1, space_stride=8, patch=1,
+        flop_per_cell=4.8e8,
+    ),
+    profiles=PROFILES | {"fast": ProfileRule(steps=30, low_precision=True, reuse=2)},
+    options=options("stabilityai/stable-diffusion-xl-base-1.0", 16),
+    notes=("A beta by its authors' word: motion is less than with the adapters for Stable Diffusion 1.5.",),
+)  # fmt: skip
+CARDS: tuple[Card, ...] = (MINI, *PUBLISHED, XL)

@@ -17,6 +17,8 @@ from ...weights.folder import network
 from .model import AnimateDiffFamily
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012}
+XL_BETAS = {"beta_start": 0.00085, "beta_end": 0.02, "beta_schedule": "scaled_linear"}
+"""Of the beta for Stable Diffusion XL, by its authors' configuration; sampled with Euler's method."""
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> AnimateDiffFamily:
@@ -50,9 +52,22 @@ def read(adapter: Any, dtype: torch.dtype, place: Path) -> Parts:
     image = open_image_model(place, dtype)
 
     def unet() -> Any:
-        return UNetMotionModel.from_unet2d(image.unet(), adapter)
+        own: Any = image.unet()
+        found = UNetMotionModel.from_unet2d(own, adapter)
+        if getattr(found, "add_embedding", None) is not None:  # diffusers 0.42 leaves it random
+            found.add_embedding.load_state_dict(own.add_embedding.state_dict())
+        return found
 
-    return Parts.read(image, unet, f"{place} and the motion adapter do not fit", scheduler)
+    made = xl_scheduler if (place / "text_encoder_2").is_dir() else scheduler
+    return Parts.read(image, unet, f"{place} and the motion adapter do not fit", made)
+
+
+def xl_scheduler(own: Any) -> Any:
+    from diffusers import EulerDiscreteScheduler
+
+    return EulerDiscreteScheduler(
+        **XL_BETAS, steps_offset=1, prediction_type=own.config.get("prediction_type", "epsilon")
+    )
 
 
 def scheduler(own: Any) -> Any:

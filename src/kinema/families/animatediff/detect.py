@@ -8,9 +8,9 @@ from typing import Any
 
 from ...core.card import Card
 from ...weights.store import header
-from .cards import PUBLISHED
+from .cards import PUBLISHED, XL
 
-WIDTHS = (320, 640, 1280, 1280)
+WIDTHS, XL_WIDTHS = (320, 640, 1280, 1280), (320, 640, 1280)
 
 
 def recognise(path: Path) -> Card | None:
@@ -37,9 +37,10 @@ def _card(path: Path, name: str, config: dict[str, Any]) -> Card:
     widths, longest = tuple(config["block_out_channels"]), config["motion_max_seq_length"]
     v3, v2, v1 = PUBLISHED
     base = v2 if config.get("use_motion_mid_block", True) else v1 if longest == 24 else v3
+    base = XL if widths == XL_WIDTHS else base
     changes: dict[str, object] = {"id": name, "path": str(path), "hub": None, "aliases": ()}
     context = base.options["context_length"].model_copy(update={"maximum": float(longest)})
-    if widths != WIDTHS:
+    if widths not in (WIDTHS, XL_WIDTHS):
         changes["title"] = f"A motion adapter of {len(widths)} levels, {widths[-1]} wide"
         changes["notes"] = ("An adapter of unpublished shape; name the image model that it belongs to with base.",)
     return base.model_copy(update={**changes, "options": {**base.options, "context_length": context}})

@@ -16,6 +16,7 @@ from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...sd.clip_model import Cond
 from ...sd.on_base import OnBase
+from ...sd.text import Words
 from ...weights import adapters
 from ...weights.device import precision
 from . import context, guides
@@ -66,11 +67,10 @@ class AnimateDiffFamily(OnBase):
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for branch in branches:
 
-                    def of(
-                        part_BCTHW: torch.Tensor, frames: slice, states: torch.Tensor = cond.text[branch]
-                    ) -> torch.Tensor:
-                        each = states.expand(part_BCTHW.shape[2], -1, -1)
+                    def of(part_BCTHW: torch.Tensor, frames: slice, words: Words = cond.text[branch]) -> torch.Tensor:
+                        each = words.states.expand(part_BCTHW.shape[2], -1, -1)
                         more = {} if guide is None else guide.residuals(part_BCTHW, t, each, frames)
+                        more |= words.beside(*(self.space * side for side in cond.grid))
                         return model(part_BCTHW, t, encoder_hidden_states=each, return_dict=False, **more)[0].float()
 
                     outputs[branch] = context.blend(of, x_BCTHW.to(self.dtype), *_windows(cond))

@@ -38,7 +38,7 @@ class ModelScope:
             x, outputs = x_BCTHW.to(self.dtype), {}
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for branch in branches:
-                    found = model(x, t, encoder_hidden_states=cond.text[branch], return_dict=False)[0]
+                    found = model(x, t, encoder_hidden_states=cond.text[branch].states, return_dict=False)[0]
                     outputs[branch] = found.float()
             return outputs
 
