@@ -68,3 +68,27 @@ def test_the_published_partner_is_known():
     assert found.second.model == "zeroscope-xl" and found.second.size == (1024, 576)
     assert found.frames == found.second.frames == 24
     assert kinema.Request(prompt="x", second_pass={"model": "xl"}).to_json().count("strength") <= 1
+
+
+def test_temporal_layers_align_the_enlarged_frames(engine, tmp_path):
+    """Video LDM's upsampler (arXiv 2304.08818, section 3.4): the image model alone enlarges every frame as it likes,
+    with temporal layers the frames agree."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    from kinema.evaluation.steadiness import flicker
+    from kinema.sd import bases, temporal_layers
+    from kinema.sd.inflate import inflate
+
+    image = UNet2DConditionModel.from_pretrained(
+        bases.find("kinema-mini-image").place / "unet", torch_dtype=torch.float32
+    )
+    temporal_layers.write(tmp_path / "alone", inflate(image), image, base="kinema-mini-image", num_frames=16)
+    fields = {**SMALL, "frames": 8, "steps": 8, "profile": "exact"}
+    flickers = {}
+    for name in (str(tmp_path / "alone"), "kinema-mini-zeroscope"):
+        again = {"model": name, "strength": 0.8, "width": 96, "height": 96, "steps": 10}
+        frames = engine.generate(Request(**fields, second_pass=again)).frames()
+        flickers[name] = flicker(frames, np.ones(frames.shape[:3], bool))
+    alone, aligned = flickers.values()
+    assert aligned < 0.7 * alone, flickers

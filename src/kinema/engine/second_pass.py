@@ -59,7 +59,8 @@ def plan_second(request: Request, first: Plan, card: Card) -> Plan:
             f"The second pass would make {found.width}x{found.height} of {first.width}x{first.height}.",
             field="second_pass.width", value=found.width, legal=f"{first.width}x{first.height} or more",
         )  # fmt: skip
-    return found.model_copy(update={"options": {**found.options, "strength": wish.strength}})
+    place = other.path or other.id  # a folder is opened again where it is, not by its name
+    return found.model_copy(update={"model": place, "options": {**found.options, "strength": wish.strength}})
 
 
 def second_pass(chunks: Iterable[Chunk], plan: Plan, family: Family, on_event: OnEvent) -> Iterator[Chunk]:
