@@ -51,6 +51,8 @@ def stages(settings: Settings) -> list[Stage]:
 
 
 class Zeroscope(OnImage):
+    name = "kinema-mini-zeroscope"
+
     def __init__(self, settings: Settings):
         super().__init__(settings)
         layers = settings.options.get("layers", "temporal")
@@ -69,15 +71,18 @@ class Zeroscope(OnImage):
         torch.manual_seed(0)
         return {"unet": inflate(self.unet()), **self.text()}
 
-    def temporal(self, minutes: float) -> dict[str, Any]:
-        parts = self.parts()
-        self.quick(parts["unet"])
+    def task(self, parts: dict[str, Any]) -> TemporalTask:
         words = Captioner(parts["tokenizer"], parts["text_encoder"], toyland(WORLD), device=self.device)
-        task = TemporalTask(
+        return TemporalTask(
             parts["unet"], words, self.latents(), self.latents("latents_held_out"), schedule=SCHEDULE,
             device=self.device, batch=128 if self.big else 6 // processes.count(), trained=self.trained,
             judge=partial(self.judge, parts),
         )  # fmt: skip
+
+    def temporal(self, minutes: float) -> dict[str, Any]:
+        parts = self.parts()
+        self.quick(parts["unet"])
+        task = self.task(parts)
         config = self.config("temporal_run", minutes, ema=0.995, lr_muon=2e-3, lr_adam=1e-3)
         found = train(task, config, self.settings.show)
         return found | {"samples": task.samples} | task.proof()
@@ -106,5 +111,5 @@ class Zeroscope(OnImage):
             temporal_layers.write(folder, parts["unet"], self.unet(), base=base, num_frames=FRAMES)
         else:
             save(self.pipeline(parts), folder)
-        self.card("kinema-mini-zeroscope", folder)
+        self.card(self.name, folder)
         return {"folder": str(folder)}

@@ -53,8 +53,10 @@ class Work:
     """A recipe's folder and what its stages do in it. Stages are called in every process with their minutes.
 
     device, big (a GPU), full (not a rehearsal of a few seconds). data: where clips and latents are, this folder or
-    that of another recipe (`--set clips=DIR`).
+    that of another recipe (`--set clips=DIR`). side: of its clips, in px.
     """
+
+    side = SIDE
 
     def __init__(self, settings: Settings):
         self.settings, self.out = settings, settings.out
@@ -87,7 +89,13 @@ class Work:
 
     def render(self, name: str, seeds: Sequence[int], world: World = WORLD) -> None:
         """Clips of a world's scenes of these numbers into OUT/name."""
-        size: dict[str, Any] = {"num_frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device}
+        size: dict[str, Any] = {
+            "num_frames": FRAMES,
+            "height": self.side,
+            "width": self.side,
+            "fps": FPS,
+            "device": self.device,
+        }
         write_shards(self.out / name, world, seeds, **size)
 
     def render_all(
@@ -147,7 +155,7 @@ class Work:
         recipe = name.removeprefix("kinema-").replace("-", "_")
         card = {
             "name": name, "license": "Apache-2.0", "recipe": f"recipes/{recipe}.py",
-            "native": {"frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS},
+            "native": {"frames": FRAMES, "height": self.side, "width": self.side, "fps": FPS},
             "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE}, **more,
             "training": {"device": self.settings.device_name, "processes": processes.count(), "stages": self.done()},
             "weights_sha256": digests(folder),

@@ -12,7 +12,7 @@ from typing import Any
 from ..core.card import Card, Option, SizeRule
 from ..core.errors import ModelError, WeightsMissing
 from ..core.request import Request
-from ..weights.store import fetched
+from ..weights.store import given
 
 BUILT_IN = {"kinema-mini-image": "miniatures/mini_image"}
 LAYERS = "TemporalLayers"
@@ -42,17 +42,12 @@ def option(default: str) -> Option:
 def find(name: str) -> Base:
     """A folder or a single file, the name of a shipped image model, or a hub id that was pulled. WeightsMissing where
     it is not here, ModelError where it is not an image model."""
-    place = Path(name).expanduser()
-    if name in BUILT_IN:
-        place = Path(str(files("kinema"))) / BUILT_IN[name]
-    elif not place.exists():
-        found = fetched(name) if name.count("/") == 1 else None
-        if found is None:
-            raise WeightsMissing(
-                f"The image model {name} is not on this machine. `kinema models pull {name}` fetches it from the hub; "
-                "--set base=FOLDER or FILE takes one that you have."
-            )
-        place = found
+    place = Path(str(files("kinema"))) / BUILT_IN[name] if name in BUILT_IN else given(name)
+    if place is None:
+        raise WeightsMissing(
+            f"The image model {name} is not on this machine. `kinema models pull {name}` fetches it from the hub; "
+            "--set base=FOLDER or FILE takes one that you have."
+        )
     if place.is_file():
         from .image_file import sizes as sizes_in
 

@@ -73,7 +73,9 @@ class TemporalTask:
     text_by_frame: the UNet takes the text states of every frame of its own (UNetMotionModel does). late: how far noise
     levels are moved towards noise in the first 60 %: motion is decided there. pictures: are some batches single
     pictures? few: in the first 70 %, so many frames of every clip, drawn at random and each at its own place in time
-    (for networks whose layers over time know frames by their place): more clips in the same time. 0: always all.
+    (for networks whose layers over time know frames by their place): more clips in the same time. window: always so
+    many frames in a row (for networks that know frames by their neighbours alone). 0: always all. most: the share of
+    the noise levels that is learnt, from the lowest: a second pass never sees the others.
     """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "norm", "proj_out", "lora")
@@ -82,7 +84,7 @@ class TemporalTask:
         self, video: Any, words: Captioner, store: Clips, held_out: Clips, *, schedule: Schedule,
         device: str = "cpu", batch: int = 8, trained: Chosen = is_temporal,
         object_weight: float = 2.0, late: float = 1.0, pictures: bool = True, text_by_frame: bool = False, few: int = 0,
-        judge: Callable[[int], dict[str, Any]] = lambda step: {},
+        window: int = 0, most: float = 1.0, judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         for name, parameter in video.named_parameters():
             parameter.requires_grad_(trained(name))
@@ -93,7 +95,7 @@ class TemporalTask:
         self.store, self.held_out, self.schedule, self.device = store, held_out, schedule, device
         self.batch_size, self.late, self.judge, self.trained = batch, late, judge, trained
         self.object_weight, self.pictures, self.text_by_frame, self.samples = object_weight, pictures, text_by_frame, 0
-        self.few = few
+        self.few, self.window, self.most = few, window, most
         self.before = self.digest_of_frozen()
 
     def digest_of_frozen(self) -> str:
@@ -114,7 +116,7 @@ class TemporalTask:
         count = self.batch_size * min(4, self.store.num_frames // len(frames))
         index = torch.randint(len(self.store), (count,), generator=generator)
         x0, weight = self.clips(self.store, index.to(self.device), frames.to(self.device))
-        t_B = self.schedule.draw(count, generator, self.late if progress < 0.6 else 0.0)
+        t_B = (self.most * self.schedule.draw(count, generator, self.late if progress < 0.6 else 0.0)).long()
         noisy, target = self.schedule.mix(x0, noise_like(x0, generator), t_B.to(self.device))
         with torch.no_grad():
             states = self.words.embed(self.words.draw(self.store.seed[index].tolist(), generator))
@@ -129,6 +131,8 @@ class TemporalTask:
         drawn = torch.randperm(count, generator=generator)
         if self.pictures and step % PICTURES_EVERY == PICTURES_EVERY - 1:
             return drawn[:1]
+        if self.window:
+            return torch.arange(self.window) + drawn[0] % (count - self.window + 1)
         return drawn[: self.few if progress < 0.7 and self.few else count].sort().values
 
     @torch.no_grad()

@@ -115,6 +115,14 @@ def fetched(hub_id: str) -> Path | None:
         return None
 
 
+def given(name: str) -> Path | None:
+    """What a person means by a name: a path that is there, or the pulled copy of a hub id. None for neither."""
+    place = Path(name).expanduser()
+    if place.exists():
+        return place
+    return fetched(name) if name.count("/") == 1 else None
+
+
 def pull(model: str) -> Path:
     """Fetch a model from the hub into the Hugging Face cache (resumable). ModelError where that fails."""
     from huggingface_hub import snapshot_download

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...core.errors import ModelError, RequestError, WeightsMissing
 from ...core.request import Request
-from ...weights.store import fetched
+from ...weights.store import given
 
 DENSE, SPARSE = "ControlNetModel", "SparseControlNetModel"
 
@@ -38,10 +38,7 @@ def check(request: Request) -> None:
 
 def place_of(name: str) -> Path:
     """A folder, or the copy of a hub id that was pulled. WeightsMissing where it is not here."""
-    place = Path(name).expanduser()
-    if place.is_dir():
-        return place
-    found = fetched(name) if name.count("/") == 1 else None
+    found = given(name)
     if found is None:
         raise WeightsMissing(f"{name} is not on this machine; `kinema models pull {name}` fetches it from the hub.")
     return found

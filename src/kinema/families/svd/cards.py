@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
 from ...core.request import Profile
+from ...sd import bases
 
 LICENCE = "Stable Video Diffusion Community License"
 SIZE = SizeRule(
@@ -57,7 +58,21 @@ def _card(name: str, title: str, hub: str, frames: int, *files: str, aliases: tu
     )  # fmt: skip
 
 
-CARDS: tuple[Card, ...] = (
+MINI = Card(
+    id="kinema-mini-svd", family="svd", variant="i2v", licence="Apache-2.0",
+    title="The shipped miniature of Stable Video Diffusion, trained on Toyland", builtin="miniatures/mini_svd",
+    aliases=("mini-svd",), accepts=("image:first", "style"), needs=("image:first",), size=bases.sizes(64, 16),
+    frames=FramesRule(step=1, trained=14, minimum=2, maximum=64), defaults=Defaults(fps=8.0, steps=25, guidance=2.0),
+    network=Network(
+        parameters=5_108_438, width=96, layers=3, text_parameters=760_000, text_length=1,
+        autoencoder_parameters=1_500_000, latent_channels=4, time_stride=1, space_stride=4, patch=1,
+        bytes_per_parameter=4, flop_per_cell=4.0e6,
+    ),
+    profiles={"exact": ProfileRule(), "balanced": ProfileRule(reuse=2), "fast": ProfileRule(steps=12, reuse=2)},
+    options=OPTIONS, notes=("Knows only Toyland. It reads no words: the picture says everything.",),
+)  # fmt: skip
+
+PUBLISHED: tuple[Card, ...] = (
     _card(
         "svd", "Stable Video Diffusion, 14 frames", "stabilityai/stable-video-diffusion-img2vid", 14,
         "svd.safetensors", "svd_image_decoder.safetensors",
@@ -71,3 +86,4 @@ CARDS: tuple[Card, ...] = (
         25, "svd_xt_1_1.safetensors",
     ),
 )  # fmt: skip
+CARDS: tuple[Card, ...] = (MINI, *PUBLISHED)

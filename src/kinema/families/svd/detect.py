@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core.card import Card, FramesRule
 from ...sd import bases
 from ...weights.store import header
-from .cards import CARDS
+from .cards import PUBLISHED
 
 UNET_KEY = "model.diffusion_model.input_blocks.1.1.time_stack.0.attn1.to_q.weight"
 
@@ -26,7 +26,9 @@ def recognise(path: Path) -> Card | None:
 
 def _published(path: Path) -> Card:
     """By its file name, which alone tells 14 from 25 frames; the 14-frame model for an unknown name."""
-    return next((c for c in CARDS if any(fnmatch.fnmatch(path.name, name) for name in c.single_files)), CARDS[0])
+    return next(
+        (c for c in PUBLISHED if any(fnmatch.fnmatch(path.name, name) for name in c.single_files)), PUBLISHED[0]
+    )
 
 
 def _folder(path: Path) -> Card | None:
@@ -39,7 +41,7 @@ def _folder(path: Path) -> Card | None:
     except (OSError, ValueError, KeyError):
         return None
     frames = unet.get("num_frames", 14)
-    base = next((card for card in CARDS if card.frames.trained == frames), CARDS[0])
+    base = next((card for card in PUBLISHED if card.frames.trained == frames), PUBLISHED[0])
     if unet["block_out_channels"][0] == 320:
         return _pointing(path, base)
     stride, grid, side = bases.read_off(unet, vae)
