@@ -64,6 +64,27 @@ def test_frozen_weights_stay_and_the_loss_falls(tmp_path):
     assert events[-1]["event"] == "finished" and {"loss", "norm"} <= set(events[0])
 
 
+def test_gradients_of_several_batches_make_the_step_of_one_large_one(tmp_path):
+    rows = torch.randn(32, 6, generator=torch.Generator().manual_seed(1))
+
+    class Parts(Line):
+        def __init__(self, parts):
+            super().__init__()
+            self.parts, self.calls = rows.chunk(parts), 0
+
+        def loss(self, step, progress, generator):
+            x = self.parts[self.calls % len(self.parts)]
+            self.calls += 1
+            return (self.net(x) - x.flip(1)).square().mean(), {}
+
+    whole, four = Parts(1), Parts(4)
+    train(whole, settings(tmp_path / "whole"))
+    train(four, settings(tmp_path / "four", accumulate=4))
+    assert four.calls == 80
+    for a, b in zip(whole.net.parameters(), four.net.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+
+
 def test_averaged_weights_are_those_of_the_end(tmp_path):
     task = Line()
     train(task, settings(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny_clips
@@ -18,7 +19,7 @@ from kinema.sd.inflate import digest, inflate, is_spatial, is_temporal
 from kinema.sd.spatio_temporal import inflate as inflate_svd
 from kinema.sd.spatio_temporal import inflate_decoder
 from kinema.toyland.scene import WORLD_SMALL
-from kinema.training import edm, lora
+from kinema.training import edm, lora, temporal
 from kinema.training.captioner import Captioner, Remembering, toyland
 from kinema.training.ddpm import Schedule
 from kinema.training.image_to_video import Buckets, ImageToVideoTask, motion_of
@@ -251,3 +252,49 @@ def test_temporal_layers_are_kept_apart_and_stand_on_another_image_model(tmp_pat
         save_file({name: tensor for name, tensor in tensors.items() if name != lost}, tmp_path / temporal_layers.FILE)
     with pytest.raises(ModelError, match="is missing"):
         temporal_layers.read(tmp_path, image)
+
+
+def test_frames_that_are_left_out_keep_the_others_in_their_places():
+    """Motion modules see frames 1, 4 and 6 of a clip as those, not as its first three."""
+    from diffusers.models.embeddings import SinusoidalPositionalEmbedding
+
+    table, frames = SinusoidalPositionalEmbedding(8, 16), torch.tensor([1, 4, 6])
+    whole, x = table.pe.clone(), torch.zeros(2, 3, 8)
+    with temporal.at_places(torch.nn.ModuleList([table]), frames):
+        assert torch.equal(table(x)[0], whole[0, frames])
+    assert torch.equal(table.pe, whole) and torch.equal(table(x)[0], whole[0, :3])
+
+
+@pytest.mark.parametrize(
+    ("settings", "step", "progress", "count"),
+    [
+        ({"few": 3}, 0, 0.1, 3),
+        ({"few": 3}, 0, 0.8, 6),
+        ({"few": 3}, 7, 0.1, 1),
+        ({"window": 4}, 1, 0.9, 4),
+        ({}, 0, 0.1, 6),
+    ],
+)
+def test_how_many_frames_a_step_sees(settings, step, progress, count):
+    task = object.__new__(temporal.TemporalTask)
+    task.store = SimpleNamespace(num_frames=6)
+    task.few, task.window, task.pictures = settings.get("few", 0), settings.get("window", 0), True
+    drawn = [task.frames_of_step(step, progress, torch.Generator().manual_seed(n)).tolist() for n in range(40)]
+    assert {len(frames) for frames in drawn} == {count} and all(sorted(set(f)) == f for f in drawn)
+    assert {frame for frames in drawn for frame in frames} == set(range(6)), "every frame has its turn"
+    if "window" in settings:
+        assert all(frames == list(range(frames[0], frames[0] + count)) for frames in drawn)
+
+
+def test_short_clips_and_lone_frames_teach_to_keep_a_picture(latents, store, vae, eye):
+    video = inflate_svd(tiny_clips.image_model(norm_num_groups=32), num_frames=4)
+    task = ImageToVideoTask(
+        video, vae, eye, latents, latents, store.pictures, store.pictures, clip_mean=MEAN, clip_std=STD,
+        levels=edm.NoiseLevels(0.5, 1.2), num_frames=4, fps=8.0, batch=2, lengths=(1, 2, 4),
+    )  # fmt: skip
+    seen = []
+    real, task.predict = task.predict, lambda x, *rest: seen.append(tuple(x.shape[:2])) or real(x, *rest)
+    for step, progress in ((0, 0.1), (1, 0.1), (2, 0.1), (0, 0.9)):
+        loss, _ = task.loss(step, progress, torch.Generator().manual_seed(step))
+        assert torch.isfinite(loss)
+    assert seen == [(8, 1), (4, 2), (2, 4), (2, 4)], "as many frames in a batch, whatever their clips' length"
