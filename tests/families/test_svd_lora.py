@@ -37,6 +37,7 @@ def test_what_it_learns_moves_a_picture_otherwise(folder, clips, tmp_path):  # n
     assert record["train"]["step"] == 3 and record["train"]["frozen_before"] == record["train"]["frozen_after"]
     assert {name: count for name, count in record["cache"].items() if "x" in name} == {"64x64": 4, "72x56": 2}
 
+    assert (tmp_path / "sheets" / "samples_000003.png").is_file()
     picture = tmp_path / "picture.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(picture)
     engine = kinema.load(str(folder))

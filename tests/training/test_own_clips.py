@@ -162,6 +162,7 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, model, more
     assert record["train"]["step"] <= 2 and record["train"]["frozen_before"] == record["train"]["frozen_after"]
     told = adapters.describe(out / "lora.safetensors")
     assert (told["rank"], told["trigger"], told["base"]) == (4, "slide", model)
+    assert [sheet.name for sheet in (out / "sheets").iterdir()] == [f"samples_{record['train']['step']:06d}.png"]
 
     engine = kinema.load(model, device="cpu")
     fields = {"frames": 5, "steps": 2, "seed": 1, "profile": "exact"}

@@ -32,9 +32,12 @@ class OnBase(ClipModel):
         place = bases.find(str(plan.options["base"])).place
         return (place,) if place.is_file() else tuple(sorted(place.rglob("*.safetensors")))
 
+    def stand_on(self, place: Path) -> None:
+        """The image model at `place` is the one under this model from now on."""
+        if place != self.place:
+            self.take(self.read(place))
+            self.place = place
+
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
-        wanted = bases.find(str(plan.options["base"])).place
-        if wanted != self.place:
-            self.take(self.read(wanted))
-            self.place = wanted
+        self.stand_on(bases.find(str(plan.options["base"])).place)
         return super().encode(plan, prepared)

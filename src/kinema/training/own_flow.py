@@ -29,6 +29,7 @@ class FlowTask:
     def __init__(
         self, network: Any, states: Callable[[list[str]], Tensor], tell: Tell, store: Bucket, held_out: Bucket, *,
         beside: Mapping[str, Tensor], device: str = "cpu", batch: int = 2, drop: float = 0.1,
+        judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(lora.is_trained(name))
@@ -36,6 +37,7 @@ class FlowTask:
         self.modules: dict[str, nn.Module] = {"network": self.network}
         self.store, self.held_out, self.batch_size, self.drop, self.samples = store, held_out, batch, drop, 0
         self.beside = {name: tensor.to(device) for name, tensor in beside.items()}
+        self.judge = judge
         self.before = self.digest_of_frozen()
 
     def digest_of_frozen(self) -> str:
@@ -71,12 +73,12 @@ class FlowTask:
         x0 = self.clips(self.held_out, index)
         noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1)).to(x0)
         states = self.states([self.tell(item, 0, False) for item in self.held_out.item[index].tolist()])
-        found = {}
+        found: dict[str, Any] = {}
         for time in HELD_OUT_TIMES:
             times = torch.full((len(index),), time)
             noisy, target = mix(x0, noise, times)
             found[f"error_{time:g}"] = round(float((self.predict(noisy, times, states) - target).square().mean()), 4)
-        return found
+        return found | self.judge(step)
 
     def proof(self) -> dict[str, str]:
         """What stayed: digests of the frozen layers before and after. RuntimeError where they changed."""

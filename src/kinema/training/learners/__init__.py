@@ -39,15 +39,20 @@ LEARNERS = {
 
 
 class Learner(Protocol):
-    """network: what low-rank layers go on."""
+    """network: what low-rank layers go on. engine: the model that it is a part of, for samples."""
 
     network: Any
+    engine: Any
 
     def encode(self, frames_FHWC: np.ndarray) -> Tensor:
         """uint8 frames to latents (T, C, h, w) as the network sees them."""
 
     def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float) -> Any:
         """The task (loop.Task) for clips of one size. tell: the caption of an item. drop: share without one."""
+
+    def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:
+        """A clip of the network as it is now, uint8 (F, H, W, 3), from words or the file of a picture, whichever the
+        model reads. fields: of a request."""
 
 
 def why_not(card: Card, frames: int, checkpointing: bool) -> str | None:
@@ -68,7 +73,7 @@ def learner(card: Card, base: str, device: str, frames: int, fps: float) -> Lear
     from kinema.engine.load import load
 
     kind = LEARNERS[card.family]
-    family = load(card.path or card.id, device=device, dtype="float32" if device == "cpu" else kind.dtype).family
+    engine = load(card.path or card.id, device=device, dtype="float32" if device == "cpu" else kind.dtype)
     module = import_module(f".{kind.module}", __name__)
-    found: Learner = getattr(module, kind.name)(family, base, device, frames, fps)
+    found: Learner = getattr(module, kind.name)(engine, base, device, frames, fps)
     return found

@@ -26,10 +26,13 @@ AT_ONCE = 8
 class TemporalLearner:
     text_by_frame = False
 
-    def __init__(self, family: Any, base: str, device: str, frames: int, fps: float) -> None:
-        on_base = isinstance(family, OnBase)
-        self.parts = family.read(bases.find(base).place) if on_base else family.parts
-        self.network, self.device = self.parts.unet, device
+    def __init__(self, engine: Any, base: str, device: str, frames: int, fps: float) -> None:
+        self.engine, self.device, self.options = engine, device, {}
+        if isinstance(engine.family, OnBase):
+            engine.family.stand_on(bases.find(base).place)
+            self.options = {"base": base}
+        self.parts = engine.family.parts
+        self.network = self.parts.unet
         self.parts.vae.to(device)
 
     @torch.no_grad()
@@ -38,6 +41,10 @@ class TemporalLearner:
         rows = to_unit(frames_FHWC).to(self.device, vae.dtype).split(AT_ONCE)
         found: Tensor = torch.cat([vae.encode(row).latent_dist.mean.float() for row in rows])
         return found * vae.config.scaling_factor
+
+    def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:
+        found: np.ndarray = self.engine.generate(caption, options=self.options, **fields).frames()
+        return found
 
     def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float) -> TemporalTask:
         config = self.parts.scheduler.config

@@ -22,8 +22,8 @@ LEVELS = NoiseLevels(1.0, 1.6)
 
 
 class SvdLearner:
-    def __init__(self, family: Any, base: str, device: str, frames: int, fps: float) -> None:
-        self.parts, self.network = family.parts, family.parts.unet
+    def __init__(self, engine: Any, base: str, device: str, frames: int, fps: float) -> None:
+        self.engine, self.parts, self.network = engine, engine.family.parts, engine.family.parts.unet
         self.device, self.frames, self.fps = device, frames, fps
         self.parts.vae.to(device)
         self.parts.image_encoder.to(device)
@@ -34,6 +34,10 @@ class SvdLearner:
         rows = to_unit(frames_FHWC).to(self.device, vae.dtype).split(AT_ONCE)
         found: Tensor = torch.cat([vae.encode(row).latent_dist.mode().float() for row in rows])
         return found * vae.config.scaling_factor
+
+    def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:
+        found: np.ndarray = self.engine.generate("", image=picture, **fields).frames()
+        return found
 
     def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float) -> ImageToVideoTask:
         """It reads no words; drop is the share of clips without a picture."""

@@ -10,22 +10,30 @@ from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import Tensor
 
 from kinema.diffusion.pixels import to_unit
+from kinema.families.wan import forward
 
 from .. import vace
 from ..buckets import Bucket
 from ..captioner import Tell
 from ..own_flow import FlowTask
 
-TEXT_LENGTH = 512
-
 
 class WanLearner:
     """The network computes as the library's does: Kinema's own attention keeps text keys, which training changes."""
 
-    def __init__(self, family: Any, base: str, device: str, frames: int, fps: float) -> None:
-        self.family, self.network, self.device, self.frames = family, family.parts.transformer, device, frames
+    def __init__(self, engine: Any, base: str, device: str, frames: int, fps: float) -> None:
+        self.engine, self.family, self.device, self.frames = engine, engine.family, device, frames
+        self.network = self.family.parts.transformer
         self.network.to(device).set_attn_processor(WanAttnProcessor())
         self.known: dict[str, Tensor] = {}
+
+    def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:
+        forward.prepare(self.network)
+        try:
+            found: np.ndarray = self.engine.generate(caption, **fields).frames()
+        finally:
+            self.network.set_attn_processor(WanAttnProcessor())
+        return found
 
     @torch.no_grad()
     def encode(self, frames_FHWC: np.ndarray) -> Tensor:

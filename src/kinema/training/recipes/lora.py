@@ -8,7 +8,8 @@ Settings (`--set NAME=VALUE`): model, base (the image model), rank (8), alpha (t
 (2), accumulate (1: batches a step), lr (0.004), where (a part of layers' names: what moves in a UNet, all attention of
 Wan; "all": every attention layer), frames, fps, area (px), drop (share of captions left out), trigger (a word put
 before every caption), dialect (diffusers, peft, kohya, comfyui, or several with +), checkpointing (off or on: less
-memory, a third more time).
+memory, a third more time), samples (2: clips of the first captions, on a sheet) and every (so many minutes; 0: only at
+the end).
 
 Stages: data (what is used and what is not), cache (latents, checked by hash), train, export (lora.safetensors; rank,
 alpha, base and trigger in its metadata).
@@ -21,7 +22,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
 from kinema.core.errors import RequestError
 from kinema.sd import bases
@@ -33,16 +36,18 @@ from ..learners import Learner
 from ..loop import LoopConfig, train
 from ..quicken import quicken
 from ..several import Several
+from ..sheets import sheet, strip
 from ..stages import Settings, Stage
 
 NUMBERS = {
     "rank": (int, 8, 1, 256), "alpha": (int, 0, 0, 1024), "steps": (int, 500, 1, 1_000_000), "batch": (int, 2, 1, 1024),
-    "accumulate": (int, 1, 1, 1024),
+    "accumulate": (int, 1, 1, 1024), "samples": (int, 2, 0, 64), "every": (float, 0.0, 0.0, 1e6),
     "lr": (float, 0.004, 1e-7, 1.0), "frames": (int, 0, 0, 256), "fps": (float, 0.0, 0.0, 240.0),
     "area": (int, 0, 0, 4096 * 4096), "drop": (float, 0.1, 0.0, 1.0),
 }  # fmt: skip
 """Kind, default (0: the model's own), least and most."""
 WORDS = ("data", "model", "base", "where", "trigger", "dialect", "checkpointing")
+SAMPLE_STEPS = 12
 HELD_OUT = 10
 """One clip in so many is held out, where there are enough."""
 
@@ -132,18 +137,39 @@ class Lora:
             self.cache(0)
         network = self.network()
         tasks = [self.task(bucket) for bucket in self.clips]
+        tasks[0].judge = self.look_at
         steps = int(self.number["steps"])
         config = LoopConfig(
             out=self.out / "run", minutes=max(minutes, 0.02), most_steps=steps, device=self.device, ema=0.98,
             accumulate=int(self.number["accumulate"]),
             bf16=good_at_bfloat16(torch.device(self.device)), resume=self.settings.resume, final_lr=0.03,
-            decay_from=0.4, lr_adam=self.number["lr"], warmup_steps=10, evaluate_minutes=1e9,
+            decay_from=0.4, lr_adam=self.number["lr"], warmup_steps=10, evaluate_minutes=self.number["every"] or 1e9,
         )  # fmt: skip
         found = train(Several(tasks), config, self.settings.show)
         if processes.first():
             torch.save(lora.layers(network), self.out / "layers.pt")
         processes.wait()
         return found | tasks[0].proof()
+
+    def look_at(self, step: int) -> dict[str, Any]:
+        """Samples of the first captions beside their clips: OUT/sheets/samples_STEP.png."""
+        bucket, rows = self.clips[0], []
+        chosen = sorted({int(item): row for row, item in reversed(list(enumerate(bucket.item)))}.items())
+        for item, row in chosen[: int(self.number["samples"])]:
+            caption = self.tell(item, 0, False)
+            picture = self.out / "sheets" / "first.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(bucket.first[row].numpy()).save(picture)
+            frames = self.learner.sample(
+                caption, str(picture), seed=item, frames=self.frames, width=bucket.width, height=bucket.height,
+                fps=self.fps, steps=SAMPLE_STEPS, profile="exact",
+            )  # fmt: skip
+            picks = np.linspace(0, len(frames) - 1, 6).round().astype(int).tolist()
+            rows.append((caption, [strip(frames, picks)]))
+        if rows:
+            sheet(rows, self.out / "sheets" / f"samples_{step:06d}.png", columns=1)
+            (self.out / "sheets" / "first.png").unlink()
+        return {}
 
     def export(self, minutes: float) -> dict[str, Any]:
         """OUT/lora.safetensors; other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
@@ -191,16 +217,18 @@ class Lora:
             quicken(network) if self.device == "cpu" and learners.LEARNERS[self.card.family].part == "unet" else network
         )
 
-    def task(self, bucket: buckets.Bucket) -> Any:
-        captions = [item.caption for item in self.items()]
+    def tell(self, number: int, wording: int, place: bool) -> str:
+        """The caption of an item, the trigger before it."""
         trigger = self.settings.options.get("trigger", "")
+        return ", ".join(part for part in (trigger, self.items()[number].caption) if part)
+
+    def task(self, bucket: buckets.Bucket) -> Any:
         order = torch.arange(len(bucket))
         last = order % HELD_OUT == HELD_OUT - 1
         apart = len(bucket) >= 2 * HELD_OUT
         return self.learner.task(
             bucket.part(order[~last]) if apart else bucket, bucket.part(order[last]) if apart else bucket,
-            lambda number, wording, place: ", ".join(part for part in (trigger, captions[number]) if part),
-            batch=int(self.number["batch"]), drop=self.number["drop"],
+            self.tell, batch=int(self.number["batch"]), drop=self.number["drop"],
         )  # fmt: skip
 
 
