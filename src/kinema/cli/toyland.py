@@ -54,6 +54,10 @@ def render(
         ),
     ] = None,
     style: Annotated[str | None, typer.Option("--style", metavar="NAME", help="Every clip is drawn so.")] = None,
+    motion: Annotated[
+        str | None,
+        typer.Option("--motion", metavar="NAME", help="Things do this in every clip; stay: only the camera moves."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw clips with captions into a folder, for looking at, training and measuring."""
@@ -67,12 +71,12 @@ def render(
         raise RequestError(f"fps = {fps:g}.", field="fps", value=fps, legal="above 0, up to 240")
     if not folder.parent.is_dir():
         raise RequestError(f"{folder}: the folder {folder.parent} is not there.", field="output", value=str(folder))
-    from kinema.toyland.scene import CAMERAS, STYLES
+    from kinema.toyland.scene import CAMERAS, MOTIONS, STYLES
 
-    for name, chosen, words in (("camera", camera, CAMERAS), ("style", style, STYLES)):
+    for name, chosen, words in (("camera", camera, CAMERAS), ("style", style, STYLES), ("motion", motion, MOTIONS)):
         if chosen is not None and chosen not in words:
             raise RequestError(f"{name} = {chosen!r}.", field=name, value=chosen, legal=", ".join(words))
-    _draw(folder, num, (height, width), frames, fps, seed, world, camera, style, reporter(as_json))
+    _draw(folder, num, (height, width), frames, fps, seed, world, camera, style, motion, reporter(as_json))
     typer.echo(json.dumps({"path": str(folder), "num": num}) if as_json else f"{folder}  ({num} clips)")
 
 
@@ -86,6 +90,7 @@ def _draw(
     world: str,
     camera: str | None,
     style: str | None,
+    motion: str | None,
     told: Reporter,
 ) -> None:
     """Render and write; size is (height, width)."""
@@ -100,6 +105,8 @@ def _draw(
         drawn = replace(drawn, cameras=(camera,))
     if style is not None:
         drawn = replace(drawn, styles=(style,))
+    if motion is not None:
+        drawn = replace(drawn, motions=(motion,))
 
     def write_clip(frames_FHWC: np.ndarray, fps: float, path: Path) -> None:
         write([Chunk(frames_FHWC, 0, fps)], path)
