@@ -15,7 +15,7 @@ from kinema.evaluation.judge import Judge
 from kinema.evaluation.motion import motion_of, trajectory_error
 from kinema.evaluation.probes import likeliest, load_probes
 from kinema.evaluation.track import follow, iou
-from kinema.toyland.scene import COLORS, KINDS, WORLD_SMALL, sample_scene
+from kinema.toyland.scene import CAMERAS, COLORS, KINDS, WORLD_SMALL, sample_scene
 
 SMALL = replace(
     WORLD_SMALL, kinds=("ball", "square", "triangle", "star", "heart", "car"), styles=("flat",), weathers=("none",),
@@ -115,6 +115,24 @@ def test_camera_moves():
         found = camera.camera_of(case.frames_FHWC, load_probes().read(case.frames_FHWC))
         right.append(found == case.scene.camera)
     assert share(right) >= 0.8
+
+
+def test_where_nothing_else_moves_the_whole_picture_tells_the_camera():
+    """Every move is seen with its own sign and no other clip is taken for it; still clips are at zero."""
+    world = replace(SMALL, motions=("stay",), two_actors=0.0, some_change=0.0, some_spin=0.0)
+    moves = [name for name in CAMERAS if name != "still"]
+
+    def strengths(name: str, asked: list[str]) -> np.ndarray:
+        clips = cases(replace(world, cameras=(name,)), 5, Shape(16, 64, 64, 8.0), first=HELD_OUT_PROBES + 900)
+        pairs = [(case.frames_FHWC, load_probes().read(case.frames_FHWC)) for case in clips]
+        return np.array([[camera.strength(*pair, move, everything=True) for move in asked] for pair in pairs])
+
+    assert np.abs(strengths("still", moves)).max() < 0.02
+    for move, opposite in zip(moves, [moves[number ^ 1] for number in range(8)], strict=True):
+        found = strengths(move, [move, opposite])
+        assert found[:, 0].min() > 0.1 and np.allclose(found[:, 1], -found[:, 0]), move
+    with pytest.raises(ValueError, match="no camera move"):
+        camera.strength(np.zeros((4, 8, 8, 3), np.uint8), None, "dolly")
 
 
 def test_without_opencv_the_package_is_named(monkeypatch):
