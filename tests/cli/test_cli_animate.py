@@ -31,7 +31,13 @@ def test_the_clip_begins_with_the_picture(photo, tmp_path):
     frames, fps = read_video(out)
     assert (len(frames), fps) == (told["frames"], told["fps"]) and frames.shape[1:] == (64, 64, 3)
     error = ((frames[0].astype(float) - drawn) ** 2).mean()
-    assert 10 * np.log10(255**2 / error) > 18
+    assert 10 * np.log10(255**2 / error) > 27
+
+
+@pytest.mark.parametrize(("words", "model"), [((), "kinema-mini-svd"), (("it rolls",), "kinema-mini-wan")])
+def test_a_miniature_that_reads_what_is_given(photo, words, model):
+    found = run("animate", str(photo[0]), *words, "--request-only")
+    assert json.loads(found.stdout)["model"] == model
 
 
 def test_the_request_can_be_seen(photo):
@@ -44,7 +50,7 @@ def test_the_request_can_be_seen(photo):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (("--motion", "40"), "has no option 'motion'"),
+        (("it rolls", "--motion", "40"), "has no option 'motion'"),
         (("--model", "svd-xt", "--motion", "-1"), "motion"),
         (("--model", "svd-xt", "--frames", "900"), "from 2 to 64"),
         (("--model", "svd-xt"), "kinema models pull svd-xt"),

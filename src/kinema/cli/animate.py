@@ -11,6 +11,8 @@ from kinema.cli.how import How, make, verb
 
 BEST = ("svd-xt", "svd-xt-1.1", "svd", "wan2.1-i2v-14b-480p")
 """Taken in this order, where nobody names a model; the first whose weights are on this machine."""
+WORDLESS, WORDS = "kinema-mini-svd", "kinema-mini-wan"
+"""Else a miniature: the one that was made for pictures, or with a prompt the one that reads it."""
 
 
 @verb(How)
@@ -29,14 +31,14 @@ def animate(
     seconds: Annotated[float | None, option("--seconds", metavar="S", help="Or how long: the nearest count.")] = None,
 ) -> None:
     """Make a picture move."""
-    how.model = how.model or best_here()
+    how.model = how.model or best_here() or (WORDS if prompt else WORDLESS)
     options: dict[str, Any] = {} if motion is None else {"options": {"motion": motion}}
     picture = {"kind": "image", "image": photo, "at": "first"}
     make(how, photo, prompt, [picture], ending="moving", fps=fps, frames=frames, seconds=seconds, **options)
 
 
 def best_here() -> str | None:
-    """A model of `BEST` that is on this machine; None: the default one, which takes pictures too."""
+    """A model of `BEST` that is on this machine."""
     from kinema.weights import store
 
     return next((name for name in BEST if store.here(store.find(name))), None)

@@ -75,7 +75,9 @@ class TemporalTask:
     pictures? few: in the first 70 %, so many frames of every clip, drawn at random and each at its own place in time
     (for networks whose layers over time know frames by their place): more clips in the same time. window: always so
     many frames in a row (for networks that know frames by their neighbours alone). 0: always all. most: the share of
-    the noise levels that is learnt, from the lowest: a second pass never sees the others.
+    the noise levels that is learnt, from the lowest: a second pass never sees the others. blind: the share of clips
+    that are noise alone, at the last step: what is sampled from (arXiv 2305.08891); which way things go is settled
+    there, and a clip with a little of the truth left in it would tell. Only for velocity predictions.
     """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "norm", "proj_out", "lora")
@@ -84,7 +86,8 @@ class TemporalTask:
         self, video: Any, words: Captioner, store: Clips, held_out: Clips, *, schedule: Schedule,
         device: str = "cpu", batch: int = 8, trained: Chosen = is_temporal,
         object_weight: float = 2.0, late: float = 1.0, pictures: bool = True, text_by_frame: bool = False, few: int = 0,
-        window: int = 0, most: float = 1.0, judge: Callable[[int], dict[str, Any]] = lambda step: {},
+        window: int = 0, most: float = 1.0, blind: float = 0.0,
+        judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         for name, parameter in video.named_parameters():
             parameter.requires_grad_(trained(name))
@@ -96,6 +99,7 @@ class TemporalTask:
         self.batch_size, self.late, self.judge, self.trained = batch, late, judge, trained
         self.object_weight, self.pictures, self.text_by_frame, self.samples = object_weight, pictures, text_by_frame, 0
         self.few, self.window, self.most = few, window, most
+        self.blind = blind if schedule.prediction == "v_prediction" else 0.0
         self.before = self.digest_of_frozen()
 
     def digest_of_frozen(self) -> str:
@@ -117,7 +121,10 @@ class TemporalTask:
         index = torch.randint(len(self.store), (count,), generator=generator)
         x0, weight = self.clips(self.store, index.to(self.device), frames.to(self.device))
         t_B = (self.most * self.schedule.draw(count, generator, self.late if progress < 0.6 else 0.0)).long()
-        noisy, target = self.schedule.mix(x0, noise_like(x0, generator), t_B.to(self.device))
+        noise = noise_like(x0, generator)
+        noisy, target = self.schedule.mix(x0, noise, t_B.to(self.device))
+        for clip in range(round(self.blind * count)):
+            t_B[clip], noisy[clip], target[clip] = self.schedule.num_steps - 1, noise[clip], -x0[clip]
         with torch.no_grad():
             states = self.words.embed(self.words.draw(self.store.seed[index].tolist(), generator))
         with at_places(self.video, frames):

@@ -19,6 +19,8 @@ from ..captioner import Remembering, Tell
 from ..ddpm import Schedule
 from ..temporal import TemporalTask
 
+BLIND = 0.25
+"""Of a batch of four, one."""
 AT_ONCE = 8
 """Frames that the autoencoder sees at once."""
 
@@ -55,7 +57,7 @@ class TemporalLearner:
         words = Remembering(self.parts.tokenizer, self.parts.text_encoder, tell, device=self.device, drop=drop)
         return TemporalTask(
             self.network, words, clips, held_out, schedule=schedule, device=self.device, batch=batch,
-            trained=lora.is_trained, pictures=False, text_by_frame=self.text_by_frame,
+            trained=lora.is_trained, pictures=False, text_by_frame=self.text_by_frame, blind=BLIND,
         )  # fmt: skip
 
 
