@@ -82,7 +82,8 @@ def main() -> None:
             "right_percent": 100 * float((there > THRESHOLD).mean()), "median": float(np.median(there)),
             "without_percent": 100 * float((before > THRESHOLD).mean()), **facts(clips),
         }  # fmt: skip
-        print(move, json.dumps(results[move]), flush=True)
+        print(move, json.dumps({name: round(float(value), 2) for name, value in results[move].items()}), flush=True)
+        results[move]["strengths"] = {"with": there.round(3).tolist(), "without": before.round(3).tolist()}
         picks = (0, 5, 10, 15)
         rows = [(describe_without_camera(told[n]), [strip(clips[n], picks)]) for n in range(min(12, len(clips)))]
         sheet(rows, given.out / f"{move}.png", columns=3)

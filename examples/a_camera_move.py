@@ -1,8 +1,9 @@
-"""A MotionLoRA moves the camera, stronger and the other way round. Writes pan.gif, pan_more.gif into the current folder."""
+"""MotionLoRAs move the camera: the same scene, in and out. Writes zoom-in.gif and zoom-out.gif into the current folder."""
 
 import kinema
 
 engine = kinema.load("kinema-mini-animatediff")
-for name, weight in (("pan.gif", 1.0), ("pan_more.gif", 1.5)):
-    move = kinema.Style(adapter="mini-pan-left", weight=weight)
-    print(engine.generate("a red car in a meadow by day", seed=2, profile="fast", conditions=(move,)).save(name))
+for name in ("zoom-in", "zoom-out"):
+    move = kinema.Style(adapter=f"mini-{name}")
+    clip = engine.generate("a red car stays in place in a meadow by day", seed=2, profile="fast", conditions=(move,))
+    print(clip.save(f"{name}.gif"))
