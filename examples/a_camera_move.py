@@ -1,4 +1,4 @@
-"""MotionLoRAs move the camera: the same scene, in and out. Writes zoom-in.gif and zoom-out.gif into the current folder."""
+"""MotionLoRAs move the camera: the same scene, in and out. Writes zoom-in.gif and zoom-out.gif where it is run."""
 
 import kinema
 

@@ -1,4 +1,4 @@
-"""One picture, three amounts of motion. Writes moved_40.gif, moved_127.gif and moved_215.gif into the current folder."""
+"""One picture, three amounts of motion. Writes moved_40.gif, moved_127.gif and moved_215.gif where it is run."""
 
 import kinema
 from kinema.toyland.render import render
