@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kinema.conditions.inputs import inline_png
 from kinema.core.errors import RequestError
 from kinema.core.registry import built_in_cards
 from kinema.core.request import Request
@@ -15,6 +16,8 @@ from kinema.engine.load import Engine
 from kinema.engine.plan import plan as make_plan
 
 FEW = 6
+GRAY = inline_png(np.full((64, 64, 3), 120, np.uint8))
+"""For models that cannot work without a picture."""
 CARDS = [card for card in built_in_cards() if card.builtin]
 
 
@@ -40,6 +43,9 @@ def quick(engine: Engine, **fields) -> Request:
     if card.frames.step == 1:  # short, and yet in several slices
         settings["frames"] = FEW
         options["decode_chunk"] = 4
+    given = fields.get("conditions", ())
+    if "image:first" in card.needs and not any(each.get("at") == "first" for each in given):
+        fields["conditions"] = ({"kind": "image", "image": GRAY, "at": "first"}, *given)
     return Request(**{**settings, "options": options, **fields})
 
 
@@ -141,6 +147,9 @@ def test_conditions_count_or_are_refused(engine, plain, media, name):
     if "controlnet" in card.options and name.startswith(("image:", "control:")):
         with pytest.raises(RequestError, match="only through a network beside it"):
             engine.plan(wanted)
+    elif "source" not in card.accepts and any(each.kind == "source" for each in wanted.conditions):
+        with pytest.raises(RequestError, match="does not take the condition 'source'"):
+            engine.plan(wanted)
     elif name == "source:grown" and "mask" not in card.accepts:
         with pytest.raises(RequestError, match="cannot grow"):
             engine.plan(wanted)
@@ -166,7 +175,13 @@ def test_decoded_in_slices_equals_decoded_whole(engine):
             np.concatenate([chunk.frames for chunk in family.decode(latents, sized, plan.spans[0])])
             for sized in (plan.model_copy(update={"options": {**plan.options, "decode_chunk": n}}) for n in (3, 64))
         )
-        assert np.abs(slices.astype(int) - whole).max() <= 1
+        difference = np.abs(slices.astype(int) - whole)
+        if hasattr(
+            family.parts.vae.decoder, "time_conv_out"
+        ):  # it sees several frames: what is at a slice's end differs
+            assert 0 < difference.mean() < 3
+        else:
+            assert difference.max() <= 1
         return
     vae = family.parts.vae
     mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
