@@ -23,9 +23,10 @@ from kinema.sd import temporal_layers
 from kinema.sd.inflate import inflate, is_temporal
 from kinema.training import processes
 from kinema.training.captioner import Captioner, toyland
+from kinema.training.frozen import everything
 from kinema.training.loop import load_averaged, train
 from kinema.training.stages import Settings, Stage
-from kinema.training.temporal import TemporalTask, everything
+from kinema.training.temporal import TemporalTask
 
 sys.path.insert(0, str(Path(__file__).parent))
 from toyland_sd import (
@@ -75,9 +76,13 @@ class Zeroscope(OnImage):
         words = Captioner(parts["tokenizer"], parts["text_encoder"], toyland(WORLD), device=self.device)
         return TemporalTask(
             parts["unet"], words, self.latents(), self.latents("latents_held_out"), schedule=SCHEDULE,
-            device=self.device, batch=128 if self.big else 6 // processes.count(), trained=self.trained,
-            judge=partial(self.judge, parts),
+            device=self.device, **self.lesson(parts),
         )  # fmt: skip
+
+    def lesson(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """What learns, how much of it at once, and who looks at it."""
+        batch = 128 if self.big else 6 // processes.count()
+        return {"batch": batch, "trained": self.trained, "judge": partial(self.judge, parts)}
 
     def temporal(self, minutes: float) -> dict[str, Any]:
         parts = self.parts()

@@ -17,13 +17,11 @@ from typing import Any
 from kinema.sd import temporal_layers
 from kinema.sd.inflate import is_temporal
 from kinema.training import processes
-from kinema.training.captioner import Captioner, toyland
 from kinema.training.stages import Settings, Stage
-from kinema.training.temporal import TemporalTask
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_zeroscope import Zeroscope
-from toyland_sd import FRAMES, SCHEDULE, WORLD
+from toyland_sd import FRAMES
 
 SIDE, WINDOW, MOST = 96, FRAMES // 2, 0.9
 """MOST: a second pass at a strength of 0.85 begins below it."""
@@ -58,11 +56,7 @@ class ZeroscopeXl(Zeroscope):
     def parts(self) -> dict[str, Any]:
         return {"unet": temporal_layers.read(self.start, self.unet()), **self.text()}
 
-    def task(self, parts: dict[str, Any]) -> TemporalTask:
+    def lesson(self, parts: dict[str, Any]) -> dict[str, Any]:
         """Frames in a row are enough: temporal convolutions and attention know no places."""
-        words = Captioner(parts["tokenizer"], parts["text_encoder"], toyland(WORLD), device=self.device)
-        return TemporalTask(
-            parts["unet"], words, self.latents(), self.latents("latents_held_out"), schedule=SCHEDULE,
-            device=self.device, batch=64 if self.big else 4 // processes.count(), trained=is_learnt, window=WINDOW,
-            most=MOST, late=0.0,
-        )  # fmt: skip
+        batch = 64 if self.big else 4 // processes.count()
+        return {"batch": batch, "trained": is_learnt, "window": WINDOW, "most": MOST, "late": 0.0}

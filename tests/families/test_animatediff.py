@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_sd import NEGATIVE, PROMPT, image_model
+from tiny_sd import NEGATIVE, PROMPT, image_model, motion_adapter
 
 import kinema
 from kinema.core.errors import ModelError, RequestError, WeightsMissing
@@ -23,19 +23,9 @@ FRAMES, SIDE = 6, 32
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    from diffusers import MotionAdapter
-
     folder = tmp_path_factory.mktemp("animatediff")
     torch.manual_seed(1)
-    adapter = MotionAdapter(
-        block_out_channels=(32, 64), motion_layers_per_block=1, motion_num_attention_heads=4, motion_max_seq_length=8,
-        use_motion_mid_block=True, motion_norm_num_groups=16,
-    )  # fmt: skip
-    with torch.no_grad():
-        for name, parameter in adapter.named_parameters():
-            if "proj_out" in name:
-                parameter.copy_(0.05 * torch.randn(parameter.shape))
-    adapter.save_pretrained(folder / "adapter")
+    motion_adapter(folder / "adapter", middle=True)
     image_model(folder / "base")
     image_model(folder / "other", seed=5)
     return folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_sd import NEGATIVE, PROMPT, autoencoder, words
+from tiny_sd import NEGATIVE, PROMPT, autoencoder, motion_adapter, words
 
 import kinema
 from kinema.core.registry import built_in_cards
@@ -19,7 +19,7 @@ FRAMES = 5
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """An adapter, and an image model with two text encoders."""
-    from diffusers import EulerDiscreteScheduler, MotionAdapter, StableDiffusionXLPipeline, UNet2DConditionModel
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
     folder = tmp_path_factory.mktemp("xl")
@@ -44,15 +44,7 @@ def place(tmp_path_factory):
         vae=autoencoder(), unet=unet, text_encoder=parts["text_encoder"], tokenizer=tokenizer, text_encoder_2=second,
         tokenizer_2=tokenizer, scheduler=EulerDiscreteScheduler(steps_offset=1), add_watermarker=False,
     ).save_pretrained(folder / "base")  # fmt: skip
-    adapter = MotionAdapter(
-        block_out_channels=(32, 64), motion_layers_per_block=1, motion_num_attention_heads=4, motion_max_seq_length=8,
-        use_motion_mid_block=False, motion_norm_num_groups=16,
-    )  # fmt: skip
-    with torch.no_grad():
-        for name, parameter in adapter.named_parameters():
-            if "proj_out" in name:
-                parameter.copy_(0.05 * torch.randn(parameter.shape))
-    adapter.save_pretrained(folder / "adapter")
+    motion_adapter(folder / "adapter", middle=False)
     return folder
 
 

@@ -53,3 +53,18 @@ def image_model(folder, seed=0, **changes):
         feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(folder)  # fmt: skip
     return folder
+
+
+def motion_adapter(folder, middle):
+    """Saved as a diffusers folder; its layers add something. middle: does it have a middle block?"""
+    from diffusers import MotionAdapter
+
+    adapter = MotionAdapter(
+        block_out_channels=(32, 64), motion_layers_per_block=1, motion_num_attention_heads=4, motion_max_seq_length=8,
+        use_motion_mid_block=middle, motion_norm_num_groups=16,
+    )  # fmt: skip
+    with torch.no_grad():
+        for name, parameter in adapter.named_parameters():
+            if "proj_out" in name:
+                parameter.copy_(0.05 * torch.randn(parameter.shape))
+    adapter.save_pretrained(folder)

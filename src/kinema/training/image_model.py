@@ -16,7 +16,7 @@ from . import processes
 from .captioner import Captioner, Tell
 from .ddpm import Schedule, weighted_error
 from .frame_latents import FrameLatents
-from .temporal import Chosen, everything
+from .frozen import Chosen, everything
 from .video import noise_like
 
 PLACES = 0.04

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from kinema.families.svd.prepare import for_clip
-from kinema.sd.inflate import digest
 
 from . import processes
 from .ddpm import weighted_error
 from .edm import NoiseLevels, mix
+from .frozen import Chosen, Frozen, everything
 from .kl_vae import to_network
-from .temporal import Chosen, Clips, everything
+from .temporal import Clips
 from .video import noise_like
 
 AUGMENT = NoiseLevels(-3.0, 0.5)
@@ -57,7 +57,7 @@ class Buckets:
         return float(torch.searchsorted(self.bounds, torch.tensor(motion)).clamp(max=BUCKETS))
 
 
-class ImageToVideoTask:
+class ImageToVideoTask(Frozen):
     """video: a UNetSpatioTemporalConditionModel, trained in place: the parameters that `trained` names. pictures: a
     frame of clips as uint8 (B, H, W, 3), in the order of the latents. use: which clips are taught (all). without: share
     of clips without a picture. clip_mean, clip_std: how the image encoder wants its pixels. lengths: frames of the
@@ -75,14 +75,13 @@ class ImageToVideoTask:
         trained: Chosen = everything, slow: bool = True,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
-        for name, parameter in video.named_parameters():
-            parameter.requires_grad_(trained(name))
+        self.freeze(video, trained)
         self.video, self.vae, self.image_encoder = video.to(device), vae, image_encoder
         self.modules: dict[str, nn.Module] = {"video": self.video}
         self.store, self.held_out, self.pictures_of, self.held_out_pictures = (
             store, held_out, pictures, held_out_pictures
         )  # fmt: skip
-        self.trained, self.slow = trained, slow
+        self.slow = slow
         self.clip_mean, self.clip_std, self.levels, self.fps = clip_mean, clip_std, levels, fps
         self.num_frames, self.without, self.device, self.batch_size = num_frames, without, device, batch
         self.object_weight, self.judge, self.samples = object_weight, judge, 0
@@ -90,10 +89,6 @@ class ImageToVideoTask:
         self.use = torch.arange(len(store)) if use is None else use
         self.motion = torch.tensor([motion_of(latents) for latents in store.latents])
         self.buckets = buckets or Buckets.of(self.motion.tolist())
-        self.before = self.digest_of_frozen()
-
-    def digest_of_frozen(self) -> str:
-        return digest(self.video, lambda name: not self.trained(name))
 
     @torch.no_grad()
     def pictures(self, frames_BHWC: Tensor, strength_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -162,10 +157,3 @@ class ImageToVideoTask:
                 error = weighted_error(out.transpose(1, 2), target.transpose(1, 2), weight)
                 found[f"error_{sigma:g}{name}"] = round(float(error), 4)
         return found | self.judge(step)
-
-    def proof(self) -> dict[str, str]:
-        """What stayed: digests of the frozen layers before and after. RuntimeError where they changed."""
-        now = self.digest_of_frozen()
-        if now != self.before:
-            raise RuntimeError("Layers that were to stay frozen have changed.")
-        return {"frozen_before": self.before, "frozen_after": now}

@@ -8,19 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.sd.inflate import digest
-
 from . import lora, processes
 from .buckets import Bucket
 from .captioner import Tell
 from .flow import draw_times, mix
+from .frozen import Frozen
 
 HELD_OUT_TIMES = (0.5, 0.8)
 TOWARDS_NOISE = 0.8
 """Mean of the times' logits: what moves, and how, is settled at high noise."""
 
 
-class FlowTask:
+class FlowTask(Frozen):
     """network: a transformer of clips (B, C, T, h, w) with low-rank layers on it. states: captions to (B, L, D).
     beside: further inputs with a batch of one, the same for every clip."""
 
@@ -31,17 +30,12 @@ class FlowTask:
         beside: Mapping[str, Tensor], device: str = "cpu", batch: int = 2, drop: float = 0.1,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
-        for name, parameter in network.named_parameters():
-            parameter.requires_grad_(lora.is_trained(name))
+        self.freeze(network, lora.is_trained)
         self.network, self.states, self.tell, self.device = network.to(device), states, tell, device
         self.modules: dict[str, nn.Module] = {"network": self.network}
         self.store, self.held_out, self.batch_size, self.drop, self.samples = store, held_out, batch, drop, 0
         self.beside = {name: tensor.to(device) for name, tensor in beside.items()}
         self.judge = judge
-        self.before = self.digest_of_frozen()
-
-    def digest_of_frozen(self) -> str:
-        return digest(self.network, lambda name: not lora.is_trained(name))
 
     def predict(self, noisy_BCTHW: Tensor, times_B: Tensor, states_BLD: Tensor) -> Tensor:
         kind = self.network.dtype
@@ -79,10 +73,3 @@ class FlowTask:
             noisy, target = mix(x0, noise, times)
             found[f"error_{time:g}"] = round(float((self.predict(noisy, times, states) - target).square().mean()), 4)
         return found | self.judge(step)
-
-    def proof(self) -> dict[str, str]:
-        """What stayed: digests of the frozen layers before and after. RuntimeError where they changed."""
-        now = self.digest_of_frozen()
-        if now != self.before:
-            raise RuntimeError("Layers that were to stay frozen have changed.")
-        return {"frozen_before": self.before, "frozen_after": now}

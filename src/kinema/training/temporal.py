@@ -15,17 +15,17 @@ import torch
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from torch import Tensor, nn
 
-from kinema.sd.inflate import digest, is_temporal
+from kinema.sd.inflate import is_temporal
 
 from . import processes
 from .captioner import Captioner
 from .ddpm import Schedule, weighted_error
+from .frozen import Chosen, Frozen
 from .video import noise_like
 
 PICTURES_EVERY = 8
 """One batch in so many is single pictures."""
 HELD_OUT_STEPS = (300, 600, 850)
-Chosen = Callable[[str], bool]
 
 
 class Clips(Protocol):
@@ -47,10 +47,6 @@ class Clips(Protocol):
     def __len__(self) -> int: ...
 
 
-def everything(name: str) -> bool:
-    return True
-
-
 @contextmanager
 def at_places(video: nn.Module, frames_F: Tensor) -> Iterator[None]:
     """The frames that a network of clips is given inside are these of a clip, not the first F: attention over time
@@ -66,7 +62,7 @@ def at_places(video: nn.Module, frames_F: Tensor) -> Iterator[None]:
             table.pe = places
 
 
-class TemporalTask:
+class TemporalTask(Frozen):
     """video: a UNet of clips (B, C, F, h, w), trained in place: the parameters that `trained` names. words: what is
     said of a clip, its text encoder frozen.
 
@@ -89,8 +85,7 @@ class TemporalTask:
         window: int = 0, most: float = 1.0, blind: float = 0.0,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
-        for name, parameter in video.named_parameters():
-            parameter.requires_grad_(trained(name))
+        self.freeze(video, trained)
         self.video = video.to(device)
         words.text_encoder.eval().requires_grad_(False)
         self.words = words
@@ -100,10 +95,6 @@ class TemporalTask:
         self.object_weight, self.pictures, self.text_by_frame, self.samples = object_weight, pictures, text_by_frame, 0
         self.few, self.window, self.most = few, window, most
         self.blind = blind if schedule.prediction == "v_prediction" else 0.0
-        self.before = self.digest_of_frozen()
-
-    def digest_of_frozen(self) -> str:
-        return digest(self.video, lambda name: not self.trained(name))
 
     def predict(self, noisy_BCFHW: Tensor, t_B: Tensor, states: Tensor) -> Tensor:
         if self.text_by_frame:
@@ -123,8 +114,8 @@ class TemporalTask:
         t_B = (self.most * self.schedule.draw(count, generator, self.late if progress < 0.6 else 0.0)).long()
         noise = noise_like(x0, generator)
         noisy, target = self.schedule.mix(x0, noise, t_B.to(self.device))
-        for clip in range(round(self.blind * count)):
-            t_B[clip], noisy[clip], target[clip] = self.schedule.num_steps - 1, noise[clip], -x0[clip]
+        blind = slice(round(self.blind * count))
+        t_B[blind], noisy[blind], target[blind] = self.schedule.num_steps - 1, noise[blind], -x0[blind]
         with torch.no_grad():
             states = self.words.embed(self.words.draw(self.store.seed[index].tolist(), generator))
         with at_places(self.video, frames):
@@ -162,10 +153,3 @@ class TemporalTask:
                 other = weighted_error(out, target[:, :, mixed], weight[:, mixed])
                 found["shuffled_percent"] = round(100 * float(other / error - 1), 2)
         return found | self.judge(step)
-
-    def proof(self) -> dict[str, str]:
-        """What stayed: digests of the frozen layers before and after. RuntimeError where they changed."""
-        now = self.digest_of_frozen()
-        if now != self.before:
-            raise RuntimeError("Layers that were to stay frozen have changed.")
-        return {"frozen_before": self.before, "frozen_after": now}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kinema.diffusion.pixels import to_unit
-from kinema.sd import bases
+from kinema.sd import bases, frames
 from kinema.sd.on_base import OnBase
 
 from .. import lora
@@ -21,14 +21,17 @@ from ..temporal import TemporalTask
 
 BLIND = 0.5
 """Share of clips that are noise alone (TemporalTask): with a quarter, pans went either way."""
-AT_ONCE = 8
-"""Frames that the autoencoder sees at once."""
+
+
+def by_frame(vae: Any, frames_FHWC: np.ndarray) -> Tensor:
+    """uint8 frames to latents (F, C, h, w), each for itself."""
+    return frames.encode(vae, to_unit(frames_FHWC).transpose(0, 1)[None])[0].transpose(0, 1)
 
 
 class TemporalLearner:
     text_by_frame = False
 
-    def __init__(self, engine: Any, base: str, device: str, frames: int, fps: float) -> None:
+    def __init__(self, engine: Any, base: str, device: str, num_frames: int, fps: float) -> None:
         self.engine, self.device, self.options = engine, device, {}
         if isinstance(engine.family, OnBase):
             engine.family.stand_on(bases.find(base).place)
@@ -39,10 +42,7 @@ class TemporalLearner:
 
     @torch.no_grad()
     def encode(self, frames_FHWC: np.ndarray) -> Tensor:
-        vae = self.parts.vae
-        rows = to_unit(frames_FHWC).to(self.device, vae.dtype).split(AT_ONCE)
-        found: Tensor = torch.cat([vae.encode(row).latent_dist.mean.float() for row in rows])
-        return found * vae.config.scaling_factor
+        return by_frame(self.parts.vae, frames_FHWC)
 
     def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:
         found: np.ndarray = self.engine.generate(caption, options=self.options, **fields).frames()

@@ -8,15 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinema.diffusion.pixels import to_unit
-
 from .. import lora
 from ..buckets import Bucket
 from ..captioner import Tell
 from ..edm import NoiseLevels
 from ..image_to_video import ImageToVideoTask
+from .clips import by_frame
 
-AT_ONCE = 8
 LEVELS = NoiseLevels(1.0, 1.6)
 """Of the paper's image-to-video stage (arXiv 2311.15127, appendix D)."""
 
@@ -30,10 +28,7 @@ class SvdLearner:
 
     @torch.no_grad()
     def encode(self, frames_FHWC: np.ndarray) -> Tensor:
-        vae = self.parts.vae
-        rows = to_unit(frames_FHWC).to(self.device, vae.dtype).split(AT_ONCE)
-        found: Tensor = torch.cat([vae.encode(row).latent_dist.mode().float() for row in rows])
-        return found * vae.config.scaling_factor
+        return by_frame(self.parts.vae, frames_FHWC)
 
     def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:
         found: np.ndarray = self.engine.generate("", image=picture, **fields).frames()
