@@ -48,14 +48,19 @@ def main() -> None:
     parser.add_argument("--adapters", type=Path, help="a folder with MOVE.safetensors; default: those shipped")
     parser.add_argument("--weight", type=float, default=1.0)
     parser.add_argument("--profile", default="exact")
+    parser.add_argument("--base", help="the image model, where the model's folder names none")
+    parser.add_argument("--steps", type=int, help="default: the profile's")
     parser.add_argument("--out", type=Path, default=Path("runs/camera_moves"))
     given = parser.parse_args()
     engine, probes, told = kinema.load(given.model), load_probes(), scenes(given.count)
 
+    more: dict = {} if given.steps is None else {"steps": given.steps}
+    more |= {"options": {"base": given.base}} if given.base else {}
+
     def made(styles: list) -> list[np.ndarray]:
         return [
             engine.generate(
-                describe_without_camera(scene), seed=number, conditions=styles, profile=given.profile
+                describe_without_camera(scene), seed=number, conditions=styles, profile=given.profile, **more
             ).frames()
             for number, scene in enumerate(told)
         ]  # fmt: skip

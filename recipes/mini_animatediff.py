@@ -6,10 +6,12 @@
     kinema train recipes/mini_animatediff.py --set style=neon --minutes 30 --out runs/neon
     kinema train recipes/mini_animatediff.py --set style=neon --set adapter=off --minutes 30 --out runs/neon_without
     kinema train recipes/mini_animatediff.py --set clips=runs/mini_zeroscope --stage motion --minutes 40 --out runs/m
+    kinema train recipes/mini_animatediff.py --set start=src/kinema/miniatures/mini_animatediff --minutes 40 --out runs/on
 
 Stages: clips, cache, domain, motion, export. `--set style=NAME`: clips look so (flat by default, as the image model's
 pictures do); captions never say it. Only where clips look otherwise than the image model's pictures is a domain adapter
 trained: a LoRA on its attention that learns the look, on while the motion modules learn and off afterwards.
+`--set start=DIR` goes on from a motion adapter.
 `--set adapter=off` leaves it out, to see what it is good for. In half of the clips the camera moves, as in films: what
 motion modules have seen, a MotionLoRA can ask for. `--set count=N` renders so many; `--set clips=DIR` takes another
 recipe's clips and latents, with `count` together with its own.
@@ -37,7 +39,7 @@ from kinema.weights import adapters
 from kinema.weights.adapter_writer import write
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toyland_sd import FRAMES, SCHEDULE, WORLD, OnImage, scheduler
+from toyland_sd import FRAMES, MOTION_SCHEDULE, SCHEDULE, WORLD, OnImage, scheduler
 
 MOTION = {
     "block_out_channels": (64, 64, 96), "motion_layers_per_block": 1, "motion_mid_block_layers_per_block": 1,
@@ -45,6 +47,8 @@ MOTION = {
     "use_motion_mid_block": True,
 }  # fmt: skip
 DOMAIN_RANK = 16
+LATE = 2.0
+"""How far noise levels are moved towards noise at first: 46 % of them in the last fifth."""
 MOVING = 2
 """One clip in so many has a moving camera."""
 
@@ -72,6 +76,10 @@ class AnimateDiff(OnImage):
         if switch not in ("on", "off"):
             raise ValueError(f"adapter is on or off, not {switch!r}.")
         self.adapter = switch == "on" and self.style not in WORLD.styles
+        start = settings.options.get("start")
+        self.start = None if start is None else Path(start)
+        if self.start is not None and not (self.start / "config.json").is_file():
+            raise ValueError(f"start is the folder of a motion adapter; {self.start} has no config.json.")
         self.shown = replace(WORLD, styles=(self.style,))
         self.own = not self.borrowed or "count" in settings.options
 
@@ -125,6 +133,8 @@ class AnimateDiff(OnImage):
 
         torch.manual_seed(0)
         adapter = MotionAdapter(**MOTION)
+        if self.start is not None:
+            adapter = MotionAdapter.from_pretrained(self.start, torch_dtype=torch.float32)
         return UNetMotionModel.from_unet2d(self.unet(), adapter), adapter
 
     def look(self, network: Any, on: bool) -> None:
@@ -140,22 +150,27 @@ class AnimateDiff(OnImage):
         self.quick(network)
         task = self.task(network, is_motion)
         task.judge = partial(self.judge, network)
-        config = self.config("motion_run", minutes, ema=0.995, lr_muon=2e-3, lr_adam=1e-3)
+        slower = 1.0 if self.start is None else 0.6
+        config = self.config("motion_run", minutes, ema=0.995, lr_muon=2e-3 * slower, lr_adam=1e-3 * slower)
         return train(task, config, self.settings.show) | {"samples": task.samples} | task.proof()
 
     def task(self, network: Any, trained: Any) -> TemporalTask:
         text = self.text()
         words = Captioner(text["tokenizer"], text["text_encoder"], toyland(WORLD), device=self.device)
         return TemporalTask(
-            network, words, self.latents(), self.latents("latents_held_out"), schedule=SCHEDULE, device=self.device,
-            trained=trained, text_by_frame=True, few=FRAMES // 2, batch=128 if self.big else 4 // processes.count(),
+            network, words, self.latents(), self.latents("latents_held_out"), schedule=MOTION_SCHEDULE,
+            device=self.device, trained=trained, late=LATE, text_by_frame=True, few=FRAMES // 2, batch=128 if self.big else 4 // processes.count(),
         )  # fmt: skip
 
     def pipeline(self, network: Any) -> Any:
         from diffusers import AnimateDiffPipeline, MotionAdapter
 
         found = AnimateDiffPipeline(
-            vae=self.vae(), unet=network, motion_adapter=MotionAdapter(**MOTION), scheduler=scheduler(), **self.text()
+            vae=self.vae(),
+            unet=network,
+            motion_adapter=MotionAdapter(**MOTION),
+            scheduler=scheduler(MOTION_SCHEDULE),
+            **self.text(),
         )
         found.set_progress_bar_config(disable=True)
         return found.to(self.device)
@@ -187,5 +202,6 @@ class AnimateDiff(OnImage):
         folder = self.out / "export"
         _, adapter = self.trained_network()
         adapter.to(torch.float16).save_pretrained(folder)
+        scheduler(MOTION_SCHEDULE).save_pretrained(folder / "scheduler")
         self.card("kinema-mini-animatediff", folder, base="kinema-mini-image")
         return {"folder": str(folder)}

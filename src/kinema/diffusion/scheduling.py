@@ -23,4 +23,4 @@ def noise_level(scheduler: Any, step: int) -> float:
     if hasattr(scheduler, "sigmas"):
         return float(scheduler.sigmas[step])
     bar = float(scheduler.alphas_cumprod[int(scheduler.timesteps[step])])
-    return ((1 - bar) / bar) ** 0.5
+    return ((1 - bar) / bar) ** 0.5 if bar > 0 else float("inf")

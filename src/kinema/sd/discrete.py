@@ -34,7 +34,7 @@ def begin_with(
 def denoised(x: torch.Tensor, output: torch.Tensor, sigma: float, pattern: Any) -> torch.Tensor:
     """The clean latents that an output at noise level sigma points to. pattern: any scheduler of the kind in use."""
     a = (sigma**2 + 1) ** -0.5
-    s = sigma * a
+    s = (1 - a * a) ** 0.5
     if type(pattern).__name__.startswith(("Euler", "Heun", "LMS", "KDPM2")):
         x = x * a
     if pattern.config.prediction_type == "v_prediction":

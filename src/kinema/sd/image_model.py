@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ..weights.folder import network, scheduler
+from ..weights.folder import lone_scheduler, network, scheduler
 
 
 class ImageModel(Protocol):
@@ -34,6 +34,12 @@ def open_image_model(place: Path, dtype: torch.dtype) -> ImageModel:
     from .image_file import ImageFile
 
     return ImageFile(place, dtype)
+
+
+def own_schedule(place: Path) -> Any | None:
+    """The noise schedule that a motion adapter or temporal layers were trained on, where their folder brings one
+    (`scheduler/`, as a model's folder does); else they are used with the image model's."""
+    return lone_scheduler(place) if (place / "scheduler").is_dir() else None
 
 
 class Folder:

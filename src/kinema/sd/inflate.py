@@ -89,13 +89,14 @@ def silence(video: Any) -> None:
 
 def digest(network: nn.Module, chosen: Callable[[str], bool]) -> str:
     """SHA-256 over the tensors of a network that `chosen` names: proof of what a training left alone. Adapters that lie
-    around a layer are not part of it."""
+    around a layer are not part of it. Of weights spread over processes it is this process's part."""
     found = hashlib.sha256()
     own = {plain_name(name): tensor for name, tensor in network.state_dict().items() if ".lora_" not in name}
     for name, tensor in sorted(own.items()):
         if chosen(name):
             found.update(name.encode())
-            found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+            here = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+            found.update(here.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 

@@ -7,6 +7,7 @@ v = sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) x0.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,19 +16,37 @@ from torch import Tensor
 @dataclass(frozen=True)
 class Schedule:
     """kind: "scaled_linear" (the square roots of beta are evenly spaced) or "linear". prediction: "epsilon" or
-    "v_prediction". Names and meaning are those of diffusers' schedulers."""
+    "v_prediction". zero_snr: signals are rescaled so that the last step is noise alone (arXiv 2305.08891, algorithm 1;
+    diffusers' `rescale_betas_zero_snr`); a network that predicts the noise has nothing to learn there, so only with
+    velocities. Names and meaning are those of diffusers' schedulers."""
 
     num_steps: int = 1000
     beta_start: float = 0.00085
     beta_end: float = 0.012
     kind: str = "scaled_linear"
     prediction: str = "v_prediction"
+    zero_snr: bool = False
     alphas_bar: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         power = {"scaled_linear": 0.5, "linear": 1.0}[self.kind]
         betas = torch.linspace(self.beta_start**power, self.beta_end**power, self.num_steps) ** (1 / power)
-        object.__setattr__(self, "alphas_bar", torch.cumprod(1 - betas, 0))
+        signal = torch.cumprod(1 - betas, 0).sqrt()
+        if self.zero_snr:
+            if self.prediction != "v_prediction":
+                raise ValueError(f"zero_snr needs v_prediction, not {self.prediction!r}.")
+            signal = (signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])
+        object.__setattr__(self, "alphas_bar", signal.square())
+
+    @classmethod
+    def of(cls, scheduler: Any) -> Schedule:
+        """That of a diffusers scheduler."""
+        config = scheduler.config
+        return cls(
+            num_steps=config.num_train_timesteps, beta_start=config.beta_start, beta_end=config.beta_end,
+            kind=config.beta_schedule, prediction=config.prediction_type,
+            zero_snr=bool(config.get("rescale_betas_zero_snr")),
+        )  # fmt: skip
 
     def mix(self, x0: Tensor, noise: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
         """(x_t, what the network must predict); t_B: whole steps 0 .. num_steps - 1."""

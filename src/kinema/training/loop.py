@@ -22,6 +22,7 @@ from kinema.core.whole import whole
 
 from . import processes
 from .muon import Muon, split_parameters
+from .optimizers import adam
 
 
 class Task(Protocol):
@@ -40,7 +41,9 @@ class Task(Protocol):
 @dataclass(frozen=True)
 class LoopConfig:
     """Either minutes or max_steps bounds the run; the learning rate follows whichever is set (max_steps first).
-    most_steps: both do, whichever comes first. accumulate: batches whose gradients make a step."""
+    most_steps: both do, whichever comes first. accumulate: batches whose gradients make a step. optimizer: what AdamW
+    is (optimizers.KINDS). sharded: frozen weights are spread over the processes (sharding.py), so that all of them
+    have to be there when one computes, and checkpoints hold only what learns."""
 
     out: Path
     minutes: float = 10.0
@@ -62,6 +65,8 @@ class LoopConfig:
     evaluate_minutes: float = 5.0
     checkpoint_minutes: float = 2.0
     resume: bool = False
+    optimizer: str = "adamw"
+    sharded: bool = False
 
 
 class Ema:
@@ -103,13 +108,12 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     Writes events.jsonl and checkpoint.pt in config.out; the averaged weights are in the modules afterwards.
     """
     config.out.mkdir(parents=True, exist_ok=True)
-    processes.same_start([tensor for module in task.modules.values() for tensor in module.state_dict().values()])
+    parts = {name: Learning(module) if config.sharded else module for name, module in task.modules.items()}
+    processes.same_start([tensor for part in parts.values() for tensor in part.state_dict().values()])
     muon_params, adam_params = split_parameters(task.modules.values(), task.names_for_adam)
     optimizers: list[torch.optim.Optimizer] = []
     if adam_params:
-        fused = config.device.startswith("cuda")
-        adam = torch.optim.AdamW(adam_params, lr=config.lr_adam, betas=(0.9, 0.98), weight_decay=0.0, fused=fused)
-        optimizers.append(adam)
+        optimizers.append(adam(adam_params, kind=config.optimizer, lr=config.lr_adam, device=config.device))
     if muon_params:
         optimizers.append(Muon(muon_params, lr=config.lr_muon, weight_decay=config.weight_decay))
     peak = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
@@ -118,7 +122,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     checkpoint = config.out / "checkpoint.pt"
     step, before = 0, 0.0
     if config.resume and checkpoint.exists():
-        step, before = load_checkpoint(checkpoint, task, optimizers, ema)
+        step, before = load_checkpoint(checkpoint, task, parts, optimizers, ema)
     started = time.monotonic()
     saved = measured = logged = started
     sums: dict[str, float] = {}
@@ -133,7 +137,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
             on_event(event)
 
     def measure() -> dict[str, Any]:
-        if not processes.first():
+        if not (processes.first() or config.sharded):
             return {}
         ema.swap()
         try:
@@ -189,10 +193,10 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
             emit({"event": "evaluated", **measure()})
             measured = logged = time.monotonic()
         if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-            save_checkpoint(checkpoint, task, optimizers, ema, step, before + time.monotonic() - started)
+            save_checkpoint(checkpoint, task, parts, optimizers, ema, step, before + time.monotonic() - started)
             saved = time.monotonic()
     seconds = before + time.monotonic() - started
-    save_checkpoint(checkpoint, task, optimizers, ema, step, seconds)
+    save_checkpoint(checkpoint, task, parts, optimizers, ema, step, seconds)
     result = {"event": "finished", **measure()}
     emit(result)
     ema.swap()
@@ -200,16 +204,31 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     return {"step": step, "train_seconds": round(seconds, 1), **result}
 
 
+class Learning:
+    """The parameters of a module that learn, saved and restored as a module is."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.learning = {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {name: p.data for name, p in self.learning.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        for name, p in self.learning.items():
+            p.data.copy_(state[name])
+
+
 def save_checkpoint(
-    path: Path, task: Task, optimizers: list[torch.optim.Optimizer], ema: Ema, step: int, seconds: float
-) -> None:
+    path: Path, task: Task, parts: Mapping[str, nn.Module | Learning], optimizers: list[torch.optim.Optimizer],
+    ema: Ema, step: int, seconds: float,
+) -> None:  # fmt: skip
     """Everything that the next step depends on, written beside the old file and then moved over it."""
     if not processes.first():
         return
     state = {
         "step": step,
         "seconds": seconds,
-        "modules": {name: module.state_dict() for name, module in task.modules.items()},
+        "modules": {name: part.state_dict() for name, part in parts.items()},
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "ema": ema.shadow,
         "samples": getattr(task, "samples", 0),
@@ -218,11 +237,14 @@ def save_checkpoint(
         torch.save(state, beside)
 
 
-def load_checkpoint(path: Path, task: Task, optimizers: list[torch.optim.Optimizer], ema: Ema) -> tuple[int, float]:
+def load_checkpoint(
+    path: Path, task: Task, parts: Mapping[str, nn.Module | Learning], optimizers: list[torch.optim.Optimizer],
+    ema: Ema,
+) -> tuple[int, float]:  # fmt: skip
     """Restore what save_checkpoint wrote; returns (step, seconds trained so far)."""
     state = torch.load(path, map_location="cpu", weights_only=True)
-    for name, module in task.modules.items():
-        module.load_state_dict(state["modules"][name])
+    for name, part in parts.items():
+        part.load_state_dict(state["modules"][name])
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)
     for name, value in state["ema"].items():

@@ -1,7 +1,8 @@
 """Several processes train one model: each takes its own batches, gradients are averaged (data parallelism).
 
-One process a GPU over NCCL, or one a CPU core over gloo. Every function here does nothing when there is only one
-process, so the training loop reads the same either way.
+One process a GPU over NCCL, or one a CPU core over gloo, started here or by a launcher (torchrun, accelerate launch, on
+one machine or on many). Every function here does nothing when there is only one process, so the training loop reads the
+same either way.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def start(processes: int, device: str = "cpu") -> list[subprocess.Popen]:
     """
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
+    if RANK not in os.environ and "LOCAL_RANK" in os.environ:
+        return _launched(processes, device)
     if processes > 1 and device.startswith("cuda") and processes > torch.cuda.device_count():
         raise ValueError(f"{processes} processes need as many GPUs; there are {torch.cuda.device_count()}")
     others: list[subprocess.Popen] = []
@@ -46,19 +49,36 @@ def start(processes: int, device: str = "cpu") -> list[subprocess.Popen]:
         ]
     if processes > 1:
         number = int(os.environ[RANK])
-        if device.startswith("cuda"):
-            torch.cuda.set_device(number)
-        elif hasattr(os, "sched_setaffinity"):
-            cores = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(0, {cores[number % len(cores)]})
-        backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
-        dist.init_process_group(backend, rank=number, world_size=processes, timeout=WAIT)
+        _join(device, number, number, processes)
     return others
 
 
+def _launched(processes: int, device: str) -> list[subprocess.Popen]:
+    """Join the group of a launcher, which says by its environment who this process is."""
+    number, total = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if processes not in (1, total):
+        raise ValueError(
+            f"{processes} processes were asked for, and the launcher started {total}; leave one of them out"
+        )
+    if total > 1:
+        _join(device, number, int(os.environ["LOCAL_RANK"]), total)
+    return []
+
+
+def _join(device: str, number: int, here: int, total: int) -> None:
+    """number: among all processes; here: among those of this machine."""
+    if device.startswith("cuda"):
+        torch.cuda.set_device(here)
+    elif hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[here % len(cores)]})
+    backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+    dist.init_process_group(backend, rank=number, world_size=total, timeout=WAIT)
+
+
 def own_device(device: str) -> str:
-    """The device of this process: "cuda" becomes "cuda:1" in the second one."""
-    return f"cuda:{rank()}" if device == "cuda" and count() > 1 else device
+    """The device of this process: "cuda" becomes "cuda:1" in the second one of a machine."""
+    return f"cuda:{torch.cuda.current_device()}" if device == "cuda" and count() > 1 else device
 
 
 def finish(others: list[subprocess.Popen]) -> None:

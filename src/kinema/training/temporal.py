@@ -67,13 +67,11 @@ class TemporalTask(Frozen):
     said of a clip, its text encoder frozen.
 
     text_by_frame: the UNet takes the text states of every frame of its own (UNetMotionModel does). late: how far noise
-    levels are moved towards noise in the first 60 %: motion is decided there. pictures: are some batches single
+    levels are moved towards noise in the first part of the training (late_until, a share): motion is decided there. pictures: are some batches single
     pictures? few: in the first 70 %, so many frames of every clip, drawn at random and each at its own place in time
     (for networks whose layers over time know frames by their place): more clips in the same time. window: always so
     many frames in a row (for networks that know frames by their neighbours alone). 0: always all. most: the share of
-    the noise levels that is learnt, from the lowest: a second pass never sees the others. blind: the share of clips
-    that are noise alone, at the last step: what is sampled from (arXiv 2305.08891); which way things go is settled
-    there, and a clip with a little of the truth left in it would tell. Only for velocity predictions.
+    the noise levels that is learnt, from the lowest: a second pass never sees the others.
     """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "norm", "proj_out", "lora")
@@ -81,8 +79,8 @@ class TemporalTask(Frozen):
     def __init__(
         self, video: Any, words: Captioner, store: Clips, held_out: Clips, *, schedule: Schedule,
         device: str = "cpu", batch: int = 8, trained: Chosen = is_temporal,
-        object_weight: float = 2.0, late: float = 1.0, pictures: bool = True, text_by_frame: bool = False, few: int = 0,
-        window: int = 0, most: float = 1.0, blind: float = 0.0,
+        object_weight: float = 2.0, late: float = 1.0, late_until: float = 0.6, pictures: bool = True, text_by_frame: bool = False, few: int = 0,
+        window: int = 0, most: float = 1.0,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         self.freeze(video, trained)
@@ -93,8 +91,7 @@ class TemporalTask(Frozen):
         self.store, self.held_out, self.schedule, self.device = store, held_out, schedule, device
         self.batch_size, self.late, self.judge, self.trained = batch, late, judge, trained
         self.object_weight, self.pictures, self.text_by_frame, self.samples = object_weight, pictures, text_by_frame, 0
-        self.few, self.window, self.most = few, window, most
-        self.blind = blind if schedule.prediction == "v_prediction" else 0.0
+        self.few, self.window, self.most, self.late_until = few, window, most, late_until
 
     def predict(self, noisy_BCFHW: Tensor, t_B: Tensor, states: Tensor) -> Tensor:
         if self.text_by_frame:
@@ -111,11 +108,11 @@ class TemporalTask(Frozen):
         count = self.batch_size * min(4, self.store.num_frames // len(frames))
         index = torch.randint(len(self.store), (count,), generator=generator)
         x0, weight = self.clips(self.store, index.to(self.device), frames.to(self.device))
-        t_B = (self.most * self.schedule.draw(count, generator, self.late if progress < 0.6 else 0.0)).long()
+        t_B = (
+            self.most * self.schedule.draw(count, generator, self.late if progress < self.late_until else 0.0)
+        ).long()
         noise = noise_like(x0, generator)
         noisy, target = self.schedule.mix(x0, noise, t_B.to(self.device))
-        blind = slice(round(self.blind * count))
-        t_B[blind], noisy[blind], target[blind] = self.schedule.num_steps - 1, noise[blind], -x0[blind]
         with torch.no_grad():
             states = self.words.embed(self.words.draw(self.store.seed[index].tolist(), generator))
         with at_places(self.video, frames):

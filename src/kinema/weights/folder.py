@@ -23,12 +23,27 @@ def _variant(folder: Path) -> dict[str, Any]:
 
 def scheduler(folder: Path) -> Any:
     """The scheduler that model_index.json names. ModelError where diffusers has none of that name."""
-    import diffusers
-
     try:
         name = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))["scheduler"][1]
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise ModelError(f"{folder}: model_index.json cannot be read: {error}.") from None
+    return _scheduler(name, folder)
+
+
+def lone_scheduler(folder: Path) -> Any:
+    """The scheduler of a folder without model_index.json, by its own configuration. ModelError where diffusers has
+    none of that name."""
+    file = folder / "scheduler" / "scheduler_config.json"
+    try:
+        name = json.loads(file.read_text(encoding="utf-8"))["_class_name"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{file} cannot be read: {error}.") from None
+    return _scheduler(name, folder)
+
+
+def _scheduler(name: str, folder: Path) -> Any:
+    import diffusers
+
     kind: Any = getattr(diffusers, name, None)
     if kind is None or not issubclass(kind, diffusers.SchedulerMixin):
         raise ModelError(f"{folder / 'scheduler'}: {name} is not a scheduler of diffusers.")

@@ -11,7 +11,7 @@ import torch
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...sd.clip_model import Parts
-from ...sd.image_model import open_image_model
+from ...sd.image_model import open_image_model, own_schedule
 from ...weights.device import place_and_dtype
 from ...weights.folder import network
 from .model import AnimateDiffFamily
@@ -29,7 +29,7 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> A
         adapter = adapter_at(location, kind)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{location}: cannot be loaded: {str(error).splitlines()[0]}") from error
-    return AnimateDiffFamily(card, partial(read, adapter, kind), place)
+    return AnimateDiffFamily(card, partial(read, adapter, kind, own_schedule(location)), place)
 
 
 def adapter_at(location: Path, dtype: torch.dtype) -> Any:
@@ -45,8 +45,9 @@ def adapter_at(location: Path, dtype: torch.dtype) -> Any:
     return adapter_from(load_file(location), dtype)
 
 
-def read(adapter: Any, dtype: torch.dtype, place: Path) -> Parts:
-    """The image model in a folder or a file with the adapter's motion modules. ModelError where the two do not fit."""
+def read(adapter: Any, dtype: torch.dtype, schedule: Any | None, place: Path) -> Parts:
+    """The image model in a folder or a file with the adapter's motion modules. schedule: the adapter's own, if it has
+    one. ModelError where the two do not fit."""
     from diffusers import UNetMotionModel
 
     image = open_image_model(place, dtype)
@@ -59,7 +60,13 @@ def read(adapter: Any, dtype: torch.dtype, place: Path) -> Parts:
         return found
 
     made = xl_scheduler if (place / "text_encoder_2").is_dir() else scheduler
+    if schedule is not None:
+        made = partial(_this, schedule)
     return Parts.read(image, unet, f"{place} and the motion adapter do not fit", made)
+
+
+def _this(schedule: Any, own: Any) -> Any:
+    return schedule
 
 
 def xl_scheduler(own: Any) -> Any:

@@ -12,7 +12,7 @@ from ...core.card import Card
 from ...core.errors import ModelError
 from ...sd import bases, temporal_layers
 from ...sd.clip_model import ClipModel, Parts
-from ...sd.image_model import Folder, open_image_model
+from ...sd.image_model import Folder, open_image_model, own_schedule
 from ...weights.device import place_and_dtype
 from ...weights.folder import network
 from .model import TemporalLayersFamily, ZeroscopeFamily
@@ -37,7 +37,8 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> C
 
 def on_image(layers: Path, dtype: torch.dtype, image: Path) -> Parts:
     """The parts of a video model: an image model's, its UNet with these layers. ModelError where they do not fit."""
-    opened = open_image_model(image, dtype)
+    opened, schedule = open_image_model(image, dtype), own_schedule(layers)
     return Parts.read(
-        opened, lambda: temporal_layers.read(layers, opened.unet()), f"{layers} on {image}: cannot be loaded"
-    )
+        opened, lambda: temporal_layers.read(layers, opened.unet()), f"{layers} on {image}: cannot be loaded",
+        None if schedule is None else lambda own: schedule,
+    )  # fmt: skip

@@ -19,8 +19,9 @@ from ..captioner import Remembering, Tell
 from ..ddpm import Schedule
 from ..temporal import TemporalTask
 
-BLIND = 0.5
-"""Share of clips that are noise alone (TemporalTask): with a quarter, pans went either way."""
+LATE = 3.0
+"""How far noise levels are moved towards noise (TemporalTask) where a schedule ends in noise alone: two thirds of them in
+the last fifth. Which way things go is settled there, and that is what is learnt from a few clips of one motion."""
 
 
 def by_frame(vae: Any, frames_FHWC: np.ndarray) -> Tensor:
@@ -30,6 +31,10 @@ def by_frame(vae: Any, frames_FHWC: np.ndarray) -> Tensor:
 
 class TemporalLearner:
     text_by_frame = False
+
+    def few(self, num_frames: int) -> int:
+        """Frames of a clip that a step sees at first (TemporalTask); 0: all."""
+        return 0
 
     def __init__(self, engine: Any, base: str, device: str, num_frames: int, fps: float) -> None:
         self.engine, self.device, self.options = engine, device, {}
@@ -49,17 +54,18 @@ class TemporalLearner:
         return found
 
     def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float) -> TemporalTask:
-        config = self.parts.scheduler.config
-        schedule = Schedule(
-            num_steps=config.num_train_timesteps, beta_start=config.beta_start, beta_end=config.beta_end,
-            kind=config.beta_schedule, prediction=config.prediction_type,
-        )  # fmt: skip
+        schedule = Schedule.of(self.parts.scheduler)
+        late = {"late": LATE, "late_until": 1.0} if schedule.zero_snr else {}
         words = Remembering(self.parts.tokenizer, self.parts.text_encoder, tell, device=self.device, drop=drop)
         return TemporalTask(
             self.network, words, clips, held_out, schedule=schedule, device=self.device, batch=batch,
-            trained=lora.is_trained, pictures=False, text_by_frame=self.text_by_frame, blind=BLIND,
+            trained=lora.is_trained, pictures=False, text_by_frame=self.text_by_frame,
+            few=self.few(clips.num_frames), **late,
         )  # fmt: skip
 
 
 class MotionLearner(TemporalLearner):
     text_by_frame = True
+
+    def few(self, num_frames: int) -> int:
+        return num_frames // 2

@@ -24,7 +24,7 @@ class WanLearner:
     def __init__(self, engine: Any, base: str, device: str, frames: int, fps: float) -> None:
         self.engine, self.family, self.device, self.frames = engine, engine.family, device, frames
         self.network = self.family.parts.transformer
-        self.network.to(device).set_attn_processor(WanAttnProcessor())
+        self.network.set_attn_processor(WanAttnProcessor())
         self.known: dict[str, Tensor] = {}
 
     def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:

@@ -8,7 +8,8 @@ Settings (`--set NAME=VALUE`): model, base (the image model), rank (8), alpha (t
 (2), accumulate (1: batches a step), lr (0.004), where (a part of layers' names: what moves in a UNet, all attention of
 Wan; "all": every attention layer), frames, fps, area (px), drop (share of captions left out), trigger (a word put
 before every caption), dialect (diffusers, peft, kohya, comfyui, or several with +), checkpointing (off or on: less
-memory, a third more time), samples (2: clips of the first captions, on a sheet) and every (so many minutes; 0: only at
+memory, a third more time), optimizer (adamw, or adamw8bit with bitsandbytes), shard (off or on: the frozen weights
+spread over the processes, for models that one GPU cannot hold; no samples then), samples (2: clips of the first captions, on a sheet) and every (so many minutes; 0: only at
 the end).
 
 Stages: data (what is used and what is not), cache (latents, checked by hash), train, export (lora.safetensors; rank,
@@ -31,7 +32,7 @@ from kinema.sd import bases
 from kinema.weights.adapter_writer import DIALECTS, write
 from kinema.weights.device import good_at_bfloat16
 
-from .. import buckets, data, learners, lora, processes
+from .. import buckets, data, learners, lora, optimizers, processes, sharding
 from ..learners import Learner
 from ..loop import LoopConfig, train
 from ..quicken import quicken
@@ -46,7 +47,7 @@ NUMBERS = {
     "area": (int, 0, 0, 4096 * 4096), "drop": (float, 0.1, 0.0, 1.0),
 }  # fmt: skip
 """Kind, default (0: the model's own), least and most."""
-WORDS = ("data", "model", "base", "where", "trigger", "dialect", "checkpointing")
+WORDS = ("data", "model", "base", "where", "trigger", "dialect", "checkpointing", "optimizer", "shard")
 SAMPLE_STEPS = 12
 HELD_OUT = 10
 """One clip in so many is held out, where there are enough."""
@@ -72,8 +73,12 @@ class Lora:
             raise ValueError("A folder of clips is needed: --data FOLDER.")
         self.number = {name: _number(name, options.get(name)) for name in NUMBERS}
         self.dialects = options.get("dialect", "diffusers").split("+")
-        if (switch := options.get("checkpointing", "off")) not in ("on", "off"):
-            raise ValueError(f"checkpointing is on or off, not {switch!r}.")
+        self.checkpointing, self.sharded = _switch(options, "checkpointing"), _switch(options, "shard")
+        if self.sharded and (why := sharding.why_not()):
+            raise ValueError(why)
+        self.optimizer = options.get("optimizer", "adamw")
+        if why := optimizers.why_not(self.optimizer):
+            raise ValueError(why)
         if wrong := [name for name in self.dialects if name not in DIALECTS]:
             raise ValueError(f"There is no dialect {wrong[0]!r}; legal are {', '.join(DIALECTS)}, joined with +.")
         if importlib.util.find_spec("peft") is None:
@@ -89,7 +94,7 @@ class Lora:
             self.card = bases.with_base(self.base, self.card)
         self.frames = int(self.number["frames"] or self.card.frames.trained)
         self.fps = self.number["fps"] or self.card.defaults.fps
-        if why := learners.why_not(self.card, self.frames, switch == "on"):
+        if why := learners.why_not(self.card, self.frames, self.checkpointing):
             raise ValueError(why)
         if not Path(options["data"]).is_dir():
             raise ValueError(f"There is no folder {options['data']}.")
@@ -137,13 +142,15 @@ class Lora:
             self.cache(0)
         network = self.network()
         tasks = [self.task(bucket) for bucket in self.clips]
-        tasks[0].judge = self.look_at
+        if not self.sharded:
+            tasks[0].judge = self.look_at
         steps = int(self.number["steps"])
         config = LoopConfig(
             out=self.out / "run", minutes=max(minutes, 0.02), most_steps=steps, device=self.device, ema=0.98,
             accumulate=int(self.number["accumulate"]),
             bf16=good_at_bfloat16(torch.device(self.device)), resume=self.settings.resume, final_lr=0.03,
             decay_from=0.4, lr_adam=self.number["lr"], warmup_steps=10, evaluate_minutes=self.number["every"] or 1e9,
+            optimizer=self.optimizer, sharded=self.sharded,
         )  # fmt: skip
         found = train(Several(tasks), config, self.settings.show)
         if processes.first():
@@ -210,9 +217,13 @@ class Lora:
         network = self.learner.network
         where = self.settings.options.get("where", learners.LEARNERS[self.card.family].where)
         lora.add(network, rank=int(self.number["rank"]), alpha=self.alpha, where="" if where == "all" else where)
-        if self.settings.options.get("checkpointing", "off") == "on":
+        if self.checkpointing:
             network.enable_gradient_checkpointing()
             network.train()
+        if self.sharded:
+            for name, parameter in network.named_parameters():
+                parameter.requires_grad_(lora.is_trained(name))
+            return sharding.shard(network, self.device)
         return (
             quicken(network) if self.device == "cpu" and learners.LEARNERS[self.card.family].part == "unet" else network
         )
@@ -230,6 +241,13 @@ class Lora:
             bucket.part(order[~last]) if apart else bucket, bucket.part(order[last]) if apart else bucket,
             self.tell, batch=int(self.number["batch"]), drop=self.number["drop"],
         )  # fmt: skip
+
+
+def _switch(options: dict[str, str], name: str) -> bool:
+    given = options.get(name, "off")
+    if given not in ("on", "off"):
+        raise ValueError(f"{name} is on or off, not {given!r}.")
+    return given == "on"
 
 
 def _number(name: str, given: str | None) -> float:

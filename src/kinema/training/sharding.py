@@ -1,0 +1,53 @@
+"""Frozen weights spread over the processes (PyTorch's FSDP2): each keeps its part and has a block's weights whole only
+while the block computes. For adapters on models that one GPU cannot hold; what learns is small and is on all of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from . import processes
+
+
+def why_not() -> str | None:
+    """Why nothing can be sharded here, or None."""
+    if processes.count() < 2:
+        return "shard=on spreads weights over several processes; start them with --processes N, torchrun or accelerate."
+    from torch.distributed.fsdp import fully_shard
+
+    if "ignored_params" not in inspect.signature(fully_shard).parameters:
+        return f"shard=on needs PyTorch 2.7 or newer; this is {torch.__version__}."
+    return None
+
+
+def shard(network: Any, device: str) -> Any:
+    """Shard all frozen parameters of a network in place, one unit for each block of its longest lists; parameters that
+    learn are moved to the device and stay whole. RuntimeError with one process."""
+    if reason := why_not():
+        raise RuntimeError(reason)
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh(torch.device(device).type, (dist.get_world_size(),))
+    for module in [*blocks(network), network]:
+        learning = {parameter for parameter in module.parameters() if parameter.requires_grad}
+        for parameter in learning:
+            parameter.data = parameter.data.to(device)
+        fully_shard(module, mesh=mesh, ignored_params=learning)
+    return network
+
+
+def blocks(network: nn.Module) -> list[nn.Module]:
+    """What is gathered at once: the members of the lists of modules that are in no other such list."""
+    found: list[nn.Module] = []
+    inside: set[nn.Module] = set()
+    for module in network.modules():
+        if isinstance(module, nn.ModuleList) and module not in inside:
+            inside.update(module.modules())
+            found += list(module)
+    return found
