@@ -6,7 +6,7 @@
     kinema train recipes/mini_animatediff.py --set style=neon --minutes 30 --out runs/neon
     kinema train recipes/mini_animatediff.py --set style=neon --set adapter=off --minutes 30 --out runs/neon_without
     kinema train recipes/mini_animatediff.py --set clips=runs/mini_zeroscope --stage motion --minutes 40 --out runs/m
-    kinema train recipes/mini_animatediff.py --set start=src/kinema/miniatures/mini_animatediff --minutes 40 --out runs/on
+    kinema train recipes/mini_animatediff.py --set start=runs/m/export --minutes 40 --out runs/on
 
 Stages: clips, cache, domain, motion, export. `--set style=NAME`: clips look so (flat by default, as the image model's
 pictures do); captions never say it. Only where clips look otherwise than the image model's pictures is a domain adapter
@@ -159,7 +159,8 @@ class AnimateDiff(OnImage):
         words = Captioner(text["tokenizer"], text["text_encoder"], toyland(WORLD), device=self.device)
         return TemporalTask(
             network, words, self.latents(), self.latents("latents_held_out"), schedule=MOTION_SCHEDULE,
-            device=self.device, trained=trained, late=LATE, text_by_frame=True, few=FRAMES // 2, batch=128 if self.big else 4 // processes.count(),
+            device=self.device, trained=trained, late=LATE, text_by_frame=True, few=FRAMES // 2,
+            batch=128 if self.big else 4 // processes.count(),
         )  # fmt: skip
 
     def pipeline(self, network: Any) -> Any:

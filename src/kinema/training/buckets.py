@@ -1,7 +1,7 @@
 """Own clips as latents, in buckets of one size each: encoded once, kept in files whose hashes are checked.
 
 A clip goes to the bucket whose shape is nearest to its own, is scaled to cover it and cut. What is longer than a window
-gives several windows, one after the other.
+gives several windows, one after the other. A few clips can each be cut out several times, at other places and scales.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .data import Item
 
 SHAPES = (1.0, 4 / 3, 3 / 4, 16 / 9, 9 / 16, 2.0, 0.5)
 """Widths over heights of the buckets."""
+SMALLEST, LARGEST = 0.78, 0.97
 Encode = Callable[[np.ndarray], Tensor]
 """uint8 frames (F, H, W, 3) to latents (F, C, h, w)."""
 
@@ -85,22 +86,35 @@ def windows(item: Item, frames: int, fps: float) -> list[list[int]]:
     return [[min(round(t * item.info.fps), item.info.num_frames - 1) for t in each] for each in times]
 
 
+def cut(frames_FHWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A place in a clip, the same in all frames, of its shape and SMALLEST to LARGEST of its sides."""
+    share, sides = rng.uniform(SMALLEST, LARGEST), frames_FHWC.shape[1:3]
+    height, width = (max(1, round(share * side)) for side in sides)
+    top, left = (int(rng.integers(0, side - part + 1)) for side, part in zip(sides, (height, width), strict=True))
+    return np.ascontiguousarray(frames_FHWC[:, top : top + height, left : left + width])
+
+
 def fill(
     items: Sequence[Item], encode: Encode, folder: Path, *, frames: int, fps: float, area: int, multiple: int,
-    of: str, on_clip: Callable[[int, int], Any] = lambda done, count: None,
+    of: str, crops: int = 1, on_clip: Callable[[int, int], Any] = lambda done, count: None,
 ) -> list[Bucket]:  # fmt: skip
     """All windows of all clips in their buckets, the largest first. folder: the cache. of: what tells this encoder from
-    others (a digest of its weights). on_clip: called after each clip with how many are done, and of how many."""
+    others (a digest of its weights). crops: of each window, the first of them whole. on_clip: called after each clip
+    with how many are done, and of how many."""
     folder.mkdir(parents=True, exist_ok=True)
     held: dict[tuple[int, int], list[tuple[Tensor, Tensor, int]]] = {}
     for number, item in enumerate(items):
         height, width = size_of(item, area, multiple)
-        settings = json.dumps([of, frames, fps, height, width])
+        settings = json.dumps([of, frames, fps, height, width] + ([crops] if crops > 1 else []))
         key = hashlib.sha256(settings.encode() + _digest(item.path).encode()).hexdigest()
         kept = _kept(folder / f"{key}.pt")
         if kept is None:
             pixels, _ = read_video(item.path)
-            parts = [resize_frames(pixels[picks], height, width) for picks in windows(item, frames, fps)]
+            rng = np.random.default_rng(int(key[:16], 16))
+            parts = [
+                resize_frames(cut(pixels[picks], rng) if copy else pixels[picks], height, width)
+                for picks in windows(item, frames, fps) for copy in range(crops)
+            ]  # fmt: skip
             latents = torch.stack([encode(part).cpu().half() for part in parts])
             kept = latents, torch.stack([torch.from_numpy(part[0].copy()) for part in parts])
             _keep(folder / f"{key}.pt", kept)

@@ -61,7 +61,17 @@ class Schedule:
         return ((1 - (1 - even) ** (1 + late)) * self.num_steps).long().clamp(max=self.num_steps - 1)
 
 
-def weighted_error(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Mean squared error over (B, C, ...) with weights (B, ...) normalised to mean 1."""
+def weighted_error(predicted: Tensor, target: Tensor, weight: Tensor, still: float = 1.0) -> Tensor:
+    """Mean squared error over (B, C, ...) with weights (B, ...) normalised to mean 1.
+
+    still: below 1, for clips (B, C, F, ...), the error's part that is the same when the clip runs backwards counts so
+    much: looks and places, which a few clips would be learnt by heart for. The other part is what moves which way. The
+    best prediction is the same for every share above 0; only what is learnt first changes (the aim of MotionDirector's
+    debiased loss, arXiv 2310.08465).
+    """
+    error = predicted.float() - target.float()
     scaled = (weight / weight.mean())[:, None]
-    return (scaled * (predicted.float() - target.float()).square()).mean()
+    if still == 1.0:
+        return (scaled * error.square()).mean()
+    turns = (error - error.flip(2)) / 2
+    return (scaled * (turns.square() + still * (error - turns).square())).mean()

@@ -62,7 +62,7 @@ class ImageToVideoTask(Frozen):
     frame of clips as uint8 (B, H, W, 3), in the order of the latents. use: which clips are taught (all). without: share
     of clips without a picture. clip_mean, clip_std: how the image encoder wants its pixels. lengths: frames of the
     batches in turn in the first 60 % (all of them: num_frames); short clips, and lone frames, teach to keep the picture
-    at a fraction of the cost. slow: are some batches clips at half the rate?
+    at a fraction of the cost. slow: are some batches clips at half the rate? still: as in ddpm.weighted_error.
     """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "add_embedding", "mix_factor", "norm", "time_pos_embed")
@@ -72,7 +72,7 @@ class ImageToVideoTask(Frozen):
         held_out_pictures: Pictures, *, clip_mean: list[float], clip_std: list[float], levels: NoiseLevels,
         num_frames: int, fps: float, use: Tensor | None = None, without: float = 0.1, device: str = "cpu",
         batch: int = 4, object_weight: float = 2.0, lengths: tuple[int, ...] = (), buckets: Buckets | None = None,
-        trained: Chosen = everything, slow: bool = True,
+        trained: Chosen = everything, slow: bool = True, still: float = 1.0,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         self.freeze(video, trained)
@@ -81,7 +81,7 @@ class ImageToVideoTask(Frozen):
         self.store, self.held_out, self.pictures_of, self.held_out_pictures = (
             store, held_out, pictures, held_out_pictures
         )  # fmt: skip
-        self.slow = slow
+        self.slow, self.still = slow, still
         self.clip_mean, self.clip_std, self.levels, self.fps = clip_mean, clip_std, levels, fps
         self.num_frames, self.without, self.device, self.batch_size = num_frames, without, device, batch
         self.object_weight, self.judge, self.samples = object_weight, judge, 0
@@ -137,7 +137,7 @@ class ImageToVideoTask(Frozen):
         predicted = self.predict(seen, c_noise, picture, embedding, numbers)
         weight[:, 0] *= FIRST
         self.samples += len(index) * processes.count()
-        return weighted_error(predicted.transpose(1, 2), target.transpose(1, 2), weight), {}
+        return weighted_error(predicted.transpose(1, 2), target.transpose(1, 2), weight, self.still), {}
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from . import lora, processes
 from .buckets import Bucket
 from .captioner import Tell
+from .ddpm import weighted_error
 from .flow import draw_times, mix
 from .frozen import Frozen
 
@@ -21,13 +22,13 @@ TOWARDS_NOISE = 0.8
 
 class FlowTask(Frozen):
     """network: a transformer of clips (B, C, T, h, w) with low-rank layers on it. states: captions to (B, L, D).
-    beside: further inputs with a batch of one, the same for every clip."""
+    beside: further inputs with a batch of one, the same for every clip. still: as in ddpm.weighted_error."""
 
     names_for_adam = ("lora",)
 
     def __init__(
         self, network: Any, states: Callable[[list[str]], Tensor], tell: Tell, store: Bucket, held_out: Bucket, *,
-        beside: Mapping[str, Tensor], device: str = "cpu", batch: int = 2, drop: float = 0.1,
+        beside: Mapping[str, Tensor], device: str = "cpu", batch: int = 2, drop: float = 0.1, still: float = 1.0,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         self.freeze(network, lora.is_trained)
@@ -35,7 +36,7 @@ class FlowTask(Frozen):
         self.modules: dict[str, nn.Module] = {"network": self.network}
         self.store, self.held_out, self.batch_size, self.drop, self.samples = store, held_out, batch, drop, 0
         self.beside = {name: tensor.to(device) for name, tensor in beside.items()}
-        self.judge = judge
+        self.judge, self.still = judge, still
 
     def predict(self, noisy_BCTHW: Tensor, times_B: Tensor, states_BLD: Tensor) -> Tensor:
         kind = self.network.dtype
@@ -58,7 +59,8 @@ class FlowTask(Frozen):
         items = self.store.item[index].tolist()
         captions = ["" if out else self.tell(item, 0, False) for item, out in zip(items, left_out, strict=True)]
         self.samples += len(index) * processes.count()
-        return (self.predict(noisy, times, self.states(captions)) - target).square().mean(), {}
+        predicted, evenly = self.predict(noisy, times, self.states(captions)), torch.ones_like(x0[:, 0])
+        return weighted_error(predicted, target, evenly, self.still), {}
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:

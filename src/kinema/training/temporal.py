@@ -67,20 +67,22 @@ class TemporalTask(Frozen):
     said of a clip, its text encoder frozen.
 
     text_by_frame: the UNet takes the text states of every frame of its own (UNetMotionModel does). late: how far noise
-    levels are moved towards noise in the first part of the training (late_until, a share): motion is decided there. pictures: are some batches single
-    pictures? few: in the first 70 %, so many frames of every clip, drawn at random and each at its own place in time
-    (for networks whose layers over time know frames by their place): more clips in the same time. window: always so
+    levels are moved towards noise in the first part of the training (late_until, a share): motion is decided there.
+    pictures: are some batches single pictures? few: in the first 70 %, so many frames of every clip, drawn at random
+    and each at its own place in time (for networks whose layers over time know frames by their place): more clips in
+    the same time. window: always so
     many frames in a row (for networks that know frames by their neighbours alone). 0: always all. most: the share of
-    the noise levels that is learnt, from the lowest: a second pass never sees the others.
+    the noise levels that is learnt, from the lowest: a second pass never sees the others. least: the share that is not
+    learnt, from the lowest. still: weight of what does not tell forwards from backwards (ddpm.weighted_error).
     """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "norm", "proj_out", "lora")
 
     def __init__(
         self, video: Any, words: Captioner, store: Clips, held_out: Clips, *, schedule: Schedule,
-        device: str = "cpu", batch: int = 8, trained: Chosen = is_temporal,
-        object_weight: float = 2.0, late: float = 1.0, late_until: float = 0.6, pictures: bool = True, text_by_frame: bool = False, few: int = 0,
-        window: int = 0, most: float = 1.0,
+        device: str = "cpu", batch: int = 8, trained: Chosen = is_temporal, object_weight: float = 2.0,
+        late: float = 1.0, late_until: float = 0.6, pictures: bool = True, text_by_frame: bool = False, few: int = 0,
+        window: int = 0, most: float = 1.0, least: float = 0.0, still: float = 1.0,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         self.freeze(video, trained)
@@ -92,6 +94,7 @@ class TemporalTask(Frozen):
         self.batch_size, self.late, self.judge, self.trained = batch, late, judge, trained
         self.object_weight, self.pictures, self.text_by_frame, self.samples = object_weight, pictures, text_by_frame, 0
         self.few, self.window, self.most, self.late_until = few, window, most, late_until
+        self.least, self.still = least, still
 
     def predict(self, noisy_BCFHW: Tensor, t_B: Tensor, states: Tensor) -> Tensor:
         if self.text_by_frame:
@@ -108,9 +111,9 @@ class TemporalTask(Frozen):
         count = self.batch_size * min(4, self.store.num_frames // len(frames))
         index = torch.randint(len(self.store), (count,), generator=generator)
         x0, weight = self.clips(self.store, index.to(self.device), frames.to(self.device))
-        t_B = (
-            self.most * self.schedule.draw(count, generator, self.late if progress < self.late_until else 0.0)
-        ).long()
+        late = self.late if progress < self.late_until else 0.0
+        share = self.schedule.draw(count, generator, late) / self.schedule.num_steps
+        t_B = ((self.least + (self.most - self.least) * share) * self.schedule.num_steps).long()
         noise = noise_like(x0, generator)
         noisy, target = self.schedule.mix(x0, noise, t_B.to(self.device))
         with torch.no_grad():
@@ -118,7 +121,7 @@ class TemporalTask(Frozen):
         with at_places(self.video, frames):
             predicted = self.predict(noisy, t_B, states)
         self.samples += count * processes.count()
-        return weighted_error(predicted, target, weight), {}
+        return weighted_error(predicted, target, weight, self.still), {}
 
     def frames_of_step(self, step: int, progress: float, generator: torch.Generator) -> Tensor:
         """Which frames of its clips a step sees, in order: one, a few, or all."""

@@ -20,7 +20,8 @@ from ..captioner import Tell
 class Kind:
     """module, name: of the class here. where: the part of layers' names that learns where nothing else is said ("": all
     attention). part: the network's name in a pipeline. dtype: of the frozen network on a GPU. checkpointing: can its
-    class forget activations and compute them again?"""
+    class forget activations and compute them again? still: weight of what does not move (ddpm.weighted_error), 1: as
+    all else."""
 
     module: str
     name: str
@@ -28,11 +29,12 @@ class Kind:
     part: str = "unet"
     dtype: str = "float32"
     checkpointing: bool = True
+    still: float = 1.0
 
 
 LEARNERS = {
-    "animatediff": Kind("clips", "MotionLearner", "motion_modules."),
-    "zeroscope": Kind("clips", "TemporalLearner", "temp_", checkpointing=False),
+    "animatediff": Kind("clips", "MotionLearner", "motion_modules.", still=0.1),
+    "zeroscope": Kind("clips", "TemporalLearner", "temp_", checkpointing=False, still=0.1),
     "svd": Kind("svd", "SvdLearner", "temporal_transformer_blocks.", dtype="bfloat16"),
     "wan": Kind("wan", "WanLearner", "", part="transformer", dtype="bfloat16"),
 }
@@ -47,8 +49,9 @@ class Learner(Protocol):
     def encode(self, frames_FHWC: np.ndarray) -> Tensor:
         """uint8 frames to latents (T, C, h, w) as the network sees them."""
 
-    def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float) -> Any:
-        """The task (loop.Task) for clips of one size. tell: the caption of an item. drop: share without one."""
+    def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float, still: float) -> Any:
+        """The task (loop.Task) for clips of one size. tell: the caption of an item. drop: share without one. still: as
+        in ddpm.weighted_error."""
 
     def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:
         """A clip of the network as it is now, uint8 (F, H, W, 3), from words or the file of a picture, whichever the

@@ -19,9 +19,9 @@ from ..captioner import Remembering, Tell
 from ..ddpm import Schedule
 from ..temporal import TemporalTask
 
-LATE = 3.0
-"""How far noise levels are moved towards noise (TemporalTask) where a schedule ends in noise alone: two thirds of them in
-the last fifth. Which way things go is settled there, and that is what is learnt from a few clips of one motion."""
+LATE, LEAST = 1.5, 0.6
+"""Which noise levels a motion is learnt from (TemporalTask) where a schedule ends in noise alone: which way things go
+is settled there, in the last two fifths, and more at their end."""
 
 
 def by_frame(vae: Any, frames_FHWC: np.ndarray) -> Tensor:
@@ -31,10 +31,6 @@ def by_frame(vae: Any, frames_FHWC: np.ndarray) -> Tensor:
 
 class TemporalLearner:
     text_by_frame = False
-
-    def few(self, num_frames: int) -> int:
-        """Frames of a clip that a step sees at first (TemporalTask); 0: all."""
-        return 0
 
     def __init__(self, engine: Any, base: str, device: str, num_frames: int, fps: float) -> None:
         self.engine, self.device, self.options = engine, device, {}
@@ -53,19 +49,18 @@ class TemporalLearner:
         found: np.ndarray = self.engine.generate(caption, options=self.options, **fields).frames()
         return found
 
-    def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float) -> TemporalTask:
+    def task(
+        self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float, still: float
+    ) -> TemporalTask:  # fmt: skip
         schedule = Schedule.of(self.parts.scheduler)
-        late = {"late": LATE, "late_until": 1.0} if schedule.zero_snr else {}
+        late, least = (LATE, LEAST) if schedule.zero_snr and still < 1 else (1.0, 0.0)
         words = Remembering(self.parts.tokenizer, self.parts.text_encoder, tell, device=self.device, drop=drop)
         return TemporalTask(
             self.network, words, clips, held_out, schedule=schedule, device=self.device, batch=batch,
-            trained=lora.is_trained, pictures=False, text_by_frame=self.text_by_frame,
-            few=self.few(clips.num_frames), **late,
+            trained=lora.is_trained, pictures=False, text_by_frame=self.text_by_frame, late=late,
+            late_until=1.0 if least else 0.6, least=least, still=still,
         )  # fmt: skip
 
 
 class MotionLearner(TemporalLearner):
     text_by_frame = True
-
-    def few(self, num_frames: int) -> int:
-        return num_frames // 2

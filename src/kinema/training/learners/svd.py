@@ -34,11 +34,13 @@ class SvdLearner:
         found: np.ndarray = self.engine.generate("", image=picture, **fields).frames()
         return found
 
-    def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float) -> ImageToVideoTask:
+    def task(
+        self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float, still: float
+    ) -> ImageToVideoTask:  # fmt: skip
         """It reads no words; drop is the share of clips without a picture."""
         return ImageToVideoTask(
             self.network, self.parts.vae, self.parts.image_encoder, clips, held_out, clips.first_frames,
             held_out.first_frames, clip_mean=self.parts.clip_mean, clip_std=self.parts.clip_std, levels=LEVELS,
             num_frames=self.frames, fps=self.fps, without=drop, device=self.device, batch=batch, object_weight=0.0,
-            trained=lora.is_trained, slow=False,
+            trained=lora.is_trained, slow=False, still=still,
         )  # fmt: skip

@@ -54,13 +54,16 @@ class WanLearner:
                 self.known[caption] = self.family.text_states(caption, length)[0].clone().cpu()
         return torch.stack([self.known[caption] for caption in captions]).to(self.device)
 
-    def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float) -> FlowTask:
+    def task(
+        self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float, still: float
+    ) -> FlowTask:  # fmt: skip
         beside = {}
         if self.family.card.variant == "vace":
             beside["control_hidden_states"] = self.nothing_given(clips.height, clips.width)
         return FlowTask(
-            self.network, self.states, tell, clips, held_out, beside=beside, device=self.device, batch=batch, drop=drop
-        )
+            self.network, self.states, tell, clips, held_out, beside=beside, device=self.device, batch=batch, drop=drop,
+            still=still,
+        )  # fmt: skip
 
     def nothing_given(self, height: int, width: int) -> Tensor:
         """VACE's context (1, 96, T, h, w) of a gray clip that is all to be made."""

@@ -6,11 +6,12 @@
 
 Settings (`--set NAME=VALUE`): model, base (the image model), rank (8), alpha (the rank), steps (at most, 500), batch
 (2), accumulate (1: batches a step), lr (0.004), where (a part of layers' names: what moves in a UNet, all attention of
-Wan; "all": every attention layer), frames, fps, area (px), drop (share of captions left out), trigger (a word put
-before every caption), dialect (diffusers, peft, kohya, comfyui, or several with +), checkpointing (off or on: less
-memory, a third more time), optimizer (adamw, or adamw8bit with bitsandbytes), shard (off or on: the frozen weights
-spread over the processes, for models that one GPU cannot hold; no samples then), samples (2: clips of the first captions, on a sheet) and every (so many minutes; 0: only at
-the end).
+Wan; "all": every attention layer), still (0.1 where what moves learns, else 1: weight of what does not tell forwards
+from backwards), crops (4 for fewer than 100 clips, else 1: cuts of each clip), frames, fps, area (px), drop (share of
+captions left out), trigger (a word put before every caption), dialect (diffusers, peft, kohya, comfyui, or several with
++), checkpointing (off or on: less memory, a third more time), optimizer (adamw, or adamw8bit with bitsandbytes), shard
+(off or on: the frozen weights spread over the processes, for models that one GPU cannot hold; no samples then), samples
+(2: clips of the first captions, on a sheet) and every (so many minutes; 0: only at the end).
 
 Stages: data (what is used and what is not), cache (latents, checked by hash), train, export (lora.safetensors; rank,
 alpha, base and trigger in its metadata).
@@ -45,10 +46,13 @@ NUMBERS = {
     "accumulate": (int, 1, 1, 1024), "samples": (int, 2, 0, 64), "every": (float, 0.0, 0.0, 1e6),
     "lr": (float, 0.004, 1e-7, 1.0), "frames": (int, 0, 0, 256), "fps": (float, 0.0, 0.0, 240.0),
     "area": (int, 0, 0, 4096 * 4096), "drop": (float, 0.1, 0.0, 1.0),
+    "crops": (int, 0, 0, 64), "still": (float, 0.0, 0.001, 1.0),
 }  # fmt: skip
 """Kind, default (0: the model's own), least and most."""
 WORDS = ("data", "model", "base", "where", "trigger", "dialect", "checkpointing", "optimizer", "shard")
 SAMPLE_STEPS = 12
+FEW, CROPS = 100, 4
+"""Fewer clips than FEW are seen in CROPS cuts each, so that their places are not learnt by heart."""
 HELD_OUT = 10
 """One clip in so many is held out, where there are enough."""
 
@@ -133,6 +137,7 @@ class Lora:
         side, multiple = self.card.size.trained[0], self.card.size.multiple
         self.clips = buckets.fill(
             self.items(), self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
+            crops=int(self.number["crops"] or (CROPS if len(self.items()) < FEW else 1)),
             area=int(self.number["area"] or side[0] * side[1]), of=f"{self.card.id} {self.base}", on_clip=told,
         )  # fmt: skip
         return {f"{bucket.width}x{bucket.height}": len(bucket) for bucket in self.clips}
@@ -234,12 +239,14 @@ class Lora:
         return ", ".join(part for part in (trigger, self.items()[number].caption) if part)
 
     def task(self, bucket: buckets.Bucket) -> Any:
-        order = torch.arange(len(bucket))
-        last = order % HELD_OUT == HELD_OUT - 1
-        apart = len(bucket) >= 2 * HELD_OUT
+        order, of = bucket.item.unique(return_inverse=True)
+        last = of % HELD_OUT == HELD_OUT - 1
+        apart = len(order) >= 2 * HELD_OUT
+        kind = learners.LEARNERS[self.card.family]
+        own = kind.still if self.settings.options.get("where", kind.where) == kind.where else 1.0
         return self.learner.task(
-            bucket.part(order[~last]) if apart else bucket, bucket.part(order[last]) if apart else bucket,
-            self.tell, batch=int(self.number["batch"]), drop=self.number["drop"],
+            bucket.part(~last) if apart else bucket, bucket.part(last) if apart else bucket,
+            self.tell, batch=int(self.number["batch"]), drop=self.number["drop"], still=self.number["still"] or own,
         )  # fmt: skip
 
 
