@@ -1,0 +1,43 @@
+"""Music beside the pictures: a composer that needs no weights, an own synthesiser, MusicGen, loudness, crossfades.
+
+    from kinema import music
+
+    track = music.make("calm, 90 bpm", seconds=60, seed=3)  # a Track: samples at 48 kHz, tempo, how it was made
+    music.save(track, "bed.m4a")
+    music.put_under("clip.mp4", "scored.mp4", "a tense storm at night")
+
+Everything that the composer makes is labelled "procedural". Legend: S samples, C channels (2: left, right).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+_WHERE = {
+    "Track": "track", "make": "make", "save": "track", "compose": "compose", "render": "synth", "read_theme": "theme",
+    "put_under": "clip", "crossfade": "crossfade", "join": "crossfade", "measure": "loudness", "normalise": "loudness",
+}  # fmt: skip
+
+__all__ = [*_WHERE]
+
+if TYPE_CHECKING:
+    from .clip import put_under
+    from .compose import compose
+    from .crossfade import crossfade, join
+    from .loudness import measure, normalise
+    from .make import make
+    from .synth import render
+    from .theme import read_theme
+    from .track import Track, save
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        import importlib
+
+        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module 'kinema.music' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
