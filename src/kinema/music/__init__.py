@@ -14,18 +14,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 _WHERE = {
-    "Track": "track", "make": "make", "save": "track", "compose": "compose", "render": "synth", "read_theme": "theme",
-    "put_under": "clip", "crossfade": "crossfade", "join": "crossfade", "measure": "loudness", "normalise": "loudness",
+    "Track": "track", "make": "produce", "save": "track", "compose": "composer", "render": "synth", "read_theme": "theme",
+    "put_under": "clip", "join": "crossfade", "join_all": "crossfade", "measure": "loudness", "normalise": "loudness",
 }  # fmt: skip
 
 __all__ = [*_WHERE]
 
 if TYPE_CHECKING:
     from .clip import put_under
-    from .compose import compose
-    from .crossfade import crossfade, join
+    from .composer import compose
+    from .crossfade import join, join_all
     from .loudness import measure, normalise
-    from .make import make
+    from .produce import make
     from .synth import render
     from .theme import read_theme
     from .track import Track, save
