@@ -18,7 +18,7 @@ from kinema.core.whole import whole
 
 FORMATS = {
     ".wav": ("wav", "pcm_s16le", 0), ".flac": ("flac", "flac", 0), ".m4a": ("ipod", "aac", 192_000),
-    ".aac": ("adts", "aac", 192_000), ".mp3": ("mp3", "libmp3lame", 192_000), ".ogg": ("ogg", "libvorbis", 160_000),
+    ".aac": ("adts", "aac", 192_000), ".mp3": ("mp3", "libmp3lame", 192_000), ".ogg": ("ogg", "libopus", 160_000),
     ".opus": ("ogg", "libopus", 160_000),
 }  # fmt: skip
 """Suffix: container, codec, bits a second (0: lossless)."""
@@ -43,7 +43,8 @@ def write_audio(
     on_event: OnEvent = ignore,
 ) -> Path:
     """Write a sound at 48 kHz, float32 in [-1, 1], shape (S, 1 or 2). Formats without loss keep the exact number of
-    samples, 16 bits each; .m4a, .ogg and .opus say it to the player; .aac and .mp3 are longer by a part of a frame.
+    samples, 16 bits each; .m4a, .ogg and .opus (Opus in both) tell it to the
+    player; .aac and .mp3 are longer by a part of a frame.
     notes: tags of the file. The same sound gives the same bytes. RequestError (suffix), MediaError (cannot be written).
     """
     import av
@@ -63,8 +64,8 @@ def write_audio(
                 stream.codec_context.bit_rate = bits
             encode(samples_SC, stream, file.mux, on_event)
             file.close()
-    except (OSError, av.error.FFmpegError) as error:
-        raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
+    except (OSError, ValueError, av.error.FFmpegError) as error:
+        raise MediaError(f"{target}: cannot be written ({getattr(error, "strerror", None) or error}).") from error
     return target
 
 

@@ -16,7 +16,7 @@ from kinema.music.theme import read_theme
 SECONDS = (0.5, 1800.0)
 _WRITERS = {"pad": pad, "bass": bass, "keys": keys, "lead": melody, "drums": drums}
 _PLACES = {  # pan, gain in dB, share of reverb
-    "pad": (0.0, -9.0, 0.45), "bass": (0.0, -5.0, 0.03), "keys": (-0.25, -6.0, 0.25), "lead": (0.2, -5.0, 0.3),
+    "pad": (0.0, -14.0, 0.45), "bass": (0.0, -7.0, 0.03), "keys": (-0.25, -4.0, 0.25), "lead": (0.2, -5.0, 0.3),
     "drums": (0.0, -4.0, 0.1),
 }  # fmt: skip
 

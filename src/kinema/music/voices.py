@@ -64,7 +64,7 @@ VOICES: dict[str, Voice] = {
     "choir": Voice(_sung, _power(1.8), 0.35, 0.6, detune_cents=8, vibrato_cents=9, gain=0.8),
     "organ": Voice(_listed(1, 0.7, 0.35, 0.4, 0, 0.2, 0, 0.25), _listed(1, 0.6, 0.2, 0.2), 0.03, 0.12, detune_cents=2,
                    vibrato_cents=3, gain=0.6),
-    "bass": Voice(_listed(1, 0.6, 0.4, 0.25, 0.12, 0.06), _listed(1, 0.3, 0.08), 0.008, 0.07, 1.6, 0.25, gain=1.0),
+    "bass": Voice(_listed(1, 0.6, 0.4, 0.25, 0.12, 0.06), _listed(1, 0.3, 0.08), 0.014, 0.09, 1.6, 0.25, gain=1.0),
     "piano": Voice(_power(0.9, 9), _power(2.0, 4), 0.003, 0.16, 1.7, 0.35, detune_cents=1.2, gain=0.9),
     "electric-piano": Voice(_listed(1, 0.25, 0.12, 0.05, 0.02, 0.02, 0.12, 0.1), _listed(1, 0.12, 0.02), 0.004, 0.2, 1.6,
                             0.25, detune_cents=2, gain=0.9),
