@@ -46,7 +46,20 @@ def test_score(sound):
     assert ("under_lu" in found["made"]) == sound
     assert probe("clip-scored.mp4").has_audio
     replaced = answer(
-        run("score", "clip.mp4", "--theme", "a storm", "--seed", "1", "--sound", "own", "--replace", "-o", "b.mkv", "--json")
+        run(
+            "score",
+            "clip.mp4",
+            "--theme",
+            "a storm",
+            "--seed",
+            "1",
+            "--sound",
+            "own",
+            "--replace",
+            "-o",
+            "b.mkv",
+            "--json",
+        )
     )
     assert "under_lu" not in replaced["made"]
 
@@ -78,7 +91,9 @@ def test_missing_things_fail_with_a_reason():
 
 
 def test_ctrl_c_leaves_no_half_file(tmp_path):
-    job = process("-m", "kinema", "music", "epic battle", "--seconds", "900", "--sound", "own", "-o", "long.m4a", cwd=tmp_path)
+    job = process(
+        "-m", "kinema", "music", "epic battle", "--seconds", "900", "--sound", "own", "-o", "long.m4a", cwd=tmp_path
+    )
     assert job.stderr is not None
     assert "composing" in job.stderr.readline()
     time.sleep(0.5)

@@ -83,7 +83,10 @@ def test_picture_packets_are_copied(tmp_path, suffix, had_sound):
         assert notes["kinema"] == '{"made": "by a test"}'
         assert notes["kinema_music"] == "{}"
         assert [stream.type for stream in file.streams] == ["video", "audio"]
-    assert with_sound(given, TONE, tmp_path / f"again{suffix}", notes={"kinema_music": "{}"}).read_bytes() == made.read_bytes()
+    assert (
+        with_sound(given, TONE, tmp_path / f"again{suffix}", notes={"kinema_music": "{}"}).read_bytes()
+        == made.read_bytes()
+    )
 
 
 def test_into_another_container(tmp_path):
@@ -102,7 +105,7 @@ def test_clips_that_cannot_be_scored(tmp_path):
         with_sound(given, TONE, given)
     with pytest.raises(RequestError, match=r"Legal: \.mp4"):
         with_sound(given, TONE, tmp_path / "clip.gif")
-    with pytest.raises(MediaError, match="no such file|cannot be|not a readable"):
+    with pytest.raises(MediaError, match="no such file"):
         with_sound(tmp_path / "nothing.mp4", TONE, tmp_path / "out.mp4")
     with pytest.raises(MediaError, match="no pictures"):
         with_sound(write_audio(TONE, tmp_path / "a.m4a"), TONE, tmp_path / "out.mp4")

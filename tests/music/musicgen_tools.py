@@ -27,8 +27,8 @@ def save_tiny(folder: Path, *, melody: bool = False, channels: int = 1) -> str:
     text = T5Config(vocab_size=32, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0)
     sound = EncodecConfig(
         target_bandwidths=[0.4], sampling_rate=RATE_HZ, audio_channels=1, normalize=False, codebook_size=16,
-        codebook_dim=8, hidden_size=8, num_filters=4, upsampling_ratios=[8, 4], num_lstm_layers=1, num_residual_layers=1,
-        chunk_length_s=None,
+        codebook_dim=8, hidden_size=8, num_filters=4, upsampling_ratios=[8, 4], num_lstm_layers=1,
+        num_residual_layers=1, chunk_length_s=None,
     )  # fmt: skip
     decoder = {
         "vocab_size": 16, "hidden_size": 16, "num_hidden_layers": 1, "ffn_dim": 16, "num_attention_heads": 2,
@@ -52,7 +52,7 @@ def save_tiny(folder: Path, *, melody: bool = False, channels: int = 1) -> str:
     words = {word: index for index, word in enumerate(["<pad>", "</s>", "<unk>", "calm", "music", "with", "bells"])}
     plain = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="<pad>", eos_token="</s>", unk_token="<unk>").save_pretrained(
-        folder
-    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=plain, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder)
     return str(folder)

@@ -12,7 +12,14 @@ from kinema import music
 from kinema.core.errors import RequestError
 from kinema.music.theory import MODE_WORDS, SCALES
 
-THEMES = ("calm, 90 bpm", "a tense storm at night", "happy summer party", "sad piano", "dreamy space", "a waltz in G minor")
+THEMES = (
+    "calm, 90 bpm",
+    "a tense storm at night",
+    "happy summer party",
+    "sad piano",
+    "dreamy space",
+    "a waltz in G minor",
+)
 
 
 @pytest.mark.parametrize("words", THEMES)
@@ -26,7 +33,7 @@ def test_a_score_is_whole(words, seed):
         assert part.notes, part.role
         assert list(part.notes) == sorted(part.notes, key=lambda note: (note.start, note.pitch))
         for note in part.notes:
-            assert 0 <= note.start
+            assert note.start >= 0
             assert note.beats > 0
             assert score.second(note.start + note.beats) <= 61.3 + 1e-6
             assert 0 < note.loud <= 1
@@ -91,7 +98,9 @@ def test_instruments_by_name():
     assert roles("calm with drums")["drums"] == "drums"
     assert roles("epic, with choir and harp") | {"pad": "choir", "keys": "harp"} == roles("epic, with choir and harp")
     assert set(roles("solo piano").values()) == {"piano"}
-    assert {part.instrument for part in music.compose("waltz", 20, 0).parts} and music.compose("waltz", 20, 0).beats_a_bar == 3
+    assert {part.instrument for part in music.compose("waltz", 20, 0).parts} and music.compose(
+        "waltz", 20, 0
+    ).beats_a_bar == 3
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 2.3, 5.0, 12.0, 33.333, 180.0, 1800.0])

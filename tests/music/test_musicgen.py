@@ -57,7 +57,9 @@ def test_a_pass_begins_with_what_the_last_one_ended_with(folders, monkeypatch):
     decoded, prompts = [], []
     decode, codes = musician.network.audio_encoder.decode, musicgen._codes
     monkeypatch.setattr(
-        musician.network.audio_encoder, "decode", lambda given, **how: (decoded.append(given.clone()), decode(given, **how))[1]
+        musician.network.audio_encoder,
+        "decode",
+        lambda given, **how: (decoded.append(given.clone()), decode(given, **how))[1],
     )
     monkeypatch.setattr(musicgen, "_codes", lambda *given: (prompts.append(codes(*given)), prompts[-1])[1])
     musicgen.generate("calm", 3, 1, musician, pass_s=2, overlap_s=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -21,7 +22,7 @@ def spectrum(samples_SC: np.ndarray) -> np.ndarray:
     power = np.abs(np.fft.rfft(samples_SC.mean(axis=1))) ** 2
     hz = np.fft.rfftfreq(len(samples_SC), 1 / RATE)
     edges = 40 * 2 ** (np.arange(27) / 3)
-    bands = np.array([power[(hz >= low) & (hz < high)].sum() for low, high in zip(edges, edges[1:])])
+    bands = np.array([power[(hz >= low) & (hz < high)].sum() for low, high in itertools.pairwise(edges)])
     return bands / bands.sum()
 
 
@@ -76,7 +77,7 @@ def test_instruments_play_in_tune(instrument, pitch):
     sound = play(instrument, pitch, RATE, 4 * RATE)
     assert np.isfinite(sound).all() and 0.05 < np.abs(sound).max() < 4
     assert np.abs(sound[:, -1]).max() < 0.01
-    mono = sound[:, : RATE].mean(axis=0)
+    mono = sound[:, :RATE].mean(axis=0)
     power = np.abs(np.fft.rfft(mono * np.hanning(len(mono)), 8 * RATE))
     hz = np.argmax(power[160:]) / 8 + 20
     partials = (1, 2, 2.76, 4.07, 5.4) if instrument == "bells" else range(1, 30)

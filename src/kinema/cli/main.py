@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli import animate, clip, control, doctor, edit, evaluate, exits, generate, mask, models, music, toyland, train
+from kinema.cli import (
+    animate,
+    clip,
+    control,
+    doctor,
+    edit,
+    evaluate,
+    exits,
+    generate,
+    mask,
+    models,
+    music,
+    toyland,
+    train,
+)
 
 app = typer.Typer(
     name="kinema",

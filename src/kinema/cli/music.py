@@ -23,7 +23,9 @@ Seed = Annotated[
 ]
 Model = Annotated[
     str | None,
-    option("--model", "-m", metavar="MODEL", help="A MusicGen folder, or hub id that was pulled. Default: the composer."),
+    option(
+        "--model", "-m", metavar="MODEL", help="A MusicGen folder, or hub id that was pulled. Default: the composer."
+    ),
 ]
 Melody = Annotated[
     str | None, option("--melody", metavar="FILE", help="A sound whose tune a melody model of MusicGen's follows.")
@@ -72,7 +74,7 @@ def music(
 def score(
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video file.", show_default=False)],
     theme: Annotated[
-        str | None, option("--theme", metavar="TEXT", help="Words for the music. Default: the clip's own prompt, if any.")
+        str | None, option("--theme", metavar="TEXT", help="Words for the music. Default: the clip's own prompt.")
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Leave out the sound that the clip has. Default: mix the music under it.")
@@ -92,7 +94,7 @@ def score(
     ] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Add music to a clip: as long as the clip, under its own sound, fading out with it; the pictures are not touched."""
+    """Add music to a clip: as long as the clip, under its own sound, fading out with it; pictures are not touched."""
     from kinema.media.with_sound import check_video_name
     from kinema.music import put_under
 

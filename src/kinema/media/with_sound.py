@@ -75,7 +75,9 @@ def _write(
         try:
             copies = {stream.index: made.add_stream_from_template(stream) for stream in kept}
         except ValueError as error:
-            raise MediaError(f"{target.name}: cannot hold the clip's own packets ({error}); use its own suffix.") from None
+            raise MediaError(
+                f"{target.name}: cannot hold the clip's own packets ({error}); use its own suffix."
+            ) from None
         layout = "mono" if samples_SC.shape[1] == 1 else "stereo"
         sound = made.add_stream(SOUND_CODECS[suffix], rate=AUDIO_RATE_HZ, layout=layout)
         sound.codec_context.flags |= av.codec.context.Flags.bitexact
@@ -86,7 +88,13 @@ def _write(
 
 
 def _interleave(
-    given: Any, kept: list[Any], copies: Mapping[int, Any], made: Any, sound: Any, samples_SC: np.ndarray, on_event: OnEvent
+    given: Any,
+    kept: list[Any],
+    copies: Mapping[int, Any],
+    made: Any,
+    sound: Any,
+    samples_SC: np.ndarray,
+    on_event: OnEvent,
 ) -> None:
     """Packets of pictures and of sound in the order of their times."""
     first_s = start_seconds(given)

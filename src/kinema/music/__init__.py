@@ -14,11 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 _WHERE = {
-    "Track": "track", "make": "produce", "save": "track", "compose": "composer", "render": "synth", "read_theme": "theme",
+    "Track": "track", "make": "produce", "save": "track", "compose": "composer", "render": "synth",
+    "read_theme": "theme",
     "put_under": "clip", "join": "crossfade", "join_all": "crossfade", "measure": "loudness", "normalise": "loudness",
 }  # fmt: skip
 
-__all__ = [*_WHERE]
+__all__ = [
+    "Track", "compose", "join", "join_all", "make", "measure", "normalise", "put_under", "read_theme", "render", "save",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from .clip import put_under

@@ -32,7 +32,9 @@ def lead_voices(before: tuple[int, ...], wanted: list[int], low: int, high: int)
     return tuple(sorted(voices))
 
 
-def voicings(theme: Theme, plan: tuple[Section, ...], low: int, high: int, size: int) -> Iterator[tuple[Section, int, tuple[int, ...]]]:
+def voicings(
+    theme: Theme, plan: tuple[Section, ...], low: int, high: int, size: int
+) -> Iterator[tuple[Section, int, tuple[int, ...]]]:
     """(section, bar, pitches) for every bar, the voices led smoothly."""
     before: tuple[int, ...] = ()
     for section, bar, degree in bars(plan):

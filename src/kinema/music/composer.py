@@ -32,7 +32,9 @@ def check_seconds(seconds: float) -> None:
 def check_seed(seed: int) -> None:
     """RequestError for a seed that is no whole number from 0 to 2**63 - 1."""
     if not 0 <= seed < 2**63:
-        raise RequestError(f"Seed {seed}.", field="seed", value=seed, legal="0 to 2**63 - 1", nearest=max(0, seed % 2**63))
+        raise RequestError(
+            f"Seed {seed}.", field="seed", value=seed, legal="0 to 2**63 - 1", nearest=max(0, seed % 2**63)
+        )
 
 
 def compose(words: str, seconds: float = 60.0, seed: int = 0) -> Score:
@@ -50,10 +52,10 @@ def compose(words: str, seconds: float = 60.0, seed: int = 0) -> Score:
         pan, gain_db, wet = _PLACES[role]
         wet = min(0.7, wet * (1.3 if theme.energy < -0.2 else 1.0))
         last_beat = seconds * bpm / 60
-        notes = tuple(
+        kept = tuple(
             replace(note, beats=min(note.beats, last_beat - note.start))
             for note in sorted(notes, key=lambda note: (note.start, note.pitch))
             if note.start < last_beat
         )
-        parts.append(Part(role, instrument, notes, pan, gain_db, wet))
+        parts.append(Part(role, instrument, kept, pan, gain_db, wet))
     return Score(words, seed, seconds, bpm, theme.beats_a_bar, theme.tonic, theme.mode, plan, tuple(parts))

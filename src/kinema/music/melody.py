@@ -14,7 +14,11 @@ _CELLS = {  # a bar of four beats as lengths; below zero: rests
     "moving": ((1, 1, 1, 1), (1.5, 0.5, 2), (1, 0.5, 0.5, 2), (2, 1, 1), (-0.5, 0.5, 1, 2), (1.5, 1.5, 1)),
     "busy": ((0.5, 0.5, 1, 0.5, 0.5, 1), (1.5, 0.5, 1, 1), (-0.5, 0.5, 0.5, 0.5, 1, 1), (0.5, 0.5, 0.5, 0.5, 2)),
 }
-_CELLS_OF_THREE = {"calm": ((3,), (2, 1)), "moving": ((2, 1), (1, 1, 1), (1.5, 0.5, 1)), "busy": ((1, 0.5, 0.5, 1), (0.5, 0.5, 1, 1))}
+_CELLS_OF_THREE = {
+    "calm": ((3,), (2, 1)),
+    "moving": ((2, 1), (1, 1, 1), (1.5, 0.5, 1)),
+    "busy": ((1, 0.5, 0.5, 1), (0.5, 0.5, 1, 1)),
+}
 _LOW, _HIGH = -2, 9  # scale steps around the tonic above middle C
 
 
@@ -41,14 +45,21 @@ def melody(theme: Theme, plan: tuple[Section, ...], draw: random.Random) -> list
         beat = 0.0
         for length, move in zip(rhythm, contour):
             if length > 0:
-                at = _next(at, move if draw.random() < 0.85 else draw.choice((-1, 1)), degree, beat == int(beat) and int(beat) % 2 == 0)
+                at = _next(
+                    at,
+                    move if draw.random() < 0.85 else draw.choice((-1, 1)),
+                    degree,
+                    beat == int(beat) and int(beat) % 2 == 0,
+                )
                 loud = 0.55 + 0.3 * section.energy - (0.0 if beat % 2 == 0 else 0.08)
                 notes.append(Note(start + beat, length * 0.95, pitch(theme.tonic, theme.mode, at, octave), loud))
             beat += abs(length)
     return notes
 
 
-def _motif(cells: tuple[tuple[float, ...], ...], draw: random.Random) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
+def _motif(
+    cells: tuple[tuple[float, ...], ...], draw: random.Random
+) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
     """Two bars, each a rhythm and its moves in scale steps."""
     found = []
     for _ in range(2):
@@ -65,5 +76,7 @@ def _next(at: int, move: int, degree: int, strong: bool) -> int:
         there = at - move
     if strong:
         chord = {step % 7 for step in chord_steps(degree)}
-        there = min((step for step in range(_LOW, _HIGH + 1) if step % 7 in chord), key=lambda step: (abs(step - there), step))
+        there = min(
+            (step for step in range(_LOW, _HIGH + 1) if step % 7 in chord), key=lambda step: (abs(step - there), step)
+        )
     return there

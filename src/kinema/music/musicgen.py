@@ -1,7 +1,7 @@
 """MusicGen (text, stereo and melody models) through transformers, from weights that are on this machine.
 
 A pass makes at most 30 s; longer music goes on from the last 12 s of what there is, re-encoded as the beginning of
-the next pass, so that each new stretch has heard what came before it (Copet et al. 2023, arXiv 2306.05284, section 3.4).
+the next pass, so that each new stretch has heard what came before it (Copet et al. 2023, arXiv 2306.05284).
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ def find(name: str) -> tuple[Path, str]:
     place = given(name)
     if place is None:
         raise WeightsMissing(
-            f"{name}: no such folder, and not pulled from the hub. `kinema models pull facebook/musicgen-small` fetches one "
-            "(its weights are CC-BY-NC 4.0: not for a channel that earns money); without --model the composer plays."
+            f"{name}: no such folder, and not pulled from the hub. `kinema models pull facebook/musicgen-small` "
+            "fetches one (its weights are CC-BY-NC 4.0: not for a channel that earns money). Without --model the "
+            "composer plays."
         )
     try:
         kind = json.loads((place / "config.json").read_text(encoding="utf-8")).get("model_type")
@@ -71,7 +72,9 @@ def load(name: str, device: str | None = None) -> Musician:
 
     place, kind = find(name)
     try:
-        network = getattr(transformers, _KINDS[kind]).from_pretrained(place, local_files_only=True, use_safetensors=True)
+        network = getattr(transformers, _KINDS[kind]).from_pretrained(
+            place, local_files_only=True, use_safetensors=True
+        )
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{name}: cannot be loaded: {str(error).splitlines()[0]}") from None
@@ -99,7 +102,8 @@ def generate(
 ) -> Track:
     """Music of exactly `seconds` by a model, at its loudness, faded out over the last two seconds.
 
-    melody: a sound file, or samples (S, C) at 48 kHz, whose tune is followed; only melody models read one (RequestError).
+    melody: a sound file, or samples (S, C) at 48 kHz, whose tune is followed, by melody models only
+    (RequestError).
     on_event is told after each token (50 a second of music) and may raise to stop.
     """
     if not words.strip():
@@ -149,7 +153,7 @@ def _play(
 
             features = _features(musician, tune_SC, begins / rate, length_s)
             new_SC = _one_pass(musician, words, length_s, prompt_SC, features, tell)
-            if out_SC is None:
+            if out_SC is None or prompt_SC is None:
                 out_SC = new_SC
             else:
                 if len(new_SC) <= len(prompt_SC):

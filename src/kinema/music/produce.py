@@ -39,7 +39,9 @@ def make(
     if model is not None:
         from kinema.music.musicgen import generate
 
-        return generate(words, seconds, seed, model, melody=melody, target_lufs=target_lufs, device=device, on_event=on_event)
+        return generate(
+            words, seconds, seed, model, melody=melody, target_lufs=target_lufs, device=device, on_event=on_event
+        )
     if melody is not None:
         from kinema.core.errors import RequestError
 

@@ -44,7 +44,9 @@ def render_part(score: Score, part: Part, num: int) -> np.ndarray:
     """One part, dry, panned with equal power and at its gain: float32 (2, num)."""
     out_2S = np.zeros((2, num), np.float32)
     angle = (part.pan + 1) * np.pi / 4
-    gains_2 = np.array([[np.cos(angle)], [np.sin(angle)]], np.float32) * np.float32(np.sqrt(2) * 10 ** (part.gain_db / 20))
+    gains_2 = np.array([[np.cos(angle)], [np.sin(angle)]], np.float32) * np.float32(
+        np.sqrt(2) * 10 ** (part.gain_db / 20)
+    )
     known: dict[tuple[int, int], np.ndarray] = {}
     kept = 0
     for note in part.notes:

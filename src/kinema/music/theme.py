@@ -59,9 +59,7 @@ def _mood(lower: str, draw: random.Random) -> tuple[float, ...]:
     found = [MOODS[word] for word in re.findall(r"[a-z]+", lower) if word in MOODS]
     if not found:
         found = [(draw.uniform(-0.1, 0.6), draw.uniform(-0.4, 0.4), draw.uniform(-0.4, 0.1), draw.uniform(-0.1, 0.6))]
-    return tuple(
-        max(-1.0, min(1.0, 0.7 * sum(axis) / len(axis) + 0.3 * max(axis, key=abs))) for axis in zip(*found)
-    )
+    return tuple(max(-1.0, min(1.0, 0.7 * sum(axis) / len(axis) + 0.3 * max(axis, key=abs))) for axis in zip(*found))
 
 
 def _tempo(lower: str, energy: float, draw: random.Random) -> tuple[float, bool]:
@@ -98,11 +96,17 @@ def _key(words: str, joy: float, tension: float, wonder: float, draw: random.Ran
 def _instruments(
     lower: str, joy: float, energy: float, tension: float, wonder: float, draw: random.Random
 ) -> dict[str, str]:
-    pads = ("strings", "warm-pad") if tension > 0.3 or energy > 0.4 else ("warm-pad", "choir" if wonder > 0.5 else "warm-pad")
+    pads = (
+        ("strings", "warm-pad")
+        if tension > 0.3 or energy > 0.4
+        else ("warm-pad", "choir" if wonder > 0.5 else "warm-pad")
+    )
     keys = ("harp", "electric-piano") if wonder > 0.4 else ("piano", "guitar", "electric-piano", "marimba")
     if tension > 0.4:
         keys = ("piano", "harp")
-    leads = ("bells", "flute") if wonder > 0.4 else ("violin", "synth") if tension > 0.3 else ("flute", "synth", "bells")
+    leads = (
+        ("bells", "flute") if wonder > 0.4 else ("violin", "synth") if tension > 0.3 else ("flute", "synth", "bells")
+    )
     chosen = {"pad": draw.choice(pads), "bass": "bass", "keys": draw.choice(keys), "lead": draw.choice(leads)}
     if re.search(r"\b(electronic|techno|robot|dance)\b", lower):
         chosen |= {"pad": "warm-pad", "lead": "synth"}

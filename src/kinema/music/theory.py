@@ -8,7 +8,12 @@ SCALES = {
     "harmonic-minor": (0, 2, 3, 5, 7, 8, 11),
 }  # fmt: skip
 """Semitones above the tonic."""
-MODE_WORDS = {"major": "ionian", "minor": "aeolian", "harmonic minor": "harmonic-minor", **{name: name for name in SCALES}}
+MODE_WORDS = {
+    "major": "ionian",
+    "minor": "aeolian",
+    "harmonic minor": "harmonic-minor",
+    **{name: name for name in SCALES},
+}
 NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 TONICS = {name.lower(): index for index, name in enumerate(NAMES)} | {
     "db": 1, "d#": 3, "gb": 6, "g#": 8, "a#": 10, "cb": 11, "e#": 5, "fb": 4, "b#": 0,
