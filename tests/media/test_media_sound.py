@@ -105,7 +105,7 @@ def test_clips_that_cannot_be_scored(tmp_path):
         with_sound(given, TONE, given)
     with pytest.raises(RequestError, match=r"Legal: \.mp4"):
         with_sound(given, TONE, tmp_path / "clip.gif")
-    with pytest.raises(MediaError, match="no such file"):
+    with pytest.raises(MediaError, match="No such file"):
         with_sound(tmp_path / "nothing.mp4", TONE, tmp_path / "out.mp4")
     with pytest.raises(MediaError, match="no pictures"):
         with_sound(write_audio(TONE, tmp_path / "a.m4a"), TONE, tmp_path / "out.mp4")

@@ -74,11 +74,13 @@ def render(score: Score, font: str, on_event: OnEvent = ignore) -> np.ndarray:
         settings = ["-ni", "-q", "-C", "0", "-g", "0.5", "-r", str(AUDIO_RATE_HZ)]
         command = ["fluidsynth", *settings, "-F", str(sound), font, str(song)]
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+            said = subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS).stderr
         except (OSError, subprocess.SubprocessError) as error:
             raise MediaError(f"fluidsynth failed: {error}. `--sound own` does without it.") from None
+        if b"Failed to load" in said:  # it goes on with another soundfont of its own
+            raise MediaError(f"{font}: fluidsynth cannot read this soundfont. `--sound own` does without it.")
         samples_SC = read_audio(sound)
-    if samples_SC is None or np.abs(samples_SC).max(initial=0) < 1e-3:  # a broken soundfont plays as dithered silence
+    if samples_SC is None or np.abs(samples_SC).max(initial=0) < 1e-3:  # dither alone
         raise MediaError(f"fluidsynth made no sound with {font}. `--sound own` does without it.")
     window_K = np.hanning(4801)  # some samples of FluidR3 stand off zero: below 20 Hz everything goes
     for channel_S in samples_SC.T:
