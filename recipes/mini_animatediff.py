@@ -19,6 +19,7 @@ recipe's clips and latents, with `count` together with its own.
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,7 @@ import torch
 from kinema.toyland.scene import STYLES, sample_scene
 from kinema.training import lora, processes
 from kinema.training.captioner import Captioner, toyland
+from kinema.training.export import edit_json
 from kinema.training.frame_latents import FrameLatents
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import train
@@ -196,6 +198,13 @@ class AnimateDiff(OnImage):
         adapter.load_state_dict({name: own[name] for name in adapter.state_dict()})
         return network, adapter
 
+    def before(self) -> dict[str, Any]:
+        """The training of the adapter that this one went on from, by its card."""
+        card = None if self.start is None else self.start / "card.json"
+        if card is None or not card.is_file():
+            return {}
+        return {"before": json.loads(card.read_text(encoding="utf-8"))["training"]}
+
     def export(self, minutes: float) -> dict[str, Any]:
         """OUT/export: a MotionAdapter folder in float16, with card.json."""
         if not processes.first():
@@ -204,5 +213,6 @@ class AnimateDiff(OnImage):
         _, adapter = self.trained_network()
         adapter.to(torch.float16).save_pretrained(folder)
         scheduler(MOTION_SCHEDULE).save_pretrained(folder / "scheduler")
-        self.card("kinema-mini-animatediff", folder, base="kinema-mini-image")
+        edit_json(folder / "config.json", _name_or_path=None)
+        self.card("kinema-mini-animatediff", folder, base="kinema-mini-image", **self.before())
         return {"folder": str(folder)}
