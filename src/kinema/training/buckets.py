@@ -60,6 +60,10 @@ class Bucket:
         """Nothing weighs more than the rest."""
         return torch.zeros(()).expand(len(self), self.num_frames, *self.latents.shape[-2:])
 
+    def frames(self, index: Tensor, when: Tensor) -> tuple[Tensor, Tensor]:
+        """(latents (B, C, h, w), weight (B, h, w)) of one frame of each clip, for ImageTask."""
+        return self.latents[index, when].float(), self.weight[index, when].float()
+
     def part(self, chosen: Tensor) -> Bucket:
         return Bucket(self.height, self.width, self.latents[chosen], self.item[chosen], self.first[chosen])
 
