@@ -4,13 +4,14 @@ captions. Clips of one size: those of the largest bucket; one in ten is held out
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from kinema.sd import frames
-from kinema.training import buckets, data, processes
+from kinema.training import buckets, data
 from kinema.training.learners.clips import by_frame
 from kinema.training.stages import Settings
 
@@ -25,27 +26,14 @@ class OwnClips:
         self.num_frames, self.side, self.fps = size
         if not self.folder.is_dir():
             raise ValueError(f"There is no folder {self.folder}.")
-        self.found: data.Found | None = None
 
-    @property
-    def items(self) -> list[data.Item]:
-        if self.found is None:
-            unpacked = self.settings.out / "unpacked"
-            self.found = data.find(self.folder, unpacked, frames=self.num_frames, fps=self.fps)
-        return self.found.items
+    @cached_property
+    def found(self) -> data.Found:
+        return data.find(self.folder, self.settings.out / "unpacked", frames=self.num_frames, fps=self.fps)
 
     def look(self) -> dict[str, Any]:
         """What is used and what is not; OUT/data.txt. ValueError where nothing can be used."""
-        items, found = self.items, self.found
-        assert found is not None
-        lines = found.report()
-        for line in lines:
-            self.settings.show({"event": "data", "": line})
-        if processes.first():
-            (self.settings.out / "data.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        if not items:
-            raise ValueError(f"{self.folder} has no clip that can be used: " + "; ".join(lines[1:4]))
-        return {"clips": len(items), "refused": len(found.refused)}
+        return self.found.tell(self.folder, self.settings.out, self.settings.show)
 
     def bucket(self, vae: Callable[[], Any], of: str, device: str) -> buckets.Bucket:
         """Latents of the largest bucket, from OUT/cache where they are there. vae: reads the autoencoder."""
@@ -57,7 +45,7 @@ class OwnClips:
 
         multiple = 8 * frames.space_factor(autoencoder)
         found = buckets.fill(
-            self.items, encode, self.settings.out / "cache", frames=self.num_frames, fps=self.fps,
+            self.found.items, encode, self.settings.out / "cache", frames=self.num_frames, fps=self.fps,
             area=self.side**2, multiple=min(multiple, self.side), of=of,
         )  # fmt: skip
         for other in found[1:]:
@@ -65,13 +53,5 @@ class OwnClips:
             self.settings.show({"event": "data", "": line})
         return found[0]
 
-    def parts(self, bucket: buckets.Bucket) -> tuple[buckets.Bucket, buckets.Bucket]:
-        """(taught, held out): the same where there are too few."""
-        order, of = bucket.item.unique(return_inverse=True)
-        last = of % HELD_OUT == HELD_OUT - 1
-        if len(order) < 2 * HELD_OUT:
-            return bucket, bucket
-        return bucket.part(~last), bucket.part(last)
-
     def tell(self, number: int, wording: int, place: bool) -> str:
-        return self.items[number].caption
+        return self.found.items[number].caption

@@ -15,6 +15,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from mini_wan_editions import SMALL
 from mini_wan_judge import percent, right, singles
+from own_clips import HELD_OUT as HELD_OUT_CLIPS
 from own_clips import OwnClips
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -219,7 +220,7 @@ class OnImage(Work):
         """(clips to learn from, clips held out, what is said of them)."""
         if self.own_clips is None:
             return self.latents(), self.latents("latents_held_out"), toyland(WORLD)
-        return *self.own_clips.parts(self.bucket()), self.own_clips.tell
+        return *self.bucket().apart(HELD_OUT_CLIPS), self.own_clips.tell
 
     def looked_at(self, pipeline: Any, name: str) -> dict[str, Any]:
         """Only Toyland's clips can be judged."""

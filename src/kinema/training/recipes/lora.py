@@ -126,14 +126,7 @@ class Lora:
         """What is in the folder; OUT/data.txt."""
         folder = Path(self.settings.options["data"])
         self.found = data.find(folder, self.out / "unpacked", frames=self.frames, fps=self.fps)
-        lines = self.found.report()
-        for line in lines:
-            self.settings.show({"event": "data", "": line})
-        if processes.first():
-            (self.out / "data.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        if not self.found.items:
-            raise ValueError(f"{folder} has no clip that can be used: " + "; ".join(lines[1:4]))
-        return {"clips": len(self.found.items), "refused": len(self.found.refused)}
+        return self.found.tell(folder, self.out, self.settings.show)
 
     def cache(self, minutes: float) -> dict[str, Any]:
         def told(done: int, count: int) -> None:
@@ -260,13 +253,10 @@ class Lora:
         return ", ".join(part for part in (trigger, self.items()[number].caption) if part)
 
     def task(self, bucket: buckets.Bucket) -> Any:
-        order, of = bucket.item.unique(return_inverse=True)
-        last = of % HELD_OUT == HELD_OUT - 1
-        apart = len(order) >= 2 * HELD_OUT
+        taught, held_out = bucket.apart(HELD_OUT)
         return self.learner.task(
-            bucket.part(~last) if apart else bucket, bucket.part(last) if apart else bucket,
-            self.tell, batch=int(self.number["batch"]), drop=self.drop, still=self.still,
-        )  # fmt: skip
+            taught, held_out, self.tell, batch=int(self.number["batch"]), drop=self.drop, still=self.still
+        )
 
 
 def _switch(options: dict[str, str], name: str) -> bool:
