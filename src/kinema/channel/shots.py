@@ -177,7 +177,8 @@ def parsed(kind: type[V], data: Any, what: str) -> V:
         told = "; ".join(_told(problem) for problem in found[:5])
         more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
         field = ".".join(str(part) for part in found[0]["loc"])
-        raise RequestError(f"Not a legal {what}: {told}{more}.", field=field, value=_short(found[0]["input"])) from None
+        value = None if isinstance(found[0]["input"], dict) else _short(found[0]["input"])
+        raise RequestError(f"Not a legal {what}: {told}{more}.", field=field, value=value) from None
 
 
 def part_of(number: int, total: int) -> Part:

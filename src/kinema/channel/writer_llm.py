@@ -205,10 +205,10 @@ def _seed(brief: Brief, number: int) -> int:
 
 def extracted(said: str) -> dict[str, Any]:
     """The JSON object in an answer that may have thoughts before it, fences around it and words after it. RequestError
-    where there is none."""
+    where there is none. A part of an object that is cut off is not taken for the whole."""
     text = re.sub(r"<think>.*?(?:</think>|\Z)", "", said, flags=re.DOTALL)
     best: dict[str, Any] = {}
-    decoder, why = json.JSONDecoder(), "there is no { in it"
+    decoder, why = json.JSONDecoder(), ""
     at = text.find("{")
     for _ in range(50):
         if at < 0:
@@ -216,13 +216,15 @@ def extracted(said: str) -> dict[str, Any]:
         try:
             found, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            why = why if best else str(error) or type(error).__name__
+            why = why or str(error) or type(error).__name__
             end = at + 1
         else:
             if "shots" in found:
                 return found
-            best = best or found
+            best = best if best or why else found
         at = text.find("{", end)
     if best:
         return best
-    raise RequestError(f"The answer is not a JSON object: {why}.", field="answer", legal="one JSON object")
+    raise RequestError(
+        f"The answer is not a JSON object: {why or 'there is no { in it'}.", field="answer", legal="one JSON object"
+    )
