@@ -162,7 +162,7 @@ class Chat:
                 return answer.status_code, read.decode("utf-8", "replace"), _seconds(answer.headers.get("retry-after"))
         except httpx.TimeoutException:
             raise TimeoutError(f"did not answer within {limit:g} s") from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise ConnectionError(f"cannot be reached: {self._shown(str(error)) or type(error).__name__}") from None
 
     def _content(self, text: str) -> str:
