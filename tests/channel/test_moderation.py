@@ -28,9 +28,11 @@ def test_blocked_however_it_is_spelt(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "a storm at sea", "Scunthorpe, Essex and Sussex", "a classic raccoon", "24 hours in 1984", "spices and retardant",
+        "a storm at sea", "Scunthorpe, Essex and Sussex", "a classic raccoon", "24 hours in 1984",
+        "spices and retardant",
         "grapes", "a drapery shop", "analysis", "a gorgeous gorge", "U F O", "\u00e9t\u00e9 \u00e0 la mer",
-        "\u6d77\u306e\u5d50", "\u043c\u043e\u0440\u0435", "\U0001f680", "\U0001f469\u200d\U0001f680 in space", "!!! look 100%",
+        "\u6d77\u306e\u5d50", "\u043c\u043e\u0440\u0435", "\U0001f680", "\U0001f469\u200d\U0001f680 in space",
+        "!!! look 100%",
     ],
 )  # fmt: skip
 def test_harmless(text):

@@ -95,6 +95,6 @@ def test_only_a_shot_that_continues_goes_on_from_a_clip():
 
 def test_prompts_that_no_encoder_reads_are_refused():
     with pytest.raises(RequestError, match=r"60 words at most"):
-        prompt_of(Shot(**SHOT), CAST, StyleBible(look="word " * 39 + "word"[:4], style="many words " * 9 + "end"))
+        prompt_of(Shot(**SHOT | {"style": "many words " * 9 + "end"}), CAST, StyleBible(look="word " * 39 + "word"))
     with pytest.raises(RequestError, match="not in the cast"):
         prompt_of(Shot(**SHOT), CAST[1:], StyleBible())

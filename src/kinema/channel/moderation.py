@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..core.errors import RequestError
 from .prompt import prompt_of
-from .shots import MAX_THEME_CHARS, MAX_TITLE_CHARS, Episode, StyleBible, Theme
+from .shots import EMOJI_JOINER, MAX_THEME_CHARS, MAX_TITLE_CHARS, Episode, StyleBible, Theme
 
 LIMITS = {"theme": MAX_THEME_CHARS, "title": MAX_TITLE_CHARS, "prompt": 700}
 MAX_MARKS = 3  # accents on one letter; more is not a language but a pile
@@ -56,7 +56,7 @@ class Moderation:
                 f"The {what} has {len(text):,} characters.", field=what, value=text[:60], legal=f"{limit} at most"
             )
         for place, char in enumerate(text):
-            if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") and char != "\u200d":
+            if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") and char != EMOJI_JOINER:
                 raise Refused(
                     f"The {what} holds the control character U+{ord(char):04X} at place {place}.", field=what,
                     value=f"U+{ord(char):04X}", legal="one line of ordinary text",

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from ..core.conditions import Value
 from ..core.errors import RequestError
 
+EMOJI_JOINER = "\u200d"
 MAX_THEME_CHARS, MAX_TITLE_CHARS, MAX_SHOTS = 200, 80, 60
 Camera = Literal["still", "pan", "tilt", "zoom", "roll", "track", "dolly", "crane", "orbit"]
 CameraDirection = Literal["none", "left", "right", "up", "down", "in", "out"]
@@ -32,7 +33,7 @@ CAMERA_DIRECTIONS: dict[Camera, tuple[CameraDirection, ...]] = {
 
 
 def _one_line(text: str) -> str:
-    bad = next((char for char in text if not char.isprintable()), None)
+    bad = next((char for char in text if not char.isprintable() and char != EMOJI_JOINER), None)
     if bad is not None:
         raise ValueError(f"is one line of printable characters; U+{ord(bad):04X} is none")
     if text != text.strip():

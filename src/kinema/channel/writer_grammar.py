@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 from ..toyland import words
@@ -130,12 +132,14 @@ class GrammarWriter:
             return brief.bible.cast, [_kind_in(member.description) for member in brief.bible.cast]
         looks: list[tuple[str, str, str]] = []
         asked = [*wish.things, *((None, color) for color in wish.colors)][:2]
-        for kind, color in (*asked, (None, None), *[(None, None)] * (len(asked) == 0)):
-            for _ in range(50):
-                look = (rng.choice(SIZES), color or rng.choice(self.world.colors), kind or rng.choice(self.world.kinds))
-                if look not in looks:
-                    break
-            looks.append(look)
+        asked += [(None, None)] * (2 if not asked else 1)
+        # Each place in the cast has kinds of its own, so that no two cards are ever about the same thing.
+        taken = [kind for kind, _ in asked if kind]
+        free = [kind for kind in self.world.kinds if kind not in taken]
+        random.Random(f"kinds/{brief.seed}/{brief.theme.text}/{brief.draw}").shuffle(free)
+        for slot, (kind, color) in enumerate(asked):
+            kind = kind or rng.choice(free[slot :: len(asked)] or self.world.kinds)
+            looks.append((rng.choice(SIZES), color or rng.choice(self.world.colors), kind))
         names = rng.sample(NAMES, len(looks))
         cast = tuple(CastMember(name=name, description=_described(*look)) for name, look in zip(names, looks))
         return cast, [kind for _, _, kind in looks]
@@ -146,14 +150,14 @@ class GrammarWriter:
         between = max(brief.shots - 2, 0)
         cards: list[Card] = []
         for part, num in (("opening", 1), ("development", between), ("ending", min(brief.shots - 1, 1))):
-            deck = self._deck(part, wish, num_members, said)
+            choices = self._choices(part, wish, num_members, said)
             seed = f"deck/{brief.seed}/{brief.theme.text}/{part}/{brief.draw}"
-            cards += [_deal(deck, brief.number * num + which, seed) for which in range(num)]
+            cards += [_deal(choices, brief.number * num + which, seed) for which in range(num)]
         return cards
 
-    def _deck(self, part: str, wish: Wishes, num_members: int, said: tuple[int, int]) -> list[Card]:
-        """All cards of one part of an episode. The opening does what the theme says. A camera never goes along the axis
-        that its subject moves on, unless the theme wants both."""
+    def _choices(self, part: str, wish: Wishes, num_members: int, said: tuple[int, int]) -> list[Sequence[Any]]:
+        """What the cards of one part of an episode are made of: one of each, in any combination. The opening does what
+        the theme says. A camera never goes along the axis that its subject moves on, unless the theme wants both."""
         own = {"opening": APPROACH, "ending": RETREAT, "development": WITHIN}[part]
         cameras = [move for move in own if move in self.world.cameras and move != wish.camera] or list(own)
         deeds, members = list(DEEDS), range(num_members)
@@ -163,11 +167,8 @@ class GrammarWriter:
             members = range(min(len(wish.things), num_members) or num_members)
         pairs = [(camera, deed) for camera, deed in product(cameras, deeds) if _clear(camera, deed)]
         pairs = pairs or list(product(cameras, deeds))
-        settings, lights = (range(count) if part == "opening" else range(1) for count in said)
-        choices = product(pairs, (0, 1), wish.speeds or SPEEDS, members, settings, lights)
-        return [
-            Card(*pair, verb, speed, member, setting, light) for pair, verb, speed, member, setting, light in choices
-        ]
+        wordings = [range(count) if part == "opening" else range(1) for count in said]
+        return [pairs, (0, 1), wish.speeds or SPEEDS, members, *wordings]
 
     def _days(self) -> list[tuple[str, ...]]:
         return [day for day in DAYS if set(day) <= set(self.world.lights)] or [(self.world.lights[0],) * 3]
@@ -182,12 +183,24 @@ class GrammarWriter:
         return words.SAY_STYLE[wish.style][0] if wish.style else brief.bible.style
 
 
-def _deal(deck: Sequence[Card], place: int, seed: str) -> Card:
-    """Card number `place` of the deck, which is shuffled anew whenever it is out."""
-    cycle, place = divmod(place, len(deck))
-    order = list(range(len(deck)))
-    random.Random(f"{seed}/{cycle}").shuffle(order)
-    return deck[order[place]]
+def _deal(choices: Sequence[Sequence[Any]], place: int, seed: str) -> Card:
+    """Card number `place` of the deck of all combinations, which is shuffled anew whenever it is out."""
+    size = prod(map(len, choices))
+    cycle, place = divmod(place, size)
+    number = _order(size, f"{seed}/{cycle}")[place]
+    chosen = []
+    for choice in choices:
+        number, which = divmod(number, len(choice))
+        chosen.append(choice[which])
+    (camera, deed), *rest = chosen
+    return Card(camera, deed, *rest)
+
+
+@lru_cache(maxsize=16)
+def _order(size: int, seed: str) -> tuple[int, ...]:
+    order = list(range(size))
+    random.Random(seed).shuffle(order)
+    return tuple(order)
 
 
 def _clear(camera: str, deed: Deed) -> bool:
