@@ -6,7 +6,7 @@ import json
 import logging
 
 import pytest
-from conftest import KEY
+from chat_server import KEY
 
 from kinema.channel.breaker import Breaker, SteadyWriter
 from kinema.channel.chat import Chat, ChatError, Endpoint
