@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli import animate, clip, control, doctor, edit, evaluate, exits, generate, mask, models, toyland, train
+from kinema.cli import (
+    animate,
+    clip,
+    control,
+    direct,
+    doctor,
+    edit,
+    evaluate,
+    exits,
+    generate,
+    mask,
+    models,
+    toyland,
+    train,
+)
 
 app = typer.Typer(
     name="kinema",
@@ -28,6 +42,7 @@ app.command("between")(edit.between)
 app.command("restyle")(edit.restyle)
 app.command("control")(control.control)
 app.command("mask")(mask.mask)
+app.command("direct")(direct.direct)
 app.command("rerun")(clip.rerun)
 app.command("inspect")(clip.inspect)
 app.add_typer(models.app, name="models")
