@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from kinema.cli.main import app
 from kinema.core.chunk import Chunk
 from kinema.media.write import write
 from kinema.training import buckets, data
+from kinema.training.recipes import lora
+from kinema.training.stages import Settings
 from kinema.weights import adapters
 from kinema.weights.adapter_writer import DIALECTS
 from kinema.weights.adapter_writer import write as write_adapter
@@ -193,6 +196,16 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, model, more
         made.append(engine.generate("a red ball", conditions=[style], **fields).frames())
     assert (made[0] != plain).any(), "what was learnt is seen"
     assert all(np.array_equal(made[0], other) for other in made[1:]), "every dialect says the same"
+
+
+@pytest.mark.parametrize(("width", "rate"), [(64, 0.004), (9000, 1e-4)])
+def test_the_rate_follows_the_size_of_the_network_that_is_there(tmp_path, width, rate):
+    """A folder of unpublished shape has the card of a published model; its network is what counts."""
+    work = lora.Lora(Settings(out=tmp_path / "x", options={"data": str(tmp_path)}))
+    work._learner = SimpleNamespace(network=torch.nn.Linear(width, width, device="meta"))
+    assert work.lr == rate and work.still == 0.1 and work.drop == 0.5
+    looks = lora.Lora(Settings(out=tmp_path / "x", options={"data": str(tmp_path), "where": "attentions."}))
+    assert looks.still == 1.0 and looks.drop == 0.1
 
 
 @pytest.mark.parametrize(

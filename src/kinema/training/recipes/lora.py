@@ -218,7 +218,9 @@ class Lora:
 
     @property
     def lr(self) -> float:
-        return self.number["lr"] or (SMALL_LR if self.card.network.parameters < SMALL else LR)
+        """Counted, not read off the card: an adapter of unpublished shape has the card of a published one."""
+        count = sum(parameter.numel() for parameter in self.learner.network.parameters())
+        return self.number["lr"] or (SMALL_LR if count < SMALL else LR)
 
     def items(self) -> list[data.Item]:
         if self.found is None:
