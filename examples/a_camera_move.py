@@ -1,4 +1,4 @@
-"""MotionLoRAs move the camera: the same scene, left and right. Writes pan-left.gif and pan-right.gif where it is run."""
+"""MotionLoRAs move the camera: the same scene, left and right. Writes pan-left.gif and pan-right.gif where it runs."""
 
 import kinema
 
