@@ -20,6 +20,7 @@ from kinema.cli import (
     generate,
     mask,
     models,
+    music,
     toyland,
     train,
 )
@@ -43,6 +44,8 @@ app.command("restyle")(edit.restyle)
 app.command("control")(control.control)
 app.command("mask")(mask.mask)
 app.command("direct")(direct.direct)
+app.command("music")(music.music)
+app.command("score")(music.score)
 app.command("rerun")(clip.rerun)
 app.command("inspect")(clip.inspect)
 app.add_typer(models.app, name="models")

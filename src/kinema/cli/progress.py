@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WORDS = {
     "load": "loading the model", "prepare": "reading the inputs", "encode": "encoding", "sample": "sampling",
     "decode": "decoding", "write": "writing", "render": "rendering", "judge": "judging", "edit": "putting back",
-    "annotate": "drawing", "follow": "following",
+    "annotate": "drawing", "follow": "following", "compose": "composing",
 }  # fmt: skip
 UNITS = {
     "sample": "steps",

@@ -1,0 +1,129 @@
+"""`kinema music` and `kinema score`: music from words, and music for a clip."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kinema.cli import output
+from kinema.cli.arguments import OUTPUT, AsJson, option
+from kinema.cli.exits import guarded
+from kinema.cli.progress import quiet_libraries, reporter
+from kinema.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from kinema.music import Track
+
+Seed = Annotated[
+    int | None, option("--seed", metavar="N", help="The same seed makes the same music. Default: a new one.")
+]
+Sound = Annotated[
+    str,
+    option("--sound", metavar="own|auto|FILE", help="What plays the composer's score: the own synthesiser, FluidSynth "
+           "where it and a soundfont are installed (auto, the default), or a .sf2 file."),
+]  # fmt: skip
+
+
+@guarded
+def music(
+    theme: Annotated[
+        str, typer.Argument(metavar="THEME", help='Words: "calm, 90 bpm", "a waltz in D minor without drums".')
+    ],
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="How long, exactly.")] = 60.0,
+    seed: Seed = None,
+    sound: Sound = "auto",
+    output_: Annotated[
+        str | None,
+        option("--output", "-o", metavar="FILE", panel=OUTPUT,
+               help="A .m4a, .wav, .flac, .mp3, .aac, .ogg or .opus file. Default: a new name from the theme."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Make music from words: by the built-in composer: procedural, offline."""
+    from kinema.media.write_audio import check_audio_name
+    from kinema.music import make, save
+
+    target = output_ or str(output.unused(Path(f"kinema-music-{_word(theme)}.m4a")))
+    check_audio_name(target)
+    output.check_parent(Path(target))
+    started = time.perf_counter()
+    quiet_libraries()
+    with reporter(as_json) as on_event:
+        track = make(theme, seconds, seed, sound=sound, on_event=on_event)
+        save(track, target, on_event=on_event)
+    _tell(track, target, started, as_json)
+
+
+@guarded
+def score(
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video file.", show_default=False)],
+    theme: Annotated[
+        str | None, option("--theme", metavar="TEXT", help="Words for the music. Default: the clip's prompt, if any.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Leave out the sound that the clip has. Default: mix the music under it.")
+    ] = False,
+    under: Annotated[
+        float, option("--under", metavar="LU", help="How much quieter than the clip's own sound. Default: 10.")
+    ] = 10.0,
+    seed: Seed = None,
+    sound: Sound = "auto",
+    output_: Annotated[
+        str | None,
+        option("--output", "-o", metavar="FILE", panel=OUTPUT,
+               help="A .mp4, .mov, .m4v, .mkv or .webm file. Default: CLIP-scored, of the clip's own kind."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Add music to a clip: as long as the clip, under its own sound, fading out with it; pictures are not touched."""
+    from kinema.media.with_sound import check_video_name
+    from kinema.music import put_under
+
+    given = Path(clip)
+    target = output_ or str(output.unused(Path(f"{given.stem}-scored{given.suffix}")))
+    check_video_name(target)
+    output.check_parent(Path(target))
+    if Path(target).resolve() == given.resolve():
+        raise RequestError("The clip would be written over itself.", field="output", value=target)
+    started = time.perf_counter()
+    quiet_libraries()
+    with reporter(as_json) as on_event:
+        track = put_under(
+            clip, target, theme, seed, replace_sound=replace, under_lu=under, sound=sound,
+            on_event=on_event,
+        )  # fmt: skip
+    _tell(track, target, started, as_json)
+
+
+def _word(theme: str) -> str:
+    """The first telling word, for a name."""
+    words = "".join(each if each.isascii() and each.isalnum() else " " for each in theme.lower()).split()
+    return next((word[:20] for word in words if word not in output.SMALL_WORDS), "bed")
+
+
+def _tell(track: Track, target: str, started: float, as_json: bool) -> None:
+    level = track.level
+    found: dict[str, Any] = {
+        "path": target, "bytes": output.size_of(Path(target)), "length_s": round(track.seconds, 6),
+        "lufs": _number(level.lufs if level else None), "peak_dbtp": _number(level.peak_dbtp if level else None),
+        "procedural": track.procedural, "label": track.label, "made": track.made,
+        "seconds": round(time.perf_counter() - started, 3),
+    }  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    made = track.made
+    key = f", {made['key']} {made['mode']}, {made['bpm']:.0f} bpm" if "key" in made else ""
+    typer.echo(
+        f"{target}  ({track.seconds:.2f} s{key}, {found['lufs']} LUFS, peak {found['peak_dbtp']} dBTP, "
+        f"seed {made.get('seed')}) in {found['seconds']:.1f} s\n{track.label}"
+    )
+
+
+def _number(value: float | None) -> float | None:
+    """Two digits; None for silence, which JSON cannot say."""
+    return round(value, 2) if value is not None and abs(value) < float("inf") else None

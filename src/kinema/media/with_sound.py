@@ -1,0 +1,115 @@
+"""A clip with another sound track: its pictures are copied packet by packet, untouched, never decoded."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinema.core.chunk import AUDIO_RATE_HZ
+from kinema.core.errors import MediaError, RequestError
+from kinema.core.events import OnEvent, Progress, ignore
+from kinema.core.whole import whole
+from kinema.media.decode_video import start_seconds
+from kinema.media.open import open_container
+from kinema.media.write_audio import frames
+
+SOUND_CODECS = {".mp4": "aac", ".mov": "aac", ".m4v": "aac", ".mkv": "aac", ".webm": "libopus"}
+
+
+def check_video_name(path: str | os.PathLike[str]) -> None:
+    """RequestError for a suffix of a file that holds no video with sound."""
+    target = Path(path)
+    if target.suffix.lower() not in SOUND_CODECS:
+        raise RequestError(
+            f"{target.name}: no such format of clips with sound.", field="output", value=str(path),
+            legal=", ".join(SOUND_CODECS), nearest=target.with_suffix(".mp4").name,
+        )  # fmt: skip
+
+
+def with_sound(
+    clip: str | os.PathLike[str],
+    samples_SC: np.ndarray,
+    path: str | os.PathLike[str],
+    *,
+    notes: Mapping[str, str] | None = None,
+    on_event: OnEvent = ignore,
+) -> Path:
+    """Write the clip with this sound (48 kHz, float32, (S, 1 or 2)) in place of its own; the sound begins with the
+    first frame. Picture packets, times, subtitles and notes are copied as they are; `notes` are added to them.
+    RequestError (suffix, the clip itself), MediaError (unreadable, no pictures, pictures that the format cannot hold).
+    """
+    import av
+
+    check_video_name(path)
+    source, target = Path(clip), Path(path)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise RequestError("The clip would be written over itself.", field="output", value=str(target))
+    suffix = target.suffix.lower()
+    flags = {"fflags": "+bitexact"} | (
+        {"movflags": "+faststart+use_metadata_tags"} if suffix in (".mp4", ".m4v", ".mov") else {}
+    )
+    try:
+        with open_container(source) as given, whole(target) as beside:
+            if not given.streams.video:
+                raise MediaError(f"{source}: has no pictures.")
+            with av.open(str(beside), "w", options=flags) as made:
+                made.metadata.update({**given.metadata, **(notes or {})})
+                kept = [stream for stream in given.streams if stream.type in ("video", "subtitle")]
+                copies = {stream.index: made.add_stream_from_template(stream) for stream in kept}
+                sound = made.add_stream(
+                    SOUND_CODECS[suffix], rate=AUDIO_RATE_HZ, layout="mono" if samples_SC.shape[1] == 1 else "stereo"
+                )
+                sound.codec_context.flags |= av.codec.context.Flags.bitexact
+                sound.codec_context.bit_rate = 192_000
+                _interleave(given, kept, copies, made, sound, samples_SC, on_event)
+    except (av.error.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(f"{target}: cannot hold the clip's pictures, or cannot be written ({reason}).") from error
+    except OSError as error:
+        raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
+    return target
+
+
+def _interleave(
+    given: Any,
+    kept: list[Any],
+    copies: Mapping[int, Any],
+    made: Any,
+    sound: Any,
+    samples_SC: np.ndarray,
+    on_event: OnEvent,
+) -> None:
+    """Packets of pictures and of sound in the order of their times."""
+    first_s = start_seconds(given)
+    total = max(1, len(samples_SC) // AUDIO_RATE_HZ)
+    started = time.perf_counter()
+    waiting = frames(samples_SC, sound.format.name)
+    encoded_s, done = first_s, False
+
+    def encode_until(second: float) -> None:
+        nonlocal encoded_s, done
+        while not done and encoded_s <= second:
+            frame = next(waiting, None)
+            if frame is None:
+                made.mux(sound.encode(None))
+                done = True
+                return
+            frame.pts = round(encoded_s * AUDIO_RATE_HZ)
+            frame.time_base = Fraction(1, AUDIO_RATE_HZ)
+            encoded_s += frame.samples / AUDIO_RATE_HZ
+            made.mux(sound.encode(frame))
+            on_event(Progress("write", min(total, int(encoded_s - first_s)), total, time.perf_counter() - started))
+
+    for packet in given.demux(kept):
+        if packet.dts is None:
+            continue
+        encode_until(float(packet.dts * packet.time_base))
+        packet.stream = copies[packet.stream.index]
+        made.mux(packet)
+    encode_until(float("inf"))

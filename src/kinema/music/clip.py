@@ -1,0 +1,93 @@
+"""Music for a clip: as long as the clip, under the sound that it has, its pictures untouched."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinema.core.chunk import AUDIO_RATE_HZ
+from kinema.core.errors import MediaError, RequestError
+from kinema.core.events import OnEvent, ignore
+from kinema.music.composer import check_seconds
+from kinema.music.loudness import CEILING_DBTP, TARGET_LUFS, integrated, normalise
+from kinema.music.produce import make
+from kinema.music.track import Track
+
+UNDER_LU = 10.0
+"""How much quieter than the clip's own sound the music is mixed under it."""
+DEFAULT_THEME = "calm, warm"
+
+
+def put_under(
+    clip: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    theme: str | None = None,
+    seed: int | None = None,
+    *,
+    replace_sound: bool = False,
+    under_lu: float = UNDER_LU,
+    on_event: OnEvent = ignore,
+    **how: Any,
+) -> Track:
+    """Write the clip with music; what was written as sound comes back as a Track.
+
+    theme: None takes the prompt that a clip of Kinema's carries, else "calm, warm". The music is as long as the
+    pictures and fades out with them. A clip with sound keeps it, the music 10 LU below; replace_sound leaves it out.
+    All together is brought to -16 LUFS and at most -1.5 dBTP. how: sound, as `make` takes it.
+    Raises RequestError and MediaError before work starts where the clip or a value is not legal.
+    """
+    from kinema.media.read import probe
+    from kinema.media.with_sound import check_video_name, with_sound
+
+    if not 0 <= under_lu <= 40:
+        raise RequestError(f"{under_lu:g} LU under.", field="under", value=under_lu, legal="0 to 40")
+    check_video_name(path)
+    info = probe(clip)
+    check_seconds(info.seconds)
+    own_SC = _own_sound(clip, info.seconds) if info.has_audio and not replace_sound else None
+    track = make(theme or theme_of(clip) or DEFAULT_THEME, info.seconds, seed, on_event=on_event, **how)
+    if own_SC is not None:
+        track = mix(track, own_SC, under_lu)
+    notes = {"kinema_music": json.dumps({**track.made, "procedural": track.procedural})}
+    with_sound(clip, track.samples, path, notes=notes, on_event=on_event)
+    return track
+
+
+def mix(track: Track, own_SC: np.ndarray, under_lu: float = UNDER_LU) -> Track:
+    """The music under another sound of the same length, (S, 2): `under_lu` below its loudness. Silence counts as no
+    sound."""
+    loud = integrated(own_SC)
+    if not np.isfinite(loud):
+        return track
+    gain_db = loud - under_lu - integrated(track.samples)
+    mixed_SC = own_SC + track.samples * np.float32(10 ** (gain_db / 20))
+    samples_SC, level = normalise(mixed_SC, TARGET_LUFS, CEILING_DBTP)
+    return replace(track, samples=samples_SC, level=level, made={**track.made, "under_lu": under_lu})
+
+
+def theme_of(clip: str | os.PathLike[str]) -> str | None:
+    """The prompt in the manifest of a clip that Kinema made; None without one."""
+    from kinema.media.manifest import read_manifest
+
+    try:
+        plan = read_manifest(Path(clip)).get("plan", {})
+    except MediaError:
+        return None
+    prompt = plan.get("prompt") if isinstance(plan, dict) else None
+    return prompt if isinstance(prompt, str) and prompt.strip() else None
+
+
+def _own_sound(clip: str | os.PathLike[str], seconds: float) -> np.ndarray | None:
+    from kinema.media.audio import fit
+    from kinema.media.read import read_audio
+
+    own_SC = read_audio(clip)
+    if own_SC is None:
+        return None
+    both_SC = own_SC if own_SC.shape[1] == 2 else np.repeat(own_SC, 2, axis=1)
+    return fit(both_SC, round(seconds * AUDIO_RATE_HZ))

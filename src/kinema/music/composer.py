@@ -1,0 +1,61 @@
+"""compose: words, a length and a seed to a score. The same three give the same score, on every machine."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from kinema.core.errors import RequestError
+from kinema.music.accompany import bass, keys, pad
+from kinema.music.form import fit_tempo, sections
+from kinema.music.melody import melody
+from kinema.music.rhythm import drums
+from kinema.music.score import Part, Score
+from kinema.music.theme import read_theme
+
+SECONDS = (0.5, 1800.0)
+_WRITERS = {"pad": pad, "bass": bass, "keys": keys, "lead": melody, "drums": drums}
+_PLACES = {  # pan, gain in dB, share of reverb
+    "pad": (0.0, -14.0, 0.45), "bass": (0.0, -7.0, 0.03), "keys": (-0.25, -4.0, 0.25), "lead": (0.2, -5.0, 0.3),
+    "drums": (0.0, -4.0, 0.1),
+}  # fmt: skip
+
+
+def check_seconds(seconds: float) -> None:
+    """RequestError for a length that is not made."""
+    if not SECONDS[0] <= seconds <= SECONDS[1]:
+        nearest = SECONDS[0] if not seconds > SECONDS[0] else SECONDS[1]
+        legal = f"{SECONDS[0]:g} to {SECONDS[1]:g} seconds"
+        raise RequestError(f"{seconds:g} seconds.", field="seconds", value=seconds, legal=legal, nearest=nearest)
+
+
+def check_seed(seed: int) -> None:
+    """RequestError for a seed that is no whole number from 0 to 2**63 - 1."""
+    if not 0 <= seed < 2**63:
+        raise RequestError(
+            f"Seed {seed}.", field="seed", value=seed, legal="0 to 2**63 - 1", nearest=max(0, seed % 2**63)
+        )
+
+
+def compose(words: str, seconds: float = 60.0, seed: int = 0) -> Score:
+    """A piece that lasts `seconds` exactly. Raises RequestError, before any work, for empty words, a tempo outside 40
+    to 220, a length outside 0.5 to 1800 seconds, and a bad seed."""
+    check_seconds(seconds)
+    check_seed(seed)
+    theme = read_theme(words, seed)
+    bpm, num_bars = fit_tempo(theme, seconds)
+    theme = replace(theme, bpm=bpm)
+    plan = sections(theme, num_bars, random.Random(f"form/{seed}/{words.lower()}"))
+    parts = []
+    for role, instrument in theme.instruments.items():
+        written = _WRITERS[role](theme, plan, random.Random(f"{role}/{seed}/{words.lower()}"))
+        pan, gain_db, wet = _PLACES[role]
+        wet = min(0.7, wet * (1.3 if theme.energy < -0.2 else 1.0))
+        last_beat = seconds * bpm / 60
+        notes = tuple(
+            replace(note, beats=min(note.beats, last_beat - note.start))
+            for note in sorted(written, key=lambda note: (note.start, note.pitch))
+            if note.start < last_beat
+        )
+        parts.append(Part(role, instrument, notes, pan, gain_db, wet))
+    return Score(words, seed, seconds, bpm, theme.beats_a_bar, theme.tonic, theme.mode, plan, tuple(parts))

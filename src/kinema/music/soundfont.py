@@ -1,0 +1,81 @@
+"""FluidSynth and a soundfont, where both are installed: the command `fluidsynth` plays a MIDI file into a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from kinema.core.chunk import AUDIO_RATE_HZ
+from kinema.core.errors import MediaError, RequestError
+from kinema.core.events import Event, OnEvent, ignore
+from kinema.music.midi import to_midi
+from kinema.music.score import Score
+from kinema.music.synth import fade_out
+
+_FOLDERS = (
+    "/usr/share/sounds/sf2",
+    "/usr/share/soundfonts",
+    "/usr/local/share/soundfonts",
+    "/opt/homebrew/share/soundfonts",
+)
+_PREFERRED = ("FluidR3_GM.sf2", "default-GM.sf2", "TimGM6mb.sf2")
+_SECONDS = 600
+
+
+def find() -> str | None:
+    """A soundfont of this machine: $KINEMA_SOUNDFONT, else one in the usual folders; None where there is none."""
+    if given := os.environ.get("KINEMA_SOUNDFONT"):
+        return given if Path(given).is_file() else None
+    files = [file for folder in _FOLDERS if Path(folder).is_dir() for file in sorted(Path(folder).glob("*.sf2"))]
+    by_name = {file.name: str(file) for file in reversed(files)}
+    return next((by_name[name] for name in _PREFERRED if name in by_name), str(files[0]) if files else None)
+
+
+def choose(sound: str) -> str | None:
+    """The soundfont to play with; None for the own synthesiser. RequestError for a file that is not there or no
+    soundfont, and where `fluidsynth` is missing for it."""
+    if sound == "own":
+        return None
+    installed = shutil.which("fluidsynth") is not None
+    if sound == "auto":
+        return find() if installed else None
+    try:
+        with Path(sound).open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        head = b""
+    if head[:4] != b"RIFF" or head[8:] != b"sfbk":
+        raise RequestError(
+            f"{sound}: not a soundfont.", field="sound", value=sound, legal="own, auto, or a .sf2 file", nearest="auto"
+        )
+    if not installed:
+        legal = "own, or auto; `apt install fluidsynth` brings the player"
+        raise RequestError("A soundfont needs FluidSynth.", field="sound", value=sound, legal=legal, nearest="own")
+    return sound
+
+
+def render(score: Score, font: str, on_event: OnEvent = ignore) -> np.ndarray:
+    """The score as played by FluidSynth: float32 (S, 2), exactly `score.seconds`, faded out as `synth.render` does.
+    MediaError where the player fails."""
+    from kinema.media.audio import fit
+    from kinema.media.read import read_audio
+
+    on_event(Event("compose"))
+    with tempfile.TemporaryDirectory() as folder:
+        song, sound = Path(folder) / "song.mid", Path(folder) / "song.wav"
+        song.write_bytes(to_midi(score))
+        command = ["fluidsynth", "-ni", "-q", "-g", "0.5", "-r", str(AUDIO_RATE_HZ), "-F", str(sound), font, str(song)]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise MediaError(f"fluidsynth failed: {error}. `--sound own` does without it.") from None
+        samples_SC = read_audio(sound)
+    if samples_SC is None:
+        raise MediaError("fluidsynth wrote no sound. `--sound own` does without it.")
+    num = round(score.seconds * AUDIO_RATE_HZ)
+    return fit(samples_SC, num) * fade_out(num, score)[:, None]
