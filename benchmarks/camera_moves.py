@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--profile", default="exact")
     parser.add_argument("--base", help="the image model, where the model's folder names none")
     parser.add_argument("--steps", type=int, help="default: the profile's")
+    parser.add_argument("--plain", type=Path, help="a .npy file for the clips without an adapter: read, or written")
     parser.add_argument("--out", type=Path, default=Path("runs/camera_moves"))
     given = parser.parse_args()
     engine, probes, told = kinema.load(given.model), load_probes(), scenes(given.count)
@@ -76,7 +77,12 @@ def main() -> None:
     def moving(clips: list[np.ndarray], move: str) -> np.ndarray:
         return np.array([strength(clip, probes.read(clip), move, everything=True) for clip in clips])
 
-    plain = made([])
+    if given.plain and given.plain.is_file():
+        plain = list(np.load(given.plain))
+    else:
+        plain = made([])
+        if given.plain:
+            np.save(given.plain, np.stack(plain))
     results = {"without": facts(plain)}
     print("without", results["without"], flush=True)
     for move in given.moves.split(","):

@@ -11,14 +11,17 @@
 Stages: clips, cache, domain, motion, export. `--set style=NAME`: clips look so (flat by default, as the image model's
 pictures do); captions never say it. Only where clips look otherwise than the image model's pictures is a domain adapter
 trained: a LoRA on its attention that learns the look, on while the motion modules learn and off afterwards.
-`--set start=DIR` goes on from a motion adapter.
 `--set adapter=off` leaves it out, to see what it is good for. In half of the clips the camera moves, as in films: what
 motion modules have seen, a MotionLoRA can ask for. `--set count=N` renders so many; `--set clips=DIR` takes another
-recipe's clips and latents, with `count` together with its own.
+recipe's clips and latents, with `count` together with its own. `--set start=DIR` goes on from a motion adapter.
+
+`--data FOLDER` teaches your own clips (with captions, as for `kinema train lora`), under any image model of Stable
+Diffusion 1.5's kind (`--set image=DIR --set side=256`), then always with a domain adapter.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from functools import partial
@@ -29,7 +32,8 @@ import torch
 
 from kinema.toyland.scene import STYLES, sample_scene
 from kinema.training import lora, processes
-from kinema.training.captioner import Captioner, toyland
+from kinema.training.captioner import Captioner
+from kinema.training.export import edit_json
 from kinema.training.frame_latents import FrameLatents
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import train
@@ -39,7 +43,7 @@ from kinema.weights import adapters
 from kinema.weights.adapter_writer import write
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toyland_sd import FRAMES, MOTION_SCHEDULE, SCHEDULE, WORLD, OnImage, scheduler
+from toyland_sd import FRAMES, WORLD, OnImage, scheduler
 
 MOTION = {
     "block_out_channels": (64, 64, 96), "motion_layers_per_block": 1, "motion_mid_block_layers_per_block": 1,
@@ -51,6 +55,14 @@ LATE = 2.0
 """How far noise levels are moved towards noise at first: 46 % of them in the last fifth."""
 MOVING = 2
 """One clip in so many has a moving camera."""
+
+
+def shaped_for(image: Any) -> dict[str, Any]:
+    """MOTION for an image model of any width and depth."""
+    config = image.config
+    return MOTION | {
+        "block_out_channels": tuple(config.block_out_channels), "motion_layers_per_block": config.layers_per_block,
+    }  # fmt: skip
 
 
 def is_motion(name: str) -> bool:
@@ -67,6 +79,9 @@ def stages(settings: Settings) -> list[Stage]:
 
 
 class AnimateDiff(OnImage):
+    options = ("style", "adapter", "start")
+    takes_data = True
+
     def __init__(self, settings: Settings):
         super().__init__(settings)
         self.style = settings.options.get("style", "flat")
@@ -75,7 +90,7 @@ class AnimateDiff(OnImage):
         switch = settings.options.get("adapter", "on")
         if switch not in ("on", "off"):
             raise ValueError(f"adapter is on or off, not {switch!r}.")
-        self.adapter = switch == "on" and self.style not in WORLD.styles
+        self.adapter = switch == "on" and (self.style not in WORLD.styles or "data" in settings.options)
         start = settings.options.get("start")
         self.start = None if start is None else Path(start)
         if self.start is not None and not (self.start / "config.json").is_file():
@@ -113,10 +128,10 @@ class AnimateDiff(OnImage):
         unet, text = self.unet(), self.text()
         lora.add(unet, rank=DOMAIN_RANK, alpha=DOMAIN_RANK)
         self.quick(unet)
+        taught, held_out, tell = self.lessons()
         task = ImageTask(
-            unet, text["text_encoder"], text["tokenizer"], self.latents(), self.latents("latents_held_out"),
-            toyland(WORLD), schedule=SCHEDULE, device=self.device, batch=256 if self.big else 32 // processes.count(),
-            trained=lora.is_trained, text=False,
+            unet, text["text_encoder"], text["tokenizer"], taught, held_out, tell, schedule=self.schedule,
+            device=self.device, batch=256 if self.big else 32 // processes.count(), trained=lora.is_trained, text=False,
         )  # fmt: skip
         found = train(task, self.config("domain_run", minutes, ema=0.98, lr_adam=2e-3), self.settings.show)
         if processes.first():
@@ -132,10 +147,11 @@ class AnimateDiff(OnImage):
         from diffusers import MotionAdapter, UNetMotionModel
 
         torch.manual_seed(0)
-        adapter = MotionAdapter(**MOTION)
+        image = self.unet()
+        adapter = MotionAdapter(**shaped_for(image))
         if self.start is not None:
             adapter = MotionAdapter.from_pretrained(self.start, torch_dtype=torch.float32)
-        return UNetMotionModel.from_unet2d(self.unet(), adapter), adapter
+        return UNetMotionModel.from_unet2d(image, adapter), adapter
 
     def look(self, network: Any, on: bool) -> None:
         """The domain adapter on or off, where there is one."""
@@ -156,11 +172,11 @@ class AnimateDiff(OnImage):
 
     def task(self, network: Any, trained: Any) -> TemporalTask:
         text = self.text()
-        words = Captioner(text["tokenizer"], text["text_encoder"], toyland(WORLD), device=self.device)
+        taught, held_out, tell = self.lessons()
+        words = Captioner(text["tokenizer"], text["text_encoder"], tell, device=self.device)
         return TemporalTask(
-            network, words, self.latents(), self.latents("latents_held_out"), schedule=MOTION_SCHEDULE,
-            device=self.device, trained=trained, late=LATE, text_by_frame=True, few=FRAMES // 2,
-            batch=128 if self.big else 4 // processes.count(),
+            network, words, taught, held_out, schedule=self.motion_schedule, device=self.device, trained=trained,
+            late=LATE, text_by_frame=True, few=FRAMES // 2, batch=128 if self.big else 4 // processes.count(),
         )  # fmt: skip
 
     def pipeline(self, network: Any) -> Any:
@@ -170,7 +186,7 @@ class AnimateDiff(OnImage):
             vae=self.vae(),
             unet=network,
             motion_adapter=MotionAdapter(**MOTION),
-            scheduler=scheduler(MOTION_SCHEDULE),
+            scheduler=scheduler(self.motion_schedule),
             **self.text(),
         )
         found.set_progress_bar_config(disable=True)
@@ -196,6 +212,13 @@ class AnimateDiff(OnImage):
         adapter.load_state_dict({name: own[name] for name in adapter.state_dict()})
         return network, adapter
 
+    def before(self) -> dict[str, Any]:
+        """The training of the adapter that this one went on from, by its card."""
+        card = None if self.start is None else self.start / "card.json"
+        if card is None or not card.is_file():
+            return {}
+        return {"before": json.loads(card.read_text(encoding="utf-8"))["training"]}
+
     def export(self, minutes: float) -> dict[str, Any]:
         """OUT/export: a MotionAdapter folder in float16, with card.json."""
         if not processes.first():
@@ -203,6 +226,7 @@ class AnimateDiff(OnImage):
         folder = self.out / "export"
         _, adapter = self.trained_network()
         adapter.to(torch.float16).save_pretrained(folder)
-        scheduler(MOTION_SCHEDULE).save_pretrained(folder / "scheduler")
-        self.card("kinema-mini-animatediff", folder, base="kinema-mini-image")
+        scheduler(self.motion_schedule).save_pretrained(folder / "scheduler")
+        edit_json(folder / "config.json", _name_or_path=None)
+        self.card("kinema-mini-animatediff", folder, base="kinema-mini-image", **self.before())
         return {"folder": str(folder)}

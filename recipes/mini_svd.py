@@ -80,6 +80,8 @@ def scheduler() -> Any:
 
 
 class Svd(OnImage):
+    options = ("start",)
+
     """start: the folder of a finished model whose network is trained on."""
 
     def __init__(self, settings: Settings):

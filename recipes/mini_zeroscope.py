@@ -22,7 +22,7 @@ import torch
 from kinema.sd import temporal_layers
 from kinema.sd.inflate import inflate, is_temporal
 from kinema.training import processes
-from kinema.training.captioner import Captioner, toyland
+from kinema.training.captioner import Captioner
 from kinema.training.frozen import everything
 from kinema.training.loop import load_averaged, train
 from kinema.training.stages import Settings, Stage
@@ -31,8 +31,6 @@ from kinema.training.temporal import TemporalTask
 sys.path.insert(0, str(Path(__file__).parent))
 from toyland_sd import (
     FRAMES,
-    SCHEDULE,
-    WORLD,
     OnImage,
     save,
     scheduler,
@@ -53,6 +51,8 @@ def stages(settings: Settings) -> list[Stage]:
 
 class Zeroscope(OnImage):
     name = "kinema-mini-zeroscope"
+    options: tuple[str, ...] = ("layers",)
+    takes_data = True
 
     def __init__(self, settings: Settings):
         super().__init__(settings)
@@ -73,10 +73,10 @@ class Zeroscope(OnImage):
         return {"unet": inflate(self.unet()), **self.text()}
 
     def task(self, parts: dict[str, Any]) -> TemporalTask:
-        words = Captioner(parts["tokenizer"], parts["text_encoder"], toyland(WORLD), device=self.device)
+        taught, held_out, tell = self.lessons()
+        words = Captioner(parts["tokenizer"], parts["text_encoder"], tell, device=self.device)
         return TemporalTask(
-            parts["unet"], words, self.latents(), self.latents("latents_held_out"), schedule=SCHEDULE,
-            device=self.device, **self.lesson(parts),
+            parts["unet"], words, taught, held_out, schedule=self.schedule, device=self.device, **self.lesson(parts)
         )  # fmt: skip
 
     def lesson(self, parts: dict[str, Any]) -> dict[str, Any]:

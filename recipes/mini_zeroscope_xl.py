@@ -43,6 +43,7 @@ def stages(settings: Settings) -> list[Stage]:
 
 class ZeroscopeXl(Zeroscope):
     name, side = "kinema-mini-zeroscope-xl", SIDE
+    options = ("layers", "start")
 
     def __init__(self, settings: Settings):
         super().__init__(settings)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from mini_wan_editions import SMALL
 from mini_wan_judge import percent, right, singles
+from own_clips import HELD_OUT as HELD_OUT_CLIPS
+from own_clips import OwnClips
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
 from kinema.training import processes
+from kinema.training.buckets import Bucket
+from kinema.training.captioner import Tell, toyland
 from kinema.training.ddpm import Schedule
 from kinema.training.export import edit_json
 from kinema.training.frame_latents import FrameLatents, write_frame_latents
@@ -29,14 +34,12 @@ from kinema.training.sheets import sheet, strip
 from kinema.training.stages import Settings
 from kinema.training.store import ClipStore, write_shards
 from kinema.weights.device import good_at_bfloat16
+from kinema.weights.folder import scheduler as named_scheduler
 from kinema.weights.store import digests
 
 SIDE, FRAMES, FPS = 64, 16, 8.0
 WORLD = SMALL.world
 SCHEDULE = Schedule()
-MOTION_SCHEDULE = Schedule(zero_snr=True)
-"""What moves is learnt on a schedule that ends in noise alone. The image model's last step still holds 7 % of the
-truth; one frame is well hidden by that, but sixteen frames together give away where everything goes."""
 STEPS, GUIDANCE, PICKS = 25, 5.0, (0, 5, 10, 15)
 LOOKED_AT, LOOK_STEPS = 6, 12
 """Clips that are looked at during a training and their steps: a clip costs as much as several steps of training."""
@@ -168,13 +171,60 @@ class Work:
 
 
 class OnImage(Work):
-    """Work on top of an image model: `--set image=DIR`, kinema-mini-image without it."""
+    """Work on top of an image model: `--set image=DIR`, kinema-mini-image without it; on Toyland, or on own clips
+    (`--data FOLDER`, `--set side=256`), where a recipe takes them. options: what it takes beside these."""
+
+    options: tuple[str, ...] = ()
+    takes_data = False
 
     def __init__(self, settings: Settings):
         super().__init__(settings)
+        legal = (*self.options, "image", "clips", "count", *(("data", "side") if self.takes_data else ()))
+        if unknown := [name for name in settings.options if name not in legal]:
+            raise ValueError(f"There is no setting {unknown[0]!r}; there are {', '.join(legal)}.")
+        side = settings.options.get("side", str(self.side))
+        if not (side.isdigit() and 32 <= int(side) <= 2048):
+            raise ValueError(f"side = {side}: legal is 32 to 2048 px.")
+        self.own_clips = OwnClips(settings, (FRAMES, int(side), FPS)) if "data" in settings.options else None
         self.image = Path(settings.options.get("image", IMAGE))
         if not (self.image / "unet" / "config.json").is_file():
             raise ValueError(f"image is the folder of an image model; {self.image} has no unet/config.json.")
+
+    @property
+    def schedule(self) -> Schedule:
+        """The image model's noise schedule."""
+        return Schedule.of(named_scheduler(self.image))
+
+    @property
+    def motion_schedule(self) -> Schedule:
+        """What moves is learnt on a schedule that ends in noise alone, where the image model predicts velocities: its
+        own last step still holds 7 % of the truth, which hides a frame well, but sixteen frames together give away
+        where everything goes. Image models that predict noise: AnimateDiff's evenly spaced betas."""
+        own = self.schedule
+        return replace(own, zero_snr=True) if own.prediction == "v_prediction" else replace(own, kind="linear")
+
+    def render_all(self, *given: Any, **named: Any) -> dict[str, Any]:
+        return super().render_all(*given, **named) if self.own_clips is None else self.own_clips.look()
+
+    def encode_all(self, vae: Any) -> dict[str, Any]:
+        if self.own_clips is None:
+            return super().encode_all(vae)
+        found = self.bucket()
+        return {f"{found.width}x{found.height}": len(found)}
+
+    def bucket(self) -> Bucket:
+        assert self.own_clips is not None
+        return self.own_clips.bucket(self.vae, str(self.image), self.device)
+
+    def lessons(self) -> tuple[Any, Any, Tell]:
+        """(clips to learn from, clips held out, what is said of them)."""
+        if self.own_clips is None:
+            return self.latents(), self.latents("latents_held_out"), toyland(WORLD)
+        return *self.bucket().apart(HELD_OUT_CLIPS), self.own_clips.tell
+
+    def looked_at(self, pipeline: Any, name: str) -> dict[str, Any]:
+        """Only Toyland's clips can be judged."""
+        return super().looked_at(pipeline, name) if self.own_clips is None else {}
 
     def vae(self) -> Any:
         return AutoencoderKL.from_pretrained(self.image / "vae", torch_dtype=torch.float32).eval().to(self.device)

@@ -14,10 +14,11 @@ from kinema.toyland.scene import WORLD_SMALL
 from kinema.training import kl_vae
 from kinema.training.captioner import Captioner, toyland
 from kinema.training.ddpm import Schedule, weighted_error
+from kinema.training.frozen import everything
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import LoopConfig, train
 from kinema.training.quicken import quicken
-from kinema.training.temporal import TemporalTask, everything
+from kinema.training.temporal import TemporalTask
 
 
 @pytest.fixture(scope="module")

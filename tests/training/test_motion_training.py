@@ -21,7 +21,7 @@ from kinema.sd.spatio_temporal import inflate_decoder
 from kinema.toyland.scene import WORLD_SMALL
 from kinema.training import edm, lora, temporal
 from kinema.training.captioner import Captioner, Remembering, toyland
-from kinema.training.ddpm import Schedule
+from kinema.training.ddpm import Schedule, weighted_error
 from kinema.training.image_to_video import Buckets, ImageToVideoTask, motion_of
 from kinema.training.loop import LoopConfig, train
 from kinema.training.picture_words import PictureWordsTask
@@ -298,3 +298,33 @@ def test_short_clips_and_lone_frames_teach_to_keep_a_picture(latents, store, vae
         loss, _ = task.loss(step, progress, torch.Generator().manual_seed(step))
         assert torch.isfinite(loss)
     assert seen == [(8, 1), (4, 2), (2, 4), (2, 4)], "as many frames in a batch, whatever their clips' length"
+
+
+def test_what_does_not_move_can_count_less():
+    """An error that is the same forwards and backwards counts `still`, one that turns with time counts in full; what is
+    best stays best."""
+    target, weight = torch.zeros(1, 2, 6, 4, 4), torch.ones(1, 6, 4, 4)
+    same = torch.ones_like(target)
+    turning = torch.linspace(-1, 1, 6).view(1, 1, 6, 1, 1).expand_as(target)
+    full = {name: float(weighted_error(error, target, weight)) for name, error in (("same", same), ("turn", turning))}
+    assert float(weighted_error(same, target, weight, still=0.1)) == pytest.approx(0.1 * full["same"])
+    assert float(weighted_error(turning, target, weight, still=0.1)) == pytest.approx(full["turn"])
+    both = float(weighted_error(same + turning, target, weight, still=0.1))
+    assert both == pytest.approx(0.1 * full["same"] + full["turn"], rel=1e-5)
+    assert float(weighted_error(target, target, weight, still=0.1)) == 0.0
+
+
+def test_noise_levels_of_a_task_stay_within_its_bounds(tokenizer, latents):
+    """least and most bound the steps that are learnt."""
+    seen = []
+    task = TemporalTask(
+        moving_unet(), words(tokenizer), latents, latents, schedule=Schedule(zero_snr=True), batch=4,
+        trained=is_motion, text_by_frame=True, pictures=False, least=0.6, most=0.9, still=0.1,
+    )  # fmt: skip
+    plain = task.predict
+    task.predict = lambda x, t_B, states: (seen.append(t_B), plain(x, t_B, states))[1]
+    for step in range(6):
+        loss, _ = task.loss(step, 0.1, torch.Generator().manual_seed(step))
+        assert torch.isfinite(loss)
+    steps = torch.cat(seen)
+    assert steps.min() >= 600 and steps.max() < 900 and steps.max() - steps.min() > 100

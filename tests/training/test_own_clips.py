@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from kinema.cli.main import app
 from kinema.core.chunk import Chunk
 from kinema.media.write import write
 from kinema.training import buckets, data
+from kinema.training.recipes import lora
+from kinema.training.stages import Settings
 from kinema.weights import adapters
 from kinema.weights.adapter_writer import DIALECTS
 from kinema.weights.adapter_writer import write as write_adapter
@@ -105,6 +108,25 @@ def test_buckets_by_shape_and_windows_by_time(found, tmp_path):
     assert len(seen) >= 2 * count + 1, "another encoder's latents are other latents"
 
 
+def test_a_few_clips_are_cut_several_ways(found, tmp_path):
+    """The first cut is the whole clip; the others are places in it, the same in all of its frames."""
+
+    def encode(frames_FHWC):
+        return torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2).float() / 255
+
+    one = next(item for item in found.items if item.path.name == "a.mp4")
+    settings = {"frames": 8, "fps": 8.0, "area": 64 * 48, "multiple": 16, "of": "test"}
+    (whole,) = buckets.fill([one], encode, tmp_path / "one", **settings)
+    (several,) = buckets.fill([one], encode, tmp_path / "several", crops=4, **settings)
+    (again,) = buckets.fill([one], encode, tmp_path / "again", crops=4, **settings)
+    assert len(several) == 4 and several.item.tolist() == [0] * 4
+    assert torch.equal(several.latents[0], whole.latents[0]) and torch.equal(several.latents, again.latents)
+    for latents in several.latents[1:]:
+        assert (latents - whole.latents[0]).abs().max() > 0.2
+        still = latents[:, :, -4:].float()  # below the square nothing moves in any cut
+        assert (still - still[:1]).abs().max() < 0.1
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_comes_back(tmp_path, dialect):
     """A file in each dialect changes a network as its matrices do."""
@@ -176,6 +198,16 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, model, more
     assert all(np.array_equal(made[0], other) for other in made[1:]), "every dialect says the same"
 
 
+@pytest.mark.parametrize(("width", "rate"), [(64, 0.004), (9000, 1e-4)])
+def test_the_rate_follows_the_size_of_the_network_that_is_there(tmp_path, width, rate):
+    """A folder of unpublished shape has the card of a published model; its network is what counts."""
+    work = lora.Lora(Settings(out=tmp_path / "x", options={"data": str(tmp_path)}))
+    work._learner = SimpleNamespace(network=torch.nn.Linear(width, width, device="meta"))
+    assert work.lr == rate and work.still == 0.1 and work.drop == 0.5
+    looks = lora.Lora(Settings(out=tmp_path / "x", options={"data": str(tmp_path), "where": "attentions."}))
+    assert looks.still == 1.0 and looks.drop == 0.1
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -189,6 +221,7 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, model, more
             "frames = 10: kinema-mini-wan takes 4n+1",
         ),
         (("--data", ".", "--set", "model=kinema-mini-zeroscope", "--set", "checkpointing=on"), "has no checkpointing"),
+        (("--data", "x", "--set", "still=0"), "legal is 0.001 to 1"),
         (("--data", "nowhere"), "no folder nowhere"),
     ],
 )

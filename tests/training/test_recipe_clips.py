@@ -96,6 +96,26 @@ def test_motion_modules_with_a_domain_adapter_make_clips(image, tmp_path):
     assert clips[0].shape == (3, 64, 64, 3) and not np.array_equal(*clips)
 
 
+def test_motion_modules_of_own_clips(image, tmp_path):
+    """A folder of clips with captions instead of Toyland: reported, encoded once, a domain adapter for its look."""
+    clips = tmp_path / "clips"
+    asked = ["toyland", "render", "-o", str(clips), "--num", "3", "--size", "64x64", "--frames", "16", "--fps", "8"]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    (clips / "broken.mp4").write_bytes(b"nothing")
+    out = tmp_path / "out"
+    done = train("mini_animatediff", out, "--data", str(clips), "--set", f"image={image / 'export'}")
+    assert done.returncode == 0, done.stderr
+    assert "refused: broken.mp4" in (out / "data.txt").read_text() and "3 clips" in done.stdout
+    record = json.loads((out / "stages.json").read_text())
+    assert list(record)[:5] == ["clips", "cache", "domain", "motion", "export"] and record["cache"]["64x64"] == 3
+    assert record["motion"]["frozen_before"] == record["motion"]["frozen_after"]
+    scheduler = json.loads((out / "export" / "scheduler" / "scheduler_config.json").read_text())
+    assert scheduler["rescale_betas_zero_snr"], "the image model predicts velocities"
+    engine = kinema.load(str(out / "export"), device="cpu")
+    fields = {"frames": 3, "steps": 2, "seed": 1, "options": {"base": str(image / "export")}}
+    assert engine.generate("a red ball", **fields).frames().shape == (3, 64, 64, 3)
+
+
 def test_stable_video_diffusion_on_it_makes_a_picture_move(image, layers, tmp_path):
     """On another recipe's clips and latents."""
     borrowed = ("--set", f"image={image / 'export'}", "--set", f"clips={layers}")
@@ -117,6 +137,10 @@ def test_stable_video_diffusion_on_it_makes_a_picture_move(image, layers, tmp_pa
     [
         ("mini_zeroscope", "image=nowhere", "no unet/config.json"),
         ("mini_zeroscope", "layers=some", "temporal, all"),
+        ("mini_zeroscope", "data=nowhere", "no folder nowhere"),
+        ("mini_animatediff", "side=9", "legal is 32 to 2048"),
+        ("mini_animatediff", "colour=red", "no setting 'colour'"),
+        ("mini_svd", "data=clips", "no setting 'data'"),
         ("mini_zeroscope", "clips=nowhere", "has no latents"),
         ("mini_zeroscope_xl", "start=nowhere", "has no config.json"),
         ("mini_animatediff", "style=baroque", "flat, crayon, pixel, neon"),

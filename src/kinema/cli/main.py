@@ -12,6 +12,7 @@ from kinema.cli import (
     animate,
     clip,
     control,
+    direct,
     doctor,
     edit,
     evaluate,
@@ -42,6 +43,7 @@ app.command("between")(edit.between)
 app.command("restyle")(edit.restyle)
 app.command("control")(control.control)
 app.command("mask")(mask.mask)
+app.command("direct")(direct.direct)
 app.command("music")(music.music)
 app.command("score")(music.score)
 app.command("rerun")(clip.rerun)

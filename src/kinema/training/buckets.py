@@ -60,8 +60,18 @@ class Bucket:
         """Nothing weighs more than the rest."""
         return torch.zeros(()).expand(len(self), self.num_frames, *self.latents.shape[-2:])
 
+    def frames(self, index: Tensor, when: Tensor) -> tuple[Tensor, Tensor]:
+        """(latents (B, C, h, w), weight (B, h, w)) of one frame of each clip, for ImageTask."""
+        return self.latents[index, when].float(), self.weight[index, when].float()
+
     def part(self, chosen: Tensor) -> Bucket:
         return Bucket(self.height, self.width, self.latents[chosen], self.item[chosen], self.first[chosen])
+
+    def apart(self, one_in: int) -> tuple[Bucket, Bucket]:
+        """(taught, held out): all windows and cuts of one item in so many; the same twice where items are too few."""
+        items, of = self.item.unique(return_inverse=True)
+        last = of % one_in == one_in - 1
+        return (self, self) if len(items) < 2 * one_in else (self.part(~last), self.part(last))
 
     def first_frames(self, index: Tensor, start: int) -> Tensor:
         """For ImageToVideoTask, which here begins every clip at its first frame."""

@@ -11,12 +11,15 @@ import csv
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from kinema.core.errors import MediaError
 from kinema.media.read import VideoInfo, probe
+
+from . import processes
 
 VIDEOS = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif", ".m4v")
 FILE_COLUMNS, TEXT_COLUMNS = ("file_name", "video", "path", "file"), ("text", "caption", "prompt")
@@ -56,6 +59,18 @@ class Found:
             if without:
                 lines.append(f"{without} of them have no caption and are taught without words")
         return lines + [f"refused: {name}: {why}" for name, why in self.refused]
+
+    def tell(self, folder: Path, out: Path, show: Callable[[dict[str, Any]], None]) -> dict[str, int]:
+        """The report to whoever watches and into OUT/data.txt; what a stage remembers. ValueError where nothing can be
+        used."""
+        lines = self.report()
+        for line in lines:
+            show({"event": "data", "": line})
+        if processes.first():
+            (out / "data.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if not self.items:
+            raise ValueError(f"{folder} has no clip that can be used: " + "; ".join(lines[1:4]))
+        return {"clips": len(self.items), "refused": len(self.refused)}
 
 
 def find(folder: Path, unpacked: Path, *, frames: int, fps: float) -> Found:

@@ -5,13 +5,14 @@
     kinema generate "a red ball in a meadow" --model kinema-mini-animatediff --style runs/pan/lora.safetensors:1
 
 Settings (`--set NAME=VALUE`): model, base (the image model), rank (8), alpha (the rank), steps (at most, 500), batch
-(2), accumulate (1: batches a step), lr (0.004), where (a part of layers' names: what moves in a UNet, all attention of
-Wan; "all": every attention layer), still (0.1 where what moves learns, else 1: weight of what does not tell forwards
-from backwards), crops (4 for fewer than 100 clips, else 1: cuts of each clip), frames, fps, area (px), drop (share of
-captions left out), trigger (a word put before every caption), dialect (diffusers, peft, kohya, comfyui, or several with
-+), checkpointing (off or on: less memory, a third more time), optimizer (adamw, or adamw8bit with bitsandbytes), shard
-(off or on: the frozen weights spread over the processes, for models that one GPU cannot hold; no samples then), samples
-(2: clips of the first captions, on a sheet) and every (so many minutes; 0: only at the end).
+(2), accumulate (1: batches a step), lr (1e-4, for miniatures 0.004), where (a part of layers' names: what moves in a
+UNet, all attention of Wan; "all": every attention layer), still (0.1 where what moves learns, else 1: weight of what
+does not tell forwards from backwards), crops (4 for fewer than 100 clips, else 1: cuts of each clip), frames, fps, area
+(px), drop (share of captions left out: 0.5 where what moves learns, else 0.1), trigger (a word put before every
+caption), dialect (diffusers, peft, kohya, comfyui, or several with +), checkpointing (off or on: less memory, a third
+more time), optimizer (adamw, or adamw8bit with bitsandbytes), shard (off or on: the frozen weights spread over the
+processes, for models that one GPU cannot hold; no samples then), samples (2: clips of the first captions, on a sheet)
+and every (so many minutes; 0: only at the end).
 
 Stages: data (what is used and what is not), cache (latents, checked by hash), train, export (lora.safetensors; rank,
 alpha, base and trigger in its metadata).
@@ -44,11 +45,16 @@ from ..stages import Settings, Stage
 NUMBERS = {
     "rank": (int, 8, 1, 256), "alpha": (int, 0, 0, 1024), "steps": (int, 500, 1, 1_000_000), "batch": (int, 2, 1, 1024),
     "accumulate": (int, 1, 1, 1024), "samples": (int, 2, 0, 64), "every": (float, 0.0, 0.0, 1e6),
-    "lr": (float, 0.004, 1e-7, 1.0), "frames": (int, 0, 0, 256), "fps": (float, 0.0, 0.0, 240.0),
-    "area": (int, 0, 0, 4096 * 4096), "drop": (float, 0.1, 0.0, 1.0),
+    "lr": (float, 0.0, 1e-7, 1.0), "frames": (int, 0, 0, 256), "fps": (float, 0.0, 0.0, 240.0),
+    "area": (int, 0, 0, 4096 * 4096), "drop": (float, -1.0, 0.0, 1.0),
     "crops": (int, 0, 0, 64), "still": (float, 0.0, 0.001, 1.0),
 }  # fmt: skip
-"""Kind, default (0: the model's own), least and most."""
+"""Kind, default (0, or less: what suits the model), least and most."""
+LR, SMALL_LR, SMALL = 1e-4, 0.004, 50_000_000
+"""Rates for networks of published size (those of the papers) and for ones of fewer than SMALL parameters (measured on
+the miniatures)."""
+DROP, MOTION_DROP = 0.1, 0.5
+"""Share of captions left out; of what a motion learns, half is to hold for every caption."""
 WORDS = ("data", "model", "base", "where", "trigger", "dialect", "checkpointing", "optimizer", "shard")
 SAMPLE_STEPS = 12
 FEW, CROPS = 100, 4
@@ -120,14 +126,7 @@ class Lora:
         """What is in the folder; OUT/data.txt."""
         folder = Path(self.settings.options["data"])
         self.found = data.find(folder, self.out / "unpacked", frames=self.frames, fps=self.fps)
-        lines = self.found.report()
-        for line in lines:
-            self.settings.show({"event": "data", "": line})
-        if processes.first():
-            (self.out / "data.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        if not self.found.items:
-            raise ValueError(f"{folder} has no clip that can be used: " + "; ".join(lines[1:4]))
-        return {"clips": len(self.found.items), "refused": len(self.found.refused)}
+        return self.found.tell(folder, self.out, self.settings.show)
 
     def cache(self, minutes: float) -> dict[str, Any]:
         def told(done: int, count: int) -> None:
@@ -154,7 +153,7 @@ class Lora:
             out=self.out / "run", minutes=max(minutes, 0.02), most_steps=steps, device=self.device, ema=0.98,
             accumulate=int(self.number["accumulate"]),
             bf16=good_at_bfloat16(torch.device(self.device)), resume=self.settings.resume, final_lr=0.03,
-            decay_from=0.4, lr_adam=self.number["lr"], warmup_steps=10, evaluate_minutes=self.number["every"] or 1e9,
+            decay_from=0.4, lr_adam=self.lr, warmup_steps=10, evaluate_minutes=self.number["every"] or 1e9,
             optimizer=self.optimizer, sharded=self.sharded,
         )  # fmt: skip
         found = train(Several(tasks), config, self.settings.show)
@@ -206,6 +205,23 @@ class Lora:
     def alpha(self) -> int:
         return int(self.number["alpha"] or self.number["rank"])
 
+    @property
+    def still(self) -> float:
+        kind = learners.LEARNERS[self.card.family]
+        own = kind.still if self.settings.options.get("where", kind.where) == kind.where else 1.0
+        return self.number["still"] or own
+
+    @property
+    def drop(self) -> float:
+        given = self.number["drop"]
+        return given if given >= 0 else MOTION_DROP if self.still < 1 else DROP
+
+    @property
+    def lr(self) -> float:
+        """Counted, not read off the card: an adapter of unpublished shape has the card of a published one."""
+        count = sum(parameter.numel() for parameter in self.learner.network.parameters())
+        return self.number["lr"] or (SMALL_LR if count < SMALL else LR)
+
     def items(self) -> list[data.Item]:
         if self.found is None:
             self.look(0)
@@ -239,15 +255,10 @@ class Lora:
         return ", ".join(part for part in (trigger, self.items()[number].caption) if part)
 
     def task(self, bucket: buckets.Bucket) -> Any:
-        order, of = bucket.item.unique(return_inverse=True)
-        last = of % HELD_OUT == HELD_OUT - 1
-        apart = len(order) >= 2 * HELD_OUT
-        kind = learners.LEARNERS[self.card.family]
-        own = kind.still if self.settings.options.get("where", kind.where) == kind.where else 1.0
+        taught, held_out = bucket.apart(HELD_OUT)
         return self.learner.task(
-            bucket.part(~last) if apart else bucket, bucket.part(last) if apart else bucket,
-            self.tell, batch=int(self.number["batch"]), drop=self.number["drop"], still=self.number["still"] or own,
-        )  # fmt: skip
+            taught, held_out, self.tell, batch=int(self.number["batch"]), drop=self.drop, still=self.still
+        )
 
 
 def _switch(options: dict[str, str], name: str) -> bool:

@@ -1,0 +1,57 @@
+"""A recipe on a person's own clips instead of Toyland (`--data FOLDER`): what is in the folder, latents encoded once,
+captions. Clips of one size: those of the largest bucket; one in ten is held out where there are enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kinema.sd import frames
+from kinema.training import buckets, data
+from kinema.training.learners.clips import by_frame
+from kinema.training.stages import Settings
+
+HELD_OUT = 10
+
+
+class OwnClips:
+    """size: (num_frames, side of a square of the clips' area in px, fps)."""
+
+    def __init__(self, settings: Settings, size: tuple[int, int, float]) -> None:
+        self.settings, self.folder = settings, Path(settings.options["data"])
+        self.num_frames, self.side, self.fps = size
+        if not self.folder.is_dir():
+            raise ValueError(f"There is no folder {self.folder}.")
+
+    @cached_property
+    def found(self) -> data.Found:
+        return data.find(self.folder, self.settings.out / "unpacked", frames=self.num_frames, fps=self.fps)
+
+    def look(self) -> dict[str, Any]:
+        """What is used and what is not; OUT/data.txt. ValueError where nothing can be used."""
+        return self.found.tell(self.folder, self.settings.out, self.settings.show)
+
+    def bucket(self, vae: Callable[[], Any], of: str, device: str) -> buckets.Bucket:
+        """Latents of the largest bucket, from OUT/cache where they are there. vae: reads the autoencoder."""
+        autoencoder = vae().eval().to(device)
+
+        @torch.no_grad()
+        def encode(frames_FHWC: Any) -> torch.Tensor:
+            return by_frame(autoencoder, frames_FHWC)
+
+        multiple = 8 * frames.space_factor(autoencoder)
+        found = buckets.fill(
+            self.found.items, encode, self.settings.out / "cache", frames=self.num_frames, fps=self.fps,
+            area=self.side**2, multiple=min(multiple, self.side), of=of,
+        )  # fmt: skip
+        for other in found[1:]:
+            line = f"not used: {len(other)} of {other.width}x{other.height}; one size is trained, the most common"
+            self.settings.show({"event": "data", "": line})
+        return found[0]
+
+    def tell(self, number: int, wording: int, place: bool) -> str:
+        return self.found.items[number].caption

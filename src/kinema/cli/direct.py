@@ -1,0 +1,173 @@
+"""`kinema direct`: from a theme to shots."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from kinema.cli.arguments import OUTPUT, AsJson, option
+from kinema.cli.exits import guarded
+from kinema.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from kinema.channel.chat import Endpoint
+    from kinema.channel.shots import Episode, StyleBible
+
+WRITER, MAX_EPISODES = "Who writes", 1000
+
+
+@guarded
+def direct(
+    theme: Annotated[
+        str, typer.Argument(metavar="THEME", help='What it is about, as "a storm at sea".', show_default=False)
+    ],
+    shots: Annotated[int, typer.Option("--shots", metavar="N", help="Shots of an episode.")] = 8,
+    episodes: Annotated[int, typer.Option("--episodes", metavar="N", help="How many episodes.")] = 1,
+    start: Annotated[int, typer.Option("--start", metavar="N", help="The first episode's number.")] = 1,
+    seed: Annotated[
+        int | None, option("--seed", metavar="N", help="The same seed writes the same shots, offline. Default: new.")
+    ] = None,
+    bible: Annotated[
+        Path | None,
+        option(
+            "--bible",
+            metavar="FILE",
+            help="What all episodes share, as YAML or JSON: style, look, seconds, negative_prompt, cast (name and "
+            "description of each).",
+        ),
+    ] = None,
+    blocklist: Annotated[
+        Path | None,
+        option("--blocklist", metavar="FILE", help="More words that are not to be shown, one entry a line."),
+    ] = None,
+    world: Annotated[
+        Literal["mini", "full"],
+        typer.Option(
+            "--world",
+            metavar="mini|full",
+            help="The offline writer's words: what the shipped miniatures know, or all of Toyland.",
+            rich_help_panel=WRITER,
+        ),
+    ] = "mini",
+    llm: Annotated[
+        str | None,
+        option(
+            "--llm",
+            metavar="URL",
+            panel=WRITER,
+            help="A language model at this OpenAI-compatible address, as http://127.0.0.1:8080/v1, with the offline "
+            "writer behind it.",
+        ),
+    ] = None,
+    model: Annotated[str | None, option("--model", metavar="NAME", panel=WRITER, help="Its name there.")] = None,
+    key_env: Annotated[
+        str | None,
+        option("--key-env", metavar="VAR", panel=WRITER, help="The environment variable that holds its key."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="S", help="Seconds for one answer of it.", rich_help_panel=WRITER)
+    ] = 60.0,
+    requests: Annotated[
+        bool,
+        typer.Option(
+            "--requests", help="With --json: each shot's request for `kinema generate`.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the shots of a programme: from a theme to episodes with prompts that `generate` takes."""
+    from kinema.channel.breaker import SteadyWriter
+    from kinema.channel.director import Director, writer_for
+    from kinema.channel.moderation import Moderation
+    from kinema.channel.shots import MAX_SHOTS
+    from kinema.channel.writer_grammar import GrammarWriter
+    from kinema.toyland.scene import WORLD, WORLD_MINI
+
+    for name, value, most in (
+        ("shots", shots, MAX_SHOTS),
+        ("episodes", episodes, MAX_EPISODES),
+        ("start", start, 10**9),
+    ):
+        if not 1 <= value <= most:
+            nearest = min(max(value, 1), most)
+            raise RequestError(f"{name} = {value}.", field=name, value=value, legal=f"1 to {most:,}", nearest=nearest)
+    if seed is not None and not 0 <= seed < 2**63:
+        raise RequestError(f"seed = {seed}.", field="seed", value=seed, legal="0 to 2^63 - 1")
+    endpoint = _endpoint(llm, model, key_env, timeout)
+    moderation = Moderation(blocklist)
+    grammar = GrammarWriter({"mini": WORLD_MINI, "full": WORLD}[world])
+    writer = writer_for(endpoint, moderation, grammar)
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    director = Director(theme, _bible(bible), writer, seed=seed, shots=shots, moderation=moderation)
+    told: list[dict[str, Any]] = []
+    for episode in islice(director.episodes(start - 1), episodes):
+        error = writer.error if isinstance(writer, SteadyWriter) else ""
+        if as_json:
+            told.append(_plain(episode, director.bible, error, requests))
+        else:
+            if error:
+                typer.secho(f"The language model did not write this: {error}", fg=typer.colors.YELLOW, err=True)
+            typer.echo(_words(episode, director.bible))
+    if as_json:
+        typer.echo(json.dumps({"theme": director.theme.text, "seed": seed, "episodes": told}))
+    else:
+        typer.echo(f"seed {seed}")
+
+
+def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: float) -> Endpoint | None:
+    from kinema.channel.chat import Endpoint
+    from kinema.channel.shots import parsed
+
+    if url is None:
+        stray = next((name for name, value in (("--model", model), ("--key-env", key_env)) if value is not None), None)
+        if stray:
+            raise RequestError(f"{stray} goes with --llm URL.", field=stray.strip("-"), legal="--llm URL with it")
+        return None
+    if model is None:
+        raise RequestError("--llm URL needs --model NAME.", field="model", legal="the model's name at that address")
+    return parsed(
+        Endpoint, {"base_url": url, "model": model, "key_env": key_env, "timeout_s": timeout}, "language model"
+    )
+
+
+def _bible(path: Path | None) -> StyleBible:
+    """The style bible in a file; JSON is YAML too."""
+    import yaml
+
+    from kinema.channel.shots import StyleBible, parsed
+
+    if path is None:
+        return StyleBible()
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RequestError(f"Cannot read the style bible {path}: {error}.", field="bible", value=str(path)) from None
+    return parsed(StyleBible, {} if data is None else data, f"style bible ({path})")
+
+
+def _plain(episode: Episode, bible: StyleBible, error: str, requests: bool) -> dict[str, Any]:
+    from kinema.channel.prompt import prompt_of, request_of
+
+    found = episode.model_dump(mode="json") | {"number": episode.number + 1}
+    for told, shot in zip(found["shots"], episode.shots, strict=True):
+        told["prompt"] = prompt_of(shot, episode.cast, bible)
+        if requests:
+            told["request"] = json.loads(request_of(shot, episode.cast, bible).to_json())
+    return found | ({"error": error} if error else {})
+
+
+def _words(episode: Episode, bible: StyleBible) -> str:
+    from kinema.channel.prompt import prompt_of
+
+    cast = "; ".join(f"{member.name}, {member.description}" for member in episode.cast)
+    lines = [f"{episode.number + 1}. {episode.title}  (written by: {episode.writer})", f"   with {cast}"]
+    lines += [f"   note: {note}" for note in episode.notes]
+    for number, shot in enumerate(episode.shots, 1):
+        lines.append(f"   {number:>2}  {shot.part}, {shot.continuity}, {shot.seconds:g} s, seed {shot.seed}")
+        lines.append(f"       {prompt_of(shot, episode.cast, bible)}")
+    return "\n".join([*lines, ""])

@@ -1,0 +1,93 @@
+"""What the channel does not show, however it is spelt, and what it must not mistake for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from kinema.channel.director import Director
+from kinema.channel.moderation import Moderation, Refused
+from kinema.channel.shots import StyleBible
+from kinema.core.errors import RequestError
+
+MODERATION = Moderation()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "porn", "a PORN film", "p0rn", "p.o.r.n", "p o r n", "po-rn", "pooooorn", "\uff50\uff4f\uff52\uff4e", "porns",
+        "p\u043ern", "\u0440\u043erno", "p\u00f6rn", "p\u0336o\u0336r\u0336n\u0336", "naz1", "NAZ!S", "kill  yourself",
+        "kill-yourself", "$ex", "self-harm", "h1tler", "a nice day, then g.o.r.e",
+    ],
+)  # fmt: skip
+def test_blocked_however_it_is_spelt(text):
+    with pytest.raises(Refused, match="does not show"):
+        MODERATION.theme(text, "viewer")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a storm at sea", "Scunthorpe, Essex and Sussex", "a classic raccoon", "24 hours in 1984",
+        "spices and retardant",
+        "grapes", "a drapery shop", "analysis", "a gorgeous gorge", "U F O", "\u00e9t\u00e9 \u00e0 la mer",
+        "\u6d77\u306e\u5d50", "\u043c\u043e\u0440\u0435", "\U0001f680", "\U0001f469\u200d\U0001f680 in space",
+        "!!! look 100%",
+    ],
+)  # fmt: skip
+def test_harmless(text):
+    assert MODERATION.theme(text, "viewer").text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x" * 201, "has 201 characters. Legal: 200 at most"),
+        ("a\x07b", "control character U+0007 at place 1"),
+        ("a\nb", "control character U+000A"),
+        ("a\u202eb", "U+202E"),
+        ("zero\u200bwidth", "U+200B"),
+        ("a\u2028b", "U+2028"),
+        ("tag\U000e0041", "U+E0041"),
+        ("", "says nothing"),
+        ("  ?! ", "says nothing"),
+        ("Z" + "\u0335" * 9, "piles marks"),
+    ],
+)
+def test_other_reasons(text, reason):
+    with pytest.raises(Refused) as refused:
+        MODERATION.theme(text, "viewer")
+    assert reason in str(refused.value) and str(refused.value).isprintable()
+    assert refused.value.field == "theme"
+
+
+def test_titles_and_prompts_too():
+    with pytest.raises(Refused, match="The title has 81 characters"):
+        MODERATION.check("x" * 81, "title")
+    with pytest.raises(Refused, match="The prompt holds a word"):
+        MODERATION.check("a red ball and gore", "prompt")
+
+
+def test_a_file_of_ones_own(tmp_path):
+    own = tmp_path / "words.txt"
+    own.write_text("# ours\nbroccoli\nrival station*  # them\n", encoding="utf-8")
+    ours = Moderation(own)
+    for text in ("Br0cc0li", "the rival stations"):
+        with pytest.raises(Refused):
+            ours.theme(text)
+    assert ours.theme("broccolini") and ours.blocked("porn"), "the shipped words stay"
+    with pytest.raises(RequestError, match=r"none\.txt"):
+        Moderation(tmp_path / "none.txt")
+
+
+def test_an_episode_with_a_word_of_ones_own_is_written_again():
+    strict = Moderation(entries=["ball", "star", "circle"])
+    takes = Director("quiet", moderation=strict, seed=4, shots=2).takes()
+    prompts = [next(takes).prompt for _ in range(20)]
+    assert not any(strict.blocked(prompt) for prompt in prompts) and len(set(prompts)) == 20
+    with pytest.raises(Refused, match="'camera'"):
+        next(Director("quiet", StyleBible(), moderation=Moderation(entries=["camera"])).episodes())
+
+
+def test_a_long_text_is_read_quickly():
+    assert MODERATION.blocked("a1!b|" * 140) is None
