@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kinema.cli import output
-from kinema.cli.arguments import OUTPUT, AsJson, option
+from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.core.errors import RequestError
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 Seed = Annotated[
     int | None, option("--seed", metavar="N", help="The same seed makes the same music. Default: a new one.")
+]
+Model = Annotated[
+    str | None,
+    option(
+        "--model", "-m", metavar="MODEL", help="A MusicGen folder, or hub id that was pulled. Default: the composer."
+    ),
+]
+Melody = Annotated[
+    str | None, option("--melody", metavar="FILE", help="A sound whose tune a melody model of MusicGen's follows.")
 ]
 Sound = Annotated[
     str,
@@ -35,7 +44,10 @@ def music(
     ],
     seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="How long, exactly.")] = 60.0,
     seed: Seed = None,
+    model: Model = None,
+    melody: Melody = None,
     sound: Sound = "auto",
+    device: Device = None,
     output_: Annotated[
         str | None,
         option("--output", "-o", metavar="FILE", panel=OUTPUT,
@@ -43,7 +55,7 @@ def music(
     ] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Make music from words: by the built-in composer: procedural, offline."""
+    """Make music from words: by the built-in composer (procedural, offline), or by MusicGen where its weights are."""
     from kinema.media.write_audio import check_audio_name
     from kinema.music import make, save
 
@@ -53,7 +65,7 @@ def music(
     started = time.perf_counter()
     quiet_libraries()
     with reporter(as_json) as on_event:
-        track = make(theme, seconds, seed, sound=sound, on_event=on_event)
+        track = make(theme, seconds, seed, model=model, melody=melody, sound=sound, device=device, on_event=on_event)
         save(track, target, on_event=on_event)
     _tell(track, target, started, as_json)
 
@@ -62,7 +74,7 @@ def music(
 def score(
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video file.", show_default=False)],
     theme: Annotated[
-        str | None, option("--theme", metavar="TEXT", help="Words for the music. Default: the clip's prompt, if any.")
+        str | None, option("--theme", metavar="TEXT", help="Words for the music. Default: the clip's own prompt.")
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Leave out the sound that the clip has. Default: mix the music under it.")
@@ -71,7 +83,10 @@ def score(
         float, option("--under", metavar="LU", help="How much quieter than the clip's own sound. Default: 10.")
     ] = 10.0,
     seed: Seed = None,
+    model: Model = None,
+    melody: Melody = None,
     sound: Sound = "auto",
+    device: Device = None,
     output_: Annotated[
         str | None,
         option("--output", "-o", metavar="FILE", panel=OUTPUT,
@@ -93,8 +108,8 @@ def score(
     quiet_libraries()
     with reporter(as_json) as on_event:
         track = put_under(
-            clip, target, theme, seed, replace_sound=replace, under_lu=under, sound=sound,
-            on_event=on_event,
+            clip, target, theme, seed, replace_sound=replace, under_lu=under, model=model, melody=melody, sound=sound,
+            device=device, on_event=on_event,
         )  # fmt: skip
     _tell(track, target, started, as_json)
 

@@ -44,36 +44,47 @@ def with_sound(
     first frame. Picture packets, times, subtitles and notes are copied as they are; `notes` are added to them.
     RequestError (suffix, the clip itself), MediaError (unreadable, no pictures, pictures that the format cannot hold).
     """
-    import av
-
     check_video_name(path)
     source, target = Path(clip), Path(path)
     if target.exists() and source.exists() and target.samefile(source):
         raise RequestError("The clip would be written over itself.", field="output", value=str(target))
-    suffix = target.suffix.lower()
-    flags = {"fflags": "+bitexact"} | (
-        {"movflags": "+faststart+use_metadata_tags"} if suffix in (".mp4", ".m4v", ".mov") else {}
-    )
     try:
         with open_container(source) as given, whole(target) as beside:
             if not given.streams.video:
                 raise MediaError(f"{source}: has no pictures.")
-            with av.open(str(beside), "w", options=flags) as made:
-                made.metadata.update({**given.metadata, **(notes or {})})
-                kept = [stream for stream in given.streams if stream.type in ("video", "subtitle")]
-                copies = {stream.index: made.add_stream_from_template(stream) for stream in kept}
-                sound = made.add_stream(
-                    SOUND_CODECS[suffix], rate=AUDIO_RATE_HZ, layout="mono" if samples_SC.shape[1] == 1 else "stereo"
-                )
-                sound.codec_context.flags |= av.codec.context.Flags.bitexact
-                sound.codec_context.bit_rate = 192_000
-                _interleave(given, kept, copies, made, sound, samples_SC, on_event)
-    except (av.error.FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MediaError(f"{target}: cannot hold the clip's pictures, or cannot be written ({reason}).") from error
+            _write(given, beside, target, samples_SC, dict(notes or {}), on_event)
     except OSError as error:
         raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
     return target
+
+
+def _write(
+    given: Any, beside: Path, target: Path, samples_SC: np.ndarray, notes: dict[str, str], on_event: OnEvent
+) -> None:
+    import av
+
+    suffix = target.suffix.lower()
+    # bitexact leaves out dates and version strings
+    flags = {"fflags": "+bitexact"}
+    if suffix in (".mp4", ".m4v", ".mov"):
+        flags["movflags"] = "+faststart+use_metadata_tags"
+    made = av.open(str(beside), "w", options=flags)
+    try:
+        made.metadata.update({**given.metadata, **notes})
+        kept = [stream for stream in given.streams if stream.type in ("video", "subtitle")]
+        try:
+            copies = {stream.index: made.add_stream_from_template(stream) for stream in kept}
+        except ValueError as error:
+            raise MediaError(
+                f"{target.name}: cannot hold the clip's own packets ({error}); use its own suffix."
+            ) from None
+        layout = "mono" if samples_SC.shape[1] == 1 else "stereo"
+        sound = made.add_stream(SOUND_CODECS[suffix], rate=AUDIO_RATE_HZ, layout=layout)
+        sound.codec_context.flags |= av.codec.context.Flags.bitexact
+        sound.codec_context.bit_rate = 192_000
+        _interleave(given, kept, copies, made, sound, samples_SC, on_event)
+    finally:
+        made.close()
 
 
 def _interleave(

@@ -65,7 +65,8 @@ def write_audio(
             encode(samples_SC, stream, file.mux, on_event)
             file.close()
     except (OSError, ValueError, av.error.FFmpegError) as error:
-        raise MediaError(f"{target}: cannot be written ({getattr(error, 'strerror', None) or error}).") from error
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(f"{target}: cannot be written ({reason}).") from error
     return target
 
 

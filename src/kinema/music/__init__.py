@@ -1,4 +1,4 @@
-"""Music beside the pictures: a composer that needs no weights, an own synthesiser, loudness, crossfades.
+"""Music beside the pictures: a composer that needs no weights, an own synthesiser, MusicGen, loudness, crossfades.
 
     from kinema import music
 

@@ -38,7 +38,7 @@ def put_under(
 
     theme: None takes the prompt that a clip of Kinema's carries, else "calm, warm". The music is as long as the
     pictures and fades out with them. A clip with sound keeps it, the music 10 LU below; replace_sound leaves it out.
-    All together is brought to -16 LUFS and at most -1.5 dBTP. how: sound, as `make` takes it.
+    All together is brought to -16 LUFS and at most -1.5 dBTP. how: model, melody, sound, device, as `make` takes them.
     Raises RequestError and MediaError before work starts where the clip or a value is not legal.
     """
     from kinema.media.read import probe

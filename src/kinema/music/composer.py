@@ -48,14 +48,14 @@ def compose(words: str, seconds: float = 60.0, seed: int = 0) -> Score:
     plan = sections(theme, num_bars, random.Random(f"form/{seed}/{words.lower()}"))
     parts = []
     for role, instrument in theme.instruments.items():
-        written = _WRITERS[role](theme, plan, random.Random(f"{role}/{seed}/{words.lower()}"))
+        notes = _WRITERS[role](theme, plan, random.Random(f"{role}/{seed}/{words.lower()}"))
         pan, gain_db, wet = _PLACES[role]
         wet = min(0.7, wet * (1.3 if theme.energy < -0.2 else 1.0))
         last_beat = seconds * bpm / 60
-        notes = tuple(
+        kept = tuple(
             replace(note, beats=min(note.beats, last_beat - note.start))
-            for note in sorted(written, key=lambda note: (note.start, note.pitch))
+            for note in sorted(notes, key=lambda note: (note.start, note.pitch))
             if note.start < last_beat
         )
-        parts.append(Part(role, instrument, notes, pan, gain_db, wet))
+        parts.append(Part(role, instrument, kept, pan, gain_db, wet))
     return Score(words, seed, seconds, bpm, theme.beats_a_bar, theme.tonic, theme.mode, plan, tuple(parts))

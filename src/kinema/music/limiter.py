@@ -22,10 +22,12 @@ def limit(samples_SC: np.ndarray, ceiling_dbtp: float) -> np.ndarray:
     ceiling everywhere comes back as it is."""
     ceiling = 10 ** (ceiling_dbtp / 20)
     out_SC = samples_SC.astype(np.float32)
-    for _ in range(4):  # a gain that moves makes new values between the samples: seldom more than a second pass
+    for tried in range(4):  # a gain that moves makes new values between the samples: seldom more than a second pass
         envelope_S = np.max([true_peak_envelope(channel_S) for channel_S in out_SC.T], axis=0)
         if envelope_S.max(initial=0.0) <= ceiling:
             break
+        if tried == 3:  # what is left is below a tenth of a dB: all of it goes down by that
+            return out_SC * np.float32(ceiling / envelope_S.max())
         needed_S = np.minimum(1.0, 0.998 * ceiling / np.maximum(envelope_S, 1e-9))
         window_K = np.hanning(2 * _HALF + 3)[1:-1]
         gain_S = centred(lowest_around(np.pad(needed_S, _HALF, mode="edge"), _HALF), window_K / window_K.sum())

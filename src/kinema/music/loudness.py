@@ -59,7 +59,8 @@ def normalise(
     """The sound at a loudness, and the level that it has then: measured, one gain for all of it, a limiter for what
     would stand above the ceiling, measured again, and corrected where the limiter took loudness away.
 
-    Silence comes back as it is. Raises RequestError for a target outside -40 to -8 LUFS or a ceiling outside -12 to 0.
+    Silence comes back as it is; clicks with nothing between them stay quieter than asked for, since the ceiling holds.
+    Raises RequestError for a target outside -40 to -8 LUFS or a ceiling outside -12 to 0.
     """
     if not -40 <= target_lufs <= -8:
         raise RequestError(f"{target_lufs:g} LUFS.", field="target_lufs", value=target_lufs, legal="-40 to -8")

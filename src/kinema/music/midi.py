@@ -21,9 +21,7 @@ def to_midi(score: Score) -> bytes:
     tempo = struct.pack(">I", round(60e6 / score.bpm))[1:]
     tracks = [b"\x00\xff\x51\x03" + tempo + _number(end) + b"\xff\x2f\x00"]
     channels = iter([channel for channel in range(16) if channel != _DRUM_CHANNEL])
-    tracks += [
-        _track(part, _DRUM_CHANNEL if part.role == "drums" else next(channels), end) for part in score.parts
-    ]  # fmt: skip
+    tracks += [_track(part, _DRUM_CHANNEL if part.role == "drums" else next(channels), end) for part in score.parts]
     head = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), TICKS_A_BEAT)
     return head + b"".join(b"MTrk" + struct.pack(">I", len(each)) + each for each in tracks)
 

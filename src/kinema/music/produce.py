@@ -1,9 +1,10 @@
-"""make: music from words, by the composer, at its loudness."""
+"""make: music from words, by the composer or by a model, at its loudness."""
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 from kinema.core.events import OnEvent, ignore
 from kinema.music import soundfont
@@ -18,19 +19,33 @@ def make(
     seconds: float = 60.0,
     seed: int | None = None,
     *,
+    model: str | None = None,
+    melody: Any = None,
     sound: str = "auto",
     target_lufs: float = TARGET_LUFS,
+    device: str | None = None,
     on_event: OnEvent = ignore,
 ) -> Track:
     """Music that lasts `seconds` exactly, at -16 LUFS and at most -1.5 dBTP.
 
-    words: the theme. seed: None draws one (it is in `Track.made`). sound: what plays the score: "own", "auto"
-    (FluidSynth where it and a soundfont are installed, else own), or a soundfont file. Raises RequestError before
-    work starts.
+    words: the theme. seed: None draws one (it is in `Track.made`). model: a MusicGen folder or hub id whose weights are
+    here; None: the composer. melody: a sound file or samples (S, C) at 48 kHz whose tune a melody model follows.
+    sound: what plays the composer's score: "own", "auto" (FluidSynth where it and a soundfont are installed, else
+    own), or a soundfont file. Raises RequestError and ModelError before work starts.
     """
     check_seconds(seconds)
     seed = random.SystemRandom().randrange(2**31) if seed is None else seed
     check_seed(seed)
+    if model is not None:
+        from kinema.music.musicgen import generate
+
+        return generate(
+            words, seconds, seed, model, melody=melody, target_lufs=target_lufs, device=device, on_event=on_event
+        )
+    if melody is not None:
+        from kinema.core.errors import RequestError
+
+        raise RequestError("The composer follows no melody.", field="melody", legal="with a melody model of MusicGen's")
     font = soundfont.choose(sound)
     score = compose(words, seconds, seed)
     samples_SC = render(score, on_event) if font is None else soundfont.render(score, font, on_event)

@@ -41,11 +41,10 @@ def _bar(section: Section, start: float, beats: int, late_kick: float, draw: ran
     energy = section.energy
     notes = [Note(start, 0.5, KICK, 0.6 + 0.3 * energy)]
     hat = SHAKER if energy < 0.4 else HAT
-    for eighth in range(2 * beats):
-        if energy > 0.3 or eighth % 2 == 0:
-            notes.append(  # noqa: PERF401
-                Note(start + eighth / 2, 0.25, hat, (0.4 if eighth % 2 == 0 else 0.25) * draw.uniform(0.9, 1.0))
-            )
+    notes += [
+        Note(start + eighth / 2, 0.25, hat, (0.4 if eighth % 2 == 0 else 0.25) * draw.uniform(0.9, 1.0))
+        for eighth in range(0, 2 * beats, 1 if energy > 0.3 else 2)
+    ]
     if energy > 0.35:
         notes += [Note(start + beat, 0.5, SNARE, 0.4 + 0.4 * energy) for beat in ((1, 3) if beats == 4 else (1, 2))]
         notes.append(Note(start + late_kick, 0.5, KICK, 0.6))

@@ -1,4 +1,4 @@
-"""FluidSynth and a soundfont, where both are installed: the command `fluidsynth` plays a MIDI file into a file."""
+"""FluidSynth and a soundfont, where both are installed: the command `fluidsynth` plays MIDI into a sound file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import Event, OnEvent, ignore
+from kinema.music.convolve import centred
 from kinema.music.midi import to_midi
 from kinema.music.score import Score
 from kinema.music.synth import fade_out
@@ -69,13 +70,20 @@ def render(score: Score, font: str, on_event: OnEvent = ignore) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         song, sound = Path(folder) / "song.mid", Path(folder) / "song.wav"
         song.write_bytes(to_midi(score))
-        command = ["fluidsynth", "-ni", "-q", "-g", "0.5", "-r", str(AUDIO_RATE_HZ), "-F", str(sound), font, str(song)]
+        # -C 0: its chorus turns left and right against each other, and pads vanish where both become one
+        settings = ["-ni", "-q", "-C", "0", "-g", "0.5", "-r", str(AUDIO_RATE_HZ)]
+        command = ["fluidsynth", *settings, "-F", str(sound), font, str(song)]
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+            said = subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS).stderr
         except (OSError, subprocess.SubprocessError) as error:
             raise MediaError(f"fluidsynth failed: {error}. `--sound own` does without it.") from None
+        if b"Failed to load" in said:  # it goes on with another soundfont of its own
+            raise MediaError(f"{font}: fluidsynth cannot read this soundfont. `--sound own` does without it.")
         samples_SC = read_audio(sound)
-    if samples_SC is None:
-        raise MediaError("fluidsynth wrote no sound. `--sound own` does without it.")
+    if samples_SC is None or np.abs(samples_SC).max(initial=0) < 1e-3:  # dither alone
+        raise MediaError(f"fluidsynth made no sound with {font}. `--sound own` does without it.")
+    window_K = np.hanning(4801)  # some samples of FluidR3 stand off zero: below 20 Hz everything goes
+    for channel_S in samples_SC.T:
+        channel_S -= centred(channel_S, window_K / window_K.sum())
     num = round(score.seconds * AUDIO_RATE_HZ)
     return fit(samples_SC, num) * fade_out(num, score)[:, None]

@@ -1,0 +1,87 @@
+"""Music put under a clip: as long as the pictures, under their sound, at the level."""
+
+from __future__ import annotations
+
+import json
+
+import av
+import numpy as np
+import pytest
+from ebur128 import ffmpeg_level
+
+from kinema import music
+from kinema.core.chunk import Chunk
+from kinema.core.errors import RequestError
+from kinema.media.read import read_audio
+from kinema.media.write import write
+from kinema.music.clip import theme_of
+from kinema.music.loudness import integrated
+
+RATE = 48000
+
+
+def clip(path, seconds=6, sound=None, prompt=None):
+    """Gray pictures at 12 fps, with a sound."""
+    frames = np.full((round(seconds * 12), 32, 48, 3), 128, np.uint8)
+    return write([Chunk(frames, 0, 12, sound)], path, manifest={"plan": {"prompt": prompt}} if prompt else None)
+
+
+def voice(seconds=6):
+    """Something like a voice: noise in bursts, at about -30 LUFS."""
+    noise = np.random.default_rng(2).standard_normal((seconds * RATE, 1)).astype(np.float32) * 0.03
+    return noise * (np.sin(np.arange(seconds * RATE) / RATE * 7)[:, None] > -0.5).astype(np.float32)
+
+
+def test_a_silent_clip_gets_music_of_its_length(tmp_path):
+    given = clip(tmp_path / "clip.mp4")
+    track = music.put_under(given, tmp_path / "scored.mp4", "a tense storm", 3, sound="own")
+    assert track.seconds == 6
+    back = read_audio(tmp_path / "scored.mp4")
+    assert abs(len(back) - 6 * RATE) < 1100
+    lufs, peak_dbtp = ffmpeg_level(back)
+    assert abs(lufs + 16) < 0.2
+    assert peak_dbtp <= -1.0  # AAC moves peaks by up to half a dB
+    ends = np.abs(back[round(5.95 * RATE) :]).max()
+    assert ends < 0.02
+    with av.open(str(tmp_path / "scored.mp4")) as file:
+        notes = json.loads(file.metadata["kinema_music"])
+    assert notes["procedural"] is True and notes["seed"] == 3
+
+
+def test_music_goes_under_the_clips_own_sound(tmp_path):
+    own = np.repeat(voice(), 2, axis=1)
+    given = clip(tmp_path / "clip.mp4", sound=voice())
+    track = music.put_under(given, tmp_path / "scored.mp4", "calm", 3, sound="own")
+    assert abs(integrated(track.samples) + 16) < 0.2
+    gain = np.sum(track.samples * own) / np.sum(own * own)
+    rest = track.samples - gain * own
+    assert integrated(rest) == pytest.approx(integrated(gain * own) - 10, abs=1.0)
+    alone = music.put_under(given, tmp_path / "replaced.mp4", "calm", 3, sound="own", replace_sound=True)
+    assert np.array_equal(alone.samples, music.make("calm", 6, 3, sound="own").samples)
+
+
+def test_silence_in_the_file_counts_as_no_sound(tmp_path):
+    given = clip(tmp_path / "clip.mp4", sound=np.zeros((6 * RATE, 2), np.float32))
+    track = music.put_under(given, tmp_path / "scored.mp4", "calm", 3, sound="own")
+    assert np.array_equal(track.samples, music.make("calm", 6, 3, sound="own").samples)
+
+
+def test_the_theme_is_the_clips_own_prompt(tmp_path):
+    given = clip(tmp_path / "clip.mp4", prompt="a scary night")
+    assert theme_of(given) == "a scary night"
+    track = music.put_under(given, tmp_path / "scored.mp4", seed=1, sound="own")
+    assert track.made["words"] == "a scary night"
+    assert theme_of(tmp_path / "scored.mp4") == "a scary night"  # the notes of the clip are kept
+    plain = music.put_under(clip(tmp_path / "plain.mp4"), tmp_path / "two.mp4", seed=1, sound="own")
+    assert plain.made["words"] == "calm, warm"
+
+
+def test_refusals_come_first(tmp_path):
+    given = clip(tmp_path / "clip.mp4", seconds=0.25)
+    with pytest.raises(RequestError, match=r"0\.5 to 1800"):
+        music.put_under(given, tmp_path / "scored.mp4", "calm", sound="own")
+    with pytest.raises(RequestError, match="Legal: 0 to 40"):
+        music.put_under(given, tmp_path / "scored.mp4", "calm", under_lu=-3)
+    with pytest.raises(RequestError, match=r"Legal: \.mp4"):
+        music.put_under(given, tmp_path / "scored.gif", "calm")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["clip.mp4"]
