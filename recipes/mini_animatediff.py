@@ -35,6 +35,7 @@ from kinema.training import lora, processes
 from kinema.training.captioner import Captioner
 from kinema.training.export import edit_json
 from kinema.training.frame_latents import FrameLatents
+from kinema.training.frozen import leave
 from kinema.training.image_model import ImageTask
 from kinema.training.loop import train
 from kinema.training.stages import Settings, Stage
@@ -148,8 +149,9 @@ class AnimateDiff(OnImage):
 
         torch.manual_seed(0)
         image = self.unet()
-        adapter = MotionAdapter(**shaped_for(image))
-        if self.start is not None:
+        if self.start is None:
+            adapter = MotionAdapter(**shaped_for(image))
+        else:
             adapter = MotionAdapter.from_pretrained(self.start, torch_dtype=torch.float32)
         return UNetMotionModel.from_unet2d(image, adapter), adapter
 
@@ -157,8 +159,7 @@ class AnimateDiff(OnImage):
         """The domain adapter on or off, where there is one."""
         if self.adapter:
             adapters.use(network, ((str(self.domain_file), 1.0),) if on else ())
-            for name, parameter in network.named_parameters():
-                parameter.requires_grad_(is_motion(name))
+            leave(network, is_motion)
 
     def motion(self, minutes: float) -> dict[str, Any]:
         network, _ = self.network()
@@ -183,12 +184,9 @@ class AnimateDiff(OnImage):
         from diffusers import AnimateDiffPipeline, MotionAdapter
 
         found = AnimateDiffPipeline(
-            vae=self.vae(),
-            unet=network,
-            motion_adapter=MotionAdapter(**MOTION),
-            scheduler=scheduler(self.motion_schedule),
-            **self.text(),
-        )
+            vae=self.vae(), unet=network, motion_adapter=MotionAdapter(**shaped_for(network)),
+            scheduler=scheduler(self.motion_schedule), **self.text(),
+        )  # fmt: skip
         found.set_progress_bar_config(disable=True)
         return found.to(self.device)
 
@@ -196,7 +194,7 @@ class AnimateDiff(OnImage):
         """Held-out captions without the domain adapter, read by the probes; OUT/sheets/motion_STEP.png."""
         self.look(network, on=False)
         self.quick(network)
-        found = self.looked_at(self.pipeline(network), f"motion_{step:06d}")
+        found = self.looked_at(partial(self.pipeline, network), f"motion_{step:06d}")
         self.look(network, on=True)
         self.quick(network)
         return found

@@ -80,9 +80,9 @@ def scheduler() -> Any:
 
 
 class Svd(OnImage):
-    options = ("start",)
-
     """start: the folder of a finished model whose network is trained on."""
+
+    options = ("start",)
 
     def __init__(self, settings: Settings):
         super().__init__(settings)

@@ -29,12 +29,7 @@ from kinema.training.stages import Settings, Stage
 from kinema.training.temporal import TemporalTask
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toyland_sd import (
-    FRAMES,
-    OnImage,
-    save,
-    scheduler,
-)
+from toyland_sd import FRAMES, OnImage, save, scheduler
 
 LAYERS = {"temporal": is_temporal, "all": everything}
 
@@ -101,7 +96,7 @@ class Zeroscope(OnImage):
 
     def judge(self, parts: dict[str, Any], step: int) -> dict[str, Any]:
         """Held-out captions, read by the probes; OUT/sheets/temporal_STEP.png."""
-        return self.looked_at(self.pipeline(parts), f"temporal_{step:06d}")
+        return self.looked_at(partial(self.pipeline, parts), f"temporal_{step:06d}")
 
     def export(self, minutes: float) -> dict[str, Any]:
         """OUT/export, in float16, with card.json: temporal layers alone, or a whole diffusers folder where all of the

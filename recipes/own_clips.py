@@ -1,5 +1,5 @@
 """A recipe on a person's own clips instead of Toyland (`--data FOLDER`): what is in the folder, latents encoded once,
-captions. Clips of one size: those of the largest bucket; one in ten is held out where there are enough."""
+captions. Clips of one size: those of the largest bucket."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from kinema.sd import frames
 from kinema.training import buckets, data
 from kinema.training.learners.clips import by_frame
 from kinema.training.stages import Settings
-
-HELD_OUT = 10
 
 
 class OwnClips:

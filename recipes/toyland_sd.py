@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from mini_wan_editions import SMALL
 from mini_wan_judge import percent, right, singles
-from own_clips import HELD_OUT as HELD_OUT_CLIPS
 from own_clips import OwnClips
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -139,10 +139,10 @@ class Work:
         return {"probes": percent([right(clip, scene, world) for clip, scene in pairs])}
 
     @torch.no_grad()
-    def looked_at(self, pipeline: Any, name: str) -> dict[str, Any]:
+    def looked_at(self, pipeline: Callable[[], Any], name: str) -> dict[str, Any]:
         """A few held-out captions through a pipeline of clips, judged."""
         scenes = self.held_out_scenes(LOOKED_AT if self.full else 2)
-        made = pipeline(
+        made = pipeline()(
             [describe(scene, 0) for scene in scenes], num_inference_steps=LOOK_STEPS if self.full else 4,
             guidance_scale=GUIDANCE, height=SIDE, width=SIDE, num_frames=FRAMES,
             generator=torch.Generator().manual_seed(0), output_type="np",
@@ -209,9 +209,9 @@ class OnImage(Work):
     def encode_all(self, vae: Any) -> dict[str, Any]:
         if self.own_clips is None:
             return super().encode_all(vae)
-        found = self.bucket()
-        return {f"{found.width}x{found.height}": len(found)}
+        return {f"{self.bucket.width}x{self.bucket.height}": len(self.bucket)}
 
+    @cached_property
     def bucket(self) -> Bucket:
         assert self.own_clips is not None
         return self.own_clips.bucket(self.vae, str(self.image), self.device)
@@ -220,9 +220,9 @@ class OnImage(Work):
         """(clips to learn from, clips held out, what is said of them)."""
         if self.own_clips is None:
             return self.latents(), self.latents("latents_held_out"), toyland(WORLD)
-        return *self.bucket().apart(HELD_OUT_CLIPS), self.own_clips.tell
+        return *self.bucket.apart(), self.own_clips.tell
 
-    def looked_at(self, pipeline: Any, name: str) -> dict[str, Any]:
+    def looked_at(self, pipeline: Callable[[], Any], name: str) -> dict[str, Any]:
         """Only Toyland's clips can be judged."""
         return super().looked_at(pipeline, name) if self.own_clips is None else {}
 

@@ -3,6 +3,7 @@ that personalised models are shared as."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,10 +37,13 @@ def open_image_model(place: Path, dtype: torch.dtype) -> ImageModel:
     return ImageFile(place, dtype)
 
 
-def own_schedule(place: Path) -> Any | None:
-    """The noise schedule that a motion adapter or temporal layers were trained on, where their folder brings one
-    (`scheduler/`, as a model's folder does); else they are used with the image model's."""
-    return lone_scheduler(place) if (place / "scheduler").is_dir() else None
+def own_schedule(place: Path) -> Callable[[Any], Any] | None:
+    """What makes of an image model's noise schedule the one that a motion adapter or temporal layers were trained on,
+    where their folder brings one (`scheduler/`, as a model's folder does); None where they take another."""
+    if not (place / "scheduler").is_dir():
+        return None
+    found = lone_scheduler(place)
+    return lambda own: found
 
 
 class Folder:

@@ -27,6 +27,9 @@ from .data import Item
 SHAPES = (1.0, 4 / 3, 3 / 4, 16 / 9, 9 / 16, 2.0, 0.5)
 """Widths over heights of the buckets."""
 SMALLEST, LARGEST = 0.78, 0.97
+"""Shares of a clip's sides that a cut has."""
+HELD_OUT = 10
+"""One clip in so many is held out, where there are enough."""
 Encode = Callable[[np.ndarray], Tensor]
 """uint8 frames (F, H, W, 3) to latents (F, C, h, w)."""
 
@@ -67,11 +70,11 @@ class Bucket:
     def part(self, chosen: Tensor) -> Bucket:
         return Bucket(self.height, self.width, self.latents[chosen], self.item[chosen], self.first[chosen])
 
-    def apart(self, one_in: int) -> tuple[Bucket, Bucket]:
-        """(taught, held out): all windows and cuts of one item in so many; the same twice where items are too few."""
+    def apart(self) -> tuple[Bucket, Bucket]:
+        """(taught, held out): all windows and cuts of one item in HELD_OUT; the same twice where items are too few."""
         items, of = self.item.unique(return_inverse=True)
-        last = of % one_in == one_in - 1
-        return (self, self) if len(items) < 2 * one_in else (self.part(~last), self.part(last))
+        last = of % HELD_OUT == HELD_OUT - 1
+        return (self, self) if len(items) < 2 * HELD_OUT else (self.part(~last), self.part(last))
 
     def first_frames(self, index: Tensor, start: int) -> Tensor:
         """For ImageToVideoTask, which here begins every clip at its first frame."""

@@ -15,13 +15,18 @@ def everything(name: str) -> bool:
     return True
 
 
+def leave(network: Any, trained: Chosen) -> None:
+    """Only the parameters that `trained` names learn from now on."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(trained(name))
+
+
 class Frozen:
     """For tasks that train a part of a network: `freeze` first, `proof` at the end."""
 
     def freeze(self, network: Any, trained: Chosen) -> None:
-        """Only the parameters that `trained` names learn from now on."""
-        for name, parameter in network.named_parameters():
-            parameter.requires_grad_(trained(name))
+        """`leave`, and remember what the rest is."""
+        leave(network, trained)
         self._rest = network, lambda name: not trained(name)
         self.before = digest(*self._rest)
 

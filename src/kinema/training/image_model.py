@@ -16,7 +16,7 @@ from . import processes
 from .captioner import Captioner, Tell
 from .ddpm import Schedule, weighted_error
 from .frame_latents import FrameLatents
-from .frozen import Chosen, everything
+from .frozen import Chosen, everything, leave
 from .video import noise_like
 
 PLACES = 0.04
@@ -40,8 +40,7 @@ class ImageTask:
         object_weight: float = 2.0, late: float = 0.5, trained: Chosen = everything, text: bool = True,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
-        for name, parameter in unet.named_parameters():
-            parameter.requires_grad_(trained(name))
+        leave(unet, trained)
         text_encoder.requires_grad_(text)
         self.words = Captioner(tokenizer, text_encoder, tell, device=device, drop=drop, places=PLACES)
         self.modules = {"unet": unet.to(device), "text_encoder": self.words.text_encoder}

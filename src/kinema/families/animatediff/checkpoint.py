@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,9 @@ def adapter_at(location: Path, dtype: torch.dtype) -> Any:
     return adapter_from(load_file(location), dtype)
 
 
-def read(adapter: Any, dtype: torch.dtype, schedule: Any | None, place: Path) -> Parts:
-    """The image model in a folder or a file with the adapter's motion modules. schedule: the adapter's own, if it has
-    one. ModelError where the two do not fit."""
+def read(adapter: Any, dtype: torch.dtype, schedule: Callable[[Any], Any] | None, place: Path) -> Parts:
+    """The image model in a folder or a file with the adapter's motion modules. schedule: makes the adapter's own, if
+    it has one. ModelError where the two do not fit."""
     from diffusers import UNetMotionModel
 
     image = open_image_model(place, dtype)
@@ -59,14 +60,8 @@ def read(adapter: Any, dtype: torch.dtype, schedule: Any | None, place: Path) ->
             found.add_embedding.load_state_dict(own.add_embedding.state_dict())
         return found
 
-    made = xl_scheduler if (place / "text_encoder_2").is_dir() else scheduler
-    if schedule is not None:
-        made = partial(_this, schedule)
+    made = schedule or (xl_scheduler if (place / "text_encoder_2").is_dir() else scheduler)
     return Parts.read(image, unet, f"{place} and the motion adapter do not fit", made)
-
-
-def _this(schedule: Any, own: Any) -> Any:
-    return schedule
 
 
 def xl_scheduler(own: Any) -> Any:

@@ -37,8 +37,8 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> C
 
 def on_image(layers: Path, dtype: torch.dtype, image: Path) -> Parts:
     """The parts of a video model: an image model's, its UNet with these layers. ModelError where they do not fit."""
-    opened, schedule = open_image_model(image, dtype), own_schedule(layers)
+    opened = open_image_model(image, dtype)
     return Parts.read(
         opened, lambda: temporal_layers.read(layers, opened.unet()), f"{layers} on {image}: cannot be loaded",
-        None if schedule is None else lambda own: schedule,
+        own_schedule(layers),
     )  # fmt: skip

@@ -35,6 +35,7 @@ from kinema.weights.adapter_writer import DIALECTS, write
 from kinema.weights.device import good_at_bfloat16
 
 from .. import buckets, data, learners, lora, optimizers, processes, sharding
+from ..frozen import leave
 from ..learners import Learner
 from ..loop import LoopConfig, train
 from ..quicken import quicken
@@ -59,8 +60,6 @@ WORDS = ("data", "model", "base", "where", "trigger", "dialect", "checkpointing"
 SAMPLE_STEPS = 12
 FEW, CROPS = 100, 4
 """Fewer clips than FEW are seen in CROPS cuts each, so that their places are not learnt by heart."""
-HELD_OUT = 10
-"""One clip in so many is held out, where there are enough."""
 
 
 def stages(settings: Settings) -> list[Stage]:
@@ -242,8 +241,7 @@ class Lora:
             network.enable_gradient_checkpointing()
             network.train()
         if self.sharded:
-            for name, parameter in network.named_parameters():
-                parameter.requires_grad_(lora.is_trained(name))
+            leave(network, lora.is_trained)
             return sharding.shard(network, self.device)
         return (
             quicken(network) if self.device == "cpu" and learners.LEARNERS[self.card.family].part == "unet" else network
@@ -255,7 +253,7 @@ class Lora:
         return ", ".join(part for part in (trigger, self.items()[number].caption) if part)
 
     def task(self, bucket: buckets.Bucket) -> Any:
-        taught, held_out = bucket.apart(HELD_OUT)
+        taught, held_out = bucket.apart()
         return self.learner.task(
             taught, held_out, self.tell, batch=int(self.number["batch"]), drop=self.drop, still=self.still
         )
