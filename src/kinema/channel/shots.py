@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ..core.conditions import Value
 from ..core.errors import RequestError
+from ..core.request import Seed
 
 EMOJI_JOINER = "\u200d"
 MAX_THEME_CHARS, MAX_TITLE_CHARS, MAX_SHOTS = 200, 80, 60
@@ -55,7 +56,6 @@ ThemeText = Annotated[str, Field(min_length=1, max_length=MAX_THEME_CHARS), _Lin
 Description = Annotated[str, Field(min_length=3, max_length=200), _Line]
 Phrase = Annotated[str, Field(min_length=1, max_length=120), _Line]
 Aside = Annotated[str, Field(max_length=200), _Line]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(gt=0, le=60)]
 
 

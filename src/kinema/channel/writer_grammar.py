@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ..toyland import words
 from ..toyland.scene import WORLD_MINI, World
+from ..toyland.understand import understand
 from .shots import Brief, Camera, CameraDirection, CastMember, Episode, Shot, Speed, part_of
 from .theme_words import Wishes, wishes
 
@@ -222,8 +223,6 @@ def _described(size: str, color: str, kind: str) -> str:
 
 
 def _kind_in(description: str) -> str:
-    from ..toyland.understand import understand
-
     actors = understand(description).actors
     return actors[0].kind if actors else ""
 

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, ValidationError
 from .conditions import Condition, Value
 from .errors import RequestError
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Profile = Literal["exact", "balanced", "fast"]
 Fit = Literal["strict", "nearest"]
 Canvas = Literal["model", "source"]
@@ -49,7 +50,7 @@ class Request(Value):
     frames: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
     fps: Annotated[float, Field(gt=0, le=240)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    seed: Seed | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     guidance: Annotated[float, Field(ge=0, le=100)] | None = None
     profile: Profile = "balanced"

@@ -55,6 +55,11 @@ def fit(audio_SC: np.ndarray, num_samples: int) -> np.ndarray:
     return np.pad(audio_SC[:num_samples], ((0, missing), (0, 0)))
 
 
+def stereo(audio_SC: np.ndarray) -> np.ndarray:
+    """Two channels: one channel on both sides, two as they are."""
+    return audio_SC if audio_SC.shape[1] == 2 else np.repeat(audio_SC, 2, axis=1)
+
+
 def num_channels(container: Any) -> int:
     """Channels of the first sound track. MediaError where its codec is unknown."""
     stream = container.streams.audio[0]

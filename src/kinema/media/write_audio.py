@@ -43,9 +43,9 @@ def write_audio(
     on_event: OnEvent = ignore,
 ) -> Path:
     """Write a sound at 48 kHz, float32 in [-1, 1], shape (S, 1 or 2). Formats without loss keep the exact number of
-    samples, 16 bits each; .m4a, .ogg and .opus (Opus in both) tell it to the
-    player; .aac and .mp3 are longer by a part of a frame.
-    notes: tags of the file. The same sound gives the same bytes. RequestError (suffix), MediaError (cannot be written).
+    samples, 16 bits each; .m4a, .ogg and .opus (Opus in both) tell it to the player; .aac and .mp3 are longer by a
+    part of a frame. notes: tags of the file. The same sound gives the same bytes. RequestError (suffix), MediaError
+    (cannot be written).
     """
     import av
 

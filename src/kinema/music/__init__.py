@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 _WHERE = {
     "Track": "track", "make": "produce", "save": "track", "compose": "composer", "render": "synth",
-    "read_theme": "theme",
-    "put_under": "clip", "join": "crossfade", "join_all": "crossfade", "measure": "loudness", "normalise": "loudness",
+    "read_theme": "theme", "put_under": "clip", "join": "crossfade", "join_all": "crossfade", "measure": "loudness",
+    "normalise": "loudness",
 }  # fmt: skip
 
 __all__ = [

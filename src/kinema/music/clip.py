@@ -83,11 +83,10 @@ def theme_of(clip: str | os.PathLike[str]) -> str | None:
 
 
 def _own_sound(clip: str | os.PathLike[str], seconds: float) -> np.ndarray | None:
-    from kinema.media.audio import fit
+    from kinema.media.audio import fit, stereo
     from kinema.media.read import read_audio
 
     own_SC = read_audio(clip)
     if own_SC is None:
         return None
-    both_SC = own_SC if own_SC.shape[1] == 2 else np.repeat(own_SC, 2, axis=1)
-    return fit(both_SC, round(seconds * AUDIO_RATE_HZ))
+    return fit(stereo(own_SC), round(seconds * AUDIO_RATE_HZ))

@@ -35,6 +35,11 @@ def curves(num: int) -> tuple[np.ndarray, np.ndarray]:
     return np.cos(angle_N), np.sin(angle_N)
 
 
+def falling(num: int) -> np.ndarray:
+    """The gains of an end: half a cosine from just below 1 to exactly 0, float32."""
+    return (0.5 + 0.5 * np.cos(np.pi * np.arange(1, num + 1) / num)).astype(np.float32)
+
+
 def join(one: Track, two: Track, seconds: float = SECONDS) -> Track:
     """Two tracks as one. Where the first has a tempo, the second begins on one of its bar lines: the last that leaves
     at least the crossfade, and what the first still holds after the crossfade is dropped."""

@@ -18,6 +18,7 @@ from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import MediaError, ModelError, RequestError, WeightsMissing
 from kinema.core.events import Event, OnEvent, Progress, ignore
 from kinema.music.chroma import chroma
+from kinema.music.crossfade import falling
 from kinema.music.loudness import normalise
 from kinema.music.track import Track
 
@@ -102,8 +103,7 @@ def generate(
 ) -> Track:
     """Music of exactly `seconds` by a model, at its loudness, faded out over the last two seconds.
 
-    melody: a sound file, or samples (S, C) at 48 kHz, whose tune is followed, by melody models only
-    (RequestError).
+    melody: a sound file, or samples (S, C) at 48 kHz, whose tune is followed, by melody models only (RequestError).
     on_event is told after each token (50 a second of music) and may raise to stop.
     """
     if not words.strip():
@@ -232,15 +232,13 @@ def _append(out_SC: np.ndarray, new_SC: np.ndarray, num_prompt: int, num_seam: i
 
 def _finish(samples_SC: np.ndarray, rate_hz: int, seconds: float) -> np.ndarray:
     """48 kHz, stereo, exactly as long as asked for, faded out."""
-    from kinema.media.audio import fit, resample
+    from kinema.media.audio import fit, resample, stereo
 
     if not np.isfinite(samples_SC).all():
         raise ModelError("The model made no sound (its output is not finite).")
-    both_SC = samples_SC if samples_SC.shape[1] == 2 else np.repeat(samples_SC, 2, axis=1)
-    out_SC = fit(resample(both_SC, rate_hz), round(seconds * AUDIO_RATE_HZ))
+    out_SC = fit(resample(stereo(samples_SC), rate_hz), round(seconds * AUDIO_RATE_HZ))
     length = min(len(out_SC), round(min(2.0, seconds / 3) * AUDIO_RATE_HZ))
-    down_S = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, length + 1, dtype=np.float32) / length)
-    out_SC[len(out_SC) - length :] *= down_S[:, None]
+    out_SC[len(out_SC) - length :] *= falling(length)[:, None]
     return out_SC
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.events import OnEvent, Progress, ignore
 from kinema.music.convolve import convolve
+from kinema.music.crossfade import falling
 from kinema.music.drum_kit import hit
 from kinema.music.score import Note, Part, Score
 from kinema.music.voices import play
@@ -90,5 +91,5 @@ def fade_out(num: int, score: Score) -> np.ndarray:
     ending_s = score.seconds - score.second(score.sections[-1].start_bar * score.beats_a_bar)
     length = min(num, max(1, round(min(5.0, 0.75 * ending_s) * AUDIO_RATE_HZ)))
     gains_S = np.ones(num, np.float32)
-    gains_S[num - length :] = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, length + 1) / length)
+    gains_S[num - length :] = falling(length)
     return gains_S
