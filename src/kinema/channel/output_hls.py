@@ -156,12 +156,12 @@ class HlsOutput:
         segment = Segment(-1, first, len(video), self.at, self.jump, len(data))
         self.jump = False
         self.pending.append((segment, data, dict(self.segmenter.counters)))
+        self._publish()
         if len(self.pending) > self.settings.waiting:
             self.pending.popleft()
             self.lost += 1
             oldest, kept, counters = self.pending[0]
             self.pending[0] = (replace(oldest, jump=True), kept, counters)
-        self._publish()
 
     def _publish(self) -> None:
         try:
