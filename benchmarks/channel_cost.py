@@ -110,8 +110,8 @@ def main() -> None:
         listed = write_playlist(work / "list.ffconcat", clips * 40)
         original = subprocess.Popen(
             ["ffmpeg", "-v", "error", "-re", "-f", "concat", "-safe", "0", "-i", str(listed), "-stream_loop", "-1",
-             "-i", str(work / "channel0/music/bed.wav"), "-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency",
-             "-c:a", "aac", "-ar", "44100", "-shortest", "-f", "flv", "-y", "/dev/null"],
+             "-i", str(work / "channel0/music/bed.wav"), "-c:v", "libx264", "-preset", "veryfast",
+             "-tune", "zerolatency", "-c:a", "aac", "-ar", "44100", "-shortest", "-f", "flv", "-y", "/dev/null"],
         )  # fmt: skip
         theirs, memory = measure([original], options.seconds, 5)
         original.kill()
