@@ -134,6 +134,11 @@ class Library:
     def open(cls, folder: str | os.PathLike[str], **how: Any) -> Library:
         return cls(folder, **how)
 
+    def version(self) -> int:
+        """A number that is another after somebody else's write."""
+        with self._look() as db:
+            return db.execute("PRAGMA data_version").fetchone()[0]
+
     def close(self) -> None:
         with self._lock:
             self._db.close()
