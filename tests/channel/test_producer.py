@@ -48,18 +48,20 @@ def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run,
         clips = library.ready()
     assert sorted(clip.id for clip in clips) == ["e00001s01", "e00001s02", "e00001s03", "e00002s01"]
     assert all(clip.path.is_file() and clip.frames == 8 for clip in clips)
-    wait_for(lambda: not [path for path in (tmp_path / "channel" / "work").rglob("*.mp4")])
+    wait_for(lambda: not list((tmp_path / "channel" / "work").rglob("*.mp4")))
     assert not list((tmp_path / "channel" / "clips").glob(".*"))
 
 
 def test_a_poisoned_shot_is_set_aside_with_its_reason_and_the_channel_goes_on(run, tmp_path):
     file, log = channel_file(tmp_path, enough=3), tmp_path / "fake.log"
-    process = run(file, FAKE_POISON="e00001s02", FAKE_KILLER="e00001s03", MAX_DEATHS="1")
+    fake = {"FAKE_POISON": "e00001s02", "FAKE_KILLER": "e00001s03", "MAX_DEATHS": "1"}
+    processes = [run(file, **fake)]
     while True:  # whoever keeps it starts it again when a shot kills it
-        wait_for(lambda: process.popen.poll() is not None or states(file)["published"] >= 3)
-        if process.popen.poll() is None:
+        wait_for(lambda: processes[-1].popen.poll() is not None or states(file)["published"] >= 3)
+        if processes[-1].popen.poll() is None:
             break
-        process = run(file, FAKE_POISON="e00001s02", FAKE_KILLER="e00001s03", MAX_DEATHS="1")
+        processes.append(run(file, **fake))
+    assert len(processes) == 3
     with Ledger(config_of(file).root) as ledger:
         aside = {shot.id: shot.reason for shot in ledger.lately("aside")}
     assert aside["e00001s02"] == "generate: this one cannot be drawn"

@@ -19,7 +19,7 @@ from ..core.errors import KinemaError, RequestError
 from .config import ChannelConfig, read, write_template
 from .ledger import Ledger, Planned
 from .library import Library, LibraryClip
-from .locks import held, holder
+from .lock import ChannelLock, holder
 from .moderation import Moderation
 from .state_file import read_state
 
@@ -37,14 +37,18 @@ def start(file: str | os.PathLike[str], stop: threading.Event, tell: Callable[[d
 
     config = read(file)
     check(config)
-    with Library.open(config.root), held(config.root, NAME):
+    Library.open(config.root).close()
+    lock = ChannelLock(config.root, NAME)
+    try:
         run(config, Path(file).resolve(), stop, lambda: tell(status(config)))
+    finally:
+        lock.close()
 
 
 def stop(config: ChannelConfig, timeout_s: float = 30.0) -> bool:
     """Stop a running channel and wait until it has stopped; False where none runs. KinemaError where it does not."""
     pid = holder(config.root, NAME)
-    if pid is None:
+    if not pid:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)

@@ -20,7 +20,7 @@ def address(url: str, password_env: str | None, environ: Mapping[str, str] = os.
         check_database_url(url)
         found = sa.make_url(url).set(drivername="postgresql")
     except (ValueError, sa.exc.ArgumentError) as error:
-        raise RequestError(f"database {url!r}: {error}.", field="database", value=url) from None
+        raise RequestError(f"database: the address {error}.", field="database") from None  # it may hold a password
     if password_env is not None:
         found = found.set(password=secret(password_env, environ))
     return found.render_as_string(hide_password=False)

@@ -9,7 +9,6 @@ FOLDER/state/producer.json says how it is, anew every second.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -21,14 +20,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import KinemaError
+from ..core.errors import KinemaError, ModelError, RequestError
 from . import durable
 from .breaker import Breaker
 from .config import ChannelConfig, read, secret
 from .finish import check_interpolate
+from .keeper import CANNOT
 from .ledger import Ledger, Planned
 from .library import Library
-from .locks import held
+from .lock import ChannelLock
 from .makers import Job, check_second_pass, maker
 from .planning import Need, Planner, job_of, need
 from .state_file import write_state
@@ -207,23 +207,24 @@ class Producer:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m kinema.channel.producer FILE`: the process that the supervisor starts."""
+    """`python -m kinema.channel.producer FILE`: the process that is kept running."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("kinema.channel").setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    config = read(argv[0])
     try:
-        with held(config.root, "producer"):
-            producer = Producer(config)
-            producer.launch()
-            producer.run(stop)
-            producer.close()
+        config = read(argv[0])
+        lock = ChannelLock(config.root, "producer")
+        producer = Producer(config)
+        producer.launch()
+        producer.run(stop)
+        producer.close()
+        lock.close()
     except KinemaError as error:
-        sys.stderr.write(json.dumps(error.to_dict()) + "\n")
+        sys.stderr.write(f"{error}\n")
         sys.stderr.flush()
-        os._exit(2)
+        os._exit(CANNOT if isinstance(error, RequestError | ModelError) else 1)  # a database may come back
     os._exit(0)  # threads that draw are left where they are; see above
 
 
