@@ -18,6 +18,7 @@ from kinema.channel.work_files import DatabaseFiles
 from kinema.core.errors import KinemaError, RequestError
 
 LOST_S = 3.0
+SHOTS, DEATHS = 6, 2
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +31,12 @@ def server():
 def worker(server: Server, log: Path, number: int) -> Process:
     script = str(Path(__file__).with_name("fast_worker.py"))
     out = log.with_name(f"worker-{number}.log")
-    process = Process([sys.executable, script, server.url, str(LOST_S)], out, FAKE_SECONDS="0.5", FAKE_LOG=str(log))
-    return process
+    return Process([sys.executable, script, server.url, str(LOST_S)], out, FAKE_SECONDS="0.4", FAKE_LOG=str(log))
 
 
 def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_path):
     making = f"here = false\nin_flight = 4\nworker_lost_s = {LOST_S}"
-    file = channel_file(tmp_path, enough=8, making=making, database=server.url)
+    file = channel_file(tmp_path, enough=SHOTS, making=making, database=server.url)
     log, rng = tmp_path / "fake.log", random.Random(4)
     at_home = producer(file, log)
     crew = [worker(server, log, number) for number in range(2)]
@@ -46,28 +46,29 @@ def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_pa
             return ledger.counts()["published"]
 
     try:
-        for death in range(3):
+        for death in range(DEATHS):
             least = published() + 1
             wait_for(lambda least=least: published() >= least, at_home)
             time.sleep(rng.uniform(0, 0.6))
             crew[death % 2].kill()
             crew[death % 2] = worker(server, log, 2 + death)
-        wait_for(lambda: published() == 8, at_home)
+        wait_for(lambda: published() == SHOTS, at_home)
+        left = Tables(server.url)  # files of finished shots do not stay in the database
+        wait_for(lambda: left.do("SELECT shot FROM kinema_files") == [], at_home)
+        left.close()
     finally:
         for process in [at_home, *crew]:
             process.kill()
     with Library.open(config_of(file).root) as library, Ledger(config_of(file).root) as ledger:
         ids = sorted(clip.id for clip in library.ready())
-        assert len(ids) == len(set(ids)) == 8
+        assert len(ids) == len(set(ids)) == SHOTS
         assert ledger.counts()["aside"] == 0
         assert all(clip.path.is_file() for clip in library.ready())
     drawn = ended(log)
     assert set(drawn) == set(ids)
     # a worker that dies between the end of a clip and its note has it drawn again; no other clip is
-    assert sum(drawn.values()) <= 8 + 3
+    assert sum(drawn.values()) <= SHOTS + DEATHS
     assert len({words[3] for words in lines(log)}) >= 3  # several workers had a hand in it
-    left = Tables(server.url).do("SELECT shot FROM kinema_files")
-    assert left == [], "files of finished shots are left in the database"
 
 
 def test_files_travel_through_the_database(server, tmp_path):

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .config import ChannelConfig
 
+_making = threading.Lock()  # two shots of one theme do not make the same bed twice
+
 
 def bed_for(config: ChannelConfig, theme: str) -> Path | None:
     """A bed for a theme: a new one until there are enough of them, else the one that was given longest ago. None where
     the channel makes no music. Beyond `music.most`, the oldest of other themes is deleted."""
+    if not config.music.beds:
+        return None
+    with _making:
+        return _bed_for(config, theme)
+
+
+def _bed_for(config: ChannelConfig, theme: str) -> Path:
     from .. import music
 
     settings = config.music
-    if not settings.beds:
-        return None
     folder = config.root / "music"
     folder.mkdir(parents=True, exist_ok=True)
     stem = bed_name(theme)
