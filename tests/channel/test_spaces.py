@@ -35,7 +35,9 @@ def space(tmp_path):
         job = Job(
             id="t-e00001s01", prompt="a red ball", negative_prompt="", seconds=2.0, seed=7, profile="fast",
             model=f"space:{address}", making={},
-            space={"endpoint": "/make", "inputs": ["{prompt}", "{seed}"], "timeout_s": 60.0, "key_env": None, **settings},
+            space={
+                "endpoint": "/make", "inputs": ["{prompt}", "{seed}"], "timeout_s": 60.0, "key_env": None, **settings,
+            },
         )  # fmt: skip
         return job, log
 
