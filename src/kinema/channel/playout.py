@@ -10,6 +10,7 @@ behind a door that never makes this loop wait: clips are read ahead (feed.py), t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -17,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import MediaError
 from .bed import AheadBed, Bed, Sound, music_in
 from .clock import Clock, SystemClock
 from .conform import Encoding
 from .feed import Feed, Filler, Ready
 from .health import Health
 from .ident import ident_file
-from .library import Aired, Library
+from .library import Aired, Library, LibraryBusy
 from .library_view import LibraryView
 from .lock import ChannelLock
 from .output_hls import HlsOutput, HlsSettings
@@ -64,9 +66,10 @@ class Playout:
         self.folder, self.settings = folder, settings
         self.clock: Clock = clock or SystemClock()
         threaded = isinstance(self.clock, SystemClock)
-        Library(folder).close()
         self.lock = ChannelLock(folder)
-        self.filler = Filler(ident_file(folder, settings.name, settings.encoding), settings.name)
+        with contextlib.suppress(LibraryBusy):  # then filler is on air until it can be reached
+            Library(folder, patience_s=0.5).close()
+        self.filler = _filler(folder, settings)
         first = self.filler.clips[0]
         self.shape = shape_of(first, self.filler.ident)
         self.gop = first.gop
@@ -86,6 +89,7 @@ class Playout:
         self._begin(self.timeline)
         self.health = Health(folder)
         self.since, self.late, self.jumps, self.broadcast = self.clock.wall(), 0, 0, 0
+        self.caught_up = False  # what a restart makes up is not late
         self.on_air: Aired | None = None
         self._stop = threading.Event()
         self._threaded = threaded
@@ -169,9 +173,10 @@ class Playout:
                 self._begin(dated)
         early = self.timeline.due(self.frame) - LEAD_S - self.clock.steady()
         if early > 0:
+            self.caught_up = True
             self.clock.sleep(early)
         elif -early > LEAD_S + LATE_S:
-            self.late += 1
+            self.late += self.caught_up
             most = self.hls.hidden_s if self.hls is not None else 10.0
             if key and -early - LEAD_S > most + 4:
                 log.error("%.1f s were lost; the programme goes on from now", -early)
@@ -203,6 +208,16 @@ class Playout:
             "fallbacks": self.feed.fallbacks, "music": self.bed.playing, "library": self.view.trouble or "ok",
             "notes_waiting": len(self.view.writes), "outputs": [output.status() for output in self.outputs],
         }  # fmt: skip
+
+
+def _filler(folder: Path, settings: Settings) -> Filler:
+    ident = ident_file(folder, settings.name, settings.encoding)
+    try:
+        return Filler(ident, settings.name)
+    except MediaError as error:
+        log.error("the ident is drawn again: %s", error)
+        ident.unlink(missing_ok=True)
+        return Filler(ident_file(folder, settings.name, settings.encoding), settings.name)
 
 
 def shape_of(clip: ClipPackets, file: bytes) -> Shape:

@@ -35,7 +35,7 @@ class Patience:
     start, and each such failure in a row doubles the pause, up to longest_pause_s."""
 
     first_s: float = 45.0
-    stall_s: float = 6.0
+    stall_s: float = 4.0
     quick_s: float = 10.0
     pause_s: float = 0.1
     longest_pause_s: float = 10.0
