@@ -22,12 +22,16 @@ BACKDROP_LIGHT, BACKDROP_BLUR = 0.5, 0.075  # how bright, and the blur's sigma a
 
 
 def check_interpolate(how: str) -> None:
-    """RequestError where frames in between are asked for and this Kinema cannot make them."""
-    if how != "none" and importlib.util.find_spec(INTERPOLATION) is None:
+    """RequestError where frames in between are asked for and this Kinema cannot make them; ModelError, WeightsMissing
+    where what makes them is not here."""
+    if how == "none":
+        return
+    if importlib.util.find_spec(INTERPOLATION) is None:
         raise RequestError(
             f"making.interpolate = {how!r}: this Kinema has no {INTERPOLATION}.", field="making.interpolate",
             value=how, legal="none",
         )  # fmt: skip
+    importlib.import_module(INTERPOLATION).interpolate((), fps=24, by=how).close()  # it refuses before the first frame
 
 
 def second_pass(job: Job, source: Path, target: Path) -> None:
@@ -57,13 +61,14 @@ def second_pass(job: Job, source: Path, target: Path) -> None:
     write(chunks, target, quality="best", manifest=engine.manifest(planned))
 
 
-def interpolate(fps: int, source: Path, target: Path) -> None:
+def interpolate(how: str, fps: int, device: str | None, source: Path, target: Path) -> None:
     """The clip at the channel's rate, with frames made in between."""
     from ..media.read import read_chunks
     from ..media.write import write
 
     module = importlib.import_module(INTERPOLATION)
-    write(module.interpolate(read_chunks(source, audio=False), fps=fps), target, quality="best")
+    chunks = module.interpolate(read_chunks(source, audio=False), fps=fps, by=how, device=device)
+    write(chunks, target, quality="best")
 
 
 def fitted(chunks: Iterable[Chunk], width: int, height: int, fit: str) -> Iterator[Chunk]:

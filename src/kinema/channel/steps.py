@@ -69,8 +69,10 @@ def second(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
 
 
 def between(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
-    fps = int(job["fps"])
-    return _made(desk, job, BETWEEN, lambda target: interpolate(fps, _taken(desk, job, before), target))
+    how, fps, device = job["making"]["interpolate"], int(job["fps"]), Job.from_dict(job).device
+    return _made(
+        desk, job, BETWEEN, lambda target: interpolate(how, fps, device, _taken(desk, job, before), target)
+    )  # fmt: skip
 
 
 def score(channel: Channel, job: dict[str, Any]) -> dict[str, Any]:
