@@ -1,8 +1,8 @@
 """A stand-in for a Gradio Space, a process of its own: the parts of Gradio's protocol that its client uses.
 
 `python space_server.py CLIP LOG BEHAVIOUR...` prints its port. Each call of /make takes the next behaviour (the last
-one again and again): good (gives CLIP), words (no file), error (the app refuses), hang, 503 (of its queue), text (a file
-that is no clip). LOG gets a line for each. The shapes are those that gradio 6.31 was seen to send.
+one again and again): good (gives CLIP), words (no file), error (the app refuses), hang, 503 (of its queue), text (a
+file that is no clip). LOG gets a line for each. The shapes are those that gradio 6.31 was seen to send.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..core.errors import KinemaError, RequestError
@@ -51,10 +52,12 @@ class Tables:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _connected(self) -> Any:
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
         import sqlalchemy as sa
 
         try:
-            return self._engine.begin()
+            with self._engine.begin() as connection:
+                yield connection
         except sa.exc.OperationalError as error:
             raise KinemaError(f"{self.where}: cannot be reached ({str(error.orig).strip()}).") from None

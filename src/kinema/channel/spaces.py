@@ -88,6 +88,12 @@ class SpaceMaker:
             return client.predict(*inputs, api_name=job.space["endpoint"])
         except gradio_client.exceptions.AppError as error:
             raise KinemaError(f"{self.where} refused: {str(error)[:300]}") from None
+        except ValueError as error:
+            if "api_name" in str(error):
+                raise RequestError(
+                    f"{self.where}: {error}", field="space.endpoint", value=job.space["endpoint"]
+                ) from None
+            raise Down(f"{self.where}: {error}") from None
         except Exception as error:  # of many kinds, its own and of three libraries below it
             raise Down(f"{self.where}: {type(error).__name__}: {str(error)[:300]}") from None
         finally:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Run a channel: it writes, makes and shows a programme, day and night.")
 DEFAULT = Path("channel.toml")
-File = Annotated[Path, typer.Argument(metavar="[FILE]", help="The channel's file.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The channel's file.")]
 
 
 @app.callback()
