@@ -213,6 +213,12 @@ class Library:
         states = {state: by_state.get(state, 0) for state in STATES}
         return {**states, "fresh": fresh, "queued": queued, "bytes": size, "seconds": seconds}
 
+    def fresh(self, theme: str) -> int:
+        """How many clips of a theme are ready and were never aired."""
+        with self._look() as db:
+            where = "state = 'ready' AND aired = 0 AND theme = ?"
+            return int(db.execute(f"SELECT count(*) FROM clips WHERE {where}", (theme,)).fetchone()[0])
+
     def ban(self, id: str, reason: str) -> None:
         """Never air it again; it also leaves the queue. RequestError: no such clip."""
         self._set_state(id, "banned", reason)

@@ -1,4 +1,4 @@
-"""One playout for each channel: a second one is refused."""
+"""One process of a kind for each channel: a second playout, producer or supervisor is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..core.errors import KinemaError
 
 
 class ChannelBusy(KinemaError):
-    """Another process has this channel on air."""
+    """Another process does this for the channel."""
 
 
 class ChannelLock:
@@ -30,7 +30,7 @@ class ChannelLock:
             owner = self._file.read().strip() or "unknown"
             self._file.close()
             raise ChannelBusy(
-                f"{folder}: is on air already ({name}, process {owner}). A channel has one playout: stop that first."
+                f"{folder}: is on air already ({name}, process {owner}). A channel has one {name}: stop that first."
             ) from None
         try:
             self._file.truncate(0)
@@ -41,3 +41,19 @@ class ChannelLock:
 
     def close(self) -> None:
         self._file.close()
+
+
+def holder(folder: Path, name: str = "playout") -> int | None:
+    """The process that holds a lock of the channel; None where none does, 0 where its number is unknown."""
+    import fcntl
+
+    try:
+        with (folder / "state" / f"{name}.lock").open(encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                found = file.read().strip()
+                return int(found) if found.isdigit() else 0
+    except OSError:
+        pass
+    return None

@@ -1,0 +1,134 @@
+"""Who makes clips, and what is done with them until they fit the channel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from stub_director import direct_with
+
+from kinema import music
+from kinema.channel import steps
+from kinema.channel.beds import bed_for, bed_name
+from kinema.channel.config import ChannelConfig, Making, Music
+from kinema.channel.finish import fitted
+from kinema.channel.ledger import Ledger
+from kinema.channel.library import Library
+from kinema.channel.makers import MAKERS, KinemaMaker, deadline, maker
+from kinema.channel.planning import Planner, job_of
+from kinema.core.chunk import Chunk
+from kinema.core.errors import Cancelled, RequestError
+from kinema.core.events import Event
+from kinema.media.read import probe, read_video
+
+
+def channel_of(tmp_path, **changes) -> steps.Channel:
+    config = ChannelConfig(folder=str(tmp_path), **changes)
+    return steps.Channel(config, Ledger(tmp_path), Library.open(tmp_path))
+
+
+def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path):
+    channel = channel_of(tmp_path, music=Music(beds=1, seconds=5))
+    Planner(channel.config, channel.ledger).write(channel.config.theme)
+    planned = channel.ledger.begin(channel.config.theme, "draft")
+    job = job_of(channel.config, channel.ledger.token, planned, str(tmp_path / "work"))
+    desk = steps.Desk("", tmp_path / "work" / "scratch")
+    drawn = steps.generate(desk, job)
+    made = steps.conformed(channel, desk, job, drawn)
+    bed = steps.score(channel, job)
+    for _ in range(2):  # again, without harm
+        assert steps.publish(channel, desk, job, made, bed) == {"state": "published"}
+    (clip,) = channel.library.ready()
+    info = probe(clip.path)
+    assert (info.width, info.height, info.fps) == (576, 320, 24)
+    assert clip.frames % 24 == 0
+    assert (clip.prompt, clip.theme, clip.shot["quality"]) == (planned.prompt, planned.theme, "draft")
+    assert clip.music == tmp_path / "music" / f"{bed_name(planned.theme)}-0.m4a"
+    assert not (tmp_path / "work" / job["id"]).exists()
+    frames, _ = read_video(clip.path)
+    middle, side = frames[:, :, 128:448], frames[:, :, :100]
+    assert side.mean() < 0.75 * middle.mean()  # the sides are the picture's own backdrop, darker
+    assert np.abs(np.diff(middle.astype(int), axis=1)).mean() > 2 * np.abs(np.diff(side.astype(int), axis=1)).mean()
+
+
+def test_toyland_draws_what_the_prompt_says(tmp_path):
+    channel = channel_of(tmp_path, making=Making(model="toyland", second_pass="lanczos"))
+    Planner(channel.config, channel.ledger).write(channel.config.theme)
+    planned = channel.ledger.begin(channel.config.theme, "full")
+    job = job_of(channel.config, "t", planned, str(tmp_path / "work"))
+    desk = steps.Desk("", tmp_path / "work" / "scratch")
+    drawn = steps.generate(desk, job)
+    steps.generate(desk, job)  # finished: nothing is drawn again
+    small = probe(tmp_path / "work" / job["id"] / "generate.mp4")
+    large_at = steps.second(desk, job, drawn["step"])
+    large = probe(tmp_path / "work" / job["id"] / f"{large_at['step']}.mp4")
+    assert (large.width, large.height) == (2 * small.width, 2 * small.height)
+    assert large.num_frames == small.num_frames
+
+
+def test_fitting_in():
+    frames = np.zeros((2, 40, 40, 3), np.uint8)
+    frames[:, :, 20:] = 200
+    chunk = Chunk(frames, 0, 8.0)
+    for fit, left, right in (("backdrop", 0, 100), ("contain", 0, 0), ("cover", 0, 200)):
+        (out,) = fitted([chunk], 96, 54, fit)
+        assert out.frames.shape == (2, 54, 96, 3)
+        assert abs(int(out.frames[0, 27, 2, 0]) - left) <= 4
+        assert abs(int(out.frames[0, 27, 93, 0]) - right) <= 4
+        assert out.frames[0, 27, 55, 0] == 200
+
+
+def test_makers_are_found_by_name_and_few_are_kept():
+    assert maker("toyland") is maker("toyland")
+    assert isinstance(maker("kinema-mini-wan"), KinemaMaker)
+    assert set(MAKERS) == {"toyland", "space:", "python:"}
+    with pytest.raises(RequestError, match="python:module:name"):
+        maker("python:json:nothing")
+
+
+def test_a_clip_that_takes_too_long_is_stopped():
+    deadline(60)(Event("sample"))
+    with pytest.raises(Cancelled, match="slowest_s"):
+        deadline(-1)(Event("sample"))
+
+
+def test_beds_are_made_once_and_bounded(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        music, "make", lambda words, *_, **__: made.append(words) or music.Track(np.zeros((4800, 2)), True, {}),
+        raising=False,
+    )  # fmt: skip
+    config = ChannelConfig(folder=str(tmp_path), music=Music(beds=2, most=3, seconds=5))
+    first, second = bed_for(config, "rain"), bed_for(config, "rain")
+    assert first != second
+    assert bed_for(config, "rain") in (first, second)
+    bed_for(config, "sun")
+    bed_for(config, "sun")
+    assert len(list((tmp_path / "music").iterdir())) == 3
+    assert made == ["rain, calm"] * 2 + ["sun, calm"] * 2
+    assert bed_for(config.model_copy(update={"music": Music(beds=0)}), "rain") is None
+
+
+def test_a_failing_step_says_whether_another_try_helps():
+    def refuse() -> dict:
+        raise RequestError("no such size")
+
+    def stumble() -> dict:
+        raise OSError("disk")
+
+    assert steps.caught(refuse) == {"failed": "no such size", "again": False}
+    assert steps.caught(stumble) == {"failed": "OSError: disk", "again": True}
+    assert steps.caught(lambda: {"step": "x"}) == {"step": "x"}
+
+
+def test_a_language_model_that_misbehaves_does_not_stop_the_planning(tmp_path, serve):
+    ledger = Ledger(tmp_path)
+    server = serve("good", "500", "broken", "obeys", "obeys")
+    planner = direct_with(server, ledger)
+    planner.write("a storm at sea")
+    assert planner.trouble == ""
+    planner.write("a storm at sea")
+    assert planner.trouble
+    writers = [row[0] for row in ledger._db.execute("SELECT writer FROM episodes ORDER BY n")]
+    assert writers[0] == "language model"
+    assert writers[1] != "language model"
+    assert ledger.counts()["planned"] == 6
