@@ -39,6 +39,8 @@ keep_free = 0
 {disk}
 [music]
 beds = 0
+[page]
+port = 0
 [database]
 url = "{database}"
 {rest}

@@ -171,6 +171,17 @@ class Viewers(Value):
     waiting: Annotated[int, Field(ge=1, le=10_000)] = 50
 
 
+class PageSettings(Value):
+    """The channel's page and its HLS over HTTP. port: 0 is no page. names: hosts it goes by, besides localhost and bare
+    addresses. proxies: addresses of proxies before it, whose word on who is asking counts. The owner's token is in the
+    environment (KINEMA_CHANNEL_TOKEN)."""
+
+    host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    names: Annotated[tuple[str, ...], Field(max_length=50)] = ()
+    proxies: Annotated[tuple[str, ...], Field(max_length=50)] = ()
+
+
 class ChannelConfig(Value):
     """A channel. `folder`: where everything of it lies, beside the file unless it is absolute."""
 
@@ -191,6 +202,7 @@ class ChannelConfig(Value):
     hls: Hls = Field(default_factory=Hls)
     rtmp: Annotated[tuple[Rtmp, ...], Field(max_length=10)] = ()
     viewers: Viewers = Field(default_factory=Viewers)
+    page: PageSettings = Field(default_factory=PageSettings)
 
     @model_validator(mode="after")
     def _holds_together(self) -> ChannelConfig:

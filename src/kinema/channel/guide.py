@@ -78,7 +78,7 @@ def xmltv(channel_id: str, name: str, lines: Sequence[Aired], *, icon: str = "",
     made = programmes(lines)
     for number, (begin, end, title, run) in enumerate(made):
         stop = end + hours_ahead * 3600 if number == len(made) - 1 else made[number + 1][0]
-        titles = list(dict.fromkeys(line.title for line in run if line.kind != "filler"))
+        titles = list(dict.fromkeys(line.title for line in run if line.kind != "filler" and line.title))
         what = ", ".join(titles[:12]) + (f" and {len(titles) - 12} more" if len(titles) > 12 else "")
         rows += [
             f'  <programme start="{_xmltv_time(begin)}" stop="{_xmltv_time(stop)}" channel={quoteattr(channel_id)}>',

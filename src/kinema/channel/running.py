@@ -1,5 +1,5 @@
-"""A running channel: the playout, watched by its supervisor, and the producer, kept by this process. They share nothing
-but the folder: a producer that dies, or cannot begin, is not noticed on air.
+"""A running channel: the playout, watched by its supervisor, and producer and page, kept by this process. They share
+nothing but the folder: a producer or page that dies, or cannot begin, is not noticed on air.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def encoding(config: ChannelConfig) -> Encoding:
 
 
 def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable[[], None]) -> None:
-    """Both, until `stop`. KinemaError where the playout cannot be on air."""
+    """All of them, until `stop`. KinemaError where the playout cannot be on air."""
     from .output_hls import HlsSettings
     from .playout import Settings
     from .supervisor import Supervisor
@@ -54,20 +54,27 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable
     producer = Kept(
         "producer", [sys.executable, "-m", "kinema.channel.producer", str(file)], state / "producer.log", 3.0
     )
+    kept = [producer]
+    if config.page.port:
+        page = [sys.executable, "-m", "kinema.channel.site_process", str(file), "--kept"]
+        kept.append(Kept("page", page, state / "page.log", 5.0))
     thread.start()
     told_at = 0.0
     try:
         while not stop.is_set() and thread.is_alive():
-            producer.look()
+            for each in kept:
+                each.look()
             if time.monotonic() - told_at > TELL_S:
                 told_at = time.monotonic()
                 with contextlib.suppress(KinemaError):
                     tell()
             stop.wait(LOOK_S)
     finally:
-        producer.stop()
+        for each in kept:
+            each.stop()
         playout.stop()
-        producer.wait()
+        for each in kept:
+            each.wait()
         thread.join(30.0)
     if failed:
         raise failed[0]

@@ -1,0 +1,110 @@
+"""The channel's site: its page, its HLS, now and next, the guide, suggestions, the owner's verbs. A process of its own.
+
+It only reads what the playout leaves in the channel's folder. When it dies, nobody on air notices; when the playout
+dies, the page stays up and says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+
+from ..core.errors import KinemaError, RequestError
+from .allowance import Allowance
+from .audience import Audience
+from .board import Board
+from .owner import Owner
+from .site_guard import Guard
+from .site_media import Media
+from .site_owner import OwnerRoutes
+from .site_page import Page
+from .site_public import PublicRoutes
+from .verbs import Verbs
+
+GRACE_S = 3
+
+
+@dataclass(frozen=True)
+class SiteSettings:
+    """name: of the channel, until its playout says so. theme: what is on where the schedule (day parts) is silent.
+    names: hosts that the site goes by, besides localhost and bare addresses. token: the owner's secret; None: no verbs.
+    suggestions: are viewers asked. proxies: addresses whose word on who is asking is taken."""
+
+    name: str = "Kinema"
+    theme: str = ""
+    schedule: Sequence[Sequence[str]] = ()
+    names: Sequence[str] = ()
+    token: str | None = None
+    suggestions: bool = True
+    proxies: Sequence[str] = ()
+
+
+def site(
+    folder: Path, verbs: Verbs, settings: SiteSettings | None = None, *, board: Board | None = None,
+    suggesting: Allowance | None = None,
+) -> Any:  # fmt: skip
+    """The ASGI application. RequestError: a token that is too short, a schedule that is none."""
+    known = settings or SiteSettings()
+    board = board or Board(folder, known.name, known.schedule, known.theme)
+    audience = Audience()
+    suggesting = suggesting or Allowance(each=3, all=60, per_s=600.0)
+    routes = [
+        *Page().routes(),
+        *Media(folder, audience).routes(),
+        *PublicRoutes(board, audience, verbs, suggesting if known.suggestions else None).routes(),
+        *OwnerRoutes(verbs, Owner(known.token), Allowance(each=10, all=100, per_s=60.0)).routes(),
+    ]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        board.close()
+
+    return Guard(Starlette(routes=routes, lifespan=lifespan), known.names)
+
+
+def serve(app: Any, sock: socket.socket, proxies: Sequence[str] = ()) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, limit_concurrency=2000,
+        timeout_keep_alive=20, timeout_graceful_shutdown=GRACE_S, proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+    )  # fmt: skip
+    uvicorn.Server(config).run(sockets=[sock])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens (port 0: any free one). RequestError: taken, or not an address of this machine."""
+    if not 0 <= port <= 65535:
+        raise RequestError(f"Port {port}.", field="port", value=port, legal="0 to 65535")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        sock = socket.socket(found[0], found[1])
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(found[4])
+        sock.listen(512)
+    except OSError as error:
+        raise RequestError(
+            f"Cannot listen at {host}:{port} ({error.strerror or error}).", field="port", value=port,
+            legal="a port that is free, or 0 for any",
+        ) from None  # fmt: skip
+    return sock
+
+
+def address_of(sock: socket.socket) -> str:
+    """http://HOST:PORT/ as a browser on this machine takes it."""
+    host, port = sock.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "localhost"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+__all__ = ["GRACE_S", "KinemaError", "SiteSettings", "address_of", "listen", "serve", "site"]

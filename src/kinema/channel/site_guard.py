@@ -1,0 +1,91 @@
+"""What stands before every route of the channel's site: who may be asked for what, and what each answer forbids.
+
+Host: only names that the site goes by, or bare addresses, so that a stranger's domain that is made to point here
+(DNS rebinding) gets nothing. Writing: never for a page of another origin (CSRF). There are no cookies anywhere.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, Response
+
+READING = ("GET", "HEAD", "OPTIONS")
+SECURITY = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
+        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "SAMEORIGIN",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+class Guard:
+    """An ASGI layer. names: host names, without a port, that the site goes by besides localhost."""
+
+    def __init__(self, app: Any, names: Collection[str] = ()) -> None:
+        self.app = app
+        self.names = {"localhost", *(name.lower().rstrip(".") for name in names)}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def guarded(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("cache-control", "no-store")
+                headers.setdefault("cross-origin-resource-policy", "same-origin")
+            await send(message)
+
+        refused = self._refusal(scope["method"], Headers(scope=scope))
+        await (refused or self.app)(scope, receive, guarded)
+
+    def _refusal(self, method: str, headers: Headers) -> Response | None:
+        host = headers.get("host", "")
+        if not self._is_ours(host):
+            return refusal(421, f"This site does not go by the name {host[:100]!r}.")
+        if method in READING:
+            return None
+        origin = headers.get("origin")
+        if origin is not None and place_of(origin) != host.lower():
+            return refusal(403, "A page of another site may not ask for this.")
+        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return refusal(403, "A page of another site may not ask for this.")
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        if "@" in host or not name:
+            return False
+        try:
+            ipaddress.ip_address(name)
+            return True
+        except ValueError:
+            return name in self.names
+
+
+def place_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def refusal(status: int, why: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Every refusal of the site is JSON with a sentence for people under `error`."""
+    return JSONResponse({"error": why}, status, headers)
