@@ -1,0 +1,18 @@
+"""A playout under its supervisor, as a process: python kept_playout.py FOLDER WIDTH HEIGHT."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from kinema.channel.conform import Encoding
+from kinema.channel.playout import Settings
+from kinema.channel.supervisor import Supervisor
+
+if __name__ == "__main__":
+    folder, width, height = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    encoding = Encoding(width=width, height=height, fps=24, gop=24, preset="ultrafast")
+    supervisor = Supervisor(folder, Settings(name="Test TV", encoding=encoding))
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
+    supervisor.run()
