@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 from ingest import wait_for
 from on_air import SMALL, Collector, deltas, fast_playout, fill, receive
@@ -30,6 +31,10 @@ def status(folder):
         return json.loads((folder / "state" / "status.json").read_text())
     except (OSError, ValueError):
         return None
+
+
+def no_child_is_left():
+    return not [one for one in psutil.Process().children() if "kinema.channel.playout" in one.cmdline()]
 
 
 class Watched:
@@ -75,6 +80,7 @@ def test_a_killed_or_frozen_playout_goes_on_with_the_next_frame(tmp_path, harm):
     finally:
         watched.close()
     why = {"SIGKILL": "exit code -9", "SIGSTOP": "its output clock stood still"}
+    assert watched.supervisor.process.poll() is not None and no_child_is_left()
     assert watched.supervisor.starts == 2 and watched.supervisor.why == why[harm]
     waits = [b[0] - a[0] for a, b in itertools.pairwise(watched.appeared)]
     assert max(waits) < 11, "a viewer of this playlist has twelve seconds in it"
