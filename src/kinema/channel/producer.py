@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,10 @@ from .lock import ChannelLock
 from .makers import Job, check_second_pass, maker
 from .planning import Need, Planner, job_of, need
 from .state_file import write_state
-from .steps import Channel, Desk
+from .steps import Channel, Desk, set_aside
 from .workers import Heartbeats
 
-LOOP_S, LOOK_S, EVICT_S = 0.5, 5.0, 10.0
+LOOP_S, LOOK_S, EVICT_S, SWEEP_S = 0.5, 5.0, 10.0, 600.0
 log = logging.getLogger("kinema.channel")
 
 
@@ -82,7 +83,7 @@ class Producer:
         self.planner = Planner(config, self.ledger)
         self.url, self.files = database_url(config), work_place(config)
         self.channel = Channel(config, self.ledger, self.library)
-        self.fingerprint = ""
+        self.desk = Desk(self.url, config.root / "work" / "scratch", self._tell)
         self.beats = None if config.database.is_sqlite else Heartbeats(self.url)
         self.executor = f"channel-{self.ledger.token}"
         # Several shots in a row that could not be made: it is not the shots, so fewer of them are spent on finding out.
@@ -90,13 +91,13 @@ class Producer:
         self.doing, self.trouble = "starting", ""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="kinema-writer")
         self._writing: Future[list[str]] | None = None
-        self._seen: set[str] = {shot.id for state in ("published", "aside") for shot in self.ledger.lately(state, 200)}
-        self._looked = self._evicted = 0.0
+        ended = [shot.id for state in ("published", "aside") for shot in self.ledger.lately(state, 200)]
+        self._seen: deque[str] = deque(ended, maxlen=1000)
+        self._looked = self._evicted = self._swept = 0.0
 
     def launch(self) -> None:
-        desk = Desk(self.url, self.config.root / "work" / "scratch", self._tell)
-        shutil.rmtree(desk.scratch, ignore_errors=True)
-        place = durable.Place(desk, self.channel)
+        shutil.rmtree(self.desk.scratch, ignore_errors=True)
+        place = durable.Place(self.desk, self.channel)
         durable.launch(self.url, self.executor, place, draws=self.config.making.here)
         self._look(everything=True)
 
@@ -122,6 +123,9 @@ class Producer:
         if now - self._evicted > EVICT_S:
             self._evicted = now
             self._evict()
+        if now - self._swept > SWEEP_S:
+            self._swept = now
+            durable.sweep(self.ledger.token)
         wanted = need(self.config, self.config.clock.now(), self._stock)
         if wanted is None:
             self.doing = "enough in stock"
@@ -171,7 +175,7 @@ class Producer:
             for shot in self.ledger.lately(state, 50):
                 if shot.id in self._seen:
                     continue
-                self._seen.add(shot.id)
+                self._seen.append(shot.id)
                 if state == "published":
                     self.breaker.succeeded()
                     self.trouble = ""
@@ -188,8 +192,9 @@ class Producer:
         for shot in making:
             state, version = found.get(f"{token}-{shot.id}", ("", ""))
             if durable.is_over(state):
+                job = job_of(self.config, token, shot, self.files)
                 if (now := self.ledger.get(shot.id)) is not None and now.state == "making":
-                    self.ledger.end(shot.id, "aside", f"its workflow ended as {state}")
+                    set_aside(self.channel, self.desk, job, f"its workflow ended as {state}")
             elif not state or (everything and version != durable.VERSION):
                 if state:
                     durable.forget(f"{token}-{shot.id}")
