@@ -10,6 +10,7 @@ DBOS takes up only work of its own application version, and by default makes one
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..core.errors import KinemaError
+from ..core.errors import KinemaError, ModelError
 from . import steps
 from .steps import Channel, Desk
 
@@ -44,6 +45,12 @@ class Place:
 _place: Place | None = None
 _draw: Callable[..., Any] | None = None
 _shot: Callable[..., Any] | None = None
+
+
+def check() -> None:
+    """ModelError where the library for durable steps is not installed."""
+    if importlib.util.find_spec("dbos") is None:
+        raise ModelError("A channel needs dbos: pip install 'kinema[channel]'.")
 
 
 def launch(url: str, executor: str, place: Place, *, draws: bool) -> None:

@@ -31,6 +31,7 @@ from .ledger import Ledger, Planned
 from .library import Library
 from .lock import ChannelLock
 from .makers import Job, check_second_pass, maker
+from .moderation import Moderation
 from .planning import Need, Planner, job_of, need
 from .state_file import write_state
 from .steps import Channel, Desk, set_aside
@@ -57,7 +58,11 @@ def work_place(config: ChannelConfig) -> str:
 
 
 def check(config: ChannelConfig) -> None:
-    """Refuse, before anything starts, what could never work: a model, weights, a key, a writer. KinemaError."""
+    """Refuse, before anything starts, what could never work: a theme, a model, weights, a key. KinemaError."""
+    durable.check()
+    moderation = Moderation(Path(config.director.blocklist) if config.director.blocklist else None)
+    for theme in config.themes:
+        moderation.theme(theme)
     check_interpolate(config.making.interpolate)
     if config.making.here:
         check_second_pass(config.making.second_pass)
@@ -107,10 +112,10 @@ class Producer:
         while not stop.is_set() and os.getppid() == parent:
             try:
                 self.step()
+                _tell_state(self.config, self.state())
             except KinemaError as error:
                 self.trouble = str(error)
                 log.warning("%s", error)
-            write_state(self.config.root / "state" / "producer.json", self.state() | {"at": time.time()})
             stop.wait(LOOP_S)
 
     def step(self) -> None:
@@ -211,6 +216,11 @@ class Producer:
             self.ledger.at_step(id.removeprefix(f"{self.ledger.token}-"), step)
 
 
+def _tell_state(config: ChannelConfig, state: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a full disk
+        write_state(config.root / "state" / "producer.json", state | {"at": time.time()})
+
+
 def main(argv: list[str]) -> int:
     """`python -m kinema.channel.producer FILE`: the process that is kept running."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -218,6 +228,7 @@ def main(argv: list[str]) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    config: ChannelConfig | None = None
     try:
         config = read(argv[0])
         lock = ChannelLock(config.root, "producer")
@@ -229,6 +240,8 @@ def main(argv: list[str]) -> int:
     except KinemaError as error:
         sys.stderr.write(f"{error}\n")
         sys.stderr.flush()
+        if config is not None:
+            _tell_state(config, {"trouble": str(error)})
         os._exit(CANNOT if isinstance(error, RequestError | ModelError) else 1)  # a database may come back
     os._exit(0)  # threads that draw are left where they are; see above
 
