@@ -23,6 +23,7 @@ from typing import Any
 
 from ..core.errors import KinemaError, ModelError, RequestError
 from . import durable
+from .beds import lacks_beds, make_bed
 from .breaker import Breaker
 from .config import ChannelConfig, read, secret
 from .finish import check_interpolate
@@ -94,8 +95,9 @@ class Producer:
         # Several shots in a row that could not be made: it is not the shots, so fewer of them are spent on finding out.
         self.breaker = Breaker(failures=3, pause_s=15.0, longest_s=900.0)
         self.doing, self.trouble = "starting", ""
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="kinema-writer")
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="kinema-producer")
         self._writing: Future[list[str]] | None = None
+        self._composing: Future[Path] | None = None
         ended = [shot.id for state in ("published", "aside") for shot in self.ledger.lately(state, 200)]
         self._seen: deque[str] = deque(ended, maxlen=1000)
         self._looked = self._evicted = self._swept = 0.0
@@ -125,6 +127,7 @@ class Producer:
         if now - self._looked > LOOK_S:
             self._looked = now
             self._look()
+            self._compose()
         if now - self._evicted > EVICT_S:
             self._evicted = now
             self._evict()
@@ -206,6 +209,16 @@ class Producer:
                 durable.start(job_of(self.config, token, shot, self.files))
         if self.beats is not None:
             self.beats.hand_on_lost(self.config.making.worker_lost_s, self.executor)
+
+    def _compose(self) -> None:
+        """Have a bed of music made for the theme on air, beside everything else, where it lacks one."""
+        if self._composing is not None and self._composing.done():
+            done, self._composing = self._composing, None
+            if (error := done.exception()) is not None:
+                log.warning("no bed of music: %s", error)
+        theme = self.config.theme_at(self.config.clock.now())
+        if self._composing is None and lacks_beds(self.config, theme):
+            self._composing = self._pool.submit(make_bed, self.config, theme)
 
     def _evict(self) -> None:
         for id in self.library.evict(self.config.disk.quota):
