@@ -10,6 +10,8 @@ by the CPU seconds of the process and its children. Then so many playouts at onc
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "channel"))
 
 from kinema.channel.conform import Encoding, conform
 from kinema.channel.library import Library, LibraryClip
@@ -80,9 +84,10 @@ def measure(processes: list[subprocess.Popen], seconds: float, settle: float) ->
     return 100 * used / passed, memory / 1e6
 
 
-def playout(folder: Path) -> subprocess.Popen:
+def playout(folder: Path, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "kinema.channel.playout", str(folder)],
+        env=os.environ | environment,
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
@@ -122,6 +127,17 @@ def main() -> None:
     ours, memory = measure([one], options.seconds, 8)
     stop(one)
     print(f"| playout, HLS | {ours:.1f} | {memory:.0f} | {ours / theirs:.2f} |", flush=True)
+    with contextlib.suppress(BaseException):
+        from ingest import Nginx
+
+        server = Nginx(work / "nginx")
+        one = playout(work / "channel0", KINEMA_RTMP=server.url("key"))
+        ours, memory = measure([one], options.seconds, 8)
+        stop(one)
+        server.stop()
+        print(
+            f"| playout, HLS and RTMP through a sidecar | {ours:.1f} | {memory:.0f} | {ours / theirs:.2f} |", flush=True
+        )
     if options.channels > 1:
         for number in range(1, options.channels):
             shutil.copytree(

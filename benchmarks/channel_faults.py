@@ -241,6 +241,9 @@ def disk_full(bench: Bench) -> str:
     ballast = bench.disk / "ballast"
     end = time.monotonic() + 6
     with ballast.open("wb", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 20))
         while time.monotonic() < end:  # what the channel frees by deleting old segments is taken as well
             with contextlib.suppress(OSError):
                 file.write(bytes(16384))

@@ -22,7 +22,7 @@ SECONDS = 4.0
 
 def ident_file(folder: Path, name: str, encoding: Encoding) -> Path:
     """The ident of a channel in its encoding; drawn at the first call. MediaError where it cannot be written."""
-    key = hashlib.sha256(f"{name}|{encoding.key}|2".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{name}|{encoding.key}|3".encode()).hexdigest()[:12]
     path = folder / "filler" / f"ident-{key}.mp4"
     if not path.is_file():
         conform(ident(name, encoding), path, encoding)
@@ -38,7 +38,8 @@ def ident(name: str, encoding: Encoding) -> Iterator[Chunk]:
     hue = int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") / 65536
     label = _label(name, encoding.width, encoding.height)
     for number in range(num):
-        picture = _landscape(number / num, hue, encoding.width, encoding.height)
+        large = _landscape(number / num, hue, 2 * encoding.width, 2 * encoding.height)
+        picture = large.reduce(2)
         picture.paste(label, (0, 0), label)
         yield Chunk(np.asarray(picture)[None].copy(), number, float(encoding.fps))
 
@@ -55,7 +56,7 @@ def _landscape(turn: float, hue: float, width: int, height: int) -> Any:
     x, y, r = width * 0.78, height * 0.30, height * 0.12
     for ray in range(12):
         angle = 2 * math.pi * (ray + turn) / 12
-        reach = r * (1.55 + 0.12 * math.sin(2 * math.pi * (turn + ray / 3)))
+        reach = r * (1.55 + 0.12 * math.sin(2 * math.pi * (turn + ray) / 3))
         ends = [(x + k * math.cos(angle), y + k * math.sin(angle)) for k in (1.2 * r, reach)]
         draw.line(ends, fill=_color(hue + 0.13, 0.45, 1.0), width=max(2, height // 80))
     draw.ellipse((x - r, y - r, x + r, y + r), fill=_color(hue + 0.13, 0.45, 1.0))

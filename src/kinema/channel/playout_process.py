@@ -63,7 +63,13 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         if options.settings:
-            settings = settings_of(json.loads(sys.stdin.buffer.readline()))
+            import av  # noqa: F401  a standby has all loaded before it is asked
+            import PIL.Image  # noqa: F401
+
+            line = sys.stdin.buffer.readline()
+            if not line:
+                return 0
+            settings = settings_of(json.loads(line))
         else:
             settings = _from_options(options)
         run(options.folder, settings)

@@ -8,6 +8,7 @@ second says how far it is.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -84,9 +85,8 @@ class Sidecar:
                 if self._session():
                     continue
             except (OSError, ValueError, RuntimeError) as error:  # their texts name the address
-                self.trouble = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "refused"
-                if isinstance(error, OSError) and (error.errno or 0) < 0:
-                    self.trouble = type(error).__name__
+                number = getattr(error, "errno", None)
+                self.trouble = os.strerror(number) if number in errno.errorcode else type(error).__name__
             self.state = "retrying"
             pause_s = 0.5 if self.sent - before > 500 else min(8.0, 2 * pause_s)
             time.sleep(pause_s)

@@ -1,7 +1,7 @@
 """Keeps a playout on air: starts it, listens to its output clock, and starts it anew when it ends or stands still.
 
 The beat is the playout's frame counter, through a pipe: not "the process lives", and nothing that a full disk could
-stop. A playout that is started within some seconds goes on with the next frame, and viewers notice nothing.
+stop. A second process waits beside the first, loaded but idle, so that the next frame is on its way in a second or two.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Supervisor:
         self._hello = json.dumps(plain(settings or Settings(), rows)).encode() + b"\n"
         self.starts, self.frame, self.why = 0, -1, ""
         self.process: subprocess.Popen[bytes] | None = None
+        self._standby: _Run | None = None
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -81,29 +82,20 @@ class Supervisor:
                 log.error("the playout ended (%s); again in %.1f s", self.why, pause_s)
                 self._stop.wait(pause_s)
         finally:
+            if self._standby is not None:
+                self._standby.end()
             lock.close()
 
     def _attend(self) -> int:
         """One run of the playout; gives its exit code."""
-        ours, theirs = os.pipe()
-        environment = os.environ | {BEAT_FD: str(theirs)}
-        try:
-            self.process = process = subprocess.Popen(
-                [sys.executable, "-m", "kinema.channel.playout", os.fspath(self.folder), "--settings"],
-                stdin=subprocess.PIPE, pass_fds=[theirs], env=environment,
-            )  # fmt: skip
-        finally:
-            os.close(theirs)
+        run = self._standby if self._standby is not None and self._standby.process.poll() is None else _Run(self.folder)
+        self._standby, self.process = None, run.process
         self.starts += 1
         try:
-            with contextlib.suppress(OSError):
-                assert process.stdin is not None
-                process.stdin.write(self._hello)
-                process.stdin.close()
-            return self._listen(process, ours)
+            run.begin(self._hello)
+            return self._listen(run.process, run.beat)
         finally:
-            os.close(ours)
-            self._end(process)
+            run.end()
 
     def _listen(self, process: subprocess.Popen[bytes], beat: int) -> int:
         due = time.monotonic() + self.patience.first_s
@@ -122,14 +114,40 @@ class Supervisor:
             *lines, heard = (heard + data).split(b"\n")
             if lines and int(lines[-1]) > self.frame:
                 self.frame = int(lines[-1])
+                if self._standby is None:
+                    self._standby = _Run(self.folder)
                 due = time.monotonic() + self.patience.stall_s
         return 0
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+
+class _Run:
+    """A playout process that waits, all loaded, for its settings; `begin` puts it on air. beat: a pipe to listen to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.beat, theirs = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "kinema.channel.playout", os.fspath(folder), "--settings"],
+                stdin=subprocess.PIPE, pass_fds=[theirs], env=os.environ | {BEAT_FD: str(theirs)},
+            )  # fmt: skip
+        finally:
+            os.close(theirs)
+
+    def begin(self, hello: bytes) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.write(hello)
+            self.process.stdin.close()
+
+    def end(self) -> None:
+        """Stop it in order where it runs."""
+        os.close(self.beat)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(OSError):
+                self.process.stdin.close() if self.process.stdin is not None else None
             try:
-                process.wait(timeout=12)
+                self.process.wait(timeout=12)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                self.process.kill()
+                self.process.wait()
