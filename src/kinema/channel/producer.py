@@ -53,9 +53,7 @@ def database_url(config: ChannelConfig) -> str:
 
 def work_place(config: ChannelConfig) -> str:
     """Where files lie between steps."""
-    if config.database.is_sqlite:
-        return str(config.root / "work")
-    return config.database.files if config.database.files == "database" else str(Path(config.database.files).resolve())
+    return str(config.root / "work") if config.database.is_sqlite else config.database.files
 
 
 def check(config: ChannelConfig) -> None:
