@@ -106,10 +106,9 @@ class Producer:
         durable.launch(self.url, self.executor, place, draws=self.config.making.here)
         self._look(everything=True)
 
-    def run(self, stop: threading.Event) -> None:
-        """Until `stop`, or until whoever started this process is gone."""
-        parent = os.getppid()
-        while not stop.is_set() and os.getppid() == parent:
+    def run(self, stop: threading.Event, keeper: int | None = None) -> None:
+        """Until `stop`, or until the process that keeps this one, its parent, is gone."""
+        while not stop.is_set() and keeper in (None, os.getppid()):
             try:
                 self.step()
                 _tell_state(self.config, self.state())
@@ -233,7 +232,7 @@ def _tell_state(config: ChannelConfig, state: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m kinema.channel.producer FILE`: the process that is kept running."""
+    """`python -m kinema.channel.producer FILE [KEEPER]`: the process that is kept running, by that of this number."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("kinema.channel").setLevel(logging.INFO)
     stop = threading.Event()
@@ -245,7 +244,7 @@ def main(argv: list[str]) -> int:
         lock = ChannelLock(config.root, "producer")
         producer = Producer(config)
         producer.launch()
-        producer.run(stop)
+        producer.run(stop, int(argv[1]) if len(argv) > 1 else None)
         producer.close()
         lock.close()
     except KinemaError as error:
