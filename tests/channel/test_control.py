@@ -44,6 +44,14 @@ def test_a_channel_from_start_to_stop(tmp_path):
         wait_for(lambda: holder(config.root, "producer") not in (None, 0, before), process)
         assert holder(config.root, "playout") == playout
 
+        # the death of what keeps both ends both, and the channel goes on where it was
+        process.kill()
+        wait_for(lambda: holder(config.root, "playout") is holder(config.root, "producer") is None)
+        aired = control.status(config)["library"]["ready"]
+        process = Process([sys.executable, "-m", "kinema", "channel", "start", str(file)], log)
+        wait_for(lambda: holder(config.root, "playout") and holder(config.root, "producer"), process)
+        assert control.status(config)["library"]["ready"] >= aired >= 2
+
         assert "wait" in json.dumps(kinema("suggest", "a race of cars", str(file)))
         assert kinema("suggest", "p0rn", str(file), code=2)["error"] == "Refused"
         coming = kinema("queue", str(file))
@@ -71,7 +79,7 @@ def test_a_channel_from_start_to_stop(tmp_path):
 
 
 def test_a_channel_that_cannot_work_is_refused_at_once(tmp_path):
-    file = channel_file(tmp_path, making="interpolate = 'none'\nsecond_pass = 'kinema-mini-wan'")
+    file = channel_file(tmp_path, making="interpolate = 'none'\nsecond_pass = 'kinema-mini-svd'")
     assert kinema("start", str(file), code=2)["field"] == "making.second_pass"
     assert kinema("status", str(tmp_path / "none.toml"), code=2)["field"] == "config"
     assert kinema("queue", str(file), code=2)["field"] == "folder"

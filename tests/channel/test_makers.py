@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from stub_director import direct_with
 
 from kinema import music
 from kinema.channel import steps
-from kinema.channel.beds import bed_for, bed_name
+from kinema.channel.beds import bed_for, bed_name, lacks_beds, make_bed
 from kinema.channel.config import ChannelConfig, Making, Music
 from kinema.channel.finish import fitted
 from kinema.channel.ledger import Ledger
@@ -34,7 +36,8 @@ def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path):
     desk = steps.Desk("", tmp_path / "work" / "scratch")
     drawn = steps.generate(desk, job)
     made = steps.conformed(channel, desk, job, drawn)
-    bed = steps.score(channel, job)
+    assert steps.score(channel, job) == {"music": ""}  # a draft does not wait for music
+    bed = steps.score(channel, job | {"quality": "full"})
     for _ in range(2):  # again, without harm
         assert steps.publish(channel, desk, job, made, bed) == {"state": "published"}
     (clip,) = channel.library.ready()
@@ -98,11 +101,19 @@ def test_beds_are_made_once_and_bounded(tmp_path, monkeypatch):
         raising=False,
     )  # fmt: skip
     config = ChannelConfig(folder=str(tmp_path), music=Music(beds=2, most=3, seconds=5))
-    first, second = bed_for(config, "rain"), bed_for(config, "rain")
+    assert bed_for(config, "rain", make=False) is None
+    first = bed_for(config, "rain")
+    assert lacks_beds(config, "rain")
+    second = make_bed(config, "rain")
     assert first != second
-    assert bed_for(config, "rain") in (first, second)
-    bed_for(config, "sun")
-    bed_for(config, "sun")
+    assert not lacks_beds(config, "rain")
+    assert make_bed(config, "rain") in (first, second)
+    os.utime(first, (1000, 1000))
+    assert bed_for(config, "rain") == first  # given longest ago
+    os.utime(second, (1000, 1000))
+    make_bed(config, "sun")
+    make_bed(config, "sun")
+    assert not second.exists()  # the oldest made room
     assert len(list((tmp_path / "music").iterdir())) == 3
     assert made == ["rain, calm"] * 2 + ["sun, calm"] * 2
     assert bed_for(config.model_copy(update={"music": Music(beds=0)}), "rain") is None

@@ -17,7 +17,7 @@ from kinema.channel.postgres import Tables, address
 from kinema.channel.work_files import DatabaseFiles
 from kinema.core.errors import KinemaError, RequestError
 
-LOST_S = 3.0
+LOST_S = 2.0
 SHOTS, DEATHS = 6, 2
 
 
@@ -29,9 +29,8 @@ def server():
 
 
 def worker(server: Server, log: Path, number: int) -> Process:
-    script = str(Path(__file__).with_name("fast_worker.py"))
-    out = log.with_name(f"worker-{number}.log")
-    return Process([sys.executable, script, server.url, str(LOST_S)], out, FAKE_SECONDS="0.4", FAKE_LOG=str(log))
+    command = [sys.executable, "-m", "kinema", "worker", "--database", server.url, "--lost", str(LOST_S)]
+    return Process(command, log.with_name(f"worker-{number}.log"), FAKE_SECONDS="0.6", FAKE_LOG=str(log))
 
 
 def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_path):
@@ -47,11 +46,15 @@ def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_pa
 
     try:
         for death in range(DEATHS):
-            least = published() + 1
-            wait_for(lambda least=least: published() >= least, at_home)
-            time.sleep(rng.uniform(0, 0.6))
-            crew[death % 2].kill()
-            crew[death % 2] = worker(server, log, 2 + death)
+            victim = str(crew[death].popen.pid)
+            wait_for(lambda victim=victim: any(w[0] == "begin" and w[3] == victim for w in lines(log)), at_home)
+            time.sleep(rng.uniform(0, 0.5))
+            if death == 0:
+                crew[death].kill()
+            else:
+                crew[death].popen.terminate()  # it leaves its shot to others
+                assert crew[death].popen.wait(60) == 0
+            crew[death] = worker(server, log, 2 + death)
         wait_for(lambda: published() == SHOTS, at_home)
         left = Tables(server.url)  # files of finished shots do not stay in the database
         wait_for(lambda: left.do("SELECT shot FROM kinema_files") == [], at_home)

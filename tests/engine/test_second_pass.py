@@ -55,7 +55,7 @@ def test_what_cannot_be_is_refused_with_what_can():
     with pytest.raises(RequestError, match="no model of its own"):
         make_plan(Request(prompt="x", second_pass={"model": "xl"}))
     with pytest.raises(RequestError, match="cannot make a second pass") as refused:
-        make_plan(Request(prompt="x", second_pass={"model": "kinema-mini-wan"}))
+        make_plan(Request(prompt="x", second_pass={"model": "kinema-mini-svd"}))
     assert "zeroscope-xl" in refused.value.legal
     with pytest.raises(RequestError, match="would make"):
         make_plan(Request(**SMALL, second_pass={**AGAIN, "width": 32, "height": 32}))

@@ -14,39 +14,51 @@ if TYPE_CHECKING:
 _making = threading.Lock()  # two shots of one theme do not make the same bed twice
 
 
-def bed_for(config: ChannelConfig, theme: str) -> Path | None:
-    """A bed for a theme: a new one until there are enough of them, else the one that was given longest ago. None where
-    the channel makes no music. Beyond `music.most`, the oldest of other themes is deleted."""
+def bed_for(config: ChannelConfig, theme: str, *, make: bool = True) -> Path | None:
+    """The bed of a theme that was given longest ago. Where the theme has none, one is made, or with make=False: None.
+    Always None where the channel makes no music."""
     if not config.music.beds:
         return None
-    with _making:
-        return _bed_for(config, theme)
-
-
-def _bed_for(config: ChannelConfig, theme: str) -> Path:
-    from .. import music
-
-    settings = config.music
-    folder = config.root / "music"
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = bed_name(theme)
-    own = [path for number in range(settings.beds) if (path := folder / f"{stem}-{number}.m4a").is_file()]
-    if len(own) >= settings.beds:
+    own = _own(config, theme)
+    if own:
         chosen = min(own, key=lambda path: path.stat().st_mtime)
         chosen.touch()
         return chosen
-    target = next(
-        path for number in range(settings.beds) if not (path := folder / f"{stem}-{number}.m4a").is_file()
-    )  # fmt: skip
-    words = f"{theme}, {settings.words}" if settings.words else theme
-    seed = int(hashlib.sha256(target.stem.encode()).hexdigest()[:7], 16)
-    track = music.make(words, settings.seconds, seed, model=settings.model or None)
-    music.save(track, target)
-    beds = sorted(folder.glob("bed-*.m4a"), key=lambda path: path.stat().st_mtime)
-    for old in beds[: max(0, len(beds) - settings.most)]:
-        if old != target:
-            old.unlink(missing_ok=True)
+    return make_bed(config, theme) if make else None
+
+
+def lacks_beds(config: ChannelConfig, theme: str) -> bool:
+    """Has a theme fewer beds than it is to have?"""
+    return len(_own(config, theme)) < config.music.beds
+
+
+def make_bed(config: ChannelConfig, theme: str) -> Path:
+    """Another bed for a theme. Beyond `music.most`, the one that was given longest ago is deleted. One at a time."""
+    from .. import music
+
+    settings, folder = config.music, config.root / "music"
+    with _making:
+        own = _own(config, theme)
+        if len(own) >= settings.beds:
+            return own[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        target = next(path for path in _names(config, theme) if path not in own)
+        words = f"{theme}, {settings.words}" if settings.words else theme
+        seed = int(hashlib.sha256(target.stem.encode()).hexdigest()[:7], 16)
+        music.save(music.make(words, settings.seconds, seed, model=settings.model or None), target)
+        beds = sorted(folder.glob("bed-*.m4a"), key=lambda path: path.stat().st_mtime)
+        for old in beds[: max(0, len(beds) - settings.most)]:
+            if old != target:
+                old.unlink(missing_ok=True)
     return target
+
+
+def _names(config: ChannelConfig, theme: str) -> list[Path]:
+    return [config.root / "music" / f"{bed_name(theme)}-{number}.m4a" for number in range(config.music.beds)]
+
+
+def _own(config: ChannelConfig, theme: str) -> list[Path]:
+    return [path for path in _names(config, theme) if path.is_file()]
 
 
 def bed_name(theme: str) -> str:

@@ -249,6 +249,9 @@ def read(path: str | os.PathLike[str]) -> ChannelConfig:
     if config.director.blocklist:
         list_ = str((path.resolve().parent / config.director.blocklist).resolve())
         changes["director"] = config.director.model_copy(update={"blocklist": list_})
+    if config.database.files != "database":
+        files_ = str((path.resolve().parent / config.database.files).resolve())
+        changes["database"] = config.database.model_copy(update={"files": files_})
     return config.model_copy(update=changes)
 
 

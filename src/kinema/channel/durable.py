@@ -10,12 +10,15 @@ DBOS takes up only work of its own application version, and by default makes one
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from ..core.errors import KinemaError
+from ..core.errors import KinemaError, ModelError
 from . import steps
 from .steps import Channel, Desk
 
@@ -42,6 +45,12 @@ class Place:
 _place: Place | None = None
 _draw: Callable[..., Any] | None = None
 _shot: Callable[..., Any] | None = None
+
+
+def check() -> None:
+    """ModelError where the library for durable steps is not installed."""
+    if importlib.util.find_spec("dbos") is None:
+        raise ModelError("A channel needs dbos: pip install 'kinema[channel]'.")
 
 
 def launch(url: str, executor: str, place: Place, *, draws: bool) -> None:
@@ -96,12 +105,22 @@ def forget(id: str) -> None:
     """A shot that is to be begun anew."""
     from dbos import DBOS
 
-    for each in (id, f"{id}-1"):
-        try:
-            DBOS.cancel_workflow(each)
-            DBOS.delete_workflow(each)
-        except Exception as error:  # it may not be there
-            log.debug("%s: %s", each, error)
+    DBOS.cancel_workflow(id)
+    DBOS.delete_workflows([id], delete_children=True)
+
+
+def sweep(token: str, older_s: float = 86_400.0) -> int:
+    """Forget a channel's shots that were over so long ago; gives how many. The ledger and the library know of them."""
+    from dbos import DBOS
+
+    before = datetime.fromtimestamp(time.time() - older_s, UTC).isoformat()
+    found = DBOS.list_workflows(
+        workflow_id_prefix=f"{token}-", status=list(_OVER), name="shot", completed_before=before, limit=500,
+        load_input=False, load_output=False,
+    )  # fmt: skip
+    if found:
+        DBOS.delete_workflows([each.workflow_id for each in found], delete_children=True)
+    return len(found)
 
 
 def hand_on(executor: str) -> int:

@@ -8,7 +8,7 @@ import dataclasses
 import importlib.util
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.chunk import Chunk
 from ..core.errors import RequestError
@@ -40,21 +40,17 @@ def second_pass(job: Job, source: Path, target: Path) -> None:
 
     how = job.making["second_pass"]
     if how == "lanczos":
-        from ..media.read import probe, read_chunks
+        from ..media.read import read_chunks
         from ..post.upscale import enlarge
 
-        info = probe(source)
-        scale = max(1, min(job.height // info.height, job.width // info.width))
-        write(enlarge(read_chunks(source, audio=False), scale), target, quality="best")
+        write(enlarge(read_chunks(source, audio=False), _scale(job, source)), target, quality="best")
         return
-    from ..core.conditions import Source
-    from ..core.request import Request
+    from ..engine.upscale import upscale
 
     engine = maker(how).engine(job.device)  # type: ignore[attr-defined]
-    asked = Request(
-        prompt=job.prompt, model=how, profile=job.profile, seed=job.seed, fit="nearest",  # type: ignore[arg-type]
-        conditions=(Source(video=str(source)),), options={"strength": job.making["strength"]},
-        **({"negative_prompt": job.negative_prompt} if job.negative_prompt else {}), **_size_for(job, source, engine),
+    asked = upscale(
+        source, job.prompt, scale=_scale(job, source), strength=job.making["strength"], model=how, seed=job.seed,
+        negative_prompt=job.negative_prompt or None, profile=job.profile,
     )  # fmt: skip
     planned = engine.plan(asked)
     chunks = engine.stream(planned, on_event=deadline(job.making["slowest_s"]))
@@ -104,17 +100,9 @@ def _on_backdrop(frames_FHWC: np.ndarray, width: int, height: int) -> np.ndarray
     return out_FHWC
 
 
-def _size_for(job: Job, source: Path, engine: Any) -> dict[str, Any]:
-    """The size that the second model was trained on, in the clip's shape, and the clip's own length."""
-    import math
-
+def _scale(job: Job, source: Path) -> int:
+    """How many times as large a clip may become within the channel's picture."""
     from ..media.read import probe
 
-    info, rule = probe(source), engine.family.card.size
-    area = max(width * height for width, height in rule.trained)
-    scale = max(1.0, math.sqrt(area / (info.width * info.height)))
-    sides = (
-        max(rule.multiple, round(side * scale / rule.multiple) * rule.multiple) for side in (info.width, info.height)
-    )
-    width, height = sides
-    return {"width": width, "height": height, "frames": info.num_frames, "fps": info.fps}
+    info = probe(source)
+    return max(1, min(job.height // info.height, job.width // info.width))

@@ -170,9 +170,9 @@ def check_second_pass(model: str) -> None:
     if model in ("none", "lanczos"):
         return
     card = store.find(model)
-    if "source" not in card.accepts or "strength" not in card.options:
+    if not card.begins_with_clip:
         raise RequestError(
             f"making.second_pass = {model!r} does not begin with a clip.", field="making.second_pass", value=model,
-            legal="none, lanczos, " + ", ".join(c.id for c in store.known_cards() if "strength" in c.options),
+            legal="none, lanczos, " + ", ".join(card.id for card in store.known_cards() if card.begins_with_clip),
         )  # fmt: skip
     store.locate(card)

@@ -16,12 +16,14 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import KinemaError, ModelError, RequestError
 from . import durable
+from .beds import lacks_beds, make_bed
 from .breaker import Breaker
 from .config import ChannelConfig, read, secret
 from .finish import check_interpolate
@@ -30,12 +32,13 @@ from .ledger import Ledger, Planned
 from .library import Library
 from .lock import ChannelLock
 from .makers import Job, check_second_pass, maker
+from .moderation import Moderation
 from .planning import Need, Planner, job_of, need
 from .state_file import write_state
-from .steps import Channel, Desk
+from .steps import Channel, Desk, set_aside
 from .workers import Heartbeats
 
-LOOP_S, LOOK_S, EVICT_S = 0.5, 5.0, 10.0
+LOOP_S, LOOK_S, EVICT_S, SWEEP_S = 0.5, 5.0, 10.0, 600.0
 log = logging.getLogger("kinema.channel")
 
 
@@ -50,13 +53,15 @@ def database_url(config: ChannelConfig) -> str:
 
 def work_place(config: ChannelConfig) -> str:
     """Where files lie between steps."""
-    if config.database.is_sqlite:
-        return str(config.root / "work")
-    return config.database.files if config.database.files == "database" else str(Path(config.database.files).resolve())
+    return str(config.root / "work") if config.database.is_sqlite else config.database.files
 
 
 def check(config: ChannelConfig) -> None:
-    """Refuse, before anything starts, what could never work: a model, weights, a key, a writer. KinemaError."""
+    """Refuse, before anything starts, what could never work: a theme, a model, weights, a key. KinemaError."""
+    durable.check()
+    moderation = Moderation(Path(config.director.blocklist) if config.director.blocklist else None)
+    for theme in config.themes:
+        moderation.theme(theme)
     check_interpolate(config.making.interpolate)
     if config.making.here:
         check_second_pass(config.making.second_pass)
@@ -82,34 +87,34 @@ class Producer:
         self.planner = Planner(config, self.ledger)
         self.url, self.files = database_url(config), work_place(config)
         self.channel = Channel(config, self.ledger, self.library)
-        self.fingerprint = ""
+        self.desk = Desk(self.url, config.root / "work" / "scratch", self._tell)
         self.beats = None if config.database.is_sqlite else Heartbeats(self.url)
         self.executor = f"channel-{self.ledger.token}"
         # Several shots in a row that could not be made: it is not the shots, so fewer of them are spent on finding out.
         self.breaker = Breaker(failures=3, pause_s=15.0, longest_s=900.0)
         self.doing, self.trouble = "starting", ""
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="kinema-writer")
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="kinema-producer")
         self._writing: Future[list[str]] | None = None
-        self._seen: set[str] = {shot.id for state in ("published", "aside") for shot in self.ledger.lately(state, 200)}
-        self._looked = self._evicted = 0.0
+        self._composing: Future[Path] | None = None
+        ended = [shot.id for state in ("published", "aside") for shot in self.ledger.lately(state, 200)]
+        self._seen: deque[str] = deque(ended, maxlen=1000)
+        self._looked = self._evicted = self._swept = 0.0
 
     def launch(self) -> None:
-        desk = Desk(self.url, self.config.root / "work" / "scratch", self._tell)
-        shutil.rmtree(desk.scratch, ignore_errors=True)
-        place = durable.Place(desk, self.channel)
+        shutil.rmtree(self.desk.scratch, ignore_errors=True)
+        place = durable.Place(self.desk, self.channel)
         durable.launch(self.url, self.executor, place, draws=self.config.making.here)
         self._look(everything=True)
 
-    def run(self, stop: threading.Event) -> None:
-        """Until `stop`, or until whoever started this process is gone."""
-        parent = os.getppid()
-        while not stop.is_set() and os.getppid() == parent:
+    def run(self, stop: threading.Event, keeper: int | None = None) -> None:
+        """Until `stop`, or until the process that keeps this one, its parent, is gone."""
+        while not stop.is_set() and keeper in (None, os.getppid()):
             try:
                 self.step()
+                _tell_state(self.config, self.state())
             except KinemaError as error:
                 self.trouble = str(error)
                 log.warning("%s", error)
-            write_state(self.config.root / "state" / "producer.json", self.state() | {"at": time.time()})
             stop.wait(LOOP_S)
 
     def step(self) -> None:
@@ -119,9 +124,13 @@ class Producer:
         if now - self._looked > LOOK_S:
             self._looked = now
             self._look()
+            self._compose()
         if now - self._evicted > EVICT_S:
             self._evicted = now
             self._evict()
+        if now - self._swept > SWEEP_S:
+            self._swept = now
+            durable.sweep(self.ledger.token)
         wanted = need(self.config, self.config.clock.now(), self._stock)
         if wanted is None:
             self.doing = "enough in stock"
@@ -171,7 +180,7 @@ class Producer:
             for shot in self.ledger.lately(state, 50):
                 if shot.id in self._seen:
                     continue
-                self._seen.add(shot.id)
+                self._seen.append(shot.id)
                 if state == "published":
                     self.breaker.succeeded()
                     self.trouble = ""
@@ -188,14 +197,25 @@ class Producer:
         for shot in making:
             state, version = found.get(f"{token}-{shot.id}", ("", ""))
             if durable.is_over(state):
+                job = job_of(self.config, token, shot, self.files)
                 if (now := self.ledger.get(shot.id)) is not None and now.state == "making":
-                    self.ledger.end(shot.id, "aside", f"its workflow ended as {state}")
+                    set_aside(self.channel, self.desk, job, f"its workflow ended as {state}")
             elif not state or (everything and version != durable.VERSION):
                 if state:
                     durable.forget(f"{token}-{shot.id}")
                 durable.start(job_of(self.config, token, shot, self.files))
         if self.beats is not None:
             self.beats.hand_on_lost(self.config.making.worker_lost_s, self.executor)
+
+    def _compose(self) -> None:
+        """Have a bed of music made for the theme on air, beside everything else, where it lacks one."""
+        if self._composing is not None and self._composing.done():
+            done, self._composing = self._composing, None
+            if (error := done.exception()) is not None:
+                log.warning("no bed of music: %s", error)
+        theme = self.config.theme_at(self.config.clock.now())
+        if self._composing is None and lacks_beds(self.config, theme):
+            self._composing = self._pool.submit(make_bed, self.config, theme)
 
     def _evict(self) -> None:
         for id in self.library.evict(self.config.disk.quota):
@@ -206,24 +226,32 @@ class Producer:
             self.ledger.at_step(id.removeprefix(f"{self.ledger.token}-"), step)
 
 
+def _tell_state(config: ChannelConfig, state: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a full disk
+        write_state(config.root / "state" / "producer.json", state | {"at": time.time()})
+
+
 def main(argv: list[str]) -> int:
-    """`python -m kinema.channel.producer FILE`: the process that is kept running."""
+    """`python -m kinema.channel.producer FILE [KEEPER]`: the process that is kept running, by that of this number."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("kinema.channel").setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    config: ChannelConfig | None = None
     try:
         config = read(argv[0])
         lock = ChannelLock(config.root, "producer")
         producer = Producer(config)
         producer.launch()
-        producer.run(stop)
+        producer.run(stop, int(argv[1]) if len(argv) > 1 else None)
         producer.close()
         lock.close()
     except KinemaError as error:
         sys.stderr.write(f"{error}\n")
         sys.stderr.flush()
+        if config is not None:
+            _tell_state(config, {"trouble": str(error)})
         os._exit(CANNOT if isinstance(error, RequestError | ModelError) else 1)  # a database may come back
     os._exit(0)  # threads that draw are left where they are; see above
 

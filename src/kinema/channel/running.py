@@ -52,7 +52,10 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable
     thread = threading.Thread(target=on_air, name="kinema-playout", daemon=True)
     state = config.root / "state"
     producer = Kept(
-        "producer", [sys.executable, "-m", "kinema.channel.producer", str(file)], state / "producer.log", 3.0
+        "producer",
+        [sys.executable, "-m", "kinema.channel.producer", str(file), str(os.getpid())],
+        state / "producer.log",
+        3.0,
     )
     kept = [producer]
     if config.page.port:

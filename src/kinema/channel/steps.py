@@ -76,9 +76,10 @@ def between(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
 
 
 def score(channel: Channel, job: dict[str, Any]) -> dict[str, Any]:
-    """A bed of music for the shot's theme: {"music": a path under the channel's folder, or ""}."""
+    """A bed of music for the shot's theme: {"music": a path under the channel's folder, or ""}. A draft takes what is
+    there already (the producer makes beds beside it)."""
     channel.ledger.at_step(job["planned"], "score")
-    path = bed_for(channel.config, job["theme"])
+    path = bed_for(channel.config, job["theme"], make=job["quality"] == "full")
     return {"music": str(path.relative_to(channel.config.root)) if path is not None else ""}
 
 

@@ -54,6 +54,10 @@ class Heartbeats:
             id=id, host=socket.gethostname(), pid=os.getpid(), doing=doing,
         )  # fmt: skip
 
+    def leave(self, id: str) -> None:
+        """Be taken for dead at once."""
+        self._tables.do("UPDATE kinema_workers SET seen = now() - interval '1 year' WHERE id = :id", id=id)
+
     def gone(self, id: str) -> None:
         self._tables.do("DELETE FROM kinema_workers WHERE id = :id", id=id)
 
@@ -98,5 +102,4 @@ def work(
                 except KinemaError as error:
                     log.warning("%s", error)
         finally:
-            durable.hand_on(id)
-            beats.gone(id)
+            beats.leave(id)  # handed on here, its shot could be taken by this very process again

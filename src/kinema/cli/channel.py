@@ -88,14 +88,14 @@ def status(file: File = DEFAULT, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(found))
         return
-    library, producer = found["library"], found["producer"]
+    library, producer = found["library"], {"doing": "starting", **found["producer"]}
     size = f"{library['bytes'] / 1e6:,.0f} MB"
     lines = [
         f"{found['title']}: {'running' if found['running'] else 'not running'}; {found['folder']}",
         f"now        {found['time'][11:16]}, {found['theme']!r}",
         f"on air     {_on_air(found)}",
         f"stock      {found['fresh']} new clips of this theme; {library['ready']} clips in all, {size}",
-        f"producer   {producer['doing'] if producer['alive'] and 'doing' in producer else 'not running'}",
+        f"producer   {producer['doing'] if producer['alive'] else 'not running'}",
     ]
     lines += [f"making     {shot['id']} {shot['step']} ({shot['quality']})" for shot in producer.get("making", [])]
     lines += [f"worker     {each['id']} {each['doing']}" for each in producer.get("workers", [])]
@@ -178,8 +178,11 @@ def worker(
     ] = 60.0,
 ) -> None:  # fmt: skip
     """Draw shots for the channels of a PostgreSQL database, until Ctrl-C. Any number may run, on any machines."""
+    from kinema.channel import durable
     from kinema.channel.postgres import address
     from kinema.channel.workers import work
+
+    durable.check()
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("kinema.channel").setLevel(logging.INFO)

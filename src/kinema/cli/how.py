@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option, takes
 from kinema.cli.exits import guarded
 from kinema.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from kinema.core.request import Request
 
 
 @dataclass
@@ -61,25 +64,37 @@ def make(
 ) -> None:
     """The request, the plan, the clip. given: the file it begins with, which names the result: GIVEN-ENDING.mp4. Other
     fields are those of a request."""
-    from kinema.cli import work
+    from kinema.core.request import Request
+
+    fields = {name: value for name, value in fields.items() if value is not None}
+    fields |= said(how, fields.get("options"))
+    run(how, given, Request(prompt=prompt, conditions=tuple(conditions), **fields), ending=ending)
+
+
+def said(how: How, options: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What was typed of `How`, as fields of a request. options: to begin with."""
     from kinema.cli.request import settings
     from kinema.core.request import Request
     from kinema.engine.load import parse_size
+
+    names = ("model", "seed", "profile", "steps", "guidance")
+    fields: dict[str, Any] = {name: value for name in names if (value := getattr(how, name)) is not None}
+    if how.negative is not None:
+        fields["negative_prompt"] = how.negative
+    if how.size is not None:
+        fields["width"], fields["height"] = parse_size(how.size)
+    fields |= {"options": options} if options else {}
+    return fields | settings(how.set_, Request(options=options or {}))
+
+
+def run(how: How, given: str, request: Request, *, ending: str) -> None:
+    """Plan a request and make its clip, or print the request."""
+    from kinema.cli import work
 
     if how.output_ is not None:
         output.check_clip(how.output_)
     if how.sheet is not None:
         output.check_sheet(how.sheet)
-    for name in ("model", "seed", "profile", "steps", "guidance"):
-        if (value := getattr(how, name)) is not None:
-            fields[name] = value
-    if how.negative is not None:
-        fields["negative_prompt"] = how.negative
-    if how.size is not None:
-        fields["width"], fields["height"] = parse_size(how.size)
-    fields = {name: value for name, value in fields.items() if value is not None}
-    fields |= settings(how.set_, Request(options=fields.get("options", {})))
-    request = Request(prompt=prompt, conditions=tuple(conditions), **fields)
     if how.request_only:
         typer.echo(request.to_json())
         return

@@ -24,6 +24,7 @@ from kinema.cli import (
     music,
     toyland,
     train,
+    upscale,
 )
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command("outpaint")(edit.outpaint)
 app.command("extend")(edit.extend)
 app.command("between")(edit.between)
 app.command("restyle")(edit.restyle)
+app.command("upscale")(upscale.upscale)
 app.command("control")(control.control)
 app.command("mask")(mask.mask)
 app.command("direct")(direct.direct)

@@ -86,7 +86,7 @@ def size_words(found: Plan) -> str:
     wide, tall = found.size
     if found.second is not None:
         return f"{found.width}x{found.height}, then {wide}x{tall}"
-    if found.canvas == "source":
+    if found.canvas != "model":
         windows = f" in {len(found.spans)} windows" if len(found.spans) > 1 else ""
         return f"{wide}x{tall}, made on {found.width}x{found.height}{windows}"
     enlarged = f", enlarged {found.enlarge} times" if found.enlarge > 1 else ""

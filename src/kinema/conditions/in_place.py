@@ -12,7 +12,7 @@ from ..core import windows
 from ..core.card import Card
 from ..core.conditions import Continue, Mask, Source
 from ..core.errors import RequestError
-from ..core.plan import Plan, Span, resolve
+from ..core.plan import Plan, Span, check_canvas, resolve
 from ..core.request import Request
 from . import inputs, outpaint
 from .mask_length import check_length
@@ -27,6 +27,7 @@ WORDLESS = " "
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request resolved for a clip that keeps its size, rate and sound. RequestError or MediaError."""
+    check_canvas(request, card, known)
     _check(request)
     source, mask, start, end = (
         _one(request, lambda c: isinstance(c, Source)),

@@ -241,3 +241,12 @@ class Card(Value):
     options: dict[str, Option] = Field(default_factory=dict)
     second_pass: str | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def begins_with_clip(self) -> bool:
+        """Can it take a clip part of the way back to noise, and denoise it?"""
+        return "source" in self.accepts and "strength" in self.options
+
+    @property
+    def edits_in_place(self) -> bool:
+        return "mask" in self.accepts or "continue" in self.accepts

@@ -6,7 +6,7 @@ A callable may raise `Cancelled` (or any exception) to stop the work between two
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,3 +54,12 @@ OnEvent = Callable[[Event], None]
 
 def ignore(_event: Event) -> None:
     """The default listener."""
+
+
+def of_span(on_event: OnEvent, span: int) -> OnEvent:
+    """A listener that passes on what it hears as of span number `span`: for windows that are made on their own."""
+
+    def tell(event: Event) -> None:
+        on_event(replace(event, span=span) if isinstance(event, Progress) else event)
+
+    return tell

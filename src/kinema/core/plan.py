@@ -7,7 +7,7 @@ it first and then adds what only it knows (the length of a source clip, say).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
@@ -46,7 +46,8 @@ class Plan(Value):
     `student`: an adapter in the model's folder that samples in the place of the model, in Euler steps from each of
     `sigmas` to the next and from the last to 0. Empty: the model itself, with its own scheduler.
     `spans`: windows in time that are sampled, in that order. With `canvas="source"`, `width` and `height` are those of
-    the model's canvas, `output` (width, height) those of the clip, and a span may reach beyond its end.
+    the model's canvas, `output` (width, height) those of the clip, and a span may reach beyond its end. With
+    `canvas="larger"` the same, and that canvas is a tile of the output where it does not hold all of it.
     `second`: the plan of a second pass over the finished clip.
     """
 
@@ -68,7 +69,7 @@ class Plan(Value):
     sigmas: tuple[float, ...] = ()
     profile: Profile
     fit: Fit
-    enlarge: int
+    enlarge: int | float
     canvas: Canvas = "model"
     output: tuple[int, int] = (0, 0)
     spans: tuple[Span, ...]
@@ -88,7 +89,9 @@ class Plan(Value):
         """(width, height) of the frames that come out; plans of old clips do not name it."""
         if self.second is not None:
             return self.second.size
-        return self.output if all(self.output) else (self.width * self.enlarge, self.height * self.enlarge)
+        return (
+            self.output if all(self.output) else (round(self.width * self.enlarge), round(self.height * self.enlarge))
+        )
 
     @property
     def quality(self) -> str:
@@ -105,6 +108,7 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request against the card. Raises RequestError for what the model cannot do, naming what is legal, the
     nearest legal value, and which of the `known` cards can."""
     changes: list[str] = []
+    check_canvas(request, card, known)
     _check_conditions(request.conditions, card, known)
     rule = card.profiles[request.profile]
     options = _options(request, card, known)
@@ -153,7 +157,7 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         fit=request.fit,
         enlarge=request.enlarge,
         canvas=request.canvas,
-        output=(width * request.enlarge, height * request.enlarge),
+        output=_times((width, height), request.enlarge),
         spans=(Span(start=0, stop=frames),),
         conditions=request.conditions,
         options=options,
@@ -162,11 +166,34 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     )
 
 
+def _times(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return round(size[0] * scale), round(size[1] * scale)
+
+
 def _wordless_removal(request: Request) -> bool:
     """Is a place of a source hidden, and nothing said about it?"""
     kinds = {condition.kind for condition in request.conditions}
     hidden = any(c.kind == "mask" and not c.nothing and c.fill == "gray" for c in request.conditions)
     return not request.prompt.strip() and hidden and kinds <= {"source", "mask", "style"}
+
+
+CANVASES: dict[Canvas, Callable[[Card], bool]] = {
+    "model": lambda card: True,
+    "source": lambda card: card.edits_in_place,
+    "larger": lambda card: card.begins_with_clip,
+}
+"""Which cards can make what a request's canvas asks for."""
+
+
+def check_canvas(request: Request, card: Card, known: Sequence[Card] = ()) -> None:
+    """RequestError where a card cannot make what the request's canvas asks for."""
+    can = CANVASES[request.canvas]
+    if not can(card):
+        raise RequestError(
+            f"{card.id} cannot make a clip with canvas = {request.canvas}.", field="canvas", value=request.canvas,
+            legal=", ".join(name for name, able in CANVASES.items() if able(card)),
+            models=[other.id for other in known if can(other)],
+        )  # fmt: skip
 
 
 def _check_conditions(conditions: Iterable[Condition], card: Card, known: Sequence[Card]) -> None:

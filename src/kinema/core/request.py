@@ -13,7 +13,7 @@ from .errors import RequestError
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Profile = Literal["exact", "balanced", "fast"]
 Fit = Literal["strict", "nearest"]
-Canvas = Literal["model", "source"]
+Canvas = Literal["model", "source", "larger"]
 MAX_PROMPT_CHARS = 20_000
 
 
@@ -37,7 +37,9 @@ class Request(Value):
     frames or seconds, not both. None means "the model's own default". `fit="strict"` refuses sizes and lengths that
     the model cannot do; `fit="nearest"` takes the nearest legal ones, and the plan lists what it changed.
     `canvas="model"`: the clip has the model's size and length. `canvas="source"`: it has the size, rate, length and
-    sound of the clip that is edited or continued, and only what is generated differs from it.
+    sound of the clip that is edited or continued, and only what is generated differs from it. `canvas="larger"`: it is
+    its source `enlarge` times as large, with its rate, length and sound, taken back to noise by the option `strength`
+    and denoised, in tiles and windows. Of the last two, width and height are those that the model works at.
     `options` are the model's own settings (its card lists them), for example `{"shift": 5.0}`.
     Raises RequestError naming the field, the value and what is legal.
     """
@@ -56,7 +58,7 @@ class Request(Value):
     profile: Profile = "balanced"
     fit: Fit = "strict"
     canvas: Canvas = "model"
-    enlarge: Annotated[int, Field(ge=1, le=16)] = 1
+    enlarge: Annotated[int | float, Field(ge=1, le=16)] = 1
     second_pass: SecondPass | None = None
     conditions: tuple[Condition, ...] = ()
     options: dict[str, JsonValue] = Field(default_factory=dict)

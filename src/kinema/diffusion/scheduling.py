@@ -1,4 +1,5 @@
-"""Where samplers differ, asked of a diffusers scheduler: how large the first noise is, how a network sees x."""
+"""Where samplers differ, asked of a diffusers scheduler: how large the first noise is, where a clip to begin with
+enters, how a network sees x."""
 
 from __future__ import annotations
 
@@ -11,6 +12,20 @@ def begin(scheduler: Any, noise: torch.Tensor) -> torch.Tensor:
     """Standard normal noise as the scheduler's most noisy latents. Schedulers of flow matching begin with it as it is,
     those in Karras' form (x = clean + sigma * noise) with its highest sigma times it."""
     return noise * float(getattr(scheduler, "init_noise_sigma", 1.0))
+
+
+def begin_with(
+    scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, steps: int, strength: float
+) -> tuple[torch.Tensor, int]:
+    """(latents to begin with, step to begin at) where a clip is given: of `steps`, the last `strength` share is run
+    (Meng et al. 2021, SDEdit; the count is that of diffusers' pipelines)."""
+    first = max(steps - min(int(steps * strength), steps), 0)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(first)
+    t = scheduler.timesteps[first : first + 1]
+    if hasattr(scheduler, "add_noise"):
+        return scheduler.add_noise(clean, noise, t), first
+    return scheduler.scale_noise(clean, t, noise), first
 
 
 def shown(scheduler: Any, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:

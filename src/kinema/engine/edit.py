@@ -7,15 +7,14 @@ older ones pass slowly into the newer ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 from ..conditions import region
 from ..core.chunk import Chunk
-from ..core.events import Event, OnEvent, Progress, ignore
+from ..core.events import OnEvent, Progress, ignore, of_span
 from ..core.family import Family, Window
 from ..core.plan import Plan, Span
 from ..post import paste
@@ -104,7 +103,7 @@ class _Work:
         unit = pixels.astype(np.float32) / 127.5 - 1
         shown = Window(unit, mask_FHW, np.stack(controls).astype(np.float32) / 127.5 - 1 if controls else None)
         plan = self.plan.model_copy(update={"frames": span.num_frames, "spans": (span,)})
-        chunks = generate(plan, self.family, on_event=self._of_window(number), window=shown)
+        chunks = generate(plan, self.family, on_event=of_span(self.on_event, number), window=shown)
         new = self._fit_colors(np.concatenate([chunk.frames for chunk in chunks]), pixels, mask_FHW)
         self._put_back(new[inside.start - span.start :], inside, masks)
 
@@ -150,11 +149,3 @@ class _Work:
                 mixed = (1 - share) * self.made[index].astype(np.float32) + share * done.astype(np.float32)
                 done = np.where(done == self.made[index], done, np.rint(mixed).astype(np.uint8))
             self.made[index] = done
-
-    def _of_window(self, number: int) -> Callable[[Event], None]:
-        def tell(event: Event) -> None:
-            if isinstance(event, Progress):
-                event = replace(event, span=number)
-            self.on_event(event)
-
-        return tell

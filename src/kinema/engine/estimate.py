@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from functools import cache
 
+from ..core import tiles
 from ..core.card import Card
 from ..core.plan import Estimate, Plan
 from ..core.shapes import PixelShape, Stride
@@ -41,10 +42,13 @@ def estimate(plan: Plan, card: Card, device: str) -> Estimate:
     forward = 4.0 * tokens**2 * network.width * layers + 2.0 * network.parameters * tokens
     if network.flop_per_cell is not None:
         forward = network.flop_per_cell * tokens * network.patch**2
+    pieces = 1
+    if plan.canvas == "larger":
+        pieces = len(tiles.over(plan.size, (plan.width, plan.height), card.size.multiple).places)
     computed = computed_steps(plan.steps, plan.reuse)
     guided = guided_steps(plan.steps, plan.reuse, plan.guidance, plan.guidance_interval)
-    flop = forward * (computed + guided) * sampled / max(1, longest)
-    volume = sampled * plan.width * plan.height
+    flop = forward * (computed + guided) * pieces * sampled / max(1, longest)
+    volume = sampled * pieces * plan.width * plan.height
     decode = volume * network.autoencoder_parameters * DECODE_FLOP_PER_PIXEL_PARAMETER
     if plan.options.get("decoder") == "tiny":
         decode *= TINY_DECODER
@@ -52,7 +56,7 @@ def estimate(plan: Plan, card: Card, device: str) -> Estimate:
     size = 4 if device == "cpu" else network.bytes_per_parameter
     weights = (network.parameters + network.text_parameters) * size + network.autoencoder_parameters * 4
     activations = tokens * network.width * size * 24 + 60 * plan.width * plan.height * 4 * 4
-    seconds = (flop + decode) / rate + STEP_OVERHEAD_S * (computed + guided) * len(plan.spans)
+    seconds = (flop + decode) / rate + STEP_OVERHEAD_S * (computed + guided) * pieces * len(plan.spans)
     return Estimate(
         device=device,
         seconds=round(seconds, 2),

@@ -62,6 +62,10 @@ class Engine:
             from .edit import edit
 
             return edit(plan, self.family, on_event=on_event)
+        if plan.canvas == "larger":
+            from .larger import larger
+
+            return larger(plan, self.family, on_event=on_event)
         chunks = generate(plan, self.family, state=state, on_event=on_event, keep=keep, keep_every=keep_every)
         if plan.second is not None:
             from .second_pass import second_pass

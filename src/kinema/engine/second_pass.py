@@ -30,11 +30,11 @@ def plan_second(request: Request, first: Plan, card: Card) -> Plan:
     wish = request.second_pass
     assert wish is not None
     other = store.find(_named(wish.model, card))
-    if "source" not in other.accepts or "strength" not in other.options:
+    if not other.begins_with_clip:
         raise RequestError(
             f"{other.id} cannot make a second pass: it does not begin with a clip.",
             field="second_pass.model", value=wish.model,
-            legal=", ".join(each.id for each in store.known_cards() if "strength" in each.options),
+            legal=", ".join(each.id for each in store.known_cards() if each.begins_with_clip),
         )  # fmt: skip
     if first.canvas == "source":
         raise RequestError(
@@ -80,7 +80,7 @@ def _named(model: str, card: Card) -> str:
         raise RequestError(
             f"{card.id} has no model of its own for a second pass.",
             field="second_pass.model", value=model,
-            legal=", ".join(each.id for each in store.known_cards() if "strength" in each.options),
+            legal=", ".join(each.id for each in store.known_cards() if each.begins_with_clip),
         )  # fmt: skip
     return card.second_pass
 

@@ -10,24 +10,24 @@ from kinema.core.errors import RequestError
 from kinema.media.resize import Resample, resize_frames
 
 
-def enlarge(chunks: Iterable[Chunk], scale: int | tuple[int, int], how: Resample = "lanczos") -> Iterator[Chunk]:
+def enlarge(chunks: Iterable[Chunk], scale: float | tuple[int, int], how: Resample = "lanczos") -> Iterator[Chunk]:
     """The clip `scale` times as large, or at exactly (height, width): then the shape is kept and the rest cut
     off.
 
     how: "lanczos" (photographs), "bicubic", "nearest" (pixel drawings). Start, fps and sound pass through.
     One chunk is taken for each one given; closing the result closes `chunks`. Raises RequestError on a scale
     below 1 or a size smaller than the frames."""
-    if isinstance(scale, int) and scale < 1:
+    if not isinstance(scale, tuple) and scale < 1:
         raise RequestError(f"Scale {scale}.", field="scale", value=scale, legal="1 and up", nearest=1)
     return _enlarged(chunks, scale, how)
 
 
-def _enlarged(chunks: Iterable[Chunk], scale: int | tuple[int, int], how: Resample) -> Iterator[Chunk]:
+def _enlarged(chunks: Iterable[Chunk], scale: float | tuple[int, int], how: Resample) -> Iterator[Chunk]:
     source = iter(chunks)
     try:
         while (chunk := next(source, None)) is not None:
             height, width = chunk.frames.shape[1:3]
-            size = (height * scale, width * scale) if isinstance(scale, int) else scale
+            size = scale if isinstance(scale, tuple) else (round(height * scale), round(width * scale))
             if size[0] < height or size[1] < width:
                 raise RequestError(
                     f"{size[1]} x {size[0]} is smaller than the clip's {width} x {height}.",

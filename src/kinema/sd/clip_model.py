@@ -142,7 +142,7 @@ class ClipModel:
             return scheduling.begin(scheduler, noise_BCTHW), 0
         strength = float(cond.options["strength"])
         clean = cond.source_BCTHW.to(self.device)
-        return discrete.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
+        return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
     def tries(self, plan: Plan) -> int:
         return int(str(plan.options.get("free_init", 1)))

@@ -1,4 +1,4 @@
-"""The discrete noise schedule at sampling time: where a clip to begin with enters, and what a step points to.
+"""The discrete noise schedule at sampling time: a scheduler of its own for each request, and what a step points to.
 
 In the variance-preserving form x = a * clean + s * noise with a^2 + s^2 = 1; in Karras' form x = clean + sigma * noise,
 sigma = s / a. diffusers' Euler and Heun schedulers hold the second, DDIM and DPM-Solver the first.
@@ -18,17 +18,6 @@ def scheduler_of(pattern: Any, steps: int, device: torch.device) -> Any:
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)
     return scheduler
-
-
-def begin_with(
-    scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, steps: int, strength: float
-) -> tuple[torch.Tensor, int]:
-    """(latents to begin with, step to begin at) where a clip is given: of `steps`, the last `strength` share is run
-    (Meng et al. 2021, SDEdit; the count is that of diffusers' pipelines)."""
-    first = max(steps - min(int(steps * strength), steps), 0)
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(first)
-    return scheduler.add_noise(clean, noise, scheduler.timesteps[first : first + 1]), first
 
 
 def denoised(x: torch.Tensor, output: torch.Tensor, sigma: float, pattern: Any) -> torch.Tensor:

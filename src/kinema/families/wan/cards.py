@@ -17,7 +17,7 @@ NEGATIVE_PROMPT = (
 """Wan 2.1's own default: "garish colours, over-exposed, static, blurred details, subtitles, ... walking backwards"."""
 
 ACCEPTS = {
-    "t2v": ("style",),
+    "t2v": ("source", "style"),
     "i2v": ("image:first", "style"),
     "vace": (
         "image:first", "image:last", "image:frame", "reference", "source", "mask", "control:depth", "control:flow",
@@ -25,6 +25,8 @@ ACCEPTS = {
         "continue:end", "style",
     ),
 }  # fmt: skip
+STRENGTH = {"t2v": 0.7, "vace": 1.0}
+"""A source is all that text to video can begin with; VACE is shown it in another way."""
 NEEDS = {"t2v": (), "i2v": ("image:first",), "vace": ()}
 
 PROFILES: dict[Profile, ProfileRule] = {
@@ -47,6 +49,11 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
             help="tokens the prompt is padded or cut to; the weights know the default",
         ),
     }  # fmt: skip
+    if variant in STRENGTH:
+        found["strength"] = Option(
+            kind="float", default=STRENGTH[variant], minimum=0.05, maximum=1.0,
+            help="how far a given source is taken back to noise; 1 begins with noise alone",
+        )  # fmt: skip
     if variant == "vace":
         found["conditioning_scale"] = Option(
             kind="floats", default=[1.0], minimum=0.0, maximum=4.0,

@@ -32,14 +32,16 @@ PROMPTS_KEPT = 32
 
 @dataclass(frozen=True)
 class WanCond:
-    """Text states of each branch (1, L, D), what lies beside or under the noise, the adapters that are to be on the
-    transformer (styles and the file of a student), and the size of the work."""
+    """Text states of each branch (1, L, D), what lies beside or under the noise, latents of a clip to begin with (those
+    of references in front), the adapters that are to be on the transformer (styles and the file of a student), and the
+    size of the work."""
 
     text: dict[str, torch.Tensor]
     image_BLD: torch.Tensor | None
     beside_BCTHW: torch.Tensor | None
     control_BCTHW: torch.Tensor | None
     control_scale: tuple[float, ...]
+    source_BCTHW: torch.Tensor | None
     styles: tuple[tuple[str, float], ...]
     student: Path | None
     num_references: int
@@ -113,11 +115,18 @@ class WanFamily(OneTry):
             given = [float(number) for number in plan.options["conditioning_scale"]]
             layers = len(self.parts.transformer.config.vace_layers)
             scale = tuple(given * layers if len(given) == 1 else given)
+        source = None
+        if prepared.source_BCFHW is not None and strength(plan) < 1.0:
+            given = [picture[:, :, None] for picture in prepared.references]
+            with precision(self.device, plan.low_precision):
+                latents = [self.encode_pixels(pixels).float() for pixels in (*given, prepared.source_BCFHW)]
+            source = torch.cat(latents, dim=2)
         grid = (plan.height // self.space, plan.width // self.space)
         references = len(prepared.references)
         return WanCond(
-            states, image, beside, control, scale, prepared.styles, student, references, grid, plan.low_precision
-        )
+            states, image, beside, control, scale, source, prepared.styles, student, references, grid,
+            plan.low_precision,
+        )  # fmt: skip
 
     def text_states(self, prompt: str, length: int) -> torch.Tensor:
         """Text states (1, length, D), zero after the prompt's own tokens; the last prompts are remembered."""
@@ -178,7 +187,10 @@ class WanFamily(OneTry):
         return scheduler
 
     def begin(self, plan: Plan, cond: WanCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
-        return scheduling.begin(scheduler, noise_BCTHW), 0
+        if cond.source_BCTHW is None:
+            return scheduling.begin(scheduler, noise_BCTHW), 0
+        clean = cond.source_BCTHW.to(self.device)
+        return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength(plan))
 
     def guidance(self, plan: Plan, span: Span) -> float:
         return plan.guidance
@@ -245,6 +257,11 @@ class WanFamily(OneTry):
 
     def _without_references(self, latents_BCTHW: torch.Tensor, span: Span) -> torch.Tensor:
         return latents_BCTHW[:, :, latents_BCTHW.shape[2] - decode.latent_frames(self.parts.vae, span.num_frames) :]
+
+
+def strength(plan: Plan) -> float:
+    """How far a source is taken back to noise; plans of old clips do not name it."""
+    return float(str(plan.options.get("strength", 1.0)))
 
 
 def _frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:

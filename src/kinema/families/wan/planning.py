@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...conditions import in_place, inputs
+from ...conditions import in_place, inputs, larger
+from ...conditions.given_clip import source_of
 from ...core.card import Card
 from ...core.conditions import Trajectory
 from ...core.errors import RequestError
@@ -18,6 +19,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request resolved for a Wan model. Raises RequestError or MediaError before any weights are touched."""
     if request.canvas == "source":
         found = in_place.plan(request, card, known)
+    elif request.canvas == "larger":
+        found = larger.plan(request, card, known)
     else:
         found = _on_model_canvas(request, card, known)
     _check_layers(found, card)
@@ -28,6 +31,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
 
 def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Plan:
     resolve(request, card, known)  # refuse what the card refuses, before any file is opened
+    source_of(request)
     filled = _follow_inputs(request, card)
     found = resolve(filled, card, known)
     _check_frame_numbers(found)

@@ -1,0 +1,78 @@
+"""`kinema upscale`: a clip made larger, by a second pass of a model or by plain resampling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from kinema.cli import output
+from kinema.cli.arguments import option
+from kinema.cli.how import How, run, said, verb
+from kinema.core.errors import RequestError
+
+
+@verb(How)
+def upscale(
+    how: How,
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="The clip.", show_default=False)],
+    by: Annotated[
+        Literal["second-pass", "lanczos"],
+        typer.Option("--by", metavar="second-pass|lanczos", help="A model that draws detail anew (the default), or "
+                     "plain resampling."),
+    ] = "second-pass",
+    scale: Annotated[float, option("--scale", metavar="K", help="How many times as wide and high. Default: 2.")] = 2.0,
+    strength: Annotated[
+        float | None, option("--strength", metavar="S", help="How far back to noise, 0.05 to 1. Default: 0.7.")
+    ] = None,
+    prompt: Annotated[
+        str | None, option("--prompt", metavar="TEXT", help="What is to be seen. Default: the clip's own prompt.")
+    ] = None,
+) -> None:  # fmt: skip
+    """Make a clip larger: enlarged, taken back to noise and denoised with the same prompt, in tiles and windows."""
+    from kinema.engine.upscale import upscale as request_for
+
+    scale = int(scale) if scale == int(scale) else scale
+    if by == "second-pass":
+        run(how, video, request_for(video, prompt, scale=scale, strength=strength, **said(how)), ending="large")
+        return
+    given = {"strength": strength, "prompt": prompt, **said(how)}
+    if unused := [name for name, value in given.items() if value not in (None, {})]:
+        raise RequestError(
+            f"Plain resampling takes no {unused[0]}.", field=unused[0], value=given[unused[0]],
+            legal="--by second-pass, or leave it out",
+        )  # fmt: skip
+    _resample(how, video, scale)
+
+
+def _resample(how: How, video: str, scale: float) -> None:
+    import json
+    import time
+
+    from kinema.cli import work
+    from kinema.cli.progress import reporter
+    from kinema.conditions import inputs
+    from kinema.media.read import read_chunks
+    from kinema.media.write import write
+    from kinema.post.upscale import enlarge
+
+    info = inputs.info(video)
+    target = how.output_ or str(output.unused(Path(f"{output.stem(video, 'clip')}-large.mp4")))
+    output.check_clip(target)
+    picked: list[Any] = []
+    started = time.perf_counter()
+    with reporter(how.as_json) as on_event, inputs.as_file(video) as path:
+        chunks = enlarge(read_chunks(path), scale)
+        if how.sheet is not None:
+            chunks = work.pick(chunks, info.num_frames, work.SHEET_FRAMES, picked)
+        written = write(chunks, target, quality="best", on_frame=on_event)
+    if how.sheet is not None:
+        work.save_sheet(picked, how.sheet)
+    found = {
+        "path": str(written), "sheet": str(how.sheet) if how.sheet else None, "preview": None,
+        "bytes": output.size_of(written), "width": round(info.width * scale), "height": round(info.height * scale),
+        "frames": info.num_frames, "fps": info.fps, "seconds": round(time.perf_counter() - started, 3),
+        "device": "cpu",
+    }  # fmt: skip
+    typer.echo(json.dumps(found) if how.as_json else work.words(found))

@@ -1,0 +1,77 @@
+"""Planning of `canvas="larger"`: a clip made larger by a model, in tiles and windows. Reads headers of files; no torch.
+
+The clip decides rate, length and shape; the model works at a size that it was trained on, or what of it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core import windows
+from ..core.card import Card
+from ..core.errors import RequestError
+from ..core.plan import Plan, check_canvas, resolve
+from ..core.request import Request
+from . import inputs
+from .in_place import WORDLESS
+
+TAKES = ("source", "style")
+STRENGTH = 0.7
+"""How far a clip is taken back to noise where nobody says; Zeroscope's XL pass is used from 0.6 to 0.85."""
+
+
+def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
+    """The request resolved. RequestError, or MediaError for a clip that cannot be read."""
+    check_canvas(request, card, known)
+    _check(request)
+    source = next(condition for condition in request.conditions if condition.kind == "source")
+    tile = _tile(request, card, (1, 1))
+    options = {"strength": STRENGTH} | request.options
+    bare = request.changed(
+        frames=None, seconds=None, fps=None, width=tile[0], height=tile[1], prompt=request.prompt or WORDLESS,
+        options=options,
+    )  # fmt: skip
+    resolve(bare, card, known)  # refuse what the card refuses, before the clip is opened
+    given = inputs.info(source.video)
+    size = (round(given.width * request.enlarge), round(given.height * request.enlarge))
+    tile = _tile(request, card, size)
+    found = resolve(bare.changed(width=tile[0], height=tile[1]), card, known)
+    return found.model_copy(
+        update={
+            "frames": given.num_frames, "fps": given.fps, "output": size,
+            "spans": windows.over_clip(given.num_frames, card.frames),
+        }
+    )  # fmt: skip
+
+
+def _tile(request: Request, card: Card, size: tuple[int, int]) -> tuple[int, int]:
+    """What is asked for; else the trained size that is nearest in shape, less what the output does not fill."""
+    if request.width is not None and request.height is not None:
+        return request.width, request.height
+    width, height = min(card.size.trained, key=lambda trained: abs(trained[0] / trained[1] - size[0] / size[1]))
+    if size == (1, 1):
+        return width, height
+    step = card.size.multiple
+    needed = [min(side, -(-length // step) * step) for side, length in zip((width, height), size)]
+    return (needed[0], needed[1]) if card.size.legal(*needed) else (width, height)
+
+
+def _check(request: Request) -> None:
+    kinds = [condition.kind for condition in request.conditions]
+    for index, kind in enumerate(kinds):
+        if kind not in TAKES:
+            raise RequestError(
+                f"A clip that is made larger does not take the condition {kind!r}.",
+                field=f"conditions.{index}", value=kind, legal=", ".join(TAKES),
+            )  # fmt: skip
+    if "source" not in kinds:
+        raise RequestError("No clip to make larger.", field="conditions", value=kinds, legal="a source")
+    if any(next(each for each in request.conditions if each.kind == "source").grow):
+        raise RequestError("A clip that is made larger shows no more than it did.", field="conditions.source.grow")
+    if request.second_pass is not None:
+        raise RequestError("This is a second pass already.", field="second_pass", value=request.second_pass.model)
+    for name in ("frames", "seconds", "fps"):
+        if (value := getattr(request, name)) is not None:
+            raise RequestError(
+                f"A clip that is made larger has its own {name}.", field=name, value=value, legal=f"no {name}"
+            )

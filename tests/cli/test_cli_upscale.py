@@ -1,0 +1,63 @@
+"""`kinema upscale`: by a model with the clip's own prompt, or by plain resampling."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from cli_tools import run
+
+from kinema.core.chunk import Chunk
+from kinema.media.manifest import read_manifest
+from kinema.media.read import probe, read_video
+from kinema.media.write import write
+from kinema.toyland.render import render
+from kinema.toyland.scene import WORLD_MINI, sample_scene
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    scene = render([sample_scene(5, WORLD_MINI)], num_frames=3, height=32, width=48, fps=8.0).frames_BFHWC[0].numpy()
+    path = tmp_path_factory.mktemp("clip") / "meadow.mp4"
+    made_of = {"plan": {"prompt": "a red ball in a meadow", "seed": 4, "model": "kinema-mini-zeroscope"}}
+    write([Chunk(scene, 0, 8.0, np.zeros((18_000, 1), np.float32))], path, manifest=made_of, quality="best")
+    return path
+
+
+def test_by_a_second_pass(clip, tmp_path):
+    out = tmp_path / "out.mp4"
+    found = run("upscale", str(clip), "--steps", "3", "--strength", "0.4", "--device", "cpu", "-o", str(out), "--json")
+    assert found.exit_code == 0, found.output
+    told = json.loads(found.stdout)
+    assert (told["width"], told["height"], told["frames"], told["fps"]) == (96, 64, 3, 8.0)
+    (made, _), plan = read_video(out), read_manifest(out)["plan"]
+    assert made.shape == (3, 64, 96, 3) and probe(out).has_audio
+    assert (plan["prompt"], plan["seed"], plan["options"]["strength"]) == ("a red ball in a meadow", 4, 0.4)
+
+
+def test_by_lanczos(clip, tmp_path):
+    out = tmp_path / "out.mp4"
+    found = run("upscale", str(clip), "--by", "lanczos", "--scale", "1.5", "-o", str(out), "--json")
+    assert found.exit_code == 0, found.output
+    (made, _), (given, _) = read_video(out), read_video(clip)
+    assert made.shape == (3, 48, 72, 3) and probe(out).has_audio
+    small = made.reshape(3, 16, 3, 24, 3, 3).mean((2, 4))
+    assert np.abs(small - given.reshape(3, 16, 2, 24, 2, 3).mean((2, 4))).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--by", "lanczos", "--strength", "0.5"), "takes no strength"),
+        (("--by", "lanczos", "--model", "kinema-mini-wan"), "takes no model"),
+        (("--by", "lanczos", "--scale", "0.5"), "1 and up"),
+        (("--scale", "40"), "enlarge"),
+        (("--strength", "2"), "strength"),
+        (("--model", "kinema-mini-svd"), "canvas = larger"),
+        (("-o", "out.txt"), "no such output format"),
+    ],
+)
+def test_what_cannot_be_is_refused(clip, words, told):
+    found = run("upscale", str(clip), *words)
+    assert found.exit_code == 2 and told in found.output.replace("\n", " "), found.output
