@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 PROMPT := a red ball rolls left over a green hill at sunset
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fix clean
+.PHONY: help demo demo-channel test lint fix clean
 
 help:
 	@echo "make demo   install into $(VENV) and make demo.mp4 and demo.png from a sentence"
+	@echo "make demo-channel   a television channel on air at localhost, with its page; Ctrl-C stops it"
 	@echo "make test   install what tests need and run them"
 	@echo "make lint   check style and types"
 	@echo "make fix    correct style where that can be done by itself"
@@ -31,13 +32,20 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
+$(VENV)/installed-for-channel: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[channel]'
+	@touch $@ $(VENV)/installed
+
 $(VENV)/installed-for-tests: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
-	@touch $@ $(VENV)/installed
+	@touch $@ $(VENV)/installed $(VENV)/installed-for-channel
 
 demo: $(VENV)/installed
 	@$(BIN)/kinema generate "$(PROMPT)" --seed 3 --enlarge 4 -o demo.mp4 --sheet demo.png
 	@echo "The film is `pwd`/demo.mp4, its contact sheet `pwd`/demo.png"
+
+demo-channel: $(VENV)/installed-for-channel
+	@$(BIN)/kinema channel demo $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/installed-for-tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from ..core.errors import KinemaError, RequestError
+from ..core.errors import RequestError
 from .allowance import Allowance
 from .audience import Audience
 from .board import Board
@@ -105,6 +105,3 @@ def address_of(sock: socket.socket) -> str:
     if host in ("0.0.0.0", "::"):
         host = "localhost"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-
-
-__all__ = ["GRACE_S", "KinemaError", "SiteSettings", "address_of", "listen", "serve", "site"]

@@ -63,6 +63,9 @@ def start(file: File = DEFAULT, as_json: AsJson = False) -> None:
         told[0] = line
         sys.stderr.flush()
 
+    page = _config(file).page
+    if page.port and not as_json:
+        typer.echo(f"page http://{page.host}:{page.port}/  stream http://{page.host}:{page.port}/live.m3u8")
     control.start(file, stop, tell)
     if not as_json:
         typer.echo("\nStopped." if sys.stderr.isatty() else "Stopped.", err=True)
@@ -160,6 +163,68 @@ def suggest(
 
     waiting = control.suggest(_config(file), theme)
     typer.echo(json.dumps({"waiting": waiting}) if as_json else f"Taken; {waiting} wait.")
+
+
+@app.command("page")
+@guarded
+def page(
+    file: File = DEFAULT,
+    host: Annotated[
+        str | None, option("--host", metavar="ADDRESS", help="Instead of the file's.", panel="Options")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", help="Instead of the file's; 0: any.", min=0, max=65535)
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="With the owner's token; else from the environment."),
+    ] = None,
+) -> None:  # fmt: skip
+    """Serve a channel's page, stream and verbs, until Ctrl-C; `start` does so too."""
+    from kinema.channel.owner import token_from
+    from kinema.channel.site_process import serve
+
+    serve(_config(file), host=host, port=port, token=token_from(token_file), tell=lambda address: typer.echo(address))
+
+
+@app.command("demo")
+@guarded
+def demo(
+    port: Annotated[
+        int | None,
+        typer.Option("--port", metavar="N", help="Of the page; 8080 or the next free one.", min=0, max=65535),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", metavar="DIR", help="To keep the channel in; else it is deleted at the end."),
+    ] = None,
+) -> None:  # fmt: skip
+    """A channel out of nothing, on air at once with page, music and filler; Ctrl-C stops it."""
+    import contextlib
+    import tempfile
+    import time
+
+    from kinema.channel import demo as channel
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    stop, began = threading.Event(), time.monotonic()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    found = channel.free_port(port)
+
+    def on_air(address: str) -> None:
+        typer.echo(
+            f"On air after {time.monotonic() - began:.0f} s.\n"
+            f"page    {address}\nstream  {address}live.m3u8\nCtrl-C stops it. New clips come in as they are made."
+        )
+
+    with contextlib.ExitStack() as kept:
+        if folder is None:
+            folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="kinema-tv-")))
+        file = channel.write_file(folder, found)
+        typer.echo(f"A channel begins in {folder} ...")
+        channel.run(file, found, stop, on_air)
+        typer.echo("Stopped.")
 
 
 @guarded

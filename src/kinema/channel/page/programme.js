@@ -1,7 +1,7 @@
 // What is on, in step with the viewer's picture; the day; how many watch.
 
 const $ = (id) => document.getElementById(id);
-const POLL_MS = 4000, DAY_MS = 60_000, STEP_MS = 200;
+const POLL_MS = 2500, DAY_MS = 60_000, STEP_MS = 200;
 
 async function ask(path) {
   const answer = await fetch(path, { headers: { accept: "application/json" } });
