@@ -34,9 +34,10 @@ def test_the_port_is_the_one_that_is_named_or_the_first_that_is_free():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
+        port = taken.getsockname()[1]
         with pytest.raises(RequestError, match="Cannot listen"):
-            free_port(taken.getsockname()[1])
-    assert free_port(taken.getsockname()[1]) == taken.getsockname()[1]
+            free_port(port)
+    assert free_port(port) == port
     assert free_port(None) >= PORT and free_port(0) > 0
 
 
