@@ -40,7 +40,7 @@ def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run,
     second = run(file, FAKE_SECONDS="0.7")
     wait_for(lambda: states(file)["published"] >= 3, second)
     second.kill()  # somewhere between the steps of the fourth
-    third = run(file, FAKE_SECONDS="0.1")
+    third = run(file, FAKE_SECONDS="0.1", STEPS_VERSION="the next one")  # of a Kinema with other steps
     wait_for(lambda: states(file)["published"] == 4 and states(file)["making"] == 0, third)
 
     assert set(ended(log).values()) == {1}, "a finished step was done again"
