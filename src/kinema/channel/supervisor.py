@@ -129,6 +129,7 @@ class _Run:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "kinema.channel.playout", os.fspath(folder), "--settings"],
                 stdin=subprocess.PIPE, pass_fds=[theirs], env=os.environ | {BEAT_FD: str(theirs)},
+                start_new_session=True,  # Ctrl-C reaches the supervisor, which stops it in order
             )  # fmt: skip
         finally:
             os.close(theirs)
