@@ -210,6 +210,7 @@ def test_suggestions_are_moderated_and_kept(tmp_path):
     assert (suggest(asks, "  a race of cars ").status_code, verbs.asked) == (201, ["a race of cars"])
     refused = suggest(asks, "p0rn")
     assert refused.status_code == 422 and "does not show" in refused.json()["error"]
+    assert "porn" not in refused.text
     assert suggest(asks, "x" * 201).status_code == 422
     assert verbs.asked == ["a race of cars"]
 

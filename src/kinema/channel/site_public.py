@@ -25,6 +25,8 @@ from .verbs import Verbs
 log = logging.getLogger("kinema.channel")
 BODY_BYTES = 4096
 CHANNEL_ID = "kinema"
+NO_SUCH_WORDS = "There is a word in it that this channel does not show. Please use others."
+"""The word itself stays with the owner: a sieve that explains its holes is none."""
 
 
 class PublicRoutes:
@@ -95,7 +97,7 @@ class PublicRoutes:
         try:
             waiting = await run_in_threadpool(self.verbs.suggest, theme)
         except RequestError as refused:
-            return refusal(422, refused.message)
+            return refusal(422, NO_SUCH_WORDS if refused.legal == "other words" else refused.message)
         except KinemaError as error:
             log.warning("a suggestion could not be kept: %s", error)
             return refusal(503, "The suggestion could not be kept just now; please try again.", {"retry-after": "10"})

@@ -24,6 +24,7 @@ export function controls(player) {
     const set = () => {
       screen.dataset.state = state;
       const off = offAir && state !== "playing" && state !== "paused";
+      screen.classList.toggle("off", off);
       $("card-text").textContent = off ? "We are off air. We will be back." : SAID[state] ?? "";
       $("start").hidden = state !== "blocked";
     };
