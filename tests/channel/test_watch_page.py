@@ -53,18 +53,18 @@ def browser():
 
 @pytest.fixture
 def channel(tmp_path):
-    """A channel on air, and the address of its site."""
+    """A channel on air: its folder, the address of its site, and the site."""
     file = tmp_path / "channel.toml"
     file.write_text('title = "Test TV"\ntheme = "the sea"\n[page]\nport = 0\n[database]\nurl = "sqlite"\n')
     folder = tmp_path / "channel"
     fill(folder, 4, encoding=SIZE, theme="the sea", prompt="a red ball rolls left over the sea; flat style")
     size = [str(folder), str(SIZE.width), str(SIZE.height)]
     playout = Process([sys.executable, str(Path(__file__).with_name("kept_playout.py")), *size], tmp_path / "playout")
-    page = Process([sys.executable, "-m", "kinema.channel.site_process", str(file), "--port", "0"], tmp_path / "page")
+    page = site(file, 0)
     try:
         wait_for((folder / "on_air" / "index.m3u8").is_file, playout)
         address = wait_for(lambda: re.search(r"page (http\S+)", page.words()), page)[1]
-        yield folder, address
+        yield folder, address, page
     finally:
         for process in (page, playout):
             process.popen.terminate()
@@ -74,6 +74,11 @@ def channel(tmp_path):
             except subprocess.TimeoutExpired:
                 process.popen.kill()
             process.file.close()
+
+
+def site(file: Path, port: int) -> Process:
+    command = [sys.executable, "-m", "kinema.channel.site_process", str(file), "--port", str(port)]
+    return Process(command, file.with_name(f"page-{port}"))
 
 
 class Viewer:
@@ -141,7 +146,7 @@ class Viewer:
 
 
 def test_the_page_plays_and_says_what_is_on(channel, browser):
-    folder, address = channel
+    folder, address, _ = channel
     viewer = Viewer(browser, address, color_scheme="light")
     first, last, titles = viewer.watch(20, folder)
     viewer.check(first, last)
@@ -173,7 +178,7 @@ def test_the_page_plays_and_says_what_is_on(channel, browser):
 
 @pytest.mark.slow
 def test_a_minute_with_the_playout_killed_in_the_middle(channel, browser):
-    folder, address = channel
+    folder, address, _ = channel
     viewer = Viewer(browser, address)
     killed: list[int] = []
 
@@ -185,3 +190,20 @@ def test_a_minute_with_the_playout_killed_in_the_middle(channel, browser):
     first, last, titles = viewer.watch(75, folder, meanwhile)
     viewer.check(first, last)
     assert killed and holder(folder) not in (None, killed[0]) and len(titles) >= 3
+
+
+@pytest.mark.slow
+def test_the_picture_comes_back_after_the_site_was_gone(channel, browser, tmp_path):
+    _, address, page = channel
+    viewer = Viewer(browser, address)
+    page.popen.kill()
+    viewer.until(lambda said: said["lamp"] == "No connection" and said["state"] in ("waiting", "lost"), 90)
+    again = site(tmp_path / "channel.toml", int(address.rstrip("/").rpartition(":")[2]))
+    try:
+        viewer.until(lambda said: said["lamp"] == "On air" and said["state"] == "playing", 90)
+        before = viewer.said()["time"]
+        viewer.until(lambda said: said["time"] > before + 5, 60)
+    finally:
+        again.popen.terminate()
+        again.popen.wait(30)
+        again.file.close()
