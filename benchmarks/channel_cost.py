@@ -10,7 +10,6 @@ by the CPU seconds of the process and its children. Then so many playouts at onc
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import sys
 import tempfile
 import time
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "channel"))
 
 from kinema.channel.conform import Encoding, conform
+from kinema.channel.guide import status
 from kinema.channel.library import Library, LibraryClip
 from kinema.channel.playlist import write_playlist
 from kinema.core.chunk import Chunk
@@ -70,18 +71,38 @@ def cpu_seconds(process: psutil.Process) -> dict[int, float]:
     return found
 
 
-def measure(processes: list[subprocess.Popen], seconds: float, settle: float) -> tuple[float, float]:
-    """(percent of one core, MB) of all, after they have settled."""
-    time.sleep(settle)
+def measure(
+    processes: list[subprocess.Popen], seconds: float, made: Callable[[], list[float]]
+) -> tuple[float, float, float]:
+    """(percent of one core, MB, seconds of programme made in a second) of all. made: seconds of programme made so far,
+    of each; the measurement begins when all are ten seconds into it."""
+    while min(made()) < 10:
+        time.sleep(0.2)
     roots = [psutil.Process(process.pid) for process in processes]
-    before = [cpu_seconds(root) for root in roots]
+    before, made_before = [cpu_seconds(root) for root in roots], sum(made())
     began = time.monotonic()
     time.sleep(seconds)
     passed = time.monotonic() - began
-    after = [cpu_seconds(root) for root in roots]
+    after, made_after = [cpu_seconds(root) for root in roots], sum(made())
     used = sum(count - old.get(pid, 0.0) for old, new in zip(before, after) for pid, count in new.items())
     memory = sum(one.memory_info().rss for root in roots for one in [root, *root.children(recursive=True)])
-    return 100 * used / passed, memory / 1e6
+    return 100 * used / passed, memory / 1e6, (made_after - made_before) / passed / len(processes)
+
+
+def on_air_s(folder: Path) -> float:
+    said = status(folder)
+    return said["frames_sent"] / 24 if said else 0.0
+
+
+def encoded_s(progress: Path) -> float:
+    """From the file that ffmpeg's -progress writes."""
+    rows = (
+        [row for row in progress.read_text().splitlines() if row.startswith("out_time_us=")]
+        if progress.exists()
+        else []
+    )
+    value = rows[-1].partition("=")[2] if rows else "0"
+    return int(value) / 1e6 if value.isdigit() else 0.0
 
 
 def playout(folder: Path, **environment: str) -> subprocess.Popen:
@@ -110,51 +131,46 @@ def main() -> None:
     options = reader.parse_args()
     work = Path(tempfile.mkdtemp())
     clips = fill(work / "channel0")
-    print("| what | % of one core | MB | ratio |\n|---|---|---|---|")
+    print("| what | % of one core | MB | x real time | ratio |\n|---|---|---|---|---|")
+    theirs = float("nan")
+
+    def row(name: str, processes: list[subprocess.Popen], made: Callable[[], list[float]], note: str = "") -> float:
+        percent, memory, speed = measure(processes, options.seconds, made)
+        ratio = note or f"{percent / theirs:.2f}"
+        print(f"| {name} | {percent:.1f} | {memory:.0f} | {speed:.2f} | {ratio} |", flush=True)
+        return percent
+
     if shutil.which("ffmpeg"):
-        listed = write_playlist(work / "list.ffconcat", clips * 40)
+        listed, progress = write_playlist(work / "list.ffconcat", clips * 40), work / "progress"
         original = subprocess.Popen(
             ["ffmpeg", "-v", "error", "-re", "-f", "concat", "-safe", "0", "-i", str(listed), "-stream_loop", "-1",
-             "-i", str(work / "channel0/music/bed.wav"), "-c:v", "libx264", "-preset", "veryfast",
-             "-tune", "zerolatency", "-c:a", "aac", "-ar", "44100", "-shortest", "-f", "flv", "-y", "/dev/null"],
+             "-i", str(work / "channel0/music/bed.wav"), "-c:v", "libx264", "-preset", "veryfast", "-tune",
+             "zerolatency", "-c:a", "aac", "-ar", "44100", "-shortest", "-progress", str(progress), "-f", "flv", "-y",
+             "/dev/null"],
         )  # fmt: skip
-        theirs, memory = measure([original], options.seconds, 5)
+        theirs = row("ffmpeg, re-encoding", [original], lambda: [encoded_s(progress)], "1")
         original.kill()
-        print(f"| ffmpeg, re-encoding | {theirs:.1f} | {memory:.0f} | 1 |", flush=True)
-    else:
-        theirs = float("nan")
-    one = playout(work / "channel0")
-    ours, memory = measure([one], options.seconds, 8)
+    first = work / "channel0"
+    one = playout(first)
+    row("playout, HLS", [one], lambda: [on_air_s(first)])
     stop(one)
-    print(f"| playout, HLS | {ours:.1f} | {memory:.0f} | {ours / theirs:.2f} |", flush=True)
-    with contextlib.suppress(BaseException):
+    if Path("/usr/lib/nginx/modules/ngx_rtmp_module.so").is_file():
         from ingest import Nginx
 
         server = Nginx(work / "nginx")
-        one = playout(work / "channel0", KINEMA_RTMP=server.url("key"))
-        ours, memory = measure([one], options.seconds, 8)
+        one = playout(first, KINEMA_RTMP=server.url("key"))
+        row("playout, HLS and RTMP through a sidecar", [one], lambda: [on_air_s(first)])
         stop(one)
         server.stop()
-        print(
-            f"| playout, HLS and RTMP through a sidecar | {ours:.1f} | {memory:.0f} | {ours / theirs:.2f} |", flush=True
-        )
     if options.channels > 1:
-        for number in range(1, options.channels):
-            shutil.copytree(
-                work / "channel0", work / f"channel{number}", ignore=shutil.ignore_patterns("on_air", "state")
-            )
-        several = [playout(work / f"channel{number}") for number in range(options.channels)]
-        ours, memory = measure(several, options.seconds, 20)
-        late = [status_of(work / f"channel{number}") for number in range(options.channels)]
+        folders = [work / f"channel{number}" for number in range(options.channels)]
+        for folder in folders[1:]:
+            shutil.copytree(first, folder, ignore=shutil.ignore_patterns("on_air", "state"))
+        several = [playout(folder) for folder in folders]
+        row(f"{len(folders)} playouts, HLS", several, lambda: [on_air_s(folder) for folder in folders])
+        print("late frames:", [(status(folder) or {"late_frames": None})["late_frames"] for folder in folders])
         stop(*several)
-        print(f"| {options.channels} playouts, HLS | {ours:.1f} | {memory:.0f} | late frames {late} |", flush=True)
     shutil.rmtree(work)
-
-
-def status_of(folder: Path) -> int:
-    from kinema.channel.guide import status
-
-    return (status(folder) or {"late_frames": -1})["late_frames"]
 
 
 if __name__ == "__main__":

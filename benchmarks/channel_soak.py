@@ -1,11 +1,12 @@
 """A day of a channel in minutes: no gap, no repeated segment number, nothing that grows, over the wrap of 33 bits.
 
-    python benchmarks/channel_soak.py [--hours 24] [--sound] [--folder /dev/shm/soak]
+    python benchmarks/channel_soak.py [--hours 24] [--life 0.5] [--sound] [--folder /dev/shm/soak]
 
 The playout runs on an accelerated clock with everything else real: clips from disk, library, segments and playlists.
 Every segment that a playlist shows is demultiplexed: each step from packet to packet must be one frame (video) or 1024
 samples (audio). The sound is one AAC packet again and again unless --sound encodes it (some times slower). The wrap of
-MPEG-TS's clock is crossed in the middle. Twice an hour the process "dies" and goes on from its state.
+MPEG-TS's clock is crossed in the middle. After --life hours the playout "dies" and a new one goes on
+from its state.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ class Checker:
 def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--hours", type=float, default=24)
+    reader.add_argument("--every", type=float, default=1.0, help="hours between two lines")
+    reader.add_argument("--life", type=float, default=0.5, help="hours from one death of the process to the next")
     reader.add_argument("--sound", action="store_true")
     reader.add_argument("--folder", type=Path)
     options = reader.parse_args()
@@ -116,29 +119,30 @@ def main() -> None:
     print("| hour | segments | gaps | repeats | corrupt | wraps | late | RSS MB | files | open | x real time |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     began, shown, late = time.monotonic(), 0.0, 0
-    hours = 0.0
-    while hours < options.hours:
+    start = before * 24
+    passed = 0.0
+    while passed < options.hours:
         playout = Playout(folder, settings, clock)
-        end = playout.frame + 24 * 1800
+        end = playout.frame + round(24 * 3600 * options.life)
         while playout.frame < end:
             playout._air(playout.feed.take())
             playout.view.refresh()
             if (folder / "on_air" / "live.m3u8").exists():
                 checker.look()
+            passed = (playout.frame - start) / 24 / 3600
+            if passed - shown >= options.every:
+                shown += options.every
+                files = sum(len(names) for _, _, names in os.walk(folder))
+                speed = passed * 3600 / (time.monotonic() - began)
+                print(
+                    f"| {shown:.3g} | {checker.segments} | {checker.gaps} | {checker.repeats} | {checker.corrupt} | "
+                    f"{checker.wraps} | {late + playout.late} | {process.memory_info().rss / 1e6:.1f} | {files} | "
+                    f"{process.num_fds()} | {speed:.0f} |",
+                    flush=True,
+                )
         late += playout.late
         playout.lock.close()  # as kill -9 would: no goodbye, what was half done is lost
         playout.view._leave()
-        hours += 0.5
-        if hours - shown >= 1 or hours >= options.hours:
-            shown = hours
-            files = sum(len(names) for _, _, names in os.walk(folder))
-            speed = hours * 3600 / (time.monotonic() - began)
-            print(
-                f"| {hours:g} | {checker.segments} | {checker.gaps} | {checker.repeats} | {checker.corrupt} | "
-                f"{checker.wraps} | {late} | {process.memory_info().rss / 1e6:.0f} | {files} | {process.num_fds()} | "
-                f"{speed:.0f} |",
-                flush=True,
-            )
     if options.folder is None:
         shutil.rmtree(folder)
 

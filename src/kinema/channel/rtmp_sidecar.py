@@ -85,7 +85,7 @@ class Sidecar:
                 if self._session():
                     continue
             except (OSError, ValueError, RuntimeError) as error:  # their texts name the address
-                number = getattr(error, "errno", None)
+                number = getattr(error, "errno", None) or 0
                 self.trouble = os.strerror(number) if number in errno.errorcode else type(error).__name__
             self.state = "retrying"
             pause_s = 0.5 if self.sent - before > 500 else min(8.0, 2 * pause_s)
