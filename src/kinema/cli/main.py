@@ -10,6 +10,7 @@ import typer
 
 from kinema.cli import (
     animate,
+    channel,
     clip,
     control,
     direct,
@@ -46,6 +47,8 @@ app.command("upscale")(upscale.upscale)
 app.command("control")(control.control)
 app.command("mask")(mask.mask)
 app.command("direct")(direct.direct)
+app.add_typer(channel.app, name="channel")
+app.command("worker")(channel.worker)
 app.command("music")(music.music)
 app.command("score")(music.score)
 app.command("rerun")(clip.rerun)

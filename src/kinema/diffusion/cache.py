@@ -20,8 +20,9 @@ class StepReuse:
         self.history: list[tuple[float, torch.Tensor]] = []
 
     def skips(self, step: int) -> bool:
-        """True where step number `step` is forecast rather than computed."""
-        return is_reused(step, self.num_steps, self.every)
+        """True where step number `step` is forecast rather than computed. A run that begins part of the way computes
+        its first two."""
+        return len(self.history) == 2 and is_reused(step, self.num_steps, self.every)
 
     def remember(self, t: float, output: torch.Tensor) -> None:
         """Keep the output computed at timestep `t` (and the one before it)."""

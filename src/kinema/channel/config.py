@@ -1,0 +1,284 @@
+"""The file of a channel (TOML): what it shows, who makes it, how much of it, where it goes.
+
+Everything has a default that works offline with the shipped miniature. What is wrong is refused when the file is read:
+the field, its value, and what is legal. Secrets are not in the file; it names environment variables that hold them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from ..core.conditions import Value
+from ..core.errors import RequestError
+from ..core.request import Profile, Seed
+from .chat import Endpoint
+from .day import Clock, DayPart, check_day, part_at, zone
+from .shots import MAX_SHOTS, StyleBible, ThemeText, Title, parsed
+
+TEMPLATE = "config_template.toml"
+SPACE = "space:"
+Env = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def _size(said: Any) -> Any:
+    """Bytes from a number or "20 GB"."""
+    if not isinstance(said, str):
+        return said
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", said, re.IGNORECASE)
+    if found is None:
+        raise ValueError('is a size as "20 GB", "500 MB" or a number of bytes')
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0, le=10**16)]
+
+
+class Director(Value):
+    """Who writes the shots. shots: of an episode. endpoint: a language model, with the offline writer behind it."""
+
+    shots: Annotated[int, Field(ge=1, le=MAX_SHOTS)] = 6
+    seed: Seed = 0
+    blocklist: str = ""
+    endpoint: Endpoint | None = None
+
+
+class Making(Value):
+    """Who makes the clips, and how. model: a name, folder or hub id, `toyland` (drawn by rules, no model), or
+    `space:owner/name` (see Space). profile and draft_profile: while there is enough in stock, and while there is
+    little. second_pass: none (the clip is enlarged when it is fitted in), lanczos (enlarged before frames in between
+    are made), or a model that takes a clip. fit: how a clip of another shape fills the channel's picture. tries: of a
+    step, with pauses of pause_s, twice that and so on. slowest_s: for one clip. here: does this machine draw, or only
+    workers elsewhere. in_flight: shots in the making at once. worker_lost_s: without a sign of life, after which a
+    worker's shots are given to others."""
+
+    model: Annotated[str, Field(min_length=1, max_length=300)] = "kinema-mini-wan"
+    profile: Profile = "balanced"
+    draft_profile: Profile = "fast"
+    device: str = ""
+    second_pass: Annotated[str, Field(min_length=1, max_length=300)] = "none"
+    strength: Annotated[float, Field(ge=0.05, le=1)] = 0.7
+    interpolate: Literal["none", "film", "mci"] = "none"
+    fit: Literal["backdrop", "cover", "contain"] = "backdrop"
+    tries: Annotated[int, Field(ge=1, le=20)] = 3
+    pause_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    slowest_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
+    here: bool = True
+    in_flight: Annotated[int, Field(ge=1, le=100)] = 2
+    worker_lost_s: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+
+
+class Space(Value):
+    """A Gradio Space that makes clips (`model = "space:owner/name"`, or an address). endpoint: its function's name.
+    inputs: what it takes, in order; {prompt}, {negative_prompt}, {seed} and {seconds} are put in. key_env: the variable
+    with a Hugging Face token."""
+
+    endpoint: Annotated[str, Field(pattern=r"^/[A-Za-z0-9_]+$")] = "/predict"
+    inputs: tuple[str | int | float | bool, ...] = ("{prompt}",)
+    timeout_s: Annotated[float, Field(gt=0, le=7200)] = 600.0
+    key_env: Env | None = None
+
+
+class Picture(Value):
+    """All clips of a channel are brought to this."""
+
+    width: Annotated[int, Field(ge=32, le=4096, multiple_of=2)] = 576
+    height: Annotated[int, Field(ge=32, le=4096, multiple_of=2)] = 320
+    fps: Annotated[int, Field(ge=1, le=60)] = 24
+    crf: Annotated[int, Field(ge=1, le=51)] = 20
+
+
+class Stock(Value):
+    """Clips of a theme that were made and never aired: below `low` drafts are made, from `enough` on nothing."""
+
+    low: Annotated[int, Field(ge=0, le=100_000)] = 8
+    enough: Annotated[int, Field(ge=1, le=100_000)] = 40
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Stock:
+        if self.low > self.enough:
+            raise ValueError(f"low = {self.low} is more than enough = {self.enough}; legal: 0 to {self.enough}")
+        return self
+
+
+class Disk(Value):
+    """quota: of all clips; beyond it the least recently aired are deleted, never one that is about to air. keep_free:
+    with less room than this nothing is made."""
+
+    quota: Annotated[Size, Field(ge=10**6)] = 5 * 10**9
+    keep_free: Size = 500 * 10**6
+
+
+class Music(Value):
+    """Beds, made once for a theme and then reused. words: added to the theme. beds: for each theme; most: all together
+    (the oldest make room). model: a MusicGen folder or hub id; empty: the composer."""
+
+    words: Annotated[str, Field(max_length=200)] = "calm"
+    beds: Annotated[int, Field(ge=0, le=50)] = 2
+    most: Annotated[int, Field(ge=1, le=1000)] = 24
+    seconds: Annotated[float, Field(ge=5, le=600)] = 90.0
+    model: str = ""
+
+
+class Database(Value):
+    """Where the steps of each shot are kept. url: `sqlite` (a file in the channel's folder) or a postgresql address
+    without a password; password_env: the variable that holds it. files: how clips travel between machines, `database`
+    or a folder that all of them see. schema: of its tables there."""
+
+    url: Annotated[str, Field(max_length=500)] = "sqlite"
+    password_env: Env | None = None
+    files: Annotated[str, Field(min_length=1, max_length=1000)] = "database"
+
+    @model_validator(mode="after")
+    def _known_kind(self) -> Database:
+        if self.url != "sqlite":
+            check_database_url(self.url)
+        return self
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url == "sqlite"
+
+
+class Hls(Value):
+    """The channel for browsers, as files under FOLDER/on_air. segment_s: length of a segment."""
+
+    segment_s: Annotated[int, Field(ge=1, le=10)] = 2
+
+
+class Rtmp(Value):
+    """A server that the channel is sent to. key_env: the variable that holds the stream key, put after the address."""
+
+    url: Annotated[str, Field(pattern=r"^rtmps?://[^\s@?]+$", max_length=500)]
+    key_env: Env | None = None
+
+
+class Viewers(Value):
+    """Themes that viewers suggest. Every `every`-th episode is about one, while there are any; `waiting` at most."""
+
+    take: bool = True
+    every: Annotated[int, Field(ge=1, le=1000)] = 3
+    waiting: Annotated[int, Field(ge=1, le=10_000)] = 50
+
+
+class ChannelConfig(Value):
+    """A channel. `folder`: where everything of it lies, beside the file unless it is absolute."""
+
+    title: Title = "Kinema"
+    folder: Annotated[str, Field(min_length=1, max_length=1000)] = "channel"
+    theme: ThemeText = "a calm day by the sea"
+    timezone: Annotated[str, Field(max_length=100)] = ""
+    part: Annotated[tuple[DayPart, ...], Field(max_length=48)] = ()
+    bible: StyleBible = Field(default_factory=StyleBible)
+    director: Director = Field(default_factory=Director)
+    making: Making = Field(default_factory=Making)
+    space: Space = Field(default_factory=Space)
+    picture: Picture = Field(default_factory=Picture)
+    stock: Stock = Field(default_factory=Stock)
+    disk: Disk = Field(default_factory=Disk)
+    music: Music = Field(default_factory=Music)
+    database: Database = Field(default_factory=Database)
+    hls: Hls = Field(default_factory=Hls)
+    rtmp: Annotated[tuple[Rtmp, ...], Field(max_length=10)] = ()
+    viewers: Viewers = Field(default_factory=Viewers)
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> ChannelConfig:
+        zone(self.timezone)
+        check_day(self.part)
+        if not self.making.here and self.database.is_sqlite:
+            raise ValueError('making.here = false needs workers, and those need database.url = "postgresql://..."')
+        return self
+
+    @property
+    def root(self) -> Path:
+        return Path(self.folder)
+
+    def theme_at(self, when: datetime) -> str:
+        """The theme on air at a time (aware, or in the channel's own zone)."""
+        part = part_at(self.part, when)
+        return part.theme if part is not None else self.theme
+
+    @property
+    def themes(self) -> list[str]:
+        """All themes of the day, each once."""
+        return list(dict.fromkeys([part.theme for part in self.part] + [self.theme]))
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(self.timezone)
+
+
+def read(path: str | os.PathLike[str]) -> ChannelConfig:
+    """The channel of a file; its folder is absolute then. RequestError: what is wrong with it, and where."""
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RequestError(
+            f"{path}: no such file. `kinema channel init {path}` writes one.", field="config", value=str(path)
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path}: cannot be read ({error}).", field="config", value=str(path)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"{path}: not valid TOML: {error}.", field="config", value=str(path)) from None
+    config = parsed(ChannelConfig, data, f"channel file ({path})")
+    changes: dict[str, Any] = {"folder": str((path.resolve().parent / config.folder).resolve())}
+    if config.director.blocklist:
+        list_ = str((path.resolve().parent / config.director.blocklist).resolve())
+        changes["director"] = config.director.model_copy(update={"blocklist": list_})
+    if config.database.files != "database":
+        files_ = str((path.resolve().parent / config.database.files).resolve())
+        changes["database"] = config.database.model_copy(update={"files": files_})
+    return config.model_copy(update=changes)
+
+
+def write_template(path: str | os.PathLike[str]) -> Path:
+    """A commented file whose every value is the default. RequestError where something is there already."""
+    path = Path(path)
+    if path.suffix != ".toml":
+        raise RequestError(f"{path}: a channel's file is TOML.", field="config", value=str(path), legal="NAME.toml")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template().replace('folder = "channel"', f'folder = "{path.stem}"'))
+    except FileExistsError:
+        raise RequestError(f"{path}: is there already; nothing was written.", field="config", value=str(path)) from None
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be written ({error.strerror}).", field="config", value=str(path)) from None
+    return path
+
+
+def template() -> str:
+    return files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
+
+
+def secret(name: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """What the environment variable holds; empty where none is named. RequestError where it is not set."""
+    if name is None:
+        return ""
+    found = environ.get(name, "").strip()
+    if not found:
+        raise RequestError(
+            f"The environment variable {name}, which the channel's file names, is not set.", field="key_env", value=name
+        )
+    return found
+
+
+def check_database_url(url: str) -> None:
+    """ValueError where it is no postgresql address, or has a password in it."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
+        raise ValueError("is `sqlite` or an address as postgresql://user@host:5432/name")
+    if parts.password:
+        raise ValueError("holds a password; leave it out and name the variable that holds it in password_env")

@@ -1,0 +1,172 @@
+"""Every clip of a channel in one encoding, so that its packets can follow any other clip's without a re-encode.
+
+H.264 without B-frames, closed GOPs of one length, the parameter sets inside every keyframe, whole GOPs (the last frame
+is held until the GOP is full), BT.709 limited range, one rate, no sound (the bed is the channel's). The same frames
+give the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.chunk import Chunk
+from ..core.errors import MediaError, RequestError
+from .packets import read_packets
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One for all clips of a channel. gop: frames from keyframe to keyframe, and what clip lengths are multiples of.
+    crf: x264's quality, lower is better."""
+
+    width: int = 576
+    height: int = 320
+    fps: int = 24
+    gop: int = 24
+    crf: int = 20
+    preset: str = "veryfast"
+
+    def __post_init__(self) -> None:
+        for field, value, low, high in (
+            ("width", self.width, 32, 4096), ("height", self.height, 32, 4096), ("fps", self.fps, 1, 60),
+            ("gop", self.gop, 1, 10 * self.fps), ("crf", self.crf, 1, 51),
+        ):  # fmt: skip
+            if not low <= value <= high:
+                near = min(max(value, low), high)
+                raise RequestError(
+                    f"{field} {value}.", field=field, value=value, legal=f"{low} to {high}", nearest=near
+                )
+        for field, value in (("width", self.width), ("height", self.height)):
+            if value % 2:
+                raise RequestError(
+                    f"{field} {value}.", field=field, value=value, legal="even numbers", nearest=value + 1
+                )
+        if self.preset not in PRESETS:
+            legal = ", ".join(PRESETS)
+            raise RequestError(f"preset {self.preset!r}.", field="preset", value=self.preset, legal=legal)
+
+    @property
+    def key(self) -> str:
+        """Short and readable: two encodings with one key make clips that can follow each other."""
+        return f"{self.width}x{self.height}-{self.fps}fps-gop{self.gop}-crf{self.crf}-{self.preset}"
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """A clip that can go on air."""
+
+    path: Path
+    frames: int
+    fingerprint: str
+    seconds: float
+    bytes: int
+    sha256: str
+
+
+def conform(
+    source: Iterable[Chunk] | str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    encoding: Encoding | None = None,
+    *,
+    how: str = "cover",
+) -> Conformed:
+    """Frames or a video file to a conformed .mp4, written beside `target` under a hidden name and renamed at the end.
+
+    how: "cover" fills the channel's picture and cuts off what is over; "contain" shows all, on black. Another rate is
+    met by holding or leaving out frames, so the length in seconds stays (up to the next whole GOP). `source` is closed.
+    Raises MediaError (unreadable, no frames, unwritable) and RequestError."""
+    encoding = encoding or Encoding()
+    target = Path(target)
+    if target.suffix.lower() != ".mp4":
+        raise RequestError(
+            f"{target.name}: a conformed clip is an .mp4.", field="target", value=str(target), legal=".mp4"
+        )
+    if isinstance(source, str | os.PathLike):
+        from ..media.read import read_chunks
+
+        source = read_chunks(source, audio=False)
+    chunks = iter(source)
+    temp = target.with_name(f".{target.stem}.partial-{os.getpid()}.mp4")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _encode(_on_the_grid(_fitted(chunks, encoding, how), encoding), temp, encoding)
+        found = read_packets(temp)
+        size = temp.stat().st_size
+        with temp.open("rb") as file:
+            os.fsync(file.fileno())
+        temp.replace(target)
+    except OSError as error:
+        raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
+    finally:
+        temp.unlink(missing_ok=True)
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    return Conformed(target, found.frames, found.fingerprint, float(found.frames / found.fps), size, found.sha256)
+
+
+def fingerprint(path: str | os.PathLike[str]) -> str:
+    """What must be the same for all clips of a channel, of a clip that is whole. MediaError: see packets.py."""
+    return read_packets(path).fingerprint
+
+
+def _fitted(chunks: Iterator[Chunk], encoding: Encoding, how: str) -> Iterator[tuple[np.ndarray, Fraction]]:
+    """Frames (H, W, 3) of the channel's size, each with the source's rate."""
+    from ..media.resize import resize_frames
+    from ..media.timeline import exact_rate
+
+    for chunk in chunks:
+        frames_FHWC = chunk.frames
+        if frames_FHWC.shape[1:3] != (encoding.height, encoding.width):
+            frames_FHWC = resize_frames(frames_FHWC, encoding.height, encoding.width, how)  # type: ignore[arg-type]
+        rate = exact_rate(chunk.fps)
+        for frame_HWC in frames_FHWC:
+            yield frame_HWC, rate
+
+
+def _on_the_grid(frames: Iterator[tuple[np.ndarray, Fraction]], encoding: Encoding) -> Iterator[np.ndarray]:
+    """At the channel's rate, and the last frame held until the GOP is full. MediaError where there are none."""
+    given, last = 0, None
+    for number, (frame_HWC, rate) in enumerate(frames):
+        due = (number + 1) * encoding.fps / rate
+        while given + Fraction(1, 2) < due:
+            yield frame_HWC
+            given += 1
+        last = frame_HWC
+    if last is None:
+        raise MediaError("There are no frames to conform.")
+    while given == 0 or given % encoding.gop:
+        yield last
+        given += 1
+
+
+def _encode(frames: Iterator[np.ndarray], path: Path, encoding: Encoding) -> None:
+    import av
+
+    from ..media.color import tag_bt709, to_yuv
+
+    gop, rate = encoding.gop, Fraction(encoding.fps)
+    # mbtree reads past the last macroblocks (media/encode_video.py); stitchable keeps content out of the headers
+    params = f"repeat-headers=1:stitchable=1:keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:bframes=0:mbtree=0"
+    options = {"preset": encoding.preset, "profile": "high", "crf": str(encoding.crf), "x264-params": params}
+    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = encoding.width, encoding.height, "yuv420p"
+        stream.codec_context.gop_size, stream.codec_context.max_b_frames = gop, 0
+        stream.codec_context.thread_count = 1  # other numbers of threads give other bytes
+        tag_bt709(stream.codec_context)
+        for number, frame_HWC in enumerate(frames):
+            frame = to_yuv(frame_HWC, "yuv420p")
+            frame.pts, frame.time_base, frame.duration = number, 1 / rate, 1
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

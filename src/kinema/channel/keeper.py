@@ -1,0 +1,93 @@
+"""A process that is to run: started again when it ends, after a pause that doubles each time and is short again once it
+has lived a while. One that says (exit code 2) that it cannot work at all is not started again.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+CANNOT = 2  # exit code: starting it again would not help
+FIRST_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.5, 60.0, 60.0
+log = logging.getLogger("kinema.channel")
+
+
+@dataclass
+class Kept:
+    """stop_s: how long it may take to stop before it is killed. log: where it writes."""
+
+    name: str
+    command: list[str]
+    log: Path
+    stop_s: float = 10.0
+    deaths: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    given_up: bool = False
+    _pause_s: float = FIRST_PAUSE_S
+    _since: float = 0.0
+    _again_at: float = 0.0
+    _file: IO[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def look(self) -> None:
+        """Start it where it does not run and its pause is over."""
+        now = time.monotonic()
+        if self.is_alive or self.given_up:
+            if self.is_alive and now - self._since > LIVED_S:
+                self._pause_s = FIRST_PAUSE_S
+            return
+        if self.process is not None:
+            code, self.process = self.process.returncode, None
+            self.deaths += 1
+            self.given_up = code == CANNOT
+            self._again_at = now + self._pause_s
+            log.warning(
+                "the %s ended (%d)%s", self.name, code, "" if self.given_up else f"; again in {self._pause_s:g} s"
+            )
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        elif now >= self._again_at:
+            self._start(now)
+
+    def stop(self) -> None:
+        if self.is_alive:
+            assert self.process is not None
+            self.process.terminate()
+
+    def wait(self) -> None:
+        """Until it has stopped, killed where that takes too long."""
+        if self.process is not None:
+            try:
+                self.process.wait(self.stop_s)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1][:500] if lines else ""
+
+    def _start(self, now: float) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self._file is None:
+            if self.log.is_file() and self.log.stat().st_size > 5_000_000:
+                self.log.replace(self.log.with_suffix(".old"))
+            self._file = self.log.open("ab")
+        # a session of its own: Ctrl-C reaches whoever keeps it, which then stops things in order
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=self._file, stderr=self._file, start_new_session=True
+        )
+        self._since = now

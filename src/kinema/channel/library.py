@@ -1,0 +1,354 @@
+"""The library of a channel: which clips there are, what was aired, what is queued. SQLite in WAL mode, one file.
+
+Several processes share it (the producer adds, the playout notes what aired, the owner bans): each has its own Library.
+A locked database is waited for, up to `patience_s`, then LibraryBusy; playout, which may not wait, looks at it through
+library_view.py.
+
+FOLDER/library.db   FOLDER/clips/<id>.mp4   FOLDER/filler/*.mp4   FOLDER/music/*   FOLDER/on_air/   FOLDER/state/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import KinemaError, MediaError, RequestError
+from .library_clip import Aired, LibraryClip
+
+STATES = ("ready", "banned", "broken")
+AS_RUN_KEPT = 200_000
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+_COLUMNS = (
+    "id, path, title, prompt, theme, frames, fps, fingerprint, bytes, sha256, made_at, aired, last_aired, state, "
+    "reason, shot, music"
+)
+_TABLES = """
+CREATE TABLE IF NOT EXISTS clips (id TEXT PRIMARY KEY, path TEXT NOT NULL, title TEXT NOT NULL, prompt TEXT NOT NULL,
+  theme TEXT NOT NULL, frames INTEGER NOT NULL, fps REAL NOT NULL, fingerprint TEXT NOT NULL, bytes INTEGER NOT NULL,
+  sha256 TEXT NOT NULL, made_at REAL NOT NULL, aired INTEGER NOT NULL, last_aired REAL, state TEXT NOT NULL,
+  reason TEXT NOT NULL, shot TEXT NOT NULL, music TEXT);
+CREATE INDEX IF NOT EXISTS clips_by_state ON clips (state, last_aired);
+CREATE TABLE IF NOT EXISTS queue (place INTEGER PRIMARY KEY, id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS as_run (n INTEGER PRIMARY KEY, at REAL NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL,
+  title TEXT NOT NULL, theme TEXT NOT NULL, frame INTEGER NOT NULL, frames INTEGER NOT NULL, fps REAL NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS as_run_once ON as_run (frame, at);
+"""
+
+
+__all__ = ["STATES", "Aired", "Library", "LibraryBusy", "LibraryClip"]
+
+
+class LibraryBusy(KinemaError):
+    """The database stayed locked, or cannot be reached; trying again later may work."""
+
+
+class Library:
+    """An open library. May be used from several threads. RequestError where the folder is not there and `create` is
+    False, LibraryBusy where the database cannot be reached."""
+
+    def __init__(self, folder: str | os.PathLike[str], *, create: bool = True, patience_s: float = 30.0) -> None:
+        self.folder, self.patience_s = Path(folder), patience_s
+        self.file = self.folder / "library.db"
+        self._lock = threading.RLock()
+        if create:
+            for name in ("clips", "filler", "music", "on_air", "state"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+        elif not self.file.is_file():
+            raise RequestError(f"{self.folder}: no channel is here (no library.db).", field="folder", value=str(folder))
+        try:
+            self._db = sqlite3.connect(
+                self.file, timeout=min(patience_s, 1.0), isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise LibraryBusy(f"{self.file}: cannot be opened ({error}).") from error
+        self._patiently("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL")
+        if create:
+            self._patiently(*(part for part in _TABLES.split(";") if part.strip()))
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], **how: Any) -> Library:
+        return cls(folder, **how)
+
+    def version(self) -> int:
+        """A number that is another after somebody else's write."""
+        with self._look() as db:
+            return db.execute("PRAGMA data_version").fetchone()[0]
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def clip_path(self, id: str) -> Path:
+        """Where the conformed file of a clip belongs. RequestError: not a legal id."""
+        if not _ID.fullmatch(id):
+            legal = "letters, digits, '.', '_' and '-', 120 at most, the first a letter or digit"
+            raise RequestError(f"Clip id {id!r}.", field="id", value=id, legal=legal)
+        return self.folder / "clips" / f"{id}.mp4"
+
+    def add(self, clip: LibraryClip) -> LibraryClip:
+        """Put a clip in; it is ready to air. Adding an id again changes what describes the clip, not what became of it
+        (aired, banned). RequestError: an id, fps or length that is not legal. MediaError: no such file, or outside of
+        the folder."""
+        self.clip_path(clip.id)
+        if clip.frames < 1 or clip.fps <= 0:
+            raise RequestError(
+                f"{clip.frames} frames at {clip.fps} fps.", field="frames", value=clip.frames, legal="1 up"
+            )
+        relative = self._inside(clip.path)
+        music = str(self._inside(clip.music)) if clip.music is not None else None
+        try:
+            data = clip.path.read_bytes()
+        except OSError as error:
+            raise MediaError(f"{clip.path}: cannot be read ({error.strerror or error}).") from error
+        row = (
+            clip.id, str(relative), clip.title, clip.prompt, clip.theme, clip.frames, clip.fps, clip.fingerprint,
+            len(data), hashlib.sha256(data).hexdigest(), clip.made_at or time.time(), clip.aired, clip.last_aired,
+            clip.state, clip.reason, json.dumps(clip.shot), music,
+        )  # fmt: skip
+        described = [
+            name for name in _COLUMNS.split(", ") if name not in ("id", "aired", "last_aired", "state", "reason")
+        ]
+        with self._work() as db:
+            db.execute(
+                f"INSERT INTO clips ({_COLUMNS}) VALUES ({', '.join('?' * len(row))}) ON CONFLICT (id) DO UPDATE SET "
+                + ", ".join(f"{name} = excluded.{name}" for name in described),
+                row,
+            )
+            db.execute("UPDATE clips SET state = 'ready', reason = '' WHERE id = ? AND state = 'broken'", (clip.id,))
+        return self.get(clip.id) or replace(clip, bytes=len(data))
+
+    def get(self, id: str) -> LibraryClip | None:
+        found = self._clips("WHERE id = ?", (id,))
+        return found[0] if found else None
+
+    def clips(self) -> list[LibraryClip]:
+        """All, the newest last."""
+        return self._clips("ORDER BY made_at, id")
+
+    def ready(self, fingerprint: str | None = None) -> list[LibraryClip]:
+        """Clips that may air, the oldest first; with a fingerprint, only those of that encoding."""
+        if fingerprint is None:
+            return self._clips("WHERE state = 'ready' ORDER BY made_at, id")
+        return self._clips("WHERE state = 'ready' AND fingerprint = ? ORDER BY made_at, id", (fingerprint,))
+
+    def counts(self) -> dict[str, float]:
+        """ready, banned, broken; fresh (ready and never aired); queued; bytes of all; seconds that are ready."""
+        with self._look() as db:
+            by_state = dict(db.execute("SELECT state, count(*) FROM clips GROUP BY state"))
+            fresh = db.execute("SELECT count(*) FROM clips WHERE state = 'ready' AND aired = 0").fetchone()[0]
+            seconds = db.execute("SELECT total(frames / fps) FROM clips WHERE state = 'ready'").fetchone()[0]
+            size = db.execute("SELECT coalesce(sum(bytes), 0) FROM clips").fetchone()[0]
+            queued = db.execute("SELECT count(*) FROM queue").fetchone()[0]
+        states = {state: by_state.get(state, 0) for state in STATES}
+        return {**states, "fresh": fresh, "queued": queued, "bytes": size, "seconds": seconds}
+
+    def fresh(self, theme: str) -> int:
+        """How many clips of a theme are ready and were never aired."""
+        with self._look() as db:
+            where = "state = 'ready' AND aired = 0 AND theme = ?"
+            return int(db.execute(f"SELECT count(*) FROM clips WHERE {where}", (theme,)).fetchone()[0])
+
+    def ban(self, id: str, reason: str) -> None:
+        """Never air it again; it also leaves the queue. RequestError: no such clip."""
+        self._set_state(id, "banned", reason)
+
+    def broken(self, id: str, reason: str) -> None:
+        """Its file was found missing, damaged or of another encoding. Adding it again heals it."""
+        self._set_state(id, "broken", reason, "AND state != 'banned'")
+
+    def allow(self, id: str) -> None:
+        """Take a ban back."""
+        self._set_state(id, "ready", "", "AND state = 'banned'")
+
+    def aired(self, id: str, at: float) -> None:
+        """It went on air at `at`, seconds since 1970."""
+        with self._work() as db:
+            db.execute("UPDATE clips SET aired = aired + 1, last_aired = ? WHERE id = ?", (at, id))
+
+    def note_aired(self, line: Aired) -> None:
+        """A line of the as-run log, and `aired` of its clip, once for each frame number and time."""
+        with self._work() as db:
+            done = db.execute(
+                "INSERT OR IGNORE INTO as_run (at, id, kind, title, theme, frame, frames, fps) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (line.at, line.id, line.kind, line.title, line.theme, line.frame, line.frames, line.fps),
+            )
+            if done.rowcount and line.kind != "filler":
+                db.execute("UPDATE clips SET aired = aired + 1, last_aired = ? WHERE id = ?", (line.at, line.id))
+            if done.lastrowid and done.lastrowid % 1000 == 0:
+                db.execute("DELETE FROM as_run WHERE n <= ?", (done.lastrowid - AS_RUN_KEPT,))
+
+    def as_run(self, limit: int = 100) -> list[Aired]:
+        """What aired (or, with a lead of some seconds, is about to), the latest first."""
+        with self._look() as db:
+            rows = db.execute(
+                "SELECT at, id, kind, title, theme, frame, frames, fps FROM as_run ORDER BY n DESC LIMIT ?", (limit,)
+            )
+            return [Aired(*row) for row in rows]
+
+    @property
+    def queue(self) -> list[str]:
+        """Ids that the owner put up next, in order; taken before anything else."""
+        with self._look() as db:
+            return [row[0] for row in db.execute("SELECT id FROM queue ORDER BY place")]
+
+    def insert(self, id: str, place: int | None = None) -> None:
+        """Queue a clip: at the end, or at `place` (0 is next). RequestError: no such clip, or not ready."""
+        clip = self.get(id)
+        if clip is None or clip.state != "ready":
+            state = "not in the library" if clip is None else f"{clip.state} ({clip.reason})"
+            raise RequestError(f"Clip {id!r} is {state}.", field="id", value=id, legal="ids of clips that are ready")
+        with self._work() as db:
+            ids = [row[0] for row in db.execute("SELECT id FROM queue ORDER BY place")]
+            ids.insert(len(ids) if place is None else place, id)
+            self._requeue(db, ids)
+
+    def unqueue(self, id: str) -> bool:
+        """Take the first of this id out of the queue; False where it is not in it."""
+        with self._work() as db:
+            found = db.execute("SELECT min(place) FROM queue WHERE id = ?", (id,)).fetchone()[0]
+            if found is not None:
+                db.execute("DELETE FROM queue WHERE place = ?", (found,))
+        return found is not None
+
+    def request_skip(self) -> None:
+        """Ask the playout to leave what is on air at its next keyframe."""
+        self.note("skip", time.time())
+
+    def take_skip(self) -> bool:
+        """Was a skip asked for since the last call? Asks older than a minute count as done."""
+        asked = self.noted("skip")
+        if asked is not None:
+            with self._work() as db:
+                db.execute("DELETE FROM notes WHERE name = 'skip'")
+        return asked is not None and abs(time.time() - asked) < 60
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep a plain JSON value under a name."""
+        with self._work() as db:
+            db.execute("INSERT OR REPLACE INTO notes (name, value) VALUES (?, ?)", (name, json.dumps(value)))
+
+    def noted(self, name: str) -> Any:
+        with self._look() as db:
+            found = db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return json.loads(found[0]) if found else None
+
+    def evict(self, quota_bytes: int, keep: Set[str] = frozenset()) -> list[str]:
+        """Delete clips, file and row, until all files have at most `quota_bytes`; gives the ids. Broken ones first,
+        then the least recently aired; those that never aired last. Never what is in `keep`, queued, or noted by the
+        playout as on air or next; banned clips lose their file and stay known."""
+        safe = set(keep) | set(self.queue) | set(self.noted("upcoming") or ())
+        gone: list[str] = []
+        order = "ORDER BY state != 'broken', state != 'banned', last_aired IS NULL, last_aired, made_at"
+        clips = self._clips(order)
+        size = sum(clip.bytes for clip in clips)
+        for clip in clips:
+            if size <= quota_bytes:
+                break
+            if clip.id in safe or not clip.bytes:
+                continue
+            with self._work() as db:  # the row first: a file without a row harms nobody
+                if clip.state == "banned":
+                    db.execute("UPDATE clips SET bytes = 0 WHERE id = ?", (clip.id,))
+                else:
+                    db.execute("DELETE FROM clips WHERE id = ?", (clip.id,))
+            with contextlib.suppress(OSError):
+                clip.path.unlink()
+            size -= clip.bytes
+            gone.append(clip.id)
+        return gone
+
+    def _set_state(self, id: str, state: str, reason: str, only: str = "") -> None:
+        with self._work() as db:
+            if not db.execute("SELECT 1 FROM clips WHERE id = ?", (id,)).fetchone():
+                raise RequestError(f"No clip {id!r} is in the library.", field="id", value=id)
+            db.execute(f"UPDATE clips SET state = ?, reason = ? WHERE id = ? {only}", (state, reason, id))
+            if state != "ready":
+                db.execute("DELETE FROM queue WHERE id = ?", (id,))
+
+    @staticmethod
+    def _requeue(db: sqlite3.Connection, ids: Sequence[str]) -> None:
+        db.execute("DELETE FROM queue")
+        db.executemany("INSERT INTO queue (place, id) VALUES (?, ?)", enumerate(ids))
+
+    def _inside(self, path: str | os.PathLike[str]) -> Path:
+        whole = Path(path).resolve()
+        try:
+            return whole.relative_to(self.folder.resolve())
+        except ValueError:
+            raise MediaError(f"{path}: lies outside of the channel's folder {self.folder}.") from None
+
+    def _clips(self, where: str, values: Sequence[Any] = ()) -> list[LibraryClip]:
+        with self._look() as db:
+            rows = db.execute(f"SELECT {_COLUMNS} FROM clips {where}", tuple(values)).fetchall()
+        clips = []
+        for row in rows:
+            known = dict(zip(_COLUMNS.split(", "), row))
+            known["path"] = self.folder / known["path"]
+            known["shot"] = json.loads(known["shot"])
+            known["music"] = self.folder / known["music"] if known["music"] else None
+            clips.append(LibraryClip(**known))
+        return clips
+
+    @contextlib.contextmanager
+    def _work(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, with the right to write at once. A lock is waited for until patience ends: LibraryBusy."""
+        with self._lock:
+            self._patiently("BEGIN IMMEDIATE")
+            yield from self._transaction()
+
+    @contextlib.contextmanager
+    def _look(self) -> Iterator[sqlite3.Connection]:
+        """One reading transaction; a writer elsewhere does not hold it up."""
+        with self._lock:
+            self._patiently("BEGIN", "SELECT 1 FROM notes")
+            yield from self._transaction()
+
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._db
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._undo()
+            raise LibraryBusy(f"{self.file}: {error}.") from error
+        except BaseException:
+            self._undo()
+            raise
+
+    def _patiently(self, *statements: str) -> None:
+        end, wait_s = time.monotonic() + self.patience_s, 0.01
+        while True:
+            try:
+                for statement in statements:
+                    self._db.execute(statement).fetchall()
+                return
+            except sqlite3.OperationalError as error:
+                self._undo()
+                if time.monotonic() >= end:
+                    raise LibraryBusy(f"{self.file}: {error} for {self.patience_s:g} s.") from error
+                time.sleep(wait_s)
+                wait_s = min(2 * wait_s, 0.5)
+            except sqlite3.Error as error:
+                self._undo()
+                raise LibraryBusy(f"{self.file}: cannot be used ({error}).") from error
+
+    def _undo(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")

@@ -1,0 +1,70 @@
+"""What the playout sends packets to. No output makes the programme wait: one that may, gets a thread and a queue."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .output_hls import HlsOutput
+from .stream import Media
+from .timeline import Timeline
+
+log = logging.getLogger("kinema.channel")
+
+
+class Output(Protocol):
+    """begin: the timeline of the packets that come now."""
+
+    name: str
+
+    def begin(self, timeline: Timeline) -> None: ...
+
+    def send(self, media: Media) -> None: ...
+
+    def status(self) -> dict[str, Any]: ...
+
+    def close(self) -> None: ...
+
+
+class InThread:
+    """An HLS output whose disk may be slow. What it cannot take for `most` packets is left out."""
+
+    def __init__(self, output: HlsOutput, most: int = 20_000) -> None:
+        self.output, self.name, self.most = output, output.name, most
+        self._queue: deque[Callable[[], None] | None] = deque()
+        self._there = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, name="kinema-hls", daemon=True)
+        self._thread.start()
+
+    def begin(self, timeline: Timeline) -> None:
+        self._put(lambda: self.output.begin(timeline))
+
+    def send(self, media: Media) -> None:
+        if len(self._queue) < self.most:
+            self._put(lambda: self.output.send(media))
+
+    def status(self) -> dict[str, Any]:
+        return {**self.output.status(), "queued": len(self._queue)}
+
+    def close(self) -> None:
+        self._put(None)
+        self._thread.join(timeout=10)
+
+    def _put(self, work: Callable[[], None] | None) -> None:
+        self._queue.append(work)
+        self._there.release()
+
+    def _run(self) -> None:
+        while True:
+            self._there.acquire()
+            work = self._queue.popleft()
+            if work is None:
+                self.output.close()
+                return
+            try:
+                work()
+            except Exception:
+                log.exception("HLS: a packet was lost")

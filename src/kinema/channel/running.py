@@ -1,0 +1,96 @@
+"""A running channel: the playout, watched by its supervisor, and the producer, kept by this process. They share nothing
+but the folder: a producer that dies, or cannot begin, is not noticed on air.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..core.errors import KinemaError
+from .config import ChannelConfig, secret
+from .conform import Encoding
+from .day import MINUTES, told
+from .keeper import Kept
+
+TELL_S, LOOK_S = 1.0, 0.25
+
+
+def encoding(config: ChannelConfig) -> Encoding:
+    """What all clips of the channel are brought to: keyframes once a second."""
+    picture = config.picture
+    return Encoding(picture.width, picture.height, picture.fps, gop=picture.fps, crf=picture.crf)
+
+
+def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable[[], None]) -> None:
+    """Both, until `stop`. KinemaError where the playout cannot be on air."""
+    from .output_hls import HlsSettings
+    from .playout import Settings
+    from .supervisor import Supervisor
+
+    if config.timezone:
+        os.environ["TZ"] = config.timezone  # the playout's clock of the house
+        time.tzset()
+    settings = Settings(
+        name=config.title, encoding=encoding(config), hls=HlsSettings(segment_s=float(config.hls.segment_s)),
+        rtmp=[_address(each.url, secret(each.key_env)) for each in config.rtmp],
+    )  # fmt: skip
+    playout = Supervisor(config.root, settings, schedule=schedule(config) or None)
+    failed: list[BaseException] = []
+
+    def on_air() -> None:
+        try:
+            playout.run()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=on_air, name="kinema-playout", daemon=True)
+    state = config.root / "state"
+    producer = Kept(
+        "producer",
+        [sys.executable, "-m", "kinema.channel.producer", str(file), str(os.getpid())],
+        state / "producer.log",
+        3.0,
+    )
+    thread.start()
+    told_at = 0.0
+    try:
+        while not stop.is_set() and thread.is_alive():
+            producer.look()
+            if time.monotonic() - told_at > TELL_S:
+                told_at = time.monotonic()
+                with contextlib.suppress(KinemaError):
+                    tell()
+            stop.wait(LOOK_S)
+    finally:
+        producer.stop()
+        playout.stop()
+        producer.wait()
+        thread.join(30.0)
+    if failed:
+        raise failed[0]
+
+
+def schedule(config: ChannelConfig) -> list[list[str]]:
+    """The day as rows (from, until, theme) without holes; empty where one theme is on all day."""
+    if not config.part:
+        return []
+    rows = [[told(part.begin), told(part.until), part.theme] for part in config.part]
+    if any(part.begin == part.until for part in config.part):
+        return rows
+    ends = sorted((part.until, part.begin) for part in config.part)
+    begins = sorted(part.begin for part in config.part)
+    for until, _ in ends:
+        following = next((begin for begin in begins if begin >= until), begins[0] + MINUTES) % MINUTES
+        if following != until:
+            rows.append([told(until), told(following), config.theme])
+    return rows
+
+
+def _address(url: str, key: str) -> str:
+    return f"{url.rstrip('/')}/{key}" if key else url

@@ -1,0 +1,44 @@
+"""Packets to MPEG-TS segments of HLS, each complete in itself (tables, then a keyframe), and one stream in a row.
+
+A muxer of its own writes each segment, so its continuity counters begin at 0; they are renumbered here, because players
+that demultiplex one segment after the other as one stream (ffmpeg's is one) take a jump of a counter for lost data.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from .stream import Media, Muxer, Shape, interleaved
+
+TS_PACKET = 188
+
+
+class Segmenter:
+    """`counters`: the last continuity counter of each PID, to be kept from one run to the next."""
+
+    def __init__(self, shape: Shape, counters: dict[int, int] | None = None) -> None:
+        self.shape, self.counters = shape, dict(counters or {})
+
+    def segment(self, video: list[Media], audio: list[Media]) -> bytes:
+        """A run of whole GOPs with the sound that starts in it, as MPEG-TS; times are those of the counters."""
+        buffer = io.BytesIO()
+        muxer = Muxer(buffer, "mpegts", self.shape)
+        try:
+            for media in interleaved(video, audio, self.shape):
+                muxer.send(media)
+        finally:
+            muxer.close()
+        return self._renumbered(buffer.getvalue())
+
+    def _renumbered(self, data: bytes) -> bytes:
+        packets_NB = np.frombuffer(data, np.uint8).reshape(-1, TS_PACKET).copy()
+        pids_N = (packets_NB[:, 1].astype(np.int32) & 31) << 8 | packets_NB[:, 2]
+        payload_N = (packets_NB[:, 3] >> 4) & 1  # a packet without payload repeats the counter
+        for pid in np.unique(pids_N).tolist():
+            of_pid = pids_N == pid
+            counts = self.counters.get(pid, 15) + np.cumsum(payload_N[of_pid], dtype=np.int64)
+            packets_NB[of_pid, 3] = packets_NB[of_pid, 3] & 0xF0 | (counts & 15).astype(np.uint8)
+            self.counters[pid] = int(counts[-1] & 15)
+        return packets_NB.tobytes()

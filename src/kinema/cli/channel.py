@@ -1,0 +1,224 @@
+"""`kinema channel` and `kinema worker`: a channel that runs day and night."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kinema.cli.arguments import AsJson, option
+from kinema.cli.exits import guarded
+
+if TYPE_CHECKING:
+    from kinema.channel.config import ChannelConfig
+
+app = typer.Typer(no_args_is_help=True, help="Run a channel: it writes, makes and shows a programme, day and night.")
+DEFAULT = Path("channel.toml")
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The channel's file.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Run a channel: it writes, makes and shows a programme, day and night."""
+
+
+@app.command("init")
+@guarded
+def init(file: File = DEFAULT, as_json: AsJson = False) -> None:
+    """Write a channel's file: commented, and runnable as it is, offline."""
+    from kinema.channel import control
+
+    path = control.init(file)
+    told = f"{path}\nStart it with: kinema channel start {path}"
+    typer.echo(json.dumps({"path": str(path)}) if as_json else told)
+
+
+@app.command("start")
+@guarded
+def start(file: File = DEFAULT, as_json: AsJson = False) -> None:
+    """Run the channel in the foreground until Ctrl-C or `kinema channel stop`. With --json: a status a second."""
+    from kinema.channel import control
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    told = [""]
+
+    def tell(status: dict[str, Any]) -> None:
+        if as_json:
+            typer.echo(json.dumps(status))
+            return
+        line = _line(status)
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[2K{line[:200]}")
+        elif line != told[0]:
+            sys.stderr.write(line + "\n")
+        told[0] = line
+        sys.stderr.flush()
+
+    control.start(file, stop, tell)
+    if not as_json:
+        typer.echo("\nStopped." if sys.stderr.isatty() else "Stopped.", err=True)
+
+
+@app.command("stop")
+@guarded
+def stop(file: File = DEFAULT, as_json: AsJson = False) -> None:
+    """Stop the channel and wait until it has stopped."""
+    from kinema.channel import control
+
+    stopped = control.stop(_config(file))
+    typer.echo(json.dumps({"stopped": stopped}) if as_json else "Stopped." if stopped else "It was not running.")
+
+
+@app.command("status")
+@guarded
+def status(file: File = DEFAULT, as_json: AsJson = False) -> None:
+    """How the channel is: on air, stock, what is being made, what was set aside and why."""
+    from kinema.channel import control
+
+    found = control.status(_config(file))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    library, producer = found["library"], {"doing": "starting", **found["producer"]}
+    size = f"{library['bytes'] / 1e6:,.0f} MB"
+    lines = [
+        f"{found['title']}: {'running' if found['running'] else 'not running'}; {found['folder']}",
+        f"now        {found['time'][11:16]}, {found['theme']!r}",
+        f"on air     {_on_air(found)}",
+        f"stock      {found['fresh']} new clips of this theme; {library['ready']} clips in all, {size}",
+        f"producer   {producer['doing'] if producer['alive'] else 'not running'}",
+    ]
+    lines += [f"making     {shot['id']} {shot['step']} ({shot['quality']})" for shot in producer.get("making", [])]
+    lines += [f"worker     {each['id']} {each['doing']}" for each in producer.get("workers", [])]
+    lines += [f"trouble    {producer[name]}" for name in ("trouble", "writer") if producer.get(name)]
+    lines += [f"set aside  {shot['id']}: {shot['reason']}" for shot in found["set_aside"]]
+    typer.echo("\n".join(lines))
+
+
+@app.command("queue")
+@guarded
+def queue(
+    file: File = DEFAULT,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="Of each kind.", min=1, max=1000)] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """What is coming: put up next by hand, ready and not yet aired, in the making, planned."""
+    from kinema.channel import control
+
+    found = control.queue(_config(file), limit)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for kind, shots in found.items():
+        for shot in shots:
+            typer.echo(f"{kind:<8} {shot['id']}  {shot['title']}: {shot['prompt']}")
+
+
+@app.command("skip")
+@guarded
+def skip(file: File = DEFAULT, as_json: AsJson = False) -> None:
+    """Leave the clip that is on air."""
+    from kinema.channel import control
+
+    control.skip(_config(file))
+    typer.echo(json.dumps({"skip": True}) if as_json else "It will be left at its next keyframe.")
+
+
+@app.command("ban")
+@guarded
+def ban(
+    shot: Annotated[str, typer.Argument(metavar="SHOT", help="Its id, see `queue` and `status`.", show_default=False)],
+    file: File = DEFAULT,
+    reason: Annotated[str, option("--reason", metavar="TEXT", help="Why, for the record.", panel="Options")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Never make or show a shot; if it is on air, it is left."""
+    from kinema.channel import control
+
+    found = control.ban(_config(file), shot, reason)
+    typer.echo(json.dumps(found) if as_json else f"{shot} is banned.")
+
+
+@app.command("suggest")
+@guarded
+def suggest(
+    theme: Annotated[str, typer.Argument(metavar="THEME", help="As a viewer typed it.", show_default=False)],
+    file: File = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Take a viewer's theme: it is moderated, and one of the next episodes will be about it."""
+    from kinema.channel import control
+
+    waiting = control.suggest(_config(file), theme)
+    typer.echo(json.dumps({"waiting": waiting}) if as_json else f"Taken; {waiting} wait.")
+
+
+@guarded
+def worker(
+    database: Annotated[
+        str,
+        typer.Option("--database", metavar="URL", help="As postgresql://user@host:5432/name; no password in it.",
+                     show_default=False),
+    ],
+    password_env: Annotated[
+        str | None, option("--password-env", metavar="VAR", help="The environment variable with its password.",
+                           panel="Options")
+    ] = None,
+    lost: Annotated[
+        float, typer.Option("--lost", metavar="S", help="A worker silent for so long is taken for dead.", min=1)
+    ] = 60.0,
+) -> None:  # fmt: skip
+    """Draw shots for the channels of a PostgreSQL database, until Ctrl-C. Any number may run, on any machines."""
+    from kinema.channel import durable
+    from kinema.channel.postgres import address
+    from kinema.channel.workers import work
+
+    durable.check()
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("kinema.channel").setLevel(logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    work(address(database, password_env), stop, lost_s=lost, tell=lambda line: typer.echo(line, err=True))
+    _leave()
+
+
+def _leave() -> None:
+    """End now: a thread that draws would be waited for, and its shot is somebody else's already."""
+    import os
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _config(file: Path) -> ChannelConfig:
+    from kinema.channel.config import read
+
+    return read(file)
+
+
+def _on_air(status: dict[str, Any]) -> str:
+    if not status["running"] or status["on_air"] is None:
+        return "nothing"
+    return f"{status['on_air']['title']} ({status['on_air']['id']}, {status['on_air']['kind']})"
+
+
+def _line(status: dict[str, Any]) -> str:
+    """The channel on one line."""
+    producer = status["producer"]
+    doing = producer.get("doing", "starting") if producer["alive"] else "not running"
+    aside = f"; {status['shots']['aside']} set aside" if status["shots"]["aside"] else ""
+    stock = f"{status['fresh']} new, {status['library']['ready']} clips"
+    return f"on air: {_on_air(status)}; {stock}; producer: {doing}{aside}"

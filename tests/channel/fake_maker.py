@@ -1,0 +1,44 @@
+"""A maker for tests (`model = "python:fake_maker:FakeMaker"`): writes down what it does, and misbehaves as told.
+
+FAKE_LOG: a file that gets a line for each begin and end. FAKE_SECONDS: how long a clip takes. FAKE_POISON: ends of ids
+that always fail; FAKE_KILLER: of those that take the process with them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kinema.channel.makers import Job
+from kinema.core.chunk import Chunk
+from kinema.core.errors import KinemaError
+from kinema.media.write import write
+
+
+def _ends(job: Job, name: str) -> bool:
+    return any(job.id.endswith(end) for end in os.environ.get(name, "").split())
+
+
+class FakeMaker:
+    def check(self, job: Job) -> None:
+        pass
+
+    def make(self, job: Job, target: Path) -> None:
+        self._note("begin", job)
+        if _ends(job, "FAKE_KILLER"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(float(os.environ.get("FAKE_SECONDS", "0.1")))
+        if _ends(job, "FAKE_POISON"):
+            raise KinemaError("this one cannot be drawn")
+        frames = np.full((8, 32, 32, 3), job.seed % 200, np.uint8)
+        frames[:, 8:24, 8:24] = np.arange(0, 240, 30, dtype=np.uint8)[:, None, None, None]
+        write([Chunk(frames, 0, 8.0)], target, quality="draft")
+        self._note("end", job)
+
+    def _note(self, what: str, job: Job) -> None:
+        with Path(os.environ["FAKE_LOG"]).open("a") as log:
+            log.write(f"{what} {job.id.split('-')[-1]} {job.profile} {os.getpid()}\n")

@@ -1,0 +1,71 @@
+"""A PostgreSQL server of the test's own, on a free port, in a folder that goes with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+
+class Server:
+    def __init__(self) -> None:
+        binaries = _binaries()
+        if binaries is None:
+            pytest.skip("cannot start PostgreSQL: initdb and postgres are not installed")
+        self.user = "postgres" if os.getuid() == 0 else None  # it refuses to run as root
+        self.folder = Path(tempfile.mkdtemp(prefix="kinema-pg-"))
+        if self.user is not None:
+            try:
+                shutil.chown(self.folder, self.user)
+            except LookupError:
+                pytest.skip("cannot start PostgreSQL: no user postgres to run it as")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        data = self.folder / "data"
+        made = subprocess.run(
+            [binaries / "initdb", "-D", data, "-A", "trust", "-U", "kinema", "-N", "--locale=C", "-E", "UTF8"],
+            capture_output=True, text=True, user=self.user, cwd=self.folder, check=False,
+        )  # fmt: skip
+        if made.returncode:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            pytest.skip(f"cannot start PostgreSQL: {made.stderr.strip()[-300:]}")
+        self.log = (self.folder / "log").open("wb")
+        self.process = subprocess.Popen(
+            [binaries / "postgres", "-D", data, "-p", str(self.port), "-k", str(self.folder), "-c", "fsync=off",
+             "-c", "listen_addresses=127.0.0.1"],
+            stdout=self.log, stderr=self.log, user=self.user, cwd=self.folder,
+        )  # fmt: skip
+        self.url = f"postgresql://kinema@127.0.0.1:{self.port}/postgres"
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        self.stop()
+        pytest.skip("cannot start PostgreSQL: it did not answer within 60 s")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGQUIT)  # at once; nothing of it is kept
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    named = shutil.which("initdb")
+    return found[-1].parent if found else Path(named).resolve().parent if named else None

@@ -1,0 +1,137 @@
+"""A stand-in for a Gradio Space, a process of its own: the parts of Gradio's protocol that its client uses.
+
+`python space_server.py CLIP LOG BEHAVIOUR...` prints its port. Each call of /make takes the next behaviour (the last
+one again and again): good (gives CLIP), words (no file), error (the app refuses), hang, 503 (of its queue), text (a
+file that is no clip). LOG gets a line for each. The shapes are those that gradio 6.31 was seen to send.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+CLIP, LOG, BEHAVIOURS = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+NAMES = ("prompt", "seed")
+CONFIG = {
+    "version": "6.31.0", "api_prefix": "/gradio_api", "protocol": "sse_v3", "space_id": None, "is_space": False,
+    "connect_heartbeat": False,
+    "components": [
+        {"id": 1, "type": "textbox", "props": {}, "skip_api": False, "api_info": {"type": "string"}},
+        {"id": 2, "type": "number", "props": {}, "skip_api": False, "api_info": {"type": "number"}},
+        {"id": 3, "type": "video", "props": {}, "skip_api": False,
+         "api_info": {"type": "object", "title": "FileData", "properties": {"path": {"type": "string"}}}},
+    ],
+    "dependencies": [
+        {"id": 0, "targets": [], "inputs": [1, 2], "outputs": [3], "backend_fn": True, "api_name": "make",
+         "queue": True, "api_visibility": "public", "types": {"generator": False, "cancel": False}},
+    ],
+}  # fmt: skip
+INFO = {
+    "named_endpoints": {
+        "/make": {
+            "parameters": [
+                {"label": name, "parameter_name": name, "parameter_has_default": False, "parameter_default": None,
+                 "type": {"type": kind}, "python_type": {"type": kind, "description": ""}, "component": component,
+                 "example_input": ""}
+                for name, kind, component in (("prompt", "string", "Textbox"), ("seed", "number", "Number"))
+            ],
+            "returns": [{"label": "clip", "type": {}, "python_type": {"type": "filepath", "description": ""},
+                         "component": "Video"}],
+            "api_visibility": "public",
+        }
+    },
+    "unnamed_endpoints": {},
+}  # fmt: skip
+calls: dict[str, str] = {}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path == "/config":
+            return self.answer(CONFIG)
+        if path == "/gradio_api/info":
+            return self.answer(INFO)
+        if path == "/gradio_api/queue/data":
+            return self.stream(parse_qs(urlsplit(self.path).query)["session_hash"][0])
+        if path.startswith("/gradio_api/file="):
+            return self.send(CLIP.read_bytes() if path.endswith("clip.mp4") else b"words", "video/mp4")
+        return self.answer({"detail": "not found"}, 404)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self.path.startswith("/gradio_api/queue/join"):
+            return self.answer({}, 404)
+        number = len(LOG.read_text().splitlines()) if LOG.exists() else 0
+        behaviour = BEHAVIOURS[min(number, len(BEHAVIOURS) - 1)]
+        with LOG.open("a") as log:
+            told = {"behaviour": behaviour, "data": body["data"], "token": self.headers.get("x-hf-authorization")}
+            log.write(json.dumps(told) + "\n")
+        if behaviour == "503":
+            return self.answer({"detail": "the queue is full"}, 503)
+        event = uuid.uuid4().hex
+        calls[body["session_hash"]] = f"{event} {behaviour}"
+        return self.answer({"event_id": event})
+
+    def stream(self, session: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        while session not in calls:
+            time.sleep(0.02)
+        event, behaviour = calls.pop(session).split()
+        self.say({"msg": "estimation", "event_id": event, "rank": 0, "queue_size": 1, "rank_eta": 1.0})
+        self.say({"msg": "process_starts", "event_id": event, "eta": 1.0})
+        if behaviour == "hang":
+            time.sleep(30)
+        output: dict = {"data": [self.file("clip.mp4")], "is_generating": False}
+        if behaviour == "words":
+            output["data"] = ["I have no clip"]
+        if behaviour == "text":
+            output["data"] = [self.file("clip.txt")]
+        if behaviour == "error":
+            output = {"error": "I do not draw that", "visible": True, "duration": 10, "title": "Error"}
+        success = behaviour != "error"
+        self.say({"msg": "process_completed", "event_id": event, "output": output, "success": success})
+        self.say({"msg": "close_stream"})
+        self.close_connection = True
+
+    def file(self, name: str) -> dict:
+        host = self.headers["Host"]
+        return {
+            "path": f"/srv/{name}", "url": f"http://{host}/gradio_api/file=/srv/{name}", "orig_name": name,
+            "size": None, "mime_type": None, "is_stream": False, "meta": {"_type": "gradio.FileData"},
+        }  # fmt: skip
+
+    def say(self, message: dict) -> None:
+        self.wfile.write(f"data: {json.dumps(message)}\n\n".encode())
+        self.wfile.flush()
+
+    def answer(self, found: dict, status: int = 200) -> None:
+        self.send(json.dumps(found).encode(), "application/json", status)
+
+    def send(self, data: bytes, kind: str, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
+    server.serve_forever()

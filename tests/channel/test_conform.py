@@ -1,0 +1,121 @@
+"""Conforming: one fingerprint whatever goes in, whole GOPs, and no damaged or foreign file passes for a clip."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+
+from kinema.channel.conform import Encoding, conform, fingerprint
+from kinema.channel.packets import read_packets
+from kinema.core.chunk import Chunk
+from kinema.core.errors import MediaError, RequestError
+from kinema.media.read import read_chunks
+from kinema.media.write import write
+
+SMALL = Encoding(width=96, height=64, fps=12, gop=12)
+
+
+def frames(num, fps=12.0, height=64, width=96, seed=0):
+    """A bright column wanders over noise; `column` reads its place back."""
+    noise = np.random.default_rng(seed)
+    made = noise.integers(0, 40, (num, height, width, 3), dtype=np.uint8)
+    for number in range(num):
+        left = number * width // num
+        made[number, :, left : left + width // num + 1] = 250
+    return Chunk(made, 0, fps)
+
+
+def columns(path):
+    read = np.concatenate([chunk.frames for chunk in read_chunks(path)])
+    return read.mean((1, 3)).argmax(1)
+
+
+def test_any_source_has_one_fingerprint_and_whole_gops(tmp_path):
+    clips = [
+        conform([frames(30)], tmp_path / "a.mp4", SMALL),
+        conform([frames(8, 8.0, 100, 100, 1)], tmp_path / "b.mp4", SMALL),
+        conform(write([frames(25, 25.0, 48, 64, 2)], tmp_path / "src.webm"), tmp_path / "c.mp4", SMALL),
+        conform([frames(3, seed=3)], tmp_path / "d.mp4", SMALL, how="contain"),
+        conform(
+            [Chunk(np.zeros((12, 64, 96, 3), np.uint8), 0, 12)], tmp_path / "e.mp4", Encoding(96, 64, 12, 12, crf=35)
+        ),
+    ]
+    assert [clip.frames for clip in clips] == [36, 12, 12, 12, 12]
+    assert len({clip.fingerprint for clip in clips}) == 1
+    assert [clip.seconds for clip in clips] == [3.0, 1.0, 1.0, 1.0, 1.0]
+    other = conform([frames(12)], tmp_path / "f.mp4", Encoding(96, 64, 12, 6))
+    assert other.fingerprint != clips[0].fingerprint == fingerprint(clips[0].path)
+
+
+def test_time_is_kept_and_the_last_frame_is_held(tmp_path):
+    source = frames(16, 8.0)  # two seconds
+    seen = columns(conform([source], tmp_path / "a.mp4", SMALL).path)
+    assert len(seen) == 24
+    wanted = [min(int((k + 0.5) / 12 * 8), 15) * 96 // 16 for k in range(24)]
+    assert np.abs(seen - np.array(wanted)).max() <= 7
+    held = columns(conform([frames(14)], tmp_path / "b.mp4", SMALL).path)
+    assert len(held) == 24 and held[13:].min() >= 87 >= held[12]
+
+
+def test_the_same_frames_give_the_same_bytes(tmp_path):
+    one, two = (conform([frames(12)], tmp_path / name, SMALL) for name in ("a.mp4", "b.mp4"))
+    assert one.sha256 == two.sha256 == read_packets(two.path).sha256
+
+
+def test_damaged_files_are_refused(tmp_path):
+    good = conform([frames(36)], tmp_path / "good.mp4", SMALL)
+    data = good.path.read_bytes()
+    bad = tmp_path / "bad.mp4"
+    middle = len(data) // 2
+    zeroed = data[:middle] + bytes(len(data) - middle)
+    for damaged in (data[: len(data) // 2], data[:40], b"", b"not a clip at all", zeroed, data[:-1]):
+        bad.write_bytes(damaged)
+        with pytest.raises(MediaError):
+            read_packets(bad)
+    flipped = bytearray(data)
+    flipped[-20] ^= 255  # inside a picture's payload: only the hash can tell
+    bad.write_bytes(flipped)
+    with pytest.raises(MediaError, match="SHA-256"):
+        read_packets(bad, good.sha256)
+    with pytest.raises(MediaError, match="no such file"):
+        read_packets(tmp_path / "none.mp4")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"bf": "2", "x264-params": "repeat-headers=1:keyint=12:min-keyint=12:scenecut=0"}, "B-frames"),
+        ({"bf": "0", "x264-params": "keyint=12:min-keyint=12:scenecut=0"}, "parameter sets"),
+        ({"bf": "0", "x264-params": "repeat-headers=1:keyint=10:min-keyint=10:scenecut=0"}, "whole GOPs"),
+    ],
+)
+def test_foreign_h264_is_refused_with_the_reason(tmp_path, options, reason):
+    path = tmp_path / "foreign.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=12, options=options)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for frame_HWC in frames(24).frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")))
+        container.mux(stream.encode(None))
+    with pytest.raises(MediaError, match=reason):
+        read_packets(path)
+
+
+def test_a_failing_source_leaves_nothing_behind(tmp_path):
+    def failing():
+        yield frames(12)
+        raise MediaError("the source broke")
+
+    with pytest.raises(MediaError, match="the source broke"):
+        conform(failing(), tmp_path / "a.mp4", SMALL)
+    with pytest.raises(MediaError, match="no frames"):
+        conform([], tmp_path / "a.mp4", SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bad", [{"width": 97}, {"height": 8}, {"fps": 0}, {"gop": 1000}, {"crf": 0}, {"preset": "x"}])
+def test_illegal_encodings_are_refused(bad):
+    with pytest.raises(RequestError) as found:
+        Encoding(**bad)
+    assert found.value.field == next(iter(bad))

@@ -1,0 +1,89 @@
+"""The producer: durable steps, poisoned shots, drafts, quota. Real processes, killed for real."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from running_channel import channel_file, config_of, ended, lines, producer, wait_for
+
+from kinema.channel.ledger import Ledger
+from kinema.channel.library import Library
+
+
+@pytest.fixture
+def run(tmp_path):
+    started = []
+
+    def start(file, **fake):
+        started.append(producer(file, tmp_path / "fake.log", **fake))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def states(file) -> dict[str, int]:
+    with Ledger(config_of(file).root) as ledger:
+        return ledger.counts()
+
+
+def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run, tmp_path):
+    file, log = channel_file(tmp_path, enough=4), tmp_path / "fake.log"
+    first = run(file, FAKE_SECONDS="0.7")
+    wait_for(lambda: sum(words[0] == "begin" for words in lines(log)) >= 2, first)  # the second is being drawn
+    time.sleep(0.2)
+    first.kill()
+    before = ended(log)
+    assert before
+    second = run(file, FAKE_SECONDS="0.7")
+    wait_for(lambda: states(file)["published"] >= 3, second)
+    second.kill()  # somewhere between the steps of the fourth
+    third = run(file, FAKE_SECONDS="0.1", STEPS_VERSION="the next one")  # of a Kinema with other steps
+    wait_for(lambda: states(file)["published"] == 4 and states(file)["making"] == 0, third)
+
+    assert set(ended(log).values()) == {1}, "a finished step was done again"
+    with Library.open(config_of(file).root) as library:
+        clips = library.ready()
+    assert sorted(clip.id for clip in clips) == ["e00001s01", "e00001s02", "e00001s03", "e00002s01"]
+    assert all(clip.path.is_file() and clip.frames == 8 for clip in clips)
+    wait_for(lambda: not list((tmp_path / "channel" / "work").rglob("*.mp4")))
+    assert not list((tmp_path / "channel" / "clips").glob(".*"))
+
+
+def test_a_poisoned_shot_is_set_aside_with_its_reason_and_the_channel_goes_on(run, tmp_path):
+    file, log = channel_file(tmp_path, enough=3), tmp_path / "fake.log"
+    fake = {"FAKE_POISON": "e00001s02", "FAKE_KILLER": "e00001s03", "MAX_DEATHS": "1"}
+    processes = [run(file, **fake)]
+    while True:  # whoever keeps it starts it again when a shot kills it
+        wait_for(lambda: processes[-1].popen.poll() is not None or states(file)["published"] >= 3)
+        if processes[-1].popen.poll() is None:
+            break
+        processes.append(run(file, **fake))
+    assert len(processes) == 3
+    with Ledger(config_of(file).root) as ledger:
+        aside = {shot.id: shot.reason for shot in ledger.lately("aside")}
+    assert aside["e00001s02"] == "generate: this one cannot be drawn"
+    assert "died" in aside["e00001s03"]
+    begun = [words[1] for words in lines(log) if words[0] == "begin"]
+    assert begun.count("e00001s02") == 2  # tries
+    assert begun.count("e00001s03") == 2  # one death is forgiven
+
+
+def test_drafts_first_and_the_quota_never_takes_what_is_queued(run, tmp_path):
+    file, log = channel_file(tmp_path, enough=3, disk="quota = 1000000"), tmp_path / "fake.log"
+    process = run(file)
+    wait_for(lambda: states(file)["published"] == 3, process)
+    profiles = [words[2] for words in lines(log) if words[0] == "begin"]
+    assert profiles[0] == "fast"
+    assert profiles[-1] == "balanced"  # there was one in stock already
+    process.kill()
+    with Library.open(config_of(file).root) as library:
+        ids = [clip.id for clip in library.ready()]
+        for number, id in enumerate(ids):
+            library.aired(id, 1000.0 + number)
+        library.insert(ids[0])
+        size = library.get(ids[0]).bytes
+        assert library.evict(size) == ids[1:]  # the queued one was aired longest ago, and stays
+        assert [clip.id for clip in library.ready()] == ids[:1]

@@ -1,0 +1,202 @@
+"""A playout in a process of its own: killed, frozen, started twice; and a disk that is full."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+from ingest import wait_for
+from on_air import SMALL, Collector, deltas, fast_playout, fill, receive
+
+from kinema.channel.lock import ChannelBusy, ChannelLock
+from kinema.channel.output_hls import HlsSettings
+from kinema.channel.playout import Settings
+from kinema.channel.playout_process import BAD, BUSY, plain, settings_of
+from kinema.channel.supervisor import Patience, Supervisor
+from kinema.core.errors import KinemaError, RequestError
+
+
+def status(folder):
+    try:
+        return json.loads((folder / "state" / "status.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def no_child_is_left():
+    return not [one for one in psutil.Process().children() if "kinema.channel.playout" in one.cmdline()]
+
+
+class Watched:
+    """A supervised channel on air, its playlist looked at all the time."""
+
+    def __init__(self, folder, **patience):
+        self.collector = Collector(folder)
+        settings = Settings(name="Test", encoding=SMALL, hls=HlsSettings(segment_s=1.0, listed=12))
+        self.supervisor = Supervisor(folder, settings, patience=Patience(**patience))
+        self.run = threading.Thread(target=self.supervisor.run, daemon=True)
+        self.watch = threading.Thread(target=self._look, daemon=True)
+        self.appeared: list[tuple[float, int]] = []
+        self.end = threading.Event()
+        self.run.start(), self.watch.start()
+
+    def _look(self):
+        while not self.end.wait(0.05):
+            self.collector.look()
+            newest = max(self.collector.data, default=-1)
+            if not self.appeared or newest > self.appeared[-1][1]:
+                self.appeared.append((time.monotonic(), newest))
+
+    def close(self):
+        self.end.set()
+        self.supervisor.stop()
+        self.run.join(30), self.watch.join(30)
+
+    def until_segment(self, number, seconds=60.0):
+        wait_for(lambda: max(self.collector.data, default=-1) >= number, seconds)
+
+
+@pytest.mark.parametrize("harm", ["SIGKILL", pytest.param("SIGSTOP", marks=pytest.mark.slow)])
+def test_a_killed_or_frozen_playout_goes_on_with_the_next_frame(tmp_path, harm):
+    fill(tmp_path, 4)
+    watched = Watched(tmp_path, stall_s=3.0)
+    try:
+        watched.until_segment(2)
+        newest = max(watched.collector.data)
+        harmed = watched.supervisor.process
+        os.kill(harmed.pid, signal.Signals[harm])
+        wait_for(lambda: watched.supervisor.process is not harmed and harmed.poll() is not None, 60)
+        watched.until_segment(newest + 5)
+    finally:
+        watched.close()
+    why = {"SIGKILL": "exit code -9", "SIGSTOP": "its output clock stood still"}
+    assert watched.supervisor.process.poll() is not None and no_child_is_left()
+    assert watched.supervisor.starts == 2 and watched.supervisor.why == why[harm]
+    waits = [b[0] - a[0] for a, b in itertools.pairwise(watched.appeared)]
+    assert max(waits) < 11, "a viewer of this playlist has twelve seconds in it"
+    sequences = watched.collector.sequences
+    assert sequences == sorted(sequences) and not watched.collector.jumps
+    got = receive(watched.collector.stream())
+    assert deltas(got.video) == {3750} and deltas(got.audio) == {1920} and (got.errors, got.corrupt) == (0, 0)
+
+
+def test_two_supervisors_and_a_playout_beside_one_are_refused(tmp_path):
+    fill(tmp_path, 1)
+    lock = ChannelLock(tmp_path)
+    command = [sys.executable, "-m", "kinema.channel.playout", str(tmp_path), "--size", "96x64"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == BUSY and f"process {os.getpid()}" in run.stderr
+    with pytest.raises(ChannelBusy):
+        Supervisor(tmp_path, Settings(encoding=SMALL)).run()
+    lock.close()
+    other = ChannelLock(tmp_path, "supervisor")
+    with pytest.raises(ChannelBusy, match="supervisor"):
+        Supervisor(tmp_path).run()
+    other.close()
+
+
+def test_settings_travel_whole_and_bad_ones_end_the_supervisor(tmp_path):
+    settings = Settings(name="A", encoding=SMALL, rtmp=["rtmp://h/a/k"], hls=None)
+    again = settings_of(json.loads(json.dumps(plain(settings, [["06:00", "07:00", "sea"]]))))
+    assert (again.name, again.encoding, list(again.rtmp), again.hls) == ("A", SMALL, ["rtmp://h/a/k"], None)
+    assert again.theme_at is not None
+    with pytest.raises(RequestError, match="nonsense"):
+        settings_of({"nonsense": 1})
+    with pytest.raises(RequestError, match="Day part"):
+        settings_of({"schedule": [["6", "7", "sea"]]})
+    with pytest.raises(KinemaError, match="refuses its settings"):
+        Supervisor(tmp_path, Settings(encoding=SMALL, rtmp=["http://no"])).run()
+    command = [sys.executable, "-m", "kinema.channel.playout", str(tmp_path), "--rtmp", "rtmp://h/a/key"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == BAD and "@FILE" in run.stderr and "h/a/key" not in run.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip("cannot start: a small disk needs the right to mount a tmpfs")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+def test_a_full_disk_stops_nothing_and_loses_nothing(tmp_path, small_disk, caplog):
+    folder = tmp_path / "channel"
+    fill(folder, 3)
+    (folder / "on_air").rmdir()
+    (folder / "on_air").symlink_to(small_disk)
+    playout = fast_playout(folder, hls=HlsSettings(listed=12))
+    collector = Collector(folder)
+
+    def air(num):
+        for _ in range(num):
+            playout._air(playout.feed.take())
+            collector.look()
+
+    air(5)
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError) as full:
+        while True:
+            file.write(bytes(4096))
+    assert full.value.errno == errno.ENOSPC
+    with caplog.at_level(logging.WARNING):
+        air(10)
+    told = playout.status()["outputs"][0]
+    assert told["state"] == "retrying" and told["trouble"] == "No space left on device" and told["waiting"] >= 8
+    assert not list(small_disk.glob(".*.partial")) and "segments wait in memory" in caplog.text
+    ballast.unlink()
+    air(5)
+    playout.close()
+    collector.look()
+    assert playout.status()["outputs"][0]["lost_segments"] == 0 and playout.late == 0
+    assert sorted(collector.data) == list(range(20)) and not collector.jumps
+    got = receive(collector.stream())
+    assert deltas(got.video) == {3750} and got.errors == 0
+
+
+def test_a_disk_that_stays_full_drops_the_oldest_and_says_so(tmp_path, monkeypatch):
+    fill(tmp_path, 3)
+    playout = fast_playout(tmp_path, hls=HlsSettings(listed=30, waiting=4))
+    for _ in range(3):
+        playout._air(playout.feed.take())
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kinema.channel.output_hls.replace_bytes", refuse)
+        for _ in range(10):
+            playout._air(playout.feed.take())
+    for _ in range(3):
+        playout._air(playout.feed.take())
+    playout.close()
+    collector = Collector(tmp_path)
+    collector.look()
+    lost = playout.hls.lost
+    assert lost == 6 and sorted(collector.data) == list(range(16 - lost)) and len(collector.jumps) == 1
+    assert deltas(receive(collector.stream()).video) == {3750, 3750 * (48 * lost + 1)}
+
+
+def test_the_process_ends_in_order(tmp_path):
+    fill(tmp_path, 1)
+    process = subprocess.Popen([sys.executable, "-m", "kinema.channel.playout", str(tmp_path), "--size", "96x64"])
+    try:
+        wait_for(lambda: status(tmp_path), 60)
+        assert status(tmp_path)["clip"] is not None
+    finally:
+        process.terminate()
+    assert process.wait(30) == 0 and status(tmp_path) is None

@@ -1,0 +1,101 @@
+"""Workers that share a PostgreSQL database and die at any moment."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from postgres_server import Server
+from running_channel import Process, channel_file, config_of, ended, lines, producer, wait_for
+
+from kinema.channel.ledger import Ledger
+from kinema.channel.library import Library
+from kinema.channel.postgres import Tables, address
+from kinema.channel.work_files import DatabaseFiles
+from kinema.core.errors import KinemaError, RequestError
+
+LOST_S = 2.0
+SHOTS, DEATHS = 6, 2
+
+
+@pytest.fixture(scope="module")
+def server():
+    found = Server()
+    yield found
+    found.stop()
+
+
+def worker(server: Server, log: Path, number: int) -> Process:
+    command = [sys.executable, "-m", "kinema", "worker", "--database", server.url, "--lost", str(LOST_S)]
+    return Process(command, log.with_name(f"worker-{number}.log"), FAKE_SECONDS="0.6", FAKE_LOG=str(log))
+
+
+def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_path):
+    making = f"here = false\nin_flight = 4\nworker_lost_s = {LOST_S}"
+    file = channel_file(tmp_path, enough=SHOTS, making=making, database=server.url)
+    log, rng = tmp_path / "fake.log", random.Random(4)
+    at_home = producer(file, log)
+    crew = [worker(server, log, number) for number in range(2)]
+
+    def published() -> int:
+        with Ledger(config_of(file).root) as ledger:
+            return ledger.counts()["published"]
+
+    try:
+        for death in range(DEATHS):
+            victim = str(crew[death].popen.pid)
+            wait_for(lambda victim=victim: any(w[0] == "begin" and w[3] == victim for w in lines(log)), at_home)
+            time.sleep(rng.uniform(0, 0.5))
+            if death == 0:
+                crew[death].kill()
+            else:
+                crew[death].popen.terminate()  # it leaves its shot to others
+                assert crew[death].popen.wait(60) == 0
+            crew[death] = worker(server, log, 2 + death)
+        wait_for(lambda: published() == SHOTS, at_home)
+        left = Tables(server.url)  # files of finished shots do not stay in the database
+        wait_for(lambda: left.do("SELECT shot FROM kinema_files") == [], at_home)
+        left.close()
+    finally:
+        for process in [at_home, *crew]:
+            process.kill()
+    with Library.open(config_of(file).root) as library, Ledger(config_of(file).root) as ledger:
+        ids = sorted(clip.id for clip in library.ready())
+        assert len(ids) == len(set(ids)) == SHOTS
+        assert ledger.counts()["aside"] == 0
+        assert all(clip.path.is_file() for clip in library.ready())
+    drawn = ended(log)
+    assert set(drawn) == set(ids)
+    # a worker that dies between the end of a clip and its note has it drawn again; no other clip is
+    assert sum(drawn.values()) <= SHOTS + DEATHS
+    assert len({words[3] for words in lines(log)}) >= 3  # several workers had a hand in it
+
+
+def test_files_travel_through_the_database(server, tmp_path):
+    files = DatabaseFiles(server.url)
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"frames")
+    files.put("s1", "generate", path)
+    files.put("s1", "generate", path)
+    assert files.has("s1", "generate")
+    assert not files.has("s1", "second")
+    assert files.take("s1", "generate", tmp_path / "there" / "x.mp4").read_bytes() == b"frames"
+    files.drop("s1")
+    with pytest.raises(KinemaError, match="not in the database"):
+        files.take("s1", "generate", tmp_path / "x.mp4")
+
+
+def test_addresses():
+    url = "postgresql://kinema@127.0.0.1:1/there"
+    assert address(url, "PW", {"PW": "s3c"}) == "postgresql://kinema:s3c@127.0.0.1:1/there"
+    for bad in ("mysql://a/b", "postgresql://u:secret@h/db", "postgresql://h"):
+        with pytest.raises(RequestError) as refused:
+            address(bad, None)
+        assert "secret" not in str(refused.value)
+    with pytest.raises(RequestError, match="PW, which"):
+        address(url, "PW", {})
+    with pytest.raises(KinemaError, match="cannot be reached"):
+        Tables(url)
