@@ -18,6 +18,7 @@ from kinema.cli import (
     evaluate,
     exits,
     generate,
+    interpolate,
     mask,
     models,
     music,
@@ -46,6 +47,7 @@ app.command("mask")(mask.mask)
 app.command("direct")(direct.direct)
 app.command("music")(music.music)
 app.command("score")(music.score)
+app.command("interpolate")(interpolate.interpolate)
 app.command("rerun")(clip.rerun)
 app.command("inspect")(clip.inspect)
 app.add_typer(models.app, name="models")
