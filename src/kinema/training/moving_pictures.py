@@ -55,7 +55,7 @@ def leaves_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
             turn = rng.uniform(0, 2 * math.pi)
             away = np.array([math.cos(turn), math.sin(turn)]) * radius * rng.uniform(1, 6)
             ends: Any = [tuple(int(v) for v in np.array([x, y]) + sign * away) for sign in (-1, 1)]
-            cv2.line(picture, *ends, colour, int(rng.integers(1, 8)), cv2.LINE_AA)
+            cv2.line(picture, ends[0], ends[1], colour, int(rng.integers(1, 8)), cv2.LINE_AA)
         else:
             cv2.fillPoly(picture, [polygon(rng, x, y, radius)], colour, cv2.LINE_AA)
     picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
@@ -115,7 +115,7 @@ def shape_mask(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
     elif kind == 2:
         for _ in range(int(rng.integers(1, 5))):
             ends: Any = (rng.uniform(0.1, 0.9, (2, 2)) * large).astype(int).tolist()
-            cv2.line(mask, *ends, 1.0, int(rng.integers(4, 50)), cv2.LINE_AA)
+            cv2.line(mask, ends[0], ends[1], 1.0, int(rng.integers(4, 50)), cv2.LINE_AA)
     else:
         for _ in range(int(rng.integers(2, 7))):
             x, y = rng.uniform(0.2, 0.8, 2) * large
