@@ -23,7 +23,7 @@ AROUND = 11
 
 
 class FilmBetween:
-    """A network that knows any time is asked for each, and about the mirrored frames too: the mean of both is the better
+    """A network that knows any time is asked for each, and for the mirrored frames too: the mean of both is the better
     picture. One that knows only the middle is asked again for the middle of what it made, as published, and times that
     halving never meets are rounded to the nearest of 2 ** DEEPEST steps."""
 
