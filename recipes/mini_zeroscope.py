@@ -48,6 +48,8 @@ class Zeroscope(OnImage):
     name = "kinema-mini-zeroscope"
     options: tuple[str, ...] = ("layers",)
     takes_data = True
+    own_side: int | None = None
+    """Pixels that the layers are trained at, where they are not the image model's."""
 
     def __init__(self, settings: Settings):
         super().__init__(settings)
@@ -108,7 +110,9 @@ class Zeroscope(OnImage):
         if self.trained is is_temporal:
             shutil.rmtree(folder, ignore_errors=True)
             base = str(self.image.resolve()) if "image" in self.settings.options else "kinema-mini-image"
-            temporal_layers.write(folder, parts["unet"], self.unet(), base=base, num_frames=FRAMES)
+            temporal_layers.write(
+                folder, parts["unet"], self.unet(), base=base, num_frames=FRAMES, side_px=self.own_side
+            )
         else:
             save(self.pipeline(parts), folder)
         self.card(self.name, folder)

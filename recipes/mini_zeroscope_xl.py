@@ -42,7 +42,7 @@ def stages(settings: Settings) -> list[Stage]:
 
 
 class ZeroscopeXl(Zeroscope):
-    name, side = "kinema-mini-zeroscope-xl", SIDE
+    name, side, own_side = "kinema-mini-zeroscope-xl", SIDE, SIDE
     options = ("layers", "start")
 
     def __init__(self, settings: Settings):

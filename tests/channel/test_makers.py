@@ -9,7 +9,7 @@ import pytest
 from stub_director import direct_with
 
 from kinema import music
-from kinema.channel import steps
+from kinema.channel import finish, steps
 from kinema.channel.beds import bed_for, bed_name, lacks_beds, make_bed
 from kinema.channel.config import ChannelConfig, Making, Music
 from kinema.channel.finish import fitted
@@ -18,9 +18,10 @@ from kinema.channel.library import Library
 from kinema.channel.makers import MAKERS, KinemaMaker, deadline, maker
 from kinema.channel.planning import Planner, job_of
 from kinema.core.chunk import Chunk
-from kinema.core.errors import Cancelled, RequestError
+from kinema.core.errors import Cancelled, RequestError, WeightsMissing
 from kinema.core.events import Event
 from kinema.media.read import probe, read_video
+from kinema.media.write import write
 
 
 def channel_of(tmp_path, **changes) -> steps.Channel:
@@ -66,6 +67,27 @@ def test_toyland_draws_what_the_prompt_says(tmp_path):
     large = probe(tmp_path / "work" / job["id"] / f"{large_at['step']}.mp4")
     assert (large.width, large.height) == (2 * small.width, 2 * small.height)
     assert large.num_frames == small.num_frames
+
+
+def test_frames_in_between_are_made_where_that_is_possible_and_refused_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(finish, "INTERPOLATION", "kinema.post.no_such_module")
+    finish.check_interpolate("none")
+    with pytest.raises(RequestError, match=r"making\.interpolate = 'mci'"):
+        finish.check_interpolate("mci")
+    monkeypatch.setattr(finish, "INTERPOLATION", "fake_between")
+    finish.check_interpolate("mci")
+    with pytest.raises(WeightsMissing):
+        finish.check_interpolate("film")
+    desk = steps.Desk("", tmp_path / "scratch")
+    job = {
+        "id": "t-1", "prompt": "", "negative_prompt": "", "seconds": 1.0, "seed": 1, "profile": "fast", "model": "x",
+        "fps": 24, "files": str(tmp_path / "work"), "making": {"interpolate": "mci", "device": ""},
+    }  # fmt: skip
+    write([Chunk(np.zeros((4, 32, 32, 3), np.uint8), 0, 8.0)], tmp_path / "c.mp4")
+    desk.files(job).put("t-1", "generate", tmp_path / "c.mp4")
+    done = steps.between(desk, job, "generate")
+    info = probe(desk.files(job).take("t-1", done["step"], tmp_path / "x.mp4"))
+    assert (info.num_frames, info.fps) == (12, 24)
 
 
 def test_fitting_in():

@@ -63,6 +63,14 @@ def test_what_cannot_be_is_refused_with_what_can():
         make_plan(Request(**SMALL, second_pass={**AGAIN, "strength": 1.5}))
 
 
+def test_the_shipped_partner_works_at_its_own_size(engine):
+    """kinema-mini-zeroscope-xl was trained at 96x96 on an image model of 64x64, whose finest level it brings along."""
+    found = engine.plan(Request(**SMALL, second_pass={"model": "xl", "steps": 2, "strength": 0.5}))
+    assert found.second.model == "kinema-mini-zeroscope-xl" and found.second.size == (96, 96)
+    assert not [note for note in found.second.notes if "trained on" in note and "96x96" in note]
+    assert engine.generate(found).frames().shape == (4, 96, 96, 3)
+
+
 def test_the_published_partner_is_known():
     found = make_plan(Request(prompt="x", model="zeroscope", second_pass={"model": "xl"}))
     assert found.second.model == "zeroscope-xl" and found.second.size == (1024, 576)

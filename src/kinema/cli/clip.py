@@ -13,7 +13,7 @@ from kinema.cli import output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
-from kinema.core.errors import MediaError, ModelError
+from kinema.core.errors import MediaError, ModelError, RequestError
 
 if TYPE_CHECKING:
     from kinema.core.plan import Manifest
@@ -48,6 +48,11 @@ def rerun(
     from kinema.engine.manifest import find_inputs
 
     found = read(file)
+    if step := interpolated(file):
+        raise RequestError(
+            f"{file}: was interpolated from {step.get('clip')} afterwards; make that one again, then interpolate it.",
+            field="file", value=str(file), legal="a clip as it was generated",
+        )  # fmt: skip
     plan = find_inputs(found.plan, file.parent)
     target = output_ or str(output.unused(file.with_name(f"{file.stem}-rerun{file.suffix}")))
     output.check_clip(target)
@@ -85,24 +90,46 @@ def inspect(file: File, as_json: AsJson = False) -> None:
         if "carries no manifest" not in str(error):
             raise
         found = None
+    step = interpolated(file)
     if as_json:
         manifest = found.model_dump(mode="json") if found is not None else None
-        typer.echo(json.dumps({"path": str(file), "probe": info, "manifest": manifest}))
+        more = {"interpolated": step} if step else {}
+        typer.echo(json.dumps({"path": str(file), "probe": info, "manifest": manifest, **more}))
         return
     show.console().print(show.facts(probe_rows(file, info)))
     show.console().print()
-    if found is None:
+    if step:
+        show.console().print(show.facts(list(step.items()), title="Interpolated"))
+        show.console().print()
+    if found is None and step:
+        typer.echo("The clip that it was interpolated from carries no manifest.")
+    elif found is None:
         typer.echo("It carries no manifest: Kinema did not make it, or its notes were stripped.")
     else:
         show.manifest(found)
 
 
 def read(file: Path) -> Manifest:
-    """The manifest of a clip. MediaError where it carries none, RequestError where it is of another shape."""
+    """The manifest of a clip, of the generated clip where it was interpolated. MediaError where it carries none,
+    RequestError where it is of another shape."""
     from kinema.core.plan import Manifest
     from kinema.media.manifest import read_manifest
 
-    return Manifest.from_dict(read_manifest(file))
+    found = read_manifest(file)
+    if found.pop("interpolated", None) is not None and not found:
+        raise MediaError(f"{file}: carries no manifest of a generated clip; it was interpolated from one without.")
+    return Manifest.from_dict(found)
+
+
+def interpolated(file: Path) -> dict[str, Any]:
+    """How a clip was interpolated; {} where it was not."""
+    from kinema.media.manifest import read_manifest
+
+    try:
+        found = read_manifest(file).get("interpolated")
+    except MediaError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def probe_rows(file: Path, info: dict[str, Any]) -> list[tuple[str, Any]]:

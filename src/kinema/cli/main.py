@@ -19,6 +19,7 @@ from kinema.cli import (
     evaluate,
     exits,
     generate,
+    interpolate,
     mask,
     models,
     music,
@@ -51,6 +52,7 @@ app.add_typer(channel.app, name="channel")
 app.command("worker")(channel.worker)
 app.command("music")(music.music)
 app.command("score")(music.score)
+app.command("interpolate")(interpolate.interpolate)
 app.command("rerun")(clip.rerun)
 app.command("inspect")(clip.inspect)
 app.add_typer(models.app, name="models")

@@ -17,6 +17,7 @@ WORDS = {
     "load": "loading the model", "prepare": "reading the inputs", "encode": "encoding", "sample": "sampling",
     "decode": "decoding", "write": "writing", "render": "rendering", "judge": "judging", "edit": "putting back",
     "annotate": "drawing", "follow": "following", "compose": "composing",
+    "interpolate": "interpolating",
 }  # fmt: skip
 UNITS = {
     "sample": "steps",
@@ -26,6 +27,7 @@ UNITS = {
     "edit": "frames",
     "annotate": "frames",
     "follow": "frames",
+    "interpolate": "frames",
 }
 
 

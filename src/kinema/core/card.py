@@ -219,6 +219,7 @@ class Card(Value):
     """One model: who it is, what it accepts, its legal sizes, its published defaults.
 
     `accepts` holds the features (see `conditions.feature`) the model can follow; `needs` those it cannot do without.
+    `own_size`: `size` is this model's also on another image model.
     """
 
     id: str
@@ -234,6 +235,7 @@ class Card(Value):
     accepts: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     size: SizeRule
+    own_size: bool = False
     frames: FramesRule
     defaults: Defaults
     network: Network

@@ -86,15 +86,16 @@ def named(request: Request, card: Card) -> str:
 
 
 def with_base(name: str, card: Card) -> Card:
-    """The card with the sizes of an image model, where that is on this machine."""
+    """The card with the sizes of an image model, where that is on this machine and the card has none of its own."""
     try:
         base = find(name)
     except WeightsMissing:
         return card
-    if (base.stride, base.side_px) == (card.network.space_stride, card.size.trained[0][0]):
+    side_px = card.size.trained[0][0] if card.own_size else base.side_px
+    if (base.stride, side_px) == (card.network.space_stride, card.size.trained[0][0]):
         return card
     network = card.network.model_copy(update={"space_stride": base.stride})
-    return card.model_copy(update={"size": sizes(base.side_px, base.grid), "network": network})
+    return card.model_copy(update={"size": sizes(side_px, base.grid), "network": network})
 
 
 def layers_in(folder: Path) -> dict[str, Any] | None:

@@ -22,9 +22,11 @@ FILE = "temporal_layers.safetensors"
 
 
 def write(
-    folder: Path, video: Any, image: Any, *, base: str, num_frames: int, dtype: torch.dtype = torch.float16
+    folder: Path, video: Any, image: Any, *, base: str, num_frames: int, side_px: int | None = None,
+    dtype: torch.dtype = torch.float16,
 ) -> None:  # fmt: skip
-    """The tensors of `video` that `image` lacks or has otherwise. base: the image model's name."""
+    """The tensors of `video` that `image` lacks or has otherwise. base: the image model's name. side_px: that they were
+    trained at, where it is not the image model's own."""
     from safetensors.torch import save_file
 
     own = image.state_dict()
@@ -34,7 +36,9 @@ def write(
         if is_temporal(name) or not torch.equal(tensor, own[name])
     }
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"_class_name": LAYERS, "of": type(video).__name__, "base": base, "num_frames": num_frames}
+    config: dict[str, Any] = {"_class_name": LAYERS, "of": type(video).__name__, "base": base, "num_frames": num_frames}
+    if side_px is not None:
+        config["side_px"] = side_px
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     save_file(tensors, folder / FILE, metadata={"format": "pt"})
     (folder / FILE).chmod(0o644)

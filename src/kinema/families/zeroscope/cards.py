@@ -60,10 +60,10 @@ def _card(
 def on_image(name: str, layers: Mapping[str, Any]) -> Card:
     """The card of a folder of temporal layers (sd/temporal_layers.py), from its configuration; the image model that a
     request names decides sizes."""
-    frames = int(layers["num_frames"])
+    frames, side_px = int(layers["num_frames"]), layers.get("side_px")
     return Card(
         id=name, family="zeroscope", title=f"Temporal layers for {layers['base']}", licence="unknown", variant="t2v",
-        accepts=("source", "style"), size=bases.sizes(64, 16),
+        accepts=("source", "style"), size=bases.sizes(side_px or 64, 16), own_size=side_px is not None,
         frames=FramesRule(step=1, trained=frames, minimum=1, maximum=4 * frames),
         defaults=Defaults(fps=8.0, steps=25, guidance=5.0), network=SMALL,
         profiles={"exact": ProfileRule(), "balanced": ProfileRule(reuse=2), "fast": ProfileRule(steps=12, reuse=2)},
@@ -75,7 +75,19 @@ MINI = on_image("kinema-mini-zeroscope", {"base": "kinema-mini-image", "num_fram
     update={
         "title": "The shipped miniature of Video LDM and Zeroscope: temporal layers on kinema-mini-image",
         "licence": "Apache-2.0", "builtin": "miniatures/mini_zeroscope", "aliases": ("mini-zeroscope",),
+        "second_pass": "kinema-mini-zeroscope-xl",
         "notes": ("Knows only Toyland: simple objects, skies and grounds. See docs/mini_motion.md.",),
+    }
+)  # fmt: skip
+
+MINI_XL = on_image(
+    "kinema-mini-zeroscope-xl", {"base": "kinema-mini-image", "num_frames": 16, "side_px": 96}
+).model_copy(
+    update={
+        "title": "The shipped miniature of Zeroscope XL: a second pass at 96x96", "licence": "Apache-2.0",
+        "builtin": "miniatures/mini_zeroscope_xl", "aliases": ("mini-zeroscope-xl",),
+        "options": {"base": bases.option("kinema-mini-image"), **options(0.6)},
+        "notes": ("Made for a clip of kinema-mini-zeroscope as its source, with the same prompt.",),
     }
 )  # fmt: skip
 
@@ -95,4 +107,4 @@ PUBLISHED: tuple[Card, ...] = (
         ((256, 256),), 16, steps=50, guidance=9.0,
     ),
 )  # fmt: skip
-CARDS: tuple[Card, ...] = (MINI, *PUBLISHED)
+CARDS: tuple[Card, ...] = (MINI, MINI_XL, *PUBLISHED)

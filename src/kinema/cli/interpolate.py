@@ -1,0 +1,127 @@
+"""`kinema interpolate`: a clip at another rate, or in slow motion, with new frames between its own."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinema.cli import output
+from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
+from kinema.cli.exits import guarded
+from kinema.cli.progress import quiet_libraries, reporter
+from kinema.core.errors import MediaError, RequestError
+from kinema.core.events import Event
+
+
+@guarded
+def interpolate(
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video or a folder of frames.", show_default=False)],
+    fps: Annotated[float | None, option("--fps", metavar="F", help="Frames a second of the result.")] = None,
+    times: Annotated[
+        int | None, option("--times", metavar="K", help="K times as many frames a second. Default: 2; 1 with --slow.")
+    ] = None,
+    slow: Annotated[
+        float, option("--slow", metavar="S", help="Slow motion: S times as long, without sound. Default: 1.")
+    ] = 1.0,
+    by: Annotated[
+        str,
+        option("--by", metavar="film|mci|blend", help="A network (the default), ffmpeg's motion-compensated filter, or "
+               "a mix of both frames."),
+    ] = "film",
+    model: Annotated[
+        str | None,
+        option("--model", "-m", metavar="FILE", help="FILM's published weights: TorchScript or state dict (.pt), "
+               "or .safetensors. Default: the small network that comes with Kinema."),
+    ] = None,
+    device: Device = None,
+    output_: Annotated[
+        str | None,
+        option("--output", "-o", metavar="FILE", panel=OUTPUT,
+               help="A .mp4, .webm, .gif or .webp file, or a folder/ of pictures. Default: CLIP-24fps or CLIP-slow2."),
+    ] = None,
+    sheet: Sheet = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Make a clip smoother, or slower: new frames between those it has. Length and sound stay as they are."""
+    from kinema.media.read import probe
+    from kinema.post import interpolate as work
+
+    plan = work.Plan.of(fps, times, slow, by, model)
+    if by == "film":
+        from kinema.post.film.files import weights_file
+
+        weights_file(model)
+    info = probe(clip)
+    _, target = plan.rates(info.fps)
+    suffix = Path(clip).suffix.lower()
+    suffix = suffix if suffix in (".mp4", ".webm", ".gif", ".webp") else ".mp4"
+    name = f"{output.stem(clip, 'clip')}-" + (f"slow{slow:g}" if slow > 1 else f"{float(target):.4g}fps")
+    path = output_ or str(output.unused(Path(name + suffix)))
+    output.check_clip(path)
+    if sheet is not None:
+        output.check_sheet(sheet)
+    if Path(path).exists() and Path(path).resolve() == Path(clip).resolve():
+        raise RequestError("The clip would be written over itself.", field="output", value=path)
+    started = time.perf_counter()
+    quiet_libraries()
+    with reporter(as_json) as on_event:
+        if by == "film":
+            on_event(Event("load"))
+        made = _run(clip, path, sheet, on_event, fps=fps, times=times, slow=slow, by=by, model=model, device=device)
+    made["seconds"] = round(time.perf_counter() - started, 3)
+    made["sound"] = "left out" if slow > 1 and info.has_audio else "kept" if info.has_audio else "none"
+    _tell(made, as_json)
+
+
+def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) -> dict[str, Any]:
+    from kinema.cli.work import SHEET_FRAMES, pick, save_sheet
+    from kinema.media.manifest import read_manifest
+    from kinema.media.read import probe, read_chunks
+    from kinema.media.write import write
+    from kinema.post.interpolate import Plan, interpolate, manifest, num_frames
+
+    info = probe(clip)
+    plan = Plan.of(how["fps"], how["times"], how["slow"], how["by"], how["model"])
+    shown, target = plan.rates(info.fps)
+    frames = num_frames(info.num_frames, shown, target)
+    weights: dict[str, str] = {}
+    if how["by"] == "film":
+        from kinema.post.film.files import weights_file
+        from kinema.weights.store import digests
+
+        weights = digests(weights_file(how["model"]))
+    try:
+        own = read_manifest(clip)
+    except MediaError:
+        own = None
+    note = manifest(
+        own, clip=Path(clip).name, fps=info.fps, target=float(target), slow=how["slow"], by=how["by"], weights=weights
+    )
+    chunks = interpolate(read_chunks(clip), total=info.num_frames, on_event=on_event, **how)
+    picked: list[Any] = []
+    if sheet is not None:
+        chunks = pick(chunks, frames, SHEET_FRAMES, picked)
+    write(chunks, path, manifest=note, on_frame=on_event)
+    if sheet is not None:
+        save_sheet(picked, sheet)
+    return {
+        "path": path, "bytes": output.size_of(Path(path)), "frames": frames, "fps": float(target),
+        "length_s": round(float(frames / target), 6), "from": {"frames": info.num_frames, "fps": info.fps},
+        "by": how["by"], "model": how["model"], "weights": weights,
+    }  # fmt: skip
+
+
+def _tell(made: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(made))
+        return
+    typer.echo(
+        f"{made['path']}  ({made['frames']} frames, {made['length_s']:.2f} s at {made['fps']:.4g} fps, "
+        f"from {made['from']['frames']} at {made['from']['fps']:.4g}) in {made['seconds']:.1f} s"
+    )
+    if made["sound"] == "left out":
+        typer.echo("Its sound is left out: it would not fit the slow motion.")

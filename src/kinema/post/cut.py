@@ -1,0 +1,76 @@
+"""Is there a cut between two frames? Told apart from fast motion: what moved is looked for near by."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+WIDE = 64
+"""Frames are shrunk to about so many px on their longer side."""
+BLOCK, REACH = 8, 12
+COLORS = 6
+"""Steps of each channel that the colours of a frame are counted by."""
+HISTOGRAM = 0.8
+UNLIKE = 0.1
+"""Measured on Toyland at 6 frames a second: no false alarm in 700 pairs (0.092 at most), 98 of 99 cuts found (the next
+ones at 0.107); pairs of three real clips stay below 0.05, cuts between them lie above 0.16."""
+FADE = 0.01
+"""Of the range: the mean difference that is left, without that of the means, where only the light changes."""
+
+
+def is_cut(first_HWC: np.ndarray, second_HWC: np.ndarray) -> bool:
+    found = unlikeness(first_HWC, second_HWC) + HISTOGRAM * recoloring(first_HWC, second_HWC)
+    return found > UNLIKE and not is_fade(first_HWC, second_HWC)
+
+
+def is_fade(first_HWC: np.ndarray, second_HWC: np.ndarray) -> bool:
+    """Is it the same picture with other light?"""
+    first, second = small(first_HWC), small(second_HWC)
+    off = (first - first.mean((0, 1))) - (second - second.mean((0, 1)))
+    return float(np.abs(off).mean()) < FADE
+
+
+def recoloring(first_HWC: np.ndarray, second_HWC: np.ndarray) -> float:
+    """The share of the picture, 0 to 1, that has red, green or blue which the other one has not. A value between two
+    steps counts for both by its nearness, so that a slow fade changes little."""
+    return float(1 - np.minimum(_counted(first_HWC), _counted(second_HWC)).sum())
+
+
+def _counted(frame_HWC: np.ndarray) -> np.ndarray:
+    """How much of each step there is in each channel; all together 1."""
+    value = small(frame_HWC).reshape(-1, 3) * (COLORS - 1)
+    low = np.minimum(value.astype(np.int64), COLORS - 2)
+    places = low + np.arange(3) * COLORS
+    share = value - low
+    count = np.bincount(places.ravel(), (1 - share).ravel(), 3 * COLORS)
+    count += np.bincount(places.ravel() + 1, share.ravel(), 3 * COLORS)
+    return count / count.sum()
+
+
+def unlikeness(first_HWC: np.ndarray, second_HWC: np.ndarray) -> float:
+    """0 where every block of either frame is found near by in the other; mean absolute difference of the best finds, as
+    a share of the range. uint8 frames of one size. The smaller of both directions: what a moving object uncovers is
+    missing in one of them only."""
+    first, second = small(first_HWC), small(second_HWC)
+    return min(_missing(first, second), _missing(second, first))
+
+
+def small(frame_HWC: np.ndarray) -> np.ndarray:
+    height, width = frame_HWC.shape[:2]
+    scale = min(1.0, WIDE / max(height, width))
+    size = tuple(max(BLOCK, round(side * scale / BLOCK) * BLOCK) for side in (width, height))
+    return cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+
+def _missing(first_HWC: np.ndarray, second_HWC: np.ndarray) -> float:
+    """How badly blocks of the first are found in the second, root mean square."""
+    height, width = first_HWC.shape[:2]
+    around = cv2.copyMakeBorder(second_HWC, REACH, REACH, REACH, REACH, cv2.BORDER_REPLICATE)
+    worst = []
+    for top in range(0, height, BLOCK):
+        for left in range(0, width, BLOCK):
+            block = first_HWC[top : top + BLOCK, left : left + BLOCK]
+            area = around[top : top + BLOCK + 2 * REACH, left : left + BLOCK + 2 * REACH]
+            found = cv2.matchTemplate(area, block, cv2.TM_SQDIFF)
+            worst.append(max(0.0, float(found.min())) / block.size)
+    return float(np.mean(np.sqrt(worst)))

@@ -1,0 +1,90 @@
+"""Frames between two frames by a FILM network: uint8 in, uint8 out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kinema.post.film.network import Film
+from kinema.weights.device import default_device
+from kinema.weights.residency import Residency
+
+DEEPEST = 4
+"""Recursions for a network that knows only the middle: another time is rounded to sixteenths of the interval."""
+STILL, MOVED = 5.0, 12.0
+"""Of 255: how much may differ where nothing moves, and what is surely motion."""
+AROUND = 11
+"""Px, side of the square that this is looked at in."""
+
+
+class FilmBetween:
+    """A network that knows any time is asked for each, and for the mirrored frames too: the mean of both is the better
+    picture. One that knows only the middle is asked again for the middle of what it made, as published, and times that
+    halving never meets are rounded to the nearest of 2 ** DEEPEST steps."""
+
+    def __init__(self, network: Film, device: str | torch.device | None = None) -> None:
+        self.network = network
+        self.residency = Residency(torch.device(device) if device is not None else default_device(), [network])
+
+    def __call__(self, first_HWC: np.ndarray, second_HWC: np.ndarray, times: Sequence[Fraction]) -> list[np.ndarray]:
+        """The frames at these times, each above 0 and below 1."""
+        height, width = first_HWC.shape[:2]
+        with torch.inference_mode():
+            first, second = self._tensor(first_HWC), self._tensor(second_HWC)
+            if self.network.config.middle:
+                pairs = [torch.cat([image, image.flip(-1)]) for image in (first, second)]
+                both = [self._at(pairs[0], pairs[1], float(time)) for time in times]
+                made = [(pair[:1] + pair[1:].flip(-1)) / 2 for pair in both]
+            else:
+                made = self._halving((first, second), [nearest_step(time) for time in times])
+            change = _changed(first, second)
+            still = [(torch.lerp(first, second, float(time)), frame) for time, frame in zip(times, made, strict=True)]
+            return [_bytes(torch.lerp(mix, frame, change), height, width) for mix, frame in still]
+
+    def _at(self, first_BCHW: Tensor, second_BCHW: Tensor, time: float) -> Tensor:
+        with self.residency.using(self.network) as network:
+            found: Tensor = network(first_BCHW, second_BCHW, first_BCHW.new_full((len(first_BCHW),), time))
+            return found.clamp(0, 1)
+
+    def _halving(self, ends: Sequence[Tensor], times: Sequence[Fraction]) -> list[Tensor]:
+        known = {Fraction(0): ends[0], Fraction(1): ends[1]}
+        for time in times:
+            low, high = Fraction(0), Fraction(1)
+            while time not in known:
+                middle = (low + high) / 2
+                if middle not in known:
+                    known[middle] = self._at(known[low], known[high], 0.5)
+                low, high = (middle, high) if time > middle else (low, middle)
+        return [known[time] for time in times]
+
+    def _tensor(self, frame_HWC: np.ndarray) -> Tensor:
+        """(1, 3, H, W) in [0, 1], its sides enlarged to legal ones by repeating the border."""
+        height, width = frame_HWC.shape[:2]
+        whole = self.network.config.multiple
+        x = torch.from_numpy(np.ascontiguousarray(frame_HWC)).to(self.residency.device).permute(2, 0, 1)[None]
+        return F.pad(x.float().div_(255), (0, -width % whole, 0, -height % whole), mode="replicate")
+
+
+def _changed(first_BCHW: Tensor, second_BCHW: Tensor) -> Tensor:
+    """0 where both frames show the same around a place, 1 where they do not: there is nothing to find where nothing
+    moves, and a mix of both is the better picture."""
+    most = (first_BCHW - second_BCHW).abs().amax(1, keepdim=True)
+    around = F.max_pool2d(most, AROUND, 1, AROUND // 2)
+    return ((around * 255 - STILL) / (MOVED - STILL)).clamp(0, 1)
+
+
+def nearest_step(time: Fraction) -> Fraction:
+    """The time itself where halving meets it within DEEPEST steps, else the nearest that it does meet, inside."""
+    steps = 2**DEEPEST
+    return min(max(Fraction(round(time * steps), steps), Fraction(1, steps)), Fraction(steps - 1, steps))
+
+
+def _bytes(frame_BCHW: Tensor, height: int, width: int) -> np.ndarray:
+    whole = frame_BCHW[0, :, :height, :width].mul(255).round().to(torch.uint8)
+    found: np.ndarray = whole.permute(1, 2, 0).contiguous().cpu().numpy()
+    return found

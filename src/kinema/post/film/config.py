@@ -1,0 +1,73 @@
+"""What a FILM network is made of: the published options, and those of the small network of the same design."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FilmConfig:
+    """levels: of the image pyramid. filters: of the
+    feature extractor's first level; they double on each of its sub_levels. flow_convs, flow_filters: of the flow
+    predictors from the finest level on; the last one serves all coarser levels too. fusion_filters: of the decoder,
+    finest first; one level more is warped than it has.
+
+    What the published network does not have:
+    middle: both flows are sought together, from the middle frame's own grid, and scaled by any time; else each is
+    sought on the other image's grid and scaled (trained for 0.5 only).
+    search: with middle, displacements that features are compared at on each level, in each direction and each image.
+    shrink: 2 or more: the network works on images this much smaller; a picture is then a mix of the two images warped
+    at their own size, by weights and with corrections of the decoder; with 1 the decoder paints the picture.
+    """
+
+    levels: int = 7
+    sub_levels: int = 4
+    filters: int = 64
+    flow_convs: tuple[int, ...] = (3, 3, 3, 3)
+    flow_filters: tuple[int, ...] = (32, 64, 128, 256)
+    fusion_filters: tuple[int, ...] = (64, 128, 256, 512)
+    middle: bool = False
+    search: int = 0
+    shrink: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.flow_convs) != len(self.flow_filters):
+            raise ValueError(f"flow_convs {self.flow_convs} and flow_filters {self.flow_filters} differ in length.")
+        if self.levels <= max(len(self.fusion_filters), len(self.flow_filters)):
+            raise ValueError(f"{self.levels} levels are too few for this network.")
+        if self.shrink < 1 or self.shrink & (self.shrink - 1):
+            raise ValueError(f"shrink is a power of two, not {self.shrink}.")
+        if self.search and not self.middle:
+            raise ValueError("search is for flows from the middle.")
+
+    @property
+    def multiple(self) -> int:
+        """Sides are padded to multiples of this, px."""
+        return max(64, self.shrink * 2 ** (self.levels - 1))
+
+    def features(self, level: int) -> int:
+        """Channels of the feature pyramid on a level."""
+        return sum(self.filters << k for k in range(min(level + 1, self.sub_levels)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON; from_dict reads it."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> FilmConfig:
+        """Raises ValueError for a name that is not an option."""
+        names = {one.name for one in fields(cls)}
+        if unknown := sorted(set(values) - names):
+            raise ValueError(f"a FILM network has no option {unknown[0]}")
+        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**plain)
+
+
+PUBLISHED = FilmConfig()
+"""google-research/frame-interpolation, film_net: 34.44 million parameters."""
+MINI = FilmConfig(
+    levels=5, sub_levels=3, filters=12, flow_convs=(2, 2, 3), flow_filters=(24, 48, 64), fusion_filters=(24, 32, 48),
+    middle=True, search=2, shrink=2,
+)  # fmt: skip
+"""For a CPU: everything but the last mix at half the size and below."""

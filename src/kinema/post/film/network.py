@@ -1,0 +1,212 @@
+"""FILM's network: a feature extractor shared by all levels, flow from coarse to fine, and a decoder that fuses.
+
+Images are RGB in [0, 1], BCHW; pyramids are lists, finest first; flows are (x, y) in px of their level.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kinema.post.film.config import FilmConfig
+from kinema.post.film.warp import best_match, compare, enlarge, pyramid, warp
+
+SLOPE = 0.2
+RGB, FLOW = 3, 2
+SHARPNESS = 10.0
+"""Of the search; training scales it."""
+WINDOW, FEWEST = 64, 16
+"""Px on the finest level, and at least: what features are compared without the mean of. Pictures in training are no
+larger; the mean of a large picture, of sky and road, would say little about either."""
+
+
+class Conv(nn.Module):
+    """A convolution that keeps the size; even kernels look one px further to the right and down."""
+
+    def __init__(self, inside: int, outside: int, side: int = 3, active: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inside, outside, side, padding=side // 2 if side % 2 else 0)
+        self.even, self.active = side % 2 == 0, active
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        y_BCHW = self.conv(F.pad(x_BCHW, (0, 1, 0, 1)) if self.even else x_BCHW)
+        return F.leaky_relu(y_BCHW, SLOPE) if self.active else y_BCHW
+
+
+class Extractor(nn.Module):
+    """Features that mean the same on every level: the same small extractor starts from each level of the image, and
+    what it finds at one size, from different starts, stands side by side."""
+
+    def __init__(self, config: FilmConfig) -> None:
+        super().__init__()
+        widths = [config.filters << k for k in range(config.sub_levels)]
+        self.steps = nn.ModuleList(
+            nn.Sequential(Conv(inside, width), Conv(width, width))
+            for inside, width in zip([RGB, *widths], widths, strict=False)
+        )
+
+    def forward(self, images: list[Tensor]) -> list[Tensor]:
+        found: list[list[Tensor]] = [[] for _ in images]
+        for start, image in enumerate(images):
+            x = image
+            for k, step in enumerate(self.steps[: len(images) - start]):
+                x = step(F.avg_pool2d(x, 2) if k else x)
+                found[start + k].insert(0, x)
+        return [torch.cat(parts, 1) for parts in found]
+
+
+class Predictor(nn.Module):
+    """A residual of the flow from two images' features; two 1 x 1 convolutions after those of 3 x 3."""
+
+    def __init__(self, inside: int, convs: int, filters: int, outside: int) -> None:
+        super().__init__()
+        widths = [inside] + [filters] * convs
+        self.convs = nn.ModuleList(Conv(a, b) for a, b in pairwise(widths))
+        self.convs.append(Conv(filters, filters // 2, 1))
+        self.convs.append(Conv(filters // 2, outside, 1, active=False))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        for conv in self.convs:
+            x_BCHW = conv(x_BCHW)
+        return x_BCHW
+
+
+class EndFlow(nn.Module):
+    """As published: the flow from each image to the other, each on its own image's grid."""
+
+    def __init__(self, config: FilmConfig) -> None:
+        super().__init__()
+        self.predictors = nn.ModuleList(
+            Predictor(2 * config.features(level), convs, filters, FLOW)
+            for level, (convs, filters) in enumerate(zip(config.flow_convs, config.flow_filters, strict=True))
+        )
+
+    def one_way(self, here: list[Tensor], there: list[Tensor]) -> list[Tensor]:
+        """Flow from `here` to `there` on each level."""
+        flows: list[Tensor] = []
+        for level in range(len(here) - 1, -1, -1):
+            predictor = self.predictors[min(level, len(self.predictors) - 1)]
+            if not flows:
+                flows = [predictor(torch.cat([here[level], there[level]], 1))]
+                continue
+            flow = enlarge(flows[0])
+            flows.insert(0, flow + predictor(torch.cat([here[level], warp(there[level], flow)], 1)))
+        return flows
+
+    def forward(self, first: list[Tensor], second: list[Tensor], time_B111: Tensor) -> list[Tensor]:
+        """For each level (B, 4, H, W): where to look in the first and in the second image."""
+        ahead, back = self.one_way(first, second), self.one_way(second, first)
+        return [torch.cat([b * time_B111, a * (1 - time_B111)], 1) for a, b in zip(ahead, back, strict=True)]
+
+
+class MiddleFlow(nn.Module):
+    """Both flows at once, from the middle's own grid: an object's edge is where it is at that time."""
+
+    def __init__(self, config: FilmConfig) -> None:
+        super().__init__()
+        self.search = config.search
+        compared = (2 * config.search + 1) ** 2 if config.search else 0
+        predictors = [
+            Predictor(2 * config.features(k) + compared + 2 * FLOW + 1, convs, filters, 2 * FLOW)
+            for k, (convs, filters) in enumerate(zip(config.flow_convs, config.flow_filters, strict=True))
+        ]
+        for predictor in predictors:
+            for parameter in predictor.convs[-1].parameters():
+                nn.init.zeros_(parameter)
+        self.predictors = nn.ModuleList(predictors)
+        if config.search:
+            self.sharpness = nn.Parameter(torch.ones(len(config.flow_convs)))
+
+    def forward(self, first: list[Tensor], second: list[Tensor], time_B111: Tensor) -> list[Tensor]:
+        """For each level (B, 4, H, W): where to look in the first and in the second image."""
+        size = first[-1].shape[-2:]
+        motion = first[-1].new_zeros(len(first[-1]), 2 * FLOW, *size)
+        share = torch.cat([time_B111, time_B111, 1 - time_B111, 1 - time_B111], 1)
+        flows: list[Tensor] = []
+        for level in range(len(first) - 1, -1, -1):
+            if flows:
+                motion = enlarge(motion)
+            flow = motion * share
+            before, after = warp(first[level], flow[:, :FLOW]), warp(second[level], flow[:, FLOW:])
+            parts = [before, after, motion * 0.25, time_B111.expand(-1, 1, *motion.shape[-2:])]
+            kind = min(level, len(self.predictors) - 1)
+            if self.search:
+                alike = compare(before, after, self.search, max(FEWEST, WINDOW >> level))
+                found = best_match(alike, self.sharpness[kind] * SHARPNESS, self.search)
+                parts.append(alike)
+                motion = motion + torch.cat([found * -2, found * 2], 1)
+            motion = motion + self.predictors[kind](torch.cat(parts, 1))
+            flows.insert(0, motion * share)
+        return flows
+
+
+class Fusion(nn.Module):
+    """A U-Net's decoder on the aligned pyramid: enlarge, 2 x 2 convolution, beside the finer level, twice 3 x 3."""
+
+    def __init__(self, config: FilmConfig) -> None:
+        super().__init__()
+        widths = config.fusion_filters
+        aligned = [2 * (RGB + config.features(level) + FLOW) for level in range(len(widths) + 1)]
+        below = [*widths[1:], aligned[-1]]
+        self.levels = nn.ModuleList(
+            nn.ModuleList([Conv(below[k], width, 2, active=False), Conv(aligned[k] + width, width), Conv(width, width)])
+            for k, width in enumerate(widths)
+        )
+        self.paint = nn.Conv2d(widths[0], RGB if config.shrink == 1 else (RGB + 1) * config.shrink**2, 1)
+
+    def forward(self, aligned: list[Tensor]) -> Tensor:
+        x = aligned[len(self.levels)]
+        for level in range(len(self.levels) - 1, -1, -1):
+            parts: Any = self.levels[level]
+            grow, join, smooth = parts
+            x = smooth(join(torch.cat([aligned[level], grow(F.interpolate(x, scale_factor=2, mode="nearest"))], 1)))
+        return self.paint(x)
+
+
+class Film(nn.Module):
+    """A frame between two. Sides are multiples of shrink * 2 ** (levels - 1)."""
+
+    def __init__(self, config: FilmConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.extractor = Extractor(config)
+        self.flow = MiddleFlow(config) if config.middle else EndFlow(config)
+        self.fusion = Fusion(config)
+        if config.shrink > 1:
+            for parameter in self.fusion.paint.parameters():
+                nn.init.zeros_(parameter)
+
+    def forward(self, first_BCHW: Tensor, second_BCHW: Tensor, time_B: Tensor) -> Tensor:
+        """The picture at time_B of the way from the first to the second, in (0, 1); not clamped."""
+        return self.with_flows(first_BCHW, second_BCHW, time_B)[0]
+
+    def with_flows(self, first_BCHW: Tensor, second_BCHW: Tensor, time_B: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Also the flows of every level, (B, 4, H, W): where it looked in the first and in the second image."""
+        count, time_B111, shrink = len(first_BCHW), time_B.view(-1, 1, 1, 1), self.config.shrink
+        whole = torch.cat([first_BCHW, second_BCHW])
+        images = pyramid(whole if shrink == 1 else F.avg_pool2d(whole, shrink), self.config.levels)
+        features = self.extractor(images)
+        flows = self.flow([each[:count] for each in features], [each[count:] for each in features], time_B111)
+        aligned = []
+        for level in range(len(self.fusion.levels) + 1):
+            both = torch.cat([images[level], features[level]], 1)
+            back, ahead = flows[level][:, :FLOW], flows[level][:, FLOW:]
+            aligned.append(torch.cat([warp(both[:count], back), warp(both[count:], ahead), back, ahead], 1))
+        painted = self.fusion(aligned)
+        return (painted if shrink == 1 else self.mix(first_BCHW, second_BCHW, flows[0], painted, time_B111)), flows
+
+    def mix(
+        self, first_BCHW: Tensor, second_BCHW: Tensor, flow_B4HW: Tensor, painted_BCHW: Tensor, time_B111: Tensor
+    ) -> Tensor:
+        """Both images moved to the middle at their full size, weighed against each other, and corrected."""
+        shrink = self.config.shrink
+        for _ in range(shrink.bit_length() - 1):
+            flow_B4HW = enlarge(flow_B4HW)
+        before, after = warp(first_BCHW, flow_B4HW[:, :FLOW]), warp(second_BCHW, flow_B4HW[:, FLOW:])
+        fine = F.pixel_shuffle(painted_BCHW, shrink)
+        weight = torch.sigmoid(fine[:, RGB:] + torch.log((1 - time_B111) / time_B111))
+        return after + (before - after) * weight + fine[:, :RGB]

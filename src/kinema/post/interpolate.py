@@ -1,0 +1,268 @@
+"""interpolate: a clip at another rate, with new frames between those it has.
+
+    from kinema.post.interpolate import interpolate
+    chunks = interpolate(read_chunks("clip.mp4"), fps=24)        # the same length, smoother
+    chunks = interpolate(read_chunks("clip.mp4"), slow=2)        # twice as long, at the same rate
+
+Frame j of the result is at j / fps seconds. Where that is the time of a frame of the clip, it is that very frame. The
+clip's last frame is held to the clip's end: N frames at k times the rate become (N - 1) * k + 1, then k - 1 more.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kinema.core.chunk import AUDIO_RATE_HZ, Chunk
+from kinema.core.errors import RequestError
+from kinema.core.events import OnEvent, Progress, ignore
+
+if TYPE_CHECKING:
+    from kinema.post.compensated import Compensated
+
+WAYS = ("film", "mci", "blend")
+SAME = 2
+"""Frames whose values differ by no more than this are one picture: it is held, nothing is computed."""
+CHUNK_FRAMES = 16
+FINEST = 1001
+"""Rates are taken as fractions with denominators up to this: 23.976 is 24000/1001."""
+
+Between = Callable[[np.ndarray, np.ndarray, Sequence[Fraction]], list[np.ndarray]]
+
+
+def interpolate(
+    chunks: Iterable[Chunk], fps: float | None = None, *, times: int | None = None, slow: float = 1.0,
+    by: str = "film", model: str | os.PathLike[str] | None = None, device: str | None = None, total: int = 0,
+    on_event: OnEvent = ignore,
+) -> Iterator[Chunk]:  # fmt: skip
+    """The clip at `fps` frames a second, or at `times` as many (default 2; 1 with `slow`).
+
+    slow: how many times as long the clip becomes; it is then without sound, else its sound passes through unchanged.
+    by: "film" (a network: the shipped one, or the weights `model`, see film/weights.py), "mci" (ffmpeg's
+    motion-compensated filter), "blend" (a mix of both frames). Nothing is ever mixed across a cut: the frame before it
+    is held until the one after it. Frames that do not change are held. total: frames of the clip, for progress.
+    device: where the network runs; None: the best there is.
+
+    Memory does not grow with length; closing the result closes `chunks`. Raises RequestError for what is not legal,
+    WeightsMissing and ModelError for a model that is not there or not FILM's, all before a frame is read.
+    """
+    plan = Plan.of(fps, times, slow, by, model)
+    between: Between | None = None
+    if by == "film":
+        from kinema.post.film.between import FilmBetween
+        from kinema.post.film.weights import open_film
+
+        between = FilmBetween(open_film(model), device)
+    elif by == "blend":
+        between = blend
+    return _interpolated(chunks, plan, between, total, on_event)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked: the new rate or the factor, and how slow."""
+
+    fps: Fraction | None
+    times: int
+    slow: Fraction
+
+    @classmethod
+    def of(
+        cls, fps: float | None, times: int | None, slow: float, by: str, model: str | os.PathLike[str] | None
+    ) -> Plan:
+        """RequestError for a value that is not legal."""
+        if fps is not None and times is not None:
+            raise RequestError("Both fps and times are given.", field="times", value=times, legal="one of them")
+        if fps is not None and not 0.1 <= fps <= 1000:
+            near = 0.1 if fps < 0.1 else 1000
+            raise RequestError(f"{fps:g} frames a second.", field="fps", value=fps, legal="0.1 to 1000", nearest=near)
+        if times is not None and not 1 <= times <= 64:
+            near = 1 if times < 1 else 64
+            raise RequestError(f"{times} times.", field="times", value=times, legal="1 to 64", nearest=near)
+        if not 1 <= slow <= 64:
+            near = 1 if slow < 1 else 64
+            raise RequestError(f"{slow:g} times as slow.", field="slow", value=slow, legal="1 to 64", nearest=near)
+        if by not in WAYS:
+            raise RequestError(f"Unknown way {by!r}.", field="by", value=by, legal=", ".join(WAYS), nearest="film")
+        if model is not None and by != "film":
+            raise RequestError(f"{by} has no model.", field="model", value=str(model), legal="with film", nearest=None)
+        default = 2 if slow == 1 else 1
+        return cls(None if fps is None else exact(fps), default if times is None else times, exact(slow))
+
+    def rates(self, source_fps: float) -> tuple[Fraction, Fraction]:
+        """(frames of the clip a second as they are shown, frames a second of the result). RequestError where the
+        result's is not legal."""
+        own = exact(source_fps)
+        target = self.fps if self.fps is not None else own * self.times
+        if target > 1000:
+            raise RequestError(
+                f"{float(target):g} frames a second.", field="times", value=self.times, legal="up to 1000 fps",
+                nearest=max(1, int(1000 / own)),
+            )  # fmt: skip
+        return own / self.slow, target
+
+
+def exact(value: float) -> Fraction:
+    return Fraction(value).limit_denominator(FINEST)
+
+
+def blend(first_HWC: np.ndarray, second_HWC: np.ndarray, times: Sequence[Fraction]) -> list[np.ndarray]:
+    """A mix of both frames, by time."""
+    first, second = first_HWC.astype(np.float32), second_HWC.astype(np.float32)
+    return [np.round(first + (second - first) * np.float32(time)).astype(np.uint8) for time in times]
+
+
+def num_frames(source_frames: int, source: Fraction, target: Fraction) -> int:
+    """Frames of a result that is as long as the clip, to the nearest frame, at least 1. source, target: frames a
+    second."""
+    return max(1, round(source_frames * target / source))
+
+
+def _interpolated(
+    chunks: Iterable[Chunk], plan: Plan, between: Between | None, total: int, on_event: OnEvent
+) -> Iterator[Chunk]:
+    source = iter(chunks)
+    try:
+        work: _Work | None = None
+        while (chunk := next(source, None)) is not None:
+            if work is None:
+                work = _Work(chunk, plan, between, total, on_event)
+            if chunk.audio is not None and work.sound is not None:
+                work.sound.append(chunk.audio)
+            for k in range(len(chunk.frames)):
+                work.frame(chunk.frames[k])
+                yield from work.ready()
+            del chunk
+        if work is not None:
+            work.finish()
+            yield from work.ready(last=True)
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
+
+
+class _Work:
+    """Frames go in one by one; frames of the result wait here, in order, until a chunk is full. A waiting frame that
+    the filter owes is kept as the frame that stands in for it."""
+
+    def __init__(self, first: Chunk, plan: Plan, between: Between | None, total: int, on_event: OnEvent) -> None:
+        self.source, self.target = plan.rates(first.fps)
+        self.between, self.on_event = between, on_event
+        self.sound: list[np.ndarray] | None = [] if first.audio is not None and plan.slow == 1 else None
+        self.sound_given = 0
+        self.total = num_frames(total, self.source, self.target) if total else 0
+        self.started = time.perf_counter()
+        self.taken = 0  # frames of the clip
+        self.made = 0  # frames of the result, waiting ones included
+        self.given = 0  # frames of the result that have left
+        self.before: np.ndarray | None = None
+        self.waiting: deque[np.ndarray] = deque()
+        self.owed: set[int] = set()
+        self.filter: Compensated | None = None
+        if between is None and self.target > self.source:
+            from kinema.post.compensated import Compensated
+
+            height, width = first.frames.shape[1:3]
+            self.filter = Compensated(height, width, self.source, self.target)
+
+    def frame(self, frame_HWC: np.ndarray) -> None:
+        """The clip's next frame: everything up to its time can be made now."""
+        if self.before is not None:
+            self._pair(self.before, frame_HWC)
+        if self.filter is not None:
+            self._take(self.filter.push(frame_HWC))
+        self.before = frame_HWC.copy()
+        self.taken += 1
+
+    def _pair(self, first_HWC: np.ndarray, second_HWC: np.ndarray) -> None:
+        """The result's frames from the first of two frames (included) to the second (not included)."""
+        step = self.source / self.target
+        places: list[Fraction] = []
+        while (place := (self.made + len(places)) * step) < self.taken:
+            places.append(place - (self.taken - 1))
+        inside = [place for place in places if place > 0]
+        if len(inside) < len(places):
+            self._add(first_HWC)
+        if not inside:
+            return
+        if same(first_HWC, second_HWC) or _cut(first_HWC, second_HWC):
+            for _ in inside:
+                self._add(first_HWC)
+            return
+        if self.between is not None:
+            for frame in self.between(first_HWC, second_HWC, inside):
+                self._add(frame)
+            return
+        for frame in blend(first_HWC, second_HWC, inside):
+            self.owed.add(self.made)
+            self._add(frame)
+
+    def _add(self, frame_HWC: np.ndarray) -> None:
+        self.waiting.append(frame_HWC)
+        self.made += 1
+        seconds = time.perf_counter() - self.started
+        self.on_event(Progress("interpolate", min(self.made, self.total or self.made), self.total, seconds))
+
+    def _take(self, found: Iterable[tuple[int, np.ndarray]]) -> None:
+        """What the filter made, in place of what stands in for it."""
+        for number, frame in found:
+            if number in self.owed:
+                self.owed.remove(number)
+                self.waiting[number - self.given] = frame
+
+    def finish(self) -> None:
+        """The clip is over: its last frame is held to its end."""
+        if self.filter is not None:
+            self._take(self.filter.finish())
+            self.owed.clear()
+        assert self.before is not None
+        for _ in range(self.made, num_frames(self.taken, self.source, self.target)):
+            self._add(self.before)
+
+    def ready(self, last: bool = False) -> Iterator[Chunk]:
+        """Chunks that are full and owe nothing; with `last` also the rest."""
+        while self.waiting:
+            sure = min(self.owed) - self.given if self.owed else len(self.waiting)
+            if not last and sure <= CHUNK_FRAMES:  # a frame stays, for the sound that comes after the last full chunk
+                return
+            count = min(CHUNK_FRAMES, len(self.waiting))
+            frames = np.stack([self.waiting.popleft() for _ in range(count)])
+            start, self.given = self.given, self.given + count
+            yield Chunk(frames, start, float(self.target), self._sound(last and not self.waiting))
+
+    def _sound(self, last: bool) -> np.ndarray | None:
+        """The samples that belong to the frames that have left; at the end, all that are left."""
+        if self.sound is None:
+            return None
+        held = np.concatenate(self.sound) if self.sound else np.zeros((0, 1), np.float32)
+        due = len(held) if last else round(self.given / self.target * AUDIO_RATE_HZ) - self.sound_given
+        self.sound = [held[due:]]
+        self.sound_given += min(due, len(held))
+        return held[:due]
+
+
+def same(first_HWC: np.ndarray, second_HWC: np.ndarray) -> bool:
+    """Are both frames one picture?"""
+    return bool(np.abs(first_HWC.astype(np.int16) - second_HWC).max() <= SAME)
+
+
+def _cut(first_HWC: np.ndarray, second_HWC: np.ndarray) -> bool:
+    from kinema.post.cut import is_cut
+
+    return is_cut(first_HWC, second_HWC)
+
+
+def manifest(
+    own: dict[str, Any] | None, *, clip: str, fps: float, target: float, slow: float, by: str, weights: dict[str, str]
+) -> dict[str, Any]:
+    """How an interpolated clip came about: the clip's own manifest, if it has one, and `interpolated`."""
+    step = {"clip": clip, "by": by, "from_fps": fps, "fps": target, "slow": slow, "weights": weights}
+    return {**(own or {}), "interpolated": step}
