@@ -142,7 +142,6 @@ class _Run:
 
     def end(self) -> None:
         """Stop it in order where it runs."""
-        os.close(self.beat)
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(OSError):
@@ -152,3 +151,4 @@ class _Run:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        os.close(self.beat)  # before its end, this would tell it that the supervisor is gone
