@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
 from running_channel import channel_file, config_of, ended, lines, producer, wait_for
 
 from kinema.channel.ledger import Ledger
-from kinema.channel.library import Library
+from kinema.channel.library import Library, LibraryClip
+from kinema.channel.producer import Producer
 
 
 @pytest.fixture
@@ -87,3 +89,20 @@ def test_drafts_first_and_the_quota_never_takes_what_is_queued(run, tmp_path):
         size = library.get(ids[0]).bytes
         assert library.evict(size) == ids[1:]  # the queued one was aired longest ago, and stays
         assert [clip.id for clip in library.ready()] == ids[:1]
+
+
+def test_a_quota_full_of_what_never_aired_is_not_filled_again_and_again(tmp_path):
+    config = config_of(channel_file(tmp_path, disk="quota = 1000000"))
+    producer = Producer(config)
+    path = producer.library.clip_path("big")
+    path.write_bytes(os.urandom(950_000))
+    producer.library.add(LibraryClip("big", path, "Big", theme=config.theme, frames=8, fps=8.0, fingerprint="x"))
+    producer._looked = producer._swept = time.monotonic()
+    producer.step()
+    assert "never aired" in producer.doing
+    assert not producer.ledger.in_state("making")
+    producer.library.aired("big", 1000.0)
+    producer._evict()
+    producer.step()
+    assert "never aired" not in producer.doing  # what was aired can make room
+    producer.close()

@@ -99,6 +99,7 @@ class Producer:
         ended = [shot.id for state in ("published", "aside") for shot in self.ledger.lately(state, 200)]
         self._seen: deque[str] = deque(ended, maxlen=1000)
         self._looked = self._evicted = self._swept = 0.0
+        self._full = False
 
     def launch(self) -> None:
         shutil.rmtree(self.desk.scratch, ignore_errors=True)
@@ -135,8 +136,10 @@ class Producer:
         if wanted is None:
             self.doing = "enough in stock"
         elif (free := shutil.disk_usage(self.config.root).free) < self.config.disk.keep_free:
-            self.doing = f"the disk is full: {free / 1e6:,.0f} MB are free, disk.keep_free is " \
-                f"{self.config.disk.keep_free / 1e6:,.0f} MB"  # fmt: skip
+            least = self.config.disk.keep_free
+            self.doing = f"the disk is full: {free / 1e6:,.0f} MB are free, disk.keep_free is {least / 1e6:,.0f} MB"
+        elif self._full:
+            self.doing = "disk.quota is full of clips that were never aired"
         elif self.ledger.counts()["making"] >= self.config.making.in_flight:
             self.doing = "making"
         elif self.breaker.is_open:
@@ -218,8 +221,11 @@ class Producer:
             self._composing = self._pool.submit(make_bed, self.config, theme)
 
     def _evict(self) -> None:
-        for id in self.library.evict(self.config.disk.quota):
+        quota = self.config.disk.quota
+        for id in self.library.evict(quota):
             log.info("%s was deleted to keep within the quota", id)
+        counts = self.library.counts()
+        self._full = counts["bytes"] > 0.9 * quota and counts["fresh"] >= counts["ready"]
 
     def _tell(self, id: str, step: str) -> None:
         with contextlib.suppress(Exception):
