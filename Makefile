@@ -2,6 +2,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Of the tests; one for each core, up to four (each needs up to 2 GB).
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 4 ] && echo $$n || echo 4)
 PROMPT := a red ball rolls left over a green hill at sunset
 
 .DEFAULT_GOAL := help
@@ -48,7 +50,7 @@ demo-channel: $(VENV)/installed-for-channel
 	@$(BIN)/kinema channel demo $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/installed-for-tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .

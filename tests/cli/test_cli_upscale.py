@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cli_tools import run
 
+import kinema
 from kinema.core.chunk import Chunk
 from kinema.media.manifest import read_manifest
 from kinema.media.read import probe, read_video
@@ -20,7 +21,8 @@ from kinema.toyland.scene import WORLD_MINI, sample_scene
 def clip(tmp_path_factory):
     scene = render([sample_scene(5, WORLD_MINI)], num_frames=3, height=32, width=48, fps=8.0).frames_BFHWC[0].numpy()
     path = tmp_path_factory.mktemp("clip") / "meadow.mp4"
-    made_of = {"plan": {"prompt": "a red ball in a meadow", "seed": 4, "model": "kinema-mini-zeroscope"}}
+    plan = kinema.plan("a red ball in a meadow", seed=4, model="kinema-mini-zeroscope")
+    made_of = {"kinema": kinema.__version__, "plan": plan.model_dump(mode="json")}
     write([Chunk(scene, 0, 8.0, np.zeros((18_000, 1), np.float32))], path, manifest=made_of, quality="best")
     return path
 
@@ -42,6 +44,9 @@ def test_by_lanczos(clip, tmp_path):
     assert found.exit_code == 0, found.output
     (made, _), (given, _) = read_video(out), read_video(clip)
     assert made.shape == (3, 48, 72, 3) and probe(out).has_audio
+    assert read_manifest(out)["enlarged"] == {"clip": "meadow.mp4", "by": "lanczos", "scale": 1.5}
+    again = run("rerun", str(out))
+    assert again.exit_code == 2 and "was enlarged from meadow.mp4" in again.output.replace("\n", " ")
     small = made.reshape(3, 16, 3, 24, 3, 3).mean((2, 4))
     assert np.abs(small - given.reshape(3, 16, 2, 24, 2, 3).mean((2, 4))).mean() < 3
 

@@ -48,9 +48,9 @@ def rerun(
     from kinema.engine.manifest import find_inputs
 
     found = read(file)
-    if step := interpolated(file):
+    for done, step in afterwards(file).items():
         raise RequestError(
-            f"{file}: was interpolated from {step.get('clip')} afterwards; make that one again, then interpolate it.",
+            f"{file}: was {done} from {step.get('clip')} afterwards; make that one again, then do the same to it.",
             field="file", value=str(file), legal="a clip as it was generated",
         )  # fmt: skip
     plan = find_inputs(found.plan, file.parent)
@@ -90,46 +90,50 @@ def inspect(file: File, as_json: AsJson = False) -> None:
         if "carries no manifest" not in str(error):
             raise
         found = None
-    step = interpolated(file)
+    steps = afterwards(file)
     if as_json:
         manifest = found.model_dump(mode="json") if found is not None else None
-        more = {"interpolated": step} if step else {}
-        typer.echo(json.dumps({"path": str(file), "probe": info, "manifest": manifest, **more}))
+        typer.echo(json.dumps({"path": str(file), "probe": info, "manifest": manifest, **steps}))
         return
     show.console().print(show.facts(probe_rows(file, info)))
     show.console().print()
-    if step:
-        show.console().print(show.facts(list(step.items()), title="Interpolated"))
+    for done, step in steps.items():
+        show.console().print(show.facts(list(step.items()), title=done.capitalize()))
         show.console().print()
-    if found is None and step:
-        typer.echo("The clip that it was interpolated from carries no manifest.")
+    if found is None and steps:
+        typer.echo(f"The clip that it was {next(iter(steps))} from carries no manifest.")
     elif found is None:
         typer.echo("It carries no manifest: Kinema did not make it, or its notes were stripped.")
     else:
         show.manifest(found)
 
 
+AFTERWARDS = ("interpolated", "enlarged")
+"""What a finished clip may have gone through, as its manifest calls it."""
+
+
 def read(file: Path) -> Manifest:
-    """The manifest of a clip, of the generated clip where it was interpolated. MediaError where it carries none,
-    RequestError where it is of another shape."""
+    """The manifest of a clip, of the generated clip where something was done to it afterwards. MediaError where it
+    carries none, RequestError where it is of another shape."""
     from kinema.core.plan import Manifest
     from kinema.media.manifest import read_manifest
 
     found = read_manifest(file)
-    if found.pop("interpolated", None) is not None and not found:
-        raise MediaError(f"{file}: carries no manifest of a generated clip; it was interpolated from one without.")
+    steps = [name for name in AFTERWARDS if found.pop(name, None) is not None]
+    if steps and not found:
+        raise MediaError(f"{file}: carries no manifest of a generated clip; it was {steps[0]} from one without.")
     return Manifest.from_dict(found)
 
 
-def interpolated(file: Path) -> dict[str, Any]:
-    """How a clip was interpolated; {} where it was not."""
+def afterwards(file: Path) -> dict[str, dict[str, Any]]:
+    """What was done to a clip after it was generated, and how, by name."""
     from kinema.media.manifest import read_manifest
 
     try:
-        found = read_manifest(file).get("interpolated")
+        found = read_manifest(file)
     except MediaError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return {name: found[name] for name in AFTERWARDS if isinstance(found.get(name), dict)}
 
 
 def probe_rows(file: Path, info: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -66,7 +66,8 @@ def _resample(how: How, video: str, scale: float) -> None:
         chunks = enlarge(read_chunks(path), scale)
         if how.sheet is not None:
             chunks = work.pick(chunks, info.num_frames, work.SHEET_FRAMES, picked)
-        written = write(chunks, target, quality="best", on_frame=on_event)
+        note = {**_own(path), "enlarged": {"clip": Path(video).name, "by": "lanczos", "scale": scale}}
+        written = write(chunks, target, quality="best", manifest=note, on_frame=on_event)
     if how.sheet is not None:
         work.save_sheet(picked, how.sheet)
     found = {
@@ -76,3 +77,14 @@ def _resample(how: How, video: str, scale: float) -> None:
         "device": "cpu",
     }  # fmt: skip
     typer.echo(json.dumps(found) if how.as_json else work.words(found))
+
+
+def _own(clip: Path) -> dict[str, Any]:
+    """The manifest that a clip carries; empty without one."""
+    from kinema.core.errors import MediaError
+    from kinema.media.manifest import read_manifest
+
+    try:
+        return read_manifest(clip)
+    except MediaError:
+        return {}
