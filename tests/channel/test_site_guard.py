@@ -6,12 +6,13 @@ import pytest
 from running_channel import channel_file, config_of
 from site_client import TOKEN, Noted, client
 
+from kinema.channel import listening
 from kinema.channel.ledger import Ledger
 from kinema.channel.library import Library, LibraryClip
+from kinema.channel.listening import address_of, check_can_serve, listen
 from kinema.channel.owner import TOKEN_ENV, token_from
-from kinema.channel.site import address_of, listen
 from kinema.channel.verbs import ChannelVerbs
-from kinema.core.errors import RequestError
+from kinema.core.errors import ModelError, RequestError
 
 OWNER = {"authorization": f"Bearer {TOKEN}"}
 
@@ -174,3 +175,10 @@ def test_an_address_that_is_taken_is_refused():
             listen("127.0.0.1", 70000)
     finally:
         first.close()
+
+
+def test_a_page_without_its_packages_is_refused_with_what_to_do(monkeypatch):
+    check_can_serve()
+    monkeypatch.setattr(listening.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match=r"starlette and uvicorn: pip install 'kinema\[channel\]'"):
+        check_can_serve()

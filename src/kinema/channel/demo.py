@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.errors import RequestError
 from . import control
-from .site import listen
+from .listening import check_can_serve, listen
 
 PORT, TRIED = 8080, 20
 FILE = """\
@@ -93,6 +93,7 @@ def run(
     tell: Callable[[dict[str, Any]], None] = lambda status: None,
 ) -> None:  # fmt: skip
     """Run the channel until `stop`. on_air: gets the page's address once its stream can be watched."""
+    check_can_serve()
     address = f"http://127.0.0.1:{port}/"
     waiting = threading.Thread(target=_wait, args=(address, stop, on_air), daemon=True)
     waiting.start()

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..core.errors import KinemaError
 from .config import ChannelConfig, read
+from .listening import address_of, check_can_serve, listen
 from .owner import token_from
 
 CANNOT = 2
@@ -30,6 +31,7 @@ def serve(
 ) -> None:  # fmt: skip
     """Serve a channel's site until SIGTERM or SIGINT. host, port: instead of those of its file. tell: gets the address
     once it listens. RequestError: an address that is taken, a token too short."""
+    check_can_serve()
     from . import site
     from .library import Library
     from .running import schedule
@@ -44,8 +46,8 @@ def serve(
     )  # fmt: skip
     Library.open(config.root).close()
     app = site.site(config.root, ChannelVerbs(config), settings)
-    sock = site.listen(host or config.page.host, config.page.port if port is None else port)
-    tell(site.address_of(sock))
+    sock = listen(host or config.page.host, config.page.port if port is None else port)
+    tell(address_of(sock))
     site.serve(app, sock, config.page.proxies)
 
 
