@@ -22,6 +22,7 @@ export function programme(player, told) {
     const at = player.date;
     const seen = at === null ? known.now : known.recent.filter((one) => one.at <= at && at < one.until).sort((a, b) => b.at - a.at)[0];
     const now = seen ?? (at === null ? null : known.recent.find((one) => one.at <= at)) ?? known.now;
+    $("now").classList.toggle("empty", !now);
     if (!now) return;
     const later = [...known.recent.filter((one) => one.at > now.at).reverse(), ...known.coming.filter((one) => one.at === null)];
     const next = later.find((one) => one.title !== now.title) ?? later[0];
