@@ -25,10 +25,10 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "channel"))
 
+from kinema.channel.airing.guide import status
+from kinema.channel.airing.playlist import write_playlist
 from kinema.channel.conform import Encoding, conform
-from kinema.channel.guide import status
 from kinema.channel.library import Library, LibraryClip
-from kinema.channel.playlist import write_playlist
 from kinema.core.chunk import Chunk
 
 ENCODING = Encoding()
@@ -107,7 +107,7 @@ def encoded_s(progress: Path) -> float:
 
 def playout(folder: Path, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "kinema.channel.playout", str(folder)],
+        [sys.executable, "-m", "kinema.channel.airing.playout", str(folder)],
         env=os.environ | environment,
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -33,10 +33,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "channel"))
 from channel_cost import ENCODING, fill
 from ingest import Nginx, wait_for
 
-from kinema.channel.guide import status
+from kinema.channel.airing.guide import status
+from kinema.channel.airing.playout import Settings
+from kinema.channel.airing.supervisor import Supervisor
 from kinema.channel.library import Library
-from kinema.channel.playout import Settings
-from kinema.channel.supervisor import Supervisor
 
 AFTER_S = 12.0
 
@@ -272,7 +272,7 @@ def database_gone(bench: Bench) -> str:
 
 
 def second_playout(bench: Bench) -> str:
-    command = [sys.executable, "-m", "kinema.channel.playout", str(bench.folder)]
+    command = [sys.executable, "-m", "kinema.channel.airing.playout", str(bench.folder)]
     run = subprocess.run(command, capture_output=True, check=False)
     return f"the second ended with code {run.returncode}"
 

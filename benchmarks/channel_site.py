@@ -64,7 +64,7 @@ def main() -> None:
         playout.close()
         for path in (Path(temp) / "channel" / "on_air").glob("*.ts"):
             path.write_bytes(os.urandom(250_000))  # 1 Mbit/s in segments of 2 s
-        command = [sys.executable, "-m", "kinema.channel.site_process", str(file), "--port", "0"]
+        command = [sys.executable, "-m", "kinema.channel.web.site_process", str(file), "--port", "0"]
         site = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert site.stderr is not None
         base = next(found[1] for line in site.stderr if (found := re.search(r"page (http\S+)/", line)))

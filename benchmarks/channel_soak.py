@@ -23,15 +23,15 @@ import av
 import numpy as np
 import psutil
 
-from kinema.channel import playout as playout_module
-from kinema.channel.clock import FastClock
+from kinema.channel.airing import playout as playout_module
+from kinema.channel.airing.clock import FastClock
+from kinema.channel.airing.playout import Playout, Settings
+from kinema.channel.airing.programme import Policy
+from kinema.channel.airing.sound import SoundEncoder
+from kinema.channel.airing.stream import Media
 from kinema.channel.conform import Encoding, conform
 from kinema.channel.library import Library, LibraryClip
-from kinema.channel.playout import Playout, Settings
-from kinema.channel.programme import Policy
-from kinema.channel.sound import SoundEncoder
 from kinema.channel.state_file import write_state
-from kinema.channel.stream import Media
 from kinema.core.chunk import Chunk
 
 ENCODING = Encoding(width=96, height=64, preset="ultrafast")

@@ -46,18 +46,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .core.card import Card
     from .core.chunk import Chunk
-    from .core.conditions import (
-        Audio,
-        Camera,
-        Continue,
-        Control,
-        Image,
-        Mask,
-        Reference,
-        Source,
-        Style,
-        Trajectory,
-    )
+    from .core.conditions import Audio, Camera, Continue, Control, Image, Mask, Reference, Source, Style, Trajectory
     from .core.errors import Cancelled, KinemaError, MediaError, ModelError, RequestError, WeightsMissing
     from .core.plan import Plan
     from .core.request import Request

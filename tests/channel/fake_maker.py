@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.channel.makers import Job
+from kinema.channel.making.makers import Job
 from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError
 from kinema.media.write import write

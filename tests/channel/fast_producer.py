@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from kinema.channel import durable, producer
+from kinema.channel.making import durable, producer
 
 durable.MAX_DEATHS = int(os.environ.get("MAX_DEATHS", durable.MAX_DEATHS))
 durable.VERSION = os.environ.get("STEPS_VERSION", durable.VERSION)

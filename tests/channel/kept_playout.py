@@ -6,9 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
+from kinema.channel.airing.playout import Settings
+from kinema.channel.airing.supervisor import Supervisor
 from kinema.channel.conform import Encoding
-from kinema.channel.playout import Settings
-from kinema.channel.supervisor import Supervisor
 
 if __name__ == "__main__":
     folder, width, height = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

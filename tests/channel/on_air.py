@@ -11,10 +11,10 @@ from pathlib import Path
 import av
 import numpy as np
 
-from kinema.channel.clock import FastClock
+from kinema.channel.airing.clock import FastClock
+from kinema.channel.airing.playout import Playout, Settings
 from kinema.channel.conform import Encoding, conform
 from kinema.channel.library import Library, LibraryClip
-from kinema.channel.playout import Playout, Settings
 from kinema.core.chunk import Chunk
 
 SMALL = Encoding(width=96, height=64, fps=24, gop=24, preset="ultrafast")

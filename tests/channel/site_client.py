@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from kinema.channel.site import SiteSettings, site
+from kinema.channel.web.site import SiteSettings, site
 from kinema.core.errors import RequestError
 
 TOKEN = "a-token-of-the-owner-for-tests"
@@ -44,7 +44,7 @@ class Noted:
         return {"stopped": True}
 
     def suggest(self, theme: str) -> int:
-        from kinema.channel.moderation import Moderation
+        from kinema.channel.writing.moderation import Moderation
 
         self.asked.append(Moderation().theme(theme, "viewer").text)
         return len(self.asked)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from chat_server import Server
 
-from kinema.channel.breaker import SteadyWriter
 from kinema.channel.config import ChannelConfig, Director
-from kinema.channel.ledger import Ledger
-from kinema.channel.planning import Planner
-from kinema.channel.writer_grammar import GrammarWriter
-from kinema.channel.writer_llm import LanguageModelWriter
+from kinema.channel.making.ledger import Ledger
+from kinema.channel.making.planning import Planner
+from kinema.channel.writing.breaker import SteadyWriter
+from kinema.channel.writing.writer_grammar import GrammarWriter
+from kinema.channel.writing.writer_llm import LanguageModelWriter
 
 
 def direct_with(server: Server, ledger: Ledger) -> Planner:

@@ -8,8 +8,8 @@ import wave
 import numpy as np
 import pytest
 
-from kinema.channel.bed import AheadBed, Bed, music_in
-from kinema.channel.sound import SoundEncoder
+from kinema.channel.airing.bed import AheadBed, Bed, music_in
+from kinema.channel.airing.sound import SoundEncoder
 
 RATE = 48_000
 

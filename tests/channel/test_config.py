@@ -8,7 +8,7 @@ import pytest
 
 from kinema.channel.config import ChannelConfig, read, secret, write_template
 from kinema.channel.day import DayPart, part_at, upcoming
-from kinema.channel.producer import check
+from kinema.channel.making.producer import check
 from kinema.channel.running import schedule
 from kinema.core.errors import RequestError
 

@@ -13,8 +13,8 @@ from running_channel import Process, channel_file, config_of, wait_for
 from typer.testing import CliRunner
 
 from kinema.channel import control
-from kinema.channel.ledger import Ledger
 from kinema.channel.lock import ChannelBusy, holder
+from kinema.channel.making.ledger import Ledger
 from kinema.cli.main import app
 from kinema.core.errors import RequestError
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import kinema
-from kinema.channel.director import Director
+from kinema.channel.writing.director import Director
 from kinema.cli.main import app
 
 

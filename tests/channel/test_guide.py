@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 from on_air import fast_playout, fill
 
-from kinema.channel import guide
+from kinema.channel.airing import guide
+from kinema.channel.airing.playlist import ffconcat, write_playlist
+from kinema.channel.airing.programme import Policy, Programme
 from kinema.channel.day_parts import DayParts
 from kinema.channel.library import Aired, Library, LibraryClip
-from kinema.channel.playlist import ffconcat, write_playlist
-from kinema.channel.programme import Policy, Programme
 from kinema.core.errors import RequestError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from on_air import SMALL
 
+from kinema.channel.airing.ident import ident, ident_file
 from kinema.channel.conform import Encoding
-from kinema.channel.ident import ident, ident_file
 from kinema.channel.packets import read_packets
 
 

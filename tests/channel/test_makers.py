@@ -9,14 +9,14 @@ import pytest
 from stub_director import direct_with
 
 from kinema import music
-from kinema.channel import finish, steps
-from kinema.channel.beds import bed_for, bed_name, lacks_beds, make_bed
 from kinema.channel.config import ChannelConfig, Making, Music
-from kinema.channel.finish import fitted
-from kinema.channel.ledger import Ledger
 from kinema.channel.library import Library
-from kinema.channel.makers import MAKERS, KinemaMaker, deadline, maker
-from kinema.channel.planning import Planner, job_of
+from kinema.channel.making import finish, steps
+from kinema.channel.making.beds import bed_for, bed_name, lacks_beds, make_bed
+from kinema.channel.making.finish import fitted
+from kinema.channel.making.ledger import Ledger
+from kinema.channel.making.makers import MAKERS, KinemaMaker, deadline, maker
+from kinema.channel.making.planning import Planner, job_of
 from kinema.core.chunk import Chunk
 from kinema.core.errors import Cancelled, RequestError, WeightsMissing
 from kinema.core.events import Event

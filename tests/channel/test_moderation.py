@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kinema.channel.director import Director
-from kinema.channel.moderation import Moderation, Refused
-from kinema.channel.shots import StyleBible
+from kinema.channel.writing.director import Director
+from kinema.channel.writing.moderation import Moderation, Refused
+from kinema.channel.writing.shots import StyleBible
 from kinema.core.errors import RequestError
 
 MODERATION = Moderation()

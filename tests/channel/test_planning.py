@@ -8,8 +8,8 @@ import pytest
 
 from kinema.channel.config import ChannelConfig, Director, Viewers
 from kinema.channel.day import DayPart
-from kinema.channel.ledger import Ledger
-from kinema.channel.planning import Need, Planner, job_of, need
+from kinema.channel.making.ledger import Ledger
+from kinema.channel.making.planning import Need, Planner, job_of, need
 
 DAY = (DayPart.model_validate({"from": "06:00", "until": "12:00", "theme": "birds"}),)
 CONFIG = ChannelConfig(part=DAY, theme="a calm sea")

@@ -10,15 +10,15 @@ import time
 import pytest
 from on_air import Collector, deltas, fast_playout, fill, picture, receive
 
-from kinema.channel.clock import FastClock
+from kinema.channel.airing.clock import FastClock
+from kinema.channel.airing.output_hls import HlsSettings
+from kinema.channel.airing.programme import Policy
+from kinema.channel.airing.sound import SoundEncoder
+from kinema.channel.airing.stream import Media
 from kinema.channel.conform import Encoding, conform
 from kinema.channel.library import Library
 from kinema.channel.lock import ChannelBusy
-from kinema.channel.output_hls import HlsSettings
-from kinema.channel.programme import Policy
-from kinema.channel.sound import SoundEncoder
 from kinema.channel.state_file import write_state
-from kinema.channel.stream import Media
 
 KEEP_ALL = HlsSettings(listed=200)
 VIDEO, AUDIO = 3750, 1920  # 24 fps and 1024 samples of 48 kHz, in ticks of 90 kHz
@@ -39,7 +39,7 @@ def quick_sound(monkeypatch):
             first = self.next_at - len(block_SC)
             return [Media("audio", first + at, self.packet) for at in range(0, len(block_SC), 1024)]
 
-    monkeypatch.setattr("kinema.channel.playout.SoundEncoder", OnePacket)
+    monkeypatch.setattr("kinema.channel.airing.playout.SoundEncoder", OnePacket)
 
 
 def collected(folder):
@@ -160,7 +160,7 @@ def test_a_late_restart_never_goes_back(tmp_path, gone, quick_sound):
     playout = fast_playout(tmp_path, clock, hls=KEEP_ALL, **more)
     if gone == "other encoding":
         playout.close()
-        from kinema.channel.playout import Playout, Settings
+        from kinema.channel.airing.playout import Playout, Settings
 
         other = Encoding(width=128, height=64, fps=24, gop=24, preset="ultrafast")
         playout = Playout(tmp_path, Settings(encoding=other, hls=KEEP_ALL), clock)

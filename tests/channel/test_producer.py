@@ -8,9 +8,9 @@ import time
 import pytest
 from running_channel import channel_file, config_of, ended, lines, producer, wait_for
 
-from kinema.channel.ledger import Ledger
 from kinema.channel.library import Library, LibraryClip
-from kinema.channel.producer import Producer
+from kinema.channel.making.ledger import Ledger
+from kinema.channel.making.producer import Producer
 
 
 @pytest.fixture

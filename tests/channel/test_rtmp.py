@@ -16,9 +16,9 @@ import pytest
 from ingest import Nginx, NodeMediaServer, free_port, wait_for
 from on_air import SMALL, fast_playout, fill
 
-from kinema.channel.address import check_address, public_address
-from kinema.channel.output_rtmp import RtmpOutput
-from kinema.channel.playout import Playout, Settings
+from kinema.channel.airing.address import check_address, public_address
+from kinema.channel.airing.output_rtmp import RtmpOutput
+from kinema.channel.airing.playout import Playout, Settings
 from kinema.core.errors import RequestError
 
 KEY = "live_31415_sEcReT"

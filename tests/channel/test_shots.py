@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from kinema.channel.prompt import prompt_of, request_of
-from kinema.channel.shots import Brief, CastMember, Episode, Shot, StyleBible, Theme, parsed
+from kinema.channel.writing.prompt import prompt_of, request_of
+from kinema.channel.writing.shots import Brief, CastMember, Episode, Shot, StyleBible, Theme, parsed
 from kinema.core.errors import RequestError
 from kinema.core.request import SecondPass
 

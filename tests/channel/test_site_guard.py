@@ -6,12 +6,12 @@ import pytest
 from running_channel import channel_file, config_of
 from site_client import TOKEN, Noted, client
 
-from kinema.channel import listening
-from kinema.channel.ledger import Ledger
 from kinema.channel.library import Library, LibraryClip
-from kinema.channel.listening import address_of, check_can_serve, listen
-from kinema.channel.owner import TOKEN_ENV, token_from
-from kinema.channel.verbs import ChannelVerbs
+from kinema.channel.making.ledger import Ledger
+from kinema.channel.web import listening
+from kinema.channel.web.listening import address_of, check_can_serve, listen
+from kinema.channel.web.owner import TOKEN_ENV, token_from
+from kinema.channel.web.verbs import ChannelVerbs
 from kinema.core.errors import ModelError, RequestError
 
 OWNER = {"authorization": f"Bearer {TOKEN}"}

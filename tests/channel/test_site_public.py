@@ -11,14 +11,14 @@ import pytest
 from on_air import fast_playout, fill
 from site_client import Noted, client
 
-from kinema.channel import board as boards
-from kinema.channel.allowance import Allowance, household
-from kinema.channel.audience import MOST, Audience
-from kinema.channel.board import Board
-from kinema.channel.clock import FastClock
+from kinema.channel.airing.clock import FastClock
 from kinema.channel.library import Library
-from kinema.channel.site import site
-from kinema.channel.site_media import with_dates, with_word
+from kinema.channel.web import board as boards
+from kinema.channel.web.allowance import Allowance, household
+from kinema.channel.web.audience import MOST, Audience
+from kinema.channel.web.board import Board
+from kinema.channel.web.site import site
+from kinema.channel.web.site_media import with_dates, with_word
 
 
 @pytest.fixture(scope="module")

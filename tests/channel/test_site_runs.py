@@ -35,7 +35,7 @@ def pids(file: Path) -> list[int]:
             words = place.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"kinema.channel.site_process" in words and str(file).encode() in words:
+        if b"kinema.channel.web.site_process" in words and str(file).encode() in words:
             found.append(int(place.parent.name))
     return found
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinema.channel.breaker import Breaker
-from kinema.channel.makers import Down, Job
-from kinema.channel.spaces import SpaceMaker
+from kinema.channel.making.makers import Down, Job
+from kinema.channel.making.spaces import SpaceMaker
+from kinema.channel.writing.breaker import Breaker
 from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError, RequestError
 from kinema.media.read import probe

@@ -18,11 +18,11 @@ import pytest
 from ingest import wait_for
 from on_air import SMALL, Collector, deltas, fast_playout, fill, receive
 
+from kinema.channel.airing.output_hls import HlsSettings
+from kinema.channel.airing.playout import Settings
+from kinema.channel.airing.playout_process import BAD, BUSY, plain, settings_of
+from kinema.channel.airing.supervisor import Patience, Supervisor
 from kinema.channel.lock import ChannelBusy, ChannelLock
-from kinema.channel.output_hls import HlsSettings
-from kinema.channel.playout import Settings
-from kinema.channel.playout_process import BAD, BUSY, plain, settings_of
-from kinema.channel.supervisor import Patience, Supervisor
 from kinema.core.errors import KinemaError, RequestError
 
 
@@ -34,7 +34,7 @@ def status(folder):
 
 
 def no_child_is_left():
-    return not [one for one in psutil.Process().children() if "kinema.channel.playout" in one.cmdline()]
+    return not [one for one in psutil.Process().children() if "kinema.channel.airing.playout" in one.cmdline()]
 
 
 class Watched:
@@ -93,7 +93,7 @@ def test_a_killed_or_frozen_playout_goes_on_with_the_next_frame(tmp_path, harm):
 def test_two_supervisors_and_a_playout_beside_one_are_refused(tmp_path):
     fill(tmp_path, 1)
     lock = ChannelLock(tmp_path)
-    command = [sys.executable, "-m", "kinema.channel.playout", str(tmp_path), "--size", "96x64"]
+    command = [sys.executable, "-m", "kinema.channel.airing.playout", str(tmp_path), "--size", "96x64"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == BUSY and f"process {os.getpid()}" in run.stderr
     with pytest.raises(ChannelBusy):
@@ -116,7 +116,7 @@ def test_settings_travel_whole_and_bad_ones_end_the_supervisor(tmp_path):
         settings_of({"schedule": [["6", "7", "sea"]]})
     with pytest.raises(KinemaError, match="refuses its settings"):
         Supervisor(tmp_path, Settings(encoding=SMALL, rtmp=["http://no"])).run()
-    command = [sys.executable, "-m", "kinema.channel.playout", str(tmp_path), "--rtmp", "rtmp://h/a/key"]
+    command = [sys.executable, "-m", "kinema.channel.airing.playout", str(tmp_path), "--rtmp", "rtmp://h/a/key"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == BAD and "@FILE" in run.stderr and "h/a/key" not in run.stderr
 
@@ -178,7 +178,7 @@ def test_a_disk_that_stays_full_drops_the_oldest_and_says_so(tmp_path, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("kinema.channel.output_hls.replace_bytes", refuse)
+        patch.setattr("kinema.channel.airing.output_hls.replace_bytes", refuse)
         for _ in range(10):
             playout._air(playout.feed.take())
     for _ in range(3):
@@ -193,7 +193,9 @@ def test_a_disk_that_stays_full_drops_the_oldest_and_says_so(tmp_path, monkeypat
 
 def test_the_process_ends_in_order(tmp_path):
     fill(tmp_path, 1)
-    process = subprocess.Popen([sys.executable, "-m", "kinema.channel.playout", str(tmp_path), "--size", "96x64"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kinema.channel.airing.playout", str(tmp_path), "--size", "96x64"]
+    )
     try:
         wait_for(lambda: status(tmp_path), 60)
         assert status(tmp_path)["clip"] is not None

@@ -15,11 +15,11 @@ import pytest
 from on_air import fill
 from running_channel import Process, wait_for
 
+from kinema.channel.airing.guide import on_at
 from kinema.channel.conform import Encoding
-from kinema.channel.guide import on_at
-from kinema.channel.ledger import Ledger
 from kinema.channel.library import Library
 from kinema.channel.lock import holder
+from kinema.channel.making.ledger import Ledger
 
 SIZE = Encoding(width=192, height=108, fps=24, gop=24, preset="ultrafast")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
@@ -77,7 +77,7 @@ def channel(tmp_path):
 
 
 def site(file: Path, port: int) -> Process:
-    command = [sys.executable, "-m", "kinema.channel.site_process", str(file), "--port", str(port)]
+    command = [sys.executable, "-m", "kinema.channel.web.site_process", str(file), "--port", str(port)]
     return Process(command, file.with_name(f"page-{port}"))
 
 

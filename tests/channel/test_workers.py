@@ -11,10 +11,10 @@ import pytest
 from postgres_server import Server
 from running_channel import Process, channel_file, config_of, ended, lines, producer, wait_for
 
-from kinema.channel.ledger import Ledger
 from kinema.channel.library import Library
-from kinema.channel.postgres import Tables, address
-from kinema.channel.work_files import DatabaseFiles
+from kinema.channel.making.ledger import Ledger
+from kinema.channel.making.postgres import Tables, address
+from kinema.channel.making.work_files import DatabaseFiles
 from kinema.core.errors import KinemaError, RequestError
 
 LOST_S = 2.0

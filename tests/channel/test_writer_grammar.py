@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import kinema
-from kinema.channel.prompt import ADVERBS, prompt_of
-from kinema.channel.shots import Brief, CastMember, StyleBible, Theme
-from kinema.channel.writer_grammar import GrammarWriter
+from kinema.channel.writing.prompt import ADVERBS, prompt_of
+from kinema.channel.writing.shots import Brief, CastMember, StyleBible, Theme
+from kinema.channel.writing.writer_grammar import GrammarWriter
 from kinema.families.wan.vocabulary import vocabulary
 from kinema.toyland.scene import WORLD, WORLD_MINI
 from kinema.toyland.understand import understand

@@ -8,14 +8,14 @@ import logging
 import pytest
 from chat_server import KEY
 
-from kinema.channel.breaker import Breaker, SteadyWriter
-from kinema.channel.chat import Chat, ChatError, Endpoint
-from kinema.channel.director import Director
-from kinema.channel.moderation import Moderation
-from kinema.channel.prompt import prompt_of
-from kinema.channel.shots import Brief, CastMember, StyleBible, Theme, parsed
-from kinema.channel.writer_grammar import GrammarWriter
-from kinema.channel.writer_llm import LanguageModelWriter, extracted, question, schema_of
+from kinema.channel.writing.breaker import Breaker, SteadyWriter
+from kinema.channel.writing.chat import Chat, ChatError, Endpoint
+from kinema.channel.writing.director import Director
+from kinema.channel.writing.moderation import Moderation
+from kinema.channel.writing.prompt import prompt_of
+from kinema.channel.writing.shots import Brief, CastMember, StyleBible, Theme, parsed
+from kinema.channel.writing.writer_grammar import GrammarWriter
+from kinema.channel.writing.writer_llm import LanguageModelWriter, extracted, question, schema_of
 from kinema.core.errors import ModelError, RequestError
 
 BRIEF = Brief(theme=Theme(text="a storm at sea"), shots=4, seed=5)

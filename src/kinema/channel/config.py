@@ -21,9 +21,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from ..core.conditions import Value
 from ..core.errors import RequestError
 from ..core.request import Profile, Seed
-from .chat import Endpoint
 from .day import Clock, DayPart, check_day, part_at, zone
-from .shots import MAX_SHOTS, StyleBible, ThemeText, Title, parsed
+from .writing.chat import Endpoint
+from .writing.shots import MAX_SHOTS, StyleBible, ThemeText, Title, parsed
 
 TEMPLATE = "config_template.toml"
 SPACE = "space:"

@@ -17,11 +17,11 @@ from typing import Any
 
 from ..core.errors import KinemaError, RequestError
 from .config import ChannelConfig, read, write_template
-from .ledger import Ledger, Planned
 from .library import Library, LibraryClip
 from .lock import ChannelLock, holder
-from .moderation import Moderation
+from .making.ledger import Ledger, Planned
 from .state_file import read_state
+from .writing.moderation import Moderation
 
 NAME = "channel"  # of the lock that the supervisor holds
 STALE_S = 15.0
@@ -32,7 +32,7 @@ init = write_template
 def start(file: str | os.PathLike[str], stop: threading.Event, tell: Callable[[dict[str, Any]], None]) -> None:
     """Run a channel until `stop`: checked first, then producer and playout, both watched. `tell`: its status, about
     once a second. KinemaError where it cannot run, or not go on."""
-    from .producer import check
+    from .making.producer import check
     from .running import run
 
     config = read(file)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AliasChoices, Field, field_validator
 
 from ..core.conditions import Value
-from .shots import ThemeText
+from .writing.shots import ThemeText
 
 MINUTES = 24 * 60
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.errors import RequestError
 from . import control
-from .listening import check_can_serve, listen
+from .web.listening import check_can_serve, listen
 
 PORT, TRIED = 8080, 20
 FILE = """\

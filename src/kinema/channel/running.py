@@ -29,9 +29,9 @@ def encoding(config: ChannelConfig) -> Encoding:
 
 def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable[[], None]) -> None:
     """All of them, until `stop`. KinemaError where the playout cannot be on air."""
-    from .output_hls import HlsSettings
-    from .playout import Settings
-    from .supervisor import Supervisor
+    from .airing.output_hls import HlsSettings
+    from .airing.playout import Settings
+    from .airing.supervisor import Supervisor
 
     if config.timezone:
         os.environ["TZ"] = config.timezone  # the playout's clock of the house
@@ -53,13 +53,13 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable
     state = config.root / "state"
     producer = Kept(
         "producer",
-        [sys.executable, "-m", "kinema.channel.producer", str(file), str(os.getpid())],
+        [sys.executable, "-m", "kinema.channel.making.producer", str(file), str(os.getpid())],
         state / "producer.log",
         3.0,
     )
     kept = [producer]
     if config.page.port:
-        page = [sys.executable, "-m", "kinema.channel.site_process", str(file), "--kept"]
+        page = [sys.executable, "-m", "kinema.channel.web.site_process", str(file), "--kept"]
         kept.append(Kept("page", page, state / "page.log", 5.0))
     thread.start()
     told_at = 0.0

@@ -181,8 +181,8 @@ def page(
     ] = None,
 ) -> None:  # fmt: skip
     """Serve a channel's page, stream and verbs, until Ctrl-C; `start` does so too."""
-    from kinema.channel.owner import token_from
-    from kinema.channel.site_process import serve
+    from kinema.channel.web.owner import token_from
+    from kinema.channel.web.site_process import serve
 
     serve(_config(file), host=host, port=port, token=token_from(token_file), tell=lambda address: typer.echo(address))
 
@@ -243,9 +243,9 @@ def worker(
     ] = 60.0,
 ) -> None:  # fmt: skip
     """Draw shots for the channels of a PostgreSQL database, until Ctrl-C. Any number may run, on any machines."""
-    from kinema.channel import durable
-    from kinema.channel.postgres import address
-    from kinema.channel.workers import work
+    from kinema.channel.making import durable
+    from kinema.channel.making.postgres import address
+    from kinema.channel.making.workers import work
 
     durable.check()
 

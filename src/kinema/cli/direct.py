@@ -15,8 +15,8 @@ from kinema.cli.exits import guarded
 from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from kinema.channel.chat import Endpoint
-    from kinema.channel.shots import Episode, StyleBible
+    from kinema.channel.writing.chat import Endpoint
+    from kinema.channel.writing.shots import Episode, StyleBible
 
 WRITER, MAX_EPISODES = "Who writes", 1000
 
@@ -81,11 +81,11 @@ def direct(
     as_json: AsJson = False,
 ) -> None:
     """Write the shots of a programme: from a theme to episodes with prompts that `generate` takes."""
-    from kinema.channel.breaker import SteadyWriter
-    from kinema.channel.director import Director, writer_for
-    from kinema.channel.moderation import Moderation
-    from kinema.channel.shots import MAX_SHOTS
-    from kinema.channel.writer_grammar import GrammarWriter
+    from kinema.channel.writing.breaker import SteadyWriter
+    from kinema.channel.writing.director import Director, writer_for
+    from kinema.channel.writing.moderation import Moderation
+    from kinema.channel.writing.shots import MAX_SHOTS
+    from kinema.channel.writing.writer_grammar import GrammarWriter
     from kinema.toyland.scene import WORLD, WORLD_MINI
 
     for name, value, most in (
@@ -120,8 +120,8 @@ def direct(
 
 
 def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: float) -> Endpoint | None:
-    from kinema.channel.chat import Endpoint
-    from kinema.channel.shots import parsed
+    from kinema.channel.writing.chat import Endpoint
+    from kinema.channel.writing.shots import parsed
 
     if url is None:
         stray = next((name for name, value in (("--model", model), ("--key-env", key_env)) if value is not None), None)
@@ -139,7 +139,7 @@ def _bible(path: Path | None) -> StyleBible:
     """The style bible in a file; JSON is YAML too."""
     import yaml
 
-    from kinema.channel.shots import StyleBible, parsed
+    from kinema.channel.writing.shots import StyleBible, parsed
 
     if path is None:
         return StyleBible()
@@ -151,7 +151,7 @@ def _bible(path: Path | None) -> StyleBible:
 
 
 def _plain(episode: Episode, bible: StyleBible, error: str, requests: bool) -> dict[str, Any]:
-    from kinema.channel.prompt import prompt_of, request_of
+    from kinema.channel.writing.prompt import prompt_of, request_of
 
     found = episode.model_dump(mode="json") | {"number": episode.number + 1}
     for told, shot in zip(found["shots"], episode.shots, strict=True):
@@ -162,7 +162,7 @@ def _plain(episode: Episode, bible: StyleBible, error: str, requests: bool) -> d
 
 
 def _words(episode: Episode, bible: StyleBible) -> str:
-    from kinema.channel.prompt import prompt_of
+    from kinema.channel.writing.prompt import prompt_of
 
     cast = "; ".join(f"{member.name}, {member.description}" for member in episode.cast)
     lines = [f"{episode.number + 1}. {episode.title}  (written by: {episode.writer})", f"   with {cast}"]

@@ -1,0 +1,34 @@
+"""Addresses of streaming servers, and how to speak of them without giving the key away."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ...core.errors import RequestError
+
+
+def check_address(url: str) -> str:
+    """An rtmp:// or rtmps:// address with a host and a path. RequestError (which does not repeat it)."""
+    parts = urlsplit(url)
+    if (
+        parts.scheme not in ("rtmp", "rtmps")
+        or not parts.hostname
+        or len(parts.path) < 2
+        or any(c.isspace() for c in url)
+    ):
+        raise RequestError(
+            f"Not the address of a streaming server: {public_address(url)}.", field="url",
+            legal="rtmp://HOST/APP/KEY or rtmps://HOST/APP/KEY",
+        )  # fmt: skip
+    return url
+
+
+def public_address(url: str) -> str:
+    """Scheme, host and application; neither key, query nor password."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "(unreadable)"
+    application = parts.path.split("/")[1] if parts.path.count("/") > 1 else ""
+    return f"{parts.scheme}://{parts.hostname}{port}/{application}{'/' if application else ''}***"

@@ -1,0 +1,133 @@
+"""The library as the playout sees it: always an answer at once, however the database is.
+
+Reads come from the last snapshot. Writes are put down in order and done when the database lets them; none is lost while
+the process lives. A database that is locked, damaged or gone is noted, and looked for again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...core.errors import KinemaError, RequestError
+from ..library import Aired, Library, LibraryBusy, LibraryClip
+
+log = logging.getLogger("kinema.channel")
+MOST_WAITING = 50_000
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    ready: dict[str, LibraryClip]
+    queue: tuple[str, ...]
+    recent: tuple[str, ...]
+    """Ids aired last, the latest first; filler left out."""
+
+
+class LibraryView:
+    """`refresh` does the work; with `threaded`, a thread calls it every half second and nobody else needs to."""
+
+    def __init__(self, folder: Path, fingerprint: str, *, threaded: bool = True, every_s: float = 0.5) -> None:
+        self.folder, self.fingerprint, self.every_s = folder, fingerprint, every_s
+        self.snapshot = Snapshot({}, (), ())
+        self.trouble = ""
+        self.writes: deque[Callable[[Library], object]] = deque(maxlen=MOST_WAITING)
+        self._skip, self._end = threading.Event(), threading.Event()
+        self._library: Library | None = None
+        self._inode = 0
+        self._version: object = None
+        self.refresh()
+        self._thread: threading.Thread | None = None
+        if threaded:
+            self._thread = threading.Thread(target=self._run, name="kinema-library", daemon=True)
+            self._thread.start()
+
+    def is_ready(self, id: str) -> bool:
+        return id in self.snapshot.ready
+
+    def aired(self, line: Aired) -> None:
+        self.writes.append(lambda library: library.note_aired(line))
+
+    def took_from_queue(self, id: str) -> None:
+        self.writes.append(lambda library: library.unqueue(id))
+
+    def broken(self, id: str, reason: str) -> None:
+        log.error("clip %s does not go on air: %s", id, reason)
+        ready = {key: clip for key, clip in self.snapshot.ready.items() if key != id}
+        self.snapshot = replace(self.snapshot, ready=ready)
+        self.writes.append(lambda library: library.broken(id, reason))
+
+    def upcoming(self, ids: list[str]) -> None:
+        """Tell the owner of the disk what must stay."""
+        self.writes.append(lambda library: library.note("upcoming", ids))
+
+    def take_skip(self) -> bool:
+        asked = self._skip.is_set()
+        self._skip.clear()
+        return asked
+
+    def refresh(self) -> None:
+        """One round: reach the database, write what waits, read what there is."""
+        try:
+            library = self._reached()
+            while self.writes:
+                with contextlib.suppress(RequestError):  # a clip that is gone needs no note
+                    self.writes[0](library)
+                self.writes.popleft()
+            if library.take_skip():
+                self._skip.set()
+            version = library.version()
+            if version != self._version:  # somebody else wrote; what we write ourselves is known already
+                ready = {clip.id: clip for clip in library.ready(self.fingerprint)}
+                recent = tuple(line.id for line in library.as_run(200) if line.kind != "filler")
+                self.snapshot = Snapshot(ready, tuple(library.queue), recent)
+                self._version = version
+            else:
+                self.snapshot = replace(self.snapshot, queue=tuple(library.queue))
+            if self.trouble:
+                log.warning("library: reached again")
+            self.trouble = ""
+        except (KinemaError, OSError) as error:
+            if not self.trouble:
+                log.error("library: %s; the programme goes on with what is known of it", error)
+            self.trouble = str(error)
+            if not isinstance(error, LibraryBusy) or "locked" not in str(error):
+                self._leave()
+
+    def close(self) -> None:
+        """Do the last writes if that is possible at once."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        self.refresh()
+        self._leave()
+
+    def _reached(self) -> Library:
+        file = self.folder / "library.db"
+        inode = file.stat().st_ino if file.is_file() else 0
+        if self._library is None or inode != self._inode:
+            self._leave()
+            self._library = Library(self.folder, create=False, patience_s=0.1)
+            self._inode, self._version = inode, None
+        return self._library
+
+    def _leave(self) -> None:
+        if self._library is not None:
+            with contextlib.suppress(Exception):
+                self._library.close()
+        self._library = None
+
+    def _run(self) -> None:
+        while not self._end.wait(self.every_s):
+            began = time.monotonic()
+            try:
+                self.refresh()
+            except Exception:
+                log.exception("library: a round failed")
+            self._end.wait(min(10.0, 4 * (time.monotonic() - began)))  # a slow database is asked less often

@@ -1,0 +1,149 @@
+"""One RTMP server, fed through a sidecar process. Whatever server and sidecar do, `send` returns at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from .address import check_address, public_address
+from .rtmp_wire import hello, pack
+from .stream import Media, Shape
+from .timeline import Timeline
+
+log = logging.getLogger("kinema.channel")
+HELD_S = 10.0
+STALL_S = 10.0
+"""A sidecar that was offered packets and sent none for so long is killed and started anew."""
+
+
+class RtmpOutput:
+    """RequestError: not an address. `close` ends the session."""
+
+    def __init__(self, url: str, shape: Shape, *, stall_s: float = STALL_S, session_s: float = 47 * 3600.0) -> None:
+        self._url, self.name = check_address(url), public_address(url)
+        self.shape, self.stall_s, self.session_s = shape, stall_s, session_s
+        self._queue: deque[Media] = deque()
+        self._most = round(HELD_S * (float(shape.fps) + 47))
+        self._lock = threading.Lock()
+        self._need_key, self.dropped, self.starts = True, 0, 0
+        self._told: dict[str, Any] = {"state": "starting", "trouble": "", "sent": 0}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kinema-rtmp", daemon=True)
+        self._thread.start()
+
+    def begin(self, timeline: Timeline) -> None:
+        """RTMP knows no dates."""
+
+    def send(self, media: Media) -> None:
+        with self._lock:
+            if len(self._queue) >= self._most:
+                self.dropped += len(self._queue)
+                self._queue.clear()
+                self._need_key = True
+            if self._need_key and not media.key:
+                self.dropped += 1
+                return
+            self._need_key = False
+            self._queue.append(media)
+
+    def status(self) -> dict[str, Any]:
+        told = self._told
+        return {
+            "output": self.name, "state": told["state"], "trouble": told["trouble"], "sent": told["sent"],
+            "dropped": self.dropped + told.get("dropped", 0), "sessions": told.get("sessions", 0),
+            "starts": self.starts,
+        }  # fmt: skip
+
+    @property
+    def pid(self) -> int | None:
+        """Of the sidecar that runs now."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def close(self) -> None:
+        self._end.set()
+        self._thread.join(timeout=6)
+
+    def _run(self) -> None:
+        pause_s = 1.0
+        while not self._end.is_set():
+            began = time.monotonic()
+            try:
+                self._attend()
+            except OSError as error:
+                self._told = {**self._told, "trouble": error.strerror or "the sidecar is gone"}
+            except Exception:
+                log.exception("%s: its feeder failed", self.name)
+            finally:
+                self._stop()
+            if self._end.is_set():
+                return
+            self._told = {**self._told, "state": "restarting"}
+            pause_s = 1.0 if time.monotonic() - began > 60 else min(15.0, 2 * pause_s)
+            log.warning("%s: the sidecar ended (%s); again in %g s", self.name, self._told["trouble"], pause_s)
+            self._end.wait(pause_s)
+
+    def _attend(self) -> None:
+        """Start a sidecar and feed it until it ends or stops sending."""
+        self._process = process = subprocess.Popen(
+            [sys.executable, "-m", "kinema.channel.airing.rtmp_sidecar"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+        )  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None
+        self.starts += 1
+        into, out = process.stdin.fileno(), process.stdout.fileno()
+        os.set_blocking(into, False)
+        os.set_blocking(out, False)
+        left, heard = memoryview(hello(self._url, self.shape, session_s=self.session_s)), b""
+        sent, moved, owed = -1, time.monotonic(), 0
+        while process.poll() is None:
+            if self._end.is_set() and not left and not self._queue:
+                return
+            if not left:
+                media = self._next()
+                left = memoryview(pack(media)) if media is not None else left
+                owed += media is not None
+            readable, writable, _ = select.select([out], [into] if left else [], [], 0.02 if not left else 0.5)
+            if writable:
+                with contextlib.suppress(BlockingIOError):
+                    left = left[os.write(into, left) :]
+            if readable:
+                *lines, heard = (heard + os.read(out, 65536)).split(b"\n")
+                if lines:
+                    self._told = json.loads(lines[-1])
+                    if self._told["state"] == "retrying":
+                        moved = time.monotonic()  # it knows of its trouble and attends to it
+            if self._told["sent"] != sent or not owed:
+                sent, moved, owed = self._told["sent"], time.monotonic(), 0
+            if time.monotonic() - moved > self.stall_s:
+                self._told = {**self._told, "trouble": f"sent nothing for {self.stall_s:g} s"}
+                return
+
+    def _next(self) -> Media | None:
+        with self._lock:
+            return self._queue.popleft() if self._queue else None
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(OSError):
+            if process.stdin is not None:
+                process.stdin.close()
+        try:
+            process.wait(timeout=4 if self._end.is_set() else 0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

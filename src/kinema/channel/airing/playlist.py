@@ -1,0 +1,31 @@
+"""The library as a list for ffmpeg, for those who run it themselves.
+
+    ffmpeg -re -f concat -safe 0 -i channel.ffconcat -c copy -f flv rtmp://...
+
+ffmpeg reads such a list once, stops at a missing file and at its end; the playout does neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..library import LibraryClip
+from ..state_file import replace_bytes
+
+
+def ffconcat(clips: Sequence[LibraryClip]) -> str:
+    """A list of the concat demuxer: absolute paths, exact lengths. Clips of one encoding only: those of the first."""
+    rows = ["ffconcat version 1.0"]
+    for clip in clips:
+        if clip.fingerprint != clips[0].fingerprint or not clip.path.is_file():
+            continue
+        name = str(clip.path.resolve()).replace("'", "'\\''")
+        rows += [f"file '{name}'", f"duration {clip.seconds:.6f}"]
+    return "\n".join(rows) + "\n"
+
+
+def write_playlist(path: Path, clips: Sequence[LibraryClip]) -> Path:
+    """Replaces the file whole: a reader never sees half a list."""
+    replace_bytes(path, ffconcat(clips).encode())
+    return path

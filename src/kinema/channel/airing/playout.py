@@ -1,0 +1,245 @@
+"""The playout: one process for each channel that puts its clips on air, gapless, forever.
+
+Packets of conformed clips are copied; a frame counter and a sample counter, both integers, give them their times; one
+AAC encoder carries the music bed; a steady clock sets the pace, one second ahead. Everything that may fail or wait lies
+behind a door that never makes this loop wait: clips are read ahead (feed.py), the library is a snapshot
+(library_view.py), the bed is read ahead (bed.py), outputs have threads or processes of their own.
+
+    python -m kinema.channel.airing.playout FOLDER --name "Sea TV" --rtmp @keys.txt
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import MediaError
+from ..conform import Encoding
+from ..library import Aired, Library, LibraryBusy
+from ..lock import ChannelLock
+from ..packets import ClipPackets
+from .bed import AheadBed, Bed, Sound, music_in
+from .clock import Clock, SystemClock
+from .feed import Feed, Filler, Ready
+from .health import Health
+from .ident import ident_file
+from .library_view import LibraryView
+from .output_hls import HlsOutput, HlsSettings
+from .output_rtmp import RtmpOutput
+from .outputs import InThread, Output
+from .programme import Policy, Programme
+from .sound import SoundEncoder, sound_template
+from .stream import AAC_SAMPLES, Media, Shape
+from .timeline import Timeline
+
+log = logging.getLogger("kinema.channel")
+LEAD_S = 1.0
+LATE_S = 0.2
+BLOCK = 8 * AAC_SAMPLES
+
+
+@dataclass(frozen=True)
+class Settings:
+    """name: of the channel, drawn into its ident. rtmp: addresses with their keys. theme_at: the schedule, from seconds
+    since 1970 to a theme or None. music: looks up the sound files of the bed; FOLDER/music where it is None."""
+
+    name: str = "Kinema"
+    encoding: Encoding = field(default_factory=Encoding)
+    hls: HlsSettings | None = field(default_factory=HlsSettings)
+    rtmp: Sequence[str] = ()
+    policy: Policy = field(default_factory=Policy)
+    theme_at: Callable[[float], str | None] | None = None
+    music: Callable[[], Sequence[Path]] | None = None
+    rtmp_stall_s: float = 10.0
+
+
+class Playout:
+    """An opened channel: `run` puts it on air until `stop`. With another clock than the system's, everything is done in
+    one thread (soak tests). ChannelBusy where it is on air already."""
+
+    def __init__(self, folder: Path, settings: Settings, clock: Clock | None = None) -> None:
+        self.folder, self.settings = folder, settings
+        self.clock: Clock = clock or SystemClock()
+        threaded = isinstance(self.clock, SystemClock)
+        self.lock = ChannelLock(folder)
+        with contextlib.suppress(LibraryBusy):  # then filler is on air until it can be reached
+            Library(folder, patience_s=0.5).close()
+        self.filler = _filler(folder, settings)
+        first = self.filler.clips[0]
+        self.shape = shape_of(first, self.filler.ident)
+        self.gop = first.gop
+        self.view = LibraryView(folder, self.filler.fingerprint, threaded=threaded)
+        self.programme = Programme(self.view, settings.policy, settings.theme_at)
+        bed = Bed(settings.music or music_in(folder / "music"), settings.policy.seed)
+        self.bed: Sound = AheadBed(bed) if threaded else bed
+        self.hls = HlsOutput(folder, self.shape, self.filler.fingerprint, settings.hls) if settings.hls else None
+        self.frame, self.timeline = 0, Timeline.starting(0, float(self.shape.fps), self.clock)
+        self._resume()
+        self.feed = Feed(self.programme, self.view, self.filler, self._on_at, threaded=threaded)
+        self.sound = SoundEncoder(self.shape.sample_of(self.frame))
+        self.outputs: list[Output] = []
+        if self.hls is not None:
+            self.outputs.append(InThread(self.hls) if threaded else self.hls)
+        self.outputs += [RtmpOutput(url, self.shape, stall_s=settings.rtmp_stall_s) for url in settings.rtmp]
+        self._begin(self.timeline)
+        self.health = Health(folder)
+        self.since, self.late, self.jumps, self.broadcast = self.clock.wall(), 0, 0, 0
+        self.caught_up = False  # what a restart makes up is not late
+        self.on_air: Aired | None = None
+        self._stop = threading.Event()
+        self._threaded = threaded
+
+    def stop(self) -> None:
+        """End after the frame that is going out."""
+        self._stop.set()
+
+    def run(self, until_frame: int | None = None) -> None:
+        """On air until `stop`, or until this many frames were counted since the channel's first."""
+        self.feed.wait(2.0)
+        try:
+            while not self._stop.is_set() and (until_frame is None or self.frame < until_frame):
+                self._air(self.feed.take())
+                if not self._threaded:
+                    self.view.refresh()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self.feed.close()
+        for output in self.outputs:
+            output.close()
+        if isinstance(self.bed, AheadBed):
+            self.bed.close()
+        self.view.close()
+        self.health.last()
+        self.lock.close()
+
+    def _resume(self) -> None:
+        """Go on where the last run stopped: its hole is filled at once while viewers still have something to see, else
+        the frame counter goes on from now."""
+        if self.hls is None:
+            return
+        known = self.hls.resume()
+        self.frame = self.hls.next_frame
+        behind = known.behind(self.frame, self.clock) if known is not None else None
+        if known is not None and behind is not None and -30 < behind < self.hls.hidden_s:
+            self.timeline = known.dated(self.clock)
+        else:
+            self.timeline = Timeline.starting(self.frame, float(self.shape.fps), self.clock)
+
+    def _begin(self, timeline: Timeline) -> None:
+        self.timeline = timeline
+        for output in self.outputs:
+            output.begin(timeline)
+
+    def _on_at(self) -> float:
+        return self.timeline.wall_of(self.frame)
+
+    def _air(self, ready: Ready) -> None:
+        packets = ready.packets.packets
+        line = Aired(
+            self._on_at(), ready.id or "filler", ready.kind, ready.title, ready.theme, self.frame, len(packets),
+            float(self.shape.fps),
+        )  # fmt: skip
+        self.on_air = line
+        self.view.aired(line)
+        self.view.upcoming([one.id for one in (ready, *self.feed.upcoming()) if one.id])
+        for number, data in enumerate(packets):
+            key = number % self.gop == 0
+            if key and number and (self._stop.is_set() or self.view.take_skip()):
+                return
+            self._pace(key)
+            self._sound_until(self.shape.sample_of(self.frame))
+            self._send(Media("video", self.frame, data, key, number == 0))
+            self.frame += 1
+            self.broadcast += 1
+            if self.frame % self.gop == 0:
+                self.health.tell(self.status())
+                if self.health.alone:
+                    log.error("the supervisor is gone; the channel goes off air")
+                    self._stop.set()
+
+    def _pace(self, key: bool) -> None:
+        """Wait until the frame is due, one second early. After a hole too long to fill, what is next is due now."""
+        if key:
+            dated = self.timeline.dated(self.clock)
+            if dated is not self.timeline:
+                log.warning("the wall clock was set by %+.1f s; the pace stays", dated.wall - self.timeline.wall)
+                self._begin(dated)
+        early = self.timeline.due(self.frame) - LEAD_S - self.clock.steady()
+        if early > 0:
+            self.caught_up = True
+            self.clock.sleep(early)
+        elif -early > LEAD_S + LATE_S:
+            self.late += self.caught_up
+            most = self.hls.hidden_s if self.hls is not None else 10.0
+            if key and -early - LEAD_S > most + 4:
+                log.error("%.1f s were lost; the programme goes on from now", -early)
+                self.jumps += 1
+                self._begin(Timeline.starting(self.frame, self.timeline.fps, self.clock))
+
+    def _sound_until(self, sample: int) -> None:
+        while self.sound.next_at <= sample:
+            for media in self.sound.take(self.bed.take(BLOCK)):
+                self._send(media)
+
+    def _send(self, media: Media) -> None:
+        for output in self.outputs:
+            output.send(media)
+
+    def status(self) -> dict[str, Any]:
+        """What status.json holds. Times are seconds since 1970; frame is the output's clock."""
+        snapshot, line = self.view.snapshot, self.on_air
+        now = line and {
+            "id": line.id, "title": line.title, "theme": line.theme, "kind": line.kind, "at": line.at,
+            "until": line.until, "position_s": (self.frame - line.frame) / line.fps,
+        }  # fmt: skip
+        return {
+            "name": self.settings.name, "on_air_since": self.since, "written_at": self.clock.wall(),
+            "steady": self.clock.steady(), "frame": self.frame, "frames_sent": self.broadcast,
+            "shown_at": self._on_at(), "clip": now,
+            "next": [{"id": one.id, "title": one.title, "theme": one.theme} for one in self.feed.upcoming()],
+            "stock": len(snapshot.ready), "queued": len(snapshot.queue), "late_frames": self.late, "jumps": self.jumps,
+            "fallbacks": self.feed.fallbacks, "music": self.bed.playing, "library": self.view.trouble or "ok",
+            "notes_waiting": len(self.view.writes), "outputs": [output.status() for output in self.outputs],
+        }  # fmt: skip
+
+
+def _filler(folder: Path, settings: Settings) -> Filler:
+    ident = ident_file(folder, settings.name, settings.encoding)
+    try:
+        return Filler(ident, settings.name)
+    except MediaError as error:
+        log.error("the ident is drawn again: %s", error)
+        ident.unlink(missing_ok=True)
+        return Filler(ident_file(folder, settings.name, settings.encoding), settings.name)
+
+
+def shape_of(clip: ClipPackets, file: bytes) -> Shape:
+    """What muxers must know, from one conformed clip and its file."""
+    profile, compatible, level = clip.header[1:4]
+    codec = f"avc1.{profile:02x}{compatible:02x}{level:02x}"
+    return Shape(clip.fps, clip.gop, clip.width, clip.height, codec, file, sound_template())
+
+
+def run(folder: str | Path, settings: Settings | None = None) -> None:
+    """Put a channel on air in this process until SIGTERM or SIGINT. ChannelBusy, MediaError, RequestError."""
+    import signal
+
+    playout = Playout(Path(folder), settings or Settings())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: playout.stop())
+    playout.run()
+
+
+if __name__ == "__main__":
+    import sys
+
+    from .playout_process import main
+
+    sys.exit(main())

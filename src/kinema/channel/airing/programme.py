@@ -1,0 +1,116 @@
+"""What is on next. There is always an answer: the owner's queue, then new clips, then old ones, then filler.
+
+Old ones: none of the last `apart` again; of the rest, the third that has not been seen for longest, in an order drawn
+from the seed, so that no two rounds are alike. Where the schedule names a theme for the hour, its clips come first in
+each step. A single clip takes turns with the filler.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ..library import LibraryClip
+from .library_view import LibraryView
+
+Kind = Literal["fresh", "repeat", "queued", "filler"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """apart: how many other clips lie between two airings of one, where there are so many. ident_every_s: filler is
+    shown at least this often (0: only when there is nothing else)."""
+
+    apart: int = 20
+    seed: int = 0
+    ident_every_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """clip: None is filler."""
+
+    clip: LibraryClip | None
+    kind: Kind
+
+
+class Programme:
+    """theme_at: the schedule, from the wall clock's seconds to a theme or None."""
+
+    def __init__(
+        self, view: LibraryView, policy: Policy | None = None, theme_at: Callable[[float], str | None] | None = None
+    ) -> None:
+        self.view, self.policy = view, policy or Policy()
+        self.theme_at = theme_at or (lambda now: None)
+        self._random = random.Random(self.policy.seed)
+        self._recent: deque[str] = deque(reversed(view.snapshot.recent), maxlen=max(200, self.policy.apart))
+        self._seen: dict[str, float] = {}
+        self._queued: list[str] = []
+        self._last: str | None = None
+        self._ident_at: float | None = None
+
+    def next(self, now: float) -> Choice:
+        """now: when it will be on, by the wall clock. The choice counts as aired from here on."""
+        choice = self._choose(now)
+        if choice.clip is None:
+            self._last, self._ident_at = None, now
+        else:
+            self._last = choice.clip.id
+            self._recent.append(choice.clip.id)
+            self._seen[choice.clip.id] = now
+        return choice
+
+    def _choose(self, now: float) -> Choice:
+        ready = self.view.snapshot.ready
+        if self._ident_at is None:
+            self._ident_at = now
+        every = self.policy.ident_every_s
+        if every and now - self._ident_at >= every:
+            return Choice(None, "filler")
+        queued = self._from_queue()
+        if queued is not None:
+            return Choice(queued, "queued")
+        theme = self._theme(now)
+        unseen = [clip for clip in ready.values() if not clip.aired and clip.id not in self._seen]
+        if unseen:
+            return Choice(self._of_theme(unseen, theme)[0], "fresh")
+        apart = min(self.policy.apart, len(ready) - 1)
+        held = set(list(self._recent)[-apart:]) if apart > 0 else set()
+        free = [clip for clip in ready.values() if clip.id not in held and clip.id != self._last]
+        if not free:
+            return Choice(None, "filler")
+        free = sorted(self._of_theme(free, theme), key=lambda clip: (self._seen_at(clip), clip.id))
+        return Choice(self._random.choice(free[: max(1, len(free) // 3)]), "repeat")
+
+    def _from_queue(self) -> LibraryClip | None:
+        """The first of the owner's queue that has not been taken yet; the database may be slow to forget those."""
+        listed = list(self.view.snapshot.queue)
+        if not self.view.writes:
+            self._queued = []
+        for id in self._queued:
+            if id in listed:
+                listed.remove(id)
+        for id in listed:
+            clip = self.view.snapshot.ready.get(id)
+            self._queued.append(id)
+            self.view.took_from_queue(id)
+            if clip is not None:
+                return clip
+        return None
+
+    def _theme(self, now: float) -> str | None:
+        try:
+            return self.theme_at(now)
+        except Exception:  # a schedule that fails is no reason to go off air
+            return None
+
+    @staticmethod
+    def _of_theme(clips: list[LibraryClip], theme: str | None) -> list[LibraryClip]:
+        of_theme = [clip for clip in clips if theme and clip.theme == theme]
+        return of_theme or clips
+
+    def _seen_at(self, clip: LibraryClip) -> float:
+        return max(self._seen.get(clip.id, 0.0), clip.last_aired or 0.0)

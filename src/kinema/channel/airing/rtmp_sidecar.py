@@ -1,0 +1,153 @@
+"""python -m kinema.channel.airing.rtmp_sidecar: packets from the pipe to one RTMP server, in a process of its own.
+
+It may block, fail or be killed: the playout feeds it without waiting and starts it anew. A lost connection is made
+again; a session begins with a keyframe at time 0 (so the 32 bits of FLV's milliseconds never run out) and is renewed
+before the day that services cut it. The address comes through the pipe and is told to nobody. A line of JSON every half
+second says how far it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from .rtmp_wire import read_hello, read_media
+from .stream import Media, Muxer, Shape
+
+HELD_S = 15.0
+
+
+class Waiting:
+    """What came and was not sent yet. When more than `most` packets wait, all are dropped up to the next keyframe."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.dropped, self.ended = most, 0, False
+        self._packets: deque[Media] = deque()
+        self._need_key = True
+        self._change = threading.Condition()
+
+    def put(self, media: Media) -> None:
+        with self._change:
+            if len(self._packets) >= self.most:
+                self.dropped += len(self._packets)
+                self._packets.clear()
+                self._need_key = True
+            if self._need_key and not media.key:
+                self.dropped += 1
+                return
+            self._need_key = False
+            self._packets.append(media)
+            self._change.notify()
+
+    def end(self) -> None:
+        with self._change:
+            self.ended = True
+            self._change.notify()
+
+    def get(self) -> Media | None:
+        """Waits for the next; None at the end."""
+        with self._change:
+            while not self._packets and not self.ended:
+                self._change.wait()
+            return self._packets.popleft() if self._packets else None
+
+    def from_the_newest_key(self) -> None:
+        """Forget what is older than the last keyframe: a new session begins there."""
+        with self._change:
+            keys = [place for place, media in enumerate(self._packets) if media.key]
+            drop = keys[-1] if keys else len(self._packets)
+            for _ in range(drop):
+                self._packets.popleft()
+            self._need_key = not keys
+            self.dropped += drop
+
+
+class Sidecar:
+    def __init__(self, url: str, shape: Shape, session_s: float = 47 * 3600.0) -> None:
+        self.url, self.shape, self.session_s = url, shape, session_s
+        self.waiting = Waiting(round(HELD_S * (float(shape.fps) + 47)))
+        self.state, self.trouble, self.sent, self.sessions = "connecting", "", 0, 0
+
+    def run(self) -> None:
+        """Until the pipe ends."""
+        pause_s = 0.5
+        while not self.waiting.ended:
+            before = self.sent
+            try:
+                self.state = "connecting"
+                self.waiting.from_the_newest_key()
+                if self._session():
+                    continue
+            except (OSError, ValueError, RuntimeError) as error:  # their texts name the address
+                number = getattr(error, "errno", None) or 0
+                self.trouble = os.strerror(number) if number in errno.errorcode else type(error).__name__
+            self.state = "retrying"
+            pause_s = 0.5 if self.sent - before > 500 else min(8.0, 2 * pause_s)
+            time.sleep(pause_s)
+
+    def _session(self) -> bool:
+        first = self.waiting.get()
+        if first is None:
+            return False
+        muxer = Muxer(self.url, "flv", self.shape, first.at, options={"flvflags": "no_duration_filesize"})
+        try:
+            began = time.monotonic()
+            self.state, self.trouble = "on air", ""
+            self.sessions += 1
+            first_sample = self.shape.sample_of(first.at)
+            media: Media | None = first
+            while media is not None:
+                if media.kind == "video" or media.at >= first_sample:
+                    muxer.send(media)
+                self.sent += 1
+                media = self.waiting.get()
+                if media is not None and media.key and time.monotonic() - began > self.session_s:
+                    return True
+        finally:
+            muxer.close()
+        return False
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "state": self.state, "trouble": self.trouble, "sent": self.sent, "sessions": self.sessions,
+            "dropped": self.waiting.dropped,
+        }  # fmt: skip
+
+
+def main() -> int:
+    pipe = sys.stdin.buffer
+    found = read_hello(pipe)
+    if found is None:
+        return 0
+    settings, shape = found
+    sidecar = Sidecar(settings["url"], shape, settings.get("session_s", 47 * 3600.0))
+
+    def read() -> None:
+        while (media := read_media(pipe)) is not None:
+            sidecar.waiting.put(media)
+        sidecar.waiting.end()
+        time.sleep(3.0)
+        os._exit(0)  # the server does not answer: it is not waited for
+
+    def tell() -> None:
+        while True:
+            try:
+                os.write(1, json.dumps(sidecar.status()).encode() + b"\n")
+            except OSError:
+                os._exit(0)
+            time.sleep(0.5)
+
+    for work in (read, tell):
+        threading.Thread(target=work, daemon=True).start()
+    sidecar.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Keeps a playout on air: starts it, listens to its output clock, and starts it anew when it ends or stands still.
+
+The beat is the playout's frame counter, through a pipe: not "the process lives", and nothing that a full disk could
+stop. A second process waits beside the first, loaded but idle, so that the next frame is on its way in a second or two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...core.errors import KinemaError
+from ..lock import ChannelBusy, ChannelLock
+from .health import BEAT_FD
+from .playout import Settings
+from .playout_process import BAD, BUSY, plain
+
+log = logging.getLogger("kinema.channel")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """first_s: from the start to the first beat. stall_s: between beats. quick_s: a run shorter than this failed to
+    start, and each such failure in a row doubles the pause, up to longest_pause_s."""
+
+    first_s: float = 45.0
+    stall_s: float = 4.0
+    quick_s: float = 10.0
+    pause_s: float = 0.1
+    longest_pause_s: float = 10.0
+
+
+class Supervisor:
+    """`run` blocks until `stop`. It raises ChannelBusy where the channel is on air elsewhere, KinemaError where the
+    playout refuses its settings. schedule: day parts (day_parts.py), since a function cannot go to another process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings | None = None,
+        *,
+        schedule: Sequence[Sequence[str]] | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.folder, self.patience = Path(folder), patience or Patience()
+        rows = [list(row) for row in schedule] if schedule else None
+        self._hello = json.dumps(plain(settings or Settings(), rows)).encode() + b"\n"
+        self.starts, self.frame, self.why = 0, -1, ""
+        self.process: subprocess.Popen[bytes] | None = None
+        self._standby: _Run | None = None
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self) -> None:
+        lock = ChannelLock(self.folder, "supervisor")
+        failures = 0
+        try:
+            while not self._stop.is_set():
+                began = time.monotonic()
+                code = self._attend()
+                if self._stop.is_set():
+                    return
+                if code == BUSY:
+                    raise ChannelBusy(f"{self.folder}: another playout has this channel on air.")
+                if code == BAD:
+                    raise KinemaError(f"{self.folder}: the playout refuses its settings; its log says which.")
+                failures = failures + 1 if time.monotonic() - began < self.patience.quick_s else 0
+                pause_s = min(self.patience.pause_s * 2**failures, self.patience.longest_pause_s)
+                log.error("the playout ended (%s); again in %.1f s", self.why, pause_s)
+                self._stop.wait(pause_s)
+        finally:
+            if self._standby is not None:
+                self._standby.end()
+            lock.close()
+
+    def _attend(self) -> int:
+        """One run of the playout; gives its exit code."""
+        run = self._standby if self._standby is not None and self._standby.process.poll() is None else _Run(self.folder)
+        self._standby, self.process = None, run.process
+        self.starts += 1
+        try:
+            run.begin(self._hello)
+            return self._listen(run.process, run.beat)
+        finally:
+            run.end()
+
+    def _listen(self, process: subprocess.Popen[bytes], beat: int) -> int:
+        due = time.monotonic() + self.patience.first_s
+        heard = b""
+        while not self._stop.is_set():
+            if time.monotonic() > due:
+                self.why = "its output clock stood still"
+                process.kill()
+                return process.wait()
+            if not select.select([beat], [], [], 0.2)[0]:
+                continue
+            data = os.read(beat, 4096)
+            if not data:
+                self.why = f"exit code {process.wait()}"
+                return process.returncode
+            *lines, heard = (heard + data).split(b"\n")
+            if lines and int(lines[-1]) > self.frame:
+                self.frame = int(lines[-1])
+                if self._standby is None:
+                    self._standby = _Run(self.folder)
+                due = time.monotonic() + self.patience.stall_s
+        return 0
+
+
+class _Run:
+    """A playout process that waits, all loaded, for its settings; `begin` puts it on air. beat: a pipe to listen to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.beat, theirs = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "kinema.channel.airing.playout", os.fspath(folder), "--settings"],
+                stdin=subprocess.PIPE, pass_fds=[theirs], env=os.environ | {BEAT_FD: str(theirs)},
+                start_new_session=True,  # Ctrl-C reaches the supervisor, which stops it in order
+            )  # fmt: skip
+        finally:
+            os.close(theirs)
+
+    def begin(self, hello: bytes) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.write(hello)
+            self.process.stdin.close()
+
+    def end(self) -> None:
+        """Stop it in order where it runs."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(OSError):
+                self.process.stdin.close() if self.process.stdin is not None else None
+            try:
+                self.process.wait(timeout=12)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        os.close(self.beat)  # before its end, this would tell it that the supervisor is gone

@@ -1,0 +1,108 @@
+"""What is done with a clip between the model and the channel's encoding: second pass, frames in between, its place in
+the picture. All of it is Iterator[Chunk] -> Iterator[Chunk], or a file to a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...core.chunk import Chunk
+from ...core.errors import RequestError
+from .makers import Job, deadline, maker
+
+if TYPE_CHECKING:
+    import numpy as np
+
+INTERPOLATION = "kinema.post.interpolate"
+BACKDROP_LIGHT, BACKDROP_BLUR = 0.5, 0.075  # how bright, and the blur's sigma as a part of the picture's height
+
+
+def check_interpolate(how: str) -> None:
+    """RequestError where frames in between are asked for and this Kinema cannot make them; ModelError, WeightsMissing
+    where what makes them is not here."""
+    if how == "none":
+        return
+    if importlib.util.find_spec(INTERPOLATION) is None:
+        raise RequestError(
+            f"making.interpolate = {how!r}: this Kinema has no {INTERPOLATION}.", field="making.interpolate",
+            value=how, legal="none",
+        )  # fmt: skip
+    importlib.import_module(INTERPOLATION).interpolate((), fps=24, by=how).close()  # it refuses before the first frame
+
+
+def second_pass(job: Job, source: Path, target: Path) -> None:
+    """The clip again, larger: by plain enlargement, or through a model that takes it back to noise."""
+    from ...media.write import write
+
+    how = job.making["second_pass"]
+    if how == "lanczos":
+        from ...media.read import read_chunks
+        from ...post.upscale import enlarge
+
+        write(enlarge(read_chunks(source, audio=False), _scale(job, source)), target, quality="best")
+        return
+    from ...engine.upscale import upscale
+
+    engine = maker(how).engine(job.device)  # type: ignore[attr-defined]
+    asked = upscale(
+        source, job.prompt, scale=_scale(job, source), strength=job.making["strength"], model=how, seed=job.seed,
+        negative_prompt=job.negative_prompt or None, profile=job.profile,
+    )  # fmt: skip
+    planned = engine.plan(asked)
+    chunks = engine.stream(planned, on_event=deadline(job.making["slowest_s"]))
+    write(chunks, target, quality="best", manifest=engine.manifest(planned))
+
+
+def interpolate(how: str, fps: int, device: str | None, source: Path, target: Path) -> None:
+    """The clip at the channel's rate, with frames made in between."""
+    from ...media.read import read_chunks
+    from ...media.write import write
+
+    module = importlib.import_module(INTERPOLATION)
+    chunks = module.interpolate(read_chunks(source, audio=False), fps=fps, by=how, device=device)
+    write(chunks, target, quality="best")
+
+
+def fitted(chunks: Iterable[Chunk], width: int, height: int, fit: str) -> Iterator[Chunk]:
+    """The clip in the channel's picture. "backdrop": all of it, upon itself enlarged, blurred and darkened."""
+    from ...media.resize import resize_frames
+
+    for chunk in chunks:
+        frames_FHWC = chunk.frames
+        old_height, old_width = frames_FHWC.shape[1:3]
+        if fit == "backdrop" and abs(old_width / old_height - width / height) > 0.01:
+            frames_FHWC = _on_backdrop(frames_FHWC, width, height)
+        else:
+            frames_FHWC = resize_frames(frames_FHWC, height, width, "contain" if fit == "contain" else "cover")
+        yield dataclasses.replace(chunk, frames=frames_FHWC)
+
+
+def _on_backdrop(frames_FHWC: np.ndarray, width: int, height: int) -> np.ndarray:
+    import cv2
+    import numpy as np
+
+    from ...media.resize import resize_frames
+
+    old_height, old_width = frames_FHWC.shape[1:3]
+    scale = min(height / old_height, width / old_width)
+    inner = (min(height, round(old_height * scale)), min(width, round(old_width * scale)))
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    out_FHWC = resize_frames(frames_FHWC, height, width, "cover", "bicubic")
+    for number, frame_HWC in enumerate(out_FHWC):
+        blurred = cv2.GaussianBlur(frame_HWC, (0, 0), BACKDROP_BLUR * height)
+        out_FHWC[number] = (blurred.astype(np.float32) * BACKDROP_LIGHT).round().astype(np.uint8)
+    sharp = resize_frames(frames_FHWC, *inner, "stretch")
+    out_FHWC[:, top : top + inner[0], left : left + inner[1]] = sharp
+    return out_FHWC
+
+
+def _scale(job: Job, source: Path) -> int:
+    """How many times as large a clip may become within the channel's picture."""
+    from ...media.read import probe
+
+    info = probe(source)
+    return max(1, min(job.height // info.height, job.width // info.width))

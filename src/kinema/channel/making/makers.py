@@ -1,0 +1,178 @@
+"""Who makes a clip from a shot: a model on this machine, Toyland's renderer, a Gradio Space. One protocol, one table.
+
+A maker is kept between shots, so a model is loaded once. One shot at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...core.errors import Cancelled, KinemaError, RequestError
+from ...core.events import Event
+
+if TYPE_CHECKING:
+    from ...core.request import Request
+    from ...engine.load import Engine
+
+
+class Down(KinemaError):
+    """Whoever should make the clip cannot be reached now; the shot itself may be good."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A shot as a maker, on whatever machine, is asked for it; plain JSON (`to_dict`, `from_dict`). seed and seconds
+    are wishes. making: the channel's settings of that name; space: those for a Space."""
+
+    id: str
+    prompt: str
+    negative_prompt: str
+    seconds: float
+    seed: int
+    profile: str
+    model: str
+    making: dict[str, Any]
+    space: dict[str, Any] = field(default_factory=dict)
+    width: int = 576
+    height: int = 320
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Job:
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})
+
+    def request(self) -> Request:
+        from ...core.request import Request
+
+        said = {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
+        return Request(
+            prompt=self.prompt, model=self.model, profile=self.profile, seconds=self.seconds, seed=self.seed,
+            fit="nearest", **said,
+        )  # fmt: skip
+
+    @property
+    def device(self) -> str | None:
+        return self.making.get("device") or None
+
+
+class Maker(Protocol):
+    """Makes clips of one model. `check` refuses, before any work, what could never work (KinemaError). `make` writes
+    the clip to `target` (.mp4): KinemaError for what is wrong with this shot, Down where it could work later."""
+
+    def check(self, job: Job) -> None: ...
+
+    def make(self, job: Job, target: Path) -> None: ...
+
+
+class KinemaMaker:
+    """A model of Kinema's, warm."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self._engine: Engine | None = None
+
+    def check(self, job: Job) -> None:
+        from ...engine.plan import plan
+        from ...weights import store
+
+        plan(job.request())
+        store.locate(store.find(self.model))
+
+    def make(self, job: Job, target: Path) -> None:
+        from ...media.write import write
+
+        engine = self.engine(job.device)
+        planned = engine.plan(job.request())
+        chunks = engine.stream(planned, on_event=deadline(job.making["slowest_s"]))
+        write(chunks, target, quality="best", manifest=engine.manifest(planned))
+
+    def engine(self, device: str | None) -> Engine:
+        from ...engine.load import load
+
+        if self._engine is None:
+            self._engine = load(self.model, device=device)
+        return self._engine
+
+
+class ToylandMaker:
+    """What Toyland understands of the prompt, drawn by rules: no model, milliseconds. For trying a channel out."""
+
+    def check(self, job: Job) -> None:
+        pass
+
+    def make(self, job: Job, target: Path) -> None:
+        from ...media.write import write
+        from .toyland_clip import draw
+
+        write(draw(job.prompt, job.seconds, job.seed, job.height, job.width), target, quality="best")
+
+
+def _space(model: str) -> Maker:
+    from .spaces import SpaceMaker
+
+    return SpaceMaker(model)
+
+
+def _own(model: str) -> Maker:
+    """`python:module:name`, a callable of your own that gives a Maker."""
+    module, _, name = model.removeprefix("python:").partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)()  # type: ignore[no-any-return]
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RequestError(
+            f"making.model = {model!r}: {error}.", field="making.model", value=model, legal="python:module:name"
+        ) from None
+
+
+MAKERS: dict[str, Callable[[str], Maker]] = {
+    "toyland": lambda _model: ToylandMaker(), "space:": _space, "python:": _own,
+}  # fmt: skip
+"""By a model's name, or its beginning where that ends with a colon; all other names are models of Kinema's."""
+KEPT = 2  # a model, and that of its second pass
+_KEPT: dict[str, Maker] = {}
+
+
+def maker(model: str) -> Maker:
+    """The maker of a model, the same one each time; few are kept, for models are large."""
+    if model not in _KEPT:
+        found = next(
+            (make for name, make in MAKERS.items() if model == name or (name.endswith(":") and model.startswith(name))),
+            KinemaMaker,
+        )
+        while len(_KEPT) >= KEPT:
+            del _KEPT[next(iter(_KEPT))]
+        _KEPT[model] = found(model)
+    return _KEPT[model]
+
+
+def deadline(seconds: float) -> Callable[[Event], None]:
+    """A listener that stops work which takes longer than this."""
+    end = time.monotonic() + seconds
+
+    def check(_event: Event) -> None:
+        if time.monotonic() > end:
+            raise Cancelled(f"It took longer than {seconds:g} s (making.slowest_s).")
+
+    return check
+
+
+def check_second_pass(model: str) -> None:
+    """RequestError where a model cannot make a second pass of a clip, or its weights are not here."""
+    from ...weights import store
+
+    if model in ("none", "lanczos"):
+        return
+    card = store.find(model)
+    if not card.begins_with_clip:
+        raise RequestError(
+            f"making.second_pass = {model!r} does not begin with a clip.", field="making.second_pass", value=model,
+            legal="none, lanczos, " + ", ".join(card.id for card in store.known_cards() if card.begins_with_clip),
+        )  # fmt: skip
+    store.locate(card)

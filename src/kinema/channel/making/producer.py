@@ -1,0 +1,266 @@
+"""The producer of a channel: director and makers at work, in a process of their own, until they are told to stop.
+
+What must not be lost is in the ledger and in the database of the steps before it is done, so this process may be killed
+at any moment: started again, it goes on at the step it was in. Clean stopping is therefore the same as being killed.
+
+FOLDER/state/producer.json says how it is, anew every second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import KinemaError, ModelError, RequestError
+from ..config import ChannelConfig, read, secret
+from ..keeper import CANNOT
+from ..library import Library
+from ..lock import ChannelLock
+from ..state_file import write_state
+from ..writing.breaker import Breaker
+from ..writing.moderation import Moderation
+from . import durable
+from .beds import lacks_beds, make_bed
+from .finish import check_interpolate
+from .ledger import Ledger, Planned
+from .makers import Job, check_second_pass, maker
+from .planning import Need, Planner, job_of, need
+from .steps import Channel, Desk, set_aside
+from .workers import Heartbeats
+
+LOOP_S, LOOK_S, EVICT_S, SWEEP_S = 0.5, 5.0, 10.0, 600.0
+log = logging.getLogger("kinema.channel")
+
+
+def database_url(config: ChannelConfig) -> str:
+    """The address of the steps' database, with its password. RequestError."""
+    if config.database.is_sqlite:
+        return f"sqlite:///{config.root / 'state' / 'steps.sqlite'}"
+    from .postgres import address
+
+    return address(config.database.url, config.database.password_env)
+
+
+def work_place(config: ChannelConfig) -> str:
+    """Where files lie between steps."""
+    return str(config.root / "work") if config.database.is_sqlite else config.database.files
+
+
+def check(config: ChannelConfig) -> None:
+    """Refuse, before anything starts, what could never work: a theme, a model, weights, a key. KinemaError."""
+    durable.check()
+    moderation = Moderation(Path(config.director.blocklist) if config.director.blocklist else None)
+    for theme in config.themes:
+        moderation.theme(theme)
+    check_interpolate(config.making.interpolate)
+    if config.making.here:
+        check_second_pass(config.making.second_pass)
+        trial = Planned(
+            "trial", 0, config.theme, "", "a red ball rolls left", {"seconds": config.bible.seconds, "seed": 0}
+        )
+        maker(config.making.model).check(Job.from_dict(job_of(config, "", trial, "")))
+    secret(config.database.password_env)
+    for each in config.rtmp:
+        secret(each.key_env)
+    if config.director.endpoint is not None:
+        from ..writing.chat import Chat
+
+        Chat(config.director.endpoint).check()
+
+
+class Producer:
+    """One channel's. `step` looks once at what there is to do; `run` goes on until `stop`."""
+
+    def __init__(self, config: ChannelConfig) -> None:
+        self.config = config
+        self.library, self.ledger = Library.open(config.root), Ledger(config.root)
+        self.planner = Planner(config, self.ledger)
+        self.url, self.files = database_url(config), work_place(config)
+        self.channel = Channel(config, self.ledger, self.library)
+        self.desk = Desk(self.url, config.root / "work" / "scratch", self._tell)
+        self.beats = None if config.database.is_sqlite else Heartbeats(self.url)
+        self.executor = f"channel-{self.ledger.token}"
+        # Several shots in a row that could not be made: it is not the shots, so fewer of them are spent on finding out.
+        self.breaker = Breaker(failures=3, pause_s=15.0, longest_s=900.0)
+        self.doing, self.trouble = "starting", ""
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="kinema-producer")
+        self._writing: Future[list[str]] | None = None
+        self._composing: Future[Path] | None = None
+        ended = [shot.id for state in ("published", "aside") for shot in self.ledger.lately(state, 200)]
+        self._seen: deque[str] = deque(ended, maxlen=1000)
+        self._looked = self._evicted = self._swept = 0.0
+        self._full = False
+
+    def launch(self) -> None:
+        shutil.rmtree(self.desk.scratch, ignore_errors=True)
+        place = durable.Place(self.desk, self.channel)
+        durable.launch(self.url, self.executor, place, draws=self.config.making.here)
+        self._look(everything=True)
+
+    def run(self, stop: threading.Event, keeper: int | None = None) -> None:
+        """Until `stop`, or until the process that keeps this one, its parent, is gone."""
+        while not stop.is_set() and keeper in (None, os.getppid()):
+            try:
+                self.step()
+                _tell_state(self.config, self.state())
+            except KinemaError as error:
+                self.trouble = str(error)
+                log.warning("%s", error)
+            stop.wait(LOOP_S)
+
+    def step(self) -> None:
+        """Look at stock, disk and what is in the making; begin at most one shot."""
+        self._follow()
+        now = time.monotonic()
+        if now - self._looked > LOOK_S:
+            self._looked = now
+            self._look()
+            self._compose()
+        if now - self._evicted > EVICT_S:
+            self._evicted = now
+            self._evict()
+        if now - self._swept > SWEEP_S:
+            self._swept = now
+            durable.sweep(self.ledger.token)
+        wanted = need(self.config, self.config.clock.now(), self._stock)
+        if wanted is None:
+            self.doing = "enough in stock"
+        elif (free := shutil.disk_usage(self.config.root).free) < self.config.disk.keep_free:
+            least = self.config.disk.keep_free
+            self.doing = f"the disk is full: {free / 1e6:,.0f} MB are free, disk.keep_free is {least / 1e6:,.0f} MB"
+        elif self._full:
+            self.doing = "disk.quota is full of clips that were never aired"
+        elif self.ledger.counts()["making"] >= self.config.making.in_flight:
+            self.doing = "making"
+        elif self.breaker.is_open:
+            self.doing = f"waiting: {self.breaker.failed_in_a_row} shots in a row could not be made ({self.trouble})"
+        else:
+            self._begin(wanted)
+
+    def state(self) -> dict[str, Any]:
+        """How it is, as JSON."""
+        making = self.ledger.in_state("making", 20)
+        workers = [] if self.beats is None else [worker.__dict__ for worker in self.beats.all()]
+        return {
+            "pid": os.getpid(), "doing": self.doing, "trouble": self.trouble, "writer": self.planner.trouble,
+            "making": [{"id": shot.id, "step": shot.step, "quality": shot.quality} for shot in making],
+            "shots": self.ledger.counts(), "theme": self.config.theme_at(self.config.clock.now()), "workers": workers,
+        }  # fmt: skip
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.library.close()
+        self.ledger.close()
+
+    def _begin(self, wanted: Need) -> None:
+        shot = self.ledger.begin(wanted.theme, wanted.quality)
+        if shot is not None:
+            self.doing = f"making {shot.id}"
+            durable.start(job_of(self.config, self.ledger.token, shot, self.files))
+        elif self._writing is None:
+            self.doing = f"writing an episode: {wanted.theme}"
+            self._writing = self._pool.submit(self.planner.write, wanted.theme)
+        elif self._writing.done():
+            done, self._writing = self._writing, None
+            done.result()
+
+    def _stock(self, theme: str) -> tuple[int, int]:
+        return self.library.fresh(theme), self.ledger.making(theme)
+
+    def _follow(self) -> None:
+        """Which shots ended since the last look, and how."""
+        for state in ("published", "aside"):
+            for shot in self.ledger.lately(state, 50):
+                if shot.id in self._seen:
+                    continue
+                self._seen.append(shot.id)
+                if state == "published":
+                    self.breaker.succeeded()
+                    self.trouble = ""
+                else:
+                    self.breaker.failed()
+                    self.trouble = f"{shot.id}: {shot.reason}"
+                    log.warning("%s is set aside: %s", shot.id, shot.reason)
+
+    def _look(self, everything: bool = False) -> None:
+        """Shots in the making that nobody works on: begin them again, or set them aside. Silent workers."""
+        making = self.ledger.in_state("making")
+        token = self.ledger.token
+        found = durable.states([f"{token}-{shot.id}" for shot in making])
+        for shot in making:
+            state, version = found.get(f"{token}-{shot.id}", ("", ""))
+            if durable.is_over(state):
+                job = job_of(self.config, token, shot, self.files)
+                if (now := self.ledger.get(shot.id)) is not None and now.state == "making":
+                    set_aside(self.channel, self.desk, job, f"its workflow ended as {state}")
+            elif not state or (everything and version != durable.VERSION):
+                if state:
+                    durable.forget(f"{token}-{shot.id}")
+                durable.start(job_of(self.config, token, shot, self.files))
+        if self.beats is not None:
+            self.beats.hand_on_lost(self.config.making.worker_lost_s, self.executor)
+
+    def _compose(self) -> None:
+        """Have a bed of music made for the theme on air, beside everything else, where it lacks one."""
+        if self._composing is not None and self._composing.done():
+            done, self._composing = self._composing, None
+            if (error := done.exception()) is not None:
+                log.warning("no bed of music: %s", error)
+        theme = self.config.theme_at(self.config.clock.now())
+        if self._composing is None and lacks_beds(self.config, theme):
+            self._composing = self._pool.submit(make_bed, self.config, theme)
+
+    def _evict(self) -> None:
+        quota = self.config.disk.quota
+        for id in self.library.evict(quota):
+            log.info("%s was deleted to keep within the quota", id)
+        counts = self.library.counts()
+        self._full = counts["bytes"] > 0.9 * quota and counts["fresh"] >= counts["ready"]
+
+    def _tell(self, id: str, step: str) -> None:
+        with contextlib.suppress(Exception):
+            self.ledger.at_step(id.removeprefix(f"{self.ledger.token}-"), step)
+
+
+def _tell_state(config: ChannelConfig, state: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a full disk
+        write_state(config.root / "state" / "producer.json", state | {"at": time.time()})
+
+
+def main(argv: list[str]) -> int:
+    """`python -m kinema.channel.making.producer FILE [KEEPER]`: the process that the one of this number keeps running."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("kinema.channel").setLevel(logging.INFO)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    config: ChannelConfig | None = None
+    try:
+        config = read(argv[0])
+        lock = ChannelLock(config.root, "producer")
+        producer = Producer(config)
+        producer.launch()
+        producer.run(stop, int(argv[1]) if len(argv) > 1 else None)
+        producer.close()
+        lock.close()
+    except KinemaError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.stderr.flush()
+        if config is not None:
+            _tell_state(config, {"trouble": str(error)})
+        os._exit(CANNOT if isinstance(error, RequestError | ModelError) else 1)  # a database may come back
+    os._exit(0)  # threads that draw are left where they are; see above
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

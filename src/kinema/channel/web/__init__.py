@@ -1,0 +1,1 @@
+"""The channel's site: page, HLS, guide, suggestions, the owner's verbs."""

@@ -1,0 +1,135 @@
+"""What may be said on the channel: themes, prompts and titles, read as people read them, and a reason for each refusal.
+
+A blocklist is a coarse sieve: it stops words, not meanings. Words are compared whole, after accents, look-alike letters
+of other scripts, digits for letters, letters set apart and letters drawn out are undone ("p0rn", "p.o.r.n", "pooorn").
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+
+from ...core.errors import RequestError
+from .prompt import prompt_of
+from .shots import EMOJI_JOINER, MAX_THEME_CHARS, MAX_TITLE_CHARS, Episode, StyleBible, Theme
+
+LIMITS = {"theme": MAX_THEME_CHARS, "title": MAX_TITLE_CHARS, "prompt": 700}
+MAX_MARKS = 3  # accents on one letter; more is not a language but a pile
+# What looks like Latin, of Cyrillic and of Greek.
+_ALIKE = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u043a\u043c\u0442\u0432\u043d\u04cf\u0501\u051b"
+    "\u03b1\u03b5\u03bf\u03c1\u03b9\u03bd\u03ba\u03c4\u03c5\u03c7\u0131\u2113",
+    "aeopcyxijskmtbhhdhaeopivktuxil",
+)
+_DIGITS = str.maketrans(
+    {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g", "@": "a", "$": "s", "+": "t"}
+)
+_EITHER = ("1", "!", "|")  # an i or an l
+
+
+class Refused(RequestError):
+    """A theme, prompt or title that the channel does not take; the text says why."""
+
+
+class Moderation:
+    """The rules of one channel: the words that came with Kinema, and those of a file of its own (one entry a line; # is
+    a comment; a * at the end of an entry stands for any ending)."""
+
+    def __init__(self, own: Path | None = None, *, entries: Iterable[str] | None = None) -> None:
+        shipped = files(__package__).joinpath("blocklist.txt").read_text(encoding="utf-8") if entries is None else ""
+        lines = [*shipped.splitlines(), *(entries or ()), *(_read(own) if own is not None else ())]
+        self.entries = tuple(line.partition("#")[0].strip() for line in lines if line.partition("#")[0].strip())
+
+    @cached_property
+    def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
+        return [(entry, _pattern(entry)) for entry in self.entries]
+
+    def check(self, text: str, what: str) -> str:
+        """The text, without spaces around it. Refused where it is not a legal theme, title or prompt (`what`)."""
+        limit = LIMITS[what]
+        if len(text) > limit:
+            raise Refused(
+                f"The {what} has {len(text):,} characters.", field=what, value=text[:60], legal=f"{limit} at most"
+            )
+        for place, char in enumerate(text):
+            if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") and char != EMOJI_JOINER:
+                raise Refused(
+                    f"The {what} holds the control character U+{ord(char):04X} at place {place}.", field=what,
+                    value=f"U+{ord(char):04X}", legal="one line of ordinary text",
+                )  # fmt: skip
+        clean = text.strip()
+        if not any(char.isalnum() or unicodedata.category(char) == "So" for char in clean):
+            raise Refused(f"The {what} says nothing.", field=what, value=text, legal="words")
+        if re.search(rf"(?:[{MARKS}]){{{MAX_MARKS + 1},}}", unicodedata.normalize("NFD", clean)):
+            raise Refused(f"The {what} piles marks on a letter.", field=what, legal=f"{MAX_MARKS} at most")
+        if (entry := self.blocked(clean)) is not None:
+            raise Refused(
+                f"The {what} holds a word that this channel does not show: {entry!r}.", field=what, value=clean,
+                legal="other words",
+            )  # fmt: skip
+        return clean
+
+    def blocked(self, text: str) -> str | None:
+        """The entry of the blocklist that the text holds, if any."""
+        readings = _readings(text)
+        return next((entry for entry, pattern in self._patterns if any(map(pattern.search, readings))), None)
+
+    def theme(self, text: str, source: str = "owner") -> Theme:
+        """A theme that may be shown. Refused otherwise."""
+        return Theme(text=self.check(text, "theme"), source="viewer" if source == "viewer" else "owner")
+
+    def episode(self, episode: Episode, bible: StyleBible) -> Episode:
+        """The episode, where its title, its cast and all its prompts may be shown. Refused otherwise."""
+        self.check(episode.title, "title")
+        for member in episode.cast:
+            self.check(f"{member.name}: {member.description}", "prompt")
+        for shot in episode.shots:
+            self.check(prompt_of(shot, episode.cast, bible), "prompt")
+        return episode
+
+
+MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f"
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"Cannot read the blocklist {path}: {error}.", field="blocklist", value=str(path)) from None
+
+
+def _pattern(entry: str) -> re.Pattern[str]:
+    stem = " ".join(re.findall(r"\w+", _plain(entry)))
+    return re.compile(rf"(?<!\w){re.escape(stem)}" + (r"\w*" if entry.endswith("*") else r"(?!\w)"))
+
+
+def _plain(text: str) -> str:
+    """Lower case, no accents, compatibility forms and look-alikes as Latin letters, nothing invisible."""
+    spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    kept = "".join(char for char in spread if unicodedata.category(char) not in ("Mn", "Me", "Cf"))
+    return kept.translate(_ALIKE)
+
+
+def _readings(text: str) -> set[str]:
+    """The ways in which a person might read the text, each as words with one space between."""
+    plain = _plain(text)
+    found = {plain}
+    if re.search(r"[^\W\d_]", plain):  # digits stand for letters only where there are letters
+        for letter in "il":
+            read = plain.translate(_DIGITS)
+            for sign in _EITHER:
+                read = read.replace(sign, letter)
+            found.add(read)
+    readings: set[str] = set()
+    for way in found:
+        spaced = " ".join(re.findall(r"[^\W_]+", way))
+        tight = " ".join(re.sub(r"[\W_]+", "", word) for word in way.split())
+        for words in (spaced, tight):
+            joined = re.sub(r"(?<!\w)(?:\w ){2,}\w(?!\w)", lambda run: run.group().replace(" ", ""), words)
+            for reading in (words, joined):
+                readings |= {reading, *(re.sub(r"(\w)\1{2,}", drawn, reading) for drawn in (r"\1", r"\1\1"))}
+    return readings

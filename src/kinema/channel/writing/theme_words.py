@@ -1,0 +1,86 @@
+"""What of a theme the world of Toyland can honour."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ...toyland import words
+from ...toyland.scene import World
+from ...toyland.understand import understand
+from .shots import Speed
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """things: (kind, colour or None). colors: said without a thing. Everything else in the words of `Scene`, None or
+    empty where the theme says nothing. notes: what was said that this world has not."""
+
+    things: tuple[tuple[str, str | None], ...] = ()
+    colors: tuple[str, ...] = ()
+    background: str | None = None
+    light: str | None = None
+    weather: str | None = None
+    style: str | None = None
+    motion: str | None = None
+    camera: str | None = None
+    speeds: tuple[Speed, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+MOODS: tuple[tuple[str, dict[str, str]], ...] = (
+    (r"\w*storms?|stormy|tempests?|hurricanes?", {"speed": "fast", "weather": "rain"}),
+    (r"calm\w*|quiet\w*|gentl[ey]|peace\w*|sleep\w*|dream\w*|lullab\w+|slow\w*|lazy|soft\w*", {"speed": "slow"}),
+    (r"rac(?:e|es|ing)|chas(?:e|es|ing)|fast\w*|quick\w*|rush\w*|wild\w*|hurr\w+|danc\w+", {"speed": "fast"}),
+    (r"spooky|ghost\w*|scary|halloween|mystery|mysterious", {"speed": "slow", "light": "night"}),
+    (r"christmas", {"background": "snow", "light": "night"}),
+    (r"holidays?|picnics?|spring|summer", {"light": "day"}),
+    (r"sail\w*|pirates?|harbou?rs?|islands?|shipwrecks?", {"background": "sea"}),
+    (r"farms?|gardens?|forests?|woods", {"background": "meadow"}),
+    (r"traffic|rush hour|market|rooftops?", {"background": "city"}),
+    (r"astronauts?|moon landing|mars|aliens?|comets?", {"background": "space"}),
+)  # fmt: skip
+"""Words that Toyland has no picture for but that ask for something: (pattern, what). The first that says it counts;
+what the theme says outright counts more."""
+
+
+def wishes(text: str, world: World) -> Wishes:
+    """What the theme asks for, as far as `world` has it."""
+    plain = " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+    said = understand(plain)
+    moods: dict[str, str] = {}
+    for pattern, asked in MOODS:
+        if re.search(rf"\b(?:{pattern})\b", plain):
+            moods = asked | moods
+    notes: list[str] = []
+
+    def legal(name: str, value: str | None, known: tuple[str, ...]) -> str | None:
+        if value is None or value in known:
+            return value
+        notes.append(f"{name} {value!r} is unknown to the models that this writes for; left out.")
+        return None
+
+    things = [
+        (actor.kind, actor.color if actor.color in world.colors else None)
+        for actor in said.actors
+        if legal("object", actor.kind, world.kinds)
+    ]
+    told = {color for _, color in things}
+    colors = [
+        color
+        for color, pattern in words.COLOR_WORDS.items()
+        if color in world.colors and color not in told and re.search(rf"\b(?:{pattern})\b", plain)
+    ]
+    speed = moods.get("speed")
+    return Wishes(
+        things=tuple(things),
+        colors=tuple(colors[:2]),
+        background=legal("place", said.background or moods.get("background"), world.backgrounds),
+        light=legal("light", said.light or moods.get("light"), world.lights),
+        weather=legal("weather", said.weather or moods.get("weather"), world.weathers),
+        style=legal("style", said.style, world.styles),
+        motion=said.actors[0].motion if said.actors else None,
+        camera=legal("camera", said.camera, world.cameras),
+        speeds={"slow": ("slow", "steady"), "fast": ("fast", "steady")}.get(speed or "", ()),  # type: ignore[arg-type]
+        notes=tuple(notes),
+    )
