@@ -238,7 +238,7 @@ def _tell_state(config: ChannelConfig, state: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m kinema.channel.making.producer FILE [KEEPER]`: the process that the one of this number keeps running."""
+    """`python -m kinema.channel.making.producer FILE [KEEPER]`: the process that the one of that number keeps up."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("kinema.channel").setLevel(logging.INFO)
     stop = threading.Event()
