@@ -89,9 +89,8 @@ class Nginx:
 
 class NodeMediaServer:
     def __init__(self, folder: Path) -> None:
-        places = [Path(os.environ.get("KINEMA_NODE_MODULES", "node_modules")), Path("/tmp/playout_nms/node_modules")]
-        found = [place / "node-media-server" for place in places if (place / "node-media-server/bin/app.js").is_file()]
-        if shutil.which("node") is None or not found:
+        server = Path(os.environ.get("KINEMA_NODE_MODULES", "node_modules")) / "node-media-server"
+        if shutil.which("node") is None or not (server / "bin/app.js").is_file():
             pytest.skip(
                 "cannot start node-media-server: npm i node-media-server@4.4.3, KINEMA_NODE_MODULES names where"
             )
@@ -106,7 +105,7 @@ class NodeMediaServer:
         config.write_text(json.dumps(settings))
         self.log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
-            ["node", str(found[0] / "bin/app.js"), "-c", str(config), "--no-admin"],
+            ["node", str(server / "bin/app.js"), "-c", str(config), "--no-admin"],
             cwd=folder, stdout=self.log, stderr=self.log, start_new_session=True,
         )  # fmt: skip
         wait_for(lambda: answers(self.rtmp) and answers(self.http), 60)
