@@ -12,6 +12,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items):
+    """Files that train go first: they take minutes, and several workers are then done at the same time."""
+    items.sort(key=lambda item: "training" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_home(tmp_path_factory):
     os.environ["KINEMA_HOME"] = str(tmp_path_factory.mktemp("kinema-home"))

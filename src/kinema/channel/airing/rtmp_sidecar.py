@@ -50,12 +50,17 @@ class Waiting:
             self.ended = True
             self._change.notify()
 
-    def get(self) -> Media | None:
-        """Waits for the next; None at the end."""
+    def wait(self) -> bool:
+        """Waits until there is something; False at the end."""
         with self._change:
             while not self._packets and not self.ended:
                 self._change.wait()
-            return self._packets.popleft() if self._packets else None
+            return bool(self._packets)
+
+    def get(self) -> Media | None:
+        """Waits for the next; None at the end."""
+        with self._change:
+            return self._packets.popleft() if self.wait() else None
 
     def from_the_newest_key(self) -> None:
         """Forget what is older than the last keyframe: a new session begins there."""
@@ -81,7 +86,6 @@ class Sidecar:
             before = self.sent
             try:
                 self.state = "connecting"
-                self.waiting.from_the_newest_key()
                 if self._session():
                     continue
             except (OSError, ValueError, RuntimeError) as error:  # their texts name the address
@@ -92,11 +96,16 @@ class Sidecar:
             time.sleep(pause_s)
 
     def _session(self) -> bool:
-        first = self.waiting.get()
-        if first is None:
+        if not self.waiting.wait():
             return False
-        muxer = Muxer(self.url, "flv", self.shape, first.at, options={"flvflags": "no_duration_filesize"})
+        muxer = Muxer(self.url, "flv", self.shape, options={"flvflags": "no_duration_filesize"})
         try:
+            # Connecting may have taken long: the session begins with what is new now.
+            self.waiting.from_the_newest_key()
+            first = self.waiting.get()
+            if first is None:
+                return False
+            muxer.begin_at(first.at)
             began = time.monotonic()
             self.state, self.trouble = "on air", ""
             self.sessions += 1

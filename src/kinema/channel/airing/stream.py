@@ -50,7 +50,7 @@ class Muxer:
     def __init__(self, target: Any, container: str, shape: Shape, first_frame: int = 0, **how: Any) -> None:
         import av
 
-        self.shape, self.first_frame = shape, first_frame
+        self.shape = shape
         self._num, self._den = 90_000 * shape.fps.denominator, shape.fps.numerator
         self._packet = av.Packet
         self._templates = [av.open(io.BytesIO(data), "r", format="mp4") for data in (shape.video, shape.audio)]
@@ -58,7 +58,11 @@ class Muxer:
         self._video = self._out.add_stream_from_template(self._templates[0].streams.video[0])
         self._audio = self._out.add_stream_from_template(self._templates[1].streams.audio[0])
         self._out.start_encoding()
-        self._first_90k = first_frame * self._num // self._den
+        self.begin_at(first_frame)
+
+    def begin_at(self, first_frame: int) -> None:
+        """This frame is at time 0. Before the first packet only."""
+        self.first_frame, self._first_90k = first_frame, first_frame * self._num // self._den
 
     def send(self, media: Media) -> None:
         packet = self._packet(media.data)
