@@ -48,7 +48,7 @@ class Patient:
         self.output.begin(timeline)
 
     def send(self, media):
-        while len(self.output._queue) > 200:
+        while len(self.output.waiting) > 200:
             time.sleep(0.002)
         began = time.monotonic()
         self.output.send(media)
@@ -198,7 +198,7 @@ def test_a_refusing_server_is_told_without_the_key(tmp_path, caplog):
         thread.start()
         wait_for(lambda: rtmp.status()["state"] == "retrying")
         playout.stop()
-        rtmp.output._queue.clear()
+        rtmp.output.waiting._packets.clear()
         thread.join(30)
     status = rtmp.status()
     assert status["trouble"] == "Connection refused" and status["output"].endswith("/live/***")

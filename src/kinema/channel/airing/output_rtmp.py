@@ -11,10 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from typing import Any
 
 from .address import check_address, public_address
+from .backlog import Backlog
 from .rtmp_wire import hello, pack
 from .stream import Media, Shape
 from .timeline import Timeline
@@ -31,10 +31,8 @@ class RtmpOutput:
     def __init__(self, url: str, shape: Shape, *, stall_s: float = STALL_S, session_s: float = 47 * 3600.0) -> None:
         self._url, self.name = check_address(url), public_address(url)
         self.shape, self.stall_s, self.session_s = shape, stall_s, session_s
-        self._queue: deque[Media] = deque()
-        self._most = round(HELD_S * (float(shape.fps) + 47))
-        self._lock = threading.Lock()
-        self._need_key, self.dropped, self.starts = True, 0, 0
+        self.waiting = Backlog(round(HELD_S * (float(shape.fps) + 47)))
+        self.starts = 0
         self._told: dict[str, Any] = {"state": "starting", "trouble": "", "sent": 0}
         self._process: subprocess.Popen[bytes] | None = None
         self._end = threading.Event()
@@ -45,22 +43,13 @@ class RtmpOutput:
         """RTMP knows no dates."""
 
     def send(self, media: Media) -> None:
-        with self._lock:
-            if len(self._queue) >= self._most:
-                self.dropped += len(self._queue)
-                self._queue.clear()
-                self._need_key = True
-            if self._need_key and not media.key:
-                self.dropped += 1
-                return
-            self._need_key = False
-            self._queue.append(media)
+        self.waiting.put(media)
 
     def status(self) -> dict[str, Any]:
         told = self._told
         return {
             "output": self.name, "state": told["state"], "trouble": told["trouble"], "sent": told["sent"],
-            "dropped": self.dropped + told.get("dropped", 0), "sessions": told.get("sessions", 0),
+            "dropped": self.waiting.dropped + told.get("dropped", 0), "sessions": told.get("sessions", 0),
             "starts": self.starts,
         }  # fmt: skip
 
@@ -107,10 +96,10 @@ class RtmpOutput:
         left, heard = memoryview(hello(self._url, self.shape, session_s=self.session_s)), b""
         sent, moved, owed = -1, time.monotonic(), 0
         while process.poll() is None:
-            if self._end.is_set() and not left and not self._queue:
+            if self._end.is_set() and not left and not self.waiting:
                 return
             if not left:
-                media = self._next()
+                media = self.waiting.take()
                 left = memoryview(pack(media)) if media is not None else left
                 owed += media is not None
             readable, writable, _ = select.select([out], [into] if left else [], [], 0.02 if not left else 0.5)
@@ -128,10 +117,6 @@ class RtmpOutput:
             if time.monotonic() - moved > self.stall_s:
                 self._told = {**self._told, "trouble": f"sent nothing for {self.stall_s:g} s"}
                 return
-
-    def _next(self) -> Media | None:
-        with self._lock:
-            return self._queue.popleft() if self._queue else None
 
     def _stop(self) -> None:
         process, self._process = self._process, None

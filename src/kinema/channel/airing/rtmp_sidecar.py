@@ -14,69 +14,19 @@ import os
 import sys
 import threading
 import time
-from collections import deque
 from typing import Any
 
+from .backlog import Backlog
 from .rtmp_wire import read_hello, read_media
 from .stream import Media, Muxer, Shape
 
 HELD_S = 15.0
 
 
-class Waiting:
-    """What came and was not sent yet. When more than `most` packets wait, all are dropped up to the next keyframe."""
-
-    def __init__(self, most: int) -> None:
-        self.most, self.dropped, self.ended = most, 0, False
-        self._packets: deque[Media] = deque()
-        self._need_key = True
-        self._change = threading.Condition()
-
-    def put(self, media: Media) -> None:
-        with self._change:
-            if len(self._packets) >= self.most:
-                self.dropped += len(self._packets)
-                self._packets.clear()
-                self._need_key = True
-            if self._need_key and not media.key:
-                self.dropped += 1
-                return
-            self._need_key = False
-            self._packets.append(media)
-            self._change.notify()
-
-    def end(self) -> None:
-        with self._change:
-            self.ended = True
-            self._change.notify()
-
-    def wait(self) -> bool:
-        """Waits until there is something; False at the end."""
-        with self._change:
-            while not self._packets and not self.ended:
-                self._change.wait()
-            return bool(self._packets)
-
-    def get(self) -> Media | None:
-        """Waits for the next; None at the end."""
-        with self._change:
-            return self._packets.popleft() if self.wait() else None
-
-    def from_the_newest_key(self) -> None:
-        """Forget what is older than the last keyframe: a new session begins there."""
-        with self._change:
-            keys = [place for place, media in enumerate(self._packets) if media.key]
-            drop = keys[-1] if keys else len(self._packets)
-            for _ in range(drop):
-                self._packets.popleft()
-            self._need_key = not keys
-            self.dropped += drop
-
-
 class Sidecar:
     def __init__(self, url: str, shape: Shape, session_s: float = 47 * 3600.0) -> None:
         self.url, self.shape, self.session_s = url, shape, session_s
-        self.waiting = Waiting(round(HELD_S * (float(shape.fps) + 47)))
+        self.waiting = Backlog(round(HELD_S * (float(shape.fps) + 47)))
         self.state, self.trouble, self.sent, self.sessions = "connecting", "", 0, 0
 
     def run(self) -> None:
