@@ -213,6 +213,11 @@ class ChannelConfig(Value):
         return self
 
     @property
+    def blocklist(self) -> Path | None:
+        """The owner's own, where there is one."""
+        return Path(self.director.blocklist) if self.director.blocklist else None
+
+    @property
     def root(self) -> Path:
         return Path(self.folder)
 

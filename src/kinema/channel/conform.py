@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..core.chunk import Chunk
 from ..core.errors import MediaError, RequestError
+from ..core.whole import whole
 from .packets import read_packets
 
 if TYPE_CHECKING:
@@ -96,19 +97,17 @@ def conform(
 
         source = read_chunks(source, audio=False)
     chunks = iter(source)
-    temp = target.with_name(f".{target.stem}.partial-{os.getpid()}.mp4")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _encode(_on_the_grid(_fitted(chunks, encoding, how), encoding), temp, encoding)
-        found = read_packets(temp)
-        size = temp.stat().st_size
-        with temp.open("rb") as file:
-            os.fsync(file.fileno())
-        temp.replace(target)
+        with whole(target) as beside:
+            _encode(_on_the_grid(_fitted(chunks, encoding, how), encoding), beside, encoding)
+            found = read_packets(beside)
+            size = beside.stat().st_size
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
     except OSError as error:
         raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
     finally:
-        temp.unlink(missing_ok=True)
         close = getattr(chunks, "close", None)
         if close is not None:
             close()

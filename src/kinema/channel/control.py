@@ -120,8 +120,7 @@ def suggest(config: ChannelConfig, text: str) -> int:
     """Take a viewer's theme, moderated; gives how many wait. RequestError: it may not be shown, or too many wait."""
     if not config.viewers.take:
         raise RequestError("This channel takes no suggestions.", field="theme", value=text)
-    blocklist = Path(config.director.blocklist) if config.director.blocklist else None
-    theme = Moderation(blocklist).theme(text, "viewer")
+    theme = Moderation(config.blocklist).theme(text, "viewer")
     with Ledger(config.root) as ledger:
         return ledger.suggest(theme.text, config.viewers.waiting)
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AliasChoices, Field, field_validator
 
 from ..core.conditions import Value
+from .day_parts import holds
 from .writing.shots import ThemeText
 
 MINUTES = 24 * 60
@@ -37,9 +38,7 @@ class DayPart(Value):
         return (int(hours) * 60 + int(minutes)) % MINUTES
 
     def holds(self, minute: int) -> bool:
-        if self.begin < self.until:
-            return self.begin <= minute < self.until
-        return minute >= self.begin or minute < self.until
+        return holds(self.begin, self.until, minute)
 
     def __str__(self) -> str:
         return f"{told(self.begin)}-{told(self.until)}"
@@ -78,7 +77,7 @@ def check_day(parts: Sequence[DayPart]) -> None:
 def part_at(parts: Sequence[DayPart], when: datetime) -> DayPart | None:
     """The part that a time falls into; None between parts."""
     minute = when.hour * 60 + when.minute
-    return next((part for part in parts if part.begin == part.until or part.holds(minute)), None)
+    return next((part for part in parts if part.holds(minute)), None)
 
 
 def upcoming(parts: Sequence[DayPart], fallback: str, when: datetime) -> list[str]:

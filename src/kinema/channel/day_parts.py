@@ -12,6 +12,12 @@ from ..core.errors import RequestError
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
+def holds(begin: int, until: int, minute: int) -> bool:
+    """Does a part of the day, half-open, hold this minute of it? One that ends before it begins runs past midnight; one
+    that ends as it begins is the whole day."""
+    return begin <= minute < until or (until <= begin and (minute >= begin or minute < until))
+
+
 @dataclass(frozen=True)
 class DayParts:
     """parts: (begin, end, theme) in minutes of the day, local time, half-open; an end before its begin runs past
@@ -38,6 +44,6 @@ class DayParts:
         local = time.localtime(now)
         minute = local.tm_hour * 60 + local.tm_min
         for begin, end, theme in self.parts:
-            if begin <= minute < end or (end <= begin and (minute >= begin or minute < end)):
+            if holds(begin, end, minute):
                 return theme
         return None

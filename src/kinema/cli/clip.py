@@ -127,12 +127,9 @@ def read(file: Path) -> Manifest:
 
 def afterwards(file: Path) -> dict[str, dict[str, Any]]:
     """What was done to a clip after it was generated, and how, by name."""
-    from kinema.media.manifest import read_manifest
+    from kinema.media.manifest import carried
 
-    try:
-        found = read_manifest(file)
-    except MediaError:
-        return {}
+    found = carried(file)
     return {name: found[name] for name in AFTERWARDS if isinstance(found.get(name), dict)}
 
 

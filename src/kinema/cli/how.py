@@ -12,7 +12,6 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option, takes
 from kinema.cli.exits import guarded
-from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
     from kinema.core.request import Request
@@ -99,8 +98,14 @@ def run(how: How, given: str, request: Request, *, ending: str) -> None:
         typer.echo(request.to_json())
         return
     plan = work.plan(request, how.device)
+    target = target_of(how, given, ending)
+    work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)
+
+
+def target_of(how: How, given: str, ending: str) -> str:
+    """Where the result goes: what was typed, else GIVEN-ENDING.mp4 or the next free name. RequestError or MediaError
+    where it cannot be written."""
     target = how.output_ or str(output.unused(Path(f"{output.stem(given, 'clip')}-{ending}.mp4")))
     output.check_clip(target)
-    if Path(target) == Path(given):
-        raise RequestError("The clip would be written over itself.", field="output", value=target)
-    work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)
+    output.check_not_itself(target, given)
+    return target

@@ -13,7 +13,6 @@ from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
-from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import Event
 
 
@@ -64,8 +63,7 @@ def interpolate(
     output.check_clip(path)
     if sheet is not None:
         output.check_sheet(sheet)
-    if Path(path).exists() and Path(path).resolve() == Path(clip).resolve():
-        raise RequestError("The clip would be written over itself.", field="output", value=path)
+    output.check_not_itself(path, clip)
     started = time.perf_counter()
     quiet_libraries()
     with reporter(as_json) as on_event:
@@ -79,7 +77,7 @@ def interpolate(
 
 def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) -> dict[str, Any]:
     from kinema.cli.work import SHEET_FRAMES, pick, save_sheet
-    from kinema.media.manifest import read_manifest
+    from kinema.media.manifest import carried
     from kinema.media.read import probe, read_chunks
     from kinema.media.write import write
     from kinema.post.interpolate import Plan, interpolate, manifest, num_frames
@@ -94,13 +92,15 @@ def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) ->
         from kinema.weights.store import digests
 
         weights = digests(weights_file(how["model"]))
-    try:
-        own = read_manifest(clip)
-    except MediaError:
-        own = None
     note = manifest(
-        own, clip=Path(clip).name, fps=info.fps, target=float(target), slow=how["slow"], by=how["by"], weights=weights
-    )
+        carried(clip),
+        clip=Path(clip).name,
+        fps=info.fps,
+        target=float(target),
+        slow=how["slow"],
+        by=how["by"],
+        weights=weights,
+    )  # fmt: skip
     chunks = interpolate(read_chunks(clip), total=info.num_frames, on_event=on_event, **how)
     picked: list[Any] = []
     if sheet is not None:

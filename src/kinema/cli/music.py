@@ -13,7 +13,6 @@ from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
-from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
     from kinema.music import Track
@@ -102,8 +101,7 @@ def score(
     target = output_ or str(output.unused(Path(f"{given.stem}-scored{given.suffix}")))
     check_video_name(target)
     output.check_parent(Path(target))
-    if Path(target).resolve() == given.resolve():
-        raise RequestError("The clip would be written over itself.", field="output", value=target)
+    output.check_not_itself(target, clip)
     started = time.perf_counter()
     quiet_libraries()
     with reporter(as_json) as on_event:

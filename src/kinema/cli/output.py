@@ -64,6 +64,12 @@ def check_clip(text: str) -> None:
     check_parent(target)
 
 
+def check_not_itself(target: str, given: str) -> None:
+    """RequestError where a clip would be written over the one that it is made from."""
+    if Path(target).resolve() == Path(given).resolve():
+        raise RequestError("The clip would be written over itself.", field="output", value=target)
+
+
 def check_sheet(target: Path) -> None:
     """Refuse a contact sheet that could not be written. RequestError or MediaError."""
     if target.suffix.lower() not in SHEET_SUFFIXES:

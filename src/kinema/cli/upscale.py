@@ -9,8 +9,10 @@ import typer
 
 from kinema.cli import output
 from kinema.cli.arguments import option
-from kinema.cli.how import How, run, said, verb
+from kinema.cli.how import How, run, said, target_of, verb
 from kinema.core.errors import RequestError
+
+ENDING = "large"
 
 
 @verb(How)
@@ -35,7 +37,7 @@ def upscale(
 
     scale = int(scale) if scale == int(scale) else scale
     if by == "second-pass":
-        run(how, video, request_for(video, prompt, scale=scale, strength=strength, **said(how)), ending="large")
+        run(how, video, request_for(video, prompt, scale=scale, strength=strength, **said(how)), ending=ENDING)
         return
     given = {"strength": strength, "prompt": prompt, **said(how)}
     if unused := [name for name, value in given.items() if value not in (None, {})]:
@@ -53,20 +55,22 @@ def _resample(how: How, video: str, scale: float) -> None:
     from kinema.cli import work
     from kinema.cli.progress import reporter
     from kinema.conditions import inputs
+    from kinema.media.manifest import carried
     from kinema.media.read import read_chunks
     from kinema.media.write import write
     from kinema.post.upscale import enlarge
 
     info = inputs.info(video)
-    target = how.output_ or str(output.unused(Path(f"{output.stem(video, 'clip')}-large.mp4")))
-    output.check_clip(target)
+    target = target_of(how, video, ENDING)
+    if how.sheet is not None:
+        output.check_sheet(how.sheet)
     picked: list[Any] = []
     started = time.perf_counter()
     with reporter(how.as_json) as on_event, inputs.as_file(video) as path:
         chunks = enlarge(read_chunks(path), scale)
         if how.sheet is not None:
             chunks = work.pick(chunks, info.num_frames, work.SHEET_FRAMES, picked)
-        note = {**_own(path), "enlarged": {"clip": Path(video).name, "by": "lanczos", "scale": scale}}
+        note = {**carried(path), "enlarged": {"clip": Path(video).name, "by": "lanczos", "scale": scale}}
         written = write(chunks, target, quality="best", manifest=note, on_frame=on_event)
     if how.sheet is not None:
         work.save_sheet(picked, how.sheet)
@@ -77,14 +81,3 @@ def _resample(how: How, video: str, scale: float) -> None:
         "device": "cpu",
     }  # fmt: skip
     typer.echo(json.dumps(found) if how.as_json else work.words(found))
-
-
-def _own(clip: Path) -> dict[str, Any]:
-    """The manifest that a clip carries; empty without one."""
-    from kinema.core.errors import MediaError
-    from kinema.media.manifest import read_manifest
-
-    try:
-        return read_manifest(clip)
-    except MediaError:
-        return {}

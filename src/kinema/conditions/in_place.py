@@ -83,16 +83,20 @@ def _one(request: Request, wanted: Any) -> Any:
     return next((condition for condition in request.conditions if wanted(condition)), None)
 
 
-def _check(request: Request) -> None:
-    kinds = [condition.kind for condition in request.conditions]
+def check_kinds(request: Request, takes: Sequence[str], what: str) -> list[str]:
+    """The kinds of the request's conditions. RequestError where `what` does not take one of them."""
+    kinds: list[str] = [condition.kind for condition in request.conditions]
     for index, kind in enumerate(kinds):
-        if kind not in TAKES:
+        if kind not in takes:
             raise RequestError(
-                f"An edit in place does not take the condition {kind!r}.",
-                field=f"conditions.{index}",
-                value=kind,
-                legal=", ".join(TAKES),
-            )
+                f"{what} does not take the condition {kind!r}.", field=f"conditions.{index}", value=kind,
+                legal=", ".join(takes),
+            )  # fmt: skip
+    return kinds
+
+
+def _check(request: Request) -> None:
+    kinds = check_kinds(request, TAKES, "An edit in place")
     if ("source" in kinds) == ("continue" in kinds):
         raise RequestError(
             "An edit in place needs a clip: a source to change, or one to continue, not both.",
@@ -147,7 +151,7 @@ def _canvas(request: Request, card: Card, size: tuple[int, int], local: bool) ->
     if request.width is not None and request.height is not None:
         return request.width, request.height
     if local:
-        return min(card.size.trained, key=lambda trained: abs(trained[0] / trained[1] - size[0] / size[1]))
+        return card.size.trained_like(*size)
     return card.size.like(*size)
 
 

@@ -13,7 +13,7 @@ from ..core.errors import RequestError
 from ..core.plan import Plan, check_canvas, resolve
 from ..core.request import Request
 from . import inputs
-from .in_place import WORDLESS
+from .in_place import WORDLESS, check_kinds
 
 TAKES = ("source", "style")
 STRENGTH = 0.7
@@ -25,11 +25,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     check_canvas(request, card, known)
     _check(request)
     source = next(condition for condition in request.conditions if condition.kind == "source")
-    tile = _tile(request, card, (1, 1))
-    options = {"strength": STRENGTH} | request.options
     bare = request.changed(
-        frames=None, seconds=None, fps=None, width=tile[0], height=tile[1], prompt=request.prompt or WORDLESS,
-        options=options,
+        prompt=request.prompt or WORDLESS, options={"strength": STRENGTH} | request.options
     )  # fmt: skip
     resolve(bare, card, known)  # refuse what the card refuses, before the clip is opened
     given = inputs.info(source.video)
@@ -48,22 +45,14 @@ def _tile(request: Request, card: Card, size: tuple[int, int]) -> tuple[int, int
     """What is asked for; else the trained size that is nearest in shape, less what the output does not fill."""
     if request.width is not None and request.height is not None:
         return request.width, request.height
-    width, height = min(card.size.trained, key=lambda trained: abs(trained[0] / trained[1] - size[0] / size[1]))
-    if size == (1, 1):
-        return width, height
+    width, height = card.size.trained_like(*size)
     step = card.size.multiple
     needed = [min(side, -(-length // step) * step) for side, length in zip((width, height), size)]
     return (needed[0], needed[1]) if card.size.legal(*needed) else (width, height)
 
 
 def _check(request: Request) -> None:
-    kinds = [condition.kind for condition in request.conditions]
-    for index, kind in enumerate(kinds):
-        if kind not in TAKES:
-            raise RequestError(
-                f"A clip that is made larger does not take the condition {kind!r}.",
-                field=f"conditions.{index}", value=kind, legal=", ".join(TAKES),
-            )  # fmt: skip
+    kinds = check_kinds(request, TAKES, "A clip that is made larger")
     if "source" not in kinds:
         raise RequestError("No clip to make larger.", field="conditions", value=kinds, legal="a source")
     if any(next(each for each in request.conditions if each.kind == "source").grow):

@@ -56,6 +56,10 @@ class SizeRule(Value):
         scale = (wide * tall / (width * height)) ** 0.5
         return self.nearest(round(width * scale), round(height * scale))
 
+    def trained_like(self, width: int, height: int) -> tuple[int, int]:
+        """The trained size that is nearest in shape."""
+        return min(self.trained, key=lambda trained: abs(trained[0] / trained[1] - width / height))
+
     def words(self) -> str:
         return (
             f"sides that are multiples of {self.multiple} from {self.min_side} to {self.max_side}, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import KinemaError, MediaError, RequestError
+from ..core.errors import KinemaError, RequestError
 from ..core.request import Request
 from ..weights import store
 
@@ -42,12 +42,9 @@ def upscale(
 
 def _plan_of(clip: Path) -> dict[str, Any]:
     """The plan in the manifest of a clip of Kinema's; of one with a second pass, the first. Empty without one."""
-    from ..media.manifest import read_manifest
+    from ..media.manifest import carried
 
-    try:
-        plan = read_manifest(clip).get("plan", {})
-    except MediaError:
-        return {}
+    plan = carried(clip).get("plan")
     return plan if isinstance(plan, dict) and isinstance(plan.get("prompt"), str) else {}
 
 

@@ -58,6 +58,14 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     return found
 
 
+def carried(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The manifest that a file carries; empty where it carries none or cannot be read."""
+    try:
+        return read_manifest(path)
+    except MediaError:
+        return {}
+
+
 def _inside(path: Path) -> str | None:
     from kinema.media.open import open_container, open_picture, sniff
 

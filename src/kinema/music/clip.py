@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.errors import MediaError, RequestError
+from kinema.core.errors import RequestError
 from kinema.core.events import OnEvent, ignore
 from kinema.music.composer import check_seconds
 from kinema.music.loudness import CEILING_DBTP, TARGET_LUFS, integrated, normalise
@@ -72,12 +71,9 @@ def mix(track: Track, own_SC: np.ndarray, under_lu: float = UNDER_LU) -> Track:
 
 def theme_of(clip: str | os.PathLike[str]) -> str | None:
     """The prompt in the manifest of a clip that Kinema made; None without one."""
-    from kinema.media.manifest import read_manifest
+    from kinema.media.manifest import carried
 
-    try:
-        plan = read_manifest(Path(clip)).get("plan", {})
-    except MediaError:
-        return None
+    plan = carried(clip).get("plan")
     prompt = plan.get("prompt") if isinstance(plan, dict) else None
     return prompt if isinstance(prompt, str) and prompt.strip() else None
 

@@ -261,8 +261,8 @@ def _cut(first_HWC: np.ndarray, second_HWC: np.ndarray) -> bool:
 
 
 def manifest(
-    own: dict[str, Any] | None, *, clip: str, fps: float, target: float, slow: float, by: str, weights: dict[str, str]
+    own: dict[str, Any], *, clip: str, fps: float, target: float, slow: float, by: str, weights: dict[str, str]
 ) -> dict[str, Any]:
-    """How an interpolated clip came about: the clip's own manifest, if it has one, and `interpolated`."""
+    """How an interpolated clip came about: the clip's own manifest, empty where it has none, and `interpolated`."""
     step = {"clip": clip, "by": by, "from_fps": fps, "fps": target, "slow": slow, "weights": weights}
-    return {**(own or {}), "interpolated": step}
+    return {**own, "interpolated": step}

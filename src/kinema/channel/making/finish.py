@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...core.chunk import Chunk
 from ...core.errors import RequestError
-from .makers import Job, deadline, maker
+from .makers import Job, maker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,14 +47,11 @@ def second_pass(job: Job, source: Path, target: Path) -> None:
         return
     from ...engine.upscale import upscale
 
-    engine = maker(how).engine(job.device)  # type: ignore[attr-defined]
     asked = upscale(
         source, job.prompt, scale=_scale(job, source), strength=job.making["strength"], model=how, seed=job.seed,
         negative_prompt=job.negative_prompt or None, profile=job.profile,
     )  # fmt: skip
-    planned = engine.plan(asked)
-    chunks = engine.stream(planned, on_event=deadline(job.making["slowest_s"]))
-    write(chunks, target, quality="best", manifest=engine.manifest(planned))
+    maker(how).write(asked, job, target)  # type: ignore[attr-defined]
 
 
 def interpolate(how: str, fps: int, device: str | None, source: Path, target: Path) -> None:

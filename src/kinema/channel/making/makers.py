@@ -86,14 +86,18 @@ class KinemaMaker:
         store.locate(store.find(self.model))
 
     def make(self, job: Job, target: Path) -> None:
+        self.write(job.request(), job, target)
+
+    def write(self, request: Request, job: Job, target: Path) -> None:
+        """The clip of a request, on the job's device and in its time, with its manifest."""
         from ...media.write import write
 
-        engine = self.engine(job.device)
-        planned = engine.plan(job.request())
+        engine = self._loaded(job.device)
+        planned = engine.plan(request)
         chunks = engine.stream(planned, on_event=deadline(job.making["slowest_s"]))
         write(chunks, target, quality="best", manifest=engine.manifest(planned))
 
-    def engine(self, device: str | None) -> Engine:
+    def _loaded(self, device: str | None) -> Engine:
         from ...engine.load import load
 
         if self._engine is None:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import RequestError
@@ -45,9 +44,8 @@ class Planner:
     """Has episodes written and puts them into the ledger. One episode at a time."""
 
     def __init__(self, config: ChannelConfig, ledger: Ledger) -> None:
-        blocklist = Path(config.director.blocklist) if config.director.blocklist else None
         self.config, self.ledger = config, ledger
-        self.moderation = Moderation(blocklist)
+        self.moderation = Moderation(config.blocklist)
         self.writer: Writer = writer_for(config.director.endpoint, self.moderation, GrammarWriter())
         for theme in config.themes:
             self.moderation.theme(theme)

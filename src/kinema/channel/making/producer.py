@@ -59,7 +59,7 @@ def work_place(config: ChannelConfig) -> str:
 def check(config: ChannelConfig) -> None:
     """Refuse, before anything starts, what could never work: a theme, a model, weights, a key. KinemaError."""
     durable.check()
-    moderation = Moderation(Path(config.director.blocklist) if config.director.blocklist else None)
+    moderation = Moderation(config.blocklist)
     for theme in config.themes:
         moderation.theme(theme)
     check_interpolate(config.making.interpolate)

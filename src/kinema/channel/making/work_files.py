@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...core.errors import KinemaError, MediaError
+from ...core.whole import whole
 from .postgres import Tables
 
 MAX_BYTES = 200 * 10**6
@@ -42,12 +43,11 @@ class FolderFiles:
     def put(self, shot: str, step: str, path: Path) -> None:
         target = self._path(shot, step)
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{step}.partial-{os.getpid()}.mp4")
         try:
-            shutil.move(path, beside)
-            with beside.open("rb") as file:
-                os.fsync(file.fileno())
-            beside.replace(target)
+            with whole(target) as beside:
+                shutil.move(path, beside)
+                with beside.open("rb") as file:
+                    os.fsync(file.fileno())
         except OSError as error:
             raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
 
