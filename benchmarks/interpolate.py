@@ -27,8 +27,9 @@ from kinema.media.read import read_video
 from kinema.post.interpolate import interpolate
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD, sample_scene
-from kinema.training.moving_pictures import MovingPictures, make_bank
+from kinema.training.moving_pictures import MovingPictures
 from kinema.training.sheets import sheet
+from kinema.training.textures import make_bank
 
 WAYS = ("film", "mci", "blend")
 BUSY = replace(WORLD, two_actors=0.6, moving_camera=0.6, some_spin=0.3, some_change=0.25, duration=1.5)
@@ -61,10 +62,10 @@ def textures(count: int) -> Iterator[np.ndarray]:
     moving = MovingPictures(make_bank(HELD_OUT + 1, 56, 56), 192)
     generator, found = torch.Generator().manual_seed(7), 0
     while found < count:
-        frames_TCHW, middle, _ = moving.one(generator)
-        if float(middle) == 0.5:
+        drawn = moving.draw(1, generator)
+        if float(drawn.time_B) == 0.5:
             found += 1
-            yield (frames_TCHW.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+            yield (drawn.frames_BTCHW[0].permute(0, 2, 3, 1) * 255).round().byte().numpy()
 
 
 def toyland(count: int, rate: float) -> Iterator[np.ndarray]:

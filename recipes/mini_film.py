@@ -29,8 +29,9 @@ from kinema.toyland.scene import WORLD
 from kinema.training import processes
 from kinema.training.interpolation import FilmTask, ToylandTriplets, render_triplets
 from kinema.training.loop import LoopConfig, load_averaged, train
-from kinema.training.moving_pictures import Bank, MovingPictures, make_bank
+from kinema.training.moving_pictures import MovingPictures
 from kinema.training.stages import Settings, Stage
+from kinema.training.textures import Bank, make_bank
 from kinema.weights.store import digests
 
 SIDE, CACHED, FRAMES = 128, 160, 9
@@ -86,8 +87,8 @@ class MiniFilm:
         }
         batch = (64 if self.device != "cpu" else 8) // processes.count()
         task = FilmTask(
-            self.network(), MovingPictures(bank, SIDE), toyland, held_out, self.out / "sheets", device=self.device,
-            batch=batch, from_toyland=batch // 4, side=SIDE,
+            self.network(), MovingPictures(bank, SIDE, self.device), toyland, held_out, self.out / "sheets",
+            device=self.device, batch=batch, from_toyland=batch // 4, side=SIDE,
         )  # fmt: skip
         slower = 1.0 if self.start is None else 0.5
         config = LoopConfig(

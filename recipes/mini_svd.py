@@ -28,6 +28,7 @@ from kinema.training.captioner import Captioner, toyland
 from kinema.training.edm import NoiseLevels, align_times
 from kinema.training.export import edit_json
 from kinema.training.image_to_video import Buckets, ImageToVideoTask
+from kinema.training.kl_vae import to_network
 from kinema.training.loop import load_averaged, train
 from kinema.training.picture_words import PictureWordsTask
 from kinema.training.sheets import sheet, strip
@@ -222,8 +223,8 @@ class Svd(OnImage):
                     generator=torch.Generator().manual_seed(0), output_type="np",
                 ).frames[0]
             )  # fmt: skip
-            z = vae.encode(torch.from_numpy(true[:1]).permute(0, 3, 1, 2).float() / 127.5 - 1).latent_dist.mode()
-            again = vae.decode(z, num_frames=1).sample[0].clamp(-1, 1).permute(1, 2, 0).numpy() * 127.5 + 127.5
+            z = vae.encode(to_network(torch.from_numpy(true[:1])).to(self.device)).latent_dist.mode()
+            again = vae.decode(z, num_frames=1).sample[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() * 127.5 + 127.5
             near.append(_db(made[0], true[0]))
             best.append(_db(again, true[0]))
             picks = (0, 4, 9, 13)

@@ -25,23 +25,23 @@ def write_frame_latents(vae: Any, store: ClipStore, folder: Path, device: str = 
     """Encode every frame of a store; shards that exist are kept, several processes share the work."""
     folder.mkdir(parents=True, exist_ok=True)
     scale = vae.config.scaling_factor
+    at_once = 1 if torch.device(device).type == "cpu" else 16  # clips
     for number, first in enumerate(range(0, len(store), SHARD)):
         path = folder / f"{number:05d}.pt"
         if path.exists() or number % processes.count() != processes.rank():
             continue
-        latents, weights, seeds = [], [], []
-        for index in range(first, min(first + SHARD, len(store))):
-            frames, mask = store.take([index])
-            pixels = to_network(frames[0]).to(device, memory_format=torch.channels_last)
+        latents, weights = [], []
+        members = list(range(first, min(first + SHARD, len(store))))
+        for start in range(0, len(members), at_once):
+            frames, mask = store.take(members[start : start + at_once])
+            pixels = to_network(frames.flatten(0, 1)).to(device, memory_format=torch.channels_last)
             z = vae.encode(pixels).latent_dist.mean.float() * scale
-            latents.append(z.half().cpu().contiguous())
-            cells = F.adaptive_avg_pool2d(mask[0].float()[:, None], z.shape[-2:])[:, 0]
-            weights.append(cells.half())
-            seeds.append(store.seed(index))
+            latents.append(z.half().cpu().contiguous().unflatten(0, mask.shape[:2]))
+            cells = F.adaptive_avg_pool2d(mask.flatten(0, 1).float()[:, None], z.shape[-2:])[:, 0]
+            weights.append(cells.half().unflatten(0, mask.shape[:2]))
+        seeds = torch.tensor([store.seed(index) for index in members])
         with whole(path) as beside:
-            torch.save(
-                {"latents": torch.stack(latents), "weight": torch.stack(weights), "seed": torch.tensor(seeds)}, beside
-            )
+            torch.save({"latents": torch.cat(latents), "weight": torch.cat(weights), "seed": seeds}, beside)
     processes.wait()
 
 

@@ -94,7 +94,8 @@ class ImageToVideoTask(Frozen):
     def pictures(self, frames_BHWC: Tensor, strength_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(CLIP embeddings (B, 1, D), latents (B, C, h, w) of the pictures with noise on them)."""
         pixels = to_network(frames_BHWC)
-        embedding = self.image_encoder(for_clip(pixels, self.clip_mean, self.clip_std).to(self.device)).image_embeds
+        seen = for_clip(pixels.to(self.device), self.clip_mean, self.clip_std)
+        embedding = self.image_encoder(seen).image_embeds
         noisy = pixels + strength_B.view(-1, 1, 1, 1) * torch.randn(pixels.shape, generator=generator)
         return embedding[:, None], self.vae.encode(noisy.to(self.device)).latent_dist.mode()
 

@@ -93,11 +93,10 @@ class FilmTask:
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         parts = [
             self.moving.draw(self.batch - self.from_toyland, generator),
-            self.toyland.draw(self.from_toyland, generator, self.side),
+            self.toyland.draw(self.from_toyland, generator, self.side).to(self.device),
         ]
         frames, time, motion = (
-            torch.cat([getattr(part, name) for part in parts]).to(self.device)
-            for name in ("frames_BTCHW", "time_B", "motion_B4HW")
+            torch.cat([getattr(part, name) for part in parts]) for name in ("frames_BTCHW", "time_B", "motion_B4HW")
         )
         made, flows = self.network.with_flows(frames[:, 0], frames[:, 2], time)
         plain = (made - frames[:, 1]).abs().mean()

@@ -1,146 +1,25 @@
 """Triplets of moving layers with exact flow, for frame interpolation: textures of many kinds, cut out in soft shapes,
 pass over and behind each other while the camera pans, turns and zooms. Nothing in it is a photograph.
 
-Suffixes: B triplets, N layers (the first is the background), H W px; motions are over the whole interval.
+Suffixes: B triplets, N layers (the first is the background), T times (first, middle, last), H W px; motions are over
+the whole interval. All triplets of a draw are made at once, on a GPU as well.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SIDE = 256
-"""Of a texture, px."""
+from .textures import SIDE, Bank
 
-
-def noise_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """Noise with a spectrum of 1 / f ** a, coloured by a few colours; float32 (side, side, 3) in [0, 1]."""
-    freq = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]) + 0.5 / side
-    power = freq ** -rng.uniform(0.7, 2.2)
-    planes = []
-    for _ in range(3):
-        phase = rng.standard_normal(power.shape) + 1j * rng.standard_normal(power.shape)
-        plane = np.fft.irfft2(power * phase, (side, side))
-        planes.append((plane - plane.mean()) / (plane.std() + 1e-6))
-    mix = np.eye(3) * rng.uniform(0.1, 0.6) + rng.uniform(-0.6, 0.6, (1, 3)).repeat(3, 0) * np.ones((3, 1))
-    picture = np.stack(planes, -1) @ mix * rng.uniform(0.1, 0.3) + rng.uniform(0.2, 0.8, 3)
-    return picture.clip(0, 1).astype(np.float32)
-
-
-def leaves_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """Dead leaves: opaque discs, boxes and polygons of all sizes over each other, as edges fall in photographs."""
-    large = side * 2
-    picture = np.zeros((large, large, 3), np.float32)
-    picture[:] = rng.uniform(0, 1, 3)
-    base = rng.uniform(0.1, 0.9, 3)
-    spread = rng.uniform(0.1, 0.45)
-    for _ in range(int(rng.integers(60, 500))):
-        radius = min(large * 0.3, 6 / (rng.random() + 0.02) ** 0.9)
-        colour = tuple(float(c) for c in (base + rng.normal(0, spread, 3)).clip(0, 1))
-        x, y = rng.uniform(0, large, 2)
-        kind = rng.integers(4)
-        if kind == 0:
-            cv2.circle(picture, (int(x), int(y)), int(radius), colour, -1, cv2.LINE_AA)
-        elif kind == 1:
-            axes = (int(radius * rng.uniform(0.3, 2)) + 1, int(radius * rng.uniform(0.1, 1)) + 1)
-            cv2.ellipse(picture, (int(x), int(y)), axes, rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
-        elif kind == 2:
-            turn = rng.uniform(0, 2 * math.pi)
-            away = np.array([math.cos(turn), math.sin(turn)]) * radius * rng.uniform(1, 6)
-            ends: Any = [tuple(int(v) for v in np.array([x, y]) + sign * away) for sign in (-1, 1)]
-            cv2.line(picture, ends[0], ends[1], colour, int(rng.integers(1, 8)), cv2.LINE_AA)
-        else:
-            cv2.fillPoly(picture, [polygon(rng, x, y, radius)], colour, cv2.LINE_AA)
-    picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
-    if rng.random() < 0.6:
-        picture += noise_texture(rng, side) * rng.uniform(0.1, 0.4) - 0.1
-    return picture.clip(0, 1)
-
-
-def wave_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """Stripes, checks and bent waves in two colours, with some noise."""
-    y, x = np.mgrid[:side, :side].astype(np.float32)
-    bend = rng.uniform(0, 30)
-    x, y = x + bend * np.sin(y / rng.uniform(15, 60)), y + bend * np.sin(x / rng.uniform(15, 60))
-    turn, period = rng.uniform(0, math.pi), rng.uniform(10, 70)
-    u, v = x * math.cos(turn) + y * math.sin(turn), y * math.cos(turn) - x * math.sin(turn)
-    value = np.sin(u * 2 * math.pi / period)
-    if rng.random() < 0.5:
-        value = value * np.sin(v * 2 * math.pi / (period * rng.uniform(0.5, 2)))
-    share = (0.5 + 0.5 * np.tanh(value * rng.uniform(0.5, 4)))[..., None]
-    one, other = rng.uniform(0, 1, (2, 3))
-    picture = one * share + other * (1 - share) + (noise_texture(rng, side) - 0.5) * rng.uniform(0.1, 0.6)
-    return picture.clip(0, 1).astype(np.float32)
-
-
-def plain_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """A soft gradient between two colours with little grain: walls and skies."""
-    y, x = np.mgrid[:side, :side].astype(np.float32) / side
-    turn = rng.uniform(0, 2 * math.pi)
-    share = (0.5 + (x - 0.5) * math.cos(turn) + (y - 0.5) * math.sin(turn))[..., None]
-    one = rng.uniform(0, 1, 3)
-    other = one + rng.normal(0, 0.2, 3)
-    grain = rng.normal(0, 1, (side, side, 1)) * rng.uniform(0, 0.02)
-    return (one * share + other * (1 - share) + grain).clip(0, 1).astype(np.float32)
-
-
-def polygon(rng: np.random.Generator, x: float, y: float, radius: float) -> np.ndarray:
-    """Corners of a closed shape, int32 (N, 2); from a few corners to something like a blob."""
-    count = int(rng.choice([3, 4, 5, 7, 12, 24]))
-    angles = np.sort(rng.uniform(0, 2 * math.pi, count))
-    reach = radius * rng.uniform(0.4, 1.2, count)
-    return np.stack([x + reach * np.cos(angles), y + reach * np.sin(angles)], 1).astype(np.int32)
-
-
-def shape_mask(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """How much of each px a shape covers, float32 (side, side): a blob, a polygon, bars, or many small things."""
-    large = side * 2
-    mask = np.zeros((large, large), np.float32)
-    kind = rng.integers(4)
-    if kind == 0:
-        plane = cv2.resize(
-            rng.standard_normal((7, 7)).astype(np.float32), (large, large), interpolation=cv2.INTER_CUBIC
-        )
-        y, x = np.mgrid[:large, :large] / large - 0.5
-        mask = (plane * 0.4 + 1.0 - 2.6 * np.hypot(x, y) > 0).astype(np.float32)
-    elif kind == 1:
-        cv2.fillPoly(mask, [polygon(rng, large / 2, large / 2, large * rng.uniform(0.25, 0.45))], 1.0, cv2.LINE_AA)
-    elif kind == 2:
-        for _ in range(int(rng.integers(1, 5))):
-            ends: Any = (rng.uniform(0.1, 0.9, (2, 2)) * large).astype(int).tolist()
-            cv2.line(mask, ends[0], ends[1], 1.0, int(rng.integers(4, 50)), cv2.LINE_AA)
-    else:
-        for _ in range(int(rng.integers(2, 7))):
-            x, y = rng.uniform(0.2, 0.8, 2) * large
-            cv2.fillPoly(mask, [polygon(rng, x, y, large * rng.uniform(0.05, 0.2))], 1.0, cv2.LINE_AA)
-    return cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA).clip(0, 1)
-
-
-@dataclass
-class Bank:
-    """Textures uint8 (N, 3, SIDE, SIDE) and masks uint8 (M, 1, SIDE, SIDE) that triplets are made of."""
-
-    textures: Tensor
-    masks: Tensor
-
-
-def make_bank(seed: int, textures: int, masks: int) -> Bank:
-    """A bank; a third of its textures are dead leaves, a third noise, the rest waves and plain gradients."""
-    rng = np.random.default_rng(seed)
-    makers = (leaves_texture, noise_texture, leaves_texture, wave_texture, noise_texture, leaves_texture, plain_texture)
-    made = np.stack([makers[n % len(makers)](rng) for n in range(textures)])
-    shapes = np.stack([shape_mask(rng) for _ in range(masks)])[:, None]
-    return Bank(
-        torch.from_numpy((made * 255).round().astype(np.uint8).transpose(0, 3, 1, 2).copy()),
-        torch.from_numpy((shapes * 255).round().astype(np.uint8)),
-    )
+MOST = 6
+"""Layers of a triplet, at most; two at least."""
+CAMERA, OWN = 24.0, 28.0
+"""Px, spread of the fastest motions: of the camera, and of a layer of its own."""
 
 
 @dataclass
@@ -152,75 +31,150 @@ class Triplets:
     time_B: Tensor
     motion_B4HW: Tensor
 
+    def to(self, device: str | torch.device) -> Triplets:
+        return Triplets(self.frames_BTCHW.to(device), self.time_B.to(device), self.motion_B4HW.to(device))
+
+
+@dataclass
+class Ways:
+    """Where layers are at each time: a place of theirs (px from their middle) goes to linear @ place + offset (px from
+    the picture's middle). linear_BNT22, offset_BNT2."""
+
+    linear_BNT22: Tensor
+    offset_BNT2: Tensor
+
 
 class MovingPictures:
-    """Triplets from a bank; the same generator gives the same ones."""
+    """Triplets of side x side px from a bank, made where `device` is; the same generator gives the same ones."""
 
-    def __init__(self, bank: Bank, side: int) -> None:
-        self.bank, self.side = bank, side
+    def __init__(self, bank: Bank, side: int, device: str = "cpu") -> None:
+        self.side, self.device = side, device
+        self.textures, self.masks = bank.textures.to(device), bank.masks.to(device)
+        line = torch.arange(side, device=device) - (side - 1) / 2
+        self.points = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
 
     def draw(self, count: int, generator: torch.Generator) -> Triplets:
-        made = [self.one(generator) for _ in range(count)]
-        return Triplets(
-            torch.stack([m[0] for m in made]), torch.stack([m[1] for m in made]), torch.stack([m[2] for m in made])
-        )
-
-    def one(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        side = self.side
-
-        def uniform(low: float, high: float, *shape: int) -> Tensor:
-            return torch.rand(shape, generator=generator) * (high - low) + low
-
-        def number(low: float, high: float) -> float:
-            return float(uniform(low, high))
-
-        layers = 1 + int(torch.randint(1, 6, (), generator=generator))
-        time = 0.5 if number(0, 1) < 0.6 else number(0.12, 0.88)
-        times = torch.tensor([0.0, time, 1.0]) - 0.5
-        # motions: a camera that every layer follows by its depth, and each layer's own
-        speed = lambda typical: torch.randn(2, generator=generator) * typical * number(0.1, 1.0) ** 2  # noqa: E731
-        camera = speed(24.0) if number(0, 1) < 0.6 else torch.zeros(2)
-        zoom, roll = (number(-0.15, 0.15), number(-0.12, 0.12)) if number(0, 1) < 0.4 else (0.0, 0.0)
-        ys = torch.arange(side) - (side - 1) / 2
-        points = torch.stack([ys[None].expand(side, side), ys[:, None].expand(side, side)], -1)
-        colours, covers, ways = [], [], []
-        for layer in range(layers):
-            depth = number(0.3, 1.0) + 0.3 * layer
-            velocity = camera * depth + (speed(28.0) if layer else 0.0)
-            spin = roll + (number(-0.4, 0.4) * number(0, 1) ** 2 if layer else 0.0)
-            growth = zoom * depth + (number(-0.3, 0.3) * number(0, 1) ** 2 if layer else 0.0)
-            centre = uniform(-0.5, 0.5, 2) * side if layer else torch.zeros(2)
-            angle, size = number(0, 2 * math.pi), math.exp(number(-0.9, 0.2) if layer else number(0.0, 0.7))
-            if not layer:
-                size = max(size, 1.0)
-            turns, sizes = angle + spin * times, size * torch.exp(growth * times)
-            cos, sin = torch.cos(turns), torch.sin(turns)
-            linear = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2) * sizes[:, None, None]
-            offset = centre + velocity * times[:, None]
-            inverse = torch.linalg.inv(linear)
-            local = torch.einsum("tij,thwj->thwi", inverse, points - offset[:, None, None])
-            grid = local / (SIDE / 2)
-            pick = int(torch.randint(len(self.bank.textures), (), generator=generator))
-            texture = self.bank.textures[pick].float().div_(255)
-            tint = uniform(0.7, 1.3, 3, 1, 1) * (texture[torch.randperm(3, generator=generator)] - 0.5) + number(
-                0.3, 0.7
+        chance = _Chance(generator)
+        layers_B = chance.number(2, MOST + 1, count)
+        time_B = torch.where(chance.share(count) < 0.6, 0.5, chance.uniform(0.12, 0.88, count))
+        ways = _ways(chance, count, time_B, self.side)
+        cover_BN = chance.number(0, len(self.masks), count, MOST)
+        pictures = self._pictures(chance, count)
+        light_BT = self._light(chance, time_B).to(self.device)
+        frames, motion = torch.empty(()), torch.empty(())
+        time_B = time_B.to(self.device)
+        for n in range(MOST):
+            rows = (layers_B > n).nonzero()[:, 0]
+            if not len(rows):
+                break
+            cover = self.masks[cover_BN[rows, n].to(self.device)] if n else None
+            rows = rows.to(self.device)
+            linear, offset = ways.linear_BNT22[:, n].to(self.device)[rows], ways.offset_BNT2[:, n].to(self.device)[rows]
+            local_BTHW2 = torch.einsum(
+                "btij,bthwj->bthwi", torch.linalg.inv(linear), self.points - offset[:, :, None, None]
             )
-            tint = torch.lerp(tint.mean(0, keepdim=True), tint, number(0.1, 1.0))
-            if not layer and number(0, 1) < 0.3:
-                tint = F.avg_pool2d(tint[None], 3, 1, 1)[0]
-            source = tint.expand(3, -1, -1, -1)
-            colours.append(F.grid_sample(source, grid, padding_mode="reflection", align_corners=False))
-            if layer:
-                shape = int(torch.randint(len(self.bank.masks), (), generator=generator))
-                mask = self.bank.masks[shape].float().div_(255).expand(3, -1, -1, -1)
-                covers.append(F.grid_sample(mask, grid, padding_mode="zeros", align_corners=False))
-            ends = [torch.einsum("ij,hwj->hwi", linear[e], local[1]) + offset[e] - points for e in (0, 2)]
-            ways.append(torch.cat([ends[0] / time, ends[1] / (1 - time)], -1).permute(2, 0, 1))
-        frames, motion = colours[0], ways[0]
-        for colour, cover, way in zip(colours[1:], covers, ways[1:], strict=True):
-            frames = frames + (colour - frames) * cover
-            motion = torch.where(cover[1] > 0.5, way, motion)
-        if number(0, 1) < 0.15:  # light that changes
-            light = 1 + number(-0.15, 0.15) * times[:, None, None, None]
-            frames = frames * light
-        return frames.clamp(0, 1), torch.tensor(time), motion
+            way = self._way(linear, offset, local_BTHW2[:, 1], time_B[rows])
+            colour = _sampled(pictures[rows, n], local_BTHW2, "reflection")
+            if cover is None:
+                frames, motion = colour, way
+                continue
+            share = _sampled(cover.float() / 255, local_BTHW2, "zeros")
+            frames[rows] = torch.lerp(frames[rows], colour, share)
+            motion[rows] = torch.where(share[:, 1] > 0.5, way, motion[rows])
+        return Triplets((frames * light_BT[:, :, None, None, None]).clamp(0, 1), time_B, motion)
+
+    def _way(self, linear_BT22: Tensor, offset_BT2: Tensor, local_BHW2: Tensor, time_B: Tensor) -> Tensor:
+        """The motion of a layer, whose places these are in the middle picture; (B, 4, H, W)."""
+        before, after = (
+            torch.einsum("bij,bhwj->bhwi", linear_BT22[:, end], local_BHW2)
+            + offset_BT2[:, end, None, None]
+            - self.points
+            for end in (0, 2)
+        )
+        share = time_B.view(-1, 1, 1, 1)
+        return torch.cat([before / share, after / (1 - share)], -1).permute(0, 3, 1, 2)
+
+    def _pictures(self, chance: _Chance, count: int) -> Tensor:
+        """What is painted on the layers: textures with other colours and contrasts, some backgrounds out of focus;
+        (B, N, 3, SIDE, SIDE)."""
+        pick_BN = chance.number(0, len(self.textures), count, MOST)
+        order_BN3 = chance.share(count, MOST, 3).argsort(-1)
+        gain_BN3 = chance.uniform(0.7, 1.3, count, MOST, 3)
+        middle_BN = chance.uniform(0.3, 0.7, count, MOST)
+        colour_BN = chance.uniform(0.1, 1.0, count, MOST)
+        soft_B = chance.share(count) < 0.3
+        picked = self.textures[pick_BN.to(self.device)].float() / 255
+        order = order_BN3.to(self.device)[..., None, None].expand_as(picked)
+        gain, middle, colour = (x.to(self.device).view(count, MOST, -1, 1, 1) for x in (gain_BN3, middle_BN, colour_BN))
+        found = gain * (picked.gather(2, order) - 0.5) + middle
+        found = torch.lerp(found.mean(2, keepdim=True), found, colour)
+        back = F.avg_pool2d(found[:, 0], 3, 1, 1)
+        found[:, 0] = torch.where(soft_B.to(self.device).view(-1, 1, 1, 1), back, found[:, 0])
+        return found
+
+    def _light(self, chance: _Chance, time_B: Tensor) -> Tensor:
+        """Light that changes along the interval, in some; (B, T)."""
+        change_B = torch.where(chance.share(len(time_B)) < 0.15, chance.uniform(-0.15, 0.15, len(time_B)), 0.0)
+        return 1 + change_B[:, None] * _times(time_B)
+
+
+class _Chance:
+    """Random numbers of many shapes from one generator."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def share(self, *shape: int) -> Tensor:
+        return torch.rand(shape, generator=self.generator)
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        return self.share(*shape) * (high - low) + low
+
+    def number(self, low: int, high: int, *shape: int) -> Tensor:
+        return torch.randint(low, high, shape, generator=self.generator)
+
+    def speed(self, typical: float, *shape: int) -> Tensor:
+        """Normal, most of them slow; (..., 2) px."""
+        slow = self.uniform(0.1, 1.0, *shape, 1) ** 2
+        return torch.randn((*shape, 2), generator=self.generator) * typical * slow
+
+
+def _times(time_B: Tensor) -> Tensor:
+    """Of the three pictures, from -0.5 to 0.5; (B, T)."""
+    return torch.stack([torch.full_like(time_B, -0.5), time_B - 0.5, torch.full_like(time_B, 0.5)], 1)
+
+
+def _ways(chance: _Chance, count: int, time_B: Tensor, side: int) -> Ways:
+    """A camera that every layer follows by its depth, and each layer's own way; the background has none."""
+    own_N = (torch.arange(MOST) > 0).float()
+    depth_BN = chance.uniform(0.3, 1.0, count, MOST) + 0.3 * torch.arange(MOST)
+    camera_B2 = chance.speed(CAMERA, count) * (chance.share(count, 1) < 0.6)
+    turning_B1 = chance.share(count, 1) < 0.4
+    zoom_B1, roll_B1 = (chance.uniform(-most, most, count, 1) * turning_B1 for most in (0.15, 0.12))
+
+    def rarely(most: float) -> Tensor:
+        return chance.uniform(-most, most, count, MOST) * chance.share(count, MOST) ** 2 * own_N
+
+    velocity_BN2 = camera_B2[:, None] * depth_BN[..., None] + chance.speed(OWN, count, MOST) * own_N[:, None]
+    spin_BN, growth_BN = roll_B1 + rarely(0.4), zoom_B1 * depth_BN + rarely(0.3)
+    centre_BN2 = chance.uniform(-0.5, 0.5, count, MOST, 2) * side * own_N[:, None]
+    angle_BN = chance.uniform(0, 2 * math.pi, count, MOST)
+    size_BN = torch.exp(
+        torch.where(own_N > 0, chance.uniform(-0.9, 0.2, count, MOST), chance.uniform(0, 0.7, count, MOST))
+    )
+    times_B1T = _times(time_B)[:, None]
+    turn, size = (
+        angle_BN[..., None] + spin_BN[..., None] * times_B1T,
+        size_BN[..., None] * torch.exp(growth_BN[..., None] * times_B1T),
+    )
+    cos, sin = torch.cos(turn), torch.sin(turn)
+    linear = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2) * size[..., None, None]
+    return Ways(linear, centre_BN2[:, :, None] + velocity_BN2[:, :, None] * times_B1T[..., None])
+
+
+def _sampled(picture_BCHW: Tensor, local_BTHW2: Tensor, padding: str) -> Tensor:
+    """A picture of SIDE px seen at these places, px from its middle; (B, T, C, H, W)."""
+    count, times = local_BTHW2.shape[:2]
+    each = picture_BCHW[:, None].expand(-1, times, -1, -1, -1).flatten(0, 1)
+    grid = local_BTHW2.flatten(0, 1) / (SIDE / 2)
+    return F.grid_sample(each, grid, padding_mode=padding, align_corners=False).unflatten(0, (count, times))

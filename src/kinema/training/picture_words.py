@@ -38,7 +38,7 @@ class PictureWordsTask:
 
     def scores(self, frames_BHWC: Tensor, captions: list[str]) -> Tensor:
         """(B, B): pictures along the rows, captions along the columns; cosines times the learnt scale."""
-        pixels = for_clip(to_network(frames_BHWC), self.clip_mean, self.clip_std).to(self.device)
+        pixels = for_clip(to_network(frames_BHWC).to(self.device), self.clip_mean, self.clip_std)
         pictures = F.normalize(self.vision(pixels).image_embeds.float(), dim=-1)
         with torch.no_grad():
             ids = self.words.tokenizer(

@@ -34,14 +34,15 @@ def for_clip(x_BCHW: torch.Tensor, mean: list[float], std: list[float], side_px:
         blurred = _blur(blurred, max((size / side_px - 1) / 2, 0.001), axis)
     small = F.interpolate(blurred, size=(side_px, side_px), mode="bicubic", align_corners=True)
     shape = (1, 3, 1, 1)
-    return ((small + 1) / 2 - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+    mean_1C11, std_1C11 = (torch.tensor(each, device=x_BCHW.device).view(shape) for each in (mean, std))
+    return ((small + 1) / 2 - mean_1C11) / std_1C11
 
 
 def _blur(x_BCHW: torch.Tensor, sigma: float, axis: int) -> torch.Tensor:
     """A Gaussian along one axis, edges mirrored; the kernel has an odd width of about four sigmas, at least 3."""
     width = int(max(KERNEL_SIGMAS * sigma, 3))
     width += 1 - width % 2
-    offsets = torch.arange(width, dtype=x_BCHW.dtype) - width // 2
+    offsets = torch.arange(width, dtype=x_BCHW.dtype, device=x_BCHW.device) - width // 2
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     shape = [1, 1, 1, 1]
     shape[axis] = width
