@@ -67,7 +67,7 @@ class FilmConfig:
 PUBLISHED = FilmConfig()
 """google-research/frame-interpolation, film_net: 34.44 million parameters."""
 MINI = FilmConfig(
-    levels=5, sub_levels=3, filters=12, flow_convs=(2, 2, 3), flow_filters=(24, 48, 64), fusion_filters=(24, 32, 48),
+    levels=5, sub_levels=3, filters=16, flow_convs=(2, 2, 3), flow_filters=(32, 64, 96), fusion_filters=(32, 64, 96),
     middle=True, search=2, shrink=2,
 )  # fmt: skip
 """For a CPU: everything but the last mix at half the size and below."""
