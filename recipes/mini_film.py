@@ -85,7 +85,7 @@ class MiniFilm:
             "textures": MovingPictures(make_bank(HELD_OUT, 28, 28), SIDE).draw(count, fixed),
             "toyland": ToylandTriplets(np.load(self.out / "held_out.npy")).draw(count, fixed, SIDE, middle=True),
         }
-        batch = (64 if self.device != "cpu" else 8) // processes.count()
+        batch = (96 if self.device != "cpu" else 8) // processes.count()
         task = FilmTask(
             self.network(), MovingPictures(bank, SIDE, self.device), toyland, held_out, self.out / "sheets",
             device=self.device, batch=batch, from_toyland=batch // 4, side=SIDE,

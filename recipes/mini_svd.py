@@ -156,7 +156,7 @@ class Svd(OnImage):
             network, self.temporal_vae(), self.image_encoder(), self.latents(), self.latents("latents_held_out"),
             self.open_clips().pictures, self.open_clips("held_out").pictures, clip_mean=MEAN, clip_std=STD,
             levels=levels, num_frames=FRAMES, fps=FPS, without=without, device=self.device,
-            batch=128 if self.big else max(1, 4 // processes.count()), buckets=self.buckets(), lengths=LENGTHS,
+            batch=64 if self.big else max(1, 4 // processes.count()), buckets=self.buckets(), lengths=LENGTHS,
         )  # fmt: skip
         task.use = (task.motion >= task.motion.quantile(least)).nonzero()[:, 0]
         task.judge = partial(self.judge, network)

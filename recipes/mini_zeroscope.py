@@ -78,7 +78,7 @@ class Zeroscope(OnImage):
 
     def lesson(self, parts: dict[str, Any]) -> dict[str, Any]:
         """What learns, how much of it at once, and who looks at it."""
-        batch = 128 if self.big else 6 // processes.count()
+        batch = 64 if self.big else 6 // processes.count()
         return {"batch": batch, "trained": self.trained, "judge": partial(self.judge, parts)}
 
     def temporal(self, minutes: float) -> dict[str, Any]:

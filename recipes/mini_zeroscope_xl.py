@@ -59,5 +59,5 @@ class ZeroscopeXl(Zeroscope):
 
     def lesson(self, parts: dict[str, Any]) -> dict[str, Any]:
         """Frames in a row are enough: temporal convolutions and attention know no places."""
-        batch = 64 if self.big else 4 // processes.count()
+        batch = 48 if self.big else 4 // processes.count()
         return {"batch": batch, "trained": is_learnt, "window": WINDOW, "most": MOST, "late": 0.0}

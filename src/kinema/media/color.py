@@ -12,6 +12,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
+from kinema.media.alpha import over_white
+
 LIMITED, FULL, BT709 = 1, 2, 1
 # Without these flags swscale drops chroma to the nearest sample and loses 10 dB on smooth content.
 _EXACT = (
@@ -56,12 +58,6 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
     if any(part.is_alpha for part in frame.format.components) or frame.format.name == "pal8":
         return over_white(_converted(frame, "rgba"))
     return _converted(frame, "rgb24")
-
-
-def over_white(frame_HWC: np.ndarray) -> np.ndarray:
-    """uint8 RGBA, shape (..., 4), laid over white: uint8 RGB, shape (..., 3)."""
-    color, alpha = frame_HWC[..., :3].astype(np.uint32), frame_HWC[..., 3:].astype(np.uint32)
-    return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _converted(frame: av.VideoFrame, name: str) -> np.ndarray:

@@ -87,7 +87,7 @@ def picture_of(image: Any) -> np.ndarray:
     import numpy as np
     from PIL import ImageOps
 
-    from kinema.media.color import over_white
+    from kinema.media.alpha import over_white
 
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # 16 bits of gray

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,11 @@ def open_picture(path: Path) -> Iterator[Any]:
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn what av and Pillow raise on bad files into MediaError with the file's name."""
-    import av
     from PIL import Image
 
     try:
         yield
-    except av.error.FFmpegError as error:
+    except _ffmpeg_errors() as error:
         reason = error.strerror or type(error).__name__
         raise MediaError(f"{path}: not a readable video or sound file ({reason}).") from error
     except Image.UnidentifiedImageError as error:
@@ -87,3 +87,9 @@ def reading(path: Path) -> Iterator[None]:
         TypeError,
     ) as error:
         raise MediaError(f"{path}: damaged or not readable ({error}).") from error
+
+
+def _ffmpeg_errors() -> tuple[type[Exception], ...]:
+    """What av raises, where it is in use: a picture is read without it."""
+    av = sys.modules.get("av")
+    return () if av is None else (av.error.FFmpegError,)

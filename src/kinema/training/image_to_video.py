@@ -20,7 +20,7 @@ from .ddpm import weighted_error
 from .edm import NoiseLevels, mix
 from .frozen import Chosen, Frozen, everything
 from .kl_vae import to_network
-from .temporal import Clips
+from .temporal import Clips, at_most
 from .video import noise_like
 
 AUGMENT = NoiseLevels(-3.0, 0.5)
@@ -125,7 +125,7 @@ class ImageToVideoTask(Frozen):
         wanted = self.lengths[step % len(self.lengths)] if progress < 0.6 else self.num_frames
         every = 2 if self.slow and step % SLOW_EVERY == SLOW_EVERY - 1 else 1
         count = min(wanted, self.store.num_frames // every)
-        batch = self.batch_size * min(MOST, self.num_frames // wanted)
+        batch = at_most(self.batch_size * min(MOST, self.num_frames // wanted), self.store.latents)
         index = self.use[torch.randint(len(self.use), (batch,), generator=generator)]
         start = int(torch.randint(self.store.num_frames - count * every + 1, (), generator=generator))
         strength = AUGMENT.draw(batch, generator)

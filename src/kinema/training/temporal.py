@@ -26,6 +26,8 @@ from .video import noise_like
 PICTURES_EVERY = 8
 """One batch in so many is single pictures."""
 HELD_OUT_STEPS = (300, 600, 850)
+MOST_ROWS = 65_535
+"""Attention over time takes every place of every clip as a row of its own; a GPU's kernels take at most so many."""
 
 
 class Clips(Protocol):
@@ -45,6 +47,11 @@ class Clips(Protocol):
     def num_frames(self) -> int: ...
 
     def __len__(self) -> int: ...
+
+
+def at_most(count: int, latents: Tensor) -> int:
+    """So many clips of these latents (..., h, w), or as many as attention over time takes at once."""
+    return max(1, min(count, MOST_ROWS // (latents.shape[-2] * latents.shape[-1])))
 
 
 @contextmanager
@@ -108,7 +115,7 @@ class TemporalTask(Frozen):
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         frames = self.frames_of_step(step, progress, generator)
-        count = self.batch_size * min(4, self.store.num_frames // len(frames))
+        count = at_most(self.batch_size * min(4, self.store.num_frames // len(frames)), self.store.latents)
         index = torch.randint(len(self.store), (count,), generator=generator)
         x0, weight = self.clips(self.store, index.to(self.device), frames.to(self.device))
         late = self.late if progress < self.late_until else 0.0
