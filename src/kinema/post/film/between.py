@@ -23,9 +23,8 @@ AROUND = 11
 
 
 class FilmBetween:
-    """A network that knows any time is asked for each, and for the mirrored frames too: the mean of both is the better
-    picture. One that knows only the middle is asked again for the middle of what it made, as published, and times that
-    halving never meets are rounded to the nearest of 2 ** DEEPEST steps."""
+    """A network that knows any time is asked for each. One that knows only the middle is asked again for the middle of
+    what it made, as published, and times that halving never meets are rounded to the nearest of 2 ** DEEPEST steps."""
 
     def __init__(self, network: Film, device: str | torch.device | None = None) -> None:
         self.network = network
@@ -37,9 +36,7 @@ class FilmBetween:
         with torch.inference_mode():
             first, second = self._tensor(first_HWC), self._tensor(second_HWC)
             if self.network.config.middle:
-                pairs = [torch.cat([image, image.flip(-1)]) for image in (first, second)]
-                both = [self._at(pairs[0], pairs[1], float(time)) for time in times]
-                made = [(pair[:1] + pair[1:].flip(-1)) / 2 for pair in both]
+                made = [self._at(first, second, float(time)) for time in times]
             else:
                 made = self._halving((first, second), [nearest_step(time) for time in times])
             change = _changed(first, second)
