@@ -54,8 +54,18 @@ def test_time_is_kept_and_the_last_frame_is_held(tmp_path):
     assert len(seen) == 24
     wanted = [min(int((k + 0.5) / 12 * 8), 15) * 96 // 16 for k in range(24)]
     assert np.abs(seen - np.array(wanted)).max() <= 7
-    held = columns(conform([frames(14)], tmp_path / "b.mp4", SMALL).path)
-    assert len(held) == 24 and held[13:].min() >= 87 >= held[12]
+    held = columns(conform([frames(15)], tmp_path / "b.mp4", SMALL).path)
+    assert len(held) == 24 and held[14:].min() >= 89 >= held[13]
+
+
+@pytest.mark.parametrize(("source", "wanted"), [((14,), 12), ((17, 8.0), 24), ((10,), 12), ((26,), 24), ((27,), 36)])
+def test_a_few_frames_over_are_left_out(tmp_path, source, wanted):
+    seen = columns(conform([frames(*source)], tmp_path / "a.mp4", SMALL).path)
+    assert len(seen) == wanted
+    count, rate = (*source, 12.0)[:2]
+    shown = min(wanted, round(count / rate * 12))
+    places = np.array([min(int((k + 0.5) / 12 * rate), count - 1) * 96 // count for k in range(shown)])
+    assert np.abs(seen[:shown] - places).max() <= 96 // count + 1  # a column's width
 
 
 def test_the_same_frames_give_the_same_bytes(tmp_path):

@@ -68,7 +68,7 @@ class Making(Value):
     device: str = ""
     second_pass: Annotated[str, Field(min_length=1, max_length=300)] = "none"
     strength: Annotated[float, Field(ge=0.05, le=1)] = 0.7
-    interpolate: Literal["none", "film", "mci"] = "none"
+    interpolate: Literal["none", "film", "mci"] = "film"
     fit: Literal["backdrop", "cover", "contain"] = "backdrop"
     tries: Annotated[int, Field(ge=1, le=20)] = 3
     pause_s: Annotated[float, Field(ge=0, le=3600)] = 5.0

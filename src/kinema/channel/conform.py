@@ -1,8 +1,8 @@
 """Every clip of a channel in one encoding, so that its packets can follow any other clip's without a re-encode.
 
 H.264 without B-frames, closed GOPs of one length, the parameter sets inside every keyframe, whole GOPs (the last frame
-is held until the GOP is full), BT.709 limited range, one rate, no sound (the bed is the channel's). The same frames
-give the same bytes.
+is held until the GOP is full; a few frames over a full one are left out), BT.709 limited range, one rate, no sound (the
+bed is the channel's). The same frames give the same bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from .packets import read_packets
 if TYPE_CHECKING:
     import numpy as np
 
+SPARE = 6
+"""A part of a second so short (1/6) is left out at the end: models make 4 n + 1 frames, and to hold the last one for
+nearly a second would be worse."""
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
@@ -84,7 +87,7 @@ def conform(
     """Frames or a video file to a conformed .mp4, written beside `target` under a hidden name and renamed at the end.
 
     how: "cover" fills the channel's picture and cuts off what is over; "contain" shows all, on black. Another rate is
-    met by holding or leaving out frames, so the length in seconds stays (up to the next whole GOP). `source` is closed.
+    met by holding or leaving out frames, so the length in seconds stays (but for whole GOPs). `source` is closed.
     Raises MediaError (unreadable, no frames, unwritable) and RequestError."""
     encoding = encoding or Encoding()
     target = Path(target)
@@ -134,13 +137,18 @@ def _fitted(chunks: Iterator[Chunk], encoding: Encoding, how: str) -> Iterator[t
 
 
 def _on_the_grid(frames: Iterator[tuple[np.ndarray, Fraction]], encoding: Encoding) -> Iterator[np.ndarray]:
-    """At the channel's rate, and the last frame held until the GOP is full. MediaError where there are none."""
+    """At the channel's rate, in whole GOPs: the last frame is held until one is full, and what goes over a full one by
+    no more than 1 / SPARE seconds is left out. MediaError where there are none."""
     given, last = 0, None
+    over: list[np.ndarray] = []
     for number, (frame_HWC, rate) in enumerate(frames):
         due = (number + 1) * encoding.fps / rate
-        while given + Fraction(1, 2) < due:
-            yield frame_HWC
-            given += 1
+        while given + len(over) + Fraction(1, 2) < due:
+            over.append(frame_HWC)
+            if not given or given % encoding.gop or len(over) > encoding.fps // SPARE:
+                yield from over
+                given += len(over)
+                over = []
         last = frame_HWC
     if last is None:
         raise MediaError("There are no frames to conform.")
