@@ -40,6 +40,10 @@ from .timeline import Timeline
 log = logging.getLogger("kinema.channel")
 LEAD_S = 1.0
 LATE_S = 0.2
+BEATS = 5
+"""So often in a second the supervisor hears the frame counter."""
+STUCK_S = 10.0
+"""An HLS output that takes so long for one packet hangs; the supervisor is told nothing more."""
 BLOCK = 8 * AAC_SAMPLES
 
 
@@ -87,7 +91,7 @@ class Playout:
             self.outputs.append(InThread(self.hls) if threaded else self.hls)
         self.outputs += [RtmpOutput(url, self.shape, stall_s=settings.rtmp_stall_s) for url in settings.rtmp]
         self._begin(self.timeline)
-        self.health = Health(folder)
+        self.health, self.beat_every = Health(folder), max(1, round(self.shape.fps / BEATS))
         self.since, self.late, self.jumps, self.broadcast = self.clock.wall(), 0, 0, 0
         self.caught_up = False  # what a restart makes up is not late
         self.on_air: Aired | None = None
@@ -158,6 +162,8 @@ class Playout:
             self._send(Media("video", self.frame, data, key, number == 0))
             self.frame += 1
             self.broadcast += 1
+            if self.frame % self.beat_every == 0 and self._hls_moves():
+                self.health.beat(self.frame)
             if self.frame % self.gop == 0:
                 self.health.tell(self.status())
                 if self.health.alone:
@@ -188,6 +194,9 @@ class Playout:
             for media in self.sound.take(self.bed.take(BLOCK)):
                 self._send(media)
 
+    def _hls_moves(self) -> bool:
+        return not any(isinstance(output, InThread) and output.busy_s > STUCK_S for output in self.outputs)
+
     def _send(self, media: Media) -> None:
         for output in self.outputs:
             output.send(media)
@@ -195,6 +204,7 @@ class Playout:
     def status(self) -> dict[str, Any]:
         """What status.json holds. Times are seconds since 1970; frame is the output's clock."""
         snapshot, line = self.view.snapshot, self.on_air
+        outputs = [output.status() for output in self.outputs]
         now = line and {
             "id": line.id, "title": line.title, "theme": line.theme, "kind": line.kind, "at": line.at,
             "until": line.until, "position_s": (self.frame - line.frame) / line.fps,
@@ -206,8 +216,20 @@ class Playout:
             "next": [{"id": one.id, "title": one.title, "theme": one.theme} for one in self.feed.upcoming()],
             "stock": len(snapshot.ready), "queued": len(snapshot.queue), "late_frames": self.late, "jumps": self.jumps,
             "fallbacks": self.feed.fallbacks, "music": self.bed.playing, "library": self.view.trouble or "ok",
-            "notes_waiting": len(self.view.writes), "outputs": [output.status() for output in self.outputs],
+            "notes_waiting": len(self.view.writes), "outputs": outputs,
+            "alarms": alarms(self.view.trouble, outputs),
         }  # fmt: skip
+
+
+def alarms(library: str, outputs: Sequence[dict[str, Any]]) -> list[str]:
+    """What somebody should look at, in words; empty where all is well."""
+    full = [
+        f"{one['output']}: the disk is full; old segments are written over"
+        for one in outputs
+        if one.get("disk") == "full"
+    ]
+    broken = [f"{one['output']}: {one['trouble']}" for one in outputs if one["trouble"]]
+    return full + broken + ([f"library: {library}"] if library else [])
 
 
 def _filler(folder: Path, settings: Settings) -> Filler:
