@@ -146,6 +146,7 @@ class Playout:
 
     def _air(self, ready: Ready) -> None:
         packets = ready.packets.packets
+        self._follow_wall()
         line = Aired(
             self._on_at(), ready.id or "filler", ready.kind, ready.title, ready.theme, self.frame, len(packets),
             float(self.shape.fps),
@@ -170,13 +171,15 @@ class Playout:
                     log.error("the supervisor is gone; the channel goes off air")
                     self._stop.set()
 
+    def _follow_wall(self) -> None:
+        """Dates follow a wall clock that was set, from a clip's first frame on: the log dates whole clips."""
+        dated = self.timeline.dated(self.clock)
+        if dated is not self.timeline:
+            log.warning("the wall clock was set by %+.1f s; the pace stays", dated.wall - self.timeline.wall)
+            self._begin(dated)
+
     def _pace(self, key: bool) -> None:
         """Wait until the frame is due, one second early. After a hole too long to fill, what is next is due now."""
-        if key:
-            dated = self.timeline.dated(self.clock)
-            if dated is not self.timeline:
-                log.warning("the wall clock was set by %+.1f s; the pace stays", dated.wall - self.timeline.wall)
-                self._begin(dated)
         early = self.timeline.due(self.frame) - LEAD_S - self.clock.steady()
         if early > 0:
             self.caught_up = True
