@@ -261,8 +261,8 @@ def disk_full(bench: Bench) -> str:
     alarms, after = "; ".join(told["alarms"]).replace(str(bench.work), ""), bench.status()
     spares, left = after["outputs"][0]["spares"], after["alarms"]
     return (
-        f"{said['state']}, {said['waiting']} segments in memory, {said['lost_segments']} lost; status {age_s:.1f} s old "
-        f'with alarms "{alarms}"; afterwards {spares} spares, alarms {left}'
+        f"{said['state']}, {said['waiting']} segments in memory, {said['lost_segments']} lost; "
+        f'status {age_s:.1f} s old with alarms "{alarms}"; afterwards {spares} spares, alarms {left}'
     )
 
 

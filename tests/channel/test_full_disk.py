@@ -127,7 +127,12 @@ def test_without_the_right_to_mount_too_segments_are_written_over_old_ones(tmp_p
     fill(tmp_path, 3)
     playout = fast_playout(tmp_path, hls=HlsSettings(listed=4))
     collector = Collector(tmp_path)
-    for number in range(60):
+    for _ in range(2):
+        playout._air(playout.feed.take())
+    with monkeypatch.context() as patch:
+        patch.setattr(playout.hls, "reserve", Reserve(tmp_path / "elsewhere", "hls"))
+        assert "too little room" in playout.status()["alarms"][0]
+    for number in range(2, 60):
         playout._air(playout.feed.take())
         collector.look()
         if number == 9:

@@ -92,6 +92,13 @@ class HlsOutput:
         return self.reserve.full or self.reserve_state.full
 
     @property
+    def disk(self) -> str:
+        """full; low: there is no room for a reserve; ok."""
+        if self.full:
+            return "full"
+        return "low" if self.segments and len(self.reserve) < SPARES else "ok"
+
+    @property
     def hidden_s(self) -> float:
         """How long a hole can be that a viewer does not notice when it is filled at once: what the playlist still holds
         for one who plays three segments behind its end."""
@@ -150,7 +157,7 @@ class HlsOutput:
     def status(self) -> dict[str, Any]:
         return {
             "output": "hls", "state": "retrying" if self.pending else "on air", "trouble": self.trouble,
-            "disk": "full" if self.full else "ok", "spares": len(self.reserve),
+            "disk": self.disk, "spares": len(self.reserve),
             "sequence": self.segments[-1].number if self.segments else None, "waiting": len(self.pending),
             "lost_segments": self.lost, "discontinuities": self.left_discontinuities
             + sum(one.jump for one in self.segments),

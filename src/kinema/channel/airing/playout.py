@@ -38,6 +38,10 @@ from .stream import AAC_SAMPLES, Media, Shape
 from .timeline import Timeline
 
 log = logging.getLogger("kinema.channel")
+DISK = {
+    "full": "the disk is full; old segments are written over",
+    "low": "the disk has too little room for a reserve",
+}
 LEAD_S = 1.0
 LATE_S = 0.2
 BEATS = 5
@@ -226,13 +230,9 @@ class Playout:
 
 def alarms(library: str, outputs: Sequence[dict[str, Any]]) -> list[str]:
     """What somebody should look at, in words; empty where all is well."""
-    full = [
-        f"{one['output']}: the disk is full; old segments are written over"
-        for one in outputs
-        if one.get("disk") == "full"
-    ]
+    disk = [f"{one['output']}: {DISK[one['disk']]}" for one in outputs if one.get("disk") in DISK]
     broken = [f"{one['output']}: {one['trouble']}" for one in outputs if one["trouble"]]
-    return full + broken + ([f"library: {library}"] if library else [])
+    return disk + broken + ([f"library: {library}"] if library else [])
 
 
 def _filler(folder: Path, settings: Settings) -> Filler:
