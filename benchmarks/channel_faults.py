@@ -2,7 +2,8 @@
 
     python benchmarks/channel_faults.py [--only NAME] [--modules node_modules]
 
-A supervised channel (576x320, 24 fps, 2 s segments) with an RTMP server is on air; faults are made one after the other.
+A supervised channel (576x320, 24 fps, 2 s segments), its folder on a small disk of its own, with an RTMP server, is on
+air; faults are made one after the other. The wall clock is set for a second channel (set_clock.c), last.
 Two viewers watch its HLS through a plain web server: a model (plays three segments behind the end, as hls.js does, and
 counts each moment at which its next segment is not there) and, where puppeteer-core, hls.js and Chromium are, the real
 hls.js. The table says how often each stood still while the fault lasted and for 12 s after it, what hls.js dropped, and
@@ -17,7 +18,6 @@ import functools
 import http.server
 import json
 import os
-import re
 import shutil
 import signal
 import sqlite3
@@ -30,13 +30,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "channel"))
-from channel_cost import ENCODING, fill
+from channel_clock import Dates, SetClock
+from channel_cost import ENCODING, clip_frames, fill
+from channel_model_viewer import Model
 from ingest import Nginx, wait_for
 
 from kinema.channel.airing.guide import status
 from kinema.channel.airing.playout import Settings
 from kinema.channel.airing.supervisor import Supervisor
-from kinema.channel.library import Library
+from kinema.channel.conform import conform
+from kinema.channel.library import Library, LibraryClip
 
 AFTER_S = 12.0
 
@@ -49,41 +52,6 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-class Model(threading.Thread):
-    """Starts three segments behind the end, plays in real time, looks at the playlist every second."""
-
-    def __init__(self, on_air: Path) -> None:
-        super().__init__(daemon=True)
-        self.on_air, self.stalls, self.stalled_s, self.lost = on_air, 0, 0.0, 0
-        self.newest = 0
-
-    def run(self) -> None:
-        first, listed = self._listed()
-        have = max(first, first + listed - 3)  # the segment that plays
-        playing_until, stalled = time.monotonic() + 2.0, False
-        while True:
-            time.sleep(0.05)
-            if time.monotonic() < playing_until:
-                continue
-            first, listed = self._listed()
-            if have + 1 < first:
-                self.lost += first - have - 1
-                have = first - 1
-            if have + 1 < first + listed:
-                have += 1
-                if stalled:
-                    self.stalled_s += time.monotonic() - playing_until
-                    playing_until = time.monotonic()
-                playing_until, stalled = playing_until + 2.0, False
-            elif not stalled:
-                self.stalls, stalled = self.stalls + 1, True
-
-    def _listed(self) -> tuple[int, int]:
-        text = (self.on_air / "live.m3u8").read_text()
-        self.newest = int(re.search(r"SEQUENCE:(\d+)", text)[1]) + text.count("#EXTINF")
-        return self.newest - text.count("#EXTINF"), text.count("#EXTINF")
 
 
 class Browser:
@@ -101,30 +69,32 @@ class Browser:
 
 
 class Bench:
-    def __init__(self, modules: Path) -> None:
+    def __init__(self, modules: Path, set_clock: bool = False) -> None:
         self.work = Path(tempfile.mkdtemp())
         self.folder = self.work / "channel"
-        disk = self.work / "disk"
-        disk.mkdir()
-        small = (
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], check=False).returncode == 0
-        )
-        self.disk = disk if small else None
+        self.folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(self.folder)]
+        self.disk = self.folder if subprocess.run(mount, check=False).returncode == 0 else None
         self.clips = fill(self.folder)
-        if small:
-            (self.folder / "on_air").rmdir()
-            (self.folder / "on_air").symlink_to(disk)
         self.nginx = Nginx(self.work / "nginx")
+        self.clock = SetClock(self.work)
+        with self.clock.around() if set_clock else contextlib.nullcontext():
+            self._start()
+        self._watch(modules)
+
+    def _start(self) -> None:
         settings = Settings(name="Fault TV", encoding=ENCODING, rtmp=[self.nginx.url("key")], rtmp_stall_s=5)
         self.supervisor = Supervisor(self.folder, settings)
         threading.Thread(target=self.supervisor.run, daemon=True).start()
         wait_for(lambda: (self.folder / "on_air" / "live.m3u8").exists(), 120)
+        time.sleep(8)
+
+    def _watch(self, modules: Path) -> None:
         handler = functools.partial(Quiet, directory=str(self.folder / "on_air"))
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        time.sleep(8)
-        self.model = Model(self.folder / "on_air")
-        self.model.start()
+        self.model = Model(self.folder / "on_air", time.monotonic())
+        self.model.watch()
         self.browser = None
         if shutil.which("node") and shutil.which("chromium") and (modules / "hls.js").is_dir():
             url = f"http://127.0.0.1:{self.server.server_port}/index.m3u8"
@@ -146,9 +116,10 @@ class Bench:
         if self.browser:
             now = self.browser.last
             viewer = f"{now['waiting'] - seen['waiting']} / {now['dropped'] - seen['dropped']}"
-            note += f"; {now['frames'] - seen['frames']} frames shown"
+            note += f"; {now['frames'] - seen['frames']} frames shown, {now['latency']:.1f} s behind"
         model = f"{self.model.stalls - stalls} / {self.model.lost - lost}"
-        print(f"| {name} | {model} | {viewer} | {longest:.1f} | {note} |", flush=True)
+        load = os.getloadavg()[0]
+        print(f"| {name} | {model} | {viewer} | {longest:.1f} | {load:.1f} | {note} |", flush=True)
 
     def _watch_output(self) -> Callable[[], float]:
         """The longest time between two new segments, less a segment."""
@@ -204,6 +175,15 @@ def frozen(bench: Bench) -> str:
     return f"noticed, killed, on again after {time.monotonic() - began:.1f} s"
 
 
+def hung(bench: Bench) -> str:
+    process, frame = bench.supervisor.process, bench.supervisor.frame
+    began = time.monotonic()
+    holder = subprocess.Popen([sys.executable, str(Path(__file__).with_name("hold_thread.py")), str(process.pid)])
+    wait_for(lambda: bench.supervisor.frame > frame + 48, 60)
+    took = time.monotonic() - began
+    return f"on again after {took:.1f} s" if holder.wait(10) == 0 else "cannot start: no right to hold a thread"
+
+
 def server_killed(bench: Bench) -> str:
     bench.nginx.stop()
     time.sleep(3)
@@ -213,6 +193,32 @@ def server_killed(bench: Bench) -> str:
     return (
         f"RTMP on air {time.monotonic() - began:.1f} s after it was back; late frames {bench.status()['late_frames']}"
     )
+
+
+def server_gone(bench: Bench) -> str:
+    before, sessions = bench.nginx.recorded(), bench.status()["outputs"][1]["sessions"]
+    bench.nginx.stop()
+    time.sleep(300)
+    away = bench.status()["outputs"][1]
+    bench.nginx.start()
+    began = time.monotonic()
+    wait_for(lambda: bench.status()["outputs"][1]["sessions"] > sessions, 60)
+    took = time.monotonic() - began
+    time.sleep(10)
+    new = [path for path in bench.nginx.recorded() if path not in before]
+    got = decoded(new[-1]) if new else 0
+    late = bench.status()["late_frames"]
+    return (
+        f"meanwhile {away['state']}; sent again {took:.1f} s after it was back, its receiver decoded {got} frames "
+        f"of the 10 s since; late frames {late}"
+    )
+
+
+def decoded(recording: Path) -> int:
+    """Frames in what an RTMP server has recorded so far, decoded strictly."""
+    command = ["ffmpeg", "-v", "error", "-xerror", "-i", str(recording), "-map", "0:v", "-f", "framecrc", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return sum(not line.startswith("#") for line in done.stdout.splitlines())
 
 
 def server_frozen(bench: Bench) -> str:
@@ -239,18 +245,25 @@ def disk_full(bench: Bench) -> str:
     if bench.disk is None:
         return "cannot start: no right to mount a small disk"
     ballast = bench.disk / "ballast"
-    end = time.monotonic() + 6
+    end, told = time.monotonic() + 60, {}
     with ballast.open("wb", buffering=0) as file:
         with contextlib.suppress(OSError):
             while True:
                 file.write(bytes(1 << 20))
         while time.monotonic() < end:  # what the channel frees by deleting old segments is taken as well
             with contextlib.suppress(OSError):
-                file.write(bytes(16384))
+                file.write(bytes(4096))
             time.sleep(0.002)
-    said = bench.status()["outputs"][0]
+        told, age_s = bench.status(), time.time() - bench.status().get("written_at", 0.0)
+    said = told["outputs"][0]
     ballast.unlink()
-    return f"{said['state']}, {said['waiting']} segments in memory"
+    wait_for(lambda: bench.status()["outputs"][0]["disk"] == "ok", 30)
+    alarms, after = "; ".join(told["alarms"]).replace(str(bench.work), ""), bench.status()
+    spares, left = after["outputs"][0]["spares"], after["alarms"]
+    return (
+        f"{said['state']}, {said['waiting']} segments in memory, {said['lost_segments']} lost; "
+        f'status {age_s:.1f} s old with alarms "{alarms}"; afterwards {spares} spares, alarms {left}'
+    )
 
 
 def database_locked(bench: Bench) -> str:
@@ -264,10 +277,10 @@ def database_locked(bench: Bench) -> str:
 
 def database_gone(bench: Bench) -> str:
     file = bench.folder / "library.db"
-    file.rename(bench.work / "away.db")
+    file.rename(bench.folder / "away.db")
     time.sleep(30)
     said = bench.status()
-    (bench.work / "away.db").rename(file)
+    (bench.folder / "away.db").rename(file)
     return f"30 s; {said['library'][-22:]}, stock {said['stock']}"
 
 
@@ -288,18 +301,63 @@ def no_clips(bench: Bench) -> str:
     return f"on air: {kind}"
 
 
+def generator_gone(bench: Bench) -> str:
+    """The hour on an accelerated clock; in real time what a browser sees of its parts."""
+    command = [sys.executable, str(Path(__file__).with_name("channel_generator_gone.py"))]
+    hour = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    with Library(bench.folder) as library:
+        for clip in library.ready():
+            library.ban(clip.id, "fault")
+        time.sleep(20)
+        kind = bench.status()["clip"]["kind"]
+        made = conform(clip_frames(9, 3), library.clip_path("fresh"), ENCODING)
+        library.add(LibraryClip.of("fresh", made, "fresh"))
+        began = time.monotonic()
+        for clip in bench.clips:
+            library.allow(clip.id)
+        wait_for(lambda: bench.status()["clip"]["kind"] != "filler", 60)
+        first = bench.status()["clip"]
+    return (
+        f"accelerated: {hour['played']} segments played, {hour['stalls']} stalls, {hour['lost']} lost; "
+        f"{hour['40 min']}, then {hour['20 min']}, then {hour['then'][:3]}; real time: {kind}, then {first['kind']} "
+        f"({first['id']}) after {time.monotonic() - began:.1f} s"
+    )
+
+
+def clock_set(bench: Bench) -> str:
+    if not bench.clock.works:
+        return "cannot start: no C compiler"
+    dates = Dates(bench.folder)
+    for ahead_s in (0, 3600, 0):
+        bench.clock.set(ahead_s)
+        for _ in range(25):
+            dates.look()
+            time.sleep(1)
+    right, asked = dates.guided()
+    said, in_order = bench.status(), dates.television_guide_is_in_order()
+    return (
+        f"dates of {len(dates.at)} segments jumped by {dates.steps()} s and nowhere else; the guide named the clip of "
+        f"{right} of {asked}; television guide in order: {in_order}; late frames {said['late_frames']}, playouts "
+        f"started {bench.supervisor.starts}, RTMP {said['outputs'][1]['state']}"
+    )
+
+
 FAULTS: dict[str, Callable[[Bench], str]] = {
     "nothing": nothing,
     "playout killed (-9)": killed,
     "playout frozen (SIGSTOP)": frozen,
+    "playout hung (its first thread held)": hung,
     "RTMP server killed 3 s": server_killed,
+    "RTMP server down 5 min": server_gone,
     "RTMP server frozen 15 s": server_frozen,
     "clips deleted, truncated, replaced": harmed_clips,
-    "disk full 6 s": disk_full,
+    "disk full 60 s": disk_full,
     "database locked 30 s": database_locked,
     "database gone 30 s": database_gone,
     "a second playout": second_playout,
     "no clip left": no_clips,
+    "generator gone 1 h": generator_gone,
+    "wall clock +1 h, then -1 h": clock_set,
 }
 
 
@@ -308,15 +366,19 @@ def main() -> None:
     reader.add_argument("--only", choices=FAULTS)
     reader.add_argument("--modules", type=Path, default=Path("node_modules"))
     options = reader.parse_args()
-    bench = Bench(options.modules)
-    print("| fault | model: stalls / lost segments | hls.js: stalls / dropped frames | longest hole, s | |")
-    print("|---|---|---|---|---|")
-    try:
-        for name, fault in FAULTS.items():
-            if options.only in (None, name):
-                bench.row(name, fault)
-    finally:
-        bench.close()
+    print("| fault | model: stalls / lost segments | hls.js: stalls / dropped frames | longest hole, s | load | |")
+    print("|---|---|---|---|---|---|")
+    asked = [name for name in FAULTS if options.only in (None, name)]
+    for with_clock in (False, True):
+        rows = [name for name in asked if (FAULTS[name] is clock_set) is with_clock]
+        if not rows:
+            continue
+        bench = Bench(options.modules, set_clock=with_clock)
+        try:
+            for name in rows:
+                bench.row(name, FAULTS[name])
+        finally:
+            bench.close()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""A language model server for each test that asks for one."""
+"""For the tests that ask for it: a language model server; a channel without the cost of its sound."""
 
 from __future__ import annotations
 
 import pytest
 from chat_server import ALL, Server
+
+from kinema.channel.airing.sound import SoundEncoder
+from kinema.channel.airing.stream import Media
 
 
 @pytest.fixture
@@ -17,3 +20,21 @@ def serve(tmp_path):
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def quick_sound(monkeypatch):
+    """One packet of silence again and again, where sound is not the question: encoding it is what costs most."""
+
+    class OnePacket(SoundEncoder):
+        def take(self, block_SC, send=True):
+            if not send:
+                super().take(block_SC, send=False)
+                self.packet = super().take(block_SC[:1024])[0].data
+                self.next_at -= 1024
+                return []
+            self.next_at += len(block_SC)
+            first = self.next_at - len(block_SC)
+            return [Media("audio", first + at, self.packet) for at in range(0, len(block_SC), 1024)]
+
+    monkeypatch.setattr("kinema.channel.airing.playout.SoundEncoder", OnePacket)

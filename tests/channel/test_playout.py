@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import threading
 import time
+from datetime import datetime
 
 import pytest
-from on_air import Collector, deltas, fast_playout, fill, picture, receive
+from on_air import SMALL, Collector, deltas, fast_playout, fill, picture, receive
 
+from kinema.channel.airing import guide
 from kinema.channel.airing.clock import FastClock
 from kinema.channel.airing.output_hls import HlsSettings
 from kinema.channel.airing.programme import Policy
-from kinema.channel.airing.sound import SoundEncoder
-from kinema.channel.airing.stream import Media
 from kinema.channel.conform import Encoding, conform
-from kinema.channel.library import Library
+from kinema.channel.library import Library, LibraryClip
 from kinema.channel.lock import ChannelBusy
 from kinema.channel.state_file import write_state
 
 KEEP_ALL = HlsSettings(listed=200)
 VIDEO, AUDIO = 3750, 1920  # 24 fps and 1024 samples of 48 kHz, in ticks of 90 kHz
-
-
-@pytest.fixture
-def quick_sound(monkeypatch):
-    """One packet of silence again and again, where sound is not the question: encoding it is what costs most."""
-
-    class OnePacket(SoundEncoder):
-        def take(self, block_SC, send=True):
-            if not send:
-                super().take(block_SC, send=False)
-                self.packet = super().take(block_SC[:1024])[0].data
-                self.next_at -= 1024
-                return []
-            self.next_at += len(block_SC)
-            first = self.next_at - len(block_SC)
-            return [Media("audio", first + at, self.packet) for at in range(0, len(block_SC), 1024)]
-
-    monkeypatch.setattr("kinema.channel.airing.playout.SoundEncoder", OnePacket)
 
 
 def collected(folder):
@@ -193,6 +176,65 @@ def test_a_clock_that_is_set_changes_dates_and_nothing_else(tmp_path, quick_soun
     assert hours == {"08", "09"} and list(collector.dates) == sorted(collector.dates)
 
 
+def test_a_clock_that_is_set_forth_and_back_is_followed_by_dates_and_guide_alike(tmp_path, quick_sound):
+    fill(tmp_path, 3, seconds=4)
+    clock = FastClock()
+    playout = fast_playout(tmp_path, clock, hls=KEEP_ALL)
+    for step in (0, 3600, -3600):
+        clock.set_wall(step)
+        for _ in range(5):
+            playout._air(playout.feed.take())
+            playout.view.refresh()
+    assert playout.late == 0 and playout.jumps == 0
+    segments = {one.number: one.frame for one in playout.hls.segments}
+    playout.close()
+    dates = {n: datetime.fromisoformat(date).timestamp() for n, date in collected(tmp_path).dates.items()}
+    steps = [dates[n + 1] - dates[n] for n in sorted(dates)[:-1]]
+    jumped = [round(step) for step in steps if abs(step - 2) > 0.01]
+    assert jumped == [3602, -3598], "else each follows the one before"
+    with Library.open(tmp_path) as library:
+        lines = library.as_run()
+    for number, frame in segments.items():
+        line = guide.on_at(lines, dates[number] + 0.01)
+        assert line is not None and line.frame <= frame < line.frame + line.frames, "the guide knows what is in it"
+    ordered = guide.in_order(lines)
+    assert [line.frame for line in ordered] == [96 * k for k in range(15)]
+    assert all(b.at > a.at for a, b in itertools.pairwise(ordered))
+    assert ordered[-1] in lines and ordered[5].at != lines[-6].at, "what ran by the wrong clock is dated anew"
+
+
+def test_an_hour_without_the_generator_is_repeats_then_filler_and_what_is_new_comes_first(tmp_path, quick_sound):
+    fill(tmp_path, 4)
+    playout = fast_playout(tmp_path, hls=None, policy=Policy(apart=2))
+
+    def air(frames):
+        end, shown = playout.frame + frames, []
+        while playout.frame < end:
+            playout.view.refresh()
+            playout._air(playout.feed.take())
+            shown.append((playout.on_air.kind, playout.on_air.id))
+        return shown
+
+    began = playout.clock.steady()
+    assert {kind for kind, _ in air(4 * 48)} == {"fresh"}
+    repeats = air(24 * 2400)
+    assert {kind for kind, _ in repeats} == {"repeat"} and len({id for _, id in repeats}) == 4
+    assert all(len({id for _, id in repeats[k : k + 3]}) == 3 for k in range(len(repeats) - 2))
+    with Library(tmp_path) as library:
+        for clip in library.ready():
+            library.ban(clip.id, "taken out for room")
+    assert {kind for kind, _ in air(24 * 1200)} == {"filler"}
+    with Library.open(tmp_path) as library:
+        for number in (0, 1, 2, 3):
+            library.allow(f"clip{number}")
+        made = conform(picture(5, 2), library.clip_path("new"), SMALL)
+        library.add(LibraryClip.of("new", made, "New"))
+    assert air(96)[0] == ("fresh", "new")
+    assert playout.late == 0 and playout.jumps == 0
+    assert playout.clock.steady() - began == pytest.approx(playout.frame / 24 - 1, abs=0.1)
+    playout.close()
+
+
 def test_the_database_may_be_locked_or_gone_for_half_a_minute(tmp_path, quick_sound):
     fill(tmp_path, 4)
     playout = fast_playout(tmp_path, hls=KEEP_ALL)
@@ -306,7 +348,7 @@ def test_hours_leave_no_gap_and_nothing_grows(tmp_path, quick_sound):
     playout.close()
     collector.look()
     assert collector.sequences == sorted(collector.sequences) and list(collector.data) == list(range(500, 550))
-    assert len(list((tmp_path / "on_air").iterdir())) <= 22 and threading.active_count() == threads
+    assert len(list((tmp_path / "on_air").iterdir())) <= 28 and threading.active_count() == threads
     got = receive(collector.stream())
     assert deltas(got.video) == {VIDEO} and deltas(got.audio) == {AUDIO} and got.errors == 0
     assert playout.late == 0 and got.frames == 24 * 100

@@ -103,6 +103,7 @@ def status(file: File = DEFAULT, as_json: AsJson = False) -> None:
     lines += [f"making     {shot['id']} {shot['step']} ({shot['quality']})" for shot in producer.get("making", [])]
     lines += [f"worker     {each['id']} {each['doing']}" for each in producer.get("workers", [])]
     lines += [f"trouble    {producer[name]}" for name in ("trouble", "writer") if producer.get(name)]
+    lines += [f"alarm      {alarm}" for alarm in (found["playout"] or {}).get("alarms", []) if found["running"]]
     lines += [f"set aside  {shot['id']}: {shot['reason']}" for shot in found["set_aside"]]
     typer.echo("\n".join(lines))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,23 @@ def on_at(lines: Sequence[Aired], at: float) -> Aired | None:
     return max(found, key=lambda line: line.frame, default=None)
 
 
+def in_order(lines: Sequence[Aired]) -> list[Aired]:
+    """Airings as they followed each other, each dated before the next. Where the wall clock was set back between two,
+    its dates before that were wrong: those airings are dated anew, by the frame counter, from the first after it."""
+    made: list[Aired] = []
+    set_back = 0.0
+    for line in sorted(lines, key=lambda line: line.frame, reverse=True):
+        if made and line.at - set_back > made[-1].at:
+            set_back = line.at + (made[-1].frame - line.frame) / line.fps - made[-1].at
+        made.append(replace(line, at=line.at - set_back) if set_back else line)
+    return made[::-1]
+
+
 def programmes(lines: Sequence[Aired], shortest_s: float = 300.0) -> list[tuple[float, float, str, list[Aired]]]:
     """Airings in the order of time as programmes of one theme: (begin, end, title, airings). What is shorter than
     `shortest_s` joins the programme before it: a guide of three-second entries helps nobody."""
     made: list[tuple[float, float, str, list[Aired]]] = []
-    ordered = sorted(lines, key=lambda line: line.frame)
-    themes = itertools.groupby(ordered, key=lambda line: line.theme if line.kind != "filler" else None)
+    themes = itertools.groupby(in_order(lines), key=lambda line: line.theme if line.kind != "filler" else None)
     for theme, group in themes:
         run = list(group)
         begin, end = run[0].at, run[-1].until

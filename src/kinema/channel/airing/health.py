@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from pathlib import Path
 from typing import Any
 
-from ..state_file import write_state
+from .reserve import Reserve
 
 BEAT_FD = "KINEMA_BEAT_FD"
 """The environment's name for the pipe that the supervisor listens to."""
 
 
 class Health:
-    """`tell` is called about once a second of the output's clock; it never raises. alone: the supervisor is gone."""
+    """`beat` is called some times in a second of the output's clock, `tell` about once; they never wait or raise.
+    alone: the supervisor is gone."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state" / "status.json"
         self.trouble, self.alone = "", False
+        self.reserve = Reserve(self.path.parent, "status")
         named = os.environ.pop(BEAT_FD, "")
         self._beat = int(named) if named.isdigit() else None
         if self._beat is not None:
             os.set_blocking(self._beat, False)
             os.set_inheritable(self._beat, False)
 
-    def tell(self, status: dict[str, Any]) -> None:
+    def beat(self, frame: int) -> None:
         if self._beat is not None:
             try:
-                os.write(self._beat, f"{status['frame']}\n".encode())
+                os.write(self._beat, f"{frame}\n".encode())
             except BlockingIOError:
                 pass
             except OSError:
                 self.alone = True
+
+    def tell(self, status: dict[str, Any]) -> None:
         try:
-            write_state(self.path, status)
+            self.reserve.put(self.path, json.dumps(status).encode())
+            self.reserve.provide([16_384])
             self.trouble = ""
         except OSError as error:
             self.trouble = error.strerror or str(error)

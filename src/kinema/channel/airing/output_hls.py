@@ -3,7 +3,8 @@
 Segment numbers never repeat and never go back, also after kill -9: what was published is written down (state/hls.json)
 before the playlist shows it. A discontinuity is marked only where times jump or the
 encoding changes; a restart is none, since the frame counter goes on. Files appear whole (temporary name, then
-rename). A full disk stops nothing: segments wait in memory and are written, in order, when there is room again.
+rename). A full disk stops nothing: segments are written over old ones and spares (reserve.py); where that fails they
+wait in memory and are written, in order, when there is room again.
 
 index.m3u8 names codecs and size and points to live.m3u8; sNNNNNNNNN.ts are the segments.
 """
@@ -11,6 +12,7 @@ index.m3u8 names codecs and size and points to live.m3u8; sNNNNNNNNN.ts are the 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import math
 import re
@@ -20,13 +22,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..state_file import read_state, replace_bytes, write_state
+from ..state_file import read_state
+from .reserve import Reserve
 from .stream import Media, Shape
 from .timeline import Timeline
-from .ts_segment import Segmenter
+from .ts_segment import NOTHING, Segmenter
 
 log = logging.getLogger("kinema.channel")
 _NAME = re.compile(r"s(\d{9})\.ts")
+SPARES = 4
+"""So many segments may be larger than all old ones while the disk is full."""
+TEXT = 16_384
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,10 @@ class HlsOutput:
 
     def __init__(self, folder: Path, shape: Shape, fingerprint: str, settings: HlsSettings | None = None) -> None:
         self.on_air, self.state = folder / "on_air", folder / "state" / "hls.json"
+        for place in (self.on_air, self.state.parent):
+            place.mkdir(parents=True, exist_ok=True)
+        self.reserve, self.reserve_state = Reserve(self.on_air, "hls"), Reserve(self.state.parent, "hls")
+        self.spare_size = 1 << 16
         self.shape, self.fingerprint, self.settings = shape, fingerprint, settings or HlsSettings()
         self.gops = math.ceil(self.settings.segment_s * shape.fps / shape.gop)
         self.frames = self.gops * shape.gop
@@ -77,6 +87,18 @@ class HlsOutput:
         self.segmenter = Segmenter(shape)
 
     @property
+    def full(self) -> bool:
+        """The disk is full: what is on air is written over spares."""
+        return self.reserve.full or self.reserve_state.full
+
+    @property
+    def disk(self) -> str:
+        """full; low: there is no room for a reserve; ok."""
+        if self.full:
+            return "full"
+        return "low" if self.segments and len(self.reserve) < SPARES else "ok"
+
+    @property
     def hidden_s(self) -> float:
         """How long a hole can be that a viewer does not notice when it is filled at once: what the playlist still holds
         for one who plays three segments behind its end."""
@@ -85,8 +107,6 @@ class HlsOutput:
     def resume(self) -> Timeline | None:
         """Take up what an earlier run published; gives its timeline, None where there is none. Afterwards `next_frame`
         is the frame that follows it."""
-        self.on_air.mkdir(parents=True, exist_ok=True)
-        self.state.parent.mkdir(parents=True, exist_ok=True)
         numbers = [int(found[1]) for path in self.on_air.iterdir() if (found := _NAME.fullmatch(path.name))]
         self.next_number = max(numbers, default=-1) + 1
         for leftover in self.on_air.glob(".*.partial"):
@@ -137,6 +157,7 @@ class HlsOutput:
     def status(self) -> dict[str, Any]:
         return {
             "output": "hls", "state": "retrying" if self.pending else "on air", "trouble": self.trouble,
+            "disk": self.disk, "spares": len(self.reserve),
             "sequence": self.segments[-1].number if self.segments else None, "waiting": len(self.pending),
             "lost_segments": self.lost, "discontinuities": self.left_discontinuities
             + sum(one.jump for one in self.segments),
@@ -164,11 +185,13 @@ class HlsOutput:
             self.pending[0] = (replace(oldest, jump=True), kept, counters)
 
     def _publish(self) -> None:
+        was_full = self.full
         try:
-            while self.pending:
-                segment, data, counters = self.pending[0]
-                self._put(replace(segment, number=self.next_number), data, counters)
-                self.pending.popleft()
+            try:
+                self._put_pending()
+            except OSError:  # what the playlist shows no more is needed now
+                self._remove_old(spare=0)
+                self._put_pending()
             if self.trouble:
                 log.warning("HLS: writing again")
             self.trouble = ""
@@ -176,10 +199,17 @@ class HlsOutput:
             if not self.trouble:
                 log.error("HLS: cannot write (%s); segments wait in memory", error.strerror or error)
             self.trouble = error.strerror or str(error)
-            self._remove_old(spare=0)
+        if self.full != was_full:
+            log.error("HLS: the disk %s", "is full; old segments are written over" if self.full else "has room again")
+
+    def _put_pending(self) -> None:
+        while self.pending:
+            segment, data, counters = self.pending[0]
+            self._put(replace(segment, number=self.next_number), data, counters)
+            self.pending.popleft()
 
     def _put(self, segment: Segment, data: bytes, counters: dict[int, int]) -> None:
-        replace_bytes(self.on_air / segment.name, data)
+        self.reserve.put(self.on_air / segment.name, data, NOTHING)
         segments = [*self.segments, segment][-self.settings.listed :]
         left = self.left_discontinuities + sum(one.jump for one in self.segments if one not in segments)
         follow = segment.frame + segment.frames
@@ -189,21 +219,30 @@ class HlsOutput:
             "left_discontinuities": left, "timeline": asdict(self.timeline), "counters": counters,
             "fingerprint": self.fingerprint,
         }  # fmt: skip
-        write_state(self.state, kept)
+        self.reserve_state.put(self.state, json.dumps(kept).encode())
         self.segments, self.left_discontinuities = segments, left
         self.next_number, self.next_frame = segment.number + 1, follow
         if segment.number % 30 == 0 or not (self.on_air / "index.m3u8").is_file():
-            replace_bytes(self.on_air / "index.m3u8", self.index().encode())
-        replace_bytes(self.on_air / "live.m3u8", self.playlist().encode())
-        self._remove_old(spare=self.settings.listed)
+            self.reserve.put(self.on_air / "index.m3u8", self.index().encode())
+        self.reserve.put(self.on_air / "live.m3u8", self.playlist().encode())
+        kept_on_disk = self._remove_old(spare=self.settings.listed)
+        while self.spare_size < 1.5 * segment.bytes:
+            self.spare_size *= 2
+        num_spares = SPARES + max(0, 2 * self.settings.listed - kept_on_disk)
+        self.reserve.provide([TEXT] * 2 + [self.spare_size] * num_spares)
+        self.reserve_state.provide([TEXT])
 
-    def _remove_old(self, spare: int) -> None:
-        first = (self.segments[0].number if self.segments else self.next_number) - spare
+    def _remove_old(self, spare: int) -> int:
+        """Segments older than the playlist by so many are not kept; gives how many are."""
+        first, num_kept = (self.segments[0].number if self.segments else self.next_number) - spare, 0
         with contextlib.suppress(OSError):
-            for path in self.on_air.iterdir():
+            for path in sorted(self.on_air.iterdir()):
                 found = _NAME.fullmatch(path.name)
                 if found and int(found[1]) < first:
-                    path.unlink(missing_ok=True)
+                    self.reserve.retire(path)
+                else:
+                    num_kept += found is not None
+        return num_kept
 
     def playlist(self) -> str:
         lines = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -36,6 +37,7 @@ class InThread:
         self.output, self.name, self.most = output, output.name, most
         self._queue: deque[Callable[[], None] | None] = deque()
         self._there = threading.Semaphore(0)
+        self._since: float | None = None
         self._thread = threading.Thread(target=self._run, name="kinema-hls", daemon=True)
         self._thread.start()
 
@@ -48,6 +50,12 @@ class InThread:
 
     def status(self) -> dict[str, Any]:
         return {**self.output.status(), "queued": len(self._queue)}
+
+    @property
+    def busy_s(self) -> float:
+        """How long it has been at the packet that it has in hand."""
+        since = self._since
+        return time.monotonic() - since if since is not None else 0.0
 
     def close(self) -> None:
         self._put(None)
@@ -64,7 +72,9 @@ class InThread:
             if work is None:
                 self.output.close()
                 return
+            self._since = time.monotonic()
             try:
                 work()
             except Exception:
                 log.exception("HLS: a packet was lost")
+            self._since = None

@@ -38,8 +38,16 @@ from .stream import AAC_SAMPLES, Media, Shape
 from .timeline import Timeline
 
 log = logging.getLogger("kinema.channel")
+DISK = {
+    "full": "the disk is full; old segments are written over",
+    "low": "the disk has too little room for a reserve",
+}
 LEAD_S = 1.0
 LATE_S = 0.2
+BEATS = 5
+"""So often in a second the supervisor hears the frame counter."""
+STUCK_S = 10.0
+"""An HLS output that takes so long for one packet hangs; the supervisor is told nothing more."""
 BLOCK = 8 * AAC_SAMPLES
 
 
@@ -87,7 +95,7 @@ class Playout:
             self.outputs.append(InThread(self.hls) if threaded else self.hls)
         self.outputs += [RtmpOutput(url, self.shape, stall_s=settings.rtmp_stall_s) for url in settings.rtmp]
         self._begin(self.timeline)
-        self.health = Health(folder)
+        self.health, self.beat_every = Health(folder), max(1, round(self.shape.fps / BEATS))
         self.since, self.late, self.jumps, self.broadcast = self.clock.wall(), 0, 0, 0
         self.caught_up = False  # what a restart makes up is not late
         self.on_air: Aired | None = None
@@ -142,6 +150,7 @@ class Playout:
 
     def _air(self, ready: Ready) -> None:
         packets = ready.packets.packets
+        self._follow_wall()
         line = Aired(
             self._on_at(), ready.id or "filler", ready.kind, ready.title, ready.theme, self.frame, len(packets),
             float(self.shape.fps),
@@ -158,19 +167,23 @@ class Playout:
             self._send(Media("video", self.frame, data, key, number == 0))
             self.frame += 1
             self.broadcast += 1
+            if self.frame % self.beat_every == 0 and self._hls_moves():
+                self.health.beat(self.frame)
             if self.frame % self.gop == 0:
                 self.health.tell(self.status())
                 if self.health.alone:
                     log.error("the supervisor is gone; the channel goes off air")
                     self._stop.set()
 
+    def _follow_wall(self) -> None:
+        """Dates follow a wall clock that was set, from a clip's first frame on: the log dates whole clips."""
+        dated = self.timeline.dated(self.clock)
+        if dated is not self.timeline:
+            log.warning("the wall clock was set by %+.1f s; the pace stays", dated.wall - self.timeline.wall)
+            self._begin(dated)
+
     def _pace(self, key: bool) -> None:
         """Wait until the frame is due, one second early. After a hole too long to fill, what is next is due now."""
-        if key:
-            dated = self.timeline.dated(self.clock)
-            if dated is not self.timeline:
-                log.warning("the wall clock was set by %+.1f s; the pace stays", dated.wall - self.timeline.wall)
-                self._begin(dated)
         early = self.timeline.due(self.frame) - LEAD_S - self.clock.steady()
         if early > 0:
             self.caught_up = True
@@ -188,6 +201,9 @@ class Playout:
             for media in self.sound.take(self.bed.take(BLOCK)):
                 self._send(media)
 
+    def _hls_moves(self) -> bool:
+        return not any(isinstance(output, InThread) and output.busy_s > STUCK_S for output in self.outputs)
+
     def _send(self, media: Media) -> None:
         for output in self.outputs:
             output.send(media)
@@ -195,6 +211,7 @@ class Playout:
     def status(self) -> dict[str, Any]:
         """What status.json holds. Times are seconds since 1970; frame is the output's clock."""
         snapshot, line = self.view.snapshot, self.on_air
+        outputs = [output.status() for output in self.outputs]
         now = line and {
             "id": line.id, "title": line.title, "theme": line.theme, "kind": line.kind, "at": line.at,
             "until": line.until, "position_s": (self.frame - line.frame) / line.fps,
@@ -206,8 +223,16 @@ class Playout:
             "next": [{"id": one.id, "title": one.title, "theme": one.theme} for one in self.feed.upcoming()],
             "stock": len(snapshot.ready), "queued": len(snapshot.queue), "late_frames": self.late, "jumps": self.jumps,
             "fallbacks": self.feed.fallbacks, "music": self.bed.playing, "library": self.view.trouble or "ok",
-            "notes_waiting": len(self.view.writes), "outputs": [output.status() for output in self.outputs],
+            "notes_waiting": len(self.view.writes), "outputs": outputs,
+            "alarms": alarms(self.view.trouble, outputs),
         }  # fmt: skip
+
+
+def alarms(library: str, outputs: Sequence[dict[str, Any]]) -> list[str]:
+    """What somebody should look at, in words; empty where all is well."""
+    disk = [f"{one['output']}: {DISK[one['disk']]}" for one in outputs if one.get("disk") in DISK]
+    broken = [f"{one['output']}: {one['trouble']}" for one in outputs if one["trouble"]]
+    return disk + broken + ([f"library: {library}"] if library else [])
 
 
 def _filler(folder: Path, settings: Settings) -> Filler:

@@ -1,7 +1,8 @@
 """Keeps a playout on air: starts it, listens to its output clock, and starts it anew when it ends or stands still.
 
-The beat is the playout's frame counter, through a pipe: not "the process lives", and nothing that a full disk could
-stop. A second process waits beside the first, loaded but idle, so that the next frame is on its way in a second or two.
+The beat is the playout's frame counter, through a pipe, five times a second: not "the process lives", and nothing that
+a full disk could stop. A second process waits beside the first, loaded but idle, and is on air a few tenths of a second
+after the first was found to be gone or hung (pulse.py): before a viewer's player has used up what it holds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import KinemaError
@@ -25,20 +25,13 @@ from ..lock import ChannelBusy, ChannelLock
 from .health import BEAT_FD
 from .playout import Settings
 from .playout_process import BAD, BUSY, plain
+from .pulse import LOOK_S, Patience, Pulse
 
 log = logging.getLogger("kinema.channel")
 
 
-@dataclass(frozen=True)
-class Patience:
-    """first_s: from the start to the first beat. stall_s: between beats. quick_s: a run shorter than this failed to
-    start, and each such failure in a row doubles the pause, up to longest_pause_s."""
-
-    first_s: float = 45.0
-    stall_s: float = 4.0
-    quick_s: float = 10.0
-    pause_s: float = 0.1
-    longest_pause_s: float = 10.0
+CALM_S = 60.0
+"""A playout that was taken for hung and killed so soon after the one before: the next is given twice the time."""
 
 
 class Supervisor:
@@ -57,6 +50,7 @@ class Supervisor:
         rows = [list(row) for row in schedule] if schedule else None
         self._hello = json.dumps(plain(settings or Settings(), rows)).encode() + b"\n"
         self.starts, self.frame, self.why = 0, -1, ""
+        self.factor = 1.0
         self.process: subprocess.Popen[bytes] | None = None
         self._standby: _Run | None = None
         self._stop = threading.Event()
@@ -73,7 +67,7 @@ class Supervisor:
                 code = self._attend()
                 if self._stop.is_set():
                     return
-                if code == BUSY:
+                if code == BUSY and self.frame < 0:
                     raise ChannelBusy(f"{self.folder}: another playout has this channel on air.")
                 if code == BAD:
                     raise KinemaError(f"{self.folder}: the playout refuses its settings; its log says which.")
@@ -98,25 +92,29 @@ class Supervisor:
             run.end()
 
     def _listen(self, process: subprocess.Popen[bytes], beat: int) -> int:
-        due = time.monotonic() + self.patience.first_s
-        heard = b""
+        pulse, began = Pulse(process.pid, self.patience, self.factor), time.monotonic()
+        frame, heard = -1, b""
         while not self._stop.is_set():
-            if time.monotonic() > due:
-                self.why = "its output clock stood still"
-                process.kill()
-                return process.wait()
-            if not select.select([beat], [], [], 0.2)[0]:
+            told = select.select([beat], [], [], LOOK_S)[0]
+            if not told:
+                if trouble := pulse.trouble(time.monotonic()):
+                    self.why = trouble
+                    self.factor = 2 * self.factor if time.monotonic() - began < CALM_S else 1.0
+                    process.kill()
+                    with contextlib.suppress(subprocess.TimeoutExpired):  # in the depths of a driver: it dies later
+                        return process.wait(timeout=5)
+                    return -signal.SIGKILL
                 continue
             data = os.read(beat, 4096)
             if not data:
                 self.why = f"exit code {process.wait()}"
                 return process.returncode
             *lines, heard = (heard + data).split(b"\n")
-            if lines and int(lines[-1]) > self.frame:
-                self.frame = int(lines[-1])
+            if lines and int(lines[-1]) > frame:
+                frame = self.frame = int(lines[-1])
                 if self._standby is None:
                     self._standby = _Run(self.folder)
-                due = time.monotonic() + self.patience.stall_s
+                pulse.beat(time.monotonic())
         return 0
 
 
@@ -150,5 +148,6 @@ class _Run:
                 self.process.wait(timeout=12)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(timeout=5)
         os.close(self.beat)  # before its end, this would tell it that the supervisor is gone

@@ -13,6 +13,8 @@ import numpy as np
 from .stream import Media, Muxer, Shape, interleaved
 
 TS_PACKET = 188
+NOTHING = b"\x47\x1f\xff\x10" + b"\xff" * 184
+"""The packet that every receiver skips."""
 
 
 class Segmenter:

@@ -1,0 +1,24 @@
+"""Hold the first thread of a process, as a system call that never comes back would: python hold_thread.py PID.
+
+The process itself lives and is in no stopped state; its other threads go on. It is held until it is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+ATTACH = 16
+
+
+def main() -> None:
+    pid = int(sys.argv[1])
+    if ctypes.CDLL(None, use_errno=True).ptrace(ATTACH, pid, None, None):
+        sys.exit(f"ptrace: {os.strerror(ctypes.get_errno())}")
+    while not os.WIFSIGNALED(os.waitpid(pid, 0)[1]):
+        continue
+
+
+if __name__ == "__main__":
+    main()

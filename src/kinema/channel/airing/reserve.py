@@ -1,0 +1,119 @@
+"""Files that can still be replaced while the disk is full, for as long as it stays full.
+
+A spare is a hidden file whose blocks are the channel's already. When the disk takes nothing new, a spare is written
+over in place and renamed to what it now is; what it replaces, or what is no longer needed, becomes a spare instead of
+being deleted. No block is given back meanwhile, so another program that takes each free one takes none of these. For
+the same reason a spare that is too long is filled up and not cut.
+
+It does not help where writing over a file needs new blocks (btrfs, ZFS): there `put` raises as on any full disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..state_file import replace_bytes
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Reserve:
+    """All calls come from one thread; two reserves in one folder have different names. full: the disk took nothing new
+    the last time, and not all spares could be made again since."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.full = folder, False
+        self._prefix, self._numbers = f".spare-{name}-", itertools.count()
+        self._spares: dict[Path, int] = {}  # how many bytes its blocks hold
+        if folder.is_dir():
+            for path in folder.glob(f"{self._prefix}*"):
+                self._keep(path)
+
+    def __len__(self) -> int:
+        return len(self._spares)
+
+    def put(self, path: Path, data: bytes, fill: bytes = b"\n") -> None:
+        """As `replace_bytes`, by way of a spare where the disk is full. fill: what may follow the data any number of
+        times without changing what it means. OSError: the disk refuses, and no spare fits."""
+        try:
+            replace_bytes(path, data)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self.full = True
+            if not self._write_over(path, data, fill):
+                raise
+
+    def retire(self, path: Path) -> None:
+        """A file that is no longer needed: deleted, or a spare while the disk is full. OSError."""
+        if self.full:
+            path = path.replace(self._new())
+            self._keep(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def provide(self, sizes: Sequence[int]) -> None:
+        """Have spares of these bytes at least, where twice that is free; give back what is too much."""
+        left, missing = sorted(self._spares, key=lambda path: self._spares[path]), []
+        for size in sorted(sizes):
+            fit = next((path for path in left if self._spares[path] >= size), None)
+            if fit is None:
+                missing.append(size)
+            else:
+                left.remove(fit)
+        with contextlib.suppress(OSError):
+            if missing or self.full:
+                room = os.statvfs(self.folder)
+                if room.f_bavail * room.f_frsize < max(2 * sum(missing), sum(sizes) if self.full else 0):
+                    return
+            for size in missing:
+                self._make(size)
+            self.full = False
+            for path in left:
+                del self._spares[path]
+                path.unlink(missing_ok=True)
+
+    def _make(self, size: int) -> None:
+        path = self._new()
+        try:
+            with path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        self._keep(path)
+
+    def _write_over(self, path: Path, data: bytes, fill: bytes) -> bool:
+        fits = [spare for spare, size in self._spares.items() if size >= len(data)]
+        if not fits:
+            return False
+        spare = min(fits, key=lambda one: self._spares[one])
+        del self._spares[spare]
+        size = spare.stat().st_size
+        whole = data + fill * ((size - len(data)) // len(fill))
+        try:
+            with spare.open("r+b") as file:
+                file.write(whole)
+                file.truncate()
+            before = self._new()
+            with contextlib.suppress(OSError):  # a new name, or a file system without links
+                before.hardlink_to(path)
+                self._keep(before)
+            spare.replace(path)
+        except OSError:
+            spare.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _keep(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            found = path.stat()
+            self._spares[path] = max(found.st_size, 512 * found.st_blocks)
+
+    def _new(self) -> Path:
+        return next(path for number in self._numbers if not (path := self.folder / f"{self._prefix}{number}").exists())
