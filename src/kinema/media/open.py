@@ -70,7 +70,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except _ffmpeg_errors() as error:
-        reason = error.strerror or type(error).__name__
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise MediaError(f"{path}: not a readable video or sound file ({reason}).") from error
     except Image.UnidentifiedImageError as error:
         raise MediaError(f"{path}: not a picture.") from error
