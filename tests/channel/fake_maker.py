@@ -1,7 +1,8 @@
 """A maker for tests (`model = "python:fake_maker:FakeMaker"`): writes down what it does, and misbehaves as told.
 
 FAKE_LOG: a file that gets a line for each begin and end. FAKE_SECONDS: how long a clip takes. FAKE_POISON: ends of ids
-that always fail; FAKE_KILLER: of those that take the process with them.
+that always fail; FAKE_KILLER: of those that take the process with them. FakeContinuer can go on from a clip, and notes
+what it was given: the gray of the clip's ground, which follows from its seed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.channel.making.makers import Job
+from kinema.channel.making.makers import KNOWN_FRAMES, Job
 from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError
+from kinema.media.read import read_video
 from kinema.media.write import write
 
 
@@ -42,3 +44,16 @@ class FakeMaker:
     def _note(self, what: str, job: Job) -> None:
         with Path(os.environ["FAKE_LOG"]).open("a") as log:
             log.write(f"{what} {job.id.split('-')[-1]} {job.profile} {os.getpid()}\n")
+
+
+class FakeContinuer(FakeMaker):
+    def continues(self) -> bool:
+        return True
+
+    def make(self, job: Job, target: Path) -> None:
+        if job.tail:
+            frames, _ = read_video(job.tail)
+            assert frames.shape == (KNOWN_FRAMES, 32, 32, 3)  # its own size, whatever was done with that clip since
+            with Path(os.environ["FAKE_LOG"]).open("a") as log:
+                log.write(f"tail {job.id.split('-')[-1]} {round(float(frames[:, :4].mean()))}\n")
+        super().make(job, target)

@@ -23,7 +23,7 @@ seconds = 1
 [director]
 shots = 3
 [making]
-model = "python:fake_maker:FakeMaker"
+model = "python:fake_maker:{maker}"
 tries = 2
 pause_s = 0.1
 {making}
@@ -48,9 +48,9 @@ url = "{database}"
 
 
 def channel_file(folder: Path, *, enough: int = 4, making: str = "", disk: str = "", database: str = "sqlite",
-                 rest: str = "") -> Path:  # fmt: skip
+                 rest: str = "", maker: str = "FakeMaker") -> Path:  # fmt: skip
     path = folder / "my.toml"
-    path.write_text(FILE.format(enough=enough, making=making, disk=disk, database=database, rest=rest))
+    path.write_text(FILE.format(enough=enough, making=making, disk=disk, database=database, rest=rest, maker=maker))
     return path
 
 

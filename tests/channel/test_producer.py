@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import time
+from itertools import pairwise
 
 import pytest
+from episode_of import plan
 from running_channel import channel_file, config_of, ended, lines, producer, wait_for
 
 from kinema.channel.library import Library, LibraryClip
+from kinema.channel.making.continuity import awaited
 from kinema.channel.making.ledger import Ledger
 from kinema.channel.making.producer import Producer
 
@@ -52,6 +56,72 @@ def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run,
     assert all(clip.path.is_file() and clip.frames == 8 for clip in clips)
     wait_for(lambda: not list((tmp_path / "channel" / "work").rglob("*.mp4")))
     assert not list((tmp_path / "channel" / "clips").glob(".*"))
+
+
+def test_a_shot_goes_on_from_the_one_before_though_the_producer_is_killed_and_others_go_first(run, tmp_path):
+    file = channel_file(tmp_path, enough=7, making='in_flight = 2\nsecond_pass = "lanczos"', maker="FakeContinuer")
+    log = tmp_path / "fake.log"
+    root = config_of(file).root
+    with Ledger(root) as ledger:
+        ids = plan(ledger, "a ball on a meadow", ["cut", "continue", "continue", "cut"])
+        token = ledger.token
+
+    def begun(id: str) -> bool:
+        return ["begin", id] in [words[:2] for words in lines(log)]
+
+    def over() -> bool:
+        with Ledger(root) as ledger:
+            return all(ledger.get(id).state == "published" for id in ids)
+
+    process = run(file, FAKE_SECONDS="0.7")
+    for number, id in enumerate((ids[1], ids[2])):
+        wait_for(lambda id=id: begun(id), process)
+        time.sleep(0.3 * number)
+        process.kill()
+        process = run(file, FAKE_SECONDS="0.7")
+    wait_for(over, process)
+    wait_for(lambda: not [path for id in ids for path in (root / "work").glob(f"{token}-{id}/*")], process)
+    process.kill()
+
+    said = [words[1:3] for words in lines(log) if words[0] == "tail"]
+    assert {tuple(words) for words in said} >= {(ids[1], "20"), (ids[2], "30")}  # the grounds of the ones before them
+    firsts = list(dict.fromkeys(words[1] for words in lines(log) if words[0] == "begin"))
+    assert firsts.index(ids[3]) < firsts.index(ids[1]) < firsts.index(ids[2])  # a cut does not wait
+    order = [" ".join(words[:2]) for words in lines(log)]
+    for one, next_one in ((ids[0], ids[1]), (ids[1], ids[2])):
+        assert order.index(f"end {one}") < order.index(f"begin {next_one}")
+    with Library.open(root) as library:
+        clips = [clip for clip in library.ready() if clip.id in ids]
+    assert [clip.id for clip in clips] == ids  # as they are shown
+    assert [clip.shot.get("made_as") for clip in clips] == [None, "continue", "continue", None]
+    assert set(ended(log).values()) == {1}
+
+
+@pytest.mark.slow
+def test_continuing_shots_and_a_producer_that_is_killed_at_random(run, tmp_path):
+    shots, kills, rng = 24, 14, random.Random(7)
+    file = channel_file(tmp_path, enough=shots, making="in_flight = 3", maker="FakeContinuer")
+    log, root = tmp_path / "fake.log", config_of(file).root
+    with Ledger(root) as ledger:
+        for _ in range(4):
+            plan(ledger, "a ball on a meadow", ["cut", "continue", "continue", "match", "continue", "cut"])
+    process = run(file, FAKE_SECONDS="0.3")
+    for _ in range(kills):
+        time.sleep(rng.uniform(2.5, 6))
+        process.kill()
+        process = run(file, FAKE_SECONDS="0.3")
+    wait_for(lambda: states(file)["published"] == shots, process)
+    time.sleep(2)
+    process.kill()
+    with Library.open(root) as library, Ledger(root) as ledger:
+        clips = library.ready()
+        assert len({clip.id for clip in clips}) == len(clips) == shots
+        assert set(ended(log).values()) == {1}
+        for before, clip in pairwise(clips):
+            if clip.shot["continuity"] == "continue":
+                assert (clip.shot["made_as"], clip.shot["goes_on_from"]) == ("continue", before.id)
+        left = [path.parent.name for path in (root / "work").rglob("*") if path.is_file()]
+        assert all(awaited(ledger, id.partition("-")[2]) for id in left)
 
 
 def test_a_poisoned_shot_is_set_aside_with_its_reason_and_the_channel_goes_on(run, tmp_path):

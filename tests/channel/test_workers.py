@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from episode_of import plan
 from postgres_server import Server
 from running_channel import Process, channel_file, config_of, ended, lines, producer, wait_for
 
 from kinema.channel.library import Library
 from kinema.channel.making.ledger import Ledger
 from kinema.channel.making.postgres import Tables, address
-from kinema.channel.making.work_files import DatabaseFiles
+from kinema.channel.making.work_files import TAIL, DatabaseFiles
 from kinema.core.errors import KinemaError, RequestError
 
 LOST_S = 2.0
@@ -74,6 +75,28 @@ def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_pa
     assert len({words[3] for words in lines(log)}) >= 3  # several workers had a hand in it
 
 
+def test_last_frames_travel_to_the_worker_that_goes_on_from_them(server, tmp_path):
+    making = f"here = false\nin_flight = 2\nworker_lost_s = {LOST_S}"
+    file = channel_file(tmp_path, enough=8, making=making, database=server.url, maker="FakeContinuer")
+    log, root = tmp_path / "fake.log", config_of(file).root
+    with Ledger(root) as ledger:
+        ids = plan(ledger, "a ball on a meadow", ["cut", "continue", "cut", "continue"])
+        token = ledger.token
+    at_home = producer(file, log)
+    crew = [worker(server, log, number) for number in (10, 11)]
+    left = Tables(server.url)
+    try:
+        wait_for(lambda: all(ended(log)[id] for id in ids), at_home)
+        assert {tuple(w[1:]) for w in lines(log) if w[0] == "tail"} >= {(ids[1], "20"), (ids[3], "40")}
+        gone = "SELECT shot, step FROM kinema_files WHERE shot IN (:a, :b, :c, :d)"
+        names = dict(zip("abcd", (f"{token}-{id}" for id in ids)))
+        wait_for(lambda: left.do(gone, **names) == [], at_home)
+    finally:
+        left.close()
+        for process in [at_home, *crew]:
+            process.kill()
+
+
 def test_files_travel_through_the_database(server, tmp_path):
     files = DatabaseFiles(server.url)
     path = tmp_path / "clip.mp4"
@@ -83,6 +106,14 @@ def test_files_travel_through_the_database(server, tmp_path):
     assert files.has("s1", "generate")
     assert not files.has("s1", "second")
     assert files.take("s1", "generate", tmp_path / "there" / "x.mp4").read_bytes() == b"frames"
+    files.put("s1", TAIL, path)
+    files.put("s2", TAIL, path)
+    assert files.having(TAIL, "s") == ["s1", "s2"]
+    assert files.having(TAIL, "s2") == ["s2"]
+    files.drop("s1", keep=TAIL)
+    files.forget("s2", TAIL)
+    assert files.having(TAIL, "s") == ["s1"]
+    assert not files.has("s1", "generate")
     files.drop("s1")
     with pytest.raises(KinemaError, match="not in the database"):
         files.take("s1", "generate", tmp_path / "x.mp4")

@@ -14,6 +14,7 @@ from .conform import Conformed
 class LibraryClip:
     """A conformed clip and what is known of it. Times are seconds since 1970. aired: how often; last_aired: None before
     the first time. state: "ready", "banned" (by a person) or "broken" (found so); reason: why. music: a file, or None.
+    made_at: when, and so its place among new clips; of a clip that goes on from another, right after that one.
     bytes and sha256 may be left out when a clip is added: they are read off the file."""
 
     id: str

@@ -22,7 +22,7 @@ from ...core.errors import KinemaError, ModelError
 from . import steps
 from .steps import Channel, Desk
 
-VERSION = "kinema-channel-1"  # changes when the order of steps below does
+VERSION = "kinema-channel-2"  # changes when the order of steps below does
 QUEUE = "kinema-draw"
 MAX_DEATHS = 8  # of processes that made one shot
 POLL_S = 1.0  # between looks at a queue
@@ -140,16 +140,21 @@ def _registered() -> None:
 
 
 def _draw_shot(job: dict[str, Any]) -> dict[str, Any]:
-    """Where the clip is, as {"step": ...}; {"failed": ..., "step": ...} where it cannot be made."""
+    """Where the clip is, as {"step": ...}, with what is to be noted of how it was made; {"failed": ..., "step": ...}
+    where it cannot be made."""
     desk = _here().desk
-    found = _tried(job, "generate", steps.generate, desk, job)
+    found = drawn = _tried(job, "generate", steps.generate, desk, job)
+    if job["keeps"] and "failed" not in found:
+        kept = _tried(job, "tail", steps.tail, desk, job, found["step"])
+        if "failed" in kept:  # the next shot will be a cut
+            log.warning("%s: its last frames are not kept: %s", job["planned"], kept["failed"])
     for wanted, name, work in (
         (job["making"]["second_pass"] != "none" and job["quality"] == "full", "second pass", steps.second),
         (job["making"]["interpolate"] != "none" and job["quality"] == "full", "interpolate", steps.between),
     ):
         if wanted and "failed" not in found:
             found = _tried(job, name, work, desk, job, found["step"])
-    return found
+    return {**drawn, **found}
 
 
 def _make_shot(job: dict[str, Any]) -> dict[str, Any]:
@@ -164,6 +169,7 @@ def _make_shot(job: dict[str, Any]) -> dict[str, Any]:
         found = {"failed": f"{_told(error)}", "at": "generate"}
     music: dict[str, Any] = {}
     made: dict[str, Any] = {}
+    drawn: dict[str, Any] = {}
     if "failed" not in found:
         drawn, music = found, _tried(job, "score", steps.score, channel, job)
         if "failed" in music:  # a clip without a bed of its own is better than none
@@ -171,7 +177,7 @@ def _make_shot(job: dict[str, Any]) -> dict[str, Any]:
             music = {"music": ""}
         found = made = _tried(job, "conform", steps.conformed, channel, desk, job, drawn)
     if "failed" not in found:
-        found = _tried(job, "publish", steps.publish, channel, desk, job, made, music)
+        found = _tried(job, "publish", steps.publish, channel, desk, job, made, music, drawn)
     if "failed" in found:
         reason = f"{found.get('at', '')}: {found['failed']}"
         return dict(DBOS.run_step({"name": "set aside"}, steps.set_aside, channel, desk, job, reason))

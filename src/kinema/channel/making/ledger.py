@@ -115,12 +115,16 @@ class Ledger:
         with self._look() as db:
             return int(db.execute("SELECT count(*) FROM episodes").fetchone()[0])
 
-    def begin(self, theme: str, quality: str) -> Planned | None:
-        """The next planned shot for a theme, from now on in the making; None where no more are planned."""
+    def begin(self, theme: str, quality: str, in_order: bool = False) -> Planned | None:
+        """The next planned shot for a theme, from now on in the making; None where no more are planned. in_order: a
+        shot that goes on from the one before it in its episode is passed over until that one is over."""
         with self._work() as db:
             row = db.execute(
-                "SELECT id FROM shots WHERE state = 'planned' AND theme = ? ORDER BY place LIMIT 1", (theme,)
-            ).fetchone()
+                "SELECT id FROM shots AS one WHERE state = 'planned' AND theme = ? AND NOT (? AND "
+                "json_extract(shot, '$.continuity') = 'continue' AND EXISTS (SELECT 1 FROM shots AS before WHERE "
+                "before.place = one.place - 1 AND before.episode = one.episode AND before.state IN "
+                "('planned', 'making'))) ORDER BY place LIMIT 1", (theme, in_order),
+            ).fetchone()  # fmt: skip
             if row is None:
                 return None
             db.execute(
@@ -130,6 +134,14 @@ class Ledger:
 
     def get(self, id: str) -> Planned | None:
         found = self.shots("WHERE id = ?", (id,))
+        return found[0] if found else None
+
+    def neighbour(self, id: str, way: int) -> Planned | None:
+        """The shot before (way = -1) or after (1) this one in its episode. An episode's places follow each other."""
+        found = self.shots(
+            "WHERE place = (SELECT place FROM shots WHERE id = ?) + ? AND episode = "
+            "(SELECT episode FROM shots WHERE id = ?)", (id, way, id),
+        )  # fmt: skip
         return found[0] if found else None
 
     def in_state(self, state: str, limit: int = 1000) -> list[Planned]:

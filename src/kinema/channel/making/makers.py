@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ...core.conditions import Continue
 from ...core.errors import Cancelled, KinemaError, RequestError
 from ...core.events import Event
+from .seam import in_whole_seconds, part
 
 if TYPE_CHECKING:
     from ...core.request import Request
@@ -27,7 +29,9 @@ class Down(KinemaError):
 @dataclass(frozen=True)
 class Job:
     """A shot as a maker, on whatever machine, is asked for it; plain JSON (`to_dict`, `from_dict`). seed and seconds
-    are wishes. making: the channel's settings of that name; space: those for a Space."""
+    are wishes. making: the channel's settings of that name; space: those for a Space. tail: the last frames of the shot
+    before, a file on this machine, to go on from; only makers that can are given one. keeps: another shot will go on
+    from this one's clip."""
 
     id: str
     prompt: str
@@ -40,6 +44,8 @@ class Job:
     space: dict[str, Any] = field(default_factory=dict)
     width: int = 576
     height: int = 320
+    tail: str = ""
+    keeps: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return dict(self.__dict__)
@@ -49,12 +55,20 @@ class Job:
         return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})
 
     def request(self) -> Request:
+        """Lengths are wishes: the nearest that the model can do is made. A clip that goes on begins with the known
+        frames, beyond its seconds."""
         from ...core.request import Request
 
-        said = {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
+        said: dict[str, Any] = {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
+        seconds = self.seconds
+        if self.tail:
+            from ...media.read import probe
+
+            said["conditions"] = (Continue(clip=self.tail, frames=KNOWN_FRAMES),)
+            seconds += KNOWN_FRAMES / probe(self.tail).fps
         return Request(
-            prompt=self.prompt, model=self.model, profile=self.profile, seconds=self.seconds, seed=self.seed,
-            fit="nearest", **said,
+            prompt=self.prompt, model=self.model, profile=self.profile, seconds=seconds, seed=self.seed, fit="nearest",
+            **said,
         )  # fmt: skip
 
     @property
@@ -64,7 +78,10 @@ class Job:
 
 class Maker(Protocol):
     """Makes clips of one model. `check` refuses, before any work, what could never work (KinemaError). `make` writes
-    the clip to `target` (.mp4): KinemaError for what is wrong with this shot, Down where it could work later."""
+    the clip to `target` (.mp4): KinemaError for what is wrong with this shot, Down where it could work later.
+
+    One that also has `continues()`, and says True there, is given jobs with a tail, and writes what comes after it:
+    none of the tail's frames."""
 
     def check(self, job: Job) -> None: ...
 
@@ -85,16 +102,30 @@ class KinemaMaker:
         plan(job.request())
         store.locate(store.find(self.model))
 
-    def make(self, job: Job, target: Path) -> None:
-        self.write(job.request(), job, target)
+    def continues(self) -> bool:
+        from ...weights import store
 
-    def write(self, request: Request, job: Job, target: Path) -> None:
-        """The clip of a request, on the job's device and in its time, with its manifest."""
+        card = store.find(self.model)
+        return "continue" in card.accepts and card.frames.maximum > KNOWN_FRAMES
+
+    def make(self, job: Job, target: Path) -> None:
+        self.write(job.request(), job, target, whole_seconds=job.keeps)
+
+    def write(self, request: Request, job: Job, target: Path, *, whole_seconds: bool = False) -> None:
+        """The clip of a request, on the job's device and in its time, with its manifest. Frames of a continued clip are
+        not in it; with whole_seconds, neither are the few that are over at its end."""
         from ...media.write import write
 
         engine = self._loaded(job.device)
         planned = engine.plan(request)
+        known = sum(condition.frames for condition in planned.conditions if isinstance(condition, Continue))
+        new = planned.frames - known
+        kept = in_whole_seconds(new, planned.fps) if whole_seconds else new
         chunks = engine.stream(planned, on_event=deadline(job.making["slowest_s"]))
+        if kept < planned.frames:
+            chunks = part(chunks, known, known + kept)
+            note = f"Frames {known} to {known + kept - 1} of {planned.frames} are in the file; {known} were known."
+            planned = planned.model_copy(update={"notes": (*planned.notes, note)})
         write(chunks, target, quality="best", manifest=engine.manifest(planned))
 
     def _loaded(self, device: str | None) -> Engine:
@@ -139,6 +170,7 @@ MAKERS: dict[str, Callable[[str], Maker]] = {
     "toyland": lambda _model: ToylandMaker(), "space:": _space, "python:": _own,
 }  # fmt: skip
 """By a model's name, or its beginning where that ends with a colon; all other names are models of Kinema's."""
+KNOWN_FRAMES: int = Continue.model_fields["frames"].default
 KEPT = 2  # a model, and that of its second pass
 _KEPT: dict[str, Maker] = {}
 
@@ -154,6 +186,12 @@ def maker(model: str) -> Maker:
             del _KEPT[next(iter(_KEPT))]
         _KEPT[model] = found(model)
     return _KEPT[model]
+
+
+def can_continue(model: str) -> bool:
+    """Can a model's maker go on from a clip? KinemaError where the model is not known here."""
+    asked = getattr(maker(model), "continues", None)
+    return asked is not None and bool(asked())
 
 
 def deadline(seconds: float) -> Callable[[Event], None]:

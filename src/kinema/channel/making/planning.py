@@ -16,6 +16,7 @@ from ..writing.prompt import prompt_of
 from ..writing.shots import Episode, Theme
 from ..writing.writer import Writer
 from ..writing.writer_grammar import GrammarWriter
+from .continuity import Link
 from .ledger import Ledger
 
 if TYPE_CHECKING:
@@ -88,8 +89,10 @@ class Planner:
         return self.ledger.suggested()
 
 
-def job_of(config: ChannelConfig, token: str, planned: Any, files: str) -> dict[str, Any]:
-    """A planned shot as the job that travels: plain JSON with everything that its making needs."""
+def job_of(config: ChannelConfig, token: str, planned: Any, files: str, link: Link | None = None) -> dict[str, Any]:
+    """A planned shot as the job that travels: plain JSON with everything that its making needs. link: what ties it to
+    the shots beside it; without one it is a cut, and nothing of it is kept."""
+    link = link or Link()
     shot, making = planned.shot, config.making
     draft = planned.quality == "draft"
     return {
@@ -104,4 +107,5 @@ def job_of(config: ChannelConfig, token: str, planned: Any, files: str) -> dict[
             "slowest_s": making.slowest_s,
         },
         "space": config.space.model_dump(mode="json"),
+        "before": f"{token}-{link.before}" if link.before else "", "why_cut": link.why_cut, "keeps": link.keeps,
     }  # fmt: skip

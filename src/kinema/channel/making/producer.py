@@ -31,9 +31,10 @@ from ..writing.breaker import Breaker
 from ..writing.moderation import Moderation
 from . import durable
 from .beds import lacks_beds, make_bed
+from .continuity import link_of, sweep
 from .finish import check_interpolate
 from .ledger import Ledger, Planned
-from .makers import Job, check_second_pass, maker
+from .makers import Job, can_continue, check_second_pass, maker
 from .planning import Need, Planner, job_of, need
 from .steps import Channel, Desk, set_aside
 from .workers import Heartbeats
@@ -88,6 +89,7 @@ class Producer:
         self.url, self.files = database_url(config), work_place(config)
         self.channel = Channel(config, self.ledger, self.library)
         self.desk = Desk(self.url, config.root / "work" / "scratch", self._tell)
+        self.able = _able(config.making.model)
         self.beats = None if config.database.is_sqlite else Heartbeats(self.url)
         self.executor = f"channel-{self.ledger.token}"
         # Several shots in a row that could not be made: it is not the shots, so fewer of them are spent on finding out.
@@ -132,6 +134,7 @@ class Producer:
         if now - self._swept > SWEEP_S:
             self._swept = now
             durable.sweep(self.ledger.token)
+            sweep(self.ledger, self.desk.files({"files": self.files}), self.ledger.token)
         wanted = need(self.config, self.config.clock.now(), self._stock)
         if wanted is None:
             self.doing = "enough in stock"
@@ -163,16 +166,20 @@ class Producer:
         self.ledger.close()
 
     def _begin(self, wanted: Need) -> None:
-        shot = self.ledger.begin(wanted.theme, wanted.quality)
+        shot = self.ledger.begin(wanted.theme, wanted.quality, in_order=self.able)
         if shot is not None:
             self.doing = f"making {shot.id}"
-            durable.start(job_of(self.config, self.ledger.token, shot, self.files))
+            durable.start(self._job(shot))
         elif self._writing is None:
             self.doing = f"writing an episode: {wanted.theme}"
             self._writing = self._pool.submit(self.planner.write, wanted.theme)
         elif self._writing.done():
             done, self._writing = self._writing, None
             done.result()
+
+    def _job(self, shot: Planned) -> dict[str, Any]:
+        link = link_of(self.ledger, shot, self.able)
+        return job_of(self.config, self.ledger.token, shot, self.files, link)
 
     def _stock(self, theme: str) -> tuple[int, int]:
         return self.library.fresh(theme), self.ledger.making(theme)
@@ -200,13 +207,13 @@ class Producer:
         for shot in making:
             state, version = found.get(f"{token}-{shot.id}", ("", ""))
             if durable.is_over(state):
-                job = job_of(self.config, token, shot, self.files)
+                job = self._job(shot)
                 if (now := self.ledger.get(shot.id)) is not None and now.state == "making":
                     set_aside(self.channel, self.desk, job, f"its workflow ended as {state}")
             elif not state or (everything and version != durable.VERSION):
                 if state:
                     durable.forget(f"{token}-{shot.id}")
-                durable.start(job_of(self.config, token, shot, self.files))
+                durable.start(self._job(shot))
         if self.beats is not None:
             self.beats.hand_on_lost(self.config.making.worker_lost_s, self.executor)
 
@@ -230,6 +237,13 @@ class Producer:
     def _tell(self, id: str, step: str) -> None:
         with contextlib.suppress(Exception):
             self.ledger.at_step(id.removeprefix(f"{self.ledger.token}-"), step)
+
+
+def _able(model: str) -> bool:
+    try:
+        return can_continue(model)
+    except KinemaError:  # a model that only workers know: all shots are cuts
+        return False
 
 
 def _tell_state(config: ChannelConfig, state: dict[str, Any]) -> None:

@@ -1,30 +1,34 @@
-"""The steps of a shot: generate, second pass, interpolate (on whatever machine draws), then score, conform, publish
-(where the channel is). Each takes a job that is plain JSON, leaves its result in a file or a row under the shot's name,
-and does no harm when it is done again; each is done again only where its end was never noted.
+"""The steps of a shot: generate, tail, second pass, interpolate (on whatever machine draws), then score, conform,
+publish (where the channel is). Each takes a job that is plain JSON, leaves its result in a file or a row under the
+shot's name, and does no harm when it is done again; each is done again only where its end was never noted.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.chunk import Chunk
 from ...core.errors import KinemaError, ModelError, RequestError
 from ..conform import Encoding, conform
 from ..library import Library, LibraryClip
 from ..running import encoding
 from .beds import bed_for
 from .finish import fitted, interpolate, second_pass
-from .makers import Job, maker
-from .work_files import WorkFiles, work_files
+from .makers import KNOWN_FRAMES, Job, can_continue, maker
+from .work_files import TAIL, WorkFiles, suffix, work_files
 
 if TYPE_CHECKING:
     from ..config import ChannelConfig
     from .ledger import Ledger
 
-GENERATE, SECOND, BETWEEN = "generate", "second", "between"
+GENERATE, CONTINUED, SECOND, BETWEEN = "generate", "continued", "second", "between"
+log = logging.getLogger("kinema.channel")
 
 
 @dataclass
@@ -59,8 +63,53 @@ class Channel:
 
 
 def generate(desk: Desk, job: dict[str, Any]) -> dict[str, Any]:
-    asked = Job.from_dict(job)
-    return _made(desk, job, GENERATE, lambda target: maker(asked.model).make(asked, target))
+    """The clip. Where the shot should go on from the one before it, also {"goes_on": true}, or "why_cut". Which of them
+    it was is in the name of its file, so that a process that comes later knows."""
+    asked, id, files, why = Job.from_dict(job), job["id"], desk.files(job), job.get("why_cut", "")
+    if job.get("before") and not why:
+        done = files.has(id, CONTINUED)
+        if not done and not files.has(id, GENERATE):
+            done = _continued(desk, job, asked)
+        if done:
+            return {"step": CONTINUED, "goes_on": True}
+        why = f"the last frames of {_planned(job['before'])} are not there, or could not be gone on from"
+    made = _made(desk, job, GENERATE, lambda target: maker(asked.model).make(asked, target))
+    return made | ({"why_cut": why} if why else {})
+
+
+def _continued(desk: Desk, job: dict[str, Any], asked: Job) -> bool:
+    """Make the clip from the last frames of the shot before it; False where that cannot be done, whatever the reason:
+    a cut is always possible."""
+    try:
+        files, before = desk.files(job), job["before"]
+        if not can_continue(asked.model) or not files.has(before, TAIL):
+            return False
+        tail = files.take(before, TAIL, _scratch(desk, job["id"], TAIL))
+        on = dataclasses.replace(asked, tail=str(tail))
+        _made(desk, job, CONTINUED, lambda target: maker(asked.model).make(on, target))
+    except Exception as error:
+        log.warning("%s cannot go on from the shot before it: %s", job["planned"], error)
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            _scratch(desk, job["id"], TAIL).unlink(missing_ok=True)
+    return True
+
+
+def tail(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
+    """The clip's last frames, without loss, for the shot that goes on from them."""
+    from ...conditions import inputs
+    from ...media.read import probe
+    from ...media.write import write
+
+    def make(target: Path) -> None:
+        clip = _taken(desk, job, before)
+        frames = inputs.tail(str(clip), KNOWN_FRAMES)
+        if len(frames) < KNOWN_FRAMES:
+            raise RequestError(f"The clip has {len(frames)} frames; {KNOWN_FRAMES} are needed to go on from it.")
+        write([Chunk(frames, 0, probe(clip).fps)], target, quality="best")
+
+    return _made(desk, job, TAIL, make)
 
 
 def second(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
@@ -100,8 +149,9 @@ def conformed(channel: Channel, desk: Desk, job: dict[str, Any], drawn: dict[str
 
 
 def publish(
-    channel: Channel, desk: Desk, job: dict[str, Any], made: dict[str, Any], music: dict[str, Any]
-) -> dict[str, Any]:
+    channel: Channel, desk: Desk, job: dict[str, Any], made: dict[str, Any], music: dict[str, Any],
+    drawn: dict[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Into the library, once; files in between are deleted. {"state": "published"}, or what it was already."""
     planned, ledger = job["planned"], channel.ledger
     found = ledger.get(planned)
@@ -112,20 +162,50 @@ def publish(
             LibraryClip(
                 planned, channel.config.root / made["path"], title=job["title"], prompt=job["prompt"],
                 theme=job["theme"], frames=made["frames"], fps=made["frames"] / made["seconds"],
-                fingerprint=made["fingerprint"], shot=job["shot"] | {"quality": job["quality"], "model": job["model"]},
+                fingerprint=made["fingerprint"],
+                shot=job["shot"] | {"quality": job["quality"], "model": job["model"]} | _how(job, drawn or {}),
+                made_at=_made_at(channel, job, drawn or {}),
                 music=channel.config.root / music["music"] if music["music"] else None,
             )
         )  # fmt: skip
         ledger.end(planned, "published")
-    desk.files(job).drop(job["id"])
     found = ledger.get(planned)
-    return {"state": found.state if found is not None else "published"}
+    state = found.state if found is not None else "published"
+    _drop(desk, job, keep=TAIL if job.get("keeps") and state == "published" else "")
+    return {"state": state}
 
 
 def set_aside(channel: Channel, desk: Desk, job: dict[str, Any], reason: str) -> dict[str, Any]:
     channel.ledger.end(job["planned"], "aside", reason[:2000])
-    desk.files(job).drop(job["id"])
+    _drop(desk, job)
     return {"state": "aside", "reason": reason[:2000]}
+
+
+def _drop(desk: Desk, job: dict[str, Any], keep: str = "") -> None:
+    """Forget the files of a shot that is over, and what was kept for it of the shot before."""
+    desk.files(job).drop(job["id"], keep)
+    if job.get("before"):
+        desk.files(job).forget(job["before"], TAIL)
+
+
+def _how(job: dict[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
+    """What the record says of a shot that should go on from the one before it. known_frames: how many frames of that
+    one it was made from; they are not in its clip."""
+    if drawn.get("goes_on"):
+        return {"made_as": "continue", "goes_on_from": _planned(job["before"]), "known_frames": KNOWN_FRAMES}
+    return {"made_as": "cut", "why_cut": drawn["why_cut"]} if "why_cut" in drawn else {}
+
+
+def _made_at(channel: Channel, job: dict[str, Any], drawn: dict[str, Any]) -> float:
+    """A clip that goes on counts as made right after the one before it, whatever was made between, because new clips
+    are shown in the order of making; 0, now, for all others."""
+    before = channel.library.get(_planned(job["before"])) if drawn.get("goes_on") else None
+    return before.made_at + 0.001 if before is not None else 0.0
+
+
+def _planned(id: str) -> str:
+    """A shot's name in the ledger, of its name in the database of the steps."""
+    return id.partition("-")[2]
 
 
 def caught(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
@@ -142,6 +222,8 @@ def caught(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
 
 
 def _made(desk: Desk, job: dict[str, Any], step: str, make: Callable[[Path], None]) -> dict[str, Any]:
+    from ...media.manifest import sidecar_of
+
     id, files = job["id"], desk.files(job)
     if not files.has(id, step):
         desk.tell(id, step)
@@ -150,7 +232,7 @@ def _made(desk: Desk, job: dict[str, Any], step: str, make: Callable[[Path], Non
             make(target)
             files.put(id, step, target)
         finally:
-            for left in (target, target.with_suffix(".json")):
+            for left in (target, sidecar_of(target), *desk.scratch.glob(f"{id}-of-*")):
                 with contextlib.suppress(OSError):
                     left.unlink(missing_ok=True)
     return {"step": step}
@@ -162,4 +244,4 @@ def _taken(desk: Desk, job: dict[str, Any], step: str) -> Path:
 
 def _scratch(desk: Desk, id: str, step: str) -> Path:
     desk.scratch.mkdir(parents=True, exist_ok=True)
-    return desk.scratch / f"{id}-{step}.mp4"
+    return desk.scratch / f"{id}-{step}{suffix(step)}"

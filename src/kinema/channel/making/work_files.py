@@ -2,10 +2,13 @@
 
 On one machine, or where all machines see one folder: FOLDER/<shot>/<step>.mp4. Else the database of the steps holds
 them too: clips of some seconds are small. Both write a file whole or not at all, and again without harm.
+
+Files of a shot are dropped when it is over, all but its last frames (TAIL) where the next shot goes on from them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +19,8 @@ from ...core.whole import whole
 from .postgres import Tables
 
 MAX_BYTES = 200 * 10**6
+TAIL = "tail"
+_SUFFIXES = {TAIL: ".webp"}  # lossless
 
 
 class WorkFiles(Protocol):
@@ -29,8 +34,19 @@ class WorkFiles(Protocol):
     def take(self, shot: str, step: str, path: Path) -> Path:
         """The file, at `path` or elsewhere on this machine; not to be changed. MediaError where there is none."""
 
-    def drop(self, shot: str) -> None:
-        """Forget all files of a shot."""
+    def drop(self, shot: str, keep: str = "") -> None:
+        """Forget all files of a shot, but that of the step `keep`."""
+
+    def forget(self, shot: str, step: str) -> None:
+        """Forget one file, if it is there."""
+
+    def having(self, step: str, prefix: str) -> list[str]:
+        """The shots whose names begin so and that have a file of this step."""
+
+
+def suffix(step: str) -> str:
+    """Of a step's file."""
+    return _SUFFIXES.get(step, ".mp4")
 
 
 class FolderFiles:
@@ -57,11 +73,27 @@ class FolderFiles:
             raise MediaError(f"{found}: is not there any more.")
         return found
 
-    def drop(self, shot: str) -> None:
-        shutil.rmtree(self.folder / shot, ignore_errors=True)
+    def drop(self, shot: str, keep: str = "") -> None:
+        kept = self._path(shot, keep) if keep else None
+        if kept is None or not kept.is_file():
+            shutil.rmtree(self.folder / shot, ignore_errors=True)
+            return
+        for path in kept.parent.iterdir():
+            if path != kept:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def forget(self, shot: str, step: str) -> None:
+        path = self._path(shot, step)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+            path.parent.rmdir()  # unless there is something else in it
+
+    def having(self, step: str, prefix: str) -> list[str]:
+        return sorted(path.parent.name for path in self.folder.glob(f"{prefix}*/{step}{suffix(step)}"))
 
     def _path(self, shot: str, step: str) -> Path:
-        return self.folder / shot / f"{step}.mp4"
+        return self.folder / shot / f"{step}{suffix(step)}"
 
 
 class DatabaseFiles:
@@ -102,8 +134,18 @@ class DatabaseFiles:
         path.write_bytes(rows[0][0])
         return path
 
-    def drop(self, shot: str) -> None:
-        self._tables.do("DELETE FROM kinema_files WHERE shot = :shot", shot=shot)
+    def drop(self, shot: str, keep: str = "") -> None:
+        self._tables.do("DELETE FROM kinema_files WHERE shot = :shot AND step <> :keep", shot=shot, keep=keep)
+
+    def forget(self, shot: str, step: str) -> None:
+        self._tables.do("DELETE FROM kinema_files WHERE shot = :shot AND step = :step", shot=shot, step=step)
+
+    def having(self, step: str, prefix: str) -> list[str]:
+        rows = self._tables.do(
+            "SELECT shot FROM kinema_files WHERE step = :step AND starts_with(shot, :prefix) ORDER BY shot",
+            step=step, prefix=prefix,
+        )  # fmt: skip
+        return [str(row[0]) for row in rows]
 
 
 def work_files(place: str, url: str) -> WorkFiles:
