@@ -54,11 +54,11 @@ def test_time_is_kept_and_the_last_frame_is_held(tmp_path):
     assert len(seen) == 24
     wanted = [min(int((k + 0.5) / 12 * 8), 15) * 96 // 16 for k in range(24)]
     assert np.abs(seen - np.array(wanted)).max() <= 7
-    held = columns(conform([frames(15)], tmp_path / "b.mp4", SMALL).path)
-    assert len(held) == 24 and held[14:].min() >= 89 >= held[13]
+    held = columns(conform([frames(16)], tmp_path / "b.mp4", SMALL).path)
+    assert len(held) == 24 and held[15:].min() >= 90 >= held[14]
 
 
-@pytest.mark.parametrize(("source", "wanted"), [((14,), 12), ((17, 8.0), 24), ((10,), 12), ((26,), 24), ((27,), 36)])
+@pytest.mark.parametrize(("source", "wanted"), [((15,), 12), ((17, 8.0), 24), ((10,), 12), ((27,), 24), ((28,), 36)])
 def test_a_few_frames_over_are_left_out(tmp_path, source, wanted):
     seen = columns(conform([frames(*source)], tmp_path / "a.mp4", SMALL).path)
     assert len(seen) == wanted

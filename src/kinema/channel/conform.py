@@ -22,9 +22,9 @@ from .packets import read_packets
 if TYPE_CHECKING:
     import numpy as np
 
-SPARE = 6
-"""A part of a second so short (1/6) is left out at the end: models make 4 n + 1 frames, and to hold the last one for
-nearly a second would be worse."""
+LEFT_OUT_S = 0.25
+"""So much of a clip's end at most is left out where that makes its GOPs whole: models make 4 n + 1 frames, and to hold
+the last one for nearly a second would be worse."""
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
@@ -138,14 +138,14 @@ def _fitted(chunks: Iterator[Chunk], encoding: Encoding, how: str) -> Iterator[t
 
 def _on_the_grid(frames: Iterator[tuple[np.ndarray, Fraction]], encoding: Encoding) -> Iterator[np.ndarray]:
     """At the channel's rate, in whole GOPs: the last frame is held until one is full, and what goes over a full one by
-    no more than 1 / SPARE seconds is left out. MediaError where there are none."""
+    no more than LEFT_OUT_S is left out. MediaError where there are none."""
     given, last = 0, None
     over: list[np.ndarray] = []
     for number, (frame_HWC, rate) in enumerate(frames):
         due = (number + 1) * encoding.fps / rate
         while given + len(over) + Fraction(1, 2) < due:
             over.append(frame_HWC)
-            if not given or given % encoding.gop or len(over) > encoding.fps // SPARE:
+            if not given or given % encoding.gop or len(over) > LEFT_OUT_S * encoding.fps:
                 yield from over
                 given += len(over)
                 over = []

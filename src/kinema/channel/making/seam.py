@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from ...core.chunk import Chunk
-
-LEFT_OUT_S = 0.25  # at most so much of a clip's end is left out to make its seconds whole
+from ..conform import LEFT_OUT_S
 
 
 def in_whole_seconds(frames: int, fps: float) -> int:
