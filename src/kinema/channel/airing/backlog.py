@@ -35,11 +35,10 @@ class Backlog:
             self.ended = True
             self._change.notify()
 
-    def wait(self) -> bool:
-        """Waits until there is something; False at the end."""
+    def wait(self, seconds: float | None = None) -> bool:
+        """Waits until there is something, for so long at most; False where there is nothing, and at the end."""
         with self._change:
-            while not self._packets and not self.ended:
-                self._change.wait()
+            self._change.wait_for(lambda: self._packets or self.ended, seconds)
             return bool(self._packets)
 
     def get(self) -> Media | None:
@@ -47,10 +46,10 @@ class Backlog:
         with self._change:
             return self._packets.popleft() if self.wait() else None
 
-    def take(self) -> Media | None:
-        """The next, None where nothing is there now."""
+    def take(self, most: int) -> list[Media]:
+        """What is there now, the oldest so many."""
         with self._change:
-            return self._packets.popleft() if self._packets else None
+            return [self._packets.popleft() for _ in range(min(most, len(self._packets)))]
 
     def __len__(self) -> int:
         return len(self._packets)

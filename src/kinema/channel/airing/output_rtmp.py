@@ -21,6 +21,9 @@ from .timeline import Timeline
 
 log = logging.getLogger("kinema.channel")
 HELD_S = 10.0
+TOGETHER, GATHER_S, LOOK_S = 16, 0.02, 0.5
+"""Packets that go into the pipe at once, at most, and how long they are waited for: a frame and its sound wake the
+sidecar once. LOOK_S: from look to look at what it says."""
 STALL_S = 10.0
 """A sidecar that was offered packets and sent none for so long is killed and started anew."""
 
@@ -61,6 +64,7 @@ class RtmpOutput:
 
     def close(self) -> None:
         self._end.set()
+        self.waiting.end()
         self._thread.join(timeout=6)
 
     def _run(self) -> None:
@@ -98,11 +102,12 @@ class RtmpOutput:
         while process.poll() is None:
             if self._end.is_set() and not left and not self.waiting:
                 return
-            if not left:
-                media = self.waiting.take()
-                left = memoryview(pack(media)) if media is not None else left
-                owed += media is not None
-            readable, writable, _ = select.select([out], [into] if left else [], [], 0.02 if not left else 0.5)
+            if not left and self.waiting.wait(LOOK_S):
+                self._end.wait(GATHER_S)
+                together = self.waiting.take(TOGETHER)
+                left = memoryview(b"".join(pack(media) for media in together))
+                owed += len(together)
+            readable, writable, _ = select.select([out], [into] if left else [], [], LOOK_S if left else 0.0)
             if writable:
                 with contextlib.suppress(BlockingIOError):
                     left = left[os.write(into, left) :]
