@@ -141,7 +141,8 @@ def main() -> None:
         return percent
 
     if shutil.which("ffmpeg"):
-        listed, progress = write_playlist(work / "list.ffconcat", clips * 40), work / "progress"
+        listed, progress = work / "list.ffconcat", work / "progress"
+        write_playlist(listed, clips * 40)
         original = subprocess.Popen(
             ["ffmpeg", "-v", "error", "-re", "-f", "concat", "-safe", "0", "-i", str(listed), "-stream_loop", "-1",
              "-i", str(work / "channel0/music/bed.wav"), "-c:v", "libx264", "-preset", "veryfast", "-tune",

@@ -9,10 +9,12 @@ import sys
 import threading
 
 import pytest
+from on_air import fill
 from running_channel import Process, channel_file, config_of, wait_for
 from typer.testing import CliRunner
 
 from kinema.channel import control
+from kinema.channel.library import Library
 from kinema.channel.lock import ChannelBusy, holder
 from kinema.channel.making.ledger import Ledger
 from kinema.cli.main import app
@@ -94,3 +96,20 @@ def test_suggestions_are_data_and_bounded(tmp_path):
         control.suggest(config, "one too many")
     with pytest.raises(RequestError):
         control.suggest(config, "two\nlines")
+
+
+def test_the_clips_as_a_list_for_ffmpeg(tmp_path):
+    file = channel_file(tmp_path)
+    config = config_of(file)
+    target = tmp_path / "list.ffconcat"
+    with Library.open(config.root):
+        pass
+    refused = CliRunner().invoke(app, ["channel", "playlist", str(file), "-o", str(target)])
+    assert refused.exit_code != 0 and "no clip yet" in refused.output and not target.exists()
+    clips = fill(config.root, 3)
+    found = kinema("playlist", str(file), "-o", str(target))
+    assert found["clips"] == [clip.id for clip in clips]
+    rows = target.read_text().splitlines()
+    assert rows[0] == "ffconcat version 1.0" and rows[1] == f"file '{clips[0].path.resolve()}'" and len(rows) == 7
+    refused = CliRunner().invoke(app, ["channel", "playlist", str(file), "-o", str(tmp_path / "no" / "list")])
+    assert refused.exit_code != 0 and "no/list" in refused.output.replace("\n", "")

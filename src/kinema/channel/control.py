@@ -93,6 +93,21 @@ def queue(config: ChannelConfig, limit: int = 20) -> dict[str, Any]:
         }
 
 
+def playlist(config: ChannelConfig, target: Path) -> list[LibraryClip]:
+    """The clips that can air, oldest first, as a list for ffmpeg's concat demuxer (airing/playlist.py); those in it.
+    RequestError where there are none, or the file cannot be written."""
+    from .airing.playlist import write_playlist
+
+    with _library(config) as library:
+        clips = sorted(library.ready(), key=lambda clip: clip.made_at)
+    if not clips:
+        raise RequestError("The channel has no clip yet.", field="file", value=str(config.root), legal="after a start")
+    try:
+        return write_playlist(target, clips)
+    except OSError as error:
+        raise RequestError(f"{target}: {error.strerror or error}.", field="output", value=str(target)) from None
+
+
 def skip(config: ChannelConfig) -> None:
     """Leave what is on air at its next keyframe."""
     with _library(config) as library:

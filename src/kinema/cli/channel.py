@@ -127,6 +127,26 @@ def queue(
             typer.echo(f"{kind:<8} {shot['id']}  {shot['title']}: {shot['prompt']}")
 
 
+@app.command("playlist")
+@guarded
+def playlist(
+    file: File = DEFAULT,
+    output: Annotated[
+        Path, option("--output", "-o", metavar="FILE", help="The list; replaced whole.", panel="Options")
+    ] = Path("channel.ffconcat"),
+    as_json: AsJson = False,
+) -> None:
+    """Write the channel's clips as an ffconcat list, for those who run ffmpeg themselves."""
+    from kinema.channel import control
+
+    clips = control.playlist(_config(file), output)
+    if as_json:
+        typer.echo(json.dumps({"path": str(output), "clips": [clip.id for clip in clips]}))
+        return
+    typer.echo(f"{output}: {len(clips)} clips, {sum(clip.seconds for clip in clips):.0f} s")
+    typer.echo(f"ffmpeg -re -stream_loop -1 -f concat -safe 0 -i {output} -c copy -f flv rtmp://HOST/APP/KEY")
+
+
 @app.command("skip")
 @guarded
 def skip(file: File = DEFAULT, as_json: AsJson = False) -> None:
