@@ -81,7 +81,7 @@ class Making(Value):
 class Space(Value):
     """A Gradio Space that makes clips (`model = "space:owner/name"`, or an address). endpoint: its function's name.
     inputs: what it takes, in order; {prompt}, {negative_prompt}, {seed} and {seconds} are put in. key_env: the variable
-    with a Hugging Face token."""
+    with a Hugging Face token. timeout_s and key_env (its token) are for another Kinema too (`kinema:http://...`)."""
 
     endpoint: Annotated[str, Field(pattern=r"^/[A-Za-z0-9_]+$")] = "/predict"
     inputs: tuple[str | int | float | bool, ...] = ("{prompt}",)

@@ -14,6 +14,7 @@ import typer
 
 from kinema.cli.arguments import AsJson, option
 from kinema.cli.exits import guarded
+from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
     from kinema.channel.config import ChannelConfig
@@ -251,10 +252,25 @@ def demo(
 @guarded
 def worker(
     database: Annotated[
-        str,
+        str | None,
         typer.Option("--database", metavar="URL", help="As postgresql://user@host:5432/name; no password in it.",
                      show_default=False),
-    ],
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option("--listen", metavar="HOST:PORT", help="Take orders over HTTP instead (port 0: any free one).",
+                     show_default=False),
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        option("--model", metavar="NAME", help="With --listen: a model to draw with; may be repeated.",
+               panel="Options"),
+    ] = None,
+    device: Annotated[str, option("--device", metavar="D", help="With --listen: where.", panel="Options")] = "",
+    token_env: Annotated[
+        str | None, option("--token-env", metavar="VAR", help="With --listen: the variable with the token to ask for.",
+                           panel="Options")
+    ] = None,
     password_env: Annotated[
         str | None, option("--password-env", metavar="VAR", help="The environment variable with its password.",
                            panel="Options")
@@ -263,7 +279,16 @@ def worker(
         float, typer.Option("--lost", metavar="S", help="A worker silent for so long is taken for dead.", min=1)
     ] = 60.0,
 ) -> None:  # fmt: skip
-    """Draw shots for the channels of a PostgreSQL database, until Ctrl-C. Any number may run, on any machines."""
+    """Draw shots for channels elsewhere, until Ctrl-C: for those of a PostgreSQL database (any number of workers, on
+    any machines), or for whoever orders over HTTP (`making.model = "kinema:http://HOST:PORT/MODEL"`)."""
+    if (database is None) == (listen is None):
+        raise RequestError("A worker has a database, or it listens.", field="worker", legal="--database or --listen")
+    if listen is not None:
+        from kinema.channel.web.clip_process import serve
+
+        serve(listen, models or ["kinema-mini-wan"], device, token_env, lambda line: typer.echo(line, err=True))
+        _leave()
+    assert database is not None
     from kinema.channel.making import durable
     from kinema.channel.making.postgres import address
     from kinema.channel.making.workers import work

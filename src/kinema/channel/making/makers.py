@@ -1,4 +1,5 @@
-"""Who makes a clip from a shot: a model on this machine, Toyland's renderer, a Gradio Space. One protocol, one table.
+"""Who makes a clip from a shot: a model on this machine, Toyland's renderer, another Kinema, a Gradio Space. One
+protocol, one table.
 
 A maker is kept between shots, so a model is loaded once. One shot at a time.
 """
@@ -155,6 +156,12 @@ def _space(model: str) -> Maker:
     return SpaceMaker(model)
 
 
+def _remote(model: str) -> Maker:
+    from .remote import RemoteMaker
+
+    return RemoteMaker(model)
+
+
 def _own(model: str) -> Maker:
     """`python:module:name`, a callable of your own that gives a Maker."""
     module, _, name = model.removeprefix("python:").partition(":")
@@ -167,7 +174,7 @@ def _own(model: str) -> Maker:
 
 
 MAKERS: dict[str, Callable[[str], Maker]] = {
-    "toyland": lambda _model: ToylandMaker(), "space:": _space, "python:": _own,
+    "toyland": lambda _model: ToylandMaker(), "space:": _space, "kinema:": _remote, "python:": _own,
 }  # fmt: skip
 """By a model's name, or its beginning where that ends with a colon; all other names are models of Kinema's."""
 KNOWN_FRAMES: int = Continue.model_fields["frames"].default

@@ -1,0 +1,255 @@
+"""Clips from another Kinema over HTTP: a real `kinema worker --listen`, and everything that can go wrong between."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import httpx2
+import numpy as np
+import pytest
+
+from kinema.channel.making import bench as benches
+from kinema.channel.making.bench import DONE, DRAWING, FAILED, Bench, Busy
+from kinema.channel.making.makers import Down, Job, maker
+from kinema.channel.making.remote import RemoteMaker
+from kinema.channel.web import clip_process
+from kinema.channel.web.clip_site import clip_site, job_of
+from kinema.channel.writing.breaker import Breaker
+from kinema.core.chunk import Chunk
+from kinema.core.errors import KinemaError, RequestError
+from kinema.media.read import probe
+from kinema.media.write import write
+
+TOKEN = "a token of twenty and more letters"
+
+
+class Worker:
+    """`kinema worker --listen` as a process."""
+
+    def __init__(self, port: int = 0, **environment: str) -> None:
+        words = ["--listen", f"127.0.0.1:{port}", "--model", "toyland", *(["--token-env", "T"] if environment else [])]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kinema", "worker", *words], stderr=subprocess.PIPE, text=True,
+            env=os.environ | environment,
+        )  # fmt: skip
+        self.base = ""
+        while not self.base:
+            line = self.process.stderr.readline()
+            assert line, "the worker ended"
+            if found := re.search(r"toyland at (http://127.0.0.1:\d+)/", line):
+                self.base = found[1]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+
+
+def job(base: str, id: str = "t-e00001s01", **fields) -> Job:
+    found = Job(
+        id=id, prompt="a red ball rolls left over a green hill", negative_prompt="", seconds=1.0, seed=7,
+        profile="fast", model=f"kinema:{base}/toyland", making={}, space={"timeout_s": 120.0, "key_env": None},
+        width=96, height=64,
+    )  # fmt: skip
+    return replace(found, **fields)
+
+
+def test_a_clip_from_another_kinema(tmp_path, monkeypatch):
+    worker = Worker(T=TOKEN)
+    try:
+        monkeypatch.setenv("KEY", TOKEN)
+        asked = job(worker.base, space={"timeout_s": 120.0, "key_env": "KEY"})
+        draws = maker(asked.model)
+        assert isinstance(draws, RemoteMaker)
+        draws.check(asked)
+        draws.make(asked, tmp_path / "clip.mp4")
+        info = probe(tmp_path / "clip.mp4")
+        assert (info.width, info.height, info.num_frames / info.fps) == (96, 64, 1.0)
+        maker("toyland").make(asked, tmp_path / "here.mp4")
+        assert (tmp_path / "clip.mp4").read_bytes() == (tmp_path / "here.mp4").read_bytes()
+        with pytest.raises(RequestError, match="does not draw 'kinema-mini-wan'"):
+            RemoteMaker(f"kinema:{worker.base}/kinema-mini-wan").check(asked)
+        with pytest.raises(KinemaError, match="401") as refused:
+            draws.make(job(worker.base), tmp_path / "none.mp4")
+        assert not isinstance(refused.value, Down) and not (tmp_path / "none.mp4").exists()
+    finally:
+        worker.kill()
+
+
+def test_one_that_dies_between_is_asked_again(tmp_path):
+    """Killed while its client waits, started again without memory: the order is given again."""
+    workers = [Worker()]
+    base = workers[0].base
+
+    def die_and_return(_seconds: float) -> None:
+        if len(workers) == 1:
+            workers[0].kill()
+            workers.append(Worker(int(base.rpartition(":")[2])))
+
+    try:
+        RemoteMaker(f"kinema:{base}/toyland", sleep=die_and_return).make(job(base), tmp_path / "clip.mp4")
+        assert len(workers) == 2 and probe(tmp_path / "clip.mp4").num_frames > 0
+    finally:
+        workers[-1].kill()
+
+
+def test_one_that_is_not_there_is_down_and_left_alone(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        base = f"http://127.0.0.1:{free.getsockname()[1]}"
+    now, slept = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    draws = RemoteMaker(f"kinema:{base}/toyland", Breaker(pause_s=30.0, clock=lambda: now[0]), sleep)
+    draws.check(job(base))  # it may come back
+    for _ in range(4):
+        with pytest.raises(Down):
+            draws.make(job(base), tmp_path / "clip.mp4")
+    assert sum(slept) == 30.0 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("model", ["kinema:mini", "kinema:http://host", "kinema:ftp://h/m", "kinema:http://u:p@h/m"])
+def test_addresses_that_are_none(model):
+    with pytest.raises(RequestError, match="no address of a model"):
+        RemoteMaker(model)
+
+
+class Fake:
+    """Fails as it is told, or gives a clip, once `go` is set."""
+
+    def __init__(self) -> None:
+        self.go, self.began, self.wrong = threading.Event(), threading.Event(), None
+
+    def check(self, job: Job) -> None:
+        pass
+
+    def make(self, job: Job, target) -> None:
+        self.began.set()
+        self.go.wait(60)
+        if self.wrong is not None:
+            raise self.wrong
+        write([Chunk(np.zeros((4, 32, 48, 3), np.uint8), 0, 8.0)], target)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    fake = Fake()
+    monkeypatch.setattr(benches, "maker", lambda _model: fake)
+    bench = Bench(["fake"], tmp_path / "bench")
+    (tmp_path / "bench").mkdir()
+    thread = threading.Thread(target=bench.run, daemon=True)
+    thread.start()
+    yield bench, fake
+    fake.go.set()
+    bench.stop()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def until(bench: Bench, name: str, *states: str):
+    for _ in range(600):
+        if (found := bench.get(name)) is not None and found.state in states:
+            return found
+        threading.Event().wait(0.05)
+    raise AssertionError(bench.get(name))
+
+
+def fake_job(id: str) -> Job:
+    return job("http://h", id, model="fake", making={"device": "cuda:9"}, tail="/etc/passwd")
+
+
+def test_a_bench(shop):
+    bench, fake = shop
+    first = bench.order(fake_job("a"))
+    assert first.job.tail == "" and first.job.making["device"] == ""  # nothing of the other's machine
+    assert fake.began.wait(60)
+    bench.forget("a")  # it is being drawn
+    assert bench.get("a").state == DRAWING
+    for number in range(benches.MOST_WAITING - 1):
+        bench.order(fake_job(f"b{number}"))
+    with pytest.raises(Busy):
+        bench.order(fake_job("c"))
+    assert bench.order(fake_job("a")).state == DRAWING  # not twice
+    with pytest.raises(RequestError, match="not drawn here"):
+        bench.order(replace(fake_job("d"), model="python:os:system"))
+    fake.go.set()
+    path = until(bench, "a", DONE).path
+    assert path.is_file()
+    bench.forget("a")
+    assert not path.exists() and bench.get("a") is None
+    until(bench, f"b{benches.MOST_WAITING - 2}", DONE)
+    for wrong, again in ((KinemaError("too slow"), True), (RequestError("no such size"), False), (OSError("x"), True)):
+        fake.wrong = wrong
+        bench.order(fake_job("e"))
+        failed = until(bench, "e", FAILED)
+        assert (failed.error, failed.again) == (str(wrong), again)
+    fake.wrong = None
+    bench.order(fake_job("e"))  # what failed may be ordered again
+    until(bench, "e", DONE)
+    for number in range(benches.MOST_KEPT + 2):
+        bench.order(fake_job(f"f{number}"))
+        until(bench, f"f{number}", DONE)
+    assert len(list(bench.folder.iterdir())) == benches.MOST_KEPT
+
+
+def test_what_the_site_refuses(shop):
+    bench, _ = shop
+    app = clip_site(bench, TOKEN)
+    good = {"id": "a", "model": "fake", "prompt": "x", "seconds": 1.0}
+
+    def ask(verb: str, path: str, token: str = TOKEN, **more):
+        async def run():
+            headers = {"authorization": f"Bearer {token}"} | more.pop("headers", {})
+            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://bench") as http:
+                return await http.request(verb, path, headers=headers, **more)
+
+        import asyncio
+
+        return asyncio.run(run())
+
+    assert ask("GET", "/").json() == {"kinema": "clips", "models": ["fake"]}
+    for verb, path in (("GET", "/"), ("POST", "/clips"), ("GET", "/clips/a"), ("DELETE", "/clips/a")):
+        assert ask(verb, path, token="another token of many letters").status_code == 401
+    assert ask("POST", "/clips", json=good, headers={"origin": "http://evil"}).status_code == 403
+    assert ask("POST", "/clips", content=b"x" * 70_000).status_code == 413
+    assert ask("POST", "/clips", json=good | {"model": "other"}).status_code == 422
+    for path in ("/clips/none", "/clips/none.mp4", "/clips/..%2F..%2Fetc%2Fpasswd"):
+        assert ask("GET", path).status_code == 404
+    assert ask("POST", "/clips", json=good).status_code == 202
+    assert ask("GET", "/clips/a.mp4").status_code == 404  # not done
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", "../a"), ("id", ""), ("prompt", 3), ("prompt", "x" * 5000), ("seconds", 1e9), ("seconds", True),
+        ("seed", 1.5), ("seed", -1), ("width", 0), ("profile", "best"), ("model", None),
+    ],
+)  # fmt: skip
+def test_orders_that_are_none(field, value):
+    order = {"id": "a", "model": "fake", "prompt": "x", "seconds": 1.0} | {field: value}
+    with pytest.raises(RequestError, match=field):
+        job_of(json.dumps(order).encode())
+
+
+def test_what_never_listens(monkeypatch):
+    for where in ("8200", "host", ":", "host:x"):
+        with pytest.raises(RequestError, match="HOST:PORT"):
+            clip_process.serve(where, ["toyland"], "", None, print)
+    with pytest.raises(RequestError, match="needs a token"):
+        clip_process.serve("0.0.0.0:0", ["toyland"], "", None, print)
+    with pytest.raises(RequestError, match="drawn elsewhere"):
+        clip_process.serve("127.0.0.1:0", ["space:a/b"], "", None, print)
+    monkeypatch.setenv("T", "short")
+    with pytest.raises(RequestError, match="token"):
+        clip_process.serve("127.0.0.1:0", ["toyland"], "", "T", print)
