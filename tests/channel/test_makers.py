@@ -105,7 +105,7 @@ def test_fitting_in():
 def test_makers_are_found_by_name_and_few_are_kept():
     assert maker("toyland") is maker("toyland")
     assert isinstance(maker("kinema-mini-wan"), KinemaMaker)
-    assert set(MAKERS) == {"toyland", "space:", "python:"}
+    assert set(MAKERS) == {"toyland", "kinema:", "space:", "python:"}
     with pytest.raises(RequestError, match="python:module:name"):
         maker("python:json:nothing")
 

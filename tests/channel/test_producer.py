@@ -93,7 +93,7 @@ def test_a_shot_goes_on_from_the_one_before_though_the_producer_is_killed_and_ot
     with Library.open(root) as library:
         clips = {clip.id: clip.shot.get("made_as") for clip in library.ready() if clip.id in ids}
     shown = list(clips)
-    assert shown in ([*ids[:3], ids[3]], [ids[3], *ids[:3]])  # side by side; the cut was made meanwhile, before or after
+    assert shown in ([*ids[:3], ids[3]], [ids[3], *ids[:3]])  # side by side; the cut beside them
     assert [clips[id] for id in ids] == [None, "continue", "continue", None]
     assert set(ended(log).values()) == {1}
 
