@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core.errors import KinemaError, ModelError, RequestError
+from ...media.manifest import sidecar_of
 from .makers import Job, maker
 
 log = logging.getLogger("kinema.channel")
@@ -75,7 +76,7 @@ class Bench:
         with self._change:
             if (found := self._orders.get(name)) is not None and found.state != DRAWING:
                 del self._orders[name]
-                found.path.unlink(missing_ok=True)
+                _delete(found.path)
 
     def stop(self) -> None:
         with self._change:
@@ -113,4 +114,10 @@ class Bench:
             self._orders[name] = order
             over = [each for each, known in self._orders.items() if known.state in (DONE, FAILED)]
             for old in over[: max(0, len(over) - MOST_KEPT)]:
-                self._orders.pop(old).path.unlink(missing_ok=True)
+                _delete(self._orders.pop(old).path)
+
+
+def _delete(clip: Path) -> None:
+    """With the manifest beside it."""
+    for path in (clip, sidecar_of(clip)):
+        path.unlink(missing_ok=True)

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ...core.errors import KinemaError, ModelError, RequestError
+from ...core.errors import KinemaError, RequestError
 from ..config import secret
 from ..writing.breaker import Breaker
+from ..writing.chat import http_library
+from .elsewhere import MAX_BYTES, attempt
 from .makers import Down, Job
 
 KINEMA = "kinema:"
-MAX_BYTES = 500 * 10**6
 CONNECT_S, ANSWER_S, POLL_S = 10.0, 30.0, (0.2, 2.0)
 WANTED = ("id", "prompt", "negative_prompt", "seconds", "seed", "profile", "width", "height")
 
@@ -51,16 +51,11 @@ class RemoteMaker:
                 )  # fmt: skip
 
     def make(self, job: Job, target: Path) -> None:
-        while self.breaker.is_open:
-            self._sleep(1.0)
-        with tempfile.TemporaryDirectory(prefix="kinema-remote-") as folder:
-            try:
-                with self._client(job) as http:
-                    self._fetch(http, job, Path(folder) / "clip.mp4", target)
-            except Down:
-                self.breaker.failed()
-                raise
-        self.breaker.succeeded()
+        def fetch(folder: Path) -> None:
+            with self._client(job) as http:
+                self._fetch(http, job, folder / "clip.mp4", target)
+
+        attempt(self.breaker, self._sleep, fetch)
 
     def _fetch(self, http: Any, job: Job, beside: Path, target: Path) -> None:
         from ...media.read import probe
@@ -85,7 +80,7 @@ class RemoteMaker:
             self._asked(http, "DELETE", f"/clips/{job.id}")
 
     def _download(self, http: Any, path: str, beside: Path, end: float) -> None:
-        httpx, size = _library(), 0
+        httpx, size = http_library("Another Kinema"), 0
         try:
             with http.stream("GET", self.base + path) as answer, beside.open("wb") as file:
                 if answer.status_code != 200:
@@ -110,7 +105,7 @@ class RemoteMaker:
 
     def _asked(self, http: Any, verb: str, path: str, lost: bool = False, **more: Any) -> Any:
         """The answer; with `lost`, also one that knows of no such clip."""
-        httpx = _library()
+        httpx = http_library("Another Kinema")
         try:
             answer = http.request(verb, self.base + path, **more)
         except (httpx.HTTPError, httpx.StreamError) as error:
@@ -123,7 +118,7 @@ class RemoteMaker:
         return answer
 
     def _client(self, job: Job) -> Any:
-        httpx = _library()
+        httpx = http_library("Another Kinema")
         key = secret(job.space.get("key_env"))
         headers = {"authorization": f"Bearer {key}"} if key else {}
         return httpx.Client(
@@ -141,11 +136,3 @@ def _address(model: str) -> tuple[str, str]:
             legal="kinema:http://HOST:PORT/MODEL",
         )  # fmt: skip
     return f"{parts.scheme}://{parts.netloc}", name
-
-
-def _library() -> Any:
-    try:
-        import httpx2
-    except ImportError:
-        raise ModelError("Another Kinema over HTTP needs httpx2: pip install 'kinema[channel]'.") from None
-    return httpx2

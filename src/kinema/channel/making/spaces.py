@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -20,9 +19,9 @@ from typing import Any
 from ...core.errors import KinemaError, ModelError, RequestError
 from ..config import SPACE, secret
 from ..writing.breaker import Breaker
+from .elsewhere import MAX_BYTES, attempt
 from .makers import Down, Job
 
-MAX_BYTES = 500 * 10**6
 CONNECT_S = 30.0
 _FILLED = ("{prompt}", "{negative_prompt}", "{seed}", "{seconds}")
 
@@ -45,15 +44,7 @@ class SpaceMaker:
         secret(job.space.get("key_env"))
 
     def make(self, job: Job, target: Path) -> None:
-        while self.breaker.is_open:
-            self._sleep(1.0)
-        with tempfile.TemporaryDirectory(prefix="kinema-space-") as folder:
-            try:
-                self._fetch(job, Path(folder), target)
-            except Down:
-                self.breaker.failed()
-                raise
-        self.breaker.succeeded()
+        attempt(self.breaker, self._sleep, lambda folder: self._fetch(job, folder, target))
 
     def _fetch(self, job: Job, folder: Path, target: Path) -> None:
         limit_s = float(job.space["timeout_s"])

@@ -13,7 +13,7 @@ page of another origin sends is refused.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,12 +21,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from ...core.errors import RequestError
+from ...core.request import Profile
 from ..making.bench import DONE, Bench, Busy, Order
 from ..making.makers import Job
 from .owner import Owner
 
 MOST_BYTES = 64_000
-PROFILES = ("exact", "balanced", "fast")
+PROFILES: tuple[str, ...] = get_args(Profile)
 TEXTS = {"id": 200, "model": 300, "prompt": 4000, "negative_prompt": 4000}
 NUMBERS = {"seconds": (0.1, 600.0), "seed": (0, 2**63 - 1), "width": (32, 4096), "height": (32, 4096)}
 

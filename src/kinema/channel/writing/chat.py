@@ -90,7 +90,7 @@ class Chat:
 
     def check(self) -> None:
         """Refuse what could never work, before any work: no client library, no key. ModelError."""
-        _library()
+        http_library("A language model")
         self._key()
 
     def ask(self, messages: list[Message], schema: dict[str, Any]) -> str:
@@ -141,7 +141,7 @@ class Chat:
 
     def _post(self, body: dict[str, Any]) -> tuple[int, str, float]:
         """(status, body, pause in seconds that the server asks for). TimeoutError, ConnectionError, ChatError."""
-        httpx = _library()
+        httpx = http_library("A language model")
         limit = self.endpoint.timeout_s
         key = self._key()
         if self._client is None:
@@ -199,11 +199,12 @@ class Chat:
         return plain if len(plain) <= 200 else f"{plain[:197]}..."
 
 
-def _library() -> Any:
+def http_library(what: str) -> Any:
+    """httpx2. ModelError where it is not installed: `what` needs it."""
     try:
         import httpx2
     except ImportError:
-        raise ModelError("A language model over HTTP needs httpx2: pip install 'kinema[channel]'.") from None
+        raise ModelError(f"{what} over HTTP needs httpx2: pip install 'kinema[channel]'.") from None
     return httpx2
 
 
