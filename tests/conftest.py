@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import kinema  # noqa: F401  before any test imports torch: see kinema/core/threads.py
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .core.threads import settle
+
+settle()  # counts only before torch is imported, and everything of Kinema's passes here first
+
 _WHERE = {
     "Request": "kinema.core.request",
     "Plan": "kinema.core.plan",

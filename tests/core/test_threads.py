@@ -1,0 +1,81 @@
+"""Threads that wait do not spin, whoever starts the process, unless the user wants them to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kinema
+from kinema.core import threads
+
+CLEAN = {name: value for name, value in os.environ.items() if name not in (*threads.WAITING, "OMP_NUM_THREADS")}
+SPINS = "GOMP_SPINCOUNT = "
+
+
+def loaded(code: str, **given: str) -> str:
+    """What the OpenMP library that torch brings says of itself when it is loaded."""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**CLEAN, "OMP_DISPLAY_ENV": "VERBOSE", **given},
+    )  # fmt: skip
+    lines = [line.strip() for line in run.stderr.splitlines() if SPINS in line or "OMP_WAIT_POLICY" in line]
+    if not any(SPINS in line for line in lines):
+        pytest.skip("this torch does not bring GNU's OpenMP library")
+    return " ".join(lines)
+
+
+@pytest.mark.parametrize(
+    "first", ["import kinema", "from kinema.core.request import Request", "import kinema.cli.main"]
+)
+def test_torch_after_kinema_does_not_spin(first):
+    said = loaded(f"{first}; import torch")
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in said
+    assert "GOMP_SPINCOUNT = '0'" in said
+
+
+def test_torch_alone_spins():
+    """The test above can fail."""
+    assert "GOMP_SPINCOUNT = '0'" not in loaded("import torch")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [({"OMP_WAIT_POLICY": "ACTIVE"}, "'ACTIVE'"), ({"GOMP_SPINCOUNT": "1234"}, "GOMP_SPINCOUNT = '1234'")],
+)
+def test_the_users_own_setting_stays(given, says):
+    assert says in loaded("import kinema, torch", **given)
+
+
+def test_a_container_with_a_grant_of_two_cores_gets_two_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr(threads, "_affinity", lambda: 64)
+    for text, cores in (
+        ("200000 100000", 2),
+        ("150000 100000", 2),
+        ("max 100000", 64),
+        ("9900000 100000", 64),
+        ("x", 64),
+    ):
+        (tmp_path / "cpu.max").write_text(text)
+        monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
+        assert threads.cores() == cores, text
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+        threads.settle()
+        assert os.environ.get("OMP_NUM_THREADS") == (str(cores) if cores < 64 else None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    (tmp_path / "cpu.max").write_text("200000 100000")
+    threads.settle()
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_no_process_that_kinema_starts_drops_its_environment():
+    """Everybody inherits the setting: wherever `env=` is given, it begins with os.environ."""
+    root = Path(kinema.__file__).parent
+    for path in (*root.rglob("*.py"), *(root.parents[1] / "recipes").glob("*.py")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if "env=" in line and ("Popen" in line or "subprocess" in line or "stdin=" in line):
+                assert "os.environ" in line, f"{path.name}: {line.strip()}"
