@@ -10,6 +10,7 @@ from cli_tools import run
 
 import kinema
 from kinema.core.chunk import Chunk
+from kinema.engine.upscale import best_way
 from kinema.media.manifest import read_manifest
 from kinema.media.read import probe, read_video
 from kinema.media.write import write
@@ -51,13 +52,29 @@ def test_by_lanczos(clip, tmp_path):
     assert np.abs(small - given.reshape(3, 16, 2, 24, 2, 3).mean((2, 4))).mean() < 3
 
 
+def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
+    """The partner works at 96 x 96: it holds 96 x 64 at once, 144 x 96 only in tiles."""
+    assert best_way(clip, 2) == ("second-pass", "kinema-mini-zeroscope-xl was made for clips of this model")
+    way, why = best_way(clip, 3)
+    assert way == "lanczos" and "tiles" in why
+    foreign = tmp_path / "foreign.mp4"
+    foreign.write_bytes(clip.read_bytes())
+    write([Chunk(read_video(clip)[0], 0, 8.0)], foreign, quality="best")
+    assert best_way(foreign, 2) == ("lanczos", "the clip's model names no second pass")
+    found = run("upscale", str(foreign), "-o", str(tmp_path / "out.mp4"))
+    assert found.exit_code == 0 and "--by second-pass draws detail anew" in found.output.replace("\n", " ")
+    assert probe(tmp_path / "out.mp4").width == 96
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("--by", "lanczos", "--strength", "0.5"), "takes no strength"),
         (("--by", "lanczos", "--model", "kinema-mini-wan"), "takes no model"),
-        (("--by", "lanczos", "--scale", "0.5"), "1 and up"),
-        (("--scale", "40"), "enlarge"),
+        (("--by", "lanczos", "--scale", "0.5"), "1 to 16"),
+        (("--by", "lanczos", "--scale", "100"), "Nearest legal value: 16"),
+        (("--scale", "40"), "1 to 16"),
+        (("--scale", "nan"), "1 to 16"),
         (("--strength", "2"), "strength"),
         (("--model", "kinema-mini-svd"), "canvas = larger"),
         (("-o", "out.txt"), "no such output format"),

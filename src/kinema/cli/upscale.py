@@ -13,6 +13,7 @@ from kinema.cli.how import How, run, said, target_of, verb
 from kinema.core.errors import RequestError
 
 ENDING = "large"
+MOST = 16
 
 
 @verb(How)
@@ -20,10 +21,10 @@ def upscale(
     how: How,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="The clip.", show_default=False)],
     by: Annotated[
-        Literal["second-pass", "lanczos"],
-        typer.Option("--by", metavar="second-pass|lanczos", help="A model that draws detail anew (the default), or "
-                     "plain resampling."),
-    ] = "second-pass",
+        Literal["auto", "second-pass", "lanczos"],
+        typer.Option("--by", metavar="auto|second-pass|lanczos", help="A model that draws detail anew, or plain "
+                     "resampling. Default: auto, the second pass where it was made for this clip and sees it whole."),
+    ] = "auto",
     scale: Annotated[float, option("--scale", metavar="K", help="How many times as wide and high. Default: 2.")] = 2.0,
     strength: Annotated[
         float | None, option("--strength", metavar="S", help="How far back to noise, 0.05 to 1. Default: 0.7.")
@@ -32,17 +33,28 @@ def upscale(
         str | None, option("--prompt", metavar="TEXT", help="What is to be seen. Default: the clip's own prompt.")
     ] = None,
 ) -> None:  # fmt: skip
-    """Make a clip larger: enlarged, taken back to noise and denoised with the same prompt, in tiles and windows."""
+    """Make a clip larger: by a second pass (back to noise, then denoised with the same prompt), or by resampling."""
+    from kinema.engine.upscale import best_way
     from kinema.engine.upscale import upscale as request_for
 
+    if not 1 <= scale <= MOST:
+        raise RequestError(f"A clip cannot be made {scale:g} times as large.", field="scale", value=scale,
+                           legal=f"1 to {MOST}", nearest=1 if scale < 1 else MOST)  # fmt: skip
     scale = int(scale) if scale == int(scale) else scale
+    given = {"strength": strength, "prompt": prompt, **said(how)}
+    asked = [name for name, value in given.items() if value not in (None, {})]
+    if by == "auto" and (asked or how.request_only):
+        by = "second-pass"
+    elif by == "auto":
+        by, why = best_way(video, scale)
+        if by == "lanczos" and not how.as_json:
+            typer.echo(f"Plain resampling: {why}. --by second-pass draws detail anew.", err=True)
     if by == "second-pass":
         run(how, video, request_for(video, prompt, scale=scale, strength=strength, **said(how)), ending=ENDING)
         return
-    given = {"strength": strength, "prompt": prompt, **said(how)}
-    if unused := [name for name, value in given.items() if value not in (None, {})]:
+    if asked:
         raise RequestError(
-            f"Plain resampling takes no {unused[0]}.", field=unused[0], value=given[unused[0]],
+            f"Plain resampling takes no {asked[0]}.", field=asked[0], value=given[asked[0]],
             legal="--by second-pass, or leave it out",
         )  # fmt: skip
     _resample(how, video, scale)

@@ -1,10 +1,12 @@
-"""A clip's second pass as a request: the same prompt, the model that was made for it. No torch."""
+"""A clip's second pass as a request: the same prompt, the model that was made for it; and whether it is the better way.
+No torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from ..core.card import Card
 from ..core.errors import KinemaError, RequestError
 from ..core.request import Request
 from ..weights import store
@@ -40,6 +42,26 @@ def upscale(
     )  # fmt: skip
 
 
+def best_way(clip: str | Path, scale: float = 2) -> tuple[Literal["second-pass", "lanczos"], str]:
+    """How a clip is made larger where nobody chooses, and why.
+
+    The second pass that the clip's own model names (its card's `second_pass`) where its weights are here and one tile
+    of it holds the whole result; plain resampling otherwise: a pass that sees a clip in pieces, or that was made for
+    other clips, draws what is not there.
+    """
+    from ..conditions import larger
+
+    partner = _named_partner(_plan_of(Path(clip)).get("model"))
+    if partner is None:
+        return "lanczos", "the clip's model names no second pass"
+    if not store.here(partner):
+        return "lanczos", f"its second pass, {partner.id}, is not on this machine"
+    found = larger.plan(upscale(clip, scale=scale), partner)
+    if found.width < found.size[0] or found.height < found.size[1]:
+        return "lanczos", f"{partner.id} makes {found.width}x{found.height} at once, and would see the clip in tiles"
+    return "second-pass", f"{partner.id} was made for clips of this model"
+
+
 def _plan_of(clip: Path) -> dict[str, Any]:
     """The plan in the manifest of a clip of Kinema's; of one with a second pass, the first. Empty without one."""
     from ..media.manifest import carried
@@ -49,12 +71,23 @@ def _plan_of(clip: Path) -> dict[str, Any]:
 
 
 def _partner(made_by: Any) -> str:
-    if not isinstance(made_by, str):
-        return MODEL
-    try:
-        card = store.find(made_by)
-    except KinemaError:
+    card = _card(made_by)
+    if card is None:
         return MODEL
     if card.second_pass is not None:
         return card.second_pass
-    return made_by if card.begins_with_clip else MODEL
+    return str(made_by) if card.begins_with_clip else MODEL
+
+
+def _named_partner(made_by: Any) -> Card | None:
+    card = _card(made_by)
+    return None if card is None or card.second_pass is None else _card(card.second_pass)
+
+
+def _card(model: Any) -> Card | None:
+    if not isinstance(model, str):
+        return None
+    try:
+        return store.find(model)
+    except KinemaError:
+        return None
