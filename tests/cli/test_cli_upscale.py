@@ -10,7 +10,7 @@ from cli_tools import run
 
 import kinema
 from kinema.core.chunk import Chunk
-from kinema.engine.upscale import best_way
+from kinema.engine.upscale import best_way, upscale
 from kinema.media.manifest import read_manifest
 from kinema.media.read import probe, read_video
 from kinema.media.write import write
@@ -57,6 +57,10 @@ def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
     assert best_way(clip, 2) == ("second-pass", "kinema-mini-zeroscope-xl was made for clips of this model")
     way, why = best_way(clip, 3)
     assert way == "lanczos" and "tiles" in why
+    whole, pieces = upscale(clip, scale=2), upscale(clip, scale=3)
+    assert (whole.prompt, whole.options["strength"]) == ("a red ball in a meadow", 0.7)
+    assert (pieces.prompt, pieces.options["strength"]) == ("", 0.3), "each tile would draw a red ball of its own"
+    assert upscale(clip, "detail", scale=3, strength=0.5).prompt == "detail"
     foreign = tmp_path / "foreign.mp4"
     foreign.write_bytes(clip.read_bytes())
     write([Chunk(read_video(clip)[0], 0, 8.0)], foreign, quality="best")

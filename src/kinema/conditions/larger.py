@@ -19,6 +19,9 @@ TAKES = ("source", "style")
 STRENGTH = 0.7
 """How far a clip is taken back to noise where nobody says; Zeroscope's XL pass is used from 0.6 to 0.85."""
 
+STRENGTH_IN_TILES = 0.3
+"""Where the model sees the clip in pieces: it must not draw what only the whole tells."""
+
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request resolved. RequestError, or MediaError for a clip that cannot be read."""

@@ -23,23 +23,39 @@ def upscale(
 
     What is not said comes from the clip's manifest: prompt, negative prompt, seed, and the partner of the model that
     made it (its card's `second_pass`), that model itself, or the shipped one. More fields are those of Request.
+    Where the model sees the clip in several tiles, the clip's own words are left out, since every tile would draw all
+    that they name, and the usual strength is lower.
     RequestError where neither the clip nor anybody names a prompt; "" is one.
     """
-    from ..conditions.larger import STRENGTH
+    from ..conditions.larger import STRENGTH, STRENGTH_IN_TILES
 
     made = _plan_of(Path(clip))
     if prompt is None and "prompt" not in made:
         raise RequestError(
-            f"{clip}: has no manifest that names its prompt.", field="prompt", legal="the words that it was made from"
-        )
+            f"{clip}: has no manifest that names its prompt; give --prompt, or resample it with --by lanczos.",
+            field="prompt", legal="the words that it was made from",
+        )  # fmt: skip
     for name in ("negative_prompt", "seed"):
         if name in made:
             fields.setdefault(name, made[name])
-    options = {"strength": STRENGTH if strength is None else strength} | fields.pop("options", {})
-    return Request(
+    request = Request(
         prompt=made["prompt"] if prompt is None else prompt, model=model or _partner(made.get("model")),
-        canvas="larger", enlarge=scale, options=options, conditions=({"kind": "source", "video": str(clip)},), **fields,
+        canvas="larger", enlarge=scale, conditions=({"kind": "source", "video": str(clip)},), **fields,
     )  # fmt: skip
+    in_tiles = not _seen_whole(request)
+    if in_tiles and prompt is None:
+        request = request.changed(prompt="")
+    usual = STRENGTH_IN_TILES if in_tiles else STRENGTH
+    options = {"strength": usual if strength is None else strength} | request.options
+    return request.changed(options=options)
+
+
+def _seen_whole(request: Request) -> bool:
+    """Does one tile hold the whole result?"""
+    from ..conditions import larger
+
+    found = larger.plan(request, store.find(request.model), store.known_cards())
+    return found.width >= found.size[0] and found.height >= found.size[1]
 
 
 def best_way(clip: str | Path, scale: float = 2) -> tuple[Literal["second-pass", "lanczos"], str]:
@@ -49,16 +65,13 @@ def best_way(clip: str | Path, scale: float = 2) -> tuple[Literal["second-pass",
     of it holds the whole result; plain resampling otherwise: a pass that sees a clip in pieces, or that was made for
     other clips, draws what is not there.
     """
-    from ..conditions import larger
-
     partner = _named_partner(_plan_of(Path(clip)).get("model"))
     if partner is None:
         return "lanczos", "the clip's model names no second pass"
     if not store.here(partner):
         return "lanczos", f"its second pass, {partner.id}, is not on this machine"
-    found = larger.plan(upscale(clip, scale=scale), partner)
-    if found.width < found.size[0] or found.height < found.size[1]:
-        return "lanczos", f"{partner.id} makes {found.width}x{found.height} at once, and would see the clip in tiles"
+    if not _seen_whole(upscale(clip, scale=scale)):
+        return "lanczos", f"{partner.id} would see the clip in tiles"
     return "second-pass", f"{partner.id} was made for clips of this model"
 
 
