@@ -204,6 +204,10 @@ def _problems(
                 fix,
                 builtin,
             )
+    from kinema.weights import store
+
+    for name, trouble in store.troubles().items():
+        add(f"the added model {name}", "that model", f"{trouble} `kinema models add PATH` adds it again")
     return found
 
 

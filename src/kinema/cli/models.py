@@ -28,6 +28,8 @@ def list_(as_json: AsJson = False) -> None:
     from kinema.weights import store
 
     rows = [(card, store.here(card)) for card in store.known_cards()]
+    for trouble in store.troubles().values():
+        show.note(trouble)
     if as_json:
         typer.echo(json.dumps([summary(card, here) for card, here in rows]))
         return
@@ -125,6 +127,8 @@ def check(
 
     cards = [store.find(model)] if model is not None else [card for card in store.known_cards() if store.here(card)]
     found = {card.id: store.check(card) for card in cards}
+    if model is None:
+        found |= {name: [trouble] for name, trouble in store.troubles().items()}
     if as_json:
         typer.echo(json.dumps({"ok": not any(found.values()), "problems": found}))
     else:

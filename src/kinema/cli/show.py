@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kinema.core.outside import for_terminal
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -104,10 +106,15 @@ def condition_words(condition: Any) -> str:
     return condition.kind + (": " + ", ".join(parts) if parts else "")
 
 
+def note(text: str) -> None:
+    """A remark for the person, on stderr."""
+    typer.secho(for_terminal(text), fg=typer.colors.YELLOW, err=True)
+
+
 def remarks(found: Plan) -> None:
     """Changes and notes of a plan, on stderr, before the work begins."""
     for line in (*found.changes, *found.notes):
-        typer.secho(line, fg=typer.colors.YELLOW, err=True)
+        note(line)
 
 
 def manifest(found: Manifest) -> None:
