@@ -13,6 +13,7 @@ import typer
 from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
 from kinema.core.errors import RequestError
+from kinema.core.outside import parse_yaml, read_bytes
 
 if TYPE_CHECKING:
     from kinema.channel.writing.chat import Endpoint
@@ -137,16 +138,14 @@ def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: 
 
 def _bible(path: Path | None) -> StyleBible:
     """The style bible in a file; JSON is YAML too."""
-    import yaml
-
     from kinema.channel.writing.shots import StyleBible, parsed
 
     if path is None:
         return StyleBible()
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RequestError(f"Cannot read the style bible {path}: {error}.", field="bible", value=str(path)) from None
+        data = parse_yaml(read_bytes(path, error=RequestError), str(path), error=RequestError)
+    except FileNotFoundError:
+        raise RequestError(f"{path}: no such file.", field="bible", value=str(path)) from None
     return parsed(StyleBible, {} if data is None else data, f"style bible ({path})")
 
 

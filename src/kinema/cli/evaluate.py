@@ -13,6 +13,7 @@ from kinema.cli.arguments import AsJson, Device
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.core.errors import ModelError, RequestError
+from kinema.core.outside import read_json
 
 app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
 SUBJECTS = {"wan": "kinema-mini-wan"}
@@ -146,7 +147,7 @@ def inpainting(
     card_file = engine.location / "card.json"
     if not card_file.is_file():
         raise ModelError(f"{model}: only a miniature with a card.json can be judged.")
-    card = json.loads(card_file.read_text(encoding="utf-8"))
+    card = read_json(card_file, dict, error=ModelError)
     clips: dict[str, Any] = {}
     with reporter(as_json) as on_event:
         found = made.experiments(

@@ -6,7 +6,6 @@ column is a profile of the model.
 
 from __future__ import annotations
 
-import json
 import signal
 import tempfile
 import time
@@ -19,6 +18,7 @@ import numpy as np
 
 from ..core.card import Card
 from ..core.errors import ModelError
+from ..core.outside import read_json
 from ..core.whole import whole
 from ..weights import store
 from .autoencoder import autoencoded
@@ -62,7 +62,7 @@ class Subject:
         if not path.is_file():
             raise ModelError(f"{path}: there is no card.json, which says what part of Toyland the model was taught.")
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = read_json(path, dict, error=ModelError)
             world_from(facts)
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{path}: cannot be judged by it: {error}.") from None

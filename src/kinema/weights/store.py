@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core.card import Card
 from ..core.errors import KinemaError, ModelError, WeightsMissing
-from ..core.outside import for_terminal, of_kind, read_json
+from ..core.outside import for_terminal, is_there, of_kind, read_json
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
 from ..core.whole import whole
 from . import added
@@ -75,7 +75,7 @@ def find(model: str) -> Card:
         for entry in added.read(_list()).entries:
             if entry.id.lower() == model.lower() and isinstance(error := _added_card(entry), ModelError):
                 raise error
-    if card is None and _exists(Path(model).expanduser()):
+    if card is None and is_there(Path(model).expanduser()):
         card = recognise(Path(model).expanduser())
     if card is None:
         raise unknown_model(model, cards)
@@ -90,7 +90,7 @@ def _added_card(entry: added.Added) -> Card | ModelError:
     """Its card, or why there is none."""
     path = Path(entry.path)
     try:
-        if not _exists(path):
+        if not is_there(path):
             return WeightsMissing(f"{entry.id}: its files were at {path}, nothing is there now.")
         facts = path.stat()
         # The header of a large file takes a while to read; a folder's configurations do not.
@@ -100,14 +100,6 @@ def _added_card(entry: added.Added) -> Card | ModelError:
         return ModelError(f"{entry.id}, which was added, cannot be read: {path}: {error.strerror or error}.")
     except ModelError as error:
         return ModelError(f"{entry.id}, which was added, cannot be read: {error}")
-
-
-def _exists(path: Path) -> bool:
-    """Is something there? Names that no disk takes (too long, with a zero byte) lead to nothing."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def recognise(path: Path) -> Card:
@@ -132,7 +124,7 @@ def _recognised(path: Path, _size: int, _changed_ns: int) -> Card:
 
 def add(path: Path) -> Card:
     """Make a checkpoint folder or file known by name from now on."""
-    if not _exists(path):
+    if not is_there(path):
         raise ModelError(f"{path}: no such folder or file.")
     card = recognise(path)
     before = added.read(_list())
@@ -149,7 +141,7 @@ def locate(card: Card) -> Path:
     """The folder or file with the card's weights on this machine. WeightsMissing says how to get them."""
     place = own_place(card)
     if place is not None:
-        if card.path is not None and not _exists(place):
+        if card.path is not None and not is_there(place):
             raise WeightsMissing(f"{card.id}: its files were at {place}, nothing is there now.")
         if card.path is None and not any(place.rglob("*.safetensors")):
             raise WeightsMissing(f"{card.id}: its files are not in this installation ({card.builtin}).")
@@ -176,7 +168,7 @@ def fetched(hub_id: str) -> Path | None:
 def given(name: str) -> Path | None:
     """What a person means by a name: a path that is there, or the pulled copy of a hub id. None for neither."""
     place = Path(name).expanduser()
-    if _exists(place):
+    if is_there(place):
         return place
     return fetched(name) if name.count("/") == 1 else None
 
@@ -232,7 +224,7 @@ def check(card: Card) -> list[str]:
             continue
         wanted = {str(name) for name in shards.values()}
         problems += [
-            f"{index.parent / name}: missing shard" for name in sorted(wanted) if not _exists(index.parent / name)
+            f"{index.parent / name}: missing shard" for name in sorted(wanted) if not is_there(index.parent / name)
         ]
     return problems
 
