@@ -223,10 +223,10 @@ def demo(
 ) -> None:  # fmt: skip
     """A channel out of nothing, on air at once with page, music and filler; Ctrl-C stops it."""
     import contextlib
-    import tempfile
     import time
 
     from kinema.channel import demo as channel
+    from kinema.core.leftovers import scratch
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     stop, began = threading.Event(), time.monotonic()
@@ -242,7 +242,7 @@ def demo(
 
     with contextlib.ExitStack() as kept:
         if folder is None:
-            folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="kinema-tv-")))
+            folder = kept.enter_context(scratch("tv"))
         file = channel.write_file(folder, found)
         typer.echo(f"A channel begins in {folder} ...")
         channel.run(file, found, stop, on_air)

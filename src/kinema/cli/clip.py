@@ -13,7 +13,7 @@ from kinema.cli import output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
-from kinema.core.errors import MediaError, ModelError, RequestError
+from kinema.core.errors import MediaError, RequestError
 
 if TYPE_CHECKING:
     from kinema.core.plan import Manifest
@@ -34,7 +34,11 @@ def rerun(
     dtype: Dtype = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Go on although weights or inputs have changed.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--force",
+            help="Go on although weights or inputs have changed or cannot be compared, or it takes more than a day.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +49,8 @@ def rerun(
         output.check_clip(output_)
     if sheet is not None:
         output.check_sheet(sheet)
-    from kinema.engine.manifest import find_inputs
+    from kinema.engine.again import prepare
+    from kinema.engine.manifest import verify
 
     found = read(file)
     for done, step in afterwards(file).items():
@@ -53,22 +58,16 @@ def rerun(
             f"{file}: was {done} from {step.get('clip')} afterwards; make that one again, then do the same to it.",
             field="file", value=str(file), legal="a clip as it was generated",
         )  # fmt: skip
-    plan = find_inputs(found.plan, file.parent)
     target = output_ or str(output.unused(file.with_name(f"{file.stem}-rerun{file.suffix}")))
     output.check_clip(target)
     with reporter(as_json) as on_event:
-        try:
-            engine = work.load_engine(model or found.plan.model, device, dtype, on_event)
-        except ModelError as error:
-            if model is not None:
-                raise
-            raise type(error)(f"{error} Or tell where its files are with --model PATH.") from None
+        ready = prepare(found, file.parent, model=model, device=device, force=force)
+        output.check_apart(ready.plan, target, sheet=sheet)
+        engine = work.load_engine(ready.model, device, dtype, on_event)
         differences = _differences(found, engine.device)
         if not force:
-            from kinema.engine.manifest import verify
-
-            verify(found, engine.digests(plan), plan)
-        made = work.run(work.Job(plan, target, sheet=sheet), engine, on_event)
+            verify(found, engine.digests(ready.plan), ready.plan)
+        made = work.run(work.Job(ready.plan, target, sheet=sheet), engine, on_event)
     made["differences"] = differences
     if as_json:
         typer.echo(json.dumps(made))

@@ -7,7 +7,6 @@ column is a profile of the model.
 from __future__ import annotations
 
 import signal
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ import numpy as np
 
 from ..core.card import Card
 from ..core.errors import ModelError
+from ..core.leftovers import scratch
 from ..core.outside import read_json
 from ..core.whole import whole
 from ..weights import store
@@ -101,8 +101,8 @@ class Worker:
     def run(self, job: Job) -> dict[str, Any]:
         """The entry for Results."""
         task, case, started = BY_NAME[job.task], job.case, time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
-            frames = self._truth(job) if job.column in TRUTHS else self._made(job, Path(folder))
+        with scratch("judge") as folder:
+            frames = self._truth(job) if job.column in TRUTHS else self._made(job, folder)
             made_s = time.perf_counter() - started
             measures = task.judge(self.judge, case, frames)
         if job.column not in TRUTHS or job.task == "text":

@@ -104,6 +104,8 @@ def _added_card(entry: added.Added) -> Card | ModelError:
 
 def recognise(path: Path) -> Card:
     """The card of a checkpoint folder or file, read off its configuration. ModelError where no family knows it."""
+    if not (path.is_file() or path.is_dir()):
+        raise ModelError(f"{path}: not a regular file or folder.")
     for name in family_names():
         try:
             card = family_module(name).recognise(path.resolve())
