@@ -40,13 +40,14 @@ def local_path(media: str) -> Path:
 
 
 def check_regular(media: str) -> Path:
-    """The path that a media word names. MediaError for devices and pipes, which have no end; what is not there is for
-    the reader to tell."""
+    """The path that a media word names. MediaError for devices and pipes, which have no end, also in a folder; what is
+    not there is for the reader to tell."""
     path = local_path(media)
     with suppress(OSError):
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise MediaError(f"{media[:200]}: not a regular file or folder.")
+        for each in (path, *(path.iterdir() if path.is_dir() else ())):
+            mode = each.stat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise MediaError(f"{str(each)[:200]}: not a regular file or folder.")
     return path
 
 

@@ -78,17 +78,17 @@ def check_plan(plan: Plan, card: Card, device: Any = None, *, force: bool = Fals
             if now is not then:
                 raise RequestError("A second pass that the request does not lead to.", field="plan.second")
             continue
-        for name in (*PLANNED, *(("conditions", "profile", "seed") if where else ())):
+        for name in (*PLANNED, *(("conditions", "profile", "seed", "second") if where else ())):
             if (wrong := getattr(then, name)) != (right := getattr(now, name)):
                 raise RequestError(
                     f"The plan is not what {card.id} makes of its request.", field=f"plan.{where}{name}",
                     value=_short(wrong), legal=_short(right),
                 )  # fmt: skip
         low, high = then.guidance_interval
-        if not (0 <= low <= high <= 1) or not 1 <= then.reuse <= max(1, then.steps):
+        if low > high:
             raise RequestError(
-                "The plan computes other steps than there are.", field=f"plan.{where}guidance_interval",
-                value=[low, high, then.reuse], legal="fractions from 0 to 1, rising; reuse from 1 to the steps",
+                "Guidance ends before it begins.", field=f"plan.{where}guidance_interval", value=[low, high],
+                legal="two fractions of the steps, rising",
             )  # fmt: skip
     cost = today.estimate
     if cost is not None and cost.seconds > LONGEST_S and not force:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..conditions import inputs
-from ..core.errors import RequestError
+from ..core.errors import MediaError, RequestError
 from ..core.outside import is_there
 from ..core.plan import Manifest, Plan
 
@@ -60,7 +60,9 @@ def verify_inputs(found: Manifest, plan: Plan, *, force: bool = False) -> None:
     for (media, adapter), (there, _) in zip(_files_of(found.plan), _files_of(plan), strict=True):
         known = found.inputs.get(short(media))
         if force:
-            inputs.check_regular(adapters_place(there) if adapter else there)
+            place = adapters_place(there) if adapter else there
+            if not place.startswith("data:") and not is_there(inputs.check_regular(place)):
+                raise MediaError(f"{place[:200]}: no such file.")
         elif known is None:
             raise RequestError(
                 f"The manifest has no digest of its input {short(media)}, so it cannot be known whether that is the "
