@@ -73,19 +73,24 @@ def requests(clip: str, picture: str) -> dict[str, Request]:
         "exact": Request(prompt="a red ball", profile="exact", steps=3, frames=5, width=32, height=48, enlarge=2),
         "options": Request(prompt="a red ball", options={"shift": 2, "motion_words": "text"}),
         "image": Request(prompt="a red ball", conditions=(image,)),
-        "style": Request(prompt="a red ball", conditions=({"kind": "style", "adapter": "style.safetensors"},)),
         "edit": Request(prompt="a star", canvas="source", conditions=(source, box)),
         "outpaint": Request(canvas="source", conditions=({**source, "grow": [0, 0, 0.5, 0]},)),
         "extend": Request(prompt="a star", canvas="source", conditions=({"kind": "continue", "clip": clip},)),
         "masked": Request(prompt="a star", conditions=(source, box)),
-        "second": Request(prompt="a red ball", second_pass={"model": "xl"}, model="kinema-mini-video"),
+        "larger": Request(canvas="larger", enlarge=2, conditions=(source,)),
+        "second": Request(prompt="a red ball", second_pass={"model": "xl"}, model="kinema-mini-zeroscope"),
+        "other second": Request(
+            prompt="a red ball",
+            second_pass={"model": "xl", "strength": 0.5, "steps": 5},
+            profile="fast",
+            model="kinema-mini-zeroscope",
+        ),
+        "windows": Request(prompt="a red ball", model="kinema-mini-animatediff", seconds=3),
         "svd": Request(model="kinema-mini-svd", conditions=(image,)),
     }
 
 
-@pytest.mark.parametrize("name", [
-    "words", "fast", "exact", "options", "image", "edit", "outpaint", "extend", "masked", "svd",
-])  # fmt: skip
+@pytest.mark.parametrize("name", list(requests("clip", "picture")))
 def test_honest_manifests_go_through(name, clip, picture):
     data = told(requests(clip, picture)[name])
     ready = prepare(data)

@@ -13,7 +13,9 @@ from kinema.cli import output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
+from kinema.cli.say import note, say
 from kinema.core.errors import MediaError, RequestError
+from kinema.core.outside import is_there
 
 if TYPE_CHECKING:
     from kinema.core.plan import Manifest
@@ -73,15 +75,19 @@ def rerun(
         typer.echo(json.dumps(made))
         return
     for line in differences:
-        typer.secho(f"Note: {line}; frames may differ a little.", fg=typer.colors.YELLOW, err=True)
-    typer.echo(work.words(made))
+        note(f"Note: {line}; frames may differ a little.")
+    say(*work.words(made).split("\n"))
 
 
 @guarded
 def inspect(file: File, as_json: AsJson = False) -> None:
     """Show how a clip was made, and what is in the file."""
+    from kinema.conditions.inputs import check_regular
     from kinema.media.read import probe
 
+    if not is_there(file):
+        raise MediaError(f"{file}: no such file.")
+    check_regular(str(file))
     info = asdict(probe(file))
     try:
         found = read(file)
@@ -100,9 +106,9 @@ def inspect(file: File, as_json: AsJson = False) -> None:
         show.console().print(show.facts(list(step.items()), title=done.capitalize()))
         show.console().print()
     if found is None and steps:
-        typer.echo(f"The clip that it was {next(iter(steps))} from carries no manifest.")
+        say(f"The clip that it was {next(iter(steps))} from carries no manifest.")
     elif found is None:
-        typer.echo("It carries no manifest: Kinema did not make it, or its notes were stripped.")
+        say("It carries no manifest: Kinema did not make it, or its notes were stripped.")
     else:
         show.manifest(found)
 
@@ -114,9 +120,13 @@ AFTERWARDS = ("interpolated", "enlarged")
 def read(file: Path) -> Manifest:
     """The manifest of a clip, of the generated clip where something was done to it afterwards. MediaError where it
     carries none, RequestError where it is of another shape."""
+    from kinema.conditions.inputs import check_regular
     from kinema.core.plan import Manifest
     from kinema.media.manifest import read_manifest
 
+    if not is_there(file):
+        raise MediaError(f"{file}: no such file.")
+    check_regular(str(file))
     found = read_manifest(file)
     steps = [name for name in AFTERWARDS if found.pop(name, None) is not None]
     if steps and not found:

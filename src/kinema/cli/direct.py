@@ -12,6 +12,7 @@ import typer
 
 from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
+from kinema.cli.say import note, say
 from kinema.core.errors import RequestError
 from kinema.core.outside import parse_yaml, read_bytes
 
@@ -112,12 +113,12 @@ def direct(
             told.append(_plain(episode, director.bible, error, requests))
         else:
             if error:
-                typer.secho(f"The language model did not write this: {error}", fg=typer.colors.YELLOW, err=True)
-            typer.echo(_words(episode, director.bible))
+                note(f"The language model did not write this: {error}")
+            say(*_words(episode, director.bible).split("\n"))
     if as_json:
         typer.echo(json.dumps({"theme": director.theme.text, "seed": seed, "episodes": told}))
     else:
-        typer.echo(f"seed {seed}")
+        say(f"seed {seed}")
 
 
 def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: float) -> Endpoint | None:

@@ -9,6 +9,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kinema.cli.names import unused
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.whole import MAX_NAME_BYTES
 
@@ -31,15 +32,6 @@ def new_name(plan: Plan, suffix: str = ".mp4") -> Path:
 def stem(video: str, unnamed: str) -> str:
     """The name of an input without its suffix, for the names of what is made of it; `unnamed` for a data: URI."""
     return unnamed if video.startswith("data:") else Path(video).stem or unnamed
-
-
-def unused(path: Path) -> Path:
-    """The path, or path-2, path-3, ... where something is there already."""
-    names = (path, *(path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 10_000)))
-    found = next((name for name in names if not name.exists()), None)
-    if found is None:
-        raise MediaError(f"{path}: ten thousand clips of that name are here already; give -o.")
-    return found
 
 
 def check_clip(text: str) -> None:
@@ -95,6 +87,7 @@ def check_apart(plan: Plan, target: str, **others: object) -> None:
 
 def check_sheet(target: Path) -> None:
     """Refuse a contact sheet that could not be written. RequestError or MediaError."""
+    check_name(target)
     if target.suffix.lower() not in SHEET_SUFFIXES:
         raise RequestError(
             f"{target.name}: a contact sheet is a picture.",
@@ -110,6 +103,7 @@ def check_sheet(target: Path) -> None:
 
 def check_state(target: Path) -> None:
     """Refuse a sampling state that could not be saved."""
+    check_name(target)
     if target.is_dir():
         raise RequestError(f"{target}: is a folder.", field="keep_state")
     check_parent(target)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kinema.cli.say import note, say
 from kinema.core.outside import for_terminal
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, Text(shortened(value)))
+        table.add_row(Text(for_terminal(name)), Text(for_terminal(shortened(value))))
     return table
 
 
@@ -47,7 +48,7 @@ def plan(found: Plan) -> None:
     screen.print(facts(plan_rows(found)))
     for kind, lines in (("Changed", found.changes), ("Note", found.notes)):
         for line in lines:
-            typer.secho(f"{kind}: {line}", fg=typer.colors.YELLOW)
+            say(f"{kind}: {line}", color=typer.colors.YELLOW)
 
 
 def plan_rows(found: Plan) -> list[tuple[str, Any]]:
@@ -104,11 +105,6 @@ def condition_words(condition: Any) -> str:
         else:
             parts.append(f"{name}={value}")
     return condition.kind + (": " + ", ".join(parts) if parts else "")
-
-
-def note(text: str) -> None:
-    """A remark for the person, on stderr."""
-    typer.secho(for_terminal(text), fg=typer.colors.YELLOW, err=True)
 
 
 def remarks(found: Plan) -> None:

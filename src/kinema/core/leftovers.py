@@ -44,6 +44,12 @@ def scratch(purpose: str) -> Iterator[Path]:
         yield Path(folder)
 
 
+def gone(made_by: str, file: Path) -> bool:
+    """Is the process of this mark gone, which made the file? False for what is no mark."""
+    found = re.fullmatch(r"([0-9a-f]{6})-(\d{1,10})-\d+", made_by)
+    return found is not None and _abandoned(found, file.stat().st_mtime)
+
+
 def sweep(folder: Path, names: re.Pattern[str] = PARTIAL) -> None:
     """Remove what killed processes left in a folder, once for each folder in a process. Whatever cannot be looked at or
     removed stays."""
@@ -70,10 +76,14 @@ def _nobodys(entry: os.DirEntry[str], found: re.Match[str]) -> bool:
             return False
         if hasattr(os, "getuid") and facts.st_uid != os.getuid():
             return False
-        if found[1] == _machine():
-            return not _runs(int(found[2]), facts.st_mtime)
-        return time.time() - facts.st_mtime > KEEP_DAYS * 86_400
+        return _abandoned(found, facts.st_mtime)
     return False
+
+
+def _abandoned(found: re.Match[str], changed_s: float) -> bool:
+    if found[1] == _machine():
+        return not _runs(int(found[2]), changed_s)
+    return time.time() - changed_s > KEEP_DAYS * 86_400
 
 
 def _runs(pid: int, changed_s: float) -> bool:

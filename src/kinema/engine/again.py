@@ -118,7 +118,8 @@ def request_of(plan: Plan, card: Card | None = None, second: Card | None = None)
     if (then := plan.second) is not None:
         fields["second_pass"] = SecondPass(
             model=(second and (second.path or second.id)) or then.model, strength=_strength(then), width=then.width,
-            height=then.height, steps=then.steps, guidance=then.guidance, options=_said(then, second),
+            height=then.height, steps=then.steps, guidance=then.guidance,
+            options={name: value for name, value in _said(then, second).items() if name != "strength"},
         )  # fmt: skip
     return Request(**fields)
 

@@ -32,7 +32,7 @@ def find() -> str | None:
     """A soundfont of this machine: $KINEMA_SOUNDFONT, else one in the usual folders; None where there is none."""
     if given := os.environ.get("KINEMA_SOUNDFONT"):
         return given if Path(given).is_file() else None
-    files = [file for folder in _FOLDERS if folder.is_dir() for file in sorted(folder.glob("*.sf2"))]
+    files = [file for folder in _FOLDERS if Path(folder).is_dir() for file in sorted(Path(folder).glob("*.sf2"))]
     by_name = {file.name: str(file) for file in reversed(files)}
     return next((by_name[name] for name in _PREFERRED if name in by_name), str(files[0]) if files else None)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from ..core.errors import KinemaError, ModelError
 from ..core.leftovers import mark
@@ -40,19 +41,19 @@ class AddedList:
 def read(file: Path) -> AddedList:
     """The list in a file; empty where there is none. Never raises: what cannot be read is named in `troubles`."""
     try:
-        found = read_json(file, (list, dict))
+        found: Any = read_json(file, (list, dict))
     except FileNotFoundError:
         return AddedList()
     except KinemaError as error:
         return AddedList(troubles=(f"{error} The models that were added are not known; add them again.",))
-    schema: object = SCHEMA
+    schema: Any = SCHEMA
     if isinstance(found, dict):
         schema, found = found.get("schema"), found.get("models")
     if type(schema) is not int or not isinstance(found, list):
         return AddedList(troubles=(f"{file}: no list of models. Those that were added are not known; add them again.",))
     entries, troubles = [], []
     for number, entry in enumerate(found):
-        told = entry if isinstance(entry, dict) else {}
+        told: dict[str, Any] = entry if isinstance(entry, dict) else {}
         name, path = told.get("id"), told.get("path")
         if _sensible(name) and _sensible(path, 4096):
             entries.append(Added(name, path))
@@ -78,5 +79,5 @@ def write(file: Path, entries: tuple[Added, ...], before: AddedList) -> None:
         raise ModelError(f"{file}: cannot be written: {error}.") from None
 
 
-def _sensible(text: object, most: int = MAX_NAME_CHARS) -> bool:
+def _sensible(text: object, most: int = MAX_NAME_CHARS) -> TypeGuard[str]:
     return isinstance(text, str) and 0 < len(text) <= most and "\0" not in text

@@ -131,7 +131,7 @@ def add(path: Path) -> Card:
     card = recognise(path)
     before = added.read(_list())
     others = tuple(other for other in before.entries if other.path != card.path)
-    taken = {other.id for other in (*built_in_cards(), *others)}
+    taken = {*(known.id for known in built_in_cards()), *(other.id for other in others)}
     if card.id in taken:
         number = next(n for n in range(2, 1000) if f"{card.id}-{n}" not in taken)
         card = card.model_copy(update={"id": f"{card.id}-{number}"})
