@@ -65,6 +65,7 @@ def interpolate(
     if sheet is not None:
         output.check_sheet(sheet)
     output.check_not_itself(path, clip)
+    output.check_outputs([clip], path, sheet=sheet)
     started = time.perf_counter()
     quiet_libraries()
     with reporter(as_json) as on_event:

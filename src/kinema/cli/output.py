@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,12 +68,18 @@ def check_not_itself(target: str, given: str) -> None:
 
 
 def check_apart(plan: Plan, target: str, **others: object) -> None:
-    """RequestError where two outputs have one name, or one of them is an input of the plan: it would be lost. others:
-    side outputs by name; None for those that are not asked for."""
-    from kinema.conditions.inputs import local_path
+    """`check_outputs`, where a plan names the inputs."""
     from kinema.engine.manifest import media_of
 
-    read = {local_path(media).resolve() for media in media_of(plan) if not media.startswith("data:")}
+    check_outputs(media_of(plan), target, **others)
+
+
+def check_outputs(inputs: Iterable[str], target: str, **others: object) -> None:
+    """RequestError where two outputs have one name, or one of them is an input: it would be lost. others: side outputs
+    by name; None for those that are not asked for."""
+    from kinema.conditions.inputs import local_path
+
+    read = {local_path(media).resolve() for media in inputs if not media.startswith("data:")}
     written: set[Path] = set()
     for name, text in (("output", target), *others.items()):
         if text is None:
