@@ -30,8 +30,8 @@ def test_each_stage_gets_its_share_of_what_is_left(tmp_path):
     events = []
     done = stages.run(plan, Settings(tmp_path, minutes=0.02, show=events.append))
     assert given["a"] == pytest.approx(0.005, rel=0.05) and given["b"] == 0
-    assert given["c"] == pytest.approx((0.02 - 0.01) * 2 / 3, rel=0.1)  # a took twice its share, c and d pay
-    assert given["d"] == pytest.approx(0.01, rel=0.1)
+    assert given["c"] == pytest.approx((0.02 - 0.01) * 2 / 3, rel=0.2)  # a took twice its share, c and d pay
+    assert given["d"] == pytest.approx(0.01, rel=0.2)
     assert done["c"]["name"] == "c" and [e["stage"] for e in events if e["event"] == "stage"] == list("abcd")
     written = json.loads((tmp_path / "stages.json").read_text())
     assert written["settings"]["minutes"] == 0.02 and written["a"]["minutes"] >= 0.01
