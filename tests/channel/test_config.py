@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -128,3 +129,29 @@ def test_the_playout_gets_a_day_without_holes():
         ["02:00", "06:00", "sea"], ["06:00", "12:00", "birds"], ["12:00", "20:00", "sea"], ["20:00", "02:00", "night"],
     ]  # fmt: skip
     assert schedule(ChannelConfig()) == []
+
+
+def test_a_file_on_a_full_disk_leaves_nothing_that_blocks_the_next_one(tmp_path, monkeypatch):
+    def full(self, *_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as change:
+        change.setattr(Path, "write_text", full)
+        with pytest.raises(RequestError, match="No space left"):
+            write_template(tmp_path / "tv.toml")
+    assert list(tmp_path.iterdir()) == []
+    assert read(write_template(tmp_path / "tv.toml"))
+    with pytest.raises(RequestError, match="is there already"):
+        write_template(tmp_path / "tv.toml")
+
+
+def test_a_playlist_replaces_nothing_but_a_playlist(tmp_path):
+    from kinema.cli.channel import _check_playlist
+
+    (tmp_path / "library.db").write_bytes(b"SQLite format 3\0")
+    (tmp_path / "list.ffconcat").write_text("ffconcat version 1.0\n")
+    for name in ("library.db", "."):
+        with pytest.raises(RequestError, match="no ffconcat list"):
+            _check_playlist(tmp_path / name)
+    _check_playlist(tmp_path / "list.ffconcat")
+    _check_playlist(tmp_path / "new.ffconcat")

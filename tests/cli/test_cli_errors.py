@@ -99,7 +99,7 @@ def test_misspelt_option_as_json(tmp_path: Path) -> None:
         ("no/clip.mp4", 2, "not there"),
         ("/proc/clip.mp4", 1, "cannot be written"),
         ("taken.mp4", 2, "is a folder"),
-        ("taken.mp4/", 1, "other things than frames"),
+        ("taken.mp4/", 1, "not a folder of frames that Kinema wrote"),
     ],
 )
 def test_output_is_refused_before_work(target: str, code: int, told: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,9 +97,22 @@ def test_files(tmp_path):
     (tmp_path / "else").mkdir()
     (tmp_path / "else" / "r.json").write_text(FULL.to_json())
     assert Request.from_file(tmp_path / "else" / "r.json") == FULL, "what is not there stays as it was written"
-    for name, text in (("bad.yaml", "a: [1"), ("bad.json", "{"), ("list.json", "[]")):
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi")
+    )
+    deep = '{"options": {"x": ' + "[" * 100_000
+    bad = {
+        "bad.yaml": "a: [1", "bad.json": "{", "list.json": "[]", "bomb.yaml": bomb, "deep.json": deep,
+        "deep.yaml": deep,
+        "nan.json": '{"seconds": NaN}', "binary.yaml": "prompt: !!binary AAAA",
+        "code.yaml": "a: !!python/name:os.system",
+    }  # fmt: skip
+    for name, text in bad.items():
         (tmp_path / name).write_text(text)
         with pytest.raises(RequestError):
             Request.from_file(tmp_path / name)
+    for odd in ("n" * 999, "\0", "a/" * 3000):
+        (tmp_path / "r.json").write_text(json.dumps({"conditions": [{"kind": "image", "image": odd}]}))
+        assert Request.from_file(tmp_path / "r.json").conditions[0].image == odd
     with pytest.raises(RequestError, match=r"nothing\.json"):
         Request.from_file(tmp_path / "nothing.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import weakref
@@ -12,6 +13,7 @@ from media_clips import chunks, moving
 
 from kinema.core.chunk import Chunk
 from kinema.core.errors import Cancelled, MediaError, RequestError
+from kinema.media.manifest import read_manifest
 from kinema.media.read import read_video
 from kinema.media.write import write
 
@@ -137,8 +139,12 @@ def test_an_older_file_is_replaced(tmp_path):
 def test_folders_with_other_things_are_kept(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear")
-    with pytest.raises(MediaError, match="other things"):
-        write(chunks(moving(2)), tmp_path / "mine")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "00001.png").write_text("not Kinema's")
+    for name in ("mine", "photos"):
+        with pytest.raises(MediaError, match="not a folder of frames that Kinema wrote"):
+            write(chunks(moving(2)), tmp_path / name)
+    assert (tmp_path / "photos" / "00001.png").read_text() == "not Kinema's"
     with pytest.raises(MediaError, match="slash"):
         (tmp_path / "b.mp4").mkdir()
         write(chunks(moving(2)), tmp_path / "b.mp4")
@@ -183,3 +189,38 @@ def test_chunks_must_match(tmp_path):
     with pytest.raises(RequestError, match="50"):
         write([Chunk(moving(2), 0, 60)], tmp_path / "a.gif")
     assert not listing(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["dear diary", '{"mine": 1}', "[]", "[" * 9999, '{"kinema": 1, "plan": {}}', ""])
+@pytest.mark.parametrize("before", [False, True])
+def test_a_strangers_sidecar_is_never_lost(tmp_path, text, before):
+    """x.mp4.json need not be Kinema's. With a manifest to save it is refused before work, without one it is kept."""
+    target, sidecar = tmp_path / "x.mp4", tmp_path / "x.mp4.json"
+    if before:
+        write(chunks(moving(2)), target)
+    sidecar.write_text(text)
+    with pytest.raises(MediaError, match=r"x\.mp4\.json: is not a manifest"):
+        write(iter(lambda: pytest.fail("frames were asked for"), None), target, manifest={"a": 1})
+    write(chunks(moving(3)), target)
+    assert sidecar.read_text() == text
+    assert len(read_video(target)[0]) == 3
+
+
+def test_a_strangers_sidecar_that_comes_during_the_work_is_kept(tmp_path):
+    target, sidecar = tmp_path / "x.mp4", tmp_path / "x.mp4.json"
+
+    def frames():
+        yield from chunks(moving(2))
+        sidecar.write_text("dear diary")
+
+    write(frames(), target, manifest={"a": 1})
+    assert sidecar.read_text() == "dear diary"
+    sidecar.unlink()
+    assert read_manifest(target) == {"a": 1}
+
+
+def test_own_sidecars_are_replaced(tmp_path):
+    target = tmp_path / "x.mp4"
+    for manifest in ({"a": 1}, {"b": 2}, {"kinema": "0.1.0", "plan": {}}, {"enlarged": {"clip": "y.mp4"}}, {"a": 1}):
+        write(chunks(moving(2)), target, manifest=manifest)
+        assert json.loads((tmp_path / "x.mp4.json").read_text()) == manifest

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from kinema.core.errors import ModelError
+from kinema.weights import convert as convert_file
 from kinema.weights.convert import convert
 
 
@@ -54,6 +58,57 @@ def test_refusals(tmp_path, name, content, target, words):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelError, match=words):
         convert(tmp_path / name, tmp_path / target)
+
+
+def test_permissions_follow_the_umask_and_nothing_is_left(tmp_path):
+    torch.save({"a": torch.zeros(2)}, tmp_path / "a.ckpt")
+    before = os.umask(0o027)
+    try:
+        convert(tmp_path / "a.ckpt", tmp_path / "a.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o640
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.ckpt", "a.safetensors"]
+
+
+PARENT = """
+import subprocess, sys
+from pathlib import Path
+from kinema.weights import convert
+real = subprocess.Popen
+class Slow(real):
+    def __init__(self, command, **settings):
+        code = "import time, sys; from kinema.weights import convert; convert.end_with_parent(); time.sleep(60)"
+        super().__init__([command[0], "-c", code], **settings)
+        print(self.pid, flush=True)
+convert.subprocess.Popen = Slow
+convert.convert(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_the_child_ends_with_its_parent(tmp_path):
+    """Also where the parent is killed and can say nothing."""
+    import psutil
+
+    (tmp_path / "a.ckpt").write_bytes(b"x")
+    names = [str(tmp_path / "a.ckpt"), str(tmp_path / "a.safetensors")]
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, *names], stdout=subprocess.PIPE, text=True)
+    child = psutil.Process(int(parent.stdout.readline()))
+    assert child.is_running()
+    parent.kill()
+    parent.wait()
+    until = time.monotonic() + 30
+    while time.monotonic() < until and child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.02)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_takes_too_long_is_ended(tmp_path, monkeypatch):
+    torch.save({"a": torch.zeros(2)}, tmp_path / "a.ckpt")
+    monkeypatch.setattr(convert_file, "TIMEOUT_S", 0.01)
+    with pytest.raises(ModelError, match="took longer"):
+        convert(tmp_path / "a.ckpt", tmp_path / "a.safetensors")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.ckpt"]
 
 
 def test_a_file_without_tensors(tmp_path):

@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from ..core.conditions import Value
 from ..core.errors import RequestError
 from ..core.request import Profile, Seed
+from ..core.whole import whole
 from .day import Clock, DayPart, check_day, part_at, zone
 from .writing.chat import Endpoint
 from .writing.shots import MAX_SHOTS, StyleBible, ThemeText, Title, parsed
@@ -267,8 +268,14 @@ def write_template(path: str | os.PathLike[str]) -> Path:
         raise RequestError(f"{path}: a channel's file is TOML.", field="config", value=str(path), legal="NAME.toml")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(template().replace('folder = "channel"', f'folder = "{path.stem}"'))
+        text = template().replace('folder = "channel"', f'folder = "{path.stem}"')
+        path.touch(exist_ok=False)
+        try:
+            with whole(path) as beside:
+                beside.write_text(text, encoding="utf-8")
+        except OSError:
+            path.unlink()
+            raise
     except FileExistsError:
         raise RequestError(f"{path}: is there already; nothing was written.", field="config", value=str(path)) from None
     except OSError as error:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import KinemaError
+from ..core.outside import read_json
+from ..core.whole import whole
+
 
 def replace_bytes(path: Path, data: bytes) -> None:
-    """Write beside and rename. OSError where the disk refuses (nothing half-written stays)."""
-    temp = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temp.write_bytes(data)
-        temp.replace(path)
-    except OSError:
-        temp.unlink(missing_ok=True)
-        raise
+    """Write beside and rename; the disk is not waited for. OSError where it refuses (nothing half-written stays)."""
+    with whole(path, durable=False) as beside:
+        beside.write_bytes(data)
 
 
 def write_state(path: Path, value: Any) -> None:
@@ -26,6 +24,6 @@ def write_state(path: Path, value: Any) -> None:
 def read_state(path: Path) -> Any:
     """The value, or None where the file is missing, unreadable or no JSON."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return read_json(path)
+    except (OSError, KinemaError):
         return None

@@ -14,7 +14,9 @@ import typer
 
 from kinema.cli.arguments import AsJson, option
 from kinema.cli.exits import guarded
+from kinema.cli.say import answer, log_to_stderr, say, say_aside
 from kinema.core.errors import RequestError
+from kinema.core.outside import for_terminal
 
 if TYPE_CHECKING:
     from kinema.channel.config import ChannelConfig
@@ -37,7 +39,7 @@ def init(file: File = DEFAULT, as_json: AsJson = False) -> None:
 
     path = control.init(file)
     told = f"{path}\nStart it with: kinema channel start {path}"
-    typer.echo(json.dumps({"path": str(path)}) if as_json else told)
+    answer({"path": str(path)}, as_json, told)
 
 
 @app.command("start")
@@ -46,7 +48,7 @@ def start(file: File = DEFAULT, as_json: AsJson = False) -> None:
     """Run the channel in the foreground until Ctrl-C or `kinema channel stop`. With --json: a status a second."""
     from kinema.channel import control
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -58,18 +60,18 @@ def start(file: File = DEFAULT, as_json: AsJson = False) -> None:
             return
         line = _line(status)
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[2K{line[:200]}")
+            sys.stderr.write(f"\r\x1b[2K{for_terminal(line, 200)}")
         elif line != told[0]:
-            sys.stderr.write(line + "\n")
+            say(line, err=True)
         told[0] = line
         sys.stderr.flush()
 
     page = _config(file).page
     if page.port and not as_json:
-        typer.echo(f"page http://{page.host}:{page.port}/  stream http://{page.host}:{page.port}/live.m3u8")
+        say(f"page http://{page.host}:{page.port}/  stream http://{page.host}:{page.port}/live.m3u8")
     control.start(file, stop, tell)
     if not as_json:
-        typer.echo("\nStopped." if sys.stderr.isatty() else "Stopped.", err=True)
+        say(*[""] * sys.stderr.isatty(), "Stopped.", err=True)
 
 
 @app.command("stop")
@@ -79,7 +81,7 @@ def stop(file: File = DEFAULT, as_json: AsJson = False) -> None:
     from kinema.channel import control
 
     stopped = control.stop(_config(file))
-    typer.echo(json.dumps({"stopped": stopped}) if as_json else "Stopped." if stopped else "It was not running.")
+    answer({"stopped": stopped}, as_json, "Stopped." if stopped else "It was not running.")
 
 
 @app.command("status")
@@ -106,7 +108,7 @@ def status(file: File = DEFAULT, as_json: AsJson = False) -> None:
     lines += [f"trouble    {producer[name]}" for name in ("trouble", "writer") if producer.get(name)]
     lines += [f"alarm      {alarm}" for alarm in (found["playout"] or {}).get("alarms", []) if found["running"]]
     lines += [f"set aside  {shot['id']}: {shot['reason']}" for shot in found["set_aside"]]
-    typer.echo("\n".join(lines))
+    say(*lines)
 
 
 @app.command("queue")
@@ -125,7 +127,20 @@ def queue(
         return
     for kind, shots in found.items():
         for shot in shots:
-            typer.echo(f"{kind:<8} {shot['id']}  {shot['title']}: {shot['prompt']}")
+            say(f"{kind:<8} {shot['id']}  {shot['title']}: {shot['prompt']}")
+
+
+def _check_playlist(output: Path) -> None:
+    """RequestError where another file than such a list would be replaced: the channel's own, say."""
+    try:
+        with output.open("rb") as file:
+            is_list = file.read(16) == b"ffconcat version" if output.is_file() else False
+    except FileNotFoundError:
+        return
+    except OSError:
+        is_list = False
+    if not is_list:
+        raise RequestError(f"{output}: is there and is no ffconcat list; it is not replaced.", field="output")
 
 
 @app.command("playlist")
@@ -140,12 +155,13 @@ def playlist(
     """Write the channel's clips as an ffconcat list, for those who run ffmpeg themselves."""
     from kinema.channel import control
 
+    _check_playlist(output)
     clips = control.playlist(_config(file), output)
     if as_json:
         typer.echo(json.dumps({"path": str(output), "clips": [clip.id for clip in clips]}))
         return
-    typer.echo(f"{output}: {len(clips)} clips, {sum(clip.seconds for clip in clips):.0f} s")
-    typer.echo(f"ffmpeg -re -stream_loop -1 -f concat -safe 0 -i {output} -c copy -f flv rtmp://HOST/APP/KEY")
+    say(f"{output}: {len(clips)} clips, {sum(clip.seconds for clip in clips):.0f} s")
+    say(f"ffmpeg -re -stream_loop -1 -f concat -safe 0 -i {output} -c copy -f flv rtmp://HOST/APP/KEY")
 
 
 @app.command("skip")
@@ -155,7 +171,7 @@ def skip(file: File = DEFAULT, as_json: AsJson = False) -> None:
     from kinema.channel import control
 
     control.skip(_config(file))
-    typer.echo(json.dumps({"skip": True}) if as_json else "It will be left at its next keyframe.")
+    answer({"skip": True}, as_json, "It will be left at its next keyframe.")
 
 
 @app.command("ban")
@@ -170,7 +186,7 @@ def ban(
     from kinema.channel import control
 
     found = control.ban(_config(file), shot, reason)
-    typer.echo(json.dumps(found) if as_json else f"{shot} is banned.")
+    answer(found, as_json, f"{shot} is banned.")
 
 
 @app.command("suggest")
@@ -184,7 +200,7 @@ def suggest(
     from kinema.channel import control
 
     waiting = control.suggest(_config(file), theme)
-    typer.echo(json.dumps({"waiting": waiting}) if as_json else f"Taken; {waiting} wait.")
+    answer({"waiting": waiting}, as_json, f"Taken; {waiting} wait.")
 
 
 @app.command("page")
@@ -206,7 +222,7 @@ def page(
     from kinema.channel.web.owner import token_from
     from kinema.channel.web.site_process import serve
 
-    serve(_config(file), host=host, port=port, token=token_from(token_file), tell=lambda address: typer.echo(address))
+    serve(_config(file), host=host, port=port, token=token_from(token_file), tell=say)
 
 
 @app.command("demo")
@@ -223,30 +239,30 @@ def demo(
 ) -> None:  # fmt: skip
     """A channel out of nothing, on air at once with page, music and filler; Ctrl-C stops it."""
     import contextlib
-    import tempfile
     import time
 
     from kinema.channel import demo as channel
+    from kinema.core.leftovers import scratch
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.WARNING)
     stop, began = threading.Event(), time.monotonic()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     found = channel.free_port(port)
 
     def on_air(address: str) -> None:
-        typer.echo(
-            f"On air after {time.monotonic() - began:.0f} s.\n"
-            f"page    {address}\nstream  {address}live.m3u8\nCtrl-C stops it. New clips come in as they are made."
-        )
+        say(
+            f"On air after {time.monotonic() - began:.0f} s.", f"page    {address}", f"stream  {address}live.m3u8",
+            "Ctrl-C stops it. New clips come in as they are made.",
+        )  # fmt: skip
 
     with contextlib.ExitStack() as kept:
         if folder is None:
-            folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="kinema-tv-")))
+            folder = kept.enter_context(scratch("tv"))
         file = channel.write_file(folder, found)
-        typer.echo(f"A channel begins in {folder} ...")
+        say(f"A channel begins in {folder} ...")
         channel.run(file, found, stop, on_air)
-        typer.echo("Stopped.")
+        say("Stopped.")
 
 
 @guarded
@@ -286,7 +302,7 @@ def worker(
     if listen is not None:
         from kinema.channel.web.clip_process import serve
 
-        serve(listen, models or ["kinema-mini-wan"], device, token_env, lambda line: typer.echo(line, err=True))
+        serve(listen, models or ["kinema-mini-wan"], device, token_env, say_aside)
         _leave()
     assert database is not None
     from kinema.channel.making import durable
@@ -295,13 +311,13 @@ def worker(
 
     durable.check()
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.INFO)
     logging.getLogger("kinema.channel").setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    work(address(database, password_env), stop, lost_s=lost, tell=lambda line: typer.echo(line, err=True))
+    work(address(database, password_env), stop, lost_s=lost, tell=say_aside)
     _leave()
 
 

@@ -13,7 +13,9 @@ from kinema.cli import output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
-from kinema.core.errors import MediaError, ModelError, RequestError
+from kinema.cli.say import note, say
+from kinema.core.errors import MediaError, RequestError
+from kinema.core.outside import is_there
 
 if TYPE_CHECKING:
     from kinema.core.plan import Manifest
@@ -34,7 +36,11 @@ def rerun(
     dtype: Dtype = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Go on although weights or inputs have changed.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--force",
+            help="Go on although weights or inputs have changed or cannot be compared, or it takes more than a day.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +51,8 @@ def rerun(
         output.check_clip(output_)
     if sheet is not None:
         output.check_sheet(sheet)
-    from kinema.engine.manifest import find_inputs
+    from kinema.engine.again import prepare
+    from kinema.engine.manifest import verify
 
     found = read(file)
     for done, step in afterwards(file).items():
@@ -53,36 +60,34 @@ def rerun(
             f"{file}: was {done} from {step.get('clip')} afterwards; make that one again, then do the same to it.",
             field="file", value=str(file), legal="a clip as it was generated",
         )  # fmt: skip
-    plan = find_inputs(found.plan, file.parent)
     target = output_ or str(output.unused(file.with_name(f"{file.stem}-rerun{file.suffix}")))
     output.check_clip(target)
     with reporter(as_json) as on_event:
-        try:
-            engine = work.load_engine(model or found.plan.model, device, dtype, on_event)
-        except ModelError as error:
-            if model is not None:
-                raise
-            raise type(error)(f"{error} Or tell where its files are with --model PATH.") from None
+        ready = prepare(found, file.parent, model=model, device=device, force=force)
+        output.check_apart(ready.plan, target, sheet=sheet)
+        engine = work.load_engine(ready.model, device, dtype, on_event)
         differences = _differences(found, engine.device)
         if not force:
-            from kinema.engine.manifest import verify
-
-            verify(found, engine.digests(plan), plan)
-        made = work.run(work.Job(plan, target, sheet=sheet), engine, on_event)
+            verify(found, engine.digests(ready.plan), ready.plan)
+        made = work.run(work.Job(ready.plan, target, sheet=sheet), engine, on_event)
     made["differences"] = differences
     if as_json:
         typer.echo(json.dumps(made))
         return
     for line in differences:
-        typer.secho(f"Note: {line}; frames may differ a little.", fg=typer.colors.YELLOW, err=True)
-    typer.echo(work.words(made))
+        note(f"Note: {line}; frames may differ a little.")
+    say(*work.words(made).split("\n"))
 
 
 @guarded
 def inspect(file: File, as_json: AsJson = False) -> None:
     """Show how a clip was made, and what is in the file."""
+    from kinema.conditions.inputs import check_regular
     from kinema.media.read import probe
 
+    if not is_there(file):
+        raise MediaError(f"{file}: no such file.")
+    check_regular(str(file))
     info = asdict(probe(file))
     try:
         found = read(file)
@@ -101,9 +106,9 @@ def inspect(file: File, as_json: AsJson = False) -> None:
         show.console().print(show.facts(list(step.items()), title=done.capitalize()))
         show.console().print()
     if found is None and steps:
-        typer.echo(f"The clip that it was {next(iter(steps))} from carries no manifest.")
+        say(f"The clip that it was {next(iter(steps))} from carries no manifest.")
     elif found is None:
-        typer.echo("It carries no manifest: Kinema did not make it, or its notes were stripped.")
+        say("It carries no manifest: Kinema did not make it, or its notes were stripped.")
     else:
         show.manifest(found)
 
@@ -115,9 +120,13 @@ AFTERWARDS = ("interpolated", "enlarged")
 def read(file: Path) -> Manifest:
     """The manifest of a clip, of the generated clip where something was done to it afterwards. MediaError where it
     carries none, RequestError where it is of another shape."""
+    from kinema.conditions.inputs import check_regular
     from kinema.core.plan import Manifest
     from kinema.media.manifest import read_manifest
 
+    if not is_there(file):
+        raise MediaError(f"{file}: no such file.")
+    check_regular(str(file))
     found = read_manifest(file)
     steps = [name for name in AFTERWARDS if found.pop(name, None) is not None]
     if steps and not found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +12,7 @@ from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.say import answer
 from kinema.core.errors import MediaError, RequestError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def control(
         "height": info.height, "frames": info.num_frames, "fps": info.fps,
         "seconds": round(time.perf_counter() - began_s, 3),
     }  # fmt: skip
-    typer.echo(json.dumps(made) if as_json else _words(made))
+    answer(made, as_json, _words(made))
 
 
 def _check(target: str, preview: str | None, *sources: str | None) -> None:

@@ -12,7 +12,9 @@ import typer
 
 from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
+from kinema.cli.say import note, say
 from kinema.core.errors import RequestError
+from kinema.core.outside import parse_yaml, read_bytes
 
 if TYPE_CHECKING:
     from kinema.channel.writing.chat import Endpoint
@@ -111,12 +113,12 @@ def direct(
             told.append(_plain(episode, director.bible, error, requests))
         else:
             if error:
-                typer.secho(f"The language model did not write this: {error}", fg=typer.colors.YELLOW, err=True)
-            typer.echo(_words(episode, director.bible))
+                note(f"The language model did not write this: {error}")
+            say(*_words(episode, director.bible).split("\n"))
     if as_json:
         typer.echo(json.dumps({"theme": director.theme.text, "seed": seed, "episodes": told}))
     else:
-        typer.echo(f"seed {seed}")
+        say(f"seed {seed}")
 
 
 def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: float) -> Endpoint | None:
@@ -137,16 +139,14 @@ def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: 
 
 def _bible(path: Path | None) -> StyleBible:
     """The style bible in a file; JSON is YAML too."""
-    import yaml
-
     from kinema.channel.writing.shots import StyleBible, parsed
 
     if path is None:
         return StyleBible()
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RequestError(f"Cannot read the style bible {path}: {error}.", field="bible", value=str(path)) from None
+        data = parse_yaml(read_bytes(path, error=RequestError), str(path), error=RequestError)
+    except FileNotFoundError:
+        raise RequestError(f"{path}: no such file.", field="bible", value=str(path)) from None
     return parsed(StyleBible, {} if data is None else data, f"style bible ({path})")
 
 

@@ -16,6 +16,7 @@ from kinema.cli import show
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import FAILED, guarded
 from kinema.cli.progress import quiet_libraries
+from kinema.cli.say import say
 
 PACKAGES = (
     "torch", "diffusers", "transformers", "safetensors", "huggingface_hub", "numpy", "pillow", "av",
@@ -204,6 +205,10 @@ def _problems(
                 fix,
                 builtin,
             )
+    from kinema.weights import store
+
+    for name, trouble in store.troubles().items():
+        add(f"the added model {name}", "that model", f"{trouble} `kinema models add PATH` adds it again")
     return found
 
 
@@ -237,7 +242,7 @@ def _print(found: dict[str, Any]) -> None:
     ]
     screen.print(show.facts(lines, title="Missing, and what for") if lines else "Nothing is missing.")
     if not found["ok"]:
-        typer.secho("What is marked (!) is essential.", fg=typer.colors.RED, err=True)
+        say("What is marked (!) is essential.", err=True, color=typer.colors.RED)
 
 
 def _device_words(device: dict[str, Any]) -> str:

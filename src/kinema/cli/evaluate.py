@@ -12,7 +12,9 @@ import typer
 from kinema.cli.arguments import AsJson, Device
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.say import answer, say
 from kinema.core.errors import ModelError, RequestError
+from kinema.core.outside import read_json
 
 app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
 SUBJECTS = {"wan": "kinema-mini-wan"}
@@ -68,10 +70,10 @@ def miniature(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    typer.echo(f"{output / 'scorecard.md'}\n{output / 'scorecard.json'}")
+    say(str(output / "scorecard.md"), str(output / "scorecard.json"))
     for measure, columns in found["table"].get("text", {}).items():
         shown = "  ".join(f"{column} {value['value']:.1f}" for column, value in columns.items())
-        typer.echo(f"{measure:<14}{shown}")
+        say(f"{measure:<14}{shown}")
 
 
 def _judge(
@@ -146,7 +148,7 @@ def inpainting(
     card_file = engine.location / "card.json"
     if not card_file.is_file():
         raise ModelError(f"{model}: only a miniature with a card.json can be judged.")
-    card = json.loads(card_file.read_text(encoding="utf-8"))
+    card = read_json(card_file, dict, error=ModelError)
     clips: dict[str, Any] = {}
     with reporter(as_json) as on_event:
         found = made.experiments(
@@ -157,4 +159,4 @@ def inpainting(
     facts = {"model": engine.model, "profile": profile, "count": count, "weights_sha256": digests(engine.location)}
     (output / "inpainting.json").write_text(json.dumps({**facts, "experiments": found}, indent=1), encoding="utf-8")
     (output / "inpainting.md").write_text(made.table(found), encoding="utf-8")
-    typer.echo(json.dumps(found) if as_json else made.table(found))
+    answer(found, as_json, made.table(found))

@@ -17,6 +17,8 @@ from typing import Any
 
 import typer
 
+from kinema.cli import names
+from kinema.cli.say import say
 from kinema.core.errors import Cancelled, KinemaError, RequestError
 
 OK, FAILED, BAD_REQUEST, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -47,6 +49,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
                 raise
             tell(describe(error), as_json)
             raise typer.Exit(FAILED) from None
+        finally:
+            names.release()
 
     return run
 
@@ -77,7 +81,7 @@ def tell(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found))
     else:
-        typer.secho(found["message"], fg=typer.colors.RED, err=True)
+        say(found["message"], err=True, color=typer.colors.RED)
 
 
 def watch_for_sigterm() -> None:

@@ -68,8 +68,7 @@ def generate(
         job, model = work.Job(work.plan(request, wish.device), ""), request.model
     job.target = output_ or str(output.new_name(job.plan))
     output.check_clip(job.target)
-    if preview is not None and Path(preview) == Path(job.target):
-        raise RequestError("The preview cannot be the clip itself.", field="preview", value=preview)
+    output.check_apart(job.plan, job.target, sheet=sheet, preview=preview, keep_state=keep_state)
     job.sheet, job.preview, job.keep_state = sheet, preview, keep_state
     job.keep_every = (keep_every or KEEP_EVERY) if keep_state is not None else 0
     work.make(job, model, wish.device, wish.dtype, as_json)
@@ -95,7 +94,7 @@ def plan(
 
     found = work.plan(build(wish), wish.device)
     if as_json:
-        typer.echo(found.model_dump_json())
+        typer.echo(json.dumps(found.model_dump(mode="json")))
     else:
         show.plan(found)
 
@@ -131,7 +130,10 @@ def _resumed(wish: Wish, state: Path) -> Job:
             field=asked[0].rstrip("_"),
             legal="-o, --sheet, --preview, --model, --device, --dtype, --keep-state",
         )
+    from kinema.engine.again import check_plan
     from kinema.engine.resume import SamplingState
+    from kinema.weights import store
 
     found = SamplingState.read(state)
+    check_plan(found.plan, store.find(wish.model or found.plan.model), wish.device, force=True)
     return work.Job(found.plan, "", resume=found)

@@ -99,6 +99,7 @@ def run(how: How, given: str, request: Request, *, ending: str) -> None:
         return
     plan = work.plan(request, how.device)
     target = target_of(how, given, ending)
+    output.check_apart(plan, target, sheet=how.sheet)
     work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)
 
 

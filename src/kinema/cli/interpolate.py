@@ -13,6 +13,7 @@ from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.say import say
 from kinema.core.events import Event
 
 
@@ -64,6 +65,7 @@ def interpolate(
     if sheet is not None:
         output.check_sheet(sheet)
     output.check_not_itself(path, clip)
+    output.check_outputs([clip], path, sheet=sheet)
     started = time.perf_counter()
     quiet_libraries()
     with reporter(as_json) as on_event:
@@ -119,9 +121,9 @@ def _tell(made: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(made))
         return
-    typer.echo(
+    say(
         f"{made['path']}  ({made['frames']} frames, {made['length_s']:.2f} s at {made['fps']:.4g} fps, "
         f"from {made['from']['frames']} at {made['from']['fps']:.4g}) in {made['seconds']:.1f} s"
     )
     if made["sound"] == "left out":
-        typer.echo("Its sound is left out: it would not fit the slow motion.")
+        say("Its sound is left out: it would not fit the slow motion.")

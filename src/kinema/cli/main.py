@@ -27,6 +27,7 @@ from kinema.cli import (
     train,
     upscale,
 )
+from kinema.cli.say import say
 
 app = typer.Typer(
     name="kinema",
@@ -66,7 +67,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from kinema import __version__
 
-        typer.echo(f"kinema {__version__}")
+        say(f"kinema {__version__}")
         raise typer.Exit
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from kinema.cli import output, where
 from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.say import answer
 from kinema.core.errors import RequestError
 from kinema.core.events import OnEvent, Progress
 
@@ -104,7 +104,7 @@ def mask(
         "fps": info.fps, "start": start, "seen_frames": seen["frames"], "share": round(seen["share"], 5),
         "shape": shape, "seconds": round(time.perf_counter() - began_s, 3),
     }  # fmt: skip
-    typer.echo(json.dumps(made) if as_json else _words(made))
+    answer(made, as_json, _words(made))
 
 
 def _start(click: str | None, box: str | None, thing: str | None, info: VideoInfo) -> dict[str, Any]:

@@ -11,7 +11,9 @@ import typer
 from kinema.cli import show
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import FAILED, guarded
+from kinema.cli.say import answer, note, say
 from kinema.core.errors import ModelError
+from kinema.core.outside import for_terminal
 
 if TYPE_CHECKING:
     from kinema.core.card import Card
@@ -28,10 +30,13 @@ def list_(as_json: AsJson = False) -> None:
     from kinema.weights import store
 
     rows = [(card, store.here(card)) for card in store.known_cards()]
+    for trouble in store.troubles().values():
+        note(trouble)
     if as_json:
         typer.echo(json.dumps([summary(card, here) for card, here in rows]))
         return
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model", style="cyan", no_wrap=True)
@@ -39,7 +44,8 @@ def list_(as_json: AsJson = False) -> None:
         table.add_column(name, overflow="fold")
     table.add_column("here", no_wrap=True)
     for card, here in rows:
-        table.add_row(card.id, card.family, card.title, ", ".join(accepted(card)), "yes" if here else "no")
+        row = (card.id, card.family, card.title, ", ".join(accepted(card)), "yes" if here else "no")
+        table.add_row(*(Text(for_terminal(each)) for each in row))
     show.console().print(table)
 
 
@@ -74,7 +80,7 @@ def add(
     from kinema.weights import store
 
     card = store.add(path.expanduser())
-    typer.echo(json.dumps(summary(card, True)) if as_json else f"{card.id}: {card.title}, at {card.path}")
+    answer(summary(card, True), as_json, f"{card.id}: {card.title}, at {card.path}")
 
 
 @app.command("pull")
@@ -87,7 +93,7 @@ def pull(
     from kinema.weights import store
 
     place = store.pull(model)
-    typer.echo(json.dumps({"model": model, "path": str(place)}) if as_json else str(place))
+    answer({"model": model, "path": str(place)}, as_json, str(place))
 
 
 @app.command("convert")
@@ -109,7 +115,7 @@ def convert(
         raise ModelError(f"{made}: exists already; name another file.")
     count = convert_file(source, made)
     told = {"path": str(made), "tensors": count}
-    typer.echo(json.dumps(told) if as_json else f"{made}: {count} tensors")
+    answer(told, as_json, f"{made}: {count} tensors")
 
 
 @app.command("check")
@@ -125,13 +131,15 @@ def check(
 
     cards = [store.find(model)] if model is not None else [card for card in store.known_cards() if store.here(card)]
     found = {card.id: store.check(card) for card in cards}
+    if model is None:
+        found |= {name: [trouble] for name, trouble in store.troubles().items()}
     if as_json:
         typer.echo(json.dumps({"ok": not any(found.values()), "problems": found}))
     else:
         for name, problems in found.items():
-            typer.echo(f"{name}: " + ("; ".join(problems) or "good"))
+            say(f"{name}: " + ("; ".join(problems) or "good"))
         if not found:
-            typer.echo("No model is on this machine.")
+            say("No model is on this machine.")
     if any(found.values()):
         raise typer.Exit(FAILED)
 

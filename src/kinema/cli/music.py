@@ -13,6 +13,7 @@ from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.say import say
 
 if TYPE_CHECKING:
     from kinema.music import Track
@@ -131,9 +132,10 @@ def _tell(track: Track, target: str, started: float, as_json: bool) -> None:
         return
     made = track.made
     key = f", {made['key']} {made['mode']}, {made['bpm']:.0f} bpm" if "key" in made else ""
-    typer.echo(
+    say(
         f"{target}  ({track.seconds:.2f} s{key}, {found['lufs']} LUFS, peak {found['peak_dbtp']} dBTP, "
-        f"seed {made.get('seed')}) in {found['seconds']:.1f} s\n{track.label}"
+        f"seed {made.get('seed')}) in {found['seconds']:.1f} s",
+        track.label,
     )
 
 

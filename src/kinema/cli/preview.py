@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from kinema.cli.say import note
 from kinema.core.errors import KinemaError, MediaError, RequestError
 from kinema.core.events import Event, OnEvent, Preview
 from kinema.core.whole import whole
@@ -24,9 +23,10 @@ PICTURE_FRAMES = 6
 
 def check(text: str) -> None:
     """Refuse a preview that could not be written. RequestError or MediaError."""
-    from kinema.cli.output import check_parent
+    from kinema.cli.output import check_name, check_parent
 
     target = Path(text)
+    check_name(target)
     if _is_folder(text):
         if target.is_file():
             raise MediaError(f"{text}: is a file, not a folder.")
@@ -70,7 +70,7 @@ class Previews:
             else:
                 self._save_clip(frames_FHWC)
         except (KinemaError, OSError) as error:
-            typer.secho(f"No more previews: {error}", fg=typer.colors.YELLOW, err=True)
+            note(f"No more previews: {error}")
             self.due_s = float("inf")
             return
         now = time.monotonic()

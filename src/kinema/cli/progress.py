@@ -8,6 +8,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from kinema.cli.say import say_aside
 from kinema.core.events import Event, Preview, Progress
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ class Lines(Reporter):
 
     def _say(self, text: str) -> None:
         self.said_s = time.monotonic()
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        say_aside(text)
 
 
 class Bar(Reporter):

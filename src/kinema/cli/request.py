@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.cli.arguments import Wish
-from kinema.core.errors import MediaError, RequestError
+from kinema.core.errors import KinemaError, MediaError, RequestError
+from kinema.core.outside import is_there, parse_json, parse_yaml
 
 if TYPE_CHECKING:
     from kinema.core.request import Request
@@ -99,19 +98,14 @@ def conditions(wish: Wish) -> list[Any]:
 
 
 def _read(name: str) -> Request:
-    from kinema.core.request import Request
+    from kinema.core.request import MAX_REQUEST_BYTES, Request
 
     if name != "-":
         return Request.from_file(name)
-    text = sys.stdin.read()
+    text = sys.stdin.read(MAX_REQUEST_BYTES + 1)
     if text.lstrip().startswith("{"):
         return Request.from_json(text)
-    import yaml
-
-    try:
-        return Request.from_dict(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise RequestError(f"Standard input is neither JSON nor YAML: {error}.", field="request") from None
+    return Request.from_dict(parse_yaml(text, "Standard input", error=RequestError))
 
 
 def settings(entries: list[str], base: Request) -> dict[str, Any]:
@@ -141,12 +135,9 @@ def settings(entries: list[str], base: Request) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """JSON where it is JSON, else the text itself."""
 
-    def refuse(_name: str) -> Any:
-        raise ValueError
-
     try:
-        return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError):
+        return parse_json(text, "--set")
+    except KinemaError:
         return text
 
 
@@ -154,7 +145,7 @@ def _there(media: str) -> str:
     """The media's name, once it is known to lead to something."""
     from kinema.conditions.inputs import local_path
 
-    if not media.startswith("data:") and not local_path(media).exists():
+    if not media.startswith("data:") and not is_there(local_path(media)):
         raise MediaError(f"{media}: no such file.")
     return media
 
@@ -165,7 +156,7 @@ def _mask(text: str) -> Any:
 
     if text in ("everything", "nothing"):
         return Mask(everything=text == "everything", nothing=text == "nothing")
-    if re.fullmatch(r"[-+.\deE\s]+(,[-+.\deE\s]+)+", text) and not Path(text).exists():
+    if re.fullmatch(r"[-+.\deE\s]+(,[-+.\deE\s]+)+", text) and not is_there(text):
         try:
             box = tuple(float(part) for part in text.split(","))
         except ValueError:

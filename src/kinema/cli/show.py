@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kinema.cli.say import note, say
+from kinema.core.outside import for_terminal
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -30,7 +33,7 @@ def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, Text(shortened(value)))
+        table.add_row(Text(for_terminal(name)), Text(for_terminal(shortened(value))))
     return table
 
 
@@ -45,7 +48,7 @@ def plan(found: Plan) -> None:
     screen.print(facts(plan_rows(found)))
     for kind, lines in (("Changed", found.changes), ("Note", found.notes)):
         for line in lines:
-            typer.secho(f"{kind}: {line}", fg=typer.colors.YELLOW)
+            say(f"{kind}: {line}", color=typer.colors.YELLOW)
 
 
 def plan_rows(found: Plan) -> list[tuple[str, Any]]:
@@ -107,7 +110,7 @@ def condition_words(condition: Any) -> str:
 def remarks(found: Plan) -> None:
     """Changes and notes of a plan, on stderr, before the work begins."""
     for line in (*found.changes, *found.notes):
-        typer.secho(line, fg=typer.colors.YELLOW, err=True)
+        note(line)
 
 
 def manifest(found: Manifest) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
 from kinema.cli.progress import Reporter, reporter
+from kinema.cli.say import answer
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import Progress
 
@@ -77,7 +77,7 @@ def render(
         if chosen is not None and chosen not in words:
             raise RequestError(f"{name} = {chosen!r}.", field=name, value=chosen, legal=", ".join(words))
     _draw(folder, num, (height, width), frames, fps, seed, world, camera, style, motion, reporter(as_json))
-    typer.echo(json.dumps({"path": str(folder), "num": num}) if as_json else f"{folder}  ({num} clips)")
+    answer({"path": str(folder), "num": num}, as_json, f"{folder}  ({num} clips)")
 
 
 def _draw(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
+from kinema.cli.say import answer
 from kinema.core.errors import RequestError
 
 
@@ -92,7 +92,7 @@ def _teller(
             now.update(event)
         if board is not None:
             board(event)
-        typer.echo(json.dumps({"stage": now["stage"], **event}) if as_json else _words(event, now))
+        answer({"stage": now["stage"], **event}, as_json, _words(event, now))
 
     return tell
 

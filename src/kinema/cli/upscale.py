@@ -10,6 +10,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import option
 from kinema.cli.how import How, run, said, target_of, verb
+from kinema.cli.say import answer
 from kinema.core.errors import RequestError
 
 ENDING = "large"
@@ -61,7 +62,6 @@ def upscale(
 
 
 def _resample(how: How, video: str, scale: float) -> None:
-    import json
     import time
 
     from kinema.cli import work
@@ -76,6 +76,7 @@ def _resample(how: How, video: str, scale: float) -> None:
     target = target_of(how, video, ENDING)
     if how.sheet is not None:
         output.check_sheet(how.sheet)
+    output.check_outputs([video], target, sheet=how.sheet)
     picked: list[Any] = []
     started = time.perf_counter()
     with reporter(how.as_json) as on_event, inputs.as_file(video) as path:
@@ -92,4 +93,4 @@ def _resample(how: How, video: str, scale: float) -> None:
         "frames": info.num_frames, "fps": info.fps, "seconds": round(time.perf_counter() - started, 3),
         "device": "cpu",
     }  # fmt: skip
-    typer.echo(json.dumps(found) if how.as_json else work.words(found))
+    answer(found, how.as_json, work.words(found))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import gc
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from kinema.cli import show
 from kinema.cli.output import size_of
 from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.say import answer
 from kinema.core.errors import MediaError
 from kinema.core.events import Event, OnEvent
 from kinema.core.whole import whole
@@ -109,7 +107,7 @@ def make(job: Job, model: str, device: str | None, dtype: str | None, as_json: b
         show.remarks(job.plan)
     with reporter(as_json) as on_event:
         found = run(job, load_engine(model, device, dtype, on_event), on_event)
-    typer.echo(json.dumps(found) if as_json else words(found))
+    answer(found, as_json, words(found))
 
 
 def words(found: dict[str, Any]) -> str:

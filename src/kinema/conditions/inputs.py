@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import tempfile
+import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_to_bytes, urlparse
 
 from ..core.errors import MediaError
+from ..core.leftovers import scratch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,8 @@ SUFFIXES = {
 
 def local_path(media: str) -> Path:
     """The path that a media word names. MediaError for other URLs: nothing is fetched from a network here."""
+    if "\0" in media:
+        raise MediaError(f"{media[:200]!r}: no name of a file.")
     scheme = urlparse(media).scheme.lower() if "://" in media else ""
     if media.startswith("file:"):
         return Path(unquote(urlparse(media).path))
@@ -36,15 +39,27 @@ def local_path(media: str) -> Path:
     return Path(media).expanduser()
 
 
+def check_regular(media: str) -> Path:
+    """The path that a media word names. MediaError for devices and pipes, which have no end, also in a folder; what is
+    not there is for the reader to tell."""
+    path = local_path(media)
+    with suppress(OSError):
+        for each in (path, *(path.iterdir() if path.is_dir() else ())):
+            mode = each.stat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise MediaError(f"{str(each)[:200]}: not a regular file or folder.")
+    return path
+
+
 @contextmanager
 def as_file(media: str) -> Iterator[Path]:
     """The media as a file for the length of a `with` block (a `data:` URI becomes a temporary one)."""
     if not media.startswith("data:"):
-        yield local_path(media)
+        yield check_regular(media)
         return
     kind, content = _data_uri(media)
-    with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
-        path = Path(folder) / f"inline{SUFFIXES.get(kind, '.bin')}"
+    with scratch("input") as folder:
+        path = folder / f"inline{SUFFIXES.get(kind, '.bin')}"
         path.write_bytes(content)
         yield path
 
@@ -100,7 +115,7 @@ def digest(media: str) -> str:
             files: Iterable[Path] = sorted(path.iterdir()) if path.is_dir() else [path]
             whole = hashlib.sha256()
             for file in files:
-                with file.open("rb") as stream:
+                with check_regular(str(file)).open("rb") as stream:
                     while block := stream.read(1 << 20):
                         whole.update(block)
             return whole.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
@@ -128,7 +129,7 @@ class Option(Value):
         numbers = value if isinstance(value, list) else [value]
         if good and self.kind in ("float", "int", "floats"):
             good = all(
-                item == item
+                abs(item) <= sys.float_info.max
                 and (self.minimum is None or item >= self.minimum)
                 and (self.maximum is None or item <= self.maximum)
                 for item in numbers

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema
+
+from .strict import strict
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Media = Annotated[str, Field(min_length=1, description="path, file: URL or data: URI")]
@@ -27,9 +30,14 @@ CameraMove = Literal[
 
 
 class Value(BaseModel):
-    """A frozen plain value: unknown fields, NaN and infinity are refused."""
+    """A frozen plain value: unknown fields, NaN and infinity are refused, and so are true, false and text where a
+    number is due (and all but text, or true and false, where those are)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return strict(handler(source))
 
 
 class Image(Value):

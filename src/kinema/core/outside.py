@@ -106,6 +106,15 @@ def read_bytes(path: Path, *, error: type[KinemaError] = KinemaError, max_bytes:
     return data
 
 
+def is_there(path: str | Path) -> bool:
+    """Is there something of this name? Names that no disk takes (too long, with a zero byte, no Unicode) lead to
+    nothing, and so does what this user may not see."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def of_kind(
     value: Any,
     what: str,

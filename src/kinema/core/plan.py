@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
 from .card import Card, Student
-from .conditions import Condition, Value, feature
+from .conditions import Condition, Fraction, Value, feature
 from .errors import RequestError
-from .request import Canvas, Fit, Profile, Request
+from .request import Canvas, Fit, Profile, Request, Seed
 
 V = TypeVar("V", bound=Value)
+MAX_FRAMES = 10_000_000
+"""Four days at 30 a second: a clip that is edited in place has the length that it has."""
+Side = Annotated[int, Field(ge=1, le=16384)]
+OutputSide = Annotated[int, Field(ge=0, le=16 * 16384)]
 
 
 class Span(Value):
     """A window in time: pixel frames [start, stop) of the clip that are sampled together."""
 
-    start: int
-    stop: int
+    start: Annotated[int, Field(ge=-MAX_FRAMES, le=MAX_FRAMES)]
+    stop: Annotated[int, Field(ge=-MAX_FRAMES, le=2 * MAX_FRAMES)]
 
     @property
     def num_frames(self) -> int:
@@ -55,24 +59,24 @@ class Plan(Value):
     family: str
     prompt: str
     negative_prompt: str
-    width: int
-    height: int
-    frames: int
-    fps: float
-    seed: int
-    steps: int
-    guidance: float
-    guidance_interval: tuple[float, float]
-    reuse: int
+    width: Side
+    height: Side
+    frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)]
+    fps: Annotated[float, Field(gt=0, le=1000)]
+    seed: Seed
+    steps: Annotated[int, Field(ge=1, le=1000)]
+    guidance: Annotated[float, Field(ge=0, le=100)]
+    guidance_interval: tuple[Fraction, Fraction]
+    reuse: Annotated[int, Field(ge=1, le=1000)]
     low_precision: bool
     student: str = ""
-    sigmas: tuple[float, ...] = ()
+    sigmas: Annotated[tuple[Fraction, ...], Field(max_length=1000)] = ()
     profile: Profile
     fit: Fit
-    enlarge: int | float
+    enlarge: Annotated[int | float, Field(ge=1, le=16)]
     canvas: Canvas = "model"
-    output: tuple[int, int] = (0, 0)
-    spans: tuple[Span, ...]
+    output: tuple[OutputSide, OutputSide] = (0, 0)
+    spans: Annotated[tuple[Span, ...], Field(max_length=MAX_FRAMES)]
     second: Plan | None = None
     conditions: tuple[Condition, ...]
     options: dict[str, JsonValue]

@@ -9,12 +9,15 @@ from pydantic import Field, JsonValue, ValidationError
 
 from .conditions import Condition, Value
 from .errors import RequestError
+from .outside import is_there, parse_json, parse_yaml, read_bytes
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Profile = Literal["exact", "balanced", "fast"]
 Fit = Literal["strict", "nearest"]
 Canvas = Literal["model", "source", "larger"]
 MAX_PROMPT_CHARS = 20_000
+MAX_REQUEST_BYTES = 64 * 2**20
+"""Room for some pictures as data: URIs."""
 
 
 class SecondPass(Value):
@@ -93,7 +96,7 @@ class Request(Value):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Request:
-        return cls.from_dict(_parse(text, "JSON"))
+        return cls.from_dict(parse_json(text, "request", error=RequestError, max_bytes=MAX_REQUEST_BYTES))
 
     @classmethod
     def from_dict(cls, data: Any) -> Request:
@@ -106,10 +109,13 @@ class Request(Value):
         """Read a .json, .yaml or .yml file. Relative media paths are resolved against the file's folder."""
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RequestError(f"Cannot read the request file {path}: {error}.", field="request") from None
-        data = _parse(text, "YAML" if path.suffix.lower() in (".yaml", ".yml") else "JSON", path)
+            text = read_bytes(path, error=RequestError, max_bytes=MAX_REQUEST_BYTES)
+        except FileNotFoundError:
+            raise RequestError(f"Cannot read the request file {path}: there is none.", field="request") from None
+        if path.suffix.lower() in (".yaml", ".yml"):
+            data = parse_yaml(text, str(path), error=RequestError)
+        else:
+            data = parse_json(text, str(path), error=RequestError, max_bytes=MAX_REQUEST_BYTES)
         return cls.from_dict(_resolve_paths(data, path.parent))
 
     def changed(self, **changes: Any) -> Request:
@@ -133,7 +139,7 @@ def _resolve_paths(data: Any, folder: Path) -> Any:
             return [resolve(item) for item in value]
         if isinstance(value, str) and "://" not in value and not value.startswith("data:"):
             beside = folder / value
-            return str(beside) if beside.exists() else value
+            return str(beside) if is_there(beside) else value
         return value
 
     if not isinstance(data, dict) or not isinstance(data.get("conditions"), list):
@@ -145,24 +151,6 @@ def _resolve_paths(data: Any, folder: Path) -> Any:
         for item in data["conditions"]
     ]
     return {**data, "conditions": conditions}
-
-
-def _parse(text: str | bytes, language: str, path: Path | None = None) -> Any:
-    where = f" in {path}" if path else ""
-    try:
-        if language == "YAML":
-            import yaml
-
-            return yaml.safe_load(text)
-        import json
-
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"Not valid JSON{where}: {error}.", field="request") from None
-    except Exception as error:
-        if type(error).__module__.startswith("yaml"):
-            raise RequestError(f"Not valid YAML{where}: {error}.", field="request") from None
-        raise
 
 
 def _as_request_error(error: ValidationError) -> RequestError:

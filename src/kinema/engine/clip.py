@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
+from ..core.leftovers import scratch
 from ..core.plan import Plan
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class Clip:
 
     def _repr_html_(self) -> str:
         """A notebook plays it."""
-        with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
-            file = self.save(Path(folder) / "clip.mp4")
+        with scratch("notebook") as folder:
+            file = self.save(folder / "clip.mp4")
             content = base64.b64encode(file.read_bytes()).decode("ascii")
         side = max(256, self.plan.size[0])
         return f'<video controls loop autoplay muted width="{side}" src="data:video/mp4;base64,{content}"></video>'

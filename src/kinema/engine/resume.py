@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from ..core.errors import MediaError, RequestError
+from ..core.errors import KinemaError, MediaError
+from ..core.outside import of_kind, parse_json
 from ..core.plan import Plan
 from ..core.whole import whole
 from ..diffusion.cache import StepReuse
@@ -100,8 +101,13 @@ class SamplingState:
 
         try:
             with safe_open(str(path), framework="pt") as file:
-                facts = json.loads((file.metadata() or {})["kinema"])
+                facts: dict[str, Any] = parse_json((file.metadata() or {})["kinema"], str(path), dict)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return cls(Plan.from_dict(facts["plan"]), facts["span"], facts["step"], tensors, facts["values"])
-        except (OSError, KeyError, ValueError, SafetensorError, RequestError) as error:
+            span, step = (of_kind(facts[name], name, int) for name in ("span", "step"))
+            values = of_kind(facts["values"], "values", dict)
+            plan = Plan.from_dict(facts["plan"])
+            if not (0 <= span < len(plan.spans) and 0 <= step <= plan.steps):
+                raise KinemaError(f"step {step} of span {span} is not in its plan")
+            return cls(plan, span, step, tensors, values)
+        except (OSError, KeyError, ValueError, TypeError, SafetensorError, KinemaError) as error:
             raise MediaError(f"{path}: not a saved sampling state: {error}") from None

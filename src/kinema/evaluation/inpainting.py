@@ -9,7 +9,6 @@ Legend: F frames, H W pixels.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 
 from ..conditions.inputs import inline_png
 from ..core.events import OnEvent, Progress, ignore
+from ..core.leftovers import scratch
 from ..core.request import Profile, Request
 from ..toyland.caption import describe_place
 from .autoencoder import autoencoded
@@ -119,8 +119,8 @@ def experiments(
     for number, experiment in enumerate(chosen):
         gathered: dict[str, list[Any]] = {}
         for case in asked:
-            with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
-                fields = experiment.ask(case, Path(folder))
+            with scratch("inpainting") as folder:
+                fields = experiment.ask(case, folder)
                 request = Request(seed=case.index, profile=profile, fps=shape.fps, **fields)
                 frames = engine.generate(request).frames()
             if kept is not None:

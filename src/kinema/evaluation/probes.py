@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import ModelError
+from ..core.outside import read_json
 from ..core.whole import whole
 from ..toyland.scene import BACKGROUNDS, LIGHTS, STYLES
 
@@ -116,7 +117,7 @@ def _load(folder: Path) -> Probes:
     for name in FILES:
         if not (folder / name).exists():
             raise ModelError(f"{folder / name} is missing; recipes/probes.py makes it.")
-    info = json.loads((folder / FILES[1]).read_text(encoding="utf-8"))
+    info = read_json(folder / FILES[1], dict, error=ModelError)
     network = ProbeNet(**info["config"])
     network.load_state_dict({name: value.float() for name, value in load_file(folder / FILES[0]).items()})
     return Probes(network, info)

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import MediaError, RequestError
+from ..core.errors import KinemaError, MediaError, RequestError
+from ..core.outside import parse_json
 from ..core.whole import whole
 
 Key = tuple[str, str, int]
@@ -28,7 +29,7 @@ class Results:
                     value=str(path),
                     legal="results of the same weights, probes and version; or another folder; or no --resume",
                 )
-            self.found = {(each["column"], each["task"], each["index"]): each for each in lines[1:]}
+            self.found = {(each["column"], each["task"], each["index"]): each for each in lines[1:] if _is_entry(each)}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Rewritten whole: a line that was cut in half must not be gone on with.
@@ -49,12 +50,17 @@ class Results:
         self.file.close()
 
 
+def _is_entry(line: dict[str, Any]) -> bool:
+    kinds = {"column": str, "task": str, "index": int, "measures": dict}
+    return all(isinstance(line.get(name), kind) for name, kind in kinds.items())
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            found.append(json.loads(line))
-        except ValueError:  # the last line of a run that was killed while writing
+            found.append(parse_json(line, str(path), dict))
+        except KinemaError:  # the last line of a run that was killed while writing
             break
     return found
 

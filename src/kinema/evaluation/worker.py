@@ -6,9 +6,7 @@ column is a profile of the model.
 
 from __future__ import annotations
 
-import json
 import signal
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +17,8 @@ import numpy as np
 
 from ..core.card import Card
 from ..core.errors import ModelError
+from ..core.leftovers import scratch
+from ..core.outside import read_json
 from ..core.whole import whole
 from ..weights import store
 from .autoencoder import autoencoded
@@ -62,7 +62,7 @@ class Subject:
         if not path.is_file():
             raise ModelError(f"{path}: there is no card.json, which says what part of Toyland the model was taught.")
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = read_json(path, dict, error=ModelError)
             world_from(facts)
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{path}: cannot be judged by it: {error}.") from None
@@ -101,8 +101,8 @@ class Worker:
     def run(self, job: Job) -> dict[str, Any]:
         """The entry for Results."""
         task, case, started = BY_NAME[job.task], job.case, time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
-            frames = self._truth(job) if job.column in TRUTHS else self._made(job, Path(folder))
+        with scratch("judge") as folder:
+            frames = self._truth(job) if job.column in TRUTHS else self._made(job, folder)
             made_s = time.perf_counter() - started
             measures = task.judge(self.judge, case, frames)
         if job.column not in TRUTHS or job.task == "text":

@@ -17,13 +17,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import struct
 from html import escape
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from kinema.core.errors import MediaError
+from kinema.core.errors import KinemaError, MediaError
+from kinema.core.outside import read_json
 
 FOLDER_NOTE = "kinema.json"
 COMMENT_MARK = b"kinema "
@@ -33,6 +35,52 @@ _NAMESPACE = "https://kinema.example/ns/1/"
 def sidecar_of(path: Path) -> Path:
     """Where the copy of a clip's manifest lies: clip.mp4 -> clip.mp4.json."""
     return path.with_name(path.name + ".json")
+
+
+def check_sidecar(path: Path) -> None:
+    """MediaError where a file of the sidecar's name is there that is no manifest of this clip."""
+    if not own_sidecar(path):
+        raise MediaError(
+            f"{sidecar_of(path)}: is not a manifest that Kinema wrote, and would be replaced; name another output."
+        )
+
+
+def own_sidecar(path: Path) -> bool:
+    """May the sidecar of this clip be replaced: is nothing there, or a manifest (or what the clip carries inside)?"""
+    try:
+        found = read_json(sidecar_of(path), dict)
+    except FileNotFoundError:
+        return True
+    except KinemaError:
+        return False
+    if (isinstance(found.get("kinema"), str) and isinstance(found.get("plan"), dict)) or _only_steps(found):
+        return True
+    try:
+        text = _inside(path)
+        return text is not None and json.loads(text) == found
+    except (KinemaError, OSError, ValueError, RecursionError):
+        return False
+
+
+def _only_steps(found: dict[str, Any]) -> bool:
+    """Is it the manifest of a clip that Kinema did not generate, but worked on afterwards?"""
+    return bool(found) and all(
+        name in ("interpolated", "enlarged") and isinstance(step, dict) and "clip" in step
+        for name, step in found.items()
+    )
+
+
+def own_folder(folder: Path) -> bool:
+    """May this folder be replaced by another clip: is it empty, or frames with the note that Kinema leaves?"""
+    if not folder.is_dir() or folder.is_symlink():
+        return False
+    names = [entry.name for entry in folder.iterdir()]
+    if not all(name == FOLDER_NOTE or re.fullmatch(r"\d{5,}\.png", name) for name in names):
+        return False
+    try:
+        return not names or "fps" in read_json(folder / FOLDER_NOTE, dict)
+    except (KinemaError, FileNotFoundError):
+        return False
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:

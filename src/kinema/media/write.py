@@ -9,11 +9,9 @@ is either the old file or the whole new one.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import queue
-import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -23,11 +21,11 @@ from typing import Any
 from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError, MediaError, RequestError
 from kinema.core.events import OnEvent, Progress, ignore
-from kinema.media.manifest import FOLDER_NOTE, sidecar_of
+from kinema.core.whole import hidden, sync
+from kinema.media.manifest import check_sidecar, own_folder, own_sidecar, sidecar_of
 
 SUFFIXES = (".mp4", ".webm", ".gif", ".webp", ".png", ".jpg", ".jpeg")
 QUALITIES = ("draft", "good", "best")
-_count = itertools.count()
 
 
 def write(
@@ -52,7 +50,8 @@ def write(
 
     quality: "draft" (small), "good" (visually clean), "best" (45 dB PSNR and more on ordinary content).
     manifest: a JSON-able dict, saved inside the file and in the sidecar `<name>.json`. Without one, a sidecar
-    left by an earlier write to the same path is removed with the file it described.
+    left by an earlier write to the same path is removed with the file it described. A file of that name that is
+    no manifest of this clip is nobody's to replace: it is refused before any frame is made.
     on_frame: told `Progress("write", done=frames handed to the encoder)` on the caller's thread; may raise to
     stop.
 
@@ -103,10 +102,11 @@ def _checked(target: Path, suffix: str, quality: str, manifest: dict[str, Any] |
         )
     if suffix and target.is_dir():
         raise MediaError(f"{target}: is a folder; end the name with a slash to write frames into it.")
-    if not suffix and target.exists() and not _is_frames_folder(target):
-        raise MediaError(f"{target}: exists and holds other things than frames; nothing was replaced.")
+    if not suffix and target.exists() and not own_folder(target):
+        raise MediaError(f"{target}: exists and is not a folder of frames that Kinema wrote; nothing was replaced.")
     if manifest is None:
         return None
+    check_sidecar(target)
     try:
         return json.dumps(manifest, ensure_ascii=True, allow_nan=False, separators=(", ", ": "))
     except (TypeError, ValueError) as error:
@@ -247,16 +247,20 @@ def _temp_beside(target: Path, suffix: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"{target.parent}: cannot be made ({error.strerror}).") from error
-    return target.with_name(f".{target.stem}.partial-{os.getpid()}-{next(_count)}{suffix}")
+    return hidden(target, suffix)
 
 
 def _put_in_place(temp: Path, target: Path, text: str | None) -> None:
     sidecar, note = sidecar_of(target), temp.with_name(temp.name + ".json")
+    own = own_sidecar(target)  # one that a stranger wrote meanwhile stays; the manifest is in the clip too
     try:
-        if text is not None:
+        if text is not None and own:
             note.write_text(json.dumps(json.loads(text), indent=2) + "\n", encoding="utf-8")
+            sync(note)
         if temp.is_dir() and target.is_dir():
-            old = temp.with_name(temp.name + ".old")
+            old = hidden(target, ".old")
+            # No mark of a process: where this one is killed now, the old frames must not be taken for leftovers.
+            old = old.with_name(old.name.replace(".partial-", ".before-"))
             target.rename(old)
             try:
                 temp.rename(target)
@@ -265,11 +269,14 @@ def _put_in_place(temp: Path, target: Path, text: str | None) -> None:
                 raise
             shutil.rmtree(old)
         else:
+            sync(temp)
             temp.replace(target)
-        if text is not None:
-            note.replace(sidecar)
-        else:
-            sidecar.unlink(missing_ok=True)
+        if own:
+            if text is not None:
+                note.replace(sidecar)
+            else:
+                sidecar.unlink(missing_ok=True)
+        sync(target.parent)
     finally:
         note.unlink(missing_ok=True)
 
@@ -279,9 +286,3 @@ def _remove(temp: Path) -> None:
         shutil.rmtree(temp, ignore_errors=True)
     else:
         temp.unlink(missing_ok=True)
-
-
-def _is_frames_folder(folder: Path) -> bool:
-    return folder.is_dir() and all(
-        entry.name == FOLDER_NOTE or re.fullmatch(r"\d{5,}\.png", entry.name) for entry in folder.iterdir()
-    )

@@ -6,7 +6,6 @@ the next pass, so that each new stretch has heard what came before it (Copet et 
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import MediaError, ModelError, RequestError, WeightsMissing
 from kinema.core.events import Event, OnEvent, Progress, ignore
+from kinema.core.outside import read_json
 from kinema.music.chroma import chroma
 from kinema.music.crossfade import falling
 from kinema.music.loudness import normalise
@@ -53,7 +53,7 @@ def find(name: str) -> tuple[Path, str]:
             "composer plays."
         )
     try:
-        kind = json.loads((place / "config.json").read_text(encoding="utf-8")).get("model_type")
+        kind = read_json(place / "config.json", dict, error=ModelError).get("model_type")
     except (OSError, ValueError, AttributeError):
         kind = None
     if kind not in _KINDS:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import Event, OnEvent, ignore
+from kinema.core.leftovers import scratch
 from kinema.music.convolve import centred
 from kinema.music.midi import to_midi
 from kinema.music.score import Score
@@ -67,8 +67,8 @@ def render(score: Score, font: str, on_event: OnEvent = ignore) -> np.ndarray:
     from kinema.media.read import read_audio
 
     on_event(Event("compose"))
-    with tempfile.TemporaryDirectory() as folder:
-        song, sound = Path(folder) / "song.mid", Path(folder) / "song.wav"
+    with scratch("music") as folder:
+        song, sound = folder / "song.mid", folder / "song.wav"
         song.write_bytes(to_midi(score))
         # -C 0: its chorus turns left and right against each other, and pads vanish where both become one
         settings = ["-ni", "-q", "-C", "0", "-g", "0.5", "-r", str(AUDIO_RATE_HZ)]

@@ -3,7 +3,6 @@ torch)."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from ..core.card import Card, Option, SizeRule
 from ..core.errors import ModelError, WeightsMissing
+from ..core.outside import read_json
 from ..core.request import Request
 from ..weights.store import given
 
@@ -56,8 +56,8 @@ def find(name: str) -> Base:
     if missing:
         raise ModelError(f"{place}: not an image model in diffusers' layout; missing: {', '.join(missing)}.")
     try:
-        unet = json.loads((place / "unet" / "config.json").read_text(encoding="utf-8"))
-        vae = json.loads((place / "vae" / "config.json").read_text(encoding="utf-8"))
+        unet = read_json(place / "unet" / "config.json", dict, error=ModelError)
+        vae = read_json(place / "vae" / "config.json", dict, error=ModelError)
         stride, grid, side_px = read_off(unet, vae)
         return Base(place, stride, grid, side_px)
     except (OSError, ValueError, KeyError) as error:
@@ -101,7 +101,7 @@ def with_base(name: str, card: Card) -> Card:
 def layers_in(folder: Path) -> dict[str, Any] | None:
     """The configuration of a folder of temporal layers (sd/temporal_layers.py); None for any other."""
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config: dict[str, Any] = read_json(folder / "config.json", dict, error=ModelError)
         return config if config["_class_name"] == LAYERS else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -8,7 +8,6 @@ with a column file_name, video or path and a column text, caption or prompt), an
 from __future__ import annotations
 
 import csv
-import json
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kinema.core.errors import MediaError
+from kinema.core.errors import KinemaError, MediaError
+from kinema.core.outside import parse_json
 from kinema.media.read import VideoInfo, probe
 
 from . import processes
@@ -138,10 +138,9 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         for line in file:
             if line.strip():
                 try:
-                    row = json.loads(line)
-                except ValueError:
-                    row = {}
-                yield row if isinstance(row, dict) else {}
+                    yield parse_json(line, str(path), dict)
+                except KinemaError:
+                    yield {}
 
 
 def _unpack(shard: Path, into: Path, found: Found) -> None:
@@ -157,7 +156,7 @@ def _unpack(shard: Path, into: Path, found: Found) -> None:
                 assert held is not None
                 data = held.read()
                 if suffix == ".json":
-                    row = json.loads(data)
+                    row: dict[str, Any] = parse_json(data, f"{shard}: {member.name}", dict)
                     text = next((row[column] for column in TEXT_COLUMNS if row.get(column)), None)
                     if text is None:
                         continue
@@ -165,5 +164,5 @@ def _unpack(shard: Path, into: Path, found: Found) -> None:
                 into.mkdir(parents=True, exist_ok=True)
                 if not target.exists() or target.stat().st_size != len(data):
                     target.write_bytes(data)
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except (tarfile.TarError, OSError, ValueError, KinemaError) as error:
         found.refused.append((shard.name, f"the shard cannot be read: {error}"))

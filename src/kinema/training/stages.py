@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
+from kinema.core.outside import for_terminal, of_kind, read_json
 from kinema.core.whole import whole
 
 from . import processes
@@ -72,15 +73,14 @@ def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
 def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -> dict[str, Any]:
     """Run stages (or only those named) within settings.minutes; returns what they gave, by name.
 
-    Raises ValueError for a name that is not a stage.
+    Raises ValueError for a name that is not a stage, KinemaError for a damaged stages.json.
     """
     names = [stage.name for stage in stages]
     if unknown := [name for name in only if name not in names]:
         raise ValueError(f"There is no stage {unknown[0]!r}; there are {', '.join(names)}.")
     settings.out.mkdir(parents=True, exist_ok=True)
     record = settings.out / "stages.json"
-    done: dict[str, Any] = json.loads(record.read_text()) if (settings.resume or only) and record.exists() else {}
-    done.pop("settings", None)
+    done = finished(record) if settings.resume or only else {}
     chosen = [stage for stage in stages if stage.name in only] if only else list(stages)
     todo = [stage for stage in chosen if only or stage.name not in done]
     spent = 0.0 if only else sum(one["minutes"] for one in done.values())
@@ -99,6 +99,20 @@ def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -
         processes.wait()
         settings.show({"event": "stage_done", "stage": stage.name, **done[stage.name]})
     return done
+
+
+def finished(record: Path) -> dict[str, Any]:
+    """The stages that a stages.json says are done, with their numbers; none where there is no such file. KinemaError
+    where it is damaged: what was trained is not begun anew unasked."""
+    try:
+        found: dict[str, Any] = read_json(record, dict)
+    except FileNotFoundError:
+        return {}
+    found.pop("settings", None)
+    for name, one in found.items():
+        what = f"{record}: the stage {for_terminal(name, 60)}"
+        of_kind(of_kind(one, what, dict).get("minutes"), f"{what}: minutes", (int, float))
+    return found
 
 
 def plain(settings: Settings) -> dict[str, Any]:

@@ -6,8 +6,10 @@ by a process of its own, with torch's restricted reader, which knows tensors and
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ PICKLES = (".ckpt", ".pth", ".pt", ".bin")
 INSIDE = ("state_dict", "model", "module", "params_ema", "params")
 """Where trainers put the tensors."""
 TIMEOUT_S = 1800
+WITH_PARENT = "--with-parent"
 
 
 def convert(source: Path, target: Path) -> int:
@@ -28,12 +31,33 @@ def convert(source: Path, target: Path) -> int:
         raise ModelError(f"{source}: not a pickled checkpoint; those end with {', '.join(PICKLES)}.")
     if target.suffix != ".safetensors":
         raise ModelError(f"{target}: the result ends with .safetensors.")
-    command = [sys.executable, "-m", "kinema.weights.convert", str(source), str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
+    try:
+        with whole(target) as beside:
+            return _in_a_process(source, beside)
+    except subprocess.TimeoutExpired:
+        raise ModelError(f"{source}: cannot be converted: it took longer than {TIMEOUT_S:,} s.") from None
+    except OSError as error:
+        raise ModelError(f"{target}: cannot be written ({error.strerror or error}).") from None
+
+
+def _in_a_process(source: Path, target: Path) -> int:
+    command = [sys.executable, "-m", "kinema.weights.convert", str(source), str(target), WITH_PARENT]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        # Its stdin stays open while it works: that it closes tells the child that nobody waits any more.
+        kept, child.stdin = child.stdin, None
+        try:
+            told, reasons = child.communicate(timeout=TIMEOUT_S)
+        except BaseException:
+            child.kill()
+            raise
+        finally:
+            if kept is not None:
+                kept.close()
+    if child.returncode:
+        last = (reasons.strip().splitlines() or ["no reason was given"])[-1]
         raise ModelError(f"{source}: cannot be converted: {last.removeprefix('kinema: ')}")
-    return int(done.stdout)
+    return int(told)
 
 
 def tensors_in(loaded: Any) -> dict[str, Any]:
@@ -51,7 +75,18 @@ def tensors_in(loaded: Any) -> dict[str, Any]:
     return {}
 
 
+def end_with_parent() -> None:
+    """From now on this process ends when the one that began it does, however that ends: its end of the pipe closes."""
+
+    def wait() -> None:
+        os.read(0, 1)  # not sys.stdin, which the interpreter waits for when it ends
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def main(source: Path, target: Path) -> None:
+    """Write the tensors to a new file, which has to be made whole by who asks for it."""
     import pickle
 
     import torch
@@ -67,10 +102,11 @@ def main(source: Path, target: Path) -> None:
     found = tensors_in(loaded)
     if not found:
         sys.exit("kinema: there are no named tensors in it.")
-    with whole(target) as beside:
-        save_file({name: tensor.contiguous().clone() for name, tensor in found.items()}, beside)
+    save_file({name: tensor.contiguous().clone() for name, tensor in found.items()}, target)
     sys.stdout.write(f"{len(found)}\n")
 
 
 if __name__ == "__main__":
+    if sys.argv[3:] == [WITH_PARENT]:
+        end_with_parent()
     main(Path(sys.argv[1]), Path(sys.argv[2]))

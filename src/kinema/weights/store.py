@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from ..core.card import Card
-from ..core.errors import ModelError, WeightsMissing
+from ..core.errors import KinemaError, ModelError, WeightsMissing
+from ..core.outside import for_terminal, is_there, of_kind, read_json
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
 from ..core.whole import whole
+from . import added
 
 PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt"]
 """What a pull takes: configurations, tokenizers and safetensors. Pickled weights are never fetched."""
@@ -48,24 +54,64 @@ def own_place(card: Card) -> Path | None:
 
 
 def added_cards() -> list[Card]:
-    return [Card.model_validate(entry) for entry in _read_json(home() / "models.json", [])]
+    """The cards of the models that were added, read off their files. Those that cannot be read are left out; `troubles`
+    names them."""
+    return [found for found in map(_added_card, added.read(_list()).entries) if isinstance(found, Card)]
+
+
+def troubles() -> dict[str, str]:
+    """What is wrong with models that were added, in words, by their names; "models.json" stands for the list."""
+    found = added.read(_list())
+    wrong = {entry.id: str(error) for entry in found.entries if isinstance(error := _added_card(entry), ModelError)}
+    return wrong | ({"models.json": " ".join(found.troubles)} if found.troubles else {})
 
 
 def find(model: str) -> Card:
-    """The card of a name, hub id, alias, folder or file. ModelError where it is none of these."""
+    """The card of a name, hub id, alias, folder or file. ModelError where it is none of these, or where it was added
+    and its files are gone or no longer those of a model."""
     cards = known_cards()
     card = find_card(model, cards)
-    if card is None and Path(model).expanduser().exists():
+    if card is None:
+        for entry in added.read(_list()).entries:
+            if entry.id.lower() == model.lower() and isinstance(error := _added_card(entry), ModelError):
+                raise error
+    if card is None and is_there(Path(model).expanduser()):
         card = recognise(Path(model).expanduser())
     if card is None:
         raise unknown_model(model, cards)
     return complete(card)
 
 
+def _list() -> Path:
+    return home() / "models.json"
+
+
+def _added_card(entry: added.Added) -> Card | ModelError:
+    """Its card, or why there is none."""
+    path = Path(entry.path)
+    try:
+        if not is_there(path):
+            return WeightsMissing(f"{entry.id}: its files were at {path}, nothing is there now.")
+        facts = path.stat()
+        # The header of a large file takes a while to read; a folder's configurations do not.
+        card = _recognised(path, facts.st_size, facts.st_mtime_ns) if path.is_file() else recognise(path)
+        return card.model_copy(update={"id": entry.id})
+    except OSError as error:
+        return ModelError(f"{entry.id}, which was added, cannot be read: {path}: {error.strerror or error}.")
+    except ModelError as error:
+        return ModelError(f"{entry.id}, which was added, cannot be read: {error}")
+
+
 def recognise(path: Path) -> Card:
     """The card of a checkpoint folder or file, read off its configuration. ModelError where no family knows it."""
+    if not (path.is_file() or path.is_dir()):
+        raise ModelError(f"{path}: not a regular file or folder.")
     for name in family_names():
-        card = family_module(name).recognise(path.resolve())
+        try:
+            card = family_module(name).recognise(path.resolve())
+        except _BROKEN as error:  # a configuration of another shape than its kind has
+            reason = for_terminal(f"{type(error).__name__}: {error}", 200)
+            raise ModelError(f"{path}: its configuration cannot be read ({reason}).") from None
         if card is not None:
             return card
     raise ModelError(
@@ -73,17 +119,23 @@ def recognise(path: Path) -> Card:
     )
 
 
+@lru_cache(maxsize=100)
+def _recognised(path: Path, _size: int, _changed_ns: int) -> Card:
+    return recognise(path)
+
+
 def add(path: Path) -> Card:
     """Make a checkpoint folder or file known by name from now on."""
-    if not path.exists():
+    if not is_there(path):
         raise ModelError(f"{path}: no such folder or file.")
     card = recognise(path)
-    others = [other for other in added_cards() if other.path != card.path]
-    taken = {other.id for other in (*built_in_cards(), *others)}
+    before = added.read(_list())
+    others = tuple(other for other in before.entries if other.path != card.path)
+    taken = {*(known.id for known in built_in_cards()), *(other.id for other in others)}
     if card.id in taken:
         number = next(n for n in range(2, 1000) if f"{card.id}-{n}" not in taken)
         card = card.model_copy(update={"id": f"{card.id}-{number}"})
-    _write_json(home() / "models.json", [other.model_dump(mode="json") for other in (*others, card)])
+    added.write(_list(), (*others, added.Added(card.id, str(card.path))), before)
     return card
 
 
@@ -91,7 +143,7 @@ def locate(card: Card) -> Path:
     """The folder or file with the card's weights on this machine. WeightsMissing says how to get them."""
     place = own_place(card)
     if place is not None:
-        if card.path is not None and not place.exists():
+        if card.path is not None and not is_there(place):
             raise WeightsMissing(f"{card.id}: its files were at {place}, nothing is there now.")
         if card.path is None and not any(place.rglob("*.safetensors")):
             raise WeightsMissing(f"{card.id}: its files are not in this installation ({card.builtin}).")
@@ -111,14 +163,14 @@ def fetched(hub_id: str) -> Path | None:
 
     try:
         return Path(snapshot_download(hub_id, local_files_only=True, allow_patterns=PATTERNS))
-    except (LocalEntryNotFoundError, FileNotFoundError):
+    except (LocalEntryNotFoundError, FileNotFoundError, ValueError):  # ValueError: no name that a hub has
         return None
 
 
 def given(name: str) -> Path | None:
     """What a person means by a name: a path that is there, or the pulled copy of a hub id. None for neither."""
     place = Path(name).expanduser()
-    if place.exists():
+    if is_there(place):
         return place
     return fetched(name) if name.count("/") == 1 else None
 
@@ -155,16 +207,26 @@ def check(card: Card) -> list[str]:
         except ModelError as error:
             problems.append(str(error))
     if location.is_dir() and (location / "model_index.json").exists():
-        parts = _read_json(location / "model_index.json", {})
+        try:
+            parts: dict[str, Any] = read_json(location / "model_index.json", dict, error=ModelError)
+        except ModelError as error:
+            return [*problems, str(error)]
         problems += [
             f"{location / name}: the part {name!r} that model_index.json names is missing"
             for name, value in parts.items()
-            if isinstance(value, list) and value[0] is not None and not (location / name).is_dir()
+            if isinstance(value, list) and value[:1] not in ([], [None]) and not (location / name).is_dir()
         ]
     for index in location.rglob("*.safetensors.index.json") if location.is_dir() else []:
-        wanted = set(_read_json(index, {}).get("weight_map", {}).values())
+        try:
+            shards = of_kind(
+                read_json(index, dict, error=ModelError).get("weight_map", {}), f"{index}: weight_map", dict
+            )
+        except KinemaError as error:
+            problems.append(str(error))
+            continue
+        wanted = {str(name) for name in shards.values()}
         problems += [
-            f"{index.parent / name}: missing shard" for name in sorted(wanted) if not (index.parent / name).exists()
+            f"{index.parent / name}: missing shard" for name in sorted(wanted) if not is_there(index.parent / name)
         ]
     return problems
 
@@ -190,41 +252,42 @@ def digests(location: Path, more: Iterable[Path] = ()) -> dict[str, str]:
     """SHA-256 of every weight file of a checkpoint (and of `more` files that belong to it), by name; remembered by
     path, size and time of change."""
     memory_path = home() / "digests.json"
-    memory = _read_json(memory_path, {})
+    memory, found, changed = _remembered(memory_path), {}, False
     weights = [location] if location.is_file() else sorted(location.rglob("*.safetensors"))
     weights += [file for file in more if file not in weights]
-    found, changed = {}, False
     for file in weights:
-        stat = file.stat()
-        key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-        if key not in memory:
-            with file.open("rb") as stream:
-                memory[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-            changed = True
+        try:
+            stat = file.stat()
+            key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+            if key not in memory:
+                if not S_ISREG(stat.st_mode):
+                    raise ModelError(f"{file}: not a regular file.")
+                with file.open("rb") as stream:
+                    memory[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+                changed = True
+        except OSError as error:
+            raise ModelError(f"{file}: cannot be read ({error.strerror or error}).") from None
         name = (
             file.relative_to(location).as_posix() if file.is_relative_to(location) and file != location else file.name
         )
         found[name if name not in found else f"{file.parent.name}/{name}"] = memory[key]
     if changed:
-        _write_json(memory_path, memory)
+        # A folder that cannot be written to only costs the memory of what was found.
+        with contextlib.suppress(OSError):
+            memory_path.parent.mkdir(parents=True, exist_ok=True)
+            with whole(memory_path, durable=False) as beside:
+                beside.write_text(json.dumps(memory, indent=1), encoding="utf-8")
     return found
 
 
-def _read_json(path: Path, default: Any) -> Any:
+def _remembered(path: Path) -> dict[str, str]:
+    """Digests that were worked out before. Only a memory: what is damaged in it is worked out again."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return default
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read: {error}.") from None
+        found: dict[str, Any] = read_json(path, dict)
+    except (KinemaError, FileNotFoundError):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(value, str) and _DIGEST.fullmatch(value)}
 
 
-def _write_json(path: Path, value: Any) -> None:
-    """Write beside and rename; a folder that cannot be written only costs the memory of what was found."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as beside:
-            beside.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    except OSError as error:
-        if path.name == "models.json":
-            raise ModelError(f"{path}: cannot be written: {error}.") from None
+_DIGEST = re.compile("[0-9a-f]{64}")
+_BROKEN = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ...core.errors import ModelError, RequestError, WeightsMissing
+from ...core.outside import read_json
 from ...core.request import Request
 from ...weights.store import given
 
@@ -47,7 +47,7 @@ def place_of(name: str) -> Path:
 def kind_of(folder: Path) -> str:
     """DENSE or SPARSE. ModelError for anything else."""
     try:
-        kind = str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"])
+        kind = str(read_json(folder / "config.json", dict, error=ModelError)["_class_name"])
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder}: config.json cannot be read: {error}.") from None
     if kind not in (DENSE, SPARSE):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ...core.card import Card
+from ...core.errors import ModelError
+from ...core.outside import read_json
 from ...weights.store import header
 from .cards import PUBLISHED, XL
 
@@ -18,7 +19,7 @@ def recognise(path: Path) -> Card | None:
     if path.suffix == ".safetensors":
         return _file(path)
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config = read_json(path / "config.json", dict, error=ModelError)
         if config["_class_name"] != "MotionAdapter":
             return None
         return _card(path, path.name, config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
+from ...core.outside import read_json
 from ...weights.device import place_and_dtype
 from ...weights.folder import network
 from .model import SvdFamily, SvdParts
@@ -41,7 +41,7 @@ def load_folder(folder: Path, dtype: torch.dtype) -> SvdParts:
     from transformers import CLIPVisionModelWithProjection
 
     try:
-        pixels = json.loads((folder / "feature_extractor" / "preprocessor_config.json").read_text(encoding="utf-8"))
+        pixels = read_json(folder / "feature_extractor" / "preprocessor_config.json", dict, error=ModelError)
         return SvdParts(
             image_encoder=network(CLIPVisionModelWithProjection, folder / "image_encoder", torch.float32),
             unet=network(UNetSpatioTemporalConditionModel, folder / "unet", dtype),

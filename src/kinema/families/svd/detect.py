@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 from pathlib import Path
 
 from ...core.card import Card, FramesRule
+from ...core.errors import ModelError
+from ...core.outside import read_json
 from ...sd import bases
 from ...weights.store import header
 from .cards import PUBLISHED
@@ -33,11 +34,11 @@ def _published(path: Path) -> Card:
 
 def _folder(path: Path) -> Card | None:
     try:
-        parts = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+        parts = read_json(path / "model_index.json", dict, error=ModelError)
         if parts["_class_name"] != "StableVideoDiffusionPipeline":
             return None
-        unet = json.loads((path / "unet" / "config.json").read_text(encoding="utf-8"))
-        vae = json.loads((path / "vae" / "config.json").read_text(encoding="utf-8"))
+        unet = read_json(path / "unet" / "config.json", dict, error=ModelError)
+        vae = read_json(path / "vae" / "config.json", dict, error=ModelError)
     except (OSError, ValueError, KeyError):
         return None
     frames = unet.get("num_frames", 14)

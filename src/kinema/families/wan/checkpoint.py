@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
+from ...core.outside import read_json
 from ...weights.device import place_and_dtype
 from ...weights.folder import scheduler
 from . import extras
@@ -42,7 +42,7 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> W
 def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
     """The parts that model_index.json names."""
     try:
-        names = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        names = read_json(folder / "model_index.json", dict, error=ModelError)
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: model_index.json cannot be read: {error}.") from None
     missing = [

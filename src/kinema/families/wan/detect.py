@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 from pathlib import Path
 from typing import Any
 
 from ...core.card import Card
+from ...core.errors import ModelError
+from ...core.outside import read_json
 from ...weights.store import header
 from .cards import ACCEPTS, CARDS, MINI, NEEDS, options
 
@@ -25,9 +26,9 @@ def recognise(path: Path) -> Card | None:
 
 def _folder(path: Path) -> Card | None:
     try:
-        parts = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+        parts = read_json(path / "model_index.json", dict, error=ModelError)
         variant = PIPELINES[parts["_class_name"]]
-        config = json.loads((path / "transformer" / "config.json").read_text(encoding="utf-8"))
+        config = read_json(path / "transformer" / "config.json", dict, error=ModelError)
     except (OSError, ValueError, KeyError):
         return None
     width = config["num_attention_heads"] * config["attention_head_dim"]

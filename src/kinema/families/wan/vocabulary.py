@@ -7,13 +7,14 @@ done.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ...core.card import Card
+from ...core.errors import KinemaError
+from ...core.outside import read_json
 from ...core.plan import Plan
 from ...toyland.reword import Reworded, is_word, pieces, reword
 from ...toyland.understand import Understanding, understand
@@ -88,10 +89,9 @@ def _world(folder: Path) -> dict[str, Any]:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(file, dict)
+    except (OSError, KinemaError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _knows(world: dict[str, Any]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ...core.card import Card
+from ...core.errors import ModelError
+from ...core.outside import read_json
 from ...sd import bases
 from .cards import PUBLISHED, on_image
 
@@ -20,11 +21,11 @@ def recognise(path: Path) -> Card | None:
     if (layers := bases.layers_in(path)) is not None:
         return on_image(path.stem, layers).model_copy(update={"path": str(path)})
     try:
-        parts = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+        parts = read_json(path / "model_index.json", dict, error=ModelError)
         if parts["_class_name"] not in PIPELINES:
             return None
-        unet = json.loads((path / "unet" / "config.json").read_text(encoding="utf-8"))
-        vae = json.loads((path / "vae" / "config.json").read_text(encoding="utf-8"))
+        unet = read_json(path / "unet" / "config.json", dict, error=ModelError)
+        vae = read_json(path / "vae" / "config.json", dict, error=ModelError)
     except (OSError, ValueError, KeyError):
         return None
     name = path.name.lower()

@@ -12,7 +12,6 @@ where it counts from the coarsest:
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import re
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 from kinema.core.errors import ModelError
+from kinema.core.outside import read_json
 from kinema.post.film.config import PUBLISHED, FilmConfig
 from kinema.post.film.files import weights_file
 from kinema.post.film.network import Film
@@ -138,7 +138,7 @@ def to_published(network: Film) -> dict[str, Tensor]:
 def _config_beside(file: Path) -> FilmConfig:
     config = file.with_name("config.json")
     try:
-        return FilmConfig.from_dict(json.loads(config.read_text(encoding="utf-8")))
+        return FilmConfig.from_dict(read_json(config, dict, error=ModelError))
     except OSError:
         raise ModelError(f"{file}: not FILM's published layout, and there is no {config.name} beside it.") from None
     except (ValueError, TypeError) as error:
