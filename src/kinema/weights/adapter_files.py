@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from ..core.errors import ModelError
-from .store import header
+from .headers import header
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,15 @@ from typing import Any
 
 from ..core.card import Card
 from ..core.errors import ModelError, WeightsMissing
+from ..core.outside import for_terminal
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
 from ..core.whole import whole
+from . import quantised
+from .complete import lacking
+from .configs import Config
+from .convert import PICKLES
+from .headers import header
+from .names import is_hub_id
 
 PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt"]
 """What a pull takes: configurations, tokenizers and safetensors. Pickled weights are never fetched."""
@@ -55,22 +62,38 @@ def find(model: str) -> Card:
     """The card of a name, hub id, alias, folder or file. ModelError where it is none of these."""
     cards = known_cards()
     card = find_card(model, cards)
-    if card is None and Path(model).expanduser().exists():
-        card = recognise(Path(model).expanduser())
+    if card is None and (place := _there(model)) is not None:
+        card = recognise(place)
     if card is None:
         raise unknown_model(model, cards)
     return complete(card)
 
 
 def recognise(path: Path) -> Card:
-    """The card of a checkpoint folder or file, read off its configuration. ModelError where no family knows it."""
+    """The card of a checkpoint folder or file, read off its configuration and header. ModelError where no family knows
+    it, or where it is of a kind that is not run: then the text names the kind."""
+    whole_path = path.resolve()
+    quantised.refuse(whole_path)
     for name in family_names():
-        card = family_module(name).recognise(path.resolve())
+        card = family_module(name).recognise(whole_path)
         if card is not None:
             return card
     raise ModelError(
-        f"{path}: not a checkpoint that a family here knows (a folder with model_index.json, or a .safetensors file)."
+        f"{path}: {_said(whole_path)}not a checkpoint that a family here knows (a folder with model_index.json, or a "
+        ".safetensors file)."
     )
+
+
+def _said(path: Path) -> str:
+    """What a checkpoint that nobody knows says of itself."""
+    if path.suffix.lower() in PICKLES:
+        return "a pickled checkpoint (`kinema models convert` makes a .safetensors file of it); "
+    for file in ("model_index.json", "config.json"):
+        config = Config.maybe(path / file) if path.is_dir() else None
+        for key in ("_class_name", "model_type"):
+            if config is not None and config.has(key):
+                return f"{file} says {for_terminal(config.text(key), 80)}; "
+    return ""
 
 
 def add(path: Path) -> Card:
@@ -79,9 +102,9 @@ def add(path: Path) -> Card:
         raise ModelError(f"{path}: no such folder or file.")
     card = recognise(path)
     others = [other for other in added_cards() if other.path != card.path]
-    taken = {other.id for other in (*built_in_cards(), *others)}
-    if card.id in taken:
-        number = next(n for n in range(2, 1000) if f"{card.id}-{n}" not in taken)
+    taken = {name.lower() for other in (*built_in_cards(), *others) for name in (other.id, *other.aliases)}
+    if card.id.lower() in taken:
+        number = next(n for n in range(2, 1000) if f"{card.id}-{n}".lower() not in taken)
         card = card.model_copy(update={"id": f"{card.id}-{number}"})
     _write_json(home() / "models.json", [other.model_dump(mode="json") for other in (*others, card)])
     return card
@@ -98,6 +121,11 @@ def locate(card: Card) -> Path:
         return place
     if card.hub is not None and (found := fetched(card.hub)) is not None:
         return found
+    if card.hub is not None and (part := _snapshot(card.hub)) is not None:
+        raise WeightsMissing(
+            f"The weights of {card.id} are here in part: {_first(_lacking(part))}. "
+            f"`kinema models pull {card.id}` fetches the rest."
+        )
     raise WeightsMissing(
         f"The weights of {card.id} are not on this machine. `kinema models pull {card.id}` fetches them from the hub; "
         "`kinema models add PATH` uses a folder or file that you have."
@@ -105,43 +133,111 @@ def locate(card: Card) -> Path:
 
 
 def fetched(hub_id: str) -> Path | None:
-    """The folder of what was fetched from the hub before; None where nothing was. Asks no network."""
+    """The folder of what was fetched from the hub before; None where nothing was, or not all of it. Asks no network."""
+    folder = _snapshot(hub_id)
+    return folder if folder is not None and not _lacking(folder) else None
+
+
+def _snapshot(hub_id: str) -> Path | None:
+    """The folder of a hub id in the cache, complete or not; None where there is none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    if not is_hub_id(hub_id):
+        return None
     try:
         return Path(snapshot_download(hub_id, local_files_only=True, allow_patterns=PATTERNS))
-    except (LocalEntryNotFoundError, FileNotFoundError):
+    except (LocalEntryNotFoundError, OSError):
         return None
 
 
+def _lacking(folder: Path) -> list[str]:
+    """`lacking`, a damaged index being something that is not here yet."""
+    try:
+        return lacking(folder)
+    except ModelError as error:
+        return [str(error).removesuffix(".")]
+
+
+def _first(problems: list[str]) -> str:
+    return "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
+
+
 def given(name: str) -> Path | None:
-    """What a person means by a name: a path that is there, or the pulled copy of a hub id. None for neither."""
-    place = Path(name).expanduser()
-    if place.exists():
+    """What a person means by a name: a path that is there, or the pulled copy of a hub id. None where a hub id was not
+    pulled; ModelError for a name that is neither a path here nor can be a hub id."""
+    if (place := _there(name)) is not None:
         return place
-    return fetched(name) if name.count("/") == 1 else None
+    if not is_hub_id(name):
+        raise ModelError(
+            f"{for_terminal(name, 200)}: there is no such folder or file, and it is no id of the hub (OWNER/NAME)."
+        )
+    return fetched(name)
+
+
+def _there(name: str) -> Path | None:
+    """The path of that name, if something is there; None also for what cannot be a path."""
+    try:
+        place = Path(name).expanduser()
+        return place if place.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
 
 
 def pull(model: str) -> Path:
-    """Fetch a model from the hub into the Hugging Face cache (resumable). ModelError where that fails."""
+    """Fetch a model from the hub into the Hugging Face cache (resumable). ModelError where that fails, or where what
+    the hub has is not complete. A model that is shipped or was added needs nothing fetched."""
     from huggingface_hub import snapshot_download
 
     card = find_card(model, known_cards())
+    if card is not None and card.hub is None:
+        return locate(card)
     hub_id = (card.hub if card else None) or model
+    if not is_hub_id(hub_id):
+        raise ModelError(f"{for_terminal(hub_id, 200)}: no known model, and no id of the hub (OWNER/NAME).")
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=PATTERNS))
+        folder = Path(snapshot_download(hub_id, allow_patterns=PATTERNS))
     except Exception as error:
-        raise ModelError(f"{hub_id}: cannot be fetched: {type(error).__name__}: {str(error).splitlines()[0]}") from None
+        raise ModelError(f"{hub_id}: cannot be fetched: {_why(error)}") from None
+    if lost := _lacking(folder):
+        raise ModelError(
+            f"{hub_id}: it was fetched, and is not complete: {_first(lost)}. Weights that it has only as pickles are "
+            "never fetched."
+        )
+    return folder
+
+
+def _why(error: Exception) -> str:
+    """An error of the hub's client in words; its own are for programmers."""
+    from huggingface_hub import constants, errors
+
+    first = next(iter(str(error).strip().splitlines()), "")
+    if isinstance(error, errors.GatedRepoError):
+        return "its owner asks you to accept terms on the hub's page first (then `hf auth login`)."
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "the hub has no such repository, or it is private."
+    if constants.HF_HUB_OFFLINE or isinstance(error, errors.OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE=1 is set, so nothing is fetched."
+    if isinstance(error, errors.LocalEntryNotFoundError | ConnectionError | TimeoutError):
+        return "the hub cannot be reached. What was fetched so far stays; the same command goes on."
+    return f"{for_terminal(first, 300)} ({type(error).__name__})"
 
 
 def here(card: Card) -> bool:
-    """Are the card's weights on this machine?"""
+    """Are the card's weights on this machine, all of them?"""
     try:
-        locate(card)
-    except WeightsMissing:
+        return not missing(card)
+    except ModelError:
         return False
-    return True
+
+
+def missing(card: Card) -> list[str]:
+    """Parts that the card's model needs and that are not where they are looked for, in words. WeightsMissing where
+    nothing of it is on this machine."""
+    location = locate(card)
+    look = getattr(family_module(card.family), "missing", None)
+    found = lacking(location) if location.is_dir() else []
+    return found + (look(location) if look is not None else [])
 
 
 def check(card: Card) -> list[str]:
@@ -154,36 +250,13 @@ def check(card: Card) -> list[str]:
             header(file)
         except ModelError as error:
             problems.append(str(error))
-    if location.is_dir() and (location / "model_index.json").exists():
-        parts = _read_json(location / "model_index.json", {})
-        problems += [
-            f"{location / name}: the part {name!r} that model_index.json names is missing"
-            for name, value in parts.items()
-            if isinstance(value, list) and value[0] is not None and not (location / name).is_dir()
-        ]
-    for index in location.rglob("*.safetensors.index.json") if location.is_dir() else []:
-        wanted = set(_read_json(index, {}).get("weight_map", {}).values())
-        problems += [
-            f"{index.parent / name}: missing shard" for name in sorted(wanted) if not (index.parent / name).exists()
-        ]
-    return problems
-
-
-def header(file: Path) -> dict[str, Any]:
-    """Names, types and shapes in a safetensors file, from its header alone. ModelError where it is not one."""
     try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= min(size - 8, 100_000_000):
-                raise ModelError(f"{file}: not a safetensors file (or cut short).")
-            entries = json.loads(stream.read(length))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file}: not a safetensors file: {error}.") from None
-    end = max((entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"), default=0)
-    if 8 + length + end > size:
-        raise ModelError(f"{file}: cut short: {size} bytes of {8 + length + end}.")
-    return entries
+        problems += missing(card)
+        if card.builtin is None:
+            recognise(location)
+    except ModelError as error:
+        problems += [str(error)] if str(error) not in problems else []
+    return problems
 
 
 def digests(location: Path, more: Iterable[Path] = ()) -> dict[str, str]:

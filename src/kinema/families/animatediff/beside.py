@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ...core.errors import ModelError, RequestError, WeightsMissing
 from ...core.request import Request
+from ...weights.configs import Config
 from ...weights.store import given
 
 DENSE, SPARSE = "ControlNetModel", "SparseControlNetModel"
@@ -47,8 +47,8 @@ def place_of(name: str) -> Path:
 def kind_of(folder: Path) -> str:
     """DENSE or SPARSE. ModelError for anything else."""
     try:
-        kind = str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"])
-    except (OSError, ValueError, KeyError) as error:
+        kind = Config.read(folder / "config.json").text("_class_name")
+    except OSError as error:
         raise ModelError(f"{folder}: config.json cannot be read: {error}.") from None
     if kind not in (DENSE, SPARSE):
         raise ModelError(f"{folder} holds a {kind}; legal are {DENSE} and {SPARSE}.")
