@@ -109,3 +109,28 @@ def test_it_can_be_stopped(folders):
 
     with pytest.raises(Cancelled):
         music.make("calm", 5, 1, model=folders["mono"], device="cpu", on_event=stop)
+
+
+def test_python_in_the_folder_is_not_run(tmp_path, monkeypatch):
+    """transformers would ask on standard input whether to run it; nothing is asked."""
+    import builtins
+    import contextlib
+    import json
+
+    name = save_tiny(tmp_path / "evil")
+    (tmp_path / "evil" / "evil.py").write_text(
+        "from pathlib import Path\nPath(__file__).with_name('MARK').write_text('ran')\nclass Evil: pass\n"
+    )
+    for file, table in (
+        ("tokenizer_config.json", {"AutoTokenizer": ["evil.Evil", None]}),
+        ("config.json", {"AutoConfig": "evil.Evil"}),
+    ):
+        known = json.loads((tmp_path / "evil" / file).read_text())
+        known |= {"auto_map": table} | ({"tokenizer_class": "Evil"} if "tokenizer" in file else {})
+        (tmp_path / "evil" / file).write_text(json.dumps(known))
+    asked = []
+    monkeypatch.setattr(builtins, "input", lambda *words: asked.append(words) or "y")
+    with contextlib.suppress(ModelError):
+        musicgen.load(name, "cpu")
+    assert not asked
+    assert not list(tmp_path.rglob("MARK"))

@@ -32,10 +32,7 @@ class Config:
     @classmethod
     def maybe(cls, file: Path) -> Config | None:
         """As `read`; None where there is no such file."""
-        try:
-            return cls.read(file)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return cls.read(file) if file.exists() else None
 
     def has(self, name: str) -> bool:
         return self.values.get(name) is not None

@@ -179,7 +179,7 @@ def _there(name: str) -> Path | None:
     """The path of that name, if something is there; None also for what cannot be a path."""
     try:
         place = Path(name).expanduser()
-        return place if place.exists() else None
+        return place if name and place.exists() else None
     except (OSError, ValueError, RuntimeError):
         return None
 
