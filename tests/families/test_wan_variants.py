@@ -4,6 +4,7 @@ no weights. What runs is recognised, everything else is refused by its name."""
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hollow_files import keys, typed, write
@@ -95,9 +96,15 @@ def test_files_that_run(tmp_path, name, shapes, variant, width):
 @pytest.mark.parametrize(("name", "shapes", "words"), REFUSED, ids=[row[0] for row in REFUSED])
 def test_files_that_are_refused_by_name(tmp_path, name, shapes, words):
     file = write(tmp_path / f"{name}.safetensors", typed(shapes))
-    with pytest.raises(ModelError, match=words) as caught:
-        store.recognise(file)
-    assert str(file) in str(caught.value)
+    refused(file, words)
+
+
+def refused(path, words):
+    """The message names the path, and apart from it says the words."""
+    with pytest.raises(ModelError) as caught:
+        store.recognise(path)
+    assert str(path) in str(caught.value)
+    assert re.search(words, str(caught.value).replace(str(path), ""))
 
 
 def test_a_name_that_tells_nothing_leaves_a_note(tmp_path):
@@ -171,8 +178,7 @@ def test_folders_that_run(tmp_path, name, made, variant):
 
 @pytest.mark.parametrize(("name", "made", "words"), FOLDERS_REFUSED, ids=[row[0] for row in FOLDERS_REFUSED])
 def test_folders_that_are_refused_by_name(tmp_path, name, made, words):
-    with pytest.raises(ModelError, match=words):
-        store.recognise(folder(tmp_path / name, **made))
+    refused(folder(tmp_path / name, **made), words)
 
 
 ORIGINAL = [
@@ -196,8 +202,7 @@ def test_folders_of_the_original_code_and_of_videox(tmp_path, name, inner, confi
     place.mkdir(parents=True)
     sizes = {"_class_name": "WanModel", "dim": 5120, "num_layers": 40, "out_dim": 16}
     (place / "config.json").write_text(json.dumps({**sizes, **config}))
-    with pytest.raises(ModelError, match=words):
-        store.recognise(tmp_path / name)
+    refused(tmp_path / name, words)
 
 
 def test_a_card_from_before_is_refused_at_load(tmp_path):
@@ -206,7 +211,7 @@ def test_a_card_from_before_is_refused_at_load(tmp_path):
 
     made = folder(tmp_path / "Wan2.2-T2V-A14B-Diffusers", index=TWO)
     card = find_card("wan2.1-t2v-14b", store.known_cards()).model_copy(update={"path": str(made), "hub": None})
-    with pytest.raises(ModelError, match="T2V-A14B"):
+    with pytest.raises(ModelError, match=r"this is Wan 2\.2 T2V-A14B"):
         load(card, made, "cpu")
 
 

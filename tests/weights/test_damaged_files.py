@@ -33,7 +33,7 @@ JUNK = st.recursive(
 )  # fmt: skip
 
 RELAXED = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
@@ -85,6 +85,8 @@ def readers(path: Path):
         yield family.recognise
         if hasattr(family, "missing"):
             yield family.missing
+        if hasattr(family, "complete"):
+            yield lambda place, look=family.complete, card=family.CARDS[0]: look(card, place)
     yield from (store.recognise, quantised.refuse)
     if path.is_dir():
         yield from (lacking, bases.layers_in, lambda place: bases.find(str(place)))
@@ -167,6 +169,7 @@ def test_mutated_configurations(tmp_path, name):
     """Each configuration of a shipped model, mutated in a copy that has no weights."""
     source, place = MINIATURES / name, tmp_path / "model"
     texts = {file.relative_to(source): file.read_text() for file in source.rglob("*config.json")}
+    texts |= {file.relative_to(source): file.read_text() for file in source.rglob("few_step.json")}
     texts |= {file.relative_to(source): file.read_text() for file in source.glob("model_index.json")}
     for inner, text in texts.items():
         (place / inner).parent.mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,14 @@ def test_names_of_files_and_of_folders_in_the_hub_s_cache(tmp_path):
     assert file_name(Path(".safetensors")) == ".safetensors"
 
 
+def test_an_output_is_named_after_the_whole_name_of_a_folder(tmp_path):
+    from kinema.cli.output import stem
+
+    (tmp_path / "take.2").mkdir()
+    assert stem(str(tmp_path / "take.2"), "video") == "take.2"
+    assert stem(str(tmp_path / "take.2.mp4"), "video") == "take.2"
+
+
 @pytest.mark.parametrize("dotted", ["style.v1.2", "Wan2.2-x"])
 def test_an_adapter_by_a_name_with_dots(home, dotted):
     from kinema.weights import adapters
@@ -153,6 +161,8 @@ def test_an_interrupted_pull_is_not_here(hub, lost):
     assert store.fetched(card.hub) is None
     assert store.given(card.hub) is None
     assert not store.here(card)
+    assert store.begun(card)
+    assert store.check(card)
     with pytest.raises(WeightsMissing, match=r"here in part: .*models pull wan2\.1-t2v-1\.3b` fetches the rest"):
         store.locate(card)
 

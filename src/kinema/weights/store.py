@@ -225,16 +225,36 @@ def _why(error: Exception) -> str:
 
 def here(card: Card) -> bool:
     """Are the card's weights on this machine, all of them?"""
+    return why_not(card) is None
+
+
+def why_not(card: Card) -> str | None:
+    """Why the card's weights are not here, in words; None where all of them are."""
     try:
-        return not missing(card)
-    except ModelError:
+        lost = missing(card)
+    except ModelError as error:
+        return str(error)
+    return f"missing: {_first(lost)}" if lost else None
+
+
+def _place(card: Card) -> Path:
+    """Where the card's files are, all or some of them. WeightsMissing where none is."""
+    part = _snapshot(card.hub) if card.hub is not None and own_place(card) is None else None
+    return part or locate(card)
+
+
+def begun(card: Card) -> bool:
+    """Is something of the card's on this machine, complete or not?"""
+    try:
+        return _place(card).exists()
+    except WeightsMissing:
         return False
 
 
 def missing(card: Card) -> list[str]:
     """Parts that the card's model needs and that are not where they are looked for, in words. WeightsMissing where
     nothing of it is on this machine."""
-    location = locate(card)
+    location = _place(card)
     look = getattr(family_module(card.family), "missing", None)
     found = lacking(location) if location.is_dir() else []
     return found + (look(location) if look is not None else [])
@@ -242,7 +262,7 @@ def missing(card: Card) -> list[str]:
 
 def check(card: Card) -> list[str]:
     """What is wrong with the card's files, in words; empty where all is well. Reads headers, not weights."""
-    location = locate(card)
+    location = _place(card)
     weights = [location] if location.is_file() else sorted(location.rglob("*.safetensors"))
     problems = [] if weights else [f"{location}: no .safetensors file in it"]
     for file in weights:

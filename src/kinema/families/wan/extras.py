@@ -9,7 +9,6 @@ end with the 0 where the last step goes; scheduler and steps may be left out.
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 
 from ...core.card import Card, Option, Student
 from ...core.errors import ModelError
+from ...core.outside import read_json
 
 TINY_DECODER = "tiny_decoder"
 FEW_STEP = "few_step"
@@ -48,7 +48,7 @@ def complete(card: Card, folder: Path) -> Card:
 def student(file: Path) -> Student:
     """The student that a few_step.json describes; its adapter lies beside it."""
     try:
-        facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = read_json(file, dict, error=ModelError)
         sigmas = [float(sigma) for sigma in facts["sigmas"]]
         if sigmas[-1] == 0.0:
             del sigmas[-1]
@@ -58,7 +58,7 @@ def student(file: Path) -> Student:
             guidance=facts.get("guidance", 1.0),
             shift=facts["shift"],
         )
-    except (OSError, ValueError, KeyError, IndexError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, ValidationError) as error:
         raise ModelError(f"{file}: not a description of a few-step student: {error!r}.") from None
     wrong = [
         words
@@ -66,6 +66,7 @@ def student(file: Path) -> Student:
             (any(a <= b for a, b in pairwise(sigmas)), "sigmas do not fall"),
             (facts.get("steps", found.steps) != found.steps, f"steps is not the number of sigmas, {found.steps}"),
             (facts.get("scheduler", "euler") != "euler", "scheduler is not euler"),
+            ("/" in found.adapter.removeprefix(f"{FEW_STEP}/"), "adapter is not the name of a file beside it"),
             (not (file.parent / Path(found.adapter).name).is_file(), f"{found.adapter} is not there"),
         )
         if bad
