@@ -167,6 +167,17 @@ def test_an_interrupted_pull_is_not_here(hub, lost):
         store.locate(card)
 
 
+def test_a_pulled_model_that_no_card_names_is_found_by_its_id(hub):
+    pulled(hub, "someone/Wan2.1-fine.tune")
+    card = store.find("someone/Wan2.1-fine.tune")
+    assert (card.id, card.variant) == ("Wan2.1-fine.tune", "t2v")
+    snapshot = pulled(hub, "Wan-AI/Wan2.2-T2V-A14B-Diffusers")
+    index = {**INDEX, "boundary_ratio": 0.875}
+    (snapshot / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=r"this is Wan 2\.2 T2V-A14B"):
+        store.find("Wan-AI/Wan2.2-T2V-A14B-Diffusers")
+
+
 @pytest.mark.parametrize("table", [{}, [], {"a": 1}, {"a": "../x"}, {"a": "/etc/passwd"}, {"a": ""}, None])
 def test_an_index_that_names_files_elsewhere_is_damaged(tmp_path, table):
     from kinema.weights.complete import lacking

@@ -59,10 +59,11 @@ def added_cards() -> list[Card]:
 
 
 def find(model: str) -> Card:
-    """The card of a name, hub id, alias, folder or file. ModelError where it is none of these."""
+    """The card of a name, alias, folder or file, or of a hub id that is known or was pulled. ModelError where it is
+    none of these."""
     cards = known_cards()
     card = find_card(model, cards)
-    if card is None and (place := _there(model)) is not None:
+    if card is None and (place := _there(model) or fetched(model)) is not None:
         card = recognise(place)
     if card is None:
         raise unknown_model(model, cards)
