@@ -93,6 +93,8 @@ def test_refusals_come_before_weights(folders, tmp_path, monkeypatch):
     with pytest.raises(RequestError, match="in common"):
         musicgen.generate("calm", 5, 1, folders["mono"], pass_s=5, overlap_s=5)
     with pytest.raises(WeightsMissing, match="kinema models pull"):
+        music.make("calm", 5, 1, model="nobody/no-such-model")
+    with pytest.raises(ModelError, match="no such folder"):
         music.make("calm", 5, 1, model=str(tmp_path / "nothing"))
     (tmp_path / "other").mkdir()
     with pytest.raises(ModelError, match="not a MusicGen model"):

@@ -217,10 +217,12 @@ def _why(error: Exception) -> str:
         return "its owner asks you to accept terms on the hub's page first (then `hf auth login`)."
     if isinstance(error, errors.RepositoryNotFoundError):
         return "the hub has no such repository, or it is private."
-    if constants.HF_HUB_OFFLINE or isinstance(error, errors.OfflineModeIsEnabled):
+    unreached = isinstance(error, errors.LocalEntryNotFoundError)
+    if isinstance(error, errors.OfflineModeIsEnabled) or (unreached and constants.HF_HUB_OFFLINE):
         return "HF_HUB_OFFLINE=1 is set, so nothing is fetched."
-    if isinstance(error, errors.LocalEntryNotFoundError | ConnectionError | TimeoutError):
-        return "the hub cannot be reached. What was fetched so far stays; the same command goes on."
+    if unreached or isinstance(error, ConnectionError | TimeoutError):
+        reason = "" if unreached else f" ({for_terminal(first, 200)})"
+        return f"the hub cannot be reached{reason}. What was fetched so far stays; the same command goes on."
     return f"{for_terminal(first, 300)} ({type(error).__name__})"
 
 
