@@ -128,7 +128,7 @@ def main() -> None:
         if not asked.no_plain:
             from diffusers import WanVACEPipeline
 
-            pipeline = WanVACEPipeline.from_pretrained(engine.location)
+            pipeline = WanVACEPipeline.from_pretrained(engine.location, trust_remote_code=False)
             pipeline.set_progress_bar_config(disable=True)
             plan = engine.plan(request(*clips[0][:3], "exact"))
             base = min(plain(pipeline, plan, plan.steps, plan.guidance) for _ in range(2))

@@ -30,7 +30,7 @@ PLAIN = """
 import sys, torch
 from diffusers import WanVACEPipeline
 from diffusers.utils import export_to_video
-pipe = WanVACEPipeline.from_pretrained(sys.argv[1], dtype=torch.float32)
+pipe = WanVACEPipeline.from_pretrained(sys.argv[1], dtype=torch.float32, trust_remote_code=False)
 frames = pipe(prompt={prompt!r}, negative_prompt="", height={height}, width={width}, num_frames={frames},
               num_inference_steps={steps}, guidance_scale={guidance}, max_sequence_length={length}).frames[0]
 import av
@@ -78,7 +78,7 @@ def warm(model: str, runs: int) -> list[tuple[str, str, str]]:
     engine = kinema.load(model, device="cpu", dtype="float32")
     card = engine.family.card
     plan = engine.plan(Request(**request(card, "exact")))
-    pipe = WanVACEPipeline.from_pretrained(engine.location, dtype=torch.float32)
+    pipe = WanVACEPipeline.from_pretrained(engine.location, dtype=torch.float32, trust_remote_code=False)
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, flow_shift=plan.options["shift"])
     family = engine.family

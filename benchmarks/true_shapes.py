@@ -42,7 +42,7 @@ def autoencoder(kind: str, small: bool) -> Any:
 def clip_words(width: int) -> dict[str, Any]:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    tokenizer = CLIPTokenizer.from_pretrained(MINIATURES / "mini_image" / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(MINIATURES / "mini_image" / "tokenizer", trust_remote_code=False)
     config = CLIPTextConfig(
         vocab_size=len(tokenizer), hidden_size=width, intermediate_size=width * 4, num_hidden_layers=1,
         num_attention_heads=8, max_position_embeddings=tokenizer.model_max_length,
@@ -112,7 +112,7 @@ def wan(folder: Path, small: bool) -> dict[str, Any]:
     transformer = WanVACETransformer3DModel(
         num_attention_heads=1 if small else 12, attention_head_dim=128, text_dim=width, vace_in_channels=96, **shape
     )
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(MINIATURES / "mini_wan" / "tokenizer")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(MINIATURES / "mini_wan" / "tokenizer", trust_remote_code=False)
     text = UMT5EncoderModel(
         UMT5Config(vocab_size=len(tokenizer), d_model=width, d_kv=64, d_ff=width, num_layers=1, num_heads=8)
     )

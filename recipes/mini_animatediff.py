@@ -152,7 +152,7 @@ class AnimateDiff(OnImage):
         if self.start is None:
             adapter = MotionAdapter(**shaped_for(image))
         else:
-            adapter = MotionAdapter.from_pretrained(self.start, torch_dtype=torch.float32)
+            adapter = MotionAdapter.from_pretrained(self.start, torch_dtype=torch.float32, trust_remote_code=False)
         return UNetMotionModel.from_unet2d(image, adapter), adapter
 
     def look(self, network: Any, on: bool) -> None:

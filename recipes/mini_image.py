@@ -129,22 +129,26 @@ class Image(Work):
     def keep(self, minutes: float) -> dict[str, Any]:
         """The autoencoder of the model that training starts from."""
         if self.start is not None and processes.first():
-            vae = AutoencoderKL.from_pretrained(self.start / "vae", torch_dtype=torch.float32)
+            vae = AutoencoderKL.from_pretrained(self.start / "vae", torch_dtype=torch.float32, trust_remote_code=False)
             vae.save_pretrained(self.out / "vae")
         processes.wait()
         return {}
 
     def cache(self, minutes: float) -> dict[str, Any]:
-        return self.encode_all(AutoencoderKL.from_pretrained(self.out / "vae"))
+        return self.encode_all(AutoencoderKL.from_pretrained(self.out / "vae", trust_remote_code=False))
 
     def parts(self) -> dict[str, Any]:
         """UNet, text encoder and tokenizer as training finds them."""
         if self.start is None:
             return new_parts()
         return {
-            "unet": UNet2DConditionModel.from_pretrained(self.start / "unet", torch_dtype=torch.float32),
-            "text_encoder": CLIPTextModel.from_pretrained(self.start / "text_encoder", dtype=torch.float32),
-            "tokenizer": CLIPTokenizer.from_pretrained(self.start / "tokenizer"),
+            "unet": UNet2DConditionModel.from_pretrained(
+                self.start / "unet", torch_dtype=torch.float32, trust_remote_code=False
+            ),
+            "text_encoder": CLIPTextModel.from_pretrained(
+                self.start / "text_encoder", dtype=torch.float32, trust_remote_code=False
+            ),
+            "tokenizer": CLIPTokenizer.from_pretrained(self.start / "tokenizer", trust_remote_code=False),
         }
 
     def task(self, parts: dict[str, Any]) -> ImageTask:
@@ -163,7 +167,7 @@ class Image(Work):
         return train(task, config, self.settings.show) | {"samples": task.samples}
 
     def pipeline(self, parts: dict[str, Any]) -> Any:
-        vae = AutoencoderKL.from_pretrained(self.out / "vae").eval().to(self.device)
+        vae = AutoencoderKL.from_pretrained(self.out / "vae", trust_remote_code=False).eval().to(self.device)
         found = StableDiffusionPipeline(
             vae=vae, scheduler=scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
             **parts,

@@ -113,7 +113,9 @@ class Svd(OnImage):
         return found
 
     def image_encoder(self) -> Any:
-        found = CLIPVisionModelWithProjection.from_pretrained(self.out / "image_encoder", dtype=torch.float32)
+        found = CLIPVisionModelWithProjection.from_pretrained(
+            self.out / "image_encoder", dtype=torch.float32, trust_remote_code=False
+        )
         return found.eval().requires_grad_(False).to(self.device)
 
     def decoder(self, minutes: float) -> dict[str, Any]:
@@ -136,7 +138,9 @@ class Svd(OnImage):
     def temporal_vae(self) -> Any:
         from diffusers import AutoencoderKLTemporalDecoder
 
-        found = AutoencoderKLTemporalDecoder.from_pretrained(self.out / "vae", torch_dtype=torch.float32)
+        found = AutoencoderKLTemporalDecoder.from_pretrained(
+            self.out / "vae", torch_dtype=torch.float32, trust_remote_code=False
+        )
         return found.eval().requires_grad_(False).to(self.device)
 
     def fresh(self) -> Any:
@@ -144,7 +148,9 @@ class Svd(OnImage):
         if self.start is not None:
             from diffusers import UNetSpatioTemporalConditionModel
 
-            return UNetSpatioTemporalConditionModel.from_pretrained(self.start / "unet", torch_dtype=torch.float32)
+            return UNetSpatioTemporalConditionModel.from_pretrained(
+                self.start / "unet", torch_dtype=torch.float32, trust_remote_code=False
+            )
         torch.manual_seed(0)
         image = self.unet()
         found = inflate(image, num_frames=FRAMES, picture=PICTURE * self.vae().config.scaling_factor)

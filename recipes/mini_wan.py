@@ -134,7 +134,7 @@ def spatial(vae: AutoencoderKLWan) -> AutoencoderKLWan:
 
 def open_vae(folder: Path) -> AutoencoderKLWan:
     """A saved VAE, its full-resolution level seen frame by frame as it was trained."""
-    return spatial(AutoencoderKLWan.from_pretrained(folder).eval())
+    return spatial(AutoencoderKLWan.from_pretrained(folder, trust_remote_code=False).eval())
 
 
 def new_parts(edition: Edition) -> dict[str, Any]:
@@ -278,9 +278,13 @@ class Run:
         if self.start is None:
             return new_parts(self.edition)
         return {
-            "transformer": WanVACETransformer3DModel.from_pretrained(self.start / "transformer").float(),
-            "text_encoder": UMT5EncoderModel.from_pretrained(self.start / "text_encoder").float(),
-            "tokenizer": AutoTokenizer.from_pretrained(self.start / "tokenizer"),
+            "transformer": WanVACETransformer3DModel.from_pretrained(
+                self.start / "transformer", trust_remote_code=False
+            ).float(),
+            "text_encoder": UMT5EncoderModel.from_pretrained(
+                self.start / "text_encoder", trust_remote_code=False
+            ).float(),
+            "tokenizer": AutoTokenizer.from_pretrained(self.start / "tokenizer", trust_remote_code=False),
         }
 
     def video_task(self, parts: dict[str, Any]) -> VideoTask:
@@ -323,7 +327,10 @@ class Run:
             return {}
         folder = self.out / "export"
         export_pipeline(
-            folder, vae=AutoencoderKLWan.from_pretrained(self.best_vae()), scheduler=scheduler(), **self.trained_parts()
+            folder,
+            vae=AutoencoderKLWan.from_pretrained(self.best_vae(), trust_remote_code=False),
+            scheduler=scheduler(),
+            **self.trained_parts(),
         )
         for extra in ("tiny_decoder", "few_step"):
             if (self.out / extra).exists():
@@ -334,7 +341,7 @@ class Run:
         return {"folder": str(folder)}
 
     def draw_sheets(self, folder: Path) -> None:
-        pipeline = WanVACEPipeline.from_pretrained(folder)
+        pipeline = WanVACEPipeline.from_pretrained(folder, trust_remote_code=False)
         sampler, store = Sampler(pipeline, steps=STEPS, guidance=GUIDANCE, size=self.shape), self.open_clips("held_out")
         text_sheet(sampler, store, self.edition.world, self.out / "sheets" / "text.png")
         task_sheet(sampler, store, self.edition.world, self.out / "sheets" / "tasks.png")

@@ -104,7 +104,7 @@ def judge(
 
     states = (task.embed(captions), task.embed([""] * len(captions)))
     latents = sample(guided(velocity, guidance), noise, states, STEPS, shift)
-    vae = AutoencoderKLWan.from_pretrained(vae_folder).eval().to(task.device)
+    vae = AutoencoderKLWan.from_pretrained(vae_folder, trust_remote_code=False).eval().to(task.device)
     clips = [as_frames(parallel_vae.decode(vae, denormalize(vae, z[None])))[0] for z in latents]
     rows = [(caption, [strip(clip, PICKS)]) for caption, clip in zip(captions, clips, strict=True)]
     sheet(rows, out / "sheets" / f"video_{step:06d}.png", columns=2)

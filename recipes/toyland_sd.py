@@ -227,16 +227,24 @@ class OnImage(Work):
         return super().looked_at(pipeline, name) if self.own_clips is None else {}
 
     def vae(self) -> Any:
-        return AutoencoderKL.from_pretrained(self.image / "vae", torch_dtype=torch.float32).eval().to(self.device)
+        return (
+            AutoencoderKL.from_pretrained(self.image / "vae", torch_dtype=torch.float32, trust_remote_code=False)
+            .eval()
+            .to(self.device)
+        )
 
     def unet(self) -> Any:
-        return UNet2DConditionModel.from_pretrained(self.image / "unet", torch_dtype=torch.float32)
+        return UNet2DConditionModel.from_pretrained(
+            self.image / "unet", torch_dtype=torch.float32, trust_remote_code=False
+        )
 
     def text(self) -> dict[str, Any]:
         """text_encoder and tokenizer."""
         return {
-            "text_encoder": CLIPTextModel.from_pretrained(self.image / "text_encoder", dtype=torch.float32),
-            "tokenizer": CLIPTokenizer.from_pretrained(self.image / "tokenizer"),
+            "text_encoder": CLIPTextModel.from_pretrained(
+                self.image / "text_encoder", dtype=torch.float32, trust_remote_code=False
+            ),
+            "tokenizer": CLIPTokenizer.from_pretrained(self.image / "tokenizer", trust_remote_code=False),
         }
 
 

@@ -122,6 +122,13 @@ def test_only_residency_moves_networks():
         text = path.read_text(encoding="utf-8")
         for word in ("transformer.to(", "vae.to(", "encoder.to(", "module.to(", "model.to(", "network.to("):
             assert word not in text, f"{path.name}: {word}"
+        for node in ast.walk(ast.parse(text)) if ".to(" in text else ():
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "to":
+                made = node.func.value
+                name = made.func if isinstance(made, ast.Call) else None
+                last = getattr(name, "attr", getattr(name, "id", ""))
+                opened = last in ("load", "network", "opened", "from_pretrained")
+                assert not opened, f"{path.name}:{node.lineno}: {ast.unparse(node)}"
 
 
 def test_the_readme_names_each_room():

@@ -150,5 +150,5 @@ def test_broken_and_missing_weights(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError):
         list(annotate(frames(1), "depth", model=str(tmp_path)))
-    with pytest.raises(ModelError, match="neither"):
+    with pytest.raises(ModelError, match="no such folder"):
         annotate([], "depth", model="no/such/model/name")

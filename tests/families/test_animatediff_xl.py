@@ -117,10 +117,8 @@ def test_the_published_card():
 
 def recognise_shape(widths):
     from kinema.families.animatediff import detect
+    from kinema.weights.configs import Config
 
-    found = detect._card(
-        detect.Path("x"),
-        "x",
-        {"block_out_channels": widths, "motion_max_seq_length": 32, "use_motion_mid_block": False},
-    )
+    sizes = {"block_out_channels": list(widths), "motion_max_seq_length": 32, "use_motion_mid_block": False}
+    found = detect._card(detect.Path("x"), Config(sizes, "x"))
     return next(card.id for card in built_in_cards() if card.title == found.title)

@@ -93,6 +93,8 @@ def test_refusals_come_before_weights(folders, tmp_path, monkeypatch):
     with pytest.raises(RequestError, match="in common"):
         musicgen.generate("calm", 5, 1, folders["mono"], pass_s=5, overlap_s=5)
     with pytest.raises(WeightsMissing, match="kinema models pull"):
+        music.make("calm", 5, 1, model="nobody/no-such-model")
+    with pytest.raises(ModelError, match="no such folder"):
         music.make("calm", 5, 1, model=str(tmp_path / "nothing"))
     (tmp_path / "other").mkdir()
     with pytest.raises(ModelError, match="not a MusicGen model"):
@@ -109,3 +111,28 @@ def test_it_can_be_stopped(folders):
 
     with pytest.raises(Cancelled):
         music.make("calm", 5, 1, model=folders["mono"], device="cpu", on_event=stop)
+
+
+def test_python_in_the_folder_is_not_run(tmp_path, monkeypatch):
+    """transformers would ask on standard input whether to run it; nothing is asked."""
+    import builtins
+    import contextlib
+    import json
+
+    name = save_tiny(tmp_path / "evil")
+    (tmp_path / "evil" / "evil.py").write_text(
+        "from pathlib import Path\nPath(__file__).with_name('MARK').write_text('ran')\nclass Evil: pass\n"
+    )
+    for file, table in (
+        ("tokenizer_config.json", {"AutoTokenizer": ["evil.Evil", None]}),
+        ("config.json", {"AutoConfig": "evil.Evil"}),
+    ):
+        known = json.loads((tmp_path / "evil" / file).read_text())
+        known |= {"auto_map": table} | ({"tokenizer_class": "Evil"} if "tokenizer" in file else {})
+        (tmp_path / "evil" / file).write_text(json.dumps(known))
+    asked = []
+    monkeypatch.setattr(builtins, "input", lambda *words: asked.append(words) or "y")
+    with contextlib.suppress(ModelError):
+        musicgen.load(name, "cpu")
+    assert not asked
+    assert not list(tmp_path.rglob("MARK"))

@@ -56,11 +56,11 @@ def show_(model: Name, as_json: AsJson = False) -> None:
     from kinema.weights import store
 
     card = store.find(model)
-    here = store.here(card)
+    lost = store.why_not(card)
     if as_json:
-        typer.echo(json.dumps({**card.model_dump(mode="json"), "here": here}))
+        typer.echo(json.dumps({**card.model_dump(mode="json"), "here": lost is None}))
         return
-    show.console().print(show.facts(card_rows(card, here)))
+    show.console().print(show.facts(card_rows(card, lost)))
     if card.options:
         options = [
             (f"--set {name}=", f"{option.help} ({option.words()}; default {option.default})")
@@ -80,7 +80,9 @@ def add(
     from kinema.weights import store
 
     card = store.add(path.expanduser())
-    answer(summary(card, True), as_json, f"{card.id}: {card.title}, at {card.path}")
+    lost = store.why_not(card)
+    words = f"{card.id}: {card.title}, at {card.path}" + (f"; {lost}" if lost else "")
+    answer(summary(card, lost is None), as_json, words)
 
 
 @app.command("pull")
@@ -109,8 +111,9 @@ def convert(
 ) -> None:
     """Turn a pickled checkpoint into safetensors, in a process that opens tensors and nothing else."""
     from kinema.weights.convert import convert as convert_file
+    from kinema.weights.names import file_name
 
-    made = target or source.with_suffix(".safetensors")
+    made = target or source.with_name(file_name(source) + ".safetensors")
     if made.exists():
         raise ModelError(f"{made}: exists already; name another file.")
     count = convert_file(source, made)
@@ -129,7 +132,7 @@ def check(
     """Look for missing and damaged files; exit code 1 where there are any."""
     from kinema.weights import store
 
-    cards = [store.find(model)] if model is not None else [card for card in store.known_cards() if store.here(card)]
+    cards = [store.find(model)] if model is not None else [card for card in store.known_cards() if store.begun(card)]
     found = {card.id: store.check(card) for card in cards}
     if model is None:
         found |= {name: [trouble] for name, trouble in store.troubles().items()}
@@ -163,7 +166,7 @@ def summary(card: Card, here: bool) -> dict[str, Any]:
     }
 
 
-def card_rows(card: Card, here: bool) -> list[tuple[str, Any]]:
+def card_rows(card: Card, lost: str | None) -> list[tuple[str, Any]]:
     sizes = ", ".join(f"{width}x{height}" for width, height in card.size.trained)
     defaults = card.defaults
     profiles = {
@@ -177,7 +180,7 @@ def card_rows(card: Card, here: bool) -> list[tuple[str, Any]]:
         ("family", f"{card.family} ({card.variant})"),
         ("licence", card.licence),
         ("weights", card.path or card.hub or card.builtin),
-        ("here", "yes" if here else f"no; `kinema models pull {card.id}` fetches them" if card.hub else "no"),
+        ("here", "yes" if lost is None else f"no; {lost}"),
         ("accepts", ", ".join(card.accepts) or "a prompt only"),
         ("needs", ", ".join(card.needs) or "nothing but a prompt"),
         ("sizes", f"{sizes}; or {card.size.words()}"),

@@ -32,7 +32,10 @@ def new_name(plan: Plan, suffix: str = ".mp4") -> Path:
 
 def stem(video: str, unnamed: str) -> str:
     """The name of an input without its suffix, for the names of what is made of it; `unnamed` for a data: URI."""
-    return unnamed if video.startswith("data:") else Path(video).stem or unnamed
+    if video.startswith("data:"):
+        return unnamed
+    place = Path(video)
+    return (place.name if place.is_dir() else place.stem) or unnamed  # the dots of a folder's name belong to it
 
 
 def check_clip(text: str) -> None:

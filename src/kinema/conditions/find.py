@@ -59,10 +59,11 @@ def box_of(picture_HWC: np.ndarray, words: str, folder: Path, device: str | None
     import torch
     from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
+    from ..weights.folder import opened
     from ..weights.residency import Residency
 
     try:
-        prepare: Any = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        prepare: Any = opened(AutoProcessor, folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
     network, at = local.load(AutoModelForZeroShotObjectDetection, folder), local.place(device)

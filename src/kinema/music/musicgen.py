@@ -16,7 +16,6 @@ import numpy as np
 from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import MediaError, ModelError, RequestError, WeightsMissing
 from kinema.core.events import Event, OnEvent, Progress, ignore
-from kinema.core.outside import read_json
 from kinema.music.chroma import chroma
 from kinema.music.crossfade import falling
 from kinema.music.loudness import normalise
@@ -43,6 +42,7 @@ class Musician:
 def find(name: str) -> tuple[Path, str]:
     """(folder, kind) of a model by folder or hub id. WeightsMissing where nothing is here, ModelError where it is
     something else. Asks no network."""
+    from kinema.weights.configs import Config
     from kinema.weights.store import given
 
     place = given(name)
@@ -52,10 +52,8 @@ def find(name: str) -> tuple[Path, str]:
             "fetches one (its weights are CC-BY-NC 4.0: not for a channel that earns money). Without --model the "
             "composer plays."
         )
-    try:
-        kind = read_json(place / "config.json", dict, error=ModelError).get("model_type")
-    except (OSError, ValueError, AttributeError):
-        kind = None
+    config = Config.maybe(place / "config.json")
+    kind = config.text("model_type", "") if config is not None else ""
     if kind not in _KINDS:
         raise ModelError(f"{name}: not a MusicGen model (a folder whose config.json says musicgen or musicgen_melody).")
     if not any(place.glob("*.safetensors")):
@@ -69,14 +67,13 @@ def load(name: str, device: str | None = None) -> Musician:
     import transformers
 
     from kinema.weights.device import place_and_dtype
+    from kinema.weights.folder import opened
     from kinema.weights.residency import Residency
 
     place, kind = find(name)
     try:
-        network = getattr(transformers, _KINDS[kind]).from_pretrained(
-            place, local_files_only=True, use_safetensors=True
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(place, local_files_only=True)
+        network = opened(getattr(transformers, _KINDS[kind]), place, use_safetensors=True)
+        tokenizer = opened(transformers.AutoTokenizer, place)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{name}: cannot be loaded: {str(error).splitlines()[0]}") from None
     Residency(place_and_dtype(device, None, torch.float32)[0], [network.eval()], staged=False)

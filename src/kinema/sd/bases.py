@@ -10,12 +10,14 @@ from typing import Any
 
 from ..core.card import Card, Option, SizeRule
 from ..core.errors import ModelError, WeightsMissing
-from ..core.outside import read_json
 from ..core.request import Request
+from ..weights import quantised
+from ..weights.configs import Config
 from ..weights.store import given
 
 BUILT_IN = {"kinema-mini-image": "miniatures/mini_image"}
 LAYERS = "TemporalLayers"
+MAX_LEVELS = 8
 PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
 
 
@@ -51,17 +53,13 @@ def find(name: str) -> Base:
     if place.is_file():
         from .image_file import sizes as sizes_in
 
-        return Base(place, *read_off(*sizes_in(place)))
+        unet, vae = (Config(sizes, str(place)) for sizes in sizes_in(place))
+        return Base(place, *read_off(unet, vae))
     missing = [part for part in PARTS if not (place / part).is_dir()]
     if missing:
         raise ModelError(f"{place}: not an image model in diffusers' layout; missing: {', '.join(missing)}.")
-    try:
-        unet = read_json(place / "unet" / "config.json", dict, error=ModelError)
-        vae = read_json(place / "vae" / "config.json", dict, error=ModelError)
-        stride, grid, side_px = read_off(unet, vae)
-        return Base(place, stride, grid, side_px)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{place}: its configuration cannot be read: {error!r}.") from None
+    quantised.refuse(place)
+    return Base(place, *read_off(*configs(place)))
 
 
 def sizes(side_px: int, grid: int) -> SizeRule:
@@ -72,12 +70,25 @@ def sizes(side_px: int, grid: int) -> SizeRule:
     )  # fmt: skip
 
 
-def read_off(unet: dict[str, Any], vae: dict[str, Any]) -> tuple[int, int, int]:
-    """(stride, grid, side in px) of an image or video model from its configurations."""
-    stride = 2 ** (len(vae["block_out_channels"]) - 1)
-    sample = unet.get("sample_size") or 64
-    side = sample[0] if isinstance(sample, list) else sample
-    return stride, stride * 2 ** (len(unet["block_out_channels"]) - 1), side * stride
+def configs(folder: Path) -> tuple[Config, Config]:
+    """The configurations of UNet and autoencoder in a folder of diffusers' layout. ModelError where one is missing or
+    damaged."""
+    try:
+        return Config.read(folder / "unet" / "config.json"), Config.read(folder / "vae" / "config.json")
+    except OSError as error:
+        raise ModelError(f"{folder}: its configuration cannot be read: {error}.") from None
+
+
+def read_off(unet: Config, vae: Config) -> tuple[int, int, int]:
+    """(stride, grid, side in px) of an image or video model from its configurations. ModelError for sizes that no
+    network has."""
+    levels = [config.wholes("block_out_channels", most=65_536) for config in (unet, vae)]
+    for config, found in zip((unet, vae), levels, strict=True):
+        if len(found) > MAX_LEVELS:
+            raise config.wrong("block_out_channels", f"a list of at most {MAX_LEVELS}")
+    stride = 2 ** (len(levels[1]) - 1)
+    side = unet.wholes("sample_size", most=4096)[0] if unet.values.get("sample_size") else 64
+    return stride, stride * 2 ** (len(levels[0]) - 1), side * stride
 
 
 def named(request: Request, card: Card) -> str:
@@ -100,8 +111,5 @@ def with_base(name: str, card: Card) -> Card:
 
 def layers_in(folder: Path) -> dict[str, Any] | None:
     """The configuration of a folder of temporal layers (sd/temporal_layers.py); None for any other."""
-    try:
-        config: dict[str, Any] = read_json(folder / "config.json", dict, error=ModelError)
-        return config if config["_class_name"] == LAYERS else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    config = Config.maybe(folder / "config.json")
+    return dict(config.values) if config is not None and config.values.get("_class_name") == LAYERS else None

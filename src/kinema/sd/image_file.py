@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from ..core.errors import ModelError
-from ..weights.store import header
+from ..weights import quantised
+from ..weights.headers import header
 from . import original
 from .original_file import Source, fill, levels, vae_sizes
 
@@ -80,6 +81,9 @@ def sizes(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{place}: not an image model in Stable Diffusion 1's original layout; "
             f"there is no {MARK if MARK not in shapes else original.TEXT + '...'} in it."
         )
+    quantised.refuse(place)
+    if scale := quantised.scaled(shapes):
+        raise ModelError(f"{place}: its weights are float8 with scales ({scale}), which are not read for image models.")
     from safetensors import safe_open
 
     with safe_open(place, "np") as tensors:

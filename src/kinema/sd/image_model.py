@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ..weights.folder import lone_scheduler, network, scheduler
+from ..weights.folder import lone_scheduler, network, opened, scheduler
 
 
 class ImageModel(Protocol):
@@ -65,7 +65,7 @@ class Folder:
     def tokenizer(self) -> Any:
         from transformers import CLIPTokenizer
 
-        return CLIPTokenizer.from_pretrained(self.place / "tokenizer")
+        return opened(CLIPTokenizer, self.place / "tokenizer")
 
     def vae(self) -> Any:
         from diffusers import AutoencoderKL
@@ -81,4 +81,4 @@ class Folder:
         from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
         encoder = network(CLIPTextModelWithProjection, self.place / "text_encoder_2", self.dtype)
-        return CLIPTokenizer.from_pretrained(self.place / "tokenizer_2"), encoder
+        return opened(CLIPTokenizer, self.place / "tokenizer_2"), encoder

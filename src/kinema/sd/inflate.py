@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..weights.adapter_files import plain_name
+from ..weights.adapter_keys import plain_name
 
 TEMPORAL = ("temp_convs.", "temp_attentions.", "transformer_in.")
 """What marks a tensor of UNet3DConditionModel as temporal."""

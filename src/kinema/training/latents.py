@@ -164,7 +164,7 @@ class LatentStore:
     def __init__(self, folder: Path, frame_shape: tuple[int, int, int], device: str = "cpu"):
         self.folder, self.frame_shape, self.device = folder, frame_shape, device
         self.loaded: set[Path] = set()
-        self.gray: Tensor = torch.load(folder / "gray.pt", map_location=device)
+        self.gray: Tensor = torch.load(folder / "gray.pt", map_location=device, weights_only=True)
         self.tensors: dict[str, Tensor] = {}
         self.refresh()
 

@@ -7,8 +7,10 @@ way serves them all, VACE's blocks, norms and modulations included, which diffus
 
     diffusers   transformer.blocks.0.attn1.to_q.lora_A.weight               (alpha in the file's metadata)
     PEFT        base_model.model.blocks.0.attn1.to_q.lora_A.default.weight  (alpha in adapter_config.json)
-    original    diffusion_model.blocks.0.self_attn.q.lora_down.weight, .lora_A.weight, .alpha
+    original    diffusion_model.blocks.0.self_attn.q.lora_down.weight, .lora_A.weight, .alpha; also dit., model.
     kohya       lora_unet_blocks_0_self_attn_q.lora_down.weight, .lora_up.weight, .alpha
+    VideoX-Fun  lora_unet__blocks_0_self_attn_q.lora_down.weight, .lora_up.weight, .alpha
+    LyCORIS     lycoris_blocks_0_self_attn_q.lora_down.weight, .hada_w1_a, .lokr_w1, .dora_scale, .alpha
     processors  unet.down_blocks.0...attn1.processor.to_q_lora.down.weight   (older diffusers, AnimateDiff)
     lightx2v    the original's, with .diff, .diff_b, .diff_m: differences of weight, bias and modulation
 
@@ -17,7 +19,6 @@ A file can hold layers for the text encoder too (`lora_te_...`, `text_encoder...
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections import Counter
@@ -28,76 +29,38 @@ from typing import Any
 import torch
 
 from ..core.errors import ModelError
-from .store import header
+from . import adapter_factors as factors
+from . import quantised
+from .adapter_factors import Expansion
+from .adapter_keys import FACTORS, TEXT, module_of, spellings, split
+from .adapter_settings import alpha_of, settings_of
+from .headers import header
 
 log = logging.getLogger(__name__)
 
 Shapes = dict[str, tuple[int, ...]]
+Delta = torch.Tensor | Expansion
 
-PREFIXES = (
-    "base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "pipe.dit.",
-    "unet.", "lora_unet_", "lora_transformer_",
-)  # fmt: skip
+OTHER_KINDS = re.compile(r"oft_blocks|oft_diag|oft_R|ia3_l|boft_|vera_lambda|vblora_|lora_embedding_|on_input$")
 
-TEXT = re.compile(r"^(?:lora_te1?_(?:text_model_)?|text_encoder\.(?:text_model\.)?)")
-"""What keys of the text encoder begin with; in newer transformers its modules have no text_model around them."""
+MATRICES = ("down", "up", *FACTORS)
 
-ROLES = (
-    ("down", re.compile(r"\.(?:lora_(?:A|down)(?:\.[^.]+)??|lora(?:_linear_layer)?\.down)\.weight$|\.lora_A$")),
-    ("up", re.compile(r"\.(?:lora_(?:B|up)(?:\.[^.]+)??|lora(?:_linear_layer)?\.up)\.weight$|\.lora_B$")),
-    ("up_bias", re.compile(r"\.lora_(?:B|up)(?:\.[^.]+)??\.bias$")),
-    ("alpha", re.compile(r"\.alpha$")),
-    ("weight", re.compile(r"\.diff$")),
-    ("bias", re.compile(r"\.diff_b$")),
-    ("modulation", re.compile(r"\.diff_m$")),
-)
-PROCESSOR = re.compile(r"\.processor\.to_(q|k|v|out)_lora\.(down|up)\.weight$")
-PROCESSOR_PARTS = {"out": "out.0"}
-OTHER_KINDS = re.compile(r"dora_scale|lora_magnitude_vector|lokr_|hada_w|oft_blocks|ia3_l")
-
-ORIGINAL_WORDS = tuple(
-    (re.compile(pattern), word)
-    for pattern, word in (
-        (r"^condition_embedder\.time_embedder\.linear_1\b", "time_embedding.0"),
-        (r"^condition_embedder\.time_embedder\.linear_2\b", "time_embedding.2"),
-        (r"^condition_embedder\.text_embedder\.linear_1\b", "text_embedding.0"),
-        (r"^condition_embedder\.text_embedder\.linear_2\b", "text_embedding.2"),
-        (r"^condition_embedder\.time_proj\b", "time_projection.1"),
-        (r"^condition_embedder\.image_embedder\.norm1\b", "img_emb.proj.0"),
-        (r"^condition_embedder\.image_embedder\.ff\.net\.0\.proj\b", "img_emb.proj.1"),
-        (r"^condition_embedder\.image_embedder\.ff\.net\.2\b", "img_emb.proj.3"),
-        (r"^condition_embedder\.image_embedder\.norm2\b", "img_emb.proj.4"),
-        (r"^scale_shift_table$", "head.modulation"),
-        (r"^proj_out\b", "head.head"),
-        (r"(?<=\d\.)scale_shift_table$", "modulation"),
-        (r"(?<=\d\.)proj_in\b", "before_proj"),
-        (r"(?<=\d\.)proj_out\b", "after_proj"),
-        (r"(?<=\d\.)norm2\b", "norm#"),
-        (r"(?<=\d\.)norm3\b", "norm2"),
-        (r"norm#", "norm3"),
-        (r"\battn1\b", "self_attn"),
-        (r"\battn2\b", "cross_attn"),
-        (r"\bto_([qkv])\b", r"\1"),
-        (r"\bto_out\.0\b", "o"),
-        (r"\badd_([kv])_proj\b", r"\1_img"),
-        (r"\bnorm_added_k\b", "norm_k_img"),
-        (r"\bffn\.net\.0\.proj\b", "ffn.0"),
-        (r"\bffn\.net\.2\b", "ffn.2"),
-    )
-)
-"""diffusers' words to those of the original code; Wan's second and third norm change places."""
+NAMED = 8
+"""Keys that a message shows."""
 
 
-MOTION_WORDS = tuple(
-    (re.compile(pattern), word)
-    for pattern, word in (
-        (r"(\.motion_modules\.\d+)\.", r"\1.temporal_transformer."),
-        (r"\.attn([12])\b", lambda found: f".attention_blocks.{int(found[1]) - 1}"),
-        (r"(?<=\d\.)norm([12])\b", lambda found: f"norms.{int(found[1]) - 1}"),
-        (r"(?<=\d\.)norm3\b", "ff_norm"),
-    )
-)
-"""diffusers' words for a motion module to those of AnimateDiff."""
+@dataclass
+class Part:
+    """What a file has for one module or parameter: tensors by role, the keys that they came from, and the module's name
+    as the file spells it."""
+
+    target: str
+    stem: str
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def key(self, *roles: str) -> str:
+        return next((self.keys[role] for role in roles if role in self.keys), self.target)
 
 
 @dataclass(frozen=True)
@@ -106,20 +69,21 @@ class Adapter:
     deltas: parameter -> what is added to it. unknown: keys that name nothing in this network."""
 
     layers: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
-    deltas: dict[str, torch.Tensor] = field(default_factory=dict)
+    deltas: dict[str, Delta] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
 
 
 def read(file: Path, shapes: Shapes, text: bool = False) -> Adapter:
     """The adapter for a network with these parameters (name -> shape), a denoiser or (text) a text encoder; empty where
-    the file is for the other one alone. ModelError where no key names a part of it, where a shape does not fit, or
-    where the file is of a kind that is not LoRA (DoRA, LoKr, LoHa)."""
+    the file is for the other one alone. Keys that name nothing here are named in a warning. ModelError where no key
+    names a part of it, where a shape does not fit, where a number is no number or makes no sense, or where the file is
+    of a kind that is not read (OFT, IA3, ...)."""
     from safetensors import SafetensorError, safe_open
 
+    quantised.refuse(file)
     entries = header(file)
-    names = _spellings(shapes)
-    parts: dict[str, dict[str, torch.Tensor]] = {}
-    stems: dict[str, str] = {}
+    names = spellings(shapes)
+    parts: dict[str, Part] = {}
     unknown: list[str] = []
     others = False
     try:
@@ -129,71 +93,52 @@ def read(file: Path, shapes: Shapes, text: bool = False) -> Adapter:
                     others = True
                     continue
                 role, stem = split(TEXT.sub("", key))
-                target = names.get(f"{stem}.modulation" if role == "modulation" else stem)
+                target = names.get(f"{stem}.modulation") if role == "modulation" else module_of(stem, names)
                 if target is None or role is None:
                     unknown.append(key)
                     continue
-                parts.setdefault(target, {})[role] = tensors.get_tensor(key)
-                stems[target] = stem
-    except (OSError, SafetensorError) as error:
+                part = parts.setdefault(target, Part(target, stem))
+                if role in part.keys:
+                    raise ModelError(f"{file}: {part.keys[role]} and {key} are the same part of {target}.")
+                part.tensors[role], part.keys[role] = tensors.get_tensor(key), key
+                if not factors.finite(part.tensors[role]):
+                    raise ModelError(f"{file}: {key} has numbers that are NaN or infinite; the file is damaged.")
+    except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(f"{file}: cannot be read: {error}.") from None
     if not parts and others and not unknown:
         return Adapter()
     if not parts:
         raise ModelError(f"{file}: no key names a part of this network. It has: {', '.join(unknown[:3])}, ...")
-    found = _assemble(file, parts, stems, shapes, _settings(file, entries, text), tuple(unknown))
+    found = _assemble(file, parts, shapes, settings_of(file, entries, text), tuple(unknown))
     if unknown:
-        log.warning("%s: %d keys name nothing in this network: %s", file, len(unknown), ", ".join(unknown[:3]))
+        shown = ", ".join(unknown[:NAMED]) + (", ..." if len(unknown) > NAMED else "")
+        log.warning(
+            "%s: %d of its %d keys are not used, they name nothing in this network: %s",
+            file, len(unknown), len(entries) - ("__metadata__" in entries), shown,
+        )  # fmt: skip
     return found
-
-
-def split(key: str) -> tuple[str | None, str]:
-    """A key's role and the name of its module, prefixes taken off. The role is None where there is none."""
-    role = None
-    key = PROCESSOR.sub(lambda found: f".to_{PROCESSOR_PARTS.get(found[1], found[1])}.lora_{found[2]}.weight", key)
-    for name, pattern in ROLES:
-        if found := pattern.search(key):
-            role, key = name, key[: found.start()]
-            break
-    while prefix := next((prefix for prefix in PREFIXES if key.startswith(prefix)), None):
-        key = key.removeprefix(prefix)
-    return role, key
-
-
-def plain_name(name: str) -> str:
-    """A parameter's name without the layer that PEFT lays around a module."""
-    return name.replace(".base_layer.", ".")
-
-
-def original_name(name: str) -> str:
-    """The original Wan's name of a module or parameter that diffusers names so."""
-    for pattern, word in ORIGINAL_WORDS:
-        name = pattern.sub(word, name)
-    return name
-
-
-def motion_name(name: str) -> str:
-    """AnimateDiff's own name of a motion module or parameter that diffusers names so; others stay as they are."""
-    if ".motion_modules." not in name:
-        return name
-    for pattern, word in MOTION_WORDS:
-        name = pattern.sub(word, name)
-    return name
 
 
 def describe_file(file: Path) -> dict[str, Any]:
     """Facts of an adapter file from its header and, of the tensors, its alphas alone."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     entries = header(file)
     keys = [key for key in _keys(file, entries) if split(key)[0]]
     if not keys:
         raise ModelError(f"{file}: not an adapter: none of its keys is one of LoRA's.")
     roles = {key: split(key)[0] for key in keys}
-    ranks = Counter(int(entries[key]["shape"][0]) for key in keys if roles[key] == "down" and entries[key]["shape"])
-    with safe_open(str(file), framework="pt") as tensors:
-        alphas = Counter(float(tensors.get_tensor(key)) for key in keys if roles[key] == "alpha")
-    settings, notes = _settings(file, entries), entries.get("__metadata__") or {}
+    ranks = Counter(int(entries[key]["shape"][0]) for key in keys if roles[key] in RANKED and entries[key]["shape"])
+    try:
+        with safe_open(str(file), framework="pt") as tensors:
+            alphas = Counter(
+                float(tensors.get_tensor(key))
+                for key in keys
+                if roles[key] == "alpha" and _single(entries[key]["shape"])
+            )
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ModelError(f"{file}: cannot be read: {error}.") from None
+    settings, notes = settings_of(file, entries), entries.get("__metadata__") or {}
     alpha = alphas.most_common(1)[0][0] if alphas else settings.get("lora_alpha")
     return {
         "file": str(file),
@@ -214,11 +159,15 @@ def _keys(file: Path, entries: dict[str, Any]) -> list[str]:
     keys = [key for key in entries if key != "__metadata__"]
     other = next((key for key in keys if OTHER_KINDS.search(key)), None)
     if other is not None:
-        raise ModelError(f"{file}: {other}: DoRA, LoKr, LoHa, OFT and IA3 adapters are not supported, only LoRA.")
+        raise ModelError(
+            f"{file}: {other}: OFT, BOFT, IA3, VeRA and GLoRA adapters are not read; LoRA, DoRA, LoHa and LoKr are."
+        )
     return keys
 
 
 def _dialect(keys: list[str]) -> str:
+    if keys[0].startswith("lycoris_"):
+        return "lycoris"
     if any(re.search(r"\.diff(_[bm])?$", key) for key in keys):
         return "lightx2v"
     if keys[0].startswith(("lora_unet_", "lora_transformer_")):
@@ -232,79 +181,96 @@ def _first(table: dict[str, Any], *names: str) -> str | None:
     return next((str(table[name]) for name in names if table.get(name)), None)
 
 
-def _spellings(shapes: Shapes) -> dict[str, str]:
-    """Every spelling of a module, or of a parameter that no module of its own holds, to diffusers' name of
-    it."""
-    found: dict[str, str] = {}
-    original = original_name if any("scale_shift_table" in name for name in shapes) else motion_name
-    for name in shapes:
-        path, _, last = name.rpartition(".")
-        target = path if last in ("weight", "bias") else name
-        for spelling in (target, original(target)):
-            found[spelling] = found[spelling.replace(".", "_")] = target
-    return found
+RANKED = ("down", "hada_w1_b", "lokr_w2_b")
 
 
-def _settings(file: Path, entries: dict[str, Any], text: bool = False) -> dict[str, Any]:
-    """PEFT's settings of the adapter (lora_alpha, alpha_pattern, use_rslora), from the file beside it or from
-    the metadata that diffusers writes; empty where there are none."""
-    try:
-        if file.name == "adapter_model.safetensors" and (file.parent / "adapter_config.json").exists():
-            return json.loads((file.parent / "adapter_config.json").read_text(encoding="utf-8"))
-        told = json.loads((entries.get("__metadata__") or {}).get("lora_adapter_metadata", "{}"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file}: its settings cannot be read: {error}.") from None
-    if text:
-        told = {key.removeprefix("text_encoder."): told[key] for key in told if key.startswith("text_encoder.")}
-    return {key.removeprefix("transformer.").removeprefix("unet."): value for key, value in told.items()}
+def _single(shape: list[int]) -> bool:
+    return all(side == 1 for side in shape)
 
 
-def _scale(part: dict[str, torch.Tensor], stem: str, settings: dict[str, Any]) -> float:
-    """alpha / rank (alpha / sqrt(rank) for rank-stabilised LoRA); 1 where no alpha is given."""
-    rank = part["down"].shape[0]
-    if "alpha" in part:
-        return float(part["alpha"]) / rank
-    alpha = settings.get("lora_alpha")
-    for pattern, value in (settings.get("alpha_pattern") or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", stem):
-            alpha = value
-            break
+def _scale(file: Path, part: Part, settings: dict[str, Any]) -> float:
+    """alpha / rank (alpha / sqrt(rank) for rank-stabilised LoRA); 1 where no alpha is given, and for LoKr of two whole
+    matrices, unless PEFT made it."""
+    rank = factors.rank(part.tensors)
+    if rank is None and settings.get("peft_type") in ("LOKR", "LOHA"):
+        rank = int(settings.get("r") or 0)
+    if rank is None:
+        return 1.0
+    key = part.key("alpha", *MATRICES)
+    if rank < 1:
+        raise ModelError(f"{file}: {key} is of rank {rank}.")
+    if "alpha" in part.tensors:
+        if part.tensors["alpha"].numel() != 1:
+            raise ModelError(f"{file}: {key} is {tuple(part.tensors['alpha'].shape)}; one number is expected.")
+        alpha: float | None = float(part.tensors["alpha"])
+        return factors.checked_scale(f"{file}: {key}", alpha or 0.0, (alpha or 0.0) / rank)
+    alpha = alpha_of(settings, part.stem)
     if alpha is None:
         return 1.0
-    return float(alpha) / (rank**0.5 if settings.get("use_rslora") else rank)
+    divisor = rank**0.5 if settings.get("use_rslora") else rank
+    return factors.checked_scale(f"{file}: {part.stem}", alpha, alpha / divisor)
 
 
 def _assemble(
-    file: Path,
-    parts: dict[str, dict[str, torch.Tensor]],
-    stems: dict[str, str],
-    shapes: Shapes,
-    settings: dict[str, Any],
-    unknown: tuple[str, ...],
-) -> Adapter:
-    """Pair the matrices, fold the scales in, and check every shape against the network."""
+    file: Path, parts: dict[str, Part], shapes: Shapes, settings: dict[str, Any], unknown: tuple[str, ...]
+) -> Adapter:  # fmt: skip
+    """Pair the matrices, fold the scales in, and check every shape and size against the network."""
     adapter, problems = Adapter(unknown=unknown), []
-    for target, part in parts.items():
-        scale = 1.0
-        if "down" in part or "up" in part:
-            if not ("down" in part and "up" in part):
-                problems.append(f"{target} has only one of its two matrices")
-                continue
-            scale, down, up = _scale(part, stems[target], settings), part["down"], part["up"]
-            whole = shapes.get(f"{target}.weight", ())
-            fits = len(whole) > 1 and down.shape[1:] == whole[1:] and up.shape[:2] == (whole[0], down.shape[0])
-            if not fits:
-                problems.append(f"{target} is {tuple(whole)}, the adapter {tuple(up.shape)} x {tuple(down.shape)}")
-            adapter.layers[target] = (down, up if scale == 1.0 else up.float() * scale)
-        for role in ("weight", "bias", "up_bias", "modulation"):
-            if role not in part:
-                continue
-            name = target if target in shapes else f"{target}.{'weight' if role == 'weight' else 'bias'}"
-            value = part[role] * scale if role == "up_bias" else part[role]
-            if shapes.get(name) != tuple(value.shape):
-                problems.append(f"{name} is {shapes.get(name)}, the adapter's {tuple(value.shape)}")
-            adapter.deltas[name] = adapter.deltas[name] + value if name in adapter.deltas else value
+    for part in parts.values():
+        try:
+            problems += _take(file, part, shapes, settings, adapter)
+        except RuntimeError as error:
+            problems.append(f"{part.key(*MATRICES)}: {str(error).splitlines()[0]}")
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ModelError(f"{file}: does not fit this network: {'; '.join(problems[:3])}{more}.")
     return adapter
+
+
+def _take(file: Path, part: Part, shapes: Shapes, settings: dict[str, Any], adapter: Adapter) -> list[str]:
+    """Put one module's part into the adapter; returns what does not fit, in words."""
+    target, tensors, scale = part.target, part.tensors, 1.0
+    if lost := factors.incomplete(tensors):
+        return [f"{target} has {lost}"]
+    problems: list[str] = []
+    if any(role in tensors for role in MATRICES):
+        scale, whole = _scale(file, part, settings), shapes.get(f"{target}.weight", ())
+        if "row_magnitude" in tensors:  # PEFT's is of the rows, however it is shaped
+            tensors["magnitude"] = tensors.pop("row_magnitude").reshape(-1, 1)
+        if "middle" in tensors:
+            tensors["down"] = factors.with_middle(tensors["down"], tensors["middle"])
+        expanded = factors.expansion(tensors, whole, scale)
+        made = expanded or Expansion({role: tensors[role] for role in ("down", "up")}, scale, whole)
+        if expanded is not None:
+            fits = expanded.fits()
+            adapter.deltas[f"{target}.weight"] = expanded
+        else:
+            down, up = tensors["down"], tensors["up"]
+            fits = len(whole) > 1 and down.shape[1:] == whole[1:] and up.shape[:2] == (whole[0], down.shape[0])
+            adapter.layers[target] = (down, up if scale == 1.0 else up.float() * scale)
+        if not fits:
+            sizes = " x ".join(str(tuple(tensors[role].shape)) for role in ("up", "down", *FACTORS) if role in tensors)
+            problems.append(f"{target} is {tuple(whole)}, the adapter {sizes}")
+        _sensible(file, part.key(*MATRICES), made.bound())
+    for role in ("weight", "bias", "up_bias", "modulation"):
+        if role not in tensors:
+            continue
+        name = target if target in shapes else f"{target}.{'weight' if role == 'weight' else 'bias'}"
+        value = tensors[role] * scale if role == "up_bias" else tensors[role]
+        if shapes.get(name) != tuple(value.shape):
+            problems.append(f"{name} is {shapes.get(name)}, the adapter's {tuple(value.shape)}")
+        _sensible(file, part.key(role), float(value.float().norm()) / max(value.numel(), 1) ** 0.5)
+        before = adapter.deltas.get(name)
+        if isinstance(before, Expansion):
+            problems.append(f"{name} has two kinds of differences")
+        else:
+            adapter.deltas[name] = value if before is None else before + value
+    return problems
+
+
+def _sensible(file: Path, key: str, change: float) -> None:
+    if not change <= factors.LARGEST_CHANGE:  # NaN too
+        raise ModelError(
+            f"{file}: {key} changes its weights by up to {change:.3g}, more than {factors.LARGEST_CHANGE:g}; the file "
+            "is damaged, or its alpha is."
+        )

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ..core.whole import whole
-from .adapter_files import motion_name, original_name
+from .adapter_keys import motion_name, original_name
 
 DIALECTS = ("diffusers", "peft", "kohya", "comfyui")
 Layers = Mapping[str, tuple[torch.Tensor, torch.Tensor]]

@@ -4,7 +4,8 @@
 
 Low-rank parts are PEFT layers, because they keep the base weights as they are in any precision. What PEFT
 cannot hold (whole differences of weights, biases, norms and modulations) is added to the parameters
-themselves; the originals are kept and put back, bit for bit. So is a few-step student of a small network, low-rank
+themselves, and so are LoHa, LoKr and DoRA, multiplied out (adapter_factors.py); the originals are kept and put back,
+bit for bit. So is a few-step student of a small network, low-rank
 parts included: it then runs as fast as the network itself, and needs no PEFT."""
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import torch
 from torch import nn
 
 from ..core.errors import ModelError
-from .adapter_files import Adapter, describe_file, plain_name, read
+from .adapter_factors import Expansion
+from .adapter_files import Adapter, Delta, describe_file, read
+from .adapter_keys import plain_name
 from .store import home
 
 FileKey = tuple[str, int, int, bool]
@@ -40,7 +43,7 @@ class _State:
     shapes: dict[str, tuple[int, ...]]
     active: dict[FileKey, float] = field(default_factory=dict)
     layered: dict[FileKey, str] = field(default_factory=dict)
-    deltas: dict[FileKey, dict[str, torch.Tensor]] = field(default_factory=dict)
+    deltas: dict[FileKey, dict[str, Delta]] = field(default_factory=dict)
     originals: dict[str, torch.Tensor] = field(default_factory=dict)
     students: dict[FileKey, Adapter] = field(default_factory=dict)
     text: bool = False
@@ -143,7 +146,8 @@ def _read(key: FileKey, state: _State) -> Adapter:
     for module, (down, up) in adapter.layers.items():
         name = f"{module}.weight"
         product = (up.float().flatten(1) @ down.float().flatten(1)).view(state.shapes[name])
-        deltas[name] = deltas[name].float() + product if name in deltas else product
+        own = deltas.get(name)
+        deltas[name] = own.float() + product if isinstance(own, torch.Tensor) else product
     state.students = {key: Adapter({}, deltas, adapter.unknown)}
     return state.students[key]
 
@@ -192,7 +196,7 @@ def _change(network: nn.Module, state: _State, wanted: dict[FileKey, float], fre
     state.active = wanted
 
 
-def _add(network: nn.Module, state: _State, terms: list[tuple[float, dict[str, torch.Tensor]]]) -> None:
+def _add(network: nn.Module, state: _State, terms: list[tuple[float, dict[str, Delta]]]) -> None:
     """Every parameter that is or was added to becomes: original + sum of weight * delta, summed in
     float32."""
     touched = {name for _, deltas in terms for name in deltas}
@@ -208,7 +212,9 @@ def _add(network: nn.Module, state: _State, terms: list[tuple[float, dict[str, t
         total = original.float()
         for weight, deltas in terms:
             if name in deltas:
-                total = total + weight * deltas[name].float()
+                delta = deltas[name]
+                full = delta.over(original) if isinstance(delta, Expansion) else delta.float()
+                total = total + weight * full
         parameter.copy_(total.to(parameter.dtype))
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..core.errors import ModelError
+from .configs import Config
+
+
+def opened(kind: Any, folder: Path | None, **more: Any) -> Any:
+    """A part (network, scheduler, tokenizer, processor) of a class of diffusers or transformers from its folder. Python
+    that lies in the folder or is named by its configuration (`auto_map`) is never run nor asked about, and nothing is
+    fetched. OSError, ValueError, ... of those libraries where the part is damaged."""
+    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **more)
 
 
 def network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     """A network of a diffusers or transformers class. Where only half-precision files were fetched, they are taken."""
-    return kind.from_pretrained(folder, use_safetensors=True, dtype=dtype, **_variant(folder))
+    return opened(kind, folder, use_safetensors=True, dtype=dtype, **_variant(folder))
 
 
 def _variant(folder: Path) -> dict[str, Any]:
@@ -23,11 +30,14 @@ def _variant(folder: Path) -> dict[str, Any]:
 
 def scheduler(folder: Path) -> Any:
     """The scheduler that model_index.json names. ModelError where diffusers has none of that name."""
+    file = folder / "model_index.json"
     try:
-        name = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))["scheduler"][1]
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise ModelError(f"{folder}: model_index.json cannot be read: {error}.") from None
-    return _scheduler(name, folder)
+        part = Config.read(file).part("scheduler")
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read: {error}.") from None
+    if part is None:
+        raise ModelError(f"{file}: it names no scheduler.")
+    return _scheduler(part[1], folder)
 
 
 def lone_scheduler(folder: Path) -> Any:
@@ -35,8 +45,8 @@ def lone_scheduler(folder: Path) -> Any:
     none of that name."""
     file = folder / "scheduler" / "scheduler_config.json"
     try:
-        name = json.loads(file.read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, KeyError) as error:
+        name = Config.read(file).text("_class_name")
+    except OSError as error:
         raise ModelError(f"{file} cannot be read: {error}.") from None
     return _scheduler(name, folder)
 
@@ -44,7 +54,7 @@ def lone_scheduler(folder: Path) -> Any:
 def _scheduler(name: str, folder: Path) -> Any:
     import diffusers
 
-    kind: Any = getattr(diffusers, name, None)
-    if kind is None or not issubclass(kind, diffusers.SchedulerMixin):
-        raise ModelError(f"{folder / 'scheduler'}: {name} is not a scheduler of diffusers.")
-    return kind.from_pretrained(folder / "scheduler")
+    kind: Any = getattr(diffusers, name, None) if name.isidentifier() else None
+    if not isinstance(kind, type) or not issubclass(kind, diffusers.SchedulerMixin):
+        raise ModelError(f"{folder / 'scheduler'}: {name[:80]} is not a scheduler of diffusers.")
+    return opened(kind, folder / "scheduler")

@@ -16,10 +16,15 @@ from typing import Any
 
 from ..core.card import Card
 from ..core.errors import KinemaError, ModelError, WeightsMissing
-from ..core.outside import for_terminal, is_there, of_kind, read_json
+from ..core.outside import for_terminal, is_there, read_json
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
 from ..core.whole import whole
-from . import added
+from . import added, quantised
+from .complete import lacking
+from .configs import Config
+from .convert import PICKLES
+from .headers import header
+from .names import is_hub_id
 
 PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt"]
 """What a pull takes: configurations, tokenizers and safetensors. Pickled weights are never fetched."""
@@ -67,16 +72,16 @@ def troubles() -> dict[str, str]:
 
 
 def find(model: str) -> Card:
-    """The card of a name, hub id, alias, folder or file. ModelError where it is none of these, or where it was added
-    and its files are gone or no longer those of a model."""
+    """The card of a name, alias, folder or file, or of a hub id that is known or was pulled. ModelError where it is
+    none of these, or where it was added and its files are gone or no longer those of a model."""
     cards = known_cards()
     card = find_card(model, cards)
     if card is None:
         for entry in added.read(_list()).entries:
             if entry.id.lower() == model.lower() and isinstance(error := _added_card(entry), ModelError):
                 raise error
-    if card is None and is_there(Path(model).expanduser()):
-        card = recognise(Path(model).expanduser())
+    if card is None and (place := _there(model) or fetched(model)) is not None:
+        card = recognise(place)
     if card is None:
         raise unknown_model(model, cards)
     return complete(card)
@@ -103,25 +108,41 @@ def _added_card(entry: added.Added) -> Card | ModelError:
 
 
 def recognise(path: Path) -> Card:
-    """The card of a checkpoint folder or file, read off its configuration. ModelError where no family knows it."""
+    """The card of a checkpoint folder or file, read off its configuration and header. ModelError where no family knows
+    it, or where it is of a kind that is not run: then the text names the kind."""
     if not (path.is_file() or path.is_dir()):
         raise ModelError(f"{path}: not a regular file or folder.")
+    whole_path = path.resolve()
+    quantised.refuse(whole_path)
     for name in family_names():
         try:
-            card = family_module(name).recognise(path.resolve())
+            card = family_module(name).recognise(whole_path)
         except _BROKEN as error:  # a configuration of another shape than its kind has
             reason = for_terminal(f"{type(error).__name__}: {error}", 200)
             raise ModelError(f"{path}: its configuration cannot be read ({reason}).") from None
         if card is not None:
             return card
     raise ModelError(
-        f"{path}: not a checkpoint that a family here knows (a folder with model_index.json, or a .safetensors file)."
+        f"{path}: {_said(whole_path)}not a checkpoint that a family here knows (a folder with model_index.json, or a "
+        ".safetensors file)."
     )
 
 
 @lru_cache(maxsize=100)
 def _recognised(path: Path, _size: int, _changed_ns: int) -> Card:
     return recognise(path)
+
+
+def _said(path: Path) -> str:
+    """What a checkpoint that nobody knows says of itself."""
+    if path.suffix.lower() in PICKLES:
+        return "a pickled checkpoint (`kinema models convert` makes a .safetensors file of it); "
+    for file in ("model_index.json", "config.json"):
+        config = Config.maybe(path / file) if path.is_dir() else None
+        for key in ("_class_name", "model_type"):
+            if config is not None and config.has(key):
+                return f"{file} says {for_terminal(config.text(key), 80)}; "
+    return ""
 
 
 def add(path: Path) -> Card:
@@ -131,9 +152,10 @@ def add(path: Path) -> Card:
     card = recognise(path)
     before = added.read(_list())
     others = tuple(other for other in before.entries if other.path != card.path)
-    taken = {*(known.id for known in built_in_cards()), *(other.id for other in others)}
-    if card.id in taken:
-        number = next(n for n in range(2, 1000) if f"{card.id}-{n}" not in taken)
+    taken = {name.lower() for known in built_in_cards() for name in (known.id, *known.aliases)}
+    taken |= {other.id.lower() for other in others}
+    if card.id.lower() in taken:
+        number = next(n for n in range(2, 1000) if f"{card.id}-{n}".lower() not in taken)
         card = card.model_copy(update={"id": f"{card.id}-{number}"})
     added.write(_list(), (*others, added.Added(card.id, str(card.path))), before)
     return card
@@ -150,6 +172,11 @@ def locate(card: Card) -> Path:
         return place
     if card.hub is not None and (found := fetched(card.hub)) is not None:
         return found
+    if card.hub is not None and (part := _snapshot(card.hub)) is not None:
+        raise WeightsMissing(
+            f"The weights of {card.id} are here in part: {_first(_lacking(part))}. "
+            f"`kinema models pull {card.id}` fetches the rest."
+        )
     raise WeightsMissing(
         f"The weights of {card.id} are not on this machine. `kinema models pull {card.id}` fetches them from the hub; "
         "`kinema models add PATH` uses a folder or file that you have."
@@ -157,48 +184,138 @@ def locate(card: Card) -> Path:
 
 
 def fetched(hub_id: str) -> Path | None:
-    """The folder of what was fetched from the hub before; None where nothing was. Asks no network."""
+    """The folder of what was fetched from the hub before; None where nothing was, or not all of it. Asks no network."""
+    folder = _snapshot(hub_id)
+    return folder if folder is not None and not _lacking(folder) else None
+
+
+def _snapshot(hub_id: str) -> Path | None:
+    """The folder of a hub id in the cache, complete or not; None where there is none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    if not is_hub_id(hub_id):
+        return None
     try:
         return Path(snapshot_download(hub_id, local_files_only=True, allow_patterns=PATTERNS))
-    except (LocalEntryNotFoundError, FileNotFoundError, ValueError):  # ValueError: no name that a hub has
+    except (LocalEntryNotFoundError, OSError, ValueError):  # ValueError: no name that a hub has
         return None
 
 
+def _lacking(folder: Path) -> list[str]:
+    """`lacking`, a damaged index being something that is not here yet."""
+    try:
+        return lacking(folder)
+    except ModelError as error:
+        return [str(error).removesuffix(".")]
+
+
+def _first(problems: list[str]) -> str:
+    return "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
+
+
 def given(name: str) -> Path | None:
-    """What a person means by a name: a path that is there, or the pulled copy of a hub id. None for neither."""
-    place = Path(name).expanduser()
-    if is_there(place):
+    """What a person means by a name: a path that is there, or the pulled copy of a hub id. None where a hub id was not
+    pulled; ModelError for a name that is neither a path here nor can be a hub id."""
+    if (place := _there(name)) is not None:
         return place
-    return fetched(name) if name.count("/") == 1 else None
+    if not is_hub_id(name):
+        raise ModelError(
+            f"{for_terminal(name, 200)}: there is no such folder or file, and it is no id of the hub (OWNER/NAME)."
+        )
+    return fetched(name)
+
+
+def _there(name: str) -> Path | None:
+    """The path of that name, if something is there; None also for what cannot be a path."""
+    try:
+        place = Path(name).expanduser()
+    except (ValueError, RuntimeError):
+        return None
+    return place if name and is_there(place) else None
 
 
 def pull(model: str) -> Path:
-    """Fetch a model from the hub into the Hugging Face cache (resumable). ModelError where that fails."""
+    """Fetch a model from the hub into the Hugging Face cache (resumable). ModelError where that fails, or where what
+    the hub has is not complete. A model that is shipped or was added needs nothing fetched."""
     from huggingface_hub import snapshot_download
 
     card = find_card(model, known_cards())
+    if card is not None and card.hub is None:
+        return locate(card)
     hub_id = (card.hub if card else None) or model
+    if not is_hub_id(hub_id):
+        raise ModelError(f"{for_terminal(hub_id, 200)}: no known model, and no id of the hub (OWNER/NAME).")
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=PATTERNS))
+        folder = Path(snapshot_download(hub_id, allow_patterns=PATTERNS))
     except Exception as error:
-        raise ModelError(f"{hub_id}: cannot be fetched: {type(error).__name__}: {str(error).splitlines()[0]}") from None
+        raise ModelError(f"{hub_id}: cannot be fetched: {_why(error)}") from None
+    if lost := _lacking(folder):
+        raise ModelError(
+            f"{hub_id}: it was fetched, and is not complete: {_first(lost)}. Weights that it has only as pickles are "
+            "never fetched."
+        )
+    return folder
+
+
+def _why(error: Exception) -> str:
+    """An error of the hub's client in words; its own are for programmers."""
+    from huggingface_hub import constants, errors
+
+    first = next(iter(str(error).strip().splitlines()), "")
+    if isinstance(error, errors.GatedRepoError):
+        return "its owner asks you to accept terms on the hub's page first (then `hf auth login`)."
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "the hub has no such repository, or it is private."
+    unreached = isinstance(error, errors.LocalEntryNotFoundError)
+    if isinstance(error, errors.OfflineModeIsEnabled) or (unreached and constants.HF_HUB_OFFLINE):
+        return "HF_HUB_OFFLINE=1 is set, so nothing is fetched."
+    if unreached or isinstance(error, ConnectionError | TimeoutError):
+        reason = "" if unreached else f" ({for_terminal(first, 200)})"
+        return f"the hub cannot be reached{reason}. What was fetched so far stays; the same command goes on."
+    return f"{for_terminal(first, 300)} ({type(error).__name__})"
 
 
 def here(card: Card) -> bool:
-    """Are the card's weights on this machine?"""
+    """Are the card's weights on this machine, all of them?"""
+    return why_not(card) is None
+
+
+def why_not(card: Card) -> str | None:
+    """Why the card's weights are not here, in words; None where all of them are."""
     try:
-        locate(card)
+        lost = missing(card)
+    except ModelError as error:
+        return str(error)
+    return f"missing: {_first(lost)}" if lost else None
+
+
+def _place(card: Card) -> Path:
+    """Where the card's files are, all or some of them. WeightsMissing where none is."""
+    part = _snapshot(card.hub) if card.hub is not None and own_place(card) is None else None
+    return part or locate(card)
+
+
+def begun(card: Card) -> bool:
+    """Is something of the card's on this machine, complete or not?"""
+    try:
+        return _place(card).exists()
     except WeightsMissing:
         return False
-    return True
+
+
+def missing(card: Card) -> list[str]:
+    """Parts that the card's model needs and that are not where they are looked for, in words. WeightsMissing where
+    nothing of it is on this machine."""
+    location = _place(card)
+    look = getattr(family_module(card.family), "missing", None)
+    found = lacking(location) if location.is_dir() else []
+    return found + (look(location) if look is not None else [])
 
 
 def check(card: Card) -> list[str]:
     """What is wrong with the card's files, in words; empty where all is well. Reads headers, not weights."""
-    location = locate(card)
+    location = _place(card)
     weights = [location] if location.is_file() else sorted(location.rglob("*.safetensors"))
     problems = [] if weights else [f"{location}: no .safetensors file in it"]
     for file in weights:
@@ -206,46 +323,13 @@ def check(card: Card) -> list[str]:
             header(file)
         except ModelError as error:
             problems.append(str(error))
-    if location.is_dir() and (location / "model_index.json").exists():
-        try:
-            parts: dict[str, Any] = read_json(location / "model_index.json", dict, error=ModelError)
-        except ModelError as error:
-            return [*problems, str(error)]
-        problems += [
-            f"{location / name}: the part {name!r} that model_index.json names is missing"
-            for name, value in parts.items()
-            if isinstance(value, list) and value[:1] not in ([], [None]) and not (location / name).is_dir()
-        ]
-    for index in location.rglob("*.safetensors.index.json") if location.is_dir() else []:
-        try:
-            shards = of_kind(
-                read_json(index, dict, error=ModelError).get("weight_map", {}), f"{index}: weight_map", dict
-            )
-        except KinemaError as error:
-            problems.append(str(error))
-            continue
-        wanted = {str(name) for name in shards.values()}
-        problems += [
-            f"{index.parent / name}: missing shard" for name in sorted(wanted) if not is_there(index.parent / name)
-        ]
-    return problems
-
-
-def header(file: Path) -> dict[str, Any]:
-    """Names, types and shapes in a safetensors file, from its header alone. ModelError where it is not one."""
     try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= min(size - 8, 100_000_000):
-                raise ModelError(f"{file}: not a safetensors file (or cut short).")
-            entries = json.loads(stream.read(length))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file}: not a safetensors file: {error}.") from None
-    end = max((entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"), default=0)
-    if 8 + length + end > size:
-        raise ModelError(f"{file}: cut short: {size} bytes of {8 + length + end}.")
-    return entries
+        problems += missing(card)
+        if card.builtin is None:
+            recognise(location)
+    except ModelError as error:
+        problems += [str(error)] if str(error) not in problems else []
+    return problems
 
 
 def digests(location: Path, more: Iterable[Path] = ()) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import ModelError, WeightsMissing
-from ...weights.store import fetched
+from ...weights.store import given
 
 if TYPE_CHECKING:
     import torch
@@ -29,8 +29,10 @@ def find(kind: str, *models: str) -> list[Path]:
 
 def load(auto: Any, folder: Path) -> Any:
     """A network of transformers from its folder, float32, for use without gradients. ModelError where it is broken."""
+    from ...weights.folder import opened
+
     try:
-        network = auto.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        network = opened(auto, folder, use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
     return network.float().eval().requires_grad_(False)
@@ -40,8 +42,10 @@ def processor(folder: Path) -> Any:
     """What brings pictures to the network's size and range, from the checkpoint's own notes."""
     from transformers import AutoImageProcessor
 
+    from ...weights.folder import opened
+
     try:
-        return AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+        return opened(AutoImageProcessor, folder)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"{folder}: its preprocessor_config.json: {str(error).splitlines()[0]}") from None
 
@@ -54,14 +58,7 @@ def place(device: str | None) -> torch.device:
 
 
 def _folder(model: str) -> Path | None:
-    from huggingface_hub.errors import HFValidationError
-
-    folder: Path | None = Path(model).expanduser()
-    if folder is not None and not folder.is_dir():
-        try:
-            folder = fetched(model)
-        except HFValidationError:
-            raise ModelError(f"{model}: neither a folder here nor a hub id.") from None
+    folder = given(model)
     if folder is None:
         return None
     return folder if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")) else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.errors import ModelError, RequestError, WeightsMissing
-from ...core.outside import read_json
 from ...core.request import Request
+from ...weights.configs import Config
 from ...weights.store import given
 
 DENSE, SPARSE = "ControlNetModel", "SparseControlNetModel"
@@ -47,8 +47,8 @@ def place_of(name: str) -> Path:
 def kind_of(folder: Path) -> str:
     """DENSE or SPARSE. ModelError for anything else."""
     try:
-        kind = str(read_json(folder / "config.json", dict, error=ModelError)["_class_name"])
-    except (OSError, ValueError, KeyError) as error:
+        kind = Config.read(folder / "config.json").text("_class_name")
+    except OSError as error:
         raise ModelError(f"{folder}: config.json cannot be read: {error}.") from None
     if kind not in (DENSE, SPARSE):
         raise ModelError(f"{folder} holds a {kind}; legal are {DENSE} and {SPARSE}.")

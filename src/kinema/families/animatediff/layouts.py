@@ -46,13 +46,15 @@ def facts(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     own = {plain(key): shape for key, shape in shapes.items()}
     widths: list[int] = []
     while (first := f"down_blocks.{len(widths)}.motion_modules.0.temporal_transformer.proj_in.weight") in own:
+        if not own[first]:
+            raise ModelError(f"Not motion modules of AnimateDiff: {first} is one number.")
         widths.append(own[first][0])
     modules = 0
     while f"down_blocks.0.motion_modules.{modules}.temporal_transformer.proj_in.weight" in own:
         modules += 1
     if not widths or not modules:
         raise ModelError("Not motion modules of AnimateDiff: no level has any.")
-    positions = [shape[1] for key, shape in own.items() if key.endswith("pos_encoder.pe")]
+    positions = [shape[1] for key, shape in own.items() if key.endswith("pos_encoder.pe") and len(shape) == 3]
     return {
         "block_out_channels": tuple(widths),
         "motion_layers_per_block": modules,

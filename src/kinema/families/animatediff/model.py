@@ -6,6 +6,7 @@ kind: MotionLoRAs, the domain adapter, styles of the image model. ControlNet and
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from ...sd.on_base import OnBase
 from ...sd.text import Words
 from ...weights import adapters
 from ...weights.device import precision
+from ...weights.residency import Residency
 from . import context, guides
 
 
@@ -33,6 +35,7 @@ class AnimateDiffFamily(OnBase):
     """A motion adapter, loaded, on the image model of the last request."""
 
     beside: tuple[str, Any] | None = None  # the last network that guided, and its name
+    guiding: Residency  # where it is
 
     def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
         return clip.prepare(plan, window)
@@ -43,10 +46,11 @@ class AnimateDiffFamily(OnBase):
         if pictures is None or not name:
             return Guided(**vars(found))
         if self.beside is None or self.beside[0] != name:
-            self.beside = (name, guides.load(name, self.dtype).to(self.device))
+            self.beside = (name, guides.load(name, self.dtype))
+            self.guiding = Residency(self.device, [self.beside[1]])
         scale = float(str(plan.options["control_scale"]))
-        with self.residency.using(self.parts.vae) as vae:
-            made = guides.guide(self.beside[1], pictures, vae, plan.frames, scale)
+        with self.residency.using(self.parts.vae) as vae, self.guiding.using(self.beside[1]) as network:
+            made = guides.guide(network, pictures, vae, plan.frames, scale)
         return Guided(**vars(found), guide=made)
 
     def begin(
@@ -64,7 +68,8 @@ class AnimateDiffFamily(OnBase):
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
             outputs = {}
-            with self.residency.using(model), precision(self.device, cond.low_precision):
+            beside = nullcontext() if guide is None else self.guiding.using(guide.model)
+            with self.residency.using(model), beside, precision(self.device, cond.low_precision):
                 for branch in branches:
 
                     def of(part_BCTHW: torch.Tensor, frames: slice, words: Words = cond.text[branch]) -> torch.Tensor:

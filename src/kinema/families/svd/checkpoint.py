@@ -9,9 +9,9 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
-from ...core.outside import read_json
+from ...weights.configs import Config
 from ...weights.device import place_and_dtype
-from ...weights.folder import network
+from ...weights.folder import network, opened
 from .model import SvdFamily, SvdParts
 
 PARTS = ("image_encoder", "unet", "vae", "scheduler", "feature_extractor")
@@ -41,14 +41,14 @@ def load_folder(folder: Path, dtype: torch.dtype) -> SvdParts:
     from transformers import CLIPVisionModelWithProjection
 
     try:
-        pixels = read_json(folder / "feature_extractor" / "preprocessor_config.json", dict, error=ModelError)
+        pixels = Config.read(folder / "feature_extractor" / "preprocessor_config.json")
         return SvdParts(
             image_encoder=network(CLIPVisionModelWithProjection, folder / "image_encoder", torch.float32),
             unet=network(UNetSpatioTemporalConditionModel, folder / "unet", dtype),
             vae=network(AutoencoderKLTemporalDecoder, folder / "vae", torch.float32),
-            scheduler=EulerDiscreteScheduler.from_pretrained(folder / "scheduler"),
-            clip_mean=pixels["image_mean"],
-            clip_std=pixels["image_std"],
+            scheduler=opened(EulerDiscreteScheduler, folder / "scheduler"),
+            clip_mean=pixels.numbers("image_mean", 3),
+            clip_std=pixels.numbers("image_std", 3),
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from error

@@ -7,22 +7,29 @@ from pathlib import Path
 
 from ...core.card import Card, FramesRule
 from ...core.errors import ModelError
-from ...core.outside import read_json
 from ...sd import bases
-from ...weights.store import header
+from ...weights import quantised
+from ...weights.configs import Config
+from ...weights.headers import header
+from ...weights.names import model_name
 from .cards import PUBLISHED
 
 UNET_KEY = "model.diffusion_model.input_blocks.1.1.time_stack.0.attn1.to_q.weight"
+MAX_FRAMES = 1024
 
 
 def recognise(path: Path) -> Card | None:
     """The card of a diffusers folder or an original single file; None where it is not one of this family."""
     if path.is_dir():
         return _folder(path)
-    if path.suffix != ".safetensors":
+    if path.suffix.lower() != ".safetensors":
         return None
     entries = header(path)
-    return _pointing(path, _published(path)) if UNET_KEY in entries else None
+    if UNET_KEY not in entries:
+        return None
+    if scale := quantised.scaled(entries):
+        raise ModelError(f"{path}: its weights are float8 with scales ({scale}), which this family does not read.")
+    return _pointing(path, _published(path))
 
 
 def _published(path: Path) -> Card:
@@ -33,17 +40,13 @@ def _published(path: Path) -> Card:
 
 
 def _folder(path: Path) -> Card | None:
-    try:
-        parts = read_json(path / "model_index.json", dict, error=ModelError)
-        if parts["_class_name"] != "StableVideoDiffusionPipeline":
-            return None
-        unet = read_json(path / "unet" / "config.json", dict, error=ModelError)
-        vae = read_json(path / "vae" / "config.json", dict, error=ModelError)
-    except (OSError, ValueError, KeyError):
+    parts = Config.maybe(path / "model_index.json")
+    if parts is None or parts.text("_class_name", "") != "StableVideoDiffusionPipeline":
         return None
-    frames = unet.get("num_frames", 14)
+    unet, vae = bases.configs(path)
+    frames = unet.whole("num_frames", 14, most=MAX_FRAMES)
     base = next((card for card in PUBLISHED if card.frames.trained == frames), PUBLISHED[0])
-    if unet["block_out_channels"][0] == 320:
+    if unet.wholes("block_out_channels")[0] == 320:
         return _pointing(path, base)
     stride, grid, side = bases.read_off(unet, vae)
     rule = FramesRule(step=1, trained=frames, minimum=2, maximum=64)
@@ -57,4 +60,4 @@ def _folder(path: Path) -> Card | None:
 
 
 def _pointing(path: Path, card: Card) -> Card:
-    return card.model_copy(update={"id": path.stem, "path": str(path), "hub": None, "aliases": ()})
+    return card.model_copy(update={"id": model_name(path), "path": str(path), "hub": None, "aliases": ()})

@@ -13,7 +13,7 @@ import torch
 from ...core.errors import ModelError
 from ...sd import original
 from ...sd.original_file import Source, fill, levels, vae_sizes
-from ...weights.store import header
+from ...weights.headers import header
 from . import layouts
 from .detect import recognise
 from .model import SvdParts

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ...core.card import Card
+from .beside import missing
 from .cards import CARDS
 from .detect import recognise
 from .extras import complete
 from .planning import plan
 
-__all__ = ["CARDS", "complete", "load", "plan", "recognise"]
+__all__ = ["CARDS", "complete", "load", "missing", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:

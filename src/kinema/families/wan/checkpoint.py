@@ -9,10 +9,12 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
-from ...core.outside import read_json
+from ...weights import quantised
+from ...weights.configs import Config
 from ...weights.device import place_and_dtype
-from ...weights.folder import scheduler
+from ...weights.folder import network, opened, scheduler
 from . import extras
+from .detect import recognise
 from .model import WanFamily, WanParts
 
 CLASSES = {
@@ -27,24 +29,26 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> W
     """device: None takes a GPU where there is one. dtype of transformer and text encoder: None takes bfloat16 on a
     GPU and float32 on a CPU; the autoencoder stays float32, as published. ModelError names what is missing."""
     device, dtype = place_and_dtype(device, dtype, torch.bfloat16)
+    quantised.refuse(location)
+    recognise(location)  # a card that was added earlier may point to a model that is not run
     if location.is_dir():
         parts = load_folder(location, dtype)
     else:
         from .single_file import load_files
 
         parts = load_files(location, dtype)
-    for network in (parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder, parts.tiny_decoder):
-        if network is not None:
-            network.eval().requires_grad_(False)
+    for each in (parts.text_encoder, parts.transformer, parts.vae, parts.image_encoder, parts.tiny_decoder):
+        if each is not None:
+            each.eval().requires_grad_(False)
     return WanFamily(extras.complete(card, location) if location.is_dir() else card, parts, device)
 
 
 def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
     """The parts that model_index.json names."""
     try:
-        names = read_json(folder / "model_index.json", dict, error=ModelError)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: model_index.json cannot be read: {error}.") from None
+        index = Config.read(folder / "model_index.json")
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: there is no model_index.json in it.") from None
     missing = [
         part
         for part in ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
@@ -59,13 +63,13 @@ def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
         if (folder / "image_encoder").is_dir():
             from transformers import CLIPImageProcessorPil, CLIPVisionModel
 
-            image_encoder = CLIPVisionModel.from_pretrained(folder / "image_encoder", dtype=torch.float32)
-            image_processor = CLIPImageProcessorPil.from_pretrained(folder / "image_processor")
+            image_encoder = network(CLIPVisionModel, folder / "image_encoder", torch.float32)
+            image_processor = opened(CLIPImageProcessorPil, folder / "image_processor")
         return WanParts(
-            tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"),
-            text_encoder=_network(folder, names, "text_encoder", dtype),
-            transformer=_network(folder, names, "transformer", dtype),
-            vae=_network(folder, names, "vae", torch.float32),
+            tokenizer=opened(AutoTokenizer, folder / "tokenizer"),
+            text_encoder=_network(folder, index, "text_encoder", dtype),
+            transformer=_network(folder, index, "transformer", dtype),
+            vae=_network(folder, index, "vae", torch.float32),
             scheduler=scheduler(folder),
             image_encoder=image_encoder,
             image_processor=image_processor,
@@ -76,16 +80,16 @@ def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
         raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from error
 
 
-def _network(folder: Path, names: dict[str, Any], part: str, dtype: torch.dtype) -> Any:
+def _network(folder: Path, index: Config, part: str, dtype: torch.dtype) -> Any:
     """One network by the class that the checkpoint names, of those this family runs. Safetensors only."""
     import importlib
 
     library, allowed = CLASSES[part]
-    name = names[part][1]
+    _, name = index.part(part) or ("", "no class")
     if name not in allowed:
         raise ModelError(f"{folder / part}: {name} is not a class this family runs ({', '.join(allowed)}).")
     kind = getattr(importlib.import_module(library), name)
-    return kind.from_pretrained(folder / part, use_safetensors=True, dtype=dtype)
+    return network(kind, folder / part, dtype)
 
 
 def _tiny_decoder(folder: Path) -> Any:

@@ -1,92 +1,242 @@
-"""What kind of Wan model a folder or file is, read off configurations and safetensors headers alone (no torch)."""
+"""What kind of Wan model a folder or file is, read off configurations and safetensors headers alone (no torch). What is
+kin of Wan 2.1 and not run yet (families/wan/variants.py) is refused by its name."""
 
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from ...core.card import Card
 from ...core.errors import ModelError
-from ...core.outside import read_json
-from ...weights.store import header
+from ...weights.configs import Config
+from ...weights.headers import header
+from ...weights.names import model_name
+from . import variants
 from .cards import ACCEPTS, CARDS, MINI, NEEDS, options
+from .variants import Signs
 
 PIPELINES = {"WanPipeline": "t2v", "WanImageToVideoPipeline": "i2v", "WanVACEPipeline": "vace"}
+TRANSFORMERS = ("WanTransformer3DModel", "WanVACETransformer3DModel")
+PREFIX = "model.diffusion_model."
+EXPERTS = ("high_noise_model", "low_noise_model")
+MAX_LAYERS = 512
+PARTS = (
+    ("decoder.upsamples.0.upsamples.0.residual.2.weight", "the autoencoder of Wan 2.2 TI2V-5B"),
+    ("decoder.upsamples.0.residual.2.weight", "the autoencoder of Wan 2.1"),
+    ("blocks.0.pos_embedding.embedding.weight", "Wan's text encoder"),
+    ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", "a text encoder of T5's kind"),
+)
+"""Tensors of files that are a part of a Wan model, and lie beside its transformer."""
 
 
 def recognise(path: Path) -> Card | None:
-    """The card of a diffusers folder or a single file of the original layout; None where it is not Wan's."""
+    """The card of a diffusers folder or a single file of the original layout; None where it is not Wan's. ModelError
+    where it is of a kind that is not run, by its name, or is damaged."""
     if path.is_dir():
         return _folder(path)
-    if path.suffix == ".safetensors":
-        return _file(path)
-    return None
+    return _file(path) if path.suffix.lower() == ".safetensors" else None
 
 
 def _folder(path: Path) -> Card | None:
-    try:
-        parts = read_json(path / "model_index.json", dict, error=ModelError)
-        variant = PIPELINES[parts["_class_name"]]
-        config = read_json(path / "transformer" / "config.json", dict, error=ModelError)
-    except (OSError, ValueError, KeyError):
+    parts = Config.maybe(path / "model_index.json")
+    if parts is None:
+        _refuse_bare(path)
         return None
-    width = config["num_attention_heads"] * config["attention_head_dim"]
-    return _named(path, variant, width, config["num_layers"], len(config.get("vace_layers") or ()), config["text_dim"])
+    kind = parts.text("_class_name", "")
+    if kind in variants.PIPELINES:
+        raise _not_run(path, variants.PIPELINES[kind])
+    config = Config.maybe(path / "transformer" / "config.json")
+    if kind not in PIPELINES or config is None:
+        if kind in PIPELINES:
+            raise ModelError(f"{path}: its transformer is missing (transformer/config.json).")
+        return None
+    _refuse_class(path, config)
+    facts = config_facts(config)
+    vae = Config.maybe(path / "vae" / "config.json")
+    latents = vae.whole("z_dim", 16) if vae is not None else 16
+    signs = Signs(
+        name=model_name(path), kind=PIPELINES[kind], in_channels=facts["in_channels"],
+        out_channels=max(config.whole("out_channels", 16), latents),
+        width=facts["width"], layers=facts["layers"], images=config.has("image_dim"),
+        experts=parts.part("transformer_2") is not None or parts.has("boundary_ratio"),
+        per_token_time=parts.flag("expand_timesteps"), image_places=config.has("pos_embed_seq_len"),
+    )  # fmt: skip
+    _refuse(path, signs)
+    return _named(path, PIPELINES[kind], facts["width"], facts["layers"], facts["hint_layers"], facts["text_dim"])
+
+
+def config_facts(config: Config) -> dict[str, int]:
+    """Sizes in the configuration of a transformer in diffusers' layout."""
+    return {
+        "width": config.whole("num_attention_heads", most=1024) * config.whole("attention_head_dim", most=1024),
+        "layers": config.whole("num_layers", most=MAX_LAYERS),
+        "hint_layers": len(config.wholes("vace_layers", least=0)) if config.has("vace_layers") else 0,
+        "text_dim": config.whole("text_dim"),
+        "in_channels": config.whole("in_channels", 16),
+    }
 
 
 def _file(path: Path) -> Card | None:
-    facts = file_facts(header(path))
+    entries = header(path)
+    facts = file_facts(entries, str(path))
     if facts is None:
+        _refuse_parts(path, entries)
         return None
+    name = _name_with_expert(path)
+    _refuse(path, file_signs(name, entries, facts))
     hint_layers = len(facts["vace_layers"])
     return _named(path, facts["variant"], facts["width"], facts["layers"], hint_layers, facts["text_dim"])
 
 
-def file_facts(entries: dict[str, Any]) -> dict[str, Any] | None:
+def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any] | None:
     """Variant and sizes of a transformer in the original (or ComfyUI's) key layout; None where it is not one.
+    ModelError, which begins with `what`, where a tensor that every one has is missing or of no sensible shape.
 
     Keys may carry the prefix `model.diffusion_model.`. The facts are those of WanModel: width and text width from
     `text_embedding.0.weight`, layers by counting, VACE by `vace_patch_embedding`, image to video by `img_emb`.
     """
-    names = {key.removeprefix("model.diffusion_model."): entry for key, entry in entries.items()}
-    text = names.get("text_embedding.0.weight")
-    patch = names.get("patch_embedding.weight")
-    if text is None or patch is None or "head.modulation" not in names:
+    names = plain(entries)
+    if any(name not in names for name in ("text_embedding.0.weight", "patch_embedding.weight", "head.modulation")):
         return None
-    layers = 1 + max(int(key.split(".")[1]) for key in names if key.startswith("blocks."))
-    hints = 1 + max((int(key.split(".")[1]) for key in names if key.startswith("vace_blocks.")), default=-1)
+
+    def shape(name: str, dimensions: int) -> list[int]:
+        found = names[name]["shape"] if name in names else None
+        if found is None or len(found) != dimensions or 0 in found:
+            raise ModelError(f"{what}: {name} is {'missing' if found is None else f'of shape {list(found)}'}.")
+        return list(found)
+
+    layers, hints = _count(names, "blocks", what), _count(names, "vace_blocks", what)
+    if not layers or hints > layers:
+        raise ModelError(f"{what}: it has {layers} blocks and {hints} of VACE's.")
     variant = "vace" if hints else "i2v" if any(key.startswith("img_emb.") for key in names) else "t2v"
+    width, text_dim = shape("text_embedding.0.weight", 2)
     return {
         "variant": variant,
-        "width": text["shape"][0],
-        "text_dim": text["shape"][1],
+        "width": width,
+        "text_dim": text_dim,
         "layers": layers,
-        "in_channels": patch["shape"][1],
-        "ffn": names["blocks.0.ffn.0.bias"]["shape"][0],
-        "freq_dim": names["time_embedding.0.weight"]["shape"][1],
+        "in_channels": shape("patch_embedding.weight", 5)[1],
+        "ffn": shape("blocks.0.ffn.0.bias", 1)[0],
+        "freq_dim": shape("time_embedding.0.weight", 2)[1],
         "vace_layers": list(range(0, layers, layers // hints))[:hints] if hints else [],
-        "vace_channels": names["vace_patch_embedding.weight"]["shape"][1] if hints else 0,
-        "image_dim": names["img_emb.proj.0.weight"]["shape"][0] if variant == "i2v" else None,
+        "vace_channels": shape("vace_patch_embedding.weight", 5)[1] if hints else 0,
+        "image_dim": shape("img_emb.proj.0.weight", 1)[0] if variant == "i2v" else None,
     }
+
+
+def file_signs(name: str, entries: dict[str, Any], facts: dict[str, Any]) -> Signs:
+    """What tells variants apart in a transformer of the original key layout."""
+    names = plain(entries)
+    head = names.get("head.head.weight", {"shape": [64]})["shape"]
+    return Signs(
+        name=name, kind=facts["variant"], in_channels=facts["in_channels"], out_channels=(head[0] if head else 64) // 4,
+        width=facts["width"], layers=facts["layers"], images=facts["variant"] == "i2v",
+        image_places="img_emb.emb_pos" in names, reference="ref_conv.weight" in names,
+        camera=any(key.startswith("control_adapter.") for key in names), keys=frozenset(names),
+    )  # fmt: skip
+
+
+def plain(entries: dict[str, Any]) -> dict[str, Any]:
+    """Entries of a file by the transformer's own names."""
+    return {key.removeprefix(PREFIX): entry for key, entry in entries.items() if key != "__metadata__"}
+
+
+def _count(names: Collection[str], start: str, what: str) -> int:
+    """How many blocks there are. ModelError where their numbers are not 0, 1, 2, ..."""
+    numbers = {parts[1] for key in names if len(parts := key.split(".", 2)) == 3 and parts[0] == start}
+    found = {int(number) for number in numbers if number.isascii() and number.isdigit() and len(number) < 6}
+    if len(found) != len(numbers) or found != set(range(len(found))) or len(found) > MAX_LAYERS:
+        raise ModelError(f"{what}: its {start} are not numbered 0, 1, 2, ... up to {MAX_LAYERS}.")
+    return len(found)
+
+
+def _refuse(path: Path, signs: Signs) -> None:
+    if (model := variants.unrun(signs)) is not None:
+        raise _not_run(path, model)
+
+
+def _refuse_class(path: Path, config: Config) -> None:
+    kind = config.text("_class_name", TRANSFORMERS[0])
+    if kind not in TRANSFORMERS:
+        raise _not_run(path, variants.TRANSFORMERS.get(kind, f"a model with a {kind[:80]}"))
+
+
+def _refuse_bare(path: Path) -> None:
+    """A folder without model_index.json: of the original code or of VideoX-Fun, or a transformer alone."""
+    inner = [path / name for name in EXPERTS if (path / name / "config.json").is_file()]
+    config = Config.maybe((inner[0] if inner else path) / "config.json") or Config.maybe(
+        path / "transformer" / "config.json"
+    )
+    if config is None:
+        return
+    kind = config.text("_class_name", "")
+    if kind in (*TRANSFORMERS, *variants.TRANSFORMERS):
+        _refuse_class(path, config)
+        raise ModelError(f"{path}: a transformer of Wan alone; give the folder above it, with model_index.json.")
+    sizes = all(config.has(name) for name in ("in_dim", "dim", "num_layers"))
+    if not sizes and kind not in ("WanModel", "VaceWanModel"):
+        return
+    name, type_ = model_name(path), config.text("model_type", "t2v")
+    signs = Signs(
+        name=name, kind="vace" if "vace" in type_ or config.has("vace_layers") else type_,
+        in_channels=config.whole("in_dim", 16), out_channels=config.whole("out_dim", 16),
+        width=config.whole("dim", 5120), layers=config.whole("num_layers", 40, most=MAX_LAYERS),
+        images=type_ != "t2v" and not (inner or variants.second_generation(name)),
+        experts=bool(inner) or path.name in EXPERTS,
+        reference=config.flag("add_ref_conv"), camera=config.flag("add_control_adapter"),
+    )  # fmt: skip
+    _refuse(path, signs)
+    raise ModelError(
+        f"{path}: a Wan model ({type_[:20]}) in the original code's layout of folders, which is not read. Its "
+        "-Diffusers folder is, and single .safetensors files with the parts beside them."
+    )
+
+
+def _refuse_parts(path: Path, entries: dict[str, Any]) -> None:
+    if part := next((words for key, words in PARTS if key in entries), None):
+        raise ModelError(f"{path}: {part}, a part of a model; give the file of the transformer.")
+    names = plain(entries)
+    if "condition_embedder.text_embedder.linear_1.weight" in names and "patch_embedding.weight" in names:
+        raise ModelError(f"{path}: a transformer of Wan in diffusers' layout; give the folder with model_index.json.")
+    if "patch_embedding.weight" in names and (model := variants.unrun(Signs("", "", 0, keys=frozenset(names)))):
+        raise _not_run(path, model)
+
+
+def _name_with_expert(path: Path) -> str:
+    """A file's name; for one that lies in the original code's folder of an expert, that too."""
+    above = path.parent.name
+    return (
+        f"{above} {model_name(path)}" if variants.second_generation(above) and _is_expert(above) else model_name(path)
+    )
+
+
+def _is_expert(folder: str) -> bool:
+    return folder.lower().replace("_", "").replace("-", "").removesuffix("model") in ("highnoise", "lownoise")
+
+
+def _not_run(path: Path, model: str) -> ModelError:
+    return ModelError(
+        f"{path}: this is {model}, which is not run yet. Of Wan these are: {variants.RUN}, as -Diffusers folders or as "
+        "single files of the original's and ComfyUI's layout."
+    )
 
 
 def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, text_dim: int) -> Card:
     """The published card of that shape, pointing here; for an unknown shape a card of its own."""
+    own = {"id": model_name(path), "path": str(path), "hub": None, "builtin": None, "aliases": ()}
     for card in CARDS:
         network = card.network
         if (card.variant, network.width, network.layers) == (variant, width, layers) and card.builtin is None:
             named = any(fnmatch.fnmatch(path.name, pattern) for pattern in card.single_files)
             # The two image-to-video models have one shape; only their names tell them apart.
-            size = "720p" if "720" in path.name else "480p"
+            size = "720p" if "720" in model_name(path) else "480p"
             if variant != "i2v" or named or size in card.id:
-                return card.model_copy(update={"id": path.stem, "path": str(path), "hub": None, "aliases": ()})
+                return card.model_copy(update={**own, "notes": (*card.notes, *_doubts(path, card))})
     return MINI.model_copy(
         update={
-            "id": path.stem,
-            "path": str(path),
-            "builtin": None,
-            "aliases": (),
+            **own,
             "title": f"Wan {variant} of {layers} layers, {width} wide",
             "licence": "unknown",
             "variant": variant,
@@ -103,4 +253,14 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
             "options": options(variant, 3.0, MINI.network.text_length if text_dim < 1024 else 512),
             "notes": ("A checkpoint of unpublished shape: limits and defaults are the miniature's.",),
         }
+    )
+
+
+def _doubts(path: Path, card: Card) -> tuple[str, ...]:
+    """Said of a file whose tensors are those of a model of Wan 2.2 too, and whose name tells nothing."""
+    if path.is_dir() or card.variant == "i2v" or card.network.width != 5120 or variants.first_generation(path.name):
+        return ()
+    return (
+        "Taken for Wan 2.1 by its shapes; an expert of Wan 2.2 A14B has the same, and its name would tell. If this is "
+        "one, do not use it alone.",
     )

@@ -58,7 +58,7 @@ def student(file: Path) -> Student:
             guidance=facts.get("guidance", 1.0),
             shift=facts["shift"],
         )
-    except (OSError, ValueError, KeyError, IndexError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, ValidationError) as error:
         raise ModelError(f"{file}: not a description of a few-step student: {error!r}.") from None
     wrong = [
         words
@@ -66,6 +66,7 @@ def student(file: Path) -> Student:
             (any(a <= b for a, b in pairwise(sigmas)), "sigmas do not fall"),
             (facts.get("steps", found.steps) != found.steps, f"steps is not the number of sigmas, {found.steps}"),
             (facts.get("scheduler", "euler") != "euler", "scheduler is not euler"),
+            ("/" in found.adapter.removeprefix(f"{FEW_STEP}/"), "adapter is not the name of a file beside it"),
             (not (file.parent / Path(found.adapter).name).is_file(), f"{found.adapter} is not there"),
         )
         if bad

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...core.errors import ModelError
+from ...weights.folder import opened
 from .detect import file_facts
 
 State = dict[str, torch.Tensor]
@@ -192,7 +193,7 @@ def _compare(wanted: dict[str, Any], given: dict[str, Any]) -> None:
 
 def _transformers(kind: Any, config: Any, state: State, dtype: torch.dtype, tied: tuple[str, ...]) -> Any:
     """A transformers network with these tensors; keys it does not find are refused, not made up."""
-    network, report = kind.from_pretrained(None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
+    network, report = opened(kind, None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
     missing = [name for name in report["missing_keys"] if name not in tied]
     _compare(dict.fromkeys(missing), {})
     return network

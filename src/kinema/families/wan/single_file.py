@@ -10,63 +10,37 @@ Nothing is fetched: configurations are read off the tensors (families/wan/layout
 
 from __future__ import annotations
 
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ...core.errors import ModelError
-from ...weights.store import header
-from .detect import file_facts, recognise
+from ...weights import quantised
+from ...weights.folder import opened
+from ...weights.headers import header
+from .beside import found_parts, missing, tokenizer_folder
+from .detect import recognise
 from .layouts import image_encoder_from, text_encoder_from, transformer_from, vae_from
 from .model import WanParts
 from .spiece import tokenizer_from
-
-FOLDERS = {
-    "vae": ("vae",),
-    "text_encoder": ("text_encoders", "clip", "text_encoder"),
-    "image_encoder": ("clip_vision", "clip", "image_encoder"),
-}
-PATTERNS = {
-    "vae": ("wan*2[._]1*vae*.safetensors",),
-    "text_encoder": ("umt5*xxl*.safetensors", "models_t5_umt5*xxl*.safetensors"),
-    "image_encoder": ("clip_vision_h*.safetensors",),
-}
-EXAMPLES = {
-    "vae": "wan_2.1_vae.safetensors",
-    "text_encoder": "umt5_xxl_fp16.safetensors",
-    "image_encoder": "clip_vision_h.safetensors",
-}
-TOKENIZERS = ("tokenizer", "google/umt5-xxl", "umt5-xxl")
-LEVELS = 3
-"""How many folders above the transformer's are searched for ComfyUI's."""
 
 
 def load_files(location: Path, dtype: torch.dtype) -> WanParts:
     """All parts of the model whose transformer is the file `location`. Transformer and text encoder get
     `dtype`, autoencoder and image encoder float32. One ModelError lists every missing file and where it was
     looked for."""
-    facts = file_facts(header(location))
-    if facts is None:
-        raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI's layout.")
-    wanted = ["vae", "text_encoder", *(["image_encoder"] if facts["variant"] == "i2v" else [])]
-    found: dict[str, Any] = {part: _find(location, part) for part in wanted}
-    missing = [
-        f"{part.replace('_', ' ')} ({EXAMPLES[part]}; looked in {_listed(_places(location, part))})"
-        for part, file in found.items()
-        if file is None
-    ]
-    text_file, folder = found["text_encoder"], _tokenizer_folder(location, found["text_encoder"])
-    if text_file is not None and folder is None and "spiece_model" not in header(text_file):
-        places = [place / name for place in _roots(location, text_file) for name in TOKENIZERS[:2]]
-        missing.append(f"tokenizer (a folder; {text_file.name} has none inside; looked for {_listed(places)})")
-    if missing:
-        raise ModelError(f"{location.name} needs these parts, which are missing: {'; '.join(missing)}.")
+    if lost := missing(location):
+        raise ModelError(f"{location.name} needs these parts, which are missing: {'; '.join(lost)}.")
+    found: dict[str, Any] = found_parts(location)
+    for file in (location, *found.values()):
+        quantised.refuse(file)
+    text_file = found["text_encoder"]
+    folder = tokenizer_folder(location, text_file)
     text_state = read(text_file)
     pieces = text_state.pop("spiece_model", None)
     image_encoder = image_processor = None
-    if facts["variant"] == "i2v":
+    if "image_encoder" in found:
         image_encoder, image_processor = _blame(found["image_encoder"], image_encoder_from)
     return WanParts(
         tokenizer=_tokenizer(folder) if pieces is None else tokenizer_from(bytes(pieces.numpy())),
@@ -120,38 +94,6 @@ def _named(file: Path, build: Any, state: dict[str, torch.Tensor], *more: Any) -
         raise ModelError(f"{file}: cannot be loaded: {reason}") from error
 
 
-def _places(location: Path, part: str) -> list[Path]:
-    """Folders where a part may lie: beside the transformer, then ComfyUI's folders at each level above."""
-    here = location.parent
-    levels = [here, *list(here.parents)[:LEVELS]]
-    inside = [level / root / name for level in levels for name in FOLDERS[part] for root in ("", "models")]
-    return [here, *inside]
-
-
-def _find(location: Path, part: str) -> Path | None:
-    """The first file of that name; where a folder has several, one in full precision wins over fp8."""
-    for place in _places(location, part):
-        files = sorted(place.glob("*.safetensors")) if place.is_dir() else []
-        matching = [file for file in files if any(fnmatch(file.name.lower(), p) for p in PATTERNS[part])]
-        if matching:
-            return min(matching, key=lambda file: ("fp8" in file.name.lower(), file.name))
-    return None
-
-
-def _roots(location: Path, text_file: Path | None) -> list[Path]:
-    folders = [location.parent, *([text_file.parent] if text_file else []), location.parent.parent]
-    return list(dict.fromkeys(folders))
-
-
-def _tokenizer_folder(location: Path, text_file: Path | None) -> Path | None:
-    """A folder of tokenizer files beside the transformer or the text encoder."""
-    for root in _roots(location, text_file):
-        for name in TOKENIZERS:
-            if any((root / name / file).exists() for file in ("tokenizer.json", "spiece.model")):
-                return root / name
-    return None
-
-
 def _tokenizer(folder: Path | None) -> Any:
     assert folder is not None
     from transformers import AutoTokenizer
@@ -159,12 +101,6 @@ def _tokenizer(folder: Path | None) -> Any:
     try:
         if not (folder / "tokenizer.json").exists():
             return tokenizer_from((folder / "spiece.model").read_bytes())
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return opened(AutoTokenizer, folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: not a tokenizer: {str(error).splitlines()[0]}") from error
-
-
-def _listed(places: list[Path]) -> str:
-    """Places in words; those that are not there are left out, unless none is."""
-    there = [str(place) for place in places if place.exists()]
-    return ", ".join(there or [str(place) for place in places[:2]])

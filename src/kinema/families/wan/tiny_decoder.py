@@ -114,17 +114,20 @@ class TinyDecoder(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> TinyDecoder:
-        """Read what `save` wrote, as float32, ready for use. ModelError, ValueError or OSError where it is something
-        else."""
+        """Read what `save` wrote, as float32, ready for use. ModelError, ValueError or OSError where it is
+        something else."""
         from safetensors.torch import load_file
 
         facts: dict[str, Any] = read_json(folder / CONFIG, dict, error=ModelError)
         if facts.pop("_class_name", None) != "KinemaTinyDecoder":
             raise ValueError(f"{folder / CONFIG}: not a tiny decoder of Kinema's")
         sizes: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in facts.items()}
-        config = TinyConfig(**sizes)
-        with torch.device("meta"):
-            decoder = cls(config)
+        try:
+            config = TinyConfig(**sizes)
+            with torch.device("meta"):
+                decoder = cls(config)
+        except (TypeError, ArithmeticError, IndexError, RuntimeError) as error:
+            raise ValueError(f"{folder / CONFIG}: no such tiny decoder can be built: {error}") from None
         state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
         decoder.load_state_dict(state, assign=True)
         return decoder.eval().requires_grad_(False)

@@ -8,6 +8,7 @@ from typing import Any
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
 from ...core.request import Profile
 from ...sd import bases
+from ...weights.configs import Config
 
 PROFILES: dict[Profile, ProfileRule] = {
     "exact": ProfileRule(),
@@ -27,6 +28,9 @@ SMALL = Network(
     flop_per_cell=3.0e6,
 )  # fmt: skip
 """Of the miniature, counted; near enough for other small ones."""
+
+MAX_FRAMES, MAX_SIDE_PX = 1024, 4096
+"""That temporal layers may say they were trained on."""
 
 
 def options(strength: float) -> dict[str, Option]:
@@ -60,14 +64,16 @@ def _card(
 def on_image(name: str, layers: Mapping[str, Any]) -> Card:
     """The card of a folder of temporal layers (sd/temporal_layers.py), from its configuration; the image model that a
     request names decides sizes."""
-    frames, side_px = int(layers["num_frames"]), layers.get("side_px")
+    config = Config(layers, f"{name}: config.json")
+    base, frames = config.text("base"), config.whole("num_frames", most=MAX_FRAMES)
+    side_px = config.whole("side_px", most=MAX_SIDE_PX) if config.has("side_px") else None
     return Card(
-        id=name, family="zeroscope", title=f"Temporal layers for {layers['base']}", licence="unknown", variant="t2v",
+        id=name, family="zeroscope", title=f"Temporal layers for {base}", licence="unknown", variant="t2v",
         accepts=("source", "style"), size=bases.sizes(side_px or 64, 16), own_size=side_px is not None,
         frames=FramesRule(step=1, trained=frames, minimum=1, maximum=4 * frames),
         defaults=Defaults(fps=8.0, steps=25, guidance=5.0), network=SMALL,
         profiles={"exact": ProfileRule(), "balanced": ProfileRule(reuse=2), "fast": ProfileRule(steps=12, reuse=2)},
-        options={"base": bases.option(str(layers["base"])), **options(0.7)},
+        options={"base": bases.option(base), **options(0.7)},
     )  # fmt: skip
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.card import Card
-from ...core.errors import ModelError
-from ...core.outside import read_json
 from ...sd import bases
+from ...weights.configs import Config
+from ...weights.names import model_name
 from .cards import PUBLISHED, on_image
 
 PIPELINES = ("TextToVideoSDPipeline", "VideoToVideoSDPipeline")
@@ -19,19 +19,15 @@ def recognise(path: Path) -> Card | None:
     if not path.is_dir():
         return None
     if (layers := bases.layers_in(path)) is not None:
-        return on_image(path.stem, layers).model_copy(update={"path": str(path)})
-    try:
-        parts = read_json(path / "model_index.json", dict, error=ModelError)
-        if parts["_class_name"] not in PIPELINES:
-            return None
-        unet = read_json(path / "unet" / "config.json", dict, error=ModelError)
-        vae = read_json(path / "vae" / "config.json", dict, error=ModelError)
-    except (OSError, ValueError, KeyError):
+        return on_image(model_name(path), layers).model_copy(update={"path": str(path)})
+    parts = Config.maybe(path / "model_index.json")
+    if parts is None or parts.text("_class_name", "") not in PIPELINES:
         return None
-    name = path.name.lower()
+    unet, vae = bases.configs(path)
+    name = model_name(path).lower()
     base = PUBLISHED[1] if "xl" in name else PUBLISHED[0] if "zeroscope" in name else PUBLISHED[2]
-    pointing = {"id": path.stem, "path": str(path), "hub": None, "aliases": ()}
-    if unet["block_out_channels"][0] == PUBLISHED_WIDTH:
+    pointing = {"id": model_name(path), "path": str(path), "hub": None, "aliases": ()}
+    if unet.wholes("block_out_channels")[0] == PUBLISHED_WIDTH:
         return base.model_copy(update=pointing)
     stride, grid, side = bases.read_off(unet, vae)
     small = {"network": base.network.model_copy(update={"space_stride": stride}), "size": bases.sizes(side, grid)}

@@ -1,0 +1,101 @@
+"""Where the parts of a model lie whose transformer is a single file of the original or ComfyUI's layout (no torch).
+
+models/diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors      the model
+models/vae/wan_2.1_vae.safetensors                            beside it, or in one of ComfyUI's folders
+models/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors   its tokenizer inside (spiece_model)
+models/clip_vision/clip_vision_h.safetensors                  for image to video
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+from ...core.errors import ModelError
+from ...weights.headers import header
+from .detect import file_facts
+
+FOLDERS = {
+    "vae": ("vae",),
+    "text_encoder": ("text_encoders", "clip", "text_encoder"),
+    "image_encoder": ("clip_vision", "clip", "image_encoder"),
+}
+PATTERNS = {
+    "vae": ("wan*2[._]1*vae*.safetensors",),
+    "text_encoder": ("umt5*xxl*.safetensors", "models_t5_umt5*xxl*.safetensors"),
+    "image_encoder": ("clip_vision_h*.safetensors",),
+}
+EXAMPLES = {
+    "vae": "wan_2.1_vae.safetensors",
+    "text_encoder": "umt5_xxl_fp16.safetensors",
+    "image_encoder": "clip_vision_h.safetensors",
+}
+TOKENIZERS = ("tokenizer", "google/umt5-xxl", "umt5-xxl")
+LEVELS = 3
+"""How many folders above the transformer's are searched for ComfyUI's."""
+
+
+def found_parts(location: Path) -> dict[str, Path | None]:
+    """The file of each part that the transformer in `location` needs beside it; None for one that is not there.
+    ModelError where the file is no transformer of Wan."""
+    facts = file_facts(header(location), str(location))
+    if facts is None:
+        raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI's layout.")
+    wanted = ["vae", "text_encoder", *(["image_encoder"] if facts["variant"] == "i2v" else [])]
+    return {part: _find(location, part) for part in wanted}
+
+
+def missing(location: Path) -> list[str]:
+    """The parts that are not there, each with where it was looked for; empty for a folder, which has its own index."""
+    if location.is_dir():
+        return []
+    found = found_parts(location)
+    lost = [
+        f"{part.replace('_', ' ')} ({EXAMPLES[part]}; looked in {_listed(_places(location, part))})"
+        for part, file in found.items()
+        if file is None
+    ]
+    text_file = found["text_encoder"]
+    without = text_file is not None and "spiece_model" not in header(text_file)
+    if text_file is not None and without and tokenizer_folder(location, text_file) is None:
+        places = [place / name for place in _roots(location, text_file) for name in TOKENIZERS[:2]]
+        lost.append(f"tokenizer (a folder; {text_file.name} has none inside; looked for {_listed(places)})")
+    return lost
+
+
+def _places(location: Path, part: str) -> list[Path]:
+    """Folders where a part may lie: beside the transformer, then ComfyUI's folders at each level above."""
+    here = location.parent
+    levels = [here, *list(here.parents)[:LEVELS]]
+    inside = [level / root / name for level in levels for name in FOLDERS[part] for root in ("", "models")]
+    return [here, *inside]
+
+
+def _find(location: Path, part: str) -> Path | None:
+    """The first file of that name; where a folder has several, one in full precision wins over fp8."""
+    for place in _places(location, part):
+        files = sorted(place.glob("*.safetensors")) if place.is_dir() else []
+        matching = [file for file in files if any(fnmatch(file.name.lower(), p) for p in PATTERNS[part])]
+        if matching:
+            return min(matching, key=lambda file: ("fp8" in file.name.lower(), file.name))
+    return None
+
+
+def _roots(location: Path, text_file: Path | None) -> list[Path]:
+    folders = [location.parent, *([text_file.parent] if text_file else []), location.parent.parent]
+    return list(dict.fromkeys(folders))
+
+
+def tokenizer_folder(location: Path, text_file: Path | None) -> Path | None:
+    """A folder of tokenizer files beside the transformer or the text encoder."""
+    for root in _roots(location, text_file):
+        for name in TOKENIZERS:
+            if any((root / name / file).exists() for file in ("tokenizer.json", "spiece.model")):
+                return root / name
+    return None
+
+
+def _listed(places: list[Path]) -> str:
+    """Places in words; those that are not there are left out, unless none is."""
+    there = [str(place) for place in places if place.exists()]
+    return ", ".join(there or [str(place) for place in places[:2]])

@@ -1,0 +1,165 @@
+"""The kin of Wan 2.1 that is not run yet, told apart by what a checkpoint says of itself: configuration, names and
+shapes of tensors, and where nothing else differs, the name of the file or folder (no torch).
+
+Taken for Wan 2.1, each of these would load in whole or in part and make another picture than it was trained for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+RUN = "text to video, image to video and VACE of Wan 2.1"
+
+
+@dataclass(frozen=True)
+class Signs:
+    """name: of the file or folder. keys: the transformer's tensors, where they were read. images: does it take CLIP's
+    states of a picture? kind: t2v, i2v or vace, or the model_type of an original configuration. experts: a
+    checkpoint of two transformers. tokens_of_images: places of a picture's states, where that is set."""
+
+    name: str
+    kind: str
+    in_channels: int
+    out_channels: int = 16
+    width: int = 0
+    layers: int = 0
+    images: bool = False
+    context_channels: int = 0
+    experts: bool = False
+    per_token_time: bool = False
+    image_places: bool = False
+    reference: bool = False
+    camera: bool = False
+    keys: frozenset[str] = frozenset()
+
+
+MARKS = (
+    (("casual_audio_encoder.", "audio_injector.", "trainable_cond_mask", "frame_packer."), "Wan 2.2 S2V"),
+    (("face_adapter.", "motion_encoder.", "pose_patch_embedding."), "Wan 2.2 Animate"),
+    (("audio_proj.",), "HuMo, or another kin of Wan that hears sound"),
+    (("patch_embedding_mask.",), "SCAIL 2"),
+    (("patch_embedding_pose.",), "SCAIL"),
+    (("patch_embedding_global.",), "Wan Dancer"),
+)
+"""Beginnings of tensors' names that only one model has."""
+
+PIPELINES = {
+    "WanAnimatePipeline": "Wan 2.2 Animate",
+    "WanAnimate2Pipeline": "Wan Animate 2",
+    "WanSpeechToVideoPipeline": "Wan 2.2 S2V",
+    "SkyReelsV2DiffusionForcingPipeline": "SkyReels V2 with diffusion forcing",
+    "SkyReelsV2DiffusionForcingImageToVideoPipeline": "SkyReels V2 with diffusion forcing",
+    "SkyReelsV2DiffusionForcingVideoToVideoPipeline": "SkyReels V2 with diffusion forcing",
+    "SkyReelsV2Pipeline": "SkyReels V2",
+    "SkyReelsV2ImageToVideoPipeline": "SkyReels V2",
+    "ChronoEditPipeline": "ChronoEdit",
+    "LucyEditPipeline": "Lucy Edit",
+}
+TRANSFORMERS = {
+    "WanAnimateTransformer3DModel": "Wan 2.2 Animate",
+    "WanAnimate2Transformer3DModel": "Wan Animate 2",
+    "WanS2VTransformer3DModel": "Wan 2.2 S2V",
+    "SkyReelsV2Transformer3DModel": "SkyReels V2",
+    "ChronoEditTransformer3DModel": "ChronoEdit",
+}
+TYPES = {
+    "s2v": "Wan 2.2 S2V", "animate": "Wan 2.2 Animate", "ti2v": "Wan 2.2 TI2V-5B", "flf2v": "Wan 2.1 FLF2V",
+    "humo": "HuMo", "phantom": "Phantom",
+}  # fmt: skip
+"""model_type in configurations of the original code."""
+
+NAMED = (
+    ((("phantom",),), "Phantom"),
+    ((("ati",), ("trajectory", "wan")), "ATI"),
+    ((("wanmove",), ("wan", "move")), "WanMove"),
+    ((("selfforcing",), ("self", "forcing")), "Self-Forcing, which makes frames one after another"),
+    ((("causvid",), ("causal",)), "CausVid, which makes frames one after another"),
+    ((("krea", "realtime"),), "Krea Realtime, which makes frames one after another"),
+    ((("fastwan",), ("fastwan2",)), "FastWan, a few-step student"),
+    ((("wanalpha",), ("wan", "alpha"), ("rgba",)), "Wan-Alpha, which has two decoders"),
+    ((("standin",), ("stand", "in")), "Stand-In"),
+    ((("humo",),), "HuMo"),
+    ((("scail",),), "SCAIL"),
+    ((("magref",),), "MAGREF"),
+    ((("bernini",),), "Bernini, an editing model"),
+    ((("skyreels", "df"),), "SkyReels V2 with diffusion forcing"),
+    ((("flf2v",),), "Wan 2.1 FLF2V"),
+    ((("fun", "camera"),), "Fun-Camera"),
+    ((("fun", "control"),), "Fun-Control"),
+    ((("fun", "inp"), ("fun", "inpaint")), "Fun-InP"),
+    ((("step", "distill"), ("distill", "models"), ("stepdistill",)), "a few-step student of Wan"),
+)
+"""Words that a name has all of: for models whose configuration and tensors are those of another one."""
+
+
+def unrun(signs: Signs) -> str | None:
+    """The name of the model, where it is one that is not run; None where it may be one of Wan 2.1's."""
+    return _by_keys(signs.keys) or TYPES.get(signs.kind) or _by_shape(signs) or _by_name(signs)
+
+
+def second_generation(name: str) -> bool:
+    """Does the name say Wan 2.2, or one of its experts? Shapes do not tell its text to video from Wan 2.1's."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    return any(word in plain for word in ("wan22", "highnoise", "lownoise"))
+
+
+def first_generation(name: str) -> bool:
+    return "wan21" in re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _by_keys(keys: Iterable[str]) -> str | None:
+    found = {model for key in keys for starts, model in MARKS if key.startswith(starts)}
+    if found:
+        return next(model for _, model in MARKS if model in found)
+    if any(key.startswith("blocks.") and key.split(".")[2:3] == ["block"] for key in keys):
+        return "Wan Animate 2"
+    return None
+
+
+def _by_shape(signs: Signs) -> str | None:
+    channels, out, words = signs.in_channels, signs.out_channels, _words(signs.name)
+    if out == 48:
+        wide = {48: "Wan 2.2 TI2V-5B", 100: "Fun-InP 5B (Wan 2.2)", 148: "Fun-Control 5B (Wan 2.2)"}
+        return wide.get(channels, f"a kin of Wan 2.2 with {channels} channels in and {out} out")
+    if signs.per_token_time:
+        return "Wan 2.2 TI2V-5B"
+    if signs.camera:
+        return "Fun-Camera 1.1" if signs.images else "Fun-Camera A14B (Wan 2.2)"
+    if channels == 52:
+        return "Fun-Control A14B (Wan 2.2)"
+    if signs.reference:
+        return "Fun-Control 1.1" if signs.images else "Fun-Control A14B (Wan 2.2)"
+    if channels == 48:
+        return "Fun-Control 1.0"
+    if channels == 32:
+        return "Fun-Camera 1.1"
+    if signs.image_places:
+        return "Wan 2.1 FLF2V"
+    if signs.kind == "vace":
+        experts = signs.experts or second_generation(signs.name)
+        return "VACE-Fun A14B (Wan 2.2)" if experts else None
+    if channels == 36 and not signs.images:
+        return "Fun-InP A14B (Wan 2.2)" if "fun" in words else "Wan 2.2 I2V-A14B"
+    if channels == 36 and (signs.width, signs.layers) == (1536, 30):
+        return "Fun-InP 1.3B"
+    if signs.experts:
+        return "Wan 2.2 I2V-A14B" if signs.images else "Wan 2.2 T2V-A14B"
+    return None
+
+
+def _by_name(signs: Signs) -> str | None:
+    words = _words(signs.name)
+    for patterns, model in NAMED:
+        if any(words.issuperset(pattern) for pattern in patterns):
+            return model
+    if not signs.images and second_generation(signs.name):
+        return "Wan 2.2 T2V-A14B (one of its two experts)"
+    return None
+
+
+def _words(name: str) -> frozenset[str]:
+    """Runs of letters and digits of a name, in small letters; also with capitals of CamelCase apart."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return frozenset(re.findall(r"[a-z0-9]+", f"{name} {apart}".lower()))

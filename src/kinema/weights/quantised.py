@@ -1,0 +1,145 @@
+"""How the weights of a file or folder are quantised, read off names, types and notes alone: the conventions of ComfyUI
+(`weight_scale`, `comfy_quant`, `_quantization_metadata`), bitsandbytes, torchao, SVDQuant, and GGUF.
+
+Kinema multiplies out float8, plain or with a scale for the tensor or for each row. Every other kind is refused by its
+name before any weight is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import KinemaError, ModelError
+from ..core.outside import for_terminal, parse_json
+from .configs import Config
+from .headers import Entries, header, small
+
+FLOAT8 = ("F8_E4M3", "F8_E5M2")
+READ = ("float8_e4m3fn", "float8_e5m2")
+NAMES = {
+    "mxfp8": "MXFP8 (float8 in blocks of 32 with a scale each)",
+    "nvfp4": "NVFP4 (4-bit float in blocks of 16)",
+    "int8_tensorwise": "int8",
+    "convrot": "int8-ConvRot (int8, rotated by a Hadamard matrix)",
+    "int4": "a 4-bit kind of SVDQuant, AWQ or GPTQ",
+    "bnb": "bitsandbytes 4-bit or 8-bit",
+    "torchao": "torchao or Quanto",
+    "gguf": "GGUF",
+}
+OTHERS = (
+    (("absmax", "quant_map", "SCB"), "bnb"),
+    (("qweight", "wscales", "qzeros", "smooth_factor"), "int4"),
+    (("weight._data", "weight._scale", "weight_qdata"), "torchao"),
+)
+"""Last words of tensors' names that only one kind has. Any bitsandbytes state has `quant_state` inside."""
+
+
+def refuse(path: Path) -> None:
+    """ModelError, with the name of the kind, where a file's or a folder's weights are quantised in a way that is not
+    read. Reads headers and configurations only."""
+    if path.is_dir():
+        for file in (path / "config.json", *sorted(path.glob("*/config.json"))):
+            found = Config.maybe(file)
+            if found is not None and found.has("quantization_config"):
+                raise _refused(file, _method(found))
+        if any(path.glob("*.gguf")) and not any(path.rglob("*.safetensors")):
+            raise _refused(path, NAMES["gguf"])
+    elif path.is_file():
+        if path.suffix.lower() == ".gguf" or _starts(path, b"GGUF"):
+            raise _refused(path, NAMES["gguf"])
+        if path.suffix.lower() == ".safetensors" and (kind := kind_of(path, header(path))) not in (None, *READ):
+            raise _refused(path, str(kind))
+
+
+def kind_of(file: Path, entries: Entries) -> str | None:
+    """The quantised kind of a safetensors file's weights in words, one of READ where it is read; None where they are
+    not quantised. Where layers differ, one that is not read decides. ModelError for notes that are damaged."""
+    found = {kind for kind in _kinds(file, entries) if kind is not None}
+    return next((kind for kind in sorted(found) if kind not in READ), min(found, default=None))
+
+
+def scaled(entries: Entries) -> str | None:
+    """The name of a float8 tensor's scale, where there is one: such weights are nothing without it."""
+    marks = (".scale_weight", ".weight_scale")
+    return next((name for name in entries if name.endswith(marks) or name == "scaled_fp8"), None)
+
+
+def _kinds(file: Path, entries: Entries) -> Iterable[str | None]:
+    notes = entries.get("__metadata__") or {}
+    if "_quantization_metadata" in notes:
+        yield from _noted(file, notes["_quantization_metadata"])
+    for name, entry in entries.items():
+        if name == "__metadata__":
+            continue
+        kind, stem = entry["dtype"], name.removesuffix(".weight")
+        if name.endswith(".comfy_quant"):
+            yield _format(parse_json(small(file, entries, name), f"{file}: {name}", dict, error=ModelError))
+        elif "quant_state" in name:
+            yield NAMES["bnb"]
+        elif other := next((word for ends, word in OTHERS if name.endswith(ends)), None):
+            yield NAMES[other]
+        elif not name.endswith(".weight"):
+            continue
+        elif kind in FLOAT8:
+            yield _float8(entries, stem, entry)
+        elif kind == "I8":
+            yield NAMES["convrot" if f"{stem}.convrot" in entries else "int8_tensorwise"]
+        elif kind == "U8":
+            four = f"{stem}.weight_scale_2" in entries
+            yield NAMES["nvfp4"] if four else "weights in packed bytes"
+
+
+def _float8(entries: Entries, stem: str, entry: dict[str, Any]) -> str:
+    """A scale for the whole tensor or for each row is read; scales of blocks are another kind."""
+    own = READ[FLOAT8.index(entry["dtype"])]
+    for mark in ("weight_scale", "scale_weight", "weight_scale_inv"):
+        scale = entries.get(f"{stem}.{mark}")
+        if scale is None:
+            continue
+        if scale["dtype"] in ("U8", "F8_E8M0"):
+            return NAMES["mxfp8"]
+        shape = [side for side in scale["shape"] if side != 1]
+        if mark == "weight_scale_inv" or shape not in ([], entry["shape"][:1]):
+            return "float8 in blocks with a scale each"
+    return own
+
+
+def _noted(file: Path, text: str) -> Iterable[str | None]:
+    what = f"{file}: _quantization_metadata"
+    layers = parse_json(text, what, dict, error=ModelError).get("layers")
+    if not isinstance(layers, dict) or not all(isinstance(layer, dict) for layer in layers.values()):
+        raise ModelError(f"{what}: layers is no table of formats.")
+    for layer in layers.values():
+        yield _format(layer)
+
+
+def _format(layer: dict[str, Any]) -> str | None:
+    """A format's name in ComfyUI's notes, in words."""
+    name = layer.get("format")
+    if layer.get("convrot") and name == "int8_tensorwise":
+        return NAMES["convrot"]
+    return NAMES.get(str(name), for_terminal(str(name), 60)) if name is not None else None
+
+
+def _method(config: Config) -> str:
+    try:
+        return Config(config.values["quantization_config"], config.what).text("quant_method", "an unnamed kind")[:60]
+    except (AttributeError, KinemaError):
+        return "an unnamed kind"
+
+
+def _refused(path: Path, kind: str) -> ModelError:
+    return ModelError(
+        f"{path}: its weights are quantised as {kind}, which is not read. "
+        "Float32, float16, bfloat16 and float8 (plain, or scaled for each tensor or row) are: take such a file."
+    )
+
+
+def _starts(path: Path, mark: bytes) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(mark)) == mark
+    except OSError:
+        return False

@@ -1,0 +1,268 @@
+"""What published files and folders of Wan's kin are taken for: headers and configurations with their names and shapes,
+no weights. What runs is recognised, everything else is refused by its name."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hollow_files import keys, typed, write
+
+from kinema.core.errors import ModelError
+from kinema.families.wan import load
+from kinema.weights import store
+
+REF = {"ref_conv.weight": (5120, 16, 2, 2)}
+CAMERA = {"control_adapter.conv.weight": (5120, 1536, 2, 2)}
+EMB_POS = {"img_emb.emb_pos": (1, 514, 1280)}
+
+RUN = [
+    ("wan2.1_t2v_1.3B_fp16", keys("1.3B"), "t2v", 1536),
+    ("wan2.1_t2v_14B_fp8_e4m3fn", keys(kind="F8_E4M3"), "t2v", 5120),
+    ("wan2.1_t2v_14B_bf16", keys(prefix="model.diffusion_model."), "t2v", 5120),
+    ("Wan2_1-T2V-14B_fp16", keys(), "t2v", 5120),
+    ("wan2.1_i2v_480p_14B_fp16", keys(channels=36, clip=True), "i2v", 5120),
+    ("wan2.1_i2v_720p_14B_fp16", keys(channels=36, clip=True), "i2v", 5120),
+    ("wan2.1_vace_1.3B_fp16", keys("1.3B", vace=15), "vace", 1536),
+    ("wan2.1_vace_14B_fp16", keys(vace=8), "vace", 5120),
+    ("my style, v1.5 (final)", keys("1.3B"), "t2v", 1536),
+    ("functional_and_matinee", keys(), "t2v", 5120),
+]
+
+REFUSED = [
+    ("wan2.2_t2v_high_noise_14B_fp16", keys(), "T2V-A14B"),
+    ("wan2.2_t2v_low_noise_14B_fp8_scaled", keys(kind="F8_E4M3"), "T2V-A14B"),
+    ("Wan22-T2V-A14B-HighNoise", keys(prefix="model.diffusion_model."), "T2V-A14B"),
+    ("Wan2_2-T2V-A14B-LOW_fp8_e4m3fn_scaled_KJ", keys(), "T2V-A14B"),
+    ("high_noise_model/diffusion_pytorch_model", keys(), "T2V-A14B"),
+    ("low_noise_model/diffusion_pytorch_model", keys(), "T2V-A14B"),
+    ("wan2.2_i2v_high_noise_14B_fp16", keys(channels=36), "I2V-A14B"),
+    ("any name at all", keys(channels=36), "I2V-A14B"),
+    ("wan2.2_ti2v_5B_fp16", keys("5B", 48, 48), "TI2V-5B"),
+    ("renamed", keys("5B", 48, 48), "TI2V-5B"),
+    ("FastWan2.2-TI2V-5B-FullAttn", keys("5B", 48, 48), "TI2V-5B"),
+    ("wan2.1_flf2v_720p_14B_fp16", keys(channels=36, clip=True, more=EMB_POS), "FLF2V"),
+    ("wan2.1_fun_inp_1.3B_bf16", keys("1.3B", 36, clip=True), "Fun-InP 1.3B"),
+    ("Wan2.1-Fun-14B-InP", keys(channels=36, clip=True), "Fun-InP"),
+    ("wan2.1_fun_control_1.3B_bf16", keys("1.3B", 48, clip=True), "Fun-Control 1.0"),
+    ("Wan2.1-Fun-14B-Control", keys(channels=48, clip=True), "Fun-Control 1.0"),
+    ("wan2.1_fun_v1.1_control", keys(channels=48, clip=True, more=REF), "Fun-Control 1.1"),
+    ("wan2.1_fun_camera_v1.1_14B_bf16", keys(channels=32, clip=True, more=CAMERA), "Fun-Camera 1.1"),
+    ("renamed camera", keys("1.3B", 32, clip=True), "Fun-Camera 1.1"),
+    ("wan2.2_fun_control_high_noise_14B_fp8_scaled", keys(channels=52, more=REF), r"Fun-Control A14B"),
+    ("wan2.2_fun_inpaint_low_noise_14B_fp8_scaled", keys(channels=36), r"Fun-InP A14B"),
+    ("wan2.2_fun_camera_high_noise_14B", keys(channels=36, more=CAMERA), "Fun-Camera A14B"),
+    ("wan2.2_fun_inpaint_5B_bf16", keys("5B", 100, 48), "Fun-InP 5B"),
+    ("wan2.2_fun_control_5B_bf16", keys("5B", 148, 48), "Fun-Control 5B"),
+    ("Wan2.2-VACE-Fun-A14B-high_noise", keys(vace=8), "VACE-Fun A14B"),
+    ("wan2.2_s2v_14B_fp8_scaled", keys(more={"casual_audio_encoder.weights": (1, 25, 1, 1)}), "S2V"),
+    ("renamed s2v", keys(more={"audio_injector.injector.0.q.weight": (5120, 5120)}), "S2V"),
+    ("renamed s2v 2", keys(more={"trainable_cond_mask.weight": (3, 5120)}), "S2V"),
+    ("wan2.2_animate_14B", keys(channels=36, clip=True, more={"face_adapter.fuser_blocks.0.x": (9,)}), "2 Animate"),
+    ("renamed animate", keys(channels=36, clip=True, more={"pose_patch_embedding.bias": (9,)}), "2 Animate"),
+    ("wan_animate_2", keys(channels=36, clip=True, more={"blocks.0.block.x": (9,)}), "Animate 2"),
+    ("humo_17B", keys(channels=36, more={"audio_proj.norm.weight": (9,)}), "HuMo"),
+    ("wan2.1_14B_SCAIL_2_fp16", keys(more={"patch_embedding_mask.weight": (9,)}), "SCAIL 2"),
+    ("SCAIL", keys(more={"patch_embedding_pose.weight": (9,)}), "SCAIL"),
+    ("wan2.2_dancer_14b_global", keys(more={"patch_embedding_global.weight": (9,)}), "Dancer"),
+    ("Wan2_1-I2V-ATI-14B_fp8_e4m3fn", keys(channels=36, clip=True), "ATI"),
+    ("Wan21-WanMove_fp8_scaled_e4m3fn_KJ", keys(channels=36, clip=True), "WanMove"),
+    ("Phantom-Wan-14B_fp16", keys(), "Phantom"),
+    ("Wan21-Self-Forcing-1.3B", keys("1.3B"), "Self-Forcing"),
+    ("self_forcing_dmd", keys("1.3B"), "Self-Forcing"),
+    ("wan_causvid_14B", keys(), "CausVid"),
+    ("FastWan2.1-T2V-1.3B", keys("1.3B"), "FastWan"),
+    ("Wan2.1-T2V-14B-StepDistill-CfgDistill", keys(), "student"),
+    ("wan2.2_bernini_r_high_noise_fp8_scaled", keys(), "Bernini"),
+    ("SkyReels-V2-DF-14B-540P", keys(), "diffusion forcing"),
+    ("wan2.2_vae", {"decoder.upsamples.0.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "autoencoder of Wan 2.2"),
+    ("wan_2.1_vae", {"decoder.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "autoencoder of Wan 2.1"),
+    ("umt5", {"blocks.0.pos_embedding.embedding.weight": ("F16", (9, 9))}, "text encoder"),
+    (
+        "diffusers_names",
+        {"condition_embedder.text_embedder.linear_1.weight": ("F16", (9, 9)), "patch_embedding.weight": ("F16", (9,))},
+        "diffusers' layout",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "shapes", "variant", "width"), RUN, ids=[row[0] for row in RUN])
+def test_files_that_run(tmp_path, name, shapes, variant, width):
+    card = store.recognise(write(tmp_path / f"{name}.safetensors", typed(shapes)))
+    assert (card.id, card.family, card.variant, card.network.width) == (name, "wan", variant, width)
+
+
+@pytest.mark.parametrize(("name", "shapes", "words"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_files_that_are_refused_by_name(tmp_path, name, shapes, words):
+    file = write(tmp_path / f"{name}.safetensors", typed(shapes))
+    refused(file, words)
+
+
+def refused(path, words):
+    """The message names the path, and apart from it says the words."""
+    with pytest.raises(ModelError) as caught:
+        store.recognise(path)
+    assert str(path) in str(caught.value)
+    assert re.search(words, str(caught.value).replace(str(path), ""))
+
+
+def test_a_name_that_tells_nothing_leaves_a_note(tmp_path):
+    card = store.recognise(write(tmp_path / "something.safetensors", typed(keys())))
+    assert any("Wan 2.2 A14B has the same" in note for note in card.notes)
+    known = store.recognise(write(tmp_path / "wan2.1_t2v_14B_fp16.safetensors", typed(keys())))
+    assert not any("A14B" in note for note in known.notes)
+
+
+def folder(place, pipeline="WanPipeline", index=(), vae=(), **config):
+    """A diffusers folder of configurations. None in `index` or `config` is null."""
+    parts = {name: ["diffusers", "X"] for name in ("transformer", "vae", "scheduler")}
+    sizes = {
+        "_class_name": "WanVACETransformer3DModel" if "vace_layers" in config else "WanTransformer3DModel",
+        "num_attention_heads": 40, "attention_head_dim": 128, "num_layers": 40, "text_dim": 4096, "in_channels": 16,
+        "out_channels": 16, "image_dim": None, "added_kv_proj_dim": None, "pos_embed_seq_len": None,
+    }  # fmt: skip
+    for name, value in (
+        ("model_index.json", {"_class_name": pipeline, "boundary_ratio": None, **parts, **dict(index)}),
+        ("transformer/config.json", {**sizes, **config}),
+        ("vae/config.json", {"z_dim": 16, **dict(vae)}),
+    ):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(json.dumps(value))
+    return place
+
+
+SMALL = {"num_attention_heads": 12, "num_layers": 30}
+FIVE = {"num_attention_heads": 24, "num_layers": 30, "in_channels": 48, "out_channels": 48}
+IMAGE = {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120}
+TWO = {"boundary_ratio": 0.875, "transformer_2": ["diffusers", "WanTransformer3DModel"]}
+I2V, VACE = "WanImageToVideoPipeline", "WanVACEPipeline"
+
+FOLDERS_RUN = [
+    ("Wan2.1-T2V-1.3B-Diffusers", {**SMALL}, "t2v"),
+    ("Wan2.1-T2V-14B-Diffusers", {"index": {"transformer_2": [None, None], "expand_timesteps": False}}, "t2v"),
+    ("Wan2.1-I2V-14B-480P-Diffusers", {"pipeline": I2V, **IMAGE}, "i2v"),
+    ("Wan2.1-VACE-1.3B-diffusers", {"pipeline": VACE, **SMALL, "vace_layers": list(range(0, 30, 2))}, "vace"),
+    ("Wan2.1-VACE-14B-diffusers", {"pipeline": VACE, "vace_layers": list(range(0, 40, 5))}, "vace"),
+]
+
+FOLDERS_REFUSED = [
+    ("Wan2.2-T2V-A14B-Diffusers", {"index": TWO}, "T2V-A14B"),
+    ("my.model.v2", {"index": TWO}, "T2V-A14B"),
+    ("no second", {"index": {"boundary_ratio": 0.875}}, "T2V-A14B"),
+    ("Wan2.2-T2V-A14B", {}, "T2V-A14B"),
+    ("Wan2.2-I2V-A14B-Diffusers", {"pipeline": I2V, "index": TWO, "in_channels": 36}, "I2V-A14B"),
+    ("renamed i2v", {"pipeline": I2V, "in_channels": 36}, "I2V-A14B"),
+    ("Wan2.2-TI2V-5B-Diffusers", {"index": {"expand_timesteps": True}, "vae": {"z_dim": 48}, **FIVE}, "TI2V-5B"),
+    ("renamed 5b", {**FIVE}, "TI2V-5B"),
+    ("as i2v", {"pipeline": I2V, "index": {"expand_timesteps": True}, **FIVE}, "TI2V-5B"),
+    ("only its vae", {"vae": {"z_dim": 48}}, "Wan 2.2"),
+    ("Wan2.2-Animate-14B-Diffusers", {"pipeline": "WanAnimatePipeline", **IMAGE}, "2 Animate"),
+    ("its transformer", {"pipeline": I2V, **IMAGE, "_class_name": "WanAnimateTransformer3DModel"}, "2 Animate"),
+    ("Animate 2", {"pipeline": I2V, **IMAGE, "_class_name": "WanAnimate2Transformer3DModel"}, "Animate 2"),
+    ("Wan2.1-FLF2V-14B-720P-diffusers", {"pipeline": I2V, **IMAGE, "pos_embed_seq_len": 514}, "FLF2V"),
+    ("Wan2.1-Fun-14B-InP", {"pipeline": I2V, **IMAGE}, "Fun-InP"),
+    ("Fun-Control", {"pipeline": I2V, **IMAGE, "in_channels": 48}, "Fun-Control 1.0"),
+    ("Wan2.2-VACE-Fun-14B", {"pipeline": VACE, "index": TWO, "vace_layers": list(range(0, 40, 5))}, "VACE-Fun"),
+    ("SkyReels-V2-DF-1.3B", {"pipeline": "SkyReelsV2DiffusionForcingPipeline", **SMALL}, "diffusion forcing"),
+    ("quantised", {"quantization_config": {"quant_method": "bitsandbytes"}}, "bitsandbytes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "made", "variant"), FOLDERS_RUN, ids=[row[0] for row in FOLDERS_RUN])
+def test_folders_that_run(tmp_path, name, made, variant):
+    card = store.recognise(folder(tmp_path / name, **made))
+    assert (card.id, card.variant) == (name, variant)
+    assert not any("unpublished" in note for note in card.notes)
+
+
+@pytest.mark.parametrize(("name", "made", "words"), FOLDERS_REFUSED, ids=[row[0] for row in FOLDERS_REFUSED])
+def test_folders_that_are_refused_by_name(tmp_path, name, made, words):
+    refused(folder(tmp_path / name, **made), words)
+
+
+ORIGINAL = [
+    ("Wan2.2-T2V-A14B", "high_noise_model", {"model_type": "t2v", "in_dim": 16}, "T2V-A14B"),
+    ("Wan2.2-I2V-A14B", "low_noise_model", {"model_type": "i2v", "in_dim": 36}, "I2V-A14B"),
+    ("Wan2.2-TI2V-5B", "", {"model_type": "ti2v", "in_dim": 48, "out_dim": 48, "dim": 3072}, "TI2V-5B"),
+    ("Wan2.2-S2V-14B", "", {"model_type": "s2v", "in_dim": 16}, "S2V"),
+    ("Wan2.1-FLF2V-14B-720P", "", {"model_type": "flf2v", "in_dim": 36}, "FLF2V"),
+    ("Wan2.1-Fun-V1.1-14B-Control", "", {"model_type": "i2v", "in_dim": 48, "add_ref_conv": True}, "Control 1.1"),
+    ("camera", "", {"model_type": "i2v", "in_dim": 32, "add_control_adapter": True}, "Fun-Camera 1.1"),
+    ("Wan2.2-Fun-A14B-Control", "high_noise_model", {"model_type": "i2v", "in_dim": 52}, "Control A14B"),
+    ("Wan2.2-VACE-Fun-A14B", "high_noise_model", {"model_type": "vace", "in_dim": 16}, "VACE-Fun"),
+    ("fun in transformer", "transformer", {"model_type": "i2v", "in_dim": 48}, "Fun-Control 1.0"),
+    ("Wan2.1-T2V-14B", "", {"model_type": "t2v", "in_dim": 16}, "original code's layout"),
+]
+
+
+@pytest.mark.parametrize(("name", "inner", "config", "words"), ORIGINAL, ids=[row[0] for row in ORIGINAL])
+def test_folders_of_the_original_code_and_of_videox(tmp_path, name, inner, config, words):
+    place = tmp_path / name / inner
+    place.mkdir(parents=True)
+    sizes = {"_class_name": "WanModel", "dim": 5120, "num_layers": 40, "out_dim": 16}
+    (place / "config.json").write_text(json.dumps({**sizes, **config}))
+    refused(tmp_path / name, words)
+
+
+def test_a_card_from_before_is_refused_at_load(tmp_path):
+    """It was added when the model was taken for another: nothing of it is opened."""
+    from kinema.core.registry import find_card
+
+    made = folder(tmp_path / "Wan2.2-T2V-A14B-Diffusers", index=TWO)
+    card = find_card("wan2.1-t2v-14b", store.known_cards()).model_copy(update={"path": str(made), "hub": None})
+    with pytest.raises(ModelError, match=r"this is Wan 2\.2 T2V-A14B"):
+        load(card, made, "cpu")
+
+
+X = "blocks.0.self_attn.q"
+QUANTISED = [
+    ("mxfp8", {f"{X}.weight_scale": ("U8", (5120, 160))}, "F8_E4M3", "MXFP8"),
+    ("mxfp8 e8m0", {f"{X}.weight_scale": ("F8_E8M0", (5120, 160))}, "F8_E4M3", "MXFP8"),
+    ("nvfp4", {f"{X}.weight_scale": ("F8_E4M3", (5120, 320)), f"{X}.weight_scale_2": ("F32", ())}, "U8", "NVFP4"),
+    ("int8", {f"{X}.weight_scale": ("F32", (5120, 1))}, "I8", "int8"),
+    ("blocks", {f"{X}.weight_scale_inv": ("F32", (40, 40))}, "F8_E4M3", "in blocks"),
+    ("2d blocks", {f"{X}.weight_scale": ("F32", (40, 40))}, "F8_E4M3", "in blocks"),
+    ("bnb", {f"{X}.weight.absmax": ("F32", (9,))}, "U8", "bitsandbytes"),
+    ("svdq", {"blocks.0.self_attn.q.qweight": ("I8", (9, 9))}, "F16", "SVDQuant"),
+]
+
+
+@pytest.mark.parametrize(("name", "more", "kind", "words"), QUANTISED, ids=[row[0] for row in QUANTISED])
+def test_quantised_files_are_refused_by_the_name_of_their_kind(tmp_path, name, more, kind, words):
+    shapes = typed(keys()) | {f"{X}.weight": (kind, (5120, 5120))} | more
+    with pytest.raises(ModelError, match=words):
+        store.recognise(write(tmp_path / "wan2.1_t2v_14B.safetensors", shapes))
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ({"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 256}, "ConvRot"),
+        ({"format": "mxfp8"}, "MXFP8"), ({"format": "nvfp4"}, "NVFP4"),
+        ({"format": "asym_w4a8_int8"}, "asym_w4a8_int8"), ({"format": "float8_e4m3fn"}, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("where", ["tensor", "metadata"])
+def test_comfyui_s_notes_name_the_kind(tmp_path, layer, words, where):
+    text, file = json.dumps(layer).encode(), tmp_path / "wan2.1_t2v_14B.safetensors"
+    if where == "tensor":
+        note = {f"{X}.comfy_quant": ("U8", (len(text),))}
+        write(file, note | typed(keys(kind="F8_E4M3")), values={f"{X}.comfy_quant": text}.items())
+    else:
+        write(file, typed(keys(kind="F8_E4M3")), {"_quantization_metadata": json.dumps({"layers": {X: layer}})})
+    if words is None:
+        assert store.recognise(file).variant == "t2v"
+        return
+    with pytest.raises(ModelError, match=words):
+        store.recognise(file)
+
+
+def test_scaled_float8_runs_and_gguf_does_not(tmp_path):
+    shapes = typed(keys(kind="F8_E4M3")) | {f"{X}.scale_weight": ("F32", ()), "scaled_fp8": ("F8_E4M3", (0,))}
+    assert store.recognise(write(tmp_path / "wan2.1_t2v_14B_fp8_scaled.safetensors", shapes)).variant == "t2v"
+    for name in ("wan2.1-t2v-14b-Q8_0.gguf", "no ending"):
+        file = tmp_path / name
+        file.write_bytes(b"GGUF" + bytes(40))
+        with pytest.raises(ModelError, match="GGUF"):
+            store.recognise(file)
