@@ -59,9 +59,15 @@ class Tiled:
         return self.family.tries(self._tile(plan))
 
     def begin_again(
-        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+        self,
+        plan: Plan,
+        scheduler: Any,
+        noise_BCTHW: torch.Tensor,
+        finished_BCTHW: torch.Tensor,
+        first: int,
+        number: int,
     ) -> tuple[torch.Tensor, int]:
-        return self.family.begin_again(self._tile(plan), scheduler, first_BCTHW, finished_BCTHW, number)
+        return self.family.begin_again(self._tile(plan), scheduler, noise_BCTHW, finished_BCTHW, first, number)
 
     def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
         return self.family.guidance(self._tile(plan), span)

@@ -148,13 +148,24 @@ class ClipModel:
         return int(str(plan.options.get("free_init", 1)))
 
     def begin_again(
-        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+        self,
+        plan: Plan,
+        scheduler: Any,
+        noise_BCTHW: torch.Tensor,
+        finished_BCTHW: torch.Tensor,
+        first: int,
+        number: int,
     ) -> tuple[torch.Tensor, int]:
-        """FreeInit (diffusion/free_init.py)."""
+        """FreeInit (diffusion/free_init.py). A try that begins part of the way begins there again, with noise whose low
+        frequencies stay: latents at that level still hold high frequencies of the clip."""
+        finished, drawn = finished_BCTHW.float(), noise_BCTHW.to(finished_BCTHW)
+        fresh = noise(plan.seed, f"free_init/{number}", tuple(drawn.shape)).to(drawn)
+        if first:
+            again = renewed(drawn, fresh)
+            return scheduler.add_noise(finished, again, scheduler.timesteps[first : first + 1]), first
         last = torch.tensor([scheduler.config.num_train_timesteps - 1])
-        noisy = scheduler.add_noise(finished_BCTHW.float(), first_BCTHW.to(finished_BCTHW), last)
-        fresh = noise(plan.seed, f"free_init/{number}", tuple(noisy.shape))
-        return renewed(noisy, fresh.to(noisy.device)), 0
+        noisy = scheduler.add_noise(finished, drawn, last)
+        return renewed(noisy, scheduling.begin(scheduler, fresh)), first
 
     def guidance(self, plan: Plan, span: Span) -> float:
         return plan.guidance
