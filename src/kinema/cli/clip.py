@@ -63,7 +63,7 @@ def rerun(
             if model is not None:
                 raise
             raise type(error)(f"{error} Or tell where its files are with --model PATH.") from None
-        differences = _differences(found, engine.device)
+        differences = _differences(found, engine.device_name)
         if not force:
             from kinema.engine.manifest import verify
 
@@ -152,7 +152,10 @@ def _differences(found: Manifest, device: str) -> list[str]:
 
     from kinema.engine.manifest import own_version
 
-    lines = [f"made on {found.device}, now on {device}"] if found.device and found.device != device else []
+    # Manifests of early versions call every GPU "cuda".
+    unnamed = found.device.split(":")[0] == "cuda" and device not in ("cpu", "mps")
+    changed = found.device not in ("", device) and not unnamed
+    lines = [f"made on {found.device}, now on {device}"] if changed else []
     for name, then in {"kinema": found.kinema, **found.versions}.items():
         try:
             now = own_version() if name == "kinema" else version(name)
