@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..core.chunk import Chunk
+from ..core.errors import ModelError
 from ..core.events import Event, OnEvent, Preview, Progress, ignore
 from ..core.family import Cond, Family, Window
 from ..core.plan import Plan, Span
@@ -73,7 +74,7 @@ def sample(
     finished: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Noise to latents (1, C, T, H, W) for one span, float32. index: how many went before. finished: the latents of
-    the try before, where a family makes several."""
+    the try before, where a family makes several. ModelError, naming the step, where latents stop being finite."""
     scheduler = family.scheduler(plan)
     predict = family.predict(cond, span)
     drawn = noise(plan.seed, f"init/{span.start}", family.latent_shape(cond, span))
@@ -98,6 +99,11 @@ def sample(
             output = combine(predict(shown(scheduler, x, t), t, ways[step]), guidance)
             reuse.remember(sigma, output)
         before, x = x, _step(scheduler, output, t, x)
+        if not bool(x.isfinite().all()):
+            raise ModelError(
+                f"{plan.model}: the latents stop being finite at step {step + 1} of {count}. Causes: a damaged "
+                "checkpoint or adapter, an adapter whose weights are far too large, or float16 (bfloat16 holds more)."
+            )
         on_event(Progress("sample", step + 1, count, time.perf_counter() - started, index))
         picture = partial(family.preview, before, output, noise_level(scheduler, step), plan, span)
         on_event(Preview("preview", step + 1, count, index, picture))
