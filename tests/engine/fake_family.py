@@ -42,6 +42,9 @@ class FakeFamily:
         self.schedulers: list[NotedScheduler] = []
         self.evaluations: list[tuple[float, tuple[str, ...]]] = []
 
+    def notes(self, plan: Any) -> tuple[str, ...]:
+        return ()
+
     def prepare(self, plan: Any, window: Any = None) -> Prepared:
         return Prepared()
 

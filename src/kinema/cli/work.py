@@ -92,7 +92,7 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         "fps": job.plan.fps,
         "seconds": round(time.perf_counter() - started, 3),
         "device": engine.device_name,
-        "plan": job.plan.model_dump(mode="json"),
+        "plan": manifest["plan"],
     }
 
 

@@ -73,6 +73,10 @@ class Family(Protocol):
         """Weight files that a plan needs beside the checkpoint's own folder or file."""
         ...
 
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        """What a person should know that planning, without the model's tokenizers, cannot: prompts that are cut."""
+        ...
+
     def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
         """Conditions as pixels on the plan's canvas. Reads the input files that no window stands in for; no
         networks."""

@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue, ValidationError
 from .card import Card, Student
 from .conditions import Condition, Value, feature
 from .errors import RequestError
+from .prompt import weight_notes
 from .request import Canvas, Fit, Profile, Request
 
 V = TypeVar("V", bound=Value)
@@ -126,6 +127,7 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     if request.negative_prompt is None and card.defaults.things and _wordless_removal(request):
         negative = card.defaults.things
         notes.append(f"No words say what is to be in the masked place, so things are kept out of it: {negative}.")
+    notes.extend(weight_notes(request.prompt, negative))
     steps = request.steps or rule.steps or card.defaults.steps
     guidance = card.defaults.guidance if request.guidance is None else request.guidance
     interval, reuse = rule.guidance_interval, rule.reuse

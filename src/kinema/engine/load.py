@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
 from ..core.errors import ModelError, RequestError
-from ..core.events import OnEvent, ignore
+from ..core.events import Note, OnEvent, ignore
 from ..core.plan import Plan
 from ..core.registry import family_module
 from ..core.request import Request
@@ -68,10 +68,21 @@ class Engine:
 
         state, keep, keep_every: see `generate.generate`; of a clip with a second pass they are the first pass's.
         RequestError where they do not fit the plan."""
-        from .generate import generate
-
         plan = request if isinstance(request, Plan) else self.plan(request, **fields)
         check_keeping(plan, state, keep, keep_every)
+        return self._noting(plan, self._stream(plan, on_event, state, keep, keep_every), on_event)
+
+    def _noting(self, plan: Plan, chunks: Iterator[Chunk], on_event: OnEvent) -> Iterator[Chunk]:
+        """The chunks, after what the loaded model has to say of the plan."""
+        for note in self.notes(plan):
+            on_event(Note("encode", note))
+        yield from chunks
+
+    def _stream(
+        self, plan: Plan, on_event: OnEvent, state: SamplingState | None, keep: Any, keep_every: int
+    ) -> Iterator[Chunk]:  # fmt: skip
+        from .generate import generate
+
         if plan.canvas == "source":
             from .edit import edit
 
@@ -98,6 +109,7 @@ class Engine:
     def describe(self, plan: Plan) -> Callable[[], dict[str, Any]]:
         """What makes the manifest, without this engine: weights are found now, and hashed when it is called."""
         places, device = self._weights(plan), self.device_name
+        plan = plan.model_copy(update={"notes": (*plan.notes, *self.notes(plan))})
 
         def make() -> dict[str, Any]:
             from .manifest import manifest
@@ -105,6 +117,13 @@ class Engine:
             return manifest(plan, _digests(places), device)
 
         return make
+
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        """What the loaded model has to say of a plan that is not among the plan's notes."""
+        found = self.family.notes(plan)
+        if plan.second is not None:
+            found += self.second(plan.second).family.notes(plan.second)
+        return tuple(note for note in dict.fromkeys(found) if note not in plan.notes)
 
     def digests(self, plan: Plan) -> dict[str, str]:
         """SHA-256 of the weight files that a plan needs, by name."""

@@ -29,6 +29,9 @@ class Tiled:
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         return self.family.weight_files(plan)
 
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        return self.family.notes(plan)
+
     def prepare(self, plan: Plan, window: Window | None = None) -> Any:
         """`Prepared` of every tile."""
         assert window is not None

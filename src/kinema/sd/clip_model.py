@@ -20,6 +20,7 @@ from ..core.chunk import Chunk
 from ..core.errors import ModelError
 from ..core.family import Prepared
 from ..core.plan import Plan, Span
+from ..core.prompt import cut_notes, encoded
 from ..diffusion import scheduling
 from ..diffusion.free_init import renewed
 from ..diffusion.noise import noise
@@ -110,13 +111,22 @@ class ClipModel:
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         return ()
 
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        """Where two tokenizers cut a prompt at the same word, once."""
+        tokenizers = [self.parts.tokenizer, *(self.parts.second[:1] if self.parts.second else ())]
+        found = [
+            note
+            for name, text in encoded(plan).items()
+            for tokenizer in tokenizers
+            for note in cut_notes(name, text, tokenizer, int(tokenizer.model_max_length))
+        ]
+        return tuple(dict.fromkeys(found))
+
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
         adapters.use(self.parts.unet, prepared.styles)
         adapters.use(self.parts.text_encoder, prepared.styles, text=True)
-        prompts = {"cond": plan.prompt}
-        if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
-            prompts["uncond"] = plan.negative_prompt
+        prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         skip = int(str(plan.options["clip_skip"]))
         words = {
             branch: self.parts.read_words(prompt, self.residency, skip).to(self.dtype)
