@@ -63,11 +63,19 @@ def generate(request: Request | str, *, device: Any = None, dtype: Any = None, *
 
     The model is loaded on the first call and kept for the next ones. Raises RequestError before weights load.
     """
+    from .engine.clip import Clip
     from .engine.load import as_request
+    from .engine.plan import plan as make_plan
 
     wanted = as_request(request, **fields)
-    found = plan(wanted)
-    return _engine(wanted.model, device, dtype).generate(found)
+    found = make_plan(wanted, None, None if device is None else str(device))
+    _engine(wanted.model, device, dtype)  # what is missing is said now
+
+    def engine() -> Engine:
+        """Asked for again when frames are: a clip that is not made yet keeps no model in memory."""
+        return _engine(wanted.model, device, dtype)
+
+    return Clip(found, lambda: engine().stream(found), lambda: engine().describe(found))
 
 
 def plan(request: Request | str, **fields: Any) -> Plan:
@@ -91,9 +99,12 @@ _ENGINES: dict[tuple[str, str, str], Engine] = {}
 def _engine(model: str, device: Any, dtype: Any) -> Engine:
     key = (model, str(device), str(dtype))
     if key not in _ENGINES:
+        import gc
+
         from .engine.load import load
 
         _ENGINES.clear()  # one model in memory at a time; `load` is for those who want several
+        gc.collect()
         _ENGINES[key] = load(model, device=device, dtype=dtype)
     return _ENGINES[key]
 

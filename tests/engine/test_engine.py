@@ -14,7 +14,7 @@ from kinema.core.plan import Manifest
 from kinema.core.request import Request
 from kinema.diffusion.cache import StepReuse
 from kinema.diffusion.noise import noise
-from kinema.diffusion.steps import computed_steps, guided_steps
+from kinema.diffusion.steps import count
 from kinema.engine import manifest as manifests
 from kinema.engine.generate import sample
 from kinema.engine.resume import SamplingState
@@ -93,16 +93,20 @@ def test_batched_guidance_equals_sequential(mini, monkeypatch):
 
 
 def test_step_reuse_forecasts_a_straight_line():
-    reuse = StepReuse(2, 10)
-    assert not any(reuse.skips(step) for step in range(10))  # a run that begins in the middle has nothing to go by
+    reuse = StepReuse([()] * 10, 2)
+    skipped = [step for step in range(10) if reuse.skips(step)]
+    assert skipped == [3, 5, 7]
+    reuse.begin(6)
+    assert not any(reuse.skips(step) for step in (6, 7))  # a run that begins in the middle has nothing to go by
     reuse.remember(1000.0, torch.tensor([1.0]))
     reuse.remember(900.0, torch.tensor([2.0]))
     assert float(reuse.forecast(800.0)) == pytest.approx(3.0)
-    skipped = [step for step in range(10) if reuse.skips(step)]
-    assert skipped == [3, 5, 7]
-    assert computed_steps(10, 2) == 7
-    assert guided_steps(10, 2, 4.0, (0.0, 0.5)) == 4
-    assert guided_steps(10, 1, 1.0, (0.0, 1.0)) == 0
+    reuse.remember(900.0, torch.tensor([5.0]))
+    assert float(reuse.forecast(900.0)) == 5.0, "two steps on one timestep make no line"
+    assert count(10, 2, 4.0, (0.0, 1.0)) == (7, 7)
+    assert count(10, 2, 4.0, (0.0, 0.5)) == (8, 4)
+    assert count(10, 1, 1.0, (0.0, 1.0)) == (10, 0)
+    assert count(10, 1, 4.0, (0.0, 1.0), first=4) == (6, 6)
 
 
 def test_profiles_cost_less_and_stay_close(mini):

@@ -66,7 +66,7 @@ def rerun(
         ready = prepare(found, file.parent, model=model, device=device, force=force)
         output.check_apart(ready.plan, target, sheet=sheet)
         engine = work.load_engine(ready.model, device, dtype, on_event)
-        differences = _differences(found, engine.device)
+        differences = _differences(found, engine.device_name)
         if not force:
             verify(found, engine.digests(ready.plan), ready.plan)
         made = work.run(work.Job(ready.plan, target, sheet=sheet), engine, on_event)
@@ -161,7 +161,10 @@ def _differences(found: Manifest, device: str) -> list[str]:
 
     from kinema.engine.manifest import own_version
 
-    lines = [f"made on {found.device}, now on {device}"] if found.device and found.device != device else []
+    # Manifests of early versions call every GPU "cuda".
+    unnamed = found.device.split(":")[0] == "cuda" and device not in ("cpu", "mps")
+    changed = found.device not in ("", device) and not unnamed
+    lines = [f"made on {found.device}, now on {device}"] if changed else []
     for name, then in {"kinema": found.kinema, **found.versions}.items():
         try:
             now = own_version() if name == "kinema" else version(name)

@@ -71,6 +71,9 @@ def generate(
     output.check_apart(job.plan, job.target, sheet=sheet, preview=preview, keep_state=keep_state)
     job.sheet, job.preview, job.keep_state = sheet, preview, keep_state
     job.keep_every = (keep_every or KEEP_EVERY) if keep_state is not None else 0
+    from kinema.engine.load import check_keeping
+
+    check_keeping(job.plan, job.resume, keep_state, job.keep_every)
     work.make(job, model, wish.device, wish.dtype, as_json)
 
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from kinema.cli.say import say_aside
-from kinema.core.events import Event, Preview, Progress
+from kinema.core.events import Event, Note, Preview, Progress
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -84,6 +84,9 @@ class Lines(Reporter):
     def __call__(self, event: Event) -> None:
         if isinstance(event, Preview) or event.stage == "write":
             return
+        if isinstance(event, Note):
+            self._say(event.text)
+            return
         if event.stage != self.stage:
             self.stage, self.quarter = event.stage, 0
             self._say(f"{WORDS.get(event.stage, event.stage)} ...")
@@ -122,6 +125,9 @@ class Bar(Reporter):
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Preview) or event.stage == "write":
+            return
+        if isinstance(event, Note):
+            self.bar.console.print(event.text, style="yellow", markup=False, highlight=False)
             return
         if event.stage != self.stage or self.task is None:
             if self.task is not None:

@@ -89,16 +89,16 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         "frames": job.plan.frames,
         "fps": job.plan.fps,
         "seconds": round(time.perf_counter() - started, 3),
-        "device": engine.device,
-        "plan": job.plan.model_dump(mode="json"),
+        "device": engine.device_name,
+        "plan": manifest["plan"],
     }
 
 
 def plan(request: Request, device: str | None) -> Plan:
-    """The plan, with the cost on the wanted device (this machine's best, unless that is to be the CPU)."""
+    """The plan, with the cost on the wanted device; None: this machine's best."""
     from kinema.engine.plan import plan as make_plan
 
-    return make_plan(request, None, "cpu" if device is not None and device.startswith("cpu") else None)
+    return make_plan(request, None, device)
 
 
 def make(job: Job, model: str, device: str | None, dtype: str | None, as_json: bool) -> None:

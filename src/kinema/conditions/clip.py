@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.errors import MediaError
 from ..core.family import Prepared, Window
 from ..core.plan import Plan
 from . import inputs
@@ -23,5 +24,10 @@ def prepare(plan: Plan, window: Window | None = None) -> Prepared:
     if source is None:
         return Prepared(styles=styles)
     given_FHWC, _ = inputs.clip(source.video, stop=plan.frames)
+    if len(given_FHWC) < plan.frames:
+        raise MediaError(
+            f"{source.video[:200]}: {len(given_FHWC)} frames could be read, {plan.frames} are asked for, which its "
+            f"header promises; ask for {len(given_FHWC)}, or write it anew (`ffmpeg -i CLIP NEW.mp4`)."
+        )
     fitted = np.stack([cover(frame, plan.height, plan.width) for frame in given_FHWC])
     return Prepared(source_BCFHW=to_unit(fitted).movedim(0, 1)[None], styles=styles)

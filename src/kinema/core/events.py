@@ -30,6 +30,14 @@ class Progress(Event):
     span: int = 0
 
 
+@dataclass(frozen=True)
+class Note(Event):
+    """Something to know of this run that only the loaded model can tell (a prompt that is too long for it). It is among
+    the notes of the plan in the clip's manifest."""
+
+    text: str = ""
+
+
 def _nothing() -> np.ndarray:
     raise ValueError("this preview has no frames")
 

@@ -73,6 +73,10 @@ class Family(Protocol):
         """Weight files that a plan needs beside the checkpoint's own folder or file."""
         ...
 
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        """What a person should know that planning, without the model's tokenizers, cannot: prompts that are cut."""
+        ...
+
     def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
         """Conditions as pixels on the plan's canvas. Reads the input files that no window stands in for; no
         networks."""
@@ -99,10 +103,17 @@ class Family(Protocol):
         ...
 
     def begin_again(
-        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+        self,
+        plan: Plan,
+        scheduler: Any,
+        noise_BCTHW: torch.Tensor,
+        finished_BCTHW: torch.Tensor,
+        first: int,
+        number: int,
     ) -> tuple[torch.Tensor, int]:
-        """(latents, step) of a later try: from what the first began with and what the last one made. number: how many
-        samplings went before, for noise of its own. Never called where `tries` is 1."""
+        """(latents, step) of a later try: from the noise and the step that the first began with (the scheduler is set
+        to that step) and what the last one made. number: how many samplings went before, for noise of its own. Never
+        called where `tries` is 1."""
         ...
 
     def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
@@ -134,6 +145,12 @@ class OneTry:
         return 1
 
     def begin_again(
-        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+        self,
+        plan: Plan,
+        scheduler: Any,
+        noise_BCTHW: torch.Tensor,
+        finished_BCTHW: torch.Tensor,
+        first: int,
+        number: int,
     ) -> tuple[torch.Tensor, int]:
-        return first_BCTHW, 0
+        return noise_BCTHW, first

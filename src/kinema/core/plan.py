@@ -7,7 +7,7 @@ it first and then adds what only it knows (the length of a source clip, say).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue, ValidationError
 from .card import Card, Student
 from .conditions import Condition, Fraction, Value, feature
 from .errors import RequestError
+from .prompt import weight_notes
 from .request import Canvas, Fit, Profile, Request, Seed
 
 V = TypeVar("V", bound=Value)
@@ -119,6 +120,7 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     fps = request.fps or card.defaults.fps
     width, height = _size(request, card, known, changes)
     frames = _frames(request, card, known, fps, changes)
+    _check_frames_of_pictures(request.conditions, frames)
     notes = []
     if (width, height) not in card.size.trained:
         sizes = ", ".join(f"{w}x{h}" for w, h in card.size.trained)
@@ -129,6 +131,7 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     if request.negative_prompt is None and card.defaults.things and _wordless_removal(request):
         negative = card.defaults.things
         notes.append(f"No words say what is to be in the masked place, so things are kept out of it: {negative}.")
+    notes.extend(weight_notes(request.prompt, negative))
     steps = request.steps or rule.steps or card.defaults.steps
     guidance = card.defaults.guidance if request.guidance is None else request.guidance
     interval, reuse = rule.guidance_interval, rule.reuse
@@ -200,7 +203,7 @@ def check_canvas(request: Request, card: Card, known: Sequence[Card] = ()) -> No
         )  # fmt: skip
 
 
-def _check_conditions(conditions: Iterable[Condition], card: Card, known: Sequence[Card]) -> None:
+def _check_conditions(conditions: Sequence[Condition], card: Card, known: Sequence[Card]) -> None:
     wanted = [feature(condition) for condition in conditions]
     for index, name in enumerate(wanted):
         if name not in card.accepts:
@@ -220,17 +223,45 @@ def _check_conditions(conditions: Iterable[Condition], card: Card, known: Sequen
                 legal=f"a request with {name!r}",
                 models=[other.id for other in known if not other.needs],
             )
-    for single in ("source", "mask", "continue", "continue:end", "image:first", "image:last", "audio"):
-        if wanted.count(single) > 1:
+    _check_single(conditions, [_single(condition) for condition in conditions])
+
+
+MANY = ("reference", "style", "trajectory")
+"""Kinds of which every one counts. Of the others there is one for each place: a second would be ignored."""
+
+
+def _single(condition: Condition) -> str:
+    """The place that a condition takes alone; empty where any number may be given."""
+    if condition.kind in MANY:
+        return ""
+    return feature(condition) if condition.kind in ("image", "continue") else condition.kind
+
+
+def _check_single(conditions: Sequence[Condition], places: Sequence[str]) -> None:
+    """RequestError naming conditions that want the same place ("" is none)."""
+    for index, place in enumerate(places):
+        if place and place != "image:frame" and place in places[:index]:
+            both = [_named(other) for other, where in zip(conditions, places) if where == place]
             raise RequestError(
-                f"A request takes one {single!r} at most, got {wanted.count(single)}.",
-                field=f"conditions.{_last(wanted, single)}",
-                value=single,
-            )
+                f"A request takes one {place!r} at most, got {len(both)}: {', '.join(both)}.",
+                field=f"conditions.{index}", value=both[-1], legal=f"one of {', '.join(both)}",
+            )  # fmt: skip
 
 
-def _last(items: Sequence[str], item: str) -> int:
-    return max(index for index, other in enumerate(items) if other == item)
+def _check_frames_of_pictures(conditions: Sequence[Condition], frames: int) -> None:
+    """RequestError naming pictures that are for the same frame: "first" is frame 0, "last" the one before `frames`."""
+    at = {"first": 0, "last": frames - 1}
+    numbers = [at.get(c.at, c.at) if c.kind == "image" else None for c in conditions]
+    _check_single(conditions, ["" if number is None else f"picture for frame {number}" for number in numbers])
+
+
+def _named(condition: Condition) -> str:
+    """A condition for a person: how a card calls it, and its file."""
+    media = (getattr(condition, name, None) for name in ("image", "video", "clip", "track"))
+    file = next((each for each in media if isinstance(each, str)), "")
+    if file.startswith("data:"):
+        file = f"{file[:20]}..."
+    return f"{feature(condition)} ({file[:200]})" if file else feature(condition)
 
 
 def _beside(request: Request, student: Student) -> str:

@@ -7,28 +7,37 @@ TaylorSeer, arXiv 2503.06923, taken at the network's output). No calibration, tw
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import torch
 
-from .steps import is_reused
+from .steps import evaluated
 
 
 class StepReuse:
     """Remembers computed outputs and forecasts the others. One object per span."""
 
-    def __init__(self, every: int, num_steps: int) -> None:
-        self.every, self.num_steps = every, num_steps
+    def __init__(self, ways: Sequence[Hashable], every: int) -> None:
+        """ways: how each step would be computed, see `steps.evaluated`."""
+        self.ways, self.every = tuple(ways), every
         self.history: list[tuple[float, torch.Tensor]] = []
+        self.begin(0)
+
+    def begin(self, first: int) -> None:
+        """The run begins at step number `first`; a run that is taken up again keeps the beginning that it had."""
+        self.first, self.computed = first, evaluated(self.ways, self.every, first)
 
     def skips(self, step: int) -> bool:
-        """True where step number `step` is forecast rather than computed. A run that begins part of the way computes
-        its first two."""
-        return len(self.history) == 2 and is_reused(step, self.num_steps, self.every)
+        """True where step number `step` is forecast rather than computed."""
+        return not self.computed[step]
 
     def remember(self, t: float, output: torch.Tensor) -> None:
         """Keep the output computed at timestep `t` (and the one before it)."""
         self.history = [*self.history[-1:], (t, output)]
 
     def forecast(self, t: float) -> torch.Tensor:
-        """The output expected at timestep `t`."""
+        """The output expected at timestep `t`: on the line, or the last one where many steps share a timestep."""
         (before, older), (now, newer) = self.history
+        if now == before:
+            return newer
         return newer + (newer - older) * ((t - now) / (now - before))

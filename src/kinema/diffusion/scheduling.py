@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from .steps import first_step
+
 
 def begin(scheduler: Any, noise: torch.Tensor) -> torch.Tensor:
     """Standard normal noise as the scheduler's most noisy latents. Schedulers of flow matching begin with it as it is,
@@ -17,9 +19,9 @@ def begin(scheduler: Any, noise: torch.Tensor) -> torch.Tensor:
 def begin_with(
     scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, steps: int, strength: float
 ) -> tuple[torch.Tensor, int]:
-    """(latents to begin with, step to begin at) where a clip is given: of `steps`, the last `strength` share is run
-    (Meng et al. 2021, SDEdit; the count is that of diffusers' pipelines)."""
-    first = max(steps - min(int(steps * strength), steps), 0)
+    """(latents to begin with, step to begin at) where a clip is given, see `first_step`. A scheduler of order 2 has two
+    timesteps for a step."""
+    first = first_step(steps, strength) * int(getattr(scheduler, "order", 1))
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
     t = scheduler.timesteps[first : first + 1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 HEAD, TAIL = 0.3, 0.1
 """Fractions of the steps at either end that are always computed: layout is decided first, detail last."""
 
 
 def is_reused(step: int, num_steps: int, every: int) -> bool:
-    """True where step number `step` is forecast from earlier outputs: in mid-run, all but every `every`-th one."""
+    """True where step number `step` may be forecast from earlier outputs: in mid-run, all but every `every`-th one."""
     first = max(2, round(num_steps * HEAD))
     last = num_steps - max(2, round(num_steps * TAIL))
     return every > 1 and first <= step < last and (step - first) % every != every - 1
@@ -18,14 +20,32 @@ def is_guided(step: int, num_steps: int, scale: float, interval: tuple[float, fl
     return scale > 1.0 and interval[0] * num_steps <= step < interval[1] * num_steps
 
 
-def computed_steps(num_steps: int, every: int) -> int:
-    """How many steps evaluate the network."""
-    return sum(not is_reused(step, num_steps, every) for step in range(num_steps))
+def evaluated(ways: Sequence[Hashable], every: int, first: int = 0) -> tuple[bool, ...]:
+    """For each step, whether it is computed (True) or forecast. `ways`: how each step would be computed (its branches).
+
+    Outputs of different ways are different functions of the timestep, and a line through one of each points anywhere:
+    a forecast needs two computed outputs of its own step's way. first: the step that the run begins at.
+    """
+    computed, known = [], 0
+    for step, way in enumerate(ways):
+        if step <= first or way != ways[step - 1]:
+            known = 0
+        computed.append(known < 2 or not is_reused(step, len(ways), every))
+        known += computed[-1]
+    return tuple(computed)
 
 
-def guided_steps(num_steps: int, every: int, scale: float, interval: tuple[float, float]) -> int:
-    """How many of the computed steps evaluate it twice."""
-    return sum(
-        is_guided(step, num_steps, scale, interval) and not is_reused(step, num_steps, every)
-        for step in range(num_steps)
-    )
+def count(
+    num_steps: int, every: int, scale: float, interval: tuple[float, float], first: int = 0
+) -> tuple[int, int]:  # fmt: skip
+    """(steps that evaluate the network, those of them that also evaluate the negative prompt's branch)."""
+    guided = [is_guided(step, num_steps, scale, interval) for step in range(num_steps)]
+    computed = evaluated(guided, every, first)
+    run = range(first, num_steps)
+    return sum(computed[step] for step in run), sum(computed[step] and guided[step] for step in run)
+
+
+def first_step(num_steps: int, strength: float) -> int:
+    """The step to begin at where a clip is taken part of the way back to noise: of `num_steps`, the last `strength`
+    share is run (Meng et al. 2021, SDEdit; the count is that of diffusers' pipelines)."""
+    return max(num_steps - min(int(num_steps * strength), num_steps), 0)

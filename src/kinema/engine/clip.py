@@ -19,28 +19,46 @@ if TYPE_CHECKING:
 
 class Clip:
     """Frames, fps and manifest of one request. Nothing runs until frames are asked for; they are made once and kept
-    (for clips too long for memory use `Engine.stream`)."""
+    (for clips too long for memory use `Engine.stream`). With its frames made, a clip holds no model any longer.
 
-    def __init__(self, plan: Plan, make: Callable[[], Iterator[Chunk]], describe: Callable[[], dict[str, Any]]) -> None:
+    make: gives the chunks. describe: looks up what the manifest needs of the model, and gives what makes it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        make: Callable[[], Iterator[Chunk]],
+        describe: Callable[[], Callable[[], dict[str, Any]]],
+    ) -> None:
         self.plan, self.fps = plan, plan.fps
-        self._make, self._describe = make, describe
+        self._make: Callable[[], Iterator[Chunk]] | None = make
+        self._describe: Callable[[], Callable[[], dict[str, Any]]] | None = describe
+        self._manifest: Callable[[], dict[str, Any]] | None = None
         self._chunks: list[Chunk] | None = None
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """The plan, hashes of weights and inputs, versions; saved inside and beside the file."""
-        return self._describe()
+        return self._described()()
+
+    def _described(self) -> Callable[[], dict[str, Any]]:
+        if self._manifest is None:
+            assert self._describe is not None
+            self._manifest, self._describe = self._describe(), None
+        return self._manifest
 
     def chunks(self) -> Iterator[Chunk]:
         """Chunks as they are decoded; the second time, as they were kept."""
         if self._chunks is not None:
             yield from self._chunks
             return
+        assert self._make is not None
         kept = []
         for chunk in self._make():
             kept.append(chunk)
             yield chunk
-        self._chunks = kept
+        self._described()
+        self._chunks, self._make = kept, None
 
     def frames(self) -> np.ndarray:
         """All frames, uint8 RGB, (F, H, W, 3)."""

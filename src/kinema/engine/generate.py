@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..core.chunk import Chunk
+from ..core.errors import ModelError
 from ..core.events import Event, OnEvent, Preview, Progress, ignore
 from ..core.family import Cond, Family, Window
 from ..core.plan import Plan, Span
@@ -73,15 +74,19 @@ def sample(
     finished: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Noise to latents (1, C, T, H, W) for one span, float32. index: how many went before. finished: the latents of
-    the try before, where a family makes several."""
+    the try before, where a family makes several. ModelError, naming the step, where latents stop being finite."""
     scheduler = family.scheduler(plan)
     predict = family.predict(cond, span)
-    reuse = StepReuse(plan.reuse, plan.steps)
     drawn = noise(plan.seed, f"init/{span.start}", family.latent_shape(cond, span))
     x, first = family.begin(plan, cond, scheduler, drawn)
     if finished is not None:
-        x, first = family.begin_again(plan, scheduler, x, finished, index)
+        x, first = family.begin_again(plan, scheduler, drawn, finished, first, index)
     guidance = family.guidance(plan, span)
+    count = len(scheduler.timesteps)
+    ways = [branches(plan.guidance, step, count, plan.guidance_interval) for step in range(count)]
+    # Schedulers that evaluate several times a step (Heun) do so along no single path: nothing can be forecast.
+    reuse = StepReuse(ways, plan.reuse if count == plan.steps else 1)
+    reuse.begin(first)
     if state is not None:
         x, first = state.restore(scheduler, reuse)
     x = x.to(scheduler.timesteps.device)
@@ -91,16 +96,18 @@ def sample(
         if reuse.skips(step):
             output = reuse.forecast(sigma)
         else:
-            outputs = predict(
-                shown(scheduler, x, t), t, branches(plan.guidance, step, plan.steps, plan.guidance_interval)
-            )
-            output = combine(outputs, guidance)
+            output = combine(predict(shown(scheduler, x, t), t, ways[step]), guidance)
             reuse.remember(sigma, output)
         before, x = x, _step(scheduler, output, t, x)
-        on_event(Progress("sample", step + 1, plan.steps, time.perf_counter() - started, index))
+        if not bool(x.isfinite().all()):
+            raise ModelError(
+                f"{plan.model}: the latents stop being finite at step {step + 1} of {count}. Causes: a damaged "
+                "checkpoint or adapter, an adapter whose weights are far too large, or float16 (bfloat16 holds more)."
+            )
+        on_event(Progress("sample", step + 1, count, time.perf_counter() - started, index))
         picture = partial(family.preview, before, output, noise_level(scheduler, step), plan, span)
-        on_event(Preview("preview", step + 1, plan.steps, index, picture))
-        if keep is not None and keep_every and (step + 1) % keep_every == 0 and step + 1 < plan.steps:
+        on_event(Preview("preview", step + 1, count, index, picture))
+        if keep is not None and keep_every and (step + 1) % keep_every == 0 and step + 1 < count:
             keep(SamplingState.capture(plan, index, step + 1, x, scheduler, reuse))
     return x
 

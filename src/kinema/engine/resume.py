@@ -49,7 +49,8 @@ class SamplingState:
                     if isinstance(item, torch.Tensor):
                         tensors[f"scheduler.{name}.{index}"] = item.detach().cpu().clone()
             elif isinstance(value, PLAIN) or (isinstance(value, list) and all(isinstance(i, PLAIN) for i in value)):
-                values[f"plain.{name}"] = value
+                values[f"plain.{name}"] = list(value) if isinstance(value, list) else value  # it may change in place
+        values["first"] = reuse.first
         values["history"] = [sigma for sigma, _ in reuse.history]
         for index, (_, output) in enumerate(reuse.history):
             tensors[f"history.{index}"] = output.detach().cpu().clone()
@@ -73,6 +74,7 @@ class SamplingState:
             if name.startswith("scheduler.") and "." not in attribute:
                 where = device if attribute == "last_sample" else getattr(scheduler, attribute).device
                 setattr(scheduler, attribute, tensor.to(where))
+        reuse.begin(self.values.get("first", reuse.first))
         reuse.history = [
             (sigma, self.tensors[f"history.{index}"].to(device)) for index, sigma in enumerate(self.values["history"])
         ]

@@ -29,6 +29,9 @@ class Tiled:
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         return self.family.weight_files(plan)
 
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        return self.family.notes(plan)
+
     def prepare(self, plan: Plan, window: Window | None = None) -> Any:
         """`Prepared` of every tile."""
         assert window is not None
@@ -59,9 +62,15 @@ class Tiled:
         return self.family.tries(self._tile(plan))
 
     def begin_again(
-        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+        self,
+        plan: Plan,
+        scheduler: Any,
+        noise_BCTHW: torch.Tensor,
+        finished_BCTHW: torch.Tensor,
+        first: int,
+        number: int,
     ) -> tuple[torch.Tensor, int]:
-        return self.family.begin_again(self._tile(plan), scheduler, first_BCTHW, finished_BCTHW, number)
+        return self.family.begin_again(self._tile(plan), scheduler, noise_BCTHW, finished_BCTHW, first, number)
 
     def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
         return self.family.guidance(self._tile(plan), span)

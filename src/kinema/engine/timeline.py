@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any
+from itertools import chain, islice
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from ..conditions import inputs, outpaint
 from ..conditions.image import cover
 from ..core.chunk import Chunk
 from ..core.conditions import Continue, Control, Source
+from ..core.errors import MediaError
 from ..core.plan import Plan
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -74,11 +77,11 @@ def open_timeline(plan: Plan) -> Timeline:
     sound = all(info.has_audio for info in given)
     width, height = plan.size
     if start is not None:
-        parts.append(_frames(start.clip, width, height, sound))
+        parts.append(_exactly(given[0].num_frames, _frames(start.clip, width, height, sound), start.clip))
     silence = np.zeros((round(48_000 / plan.fps), 1), np.float32) if sound else None
     parts.append((None, silence) for _ in range(new))
     if end is not None:
-        parts.append(_frames(end.clip, width, height, sound))
+        parts.append(_exactly(given[-1].num_frames, _frames(end.clip, width, height, sound), end.clip))
     return Timeline(chain(*parts), (width, height), plan.frames)
 
 
@@ -89,9 +92,27 @@ def _edited(plan: Plan, source: Source) -> Timeline:
     mask = next((c for c in plan.conditions if c.kind == "mask"), None)
     control = next((c for c in plan.conditions if c.kind == "control"), None)
     masks = mask_stream.masks(mask, source, plan.frames, width, height)
-    controls = _controls(control, source, plan.frames, width, height) if control is not None else None
-    frames = _frames(source.video, width, height, True, source.grow)
+    masks = _exactly(plan.frames, masks, (mask.video if mask is not None else None) or source.video)
+    controls = None
+    if control is not None:
+        drawn = _controls(control, source, plan.frames, width, height)
+        controls = _exactly(plan.frames, drawn, control.video or source.video)
+    frames = _exactly(plan.frames, _frames(source.video, width, height, True, source.grow), source.video)
     return Timeline(frames, (width, height), plan.frames, masks, controls)
+
+
+def _exactly(count: int, frames: Iterator[T], media: str) -> Iterator[T]:
+    """The first `count` of them: in a timeline every frame has its place. MediaError where a clip ends before the count
+    that its header names."""
+    given = 0
+    for frame in islice(frames, count):
+        yield frame
+        given += 1
+    if given < count:
+        raise MediaError(
+            f"{media[:200]}: {given} frames could be read, its header names {count}; write it anew "
+            "(`ffmpeg -i CLIP NEW.mp4`), or use the part that can be read."
+        )
 
 
 def _frames(

@@ -20,6 +20,7 @@ from ..core.chunk import Chunk
 from ..core.errors import ModelError
 from ..core.family import Prepared
 from ..core.plan import Plan, Span
+from ..core.prompt import cut_notes, encoded
 from ..diffusion import scheduling
 from ..diffusion.free_init import renewed
 from ..diffusion.noise import noise
@@ -110,13 +111,22 @@ class ClipModel:
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         return ()
 
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        """Where two tokenizers cut a prompt at the same word, once."""
+        tokenizers = [self.parts.tokenizer, *(self.parts.second[:1] if self.parts.second else ())]
+        found = [
+            note
+            for name, text in encoded(plan).items()
+            for tokenizer in tokenizers
+            for note in cut_notes(name, text, tokenizer, int(tokenizer.model_max_length))
+        ]
+        return tuple(dict.fromkeys(found))
+
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
         adapters.use(self.parts.unet, prepared.styles)
         adapters.use(self.parts.text_encoder, prepared.styles, text=True)
-        prompts = {"cond": plan.prompt}
-        if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
-            prompts["uncond"] = plan.negative_prompt
+        prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         skip = int(str(plan.options["clip_skip"]))
         words = {
             branch: self.parts.read_words(prompt, self.residency, skip).to(self.dtype)
@@ -148,13 +158,24 @@ class ClipModel:
         return int(str(plan.options.get("free_init", 1)))
 
     def begin_again(
-        self, plan: Plan, scheduler: Any, first_BCTHW: torch.Tensor, finished_BCTHW: torch.Tensor, number: int
+        self,
+        plan: Plan,
+        scheduler: Any,
+        noise_BCTHW: torch.Tensor,
+        finished_BCTHW: torch.Tensor,
+        first: int,
+        number: int,
     ) -> tuple[torch.Tensor, int]:
-        """FreeInit (diffusion/free_init.py)."""
+        """FreeInit (diffusion/free_init.py). A try that begins part of the way begins there again, with noise whose low
+        frequencies stay: latents at that level still hold high frequencies of the clip."""
+        finished, drawn = finished_BCTHW.float(), noise_BCTHW.to(finished_BCTHW)
+        fresh = noise(plan.seed, f"free_init/{number}", tuple(drawn.shape)).to(drawn)
+        if first:
+            again = renewed(drawn, fresh)
+            return scheduler.add_noise(finished, again, scheduler.timesteps[first : first + 1]), first
         last = torch.tensor([scheduler.config.num_train_timesteps - 1])
-        noisy = scheduler.add_noise(finished_BCTHW.float(), first_BCTHW.to(finished_BCTHW), last)
-        fresh = noise(plan.seed, f"free_init/{number}", tuple(noisy.shape))
-        return renewed(noisy, fresh.to(noisy.device)), 0
+        noisy = scheduler.add_noise(finished, drawn, last)
+        return renewed(noisy, scheduling.begin(scheduler, fresh)), first
 
     def guidance(self, plan: Plan, span: Span) -> float:
         return plan.guidance

@@ -38,6 +38,10 @@ class OnBase(ClipModel):
             self.take(self.read(place))
             self.place = place
 
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        self.stand_on(bases.find(str(plan.options["base"])).place)
+        return super().notes(plan)
+
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
         self.stand_on(bases.find(str(plan.options["base"])).place)
         return super().encode(plan, prepared)

@@ -55,8 +55,3 @@ def two_text_states(
         states.append(found.hidden_states[-(skip + 2)])
         summary = found[0]
     return torch.cat(states, -1), summary
-
-
-def lost_words(prompt: str, tokenizer: Any) -> int:
-    """How many tokens of a prompt do not fit."""
-    return max(0, len(tokenizer(prompt, truncation=False).input_ids) - int(tokenizer.model_max_length))

@@ -17,6 +17,12 @@ def default_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def name_of(device: torch.device | str) -> str:
+    """A GPU's name as its driver gives it ("NVIDIA H200"), else "cpu" or "mps"."""
+    place = torch.device(device)
+    return torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
+
+
 def place_and_dtype(device: Any, dtype: Any, on_gpu: torch.dtype) -> tuple[torch.device, torch.dtype]:
     """What `load(device=None, dtype=None)` means: a GPU where there is one; on a CPU float32, else `on_gpu`."""
     place = torch.device(device) if device is not None else default_device()

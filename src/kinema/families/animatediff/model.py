@@ -6,6 +6,7 @@ kind: MotionLoRAs, the domain adapter, styles of the image model. ControlNet and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -56,10 +57,18 @@ class AnimateDiffFamily(OnBase):
     def begin(
         self, plan: Plan, cond: Cond, scheduler: Any, noise_BCTHW: torch.Tensor
     ) -> tuple[torch.Tensor, int]:  # fmt: skip
-        length, overlap = _windows(cond)
-        if noise_BCTHW.shape[2] > length:
-            noise_BCTHW = context.shuffled(noise_BCTHW, length, overlap, plan.seed)
-        return super().begin(plan, cond, scheduler, noise_BCTHW)
+        return super().begin(plan, cond, scheduler, _alike(plan, noise_BCTHW))
+
+    def begin_again(
+        self,
+        plan: Plan,
+        scheduler: Any,
+        noise_BCTHW: torch.Tensor,
+        finished_BCTHW: torch.Tensor,
+        first: int,
+        number: int,
+    ) -> tuple[torch.Tensor, int]:
+        return super().begin_again(plan, scheduler, _alike(plan, noise_BCTHW), finished_BCTHW, first, number)
 
     def predict(self, cond: Guided, span: Span) -> Predict:
         model, guide = self.parts.unet, cond.guide
@@ -78,12 +87,18 @@ class AnimateDiffFamily(OnBase):
                         more |= words.beside(*(self.space * side for side in cond.grid))
                         return model(part_BCTHW, t, encoder_hidden_states=each, return_dict=False, **more)[0].float()
 
-                    outputs[branch] = context.blend(of, x_BCTHW.to(self.dtype), *_windows(cond))
+                    outputs[branch] = context.blend(of, x_BCTHW.to(self.dtype), *_windows(cond.options))
             return outputs
 
         return run
 
 
-def _windows(cond: Cond) -> tuple[int, int]:
+def _windows(options: Mapping[str, Any]) -> tuple[int, int]:
     """(frames of a window, frames that two share)."""
-    return int(cond.options["context_length"]), int(cond.options["context_overlap"])
+    return int(options["context_length"]), int(options["context_overlap"])
+
+
+def _alike(plan: Plan, noise_BCTHW: torch.Tensor) -> torch.Tensor:
+    """Noise that is alike from window to window, where there are several."""
+    length, overlap = _windows(plan.options)
+    return context.shuffled(noise_BCTHW, length, overlap, plan.seed) if noise_BCTHW.shape[2] > length else noise_BCTHW

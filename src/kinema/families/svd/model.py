@@ -67,6 +67,9 @@ class SvdFamily(OneTry):
 
     # -- before the loop -------------------------------------------------------------------------------------------
 
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        return ()  # it reads no words
+
     def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
         return prepared_pixels.prepare(plan)
 

@@ -58,10 +58,31 @@ class TextAttention:
         return attn.to_out[1](attn.to_out[0](out))
 
 
+class MixedRMSNorm(nn.RMSNorm):
+    """An RMS norm that takes an input of another dtype than its weight's (float32 weights under autocast to bfloat16):
+    computed in float32, returned in the input's dtype, which is what torch's own gives. torch has no fused kernel for
+    two dtypes and warns."""
+
+    def __init__(self, norm: nn.RMSNorm) -> None:
+        super().__init__(norm.normalized_shape, norm.eps, elementwise_affine=False)
+        self.weight = norm.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.weight is None or x.dtype == self.weight.dtype:
+            return super().forward(x)
+        wide = nn.functional.rms_norm(x.float(), self.normalized_shape, self.weight.float(), self.eps)
+        return wide.type_as(x)
+
+
 def prepare(model: nn.Module) -> None:
-    """Give the cross-attentions of a loaded transformer the processor above."""
+    """Give the attentions of a loaded transformer the norms above, and the cross-attentions the processor above. Names
+    of parameters stay."""
     for block in (*model.blocks, *getattr(model, "vace_blocks", ())):
         block.attn2.set_processor(TextAttention())
+        for attention in (block.attn1, block.attn2):
+            for name in ("norm_q", "norm_k", "norm_added_k"):
+                if type(norm := getattr(attention, name, None)) is nn.RMSNorm:
+                    setattr(attention, name, MixedRMSNorm(norm))
 
 
 @dataclass(frozen=True)

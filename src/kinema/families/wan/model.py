@@ -17,6 +17,7 @@ from ...core.chunk import Chunk
 from ...core.errors import ModelError
 from ...core.family import OneTry, Predict, Prepared, Window
 from ...core.plan import Plan, Span
+from ...core.prompt import cut_notes, encoded
 from ...diffusion import flow, scheduling
 from ...diffusion.pixels import as_chunks, from_unit
 from ...weights import adapters
@@ -88,6 +89,11 @@ class WanFamily(OneTry):
 
     # -- before the loop -------------------------------------------------------------------------------------------
 
+    def notes(self, plan: Plan) -> tuple[str, ...]:
+        length, tokenizer = int(plan.options["text_length"]), self.parts.tokenizer
+        cut = [cut_notes(name, text.clean(words), tokenizer, length) for name, words in encoded(plan).items()]
+        return tuple(note for notes in cut for note in notes)
+
     def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
         return prepare.prepare(plan, window)
 
@@ -95,9 +101,7 @@ class WanFamily(OneTry):
     def encode(self, plan: Plan, prepared: Prepared) -> WanCond:
         student = self._student(plan)
         adapters.use(self.parts.transformer, prepared.styles, student)
-        prompts = {"cond": plan.prompt}
-        if plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]:
-            prompts["uncond"] = plan.negative_prompt
+        prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         length = int(plan.options["text_length"])
         states = {branch: self.text_states(prompt, length) for branch, prompt in prompts.items()}
         image = beside = control = None

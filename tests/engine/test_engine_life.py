@@ -1,0 +1,87 @@
+"""What an engine hands on and lets go of: dtype to a second pass, memory when a clip is made, no argument unheard."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+from fake_family import FakeFamily
+
+import kinema
+from kinema.core.errors import RequestError
+from kinema.core.request import Request
+from kinema.engine import load
+from kinema.engine.load import Engine
+from kinema.weights import store
+
+WISH = Request(prompt="a red ball", seed=1, steps=2, options={"motion_words": "text"})
+
+
+@pytest.fixture
+def loaded(tmp_path, monkeypatch):
+    """`load` makes engines without networks; the list holds what was asked of each and a weak reference to it."""
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    found: list = []
+
+    def fake(model, *, device=None, dtype=None):
+        card = store.find(model)
+        family = FakeFamily(card)
+        family.weight_files = lambda plan: ()
+        engine = Engine(card.id, family, tmp_path, device or "cpu", dtype)
+        found.append((model, device, dtype, weakref.ref(engine)))
+        return engine
+
+    monkeypatch.setattr(load, "load", fake)
+    monkeypatch.setattr(kinema, "_ENGINES", {})
+    return found
+
+
+def alive(loaded) -> list[str]:
+    gc.collect()
+    return [model for model, *_, engine in loaded if engine() is not None]
+
+
+def test_a_second_pass_has_the_engines_dtype(loaded):
+    engine = load.load("kinema-mini-zeroscope", device="cpu", dtype="bfloat16")
+    plan = engine.plan("x", frames=4, seed=1, second_pass={"model": "xl"})
+    assert any(name.startswith("second/") for name in engine.manifest(plan)["weights"])
+    assert loaded[1][:3] == ("kinema-mini-zeroscope-xl", "cpu", "bfloat16")
+
+
+def test_a_made_clip_holds_no_model(loaded):
+    clip = load.load(WISH.model).generate(WISH)
+    assert alive(loaded) == [WISH.model], "it is needed still"
+    assert len(clip.frames()) == 17
+    assert alive(loaded) == []
+    assert clip.manifest["weights"] and len(clip.frames()) == 17
+
+
+def test_one_model_is_in_memory_at_a_time(loaded):
+    first = kinema.generate(WISH)
+    second = kinema.generate("x", model="kinema-mini-zeroscope", seed=1, frames=4)
+    assert alive(loaded) == ["kinema-mini-zeroscope"], "a clip that is not made yet keeps nothing"
+    assert len(second.frames()) == 4
+    assert len(first.frames()) == 17, "its model is loaded again"
+    assert alive(loaded) == [WISH.model]
+    assert first.manifest["plan"]["model"] == WISH.model
+    kinema._ENGINES.clear()
+
+
+def test_nothing_that_is_asked_of_sampling_is_ignored(loaded):
+    engine = load.load(WISH.model)
+    plan = engine.plan(WISH)
+    kept: list = []
+    chunks = list(engine.stream(plan, keep=kept.append, keep_every=1))
+    assert len(kept) == 1 and chunks
+    for canvas in ("source", "larger"):
+        other = plan.model_copy(update={"canvas": canvas})
+        for asked in ({"keep": kept.append, "keep_every": 1}, {"state": kept[0]}):
+            with pytest.raises(RequestError, match=f"canvas = {canvas}"):
+                engine.stream(other, **asked)
+    with pytest.raises(RequestError, match="another plan"):
+        engine.stream(plan.model_copy(update={"seed": 2}), state=kept[0])
+    with pytest.raises(RequestError, match="keep_every"):
+        engine.stream(plan, keep=kept.append)
+    with pytest.raises(RequestError, match="keep_every"):
+        engine.stream(plan, keep_every=2)
