@@ -28,6 +28,7 @@ class PictureClip:
     """An open animation, picture or folder. The same face as VideoClip; there is never sound."""
 
     has_audio = False
+    transfer, primaries = "SDR", ""
 
     def __init__(
         self,

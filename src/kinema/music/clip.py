@@ -82,7 +82,7 @@ def _own_sound(clip: str | os.PathLike[str], seconds: float) -> np.ndarray | Non
     from kinema.media.audio import fit, stereo
     from kinema.media.read import read_audio
 
-    own_SC = read_audio(clip)
+    own_SC = read_audio(clip, seconds=seconds)
     if own_SC is None:
         return None
     return fit(stereo(own_SC), round(seconds * AUDIO_RATE_HZ))
