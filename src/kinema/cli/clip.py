@@ -143,7 +143,14 @@ def probe_rows(file: Path, info: dict[str, Any]) -> list[tuple[str, Any]]:
             "codec",
             f"{info['codec']}, {info['bit_depth']} bits" + (", with sound" if info["has_audio"] else ""),
         ),
+        *([("colours", colors(info))] if colors(info) else []),
     ]
+
+
+def colors(info: dict[str, Any]) -> str:
+    """Transfer and primaries, where a file names any; what is done to HDR with it."""
+    hdr = "" if info["transfer"] == "SDR" else f"HDR ({info['transfer']}), read as SDR by tone mapping"
+    return ", ".join(part for part in (hdr, info["primaries"]) if part)
 
 
 def _differences(found: Manifest, device: str) -> list[str]:
