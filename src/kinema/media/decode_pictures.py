@@ -93,6 +93,8 @@ def picture_of(image: Any) -> np.ndarray:
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # 16 bits of gray
         gray = np.clip(np.asarray(upright).astype(np.int64), 0, 65535)
+        clear = upright.info.get("transparency")
+        gray = np.where(gray == clear, 65535, gray) if isinstance(clear, int) else gray
         return np.repeat(((gray + 128) // 257).astype(np.uint8)[..., None], 3, axis=-1)
     if upright.mode == "F":  # floats: 0 to 1, or 0 to 255
         gray = np.nan_to_num(np.asarray(upright))
