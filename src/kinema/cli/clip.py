@@ -13,6 +13,7 @@ from kinema.cli import output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
+from kinema.core.apart import keep_apart, named
 from kinema.core.errors import MediaError, ModelError, RequestError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def rerun(
     plan = find_inputs(found.plan, file.parent)
     target = output_ or str(output.unused(file.with_name(f"{file.stem}-rerun{file.suffix}")))
     output.check_clip(target)
+    keep_apart({"output": target, "sheet": sheet}, [file, model, *named(plan)])
     with reporter(as_json) as on_event:
         try:
             engine = work.load_engine(model or found.plan.model, device, dtype, on_event)

@@ -12,6 +12,7 @@ import typer
 from kinema.cli.arguments import AsJson, Device
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
+from kinema.core.apart import keep_apart
 from kinema.core.errors import ModelError, RequestError
 
 app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
@@ -93,6 +94,7 @@ def _judge(
         raise ModelError(f"{model}: no such folder or file.")
     if output.exists() and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
+    keep_apart({"output": output}, [model], replaced=False)
     quiet_libraries()
     from kinema.evaluation.scorecard import PROFILES, Settings, scorecard
 
@@ -138,6 +140,7 @@ def inpainting(
         raise RequestError(f"--count {count}.", field="count", value=count, legal="1 or more")
     if output.exists() and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
+    keep_apart({"output": output}, [model], replaced=False)
     quiet_libraries()
     from kinema.engine.load import load
     from kinema.weights.store import digests

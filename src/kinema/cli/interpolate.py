@@ -13,6 +13,7 @@ from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
+from kinema.core.apart import keep_apart
 from kinema.core.events import Event
 
 
@@ -63,7 +64,7 @@ def interpolate(
     output.check_clip(path)
     if sheet is not None:
         output.check_sheet(sheet)
-    output.check_not_itself(path, clip)
+    keep_apart({"output": path, "sheet": sheet}, [clip, model])
     started = time.perf_counter()
     quiet_libraries()
     with reporter(as_json) as on_event:

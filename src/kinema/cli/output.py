@@ -9,6 +9,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kinema.core.apart import check_name
 from kinema.core.errors import MediaError, RequestError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def check_clip(text: str) -> None:
     """Refuse an output that could not be written: its suffix, its folder. RequestError or MediaError."""
     from kinema.media.write import SUFFIXES
 
+    check_name(text)
     target = Path(text)
     is_folder = text.endswith(("/", os.sep)) or not target.suffix
     if not is_folder and target.suffix.lower() not in SUFFIXES:
@@ -64,14 +66,9 @@ def check_clip(text: str) -> None:
     check_parent(target)
 
 
-def check_not_itself(target: str, given: str) -> None:
-    """RequestError where a clip would be written over the one that it is made from."""
-    if Path(target).resolve() == Path(given).resolve():
-        raise RequestError("The clip would be written over itself.", field="output", value=target)
-
-
 def check_sheet(target: Path) -> None:
     """Refuse a contact sheet that could not be written. RequestError or MediaError."""
+    check_name(target, "sheet")
     if target.suffix.lower() not in SHEET_SUFFIXES:
         raise RequestError(
             f"{target.name}: a contact sheet is a picture.",
@@ -87,6 +84,7 @@ def check_sheet(target: Path) -> None:
 
 def check_state(target: Path) -> None:
     """Refuse a sampling state that could not be saved."""
+    check_name(target, "keep_state")
     if target.is_dir():
         raise RequestError(f"{target}: is a folder.", field="keep_state")
     check_parent(target)
@@ -99,6 +97,7 @@ def size_of(path: Path) -> int:
 
 def check_parent(target: Path) -> None:
     """Refuse a target whose folder is not there or cannot be written to. RequestError or MediaError."""
+    check_name(target)
     folder = target.parent
     if not folder.is_dir():
         raise RequestError(

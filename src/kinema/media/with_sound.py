@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kinema.core.apart import keep_apart
 from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import OnEvent, Progress, ignore
@@ -46,8 +47,7 @@ def with_sound(
     """
     check_video_name(path)
     source, target = Path(clip), Path(path)
-    if target.exists() and source.exists() and target.samefile(source):
-        raise RequestError("The clip would be written over itself.", field="output", value=str(target))
+    keep_apart({"output": target}, [source])
     first_s = begin_seconds(source)
     with open_container(source) as given:
         if not given.streams.video:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kinema.core.apart import check_name
 from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError, MediaError, RequestError
 from kinema.core.events import OnEvent, Progress, ignore
@@ -85,6 +86,7 @@ def write(
 
 def _checked(target: Path, suffix: str, quality: str, manifest: dict[str, Any] | None) -> str | None:
     """Refuse what cannot be written before any frame is computed; gives the manifest as JSON text."""
+    check_name(target, "path")
     if suffix and suffix not in SUFFIXES:
         raise RequestError(
             f"{target.name}: no such output format.",
