@@ -55,7 +55,7 @@ def rerun(
             field="file", value=str(file), legal="a clip as it was generated",
         )  # fmt: skip
     plan = find_inputs(found.plan, file.parent)
-    target = output_ or str(output.unused(file.with_name(f"{file.stem}-rerun{file.suffix}")))
+    target = output_ or str(output.unused(file.with_name(f"{output.stem(str(file), 'clip')}-rerun{file.suffix}")))
     output.check_clip(target)
     keep_apart({"output": target, "sheet": sheet}, [file, model, *named(plan)])
     with reporter(as_json) as on_event:

@@ -100,7 +100,7 @@ def score(
     from kinema.music import put_under
 
     given = Path(clip)
-    target = output_ or str(output.unused(Path(f"{given.stem}-scored{given.suffix}")))
+    target = output_ or str(output.unused(Path(f"{output.stem(clip, 'clip')}-scored{given.suffix}")))
     check_video_name(target)
     output.check_parent(Path(target))
     keep_apart({"output": target}, [clip, melody, sound, model])

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SMALL_WORDS = {"a", "an", "the", "of", "and", "with", "in", "on", "at", "to", "some"}
 NAME_WORDS = 2
+STEM_BYTES = 160
+"""Of the name of an input, in the names of what is made of it."""
 
 
 def new_name(plan: Plan, suffix: str = ".mp4") -> Path:
@@ -30,7 +32,8 @@ def new_name(plan: Plan, suffix: str = ".mp4") -> Path:
 
 def stem(video: str, unnamed: str) -> str:
     """The name of an input without its suffix, for the names of what is made of it; `unnamed` for a data: URI."""
-    return unnamed if video.startswith("data:") else Path(video).stem or unnamed
+    name = "" if video.startswith("data:") else Path(video).stem
+    return name.encode("utf-8", "replace")[:STEM_BYTES].decode("utf-8", "ignore") or unnamed
 
 
 def unused(path: Path) -> Path:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.cli.arguments import Wish
+from kinema.core.apart import is_there
 from kinema.core.errors import MediaError, RequestError
+from kinema.core.outside import for_terminal
 
 if TYPE_CHECKING:
     from kinema.core.request import Request
@@ -154,8 +156,8 @@ def _there(media: str) -> str:
     """The media's name, once it is known to lead to something."""
     from kinema.conditions.inputs import local_path
 
-    if not media.startswith("data:") and not local_path(media).exists():
-        raise MediaError(f"{media}: no such file.")
+    if not media.startswith("data:") and not is_there(local_path(media)):
+        raise MediaError(f"{for_terminal(media, 300)}: no such file.")
     return media
 
 
@@ -165,7 +167,7 @@ def _mask(text: str) -> Any:
 
     if text in ("everything", "nothing"):
         return Mask(everything=text == "everything", nothing=text == "nothing")
-    if re.fullmatch(r"[-+.\deE\s]+(,[-+.\deE\s]+)+", text) and not Path(text).exists():
+    if re.fullmatch(r"[-+.\deE\s]+(,[-+.\deE\s]+)+", text) and not is_there(Path(text)):
         try:
             box = tuple(float(part) for part in text.split(","))
         except ValueError:

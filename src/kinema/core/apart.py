@@ -124,6 +124,11 @@ def _source(media: str) -> _Place | None:
     return _Place([real], real.is_dir())
 
 
+def is_there(path: Path) -> bool:
+    """Does the name lead to something? False, not an error, for names that no file can have."""
+    return _stat(path) is not None
+
+
 def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()

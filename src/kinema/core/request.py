@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
+from .apart import is_there
 from .conditions import Condition, Value
 from .errors import RequestError
 
@@ -133,7 +134,7 @@ def _resolve_paths(data: Any, folder: Path) -> Any:
             return [resolve(item) for item in value]
         if isinstance(value, str) and "://" not in value and not value.startswith("data:"):
             beside = folder / value
-            return str(beside) if beside.exists() else value
+            return str(beside) if is_there(beside) else value
         return value
 
     if not isinstance(data, dict) or not isinstance(data.get("conditions"), list):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..conditions import inputs
+from ..core.apart import is_there
 from ..core.errors import RequestError
 from ..core.plan import Manifest, Plan
 
@@ -64,9 +65,9 @@ def find_inputs(plan: Plan, folder: Path) -> Plan:
     def found(media: object) -> object:
         if isinstance(media, tuple):
             return tuple(found(each) for each in media)
-        if not isinstance(media, str) or media.startswith(("data:", "file:")) or Path(media).exists():
+        if not isinstance(media, str) or media.startswith(("data:", "file:")) or is_there(Path(media)):
             return media
-        return str(folder / media) if (folder / media).exists() else media
+        return str(folder / media) if is_there(folder / media) else media
 
     conditions = tuple(
         condition.model_copy(

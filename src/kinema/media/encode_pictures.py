@@ -110,7 +110,8 @@ class WebpEncoder:
         self.container.close()
         note = make_note(self.fps, self.num_frames, self.manifest)
         height, width = self.stream.height, self.stream.width
-        self.path.write_bytes(add_to_webp(self.path.read_bytes(), note, height, width))
+        lasts_ms = round(self.num_frames * 1000 / self.fps) if self.num_frames > 1 else 0
+        self.path.write_bytes(add_to_webp(self.path.read_bytes(), note, height, width, lasts_ms))
 
     def close(self) -> None:
         self.container.close()

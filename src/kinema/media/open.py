@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import struct
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema.core.errors import MediaError
+from kinema.core.outside import for_terminal
 
 _CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,ivf,h264,hevc,obu,av1,m4v,yuv4mpegpipe,"
@@ -28,15 +30,19 @@ _BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
 
 def sniff(path: Path) -> str:
     """What a path is, from its first bytes: "folder", "picture" or "container". Raises MediaError: missing,
-    empty."""
-    if path.is_dir():
-        return "folder"
+    empty, a device or a pipe (which have no end), a name that no file can have."""
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return "folder"
+        if not stat.S_ISREG(mode):
+            raise MediaError(f"{path}: not a regular file.")
         with path.open("rb") as file:
             head = file.read(16)
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise MediaError(f"{path}: {reason}.") from error
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        reason = "no such file" if missing else f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise MediaError(f"{for_terminal(str(path), 300)}: {reason}.") from error
     if not head:
         raise MediaError(f"{path}: the file is empty.")
     webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
@@ -90,6 +96,9 @@ def reading(path: Path) -> Iterator[None]:
         ValueError,
         SyntaxError,
         EOFError,
+        ArithmeticError,
+        RecursionError,
+        AttributeError,
         struct.error,
         IndexError,
         KeyError,

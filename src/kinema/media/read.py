@@ -21,7 +21,7 @@ from kinema.core.chunk import AUDIO_RATE_HZ, Chunk
 from kinema.core.errors import MediaError
 from kinema.media import decode_pictures, decode_video
 from kinema.media.decoder import begin_seconds
-from kinema.media.open import open_container, sniff
+from kinema.media.open import open_container, reading, sniff
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,7 +181,9 @@ def _sample(frame: int, fps: Fraction) -> int:
 def _opened(path: Path) -> Iterator[decode_video.VideoClip | decode_pictures.PictureClip]:
     kind = sniff(path)
     if kind == "container":
-        yield decode_video.VideoClip(path)
+        with reading(path):
+            clip = decode_video.VideoClip(path)
+        yield clip
     else:
         with decode_pictures.opened(path, is_folder=kind == "folder") as clip:
             yield clip

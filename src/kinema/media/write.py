@@ -64,7 +64,7 @@ def write(
     Raises RequestError (suffix, quality, fps, too many frames for a picture) and MediaError (unwritable, no
     frames).
     """
-    target = Path(path)
+    target = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()  # "." has no name
     suffix = "" if os.fspath(path).endswith(("/", os.sep)) else target.suffix.lower()
     source = iter(chunks)
     try:
