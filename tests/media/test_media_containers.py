@@ -5,12 +5,15 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from made_with_av import CLICK_S, KINDS, RATE, Kind, make, numbers
 
 from kinema.core.errors import MediaError
 from kinema.media.color import to_rgb
 from kinema.media.open import _CONTAINERS
 from kinema.media.read import probe, read_audio, read_chunks, read_video
+from kinema.media.timeline import exact_rate, held, timeline
 
 OFF_S = 0.00102
 """Matroska rounds times to a millisecond."""
@@ -107,3 +110,60 @@ def test_what_is_named_is_opened():
         assert name in known
         assert av.ContainerFormat(name, "r").is_input
     assert "rawvideo" not in _CONTAINERS
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("samples")
+    kinds = [kind for kind in KINDS if kind.size[0] < 100]
+    return [(kind.suffix, make(folder / f"a.{kind.suffix}", kind, 8, gop=4).read_bytes()) for kind in kinds]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_anywhere_gives_a_media_error_or_a_clip(samples, tmp_path, data):
+    """Headers above all: a rate of nothing, a time base of nothing, lengths without end."""
+    suffix, content = data.draw(st.sampled_from(samples))
+    content = bytearray(content)
+    head = min(len(content), data.draw(st.sampled_from([64, 400, len(content)])))
+    for _ in range(data.draw(st.integers(1, 6))):
+        at, width = data.draw(st.integers(0, head - 1)), data.draw(st.sampled_from([1, 4, 8]))
+        content[at : at + width] = data.draw(st.sampled_from([b"\0" * width, b"\xff" * width, b"\1" * width]))
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(bytes(content))
+    for reader in (probe, read_video, read_audio, lambda each: list(read_chunks(each, start=3))):
+        try:
+            found = reader(path)
+        except MediaError as error:
+            assert str(path) in str(error)
+            continue
+        if reader is probe:
+            assert 0.1 <= found.fps <= 1000
+            assert found.num_frames > 0
+
+
+@pytest.mark.parametrize("at", [16, 20])
+def test_a_time_base_of_nothing(tmp_path, at):
+    kind = next(kind for kind in KINDS if kind.suffix == "ivf")
+    path = make(tmp_path / "a.ivf", kind, 4)
+    content = bytearray(path.read_bytes())
+    content[at : at + 4] = b"\0\0\0\0"
+    path.write_bytes(bytes(content))
+    for reader in (probe, read_video):
+        try:
+            reader(path)
+        except MediaError as error:
+            assert "a.ivf" in str(error)
+
+
+def test_a_rate_of_nothing(tmp_path, monkeypatch):
+    """All frames at once, or over centuries."""
+    assert timeline([0.0, 0.0], 0.0, [None]).fps == 24
+    kind = next(kind for kind in KINDS if kind.name == "mkv-libx264")
+    path = make(tmp_path / "a.mkv", kind, 4)
+    for seconds in (1e-9, 1e9, 1e300):
+        monkeypatch.setattr(
+            "kinema.media.decoder.timeline", lambda times, _s, _r, s=seconds: held(times, exact_rate(4 / s), 4)
+        )
+        with pytest.raises(MediaError, match="frames in"):
+            probe(path)

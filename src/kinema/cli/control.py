@@ -137,6 +137,7 @@ def _save_picture(above: Path, below: Path, target: Path) -> None:
     from kinema.core.whole import whole
     from kinema.media.read import probe, read_chunks
     from kinema.media.sheet import sheet_of_clips
+    from kinema.media.write_picture import write_picture
 
     rows = []
     for path in (above, below):
@@ -146,7 +147,7 @@ def _save_picture(above: Path, below: Path, target: Path) -> None:
         rows.append((path.name, np.stack(kept)))
     try:
         with whole(target) as beside:
-            sheet_of_clips(rows, SHEET_COLUMNS).save(beside)
+            write_picture(sheet_of_clips(rows, SHEET_COLUMNS), beside)
     except (OSError, ValueError) as error:
         raise MediaError(f"{target}: the preview cannot be written: {error}.") from error
 
