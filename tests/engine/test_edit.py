@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import kinema
 from kinema.core.chunk import Chunk
@@ -263,3 +264,44 @@ def test_a_quick_edit_takes_the_decoder_that_does_not_show(clip):
     assert plan_of(source, profile="fast").options["decoder"] == "full"
     assert plan_of(source, profile="fast", options={"decoder": "tiny"}).options["decoder"] == "tiny"
     assert make_plan(kinema.Request(profile="fast"), device="cpu").options["decoder"] == "tiny"
+
+
+@pytest.mark.parametrize("way", ["jpeg", "mp4", "stained"])
+def test_noise_in_a_mask_changes_no_byte_outside(clip, tmp_path, painter, way):
+    """Lossy masks are rarely exactly black: away from the white part every byte stays."""
+    video, frames = clip
+    rng = np.random.default_rng(1)
+    mask = np.zeros((90, 120), int)
+    mask[40:60, 50:80] = 255
+    noisy = (mask + rng.integers(-9, 10, mask.shape)).clip(0, 255).astype(np.uint8)
+    if way == "stained":
+        noisy[5:8, 5:9] = 40
+    picture = np.repeat(noisy[..., None], 3, -1)
+    if way == "mp4":
+        write([Chunk(np.repeat(picture[None], 41, 0), 0, 12.0)], tmp_path / "mask.mp4", quality="draft")
+        given = {"video": str(tmp_path / "mask.mp4")}
+    else:
+        Image.fromarray(picture).save(tmp_path / "mask.jpg", quality=60)
+        given = {"image": str(tmp_path / "mask.jpg")}
+    made = run(plan_of(kinema.Source(video=video), kinema.Mask(**given)))
+    away = np.ones((90, 120), bool)
+    away[32:68, 42:88] = False
+    assert np.array_equal(made[:, away], frames[:, away])
+    assert near_red(made[:, 44:56, 54:76]).mean() > 0.98
+
+
+def test_a_noisy_photo_of_a_mask(tmp_path, painter):
+    """The 320x240 mask of JPEG's coarsest kind: white from (121, 81) to (200, 160), up to 31 around it."""
+    rows, columns = np.mgrid[:240, :320]
+    mask = np.zeros((240, 320), np.uint8)
+    mask[80:160, 120:200] = 255
+    rng = np.random.default_rng(0)
+    noisy = (mask.astype(int) + rng.integers(0, 8, mask.shape)).clip(0, 255).astype(np.uint8)
+    Image.fromarray(noisy).save(tmp_path / "mask.jpg", quality=50)
+    frames = np.repeat(np.stack([columns % 256, rows, columns // 2], -1).astype(np.uint8)[None], 5, 0)
+    write([Chunk(frames, 0, 12.0)], f"{tmp_path}/clip/")
+    made = run(plan_of(kinema.Source(video=f"{tmp_path}/clip"), kinema.Mask(image=f"{tmp_path}/mask.jpg")))
+    away = np.ones((240, 320), bool)
+    away[66:174, 106:214] = False
+    assert np.array_equal(made[:, away], frames[:, away])
+    assert near_red(made[:, 86:154, 126:194]).mean() > 0.98

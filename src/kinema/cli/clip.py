@@ -14,6 +14,7 @@ from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, o
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
 from kinema.cli.say import note, say
+from kinema.core.apart import keep_apart, named
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.outside import is_there
 
@@ -60,11 +61,11 @@ def rerun(
             f"{file}: was {done} from {step.get('clip')} afterwards; make that one again, then do the same to it.",
             field="file", value=str(file), legal="a clip as it was generated",
         )  # fmt: skip
-    target = output_ or str(output.unused(file.with_name(f"{file.stem}-rerun{file.suffix}")))
+    target = output_ or str(output.unused(file.with_name(f"{output.stem(str(file), 'clip')}-rerun{file.suffix}")))
     output.check_clip(target)
     with reporter(as_json) as on_event:
         ready = prepare(found, file.parent, model=model, device=device, force=force)
-        output.check_apart(ready.plan, target, sheet=sheet)
+        keep_apart({"output": target, "sheet": sheet}, [file, model, *named(ready.plan)])
         engine = work.load_engine(ready.model, device, dtype, on_event)
         differences = _differences(found, engine.device_name)
         if not force:
@@ -152,7 +153,14 @@ def probe_rows(file: Path, info: dict[str, Any]) -> list[tuple[str, Any]]:
             "codec",
             f"{info['codec']}, {info['bit_depth']} bits" + (", with sound" if info["has_audio"] else ""),
         ),
+        *([("colours", colors(info))] if colors(info) else []),
     ]
+
+
+def colors(info: dict[str, Any]) -> str:
+    """Transfer and primaries, where a file names any; what is done to HDR with it."""
+    hdr = "" if info["transfer"] == "SDR" else f"HDR ({info['transfer']}), read as SDR by tone mapping"
+    return ", ".join(part for part in (hdr, info["primaries"]) if part)
 
 
 def _differences(found: Manifest, device: str) -> list[str]:

@@ -13,6 +13,7 @@ from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import answer
+from kinema.core.apart import keep_apart
 from kinema.core.errors import MediaError, RequestError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def control(
 ) -> None:
     """Draw a video's edges, motion, depth, ... as a clip for `--control`: same size, fps and number of frames."""
     target = output_ or str(output.unused(Path(f"{output.stem(video, 'control')}-{kind}.mp4")))
-    _check(target, preview, video, mask)
+    _check(target, preview, video, mask, model, detector)
     given = {"model": model, "detector": detector, "device": device}
     options = {name: value for name, value in given.items() if value is not None}
     quiet_libraries()
@@ -103,12 +104,7 @@ def _check(target: str, preview: str | None, *sources: str | None) -> None:
         check_preview(preview)
         if preview.endswith("/") or not Path(preview).suffix:
             raise RequestError(f"{preview}: a preview is one file.", field="preview", legal=".mp4, .gif, .png, ...")
-    written = [Path(name).resolve() for name in (target, preview) if name is not None]
-    read = {Path(name).resolve() for name in sources if name is not None and not name.startswith("data:")}
-    if len(set(written)) < len(written):
-        raise RequestError(f"{target}: the clip and its preview need two names.", field="preview", value=preview)
-    if taken := next((path for path in written if path in read), None):
-        raise RequestError(f"{taken.name}: is an input; give the output another name.", field="output")
+    keep_apart({"output": target, "preview": preview}, sources, "The clip and its preview need two names.")
 
 
 def _beside(video: str, control_path: str, target: str) -> None:
@@ -141,6 +137,7 @@ def _save_picture(above: Path, below: Path, target: Path) -> None:
     from kinema.core.whole import whole
     from kinema.media.read import probe, read_chunks
     from kinema.media.sheet import sheet_of_clips
+    from kinema.media.write_picture import write_picture
 
     rows = []
     for path in (above, below):
@@ -150,7 +147,7 @@ def _save_picture(above: Path, below: Path, target: Path) -> None:
         rows.append((path.name, np.stack(kept)))
     try:
         with whole(target) as beside:
-            sheet_of_clips(rows, SHEET_COLUMNS).save(beside)
+            write_picture(sheet_of_clips(rows, SHEET_COLUMNS), beside)
     except (OSError, ValueError) as error:
         raise MediaError(f"{target}: the preview cannot be written: {error}.") from error
 

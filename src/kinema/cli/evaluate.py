@@ -13,8 +13,9 @@ from kinema.cli.arguments import AsJson, Device
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import answer, say
+from kinema.core.apart import keep_apart
 from kinema.core.errors import ModelError, RequestError
-from kinema.core.outside import read_json
+from kinema.core.outside import is_there, read_json
 
 app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
 SUBJECTS = {"wan": "kinema-mini-wan"}
@@ -91,10 +92,11 @@ def _judge(
 ) -> dict[str, Any]:
     if name not in SUBJECTS:
         raise RequestError(f"No miniature {name!r}.", field="name", value=name, legal=", ".join(SUBJECTS))
-    if model is not None and (os.sep in model or model.startswith(".")) and not Path(model).expanduser().exists():
+    if model is not None and (os.sep in model or model.startswith(".")) and not is_there(Path(model).expanduser()):
         raise ModelError(f"{model}: no such folder or file.")
-    if output.exists() and not output.is_dir():
+    if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
+    keep_apart({"output": output}, [model], replaced=False)
     quiet_libraries()
     from kinema.evaluation.scorecard import PROFILES, Settings, scorecard
 
@@ -138,8 +140,9 @@ def inpainting(
             raise RequestError(f"No experiment {name!r}.", field="only", value=name, legal=", ".join(names))
     if count < 1:
         raise RequestError(f"--count {count}.", field="count", value=count, legal="1 or more")
-    if output.exists() and not output.is_dir():
+    if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
+    keep_apart({"output": output}, [model], replaced=False)
     quiet_libraries()
     from kinema.engine.load import load
     from kinema.weights.store import digests

@@ -13,6 +13,7 @@ from kinema.cli.arguments import OUTPUT, AsJson, Output, Sheet, Wish, option, ta
 from kinema.cli.exits import guarded
 from kinema.cli.preview import check as check_preview
 from kinema.cli.request import build
+from kinema.core.apart import keep_apart, named
 from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def generate(
         job, model = work.Job(work.plan(request, wish.device), ""), request.model
     job.target = output_ or str(output.new_name(job.plan))
     output.check_clip(job.target)
-    output.check_apart(job.plan, job.target, sheet=sheet, preview=preview, keep_state=keep_state)
+    written = {"output": job.target, "sheet": sheet, "preview": preview}
+    keep_apart({**written, "keep_state": keep_state}, [*named(job.plan), wish.request, *wish.trajectory])
+    keep_apart(written, [resume])  # the state itself may go on in its file
     job.sheet, job.preview, job.keep_state = sheet, preview, keep_state
     job.keep_every = (keep_every or KEEP_EVERY) if keep_state is not None else 0
     from kinema.engine.load import check_keeping

@@ -12,6 +12,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option, takes
 from kinema.cli.exits import guarded
+from kinema.core.apart import keep_apart, named
 
 if TYPE_CHECKING:
     from kinema.core.request import Request
@@ -94,12 +95,14 @@ def run(how: How, given: str, request: Request, *, ending: str) -> None:
         output.check_clip(how.output_)
     if how.sheet is not None:
         output.check_sheet(how.sheet)
+    if not how.request_only:
+        keep_apart({"output": how.output_, "sheet": how.sheet}, [given, *named(request)])
     if how.request_only:
         typer.echo(request.to_json())
         return
     plan = work.plan(request, how.device)
     target = target_of(how, given, ending)
-    output.check_apart(plan, target, sheet=how.sheet)
+    keep_apart({"output": target, "sheet": how.sheet}, named(request))
     work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)
 
 
@@ -108,5 +111,5 @@ def target_of(how: How, given: str, ending: str) -> str:
     where it cannot be written."""
     target = how.output_ or str(output.unused(Path(f"{output.stem(given, 'clip')}-{ending}.mp4")))
     output.check_clip(target)
-    output.check_not_itself(target, given)
+    keep_apart({"output": target, "sheet": how.sheet}, [given])
     return target

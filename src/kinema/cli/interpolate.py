@@ -14,6 +14,7 @@ from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import say
+from kinema.core.apart import keep_apart
 from kinema.core.events import Event
 
 
@@ -64,8 +65,7 @@ def interpolate(
     output.check_clip(path)
     if sheet is not None:
         output.check_sheet(sheet)
-    output.check_not_itself(path, clip)
-    output.check_outputs([clip], path, sheet=sheet)
+    keep_apart({"output": path, "sheet": sheet}, [clip, model])
     started = time.perf_counter()
     quiet_libraries()
     with reporter(as_json) as on_event:

@@ -14,6 +14,7 @@ from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import answer
+from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
 from kinema.core.events import OnEvent, Progress
 
@@ -199,9 +200,8 @@ def _check_names(target: str, preview: str | None, source: Path, info: VideoInfo
                 legal=".mp4, .webm, or a folder/ of PNGs",
                 nearest=Path(name).with_suffix(".mp4").name,
             )
-    names = [Path(target).resolve(), *([Path(preview).resolve()] if preview is not None else []), source.resolve()]
-    if len(set(names)) < len(names):
-        raise RequestError("The mask, its preview and the video need three names.", field="output", value=target)
+    need = "The mask, its preview and the video need three names."
+    keep_apart({"output": target, "preview": preview}, [source], need)
 
 
 def _words(made: dict[str, Any]) -> str:

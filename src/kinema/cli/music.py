@@ -14,6 +14,7 @@ from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import say
+from kinema.core.apart import keep_apart
 
 if TYPE_CHECKING:
     from kinema.music import Track
@@ -62,6 +63,7 @@ def music(
     target = output_ or str(output.unused(Path(f"kinema-music-{_word(theme)}.m4a")))
     check_audio_name(target)
     output.check_parent(Path(target))
+    keep_apart({"output": target}, [melody, sound, model])
     started = time.perf_counter()
     quiet_libraries()
     with reporter(as_json) as on_event:
@@ -99,10 +101,10 @@ def score(
     from kinema.music import put_under
 
     given = Path(clip)
-    target = output_ or str(output.unused(Path(f"{given.stem}-scored{given.suffix}")))
+    target = output_ or str(output.unused(Path(f"{output.stem(clip, 'clip')}-scored{given.suffix}")))
     check_video_name(target)
     output.check_parent(Path(target))
-    output.check_not_itself(target, clip)
+    keep_apart({"output": target}, [clip, melody, sound, model])
     started = time.perf_counter()
     quiet_libraries()
     with reporter(as_json) as on_event:

@@ -86,9 +86,10 @@ class Previews:
 def save_picture(frames_FHWC: np.ndarray, target: Path) -> None:
     """Some of the frames side by side, written beside and renamed."""
     from kinema.media.sheet import sheet
+    from kinema.media.write_picture import write_picture
 
     with whole(target) as beside:
-        sheet(frames_FHWC, columns=PICTURE_FRAMES).save(beside)
+        write_picture(sheet(frames_FHWC, columns=PICTURE_FRAMES), beside)
 
 
 def _is_folder(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinema.cli.arguments import Wish
 from kinema.core.errors import KinemaError, MediaError, RequestError
-from kinema.core.outside import is_there, parse_json, parse_yaml
+from kinema.core.outside import for_terminal, is_there, parse_json, parse_yaml
 
 if TYPE_CHECKING:
     from kinema.core.request import Request
@@ -146,7 +146,7 @@ def _there(media: str) -> str:
     from kinema.conditions.inputs import local_path
 
     if not media.startswith("data:") and not is_there(local_path(media)):
-        raise MediaError(f"{media}: no such file.")
+        raise MediaError(f"{for_terminal(media, 300)}: no such file.")
     return media
 
 

@@ -11,6 +11,7 @@ import typer
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
 from kinema.cli.say import answer
+from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
 
 
@@ -49,6 +50,7 @@ def train(
     """Train what a recipe describes: every stage within one budget of minutes, with checkpoints and held-out scores."""
     if not 0 < minutes <= 100_000:
         raise RequestError(f"minutes = {minutes:g}.", field="minutes", value=minutes, legal="above 0")
+    keep_apart({"out": out}, [recipe, data], replaced=False)
     pairs = [each.partition("=") for each in options or []]
     if wrong := next((name for name, equals, _ in pairs if not equals), None):
         raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")

@@ -76,7 +76,6 @@ def _resample(how: How, video: str, scale: float) -> None:
     target = target_of(how, video, ENDING)
     if how.sheet is not None:
         output.check_sheet(how.sheet)
-    output.check_outputs([video], target, sheet=how.sheet)
     picked: list[Any] = []
     started = time.perf_counter()
     with reporter(how.as_json) as on_event, inputs.as_file(video) as path:

@@ -143,10 +143,11 @@ def save_sheet(frames: list[np.ndarray], target: Path) -> None:
     import numpy as np
 
     from kinema.media.sheet import sheet
+    from kinema.media.write_picture import write_picture
 
     try:
         with whole(target) as beside:
-            sheet(np.stack(frames), rows=2, columns=SHEET_FRAMES // 2).save(beside)
+            write_picture(sheet(np.stack(frames), rows=2, columns=SHEET_FRAMES // 2), beside)
     except (OSError, ValueError) as error:
         raise MediaError(f"{target}: the contact sheet cannot be written: {error}.") from error
 

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.apart import keep_apart
 from ..core.chunk import Chunk
 from ..core.errors import MediaError, RequestError
 from ..core.events import OnEvent, Progress, ignore
@@ -140,6 +141,7 @@ def annotate_clip(
         source = stack.enter_context(inputs.as_file(os.fspath(video)))
         info = probe(source)
         _refuse_picture(Path(target), info)
+        keep_apart({"output": target}, [video, mask])
         if mask is not None:
             if kind in TABLE and kind not in NEED_MASK:
                 raise RequestError(f"{kind} takes no mask.", field="mask", value=str(mask), legal=", ".join(NEED_MASK))

@@ -54,15 +54,10 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     conditions = tuple(_settled(c) if isinstance(c, Mask) and c.follows else c for c in found.conditions)
     better = card.profiles[request.profile].in_place
     options = found.options | {name: value for name, value in better.items() if name not in request.options}
-    notes = list(found.notes)
-    if given.bit_depth > 8:
-        notes.append(f"The clip has {given.bit_depth} bits a colour; it is read and written with 8.")
-    if given.variable_fps:
-        notes.append(f"The clip has no constant rate; it is written with {given.fps:g} frames a second.")
     return found.model_copy(
         update={
             "conditions": conditions, "options": options, "frames": frames, "fps": given.fps, "output": size,
-            "spans": spans, "notes": tuple(notes),
+            "spans": spans, "notes": (*found.notes, *inputs.remarks(given)),
         }
     )  # fmt: skip
 

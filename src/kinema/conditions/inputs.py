@@ -108,6 +108,20 @@ def info(media: str) -> VideoInfo:
         return probe(path)
 
 
+def remarks(found: VideoInfo) -> list[str]:
+    """What an edit of this clip does not keep, in sentences for its plan."""
+    notes = []
+    if found.transfer != "SDR":
+        notes.append(f"The clip is HDR ({found.transfer}); it is tone-mapped, and written as SDR.")
+    elif found.primaries == "BT.2020":
+        notes.append("The clip has the colours of BT.2020; it is read and written with those of BT.709.")
+    if found.bit_depth > 8:
+        notes.append(f"The clip has {found.bit_depth} bits a colour; it is read and written with 8.")
+    if found.variable_fps:
+        notes.append(f"The clip has no constant rate; it is written with {found.fps:g} frames a second.")
+    return notes
+
+
 def digest(media: str) -> str:
     """SHA-256 of the media's bytes (of a folder: of its files in order). MediaError where it cannot be read."""
     try:

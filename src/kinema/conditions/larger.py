@@ -40,6 +40,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         update={
             "frames": given.num_frames, "fps": given.fps, "output": size,
             "spans": windows.over_clip(given.num_frames, card.frames),
+            "notes": (*found.notes, *inputs.remarks(given)),
         }
     )  # fmt: skip
 

@@ -15,10 +15,7 @@ from ..core.conditions import Box, Mask, Point
 from ..core.errors import RequestError
 from . import image, inputs
 from .mask_length import check_length
-from .mask_shape import reshape
-
-EMPTY_BELOW = 8 / 255
-"""A picture whose brightest pixel is darker than this is taken as black: lossy clips are rarely exactly 0."""
+from .mask_shape import reshape, settled
 
 
 def draw(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor:
@@ -86,14 +83,14 @@ def _gray(frames_FHWC: np.ndarray, height: int, width: int) -> torch.Tensor:
 
 
 def brightness(frame_HWC: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A uint8 RGB frame as mask, covering the canvas: (height, width) float32 in [0, 1]."""
+    """A uint8 RGB frame as mask, covering the canvas: (height, width) float32 in [0, 1], without its codec's noise."""
     gray_HW = np.asarray(Image.fromarray(frame_HWC).convert("L"))
-    return image.cover(gray_HW, height, width, Image.Resampling.BILINEAR).astype(np.float32) / 255
+    return settled(image.cover(gray_HW, height, width, Image.Resampling.BILINEAR).astype(np.float32) / 255)
 
 
 def _seen(drawn: torch.Tensor, way: str, media: str) -> torch.Tensor:
     """The mask itself. RequestError where there is nothing in it."""
-    if float(drawn.max()) < EMPTY_BELOW:
+    if float(drawn.max()) == 0:
         height, width = drawn.shape[-2:]
         raise RequestError(
             f"The mask {media[:200]} is empty: nothing in it is white on the {width}x{height} canvas.",

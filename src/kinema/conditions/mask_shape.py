@@ -23,6 +23,26 @@ STEPS = 5
 HARD = 0.5
 """A soft value above this belongs to the mask."""
 
+NOISE = 16 / 255
+"""What lossy pictures and clips leave around black and below white."""
+CORE = 64 / 255
+"""Gray that belongs to nothing at least so bright is a stain, not an edge."""
+
+
+def settled(mask_HW: np.ndarray) -> np.ndarray:
+    """A mask that was read from a picture or a clip, float32 in [0, 1], without what its codec put there: values within
+    NOISE of black and white become exactly 0 and 1, and soft parts without a CORE are left out. What is 0 then keeps
+    its bytes in an edit."""
+    import cv2
+
+    out_HW = np.where(mask_HW < NOISE, np.float32(0), np.where(mask_HW > 1 - NOISE, np.float32(1), mask_HW))
+    if ((out_HW > 0) & (out_HW < CORE)).any():
+        _, part_HW = cv2.connectedComponents((out_HW > 0).astype(np.uint8), connectivity=8)
+        real = np.zeros(int(part_HW.max()) + 1, bool)
+        real[part_HW[out_HW >= CORE]] = True
+        out_HW = np.where(real[part_HW], out_HW, np.float32(0))
+    return out_HW.astype(np.float32)
+
 
 def reshape(mask_FHW: np.ndarray, shape: MaskShape, ratio: float = 0.3) -> np.ndarray:
     """The mask in another shape: (F, H, W) float32 in [0, 1], 1 = generate, the same in and out.

@@ -59,7 +59,7 @@ def _of_clip(mask: Mask, num_frames: int, width: int, height: int) -> Iterator[n
     with inputs.as_file(mask.video) as path:
         for chunk in read_chunks(path, stop=num_frames, chunk_frames=1, audio=False):
             gray = masks_drawn.brightness(chunk.frames[0], height, width)
-            yield _shaped(np.where(gray < masks_drawn.EMPTY_BELOW, np.float32(0), gray), mask)
+            yield _shaped(gray, mask)
             given += 1
     check_length(given, num_frames)
 

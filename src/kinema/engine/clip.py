@@ -68,9 +68,12 @@ class Clip:
 
     def save(self, path: str | Path, **settings: Any) -> Path:
         """Write .mp4, .webm, .gif, .webp, .png or a folder of pictures; encoding runs while frames are decoded.
-        Settings are those of `kinema.media.write.write`. Nothing half-written is ever left behind."""
+        Settings are those of `kinema.media.write.write`. Nothing half-written is ever left behind, and nothing is
+        written over an input (RequestError)."""
+        from ..core.apart import keep_apart, named
         from ..media.write import write
 
+        keep_apart({"output": path}, named(self.plan))
         return write(self.chunks(), path, manifest=self.manifest, **{"quality": self.plan.quality, **settings})
 
     def sheet(self, **settings: Any) -> PIL.Image.Image:

@@ -13,6 +13,9 @@ import numpy as np
 from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import MediaError
 
+MOST_OFF_S = 0.001
+"""Times are rounded to this in most containers; sound that is further from its place is moved there."""
+
 
 def silence(seconds: float, channels: int = 2) -> np.ndarray:
     """Zeros, shape (round(seconds * 48000), channels)."""
@@ -68,36 +71,75 @@ def num_channels(container: Any) -> int:
     return stream.codec_context.channels
 
 
-def decode_audio(container: Any, start_seconds: float = 0.0) -> Iterator[np.ndarray]:
-    """The first sound track of an open container at 48 kHz, float32 (S, C), piece by piece.
+def decode_audio(
+    container: Any, start_seconds: float | None = None, seconds: float | None = None
+) -> Iterator[np.ndarray]:
+    """The first sound track of an open container at 48 kHz, float32 (S, C), piece by piece, none longer than a second.
 
-    The first sample is the one heard at `start_seconds` of the container's clock: what lies before is
-    dropped, a later start is filled with silence. More than two channels are mixed down to stereo.
+    The first sample is the one heard at `start_seconds` of the container's clock (None: where the sound begins): what
+    lies before is dropped, a later start is filled with silence. Every sample is where its time says, to a
+    millisecond: a gap between two packets is silence, of two that overlap the later one loses its start. `seconds`:
+    nothing after so long is read. More than two channels are mixed down to stereo.
     """
-    import av
-
     layout = "mono" if num_channels(container) == 1 else "stereo"
-    stream = container.streams.audio[0]
-    resampler = av.AudioResampler(format="fltp", layout=layout, rate=AUDIO_RATE_HZ)
-    lead: int | None = None
-    for frame in _frames_and_end(container, stream):
-        for part in resampler.resample(frame):
-            samples_SC = np.clip(part.to_ndarray().T, -1, 1)
-            if lead is None:  # samples to drop (below zero: silence to add) before the first one wanted
-                heard = (frame.time or 0.0) if frame is not None else 0.0
-                lead = round((start_seconds - heard) * AUDIO_RATE_HZ)
-                if lead < 0:
-                    yield np.zeros((-lead, samples_SC.shape[1]), np.float32)
-                    lead = 0
-            kept = samples_SC[lead:]
-            lead = max(0, lead - len(samples_SC))
+    stop = None if seconds is None else round(seconds * AUDIO_RATE_HZ)
+    given = 0  # samples at 48 kHz, from the start that is wanted
+    for begin, run in _runs(container, layout):
+        start_seconds = begin if start_seconds is None else start_seconds
+        place = round((begin - start_seconds) * AUDIO_RATE_HZ)
+        for silent in _silence(given, place if stop is None else min(place, stop), 1 if layout == "mono" else 2):
+            yield silent
+            given += len(silent)
+        for samples_SC in run:
+            kept = samples_SC[max(0, given - place) :]
+            kept = kept if stop is None else kept[: max(0, stop - given)]
+            place += len(samples_SC)
+            given += len(kept)
             if len(kept):
                 yield np.ascontiguousarray(kept)
+            if stop is not None and place >= stop:
+                return
 
 
-def _frames_and_end(container: Any, stream: Any) -> Iterator[Any]:
-    yield from container.decode(stream)
-    yield None  # flushes the resampler
+def _silence(given: int, place: int, channels: int) -> Iterator[np.ndarray]:
+    for start in range(given, place, AUDIO_RATE_HZ):
+        yield np.zeros((min(AUDIO_RATE_HZ, place - start), channels), np.float32)
+
+
+def _runs(container: Any, layout: str) -> Iterator[tuple[float, Iterator[np.ndarray]]]:
+    """(when it begins on the container's clock, its samples at 48 kHz) of every run of sound without a gap. A run must
+    be read to its end before the next is asked for."""
+    import av
+
+    frames = (each for each in container.decode(container.streams.audio[0]) if each.samples)
+    waiting = next(frames, None)
+    clock = 0.0
+
+    def run(first: Any) -> Iterator[np.ndarray]:
+        nonlocal waiting, clock
+        resampler = av.AudioResampler(format="fltp", layout=layout, rate=AUDIO_RATE_HZ)
+        kind = (first.sample_rate, first.layout.name, first.format.name)
+        begin, count = clock, 0
+        frame = first
+        while frame is not None:
+            yield from _resampled(resampler, frame)
+            count += frame.samples
+            clock = begin + count / frame.sample_rate  # when the next one is due
+            waiting = frame = next(frames, None)
+            if frame is None or (frame.sample_rate, frame.layout.name, frame.format.name) != kind:
+                break
+            if frame.time is not None and abs(frame.time - clock) > MOST_OFF_S + 1 / frame.sample_rate:
+                break
+        yield from _resampled(resampler, None)
+
+    while waiting is not None:
+        clock = float(waiting.time) if waiting.time is not None else clock
+        yield clock, run(waiting)
+
+
+def _resampled(resampler: Any, frame: Any) -> Iterator[np.ndarray]:
+    for part in resampler.resample(frame):
+        yield np.clip(part.to_ndarray().T, -1, 1)
 
 
 class AudioTrack:

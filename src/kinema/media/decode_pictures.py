@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.core.errors import MediaError
+from kinema.core.outside import of_kind
 from kinema.media.manifest import FOLDER_NOTE, folder_note, picture_note
 from kinema.media.open import open_picture
-from kinema.media.timeline import Timeline, exact_rate, held
+from kinema.media.timeline import MAX_FPS, MIN_FPS, Timeline, exact_rate, held
 
 if TYPE_CHECKING:
     import numpy as np
 
 _STILL_FPS = Fraction(24)
+MAX_HELD = 36_000
+"""One picture may stay for long; a file of a few does not make more frames than this (25 minutes at 24 fps)."""
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 _RATES = [Fraction(n) for n in range(1, 61)] + [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60)]
 _TURNS = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
@@ -28,6 +31,7 @@ class PictureClip:
     """An open animation, picture or folder. The same face as VideoClip; there is never sound."""
 
     has_audio = False
+    transfer, primaries = "SDR", ""
 
     def __init__(
         self,
@@ -92,6 +96,8 @@ def picture_of(image: Any) -> np.ndarray:
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # 16 bits of gray
         gray = np.clip(np.asarray(upright).astype(np.int64), 0, 65535)
+        clear = upright.info.get("transparency")
+        gray = np.where(gray == clear, 65535, gray) if isinstance(clear, int) else gray
         return np.repeat(((gray + 128) // 257).astype(np.uint8)[..., None], 3, axis=-1)
     if upright.mode == "F":  # floats: 0 to 1, or 0 to 255
         gray = np.nan_to_num(np.asarray(upright))
@@ -108,10 +114,10 @@ def _times(image: Any) -> Timeline:
     whole frames of, else the average."""
     num = getattr(image, "n_frames", 1)
     noted = _noted(image)
-    if num == 1 and noted:  # WebP joins equal frames; where all are equal, their time is lost too
-        return held([0.0], *noted)
-    if num == 1 and "duration" not in image.info:
-        return Timeline(_STILL_FPS, 1)
+    if image.format == "WEBP":
+        image.load()  # only then does Pillow know a frame's delay
+    if num == 1 and not image.info.get("duration"):
+        return Timeline(noted[0] if noted and noted[1] == 1 else _STILL_FPS, 1)
     if not getattr(image, "is_animated", False) and num > 1:
         return Timeline(_STILL_FPS, 1)  # pages, not frames in time
     delays = []
@@ -125,21 +131,27 @@ def _times(image: Any) -> Timeline:
     ends = list(itertools.accumulate(delays))
     times = [0.0, *ends[:-1]]
     tick = 0.0102 if image.format == "GIF" else 0.00102
-    if noted and abs(ends[-1] - noted[1] / noted[0]) < 0.5 / noted[0]:
+    most = max(num, MAX_HELD)
+    if noted and noted[1] <= most and abs(ends[-1] - noted[1] / noted[0]) < 0.5 / noted[0]:
         return held(times, *noted)
     for rate in _RATES:
         stops = [round(end * rate) for end in ends]
-        near = all(abs(end - stop / rate) <= tick / 2 for end, stop in zip(ends, stops))
+        near = stops[-1] <= most and all(abs(end - stop / rate) <= tick / 2 for end, stop in zip(ends, stops))
         if near and all(a < b for a, b in itertools.pairwise([0, *stops])):
             return held(times, rate, stops[-1])
-    return held(times, exact_rate(num / ends[-1]), num)
+    average = exact_rate(num / ends[-1])
+    if not MIN_FPS <= average <= MAX_FPS:
+        raise MediaError(f"{num} pictures in {ends[-1]:g} s; from {MIN_FPS:g} to {MAX_FPS:g} a second are read")
+    return held(times, average, num)
 
 
 def _noted(image: Any) -> tuple[Fraction, int] | None:
     """fps and number of frames as the writer noted them, if both make sense."""
     note = picture_note(image)
     fps, count = note.get("fps"), note.get("num_frames")
-    if isinstance(fps, int | float) and 0.1 <= fps <= 1000 and isinstance(count, int) and 0 < count < 10**6:
+    if isinstance(fps, bool) or isinstance(count, bool):
+        return None
+    if isinstance(fps, int | float) and MIN_FPS <= fps <= MAX_FPS and isinstance(count, int) and count > 0:
         return exact_rate(fps), count
     return None
 
@@ -148,12 +160,10 @@ def _folder_clip(folder: Path) -> PictureClip:
     files = sorted((f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES and f.is_file()), key=_order)
     if not files:
         raise MediaError(f"{folder}: a folder without pictures.")
-    try:
-        fps = exact_rate(float(folder_note(folder).get("fps", _STILL_FPS)))
-    except (ValueError, TypeError, OverflowError) as error:
-        raise MediaError(f"{folder / FOLDER_NOTE}: damaged ({error}).") from error
-    if fps <= 0:
-        raise MediaError(f"{folder / FOLDER_NOTE}: {float(fps)} fps.")
+    noted = of_kind(folder_note(folder).get("fps", 24), f"{folder / FOLDER_NOTE}: fps", (int, float), error=MediaError)
+    if not MIN_FPS <= noted <= MAX_FPS:
+        raise MediaError(f"{folder / FOLDER_NOTE}: {noted!r:.40} fps; {MIN_FPS:g} to {MAX_FPS:g} are read.")
+    fps = exact_rate(noted)
     first_HWC = read_picture(files[0])
     size = (first_HWC.shape[1], first_HWC.shape[0])
     lines = Timeline(fps, len(files))

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError
 from kinema.media.manifest import COMMENT_MARK, FOLDER_NOTE, add_to_webp, make_note
+from kinema.media.write_picture import write_picture
 
 _JPEG = {"draft": (80, 2), "good": (93, 0), "best": (98, 0)}  # quality, chroma subsampling
 _WEBP = {
@@ -51,7 +52,7 @@ class PictureEncoder:
         comment = COMMENT_MARK + (self.manifest or "").encode()
         notes = {"comment": comment} if self.manifest is not None and len(comment) < 65_000 else {}
         number, subsampling = _JPEG[self.quality]
-        image.save(self.path, format="JPEG", quality=number, subsampling=subsampling, optimize=True, **notes)
+        write_picture(image, self.path, quality=number, subsampling=subsampling, optimize=True, **notes)
 
     def finish(self) -> None:
         pass
@@ -110,7 +111,8 @@ class WebpEncoder:
         self.container.close()
         note = make_note(self.fps, self.num_frames, self.manifest)
         height, width = self.stream.height, self.stream.width
-        self.path.write_bytes(add_to_webp(self.path.read_bytes(), note, height, width))
+        lasts_ms = round(self.num_frames * 1000 / self.fps) if self.num_frames > 1 else 0
+        self.path.write_bytes(add_to_webp(self.path.read_bytes(), note, height, width, lasts_ms))
 
     def close(self) -> None:
         self.container.close()
@@ -120,4 +122,4 @@ def save_png(image: Image.Image, path: Path, manifest: str | None) -> None:
     notes = PngInfo()
     if manifest is not None:
         notes.add_text("kinema", manifest)
-    image.save(path, format="PNG", pnginfo=notes, compress_level=4)
+    write_picture(image, path, pnginfo=notes, compress_level=4)

@@ -25,7 +25,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from kinema.core.errors import KinemaError, MediaError
-from kinema.core.outside import read_json
+from kinema.core.outside import of_kind, parse_json, read_bytes, read_json
 
 FOLDER_NOTE = "kinema.json"
 COMMENT_MARK = b"kinema "
@@ -34,6 +34,9 @@ _NAMESPACE = "https://kinema.example/ns/1/"
 
 def sidecar_of(path: Path) -> Path:
     """Where the copy of a clip's manifest lies: clip.mp4 -> clip.mp4.json."""
+    path = path if path.name not in ("", "..") else path.resolve()  # "."
+    if not path.name:
+        return path / ".json"
     return path.with_name(path.name + ".json")
 
 
@@ -89,21 +92,13 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises MediaError, naming the file, when it is missing, unreadable or carries no manifest.
     """
     path = Path(path)
-    if not path.exists():
-        raise MediaError(f"{path}: no such file.")
-    text = _inside(path)
-    if text is None:
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            text = sidecar_of(path).read_text(encoding="utf-8")
-    if text is None:
+    found = _inside(path)
+    if found is None and sidecar_of(path).is_file():
+        found = read_bytes(sidecar_of(path), error=MediaError)
+    if found is None:
         raise MediaError(f"{path}: carries no manifest, neither inside nor in {sidecar_of(path).name}.")
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise MediaError(f"{path}: its manifest is damaged ({error}).") from error
-    if not isinstance(found, dict):
-        raise MediaError(f"{path}: its manifest is not a JSON object.")
-    return found
+    what = f"{path}: its manifest is damaged"
+    return parse_json(found, what, dict, error=MediaError) if isinstance(found, str | bytes) else found
 
 
 def carried(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -114,17 +109,19 @@ def carried(path: str | os.PathLike[str]) -> dict[str, Any]:
         return {}
 
 
-def _inside(path: Path) -> str | None:
+def _inside(path: Path) -> str | dict[str, Any] | None:
+    """The manifest as JSON text, or as it was found in a note."""
     from kinema.media.open import open_container, open_picture, sniff
 
     kind = sniff(path)
     if kind == "folder":
-        return _json(folder_note(path).get("manifest"))
+        return _of_note(folder_note(path), path)
     if kind == "picture":
         with open_picture(path) as image:
             if image.format in ("GIF", "WEBP"):
-                return _json(picture_note(image).get("manifest"))
-            return image.info.get("kinema") or _comment(image)
+                return _of_note(picture_note(image), path)
+            text = image.info.get("kinema")
+            return text if isinstance(text, str) and text else _comment(image)
     with open_container(path) as container:
         return next((value for key, value in container.metadata.items() if key.lower() == "kinema"), None)
 
@@ -141,29 +138,31 @@ def folder_note(folder: Path) -> dict[str, Any]:
     if not note.is_file():
         return {}
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MediaError(f"{note}: damaged ({error}).") from error
-    return found if isinstance(found, dict) else {}
+        return parse_json(read_bytes(note, error=MediaError), f"{note}: damaged", dict, error=MediaError)
+    except FileNotFoundError:
+        return {}
 
 
 def picture_note(image: Any) -> dict[str, Any]:
     """The note in an open GIF or WebP, {} where there is none or it is damaged."""
     text = _comment(image) or _from_xmp(image.info.get("xmp")) or "{}"
-    with contextlib.suppress(ValueError):
-        found = json.loads(text)
-        return found if isinstance(found, dict) else {}
-    return {}
+    try:
+        return parse_json(text, "a note", dict, error=MediaError)
+    except MediaError:
+        return {}
 
 
 def _comment(image: Any) -> str | None:
     comment = image.info.get("comment", b"")
-    comment = comment.encode() if isinstance(comment, str) else comment
+    comment = comment.encode("utf-8", "replace") if isinstance(comment, str) else comment
+    if not isinstance(comment, bytes):
+        return None
     return comment[len(COMMENT_MARK) :].decode("utf-8", "replace") if comment.startswith(COMMENT_MARK) else None
 
 
-def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value)
+def _of_note(note: dict[str, Any], path: Path) -> dict[str, Any] | None:
+    found = note.get("manifest")
+    return None if found is None else of_kind(found, f"{path}: its manifest is damaged", dict, error=MediaError)
 
 
 def xmp(text: str) -> bytes:
@@ -176,21 +175,27 @@ def xmp(text: str) -> bytes:
     ).encode()
 
 
-def _from_xmp(packet: bytes | None) -> str | None:
-    if packet:
-        with contextlib.suppress(ElementTree.ParseError):
+def _from_xmp(packet: bytes | str | None) -> str | None:
+    if packet and (b"<!" if isinstance(packet, bytes) else "<!") not in packet:  # no declarations: no entities either
+        with contextlib.suppress(ElementTree.ParseError, ValueError, LookupError):
             return ElementTree.fromstring(packet).findtext(f".//{{{_NAMESPACE}}}note")
     return None
 
 
-def add_to_webp(data: bytes, text: str, height: int, width: int) -> bytes:
-    """A WebP file's bytes with a note as XMP; a file of one plain frame gets the header that this needs."""
+def add_to_webp(data: bytes, text: str, height: int, width: int, duration_ms: int = 0) -> bytes:
+    """A WebP file's bytes with a note as XMP; a file of one plain frame gets the header that this needs. duration_ms:
+    a clip whose frames are all equal has become a still picture; it is made an animation of one frame again, that is
+    shown for so long."""
     packet = xmp(text)
     body = bytearray(data[12:])
+    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     if body[:4] != b"VP8X":
-        sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
         body[:0] = b"VP8X" + struct.pack("<I", 10) + bytes(4) + sides
     body[8] |= 0x04  # the flag that says: there is XMP
+    if duration_ms and not body[8] & 0x02:
+        body[8] |= 0x02  # an animation
+        shown = bytes(6) + sides + min(duration_ms, 2**24 - 1).to_bytes(3, "little") + b"\0" + bytes(body[18:])
+        body[18:] = b"ANIM" + struct.pack("<I", 6) + bytes(6) + b"ANMF" + struct.pack("<I", len(shown)) + shown
     body += b"XMP " + struct.pack("<I", len(packet)) + packet + b"\0" * (len(packet) % 2)
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + bytes(body)
 

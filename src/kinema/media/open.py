@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import struct
 import sys
 from collections.abc import Iterator
@@ -15,26 +16,33 @@ from pathlib import Path
 from typing import Any
 
 from kinema.core.errors import MediaError
+from kinema.core.outside import for_terminal
 
 _CONTAINERS = (
-    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,ivf,h264,hevc,obu,m4v,rawvideo,yuv4mpegpipe,"
-    "wav,w64,aiff,mp3,flac,aac,ac3,caf,opus,amr,nut,dv,rm,3gp,gxf"
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,ivf,h264,hevc,obu,av1,m4v,yuv4mpegpipe,"
+    "wav,w64,aiff,mp3,flac,aac,ac3,caf,amr,nut,dv,rm,gxf"
 )
+MAX_PIXELS = 8192 * 8192
+"""A file that claims larger pictures is refused before one is decoded: each would take hundreds of megabytes."""
 _PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6")
 _BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
 
 
 def sniff(path: Path) -> str:
     """What a path is, from its first bytes: "folder", "picture" or "container". Raises MediaError: missing,
-    empty."""
-    if path.is_dir():
-        return "folder"
+    empty, a device or a pipe (which have no end), a name that no file can have."""
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return "folder"
+        if not stat.S_ISREG(mode):
+            raise MediaError(f"{path}: not a regular file.")
         with path.open("rb") as file:
             head = file.read(16)
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise MediaError(f"{path}: {reason}.") from error
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        reason = "no such file" if missing else f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise MediaError(f"{for_terminal(str(path), 300)}: {reason}.") from error
     if not head:
         raise MediaError(f"{path}: the file is empty.")
     webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
@@ -59,7 +67,14 @@ def open_picture(path: Path) -> Iterator[Any]:
     from PIL import Image
 
     with reading(path), Image.open(path) as image:
+        check_pixels(path, *image.size)
         yield image
+
+
+def check_pixels(path: Path, width: int, height: int) -> None:
+    """MediaError for a picture or a frame of more than MAX_PIXELS; its header is enough."""
+    if width * height > MAX_PIXELS:
+        raise MediaError(f"{path}: claims pictures of {width}x{height}; {MAX_PIXELS:,} pixels at most.")
 
 
 @contextlib.contextmanager
@@ -81,12 +96,26 @@ def reading(path: Path) -> Iterator[None]:
         ValueError,
         SyntaxError,
         EOFError,
+        ArithmeticError,
+        RecursionError,
+        AttributeError,
         struct.error,
         IndexError,
         KeyError,
         TypeError,
     ) as error:
         raise MediaError(f"{path}: damaged or not readable ({error}).") from error
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn what the system, av and Pillow raise while a file is written into MediaError with the target's name. Inside
+    of `reading`, this is what keeps a full disk from being blamed on the source."""
+    try:
+        yield
+    except (OSError, ValueError, *_ffmpeg_errors()) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(f"{target}: cannot be written ({reason}).") from error
 
 
 def _ffmpeg_errors() -> tuple[type[Exception], ...]:

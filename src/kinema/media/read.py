@@ -15,15 +15,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kinema.core.chunk import AUDIO_RATE_HZ, Chunk
 from kinema.core.errors import MediaError
 from kinema.media import decode_pictures, decode_video
-from kinema.media.open import open_container, sniff
+from kinema.media.decoder import begin_seconds
+from kinema.media.open import open_container, reading, sniff
 
 if TYPE_CHECKING:
     import numpy as np
+
+MAX_SOUND_S = 3600.0
+SOUND_AFTER_S = 1.0
+"""Sound that goes on behind the last frame is read for so long: the end of an echo, no more."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,13 @@ class VideoInfo:
     variable_fps: bool
     codec: str
     bit_depth: int
+    transfer: str = "SDR"  # or "PQ", "HLG": these are tone-mapped to SDR
+    primaries: str = ""  # as the file names them, "BT.2020" for one; "" where it does not
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Size, rate and length of a clip; walks through the file but decodes only its first frame. Raises
+    """Size, rate and length of a clip. Walks through the file; decodes no more than its first frames where the
+    container (MP4, MOV, Matroska, WebM) has an index, and every frame, to count them, where it has not. Raises
     MediaError."""
     with _opened(Path(path)) as clip:
         lines = clip.timeline
@@ -58,6 +66,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             variable_fps=lines.sources is not None,
             codec=clip.codec,
             bit_depth=clip.bit_depth,
+            transfer=clip.transfer,
+            primaries=clip.primaries,
         )
 
 
@@ -124,10 +134,12 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     return decode_pictures.read_picture(path)
 
 
-def read_audio(path: str | os.PathLike[str]) -> np.ndarray | None:
+def read_audio(path: str | os.PathLike[str], *, seconds: float | None = None) -> np.ndarray | None:
     """The sound of a clip or sound file: float32 in [-1, 1], shape (samples, 1 or 2 channels), 48 kHz; None
     if it has
-    none. In a video file it starts with the first frame. Raises MediaError."""
+    none. In a clip it starts with the first frame and ends with the sound, at most a second after the pictures. A gap
+    is silence. seconds: read no more than that, whatever the pictures' length. Raises MediaError, also for more than
+    an hour of sound."""
     import numpy as np
 
     from kinema.media.audio import decode_audio
@@ -138,8 +150,27 @@ def read_audio(path: str | os.PathLike[str]) -> np.ndarray | None:
     with open_container(path) as container:
         if not container.streams.audio:
             return None
-        parts = list(decode_audio(container, decode_video.start_seconds(container)))
+        begin = None
+        if any(not _is_cover(stream) for stream in container.streams.video):
+            begin = begin_seconds(path)
+            if seconds is None:
+                lines = decode_video.VideoClip(path).timeline
+                seconds = float(lines.num_frames / lines.fps) + SOUND_AFTER_S
+        limit = MAX_SOUND_S if seconds is None else min(seconds, MAX_SOUND_S)
+        parts, count = [], 0
+        for part in decode_audio(container, begin, limit + 1 if limit == MAX_SOUND_S else limit):
+            parts.append(part)
+            count += len(part)
+            if count > MAX_SOUND_S * AUDIO_RATE_HZ:
+                raise MediaError(f"{path}: its sound is longer than the {MAX_SOUND_S:g} s that are read at once.")
     return np.concatenate(parts) if parts else None
+
+
+def _is_cover(stream: Any) -> bool:
+    """The picture of a song: no clip."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _sample(frame: int, fps: Fraction) -> int:
@@ -150,8 +181,9 @@ def _sample(frame: int, fps: Fraction) -> int:
 def _opened(path: Path) -> Iterator[decode_video.VideoClip | decode_pictures.PictureClip]:
     kind = sniff(path)
     if kind == "container":
-        with open_container(path) as container:
-            yield decode_video.VideoClip(path, container)
+        with reading(path):
+            clip = decode_video.VideoClip(path)
+        yield clip
     else:
         with decode_pictures.opened(path, is_folder=kind == "folder") as clip:
             yield clip

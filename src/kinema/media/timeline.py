@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+MIN_FPS, MAX_FPS = 0.1, 1000.0
+"""Clips of other rates are neither read nor written: a frame of an hour would bring an hour of sound with it."""
+
 
 @dataclass(frozen=True)
 class Timeline:

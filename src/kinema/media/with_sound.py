@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kinema.core.apart import keep_apart
 from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import OnEvent, Progress, ignore
 from kinema.core.whole import whole
-from kinema.media.decode_video import start_seconds
-from kinema.media.open import open_container
+from kinema.media.decoder import begin_seconds
+from kinema.media.open import open_container, reading, writing
 from kinema.media.write_audio import frames
 
 SOUND_CODECS = {".mp4": "aac", ".mov": "aac", ".m4v": "aac", ".mkv": "aac", ".webm": "libopus"}
@@ -46,20 +47,26 @@ def with_sound(
     """
     check_video_name(path)
     source, target = Path(clip), Path(path)
-    if target.exists() and source.exists() and target.samefile(source):
-        raise RequestError("The clip would be written over itself.", field="output", value=str(target))
-    try:
-        with open_container(source) as given, whole(target) as beside:
-            if not given.streams.video:
-                raise MediaError(f"{source}: has no pictures.")
-            _write(given, beside, target, samples_SC, dict(notes or {}), on_event)
-    except OSError as error:
-        raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
+    keep_apart({"output": target}, [source])
+    first_s = begin_seconds(source)
+    with open_container(source) as given:
+        if not given.streams.video:
+            raise MediaError(f"{source}: has no pictures.")
+        # the target's failures are told here, or the block around would take them for the source's
+        with writing(target), whole(target) as beside:
+            _write(given, source, beside, target, samples_SC, dict(notes or {}), first_s, on_event)
     return target
 
 
 def _write(
-    given: Any, beside: Path, target: Path, samples_SC: np.ndarray, notes: dict[str, str], on_event: OnEvent
+    given: Any,
+    source: Path,
+    beside: Path,
+    target: Path,
+    samples_SC: np.ndarray,
+    notes: dict[str, str],
+    first_s: float,
+    on_event: OnEvent,
 ) -> None:
     import av
 
@@ -82,22 +89,27 @@ def _write(
         sound = made.add_stream(SOUND_CODECS[suffix], rate=AUDIO_RATE_HZ, layout=layout)
         sound.codec_context.flags |= av.codec.context.Flags.bitexact
         sound.codec_context.bit_rate = 192_000
-        _interleave(given, kept, copies, made, sound, samples_SC, on_event)
+        _interleave(_packets(given, source, kept), copies, made, sound, samples_SC, first_s, on_event)
     finally:
         made.close()
 
 
+def _packets(given: Any, source: Path, kept: list[Any]) -> Iterator[Any]:
+    """Packets with a time; a damaged source is told by its own name."""
+    with reading(source):
+        yield from (packet for packet in given.demux(kept) if packet.dts is not None)
+
+
 def _interleave(
-    given: Any,
-    kept: list[Any],
+    packets: Iterator[Any],
     copies: Mapping[int, Any],
     made: Any,
     sound: Any,
     samples_SC: np.ndarray,
+    first_s: float,
     on_event: OnEvent,
 ) -> None:
     """Packets of pictures and of sound in the order of their times."""
-    first_s = start_seconds(given)
     total = max(1, len(samples_SC) // AUDIO_RATE_HZ)
     started = time.perf_counter()
     waiting = frames(samples_SC, sound.format.name)
@@ -117,9 +129,7 @@ def _interleave(
             made.mux(sound.encode(frame))
             on_event(Progress("write", min(total, int(encoded_s - first_s)), total, time.perf_counter() - started))
 
-    for packet in given.demux(kept):
-        if packet.dts is None:
-            continue
+    for packet in packets:
         encode_until(float(packet.dts * packet.time_base))
         packet.stream = copies[packet.stream.index]
         made.mux(packet)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kinema.core.apart import check_name
 from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError, MediaError, RequestError
 from kinema.core.events import OnEvent, Progress, ignore
@@ -62,7 +63,7 @@ def write(
     Raises RequestError (suffix, quality, fps, too many frames for a picture) and MediaError (unwritable, no
     frames).
     """
-    target = Path(path)
+    target = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()  # "." has no name
     suffix = "" if os.fspath(path).endswith(("/", os.sep)) else target.suffix.lower()
     source = iter(chunks)
     try:
@@ -84,6 +85,7 @@ def write(
 
 def _checked(target: Path, suffix: str, quality: str, manifest: dict[str, Any] | None) -> str | None:
     """Refuse what cannot be written before any frame is computed; gives the manifest as JSON text."""
+    check_name(target, "path")
     if suffix and suffix not in SUFFIXES:
         raise RequestError(
             f"{target.name}: no such output format.",

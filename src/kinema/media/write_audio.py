@@ -15,6 +15,7 @@ from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import OnEvent, Progress, ignore
 from kinema.core.whole import whole
+from kinema.media.open import writing
 
 FORMATS = {
     ".wav": ("wav", "pcm_s16le", 0), ".flac": ("flac", "flac", 0), ".m4a": ("ipod", "aac", 192_000),
@@ -54,19 +55,16 @@ def write_audio(
     if target.is_dir():
         raise MediaError(f"{target}: is a folder.")
     form, codec, bits = FORMATS[target.suffix.lower()]
-    try:
-        with whole(target) as beside, av.open(str(beside), "w", format=form, options={"fflags": "+bitexact"}) as file:
-            for name, value in (notes or {}).items():
-                file.metadata[name] = value
-            stream = file.add_stream(codec, rate=AUDIO_RATE_HZ, layout="mono" if samples_SC.shape[1] == 1 else "stereo")
-            stream.codec_context.flags |= av.codec.context.Flags.bitexact
-            if bits:
-                stream.codec_context.bit_rate = bits
-            encode(samples_SC, stream, file.mux, on_event)
-            file.close()
-    except (OSError, ValueError, av.error.FFmpegError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MediaError(f"{target}: cannot be written ({reason}).") from error
+    options = {"fflags": "+bitexact"}
+    with writing(target), whole(target) as beside, av.open(str(beside), "w", format=form, options=options) as file:
+        for name, value in (notes or {}).items():
+            file.metadata[name] = value
+        stream = file.add_stream(codec, rate=AUDIO_RATE_HZ, layout="mono" if samples_SC.shape[1] == 1 else "stereo")
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        if bits:
+            stream.codec_context.bit_rate = bits
+        encode(samples_SC, stream, file.mux, on_event)
+        file.close()
     return target
 
 

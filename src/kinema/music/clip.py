@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kinema.core.apart import keep_apart
 from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import RequestError
 from kinema.core.events import OnEvent, ignore
@@ -46,6 +47,7 @@ def put_under(
     if not 0 <= under_lu <= 40:
         raise RequestError(f"{under_lu:g} LU under.", field="under", value=under_lu, legal="0 to 40")
     check_video_name(path)
+    keep_apart({"output": path}, [clip, how.get("melody") if isinstance(how.get("melody"), str) else None])
     info = probe(clip)
     check_seconds(info.seconds)
     own_SC = _own_sound(clip, info.seconds) if info.has_audio and not replace_sound else None
@@ -82,7 +84,7 @@ def _own_sound(clip: str | os.PathLike[str], seconds: float) -> np.ndarray | Non
     from kinema.media.audio import fit, stereo
     from kinema.media.read import read_audio
 
-    own_SC = read_audio(clip)
+    own_SC = read_audio(clip, seconds=seconds)
     if own_SC is None:
         return None
     return fit(stereo(own_SC), round(seconds * AUDIO_RATE_HZ))

@@ -12,13 +12,16 @@ FEWEST = 64
 
 
 def feather(mask_HW: np.ndarray, radius_px: float) -> np.ndarray:
-    """Weights in [0, 1], float32: the mask's own inside, falling to exactly 0 within radius_px outside it."""
+    """Weights in [0, 1], float32: the mask's own inside, falling from the nearest of these to exactly 0 within
+    radius_px outside it."""
     hard = (mask_HW > 0).astype(np.uint8)
     if radius_px < 1 or hard.all() or not hard.any():
         return mask_HW.astype(np.float32)
-    distance = cv2.distanceTransform(1 - hard, cv2.DIST_L2, 5)
+    distance, label_HW = cv2.distanceTransformWithLabels(1 - hard, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    inside = np.zeros(int(label_HW.max()) + 1, np.float32)
+    inside[label_HW[hard > 0]] = mask_HW[hard > 0]
     fade = np.clip(1 - distance / (radius_px + 1), 0, 1)
-    return np.where(hard > 0, mask_HW, fade * fade * (3 - 2 * fade)).astype(np.float32)
+    return np.where(hard > 0, mask_HW, inside[label_HW] * fade * fade * (3 - 2 * fade)).astype(np.float32)
 
 
 def color_change(made_PC: np.ndarray, true_PC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,154 @@
+"""No file is written over one that is read, nor two outputs into one: told apart before any work begins.
+
+Names are compared by where they lead: links are followed, a file that is there is known by its device and inode (so
+hard links and names of another case are seen), a folder of frames stands for all that is in it, and a clip for its
+sidecar <name>.json as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from .errors import RequestError
+
+MAX_NAME_BYTES = 220
+"""255 are what file systems take; a sidecar's name, and the hidden one while a file is written, are up to 35 longer."""
+_FIELDS = ("image", "images", "video", "clip", "track", "adapter")
+_WITH_SIDECAR = ("output", "preview")
+_WORDS = {"output": "clip", "sheet": "contact sheet", "keep_state": "state", "preview": "preview"}
+
+Name = str | os.PathLike[str]
+
+
+def named(of: Any) -> Iterator[str]:
+    """Every file that a request or a plan may name: what its conditions read, its models, and options that are text.
+    Names of models that are no paths are among them; they lead to nothing."""
+    for condition in of.conditions:
+        for field in _FIELDS:
+            value = getattr(condition, field, None)
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, str):
+                    yield each
+    yield of.model
+    again = getattr(of, "second_pass", None) or getattr(of, "second", None)
+    for options in (of, again):
+        yield from (value for value in (getattr(options, "options", None) or {}).values() if isinstance(value, str))
+    if again is not None and again.model:
+        yield again.model
+
+
+def check_name(name: Name, field: str = "output") -> None:
+    """RequestError for a name that no file can have."""
+    text = os.fspath(name)
+    if any("\ud800" <= char <= "\udfff" for char in text) and _unencodable(text):
+        raise RequestError(f"{text!r}: a file's name is Unicode.", field=field, value=text)
+    long = max(Path(text).parts or ("",), key=lambda part: len(_bytes(part)))
+    if "\0" in text:
+        raise RequestError(f"{text!r}: a file's name has no NUL.", field=field, value=text)
+    if len(_bytes(long)) > MAX_NAME_BYTES:
+        raise RequestError(
+            f"{long[:40]}...: a name of {len(_bytes(long))} bytes.", field=field, value=text,
+            legal=f"at most {MAX_NAME_BYTES} bytes",
+        )  # fmt: skip
+
+
+def keep_apart(
+    written: Mapping[str, Name | None], read: Iterable[Name | None], need: str = "", *, replaced: bool = True
+) -> None:
+    """RequestError where one of the outputs (field: path) is one of the files that are read, is in a folder that is
+    read, holds one, or is another output. `need`: a sentence that the message ends with. replaced: whether a folder
+    that is written loses what was in it."""
+    outputs = [(field, name, _Place.of(name, field, replaced)) for field, name in written.items() if name is not None]
+    for number, (field, name, place) in enumerate(outputs):
+        for other_field, _, other in outputs[:number]:
+            if place.takes(other) or other.takes(place):
+                words, others = (_WORDS.get(each, each) for each in (field, other_field))
+                raise RequestError(
+                    f"{os.fspath(name)}: the {words} cannot be the {others} itself. {need}".strip(),
+                    field=field, value=os.fspath(name),
+                )  # fmt: skip
+    for given in read:
+        source = None if given is None else _source(os.fspath(given))
+        for field, name, place in outputs if source is not None else ():
+            if place.takes(source) or source.has(place):
+                raise RequestError(
+                    f"{os.fspath(given)[:200]} is an input: it would be written over itself. "
+                    f"Give the {_WORDS.get(field, field)} another name. {need}".strip(),
+                    field=field, value=os.fspath(name),
+                )  # fmt: skip
+
+
+class _Place:
+    """Where a name leads: real paths, and the inodes of those that are there."""
+
+    def __init__(self, paths: list[Path], is_folder: bool) -> None:
+        self.is_folder = is_folder
+        self.paths = [_folded(path) for path in paths]
+        self.inodes = {(found.st_dev, found.st_ino) for path in paths if (found := _stat(path)) is not None}
+
+    @classmethod
+    def of(cls, name: Name, field: str, replaced: bool) -> _Place:
+        check_name(name, field)
+        text = os.fspath(name)
+        path = Path(os.path.realpath(text))
+        is_folder = replaced and (text.endswith(("/", os.sep)) or not Path(text).suffix)
+        beside = [path.with_name(path.name + ".json")] if field in _WITH_SIDECAR and path.name else []
+        return cls([path, *beside], is_folder)
+
+    def takes(self, other: _Place) -> bool:
+        """Does writing here change that?"""
+        if self.inodes & other.inodes or set(self.paths) & set(other.paths):
+            return True
+        return self.is_folder and any(path.is_relative_to(self.paths[0]) for path in other.paths)
+
+    def has(self, other: _Place) -> bool:
+        """Is this a folder that is read, and that one of the files in it?"""
+        return self.is_folder and any(p.is_relative_to(self.paths[0]) and os.path.lexists(p) for p in other.paths)
+
+
+def _source(media: str) -> _Place | None:
+    """Where something that is read lies; None for what is no path, or leads to nothing."""
+    if media.startswith("data:") or "\0" in media:
+        return None
+    if media.startswith("file:"):
+        path = Path(unquote(urlparse(media).path))
+    elif "://" in media:
+        return None
+    else:
+        path = Path(media).expanduser()
+    if _stat(path) is None:
+        return None
+    real = Path(os.path.realpath(path))
+    return _Place([real], real.is_dir())
+
+
+def _unencodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
+
+
+def _folded(path: Path) -> Path:
+    """The path in small letters where its folder does not tell them from capitals."""
+    folder = path.parent
+    other = folder.with_name(folder.name.swapcase())
+    there, swapped = _stat(folder), _stat(other)
+    same = other != folder and there is not None and swapped is not None and os.path.samestat(there, swapped)
+    return Path(str(path).casefold()) if same else path
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,157 @@
+"""From packets to frames: which decoder, in which order, and how many frames that makes.
+
+Frame number n of a file is the n-th that a decoder gives when it reads the file from its first packet. Packets agree
+with that (one packet a frame, in the order of its times, keyframes where the index says) only in some containers, so
+only those are sought in; all others are decoded from the start and counted.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from kinema.core.errors import MediaError
+from kinema.media.open import open_container
+from kinema.media.timeline import MAX_FPS, MIN_FPS, Timeline, timeline
+
+_INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+"""Demuxers with an index of keyframes and a time for every frame. MPEG streams land behind the time that is sought,
+AVI and elementary streams have no times of showing, and the others gain little."""
+_SLOTS = ("avi", "gxf", "asf")
+"""One time for each packet, which says nothing of the order: the frame shown k-th has the k-th of them all, sorted."""
+_UNTIMED = ("h264", "hevc", "mpegvideo", "m4v", "obu", "av1")
+"""Elementary streams; what times a demuxer gives their packets it makes up."""
+_HIDDEN_PACKETS = ("vp8",)
+"""Codecs whose invisible frames travel as packets of their own."""
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Transparency of WebM is a second picture beside the first; FFmpeg's own decoders leave it out."""
+_LOOKED_AT = 3
+_REORDERED = 32
+"""More packets than any codec holds back before it shows the first frame."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """pts: the times of showing in stream units, rising, where a container can be sought by them; None where frames
+    are counted. begin_s: when the first frame is shown, on the container's clock."""
+
+    pts: list[int] | None
+    lines: Timeline
+    begin_s: float
+
+
+def frames_of(container: Any, stream: Any) -> Iterator[Any]:
+    """All frames from where the container stands, in the order of showing. What comes before the first frame that can
+    be decoded (a recording that was cut anywhere) is left out."""
+    import av
+
+    decoder, begun = _decoder(stream), False
+    for packet in container.demux(stream):
+        if not packet.size:
+            continue  # the end, or a place holder of AVI: a decoder would take it for the end
+        try:
+            frames = decoder.decode(packet)
+        except av.error.InvalidDataError:
+            if begun:
+                raise
+            continue
+        begun = begun or bool(frames)
+        yield from frames
+    yield from decoder.decode(None)
+
+
+def read_index(path: Path) -> Index:
+    """The frames of a file and their times. Reads all packets; decodes all frames where packets do not tell.
+    MediaError: no pictures, a rate that is not legal."""
+    return _packet_index(path) or _counted_index(path)
+
+
+def begin_seconds(path: Path) -> float:
+    """When the first frame is shown on the container's clock (0 for a file without pictures): one frame is decoded."""
+    with open_container(path) as container:
+        if not container.streams.video:
+            return 0.0
+        stream = container.streams.video[0]
+        if container.format.name in _SLOTS:
+            slots = [packet.dts for packet in itertools.islice(container.demux(stream), _REORDERED) if packet.size]
+            return float(min((slot for slot in slots if slot is not None), default=0) * stream.time_base)
+        if stream.codec_context is None:
+            return float((stream.start_time or 0) * stream.time_base)
+        first = next(frames_of(container, stream), None)
+        pts = stream.start_time if first is None or first.pts is None else first.pts
+        return float((pts or 0) * stream.time_base)
+
+
+def _decoder(stream: Any) -> Any:
+    import av
+
+    context = stream.codec_context
+    notes = {name.lower(): value for name, value in stream.metadata.items()}
+    if context.name in _WITH_ALPHA and notes.get("alpha_mode") == "1":
+        return av.CodecContext.create(_WITH_ALPHA[context.name], "r")
+    stream.thread_type = "AUTO"
+    return context
+
+
+def _packet_index(path: Path) -> Index | None:
+    """The index by packets; None where they cannot be trusted to be the frames."""
+    with open_container(path) as container:
+        stream = container.streams.video[0]
+        if container.format.name not in _INDEXED or stream.codec_context.name in _HIDDEN_PACKETS:
+            return None
+        lengths: dict[int, int | None] = {}
+        for packet in container.demux(stream):
+            if packet.size and not packet.is_discard and not packet.is_corrupt:
+                if packet.pts is None or packet.pts in lengths:
+                    return None
+                lengths[packet.pts] = packet.duration
+        if not lengths:
+            return None
+        pts = sorted(lengths)
+        rates, base = _rates(stream), stream.time_base
+    with open_container(path) as container:
+        first = list(itertools.islice(frames_of(container, container.streams.video[0]), _LOOKED_AT))
+        if [frame.pts for frame in first] != pts[: len(first)]:
+            return None  # fields, or frames that refer to what was cut off
+    return Index(pts, _lines(path, pts, lengths[pts[-1]], base, rates), float(pts[0] * base))
+
+
+def _counted_index(path: Path) -> Index:
+    with open_container(path) as container:
+        stream, form = container.streams.video[0], container.format.name
+        given = [(f.pts, f.duration) for f in frames_of(container, stream)]
+        rates, base, start = _rates(stream), stream.time_base, stream.start_time
+    if not given:
+        raise MediaError(f"{path}: no frame of it can be decoded.")
+    times = [None if form in _UNTIMED else pts for pts, _ in given]
+    if form in _SLOTS:
+        with open_container(path) as container:
+            decoding = [packet.dts for packet in container.demux(container.streams.video[0]) if packet.size]
+        times = sorted(dts for dts in decoding if dts is not None) if None not in decoding else []
+        times = times if len(times) == len(given) else [None] * len(given)
+    if None in times or any(a >= b for a, b in itertools.pairwise(times)):
+        rate = next(iter(rates), Fraction(25))
+        return Index(None, Timeline(rate, len(given)), float((start or 0) * base))
+    return Index(None, _lines(path, times, given[-1][1], base, rates), float(times[0] * base))
+
+
+def _rates(stream: Any) -> list[Fraction]:
+    """Rates that the file names, and that a clip may have."""
+    named = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return [Fraction(rate) for rate in named if rate and MIN_FPS <= rate <= MAX_FPS]
+
+
+def _lines(path: Path, pts: list[int], last: int | None, base: Fraction, rates: list[Fraction]) -> Timeline:
+    last = last or (round((pts[-1] - pts[0]) / (len(pts) - 1)) if len(pts) > 1 else 0)
+    times = [float((one - pts[0]) * base) for one in pts]
+    found = timeline(times, times[-1] + float(last * base), rates)
+    if not MIN_FPS <= found.fps <= MAX_FPS:
+        seconds = times[-1] + float(last * base)
+        raise MediaError(
+            f"{path}: {len(pts)} frames in {seconds:g} s; clips of {MIN_FPS:g} to {MAX_FPS:g} frames a second are read."
+        )
+    return found
