@@ -12,7 +12,7 @@ import typer
 
 from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
-from kinema.core.errors import RequestError
+from kinema.core.errors import KinemaError, RequestError
 
 if TYPE_CHECKING:
     from kinema.channel.writing.chat import Endpoint
@@ -137,16 +137,16 @@ def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: 
 
 def _bible(path: Path | None) -> StyleBible:
     """The style bible in a file; JSON is YAML too."""
-    import yaml
-
     from kinema.channel.writing.shots import StyleBible, parsed
+    from kinema.core.outside import MAX_YAML_BYTES, parse_yaml
+    from kinema.core.text_file import read_text
 
     if path is None:
         return StyleBible()
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RequestError(f"Cannot read the style bible {path}: {error}.", field="bible", value=str(path)) from None
+        data = parse_yaml(read_text(path, max_bytes=MAX_YAML_BYTES).text, str(path))
+    except (FileNotFoundError, KinemaError) as error:
+        raise RequestError(f"Cannot read the style bible: {error}", field="bible", value=str(path)) from None
     return parsed(StyleBible, {} if data is None else data, f"style bible ({path})")
 
 
