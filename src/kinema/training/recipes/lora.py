@@ -133,11 +133,16 @@ class Lora:
                 self.settings.show({"event": "encoded", "clips": f"{done} of {count}"})
 
         side, multiple = self.card.size.trained[0], self.card.size.multiple
+        items, found = self.items(), self.found
+        assert found is not None
+        before = len(found.refused)
         self.clips = buckets.fill(
-            self.items(), self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
-            crops=int(self.number["crops"] or (CROPS if len(self.items()) < FEW else 1)),
+            items, self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
+            crops=int(self.number["crops"] or (CROPS if len(items) < FEW else 1)),
             area=int(self.number["area"] or side[0] * side[1]), of=f"{self.card.id} {self.base}", on_clip=told,
+            on_spoilt=found.spoil,
         )  # fmt: skip
+        found.tell_spoilt(before, self.out, self.settings.show)
         return {f"{bucket.width}x{bucket.height}": len(bucket) for bucket in self.clips}
 
     def train(self, minutes: float) -> dict[str, Any]:
