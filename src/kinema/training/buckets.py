@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinema.core.errors import MediaError
+from kinema.core.errors import KinemaError, MediaError
 from kinema.core.whole import whole
 from kinema.media.read import read_chunks
 from kinema.media.resize import resize_frames
 
+from . import saved
 from .data import Item
 
 SHAPES = (1.0, 4 / 3, 3 / 4, 16 / 9, 9 / 16, 2.0, 0.5)
@@ -187,5 +188,8 @@ def _kept(path: Path) -> tuple[Tensor, Tensor] | None:
     note = path.with_suffix(".sha256")
     if not path.is_file() or not note.is_file() or note.read_text(encoding="utf-8") != _digest(path):
         return None
-    found: tuple[Tensor, Tensor] = torch.load(path, weights_only=True)
-    return found
+    try:
+        latents, pictures = saved.read(path)
+    except (KinemaError, ValueError, TypeError):
+        return None
+    return latents, pictures
