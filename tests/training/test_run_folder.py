@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kinema.cli.main import app
-from kinema.core.errors import KinemaError
+from kinema.core.errors import KinemaError, RequestError
 from kinema.training import run_folder, stages
 from kinema.training.stages import Settings, Stage
 
@@ -102,7 +102,7 @@ def test_a_run_goes_on_with_its_own_settings(tmp_path):
         ({"options": {"steps": "20", "trigger": "x"}}, "trigger is x now and was not set "),
         ({"recipe": "mini_wan"}, "recipe is mini_wan now and was lora "),
     ):
-        with pytest.raises(ValueError, match=words) as refused:
+        with pytest.raises(RequestError, match=words) as refused:
             went(first, **wrong)
         assert "dialect, minutes, steps may change" in str(refused.value)
     assert (tmp_path / "out" / "stages.json").read_bytes() == told
@@ -141,14 +141,14 @@ def test_a_run_over_another_is_refused_unless_asked_for(tmp_path):
     everything = ["data", "train", "export"]
     assert over(tmp_path / "a") == everything
     before = {path: path.read_bytes() for path in (tmp_path / "a").rglob("*")}
-    with pytest.raises(ValueError, match=r"holds a run already \(done: data, train, export\).*--resume.*--replace"):
+    with pytest.raises(RequestError, match=r"holds a run already \(done: data, train, export\).*--resume.*--replace"):
         over(tmp_path / "a")
     assert {path: path.read_bytes() for path in (tmp_path / "a").rglob("*")} == before
     assert over(tmp_path / "a", replace=True) == everything
 
     (tmp_path / "b" / "run").mkdir(parents=True)
     (tmp_path / "b" / "run" / "checkpoint.pt").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"with run.checkpoint\.pt"):
+    with pytest.raises(RequestError, match=r"with run.checkpoint\.pt"):
         over(tmp_path / "b")
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "notes.txt").write_text("mine")

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from kinema.core.chunk import Chunk
+from kinema.core.errors import RequestError
 from kinema.media.write import write
 from kinema.training import learners, lora, run_folder, stages
 from kinema.training.recipes import lora as recipe
@@ -117,7 +118,7 @@ def test_a_run_that_was_stopped_gives_the_file_of_one_that_was_not(trained, tmp_
 
 def test_a_finished_run_goes_on_with_more_steps(trained, tmp_path):
     first = trained("run", steps="3")
-    with pytest.raises(ValueError, match="rank is 16 now and was 2"):
+    with pytest.raises(RequestError, match="rank is 16 now and was 2"):
         trained("run", resume=True, rank="16")
     assert trained("run", resume=True) == first
     assert trained("run", resume=True, steps="9") != first

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from kinema.core.errors import KinemaError
+from kinema.core.errors import KinemaError, RequestError
 from kinema.core.outside import MAX_JSON_BYTES, of_kind, parse_json, read_json
 from kinema.core.whole import whole
 
@@ -79,26 +79,27 @@ def gone_on_with(settings: Settings, *, only: bool, minutes: float | None) -> Se
 
 
 def to_do(stages: Sequence[Stage], settings: Settings, only: Collection[str], record: Record) -> list[Stage]:
-    """The stages that are left, in order. Raises ValueError for what may not be done to this folder: a run over another
-    without `resume` or `replace`, or a resumption with other settings."""
+    """The stages that are left, in order. Raises RequestError for what may not be done to this folder: a run over
+    another without `resume` or `replace`, or a resumption with other settings."""
     if only:
         return [stage for stage in stages if stage.name in only]
     if not settings.resume:
         if not settings.replace and (why := _holds(settings.out, record)):
-            raise ValueError(
-                f"{settings.out} holds a run already ({why}). Legal: another folder; --resume, which goes on with it; "
-                "--replace, which begins anew and overwrites it."
-            )
+            raise RequestError(
+                f"{settings.out} holds a run already ({why}).", field="out", value=str(settings.out),
+                legal="another folder; --resume, which goes on with it; --replace, which begins anew and overwrites it",
+            )  # fmt: skip
         return list(stages)
     changed = _changed(settings, record)
     free = sorted({name for stage in stages for name in stage.follows})
     for name, (old, new) in changed.items():
         if name not in (*free, MINUTES):
-            raise ValueError(
-                f"{name} is {new} now and was {old} in the run in {settings.out}; a run goes on with its own settings. "
-                f"Legal with --resume: {', '.join((*free, *(() if MINUTES in free else (MINUTES,))))} may change. "
-                "Another folder keeps both runs; --replace begins anew."
-            )
+            raise RequestError(
+                f"{name} is {new} now and was {old} in the run in {settings.out}; a run goes on with its own settings.",
+                field=name, value=new, nearest=None if name not in record.options else old,
+                legal=f"{', '.join(sorted({*free, MINUTES}))} may change; another folder keeps both runs; --replace "
+                "begins anew",
+            )  # fmt: skip
     moved = [number for number, stage in enumerate(stages) if not changed.keys().isdisjoint(stage.follows)]
     first = min(moved, default=len(stages))
     return [stage for number, stage in enumerate(stages) if number >= first or stage.name not in record.done]

@@ -76,8 +76,8 @@ def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
 def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -> dict[str, Any]:
     """Run stages (or only those named) within settings.minutes; returns what they gave, by name.
 
-    Raises ValueError for a name that is not a stage and for what may not be done to the run that is in settings.out,
-    RunBusy where another process trains into it.
+    Raises ValueError for a name that is not a stage, RequestError for what may not be done to the run that is in
+    settings.out, RunBusy where another process trains into it.
     """
     names = [stage.name for stage in stages]
     if unknown := [name for name in only if name not in names]:
