@@ -42,10 +42,13 @@ class OwnClips:
             return by_frame(autoencoder, frames_FHWC)
 
         multiple = 8 * frames.space_factor(autoencoder)
+        before = len(self.found.refused)
         found = buckets.fill(
             self.found.items, encode, self.settings.out / "cache", frames=self.num_frames, fps=self.fps,
             area=self.side**2, multiple=min(multiple, self.side), of=of,
+            on_spoilt=self.found.spoil,
         )  # fmt: skip
+        self.found.tell_spoilt(before, self.settings.out, self.settings.show)
         for other in found[1:]:
             line = f"not used: {len(other)} of {other.width}x{other.height}; one size is trained, the most common"
             self.settings.show({"event": "data", "": line})

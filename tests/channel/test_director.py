@@ -45,7 +45,9 @@ def test_json_with_requests_that_can_be_planned():
 def test_a_bible_of_ones_own(tmp_path):
     bible = tmp_path / "bible.yaml"
     bible.write_text("look: soft paper\ncast:\n  - {name: Ada, description: a Small white boat}\n", encoding="utf-8")
-    told = json.loads(run("x", "--bible", str(bible), "--json").stdout)
+    told = json.loads(run("x", "--seed", "1", "--bible", str(bible), "--json").stdout)
+    bible.write_text(bible.read_text(encoding="utf-8"), encoding="utf-16")
+    assert json.loads(run("x", "--seed", "1", "--bible", str(bible), "--json").stdout) == told, "UTF-16"
     assert all(
         shot["prompt"].startswith("a Small white boat ") and "; soft paper; " in shot["prompt"]
         for shot in told["episodes"][0]["shots"]

@@ -83,6 +83,9 @@ def test_path_files(real_data, tmp_path):
         (tmp_path / "bad.txt").write_text(text)
         with pytest.raises(MediaError, match=r"bad\.txt"):
             trajectory.read_points(tmp_path / "bad.txt")
+    for encoding in ("utf-8-sig", "utf-16", "utf-32"):
+        (tmp_path / "marked.txt").write_text("0,0\n256,128\n", encoding=encoding)
+        assert trajectory.read_points(tmp_path / "marked.txt") == ((0.0, 0.0), (1.0, 0.5)), encoding
 
 
 def test_media_words(tmp_path):

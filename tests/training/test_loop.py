@@ -1,12 +1,16 @@
 """The training loop: a resumed run takes the same next step, frozen weights stay, averaged weights come back."""
 
 import json
+import time
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from kinema.training.loop import Ema, LoopConfig, learning_rate, load_averaged, train
+from kinema import training
+from kinema.core.errors import KinemaError
+from kinema.training.loop import Ema, LoopConfig, learning_rate, load_averaged, progress_of, train
 from kinema.training.muon import orthogonalize, split_parameters
 
 
@@ -52,6 +56,94 @@ def test_a_resumed_run_takes_the_same_steps(tmp_path):
     train(again, settings(tmp_path / "half", resume=True))
     for a, b in zip(whole.net.parameters(), again.net.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_means_are_of_the_steps_that_were_taken(tmp_path):
+    """A loss of one at every step has a mean of one, also in the first line after a resumption between two lines."""
+
+    class Ones(Line):
+        def loss(self, step, progress, generator):
+            loss, _ = super().loss(step, progress, generator)
+            return loss * 0 + 1, {"step_number": step}
+
+    train(Ones(), LoopConfig(out=tmp_path, max_steps=8, log_every=5))
+    train(Ones(), LoopConfig(out=tmp_path, max_steps=15, log_every=5, resume=True))
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    means = {event["step"]: event for event in events if event["event"] == "step"}
+    assert {step: event["loss"] for step, event in means.items()} == {5: 1.0, 10: 1.0, 15: 1.0}
+    assert {step: event["step_number"] for step, event in means.items()} == {5: 2.0, 10: 8.5, 15: 12.0}
+
+
+def test_a_step_is_not_timed_with_the_looking(tmp_path):
+    class Slow(Line):
+        def loss(self, step, progress, generator):
+            time.sleep(0.02)
+            return super().loss(step, progress, generator)
+
+        def evaluate(self, step):
+            time.sleep(0.1)
+            return {}
+
+    train(Slow(), LoopConfig(out=tmp_path, max_steps=4, log_every=4, evaluate_minutes=0.0))
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    (step_s,) = (event["step_s"] for event in events if event["event"] == "step")
+    assert 0.02 <= step_s < 0.08
+
+
+def test_steps_end_a_run_without_a_look_at_the_clock():
+    config = LoopConfig(out=Path(), minutes=10, most_steps=100)
+    assert [progress_of(step, 6 * step * pace, config) for step in (0, 1, 50, 99) for pace in (0.3, 0.99)] == [
+        0, 0, 0.01, 0.01, 0.5, 0.5, 0.99, 0.99,
+    ]  # fmt: skip
+    assert progress_of(0, 5.0, config) == 0 and progress_of(3, 60.0, config) == 0.03, "a slow start is no other run"
+    late = [progress_of(step, 20.0 * step, config) for step in range(31)]
+    assert late == sorted(late) and late[30] == pytest.approx(1.0), "where the clock ends the run, progress gets there"
+    assert progress_of(3, 300, LoopConfig(out=Path(), minutes=10)) == 0.5
+
+
+def test_a_new_run_keeps_an_earlier_ones_files_aside(tmp_path):
+    train(Line(), settings(tmp_path))
+    first = (tmp_path / "checkpoint.pt").read_bytes()
+
+    class Stops(Line):
+        def loss(self, step, progress, generator):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Stops(), settings(tmp_path))
+    assert not (tmp_path / "checkpoint.pt").exists(), "nobody goes on with the other run by mistake"
+    assert (tmp_path / "checkpoint.before.pt").read_bytes() == first and (tmp_path / "events.before.jsonl").exists()
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("code ran",)
+
+
+@pytest.mark.parametrize("kind", ["cut", "nothing", "text", "code", "other", "empty"])
+def test_a_checkpoint_that_is_none_is_named(tmp_path, capsys, kind):
+    train(Line(), settings(tmp_path))
+    file = tmp_path / "checkpoint.pt"
+    if kind == "code":
+        torch.save({"step": Evil()}, file)
+    elif kind == "empty":
+        torch.save({}, file)
+    elif kind == "other":
+        state = torch.load(file, weights_only=True)
+        state["modules"]["net"]["0.weight"] = torch.zeros(3, 3)
+        torch.save(state, file)
+    else:
+        file.write_bytes({"cut": file.read_bytes()[:-300], "nothing": b"", "text": b"hello"}[kind])
+    with pytest.raises(KinemaError, match=r"checkpoint\.pt"):
+        train(Line(), settings(tmp_path, resume=True))
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_training_reads_tensors_in_one_place():
+    """saved.read never runs code that is in a file."""
+    root = Path(training.__file__).parent
+    others = [path.name for path in root.rglob("*.py") if "torch.load(" in path.read_text() and path.name != "saved.py"]
+    assert others == []
 
 
 def test_frozen_weights_stay_and_the_loss_falls(tmp_path):

@@ -73,11 +73,12 @@ def test_all_ways_to_say_what_is_in_a_clip(found):
 
 def test_what_is_not_used_is_named_with_its_reason(found):
     reasons = dict(found.refused)
+    assert reasons["shard-000.tar: ../e.exe"] == "unknown ending .exe"
     assert "lasts 0.38 s; 8 frames at 8 fps need 0.88 s" in reasons["short.mp4"]
     assert "broken.mp4" in reasons and reasons["gone.mp4"].endswith("not there")
     assert reasons["metadata.jsonl, row 2"] == "it has no file_name" and "metadata.jsonl, row 3" in reasons
     told = "\n".join(found.report())
-    assert "4 clips" in told and "64x48 (3)" in told and "48x64 (1)" in told and told.count("refused:") == 5
+    assert "4 clips" in told and "64x48 (3)" in told and "48x64 (1)" in told and told.count("refused:") == 6
     with pytest.raises(ValueError, match="no folder"):
         data.find(Path("nowhere"), Path("x"), frames=8, fps=8.0)
 

@@ -13,8 +13,7 @@ import typer
 from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
 from kinema.cli.say import note, say
-from kinema.core.errors import RequestError
-from kinema.core.outside import parse_yaml, read_bytes
+from kinema.core.errors import KinemaError, RequestError
 
 if TYPE_CHECKING:
     from kinema.channel.writing.chat import Endpoint
@@ -140,13 +139,15 @@ def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: 
 def _bible(path: Path | None) -> StyleBible:
     """The style bible in a file; JSON is YAML too."""
     from kinema.channel.writing.shots import StyleBible, parsed
+    from kinema.core.outside import MAX_YAML_BYTES, parse_yaml
+    from kinema.core.text_file import read_text
 
     if path is None:
         return StyleBible()
     try:
-        data = parse_yaml(read_bytes(path, error=RequestError), str(path), error=RequestError)
-    except FileNotFoundError:
-        raise RequestError(f"{path}: no such file.", field="bible", value=str(path)) from None
+        data = parse_yaml(read_text(path, max_bytes=MAX_YAML_BYTES).text, str(path))
+    except (FileNotFoundError, KinemaError) as error:
+        raise RequestError(f"Cannot read the style bible: {error}", field="bible", value=str(path)) from None
     return parsed(StyleBible, {} if data is None else data, f"style bible ({path})")
 
 

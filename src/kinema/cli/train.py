@@ -14,6 +14,8 @@ from kinema.cli.say import answer
 from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
 
+MINUTES = 25.0
+
 
 @guarded
 def train(
@@ -27,12 +29,17 @@ def train(
             "--data", metavar="FOLDER", help="Your clips: videos with .txt captions or metadata, or .tar shards."
         ),
     ] = None,
-    minutes: Annotated[float, typer.Option("--minutes", metavar="N", help="For all stages together.")] = 25.0,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", metavar="N", help="For all stages together; 25, or the run's own.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:N.")] = "cpu",
     processes: Annotated[
         int, typer.Option("--processes", metavar="N", help="Processes: one for each GPU or CPU core.")
     ] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run into DIR stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an earlier run into DIR stopped, with its settings.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Begin anew over an earlier run into DIR.")] = False,
     stage: Annotated[
         list[str] | None, typer.Option("--stage", metavar="NAME", help="Only this stage; may be repeated.")
     ] = None,
@@ -48,13 +55,15 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train what a recipe describes: every stage within one budget of minutes, with checkpoints and held-out scores."""
-    if not 0 < minutes <= 100_000:
+    if resume and replace:
+        raise RequestError("--resume goes on, --replace begins anew.", field="replace", legal="one of them")
+    if minutes is not None and not 0 < minutes <= 100_000:
         raise RequestError(f"minutes = {minutes:g}.", field="minutes", value=minutes, legal="above 0")
     keep_apart({"out": out}, [recipe, data], replaced=False)
     pairs = [each.partition("=") for each in options or []]
     if wrong := next((name for name, equals, _ in pairs if not equals), None):
         raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")
-    from kinema.training import machine, stages
+    from kinema.training import machine, run_folder, stages
     from kinema.training import processes as group
     from kinema.training.board import Board
 
@@ -68,10 +77,11 @@ def train(
         raise RequestError(str(error), field="train", value=str(recipe), legal="see kinema train --help") from None
     given = {name: value for name, _, value in pairs} | ({} if data is None else {"data": str(data)})
     settings = stages.Settings(
-        out=out, device=device, minutes=minutes, resume=resume, device_name=device_name or machine.name(device),
-        options=given, show=_teller(as_json, group.first(), board),
+        out=out, device=device, minutes=minutes or MINUTES, resume=resume, replace=replace, recipe=recipe.stem,
+        device_name=device_name or machine.name(device), options=given, show=_teller(as_json, group.first(), board),
     )  # fmt: skip
     try:
+        settings = run_folder.gone_on_with(settings, only=bool(stage), minutes=minutes)
         stages.run(found(settings), settings, stage or ())
     except ValueError as error:
         raise RequestError(str(error), field="train", value=str(recipe), legal="see the recipe") from None
@@ -103,7 +113,7 @@ def _words(event: dict[str, Any], now: dict[str, Any]) -> str:
     """A line for people."""
     if event["event"] == "stage":
         return now["stage"] + (f": {event['minutes']:.1f} min" if event["minutes"] else "")
-    if event["event"] == "data":
+    if event["event"] in ("data", "note"):
         return f"  {event['']}"
     hidden = ("event", "stage", "step", "step_s", "progress", "norm", "lr", "seconds")
     rest = ", ".join(f"{name} {value}" for name, value in event.items() if name not in hidden)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import MediaError
+from ..core.text_file import read_text
 
 CANVAS_PX = 256
 """Tora's path files are written on a 256x256 canvas, whatever the output's size."""
@@ -54,9 +55,9 @@ def read_points(path: str | Path) -> tuple[tuple[float, float], ...]:
     path = Path(path)
     points = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MediaError(f"{path}: cannot read the path file: {error}.") from None
+        lines = read_text(path, error=MediaError).text.splitlines()
+    except FileNotFoundError:
+        raise MediaError(f"{path}: no such file.") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kinema.core.errors import KinemaError, MediaError
 from kinema.core.whole import whole
-from kinema.media.read import read_video
+from kinema.media.read import read_chunks
 from kinema.media.resize import resize_frames
 
+from . import saved
 from .data import Item
 
 SHAPES = (1.0, 4 / 3, 3 / 4, 16 / 9, 9 / 16, 2.0, 0.5)
@@ -110,10 +112,12 @@ def cut(frames_FHWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def fill(
     items: Sequence[Item], encode: Encode, folder: Path, *, frames: int, fps: float, area: int, multiple: int,
     of: str, crops: int = 1, on_clip: Callable[[int, int], Any] = lambda done, count: None,
+    on_spoilt: Callable[[int, MediaError], Any] | None = None,
 ) -> list[Bucket]:  # fmt: skip
     """All windows of all clips in their buckets, the largest first. folder: the cache. of: what tells this encoder from
     others (a digest of its weights). crops: of each window, the first of them whole. on_clip: called after each clip
-    with how many are done, and of how many."""
+    with how many are done, and of how many. on_spoilt: called with the number of a clip that cannot be read to its end,
+    which is left out; without it MediaError is raised."""
     folder.mkdir(parents=True, exist_ok=True)
     held: dict[tuple[int, int], list[tuple[Tensor, Tensor, int]]] = {}
     for number, item in enumerate(items):
@@ -122,14 +126,20 @@ def fill(
         key = hashlib.sha256(settings.encode() + _digest(item.path).encode()).hexdigest()
         kept = _kept(folder / f"{key}.pt")
         if kept is None:
-            pixels, _ = read_video(item.path)
             rng = np.random.default_rng(int(key[:16], 16))
-            parts = [
-                resize_frames(cut(pixels[picks], rng) if copy else pixels[picks], height, width)
-                for picks in windows(item, frames, fps) for copy in range(crops)
-            ]  # fmt: skip
-            latents = torch.stack([encode(part).cpu().half() for part in parts])
-            kept = latents, torch.stack([torch.from_numpy(part[0].copy()) for part in parts])
+            encoded, firsts = [], []
+            try:
+                for pixels in _pixels(item.path, windows(item, frames, fps)):
+                    for copy in range(crops):
+                        part = resize_frames(cut(pixels, rng) if copy else pixels, height, width)
+                        encoded.append(encode(part).cpu().half())
+                        firsts.append(torch.from_numpy(part[0].copy()))
+            except MediaError as error:
+                if on_spoilt is None:
+                    raise
+                on_spoilt(number, error)
+                continue
+            kept = torch.stack(encoded), torch.stack(firsts)
             _keep(folder / f"{key}.pt", kept)
         held.setdefault((height, width), []).extend((*each, number) for each in zip(*kept, strict=True))
         on_clip(number + 1, len(items))
@@ -140,6 +150,24 @@ def fill(
             Bucket(height, width, torch.stack(latents_of), torch.tensor(numbers), torch.stack(pictures))
         )  # fmt: skip
     return sorted(found, key=len, reverse=True)
+
+
+def _pixels(path: Path, picks: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
+    """The frames of one window after the other, (F, H, W, 3); no more than a window is in memory."""
+    frames = (frame for chunk in read_chunks(path, audio=False) for frame in chunk.frames)
+    at, frame = -1, np.empty(0)
+    for window in picks:
+        held: list[np.ndarray] = []
+        for pick in window:
+            while at < pick:
+                try:
+                    frame = next(frames)
+                except StopIteration:
+                    told = f"ends after {at + 1} frames, where {picks[-1][-1] + 1} are announced"
+                    raise MediaError(f"{path}: {told}.") from None
+                at += 1
+            held.append(frame)
+        yield np.stack(held)
 
 
 def _digest(path: Path) -> str:
@@ -160,5 +188,8 @@ def _kept(path: Path) -> tuple[Tensor, Tensor] | None:
     note = path.with_suffix(".sha256")
     if not path.is_file() or not note.is_file() or note.read_text(encoding="utf-8") != _digest(path):
         return None
-    found: tuple[Tensor, Tensor] = torch.load(path, weights_only=True)
-    return found
+    try:
+        latents, pictures = saved.read(path)
+    except (KinemaError, ValueError, TypeError):
+        return None
+    return latents, pictures

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from kinema.core.whole import whole
 
+from . import saved
 from .segments import Velocity, bend, guided, like, sample, walk
 
 CLOSEST = 0.05
@@ -174,7 +175,7 @@ class DistillTask:
         """Stored paths: a random segment of each. Both ends are points that the teacher visited."""
         file = self.paths[int(torch.randint(len(self.paths), (), generator=generator))]
         if file not in self.kept:
-            self.kept[file] = torch.load(file, weights_only=True)
+            self.kept[file] = saved.read(file)
         path = self.kept[file]
         states = path["states"]
         count = states.shape[1]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kinema.core.whole import whole
 
-from . import processes
+from . import processes, saved
 from .kl_vae import to_network
 from .store import SHARD, ClipStore
 
@@ -51,7 +51,7 @@ class FrameLatents:
     def __init__(self, *folders: Path, device: str = "cpu") -> None:
         shards = []
         for folder in folders:
-            found = [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
+            found = [saved.read(path) for path in sorted(folder.glob("*.pt"))]
             if not found:
                 raise FileNotFoundError(f"{folder} holds no latents.")
             shards += found

@@ -18,11 +18,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from kinema.core.errors import KinemaError
+from kinema.core.outside import for_terminal
 from kinema.core.whole import whole
 
-from . import processes
+from . import processes, saved
 from .muon import Muon, split_parameters
 from .optimizers import adam
+
+CLOCK_SLACK = 0.1
+"""Share of the minutes by which a run may be behind its steps before the clock is what its progress follows."""
 
 
 class Task(Protocol):
@@ -102,10 +107,22 @@ def learning_rate(progress: float, step: int, config: LoopConfig) -> float:
     return warm * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * x)))
 
 
+def progress_of(step: int, elapsed: float, config: LoopConfig) -> float:
+    """From 0 to 1 over the budget. With most_steps, the clock counts only where it will end the run: before that, what
+    it reads would make two runs of the same seed differ."""
+    if config.max_steps:
+        return step / config.max_steps
+    clock = elapsed / (60 * config.minutes)
+    if not config.most_steps:
+        return clock
+    return max(step / config.most_steps, (clock - CLOCK_SLACK) / (1 - CLOCK_SLACK))
+
+
 def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
     """Run to the end of the budget; returns the last evaluation with step, seconds and samples.
 
-    Writes events.jsonl and checkpoint.pt in config.out; the averaged weights are in the modules afterwards.
+    Writes events.jsonl and checkpoint.pt in config.out; the averaged weights are in the modules afterwards. An earlier
+    run's files there are gone on with (resume), or kept as events.before.jsonl and checkpoint.before.pt.
     """
     config.out.mkdir(parents=True, exist_ok=True)
     parts = {name: Learning(module) if config.sharded else module for name, module in task.modules.items()}
@@ -123,9 +140,12 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     step, before = 0, 0.0
     if config.resume and checkpoint.exists():
         step, before = load_checkpoint(checkpoint, task, parts, optimizers, ema)
+    else:
+        _put_aside(checkpoint, config.out / "events.jsonl")
     started = time.monotonic()
-    saved = measured = logged = started
+    stored = measured = logged = started
     sums: dict[str, float] = {}
+    summed = 0
 
     def emit(event: dict[str, Any]) -> None:
         if not processes.first():
@@ -149,9 +169,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     while True:
         now = time.monotonic()
         elapsed = processes.agree(before + now - started, config.device)
-        progress = step / config.max_steps if config.max_steps else elapsed / (60 * config.minutes)
-        if config.most_steps:
-            progress = max(progress, step / config.most_steps)
+        progress = progress_of(step, elapsed, config)
         if progress >= 1:
             break
         factor = learning_rate(progress, step, config)
@@ -176,25 +194,28 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
         step += 1
         for name, value in {"loss": loss.item(), "norm": norm.item(), **numbers}.items():
             sums[name] = sums.get(name, 0.0) + value
+        summed += 1
         if step % config.log_every == 0:
             now = time.monotonic()
-            means = {name: round(value / config.log_every, 5) for name, value in sums.items()}
+            means = {name: round(value / summed, 5) for name, value in sums.items()}
             emit(
                 {
                     "event": "step",
                     **means,
                     "lr": round(factor, 4),
                     "progress": round(progress, 4),
-                    "step_s": round((now - logged) / config.log_every, 4),
+                    "step_s": round((now - logged) / summed, 4),
                 }
             )
-            sums, logged = {}, now
+            sums, summed, logged = {}, 0, now
         if time.monotonic() - measured > 60 * config.evaluate_minutes:
+            begun = time.monotonic()
             emit({"event": "evaluated", **measure()})
-            measured = logged = time.monotonic()
-        if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+            measured = time.monotonic()
+            logged += measured - begun
+        if time.monotonic() - stored > 60 * config.checkpoint_minutes:
             save_checkpoint(checkpoint, task, parts, optimizers, ema, step, before + time.monotonic() - started)
-            saved = time.monotonic()
+            stored = time.monotonic()
     seconds = before + time.monotonic() - started
     save_checkpoint(checkpoint, task, parts, optimizers, ema, step, seconds)
     result = {"event": "finished", **measure()}
@@ -242,21 +263,33 @@ def load_checkpoint(
     ema: Ema,
 ) -> tuple[int, float]:  # fmt: skip
     """Restore what save_checkpoint wrote; returns (step, seconds trained so far)."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state["modules"][name])
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
-    for name, value in state["ema"].items():
-        ema.shadow[name].copy_(value)
-    if hasattr(task, "samples"):
-        task.samples = state["samples"]
-    return state["step"], state["seconds"]
+    state = saved.read(path)
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state["modules"][name])
+        for optimizer, held in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(held)
+        for name, value in state["ema"].items():
+            ema.shadow[name].copy_(value)
+        if hasattr(task, "samples"):
+            task.samples = state["samples"]
+        return int(state["step"]), float(state["seconds"])
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        why = for_terminal(" ".join(str(error).split()), 300)
+        raise KinemaError(f"{path}: a checkpoint of another network or with other settings ({why}).") from None
+
+
+def _put_aside(*files: Path) -> None:
+    """An earlier run's files get .before in their names, so that nobody goes on with them by mistake."""
+    if processes.first():
+        for file in files:
+            if file.exists():
+                file.replace(file.with_name(f"{file.stem}.before{file.suffix}"))
 
 
 def load_averaged(path: Path, modules: Mapping[str, nn.Module]) -> int:
     """Put a checkpoint's averaged weights into the modules (for export and sampling); returns its step."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = saved.read(path)
     for name, module in modules.items():
         own = {key[len(name) + 1 :]: value for key, value in state["ema"].items() if key.startswith(name + ".")}
         module.load_state_dict({**state["modules"][name], **own})

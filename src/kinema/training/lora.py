@@ -11,15 +11,19 @@ NAME = "trained"
 PARTS = ("to_q", "to_k", "to_v", "to_out.0")
 
 
-def add(network: Any, *, rank: int, alpha: int, where: str = "") -> list[str]:
+def add(network: Any, *, rank: int, alpha: int, where: str = "", seed: int = 0) -> list[str]:
     """Put trainable low-rank layers on the attention layers whose names hold `where`; returns those names. ValueError
-    where there is none. The network computes what it did: their second matrices are zero."""
+    where there is none. The network computes what it did: their second matrices are zero. The first ones are drawn as
+    PEFT does, from `seed` alone."""
     from peft import LoraConfig, inject_adapter_in_model
 
     modules = [name for name, _ in network.named_modules() if name.endswith(PARTS) and where in name]
     if not modules:
         raise ValueError(f"No attention layer of this network has {where!r} in its name.")
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=modules), network, adapter_name=NAME)
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=modules)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # PEFT draws on the CPU, from the global stream
+        inject_adapter_in_model(config, network, adapter_name=NAME)
     return modules
 
 

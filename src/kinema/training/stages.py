@@ -2,37 +2,37 @@
 
 A recipe file (`recipes/*.py`) has a function `stages(settings: Settings) -> list[Stage]`. Stages run in order. Each
 gets its share of the time that is left, so what one takes too long the later ones pay together, and what one leaves
-they get. Finished stages are written down in OUT/stages.json, and with `resume` they are not done again.
+they get. Finished stages are written down in OUT/stages.json, and with `resume` they are not done again
+(run_folder.py).
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
-from kinema.core.outside import for_terminal, of_kind, read_json
-from kinema.core.whole import whole
-
-from . import processes
+from . import processes, run_folder
 
 OWN = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person asks of a recipe. minutes: for all stages together. device: cpu, cuda, cuda:N. options: the
-    recipe's own settings by name. show: called with what happens, in the first process."""
+    """What a person asks of a recipe. minutes: for all stages together. device: cpu, cuda, cuda:N. resume: go on with
+    the run in `out`; replace: begin anew over it. recipe: its name, "" where nobody knows. options: the recipe's own
+    settings by name. show: called with what happens, in the first process."""
 
     out: Path
     device: str = "cpu"
     minutes: float = 25.0
     resume: bool = False
+    replace: bool = False
+    recipe: str = ""
     device_name: str = ""
     options: dict[str, str] = field(default_factory=dict)
     show: Callable[[dict[str, Any]], None] = lambda event: None
@@ -42,12 +42,15 @@ class Settings:
 class Stage:
     """A piece of a recipe. share: of the budget, relative to the other stages; 0 for what takes as long as it takes.
 
-    work: called with its minutes in every process (see `processes`); returns numbers to remember.
+    work: called with its minutes in every process (see `processes`); returns numbers to remember. follows: options that
+    may change when a run goes on ("minutes": more of them); where one did, this stage and the later ones are gone on
+    with although they were done.
     """
 
     name: str
     share: float
     work: Callable[[float], dict[str, Any] | None]
+    follows: tuple[str, ...] = ()
 
 
 def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
@@ -73,17 +76,32 @@ def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
 def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -> dict[str, Any]:
     """Run stages (or only those named) within settings.minutes; returns what they gave, by name.
 
-    Raises ValueError for a name that is not a stage, KinemaError for a damaged stages.json.
+    Raises ValueError for a name that is not a stage, RequestError for what may not be done to the run that is in
+    settings.out, RunBusy where another process trains into it.
     """
     names = [stage.name for stage in stages]
     if unknown := [name for name in only if name not in names]:
         raise ValueError(f"There is no stage {unknown[0]!r}; there are {', '.join(names)}.")
-    settings.out.mkdir(parents=True, exist_ok=True)
-    record = settings.out / "stages.json"
-    done = finished(record) if settings.resume or only else {}
-    chosen = [stage for stage in stages if stage.name in only] if only else list(stages)
-    todo = [stage for stage in chosen if only or stage.name not in done]
-    spent = 0.0 if only else sum(one["minutes"] for one in done.values())
+    with run_folder.alone(settings.out):
+        return _run(stages, settings, only)
+
+
+def _run(stages: Sequence[Stage], settings: Settings, only: Sequence[str]) -> dict[str, Any]:
+    record = run_folder.read(settings.out)
+    todo = run_folder.to_do(stages, settings, only, record)
+    doing = {stage.name for stage in todo}
+    kept = record.done if settings.resume or only else {}
+    done: dict[str, Any] = {name: found for name, found in kept.items() if name not in doing}
+    asked = plain(settings)
+    if only and record.minutes:
+        asked["minutes"] = record.minutes  # the run's, not this one stage's
+    spent = 0.0 if only else sum(one.get("minutes", 0.0) for one in done.values())
+    if not todo:
+        settings.show({"event": "note", "": "every stage of this run is done; nothing is left to do"})
+        return done
+    processes.wait()  # until all have read the record
+    if processes.first():
+        run_folder.write(settings.out, done, asked)
     started = time.monotonic()
     for number, stage in enumerate(todo):
         left = max(0.0, settings.minutes - spent - (time.monotonic() - started) / 60)
@@ -94,25 +112,10 @@ def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -
         found = stage.work(minutes) or {}
         done[stage.name] = {"minutes": round((time.monotonic() - begun) / 60, 3), **found}
         if processes.first():
-            with whole(record) as beside:
-                beside.write_text(json.dumps({**done, "settings": plain(settings)}, indent=2), encoding="utf-8")
+            run_folder.write(settings.out, done, asked)
         processes.wait()
         settings.show({"event": "stage_done", "stage": stage.name, **done[stage.name]})
     return done
-
-
-def finished(record: Path) -> dict[str, Any]:
-    """The stages that a stages.json says are done, with their numbers; none where there is no such file. KinemaError
-    where it is damaged: what was trained is not begun anew unasked."""
-    try:
-        found: dict[str, Any] = read_json(record, dict)
-    except FileNotFoundError:
-        return {}
-    found.pop("settings", None)
-    for name, one in found.items():
-        what = f"{record}: the stage {for_terminal(name, 60)}"
-        of_kind(of_kind(one, what, dict).get("minutes"), f"{what}: minutes", (int, float))
-    return found
 
 
 def plain(settings: Settings) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kinema.core.whole import whole
 from kinema.families.wan import decode
 from kinema.families.wan.tiny_decoder import TinyConfig, TinyDecoder
 
-from . import parallel_vae
+from . import parallel_vae, saved
 from .loop import LoopConfig, train
 from .store import ClipStore
 from .vae import denormalize, normalize, to_network
@@ -219,7 +219,7 @@ def kept(config: LoopConfig, name: str, make: Callable[[], Lessons]) -> Lessons:
     """Lessons that an earlier run left in config.out, where this one resumes it; else new ones, left there."""
     path = config.out / name
     if config.resume and path.exists():
-        return Lessons(**torch.load(path, weights_only=True))
+        return Lessons(**saved.read(path))
     made = make()
     config.out.mkdir(parents=True, exist_ok=True)
     with whole(path) as beside:

@@ -31,7 +31,7 @@ def write(
     """One .safetensors file (for peft: path is a folder); returns it. network: "unet" or "transformer", the part's name
     in a pipeline. notes: base, trigger, title, ... for the file's metadata. ValueError for an unknown dialect or layers
     of several ranks."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     if dialect not in DIALECTS:
         raise ValueError(f"There is no dialect {dialect!r}; legal are {', '.join(DIALECTS)}.")
@@ -56,9 +56,20 @@ def write(
         config: dict[str, Any] = {"peft_type": "LORA", **settings, "base_model_name_or_path": notes.get("base")}
         (path / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     with whole(file) as beside:
-        save_file(tensors, beside, metadata=told)
+        beside.write_bytes(_in_order(save(tensors, metadata=told)))
         beside.chmod(0o644)
     return file
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their names. The library writes them in a random one, so
+    that no two files of one adapter are alike."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def _names(dialect: str) -> tuple[str, str]:

@@ -11,8 +11,9 @@ does not tell forwards from backwards), crops (4 for fewer than 100 clips, else 
 (px), drop (share of captions left out: 0.5 where what moves learns, else 0.1), trigger (a word put before every
 caption), dialect (diffusers, peft, kohya, comfyui, or several with +), checkpointing (off or on: less memory, a third
 more time), optimizer (adamw, or adamw8bit with bitsandbytes), shard (off or on: the frozen weights spread over the
-processes, for models that one GPU cannot hold; no samples then), samples (2: clips of the first captions, on a sheet)
-and every (so many minutes; 0: only at the end).
+processes, for models that one GPU cannot hold; no samples then), seed (0: of the adapter's start, the noise and
+the order of clips; the same seed and settings give the same file on one machine's CPU, where the steps end the run and
+not the clock), samples (2: clips of the first captions, on a sheet) and every (so many minutes; 0: only at the end).
 
 Stages: data (what is used and what is not), cache (latents, checked by hash), train, export (lora.safetensors; rank,
 alpha, base and trigger in its metadata).
@@ -34,7 +35,7 @@ from kinema.sd import bases
 from kinema.weights.adapter_writer import DIALECTS, write
 from kinema.weights.device import good_at_bfloat16
 
-from .. import buckets, data, learners, lora, optimizers, processes, sharding
+from .. import buckets, data, learners, lora, optimizers, processes, saved, sharding
 from ..frozen import leave
 from ..learners import Learner
 from ..loop import LoopConfig, train
@@ -48,7 +49,7 @@ NUMBERS = {
     "accumulate": (int, 1, 1, 1024), "samples": (int, 2, 0, 64), "every": (float, 0.0, 0.0, 1e6),
     "lr": (float, 0.0, 1e-7, 1.0), "frames": (int, 0, 0, 256), "fps": (float, 0.0, 0.0, 240.0),
     "area": (int, 0, 0, 4096 * 4096), "drop": (float, -1.0, 0.0, 1.0),
-    "crops": (int, 0, 0, 64), "still": (float, 0.0, 0.001, 1.0),
+    "crops": (int, 0, 0, 64), "still": (float, 0.0, 0.001, 1.0), "seed": (int, 0, 0, 2**31 - 1),
 }  # fmt: skip
 """Kind, default (0, or less: what suits the model), least and most."""
 LR, SMALL_LR, SMALL = 1e-4, 0.004, 50_000_000
@@ -65,8 +66,9 @@ FEW, CROPS = 100, 4
 def stages(settings: Settings) -> list[Stage]:
     work = Lora(settings)
     return [
-        Stage("data", 0.0, work.look), Stage("cache", 0.2, work.cache), Stage("train", 0.8, work.train),
-        Stage("export", 0.0, work.export),
+        Stage("data", 0.0, work.look), Stage("cache", 0.2, work.cache),
+        Stage("train", 0.8, work.train, follows=("minutes", "steps", "samples", "every", "checkpointing")),
+        Stage("export", 0.0, work.export, follows=("dialect",)),
     ]  # fmt: skip
 
 
@@ -133,11 +135,16 @@ class Lora:
                 self.settings.show({"event": "encoded", "clips": f"{done} of {count}"})
 
         side, multiple = self.card.size.trained[0], self.card.size.multiple
+        items, found = self.items(), self.found
+        assert found is not None
+        before = len(found.refused)
         self.clips = buckets.fill(
-            self.items(), self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
-            crops=int(self.number["crops"] or (CROPS if len(self.items()) < FEW else 1)),
+            items, self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
+            crops=int(self.number["crops"] or (CROPS if len(items) < FEW else 1)),
             area=int(self.number["area"] or side[0] * side[1]), of=f"{self.card.id} {self.base}", on_clip=told,
+            on_spoilt=found.spoil,
         )  # fmt: skip
+        found.tell_spoilt(before, self.out, self.settings.show)
         return {f"{bucket.width}x{bucket.height}": len(bucket) for bucket in self.clips}
 
     def train(self, minutes: float) -> dict[str, Any]:
@@ -153,7 +160,7 @@ class Lora:
             accumulate=int(self.number["accumulate"]),
             bf16=good_at_bfloat16(torch.device(self.device)), resume=self.settings.resume, final_lr=0.03,
             decay_from=0.4, lr_adam=self.lr, warmup_steps=10, evaluate_minutes=self.number["every"] or 1e9,
-            optimizer=self.optimizer, sharded=self.sharded,
+            optimizer=self.optimizer, sharded=self.sharded, seed=self.seed,
         )  # fmt: skip
         found = train(Several(tasks), config, self.settings.show)
         if processes.first():
@@ -185,7 +192,7 @@ class Lora:
         """OUT/lora.safetensors; other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
         if not processes.first():
             return {}
-        layers = torch.load(self.out / "layers.pt", weights_only=True)
+        layers = saved.read(self.out / "layers.pt")
         notes = {"base": self.card.id, "title": self.out.name}
         if self.base:
             notes["image_model"] = self.base
@@ -203,6 +210,10 @@ class Lora:
     @property
     def alpha(self) -> int:
         return int(self.number["alpha"] or self.number["rank"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.number["seed"])
 
     @property
     def still(self) -> float:
@@ -236,7 +247,8 @@ class Lora:
     def network(self) -> Any:
         network = self.learner.network
         where = self.settings.options.get("where", learners.LEARNERS[self.card.family].where)
-        lora.add(network, rank=int(self.number["rank"]), alpha=self.alpha, where="" if where == "all" else where)
+        lora.add(network, rank=int(self.number["rank"]), alpha=self.alpha, where="" if where == "all" else where,
+                 seed=self.seed)  # fmt: skip
         if self.checkpointing:
             network.enable_gradient_checkpointing()
             network.train()
