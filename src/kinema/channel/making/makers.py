@@ -27,6 +27,10 @@ class Down(KinemaError):
     """Whoever should make the clip cannot be reached now; the shot itself may be good."""
 
 
+class Late(Down):
+    """The clip was not there within its time. Another try would take as long."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A shot as a maker, on whatever machine, is asked for it; plain JSON (`to_dict`, `from_dict`). seed and seconds
