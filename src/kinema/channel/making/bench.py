@@ -99,7 +99,7 @@ class Bench:
                 ended = replace(order, state=DONE)
             except (RequestError, ModelError, Cancelled) as error:  # Cancelled: it would take as long again
                 ended = replace(order, state=FAILED, error=str(error))
-            except Exception as error:
+            except BaseException as error:  # also SystemExit of somebody's library: the bench goes on
                 if not isinstance(error, KinemaError):
                     log.exception("%s failed", name)
                 ended = replace(order, state=FAILED, error=str(error) or type(error).__name__, again=True)
