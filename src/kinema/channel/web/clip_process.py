@@ -14,6 +14,7 @@ from ..config import secret
 from ..making.bench import Bench
 from ..making.makers import KinemaMaker, made_by
 from .listening import address_of, check_can_serve, listen
+from .patience import FOR_ORDERS
 
 
 def serve(
@@ -41,7 +42,7 @@ def serve(
         threading.Thread(target=bench.run, name="kinema-bench", daemon=True).start()
         tell(f"{', '.join(models)} at {address_of(sock)}")
         try:
-            site.serve(app, sock)
+            site.serve(app, sock, patience=FOR_ORDERS)
         finally:
             bench.stop()
 
