@@ -95,11 +95,10 @@ class SpaceMaker:
             "{seconds}": job.seconds,
         }  # fmt: skip
         inputs = [values.get(each, each) if isinstance(each, str) else each for each in job.space["inputs"]]
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # its client tells its makers about each use otherwise
         client = None
         try:
             # Without a token of the channel's, the one that this machine may have saved for the hub is not sent.
-            client = gradio_client.Client(
+            client = _quiet(gradio_client)(
                 address, token=token or False, verbose=False, download_files=False, analytics_enabled=False,
                 httpx_kwargs={"timeout": bounds.timeout(httpx), "auth": fence(httpx, bounds)},
             )  # fmt: skip
@@ -155,6 +154,16 @@ def _file_in(given: Any, depth: int = MAX_DEPTH) -> str | None:
         return None
     parts = given.values() if isinstance(given, dict) else given if isinstance(given, list | tuple) else ()
     return next((path for part in parts if (path := _file_in(part, depth - 1)) is not None), None)
+
+
+def _quiet(gradio_client: Any) -> Any:
+    """Its client tells its makers about each use, unless a variable of the whole process's environment says no."""
+
+    class Quiet(gradio_client.Client):  # type: ignore[misc, name-defined]
+        def _telemetry_thread(self) -> None:
+            pass
+
+    return Quiet
 
 
 def _library() -> Any:

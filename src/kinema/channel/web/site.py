@@ -32,13 +32,14 @@ GRACE_S = 3
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """name: of the channel, until its playout says so. theme: what is on where the schedule (day parts) is silent.
-    names: hosts that the site goes by, besides localhost and bare addresses. token: the owner's secret; None: no verbs.
-    suggestions: are viewers asked. proxies: addresses whose word on who is asking is taken."""
+    """name: of the channel, until its playout says so. theme: what is on where the schedule (day parts, by the clock
+    of timezone) is silent. names: hosts that the site goes by, besides localhost and bare addresses. token: the owner's
+    secret; None: no verbs. suggestions: are viewers asked. proxies: addresses whose word on who is asking is taken."""
 
     name: str = "Kinema"
     theme: str = ""
     schedule: Sequence[Sequence[str]] = ()
+    timezone: str = ""
     names: Sequence[str] = ()
     token: str | None = None
     suggestions: bool = True
@@ -51,7 +52,7 @@ def site(
 ) -> Any:  # fmt: skip
     """The ASGI application. RequestError: a token that is too short, a schedule that is none."""
     known = settings or SiteSettings()
-    board = board or Board(folder, known.name, known.schedule, known.theme)
+    board = board or Board(folder, known.name, known.schedule, known.theme, timezone=known.timezone)
     audience = Audience()
     suggesting = suggesting or Allowance(each=3, all=60, per_s=600.0)
     routes = [
