@@ -82,8 +82,6 @@ def test_the_clock_of_a_channel_is_its_own(tmp_path):
 
 def test_nothing_of_the_channel_changes_its_whole_process():
     """Environment and folder belong to whoever runs the process, not to a function that anybody may call."""
-    change = re.compile(
-        r"os\.environ\[[^]]*\]\s*=[^=]|environ\.(update|setdefault)\(|\b(putenv|tzset|chdir|umask)\("
-    )
+    change = re.compile(r"os\.environ\[[^]]*\]\s*=[^=]|environ\.(update|setdefault)\(|\b(putenv|tzset|chdir|umask)\(")
     for path in Path(guide.__file__).parents[1].rglob("*.py"):
         assert not (found := change.search(path.read_text(encoding="utf-8"))), f"{path.name}: {found}"
