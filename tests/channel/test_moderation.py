@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema.channel.writing.director import Director
 from kinema.channel.writing.moderation import Moderation, Refused
@@ -71,6 +73,21 @@ def test_other_reasons(text, reason):
         MODERATION.theme(text, "viewer")
     assert reason in str(refused.value) and str(refused.value).isprintable()
     assert refused.value.field == "theme"
+
+
+ODD = "\ufe0f\u200d\U0001f680a 1\u3000\u00a0\ud83d\U000e0100"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=40) | st.text(st.sampled_from(ODD), max_size=8))
+def test_any_text_is_a_theme_or_refused(text):
+    try:
+        theme = MODERATION.theme(text, "viewer")
+    except Refused as refused:
+        str(refused).encode()
+        return
+    theme.text.encode()
+    assert "\U000e0100" not in theme.text and theme.text.splitlines() == [theme.text]
 
 
 def test_titles_and_prompts_too():

@@ -257,6 +257,6 @@ def test_what_is_no_space_is_refused(space):
     job, _ = space("good")
     with pytest.raises(RequestError, match="owner/name"):
         SpaceMaker("space:nowhere").check(job)
-    for wrong in ("a/b/c", "../x", "a/b?c=d", "file:///etc"):
+    for wrong in ("a/b/c", "../x", "a/b?c=d", "file:///etc", "https://me:secret@films.example"):
         with pytest.raises(RequestError):
             SpaceMaker(f"space:{wrong}").check(job)

@@ -84,14 +84,14 @@ def ask(
 
 def download(
     url: str, target: Path, *, max_bytes: int, limit_s: float = 30.0, headers: Mapping[str, str] | None = None,
-    bounds: Bounds | None = None, what: str = "This",
+    from_environment: bool = False, bounds: Bounds | None = None, what: str = "This",
 ) -> int:  # fmt: skip
     """A body into a new file, which is complete when this returns; removed when it fails. Gives the status; only a 200
     leaves a file. Errors: as of `ask`, and OSError of the disk; FileExistsError where `target` is there."""
     try:
         with target.open("xb") as file:
             own = bounds or Bounds(url, limit_s)
-            status, _ = _exchange("GET", url, file.write, own, max_bytes, None, headers, False, what)
+            status, _ = _exchange("GET", url, file.write, own, max_bytes, None, headers, from_environment, what)
     except FileExistsError:
         raise
     except BaseException:

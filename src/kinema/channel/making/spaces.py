@@ -28,7 +28,7 @@ from .elsewhere import MAX_BYTES, accept, attempt
 from .makers import Down, Job, Late
 
 HUB, HUB_S = "https://huggingface.co", 30.0
-LONGEST_NAME = 4096
+LONGEST_NAME, WHAT = 4096, "A Gradio Space"
 _NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 
 
@@ -41,13 +41,17 @@ class SpaceMaker:
         self._sleep = sleep
 
     def check(self, job: Job) -> None:
-        if not self.where.startswith(("http://", "https://")) and not _NAME.fullmatch(self.where):
+        if "@" in self.where or not (self._is_address or _NAME.fullmatch(self.where)):
             raise RequestError(
                 f"making.model = {self.model!r} is no Space.", field="making.model", value=self.model,
                 legal="space:owner/name, or space:https://address",
             )  # fmt: skip
         _library()
         secret(job.space.get("key_env"))
+
+    @property
+    def _is_address(self) -> bool:
+        return self.where.startswith(("http://", "https://"))
 
     def make(self, job: Job, target: Path) -> None:
         attempt(self.breaker, self._sleep, lambda folder: self._fetch(job, folder, target))
@@ -65,19 +69,21 @@ class SpaceMaker:
         # The answer names a file of the Space's own. Its address is made here: an answer chooses no other place.
         fetched = folder / "clip.mp4"
         url = f"{files}file={quote(path, safe='/')}"
-        status = download(url, fetched, max_bytes=MAX_BYTES, headers=headers, bounds=bounds, what="A Gradio Space")
+        status = download(
+            url, fetched, max_bytes=MAX_BYTES, headers=headers, from_environment=True, bounds=bounds, what=WHAT
+        )
         if status != 200:
             raise Down(f"{self.where}: its clip cannot be fetched ({status}).")
         accept(fetched, target, self.where)
 
     def _address(self, token: str, limit_s: float) -> str:
         """Where the Space is; of a name, as the hub says."""
-        if self.where.startswith(("http://", "https://")):
+        if self._is_address:
             return self.where
         hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
         headers = {"authorization": f"Bearer {token}"} if token else {}
         answer = ask("GET", f"{hub}/api/spaces/{self.where}", limit_s=min(limit_s, HUB_S), headers=headers,
-                     what="A Gradio Space")  # fmt: skip
+                     from_environment=True, what=WHAT)  # fmt: skip
         if answer.status != 200:
             raise Down(f"{self.where}: the hub answers {answer.status}: {answer.text}")
         host = answer.json(f"{self.where}: the hub's answer").get("host")
