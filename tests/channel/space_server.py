@@ -78,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
         if CONFIGURED == "config-drip":
             return self.drip()
         if CONFIGURED == "config-packed":
-            return self.send(gzip.compress(b" " * 300_000_000), "application/json", encoding="gzip")
+            return self.send(gzip.compress(b" " * 20_000_000, 1), "application/json", encoding="gzip")
         if CONFIGURED.startswith("config-elsewhere "):
             return self.answer(CONFIG | {"api_prefix": CONFIGURED.partition(" ")[2]})
         if CONFIGURED.startswith("config-odd "):

@@ -18,7 +18,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -230,7 +230,7 @@ def fence(httpx: Any, bounds: Bounds, max_bytes: int = MAX_ANSWER_BYTES) -> Any:
             self.stream.close()
 
     class Fence(httpx.Auth):  # type: ignore[misc, name-defined]
-        def sync_auth_flow(self, request: Any) -> Iterator[Any]:
+        def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
             bounds.begin(str(request.url))
             request.headers["accept-encoding"] = "identity"
             sockets: list[Any] = []

@@ -7,6 +7,7 @@ the process lives. A database that is locked, damaged or gone is noted, and look
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -67,7 +68,7 @@ class LibraryView:
                 id, *left = self.snapshot.queue
                 self.snapshot = replace(self.snapshot, queue=tuple(left))
                 self._taken.append(id)
-                self.writes.append(lambda library, id=id: self._unqueue(library, id))
+                self.writes.append(functools.partial(self._unqueue, id))
                 if (clip := self.snapshot.ready.get(id)) is not None:
                     return clip
         return None
@@ -139,7 +140,7 @@ class LibraryView:
                 now = replace(now, ready={id: clip for id, clip in ready.items() if id not in self._broken})
             self.snapshot = replace(now, queue=tuple(queue), recent=now.recent if recent is None else recent)
 
-    def _unqueue(self, library: Library, id: str) -> None:
+    def _unqueue(self, id: str, library: Library) -> None:
         library.unqueue(id)
         with self._lock:
             self._taken.remove(id)

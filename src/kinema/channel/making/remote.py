@@ -46,8 +46,8 @@ class RemoteMaker:
     def check(self, job: Job) -> None:
         """One that cannot be reached now may be there later; one that does not draw this model is refused."""
         with contextlib.suppress(Down, Unreachable):
-            models = self._json(self._asked(job, "GET", "/")).get("models")
-            of_kind(models, f"{self.base}: its models", list)
+            told = self._json(self._asked(job, "GET", "/")).get("models")
+            models: list[Any] = of_kind(told, f"{self.base}: its models", list)
             if self.model not in models:
                 legal = ", ".join(for_terminal(each, 100) for each in models[:50] if isinstance(each, str))
                 raise RequestError(
