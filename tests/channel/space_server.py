@@ -2,20 +2,26 @@
 
 `python space_server.py CLIP LOG BEHAVIOUR...` prints its port. Each call of /make takes the next behaviour (the last
 one again and again): good (gives CLIP), words (no file), error (the app refuses), hang, 503 (of its queue), text (a
-file that is no clip). LOG gets a line for each. The shapes are those that gradio 6.31 was seen to send.
+file that is no clip), or JSON: the data that it answers with ($HOST is its own address). Files below /srv misbehave as
+they are called: redirect/ADDRESS, drip (a byte at a time), endless, packed (gzip). A first behaviour that begins with
+`config-` is for /config: config-drip, config-packed, config-elsewhere (its calls lead to ADDRESS), config-odd (of
+another kind); stream-drip and stream-endless are for the stream of messages.
+LOG gets a line for each. The shapes are those that gradio 6.31 was seen to send.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 CLIP, LOG, BEHAVIOURS = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+CONFIGURED = BEHAVIOURS.pop(0) if BEHAVIOURS[0].startswith("config-") else ""
 NAMES = ("prompt", "seed")
 CONFIG = {
     "version": "6.31.0", "api_prefix": "/gradio_api", "protocol": "sse_v3", "space_id": None, "is_space": False,
@@ -47,7 +53,7 @@ INFO = {
     },
     "unnamed_endpoints": {},
 }  # fmt: skip
-calls: dict[str, str] = {}
+calls: dict[str, tuple[str, str]] = {}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -59,14 +65,56 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         if path == "/config":
-            return self.answer(CONFIG)
+            return self.configure()
         if path == "/gradio_api/info":
             return self.answer(INFO)
         if path == "/gradio_api/queue/data":
             return self.stream(parse_qs(urlsplit(self.path).query)["session_hash"][0])
         if path.startswith("/gradio_api/file="):
-            return self.send(CLIP.read_bytes() if path.endswith("clip.mp4") else b"words", "video/mp4")
+            return self.give(unquote(path.partition("file=")[2]).removeprefix("/srv/"))
         return self.answer({"detail": "not found"}, 404)
+
+    def configure(self) -> None:
+        if CONFIGURED == "config-drip":
+            return self.drip()
+        if CONFIGURED == "config-packed":
+            return self.send(gzip.compress(b" " * 20_000_000, 1), "application/json", encoding="gzip")
+        if CONFIGURED.startswith("config-elsewhere "):
+            return self.answer(CONFIG | {"api_prefix": CONFIGURED.partition(" ")[2]})
+        if CONFIGURED.startswith("config-odd "):
+            return self.send(CONFIGURED.partition(" ")[2].encode(), "application/json")
+        return self.answer(CONFIG)
+
+    def give(self, name: str) -> None:
+        if name.startswith("redirect/"):
+            self.send_response(302)
+            self.send_header("Location", name.removeprefix("redirect/"))
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        if name == "drip":
+            return self.drip()
+        if name == "endless":
+            self.begin("video/mp4")
+            while True:
+                self.wfile.write(bytes(100_000))
+        if name == "packed":
+            return self.send(gzip.compress(CLIP.read_bytes()), "video/mp4", encoding="gzip")
+        return self.send(CLIP.read_bytes() if name.endswith("clip.mp4") else b"words", "video/mp4")
+
+    def begin(self, kind: str) -> None:
+        """Of an answer without a length."""
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+
+    def drip(self, kind: str = "application/json") -> None:
+        self.begin(kind)
+        for _ in range(600):
+            self.wfile.write(b" ")
+            self.wfile.flush()
+            time.sleep(0.1)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -80,17 +128,19 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour == "503":
             return self.answer({"detail": "the queue is full"}, 503)
         event = uuid.uuid4().hex
-        calls[body["session_hash"]] = f"{event} {behaviour}"
+        calls[body["session_hash"]] = event, behaviour
         return self.answer({"event_id": event})
 
     def stream(self, session: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
-        self.end_headers()
         while session not in calls:
             time.sleep(0.02)
-        event, behaviour = calls.pop(session).split()
+        event, behaviour = calls.pop(session)
+        if behaviour == "stream-drip":
+            self.drip("text/event-stream")
+            return
+        self.begin("text/event-stream")
+        while behaviour == "stream-endless":
+            self.wfile.write(b"data: " + b" " * 100_000)
         self.say({"msg": "estimation", "event_id": event, "rank": 0, "queue_size": 1, "rank_eta": 1.0})
         self.say({"msg": "process_starts", "event_id": event, "eta": 1.0})
         if behaviour == "hang":
@@ -100,12 +150,13 @@ class Handler(BaseHTTPRequestHandler):
             output["data"] = ["I have no clip"]
         if behaviour == "text":
             output["data"] = [self.file("clip.txt")]
+        if behaviour[0] in '[{"':
+            output["data"] = json.loads(behaviour.replace("$HOST", self.headers["Host"]))
         if behaviour == "error":
             output = {"error": "I do not draw that", "visible": True, "duration": 10, "title": "Error"}
         success = behaviour != "error"
         self.say({"msg": "process_completed", "event_id": event, "output": output, "success": success})
         self.say({"msg": "close_stream"})
-        self.close_connection = True
 
     def file(self, name: str) -> dict:
         host = self.headers["Host"]
@@ -121,8 +172,10 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, found: dict, status: int = 200) -> None:
         self.send(json.dumps(found).encode(), "application/json", status)
 
-    def send(self, data: bytes, kind: str, status: int = 200) -> None:
+    def send(self, data: bytes, kind: str, status: int = 200, encoding: str = "") -> None:
         self.send_response(status)
+        if encoding:
+            self.send_header("Content-Encoding", encoding)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

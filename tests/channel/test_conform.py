@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
@@ -46,6 +48,31 @@ def test_any_source_has_one_fingerprint_and_whole_gops(tmp_path):
     assert [clip.seconds for clip in clips] == [3.0, 1.0, 1.0, 1.0, 1.0]
     other = conform([frames(12)], tmp_path / "f.mp4", Encoding(96, 64, 12, 6))
     assert other.fingerprint != clips[0].fingerprint == fingerprint(clips[0].path)
+
+
+@pytest.mark.parametrize(("begin_s", "end_s"), [(0.0, 1.7), (0.0, 2.3), (0.3, 2.0), (1.0, 1.1)])
+def test_sound_that_is_shorter_or_longer_than_the_picture_changes_no_frame(tmp_path, begin_s, end_s):
+    """A clip of two seconds of pictures is two seconds on air; the sound is the bed's."""
+    source = tmp_path / "source.mp4"
+    with av.open(str(source), "w") as container:
+        video, sound = container.add_stream("libx264", rate=12), container.add_stream("aac", rate=48000)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        for number, frame_HWC in enumerate(frames(24).frames):
+            frame = av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")
+            frame.pts = number
+            container.mux(video.encode(frame))
+        block = av.AudioFrame.from_ndarray(np.zeros((1, round((end_s - begin_s) * 48000)), np.float32), "fltp", "mono")
+        block.sample_rate, block.pts, block.time_base = 48000, round(begin_s * 48000), Fraction(1, 48000)
+        container.mux(sound.encode(block))
+        container.mux(video.encode(None))
+        container.mux(sound.encode(None))
+    silent = write([frames(24)], tmp_path / "silent.mp4")
+    made, alone = conform(source, tmp_path / "a.mp4", SMALL), conform(silent, tmp_path / "b.mp4", SMALL)
+    assert (made.frames, made.seconds, made.fingerprint) == (24, 2.0, alone.fingerprint)
+    wanted = [k * 96 // 24 for k in range(24)]
+    assert np.abs(columns(made.path) - np.array(wanted)).max() <= 7
+    with av.open(str(made.path)) as container:
+        assert not container.streams.audio
 
 
 def test_time_is_kept_and_the_last_frame_is_held(tmp_path):

@@ -98,7 +98,7 @@ def test_day_parts_say_the_theme_of_the_hour():
 
 def view_of(clips, queue=()):
     snapshot = SimpleNamespace(ready={clip.id: clip for clip in clips}, queue=queue, recent=())
-    return SimpleNamespace(snapshot=snapshot, writes=[], took_from_queue=lambda id: None)
+    return SimpleNamespace(snapshot=snapshot, take_queued=lambda: None)
 
 
 def clip(tmp_path, id, **more):

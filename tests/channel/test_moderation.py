@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema.channel.writing.director import Director
 from kinema.channel.writing.moderation import Moderation, Refused
@@ -32,6 +34,8 @@ def test_blocked_however_it_is_spelt(text):
         "spices and retardant",
         "grapes", "a drapery shop", "analysis", "a gorgeous gorge", "U F O", "\u00e9t\u00e9 \u00e0 la mer",
         "\u6d77\u306e\u5d50", "\u043c\u043e\u0440\u0435", "\U0001f680", "\U0001f469\u200d\U0001f680 in space",
+        "a \u2764\ufe0f and \U0001f469\U0001f3fd\u200d\U0001f680", "\U0001f3f3\ufe0f\u200d\U0001f308 flag",
+        "key 1\ufe0f\u20e3",
         "!!! look 100%",
     ],
 )  # fmt: skip
@@ -49,6 +53,16 @@ def test_harmless(text):
         ("zero\u200bwidth", "U+200B"),
         ("a\u2028b", "U+2028"),
         ("tag\U000e0041", "U+E0041"),
+        ("a boat\ufe0f", "U+FE0F at place 6"),
+        ("a boat" + "\U000e0100" * 3, "U+E0100"),
+        ("a\ufe01 boat", "U+FE01"),
+        ("a\u200d boat", "U+200D"),
+        ("\U0001f680\u200d\u200d\U0001f680", "U+200D"),
+        ("\U0001f680\ufe0f\ufe0f", "U+FE0F at place 2"),
+        ("a \u3164 boat", "U+3164"),
+        ("a\u034f boat", "U+034F"),
+        ("\u2800", "U+2800"),
+        ("half \ud83d", "U+D83D"),
         ("", "says nothing"),
         ("  ?! ", "says nothing"),
         ("Z" + "\u0335" * 9, "piles marks"),
@@ -59,6 +73,21 @@ def test_other_reasons(text, reason):
         MODERATION.theme(text, "viewer")
     assert reason in str(refused.value) and str(refused.value).isprintable()
     assert refused.value.field == "theme"
+
+
+ODD = "\ufe0f\u200d\U0001f680a 1\u3000\u00a0\ud83d\U000e0100"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=40) | st.text(st.sampled_from(ODD), max_size=8))
+def test_any_text_is_a_theme_or_refused(text):
+    try:
+        theme = MODERATION.theme(text, "viewer")
+    except Refused as refused:
+        str(refused).encode()
+        return
+    theme.text.encode()
+    assert "\U000e0100" not in theme.text and theme.text.splitlines() == [theme.text]
 
 
 def test_titles_and_prompts_too():

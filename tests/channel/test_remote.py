@@ -14,9 +14,10 @@ from dataclasses import replace
 import httpx2
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from kinema.channel.making import bench as benches
-from kinema.channel.making.bench import DONE, DRAWING, FAILED, Bench, Busy
+from kinema.channel.making.bench import DONE, DRAWING, FAILED, Bench, Busy, Taken
 from kinema.channel.making.makers import Down, Job, maker
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.web import clip_process
@@ -180,6 +181,9 @@ def test_a_bench(shop):
     with pytest.raises(Busy):
         bench.order(fake_job("c"))
     assert bench.order(fake_job("a")).state == DRAWING  # not twice
+    for other in ({"prompt": "another"}, {"seed": 8}, {"width": 128}, {"profile": "exact"}, {"seconds": 2.0}):
+        with pytest.raises(Taken):
+            bench.order(replace(fake_job("a"), **other))
     with pytest.raises(RequestError, match="not drawn here"):
         bench.order(replace(fake_job("d"), model="python:os:system"))
     fake.go.set()
@@ -226,7 +230,26 @@ def test_what_the_site_refuses(shop):
     for path in ("/clips/none", "/clips/none.mp4", "/clips/..%2F..%2Fetc%2Fpasswd"):
         assert ask("GET", path).status_code == 404
     assert ask("POST", "/clips", json=good).status_code == 202
+    assert ask("POST", "/clips", json=good).json()["state"] in ("waiting", "drawing")  # the same one again
+    other = ask("POST", "/clips", json=good | {"prompt": "y"})
+    assert other.status_code == 409 and "a is another order" in other.json()["error"]
+    assert bench.get("a").job.prompt == "x"
+    for odd in ("[" * 50_000, '{"id": "\\ud800"}', '{"seconds": NaN}', '{"profile": []}', "5", '"x"', "\xff"):
+        assert ask("POST", "/clips", content=odd).status_code == 422
     assert ask("GET", "/clips/a.mp4").status_code == 404  # not done
+
+
+def test_a_bench_without_a_token_goes_by_no_strangers_name(shop):
+    """DNS rebinding: a page whose name was made to point here."""
+    bench, _ = shop
+    own, secret = TestClient(clip_site(bench, None, ["gpu-box"])), TestClient(clip_site(bench, TOKEN))
+    for host in ("127.0.0.1:8200", "localhost", "[::1]:8200", "gpu-box:8200"):
+        assert own.get("/", headers={"host": host}).status_code == 200
+    for host in ("evil.example", "127.0.0.1.evil.example", "a@localhost", ""):
+        assert own.get("/", headers={"host": host}).status_code == 421
+        assert own.post("/clips", json={}, headers={"host": host}).status_code == 421
+    known = {"host": "gpu.example", "authorization": f"Bearer {TOKEN}"}
+    assert secret.get("/", headers=known).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -242,14 +265,19 @@ def test_orders_that_are_none(field, value):
         job_of(json.dumps(order).encode())
 
 
-def test_what_never_listens(monkeypatch):
+def test_what_never_listens(monkeypatch, tmp_path):
     for where in ("8200", "host", ":", "host:x"):
         with pytest.raises(RequestError, match="HOST:PORT"):
             clip_process.serve(where, ["toyland"], "", None, print)
     with pytest.raises(RequestError, match="needs a token"):
         clip_process.serve("0.0.0.0:0", ["toyland"], "", None, print)
-    with pytest.raises(RequestError, match="drawn elsewhere"):
-        clip_process.serve("127.0.0.1:0", ["space:a/b"], "", None, print)
+    monkeypatch.setenv("NOTE", str(tmp_path / "imported"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_maker.py").write_text("import os, pathlib\npathlib.Path(os.environ['NOTE']).touch()\n")
+    for elsewhere in ("space:a/b", "kinema:http://h/m", "python:own_maker:Maker", "python:os:system"):
+        with pytest.raises(RequestError, match="drawn elsewhere"):
+            clip_process.serve("127.0.0.1:0", [elsewhere], "", None, print)
+    assert not (tmp_path / "imported").exists()  # not even looked into
     monkeypatch.setenv("T", "short")
     with pytest.raises(RequestError, match="token"):
         clip_process.serve("127.0.0.1:0", ["toyland"], "", "T", print)

@@ -108,7 +108,37 @@ def test_the_token_cannot_be_guessed_at_leisure(tmp_path):
     asks = client(tmp_path)
     wrong = [asks.get("/api/status", headers={"authorization": f"Bearer {n}"}).status_code for n in range(12)]
     assert wrong == [401] * 10 + [429] * 2
-    assert asks.get("/api/status", headers=OWNER).status_code == 429
+
+
+def test_the_owner_cannot_be_locked_out(tmp_path):
+    """Neither by a page that asks without a token (a browser sends such a GET for anybody) nor by wrong tokens."""
+    asks = client(tmp_path)
+    for _ in range(30):
+        assert asks.get("/api/status").status_code == 401
+        assert asks.get("/api/status", headers={"authorization": " "}).status_code == 401
+    assert asks.get("/api/status", headers={"authorization": "Bearer wrong"}).status_code == 401  # nothing was counted
+    for number in range(30):
+        asks.get("/api/status", headers={"authorization": f"Bearer {number}"})
+        assert asks.get("/api/status", headers=OWNER).status_code == 200
+    assert asks.get("/api/status", headers={"authorization": "Bearer wrong"}).status_code == 429
+    other = client(tmp_path, address="203.0.113.8")
+    assert other.get("/api/status", headers={"authorization": "Bearer wrong"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"id":"\\ud800"}', b'{"id":"a","reason":"\\udfff"}', b"[" * 2000, b"NaN", b"\xff", b"[]", b'{"id":{"a":1}}',
+        b'{"theme":"\\ud83d"}', b"",
+    ],
+)  # fmt: skip
+def test_no_body_ends_in_a_fault_of_the_site(tmp_path, data):
+    config = config_of(channel_file(tmp_path))
+    Library.open(config.root).close()
+    asks = client(config.root, ChannelVerbs(config))
+    for path in ("ban", "queue", "themes"):
+        answer = asks.post(f"/api/{path}", content=data, headers={**OWNER, "content-type": "application/json"})
+        assert answer.status_code in (400, 422) and answer.json()["error"]
 
 
 def test_the_owner_does_as_he_likes(tmp_path):

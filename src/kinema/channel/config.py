@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..core.conditions import Value
 from ..core.errors import RequestError
+from ..core.outside import bounded, for_terminal, read_bytes
 from ..core.request import Profile, Seed
 from ..core.whole import whole
 from .day import Clock, DayPart, check_day, part_at, zone
 from .writing.chat import Endpoint
 from .writing.shots import MAX_SHOTS, StyleBible, ThemeText, Title, parsed
 
-TEMPLATE = "config_template.toml"
+TEMPLATE, MAX_BYTES = "config_template.toml", 2**20
 SPACE = "space:"
 Env = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -39,9 +40,18 @@ def _size(said: Any) -> Any:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", said, re.IGNORECASE)
     if found is None:
         raise ValueError('is a size as "20 GB", "500 MB" or a number of bytes')
+    if len(found[1]) > 20:
+        raise ValueError("has too many digits")
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
+def _path(said: str) -> str:
+    if not said.isprintable():
+        raise ValueError("is no path: it holds a character that nobody sees")
+    return said
+
+
+PathText = Annotated[str, Field(max_length=1000), AfterValidator(_path)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=0, le=10**16)]
 
 
@@ -50,7 +60,7 @@ class Director(Value):
 
     shots: Annotated[int, Field(ge=1, le=MAX_SHOTS)] = 6
     seed: Seed = 0
-    blocklist: str = ""
+    blocklist: PathText = ""
     endpoint: Endpoint | None = None
 
 
@@ -138,7 +148,7 @@ class Database(Value):
 
     url: Annotated[str, Field(max_length=500)] = "sqlite"
     password_env: Env | None = None
-    files: Annotated[str, Field(min_length=1, max_length=1000)] = "database"
+    files: Annotated[PathText, Field(min_length=1)] = "database"
 
     @model_validator(mode="after")
     def _known_kind(self) -> Database:
@@ -187,7 +197,7 @@ class ChannelConfig(Value):
     """A channel. `folder`: where everything of it lies, beside the file unless it is absolute."""
 
     title: Title = "Kinema"
-    folder: Annotated[str, Field(min_length=1, max_length=1000)] = "channel"
+    folder: Annotated[PathText, Field(min_length=1)] = "channel"
     theme: ThemeText = "a calm day by the sea"
     timezone: Annotated[str, Field(max_length=100)] = ""
     part: Annotated[tuple[DayPart, ...], Field(max_length=48)] = ()
@@ -241,15 +251,19 @@ def read(path: str | os.PathLike[str]) -> ChannelConfig:
     """The channel of a file; its folder is absolute then. RequestError: what is wrong with it, and where."""
     path = Path(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_bytes(path, error=RequestError, max_bytes=MAX_BYTES).decode("utf-8"))
     except FileNotFoundError:
         raise RequestError(
             f"{path}: no such file. `kinema channel init {path}` writes one.", field="config", value=str(path)
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise RequestError(f"{path}: cannot be read ({error}).", field="config", value=str(path)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise RequestError(f"{path}: not valid TOML: {error}.", field="config", value=str(path)) from None
+    except RecursionError:
+        raise RequestError(f"{path}: nested too deeply.", field="config", value=str(path)) from None
+    except ValueError as error:  # TOMLDecodeError, or a number that is too long
+        reason = for_terminal(str(error), 200)
+        raise RequestError(f"{path}: not valid TOML: {reason}.", field="config", value=str(path)) from None
+    bounded(data, str(path), error=RequestError)
     config = parsed(ChannelConfig, data, f"channel file ({path})")
     changes: dict[str, Any] = {"folder": str((path.resolve().parent / config.folder).resolve())}
     if config.director.blocklist:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import KinemaError, RequestError
+from ..core.outside import bounded
 from .config import ChannelConfig, read, write_template
 from .library import Library, LibraryClip
 from .lock import ChannelLock, holder
@@ -95,8 +96,10 @@ def queue(config: ChannelConfig, limit: int = 20) -> dict[str, Any]:
 
 def playlist(config: ChannelConfig, target: Path) -> list[LibraryClip]:
     """The clips that can air, oldest first, as a list for ffmpeg's concat demuxer (airing/playlist.py); those in it.
-    RequestError where there are none, or the file cannot be written."""
-    from .airing.playlist import write_playlist
+    RequestError where there are none, or the file cannot be written, or is none of ours to replace."""
+    from .airing.playlist import check_target, write_playlist
+
+    check_target(target, config.root)
 
     with _library(config) as library:
         clips = sorted(library.ready(), key=lambda clip: clip.made_at)
@@ -116,7 +119,8 @@ def skip(config: ChannelConfig) -> None:
 
 def ban(config: ChannelConfig, shot: str, reason: str = "") -> dict[str, Any]:
     """Never show a shot, whether it is planned, in the making, made or on air. RequestError: it is unknown."""
-    reason = reason or "by hand"
+    reason = _text(reason, "reason") or "by hand"
+    _text(shot, "shot")
     with _library(config) as library, Ledger(config.root) as ledger:
         clip, planned = library.get(shot), ledger.get(shot)
         if clip is None and planned is None:
@@ -138,6 +142,14 @@ def suggest(config: ChannelConfig, text: str) -> int:
     theme = Moderation(config.blocklist).theme(text, "viewer")
     with Ledger(config.root) as ledger:
         return ledger.suggest(theme.text, config.viewers.waiting)
+
+
+def _text(text: str, field: str, limit: int = 500) -> str:
+    """Text from a command line or over HTTP, as it may be kept. RequestError."""
+    bounded(text, f"The {field}", error=RequestError)
+    if len(text) > limit:
+        raise RequestError(f"The {field} has {len(text):,} characters.", field=field, legal=f"{limit} at most")
+    return text
 
 
 def _library(config: ChannelConfig) -> Library:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from pydantic import AliasChoices, Field, field_validator
 
 from ..core.conditions import Value
-from .day_parts import holds
+from .day_parts import holds, zone
 from .writing.shots import ThemeText
 
 MINUTES = 24 * 60
@@ -51,17 +51,12 @@ class Clock:
     name: str = ""
 
     def now(self) -> datetime:
-        return datetime.now(zone(self.name)) if self.name else datetime.now().astimezone()
+        return self.at(time.time())
 
-
-def zone(name: str) -> tzinfo | None:
-    """ValueError where no such time zone is known; None (this machine's own) for an empty name."""
-    if not name:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"timezone = {name!r} is unknown; legal: names as Europe/Berlin, or empty") from None
+    def at(self, seconds: float) -> datetime:
+        """seconds: since 1970."""
+        where = zone(self.name)
+        return datetime.fromtimestamp(seconds, where) if where else datetime.fromtimestamp(seconds).astimezone()
 
 
 def check_day(parts: Sequence[DayPart]) -> None:
@@ -80,13 +75,17 @@ def part_at(parts: Sequence[DayPart], when: datetime) -> DayPart | None:
     return next((part for part in parts if part.holds(minute)), None)
 
 
-def upcoming(parts: Sequence[DayPart], fallback: str, when: datetime) -> list[str]:
-    """Themes in the order in which they are on air from `when` on, each once; `fallback` is on between parts."""
+def upcoming(
+    parts: Sequence[DayPart], fallback: str, when: datetime, at: Callable[[float], datetime] | None = None
+) -> list[str]:
+    """Themes in the order in which they are on air from `when` on, each once; `fallback` is on between parts. at: the
+    clock that they go by (Clock.at), where `when` does not know of its changes."""
     if not parts:
         return [fallback]
+    at, begin = at or (lambda seconds: datetime.fromtimestamp(seconds, when.tzinfo)), when.timestamp()
     found: list[str] = []
-    for minutes in range(0, MINUTES + 1, 5):
-        part = part_at(parts, when + timedelta(minutes=minutes))
+    for minutes in range(0, MINUTES + 60 + 1, 5):  # a day may have 25 hours
+        part = part_at(parts, at(begin + 60 * minutes))
         theme = part.theme if part is not None else fallback
         if theme not in found:
             found.append(theme)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 from ..core.errors import RequestError
 
@@ -18,16 +19,32 @@ def holds(begin: int, until: int, minute: int) -> bool:
     return begin <= minute < until or (until <= begin and (minute >= begin or minute < until))
 
 
+def zone(name: str) -> tzinfo | None:
+    """ValueError where no such time zone is known; None (this machine's own) for an empty name."""
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"timezone = {name!r} is unknown; legal: names as Europe/Berlin, or empty") from None
+
+
 @dataclass(frozen=True)
 class DayParts:
-    """parts: (begin, end, theme) in minutes of the day, local time, half-open; an end before its begin runs past
-    midnight. The first that holds the moment counts."""
+    """parts: (begin, end, theme) in minutes of the day, half-open, by the clock of `timezone` (empty: this machine's);
+    an end before its begin runs past midnight. The first that holds the moment counts. On a day of 23 hours the parts
+    of the hour that is left out are not on air, on one of 25 those of the hour that comes twice are on for both."""
 
     parts: tuple[tuple[int, int, str], ...]
+    timezone: str = ""
 
     @classmethod
-    def parse(cls, rows: Sequence[Sequence[str]]) -> DayParts:
-        """From rows such as ["06:00", "09:30", "the sea"]. RequestError: not such a row."""
+    def parse(cls, rows: Sequence[Sequence[str]], timezone: str = "") -> DayParts:
+        """From rows such as ["06:00", "09:30", "the sea"]. RequestError: not such a row, or no time zone."""
+        try:
+            zone(timezone)
+        except ValueError as error:
+            raise RequestError(f"{error}.", field="timezone", value=timezone) from None
         parts = []
         for row in rows:
             found = [_TIME.fullmatch(text) for text in row[:2]]
@@ -37,12 +54,12 @@ class DayParts:
                 )
             begin, end = (int(one[1]) * 60 + int(one[2]) for one in found if one is not None)
             parts.append((begin, end, row[2]))
-        return cls(tuple(parts))
+        return cls(tuple(parts), timezone)
 
     def theme_at(self, now: float) -> str | None:
         """now: seconds since 1970."""
-        local = time.localtime(now)
-        minute = local.tm_hour * 60 + local.tm_min
+        local = datetime.fromtimestamp(now, zone(self.timezone))
+        minute = local.hour * 60 + local.minute
         for begin, end, theme in self.parts:
             if holds(begin, end, minute):
                 return theme

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import RequestError
 from . import control
+from .http_client import AskError, ask
 from .web.listening import check_can_serve, listen
 
 PORT, TRIED = 8080, 20
@@ -106,6 +106,7 @@ def run(
 
 def _wait(address: str, stop: threading.Event, on_air: Callable[[str], None]) -> None:
     while not stop.wait(0.25):
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}live.m3u8", timeout=5):
-            on_air(address)  # an answer other than 200 is an OSError
-            return
+        with contextlib.suppress(AskError):
+            if ask("GET", f"{address}live.m3u8", limit_s=5.0).status == 200:
+                on_air(address)
+                return

@@ -33,14 +33,11 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable
     from .airing.playout import Settings
     from .airing.supervisor import Supervisor
 
-    if config.timezone:
-        os.environ["TZ"] = config.timezone  # the playout's clock of the house
-        time.tzset()
     settings = Settings(
         name=config.title, encoding=encoding(config), hls=HlsSettings(segment_s=float(config.hls.segment_s)),
         rtmp=[_address(each.url, secret(each.key_env)) for each in config.rtmp],
     )  # fmt: skip
-    playout = Supervisor(config.root, settings, schedule=schedule(config) or None)
+    playout = Supervisor(config.root, settings, schedule=schedule(config) or None, timezone=config.timezone)
     failed: list[BaseException] = []
 
     def on_air() -> None:

@@ -7,6 +7,7 @@ the process lives. A database that is locked, damaged or gone is noted, and look
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -26,6 +27,7 @@ MOST_WAITING = 50_000
 class Snapshot:
     ready: dict[str, LibraryClip]
     queue: tuple[str, ...]
+    """What the owner put up next and was not taken yet."""
     recent: tuple[str, ...]
     """Ids aired last, the latest first; filler left out."""
 
@@ -39,6 +41,10 @@ class LibraryView:
         self.trouble = ""
         self.writes: deque[Callable[[Library], object]] = deque(maxlen=MOST_WAITING)
         self._skip, self._end = threading.Event(), threading.Event()
+        # What is known here and not yet in the database; a snapshot of it is corrected by these, under the lock.
+        self._lock = threading.Lock()
+        self._taken: list[str] = []
+        self._broken: set[str] = set()
         self._library: Library | None = None
         self._inode = 0
         self._version: object = None
@@ -54,23 +60,36 @@ class LibraryView:
     def aired(self, line: Aired) -> None:
         self.writes.append(lambda library: library.note_aired(line))
 
-    def took_from_queue(self, id: str) -> None:
-        self.writes.append(lambda library: library.unqueue(id))
+    def take_queued(self) -> LibraryClip | None:
+        """The first of the owner's queue that can air, taken out of it: nobody gets it again, however slow the database
+        is to forget it. None where there is none."""
+        with self._lock:
+            while self.snapshot.queue:
+                id, *left = self.snapshot.queue
+                self.snapshot = replace(self.snapshot, queue=tuple(left))
+                self._taken.append(id)
+                self.writes.append(functools.partial(self._unqueue, id))
+                if (clip := self.snapshot.ready.get(id)) is not None:
+                    return clip
+        return None
 
     def broken(self, id: str, reason: str) -> None:
         log.error("clip %s does not go on air: %s", id, reason)
-        ready = {key: clip for key, clip in self.snapshot.ready.items() if key != id}
-        self.snapshot = replace(self.snapshot, ready=ready)
-        self.writes.append(lambda library: library.broken(id, reason))
+        with self._lock:
+            self._broken.add(id)
+            ready = {key: clip for key, clip in self.snapshot.ready.items() if key != id}
+            self.snapshot = replace(self.snapshot, ready=ready)
+        self.writes.append(lambda library: self._note_broken(library, id, reason))
 
     def upcoming(self, ids: list[str]) -> None:
         """Tell the owner of the disk what must stay."""
         self.writes.append(lambda library: library.note("upcoming", ids))
 
     def take_skip(self) -> bool:
-        asked = self._skip.is_set()
+        if not self._skip.is_set():
+            return False  # without a clear: it may be asked for right now
         self._skip.clear()
-        return asked
+        return True
 
     def refresh(self) -> None:
         """One round: reach the database, write what waits, read what there is."""
@@ -86,10 +105,10 @@ class LibraryView:
             if version != self._version:  # somebody else wrote; what we write ourselves is known already
                 ready = {clip.id: clip for clip in library.ready(self.fingerprint)}
                 recent = tuple(line.id for line in library.as_run(200) if line.kind != "filler")
-                self.snapshot = Snapshot(ready, tuple(library.queue), recent)
+                self._show(library.queue, ready, recent)
                 self._version = version
             else:
-                self.snapshot = replace(self.snapshot, queue=tuple(library.queue))
+                self._show(library.queue)
             if self.trouble:
                 log.warning("library: reached again")
             self.trouble = ""
@@ -107,6 +126,30 @@ class LibraryView:
             self._thread.join(timeout=5)
         self.refresh()
         self._leave()
+
+    def _show(
+        self, queue: list[str], ready: dict[str, LibraryClip] | None = None, recent: tuple[str, ...] | None = None
+    ) -> None:
+        """What was read from the database, less what was done here since, as the next snapshot."""
+        with self._lock:
+            for id in self._taken:
+                if id in queue:
+                    queue.remove(id)
+            now = self.snapshot
+            if ready is not None:
+                now = replace(now, ready={id: clip for id, clip in ready.items() if id not in self._broken})
+            self.snapshot = replace(now, queue=tuple(queue), recent=now.recent if recent is None else recent)
+
+    def _unqueue(self, id: str, library: Library) -> None:
+        library.unqueue(id)
+        with self._lock:
+            self._taken.remove(id)
+
+    def _note_broken(self, library: Library, id: str, reason: str) -> None:
+        with contextlib.suppress(RequestError):  # a clip that is gone needs no note
+            library.broken(id, reason)
+        with self._lock:
+            self._broken.discard(id)
 
     def _reached(self) -> Library:
         file = self.folder / "library.db"

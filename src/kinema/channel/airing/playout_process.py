@@ -29,23 +29,23 @@ def settings_of(known: dict[str, Any]) -> Settings:
         encoding, policy = Encoding(**known.pop("encoding", {})), Policy(**known.pop("policy", {}))
         hls = known.pop("hls", {})
         hls = None if hls is None else HlsSettings(**hls)
-        schedule = known.pop("schedule", None)
+        schedule, timezone = known.pop("schedule", None), known.pop("timezone", "")
         theme_at = None
         if schedule:
             from ..day_parts import DayParts
 
-            theme_at = DayParts.parse(schedule).theme_at
+            theme_at = DayParts.parse(schedule, timezone).theme_at
         return Settings(encoding=encoding, policy=policy, hls=hls, theme_at=theme_at, **known)
     except TypeError as error:
         raise RequestError(f"Settings of a playout: {error}.", field="settings") from None
 
 
-def plain(settings: Settings, schedule: list[list[str]] | None = None) -> dict[str, Any]:
+def plain(settings: Settings, schedule: list[list[str]] | None = None, timezone: str = "") -> dict[str, Any]:
     """As JSON for another process; a schedule goes as day parts, since a function cannot."""
     return {
         "name": settings.name, "encoding": asdict(settings.encoding), "policy": asdict(settings.policy),
         "hls": asdict(settings.hls) if settings.hls else None, "rtmp": list(settings.rtmp), "schedule": schedule,
-        "rtmp_stall_s": settings.rtmp_stall_s,
+        "rtmp_stall_s": settings.rtmp_stall_s, "timezone": timezone,
     }  # fmt: skip
 
 

@@ -48,7 +48,6 @@ class Programme:
         self._random = random.Random(self.policy.seed)
         self._recent: deque[str] = deque(reversed(view.snapshot.recent), maxlen=max(200, self.policy.apart))
         self._seen: dict[str, float] = {}
-        self._queued: list[str] = []
         self._last: str | None = None
         self._ident_at: float | None = None
 
@@ -70,7 +69,7 @@ class Programme:
         every = self.policy.ident_every_s
         if every and now - self._ident_at >= every:
             return Choice(None, "filler")
-        queued = self._from_queue()
+        queued = self.view.take_queued()
         if queued is not None:
             return Choice(queued, "queued")
         theme = self._theme(now)
@@ -84,22 +83,6 @@ class Programme:
             return Choice(None, "filler")
         free = sorted(self._of_theme(free, theme), key=lambda clip: (self._seen_at(clip), clip.id))
         return Choice(self._random.choice(free[: max(1, len(free) // 3)]), "repeat")
-
-    def _from_queue(self) -> LibraryClip | None:
-        """The first of the owner's queue that has not been taken yet; the database may be slow to forget those."""
-        listed = list(self.view.snapshot.queue)
-        if not self.view.writes:
-            self._queued = []
-        for id in self._queued:
-            if id in listed:
-                listed.remove(id)
-        for id in listed:
-            clip = self.view.snapshot.ready.get(id)
-            self._queued.append(id)
-            self.view.took_from_queue(id)
-            if clip is not None:
-                return clip
-        return None
 
     def _theme(self, now: float) -> str | None:
         try:

@@ -36,7 +36,8 @@ CALM_S = 60.0
 
 class Supervisor:
     """`run` blocks until `stop`. It raises ChannelBusy where the channel is on air elsewhere, KinemaError where the
-    playout refuses its settings. schedule: day parts (day_parts.py), since a function cannot go to another process."""
+    playout refuses its settings. schedule: day parts (day_parts.py), by the clock of timezone, since a function cannot
+    go to another process."""
 
     def __init__(
         self,
@@ -44,11 +45,12 @@ class Supervisor:
         settings: Settings | None = None,
         *,
         schedule: Sequence[Sequence[str]] | None = None,
+        timezone: str = "",
         patience: Patience | None = None,
     ) -> None:
         self.folder, self.patience = Path(folder), patience or Patience()
         rows = [list(row) for row in schedule] if schedule else None
-        self._hello = json.dumps(plain(settings or Settings(), rows)).encode() + b"\n"
+        self._hello = json.dumps(plain(settings or Settings(), rows, timezone)).encode() + b"\n"
         self.starts, self.frame, self.why = 0, -1, ""
         self.factor = 1.0
         self.process: subprocess.Popen[bytes] | None = None

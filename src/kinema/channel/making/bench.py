@@ -1,7 +1,7 @@
 """A bench: clips that others order, drawn here one after the other, kept until they are fetched or others need room.
 
 An order is told by the name that its owner gave it: the same one again is the same order, so whoever lost the answer
-may ask again. A bench forgets everything when its process ends.
+may ask again. Another order under a name that is taken is refused. A bench forgets everything when its process ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...core.errors import KinemaError, ModelError, RequestError
+from ...core.errors import Cancelled, KinemaError, ModelError, RequestError
 from ...media.manifest import sidecar_of
 from .makers import Job, maker
 
@@ -25,6 +25,10 @@ WAITING, DRAWING, DONE, FAILED = "waiting", "drawing", "done", "failed"
 
 class Busy(KinemaError):
     """There are as many orders as this bench takes; later there will be room."""
+
+
+class Taken(KinemaError):
+    """An order of that name is here already, for another clip."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +53,21 @@ class Bench:
 
     def order(self, job: Job) -> Order:
         """The order of that name, a new one where there is none, or where the last one failed. RequestError: not a
-        model of this bench; Busy."""
+        model of this bench; Taken; Busy."""
         if job.model not in self.models:
             raise RequestError(
                 f"{job.model!r} is not drawn here.", field="model", value=job.model, legal=", ".join(self.models)
             )
+        mine = replace(job, making={"device": self.device, "slowest_s": SLOWEST_S}, space={}, tail="", keeps=False)
         with self._change:
             known = self._orders.get(job.id)
             if known is not None and known.state != FAILED:
+                if known.job != mine:
+                    raise Taken(f"{job.id} is another order, with the same id.")
                 return known
             if sum(each.state in (WAITING, DRAWING) for each in self._orders.values()) >= MOST_WAITING:
                 raise Busy(f"{MOST_WAITING} clips are ordered already.")
             self._number += 1
-            mine = replace(job, making={"device": self.device, "slowest_s": SLOWEST_S}, space={}, tail="", keeps=False)
             self._orders[job.id] = found = Order(mine, self.folder / f"{self._number:06d}.mp4")
             self._orders.move_to_end(job.id)
             self._change.notify_all()
@@ -91,9 +97,9 @@ class Bench:
                 draws.check(order.job)
                 draws.make(order.job, order.path)
                 ended = replace(order, state=DONE)
-            except (RequestError, ModelError) as error:
+            except (RequestError, ModelError, Cancelled) as error:  # Cancelled: it would take as long again
                 ended = replace(order, state=FAILED, error=str(error))
-            except Exception as error:
+            except BaseException as error:  # also SystemExit of somebody's library: the bench goes on
                 if not isinstance(error, KinemaError):
                     log.exception("%s failed", name)
                 ended = replace(order, state=FAILED, error=str(error) or type(error).__name__, again=True)
@@ -120,4 +126,7 @@ class Bench:
 def _delete(clip: Path) -> None:
     """With the manifest beside it."""
     for path in (clip, sidecar_of(clip)):
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:  # the bench goes on
+            log.warning("%s cannot be deleted: %s", path, error)

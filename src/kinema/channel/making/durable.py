@@ -25,6 +25,7 @@ from .steps import Channel, Desk
 VERSION = "kinema-channel-2"  # changes when the order of steps below does
 QUEUE = "kinema-draw"
 MAX_DEATHS = 8  # of processes that made one shot
+LONGEST_AWAY_PAUSE_S = 60.0  # between looks for one who is away
 POLL_S = 1.0  # between looks at a queue
 _OVER = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 log = logging.getLogger("kinema.channel")
@@ -140,9 +141,9 @@ def _registered() -> None:
 
 
 def _draw_shot(job: dict[str, Any]) -> dict[str, Any]:
-    """Where the clip is, as {"step": ...}, with what is to be noted of how it was made; {"failed": ..., "step": ...}
-    where it cannot be made."""
-    desk = _here().desk
+    """Where the clip is, as {"step": ...}, with what is to be noted of how it was made (left_out: the steps that failed
+    and why); {"failed": ..., "step": ...} where it cannot be made."""
+    desk, left_out = _here().desk, {}
     found = drawn = _tried(job, "generate", steps.generate, desk, job)
     if job["keeps"] and "failed" not in found:
         kept = _tried(job, "tail", steps.tail, desk, job, found["step"])
@@ -153,8 +154,13 @@ def _draw_shot(job: dict[str, Any]) -> dict[str, Any]:
         (job["making"]["interpolate"] != "none" and job["quality"] == "full", "interpolate", steps.between),
     ):
         if wanted and "failed" not in found:
-            found = _tried(job, name, work, desk, job, found["step"])
-    return {**drawn, **found}
+            more = _tried(job, name, work, desk, job, found["step"])
+            if "failed" in more:  # the clip as the model made it is better than none
+                log.warning("%s, %s is left out: %s", job["planned"], name, more["failed"])
+                left_out[name] = str(more["failed"])[:500]
+            else:
+                found = more
+    return {**drawn, **found, **({"left_out": left_out} if left_out else {})}
 
 
 def _make_shot(job: dict[str, Any]) -> dict[str, Any]:
@@ -185,18 +191,26 @@ def _make_shot(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tried(job: dict[str, Any], name: str, work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
-    """The result of a step; tried again, after a pause, as often as the job says. Each try is a step of its own."""
+    """The result of a step; tried again, after a pause, as often as the job says. Each try is a step of its own. While
+    whoever should do it is away, no try of the shot's is used up, as long as the pauses are no more than slowest_s."""
     from dbos import DBOS
 
     making = job["making"]
     found: dict[str, Any] = {}
-    for number in range(making["tries"]):
+    number = used = 0
+    waited_s = 0.0
+    while used < making["tries"]:
         if number:
-            DBOS.sleep(min(making["pause_s"] * 2 ** (number - 1), 3600.0))
+            pause_s = min(making["pause_s"] * 2 ** min(number - 1, 20), 3600.0)
+            pause_s = min(max(pause_s, 1.0), LONGEST_AWAY_PAUSE_S) if found.get("down") else pause_s
+            DBOS.sleep(pause_s)
+            waited_s += pause_s
         found = DBOS.run_step({"name": name}, steps.caught, work, *given)
         if "failed" not in found:
             return found
-        log.warning("%s, %s: %s (try %d of %d)", job["planned"], name, found["failed"], number + 1, making["tries"])
+        number += 1
+        used += not (found.get("down") and waited_s < making["slowest_s"])
+        log.warning("%s, %s: %s (try %d of %d)", job["planned"], name, found["failed"], number, making["tries"])
         if not found["again"]:
             break
     return {**found, "at": name}

@@ -14,12 +14,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import RequestError
+from ...core.errors import KinemaError, RequestError
 
 STATES = ("planned", "making", "published", "aside", "banned")
 KEPT = 50_000  # shots that are over; older ones are forgotten
@@ -55,16 +55,24 @@ class Planned:
     at: float = 0.0
 
 
+class LedgerBusy(KinemaError):
+    """The database stayed locked, is damaged, or cannot be written; trying again later may work."""
+
+
 class Ledger:
-    """An open ledger. May be used from several threads, and by several processes, each with its own."""
+    """An open ledger. May be used from several threads, and by several processes, each with its own. Whatever its
+    database cannot do is LedgerBusy."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "state" / "ledger.db"
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(self.file, timeout=30.0, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.executescript(_TABLES)
+        try:
+            self._db = sqlite3.connect(self.file, timeout=30.0, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.executescript(_TABLES)
+        except sqlite3.Error as error:
+            raise LedgerBusy(f"{self.file}: cannot be opened ({error}).") from error
 
     def close(self) -> None:
         with self._lock:
@@ -222,16 +230,20 @@ class Ledger:
 
     @contextmanager
     def _work(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._look() as db:
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
-                self._db.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def _look(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            yield self._db
+            try:
+                yield self._db
+            except sqlite3.Error as error:
+                raise LedgerBusy(f"{self.file}: {error}.") from error

@@ -27,6 +27,10 @@ class Down(KinemaError):
     """Whoever should make the clip cannot be reached now; the shot itself may be good."""
 
 
+class Late(Down):
+    """The clip was not there within its time. Another try would take as long."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A shot as a maker, on whatever machine, is asked for it; plain JSON (`to_dict`, `from_dict`). seed and seconds
@@ -185,14 +189,19 @@ _KEPT: dict[str, Maker] = {}
 def maker(model: str) -> Maker:
     """The maker of a model, the same one each time; few are kept, for models are large."""
     if model not in _KEPT:
-        found = next(
-            (make for name, make in MAKERS.items() if model == name or (name.endswith(":") and model.startswith(name))),
-            KinemaMaker,
-        )
+        found = made_by(model)
         while len(_KEPT) >= KEPT:
             del _KEPT[next(iter(_KEPT))]
         _KEPT[model] = found(model)
     return _KEPT[model]
+
+
+def made_by(model: str) -> Callable[[str], Maker]:
+    """What makes the maker of a model; nothing is imported or called."""
+    return next(
+        (make for name, make in MAKERS.items() if model == name or (name.endswith(":") and model.startswith(name))),
+        KinemaMaker,
+    )
 
 
 def can_continue(model: str) -> bool:

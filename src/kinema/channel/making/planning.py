@@ -34,7 +34,7 @@ class Need:
 def need(config: ChannelConfig, when: datetime, stock: Callable[[str], tuple[int, int]]) -> Need | None:
     """The theme to make a clip for, None where there is enough: what is on air now first, then what is on next.
     stock: of a theme, (clips that are ready and never aired, clips in the making)."""
-    for theme in upcoming(config.part, config.theme, when)[:2]:
+    for theme in upcoming(config.part, config.theme, when, config.clock.at)[:2]:
         fresh, making = stock(theme)
         if fresh + making < config.stock.enough:
             return Need(theme, "draft" if fresh < config.stock.low else "full")

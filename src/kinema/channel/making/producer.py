@@ -40,6 +40,8 @@ from .steps import Channel, Desk, set_aside
 from .workers import Heartbeats
 
 LOOP_S, LOOK_S, EVICT_S, SWEEP_S = 0.5, 5.0, 10.0, 600.0
+MOST_FAILED, LONGEST_PAUSE_S = 12, 30.0
+"""MOST_FAILED rounds in a row take about four minutes with their pauses."""
 log = logging.getLogger("kinema.channel")
 
 
@@ -110,15 +112,31 @@ class Producer:
         self._look(everything=True)
 
     def run(self, stop: threading.Event, keeper: int | None = None) -> None:
-        """Until `stop`, or until the process that keeps this one, its parent, is gone."""
+        """Until `stop`, or until the process that keeps this one, its parent, is gone. Whatever goes wrong in a round
+        is noted and the round done again, after pauses that double. KinemaError after MOST_FAILED rounds in a row that
+        nobody foresaw: whoever keeps this process then starts it anew."""
+        failed = unforeseen = 0
         while not stop.is_set() and keeper in (None, os.getppid()):
             try:
                 self.step()
-                _tell_state(self.config, self.state())
-            except KinemaError as error:
-                self.trouble = str(error)
-                log.warning("%s", error)
-            stop.wait(LOOP_S)
+                failed = unforeseen = 0
+            except Exception as error:
+                failed, unforeseen = failed + 1, 0 if isinstance(error, KinemaError) else unforeseen + 1
+                self.trouble = str(error) if isinstance(error, KinemaError) else f"{type(error).__name__}: {error}"
+                log.warning("%s", self.trouble, exc_info=not isinstance(error, KinemaError))
+                self.doing = f"in trouble: {failed} rounds in a row failed"
+            self._tell_how()
+            if unforeseen >= MOST_FAILED:
+                raise KinemaError(f"{unforeseen} rounds in a row failed; the last one: {self.trouble}")
+            stop.wait(min(LOOP_S * 2 ** max(0, failed - 1), LONGEST_PAUSE_S))
+
+    def _tell_how(self) -> None:
+        """Also where the ledger cannot say it."""
+        try:
+            state = self.state()
+        except Exception:
+            state = {"pid": os.getpid(), "doing": self.doing, "trouble": self.trouble}
+        _tell_state(self.config, state)
 
     def step(self) -> None:
         """Look at stock, disk and what is in the making; begin at most one shot."""
@@ -273,6 +291,9 @@ def main(argv: list[str]) -> int:
         if config is not None:
             _tell_state(config, {"trouble": str(error)})
         os._exit(CANNOT if isinstance(error, RequestError | ModelError) else 1)  # a database may come back
+    except BaseException:  # the threads that draw would keep a dead producer alive
+        log.exception("the producer fails")
+        os._exit(1)
     os._exit(0)  # threads that draw are left where they are; see above
 
 

@@ -1,15 +1,17 @@
 """Clips from another Kinema over HTTP: `kinema:http://HOST:PORT/MODEL`, where `kinema worker --listen` runs.
 
-What comes back is a file from elsewhere: it is fetched with a time limit and a size limit and decoded like any other
-clip. One that cannot be reached, has no room or takes too long is `Down`, and after some failures in a row it is left
-alone for a while (breaker.py). One that says what is wrong with the shot fails the shot. An order that was lost with
-its bench is given again.
+What comes back is from elsewhere: answers are read within bounds (http_client.py), and a clip is fetched with a time
+limit and a size limit and decoded like any other. One that cannot be reached is asked again until the clip's time is
+over, and an order that was lost with its bench is given again: a bench that is away for a while costs no shot. One that
+stays away or has no room is `Down`, and after some failures in a row it is left alone for a while (breaker.py). One
+that says what is wrong with the shot fails the shot.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shutil
+import hashlib
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +19,20 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...core.errors import KinemaError, RequestError
+from ...core.outside import for_terminal, of_kind
 from ..config import secret
+from ..http_client import Answer, Unreachable, ask, download
 from ..writing.breaker import Breaker
-from ..writing.chat import http_library
-from .elsewhere import MAX_BYTES, attempt
-from .makers import Down, Job
+from .elsewhere import MAX_BYTES, accept, attempt
+from .makers import Down, Job, Late
 
-KINEMA = "kinema:"
-CONNECT_S, ANSWER_S, POLL_S = 10.0, 30.0, (0.2, 2.0)
-WANTED = ("id", "prompt", "negative_prompt", "seconds", "seed", "profile", "width", "height")
+KINEMA, WHAT = "kinema:", "Another Kinema"
+ANSWER_S, POLL_S = 30.0, (0.2, 2.0)
+AWAY_S = 60.0
+"""So long a bench that answered before may be away, at most."""
+MAX_JSON_BYTES = 100_000
+WANTED = ("prompt", "negative_prompt", "seconds", "seed", "profile", "width", "height")
+STATES = ("waiting", "drawing", "done", "failed")
 
 
 class RemoteMaker:
@@ -38,99 +45,93 @@ class RemoteMaker:
 
     def check(self, job: Job) -> None:
         """One that cannot be reached now may be there later; one that does not draw this model is refused."""
-        with contextlib.suppress(Down), self._client(job) as http:
-            answer = self._asked(http, "GET", "/")
-            try:
-                models = answer.json()["models"]
-            except (ValueError, KeyError, TypeError):
-                raise KinemaError(f"{self.base} answers as no Kinema does: {answer.text[:100]!r}.") from None
+        with contextlib.suppress(Down, Unreachable):
+            told = self._json(self._asked(job, "GET", "/")).get("models")
+            models: list[Any] = of_kind(told, f"{self.base}: its models", list)
             if self.model not in models:
+                legal = ", ".join(for_terminal(each, 100) for each in models[:50] if isinstance(each, str))
                 raise RequestError(
-                    f"{self.base} does not draw {self.model!r}.", field="making.model", value=self.model,
-                    legal=", ".join(map(str, models)),
-                )  # fmt: skip
+                    f"{self.base} does not draw {self.model!r}.", field="making.model", value=self.model, legal=legal
+                )
 
     def make(self, job: Job, target: Path) -> None:
-        def fetch(folder: Path) -> None:
-            with self._client(job) as http:
-                self._fetch(http, job, folder / "clip.mp4", target)
+        attempt(self.breaker, self._sleep, lambda folder: self._fetch(job, folder / "clip.mp4", target))
 
-        attempt(self.breaker, self._sleep, fetch)
-
-    def _fetch(self, http: Any, job: Job, beside: Path, target: Path) -> None:
-        from ...media.read import probe
-
+    def _fetch(self, job: Job, beside: Path, target: Path) -> None:
         limit_s = float(job.space["timeout_s"])
-        end, pause_s = time.monotonic() + limit_s, POLL_S[0]
         order = {name: getattr(job, name) for name in WANTED} | {"model": self.model}
-        said = self._said(self._asked(http, "POST", "/clips", json=order))
+        # Another wish under the same name would be another order; so the name says what is wished for.
+        digest = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()[:12]
+        name = f"{job.id[:180]}-{digest}"
+        end = time.monotonic() + limit_s
+        self._wait(job, name, order | {"id": name}, end, limit_s)
+        url, left_s = f"{self.base}/clips/{name}.mp4", max(end - time.monotonic(), ANSWER_S)
+        headers = self._headers(job)
+        status = download(url, beside, max_bytes=MAX_BYTES, headers=headers, limit_s=left_s, what=WHAT)
+        if status != 200:
+            raise Down(f"{self.base}: the clip is gone ({status}).")
+        accept(beside, target, self.base)
+        with contextlib.suppress(KinemaError):
+            self._asked(job, "DELETE", f"/clips/{name}")
+
+    def _wait(self, job: Job, name: str, order: dict[str, Any], end: float, limit_s: float) -> None:
+        """Until the order is done. KinemaError, Down, Late."""
+        said, pause_s = self._said(self._asked(job, "POST", "/clips", order)), POLL_S[0]
+        heard = time.monotonic()
         while said["state"] in ("waiting", "drawing"):
             if time.monotonic() > end:
-                raise Down(f"{self.base}: no clip within {limit_s:g} s.")
+                late = f"{self.base}: no clip within {limit_s:g} s"
+                raise Late(f"{late}.") if said["state"] == "drawing" else Down(f"{late}; it is still in line.")
             self._sleep(pause_s)
             pause_s = min(2 * pause_s, POLL_S[1])
-            answer = self._asked(http, "GET", f"/clips/{job.id}", lost=True)
-            said = self._said(answer if answer.status_code != 404 else self._asked(http, "POST", "/clips", json=order))
+            try:
+                answer = self._asked(job, "GET", f"/clips/{name}", lost=True)
+                said = self._said(answer if answer.status != 404 else self._asked(job, "POST", "/clips", order))
+                heard = time.monotonic()
+            except (Down, Unreachable):
+                if time.monotonic() > min(end, heard + AWAY_S):
+                    raise
         if said["state"] != "done":
-            raise (Down if said.get("again") else KinemaError)(f"{self.base}: {str(said.get('error', said))[:300]}")
-        self._download(http, f"/clips/{job.id}.mp4", beside, end)
-        probe(beside)
-        shutil.copyfile(beside, target)
-        with contextlib.suppress(KinemaError):
-            self._asked(http, "DELETE", f"/clips/{job.id}")
+            error = said.get("error")
+            why = for_terminal(error if isinstance(error, str) and error else "failed without a reason", 300)
+            raise (Down if said.get("again") is True else KinemaError)(f"{self.base}: {why}")
 
-    def _download(self, http: Any, path: str, beside: Path, end: float) -> None:
-        httpx, size = http_library("Another Kinema"), 0
-        try:
-            with http.stream("GET", self.base + path) as answer, beside.open("wb") as file:
-                if answer.status_code != 200:
-                    raise Down(f"{self.base}: the clip is gone ({answer.status_code}).")
-                for part in answer.iter_bytes():
-                    size += len(part)
-                    if size > MAX_BYTES:
-                        raise KinemaError(f"{self.base} gave a file of more than {MAX_BYTES:,} bytes.")
-                    if time.monotonic() > end:
-                        raise Down(f"{self.base}: the clip did not come in time.")
-                    file.write(part)
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            raise Down(f"{self.base}: {type(error).__name__}.") from None
-
-    def _said(self, answer: Any) -> dict[str, Any]:
+    def _said(self, answer: Answer) -> dict[str, Any]:
         """How an order is."""
-        with contextlib.suppress(ValueError):
-            said = answer.json()
-            if isinstance(said, dict) and isinstance(said.get("state"), str):
-                return said
-        raise KinemaError(f"{self.base} answers as no Kinema does: {answer.text[:100]!r}.")
+        said = self._json(answer)
+        if said.get("state") not in STATES:
+            raise KinemaError(f"{self.base} answers as no Kinema does: {answer.text}")
+        return said
 
-    def _asked(self, http: Any, verb: str, path: str, lost: bool = False, **more: Any) -> Any:
-        """The answer; with `lost`, also one that knows of no such clip."""
-        httpx = http_library("Another Kinema")
-        try:
-            answer = http.request(verb, self.base + path, **more)
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            raise Down(f"{self.base}: {type(error).__name__}.") from None
-        code = answer.status_code
+    def _json(self, answer: Answer) -> dict[str, Any]:
+        found: dict[str, Any] = answer.json(f"{self.base} answers as no Kinema does", dict)
+        return found
+
+    def _asked(self, job: Job, verb: str, path: str, body: Any = None, lost: bool = False) -> Answer:
+        """The answer; with `lost`, also one that knows of no such clip. KinemaError, Down, Unreachable."""
+        answer = ask(verb, self.base + path, body=body, headers=self._headers(job), limit_s=ANSWER_S,
+                     max_bytes=MAX_JSON_BYTES, what=WHAT)  # fmt: skip
+        code = answer.status
         if code >= 500 or code in (408, 425, 429):
-            raise Down(f"{self.base} answers {code}: {answer.text[:200]}")
-        if code >= 400 and not (lost and code == 404):
-            raise KinemaError(f"{self.base} refuses ({code}): {answer.text[:200]}")
+            raise Down(f"{self.base} answers {code}: {answer.text}")
+        if code >= 300 and not (lost and code == 404):
+            raise KinemaError(f"{self.base} refuses ({code}): {answer.text}")
         return answer
 
-    def _client(self, job: Job) -> Any:
-        httpx = http_library("Another Kinema")
+    @staticmethod
+    def _headers(job: Job) -> dict[str, str]:
         key = secret(job.space.get("key_env"))
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S), headers=headers, follow_redirects=False, trust_env=False
-        )
+        return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def _address(model: str) -> tuple[str, str]:
     """(where, which model). RequestError."""
-    parts = urlsplit(model.removeprefix(KINEMA))
-    name = unquote(parts.path.strip("/"))
-    if parts.scheme not in ("http", "https") or not parts.hostname or not name or "@" in parts.netloc:
+    name = ""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(model.removeprefix(KINEMA))
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc:
+            name = unquote(parts.path.strip("/"))
+    if not name:
         raise RequestError(
             f"making.model = {model!r} is no address of a model.", field="making.model", value=model,
             legal="kinema:http://HOST:PORT/MODEL",

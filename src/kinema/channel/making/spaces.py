@@ -1,7 +1,9 @@
 """Clips from a Gradio Space on somebody else's machine, as AI WebTV made its own: `space:owner/name`, or an address.
 
-What a Space gives is a file from a stranger: it is fetched with a time limit and a size limit and decoded like any
-other clip. A Space that cannot be reached, is asleep, full, or too slow is `Down`, and after some failures in a row it
+What a Space gives is a file from a stranger. gradio_client asks for it, inside of a fence (http_client.py) that holds
+time, size and origin, and downloads nothing: what it returns may name any file of this machine, and its downloads go
+wherever an answer or a redirect leads. The file is fetched here, from the Space itself, by the name that it has there.
+A Space that cannot be reached, is asleep, full, or too slow is `Down`, and after some failures in a row it
 is left alone for a while (breaker.py). A Space that says what is wrong with the request fails the shot.
 """
 
@@ -9,21 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import re
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ...core.errors import KinemaError, ModelError, RequestError
+from ...core.outside import MAX_DEPTH, bounded, for_terminal
 from ..config import SPACE, secret
+from ..http_client import Bounds, ask, download, fence
 from ..writing.breaker import Breaker
-from .elsewhere import MAX_BYTES, attempt
-from .makers import Down, Job
+from .elsewhere import MAX_BYTES, accept, attempt
+from .makers import Down, Job, Late
 
-CONNECT_S = 30.0
-_FILLED = ("{prompt}", "{negative_prompt}", "{seed}", "{seconds}")
+HUB, HUB_S = "https://huggingface.co", 30.0
+LONGEST_NAME, WHAT = 4096, "A Gradio Space"
+_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 
 
 class SpaceMaker:
@@ -35,7 +41,7 @@ class SpaceMaker:
         self._sleep = sleep
 
     def check(self, job: Job) -> None:
-        if not (self.where.startswith(("http://", "https://")) or self.where.count("/") == 1):
+        if "@" in self.where or not (self._is_address or _NAME.fullmatch(self.where)):
             raise RequestError(
                 f"making.model = {self.model!r} is no Space.", field="making.model", value=self.model,
                 legal="space:owner/name, or space:https://address",
@@ -43,50 +49,80 @@ class SpaceMaker:
         _library()
         secret(job.space.get("key_env"))
 
+    @property
+    def _is_address(self) -> bool:
+        return self.where.startswith(("http://", "https://"))
+
     def make(self, job: Job, target: Path) -> None:
         attempt(self.breaker, self._sleep, lambda folder: self._fetch(job, folder, target))
 
     def _fetch(self, job: Job, folder: Path, target: Path) -> None:
         limit_s = float(job.space["timeout_s"])
-        given = _within(limit_s, lambda: self._ask(job, folder, limit_s))
+        token = secret(job.space.get("key_env"))
+        address = self._address(token, limit_s)
+        bounds = Bounds(address, limit_s)
+        given, files, headers = _within(limit_s, lambda: self._ask(job, address, token, bounds))
+        bounded(given, f"{self.where}: its answer")
         path = _file_in(given)
         if path is None:
-            raise KinemaError(f"{self.where} gave no clip but {str(given)[:120]!r}.")
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise KinemaError(f"{self.where} gave a file of {size:,} bytes; {MAX_BYTES:,} at most.")
-        from ...media.read import probe
+            raise KinemaError(f"{self.where} gave no clip but {for_terminal(repr(given), 120)}.")
+        # The answer names a file of the Space's own. Its address is made here: an answer chooses no other place.
+        fetched = folder / "clip.mp4"
+        url = f"{files}file={quote(path, safe='/')}"
+        status = download(
+            url, fetched, max_bytes=MAX_BYTES, headers=headers, from_environment=True, bounds=bounds, what=WHAT
+        )
+        if status != 200:
+            raise Down(f"{self.where}: its clip cannot be fetched ({status}).")
+        accept(fetched, target, self.where)
 
-        probe(path)
-        shutil.copyfile(path, target)
+    def _address(self, token: str, limit_s: float) -> str:
+        """Where the Space is; of a name, as the hub says."""
+        if self._is_address:
+            return self.where
+        hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        answer = ask("GET", f"{hub}/api/spaces/{self.where}", limit_s=min(limit_s, HUB_S), headers=headers,
+                     from_environment=True, what=WHAT)  # fmt: skip
+        if answer.status != 200:
+            raise Down(f"{self.where}: the hub answers {answer.status}: {answer.text}")
+        host = answer.json(f"{self.where}: the hub's answer").get("host")
+        if not isinstance(host, str) or not host.startswith(f"{hub.partition(':')[0]}://"):
+            raise Down(f"{self.where}: the hub names no address of it.")
+        return host
 
-    def _ask(self, job: Job, folder: Path, limit_s: float) -> Any:
+    def _ask(self, job: Job, address: str, token: str, bounds: Bounds) -> tuple[Any, str, dict[str, str]]:
+        """(what the Space returned, where its files are, headers to fetch them with)."""
         import httpx
 
         gradio_client = _library()
-        token = secret(job.space.get("key_env")) or None
         values = {
             "{prompt}": job.prompt, "{negative_prompt}": job.negative_prompt, "{seed}": job.seed,
             "{seconds}": job.seconds,
         }  # fmt: skip
         inputs = [values.get(each, each) if isinstance(each, str) else each for each in job.space["inputs"]]
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # its client tells its makers about each use otherwise
         client = None
         try:
-            client = gradio_client.Client(
-                self.where, token=token, verbose=False, download_files=str(folder), analytics_enabled=False,
-                httpx_kwargs={"timeout": httpx.Timeout(limit_s, connect=min(CONNECT_S, limit_s))},
+            # Without a token of the channel's, the one that this machine may have saved for the hub is not sent.
+            client = _quiet(gradio_client)(
+                address, token=token or False, verbose=False, download_files=False, analytics_enabled=False,
+                httpx_kwargs={"timeout": bounds.timeout(httpx), "auth": fence(httpx, bounds)},
             )  # fmt: skip
-            return client.predict(*inputs, api_name=job.space["endpoint"])
+            given = client.predict(*inputs, api_name=job.space["endpoint"])
+            cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+            headers = {**client.headers, **({"cookie": cookies} if cookies else {})}
+            return given, str(client.src_prefixed), headers
         except gradio_client.exceptions.AppError as error:
-            raise KinemaError(f"{self.where} refused: {str(error)[:300]}") from None
-        except ValueError as error:
-            if "api_name" in str(error):
-                raise RequestError(
-                    f"{self.where}: {error}", field="space.endpoint", value=job.space["endpoint"]
-                ) from None
-            raise Down(f"{self.where}: {error}") from None
+            raise KinemaError(f"{self.where} refused: {for_terminal(str(error), 300)}") from None
         except Exception as error:  # of many kinds, its own and of three libraries below it
-            raise Down(f"{self.where}: {type(error).__name__}: {str(error)[:300]}") from None
+            if bounds.refused is not None:
+                raise bounds.refused from None
+            text = for_terminal(str(error), 300)
+            if isinstance(error, ValueError) and "api_name" in text:
+                raise RequestError(
+                    f"{self.where}: {text}", field="space.endpoint", value=job.space["endpoint"]
+                ) from None
+            raise Down(f"{self.where}: {type(error).__name__}: {text}") from None
         finally:
             if client is not None:
                 with contextlib.suppress(Exception):
@@ -110,16 +146,30 @@ def _within(limit_s: float, work: Callable[[], Any]) -> Any:
     if failed:
         raise failed[0]
     if not found:
-        raise Down(f"no clip within {limit_s:g} s")
+        raise Late(f"no clip within {limit_s:g} s")
     return found[0]
 
 
-def _file_in(given: Any) -> Path | None:
-    """The first file in what a Space returned: a path, or something that holds one."""
-    if isinstance(given, str | Path):
-        return Path(given) if Path(given).is_file() else None
+def _file_in(given: Any, depth: int = MAX_DEPTH) -> str | None:
+    """The name, at the Space, of the first file in what it returned. Plain text names none, whatever it looks like."""
+    if isinstance(given, dict):
+        path = given.get("path")
+        if isinstance(path, str) and 0 < len(path) <= LONGEST_NAME and not given.get("is_stream"):
+            return path
+    if not depth:
+        return None
     parts = given.values() if isinstance(given, dict) else given if isinstance(given, list | tuple) else ()
-    return next((path for part in parts if (path := _file_in(part)) is not None), None)
+    return next((path for part in parts if (path := _file_in(part, depth - 1)) is not None), None)
+
+
+def _quiet(gradio_client: Any) -> Any:
+    """Its client tells its makers about each use, unless a variable of the whole process's environment says no."""
+
+    class Quiet(gradio_client.Client):  # type: ignore[misc, name-defined]
+        def _telemetry_thread(self) -> None:
+            pass
+
+    return Quiet
 
 
 def _library() -> Any:

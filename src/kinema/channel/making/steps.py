@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.chunk import Chunk
-from ...core.errors import KinemaError, ModelError, RequestError
+from ...core.errors import Cancelled, KinemaError, ModelError, RequestError
 from ..conform import Encoding, conform
 from ..library import Library, LibraryClip
 from ..running import encoding
 from .beds import bed_for
 from .finish import fitted, interpolate, second_pass
-from .makers import KNOWN_FRAMES, Job, can_continue, maker
+from .makers import KNOWN_FRAMES, Down, Job, Late, can_continue, maker
 from .work_files import TAIL, WorkFiles, suffix, work_files
 
 if TYPE_CHECKING:
@@ -190,10 +190,13 @@ def _drop(desk: Desk, job: dict[str, Any], keep: str = "") -> None:
 
 def _how(job: dict[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
     """What the record says of a shot that should go on from the one before it. known_frames: how many frames of that
-    one it was made from; they are not in its clip."""
+    one it was made from; they are not in its clip. left_out: steps that could not be done, and why."""
+    left = {"left_out": drawn["left_out"]} if drawn.get("left_out") else {}
     if drawn.get("goes_on"):
-        return {"made_as": "continue", "goes_on_from": _planned(job["before"]), "known_frames": KNOWN_FRAMES}
-    return {"made_as": "cut", "why_cut": drawn["why_cut"]} if "why_cut" in drawn else {}
+        how = {"made_as": "continue", "goes_on_from": _planned(job["before"]), "known_frames": KNOWN_FRAMES}
+    else:
+        how = {"made_as": "cut", "why_cut": drawn["why_cut"]} if "why_cut" in drawn else {}
+    return how | left
 
 
 def _made_at(channel: Channel, job: dict[str, Any], drawn: dict[str, Any]) -> float:
@@ -209,12 +212,14 @@ def _planned(id: str) -> str:
 
 
 def caught(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
-    """The result of a step, or {"failed": why, "again": may another try help}. What is not an Exception (Ctrl-C) goes
-    through."""
+    """The result of a step, or {"failed": why, "again": may another try help}, and "down": True where the shot itself
+    may be good. What is not an Exception (Ctrl-C) goes through."""
     try:
         return work(*given)
-    except (RequestError, ModelError) as error:
+    except (RequestError, ModelError, Cancelled, Late) as error:  # what took too long would take as long again
         return {"failed": str(error), "again": False}
+    except Down as error:
+        return {"failed": str(error), "again": True, "down": True}
     except KinemaError as error:
         return {"failed": str(error), "again": True}
     except Exception as error:

@@ -99,7 +99,7 @@ def work(
                 try:
                     beats.beat(id, doing["now"])
                     beats.hand_on_lost(lost_s, id)
-                except KinemaError as error:
-                    log.warning("%s", error)
+                except Exception as error:  # whatever it is: silence would have its shots handed on
+                    log.warning("%s", error, exc_info=not isinstance(error, KinemaError))
         finally:
             beats.leave(id)  # handed on here, its shot could be taken by this very process again

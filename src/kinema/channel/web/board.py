@@ -42,14 +42,15 @@ class View:
 
 
 class Board:
-    """name: what the channel is called while its playout has not said so. schedule: day parts (day_parts.py)."""
+    """name: what the channel is called while its playout has not said so. schedule: day parts (day_parts.py), by the
+    clock of timezone."""
 
     def __init__(
         self, folder: Path, name: str = "Kinema", schedule: Sequence[Sequence[str]] = (), theme: str = "",
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float] = time.time, timezone: str = "",
     ) -> None:  # fmt: skip
         self.folder, self.name, self.theme, self.wall = folder, name, theme, wall
-        self.parts = DayParts.parse(schedule)
+        self.parts = DayParts.parse(schedule, timezone)
         self._view, self._looked = View(name=name), -LOOK_S
         self._library: Library | None = None
         self._lock = threading.Lock()

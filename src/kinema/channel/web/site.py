@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .allowance import Allowance
 from .audience import Audience
 from .board import Board
 from .owner import Owner
+from .patience import FOR_VIEWERS, Patience, protocol
 from .site_guard import Guard
 from .site_media import Media
 from .site_owner import OwnerRoutes
@@ -31,13 +32,14 @@ GRACE_S = 3
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """name: of the channel, until its playout says so. theme: what is on where the schedule (day parts) is silent.
-    names: hosts that the site goes by, besides localhost and bare addresses. token: the owner's secret; None: no verbs.
-    suggestions: are viewers asked. proxies: addresses whose word on who is asking is taken."""
+    """name: of the channel, until its playout says so. theme: what is on where the schedule (day parts, by the clock
+    of timezone) is silent. names: hosts that the site goes by, besides localhost and bare addresses. token: the owner's
+    secret; None: no verbs. suggestions: are viewers asked. proxies: addresses whose word on who is asking is taken."""
 
     name: str = "Kinema"
     theme: str = ""
     schedule: Sequence[Sequence[str]] = ()
+    timezone: str = ""
     names: Sequence[str] = ()
     token: str | None = None
     suggestions: bool = True
@@ -50,7 +52,7 @@ def site(
 ) -> Any:  # fmt: skip
     """The ASGI application. RequestError: a token that is too short, a schedule that is none."""
     known = settings or SiteSettings()
-    board = board or Board(folder, known.name, known.schedule, known.theme)
+    board = board or Board(folder, known.name, known.schedule, known.theme, timezone=known.timezone)
     audience = Audience()
     suggesting = suggesting or Allowance(each=3, all=60, per_s=600.0)
     routes = [
@@ -68,13 +70,20 @@ def site(
     return Guard(Starlette(routes=routes, lifespan=lifespan), known.names)
 
 
-def serve(app: Any, sock: socket.socket, proxies: Sequence[str] = ()) -> None:
+def serve(app: Any, sock: socket.socket, proxies: Sequence[str] = (), patience: Patience = FOR_VIEWERS) -> None:
     """Serve until SIGTERM or SIGINT."""
+    server(app, proxies, patience).run(sockets=[sock])
+
+
+def server(app: Any, proxies: Sequence[str] = (), patience: Patience = FOR_VIEWERS) -> Any:
+    """The uvicorn server, not yet running. proxies: whose word on who is asking is taken; they bring everybody's
+    requests, so they may have any number of connections."""
     import uvicorn
 
+    patient = protocol(replace(patience, exempt=tuple(proxies)))
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, limit_concurrency=2000,
-        timeout_keep_alive=20, timeout_graceful_shutdown=GRACE_S, proxy_headers=bool(proxies),
-        forwarded_allow_ips=list(proxies),
+        app, http=patient, ws="none", log_level="warning", access_log=False, server_header=False,
+        limit_concurrency=patience.all, timeout_keep_alive=patience.idle_s, timeout_graceful_shutdown=GRACE_S,
+        proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies),
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[sock])
+    return uvicorn.Server(config)

@@ -80,15 +80,18 @@ class OwnerRoutes:
         return JSONResponse({"stopping": True}, 202, background=BackgroundTask(later))
 
     def _stranger(self, request: Request) -> Response | None:
-        """The refusal of whoever is not the owner."""
+        """The refusal of whoever is not the owner. The right token is never refused, whatever was sent before it: only
+        wrong tokens count, so no page that merely asks can lock the owner out."""
         if not self.owner.has_token:
             return refusal(403, f"The owner's verbs are off; {TOKEN_ENV} or a token's file turns them on.")
-        who = address_of(request)
-        if wait_s := self.trying.wait_s(who):
-            return refusal(429, "Too many wrong tokens.", {"retry-after": str(wait_s)})
-        if self.owner.is_owner(request.headers.get("authorization", "")):
+        said = request.headers.get("authorization", "")
+        if self.owner.is_owner(said):
             return None
-        self.trying.use(who)
+        who = address_of(request)
+        if said.strip():
+            if wait_s := self.trying.wait_s(who):
+                return refusal(429, "Too many wrong tokens.", {"retry-after": str(wait_s)})
+            self.trying.use(who)
         return refusal(401, "This is for the owner of the channel.", {"www-authenticate": "Bearer"})
 
     @staticmethod

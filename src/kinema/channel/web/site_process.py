@@ -37,12 +37,9 @@ def serve(
     from . import site
     from .verbs import ChannelVerbs
 
-    if config.timezone:
-        os.environ["TZ"] = config.timezone  # day parts are in the channel's time
-        time.tzset()
     settings = site.SiteSettings(
-        name=config.title, theme=config.theme, schedule=schedule(config), names=config.page.names, token=token,
-        suggestions=config.viewers.take, proxies=config.page.proxies,
+        name=config.title, theme=config.theme, schedule=schedule(config), timezone=config.timezone,
+        names=config.page.names, token=token, suggestions=config.viewers.take, proxies=config.page.proxies,
     )  # fmt: skip
     Library.open(config.root).close()
     app = site.site(config.root, ChannelVerbs(config), settings)

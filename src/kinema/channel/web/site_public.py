@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ...core.errors import KinemaError, RequestError
+from ...core.outside import parse_json
 from ..airing import guide
 from ..writing.moderation import LIMITS
 from .allowance import Allowance
@@ -126,7 +126,7 @@ async def body(request: Request) -> dict[str, Any] | Response:
         if len(data) > BODY_BYTES:
             return refusal(413, f"The body has more than {BODY_BYTES} bytes.", {"connection": "close"})
     try:
-        said = json.loads(data)
-    except (ValueError, RecursionError):
-        return refusal(400, "The body is no JSON.")
-    return said if isinstance(said, dict) else refusal(400, "The body is a JSON object.")
+        said: dict[str, Any] = parse_json(data, "The body", dict, max_bytes=BODY_BYTES)
+    except KinemaError as error:
+        return refusal(400, str(error))
+    return said

@@ -8,7 +8,6 @@ is needed; it is in no log, error, or representation.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -20,6 +19,8 @@ from pydantic import Field, model_validator
 
 from ...core.conditions import Value
 from ...core.errors import ModelError
+from ...core.outside import parse_json
+from ..http_client import AskError, TooSlow, Unreachable, ask, library
 
 log = logging.getLogger("kinema.channel")
 Mode = Literal["json_schema", "json_object", "text"]
@@ -28,6 +29,7 @@ UNABLE = (400, 404, 415, 422, 501)  # what servers answer to a response_format t
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 MAX_ANSWER_BYTES = 2_000_000
 LONGEST_PAUSE_S = 30.0
+WHAT = "A language model"
 Message = dict[str, str]
 
 
@@ -71,26 +73,24 @@ class Endpoint(Value):
 
 
 class Chat:
-    """Questions to one endpoint. `transport`, `sleep` and `environ` are seams for tests."""
+    """Questions to one endpoint. `sleep` and `environ` are seams for tests."""
 
     def __init__(
         self,
         endpoint: Endpoint,
         *,
-        transport: Any = None,
         sleep: Callable[[float], None] = time.sleep,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.endpoint, self.mode = endpoint, MODES[0]
-        self._transport, self._sleep, self._environ = transport, sleep, environ
-        self._client: Any = None
+        self._sleep, self._environ = sleep, environ
 
     def __repr__(self) -> str:
         return f"Chat({self.endpoint.url}, model={self.endpoint.model!r}, mode={self.mode!r})"
 
     def check(self) -> None:
         """Refuse what could never work, before any work: no client library, no key. ModelError."""
-        http_library("A language model")
+        library(WHAT)
         self._key()
 
     def ask(self, messages: list[Message], schema: dict[str, Any]) -> str:
@@ -104,11 +104,6 @@ class Chat:
                 raise ChatError(f"{self.endpoint.url} answered {status}: {self._shown(text)}")
             log.info("%s does not take %s (%d)", self.endpoint.url, mode, status)
         raise AssertionError("the last mode returns or raises")
-
-    def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
 
     def _tried(self, messages: list[Message], schema: dict[str, Any], mode: Mode) -> tuple[int, str]:
         """Status and body of the first try that does not fail in passing. ChatError when all of them do."""
@@ -141,41 +136,38 @@ class Chat:
 
     def _post(self, body: dict[str, Any]) -> tuple[int, str, float]:
         """(status, body, pause in seconds that the server asks for). TimeoutError, ConnectionError, ChatError."""
-        httpx = http_library("A language model")
-        limit = self.endpoint.timeout_s
         key = self._key()
-        if self._client is None:
-            # A proxy from the environment is for the world outside; redirects are not followed, so the key stays here.
-            self._client = httpx.Client(
-                transport=self._transport, timeout=limit, trust_env=not self.endpoint.is_local, follow_redirects=False
-            )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        until, read = time.monotonic() + limit, bytearray()
         try:
-            with self._client.stream("POST", self.endpoint.url, json=body, headers=headers) as answer:
-                for piece in answer.iter_bytes():
-                    read += piece
-                    if len(read) > MAX_ANSWER_BYTES:
-                        raise ChatError(f"{self.endpoint.url} answered with more than {MAX_ANSWER_BYTES:,} bytes")
-                    if time.monotonic() > until:
-                        raise TimeoutError(f"did not finish within {limit:g} s")
-                return answer.status_code, read.decode("utf-8", "replace"), _seconds(answer.headers.get("retry-after"))
-        except httpx.TimeoutException:
-            raise TimeoutError(f"did not answer within {limit:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise ConnectionError(f"cannot be reached: {self._shown(str(error)) or type(error).__name__}") from None
+            # A proxy from the environment is for the world outside.
+            answer = ask(
+                "POST", self.endpoint.url, body=body, headers=headers, limit_s=self.endpoint.timeout_s,
+                max_bytes=MAX_ANSWER_BYTES, from_environment=not self.endpoint.is_local, what=WHAT,
+            )  # fmt: skip
+        except TooSlow:
+            raise TimeoutError(f"did not answer within {self.endpoint.timeout_s:g} s") from None
+        except Unreachable as error:
+            raise ConnectionError(self._shown(error.why)) from None
+        except AskError as error:
+            raise ChatError(f"{self.endpoint.url} {self._shown(error.why)}") from None
+        text = answer.body.decode("utf-8", "replace")
+        return answer.status, text, _seconds(answer.headers.get("retry-after"))
 
     def _content(self, text: str) -> str:
         """What the model said, out of the server's envelope. ChatError."""
-        try:
-            choice = json.loads(text)["choices"][0]
-            content = choice["message"]["content"]
+        found = parse_json(text, f"{self.endpoint.url}: the answer", dict, error=ChatError)
+        choices = found.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if isinstance(choice, dict) and isinstance(message, dict):
+            content = message.get("content")
             if isinstance(content, list):
-                content = "".join(part.get("text") or "" for part in content)
+                parts = [part.get("text") for part in content if isinstance(part, dict)]
+                content = "".join(part for part in parts if isinstance(part, str))
             if isinstance(content, str) and content.strip():
                 return content
-            why = f"an empty message (finish_reason {choice.get('finish_reason')!r})"
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+            why = f"an empty message (finish_reason {self._shown(repr(choice.get('finish_reason')))})"
+        else:
             why = f"no chat completion: {self._shown(text)}"
         raise ChatError(f"{self.endpoint.url} answered with {why}")
 
@@ -197,15 +189,6 @@ class Chat:
         plain = text.replace(key, "***") if key else text
         plain = "".join(char if char.isprintable() else " " for char in plain)
         return plain if len(plain) <= 200 else f"{plain[:197]}..."
-
-
-def http_library(what: str) -> Any:
-    """httpx2. ModelError where it is not installed: `what` needs it."""
-    try:
-        import httpx2
-    except ImportError:
-        raise ModelError(f"{what} over HTTP needs httpx2: pip install 'kinema[channel]'.") from None
-    return httpx2
 
 
 def _seconds(told: str | None) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...core.errors import RequestError
 from .prompt import prompt_of
-from .shots import EMOJI_JOINER, MAX_THEME_CHARS, MAX_TITLE_CHARS, Episode, StyleBible, Theme
+from .shots import MAX_THEME_CHARS, MAX_TITLE_CHARS, Episode, StyleBible, Theme, unseen
 
 LIMITS = {"theme": MAX_THEME_CHARS, "title": MAX_TITLE_CHARS, "prompt": 700}
 MAX_MARKS = 3  # accents on one letter; more is not a language but a pile
@@ -55,12 +55,12 @@ class Moderation:
             raise Refused(
                 f"The {what} has {len(text):,} characters.", field=what, value=text[:60], legal=f"{limit} at most"
             )
-        for place, char in enumerate(text):
-            if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") and char != EMOJI_JOINER:
-                raise Refused(
-                    f"The {what} holds the control character U+{ord(char):04X} at place {place}.", field=what,
-                    value=f"U+{ord(char):04X}", legal="one line of ordinary text",
-                )  # fmt: skip
+        if (place := unseen(text)) is not None:
+            code = f"U+{ord(text[place]):04X}"
+            raise Refused(
+                f"The {what} holds the control character {code} at place {place}.", field=what, value=code,
+                legal="one line of ordinary text",
+            )  # fmt: skip
         clean = text.strip()
         if not any(char.isalnum() or unicodedata.category(char) == "So" for char in clean):
             raise Refused(f"The {what} says nothing.", field=what, value=text, legal="words")

@@ -6,6 +6,7 @@ cast, once, and is repeated byte for byte wherever it is seen (prompt.py).
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,9 +14,16 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ...core.conditions import Value
 from ...core.errors import RequestError
+from ...core.outside import for_terminal
 from ...core.request import Seed
 
-EMOJI_JOINER = "\u200d"
+EMOJI_JOINER, EMOJI_STYLE = "\u200d", "\ufe0f"
+_KEYS = frozenset("0123456789#*")
+# Unicode's Default_Ignorable_Code_Point beyond the categories that are no text anyway, and Braille's blank.
+_BLANK = (
+    (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0000, 0xE0FFF),
+)  # fmt: skip
 MAX_THEME_CHARS, MAX_TITLE_CHARS, MAX_SHOTS = 200, 80, 60
 Camera = Literal["still", "pan", "tilt", "zoom", "roll", "track", "dolly", "crane", "orbit"]
 CameraDirection = Literal["none", "left", "right", "up", "down", "in", "out"]
@@ -33,10 +41,37 @@ CAMERA_DIRECTIONS: dict[Camera, tuple[CameraDirection, ...]] = {
 """Where each camera move can go."""
 
 
+def unseen(text: str) -> int | None:
+    """The place of the first character that nobody sees: controls, and what a font shows as nothing (variation
+    selectors, joiners, fillers), in which words could be hidden. What makes an emoji out of others is seen: one joiner
+    between two, one selector after one."""
+    before = ""
+    for place, char in enumerate(text):
+        code = ord(char)
+        if char == EMOJI_JOINER:
+            after = text[place + 1 : place + 2]
+            seen = _is_emoji(before) and bool(after) and _is_emoji(after)
+        elif char == EMOJI_STYLE:
+            seen = (_is_emoji(before) and before != EMOJI_STYLE) or before in _KEYS
+        else:
+            blank = any(low <= code <= high for low, high in _BLANK)
+            seen = not blank and unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+        if not seen:
+            return place
+        before = char
+    return None
+
+
+def _is_emoji(char: str) -> bool:
+    """Or what joins on to one: a skin's tone, the selector that makes one of a sign."""
+    if char == EMOJI_STYLE or "\U0001f3fb" <= char <= "\U0001f3ff":
+        return True
+    return bool(char) and unicodedata.category(char) in ("So", "Sm")
+
+
 def _one_line(text: str) -> str:
-    bad = next((char for char in text if not char.isprintable() and char != EMOJI_JOINER), None)
-    if bad is not None:
-        raise ValueError(f"is one line of printable characters; U+{ord(bad):04X} is none")
+    if (place := unseen(text)) is not None:
+        raise ValueError(f"is one line of printable characters; U+{ord(text[place]):04X} is none")
     if text != text.strip():
         raise ValueError("neither begins nor ends with a space")
     return text
@@ -188,8 +223,8 @@ def part_of(number: int, total: int) -> Part:
 
 
 def _told(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
+    where = for_terminal(".".join(str(part) for part in problem["loc"]), 100)
+    message = for_terminal(problem["msg"].removeprefix("Value error, "), 500)
     if not where or isinstance(problem["input"], dict):
         return f"{where}: {message}" if where else message
     return f"{where} = {_short(problem['input'])}: {message}"

@@ -1,0 +1,280 @@
+"""The one way to ask over HTTP: time, size and place are bounded for each of its users, whatever a server does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from odd_server import LARGE, SLOW, OddServer, hang_up, whole
+
+import kinema
+from kinema.channel import http_client
+from kinema.channel.http_client import AskError, Bounds, TooSlow, Unreachable, ask, download
+from kinema.channel.making import remote
+from kinema.channel.making.makers import Down, Job, Late
+from kinema.channel.making.remote import RemoteMaker
+from kinema.channel.writing.chat import Chat, ChatError, Endpoint
+from kinema.core.errors import KinemaError, RequestError
+
+LIMIT_S, GRACE_S = 0.3, 1.5
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(remote, "ANSWER_S", LIMIT_S)
+    monkeypatch.setattr(remote, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(remote, "AWAY_S", 0.0)
+    monkeypatch.setattr(remote, "POLL_S", (0.0, 0.01))
+
+
+def job(server: OddServer, **fields) -> Job:
+    found = Job(
+        id="t-e00001s01", prompt="a red ball", negative_prompt="", seconds=1.0, seed=7, profile="fast",
+        model=f"kinema:{server.address}/toyland", making={}, space={"timeout_s": LIMIT_S, "key_env": None},
+    )  # fmt: skip
+    return replace(found, **fields)
+
+
+def bare(server: OddServer, tmp_path: Path) -> None:
+    ask("GET", server.address + "/x", limit_s=LIMIT_S)
+
+
+def fetched(server: OddServer, tmp_path: Path) -> None:
+    try:
+        download(server.address + "/x", tmp_path / "x", limit_s=LIMIT_S, max_bytes=1_000_000)
+    finally:
+        assert not (tmp_path / "x").exists()
+
+
+def checked(server: OddServer, tmp_path: Path) -> None:
+    draws = RemoteMaker(job(server).model)
+    draws.check(job(server))
+    raise TooSlow("it", "was excused")  # a check lets those pass that cannot be reached now
+
+
+def ordered(server: OddServer, tmp_path: Path) -> None:
+    RemoteMaker(job(server).model).make(job(server), tmp_path / "clip.mp4")
+
+
+def clip_fetched(server: OddServer, tmp_path: Path) -> None:
+    server.answers.insert(0, {"state": "done"})
+    RemoteMaker(job(server).model).make(job(server), tmp_path / "clip.mp4")
+
+
+def chatted(server: OddServer, tmp_path: Path) -> None:
+    endpoint = Endpoint(base_url=server.address + "/v1", model="m", timeout_s=LIMIT_S, tries=1)
+    Chat(endpoint).ask([{"role": "user", "content": "x"}], {})
+
+
+CLIENTS = [bare, fetched, checked, ordered, clip_fetched, chatted]  # for Spaces: test_spaces.py
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("slow", SLOW)
+def test_no_server_holds_a_client_longer_than_its_time(client, slow, tmp_path):
+    with OddServer(slow) as server:
+        began = time.monotonic()
+        with pytest.raises((TooSlow, Late, ChatError)):
+            client(server, tmp_path)
+        assert time.monotonic() - began < LIMIT_S + GRACE_S
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("large", LARGE)
+def test_no_server_sends_a_client_more_than_it_asked_for(client, large, tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "ANSWER_S", 10.0)
+    monkeypatch.setattr(http_client, "MAX_ANSWER_BYTES", 1_000_000)
+    monkeypatch.setattr("test_http_client.LIMIT_S", 10.0)
+    with OddServer(large) as server, pytest.raises(KinemaError, match=r"sends more than|encoded answer"):
+        client(server, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert all(headers["accept-encoding"] == "identity" for headers in server.headers)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_no_client_goes_where_a_redirect_leads(client, tmp_path):
+    with OddServer({}) as other, OddServer(whole(b"", 302, Location=f"{other.address}/x")) as server:
+        if client is bare:
+            assert ask("GET", server.address).status == 302
+        elif client is fetched:
+            assert download(server.address, tmp_path / "x", max_bytes=10) == 302
+        else:
+            with pytest.raises(KinemaError):
+                client(server, tmp_path)
+        assert other.asked == [] and not list(tmp_path.iterdir())
+
+
+def test_an_origin_is_not_left_and_does_not_turn_into_this_network():
+    bounds = Bounds("https://films.example/a", 10.0)
+    bounds.begin("https://FILMS.example:443/b")
+    for other in ("http://films.example/a", "https://films.example:8443/", "https://x.example/", "file:///etc/passwd",
+                  "https://films.example@x.example/", "//films.example", "https://[", ""):  # fmt: skip
+        with pytest.raises(AskError):
+            bounds.begin(other)
+    bounds.met("192.168.1.5")  # it was in this network from the beginning
+    bounds.met("93.184.216.34")
+    for inside in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fe80::1%eth0", "fd00::1"):
+        with pytest.raises(AskError, match="was at a public address"):
+            bounds.met(inside)
+    bounds.met("2606:2800:220:1::1")
+
+
+def test_the_time_of_an_exchange_is_shared_by_all_of_it():
+    with OddServer(lambda handler: (time.sleep(0.3), whole(b"{}")(handler))) as server:
+        bounds = Bounds(server.address, 0.5)
+        assert ask("GET", server.address, bounds=bounds).json("it") == {}
+        with pytest.raises(TooSlow):
+            ask("GET", server.address, bounds=bounds)
+        with pytest.raises(TooSlow):
+            ask("GET", server.address, bounds=bounds)  # not even begun
+        assert len(server.asked) == 2
+
+
+def test_who_is_not_there_is_unreachable(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(Unreachable, match="cannot be reached"):
+            ask("GET", f"http://127.0.0.1:{free.getsockname()[1]}/", limit_s=5.0)
+    with OddServer(hang_up) as server, pytest.raises(Unreachable):
+        ask("GET", server.address, limit_s=5.0)
+    (tmp_path / "x").write_text("mine")
+    with OddServer({}) as server, pytest.raises(FileExistsError):
+        download(server.address, tmp_path / "x", max_bytes=10)
+    assert (tmp_path / "x").read_text() == "mine"
+
+
+def test_nothing_else_of_the_tree_asks_over_http():
+    """Whoever imports an HTTP library goes around the bounds; a new client goes through http_client."""
+    root, found = Path(kinema.__file__).parent, set()
+    names = {"httpx", "httpx2", "requests", "aiohttp", "http.client", "urllib.request", "urllib3", "httpcore",
+             "gradio_client", "ftplib", "websockets", "openai"}  # fmt: skip
+    for path in root.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if not any(name.rpartition(".")[2] in text for name in names):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            modules = (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import)
+                else [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+                if isinstance(node, ast.ImportFrom) and not node.level else []
+            )  # fmt: skip
+            for module in modules:
+                if any(module == name or module.startswith(f"{name}.") for name in names):
+                    found.add((path.relative_to(root).as_posix(), module.split(".")[0]))
+    assert found == {
+        ("channel/http_client.py", "httpx2"),
+        ("channel/making/spaces.py", "gradio_client"),  # inside of the fence; see test_spaces.py
+        ("channel/making/spaces.py", "httpx"),
+    }
+
+
+# What another Kinema says
+
+
+SAID = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.sampled_from(["state", "models", "error", "again", "x"]), inner, max_size=4
+    ),
+    max_leaves=8,
+)  # fmt: skip
+STATES = st.sampled_from(["waiting", "drawing", "failed", "done", "odd", "", None, 5, [], {}])
+
+
+@pytest.fixture(scope="module")
+def says():
+    with OddServer({}) as server:
+        yield server
+
+
+@given(said=SAID, state=STATES)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_json_another_kinema_says_ends_in_a_kinema_error(says, tmp_path, said, state):
+    draws, asked = RemoteMaker(job(says).model), job(says, space={"timeout_s": 0.05, "key_env": None})
+    if isinstance(said, dict):
+        said = said | {"state": state}
+    says.answers[:] = [said]
+    with pytest.raises(KinemaError):
+        draws.make(asked, tmp_path / "clip.mp4")
+    with pytest.raises(KinemaError):
+        draws.check(asked)
+    assert not (tmp_path / "clip.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"[" * 50_000, b"{", b"\xff\xfe", b'{"models":5}', b'{"models":["\\ud800"]}', b"NaN", b"<html>",
+        b'{"models":[{"a":1}]}', b'{"state":"failed","error":5}',
+    ],
+)  # fmt: skip
+def test_bytes_that_are_no_answer(says, tmp_path, data):
+    says.answers[:] = [whole(data)]
+    for use in (lambda: RemoteMaker(job(says).model).check(job(says)), lambda: ordered(says, tmp_path)):
+        with pytest.raises(KinemaError):
+            use()
+
+
+def test_what_another_kinema_says_cannot_steer_a_terminal(says, tmp_path):
+    evil = "\x1b[2J\x1b]0;owned\x07 \u202e\nall is well"
+    answers = [
+        {"state": "failed", "error": evil}, whole(evil.encode(), 400), whole(evil.encode(), 503), {"state": evil},
+        {"state": "done", evil: evil}, {"models": [evil]},
+    ]  # fmt: skip
+    for answer in answers:
+        says.answers[:] = [answer]
+        for use in (lambda: RemoteMaker(job(says).model).check(job(says)), lambda: ordered(says, tmp_path)):
+            try:
+                use()
+            except KinemaError as error:
+                text = str(error) + str(getattr(error, "legal", ""))
+                assert "\x1b" not in text and "\u202e" not in text and "\x07" not in text, answer
+                assert "\nall is well" not in text
+
+
+def test_a_worker_that_is_away_for_a_while_costs_no_try(tmp_path, monkeypatch):
+    """Its order is lost with it, and given again."""
+    monkeypatch.setattr(remote, "AWAY_S", 60.0)
+    monkeypatch.setattr(remote, "ANSWER_S", 5.0)
+
+    answers = [
+        {"state": "waiting"}, hang_up, hang_up, whole(b"{}", 502), hang_up, whole(b"{}", 404), {"state": "drawing"},
+        {"state": "failed", "error": "it came as far as that"},
+    ]  # fmt: skip
+    with OddServer(*answers) as server:
+        with pytest.raises(KinemaError, match="it came as far as that"):
+            RemoteMaker(job(server).model, sleep=lambda _s: None).make(
+                job(server, space={"timeout_s": 60.0, "key_env": None}), tmp_path / "clip.mp4"
+            )
+        assert [verb for verb, _ in server.asked].count("POST") == 2
+        assert server.bodies[0] == server.bodies[-2]  # the same order again
+
+
+def test_another_wish_is_another_order(tmp_path):
+    with OddServer({"state": "failed", "error": "no"}) as server:
+        for prompt in ("a red ball", "a green car", "a red ball"):
+            with pytest.raises(KinemaError, match="no"):
+                RemoteMaker(job(server).model).make(job(server, prompt=prompt), tmp_path / "clip.mp4")
+        ids = [json.loads(body)["id"] for body in server.bodies]
+    assert ids[0] == ids[2] != ids[1] and all(id.startswith("t-e00001s01-") for id in ids)
+
+
+def test_what_is_still_in_line_is_not_late(tmp_path):
+    for state, kind in (("waiting", Down), ("drawing", Late)):
+        with OddServer({"state": state}) as server, pytest.raises(Down) as error:
+            ordered(server, tmp_path)
+        assert type(error.value) is kind
+
+
+def test_a_model_that_is_not_drawn_there_is_refused(says):
+    says.answers[:] = [{"models": ["other", 5]}]
+    with pytest.raises(RequestError, match="does not draw"):
+        RemoteMaker(job(says).model).check(job(says))
