@@ -60,7 +60,10 @@ def read(out: Path) -> Record:
     except FileNotFoundError:
         return Record()
     settings = of_kind(found.pop("settings", {}), f"{out / RECORD}: settings", dict)
-    return Record({name: of_kind(each, f"{out / RECORD}: {name}", dict) for name, each in found.items()}, settings)
+    done = {name: of_kind(each, f"{out / RECORD}: {name}", dict) for name, each in found.items()}
+    for name, each in done.items():
+        of_kind(each.get("minutes"), f"{out / RECORD}: {name}: minutes", (int, float))
+    return Record(done, settings)
 
 
 def write(out: Path, done: dict[str, Any], settings: dict[str, Any]) -> None:
