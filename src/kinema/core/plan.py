@@ -250,7 +250,7 @@ def _check_single(conditions: Sequence[Condition], places: Sequence[str]) -> Non
 
 def _check_frames_of_pictures(conditions: Sequence[Condition], frames: int) -> None:
     """RequestError naming pictures that are for the same frame: "first" is frame 0, "last" the one before `frames`."""
-    at = {"first": 0, "last": frames - 1}
+    at: dict[str | int, str | int] = {"first": 0, "last": frames - 1}
     numbers = [at.get(c.at, c.at) if c.kind == "image" else None for c in conditions]
     _check_single(conditions, ["" if number is None else f"picture for frame {number}" for number in numbers])
 
