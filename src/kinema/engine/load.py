@@ -134,7 +134,8 @@ class Engine:
         own = [("", self.location, self.family.weight_files(plan))]
         if plan.second is None:
             return own
-        return own + [(f"second/{name}", *rest) for name, *rest in self.second(plan.second)._weights(plan.second)]
+        again = self.second(plan.second)._weights(plan.second)
+        return own + [(f"second/{name}", place, more) for name, place, more in again]
 
     def second(self, plan: Plan) -> Engine:
         """The engine of a second pass, on the same device and in the same dtype, kept for the next one."""
