@@ -73,7 +73,9 @@ def keep_apart(
                 )  # fmt: skip
     for given in read:
         source = None if given is None else _source(os.fspath(given))
-        for field, name, place in outputs if source is not None else ():
+        if given is None or source is None:
+            continue
+        for field, name, place in outputs:
             if place.takes(source) or source.has(place):
                 raise RequestError(
                     f"{os.fspath(given)[:200]} is an input: it would be written over itself. "

@@ -160,7 +160,9 @@ def _folder_clip(folder: Path) -> PictureClip:
     files = sorted((f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES and f.is_file()), key=_order)
     if not files:
         raise MediaError(f"{folder}: a folder without pictures.")
-    noted = of_kind(folder_note(folder).get("fps", 24), f"{folder / FOLDER_NOTE}: fps", (int, float), error=MediaError)
+    noted: float = of_kind(
+        folder_note(folder).get("fps", 24), f"{folder / FOLDER_NOTE}: fps", (int, float), error=MediaError
+    )
     if not MIN_FPS <= noted <= MAX_FPS:
         raise MediaError(f"{folder / FOLDER_NOTE}: {noted!r:.40} fps; {MIN_FPS:g} to {MAX_FPS:g} are read.")
     fps = exact_rate(noted)

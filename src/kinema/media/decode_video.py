@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,14 +84,14 @@ class VideoClip:
         left_s = max(0.0, float(self.timeline.num_frames / self.timeline.fps) - skipped_s)
         return AudioTrack(decode_audio(container, self.index.begin_s + skipped_s, left_s), channels)
 
-    def _decoded(self, first: int) -> Iterator[tuple[int, Any]]:
+    def _decoded(self, first: int) -> Generator[tuple[int, Any]]:
         """(index in the file, frame) from frame `first` or some frame before it on."""
         pts = self.index.pts
         if pts is None or first < _SEEK_FROM or not (yield from self._from_keyframe(pts, first)):
             with open_container(self.path) as container:
                 yield from enumerate(frames_of(container, container.streams.video[0]))
 
-    def _from_keyframe(self, pts: list[int], first: int) -> Iterator[tuple[int, Any]]:
+    def _from_keyframe(self, pts: list[int], first: int) -> Generator[tuple[int, Any], None, bool]:
         """The same after a seek; False, and nothing given, where that does not lead to a keyframe at or before it."""
         with open_container(self.path) as container:
             stream = container.streams.video[0]

@@ -127,7 +127,7 @@ def _counted_index(path: Path) -> Index:
         rates, base, start = _rates(stream), stream.time_base, stream.start_time
     if not given:
         raise MediaError(f"{path}: no frame of it can be decoded.")
-    times = [None if form in _UNTIMED else pts for pts, _ in given]
+    times: list[Any] = [None if form in _UNTIMED else pts for pts, _ in given]
     if form in _SLOTS:
         with open_container(path) as container:
             decoding = [packet.dts for packet in container.demux(container.streams.video[0]) if packet.size]

@@ -92,7 +92,7 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises MediaError, naming the file, when it is missing, unreadable or carries no manifest.
     """
     path = Path(path)
-    found = _inside(path)
+    found: str | bytes | dict[str, Any] | None = _inside(path)
     if found is None and sidecar_of(path).is_file():
         found = read_bytes(sidecar_of(path), error=MediaError)
     if found is None:
@@ -176,7 +176,8 @@ def xmp(text: str) -> bytes:
 
 
 def _from_xmp(packet: bytes | str | None) -> str | None:
-    if packet and (b"<!" if isinstance(packet, bytes) else "<!") not in packet:  # no declarations: no entities either
+    packet = packet.encode("utf-8", "replace") if isinstance(packet, str) else packet
+    if packet and b"<!" not in packet:  # no declarations: no entities either
         with contextlib.suppress(ElementTree.ParseError, ValueError, LookupError):
             return ElementTree.fromstring(packet).findtext(f".//{{{_NAMESPACE}}}note")
     return None

@@ -113,7 +113,9 @@ def writing(target: Path) -> Iterator[None]:
     of `reading`, this is what keeps a full disk from being blamed on the source."""
     try:
         yield
-    except (OSError, ValueError, *_ffmpeg_errors()) as error:
+    except Exception as error:
+        if not isinstance(error, (OSError, ValueError, *_ffmpeg_errors())):
+            raise
         reason = getattr(error, "strerror", None) or error
         raise MediaError(f"{target}: cannot be written ({reason}).") from error
 

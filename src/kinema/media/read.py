@@ -182,8 +182,8 @@ def _opened(path: Path) -> Iterator[decode_video.VideoClip | decode_pictures.Pic
     kind = sniff(path)
     if kind == "container":
         with reading(path):
-            clip = decode_video.VideoClip(path)
-        yield clip
+            video = decode_video.VideoClip(path)
+        yield video
     else:
         with decode_pictures.opened(path, is_folder=kind == "folder") as clip:
             yield clip
