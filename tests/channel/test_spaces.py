@@ -11,6 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import gradio_client
 import numpy as np
 import pytest
 
@@ -222,6 +223,16 @@ def test_the_token_saved_on_this_machine_is_not_sent(space, tmp_path, monkeypatc
     job, log = space("good")
     SpaceMaker(job.model).make(job, tmp_path / "made.mp4")
     assert json.loads(log.read_text())["token"] is None
+
+
+def test_the_clients_makers_are_told_nothing(space, tmp_path, monkeypatch):
+    """And the environment of the process, which other threads and children see, stays as it was."""
+    told: list[object] = []
+    monkeypatch.setattr(gradio_client.Client, "_telemetry_thread", told.append)
+    monkeypatch.delenv("GRADIO_ANALYTICS_ENABLED", raising=False)
+    job, _ = space("good")
+    SpaceMaker(job.model).make(job, tmp_path / "made.mp4")
+    assert not told and "GRADIO_ANALYTICS_ENABLED" not in os.environ
 
 
 def test_a_name_is_looked_up_at_the_hub(space, tmp_path, monkeypatch):
