@@ -45,8 +45,10 @@ def rerun(
         output.check_clip(output_)
     if sheet is not None:
         output.check_sheet(sheet)
+    from kinema.cli.film import refuse_rerun
     from kinema.engine.manifest import find_inputs
 
+    refuse_rerun(file)
     found = read(file)
     for done, step in afterwards(file).items():
         raise RequestError(
@@ -81,9 +83,13 @@ def rerun(
 @guarded
 def inspect(file: File, as_json: AsJson = False) -> None:
     """Show how a clip was made, and what is in the file."""
+    from kinema.media.manifest import carried
     from kinema.media.read import probe
 
     info = asdict(probe(file))
+    if isinstance(film := carried(file).get("film"), dict):
+        _inspect_film(file, info, film, as_json)
+        return
     try:
         found = read(file)
     except MediaError as error:
@@ -106,6 +112,17 @@ def inspect(file: File, as_json: AsJson = False) -> None:
         typer.echo("It carries no manifest: Kinema did not make it, or its notes were stripped.")
     else:
         show.manifest(found)
+
+
+def _inspect_film(file: Path, info: dict[str, Any], film: dict[str, Any], as_json: bool) -> None:
+    from kinema.cli.film import film_rows
+
+    if as_json:
+        typer.echo(json.dumps({"path": str(file), "probe": info, "manifest": None, "film": film}))
+        return
+    show.console().print(show.facts(probe_rows(file, info)))
+    show.console().print()
+    show.console().print(show.facts(film_rows(film), title="A film of"))
 
 
 AFTERWARDS = ("interpolated", "enlarged")

@@ -18,6 +18,7 @@ from kinema.cli import (
     edit,
     evaluate,
     exits,
+    film,
     generate,
     interpolate,
     mask,
@@ -48,6 +49,7 @@ app.command("upscale")(upscale.upscale)
 app.command("control")(control.control)
 app.command("mask")(mask.mask)
 app.command("direct")(direct.direct)
+app.command("make-film")(film.make_film)
 app.add_typer(channel.app, name="channel")
 app.command("worker")(channel.worker)
 app.command("music")(music.music)

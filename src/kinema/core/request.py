@@ -96,10 +96,11 @@ class Request(Value):
         return cls.from_dict(_parse(text, "JSON"))
 
     @classmethod
-    def from_dict(cls, data: Any) -> Request:
+    def from_dict(cls, data: Any, folder: Path | None = None) -> Request:
+        """A request from plain values. Relative media paths are resolved against `folder`, if one is given."""
         if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
             raise RequestError(f"A request is an object of named fields, got {type(data).__name__}.")
-        return cls(**data)
+        return cls(**(data if folder is None else _resolve_paths(data, folder)))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Request:
@@ -110,7 +111,7 @@ class Request(Value):
         except (OSError, UnicodeDecodeError) as error:
             raise RequestError(f"Cannot read the request file {path}: {error}.", field="request") from None
         data = _parse(text, "YAML" if path.suffix.lower() in (".yaml", ".yml") else "JSON", path)
-        return cls.from_dict(_resolve_paths(data, path.parent))
+        return cls.from_dict(data, path.parent)
 
     def changed(self, **changes: Any) -> Request:
         """The same request with some fields changed (validated again)."""
