@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli import output, show
+from kinema.cli import completion, output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
@@ -28,7 +28,13 @@ def rerun(
     sheet: Sheet = None,
     model: Annotated[
         str | None,
-        option("--model", "-m", metavar="MODEL", help="Where the model is now, if it is not known by its name."),
+        option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Where the model is now, if it is not known by its name.",
+            complete=completion.models,
+        ),
     ] = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -47,6 +53,7 @@ def rerun(
         output.check_sheet(sheet)
     from kinema.cli.film import refuse_rerun
     from kinema.engine.manifest import find_inputs
+    from kinema.weights import styles
 
     refuse_rerun(file)
     found = read(file)
@@ -56,6 +63,7 @@ def rerun(
             field="file", value=str(file), legal="a clip as it was generated",
         )  # fmt: skip
     plan = find_inputs(found.plan, file.parent)
+    styles.check(plan)
     target = output_ or str(output.unused(file.with_name(f"{file.stem}-rerun{file.suffix}")))
     output.check_clip(target)
     with reporter(as_json) as on_event:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kinema.cli import output, show
+from kinema.cli import completion, output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
@@ -42,7 +42,8 @@ def make_film(
         ),
     ] = None,
     model: Annotated[
-        str | None, option("--model", "-m", metavar="MODEL", help="Make all shots with this model.")
+        str | None,
+        option("--model", "-m", metavar="MODEL", help="Make all shots with this model.", complete=completion.models),
     ] = None,
     profile: Annotated[
         Literal["exact", "balanced", "fast"] | None,

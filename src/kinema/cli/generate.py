@@ -132,6 +132,8 @@ def _resumed(wish: Wish, state: Path) -> Job:
             legal="-o, --sheet, --preview, --model, --device, --dtype, --keep-state",
         )
     from kinema.engine.resume import SamplingState
+    from kinema.weights import styles
 
     found = SamplingState.read(state)
+    styles.check(found.plan)
     return work.Job(found.plan, "", resume=found)

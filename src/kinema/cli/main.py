@@ -12,6 +12,7 @@ from kinema.cli import (
     animate,
     channel,
     clip,
+    completion,
     control,
     direct,
     doctor,
@@ -24,6 +25,8 @@ from kinema.cli import (
     mask,
     models,
     music,
+    samples,
+    styles,
     toyland,
     train,
     upscale,
@@ -58,10 +61,13 @@ app.command("interpolate")(interpolate.interpolate)
 app.command("rerun")(clip.rerun)
 app.command("inspect")(clip.inspect)
 app.add_typer(models.app, name="models")
+app.command("styles")(styles.styles)
+app.command("samples")(samples.samples)
 app.add_typer(toyland.app, name="toyland")
 app.add_typer(evaluate.app, name="evaluate")
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
+app.command("completion")(completion.completion)
 
 
 def _version(wanted: bool) -> None:
@@ -87,6 +93,7 @@ def root(
 def main() -> None:
     """Run the command line and exit: 0 ok, 1 failure, 2 bad request or usage, 130 Ctrl-C, 143 terminated."""
     exits.watch_for_sigterm()
+    completion.prepare()
     as_json = "--json" in sys.argv[1:]
     try:
         code = app(standalone_mode=not as_json)

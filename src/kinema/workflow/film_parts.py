@@ -114,7 +114,7 @@ def key_of(plan: Plan, weights: dict[str, str], dtype: str = "") -> str:
             elif isinstance(media, list):
                 condition[name] = [digest(each) for each in media]
         if condition["kind"] == "style":
-            from ..weights.adapters import find
+            from ..weights.styles import find
 
             condition["adapter"] = digest(str(find(condition["adapter"])))
     second = said.get("second")
