@@ -76,6 +76,8 @@ def test_a_stopped_run_goes_on_and_makes_identical_frames(joins: tuple[str, ...]
         make_film(wanted, "film.mp4", open_maker=PaintedShots(stop_at=2))
     assert not Path("film.mp4").exists()
     assert [each.suffixes for each in Path("film.mp4.parts").glob(".*")] == [], "half a shot was left behind"
+    half = Path("film.mp4.parts") / f".shot-{'0' * 20}.partial-1234-0.mp4"
+    half.write_bytes(b"what SIGKILL leaves")
     again = PaintedShots()
     made = make_film(wanted, "film.mp4", open_maker=again)
     assert again.made == [2, 3]

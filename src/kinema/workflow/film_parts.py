@@ -21,6 +21,7 @@ from ..media.manifest import carried
 
 LOCK = "in_use.lock"
 _SHOT = re.compile(r"shot-[0-9a-f]{20}\.mp4(\.json)?")
+_HALF = re.compile(r"\.shot-[0-9a-f]{20}\.partial-.*")
 _NOT_PIXELS = {"estimate", "changes", "notes"}
 """Fields of a plan that change no frame."""
 
@@ -52,6 +53,9 @@ class Parts:
         if not _taken(self._lock):
             self._lock.close()
             raise FilmBusy(f"{target}: another process makes this film (its shots are in {self.folder}).")
+        for each in self.folder.iterdir():
+            if _HALF.fullmatch(each.name):  # a process that was killed left it
+                each.unlink(missing_ok=True)
 
     def place(self, key: str) -> Path:
         """Where the shot with this key is, or will be."""

@@ -206,7 +206,7 @@ def _film(path: Path) -> None:
 
     lines = (
         ("a red ball rolls left over a green hill at sunset", "cut"),
-        ("a red ball bounces over a green hill at sunset", "crossfade"),
+        ("a red ball rolls right over a green hill at sunset", "crossfade"),
         ("a yellow star rises over the sea at night", "cut"),
     )
     shots = [
@@ -248,7 +248,7 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("request.json", "a request, as Python and HTTP take it too",
            "kinema generate --request {} -o asked.mp4", _request),
     Sample("film.json", "a film plan: three shots, titles, music",
-           "kinema make-film {} --profile fast -o film.mp4", _film),
+           "kinema make-film {} -o film.mp4", _film),
     Sample("pans", "two dozen clips with captions: the camera pans left",
            "kinema train lora --data {} --minutes 10 --out runs/pan", _pans),
 )  # fmt: skip
