@@ -202,16 +202,22 @@ def _tell(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_j
 
 
 def film_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:
-    """What the note `film` in a file says, for `kinema inspect`."""
-    plan = found.get("plan") if isinstance(found.get("plan"), dict) else {}
+    """What the note `film` in a file says, for `kinema inspect`; the file may be anybody's."""
+    from kinema.core.outside import for_terminal
+
+    plan = _object(found.get("plan"))
     rows: list[tuple[str, Any]] = [(name, plan[name]) for name in ("title", "subtitle", "ending") if plan.get(name)]
-    music = found.get("music")
-    rows.append(("music", music.get("words", "yes") if isinstance(music, dict) else "none"))
-    shots = found.get("shots") if isinstance(found.get("shots"), list) else []
-    for number, shot in enumerate(shots, 1):
-        made = shot.get("plan") if isinstance(shot, dict) and isinstance(shot.get("plan"), dict) else {}
+    rows.append(("music", _object(found.get("music")).get("words", "none")))
+    shots = found.get("shots")
+    for number, shot in enumerate(shots if isinstance(shots, list) else [], 1):
+        made = _object(_object(shot).get("plan"))
         rows.append((f"shot {number}", f"{made.get('prompt')} ({made.get('model')}, seed {made.get('seed')})"))
-    return rows
+    return [(name, for_terminal(str(value), 300)) for name, value in rows]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """A note of a file may hold anything."""
+    return value if isinstance(value, dict) else {}
 
 
 def refuse_rerun(file: Path) -> None:

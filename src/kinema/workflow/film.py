@@ -80,7 +80,10 @@ def plan_film(film: FilmPlan, *, fps: float | None = None, device: str | None = 
 
     if fps is not None and not 1 <= fps <= 240:
         raise RequestError(f"fps = {fps:g}.", field="fps", value=fps, legal="1 to 240", nearest=min(max(fps, 1), 240))
-    plans, requests, joins, notes = [], [], [], []
+    plans: list[Plan] = []
+    requests: list[Request] = []
+    joins: list[Join] = []
+    notes: list[str] = []
     for number, (request, shot) in enumerate(zip(film.requests(**changes), film.shots, strict=True), 1):
         try:
             plan = make_plan(request, None, "cpu" if device is not None and device.startswith("cpu") else None)

@@ -224,9 +224,11 @@ def _pans(folder: Path) -> None:
     from ..toyland.export import export
     from ..toyland.scene import WORLD_MINI
 
+    def write_clip(frames_FHWC: np.ndarray, fps: float, path: Path) -> None:
+        write([Chunk(frames_FHWC, 0, fps)], path)
+
     export(
-        folder, NUM_PANS, size=(PAN_PX, PAN_PX), num_frames=PAN_FRAMES, fps=FPS,
-        write_clip=lambda frames_FHWC, fps, path: write([Chunk(frames_FHWC, 0, fps)], path) and None,
+        folder, NUM_PANS, size=(PAN_PX, PAN_PX), num_frames=PAN_FRAMES, fps=FPS, write_clip=write_clip,
         world=replace(WORLD_MINI, cameras=("pan-left",), motions=("stay",)), tell=describe_without_camera,
     )  # fmt: skip
 
