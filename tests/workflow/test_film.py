@@ -17,7 +17,7 @@ from kinema.core.events import Progress
 from kinema.media.manifest import read_manifest
 from kinema.media.read import probe, read_audio, read_video
 from kinema.music.loudness import integrated
-from kinema.workflow.film import make_film, plan_film
+from kinema.workflow.film import check_target, make_film, plan_film
 from kinema.workflow.film_parts import FilmBusy, Parts
 
 CONTINUED = 5
@@ -217,7 +217,20 @@ def test_shots_that_do_not_fit_together_are_refused_before_work() -> None:
 def test_a_model_that_cannot_go_on_cuts_and_says_so() -> None:
     shots = plan_film(film("cut", "continue"), model="kinema-mini-animatediff", frames=16)
     assert shots.joins == ("cut", "cut")
-    assert "does not go on from a clip" in shots.notes[0]
+    assert "instead of a continuation: kinema-mini-animatediff does not go on from a clip" in shots.notes[0]
+
+
+def test_shots_of_two_rates_are_cut_and_keep_their_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kinema.post import interpolate as module
+    from kinema.workflow.film_plan import FilmPlan
+
+    monkeypatch.setattr(module, "interpolate", functools.partial(module.interpolate, by="blend"))
+    data = json.loads(film("cut", "crossfade").to_json())
+    data["shots"][1]["request"]["fps"] = 12
+    shots = plan_film(FilmPlan.from_dict(data), fps=24)
+    assert "Shot 2 follows by a cut instead of a crossfade: it has 12 frames a second" in shots.notes[0]
+    made = make_film(shots, "film.mp4", open_maker=PaintedShots())
+    assert made.frames == 3 * FRAMES + 2 * FRAMES == probe("film.mp4").num_frames
 
 
 def test_a_film_is_not_written_over_its_own_input() -> None:
@@ -229,3 +242,5 @@ def test_a_film_is_not_written_over_its_own_input() -> None:
     shots = [{"request": {"prompt": "shot 1", "conditions": [{"kind": "image", "image": "film.webp"}]}}]
     with pytest.raises(RequestError, match=r"over film\.webp, which shot 1"):
         make_film(FilmPlan.from_dict({"shots": shots}), "film.webp", open_maker=PaintedShots())
+    with pytest.raises(RequestError, match=r"contact sheet would be written over film\.webp"):
+        check_target(plan_film(FilmPlan.from_dict({"shots": shots})).requests, Path("film.webp"), "contact sheet")

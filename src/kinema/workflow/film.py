@@ -37,6 +37,8 @@ SOUND_SUFFIXES = (".mp4", ".webm")
 CONTINUED_FRAMES = 5
 """Frames of the shot before that a shot which continues begins with."""
 
+WORDS: dict[Join, str] = {"cut": "cut", "crossfade": "crossfade", "continue": "continuation"}
+
 OpenMaker = Callable[[str], Maker]
 
 
@@ -76,7 +78,6 @@ def plan_film(film: FilmPlan, *, fps: float | None = None, device: str | None = 
     shots. changes: fields of all requests (model, profile, steps, enlarge, width and height, ...). Raises RequestError
     that names the shot, for what a model cannot do and for shots that do not fit together."""
     from ..engine.plan import plan as make_plan
-    from ..weights import store
 
     if fps is not None and not 1 <= fps <= 240:
         raise RequestError(f"fps = {fps:g}.", field="fps", value=fps, legal="1 to 240", nearest=min(max(fps, 1), 240))
@@ -90,10 +91,8 @@ def plan_film(film: FilmPlan, *, fps: float | None = None, device: str | None = 
         except RequestError as error:
             raise numbered(error, f"Shot {number}") from None
         join: Join = shot.join
-        if join == "continue" and (
-            reason := _cannot_continue(plan, request, store.find(request.model).accepts, plans[-1].frames)
-        ):
-            notes.append(f"Shot {number} does not continue the one before it: {reason}. It follows by a cut.")
+        if join != "cut" and (reason := _only_a_cut(join, plan, request, plans[-1])):
+            notes.append(f"Shot {number} follows by a cut instead of a {WORDS[join]}: {reason}.")
             join = "cut"
         plans.append(plan)
         requests.append(request)
@@ -153,8 +152,8 @@ def check_music(shots: Shots, wanted: bool) -> None:
         check_seconds(shots.cut.seconds)
 
 
-def check_target(requests: Sequence[Request], target: Path) -> None:
-    """RequestError where the film would be written over one of its inputs."""
+def check_target(requests: Sequence[Request], target: Path, what: str = "film") -> None:
+    """RequestError where the film, or its contact sheet, would be written over one of its inputs."""
     from ..engine.manifest import MEDIA_FIELDS
 
     for number, request in enumerate(requests, 1):
@@ -164,7 +163,7 @@ def check_target(requests: Sequence[Request], target: Path) -> None:
                 for media in value if isinstance(value, tuple) else (value,):
                     if isinstance(media, str) and not media.startswith("data:") and _same(Path(media), target):
                         raise RequestError(
-                            f"The film would be written over {media}, which shot {number} is made from.",
+                            f"The {what} would be written over {media}, which shot {number} is made from.",
                             field="output", value=str(target), legal="another name",
                         )  # fmt: skip
 
@@ -176,14 +175,20 @@ def _same(one: Path, two: Path) -> bool:
         return False
 
 
-def _cannot_continue(plan: Plan, request: Request, accepts: Sequence[str], frames_before: int) -> str:
-    if "continue" not in accepts:
+def _only_a_cut(join: Join, plan: Plan, request: Request, before: Plan) -> str:
+    """Why a shot cannot follow as wished; empty where it can."""
+    from ..weights import store
+
+    if plan.fps != before.fps:
+        return f"it has {plan.fps:g} frames a second, the one before {before.fps:g}"
+    if join != "continue":
+        return ""
+    if "continue" not in store.find(request.model).accepts:
         return f"{plan.model} does not go on from a clip"
-    if any(condition.kind == "continue" for condition in request.conditions):
-        return "it goes on from another clip already"
-    if frames_before < CONTINUED_FRAMES:
-        return f"that one has {frames_before} frames only"
-    return f"it has {plan.frames} frames only" if plan.frames <= CONTINUED_FRAMES else ""
+    if request.canvas != "model" or any(condition.kind == "continue" for condition in request.conditions):
+        return "it is made from another clip"
+    short = min(plan.frames - 1, before.frames)
+    return f"{CONTINUED_FRAMES} frames are shared, there are {short}" if short < CONTINUED_FRAMES else ""
 
 
 def _check_together(plans: Sequence[Plan], fps: float | None) -> None:

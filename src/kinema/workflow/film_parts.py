@@ -16,7 +16,7 @@ from ..core.errors import KinemaError, MediaError
 from ..core.events import OnEvent
 from ..core.plan import Plan
 from ..core.request import Request
-from ..engine.manifest import MEDIA_FIELDS
+from ..engine.manifest import MEDIA_FIELDS, own_version
 from ..media.manifest import carried
 
 LOCK = "in_use.lock"
@@ -108,7 +108,7 @@ class Parts:
 
 def key_of(plan: Plan, weights: dict[str, str], dtype: str = "") -> str:
     """20 hexadecimal digits that change with everything that decides a shot's frames: the plan, the bytes of its inputs
-    and adapters (not where they are), the weights, the dtype."""
+    and adapters (not where they are), the weights, the dtype, Kinema's version."""
     said = plan.model_dump(mode="json", exclude=_NOT_PIXELS)
     for condition in said["conditions"]:
         for name in MEDIA_FIELDS:
@@ -124,7 +124,7 @@ def key_of(plan: Plan, weights: dict[str, str], dtype: str = "") -> str:
     second = said.get("second")
     if isinstance(second, dict):
         said["second"] = {name: value for name, value in second.items() if name not in _NOT_PIXELS}
-    text = json.dumps({"plan": said, "weights": weights, "dtype": dtype}, sort_keys=True)
+    text = json.dumps({"kinema": own_version(), "plan": said, "weights": weights, "dtype": dtype}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
