@@ -26,6 +26,14 @@ def plan(*arguments: str, text: str | None = None) -> dict[str, Any]:
     return found
 
 
+def toy_style() -> None:
+    """An adapter file in this folder; planning reads its header."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    save_file({"transformer.a.lora_A.weight": np.zeros((1, 1), np.float32)}, "toy.safetensors")
+
+
 @pytest.mark.parametrize("prompt", ["x", "a red ball rolls left over a green hill at sunset"])
 def test_plan_needs_no_torch(prompt: str, tmp_path: Path) -> None:
     with process("-c", LOADED, "plan", prompt, cwd=tmp_path) as command:
@@ -52,6 +60,7 @@ def test_help_is_quick(tmp_path: Path) -> None:
 
 def test_every_argument_arrives(picture: Callable[..., str]) -> None:
     Path("path.txt").write_text("0,128\n128,128\n256,0\n")
+    toy_style()
     found = plan(
         "a red ball", "--size", "64x48", "--frames", "9", "--fps", "12", "--seed", "5", "--steps", "7",
         "--guidance", "2.5", "--negative", "rain", "--profile", "exact", "--enlarge", "2",
@@ -116,6 +125,7 @@ def test_set_takes_fields_and_options() -> None:
 def test_request_file_and_what_overrides_it(language: str, picture: Callable[..., str]) -> None:
     Path("folder").mkdir()
     picture("folder/from_file.png")
+    toy_style()
     wish = {
         "prompt": "a blue ball",
         "seed": 1,

@@ -12,11 +12,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from kinema.cli import completion
+
 CONDITIONS, HOW, OUTPUT = "Pictures, clips and paths", "How to make it", "Output"
 
 
-def option(*names: str, help: str, metavar: str = "TEXT", panel: str = HOW) -> Any:
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False)
+def option(
+    *names: str, help: str, metavar: str = "TEXT", panel: str = HOW, complete: Callable[..., Any] | None = None
+) -> Any:
+    """An option without a default in its help. complete: what a shell may complete its value to (completion.py)."""
+    return typer.Option(
+        *names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False, autocompletion=complete
+    )
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.", rich_help_panel=OUTPUT)]
@@ -48,6 +55,7 @@ class Wish:
             "-m",
             metavar="MODEL",
             help="A name from `kinema models list`, a hub id, a folder or a file.",
+            complete=completion.models,
         ),
     ] = None
     image: Annotated[
@@ -89,7 +97,8 @@ class Wish:
             "--style",
             metavar="LORA[:WEIGHT]",
             panel=CONDITIONS,
-            help="An adapter file and its weight. Repeatable.",
+            help="A name from `kinema styles` or an adapter file, and its weight. Repeatable.",
+            complete=completion.styles,
         ),
     ] = field(default_factory=list)
     size: Annotated[str | None, option("--size", metavar="WxH", help="Pixels, as 832x480.")] = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli import output, show
+from kinema.cli import completion, output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
@@ -31,7 +31,13 @@ def rerun(
     sheet: Sheet = None,
     model: Annotated[
         str | None,
-        option("--model", "-m", metavar="MODEL", help="Where the model is now, if it is not known by its name."),
+        option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Where the model is now, if it is not known by its name.",
+            complete=completion.models,
+        ),
     ] = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -52,9 +58,12 @@ def rerun(
         output.check_clip(output_)
     if sheet is not None:
         output.check_sheet(sheet)
+    from kinema.cli.film import refuse_rerun
     from kinema.engine.again import prepare
     from kinema.engine.manifest import verify
+    from kinema.weights import styles
 
+    refuse_rerun(file)
     found = read(file)
     for done, step in afterwards(file).items():
         raise RequestError(
@@ -65,6 +74,7 @@ def rerun(
     output.check_clip(target)
     with reporter(as_json) as on_event:
         ready = prepare(found, file.parent, model=model, device=device, force=force)
+        styles.check(ready.plan)
         keep_apart({"output": target, "sheet": sheet}, [file, model, *named(ready.plan)])
         engine = work.load_engine(ready.model, device, dtype, on_event)
         differences = _differences(found, engine.device_name)
@@ -84,12 +94,16 @@ def rerun(
 def inspect(file: File, as_json: AsJson = False) -> None:
     """Show how a clip was made, and what is in the file."""
     from kinema.conditions.inputs import check_regular
+    from kinema.media.manifest import carried
     from kinema.media.read import probe
 
     if not is_there(file):
         raise MediaError(f"{file}: no such file.")
     check_regular(str(file))
     info = asdict(probe(file))
+    if isinstance(film := carried(file).get("film"), dict):
+        _inspect_film(file, info, film, as_json)
+        return
     try:
         found = read(file)
     except MediaError as error:
@@ -112,6 +126,17 @@ def inspect(file: File, as_json: AsJson = False) -> None:
         say("It carries no manifest: Kinema did not make it, or its notes were stripped.")
     else:
         show.manifest(found)
+
+
+def _inspect_film(file: Path, info: dict[str, Any], film: dict[str, Any], as_json: bool) -> None:
+    from kinema.cli.film import film_rows
+
+    if as_json:
+        typer.echo(json.dumps({"path": str(file), "probe": info, "manifest": None, "film": film}))
+        return
+    show.console().print(show.facts(probe_rows(file, info)))
+    show.console().print()
+    show.console().print(show.facts(film_rows(film), title="A film of"))
 
 
 AFTERWARDS = ("interpolated", "enlarged")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,6 +13,7 @@ import typer
 
 from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
+from kinema.cli.output import check_parent
 from kinema.cli.say import note, say
 from kinema.core.errors import KinemaError, RequestError
 
@@ -79,8 +81,15 @@ def direct(
             "--requests", help="With --json: each shot's request for `kinema generate`.", rich_help_panel=OUTPUT
         ),
     ] = False,
+    output_: Annotated[
+        Path | None,
+        option(
+            "--output", "-o", metavar="FILE", panel=OUTPUT,
+            help="Also write them as a film plan (.json), which `kinema make-film` makes.",
+        ),
+    ] = None,
     as_json: AsJson = False,
-) -> None:
+) -> None:  # fmt: skip
     """Write the shots of a programme: from a theme to episodes with prompts that `generate` takes."""
     from kinema.channel.writing.breaker import SteadyWriter
     from kinema.channel.writing.director import Director, writer_for
@@ -99,6 +108,11 @@ def direct(
             raise RequestError(f"{name} = {value}.", field=name, value=value, legal=f"1 to {most:,}", nearest=nearest)
     if seed is not None and not 0 <= seed < 2**63:
         raise RequestError(f"seed = {seed}.", field="seed", value=seed, legal="0 to 2^63 - 1")
+    if output_ is not None:
+        from kinema.workflow.film_plan import check_place
+
+        check_place(output_)
+        check_parent(output_)
     endpoint = _endpoint(llm, model, key_env, timeout)
     moderation = Moderation(blocklist)
     grammar = GrammarWriter({"mini": WORLD_MINI, "full": WORLD}[world])
@@ -106,7 +120,9 @@ def direct(
     seed = secrets.randbelow(2**31) if seed is None else seed
     director = Director(theme, _bible(bible), writer, seed=seed, shots=shots, moderation=moderation)
     told: list[dict[str, Any]] = []
+    written: list[Episode] = []
     for episode in islice(director.episodes(start - 1), episodes):
+        written.append(episode)
         error = writer.error if isinstance(writer, SteadyWriter) else ""
         if as_json:
             told.append(_plain(episode, director.bible, error, requests))
@@ -114,10 +130,16 @@ def direct(
             if error:
                 note(f"The language model did not write this: {error}")
             say(*_words(episode, director.bible).split("\n"))
+    if output_ is not None:
+        from kinema.channel.writing.film import film_of
+
+        film_of(written, director.bible, seed).save(output_)
     if as_json:
         typer.echo(json.dumps({"theme": director.theme.text, "seed": seed, "episodes": told}))
     else:
         say(f"seed {seed}")
+        if output_ is not None:
+            say(f"{output_}  (a film plan; next: kinema make-film {shlex.quote(str(output_))})")
 
 
 def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: float) -> Endpoint | None:

@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-BLOCK = re.compile(r"(<!-- help: (kinema[a-z ]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- help: (kinema[a-z -]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 WIDTH = 100
 ENVIRONMENT = {
     "COLUMNS": str(WIDTH),

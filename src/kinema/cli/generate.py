@@ -138,8 +138,9 @@ def _resumed(wish: Wish, state: Path) -> Job:
         )
     from kinema.engine.again import check_plan
     from kinema.engine.resume import SamplingState
-    from kinema.weights import store
+    from kinema.weights import store, styles
 
     found = SamplingState.read(state)
+    styles.check(found.plan)
     check_plan(found.plan, store.find(wish.model or found.plan.model), wish.device, force=True)
     return work.Job(found.plan, "", resume=found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kinema.cli import output
+from kinema.cli import completion, output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option, takes
 from kinema.cli.exits import guarded
 from kinema.core.apart import keep_apart, named
@@ -24,7 +24,13 @@ class How:
 
     model: Annotated[
         str | None,
-        option("--model", "-m", metavar="MODEL", help="A name from `kinema models list`, a folder or a file."),
+        option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="A name from `kinema models list`, a folder or a file.",
+            complete=completion.models,
+        ),
     ] = None
     seed: Annotated[
         int | None, option("--seed", metavar="N", help="The same seed makes the same clip. Default: a new one.")

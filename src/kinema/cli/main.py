@@ -12,17 +12,21 @@ from kinema.cli import (
     animate,
     channel,
     clip,
+    completion,
     control,
     direct,
     doctor,
     edit,
     evaluate,
     exits,
+    film,
     generate,
     interpolate,
     mask,
     models,
     music,
+    samples,
+    styles,
     toyland,
     train,
     upscale,
@@ -49,6 +53,7 @@ app.command("upscale")(upscale.upscale)
 app.command("control")(control.control)
 app.command("mask")(mask.mask)
 app.command("direct")(direct.direct)
+app.command("make-film")(film.make_film)
 app.add_typer(channel.app, name="channel")
 app.command("worker")(channel.worker)
 app.command("music")(music.music)
@@ -57,10 +62,13 @@ app.command("interpolate")(interpolate.interpolate)
 app.command("rerun")(clip.rerun)
 app.command("inspect")(clip.inspect)
 app.add_typer(models.app, name="models")
+app.command("styles")(styles.styles)
+app.command("samples")(samples.samples)
 app.add_typer(toyland.app, name="toyland")
 app.add_typer(evaluate.app, name="evaluate")
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
+app.command("completion")(completion.completion)
 
 
 def _version(wanted: bool) -> None:
@@ -86,6 +94,7 @@ def root(
 def main() -> None:
     """Run the command line and exit: 0 ok, 1 failure, 2 bad request or usage, 130 Ctrl-C, 143 terminated."""
     exits.watch_for_sigterm()
+    completion.prepare()
     as_json = "--json" in sys.argv[1:]
     try:
         code = app(standalone_mode=not as_json)

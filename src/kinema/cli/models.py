@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli import show
+from kinema.cli import completion, show
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import FAILED, guarded
 from kinema.cli.say import answer, note, say
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, show, add, fetch, check and convert models.")
 
-Name = Annotated[str, typer.Argument(help="A name, hub id, folder or file.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(help="A name, hub id, folder or file.", show_default=False, autocompletion=completion.models),
+]
 
 
 @app.command("list")
@@ -88,7 +91,12 @@ def add(
 @app.command("pull")
 @guarded
 def pull(
-    model: Annotated[str, typer.Argument(help="A known model's name or any hub id.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A known model's name or any hub id.", show_default=False, autocompletion=completion.models
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Fetch a model from the Hugging Face hub; a broken transfer goes on where it stopped."""
@@ -125,7 +133,10 @@ def convert(
 @guarded
 def check(
     model: Annotated[
-        str | None, typer.Argument(help="A model. Default: every model on this machine.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="A model. Default: every model on this machine.", show_default=False, autocompletion=completion.models
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -99,10 +99,11 @@ class Request(Value):
         return cls.from_dict(parse_json(text, "request", error=RequestError, max_bytes=MAX_REQUEST_BYTES))
 
     @classmethod
-    def from_dict(cls, data: Any) -> Request:
+    def from_dict(cls, data: Any, folder: Path | None = None) -> Request:
+        """A request from plain values. Relative media paths are resolved against `folder`, if one is given."""
         if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
             raise RequestError(f"A request is an object of named fields, got {type(data).__name__}.")
-        return cls(**data)
+        return cls(**(data if folder is None else _resolve_paths(data, folder)))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Request:
@@ -116,7 +117,7 @@ class Request(Value):
             data = parse_yaml(text, str(path), error=RequestError)
         else:
             data = parse_json(text, str(path), error=RequestError, max_bytes=MAX_REQUEST_BYTES)
-        return cls.from_dict(_resolve_paths(data, path.parent))
+        return cls.from_dict(data, path.parent)
 
     def changed(self, **changes: Any) -> Request:
         """The same request with some fields changed (validated again)."""

@@ -6,7 +6,7 @@ from ..core.card import Card
 from ..core.plan import Plan
 from ..core.registry import family_module
 from ..core.request import Request
-from ..weights import store
+from ..weights import store, styles
 from .estimate import device_name, estimate
 
 
@@ -15,6 +15,7 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     `load` takes it; None: this machine's best). Raises RequestError, ModelError or MediaError."""
     card = card or store.find(request.model)
     found = family_module(card.family).plan(request, card, store.known_cards())
+    styles.check(found)
     if request.second_pass is not None:
         from .second_pass import plan_second
 

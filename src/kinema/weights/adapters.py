@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -25,7 +24,9 @@ from ..core.errors import ModelError
 from .adapter_factors import Expansion
 from .adapter_files import Adapter, Delta, describe_file, read
 from .adapter_keys import plain_name
-from .store import home
+from .styles import adapter_file, find, folders
+
+__all__ = ["describe", "find", "folders", "use"]
 
 FileKey = tuple[str, int, int, bool]
 """An adapter file: path, size, time of change (ns), and whether it is merged. A file that was trained anew is another
@@ -71,7 +72,7 @@ def use(
     wanted = {key: weight for key, weight in wanted.items() if weight != 0.0}
     if student is not None:
         merge = sum(parameter.numel() for parameter in network.parameters()) < MERGE_BELOW
-        wanted[_key(_file(student), merge)] = 1.0
+        wanted[_key(adapter_file(student), merge)] = 1.0
     state = _STATES.get(network)
     if state is None:
         if not wanted:
@@ -95,39 +96,6 @@ def describe(path: str | Path) -> dict[str, Any]:
     """What a file says of itself: dialect, rank, alpha, base, trigger, title, counts. Reads no weights.
     ModelError where it is not an adapter."""
     return describe_file(find(str(path)))
-
-
-def find(adapter: str) -> Path:
-    """The .safetensors file of an adapter given as a file, a folder, or a name in one of `folders()`.
-    ModelError says where it was looked for; pickled files are refused."""
-    given = Path(adapter).expanduser()
-    places = [given] if given.is_absolute() else [given, *(folder / adapter for folder in folders())]
-    for place in places:
-        for candidate in (place, place.with_name(place.name + ".safetensors")):
-            if candidate.exists():
-                return _file(candidate).resolve()
-    raise ModelError(f"No adapter {adapter!r}. Looked for: {', '.join(str(place) for place in places)}.")
-
-
-def folders() -> list[Path]:
-    """Where adapters are found by name: Kinema's own folder, then those shipped with the miniatures."""
-    return [home() / "adapters", Path(str(files("kinema"))) / "miniatures" / "adapters"]
-
-
-def _file(place: Path) -> Path:
-    if place.is_dir():
-        for name in ("adapter_model.safetensors", "pytorch_lora_weights.safetensors"):
-            if (place / name).exists():
-                return place / name
-        found = sorted(place.glob("*.safetensors"))
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ModelError(f"{place}: {len(found)} .safetensors files; name one of them.")
-        raise ModelError(f"{place}: no .safetensors file in it (pickled weights, .bin or .pt, are never read).")
-    if place.suffix != ".safetensors":
-        raise ModelError(f"{place}: adapters are read from .safetensors files only; pickled weights can run code.")
-    return place
 
 
 def _key(file: Path, merge: bool = False) -> FileKey:

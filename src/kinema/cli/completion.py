@@ -1,0 +1,54 @@
+"""`kinema completion SHELL`: the script that lets a shell complete commands, options, models and styles.
+
+The shell runs `kinema` with `_KINEMA_COMPLETE` set at each press of Tab, so nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Annotated, Literal
+
+import typer
+
+from kinema.cli.exits import guarded
+
+VARIABLE = "_KINEMA_COMPLETE"
+
+
+@guarded
+def completion(
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"], typer.Argument(metavar="bash|zsh|fish", help="The shell.", show_default=False)
+    ],
+) -> None:
+    """Print the script that completes commands, options and names in a shell: eval "$(kinema completion bash)"."""
+    from typer.completion import get_completion_script
+
+    typer.echo(get_completion_script(prog_name="kinema", complete_var=VARIABLE, shell=shell))
+
+
+def prepare() -> None:
+    """Make ready to answer a shell, where it is one that asks."""
+    if VARIABLE in os.environ:
+        from typer.completion import completion_init
+
+        completion_init()
+
+
+def models(incomplete: str) -> list[tuple[str, str]]:
+    """Names of known models that begin so, each with its title."""
+    with contextlib.suppress(Exception):  # a broken list of models must not garble a prompt
+        from kinema.weights import store
+
+        return [(card.id, card.title) for card in store.known_cards() if card.id.startswith(incomplete)]
+    return []
+
+
+def styles(incomplete: str) -> list[tuple[str, str]]:
+    """Names of styles that begin so, each with what it does."""
+    with contextlib.suppress(Exception):
+        from kinema.weights.styles import named
+
+        return [(style.name, style.what) for style in named() if style.name.startswith(incomplete)]
+    return []

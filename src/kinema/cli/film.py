@@ -1,0 +1,233 @@
+"""`kinema make-film`: a plan of shots, as `kinema direct -o` writes it, to a finished film."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from kinema.cli import completion, output, show
+from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Sheet, option
+from kinema.cli.exits import guarded
+from kinema.cli.progress import reporter
+from kinema.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kinema.core.chunk import Chunk
+    from kinema.workflow.film import Film, Shots
+    from kinema.workflow.film_plan import FilmPlan
+
+FILM = "The film"
+MAX_REMARKS = 6
+
+
+@guarded
+def make_film(
+    plan: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PLAN", help="A film plan (.json or .yaml), as `kinema direct -o` writes it.", show_default=False
+        ),
+    ],
+    output_: Annotated[
+        str | None,
+        option(
+            "--output", "-o", metavar="FILE", panel=OUTPUT,
+            help="A .mp4 or .webm file; .gif, .webp and a folder/ of pictures are silent. Default: PLAN.mp4.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        option("--model", "-m", metavar="MODEL", help="Make all shots with this model.", complete=completion.models),
+    ] = None,
+    profile: Annotated[
+        Literal["exact", "balanced", "fast"] | None,
+        option("--profile", metavar="exact|balanced|fast", help="Of all shots. Default: as planned."),
+    ] = None,
+    size: Annotated[str | None, option("--size", metavar="WxH", help="Pixels of all shots, as 832x480.")] = None,
+    steps: Annotated[int | None, option("--steps", metavar="N", help="Denoising steps of all shots.")] = None,
+    enlarge: Annotated[
+        int | None, option("--enlarge", metavar="K", help="Make the film K times as wide and high.")
+    ] = None,
+    fps: Annotated[
+        float | None, option("--fps", metavar="F", help="Frames a second of the film, with new frames in between.")
+    ] = None,
+    music: Annotated[
+        str | None, option("--music", metavar="TEXT", panel=FILM, help="Words for the music. Default: the plan's.")
+    ] = None,
+    silent: Annotated[bool, typer.Option("--silent", help="Without music.", rich_help_panel=FILM)] = False,
+    title: Annotated[
+        str | None, option("--title", metavar="TEXT", panel=FILM, help='The first card; "" for none.')
+    ] = None,
+    ending: Annotated[
+        str | None, option("--ending", metavar="TEXT", panel=FILM, help='The last card; "" for none.')
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the single shots in FILE.parts.", rich_help_panel=OUTPUT)
+    ] = False,
+    sheet: Sheet = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Make a film from a plan: every shot, joins, titles and music. A run that was stopped goes on where it was."""
+    from kinema.workflow.film import check_music, check_target, plan_film
+    from kinema.workflow.film_plan import FilmPlan
+
+    target = output_ or str(output.unused(plan.with_suffix(".mp4")))
+    output.check_clip(target)
+    if sheet is not None:
+        output.check_sheet(sheet)
+    output.check_not_itself(target, str(plan))
+    film = _with(FilmPlan.from_file(plan), title, ending, "" if silent else music)
+    changes: dict[str, Any] = {
+        name: value
+        for name, value in {"model": model, "profile": profile, "steps": steps, "enlarge": enlarge}.items()
+        if value is not None
+    }
+    if size is not None:
+        from kinema.engine.load import parse_size
+
+        changes["width"], changes["height"] = parse_size(size)
+    shots = plan_film(film, fps=fps, device=device, **changes)
+    is_silent = not film.music.strip() or not target.lower().endswith((".mp4", ".webm"))
+    check_music(shots, not is_silent)
+    check_target(shots.requests, Path(target))
+    if sheet is not None:
+        check_target(shots.requests, sheet, "contact sheet")
+    if not as_json:
+        _tell_before(shots, is_silent and bool(film.music.strip()))
+    _run(shots, target, sheet, keep, device, dtype, as_json)
+
+
+def _with(film: FilmPlan, title: str | None, ending: str | None, music: str | None) -> FilmPlan:
+    """The plan with what was typed in the place of its own; a title of one's own has no subtitle."""
+    from kinema.workflow.film_plan import FilmPlan
+
+    changes: dict[str, Any] = {
+        name: value for name, value in {"title": title, "ending": ending, "music": music}.items() if value is not None
+    }
+    if title is not None:
+        changes["subtitle"] = ""
+    return FilmPlan.from_dict({**json.loads(film.to_json()), **changes}, "film plan") if changes else film
+
+
+def _tell_before(shots: Shots, loses_music: bool) -> None:
+    """What will be made and how long that takes, and what should be known, on stderr."""
+    found, first = shots.cut, shots.plans[0]
+    wide, tall = first.size
+    models = ", ".join(dict.fromkeys(plan.model for plan in shots.plans))
+    lines = [
+        f"{len(shots.plans)} shots by {models}, {found.seconds:.1f} s of {wide}x{tall} at {float(found.fps):.4g} fps; "
+        f"the shots take about {show.duration(max(1.0, shots.seconds_to_make))}"
+    ]
+    lines += [*shots.notes, *_remarks(shots)]
+    if loses_music:
+        lines.append("This format carries no sound: the film is silent.")
+    for line in lines:
+        typer.secho(line, fg=typer.colors.YELLOW, err=True)
+
+
+def _all_remarks(shots: Shots) -> list[str]:
+    """What the plans of the shots remark, each remark once with the shots that it is about."""
+    about: dict[str, list[int]] = {}
+    for number, plan in enumerate(shots.plans, 1):
+        for note in (*plan.changes, *plan.notes):
+            about.setdefault(note, []).append(number)
+    return [
+        f"{'All shots' if len(numbers) == len(shots.plans) else f'Shot {_listed(numbers)}'}: {note}"
+        for note, numbers in about.items()
+    ]
+
+
+def _remarks(shots: Shots) -> list[str]:
+    """The first of them."""
+    lines = _all_remarks(shots)
+    more = len(lines) - MAX_REMARKS
+    return lines if more <= 0 else [*lines[:MAX_REMARKS], f"... and {more} more remarks; --json has all of them."]
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _run(
+    shots: Shots, target: str, sheet: Path | None, keep: bool, device: str | None, dtype: str | None, as_json: bool
+) -> None:
+    from kinema.cli.work import SHEET_FRAMES, load_engine, pick, save_sheet
+    from kinema.workflow import film as work
+
+    started = time.perf_counter()
+    picked: list[Any] = []
+
+    def through(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        return pick(chunks, shots.cut.frames, SHEET_FRAMES, picked) if sheet is not None else chunks
+
+    with reporter(as_json) as on_event:
+        made = work.make_film(
+            shots, target, open_maker=lambda name: load_engine(name, device, dtype, on_event), keep=keep,
+            device=device, dtype=dtype, through=through, on_event=on_event,
+        )  # fmt: skip
+        if sheet is not None:
+            save_sheet(picked, sheet)
+    _tell(made, [*shots.notes, *_all_remarks(shots)], sheet, time.perf_counter() - started, as_json)
+
+
+def _tell(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_json: bool) -> None:
+    from kinema.cli.work import readable
+
+    level = made.track.level if made.track is not None else None
+    lufs = round(level.lufs, 2) if level is not None and abs(level.lufs) < float("inf") else None
+    size = output.size_of(made.path)
+    if as_json:
+        typer.echo(json.dumps({
+            "path": str(made.path), "sheet": str(sheet) if sheet is not None else None, "bytes": size,
+            "width": made.size[0], "height": made.size[1], "frames": made.frames, "fps": made.fps,
+            "length_s": round(made.frames / made.fps, 6), "shots": made.num_shots, "reused": made.reused,
+            "lufs": lufs, "notes": notes, "seconds": round(seconds, 3),
+        }))  # fmt: skip
+        return
+    wide, tall = made.size
+    reused = f", {made.reused} of them made before" if made.reused else ""
+    sound = f"music at {lufs:g} LUFS" if lufs is not None else "no sound"
+    typer.echo(
+        f"{made.path}  ({made.num_shots} shots{reused}, {wide}x{tall}, {made.frames / made.fps:.2f} s, {sound}, "
+        f"{readable(size)}) in {seconds:.1f} s"
+    )
+    if sheet is not None:
+        typer.echo(str(sheet))
+
+
+def film_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What the note `film` in a file says, for `kinema inspect`; the file may be anybody's."""
+    from kinema.core.outside import for_terminal
+
+    plan = _object(found.get("plan"))
+    rows: list[tuple[str, Any]] = [(name, plan[name]) for name in ("title", "subtitle", "ending") if plan.get(name)]
+    rows.append(("music", _object(found.get("music")).get("words", "none")))
+    shots = found.get("shots")
+    for number, shot in enumerate(shots if isinstance(shots, list) else [], 1):
+        made = _object(_object(shot).get("plan"))
+        rows.append((f"shot {number}", f"{made.get('prompt')} ({made.get('model')}, seed {made.get('seed')})"))
+    return [(name, for_terminal(str(value), 300)) for name, value in rows]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """A note of a file may hold anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def refuse_rerun(file: Path) -> None:
+    """RequestError for a film: it is made again from its plan."""
+    from kinema.media.manifest import carried
+
+    if "film" in carried(file):
+        raise RequestError(
+            f"{file}: is a film of several shots; `kinema make-film PLAN` makes it again.", field="file",
+            value=str(file), legal="a clip of one request",
+        )  # fmt: skip

@@ -1,0 +1,39 @@
+"""`kinema samples`: inputs for the examples."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kinema.cli.arguments import AsJson
+from kinema.cli.exits import guarded
+from kinema.cli.progress import reporter
+
+
+@guarded
+def samples(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; it is made.")] = Path("samples"),
+    force: Annotated[bool, typer.Option("--force", help="Replace samples that are there already.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write inputs for the examples: pictures, clips, a path, a film plan, drawn so that the miniatures know them."""
+    from kinema.workflow.samples import SAMPLES, write_samples
+
+    started = time.perf_counter()
+    with reporter(as_json) as on_event:
+        paths = write_samples(folder, force=force, on_event=on_event)
+    found = [
+        {"path": str(path), "what": sample.what, "command": sample.next_command(folder)}
+        for path, sample in zip(paths, SAMPLES, strict=True)
+    ]
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder), "samples": found}))
+        return
+    for each in found:
+        typer.secho(each["path"], fg=typer.colors.CYAN, nl=False)
+        typer.echo(f"  {each['what']}\n    {each['command']}")
+    typer.echo(f"{len(found)} samples in {time.perf_counter() - started:.1f} s")

@@ -1,0 +1,50 @@
+"""`kinema styles`: the LoRA styles that have a name here."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from kinema.cli import show
+from kinema.cli.arguments import AsJson
+from kinema.cli.exits import guarded
+
+
+@guarded
+def styles(as_json: AsJson = False) -> None:
+    """List the styles that `--style NAME:WEIGHT` takes: for which model each is, and what it does."""
+    from kinema.core.outside import for_terminal
+    from kinema.weights.styles import folders, named
+
+    found = named()
+    own = folders()[0]
+    if as_json:
+        typer.echo(json.dumps({
+            "folder": str(own),
+            "styles": [
+                {"name": each.name, "model": each.model, "what": each.what, "trigger": each.trigger,
+                 "rank": each.rank, "bytes": each.bytes, "path": str(each.path), "ships": each.ships,
+                 "problem": each.problem}
+                for each in found
+            ],
+        }))  # fmt: skip
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("style", style="cyan", overflow="fold")
+    table.add_column("for the model", overflow="fold")
+    table.add_column("what it does", overflow="fold")
+    for each in found:
+        trigger = f" (trigger: {each.trigger})" if each.trigger else ""
+        does = each.problem or f"{each.what or 'does not say'}{trigger}"
+        cells = (each.name, each.model or "does not say", does)
+        table.add_row(*(Text(for_terminal(cell, 200)) for cell in cells))
+    show.console().print(table)
+    first = next((each for each in found if not each.problem), None)
+    if first is not None:
+        model = f" --model {first.model}" if first.model else ""
+        typer.echo(f'\nkinema generate "a red car in a meadow"{model} --style {first.name}:1')
+    typer.echo(f"A .safetensors file in {own} has its name too; any other is given by its path.")

@@ -1,0 +1,165 @@
+"""Where styles (LoRA adapters) are, which ones have names here, and what their files say of themselves. No torch."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import ModelError, RequestError
+from ..core.plan import Plan
+from .store import header, home, known_cards
+
+DESCRIPTIONS = "styles.json"
+"""Beside shipped adapters: name -> what it does."""
+_DOWN = re.compile(r"(?:lora_A|lora_down|lora\.down|_lora\.down)(?:\.\w+)?\.weight$|\.lora_A$")
+
+
+@dataclass(frozen=True)
+class StyleFacts:
+    """A style that has a name here. model: the one that it was trained on, by its own word; None where it does not say.
+    ships: it came with Kinema. problem: why it cannot be used, empty where it can."""
+
+    name: str
+    path: Path
+    ships: bool
+    model: str | None = None
+    what: str = ""
+    trigger: str | None = None
+    rank: int | None = None
+    bytes: int = 0
+    problem: str = ""
+
+
+def folders() -> list[Path]:
+    """Where adapters are found by name: Kinema's own folder, then those shipped with the miniatures."""
+    return [home() / "adapters", shipped()]
+
+
+def shipped() -> Path:
+    return Path(str(files("kinema"))) / "miniatures" / "adapters"
+
+
+def find(adapter: str) -> Path:
+    """The .safetensors file of an adapter given as a file, a folder, or a name in one of `folders()`.
+    ModelError says where it was looked for and which name is near; pickled files are refused."""
+    given = Path(adapter).expanduser()
+    places = [given] if given.is_absolute() else [given, *(folder / adapter for folder in folders())]
+    for place in places:
+        for candidate in (place, place.with_name(place.name + ".safetensors")):
+            if candidate.exists():
+                return adapter_file(candidate).resolve()
+    near = nearest(adapter)
+    hint = f" Did you mean {near}?" if near else ""
+    raise ModelError(f"No adapter {adapter!r}.{hint} Looked for: {', '.join(str(place) for place in places)}.")
+
+
+def adapter_file(place: Path) -> Path:
+    """The file that is meant by a file or a folder. ModelError where there is none, or several."""
+    if place.is_dir():
+        for name in ("adapter_model.safetensors", "pytorch_lora_weights.safetensors"):
+            if (place / name).exists():
+                return place / name
+        found = sorted(place.glob("*.safetensors"))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ModelError(f"{place}: {len(found)} .safetensors files; name one of them.")
+        raise ModelError(f"{place}: no .safetensors file in it (pickled weights, .bin or .pt, are never read).")
+    if place.suffix != ".safetensors":
+        raise ModelError(f"{place}: adapters are read from .safetensors files only; pickled weights can run code.")
+    return place
+
+
+def named() -> list[StyleFacts]:
+    """Every style that has a name here, those of Kinema's own folder first."""
+    found: dict[str, StyleFacts] = {}
+    for folder in folders():
+        described = _descriptions(folder)
+        for place in sorted(folder.iterdir()) if folder.is_dir() else []:
+            name = place.name if place.is_dir() else place.stem
+            if name in found or not (place.is_dir() or place.suffix == ".safetensors"):
+                continue
+            found[name] = _facts(name, place, folder == shipped(), described.get(name, ""))
+    return list(found.values())
+
+
+def nearest(adapter: str) -> str | None:
+    """The name here that is most like this one."""
+    names = {style.name: style.name for style in named()}
+    # "pan-left" stands for "mini-pan-left": what a name ends with counts as much as the whole.
+    names |= {name.partition("-")[2]: name for name in names if "-" in name}
+    plain = Path(adapter).name.removesuffix(".safetensors").lower().replace("_", "-")
+    close = difflib.get_close_matches(plain, names, n=1, cutoff=0.5)
+    return names[close[0]] if close else None
+
+
+def check(plan: Plan) -> None:
+    """RequestError where a style of the plan is not here, is no adapter, or was trained on a model of another family.
+    Reads headers, no weights."""
+    if all(condition.kind != "style" for condition in plan.conditions):
+        return
+    families = {card.id: card.family for card in known_cards()}
+    for index, condition in enumerate(plan.conditions):
+        if condition.kind != "style":
+            continue
+        field = f"conditions.{index}.adapter"
+        try:
+            base = _notes(header(find(condition.adapter))).get("base")
+        except ModelError as error:
+            names = [style.name for style in named() if families.get(style.model or "", plan.family) == plan.family]
+            legal = "a .safetensors file, a folder, or a name from `kinema styles`"
+            known = "neither a file or folder nor a name from `kinema styles`"
+            missing = str(error).startswith("No adapter ")
+            message = f"No style {condition.adapter!r}: {known}." if missing else str(error)
+            raise RequestError(
+                message, field=field, value=condition.adapter,
+                legal=f"{legal} ({', '.join(names)})" if names else legal, nearest=nearest(condition.adapter),
+            ) from None  # fmt: skip
+        if base is not None and families.get(base, plan.family) != plan.family:
+            raise RequestError(
+                f"The style {condition.adapter} was trained on {base}; {plan.model} is of another kind.", field=field,
+                value=condition.adapter, legal=f"styles for {plan.family} models",
+                models=[base],
+            )  # fmt: skip
+
+
+def _facts(name: str, place: Path, ships: bool, what: str) -> StyleFacts:
+    try:
+        file = adapter_file(place)
+        entries = header(file)
+    except ModelError as error:
+        return StyleFacts(name, place, ships, problem=str(error))
+    notes = _notes(entries)
+    ranks = Counter(int(entry["shape"][0]) for key, entry in entries.items() if _DOWN.search(key) and entry["shape"])
+    return StyleFacts(
+        name, file, ships,
+        model=_first(notes, "base", "base_model", "ss_base_model_version", "modelspec.architecture"),
+        what=what or _first(notes, "description", "modelspec.description", "title", "modelspec.title") or "",
+        trigger=_first(notes, "trigger", "trigger_words", "modelspec.trigger_phrase", "trigger_phrase"),
+        rank=ranks.most_common(1)[0][0] if ranks else None, bytes=file.stat().st_size,
+        problem="" if ranks or any(".diff" in key for key in entries) else f"{file}: not an adapter.",
+    )  # fmt: skip
+
+
+def _notes(entries: dict[str, Any]) -> dict[str, Any]:
+    notes = entries.get("__metadata__")
+    return notes if isinstance(notes, dict) else {}
+
+
+def _first(notes: dict[str, Any], *names: str) -> str | None:
+    return next((str(notes[name])[:200] for name in names if notes.get(name)), None)
+
+
+def _descriptions(folder: Path) -> dict[str, str]:
+    from ..core.outside import read_json
+
+    try:
+        found: dict[str, Any] = read_json(folder / DESCRIPTIONS, dict, error=ModelError)
+    except (FileNotFoundError, ModelError):
+        return {}
+    return {name: text for name, text in found.items() if isinstance(text, str)}

@@ -1,0 +1,1 @@
+"""Works made of several requests: films, from a plan to one file."""

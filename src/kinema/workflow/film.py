@@ -1,0 +1,340 @@
+"""make_film: every shot of a plan by the loop that `generate` runs, then joins, titles and music, into one file.
+
+    from kinema.workflow.film import make_film
+    from kinema.workflow.film_plan import FilmPlan
+
+    make_film(FilmPlan.from_file("plan.json"), "film.mp4")
+
+Shots are kept in `film.mp4.parts/` until the film is whole. A second call with the same plan makes only what is
+missing: a shot counts as made where its plan, inputs and weights are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.chunk import Chunk
+from ..core.conditions import Continue
+from ..core.errors import RequestError
+from ..core.events import Event, OnEvent, Preview, Progress, ignore
+from ..core.plan import Plan
+from ..core.request import Request
+from .film_join import Cut, Piece, cut, with_music
+from .film_parts import Maker, Parts, key_of
+from .film_plan import FilmPlan, Join, numbered
+from .film_titles import Card
+
+if TYPE_CHECKING:
+    from ..music import Track
+
+SOUND_SUFFIXES = (".mp4", ".webm")
+CONTINUED_FRAMES = 5
+"""Frames of the shot before that a shot which continues begins with."""
+
+WORDS: dict[Join, str] = {"cut": "cut", "crossfade": "crossfade", "continue": "continuation"}
+
+OpenMaker = Callable[[str], Maker]
+
+
+@dataclass(frozen=True)
+class Film:
+    """A finished film. reused: shots that were there already. track: the music, or None."""
+
+    path: Path
+    frames: int
+    fps: float
+    size: tuple[int, int]
+    num_shots: int
+    reused: int
+    track: Track | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shots:
+    """A film plan against its models: every shot is legal. cut: how the shots will be joined."""
+
+    film: FilmPlan
+    requests: tuple[Request, ...]
+    plans: tuple[Plan, ...]
+    joins: tuple[Join, ...]
+    cut: Cut
+    notes: tuple[str, ...]
+
+    @property
+    def seconds_to_make(self) -> float:
+        """What the shots are expected to take, without reuse."""
+        return sum(plan.estimate.seconds for plan in self.plans if plan.estimate is not None)
+
+
+def plan_film(film: FilmPlan, *, fps: float | None = None, device: str | None = None, **changes: Any) -> Shots:
+    """Plan all shots, before any weights are loaded. fps: rate of the film, with frames in between; None: that of the
+    shots. changes: fields of all requests (model, profile, steps, enlarge, width and height, ...). Raises RequestError
+    that names the shot, for what a model cannot do and for shots that do not fit together."""
+    from ..engine.plan import plan as make_plan
+
+    if fps is not None and not 1 <= fps <= 240:
+        raise RequestError(f"fps = {fps:g}.", field="fps", value=fps, legal="1 to 240", nearest=min(max(fps, 1), 240))
+    plans: list[Plan] = []
+    requests: list[Request] = []
+    joins: list[Join] = []
+    notes: list[str] = []
+    for number, (request, shot) in enumerate(zip(film.requests(**changes), film.shots, strict=True), 1):
+        try:
+            plan = make_plan(request, None, "cpu" if device is not None and device.startswith("cpu") else None)
+        except RequestError as error:
+            raise numbered(error, f"Shot {number}") from None
+        join: Join = shot.join
+        if join != "cut" and (reason := _only_a_cut(join, plan, request, plans[-1])):
+            notes.append(f"Shot {number} follows by a cut instead of a {WORDS[join]}: {reason}.")
+            join = "cut"
+        plans.append(plan)
+        requests.append(request)
+        joins.append(join)
+    _check_together(plans, fps)
+    pieces = [
+        _piece(film, index, plan, join, Path()) for index, (plan, join) in enumerate(zip(plans, joins, strict=True))
+    ]
+    found = cut(pieces, film.crossfade_s, film.card_s, _ending(film), fps)
+    return Shots(film, tuple(requests), tuple(plans), tuple(joins), found, tuple(notes))
+
+
+def make_film(
+    film: FilmPlan | Shots,
+    path: str | os.PathLike[str],
+    *,
+    open_maker: OpenMaker | None = None,
+    fps: float | None = None,
+    music: bool = True,
+    keep: bool = False,
+    device: str | None = None,
+    dtype: str | None = None,
+    through: Callable[[Iterator[Chunk]], Iterator[Chunk]] = iter,
+    on_event: OnEvent = ignore,
+) -> Film:
+    """Make the film and write it; the format follows the suffix (.mp4 and .webm carry the music). What is finished of a
+    run that was stopped is used again, unless what it is made of has changed.
+
+    open_maker: an engine for a model's name; None: `kinema.load`. keep: leave the shots in PATH.parts. through: passed
+    the final chunks, as for a contact sheet. Raises RequestError before work starts, MediaError where something cannot
+    be written (finished shots stay), FilmBusy.
+    """
+    target = Path(path)
+    shots = film if isinstance(film, Shots) else plan_film(film, fps=fps, device=device)
+    sounds = music and bool(shots.film.music.strip()) and target.suffix.lower() in SOUND_SUFFIXES
+    check_music(shots, sounds)
+    check_target(shots.requests, target)
+    parts = Parts(target)
+    try:
+        pieces, manifests, reused = _make_shots(shots, parts, open_maker or _opener(device, dtype), dtype, on_event)
+        found = cut(pieces, shots.film.crossfade_s, shots.film.card_s, _ending(shots.film), shots.cut.target)
+        track = _score(shots.film, found, on_event) if sounds else None
+        _write(shots, found, target, track, manifests, through, on_event)
+    except BaseException:
+        parts.close()
+        raise
+    parts.close() if keep else parts.remove()
+    size = shots.plans[0].size
+    return Film(target, found.frames, float(found.fps), size, len(pieces), reused, track, shots.notes)
+
+
+def check_music(shots: Shots, wanted: bool) -> None:
+    """RequestError where music of the film's length cannot be made."""
+    from ..music.composer import check_seconds
+
+    if wanted:
+        check_seconds(shots.cut.seconds)
+
+
+def check_target(requests: Sequence[Request], target: Path, what: str = "film") -> None:
+    """RequestError where the film, or its contact sheet, would be written over one of its inputs."""
+    from ..engine.manifest import MEDIA_FIELDS
+
+    for number, request in enumerate(requests, 1):
+        for condition in request.conditions:
+            for name in MEDIA_FIELDS:
+                value = getattr(condition, name, None)
+                for media in value if isinstance(value, tuple) else (value,):
+                    if isinstance(media, str) and not media.startswith("data:") and _same(Path(media), target):
+                        raise RequestError(
+                            f"The {what} would be written over {media}, which shot {number} is made from.",
+                            field="output", value=str(target), legal="another name",
+                        )  # fmt: skip
+
+
+def _same(one: Path, two: Path) -> bool:
+    try:
+        return one.samefile(two)
+    except OSError:
+        return False
+
+
+def _only_a_cut(join: Join, plan: Plan, request: Request, before: Plan) -> str:
+    """Why a shot cannot follow as wished; empty where it can."""
+    from ..weights import store
+
+    if plan.fps != before.fps:
+        return f"it has {plan.fps:g} frames a second, the one before {before.fps:g}"
+    if join != "continue":
+        return ""
+    if "continue" not in store.find(request.model).accepts:
+        return f"{plan.model} does not go on from a clip"
+    if request.canvas != "model" or any(condition.kind == "continue" for condition in request.conditions):
+        return "it is made from another clip"
+    short = min(plan.frames - 1, before.frames)
+    return f"{CONTINUED_FRAMES} frames are shared, there are {short}" if short < CONTINUED_FRAMES else ""
+
+
+def _check_together(plans: Sequence[Plan], fps: float | None) -> None:
+    first = plans[0]
+    for number, plan in enumerate(plans[1:], 2):
+        if plan.size != first.size:
+            sizes = "{}x{} and {}x{}".format(*plan.size, *first.size)
+            raise RequestError(
+                f"Shot {number} and shot 1 differ in size: {sizes}.", field="size", value="{}x{}".format(*plan.size),
+                legal="one size for all shots; --size or --model changes all of them",
+                nearest="{}x{}".format(*first.size),
+            )  # fmt: skip
+        if plan.fps != first.fps and fps is None:
+            raise RequestError(
+                f"Shot {number} has {plan.fps:g} frames a second, shot 1 {first.fps:g}.", field="fps", value=plan.fps,
+                legal="one rate for all shots; --fps brings all of them to one", nearest=first.fps,
+            )  # fmt: skip
+
+
+def _piece(film: FilmPlan, index: int, plan: Plan, join: Join, path: Path) -> Piece:
+    card = Card(film.shots[index].title) if film.shots[index].title.strip() else None
+    if index == 0 and film.title.strip():
+        card = Card(film.title, film.subtitle)
+    lead = CONTINUED_FRAMES if join == "continue" and card is None else 0
+    return Piece(path, plan.frames, plan.fps, join, lead, card)
+
+
+def _ending(film: FilmPlan) -> Card | None:
+    return Card(film.ending) if film.ending.strip() else None
+
+
+def _opener(device: str | None, dtype: str | None) -> OpenMaker:
+    def open_maker(model: str) -> Maker:
+        from ..engine.load import load
+
+        return load(model, device=device, dtype=dtype)
+
+    return open_maker
+
+
+def _make_shots(
+    shots: Shots, parts: Parts, open_maker: OpenMaker, dtype: str | None, on_event: OnEvent
+) -> tuple[list[Piece], list[dict[str, Any]], int]:
+    """The shots as files, in order, what each is made of, and how many were there already."""
+    from ..media.manifest import read_manifest
+
+    makers: dict[str, Maker] = {}
+    pieces: list[Piece] = []
+    manifests: list[dict[str, Any]] = []
+    overall, reused = _Overall(on_event, shots.plans), 0
+    for index, (request, join) in enumerate(zip(shots.requests, shots.joins, strict=True)):
+        if request.model not in makers:
+            makers.clear()  # one model in memory at a time
+            on_event(Event("load"))
+            makers[request.model] = open_maker(request.model)
+        maker = makers[request.model]
+        if join == "continue":
+            going_on = Continue(clip=str(pieces[-1].path), frames=CONTINUED_FRAMES)
+            plan = maker.plan(request.changed(conditions=(*request.conditions, going_on)))
+        else:
+            plan = shots.plans[index]
+        key = key_of(plan, maker.digests(plan), dtype or "")
+        if parts.ready(key, plan):
+            reused += 1
+            overall.skip(index)
+        else:
+            overall.begin(index)
+            parts.make(key, plan, maker, overall)
+        pieces.append(_piece(shots.film, index, plan, join, parts.place(key)))
+        manifests.append(read_manifest(parts.place(key)))
+    return pieces, manifests, reused
+
+
+def _score(film: FilmPlan, found: Cut, on_event: OnEvent) -> Track:
+    from ..music import make
+
+    return make(film.music, found.seconds, film.seed, on_event=on_event)
+
+
+def _write(
+    shots: Shots,
+    found: Cut,
+    target: Path,
+    track: Track | None,
+    manifests: list[dict[str, Any]],
+    through: Callable[[Iterator[Chunk]], Iterator[Chunk]],
+    on_event: OnEvent,
+) -> None:
+    from ..engine.manifest import own_version
+    from ..media.write import write
+
+    chunks = _told(found.chunks(), found.frames, on_event)
+    if track is not None:
+        chunks = with_music(chunks, track.samples, found.fps)
+    note = {
+        "film": {
+            "kinema": own_version(),
+            "plan": json.loads(shots.film.to_json()),
+            "fps": float(found.fps),
+            "frames": found.frames,
+            "shots": manifests,
+            "music": None if track is None else {**track.made, "procedural": track.procedural},
+        }
+    }
+    write(through(chunks), target, manifest=note, on_frame=on_event)
+
+
+def _told(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator[Chunk]:
+    started = time.perf_counter()
+    for chunk in chunks:
+        yield chunk
+        on_event(Progress("joining", min(chunk.stop, total), total, time.perf_counter() - started))
+
+
+class _Overall:
+    """Turns what the loop tells of one shot into how far all shots are, in frames: `shot 3 of 8`, 93 of 204."""
+
+    def __init__(self, on_event: OnEvent, plans: Sequence[Plan]) -> None:
+        self.on_event, self.plans = on_event, plans
+        self.total = sum(plan.frames for plan in plans)
+        self.finished, self.done, self.index = 0.0, 0, 0
+        self.started = time.perf_counter()
+
+    def skip(self, index: int) -> None:
+        """A shot that was there already; it is not counted, so that the pace is that of the work."""
+        self.total -= self.plans[index].frames
+
+    def begin(self, index: int) -> None:
+        self.index = index
+        self.finished = sum(plan.frames for plan in self.plans[:index]) - (
+            sum(plan.frames for plan in self.plans) - self.total
+        )
+        self._tell(self.finished)
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Preview) or not isinstance(event, Progress) or not event.total:
+            return
+        plan = self.plans[self.index]
+        share = event.done / event.total
+        if event.stage == "sample":
+            windows = max(1, len(plan.spans))
+            self._tell(self.finished + plan.frames * 0.9 * min(1.0, (event.span + share) / windows))
+        elif event.stage == "decode":
+            self._tell(self.finished + plan.frames * (0.9 + 0.1 * share))
+
+    def _tell(self, frames: float) -> None:
+        self.done = max(self.done, int(frames))
+        seconds = time.perf_counter() - self.started
+        self.on_event(Progress(f"shot {self.index + 1} of {len(self.plans)}", self.done, self.total, seconds))

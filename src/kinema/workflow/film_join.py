@@ -1,0 +1,180 @@
+"""Finished shots to one stream of frames: runs of shots that hang together, cuts and cards between them.
+
+A run is a row of shots joined by crossfades or continuations. New frames in between (a higher rate) are made inside of
+runs only, so nothing is mixed across a cut or a card.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.chunk import AUDIO_RATE_HZ, Chunk
+from ..core.events import OnEvent, ignore
+from ..media.timeline import exact_rate
+from .film_plan import Join
+from .film_titles import Card, draw_card
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CHUNK_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A finished shot. lead: frames at its beginning that the shot before has shown. card: what comes before it."""
+
+    path: Path
+    frames: int
+    fps: float
+    join: Join = "cut"
+    lead: int = 0
+    card: Card | None = None
+
+    @property
+    def shown(self) -> int:
+        return self.frames - self.lead
+
+
+@dataclass(frozen=True)
+class Run:
+    """Shots that hang together. overlaps[k]: frames that shot k and shot k + 1 share in a crossfade."""
+
+    pieces: tuple[Piece, ...]
+    overlaps: tuple[int, ...]
+
+    @property
+    def frames(self) -> int:
+        """Frames at the shots' own rate."""
+        return sum(piece.shown for piece in self.pieces) - sum(self.overlaps)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The frames of the run, from 0 on, without sound."""
+        from ..media.read import read_chunks
+
+        at = 0
+        before = 0
+        for number, piece in enumerate(self.pieces):
+            after = self.overlaps[number] if number < len(self.overlaps) else 0
+            start, stop = piece.lead + before, piece.frames - after
+            if start < stop:
+                for chunk in read_chunks(piece.path, start=start, stop=stop, chunk_frames=CHUNK_FRAMES, audio=False):
+                    yield Chunk(chunk.frames, at, piece.fps)
+                    at += len(chunk.frames)
+            if after:
+                following = self.pieces[number + 1]
+                one = _frames(piece.path, stop, piece.frames)
+                two = _frames(following.path, following.lead, following.lead + after)
+                yield Chunk(mixed(one, two), at, piece.fps)
+                at += after
+            before = after
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The film as it will be cut. fps: of the result; target: where frames in between are to be made, else None."""
+
+    runs: tuple[Run, ...]
+    fps: Fraction
+    target: float | None
+    card_frames: int
+    ending: Card | None
+
+    @property
+    def frames(self) -> int:
+        cards = sum(run.pieces[0].card is not None for run in self.runs) + (self.ending is not None)
+        return sum(self.run_frames(run) for run in self.runs) + cards * self.card_frames
+
+    @property
+    def seconds(self) -> float:
+        return float(self.frames / self.fps)
+
+    def run_frames(self, run: Run) -> int:
+        """Frames of a run at the film's rate."""
+        if self.target is None:
+            return run.frames
+        from ..post.interpolate import num_frames
+
+        return num_frames(run.frames, exact_rate(run.pieces[0].fps), self.fps)
+
+    def chunks(self, on_event: OnEvent = ignore) -> Iterator[Chunk]:
+        """All frames of the film in order, cards among them, without sound."""
+        at, last_HWC = 0, None
+        for run in self.runs:
+            for chunk in self._with_card(run, on_event):
+                last_HWC = chunk.frames[-1]
+                yield Chunk(chunk.frames, at, float(self.fps))
+                at += len(chunk.frames)
+        if self.ending is not None and last_HWC is not None:
+            frames_FHWC = draw_card(self.ending, last_HWC, self.card_frames, float(self.fps), "closing")
+            yield Chunk(frames_FHWC, at, float(self.fps))
+
+    def _with_card(self, run: Run, on_event: OnEvent) -> Iterator[Chunk]:
+        chunks = run.chunks()
+        if self.target is not None:
+            from ..post.interpolate import interpolate
+
+            chunks = interpolate(chunks, self.target, total=run.frames, on_event=on_event)
+        card = run.pieces[0].card
+        try:
+            for number, chunk in enumerate(chunks):
+                if number == 0 and card is not None:
+                    frames_FHWC = draw_card(card, chunk.frames[0], self.card_frames, float(self.fps), "opening")
+                    yield replace(chunk, frames=frames_FHWC, start=0)
+                yield chunk
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+
+
+def cut(pieces: Sequence[Piece], crossfade_s: float, card_s: float, ending: Card | None, fps: float | None) -> Cut:
+    """How the film is cut. fps: frames a second of the result; None: those of the shots."""
+    runs: list[list[Piece]] = []
+    for piece in pieces:
+        if runs and piece.join != "cut" and piece.card is None:
+            runs[-1].append(piece)
+        else:
+            runs.append([piece])
+    rate = exact_rate(pieces[0].fps if fps is None else fps)
+    target = float(rate) if any(exact_rate(piece.fps) != rate for piece in pieces) else None
+    found = tuple(Run(tuple(run), _overlaps(run, crossfade_s)) for run in runs)
+    return Cut(found, rate, target, max(1, round(card_s * rate)), ending)
+
+
+def _overlaps(run: Sequence[Piece], crossfade_s: float) -> tuple[int, ...]:
+    """Frames of each crossfade: as long as wished, but at most half of either shot, so that two never meet."""
+    return tuple(
+        min(max(1, round(crossfade_s * two.fps)), one.shown // 2, two.shown // 2) if two.join == "crossfade" else 0
+        for one, two in itertools.pairwise(run)
+    )
+
+
+def mixed(one_FHWC: np.ndarray, two_FHWC: np.ndarray) -> np.ndarray:
+    """From one run of frames to another of the same length: frame k of n holds (k + 1) / (n + 1) of the second."""
+    import numpy as np
+
+    count = len(one_FHWC)
+    share_F111 = ((np.arange(count, dtype=np.float32) + 1) / (count + 1))[:, None, None, None]
+    return np.rint(one_FHWC * (1 - share_F111) + two_FHWC * share_F111).astype(np.uint8)
+
+
+def with_music(chunks: Iterator[Chunk], samples_SC: np.ndarray, fps: Fraction) -> Iterator[Chunk]:
+    """The chunks with the samples that belong to their frames."""
+    for chunk in chunks:
+        first, last = round(chunk.start * AUDIO_RATE_HZ / fps), round(chunk.stop * AUDIO_RATE_HZ / fps)
+        yield replace(chunk, audio=samples_SC[first:last])
+
+
+def _frames(path: Path, start: int, stop: int) -> np.ndarray:
+    import numpy as np
+
+    from ..media.read import read_chunks
+
+    chunks = read_chunks(path, start=start, stop=stop, chunk_frames=max(1, stop - start), audio=False)
+    return np.concatenate([chunk.frames for chunk in chunks])

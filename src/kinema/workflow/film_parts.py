@@ -1,0 +1,152 @@
+"""Finished shots of a film in a folder beside it, named by what they are made of, so that a run that was stopped goes
+on where it was and a changed plan makes only the shots that changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..conditions.inputs import digest
+from ..core.chunk import Chunk
+from ..core.errors import KinemaError, MediaError
+from ..core.events import OnEvent
+from ..core.plan import Plan
+from ..core.request import Request
+from ..engine.manifest import MEDIA_FIELDS, own_version
+from ..media.manifest import carried
+
+LOCK = "in_use.lock"
+_SHOT = re.compile(r"shot-[0-9a-f]{20}\.mp4(\.json)?")
+_HALF = re.compile(r"\.shot-[0-9a-f]{20}\.partial-.*")
+_NOT_PIXELS = {"estimate", "changes", "notes"}
+"""Fields of a plan that change no frame."""
+
+
+class Maker(Protocol):
+    """What makes shots: an Engine, or what stands in for one in a test."""
+
+    def plan(self, request: Request, /) -> Plan: ...
+    def digests(self, plan: Plan, /) -> dict[str, str]: ...
+    def manifest(self, plan: Plan, /) -> dict[str, Any]: ...
+    def stream(self, plan: Plan, /, *, on_event: OnEvent) -> Any: ...
+
+
+class FilmBusy(KinemaError):
+    """Another process makes this film."""
+
+
+class Parts:
+    """The folder TARGET.parts, held by one process at a time. Raises MediaError where it cannot be made, FilmBusy where
+    another process holds it."""
+
+    def __init__(self, target: Path) -> None:
+        self.folder = target.with_name(target.name + ".parts")
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock: Any = (self.folder / LOCK).open("a+b")
+        except OSError as error:
+            raise MediaError(f"{self.folder}: cannot be made ({error.strerror or error}).") from None
+        if not _taken(self._lock):
+            self._lock.close()
+            raise FilmBusy(f"{target}: another process makes this film (its shots are in {self.folder}).")
+        for each in self.folder.iterdir():
+            if _HALF.fullmatch(each.name):  # a process that was killed left it
+                each.unlink(missing_ok=True)
+
+    def place(self, key: str) -> Path:
+        """Where the shot with this key is, or will be."""
+        return self.folder / f"shot-{key}.mp4"
+
+    def ready(self, key: str, plan: Plan) -> bool:
+        """Is the shot here, whole, and as long as planned?"""
+        from ..media.read import probe
+
+        path = self.place(key)
+        if not path.is_file():
+            return False
+        try:
+            info = probe(path)
+        except MediaError:
+            return False
+        return info.num_frames == plan.frames and (info.width, info.height) == plan.size and bool(carried(path))
+
+    def make(self, key: str, plan: Plan, maker: Maker, on_event: OnEvent) -> Path:
+        """Make the shot and write it, nearly without loss: it is encoded again in the film."""
+        from ..media.write import write
+
+        chunks = maker.stream(plan, on_event=on_event)
+        return write(_silent(chunks), self.place(key), manifest=maker.manifest(plan), quality="best", on_frame=on_event)
+
+    def close(self) -> None:
+        """Let go of the folder and leave what is in it for the next run; an empty one goes."""
+        self._lock.close()
+        try:
+            if {each.name for each in self.folder.iterdir()} <= {LOCK}:
+                self._remove_folder()
+        except OSError:
+            pass
+
+    def remove(self) -> None:
+        """Take all shots away, and the folder, unless somebody else's files are in it."""
+        self._lock.close()
+        try:
+            for each in self.folder.iterdir():
+                if _SHOT.fullmatch(each.name):
+                    each.unlink(missing_ok=True)
+            self._remove_folder()
+        except OSError:
+            pass
+
+    def _remove_folder(self) -> None:
+        (self.folder / LOCK).unlink(missing_ok=True)
+        self.folder.rmdir()
+
+
+def key_of(plan: Plan, weights: dict[str, str], dtype: str = "") -> str:
+    """20 hexadecimal digits that change with everything that decides a shot's frames: the plan, the bytes of its inputs
+    and adapters (not where they are), the weights, the dtype, Kinema's version."""
+    said = plan.model_dump(mode="json", exclude=_NOT_PIXELS)
+    for condition in said["conditions"]:
+        for name in MEDIA_FIELDS:
+            media = condition.get(name)
+            if isinstance(media, str):
+                condition[name] = digest(media)
+            elif isinstance(media, list):
+                condition[name] = [digest(each) for each in media]
+        if condition["kind"] == "style":
+            from ..weights.styles import find
+
+            condition["adapter"] = digest(str(find(condition["adapter"])))
+    second = said.get("second")
+    if isinstance(second, dict):
+        said["second"] = {name: value for name, value in second.items() if name not in _NOT_PIXELS}
+    text = json.dumps({"kinema": own_version(), "plan": said, "weights": weights, "dtype": dtype}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _silent(chunks: Any) -> Any:
+    """Without the sound that a shot may bring: the film's is music."""
+    try:
+        for chunk in chunks:
+            yield Chunk(chunk.frames, chunk.start, chunk.fps)
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+
+
+def _taken(file: Any) -> bool:
+    """Take the file's lock; it is let go when the process ends, however it ends. True where there are no locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

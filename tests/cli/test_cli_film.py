@@ -1,0 +1,104 @@
+"""`kinema direct -o` and `kinema make-film`: from a theme to a film."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_tools import answer, run
+
+from kinema.workflow.film_plan import FilmPlan
+
+
+def direct(*arguments: str) -> FilmPlan:
+    result = run("direct", "a red ball at sea", "--seed", "3", "-o", "plan.json", *arguments)
+    assert result.exit_code == 0, result.output
+    assert "make-film plan.json" in result.stdout
+    return FilmPlan.from_file("plan.json")
+
+
+def test_a_theme_becomes_a_plan() -> None:
+    found = direct("--shots", "6")
+    told = answer(run("direct", "a red ball at sea", "--seed", "3", "--shots", "6", "--json"))["episodes"][0]
+    assert (found.title, found.subtitle, found.ending) == (told["title"], "a red ball at sea", "The end")
+    assert [shot.request.prompt for shot in found.shots] == [shot["prompt"] for shot in told["shots"]]
+    joins = {"cut": "cut", "match": "crossfade", "continue": "continue"}
+    assert [shot.join for shot in found.shots] == [joins[shot["continuity"]] for shot in told["shots"]]
+
+
+def test_several_episodes_have_a_card_each() -> None:
+    found = direct("--shots", "2", "--episodes", "3")
+    assert found.title == "a red ball at sea"
+    assert [bool(shot.title) for shot in found.shots] == [False, False, True, False, True, False]
+
+
+def test_direct_replaces_no_other_file() -> None:
+    Path("package.json").write_text("{}")
+    for name, words in (
+        ("package.json", "no film plan"),
+        ("plan.txt", "is a .json file"),
+        ("no/plan.json", "not there"),
+    ):
+        result = run("direct", "the sea", "-o", name)
+        assert result.exit_code == 2
+        assert words in result.stderr
+
+
+def test_a_film_by_the_miniature(model: str) -> None:
+    """The whole way, as small as it gets, and what the file says of itself."""
+    shots = [
+        {"request": {"prompt": f"a {color} ball rolls left", "seed": 1, "frames": 5, "width": 32, "height": 32}}
+        for color in ("red", "blue")
+    ]
+    Path("plan.json").write_text(json.dumps({"title": "Balls", "music": "calm", "card_s": 0.5, "shots": shots}))
+    result = run("make-film", "plan.json", "--model", model, "--steps", "1", "--sheet", "sheet.png", "--json")
+    assert result.exit_code == 0, result.output
+    found = answer(result)
+    assert (found["path"], found["shots"], found["frames"], found["lufs"]) == ("plan.mp4", 2, 4 + 10, -16.0)
+    assert Path("sheet.png").exists() and not Path("plan.mp4.parts").exists()
+    assert answer(run("inspect", "plan.mp4", "--json"))["film"]["plan"]["title"] == "Balls"
+    assert "shot 2" in run("inspect", "plan.mp4").stdout
+    again = run("rerun", "plan.mp4")
+    assert again.exit_code == 2
+    assert "make-film" in again.stderr
+
+
+SHOT = {"request": {"prompt": "a red ball rolls left"}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.json"], "no such film plan"),
+        (["bad.json"], "not valid JSON"),
+        (["empty.json"], "has no shots"),
+        (["plan.json", "-o", "film.avi"], "no such output format"),
+        (["plan.json", "-o", "no/film.mp4"], "not there"),
+        (["plan.json", "--size", "65x65"], "Shot 1: kinema-mini-wan cannot make 65x65"),
+        (["plan.json", "--fps", "0"], "fps = 0"),
+        (["plan.json", "--steps", "0"], "steps"),
+        (["plan.json", "--title", "a\nb"], "one line"),
+        (["long.json"], "seconds"),
+    ],
+)
+def test_refusals_come_before_work(arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kinema.cli import work
+
+    monkeypatch.setattr(work, "load_engine", lambda *_: pytest.fail("weights are loaded"))
+    Path("bad.json").write_text("{")
+    Path("empty.json").write_text("{}")
+    Path("plan.json").write_text(json.dumps({"shots": [SHOT]}))
+    many = {"request": {"prompt": "a red ball", "frames": 17, "fps": 0.25}}
+    Path("long.json").write_text(json.dumps({"music": "calm", "shots": [many] * 30}))
+    result = run("make-film", *arguments)
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+    assert not list(Path().glob("*.parts"))
+
+
+def test_an_unknown_model_is_told() -> None:
+    Path("plan.json").write_text(json.dumps({"shots": [SHOT]}))
+    result = run("make-film", "plan.json", "--model", "kinema-mini-wam")
+    assert result.exit_code == 1
+    assert "Did you mean kinema-mini-wan?" in result.stderr
