@@ -118,7 +118,6 @@ def test_the_clip_itself_by_any_name(there, command):
         "generate ball --source a.mp4 --mask m.mp4 -o m.mp4",
         "generate ball --continue b.mp4 -o b.mp4",
         "generate ball --trajectory path.txt -o new.mp4 --keep-state path.txt",
-        "generate --request wish.mp4.json -o wish.mp4",
         "generate --request wish.png -o new.mp4 --sheet wish.png",
         "control a.mp4 --kind layout --mask m.mp4 -o m.mp4",
         "music calm --melody tune.wav -o tune.wav",
@@ -171,8 +170,9 @@ def test_rerun(there):
     shutil.copy("a.mp4", "copy.mp4")
     request = kinema.Request(prompt="a red ball", seed=1, frames=5, conditions=(kinema.Image(image="p.png"),))
     from kinema.engine.manifest import manifest
+    from kinema.weights.store import digests, find, locate
 
-    note = manifest(plan(request, device="cpu"), {}, "cpu")
+    note = manifest(plan(request, device="cpu"), digests(locate(find("kinema-mini-wan"))), "cpu")
     write([Chunk(np.zeros((5, 32, 32, 3), np.uint8), 0, 12.0)], "made.mp4", manifest=note)
     before = state(there)
     for command in ("rerun made.mp4 -o made.mp4", "rerun made.mp4 -o new.mp4 --sheet p.png"):

@@ -72,10 +72,11 @@ def rerun(
         )  # fmt: skip
     target = output_ or str(output.unused(file.with_name(f"{output.stem(str(file), 'clip')}-rerun{file.suffix}")))
     output.check_clip(target)
+    keep_apart({"output": target, "sheet": sheet}, [file, model])
     with reporter(as_json) as on_event:
         ready = prepare(found, file.parent, model=model, device=device, force=force)
         styles.check(ready.plan)
-        keep_apart({"output": target, "sheet": sheet}, [file, model, *named(ready.plan)])
+        keep_apart({"output": target, "sheet": sheet}, named(ready.plan))
         engine = work.load_engine(ready.model, device, dtype, on_event)
         differences = _differences(found, engine.device_name)
         if not force:

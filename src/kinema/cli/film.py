@@ -13,6 +13,8 @@ from kinema.cli import completion, output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
+from kinema.cli.say import note, say
+from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def make_film(
     output.check_clip(target)
     if sheet is not None:
         output.check_sheet(sheet)
-    output.check_not_itself(target, str(plan))
+    keep_apart({"output": target, "sheet": sheet}, [plan, model])
     film = _with(FilmPlan.from_file(plan), title, ending, "" if silent else music)
     changes: dict[str, Any] = {
         name: value
@@ -130,18 +132,18 @@ def _tell_before(shots: Shots, loses_music: bool) -> None:
     if loses_music:
         lines.append("This format carries no sound: the film is silent.")
     for line in lines:
-        typer.secho(line, fg=typer.colors.YELLOW, err=True)
+        note(line)
 
 
 def _all_remarks(shots: Shots) -> list[str]:
     """What the plans of the shots remark, each remark once with the shots that it is about."""
     about: dict[str, list[int]] = {}
     for number, plan in enumerate(shots.plans, 1):
-        for note in (*plan.changes, *plan.notes):
-            about.setdefault(note, []).append(number)
+        for remark in (*plan.changes, *plan.notes):
+            about.setdefault(remark, []).append(number)
     return [
-        f"{'All shots' if len(numbers) == len(shots.plans) else f'Shot {_listed(numbers)}'}: {note}"
-        for note, numbers in about.items()
+        f"{'All shots' if len(numbers) == len(shots.plans) else f'Shot {_listed(numbers)}'}: {remark}"
+        for remark, numbers in about.items()
     ]
 
 
@@ -195,12 +197,12 @@ def _tell(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_j
     wide, tall = made.size
     reused = f", {made.reused} of them made before" if made.reused else ""
     sound = f"music at {lufs:g} LUFS" if lufs is not None else "no sound"
-    typer.echo(
+    say(
         f"{made.path}  ({made.num_shots} shots{reused}, {wide}x{tall}, {made.frames / made.fps:.2f} s, {sound}, "
         f"{readable(size)}) in {seconds:.1f} s"
     )
     if sheet is not None:
-        typer.echo(str(sheet))
+        say(str(sheet))
 
 
 def film_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:

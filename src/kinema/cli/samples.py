@@ -12,6 +12,7 @@ import typer
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
+from kinema.cli.say import say
 
 
 @guarded
@@ -34,6 +35,5 @@ def samples(
         typer.echo(json.dumps({"folder": str(folder), "samples": found}))
         return
     for each in found:
-        typer.secho(each["path"], fg=typer.colors.CYAN, nl=False)
-        typer.echo(f"  {each['what']}\n    {each['command']}")
-    typer.echo(f"{len(found)} samples in {time.perf_counter() - started:.1f} s")
+        say(f"{each['path']}  {each['what']}", f"    {each['command']}")
+    say(f"{len(found)} samples in {time.perf_counter() - started:.1f} s")

@@ -9,6 +9,7 @@ import typer
 from kinema.cli import show
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
+from kinema.cli.say import say
 
 
 @guarded
@@ -46,5 +47,5 @@ def styles(as_json: AsJson = False) -> None:
     first = next((each for each in found if not each.problem), None)
     if first is not None:
         model = f" --model {first.model}" if first.model else ""
-        typer.echo(f'\nkinema generate "a red car in a meadow"{model} --style {first.name}:1')
-    typer.echo(f"A .safetensors file in {own} has its name too; any other is given by its path.")
+        say("", f'kinema generate "a red car in a meadow"{model} --style {first.name}:1')
+    say(f"A .safetensors file in {own} has its name too; any other is given by its path.")

@@ -60,7 +60,7 @@ def own_sidecar(path: Path) -> bool:
         return True
     try:
         text = _inside(path)
-        return text is not None and json.loads(text) == found
+        return text is not None and (json.loads(text) if isinstance(text, str) else text) == found
     except (KinemaError, OSError, ValueError, RecursionError):
         return False
 
