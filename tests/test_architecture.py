@@ -108,6 +108,7 @@ def test_public_names():
             "__version__", "generate", "models", "plan", "load", "Request", "Plan", "Card", "Chunk", "Clip", "Engine",
             "Image", "Reference", "Source", "Mask", "Control", "Trajectory", "Camera", "Continue", "Style", "Audio",
             "KinemaError", "RequestError", "ModelError", "WeightsMissing", "MediaError", "Cancelled",
+            "OutsideDomainWarning",
         ]
     )  # fmt: skip
     for name in kinema.__all__:

@@ -39,7 +39,15 @@ _WHERE = {
         "kinema.core.conditions",
     ),
     **dict.fromkeys(
-        ("KinemaError", "RequestError", "ModelError", "WeightsMissing", "MediaError", "Cancelled"),
+        (
+            "KinemaError",
+            "RequestError",
+            "ModelError",
+            "WeightsMissing",
+            "MediaError",
+            "Cancelled",
+            "OutsideDomainWarning",
+        ),
         "kinema.core.errors",
     ),
 }
@@ -51,7 +59,15 @@ if TYPE_CHECKING:
     from .core.card import Card
     from .core.chunk import Chunk
     from .core.conditions import Audio, Camera, Continue, Control, Image, Mask, Reference, Source, Style, Trajectory
-    from .core.errors import Cancelled, KinemaError, MediaError, ModelError, RequestError, WeightsMissing
+    from .core.errors import (
+        Cancelled,
+        KinemaError,
+        MediaError,
+        ModelError,
+        OutsideDomainWarning,
+        RequestError,
+        WeightsMissing,
+    )
     from .core.plan import Plan
     from .core.request import Request
     from .engine.clip import Clip
@@ -61,14 +77,17 @@ if TYPE_CHECKING:
 def generate(request: Request | str, *, device: Any = None, dtype: Any = None, **fields: Any) -> Clip:
     """A clip from a prompt or a request; fields are those of `Request` (and `image`, `last`, `references`, `size`).
 
-    The model is loaded on the first call and kept for the next ones. Raises RequestError before weights load.
+    The model is loaded on the first call and kept for the next ones. Raises RequestError before weights load. An
+    OutsideDomainWarning says where the model has not learnt what is asked of it.
     """
     from .engine.clip import Clip
     from .engine.load import as_request
     from .engine.plan import plan as make_plan
+    from .engine.plan import warn_outside
 
     wanted = as_request(request, **fields)
     found = make_plan(wanted, None, None if device is None else str(device))
+    warn_outside(found)
     _engine(wanted.model, device, dtype)  # what is missing is said now
 
     def engine() -> Engine:

@@ -81,7 +81,10 @@ COMMANDS = {
     "control": ["control a.mp4 --kind edge -o {}", "control a.mp4 --kind edge -o new.mp4 --preview {}"],
     "mask": [f"mask a.mp4 {BOX} -o {{}}", f"mask a.mp4 {BOX} -o new.mp4 --preview {{}}"],
     "score": ["score a.mp4 -o {}"],
-    "generate": ["generate ball --source a.mp4 --mask everything -o {}", "generate ball --continue a.mp4 -o {}"],
+    "generate": [
+        "generate ball --anyway --source a.mp4 --mask everything -o {}",
+        "generate ball --anyway --continue a.mp4 -o {}",
+    ],
 }
 LINKED = [command for commands in COMMANDS.values() for command in commands if "--sheet" not in command]
 NAMES = ["a.mp4", "./here/a.mp4", "hard.mp4", "soft.mp4"]
@@ -110,14 +113,14 @@ def test_the_clip_itself_by_any_name(there, command):
         "animate p.png -o p.png",
         "animate p.png -o new.mp4 --sheet p.png",
         "restyle a.mp4 ball --control edge --reference q.png -o new.mp4 --sheet q.png --model kinema-mini-wan",
-        "generate ball --image p.png -o new.mp4 --sheet p.png",
-        "generate ball --image p.png -o new.mp4 --preview p.png",
-        "generate ball --image p.png -o new.mp4 --keep-state p.png",
-        "generate ball --last q.png -o new.mp4 --sheet q.png",
-        "generate ball --reference p.png --reference q.png -o new.mp4 --preview q.png",
-        "generate ball --source a.mp4 --mask m.mp4 -o m.mp4",
-        "generate ball --continue b.mp4 -o b.mp4",
-        "generate ball --trajectory path.txt -o new.mp4 --keep-state path.txt",
+        "generate ball --anyway --image p.png -o new.mp4 --sheet p.png",
+        "generate ball --anyway --image p.png -o new.mp4 --preview p.png",
+        "generate ball --anyway --image p.png -o new.mp4 --keep-state p.png",
+        "generate ball --anyway --last q.png -o new.mp4 --sheet q.png",
+        "generate ball --anyway --reference p.png --reference q.png -o new.mp4 --preview q.png",
+        "generate ball --anyway --source a.mp4 --mask m.mp4 -o m.mp4",
+        "generate ball --anyway --continue b.mp4 -o b.mp4",
+        "generate ball --anyway --trajectory path.txt -o new.mp4 --keep-state path.txt",
         "generate --request wish.png -o new.mp4 --sheet wish.png",
         "control a.mp4 --kind layout --mask m.mp4 -o m.mp4",
         "music calm --melody tune.wav -o tune.wav",
@@ -161,7 +164,10 @@ def test_two_outputs_in_one(there, command):
 
 def test_other_names_go_on(there):
     """Not refused: work would begin, or does."""
-    for command in ("generate ball --image p.png -o new.mp4 --sheet r.png", "remove a.mp4 --box 4,4,12,12 -o c.mp4"):
+    for command in (
+        "generate ball --anyway --image p.png -o new.mp4 --sheet r.png",
+        "remove a.mp4 --anyway --box 4,4,12,12 -o c.mp4",
+    ):
         with pytest.raises(AssertionError, match="work was begun"):
             run(*command.split())
 
@@ -222,7 +228,12 @@ def test_names_that_no_file_has(there, name):
         check_name(name)
     with pytest.raises(RequestError):
         write([Chunk(np.zeros((1, 16, 16, 3), np.uint8), 0, 12.0)], name)
-    for command in ("generate ball -o", "interpolate a.mp4 --by blend -o", "score a.mp4 -o", "generate ball --sheet"):
+    for command in (
+        "generate ball -o",
+        "interpolate a.mp4 --by blend -o",
+        "score a.mp4 -o",
+        "generate ball --anyway --sheet",
+    ):
         done = run(*command.split(), name.replace(".mp4", ".png") if command.endswith("sheet") else name)
         assert done.exit_code == 2, done.output
         assert "Traceback" not in done.output

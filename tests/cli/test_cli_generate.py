@@ -174,7 +174,7 @@ def test_sigterm_while_encoding_keeps_the_old_file(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     (folder / "clip.mp4").write_text("old")
-    with process("-c", SLOW_ENGINE, "generate", "x", "-o", "clip.mp4", cwd=folder) as command:
+    with process("-c", SLOW_ENGINE, "generate", "x", "--anyway", "-o", "clip.mp4", cwd=folder) as command:
         told = stopped(command, signal.SIGTERM)
     assert command.returncode == 143, told
     assert "Traceback" not in told

@@ -30,7 +30,7 @@ def test_previews_are_written(target: str, model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "complaint"), [("look.txt", "format"), ("nowhere/look.gif", "nowhere"), ("clip.mp4", "two names")]
+    ("target", "complaint"), [("look.txt", "format"), ("nowhere/look.gif", "nowhere"), ("clip.mp4", "itself")]
 )
 def test_previews_that_cannot_be_are_refused_before_work(target: str, complaint: str) -> None:
     result = run("generate", *SMALL, "--preview", target)

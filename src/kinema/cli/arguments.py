@@ -27,6 +27,7 @@ def option(
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.", rich_help_panel=OUTPUT)]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Go on although the model has not learnt what is asked of it.")]
 Device = Annotated[
     str | None, option("--device", metavar="D", help="cuda, cuda:1, mps or cpu. Default: the best there is.")
 ]
@@ -157,6 +158,7 @@ class Wish:
             help="Any field of a request, or an option of the model (`kinema models show`). Repeatable.",
         ),
     ] = field(default_factory=list)
+    anyway: Anyway = False
     device: Device = None
     dtype: Dtype = None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from kinema.cli import completion, output, show
-from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Sheet, option
+from kinema.cli.arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
 from kinema.cli.say import note, say
@@ -72,12 +72,14 @@ def make_film(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the single shots in FILE.parts.", rich_help_panel=OUTPUT)
     ] = False,
+    anyway: Anyway = False,
     sheet: Sheet = None,
     device: Device = None,
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Make a film from a plan: every shot, joins, titles and music. A run that was stopped goes on where it was."""
+    from kinema.cli.work import check_domain
     from kinema.workflow.film import check_music, check_target, plan_film
     from kinema.workflow.film_plan import FilmPlan
 
@@ -97,6 +99,7 @@ def make_film(
 
         changes["width"], changes["height"] = parse_size(size)
     shots = plan_film(film, fps=fps, device=device, **changes)
+    check_domain(shots.plans, anyway)
     is_silent = not film.music.strip() or not target.lower().endswith((".mp4", ".webm"))
     check_music(shots, not is_silent)
     check_target(shots.requests, Path(target))

@@ -66,7 +66,7 @@ def generate(
         model = wish.model or job.plan.model
     else:
         request = build(wish)
-        job, model = work.Job(work.plan(request, wish.device), ""), request.model
+        job, model = work.Job(work.plan(request, wish.device, anyway=wish.anyway), ""), request.model
     job.target = output_ or str(output.new_name(job.plan))
     output.check_clip(job.target)
     written = {"output": job.target, "sheet": sheet, "preview": preview}
@@ -98,7 +98,7 @@ def plan(
         return
     from kinema.cli import work
 
-    found = work.plan(build(wish), wish.device)
+    found = work.plan(build(wish), wish.device, anyway=True)
     if as_json:
         typer.echo(json.dumps(found.model_dump(mode="json")))
     else:
@@ -129,7 +129,7 @@ def _resumed(wish: Wish, state: Path) -> Job:
     """The job that a saved state belongs to; its plan is the state's, nothing else may be asked."""
     from kinema.cli import work
 
-    asked = [name for name, value in vars(wish).items() if value and name not in ("model", "device", "dtype")]
+    asked = [name for name, value in vars(wish).items() if value and name not in ("model", "device", "dtype", "anyway")]
     if asked:
         raise RequestError(
             f"--resume goes on with the request in {state}; {', '.join(asked).rstrip('_')} cannot be changed now.",

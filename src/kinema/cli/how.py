@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from kinema.cli import completion, output
-from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option, takes
+from kinema.cli.arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Output, Sheet, option, takes
 from kinema.cli.exits import guarded
 from kinema.core.apart import keep_apart, named
 
@@ -51,6 +51,7 @@ class How:
         list[str],
         option("--set", metavar="KEY=VALUE", help="An option of the model (`kinema models show`). Repeatable."),
     ] = field(default_factory=list)
+    anyway: Anyway = False
     device: Device = None
     dtype: Dtype = None
     output_: Output = None
@@ -106,7 +107,7 @@ def run(how: How, given: str, request: Request, *, ending: str) -> None:
     if how.request_only:
         typer.echo(request.to_json())
         return
-    plan = work.plan(request, how.device)
+    plan = work.plan(request, how.device, anyway=how.anyway)
     target = target_of(how, given, ending)
     keep_apart({"output": target, "sheet": how.sheet}, named(request))
     work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)

@@ -46,7 +46,7 @@ def plan(found: Plan) -> None:
     """The resolved plan, its cost, what was changed and what should be known."""
     screen = console()
     screen.print(facts(plan_rows(found)))
-    for kind, lines in (("Changed", found.changes), ("Note", found.notes)):
+    for kind, lines in (("Changed", found.changes), ("Outside", found.outside), ("Note", found.notes)):
         for line in lines:
             say(f"{kind}: {line}", color=typer.colors.YELLOW)
 
@@ -109,7 +109,7 @@ def condition_words(condition: Any) -> str:
 
 def remarks(found: Plan) -> None:
     """Changes and notes of a plan, on stderr, before the work begins."""
-    for line in (*found.changes, *found.notes):
+    for line in (*found.changes, *found.outside, *found.notes):
         note(line)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from kinema.cli import show
 from kinema.cli.output import size_of
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import answer
-from kinema.core.errors import MediaError
+from kinema.core.errors import MediaError, OutsideDomain
 from kinema.core.events import Event, OnEvent
 from kinema.core.whole import whole
 
@@ -94,11 +94,20 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     }
 
 
-def plan(request: Request, device: str | None) -> Plan:
-    """The plan, with the cost on the wanted device; None: this machine's best."""
+def plan(request: Request, device: str | None, *, anyway: bool = False) -> Plan:
+    """The plan, with the cost on the wanted device; None: this machine's best. OutsideDomain where the model has not
+    learnt what is asked for, unless `anyway`."""
     from kinema.engine.plan import plan as make_plan
 
-    return make_plan(request, None, device)
+    found = make_plan(request, None, device)
+    check_domain([found], anyway)
+    return found
+
+
+def check_domain(plans: Iterable[Plan], anyway: bool) -> None:
+    """OutsideDomain where a plan asks a model for what it has not learnt, unless `anyway`."""
+    if not anyway and (sentences := dict.fromkeys(sentence for each in plans for sentence in each.outside)):
+        raise OutsideDomain(tuple(sentences))
 
 
 def make(job: Job, model: str, device: str | None, dtype: str | None, as_json: bool) -> None:

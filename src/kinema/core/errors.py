@@ -2,6 +2,7 @@
 
 KinemaError
   RequestError      a value in a request is not legal (which one, what is legal, the nearest legal value)
+    OutsideDomain   a model is asked for what it has not learnt
   ModelError        a model is unknown, incomplete or cannot be loaded
     WeightsMissing  the model is known, its files are not on this machine
   MediaError        a picture, clip or sound file cannot be read or written
@@ -62,6 +63,19 @@ class RequestError(KinemaError):
             **super().to_dict(),
             **{key: value for key, value in found.items() if value not in (None, "", [])},
         }
+
+
+class OutsideDomain(RequestError):
+    """A model is asked for what it has not learnt (a photograph, of one that knows drawings alone), and nobody said to
+    go on all the same. `sentences`: what lies outside, each with models that know more."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        self.sentences = tuple(sentences)
+        super().__init__(f"{' '.join(self.sentences)} --anyway goes on.", field="model")
+
+
+class OutsideDomainWarning(UserWarning):
+    """The same from Python, where the work goes on."""
 
 
 class ModelError(KinemaError):

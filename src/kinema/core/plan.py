@@ -53,7 +53,8 @@ class Plan(Value):
     `spans`: windows in time that are sampled, in that order. With `canvas="source"`, `width` and `height` are those of
     the model's canvas, `output` (width, height) those of the clip, and a span may reach beyond its end. With
     `canvas="larger"` the same, and that canvas is a tile of the output where it does not hold all of it.
-    `second`: the plan of a second pass over the finished clip.
+    `second`: the plan of a second pass over the finished clip. `outside`: what is asked for that the model has not
+    learnt, in sentences; whoever goes on all the same has been told.
     """
 
     model: str
@@ -83,6 +84,7 @@ class Plan(Value):
     options: dict[str, JsonValue]
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
     estimate: Estimate | None = None
 
     @property

@@ -16,6 +16,7 @@ from ..core.request import Request
 from ..weights import store
 from .clip import Clip
 from .plan import plan as make_plan
+from .plan import warn_outside
 
 if TYPE_CHECKING:
     from .resume import SamplingState
@@ -48,10 +49,18 @@ class Engine:
             )
         return make_plan(wanted, self.family.card, self.device_name)
 
+    def _planned(self, request: Request | Plan | str, fields: dict[str, Any]) -> Plan:
+        """A plan as it is; a request resolved, with a warning of what the model has not learnt."""
+        if isinstance(request, Plan):
+            return request
+        plan = self.plan(request, **fields)
+        warn_outside(plan)
+        return plan
+
     def generate(self, request: Request | Plan | str, *, on_event: OnEvent = ignore, **fields: Any) -> Clip:
         """A lazy clip: frames are made when they are first asked for (frames, save, sheet). It holds this engine until
         then."""
-        plan = request if isinstance(request, Plan) else self.plan(request, **fields)
+        plan = self._planned(request, fields)
         return Clip(plan, lambda: self.stream(plan, on_event=on_event), lambda: self.describe(plan))
 
     def stream(
@@ -68,7 +77,7 @@ class Engine:
 
         state, keep, keep_every: see `generate.generate`; of a clip with a second pass they are the first pass's.
         RequestError where they do not fit the plan."""
-        plan = request if isinstance(request, Plan) else self.plan(request, **fields)
+        plan = self._planned(request, fields)
         check_keeping(plan, state, keep, keep_every)
         return self._noting(plan, self._stream(plan, on_event, state, keep, keep_every), on_event)
 

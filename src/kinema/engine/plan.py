@@ -20,6 +20,10 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
         from .second_pass import plan_second
 
         found = found.model_copy(update={"second": plan_second(request, found, card)})
+    if card.domain:
+        from ..conditions.domain import outside
+
+        found = found.model_copy(update={"outside": outside(found, request.prompt, card, store.known_cards())})
     device = device_name(device)
     cost = estimate(found, card, device)
     if found.second is not None:
@@ -27,3 +31,13 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
         both = {"seconds": cost.seconds + again.seconds, "pflop": cost.pflop + again.pflop, "gb": cost.gb + again.gb}
         cost = cost.model_copy(update=both)
     return found.model_copy(update={"estimate": cost})
+
+
+def warn_outside(plan: Plan) -> None:
+    """An OutsideDomainWarning for each thing that a plan asks of a model that has not learnt it."""
+    import warnings
+
+    from ..core.errors import OutsideDomainWarning
+
+    for sentence in plan.outside:
+        warnings.warn(sentence, OutsideDomainWarning, stacklevel=4)

@@ -68,7 +68,7 @@ def _card(name: str, title: str, hub: str, motion: int, *, longest: int = 32, no
 MINI = Card(
     id="kinema-mini-animatediff", family="animatediff", variant="motion", licence="Apache-2.0",
     title="The shipped miniature of AnimateDiff: motion modules for kinema-mini-image, trained on Toyland",
-    builtin="miniatures/mini_animatediff", aliases=("mini-animatediff",), accepts=ACCEPTS,
+    builtin="miniatures/mini_animatediff", domain="toyland", aliases=("mini-animatediff",), accepts=ACCEPTS,
     size=bases.sizes(64, 16), frames=FramesRule(step=1, trained=16, minimum=2, maximum=LONGEST),
     defaults=Defaults(fps=8.0, steps=25, guidance=5.0),
     network=Network(

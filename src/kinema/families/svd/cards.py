@@ -61,7 +61,8 @@ def _card(name: str, title: str, hub: str, frames: int, *files: str, aliases: tu
 MINI = Card(
     id="kinema-mini-svd", family="svd", variant="i2v", licence="Apache-2.0",
     title="The shipped miniature of Stable Video Diffusion, trained on Toyland", builtin="miniatures/mini_svd",
-    aliases=("mini-svd",), accepts=("image:first", "style"), needs=("image:first",), size=bases.sizes(64, 16),
+    domain="toyland", aliases=("mini-svd",),
+    accepts=("image:first", "style"), needs=("image:first",), size=bases.sizes(64, 16),
     frames=FramesRule(step=1, trained=14, minimum=2, maximum=64), defaults=Defaults(fps=8.0, steps=25, guidance=2.0),
     network=Network(
         parameters=5_108_438, width=96, layers=3, text_parameters=760_000, text_length=1,

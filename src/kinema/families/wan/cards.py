@@ -113,7 +113,7 @@ MINI = Card(
     variant="vace",
     title="The shipped miniature: Wan-VACE's architecture, tiny, trained on Toyland",
     licence="Apache-2.0",
-    builtin="miniatures/mini_wan",
+    builtin="miniatures/mini_wan", domain="toyland",
     aliases=("mini", "mini-wan"),
     accepts=(
         "image:first", "image:last", "image:frame", "reference", "source", "mask", "trajectory", "control:layout",

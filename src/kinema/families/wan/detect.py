@@ -251,6 +251,7 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
                 }
             ),
             "options": options(variant, 3.0, MINI.network.text_length if text_dim < 1024 else 512),
+            "domain": "toyland" if path.is_dir() and (path / "card.json").is_file() else "",
             "notes": ("A checkpoint of unpublished shape: limits and defaults are the miniature's.",),
         }
     )

@@ -80,7 +80,8 @@ def on_image(name: str, layers: Mapping[str, Any]) -> Card:
 MINI = on_image("kinema-mini-zeroscope", {"base": "kinema-mini-image", "num_frames": 16}).model_copy(
     update={
         "title": "The shipped miniature of Video LDM and Zeroscope: temporal layers on kinema-mini-image",
-        "licence": "Apache-2.0", "builtin": "miniatures/mini_zeroscope", "aliases": ("mini-zeroscope",),
+        "licence": "Apache-2.0", "builtin": "miniatures/mini_zeroscope", "domain": "toyland",
+        "aliases": ("mini-zeroscope",),
         "second_pass": "kinema-mini-zeroscope-xl",
         "notes": ("Knows only Toyland: simple objects, skies and grounds. See docs/mini_motion.md.",),
     }
@@ -91,7 +92,7 @@ MINI_XL = on_image(
 ).model_copy(
     update={
         "title": "The shipped miniature of Zeroscope XL: a second pass at 96x96", "licence": "Apache-2.0",
-        "builtin": "miniatures/mini_zeroscope_xl", "aliases": ("mini-zeroscope-xl",),
+        "builtin": "miniatures/mini_zeroscope_xl", "domain": "toyland", "aliases": ("mini-zeroscope-xl",),
         "options": {"base": bases.option("kinema-mini-image"), **options(0.6)},
         "notes": ("Made for a clip of kinema-mini-zeroscope as its source, with the same prompt.",),
     }
