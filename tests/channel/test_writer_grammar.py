@@ -11,6 +11,7 @@ import pytest
 import kinema
 from kinema.channel.writing.prompt import ADVERBS, prompt_of
 from kinema.channel.writing.shots import Brief, CastMember, StyleBible, Theme
+from kinema.channel.writing.theme_words import wishes
 from kinema.channel.writing.writer_grammar import GrammarWriter
 from kinema.families.wan.vocabulary import vocabulary
 from kinema.toyland.scene import WORLD, WORLD_MINI
@@ -139,3 +140,17 @@ def test_what_a_model_was_never_shown_is_left_out_and_said():
 def test_the_same_seed_the_same_episode_whatever_came_before():
     assert written("quiet", 5)[4] == GrammarWriter().episode(Brief(theme=Theme(text="quiet"), seed=1, number=4))
     assert written("quiet", 1, seed=2) != written("quiet", 1, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("theme", "unknown"),
+    [
+        ("robots dancing in Tokyo", "robots, tokyo"), ("the adventures of a blue car", "adventures"),
+        ("red balls bouncing over green hills at sunset", ""), ("moon landing", ""), ("a calm winter night", ""),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_of_a_theme_is_named(theme, unknown):
+    notes = [note for note in wishes(theme, WORLD_MINI).notes if note.startswith("Not understood")]
+    assert len(notes) == bool(unknown)
+    if unknown:
+        assert f"theme: {unknown}. " in notes[0] and "--llm" in notes[0]

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 
 from ...toyland import words
+from ...toyland.reword import SILENT
 from ...toyland.scene import World
-from ...toyland.understand import understand
+from ...toyland.understand import Understanding, understand
 from .shots import Speed
 
 
@@ -44,6 +45,27 @@ MOODS: tuple[tuple[str, dict[str, str]], ...] = (
 what the theme says outright counts more."""
 
 
+MAX_UNKNOWN = 8
+
+
+def _unknown(plain: str) -> list[str]:
+    """Words of a theme that mean nothing here, each once, at most MAX_UNKNOWN; none where a phrase that they belong to
+    means something."""
+    names = plain.split()
+    known = [any(re.fullmatch(pattern, name) for pattern, _ in MOODS) or name in SILENT for name in names]
+    for first in range(len(names)):
+        for last in range(first + 1, min(first + 4, len(names) + 1)):
+            part = " ".join(names[first:last])
+            if understand(part) != Understanding() or any(re.fullmatch(p, part) for p in _FURTHER):
+                known[first:last] = [True] * (last - first)
+    return list(dict.fromkeys(name for name, one in zip(names, known) if not one))[:MAX_UNKNOWN]
+
+
+_FURTHER = (
+    *(pattern for pattern, _ in MOODS), *words.COLOR_WORDS.values(), *(pattern for _, pattern in words.MOTION_WORDS),
+)  # fmt: skip
+
+
 def wishes(text: str, world: World) -> Wishes:
     """What the theme asks for, as far as `world` has it."""
     plain = " ".join(re.findall(r"[a-z0-9]+", text.lower()))
@@ -72,6 +94,12 @@ def wishes(text: str, world: World) -> Wishes:
         if color in world.colors and color not in told and re.search(rf"\b(?:{pattern})\b", plain)
     ]
     speed = moods.get("speed")
+    if unknown := _unknown(plain):
+        notes.append(
+            f"Not understood in the theme: {', '.join(unknown)}. This writer writes of what the miniatures draw: "
+            f"{', '.join(world.kinds)}; {', '.join(world.backgrounds)}. A language model (--llm) writes of "
+            "anything, for a model that draws it."
+        )
     return Wishes(
         things=tuple(things),
         colors=tuple(colors[:2]),
