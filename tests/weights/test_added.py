@@ -147,7 +147,7 @@ def test_a_damaged_memory_of_digests_is_written_again(text, tmp_path):
         ),
         (
             "transformer/config.json",
-            '{"num_attention_heads": 2, "attention_head_dim": 3, "num_layers": 1, "text_dim": 1, "vace_layers": 5}',
+            '{"num_attention_heads": 2, "attention_head_dim": 3, "num_layers": 1, "text_dim": 1, "vace_layers": "x"}',
         ),
     ],
 )

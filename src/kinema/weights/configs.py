@@ -58,7 +58,7 @@ class Config:
     def wholes(self, name: str, least: int = 1, most: int = LARGEST) -> tuple[int, ...]:
         """A list of whole numbers, at least one of them; one number alone is a list of one."""
         value = self.values.get(name)
-        found = value if isinstance(value, list) else [value]
+        found = list(value) if isinstance(value, list | tuple) else [value]
         if not 0 < len(found) <= LONGEST or any(type(each) is not int or not least <= each <= most for each in found):
             raise self.wrong(name, f"whole numbers from {least} to {most}")
         return tuple(found)
@@ -66,10 +66,10 @@ class Config:
     def numbers(self, name: str, count: int) -> list[float]:
         """A list of `count` numbers."""
         value = self.values.get(name)
-        good = isinstance(value, list) and len(value) == count and all(type(each) in (int, float) for each in value)
-        if not isinstance(value, list) or not good or any(not abs(each) <= LARGEST for each in value):
+        found = list(value) if isinstance(value, list | tuple) else []
+        if len(found) != count or any(type(each) not in (int, float) or not abs(each) <= LARGEST for each in found):
             raise self.wrong(name, f"a list of {count} numbers")
-        return [float(each) for each in value]
+        return [float(each) for each in found]
 
     def part(self, name: str) -> tuple[str, str] | None:
         """(library, class) of a pipeline's part in model_index.json; None where it has none of that name."""
