@@ -58,7 +58,7 @@ class Config:
     def wholes(self, name: str, least: int = 1, most: int = LARGEST) -> tuple[int, ...]:
         """A list of whole numbers, at least one of them; one number alone is a list of one."""
         value = self.values.get(name)
-        found = list(value) if isinstance(value, list | tuple) else [value]
+        found: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
         if not 0 < len(found) <= LONGEST or any(type(each) is not int or not least <= each <= most for each in found):
             raise self.wrong(name, f"whole numbers from {least} to {most}")
         return tuple(found)
