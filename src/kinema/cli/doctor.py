@@ -15,7 +15,6 @@ import typer
 from kinema.cli import show
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import FAILED, guarded
-from kinema.cli.progress import quiet_libraries
 from kinema.cli.say import say
 
 PACKAGES = (
@@ -33,7 +32,6 @@ DEFAULT_MODEL = "kinema-mini-wan"
 @guarded
 def doctor(as_json: AsJson = False) -> None:
     """Look the installation over: versions, devices, codecs, disk, models, and what is missing for what."""
-    quiet_libraries()
     found = examine()
     if as_json:
         typer.echo(json.dumps(found))

@@ -11,7 +11,7 @@ import typer
 
 from kinema.cli.arguments import AsJson, Device
 from kinema.cli.exits import guarded
-from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import answer, say
 from kinema.core.apart import keep_apart
 from kinema.core.errors import ModelError, RequestError
@@ -97,7 +97,6 @@ def _judge(
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)
-    quiet_libraries()
     from kinema.evaluation.scorecard import PROFILES, Settings, scorecard
 
     settings = Settings(count, task_count, tuple(profile or PROFILES), tuple(task or ()), workers)
@@ -143,7 +142,6 @@ def inpainting(
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)
-    quiet_libraries()
     from kinema.engine.load import load
     from kinema.weights.store import digests
 

@@ -12,7 +12,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
 from kinema.cli.exits import guarded
-from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import say
 from kinema.core.apart import keep_apart
 from kinema.core.events import Event
@@ -67,7 +67,6 @@ def interpolate(
         output.check_sheet(sheet)
     keep_apart({"output": path, "sheet": sheet}, [clip, model])
     started = time.perf_counter()
-    quiet_libraries()
     with reporter(as_json) as on_event:
         if by == "film":
             on_event(Event("load"))

@@ -12,7 +12,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
-from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import say
 from kinema.core.apart import keep_apart
 
@@ -65,7 +65,6 @@ def music(
     output.check_parent(Path(target))
     keep_apart({"output": target}, [melody, sound, model])
     started = time.perf_counter()
-    quiet_libraries()
     with reporter(as_json) as on_event:
         track = make(theme, seconds, seed, model=model, melody=melody, sound=sound, device=device, on_event=on_event)
         save(track, target, on_event=on_event)
@@ -106,7 +105,6 @@ def score(
     output.check_parent(Path(target))
     keep_apart({"output": target}, [clip, melody, sound, model])
     started = time.perf_counter()
-    quiet_libraries()
     with reporter(as_json) as on_event:
         track = put_under(
             clip, target, theme, seed, replace_sound=replace, under_lu=under, model=model, melody=melody, sound=sound,

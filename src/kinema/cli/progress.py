@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from types import TracebackType
@@ -37,13 +36,6 @@ def reporter(as_json: bool = False) -> Reporter:
     if as_json:
         return Reporter()
     return Bar() if sys.stderr.isatty() else Lines()
-
-
-def quiet_libraries() -> None:
-    """Keep the libraries' own bars and advice off the screen; what goes wrong is told as an error."""
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 
 def rate(done: int, seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinema.cli import show
 from kinema.cli.output import size_of
-from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import answer
 from kinema.core.errors import MediaError
 from kinema.core.events import Event, OnEvent
@@ -43,8 +43,7 @@ class Job:
 
 
 def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnEvent) -> Engine:
-    """A warm engine, quietly."""
-    quiet_libraries()
+    """A warm engine."""
     on_event(Event("load"))
     # Importing torch and transformers makes millions of objects that stay: looking for garbage among them costs a
     # tenth of the whole start.

@@ -11,6 +11,7 @@ from ..core.chunk import Chunk
 from ..core.errors import ModelError, RequestError
 from ..core.events import Note, OnEvent, ignore
 from ..core.plan import Plan
+from ..core.quiet import quietly
 from ..core.registry import family_module
 from ..core.request import Request
 from ..weights import store
@@ -72,6 +73,7 @@ class Engine:
         check_keeping(plan, state, keep, keep_every)
         return self._noting(plan, self._stream(plan, on_event, state, keep, keep_every), on_event)
 
+    @quietly
     def _noting(self, plan: Plan, chunks: Iterator[Chunk], on_event: OnEvent) -> Iterator[Chunk]:
         """The chunks, after what the loaded model has to say of the plan."""
         for note in self.notes(plan):
@@ -106,6 +108,7 @@ class Engine:
         """What a clip of this plan is made of, as JSON."""
         return self.describe(plan)()
 
+    @quietly
     def describe(self, plan: Plan) -> Callable[[], dict[str, Any]]:
         """What makes the manifest, without this engine: weights are found now, and hashed when it is called."""
         places, device = self._weights(plan), self.device_name
@@ -118,6 +121,7 @@ class Engine:
 
         return make
 
+    @quietly
     def notes(self, plan: Plan) -> tuple[str, ...]:
         """What the loaded model has to say of a plan that is not among the plan's notes."""
         found = self.family.notes(plan)
@@ -212,6 +216,7 @@ def parse_size(size: Any) -> tuple[int, int]:
         ) from None
 
 
+@quietly
 def load(model: str = "kinema-mini-wan", *, device: Any = None, dtype: Any = None) -> Engine:
     """A warm engine for a model: a known name, hub id, alias, checkpoint folder or file.
 
