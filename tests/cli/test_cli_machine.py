@@ -11,8 +11,6 @@ from cli_tools import answer, run
 
 from kinema.cli import docs
 from kinema.cli.output import unused
-from kinema.cli.progress import Bar, Lines, rate
-from kinema.core.events import Event, Progress
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -110,30 +108,6 @@ def test_toyland_render() -> None:
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == {"path": "clips", "num": 2}
     assert len(list(Path("clips").rglob("*.mp4"))) == 2
-
-
-def test_lines_where_there_is_no_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lines, "QUIET_S", 0.0)
-    with Lines() as on_event:
-        on_event(Event("load"))
-        for step in range(1, 41):
-            on_event(Progress("sample", step, 40, step * 0.5))
-    told = capfd.readouterr().err.splitlines()
-    assert told[:2] == ["loading the model ...", "sampling ..."]
-    assert told[2] == "sample 10/40 steps, 2.0 it/s, 15 s left"
-    assert len(told) == 6
-
-
-def test_bar_follows_the_stages() -> None:
-    with Bar() as on_event:
-        on_event(Event("load"))
-        on_event(Progress("sample", 1, 4, 2.0))
-        on_event(Progress("decode", 4, 4, 2.0))
-        assert [task.fields["count"] for task in on_event.bar.tasks] == ["4/4"]
-
-
-def test_rates() -> None:
-    assert (rate(0, 1.0), rate(4, 2.0), rate(2, 4.0)) == ("", "2.0 it/s", "2.0 s/it")
 
 
 def test_unused_names() -> None:

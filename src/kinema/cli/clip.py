@@ -66,6 +66,7 @@ def rerun(
     with reporter(as_json) as on_event:
         ready = prepare(found, file.parent, model=model, device=device, force=force)
         keep_apart({"output": target, "sheet": sheet}, [file, model, *named(ready.plan)])
+        on_event(work.to_come(ready.plan, ready.model, device))
         engine = work.load_engine(ready.model, device, dtype, on_event)
         differences = _differences(found, engine.device_name)
         if not force:

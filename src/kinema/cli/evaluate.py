@@ -15,6 +15,7 @@ from kinema.cli.progress import reporter
 from kinema.cli.say import answer, say
 from kinema.core.apart import keep_apart
 from kinema.core.errors import ModelError, RequestError
+from kinema.core.events import Event
 from kinema.core.outside import is_there, read_json
 
 app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
@@ -145,7 +146,9 @@ def inpainting(
     from kinema.engine.load import load
     from kinema.weights.store import digests
 
-    engine = load(model, device=device)
+    with reporter(as_json) as on_event:
+        on_event(Event("load"))
+        engine = load(model, device=device)
     card_file = engine.location / "card.json"
     if not card_file.is_file():
         raise ModelError(f"{model}: only a miniature with a card.json can be judged.")

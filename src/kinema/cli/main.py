@@ -29,6 +29,7 @@ from kinema.cli import (
 )
 from kinema.cli.say import say
 from kinema.core.quiet import quiet_process
+from kinema.core.showing import command
 
 app = typer.Typer(
     name="kinema",
@@ -88,6 +89,7 @@ def main() -> None:
     """Run the command line and exit: 0 ok, 1 failure, 2 bad request or usage, 130 Ctrl-C, 143 terminated."""
     exits.watch_for_sigterm()
     quiet_process()
+    command()
     as_json = "--json" in sys.argv[1:]
     try:
         code = app(standalone_mode=not as_json)
