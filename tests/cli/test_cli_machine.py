@@ -11,6 +11,7 @@ from cli_tools import answer, run
 
 from kinema.cli import docs
 from kinema.cli.output import unused
+from kinema.core.extras import install_command
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -85,7 +86,7 @@ def test_doctor_says_what_a_missing_package_is_for(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(doctor, "version", without_peft)
     problem = next(each for each in doctor.examine()["problems"] if each["missing"] == "peft")
     assert "LoRA" in problem["needed_for"]
-    assert problem["fix"] == "pip install 'kinema[lora]'"
+    assert problem["fix"] == install_command("lora")
     assert not problem["essential"]
 
 

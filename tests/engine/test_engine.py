@@ -150,7 +150,7 @@ def test_manifest_verifies(mini, tmp_path):
     Image.new("RGB", (64, 64), "red").save(tmp_path / "a.png")
     plan = mini.plan(QUICK.changed(conditions=({"kind": "image", "image": str(tmp_path / "a.png")},)))
     found = Manifest.from_dict(json.loads(json.dumps(mini.manifest(plan))))
-    assert found.plan == plan
+    assert found.plan == plan.model_copy(update={"estimate": None}), "two runs write the same bytes"
     assert len(found.weights) >= 3
     manifests.verify(found, mini.digests(plan))
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "a.png")

@@ -27,7 +27,7 @@ from kinema.cli import (
     train,
     upscale,
 )
-from kinema.cli.say import say
+from kinema.cli.say import say, settle_streams
 from kinema.core.quiet import quiet_process
 from kinema.core.showing import command
 
@@ -88,6 +88,7 @@ def root(
 def main() -> None:
     """Run the command line and exit: 0 ok, 1 failure, 2 bad request or usage, 130 Ctrl-C, 143 terminated."""
     exits.watch_for_sigterm()
+    settle_streams()
     quiet_process()
     command()
     as_json = "--json" in sys.argv[1:]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kinema.cli.say import note, say
+from kinema.cli.say import colored, note, say
 from kinema.core.outside import for_terminal
 
 if TYPE_CHECKING:
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from kinema.core.plan import Manifest, Plan
 
 MAX_TEXT = 300
+MAX_NAME = 32
+"""Columns for the names of facts: beside them there is room for words at 80 columns."""
 
 
 def console() -> Any:
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, color_system="auto" if colored() else None)
 
 
 def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
@@ -30,10 +32,12 @@ def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
     from rich.text import Text
 
     table = Table(box=None, show_header=False, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    table.add_column(style="cyan", no_wrap=True)
+    named = [(for_terminal(name), for_terminal(shortened(value))) for name, value in rows]
+    width = min(MAX_NAME, max((len(name) for name, _ in named), default=0))
+    table.add_column(style="cyan", overflow="fold", min_width=width, max_width=width)
     table.add_column(overflow="fold")
-    for name, value in rows:
-        table.add_row(Text(for_terminal(name)), Text(for_terminal(shortened(value))))
+    for name, value in named:
+        table.add_row(Text(name), Text(value))
     return table
 
 
