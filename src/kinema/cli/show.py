@@ -82,9 +82,9 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
     rows += [("condition", condition_words(condition)) for condition in found.conditions]
     if found.estimate is not None:
         cost = found.estimate
-        start = f" after a start of {duration(cost.start)}" if cost.start else ""
+        start = f", after a start of {duration(cost.start)}" if cost.start else ""
         basis = "as measured on this machine" if cost.measured else "by arithmetic, good to a factor of two"
-        rows.append(("estimate", f"{duration(cost.seconds)}{start}, and {cost.gb:g} GB, on {cost.device} ({basis})"))
+        rows.append(("estimate", f"{duration(cost.seconds)} and {cost.gb:g} GB on {cost.device}{start} ({basis})"))
     return rows
 
 

@@ -153,8 +153,9 @@ def _run(given: Any) -> Run:
         for name, (took, expected) in of_kind(found["stages"], "stages", dict).items()
         if name in STAGES
     }
-    words = [of_kind(found[name], name, str)[:300] for name in ("model", "device", "profile")]
-    return Run(*words, of_kind(found["size"], "size", int), None if started is None else _seconds(started), stages)
+    model, device, profile = (of_kind(found[name], name, str)[:300] for name in ("model", "device", "profile"))
+    start = None if started is None else _seconds(started)
+    return Run(model, device, profile, of_kind(found["size"], "size", int), start, stages)
 
 
 def _seconds(value: Any) -> float:
