@@ -11,6 +11,7 @@ from cli_tools import answer, run
 
 from kinema.cli import docs
 from kinema.cli.output import unused
+from kinema.core.events import Progress
 from kinema.core.extras import install_command
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
@@ -59,6 +60,36 @@ def test_pull_of_nothing_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("models", "pull", "wan2.1-t2v-1.3b")
     assert result.exit_code == 1
     assert "no network" in result.stderr
+
+
+def test_pull_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the calls that huggingface_hub makes of its bars, and none of them drawn."""
+    import huggingface_hub
+
+    def fetch(*_: object, tqdm_class: type, **__: object) -> str:
+        bars = [tqdm_class(desc=each, total=0, initial=0, unit="B", unit_scale=True) for each in ("got", "written")]
+        files = tqdm_class(range(2), total=2, desc="Fetching 2 files")
+        for _ in files:
+            for each in bars:
+                each.total += 60_000_000
+                each.refresh()
+                each.update(60_000_000)
+                each.refresh()
+        for each in bars:
+            each.close()
+        raise ConnectionError("stopped here")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    told = run("models", "pull", "wan2.1-t2v-1.3b").stderr.splitlines()
+    assert told[0] == "fetching" and told[-1].startswith("Wan-AI/")
+    from kinema.weights import store
+
+    heard: list[Progress] = []
+    with pytest.raises(Exception, match="stopped here"):
+        store.pull("wan2.1-t2v-1.3b", heard.append)
+    assert {(each.stage, each.done, each.total) for each in heard} == {
+        ("fetch", 0, 60), ("fetch", 60, 60), ("fetch", 60, 120), ("fetch", 120, 120),
+    }  # fmt: skip
 
 
 def test_doctor() -> None:

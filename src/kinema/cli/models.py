@@ -11,8 +11,10 @@ import typer
 from kinema.cli import show
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import FAILED, guarded
+from kinema.cli.progress import reporter
 from kinema.cli.say import answer, note, say
 from kinema.core.errors import ModelError
+from kinema.core.events import Event
 from kinema.core.outside import for_terminal
 
 if TYPE_CHECKING:
@@ -103,7 +105,9 @@ def pull(
     """Fetch a model from the Hugging Face hub; a broken transfer goes on where it stopped."""
     from kinema.weights import store
 
-    place = store.pull(model)
+    with reporter(as_json) as on_event:
+        on_event(Event("fetch"))
+        place = store.pull(model, on_event)
     answer({"model": model, "path": str(place)}, as_json, str(place))
 
 

@@ -23,7 +23,7 @@ WORDS = {
 }  # fmt: skip
 UNITS = {
     "sample": "steps", "decode": "frames", "write": "frames", "render": "clips", "edit": "frames",
-    "annotate": "frames", "follow": "frames", "interpolate": "frames", "upscale": "frames",
+    "annotate": "frames", "follow": "frames", "interpolate": "frames", "upscale": "frames", "fetch": "MB",
 }  # fmt: skip
 BAR_CHARS = 20
 LONG_S = 2.0
