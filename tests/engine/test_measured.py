@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from kinema.core import threads
 from kinema.core.events import Event, Planned, Progress
 from kinema.core.request import Request
 from kinema.engine import estimate, measured, plan
@@ -17,12 +18,15 @@ from kinema.engine.measured import LAST, MOST_RUNS, Measured, Run, factor
 from kinema.engine.stopwatch import Stopwatch
 from kinema.families.wan.cards import CARDS, MINI
 
+CROWD = threads.crowd
 WAN = next(card for card in CARDS if card.id == "wan2.1-t2v-1.3b")
 
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("KINEMA_HOME", str(tmp_path / "home"))
+    for module in (threads, estimate):
+        monkeypatch.setattr(module, "crowd", lambda: 1.0)
 
 
 def run(seconds: float, expected: float = 1.0, **fields) -> Run:
@@ -172,6 +176,21 @@ def test_a_run_teaches_the_next_estimate(mini):
     assert expected.measured
     took = sum(seconds for seconds, _ in kept.stages.values())
     assert expected.seconds == pytest.approx(took, rel=0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("load, times", [(0.0, 1), (1.0, 1), (3.0, 2), (9.0, 5)])
+def test_other_work_counts(load, times, monkeypatch):
+    """What is kept is as of an idle machine; what is shown to come is as of this one."""
+    asked = plan.plan(Request(prompt="x", model=WAN.id, seed=1), device="cpu")
+    idle = sum(part.seconds for part in estimate.parts(asked, WAN, "cpu", start=True))
+    monkeypatch.setattr(threads, "crowd", CROWD)
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0, 0))
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    assert threads.crowd() == times
+    assert threads.alone(10.0, 4.0) == (4.0 if times > 1 else 10.0) and threads.alone(4.0, 8.0) == 4.0
+    monkeypatch.setattr(estimate, "crowd", lambda: float(times))
+    crowded = sum(part.seconds for part in estimate.parts(asked, WAN, "cpu", start=True))
+    assert crowded == pytest.approx(times * idle)
 
 
 def test_work_like_no_other_teaches_nothing(mini):

@@ -9,6 +9,7 @@ import typer
 
 from kinema.cli.say import colored, note, say
 from kinema.core.outside import for_terminal
+from kinema.core.threads import CROWDED, crowd
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,6 +85,8 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
         cost = found.estimate
         start = f", after a start of {duration(cost.start)}" if cost.start else ""
         basis = "as measured on this machine" if cost.measured else "by arithmetic, good to a factor of two"
+        times = crowd()
+        basis += f"; the machine is busy now: about {times:.2g} times as long" if times >= CROWDED else ""
         rows.append(("estimate", f"{duration(cost.seconds)} and {cost.gb:g} GB on {cost.device}{start} ({basis})"))
     return rows
 

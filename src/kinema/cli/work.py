@@ -15,6 +15,7 @@ from kinema.cli.progress import reporter
 from kinema.cli.say import answer
 from kinema.core.errors import MediaError
 from kinema.core.events import Event, OnEvent, Planned, planned
+from kinema.core.threads import alone
 from kinema.core.whole import whole
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
 
         listener = Previews(job.preview, job.plan.fps, on_event)
     if engine.start_s is not None:  # of a command everything before the work is its start
-        engine.start_s = max(engine.start_s, process_age_s())
+        engine.start_s = max(engine.start_s, alone(process_age_s(), time.process_time()))
     chunks = engine.stream(job.plan, on_event=listener, state=job.resume, keep=keep, keep_every=job.keep_every)
     picked: list[np.ndarray] = []
     if job.sheet is not None:

@@ -25,6 +25,7 @@ from ..core.card import Card, Network
 from ..core.events import Part
 from ..core.plan import Estimate, Plan
 from ..core.shapes import PixelShape, Stride
+from ..core.threads import crowd
 from ..diffusion import steps
 from ..weights import store
 from . import measured
@@ -159,8 +160,13 @@ def corrected(cost: Cost) -> Cost:
 
 
 def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip: bool = False) -> tuple[Part, ...]:
-    """The work in its order, as the loop's events will name it. start: with loading. from_clip: as above."""
+    """The work in its order, as the loop's events will name it, and what it takes beside the other work that this
+    machine has now. start: with loading. from_clip: as above."""
     cost = corrected(arithmetic(plan, card, device, from_clip))
+    times = crowd()
+    cost = replace(cost, start_s=times * cost.start_s, encode_s=times * cost.encode_s)
+    if device == "cpu":
+        cost = replace(cost, sample_s=times * cost.sample_s, decode_s=times * cost.decode_s)
     tries = int(str(plan.options.get("free_init", 1)))
     sampled = max(1, sum(span.num_frames for span in plan.spans))
     found = [Part("load", cost.start_s)] if start else []

@@ -17,6 +17,7 @@ from ..core.quiet import quietly
 from ..core.registry import family_module
 from ..core.request import Request
 from ..core.showing import shown_in_python
+from ..core.threads import alone
 from ..weights import store
 from .clip import Clip
 from .estimate import device_name, start_s
@@ -268,7 +269,7 @@ def load(
     """
     card = store.find(model)
     location = store.locate(card)
-    first, began_s = "torch" not in sys.modules, time.perf_counter()
+    first, began_s, processor_s = "torch" not in sys.modules, time.perf_counter(), time.process_time()
     with shown_in_python(progress) as shown:
         shown(planned(Part("load", start_s(card, device_name(None if device is None else str(device))))))
         shown(Event("load"))
@@ -277,5 +278,6 @@ def load(
         except (RuntimeError, AssertionError) as error:
             raise ModelError(f"{card.id} cannot be loaded on {device or 'the default device'}: {error}") from error
     engine = Engine(card.id, family, location, str(family.device), dtype)
-    engine.start_s = time.perf_counter() - began_s if first else None
+    took_s = alone(time.perf_counter() - began_s, time.process_time() - processor_s)
+    engine.start_s = took_s if first else None
     return engine
