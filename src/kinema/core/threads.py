@@ -37,13 +37,15 @@ CROWDED = 1.5
 
 
 def crowd() -> float:
-    """How many times as long work takes as on an idle machine, by the work that waits for its cores (the load average
-    of the last minute); 1 where the system does not tell."""
+    """How many times as long work takes as on an idle machine, roughly; 1 where the system does not tell.
+
+    The load average of the last minute is an upper bound: it lags, and counts work of low priority, which makes way.
+    Its root lies in the middle, in ratio, between that bound and none."""
     try:
         waiting = os.getloadavg()[0]
     except (OSError, AttributeError):
         return 1.0
-    return max(1.0, (waiting + 1) / cores())
+    return float(max(1.0, (waiting + 1) / cores()) ** 0.5)
 
 
 def alone(wall_s: float, processor_s: float) -> float:
