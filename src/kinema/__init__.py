@@ -56,6 +56,8 @@ __all__ = ["__version__", "generate", "models", "plan", *_WHERE]
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .core.card import Card
     from .core.chunk import Chunk
     from .core.conditions import Audio, Camera, Continue, Control, Image, Mask, Reference, Source, Style, Trajectory
@@ -68,17 +70,22 @@ if TYPE_CHECKING:
         RequestError,
         WeightsMissing,
     )
+    from .core.events import OnEvent
     from .core.plan import Plan
     from .core.request import Request
     from .engine.clip import Clip
     from .engine.load import Engine, load
 
 
-def generate(request: Request | str, *, device: Any = None, dtype: Any = None, **fields: Any) -> Clip:
+def generate(
+    request: Request | str, *, device: Any = None, dtype: Any = None, progress: bool | None = None, **fields: Any
+) -> Clip:
     """A clip from a prompt or a request; fields are those of `Request` (and `image`, `last`, `references`, `size`).
 
     The model is loaded on the first call and kept for the next ones. Raises RequestError before weights load. An
     OutsideDomainWarning says where the model has not learnt what is asked of it.
+    progress: show on stderr how far loading and work are, where they take more than two seconds. None does so on a
+    terminal and in a notebook, True everywhere, False nowhere.
     """
     from .engine.clip import Clip
     from .engine.load import as_request
@@ -88,13 +95,16 @@ def generate(request: Request | str, *, device: Any = None, dtype: Any = None, *
     wanted = as_request(request, **fields)
     found = make_plan(wanted, None, None if device is None else str(device))
     warn_outside(found)
-    _engine(wanted.model, device, dtype)  # what is missing is said now
+    _engine(wanted.model, device, dtype, progress)  # what is missing is said now
 
     def engine() -> Engine:
         """Asked for again when frames are: a clip that is not made yet keeps no model in memory."""
-        return _engine(wanted.model, device, dtype)
+        return _engine(wanted.model, device, dtype, progress)
 
-    return Clip(found, lambda: engine().stream(found), lambda: engine().describe(found))
+    def make(on_event: OnEvent) -> Iterator[Chunk]:
+        return engine().stream(found, on_event=on_event)
+
+    return Clip(found, make, lambda: engine().describe(found), progress=progress)
 
 
 def plan(request: Request | str, **fields: Any) -> Plan:
@@ -115,7 +125,7 @@ def models() -> list[Card]:
 _ENGINES: dict[tuple[str, str, str], Engine] = {}
 
 
-def _engine(model: str, device: Any, dtype: Any) -> Engine:
+def _engine(model: str, device: Any, dtype: Any, progress: bool | None) -> Engine:
     key = (model, str(device), str(dtype))
     if key not in _ENGINES:
         import gc
@@ -124,7 +134,7 @@ def _engine(model: str, device: Any, dtype: Any) -> Engine:
 
         _ENGINES.clear()  # one model in memory at a time; `load` is for those who want several
         gc.collect()
-        _ENGINES[key] = load(model, device=device, dtype=dtype)
+        _ENGINES[key] = load(model, device=device, dtype=dtype, progress=progress)
     return _ENGINES[key]
 
 

@@ -196,7 +196,7 @@ def test_clips_in_python(there):
         conditions=(kinema.Image(image="p.png"), kinema.Style(adapter="lora.png")),
     )
     found = plan(request.changed(conditions=request.conditions[:1]), device="cpu")
-    clip = Clip(found, lambda: (_ for _ in ()).throw(AssertionError("work was begun")), dict)
+    clip = Clip(found, lambda _told: (_ for _ in ()).throw(AssertionError("work was begun")), dict)
     with pytest.raises(RequestError, match=r"p\.png is an input"):
         clip.save("here/p.png")
     assert {"p.png", "lora.png", "kinema-mini-wan"} <= set(named(request))

@@ -11,8 +11,8 @@ from cli_tools import answer, run
 
 from kinema.cli import docs
 from kinema.cli.output import unused
-from kinema.cli.progress import Bar, Lines, rate
-from kinema.core.events import Event, Progress
+from kinema.core.events import Progress
+from kinema.core.extras import install_command
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -62,6 +62,36 @@ def test_pull_of_nothing_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no network" in result.stderr
 
 
+def test_pull_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the calls that huggingface_hub makes of its bars, and none of them drawn."""
+    import huggingface_hub
+
+    def fetch(*_: object, tqdm_class: type, **__: object) -> str:
+        bars = [tqdm_class(desc=each, total=0, initial=0, unit="B", unit_scale=True) for each in ("got", "written")]
+        files = tqdm_class(range(2), total=2, desc="Fetching 2 files")
+        for _ in files:
+            for each in bars:
+                each.total += 60_000_000
+                each.refresh()
+                each.update(60_000_000)
+                each.refresh()
+        for each in bars:
+            each.close()
+        raise ConnectionError("stopped here")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    told = run("models", "pull", "wan2.1-t2v-1.3b").stderr.splitlines()
+    assert told[0] == "fetching" and told[-1].startswith("Wan-AI/")
+    from kinema.weights import store
+
+    heard: list[Progress] = []
+    with pytest.raises(Exception, match="stopped here"):
+        store.pull("wan2.1-t2v-1.3b", heard.append)
+    assert {(each.stage, each.done, each.total) for each in heard} == {
+        ("fetch", 0, 60), ("fetch", 60, 60), ("fetch", 60, 120), ("fetch", 120, 120),
+    }  # fmt: skip
+
+
 def test_doctor() -> None:
     result = run("doctor", "--json")
     found = answer(result)
@@ -87,7 +117,7 @@ def test_doctor_says_what_a_missing_package_is_for(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(doctor, "version", without_peft)
     problem = next(each for each in doctor.examine()["problems"] if each["missing"] == "peft")
     assert "LoRA" in problem["needed_for"]
-    assert problem["fix"] == "pip install 'kinema[lora]'"
+    assert problem["fix"] == install_command("lora")
     assert not problem["essential"]
 
 
@@ -110,30 +140,6 @@ def test_toyland_render() -> None:
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == {"path": "clips", "num": 2}
     assert len(list(Path("clips").rglob("*.mp4"))) == 2
-
-
-def test_lines_where_there_is_no_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lines, "QUIET_S", 0.0)
-    with Lines() as on_event:
-        on_event(Event("load"))
-        for step in range(1, 41):
-            on_event(Progress("sample", step, 40, step * 0.5))
-    told = capfd.readouterr().err.splitlines()
-    assert told[:2] == ["loading the model ...", "sampling ..."]
-    assert told[2] == "sample 10/40 steps, 2.0 it/s, 15 s left"
-    assert len(told) == 6
-
-
-def test_bar_follows_the_stages() -> None:
-    with Bar() as on_event:
-        on_event(Event("load"))
-        on_event(Progress("sample", 1, 4, 2.0))
-        on_event(Progress("decode", 4, 4, 2.0))
-        assert [task.fields["count"] for task in on_event.bar.tasks] == ["4/4"]
-
-
-def test_rates() -> None:
-    assert (rate(0, 1.0), rate(4, 2.0), rate(2, 4.0)) == ("", "2.0 it/s", "2.0 s/it")
 
 
 def test_unused_names() -> None:

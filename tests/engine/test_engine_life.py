@@ -24,7 +24,7 @@ def loaded(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     found: list = []
 
-    def fake(model, *, device=None, dtype=None):
+    def fake(model, *, device=None, dtype=None, progress=None):
         card = store.find(model)
         family = FakeFamily(card)
         family.weight_files = lambda plan: ()

@@ -346,7 +346,7 @@ def test_without_peft_it_says_what_to_install(network, tmp_path, monkeypatch):
 
     before = bits(network)
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(ModelError, match=r"kinema\[lora\]"):
+    with pytest.raises(ModelError, match=r"pip install .*\[lora\]'"):
         adapters.use(network, ((str(write(tmp_path, "kohya", matrices(network, 1))), 1.0),))
     assert_plain(network, before)
     save_file({"diffusion_model.blocks.0.self_attn.q.diff_b": torch.ones(24)}, tmp_path / "bias.safetensors")

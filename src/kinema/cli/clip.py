@@ -77,6 +77,7 @@ def rerun(
         ready = prepare(found, file.parent, model=model, device=device, force=force)
         styles.check(ready.plan)
         keep_apart({"output": target, "sheet": sheet}, named(ready.plan))
+        on_event(work.to_come(ready.plan, ready.model, device))
         engine = work.load_engine(ready.model, device, dtype, on_event)
         differences = _differences(found, engine.device_name)
         if not force:

@@ -11,7 +11,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
-from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import answer
 from kinema.core.apart import keep_apart
 from kinema.core.errors import MediaError, RequestError
@@ -79,7 +79,6 @@ def control(
     _check(target, preview, video, mask, model, detector)
     given = {"model": model, "detector": detector, "device": device}
     options = {name: value for name, value in given.items() if value is not None}
-    quiet_libraries()
     from kinema.conditions.control import annotate_clip
 
     began_s = time.perf_counter()

@@ -15,25 +15,22 @@ import typer
 from kinema.cli import show
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import FAILED, guarded
-from kinema.cli.progress import quiet_libraries
 from kinema.cli.say import say
+from kinema.core.extras import EXTRAS, install_command, missing
 
 PACKAGES = (
     "torch", "diffusers", "transformers", "safetensors", "huggingface_hub", "numpy", "pillow", "av",
     "pydantic", "typer", "rich", "pyyaml", "ftfy", "psutil", "peft", "accelerate",
 )  # fmt: skip
-OPTIONAL = {
-    "peft": ("LoRA adapters (--style) and training them", "pip install 'kinema[lora]'"),
-    "accelerate": ("training", "pip install 'kinema[train]'"),
-}
+OPTIONAL = {"peft": "lora"}
+"""Packages that belong to an extra."""
 ENCODERS = {"libx264": ".mp4", "libvpx-vp9": ".webm", "aac": "sound in .mp4", "libopus": "sound in .webm"}
 DEFAULT_MODEL = "kinema-mini-wan"
 
 
 @guarded
 def doctor(as_json: AsJson = False) -> None:
-    """Look the installation over: versions, devices, codecs, disk, models, and what is missing for what."""
-    quiet_libraries()
+    """Look the installation over: versions, devices, codecs, disk, memory, extras, models, and what is missing."""
     found = examine()
     if as_json:
         typer.echo(json.dumps(found))
@@ -55,9 +52,19 @@ def examine() -> dict[str, Any]:
         "devices": devices,
         "codecs": codecs,
         "places": places,
+        "extras": _extras(),
         "models": models,
         "problems": problems,
     }
+
+
+def _extras() -> list[dict[str, Any]]:
+    """Optional parts: what for, whether they are here, and what installs them."""
+    return [
+        {"extra": name, "for": purpose, "missing": list(lost := missing(name)), "here": not lost,
+         "install": install_command(name)}
+        for name, purpose in EXTRAS.items()
+    ]  # fmt: skip
 
 
 def _own_version() -> str:
@@ -150,8 +157,13 @@ def _places() -> dict[str, Any]:
     return {
         "kinema_home": str(home()),
         "hf_cache": HF_HUB_CACHE,
-        "free_disk_gb": round(shutil.disk_usage(_existing(Path(HF_HUB_CACHE))).free / 1e9, 1),
+        "free_disk_gb": _free_gb(Path(HF_HUB_CACHE)),
+        "free_home_gb": _free_gb(home()),
     }
+
+
+def _free_gb(path: Path) -> float:
+    return round(shutil.disk_usage(_existing(path)).free / 1e9, 1)
 
 
 def _existing(path: Path) -> Path:
@@ -179,7 +191,9 @@ def _problems(
 
     for name in PACKAGES:
         if versions[name] is None:
-            needed_for, fix = OPTIONAL.get(name, ("everything", f"pip install {name}"))
+            needed_for, fix = "everything", f"pip install {name}"
+            if name in OPTIONAL:
+                needed_for, fix = EXTRAS[OPTIONAL[name]], install_command(OPTIONAL[name])
             add(name, needed_for, fix, essential=name not in OPTIONAL)
     if versions["torch"] is not None and "bfloat16" not in devices[0]:
         add("a torch that loads", "everything", "pip install --force-reinstall torch", essential=True)
@@ -224,25 +238,40 @@ def _print(found: dict[str, Any]) -> None:
     screen.print()
     places = found["places"]
     rows = [
-        ("kinema", places["kinema_home"]),
-        ("models", places["hf_cache"]),
-        ("free", f"{places['free_disk_gb']} GB"),
+        ("kinema", f"{places['free_home_gb']} GB free at {places['kinema_home']}"),
+        ("models", f"{places['free_disk_gb']} GB free at {places['hf_cache']}"),
     ]
     screen.print(show.facts(rows, title="Disk"))
     screen.print()
-    here = [(model["id"], "here" if model["here"] else "not here") for model in found["models"]]
-    screen.print(show.facts(here, title="Models"))
+    cpu = found["devices"][0]
+    memory = [("memory", f"{cpu['free_gb']} GB free of {cpu['memory_gb']} GB")]
+    screen.print(show.facts(memory, title="Memory"))
     screen.print()
+    screen.print(show.facts([(each["extra"], _extra_words(each)) for each in found["extras"]], title="Extras"))
+    screen.print()
+    here = [model["id"] for model in found["models"] if model["here"]]
+    pullable = [model["id"] for model in found["models"] if not model["here"]]
+    listed = [("here", ", ".join(here) or "none"), ("not here", ", ".join(pullable) or "none")]
+    screen.print(show.facts(listed, title="Models (`kinema models pull NAME` fetches one)"))
+    screen.print()
+    absent = {f"weights of {model['id']}" for model in found["models"]}
     lines = [
         (
             problem["missing"] + (" (!)" if problem["essential"] else ""),
             f"for {problem['needed_for']}: {problem['fix']}",
         )
         for problem in found["problems"]
+        if problem["essential"] or problem["missing"] not in absent
     ]
     screen.print(show.facts(lines, title="Missing, and what for") if lines else "Nothing is missing.")
     if not found["ok"]:
         say("What is marked (!) is essential.", err=True, color=typer.colors.RED)
+
+
+def _extra_words(extra: dict[str, Any]) -> str:
+    if extra["here"]:
+        return f"here; {extra['for']}"
+    return f"{', '.join(extra['missing'])} not here; {extra['for']}: {extra['install']}"
 
 
 def _device_words(device: dict[str, Any]) -> str:

@@ -11,10 +11,11 @@ import typer
 
 from kinema.cli.arguments import AsJson, Device
 from kinema.cli.exits import guarded
-from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import answer, say
 from kinema.core.apart import keep_apart
 from kinema.core.errors import ModelError, RequestError
+from kinema.core.events import Event
 from kinema.core.outside import is_there, read_json
 
 app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
@@ -97,7 +98,6 @@ def _judge(
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)
-    quiet_libraries()
     from kinema.evaluation.scorecard import PROFILES, Settings, scorecard
 
     settings = Settings(count, task_count, tuple(profile or PROFILES), tuple(task or ()), workers)
@@ -143,11 +143,12 @@ def inpainting(
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)
-    quiet_libraries()
     from kinema.engine.load import load
     from kinema.weights.store import digests
 
-    engine = load(model, device=device)
+    with reporter(as_json) as on_event:
+        on_event(Event("load"))
+        engine = load(model, device=device)
     card_file = engine.location / "card.json"
     if not card_file.is_file():
         raise ModelError(f"{model}: only a miniature with a card.json can be judged.")

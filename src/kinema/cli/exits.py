@@ -18,10 +18,12 @@ from typing import Any
 import typer
 
 from kinema.cli import names
-from kinema.cli.say import say
+from kinema.cli.say import say, typed
 from kinema.core.errors import Cancelled, KinemaError, RequestError
 
 OK, FAILED, BAD_REQUEST, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+TEXTS = ("prompt", "negative", "theme", "thing")
+"""Arguments of commands that are words, and no names of files."""
 STOPPED = "Stopped. Nothing half-written was left behind."
 
 
@@ -35,6 +37,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         as_json = bool(kwargs.get("as_json"))
+        kwargs = {name: typed(value) if name in TEXTS and isinstance(value, str) else value for name, value in
+                  kwargs.items()}  # fmt: skip
         try:
             command(*args, **kwargs)
             sys.stdout.flush()

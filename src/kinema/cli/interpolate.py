@@ -12,10 +12,13 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
 from kinema.cli.exits import guarded
-from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import say
 from kinema.core.apart import keep_apart
-from kinema.core.events import Event
+from kinema.core.events import Event, Part, planned
+
+START_S, FRAME_S = 3.0, 0.1
+"""What is expected of loading FILM and of a frame, until frames tell how long they take."""
 
 
 @guarded
@@ -67,9 +70,9 @@ def interpolate(
         output.check_sheet(sheet)
     keep_apart({"output": path, "sheet": sheet}, [clip, model])
     started = time.perf_counter()
-    quiet_libraries()
     with reporter(as_json) as on_event:
         if by == "film":
+            on_event(planned(Part("load", START_S), Part("interpolate", FRAME_S * info.num_frames)))
             on_event(Event("load"))
         made = _run(clip, path, sheet, on_event, fps=fps, times=times, slow=slow, by=by, model=model, device=device)
     made["seconds"] = round(time.perf_counter() - started, 3)

@@ -31,7 +31,9 @@ from kinema.cli import (
     train,
     upscale,
 )
-from kinema.cli.say import say
+from kinema.cli.say import say, settle_streams
+from kinema.core.quiet import quiet_process
+from kinema.core.showing import command
 
 app = typer.Typer(
     name="kinema",
@@ -94,7 +96,10 @@ def root(
 def main() -> None:
     """Run the command line and exit: 0 ok, 1 failure, 2 bad request or usage, 130 Ctrl-C, 143 terminated."""
     exits.watch_for_sigterm()
+    settle_streams()
+    quiet_process()
     completion.prepare()
+    command()
     as_json = "--json" in sys.argv[1:]
     try:
         code = app(standalone_mode=not as_json)

@@ -12,7 +12,7 @@ import typer
 from kinema.cli import output, where
 from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
-from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import answer
 from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
@@ -94,7 +94,6 @@ def mask(
         info = inputs.info(str(path))
         _check_names(target, preview, path, info)
         start = _start(click, box, thing, info)
-        quiet_libraries()
         began_s = time.perf_counter()
         with reporter(as_json) as on_event:
             seen = _write(path, info, start, target, (shape, ratio), tracker, device, on_event)

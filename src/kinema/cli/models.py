@@ -11,8 +11,10 @@ import typer
 from kinema.cli import completion, show
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import FAILED, guarded
+from kinema.cli.progress import reporter
 from kinema.cli.say import answer, note, say
 from kinema.core.errors import ModelError
+from kinema.core.events import Event
 from kinema.core.outside import for_terminal
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, show, add, fetch, check and convert models.")
 
+WIDE = 120
+"""Columns from which the list has room for what models accept."""
 Name = Annotated[
     str,
     typer.Argument(help="A name, hub id, folder or file.", show_default=False, autocompletion=completion.models),
@@ -41,15 +45,22 @@ def list_(as_json: AsJson = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    screen = show.console()
+    wide = screen.width >= WIDE
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("model", style="cyan", no_wrap=True)
-    for name in ("family", "title", "accepts"):
-        table.add_column(name, overflow="fold")
+    table.add_column("model", style="cyan", overflow="fold", min_width=min(show.MAX_NAME, longest(rows)))
     table.add_column("here", no_wrap=True)
+    for name in ("title", *(("accepts",) if wide else ())):
+        table.add_column(name, overflow="fold")
     for card, here in rows:
-        row = (card.id, card.family, card.title, ", ".join(accepted(card)), "yes" if here else "no")
-        table.add_row(*(Text(for_terminal(each)) for each in row))
-    show.console().print(table)
+        row = [card.id, "yes" if here else "no", card.title, ", ".join(accepted(card))]
+        table.add_row(*(Text(for_terminal(each)) for each in row[: 4 if wide else 3]))
+    screen.print(table)
+    say("", "`kinema models show MODEL` says what a model accepts, and more.")
+
+
+def longest(rows: list[tuple[Card, bool]]) -> int:
+    return max(len(for_terminal(card.id)) for card, _ in rows)
 
 
 @app.command("show")
@@ -102,7 +113,9 @@ def pull(
     """Fetch a model from the Hugging Face hub; a broken transfer goes on where it stopped."""
     from kinema.weights import store
 
-    place = store.pull(model)
+    with reporter(as_json) as on_event:
+        on_event(Event("fetch"))
+        place = store.pull(model, on_event)
     answer({"model": model, "path": str(place)}, as_json, str(place))
 
 

@@ -12,9 +12,10 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
-from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import say
 from kinema.core.apart import keep_apart
+from kinema.core.events import Part, Planned, planned
 
 if TYPE_CHECKING:
     from kinema.music import Track
@@ -65,8 +66,8 @@ def music(
     output.check_parent(Path(target))
     keep_apart({"output": target}, [melody, sound, model])
     started = time.perf_counter()
-    quiet_libraries()
     with reporter(as_json) as on_event:
+        on_event(to_come(seconds, model))
         track = make(theme, seconds, seed, model=model, melody=melody, sound=sound, device=device, on_event=on_event)
         save(track, target, on_event=on_event)
     _tell(track, target, started, as_json)
@@ -97,6 +98,7 @@ def score(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Add music to a clip: as long as the clip, under its own sound, fading out with it; pictures are not touched."""
+    from kinema.media.read import probe
     from kinema.media.with_sound import check_video_name
     from kinema.music import put_under
 
@@ -106,13 +108,20 @@ def score(
     output.check_parent(Path(target))
     keep_apart({"output": target}, [clip, melody, sound, model])
     started = time.perf_counter()
-    quiet_libraries()
     with reporter(as_json) as on_event:
+        on_event(to_come(probe(clip).seconds, model))
         track = put_under(
             clip, target, theme, seed, replace_sound=replace, under_lu=under, model=model, melody=melody, sound=sound,
             device=device, on_event=on_event,
         )  # fmt: skip
     _tell(track, target, started, as_json)
+
+
+def to_come(seconds: float, model: str | None) -> Planned:
+    """The work for so many seconds of music: MusicGen is loaded first and takes longer than they last, the composer a
+    part of them."""
+    load = (Part("load", 10.0),) if model else ()
+    return planned(*load, Part("compose", seconds * (3.0 if model else 0.2)), Part("write", 0.02 * seconds))
 
 
 def _word(theme: str) -> str:

@@ -5,8 +5,10 @@ direction of writing are spelled out. JSON is ASCII, and needs nothing.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import os
 import sys
 from typing import Any
 
@@ -20,8 +22,41 @@ MOST_CHARS = 20_000
 
 def say(*lines: str, err: bool = False, color: str | None = None) -> None:
     """Lines on stdout, or stderr. A new line within one of them is indented, so that it passes for no line of ours."""
+    stream = sys.stderr if err else sys.stdout
     for line in lines:
-        typer.secho(for_terminal(line, MOST_CHARS), fg=color, err=err)
+        shown = _fitting(for_terminal(line, MOST_CHARS), stream)
+        typer.secho(shown, fg=color, err=err, color=None if colored() else False)
+
+
+def colored() -> bool:
+    """May escape sequences colour what is shown? Not with NO_COLOR (no-color.org), nor on a dumb terminal."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def settle_streams() -> None:
+    """From now on no letter makes a command fail that the terminal's encoding has not: it is spelled out. The pages of
+    --help have no colours where there are to be none."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if not colored():
+        from typer import rich_utils
+
+        rich_utils.COLOR_SYSTEM = None
+
+
+def typed(word: str) -> str:
+    """Words as they were typed. In a locale without UTF-8, Python reads their bytes one by one."""
+    try:
+        return os.fsencode(word).decode("utf-8") if any("\udc80" <= char <= "\udcff" for char in word) else word
+    except UnicodeError:
+        return word
+
+
+def _fitting(text: str, stream: Any) -> str:
+    """The text with letters spelled out that the stream's encoding has not."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def say_aside(line: str) -> None:

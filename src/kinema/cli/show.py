@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kinema.cli.say import note, say
+from kinema.cli.say import colored, note, say
 from kinema.core.outside import for_terminal
+from kinema.core.threads import CROWDED, crowd
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from kinema.core.plan import Manifest, Plan
 
 MAX_TEXT = 300
+MAX_NAME = 32
+"""Columns for the names of facts: beside them there is room for words at 80 columns."""
 
 
 def console() -> Any:
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, color_system="auto" if colored() else None)
 
 
 def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
@@ -30,10 +33,12 @@ def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
     from rich.text import Text
 
     table = Table(box=None, show_header=False, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    table.add_column(style="cyan", no_wrap=True)
+    named = [(for_terminal(name), for_terminal(shortened(value))) for name, value in rows]
+    width = min(MAX_NAME, max((len(name) for name, _ in named), default=0))
+    table.add_column(style="cyan", overflow="fold", min_width=width, max_width=width)
     table.add_column(overflow="fold")
-    for name, value in rows:
-        table.add_row(Text(for_terminal(name)), Text(for_terminal(shortened(value))))
+    for name, value in named:
+        table.add_row(Text(name), Text(value))
     return table
 
 
@@ -78,9 +83,11 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
     rows += [("condition", condition_words(condition)) for condition in found.conditions]
     if found.estimate is not None:
         cost = found.estimate
-        rows.append(
-            ("estimate", f"{duration(cost.seconds)} and {cost.gb:g} GB on {cost.device} (good to a factor of two)")
-        )
+        start = f", after a start of {duration(cost.start)}" if cost.start else ""
+        basis = "as measured on this machine" if cost.measured else "by arithmetic, good to a factor of two"
+        times = crowd()
+        basis += f"; the machine is busy now: about {times:.2g} times as long" if times >= CROWDED else ""
+        rows.append(("estimate", f"{duration(cost.seconds)} and {cost.gb:g} GB on {cost.device}{start} ({basis})"))
     return rows
 
 

@@ -11,10 +11,11 @@ import typer
 
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
-from kinema.cli.progress import Reporter, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import answer
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import Progress
+from kinema.core.showing import Showing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +92,7 @@ def _draw(
     camera: str | None,
     style: str | None,
     motion: str | None,
-    told: Reporter,
+    told: Showing,
 ) -> None:
     """Render and write; size is (height, width)."""
     from kinema.core.chunk import Chunk

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +14,10 @@ from kinema.cli.arguments import option
 from kinema.cli.how import How, run, said, target_of, verb
 from kinema.cli.say import answer, note
 from kinema.core.errors import RequestError
+from kinema.core.events import Event, OnEvent, Progress
+
+if TYPE_CHECKING:
+    from kinema.core.chunk import Chunk
 
 ENDING = "large"
 MOST = 16
@@ -61,9 +67,17 @@ def upscale(
     _resample(how, video, scale)
 
 
-def _resample(how: How, video: str, scale: float) -> None:
-    import time
+def _telling(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator[Chunk]:
+    """The chunks; each is told once the encoder has taken it."""
+    started, done = time.perf_counter(), 0
+    on_event(Event("upscale"))
+    for chunk in chunks:
+        done += len(chunk.frames)
+        yield chunk
+        on_event(Progress("upscale", min(done, total), total, time.perf_counter() - started))
 
+
+def _resample(how: How, video: str, scale: float) -> None:
     from kinema.cli import work
     from kinema.cli.progress import reporter
     from kinema.conditions import inputs
@@ -79,7 +93,7 @@ def _resample(how: How, video: str, scale: float) -> None:
     picked: list[Any] = []
     started = time.perf_counter()
     with reporter(how.as_json) as on_event, inputs.as_file(video) as path:
-        chunks = enlarge(read_chunks(path), scale)
+        chunks = _telling(enlarge(read_chunks(path), scale), info.num_frames, on_event)
         if how.sheet is not None:
             chunks = work.pick(chunks, info.num_frames, work.SHEET_FRAMES, picked)
         note = {**carried(path), "enlarged": {"clip": Path(video).name, "by": "lanczos", "scale": scale}}

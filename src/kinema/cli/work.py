@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from kinema.cli import show
 from kinema.cli.output import size_of
-from kinema.cli.progress import quiet_libraries, reporter
+from kinema.cli.progress import reporter
 from kinema.cli.say import answer
 from kinema.core.errors import MediaError, OutsideDomain
-from kinema.core.events import Event, OnEvent
+from kinema.core.events import Event, OnEvent, Planned, planned
+from kinema.core.threads import alone
 from kinema.core.whole import whole
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ class Job:
 
 
 def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnEvent) -> Engine:
-    """A warm engine, quietly."""
-    quiet_libraries()
+    """A warm engine."""
     on_event(Event("load"))
     # Importing torch and transformers makes millions of objects that stay: looking for garbage among them costs a
     # tenth of the whole start.
@@ -52,8 +52,9 @@ def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnE
     try:
         from kinema.engine.load import load
 
-        return load(model, device=device, dtype=dtype)
+        return load(model, device=device, dtype=dtype, progress=False)
     finally:
+        gc.freeze()  # they are not looked at later either
         gc.enable()
 
 
@@ -72,6 +73,8 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         from kinema.cli.preview import Previews
 
         listener = Previews(job.preview, job.plan.fps, on_event)
+    if engine.start_s is not None:  # of a command everything before the work is its start
+        engine.start_s = max(engine.start_s, alone(process_age_s(), time.process_time()))
     chunks = engine.stream(job.plan, on_event=listener, state=job.resume, keep=keep, keep_every=job.keep_every)
     picked: list[np.ndarray] = []
     if job.sheet is not None:
@@ -90,8 +93,15 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         "fps": job.plan.fps,
         "seconds": round(time.perf_counter() - started, 3),
         "device": engine.device_name,
-        "plan": manifest["plan"],
+        "plan": manifest["plan"] | {"estimate": estimate.model_dump() if (estimate := job.plan.estimate) else None},
     }
+
+
+def process_age_s() -> float:
+    """Seconds since this process began."""
+    import psutil
+
+    return time.time() - psutil.Process().create_time()
 
 
 def plan(request: Request, device: str | None, *, anyway: bool = False) -> Plan:
@@ -115,8 +125,17 @@ def make(job: Job, model: str, device: str | None, dtype: str | None, as_json: b
     if not as_json:
         show.remarks(job.plan)
     with reporter(as_json) as on_event:
+        on_event(to_come(job.plan, model, device))
         found = run(job, load_engine(model, device, dtype, on_event), on_event)
     answer(found, as_json, words(found))
+
+
+def to_come(found: Plan, model: str, device: str | None) -> Planned:
+    """The whole of the work, the start included."""
+    from kinema.engine.estimate import device_name, parts
+    from kinema.weights import store
+
+    return planned(*parts(found, store.find(model), device_name(device), start=True))
 
 
 def words(found: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from ..core.apart import keep_apart
 from ..core.chunk import Chunk
 from ..core.errors import MediaError, RequestError
 from ..core.events import OnEvent, Progress, ignore
+from ..core.quiet import quietly
 from . import inputs
 from .annotators import depth, flow, gray, lines, local, objects, pose
 
@@ -87,6 +88,7 @@ KINDS = tuple(TABLE)
 NEED_MASK = ("layout", "layout_track")
 
 
+@quietly
 def annotate(frames: Iterable[np.ndarray], kind: str, **options: Any) -> Iterator[np.ndarray]:
     """A control frame for each frame, in order: uint8 RGB (H, W, 3), of the same size.
 
@@ -116,6 +118,7 @@ def annotate(frames: Iterable[np.ndarray], kind: str, **options: Any) -> Iterato
     return _drawn(frames, annotator)
 
 
+@quietly
 def annotate_clip(
     video: str | os.PathLike[str],
     kind: str,
@@ -151,6 +154,7 @@ def annotate_clip(
         return info
 
 
+@quietly
 def _drawn(frames: Iterable[np.ndarray], annotator: Annotator) -> Iterator[np.ndarray]:
     checked = _checked(frames)
     try:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..core.conditions import Box
 from ..core.errors import ModelError, RequestError, WeightsMissing
+from ..core.quiet import quietly
 from .annotators import local
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def sam2(needed: bool = False) -> Path | None:
     return found
 
 
+@quietly
 def box_of(picture_HWC: np.ndarray, words: str, folder: Path, device: str | None = None) -> Box:
     """The box (fractions) of what best fits the words in a picture, uint8 RGB. RequestError where nothing does."""
     import torch
@@ -87,6 +89,7 @@ def box_of(picture_HWC: np.ndarray, words: str, folder: Path, device: str | None
     return float(unit[0]), float(unit[1]), float(unit[2]), float(unit[3])
 
 
+@quietly
 def follow(frames: Iterable[np.ndarray], start: Start, folder: Path, device: str | None = None) -> Iterator[np.ndarray]:
     """SAM 2's mask of the object on every frame, as the frames come: float32 (H, W) in [0, 1]."""
     import torch

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Event:
-    """Base: `stage` names what is being done: load, prepare, encode, sample, decode, write, done."""
+    """Base, and the beginning of a stage: `stage` names what is being done: load, prepare, encode, sample, decode,
+    write, done."""
 
     stage: str
 
@@ -28,6 +29,28 @@ class Progress(Event):
     total: int = 0
     seconds: float = 0.0
     span: int = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of the work that is to come, as an event's `stage` and `span` will name it. `seconds`: what it is
+    expected to take. `span` None: the events of this stage name none."""
+
+    stage: str
+    seconds: float
+    span: int | None = None
+
+
+@dataclass(frozen=True)
+class Planned(Event):
+    """All that is to be done from here on, in its order; parts may turn out to be unnecessary. With the events after
+    it, this says how far the whole is (core/overall.py). One that comes later says it anew, or more precisely."""
+
+    parts: tuple[Part, ...] = ()
+
+
+def planned(*parts: Part) -> Planned:
+    return Planned("plan", parts)
 
 
 @dataclass(frozen=True)
@@ -62,6 +85,16 @@ OnEvent = Callable[[Event], None]
 
 def ignore(_event: Event) -> None:
     """The default listener."""
+
+
+def both(one: OnEvent, other: OnEvent) -> OnEvent:
+    """A listener that tells two."""
+
+    def tell(event: Event) -> None:
+        one(event)
+        other(event)
+
+    return tell
 
 
 def of_span(on_event: OnEvent, span: int) -> OnEvent:

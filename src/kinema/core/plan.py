@@ -37,12 +37,18 @@ class Span(Value):
 
 
 class Estimate(Value):
-    """What the work is expected to cost on `device`: seconds, gigabytes of its memory, PFLOP of the denoiser."""
+    """What the work is expected to cost on `device`: seconds, gigabytes of its memory, PFLOP of the denoiser.
+
+    start: seconds before the work where nothing is loaded yet (imports, reading weights); they are not in `seconds`.
+    measured: corrected by what such work took on this machine; False: by arithmetic alone.
+    """
 
     device: str
     seconds: float
     gb: float
     pflop: float
+    start: float = 0.0
+    measured: bool = False
 
 
 class Plan(Value):

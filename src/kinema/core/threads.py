@@ -32,6 +32,28 @@ def cores() -> int:
     return _affinity() if limit is None else min(_affinity(), limit)
 
 
+CROWDED = 1.5
+"""Other work that makes this one take so many times as long is worth a word."""
+
+
+def crowd() -> float:
+    """How many times as long work takes as on an idle machine, roughly; 1 where the system does not tell.
+
+    The load average of the last minute is an upper bound: it lags, and counts work of low priority, which makes way.
+    Its root lies in the middle, in ratio, between that bound and none."""
+    try:
+        waiting = os.getloadavg()[0]
+    except (OSError, AttributeError):
+        return 1.0
+    return float(max(1.0, (waiting + 1) / cores()) ** 0.5)
+
+
+def alone(wall_s: float, processor_s: float) -> float:
+    """Seconds that work would have taken on an idle machine: those on the wall, or, on a crowded one, those that its
+    processor time says, if they are fewer."""
+    return min(wall_s, processor_s) if crowd() >= CROWDED else wall_s
+
+
 def quota() -> int | None:
     """Whole cores' worth of time that the container grants (cgroup v2, rounded up); None without a limit. OpenMP does
     not look at it: with 64 cores and a grant of two it would start 64 threads."""

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
+from ..core.events import OnEvent
 from ..core.leftovers import scratch
 from ..core.plan import Plan
+from ..core.showing import shown_in_python
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,17 +23,20 @@ class Clip:
     """Frames, fps and manifest of one request. Nothing runs until frames are asked for; they are made once and kept
     (for clips too long for memory use `Engine.stream`). With its frames made, a clip holds no model any longer.
 
-    make: gives the chunks. describe: looks up what the manifest needs of the model, and gives what makes it.
+    make: gives the chunks, telling a listener. describe: looks up what the manifest needs of the model, and gives what
+    makes it. progress: whether how far the work is is shown, as in `kinema.generate`.
     """
 
     def __init__(
         self,
         plan: Plan,
-        make: Callable[[], Iterator[Chunk]],
+        make: Callable[[OnEvent], Iterator[Chunk]],
         describe: Callable[[], Callable[[], dict[str, Any]]],
+        *,
+        progress: bool | None = None,
     ) -> None:
-        self.plan, self.fps = plan, plan.fps
-        self._make: Callable[[], Iterator[Chunk]] | None = make
+        self.plan, self.fps, self.progress = plan, plan.fps, progress
+        self._make: Callable[[OnEvent], Iterator[Chunk]] | None = make
         self._describe: Callable[[], Callable[[], dict[str, Any]]] | None = describe
         self._manifest: Callable[[], dict[str, Any]] | None = None
         self._chunks: list[Chunk] | None = None
@@ -54,9 +59,10 @@ class Clip:
             return
         assert self._make is not None
         kept = []
-        for chunk in self._make():
-            kept.append(chunk)
-            yield chunk
+        with shown_in_python(self.progress) as shown:
+            for chunk in self._make(shown):
+                kept.append(chunk)
+                yield chunk
         self._described()
         self._chunks, self._make = kept, None
 
@@ -66,14 +72,15 @@ class Clip:
 
         return np.concatenate([chunk.frames for chunk in self.chunks()])
 
-    def save(self, path: str | Path, **settings: Any) -> Path:
+    def save(self, path: str | Path, *, progress: bool | None = None, **settings: Any) -> Path:
         """Write .mp4, .webm, .gif, .webp, .png or a folder of pictures; encoding runs while frames are decoded.
-        Settings are those of `kinema.media.write.write`. Nothing half-written is ever left behind, and nothing is
-        written over an input (RequestError)."""
+        progress: in the place of the clip's own. Other settings are those of `kinema.media.write.write`. Nothing
+        half-written is ever left behind, and nothing is written over an input (RequestError)."""
         from ..core.apart import keep_apart, named
         from ..media.write import write
 
         keep_apart({"output": path}, named(self.plan))
+        self.progress = self.progress if progress is None else progress
         return write(self.chunks(), path, manifest=self.manifest, **{"quality": self.plan.quality, **settings})
 
     def sheet(self, **settings: Any) -> PIL.Image.Image:

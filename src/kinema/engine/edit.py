@@ -39,21 +39,21 @@ def edit(plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterator[
     given = 0
     for number, span in enumerate(plan.spans):
         if not backward:
-            yield from _give(plan, work, given, max(given, span.start))
+            yield from _give(plan, work, given, max(given, span.start), number)
             given = max(given, span.start)
         work.window(number, span)
-    yield from _give(plan, work, given, plan.frames)
+    yield from _give(plan, work, given, plan.frames, len(plan.spans))
 
 
-def _give(plan: Plan, work: _Work, start: int, stop: int) -> Iterator[Chunk]:
-    """Finished frames [start, stop) as chunks."""
+def _give(plan: Plan, work: _Work, start: int, stop: int, number: int) -> Iterator[Chunk]:
+    """Finished frames [start, stop) as chunks. number: of windows that are behind."""
     for first in range(start, stop, CHUNK_FRAMES):
         indices = range(first, min(first + CHUNK_FRAMES, stop))
         frames = [work.finished(index) for index in indices]
         sounds = [work.line.frame(index)[1] for index in indices]
         work.forget(indices.stop)
         yield sounding(frames, sounds, first, plan.fps)
-        work.on_event(Progress("edit", indices.stop, plan.frames))
+        work.on_event(Progress("edit", indices.stop, plan.frames, span=number))
 
 
 class _Work:

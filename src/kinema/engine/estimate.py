@@ -1,12 +1,14 @@
-"""What a plan is expected to cost, before any weights are loaded.
+"""What a plan is expected to cost, before any weights are loaded: by arithmetic, corrected by what was measured.
 
 Arithmetic of the denoiser: tokens N, width d, layers L, parameters P: a forward costs 4 N^2 d L (attention) + 2 P N
-(everything linear) floating-point operations. Rates are effective ones, measured or published for such models; the
-answer is good to about a factor of two and says what it assumed.
+(everything linear) floating-point operations. Rates are effective ones, measured or published for such models; by
+arithmetic alone the answer is good to about a factor of two. What such work took on this machine (engine/measured.py)
+corrects it.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -14,23 +16,36 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from ..core import tiles
-from ..core.card import Card
+from ..core.card import Card, Network
+from ..core.events import Part
 from ..core.plan import Estimate, Plan
 from ..core.shapes import PixelShape, Stride
+from ..core.threads import crowd
 from ..diffusion import steps
+from ..weights import store
+from . import measured
 
 TFLOPS = {
     "H200": 550.0, "GH200": 550.0, "H100": 480.0, "H800": 480.0, "A100": 190.0, "A800": 190.0, "L40": 130.0,
     "L40S": 130.0, "5090": 170.0, "4090": 120.0, "3090": 50.0, "A10": 50.0, "A10G": 50.0, "T4": 25.0,
 }  # fmt: skip
 """Effective bfloat16 TFLOP/s of video transformers by a whole word in the GPU's name."""
-OTHER_GPU, APPLE, PER_CORE = 40.0, 6.0, 0.045
+OTHER_GPU, APPLE = 40.0, 6.0
+EFFICIENCY = 0.6
+"""What a network reaches of a core's rate in products of matrices."""
 STEP_OVERHEAD_S = 0.004
 """A step's fixed cost: hundreds of small operations, whatever their size."""
+ENCODE_OVERHEAD_S, DECODE_OVERHEAD_S = 0.1, 0.1
+COMPOSITE_S = 0.005
+"""Putting one frame together."""
+IMPORTS_S = 5.5
+READ_GB_S = 1.0
+"""Gigabytes of weights a second, from a disk to where they are used."""
 DECODE_FLOP_PER_PIXEL_PARAMETER = 0.02
 TINY_DECODER = 0.1
 """A tiny decoder's share of the full one's cost."""
@@ -47,8 +62,38 @@ def evaluations(plan: Plan, from_clip: bool = False) -> tuple[int, int]:
     return computed * times, guided * times
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of the stages of one plan (not of its second pass) on one device, and what they depend on."""
+
+    model: str
+    device: str
+    profile: str
+    size: int
+    start_s: float
+    encode_s: float
+    sample_s: float
+    decode_s: float
+    gb: float
+    pflop: float
+    measured: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return self.encode_s + self.sample_s + self.decode_s
+
+
 def estimate(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Estimate:
-    """Seconds and gigabytes on `device` ("cpu", "mps", or a GPU's name), weights loaded. from_clip: as above."""
+    """Seconds and gigabytes on `device` ("cpu", "mps", or a GPU's name). from_clip: as above."""
+    cost = corrected(arithmetic(plan, card, device, from_clip))
+    return Estimate(
+        device=device, seconds=round(cost.seconds, 2), gb=round(cost.gb, 2), pflop=round(cost.pflop, 6),
+        start=round(cost.start_s, 2), measured=cost.measured,
+    )  # fmt: skip
+
+
+def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Cost:
+    """What the work costs by its operations and the device's rate."""
     network = card.network
     stride = Stride(network.time_stride, network.space_stride, network.patch)
     longest = max((span.num_frames for span in plan.spans), default=0)
@@ -65,25 +110,94 @@ def estimate(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Es
     flop = forward * calls * pieces * sampled / max(1, longest * len(plan.spans))
     volume = sampled * pieces * plan.width * plan.height
     decode = volume * network.autoencoder_parameters * DECODE_FLOP_PER_PIXEL_PARAMETER
+    given = decode if plan.canvas != "model" or any(c.kind == "source" for c in plan.conditions) or from_clip else 0.0
     if plan.options.get("decoder") == "tiny":
         decode *= TINY_DECODER
     rate = _rate(device) * 1e12
     size = 4 if device == "cpu" else network.bytes_per_parameter
-    weights = (network.parameters + network.text_parameters) * size + network.autoencoder_parameters * 4
+    weights = _weights_bytes(network, device)
     activations = tokens * network.width * size * 24 + 60 * plan.width * plan.height * 4 * 4
-    seconds = (flop + decode) / rate + STEP_OVERHEAD_S * calls * pieces
-    return Estimate(
+    words = 2 * 2.0 * network.text_parameters * network.text_length
+    return Cost(
+        model=card.id,
         device=device,
-        seconds=round(seconds, 2),
-        gb=round((weights + activations) / 1e9, 2),
-        pflop=round(flop / 1e15, 6),
+        profile=plan.profile,
+        size=round(math.log2(max(1, tokens * pieces))),
+        start_s=start_s(card, device),
+        encode_s=(words + given) / rate + ENCODE_OVERHEAD_S,
+        sample_s=flop / rate + STEP_OVERHEAD_S * calls * pieces,
+        decode_s=decode / rate + DECODE_OVERHEAD_S * len(plan.spans),
+        gb=(weights + activations) / 1e9,
+        pflop=flop / 1e15,
     )
+
+
+def start_s(card: Card, device: str) -> float:
+    """Seconds before the first work with a model: imports and reading its weights."""
+    network = card.network
+    known = measured.start_s(measured.read(), card.id, device)
+    return IMPORTS_S + _weights_bytes(network, device) / 1e9 / READ_GB_S if known is None else known
+
+
+def _weights_bytes(network: Network, device: str) -> float:
+    size = 4 if device == "cpu" else network.bytes_per_parameter
+    return (network.parameters + network.text_parameters) * size + network.autoencoder_parameters * 4
+
+
+def corrected(cost: Cost) -> Cost:
+    """The cost as such work took on this machine, where any was done."""
+    known = measured.read()
+
+    def of(stage: str, seconds: float) -> tuple[float, bool]:
+        times = measured.factor(known, stage, cost.model, cost.device, cost.profile, cost.size)
+        return seconds * (times or 1.0), times is not None
+
+    encode, sample, decode = (of(name, getattr(cost, f"{name}_s")) for name in measured.STAGES)
+    return replace(
+        cost, encode_s=encode[0], sample_s=sample[0],
+        decode_s=decode[0], measured=sample[1],
+    )  # fmt: skip
+
+
+def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip: bool = False) -> tuple[Part, ...]:
+    """The work in its order, as the loop's events will name it, and what it takes beside the other work that this
+    machine has now. start: with loading. from_clip: as above."""
+    cost = corrected(arithmetic(plan, card, device, from_clip))
+    times = crowd()
+    cost = replace(cost, start_s=times * cost.start_s, encode_s=times * cost.encode_s)
+    if device == "cpu":
+        cost = replace(cost, sample_s=times * cost.sample_s, decode_s=times * cost.decode_s)
+    tries = int(str(plan.options.get("free_init", 1)))
+    sampled = max(1, sum(span.num_frames for span in plan.spans))
+    found = [Part("load", cost.start_s)] if start else []
+    windows = plan.canvas != "model"
+    begin = [Part("prepare", 0.1 * cost.encode_s), Part("encode", 0.9 * cost.encode_s)]
+    if not windows:
+        found += begin
+    given = 0
+    for index, span in enumerate(plan.spans):
+        share = span.num_frames / sampled
+        if plan.canvas == "source" and span.start > given:
+            found.append(Part("edit", COMPOSITE_S * (span.start - given), index))
+            given = span.start
+        if windows:
+            found += [replace(part, seconds=part.seconds / len(plan.spans)) for part in begin]
+        for number in range(tries):
+            found.append(Part("sample", cost.sample_s * share / tries, index if windows else index * tries + number))
+        found.append(Part("decode", cost.decode_s * share, index if windows else (index + 1) * tries - 1))
+        if plan.canvas == "larger":
+            found.append(Part("edit", COMPOSITE_S * span.num_frames, index))
+    if plan.canvas == "source":
+        found.append(Part("edit", COMPOSITE_S * max(1, plan.frames - given), len(plan.spans)))
+    if plan.second is not None:
+        found += parts(plan.second, store.find(plan.second.model), device, from_clip=True)
+    return tuple(found)
 
 
 def _rate(device: str) -> float:
     """TFLOP/s of a GPU by its name, of "cpu" or of "mps"."""
     if device == "cpu":
-        return PER_CORE * (os.cpu_count() or 1)
+        return measured.cpu_tflops(EFFICIENCY)
     if device == "mps":
         return APPLE
     words = re.findall(r"[A-Z0-9]+", device.upper())

@@ -51,9 +51,11 @@ def generate(
             continue
         begun = state if state is not None and index == state.span else None
         finished = latents if number else None
+        on_event(Event("sample"))
         latents = sample(plan, family, cond, span, index, begun, on_event, keep, keep_every, finished)
         if number < tries - 1:
             continue
+        on_event(Event("decode"))
         started = time.perf_counter()
         for chunk in family.decode(latents, plan, span):
             yield chunk

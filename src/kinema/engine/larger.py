@@ -41,7 +41,7 @@ def larger(plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterato
         sounds = [line.frame(index)[1] for index in finished]
         line.forget(finished.stop)
         yield sounding([made[index - span.start] for index in finished], sounds, finished.start, plan.fps)
-        on_event(Progress("edit", finished.stop, plan.frames))
+        on_event(Progress("edit", finished.stop, plan.frames, span=number))
 
 
 def _window(

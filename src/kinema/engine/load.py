@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
 from ..core.errors import ModelError, RequestError
-from ..core.events import Note, OnEvent, ignore
+from ..core.events import Event, Note, OnEvent, Part, both, ignore, planned
 from ..core.plan import Plan
+from ..core.quiet import quietly
 from ..core.registry import family_module
 from ..core.request import Request
+from ..core.showing import shown_in_python
+from ..core.threads import alone
 from ..weights import store
 from .clip import Clip
+from .estimate import device_name, start_s
 from .plan import plan as make_plan
 from .plan import warn_outside
 
@@ -28,6 +34,7 @@ class Engine:
     def __init__(self, model: str, family: Any, location: Path, device: str, dtype: Any = None) -> None:
         """dtype: what the networks were asked to be in; None is the device's own choice."""
         self.model, self.family, self.location, self.device, self.dtype = model, family, location, device, dtype
+        self.start_s: float | None = None
         self._second: Engine | None = None
 
     @cached_property
@@ -57,11 +64,24 @@ class Engine:
         warn_outside(plan)
         return plan
 
-    def generate(self, request: Request | Plan | str, *, on_event: OnEvent = ignore, **fields: Any) -> Clip:
+    def generate(
+        self,
+        request: Request | Plan | str,
+        *,
+        on_event: OnEvent = ignore,
+        progress: bool | None = None,
+        **fields: Any,
+    ) -> Clip:
         """A lazy clip: frames are made when they are first asked for (frames, save, sheet). It holds this engine until
-        then."""
+        then. progress: as in `kinema.generate`; None shows none where `on_event` listens."""
         plan = self._planned(request, fields)
-        return Clip(plan, lambda: self.stream(plan, on_event=on_event), lambda: self.describe(plan))
+        if progress is None and on_event is not ignore:
+            progress = False
+
+        def make(shown: OnEvent) -> Iterator[Chunk]:
+            return self.stream(plan, on_event=both(on_event, shown))
+
+        return Clip(plan, make, lambda: self.describe(plan), progress=progress)
 
     def stream(
         self,
@@ -79,8 +99,25 @@ class Engine:
         RequestError where they do not fit the plan."""
         plan = self._planned(request, fields)
         check_keeping(plan, state, keep, keep_every)
-        return self._noting(plan, self._stream(plan, on_event, state, keep, keep_every), on_event)
+        return self._measured(plan, on_event, state, keep, keep_every)
 
+    def _measured(
+        self, plan: Plan, on_event: OnEvent, state: SamplingState | None, keep: Any, keep_every: int
+    ) -> Iterator[Chunk]:  # fmt: skip
+        """The chunks. What they took is kept for the next estimate, where the plan says what they should have taken."""
+        from .estimate import arithmetic, parts
+        from .stopwatch import Stopwatch
+
+        watch = Stopwatch(on_event)
+        expected = parts(plan, self.family.card, self.device_name)
+        watch(planned(*expected))
+        yield from watch.timed(self._noting(plan, self._stream(plan, watch, state, keep, keep_every), watch))
+        if state is None and plan.second is None and self.dtype is None:
+            passes = sum(part.stage == "sample" for part in expected)
+            watch.keep(arithmetic(plan, self.family.card, self.device_name), passes, self.start_s)
+            self.start_s = None
+
+    @quietly
     def _noting(self, plan: Plan, chunks: Iterator[Chunk], on_event: OnEvent) -> Iterator[Chunk]:
         """The chunks, after what the loaded model has to say of the plan."""
         for note in self.notes(plan):
@@ -115,10 +152,11 @@ class Engine:
         """What a clip of this plan is made of, as JSON."""
         return self.describe(plan)()
 
+    @quietly
     def describe(self, plan: Plan) -> Callable[[], dict[str, Any]]:
         """What makes the manifest, without this engine: weights are found now, and hashed when it is called."""
         places, device = self._weights(plan), self.device_name
-        plan = plan.model_copy(update={"notes": (*plan.notes, *self.notes(plan))})
+        plan = _lasting(plan).model_copy(update={"notes": (*plan.notes, *self.notes(plan))})
 
         def make() -> dict[str, Any]:
             from .manifest import manifest
@@ -127,6 +165,7 @@ class Engine:
 
         return make
 
+    @quietly
     def notes(self, plan: Plan) -> tuple[str, ...]:
         """What the loaded model has to say of a plan that is not among the plan's notes."""
         found = self.family.notes(plan)
@@ -152,7 +191,7 @@ class Engine:
             return self
         if self._second is None or self._second.model != plan.model:
             self._second = None  # the one before is let go of first: two are enough
-            self._second = load(plan.model, device=self.device, dtype=self.dtype)
+            self._second = load(plan.model, device=self.device, dtype=self.dtype, progress=False)
         return self._second
 
 
@@ -169,11 +208,17 @@ def check_keeping(plan: Plan, state: Any = None, keep: Any = None, keep_every: i
             field="state" if state is not None else "keep", value=plan.canvas,
             legal="no state to go on from and none to keep",
         )  # fmt: skip
-    if state is not None and state.plan != plan:
+    if state is not None and _lasting(state.plan) != _lasting(plan):
         raise RequestError(
             "The saved state is of another plan.", field="state", value=state.plan.prompt,
             legal="the state of the very plan, which it holds (state.plan)",
         )  # fmt: skip
+
+
+def _lasting(plan: Plan) -> Plan:
+    """The plan without its estimate, which follows what was measured last."""
+    second = None if plan.second is None else _lasting(plan.second)
+    return plan.model_copy(update={"estimate": None, "second": second})
 
 
 def _digests(places: Iterable[tuple[str, Path, tuple[Path, ...]]]) -> dict[str, str]:
@@ -222,16 +267,27 @@ def parse_size(size: Any) -> tuple[int, int]:
         ) from None
 
 
-def load(model: str = "kinema-mini-wan", *, device: Any = None, dtype: Any = None) -> Engine:
+@quietly
+def load(
+    model: str = "kinema-mini-wan", *, device: Any = None, dtype: Any = None, progress: bool | None = None
+) -> Engine:
     """A warm engine for a model: a known name, hub id, alias, checkpoint folder or file.
 
     device: "cuda", "cuda:1", "mps", "cpu"; None takes the best there is. dtype: "bfloat16", "float32", ...; None
-    takes bfloat16 on a GPU and float32 on a CPU. Raises ModelError, or WeightsMissing saying how to get them.
+    takes bfloat16 on a GPU and float32 on a CPU. progress: as in `kinema.generate`. Raises ModelError, or
+    WeightsMissing saying how to get them.
     """
     card = store.find(model)
     location = store.locate(card)
-    try:
-        family = family_module(card.family).load(card, location, device, dtype)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"{card.id} cannot be loaded on {device or 'the default device'}: {error}") from error
-    return Engine(card.id, family, location, str(family.device), dtype)
+    first, began_s, processor_s = "torch" not in sys.modules, time.perf_counter(), time.process_time()
+    with shown_in_python(progress) as shown:
+        shown(planned(Part("load", start_s(card, device_name(None if device is None else str(device))))))
+        shown(Event("load"))
+        try:
+            family = family_module(card.family).load(card, location, device, dtype)
+        except (RuntimeError, AssertionError) as error:
+            raise ModelError(f"{card.id} cannot be loaded on {device or 'the default device'}: {error}") from error
+    engine = Engine(card.id, family, location, str(family.device), dtype)
+    took_s = alone(time.perf_counter() - began_s, time.process_time() - processor_s)
+    engine.start_s = took_s if first else None
+    return engine

@@ -28,7 +28,9 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     cost = estimate(found, card, device)
     if found.second is not None:
         again = estimate(found.second, store.find(found.second.model), device, from_clip=True)
-        both = {"seconds": cost.seconds + again.seconds, "pflop": cost.pflop + again.pflop, "gb": cost.gb + again.gb}
+        names = ("seconds", "pflop", "gb")
+        both = {name: getattr(cost, name) + getattr(again, name) for name in names}
+        both |= {"start": max(cost.start, again.start), "measured": cost.measured and again.measured}
         cost = cost.model_copy(update=both)
     return found.model_copy(update={"estimate": cost})
 

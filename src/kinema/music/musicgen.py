@@ -16,6 +16,7 @@ import numpy as np
 from kinema.core.chunk import AUDIO_RATE_HZ
 from kinema.core.errors import MediaError, ModelError, RequestError, WeightsMissing
 from kinema.core.events import Event, OnEvent, Progress, ignore
+from kinema.core.quiet import quietly
 from kinema.music.chroma import chroma
 from kinema.music.crossfade import falling
 from kinema.music.loudness import normalise
@@ -61,6 +62,7 @@ def find(name: str) -> tuple[Path, str]:
     return place, kind
 
 
+@quietly
 def load(name: str, device: str | None = None) -> Musician:
     """The model, ready. ModelError where it cannot be loaded."""
     import torch
@@ -85,6 +87,7 @@ def load(name: str, device: str | None = None) -> Musician:
     )  # fmt: skip
 
 
+@quietly
 def generate(
     words: str,
     seconds: float,

@@ -23,6 +23,7 @@ import numpy as np
 from kinema.core.chunk import AUDIO_RATE_HZ, Chunk
 from kinema.core.errors import RequestError
 from kinema.core.events import OnEvent, Progress, ignore
+from kinema.core.quiet import quietly
 
 if TYPE_CHECKING:
     from kinema.post.compensated import Compensated
@@ -37,6 +38,7 @@ FINEST = 1001
 Between = Callable[[np.ndarray, np.ndarray, Sequence[Fraction]], list[np.ndarray]]
 
 
+@quietly
 def interpolate(
     chunks: Iterable[Chunk], fps: float | None = None, *, times: int | None = None, slow: float = 1.0,
     by: str = "film", model: str | os.PathLike[str] | None = None, device: str | None = None, total: int = 0,
@@ -125,6 +127,7 @@ def num_frames(source_frames: int, source: Fraction, target: Fraction) -> int:
     return max(1, round(source_frames * target / source))
 
 
+@quietly
 def _interpolated(
     chunks: Iterable[Chunk], plan: Plan, between: Between | None, total: int, on_event: OnEvent
 ) -> Iterator[Chunk]:

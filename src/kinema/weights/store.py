@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.card import Card
 from ..core.errors import KinemaError, ModelError, WeightsMissing
+from ..core.events import OnEvent, ignore
 from ..core.outside import for_terminal, is_there, read_json
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
 from ..core.whole import whole
@@ -235,10 +236,13 @@ def _there(name: str) -> Path | None:
     return place if name and is_there(place) else None
 
 
-def pull(model: str) -> Path:
+def pull(model: str, on_event: OnEvent = ignore) -> Path:
     """Fetch a model from the hub into the Hugging Face cache (resumable). ModelError where that fails, or where what
-    the hub has is not complete. A model that is shipped or was added needs nothing fetched."""
+    the hub has is not complete. A model that is shipped or was added needs nothing fetched. on_event: told
+    `Progress("fetch", megabytes, of how many)`."""
     from huggingface_hub import snapshot_download
+
+    from .fetching import counter
 
     card = find_card(model, known_cards())
     if card is not None and card.hub is None:
@@ -247,7 +251,7 @@ def pull(model: str) -> Path:
     if not is_hub_id(hub_id):
         raise ModelError(f"{for_terminal(hub_id, 200)}: no known model, and no id of the hub (OWNER/NAME).")
     try:
-        folder = Path(snapshot_download(hub_id, allow_patterns=PATTERNS))
+        folder = Path(snapshot_download(hub_id, allow_patterns=PATTERNS, tqdm_class=counter(on_event)))
     except Exception as error:
         raise ModelError(f"{hub_id}: cannot be fetched: {_why(error)}") from None
     if lost := _lacking(folder):

@@ -1,0 +1,147 @@
+"""How far the whole work is, from the events that it tells: a fraction, and the seconds that are left.
+
+Each part of the plan weighs what it is expected to take. Once a stage has run for a while, its own pace corrects what
+is expected of the rest of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .events import Event, Note, Part, Planned, Preview, Progress
+
+TRUST_S = 1.0
+"""An expected time counts as much as this many seconds of observation."""
+WINDOW = "sample"
+"""The stage whose spans are counted as the parts of the work."""
+NEARLY = 0.95
+"""Where a part stays that takes longer than expected and tells nothing on the way."""
+
+
+@dataclass(frozen=True)
+class Now:
+    """The state of the work. `fraction`, `left_s`: of the whole; None while that is unknown. `stage` is number
+    `stage_number` of `stages` kinds of work; `part` of `parts` counts the windows in time, where there are several.
+    `done` of `total`: units of this part."""
+
+    stage: str
+    fraction: float | None = None
+    left_s: float | None = None
+    stage_number: int = 1
+    stages: int = 1
+    part: int = 1
+    parts: int = 1
+    done: int = 0
+    total: int = 0
+
+
+class Overall:
+    """Folds the events of one piece of work, told by calling it. Nothing ever goes back: a part that was skipped counts
+    as done."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.parts: list[Part] = []
+        self.at = -1
+        """Index of the running part; -1 before the first."""
+        self.stage, self.done, self.total = "", 0, 0
+        self.began_s = clock()
+        self.share = 0.0
+        """Of the running part, as its units tell it."""
+        self.seen: dict[str, list[float]] = {}
+        """Of finished parts, by stage: seconds that they took, seconds that were expected."""
+        self.highest = 0.0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Planned):
+            self._plan(list(event.parts))
+        elif not isinstance(event, Note | Preview) and self._enter(event) and isinstance(event, Progress):
+            self.done, self.total = event.done, event.total
+            if event.total:
+                self.share = max(self.share, min(1.0, event.done / event.total))
+
+    def _plan(self, new: list[Part]) -> None:
+        """Finished parts stay; of the rest, the new ones stand for as many of the old ones as are of the same kinds."""
+        kept, old = self.parts[: self.at + 1], self.parts[self.at + 1 :]
+        if [part.stage for part in old[: len(new)]] == [part.stage for part in new]:
+            new = new + old[len(new) :]
+        self.parts = kept + new
+
+    def _enter(self, event: Event) -> bool:
+        """Go on to the part that an event belongs to. False for an event that says nothing of the running one."""
+        span = event.span if isinstance(event, Progress) else None
+        found = self._find(event.stage, span)
+        if found is None:
+            if self.parts or (event.stage == "write" and self.stage not in ("", "write")):
+                return False  # a file is written while frames are made
+            self._begin(event.stage)
+        elif found != self.at:
+            self._close()
+            self.at = found
+            self._begin(event.stage, again=True)
+        return True
+
+    def _find(self, stage: str, span: int | None) -> int | None:
+        """The part that an event belongs to: the running one, or the next that fits."""
+        for index in range(max(0, self.at), len(self.parts)):
+            part = self.parts[index]
+            if part.stage == stage and (span is None or part.span is None or part.span == span):
+                return index
+        return None
+
+    def _begin(self, stage: str, again: bool = False) -> None:
+        if again or stage != self.stage:
+            self.stage, self.done, self.total, self.share, self.began_s = stage, 0, 0, 0.0, self.clock()
+
+    def _close(self) -> None:
+        """Remember what the running part took; one that was skipped at once tells nothing."""
+        took = self.clock() - self.began_s
+        if self.at >= 0 and (self.share > 0 or took > 0.01):
+            seen = self.seen.setdefault(self.parts[self.at].stage, [0.0, 0.0])
+            seen[0] += took
+            seen[1] += self.parts[self.at].seconds
+
+    def now(self) -> Now:
+        """The state at this moment; between two events it goes on as expected."""
+        if self.at < 0 or not self.parts:
+            return self._alone()
+        part = self.parts[self.at]
+        took = self.clock() - self.began_s
+        pace = self._pace(part, took)
+        expected = max(part.seconds * pace, 1e-6)
+        share = self.share if self.total else min(NEARLY, took / expected)
+        left = (1 - share) * expected if self.total else max(expected - took, (1 - NEARLY) * expected)
+        rest = sum(each.seconds * self._pace(each) for each in self.parts[self.at + 1 :])
+        done = sum(each.seconds for each in self.parts[: self.at]) + share * part.seconds
+        whole = sum(each.seconds for each in self.parts)
+        self.highest = max(self.highest, done / whole if whole else 0.0)
+        kinds = list(dict.fromkeys(each.stage for each in self.parts))
+        spans = list(dict.fromkeys(each.span for each in self.parts if each.stage == WINDOW))
+        running = part.span if part.span is not None else self._next_span()
+        count = max(1, len(spans))
+        place = spans.index(running) + 1 if running in spans else count
+        number = kinds.index(part.stage) + 1
+        left_s, highest = left + rest, min(1.0, self.highest)
+        return Now(part.stage, highest, left_s, number, len(kinds), place, count, self.done, self.total)
+
+    def _next_span(self) -> int | None:
+        return next((each.span for each in self.parts[self.at :] if each.stage == WINDOW), None)
+
+    def _pace(self, part: Part, took: float | None = None) -> float:
+        """What such a part takes, in parts of what is expected. took: seconds that the running one has been going."""
+        seen, expected = self.seen.get(part.stage, (0.0, 0.0))
+        running = self.parts[self.at]
+        if running.stage == part.stage and self.total and self.share > 0:
+            seen += self.clock() - self.began_s if took is None else took
+            expected += running.seconds * self.share
+        return (seen + TRUST_S) / (expected + TRUST_S)
+
+    def _alone(self) -> Now:
+        """Without a plan: the running stage is all there is."""
+        if not self.total or not self.done:
+            return Now(self.stage, done=self.done, total=self.total)
+        took = self.clock() - self.began_s
+        left = took / self.done * (self.total - self.done)
+        return Now(self.stage, self.share, left, done=self.done, total=self.total)

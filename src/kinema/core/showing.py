@@ -1,0 +1,210 @@
+"""How far the work is, for a person: one live line on a terminal and in a notebook, a few plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TextIO
+
+from .events import Event, Note, Planned, Preview
+from .outside import for_terminal
+from .overall import Now, Overall
+
+WORDS = {
+    "load": "loading the model", "prepare": "reading the inputs", "encode": "encoding", "sample": "sampling",
+    "decode": "decoding", "write": "writing", "render": "rendering", "judge": "judging", "check": "checking",
+    "edit": "compositing", "annotate": "drawing", "follow": "tracking", "compose": "composing",
+    "interpolate": "interpolating", "upscale": "upscaling", "fetch": "fetching",
+}  # fmt: skip
+UNITS = {
+    "sample": "steps", "decode": "frames", "write": "frames", "render": "clips", "edit": "frames",
+    "annotate": "frames", "follow": "frames", "interpolate": "frames", "upscale": "frames", "fetch": "MB",
+}  # fmt: skip
+BAR_CHARS = 20
+LONG_S = 2.0
+"""Work that takes no longer than this is not shown in Python."""
+
+
+def terminal(stream: TextIO) -> bool:
+    """May a line on this stream be written over? Not where it is no terminal, a dumb one, or colours are unwanted."""
+    if os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR"):
+        return False
+    return stream.isatty()
+
+
+def notebook(stream: TextIO) -> bool:
+    """Is it the output of a notebook's cell?"""
+    return "ipykernel" in sys.modules and type(stream).__module__.startswith("ipykernel")
+
+
+_python = True
+
+
+def command() -> None:
+    """This process is a command, which shows itself how far it is: calls in Python show nothing."""
+    global _python
+    _python = False
+
+
+def shown_in_python(progress: bool | None) -> Showing:
+    """The display of a call in Python. None: shown on a terminal and in a notebook; True: everywhere; False: nowhere.
+    Work of two seconds or less is never shown, nor what is a part of work that is shown already."""
+    stream = sys.stderr
+    if progress is None:
+        progress = stream is not None and (terminal(stream) or notebook(stream))
+    if not progress or not _python or Line.shown:
+        return Showing()
+    return Line(stream, LONG_S) if terminal(stream) or notebook(stream) else Lines(_writer(stream), LONG_S)
+
+
+def _writer(stream: TextIO) -> Callable[[str], None]:
+    def write(text: str) -> None:
+        stream.write(f"{text}\n")
+        stream.flush()
+
+    return write
+
+
+def duration(seconds: float) -> str:
+    """ "12 s", "3 min", "2.5 h": no more digits than an estimate has."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def words(now: Now) -> str:
+    """ "sampling 12/30 steps (stage 3 of 4, part 2 of 5), 12 s left"; what is not known is left out."""
+    parts = [WORDS.get(now.stage, now.stage)]
+    if now.total:
+        parts.append(f"{now.done}/{now.total}")
+        if now.stage in UNITS:
+            parts.append(UNITS[now.stage])
+    place = [f"stage {now.stage_number} of {now.stages}"] if now.stages > 1 else []
+    place += [f"part {now.part} of {now.parts}"] if now.parts > 1 and now.stage != "load" else []
+    text = " ".join(parts) + (f" ({', '.join(place)})" if place else "")
+    finished = now.fraction is not None and now.fraction >= 1
+    return text if now.left_s is None or finished else f"{text}, {duration(now.left_s)} left"
+
+
+class Showing:
+    """A listener for `core.events` and a context. This one shows nothing."""
+
+    def __call__(self, event: Event) -> None:
+        pass
+
+    def __enter__(self) -> Showing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+class Lines(Showing):
+    """A line when a kind of work first begins, and then now and again: after a tenth of the whole and some seconds, or
+    half a minute."""
+
+    QUIET_S = 2.0
+    SILENCE_S = 30.0
+
+    def __init__(self, write: Callable[[str], None], delay_s: float = 0.0) -> None:
+        self.write, self.delay_s = write, delay_s
+        self.overall = Overall()
+        self.begun_s = time.monotonic()
+        self.said_s, self.fraction = -1e9, 0.0
+        self.stages: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        self.overall(event)
+        if isinstance(event, Note):
+            self.write(for_terminal(event.text))
+        if isinstance(event, Note | Preview | Planned):
+            return
+        now, clock = self.overall.now(), time.monotonic()
+        if clock - self.begun_s < self.delay_s:
+            return
+        since, more = clock - self.said_s, (now.fraction or 0.0) - self.fraction
+        new = now.stage not in self.stages
+        if new or (since >= self.QUIET_S and more >= 0.1) or since >= self.SILENCE_S:
+            self.stages.add(now.stage)
+            self.said_s, self.fraction = clock, now.fraction or 0.0
+            percent = round(100 * (now.fraction or 0.0))
+            self.write(f"{percent} %: {words(now)}" if percent else words(now))
+
+
+class Line(Showing):
+    """One line that is written over, also between two events. It is gone when the work is done."""
+
+    EVERY_S = 0.25
+    shown = 0
+    """How many of them there are now."""
+
+    def __init__(self, stream: TextIO, delay_s: float = 0.0, note: Callable[[str], None] | None = None) -> None:
+        self.stream, self.delay_s, self.note = stream, delay_s, note or _writer(stream)
+        self.overall = Overall()
+        self.lock = threading.RLock()
+        self.stop = threading.Event()
+        self.thread: threading.Thread | None = None
+        self.width = 0
+        """Of what stands there."""
+
+    def __call__(self, event: Event) -> None:
+        with self.lock:
+            self.overall(event)
+            if isinstance(event, Note):
+                self._put("")
+                self.note(for_terminal(event.text))
+
+    def __enter__(self) -> Line:
+        self.thread = threading.Thread(target=self._draw, name="kinema-progress", daemon=True)
+        self.thread.start()
+        Line.shown += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        Line.shown -= 1
+        self.stop.set()
+        if self.thread is not None:
+            self.thread.join()
+        self._put("")
+
+    def text(self, columns: int) -> str:
+        """The line as it is now, at most this wide."""
+        now = self.overall.now()
+        if not now.stage:
+            return ""
+        line = words(now)
+        if now.fraction is None:
+            return line[:columns]
+        full = round(BAR_CHARS * now.fraction)
+        bar = f"[{'#' * full}{'-' * (BAR_CHARS - full)}]"
+        percent = f"{100 * now.fraction:3.0f} %"
+        wanted = (f"{bar} {percent}  {line}", f"{percent}  {line}")
+        return next((each for each in wanted if len(each) <= columns), wanted[-1][:columns])
+
+    def _draw(self) -> None:
+        if self.stop.wait(self.delay_s):
+            return
+        while True:
+            with self.lock:
+                self._put(self.text(shutil.get_terminal_size((80, 24)).columns - 1))
+            if self.stop.wait(self.EVERY_S):
+                return
+
+    def _put(self, text: str) -> None:
+        if not text and not self.width:
+            return
+        try:
+            self.stream.write(f"\r{text.ljust(self.width)}" + ("" if text else "\r"))
+            self.stream.flush()
+        except (OSError, ValueError):  # whoever read it has gone
+            self.stop.set()
+        self.width = len(text)

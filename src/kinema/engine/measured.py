@@ -1,0 +1,172 @@
+"""What work really took on this machine, kept in KINEMA_HOME, so that the next estimate is of this machine.
+
+`measured.json` holds the last runs: model, device, profile, size class, the seconds of the start (imports and reading
+weights) and of each stage beside what arithmetic alone expects of it. Their ratio corrects the next estimate: the
+median of the last few runs of the same model, device, profile and size, else of the nearest there are. A file that is
+damaged, or of another version of the arithmetic, counts as empty and is replaced by the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ..core.errors import KinemaError
+from ..core.outside import of_kind, read_json
+from ..core.threads import cores
+from ..core.whole import whole
+from ..weights.store import home
+
+SCHEMA = 1
+"""Of the file and of the arithmetic: ratios to another arithmetic say nothing."""
+STAGES = ("encode", "sample", "decode")
+LAST = 5
+"""Runs of one kind that count, and are kept."""
+MOST_RUNS = 300
+MAX_BYTES = 1_000_000
+LONGEST_S = 1e8
+CALIBRATION = (128, 64, 64)
+"""Matrices that are multiplied with themselves: how many, rows and columns."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One piece of work. `size`: its class, the binary logarithm of the tokens that are denoised at once. `start_s`:
+    None where the libraries or the weights were in memory already. `stages`: (seconds, expected by arithmetic)."""
+
+    model: str
+    device: str
+    profile: str
+    size: int
+    start_s: float | None = None
+    stages: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> tuple[str, str, str, int]:
+        return self.model, self.device, self.profile, self.size
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that is known of this machine. `core_gflops`: of one core in a matrix product; None: not measured yet."""
+
+    runs: tuple[Run, ...] = ()
+    core_gflops: float | None = None
+
+
+def file() -> Path:
+    return home() / "measured.json"
+
+
+def read() -> Measured:
+    """What is kept; empty where there is nothing, or nothing that can be used."""
+    with contextlib.suppress(KinemaError, OSError, TypeError, ValueError, KeyError):
+        found: dict[str, Any] = read_json(file(), dict, max_bytes=MAX_BYTES)
+        if found.get("schema") != SCHEMA:
+            return Measured()
+        runs = []
+        for each in of_kind(found.get("runs"), "runs", list):
+            with contextlib.suppress(KinemaError, TypeError, ValueError, KeyError):
+                runs.append(_run(each))
+        gflops = found.get("core_gflops")
+        return Measured(tuple(runs[-MOST_RUNS:]), None if gflops is None else _seconds(gflops))
+    return Measured()
+
+
+def keep(run: Run) -> None:
+    """Add a run; of its kind and of all the oldest go. Nothing happens where the folder cannot be written."""
+    before = read()
+    same = [each for each in before.runs if each.kind == run.kind][-(LAST - 1) :]
+    others = [each for each in before.runs if each.kind != run.kind]
+    _write(Measured((*others, *same, run)[-MOST_RUNS:], before.core_gflops))
+
+
+def factor(known: Measured, stage: str, model: str, device: str, profile: str, size: int) -> float | None:
+    """How many times as long as by arithmetic a stage takes. None: nothing like it has been done here."""
+    found = [run for run in known.runs if run.device == device and stage in run.stages]
+
+    def ratio(runs: Iterable[Run]) -> float | None:
+        values = [run.stages[stage][0] / run.stages[stage][1] for run in runs]
+        return median(values[-LAST:]) if values else None
+
+    return next(filter(None, (ratio(filter(like, found)) for like in _nearness(model, profile, size, found))), None)
+
+
+def start_s(known: Measured, model: str, device: str) -> float | None:
+    """Seconds of a start with this model on this device, or None."""
+    own = [run.start_s for run in known.runs if run.start_s and (run.model, run.device) == (model, device)]
+    return median(own[-LAST:]) if own else None
+
+
+def _nearness(model: str, profile: str, size: int, runs: list[Run]) -> Iterable[Callable[[Run], bool]]:
+    """Tests for runs that are less and less like the wanted one."""
+    yield lambda run: (run.model, run.profile, run.size) == (model, profile, size)
+    yield lambda run: (run.model, run.size) == (model, size)
+    apart = min((abs(run.size - size) for run in runs if run.model == model), default=0)
+    yield lambda run: run.model == model and abs(run.size - size) == apart
+
+
+def core_gflops() -> float:
+    """GFLOP/s of one core in products of small matrices, measured once (milliseconds) and kept.
+
+    Time of this thread is counted, not the clock on the wall: other work on the machine does not matter. The matrices
+    are so small that BLAS shares none among threads."""
+    known = read()
+    if known.core_gflops is not None:
+        return known.core_gflops
+    import numpy as np
+
+    one = np.full(CALIBRATION, 0.5, np.float32)
+    np.matmul(one, one)
+    taken = []
+    for _ in range(7):
+        began = time.thread_time()
+        np.matmul(one, one)
+        taken.append(time.thread_time() - began)
+    count, side, _ = CALIBRATION
+    found = round(2 * count * side**3 / 1e9 / max(min(taken), 1e-5), 2)
+    _write(Measured(known.runs, found))
+    return found
+
+
+def _write(now: Measured) -> None:
+    data = {"schema": SCHEMA, "core_gflops": now.core_gflops, "runs": [asdict(run) for run in now.runs]}
+    with contextlib.suppress(OSError):
+        file().parent.mkdir(parents=True, exist_ok=True)
+        with whole(file(), durable=False) as beside:
+            beside.write_text(json.dumps(data, indent=1), encoding="ascii")
+
+
+def _run(given: Any) -> Run:
+    found: Mapping[str, Any] = of_kind(given, "a run", dict)
+    started = found.get("start_s")
+    stages = {
+        name: (_seconds(took), _seconds(expected))
+        for name, (took, expected) in of_kind(found["stages"], "stages", dict).items()
+        if name in STAGES
+    }
+    model, device, profile = (of_kind(found[name], name, str)[:300] for name in ("model", "device", "profile"))
+    start = None if started is None else _seconds(started)
+    return Run(model, device, profile, of_kind(found["size"], "size", int), start, stages)
+
+
+def _seconds(value: Any) -> float:
+    number = float(of_kind(value, "seconds", (int, float)))
+    if not (math.isfinite(number) and 0 < number < LONGEST_S):
+        raise ValueError(value)
+    return number
+
+
+def cpu_tflops(efficiency: float) -> float:
+    """TFLOP/s of all cores that this process may use, of a network that reaches this part of a matrix product's."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    used = min(cores(), int(threads)) if threads.isdecimal() and int(threads) else cores()
+    return core_gflops() * used * efficiency / 1e3

@@ -1,0 +1,80 @@
+"""How long the stages of one piece of work take, kept for the next estimate (engine/measured.py)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from ..core.chunk import Chunk
+from ..core.events import Event, Note, OnEvent, Preview, Progress
+from ..core.threads import alone
+from .estimate import Cost
+from .measured import STAGES, Run, keep
+
+STAGE = {"prepare": "encode", "edit": "decode"}
+"""Stages that are measured as a part of another."""
+
+
+class Stopwatch:
+    """A listener between the loop and the caller's. Time that the caller takes, in its listener and between two chunks,
+    is nobody's."""
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self.on_event = on_event
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.processor_s = dict.fromkeys(STAGES, 0.0)
+        self.processor_mark_s = time.process_time()
+        self.stage = "encode"
+        self.mark_s = time.perf_counter()
+        self.sampled: set[int] = set()
+
+    def __call__(self, event: Event) -> None:
+        told = not isinstance(event, Note | Preview)
+        named = STAGE.get(event.stage, event.stage)
+        if told and isinstance(event, Progress):  # told after the work
+            self.stage = named
+            if named == "sample":
+                self.sampled.add(event.span)
+        self._count()
+        if told:
+            self.stage = named
+        self.on_event(event)
+        self._mark()
+
+    def _count(self) -> None:
+        now, processor = time.perf_counter() - self.mark_s, time.process_time() - self.processor_mark_s
+        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + now
+        self.processor_s[self.stage] = self.processor_s.get(self.stage, 0.0) + processor
+        self._mark()
+
+    def _mark(self) -> None:
+        self.mark_s, self.processor_mark_s = time.perf_counter(), time.process_time()
+
+    def timed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """The chunks, timed."""
+        self._mark()
+        try:
+            for chunk in chunks:
+                self._count()
+                yield chunk
+                self._mark()
+            self._count()
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+
+    def keep(self, cost: Cost, passes: int, start_s: float | None) -> None:
+        """Keep what it took. cost: what was expected by arithmetic. passes: how many were expected to be sampled, of
+        which an edit leaves out those with nothing to make. start_s: seconds of loading, where it was for this."""
+        share = len(self.sampled) / max(1, passes)
+        took = dict(self.seconds)
+        if cost.device == "cpu":
+            took = {name: alone(took[name], self.processor_s[name]) for name in STAGES}
+        stages = {
+            name: (round(took[name], 4), round(expected, 6))
+            for name in STAGES
+            if took[name] > 1e-3 and (expected := getattr(cost, f"{name}_s") * share) > 1e-5
+        }
+        if stages:
+            keep(Run(cost.model, cost.device, cost.profile, cost.size, start_s, stages))
