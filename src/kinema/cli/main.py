@@ -23,6 +23,7 @@ from kinema.cli import (
     mask,
     models,
     music,
+    once,
     toyland,
     train,
     upscale,
@@ -61,6 +62,7 @@ app.add_typer(toyland.app, name="toyland")
 app.add_typer(evaluate.app, name="evaluate")
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
+once.everywhere(app)
 
 
 def _version(wanted: bool) -> None:

@@ -12,7 +12,7 @@ from ..core.errors import ModelError, RequestError
 from ..core.events import Note, OnEvent, ignore
 from ..core.plan import Plan
 from ..core.registry import family_module
-from ..core.request import Request
+from ..core.request import Request, in_full, parse_size
 from ..weights import store
 from .clip import Clip
 from .plan import plan as make_plan
@@ -180,17 +180,15 @@ def as_request(request: Request | str, **fields: Any) -> Request:
 
 
 def _fields(base: Request, fields: dict[str, Any]) -> dict[str, Any]:
-    conditions: list[Any] = list(fields.pop("conditions", base.conditions))
-    for name, place in (("image", "first"), ("last", "last")):
-        if (picture := fields.pop(name, None)) is not None:
-            conditions.append({"kind": "image", "image": _media(picture), "at": place})
-    if references := fields.pop("references", None):
-        conditions.append({"kind": "reference", "images": tuple(_media(each) for each in references)})
-    if (size := fields.pop("size", None)) is not None:
-        fields["width"], fields["height"] = parse_size(size)
-    if conditions:
-        fields["conditions"] = tuple(conditions)
-    return fields
+    for name in ("image", "last"):
+        if fields.get(name) is not None:
+            fields[name] = _media(fields[name])
+    if fields.get("references"):
+        fields["references"] = tuple(_media(each) for each in fields["references"])
+    found = in_full({"conditions": base.conditions, **fields})
+    if found["conditions"] == base.conditions:
+        del found["conditions"]
+    return found
 
 
 def _media(picture: Any) -> str:
@@ -199,17 +197,6 @@ def _media(picture: Any) -> str:
     from ..conditions.inputs import inline_png
 
     return inline_png(picture)
-
-
-def parse_size(size: Any) -> tuple[int, int]:
-    """(width, height) from "832x480" or a pair."""
-    try:
-        width, height = size.lower().split("x") if isinstance(size, str) else size
-        return int(width), int(height)
-    except (TypeError, ValueError):
-        raise RequestError(
-            f"size = {size!r}.", field="size", value=str(size), legal="WIDTHxHEIGHT, as 832x480"
-        ) from None
 
 
 def load(model: str = "kinema-mini-wan", *, device: Any = None, dtype: Any = None) -> Engine:
