@@ -14,6 +14,7 @@ import typer
 
 from kinema.cli.arguments import AsJson, option
 from kinema.cli.exits import guarded
+from kinema.cli.piping import no_stdout
 from kinema.cli.say import answer, log_to_stderr, say, say_aside
 from kinema.core.errors import RequestError
 from kinema.core.outside import for_terminal
@@ -155,6 +156,7 @@ def playlist(
     """Write the channel's clips as an ffconcat list, for those who run ffmpeg themselves."""
     from kinema.channel import control
 
+    no_stdout(output, "A list of clips")
     _check_playlist(output)
     clips = control.playlist(_config(file), output)
     if as_json:

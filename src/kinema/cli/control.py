@@ -11,6 +11,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import answer
 from kinema.core.apart import keep_apart
@@ -26,6 +27,7 @@ SHEET_COLUMNS = 6
 
 
 @guarded
+@writes()
 def control(
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="A clip, or a folder of pictures.")],
     kind: Annotated[

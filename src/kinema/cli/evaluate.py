@@ -11,6 +11,7 @@ import typer
 
 from kinema.cli.arguments import AsJson, Device
 from kinema.cli.exits import guarded
+from kinema.cli.piping import no_stdout
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import answer, say
 from kinema.core.apart import keep_apart
@@ -94,6 +95,7 @@ def _judge(
         raise RequestError(f"No miniature {name!r}.", field="name", value=name, legal=", ".join(SUBJECTS))
     if model is not None and (os.sep in model or model.startswith(".")) and not is_there(Path(model).expanduser()):
         raise ModelError(f"{model}: no such folder or file.")
+    no_stdout(output, "A folder of results")
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)
@@ -140,6 +142,7 @@ def inpainting(
             raise RequestError(f"No experiment {name!r}.", field="only", value=name, legal=", ".join(names))
     if count < 1:
         raise RequestError(f"--count {count}.", field="count", value=count, legal="1 or more")
+    no_stdout(output, "A folder of results")
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)

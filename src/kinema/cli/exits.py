@@ -18,6 +18,7 @@ from typing import Any
 import typer
 
 from kinema.cli import names
+from kinema.cli.piping import STDOUT
 from kinema.cli.say import say
 from kinema.core.errors import Cancelled, KinemaError, RequestError
 
@@ -35,6 +36,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         as_json = bool(kwargs.get("as_json"))
+        aside = kwargs.get("output_") == STDOUT
         try:
             command(*args, **kwargs)
             sys.stdout.flush()
@@ -42,12 +44,12 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _forget_stdout()
             raise typer.Exit(FAILED) from None
         except (KeyboardInterrupt, Terminated, KinemaError, MemoryError) as error:
-            tell(describe(error), as_json)
+            tell(describe(error), as_json, aside)
             raise typer.Exit(exit_code(error)) from None
         except RuntimeError as error:
             if type(error).__name__ != "OutOfMemoryError":
                 raise
-            tell(describe(error), as_json)
+            tell(describe(error), as_json, aside)
             raise typer.Exit(FAILED) from None
         finally:
             names.release()
@@ -76,10 +78,10 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
 
 
-def tell(found: dict[str, Any], as_json: bool) -> None:
-    """One JSON object on stdout, or the message in red on stderr."""
+def tell(found: dict[str, Any], as_json: bool, aside: bool = False) -> None:
+    """One JSON object on stdout, or the message in red on stderr. aside: all on stderr."""
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(found), err=aside)
     else:
         say(found["message"], err=True, color=typer.colors.RED)
 

@@ -11,6 +11,7 @@ import typer
 from kinema.cli import output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Output, Sheet, Wish, option, takes_wish
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.cli.preview import check as check_preview
 from kinema.cli.request import build
 from kinema.core.apart import keep_apart, named
@@ -23,6 +24,7 @@ KEEP_EVERY = 5
 
 
 @guarded
+@writes()
 @takes_wish
 def generate(
     wish: Wish,

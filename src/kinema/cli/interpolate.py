@@ -12,6 +12,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import say
 from kinema.core.apart import keep_apart
@@ -19,6 +20,7 @@ from kinema.core.events import Event
 
 
 @guarded
+@writes()
 def interpolate(
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video or a folder of frames.", show_default=False)],
     fps: Annotated[float | None, option("--fps", metavar="F", help="Frames a second of the result.")] = None,

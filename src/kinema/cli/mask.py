@@ -12,6 +12,7 @@ import typer
 from kinema.cli import output, where
 from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import answer
 from kinema.core.apart import keep_apart
@@ -27,6 +28,7 @@ CLIPS, PICTURES = (".mp4", ".webm"), (".png", ".jpg", ".jpeg")
 
 
 @guarded
+@writes(".mp4", (".mp4", ".webm"))
 def mask(
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="A clip, a picture or a folder of pictures.")],
     click: Annotated[

@@ -12,6 +12,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import say
 from kinema.core.apart import keep_apart
@@ -39,6 +40,7 @@ Sound = Annotated[
 
 
 @guarded
+@writes(".m4a", (".wav", ".flac", ".ogg", ".mp3"))
 def music(
     theme: Annotated[
         str, typer.Argument(metavar="THEME", help='Words: "calm, 90 bpm", "a waltz in D minor without drums".')
@@ -73,6 +75,7 @@ def music(
 
 
 @guarded
+@writes(".mp4", (".mp4", ".webm", ".mkv"))
 def score(
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video file.", show_default=False)],
     theme: Annotated[

@@ -47,7 +47,12 @@ def check_clip(text: str) -> None:
 
     check_name(text)
     target = Path(text)
-    is_folder = text.endswith(("/", os.sep)) or not target.suffix
+    is_folder = text.endswith(("/", os.sep))
+    if target.is_dir() and not is_folder:
+        raise RequestError(
+            f"{text}: is a folder; end the name with a slash to write frames into it.", field="output", value=text,
+            legal="a file, or a folder name ending with a slash", nearest=f"{text}/",
+        )  # fmt: skip
     if not is_folder and target.suffix.lower() not in SUFFIXES:
         raise RequestError(
             f"{target.name}: no such output format.",
@@ -56,8 +61,6 @@ def check_clip(text: str) -> None:
             legal=", ".join(SUFFIXES) + ", or a folder name ending with a slash",
             nearest=target.with_suffix(".mp4").name,
         )
-    if target.is_dir() and not is_folder:
-        raise RequestError(f"{text}: is a folder; end the name with a slash to write frames into it.", field="output")
     if target.is_dir() and not own_folder(target):
         raise MediaError(f"{text}: is not a folder of frames that Kinema wrote; it is not replaced.")
     if is_folder and target.is_file():

@@ -44,7 +44,7 @@ def build(wish: Wish) -> Request:
     if wish.negative is not None:
         changes["negative_prompt"] = wish.negative
     if wish.size is not None:
-        from kinema.engine.load import parse_size
+        from kinema.core.request import parse_size
 
         changes["width"], changes["height"] = parse_size(wish.size)
     if wish.upscale is not None:
@@ -118,7 +118,7 @@ def settings(entries: list[str], base: Request) -> dict[str, Any]:
         if not equals or not key:
             raise RequestError(f"--set {entry!r}.", field="set", value=entry, legal="KEY=VALUE, as shift=5.0")
         if key == "size":
-            from kinema.engine.load import parse_size
+            from kinema.core.request import parse_size
 
             changes["width"], changes["height"] = parse_size(text)
         elif key in type(base).model_fields:

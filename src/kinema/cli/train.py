@@ -10,6 +10,7 @@ import typer
 
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
+from kinema.cli.piping import no_stdout
 from kinema.cli.say import answer
 from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
@@ -55,6 +56,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train what a recipe describes: every stage within one budget of minutes, with checkpoints and held-out scores."""
+    no_stdout(out, "A folder of a training", "out")
     if resume and replace:
         raise RequestError("--resume goes on, --replace begins anew.", field="replace", legal="one of them")
     if minutes is not None and not 0 < minutes <= 100_000:

@@ -12,7 +12,8 @@ from ..core.errors import ModelError, RequestError
 from ..core.events import Note, OnEvent, ignore
 from ..core.plan import Plan
 from ..core.registry import family_module
-from ..core.request import Request, in_full, parse_size
+from ..core.request import Request, in_full
+from ..core.request import parse_size as parse_size
 from ..weights import store
 from .clip import Clip
 from .plan import plan as make_plan
