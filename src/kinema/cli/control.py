@@ -100,8 +100,9 @@ def control(
 def _check(target: str, preview: str | None, *sources: str | None) -> None:
     """Refuse outputs that could not be written, and such as are among the inputs, before any work."""
     from kinema.cli.preview import check as check_preview
+    from kinema.conditions import inputs
 
-    output.check_clip(target)
+    output.check_clip(target, inputs.info(str(sources[0])).fps)
     if preview is not None:
         check_preview(preview)
         if preview.endswith("/") or not Path(preview).suffix:

@@ -91,10 +91,13 @@ def _judge(
     device: str | None,
     as_json: bool,
 ) -> dict[str, Any]:
+    from kinema.weights import store
+
     if name not in SUBJECTS:
         raise RequestError(f"No miniature {name!r}.", field="name", value=name, legal=", ".join(SUBJECTS))
     if model is not None and (os.sep in model or model.startswith(".")) and not is_there(Path(model).expanduser()):
         raise ModelError(f"{model}: no such folder or file.")
+    store.locate(store.find(model or SUBJECTS[name]))
     no_stdout(output, "A folder of results")
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))

@@ -70,7 +70,7 @@ def generate(
         request = build(wish)
         job, model = work.Job(work.plan(request, wish.device), ""), request.model
     job.target = output_ or str(output.new_name(job.plan))
-    output.check_clip(job.target)
+    output.check_clip(job.target, job.plan.fps)
     written = {"output": job.target, "sheet": sheet, "preview": preview}
     keep_apart({**written, "keep_state": keep_state}, [*named(job.plan), wish.request, *wish.trajectory])
     keep_apart(written, [resume])  # the state itself may go on in its file
@@ -138,6 +138,9 @@ def _resumed(wish: Wish, state: Path) -> Job:
             field=asked[0].rstrip("_"),
             legal="-o, --sheet, --preview, --model, --device, --dtype, --keep-state",
         )
+    from kinema.engine import state_file
+
+    state_file.check(state)
     from kinema.engine.again import check_plan
     from kinema.engine.resume import SamplingState
     from kinema.weights import store

@@ -102,6 +102,7 @@ def run(how: How, given: str, request: Request, *, ending: str) -> None:
         return
     plan = work.plan(request, how.device)
     target = target_of(how, given, ending)
+    output.check_clip(target, plan.fps)
     keep_apart({"output": target, "sheet": how.sheet}, named(request))
     work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)
 

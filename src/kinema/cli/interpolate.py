@@ -50,6 +50,7 @@ def interpolate(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Make a clip smoother, or slower: new frames between those it has. Length and sound stay as they are."""
+    from kinema.media.endings import RATES
     from kinema.media.read import probe
     from kinema.post import interpolate as work
 
@@ -61,10 +62,11 @@ def interpolate(
     info = probe(clip)
     _, target = plan.rates(info.fps)
     suffix = Path(clip).suffix.lower()
-    suffix = suffix if suffix in (".mp4", ".webm", ".gif", ".webp") else ".mp4"
+    holds = suffix in (".mp4", ".webm", ".gif", ".webp") and target <= RATES.get(suffix, target)
+    suffix = suffix if holds else ".mp4"
     name = f"{output.stem(clip, 'clip')}-" + (f"slow{slow:g}" if slow > 1 else f"{float(target):.4g}fps")
     path = output_ or str(output.unused(Path(name + suffix)))
-    output.check_clip(path)
+    output.check_clip(path, float(target))
     if sheet is not None:
         output.check_sheet(sheet)
     keep_apart({"output": path, "sheet": sheet}, [clip, model])

@@ -184,7 +184,7 @@ def _check_names(target: str, preview: str | None, source: Path, info: VideoInfo
     for field, name in (("output", target), ("preview", preview)):
         if name is None:
             continue
-        output.check_clip(name)
+        output.check_clip(name, info.fps)
         suffix = "" if name.endswith("/") else Path(name).suffix.lower()
         if suffix in PICTURES and info.num_frames > 1:
             raise RequestError(

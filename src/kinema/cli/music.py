@@ -16,6 +16,7 @@ from kinema.cli.piping import writes
 from kinema.cli.progress import quiet_libraries, reporter
 from kinema.cli.say import say
 from kinema.core.apart import keep_apart
+from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
     from kinema.music import Track
@@ -103,8 +104,8 @@ def score(
     from kinema.media.with_sound import check_video_name
     from kinema.music import put_under
 
-    given = Path(clip)
-    target = output_ or str(output.unused(Path(f"{output.stem(clip, 'clip')}-scored{given.suffix}")))
+    suffix = _video_suffix(clip)
+    target = output_ or str(output.unused(Path(f"{output.stem(clip, 'clip')}-scored{suffix}")))
     check_video_name(target)
     output.check_parent(Path(target))
     keep_apart({"output": target}, [clip, melody, sound, model])
@@ -116,6 +117,22 @@ def score(
             device=device, on_event=on_event,
         )  # fmt: skip
     _tell(track, target, started, as_json)
+
+
+def _video_suffix(clip: str) -> str:
+    """How the name of the scored clip ends. RequestError or MediaError for what holds no video."""
+    from kinema.media.open import sniff
+    from kinema.media.read import probe
+    from kinema.media.with_sound import SOUND_CODECS
+
+    kind, own = sniff(Path(clip)), Path(clip).suffix
+    if kind != "container":
+        raise RequestError(
+            f"{clip}: a {kind}; music is put under a video file.", field="clip", value=clip,
+            legal=", ".join(SOUND_CODECS) + " and others",
+        )  # fmt: skip
+    probe(clip)
+    return own if own.lower() in SOUND_CODECS else ".mp4"
 
 
 def _word(theme: str) -> str:

@@ -40,8 +40,9 @@ def stem(video: str, unnamed: str) -> str:
     return name.encode("utf-8", "replace")[:STEM_BYTES].decode("utf-8", "ignore") or unnamed
 
 
-def check_clip(text: str) -> None:
-    """Refuse an output that could not be written: its suffix, its folder. RequestError or MediaError."""
+def check_clip(text: str, fps: float | None = None) -> None:
+    """Refuse an output that could not be written: its suffix, its folder, its rate. RequestError or MediaError."""
+    from kinema.media.endings import check_rate
     from kinema.media.manifest import check_sidecar, own_folder
     from kinema.media.write import SUFFIXES
 
@@ -65,6 +66,8 @@ def check_clip(text: str) -> None:
         raise MediaError(f"{text}: is not a folder of frames that Kinema wrote; it is not replaced.")
     if is_folder and target.is_file():
         raise MediaError(f"{text}: is a file, not a folder.")
+    if fps is not None:
+        check_rate("" if is_folder else text, fps)
     check_parent(target)
     check_sidecar(target)
 

@@ -90,7 +90,11 @@ def conditions(wish: Wish) -> list[Any]:
 
         found.append(kinds.Trajectory(points=read_points(file)))
     if wish.going_on is not None:
-        found.append(kinds.Continue(clip=_there(wish.going_on)))
+        from kinema.conditions import inputs
+
+        there = inputs.info(_there(wish.going_on)).num_frames
+        usual = kinds.Continue.model_fields["frames"].default
+        found.append(kinds.Continue(clip=wish.going_on, frames=min(usual, there)))
     for text in wish.style:
         adapter, weight = _style(text)
         found.append(_checked(kinds.Style, "style", adapter=adapter, weight=weight))

@@ -48,6 +48,8 @@ def refused(found: list[Any], kind: type[BaseModel], begin: str = "") -> Request
 
 
 def reason(problem: Any) -> str:
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return "named fields are expected"  # pydantic names its own classes
     return str(problem["msg"]).removeprefix("Value error, ")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..conditions import opened
 from ..core.card import Card
 from ..core.plan import Plan
 from ..core.registry import family_module
@@ -15,6 +16,7 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     `load` takes it; None: this machine's best). Raises RequestError, ModelError or MediaError."""
     card = card or store.find(request.model)
     found = family_module(card.family).plan(request, card, store.known_cards())
+    opened.check(found)
     if request.second_pass is not None:
         from .second_pass import plan_second
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ...core.conditions import Value
 from ...core.errors import RequestError
-from ...core.fields import explained
+from ...core.fields import explained, reason
 from ...core.outside import for_terminal
 from ...core.request import Seed
 
@@ -230,7 +230,7 @@ def _told(problem: Any, kind: type[Value]) -> str:
         hint = f"did you mean {near}? " if near else ""
         return for_terminal(f"{message[0].lower()}{message[1:]} ({hint}legal: {legal})", 500)
     where = for_terminal(".".join(str(part) for part in problem["loc"]), 100)
-    message = for_terminal(problem["msg"].removeprefix("Value error, "), 500)
+    message = for_terminal(reason(problem), 500)
     if not where or isinstance(problem["input"], dict):
         return f"{where}: {message}" if where else message
     return f"{where} = {_short(problem['input'])}: {message}"
