@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from ..conditions import opened
 from ..core.card import Card
+from ..core.errors import RequestError
 from ..core.plan import Plan
 from ..core.registry import family_module
 from ..core.request import Request
 from ..weights import store
+from . import recommend
 from .estimate import device_name, estimate
 
 
@@ -15,7 +17,10 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     """The request resolved: everything filled in, legal, with its estimated cost on `device` (a GPU's name, or as
     `load` takes it; None: this machine's best). Raises RequestError, ModelError or MediaError."""
     card = card or store.find(request.model)
-    found = family_module(card.family).plan(request, card, store.known_cards())
+    try:
+        found = family_module(card.family).plan(request, card, store.known_cards())
+    except RequestError as error:
+        raise recommend.whole(error, request) from None
     opened.check(found)
     if request.second_pass is not None:
         from .second_pass import plan_second
