@@ -1,4 +1,5 @@
-"""How a command ends: 0 done, 1 failed, 2 a bad request or usage, 130 Ctrl-C, 143 terminated.
+"""How a command ends: 0 done, 1 failed, 2 a bad request or usage, 3 done in part (an object that was lost), 130 Ctrl-C,
+143 terminated.
 
 Every deliberate error is one clear message without a traceback; with `--json`, one JSON object on stdout.
 """
@@ -22,7 +23,7 @@ from kinema.cli.piping import STDOUT
 from kinema.cli.say import say
 from kinema.core.errors import Cancelled, KinemaError, RequestError
 
-OK, FAILED, BAD_REQUEST, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+OK, FAILED, BAD_REQUEST, LOST, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 STOPPED = "Stopped. Nothing half-written was left behind."
 
 
