@@ -16,9 +16,9 @@ from kinema.toyland.scene import Actor, Scene
 SIDE, WIDE = 96, 288
 
 
-def moving(offsets: list[int]) -> np.ndarray:
+def moving(offsets: list[int], change: str = "same") -> np.ndarray:
     """Writes clip.mp4, a frame for each offset of the frame's left edge; the exact masks, (F, H, W)."""
-    ball = Actor("ball", "red", motion="right", x=0.17, y=0.55, reach=0.03, radius=0.14)
+    ball = Actor("ball", "red", motion="right", x=0.17, y=0.55, reach=0.03, radius=0.14, change=change)
     drawn = render([Scene((ball,), background="meadow")], num_frames=len(offsets), height=SIDE, width=WIDE, fps=8)
     frames, masks = drawn.frames_BFHWC[0].numpy(), drawn.masks_BNFHW[0, 0].numpy() > 0.5
     cut = [slice(each, each + SIDE) for each in offsets]
@@ -51,6 +51,18 @@ def test_found_again_where_it_comes_back(by: str) -> None:
     assert abs(runs[0][0] - int(np.argmax(gone))) <= 3
     spoken = run("mask", "clip.mp4", by, where, "-o", "mask.mp4", "--tracker", "opencv")
     assert spoken.exit_code == 0 and "found again on frame" in spoken.stderr
+
+
+def test_found_again_as_it_looked_last() -> None:
+    """It grows while it is in sight: what comes back is far from what left the first frame."""
+    waits = [0] * 24
+    truth_FHW = moving([*waits, *BACK], "grow")
+    rows, columns = np.nonzero(truth_FHW[0])
+    click = f"{int(columns.mean())},{int(rows.mean())}"
+    found = run("mask", "clip.mp4", "--click", click, "-o", "mask.mp4", "--json", "--tracker", "opencv")
+    assert found.exit_code == 0 and answer(found)["found_again"], found.output
+    masks_FHW = read_video("mask.mp4")[0][..., 0] > 127
+    assert (masks_FHW[-3:] & truth_FHW[-3:]).sum() > 0.6 * (masks_FHW[-3:] | truth_FHW[-3:]).sum()
 
 
 def test_told_with_a_code_where_it_never_comes_back() -> None:
