@@ -19,6 +19,8 @@ from kinema.core.errors import ModelError, RequestError
 from kinema.core.outside import is_there, read_json
 
 app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
+QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
+"""Captions, cases of every other task, profiles."""
 SUBJECTS = {"wan": "kinema-mini-wan"}
 
 
@@ -41,14 +43,27 @@ def miniature(
             show_default=False,
         ),
     ] = None,
-    count: Annotated[int, typer.Option("--count", metavar="N", help="Captions to try with words alone.")] = 256,
-    task_count: Annotated[int, typer.Option("--task-count", metavar="N", help="Cases of every other task.")] = 48,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="The whole scorecard: 256 captions, 48 cases of every other task, all three "
+            "profiles. Default: 16, 4 and balanced, in minutes.",
+        ),
+    ] = False,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", metavar="N", help="Captions to try with words alone.", show_default=False),
+    ] = None,
+    task_count: Annotated[
+        int | None, typer.Option("--task-count", metavar="N", help="Cases of every other task.", show_default=False)
+    ] = None,
     profile: Annotated[
         list[str] | None,
         typer.Option(
             "--profile",
             metavar="exact|balanced|fast",
-            help="Repeatable. Default: all three; the others are compared with the first.",
+            help="Repeatable; the others are compared with the first. Default: balanced, with --full all three.",
             show_default=False,
         ),
     ] = None,
@@ -68,6 +83,9 @@ def miniature(
     as_json: AsJson = False,
 ) -> None:
     """Judge a miniature on held-out scenes of Toyland: words, pictures, masks, paths, references."""
+    usual = FULL if full else QUICK
+    count, task_count = (least if value is None else value for value, least in zip((count, task_count), usual))
+    profile = profile or list(usual[2])
     found = _judge(name, model, count, task_count, profile, task, workers, output, resume, device, as_json)
     if as_json:
         typer.echo(json.dumps(found))
