@@ -10,7 +10,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import option
 from kinema.cli.how import How, run, said, target_of, verb
-from kinema.cli.say import answer
+from kinema.cli.say import answer, say
 from kinema.core.errors import RequestError
 
 ENDING = "large"
@@ -51,7 +51,7 @@ def upscale(
     elif by == "auto":
         by, why = best_way(video, scale)
         if by == "lanczos" and not how.as_json:
-            typer.echo(f"Plain resampling: {why}. --by second-pass draws detail anew.", err=True)
+            say(f"Plain resampling: {why}. --by second-pass draws detail anew.", err=True)
     if by == "second-pass":
         run(how, video, request_for(video, prompt, scale=scale, strength=strength, **said(how)), ending=ENDING)
         return

@@ -14,7 +14,8 @@ def whole(error: RequestError, request: Request) -> RequestError:
     if not error.models:
         return error
     known = store.known_cards()
-    able, here = [], []
+    able: list[str] = []
+    here: list[str] = []
     for card in known:
         if card.id in error.models and card.id != request.model:
             try:
