@@ -94,7 +94,7 @@ def generate(
 
     wanted = as_request(request, **fields)
     found = make_plan(wanted, None, None if device is None else str(device))
-    warn_outside(found)
+    warn_outside(found, 2)
     _engine(wanted.model, device, dtype, progress)  # what is missing is said now
 
     def engine() -> Engine:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from on_air import fill
@@ -113,3 +115,19 @@ def test_the_clips_as_a_list_for_ffmpeg(tmp_path):
     assert rows[0] == "ffconcat version 1.0" and rows[1] == f"file '{clips[0].path.resolve()}'" and len(rows) == 7
     refused = CliRunner().invoke(app, ["channel", "playlist", str(file), "-o", str(tmp_path / "no" / "list")])
     assert refused.exit_code != 0 and "no/list" in refused.output.replace("\n", "")
+
+
+def test_a_page_whose_port_is_taken_is_refused_at_once(tmp_path):
+    from kinema.channel.config import read
+    from kinema.channel.web.listening import listen, owner_of
+
+    with contextlib.closing(listen("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        file = channel_file(tmp_path)
+        file.write_text(file.read_text().replace("port = 0", f"port = {port}"))
+        with pytest.raises(RequestError, match=f"127.0.0.1:{port}") as error:
+            control.start(file, threading.Event(), lambda _status: pytest.fail("it runs"))
+        assert error.value.field == "page.port"
+        if Path("/proc/net/tcp").exists():
+            assert owner_of(port)[0] == os.getpid() and f"process {os.getpid()}" in str(error.value)
+    assert holder(read(file).root, "channel") is None

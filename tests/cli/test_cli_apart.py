@@ -107,7 +107,6 @@ def test_the_clip_itself_by_any_name(there, command):
         "edit a.mp4 ball --mask m.mp4 -o m.mp4",
         f"edit a.mp4 ball {BOX} --reference p.png --reference q.png -o new.mp4 --sheet q.png",
         f"edit film/ ball {BOX} -o film/",
-        f"edit film/ ball {BOX} -o film",
         f"edit film ball {BOX} -o new.mp4 --sheet film/00000.png",
         "remove film/00000.png --mask everything -o film/",
         "animate p.png -o p.png",

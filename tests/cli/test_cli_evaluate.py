@@ -18,6 +18,7 @@ def test_a_tiny_scorecard(model: str, tmp_path: Path, monkeypatch) -> None:
     assert (tmp_path / "card" / "scorecard.md").exists()
     again = run("evaluate", "miniature", "wan", *words, "-o", str(tmp_path / "card"), "--resume", "--workers", "2")
     assert again.exit_code == 0 and "scorecard.md" in again.stdout
+    assert "0 cases" in again.stderr, "how much there is to do is said before it is done"
 
 
 def test_errors_in_words(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_default_names_overwrite_nothing(model: str) -> None:
 
 @pytest.mark.parametrize("target", ["x.webm", "x.gif", "x.webp", "x/"])
 def test_formats(target: str, model: str) -> None:
-    result = run("generate", "a red ball", "--model", model, *SMALL, "--steps", "1", "-o", target)
+    result = run("generate", "a red ball", "--model", model, *SMALL, "-o", target)
     assert result.exit_code == 0, result.output
     assert frames(target).shape == (5, 32, 32, 3)
 

@@ -102,8 +102,9 @@ def test_from_python_it_is_a_warning(tmp_path):
     with pytest.warns(kinema.OutsideDomainWarning, match="does not look like Toyland") as told:
         engine.generate("a red ball", image=photo(tmp_path))
     assert told[0].filename == __file__, "it points to the caller"
-    with pytest.warns(kinema.OutsideDomainWarning, match="nothing of what the prompt says"):
+    with pytest.warns(kinema.OutsideDomainWarning, match="nothing of what the prompt says") as told:
         kinema.generate("robots")
+    assert told[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error", kinema.OutsideDomainWarning)
         engine.generate("a red ball")

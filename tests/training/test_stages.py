@@ -68,3 +68,13 @@ def test_a_damaged_record_is_named_and_nothing_is_trained_anew(tmp_path, text):
     with pytest.raises(KinemaError, match=r"stages\.json"):
         stages.run([work], Settings(tmp_path, resume=True))
     assert (tmp_path / "stages.json").read_text() == text
+
+
+def test_what_is_outside_the_budget_is_named_before_it_begins(tmp_path):
+    shown = []
+    settings = Settings(out=tmp_path / "run", minutes=0.0001, show=shown.append)
+    parts = [Stage("data", 0.0, lambda _: time.sleep(0.02)), Stage("learn", 1.0, lambda _: None)]
+    stages.run(parts, settings)
+    notes = [(number, event[""]) for number, event in enumerate(shown) if event["event"] == "note"]
+    assert notes[0][0] == 0 and "for learn" in notes[0][1] and "data" in notes[0][1]
+    assert "more than were asked for" in notes[-1][1]

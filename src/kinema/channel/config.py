@@ -256,8 +256,8 @@ def read(path: str | os.PathLike[str]) -> ChannelConfig:
         raise RequestError(
             f"{path}: no such file. `kinema channel init {path}` writes one.", field="config", value=str(path)
         ) from None
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{path}: cannot be read ({error}).", field="config", value=str(path)) from None
+    except UnicodeDecodeError:
+        raise RequestError(f"{path}: not TOML, and no text in UTF-8 at all.", field="config", value=str(path)) from None
     except RecursionError:
         raise RequestError(f"{path}: nested too deeply.", field="config", value=str(path)) from None
     except ValueError as error:  # TOMLDecodeError, or a number that is too long

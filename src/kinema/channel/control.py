@@ -35,12 +35,15 @@ def start(file: str | os.PathLike[str], stop: threading.Event, tell: Callable[[d
     once a second. KinemaError where it cannot run, or not go on."""
     from .making.producer import check
     from .running import run
+    from .web.listening import check_free
 
     config = read(file)
     check(config)
     Library.open(config.root).close()
     lock = ChannelLock(config.root, NAME)
     try:
+        if config.page.port:
+            check_free(config.page.host, config.page.port)
         run(config, Path(file).resolve(), stop, lambda: tell(status(config)))
     finally:
         lock.close()

@@ -14,6 +14,7 @@ import typer
 
 from kinema.cli.arguments import AsJson, option
 from kinema.cli.exits import guarded
+from kinema.cli.piping import no_stdout
 from kinema.cli.say import answer, log_to_stderr, say, say_aside
 from kinema.core.errors import RequestError
 from kinema.core.outside import for_terminal
@@ -52,23 +53,24 @@ def start(file: File = DEFAULT, as_json: AsJson = False) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    told = [""]
+    told: list[str] = []
+
+    page = _config(file).page
 
     def tell(status: dict[str, Any]) -> None:
+        if page.port and not told and not as_json:
+            say(f"page http://{page.host}:{page.port}/  stream http://{page.host}:{page.port}/live.m3u8")
         if as_json:
             typer.echo(json.dumps(status))
             return
         line = _line(status)
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\x1b[2K{for_terminal(line, 200)}")
-        elif line != told[0]:
+        elif told[-1:] != [line]:
             say(line, err=True)
-        told[0] = line
+        told[:] = [line]
         sys.stderr.flush()
 
-    page = _config(file).page
-    if page.port and not as_json:
-        say(f"page http://{page.host}:{page.port}/  stream http://{page.host}:{page.port}/live.m3u8")
     control.start(file, stop, tell)
     if not as_json:
         say(*[""] * sys.stderr.isatty(), "Stopped.", err=True)
@@ -155,6 +157,7 @@ def playlist(
     """Write the channel's clips as an ffconcat list, for those who run ffmpeg themselves."""
     from kinema.channel import control
 
+    no_stdout(output, "A list of clips")
     _check_playlist(output)
     clips = control.playlist(_config(file), output)
     if as_json:

@@ -12,6 +12,7 @@ import typer
 from kinema.cli import completion, output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.cli.progress import reporter
 from kinema.cli.say import note, say
 from kinema.core.apart import keep_apart, named
@@ -25,6 +26,7 @@ File = Annotated[Path, typer.Argument(help="A clip that Kinema made.", show_defa
 
 
 @guarded
+@writes()
 def rerun(
     file: File,
     output_: Output = None,

@@ -11,6 +11,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, option
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.cli.progress import reporter
 from kinema.cli.say import answer
 from kinema.core.apart import keep_apart
@@ -26,6 +27,7 @@ SHEET_COLUMNS = 6
 
 
 @guarded
+@writes()
 def control(
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="A clip, or a folder of pictures.")],
     kind: Annotated[
@@ -97,8 +99,9 @@ def control(
 def _check(target: str, preview: str | None, *sources: str | None) -> None:
     """Refuse outputs that could not be written, and such as are among the inputs, before any work."""
     from kinema.cli.preview import check as check_preview
+    from kinema.conditions import inputs
 
-    output.check_clip(target)
+    output.check_clip(target, inputs.info(str(sources[0])).fps)
     if preview is not None:
         check_preview(preview)
         if preview.endswith("/") or not Path(preview).suffix:

@@ -168,7 +168,9 @@ def _bible(path: Path | None) -> StyleBible:
         return StyleBible()
     try:
         data = parse_yaml(read_text(path, max_bytes=MAX_YAML_BYTES).text, str(path))
-    except (FileNotFoundError, KinemaError) as error:
+    except FileNotFoundError:
+        raise RequestError(f"{path}: no such file.", field="bible", value=str(path)) from None
+    except KinemaError as error:
         raise RequestError(f"Cannot read the style bible: {error}", field="bible", value=str(path)) from None
     return parsed(StyleBible, {} if data is None else data, f"style bible ({path})")
 

@@ -18,6 +18,9 @@ PLACE = "Where"
 ROOM = 0.1
 """A thing that is removed leaves a hole this much larger than the box around it."""
 
+KNOWN = 5
+"""Frames that a model sees of a clip that it goes on from, where nobody says."""
+
 
 @dataclass
 class Place:
@@ -128,10 +131,13 @@ def extend(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What happens, in words.")] = "",
     seconds: Annotated[float | None, option("--seconds", metavar="S", help="How much longer it becomes.")] = None,
     before: Annotated[bool, typer.Option("--before", help="Make what came before the clip.")] = False,
-    known: Annotated[int, option("--known", metavar="N", help="Frames that the model sees of the clip.")] = 5,
+    known: Annotated[
+        int | None, option("--known", metavar="N", help="Frames that the model sees of the clip. Default: 5, or all.")
+    ] = None,
 ) -> None:
     """Make a clip longer: what happens after it, or before it."""
-    going_on = {"kind": "continue", "clip": video, "frames": known, "place": "end" if before else "start"}
+    frames = min(KNOWN, _info(video).num_frames) if known is None else known
+    going_on = {"kind": "continue", "clip": video, "frames": frames, "place": "end" if before else "start"}
     make(how, video, prompt, [going_on], seconds=seconds, canvas="source")
 
 

@@ -11,6 +11,7 @@ import typer
 
 from kinema.cli.arguments import AsJson, Device
 from kinema.cli.exits import guarded
+from kinema.cli.piping import no_stdout
 from kinema.cli.progress import reporter
 from kinema.cli.say import answer, say
 from kinema.core.apart import keep_apart
@@ -19,6 +20,8 @@ from kinema.core.events import Event
 from kinema.core.outside import is_there, read_json
 
 app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
+QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
+"""Captions, cases of every other task, profiles."""
 SUBJECTS = {"wan": "kinema-mini-wan"}
 
 
@@ -41,14 +44,27 @@ def miniature(
             show_default=False,
         ),
     ] = None,
-    count: Annotated[int, typer.Option("--count", metavar="N", help="Captions to try with words alone.")] = 256,
-    task_count: Annotated[int, typer.Option("--task-count", metavar="N", help="Cases of every other task.")] = 48,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="The whole scorecard: 256 captions, 48 cases of every other task, all three "
+            "profiles. Default: 16, 4 and balanced, in minutes.",
+        ),
+    ] = False,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", metavar="N", help="Captions to try with words alone.", show_default=False),
+    ] = None,
+    task_count: Annotated[
+        int | None, typer.Option("--task-count", metavar="N", help="Cases of every other task.", show_default=False)
+    ] = None,
     profile: Annotated[
         list[str] | None,
         typer.Option(
             "--profile",
             metavar="exact|balanced|fast",
-            help="Repeatable. Default: all three; the others are compared with the first.",
+            help="Repeatable; the others are compared with the first. Default: balanced, with --full all three.",
             show_default=False,
         ),
     ] = None,
@@ -68,7 +84,11 @@ def miniature(
     as_json: AsJson = False,
 ) -> None:
     """Judge a miniature on held-out scenes of Toyland: words, pictures, masks, paths, references."""
-    found = _judge(name, model, count, task_count, profile, task, workers, output, resume, device, as_json)
+    usual = FULL if full else QUICK
+    cases = usual[0] if count is None else count
+    task_cases = usual[1] if task_count is None else task_count
+    profile = profile or list(usual[2])
+    found = _judge(name, model, cases, task_cases, profile, task, workers, output, resume, device, as_json)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -91,10 +111,14 @@ def _judge(
     device: str | None,
     as_json: bool,
 ) -> dict[str, Any]:
+    from kinema.weights import store
+
     if name not in SUBJECTS:
         raise RequestError(f"No miniature {name!r}.", field="name", value=name, legal=", ".join(SUBJECTS))
     if model is not None and (os.sep in model or model.startswith(".")) and not is_there(Path(model).expanduser()):
         raise ModelError(f"{model}: no such folder or file.")
+    store.locate(store.find(model or SUBJECTS[name]))
+    no_stdout(output, "A folder of results")
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)
@@ -140,6 +164,7 @@ def inpainting(
             raise RequestError(f"No experiment {name!r}.", field="only", value=name, legal=", ".join(names))
     if count < 1:
         raise RequestError(f"--count {count}.", field="count", value=count, legal="1 or more")
+    no_stdout(output, "A folder of results")
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)

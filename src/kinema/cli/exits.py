@@ -1,4 +1,5 @@
-"""How a command ends: 0 done, 1 failed, 2 a bad request or usage, 130 Ctrl-C, 143 terminated.
+"""How a command ends: 0 done, 1 failed, 2 a bad request or usage, 3 done in part (an object that was lost), 130 Ctrl-C,
+143 terminated.
 
 Every deliberate error is one clear message without a traceback; with `--json`, one JSON object on stdout.
 """
@@ -18,10 +19,11 @@ from typing import Any
 import typer
 
 from kinema.cli import names
+from kinema.cli.piping import STDOUT
 from kinema.cli.say import say, typed
 from kinema.core.errors import Cancelled, KinemaError, RequestError
 
-OK, FAILED, BAD_REQUEST, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+OK, FAILED, BAD_REQUEST, LOST, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 TEXTS = ("prompt", "negative", "theme", "thing")
 """Arguments of commands that are words, and no names of files."""
 STOPPED = "Stopped. Nothing half-written was left behind."
@@ -39,6 +41,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         as_json = bool(kwargs.get("as_json"))
         kwargs = {name: typed(value) if name in TEXTS and isinstance(value, str) else value for name, value in
                   kwargs.items()}  # fmt: skip
+        aside = kwargs.get("output_") == STDOUT
         try:
             command(*args, **kwargs)
             sys.stdout.flush()
@@ -46,12 +49,12 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _forget_stdout()
             raise typer.Exit(FAILED) from None
         except (KeyboardInterrupt, Terminated, KinemaError, MemoryError) as error:
-            tell(describe(error), as_json)
+            tell(describe(error), as_json, aside)
             raise typer.Exit(exit_code(error)) from None
         except RuntimeError as error:
             if type(error).__name__ != "OutOfMemoryError":
                 raise
-            tell(describe(error), as_json)
+            tell(describe(error), as_json, aside)
             raise typer.Exit(FAILED) from None
         finally:
             names.release()
@@ -80,10 +83,10 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
 
 
-def tell(found: dict[str, Any], as_json: bool) -> None:
-    """One JSON object on stdout, or the message in red on stderr."""
+def tell(found: dict[str, Any], as_json: bool, aside: bool = False) -> None:
+    """One JSON object on stdout, or the message in red on stderr. aside: all on stderr."""
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(found), err=aside)
     else:
         say(found["message"], err=True, color=typer.colors.RED)
 

@@ -11,6 +11,7 @@ import typer
 from kinema.cli import output, show
 from kinema.cli.arguments import OUTPUT, AsJson, Output, Sheet, Wish, option, takes_wish
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.cli.preview import check as check_preview
 from kinema.cli.request import build
 from kinema.core.apart import keep_apart, named
@@ -23,6 +24,7 @@ KEEP_EVERY = 5
 
 
 @guarded
+@writes()
 @takes_wish
 def generate(
     wish: Wish,
@@ -68,7 +70,7 @@ def generate(
         request = build(wish)
         job, model = work.Job(work.plan(request, wish.device, anyway=wish.anyway), ""), request.model
     job.target = output_ or str(output.new_name(job.plan))
-    output.check_clip(job.target)
+    output.check_clip(job.target, job.plan.fps)
     written = {"output": job.target, "sheet": sheet, "preview": preview}
     keep_apart({**written, "keep_state": keep_state}, [*named(job.plan), wish.request, *wish.trajectory])
     keep_apart(written, [resume])  # the state itself may go on in its file
@@ -136,6 +138,9 @@ def _resumed(wish: Wish, state: Path) -> Job:
             field=asked[0].rstrip("_"),
             legal="-o, --sheet, --preview, --model, --device, --dtype, --keep-state",
         )
+    from kinema.engine import state_file
+
+    state_file.check(state)
     from kinema.engine.again import check_plan
     from kinema.engine.resume import SamplingState
     from kinema.weights import store, styles

@@ -12,6 +12,7 @@ import typer
 from kinema.cli import completion, output
 from kinema.cli.arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Output, Sheet, option, takes
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.core.apart import keep_apart, named
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class How:
 
 
 def verb(kind: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return lambda command: guarded(takes(kind, command))
+    return lambda command: guarded(writes()(takes(kind, command)))
 
 
 def make(
@@ -81,8 +82,7 @@ def make(
 def said(how: How, options: dict[str, Any] | None = None) -> dict[str, Any]:
     """What was typed of `How`, as fields of a request. options: to begin with."""
     from kinema.cli.request import settings
-    from kinema.core.request import Request
-    from kinema.engine.load import parse_size
+    from kinema.core.request import Request, parse_size
 
     names = ("model", "seed", "profile", "steps", "guidance")
     fields: dict[str, Any] = {name: value for name in names if (value := getattr(how, name)) is not None}
@@ -109,6 +109,7 @@ def run(how: How, given: str, request: Request, *, ending: str) -> None:
         return
     plan = work.plan(request, how.device, anyway=how.anyway)
     target = target_of(how, given, ending)
+    output.check_clip(target, plan.fps)
     keep_apart({"output": target, "sheet": how.sheet}, named(request))
     work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)
 

@@ -12,6 +12,7 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.cli.progress import reporter
 from kinema.cli.say import say
 from kinema.core.apart import keep_apart
@@ -22,6 +23,7 @@ START_S, FRAME_S = 3.0, 0.1
 
 
 @guarded
+@writes()
 def interpolate(
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video or a folder of frames.", show_default=False)],
     fps: Annotated[float | None, option("--fps", metavar="F", help="Frames a second of the result.")] = None,
@@ -51,6 +53,7 @@ def interpolate(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Make a clip smoother, or slower: new frames between those it has. Length and sound stay as they are."""
+    from kinema.media.endings import RATES
     from kinema.media.read import probe
     from kinema.post import interpolate as work
 
@@ -62,10 +65,11 @@ def interpolate(
     info = probe(clip)
     _, target = plan.rates(info.fps)
     suffix = Path(clip).suffix.lower()
-    suffix = suffix if suffix in (".mp4", ".webm", ".gif", ".webp") else ".mp4"
+    holds = suffix in (".mp4", ".webm", ".gif", ".webp") and target <= RATES.get(suffix, target)
+    suffix = suffix if holds else ".mp4"
     name = f"{output.stem(clip, 'clip')}-" + (f"slow{slow:g}" if slow > 1 else f"{float(target):.4g}fps")
     path = output_ or str(output.unused(Path(name + suffix)))
-    output.check_clip(path)
+    output.check_clip(path, float(target))
     if sheet is not None:
         output.check_sheet(sheet)
     keep_apart({"output": path, "sheet": sheet}, [clip, model])

@@ -25,6 +25,7 @@ from kinema.cli import (
     mask,
     models,
     music,
+    once,
     samples,
     styles,
     toyland,
@@ -71,6 +72,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 app.command("completion")(completion.completion)
+once.everywhere(app)
 
 
 def _version(wanted: bool) -> None:

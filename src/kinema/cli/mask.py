@@ -11,9 +11,10 @@ import typer
 
 from kinema.cli import output, where
 from kinema.cli.arguments import OUTPUT, AsJson, Device, option
-from kinema.cli.exits import guarded
+from kinema.cli.exits import LOST, guarded
+from kinema.cli.piping import writes
 from kinema.cli.progress import reporter
-from kinema.cli.say import answer
+from kinema.cli.say import answer, note
 from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
 from kinema.core.events import OnEvent, Progress
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from kinema.core.conditions import MaskShape, Tracker
     from kinema.media.read import VideoInfo
 
+MOST_RUNS = 5
 CLIPS, PICTURES = (".mp4", ".webm"), (".png", ".jpg", ".jpeg")
 
 
 @guarded
+@writes(".mp4", (".mp4", ".webm"))
 def mask(
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="A clip, a picture or a folder of pictures.")],
     click: Annotated[
@@ -76,10 +79,19 @@ def mask(
         Literal["auto", "opencv", "sam2"],
         typer.Option("--tracker", metavar="auto|opencv|sam2", help="auto: SAM 2 where its weights are here."),
     ] = "auto",
+    anyway: Annotated[
+        bool,
+        typer.Option("--anyway", help="Exit with 0 also where the object was lost and not found again.",
+                     rich_help_panel=OUTPUT),
+    ] = False,
     device: Device = None,
     as_json: AsJson = False,
-) -> None:
-    """Follow an object through a video and write its mask: same size, fps and number of frames."""
+) -> None:  # fmt: skip
+    """Follow an object through a video and write its mask: same size, fps and number of frames.
+
+    Frames on which it is out of sight have an empty mask and are named. Where it was lost and not found again until the
+    end, the exit code is 3.
+    """
     target = output_ or str(output.unused(Path(f"{output.stem(video, 'video')}-mask.mp4")))
     if not 0 <= ratio <= 1:
         nearest = 0.0 if ratio < 0 else 1.0
@@ -101,10 +113,15 @@ def mask(
                 _write_preview(path, target, preview)
     made = {
         "path": target, "preview": preview, "width": info.width, "height": info.height, "frames": info.num_frames,
-        "fps": info.fps, "start": start, "seen_frames": seen["frames"], "share": round(seen["share"], 5),
-        "shape": shape, "seconds": round(time.perf_counter() - began_s, 3),
+        "fps": info.fps, "start": start, "seen_frames": seen["frames"], "lost": seen["lost"],
+        "found_again": not _is_lost(seen["lost"], info), "share": round(seen["share"], 5), "shape": shape,
+        "seconds": round(time.perf_counter() - began_s, 3),
     }  # fmt: skip
     answer(made, as_json, _words(made))
+    for line in _lost_words(made) if not as_json else ():
+        note(line)
+    if not made["found_again"] and not anyway:
+        raise typer.Exit(LOST)
 
 
 def _start(click: str | None, box: str | None, thing: str | None, info: VideoInfo) -> dict[str, Any]:
@@ -128,7 +145,8 @@ def _write(
     device: str | None,
     on_event: OnEvent,
 ) -> dict[str, Any]:
-    """Follow and write. Returns on how many frames the object was seen, and its mean share of the frame."""
+    """Follow and write. Returns on how many frames the object was seen, its mean share of the frame, and the runs of
+    frames [first, last] on which it was not."""
     import numpy as np
 
     from kinema.conditions.mask_shape import reshape
@@ -136,14 +154,19 @@ def _write(
     from kinema.core.chunk import Chunk
     from kinema.media.write import write
 
-    seen = {"frames": 0, "share": 0.0}
+    seen: dict[str, Any] = {"frames": 0, "share": 0.0, "lost": []}
     masks = follow(_frames(path), Start(**start), by=by, device=device)
 
     def chunks() -> Iterator[Chunk]:
         began_s = time.perf_counter()
         for index, found_HW in enumerate(masks):
             mask_HW = reshape(found_HW[None], *shape)[0]
-            seen["frames"] += bool((mask_HW > 0.5).any())
+            if (mask_HW > 0.5).any():
+                seen["frames"] += 1
+            elif seen["lost"] and seen["lost"][-1][1] == index - 1:
+                seen["lost"][-1][1] = index
+            else:
+                seen["lost"].append([index, index])
             seen["share"] += float(mask_HW.mean()) / info.num_frames
             gray_HW = np.rint(255 * mask_HW).astype(np.uint8)
             on_event(Progress("follow", index + 1, info.num_frames, time.perf_counter() - began_s))
@@ -181,7 +204,7 @@ def _check_names(target: str, preview: str | None, source: Path, info: VideoInfo
     for field, name in (("output", target), ("preview", preview)):
         if name is None:
             continue
-        output.check_clip(name)
+        output.check_clip(name, info.fps)
         suffix = "" if name.endswith("/") else Path(name).suffix.lower()
         if suffix in PICTURES and info.num_frames > 1:
             raise RequestError(
@@ -201,6 +224,27 @@ def _check_names(target: str, preview: str | None, source: Path, info: VideoInfo
             )
     need = "The mask, its preview and the video need three names."
     keep_apart({"output": target, "preview": preview}, [source], need)
+
+
+def _is_lost(lost: list[list[int]], info: VideoInfo) -> bool:
+    """Is the object out of sight from some frame to the end?"""
+    return bool(lost) and lost[-1][1] >= info.num_frames - 1
+
+
+def _lost_words(made: dict[str, Any]) -> list[str]:
+    """Where the object was lost and found again, a line for each of the first runs."""
+    lines = []
+    for first, last in made["lost"][:MOST_RUNS]:
+        again = f"found again on frame {last + 1}" if last < made["frames"] - 1 else "not found again"
+        lines.append(f"Out of sight from frame {first} to {last} ({first / made['fps']:.1f} s), {again}.")
+    if (more := len(made["lost"]) - MOST_RUNS) > 0:
+        lines.append(f"And {more} more times; --json lists them all.")
+    if not made["found_again"] and made["seen_frames"]:
+        frame = made["lost"][-1][0]
+        lines.append(
+            f"Start again from a box where it can be seen, or cut the clip at frame {frame}; --anyway takes it."
+        )
+    return lines
 
 
 def _words(made: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,14 +14,14 @@ from kinema.cli.arguments import AsJson
 from kinema.cli.exits import FAILED, guarded
 from kinema.cli.progress import reporter
 from kinema.cli.say import answer, note, say
-from kinema.core.errors import ModelError
+from kinema.core.errors import ModelError, RequestError
 from kinema.core.events import Event
 from kinema.core.outside import for_terminal
 
 if TYPE_CHECKING:
     from kinema.core.card import Card
 
-app = typer.Typer(no_args_is_help=True, help="List, show, add, fetch, check and convert models.")
+app = typer.Typer(no_args_is_help=True, help="List, show, add, fetch, rename, remove, check and convert models.")
 
 WIDE = 120
 """Columns from which the list has room for what models accept."""
@@ -91,9 +92,9 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Make a checkpoint on this machine known by name. Nothing is copied."""
-    from kinema.weights import store
+    from kinema.weights import manage, store
 
-    card = store.add(path.expanduser())
+    card = manage.add(path.expanduser())
     lost = store.why_not(card)
     words = f"{card.id}: {card.title}, at {card.path}" + (f"; {lost}" if lost else "")
     answer(summary(card, lost is None), as_json, words)
@@ -111,12 +112,52 @@ def pull(
     as_json: AsJson = False,
 ) -> None:
     """Fetch a model from the Hugging Face hub; a broken transfer goes on where it stopped."""
-    from kinema.weights import store
+    from kinema.weights import manage, store
 
+    room = manage.room(model)
+    if room is not None and not as_json:
+        note(f"{model}: {room.words()}.")
     with reporter(as_json) as on_event:
         on_event(Event("fetch"))
         place = store.pull(model, on_event)
     answer({"model": model, "path": str(place)}, as_json, str(place))
+
+
+@app.command("remove")
+@guarded
+def remove(
+    model: Annotated[str, typer.Argument(help="A model that was added or pulled.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a model off this machine: what was pulled is deleted, what was added leaves the list and keeps its files."""
+    from kinema.weights import manage
+
+    what = manage.removal(model)
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise RequestError(f"{what.words()}.", field="yes", legal="--yes, where nobody can be asked")
+        say(f"{what.words()}.", err=True)
+        typer.confirm("Go on?", abort=True, err=True)
+    manage.remove(what)
+    told = {"model": what.name, "deleted": str(what.folder) if what.folder else None, "bytes": what.bytes}
+    answer(told, as_json, f"{what.words()}. Done.")
+
+
+@app.command("rename")
+@guarded
+def rename(
+    model: Annotated[str, typer.Argument(help="A model that was added.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NEW", help="Its name from now on.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Call a model that was added by another name."""
+    from kinema.weights import manage
+
+    entry = manage.rename(model, name)
+    answer(
+        {"model": entry.id, "was": model, "path": entry.path}, as_json, f"{model} is {entry.id} now, at {entry.path}"
+    )
 
 
 @app.command("convert")

@@ -12,9 +12,11 @@ import typer
 from kinema.cli import output
 from kinema.cli.arguments import OUTPUT, AsJson, Device, option
 from kinema.cli.exits import guarded
+from kinema.cli.piping import writes
 from kinema.cli.progress import reporter
 from kinema.cli.say import say
 from kinema.core.apart import keep_apart
+from kinema.core.errors import RequestError
 from kinema.core.events import Part, Planned, planned
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ Sound = Annotated[
 
 
 @guarded
+@writes(".m4a", (".wav", ".flac", ".ogg", ".mp3"))
 def music(
     theme: Annotated[
         str, typer.Argument(metavar="THEME", help='Words: "calm, 90 bpm", "a waltz in D minor without drums".')
@@ -74,6 +77,7 @@ def music(
 
 
 @guarded
+@writes(".mp4", (".mp4", ".webm", ".mkv"))
 def score(
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video file.", show_default=False)],
     theme: Annotated[
@@ -102,8 +106,8 @@ def score(
     from kinema.media.with_sound import check_video_name
     from kinema.music import put_under
 
-    given = Path(clip)
-    target = output_ or str(output.unused(Path(f"{output.stem(clip, 'clip')}-scored{given.suffix}")))
+    suffix = _video_suffix(clip)
+    target = output_ or str(output.unused(Path(f"{output.stem(clip, 'clip')}-scored{suffix}")))
     check_video_name(target)
     output.check_parent(Path(target))
     keep_apart({"output": target}, [clip, melody, sound, model])
@@ -122,6 +126,22 @@ def to_come(seconds: float, model: str | None) -> Planned:
     part of them."""
     load = (Part("load", 10.0),) if model else ()
     return planned(*load, Part("compose", seconds * (3.0 if model else 0.2)), Part("write", 0.02 * seconds))
+
+
+def _video_suffix(clip: str) -> str:
+    """How the name of the scored clip ends. RequestError or MediaError for what holds no video."""
+    from kinema.media.open import sniff
+    from kinema.media.read import probe
+    from kinema.media.with_sound import SOUND_CODECS
+
+    kind, own = sniff(Path(clip)), Path(clip).suffix
+    if kind != "container":
+        raise RequestError(
+            f"{clip}: a {kind}; music is put under a video file.", field="clip", value=clip,
+            legal=", ".join(SOUND_CODECS) + " and others",
+        )  # fmt: skip
+    probe(clip)
+    return own if own.lower() in SOUND_CODECS else ".mp4"
 
 
 def _word(theme: str) -> str:

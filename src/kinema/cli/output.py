@@ -40,14 +40,20 @@ def stem(video: str, unnamed: str) -> str:
     return name.encode("utf-8", "replace")[:STEM_BYTES].decode("utf-8", "ignore") or unnamed
 
 
-def check_clip(text: str) -> None:
-    """Refuse an output that could not be written: its suffix, its folder. RequestError or MediaError."""
+def check_clip(text: str, fps: float | None = None) -> None:
+    """Refuse an output that could not be written: its suffix, its folder, its rate. RequestError or MediaError."""
+    from kinema.media.endings import check_rate
     from kinema.media.manifest import check_sidecar, own_folder
     from kinema.media.write import SUFFIXES
 
     check_name(text)
     target = Path(text)
-    is_folder = text.endswith(("/", os.sep)) or not target.suffix
+    is_folder = text.endswith(("/", os.sep))
+    if target.is_dir() and not is_folder:
+        raise RequestError(
+            f"{text}: is a folder; end the name with a slash to write frames into it.", field="output", value=text,
+            legal="a file, or a folder name ending with a slash", nearest=f"{text}/",
+        )  # fmt: skip
     if not is_folder and target.suffix.lower() not in SUFFIXES:
         raise RequestError(
             f"{target.name}: no such output format.",
@@ -56,12 +62,12 @@ def check_clip(text: str) -> None:
             legal=", ".join(SUFFIXES) + ", or a folder name ending with a slash",
             nearest=target.with_suffix(".mp4").name,
         )
-    if target.is_dir() and not is_folder:
-        raise RequestError(f"{text}: is a folder; end the name with a slash to write frames into it.", field="output")
     if target.is_dir() and not own_folder(target):
         raise MediaError(f"{text}: is not a folder of frames that Kinema wrote; it is not replaced.")
     if is_folder and target.is_file():
         raise MediaError(f"{text}: is a file, not a folder.")
+    if fps is not None:
+        check_rate("" if is_folder else text, fps)
     check_parent(target)
     check_sidecar(target)
 

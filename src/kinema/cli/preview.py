@@ -93,4 +93,4 @@ def save_picture(frames_FHWC: np.ndarray, target: Path) -> None:
 
 
 def _is_folder(text: str) -> bool:
-    return text.endswith(("/", os.sep)) or not Path(text).suffix
+    return text.endswith(("/", os.sep))

@@ -44,7 +44,7 @@ def build(wish: Wish) -> Request:
     if wish.negative is not None:
         changes["negative_prompt"] = wish.negative
     if wish.size is not None:
-        from kinema.engine.load import parse_size
+        from kinema.core.request import parse_size
 
         changes["width"], changes["height"] = parse_size(wish.size)
     if wish.upscale is not None:
@@ -90,7 +90,11 @@ def conditions(wish: Wish) -> list[Any]:
 
         found.append(kinds.Trajectory(points=read_points(file)))
     if wish.going_on is not None:
-        found.append(kinds.Continue(clip=_there(wish.going_on)))
+        from kinema.conditions import inputs
+
+        there = inputs.info(_there(wish.going_on)).num_frames
+        usual = kinds.Continue.model_fields["frames"].default
+        found.append(kinds.Continue(clip=wish.going_on, frames=min(usual, there)))
     for text in wish.style:
         adapter, weight = _style(text)
         found.append(_checked(kinds.Style, "style", adapter=adapter, weight=weight))
@@ -118,7 +122,7 @@ def settings(entries: list[str], base: Request) -> dict[str, Any]:
         if not equals or not key:
             raise RequestError(f"--set {entry!r}.", field="set", value=entry, legal="KEY=VALUE, as shift=5.0")
         if key == "size":
-            from kinema.engine.load import parse_size
+            from kinema.core.request import parse_size
 
             changes["width"], changes["height"] = parse_size(text)
         elif key in type(base).model_fields:

@@ -11,6 +11,7 @@ import typer
 
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
+from kinema.cli.piping import no_stdout
 from kinema.cli.progress import reporter
 from kinema.cli.say import answer
 from kinema.core.errors import MediaError, RequestError
@@ -62,8 +63,9 @@ def render(
     as_json: AsJson = False,
 ) -> None:
     """Draw clips with captions into a folder, for looking at, training and measuring."""
-    from kinema.engine.load import parse_size
+    from kinema.core.request import parse_size
 
+    no_stdout(folder, "A folder of clips")
     width, height = parse_size(size)
     for name, value, least in (("num", num, 1), ("frames", frames, 1), ("size", min(width, height), 16)):
         if value < least:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,11 +11,14 @@ import typer
 
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
+from kinema.cli.piping import no_stdout
 from kinema.cli.say import answer
 from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
+from kinema.core.outside import is_there
 
 MINUTES = 25.0
+OWN = Path(__file__).parents[1] / "training" / "recipes"
 
 
 @guarded
@@ -55,11 +59,15 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train what a recipe describes: every stage within one budget of minutes, with checkpoints and held-out scores."""
+    no_stdout(out, "A folder of a training", "out")
     if resume and replace:
         raise RequestError("--resume goes on, --replace begins anew.", field="replace", legal="one of them")
     if minutes is not None and not 0 < minutes <= 100_000:
         raise RequestError(f"minutes = {minutes:g}.", field="minutes", value=minutes, legal="above 0")
     keep_apart({"out": out}, [recipe, data], replaced=False)
+    _check_recipe(recipe)
+    if data is not None:
+        _check_data(data)
     pairs = [each.partition("=") for each in options or []]
     if wrong := next((name for name, equals, _ in pairs if not equals), None):
         raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")
@@ -74,7 +82,7 @@ def train(
         board = Board(out) if tensorboard else None
         others = group.start(processes, device)
     except ValueError as error:
-        raise RequestError(str(error), field="train", value=str(recipe), legal="see kinema train --help") from None
+        raise RequestError(str(error), field="train", value=str(recipe)) from None
     given = {name: value for name, _, value in pairs} | ({} if data is None else {"data": str(data)})
     settings = stages.Settings(
         out=out, device=device, minutes=minutes or MINUTES, resume=resume, replace=replace, recipe=recipe.stem,
@@ -84,11 +92,35 @@ def train(
         settings = run_folder.gone_on_with(settings, only=bool(stage), minutes=minutes)
         stages.run(found(settings), settings, stage or ())
     except ValueError as error:
-        raise RequestError(str(error), field="train", value=str(recipe), legal="see the recipe") from None
+        raise RequestError(str(error), field="train", value=str(recipe)) from None
     finally:
         if board is not None:
             board.close()
         group.finish(others)
+
+
+def _check_recipe(recipe: Path) -> None:
+    """RequestError where there is no such recipe, or it is no Python file. Runs nothing of it."""
+    own = sorted(each.stem for each in OWN.glob("*.py") if not each.stem.startswith("_"))
+    if str(recipe) not in own and (not recipe.is_file() or recipe.suffix != ".py"):
+        what = "not a Python file" if recipe.is_file() else "no such recipe"
+        raise RequestError(
+            f"{recipe}: {what}.", field="recipe", value=str(recipe), legal=f"a .py file, or one of: {', '.join(own)}"
+        )
+
+
+def _check_data(folder: Path) -> None:
+    """RequestError where there is no folder, or nothing in it that could be a clip. Opens no clip yet."""
+    from kinema.media.endings import readable
+
+    legal = "a folder of clips or pictures with captions, or of .tar shards"
+    if not is_there(folder):
+        raise RequestError(f"{folder}: no such folder.", field="data", value=str(folder), legal=legal)
+    if not folder.is_dir():
+        raise RequestError(f"{folder}: a file.", field="data", value=str(folder), legal=legal)
+    known = {".tar", *readable()}
+    if not any(Path(name).suffix.lower() in known for _, _, names in os.walk(folder) for name in names):
+        raise RequestError(f"{folder}: no clip and no picture in it.", field="data", value=str(folder), legal=legal)
 
 
 def _teller(

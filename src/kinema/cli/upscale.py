@@ -41,6 +41,7 @@ def upscale(
     ] = None,
 ) -> None:  # fmt: skip
     """Make a clip larger: by a second pass (back to noise, then denoised with the same prompt), or by resampling."""
+    from kinema.conditions import inputs
     from kinema.engine.upscale import best_way
     from kinema.engine.upscale import upscale as request_for
 
@@ -48,6 +49,7 @@ def upscale(
         raise RequestError(f"A clip cannot be made {scale:g} times as large.", field="scale", value=scale,
                            legal=f"1 to {MOST}", nearest=1 if scale < 1 else MOST)  # fmt: skip
     scale = int(scale) if scale == int(scale) else scale
+    inputs.info(video)
     given = {"strength": strength, "prompt": prompt, **said(how)}
     asked = [name for name, value in given.items() if value not in (None, {})]
     if by == "auto" and (asked or how.request_only):
@@ -88,6 +90,7 @@ def _resample(how: How, video: str, scale: float) -> None:
 
     info = inputs.info(video)
     target = target_of(how, video, ENDING)
+    output.check_clip(target, info.fps)
     if how.sheet is not None:
         output.check_sheet(how.sheet)
     picked: list[Any] = []

@@ -18,7 +18,7 @@ SHORT_PX = 40
 """Matching works on pictures reduced so that the shorter side of the portrait is about this long."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Portrait:
     """The object as it was: picture_HWC uint8 RGB and mask_HW bool, cut to the box around it."""
 

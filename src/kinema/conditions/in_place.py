@@ -115,13 +115,12 @@ def continued(condition: Continue) -> VideoInfo:
     """The facts of a clip that is continued. RequestError where it is shorter than what is asked of it."""
     found = inputs.info(condition.clip)
     if condition.frames > found.num_frames:
+        one = found.num_frames == 1
         raise RequestError(
-            f"The clip to continue has {found.num_frames} frames.",
-            field="conditions.continue.frames",
-            value=condition.frames,
-            legal=f"1 to {found.num_frames}",
-            nearest=found.num_frames,
-        )
+            f"{condition.clip[:200]} has {found.num_frames} frame{'' if one else 's'}; {condition.frames} are to be "
+            "continued.", field="conditions.continue.frames", value=condition.frames,
+            legal="1" if one else f"1 to {found.num_frames}", nearest=None if one else found.num_frames,
+        )  # fmt: skip
     return found
 
 

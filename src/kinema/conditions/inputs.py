@@ -108,6 +108,15 @@ def info(media: str) -> VideoInfo:
         return probe(path)
 
 
+def check_sound(media: str) -> None:
+    """MediaError where a file has no sound that can be read."""
+    from ..media.read import read_audio
+
+    with as_file(media) as path:
+        if read_audio(path, seconds=0.1) is None:
+            raise MediaError(f"{media[:200]}: no sound in it.")
+
+
 def remarks(found: VideoInfo) -> list[str]:
     """What an edit of this clip does not keep, in sentences for its plan."""
     notes = []

@@ -37,7 +37,7 @@ class Tracker:
         self.first = remember(picture_HWC, mask_HW)
         self.colors = Colors(self.first)
         self.recent = self.first
-        self.portrait = Portrait.of(picture_HWC, mask_HW)
+        self.portrait = self.lately = Portrait.of(picture_HWC, mask_HW)
         self.move_23 = self.steady_23 = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
         self.hidden_frames = 0
         self.seen_box = box_around(mask_HW)
@@ -75,10 +75,14 @@ class Tracker:
         return cut_HW & may_HW if cut_HW.sum() > SWOLLEN * prior_HW.sum() else cut_HW
 
     def _looked_for(self, picture_HWC: np.ndarray, mask_HW: np.ndarray) -> np.ndarray:
-        """The object as its portrait finds it near where it was last seen, or the mask as it is."""
+        """The object as its portraits find it near where it was last seen, or the mask as it is. The first one is how
+        it was meant, the other how it looked when it was last in full sight."""
         reach = SEARCH + SEARCH_MORE * self.hidden_frames
-        placed_HW = self.portrait.place(picture_HWC, self.seen_box, reach)
-        if placed_HW is None:
+        for portrait in dict.fromkeys((self.portrait, self.lately)):
+            placed_HW = portrait.place(picture_HWC, self.seen_box, reach)
+            if placed_HW is not None and self.colors.fits(picture_HWC, placed_HW):
+                break
+        else:
             return mask_HW
         labels_HW = np.where(placed_HW, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
         labels_HW[~grown(placed_HW, 6)] = cv2.GC_BGD
@@ -90,9 +94,16 @@ class Tracker:
         seen = mask_HW.sum() / max(1, whole_HW.sum())
         if mask_HW.any() and (seen >= HIDDEN or self.hidden_frames >= PATIENCE):
             self.whole_HW, self.hidden_frames = mask_HW, 0
+            if not _at_edge(mask_HW):
+                self.lately = Portrait.of(picture_HWC, mask_HW)
             self.steady_23 = self.move_23
             self.recent = remember(picture_HWC, mask_HW, MEMORY_PIXELS // 2)
         else:
             self.whole_HW, self.hidden_frames = whole_HW, self.hidden_frames + 1
         self.seen_box = box_around(mask_HW) or self.seen_box
         self.picture_HWC, self.mask_HW = picture_HWC, mask_HW
+
+
+def _at_edge(mask_HW: np.ndarray) -> bool:
+    """Does it touch the frame's edge, so that a part of it may be outside?"""
+    return bool(mask_HW[[0, -1]].any() or mask_HW[:, [0, -1]].any())

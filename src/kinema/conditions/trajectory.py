@@ -58,6 +58,8 @@ def read_points(path: str | Path) -> tuple[tuple[float, float], ...]:
         lines = read_text(path, error=MediaError).text.splitlines()
     except FileNotFoundError:
         raise MediaError(f"{path}: no such file.") from None
+    except MediaError:
+        raise MediaError(f"{path}: not a text file. A path is one, with a point x,y on each line.") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

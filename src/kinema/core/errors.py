@@ -27,7 +27,8 @@ class RequestError(KinemaError):
     """A request asks for something that is not legal, or that the chosen model cannot do.
 
     `field` is the request's field (dotted for conditions), `value` what was given, `legal` what would be legal in
-    words, `nearest` the closest legal value, `models` the known models that accept the value as it is.
+    words, `nearest` the closest legal value, `models` the known models that accept the value as it is, `here` those
+    of them whose weights are on this machine.
     """
 
     def __init__(
@@ -39,16 +40,18 @@ class RequestError(KinemaError):
         legal: str = "",
         nearest: Any = None,
         models: Sequence[str] = (),
+        here: Sequence[str] = (),
     ) -> None:
         self.message, self.field, self.value = message, field, value
-        self.legal, self.nearest, self.models = legal, nearest, tuple(models)
+        self.legal, self.nearest, self.models, self.here = legal, nearest, tuple(models), tuple(here)
         parts = [message]
         if legal:
             parts.append(f"Legal: {legal}.")
         if nearest is not None:
             parts.append(f"Nearest legal value: {nearest}.")
         if self.models:
-            parts.append(f"Models that can: {', '.join(self.models)}.")
+            named = (f"{name} (on this machine)" if name in self.here else name for name in self.models)
+            parts.append(f"Models that can: {', '.join(named)}.")
         super().__init__(" ".join(parts))
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,6 +61,7 @@ class RequestError(KinemaError):
             "legal": self.legal,
             "nearest": _plain(self.nearest),
             "models": list(self.models),
+            "here": list(self.here),
         }
         return {
             **super().to_dict(),

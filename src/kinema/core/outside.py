@@ -50,7 +50,11 @@ def parse_json(
         value = json.loads(text, parse_constant=refuse)
     except RecursionError:
         raise error(f"{what}: JSON nested more than {MAX_DEPTH} deep.") from None
+    except UnicodeDecodeError:
+        raise error(f"{what}: not JSON, and no text in UTF-8 at all.") from None
     except ValueError as reason:
+        if not text.strip():
+            raise error(f"{what}: it is empty; JSON is expected.") from None
         raise error(f"{what}: not valid JSON ({_brief(reason)}).") from None
     bounded(value, what, error=error)
     return of_kind(value, what, kind, error=error)

@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue, ValidationError
 from .card import Card, Student
 from .conditions import Condition, Fraction, Value, feature
 from .errors import RequestError
+from .fields import nearest, refused
 from .prompt import weight_notes
 from .request import Canvas, Fit, Profile, Request, Seed
 
@@ -293,6 +294,7 @@ def _options(request: Request, card: Card, known: Sequence[Card]) -> dict[str, J
                 field=f"options.{name}",
                 value=value,
                 legal=", ".join(sorted(card.options)) or "none",
+                nearest=nearest(name, [*card.options, *Request.model_fields]),
                 models=[other.id for other in known if name in other.options],
             )
         options[name] = card.options[name].check(name, value)
@@ -359,9 +361,7 @@ def _read(kind: type[V], data: Any, name: str) -> V:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"Not a {name}: {where}: {first['msg']}.", field=where) from None
+        raise refused(error.errors(include_url=False), kind, f"Not a {name}: ") from None
 
 
 class Manifest(Value):

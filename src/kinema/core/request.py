@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from .conditions import Condition, Value
 from .errors import RequestError
+from .fields import refused, shown
 from .outside import is_there, parse_json, parse_yaml, read_bytes
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -70,7 +71,7 @@ class Request(Value):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            raise _as_request_error(error) from None
+            raise refused(error.errors(include_url=False), type(self)) from None
         if self.frames is not None and self.seconds is not None:
             raise RequestError(
                 f"Give frames or seconds, not both (got frames={self.frames} and seconds={self.seconds}).",
@@ -103,6 +104,7 @@ class Request(Value):
         """A request from plain values. Relative media paths are resolved against `folder`, if one is given."""
         if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
             raise RequestError(f"A request is an object of named fields, got {type(data).__name__}.")
+        data = in_full(data)
         return cls(**(data if folder is None else _resolve_paths(data, folder)))
 
     @classmethod
@@ -125,8 +127,59 @@ class Request(Value):
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
-        """JSON schema of a request."""
-        return cls.model_json_schema()
+        """JSON schema of a request, with the short forms that `in_full` reads."""
+        found = cls.model_json_schema()
+        return found | {"properties": found["properties"] | SHORT_SCHEMA}
+
+
+SHORT_SCHEMA: dict[str, Any] = {
+    "size": {"type": "string", "pattern": "^[0-9]+[xX][0-9]+$", "description": "short for width and height: 832x480"},
+    "image": {"type": "string", "description": "short for a condition: the picture of the first frame"},
+    "last": {"type": "string", "description": "short for a condition: the picture of the last frame"},
+    "references": {"type": "array", "items": {"type": "string"}, "description": "short for a condition: references"},
+}
+
+
+def in_full(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a request with the short ones written out: `size` ("832x480" or a pair) as width and height; `image`,
+    `last` (media) and `references` (a list of media) as conditions behind those that are there. Everybody takes these:
+    request files, HTTP, Python, the command line. RequestError where one is of another kind, or named both ways."""
+    found = dict(fields)
+    short: list[dict[str, Any]] = []
+    for name, place in (("image", "first"), ("last", "last")):
+        if (picture := found.pop(name, None)) is not None:
+            short.append({"kind": "image", "image": _text(picture, name, "a picture's name"), "at": place})
+    if (references := found.pop("references", None)) is not None:
+        legal = "a list of pictures' names"
+        if not isinstance(references, list | tuple):
+            raise RequestError(f"references = {shown(references)}.", field="references", legal=legal)
+        pictures = tuple(_text(each, "references", legal) for each in references)
+        short += [{"kind": "reference", "images": pictures}] if pictures else []
+    if short:
+        given = found.get("conditions", ())
+        found["conditions"] = (*given, *short) if isinstance(given, list | tuple) else given
+    if (size := found.pop("size", None)) is not None:
+        if found.get("width") is not None or found.get("height") is not None:
+            raise RequestError("size is width and height already.", field="size", value=str(size), legal="one of them")
+        found["width"], found["height"] = parse_size(size)
+    return found
+
+
+def parse_size(size: Any) -> tuple[int, int]:
+    """(width, height) from "832x480" or a pair. RequestError for anything else."""
+    try:
+        width, height = size.lower().split("x") if isinstance(size, str) else size
+        return int(width), int(height)
+    except (TypeError, ValueError):
+        raise RequestError(
+            f"size = {size!r}.", field="size", value=str(size), legal="WIDTHxHEIGHT, as 832x480"
+        ) from None
+
+
+def _text(value: Any, field: str, legal: str) -> str:
+    if not isinstance(value, str):
+        raise RequestError(f"{field} = {shown(value)}.", field=field, value=shown(value), legal=legal)
+    return value
 
 
 MEDIA_FIELDS = ("image", "images", "video", "clip", "track", "adapter")
@@ -143,7 +196,10 @@ def _resolve_paths(data: Any, folder: Path) -> Any:
             return str(beside) if is_there(beside) else value
         return value
 
-    if not isinstance(data, dict) or not isinstance(data.get("conditions"), list):
+    if not isinstance(data, dict):
+        return data
+    data = {key: resolve(value) if key in ("image", "last", "references") else value for key, value in data.items()}
+    if not isinstance(data.get("conditions"), list):
         return data
     conditions = [
         {key: resolve(value) if key in MEDIA_FIELDS else value for key, value in item.items()}
@@ -152,23 +208,3 @@ def _resolve_paths(data: Any, folder: Path) -> Any:
         for item in data["conditions"]
     ]
     return {**data, "conditions": conditions}
-
-
-def _as_request_error(error: ValidationError) -> RequestError:
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    value = first.get("input")
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        return RequestError(
-            f"Unknown field {field!r}.",
-            field=field,
-            value=value,
-            legal="fields " + ", ".join(Request.model_fields),
-        )
-    shown = repr(value)
-    if len(shown) > 120:
-        shown = shown[:117] + "..."
-    more = error.error_count() - 1
-    tail = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
-    return RequestError(f"{field or 'request'} = {shown}: {message}.{tail}", field=field, value=shown)

@@ -15,7 +15,8 @@ from ..core.events import Event, Note, OnEvent, Part, both, ignore, planned
 from ..core.plan import Plan
 from ..core.quiet import quietly
 from ..core.registry import family_module
-from ..core.request import Request
+from ..core.request import Request, in_full
+from ..core.request import parse_size as parse_size
 from ..core.showing import shown_in_python
 from ..core.threads import alone
 from ..weights import store
@@ -61,7 +62,7 @@ class Engine:
         if isinstance(request, Plan):
             return request
         plan = self.plan(request, **fields)
-        warn_outside(plan)
+        warn_outside(plan, 3)
         return plan
 
     def generate(
@@ -235,17 +236,15 @@ def as_request(request: Request | str, **fields: Any) -> Request:
 
 
 def _fields(base: Request, fields: dict[str, Any]) -> dict[str, Any]:
-    conditions: list[Any] = list(fields.pop("conditions", base.conditions))
-    for name, place in (("image", "first"), ("last", "last")):
-        if (picture := fields.pop(name, None)) is not None:
-            conditions.append({"kind": "image", "image": _media(picture), "at": place})
-    if references := fields.pop("references", None):
-        conditions.append({"kind": "reference", "images": tuple(_media(each) for each in references)})
-    if (size := fields.pop("size", None)) is not None:
-        fields["width"], fields["height"] = parse_size(size)
-    if conditions:
-        fields["conditions"] = tuple(conditions)
-    return fields
+    for name in ("image", "last"):
+        if fields.get(name) is not None:
+            fields[name] = _media(fields[name])
+    if fields.get("references"):
+        fields["references"] = tuple(_media(each) for each in fields["references"])
+    found = in_full({"conditions": base.conditions, **fields})
+    if found["conditions"] == base.conditions:
+        del found["conditions"]
+    return found
 
 
 def _media(picture: Any) -> str:
@@ -254,17 +253,6 @@ def _media(picture: Any) -> str:
     from ..conditions.inputs import inline_png
 
     return inline_png(picture)
-
-
-def parse_size(size: Any) -> tuple[int, int]:
-    """(width, height) from "832x480" or a pair."""
-    try:
-        width, height = size.lower().split("x") if isinstance(size, str) else size
-        return int(width), int(height)
-    except (TypeError, ValueError):
-        raise RequestError(
-            f"size = {size!r}.", field="size", value=str(size), legal="WIDTHxHEIGHT, as 832x480"
-        ) from None
 
 
 @quietly

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from ..conditions import opened
 from ..core.card import Card
+from ..core.errors import RequestError
 from ..core.plan import Plan
 from ..core.registry import family_module
 from ..core.request import Request
 from ..weights import store, styles
+from . import recommend
 from .estimate import device_name, estimate
 
 
@@ -14,7 +17,11 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     """The request resolved: everything filled in, legal, with its estimated cost on `device` (a GPU's name, or as
     `load` takes it; None: this machine's best). Raises RequestError, ModelError or MediaError."""
     card = card or store.find(request.model)
-    found = family_module(card.family).plan(request, card, store.known_cards())
+    try:
+        found = family_module(card.family).plan(request, card, store.known_cards())
+    except RequestError as error:
+        raise recommend.whole(error, request) from None
+    opened.check(found)
     styles.check(found)
     if request.second_pass is not None:
         from .second_pass import plan_second
@@ -35,11 +42,12 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     return found.model_copy(update={"estimate": cost})
 
 
-def warn_outside(plan: Plan) -> None:
-    """An OutsideDomainWarning for each thing that a plan asks of a model that has not learnt it."""
+def warn_outside(plan: Plan, stacklevel: int) -> None:
+    """An OutsideDomainWarning for each thing that a plan asks of a model that has not learnt it. stacklevel: of the
+    user's call, seen from the caller (1 = the caller itself)."""
     import warnings
 
     from ..core.errors import OutsideDomainWarning
 
     for sentence in plan.outside:
-        warnings.warn(sentence, OutsideDomainWarning, stacklevel=4)
+        warnings.warn(sentence, OutsideDomainWarning, stacklevel=stacklevel + 1)

@@ -18,6 +18,7 @@ from ..core.outside import of_kind, parse_json
 from ..core.plan import Plan
 from ..core.whole import whole
 from ..diffusion.cache import StepReuse
+from . import state_file
 
 PLAIN = (int, float, str, bool, type(None))
 
@@ -99,6 +100,7 @@ class SamplingState:
     @classmethod
     def read(cls, path: str | Path) -> SamplingState:
         """MediaError where the file is not a saved state."""
+        state_file.check(Path(path))
         from safetensors import SafetensorError, safe_open
 
         try:

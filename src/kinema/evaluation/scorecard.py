@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..core.card import Card
 from ..core.errors import ModelError, RequestError
-from ..core.events import Event, OnEvent, Progress, ignore
+from ..core.events import Event, Note, OnEvent, Progress, ignore
+from ..core.request import Request
+from ..engine.plan import plan
 from ..weights import store
 from .cases import HELD_OUT, HELD_OUT_PROBES, cases, world_from
 from .check import check
@@ -89,6 +93,7 @@ def scorecard(
     try:
         wanted = list(_jobs(worker, settings, offered))
         left = [job for job in wanted if (job.column, job.task, job.case.index) not in results.found]
+        on_event(Note("evaluate", _before(left, settings, card, device)))
         _work(worker, left, settings.workers, results, on_event)
     finally:
         results.close()
@@ -127,6 +132,19 @@ def scorecard(
     write_text(out / "scorecard.md", markdown(found, sheets))
     on_event(Event("done"))
     return found
+
+
+def _before(left: Sequence[Job], settings: Settings, card: Card, device: str | None) -> str:
+    """What is to be done and how long it takes about, in a sentence. True clips are drawn, which takes next to
+    nothing."""
+    made = Counter(job.column for job in left if job.column in settings.profiles)
+    seconds = 0.0
+    for profile, count in made.items():
+        fields = Request.from_dict({"prompt": "a red ball", "model": card.id, "profile": profile})
+        found = plan(fields, card, device).estimate
+        seconds += count * (found.seconds if found is not None else 0.0)
+    about = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} s"
+    return f"{len(left):,} cases, {made.total():,} of them clips that the model makes: about {about} in one process."
 
 
 def _offered(subject: Subject, settings: Settings) -> tuple[list[str], dict[str, str]]:

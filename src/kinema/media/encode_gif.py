@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from kinema.core.chunk import Chunk
-from kinema.core.errors import RequestError
+from kinema.media.endings import check_rate
 from kinema.media.manifest import gif_comment, gif_header_length, make_note
 
 _DITHER = {"draft": 0.0, "good": 10.0, "best": 14.0}  # height of the pattern in levels
@@ -24,9 +24,7 @@ class GifEncoder:
     made."""
 
     def __init__(self, path: Path, first: Chunk, quality: str, manifest: str | None) -> None:
-        if first.fps > 50:
-            message = "A GIF shows at most 50 frames a second."
-            raise RequestError(message, field="fps", value=first.fps, legal="up to 50", nearest=50)
+        check_rate(".gif", first.fps)
         self.path, self.fps, self.quality, self.manifest = path, first.fps, quality, manifest
         self.height, self.width = first.frames.shape[1:3]
         self.waiting: list[np.ndarray] = []

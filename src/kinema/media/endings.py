@@ -6,7 +6,9 @@ The reader itself goes by content. This is for whoever looks through a folder an
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
+from kinema.core.errors import RequestError
 from kinema.media.decode_pictures import _SUFFIXES
 from kinema.media.open import _CONTAINERS
 
@@ -15,6 +17,25 @@ _WRITERS = {
     "opus": ("oga",), "matroska": ("webm",),
 }  # fmt: skip
 """ffmpeg's names of formats as they are written, where those differ from the name under which they are read."""
+
+
+RATES = {".gif": 50.0}
+"""The most frames a second, by the ending of a file that is written."""
+LEAST_RATE, MOST_RATE = 0.1, 1000.0
+
+
+def check_rate(name: str, fps: float) -> None:
+    """RequestError where a file of this name cannot be written with so many frames a second."""
+    ending = Path(f"x{name}" if name.startswith(".") else name).suffix.lower()
+    most = RATES.get(ending, MOST_RATE)
+    if not LEAST_RATE <= fps <= most:
+        what = f"A {ending[1:].upper()} shows" if ending in RATES else "A clip shows"
+        near = LEAST_RATE if fps < LEAST_RATE else most
+        raise RequestError(
+            f"{fps:g} frames a second. {what} {most:g} at most.", field="fps", value=fps,
+            legal=f"{LEAST_RATE:g} to {most:g}" + (", or a .mp4 or .webm file" if ending in RATES else ""),
+            nearest=f"{near:g}",
+        )  # fmt: skip
 
 
 @cache

@@ -85,8 +85,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except _ffmpeg_errors() as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise MediaError(f"{path}: not a readable video or sound file ({reason}).") from error
+        raise MediaError(f"{path}: not a readable video or sound file ({_plain(error)}).") from error
     except Image.UnidentifiedImageError as error:
         raise MediaError(f"{path}: not a picture.") from error
     except Image.DecompressionBombError as error:
@@ -118,6 +117,15 @@ def writing(target: Path) -> Iterator[None]:
             raise
         reason = getattr(error, "strerror", None) or error
         raise MediaError(f"{target}: cannot be written ({reason}).") from error
+
+
+def _plain(error: Exception) -> str:
+    """ffmpeg's reason in words, where its own are for programmers."""
+    own = str(getattr(error, "strerror", None) or type(error).__name__)
+    return {
+        "End of file": "it ends too soon, as a file does that was cut",
+        "Invalid data found when processing input": "nothing in it is of a kind that is read",
+    }.get(own, own)
 
 
 def _ffmpeg_errors() -> tuple[type[Exception], ...]:

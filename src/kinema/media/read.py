@@ -130,8 +130,19 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     path = Path(path)
     kind = sniff(path)
     if kind != "picture":
-        raise MediaError(f"{path}: {'is a folder' if kind == 'folder' else 'not a picture'}.")
+        raise MediaError(f"{path}: {_not_a_picture(path, kind)}, not a picture.")
     return decode_pictures.read_picture(path)
+
+
+def _not_a_picture(path: Path, kind: str) -> str:
+    """What a file is that is no picture, in words."""
+    if kind == "folder":
+        return "a folder"
+    try:
+        found = probe(path)
+    except MediaError:
+        return "neither a clip nor anything else that can be shown"
+    return f"a clip of {found.num_frames} frame{'s' if found.num_frames != 1 else ''}"
 
 
 def read_audio(path: str | os.PathLike[str], *, seconds: float | None = None) -> np.ndarray | None:

@@ -23,6 +23,7 @@ from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError, MediaError, RequestError
 from kinema.core.events import OnEvent, Progress, ignore
 from kinema.core.whole import hidden, sync
+from kinema.media.endings import check_rate
 from kinema.media.manifest import check_sidecar, own_folder, own_sidecar, sidecar_of
 
 SUFFIXES = (".mp4", ".webm", ".gif", ".webp", ".png", ".jpg", ".jpeg")
@@ -220,10 +221,7 @@ class _Rule:
             raise MediaError(
                 f"Frames must be uint8 RGB of shape (F, H, W, 3), not {frames.dtype} {tuple(frames.shape)}."
             )
-        if not 0.1 <= chunk.fps <= 1000:
-            near = 0.1 if chunk.fps < 0.1 else 1000
-            message = f"{chunk.fps} frames a second."
-            raise RequestError(message, field="fps", value=chunk.fps, legal="0.1 to 1000", nearest=near)
+        check_rate("", chunk.fps)
         channels = None if chunk.audio is None else chunk.audio.shape[-1]
         if chunk.audio is not None and (chunk.audio.ndim != 2 or channels not in (1, 2)):
             raise MediaError(f"Sound must have shape (samples, 1 or 2), not {tuple(chunk.audio.shape)}.")

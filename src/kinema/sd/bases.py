@@ -51,6 +51,10 @@ def find(name: str) -> Base:
             "--set base=FOLDER or FILE takes one that you have."
         )
     if place.is_file():
+        if place.suffix.lower() != ".safetensors":
+            raise ModelError(
+                f"{place}: an image model in one file ends with .safetensors; `kinema models convert` makes one."
+            )
         from .image_file import sizes as sizes_in
 
         unet, vae = (Config(sizes, str(place)) for sizes in sizes_in(place))

@@ -71,10 +71,6 @@ class ImageFile:
 
 def sizes(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The configurations of UNet and autoencoder, as far as sizes go. ModelError for what is not an image model."""
-    if place.suffix.lower() != ".safetensors":
-        raise ModelError(
-            f"{place}: an image model in one file ends with .safetensors; `kinema models convert` makes one."
-        )
     shapes = header(place)
     if MARK not in shapes or not any(name.startswith(original.TEXT) for name in shapes):
         raise ModelError(

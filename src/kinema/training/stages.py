@@ -102,6 +102,10 @@ def _run(stages: Sequence[Stage], settings: Settings, only: Sequence[str]) -> di
     processes.wait()  # until all have read the record
     if processes.first():
         run_folder.write(settings.out, done, asked)
+    if beside := [stage.name for stage in todo if not stage.share]:
+        inside = ", ".join(stage.name for stage in todo if stage.share) or "nothing"
+        words = f"the {settings.minutes:g} minutes are for {inside}; loading and {', '.join(beside)} come on top"
+        settings.show({"event": "note", "": words})
     started = time.monotonic()
     for number, stage in enumerate(todo):
         left = max(0.0, settings.minutes - spent - (time.monotonic() - started) / 60)
@@ -115,6 +119,10 @@ def _run(stages: Sequence[Stage], settings: Settings, only: Sequence[str]) -> di
             run_folder.write(settings.out, done, asked)
         processes.wait()
         settings.show({"event": "stage_done", "stage": stage.name, **done[stage.name]})
+    took = spent + (time.monotonic() - started) / 60
+    if took > 1.1 * settings.minutes:
+        words = f"it took {took:.1f} minutes, {took - settings.minutes:.1f} more than were asked for"
+        settings.show({"event": "note", "": words})
     return done
 
 

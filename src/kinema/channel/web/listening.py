@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import socket
+from pathlib import Path
 
 from ...core.errors import ModelError, RequestError
 from ...core.extras import install_command
+from ...core.outside import for_terminal
 
 
 def check_can_serve() -> None:
@@ -32,6 +35,37 @@ def listen(host: str, port: int) -> socket.socket:
             legal="a port that is free, or 0 for any",
         ) from None  # fmt: skip
     return sock
+
+
+def check_free(host: str, port: int) -> None:
+    """RequestError, naming the process where this system tells, where somebody listens at the port already."""
+    try:
+        listen(host, port).close()
+    except RequestError as error:
+        owner = owner_of(port)
+        by = f", process {owner[0]} ({owner[1]})" if owner is not None else ""
+        raise RequestError(
+            f"{host}:{port}, where the page would be, is not free{by}. {error.message}", field="page.port", value=port,
+            legal="another port in the channel's file, 0 for no page, or stop the other first",
+        ) from None  # fmt: skip
+
+
+def owner_of(port: int) -> tuple[int, str] | None:
+    """(number, command line) of the process that listens at a TCP port; None where that cannot be seen (another
+    person's process, or a system without /proc)."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = [line.split() for name in ("tcp", "tcp6") for line in _lines(Path("/proc/net") / name)[1:]]
+        nodes = {f"socket:[{line[9]}]" for line in lines if line[3] == "0A" and int(line[1].split(":")[1], 16) == port}
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if any(str(each.readlink()) in nodes for each in (process / "fd").iterdir()):
+                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                    return int(process.name), for_terminal(command.strip(), 120)
+    return None
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="ascii").splitlines() if path.exists() else []
 
 
 def address_of(sock: socket.socket) -> str:

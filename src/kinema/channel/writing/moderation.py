@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ...core.errors import RequestError
+from ...core.text_file import read_text
 from .prompt import prompt_of
 from .shots import MAX_THEME_CHARS, MAX_TITLE_CHARS, Episode, StyleBible, Theme, unseen
 
@@ -97,9 +98,13 @@ MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20
 
 def _read(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"Cannot read the blocklist {path}: {error}.", field="blocklist", value=str(path)) from None
+        return read_text(path, error=RequestError).text.splitlines()
+    except FileNotFoundError:
+        raise RequestError(f"{path}: no such file.", field="blocklist", value=str(path)) from None
+    except RequestError as error:
+        raise RequestError(
+            f"Cannot read the blocklist: {error}", field="blocklist", value=str(path), legal="a text file"
+        ) from None
 
 
 def _pattern(entry: str) -> re.Pattern[str]:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ...core.conditions import Value
 from ...core.errors import RequestError
+from ...core.fields import explained, reason
 from ...core.outside import for_terminal
 from ...core.request import Seed
 
@@ -210,11 +211,12 @@ def parsed(kind: type[V], data: Any, what: str) -> V:
         return kind.model_validate(data)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        told = "; ".join(_told(problem) for problem in found[:5])
+        told = "; ".join(_told(problem, kind) for problem in found[:5])
         more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
         field = ".".join(str(part) for part in found[0]["loc"])
         value = None if isinstance(found[0]["input"], dict) else _short(found[0]["input"])
-        raise RequestError(f"Not a legal {what}: {told}{more}.", field=field, value=value) from None
+        near = explained(found[0], kind)[2]
+        raise RequestError(f"Not a legal {what}: {told}{more}.", field=field, value=value, nearest=near) from None
 
 
 def part_of(number: int, total: int) -> Part:
@@ -222,9 +224,13 @@ def part_of(number: int, total: int) -> Part:
     return "opening" if number == 0 else "ending" if number == total - 1 else "development"
 
 
-def _told(problem: Any) -> str:
+def _told(problem: Any, kind: type[Value]) -> str:
+    if problem["type"] == "extra_forbidden":
+        message, legal, near = explained(problem, kind)
+        hint = f"did you mean {near}? " if near else ""
+        return for_terminal(f"{message[0].lower()}{message[1:]} ({hint}legal: {legal})", 500)
     where = for_terminal(".".join(str(part) for part in problem["loc"]), 100)
-    message = for_terminal(problem["msg"].removeprefix("Value error, "), 500)
+    message = for_terminal(reason(problem), 500)
     if not where or isinstance(problem["input"], dict):
         return f"{where}: {message}" if where else message
     return f"{where} = {_short(problem['input'])}: {message}"

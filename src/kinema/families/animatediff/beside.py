@@ -46,10 +46,12 @@ def place_of(name: str) -> Path:
 
 def kind_of(folder: Path) -> str:
     """DENSE or SPARSE. ModelError for anything else."""
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: a file. A network beside the UNet is a folder with its config.json and weights.")
     try:
         kind = Config.read(folder / "config.json").text("_class_name")
     except OSError as error:
-        raise ModelError(f"{folder}: config.json cannot be read: {error}.") from None
+        raise ModelError(f"{folder}: config.json cannot be read ({error.strerror or error}).") from None
     if kind not in (DENSE, SPARSE):
         raise ModelError(f"{folder} holds a {kind}; legal are {DENSE} and {SPARSE}.")
     return kind

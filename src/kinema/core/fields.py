@@ -1,0 +1,89 @@
+"""Why pydantic refuses a value, in words. A field that nobody knows comes with the nearest one that is known there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from .errors import RequestError
+
+MAX_SHOWN = 120
+"""Characters of a wrong value that a message repeats."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a mistyped one is most like, in any case and with hyphens or underscores; None where none
+    is near."""
+    plain = {each.lower().replace("-", "_"): each for each in known}
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), plain, n=1, cutoff=0.6)
+    return plain[close[0]] if close else None
+
+
+def explained(problem: Any, kind: type[BaseModel]) -> tuple[str, str, str | None]:
+    """(message, what is legal, the nearest legal name) for one of the errors that pydantic lists for a `kind`. The
+    message begins with the field."""
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{where or 'request'} = {shown(problem.get('input'))}: {reason(problem)}", "", None
+    name = str(problem["loc"][-1])
+    around = _kinds_at(kind, problem["loc"][:-1])
+    known = list(dict.fromkeys(field for each in around for field in each.model_fields))
+    near = _deeper(name, around) or nearest(name, known)
+    return f"Unknown field {where!r}", "fields " + ", ".join(known), near
+
+
+def refused(found: list[Any], kind: type[BaseModel], begin: str = "") -> RequestError:
+    """The first of pydantic's errors as a RequestError, the number of the others named."""
+    message, legal, near = explained(found[0], kind)
+    more = len(found) - 1
+    tail = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
+    value = found[0].get("input")
+    return RequestError(
+        f"{begin}{message}.{tail}", field=".".join(str(part) for part in found[0]["loc"]),
+        value=value if found[0]["type"] == "extra_forbidden" else shown(value), legal=legal, nearest=near,
+    )  # fmt: skip
+
+
+def reason(problem: Any) -> str:
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return "named fields are expected"  # pydantic names its own classes
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def shown(value: Any) -> str:
+    """A value as a message repeats it."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
+
+
+def _kinds_at(kind: type[BaseModel], place: Iterable[Any]) -> list[type[BaseModel]]:
+    """The kinds of value that stand at a place of a `kind`, as pydantic names places: fields, numbers in lists, tags of
+    a union."""
+    found = [kind]
+    for part in place:
+        if isinstance(part, int):
+            continue
+        inside = [one for each in found if part in each.model_fields for one in _models(each.model_fields[part])]
+        tagged = [each for each in found if any(field.default == part for field in each.model_fields.values())]
+        found = inside or tagged or found
+    return found
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Every kind of value that a field's type mentions."""
+    annotation = getattr(annotation, "annotation", annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _models(part)]
+
+
+def _deeper(name: str, around: list[type[BaseModel]]) -> str | None:
+    """The field of this very name one level below, as `page.port`."""
+    for each in around:
+        for outer, field in each.model_fields.items():
+            if any(name in inner.model_fields for inner in _models(field)) and name != "kind":
+                return f"{outer}.{name}"
+    return None

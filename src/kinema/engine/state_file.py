@@ -1,0 +1,21 @@
+"""Is a file a saved sampling state? Its header tells; no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.errors import KinemaError, MediaError
+from ..core.outside import is_there
+from ..weights.headers import header
+
+
+def check(path: Path) -> None:
+    """MediaError where nothing is there, or it is nothing like a saved state."""
+    if not is_there(path):
+        raise MediaError(f"{path}: no such file.")
+    try:
+        notes = header(path).get("__metadata__")
+    except KinemaError:
+        notes = None
+    if not isinstance(notes, dict) or "kinema" not in notes:
+        raise MediaError(f"{path}: not a saved sampling state (`kinema generate --keep-state FILE` writes one).")

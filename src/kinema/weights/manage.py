@@ -1,0 +1,163 @@
+"""Models of this machine: removed, renamed, and the room that a fetch needs. Only what a person added or fetched."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from ..core.card import Card
+from ..core.errors import KinemaError, ModelError
+from ..core.outside import for_terminal
+from ..core.registry import find_card
+from . import added, store
+from .names import is_hub_id
+
+MOST_FILES, MOST_SHOWN = 200, 5
+SPARE_BYTES = 500_000_000
+"""What a disk is to have left after a fetch."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What removing a model does. entry: its line in the list goes, the files at its path stay. folder, bytes: what was
+    fetched from the hub and is deleted."""
+
+    name: str
+    entry: added.Added | None = None
+    folder: Path | None = None
+    bytes: int = 0
+
+    def words(self) -> str:
+        if self.entry is not None:
+            return f"{self.name} is taken off the list; its files stay: {self.entry.path}"
+        return f"{self.name}: {gigabytes(self.bytes)} are deleted in {self.folder}"
+
+
+def removal(model: str) -> Removal:
+    """What `remove` would do. ModelError for models that were neither added nor fetched."""
+    entry = _entry(model)
+    if entry is not None:
+        return Removal(entry.id, entry)
+    card = find_card(model, store.known_cards())
+    if card is not None and card.hub is None:
+        raise ModelError(f"{card.id} comes with Kinema; only models that were added or pulled are removed.")
+    hub_id = (card.hub if card is not None else None) or model
+    for repo in _cached():
+        if repo.repo_id == hub_id and repo.repo_type == "model":
+            return Removal(card.id if card else hub_id, None, Path(repo.repo_path), repo.size_on_disk)
+    raise ModelError(f"{for_terminal(model, 200)}: not on this machine; `kinema models list` names those that are.")
+
+
+def remove(what: Removal) -> None:
+    """Do it. ModelError where it cannot be done."""
+    if what.entry is not None:
+        before = added.read(store.home() / "models.json")
+        added.write(store.home() / "models.json", tuple(each for each in before.entries if each != what.entry), before)
+        return
+    assert what.folder is not None
+    try:  # the folder, and not revisions by their hash: a copy under another owner's name has the same ones
+        shutil.rmtree(what.folder)
+    except OSError as error:
+        raise ModelError(f"{what.folder}: cannot be deleted ({error.strerror or error}).") from None
+
+
+def rename(model: str, name: str) -> added.Added:
+    """Call a model that was added by another name. ModelError where it was not, or the name is taken or none."""
+    entry = _entry(model)
+    if entry is None:
+        card = find_card(model, store.known_cards())
+        why = "keeps the name that it comes with" if card is not None else "was not added here"
+        raise ModelError(f"{for_terminal(model, 200)}: {why}; only models that were added are renamed.")
+    if not name.strip() or name != name.strip() or "/" in name or len(name) > added.MAX_NAME_CHARS or "\0" in name:
+        raise ModelError(f"{name[:80]!r}: no name for a model; a word without a slash is.")
+    taken = find_card(name, store.known_cards())
+    if (taken is not None and taken.id != entry.id) or (_entry(name) not in (None, entry)):
+        raise ModelError(f"{name}: another model has this name.")
+    before, renamed = added.read(store.home() / "models.json"), replace(entry, id=name)
+    entries = tuple(renamed if each == entry else each for each in before.entries)
+    added.write(store.home() / "models.json", entries, before)
+    return renamed
+
+
+@dataclass(frozen=True)
+class Room:
+    """needed_bytes: of the files that are not here yet. free_bytes: on the disk where they go."""
+
+    needed_bytes: int
+    free_bytes: int
+
+    def words(self) -> str:
+        return f"{gigabytes(self.needed_bytes)} to fetch; {gigabytes(self.free_bytes)} free"
+
+
+def room(model: str) -> Room | None:
+    """What a pull of this model needs; None where nothing is fetched, or the hub cannot be asked. ModelError where the
+    disk has not that room."""
+    card: Card | None = find_card(model, store.known_cards())
+    hub_id = (card.hub if card is not None else model) or ""
+    if (card is not None and card.hub is None) or not is_hub_id(hub_id):
+        return None
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    try:
+        files = HfApi().model_info(hub_id, files_metadata=True, timeout=10).siblings or []
+    except Exception:  # whatever keeps the hub from answering is told by the pull itself
+        return None
+    wanted = [each for each in files if any(fnmatch(each.rfilename, pattern) for pattern in store.PATTERNS)]
+    missing = [each for each in wanted if not isinstance(try_to_load_from_cache(hub_id, each.rfilename), str)]
+    place = Path(constants.HF_HUB_CACHE)
+    while not place.exists():
+        place = place.parent
+    found = Room(sum(each.size or 0 for each in missing), shutil.disk_usage(place).free)
+    if found.needed_bytes + SPARE_BYTES > found.free_bytes and missing:
+        raise ModelError(f"{hub_id}: {found.words()} in {constants.HF_HUB_CACHE}: not enough. Nothing was fetched.")
+    return found
+
+
+def addable(folder: Path) -> list[Path]:
+    """Single files in a folder (of ComfyUI's layout, say) that can be added by themselves."""
+    found = []
+    for file in itertools.islice(sorted(folder.rglob("*.safetensors")), MOST_FILES):
+        try:
+            store.recognise(file)
+        except (KinemaError, OSError):
+            continue
+        found.append(file)
+    return found
+
+
+def add(path: Path) -> Card:
+    """`store.add`; where a folder is no checkpoint, the error names the files in it that are."""
+    try:
+        return store.add(path)
+    except ModelError as error:
+        inside = addable(path) if path.is_dir() else []
+        if not inside:
+            raise
+        more = f" and {len(inside) - MOST_SHOWN} more" if len(inside) > MOST_SHOWN else ""
+        names = ", ".join(for_terminal(str(each), 300) for each in inside[:MOST_SHOWN])
+        raise ModelError(f"{error} Files in it that can be added, one by one: {names}{more}.") from None
+
+
+def gigabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"
+
+
+def _entry(model: str) -> added.Added | None:
+    entries = added.read(store.home() / "models.json").entries
+    return next((each for each in entries if each.id.lower() == model.lower()), None)
+
+
+def _cached() -> list[Any]:
+    """Everything that the Hugging Face cache holds."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        return list(scan_cache_dir().repos)
+    except (CacheNotFound, OSError, ValueError):
+        return []

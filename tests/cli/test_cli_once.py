@@ -1,0 +1,47 @@
+"""An option that is given twice is refused, wherever it is not repeatable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import typer.main
+from cli_tools import run
+
+from kinema.cli.main import app
+from kinema.cli.once import Once
+
+
+def commands() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def walk(command: Any, name: str) -> None:
+        if hasattr(command, "commands"):
+            for word, each in command.commands.items():
+                walk(each, f"{name} {word}".strip())
+        else:
+            found[name] = command
+
+    walk(typer.main.get_command(app), "")
+    return found
+
+
+def test_every_command_is_such() -> None:
+    assert [name for name, each in commands().items() if not isinstance(each, Once)] == []
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_each_option_of_each_command(name: str) -> None:
+    options = [each for each in commands()[name].params if each.param_type_name == "option"]
+    for option in options:
+        if option.is_eager or option.is_flag or option.multiple:
+            continue
+        twice = run(*name.split(), max(option.opts, key=len), "1", min(option.opts, key=len), "2")
+        assert twice.exit_code == 2
+        assert f"{max(option.opts, key=len)} is given 2 times" in twice.stderr
+
+
+def test_repeatable_ones_and_switches_may_be() -> None:
+    assert run("plan", "x", "--set", "steps=2", "--set", "guidance=3", "--json", "--json").exit_code == 0
+    twice = run("plan", "x", "--seed", "1", "--seed", "2")
+    assert (twice.exit_code, twice.stdout) == (2, "") and "--seed is given 2 times" in twice.stderr
