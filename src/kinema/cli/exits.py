@@ -19,7 +19,7 @@ from typing import Any
 import typer
 
 from kinema.cli import names
-from kinema.cli.piping import STDOUT
+from kinema.cli.names import STDOUT
 from kinema.cli.say import say, typed
 from kinema.core.errors import Cancelled, KinemaError, RequestError
 

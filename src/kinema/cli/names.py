@@ -15,6 +15,8 @@ from kinema.core.errors import MediaError
 from kinema.core.outside import is_there
 from kinema.core.whole import MAX_NAME_BYTES
 
+STDOUT = "-"
+"""Instead of a name: standard output."""
 ENDING = ".taken"
 _taken: list[Path] = []
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from kinema.cli.arguments import OUTPUT, option
+from kinema.cli.names import STDOUT
 from kinema.cli.say import note
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.outside import is_there
 
-STDOUT = "-"
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
