@@ -104,8 +104,7 @@ class Request(Value):
         """A request from plain values. Relative media paths are resolved against `folder`, if one is given."""
         if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
             raise RequestError(f"A request is an object of named fields, got {type(data).__name__}.")
-        data = in_full(data)
-        return cls(**(data if folder is None else _resolve_paths(data, folder)))
+        return cls(**in_full(data if folder is None else _resolve_paths(data, folder)))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Request:
