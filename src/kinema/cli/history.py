@@ -45,7 +45,8 @@ def history(
         if search is not None or sheet is not None:
             raise RequestError("--clear forgets everything.", field="clear", legal="--clear alone")
         num = kept.clear()
-        answer({"forgotten": num}, as_json, f"{num} {"entry" if num == 1 else "entries"} forgotten; the clips stay.")
+        word = "entry" if num == 1 else "entries"
+        answer({"forgotten": num}, as_json, f"{num} {word} forgotten; the clips stay.")
         return
     if limit < 1:
         raise RequestError(f"--limit {limit}.", field="limit", value=limit, legal="1 or more", nearest=1)
