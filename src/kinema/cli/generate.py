@@ -61,7 +61,7 @@ def generate(
             "--prompts",
             metavar="FILE",
             panel=MANY,
-            help="Make a clip for each line of a text file, with every seed. Blank lines and # comments are skipped.",
+            help="Make a clip for each line of a text file, with every seed. A run that was stopped goes on.",
         ),
     ] = None,
     grid: Annotated[
@@ -70,8 +70,7 @@ def generate(
             "--grid",
             metavar="FILE",
             panel=MANY,
-            help="Also show all of them side by side: on a .png or .jpg, or playing in a .mp4, .webm or .gif. Repeat "
-            "the command after a stop: clips that are there are not made again.",
+            help="Also show all of them side by side: on a .png or .jpg, or playing in a .mp4, .webm or .gif.",
         ),
     ] = None,
     resume: Annotated[

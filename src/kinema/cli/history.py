@@ -28,9 +28,9 @@ STATES = {"here": "", "gone": " (gone)", "replaced": " (replaced since)"}
 @guarded
 def history(
     search: Annotated[
-        str | None, option("--search", metavar="WORD", help="Only clips with this in prompt, model or file name.")
+        str | None, option("--search", metavar="WORD", panel="Which", help="Only clips with this in prompt, model or file name.")
     ] = None,
-    limit: Annotated[int, option("--limit", metavar="N", help="The last N of them. Default: 20.")] = LIMIT,
+    limit: Annotated[int, option("--limit", metavar="N", panel="Which", help="The last N of them. Default: 20.")] = LIMIT,
     sheet: Annotated[
         Path | None,
         option("--sheet", metavar="FILE", panel=OUTPUT, help="A picture of the first frames of those still there."),
