@@ -107,14 +107,14 @@ def test_a_file_that_is_no_history_is_moved_aside() -> None:
 
 def test_lines_of_a_later_version_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     later = b'{"schema": 2, "what": "new"}\n'
-    place().parent.mkdir()
-    place().write_bytes(later)
     monkeypatch.setattr(history, "MAX_ENTRIES", 4)
     for number in range(3):
         add(str(number))
-    add("3")
-    assert later in place().read_bytes()
-    assert [entry.prompt for entry in read().entries] == ["3", "2", "1", "0"]
+    with place().open("ab") as file:
+        file.write(later + b"damaged\n")
+    add("3")  # the sixth line: the file is rewritten
+    assert later in place().read_bytes() and b"damaged" not in place().read_bytes()
+    assert [entry.prompt for entry in read().entries] == ["3", "2"]
 
 
 def test_it_can_be_turned_off_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +133,21 @@ def test_where_it_cannot_be_written_the_clip_is_made_all_the_same(tmp_path: Path
     told = record("a.mp4", "generated")
     assert told.startswith("The clip is not in the history")
     assert "a file" in (tmp_path / "home").read_text()
+
+
+def test_it_waits_while_another_process_writes() -> None:
+    fcntl = pytest.importorskip("fcntl")
+    add("first")
+    worker = multiprocessing.get_context("fork").Process(target=add, args=("second",))
+    with place().with_name(place().name + ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        worker.start()
+        worker.join(0.3)
+        waits = worker.is_alive() and len(read().entries) == 1
+        fcntl.flock(lock, fcntl.LOCK_UN)  # the child has this descriptor too: closing would not let go
+    worker.join(20)
+    assert waits
+    assert [entry.prompt for entry in read().entries] == ["second", "first"]
 
 
 def _add_many(number: int) -> None:

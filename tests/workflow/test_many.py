@@ -162,6 +162,11 @@ def test_any_prompts_have_names_of_their_own(said: list[str]) -> None:
     assert all(path.parent == Path("clips") and len(path.name) < 100 for path in found)
 
 
+def test_prompts_that_begin_alike_have_names_of_their_own() -> None:
+    found = [path.name for path in names("clips/", wishes_of("a red ball", "The red ball!", numbers=(1,)))]
+    assert len(set(found)) == 2 and all(name.startswith("red-ball-") and name.endswith("-1.mp4") for name in found)
+
+
 def test_words_of_a_prompt() -> None:
     assert slug("A caf\u00e9 at the sea/../x") == "cafe-at-sea-x"
     assert slug("\u732b") == ""

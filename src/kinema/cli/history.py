@@ -15,7 +15,6 @@ from kinema.cli.exits import guarded
 from kinema.cli.say import answer, note, say
 from kinema.core.apart import keep_apart
 from kinema.core.errors import KinemaError, MediaError, RequestError
-from kinema.core.outside import for_terminal
 
 if TYPE_CHECKING:
     from kinema.workflow.history import Made
@@ -28,9 +27,12 @@ STATES = {"here": "", "gone": " (gone)", "replaced": " (replaced since)"}
 @guarded
 def history(
     search: Annotated[
-        str | None, option("--search", metavar="WORD", panel="Which", help="Only clips with this in prompt, model or file name.")
+        str | None,
+        option("--search", metavar="WORD", panel="Which", help="Only clips with this in prompt, model or file name."),
     ] = None,
-    limit: Annotated[int, option("--limit", metavar="N", panel="Which", help="The last N of them. Default: 20.")] = LIMIT,
+    limit: Annotated[
+        int, option("--limit", metavar="N", panel="Which", help="The last N of them. Default: 20.")
+    ] = LIMIT,
     sheet: Annotated[
         Path | None,
         option("--sheet", metavar="FILE", panel=OUTPUT, help="A picture of the first frames of those still there."),
@@ -95,10 +97,9 @@ def _words(entry: Made) -> tuple[str, str]:
     when = datetime.fromisoformat(entry.when).astimezone().strftime("%Y-%m-%d %H:%M")
     size = f"{entry.width}x{entry.height}, {entry.frames} frames, {readable(entry.bytes)}"
     by = [entry.made, entry.model, f"seed {entry.seed}" if entry.seed is not None else ""]
-    prompt = show.shortened(for_terminal(entry.prompt).replace("\n", " ")) or "no words"
-    shown = for_terminal(entry.path).replace("\n", " ")
+    prompt = show.shortened(" ".join(entry.prompt.split())) or "no words"
     return (
-        f"{when}  {shown}{STATES[entry.state]}  {size}",
+        f"{when}  {entry.path}{STATES[entry.state]}  {size}",
         f"    {prompt}  ({', '.join(part for part in by if part)})",
     )
 
