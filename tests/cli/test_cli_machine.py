@@ -87,7 +87,7 @@ def test_doctor_says_what_a_missing_package_is_for(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(doctor, "version", without_peft)
     problem = next(each for each in doctor.examine()["problems"] if each["missing"] == "peft")
     assert "LoRA" in problem["needed_for"]
-    assert problem["fix"] == "pip install -e '.[lora]'"
+    assert problem["fix"] == "pip install 'kinema[lora]'"
     assert not problem["essential"]
 
 

@@ -74,5 +74,5 @@ def test_without_tensorboard_it_says_what_to_install_before_any_work(tmp_path, m
     done = CliRunner().invoke(
         app, ["train", str(tmp_path / "recipe.py"), "--tensorboard", "--out", str(tmp_path / "out")]
     )
-    assert done.exit_code == 2 and "pip install -e '.[train]'" in " ".join(done.output.split())
+    assert done.exit_code == 2 and "pip install kinema[train]" in " ".join(done.output.split())
     assert not (tmp_path / "out").exists()

@@ -25,7 +25,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.errors import KinemaError, ModelError
-from ..core.extras import install
 from ..core.outside import for_terminal, parse_json
 
 CONNECT_S = 10.0
@@ -283,5 +282,5 @@ def library(what: str) -> Any:
     try:
         import httpx2
     except ImportError:
-        raise ModelError(f"{what} over HTTP needs httpx2: {install('channel')}.") from None
+        raise ModelError(f"{what} over HTTP needs httpx2: pip install 'kinema[channel]'.") from None
     return httpx2

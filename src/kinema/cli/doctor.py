@@ -17,17 +17,14 @@ from kinema.cli.arguments import AsJson
 from kinema.cli.exits import FAILED, guarded
 from kinema.cli.progress import quiet_libraries
 from kinema.cli.say import say
-from kinema.core.extras import install
 
 PACKAGES = (
     "torch", "diffusers", "transformers", "safetensors", "huggingface_hub", "numpy", "pillow", "av",
-    "pydantic", "typer", "rich", "pyyaml", "ftfy", "psutil", "peft", "accelerate", "dbos", "tensorboard",
+    "pydantic", "typer", "rich", "pyyaml", "ftfy", "psutil", "peft", "accelerate",
 )  # fmt: skip
 OPTIONAL = {
-    "peft": ("LoRA adapters (--style) and training them", install("lora")),
-    "accelerate": ("training", install("train")),
-    "dbos": ("a television channel (`kinema channel`, `make demo-channel`)", install("channel")),
-    "tensorboard": ("curves of a training", install("train")),
+    "peft": ("LoRA adapters (--style) and training them", "pip install 'kinema[lora]'"),
+    "accelerate": ("training", "pip install 'kinema[train]'"),
 }
 ENCODERS = {"libx264": ".mp4", "libvpx-vp9": ".webm", "aac": "sound in .mp4", "libopus": "sound in .webm"}
 DEFAULT_MODEL = "kinema-mini-wan"

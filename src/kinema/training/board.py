@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kinema.core.extras import install
-
 HIDDEN = ("step", "seconds", "minutes")
 
 
@@ -23,7 +21,7 @@ class Board:
 
     def __init__(self, out: Path) -> None:
         if importlib.util.find_spec("tensorboard") is None:
-            raise ValueError(f"TensorBoard is not installed: {install('train')}.")
+            raise ValueError("TensorBoard is not installed: pip install kinema[train].")
         self.out, self.stage = out, ""
         self.writer: Any = None
         self.begun = {path: path.stat().st_mtime for path in self._sheets()}

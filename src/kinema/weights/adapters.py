@@ -21,7 +21,6 @@ import torch
 from torch import nn
 
 from ..core.errors import ModelError
-from ..core.extras import install
 from .adapter_factors import Expansion
 from .adapter_files import Adapter, Delta, describe_file, read
 from .adapter_keys import plain_name
@@ -125,7 +124,7 @@ def _need_peft() -> None:
     try:
         import peft  # noqa: F401
     except ImportError:
-        raise ModelError(f"LoRA adapters need the package peft: {install('lora')}") from None
+        raise ModelError("LoRA adapters need the package peft: pip install kinema[lora]") from None
 
 
 def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...core.errors import KinemaError, ModelError
-from ...core.extras import install
 from . import steps
 from .steps import Channel, Desk
 
@@ -52,7 +51,7 @@ _shot: Callable[..., Any] | None = None
 def check() -> None:
     """ModelError where the library for durable steps is not installed."""
     if importlib.util.find_spec("dbos") is None:
-        raise ModelError(f"A channel needs dbos: {install('channel')}.")
+        raise ModelError("A channel needs dbos: pip install 'kinema[channel]'.")
 
 
 def launch(url: str, executor: str, place: Place, *, draws: bool) -> None:

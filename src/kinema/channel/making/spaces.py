@@ -20,7 +20,6 @@ from typing import Any
 from urllib.parse import quote
 
 from ...core.errors import KinemaError, ModelError, RequestError
-from ...core.extras import install
 from ...core.outside import MAX_DEPTH, bounded, for_terminal
 from ..config import SPACE, secret
 from ..http_client import Bounds, ask, download, fence
@@ -178,5 +177,5 @@ def _library() -> Any:
         import gradio_client
         import gradio_client.exceptions
     except ImportError:
-        raise ModelError(f"A Gradio Space needs gradio_client: {install('channel')}.") from None
+        raise ModelError("A Gradio Space needs gradio_client: pip install 'kinema[channel]'.") from None
     return gradio_client

@@ -6,14 +6,13 @@ import importlib.util
 import socket
 
 from ...core.errors import ModelError, RequestError
-from ...core.extras import install
 
 
 def check_can_serve() -> None:
     """ModelError where the packages that serve a page are not installed."""
     missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
-        raise ModelError(f"A channel's page needs {' and '.join(missing)}: {install('channel')}.")
+        raise ModelError(f"A channel's page needs {' and '.join(missing)}: pip install 'kinema[channel]'.")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -31,7 +31,6 @@ import torch
 from PIL import Image
 
 from kinema.core.errors import RequestError
-from kinema.core.extras import install
 from kinema.sd import bases
 from kinema.weights.adapter_writer import DIALECTS, write
 from kinema.weights.device import good_at_bfloat16
@@ -94,7 +93,7 @@ class Lora:
         if wrong := [name for name in self.dialects if name not in DIALECTS]:
             raise ValueError(f"There is no dialect {wrong[0]!r}; legal are {', '.join(DIALECTS)}, joined with +.")
         if importlib.util.find_spec("peft") is None:
-            raise ValueError(f"Adapters are trained with PEFT, which is not installed: {install('lora')}.")
+            raise ValueError("Adapters are trained with PEFT, which is not installed: pip install kinema[lora].")
         self.device = processes.own_device(settings.device)
         if self.device == "cpu":
             torch.set_num_threads(1)
