@@ -14,7 +14,7 @@ import typer
 
 from kinema.cli import completion
 
-CONDITIONS, HOW, OUTPUT = "Pictures, clips and paths", "How to make it", "Output"
+CONDITIONS, HOW, OUTPUT, MANY = "Pictures, clips and paths", "How to make it", "Output", "Many at once"
 
 
 def option(

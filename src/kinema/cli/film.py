@@ -164,7 +164,7 @@ def _listed(numbers: list[int]) -> str:
 def _run(
     shots: Shots, target: str, sheet: Path | None, keep: bool, device: str | None, dtype: str | None, as_json: bool
 ) -> None:
-    from kinema.cli.work import SHEET_FRAMES, load_engine, pick, save_sheet
+    from kinema.cli.work import SHEET_FRAMES, load_engine, pick, remember, save_sheet
     from kinema.workflow import film as work
 
     started = time.perf_counter()
@@ -180,7 +180,17 @@ def _run(
         )  # fmt: skip
         if sheet is not None:
             save_sheet(picked, sheet)
+        names = ", ".join(dict.fromkeys(plan.model for plan in shots.plans))
+        remember(
+            on_event, made.path, "film", prompt=_prompt(shots), model=names, seed=shots.film.seed, size=made.size,
+            frames=made.frames, fps=made.fps,
+        )  # fmt: skip
     _tell(made, [*shots.notes, *_all_remarks(shots)], sheet, time.perf_counter() - started, as_json)
+
+
+def _prompt(shots: Shots) -> str:
+    """The title and what the shots show, for the history."""
+    return "; ".join(each for each in (shots.film.title, *(plan.prompt for plan in shots.plans)) if each)
 
 
 def _tell(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_json: bool) -> None:

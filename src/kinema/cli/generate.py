@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinema.cli import output, show
-from kinema.cli.arguments import OUTPUT, AsJson, Output, Sheet, Wish, option, takes_wish
+from kinema.cli import many, output, show
+from kinema.cli.arguments import MANY, OUTPUT, AsJson, Output, Sheet, Wish, option, takes_wish
 from kinema.cli.exits import guarded
 from kinema.cli.piping import writes
 from kinema.cli.preview import check as check_preview
@@ -53,6 +53,28 @@ def generate(
         int | None,
         option("--keep-every", metavar="K", panel=OUTPUT, help="Save it every K steps. Default: 5."),
     ] = None,
+    seeds: Annotated[
+        str | None,
+        option("--seeds", metavar="LIST", panel=MANY, help="Make a clip for each seed, as 1-8 or 1-8,12."),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        option(
+            "--prompts",
+            metavar="FILE",
+            panel=MANY,
+            help="Make a clip for each line of a text file, with every seed. A run that was stopped goes on.",
+        ),
+    ] = None,
+    grid: Annotated[
+        str | None,
+        option(
+            "--grid",
+            metavar="FILE",
+            panel=MANY,
+            help="Also show all of them side by side: on a .png or .jpg, or playing in a .mp4, .webm or .gif.",
+        ),
+    ] = None,
     resume: Annotated[
         Path | None,
         option("--resume", metavar="FILE", panel=OUTPUT, help="Go on from a saved state, to the identical clip."),
@@ -62,6 +84,10 @@ def generate(
     """Make a clip from a prompt, a request file, pictures, clips and paths."""
     from kinema.cli import work
 
+    if seeds is not None or prompts is not None or grid is not None:
+        kept = {"sheet": sheet, "preview": preview, "keep_state": keep_state, "keep_every": keep_every}
+        many.generate_many(wish, seeds, prompts, grid, output_, {**kept, "resume": resume}, as_json)
+        return
     _check_outputs(output_, sheet, preview, keep_state, keep_every)
     if resume is not None:
         job = _resumed(wish, resume)

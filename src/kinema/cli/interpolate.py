@@ -85,8 +85,8 @@ def interpolate(
 
 
 def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) -> dict[str, Any]:
-    from kinema.cli.work import SHEET_FRAMES, pick, save_sheet
-    from kinema.media.manifest import carried
+    from kinema.cli.work import SHEET_FRAMES, pick, remember, save_sheet
+    from kinema.media.manifest import carried, prompt_of
     from kinema.media.read import probe, read_chunks
     from kinema.media.write import write
     from kinema.post.interpolate import Plan, interpolate, manifest, num_frames
@@ -115,6 +115,10 @@ def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) ->
     if sheet is not None:
         chunks = pick(chunks, frames, SHEET_FRAMES, picked)
     write(chunks, path, manifest=note, on_frame=on_event)
+    remember(
+        on_event, path, "interpolated", prompt=prompt_of(note), size=(info.width, info.height), frames=frames,
+        fps=float(target),
+    )  # fmt: skip
     if sheet is not None:
         save_sheet(picked, sheet)
     return {

@@ -21,6 +21,7 @@ from kinema.cli import (
     exits,
     film,
     generate,
+    history,
     interpolate,
     mask,
     models,
@@ -64,6 +65,7 @@ app.command("score")(music.score)
 app.command("interpolate")(interpolate.interpolate)
 app.command("rerun")(clip.rerun)
 app.command("inspect")(clip.inspect)
+app.command("history")(history.history)
 app.add_typer(models.app, name="models")
 app.command("styles")(styles.styles)
 app.command("samples")(samples.samples)

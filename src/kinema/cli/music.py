@@ -20,6 +20,7 @@ from kinema.core.errors import RequestError
 from kinema.core.events import Part, Planned, planned
 
 if TYPE_CHECKING:
+    from kinema.core.events import OnEvent
     from kinema.music import Track
 
 Seed = Annotated[
@@ -118,6 +119,7 @@ def score(
             clip, target, theme, seed, replace_sound=replace, under_lu=under, model=model, melody=melody, sound=sound,
             device=device, on_event=on_event,
         )  # fmt: skip
+        _remember(target, on_event)
     _tell(track, target, started, as_json)
 
 
@@ -142,6 +144,18 @@ def _video_suffix(clip: str) -> str:
         )  # fmt: skip
     probe(clip)
     return own if own.lower() in SOUND_CODECS else ".mp4"
+
+
+def _remember(target: str, on_event: OnEvent) -> None:
+    from kinema.cli.work import remember
+    from kinema.media.manifest import carried, prompt_of
+    from kinema.media.read import probe
+
+    info = probe(target)
+    remember(
+        on_event, target, "scored", prompt=prompt_of(carried(target)), size=(info.width, info.height),
+        frames=info.num_frames, fps=info.fps,
+    )  # fmt: skip
 
 
 def _word(theme: str) -> str:

@@ -83,7 +83,7 @@ def _resample(how: How, video: str, scale: float) -> None:
     from kinema.cli import work
     from kinema.cli.progress import reporter
     from kinema.conditions import inputs
-    from kinema.media.manifest import carried
+    from kinema.media.manifest import carried, prompt_of
     from kinema.media.read import read_chunks
     from kinema.media.write import write
     from kinema.post.upscale import enlarge
@@ -101,6 +101,10 @@ def _resample(how: How, video: str, scale: float) -> None:
             chunks = work.pick(chunks, info.num_frames, work.SHEET_FRAMES, picked)
         note = {**carried(path), "enlarged": {"clip": Path(video).name, "by": "lanczos", "scale": scale}}
         written = write(chunks, target, quality="best", manifest=note, on_frame=on_event)
+        size = round(info.width * scale), round(info.height * scale)
+        work.remember(
+            on_event, written, "enlarged", prompt=prompt_of(note), size=size, frames=info.num_frames, fps=info.fps
+        )
     if how.sheet is not None:
         work.save_sheet(picked, how.sheet)
     found = {

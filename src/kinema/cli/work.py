@@ -14,7 +14,7 @@ from kinema.cli.output import size_of
 from kinema.cli.progress import reporter
 from kinema.cli.say import answer
 from kinema.core.errors import MediaError, OutsideDomain
-from kinema.core.events import Event, OnEvent, Planned, planned
+from kinema.core.events import Event, Note, OnEvent, Planned, planned
 from kinema.core.threads import alone
 from kinema.core.whole import whole
 
@@ -82,6 +82,10 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     path = write(chunks, job.target, manifest=manifest, quality=job.plan.quality, on_frame=on_event)
     if job.sheet is not None:
         save_sheet(picked, job.sheet)
+    remember(
+        on_event, path, "generated", prompt=job.plan.prompt, model=job.plan.model, seed=job.plan.seed,
+        size=job.plan.size, frames=job.plan.frames, fps=job.plan.fps,
+    )  # fmt: skip
     return {
         "path": str(path),
         "sheet": str(job.sheet) if job.sheet is not None else None,
@@ -102,6 +106,14 @@ def process_age_s() -> float:
     import psutil
 
     return time.time() - psutil.Process().create_time()
+
+
+def remember(on_event: OnEvent, path: str | Path, made: str, **facts: Any) -> None:
+    """The clip into the history of this machine (`kinema history`); a note where that cannot be."""
+    from kinema.workflow.history import record
+
+    if trouble := record(path, made, **facts):
+        on_event(Note("write", trouble))
 
 
 def plan(request: Request, device: str | None, *, anyway: bool = False) -> Plan:

@@ -109,6 +109,13 @@ def carried(path: str | os.PathLike[str]) -> dict[str, Any]:
         return {}
 
 
+def prompt_of(found: dict[str, Any]) -> str:
+    """The prompt that a manifest names; empty where it names none."""
+    plan = found.get("plan")
+    prompt = plan.get("prompt") if isinstance(plan, dict) else None
+    return prompt if isinstance(prompt, str) else ""
+
+
 def _inside(path: Path) -> str | dict[str, Any] | None:
     """The manifest as JSON text, or as it was found in a note."""
     from kinema.media.open import open_container, open_picture, sniff

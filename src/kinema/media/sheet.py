@@ -81,7 +81,7 @@ def _drawn(lines: Sequence[tuple[str, np.ndarray]], scale: float | None, how: Re
     sheet_width = max(*row_px, _MIN_WIDTH)
     font_px = max(11, min(20, round(tall / 9)))
     font = ImageFont.load_default(size=font_px)
-    captions = [_wrapped(text, font, sheet_width - 2 * _GAP) for text, _ in lines]
+    captions = [wrapped(text, font, sheet_width - 2 * _GAP) for text, _ in lines]
     line_px = round(font_px * 1.3)
     caption_px = [len(rows) * line_px + (_GAP if rows else 0) for rows in captions]
     canvas = Image.new("RGB", (sheet_width, sum(caption_px) + len(lines) * (tall + _GAP) + _GAP), _PAPER)
@@ -102,8 +102,9 @@ def _at_height(frames_FHWC: np.ndarray, tall: int, how: Resample) -> np.ndarray:
     return resize_frames(frames_FHWC, tall, wide, "stretch", how if tall >= height else "lanczos")
 
 
-def _wrapped(text: str, font: object, width_px: int) -> list[str]:
-    """The caption in lines that fit; a single word that does not fit is cut with dots."""
+def wrapped(text: str, font: object, width_px: int, most: int | None = None) -> list[str]:
+    """The caption in lines that fit, `most` at most; a word that does not fit, and the last of those lines where there
+    is more, end in dots."""
     rows: list[str] = []
     for word in text.split():
         if rows and font.getlength(f"{rows[-1]} {word}") <= width_px:  # type: ignore[attr-defined]
@@ -112,4 +113,13 @@ def _wrapped(text: str, font: object, width_px: int) -> list[str]:
             while len(word) > 1 and font.getlength(word) > width_px:  # type: ignore[attr-defined]
                 word = word.rstrip(".")[:-1] + "..." if len(word.rstrip(".")) > 1 else word[:1]
             rows.append(word)
+        if most is not None and len(rows) > most:
+            rows = [*rows[: most - 1], _dotted(rows[most - 1], font, width_px)]
+            break
     return rows
+
+
+def _dotted(text: str, font: object, width_px: int) -> str:
+    while len(text) > 1 and font.getlength(f"{text}...") > width_px:  # type: ignore[attr-defined]
+        text = text[:-1].rstrip()
+    return f"{text}..."

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 from ..core.chunk import Chunk
 from ..core.conditions import Continue
 from ..core.errors import RequestError
-from ..core.events import Event, OnEvent, Preview, Progress, ignore
+from ..core.events import Event, OnEvent, Progress, ignore
 from ..core.plan import Plan
 from ..core.request import Request
 from .film_join import Cut, Piece, cut, with_music
 from .film_parts import Maker, Parts, key_of
 from .film_plan import FilmPlan, Join, numbered
 from .film_titles import Card
+from .overall import Overall
 
 if TYPE_CHECKING:
     from ..music import Track
@@ -238,7 +239,7 @@ def _make_shots(
     makers: dict[str, Maker] = {}
     pieces: list[Piece] = []
     manifests: list[dict[str, Any]] = []
-    overall, reused = _Overall(on_event, shots.plans), 0
+    overall, reused = Overall(on_event, shots.plans, "shot"), 0
     for index, (request, join) in enumerate(zip(shots.requests, shots.joins, strict=True)):
         if request.model not in makers:
             makers.clear()  # one model in memory at a time
@@ -301,40 +302,3 @@ def _told(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator[Ch
     for chunk in chunks:
         yield chunk
         on_event(Progress("joining", min(chunk.stop, total), total, time.perf_counter() - started))
-
-
-class _Overall:
-    """Turns what the loop tells of one shot into how far all shots are, in frames: `shot 3 of 8`, 93 of 204."""
-
-    def __init__(self, on_event: OnEvent, plans: Sequence[Plan]) -> None:
-        self.on_event, self.plans = on_event, plans
-        self.total = sum(plan.frames for plan in plans)
-        self.finished, self.done, self.index = 0.0, 0, 0
-        self.started = time.perf_counter()
-
-    def skip(self, index: int) -> None:
-        """A shot that was there already; it is not counted, so that the pace is that of the work."""
-        self.total -= self.plans[index].frames
-
-    def begin(self, index: int) -> None:
-        self.index = index
-        self.finished = sum(plan.frames for plan in self.plans[:index]) - (
-            sum(plan.frames for plan in self.plans) - self.total
-        )
-        self._tell(self.finished)
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Preview) or not isinstance(event, Progress) or not event.total:
-            return
-        plan = self.plans[self.index]
-        share = event.done / event.total
-        if event.stage == "sample":
-            windows = max(1, len(plan.spans))
-            self._tell(self.finished + plan.frames * 0.9 * min(1.0, (event.span + share) / windows))
-        elif event.stage == "decode":
-            self._tell(self.finished + plan.frames * (0.9 + 0.1 * share))
-
-    def _tell(self, frames: float) -> None:
-        self.done = max(self.done, int(frames))
-        seconds = time.perf_counter() - self.started
-        self.on_event(Progress(f"shot {self.index + 1} of {len(self.plans)}", self.done, self.total, seconds))

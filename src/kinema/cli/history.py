@@ -1,0 +1,135 @@
+"""`kinema history`: what was made on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kinema.cli import output, show
+from kinema.cli.arguments import OUTPUT, AsJson, option
+from kinema.cli.exits import guarded
+from kinema.cli.say import answer, note, say
+from kinema.core.apart import keep_apart
+from kinema.core.errors import KinemaError, MediaError, RequestError
+
+if TYPE_CHECKING:
+    from kinema.workflow.history import Made
+
+LIMIT = 20
+SHEET_CLIPS = 100
+STATES = {"here": "", "gone": " (gone)", "replaced": " (replaced since)"}
+
+
+@guarded
+def history(
+    search: Annotated[
+        str | None,
+        option("--search", metavar="WORD", panel="Which", help="Only clips with this in prompt, model or file name."),
+    ] = None,
+    limit: Annotated[
+        int, option("--limit", metavar="N", panel="Which", help="The last N of them. Default: 20.")
+    ] = LIMIT,
+    sheet: Annotated[
+        Path | None,
+        option("--sheet", metavar="FILE", panel=OUTPUT, help="A picture of the first frames of those still there."),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Forget all of it; the clips stay.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what was made on this machine, the newest first. KINEMA_HISTORY=off in the environment records nothing."""
+    from kinema.workflow import history as kept
+
+    if clear:
+        if search is not None or sheet is not None:
+            raise RequestError("--clear forgets everything.", field="clear", legal="--clear alone")
+        num = kept.clear()
+        word = "entry" if num == 1 else "entries"
+        answer({"forgotten": num}, as_json, f"{num} {word} forgotten; the clips stay.")
+        return
+    if limit < 1:
+        raise RequestError(f"--limit {limit}.", field="limit", value=limit, legal="1 or more", nearest=1)
+    found = kept.read()
+    entries = [entry for entry in found.entries if search is None or _has(entry, search)]
+    num, entries = len(entries), entries[:limit]
+    if sheet is not None:
+        output.check_sheet(sheet)
+        keep_apart({"sheet": sheet}, [kept.place(), *(entry.path for entry in entries)])
+        _save(entries, sheet)
+    if as_json:
+        shown = [{**asdict(entry), "state": entry.state} for entry in entries]
+        sheet_path = str(sheet) if sheet is not None else None
+        answer({"path": str(kept.place()), "on": kept.is_on(), "clips": num, "shown": shown, "sheet": sheet_path,
+                "troubles": list(found.troubles)}, True, "")  # fmt: skip
+        return
+    for trouble in found.troubles:
+        note(trouble)
+    _tell(entries, num, search)
+    if sheet is not None:
+        say(str(sheet))
+
+
+def _has(entry: Made, word: str) -> bool:
+    text = f"{entry.prompt}\n{entry.model}\n{Path(entry.path).name}\n{entry.made}".casefold()
+    return word.casefold() in text
+
+
+def _tell(entries: list[Made], num: int, search: str | None) -> None:
+    from kinema.workflow import history as kept
+
+    if not entries:
+        say("Nothing in the history" + (f" has {search!r} in it." if search is not None else " yet."))
+    for entry in entries:
+        say(*(_words(entry)))
+    if num > len(entries):
+        say(f"{len(entries)} of {num}; --limit N shows more, --search WORD fewer.")
+    if not kept.is_on():
+        note("KINEMA_HISTORY is off: nothing is recorded now.")
+
+
+def _words(entry: Made) -> tuple[str, str]:
+    """Two lines: when, the file, its size; what it shows and who made it."""
+    from kinema.cli.work import readable
+
+    when = datetime.fromisoformat(entry.when).astimezone().strftime("%Y-%m-%d %H:%M")
+    size = f"{entry.width}x{entry.height}, {entry.frames} frames, {readable(entry.bytes)}"
+    by = [entry.made, entry.model, f"seed {entry.seed}" if entry.seed is not None else ""]
+    prompt = show.shortened(" ".join(entry.prompt.split())) or "no words"
+    return (
+        f"{when}  {entry.path}{STATES[entry.state]}  {size}",
+        f"    {prompt}  ({', '.join(part for part in by if part)})",
+    )
+
+
+def _save(entries: list[Made], sheet: Path) -> None:
+    """The first frames of the clips that are still there."""
+    from kinema.core.whole import whole
+    from kinema.media.grid import Row, grid
+    from kinema.media.write_picture import write_picture
+
+    cells: list[tuple[str, Any]] = []
+    for entry in entries:
+        if entry.state != "gone" and len(cells) < SHEET_CLIPS and (frame := _first(entry)) is not None:
+            cells.append((f"{Path(entry.path).name}: {entry.prompt}", frame))
+    if not cells:
+        raise MediaError("None of these clips is there any more; there is nothing to show on a sheet.")
+    try:
+        with whole(sheet) as beside:
+            write_picture(grid([Row("", cells)], columns=4).picture(), beside)
+    except (OSError, ValueError) as error:
+        raise MediaError(f"{sheet}: the contact sheet cannot be written: {error}.") from error
+
+
+def _first(entry: Made) -> Any:
+    """The first frame; None for a file that is no clip any more."""
+    from kinema.media.read import read_chunks
+
+    try:
+        for chunk in read_chunks(entry.path):
+            return chunk.frames[0]
+    except KinemaError:
+        return None
+    return None

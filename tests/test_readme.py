@@ -1,0 +1,189 @@
+"""README and the pages can be typed as printed.
+
+By default every shell line is only read: the command is there, its options and values are legal, and what it reads an
+earlier line of the page has written. The slow test runs README from its first line to its last in a new folder, with
+the package that is installed here: `pytest -m slow tests/test_readme.py`. KINEMA_README_MINUTES (1) takes the place of
+the minutes of its training.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from shell_blocks import blocks, commands, files, parsed, shell_lines
+
+from kinema.workflow.samples import SAMPLES
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def name_of(page: Path) -> str:
+    """README.md, docs/README.md, and the other pages by their name."""
+    name = page.relative_to(ROOT).as_posix()
+    return name if page.name == "README.md" else page.name
+
+
+OTHER_PROGRAMS = {"make", "pip", "python", "printf", "eval", ".", "curl"}
+OF_THE_READER = {
+    "README.md": {"cat.png"},
+    "animate.md": {"photo.jpg", "~/models/svd_xt.safetensors"},
+    "mini_motion.md": {"runs/fish/export"},
+    "animatediff.md": {"~/models/toonyou.safetensors", "pan_left.safetensors", "first.png", "last.png"},
+    "cli.md": {"runs/mini_wan/export"},  # of the training further down
+    "director.md": {"bible.yaml"},  # printed below on the page
+    "interpolate.md": {"film_net_fp32.pt"},
+}
+"""Inputs beside examples of published weights, or that a page itself prints."""
+SKIPPED = {
+    ". .venv/bin/activate": "the package that is installed here runs",
+    "pip install -e '.[lora]'": "tests install nothing",
+    "make demo-channel": "goes on until Ctrl-C",
+    "kinema channel init my.toml && kinema channel start my.toml": "goes on until Ctrl-C",
+    "kinema train recipes/mini_wan.py --minutes 150 --processes 2 --out runs/mini_wan": "takes hours",
+    "kinema evaluate miniature wan --model runs/mini_wan/export -o runs/mini_wan/scorecard": "needs that training",
+    "kinema models pull wan2.1-vace-1.3b": "fetches published weights",
+    'kinema generate "a cat walks through snow" --model wan2.1-vace-1.3b --image cat.png -o cat.mp4': "needs them",
+}
+"""Lines of README that the slow test does not run, and why."""
+
+
+def kinema_lines(page: Path) -> list[tuple[int, list[str], str | None]]:
+    """(line, command, file its output goes to) of each command of the shell blocks of a page."""
+    return [
+        (line.number, command, target)
+        for line in shell_lines(page.read_text(encoding="utf-8"))
+        for command, target in commands(line.text)
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_line_is_a_command_with_legal_options_and_inputs_that_are_there(page: Path) -> None:
+    written: set[str] = set()
+    allowed = OF_THE_READER.get(name_of(page), set())
+    used: set[str] = set()
+    for number, command, target in kinema_lines(page):
+        at = f"{page.name}:{number}"
+        if command and command[0] != "kinema":
+            assert command[0] in OTHER_PROGRAMS or "=" in command[0], f"{at}: {command[0]} is not known"
+        elif command:
+            try:
+                name, parameters = parsed(command[1:])
+            except ValueError as error:
+                pytest.fail(f"{at}: {' '.join(command)}: {error}")
+            reads, writes = files(name, parameters)
+            for each in reads:
+                if each in allowed:
+                    used.add(each)
+                else:
+                    assert is_there(each, written), f"{at}: no earlier line writes {each}"
+            written |= set(writes)
+            if name == "samples":
+                written |= {f"{parameters['folder']}/{sample.name}" for sample in SAMPLES}
+                written -= {str(parameters["folder"])}
+        if target:
+            written.add(target)
+    assert used == allowed, f"{page.name} does not read {allowed - used} any more"
+
+
+def is_there(name: str, written: set[str]) -> bool:
+    """Did an earlier line write it, or the folder that it is in, or is it a file of the sources?"""
+    folders = {str(parent) for parent in (Path(name), *Path(name).parents)}
+    return bool(folders & {each.rstrip("/") for each in written}) or (ROOT / name).exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_stand_in_blocks_that_are_checked(page: Path) -> None:
+    """No example hides in an indented block, and Python's blocks are Python."""
+    text = page.read_text(encoding="utf-8")
+    outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    if page.name not in ("mac_and_windows.md",):
+        assert not re.findall(r"^ {4}kinema .*", outside, re.MULTILINE)
+    for first, block in blocks(text, ("python",)):
+        compile(block, f"{page.name}:{first}", "exec")
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    missing = [page.name for page in PAGES[1:] if page.name != "README.md" and f"({page.name})" not in index]
+    assert not missing
+
+
+def test_what_is_skipped_is_in_the_readme() -> None:
+    lines = {line.text for line in shell_lines((ROOT / "README.md").read_text(encoding="utf-8"))}
+    assert set(SKIPPED) <= lines
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("kinema nope", "No such command"),
+        ("kinema generate x --nope 1", "No such option"),
+        ("kinema control samples/road.mp4 edge -o e.mp4", "kind"),
+        ("kinema generate x --profile exakt", "exakt"),
+        ("kinema remove", "VIDEO"),
+    ],
+)
+def test_lines_that_could_not_be_typed_are_seen(text: str, problem: str) -> None:
+    (command, _), = commands(text)  # fmt: skip
+    with pytest.raises(ValueError, match=problem):
+        parsed(command[1:])
+
+
+def test_what_a_line_reads_and_writes() -> None:
+    (command, target), = commands("KEY=1 kinema edit a.mp4 'x.mp4' --mask m.png -o e.mp4 > log.txt  # why")  # fmt: skip
+    assert target == "log.txt"
+    assert files(*parsed(command[1:])) == (["m.png", "a.mp4"], ["e.mp4"])
+
+
+@pytest.mark.slow
+def test_the_readme_runs_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    environment = {
+        **os.environ,
+        "KINEMA_HOME": str(tmp_path / "home"),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }
+    minutes = os.environ.get("KINEMA_README_MINUTES", "1")
+    ran = []
+    for line in shell_lines(page):
+        if line.text in SKIPPED:
+            sys.stdout.write(f"skipped, {SKIPPED[line.text]}: {line.text}\n")
+            continue
+        text = re.sub(r"--minutes \d+", f"--minutes {minutes}", line.text)
+        done = subprocess.run(
+            ["bash", "-c", text], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"README.md:{line.number}: {text}\n{done.stdout}\n{done.stderr}"
+        ran.append(text)
+        for command, _ in commands(text):
+            if command[0] == "kinema":
+                for each in files(*parsed(command[1:]))[1]:
+                    check_written(tmp_path / each)
+    for _, block in blocks(page, ("python",)):
+        done = subprocess.run(
+            [sys.executable, "-c", block], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert len(ran) > 20
+
+
+def check_written(path: Path) -> None:
+    """Is it there, and if a clip: can it be read, and does something move in it or at least show?"""
+    assert path.exists(), path
+    if path.suffix in (".mp4", ".webm"):
+        from kinema.media.read import read_video
+
+        frames_FHWC, _ = read_video(path)
+        assert len(frames_FHWC) > 1 and frames_FHWC.std() > 5, path
