@@ -25,6 +25,7 @@ class Painter:
 
     def __init__(self) -> None:
         self.loaded, self.made, self.stop_at = 0, 0, -1
+        self.start_s: float | None = None
 
     def load(self, *_: Any) -> Painter:
         self.loaded += 1
@@ -106,29 +107,29 @@ def test_without_a_name_nothing_of_another_request_is_replaced() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["a", "--seeds", "5-1"], "5-1"),
-        (["a", "--seeds", "1-2000"], "1,000"),
-        (["a", "--seeds", "1-2", "--seed", "4"], "--seed or --seeds"),
+        (["ball", "--seeds", "5-1"], "5-1"),
+        (["ball", "--seeds", "1-2000"], "1,000"),
+        (["ball", "--seeds", "1-2", "--seed", "4"], "--seed or --seeds"),
         (["a", "--prompts", "p.txt"], "one of them"),
         (["--prompts", "none.txt"], "no such file"),
         (["--prompts", "empty.txt"], "holds no prompt"),
         (["a", "--grid", "g.png"], "--seeds 1-8"),
-        (["a", "--seeds", "1-2", "--grid", "g.txt"], "a grid is a picture or a clip"),
-        (["a", "--seeds", "1-70", "--grid", "g.mp4"], "64 clips"),
-        (["a", "--seeds", "1-2", "--sheet", "s.png"], "--grid FILE"),
-        (["a", "--seeds", "1-2", "--keep-state", "s"], "belongs to a single clip"),
-        (["a", "--seeds", "1-2", "-o", "x-{nr}.mp4"], "{nr} stands for nothing"),
-        (["a", "--seeds", "1-2", "-o", "x.avi"], "no such output format"),
-        (["a", "--seeds", "1-2", "-o", "no/x.mp4"], "not there"),
-        (["a", "--seeds", "1-2", "-o", "no/more/"], "not there"),
-        (["a", "--seeds", "1-2", "-o", "p.txt/"], "is a file"),
-        (["a", "--seeds", "1-2", "-o", "x.mp4", "--grid", "x-2.mp4"], "cannot be"),
+        (["ball", "--seeds", "1-2", "--grid", "g.txt"], "a grid is a picture or a clip"),
+        (["ball", "--seeds", "1-70", "--grid", "g.mp4"], "64 clips"),
+        (["ball", "--seeds", "1-2", "--sheet", "s.png"], "--grid FILE"),
+        (["ball", "--seeds", "1-2", "--keep-state", "s"], "belongs to a single clip"),
+        (["ball", "--seeds", "1-2", "-o", "x-{nr}.mp4"], "{nr} stands for nothing"),
+        (["ball", "--seeds", "1-2", "-o", "x.avi"], "no such output format"),
+        (["ball", "--seeds", "1-2", "-o", "no/x.mp4"], "not there"),
+        (["ball", "--seeds", "1-2", "-o", "no/more/"], "not there"),
+        (["ball", "--seeds", "1-2", "-o", "p.txt/"], "is a file"),
+        (["ball", "--seeds", "1-2", "-o", "x.mp4", "--grid", "x-2.mp4"], "cannot be"),
         (["--prompts", "p.txt", "--seeds", "1", "--size", "65x65"], "p.txt, line 1"),
         (["--prompts", "p.txt", "--seeds", "1", "-o", "x/", "--grid", "p.txt"], "a grid is"),
     ],
 )
 def test_all_is_refused_before_the_first_is_made(arguments: list[str], words: str, painter: Painter) -> None:
-    Path("p.txt").write_text("a\nb\n")
+    Path("p.txt").write_text("ball\nstar\n")
     Path("empty.txt").write_text("# nothing\n")
     result = run("generate", *arguments)
     assert result.exit_code in (1, 2), result.output
