@@ -33,13 +33,12 @@ def loaded(code: str, **given: str) -> str:
 )
 def test_torch_after_kinema_does_not_spin(first):
     said = loaded(f"{first}; import torch")
-    assert "OMP_WAIT_POLICY = 'PASSIVE'" in said
-    assert "GOMP_SPINCOUNT = '0'" in said
+    assert f"GOMP_SPINCOUNT = '{threads.SPINS}'" in said
 
 
 def test_torch_alone_spins():
     """The test above can fail."""
-    assert "GOMP_SPINCOUNT = '0'" not in loaded("import torch")
+    assert f"GOMP_SPINCOUNT = '{threads.SPINS}'" not in loaded("import torch")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +69,55 @@ def test_a_container_with_a_grant_of_two_cores_gets_two_threads(tmp_path, monkey
     (tmp_path / "cpu.max").write_text("200000 100000")
     threads.settle()
     assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+@pytest.fixture
+def undecided(monkeypatch):
+    monkeypatch.setattr(threads, "_decided", None)
+    monkeypatch.setattr(threads, "_affinity", lambda: 4)
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "QUOTA", Path("nowhere"))
+
+
+@pytest.mark.parametrize(("busy", "left"), [(0.0, 4), (0.3, 4), (1.2, 3), (2.6, 1), (9.0, 1)])
+def test_other_work_keeps_its_cores(undecided, monkeypatch, busy, left):
+    monkeypatch.setattr(threads, "_others_busy", lambda: busy)
+    assert threads.free() == left
+    monkeypatch.setattr(threads, "_others_busy", lambda: 0.0)
+    assert threads.free() == left, "one number for a whole process: the last bits depend on it"
+
+
+def test_who_makes_a_clip_again_takes_its_number(undecided, monkeypatch):
+    monkeypatch.setattr(threads, "_others_busy", lambda: 9.0)
+    threads.take(3)
+    assert threads.free() == 3
+    threads.take(0)
+    threads.take(64)
+    assert threads.free() == 3, "unknown, or more than there are"
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(threads, "_decided", None)
+    assert threads.free() == 2
+
+
+def test_only_work_of_ordinary_priority_counts():
+    """A spinning process beside this one is seen, one of low priority makes way."""
+    if threads._busy_s() is None:
+        pytest.skip("this system does not tell how busy it is")
+    command = [sys.executable, "-c", "while True: pass"]
+    polite = subprocess.Popen(["nice", "-n", "19", *command])
+    try:
+        before = threads._others_busy()
+        with subprocess.Popen(command) as loud:
+            try:
+                beside = max(threads._others_busy() for _ in range(4))
+            finally:
+                loud.kill()
+        assert beside > 0.3
+        assert before < beside + 0.5
+    finally:
+        polite.kill()
+        polite.wait()
 
 
 def test_no_process_that_kinema_starts_drops_its_environment():

@@ -365,7 +365,8 @@ def _read(kind: type[V], data: Any, name: str) -> V:
 
 
 class Manifest(Value):
-    """What a clip is made of: its plan, the SHA-256 of weights and inputs, and the versions used."""
+    """What a clip is made of: its plan, the SHA-256 of weights and inputs, and the versions used. threads: of a
+    CPU, on whose number the last bits of the frames depend; 0 where nobody noted it."""
 
     kinema: str
     plan: Plan
@@ -373,6 +374,7 @@ class Manifest(Value):
     inputs: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     device: str = ""
+    threads: Annotated[int, Field(ge=0, le=65536)] = 0
 
     @classmethod
     def from_dict(cls, data: Any) -> Manifest:

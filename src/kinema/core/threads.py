@@ -1,29 +1,76 @@
-"""How the threads of numerical libraries wait, and how many of them a process may keep busy.
+"""How the threads of numerical libraries wait, and how many of them a process keeps busy.
 
-OpenMP threads that wait for each other spin by default. Beside other work on the same cores a spinning thread holds
-the core that the thread it waits for needs, and a generation takes ten times as long. These settings count only if
-they are in the environment before the OpenMP library is loaded, so before torch is imported; that is why the package
-applies them when it is itself imported, and why every process that it starts inherits them.
+OpenMP threads that wait for each other spin for a long time by default. Beside other work on the same cores a spinning
+thread holds the core that the thread it waits for needs, and a generation takes fifty times as long. How long they spin
+counts only if it is in the environment before the OpenMP library is loaded, so before torch is imported; that is why
+the package settles it when it is itself imported, and why every process that it starts inherits it. Where other work
+keeps cores busy, fewer threads are faster still.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Whoever sets one of these has decided how threads wait."""
+SPINS, BLOCKTIME_MS = "1000", "1"
+"""Some microseconds: a thread that is ready soon is still met awake (docs/performance.md)."""
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
+STAT = Path("/proc/stat")
 
 
 def settle() -> None:
-    """Let OpenMP threads sleep while they wait, and start no more of them than this process has cores. Settings that
-    the user has made stay as they are."""
+    """Let OpenMP threads spin only shortly while they wait, and start no more of them than this process has cores.
+    Settings that the user has made stay as they are."""
     if not any(name in os.environ for name in WAITING):
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ["GOMP_SPINCOUNT"], os.environ["KMP_BLOCKTIME"] = SPINS, BLOCKTIME_MS
     if "OMP_NUM_THREADS" not in os.environ and cores() < _affinity():
         os.environ["OMP_NUM_THREADS"] = str(cores())
+
+
+def free() -> int:
+    """Cores that other work leaves to this process, one at least: decided at the first call, by how busy the machine is
+    then, and kept, since the last bits of a result depend on the number of threads. The user's OMP_NUM_THREADS where
+    that is set."""
+    global _decided
+    if _decided is None:
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        _decided = int(given) if given.isdigit() and int(given) else max(1, cores() - round(_others_busy()))
+    return _decided
+
+
+def take(threads: int) -> None:
+    """Let `free` give this number from now on, as a clip that is made again needs it; the user's own setting stays."""
+    global _decided
+    if 0 < threads <= cores() and not os.environ.get("OMP_NUM_THREADS"):
+        _decided = threads
+
+
+_decided: int | None = None
+WATCHED_S = 0.15
+
+
+def _others_busy() -> float:
+    """Cores that other processes keep busy, those of low priority apart; 0 where the system does not tell."""
+    before = _busy_s()
+    if before is None or cores() < (os.cpu_count() or 1):
+        return 0.0
+    began = time.monotonic()
+    time.sleep(WATCHED_S)
+    after = _busy_s()
+    return 0.0 if after is None else max(0.0, (after - before) / (time.monotonic() - began))
+
+
+def _busy_s() -> float | None:
+    """Seconds that all cores were busy for others so far, in work of ordinary priority."""
+    try:
+        user, _low, system = (int(each) for each in STAT.read_text(encoding="ascii").split()[1:4])
+        return (user + system) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:2])
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def cores() -> int:

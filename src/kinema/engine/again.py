@@ -13,6 +13,7 @@ from ..core.card import Card
 from ..core.errors import ModelError, RequestError, WeightsMissing
 from ..core.plan import Manifest, Plan
 from ..core.request import Request, SecondPass
+from ..core.threads import take
 from ..weights import store
 from .clip import Clip
 from .estimate import this_device
@@ -64,6 +65,7 @@ def prepare(
     card = _card(found, model, "" if model is None else "--model", force)
     again = _card_of_second(found, force)
     check_plan(plan, card, device, force=force, second=again)
+    take(found.threads)
     return Again(found, plan, model or found.plan.model)
 
 

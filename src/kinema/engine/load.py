@@ -18,7 +18,7 @@ from ..core.registry import family_module
 from ..core.request import Request, in_full
 from ..core.request import parse_size as parse_size
 from ..core.showing import shown_in_python
-from ..core.threads import alone
+from ..core.threads import alone, free
 from ..weights import store
 from .clip import Clip
 from .estimate import device_name, start_s
@@ -276,6 +276,11 @@ def load(
         except (RuntimeError, AssertionError) as error:
             raise ModelError(f"{card.id} cannot be loaded on {device or 'the default device'}: {error}") from error
     engine = Engine(card.id, family, location, str(family.device), dtype)
+    if family.device.type == "cpu":
+        import torch
+
+        if free() < torch.get_num_threads():  # never more than somebody has set
+            torch.set_num_threads(free())
     took_s = alone(time.perf_counter() - began_s, time.process_time() - processor_s)
     engine.start_s = took_s if first else None
     return engine

@@ -25,7 +25,15 @@ def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]
         inputs={short(media): _digest(media, adapter) for media, adapter in _files_of(plan)},
         versions={name: version(name) for name in PACKAGES},
         device=device,
+        threads=_threads() if device == "cpu" else 0,
     ).model_dump(mode="json")
+
+
+def _threads() -> int:
+    import sys
+
+    torch = sys.modules.get("torch")
+    return 0 if torch is None else int(torch.get_num_threads())
 
 
 def verify(found: Manifest, weights: dict[str, str], plan: Plan | None = None) -> None:
