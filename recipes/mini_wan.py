@@ -41,7 +41,7 @@ from kinema.training.samples import Sampler, task_sheet, text_sheet
 from kinema.training.stages import Settings, Stage
 from kinema.training.store import ClipStore, write_shards
 from kinema.training.tiny_decoder import train_tiny_decoder
-from kinema.training.vae import VaeTask, measure_vae, set_latent_statistics
+from kinema.training.vae import VaeTask, measure_drift, measure_vae, set_latent_statistics
 from kinema.training.video import WARM_UP, VideoTask, initialize_transformer
 from kinema.training.words import build_tokenizer
 
@@ -132,7 +132,7 @@ class Run:
         self.start = Path(settings.options["start"]) if "start" in settings.options else None
         if self.start is not None and not (self.start / "model_index.json").is_file():
             raise ValueError(f"start is the folder of a finished model; {self.start} has no model_index.json.")
-        self.again = go_on(settings.options)
+        self.again = go_on(settings.options, edition)
         torch.set_num_threads(8 if self.big else 1)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
@@ -194,15 +194,19 @@ class Run:
         set_latent_statistics(vae, self.open_clips(), self.device, 256 if self.held_out_count() > 8 else 16)
         if not processes.first():
             return {}
-        scores = self.measure(vae)
+        before = None if self.again is None else open_vae(self.again.near).float().to(self.device)
+        scores = self.measure(vae, before)
         vae.to("cpu").save_pretrained(self.out / "vae")
         return scores
 
-    def measure(self, vae: AutoencoderKLWan) -> dict[str, Any]:
-        """Held-out dB and what the probes read of reconstructions; on few clips in a rehearsal."""
+    def measure(self, vae: AutoencoderKLWan, before: AutoencoderKLWan | None = None) -> dict[str, Any]:
+        """Held-out dB and what the probes read of reconstructions; on few clips in a rehearsal. With an earlier
+        autoencoder, how far latents are from its latents."""
         held_out, count = self.open_clips("held_out"), self.held_out_count()
         scores = measure_vae(vae, held_out, self.device, count)
-        scores |= gate(vae, held_out, self.edition, self.device, self.out, count)
+        scores |= gate(vae, held_out, self.edition, self.device, self.out, count, before)
+        if before is not None:
+            scores |= measure_drift(vae, before, held_out, self.device, count)
         return scores | {"gate_passed": passes(scores)}
 
     def held_out_count(self) -> int:

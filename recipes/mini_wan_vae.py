@@ -12,7 +12,7 @@ from mini_wan_editions import Edition
 
 from kinema.training import parallel_vae
 from kinema.training.vae import initialize
-from kinema.training.widen import widen
+from kinema.training.widen import check, widen
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class GoOn:
     bf16: bool = False
 
 
-def go_on(options: dict[str, str]) -> GoOn | None:
-    """From a recipe's options, or None. Raises ValueError for a folder without an autoencoder or a wrong number."""
+def go_on(options: dict[str, str], edition: Edition) -> GoOn | None:
+    """From a recipe's options, or None. Raises ValueError for a folder without an autoencoder, for a wrong number, and
+    where the edition's autoencoder is smaller than the trained one."""
     if "vae_start" not in options:
         return None
     start = Path(options["vae_start"])
@@ -40,6 +41,7 @@ def go_on(options: dict[str, str]) -> GoOn | None:
     for folder in (start, near):
         if not (folder / "config.json").is_file():
             raise ValueError(f"vae_start and vae_near are folders of autoencoders; {folder} has no config.json.")
+    check(AutoencoderKLWan.load_config(start), **edition.vae)
     numbers = {name: number(options, f"vae_{name}") for name in ("rate", "edges", "anchor") if f"vae_{name}" in options}
     return replace(GoOn(start, near, bf16=options.get("vae_bf16") == "on"), **numbers)
 

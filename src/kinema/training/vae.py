@@ -153,16 +153,18 @@ def to_network(frames_BFHWC: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def measure_vae(vae: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48) -> dict[str, Any]:
+def measure_vae(
+    vae: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48, encoder: nn.Module | None = None
+) -> dict[str, Any]:
     """PSNR in dB over whole frames and inside objects, on whole clips with mean latents; latent size per frame.
 
-    Both are computed from the squared error pooled over all clips.
+    Both are computed from the squared error pooled over all clips. encoder: another autoencoder that encodes.
     """
     square, inside, num_inside, count, sizes = 0.0, 0.0, 0.0, 0, []
     for first in range(0, min(max_clips, len(store)), 8):
         frames_BFHWC, mask_BFHW = store.take(list(range(first, min(first + 8, len(store), max_clips))))
         frames = to_network(frames_BFHWC).to(device)
-        mean, _ = parallel_vae.encode(vae, frames)
+        mean, _ = parallel_vae.encode(encoder or vae, frames)
         error = (parallel_vae.decode(vae, mean).clamp(-1, 1) - frames).float().square().mean(dim=1)
         mask = mask_BFHW.to(device)
         square += float(error.sum())
@@ -182,23 +184,20 @@ def measure_vae(vae: nn.Module, store: ClipStore, device: str = "cpu", max_clips
 @torch.no_grad()
 def measure_drift(
     vae: nn.Module, anchor: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """How far the latents of whole clips are from the anchor's (share of its variance), and the PSNR in dB of the
-    anchor's latents through this decoder: what a transformer that was taught on the anchor's latents would see."""
-    drift, clips, square, inside, count, num_inside = 0.0, 0, 0.0, 0.0, 0, 0.0
-    for first in range(0, min(max_clips, len(store)), 8):
-        frames_BFHWC, mask_BFHW = store.take(list(range(first, min(first + 8, len(store), max_clips))))
-        frames, mask = to_network(frames_BFHWC).to(device), mask_BFHW.to(device)
-        old, _ = parallel_vae.encode(anchor, frames)
-        drift += len(frames) * float(drift_of(anchor, parallel_vae.encode(vae, frames)[0], old))
-        error = (parallel_vae.decode(vae, old).clamp(-1, 1) - frames).float().square().mean(dim=1)
-        clips, square, inside = clips + len(frames), square + float(error.sum()), inside + float((error * mask).sum())
-        count, num_inside = count + error.numel(), num_inside + float(mask.sum())
-    db = 10 * torch.log10(4 * torch.tensor([count / square, num_inside / max(inside, 1e-9)]))
+    anchor's latents through this decoder, which is what a transformer taught on them would be drawn with."""
+    drift, clips = 0.0, min(max_clips, len(store))
+    for first in range(0, clips, 8):
+        frames_BFHWC, _ = store.take(list(range(first, min(first + 8, clips))))
+        frames = to_network(frames_BFHWC).to(device)
+        before, after = (parallel_vae.encode(each, frames)[0] for each in (anchor, vae))
+        drift += len(frames) * float(drift_of(anchor, after, before))
+    old = measure_vae(vae, store, device, max_clips, encoder=anchor)
     return {
         "drift": round(drift / clips, 4),
-        "old_latents_db": round(float(db[0]), 2),
-        "old_latents_objects_db": round(float(db[1]), 2),
+        "old_latents_db": old["psnr_db"],
+        "old_latents_objects_db": old["psnr_objects_db"],
     }
 
 

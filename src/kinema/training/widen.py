@@ -10,6 +10,7 @@ it. Attention divides by the root of the width; its queries make up for that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -24,16 +25,21 @@ READ = 0.3
 WIDTHS = ("base_dim", "decoder_base_dim", "num_res_blocks")
 
 
-def widen(old: AutoencoderKLWan, **changes: int) -> AutoencoderKLWan:
-    """A network that computes what `old` does with these larger `base_dim`, `decoder_base_dim`, `num_res_blocks`.
-
-    Raises ValueError for another setting, or for one that is smaller than the old network's.
-    """
+def check(config: Mapping[str, Any], **changes: int) -> None:
+    """Raises ValueError unless a network of this configuration can grow so: another setting, or a smaller one."""
     for name, value in changes.items():
         if name not in WIDTHS:
             raise ValueError(f"{name} is not among what can grow: {', '.join(WIDTHS)}.")
-        if value < (least := getattr(old.config, name) or old.config.base_dim):
+        if value < (least := config.get(name) or config["base_dim"]):
             raise ValueError(f"{name} is {least} in the trained network; {value} is less.")
+
+
+def widen(old: AutoencoderKLWan, **changes: int) -> AutoencoderKLWan:
+    """A network that computes what `old` does with these larger `base_dim`, `decoder_base_dim`, `num_res_blocks`.
+
+    Raises ValueError as `check` does.
+    """
+    check(old.config, **changes)
     config: dict[str, Any] = {key: value for key, value in old.config.items() if not key.startswith("_")}
     generator = torch.Generator().manual_seed(0)
     new = AutoencoderKLWan(**{**config, **changes})
