@@ -49,7 +49,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mini_wan_editions import EDITIONS, Edition
 from mini_wan_judge import gate, judge, passes
 from mini_wan_student import train_student
-from mini_wan_vae import go_on, new_vae, open_vae, resized, vae_config, widened
+from mini_wan_vae import decoder_for, go_on, new_vae, open_vae, resized, vae_config, widened
 
 STEPS, GUIDANCE, SHIFT = 30, 3.0, 3.0
 CAPTIONS = 20_000
@@ -196,15 +196,21 @@ class Run:
             return {}
         before = None if self.again is None else open_vae(self.again.near).float().to(self.device)
         scores = self.measure(vae, before)
+        if before is not None and before.config.base_dim == vae.config.base_dim:
+            joined = decoder_for(before, vae).to(self.device)
+            scores["old_latents"] = self.measure(joined, before, "old_latents")
+            joined.to("cpu").save_pretrained(self.out / "vae_old_latents")
         vae.to("cpu").save_pretrained(self.out / "vae")
         return scores
 
-    def measure(self, vae: AutoencoderKLWan, before: AutoencoderKLWan | None = None) -> dict[str, Any]:
+    def measure(
+        self, vae: AutoencoderKLWan, before: AutoencoderKLWan | None = None, name: str = "reconstructions"
+    ) -> dict[str, Any]:
         """Held-out dB and what the probes read of reconstructions; on few clips in a rehearsal. With an earlier
         autoencoder, how far latents are from its latents."""
         held_out, count = self.open_clips("held_out"), self.held_out_count()
         scores = measure_vae(vae, held_out, self.device, count)
-        scores |= gate(vae, held_out, self.edition, self.device, self.out, count, before)
+        scores |= gate(vae, held_out, self.edition, self.device, self.out, count, before, name)
         if before is not None:
             scores |= measure_drift(vae, before, held_out, self.device, count)
         return scores | {"gate_passed": passes(scores)}

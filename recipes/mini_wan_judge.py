@@ -56,10 +56,10 @@ def as_frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
 @torch.no_grad()
 def gate(
     vae: AutoencoderKLWan, held_out: ClipStore, edition: Edition, device: str, out: Path, count: int = 96,
-    before: AutoencoderKLWan | None = None,
+    before: AutoencoderKLWan | None = None, name: str = "reconstructions",
 ) -> dict[str, Any]:  # fmt: skip
     """Do the probes still know the objects of `count` held-out clips after the VAE? Their answers on the clips
-    themselves beside; OUT/sheets/reconstructions.png shows the first ones above what the VAE makes of them, with
+    themselves beside; OUT/sheets/NAME.png shows the first ones above what the VAE makes of them, with
     what an earlier one (`before`) makes of them in between."""
     chosen = singles(held_out, edition.world, count)
     made, true, rows = [], [], []
@@ -76,7 +76,7 @@ def gate(
             true.append(right(clips[0], scene, edition.world))
             if len(rows) < 16:
                 rows.append((describe(scene, 0), [np.concatenate([strip(clip, PICKS) for clip in clips])]))
-    sheet(rows, out / "sheets" / "reconstructions.png", columns=2)
+    sheet(rows, out / "sheets" / f"{name}.png", columns=2)
     return {"probes_on_reconstructions": percent(made), "probes_on_clips": percent(true)}
 
 

@@ -103,3 +103,17 @@ def open_vae(folder: Path) -> AutoencoderKLWan:
 def widened(folder: Path, edition: Edition) -> AutoencoderKLWan:
     """A saved VAE with the edition's widths; it computes what the saved one does."""
     return spatial(widen(open_vae(folder).float(), **edition.vae))
+
+
+def decoder_for(before: AutoencoderKLWan, after: AutoencoderKLWan) -> AutoencoderKLWan:
+    """The encoder and the latent statistics of one with the decoder of another that was trained on near it: a model
+    taught on the old latents can be drawn with the new decoder at once. Raises ValueError where encoders differ in
+    size."""
+    if before.config.base_dim != after.config.base_dim:
+        raise ValueError(f"Encoders of {before.config.base_dim} and {after.config.base_dim} channels do not fit.")
+    settings = {key: value for key, value in after.config.items() if not key.startswith("_")}
+    kept = {key: before.config[key] for key in ("latents_mean", "latents_std")}
+    joined = AutoencoderKLWan(**{**settings, **kept}).eval()
+    encoder = {k: v for k, v in before.state_dict().items() if k.startswith(("encoder.", "quant_conv."))}
+    joined.load_state_dict({**after.state_dict(), **encoder})
+    return spatial(joined)

@@ -80,3 +80,22 @@ def test_the_recipe_goes_on_from_a_saved_autoencoder_and_widens_it(mini_path, mo
             go_on(wrong, resized(SMALL, wrong))
     with pytest.raises(ValueError, match="vae_decoder_base"):
         resized(SMALL, {"vae_decoder_base": "wide"})
+
+
+def test_a_new_decoder_draws_the_old_latents(monkeypatch):
+    monkeypatch.syspath_prepend(str(RECIPES))
+    from mini_wan_vae import decoder_for, spatial
+
+    torch.manual_seed(0)
+    old = spatial(autoencoder())
+    old.register_to_config(latents_mean=[0.5] * 4, latents_std=[2.0] * 4)
+    new = widen(old, decoder_base_dim=8)
+    for p in new.parameters():
+        p.data += 0.1 * torch.randn(p.shape)
+    joined = decoder_for(old, spatial(new))
+    for name, value in joined.state_dict().items():
+        source = old if name.startswith(("encoder.", "quant_conv.")) else new
+        assert torch.equal(value, source.state_dict()[name]), name
+    assert joined.config.latents_std == [2.0] * 4 and joined.config.decoder_base_dim == 8
+    with pytest.raises(ValueError, match="Encoders of 4 and 8 channels"):
+        decoder_for(old, widen(old, base_dim=8, decoder_base_dim=8))
