@@ -34,15 +34,16 @@ def check(config: Mapping[str, Any], **changes: int) -> None:
             raise ValueError(f"{name} is {least} in the trained network; {value} is less.")
 
 
-def widen(old: AutoencoderKLWan, **changes: int) -> AutoencoderKLWan:
-    """A network that computes what `old` does with these larger `base_dim`, `decoder_base_dim`, `num_res_blocks`.
+def widen(old: Any, **changes: int) -> Any:
+    """An AutoencoderKLWan that computes what `old` does with these larger `base_dim`, `decoder_base_dim`,
+    `num_res_blocks`.
 
     Raises ValueError as `check` does.
     """
     check(old.config, **changes)
     config: dict[str, Any] = {key: value for key, value in old.config.items() if not key.startswith("_")}
     generator = torch.Generator().manual_seed(0)
-    new = AutoencoderKLWan(**{**config, **changes})
+    new: Any = AutoencoderKLWan(**{**config, **changes})
     initialize(new, generator)
     before = old.state_dict()
     with torch.no_grad():
