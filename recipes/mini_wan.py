@@ -6,6 +6,7 @@
     kinema train recipes/mini_wan.py --set start=runs/mini_wan/export --minutes 120 --out runs/longer
 
 `--set start=DIR` goes on from a finished model: its autoencoder and tiny decoder are kept, the rest is trained on.
+`--set vae_start=DIR/vae` goes on from a trained autoencoder, wider with `--set vae_decoder_base=32` (mini_wan_vae.py).
 
 Stages: clips (render Toyland), vae, decoder (trained on alone, latents stay valid), tiny (the tiny decoder), cache
 (latents of clips and of what is told beside the words), video (transformer and text encoder; single pictures first),
@@ -40,7 +41,7 @@ from kinema.training.samples import Sampler, task_sheet, text_sheet
 from kinema.training.stages import Settings, Stage
 from kinema.training.store import ClipStore, write_shards
 from kinema.training.tiny_decoder import train_tiny_decoder
-from kinema.training.vae import VaeTask, initialize, measure_vae, set_latent_statistics
+from kinema.training.vae import VaeTask, measure_drift, measure_vae, set_latent_statistics
 from kinema.training.video import WARM_UP, VideoTask, initialize_transformer
 from kinema.training.words import build_tokenizer
 
@@ -48,6 +49,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mini_wan_editions import EDITIONS, Edition
 from mini_wan_judge import gate, judge, passes
 from mini_wan_student import train_student
+from mini_wan_vae import decoder_for, go_on, new_vae, open_vae, resized, vae_config, widened
 
 STEPS, GUIDANCE, SHIFT = 30, 3.0, 3.0
 CAPTIONS = 20_000
@@ -62,8 +64,8 @@ def stages(settings: Settings) -> list[Stage]:
     name = settings.options.get("edition", "small" if settings.device == "cpu" else "large")
     if name not in EDITIONS:
         raise ValueError(f"edition is one of {', '.join(EDITIONS)}, not {name!r}.")
-    run = Run(settings, EDITIONS[name])
-    if run.start is not None:
+    run = Run(settings, resized(EDITIONS[name], settings.options))
+    if run.start is not None and run.again is None:
         return [
             Stage("clips", 0.01, run.clips),
             Stage("keep", 0.0, run.keep),
@@ -84,17 +86,6 @@ def stages(settings: Settings) -> list[Stage]:
     ]
 
 
-def vae_config(edition: Edition) -> dict[str, Any]:
-    """Eight times in space, four in time, sixteen latent channels. Four levels without patches, because the published
-    pipeline reads the spatial factor from the number of levels. The decoder narrows by exactly four where it doubles
-    rows and columns for the last time, which makes its shortcut there a true depth-to-space."""
-    return {
-        "z_dim": 16, "dim_mult": [1, 1, 4, 4], "num_res_blocks": 1, "temperal_downsample": [False, True, True],
-        "is_residual": True, "scale_factor_spatial": 8, "scale_factor_temporal": 4,
-        "latents_mean": [0.0] * 16, "latents_std": [1.0] * 16, **edition.vae,
-    }  # fmt: skip
-
-
 def text_config(edition: Edition, vocab_size: int) -> UMT5Config:
     width = edition.text["d_model"]
     return UMT5Config(
@@ -113,28 +104,6 @@ def transformer_config(edition: Edition) -> dict[str, Any]:
 
 def scheduler() -> UniPCMultistepScheduler:
     return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT)
-
-
-def new_vae(edition: Edition) -> AutoencoderKLWan:
-    """Untrained; time plays no part in its full-resolution level, which makes that three times cheaper."""
-    torch.manual_seed(0)
-    vae = AutoencoderKLWan(**vae_config(edition))
-    initialize(vae, torch.Generator().manual_seed(0))
-    return spatial(vae)
-
-
-def spatial(vae: AutoencoderKLWan) -> AutoencoderKLWan:
-    """Its full-resolution level sees frame by frame."""
-    encoder, decoder = vae.encoder, vae.decoder
-    parallel_vae.make_spatial(
-        encoder.conv_in, encoder.down_blocks[0].resnets, decoder.up_blocks[-1].resnets, decoder.conv_out
-    )
-    return vae
-
-
-def open_vae(folder: Path) -> AutoencoderKLWan:
-    """A saved VAE, its full-resolution level seen frame by frame as it was trained."""
-    return spatial(AutoencoderKLWan.from_pretrained(folder, trust_remote_code=False).eval())
 
 
 def new_parts(edition: Edition) -> dict[str, Any]:
@@ -163,6 +132,7 @@ class Run:
         self.start = Path(settings.options["start"]) if "start" in settings.options else None
         if self.start is not None and not (self.start / "model_index.json").is_file():
             raise ValueError(f"start is the folder of a finished model; {self.start} has no model_index.json.")
+        self.again = go_on(settings.options, edition)
         torch.set_num_threads(8 if self.big else 1)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
@@ -190,17 +160,26 @@ class Run:
         write_shards(self.out / "clips", edition.world, range(count), device=self.device, minutes=limit, **size)
         return {"clips": len(self.open_clips())}
 
-    def vae_task(self, kind: type[VaeTask], vae: AutoencoderKLWan) -> VaeTask:
+    def vae_task(self, kind: type[VaeTask], vae: AutoencoderKLWan, **changes: Any) -> VaeTask:
         return kind(
             vae, self.open_clips(), self.open_clips("held_out"), device=self.device,
-            batch_scale=self.edition.vae_scale, num_held_out=min(48, self.held_out_count()),
+            batch_scale=self.edition.vae_scale, num_held_out=min(48, self.held_out_count()), **changes,
         )  # fmt: skip
 
     def vae(self, minutes: float) -> dict[str, Any]:
         self.compile_norms(minutes)
-        vae = new_vae(self.edition)
-        task = self.vae_task(VaeTask, vae)
-        train(task, self.config("vae_run", minutes, lr_muon=3.75e-3, lr_adam=1.5e-3, ema=0.99), self.settings.show)
+        again = self.again
+        rate, changes = 1.0, {}
+        if again is None:
+            task = self.vae_task(VaeTask, new_vae(self.edition))
+        else:
+            near = open_vae(again.near).float() if again.anchor else None
+            task = self.vae_task(
+                VaeTask, widened(again.start, self.edition), edges=again.edges, anchor=near, anchor_weight=again.anchor
+            )
+            rate, changes = again.rate, {"bf16": self.big or again.bf16}
+        rates = {"lr_muon": rate * 3.75e-3, "lr_adam": rate * 1.5e-3}
+        train(task, self.config("vae_run", minutes, ema=0.99, **rates, **changes), self.settings.show)
         return self.finish_vae()
 
     def compile_norms(self, minutes: float) -> None:
@@ -215,15 +194,25 @@ class Run:
         set_latent_statistics(vae, self.open_clips(), self.device, 256 if self.held_out_count() > 8 else 16)
         if not processes.first():
             return {}
-        scores = self.measure(vae)
+        before = None if self.again is None else open_vae(self.again.near).float().to(self.device)
+        scores = self.measure(vae, before)
+        if before is not None and before.config.base_dim == vae.config.base_dim:
+            joined = decoder_for(before, vae).to(self.device)
+            scores["old_latents"] = self.measure(joined, before, "old_latents")
+            joined.to("cpu").save_pretrained(self.out / "vae_old_latents")
         vae.to("cpu").save_pretrained(self.out / "vae")
         return scores
 
-    def measure(self, vae: AutoencoderKLWan) -> dict[str, Any]:
-        """Held-out dB and what the probes read of reconstructions; on few clips in a rehearsal."""
+    def measure(
+        self, vae: AutoencoderKLWan, before: AutoencoderKLWan | None = None, name: str = "reconstructions"
+    ) -> dict[str, Any]:
+        """Held-out dB and what the probes read of reconstructions; on few clips in a rehearsal. With an earlier
+        autoencoder, how far latents are from its latents."""
         held_out, count = self.open_clips("held_out"), self.held_out_count()
         scores = measure_vae(vae, held_out, self.device, count)
-        scores |= gate(vae, held_out, self.edition, self.device, self.out, count)
+        scores |= gate(vae, held_out, self.edition, self.device, self.out, count, before, name)
+        if before is not None:
+            scores |= measure_drift(vae, before, held_out, self.device, count)
         return scores | {"gate_passed": passes(scores)}
 
     def held_out_count(self) -> int:

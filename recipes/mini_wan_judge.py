@@ -55,24 +55,28 @@ def as_frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
 
 @torch.no_grad()
 def gate(
-    vae: AutoencoderKLWan, held_out: ClipStore, edition: Edition, device: str, out: Path, count: int = 96
-) -> dict[str, Any]:
+    vae: AutoencoderKLWan, held_out: ClipStore, edition: Edition, device: str, out: Path, count: int = 96,
+    before: AutoencoderKLWan | None = None, name: str = "reconstructions",
+) -> dict[str, Any]:  # fmt: skip
     """Do the probes still know the objects of `count` held-out clips after the VAE? Their answers on the clips
-    themselves beside; OUT/sheets/reconstructions.png shows the first ones above what the VAE makes of them."""
+    themselves beside; OUT/sheets/NAME.png shows the first ones above what the VAE makes of them, with
+    what an earlier one (`before`) makes of them in between."""
     chosen = singles(held_out, edition.world, count)
     made, true, rows = [], [], []
     for first in range(0, len(chosen), 8):
         part = chosen[first : first + 8]
         frames, _ = held_out.take(part)
-        mean, _ = parallel_vae.encode(vae, to_network(frames).to(device))
-        again = as_frames(parallel_vae.decode(vae, mean))
-        for index, before, after in zip(part, frames.numpy(), again, strict=True):
+        shown = [frames.numpy()]
+        for each in [vae] if before is None or len(rows) >= 16 else [before, vae]:
+            mean, _ = parallel_vae.encode(each, to_network(frames).to(device))
+            shown.append(as_frames(parallel_vae.decode(each, mean)))
+        for index, clips in zip(part, zip(*shown, strict=True), strict=True):
             scene = sample_scene(held_out.seed(index), edition.world)
-            made.append(right(after, scene, edition.world))
-            true.append(right(before, scene, edition.world))
+            made.append(right(clips[-1], scene, edition.world))
+            true.append(right(clips[0], scene, edition.world))
             if len(rows) < 16:
-                rows.append((describe(scene, 0), [np.concatenate([strip(before, PICKS), strip(after, PICKS)])]))
-    sheet(rows, out / "sheets" / "reconstructions.png", columns=2)
+                rows.append((describe(scene, 0), [np.concatenate([strip(clip, PICKS) for clip in clips])]))
+    sheet(rows, out / "sheets" / f"{name}.png", columns=2)
     return {"probes_on_reconstructions": percent(made), "probes_on_clips": percent(true)}
 
 

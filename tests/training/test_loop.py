@@ -209,6 +209,21 @@ def test_learning_rate_warms_up_and_comes_down(tmp_path):
     assert learning_rate(1.0, 20, config) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("shape", [(2, 16, 40), (1, 40, 16), (1, 8, 800), (1, 16, 20)])
+def test_wide_matrices_take_the_same_steps_by_their_gram_matrix(shape):
+    """Also where some singular values are nearly zero, as those of a new channel are."""
+    torch.manual_seed(0)
+    g = torch.randn(shape)
+    g[:, : shape[1] // 2] *= 1e-4
+    x = (g.mT if shape[1] > shape[2] else g).double()
+    x = x / x.norm(dim=(1, 2), keepdim=True)
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    expected = (x.mT if shape[1] > shape[2] else x).float()
+    assert torch.allclose(orthogonalize(g), expected, atol=2e-3 * expected.abs().max())
+
+
 def test_muon_orthogonalises_and_leaves_gains_to_adam():
     singular = torch.linalg.svdvals(orthogonalize(torch.randn(2, 16, 40))[0])
     assert singular.min() > 0.3 and singular.max() < 1.3

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .vae import VaeTask
+from .vae import VaeTask, edge_error
 
 EDGES, LATENT_NOISE = 1.0, 0.08
 """Weight of the edge term; noise on the latents as a share of their root mean square."""
@@ -37,7 +37,7 @@ class DecoderTask(VaeTask):
         weight = weight / weight.mean()
         error = out - frames
         reconstruction = (weight * (error.abs() + 3 * error.square())).mean()
-        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        edges = edge_error(error)
         psnr = 10 * torch.log10(4 / error.detach().square().mean())
         numbers = {"reconstruction": reconstruction.item(), "edges": edges.item(), "psnr": psnr.item()}
         return reconstruction + EDGES * edges, numbers

@@ -15,19 +15,35 @@ from torch import Tensor, nn
 
 from . import processes
 
+A, B, C = 3.4445, -4.7750, 2.0315
+"""Of the odd polynomial a x + b x^3 + c x^5 that each step applies to the singular values."""
+
 
 def orthogonalize(g_NRC: Tensor, steps: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrices, approximately: singular values go to 0.7..1.2. Batched over N."""
-    a, b, c = 3.4445, -4.7750, 2.0315
     x = g_NRC.to(torch.bfloat16 if g_NRC.is_cuda else torch.float32)
     tall = x.shape[1] > x.shape[2]
     if tall:
         x = x.mT
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    if x.dtype == torch.float32 and x.shape[2] >= 2 * x.shape[1]:
+        x = _factor(x @ x.mT, steps) @ x
+    else:
+        for _ in range(steps):
+            gram = x @ x.mT
+            x = A * x + (B * gram + C * gram @ gram) @ x
     return (x.mT if tall else x).to(g_NRC.dtype)
+
+
+def _factor(gram_NRR: Tensor, steps: int) -> Tensor:
+    """What the steps multiply wide matrices with, from their Gram matrices alone: the long side is seen twice instead
+    of twice a step, which is over three times quicker for convolutions on a CPU."""
+    eye = torch.eye(gram_NRR.shape[1], device=gram_NRR.device)
+    factor = eye.expand_as(gram_NRR)
+    for _ in range(steps):
+        step = A * eye + B * gram_NRR + C * gram_NRR @ gram_NRR
+        factor, gram_NRR = step @ factor, step @ gram_NRR @ step
+    return factor
 
 
 class Muon(torch.optim.Optimizer):

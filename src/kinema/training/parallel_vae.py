@@ -27,7 +27,7 @@ def norm_silu(norm: nn.Module, x_BCTHW: Tensor) -> Tensor:
 def plain_norm_silu(x_BCTHW: Tensor, gamma: Tensor, bias: Tensor | float) -> Tensor:
     """An all-zero pixel gives zero, not NaN gradients (eps 1e-6)."""
     inverse = torch.rsqrt(x_BCTHW.float().square().mean(dim=1, keepdim=True) + 1e-6).to(x_BCTHW.dtype)
-    return F.silu(x_BCTHW * inverse * gamma + bias)
+    return F.silu(x_BCTHW * inverse * gamma + bias).to(x_BCTHW.dtype)
 
 
 @cache

@@ -59,17 +59,22 @@ class VaeTask:
     """Reconstruct clips of a store. `vae` is trained in place.
 
     kl: weight of the mean KL divergence per latent value. permute: share of batches with shuffled colour channels.
+    edges: weight of the absolute error of differences between neighbouring pixels. anchor: a trained autoencoder whose
+    latents these stay near; anchor_weight: of the mean squared distance, in units of the anchor's deviation by channel.
     """
 
     names_for_adam = ("conv_in", "conv_out", "quant_conv", "time_conv", "gamma", "to_qkv")
 
     def __init__(
         self, vae: nn.Module, store: ClipStore, held_out: ClipStore, *, device: str = "cpu", batch_scale: int = 1,
-        kl: float = 1e-4, permute: float = 0.3, num_held_out: int = 48,
+        kl: float = 1e-4, permute: float = 0.3, num_held_out: int = 48, edges: float = 0.0,
+        anchor: nn.Module | None = None, anchor_weight: float = 0.05,
     ):  # fmt: skip
         self.modules = {"vae": vae.to(device)}
         self.vae, self.store, self.held_out, self.device = vae, store, held_out, device
         self.batch_scale, self.kl, self.permute, self.num_held_out = batch_scale, kl, permute, num_held_out
+        self.edges, self.anchor_weight = edges, anchor_weight
+        self.anchor = None if anchor is None else anchor.to(device).requires_grad_(False)
         for module in vae.modules():
             if isinstance(module, nn.Conv3d):
                 module.weight.data = module.weight.data.to(memory_format=torch.channels_last_3d)
@@ -108,15 +113,38 @@ class VaeTask:
         level = (size_T - size_T.mean()).square().mean()
         loss = reconstruction + self.kl * kl + 2e-2 * level
         psnr = 10 * torch.log10(4 / error.detach().square().mean())
-        return loss, {
+        numbers = {
             "reconstruction": reconstruction.item(),
             "kl": kl.item(),
             "level": level.item(),
             "psnr": psnr.item(),
         }
+        if self.edges:
+            edges = edge_error(error)
+            loss, numbers["edges"] = loss + self.edges * edges, edges.item()
+        if self.anchor is not None:
+            with torch.no_grad():
+                old, _ = self.encode(self.anchor, frames)
+            drift = drift_of(self.anchor, mean, old)
+            loss, numbers["drift"] = loss + self.anchor_weight * drift, drift.item()
+        return loss, numbers
 
     def evaluate(self, step: int) -> dict[str, Any]:
-        return measure_vae(self.vae, self.held_out, self.device, self.num_held_out)
+        found = measure_vae(self.vae, self.held_out, self.device, self.num_held_out)
+        if self.anchor is not None:
+            found |= measure_drift(self.vae, self.anchor, self.held_out, self.device, self.num_held_out)
+        return found
+
+
+def edge_error(error_BCFHW: Tensor) -> Tensor:
+    """Mean absolute difference between errors of neighbouring pixels, rows and columns added: blurred edges cost."""
+    return error_BCFHW.diff(dim=-1).abs().mean() + error_BCFHW.diff(dim=-2).abs().mean()
+
+
+def drift_of(anchor: nn.Module, new_BCTHW: Tensor, old_BCTHW: Tensor) -> Tensor:
+    """Mean squared distance of latents, in units of the anchor's variance by channel."""
+    std = torch.tensor(anchor.config.latents_std).view(1, -1, 1, 1, 1).to(new_BCTHW.device)
+    return ((new_BCTHW.float() - old_BCTHW.float()) / std).square().mean()
 
 
 def to_network(frames_BFHWC: Tensor) -> Tensor:
@@ -125,16 +153,18 @@ def to_network(frames_BFHWC: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def measure_vae(vae: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48) -> dict[str, Any]:
+def measure_vae(
+    vae: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48, encoder: nn.Module | None = None
+) -> dict[str, Any]:
     """PSNR in dB over whole frames and inside objects, on whole clips with mean latents; latent size per frame.
 
-    Both are computed from the squared error pooled over all clips.
+    Both are computed from the squared error pooled over all clips. encoder: another autoencoder that encodes.
     """
     square, inside, num_inside, count, sizes = 0.0, 0.0, 0.0, 0, []
     for first in range(0, min(max_clips, len(store)), 8):
         frames_BFHWC, mask_BFHW = store.take(list(range(first, min(first + 8, len(store), max_clips))))
         frames = to_network(frames_BFHWC).to(device)
-        mean, _ = parallel_vae.encode(vae, frames)
+        mean, _ = parallel_vae.encode(encoder or vae, frames)
         error = (parallel_vae.decode(vae, mean).clamp(-1, 1) - frames).float().square().mean(dim=1)
         mask = mask_BFHW.to(device)
         square += float(error.sum())
@@ -148,6 +178,26 @@ def measure_vae(vae: nn.Module, store: ClipStore, device: str = "cpu", max_clips
         "psnr_db": round(float(db[0]), 2),
         "psnr_objects_db": round(float(db[1]), 2),
         "latent_rms_by_frame": [round(float(value), 3) for value in level],
+    }
+
+
+@torch.no_grad()
+def measure_drift(
+    vae: nn.Module, anchor: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48
+) -> dict[str, Any]:
+    """How far the latents of whole clips are from the anchor's (share of its variance), and the PSNR in dB of the
+    anchor's latents through this decoder, which is what a transformer taught on them would be drawn with."""
+    drift, clips = 0.0, min(max_clips, len(store))
+    for first in range(0, clips, 8):
+        frames_BFHWC, _ = store.take(list(range(first, min(first + 8, clips))))
+        frames = to_network(frames_BFHWC).to(device)
+        before, after = (parallel_vae.encode(each, frames)[0] for each in (anchor, vae))
+        drift += len(frames) * float(drift_of(anchor, after, before))
+    old = measure_vae(vae, store, device, max_clips, encoder=anchor)
+    return {
+        "drift": round(drift / clips, 4),
+        "old_latents_db": old["psnr_db"],
+        "old_latents_objects_db": old["psnr_objects_db"],
     }
 
 
