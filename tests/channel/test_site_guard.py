@@ -42,7 +42,8 @@ def test_the_names_it_goes_by(tmp_path, host):
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "a@localhost", "localhost:80@evil", "["],
+    ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "a@localhost", "localhost:80@evil", "[",
+     "127.0.0.1:80.evil.example", "localhost:evil.example", "127.0.0.1:99999"],
 )  # fmt: skip
 def test_a_strangers_name_gets_nothing(tmp_path, host):
     """DNS rebinding."""

@@ -68,6 +68,19 @@ def test_a_yaml_bomb_costs_no_memory():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
+@pytest.mark.parametrize("text", ["5_0", "1:30", "010", "0b11", "1_0.5", "1:30.5", "!!int 5_0", "!!float 1_0.5"])
+def test_what_only_old_yaml_takes_for_a_number_is_text(text):
+    """YAML 1.1 reads 1:30 as 90 and 010 as 8."""
+    assert parse_yaml(f"a: {text}", "w") == {"a": text.rpartition(" ")[2]}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("-7", -7), ("+12", 12), ("10", 10), ("0x10", 16), ("0.5", 0.5), ("1.0e+3", 1000.0)]
+)
+def test_plain_numbers_of_yaml(text, value):
+    assert parse_yaml(f"a: {text}", "w") == {"a": value}
+
+
 def test_yaml_with_honest_aliases_is_read():
     assert parse_yaml("a: &a {x: 1}\nb: [*a, *a]\nc: {<<: *a, y: 2}", "w") == {
         "a": {"x": 1}, "b": [{"x": 1}, {"x": 1}], "c": {"x": 1, "y": 2},

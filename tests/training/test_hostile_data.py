@@ -60,6 +60,14 @@ def test_captions_of_every_editor(tmp_path, one, encoding):
     assert {name for name, why in found.notes if "cp1252" in why} == guessed
 
 
+def test_endings_in_capitals(tmp_path, one):
+    (tmp_path / "A.MP4").write_bytes(one)
+    (tmp_path / "A.TXT").write_text("a red ball")
+    found = find(tmp_path, tmp_path / "out")
+    assert [item.caption for item in found.items] == ["a red ball"]
+    assert not found.refused
+
+
 def test_what_no_caption_can_be(tmp_path, one):
     folder = tmp_path / "in"
     folder.mkdir()

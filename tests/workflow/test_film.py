@@ -18,7 +18,7 @@ from kinema.media.manifest import read_manifest
 from kinema.media.read import probe, read_audio, read_video
 from kinema.music.loudness import integrated
 from kinema.workflow.film import check_target, make_film, plan_film
-from kinema.workflow.film_parts import FilmBusy, Parts
+from kinema.workflow.film_parts import FilmBusy, Parts, key_of
 
 CONTINUED = 5
 
@@ -240,7 +240,29 @@ def test_a_film_is_not_written_over_its_own_input() -> None:
 
     Image.new("RGB", (64, 64), (9, 9, 9)).save("film.webp")
     shots = [{"request": {"prompt": "shot 1", "conditions": [{"kind": "image", "image": "film.webp"}]}}]
-    with pytest.raises(RequestError, match=r"over film\.webp, which shot 1"):
+    with pytest.raises(RequestError, match=r"film\.webp is an input.*Shot 1 is made from it"):
         make_film(FilmPlan.from_dict({"shots": shots}), "film.webp", open_maker=PaintedShots())
-    with pytest.raises(RequestError, match=r"contact sheet would be written over film\.webp"):
-        check_target(plan_film(FilmPlan.from_dict({"shots": shots})).requests, Path("film.webp"), "contact sheet")
+    with pytest.raises(RequestError, match=r"film\.webp is an input.*the contact sheet another name"):
+        check_target(plan_film(FilmPlan.from_dict({"shots": shots})).requests, "film.mp4", "film.webp")
+
+
+@pytest.mark.parametrize("named", ["{}", "file://{}", "sub/../film.webp", "linked.webp"])
+def test_an_input_is_known_by_every_name(named: str) -> None:
+    from PIL import Image
+
+    from kinema.core.request import Request
+
+    Image.new("RGB", (64, 64), (9, 9, 9)).save("film.webp")
+    Path("sub").mkdir()
+    Path("linked.webp").hardlink_to("film.webp")
+    condition = {"kind": "image", "image": named.format(Path("film.webp").resolve())}
+    request = Request.from_dict({"prompt": "shot 1", "conditions": [condition]})
+    with pytest.raises(RequestError, match="is an input"):
+        check_target([request], "film.webp")
+
+
+def test_what_lies_outside_a_models_domain_makes_no_other_shot() -> None:
+    """It names the picture's path and the models that are known just now; neither changes a frame."""
+    plan = plan_film(film("cut")).plans[0]
+    told = plan.model_copy(update={"outside": ("a/b.png does not look like Toyland.",)})
+    assert key_of(told, {}) == key_of(plan, {})

@@ -102,9 +102,7 @@ def make_film(
     check_domain(shots.plans, anyway)
     is_silent = not film.music.strip() or not target.lower().endswith((".mp4", ".webm"))
     check_music(shots, not is_silent)
-    check_target(shots.requests, Path(target))
-    if sheet is not None:
-        check_target(shots.requests, sheet, "contact sheet")
+    check_target(shots.requests, target, sheet)
     if not as_json:
         _tell_before(shots, is_silent and bool(film.music.strip()))
     _run(shots, target, sheet, keep, device, dtype, as_json)

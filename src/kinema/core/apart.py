@@ -17,7 +17,6 @@ from .errors import RequestError
 
 MAX_NAME_BYTES = 220
 """255 are what file systems take; a sidecar's name, and the hidden one while a file is written, are up to 35 longer."""
-_FIELDS = ("image", "images", "video", "clip", "track", "adapter")
 _WITH_SIDECAR = ("output", "preview")
 _WORDS = {"output": "clip", "sheet": "contact sheet", "keep_state": "state", "preview": "preview"}
 
@@ -27,8 +26,10 @@ Name = str | os.PathLike[str]
 def named(of: Any) -> Iterator[str]:
     """Every file that a request or a plan may name: what its conditions read, its models, and options that are text.
     Names of models that are no paths are among them; they lead to nothing."""
+    from .conditions import FILE_FIELDS  # not at the top: every command imports this module, few have a request
+
     for condition in of.conditions:
-        for field in _FIELDS:
+        for field in FILE_FIELDS:
             value = getattr(condition, field, None)
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, str):

@@ -184,6 +184,10 @@ KINDS: tuple[str, ...] = (
     "image", "reference", "source", "mask", "control", "trajectory", "camera", "continue", "style", "audio",
 )  # fmt: skip
 
+MEDIA_FIELDS = ("image", "images", "video", "clip", "track")
+FILE_FIELDS = (*MEDIA_FIELDS, "adapter")
+"""Fields of conditions that name pictures, clips and sound, and those that name any file."""
+
 
 def feature(condition: Any) -> str:
     """The word by which a card says that it accepts a condition: its kind, with the place for images and the

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +25,8 @@ MAX_DEPTH = 64
 MAX_VALUES = 1_000_000
 MAX_YAML_VALUES = 50_000
 """Aliases counted as often as they are used."""
+_ONLY_YAML_1_1 = re.compile(r"[_:]|^[-+]?0(?:b|[0-9])", re.ASCII)
+"""Digits in groups, in base 60, in binary and in octal."""
 
 Kind = TypeVar("Kind")
 
@@ -73,14 +77,15 @@ def read_json(
 
 def parse_yaml(text: str | bytes, what: str, *, error: type[KinemaError] = KinemaError) -> Any:
     """The YAML value in `text`. Raises `error`: not YAML, more than MAX_YAML_BYTES, MAX_DEPTH or MAX_YAML_VALUES, an
-    alias inside of what it stands for. Aliases are expanded only after they were counted."""
+    alias inside of what it stands for. Aliases are expanded only after they were counted. What YAML 1.1 alone takes for
+    a number (5_0, 1:30, 010) is text."""
     import yaml
 
     if len(text) > MAX_YAML_BYTES:
         raise error(f"{what}: {len(text):,} bytes of YAML; at most {MAX_YAML_BYTES:,} are read.")
     try:
         _count_yaml(yaml.parse(text, Loader=yaml.SafeLoader), what, error)
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader=_loader())
     except RecursionError:
         raise error(f"{what}: YAML nested more than {MAX_DEPTH} deep.") from None
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, AttributeError) as reason:
@@ -184,6 +189,22 @@ def _visible(text: str) -> Iterator[str]:
             yield f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
         else:
             yield char
+
+
+@cache
+def _loader() -> Any:
+    """yaml.SafeLoader, which makes plain values and nothing else, with the numbers of YAML 1.2."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    def number(of: Callable[[yaml.SafeLoader, yaml.ScalarNode], Any]) -> Callable[[Loader, yaml.ScalarNode], Any]:
+        return lambda loader, node: node.value if _ONLY_YAML_1_1.search(node.value) else of(loader, node)
+
+    Loader.add_constructor("tag:yaml.org,2002:int", number(yaml.SafeLoader.construct_yaml_int))
+    Loader.add_constructor("tag:yaml.org,2002:float", number(yaml.SafeLoader.construct_yaml_float))
+    return Loader
 
 
 def _count_yaml(events: Iterator[Any], what: str, error: type[KinemaError]) -> None:

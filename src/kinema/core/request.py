@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
-from .conditions import Condition, Value
+from .conditions import FILE_FIELDS, Condition, Value
 from .errors import RequestError
 from .fields import refused, shown
 from .outside import is_there, parse_json, parse_yaml, read_bytes
@@ -181,9 +181,6 @@ def _text(value: Any, field: str, legal: str) -> str:
     return value
 
 
-MEDIA_FIELDS = ("image", "images", "video", "clip", "track", "adapter")
-
-
 def _resolve_paths(data: Any, folder: Path) -> Any:
     """Media paths in a request file are relative to that file, as in any project file."""
 
@@ -201,7 +198,7 @@ def _resolve_paths(data: Any, folder: Path) -> Any:
     if not isinstance(data.get("conditions"), list):
         return data
     conditions = [
-        {key: resolve(value) if key in MEDIA_FIELDS else value for key, value in item.items()}
+        {key: resolve(value) if key in FILE_FIELDS else value for key, value in item.items()}
         if isinstance(item, dict)
         else item
         for item in data["conditions"]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..conditions import inputs
+from ..core.conditions import FILE_FIELDS, MEDIA_FIELDS
 from ..core.errors import MediaError, RequestError
 from ..core.outside import is_there
 from ..core.plan import Manifest, Plan
 
-MEDIA_FIELDS = ("image", "images", "video", "clip", "track")
 PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
 
 
@@ -124,9 +124,7 @@ def find_inputs(plan: Plan, folder: Path) -> Plan:
 
     conditions = tuple(
         condition.model_copy(
-            update={
-                name: found(getattr(condition, name)) for name in (*MEDIA_FIELDS, "adapter") if hasattr(condition, name)
-            }
+            update={name: found(getattr(condition, name)) for name in FILE_FIELDS if hasattr(condition, name)}
         )
         for condition in plan.conditions
     )

@@ -4,6 +4,7 @@ used named with its reason."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -17,6 +18,7 @@ from kinema.core.text_file import Text, read_text
 
 FILE_COLUMNS, TEXT_COLUMNS = ("file_name", "video", "path", "file"), ("text", "caption", "prompt")
 METADATA = ("metadata.csv", "metadata.jsonl")
+ENDINGS = (".txt", ".TXT")
 MAX_METADATA_BYTES = 64 * 2**20
 MAX_ROW_BYTES = 2**20
 Tell = Callable[[str, str], object]
@@ -55,12 +57,12 @@ def metadata(folder: Path, refuse: Tell, note: Tell) -> dict[Path, str]:
 
 
 def beside(clip: Path) -> Text:
-    """The caption in the .txt file beside a clip, and what was assumed about it; empty where there is none. Raises
-    MediaError where one cannot be read."""
-    try:
-        return read_text(clip.with_suffix(".txt"), error=MediaError)
-    except FileNotFoundError:
-        return Text("", "no caption")
+    """The caption in the .txt (or .TXT) file beside a clip, and what was assumed about it; empty where there is none.
+    Raises MediaError where one cannot be read."""
+    for ending in ENDINGS:
+        with contextlib.suppress(FileNotFoundError):
+            return read_text(clip.with_suffix(ending), error=MediaError)
+    return Text("", "no caption")
 
 
 def text_of(row: dict[Any, Any], columns: tuple[str, ...]) -> str | None:

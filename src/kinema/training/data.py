@@ -136,7 +136,7 @@ def find(folder: Path, unpacked: Path, *, frames: int, fps: float) -> Found:
                 _look_at(clip, f"{name}: {clip.name}", {}, found, frames, fps)
         elif suffix in endings:
             _look_at(path, name, told, found, frames, fps)
-        elif suffix == ".txt" and path not in worded:
+        elif suffix == ".txt" and (path.suffix not in captions.ENDINGS or path.with_suffix(".txt") not in worded):
             found.refuse(name, "words without a clip of this name beside them")
         elif path.name in METADATA and path.parent != folder:
             found.refuse(name, "metadata are read at the top of the folder only")

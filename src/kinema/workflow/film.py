@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.apart import keep_apart, named
 from ..core.chunk import Chunk
 from ..core.conditions import Continue
 from ..core.errors import RequestError
@@ -153,27 +154,10 @@ def check_music(shots: Shots, wanted: bool) -> None:
         check_seconds(shots.cut.seconds)
 
 
-def check_target(requests: Sequence[Request], target: Path, what: str = "film") -> None:
+def check_target(requests: Sequence[Request], target: str | Path, sheet: str | Path | None = None) -> None:
     """RequestError where the film, or its contact sheet, would be written over one of its inputs."""
-    from ..engine.manifest import MEDIA_FIELDS
-
     for number, request in enumerate(requests, 1):
-        for condition in request.conditions:
-            for name in MEDIA_FIELDS:
-                value = getattr(condition, name, None)
-                for media in value if isinstance(value, tuple) else (value,):
-                    if isinstance(media, str) and not media.startswith("data:") and _same(Path(media), target):
-                        raise RequestError(
-                            f"The {what} would be written over {media}, which shot {number} is made from.",
-                            field="output", value=str(target), legal="another name",
-                        )  # fmt: skip
-
-
-def _same(one: Path, two: Path) -> bool:
-    try:
-        return one.samefile(two)
-    except OSError:
-        return False
+        keep_apart({"output": target, "sheet": sheet}, named(request), f"Shot {number} is made from it.")
 
 
 def _only_a_cut(join: Join, plan: Plan, request: Request, before: Plan) -> str:

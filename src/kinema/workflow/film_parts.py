@@ -12,17 +12,18 @@ from typing import Any, Protocol
 
 from ..conditions.inputs import digest
 from ..core.chunk import Chunk
+from ..core.conditions import MEDIA_FIELDS
 from ..core.errors import KinemaError, MediaError
 from ..core.events import OnEvent
 from ..core.plan import Plan
 from ..core.request import Request
-from ..engine.manifest import MEDIA_FIELDS, own_version
+from ..engine.manifest import own_version
 from ..media.manifest import carried
 
 LOCK = "in_use.lock"
 _SHOT = re.compile(r"shot-[0-9a-f]{20}\.mp4(\.json)?")
 _HALF = re.compile(r"\.shot-[0-9a-f]{20}\.partial-.*")
-_NOT_PIXELS = {"estimate", "changes", "notes"}
+_NOT_PIXELS = {"estimate", "changes", "notes", "outside"}
 """Fields of a plan that change no frame."""
 
 

@@ -70,8 +70,9 @@ class Guard:
         if self.names is None:
             return True
         try:
-            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-        except ValueError:
+            parts = urlsplit(f"//{host}")
+            name, _ = (parts.hostname or "").rstrip("."), parts.port
+        except ValueError:  # no port is one too
             return False
         if "@" in host or not name:
             return False
