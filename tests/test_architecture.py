@@ -132,6 +132,15 @@ def test_only_residency_moves_networks():
                 assert not opened, f"{path.name}:{node.lineno}: {ast.unparse(node)}"
 
 
+def test_temporary_folders_bear_the_mark_of_their_process():
+    """What a killed process leaves is removed by the next one only where its name says whose it was."""
+    for path in FILES:
+        if path.name == "leftovers.py":
+            continue
+        for word in ("TemporaryDirectory", "NamedTemporaryFile", "mkdtemp", "mkstemp"):
+            assert word not in path.read_text(encoding="utf-8"), f"{path}: {word}; core/leftovers.py has scratch()"
+
+
 def test_the_readme_names_each_room():
     readme = (ROOT.parents[1] / "README.md").read_text(encoding="utf-8")
     for folder in sorted({room(path) for path in FILES}):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from ...core.errors import KinemaError
+from ...core.leftovers import scratch
 from ..http_client import TooSlow, Unreachable
 from ..writing.breaker import Breaker
 from .makers import Down, Late
@@ -20,9 +20,9 @@ def attempt(breaker: Breaker, sleep: Callable[[float], None], fetch: Callable[[P
     """One try, with a fresh folder for what is fetched, once the breaker lets it; it hears of Down and of success."""
     while breaker.is_open:
         sleep(1.0)
-    with tempfile.TemporaryDirectory(prefix="kinema-elsewhere-") as folder:
+    with scratch("elsewhere") as folder:
         try:
-            fetch(Path(folder))
+            fetch(folder)
         except TooSlow as error:
             breaker.failed()
             raise Late(str(error)) from None

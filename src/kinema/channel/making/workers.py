@@ -9,15 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 from ...core.errors import KinemaError
+from ...core.leftovers import scratch
 from . import durable
 from .postgres import Tables
 from .steps import Desk
@@ -89,8 +88,8 @@ def work(
         doing["now"] = f"{shot} {step}"
         tell(doing["now"])
 
-    with tempfile.TemporaryDirectory(prefix="kinema-worker-") as scratch:
-        desk = Desk(url, Path(scratch), told)
+    with scratch("worker") as folder:
+        desk = Desk(url, folder, told)
         beats.beat(id, "")
         durable.launch(url, id, durable.Place(desk), draws=True)
         tell(f"{id} waits for shots")

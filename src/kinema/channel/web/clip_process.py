@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from ...core.errors import RequestError
+from ...core.leftovers import scratch
 from ..config import secret
 from ..making.bench import Bench
 from ..making.makers import KinemaMaker, made_by
@@ -36,8 +35,8 @@ def serve(
     from . import site
     from .clip_site import clip_site
 
-    with tempfile.TemporaryDirectory(prefix="kinema-bench-") as folder:
-        bench = Bench(models, Path(folder), device)
+    with scratch("bench") as folder:
+        bench = Bench(models, folder, device)
         app, sock = clip_site(bench, token, [host]), listen(host, port)
         threading.Thread(target=bench.run, name="kinema-bench", daemon=True).start()
         tell(f"{', '.join(models)} at {address_of(sock)}")
