@@ -263,7 +263,6 @@ def test_sound_in_an_unknown_codec_is_named(tmp_path):
 @pytest.mark.parametrize("codec", ["rawvideo", "mjpeg", "ffv1"])
 def test_a_file_that_claims_enormous_frames_is_refused_before_decoding(tmp_path, codec):
     """A bomb: a few kilobytes whose header says 100000 x 100000."""
-    import av
 
     path = tmp_path / "bomb.avi"
     with av.open(str(path), "w") as container:
@@ -284,3 +283,22 @@ def test_a_file_that_claims_enormous_frames_is_refused_before_decoding(tmp_path,
         with pytest.raises(MediaError, match=r"bomb\.avi"):
             READERS[reader](path)
     assert psutil.Process().memory_info().rss - before < 200e6
+
+
+def test_a_clip_that_is_cut_short_is_refused_and_not_shortened(tmp_path):
+    """Its index lies in front and promises all frames; 60 % of the bytes are there."""
+
+    noise = np.random.default_rng(0).integers(0, 255, (24, 48, 64, 3), np.uint8)
+    with av.open(str(tmp_path / "whole.mp4"), "w", options={"movflags": "faststart"}) as file:
+        stream = file.add_stream("libx264", rate=12, options={"g": "4"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for picture in noise:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        file.mux(stream.encode())
+    data = (tmp_path / "whole.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert len(read_video(tmp_path / "whole.mp4")[0]) == 24
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
+    for read in (probe, read_video):
+        with pytest.raises(MediaError, match=r"cut\.mp4: holds 1\d of 24 frames"):
+            read(tmp_path / "cut.mp4")

@@ -97,6 +97,10 @@ def _decoder(stream: Any) -> Any:
     return context
 
 
+LOST_FRAMES, LOST_SHARE = 2, 0.02
+"""So many frames fewer than a file's own index promises are let pass: some encoders count one too many."""
+
+
 def _packet_index(path: Path) -> Index | None:
     """The index by packets; None where they cannot be trusted to be the frames."""
     with open_container(path) as container:
@@ -104,11 +108,15 @@ def _packet_index(path: Path) -> Index | None:
         if container.format.name not in _INDEXED or stream.codec_context.name in _HIDDEN_PACKETS:
             return None
         lengths: dict[int, int | None] = {}
+        packets = 0
         for packet in container.demux(stream):
+            packets += bool(packet.size)
             if packet.size and not packet.is_discard and not packet.is_corrupt:
                 if packet.pts is None or packet.pts in lengths:
                     return None
                 lengths[packet.pts] = packet.duration
+        if stream.frames - packets > max(LOST_FRAMES, LOST_SHARE * stream.frames):
+            raise MediaError(f"{path}: holds {packets} of {stream.frames} frames; it is cut short or damaged.")
         if not lengths:
             return None
         pts = sorted(lengths)
