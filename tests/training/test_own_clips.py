@@ -213,17 +213,17 @@ def test_the_rate_follows_the_size_of_the_network_that_is_there(tmp_path, width,
     ("settings", "words"),
     [
         (("--set", "rank=4"), "--data FOLDER"),
-        (("--data", "x", "--set", "rank=0"), "legal is 1 to 256"),
-        (("--data", "x", "--set", "rank=many"), "is a number"),
-        (("--data", "x", "--set", "colour=red"), "no setting 'colour'"),
-        (("--data", "x", "--set", "dialect=latin"), "diffusers, peft, kohya, comfyui"),
+        (("--data", ".", "--set", "rank=0"), "legal is 1 to 256"),
+        (("--data", ".", "--set", "rank=many"), "is a number"),
+        (("--data", ".", "--set", "colour=red"), "no setting 'colour'"),
+        (("--data", ".", "--set", "dialect=latin"), "diffusers, peft, kohya, comfyui"),
         (
             ("--data", ".", "--set", "model=kinema-mini-wan", "--set", "frames=10"),
             "frames = 10: kinema-mini-wan takes 4n+1",
         ),
         (("--data", ".", "--set", "model=kinema-mini-zeroscope", "--set", "checkpointing=on"), "has no checkpointing"),
-        (("--data", "x", "--set", "still=0"), "legal is 0.001 to 1"),
-        (("--data", "nowhere"), "no folder nowhere"),
+        (("--data", ".", "--set", "still=0"), "legal is 0.001 to 1"),
+        (("--data", "nowhere"), "nowhere: no such folder"),
     ],
 )
 def test_refused_before_any_work(tmp_path, settings, words):
