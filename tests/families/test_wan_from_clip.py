@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from oracle import GUIDANCE, NEGATIVE, PROMPT, SEED, SHIFT, STEPS, TOLERANCE, ours, request
 from PIL import Image
 
 import kinema
+from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError
 from kinema.diffusion.noise import noise
 from kinema.families.wan.model import WanFamily, WanParts
+from kinema.media.write import write
 
 STRENGTH = 0.7
 
@@ -93,10 +96,11 @@ def test_references_stay_in_front(mini, inputs):
     assert cond.source_BCTHW.shape == mini.family.latent_shape(cond, plan.spans[0])
 
 
-def test_what_cannot_be_is_refused():
+def test_what_cannot_be_is_refused(tmp_path):
     with pytest.raises(RequestError, match="none is given"):
         kinema.plan("x", model="wan2.1-t2v-1.3b", options={"strength": 0.5})
     with pytest.raises(RequestError, match="canvas = source") as refused:
-        clip = {"kind": "source", "video": "clip.mp4"}
-        kinema.plan("x", model="wan2.1-t2v-1.3b", canvas="source", conditions=[clip])
+        video = write([Chunk(np.zeros((9, 64, 64, 3), np.uint8), 0, 8.0)], tmp_path / "clip.mp4")
+        asked = [{"kind": "source", "video": str(video)}, {"kind": "mask", "boxes": [(0.2, 0.2, 0.5, 0.5)]}]
+        kinema.plan("x", model="wan2.1-t2v-1.3b", canvas="source", conditions=asked)
     assert "wan2.1-vace-1.3b" in refused.value.models and refused.value.legal == "model, larger"

@@ -109,7 +109,10 @@ def process_age_s() -> float:
 
 
 def remember(on_event: OnEvent, path: str | Path, made: str, **facts: Any) -> None:
-    """The clip into the history of this machine (`kinema history`); a note where that cannot be."""
+    """The clip into the history of this machine (`kinema history`); a note where that cannot be. What goes to standard
+    output has no name, and is not in it."""
+    if Path(path).parent.name.startswith("kinema-piped-"):
+        return
     from kinema.workflow.history import record
 
     if trouble := record(path, made, **facts):

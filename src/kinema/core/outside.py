@@ -85,7 +85,11 @@ def parse_yaml(text: str | bytes, what: str, *, error: type[KinemaError] = Kinem
         raise error(f"{what}: {len(text):,} bytes of YAML; at most {MAX_YAML_BYTES:,} are read.")
     try:
         _count_yaml(yaml.parse(text, Loader=yaml.SafeLoader), what, error)
-        value = yaml.load(text, Loader=_loader())
+        loader = _loader()(text)
+        try:
+            value = loader.get_single_data()
+        finally:
+            loader.dispose()
     except RecursionError:
         raise error(f"{what}: YAML nested more than {MAX_DEPTH} deep.") from None
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, AttributeError) as reason:
