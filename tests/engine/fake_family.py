@@ -67,8 +67,8 @@ class FakeFamily:
     def tries(self, plan: Any) -> int:
         return int(plan.options.get("free_init", 1))
 
-    def begin_again(self, plan: Any, scheduler: Any, noise_BCTHW: Any, finished_BCTHW: Any, first: int, number: int):
-        return finished_BCTHW, first
+    def begin_again(self, plan: Any, scheduler: Any, tried: Any):
+        return tried.finished_BCTHW, tried.first
 
     def guidance(self, plan: Any, span: Any) -> float:
         return plan.guidance

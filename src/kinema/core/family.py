@@ -55,6 +55,17 @@ class Window:
     control_FHWC: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What a later try of a span begins from: the noise and the step that the first began with (the scheduler is set to
+    that step), and the latents that the last one made. number: how many samplings went before, for noise of its own."""
+
+    noise_BCTHW: torch.Tensor
+    first: int
+    finished_BCTHW: torch.Tensor
+    number: int
+
+
 class Predict(Protocol):
     """The denoiser at work: `(x, t, branches) -> {branch: network output}`; it may batch the branches. x is as the
     scheduler shows it to networks."""
@@ -102,18 +113,8 @@ class Family(Protocol):
         """How often each span is sampled, each try beginning with what the one before made; 1 for almost everybody."""
         ...
 
-    def begin_again(
-        self,
-        plan: Plan,
-        scheduler: Any,
-        noise_BCTHW: torch.Tensor,
-        finished_BCTHW: torch.Tensor,
-        first: int,
-        number: int,
-    ) -> tuple[torch.Tensor, int]:
-        """(latents, step) of a later try: from the noise and the step that the first began with (the scheduler is set
-        to that step) and what the last one made. number: how many samplings went before, for noise of its own. Never
-        called where `tries` is 1."""
+    def begin_again(self, plan: Plan, scheduler: Any, tried: Tried) -> tuple[torch.Tensor, int]:
+        """(latents, step) of a later try. Never called where `tries` is 1."""
         ...
 
     def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
@@ -144,13 +145,5 @@ class OneTry:
     def tries(self, plan: Plan) -> int:
         return 1
 
-    def begin_again(
-        self,
-        plan: Plan,
-        scheduler: Any,
-        noise_BCTHW: torch.Tensor,
-        finished_BCTHW: torch.Tensor,
-        first: int,
-        number: int,
-    ) -> tuple[torch.Tensor, int]:
-        return noise_BCTHW, first
+    def begin_again(self, plan: Plan, scheduler: Any, tried: Tried) -> tuple[torch.Tensor, int]:
+        return tried.noise_BCTHW, tried.first

@@ -12,7 +12,7 @@ import torch
 from ..core.chunk import Chunk
 from ..core.errors import ModelError
 from ..core.events import Event, OnEvent, Preview, Progress, ignore
-from ..core.family import Cond, Family, Window
+from ..core.family import Cond, Family, Tried, Window
 from ..core.plan import Plan, Span
 from ..diffusion.cache import StepReuse
 from ..diffusion.guidance import branches, combine
@@ -82,7 +82,7 @@ def sample(
     drawn = noise(plan.seed, f"init/{span.start}", family.latent_shape(cond, span))
     x, first = family.begin(plan, cond, scheduler, drawn)
     if finished is not None:
-        x, first = family.begin_again(plan, scheduler, drawn, finished, first, index)
+        x, first = family.begin_again(plan, scheduler, Tried(drawn, first, finished, index))
     guidance = family.guidance(plan, span)
     count = len(scheduler.timesteps)
     ways = [branches(plan.guidance, step, count, plan.guidance_interval) for step in range(count)]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..core.chunk import Chunk
-from ..core.family import Cond, Family, Predict, Prepared, Window
+from ..core.family import Cond, Family, Predict, Prepared, Tried, Window
 from ..core.plan import Plan, Span
 from ..core.tiles import Tiling
 
@@ -61,16 +61,8 @@ class Tiled:
     def tries(self, plan: Plan) -> int:
         return self.family.tries(self._tile(plan))
 
-    def begin_again(
-        self,
-        plan: Plan,
-        scheduler: Any,
-        noise_BCTHW: torch.Tensor,
-        finished_BCTHW: torch.Tensor,
-        first: int,
-        number: int,
-    ) -> tuple[torch.Tensor, int]:
-        return self.family.begin_again(self._tile(plan), scheduler, noise_BCTHW, finished_BCTHW, first, number)
+    def begin_again(self, plan: Plan, scheduler: Any, tried: Tried) -> tuple[torch.Tensor, int]:
+        return self.family.begin_again(self._tile(plan), scheduler, tried)
 
     def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
         return self.family.guidance(self._tile(plan), span)

@@ -18,7 +18,7 @@ import torch
 from ..core.card import Card
 from ..core.chunk import Chunk
 from ..core.errors import ModelError
-from ..core.family import Prepared
+from ..core.family import Prepared, Tried
 from ..core.plan import Plan, Span
 from ..core.prompt import cut_notes, encoded
 from ..diffusion import scheduling
@@ -157,19 +157,12 @@ class ClipModel:
     def tries(self, plan: Plan) -> int:
         return int(str(plan.options.get("free_init", 1)))
 
-    def begin_again(
-        self,
-        plan: Plan,
-        scheduler: Any,
-        noise_BCTHW: torch.Tensor,
-        finished_BCTHW: torch.Tensor,
-        first: int,
-        number: int,
-    ) -> tuple[torch.Tensor, int]:
+    def begin_again(self, plan: Plan, scheduler: Any, tried: Tried) -> tuple[torch.Tensor, int]:
         """FreeInit (diffusion/free_init.py). A try that begins part of the way begins there again, with noise whose low
         frequencies stay: latents at that level still hold high frequencies of the clip."""
-        finished, drawn = finished_BCTHW.float(), noise_BCTHW.to(finished_BCTHW)
-        fresh = noise(plan.seed, f"free_init/{number}", tuple(drawn.shape)).to(drawn)
+        finished, first = tried.finished_BCTHW.float(), tried.first
+        drawn = tried.noise_BCTHW.to(tried.finished_BCTHW)
+        fresh = noise(plan.seed, f"free_init/{tried.number}", tuple(drawn.shape)).to(drawn)
         if first:
             again = renewed(drawn, fresh)
             return scheduler.add_noise(finished, again, scheduler.timesteps[first : first + 1]), first

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from ...conditions import clip
-from ...core.family import Predict, Prepared, Window
+from ...core.family import Predict, Prepared, Tried, Window
 from ...core.plan import Plan, Span
 from ...sd.clip_model import Cond
 from ...sd.on_base import OnBase
@@ -59,16 +59,8 @@ class AnimateDiffFamily(OnBase):
     ) -> tuple[torch.Tensor, int]:  # fmt: skip
         return super().begin(plan, cond, scheduler, _alike(plan, noise_BCTHW))
 
-    def begin_again(
-        self,
-        plan: Plan,
-        scheduler: Any,
-        noise_BCTHW: torch.Tensor,
-        finished_BCTHW: torch.Tensor,
-        first: int,
-        number: int,
-    ) -> tuple[torch.Tensor, int]:
-        return super().begin_again(plan, scheduler, _alike(plan, noise_BCTHW), finished_BCTHW, first, number)
+    def begin_again(self, plan: Plan, scheduler: Any, tried: Tried) -> tuple[torch.Tensor, int]:
+        return super().begin_again(plan, scheduler, replace(tried, noise_BCTHW=_alike(plan, tried.noise_BCTHW)))
 
     def predict(self, cond: Guided, span: Span) -> Predict:
         model, guide = self.parts.unet, cond.guide
