@@ -26,11 +26,11 @@ from ..core.errors import RequestError
 from ..core.events import Event, OnEvent, Progress, ignore
 from ..core.plan import Plan
 from ..core.request import Request
+from .clips_done import ClipsDone
 from .film_join import Cut, Piece, cut, with_music
 from .film_parts import Maker, Parts, key_of
 from .film_plan import FilmPlan, Join, numbered
 from .film_titles import Card
-from .overall import Overall
 
 if TYPE_CHECKING:
     from ..music import Track
@@ -223,7 +223,7 @@ def _make_shots(
     makers: dict[str, Maker] = {}
     pieces: list[Piece] = []
     manifests: list[dict[str, Any]] = []
-    overall, reused = Overall(on_event, shots.plans, "shot"), 0
+    done, reused = ClipsDone(on_event, shots.plans, "shot"), 0
     for index, (request, join) in enumerate(zip(shots.requests, shots.joins, strict=True)):
         if request.model not in makers:
             makers.clear()  # one model in memory at a time
@@ -238,10 +238,10 @@ def _make_shots(
         key = key_of(plan, maker.digests(plan), dtype or "")
         if parts.ready(key, plan):
             reused += 1
-            overall.skip(index)
+            done.skip(index)
         else:
-            overall.begin(index)
-            parts.make(key, plan, maker, overall)
+            done.begin(index)
+            parts.make(key, plan, maker, done)
         pieces.append(_piece(shots.film, index, plan, join, parts.place(key)))
         manifests.append(read_manifest(parts.place(key)))
     return pieces, manifests, reused

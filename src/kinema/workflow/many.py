@@ -26,8 +26,8 @@ from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.events import OnEvent, ignore
 from ..core.plan import Manifest, Plan
 from ..core.request import Request
+from .clips_done import ClipsDone
 from .film_plan import numbered
-from .overall import Overall
 
 MOST = 1000
 """Clips of one run."""
@@ -270,14 +270,14 @@ def make_many(
 ) -> Iterator[Made]:
     """Make what is not there yet, one after the other, and tell each clip when it is whole. Stopping keeps those.
     write_clip: makes one and tells what should be known of it; None: only writes it. Raises what making raises."""
-    overall = Overall(on_event, [each.plan for each in clips], "clip")
+    done = ClipsDone(on_event, [each.plan for each in clips], "clip")
     for index, planned in enumerate(clips):
         if is_made(planned, maker):
-            overall.skip(index)
+            done.skip(index)
             yield Made(planned, True, {})
             continue
-        overall.begin(index)
-        yield Made(planned, False, (write_clip or _write)(planned, maker, overall))
+        done.begin(index)
+        yield Made(planned, False, (write_clip or _write)(planned, maker, done))
 
 
 def _write(planned: Planned, maker: Maker, on_event: OnEvent) -> dict[str, Any]:

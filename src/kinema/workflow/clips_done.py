@@ -9,14 +9,14 @@ from ..core.events import Event, Note, OnEvent, Preview, Progress
 from ..core.plan import Plan
 
 
-class Overall:
+class ClipsDone:
     """Turns what the loop tells of one clip into how far all of them are, in frames: `shot 3 of 8`, 93 of 204. Notes
     pass, each once. word: for one of them."""
 
     def __init__(self, on_event: OnEvent, plans: Sequence[Plan], word: str) -> None:
         self.on_event, self.plans, self.word = on_event, plans, word
         self.total = sum(plan.frames for plan in plans)
-        self.finished, self.done, self.index = 0.0, 0, 0
+        self.finished, self.begun, self.done, self.index = 0, 0, 0, 0
         self.started = time.perf_counter()
         self.noted: set[str] = set()
 
@@ -25,10 +25,9 @@ class Overall:
         self.total -= self.plans[index].frames
 
     def begin(self, index: int) -> None:
-        self.index = index
-        self.finished = sum(plan.frames for plan in self.plans[:index]) - (
-            sum(plan.frames for plan in self.plans) - self.total
-        )
+        """The next one that is made; the one before is whole."""
+        self.index, self.finished = index, self.begun
+        self.begun += self.plans[index].frames
         self._tell(self.finished)
 
     def __call__(self, event: Event) -> None:
