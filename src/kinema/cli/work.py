@@ -132,7 +132,7 @@ def plan(request: Request, device: str | None, *, anyway: bool = False) -> Plan:
 def check_domain(plans: Iterable[Plan], anyway: bool) -> None:
     """OutsideDomain where a plan asks a model for what it has not learnt, unless `anyway`."""
     if not anyway and (sentences := dict.fromkeys(sentence for each in plans for sentence in each.outside)):
-        raise OutsideDomain(tuple(sentences))
+        raise OutsideDomain(f"{' '.join(sentences)} --anyway goes on.", field="model")
 
 
 def make(job: Job, model: str, device: str | None, dtype: str | None, as_json: bool) -> None:

@@ -71,11 +71,7 @@ class RequestError(KinemaError):
 
 class OutsideDomain(RequestError):
     """A model is asked for what it has not learnt (a photograph, of one that knows drawings alone), and nobody said to
-    go on all the same. `sentences`: what lies outside, each with models that know more."""
-
-    def __init__(self, sentences: Sequence[str]) -> None:
-        self.sentences = tuple(sentences)
-        super().__init__(f"{' '.join(self.sentences)} --anyway goes on.", field="model")
+    go on all the same."""
 
 
 class OutsideDomainWarning(UserWarning):

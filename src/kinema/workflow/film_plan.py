@@ -150,13 +150,10 @@ def _shot(data: Any, what: str, folder: Path | None) -> dict[str, Any]:
 
 def numbered(error: RequestError, what: str) -> RequestError:
     """The same refusal, told of one shot."""
-    found = type(error).__new__(type(error))  # kinds of refusals have arguments of their own
-    found.__dict__.update(error.__dict__)
-    RequestError.__init__(
-        found, f"{what}: {error.message}", field=error.field, value=error.value, legal=error.legal,
-        nearest=error.nearest, models=error.models,
+    return type(error)(
+        f"{what}: {error.message}", field=error.field, value=error.value, legal=error.legal, nearest=error.nearest,
+        models=error.models,
     )  # fmt: skip
-    return found
 
 
 def _known(data: dict[str, Any], kind: type[Value], what: str) -> None:
