@@ -63,7 +63,6 @@ def rerun(
     from kinema.cli.film import refuse_rerun
     from kinema.engine.again import prepare
     from kinema.engine.manifest import verify
-    from kinema.weights import styles
 
     refuse_rerun(file)
     found = read(file)
@@ -77,7 +76,6 @@ def rerun(
     keep_apart({"output": target, "sheet": sheet}, [file, model])
     with reporter(as_json) as on_event:
         ready = prepare(found, file.parent, model=model, device=device, force=force)
-        styles.check(ready.plan)
         keep_apart({"output": target, "sheet": sheet}, named(ready.plan))
         on_event(work.to_come(ready.plan, ready.model, device))
         engine = work.load_engine(ready.model, device, dtype, on_event)

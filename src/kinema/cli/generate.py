@@ -169,9 +169,8 @@ def _resumed(wish: Wish, state: Path) -> Job:
     state_file.check(state)
     from kinema.engine.again import check_plan
     from kinema.engine.resume import SamplingState
-    from kinema.weights import store, styles
+    from kinema.weights import store
 
     found = SamplingState.read(state)
-    styles.check(found.plan)
     check_plan(found.plan, store.find(wish.model or found.plan.model), wish.device, force=True)
     return work.Job(found.plan, "", resume=found)

@@ -29,7 +29,19 @@ def upscale(
     """
     from ..conditions.larger import STRENGTH, STRENGTH_IN_TILES
 
-    made = _plan_of(Path(clip))
+    request = _asked(clip, _plan_of(Path(clip)), prompt, scale, model, fields)
+    in_tiles = not _seen_whole(request)
+    if in_tiles and prompt is None:
+        request = request.changed(prompt="")
+    usual = STRENGTH_IN_TILES if in_tiles else STRENGTH
+    options = {"strength": usual if strength is None else strength} | request.options
+    return request.changed(options=options)
+
+
+def _asked(
+    clip: str | Path, made: dict[str, Any], prompt: str | None, scale: float, model: str | None, fields: dict[str, Any]
+) -> Request:  # fmt: skip
+    """What was typed and what the clip's plan says, before it is known whether the model sees the clip whole."""
     if prompt is None and "prompt" not in made:
         raise RequestError(
             f"{clip}: has no manifest that names its prompt; give --prompt, or resample it with --by lanczos.",
@@ -38,16 +50,10 @@ def upscale(
     for name in ("negative_prompt", "seed"):
         if name in made:
             fields.setdefault(name, made[name])
-    request = Request(
+    return Request(
         prompt=made["prompt"] if prompt is None else prompt, model=model or _partner(made.get("model")),
         canvas="larger", enlarge=scale, conditions=({"kind": "source", "video": str(clip)},), **fields,
     )  # fmt: skip
-    in_tiles = not _seen_whole(request)
-    if in_tiles and prompt is None:
-        request = request.changed(prompt="")
-    usual = STRENGTH_IN_TILES if in_tiles else STRENGTH
-    options = {"strength": usual if strength is None else strength} | request.options
-    return request.changed(options=options)
 
 
 def _seen_whole(request: Request) -> bool:
@@ -65,12 +71,13 @@ def best_way(clip: str | Path, scale: float = 2) -> tuple[Literal["second-pass",
     of it holds the whole result; plain resampling otherwise: a pass that sees a clip in pieces, or that was made for
     other clips, draws what is not there.
     """
-    partner = _named_partner(_plan_of(Path(clip)).get("model"))
+    made = _plan_of(Path(clip))
+    partner = _named_partner(made.get("model"))
     if partner is None:
         return "lanczos", "the clip's model names no second pass"
     if not store.here(partner):
         return "lanczos", f"its second pass, {partner.id}, is not on this machine"
-    if not _seen_whole(upscale(clip, scale=scale)):
+    if not _seen_whole(_asked(clip, made, None, scale, None, {})):
         return "lanczos", f"{partner.id} would see the clip in tiles"
     return "second-pass", f"{partner.id} was made for clips of this model"
 
