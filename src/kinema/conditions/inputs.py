@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, unquote_to_bytes, urlparse
+from urllib.parse import unquote_to_bytes
 
+from ..core.apart import path_of
 from ..core.errors import MediaError
 from ..core.leftovers import scratch
 
@@ -31,12 +32,10 @@ def local_path(media: str) -> Path:
     """The path that a media word names. MediaError for other URLs: nothing is fetched from a network here."""
     if "\0" in media:
         raise MediaError(f"{media[:200]!r}: no name of a file.")
-    scheme = urlparse(media).scheme.lower() if "://" in media else ""
-    if media.startswith("file:"):
-        return Path(unquote(urlparse(media).path))
-    if scheme:
+    path = path_of(media)
+    if path is None:
         raise MediaError(f"{media}: only paths, file: URLs and data: URIs are read; fetch it to a file first.")
-    return Path(media).expanduser()
+    return path
 
 
 def check_regular(media: str) -> Path:

@@ -8,6 +8,7 @@ sidecar <name>.json as well.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -113,17 +114,20 @@ class _Place:
         return self.is_folder and any(p.is_relative_to(self.paths[0]) and os.path.lexists(p) for p in other.paths)
 
 
+def path_of(media: str) -> Path | None:
+    """The path that a media word names (a path, or a file: URL); None for other URLs."""
+    if media.startswith("file:"):
+        return Path(unquote(urlparse(media).path))
+    return None if "://" in media and _SCHEME.match(media) else Path(media).expanduser()
+
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
 def _source(media: str) -> _Place | None:
     """Where something that is read lies; None for what is no path, or leads to nothing."""
-    if media.startswith("data:") or "\0" in media:
-        return None
-    if media.startswith("file:"):
-        path = Path(unquote(urlparse(media).path))
-    elif "://" in media:
-        return None
-    else:
-        path = Path(media).expanduser()
-    if _stat(path) is None:
+    path = None if media.startswith("data:") or "\0" in media else path_of(media)
+    if path is None or _stat(path) is None:
         return None
     real = Path(os.path.realpath(path))
     return _Place([real], real.is_dir())
