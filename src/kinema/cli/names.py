@@ -17,6 +17,8 @@ from kinema.core.whole import MAX_NAME_BYTES
 
 STDOUT = "-"
 """Instead of a name: standard output."""
+PIPED = "piped"
+"""In the name of the folder where a file for standard output is made."""
 ENDING = ".taken"
 _taken: list[Path] = []
 
@@ -35,6 +37,11 @@ def unused(path: Path) -> Path:
         if not is_there(name) and not is_there(sidecar_of(name)) and _take(name):
             return name
     raise MediaError(f"{path}: ten thousand clips of that name are here already; give -o.")
+
+
+def is_piped(path: str | Path) -> bool:
+    """Is it a file that goes to standard output, and then is gone?"""
+    return Path(path).parent.name.startswith(f"kinema-{PIPED}-")
 
 
 def release() -> None:

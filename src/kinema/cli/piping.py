@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from kinema.cli.arguments import OUTPUT, option
-from kinema.cli.names import STDOUT
+from kinema.cli.names import PIPED, STDOUT
 from kinema.cli.say import note
 from kinema.core.errors import MediaError, RequestError
 from kinema.core.outside import is_there
@@ -124,7 +124,7 @@ def _piped(ending: str) -> Iterator[str]:
             "-o - writes the bytes of a file, and standard output is a terminal.", field="output", value=STDOUT,
             legal="-o - with standard output going to a file or a program, or -o FILE",
         )  # fmt: skip
-    with scratch("piped") as folder:
+    with scratch(PIPED) as folder:
         target = folder / f"output{ending}"
         with contextlib.redirect_stdout(_Aside(str(target))):
             yield str(target)

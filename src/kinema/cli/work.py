@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.cli import show
+from kinema.cli.names import is_piped
 from kinema.cli.output import size_of
 from kinema.cli.progress import reporter
 from kinema.cli.say import answer
@@ -111,7 +112,7 @@ def process_age_s() -> float:
 def remember(on_event: OnEvent, path: str | Path, made: str, **facts: Any) -> None:
     """The clip into the history of this machine (`kinema history`); a note where that cannot be. What goes to standard
     output has no name, and is not in it."""
-    if Path(path).parent.name.startswith("kinema-piped-"):
+    if is_piped(path):
         return
     from kinema.workflow.history import record
 
