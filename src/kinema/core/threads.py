@@ -12,14 +12,29 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Whoever sets one of these has decided how threads wait."""
 SPINS, BLOCKTIME_MS = "1000", "1"
 """Some microseconds: a thread that is ready soon is still met awake (docs/performance.md)."""
 
+WATCHED_S = 0.15
+"""So long at least it is looked how busy the machine is."""
+CROWDED = 1.5
+"""Other work that makes this one take so many times as long is worth a word."""
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 STAT = Path("/proc/stat")
+
+_decided: int | None = None
+
+
+class Look(NamedTuple):
+    """A moment: seconds on the clock, and seconds that all cores were busy for others until then; None where the system
+    does not tell."""
+
+    at_s: float
+    busy_s: float | None
 
 
 def settle() -> None:
@@ -31,14 +46,18 @@ def settle() -> None:
         os.environ["OMP_NUM_THREADS"] = str(cores())
 
 
-def free() -> int:
-    """Cores that other work leaves to this process, one at least: decided at the first call, by how busy the machine is
-    then, and kept, since the last bits of a result depend on the number of threads. The user's OMP_NUM_THREADS where
-    that is set."""
+def look() -> Look:
+    return Look(time.monotonic(), _busy_s())
+
+
+def free(since: Look | None = None) -> int:
+    """Cores that other work leaves to this process, one at least: decided at the first call, by how busy the machine
+    was `since` then (None: now), and kept, since the last bits of a result depend on the number of threads. The user's
+    OMP_NUM_THREADS where that is set."""
     global _decided
     if _decided is None:
         given = os.environ.get("OMP_NUM_THREADS", "")
-        _decided = int(given) if given.isdigit() and int(given) else max(1, cores() - round(_others_busy()))
+        _decided = int(given) if given.isdigit() and int(given) else max(1, cores() - round(_others_busy(since)))
     return _decided
 
 
@@ -49,19 +68,14 @@ def take(threads: int) -> None:
         _decided = threads
 
 
-_decided: int | None = None
-WATCHED_S = 0.15
-
-
-def _others_busy() -> float:
+def _others_busy(since: Look | None = None) -> float:
     """Cores that other processes keep busy, those of low priority apart; 0 where the system does not tell."""
-    before = _busy_s()
-    if before is None or cores() < (os.cpu_count() or 1):
+    before = since or look()
+    if before.busy_s is None or cores() < (os.cpu_count() or 1):
         return 0.0
-    began = time.monotonic()
-    time.sleep(WATCHED_S)
-    after = _busy_s()
-    return 0.0 if after is None else max(0.0, (after - before) / (time.monotonic() - began))
+    time.sleep(max(0.0, before.at_s + WATCHED_S - time.monotonic()))
+    after = look()
+    return 0.0 if after.busy_s is None else max(0.0, (after.busy_s - before.busy_s) / (after.at_s - before.at_s))
 
 
 def _busy_s() -> float | None:
@@ -77,10 +91,6 @@ def cores() -> int:
     """Cores that this process may run on: its affinity, and the share that its container grants."""
     limit = quota()
     return _affinity() if limit is None else min(_affinity(), limit)
-
-
-CROWDED = 1.5
-"""Other work that makes this one take so many times as long is worth a word."""
 
 
 def crowd() -> float:

@@ -18,7 +18,7 @@ from ..core.registry import family_module
 from ..core.request import Request, in_full
 from ..core.request import parse_size as parse_size
 from ..core.showing import shown_in_python
-from ..core.threads import alone, free
+from ..core.threads import alone, free, look
 from ..weights import store
 from .clip import Clip
 from .estimate import device_name, start_s
@@ -271,6 +271,7 @@ def load(
     with shown_in_python(progress) as shown:
         shown(planned(Part("load", start_s(card, device_name(None if device is None else str(device))))))
         shown(Event("load"))
+        before = look()
         try:
             family = family_module(card.family).load(card, location, device, dtype)
         except (RuntimeError, AssertionError) as error:
@@ -279,8 +280,8 @@ def load(
     if family.device.type == "cpu":
         import torch
 
-        if free() < torch.get_num_threads():  # never more than somebody has set
-            torch.set_num_threads(free())
+        if (threads := free(before)) < torch.get_num_threads():  # never more than somebody has set
+            torch.set_num_threads(threads)
     took_s = alone(time.perf_counter() - began_s, time.process_time() - processor_s)
     engine.start_s = took_s if first else None
     return engine
