@@ -148,3 +148,32 @@ def test_a_second_pass_is_the_rest_of_the_work():
         overall(event)
         seen.append(overall.now().fraction)
     assert seen == sorted(seen) and seen[5] == pytest.approx(0.5) and seen[-1] == 1
+
+
+def test_a_count_that_goes_on_under_another_name_keeps_its_pace():
+    """ "clip 2 of 3" after "clip 1 of 3": the seconds that are left are those of all clips. One that begins anew, as
+    another kind of work does, has a pace of its own."""
+    clock = Clock()
+    overall = Overall(clock)
+    overall(Event("load"))
+    clock.now_s += 50
+    for clip in range(3):
+        for step in range(10):
+            overall(Progress(f"clip {clip + 1} of 3", 10 * clip + step, 30))
+            if clip or step:
+                assert overall.now().left_s == pytest.approx(30 - 10 * clip - step)
+            clock.now_s += 1
+    overall(Progress("joining", 0, 30))
+    clock.now_s += 1
+    overall(Progress("joining", 10, 30))
+    assert overall.now().left_s == pytest.approx(2)
+
+
+def test_a_count_that_loses_what_was_there_already_keeps_its_pace():
+    clock = Clock()
+    overall = Overall(clock)
+    overall(Progress("clip 1 of 3", 0, 30))
+    clock.now_s += 10
+    overall(Progress("clip 1 of 3", 10, 30))
+    overall(Progress("clip 3 of 3", 10, 20))
+    assert overall.now().left_s == pytest.approx(10)

@@ -76,12 +76,20 @@ class Overall:
         if found is None:
             if self.parts or (event.stage == "write" and self.stage not in ("", "write")):
                 return False  # a file is written while frames are made
-            self._begin(event.stage)
+            if self._counts_on(event):
+                self.stage = event.stage
+            else:
+                self._begin(event.stage)
         elif found != self.at:
             self._close()
             self.at = found
             self._begin(event.stage, again=True)
         return True
+
+    def _counts_on(self, event: Event) -> bool:
+        """Does a stage without a plan go on with the count of the one before ("clip 2 of 6" after "clip 1 of 6")? Then
+        its pace is that of the whole count. What was there already has left the total."""
+        return isinstance(event, Progress) and 0 < self.done <= event.done and 0 < event.total <= self.total
 
     def _find(self, stage: str, span: int | None) -> int | None:
         """The part that an event belongs to: the running one, or the next that fits."""
