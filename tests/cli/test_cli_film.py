@@ -102,3 +102,22 @@ def test_an_unknown_model_is_told() -> None:
     result = run("make-film", "plan.json", "--model", "kinema-mini-wam")
     assert result.exit_code == 1
     assert "Did you mean kinema-mini-wan?" in result.stderr
+
+
+@pytest.mark.parametrize(("num", "words"), [(0, ""), (1, "1 finished shot is kept"), (3, "3 finished shots are kept")])
+def test_a_run_that_is_stopped_says_what_is_kept(num: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kinema.workflow import film
+
+    def stopped(*_: object, **__: object) -> None:
+        Path("film.mp4.parts").mkdir()
+        for number in range(num):
+            Path(f"film.mp4.parts/shot-{number:020x}.mp4").touch()
+            Path(f"film.mp4.parts/shot-{number:020x}.mp4.json").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(film, "make_film", stopped)
+    Path("plan.json").write_text(json.dumps({"shots": [SHOT]}))
+    result = run("make-film", "plan.json", "-o", "film.mp4")
+    assert result.exit_code == 130
+    assert words in result.stderr
+    assert ("goes on from there" in result.stderr) == bool(num)

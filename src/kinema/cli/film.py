@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,8 +20,6 @@ from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kinema.core.chunk import Chunk
     from kinema.workflow.film import Film, Shots
     from kinema.workflow.film_plan import FilmPlan
@@ -171,7 +171,7 @@ def _run(
     def through(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         return pick(chunks, shots.cut.frames, SHEET_FRAMES, picked) if sheet is not None else chunks
 
-    with reporter(as_json) as on_event:
+    with _stopped(target, as_json), reporter(as_json) as on_event:
         made = work.make_film(
             shots, target, open_maker=lambda name: load_engine(name, device, dtype, on_event), keep=keep,
             device=device, dtype=dtype, through=through, on_event=on_event,
@@ -184,6 +184,20 @@ def _run(
             frames=made.frames, fps=made.fps,
         )  # fmt: skip
     _tell(made, [*shots.notes, *_all_remarks(shots)], sheet, time.perf_counter() - started, as_json)
+
+
+@contextmanager
+def _stopped(target: str, as_json: bool) -> Iterator[None]:
+    """Tells what a film that was not finished leaves for the next run."""
+    from kinema.workflow.film_parts import kept
+
+    try:
+        yield
+    except BaseException:
+        if (num := kept(Path(target))) and not as_json:
+            shots = "1 finished shot is" if num == 1 else f"{num} finished shots are"
+            note(f"{shots} kept in {target}.parts; the same command goes on from there.")
+        raise
 
 
 def _prompt(shots: Shots) -> str:

@@ -45,7 +45,7 @@ class Parts:
     another process holds it."""
 
     def __init__(self, target: Path) -> None:
-        self.folder = target.with_name(target.name + ".parts")
+        self.folder = parts_folder(target)
         try:
             self.folder.mkdir(exist_ok=True)
             self._lock: Any = (self.folder / LOCK).open("a+b")
@@ -105,6 +105,20 @@ class Parts:
     def _remove_folder(self) -> None:
         (self.folder / LOCK).unlink(missing_ok=True)
         self.folder.rmdir()
+
+
+def kept(target: Path) -> int:
+    """How many finished shots of this film are there for the next run."""
+    try:
+        return sum(
+            bool(_SHOT.fullmatch(each.name)) and each.suffix == ".mp4" for each in parts_folder(target).iterdir()
+        )
+    except OSError:
+        return 0
+
+
+def parts_folder(target: Path) -> Path:
+    return target.with_name(target.name + ".parts")
 
 
 def key_of(plan: Plan, weights: dict[str, str], dtype: str = "") -> str:
