@@ -131,3 +131,22 @@ def test_a_page_whose_port_is_taken_is_refused_at_once(tmp_path):
         if Path("/proc/net/tcp").exists():
             assert owner_of(port)[0] == os.getpid() and f"process {os.getpid()}" in str(error.value)
     assert holder(read(file).root, "channel") is None
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_only_what_runs_is_said_to_be_making(alive, tmp_path, monkeypatch):
+    file = channel_file(tmp_path)
+    Library(config_of(file).folder).close()
+    found = control.status(config_of(file))
+    making = [{"id": "e1s1", "step": "generate", "quality": "draft"}, {"id": "e1s2", "step": "", "quality": "draft"}]
+    workers = [{"id": "w1", "doing": "e1s1"}]
+    found["producer"] = {"alive": alive, "doing": "making", "making": making, "workers": workers}
+    found |= {"running": alive, "on_air": {"title": "Kinema", "id": "filler", "kind": "filler"}}
+    monkeypatch.setattr(control, "status", lambda _: found)
+    lines = CliRunner().invoke(app, ["channel", "status", str(file)]).stdout.splitlines()
+    word = "making" if alive else "begun"
+    assert [line.split() for line in lines if line.startswith(word)] == [
+        [word, "e1s1", "generate", "(draft)"], [word, "e1s2", "(draft)"]
+    ]  # fmt: skip
+    assert any(line.startswith("worker") for line in lines) == alive
+    assert alive == ("on air     Kinema (filler)" in lines)

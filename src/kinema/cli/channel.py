@@ -105,8 +105,8 @@ def status(file: File = DEFAULT, as_json: AsJson = False) -> None:
         f"stock      {found['fresh']} new clips of this theme; {library['ready']} clips in all, {size}",
         f"producer   {producer['doing'] if producer['alive'] else 'not running'}",
     ]
-    lines += [f"making     {shot['id']} {shot['step']} ({shot['quality']})" for shot in producer.get("making", [])]
-    lines += [f"worker     {each['id']} {each['doing']}" for each in producer.get("workers", [])]
+    lines += [_begun(shot, producer["alive"]) for shot in producer.get("making", [])]
+    lines += [f"worker     {each['id']} {each['doing']}" for each in producer.get("workers", []) if producer["alive"]]
     lines += [f"trouble    {producer[name]}" for name in ("trouble", "writer") if producer.get(name)]
     lines += [f"alarm      {alarm}" for alarm in (found["playout"] or {}).get("alarms", []) if found["running"]]
     lines += [f"set aside  {shot['id']}: {shot['reason']}" for shot in found["set_aside"]]
@@ -342,7 +342,14 @@ def _config(file: Path) -> ChannelConfig:
 def _on_air(status: dict[str, Any]) -> str:
     if not status["running"] or status["on_air"] is None:
         return "nothing"
-    return f"{status['on_air']['title']} ({status['on_air']['id']}, {status['on_air']['kind']})"
+    told = dict.fromkeys((status["on_air"]["id"], status["on_air"]["kind"]))
+    return f"{status['on_air']['title']} ({', '.join(told)})"
+
+
+def _begun(shot: dict[str, Any], alive: bool) -> str:
+    """A shot that was begun: nobody makes it while the producer does not run."""
+    told = " ".join(part for part in (shot["id"], shot["step"], f"({shot['quality']})") if part)
+    return f"making     {told}" if alive else f"begun      {told}"
 
 
 def _line(status: dict[str, Any]) -> str:
