@@ -155,6 +155,8 @@ def test_what_was_made_is_listed_searched_and_shown() -> None:
     Path("b-1.mp4").unlink()
     shown = run("history").stdout
     assert "b-1.mp4 (gone)" in shown and "star.mp4  32x32" in shown
+    for word, num in ((shown[:10], 3), ("Seed 7", 1), ("1999-12-31", 0)):
+        assert answer(run("history", "--search", word, "--json"))["clips"] == num
     found = answer(run("history", "--search", "RED", "--limit", "1", "--sheet", "h.png", "--json"))
     assert (found["clips"], len(found["shown"]), found["sheet"]) == (2, 1, "h.png")
     assert (read_image("h.png") == 40).all(2).mean() > 0.5  # the first frame of seed 2

@@ -184,3 +184,13 @@ def test_outputs_are_never_inputs_or_each_other(made: tuple[Path, dict[str, Any]
         assert result.exit_code == 2, more
         assert "input" in result.stderr or "itself" in result.stderr
     assert Path(first).read_bytes() == before
+
+
+def test_notes_of_steps_are_told_in_words() -> None:
+    from kinema.cli.clip import probe_rows, step_rows
+
+    rows = step_rows({"from_fps": 8.0, "weights": {"a.safetensors": "0f" * 32, "b": [1.0, 2.5]}, "slow": 1.0})
+    assert rows == [("from fps", "8"), ("weights", f"a.safetensors {'0f' * 8}"), ("weights", "b 1, 2.5"), ("slow", "1")]
+    info = {"width": 8, "height": 8, "num_frames": 1, "seconds": 0.04, "fps": 24.0, "variable_fps": False,
+            "codec": "png", "bit_depth": 8, "has_audio": False, "transfer": "SDR", "primaries": ""}  # fmt: skip
+    assert dict(probe_rows(Path("a.png"), info))["length"] == "1 frame"

@@ -22,7 +22,8 @@ from kinema.core.outside import is_there
 if TYPE_CHECKING:
     from kinema.core.plan import Manifest
 
-File = Annotated[Path, typer.Argument(help="A clip that Kinema made.", show_default=False)]
+File = Annotated[Path, typer.Argument(metavar="CLIP", help="A clip that Kinema made.", show_default=False)]
+AnyFile = Annotated[Path, typer.Argument(metavar="CLIP", help="A clip or picture.", show_default=False)]
 
 
 @guarded
@@ -93,7 +94,7 @@ def rerun(
 
 
 @guarded
-def inspect(file: File, as_json: AsJson = False) -> None:
+def inspect(file: AnyFile, as_json: AsJson = False) -> None:
     """Show how a clip was made, and what is in the file."""
     from kinema.conditions.inputs import check_regular
     from kinema.media.manifest import carried
@@ -120,7 +121,7 @@ def inspect(file: File, as_json: AsJson = False) -> None:
     show.console().print(show.facts(probe_rows(file, info)))
     show.console().print()
     for done, step in steps.items():
-        show.console().print(show.facts(list(step.items()), title=done.capitalize()))
+        show.console().print(show.facts(step_rows(step), title=done.capitalize()))
         show.console().print()
     if found is None and steps:
         say(f"The clip that it was {next(iter(steps))} from carries no manifest.")
@@ -170,12 +171,24 @@ def afterwards(file: Path) -> dict[str, dict[str, Any]]:
     return {name: found[name] for name in AFTERWARDS if isinstance(found.get(name), dict)}
 
 
+def step_rows(step: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What a note says of such a step, in words; the file may be anybody's."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in step.items():
+        if isinstance(value, dict):
+            rows += [(name.replace("_", " "), f"{key} {show.compact(each)}") for key, each in value.items()]
+        else:
+            rows.append((name.replace("_", " "), show.compact(value)))
+    return rows
+
+
 def probe_rows(file: Path, info: dict[str, Any]) -> list[tuple[str, Any]]:
     variable = ", variable" if info["variable_fps"] else ""
+    length = f"{info['num_frames']} frames, {info['seconds']:.2f} s at {info['fps']:g} fps{variable}"
     return [
         ("file", file),
         ("size", f"{info['width']}x{info['height']}"),
-        ("length", f"{info['num_frames']} frames, {info['seconds']:.2f} s at {info['fps']:g} fps{variable}"),
+        ("length", length if info["num_frames"] != 1 else "1 frame"),
         (
             "codec",
             f"{info['codec']}, {info['bit_depth']} bits" + (", with sound" if info["has_audio"] else ""),

@@ -28,7 +28,12 @@ STATES = {"here": "", "gone": " (gone)", "replaced": " (replaced since)"}
 def history(
     search: Annotated[
         str | None,
-        option("--search", metavar="WORD", panel="Which", help="Only clips with this in prompt, model or file name."),
+        option(
+            "--search",
+            metavar="WORD",
+            panel="Which",
+            help="Only clips with this in prompt, model, file name or date, as 2026-11.",
+        ),
     ] = None,
     limit: Annotated[
         int, option("--limit", metavar="N", panel="Which", help="The last N of them. Default: 20.")
@@ -73,8 +78,13 @@ def history(
 
 
 def _has(entry: Made, word: str) -> bool:
-    text = f"{entry.prompt}\n{entry.model}\n{Path(entry.path).name}\n{entry.made}".casefold()
-    return word.casefold() in text
+    text = f"{entry.prompt}\n{entry.model}\n{Path(entry.path).name}\n{entry.made}\n{_when(entry)}\nseed {entry.seed}"
+    return word.casefold() in text.casefold()
+
+
+def _when(entry: Made) -> str:
+    """Date and time as this machine tells them."""
+    return datetime.fromisoformat(entry.when).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _tell(entries: list[Made], num: int, search: str | None) -> None:
@@ -94,12 +104,11 @@ def _words(entry: Made) -> tuple[str, str]:
     """Two lines: when, the file, its size; what it shows and who made it."""
     from kinema.cli.work import readable
 
-    when = datetime.fromisoformat(entry.when).astimezone().strftime("%Y-%m-%d %H:%M")
     size = f"{entry.width}x{entry.height}, {entry.frames} frames, {readable(entry.bytes)}"
     by = [entry.made, entry.model, f"seed {entry.seed}" if entry.seed is not None else ""]
     prompt = show.shortened(" ".join(entry.prompt.split())) or "no words"
     return (
-        f"{when}  {entry.path}{STATES[entry.state]}  {size}",
+        f"{_when(entry)}  {entry.path}{STATES[entry.state]}  {size}",
         f"    {prompt}  ({', '.join(part for part in by if part)})",
     )
 

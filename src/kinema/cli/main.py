@@ -27,6 +27,7 @@ from kinema.cli import (
     models,
     music,
     once,
+    pages,
     samples,
     styles,
     toyland,
@@ -75,6 +76,7 @@ app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 app.command("completion")(completion.completion)
 once.everywhere(app)
+pages.everywhere(app)
 
 
 def _version(wanted: bool) -> None:

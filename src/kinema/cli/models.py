@@ -27,7 +27,9 @@ WIDE = 120
 """Columns from which the list has room for what models accept."""
 Name = Annotated[
     str,
-    typer.Argument(help="A name, hub id, folder or file.", show_default=False, autocompletion=completion.models),
+    typer.Argument(
+        metavar="MODEL", help="A name, hub id, folder or file.", show_default=False, autocompletion=completion.models
+    ),
 ]
 
 
@@ -88,7 +90,9 @@ def show_(model: Name, as_json: AsJson = False) -> None:
 @app.command("add")
 @guarded
 def add(
-    path: Annotated[Path, typer.Argument(help="A checkpoint folder or .safetensors file.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A checkpoint folder or .safetensors file.", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Make a checkpoint on this machine known by name. Nothing is copied."""
@@ -106,7 +110,10 @@ def pull(
     model: Annotated[
         str,
         typer.Argument(
-            help="A known model's name or any hub id.", show_default=False, autocompletion=completion.models
+            metavar="MODEL",
+            help="A known model's name or any hub id.",
+            show_default=False,
+            autocompletion=completion.models,
         ),
     ],
     as_json: AsJson = False,
@@ -126,7 +133,9 @@ def pull(
 @app.command("remove")
 @guarded
 def remove(
-    model: Annotated[str, typer.Argument(help="A model that was added or pulled.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model that was added or pulled.", show_default=False)
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -147,7 +156,7 @@ def remove(
 @app.command("rename")
 @guarded
 def rename(
-    model: Annotated[str, typer.Argument(help="A model that was added.", show_default=False)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that was added.", show_default=False)],
     name: Annotated[str, typer.Argument(metavar="NEW", help="Its name from now on.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
@@ -189,7 +198,10 @@ def check(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="A model. Default: every model on this machine.", show_default=False, autocompletion=completion.models
+            metavar="MODEL",
+            help="A model. Default: every model on this machine.",
+            show_default=False,
+            autocompletion=completion.models,
         ),
     ] = None,
     as_json: AsJson = False,

@@ -18,7 +18,13 @@ class Once(TyperCommand):
         for parameter, times in Counter(order).items():
             if times > 1 and once(parameter):
                 ctx.fail(f"{max(parameter.opts, key=len)} is given {times} times; it is taken once.")
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # Typer of some versions checks values by pydantic, and says so.
+            if isinstance(message := getattr(error, "message", None), str):
+                error.message = message.removeprefix("Value error, ")  # type: ignore[attr-defined]
+            raise
 
 
 def once(parameter: Any) -> bool:

@@ -42,6 +42,17 @@ def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
     return table
 
 
+def compact(value: Any) -> str:
+    """A value of a note as a person reads it: numbers without needless digits, lists without brackets, the beginning of
+    a SHA-256."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(compact, value))
+    text = str(value)
+    return text[:16] if len(text) == 64 and set(text) <= set("0123456789abcdef") else text
+
+
 def shortened(value: Any) -> str:
     text = str(value)
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
