@@ -31,6 +31,7 @@ $(BIN)/python:
 
 # A stamp is newer than what it was installed from, so that nothing is installed twice.
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV): minutes, and silent, the first time."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
