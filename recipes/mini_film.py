@@ -27,8 +27,9 @@ from kinema.post.film.config import MINI
 from kinema.post.film.network import Film
 from kinema.toyland.scene import WORLD
 from kinema.training import processes
+from kinema.training.checkpoints import load_averaged
 from kinema.training.interpolation import FilmTask, ToylandTriplets, render_triplets
-from kinema.training.loop import LoopConfig, load_averaged, train
+from kinema.training.loop import LoopConfig, train
 from kinema.training.moving_pictures import MovingPictures
 from kinema.training.stages import Settings, Stage
 from kinema.training.textures import Bank, make_bank

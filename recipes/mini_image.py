@@ -31,11 +31,12 @@ from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import KINDS, sample_scene
 from kinema.training import kl_vae, processes
 from kinema.training.captioner import toyland
-from kinema.training.clip_words import build_clip_tokenizer
+from kinema.training.checkpoints import load_averaged
 from kinema.training.image_model import ImageTask
-from kinema.training.loop import load_averaged, train
+from kinema.training.loop import train
 from kinema.training.sheets import sheet
 from kinema.training.stages import Settings, Stage
+from kinema.training.tokenizers import build_clip_tokenizer
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_wan_judge import percent, right

@@ -25,11 +25,12 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 from kinema.sd.spatio_temporal import inflate, inflate_decoder
 from kinema.training import processes, temporal_decoder
 from kinema.training.captioner import Captioner, toyland
+from kinema.training.checkpoints import load_averaged
 from kinema.training.edm import NoiseLevels, align_times
 from kinema.training.export import edit_json
+from kinema.training.frame_latents import to_network
 from kinema.training.image_to_video import Buckets, ImageToVideoTask
-from kinema.training.kl_vae import to_network
-from kinema.training.loop import load_averaged, train
+from kinema.training.loop import train
 from kinema.training.picture_words import PictureWordsTask
 from kinema.training.sheets import sheet, strip
 from kinema.training.stages import Settings, Stage

@@ -15,11 +15,11 @@ from kinema.evaluation.track import follow
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
 from kinema.training import parallel_vae
-from kinema.training.segments import guided, sample
+from kinema.training.flow import guided, sample
+from kinema.training.parallel_vae import denormalize, to_network
 from kinema.training.sheets import sheet, strip
 from kinema.training.store import ClipStore
 from kinema.training.tiny_decoder import to_bytes
-from kinema.training.vae import denormalize, to_network
 from kinema.training.video import VideoTask
 
 GATE_DB, GATE_OBJECTS_DB, GATE_PROBE = 30.0, 25.0, 85.0

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from kinema.training import processes
 from kinema.training.distill import Batch, Distillation, DistillTask, gain, write_paths
 from kinema.training.extract_lora import extract_lora, write_lora
+from kinema.training.flow import sigmas
 from kinema.training.loop import LoopConfig, train
 from kinema.training.low_rank import add_low_rank
-from kinema.training.segments import sigmas
 from kinema.training.video import ROUND, VideoTask
 
 SEGMENTS, RANK, BATCH = 8, 32, 16

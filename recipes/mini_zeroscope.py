@@ -23,8 +23,9 @@ from kinema.sd import temporal_layers
 from kinema.sd.inflate import inflate, is_temporal
 from kinema.training import processes
 from kinema.training.captioner import Captioner
+from kinema.training.checkpoints import load_averaged
 from kinema.training.frozen import everything
-from kinema.training.loop import load_averaged, train
+from kinema.training.loop import train
 from kinema.training.stages import Settings, Stage
 from kinema.training.temporal import TemporalTask
 

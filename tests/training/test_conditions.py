@@ -11,9 +11,10 @@ from kinema.training import parallel_vae
 from kinema.training.export import export_pipeline
 from kinema.training.flow import draw_times, mix, weighted_error
 from kinema.training.latents import encoder, object_weight
+from kinema.training.parallel_vae import denormalize, normalize
+from kinema.training.tokenizers import build_tokenizer
 from kinema.training.vace import context, letterbox, object_crop
-from kinema.training.vae import denormalize, initialize, normalize
-from kinema.training.words import build_tokenizer
+from kinema.training.vae import initialize
 
 VAE = {
     "base_dim": 4, "z_dim": 16, "dim_mult": [1, 2, 2, 2], "num_res_blocks": 1,

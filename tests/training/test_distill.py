@@ -20,8 +20,8 @@ from kinema.training.distill import (
     goal,
     write_paths,
 )
+from kinema.training.flow import bend, guided, like, sample, sigmas, walk
 from kinema.training.loop import LoopConfig, train
-from kinema.training.segments import bend, guided, like, sample, sigmas, walk
 
 CENTRES = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
 SPREAD = 0.3

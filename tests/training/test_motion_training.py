@@ -25,8 +25,7 @@ from kinema.training.ddpm import Schedule, weighted_error
 from kinema.training.image_to_video import Buckets, ImageToVideoTask, motion_of
 from kinema.training.loop import LoopConfig, train
 from kinema.training.picture_words import PictureWordsTask
-from kinema.training.several import Several
-from kinema.training.temporal import TemporalTask
+from kinema.training.temporal import Several, TemporalTask
 from kinema.training.temporal_decoder import TemporalDecoderTask, measure
 
 MEAN, STD = [0.5] * 3, [0.3] * 3

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kinema.training import processes
-from kinema.training.muon import orthogonalize, shared_orthogonalize
+from kinema.training.optimizers import orthogonalize, shared_orthogonalize
 
 SCRIPT = """
 import sys, torch

@@ -11,11 +11,11 @@ from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_SMALL, sample_scene, without_objects
 from kinema.training import known
 from kinema.training.latents import LatentStore, encoder, read_clip, write_latents
+from kinema.training.parallel_vae import to_network
 from kinema.training.store import ClipStore, write_shards
+from kinema.training.tokenizers import build_tokenizer
 from kinema.training.vace import fold_mask
-from kinema.training.vae import to_network
 from kinema.training.video import PICTURE_BATCH, PICTURES, REFERENCES, VideoTask, held_out_losses
-from kinema.training.words import build_tokenizer
 
 SHAPE = (5, 32, 32)
 COUNT = 48

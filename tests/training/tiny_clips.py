@@ -9,9 +9,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_SMALL, sample_scene
 from kinema.training import kl_vae
-from kinema.training.clip_words import build_clip_tokenizer
 from kinema.training.frame_latents import FrameLatents, write_frame_latents
 from kinema.training.store import ClipStore, write_shards
+from kinema.training.tokenizers import build_clip_tokenizer
 
 TOKENS = 24
 

@@ -23,7 +23,7 @@ from kinema.core.whole import whole
 from kinema.media.read import read_chunks
 from kinema.media.resize import resize_frames
 
-from . import saved
+from . import checkpoints
 from .data import Item
 
 SHAPES = (1.0, 4 / 3, 3 / 4, 16 / 9, 9 / 16, 2.0, 0.5)
@@ -189,7 +189,7 @@ def _kept(path: Path) -> tuple[Tensor, Tensor] | None:
     if not path.is_file() or not note.is_file() or note.read_text(encoding="utf-8") != _digest(path):
         return None
     try:
-        latents, pictures = saved.read(path)
+        latents, pictures = checkpoints.read(path)
     except (KinemaError, ValueError, TypeError):
         return None
     return latents, pictures

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kinema.toyland.scene import World
+from kinema.toyland.caption import describe, describe_place
+from kinema.toyland.scene import World, sample_scene
 
-from .video import WORDINGS, caption
-
+WORDINGS = 32
+"""Captions that each clip is told by; remembered, since a GPU asks for thousands a second."""
 Tell = Callable[[int, int, bool], str]
 """The caption of a clip: its seed, which wording, and whether only to say where it is."""
+
+
+@lru_cache(maxsize=1 << 20)
+def caption(seed: int, world: World, number: int, place: bool) -> str:
+    return (describe_place if place else describe)(sample_scene(seed, world), number)
 
 
 def toyland(world: World) -> Tell:

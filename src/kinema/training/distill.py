@@ -30,8 +30,8 @@ from torch import Tensor, nn
 
 from kinema.core.whole import whole
 
-from . import saved
-from .segments import Velocity, bend, guided, like, sample, walk
+from . import checkpoints
+from .flow import Velocity, bend, guided, like, sample, walk
 
 CLOSEST = 0.05
 """Points stay this share of a segment away from its end, where the target divides by almost nothing."""
@@ -175,7 +175,7 @@ class DistillTask:
         """Stored paths: a random segment of each. Both ends are points that the teacher visited."""
         file = self.paths[int(torch.randint(len(self.paths), (), generator=generator))]
         if file not in self.kept:
-            self.kept[file] = saved.read(file)
+            self.kept[file] = checkpoints.read(file)
         path = self.kept[file]
         states = path["states"]
         count = states.shape[1]

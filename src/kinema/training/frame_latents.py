@@ -15,8 +15,7 @@ from torch import Tensor
 
 from kinema.core.whole import whole
 
-from . import processes, saved
-from .kl_vae import to_network
+from . import checkpoints, processes
 from .store import SHARD, ClipStore
 
 
@@ -51,7 +50,7 @@ class FrameLatents:
     def __init__(self, *folders: Path, device: str = "cpu") -> None:
         shards = []
         for folder in folders:
-            found = [saved.read(path) for path in sorted(folder.glob("*.pt"))]
+            found = [checkpoints.read(path) for path in sorted(folder.glob("*.pt"))]
             if not found:
                 raise FileNotFoundError(f"{folder} holds no latents.")
             shards += found
@@ -69,3 +68,8 @@ class FrameLatents:
     def frames(self, index: Tensor, when: Tensor) -> tuple[Tensor, Tensor]:
         """(latents (B, C, h, w), weight (B, h, w)) of one frame of each clip."""
         return self.latents[index, when].float(), self.weight[index, when].float()
+
+
+def to_network(frames_NHWC: Tensor) -> Tensor:
+    """uint8 frames to float (N, 3, H, W) in [-1, 1]."""
+    return frames_NHWC.permute(0, 3, 1, 2).float() / 127.5 - 1

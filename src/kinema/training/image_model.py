@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from . import processes
 from .captioner import Captioner, Tell
 from .ddpm import Schedule, weighted_error
+from .flow import noise_like
 from .frame_latents import FrameLatents
 from .frozen import Chosen, everything, leave
-from .video import noise_like
 
 PLACES = 0.04
 """Share of pictures that are told by their place alone (which leaves the object to chance)."""

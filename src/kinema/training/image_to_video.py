@@ -18,10 +18,10 @@ from kinema.families.svd.prepare import for_clip
 from . import processes
 from .ddpm import weighted_error
 from .edm import NoiseLevels, mix
+from .flow import noise_like
+from .frame_latents import to_network
 from .frozen import Chosen, Frozen, everything
-from .kl_vae import to_network
 from .temporal import Clips, at_most
-from .video import noise_like
 
 AUGMENT = NoiseLevels(-3.0, 0.5)
 """Noise on the picture."""

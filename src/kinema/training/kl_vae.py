@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .frame_latents import to_network
 from .store import ClipStore
 
 CLIPS, FRAMES_EACH = 8, 2
@@ -75,11 +76,6 @@ class KlVaeTask:
 
     def evaluate(self, step: int) -> dict[str, Any]:
         return measure(self.vae, self.held_out, self.device, self.num_held_out)
-
-
-def to_network(frames_NHWC: Tensor) -> Tensor:
-    """uint8 frames to float (N, 3, H, W) in [-1, 1]."""
-    return frames_NHWC.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 @torch.no_grad()

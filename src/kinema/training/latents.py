@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from kinema.core.whole import whole
 from kinema.toyland.scene import World, sample_scene
 
-from . import known, parallel_vae, processes, saved
+from . import checkpoints, known, parallel_vae, processes
+from .parallel_vae import normalize, to_network
 from .store import SHARD, ClipStore
 from .vace import letterbox, object_crop
-from .vae import normalize, to_network
 
 
 def encoder(vae: nn.Module, device: str = "cpu") -> Callable[[Tensor], Tensor]:
@@ -164,13 +164,13 @@ class LatentStore:
     def __init__(self, folder: Path, frame_shape: tuple[int, int, int], device: str = "cpu"):
         self.folder, self.frame_shape, self.device = folder, frame_shape, device
         self.loaded: set[Path] = set()
-        self.gray: Tensor = saved.read(folder / "gray.pt", device)
+        self.gray: Tensor = checkpoints.read(folder / "gray.pt", device)
         self.tensors: dict[str, Tensor] = {}
         self.refresh()
 
     def refresh(self) -> int:
         new = sorted(set(self.folder.glob("[0-9]*.pt")) - self.loaded)
-        shards = [saved.read(path, self.device) for path in new]
+        shards = [checkpoints.read(path, self.device) for path in new]
         parts = [self.tensors, *shards] if self.tensors else shards
         if shards:
             self.tensors = {name: torch.cat([part[name] for part in parts]) for name in shards[0]}

@@ -18,13 +18,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from kinema.core.errors import KinemaError
-from kinema.core.outside import for_terminal
-from kinema.core.whole import whole
-
-from . import processes, saved
-from .muon import Muon, split_parameters
-from .optimizers import adam
+from . import processes
+from .checkpoints import Ema, Learning, load_checkpoint, put_aside, save_checkpoint
+from .optimizers import Muon, adam, split_parameters
 
 CLOCK_SLACK = 0.1
 """Share of the minutes by which a run may be behind its steps before the clock is what its progress follows."""
@@ -74,30 +70,6 @@ class LoopConfig:
     sharded: bool = False
 
 
-class Ema:
-    """Exponential moving average of trainable weights; the decay grows from 0 as (1 + n) / (10 + n)."""
-
-    def __init__(self, modules: Mapping[str, nn.Module], decay: float):
-        self.decay = decay
-        self.live = {
-            f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters() if p.requires_grad
-        }
-        self.shadow = {name: p.detach().clone() for name, p in self.live.items()}
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.shadow.values()), [p.data for p in self.live.values()], 1 - decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange live and averaged weights; call again to undo."""
-        for name, p in self.live.items():
-            held = p.detach().clone()
-            p.copy_(self.shadow[name])
-            self.shadow[name].copy_(held)
-
-
 def learning_rate(progress: float, step: int, config: LoopConfig) -> float:
     """Factor on the learning rate: linear warm-up in steps, flat, then a cosine down to final_lr."""
     warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
@@ -141,7 +113,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     if config.resume and checkpoint.exists():
         step, before = load_checkpoint(checkpoint, task, parts, optimizers, ema)
     else:
-        _put_aside(checkpoint, config.out / "events.jsonl")
+        put_aside(checkpoint, config.out / "events.jsonl")
     started = time.monotonic()
     stored = measured = logged = started
     sums: dict[str, float] = {}
@@ -223,74 +195,3 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     ema.swap()
     processes.wait()
     return {"step": step, "train_seconds": round(seconds, 1), **result}
-
-
-class Learning:
-    """The parameters of a module that learn, saved and restored as a module is."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.learning = {name: p for name, p in module.named_parameters() if p.requires_grad}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {name: p.data for name, p in self.learning.items()}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        for name, p in self.learning.items():
-            p.data.copy_(state[name])
-
-
-def save_checkpoint(
-    path: Path, task: Task, parts: Mapping[str, nn.Module | Learning], optimizers: list[torch.optim.Optimizer],
-    ema: Ema, step: int, seconds: float,
-) -> None:  # fmt: skip
-    """Everything that the next step depends on, written beside the old file and then moved over it."""
-    if not processes.first():
-        return
-    state = {
-        "step": step,
-        "seconds": seconds,
-        "modules": {name: part.state_dict() for name, part in parts.items()},
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "ema": ema.shadow,
-        "samples": getattr(task, "samples", 0),
-    }
-    with whole(path) as beside:
-        torch.save(state, beside)
-
-
-def load_checkpoint(
-    path: Path, task: Task, parts: Mapping[str, nn.Module | Learning], optimizers: list[torch.optim.Optimizer],
-    ema: Ema,
-) -> tuple[int, float]:  # fmt: skip
-    """Restore what save_checkpoint wrote; returns (step, seconds trained so far)."""
-    state = saved.read(path)
-    try:
-        for name, part in parts.items():
-            part.load_state_dict(state["modules"][name])
-        for optimizer, held in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(held)
-        for name, value in state["ema"].items():
-            ema.shadow[name].copy_(value)
-        if hasattr(task, "samples"):
-            task.samples = state["samples"]
-        return int(state["step"]), float(state["seconds"])
-    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        why = for_terminal(" ".join(str(error).split()), 300)
-        raise KinemaError(f"{path}: a checkpoint of another network or with other settings ({why}).") from None
-
-
-def _put_aside(*files: Path) -> None:
-    """An earlier run's files get .before in their names, so that nobody goes on with them by mistake."""
-    if processes.first():
-        for file in files:
-            if file.exists():
-                file.replace(file.with_name(f"{file.stem}.before{file.suffix}"))
-
-
-def load_averaged(path: Path, modules: Mapping[str, nn.Module]) -> int:
-    """Put a checkpoint's averaged weights into the modules (for export and sampling); returns its step."""
-    state = saved.read(path)
-    for name, module in modules.items():
-        own = {key[len(name) + 1 :]: value for key, value in state["ema"].items() if key.startswith(name + ".")}
-        module.load_state_dict({**state["modules"][name], **own})
-    return state["step"]

@@ -138,3 +138,22 @@ def decode(vae: nn.Module, z_BCTHW: Tensor) -> Tensor:
             x = h
     x = conv(decoder.conv_out, norm_silu(decoder.norm_out, x))
     return x if vae.config.patch_size is None else unpatchify(x, vae.config.patch_size)
+
+
+def to_network(frames_BFHWC: Tensor) -> Tensor:
+    """uint8 frames to float (B, 3, F, H, W) in [-1, 1]."""
+    return frames_BFHWC.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+
+
+def normalize(vae: nn.Module, latents_BCTHW: Tensor) -> Tensor:
+    """Latents as the transformer sees them: (z - mean) / std per channel."""
+    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1).to(latents_BCTHW)
+    std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1).to(latents_BCTHW)
+    return (latents_BCTHW - mean) / std
+
+
+def denormalize(vae: nn.Module, latents_BCTHW: Tensor) -> Tensor:
+    """The inverse of normalize."""
+    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1).to(latents_BCTHW)
+    std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1).to(latents_BCTHW)
+    return latents_BCTHW * std + mean

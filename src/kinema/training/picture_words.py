@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kinema.families.svd.prepare import for_clip
 
 from .captioner import Captioner
-from .kl_vae import to_network
+from .frame_latents import to_network
 from .store import ClipStore
 
 

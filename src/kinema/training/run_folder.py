@@ -14,16 +14,14 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from kinema.core.errors import KinemaError, RequestError
 from kinema.core.outside import MAX_JSON_BYTES, of_kind, parse_json, read_json
 from kinema.core.whole import whole
 
 from . import processes
-
-if TYPE_CHECKING:
-    from .stages import Settings, Stage
+from .settings import Settings, Stage
 
 RECORD, LOCK = "stages.json", ".lock"
 MINUTES = "minutes"

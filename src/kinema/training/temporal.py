@@ -7,7 +7,7 @@ Some batches are single pictures out of the clips (ModelScope's way): temporal l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
@@ -20,8 +20,8 @@ from kinema.sd.inflate import is_temporal
 from . import processes
 from .captioner import Captioner
 from .ddpm import Schedule, weighted_error
+from .flow import noise_like
 from .frozen import Chosen, Frozen
-from .video import noise_like
 
 PICTURES_EVERY = 8
 """One batch in so many is single pictures."""
@@ -160,3 +160,29 @@ class TemporalTask(Frozen):
                 other = weighted_error(out, target[:, :, mixed], weight[:, mixed])
                 found["shuffled_percent"] = round(100 * float(other / error - 1), 2)
         return found | self.judge(step)
+
+
+class Several:
+    """Several tasks on one network as one: clips of several sizes cannot share a batch. Each step is taken by one of
+    the tasks, drawn by how many clips it has; the first one is measured."""
+
+    def __init__(self, tasks: Sequence[TemporalTask]) -> None:
+        self.tasks = tasks
+        self.modules: Mapping[str, nn.Module] = tasks[0].modules
+        self.names_for_adam: tuple[str, ...] = tasks[0].names_for_adam
+        self.shares = torch.tensor([float(len(task.store)) for task in tasks])
+
+    @property
+    def samples(self) -> int:
+        return sum(task.samples for task in self.tasks)
+
+    @samples.setter
+    def samples(self, count: int) -> None:
+        self.tasks[0].samples = count - sum(task.samples for task in self.tasks[1:])
+
+    def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        which = int(torch.multinomial(self.shares, 1, generator=generator))
+        return self.tasks[which].loss(step, progress, generator)
+
+    def evaluate(self, step: int) -> dict[str, Any]:
+        return self.tasks[0].evaluate(step)

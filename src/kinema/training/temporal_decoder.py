@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .frame_latents import FrameLatents
-from .kl_vae import to_network
+from .frame_latents import FrameLatents, to_network
 from .store import ClipStore
 
 CHANGES = 1.0

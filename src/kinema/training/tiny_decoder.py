@@ -21,10 +21,10 @@ from kinema.core.whole import whole
 from kinema.families.wan import decode
 from kinema.families.wan.tiny_decoder import TinyConfig, TinyDecoder
 
-from . import parallel_vae, saved
+from . import checkpoints, parallel_vae
 from .loop import LoopConfig, train
+from .parallel_vae import denormalize, normalize, to_network
 from .store import ClipStore
-from .vae import denormalize, normalize, to_network
 
 TRUTH, EDGES, OBJECTS = 0.25, 1.0, 2.0
 """Weights: of the true frames beside the full decoder's, of edges, and how much more pixels of objects count."""
@@ -219,7 +219,7 @@ def kept(config: LoopConfig, name: str, make: Callable[[], Lessons]) -> Lessons:
     """Lessons that an earlier run left in config.out, where this one resumes it; else new ones, left there."""
     path = config.out / name
     if config.resume and path.exists():
-        return Lessons(**saved.read(path))
+        return Lessons(**checkpoints.read(path))
     made = make()
     config.out.mkdir(parents=True, exist_ok=True)
     with whole(path) as beside:

@@ -13,10 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from . import parallel_vae
+from .parallel_vae import to_network
 from .store import ClipStore
 
 GROUPS = ((1, 12), (5, 6), (9, 4), (5, 6), (1, 12), (17, 2), (9, 4), (5, 6))
 """(frames, clips) of successive steps, about the same number of frames each."""
+
+
+EDGES, LATENT_NOISE = 1.0, 0.08
+"""Weight of the edge term; noise on the latents as a share of their root mean square."""
 
 
 def initialize(vae: nn.Module, generator: torch.Generator) -> None:
@@ -136,6 +141,35 @@ class VaeTask:
         return found
 
 
+class DecoderTask(VaeTask):
+    """`VaeTask` with everything before the decoder frozen, so that every latent that was ever made stays valid.
+
+    The picture gets sharper while a transformer already learns on the latents. Differences of neighbouring pixels are
+    matched too (edges), and the latents get a little noise, because those that a sampler makes are never quite clean.
+    """
+
+    def __init__(self, vae: torch.nn.Module, *stores: Any, **settings: Any):
+        super().__init__(vae, *stores, **settings)
+        for module in (vae.encoder, vae.quant_conv):
+            module.requires_grad_(False)
+
+    def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        frames, mask = self.batch(step, generator)
+        with torch.no_grad():
+            latents, _ = self.encode(self.vae, frames)
+            noise = torch.randn(latents.shape, generator=generator).to(latents)
+            latents = latents + LATENT_NOISE * latents.square().mean().sqrt() * noise
+        out = self.decode(self.vae, latents).float()
+        weight = 1 + 3 * mask
+        weight = weight / weight.mean()
+        error = out - frames
+        reconstruction = (weight * (error.abs() + 3 * error.square())).mean()
+        edges = edge_error(error)
+        psnr = 10 * torch.log10(4 / error.detach().square().mean())
+        numbers = {"reconstruction": reconstruction.item(), "edges": edges.item(), "psnr": psnr.item()}
+        return reconstruction + EDGES * edges, numbers
+
+
 def edge_error(error_BCFHW: Tensor) -> Tensor:
     """Mean absolute difference between errors of neighbouring pixels, rows and columns added: blurred edges cost."""
     return error_BCFHW.diff(dim=-1).abs().mean() + error_BCFHW.diff(dim=-2).abs().mean()
@@ -145,11 +179,6 @@ def drift_of(anchor: nn.Module, new_BCTHW: Tensor, old_BCTHW: Tensor) -> Tensor:
     """Mean squared distance of latents, in units of the anchor's variance by channel."""
     std = torch.tensor(anchor.config.latents_std).view(1, -1, 1, 1, 1).to(new_BCTHW.device)
     return ((new_BCTHW.float() - old_BCTHW.float()) / std).square().mean()
-
-
-def to_network(frames_BFHWC: Tensor) -> Tensor:
-    """uint8 frames to float (B, 3, F, H, W) in [-1, 1]."""
-    return frames_BFHWC.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
 @torch.no_grad()
@@ -214,17 +243,3 @@ def set_latent_statistics(vae: nn.Module, store: ClipStore, device: str = "cpu",
         latents_mean=[round(float(value), 5) for value in latents.mean(1)],
         latents_std=[round(float(value), 5) for value in latents.std(1)],
     )
-
-
-def normalize(vae: nn.Module, latents_BCTHW: Tensor) -> Tensor:
-    """Latents as the transformer sees them: (z - mean) / std per channel."""
-    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1).to(latents_BCTHW)
-    std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1).to(latents_BCTHW)
-    return (latents_BCTHW - mean) / std
-
-
-def denormalize(vae: nn.Module, latents_BCTHW: Tensor) -> Tensor:
-    """The inverse of normalize."""
-    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1).to(latents_BCTHW)
-    std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1).to(latents_BCTHW)
-    return latents_BCTHW * std + mean

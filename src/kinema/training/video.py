@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.toyland.caption import describe, describe_place
+from kinema.toyland.caption import describe
 from kinema.toyland.scene import World, sample_scene
 
 from . import known, processes
-from .flow import draw_times, mix, weighted_error
+from .captioner import WORDINGS, caption
+from .flow import draw_times, mix, noise_like, weighted_error
 from .latents import LatentStore
 from .vace import assemble
 
@@ -42,8 +42,6 @@ SILENT = 0.5
 RARELY_WORDLESS = 0.2
 """Where a box or an outline hides objects (known.HIDE_OBJECTS), captions are dropped this much less: a hidden place
 that nothing is said about is mostly a removal."""
-WORDINGS = 32
-"""Captions that each clip is told by; remembered, since a GPU asks for thousands a second."""
 HELD_OUT_TIMES = (0.5, 0.8, 0.9)
 
 
@@ -196,19 +194,6 @@ class VideoTask:
 
     def evaluate(self, step: int) -> dict[str, Any]:
         return held_out_losses(self) | {"clips": len(self.store)} | self.judge(step)
-
-
-def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal noise on x's device, which follows from the (CPU's) generator."""
-    if x.device.type != "cpu":
-        seed = int(torch.randint(1 << 62, (), generator=generator))
-        generator = torch.Generator(x.device).manual_seed(seed)
-    return torch.randn(x.shape, generator=generator, device=x.device)
-
-
-@lru_cache(maxsize=1 << 20)
-def caption(seed: int, world: World, number: int, place: bool) -> str:
-    return (describe_place if place else describe)(sample_scene(seed, world), number)
 
 
 def swapped(world: World, seed: int) -> dict[str, Any]:

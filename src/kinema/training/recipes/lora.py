@@ -36,14 +36,14 @@ from kinema.sd import bases
 from kinema.weights.adapter_writer import DIALECTS, write
 from kinema.weights.device import good_at_bfloat16
 
-from .. import buckets, data, learners, lora, optimizers, processes, saved, sharding
+from .. import buckets, checkpoints, data, learners, lora, optimizers, processes, sharding
 from ..frozen import leave
 from ..learners import Learner
 from ..loop import LoopConfig, train
 from ..quicken import quicken
-from ..several import Several
 from ..sheets import sheet, strip
 from ..stages import Settings, Stage
+from ..temporal import Several
 
 NUMBERS = {
     "rank": (int, 8, 1, 256), "alpha": (int, 0, 0, 1024), "steps": (int, 500, 1, 1_000_000), "batch": (int, 2, 1, 1024),
@@ -193,7 +193,7 @@ class Lora:
         """OUT/lora.safetensors; other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
         if not processes.first():
             return {}
-        layers = saved.read(self.out / "layers.pt")
+        layers = checkpoints.read(self.out / "layers.pt")
         notes = {"base": self.card.id, "title": self.out.name}
         if self.base:
             notes["image_model"] = self.base
