@@ -10,9 +10,9 @@ from torch import nn
 
 from kinema import training
 from kinema.core.errors import KinemaError
-from kinema.training.checkpoints import Ema, load_averaged
-from kinema.training.loop import LoopConfig, learning_rate, progress_of, train
-from kinema.training.optimizers import orthogonalize, split_parameters
+from kinema.training.core.checkpoints import Ema, load_averaged
+from kinema.training.core.loop import LoopConfig, learning_rate, progress_of, train
+from kinema.training.core.optimizers import orthogonalize, split_parameters
 
 
 class Line:

@@ -71,9 +71,9 @@ def train(
     pairs = [each.partition("=") for each in options or []]
     if wrong := next((name for name, equals, _ in pairs if not equals), None):
         raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")
-    from kinema.training import processes as group
-    from kinema.training import run_folder, stages
-    from kinema.training.board import Board
+    from kinema.training.core import processes as group
+    from kinema.training.core import run_folder, stages
+    from kinema.training.core.board import Board
 
     board = None
     try:

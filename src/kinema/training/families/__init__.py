@@ -12,8 +12,8 @@ from torch import Tensor
 
 from kinema.core.card import Card
 
-from ..buckets import Bucket
-from ..captioner import Tell
+from ..data.buckets import Bucket
+from ..data.captioner import Tell
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..core.extras import install_command
+from ...core.extras import install_command
 
 HIDDEN = ("step", "seconds", "minutes")
 

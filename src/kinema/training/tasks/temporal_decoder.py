@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .frame_latents import FrameLatents, to_network
-from .store import ClipStore
+from ..data.frame_latents import FrameLatents, to_network
+from ..data.store import ClipStore
 
 CHANGES = 1.0
 """Weight of the changes' error."""

@@ -19,7 +19,7 @@ from typing import Any, cast
 from . import processes, run_folder
 from .settings import Settings, Stage
 
-OWN = Path(__file__).parent / "recipes"
+OWN = Path(__file__).parents[1] / "recipes"
 
 
 def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
@@ -27,7 +27,7 @@ def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
     ValueError when there is no such file or function."""
     own = sorted(file.stem for file in OWN.glob("*.py") if not file.stem.startswith("_"))
     if str(path) in own:
-        found = importlib.import_module(f"{__package__}.recipes.{path}").stages
+        found = importlib.import_module(f"..recipes.{path}", __package__).stages
         return cast("Callable[[Settings], list[Stage]]", found)
     if not path.is_file():
         raise ValueError(f"There is no recipe {path}; a file, or one of: {', '.join(own)}.")

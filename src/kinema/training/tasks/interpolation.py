@@ -16,8 +16,8 @@ from kinema.post.film.warp import pyramid
 from kinema.toyland.render import render
 from kinema.toyland.scene import World, sample_scene
 
-from .moving_pictures import MovingPictures, Triplets
-from .sheets import sheet
+from ..core.sheets import sheet
+from ..data.moving_pictures import MovingPictures, Triplets
 
 FLOW = 0.012
 """Weight of the square root of how far flow is off, in px, on each level; a quarter of it at the end. The root, because

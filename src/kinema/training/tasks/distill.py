@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from kinema.core.whole import whole
 
-from . import checkpoints
+from ..core import checkpoints
 from .flow import Velocity, bend, guided, like, sample, walk
 
 CLOSEST = 0.05

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from kinema.families.svd.prepare import for_clip
 
-from . import processes
+from ..core import processes
+from ..core.frozen import Chosen, Frozen, everything
+from ..data.frame_latents import to_network
 from .ddpm import weighted_error
 from .edm import NoiseLevels, mix
 from .flow import noise_like
-from .frame_latents import to_network
-from .frozen import Chosen, Frozen, everything
 from .temporal import Clips, at_most
 
 AUGMENT = NoiseLevels(-3.0, 0.5)

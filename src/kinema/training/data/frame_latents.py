@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kinema.core.whole import whole
 
-from . import checkpoints, processes
+from ..core import checkpoints, processes
 from .store import SHARD, ClipStore
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import lora, processes
-from .buckets import Bucket
-from .captioner import Tell
-from .ddpm import weighted_error
-from .flow import draw_times, mix
-from .frozen import Frozen
+from ..core import processes
+from ..core.frozen import Frozen
+from ..data.buckets import Bucket
+from ..data.captioner import Tell
+from ..tasks import lora
+from ..tasks.ddpm import weighted_error
+from ..tasks.flow import draw_times, mix
 
 HELD_OUT_TIMES = (0.5, 0.8)
 TOWARDS_NOISE = 0.8

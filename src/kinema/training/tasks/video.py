@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import World, sample_scene
 
-from . import known, processes
-from .captioner import WORDINGS, caption
+from ..core import processes
+from ..data import known
+from ..data.captioner import WORDINGS, caption
+from ..data.latents import LatentStore
+from ..data.vace import assemble
 from .flow import draw_times, mix, noise_like, weighted_error
-from .latents import LatentStore
-from .vace import assemble
 
 TEXT, NOTHING_NEW = 0.4, 0.05
 """Shares of clips with words alone, and of clips that are given whole and must come out as they are."""

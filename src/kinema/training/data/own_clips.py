@@ -27,7 +27,8 @@ from kinema.media.endings import readable
 from kinema.media.manifest import FOLDER_NOTE
 from kinema.media.read import VideoInfo, probe
 
-from . import captions, processes, shards
+from ..core import processes
+from . import captions, shards
 from .captions import METADATA
 
 SHOWN = 24

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .frame_latents import to_network
-from .store import ClipStore
+from ..data.frame_latents import to_network
+from ..data.store import ClipStore
 
 CLIPS, FRAMES_EACH = 8, 2
 

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from kinema.sd.inflate import is_temporal
 
-from . import processes
-from .captioner import Captioner
+from ..core import processes
+from ..core.frozen import Chosen, Frozen
+from ..data.captioner import Captioner
 from .ddpm import Schedule, weighted_error
 from .flow import noise_like
-from .frozen import Chosen, Frozen
 
 PICTURES_EVERY = 8
 """One batch in so many is single pictures."""

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from kinema.families.svd.prepare import for_clip
 
-from .captioner import Captioner
-from .frame_latents import to_network
-from .store import ClipStore
+from ..data.captioner import Captioner
+from ..data.frame_latents import to_network
+from ..data.store import ClipStore
 
 
 class PictureWordsTask:

@@ -13,11 +13,11 @@ from PIL import Image
 from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import World, sample_scene
 
-from . import known
-from .latents import read_clip
-from .sheets import sheet, strip
-from .store import ClipStore
-from .vace import letterbox, object_crop
+from ..core.sheets import sheet, strip
+from ..data import known
+from ..data.latents import read_clip
+from ..data.store import ClipStore
+from ..data.vace import letterbox, object_crop
 
 PICKS = (0, 5, 10, 16)
 

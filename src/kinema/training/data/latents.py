@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from kinema.core.whole import whole
 from kinema.toyland.scene import World, sample_scene
 
-from . import checkpoints, known, parallel_vae, processes
+from ..core import checkpoints, processes
+from . import known, parallel_vae
 from .parallel_vae import normalize, to_network
 from .store import SHARD, ClipStore
 from .vace import letterbox, object_crop

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import parallel_vae
-from .parallel_vae import to_network
-from .store import ClipStore
+from ..data import parallel_vae
+from ..data.parallel_vae import to_network
+from ..data.store import ClipStore
 
 GROUPS = ((1, 12), (5, 6), (9, 4), (5, 6), (1, 12), (17, 2), (9, 4), (5, 6))
 """(frames, clips) of successive steps, about the same number of frames each."""

@@ -13,11 +13,11 @@ from kinema.diffusion.pixels import to_unit
 from kinema.sd import bases, frames
 from kinema.sd.on_base import OnBase
 
-from .. import lora
-from ..buckets import Bucket
-from ..captioner import Remembering, Tell
-from ..ddpm import Schedule
-from ..temporal import TemporalTask
+from ..data.buckets import Bucket
+from ..data.captioner import Remembering, Tell
+from ..tasks import lora
+from ..tasks.ddpm import Schedule
+from ..tasks.temporal import TemporalTask
 
 LATE, LEAST = 1.5, 0.6
 """Which noise levels a motion is learnt from (TemporalTask) where a schedule ends in noise alone: which way things go

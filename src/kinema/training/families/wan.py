@@ -12,10 +12,10 @@ from torch import Tensor
 from kinema.diffusion.pixels import to_unit
 from kinema.families.wan import forward
 
-from .. import vace
-from ..buckets import Bucket
-from ..captioner import Tell
-from ..own_flow import FlowTask
+from ..data import vace
+from ..data.buckets import Bucket
+from ..data.captioner import Tell
+from .own_flow import FlowTask
 
 
 class WanLearner:

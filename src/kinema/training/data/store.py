@@ -19,7 +19,7 @@ from kinema.core.whole import whole
 from kinema.toyland.render import render
 from kinema.toyland.scene import Scene, World, sample_scene
 
-from . import processes
+from ..core import processes
 
 SHARD = 256
 

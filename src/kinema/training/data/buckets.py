@@ -23,8 +23,8 @@ from kinema.core.whole import whole
 from kinema.media.read import read_chunks
 from kinema.media.resize import resize_frames
 
-from . import checkpoints
-from .data import Item
+from ..core import checkpoints
+from .own_clips import Item
 
 SHAPES = (1.0, 4 / 3, 3 / 4, 16 / 9, 9 / 16, 2.0, 0.5)
 """Widths over heights of the buckets."""

@@ -21,10 +21,11 @@ from kinema.core.whole import whole
 from kinema.families.wan import decode
 from kinema.families.wan.tiny_decoder import TinyConfig, TinyDecoder
 
-from . import checkpoints, parallel_vae
-from .loop import LoopConfig, train
-from .parallel_vae import denormalize, normalize, to_network
-from .store import ClipStore
+from ..core import checkpoints
+from ..core.loop import LoopConfig, train
+from ..data import parallel_vae
+from ..data.parallel_vae import denormalize, normalize, to_network
+from ..data.store import ClipStore
 
 TRUTH, EDGES, OBJECTS = 0.25, 1.0, 2.0
 """Weights: of the true frames beside the full decoder's, of edges, and how much more pixels of objects count."""

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import lora
-from ..buckets import Bucket
-from ..captioner import Tell
-from ..edm import NoiseLevels
-from ..image_to_video import ImageToVideoTask
+from ..data.buckets import Bucket
+from ..data.captioner import Tell
+from ..tasks import lora
+from ..tasks.edm import NoiseLevels
+from ..tasks.image_to_video import ImageToVideoTask
 from .clips import by_frame
 
 LEVELS = NoiseLevels(1.0, 1.6)

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import processes
-from .captioner import Captioner, Tell
+from ..core import processes
+from ..core.frozen import Chosen, everything, leave
+from ..data.captioner import Captioner, Tell
+from ..data.frame_latents import FrameLatents
 from .ddpm import Schedule, weighted_error
 from .flow import noise_like
-from .frame_latents import FrameLatents
-from .frozen import Chosen, everything, leave
 
 PLACES = 0.04
 """Share of pictures that are told by their place alone (which leaves the object to chance)."""
