@@ -22,7 +22,7 @@ import kinema
 from kinema.diffusion.pixels import from_unit, to_unit
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
-from kinema.training.sheets import sheet, strip
+from kinema.training.core.sheets import sheet, strip
 
 FIRST = 9_000_000
 

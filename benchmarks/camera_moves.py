@@ -23,7 +23,7 @@ from kinema.evaluation.probes import load_probes
 from kinema.evaluation.track import follow
 from kinema.toyland.caption import describe_without_camera
 from kinema.toyland.scene import CAMERAS, WORLD_MINI, sample_scene
-from kinema.training.sheets import sheet, strip
+from kinema.training.core.sheets import sheet, strip
 
 FIRST, THRESHOLD = 7_000_000, 0.1
 MODEL = "kinema-mini-animatediff"

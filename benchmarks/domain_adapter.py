@@ -22,7 +22,7 @@ from kinema.evaluation.probes import load_probes
 from kinema.evaluation.track import follow
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_MINI, sample_scene
-from kinema.training.sheets import sheet, strip
+from kinema.training.core.sheets import sheet, strip
 
 FIRST = 6_000_000
 

@@ -28,9 +28,9 @@ from kinema.media.read import read_video
 from kinema.post.interpolate import interpolate
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD, sample_scene
-from kinema.training.moving_pictures import MovingPictures
-from kinema.training.sheets import sheet
-from kinema.training.textures import make_bank
+from kinema.training.core.sheets import sheet
+from kinema.training.data.moving_pictures import MovingPictures
+from kinema.training.data.textures import make_bank
 
 WAYS = ("film", "mci", "blend")
 EXCERPTS = {"road": slice(20, 45), "realshort": slice(0, 13), "cat": slice(0, 9)}

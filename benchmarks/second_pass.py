@@ -30,7 +30,7 @@ from kinema.media.write import write
 from kinema.toyland.caption import describe
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
-from kinema.training.sheets import sheet, strip
+from kinema.training.core.sheets import sheet, strip
 
 FIRST = 8_000_000
 MODEL_OF_TILES = "kinema-mini-zeroscope-xl"

@@ -22,7 +22,7 @@ from kinema.evaluation.cases import Shape, cases
 from kinema.evaluation.judge import Judge
 from kinema.evaluation.probes import load_probes
 from kinema.toyland.scene import WORLD_MINI
-from kinema.training.sheets import sheet, strip
+from kinema.training.core.sheets import sheet, strip
 
 
 def main() -> None:

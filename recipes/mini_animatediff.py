@@ -31,15 +31,16 @@ from typing import Any
 import torch
 
 from kinema.toyland.scene import STYLES, sample_scene
-from kinema.training import lora, processes
-from kinema.training.captioner import Captioner
-from kinema.training.export import edit_json
-from kinema.training.frame_latents import FrameLatents
-from kinema.training.frozen import leave
-from kinema.training.image_model import ImageTask
-from kinema.training.loop import train
-from kinema.training.stages import Settings, Stage
-from kinema.training.temporal import TemporalTask
+from kinema.training.core import processes
+from kinema.training.core.frozen import leave
+from kinema.training.core.loop import train
+from kinema.training.core.stages import Settings, Stage
+from kinema.training.data.captioner import Captioner
+from kinema.training.data.frame_latents import FrameLatents
+from kinema.training.tasks import lora
+from kinema.training.tasks.export import edit_json
+from kinema.training.tasks.image_model import ImageTask
+from kinema.training.tasks.temporal import TemporalTask
 from kinema.weights import adapters
 from kinema.weights.adapter_writer import write
 

@@ -3,7 +3,7 @@
     kinema train recipes/mini_film.py --minutes 45 --out runs/film
     kinema train recipes/mini_film.py --minutes 45 --out runs/film --resume
 
-Three in four triplets are layers of textures that move over each other (training/moving_pictures.py: exact flow,
+Three in four triplets are layers of textures that move over each other (training/data/moving_pictures.py: exact flow,
 nothing photographed), one in four is Toyland's. Times other than the middle are taught too. `--set start=FILE` goes on
 from weights of the same network.
 
@@ -26,12 +26,13 @@ from kinema.evaluation.cases import HELD_OUT
 from kinema.post.film.config import MINI
 from kinema.post.film.network import Film
 from kinema.toyland.scene import WORLD
-from kinema.training import processes
-from kinema.training.interpolation import FilmTask, ToylandTriplets, render_triplets
-from kinema.training.loop import LoopConfig, load_averaged, train
-from kinema.training.moving_pictures import MovingPictures
-from kinema.training.stages import Settings, Stage
-from kinema.training.textures import Bank, make_bank
+from kinema.training.core import processes
+from kinema.training.core.checkpoints import load_averaged
+from kinema.training.core.loop import LoopConfig, train
+from kinema.training.core.stages import Settings, Stage
+from kinema.training.data.moving_pictures import MovingPictures
+from kinema.training.data.textures import Bank, make_bank
+from kinema.training.tasks.interpolation import FilmTask, ToylandTriplets, render_triplets
 from kinema.weights.store import digests
 
 SIDE, CACHED, FRAMES = 128, 160, 9

@@ -23,17 +23,19 @@ import torch
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from kinema.sd.spatio_temporal import inflate, inflate_decoder
-from kinema.training import processes, temporal_decoder
-from kinema.training.captioner import Captioner, toyland
-from kinema.training.edm import NoiseLevels, align_times
-from kinema.training.export import edit_json
-from kinema.training.image_to_video import Buckets, ImageToVideoTask
-from kinema.training.kl_vae import to_network
-from kinema.training.loop import load_averaged, train
-from kinema.training.picture_words import PictureWordsTask
-from kinema.training.sheets import sheet, strip
-from kinema.training.stages import Settings, Stage
-from kinema.training.temporal_decoder import TemporalDecoderTask
+from kinema.training.core import processes
+from kinema.training.core.checkpoints import load_averaged
+from kinema.training.core.loop import train
+from kinema.training.core.sheets import sheet, strip
+from kinema.training.core.stages import Settings, Stage
+from kinema.training.data.captioner import Captioner, toyland
+from kinema.training.data.frame_latents import to_network
+from kinema.training.tasks import temporal_decoder
+from kinema.training.tasks.edm import NoiseLevels, align_times
+from kinema.training.tasks.export import edit_json
+from kinema.training.tasks.image_to_video import Buckets, ImageToVideoTask
+from kinema.training.tasks.picture_words import PictureWordsTask
+from kinema.training.tasks.temporal_decoder import TemporalDecoderTask
 
 sys.path.insert(0, str(Path(__file__).parent))
 from toyland_sd import FPS, LOOK_STEPS, LOOKED_AT, SCHEDULE, SIDE, WORLD, OnImage, as_bytes

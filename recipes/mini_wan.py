@@ -31,19 +31,20 @@ from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
 from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import sample_scene
-from kinema.training import parallel_vae, processes
-from kinema.training.decoder import DecoderTask
-from kinema.training.export import export_pipeline
-from kinema.training.known import ANSWERS
-from kinema.training.latents import LatentStore, write_latents
-from kinema.training.loop import LoopConfig, load_averaged, train
-from kinema.training.samples import Sampler, task_sheet, text_sheet
-from kinema.training.stages import Settings, Stage
-from kinema.training.store import ClipStore, write_shards
-from kinema.training.tiny_decoder import train_tiny_decoder
-from kinema.training.vae import VaeTask, measure_drift, measure_vae, set_latent_statistics
-from kinema.training.video import WARM_UP, VideoTask, initialize_transformer
-from kinema.training.words import build_tokenizer
+from kinema.training.core import processes
+from kinema.training.core.checkpoints import load_averaged
+from kinema.training.core.loop import LoopConfig, train
+from kinema.training.core.stages import Settings, Stage
+from kinema.training.data import parallel_vae
+from kinema.training.data.known import ANSWERS
+from kinema.training.data.latents import LatentStore, write_latents
+from kinema.training.data.store import ClipStore, write_shards
+from kinema.training.data.tokenizers import build_tokenizer
+from kinema.training.tasks.export import export_pipeline
+from kinema.training.tasks.samples import Sampler, task_sheet, text_sheet
+from kinema.training.tasks.tiny_decoder import train_tiny_decoder
+from kinema.training.tasks.vae import DecoderTask, VaeTask, measure_drift, measure_vae, set_latent_statistics
+from kinema.training.tasks.video import WARM_UP, VideoTask, initialize_transformer
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_wan_editions import EDITIONS, Edition

@@ -14,13 +14,13 @@ from kinema.evaluation.probes import load_probes
 from kinema.evaluation.track import follow
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
-from kinema.training import parallel_vae
-from kinema.training.segments import guided, sample
-from kinema.training.sheets import sheet, strip
-from kinema.training.store import ClipStore
-from kinema.training.tiny_decoder import to_bytes
-from kinema.training.vae import denormalize, to_network
-from kinema.training.video import VideoTask
+from kinema.training.core.sheets import sheet, strip
+from kinema.training.data import parallel_vae
+from kinema.training.data.parallel_vae import denormalize, to_network
+from kinema.training.data.store import ClipStore
+from kinema.training.tasks.flow import guided, sample
+from kinema.training.tasks.tiny_decoder import to_bytes
+from kinema.training.tasks.video import VideoTask
 
 GATE_DB, GATE_OBJECTS_DB, GATE_PROBE = 30.0, 25.0, 85.0
 PICKS = (0, 5, 10, 16)

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.training import processes
-from kinema.training.distill import Batch, Distillation, DistillTask, gain, write_paths
-from kinema.training.extract_lora import extract_lora, write_lora
-from kinema.training.loop import LoopConfig, train
-from kinema.training.low_rank import add_low_rank
-from kinema.training.segments import sigmas
-from kinema.training.video import ROUND, VideoTask
+from kinema.training.core import processes
+from kinema.training.core.loop import LoopConfig, train
+from kinema.training.tasks.distill import Batch, Distillation, DistillTask, gain, write_paths
+from kinema.training.tasks.extract_lora import extract_lora, write_lora
+from kinema.training.tasks.flow import sigmas
+from kinema.training.tasks.low_rank import add_low_rank
+from kinema.training.tasks.video import ROUND, VideoTask
 
 SEGMENTS, RANK, BATCH = 8, 32, 16
 PATHS_SHARE = 0.35

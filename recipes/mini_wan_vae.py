@@ -10,9 +10,9 @@ import torch
 from diffusers import AutoencoderKLWan
 from mini_wan_editions import Edition
 
-from kinema.training import parallel_vae
-from kinema.training.vae import initialize
-from kinema.training.widen import check, widen
+from kinema.training.data import parallel_vae
+from kinema.training.tasks.vae import initialize
+from kinema.training.tasks.widen import check, widen
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,13 @@ import torch
 
 from kinema.sd import temporal_layers
 from kinema.sd.inflate import inflate, is_temporal
-from kinema.training import processes
-from kinema.training.captioner import Captioner
-from kinema.training.frozen import everything
-from kinema.training.loop import load_averaged, train
-from kinema.training.stages import Settings, Stage
-from kinema.training.temporal import TemporalTask
+from kinema.training.core import processes
+from kinema.training.core.checkpoints import load_averaged
+from kinema.training.core.frozen import everything
+from kinema.training.core.loop import train
+from kinema.training.core.stages import Settings, Stage
+from kinema.training.data.captioner import Captioner
+from kinema.training.tasks.temporal import TemporalTask
 
 sys.path.insert(0, str(Path(__file__).parent))
 from toyland_sd import FRAMES, OnImage, save, scheduler

@@ -16,8 +16,8 @@ from typing import Any
 
 from kinema.sd import temporal_layers
 from kinema.sd.inflate import is_temporal
-from kinema.training import processes
-from kinema.training.stages import Settings, Stage
+from kinema.training.core import processes
+from kinema.training.core.stages import Settings, Stage
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_zeroscope import Zeroscope

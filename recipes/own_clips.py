@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from kinema.sd import frames
-from kinema.training import buckets, data
-from kinema.training.learners.clips import by_frame
-from kinema.training.stages import Settings
+from kinema.training.core.stages import Settings
+from kinema.training.data import buckets, own_clips
+from kinema.training.families.clips import by_frame
 
 
 class OwnClips:
@@ -26,8 +26,8 @@ class OwnClips:
             raise ValueError(f"There is no folder {self.folder}.")
 
     @cached_property
-    def found(self) -> data.Found:
-        return data.find(self.folder, self.settings.out / "unpacked", frames=self.num_frames, fps=self.fps)
+    def found(self) -> own_clips.Found:
+        return own_clips.find(self.folder, self.settings.out / "unpacked", frames=self.num_frames, fps=self.fps)
 
     def look(self) -> dict[str, Any]:
         """What is used and what is not; OUT/data.txt. ValueError where nothing can be used."""

@@ -24,7 +24,8 @@ from kinema.evaluation.lessons import Lesson, flipped, lesson, loss
 from kinema.evaluation.network import ProbeNet
 from kinema.evaluation.probes import Probes, save_probes
 from kinema.toyland.scene import WORLD, WORLD_SMALL, Scene, World, sample_scene, without_objects
-from kinema.training.loop import LoopConfig, load_averaged, train
+from kinema.training.core.checkpoints import load_averaged
+from kinema.training.core.loop import LoopConfig, train
 
 BATCH, SCENES, FRAMES_EACH, REUSE = 64, 64, 4, 2
 STEPS_A_POOL = SCENES * FRAMES_EACH * REUSE // BATCH

@@ -22,17 +22,17 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
-from kinema.training import processes
-from kinema.training.buckets import Bucket
-from kinema.training.captioner import Tell, toyland
-from kinema.training.ddpm import Schedule
-from kinema.training.export import edit_json
-from kinema.training.frame_latents import FrameLatents, write_frame_latents
-from kinema.training.loop import LoopConfig
-from kinema.training.quicken import quicken
-from kinema.training.sheets import sheet, strip
-from kinema.training.stages import Settings
-from kinema.training.store import ClipStore, write_shards
+from kinema.training.core import processes
+from kinema.training.core.loop import LoopConfig
+from kinema.training.core.quicken import quicken
+from kinema.training.core.sheets import sheet, strip
+from kinema.training.core.stages import Settings
+from kinema.training.data.buckets import Bucket
+from kinema.training.data.captioner import Tell, toyland
+from kinema.training.data.frame_latents import FrameLatents, write_frame_latents
+from kinema.training.data.store import ClipStore, write_shards
+from kinema.training.tasks.ddpm import Schedule
+from kinema.training.tasks.export import edit_json
 from kinema.weights.device import good_at_bfloat16
 from kinema.weights.folder import scheduler as named_scheduler
 from kinema.weights.store import digests

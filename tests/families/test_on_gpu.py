@@ -62,8 +62,8 @@ def test_interpolation():
 
 
 def test_moving_layers():
-    from kinema.training.moving_pictures import MovingPictures
-    from kinema.training.textures import make_bank
+    from kinema.training.data.moving_pictures import MovingPictures
+    from kinema.training.data.textures import make_bank
 
     bank = make_bank(0, 7, 7)
     made = [MovingPictures(bank, 64, device).draw(6, torch.Generator().manual_seed(0)) for device in ("cpu", "cuda")]

@@ -12,7 +12,7 @@ from test_svd import FRAMES, folder, pipeline  # noqa: F401
 import kinema
 from kinema.core.chunk import Chunk
 from kinema.media.write import write
-from kinema.training import stages
+from kinema.training.core import stages
 from kinema.training.recipes import lora
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from kinema.training.clip_words import build_clip_tokenizer
+from kinema.training.data.tokenizers import build_clip_tokenizer
 
 PROMPT, NEGATIVE = "a red ball rolls over a hill", "snow"
 

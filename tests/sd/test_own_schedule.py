@@ -17,7 +17,7 @@ from kinema.core.errors import ModelError
 from kinema.diffusion.scheduling import noise_level
 from kinema.sd import discrete
 from kinema.sd.image_model import own_schedule
-from kinema.training.ddpm import Schedule
+from kinema.training.tasks.ddpm import Schedule
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "families"))
 from tiny_sd import image_model, motion_adapter

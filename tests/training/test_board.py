@@ -9,11 +9,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kinema.cli.main import app
-from kinema.training.board import Board, numbers
+from kinema.training.core.board import Board, numbers
 
 RECIPE = """
 from PIL import Image
-from kinema.training.stages import Stage
+from kinema.training.core.stages import Stage
 
 
 def stages(settings):

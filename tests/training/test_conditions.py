@@ -7,13 +7,14 @@ from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanVACEPipeline
 from PIL import Image
 from small_networks import small_text_encoder, small_transformer
 
-from kinema.training import parallel_vae
-from kinema.training.export import export_pipeline
-from kinema.training.flow import draw_times, mix, weighted_error
-from kinema.training.latents import encoder, object_weight
-from kinema.training.vace import context, letterbox, object_crop
-from kinema.training.vae import denormalize, initialize, normalize
-from kinema.training.words import build_tokenizer
+from kinema.training.data import parallel_vae
+from kinema.training.data.latents import encoder, object_weight
+from kinema.training.data.parallel_vae import denormalize, normalize
+from kinema.training.data.tokenizers import build_tokenizer
+from kinema.training.data.vace import context, letterbox, object_crop
+from kinema.training.tasks.export import export_pipeline
+from kinema.training.tasks.flow import draw_times, mix, weighted_error
+from kinema.training.tasks.vae import initialize
 
 VAE = {
     "base_dim": 4, "z_dim": 16, "dim_mult": [1, 2, 2, 2], "num_res_blocks": 1,
@@ -106,7 +107,7 @@ def test_conditions_equal_the_pipelines(pipeline):
 
 @torch.no_grad()
 def test_text_is_padded_as_the_pipeline_pads_and_unknown_words_are_met(pipeline):
-    from kinema.training.video import VideoTask
+    from kinema.training.tasks.video import VideoTask
 
     task = VideoTask.__new__(VideoTask)
     task.tokenizer, task.text_encoder, task.tokens, task.device, task.forget = (

@@ -6,9 +6,9 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from kinema.toyland import WORLD_SMALL
-from kinema.training.decoder import DecoderTask
-from kinema.training.loop import LoopConfig, train
-from kinema.training.store import ClipStore, write_shards
+from kinema.training.core.loop import LoopConfig, train
+from kinema.training.data.store import ClipStore, write_shards
+from kinema.training.tasks.vae import DecoderTask
 
 
 def test_only_the_decoder_changes(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.training.distill import (
+from kinema.training.core.loop import LoopConfig, train
+from kinema.training.tasks.distill import (
     Batch,
     Distillation,
     DistillTask,
@@ -20,8 +21,7 @@ from kinema.training.distill import (
     goal,
     write_paths,
 )
-from kinema.training.loop import LoopConfig, train
-from kinema.training.segments import bend, guided, like, sample, sigmas, walk
+from kinema.training.tasks.flow import bend, guided, like, sample, sigmas, walk
 
 CENTRES = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
 SPREAD = 0.3
@@ -194,8 +194,8 @@ def test_from_a_video_network_to_a_student_file(tmp_path):
     """The whole way with a published architecture: conditions are (text states, control), the change is low-rank."""
     from diffusers import WanVACETransformer3DModel
 
-    from kinema.training.extract_lora import extract_lora, write_lora
-    from kinema.training.low_rank import add_low_rank
+    from kinema.training.tasks.extract_lora import extract_lora, write_lora
+    from kinema.training.tasks.low_rank import add_low_rank
     from kinema.weights import adapters
 
     torch.manual_seed(0)

@@ -9,8 +9,8 @@ from small_networks import small_transformer
 from torch import nn
 
 from kinema.core.errors import ModelError
-from kinema.training.extract_lora import extract_lora, write_lora
-from kinema.training.low_rank import add_low_rank, freeze_all_but_linear, merge_low_rank
+from kinema.training.tasks.extract_lora import extract_lora, write_lora
+from kinema.training.tasks.low_rank import add_low_rank, freeze_all_but_linear, merge_low_rank
 from kinema.weights import adapters
 
 

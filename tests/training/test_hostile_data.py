@@ -19,7 +19,7 @@ from kinema.core.errors import MediaError
 from kinema.media import write as writing
 from kinema.media.endings import readable
 from kinema.media.write import write
-from kinema.training import buckets, captions, data, shards
+from kinema.training.data import buckets, captions, own_clips, shards
 
 RED = "a red ball in a caf\u00e9"
 
@@ -37,11 +37,11 @@ def one(tmp_path_factory) -> bytes:
     return clip(tmp_path_factory.mktemp("one") / "one.mp4").read_bytes()
 
 
-def find(folder: Path, out: Path, frames: int = 8) -> data.Found:
-    return data.find(folder, out / "unpacked", frames=frames, fps=8.0)
+def find(folder: Path, out: Path, frames: int = 8) -> own_clips.Found:
+    return own_clips.find(folder, out / "unpacked", frames=frames, fps=8.0)
 
 
-def words(found: data.Found) -> dict[str, str]:
+def words(found: own_clips.Found) -> dict[str, str]:
     return {item.path.name: item.caption for item in found.items}
 
 
@@ -275,11 +275,11 @@ def test_a_clip_that_breaks_further_in_is_named_and_the_rest_used(tmp_path, one,
 
 
 def test_a_report_cannot_forge_lines_or_drive_a_terminal(tmp_path):
-    found = data.Found()
+    found = own_clips.Found()
     found.refuse("x\n3 clips\x1b[2J", "bad")
     for number in range(30):
         found.refuse(f"{number}.mp4", "too short")
-    lines = found.report(data.SHOWN)
+    lines = found.report(own_clips.SHOWN)
     assert lines[1] == "refused: x 3 clips\\x1b[2J: bad" and lines[-1] == "refused: 7 more, all of them in data.txt"
     assert len(found.report()) == 32
 

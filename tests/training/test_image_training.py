@@ -11,14 +11,14 @@ from transformers import CLIPTokenizer
 
 from kinema.sd.inflate import digest, inflate, is_spatial, is_temporal
 from kinema.toyland.scene import WORLD_SMALL
-from kinema.training import kl_vae
-from kinema.training.captioner import Captioner, toyland
-from kinema.training.ddpm import Schedule, weighted_error
-from kinema.training.frozen import everything
-from kinema.training.image_model import ImageTask
-from kinema.training.loop import LoopConfig, train
-from kinema.training.quicken import quicken
-from kinema.training.temporal import TemporalTask
+from kinema.training.core.frozen import everything
+from kinema.training.core.loop import LoopConfig, train
+from kinema.training.core.quicken import quicken
+from kinema.training.data.captioner import Captioner, toyland
+from kinema.training.tasks import kl_vae
+from kinema.training.tasks.ddpm import Schedule, weighted_error
+from kinema.training.tasks.image_model import ImageTask
+from kinema.training.tasks.temporal import TemporalTask
 
 
 @pytest.fixture(scope="module")

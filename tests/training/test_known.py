@@ -7,7 +7,7 @@ from kinema.conditions.layout import draw_boxes
 from kinema.toyland.palette import OBJECT_COLORS
 from kinema.toyland.render import render
 from kinema.toyland.scene import Actor, Scene
-from kinema.training import known
+from kinema.training.data import known
 
 SCENE = Scene(actors=(Actor("ball", "red", "right", radius=0.15),), background="meadow", detail="plain")
 

@@ -19,15 +19,14 @@ from kinema.sd.inflate import digest, inflate, is_spatial, is_temporal
 from kinema.sd.spatio_temporal import inflate as inflate_svd
 from kinema.sd.spatio_temporal import inflate_decoder
 from kinema.toyland.scene import WORLD_SMALL
-from kinema.training import edm, lora, temporal
-from kinema.training.captioner import Captioner, Remembering, toyland
-from kinema.training.ddpm import Schedule, weighted_error
-from kinema.training.image_to_video import Buckets, ImageToVideoTask, motion_of
-from kinema.training.loop import LoopConfig, train
-from kinema.training.picture_words import PictureWordsTask
-from kinema.training.several import Several
-from kinema.training.temporal import TemporalTask
-from kinema.training.temporal_decoder import TemporalDecoderTask, measure
+from kinema.training.core.loop import LoopConfig, train
+from kinema.training.data.captioner import Captioner, Remembering, toyland
+from kinema.training.tasks import edm, lora, temporal
+from kinema.training.tasks.ddpm import Schedule, weighted_error
+from kinema.training.tasks.image_to_video import Buckets, ImageToVideoTask, motion_of
+from kinema.training.tasks.picture_words import PictureWordsTask
+from kinema.training.tasks.temporal import Several, TemporalTask
+from kinema.training.tasks.temporal_decoder import TemporalDecoderTask, measure
 
 MEAN, STD = [0.5] * 3, [0.3] * 3
 

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from kinema.post.film.warp import warp
-from kinema.training.moving_pictures import MovingPictures, Triplets
-from kinema.training.textures import Bank, make_bank
+from kinema.training.data.moving_pictures import MovingPictures, Triplets
+from kinema.training.data.textures import Bank, make_bank
 
 SIDE = 96
 

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 from kinema.cli.main import app
 from kinema.core.chunk import Chunk
 from kinema.media.write import write
-from kinema.training import buckets, data
+from kinema.training.core.stages import Settings
+from kinema.training.data import buckets, own_clips
 from kinema.training.recipes import lora
-from kinema.training.stages import Settings
 from kinema.weights import adapters
 from kinema.weights.adapter_writer import DIALECTS
 from kinema.weights.adapter_writer import write as write_adapter
@@ -62,7 +62,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(folder, tmp_path_factory):
-    return data.find(folder, tmp_path_factory.mktemp("unpacked"), frames=8, fps=8.0)
+    return own_clips.find(folder, tmp_path_factory.mktemp("unpacked"), frames=8, fps=8.0)
 
 
 def test_all_ways_to_say_what_is_in_a_clip(found):
@@ -80,7 +80,7 @@ def test_what_is_not_used_is_named_with_its_reason(found):
     told = "\n".join(found.report())
     assert "4 clips" in told and "64x48 (3)" in told and "48x64 (1)" in told and told.count("refused:") == 6
     with pytest.raises(ValueError, match="no folder"):
-        data.find(Path("nowhere"), Path("x"), frames=8, fps=8.0)
+        own_clips.find(Path("nowhere"), Path("x"), frames=8, fps=8.0)
 
 
 def test_buckets_by_shape_and_windows_by_time(found, tmp_path):

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from kinema.training import processes
-from kinema.training.muon import orthogonalize, shared_orthogonalize
+from kinema.training.core import processes
+from kinema.training.core.optimizers import orthogonalize, shared_orthogonalize
 
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from kinema.training import processes
-from kinema.training.loop import LoopConfig, train
+from kinema.training.core import processes
+from kinema.training.core.loop import LoopConfig, train
 
 class Task:
     names_for_adam = ()

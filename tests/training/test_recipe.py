@@ -61,7 +61,7 @@ def test_training_goes_on_from_a_finished_model(tmp_path, mini_path, monkeypatch
     from mini_wan_editions import SMALL
     from safetensors.torch import load_file
 
-    from kinema.training.stages import Settings
+    from kinema.training.core.stages import Settings
 
     settings = Settings(out=tmp_path, minutes=1.0, options={"start": str(mini_path), "edition": "small"})
     assert [stage.name for stage in stages(settings)] == ["clips", "keep", "cache", "video", "few_step", "export"]

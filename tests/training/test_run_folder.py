@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from kinema.cli.main import app
 from kinema.core.errors import KinemaError, RequestError
-from kinema.training import run_folder, stages
-from kinema.training.stages import Settings, Stage
+from kinema.training.core import run_folder, stages
+from kinema.training.core.stages import Settings, Stage
 
 
 def hold(out: Path, held) -> None:
@@ -171,7 +171,7 @@ def test_a_damaged_record_is_named(tmp_path, text):
 def test_the_command(tmp_path):
     recipe = tmp_path / "tiny.py"
     recipe.write_text(
-        "from kinema.training.stages import Stage\n"
+        "from kinema.training.core.stages import Stage\n"
         "def stages(settings):\n"
         "    show = lambda minutes: {'budget': settings.minutes, **settings.options}\n"
         "    return [Stage('one', 1, show, follows=('minutes',))]\n"

@@ -12,8 +12,9 @@ from torch import nn
 from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError
 from kinema.media.write import write
-from kinema.training import learners, lora, run_folder, stages
+from kinema.training.core import run_folder, stages
 from kinema.training.recipes import lora as recipe
+from kinema.training.tasks import lora
 
 
 class Attention(nn.Module):
@@ -74,7 +75,7 @@ class Learner:
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """Runs the recipe into OUT/<place>/lora as the command would; gives the file's bytes."""
-    monkeypatch.setattr(learners, "learner", Learner)
+    monkeypatch.setattr(families, "learner", Learner)
     for number in range(3):
         pixels = np.random.default_rng(number).integers(0, 255, (16, 64, 64, 3), dtype=np.uint8)
         write([Chunk(pixels, 0, 8.0)], tmp_path / "clips" / f"{number}.mp4")
@@ -112,7 +113,7 @@ def test_a_run_that_was_stopped_gives_the_file_of_one_that_was_not(trained, tmp_
     with pytest.raises(KeyboardInterrupt):
         trained("stopped", steps="6")
     monkeypatch.undo()
-    monkeypatch.setattr(learners, "learner", Learner)
+    monkeypatch.setattr(families, "learner", Learner)
     assert trained("stopped", resume=True) == whole
 
 

@@ -16,7 +16,7 @@ from torch.distributed.fsdp import fully_shard
 from typer.testing import CliRunner
 
 from kinema.cli.main import app
-from kinema.training import optimizers, sharding
+from kinema.training.core import optimizers, sharding
 
 CAN_LEAVE_OUT = "ignored_params" in inspect.signature(fully_shard).parameters
 SCRIPT = """
@@ -24,9 +24,10 @@ import json, sys
 from pathlib import Path
 import torch
 from torch import nn
-from kinema.training import lora, processes, sharding
-from kinema.training.frozen import Frozen
-from kinema.training.loop import LoopConfig, train
+from kinema.training.core import processes, sharding
+from kinema.training.tasks import lora
+from kinema.training.core.frozen import Frozen
+from kinema.training.core.loop import LoopConfig, train
 
 class Block(nn.Module):
     def __init__(self):

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from kinema.core.errors import KinemaError
-from kinema.training import stages
-from kinema.training.stages import Settings, Stage
+from kinema.training.core import stages
+from kinema.training.core.stages import Settings, Stage
 
 
 def test_each_stage_gets_its_share_of_what_is_left(tmp_path):

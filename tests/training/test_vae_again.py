@@ -7,10 +7,10 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from kinema.toyland import WORLD_SMALL
-from kinema.training.loop import LoopConfig, train
-from kinema.training.store import ClipStore, write_shards
-from kinema.training.vae import VaeTask, edge_error, initialize
-from kinema.training.widen import widen
+from kinema.training.core.loop import LoopConfig, train
+from kinema.training.data.store import ClipStore, write_shards
+from kinema.training.tasks.vae import VaeTask, edge_error, initialize
+from kinema.training.tasks.widen import widen
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -59,7 +59,7 @@ def test_the_recipe_goes_on_from_a_saved_autoencoder_and_widens_it(mini_path, mo
     from mini_wan_editions import SMALL
     from mini_wan_vae import go_on, resized, widened
 
-    from kinema.training.stages import Settings
+    from kinema.training.core.stages import Settings
 
     options = {"vae_start": str(mini_path / "vae"), "vae_decoder_base": "20", "vae_edges": "0.25", "edition": "small"}
     again = go_on(options, resized(SMALL, options))

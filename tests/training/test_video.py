@@ -9,13 +9,13 @@ from small_networks import small_text_encoder, small_transformer
 from kinema.toyland.caption import describe
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_SMALL, sample_scene, without_objects
-from kinema.training import known
-from kinema.training.latents import LatentStore, encoder, read_clip, write_latents
-from kinema.training.store import ClipStore, write_shards
-from kinema.training.vace import fold_mask
-from kinema.training.vae import to_network
-from kinema.training.video import PICTURE_BATCH, PICTURES, REFERENCES, VideoTask, held_out_losses
-from kinema.training.words import build_tokenizer
+from kinema.training.data import known
+from kinema.training.data.latents import LatentStore, encoder, read_clip, write_latents
+from kinema.training.data.parallel_vae import to_network
+from kinema.training.data.store import ClipStore, write_shards
+from kinema.training.data.tokenizers import build_tokenizer
+from kinema.training.data.vace import fold_mask
+from kinema.training.tasks.video import PICTURE_BATCH, PICTURES, REFERENCES, VideoTask, held_out_losses
 
 SHAPE = (5, 32, 32)
 COUNT = 48

@@ -4,9 +4,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from kinema.training import parallel_vae
-from kinema.training.vae import initialize
-from kinema.training.widen import widen
+from kinema.training.data import parallel_vae
+from kinema.training.tasks.vae import initialize
+from kinema.training.tasks.widen import widen
 
 
 def trained(**changes) -> AutoencoderKLWan:

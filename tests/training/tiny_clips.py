@@ -8,10 +8,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_SMALL, sample_scene
-from kinema.training import kl_vae
-from kinema.training.clip_words import build_clip_tokenizer
-from kinema.training.frame_latents import FrameLatents, write_frame_latents
-from kinema.training.store import ClipStore, write_shards
+from kinema.training.data.frame_latents import FrameLatents, write_frame_latents
+from kinema.training.data.store import ClipStore, write_shards
+from kinema.training.data.tokenizers import build_clip_tokenizer
+from kinema.training.tasks import kl_vae
 
 TOKENS = 24
 

@@ -71,13 +71,13 @@ def train(
     pairs = [each.partition("=") for each in options or []]
     if wrong := next((name for name, equals, _ in pairs if not equals), None):
         raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")
-    from kinema.training import machine, run_folder, stages
-    from kinema.training import processes as group
-    from kinema.training.board import Board
+    from kinema.training.core import processes as group
+    from kinema.training.core import run_folder, stages
+    from kinema.training.core.board import Board
 
     board = None
     try:
-        machine.check(device)
+        group.check_device(device)
         found = stages.load_recipe(recipe)
         board = Board(out) if tensorboard else None
         others = group.start(processes, device)
@@ -86,7 +86,8 @@ def train(
     given = {name: value for name, _, value in pairs} | ({} if data is None else {"data": str(data)})
     settings = stages.Settings(
         out=out, device=device, minutes=minutes or MINUTES, resume=resume, replace=replace, recipe=recipe.stem,
-        device_name=device_name or machine.name(device), options=given, show=_teller(as_json, group.first(), board),
+        device_name=device_name or group.device_name(device), options=given,
+        show=_teller(as_json, group.first(), board),
     )  # fmt: skip
     try:
         settings = run_folder.gone_on_with(settings, only=bool(stage), minutes=minutes)

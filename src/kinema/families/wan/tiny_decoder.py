@@ -6,8 +6,8 @@ channels (a latent frame's features become those of its frames), and one pixel s
 picture. It is causal: some blocks see what they saw of the latent frame before, and these features are all that is
 carried, so that a clip decodes in one go or one latent frame at a time, to the same pixels.
 
-Kept in a model's folder as `tiny_decoder/`; training/tiny_decoder.py makes one. N counts clips and frames together;
-other suffixes: core/shapes.py.
+Kept in a model's folder as `tiny_decoder/`; training/tasks/tiny_decoder.py makes one. N counts clips and frames
+together; other suffixes: core/shapes.py.
 """
 
 from __future__ import annotations

@@ -36,14 +36,17 @@ from kinema.sd import bases
 from kinema.weights.adapter_writer import DIALECTS, write
 from kinema.weights.device import good_at_bfloat16
 
-from .. import buckets, data, learners, lora, optimizers, processes, saved, sharding
-from ..frozen import leave
-from ..learners import Learner
-from ..loop import LoopConfig, train
-from ..quicken import quicken
-from ..several import Several
-from ..sheets import sheet, strip
-from ..stages import Settings, Stage
+from .. import families
+from ..core import checkpoints, optimizers, processes, sharding
+from ..core.frozen import leave
+from ..core.loop import LoopConfig, train
+from ..core.quicken import quicken
+from ..core.sheets import sheet, strip
+from ..core.stages import Settings, Stage
+from ..data import buckets, own_clips
+from ..families import Learner
+from ..tasks import lora
+from ..tasks.temporal import Several
 
 NUMBERS = {
     "rank": (int, 8, 1, 256), "alpha": (int, 0, 0, 1024), "steps": (int, 500, 1, 1_000_000), "batch": (int, 2, 1, 1024),
@@ -106,11 +109,11 @@ class Lora:
             self.card = bases.with_base(self.base, self.card)
         self.frames = int(self.number["frames"] or self.card.frames.trained)
         self.fps = self.number["fps"] or self.card.defaults.fps
-        if why := learners.why_not(self.card, self.frames, self.checkpointing):
+        if why := families.why_not(self.card, self.frames, self.checkpointing):
             raise ValueError(why)
         if not Path(options["data"]).is_dir():
             raise ValueError(f"There is no folder {options['data']}.")
-        self.found: data.Found | None = None
+        self.found: own_clips.Found | None = None
         self.clips: list[buckets.Bucket] = []
         self._learner: Learner | None = None
 
@@ -127,7 +130,7 @@ class Lora:
     def look(self, minutes: float) -> dict[str, Any]:
         """What is in the folder; OUT/data.txt."""
         folder = Path(self.settings.options["data"])
-        self.found = data.find(folder, self.out / "unpacked", frames=self.frames, fps=self.fps)
+        self.found = own_clips.find(folder, self.out / "unpacked", frames=self.frames, fps=self.fps)
         return self.found.tell(folder, self.out, self.settings.show)
 
     def cache(self, minutes: float) -> dict[str, Any]:
@@ -193,13 +196,13 @@ class Lora:
         """OUT/lora.safetensors; other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
         if not processes.first():
             return {}
-        layers = saved.read(self.out / "layers.pt")
+        layers = checkpoints.read(self.out / "layers.pt")
         notes = {"base": self.card.id, "title": self.out.name}
         if self.base:
             notes["image_model"] = self.base
         if "trigger" in self.settings.options:
             notes["trigger"] = self.settings.options["trigger"]
-        files, part = [], learners.LEARNERS[self.card.family].part
+        files, part = [], families.LEARNERS[self.card.family].part
         for dialect in self.dialects:
             name = "lora" if dialect == self.dialects[0] else f"lora.{dialect}"
             target = self.out / (name if dialect == "peft" else f"{name}.safetensors")
@@ -218,7 +221,7 @@ class Lora:
 
     @property
     def still(self) -> float:
-        kind = learners.LEARNERS[self.card.family]
+        kind = families.LEARNERS[self.card.family]
         own = kind.still if self.settings.options.get("where", kind.where) == kind.where else 1.0
         return self.number["still"] or own
 
@@ -233,7 +236,7 @@ class Lora:
         count = sum(parameter.numel() for parameter in self.learner.network.parameters())
         return self.number["lr"] or (SMALL_LR if count < SMALL else LR)
 
-    def items(self) -> list[data.Item]:
+    def items(self) -> list[own_clips.Item]:
         if self.found is None:
             self.look(0)
         assert self.found is not None
@@ -242,12 +245,12 @@ class Lora:
     @property
     def learner(self) -> Learner:
         if self._learner is None:
-            self._learner = learners.learner(self.card, self.base, self.device, self.frames, self.fps)
+            self._learner = families.learner(self.card, self.base, self.device, self.frames, self.fps)
         return self._learner
 
     def network(self) -> Any:
         network = self.learner.network
-        where = self.settings.options.get("where", learners.LEARNERS[self.card.family].where)
+        where = self.settings.options.get("where", families.LEARNERS[self.card.family].where)
         lora.add(network, rank=int(self.number["rank"]), alpha=self.alpha, where="" if where == "all" else where,
                  seed=self.seed)  # fmt: skip
         if self.checkpointing:
@@ -257,7 +260,7 @@ class Lora:
             leave(network, lora.is_trained)
             return sharding.shard(network, self.device)
         return (
-            quicken(network) if self.device == "cpu" and learners.LEARNERS[self.card.family].part == "unet" else network
+            quicken(network) if self.device == "cpu" and families.LEARNERS[self.card.family].part == "unet" else network
         )
 
     def tell(self, number: int, wording: int, place: bool) -> str:

@@ -1,0 +1,1 @@
+"""What every training shares: recipes as stages, the loop, checkpoints, optimisers, several processes."""

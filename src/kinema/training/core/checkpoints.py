@@ -1,0 +1,130 @@
+"""What a training keeps on disk and goes on from: everything that the next step depends on, averaged weights among it.
+
+Reading runs no code, and a damaged file ends in an error that names it.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import torch
+from torch import Tensor, nn
+
+from kinema.core.errors import KinemaError
+from kinema.core.outside import for_terminal
+from kinema.core.whole import whole
+
+from . import processes
+
+
+def read(path: Path, device: str = "cpu") -> Any:
+    """What torch.save wrote: tensors, numbers, text, dicts and lists of them. Raises KinemaError for a file that is
+    damaged or holds anything else; FileNotFoundError where none is."""
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError, BadZipFile) as error:
+        if "out of memory" in str(error).lower():
+            raise
+        reason = for_terminal((str(error).splitlines() or [type(error).__name__])[0], 200)
+        raise KinemaError(f"{path}: cannot be read, damaged or no file of a training ({reason}).") from None
+
+
+class Ema:
+    """Exponential moving average of trainable weights; the decay grows from 0 as (1 + n) / (10 + n)."""
+
+    def __init__(self, modules: Mapping[str, nn.Module], decay: float):
+        self.decay = decay
+        self.live = {
+            f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters() if p.requires_grad
+        }
+        self.shadow = {name: p.detach().clone() for name, p in self.live.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.shadow.values()), [p.data for p in self.live.values()], 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange live and averaged weights; call again to undo."""
+        for name, p in self.live.items():
+            held = p.detach().clone()
+            p.copy_(self.shadow[name])
+            self.shadow[name].copy_(held)
+
+
+class Learning:
+    """The parameters of a module that learn, saved and restored as a module is."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.learning = {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {name: p.data for name, p in self.learning.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        for name, p in self.learning.items():
+            p.data.copy_(state[name])
+
+
+def save_checkpoint(
+    path: Path, task: Any, parts: Mapping[str, nn.Module | Learning], optimizers: list[torch.optim.Optimizer],
+    ema: Ema, step: int, seconds: float,
+) -> None:  # fmt: skip
+    """Everything that the next step depends on, written beside the old file and then moved over it."""
+    if not processes.first():
+        return
+    state = {
+        "step": step,
+        "seconds": seconds,
+        "modules": {name: part.state_dict() for name, part in parts.items()},
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "ema": ema.shadow,
+        "samples": getattr(task, "samples", 0),
+    }
+    with whole(path) as beside:
+        torch.save(state, beside)
+
+
+def load_checkpoint(
+    path: Path, task: Any, parts: Mapping[str, nn.Module | Learning], optimizers: list[torch.optim.Optimizer],
+    ema: Ema,
+) -> tuple[int, float]:  # fmt: skip
+    """Restore what save_checkpoint wrote; returns (step, seconds trained so far)."""
+    state = read(path)
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state["modules"][name])
+        for optimizer, held in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(held)
+        for name, value in state["ema"].items():
+            ema.shadow[name].copy_(value)
+        if hasattr(task, "samples"):
+            task.samples = state["samples"]
+        return int(state["step"]), float(state["seconds"])
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        why = for_terminal(" ".join(str(error).split()), 300)
+        raise KinemaError(f"{path}: a checkpoint of another network or with other settings ({why}).") from None
+
+
+def put_aside(*files: Path) -> None:
+    """An earlier run's files get .before in their names, so that nobody goes on with them by mistake."""
+    if processes.first():
+        for file in files:
+            if file.exists():
+                file.replace(file.with_name(f"{file.stem}.before{file.suffix}"))
+
+
+def load_averaged(path: Path, modules: Mapping[str, nn.Module]) -> int:
+    """Put a checkpoint's averaged weights into the modules (for export and sampling); returns its step."""
+    state = read(path)
+    for name, module in modules.items():
+        own = {key[len(name) + 1 :]: value for key, value in state["ema"].items() if key.startswith(name + ".")}
+        module.load_state_dict({**state["modules"][name], **own})
+    return state["step"]

@@ -1,0 +1,101 @@
+"""A recipe as a list of stages that share one wall-clock budget.
+
+A recipe file (`recipes/*.py`) has a function `stages(settings: Settings) -> list[Stage]`. Stages run in order. Each
+gets its share of the time that is left, so what one takes too long the later ones pay together, and what one leaves
+they get. Finished stages are written down in OUT/stages.json, and with `resume` they are not done again
+(run_folder.py).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, cast
+
+from . import processes, run_folder
+from .settings import Settings, Stage
+
+OWN = Path(__file__).parents[1] / "recipes"
+
+
+def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
+    """The `stages` function of a recipe: a file, or the name of one that comes with Kinema (training/recipes). Raises
+    ValueError when there is no such file or function."""
+    own = sorted(file.stem for file in OWN.glob("*.py") if not file.stem.startswith("_"))
+    if str(path) in own:
+        found = importlib.import_module(f"..recipes.{path}", __package__).stages
+        return cast("Callable[[Settings], list[Stage]]", found)
+    if not path.is_file():
+        raise ValueError(f"There is no recipe {path}; a file, or one of: {', '.join(own)}.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, "stages", None)
+    if found is None:
+        raise ValueError(f"{path} has no function `stages`, so it is not a recipe.")
+    return found
+
+
+def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -> dict[str, Any]:
+    """Run stages (or only those named) within settings.minutes; returns what they gave, by name.
+
+    Raises ValueError for a name that is not a stage, RequestError for what may not be done to the run that is in
+    settings.out, RunBusy where another process trains into it.
+    """
+    names = [stage.name for stage in stages]
+    if unknown := [name for name in only if name not in names]:
+        raise ValueError(f"There is no stage {unknown[0]!r}; there are {', '.join(names)}.")
+    with run_folder.alone(settings.out):
+        return _run(stages, settings, only)
+
+
+def _run(stages: Sequence[Stage], settings: Settings, only: Sequence[str]) -> dict[str, Any]:
+    record = run_folder.read(settings.out)
+    todo = run_folder.to_do(stages, settings, only, record)
+    doing = {stage.name for stage in todo}
+    kept = record.done if settings.resume or only else {}
+    done: dict[str, Any] = {name: found for name, found in kept.items() if name not in doing}
+    asked = plain(settings)
+    if only and record.minutes:
+        asked["minutes"] = record.minutes  # the run's, not this one stage's
+    spent = 0.0 if only else sum(one.get("minutes", 0.0) for one in done.values())
+    if not todo:
+        settings.show({"event": "note", "": "every stage of this run is done; nothing is left to do"})
+        return done
+    processes.wait()  # until all have read the record
+    if processes.first():
+        run_folder.write(settings.out, done, asked)
+    if beside := [stage.name for stage in todo if not stage.share]:
+        inside = ", ".join(stage.name for stage in todo if stage.share) or "nothing"
+        words = f"the {settings.minutes:g} minutes are for {inside}; loading and {', '.join(beside)} come on top"
+        settings.show({"event": "note", "": words})
+    started = time.monotonic()
+    for number, stage in enumerate(todo):
+        left = max(0.0, settings.minutes - spent - (time.monotonic() - started) / 60)
+        shares = sum(later.share for later in todo[number:])
+        minutes = processes.agree(left * stage.share / shares if shares else 0.0)
+        settings.show({"event": "stage", "stage": stage.name, "minutes": round(minutes, 2)})
+        begun = time.monotonic()
+        found = stage.work(minutes) or {}
+        done[stage.name] = {"minutes": round((time.monotonic() - begun) / 60, 3), **found}
+        if processes.first():
+            run_folder.write(settings.out, done, asked)
+        processes.wait()
+        settings.show({"event": "stage_done", "stage": stage.name, **done[stage.name]})
+    took = spent + (time.monotonic() - started) / 60
+    if took > 1.1 * settings.minutes:
+        words = f"it took {took:.1f} minutes, {took - settings.minutes:.1f} more than were asked for"
+        settings.show({"event": "note", "": words})
+    return done
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """As JSON."""
+    names = [one.name for one in fields(settings) if one.name not in ("out", "show")]
+    return {name: getattr(settings, name) for name in names} | {"out": str(settings.out)}

@@ -1,0 +1,75 @@
+"""Latents of single frames, encoded once: what image models and the temporal layers above them are trained on.
+
+A shard is a file of float16 latents [n, F, C, h, w], scaled as the denoiser sees them, the share of object pixels in
+each latent cell [n, F, h, w], and the seeds of the scenes [n].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kinema.core.whole import whole
+
+from ..core import checkpoints, processes
+from .store import SHARD, ClipStore
+
+
+@torch.no_grad()
+def write_frame_latents(vae: Any, store: ClipStore, folder: Path, device: str = "cpu") -> None:
+    """Encode every frame of a store; shards that exist are kept, several processes share the work."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scale = vae.config.scaling_factor
+    at_once = 1 if torch.device(device).type == "cpu" else 16  # clips
+    for number, first in enumerate(range(0, len(store), SHARD)):
+        path = folder / f"{number:05d}.pt"
+        if path.exists() or number % processes.count() != processes.rank():
+            continue
+        latents, weights = [], []
+        members = list(range(first, min(first + SHARD, len(store))))
+        for start in range(0, len(members), at_once):
+            frames, mask = store.take(members[start : start + at_once])
+            pixels = to_network(frames.flatten(0, 1)).to(device, memory_format=torch.channels_last)
+            z = vae.encode(pixels).latent_dist.mean.float() * scale
+            latents.append(z.half().cpu().contiguous().unflatten(0, mask.shape[:2]))
+            cells = F.adaptive_avg_pool2d(mask.flatten(0, 1).float()[:, None], z.shape[-2:])[:, 0]
+            weights.append(cells.half().unflatten(0, mask.shape[:2]))
+        seeds = torch.tensor([store.seed(index) for index in members])
+        with whole(path) as beside:
+            torch.save({"latents": torch.cat(latents), "weight": torch.cat(weights), "seed": seeds}, beside)
+    processes.wait()
+
+
+class FrameLatents:
+    """All shards of these folders in memory: latents (N, F, C, h, w), weight (N, F, h, w), seed (N,)."""
+
+    def __init__(self, *folders: Path, device: str = "cpu") -> None:
+        shards = []
+        for folder in folders:
+            found = [checkpoints.read(path) for path in sorted(folder.glob("*.pt"))]
+            if not found:
+                raise FileNotFoundError(f"{folder} holds no latents.")
+            shards += found
+        self.latents, self.weight, self.seed = (
+            torch.cat([shard[name] for shard in shards]).to(device) for name in ("latents", "weight", "seed")
+        )
+
+    def __len__(self) -> int:
+        return len(self.seed)
+
+    @property
+    def num_frames(self) -> int:
+        return self.latents.shape[1]
+
+    def frames(self, index: Tensor, when: Tensor) -> tuple[Tensor, Tensor]:
+        """(latents (B, C, h, w), weight (B, h, w)) of one frame of each clip."""
+        return self.latents[index, when].float(), self.weight[index, when].float()
+
+
+def to_network(frames_NHWC: Tensor) -> Tensor:
+    """uint8 frames to float (N, 3, H, W) in [-1, 1]."""
+    return frames_NHWC.permute(0, 3, 1, 2).float() / 127.5 - 1
