@@ -1,8 +1,10 @@
-"""Windows in time cover what they should, have legal lengths, and share frames with their neighbours."""
+"""Windows in time and tiles in space cover what they should, have legal sizes, share enough, and their weights are a
+partition of one."""
 
 from __future__ import annotations
 
 import itertools
+import math
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,15 @@ from kinema.core.card import FramesRule
 
 RULE = FramesRule(step=4, trained=17, maximum=81)
 numbers = st.integers(1, 400)
+
+
+@given(numbers, st.integers(1, 64), st.integers(1, 64))
+def test_starts_cover_and_end_with_the_whole(length, window, stride):
+    found = windows.starts(length, window, stride)
+    assert found[0] == 0 and found[-1] == max(0, length - window)
+    assert all(0 < after - before <= stride for before, after in itertools.pairwise(found))
+    if stride <= window:
+        assert {place for start in found for place in range(start, start + window)} >= set(range(length))
 
 
 @given(numbers)
@@ -42,3 +53,78 @@ def test_before_what_is_there(new, known):
     assert all(
         earlier.stop - later.start <= 17 and earlier.stop > later.start for later, earlier in itertools.pairwise(spans)
     )
+
+
+@given(numbers, st.integers(2, 40), st.data())
+def test_context_windows_cover_share_and_blend(num_frames, length, data):
+    overlap = data.draw(st.integers(1, length - 1))
+    looped = data.draw(st.booleans())
+    spans = windows.context(num_frames, length, overlap, looped=looped)
+    assert {frame % num_frames for span in spans for frame in span} == set(range(num_frames))
+    assert all(len(span) == min(length, num_frames) for span in spans)
+    assert all(before.stop - after.start >= overlap for before, after in itertools.pairwise(spans))
+    if not looped:
+        assert spans[-1].stop == num_frames
+    elif len(spans) > 1:
+        joint = {frame % num_frames for frame in spans[-1]} & set(spans[0])
+        assert len(joint) >= min(overlap, num_frames), "the end of a loop is seen together with its beginning"
+    total = [0.0] * num_frames
+    for span in spans:
+        for frame, weight in zip(span, windows.pyramid(len(span)), strict=True):
+            total[frame % num_frames] += weight
+    shares = [0.0] * num_frames
+    for span in spans:
+        for frame, weight in zip(span, windows.pyramid(len(span)), strict=True):
+            assert weight > 0
+            shares[frame % num_frames] += weight / total[frame % num_frames]
+    assert all(math.isclose(share, 1.0) for share in shares)
+
+
+def test_tiles_of_a_picture():
+    found = windows.over_picture((150, 70), (64, 64), 16)
+    assert (found.width, found.height) == (160, 80)
+    assert found.places == tuple((left, top) for top in (0, 16) for left in (0, 48, 96))
+    assert windows.over_picture((40, 30), (64, 48), 16).places == ((0, 0),)
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.integers(2, 12), st.integers(2, 12), st.sampled_from([8, 16, 32]))
+def test_tiles_cover_share_and_blend(width, height, across, down, step):
+    tile = (across * step, down * step)
+    found = windows.over_picture((width, height), tile, step)
+    assert found.width >= width and found.height >= height, "of the canvas nothing is missing"
+    assert found.width % step == found.height % step == 0
+    for length, side, places in (
+        (found.width, tile[0], sorted({left for left, _ in found.places})),
+        (found.height, tile[1], sorted({top for _, top in found.places})),
+    ):
+        assert places[0] == 0 and places[-1] == length - side and all(place % step == 0 for place in places)
+        shared = [before + side - after for before, after in itertools.pairwise(places)]
+        if side >= 4 * step:
+            assert all(count >= side * windows.TILE_OVERLAP for count in shared)
+        total = [0.0] * length
+        ramps = [windows.ramp(side, before=place > 0, after=place + side < length) for place in places]
+        for place, weights in zip(places, ramps, strict=True):
+            assert all(0 < weight <= 1 for weight in weights)
+            for at, weight in enumerate(weights):
+                total[place + at] += weight
+        assert min(total) > 0, "what is divided by is never 0"
+        shares = [0.0] * length
+        for place, weights in zip(places, ramps, strict=True):
+            for at, weight in enumerate(weights):
+                shares[place + at] += weight / total[place + at]
+        assert all(math.isclose(share, 1.0) for share in shares)
+
+
+@given(st.integers(0, 50))
+def test_a_fade_goes_from_one_to_the_other(count):
+    found = windows.fade(count)
+    assert len(found) == count and all(0 < share < 1 for share in found)
+    assert all(math.isclose(one + other, 1.0) for one, other in zip(found, reversed(found), strict=True))
+    assert all(b > a for a, b in itertools.pairwise(found))
+
+
+def test_weights_rise_over_the_edges_that_have_a_neighbour():
+    assert windows.pyramid(5) == (1, 2, 3, 2, 1)
+    assert windows.ramp(8, before=True, after=False) == (0.25, 0.75, 1, 1, 1, 1, 1, 1)
+    assert windows.ramp(8, before=True, after=True) == (0.25, 0.75, 1, 1, 1, 1, 0.75, 0.25)
+    assert windows.ramp(4, before=False, after=False) == (1, 1, 1, 1)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 
 import kinema
-from kinema.core import tiles
+from kinema.core import windows
 from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError
 from kinema.core.family import Window
@@ -43,17 +41,6 @@ def clip(tmp_path_factory):
     return path
 
 
-def test_tiles_cover_and_share():
-    found = tiles.over((150, 70), (64, 64), 16)
-    assert (found.width, found.height) == (160, 80)
-    assert found.places == tuple((left, top) for top in (0, 16) for left in (0, 48, 96))
-    assert tiles.over((40, 30), (64, 48), 16).places == ((0, 0),)
-    for length in range(64, 400, 16):
-        begins = tiles.starts(length, 64, 16)
-        assert begins[0] == 0 and begins[-1] == length - 64
-        assert all(0 < after - before <= 48 for before, after in itertools.pairwise(begins))
-
-
 def test_one_tile_is_the_model_itself(engine):
     plan = engine.plan("a red ball", frames=2, **FEW).model_copy(
         update={"options": engine.plan("x").options | {"strength": 0.6}}
@@ -62,7 +49,7 @@ def test_one_tile_is_the_model_itself(engine):
     window = Window(pixels, np.ones((2, 64, 64), np.float32))
     alone, tiled = (
         np.concatenate([chunk.frames for chunk in generate(plan, family, window=window)])
-        for family in (engine.family, Tiled(engine.family, tiles.over((64, 64), (64, 64), 8)))
+        for family in (engine.family, Tiled(engine.family, windows.over_picture((64, 64), (64, 64), 8)))
     )
     assert np.abs(alone.astype(int) - tiled).max() <= 1
 
@@ -72,7 +59,7 @@ def test_tiles_agree_at_their_edges(engine):
     are made apart differ where they meet."""
     scene = render([sample_scene(21, WORLD_MINI)], num_frames=2, height=96, width=144, fps=8.0).frames_BFHWC[0].numpy()
     pixels = scene[:, :64, :112].astype(np.float32) / 127.5 - 1
-    tiling = tiles.over((112, 64), (64, 64), 8)
+    tiling = windows.over_picture((112, 64), (64, 64), 8)
     assert tiling.places == ((0, 0), (48, 0))
     plan = engine.plan("a meadow", frames=2, **{**FEW, "steps": 6})
     plan = plan.model_copy(update={"width": 112, "options": plan.options | {"strength": 0.85}})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -113,15 +111,6 @@ def test_the_manifest_names_the_image_model_too(place, family):
     one, other = (engine.digests(plan_of(place, base=base)) for base in ("base", "other"))
     assert len(one) == 4 and len(other) == 4, "the adapter, text encoder, UNet and autoencoder"
     assert sum(one[name] == other[name] for name in one) == 1
-
-
-@pytest.mark.parametrize(
-    ("count", "length", "overlap"), [(16, 16, 4), (17, 16, 4), (40, 16, 4), (64, 16, 8), (9, 8, 1)]
-)
-def test_windows_cover_everything_and_share_enough(count, length, overlap):
-    spans = context.windows(count, length, overlap)
-    assert spans[0][0] == 0 and spans[-1][1] == count and all(stop - start == length for start, stop in spans)
-    assert all(before[1] - after[0] >= overlap for before, after in pairwise(spans))
 
 
 def test_predictions_of_windows_are_averaged():

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from ..conditions import region
+from ..core import windows
 from ..core.chunk import Chunk
 from ..core.events import OnEvent, Progress, ignore, of_span
 from ..core.family import Family, Window
@@ -132,6 +133,7 @@ class _Work:
         size = (self.region.width, self.region.height)
         radius = FEATHER * self.region.width / self.canvas[0]
         shared = [index for index in inside if index in self.made]
+        shares = dict(zip(shared, windows.fade(len(shared))))
         for index, picture in zip(inside, new):
             if not masks[index].any():
                 continue
@@ -143,7 +145,7 @@ class _Work:
                 below = np.zeros((self.line.size[1], self.line.size[0], 3), np.uint8)
             done = self.region.put_back(part, below, paste.feather(masks[index], radius))
             if index in self.made:  # pass from the window before into this one
-                share = (shared.index(index) + 1) / (len(shared) + 1)
+                share = shares[index]
                 if shared[0] != inside.start:  # the frames made before come after these
                     share = 1 - share
                 mixed = (1 - share) * self.made[index].astype(np.float32) + share * done.astype(np.float32)

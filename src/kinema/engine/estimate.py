@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from ..core import tiles
+from ..core import windows
 from ..core.card import Card, Network
 from ..core.events import Part
 from ..core.plan import Estimate, Plan
@@ -105,7 +105,7 @@ def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> 
         forward = network.flop_per_cell * tokens * network.patch**2
     pieces = 1
     if plan.canvas == "larger":
-        pieces = len(tiles.over(plan.size, (plan.width, plan.height), card.size.multiple).places)
+        pieces = len(windows.over_picture(plan.size, (plan.width, plan.height), card.size.multiple).places)
     calls = sum(evaluations(plan, from_clip))
     flop = forward * calls * pieces * sampled / max(1, longest * len(plan.spans))
     volume = sampled * pieces * plan.width * plan.height
@@ -170,9 +170,9 @@ def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip
     tries = int(str(plan.options.get("free_init", 1)))
     sampled = max(1, sum(span.num_frames for span in plan.spans))
     found = [Part("load", cost.start_s)] if start else []
-    windows = plan.canvas != "model"
+    in_windows = plan.canvas != "model"
     begin = [Part("prepare", 0.1 * cost.encode_s), Part("encode", 0.9 * cost.encode_s)]
-    if not windows:
+    if not in_windows:
         found += begin
     given = 0
     for index, span in enumerate(plan.spans):
@@ -180,11 +180,11 @@ def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip
         if plan.canvas == "source" and span.start > given:
             found.append(Part("edit", COMPOSITE_S * (span.start - given), index))
             given = span.start
-        if windows:
+        if in_windows:
             found += [replace(part, seconds=part.seconds / len(plan.spans)) for part in begin]
         for number in range(tries):
-            found.append(Part("sample", cost.sample_s * share / tries, index if windows else index * tries + number))
-        found.append(Part("decode", cost.decode_s * share, index if windows else (index + 1) * tries - 1))
+            found.append(Part("sample", cost.sample_s * share / tries, index if in_windows else index * tries + number))
+        found.append(Part("decode", cost.decode_s * share, index if in_windows else (index + 1) * tries - 1))
         if plan.canvas == "larger":
             found.append(Part("edit", COMPOSITE_S * span.num_frames, index))
     if plan.canvas == "source":

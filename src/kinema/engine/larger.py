@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..core import tiles
+from ..core import windows
 from ..core.chunk import Chunk
 from ..core.events import OnEvent, Progress, ignore, of_span
 from ..core.family import Family, Window
@@ -32,8 +32,7 @@ def larger(plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterato
         made = _window(plan, family, line, span, number, on_event)
         following = plan.spans[number + 1].start if number + 1 < len(plan.spans) else plan.frames
         both = [index for index in sorted(shared) if index >= span.start]
-        for place, index in enumerate(both):
-            share = (place + 1) / (len(both) + 1)
+        for share, index in zip(windows.fade(len(both)), both):
             mixed = (1 - share) * shared[index] + share * made[index - span.start].astype(np.float32)
             made[index - span.start] = np.rint(mixed)
         finished = range(span.start, min(following, plan.frames))
@@ -49,7 +48,7 @@ def _window(
 ) -> np.ndarray:  # fmt: skip
     """The frames of a span, uint8 (F, H, W, 3) at the size of the output; beyond the clip's end its last one stays."""
     width, height = plan.size
-    tiling = tiles.over(plan.size, (plan.width, plan.height), family.card.size.multiple)
+    tiling = windows.over_picture(plan.size, (plan.width, plan.height), family.card.size.multiple)
     given = [line.frame(min(index, plan.frames - 1))[0] for index in range(span.start, span.stop)]
     true = np.stack([frame for frame in given if frame is not None])
     beyond = ((0, 0), (0, tiling.height - height), (0, tiling.width - width), (0, 0))

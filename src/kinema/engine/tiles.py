@@ -16,7 +16,7 @@ import torch
 from ..core.chunk import Chunk
 from ..core.family import Cond, Family, Predict, Prepared, Tried, Window
 from ..core.plan import Plan, Span
-from ..core.tiles import Tiling
+from ..core.windows import Tiling, ramp
 
 
 class Tiled:
@@ -116,12 +116,11 @@ class Blend:
             (..., slice(y := round(top / down), y + size[0]), slice(x := round(left / across), x + size[1]))
             for left, top in tiling.places
         ]
-        ramps = [_ramps(length, tile) for length, tile in zip((rows, columns), size)]
         self.weights = []
         for _, vertical, horizontal in self.cuts:
             down_H, across_W = (
-                ramp[min(1, cut.start), min(1, length - cut.stop)]
-                for ramp, cut, length in zip(ramps, (vertical, horizontal), (rows, columns))
+                torch.tensor(ramp(tile, before=cut.start > 0, after=cut.stop < length))
+                for tile, cut, length in zip(size, (vertical, horizontal), (rows, columns))
             )
             self.weights.append((down_H[:, None] * across_W[None]).to(like.device))
         self.sum = torch.zeros(like.shape, dtype=torch.float32, device=like.device)
@@ -136,10 +135,3 @@ class Blend:
 
     def finished(self) -> torch.Tensor:
         return self.sum / self.weight
-
-
-def _ramps(length: int, tile: int) -> dict[tuple[int, int], torch.Tensor]:
-    """Weights along one side, by whether a tile has a neighbour (before, after) it: rising over its outer quarter."""
-    ramp = ((torch.arange(tile) + 0.5) / (tile / 4)).clamp(max=1.0)
-    flat = torch.ones(tile)
-    return {(a, b): (ramp if a else flat) * (ramp.flip(0) if b else flat) for a in (0, 1) for b in (0, 1)}

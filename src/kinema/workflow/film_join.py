@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..core.chunk import AUDIO_RATE_HZ, Chunk
 from ..core.events import OnEvent, ignore
+from ..core.windows import fade
 from ..media.timeline import exact_rate
 from .film_plan import Join
 from .film_titles import Card, draw_card
@@ -159,8 +160,7 @@ def mixed(one_FHWC: np.ndarray, two_FHWC: np.ndarray) -> np.ndarray:
     """From one run of frames to another of the same length: frame k of n holds (k + 1) / (n + 1) of the second."""
     import numpy as np
 
-    count = len(one_FHWC)
-    share_F111 = ((np.arange(count, dtype=np.float32) + 1) / (count + 1))[:, None, None, None]
+    share_F111 = np.array(fade(len(one_FHWC)), np.float32)[:, None, None, None]
     return np.rint(one_FHWC * (1 - share_F111) + two_FHWC * share_F111).astype(np.uint8)
 
 

@@ -8,16 +8,8 @@ from collections.abc import Callable
 
 import torch
 
+from ...core import windows
 from ...diffusion.noise import noise
-
-
-def windows(num_frames: int, length: int, overlap: int) -> list[tuple[int, int]]:
-    """(start, stop) of windows that cover all frames, neighbours sharing at least `overlap`; the last one ends with the
-    clip."""
-    if num_frames <= length:
-        return [(0, num_frames)]
-    starts = list(range(0, num_frames - length, length - overlap)) + [num_frames - length]
-    return [(start, start + length) for start in starts]
 
 
 def blend(
@@ -25,18 +17,15 @@ def blend(
 ) -> torch.Tensor:
     """The prediction of each window (`predict` is told which frames it is of), averaged where they overlap; a frame
     counts the more the farther it is from the ends of its window."""
-    spans = windows(x_BCTHW.shape[2], length, overlap)
+    spans = windows.context(x_BCTHW.shape[2], length, overlap)
     if len(spans) == 1:
         return predict(x_BCTHW, slice(None))
     total, weights = torch.zeros_like(x_BCTHW, dtype=torch.float32), torch.zeros(x_BCTHW.shape[2])
-    for start, stop in spans:
-        count = stop - start
-        near = torch.arange(count)
-        weight_T = 1.0 + torch.minimum(near, count - 1 - near)
-        shape = (1, 1, count, 1, 1)
-        found = predict(x_BCTHW[:, :, start:stop], slice(start, stop)).float()
-        total[:, :, start:stop] += found * weight_T.view(shape).to(total)
-        weights[start:stop] += weight_T
+    for span in spans:
+        weight_T, frames = torch.tensor(windows.pyramid(len(span))), slice(span.start, span.stop)
+        found = predict(x_BCTHW[:, :, frames], frames).float()
+        total[:, :, frames] += found * weight_T.view(1, 1, -1, 1, 1).to(total)
+        weights[frames] += weight_T
     return total / weights.view(1, 1, -1, 1, 1).to(total)
 
 
