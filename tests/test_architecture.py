@@ -141,6 +141,34 @@ def test_temporary_folders_bear_the_mark_of_their_process():
             assert word not in path.read_text(encoding="utf-8"), f"{path}: {word}; core/leftovers.py has scratch()"
 
 
+def _renames(node: ast.AST) -> bool:
+    """Does a node rename, replace or fsync a file? `text.replace(old, new)` and `value.replace(field=...)` do not."""
+    if isinstance(node, ast.ImportFrom) and node.module in ("os", "shutil"):
+        return any(alias.name in ("replace", "rename", "renames", "fsync", "move") for alias in node.names)
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+    if owner in ("os", "shutil"):
+        return node.func.attr in ("replace", "rename", "renames", "fsync", "fdatasync", "move")
+    return node.func.attr in ("replace", "rename") and len(node.args) == 1 and not node.keywords
+
+
+def test_files_are_replaced_in_one_place():
+    """What is written elsewhere with a rename of its own forgets the disk, the permissions or what a killed process
+    leaves; core/whole.py has whole(), put(), bring() and set_aside()."""
+    for text, renames in (
+        ("os.replace(a, b)", True), ("path.replace(other)", True), ("path.rename(other)", True), ("os.fsync(n)", True),
+        ("from os import replace", True), ("shutil.move(a, b)", True), ("text.replace('a', 'b')", False),
+        ("when.replace(tzinfo=UTC)", False), ("replace(value, a=1)", False),
+    ):  # fmt: skip
+        assert any(map(_renames, ast.walk(ast.parse(text)))) is renames, text
+    for path in FILES:
+        if path.name == "whole.py" and room(path) == "core":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not _renames(node), f"{path}:{node.lineno}: {ast.unparse(node)}"
+
+
 def test_the_readme_names_each_room():
     readme = (ROOT.parents[1] / "README.md").read_text(encoding="utf-8")
     for folder in sorted({room(path) for path in FILES}):

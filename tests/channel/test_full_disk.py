@@ -14,7 +14,7 @@ from on_air import Collector, deltas, fast_playout, fill, receive
 
 from kinema.channel.airing.output_hls import HlsSettings
 from kinema.channel.airing.reserve import Reserve
-from kinema.channel.state_file import replace_bytes
+from kinema.core.whole import write_bytes
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_full_disk_stops_nothing_however_long_it_stays_full(tmp_path, small_di
     assert deltas(got.video) == {3750} and (got.errors, got.corrupt) == (0, 0)
 
 
-def refuse(*_):
+def refuse(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -96,9 +96,9 @@ def test_while_nothing_new_can_be_written_no_block_is_given_back(tmp_path, monke
     reserve = Reserve(tmp_path, "x")
     reserve.provide([4096, 200_000, 200_000])
     live, old = tmp_path / "live", tmp_path / "old"
-    replace_bytes(live, b"0" * 3000), replace_bytes(old, b"o" * 150_000)
+    write_bytes(live, b"0" * 3000), write_bytes(old, b"o" * 150_000)
     blocks = held(tmp_path)
-    monkeypatch.setattr("kinema.channel.airing.reserve.replace_bytes", refuse)
+    monkeypatch.setattr("kinema.channel.airing.reserve.write_bytes", refuse)
     monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_bavail=0, f_frsize=4096))
     for number in range(1, 6):
         data = bytes([48 + number]) * (3000 + 100 * number)
@@ -136,7 +136,7 @@ def test_without_the_right_to_mount_too_segments_are_written_over_old_ones(tmp_p
         playout._air(playout.feed.take())
         collector.look()
         if number == 9:
-            monkeypatch.setattr("kinema.channel.airing.reserve.replace_bytes", refuse)
+            monkeypatch.setattr("kinema.channel.airing.reserve.write_bytes", refuse)
             monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_bavail=0, f_frsize=4096))
     playout.close()
     collector.look()
@@ -153,7 +153,7 @@ def test_a_disk_that_stays_full_drops_the_oldest_and_says_so(tmp_path, monkeypat
         playout._air(playout.feed.take())
 
     with monkeypatch.context() as patch:
-        patch.setattr("kinema.channel.airing.reserve.replace_bytes", refuse)
+        patch.setattr("kinema.channel.airing.reserve.write_bytes", refuse)
         patch.setattr(Reserve, "_write_over", refuse)  # a file system where writing over a file needs new blocks
         for _ in range(10):
             playout._air(playout.feed.take())

@@ -161,7 +161,7 @@ def test_a_language_model_that_misbehaves_does_not_stop_the_planning(tmp_path, s
     assert planner.trouble == ""
     planner.write("a storm at sea")
     assert planner.trouble
-    writers = [row[0] for row in ledger._db.execute("SELECT writer FROM episodes ORDER BY n")]
+    writers = [row[0] for row in ledger._state._db.execute("SELECT writer FROM episodes ORDER BY n")]
     assert writers[0] == "language model"
     assert writers[1] != "language model"
     assert ledger.counts()["planned"] == 6

@@ -116,7 +116,7 @@ def test_a_bench_does_not_ask_for_another_hour_and_outlives_what_a_library_raise
 
 def test_a_ledger_that_cannot_be_used_says_so(tmp_path):
     ledger = Ledger(tmp_path)
-    ledger._db.execute("DROP TABLE shots")
+    ledger._state._db.execute("DROP TABLE shots")
     for use in (
         ledger.counts,
         lambda: ledger.begin("x", "full"),

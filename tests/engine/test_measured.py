@@ -53,7 +53,7 @@ def test_the_nearest_runs_count():
 
 
 def test_the_file_is_bounded():
-    measured._write(Measured(tuple(run(1, model=f"m{number}") for number in range(MOST_RUNS))))
+    measured._change(lambda _: Measured(tuple(run(1, model=f"m{number}") for number in range(MOST_RUNS))))
     for number in range(3):
         measured.keep(run(1, model=f"new{number}"))
     names = [each.model for each in measured.read().runs]
@@ -63,7 +63,7 @@ def test_the_file_is_bounded():
 
 GOOD = {"model": "m", "device": "cpu", "profile": "exact", "size": 6, "start_s": 2.0, "stages": {"sample": [2.0, 1.0]}}
 BAD = [
-    b"", b"{", b"[]", b"\xff", b'{"schema": 99, "runs": []}', b'{"schema": 1}', b'{"schema": 1, "runs": 5}',
+    b"", b"{", b"[]", b"\xff", b'{"schema": 0, "runs": []}', b'{"schema": 1}', b'{"schema": 1, "runs": 5}',
     b'{"schema": 1, "runs": [], "core_gflops": "x"}', b'{"schema": 1, "runs": [], "core_gflops": -1}', b"[" * 100_000,
 ]  # fmt: skip
 

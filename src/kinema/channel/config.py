@@ -22,7 +22,7 @@ from ..core.conditions import Value
 from ..core.errors import RequestError
 from ..core.outside import bounded, for_terminal, read_bytes
 from ..core.request import Profile, Seed
-from ..core.whole import whole
+from ..core.whole import write_text
 from .day import Clock, DayPart, check_day, part_at, zone
 from .writing.chat import Endpoint
 from .writing.shots import MAX_SHOTS, StyleBible, ThemeText, Title, parsed
@@ -285,8 +285,7 @@ def write_template(path: str | os.PathLike[str]) -> Path:
         text = template().replace('folder = "channel"', f'folder = "{path.stem}"')
         path.touch(exist_ok=False)
         try:
-            with whole(path) as beside:
-                beside.write_text(text, encoding="utf-8")
+            write_text(path, text)
         except OSError:
             path.unlink()
             raise

@@ -106,8 +106,6 @@ def conform(
             _encode(_on_the_grid(_fitted(chunks, encoding, how), encoding), beside, encoding)
             found = read_packets(beside)
             size = beside.stat().st_size
-            with beside.open("rb") as file:
-                os.fsync(file.fileno())
     except OSError as error:
         raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
     finally:

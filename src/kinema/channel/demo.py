@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import RequestError
+from ..core.whole import write_text
 from . import control
 from .http_client import AskError, ask
 from .web.listening import check_can_serve, listen
@@ -84,7 +85,7 @@ def write_file(folder: Path, port: int, model: str = "kinema-mini-wan") -> Path:
         text = "\n".join(f"port = {port}" if line.startswith("port = ") else line for line in lines) + "\n"
     else:
         text = FILE.format(name="channel", model=model, port=port)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from ..core.whole import put
+
 CANNOT = 2  # exit code: starting it again would not help
 FIRST_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.5, 60.0, 60.0
 log = logging.getLogger("kinema.channel")
@@ -84,7 +86,7 @@ class Kept:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self._file is None:
             if self.log.is_file() and self.log.stat().st_size > 5_000_000:
-                self.log.replace(self.log.with_suffix(".old"))
+                put(self.log, self.log.with_suffix(".old"), durable=False)
             self._file = self.log.open("ab")
         # a session of its own: Ctrl-C reaches whoever keeps it, which then stops things in order
         self.process = subprocess.Popen(

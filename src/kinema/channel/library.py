@@ -15,14 +15,14 @@ import json
 import os
 import re
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import KinemaError, MediaError, RequestError
+from ..core.errors import MediaError, RequestError
+from ..core.sqlite_state import SqliteState, StateBusy
 from .library_clip import Aired, LibraryClip
 
 STATES = ("ready", "banned", "broken")
@@ -32,7 +32,8 @@ _COLUMNS = (
     "id, path, title, prompt, theme, frames, fps, fingerprint, bytes, sha256, made_at, aired, last_aired, state, "
     "reason, shot, music"
 )
-_TABLES = """
+MIGRATIONS = (
+    """
 CREATE TABLE IF NOT EXISTS clips (id TEXT PRIMARY KEY, path TEXT NOT NULL, title TEXT NOT NULL, prompt TEXT NOT NULL,
   theme TEXT NOT NULL, frames INTEGER NOT NULL, fps REAL NOT NULL, fingerprint TEXT NOT NULL, bytes INTEGER NOT NULL,
   sha256 TEXT NOT NULL, made_at REAL NOT NULL, aired INTEGER NOT NULL, last_aired REAL, state TEXT NOT NULL,
@@ -43,13 +44,14 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS as_run (n INTEGER PRIMARY KEY, at REAL NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL,
   title TEXT NOT NULL, theme TEXT NOT NULL, frame INTEGER NOT NULL, frames INTEGER NOT NULL, fps REAL NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS as_run_once ON as_run (frame, at);
-"""
-
+""",
+)
+"""One for each version of the file; a published one never changes, a new one is added."""
 
 __all__ = ["STATES", "Aired", "Library", "LibraryBusy", "LibraryClip"]
 
 
-class LibraryBusy(KinemaError):
+class LibraryBusy(StateBusy):
     """The database stayed locked, or cannot be reached; trying again later may work."""
 
 
@@ -60,21 +62,15 @@ class Library:
     def __init__(self, folder: str | os.PathLike[str], *, create: bool = True, patience_s: float = 30.0) -> None:
         self.folder, self.patience_s = Path(folder), patience_s
         self.file = self.folder / "library.db"
-        self._lock = threading.RLock()
         if create:
             for name in ("clips", "filler", "music", "on_air", "state"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
         elif not self.file.is_file():
             raise RequestError(f"{self.folder}: no channel is here (no library.db).", field="folder", value=str(folder))
-        try:
-            self._db = sqlite3.connect(
-                self.file, timeout=min(patience_s, 1.0), isolation_level=None, check_same_thread=False
-            )
-        except sqlite3.Error as error:
-            raise LibraryBusy(f"{self.file}: cannot be opened ({error}).") from error
-        self._patiently("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL")
-        if create:
-            self._patiently(*(part for part in _TABLES.split(";") if part.strip()))
+        self._state = SqliteState(
+            self.file, MIGRATIONS, busy=LibraryBusy, create=create, patience_s=patience_s, durable=False, sound=_sound
+        )
+        self._work, self._look = self._state.work, self._state.look
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], **how: Any) -> Library:
@@ -86,8 +82,7 @@ class Library:
             return db.execute("PRAGMA data_version").fetchone()[0]
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        self._state.close()
 
     def __enter__(self) -> Library:
         return self
@@ -307,48 +302,11 @@ class Library:
             clips.append(LibraryClip(**known))
         return clips
 
-    @contextlib.contextmanager
-    def _work(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, with the right to write at once. A lock is waited for until patience ends: LibraryBusy."""
-        with self._lock:
-            self._patiently("BEGIN IMMEDIATE")
-            yield from self._transaction()
 
-    @contextlib.contextmanager
-    def _look(self) -> Iterator[sqlite3.Connection]:
-        """One reading transaction; a writer elsewhere does not hold it up."""
-        with self._lock:
-            self._patiently("BEGIN", "SELECT 1 FROM notes")
-            yield from self._transaction()
-
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            yield self._db
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._undo()
-            raise LibraryBusy(f"{self.file}: {error}.") from error
-        except BaseException:
-            self._undo()
-            raise
-
-    def _patiently(self, *statements: str) -> None:
-        end, wait_s = time.monotonic() + self.patience_s, 0.01
-        while True:
-            try:
-                for statement in statements:
-                    self._db.execute(statement).fetchall()
-                return
-            except sqlite3.OperationalError as error:
-                self._undo()
-                if time.monotonic() >= end:
-                    raise LibraryBusy(f"{self.file}: {error} for {self.patience_s:g} s.") from error
-                time.sleep(wait_s)
-                wait_s = min(2 * wait_s, 0.5)
-            except sqlite3.Error as error:
-                self._undo()
-                raise LibraryBusy(f"{self.file}: cannot be used ({error}).") from error
-
-    def _undo(self) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            self._db.execute("ROLLBACK")
+def _sound(table: str, row: dict[str, Any]) -> bool:
+    """May a row of a damaged library be kept?"""
+    names = {"clips": "shot", "notes": "value"}
+    try:
+        return table not in names or isinstance(json.loads(row[names[table]]), object)
+    except (TypeError, ValueError):
+        return False

@@ -18,6 +18,7 @@ from kinema.core.apart import keep_apart
 from kinema.core.errors import ModelError, RequestError
 from kinema.core.events import Event
 from kinema.core.outside import is_there, read_json
+from kinema.core.whole import write_text
 
 app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
 QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
@@ -186,6 +187,6 @@ def inpainting(
     output.mkdir(parents=True, exist_ok=True)
     made.write_sheets(clips, output)
     facts = {"model": engine.model, "profile": profile, "count": count, "weights_sha256": digests(engine.location)}
-    (output / "inpainting.json").write_text(json.dumps({**facts, "experiments": found}, indent=1), encoding="utf-8")
-    (output / "inpainting.md").write_text(made.table(found), encoding="utf-8")
+    write_text(output / "inpainting.json", json.dumps({**facts, "experiments": found}, indent=1))
+    write_text(output / "inpainting.md", made.table(found))
     answer(found, as_json, made.table(found))

@@ -3,13 +3,12 @@
 `measured.json` holds the last runs: model, device, profile, size class, the seconds of the start (imports and reading
 weights) and of each stage beside what arithmetic alone expects of it. Their ratio corrects the next estimate: the
 median of the last few runs of the same model, device, profile and size, else of the nearest there are. A file that is
-damaged, or of another version of the arithmetic, counts as empty and is replaced by the next run.
+damaged, or of an older version of the arithmetic, counts as empty and is kept beside by the next run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import time
@@ -20,9 +19,9 @@ from statistics import median
 from typing import Any
 
 from ..core.errors import KinemaError
-from ..core.outside import of_kind, read_json
+from ..core.json_state import JsonState, StateNewer
+from ..core.outside import of_kind
 from ..core.threads import cores
-from ..core.whole import whole
 from ..weights.store import home
 
 SCHEMA = 1
@@ -68,25 +67,27 @@ def file() -> Path:
 
 def read() -> Measured:
     """What is kept; empty where there is nothing, or nothing that can be used."""
-    with contextlib.suppress(KinemaError, OSError, TypeError, ValueError, KeyError):
-        found: dict[str, Any] = read_json(file(), dict, max_bytes=MAX_BYTES)
-        if found.get("schema") != SCHEMA:
-            return Measured()
-        runs = []
-        for each in of_kind(found.get("runs"), "runs", list):
-            with contextlib.suppress(KinemaError, TypeError, ValueError, KeyError):
-                runs.append(_run(each))
-        gflops = found.get("core_gflops")
-        return Measured(tuple(runs[-MOST_RUNS:]), None if gflops is None else _seconds(gflops))
-    return Measured()
+    return _measured(_state().read().value)
+
+
+def _measured(found: Mapping[str, Any]) -> Measured:
+    runs = []
+    for each in found.get("runs", []):
+        with contextlib.suppress(KinemaError, TypeError, ValueError, KeyError):
+            runs.append(_run(each))
+    gflops = found.get("core_gflops")
+    return Measured(tuple(runs[-MOST_RUNS:]), None if gflops is None else _seconds(gflops))
 
 
 def keep(run: Run) -> None:
     """Add a run; of its kind and of all the oldest go. Nothing happens where the folder cannot be written."""
-    before = read()
-    same = [each for each in before.runs if each.kind == run.kind][-(LAST - 1) :]
-    others = [each for each in before.runs if each.kind != run.kind]
-    _write(Measured((*others, *same, run)[-MOST_RUNS:], before.core_gflops))
+
+    def with_it(before: Measured) -> Measured:
+        same = [each for each in before.runs if each.kind == run.kind][-(LAST - 1) :]
+        others = [each for each in before.runs if each.kind != run.kind]
+        return Measured((*others, *same, run)[-MOST_RUNS:], before.core_gflops)
+
+    _change(with_it)
 
 
 def factor(known: Measured, stage: str, model: str, device: str, profile: str, size: int) -> float | None:
@@ -133,16 +134,24 @@ def core_gflops() -> float:
         taken.append(time.thread_time() - began)
     count, side, _ = CALIBRATION
     found = round(2 * count * side**3 / 1e9 / max(min(taken), 1e-5), 2)
-    _write(Measured(known.runs, found))
+    _change(lambda before: Measured(before.runs, found))
     return found
 
 
-def _write(now: Measured) -> None:
-    data = {"schema": SCHEMA, "core_gflops": now.core_gflops, "runs": [asdict(run) for run in now.runs]}
-    with contextlib.suppress(OSError):
-        file().parent.mkdir(parents=True, exist_ok=True)
-        with whole(file(), durable=False) as beside:
-            beside.write_text(json.dumps(data, indent=1), encoding="ascii")
+def _state() -> JsonState:
+    return JsonState(file(), SCHEMA, check=_check, durable=False, max_bytes=MAX_BYTES)
+
+
+def _check(value: dict[str, Any]) -> None:
+    of_kind(value["runs"], "runs", list)
+    if value.get("core_gflops") is not None:
+        _seconds(value["core_gflops"])
+
+
+def _change(to: Callable[[Measured], Measured]) -> None:
+    with contextlib.suppress(OSError, StateNewer), _state().change() as value:
+        now = to(_measured(value))
+        value |= {"core_gflops": now.core_gflops, "runs": [asdict(run) for run in now.runs]}
 
 
 def _run(given: Any) -> Run:

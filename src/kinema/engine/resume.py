@@ -20,6 +20,8 @@ from ..core.whole import whole
 from ..diffusion.cache import StepReuse
 from . import state_file
 
+SCHEMA = 1
+"""Of the file; those from before there was one are of this version."""
 PLAIN = (int, float, str, bool, type(None))
 
 
@@ -87,6 +89,7 @@ class SamplingState:
 
         path = Path(path)
         facts = {
+            "schema": SCHEMA,
             "span": self.span,
             "step": self.step,
             "values": self.values,
@@ -106,6 +109,11 @@ class SamplingState:
         try:
             with safe_open(str(path), framework="pt") as file:
                 facts: dict[str, Any] = parse_json((file.metadata() or {})["kinema"], str(path), dict)
+                version = of_kind(facts.get("schema", SCHEMA), "schema", int)
+                if version > SCHEMA:
+                    raise KinemaError(
+                        f"a later version of Kinema wrote it (schema {version}, not {SCHEMA}); update Kinema"
+                    )
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             span, step = (of_kind(facts[name], name, int) for name in ("span", "step"))
             values = of_kind(facts["values"], "values", dict)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.outside import parse_json
-from ..core.whole import whole
+from ..core.whole import write_bytes
 
 Key = tuple[str, str, int]
 """(column, task, index of the case)."""
@@ -34,8 +34,7 @@ class Results:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Rewritten whole: a line that was cut in half must not be gone on with.
             kept = [header, *self.found.values()]
-            with whole(path) as beside:
-                beside.write_text("".join(json.dumps(each) + "\n" for each in kept), encoding="utf-8")
+            write_bytes(path, "".join(json.dumps(each) + "\n" for each in kept).encode())
             self.file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise MediaError(f"{path}: cannot be written ({error.strerror or error}).") from error
@@ -68,7 +67,6 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 def write_text(path: Path, text: str) -> None:
     """Write beside and rename."""
     try:
-        with whole(path) as beside:
-            beside.write_text(text, encoding="utf-8")
+        write_bytes(path, text.encode())
     except OSError as error:
         raise MediaError(f"{path}: cannot be written ({error.strerror or error}).") from error

@@ -22,7 +22,7 @@ from kinema.core.apart import check_name
 from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError, MediaError, RequestError
 from kinema.core.events import OnEvent, Progress, ignore
-from kinema.core.whole import hidden, sync
+from kinema.core.whole import hidden, put
 from kinema.media.endings import check_rate
 from kinema.media.manifest import check_sidecar, own_folder, own_sidecar, sidecar_of
 
@@ -256,27 +256,12 @@ def _put_in_place(temp: Path, target: Path, text: str | None) -> None:
     try:
         if text is not None and own:
             note.write_text(json.dumps(json.loads(text), indent=2) + "\n", encoding="utf-8")
-            sync(note)
-        if temp.is_dir() and target.is_dir():
-            old = hidden(target, ".old")
-            # No mark of a process: where this one is killed now, the old frames must not be taken for leftovers.
-            old = old.with_name(old.name.replace(".partial-", ".before-"))
-            target.rename(old)
-            try:
-                temp.rename(target)
-            except BaseException:
-                old.rename(target)
-                raise
-            shutil.rmtree(old)
-        else:
-            sync(temp)
-            temp.replace(target)
+        put(temp, target)
         if own:
             if text is not None:
-                note.replace(sidecar)
+                put(note, sidecar)
             else:
                 sidecar.unlink(missing_ok=True)
-        sync(target.parent)
     finally:
         note.unlink(missing_ok=True)
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ..core.errors import ModelError
+from ..core.whole import whole, write_text
 from .bases import LAYERS
 from .inflate import inflate, is_temporal
 
@@ -39,9 +40,9 @@ def write(
     config: dict[str, Any] = {"_class_name": LAYERS, "of": type(video).__name__, "base": base, "num_frames": num_frames}
     if side_px is not None:
         config["side_px"] = side_px
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    save_file(tensors, folder / FILE, metadata={"format": "pt"})
-    (folder / FILE).chmod(0o644)
+    with whole(folder / FILE) as beside:
+        save_file(tensors, beside, metadata={"format": "pt"})
+    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
 def read(folder: Path, image: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinema.core.whole import write_text
 from kinema.toyland.caption import describe
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD, Scene, World, sample_scene
@@ -63,5 +64,5 @@ def export(
         if on_progress is not None:
             on_progress(len(lines), num)
     metadata = folder / "metadata.jsonl"
-    metadata.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    write_text(metadata, "".join(line + "\n" for line in lines))
     return metadata

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from ..core.whole import whole
+from ..core.whole import write_bytes, write_text
 from .adapter_keys import motion_name, original_name
 
 DIALECTS = ("diffusers", "peft", "kohya", "comfyui")
@@ -54,10 +54,8 @@ def write(
     file.parent.mkdir(parents=True, exist_ok=True)
     if dialect == "peft":
         config: dict[str, Any] = {"peft_type": "LORA", **settings, "base_model_name_or_path": notes.get("base")}
-        (path / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    with whole(file) as beside:
-        beside.write_bytes(_in_order(save(tensors, metadata=told)))
-        beside.chmod(0o644)
+        write_text(path / "adapter_config.json", json.dumps(config, indent=2) + "\n")
+    write_bytes(file, _in_order(save(tensors, metadata=told)))
     return file
 
 

@@ -7,15 +7,15 @@ are read too. Nothing in a damaged list stops what needs none of its entries.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from ..core.errors import KinemaError, ModelError
-from ..core.leftovers import mark
-from ..core.outside import for_terminal, read_json
-from ..core.whole import whole
+from ..core.errors import ModelError
+from ..core.json_state import JsonState, StateNewer
+from ..core.outside import for_terminal, of_kind
+from ..core.whole import set_aside
 
 SCHEMA = 1
 MAX_NAME_CHARS = 300
@@ -31,28 +31,35 @@ class Added:
 
 @dataclass(frozen=True)
 class AddedList:
-    """troubles: what could not be read of the file, in words. schema: of the file as it was found."""
+    """troubles: what could not be read of the file, in words."""
 
     entries: tuple[Added, ...] = ()
     troubles: tuple[str, ...] = ()
-    schema: int = SCHEMA
+
+
+def _state(file: Path) -> JsonState:
+    return JsonState(
+        file, SCHEMA, {0: _whole_cards}, check=lambda value: of_kind(value["models"], f"{file}: models", list),
+        remedy="The models that were added are not known; add them again.",
+    )  # fmt: skip
+
+
+def _whole_cards(value: Any) -> dict[str, Any]:
+    """A list of whole cards, as written before there was a version."""
+    return {"models": of_kind(value, "the models", list)}
 
 
 def read(file: Path) -> AddedList:
     """The list in a file; empty where there is none. Never raises: what cannot be read is named in `troubles`."""
-    try:
-        found: Any = read_json(file, (list, dict))
-    except FileNotFoundError:
-        return AddedList()
-    except KinemaError as error:
-        return AddedList(troubles=(f"{error} The models that were added are not known; add them again.",))
-    schema: Any = SCHEMA
-    if isinstance(found, dict):
-        schema, found = found.get("schema"), found.get("models")
-    if type(schema) is not int or not isinstance(found, list):
-        return AddedList(troubles=(f"{file}: no list of models. Those that were added are not known; add them again.",))
+    found = _state(file).read()
+    if found.trouble:
+        return AddedList(troubles=(found.trouble,))
+    return _entries(file, found.value.get("models", []))
+
+
+def _entries(file: Path, models: list[Any]) -> AddedList:
     entries, troubles = [], []
-    for number, entry in enumerate(found):
+    for number, entry in enumerate(models):
         told: dict[str, Any] = entry if isinstance(entry, dict) else {}
         name, path = told.get("id"), told.get("path")
         if _sensible(name) and _sensible(path, 4096):
@@ -60,21 +67,20 @@ def read(file: Path) -> AddedList:
         else:
             shown = for_terminal(repr(name), 80) if name is not None else f"number {number + 1}"
             troubles.append(f"{file}: the model {shown} has no name and path; add it again.")
-    return AddedList(tuple(entries), tuple(troubles), schema)
+    return AddedList(tuple(entries), tuple(troubles))
 
 
-def write(file: Path, entries: tuple[Added, ...], before: AddedList) -> None:
-    """Replace the list. A damaged one is kept beside it. ModelError where it cannot be written, or where a later
-    version of Kinema wrote it."""
-    if before.schema > SCHEMA:
-        raise ModelError(f"{file}: written by a later version of Kinema (schema {before.schema}); it is left as it is.")
+def change(file: Path, to: Callable[[tuple[Added, ...]], Iterable[Added]]) -> None:
+    """Replace the entries by what `to` makes of them, one process at a time. A damaged list is kept beside it.
+    ModelError where it cannot be written, or where a later version of Kinema wrote it; what `to` raises."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if before.troubles and file.exists():
-            file.replace(file.with_name(f"{file.name}.damaged-{mark()}"))
-        with whole(file) as beside:
-            told = {"schema": SCHEMA, "models": [asdict(entry) for entry in entries]}
-            beside.write_text(json.dumps(told, indent=1), encoding="utf-8")
+        with _state(file).change() as value:
+            before = _entries(file, value.get("models", []))
+            value["models"] = [asdict(entry) for entry in to(before.entries)]
+            if before.troubles:  # entries that cannot be read would be lost
+                set_aside(file)
+    except StateNewer as error:
+        raise ModelError(str(error)) from None
     except OSError as error:
         raise ModelError(f"{file}: cannot be written: {error}.") from None
 

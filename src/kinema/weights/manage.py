@@ -55,8 +55,7 @@ def removal(model: str) -> Removal:
 def remove(what: Removal) -> None:
     """Do it. ModelError where it cannot be done."""
     if what.entry is not None:
-        before = added.read(store.home() / "models.json")
-        added.write(store.home() / "models.json", tuple(each for each in before.entries if each != what.entry), before)
+        added.change(store.home() / "models.json", lambda entries: [each for each in entries if each != what.entry])
         return
     assert what.folder is not None
     try:  # the folder, and not revisions by their hash: a copy under another owner's name has the same ones
@@ -77,9 +76,8 @@ def rename(model: str, name: str) -> added.Added:
     taken = find_card(name, store.known_cards())
     if (taken is not None and taken.id != entry.id) or (_entry(name) not in (None, entry)):
         raise ModelError(f"{name}: another model has this name.")
-    before, renamed = added.read(store.home() / "models.json"), replace(entry, id=name)
-    entries = tuple(renamed if each == entry else each for each in before.entries)
-    added.write(store.home() / "models.json", entries, before)
+    renamed = replace(entry, id=name)
+    added.change(store.home() / "models.json", lambda entries: [renamed if each == entry else each for each in entries])
     return renamed
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -15,11 +14,11 @@ from stat import S_ISREG
 from typing import Any
 
 from ..core.card import Card
-from ..core.errors import KinemaError, ModelError, WeightsMissing
+from ..core.errors import ModelError, WeightsMissing
 from ..core.events import OnEvent, ignore
-from ..core.outside import for_terminal, is_there, read_json
+from ..core.json_state import JsonState, StateNewer
+from ..core.outside import for_terminal, is_there, of_kind
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
-from ..core.whole import whole
 from . import added, quantised
 from .complete import lacking
 from .configs import Config
@@ -151,15 +150,20 @@ def add(path: Path) -> Card:
     if not is_there(path):
         raise ModelError(f"{path}: no such folder or file.")
     card = recognise(path)
-    before = added.read(_list())
-    others = tuple(other for other in before.entries if other.path != card.path)
-    taken = {name.lower() for known in built_in_cards() for name in (known.id, *known.aliases)}
-    taken |= {other.id.lower() for other in others}
-    if card.id.lower() in taken:
-        number = next(n for n in range(2, 1000) if f"{card.id}-{n}".lower() not in taken)
-        card = card.model_copy(update={"id": f"{card.id}-{number}"})
-    added.write(_list(), (*others, added.Added(card.id, str(card.path))), before)
-    return card
+    name = card.id
+
+    def with_it(entries: tuple[added.Added, ...]) -> list[added.Added]:
+        nonlocal name
+        others = [other for other in entries if other.path != card.path]
+        taken = {name.lower() for known in built_in_cards() for name in (known.id, *known.aliases)}
+        taken |= {other.id.lower() for other in others}
+        if name.lower() in taken:
+            number = next(n for n in range(2, 1000) if f"{card.id}-{n}".lower() not in taken)
+            name = f"{card.id}-{number}"
+        return [*others, added.Added(name, str(card.path))]
+
+    added.change(_list(), with_it)
+    return card.model_copy(update={"id": name})
 
 
 def locate(card: Card) -> Path:
@@ -339,8 +343,8 @@ def check(card: Card) -> list[str]:
 def digests(location: Path, more: Iterable[Path] = ()) -> dict[str, str]:
     """SHA-256 of every weight file of a checkpoint (and of `more` files that belong to it), by name; remembered by
     path, size and time of change."""
-    memory_path = home() / "digests.json"
-    memory, found, changed = _remembered(memory_path), {}, False
+    state = _digest_state(home() / "digests.json")
+    memory, found, new = _remembered(state), dict[str, str](), dict[str, str]()
     weights = [location] if location.is_file() else sorted(location.rglob("*.safetensors"))
     weights += [file for file in more if file not in weights]
     for file in weights:
@@ -351,30 +355,37 @@ def digests(location: Path, more: Iterable[Path] = ()) -> dict[str, str]:
                 if not S_ISREG(stat.st_mode):
                     raise ModelError(f"{file}: not a regular file.")
                 with file.open("rb") as stream:
-                    memory[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-                changed = True
+                    memory[key] = new[key] = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise ModelError(f"{file}: cannot be read ({error.strerror or error}).") from None
         name = (
             file.relative_to(location).as_posix() if file.is_relative_to(location) and file != location else file.name
         )
         found[name if name not in found else f"{file.parent.name}/{name}"] = memory[key]
-    if changed:
+    if new:
         # A folder that cannot be written to only costs the memory of what was found.
-        with contextlib.suppress(OSError):
-            memory_path.parent.mkdir(parents=True, exist_ok=True)
-            with whole(memory_path, durable=False) as beside:
-                beside.write_text(json.dumps(memory, indent=1), encoding="utf-8")
+        with contextlib.suppress(OSError, StateNewer), state.change() as value:
+            value["digests"] = {**value.get("digests", {}), **new}
     return found
 
 
-def _remembered(path: Path) -> dict[str, str]:
+def _remembered(state: JsonState) -> dict[str, str]:
     """Digests that were worked out before. Only a memory: what is damaged in it is worked out again."""
-    try:
-        found: dict[str, Any] = read_json(path, dict)
-    except (KinemaError, FileNotFoundError):
-        return {}
+    found = state.read().value.get("digests", {})
     return {key: value for key, value in found.items() if isinstance(value, str) and _DIGEST.fullmatch(value)}
+
+
+def _digest_state(file: Path) -> JsonState:
+    return JsonState(file, 1, {0: _flat_digests}, check=_are_digests, durable=False)
+
+
+def _flat_digests(value: Any) -> dict[str, Any]:
+    """As kept before there was a version: nothing around the digests."""
+    return {"digests": of_kind(value, "digests", dict)}
+
+
+def _are_digests(value: dict[str, Any]) -> None:
+    of_kind(value["digests"], "digests", dict)
 
 
 _DIGEST = re.compile("[0-9a-f]{64}")

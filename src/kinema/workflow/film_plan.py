@@ -20,7 +20,7 @@ from ..core.conditions import Value
 from ..core.errors import RequestError
 from ..core.outside import of_kind, parse_json, parse_yaml, read_bytes
 from ..core.request import Request, Seed
-from ..core.whole import whole
+from ..core.whole import write_text
 
 MAX_SHOTS = 1000
 Join = Literal["cut", "crossfade", "continue"]
@@ -106,8 +106,7 @@ class FilmPlan(Value):
         """Write it, whole or not at all, in the place of an older plan. RequestError: see `check_place`."""
         path = Path(path)
         check_place(path)
-        with whole(path) as beside:
-            beside.write_text(self.to_json(), encoding="utf-8")
+        write_text(path, self.to_json())
 
     def requests(self, **changes: Any) -> Iterator[Request]:
         """The shots' requests, each with a seed, with some fields changed in all of them."""

@@ -8,19 +8,17 @@ read at all is moved aside by the next clip. KINEMA_HISTORY=off records nothing.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import KinemaError, MediaError
-from ..core.leftovers import mark
+from ..core.lock import locked
 from ..core.outside import is_there, parse_json, read_bytes
-from ..core.whole import whole
+from ..core.whole import set_aside, write_bytes
 from ..weights.store import home
 
 SCHEMA = 1
@@ -110,7 +108,7 @@ def record(
             frames=frames, fps=round(fps, 6), bytes=_size(Path(path)),
         )  # fmt: skip
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(file):
+        with locked(file):
             _append(file, json.dumps({"schema": SCHEMA, **asdict(entry)}).encode() + b"\n")
     except (OSError, ValueError, KinemaError) as error:
         return f"The clip is not in the history: {error}"
@@ -123,7 +121,7 @@ def clear() -> int:
     file, num = place(), len(read().entries)
     try:
         if file.parent.is_dir():
-            with _locked(file):
+            with locked(file):
                 file.unlink(missing_ok=True)
     except OSError as error:
         raise MediaError(f"{file}: cannot be removed ({error.strerror or error}).") from None
@@ -134,7 +132,7 @@ def _append(file: Path, line: bytes) -> None:
     try:
         before = _lines(file)
     except KinemaError:
-        file.replace(file.with_name(f"{file.name}.damaged-{mark()}"))
+        set_aside(file)
         before = []
     size = sum(len(each) + 1 for each in before) + len(line)
     if len(before) + 1 > MAX_ENTRIES * _SLACK or size > MAX_BYTES * _SLACK:
@@ -156,8 +154,7 @@ def _rewrite(file: Path, lines: list[bytes]) -> None:
             break
         if _entry(line) is not None or _is_later(line):
             kept.append(line)
-    with whole(file) as beside:
-        beside.write_bytes(b"".join(each + b"\n" for each in reversed(kept)))
+    write_bytes(file, b"".join(each + b"\n" for each in reversed(kept)))
 
 
 def _lines(file: Path) -> list[bytes]:
@@ -210,14 +207,3 @@ def _entry(line: bytes) -> Made | None:
 
 def _size(path: Path) -> int:
     return sum(each.stat().st_size for each in path.rglob("*")) if path.is_dir() else path.stat().st_size
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """One process at a time appends or rewrites; where there are no locks, all do."""
-    with file.with_name(file.name + ".lock").open("ab") as lock:
-        with contextlib.suppress(ImportError, OSError):
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

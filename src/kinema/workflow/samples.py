@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import MediaError, RequestError
 from ..core.events import OnEvent, Progress, ignore
+from ..core.whole import hidden, put
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +52,7 @@ def write_samples(folder: str | os.PathLike[str], *, force: bool = False, on_eve
     is not; MediaError where something cannot be written."""
     folder = Path(folder)
     _check(folder, force)
-    beside = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    beside = hidden(folder)
     started = time.perf_counter()
     try:
         beside.mkdir()
@@ -63,9 +64,9 @@ def write_samples(folder: str | os.PathLike[str], *, force: bool = False, on_eve
             there = folder / made.name
             if there.is_dir() and made.is_dir():
                 for each in sorted(made.iterdir()):
-                    each.replace(there / each.name)
+                    put(each, there / each.name)
             else:
-                made.replace(there)
+                put(made, there)
     except OSError as error:
         raise MediaError(f"{folder}: cannot be written ({error.strerror or error}).") from None
     finally:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from ..state_file import encoded
 from .reserve import Reserve
 
 BEAT_FD = "KINEMA_BEAT_FD"
@@ -39,7 +39,7 @@ class Health:
 
     def tell(self, status: dict[str, Any]) -> None:
         try:
-            self.reserve.put(self.path, json.dumps(status).encode())
+            self.reserve.put(self.path, encoded(self.path, status))
             self.reserve.provide([16_384])
             self.trouble = ""
         except OSError as error:

@@ -12,7 +12,6 @@ index.m3u8 names codecs and size and points to live.m3u8; sNNNNNNNNN.ts are the 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import re
@@ -22,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..state_file import read_state
+from ..state_file import encoded, read_state
 from .reserve import Reserve
 from .stream import Media, Shape
 from .timeline import Timeline
@@ -111,7 +110,7 @@ class HlsOutput:
         self.next_number = max(numbers, default=-1) + 1
         for leftover in self.on_air.glob(".*.partial"):
             leftover.unlink(missing_ok=True)
-        kept = read_state(self.state)
+        kept = read_state(self.state) or {}
         try:
             segments = [Segment(**item) for item in kept["segments"]]
             number, frame, timeline = kept["next_number"], kept["next_frame"], Timeline(**kept["timeline"])
@@ -219,7 +218,7 @@ class HlsOutput:
             "left_discontinuities": left, "timeline": asdict(self.timeline), "counters": counters,
             "fingerprint": self.fingerprint,
         }  # fmt: skip
-        self.reserve_state.put(self.state, json.dumps(kept).encode())
+        self.reserve_state.put(self.state, encoded(self.state, kept))
         self.segments, self.left_discontinuities = segments, left
         self.next_number, self.next_frame = segment.number + 1, follow
         if segment.number % 30 == 0 or not (self.on_air / "index.m3u8").is_file():

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...core.errors import RequestError
+from ...core.whole import write_bytes
 from ..library import LibraryClip
-from ..state_file import replace_bytes
 
 FIRST = b"ffconcat version"
 
@@ -56,5 +56,5 @@ def check_target(path: Path, folder: Path) -> None:
 def write_playlist(path: Path, clips: Sequence[LibraryClip]) -> list[LibraryClip]:
     """Those that are alike, in this order; gives them. Replaces the file whole: a reader never sees half a list."""
     listed = alike(clips)
-    replace_bytes(path, ffconcat(listed).encode())
+    write_bytes(path, ffconcat(listed).encode(), durable=False)
     return listed

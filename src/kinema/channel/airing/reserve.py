@@ -17,7 +17,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..state_file import replace_bytes
+from ...core.whole import put, write_bytes
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -38,10 +38,10 @@ class Reserve:
         return len(self._spares)
 
     def put(self, path: Path, data: bytes, fill: bytes = b"\n") -> None:
-        """As `replace_bytes`, by way of a spare where the disk is full. fill: what may follow the data any number of
-        times without changing what it means. OSError: the disk refuses, and no spare fits."""
+        """Replace a file without waiting for the disk, by way of a spare where the disk is full. fill: what may follow
+        the data any number of times without changing what it means. OSError: the disk refuses, and no spare fits."""
         try:
-            replace_bytes(path, data)
+            write_bytes(path, data, durable=False)
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -52,8 +52,9 @@ class Reserve:
     def retire(self, path: Path) -> None:
         """A file that is no longer needed: deleted, or a spare while the disk is full. OSError."""
         if self.full:
-            path = path.replace(self._new())
-            self._keep(path)
+            spare = self._new()
+            put(path, spare, durable=False)
+            self._keep(spare)
         else:
             path.unlink(missing_ok=True)
 
@@ -104,7 +105,7 @@ class Reserve:
             with contextlib.suppress(OSError):  # a new name, or a file system without links
                 before.hardlink_to(path)
                 self._keep(before)
-            spare.replace(path)
+            put(spare, path, durable=False)
         except OSError:
             spare.unlink(missing_ok=True)
             return False

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import KinemaError, RequestError
+from ...core.errors import RequestError
+from ...core.sqlite_state import SqliteState, StateBusy
 
 STATES = ("planned", "making", "published", "aside", "banned")
 KEPT = 50_000  # shots that are over; older ones are forgotten
-_TABLES = """
+MIGRATIONS = (
+    """
 CREATE TABLE IF NOT EXISTS episodes (n INTEGER PRIMARY KEY, theme TEXT NOT NULL, number INTEGER NOT NULL,
   title TEXT NOT NULL, about TEXT NOT NULL, writer TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS shots (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, episode INTEGER NOT NULL,
@@ -32,7 +31,9 @@ CREATE TABLE IF NOT EXISTS shots (place INTEGER PRIMARY KEY, id TEXT NOT NULL UN
 CREATE INDEX IF NOT EXISTS shots_by_state ON shots (state, theme, place);
 CREATE TABLE IF NOT EXISTS suggestions (n INTEGER PRIMARY KEY, text TEXT NOT NULL, at REAL NOT NULL, episode INTEGER);
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
+""",
+)
+"""One for each version of the file; a published one never changes, a new one is added."""
 _COLUMNS = "id, episode, theme, title, prompt, shot, state, quality, step, reason, at"
 
 
@@ -55,7 +56,7 @@ class Planned:
     at: float = 0.0
 
 
-class LedgerBusy(KinemaError):
+class LedgerBusy(StateBusy):
     """The database stayed locked, is damaged, or cannot be written; trying again later may work."""
 
 
@@ -66,17 +67,11 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "state" / "ledger.db"
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(self.file, timeout=30.0, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.executescript(_TABLES)
-        except sqlite3.Error as error:
-            raise LedgerBusy(f"{self.file}: cannot be opened ({error}).") from error
+        self._state = SqliteState(self.file, MIGRATIONS, busy=LedgerBusy, sound=_sound)
+        self._work, self._look = self._state.work, self._state.look
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        self._state.close()
 
     def __enter__(self) -> Ledger:
         return self
@@ -228,22 +223,10 @@ class Ledger:
         names = _COLUMNS.split(", ")
         return [Planned(**(dict(zip(names, row)) | {"shot": json.loads(row[5])})) for row in rows]
 
-    @contextmanager
-    def _work(self) -> Iterator[sqlite3.Connection]:
-        with self._look() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-                raise
 
-    @contextmanager
-    def _look(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._db
-            except sqlite3.Error as error:
-                raise LedgerBusy(f"{self.file}: {error}.") from error
+def _sound(table: str, row: dict[str, Any]) -> bool:
+    """May a row of a damaged ledger be kept?"""
+    try:
+        return table != "shots" or isinstance(json.loads(row["shot"]), dict)
+    except (TypeError, ValueError):
+        return False

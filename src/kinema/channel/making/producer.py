@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import KinemaError, ModelError, RequestError
+from ...core.sqlite_state import mend
 from ..config import ChannelConfig, read, secret
 from ..keeper import CANNOT
 from ..library import Library
@@ -106,6 +107,8 @@ class Producer:
         self._full = False
 
     def launch(self) -> None:
+        if self.config.database.is_sqlite:  # shots that it knew of are begun again from the ledger
+            mend(self.config.root / "state" / "steps.sqlite")
         shutil.rmtree(self.desk.scratch, ignore_errors=True)
         place = durable.Place(self.desk, self.channel)
         durable.launch(self.url, self.executor, place, draws=self.config.making.here)

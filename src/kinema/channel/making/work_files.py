@@ -9,13 +9,12 @@ Files of a shot are dropped when it is over, all but its last frames (TAIL) wher
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from pathlib import Path
 from typing import Protocol
 
 from ...core.errors import KinemaError, MediaError
-from ...core.whole import whole
+from ...core.whole import bring
 from .postgres import Tables
 
 MAX_BYTES = 200 * 10**6
@@ -60,10 +59,7 @@ class FolderFiles:
         target = self._path(shot, step)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with whole(target) as beside:
-                shutil.move(path, beside)
-                with beside.open("rb") as file:
-                    os.fsync(file.fileno())
+            bring(path, target)
         except OSError as error:
             raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
 

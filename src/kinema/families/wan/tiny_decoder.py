@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from ...core.errors import ModelError
 from ...core.outside import read_json
+from ...core.whole import whole, write_text
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 
@@ -107,10 +108,10 @@ class TinyDecoder(nn.Module):
 
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"_class_name": "KinemaTinyDecoder", **asdict(self.config)}
-        (folder / CONFIG).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         state = {name: value.detach().to("cpu", dtype).contiguous() for name, value in self.state_dict().items()}
-        save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-        (folder / WEIGHTS).chmod(0o644)
+        with whole(folder / WEIGHTS) as beside:
+            save_file(state, beside, metadata={"format": "pt"})
+        write_text(folder / CONFIG, json.dumps(facts, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> TinyDecoder:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kinema.core.errors import KinemaError
 from kinema.core.outside import for_terminal
-from kinema.core.whole import whole
+from kinema.core.whole import put, whole
 
 from . import processes
 
@@ -118,7 +118,7 @@ def put_aside(*files: Path) -> None:
     if processes.first():
         for file in files:
             if file.exists():
-                file.replace(file.with_name(f"{file.stem}.before{file.suffix}"))
+                put(file, file.with_name(f"{file.stem}.before{file.suffix}"), durable=False)
 
 
 def load_averaged(path: Path, modules: Mapping[str, nn.Module]) -> int:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from kinema.core.errors import KinemaError, RequestError
-from kinema.core.outside import MAX_JSON_BYTES, of_kind, parse_json, read_json
-from kinema.core.whole import whole
+from kinema.core.json_state import JsonState
+from kinema.core.outside import MAX_JSON_BYTES, of_kind, parse_json
 
 from . import processes
 from .settings import Settings, Stage
@@ -53,10 +53,7 @@ class Record:
 
 def read(out: Path) -> Record:
     """The record of a folder, empty where there is none. Raises KinemaError where it is damaged."""
-    try:
-        found = read_json(out / RECORD, dict)
-    except FileNotFoundError:
-        return Record()
+    found = _state(out).value()
     settings = of_kind(found.pop("settings", {}), f"{out / RECORD}: settings", dict)
     done = {name: of_kind(each, f"{out / RECORD}: {name}", dict) for name, each in found.items()}
     for name, each in done.items():
@@ -65,8 +62,13 @@ def read(out: Path) -> Record:
 
 
 def write(out: Path, done: dict[str, Any], settings: dict[str, Any]) -> None:
-    with whole(out / RECORD) as beside:
-        beside.write_text(json.dumps({**done, "settings": settings}, indent=2), encoding="utf-8")
+    with _state(out).change() as value:
+        value.clear()
+        value.update({**done, "settings": settings})
+
+
+def _state(out: Path) -> JsonState:
+    return JsonState(out / RECORD, 1, {0: lambda value: of_kind(value, str(out / RECORD), dict)}, indent=2)
 
 
 def gone_on_with(settings: Settings, *, only: bool, minutes: float | None) -> Settings:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from kinema.core.errors import KinemaError, MediaError
-from kinema.core.whole import whole
+from kinema.core.whole import whole, write_text
 from kinema.media.read import read_chunks
 from kinema.media.resize import resize_frames
 
@@ -178,8 +178,7 @@ def _digest(path: Path) -> str:
 def _keep(path: Path, kept: tuple[Tensor, Tensor]) -> None:
     with whole(path) as beside:
         torch.save(kept, beside)
-    with whole(path.with_suffix(".sha256")) as beside:
-        beside.write_text(_digest(path), encoding="utf-8")
+    write_text(path.with_suffix(".sha256"), _digest(path))
 
 
 def _kept(path: Path) -> tuple[Tensor, Tensor] | None:

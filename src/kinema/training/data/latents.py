@@ -145,7 +145,8 @@ def write_latents(
     frames, _ = store.take([0])
     gray = vae_encode(torch.zeros_like(to_network(frames)))
     if processes.first():
-        torch.save(gray, folder / "gray.pt")
+        with whole(folder / "gray.pt") as beside:
+            torch.save(gray, beside)
     for first in range(0, min(limit, len(store)), SHARD):
         path = folder / f"{first // SHARD:05d}.pt"
         if first and minutes is not None and time.monotonic() - started > 60 * minutes:

@@ -15,7 +15,7 @@ from typing import IO, Any
 from kinema.core.errors import MediaError
 from kinema.core.outside import parse_json
 from kinema.core.text_file import MAX_TEXT_BYTES
-from kinema.core.whole import whole
+from kinema.core.whole import whole, write_bytes
 
 from .captions import TEXT_COLUMNS, Tell, text_of
 
@@ -79,8 +79,7 @@ def _member(
             if text is None:
                 return _no(refuse, member, "it has no text")
             data = text.encode()
-        with whole(target) as beside:
-            beside.write_bytes(data)
+        write_bytes(target, data)
     written[target] = member.name
     return None
 

@@ -32,6 +32,7 @@ from PIL import Image
 
 from kinema.core.errors import RequestError
 from kinema.core.extras import install_command
+from kinema.core.whole import whole
 from kinema.sd import bases
 from kinema.weights.adapter_writer import DIALECTS, write
 from kinema.weights.device import good_at_bfloat16
@@ -168,7 +169,8 @@ class Lora:
         )  # fmt: skip
         found = train(Several(tasks), config, self.settings.show)
         if processes.first():
-            torch.save(lora.layers(network), self.out / "layers.pt")
+            with whole(self.out / "layers.pt") as beside:
+                torch.save(lora.layers(network), beside)
         processes.wait()
         return found | tasks[0].proof()
 

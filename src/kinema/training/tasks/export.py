@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan, WanVACEPipeline, WanVACETransformer3DModel
 from transformers import UMT5EncoderModel
+
+from kinema.core.whole import hidden, put
 
 MAX_FILE_BYTES, SHARD = 16_000_000, "15MB"
 
@@ -31,8 +32,7 @@ def export_pipeline(
     config are noted in the words that both transformers 4 and 5 read, and float32 is named as the dtype to load.
     Raises ValueError when a file is larger than MAX_FILE_BYTES.
     """
-    partial = folder.with_name(folder.name + ".partial-export")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = hidden(folder)
     parts: dict[str, Any] = {"vae": vae, "transformer": transformer, "text_encoder": text_encoder}
     states = {name: {k: v.detach().clone() for k, v in part.state_dict().items()} for name, part in parts.items()}
     try:
@@ -61,8 +61,7 @@ def export_pipeline(
                 f"{file.name} of {file.parent.name} is {len(data)} bytes; at most {MAX_FILE_BYTES} are shipped"
             )
         hashes[str(file.relative_to(partial))] = hashlib.sha256(data).hexdigest()
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    put(partial, folder)
     return hashes
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.core.whole import whole
+from kinema.core.whole import whole, write_text
 from kinema.families.wan import decode
 from kinema.families.wan.tiny_decoder import TinyConfig, TinyDecoder
 
@@ -212,7 +212,7 @@ def train_tiny_decoder(
     task = TinyDecoderTask(decoder, vae, taught, held, device=config.device, batch=batch)
     result = train(task, config, on_event)
     decoder.save(folder)
-    (folder / "scores.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "scores.json", json.dumps(result, indent=2) + "\n")
     return result
 
 
