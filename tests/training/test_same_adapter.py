@@ -12,6 +12,7 @@ from torch import nn
 from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError
 from kinema.media.write import write
+from kinema.training import families
 from kinema.training.core import run_folder, stages
 from kinema.training.recipes import lora as recipe
 from kinema.training.tasks import lora
