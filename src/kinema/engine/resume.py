@@ -111,8 +111,8 @@ class SamplingState:
                 facts: dict[str, Any] = parse_json((file.metadata() or {})["kinema"], str(path), dict)
                 version = of_kind(facts.get("schema", SCHEMA), "schema", int)
                 if version > SCHEMA:
-                    raise KinemaError(
-                        f"a later version of Kinema wrote it (schema {version}, not {SCHEMA}); update Kinema"
+                    raise MediaError(
+                        f"{path}: a later version of Kinema wrote it (schema {version}; this one knows {SCHEMA})."
                     )
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             span, step = (of_kind(facts[name], name, int) for name in ("span", "step"))
@@ -121,5 +121,7 @@ class SamplingState:
             if not (0 <= span < len(plan.spans) and 0 <= step <= plan.steps):
                 raise KinemaError(f"step {step} of span {span} is not in its plan")
             return cls(plan, span, step, tensors, values)
+        except MediaError:
+            raise
         except (OSError, KeyError, ValueError, TypeError, SafetensorError, KinemaError) as error:
             raise MediaError(f"{path}: not a saved sampling state: {error}") from None
