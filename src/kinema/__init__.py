@@ -82,29 +82,37 @@ def generate(
 ) -> Clip:
     """A clip from a prompt or a request; fields are those of `Request` (and `image`, `last`, `references`, `size`).
 
-    The model is loaded on the first call and kept for the next ones. Raises RequestError before weights load. An
-    OutsideDomainWarning says where the model has not learnt what is asked of it.
+    The clip is lazy: the model is loaded when the first clip is made, and kept for the next ones. Raises RequestError
+    and WeightsMissing now. An OutsideDomainWarning says where the model has not learnt what is asked of it.
     progress: show on stderr how far loading and work are, where they take more than two seconds. None does so on a
     terminal and in a notebook, True everywhere, False nowhere.
     """
+    from .core.events import planned
     from .engine.clip import Clip
+    from .engine.estimate import device_name, parts
     from .engine.load import as_request
     from .engine.plan import plan as make_plan
     from .engine.plan import warn_outside
+    from .weights import store
 
     wanted = as_request(request, **fields)
-    found = make_plan(wanted, None, None if device is None else str(device))
+    place = None if device is None else str(device)
+    found = make_plan(wanted, None, place)
     warn_outside(found, 2)
-    _engine(wanted.model, device, dtype, progress)  # what is missing is said now
+    card = store.find(wanted.model)
+    store.locate(card)  # what is missing is said now
 
-    def engine() -> Engine:
-        """Asked for again when frames are: a clip that is not made yet keeps no model in memory."""
-        return _engine(wanted.model, device, dtype, progress)
+    def engine(on_event: OnEvent) -> Engine:
+        """Asked for when frames are: a clip that is not made yet keeps no model in memory."""
+        key = (wanted.model, str(device), str(dtype))
+        if key not in _ENGINES:  # the whole that is to come, before its first part
+            on_event(planned(*parts(found, card, device_name(place), start=True)))
+        return _engine(key, device, dtype, on_event)
 
     def make(on_event: OnEvent) -> Iterator[Chunk]:
-        return engine().stream(found, on_event=on_event)
+        yield from engine(on_event).stream(found, on_event=on_event)
 
-    return Clip(found, make, lambda: engine().describe(found), progress=progress)
+    return Clip(found, make, lambda on_event: engine(on_event).describe(found), progress=progress)
 
 
 def plan(request: Request | str, **fields: Any) -> Plan:
@@ -125,8 +133,7 @@ def models() -> list[Card]:
 _ENGINES: dict[tuple[str, str, str], Engine] = {}
 
 
-def _engine(model: str, device: Any, dtype: Any, progress: bool | None) -> Engine:
-    key = (model, str(device), str(dtype))
+def _engine(key: tuple[str, str, str], device: Any, dtype: Any, on_event: OnEvent) -> Engine:
     if key not in _ENGINES:
         import gc
 
@@ -134,7 +141,7 @@ def _engine(model: str, device: Any, dtype: Any, progress: bool | None) -> Engin
 
         _ENGINES.clear()  # one model in memory at a time; `load` is for those who want several
         gc.collect()
-        _ENGINES[key] = load(model, device=device, dtype=dtype, progress=progress)
+        _ENGINES[key] = load(key[0], device=device, dtype=dtype, progress=False, on_event=on_event)
     return _ENGINES[key]
 
 

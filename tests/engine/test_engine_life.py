@@ -9,7 +9,9 @@ import pytest
 from fake_family import FakeFamily
 
 import kinema
+from kinema.core import showing
 from kinema.core.errors import RequestError
+from kinema.core.events import Event, Part, ignore, planned
 from kinema.core.request import Request
 from kinema.engine import load
 from kinema.engine.load import Engine
@@ -24,8 +26,10 @@ def loaded(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     found: list = []
 
-    def fake(model, *, device=None, dtype=None, progress=None):
+    def fake(model, *, device=None, dtype=None, progress=None, on_event=ignore):
         card = store.find(model)
+        on_event(planned(Part("load", 1.0)))
+        on_event(Event("load"))
         family = FakeFamily(card)
         family.weight_files = lambda plan: ()
         engine = Engine(card.id, family, tmp_path, device or "cpu", dtype)
@@ -60,12 +64,47 @@ def test_a_made_clip_holds_no_model(loaded):
 def test_one_model_is_in_memory_at_a_time(loaded):
     first = kinema.generate(WISH)
     second = kinema.generate("x", model="kinema-mini-zeroscope", seed=1, frames=4)
-    assert alive(loaded) == ["kinema-mini-zeroscope"], "a clip that is not made yet keeps nothing"
+    assert alive(loaded) == [], "a clip that is not made yet keeps nothing"
     assert len(second.frames()) == 4
-    assert len(first.frames()) == 17, "its model is loaded again"
+    assert alive(loaded) == ["kinema-mini-zeroscope"]
+    assert len(first.frames()) == 17, "the other has made way"
     assert alive(loaded) == [WISH.model]
     assert first.manifest["plan"]["model"] == WISH.model
     kinema._ENGINES.clear()
+
+
+@pytest.mark.parametrize("call", ["save", "frames", "manifest", "engine"])
+def test_a_call_has_one_display_of_all_that_it_does(loaded, monkeypatch, tmp_path, call):
+    """Loading is the first stage of the same display as the making; what is made already shows nothing more."""
+    displays: list[list[showing.Now]] = []
+
+    class Seen(showing.Showing):
+        def __enter__(self):
+            displays.append([])
+            self.overall = showing.Overall()
+            return self
+
+        def __call__(self, event):
+            self.overall(event)
+            displays[-1].append(self.overall.now())
+
+    monkeypatch.setattr(showing, "_python", True)
+    monkeypatch.setattr(showing, "Lines", lambda *_: Seen())
+    if call == "engine":
+        load.load(WISH.model).generate(WISH, progress=True).save(tmp_path / "a.mp4")
+        stages = ["prepare", "encode", "sample", "decode"]
+    else:
+        clip = kinema.generate(WISH, progress=True)
+        assert displays == [], "nothing is done yet"
+        stages = ["load"] if call == "manifest" else ["load", "prepare", "encode", "sample", "decode"]
+        found = getattr(clip, call)
+        if call != "manifest":
+            found(*([tmp_path / "a.mp4"] if call == "save" else []))
+    told = [each for each in displays if each]
+    assert len(told) == 1, "one display, whatever the call has to do"
+    seen = [now.stage for now in told[0] if now.stage]
+    assert set(seen) <= set(stages) and seen[0] in stages[:2]
+    assert {now.stages for now in told[0] if now.stage} == {len(stages)}, "the whole from the first moment"
 
 
 def test_nothing_that_is_asked_of_sampling_is_ignored(loaded):

@@ -82,7 +82,7 @@ class Engine:
         def make(shown: OnEvent) -> Iterator[Chunk]:
             return self.stream(plan, on_event=both(on_event, shown))
 
-        return Clip(plan, make, lambda: self.describe(plan), progress=progress)
+        return Clip(plan, make, lambda on_event: self.describe(plan), progress=progress)
 
     def stream(
         self,
@@ -257,20 +257,24 @@ def _media(picture: Any) -> str:
 
 @quietly
 def load(
-    model: str = "kinema-mini-wan", *, device: Any = None, dtype: Any = None, progress: bool | None = None
-) -> Engine:
+    model: str = "kinema-mini-wan", *, device: Any = None, dtype: Any = None, progress: bool | None = None,
+    on_event: OnEvent = ignore,
+) -> Engine:  # fmt: skip
     """A warm engine for a model: a known name, hub id, alias, checkpoint folder or file.
 
     device: "cuda", "cuda:1", "mps", "cpu"; None takes the best there is. dtype: "bfloat16", "float32", ...; None
-    takes bfloat16 on a GPU and float32 on a CPU. progress: as in `kinema.generate`. Raises ModelError, or
-    WeightsMissing saying how to get them.
+    takes bfloat16 on a GPU and float32 on a CPU. progress: as in `kinema.generate`; None shows none where `on_event`
+    listens. Raises ModelError, or WeightsMissing saying how to get them.
     """
+    if progress is None and on_event is not ignore:
+        progress = False
     card = store.find(model)
     location = store.locate(card)
     first, began_s, processor_s = "torch" not in sys.modules, time.perf_counter(), time.process_time()
     with shown_in_python(progress) as shown:
-        shown(planned(Part("load", start_s(card, device_name(None if device is None else str(device))))))
-        shown(Event("load"))
+        tell = both(on_event, shown)
+        tell(planned(Part("load", start_s(card, device_name(None if device is None else str(device))))))
+        tell(Event("load"))
         before = look()
         try:
             family = family_module(card.family).load(card, location, device, dtype)
