@@ -102,14 +102,14 @@ def _made(folder: Path) -> set[int]:
 
 
 def _add_stage(folder: Path, number: int) -> None:
-    from kinema.training import run_folder
+    from kinema.training.core import run_folder
 
     record = run_folder.read(folder)
     run_folder.write(folder, {**record.done, f"s{number}": {"minutes": 1.0}}, {})
 
 
 def _stages(folder: Path) -> set[int]:
-    from kinema.training import run_folder
+    from kinema.training.core import run_folder
 
     return {int(name[1:]) for name in run_folder.read(folder).done}
 
