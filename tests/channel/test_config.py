@@ -136,7 +136,7 @@ def test_a_file_on_a_full_disk_leaves_nothing_that_blocks_the_next_one(tmp_path,
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as change:
-        change.setattr(Path, "write_text", full)
+        change.setattr(Path, "write_bytes", full)
         with pytest.raises(RequestError, match="No space left"):
             write_template(tmp_path / "tv.toml")
     assert list(tmp_path.iterdir()) == []
