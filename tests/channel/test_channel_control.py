@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from kinema.channel import control
 from kinema.channel.library import Library
 from kinema.channel.lock import ChannelBusy, holder
-from kinema.channel.making.ledger import Ledger
+from kinema.channel.making.ledger import Ledger, LedgerBusy
 from kinema.cli.main import app
 from kinema.core.errors import RequestError
 
@@ -27,6 +27,20 @@ def kinema(*words: str, code: int = 0) -> dict:
     done = CliRunner().invoke(app, ["channel", *words, "--json"])
     assert done.exit_code == code, done.output
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def test_a_question_does_not_look_through_the_ledger_or_mend_it(tmp_path):
+    config = config_of(channel_file(tmp_path))
+    Library.open(config.root).close()
+    Ledger(config.root).close()
+    file = config.root / "state" / "ledger.db"
+    file.write_bytes(b"no database " * 1000)
+    with pytest.raises(LedgerBusy, match="next start"):
+        control.status(config)
+    assert file.read_bytes() == b"no database " * 1000
+    Ledger(config.root).close()
+    assert control.status(config)["shots"]["planned"] == 0
+    assert list(file.parent.glob("ledger.db.damaged-*"))
 
 
 def test_a_channel_from_start_to_stop(tmp_path):

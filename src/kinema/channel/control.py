@@ -66,7 +66,7 @@ def stop(config: ChannelConfig, timeout_s: float = 30.0) -> bool:
 
 def status(config: ChannelConfig) -> dict[str, Any]:
     """How the channel is: running, on air, stock, what is being made, what was set aside."""
-    with _library(config) as library, Ledger(config.root) as ledger:
+    with _library(config) as library, _ledger(config) as ledger:
         clock = config.clock.now()
         producer = read_state(config.root / "state" / "producer.json") or {}
         aired = library.as_run(1)
@@ -85,7 +85,7 @@ def status(config: ChannelConfig) -> dict[str, Any]:
 
 def queue(config: ChannelConfig, limit: int = 20) -> dict[str, Any]:
     """What is coming: clips put up next by hand, the stock of the hour, shots in the making and planned."""
-    with _library(config) as library, Ledger(config.root) as ledger:
+    with _library(config) as library, _ledger(config) as ledger:
         theme = config.theme_at(config.clock.now())
         ready = [clip for clip in library.ready() if not clip.aired]
         ready.sort(key=lambda clip: (clip.theme != theme, clip.made_at))
@@ -124,7 +124,7 @@ def ban(config: ChannelConfig, shot: str, reason: str = "") -> dict[str, Any]:
     """Never show a shot, whether it is planned, in the making, made or on air. RequestError: it is unknown."""
     reason = _text(reason, "reason") or "by hand"
     _text(shot, "shot")
-    with _library(config) as library, Ledger(config.root) as ledger:
+    with _library(config) as library, _ledger(config) as ledger:
         clip, planned = library.get(shot), ledger.get(shot)
         if clip is None and planned is None:
             raise RequestError(f"No shot {shot!r} is known here.", field="shot", value=shot, legal="an id, see `queue`")
@@ -143,7 +143,7 @@ def suggest(config: ChannelConfig, text: str) -> int:
     if not config.viewers.take:
         raise RequestError("This channel takes no suggestions.", field="theme", value=text)
     theme = Moderation(config.blocklist).theme(text, "viewer")
-    with Ledger(config.root) as ledger:
+    with _ledger(config) as ledger:
         return ledger.suggest(theme.text, config.viewers.waiting)
 
 
@@ -157,6 +157,10 @@ def _text(text: str, field: str, limit: int = 500) -> str:
 
 def _library(config: ChannelConfig) -> Library:
     return Library.open(config.root, create=False)
+
+
+def _ledger(config: ChannelConfig) -> Ledger:
+    return Ledger(config.root, create=False)
 
 
 def _clip(clip: LibraryClip) -> dict[str, Any]:

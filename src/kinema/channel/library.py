@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import MediaError, RequestError
-from ..core.sqlite_state import SqliteState, StateBusy
+from ..core.sqlite_state import SqliteState, StateBusy, holds_json
 from .library_clip import Aired, LibraryClip
 
 STATES = ("ready", "banned", "broken")
@@ -68,7 +68,13 @@ class Library:
         elif not self.file.is_file():
             raise RequestError(f"{self.folder}: no channel is here (no library.db).", field="folder", value=str(folder))
         self._state = SqliteState(
-            self.file, MIGRATIONS, busy=LibraryBusy, create=create, patience_s=patience_s, durable=False, sound=_sound
+            self.file,
+            MIGRATIONS,
+            busy=LibraryBusy,
+            create=create,
+            patience_s=patience_s,
+            durable=False,
+            sound=holds_json({"clips": ("shot", object), "notes": ("value", object)}),
         )
         self._work, self._look = self._state.work, self._state.look
 
@@ -301,12 +307,3 @@ class Library:
             known["music"] = self.folder / known["music"] if known["music"] else None
             clips.append(LibraryClip(**known))
         return clips
-
-
-def _sound(table: str, row: dict[str, Any]) -> bool:
-    """May a row of a damaged library be kept?"""
-    names = {"clips": "shot", "notes": "value"}
-    try:
-        return table not in names or isinstance(json.loads(row[names[table]]), object)
-    except (TypeError, ValueError):
-        return False

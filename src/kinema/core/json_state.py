@@ -68,7 +68,7 @@ class JsonState:
         if type(version) is not int or version < 0:
             return self._damaged(f"{self.path}: {KEY} is {for_terminal(repr(version), 40)}, no version.")
         if version > self.version:
-            return Found(trouble=self._newer(version), newer=True)
+            return Found(trouble=later_version(self.path, version, self.version), newer=True)
         try:
             for number in range(version, self.version):
                 if number not in self.migrations:
@@ -111,8 +111,10 @@ class JsonState:
     def _damaged(self, trouble: str) -> Found:
         return Found(trouble=f"{trouble} {self.remedy}".rstrip(), damaged=True)
 
-    def _newer(self, version: int) -> str:
-        return (
-            f"{self.path}: written by a later version of Kinema ({KEY} {version}; this one knows {self.version}). "
-            "It is left as it is: update Kinema, or move the file away."
-        )
+
+def later_version(path: Path, version: int, known: int) -> str:
+    """What is said of a file that a later version of Kinema wrote."""
+    return (
+        f"{path}: written by a later version of Kinema ({KEY} {version}; this one knows {known}). "
+        "It is left as it is: update Kinema, or move the file away."
+    )

@@ -11,16 +11,17 @@ new one at its next transaction.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .errors import KinemaError
-from .json_state import StateNewer
+from .json_state import StateNewer, later_version
 from .lock import locked
 from .whole import hidden, put, set_aside
 
@@ -155,14 +156,26 @@ class SqliteState:
             self._db.execute("ROLLBACK")
 
 
+def holds_json(columns: Mapping[str, tuple[str, type]]) -> Sound:
+    """A `sound` for rows of which one column, named by table, is JSON of a kind. Rows of other tables are kept."""
+
+    def sound(table: str, row: dict[str, Any]) -> bool:
+        if table not in columns:
+            return True
+        name, kind = columns[table]
+        try:
+            return isinstance(json.loads(row[name]), kind)
+        except (TypeError, ValueError):
+            return False
+
+    return sound
+
+
 def migrate(db: sqlite3.Connection, file: Path, migrations: Sequence[str]) -> None:
     """Bring a database to the present version, inside the caller's transaction. StateNewer."""
     version = _version(db)
     if version > len(migrations):
-        raise StateNewer(
-            f"{file}: written by a later version of Kinema (schema {version}; this one knows {len(migrations)}). It is "
-            "left as it is: update Kinema, or move the file away."
-        )
+        raise StateNewer(later_version(file, version, len(migrations)))
     for number in range(version, len(migrations)):
         for statement in filter(str.strip, migrations[number].split(";")):
             db.execute(statement)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import RequestError
-from ...core.sqlite_state import SqliteState, StateBusy
+from ...core.sqlite_state import SqliteState, StateBusy, holds_json
 
 STATES = ("planned", "making", "published", "aside", "banned")
 KEPT = 50_000  # shots that are over; older ones are forgotten
@@ -62,12 +62,14 @@ class LedgerBusy(StateBusy):
 
 class Ledger:
     """An open ledger. May be used from several threads, and by several processes, each with its own. Whatever its
-    database cannot do is LedgerBusy."""
+    database cannot do is LedgerBusy. create: look through the file, and mend it where it is damaged."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, create: bool = True) -> None:
         self.file = folder / "state" / "ledger.db"
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        self._state = SqliteState(self.file, MIGRATIONS, busy=LedgerBusy, sound=_sound)
+        self._state = SqliteState(
+            self.file, MIGRATIONS, busy=LedgerBusy, create=create, sound=holds_json({"shots": ("shot", dict)})
+        )
         self._work, self._look = self._state.work, self._state.look
 
     def close(self) -> None:
@@ -222,11 +224,3 @@ class Ledger:
             rows = db.execute(f"SELECT {_COLUMNS} FROM shots {where}", tuple(values)).fetchall()
         names = _COLUMNS.split(", ")
         return [Planned(**(dict(zip(names, row)) | {"shot": json.loads(row[5])})) for row in rows]
-
-
-def _sound(table: str, row: dict[str, Any]) -> bool:
-    """May a row of a damaged ledger be kept?"""
-    try:
-        return table != "shots" or isinstance(json.loads(row["shot"]), dict)
-    except (TypeError, ValueError):
-        return False
