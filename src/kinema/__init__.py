@@ -107,7 +107,8 @@ def generate(
         key = (wanted.model, str(device), str(dtype))
         if key not in _ENGINES:  # the whole that is to come, before its first part
             on_event(planned(*parts(found, card, device_name(place), start=True)))
-        return _engine(key, device, dtype, on_event)
+            _load_alone(key, device, dtype, on_event)
+        return _ENGINES[key]
 
     def make(on_event: OnEvent) -> Iterator[Chunk]:
         yield from engine(on_event).stream(found, on_event=on_event)
@@ -133,16 +134,15 @@ def models() -> list[Card]:
 _ENGINES: dict[tuple[str, str, str], Engine] = {}
 
 
-def _engine(key: tuple[str, str, str], device: Any, dtype: Any, on_event: OnEvent) -> Engine:
-    if key not in _ENGINES:
-        import gc
+def _load_alone(key: tuple[str, str, str], device: Any, dtype: Any, on_event: OnEvent) -> None:
+    """One model in memory at a time; `load` is for those who want several."""
+    import gc
 
-        from .engine.load import load
+    from .engine.load import load
 
-        _ENGINES.clear()  # one model in memory at a time; `load` is for those who want several
-        gc.collect()
-        _ENGINES[key] = load(key[0], device=device, dtype=dtype, progress=False, on_event=on_event)
-    return _ENGINES[key]
+    _ENGINES.clear()
+    gc.collect()
+    _ENGINES[key] = load(key[0], device=device, dtype=dtype, progress=False, on_event=on_event)
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ neighbours share: weights that are summed and divided by (`pyramid`, `ramp`), an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .card import FramesRule
 from .plan import Span
@@ -122,6 +123,7 @@ def pyramid(length: int) -> tuple[float, ...]:
     return tuple(1.0 + min(place, length - 1 - place) for place in range(length))
 
 
+@lru_cache(64)
 def ramp(length: int, before: bool, after: bool) -> tuple[float, ...]:
     """Weights of a tile along one side: rising over its outer quarter where a neighbour is `before` or `after` it, 1
     elsewhere. Never 0."""

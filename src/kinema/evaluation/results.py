@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..core import whole
 from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.outside import parse_json
-from ..core.whole import write_bytes
 
 Key = tuple[str, str, int]
 """(column, task, index of the case)."""
@@ -34,7 +34,7 @@ class Results:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Rewritten whole: a line that was cut in half must not be gone on with.
             kept = [header, *self.found.values()]
-            write_bytes(path, "".join(json.dumps(each) + "\n" for each in kept).encode())
+            whole.write_text(path, "".join(json.dumps(each) + "\n" for each in kept))
             self.file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise MediaError(f"{path}: cannot be written ({error.strerror or error}).") from error
@@ -67,6 +67,6 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 def write_text(path: Path, text: str) -> None:
     """Write beside and rename."""
     try:
-        write_bytes(path, text.encode())
+        whole.write_text(path, text)
     except OSError as error:
         raise MediaError(f"{path}: cannot be written ({error.strerror or error}).") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..conditions.inputs import digest
+from ..core import lock
 from ..core.chunk import Chunk
 from ..core.conditions import MEDIA_FIELDS
 from ..core.errors import KinemaError, MediaError
@@ -51,7 +52,7 @@ class Parts:
             self._lock: Any = (self.folder / LOCK).open("a+b")
         except OSError as error:
             raise MediaError(f"{self.folder}: cannot be made ({error.strerror or error}).") from None
-        if not _taken(self._lock):
+        if not lock.take(self._lock):
             self._lock.close()
             raise FilmBusy(f"{target}: another process makes this film (its shots are in {self.folder}).")
         for each in self.folder.iterdir():
@@ -152,16 +153,3 @@ def _silent(chunks: Any) -> Any:
         close = getattr(chunks, "close", None)
         if close is not None:
             close()
-
-
-def _taken(file: Any) -> bool:
-    """Take the file's lock; it is let go when the process ends, however it ends. True where there are no locks."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

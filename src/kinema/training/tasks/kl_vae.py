@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..data.frame_latents import to_network
 from ..data.store import ClipStore
+from .vae import pixel_error
 
 CLIPS, FRAMES_EACH = 8, 2
 
@@ -67,9 +68,8 @@ class KlVaeTask:
         mean, logvar = posterior.mean, posterior.logvar
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         out = self.vae.decode(mean + torch.exp(0.5 * logvar) * noise).sample.float()
-        weight = 1 + 3 * mask
         error = out - frames
-        reconstruction = (weight / weight.mean() * (error.abs() + 3 * error.square())).mean()
+        reconstruction = pixel_error(error, mask)
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         psnr = 10 * torch.log10(4 / error.detach().square().mean())
         return reconstruction + self.kl * kl, {"kl": kl.item(), "psnr": psnr.item()}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..data.frame_latents import FrameLatents, to_network
 from ..data.store import ClipStore
+from .vae import pixel_error
 
 CHANGES = 1.0
 """Weight of the changes' error."""
@@ -49,10 +50,9 @@ class TemporalDecoderTask:
         span = slice(start, start + self.frames)
         frames, mask = self.clips.take(index.tolist())
         true = to_network(frames[:, span].flatten(0, 1)).unflatten(0, (len(index), -1)).to(self.device)
-        weight = 1 + 3 * mask[:, span, None].float().to(self.device)
         out = self.decode(self.store.latents[index.to(self.store.latents.device)][:, span]).float()
         error = out - true
-        reconstruction = (weight / weight.mean() * (error.abs() + 3 * error.square())).mean()
+        reconstruction = pixel_error(error, mask[:, span, None].float().to(self.device))
         changes = (error[:, 1:] - error[:, :-1]).abs().mean()
         psnr = 10 * torch.log10(4 / error.detach().square().mean())
         return reconstruction + CHANGES * changes, {"psnr": psnr.item(), "changes": changes.item()}

@@ -109,10 +109,8 @@ class VaeTask:
         mean, logvar = self.encode(self.vae, frames)
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         out = self.decode(self.vae, mean + torch.exp(0.5 * logvar) * noise).float()
-        weight = 1 + 3 * mask
-        weight = weight / weight.mean()
         error = out - frames
-        reconstruction = (weight * (error.abs() + 3 * error.square())).mean()
+        reconstruction = pixel_error(error, mask)
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         size_T = (mean.float().square().mean(dim=(0, 1, 3, 4)) + 1e-6).log()
         level = (size_T - size_T.mean()).square().mean()
@@ -160,14 +158,19 @@ class DecoderTask(VaeTask):
             noise = torch.randn(latents.shape, generator=generator).to(latents)
             latents = latents + LATENT_NOISE * latents.square().mean().sqrt() * noise
         out = self.decode(self.vae, latents).float()
-        weight = 1 + 3 * mask
-        weight = weight / weight.mean()
         error = out - frames
-        reconstruction = (weight * (error.abs() + 3 * error.square())).mean()
+        reconstruction = pixel_error(error, mask)
         edges = edge_error(error)
         psnr = 10 * torch.log10(4 / error.detach().square().mean())
         numbers = {"reconstruction": reconstruction.item(), "edges": edges.item(), "psnr": psnr.item()}
         return reconstruction + EDGES * edges, numbers
+
+
+def pixel_error(error: Tensor, mask: Tensor) -> Tensor:
+    """Absolute and three times squared error, in any layout; mask: 1 in objects, whose pixels count four times."""
+    weight = 1 + 3 * mask
+    weight = weight / weight.mean()
+    return (weight * (error.abs() + 3 * error.square())).mean()
 
 
 def edge_error(error_BCFHW: Tensor) -> Tensor:
