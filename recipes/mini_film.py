@@ -26,7 +26,7 @@ from kinema.evaluation.cases import HELD_OUT
 from kinema.post.film.config import MINI
 from kinema.post.film.network import Film
 from kinema.toyland.scene import WORLD
-from kinema.training.core import processes
+from kinema.training.core import processes, run_folder
 from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import LoopConfig, train
 from kinema.training.core.stages import Settings, Stage
@@ -110,9 +110,7 @@ class MiniFilm:
         state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
         save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
         write_json(folder / "config.json", MINI.to_dict())
-        record = self.out / "stages.json"
-        done = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-        done.pop("settings", None)
+        done = run_folder.read(self.out).done
         card = {
             "name": "kinema-mini-film", "license": "Apache-2.0", "recipe": "recipes/mini_film.py",
             "parameters": sum(value.numel() for value in state.values()),

@@ -31,7 +31,7 @@ from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
 from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import sample_scene
-from kinema.training.core import processes
+from kinema.training.core import processes, run_folder
 from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import LoopConfig, train
 from kinema.training.core.stages import Settings, Stage
@@ -338,9 +338,7 @@ class Run:
 
     def write_card(self, folder: Path) -> None:
         """card.json: what it is, how it was made, what its training measured. The scorecard is a file of its own."""
-        edition, record = self.edition, self.out / "stages.json"
-        done = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-        done.pop("settings", None)
+        edition, done = self.edition, run_folder.read(self.out).done
         training = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
         if self.start is not None:
             training["before"] = json.loads((self.start / "card.json").read_text(encoding="utf-8"))["training"]

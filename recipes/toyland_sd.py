@@ -22,7 +22,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
-from kinema.training.core import processes
+from kinema.training.core import processes, run_folder
 from kinema.training.core.loop import LoopConfig
 from kinema.training.core.quicken import quicken
 from kinema.training.core.sheets import sheet, strip
@@ -151,10 +151,7 @@ class Work:
 
     def done(self) -> dict[str, Any]:
         """What the stages gave so far."""
-        record = self.out / "stages.json"
-        found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-        found.pop("settings", None)
-        return found
+        return run_folder.read(self.out).done
 
     def card(self, name: str, folder: Path, **more: Any) -> dict[str, Any]:
         """FOLDER/card.json: where a model comes from, how to use it, digests of its files."""

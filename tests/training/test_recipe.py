@@ -32,6 +32,7 @@ def test_two_minutes_make_a_folder_that_opens_and_resume_has_nothing_left_to_do(
     pipeline = WanVACEPipeline.from_pretrained(folder)
     assert pipeline.vae_scale_factor_spatial == 8 and pipeline.vae_scale_factor_temporal == 4
     card = json.loads((folder / "card.json").read_text())
+    assert set(card["training"]["stages"]) == set(names[:-1]), "what each stage gave, and nothing else of the record"
     assert card["edition"] == "small" and card["world"]["detail"] == "plain" and len(card["weights_sha256"]) == 5
     assert (folder / "tiny_decoder" / "config.json").exists() and (folder / "few_step" / "few_step.json").exists()
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 40_000_000
