@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
+from ..core.deferred_imports import deferred_imports
 from ..core.errors import ModelError, RequestError
 from ..core.events import Event, Note, OnEvent, Part, both, ignore, planned
 from ..core.plan import Plan
@@ -277,7 +278,8 @@ def load(
         tell(Event("load"))
         before = look()
         try:
-            family = family_module(card.family).load(card, location, device, dtype)
+            with deferred_imports():
+                family = family_module(card.family).load(card, location, device, dtype)
         except (RuntimeError, AssertionError) as error:
             raise ModelError(f"{card.id} cannot be loaded on {device or 'the default device'}: {error}") from error
     engine = Engine(card.id, family, location, str(family.device), dtype)
