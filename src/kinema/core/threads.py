@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Whoever sets one of these has decided how threads wait."""
-SPINS, BLOCKTIME_MS = "1000", "1"
-"""Some microseconds: a thread that is ready soon is still met awake (docs/performance.md)."""
+SPINS, BLOCKTIME_MS = "10000", "1"
+"""A fraction of a millisecond: a thread that is ready soon is still met awake (docs/performance.md)."""
 
 WATCHED_S = 0.15
 """So long at least it is looked how busy the machine is."""
