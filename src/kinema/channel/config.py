@@ -37,7 +37,7 @@ def _size(said: Any) -> Any:
     """Bytes from a number or "20 GB"."""
     if not isinstance(said, str):
         return said
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", said, re.IGNORECASE)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", said, re.IGNORECASE | re.ASCII)
     if found is None:
         raise ValueError('is a size as "20 GB", "500 MB" or a number of bytes')
     if len(found[1]) > 20:
