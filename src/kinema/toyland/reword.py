@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from kinema.core.unseen import EMOJI_JOINER, seen
 from kinema.toyland import words
 
 LONGEST = 4  # words of a phrase that means one thing
@@ -29,7 +30,6 @@ SILENT = LOOSE | {
 """Words that carry nothing in Toyland: left out without a report where the model does not know them."""
 GO = r"(?:roll|mov|slid|float|driv|sail|swimm?|drift)(?:e|es|s|ed|ing)|roll|float|sail|swim|drift|fly|flies|flying|flew"
 """Going in the manner of one object or another."""
-ZERO_WIDTH_JOINER = "\u200d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,13 @@ class Reworded:
 
 
 def pieces(text: str) -> list[str]:
-    """Words, marks and emoji of a text, compatibility forms and case folded. Hyphens and apostrophes only separate."""
+    """Words, marks and emoji of a text, compatibility forms and case folded, nothing that nobody sees. Hyphens and
+    apostrophes only separate."""
     found: list[str] = []
     last = ""
-    for char in unicodedata.normalize("NFKC", text).lower():
+    for char in unicodedata.normalize("NFKC", seen(text)).lower():
         kind = _kind(char, last)
-        joins = kind == "word" or _is_part(char) or (bool(found) and found[-1].endswith(ZERO_WIDTH_JOINER))
+        joins = kind == "word" or _is_part(char) or (bool(found) and found[-1].endswith(EMOJI_JOINER))
         if kind in ("word", "emoji") and kind == last and joins:
             found[-1] += char
         elif kind != "space":
@@ -65,7 +66,7 @@ def _kind(char: str, last: str) -> str:
     if char in "-'\u2019" or (category[0] in "ZC" and category != "Cf"):
         return "space"
     if _is_part(char):
-        return last or "space"
+        return last if last in ("word", "emoji") else "space"
     if category == "So":
         return "emoji"
     return "mark" if category[0] in "PS" else "word"
