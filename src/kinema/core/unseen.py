@@ -20,8 +20,8 @@ def is_blank(char: str) -> bool:
 
 
 def seen(text: str) -> str:
-    """The text without what nobody sees. A zero-width space between two letters divides words; joiners and selectors stay where
-    they belong to an emoji."""
+    """The text without what nobody sees. A zero-width space between two letters divides words; joiners and selectors
+    stay where they belong to an emoji."""
     if text.isascii():
         return text
     kept: list[str] = []
