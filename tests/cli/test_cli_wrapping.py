@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -53,7 +54,7 @@ def test_notes_of_a_plan_at_80_columns() -> None:
     shown = on_terminal(*PLAN)
     lines = shown.splitlines()
     assert max(map(cells, lines)) <= 80, shown
-    below = [after for line, after in zip(lines, lines[1:]) if line.startswith("Note: ") and after.startswith(" ")]
+    below = [after for line, after in itertools.pairwise(lines) if line.startswith("Note: ") and after.startswith(" ")]
     assert below and all(line[:6] == " " * 6 and line[6] != " " for line in below), "what goes on is aligned"
     words = re.findall(r"\w+", shown)
     piped = subprocess.run(
