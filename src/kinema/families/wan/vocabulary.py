@@ -16,6 +16,7 @@ from ...core.card import Card
 from ...core.errors import KinemaError
 from ...core.outside import read_json
 from ...core.plan import Plan
+from ...core.prompt import NO_SPEED
 from ...core.unseen import seen
 from ...toyland.reword import Reworded, is_word, pieces, reword
 from ...toyland.understand import Understanding, understand
@@ -59,13 +60,16 @@ def read_prompt(plan: Plan, card: Card) -> Plan:
             f"The prompt has {read.num_words:,} words, too many: {used:,} were used (the model reads {limit} words and "
             "marks)."
         )
-    if text:
+    without = [piece for piece in pieces(said) if piece not in read.speeds]
+    if text and pieces(text) != without:
         swaps = ", ".join(f"{said} = {now}" for said, now in read.replaced[:LISTED])
         notes.append(f'Read as: "{_short(text)}"' + (f" ({swaps})." if swaps else "."))
     if read.untaught:
         notes.append(f"Never shown to this model: {_listed(read.untaught)}. {told}")
     if read.unknown:
         notes.append(f"Not understood: {_listed(read.unknown)}.")
+    if read.speeds and text:
+        notes.append(f"{NO_SPEED}{_listed(read.speeds)}.")
     return _with(plan, text, notes)
 
 
