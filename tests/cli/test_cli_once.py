@@ -66,3 +66,16 @@ def test_the_numbers_are_found() -> None:
     asked = commands()["generate"].numbers
     assert set(asked) >= {"steps", "seed", "guidance", "seconds", "fps"}
     assert sum(len(each.numbers) for each in commands().values()) > 40
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_an_unknown_option_names_what_is_near_and_nothing_else(name: str) -> None:
+    from kinema.core.near import nearest
+
+    long = {option.lstrip("-") for each in commands()[name].params for option in each.opts if option.startswith("--")}
+    for typed in ("zzyzx", "qwerty", *(f"{option}x" for option in long)):
+        with pytest.raises(Exception, match="No such option") as refused:
+            commands()[name].main([f"--{typed}"], prog_name=name, standalone_mode=False)
+        near = [f"--{nearest(typed, long)}"] if nearest(typed, long) else []
+        assert list(getattr(refused.value, "possibilities", ())) == near
+        assert bool(near) == (typed not in ("zzyzx", "qwerty"))

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from kinema.core import numerals
+from kinema.core.near import nearest
 
 Reader = Callable[[str], int | float]
 
@@ -24,7 +25,12 @@ class Once(TyperCommand):
     """Parameters that are numbers, and how each is read."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        found, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        try:
+            found, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        except Exception as error:
+            if hasattr(error, "possibilities"):  # no such option: only what is near is named
+                error.possibilities = self._near(str(getattr(error, "option_name", "")))
+            raise
         for parameter, times in Counter(order).items():
             if times > 1 and once(parameter):
                 ctx.fail(f"{max(parameter.opts, key=len)} is given {times} times; it is taken once.")
@@ -38,6 +44,11 @@ class Once(TyperCommand):
             if isinstance(message := getattr(error, "message", None), str):
                 error.message = message.removeprefix("Value error, ")  # type: ignore[attr-defined]
             raise
+
+    def _near(self, option: str) -> list[str]:
+        known = {name.lstrip("-"): name for each in self.params for name in (*each.opts, *each.secondary_opts)}
+        near = nearest(option.lstrip("-"), known) if option.startswith("--") else None
+        return [known[near]] if near is not None else []
 
     @staticmethod
     def _check(ctx: Any, parameter: Any, reader: Reader, given: Any) -> None:
