@@ -29,7 +29,7 @@ def say(*lines: str, err: bool = False, color: str | None = None) -> None:
     stream = sys.stderr if err else sys.stdout
     columns = width(stream)
     for line in lines:
-        shown = _fitting(for_terminal(line, MOST_CHARS), stream)
+        shown = fitting(for_terminal(line, MOST_CHARS), stream)
         if columns is not None:
             shown = "\n".join(wrapped(each, columns) for each in shown.split("\n"))
         typer.secho(shown, fg=color, err=err, color=None if colored() else False)
@@ -102,10 +102,24 @@ def typed(word: str) -> str:
         return word
 
 
-def _fitting(text: str, stream: Any) -> str:
-    """The text with letters spelled out that the stream's encoding has not."""
+def fitting(text: str, stream: Any) -> str:
+    """The text with letters spelled out that the stream's encoding has not; a long run of them is only counted."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = _RUN.sub(lambda run: _counted(run[0], encoding), text)
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+_RUN = re.compile(r"[^\x00-\x7f]+(?:[\w ,.]{0,8}[^\x00-\x7f]+)*")
+MOST_SPELLED = 8
+"""Letters of a run that are spelled out: a name stays readable, a text would only fill the screen."""
+
+
+def _counted(run: str, encoding: str) -> str:
+    lost = sum(not char.encode(encoding, "ignore") for char in run)
+    return run if lost <= MOST_SPELLED else f"({len(run)} characters that this terminal's encoding has not)"
 
 
 def say_aside(line: str) -> None:
