@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from mini_wan_editions import Edition
 
+from kinema.core.numerals import decimal
 from kinema.training.data import parallel_vae
 from kinema.training.tasks.vae import initialize
 from kinema.training.tasks.widen import check, widen
@@ -49,7 +50,7 @@ def go_on(options: dict[str, str], edition: Edition) -> GoOn | None:
 def number(options: dict[str, str], name: str) -> float:
     """Raises ValueError unless it is a number of 0 or more."""
     try:
-        value = float(options[name])
+        value = decimal(options[name])
     except ValueError:
         value = -1.0
     if not 0 <= value < 1000:

@@ -19,6 +19,7 @@ from mini_wan_judge import percent, right, singles
 from own_clips import OwnClips
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from kinema.core.numerals import integer
 from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
@@ -109,7 +110,7 @@ class Work:
     ) -> dict[str, Any]:
         """OUT/clips (`--set count=N` of them; seeds: the scenes for a count) and OUT/held_out."""
         self.render("held_out", range(HELD_OUT, HELD_OUT + (128 if self.full else 8)), world)
-        count = int(self.settings.options.get("count", big if self.big else full)) if self.full else rehearsal
+        count = integer(self.settings.options.get("count", big if self.big else full)) if self.full else rehearsal
         self.render("clips", seeds(count), world)
         return {"clips": len(self.open_clips())}
 
@@ -180,7 +181,7 @@ class OnImage(Work):
         if unknown := [name for name in settings.options if name not in legal]:
             raise ValueError(f"There is no setting {unknown[0]!r}; there are {', '.join(legal)}.")
         side = settings.options.get("side", str(self.side))
-        if not (side.isdigit() and 32 <= int(side) <= 2048):
+        if not (side.isascii() and side.isdigit() and 32 <= int(side) <= 2048):
             raise ValueError(f"side = {side}: legal is 32 to 2048 px.")
         self.own_clips = OwnClips(settings, (FRAMES, int(side), FPS)) if "data" in settings.options else None
         self.image = Path(settings.options.get("image", IMAGE))

@@ -121,3 +121,31 @@ def test_a_run_that_is_stopped_says_what_is_kept(num: int, words: str, monkeypat
     assert result.exit_code == 130
     assert words in result.stderr
     assert ("goes on from there" in result.stderr) == bool(num)
+
+
+def test_a_film_of_so_many_seconds() -> None:
+    found = direct("--shots", "6", "--seconds", "20")
+    told = answer(run("direct", "a red ball at sea", "--seed", "3", "--shots", "6", "--seconds", "20", "--json"))
+    assert told["length_s"] == pytest.approx(20, abs=0.4)
+    assert [shot["seconds"] for shot in told["episodes"][0]["shots"]] == [shot.request.seconds for shot in found.shots]
+    as_it_was = direct("--shots", "6")
+    assert [shot.request.prompt for shot in found.shots] == [shot.request.prompt for shot in as_it_was.shots]
+    result = run("direct", "a red ball at sea", "--shots", "6", "--seconds", "2", "-o", "short.json")
+    assert result.exit_code == 2 and "Nearest legal value" in result.stderr and not Path("short.json").exists()
+
+
+@pytest.mark.parametrize("theme", ["a storm at sea", "racing cars", "a sleepy star", "robots dancing in Tokyo"])
+def test_words_of_the_director_are_no_remarks(theme: str) -> None:
+    """make-film says nothing of words that `direct` wrote itself; words of one's own it does name."""
+    from kinema.cli.film import _all_remarks, _remarks
+    from kinema.workflow.film import plan_film
+
+    assert run("direct", theme, "--shots", "8", "--seed", "1", "-o", "plan.json").exit_code == 0
+    film = FilmPlan.from_file("plan.json")
+    shots = plan_film(film)
+    assert any("slowly" in line or "steadily" in line or "quickly" in line for line in _all_remarks(shots))
+    for word in ("Not understood", "Never shown", "Read as", "steadily", "slowly", "quickly"):
+        assert not any(word in line for line in _remarks(shots)), word
+    plan = json.loads(film.to_json())
+    plan["shots"][0]["request"]["prompt"] = "a zebra slowly moves left over the sea"
+    assert any("zebra" in line for line in _remarks(plan_film(FilmPlan.from_dict(plan))))

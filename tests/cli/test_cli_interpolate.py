@@ -52,7 +52,7 @@ def test_what_an_interpolated_clip_tells():
     assert "Interpolated" in run("inspect", "smooth.mp4").stdout
     assert not set("{}[]'_") & set(run("inspect", "smooth.mp4").stdout)
     assert "carries no manifest" in run("inspect", "clip.mp4").stdout
-    assert run("rerun", "smooth.mp4").exit_code == 1
+    assert run("rerun", "smooth.mp4").exit_code == 2
 
 
 def test_a_generated_clip_keeps_its_manifest_and_is_not_run_again():
@@ -81,7 +81,7 @@ def test_refuses(more, word):
 
 
 def test_missing_things():
-    assert run("interpolate", "nothing.mp4").exit_code == 1
+    assert run("interpolate", "nothing.mp4").exit_code == 2
     result = run("interpolate", clip(), "--model", "nothing.pt")
-    assert result.exit_code == 1 and "no such file" in result.stderr
+    assert result.exit_code == 2 and "no such file" in result.stderr
     assert sorted(path.name for path in Path().glob("*nothing*")) == []

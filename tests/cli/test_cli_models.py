@@ -25,4 +25,4 @@ def test_rename_and_remove(added, tmp_path):
     assert done.exit_code == 0 and "its files stay" in done.stdout
     assert (tmp_path / "mine").is_dir()
     assert "better" not in run("models", "list").stdout
-    assert run("models", "remove", "better", "--yes").exit_code == 1
+    assert run("models", "remove", "better", "--yes").exit_code == 2

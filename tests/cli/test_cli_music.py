@@ -87,7 +87,7 @@ def test_refusals(arguments, words):
 def test_missing_things_fail_with_a_reason():
     assert "not pulled" in run("music", "calm", "--model", "no/such").stderr
     missing = run("score", "nothing.mp4")
-    assert missing.exit_code == 1 and "no such file" in missing.stderr
+    assert missing.exit_code == 2 and "no such file" in missing.stderr
 
 
 def test_ctrl_c_leaves_no_half_file(tmp_path):
@@ -102,3 +102,12 @@ def test_ctrl_c_leaves_no_half_file(tmp_path):
     assert job.returncode == 130, (out, error)
     assert "Stopped" in error
     assert [each.name for each in tmp_path.iterdir() if each.name != "home"] == []
+
+
+def test_inspect_tells_of_the_music():
+    run("score", clip(), "--theme", "a storm", "--seed", "1", "--sound", "own")
+    found = answer(run("inspect", "clip-scored.mp4", "--json"))
+    assert found["scored"]["clip"] == "clip.mp4" and found["scored"]["music"]["words"] == "a storm"
+    told = run("inspect", "clip-scored.mp4")
+    assert told.exit_code == 0 and "Scored" in told.stdout and "a storm" in told.stdout
+    assert run("rerun", "clip-scored.mp4").exit_code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from kinema.cli.main import app
 from kinema.cli.once import Once
 
 
+@cache
 def commands() -> dict[str, Any]:
     found: dict[str, Any] = {}
 
@@ -45,3 +47,35 @@ def test_repeatable_ones_and_switches_may_be() -> None:
     assert run("plan", "x", "--set", "steps=2", "--set", "guidance=3", "--json", "--json").exit_code == 0
     twice = run("plan", "x", "--seed", "1", "--seed", "2")
     assert (twice.exit_code, twice.stdout) == (2, "") and "--seed is given 2 times" in twice.stderr
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_every_number_is_a_plain_one(name: str) -> None:
+    """Not 50 for 5_0, nor for full-width digits, in whichever option."""
+    options = {str(each.name): each for each in commands()[name].params}
+    for key in commands()[name].numbers:
+        option = max(options[key].opts, key=len)
+        for text in ("5_0", "\uff15\uff10", "nan"):
+            with pytest.raises(Exception, match="no plain") as refused:
+                commands()[name].main([option, text], prog_name=name, standalone_mode=False)
+            assert getattr(refused.value, "exit_code", None) == 2
+            assert option in str(refused.value)
+
+
+def test_the_numbers_are_found() -> None:
+    asked = commands()["generate"].numbers
+    assert set(asked) >= {"steps", "seed", "guidance", "seconds", "fps"}
+    assert sum(len(each.numbers) for each in commands().values()) > 40
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_an_unknown_option_names_what_is_near_and_nothing_else(name: str) -> None:
+    from kinema.core.near import nearest
+
+    long = {option.lstrip("-") for each in commands()[name].params for option in each.opts if option.startswith("--")}
+    for typed in ("zzyzx", "qwerty", *(f"{option}x" for option in long)):
+        with pytest.raises(Exception, match="No such option") as refused:
+            commands()[name].main([f"--{typed}"], prog_name=name, standalone_mode=False)
+        near = [f"--{nearest(typed, long)}"] if nearest(typed, long) else []
+        assert list(getattr(refused.value, "possibilities", ())) == near
+        assert bool(near) == (typed not in ("zzyzx", "qwerty"))

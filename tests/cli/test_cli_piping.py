@@ -71,7 +71,7 @@ def test_formats_of_standard_output(clip):
 
 def test_errors_leave_standard_output_empty(clip):
     found = run("upscale", "no.mp4", "--by", "lanczos", "-o", "-", "--json")
-    assert (found.exit_code, found.stdout) == (1, "") and "no such file" in found.stderr
+    assert (found.exit_code, found.stdout) == (2, "") and "no such file" in found.stderr
 
 
 def test_a_terminal_gets_no_bytes(clip, monkeypatch):

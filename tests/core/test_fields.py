@@ -11,7 +11,7 @@ from kinema.channel.config import ChannelConfig
 from kinema.channel.writing.shots import StyleBible, parsed
 from kinema.core.conditions import Value
 from kinema.core.errors import RequestError
-from kinema.core.fields import nearest
+from kinema.core.near import nearest
 from kinema.core.plan import Manifest
 from kinema.core.request import Request
 

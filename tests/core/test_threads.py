@@ -137,3 +137,63 @@ def test_no_process_that_kinema_starts_drops_its_environment():
         for line in path.read_text(encoding="utf-8").splitlines():
             if "env=" in line and ("Popen" in line or "subprocess" in line or "stdin=" in line):
                 assert "os.environ" in line, f"{path.name}: {line.strip()}"
+
+
+@pytest.fixture
+def queue(monkeypatch, tmp_path):
+    """Says how long this process ran and waited, in seconds."""
+    monkeypatch.setattr(threads, "_queue", (0.0, 0.0))
+    monkeypatch.setattr(threads, "_crowd", None)
+    monkeypatch.setattr(threads, "SCHEDSTAT", tmp_path / "schedstat")
+    monkeypatch.setattr("os.getloadavg", lambda: (7.0, 0, 0))
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    return lambda ran, waited: (tmp_path / "schedstat").write_text(f"{ran * 1e9:.0f} {waited * 1e9:.0f} 9\n")
+
+
+def test_how_crowded_it_is_is_told_by_the_time_in_the_queue(queue):
+    assert threads.crowd() == 2, "without the file, by the load"
+    queue(0.01, 0.01)
+    assert threads.crowd() == 2, "too little to tell"
+    queue(1.0, 3.0)
+    assert threads.crowd() == 4
+    queue(1.1, 3.0)
+    assert threads.crowd() == 4, "not enough has happened since"
+    queue(3.0, 3.0)
+    assert threads.crowd() == 1, "the others have gone"
+    queue(4.0, 3.5)
+    assert threads.crowd() == 1.5
+
+
+def test_it_foretells_how_long_the_same_work_takes():
+    """Beside spinning processes on one core, as their number says; on an idle core none is seen."""
+    if threads._queued() is None or not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system does not tell how long a process waits for a core")
+    told = subprocess.run(
+        [sys.executable, "-c", SPIN], capture_output=True, text=True, check=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(kinema.__file__).parents[1])},
+    ).stdout.split()  # fmt: skip
+    expected, came = map(float, told)
+    assert expected > 1.8, "four processes share the core with this one"
+    assert 1 / 1.6 < came / expected < 1.6
+
+
+SPIN = """
+import os, subprocess, sys, time
+from kinema.core import threads
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+def work(seconds):
+    began, ran = time.perf_counter(), time.process_time()
+    while time.process_time() - ran < seconds:
+        pass
+    return time.perf_counter() - began
+try:
+    work(0.1)
+    threads.crowd()
+    work(0.5)
+    expected = threads.crowd()
+    print(expected, work(1.0) / 1.0)
+finally:
+    for each in others:
+        each.kill()
+"""

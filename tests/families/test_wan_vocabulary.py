@@ -208,3 +208,24 @@ def test_rewording_alone():
     barred = reword("a crimson boat", {"a", "red", "boat"}.__contains__, lambda group, value: value != "red")
     assert barred.untaught == ("crimson",) and barred.text == "a boat"
     assert reword("", {"a"}.__contains__, lambda *_: True).text == ""
+
+
+UNSEEN = ("\ufe0f", "\u200d", "\u200b", "\u2060", "\ufeff", "\u00ad", "\u3164", "\u2800", "\U000e0100", "\u034f")
+
+
+@pytest.mark.parametrize("blank", UNSEEN)
+def test_what_nobody_sees_is_no_word(blank):
+    """Selectors, joiners, zero-width spaces and fillers, alone or beside words and marks."""
+    assert notes(plan(blank), "The prompt is empty")
+    plain = plan("a red ball, at night")
+    for text in (f"a red ball{blank}, at night", f"a red ball,{blank} at night", f"{blank}a red ball, at night{blank}",
+                 f"a red {blank} ball, at night"):  # fmt: skip
+        found = plan(text)
+        assert " ".join(found.prompt.split()) == plain.prompt
+        assert found.notes == plain.notes
+    assert "Not understood: zebra." in plan(f"a red ball and a zebra{blank}").notes
+
+
+def test_parts_of_an_emoji_are_no_words():
+    assert plan("a \u2764\ufe0f ball").notes == plan("a \u2764 ball").notes
+    assert pieces("\U0001f469\u200d\U0001f680!\ufe0f") == ["\U0001f469\u200d\U0001f680", "!"]

@@ -98,7 +98,9 @@ def test_grays_are_as_bright_as_they_should_be(tmp_path, name, span, pixels):
     path = encoded(tmp_path / "a.mkv", grays, transfer=TRANSFER[name], pixels=pixels, span=span)
     info = probe(path)
     assert (info.transfer, info.primaries) == (name, "BT.2020")
-    assert f"The clip is HDR ({name}); it is tone-mapped, and written as SDR." in inputs.remarks(info)
+    bits = f"{info.bit_depth} bits a colour"
+    told = f"The clip is HDR ({name}, {bits}); it is tone-mapped, and written as SDR with 8 bits."
+    assert inputs.remarks(info) == [told]
     most_off = 2 if "10" in pixels else 1
     for nits, found in zip(GRAYS_NITS, seen(path, len(grays))):
         assert np.abs(found - sdr(nits / 203)).max() <= most_off, (nits, found)

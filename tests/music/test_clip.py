@@ -11,7 +11,8 @@ from ebur128 import ffmpeg_level
 
 from kinema import music
 from kinema.core.chunk import Chunk
-from kinema.core.errors import RequestError
+from kinema.core.errors import MediaError, RequestError
+from kinema.media.manifest import read_manifest, sidecar_of
 from kinema.media.read import read_audio
 from kinema.media.write import write
 from kinema.music.clip import theme_of
@@ -85,3 +86,32 @@ def test_refusals_come_first(tmp_path):
     with pytest.raises(RequestError, match=r"Legal: \.mp4"):
         music.put_under(given, tmp_path / "scored.gif", "calm")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("name", ["scored.mp4", "scored.mkv", "scored.mov"])
+def test_what_was_done_is_noted_in_the_file_and_beside_it(tmp_path, name):
+    given = clip(tmp_path / "clip.mp4", prompt="a scary night", sound=voice())
+    music.put_under(given, tmp_path / name, "calm", 3, sound="own")
+    found = read_manifest(tmp_path / name)
+    assert found["plan"] == {"prompt": "a scary night"}
+    assert (found["scored"]["clip"], found["scored"]["own_sound"]) == ("clip.mp4", "kept")
+    assert (found["scored"]["music"]["words"], found["scored"]["music"]["seed"]) == ("calm", 3)
+    assert json.loads(sidecar_of(tmp_path / name).read_text()) == found
+    music.put_under(tmp_path / name, tmp_path / "again.mp4", "fast", 4, sound="own", replace_sound=True)
+    again = read_manifest(tmp_path / "again.mp4")["scored"]
+    assert (again["clip"], again["own_sound"], again["music"]["words"]) == (name, "left out", "fast")
+
+
+def test_webm_has_one_note(tmp_path):
+    given = clip(tmp_path / "clip.webm", prompt="x")
+    music.put_under(given, tmp_path / "scored.webm", "calm", 3, sound="own")
+    with av.open(str(tmp_path / "scored.webm")) as file:
+        assert [name.lower() for name in file.metadata].count("kinema") == 1
+    assert "scored" in read_manifest(tmp_path / "scored.webm")
+
+
+def test_a_strangers_file_beside_it_stays(tmp_path):
+    (tmp_path / "scored.mp4.json").write_text('{"mine": 1}')
+    with pytest.raises(MediaError, match="is not a manifest that Kinema wrote"):
+        music.put_under(clip(tmp_path / "clip.mp4"), tmp_path / "scored.mp4", "calm", 3, sound="own")
+    assert (tmp_path / "scored.mp4.json").read_text() == '{"mine": 1}' and not (tmp_path / "scored.mp4").exists()

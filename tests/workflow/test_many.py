@@ -63,6 +63,13 @@ def make(painter: Painter, text: str = "1-3", base: Request = SMALL, prompt: str
 # -- seeds, prompts, names -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["p.csv", "p.TSV", "p.jsonl", "p.yaml"])
+def test_a_table_is_no_list_of_prompts(name: str) -> None:
+    Path(name).write_text("prompt;seed\na red ball;1\n")
+    with pytest.raises(RequestError, match=r"its lines would be taken for prompts.* Legal: a text file"):
+        prompts(Path(name))
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [("7", (7,)), ("1-3", (1, 2, 3)), ("1-3,12", (1, 2, 3, 12)), (" 4 , 2 - 3", (4, 2, 3)), ("3,1-4", (3, 1, 2, 4)),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.resources import files
@@ -20,7 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..core.conditions import Value
 from ..core.errors import RequestError
-from ..core.outside import bounded, for_terminal, read_bytes
+from ..core.outside import parse_toml, read_bytes
 from ..core.request import Profile, Seed
 from ..core.whole import write_text
 from .day import Clock, DayPart, check_day, part_at, zone
@@ -37,7 +36,7 @@ def _size(said: Any) -> Any:
     """Bytes from a number or "20 GB"."""
     if not isinstance(said, str):
         return said
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", said, re.IGNORECASE)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", said, re.IGNORECASE | re.ASCII)
     if found is None:
         raise ValueError('is a size as "20 GB", "500 MB" or a number of bytes')
     if len(found[1]) > 20:
@@ -251,19 +250,12 @@ def read(path: str | os.PathLike[str]) -> ChannelConfig:
     """The channel of a file; its folder is absolute then. RequestError: what is wrong with it, and where."""
     path = Path(path)
     try:
-        data = tomllib.loads(read_bytes(path, error=RequestError, max_bytes=MAX_BYTES).decode("utf-8"))
+        text = read_bytes(path, error=RequestError, max_bytes=MAX_BYTES)
     except FileNotFoundError:
         raise RequestError(
             f"{path}: no such file. `kinema channel init {path}` writes one.", field="config", value=str(path)
         ) from None
-    except UnicodeDecodeError:
-        raise RequestError(f"{path}: not TOML, and no text in UTF-8 at all.", field="config", value=str(path)) from None
-    except RecursionError:
-        raise RequestError(f"{path}: nested too deeply.", field="config", value=str(path)) from None
-    except ValueError as error:  # TOMLDecodeError, or a number that is too long
-        reason = for_terminal(str(error), 200)
-        raise RequestError(f"{path}: not valid TOML: {reason}.", field="config", value=str(path)) from None
-    bounded(data, str(path), error=RequestError)
+    data = parse_toml(text, str(path), error=RequestError)
     config = parsed(ChannelConfig, data, f"channel file ({path})")
     changes: dict[str, Any] = {"folder": str((path.resolve().parent / config.folder).resolve())}
     if config.director.blocklist:

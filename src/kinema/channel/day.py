@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,10 +33,10 @@ class DayPart(Value):
             return said.hour * 60 + said.minute
         if isinstance(said, int) and not isinstance(said, bool):
             return said
-        hours, colon, minutes = str(said).partition(":")
-        if not (colon and hours.isdigit() and minutes.isdigit() and int(hours) <= 24 and int(minutes) < 60):
+        found = re.fullmatch(r"([0-9]{1,2}):([0-9]{1,2})", str(said))
+        if found is None or int(found[1]) > 24 or int(found[2]) >= 60:
             raise ValueError('is a time of day, as "06:30"')
-        return (int(hours) * 60 + int(minutes)) % MINUTES
+        return (int(found[1]) * 60 + int(found[2])) % MINUTES
 
     def holds(self, minute: int) -> bool:
         return holds(self.begin, self.until, minute)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from ..core.errors import RequestError
 
-_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 def holds(begin: int, until: int, minute: int) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kinema.cli import exits
 from kinema.cli.arguments import AsJson, option
 from kinema.cli.exits import guarded
 from kinema.cli.piping import no_stdout
@@ -71,6 +72,7 @@ def start(file: File = DEFAULT, as_json: AsJson = False) -> None:
         told[:] = [line]
         sys.stderr.flush()
 
+    exits.begin()
     control.start(file, stop, tell)
     if not as_json:
         say(*[""] * sys.stderr.isatty(), "Stopped.", err=True)
@@ -264,6 +266,7 @@ def demo(
             folder = kept.enter_context(scratch("tv"))
         file = channel.write_file(folder, found)
         say(f"A channel begins in {folder} ...")
+        exits.begin()
         channel.run(file, found, stop, on_air)
         say("Stopped.")
 
@@ -320,6 +323,7 @@ def worker(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    exits.begin()
     work(address(database, password_env), stop, lost_s=lost, tell=say_aside)
     _leave()
 

@@ -102,6 +102,8 @@ def _check(target: str, preview: str | None, *sources: str | None) -> None:
     from kinema.conditions import inputs
 
     output.check_clip(target, inputs.info(str(sources[0])).fps)
+    if sources[1] is not None:  # opened, and its first frame read
+        inputs.clip(sources[1], stop=1)
     if preview is not None:
         check_preview(preview)
         if preview.endswith("/") or not Path(preview).suffix:

@@ -31,6 +31,11 @@ def direct(
     ],
     shots: Annotated[int, typer.Option("--shots", metavar="N", help="Shots of an episode.")] = 8,
     episodes: Annotated[int, typer.Option("--episodes", metavar="N", help="How many episodes.")] = 1,
+    seconds: Annotated[
+        float | None,
+        option("--seconds", metavar="S", help="Length of the whole film, cards and joins included; the shots share it. "
+               "Default: about 2 s a shot."),
+    ] = None,
     start: Annotated[int, typer.Option("--start", metavar="N", help="The first episode's number.")] = 1,
     seed: Annotated[
         int | None, option("--seed", metavar="N", help="The same seed writes the same shots, offline. Default: new.")
@@ -121,23 +126,37 @@ def direct(
     director = Director(theme, _bible(bible), writer, seed=seed, shots=shots, moderation=moderation)
     told: list[dict[str, Any]] = []
     written: list[Episode] = []
-    for episode in islice(director.episodes(start - 1), episodes):
-        written.append(episode)
-        error = writer.error if isinstance(writer, SteadyWriter) else ""
+
+    def tell(episode: Episode, error: str) -> None:
         if as_json:
             told.append(_plain(episode, director.bible, error, requests))
-        else:
-            if error:
-                note(f"The language model did not write this: {error}")
-            say(*_words(episode, director.bible).split("\n"))
+            return
+        if error:
+            note(f"The language model did not write this: {error}")
+        say(*_words(episode, director.bible).split("\n"))
+
+    errors: list[str] = []
+    for episode in islice(director.episodes(start - 1), episodes):
+        written.append(episode)
+        errors.append(writer.error if isinstance(writer, SteadyWriter) else "")
+        if seconds is None:  # else how long each shot is, is known when all are written
+            tell(episode, errors[-1])
+    length_s = None
+    if seconds is not None:
+        from kinema.channel.writing.film import of_length
+
+        written, length_s = of_length(written, director.bible, seed, seconds)
+        for episode, error in zip(written, errors, strict=True):
+            tell(episode, error)
     if output_ is not None:
         from kinema.channel.writing.film import film_of
 
         film_of(written, director.bible, seed).save(output_)
     if as_json:
-        typer.echo(json.dumps({"theme": director.theme.text, "seed": seed, "episodes": told}))
+        length = {} if length_s is None else {"length_s": round(length_s, 3)}
+        typer.echo(json.dumps({"theme": director.theme.text, "seed": seed, **length, "episodes": told}))
     else:
-        say(f"seed {seed}")
+        say(f"seed {seed}" + ("" if length_s is None else f"; a film of {length_s:.1f} s"))
         if output_ is not None:
             say(f"{output_}  (a film plan; next: kinema make-film {shlex.quote(str(output_))})")
 

@@ -1,5 +1,8 @@
-"""How a command ends: 0 done, 1 failed, 2 a bad request or usage, 3 done in part (an object that was lost), 130 Ctrl-C,
-143 terminated.
+"""How a command ends, by its exit code (MEANINGS; docs/cli.md shows the same table).
+
+Refused (2) is what cannot be, whatever one tries: an option, a value, a file that is not there or not of its kind, a
+place that cannot be written to. It is found before the work begins. What goes wrong later, or would go with what this
+machine lacks (weights, a package, memory, room on the disk, a server), has failed (1).
 
 Every deliberate error is one clear message without a traceback; with `--json`, one JSON object on stdout.
 """
@@ -21,12 +24,32 @@ import typer
 from kinema.cli import names
 from kinema.cli.names import STDOUT
 from kinema.cli.say import say, typed
-from kinema.core.errors import Cancelled, KinemaError, RequestError
+from kinema.core.errors import Cancelled, KinemaError, MediaError, ModelError, RequestError, WeightsMissing
 
 OK, FAILED, BAD_REQUEST, LOST, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
+MEANINGS = {
+    OK: "done",
+    FAILED: "failed: the work broke off, or this machine lacks what it needs (weights, a package, memory, room, a "
+    "server); `models check` and `doctor`: something is damaged or missing",
+    BAD_REQUEST: "refused before any work: wrong usage, a value that is not legal, a name that nothing has, a file "
+    "that is not there or cannot be used, a place that cannot be written to",
+    LOST: "done in part: `kinema mask` lost its object and did not find it again (the mask is written; `--anyway` "
+    "gives 0)",
+    INTERRUPTED: "stopped by Ctrl-C",
+    TERMINATED: "terminated (SIGTERM)",
+}
 TEXTS = ("prompt", "negative", "theme", "thing")
 """Arguments of commands that are words, and no names of files."""
 STOPPED = "Stopped. Nothing half-written was left behind."
+
+
+_working = False
+
+
+def begin() -> None:
+    """The work of this command begins: what is wrong from now on has failed, and is not refused."""
+    global _working
+    _working = True
 
 
 class Terminated(BaseException):
@@ -38,6 +61,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
+        global _working
+        _working = False
         as_json = bool(kwargs.get("as_json"))
         kwargs = {name: typed(value) if name in TEXTS and isinstance(value, str) else value for name, value in
                   kwargs.items()}  # fmt: skip
@@ -64,6 +89,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 def exit_code(error: BaseException) -> int:
     if isinstance(error, RequestError):
+        return BAD_REQUEST
+    if isinstance(error, MediaError | ModelError) and not (_working or isinstance(error, WeightsMissing)):
         return BAD_REQUEST
     if isinstance(error, KeyboardInterrupt | Cancelled):
         return INTERRUPTED

@@ -18,6 +18,7 @@ from kinema.cli.progress import reporter
 from kinema.cli.say import note, say
 from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
+from kinema.core.prompt import NO_SPEED
 
 if TYPE_CHECKING:
     from kinema.core.chunk import Chunk
@@ -149,8 +150,8 @@ def _all_remarks(shots: Shots) -> list[str]:
 
 
 def _remarks(shots: Shots) -> list[str]:
-    """The first of them."""
-    lines = _all_remarks(shots)
+    """The first of them, without those about words that `kinema direct` says in every shot."""
+    lines = [line for line in _all_remarks(shots) if NO_SPEED not in line]
     more = len(lines) - MAX_REMARKS
     return lines if more <= 0 else [*lines[:MAX_REMARKS], f"... and {more} more remarks; --json has all of them."]
 

@@ -35,6 +35,19 @@ def history(
             help="Only clips with this in prompt, model, file name or date, as 2026-11.",
         ),
     ] = None,
+    since: Annotated[
+        str | None,
+        option(
+            "--since",
+            metavar="DATE",
+            panel="Which",
+            help="Only clips from this day on, as 2026-11-29; also a month, or 2026-11-29 14:30.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        option("--until", metavar="DATE", panel="Which", help="Only clips up to the end of this day, month or minute."),
+    ] = None,
     limit: Annotated[
         int, option("--limit", metavar="N", panel="Which", help="The last N of them. Default: 20.")
     ] = LIMIT,
@@ -47,9 +60,10 @@ def history(
 ) -> None:
     """List what was made on this machine, the newest first. KINEMA_HISTORY=off in the environment records nothing."""
     from kinema.workflow import history as kept
+    from kinema.workflow.history_dates import between
 
     if clear:
-        if search is not None or sheet is not None:
+        if any(each is not None for each in (search, sheet, since, until)):
             raise RequestError("--clear forgets everything.", field="clear", legal="--clear alone")
         num = kept.clear()
         word = "entry" if num == 1 else "entries"
@@ -57,8 +71,15 @@ def history(
         return
     if limit < 1:
         raise RequestError(f"--limit {limit}.", field="limit", value=limit, legal="1 or more", nearest=1)
+    begin, end = between(since, until)
     found = kept.read()
-    entries = [entry for entry in found.entries if search is None or _has(entry, search)]
+    entries = [
+        entry
+        for entry in found.entries
+        if (search is None or _has(entry, search))
+        and (begin is None or _made(entry) >= begin)
+        and (end is None or _made(entry) < end)
+    ]
     num, entries = len(entries), entries[:limit]
     if sheet is not None:
         output.check_sheet(sheet)
@@ -72,7 +93,7 @@ def history(
         return
     for trouble in found.troubles:
         note(trouble)
-    _tell(entries, num, search)
+    _tell(entries, num, search, since, until)
     if sheet is not None:
         say(str(sheet))
 
@@ -82,20 +103,26 @@ def _has(entry: Made, word: str) -> bool:
     return word.casefold() in text.casefold()
 
 
+def _made(entry: Made) -> datetime:
+    return datetime.fromisoformat(entry.when).astimezone()
+
+
 def _when(entry: Made) -> str:
     """Date and time as this machine tells them."""
-    return datetime.fromisoformat(entry.when).astimezone().strftime("%Y-%m-%d %H:%M")
+    return _made(entry).strftime("%Y-%m-%d %H:%M")
 
 
-def _tell(entries: list[Made], num: int, search: str | None) -> None:
+def _tell(entries: list[Made], num: int, search: str | None, since: str | None, until: str | None) -> None:
     from kinema.workflow import history as kept
 
     if not entries:
-        say("Nothing in the history" + (f" has {search!r} in it." if search is not None else " yet."))
+        limits = [f"{word} {date}" for word, date in (("since", since), ("until", until)) if date is not None]
+        limits += [f"with {search!r} in it"] if search is not None else []
+        say("Nothing in the history " + (f"{' '.join(limits)}." if limits else "yet."))
     for entry in entries:
         say(*(_words(entry)))
     if num > len(entries):
-        say(f"{len(entries)} of {num}; --limit N shows more, --search WORD fewer.")
+        say(f"{len(entries)} of {num}; --limit N shows more, --search WORD or --since DATE fewer.")
     if not kept.is_on():
         note("KINEMA_HISTORY is off: nothing is recorded now.")
 

@@ -14,7 +14,7 @@ from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.piping import writes
 from kinema.cli.progress import reporter
-from kinema.cli.say import say
+from kinema.cli.say import note, say
 from kinema.core.apart import keep_apart
 from kinema.core.events import Event, Part, planned
 
@@ -53,6 +53,7 @@ def interpolate(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Make a clip smoother, or slower: new frames between those it has. Length and sound stay as they are."""
+    from kinema.conditions.inputs import range_remarks
     from kinema.media.endings import RATES
     from kinema.media.read import probe
     from kinema.post import interpolate as work
@@ -73,6 +74,9 @@ def interpolate(
     if sheet is not None:
         output.check_sheet(sheet)
     keep_apart({"output": path, "sheet": sheet}, [clip, model])
+    remarks = range_remarks(info)
+    for each in remarks if not as_json else ():
+        note(each)
     started = time.perf_counter()
     with reporter(as_json) as on_event:
         if by == "film":
@@ -81,6 +85,7 @@ def interpolate(
         made = _run(clip, path, sheet, on_event, fps=fps, times=times, slow=slow, by=by, model=model, device=device)
     made["seconds"] = round(time.perf_counter() - started, 3)
     made["sound"] = "left out" if slow > 1 and info.has_audio else "kept" if info.has_audio else "none"
+    made["notes"] = remarks
     _tell(made, as_json)
 
 
@@ -101,7 +106,7 @@ def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) ->
         from kinema.weights.store import digests
 
         weights = digests(weights_file(how["model"]))
-    note = manifest(
+    told = manifest(
         carried(clip),
         clip=Path(clip).name,
         fps=info.fps,
@@ -114,9 +119,9 @@ def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) ->
     picked: list[Any] = []
     if sheet is not None:
         chunks = pick(chunks, frames, SHEET_FRAMES, picked)
-    write(chunks, path, manifest=note, on_frame=on_event)
+    write(chunks, path, manifest=told, on_frame=on_event)
     remember(
-        on_event, path, "interpolated", prompt=prompt_of(note), size=(info.width, info.height), frames=frames,
+        on_event, path, "interpolated", prompt=prompt_of(told), size=(info.width, info.height), frames=frames,
         fps=float(target),
     )  # fmt: skip
     if sheet is not None:

@@ -100,7 +100,7 @@ def root(
 
 
 def main() -> None:
-    """Run the command line and exit: 0 ok, 1 failure, 2 bad request or usage, 130 Ctrl-C, 143 terminated."""
+    """Run the command line and exit, with a code of `exits.MEANINGS`."""
     exits.watch_for_sigterm()
     settle_streams()
     quiet_process()

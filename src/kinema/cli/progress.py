@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from kinema.cli import exits
 from kinema.cli.say import note, say_aside
 from kinema.core.showing import Line, Lines, Showing, terminal
 
 
 def reporter(as_json: bool = False) -> Showing:
-    """A listener for `core.events` and a context: silent with `--json`, a live line on a terminal, else lines."""
+    """A listener for `core.events` and a context: silent with `--json`, a live line on a terminal, else lines. The work
+    of the command begins with it (exits.py)."""
+    exits.begin()
     if as_json:
         return Showing()
     return Line(sys.stderr, note=note) if terminal(sys.stderr) else Lines(say_aside)

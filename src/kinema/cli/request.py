@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinema.cli.arguments import Wish
 from kinema.core.errors import KinemaError, MediaError, RequestError
+from kinema.core.numerals import decimal
 from kinema.core.outside import for_terminal, is_there, parse_json, parse_yaml
 
 if TYPE_CHECKING:
@@ -160,9 +161,9 @@ def _mask(text: str) -> Any:
 
     if text in ("everything", "nothing"):
         return Mask(everything=text == "everything", nothing=text == "nothing")
-    if re.fullmatch(r"[-+.\deE\s]+(,[-+.\deE\s]+)+", text) and not is_there(text):
+    if re.fullmatch(r"[-+.\d_eE\s]+(,[-+.\d_eE\s]+)+", text) and not is_there(text):
         try:
-            box = tuple(float(part) for part in text.split(","))
+            box = tuple(decimal(part.strip()) for part in text.split(","))
         except ValueError:
             box = ()
         return _checked(Mask, "mask", boxes=(box,))
@@ -176,7 +177,7 @@ def _style(text: str) -> tuple[str, float]:
     """`adapter` or `adapter:weight`; a colon that no number follows belongs to the name."""
     adapter, colon, weight = text.rpartition(":")
     try:
-        return (adapter, float(weight)) if colon and adapter else (text, 1.0)
+        return (adapter, decimal(weight)) if colon and adapter else (text, 1.0)
     except ValueError:
         return text, 1.0
 

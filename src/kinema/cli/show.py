@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kinema.cli.say import colored, note, say
+from kinema.cli.say import colored, fitting, note, say
 from kinema.core.outside import for_terminal
 from kinema.core.threads import CROWDED, crowd
 
@@ -21,10 +22,26 @@ MAX_NAME = 32
 """Columns for the names of facts: beside them there is room for words at 80 columns."""
 
 
+class Trimmed:
+    """Standard output without the blanks that tables are padded with on the right, which in a pipe only get in the
+    way."""
+
+    def __init__(self) -> None:
+        self.stream = sys.stdout
+
+    def write(self, text: str) -> int:
+        self.stream.write("\n".join(line.rstrip(" ") for line in text.split("\n")))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
 def console() -> Any:
     from rich.console import Console
 
-    return Console(highlight=False, color_system="auto" if colored() else None)
+    file: Any = None if sys.stdout.isatty() else Trimmed()
+    return Console(highlight=False, color_system="auto" if colored() else None, file=file)
 
 
 def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
@@ -33,7 +50,7 @@ def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
     from rich.text import Text
 
     table = Table(box=None, show_header=False, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    named = [(for_terminal(name), for_terminal(shortened(value))) for name, value in rows]
+    named = [(for_terminal(name), fitting(for_terminal(shortened(value)), sys.stdout)) for name, value in rows]
     width = min(MAX_NAME, max((len(name) for name, _ in named), default=0))
     table.add_column(style="cyan", overflow="fold", min_width=width, max_width=width)
     table.add_column(overflow="fold")

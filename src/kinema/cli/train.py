@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kinema.cli import exits
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
 from kinema.cli.piping import no_stdout
@@ -91,6 +92,7 @@ def train(
     )  # fmt: skip
     try:
         settings = run_folder.gone_on_with(settings, only=bool(stage), minutes=minutes)
+        exits.begin()
         stages.run(found(settings), settings, stage or ())
     except ValueError as error:
         raise RequestError(str(error), field="train", value=str(recipe)) from None

@@ -93,17 +93,20 @@ def _resample(how: How, video: str, scale: float) -> None:
     output.check_clip(target, info.fps)
     if how.sheet is not None:
         output.check_sheet(how.sheet)
+    remarks = inputs.remarks(info)
+    for each in remarks if not how.as_json else ():
+        note(each)
     picked: list[Any] = []
     started = time.perf_counter()
     with reporter(how.as_json) as on_event, inputs.as_file(video) as path:
         chunks = _telling(enlarge(read_chunks(path), scale), info.num_frames, on_event)
         if how.sheet is not None:
             chunks = work.pick(chunks, info.num_frames, work.SHEET_FRAMES, picked)
-        note = {**carried(path), "enlarged": {"clip": Path(video).name, "by": "lanczos", "scale": scale}}
-        written = write(chunks, target, quality="best", manifest=note, on_frame=on_event)
+        told = {**carried(path), "enlarged": {"clip": Path(video).name, "by": "lanczos", "scale": scale}}
+        written = write(chunks, target, quality="best", manifest=told, on_frame=on_event)
         size = round(info.width * scale), round(info.height * scale)
         work.remember(
-            on_event, written, "enlarged", prompt=prompt_of(note), size=size, frames=info.num_frames, fps=info.fps
+            on_event, written, "enlarged", prompt=prompt_of(told), size=size, frames=info.num_frames, fps=info.fps
         )
     if how.sheet is not None:
         work.save_sheet(picked, how.sheet)
@@ -111,6 +114,6 @@ def _resample(how: How, video: str, scale: float) -> None:
         "path": str(written), "sheet": str(how.sheet) if how.sheet else None, "preview": None,
         "bytes": output.size_of(written), "width": round(info.width * scale), "height": round(info.height * scale),
         "frames": info.num_frames, "fps": info.fps, "seconds": round(time.perf_counter() - started, 3),
-        "device": "cpu",
+        "device": "cpu", "notes": remarks,
     }  # fmt: skip
     answer(found, how.as_json, work.words(found))

@@ -5,9 +5,8 @@ Numbers are pixels where any of them is above 1, else fractions of the frame: 1,
 
 from __future__ import annotations
 
-import math
-
 from kinema.core.errors import RequestError
+from kinema.core.numerals import decimal
 
 
 def parse_click(text: str, width: int, height: int) -> tuple[float, float]:
@@ -44,10 +43,10 @@ def parse_box(text: str, width: int, height: int) -> tuple[float, float, float, 
 
 def _numbers(text: str, count: int, field: str, legal: str) -> list[float]:
     try:
-        found = [float(part) for part in text.split(",")]
+        found = [decimal(part.strip()) for part in text.split(",")]
     except ValueError:
         found = []
-    if len(found) != count or not all(math.isfinite(number) for number in found):
+    if len(found) != count:
         raise RequestError(f"--{field} {text!r} is not {count} numbers.", field=field, value=text, legal=legal)
     return found
 

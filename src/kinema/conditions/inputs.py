@@ -118,16 +118,23 @@ def check_sound(media: str) -> None:
 
 def remarks(found: VideoInfo) -> list[str]:
     """What an edit of this clip does not keep, in sentences for its plan."""
-    notes = []
-    if found.transfer != "SDR":
-        notes.append(f"The clip is HDR ({found.transfer}); it is tone-mapped, and written as SDR.")
-    elif found.primaries == "BT.2020":
-        notes.append("The clip has the colours of BT.2020; it is read and written with those of BT.709.")
-    if found.bit_depth > 8:
-        notes.append(f"The clip has {found.bit_depth} bits a colour; it is read and written with 8.")
+    notes = range_remarks(found)
     if found.variable_fps:
         notes.append(f"The clip has no constant rate; it is written with {found.fps:g} frames a second.")
     return notes
+
+
+def range_remarks(found: VideoInfo) -> list[str]:
+    """What becomes of a clip's range, colours and depth when it is read and written, in one sentence, or none."""
+    deep = found.bit_depth > 8
+    bits = f"{found.bit_depth} bits a colour"
+    if found.transfer != "SDR":
+        also, eight = (f", {bits}", " with 8 bits") if deep else ("", "")
+        return [f"The clip is HDR ({found.transfer}{also}); it is tone-mapped, and written as SDR{eight}."]
+    if found.primaries == "BT.2020":
+        also, eight = (f" and {bits}", " and 8 bits") if deep else ("", "")
+        return [f"The clip has the colours of BT.2020{also}; it is read and written with those of BT.709{eight}."]
+    return [f"The clip has {bits}; it is read and written with 8."] if deep else []
 
 
 def digest(media: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import MediaError
+from ..core.numerals import decimal
 from ..core.text_file import read_text
 
 CANVAS_PX = 256
@@ -64,11 +65,9 @@ def read_points(path: str | Path) -> tuple[tuple[float, float], ...]:
         if not line.strip():
             continue
         try:
-            x, y = (float(part) / CANVAS_PX for part in line.split(","))
+            x, y = (decimal(part.strip()) / CANVAS_PX for part in line.split(","))
         except ValueError:
             raise MediaError(f"{path}, line {number}: a point is two numbers, x,y; got {line!r}.") from None
-        if not (x == x and y == y):
-            raise MediaError(f"{path}, line {number}: a point is two numbers, got {line!r}.")
         points.append((min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)))
     if len(points) < 2:
         raise MediaError(f"{path}: a path needs two points or more, got {len(points)}.")

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from .errors import RequestError
+from .near import nearest
 
 MAX_SHOWN = 120
 """Characters of a wrong value that a message repeats."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a mistyped one is most like, in any case and with hyphens or underscores; None where none
-    is near."""
-    plain = {each.lower().replace("-", "_"): each for each in known}
-    close = difflib.get_close_matches(name.lower().replace("-", "_"), plain, n=1, cutoff=0.6)
-    return plain[close[0]] if close else None
 
 
 def explained(problem: Any, kind: type[BaseModel]) -> tuple[str, str, str | None]:

@@ -41,8 +41,8 @@ def parse_json(
 ) -> Kind:
     """The JSON value in `text`, which must be a `kind` (dict, list, str, ...). `what` begins the message of an error.
 
-    Raises `error`: not UTF-8, not JSON, NaN or Infinity, another kind, a lone surrogate, more than `max_bytes`,
-    MAX_DEPTH or MAX_VALUES.
+    Raises `error`: not UTF-8, not JSON, NaN or Infinity, a name that stands twice in one object, another kind, a lone
+    surrogate, more than `max_bytes`, MAX_DEPTH or MAX_VALUES.
     """
     if len(text) > max_bytes:
         raise error(f"{what}: {len(text):,} bytes of JSON; at most {max_bytes:,} are read.")
@@ -51,9 +51,11 @@ def parse_json(
         raise ValueError(f"{name} is no number of JSON")
 
     try:
-        value = json.loads(text, parse_constant=refuse)
+        value = json.loads(text, parse_constant=refuse, object_pairs_hook=_object)
     except RecursionError:
         raise error(f"{what}: JSON nested more than {MAX_DEPTH} deep.") from None
+    except _Twice as twice:
+        raise error(f"{what}: {twice}") from None
     except UnicodeDecodeError:
         raise error(f"{what}: not JSON, and no text in UTF-8 at all.") from None
     except ValueError as reason:
@@ -77,8 +79,8 @@ def read_json(
 
 def parse_yaml(text: str | bytes, what: str, *, error: type[KinemaError] = KinemaError) -> Any:
     """The YAML value in `text`. Raises `error`: not YAML, more than MAX_YAML_BYTES, MAX_DEPTH or MAX_YAML_VALUES, an
-    alias inside of what it stands for. Aliases are expanded only after they were counted. What YAML 1.1 alone takes for
-    a number (5_0, 1:30, 010) is text."""
+    alias inside of what it stands for, a name that stands twice in one mapping. Aliases are expanded only after they
+    were counted. What YAML 1.1 alone takes for a number (5_0, 1:30, 010) is text."""
     import yaml
 
     if len(text) > MAX_YAML_BYTES:
@@ -92,8 +94,30 @@ def parse_yaml(text: str | bytes, what: str, *, error: type[KinemaError] = Kinem
             loader.dispose()
     except RecursionError:
         raise error(f"{what}: YAML nested more than {MAX_DEPTH} deep.") from None
+    except _Twice as twice:
+        raise error(f"{what}: {twice}") from None
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, AttributeError) as reason:
         raise error(f"{what}: not valid YAML ({_brief(reason)}).") from None
+    bounded(value, what, error=error)
+    return value
+
+
+def parse_toml(text: bytes, what: str, *, error: type[KinemaError] = KinemaError) -> dict[str, Any]:
+    """The TOML table in `text`. Raises `error`: not UTF-8, not TOML, a name that stands twice in one table, nested more
+    than MAX_DEPTH deep, more than MAX_VALUES."""
+    import tomllib
+
+    try:
+        value = tomllib.loads(text.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise error(f"{what}: not TOML, and no text in UTF-8 at all.") from None
+    except RecursionError:
+        raise error(f"{what}: nested too deeply.") from None
+    except ValueError as reason:  # TOMLDecodeError, or a number that is too long
+        told = _brief(reason)
+        if (name := _toml_twice(told, text.decode("utf-8"))) is not None:
+            raise error(f"{what}: {_Twice(name)}") from None
+        raise error(f"{what}: not valid TOML: {told[:200]}.") from None
     bounded(value, what, error=error)
     return value
 
@@ -175,6 +199,42 @@ def for_terminal(text: str, limit: int = 2000) -> str:
     return "".join(_visible(shown))
 
 
+class _Twice(ValueError):
+    """A name that stands twice in one object: nobody can know which of its values is meant."""
+
+    def __init__(self, name: Any) -> None:
+        super().__init__(f"{for_terminal(str(name), 100)!r} is given twice in one place; it is taken once.")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        _once([("", name) for name, _ in pairs])
+    return found
+
+
+def _once(names: list[tuple[str, str]]) -> None:
+    """_Twice where one of these (kinds and) names is there before."""
+    seen: set[tuple[str, str]] = set()
+    for name in names:
+        if name in seen:
+            raise _Twice(name[1])
+        seen.add(name)
+
+
+def _toml_twice(told: str, text: str) -> str | None:
+    """The name that stands twice, if that is what tomllib says; where it tells only the place, the name there."""
+    if found := re.match(r"Duplicate inline table key '(.*)' \(", told):
+        return found[1]
+    if found := re.match(r"Cannot declare \((.*?),?\) twice", told):
+        return found[1].replace("', '", ".").strip("'")
+    if not (found := re.match(r"Cannot overwrite a value \(at (?:line ([0-9]+)|end of document)", told)):
+        return None
+    lines = text.rstrip().split("\n") if found[1] is None else text.split("\n")[: int(found[1])]
+    named = next((each for each in reversed(lines) if re.match(r"\s*[\w.\"'-]+\s*=", each)), lines[-1])
+    return named.partition("=")[0].strip()
+
+
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 _NAMES: dict[type, str] = {
     dict: "an object", list: "a list", tuple: "a list", str: "text", int: "a whole number", float: "a number",
@@ -201,7 +261,10 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+            node = super().compose_mapping_node(anchor)
+            _once([(each.tag, each.value) for each, _ in node.value if isinstance(each, yaml.ScalarNode)])
+            return node
 
     def number(of: Callable[[yaml.SafeLoader, yaml.ScalarNode], Any]) -> Callable[[Loader, yaml.ScalarNode], Any]:
         return lambda loader, node: node.value if _ONLY_YAML_1_1.search(node.value) else of(loader, node)

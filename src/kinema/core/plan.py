@@ -15,7 +15,8 @@ from pydantic import Field, JsonValue, ValidationError
 from .card import Card, Student
 from .conditions import Condition, Fraction, Value, feature
 from .errors import RequestError
-from .fields import nearest, refused
+from .fields import refused
+from .near import nearest
 from .prompt import weight_notes
 from .request import Canvas, Fit, Profile, Request, Seed
 
@@ -293,7 +294,8 @@ def _options(request: Request, card: Card, known: Sequence[Card]) -> dict[str, J
                 f"{card.id} has no option {name!r}.",
                 field=f"options.{name}",
                 value=value,
-                legal=", ".join(sorted(card.options)) or "none",
+                legal=f"{', '.join(sorted(card.options)) or 'no options'}; fields of a request: "
+                + ", ".join(Request.model_fields),
                 nearest=nearest(name, [*card.options, *Request.model_fields]),
                 models=[other.id for other in known if name in other.options],
             )

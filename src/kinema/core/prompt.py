@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 WEIGHTED = re.compile(r"(?<!\\)\(([^()]{1,200}):\s{0,4}(?:\d(?:\.\d{0,6})?|\.\d{1,6})\)")
 """`(word:1.3)`, the emphasis of other programs."""
 SHOWN_CHARS, LISTED = 60, 8
+NO_SPEED = "How fast is not read by this model: "
+"""Begins the note of words for speed that were left out. Writers of shots say one in every prompt; who makes a film of
+such shots need not hear of it (cli/film.py)."""
 
 
 def weights(text: str) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ model that the family knows by name and does not run.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from functools import cache
 from importlib.metadata import entry_points
@@ -18,6 +17,7 @@ from types import ModuleType
 
 from .card import Card
 from .errors import ModelError
+from .near import nearest
 
 FAMILIES: dict[str, str] = {
     "wan": "kinema.families.wan",
@@ -60,8 +60,8 @@ def find_card(model: str, cards: list[Card]) -> Card | None:
 
 def unknown_model(model: str, cards: list[Card]) -> ModelError:
     names = [card.id for card in cards]
-    close = difflib.get_close_matches(model, names, n=1, cutoff=0.3)
-    hint = f" Did you mean {close[0]}?" if close else ""
+    near = nearest(model, names)
+    hint = f" Did you mean {near}?" if near else ""
     return ModelError(
         f"No model {model!r}: neither a known name nor a folder or file here.{hint} Known: {', '.join(names)}. "
         "`kinema models add PATH` makes a folder or file known."

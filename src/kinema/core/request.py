@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, ValidationError
 from .conditions import FILE_FIELDS, Condition, Value
 from .errors import RequestError
 from .fields import refused, shown
+from .numerals import integer
 from .outside import is_there, parse_json, parse_yaml, read_bytes
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -168,7 +169,7 @@ def parse_size(size: Any) -> tuple[int, int]:
     """(width, height) from "832x480" or a pair. RequestError for anything else."""
     try:
         width, height = size.lower().split("x") if isinstance(size, str) else size
-        return int(width), int(height)
+        return integer(width), integer(height)
     except (TypeError, ValueError):
         raise RequestError(
             f"size = {size!r}.", field="size", value=str(size), legal="WIDTHxHEIGHT, as 832x480"

@@ -25,8 +25,14 @@ CROWDED = 1.5
 """Other work that makes this one take so many times as long is worth a word."""
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 STAT = Path("/proc/stat")
+SCHEDSTAT = Path("/proc/self/schedstat")
+TELLING_S = 0.3
+"""Seconds of running after which it is known anew how crowded the machine is."""
 
 _decided: int | None = None
+_queue = (0.0, 0.0)
+"""Seconds run and waited when `crowd` answered last."""
+_crowd: float | None = None
 
 
 class Look(NamedTuple):
@@ -94,15 +100,35 @@ def cores() -> int:
 
 
 def crowd() -> float:
-    """How many times as long work takes as on an idle machine, roughly; 1 where the system does not tell.
+    """How many times as long work takes as on an idle machine; 1 where the system does not tell.
 
-    The load average of the last minute is an upper bound: it lags, and counts work of low priority, which makes way.
-    Its root lies in the middle, in ratio, between that bound and none."""
+    Linux tells how long this process ran and how long it was ready to run and got no core: their sum is to the first as
+    it is for the work to come, if that goes on beside the same other work. Counted is what has happened since the last
+    answer, if it is enough to tell. Elsewhere the load average of the last minute is an upper bound: it lags, and
+    counts work of low priority, which makes way; its root lies in the middle, in ratio, between that bound and none."""
+    global _queue, _crowd
+    now = _queued()
+    if now is not None:
+        ran, waited = now[0] - _queue[0], now[1] - _queue[1]
+        if ran >= TELLING_S or (_crowd is None and ran > 0.02):
+            _queue, _crowd = now, (ran + waited) / ran
+        if _crowd is not None:
+            return max(1.0, _crowd)
     try:
         waiting = os.getloadavg()[0]
     except (OSError, AttributeError):
         return 1.0
     return float(max(1.0, (waiting + 1) / cores()) ** 0.5)
+
+
+def _queued() -> tuple[float, float] | None:
+    """Seconds that this process's first thread ran so far, and waited for a core; None where the system does not
+    tell."""
+    try:
+        ran, waited = SCHEDSTAT.read_text(encoding="ascii").split()[:2]
+        return int(ran) / 1e9, int(waited) / 1e9
+    except (OSError, ValueError):
+        return None
 
 
 def alone(wall_s: float, processor_s: float) -> float:

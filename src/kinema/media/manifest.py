@@ -26,8 +26,11 @@ from xml.etree import ElementTree
 
 from kinema.core.errors import KinemaError, MediaError
 from kinema.core.outside import of_kind, parse_json, read_bytes, read_json
+from kinema.core.whole import write_text
 
 FOLDER_NOTE = "kinema.json"
+STEPS = ("interpolated", "enlarged", "scored")
+"""What a finished clip may have gone through, as its manifest calls it: {"clip": the file it was made of, ...}."""
 COMMENT_MARK = b"kinema "
 _NAMESPACE = "https://kinema.example/ns/1/"
 
@@ -68,9 +71,18 @@ def own_sidecar(path: Path) -> bool:
 def _only_steps(found: dict[str, Any]) -> bool:
     """Is it the manifest of a clip that Kinema did not generate, but worked on afterwards?"""
     return bool(found) and all(
-        name in ("interpolated", "enlarged") and isinstance(step, dict) and "clip" in step
-        for name, step in found.items()
+        name in STEPS and isinstance(step, dict) and "clip" in step for name, step in found.items()
     )
+
+
+def write_sidecar(path: Path, manifest: dict[str, Any]) -> None:
+    """The manifest beside a clip that is there; one that a stranger wrote stays. MediaError."""
+    if not own_sidecar(path):
+        return
+    try:
+        write_text(sidecar_of(path), json.dumps(manifest, indent=2) + "\n")
+    except OSError as error:
+        raise MediaError(f"{sidecar_of(path)}: cannot be written ({error.strerror or error}).") from None
 
 
 def own_folder(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import OnEvent, Progress, ignore
 from kinema.core.whole import whole
 from kinema.media.decoder import begin_seconds
+from kinema.media.manifest import check_sidecar, write_sidecar
 from kinema.media.open import open_container, reading, writing
 from kinema.media.write_audio import frames
 
@@ -39,22 +41,30 @@ def with_sound(
     path: str | os.PathLike[str],
     *,
     notes: Mapping[str, str] | None = None,
+    manifest: dict[str, Any] | None = None,
     on_event: OnEvent = ignore,
 ) -> Path:
     """Write the clip with this sound (48 kHz, float32, (S, 1 or 2)) in place of its own; the sound begins with the
     first frame. Picture packets, times, subtitles and notes are copied as they are; `notes` are added to them.
-    RequestError (suffix, the clip itself), MediaError (unreadable, no pictures, pictures that the format cannot hold).
+    manifest: in the place of the clip's own, also beside it. RequestError (suffix, the clip itself), MediaError
+    (unreadable, no pictures, pictures that the format cannot hold, a sidecar of somebody else's).
     """
     check_video_name(path)
     source, target = Path(clip), Path(path)
     keep_apart({"output": target}, [source])
+    notes = dict(notes or {})
+    if manifest is not None:
+        check_sidecar(target)
+        notes["kinema"] = json.dumps(manifest)
     first_s = begin_seconds(source)
     with open_container(source) as given:
         if not given.streams.video:
             raise MediaError(f"{source}: has no pictures.")
         # the target's failures are told here, or the block around would take them for the source's
         with writing(target), whole(target) as beside:
-            _write(given, source, beside, target, samples_SC, dict(notes or {}), first_s, on_event)
+            _write(given, source, beside, target, samples_SC, notes, first_s, on_event)
+    if manifest is not None:
+        write_sidecar(target, manifest)
     return target
 
 
@@ -77,7 +87,8 @@ def _write(
         flags["movflags"] = "+faststart+use_metadata_tags"
     made = av.open(str(beside), "w", options=flags)
     try:
-        made.metadata.update({**given.metadata, **notes})
+        names = {name.lower() for name in notes}
+        made.metadata.update({name: text for name, text in given.metadata.items() if name.lower() not in names} | notes)
         kept = [stream for stream in given.streams if stream.type in ("video", "subtitle")]
         try:
             copies = {stream.index: made.add_stream_from_template(stream) for stream in kept}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def put_under(
     All together is brought to -16 LUFS and at most -1.5 dBTP. how: model, melody, sound, device, as `make` takes them.
     Raises RequestError and MediaError before work starts where the clip or a value is not legal.
     """
+    from kinema.media.manifest import carried, check_sidecar
     from kinema.media.read import probe
     from kinema.media.with_sound import check_video_name, with_sound
 
@@ -48,14 +50,21 @@ def put_under(
         raise RequestError(f"{under_lu:g} LU under.", field="under", value=under_lu, legal="0 to 40")
     check_video_name(path)
     keep_apart({"output": path}, [clip, how.get("melody") if isinstance(how.get("melody"), str) else None])
+    check_sidecar(Path(path))
     info = probe(clip)
     check_seconds(info.seconds)
     own_SC = _own_sound(clip, info.seconds) if info.has_audio and not replace_sound else None
     track = make(theme or theme_of(clip) or DEFAULT_THEME, info.seconds, seed, on_event=on_event, **how)
     if own_SC is not None:
         track = mix(track, own_SC, under_lu)
-    notes = {"kinema_music": json.dumps({**track.made, "procedural": track.procedural})}
-    with_sound(clip, track.samples, path, notes=notes, on_event=on_event)
+    music = {**track.made, "procedural": track.procedural}
+    scored = {"clip": Path(clip).name, "own_sound": "kept" if own_SC is not None else "none", "music": music}
+    if info.has_audio and replace_sound:
+        scored["own_sound"] = "left out"
+    with_sound(
+        clip, track.samples, path, notes={"kinema_music": json.dumps(music)},
+        manifest={**carried(clip), "scored": scored}, on_event=on_event,
+    )  # fmt: skip
     return track
 
 

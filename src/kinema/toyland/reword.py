@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from kinema.core.unseen import EMOJI_JOINER, seen
 from kinema.toyland import words
 
 LONGEST = 4  # words of a phrase that means one thing
@@ -27,31 +28,35 @@ SILENT = LOOSE | {
     "shows", "showing", "one",
 }  # fmt: skip
 """Words that carry nothing in Toyland: left out without a report where the model does not know them."""
+SPEEDS = frozenset(("slowly", "steadily", "quickly", "swiftly", "rapidly", "fast"))
+"""How fast: Toyland has one pace, so where the model does not know them they are left out. Writers of shots say one of
+them in every prompt, for models that do."""
 GO = r"(?:roll|mov|slid|float|driv|sail|swimm?|drift)(?:e|es|s|ed|ing)|roll|float|sail|swim|drift|fly|flies|flying|flew"
 """Going in the manner of one object or another."""
-ZERO_WIDTH_JOINER = "\u200d"
 
 
 @dataclass(frozen=True, slots=True)
 class Reworded:
     """text: what is left, in known words. replaced: (said, read as) pairs. untaught: words that mean something in
-    Toyland for which the model has no word. unknown: words that mean nothing here. In order, each once. num_words:
-    words said, punctuation not counted."""
+    Toyland for which the model has no word. unknown: words that mean nothing here. speeds: words of SPEEDS that were
+    left out. In order, each once. num_words: words said, punctuation not counted."""
 
     text: str
     replaced: tuple[tuple[str, str], ...]
     untaught: tuple[str, ...]
     unknown: tuple[str, ...]
     num_words: int
+    speeds: tuple[str, ...] = ()
 
 
 def pieces(text: str) -> list[str]:
-    """Words, marks and emoji of a text, compatibility forms and case folded. Hyphens and apostrophes only separate."""
+    """Words, marks and emoji of a text, compatibility forms and case folded, nothing that nobody sees. Hyphens and
+    apostrophes only separate."""
     found: list[str] = []
     last = ""
-    for char in unicodedata.normalize("NFKC", text).lower():
+    for char in unicodedata.normalize("NFKC", seen(text)).lower():
         kind = _kind(char, last)
-        joins = kind == "word" or _is_part(char) or (bool(found) and found[-1].endswith(ZERO_WIDTH_JOINER))
+        joins = kind == "word" or _is_part(char) or (bool(found) and found[-1].endswith(EMOJI_JOINER))
         if kind in ("word", "emoji") and kind == last and joins:
             found[-1] += char
         elif kind != "space":
@@ -65,7 +70,7 @@ def _kind(char: str, last: str) -> str:
     if char in "-'\u2019" or (category[0] in "ZC" and category != "Cf"):
         return "space"
     if _is_part(char):
-        return last or "space"
+        return last if last in ("word", "emoji") else "space"
     if category == "So":
         return "emoji"
     return "mark" if category[0] in "PS" else "word"
@@ -88,6 +93,7 @@ def reword(text: str, knows: Callable[[str], bool], allowed: Callable[[str, str]
     replaced: dict[str, str] = {}
     untaught: dict[str, None] = {}
     unknown: dict[str, None] = {}
+    speeds: dict[str, None] = {}
     at = 0
     while at < len(said):
         length, meaning = _meaning_at(said, at, knows, allowed)
@@ -101,12 +107,14 @@ def reword(text: str, knows: Callable[[str], bool], allowed: Callable[[str, str]
             read.append(None)
             if meaning == "":
                 untaught[_shown(phrase)] = None
+            elif phrase in SPEEDS:
+                speeds[phrase] = None
             elif is_word(phrase) and phrase not in SILENT:
                 unknown[_shown(phrase)] = None
         at += length
     return Reworded(
         _joined(_without_loose_ends(read)), tuple(replaced.items()), tuple(untaught), tuple(unknown),
-        sum(map(is_word, said)),
+        sum(map(is_word, said)), tuple(speeds),
     )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def nearest(adapter: str) -> str | None:
     # "pan-left" stands for "mini-pan-left": what a name ends with counts as much as the whole.
     names |= {name.partition("-")[2]: name for name in names if "-" in name}
     plain = Path(adapter).name.removesuffix(".safetensors").lower().replace("_", "-")
-    close = difflib.get_close_matches(plain, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(plain, names, n=1, cutoff=0.6)
     return names[close[0]] if close else None
 
 

@@ -8,7 +8,6 @@ A shot's request is the one that `kinema generate --request` takes.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from ..core.conditions import Value
 from ..core.errors import RequestError
+from ..core.near import nearest
 from ..core.outside import of_kind, parse_json, parse_yaml, read_bytes
 from ..core.request import Request, Seed
 from ..core.whole import write_text
@@ -159,10 +159,9 @@ def _known(data: dict[str, Any], kind: type[Value], what: str) -> None:
     for name in data:
         if name in kind.model_fields:
             continue
-        close = difflib.get_close_matches(str(name), kind.model_fields, n=1)
         raise RequestError(
             f"{what}: unknown field {str(name)[:60]!r}.", field=str(name)[:60], legal=", ".join(kind.model_fields),
-            nearest=close[0] if close else None,
+            nearest=nearest(str(name), kind.model_fields),
         )  # fmt: skip
 
 

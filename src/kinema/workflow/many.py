@@ -32,6 +32,8 @@ from .film_plan import numbered
 MOST = 1000
 """Clips of one run."""
 MAX_SEED = 2**63 - 1
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".toml", ".xlsx", ".ods")
+"""Files of more than a prompt a line."""
 NAME_WORDS, NAME_CHARS = 6, 48
 FIELDS = ("prompt", "seed", "number")
 _NOT_PIXELS = {"estimate", "changes", "notes"}
@@ -106,6 +108,11 @@ def prompts(path: Path) -> tuple[list[tuple[int, str]], list[str]]:
     except FileNotFoundError:
         raise MediaError(f"{path}: no such file.") from None
     notes = [f"{path}: {note}."] if note else []
+    if path.suffix.lower() in TABLES:
+        raise RequestError(
+            f"{path}: a {path.suffix} file; its lines would be taken for prompts as they are, names of columns, quotes "
+            "and separators too.", field="prompts", value=str(path), legal="a text file with a prompt a line",
+        )  # fmt: skip
     found: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
         prompt = line.strip()

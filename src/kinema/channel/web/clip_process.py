@@ -58,7 +58,7 @@ def _check(model: str) -> None:
 
 def _parted(where: str) -> tuple[str, int]:
     host, colon, port = where.rpartition(":")
-    if not colon or not host or not port.isdigit():
+    if not colon or not host or not (port.isascii() and port.isdigit()):
         raise RequestError(f"{where!r} is no HOST:PORT.", field="listen", value=where, legal="as 127.0.0.1:8200")
     return host.strip("[]"), int(port)
 

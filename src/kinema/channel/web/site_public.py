@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ...core.errors import KinemaError, RequestError
+from ...core.numerals import decimal
 from ...core.outside import parse_json
 from ..airing import guide
 from ..writing.moderation import LIMITS
@@ -107,7 +108,7 @@ class PublicRoutes:
 def moment(text: str) -> float:
     """Seconds since 1970. ValueError."""
     try:
-        at = float(text)
+        at = decimal(text)
     except ValueError:
         when = datetime.fromisoformat(text)
         at = (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()

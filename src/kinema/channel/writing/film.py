@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...workflow.film_length import to_length
 from ...workflow.film_plan import FilmPlan, FilmShot, Join
 from .prompt import request_of
 from .shots import Continuity, Episode, StyleBible
@@ -29,3 +30,21 @@ def film_of(episodes: Sequence[Episode], bible: StyleBible, seed: int = 0) -> Fi
     one = len(episodes) == 1
     title, subtitle = (episodes[0].title, theme) if one else (theme, episodes[0].title)
     return FilmPlan(title=title, subtitle=subtitle, ending=ENDING, music=theme, seed=seed, shots=tuple(shots))
+
+
+def of_length(episodes: Sequence[Episode], bible: StyleBible, seed: int, seconds: float) -> tuple[list[Episode], float]:
+    """The episodes with shots that make a film of this length together, and how long that is by its plan. RequestError:
+    see `to_length`."""
+    film, length_s = to_length(film_of(episodes, bible, seed), seconds)
+    given = iter(film.shots)
+    found = [
+        episode.model_copy(
+            update={
+                "shots": tuple(
+                    shot.model_copy(update={"seconds": next(given).request.seconds}) for shot in episode.shots
+                )
+            }
+        )
+        for episode in episodes
+    ]
+    return found, length_s

@@ -17,14 +17,9 @@ from ...core.errors import RequestError
 from ...core.fields import explained, reason
 from ...core.outside import for_terminal
 from ...core.request import Seed
+from ...core.unseen import EMOJI_JOINER, EMOJI_STYLE, is_blank
 
-EMOJI_JOINER, EMOJI_STYLE = "\u200d", "\ufe0f"
 _KEYS = frozenset("0123456789#*")
-# Unicode's Default_Ignorable_Code_Point beyond the categories that are no text anyway, and Braille's blank.
-_BLANK = (
-    (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800), (0x3164, 0x3164),
-    (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0000, 0xE0FFF),
-)  # fmt: skip
 MAX_THEME_CHARS, MAX_TITLE_CHARS, MAX_SHOTS = 200, 80, 60
 Camera = Literal["still", "pan", "tilt", "zoom", "roll", "track", "dolly", "crane", "orbit"]
 CameraDirection = Literal["none", "left", "right", "up", "down", "in", "out"]
@@ -48,15 +43,13 @@ def unseen(text: str) -> int | None:
     between two, one selector after one."""
     before = ""
     for place, char in enumerate(text):
-        code = ord(char)
         if char == EMOJI_JOINER:
             after = text[place + 1 : place + 2]
             seen = _is_emoji(before) and bool(after) and _is_emoji(after)
         elif char == EMOJI_STYLE:
             seen = (_is_emoji(before) and before != EMOJI_STYLE) or before in _KEYS
         else:
-            blank = any(low <= code <= high for low, high in _BLANK)
-            seen = not blank and unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+            seen = not is_blank(char) and unicodedata.category(char) not in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
         if not seen:
             return place
         before = char

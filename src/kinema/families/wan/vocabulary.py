@@ -16,6 +16,8 @@ from ...core.card import Card
 from ...core.errors import KinemaError
 from ...core.outside import read_json
 from ...core.plan import Plan
+from ...core.prompt import NO_SPEED
+from ...core.unseen import seen
 from ...toyland.reword import Reworded, is_word, pieces, reword
 from ...toyland.understand import Understanding, understand
 from ...weights.store import own_place
@@ -34,15 +36,16 @@ def read_prompt(plan: Plan, card: Card) -> Plan:
     if folder is None or words is None:
         return plan
     world = _world(folder)
-    if not plan.prompt.strip():
+    said = seen(plan.prompt)
+    if not said.strip():
         chosen = any(condition.kind != "style" for condition in plan.conditions)
         note = f"The prompt is empty: the model chooses what is seen. {_knows(world)}"
         return plan if chosen else _with(plan, plan.prompt, [note])
     limit = int(str(plan.options.get("text_length", card.network.text_length))) - 1  # the last token ends the text
-    tokens = re.findall(r"\w+|[^\w\s]", plan.prompt.lower())
+    tokens = re.findall(r"\w+|[^\w\s]", said.lower())
     if len(tokens) <= limit and all(token in words for token in tokens):
-        return plan
-    read = _reword(plan.prompt, words, world)
+        return plan if said == plan.prompt else _with(plan, said, ())
+    read = _reword(said, words, world)
     text, notes, told = read.text, [], _knows(world)
     if understand(text) == Understanding():
         text = ""
@@ -57,13 +60,16 @@ def read_prompt(plan: Plan, card: Card) -> Plan:
             f"The prompt has {read.num_words:,} words, too many: {used:,} were used (the model reads {limit} words and "
             "marks)."
         )
-    if text:
+    without = [piece for piece in pieces(said) if piece not in read.speeds]
+    if text and pieces(text) != without:
         swaps = ", ".join(f"{said} = {now}" for said, now in read.replaced[:LISTED])
         notes.append(f'Read as: "{_short(text)}"' + (f" ({swaps})." if swaps else "."))
     if read.untaught:
         notes.append(f"Never shown to this model: {_listed(read.untaught)}. {told}")
     if read.unknown:
         notes.append(f"Not understood: {_listed(read.unknown)}.")
+    if read.speeds and text:
+        notes.append(f"{NO_SPEED}{_listed(read.speeds)}.")
     return _with(plan, text, notes)
 
 

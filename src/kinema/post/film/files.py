@@ -18,13 +18,14 @@ def mini_folder() -> Path:
 
 
 def weights_file(model: str | os.PathLike[str] | None) -> Path:
-    """The file that `open_film` reads. WeightsMissing where it is not there, ModelError where it is of no kind that is
-    known; nothing is opened."""
+    """The file that `open_film` reads. WeightsMissing where Kinema's own is not there, ModelError where another
+    is not, or is of no kind that is known; nothing is opened."""
     place = mini_folder() if model is None or str(model) == MINI_NAME else Path(model).expanduser()
     if place.is_dir():
         place = place / "model.safetensors"
     if not place.is_file():
-        raise WeightsMissing(f"{place}: no such file. The weights of FILM are a file: {KINDS}.")
+        kind = WeightsMissing if model is None else ModelError
+        raise kind(f"{place}: no such file. The weights of FILM are a file: {KINDS}.")
     if place.suffix not in (".safetensors", ".pt", ".pth"):
         raise ModelError(f"{place}: weights of FILM are {KINDS}.")
     return place

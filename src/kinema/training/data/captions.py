@@ -38,6 +38,9 @@ def metadata(folder: Path, refuse: Tell, note: Tell) -> dict[Path, str]:
             continue
         if assumed:
             note(name, assumed)
+        if name.endswith(".csv") and (other := _other_separator(text)):
+            refuse(name, other)
+            continue
         rows = _csv(text) if name.endswith(".csv") else _jsonl(text)
         for number, row in enumerate(rows, start=1):
             where = f"{name}, row {number}"
@@ -73,6 +76,16 @@ def text_of(row: dict[Any, Any], columns: tuple[str, ...]) -> str | None:
 def reason(error: KinemaError, path: Path) -> str:
     """What an error says of a file, without the file's place, which whoever lists it knows."""
     return str(error).removeprefix(f"{path}: ").replace(f"{path.parent}{os.sep}", "")
+
+
+def _other_separator(text: str) -> str:
+    """Why its columns cannot be told apart, if its first line names them between something else than commas."""
+    head = text.partition("\n")[0].rstrip("\r")
+    for mark, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
+        columns = [column.strip().strip('"') for column in head.split(mark)]
+        if len(columns) > 1 and "," not in head and {*columns} & {*FILE_COLUMNS, *TEXT_COLUMNS}:
+            return f"its columns are separated by {word}; commas are expected, as in file_name,text"
+    return ""
 
 
 def _csv(text: str) -> Iterator[dict[Any, Any] | str]:

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from kinema.core import numerals
 from kinema.core.errors import RequestError
 from kinema.core.extras import install_command
 from kinema.core.whole import whole
@@ -289,7 +290,7 @@ def _number(name: str, given: str | None) -> float:
     if given is None:
         return default
     try:
-        value = kind(given)
+        value = numerals.integer(given) if kind is int else numerals.decimal(given)
     except ValueError:
         raise ValueError(f"{name} is a number, not {given!r}.") from None
     if not least <= value <= most:

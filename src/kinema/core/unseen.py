@@ -1,0 +1,37 @@
+"""Characters that nobody sees: variation selectors, joiners, zero-width spaces, fillers. They come along when text is
+copied from a page or a phone, and are no words."""
+
+from __future__ import annotations
+
+import unicodedata
+
+EMOJI_JOINER, EMOJI_STYLE = "\u200d", "\ufe0f"
+ZERO_WIDTH_SPACE = "\u200b"
+# Unicode's Default_Ignorable_Code_Point beyond the categories that are no text anyway, and Braille's blank.
+_BLANK = (
+    (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+
+
+def is_blank(char: str) -> bool:
+    """Is it shown as nothing, on its own? So are joiners and selectors, which may be a part of an emoji."""
+    return unicodedata.category(char) == "Cf" or any(low <= ord(char) <= high for low, high in _BLANK)
+
+
+def seen(text: str) -> str:
+    """The text without what nobody sees. A zero-width space between two letters divides words; joiners and selectors
+    stay where they belong to an emoji."""
+    if text.isascii():
+        return text
+    kept: list[str] = []
+    for place, char in enumerate(text):
+        if char == ZERO_WIDTH_SPACE and kept and kept[-1].isalnum() and text[place + 1 : place + 2].isalnum():
+            kept.append(" ")
+        elif not is_blank(char) or (char in (EMOJI_JOINER, EMOJI_STYLE) and kept and _is_emoji(kept[-1])):
+            kept.append(char)
+    return "".join(kept)
+
+
+def _is_emoji(char: str) -> bool:
+    return char == EMOJI_STYLE or unicodedata.category(char) in ("So", "Sk")
