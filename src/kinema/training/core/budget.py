@@ -191,6 +191,13 @@ class Budget:
             if self.running is not None:
                 self.running.free_s += self.clock() - began
 
+    def fitting(self, most: int, least: int, each_s: float) -> int:
+        """How many of `most` things can be made in what is left of the stage, at so many seconds each; `least` in any
+        case."""
+        if self.running is None or each_s <= 0:
+            return most
+        return max(min(least, most), min(most, int((self.running.end_s - self.clock()) / each_s)))
+
     def _observe(self, expected_s: float, seen_s: float) -> None:
         if expected_s > 0:
             self.expected_s += expected_s

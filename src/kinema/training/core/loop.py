@@ -129,7 +129,7 @@ def steps_of(step: int, progress: float, config: LoopConfig) -> tuple[int, int]:
     if config.max_steps:
         return step, config.max_steps
     if not step or progress <= 0:
-        return step, config.most_steps or 0
+        return step, 0
     return step, max(step, round(step / progress))
 
 

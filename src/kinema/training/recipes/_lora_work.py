@@ -125,6 +125,7 @@ class Lora:
     @property
     def learner(self) -> Learner:
         if self._learner is None:
+            self.settings.budget.tell("loading the model")
             self._learner = families.learner(self.card, self.base, self.device, self.frames, self.fps)
         return self._learner
 
