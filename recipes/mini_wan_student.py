@@ -26,7 +26,7 @@ from kinema.training.tasks.video import ROUND, VideoTask
 SEGMENTS, RANK, BATCH = 8, 32, 16
 PATHS_SHARE = 0.35
 """Of the time goes into the teacher's paths, the rest into learning from them."""
-HELD_OUT_BATCH = 16
+HELD_OUT_BATCH, STEPS = 16, 30
 REHEARSAL = 2
 """Of clips in either batch, where there are a few minutes in all."""
 
@@ -72,7 +72,9 @@ def train_student(
     train(distill, replace(config, minutes=left, lr_adam=9e-4, warmup_steps=10, decay_from=0.3, ema=0.97), show)
     if not processes.first():
         return {}
-    found = gain(velocity(task, teacher), velocity(task, student), held_out, setting)
+    steps = STEPS if full else 2 * REHEARSAL
+    config.budget.tell("evaluating")
+    found = gain(velocity(task, teacher), velocity(task, student), held_out, setting, steps)
     change = extract_lora(teacher, student, rank=RANK)
     folder = out / "few_step"
     size = write_lora(folder / "pytorch_lora_weights.safetensors", change, base="kinema-mini-wan", title="few steps")
@@ -81,7 +83,7 @@ def train_student(
         "sigmas": [round(float(value), 6) for value in sigmas(SEGMENTS, shift)], "teacher_guidance": guidance,
     }  # fmt: skip
     (folder / "few_step.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    return {"distance_to_30_steps": found, "bytes": size, "rank": RANK, "paths": len(distill.paths)}
+    return {f"distance_to_{steps}_steps": found, "bytes": size, "rank": RANK, "paths": len(distill.paths)}
 
 
 def velocity(task: VideoTask, network: nn.Module):

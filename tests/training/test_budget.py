@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from kinema.core.events import Planned, Progress
+from kinema.core.events import Planned, Progress, ignore
 from kinema.core.overall import Overall
 from kinema.core.showing import words
 from kinema.training.core import remembered, stages
@@ -52,12 +52,14 @@ class Work:
         return {}
 
 
-def run(tmp_path, minutes: float, parts: list[tuple], clock: Time, **more):
+def run(tmp_path, minutes: float, parts: list[tuple], clock: Time, began_s: float | None = None, on_event=ignore):
     """Stages (name, share, before_s, step_s, evaluation_s, after_s, takes); a step of None: no loop. Returns the tasks
-    and the settings."""
-    budget = Budget(clock=clock, **more)
+    and what was shown."""
+    budget = Budget(clock=clock, began_s=began_s)
     shown: list[dict] = []
-    settings = Settings(out=tmp_path, minutes=minutes, show=shown.append, budget=budget, recipe="test")
+    settings = Settings(
+        out=tmp_path, minutes=minutes, show=shown.append, on_event=on_event, budget=budget, recipe="test"
+    )  # fmt: skip
     tasks = {}
 
     def stage(name, share, before_s, step_s, evaluation_s, after_s, takes):

@@ -110,9 +110,10 @@ class Budget:
         return min(SLOWEST, max(QUICKEST, found))
 
     def gets_s(self, share: Share) -> float:
-        """Seconds for a stage to come, as things stand."""
+        """Seconds for a stage to come, as things stand, if the running one ends when it should."""
         shares = sum(each.share for each in self.stages)
-        spare = max(0.0, self.left_s - self.needed_s)
+        from_s = self.clock() if self.running is None else max(self.clock(), self.running.end_s)
+        spare = max(0.0, self.deadline_s - from_s - self.needed_s)
         return share.takes.total_s * self.slowness + (spare * share.share / shares if shares else 0.0)
 
     # -- a stage ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -157,12 +156,12 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
         step, before = load_checkpoint(checkpoint, task, parts, optimizers, ema)
     else:
         put_aside(checkpoint, config.out / "events.jsonl")
-    budget = config.budget
+    budget, clock_s = config.budget, config.budget.clock
     if before:
         budget.resumed(before)
     budget.learn()
     clock = Clock(config, before)
-    started = time.monotonic()
+    started = clock_s()
     stored = measured = logged = told = started
     first_step = step
     sums: dict[str, float] = {}
@@ -171,7 +170,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     def emit(event: dict[str, Any]) -> None:
         if not processes.first():
             return
-        event = {"step": step, "seconds": round(before + time.monotonic() - started, 1), **event}
+        event = {"step": step, "seconds": round(before + clock_s() - started, 1), **event}
         with (config.out / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
         if on_event:
@@ -192,9 +191,9 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
         progress = processes.agree(progress_of(step, clock.now(), config), config.device)
         if progress >= 1 and step:  # a run without a step has nothing to show
             break
-        if step == first_step or (now := time.monotonic()) - told > TOLD_S:
+        if step == first_step or (now := clock_s()) - told > TOLD_S:
             budget.tell("learning", *steps_of(step, progress, config))
-            told = time.monotonic() if step == first_step else now
+            told = clock_s() if step == first_step else now
         factor = learning_rate(progress, step, config)
         for optimizer, lrs in zip(optimizers, peak, strict=True):
             for group, lr in zip(optimizer.param_groups, lrs, strict=True):
@@ -219,7 +218,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
             sums[name] = sums.get(name, 0.0) + value
         summed += 1
         if step % config.log_every == 0:
-            now = time.monotonic()
+            now = clock_s()
             means = {name: round(value / summed, 5) for name, value in sums.items()}
             emit(
                 {
@@ -231,17 +230,17 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
                 }
             )
             sums, summed, logged = {}, 0, now
-        if time.monotonic() - measured > 60 * config.evaluate_minutes and (config.sharded or budget.may_evaluate()):
-            begun = time.monotonic()
+        if clock_s() - measured > 60 * config.evaluate_minutes and (config.sharded or budget.may_evaluate()):
+            begun = clock_s()
             with clock.stopped():
                 emit({"event": "evaluated", **measure()})
-            measured = time.monotonic()
+            measured = clock_s()
             logged += measured - begun
-        if time.monotonic() - stored > 60 * config.checkpoint_minutes:
-            save_checkpoint(checkpoint, task, parts, optimizers, ema, step, before + time.monotonic() - started)
-            stored = time.monotonic()
+        if clock_s() - stored > 60 * config.checkpoint_minutes:
+            save_checkpoint(checkpoint, task, parts, optimizers, ema, step, before + clock_s() - started)
+            stored = clock_s()
     budget.learnt()
-    seconds = before + time.monotonic() - started
+    seconds = before + clock_s() - started
     save_checkpoint(checkpoint, task, parts, optimizers, ema, step, seconds)
     result = {"event": "finished", **measure()}
     emit(result)

@@ -193,9 +193,9 @@ def train_tiny_decoder(
 
     latents: normalised mean latents of the store's first clips, where they are known (`LatentStore.tensors["clean"]`);
     else they are encoded. num_clips: clips to learn from; the full decoder makes each once, before the clock of the
-    loop begins. widths: `coarse`, `fine`, `frame` of `TinyConfig`. speed: is it measured how many times faster
-    it decodes? Returns the last evaluation. The lessons are kept
-    in config.out, so that a run with `resume` goes on at once. ValueError where the file would exceed MAX_BYTES.
+    loop begins. widths: `coarse`, `fine`, `frame` of `TinyConfig`. speed: is it measured how many times faster it
+    decodes? Returns the last evaluation. The lessons are kept in config.out, so that a run with `resume` goes on at
+    once. ValueError where the file would exceed MAX_BYTES.
     """
     config_of_decoder = TinyConfig(
         latent_channels=vae.config.z_dim,
