@@ -95,7 +95,7 @@ class MiniFilm:
         config = LoopConfig(
             out=self.out / "film_run", minutes=max(minutes, 0.02), device=self.device, resume=self.settings.resume,
             lr_muon=3e-3 * slower, lr_adam=1.5e-3 * slower, ema=0.99, decay_from=0.4, final_lr=0.02,
-            evaluate_minutes=max(1.0, min(7.0, minutes / 3)),
+            evaluate_minutes=max(1.0, min(7.0, minutes / 3)), budget=self.settings.budget,
         )  # fmt: skip
         return train(task, config, self.settings.show) | {"samples": task.samples}
 

@@ -19,6 +19,7 @@ import hashlib
 import json
 import shutil
 import sys
+import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ from kinema.training.core.stages import Settings, Stage
 from kinema.training.data import parallel_vae
 from kinema.training.data.known import ANSWERS
 from kinema.training.data.latents import LatentStore, write_latents
-from kinema.training.data.store import ClipStore, write_shards
+from kinema.training.data.store import ClipStore, fitting, write_shards
 from kinema.training.data.tokenizers import build_tokenizer
 from kinema.training.tasks.export import export_pipeline
 from kinema.training.tasks.samples import Sampler, task_sheet, text_sheet
@@ -129,6 +130,7 @@ class Run:
         self.settings, self.edition, self.out = settings, edition, settings.out
         self.device = processes.own_device(settings.device)
         self.big = self.device != "cpu"
+        self.full = self.big or settings.minutes >= 10
         self.shape = (edition.frames, edition.side, edition.side)
         self.start = Path(settings.options["start"]) if "start" in settings.options else None
         if self.start is not None and not (self.start / "model_index.json").is_file():
@@ -139,7 +141,7 @@ class Run:
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
         values: dict[str, Any] = {
             "device": self.device, "bf16": self.big, "resume": self.settings.resume, "final_lr": 0.02,
-            "evaluate_minutes": max(1.0, min(12.0, minutes / 4)), "decay_from": 0.3,
+            "evaluate_minutes": max(1.0, min(12.0, minutes / 4)), "decay_from": 0.3, "budget": self.settings.budget,
         }  # fmt: skip
         return LoopConfig(out=self.out / name, minutes=max(minutes, 0.02), **{**values, **changes})
 
@@ -154,7 +156,10 @@ class Run:
         edition = self.edition
         most = edition.most_clips if self.big else int(CLIPS_PER_MINUTE * self.settings.minutes)
         count = min(edition.most_clips, max(32, most))
-        size = {"num_frames": edition.frames, "height": edition.side, "width": edition.side, "fps": edition.fps}
+        size: dict[str, Any] = {
+            "num_frames": edition.frames, "height": edition.side, "width": edition.side, "fps": edition.fps,
+            "tell": self.settings.budget.counting("rendering"),
+        }  # fmt: skip
         held_out = range(HELD_OUT, HELD_OUT + (256 if count > 1000 else 16))
         write_shards(self.out / "held_out", edition.world, held_out, device=self.device, **size)
         limit = minutes if self.big else None
@@ -180,23 +185,25 @@ class Run:
             )
             rate, changes = again.rate, {"bf16": self.big or again.bf16}
         rates = {"lr_muon": rate * 3.75e-3, "lr_adam": rate * 1.5e-3}
-        train(task, self.config("vae_run", minutes, ema=0.99, **rates, **changes), self.settings.show)
-        return self.finish_vae()
+        found = train(task, self.config("vae_run", minutes, ema=0.99, **rates, **changes), self.settings.show)
+        return self.finish_vae(found)
 
     def compile_norms(self, minutes: float) -> None:
         """Where the minute that compiling takes on a CPU is won back."""
         parallel_vae.compiled = self.big or (minutes > 10 and shutil.which("g++") is not None)
 
-    def finish_vae(self) -> dict[str, Any]:
-        """Averaged weights, latent statistics and held-out scores into out/vae; what the gate says."""
+    def finish_vae(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Averaged weights, latent statistics and held-out scores into out/vae; what the gate says. found: what the
+        training's last evaluation said of the same weights."""
         vae = new_vae(self.edition)
         load_averaged(self.out / "vae_run" / "checkpoint.pt", {"vae": vae})
         vae.eval().to(self.device)
-        set_latent_statistics(vae, self.open_clips(), self.device, 256 if self.held_out_count() > 8 else 16)
+        count = 256 if self.held_out_count() > 8 else 16 if self.full else 4
+        set_latent_statistics(vae, self.open_clips(), self.device, count)
         if not processes.first():
             return {}
         before = None if self.again is None else open_vae(self.again.near).float().to(self.device)
-        scores = self.measure(vae, before)
+        scores = self.measure(vae, before, known=found)
         if before is not None and before.config.base_dim == vae.config.base_dim:
             joined = decoder_for(before, vae).to(self.device)
             scores["old_latents"] = self.measure(joined, before, "old_latents")
@@ -205,29 +212,35 @@ class Run:
         return scores
 
     def measure(
-        self, vae: AutoencoderKLWan, before: AutoencoderKLWan | None = None, name: str = "reconstructions"
-    ) -> dict[str, Any]:
-        """Held-out dB and what the probes read of reconstructions; on few clips in a rehearsal. With an earlier
-        autoencoder, how far latents are from its latents."""
+        self, vae: AutoencoderKLWan, before: AutoencoderKLWan | None = None, name: str = "reconstructions",
+        known: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Held-out dB and what the probes read of reconstructions; on few clips in a rehearsal, where dB that are known
+        are not measured again. With an earlier autoencoder, how far latents are from its latents."""
+        self.settings.budget.tell("evaluating")
         held_out, count = self.open_clips("held_out"), self.held_out_count()
-        scores = measure_vae(vae, held_out, self.device, count)
+        if known is not None and not self.full:
+            scores = {name: known[name] for name in ("psnr_db", "psnr_objects_db", "latent_rms_by_frame")}
+        else:
+            scores = measure_vae(vae, held_out, self.device, count)
         scores |= gate(vae, held_out, self.edition, self.device, self.out, count, before, name)
         if before is not None:
             scores |= measure_drift(vae, before, held_out, self.device, count)
         return scores | {"gate_passed": passes(scores)}
 
     def held_out_count(self) -> int:
-        return 96 if self.big or self.settings.minutes >= 20 else 8
+        return 96 if self.big or self.settings.minutes >= 20 else 8 if self.full else 2
 
     def decoder(self, minutes: float) -> dict[str, Any]:
         """The decoder of out/vae trained on, into out/decoder/vae; cached latents stay valid."""
         self.compile_norms(minutes)
         vae = open_vae(self.out / "vae")
         task = self.vae_task(DecoderTask, vae)
-        train(task, self.config("decoder", minutes, lr_muon=2.5e-3, lr_adam=1.0e-3, ema=0.995), self.settings.show)
+        config = self.config("decoder", minutes, lr_muon=2.5e-3, lr_adam=1.0e-3, ema=0.995)
+        found = train(task, config, self.settings.show)
         if not processes.first():
             return {}
-        scores = self.measure(vae)
+        scores = self.measure(vae, known=found)
         vae.to("cpu").save_pretrained(self.out / "decoder" / "vae")
         return scores
 
@@ -247,20 +260,27 @@ class Run:
         config = self.config("tiny_run", minutes, lr_muon=4e-3, lr_adam=2e-3, ema=0.98, decay_from=0.4, warmup_steps=20)
         return train_tiny_decoder(
             open_vae(self.best_vae()), self.open_clips(), self.open_clips("held_out"), self.out / "tiny_decoder",
-            config, num_clips=1024 if self.big else 512 if minutes > 3 else 16, batch=32 if self.big else 4,
-            num_held_out=min(48, self.held_out_count()), on_event=self.settings.show,
+            config, num_clips=1024 if self.big else 512 if minutes > 3 else 16 if self.full else 4,
+            batch=32 if self.big else 4, num_held_out=min(48, self.held_out_count()), speed=self.full,
+            on_event=self.settings.show,
         )  # fmt: skip
 
     def cache(self, minutes: float) -> dict[str, Any]:
         """Latents of clips and conditions, held-out ones first; shards that exist are kept."""
+        began, budget = time.monotonic(), self.settings.budget
         vae = open_vae(self.out / "vae").to(self.device)
         world, held_out, clips = self.edition.world, self.open_clips("held_out"), self.open_clips()
-        how: dict[str, Any] = {"device": self.device, "fps": self.edition.fps}
+        how: dict[str, Any] = {
+            "device": self.device, "fps": self.edition.fps, "tell": budget.counting("encoding"),
+        }  # fmt: skip
         write_latents(
             vae, held_out, world, self.out / "latents_held_out", limit=self.held_out_count(),
             leave_out=tuple(ANSWERS), **how,
         )  # fmt: skip
-        write_latents(vae, clips, world, self.out / "latents", limit=len(clips), minutes=minutes, **how)
+        each_s = (time.monotonic() - began) / self.held_out_count()
+        with budget.shortening():
+            limit = len(clips) if self.full else fitting(budget, len(clips), each_s)
+            write_latents(vae, clips, world, self.out / "latents", limit=limit, minutes=minutes, **how)
         return {"clips": len(self.open_latents())}
 
     def new_parts(self) -> dict[str, Any]:
@@ -287,7 +307,9 @@ class Run:
 
     def video(self, minutes: float) -> dict[str, Any]:
         task = self.video_task(self.new_parts())
-        task.judge = partial(judge, task, self.out, self.best_vae(), self.open_clips("held_out"), SHIFT, GUIDANCE)
+        task.judge = partial(
+            judge, task, self.out, self.best_vae(), self.open_clips("held_out"), SHIFT, GUIDANCE, self.full
+        )  # fmt: skip
         if self.big:
             task.transformer.compile(dynamic=False)
         rates = self.edition.rates
@@ -309,7 +331,9 @@ class Run:
     def few_step(self, minutes: float) -> dict[str, Any]:
         parts = self.trained_parts()
         config = self.config("few_step_run", minutes)
-        return train_student(self.video_task(parts), self.out, config, minutes, SHIFT, GUIDANCE, self.settings.show)
+        return train_student(
+            self.video_task(parts), self.out, config, minutes, SHIFT, GUIDANCE, self.settings.show, self.full
+        )  # fmt: skip
 
     def export(self, minutes: float) -> dict[str, Any]:
         """The diffusers folder OUT/export with tiny_decoder/, few_step/ and card.json, and sheets in OUT/sheets."""

@@ -25,6 +25,8 @@ from kinema.training.tasks.video import VideoTask
 GATE_DB, GATE_OBJECTS_DB, GATE_PROBE = 30.0, 25.0, 85.0
 PICKS = (0, 5, 10, 16)
 CLIPS, STEPS = 16, 12
+REHEARSAL = 2, 2
+"""Clips and steps where there are a few minutes in all."""
 
 
 def right(frames_FHWC: np.ndarray, scene: Scene, world: World) -> dict[str, bool]:
@@ -90,10 +92,12 @@ def passes(scores: dict[str, Any]) -> bool:
 
 @torch.no_grad()
 def judge(
-    task: VideoTask, out: Path, vae_folder: Path, held_out: ClipStore, shift: float, guidance: float, step: int
-) -> dict[str, Any]:
+    task: VideoTask, out: Path, vae_folder: Path, held_out: ClipStore, shift: float, guidance: float, full: bool,
+    step: int,
+) -> dict[str, Any]:  # fmt: skip
     """Sixteen held-out captions, words alone, read by the probes; OUT/sheets/video_STEP.png."""
-    chosen = singles(held_out, task.world, CLIPS)
+    clips, steps = (CLIPS, STEPS) if full else REHEARSAL
+    chosen = singles(held_out, task.world, clips)
     scenes = [sample_scene(held_out.seed(index), task.world) for index in chosen]
     captions = [describe(scene, 0) for scene in scenes]
     store = task.held_out
@@ -107,9 +111,9 @@ def judge(
         return task.predict(x, sigma_B.float(), states, control).float()
 
     states = (task.embed(captions), task.embed([""] * len(captions)))
-    latents = sample(guided(velocity, guidance), noise, states, STEPS, shift)
+    latents = sample(guided(velocity, guidance), noise, states, steps, shift)
     vae = AutoencoderKLWan.from_pretrained(vae_folder, trust_remote_code=False).eval().to(task.device)
-    clips = [as_frames(parallel_vae.decode(vae, denormalize(vae, z[None])))[0] for z in latents]
-    rows = [(caption, [strip(clip, PICKS)]) for caption, clip in zip(captions, clips, strict=True)]
+    made = [as_frames(parallel_vae.decode(vae, denormalize(vae, z[None])))[0] for z in latents]
+    rows = [(caption, [strip(clip, PICKS)]) for caption, clip in zip(captions, made, strict=True)]
     sheet(rows, out / "sheets" / f"video_{step:06d}.png", columns=2)
-    return {"probes": percent([right(clip, scene, task.world) for clip, scene in zip(clips, scenes, strict=True)])}
+    return {"probes": percent([right(clip, scene, task.world) for clip, scene in zip(made, scenes, strict=True)])}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,9 @@ from kinema.training.tasks.video import ROUND, VideoTask
 SEGMENTS, RANK, BATCH = 8, 32, 16
 PATHS_SHARE = 0.35
 """Of the time goes into the teacher's paths, the rest into learning from them."""
-HELD_OUT_BATCH = 16
+HELD_OUT_BATCH, STEPS = 16, 30
+REHEARSAL = 2
+"""Of clips in either batch, where there are a few minutes in all."""
 
 
 def train_student(
@@ -36,22 +39,29 @@ def train_student(
     shift: float,
     guidance: float,
     show: Callable[[dict[str, Any]], None],
+    full: bool = True,
 ) -> dict[str, Any]:
     """Writes OUT/few_step; returns held-out distances to the teacher's thirty guided steps (see distill.gain)."""
     started = time.monotonic()
-    task.drop, task.forget, task.batch_size = 0.0, 0.0, min(BATCH, task.batch_size)
+    task.drop, task.forget, task.batch_size = 0.0, 0.0, min(BATCH if full else REHEARSAL, task.batch_size)
     teacher = task.transformer.requires_grad_(False).eval()
     task.text_encoder.requires_grad_(False).eval()
     student = deepcopy(teacher)
     add_low_rank(student, RANK)
     setting = Distillation(segments=SEGMENTS, shift=shift, guidance=guidance)
-    held_out = [held_out_batch(task)]
+    held_out = [held_out_batch(task, HELD_OUT_BATCH if full else REHEARSAL)]
     paths = out / "paths"
+    budget, began = config.budget, time.monotonic()
     for number in range(processes.rank(), 10_000, processes.count()):
-        write_paths(
-            paths, velocity(task, teacher), lambda generator: draw(task, generator), setting, number + 1, first=number
-        )
-        if time.monotonic() - started > 60 * minutes * PATHS_SHARE:  # one is made in any case
+        budget.tell("making paths")
+        with budget.shortening() if number >= processes.count() else nullcontext():
+            write_paths(
+                paths, velocity(task, teacher), lambda generator: draw(task, generator), setting, number + 1,
+                first=number,
+            )  # fmt: skip
+        # one is made in any case, and none begun that would take too long
+        each_s = (time.monotonic() - began) / (number // processes.count() + 1)
+        if time.monotonic() + each_s - started > 60 * minutes * PATHS_SHARE:
             break
     processes.wait()
     distill = DistillTask(
@@ -62,7 +72,9 @@ def train_student(
     train(distill, replace(config, minutes=left, lr_adam=9e-4, warmup_steps=10, decay_from=0.3, ema=0.97), show)
     if not processes.first():
         return {}
-    found = gain(velocity(task, teacher), velocity(task, student), held_out, setting)
+    steps = STEPS if full else 2 * REHEARSAL
+    config.budget.tell("evaluating")
+    found = gain(velocity(task, teacher), velocity(task, student), held_out, setting, steps)
     change = extract_lora(teacher, student, rank=RANK)
     folder = out / "few_step"
     size = write_lora(folder / "pytorch_lora_weights.safetensors", change, base="kinema-mini-wan", title="few steps")
@@ -71,7 +83,7 @@ def train_student(
         "sigmas": [round(float(value), 6) for value in sigmas(SEGMENTS, shift)], "teacher_guidance": guidance,
     }  # fmt: skip
     (folder / "few_step.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    return {"distance_to_30_steps": found, "bytes": size, "rank": RANK, "paths": len(distill.paths)}
+    return {f"distance_to_{steps}_steps": found, "bytes": size, "rank": RANK, "paths": len(distill.paths)}
 
 
 def velocity(task: VideoTask, network: nn.Module):
@@ -97,9 +109,9 @@ def draw(task: VideoTask, generator: torch.Generator) -> Batch:
 
 
 @torch.no_grad()
-def held_out_batch(task: VideoTask) -> Batch:
+def held_out_batch(task: VideoTask, count: int) -> Batch:
     store = task.held_out
-    index = torch.arange(min(HELD_OUT_BATCH, len(store)), device=task.device)
+    index = torch.arange(min(count, len(store)), device=task.device)
     told = index % 2 == 1
     control = task.conditions(store, index, told)
     captions = task.captions(index, torch.Generator().manual_seed(0), told, store)

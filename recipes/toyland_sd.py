@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -31,7 +32,7 @@ from kinema.training.core.stages import Settings
 from kinema.training.data.buckets import Bucket
 from kinema.training.data.captioner import Tell, toyland
 from kinema.training.data.frame_latents import FrameLatents, write_frame_latents
-from kinema.training.data.store import ClipStore, write_shards
+from kinema.training.data.store import ClipStore, fitting, write_shards
 from kinema.training.tasks.ddpm import Schedule
 from kinema.training.tasks.export import edit_json
 from kinema.weights.device import good_at_bfloat16
@@ -83,7 +84,7 @@ class Work:
         values: dict[str, Any] = {
             "device": self.device, "bf16": good_at_bfloat16(torch.device(self.device)),
             "resume": self.settings.resume, "final_lr": 0.03, "decay_from": 0.4,
-            "evaluate_minutes": max(1.0, min(20.0, minutes / 3)),
+            "evaluate_minutes": max(1.0, min(20.0, minutes / 3)), "budget": self.settings.budget,
         }  # fmt: skip
         return LoopConfig(out=self.out / name, minutes=max(minutes, 0.02), **{**values, **changes})
 
@@ -103,7 +104,7 @@ class Work:
             "fps": FPS,
             "device": self.device,
         }
-        write_shards(self.out / name, world, seeds, **size)
+        write_shards(self.out / name, world, seeds, tell=self.settings.budget.counting("rendering"), **size)
 
     def render_all(
         self, full: int, big: int, rehearsal: int, world: World = WORLD, seeds: Callable[[int], Sequence[int]] = range
@@ -114,13 +115,21 @@ class Work:
         self.render("clips", seeds(count), world)
         return {"clips": len(self.open_clips())}
 
-    def encode(self, vae: Any, clips: str = "clips", latents: str = "latents") -> None:
-        write_frame_latents(vae.eval().to(self.device), self.open_clips(clips), self.out / latents, self.device)
+    def encode(self, vae: Any, clips: str = "clips", latents: str = "latents", limit: int | None = None) -> None:
+        write_frame_latents(
+            vae.eval().to(self.device), self.open_clips(clips), self.out / latents, self.device, limit=limit,
+            tell=self.settings.budget.counting("encoding"),
+        )  # fmt: skip
 
     def encode_all(self, vae: Any) -> dict[str, Any]:
+        """Held-out clips, and as many of the others as there is time for."""
+        began, budget = time.monotonic(), self.settings.budget
         self.encode(vae, "held_out", "latents_held_out")
-        self.encode(vae)
-        return {}
+        each_s = (time.monotonic() - began) / len(self.open_clips("held_out"))
+        with budget.shortening():
+            limit = fitting(budget, len(self.open_clips()), each_s)
+            self.encode(vae, limit=limit)
+        return {"clips": len(self.latents())}
 
     def latents(self, name: str = "latents") -> FrameLatents:
         return FrameLatents(self.folder_of(name), device=self.device)

@@ -88,6 +88,13 @@ def make_inputs() -> None:
     Path("cut.png").write_bytes(Path("photo.png").read_bytes()[:2000])
     Path("bare").mkdir()
     Path("bare/readme.txt").write_text("nothing to see")
+    Path("clips").mkdir()
+    Path("clips/good.mp4").write_bytes(Path("good.mp4").read_bytes())
+    Path("broken").mkdir()
+    Path("broken/cut.mp4").write_bytes(Path("good.mp4").read_bytes()[:700])
+    Path("done").mkdir()
+    settings = {"recipe": "lora", "minutes": 1.0, "options": {"data": "clips", "rank": "8"}}
+    Path("done/stages.json").write_text(json.dumps({"schema": 1, "data": {"minutes": 0.1}, "settings": settings}))
     with av.open("sound.mp4", "w") as file:
         stream = file.add_stream("aac", rate=48000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")

@@ -93,13 +93,13 @@ def test_a_step_is_not_timed_with_the_looking(tmp_path):
 
 def test_steps_end_a_run_without_a_look_at_the_clock():
     config = LoopConfig(out=Path(), minutes=10, most_steps=100)
-    assert [progress_of(step, 6 * step * pace, config) for step in (0, 1, 50, 99) for pace in (0.3, 0.99)] == [
+    assert [progress_of(step, step / 100 * pace, config) for step in (0, 1, 50, 99) for pace in (0.3, 0.99)] == [
         0, 0, 0.01, 0.01, 0.5, 0.5, 0.99, 0.99,
     ]  # fmt: skip
-    assert progress_of(0, 5.0, config) == 0 and progress_of(3, 60.0, config) == 0.03, "a slow start is no other run"
-    late = [progress_of(step, 20.0 * step, config) for step in range(31)]
+    assert progress_of(0, 0.01, config) == 0 and progress_of(3, 0.1, config) == 0.03, "a slow start is no other run"
+    late = [progress_of(step, step / 30, config) for step in range(31)]
     assert late == sorted(late) and late[30] == pytest.approx(1.0), "where the clock ends the run, progress gets there"
-    assert progress_of(3, 300, LoopConfig(out=Path(), minutes=10)) == 0.5
+    assert progress_of(3, 0.5, LoopConfig(out=Path(), minutes=10)) == 0.5
 
 
 def test_a_new_run_keeps_an_earlier_ones_files_aside(tmp_path):

@@ -21,7 +21,8 @@ from kinema.core.chunk import Chunk
 from kinema.media.write import write
 from kinema.training.core.stages import Settings
 from kinema.training.data import buckets, own_clips
-from kinema.training.recipes import lora
+from kinema.training.recipes._lora_work import Lora
+from kinema.training.recipes.lora import Wanted
 from kinema.weights import adapters
 from kinema.weights.adapter_writer import DIALECTS
 from kinema.weights.adapter_writer import write as write_adapter
@@ -202,10 +203,10 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, model, more
 @pytest.mark.parametrize(("width", "rate"), [(64, 0.004), (9000, 1e-4)])
 def test_the_rate_follows_the_size_of_the_network_that_is_there(tmp_path, width, rate):
     """A folder of unpublished shape has the card of a published model; its network is what counts."""
-    work = lora.Lora(Settings(out=tmp_path / "x", options={"data": str(tmp_path)}))
+    work = Lora(Wanted(Settings(out=tmp_path / "x", options={"data": str(tmp_path)})))
     work._learner = SimpleNamespace(network=torch.nn.Linear(width, width, device="meta"))
-    assert work.lr == rate and work.still == 0.1 and work.drop == 0.5
-    looks = lora.Lora(Settings(out=tmp_path / "x", options={"data": str(tmp_path), "where": "attentions."}))
+    assert work.lr == rate and work.wanted.still == 0.1 and work.wanted.drop == 0.5
+    looks = Wanted(Settings(out=tmp_path / "x", options={"data": str(tmp_path), "where": "attentions."}))
     assert looks.still == 1.0 and looks.drop == 0.1
 
 

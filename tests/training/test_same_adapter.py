@@ -14,6 +14,7 @@ from kinema.core.errors import RequestError
 from kinema.media.write import write
 from kinema.training import families
 from kinema.training.core import run_folder, stages
+from kinema.training.recipes import _lora_work
 from kinema.training.recipes import lora as recipe
 from kinema.training.tasks import lora
 
@@ -108,8 +109,8 @@ def test_a_run_that_was_stopped_gives_the_file_of_one_that_was_not(trained, tmp_
                 raise KeyboardInterrupt
             return super().loss(step, progress, generator)
 
-    real, often = recipe.LoopConfig, {"checkpoint_minutes": 0.0}
-    monkeypatch.setattr(recipe, "LoopConfig", lambda **given: real(**given, **often))
+    real, often = _lora_work.LoopConfig, {"checkpoint_minutes": 0.0}
+    monkeypatch.setattr(_lora_work, "LoopConfig", lambda **given: real(**given, **often))
     monkeypatch.setattr(Learner, "task", lambda self, clips, *rest, **given: Stops(self.network, clips))
     with pytest.raises(KeyboardInterrupt):
         trained("stopped", steps="6")

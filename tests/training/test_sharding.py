@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from kinema.cli.main import app
 from kinema.training.core import optimizers, sharding
+from kinema.training.core.settings import OPTIMIZERS
 
 CAN_LEAVE_OUT = "ignored_params" in inspect.signature(fully_shard).parameters
 SCRIPT = """
@@ -136,7 +137,7 @@ def test_blocks_are_the_outermost_lists(tmp_path):
 def test_adamw_in_8_bits_follows_adamw():
     pytest.importorskip("bitsandbytes")
     ends = []
-    for kind in optimizers.KINDS:
+    for kind in OPTIMIZERS:
         torch.manual_seed(0)
         weight = torch.nn.Parameter(torch.randn(64, 128))
         goal = torch.randn(64, 128)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +16,14 @@ from kinema.cli import exits
 from kinema.cli.arguments import AsJson
 from kinema.cli.exits import guarded
 from kinema.cli.piping import no_stdout
+from kinema.cli.progress import reporter
 from kinema.cli.say import answer
+from kinema.cli.work import process_age_s
 from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
+from kinema.core.events import Event
 from kinema.core.outside import is_there
+from kinema.core.showing import Showing, duration, is_command
 
 MINUTES = 25.0
 OWN = Path(__file__).parents[1] / "training" / "recipes"
@@ -35,7 +42,7 @@ def train(
         ),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", metavar="N", help="For all stages together; 25, or the run's own.")
+        float | None, typer.Option("--minutes", metavar="N", help="For the whole command; 25, or the run's own.")
     ] = None,
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:N.")] = "cpu",
     processes: Annotated[
@@ -59,7 +66,8 @@ def train(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Train what a recipe describes: every stage within one budget of minutes, with checkpoints and held-out scores."""
+    """Train what a recipe describes within so many minutes, start and writing included; with checkpoints and held-out
+    scores."""
     no_stdout(out, "A folder of a training", "out")
     if resume and replace:
         raise RequestError("--resume goes on, --replace begins anew.", field="replace", legal="one of them")
@@ -72,34 +80,57 @@ def train(
     pairs = [each.partition("=") for each in options or []]
     if wrong := next((name for name, equals, _ in pairs if not equals), None):
         raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")
+    given = {name: value for name, _, value in pairs} | ({} if data is None else {"data": str(data)})
+    with reporter(as_json) as shown:
+        _run(recipe, given, stage or (), minutes, shown, as_json, {
+            "out": out, "device": device, "processes": processes, "resume": resume, "replace": replace,
+            "device_name": device_name,
+        }, tensorboard)  # fmt: skip
+
+
+def _run(
+    recipe: Path, options: dict[str, str], only: Sequence[str], minutes: float | None, shown: Showing, as_json: bool,
+    asked: dict[str, Any], tensorboard: bool,
+) -> None:  # fmt: skip
+    """Load what is needed and run the stages. Whatever can be refused is refused before PyTorch loads."""
+    began_s = time.monotonic() - (process_age_s() if is_command() else 0.0)
     from kinema.training.core import processes as group
     from kinema.training.core import run_folder, stages
-    from kinema.training.core.board import Board
+    from kinema.training.core.budget import Budget
 
     board = None
+    others: list[subprocess.Popen] = []
+    device, out = asked["device"], asked["out"]
     try:
         group.check_device(device)
+        settings = stages.Settings(
+            **asked, minutes=minutes or MINUTES, recipe=recipe.stem, options=options, on_event=shown,
+            budget=Budget(began_s=began_s),
+        )  # fmt: skip
+        settings = run_folder.gone_on_with(settings, only=bool(only), minutes=minutes)
+        stages.check(recipe, settings, only)
+        shown(Event("start"))
+        board = _board(out) if tensorboard else None
         found = stages.load_recipe(recipe)
-        board = Board(out) if tensorboard else None
-        others = group.start(processes, device)
-    except ValueError as error:
-        raise RequestError(str(error), field="train", value=str(recipe)) from None
-    given = {name: value for name, _, value in pairs} | ({} if data is None else {"data": str(data)})
-    settings = stages.Settings(
-        out=out, device=device, minutes=minutes or MINUTES, resume=resume, replace=replace, recipe=recipe.stem,
-        device_name=device_name or group.device_name(device), options=given,
-        show=_teller(as_json, group.first(), board),
-    )  # fmt: skip
-    try:
-        settings = run_folder.gone_on_with(settings, only=bool(stage), minutes=minutes)
+        others = group.start(asked["processes"], device)
+        settings = dataclasses.replace(
+            settings, device_name=settings.device_name or group.device_name(device),
+            show=_teller(as_json, group.first(), board, shown),
+        )  # fmt: skip
         exits.begin()
-        stages.run(found(settings), settings, stage or ())
+        stages.run(found(settings), settings, only)
     except ValueError as error:
         raise RequestError(str(error), field="train", value=str(recipe)) from None
     finally:
         if board is not None:
             board.close()
         group.finish(others)
+
+
+def _board(out: Path) -> Any:
+    from kinema.training.core.board import Board
+
+    return Board(out)
 
 
 def _check_recipe(recipe: Path) -> None:
@@ -127,9 +158,10 @@ def _check_data(folder: Path) -> None:
 
 
 def _teller(
-    as_json: bool, first: bool, board: Callable[[dict[str, Any]], None] | None
+    as_json: bool, first: bool, board: Callable[[dict[str, Any]], None] | None, shown: Showing
 ) -> Callable[[dict[str, Any]], None]:
-    """A line for each event, with the name of the stage that it belongs to; nothing in the other processes."""
+    """What was found, in a line for a person (the steps are what `shown` shows), or all of it as JSON; nothing in the
+    other processes."""
     now: dict[str, Any] = {"stage": "", "minutes": 0.0}
 
     def tell(event: dict[str, Any]) -> None:
@@ -139,20 +171,51 @@ def _teller(
             now.update(event)
         if board is not None:
             board(event)
-        answer({"stage": now["stage"], **event}, as_json, _words(event, now))
+        words = _words(event, now["stage"])
+        if as_json or words:
+            shown.aside(lambda: answer({"stage": now["stage"], **event}, as_json, words))
 
     return tell
 
 
-def _words(event: dict[str, Any], now: dict[str, Any]) -> str:
-    """A line for people."""
-    if event["event"] == "stage":
-        return now["stage"] + (f": {event['minutes']:.1f} min" if event["minutes"] else "")
-    if event["event"] in ("data", "note"):
-        return f"  {event['']}"
-    hidden = ("event", "stage", "step", "step_s", "progress", "norm", "lr", "seconds")
-    rest = ", ".join(f"{name} {value}" for name, value in event.items() if name not in hidden)
-    if event["event"] == "step":
-        left = now["minutes"] * (1 - event["progress"])
-        return f"  step {event['step']}, {event['step_s']:.2f} s each, {left:.1f} min left: {rest}"
-    return f"  {event['event'].replace('_', ' ')}: {rest}"
+HIDDEN = ("event", "stage", "step", "step_s", "progress", "norm", "lr", "seconds", "minutes", "train_seconds")
+NAMES = {
+    "shuffled_percent": "error with its frames shuffled", "psnr_db": "PSNR in dB", "samples": "samples seen",
+    "psnr_objects_db": "PSNR of objects in dB",
+}  # fmt: skip
+
+
+def _words(event: dict[str, Any], stage: str) -> str:
+    """A line for people; "" for what the display of progress shows, or the end of the stage tells."""
+    kind = event["event"]
+    if kind in ("data", "note"):
+        return str(event[""])
+    if kind == "done":
+        return f"Done in {duration(60 * event['minutes'])}: {event['out']}"
+    if kind in ("stage", "step", "finished", "encoded"):
+        return ""
+    took = f" in {duration(60 * event['minutes'])}" if "minutes" in event else ""
+    steps = f" at step {event['step']}" if kind == "evaluated" else ""
+    if kind == "stage_done":
+        steps = f", {event['step']} steps" if "step" in event else ""
+    found = ", ".join(f"{NAMES.get(name, name)} {_value(name, value)}" for name, value in _told(event))
+    what = {"stage_done": "done", "evaluated": "evaluated"}.get(kind, kind.replace("_", " "))
+    return f"{stage}: {what}{steps}{took}" + (f"; {found}" if found else "")
+
+
+def _told(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values that say something to a person, in short; all of them are in OUT/stages.json."""
+    for name, value in event.items():
+        if name in HIDDEN or isinstance(value, list):
+            continue
+        if isinstance(value, dict):
+            inside = ", ".join(f"{key} {each}" for key, each in value.items() if not isinstance(each, dict | list))
+            yield name, f"({inside})"
+        else:
+            yield name, value
+
+
+def _value(name: str, value: Any) -> str:
+    if name == "shuffled_percent":
+        return f"{value:+g} %"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -6,7 +6,7 @@ A callable may raise `Cancelled` (or any exception) to stop the work between two
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Event:
     """Base, and the beginning of a stage: `stage` names what is being done: load, prepare, encode, sample, decode,
-    write, done."""
+    write, done; in a training the stage of its recipe, and `doing` what is done in it (preparing, learning, ...)."""
 
     stage: str
+    doing: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class Progress(Event):
 @dataclass(frozen=True)
 class Part:
     """One piece of the work that is to come, as an event's `stage` and `span` will name it. `seconds`: what it is
-    expected to take. `span` None: the events of this stage name none."""
+    expected to take. `span` None: the events of this stage name none. `doing`: tells parts of a stage apart that go at
+    paces of their own."""
 
     stage: str
     seconds: float
     span: int | None = None
+    doing: str = ""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ NEARLY = 0.95
 class Now:
     """The state of the work. `fraction`, `left_s`: of the whole; None while that is unknown. `stage` is number
     `stage_number` of `stages` kinds of work; `part` of `parts` counts the windows in time, where there are several.
-    `done` of `total`: units of this part."""
+    `done` of `total`: units of this part. `doing`: what is done in the stage, where that has a name."""
 
     stage: str
     fraction: float | None = None
@@ -35,6 +35,7 @@ class Now:
     parts: int = 1
     done: int = 0
     total: int = 0
+    doing: str = ""
 
 
 class Overall:
@@ -46,18 +47,23 @@ class Overall:
         self.parts: list[Part] = []
         self.at = -1
         """Index of the running part; -1 before the first."""
-        self.stage, self.done, self.total = "", 0, 0
+        self.stage, self.doing, self.done, self.total = "", "", 0, 0
         self.began_s = clock()
         self.share = 0.0
         """Of the running part, as its units tell it."""
-        self.seen: dict[str, list[float]] = {}
-        """Of finished parts, by stage: seconds that they took, seconds that were expected."""
+        self.seen: dict[tuple[str, str], list[float]] = {}
+        """Of finished parts, by kind: seconds that they took, seconds that were expected."""
         self.highest = 0.0
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Planned):
             self._plan(list(event.parts))
-        elif not isinstance(event, Note | Preview) and self._enter(event) and isinstance(event, Progress):
+            return
+        if isinstance(event, Note | Preview) or not self._enter(event):
+            return
+        if event.doing != self.doing:
+            self.doing, self.done, self.total = event.doing, 0, 0
+        if isinstance(event, Progress):
             self.done, self.total = event.done, event.total
             if event.total:
                 self.share = max(self.share, min(1.0, event.done / event.total))
@@ -107,7 +113,7 @@ class Overall:
         """Remember what the running part took; one that was skipped at once tells nothing."""
         took = self.clock() - self.began_s
         if self.at >= 0 and (self.share > 0 or took > 0.01):
-            seen = self.seen.setdefault(self.parts[self.at].stage, [0.0, 0.0])
+            seen = self.seen.setdefault(_kind(self.parts[self.at]), [0.0, 0.0])
             seen[0] += took
             seen[1] += self.parts[self.at].seconds
 
@@ -132,16 +138,18 @@ class Overall:
         place = spans.index(running) + 1 if running in spans else count
         number = kinds.index(part.stage) + 1
         left_s, highest = left + rest, min(1.0, self.highest)
-        return Now(part.stage, highest, left_s, number, len(kinds), place, count, self.done, self.total)
+        return Now(
+            part.stage, highest, left_s, number, len(kinds), place, count, self.done, self.total, self.doing
+        )  # fmt: skip
 
     def _next_span(self) -> int | None:
         return next((each.span for each in self.parts[self.at :] if each.stage == WINDOW), None)
 
     def _pace(self, part: Part, took: float | None = None) -> float:
         """What such a part takes, in parts of what is expected. took: seconds that the running one has been going."""
-        seen, expected = self.seen.get(part.stage, (0.0, 0.0))
+        seen, expected = self.seen.get(_kind(part), (0.0, 0.0))
         running = self.parts[self.at]
-        if running.stage == part.stage and self.total and self.share > 0:
+        if _kind(running) == _kind(part) and self.total and self.share > 0:
             seen += self.clock() - self.began_s if took is None else took
             expected += running.seconds * self.share
         return (seen + TRUST_S) / (expected + TRUST_S)
@@ -149,7 +157,12 @@ class Overall:
     def _alone(self) -> Now:
         """Without a plan: the running stage is all there is."""
         if not self.total or not self.done:
-            return Now(self.stage, done=self.done, total=self.total)
+            return Now(self.stage, done=self.done, total=self.total, doing=self.doing)
         took = self.clock() - self.began_s
         left = took / self.done * (self.total - self.done)
-        return Now(self.stage, self.share, left, done=self.done, total=self.total)
+        return Now(self.stage, self.share, left, done=self.done, total=self.total, doing=self.doing)
+
+
+def _kind(part: Part) -> tuple[str, str]:
+    """Parts of one kind go at one pace."""
+    return part.stage, part.doing

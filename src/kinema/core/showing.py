@@ -19,11 +19,12 @@ WORDS = {
     "load": "loading the model", "prepare": "reading the inputs", "encode": "encoding", "sample": "sampling",
     "decode": "decoding", "write": "writing", "render": "rendering", "judge": "judging", "check": "checking",
     "edit": "compositing", "annotate": "drawing", "follow": "tracking", "compose": "composing",
-    "interpolate": "interpolating", "upscale": "upscaling", "fetch": "fetching",
+    "interpolate": "interpolating", "upscale": "upscaling", "fetch": "fetching", "start": "starting",
 }  # fmt: skip
 UNITS = {
     "sample": "steps", "decode": "frames", "write": "frames", "render": "clips", "edit": "frames",
     "annotate": "frames", "follow": "frames", "interpolate": "frames", "upscale": "frames", "fetch": "MB",
+    "learning": "steps", "rendering": "clips", "encoding": "clips",
 }  # fmt: skip
 BAR_CHARS = 20
 LONG_S = 2.0
@@ -49,6 +50,11 @@ def command() -> None:
     """This process is a command, which shows itself how far it is: calls in Python show nothing."""
     global _python
     _python = False
+
+
+def is_command() -> bool:
+    """Is this process a command, and not a program that calls one?"""
+    return not _python
 
 
 def shown_in_python(progress: bool | None) -> Showing:
@@ -78,12 +84,13 @@ def duration(seconds: float) -> str:
 
 
 def words(now: Now) -> str:
-    """ "sampling 12/30 steps (stage 3 of 4, part 2 of 5), 12 s left"; what is not known is left out."""
-    parts = [WORDS.get(now.stage, now.stage)]
+    """ "sampling 12/30 steps (stage 3 of 4, part 2 of 5), 12 s left", "video: learning 48/93 steps (stage 6 of 8), 12
+    min left"; what is not known is left out."""
+    parts = [f"{now.stage}: {now.doing}" if now.doing else WORDS.get(now.stage, now.stage)]
     if now.total:
         parts.append(f"{now.done}/{now.total}")
-        if now.stage in UNITS:
-            parts.append(UNITS[now.stage])
+        if unit := UNITS.get(now.doing or now.stage):
+            parts.append(unit)
     place = [f"stage {now.stage_number} of {now.stages}"] if now.stages > 1 else []
     place += [f"part {now.part} of {now.parts}"] if now.parts > 1 and now.stage != "load" else []
     text = " ".join(parts) + (f" ({', '.join(place)})" if place else "")
@@ -96,6 +103,10 @@ class Showing:
 
     def __call__(self, event: Event) -> None:
         pass
+
+    def aside(self, say: Callable[[], object]) -> None:
+        """Let something be said while this is shown."""
+        say()
 
     def __enter__(self) -> Showing:
         return self
@@ -118,7 +129,7 @@ class Lines(Showing):
         self.overall = Overall()
         self.begun_s = time.monotonic()
         self.said_s, self.fraction = -1e9, 0.0
-        self.stages: set[str] = set()
+        self.stages: set[tuple[str, str]] = set()
 
     def __call__(self, event: Event) -> None:
         self.overall(event)
@@ -130,9 +141,9 @@ class Lines(Showing):
         if clock - self.begun_s < self.delay_s:
             return
         since, more = clock - self.said_s, (now.fraction or 0.0) - self.fraction
-        new = now.stage not in self.stages
+        new = (now.stage, now.doing) not in self.stages
         if new or (since >= self.QUIET_S and more >= 0.1) or since >= self.SILENCE_S:
-            self.stages.add(now.stage)
+            self.stages.add((now.stage, now.doing))
             self.said_s, self.fraction = clock, now.fraction or 0.0
             percent = round(100 * (now.fraction or 0.0))
             self.write(f"{percent} %: {words(now)}" if percent else words(now))
@@ -160,6 +171,11 @@ class Line(Showing):
             if isinstance(event, Note):
                 self._put("")
                 self.note(for_terminal(event.text))
+
+    def aside(self, say: Callable[[], object]) -> None:
+        with self.lock:
+            self._put("")
+            say()
 
     def __enter__(self) -> Line:
         self.thread = threading.Thread(target=self._draw, name="kinema-progress", daemon=True)

@@ -12,25 +12,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ..core.whole import write_bytes, write_text
 from .adapter_keys import motion_name, original_name
 
+if TYPE_CHECKING:
+    import torch
+
 DIALECTS = ("diffusers", "peft", "kohya", "comfyui")
-Layers = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+Layers = Mapping[str, "tuple[torch.Tensor, torch.Tensor]"]
 """Module name, as diffusers spells it, to (down (rank, in), up (out, rank))."""
 
 
 def write(
     path: Path, layers: Layers, *, alpha: float, dialect: str = "diffusers", network: str = "unet",
-    dtype: torch.dtype = torch.float16, **notes: str,
+    dtype: torch.dtype | None = None, **notes: str,
 ) -> Path:  # fmt: skip
     """One .safetensors file (for peft: path is a folder); returns it. network: "unet" or "transformer", the part's name
-    in a pipeline. notes: base, trigger, title, ... for the file's metadata. ValueError for an unknown dialect or layers
-    of several ranks."""
+    in a pipeline. dtype: None: float16. notes: base, trigger, title, ... for the file's metadata. ValueError for an
+    unknown dialect or layers of several ranks."""
+    import torch
     from safetensors.torch import save
 
     if dialect not in DIALECTS:
@@ -43,7 +45,7 @@ def write(
     for module, (down, up) in layers.items():
         stem, names = _stem(module, dialect, network), _names(dialect)
         for name, tensor in zip(names, (down, up), strict=True):
-            tensors[stem + name] = tensor.detach().to("cpu", dtype).contiguous()
+            tensors[stem + name] = tensor.detach().to("cpu", dtype or torch.float16).contiguous()
         if dialect in ("kohya", "comfyui"):
             tensors[f"{stem}.alpha"] = torch.tensor(float(alpha))
     settings = {"r": rank, "lora_alpha": alpha, "target_modules": sorted(layers)}

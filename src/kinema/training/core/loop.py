@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,9 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from . import processes
+from .budget import Budget
 from .checkpoints import Ema, Learning, load_checkpoint, put_aside, save_checkpoint
 from .optimizers import Muon, adam, split_parameters
 
+TOLD_S = 0.2
+"""So often at most it is told which step is taken."""
 CLOCK_SLACK = 0.1
 """Share of the minutes by which a run may be behind its steps before the clock is what its progress follows."""
 
@@ -43,8 +46,9 @@ class Task(Protocol):
 class LoopConfig:
     """Either minutes or max_steps bounds the run; the learning rate follows whichever is set (max_steps first).
     most_steps: both do, whichever comes first. accumulate: batches whose gradients make a step. optimizer: what AdamW
-    is (optimizers.KINDS). sharded: frozen weights are spread over the processes (sharding.py), so that all of them
-    have to be there when one computes, and checkpoints hold only what learns."""
+    is (settings.OPTIMIZERS). sharded: frozen weights are spread over the processes (sharding.py), so that all of them
+    have to be there when one computes, and checkpoints hold only what learns. budget: of the command; where one of its
+    stages is running, that stage's end is the loop's too, with the last evaluation and what the stage does after it."""
 
     out: Path
     minutes: float = 10.0
@@ -68,6 +72,36 @@ class LoopConfig:
     resume: bool = False
     optimizer: str = "adamw"
     sharded: bool = False
+    budget: Budget = field(default_factory=Budget)
+
+
+class Clock:
+    """How much of its time a loop has used: a share that rises evenly to 1 from now to `end_s`, by the budget's clock.
+    When the end moves, because an evaluation took longer than expected, it rises to it from where it is, so that the
+    learning rate comes down to its end in any case. before_s: seconds of an earlier command."""
+
+    def __init__(self, config: LoopConfig, before_s: float) -> None:
+        self.budget = config.budget
+        self.began_s = self.at_s = self.budget.clock()
+        self.otherwise_s = self.began_s + 60 * config.minutes - before_s
+        self.end_s = self.budget.loop_end_s(self.otherwise_s)
+        whole = before_s + self.end_s - self.began_s
+        self.share = min(1.0, before_s / whole) if whole > 0 else 1.0
+
+    def now(self) -> float:
+        left = self.end_s - self.at_s
+        if left <= 0:
+            return 1.0
+        return self.share + (1 - self.share) * min(1.0, (self.budget.clock() - self.at_s) / left)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While something is evaluated; the rest of the time is what is left after it."""
+        share, began_s = self.now(), self.budget.clock()
+        yield
+        self.budget.evaluated(self.budget.clock() - began_s)
+        self.share, self.at_s = share, self.budget.clock()
+        self.end_s = self.budget.loop_end_s(self.otherwise_s)
 
 
 def learning_rate(progress: float, step: int, config: LoopConfig) -> float:
@@ -79,15 +113,23 @@ def learning_rate(progress: float, step: int, config: LoopConfig) -> float:
     return warm * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * x)))
 
 
-def progress_of(step: int, elapsed: float, config: LoopConfig) -> float:
-    """From 0 to 1 over the budget. With most_steps, the clock counts only where it will end the run: before that, what
-    it reads would make two runs of the same seed differ."""
+def progress_of(step: int, clock: float, config: LoopConfig) -> float:
+    """From 0 to 1 over the run. clock: the share of its time that is used. With most_steps, the clock counts only where
+    it will end the run: before that, what it reads would make two runs of the same seed differ."""
     if config.max_steps:
         return step / config.max_steps
-    clock = elapsed / (60 * config.minutes)
     if not config.most_steps:
         return clock
     return max(step / config.most_steps, (clock - CLOCK_SLACK) / (1 - CLOCK_SLACK))
+
+
+def steps_of(step: int, progress: float, config: LoopConfig) -> tuple[int, int]:
+    """(steps taken, of about how many); the second is 0 while nobody knows."""
+    if config.max_steps:
+        return step, config.max_steps
+    if not step or progress <= 0:
+        return step, 0
+    return step, max(step, round(step / progress))
 
 
 def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
@@ -114,15 +156,21 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
         step, before = load_checkpoint(checkpoint, task, parts, optimizers, ema)
     else:
         put_aside(checkpoint, config.out / "events.jsonl")
-    started = time.monotonic()
-    stored = measured = logged = started
+    budget, clock_s = config.budget, config.budget.clock
+    if before:
+        budget.resumed(before)
+    budget.learn()
+    clock = Clock(config, before)
+    started = clock_s()
+    stored = measured = logged = told = started
+    first_step = step
     sums: dict[str, float] = {}
     summed = 0
 
     def emit(event: dict[str, Any]) -> None:
         if not processes.first():
             return
-        event = {"step": step, "seconds": round(before + time.monotonic() - started, 1), **event}
+        event = {"step": step, "seconds": round(before + clock_s() - started, 1), **event}
         with (config.out / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
         if on_event:
@@ -131,6 +179,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     def measure() -> dict[str, Any]:
         if not (processes.first() or config.sharded):
             return {}
+        budget.tell("evaluating")
         ema.swap()
         try:
             with torch.no_grad():
@@ -139,11 +188,12 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
             ema.swap()
 
     while True:
-        now = time.monotonic()
-        elapsed = processes.agree(before + now - started, config.device)
-        progress = progress_of(step, elapsed, config)
-        if progress >= 1:
+        progress = processes.agree(progress_of(step, clock.now(), config), config.device)
+        if progress >= 1 and step:  # a run without a step has nothing to show
             break
+        if step == first_step or (now := clock_s()) - told > TOLD_S:
+            budget.tell("learning", *steps_of(step, progress, config))
+            told = clock_s() if step == first_step else now
         factor = learning_rate(progress, step, config)
         for optimizer, lrs in zip(optimizers, peak, strict=True):
             for group, lr in zip(optimizer.param_groups, lrs, strict=True):
@@ -168,7 +218,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
             sums[name] = sums.get(name, 0.0) + value
         summed += 1
         if step % config.log_every == 0:
-            now = time.monotonic()
+            now = clock_s()
             means = {name: round(value / summed, 5) for name, value in sums.items()}
             emit(
                 {
@@ -180,15 +230,17 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
                 }
             )
             sums, summed, logged = {}, 0, now
-        if time.monotonic() - measured > 60 * config.evaluate_minutes:
-            begun = time.monotonic()
-            emit({"event": "evaluated", **measure()})
-            measured = time.monotonic()
+        if clock_s() - measured > 60 * config.evaluate_minutes and (config.sharded or budget.may_evaluate()):
+            begun = clock_s()
+            with clock.stopped():
+                emit({"event": "evaluated", **measure()})
+            measured = clock_s()
             logged += measured - begun
-        if time.monotonic() - stored > 60 * config.checkpoint_minutes:
-            save_checkpoint(checkpoint, task, parts, optimizers, ema, step, before + time.monotonic() - started)
-            stored = time.monotonic()
-    seconds = before + time.monotonic() - started
+        if clock_s() - stored > 60 * config.checkpoint_minutes:
+            save_checkpoint(checkpoint, task, parts, optimizers, ema, step, before + clock_s() - started)
+            stored = clock_s()
+    budget.learnt()
+    seconds = before + clock_s() - started
     save_checkpoint(checkpoint, task, parts, optimizers, ema, step, seconds)
     result = {"event": "finished", **measure()}
     emit(result)

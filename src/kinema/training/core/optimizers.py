@@ -9,7 +9,6 @@ can follow one learning-rate schedule.
 
 from __future__ import annotations
 
-import importlib.util
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,26 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from . import processes
+from .settings import why_no_optimizer
 
-KINDS = ("adamw", "adamw8bit")
 BETAS = (0.9, 0.98)
 A, B, C = 3.4445, -4.7750, 2.0315
 """Of the odd polynomial a x + b x^3 + c x^5 that each step applies to the singular values."""
 
 
-def why_not(kind: str) -> str | None:
-    """Why an optimiser cannot be had here, or None."""
-    if kind not in KINDS:
-        return f"optimizer is one of {', '.join(KINDS)}, not {kind!r}."
-    if kind == "adamw8bit" and importlib.util.find_spec("bitsandbytes") is None:
-        return "adamw8bit needs bitsandbytes, which is not installed: pip install bitsandbytes."
-    return None
-
-
 def adam(params: Sequence[Tensor], *, kind: str = "adamw", lr: float, device: str) -> torch.optim.Optimizer:
     """AdamW without weight decay. adamw8bit keeps two bytes of state for a parameter instead of eight; tensors of fewer
     than 4,096 numbers stay in float32 there."""
-    if reason := why_not(kind):
+    if reason := why_no_optimizer(kind):
         raise ValueError(reason)
     if kind == "adamw8bit":
         import bitsandbytes

@@ -2,7 +2,7 @@
 
 One process a GPU over NCCL, or one a CPU core over gloo, started here or by a launcher (torchrun, accelerate launch, on
 one machine or on many). Every function here does nothing when there is only one process, so the training loop reads the
-same either way.
+same either way. PyTorch is read by those that need it: what refuses a command asks here too.
 """
 
 from __future__ import annotations
@@ -15,14 +15,20 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.distributed as dist
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RANK = "KINEMA_RANK"
 WAIT = timedelta(hours=2)
 """How long a process waits for the others; the first one measures and saves while they do."""
+
+
+def _group() -> Any:
+    """torch.distributed where several processes are joined, else None. Nobody has joined without having read it."""
+    dist = sys.modules.get("torch.distributed")
+    return dist if dist is not None and dist.is_available() and dist.is_initialized() else None
 
 
 def start(processes: int, device: str = "cpu") -> list[subprocess.Popen]:
@@ -35,8 +41,8 @@ def start(processes: int, device: str = "cpu") -> list[subprocess.Popen]:
         raise ValueError(f"processes must be at least 1, got {processes}")
     if RANK not in os.environ and "LOCAL_RANK" in os.environ:
         return _launched(processes, device)
-    if processes > 1 and device.startswith("cuda") and processes > torch.cuda.device_count():
-        raise ValueError(f"{processes} processes need as many GPUs; there are {torch.cuda.device_count()}")
+    if processes > 1 and device.startswith("cuda") and processes > (there := _gpus()):
+        raise ValueError(f"{processes} processes need as many GPUs; there are {there}")
     others: list[subprocess.Popen] = []
     if processes > 1 and RANK not in os.environ:
         with socket.socket() as free:
@@ -69,6 +75,9 @@ def _launched(processes: int, device: str) -> list[subprocess.Popen]:
 
 def _join(device: str, number: int, here: int, total: int) -> None:
     """number: among all processes; here: among those of this machine."""
+    import torch
+    import torch.distributed as dist
+
     if device.startswith("cuda"):
         torch.cuda.set_device(here)
     elif hasattr(os, "sched_setaffinity"):
@@ -80,13 +89,17 @@ def _join(device: str, number: int, here: int, total: int) -> None:
 
 def own_device(device: str) -> str:
     """The device of this process: "cuda" becomes "cuda:1" in the second one of a machine."""
-    return f"cuda:{torch.cuda.current_device()}" if device == "cuda" and count() > 1 else device
+    if device != "cuda" or count() == 1:
+        return device
+    import torch
+
+    return f"cuda:{torch.cuda.current_device()}"
 
 
 def finish(others: list[subprocess.Popen]) -> None:
     """Leave the group and wait for the others; those that hang after a failure here are stopped."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    if (group := _group()) is not None:
+        group.destroy_process_group()
         os.environ.pop(RANK, None)
     for other in others:
         try:
@@ -96,11 +109,13 @@ def finish(others: list[subprocess.Popen]) -> None:
 
 
 def count() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
+    group = _group()
+    return 1 if group is None else int(group.get_world_size())
 
 
 def rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
+    group = _group()
+    return 0 if group is None else int(group.get_rank())
 
 
 def first() -> bool:
@@ -111,15 +126,17 @@ def first() -> bool:
 def wait() -> None:
     """Until every process is here."""
     if count() > 1:
-        dist.barrier()
+        _group().barrier()
 
 
 def agree(value: float, device: str = "cpu") -> float:
     """The first process's value, in all of them."""
     if count() == 1:
         return value
+    import torch
+
     shared = torch.tensor([value], dtype=torch.float64, device=device)
-    dist.broadcast(shared, 0)
+    _group().broadcast(shared, 0)
     return float(shared)
 
 
@@ -127,14 +144,16 @@ def same_start(tensors: Sequence[Tensor]) -> None:
     """The first process's values into all of them."""
     if count() > 1:
         for tensor in tensors:
-            dist.broadcast(tensor, 0)
+            _group().broadcast(tensor, 0)
 
 
 def average(tensors: Sequence[Tensor]) -> None:
     """Replace each tensor by its mean over the processes, in one exchange."""
     if count() > 1:
+        import torch
+
         flat = torch._utils._flatten_dense_tensors(tensors)
-        dist.all_reduce(flat)
+        _group().all_reduce(flat)
         flat /= count()
         torch._foreach_copy_(list(tensors), list(torch._utils._unflatten_dense_tensors(flat, tensors)))
 
@@ -142,12 +161,14 @@ def average(tensors: Sequence[Tensor]) -> None:
 def add_up(tensor: Tensor) -> None:
     """Replace a tensor by its sum over the processes."""
     if count() > 1:
-        dist.all_reduce(tensor)
+        _group().all_reduce(tensor)
 
 
 def average_gradients(params: Sequence[Tensor]) -> None:
     """A parameter without a gradient counts as zero, so that all processes exchange the same tensors."""
     if count() > 1:
+        import torch
+
         for p in params:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
@@ -159,13 +180,21 @@ def check_device(device: str) -> None:
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
         raise ValueError(f"device is cpu, cuda or cuda:N, not {device!r}.")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device is {device!r}, but this machine has {torch.cuda.device_count()} CUDA devices.")
+    if kind == "cuda" and int(number or 0) >= (there := _gpus()):
+        raise ValueError(f"device is {device!r}, but this machine has {there} CUDA devices.")
+
+
+def _gpus() -> int:
+    import torch
+
+    return int(torch.cuda.device_count())
 
 
 def device_name(device: str) -> str:
     """The processor's or GPU's name, for a model's card."""
     if device.startswith("cuda"):
+        import torch
+
         return torch.cuda.get_device_name(device)
     model = platform.processor() or platform.machine()
     try:

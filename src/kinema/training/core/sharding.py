@@ -12,12 +12,13 @@ import torch.distributed as dist
 from torch import nn
 
 from . import processes
+from .settings import SEVERAL
 
 
 def why_not() -> str | None:
     """Why nothing can be sharded here, or None."""
     if processes.count() < 2:
-        return "shard=on spreads weights over several processes; start them with --processes N, torchrun or accelerate."
+        return SEVERAL
     from torch.distributed.fsdp import fully_shard
 
     if "ignored_params" not in inspect.signature(fully_shard).parameters:

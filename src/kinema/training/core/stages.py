@@ -1,9 +1,9 @@
 """A recipe as a list of stages that share one wall-clock budget.
 
 A recipe file (`recipes/*.py`) has a function `stages(settings: Settings) -> list[Stage]`. Stages run in order. Each
-gets its share of the time that is left, so what one takes too long the later ones pay together, and what one leaves
-they get. Finished stages are written down in OUT/stages.json, and with `resume` they are not done again
-(run_folder.py).
+gets what it needs and its share of the time that is left (budget.py), so what one takes too long the later ones pay
+together, and what one leaves they get. Finished stages are written down in OUT/stages.json, and with `resume` they are
+not done again (run_folder.py).
 """
 
 from __future__ import annotations
@@ -16,16 +16,22 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
-from . import processes, run_folder
+from kinema.core.events import both
+from kinema.core.showing import shown_in_python
+
+from . import processes, remembered, run_folder
+from .budget import Share, in_words
 from .settings import Settings, Stage
 
+LIVE = ("out", "show", "on_event", "progress", "processes", "budget")
+"""Settings that are no part of a run's record."""
 OWN = Path(__file__).parents[1] / "recipes"
 
 
 def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
     """The `stages` function of a recipe: a file, or the name of one that comes with Kinema (training/recipes). Raises
     ValueError when there is no such file or function."""
-    own = sorted(file.stem for file in OWN.glob("*.py") if not file.stem.startswith("_"))
+    own = own_recipes()
     if str(path) in own:
         found = importlib.import_module(f"..recipes.{path}", __package__).stages
         return cast("Callable[[Settings], list[Stage]]", found)
@@ -42,16 +48,37 @@ def load_recipe(path: Path) -> Callable[[Settings], list[Stage]]:
     return found
 
 
+def check(recipe: Path, settings: Settings, only: Sequence[str] = ()) -> None:
+    """Refuse what can be refused without loading anything: what is asked of a recipe that comes with Kinema, and what
+    may not be done to the run that is in settings.out. Raises ValueError and RequestError as it and `run` do."""
+    record = run_folder.read(settings.out)
+    if str(recipe) in own_recipes():
+        run_folder.to_do(_known(load_recipe(recipe)(settings), only), settings, only, record)
+
+
+def _known(stages: Sequence[Stage], only: Sequence[str]) -> Sequence[Stage]:
+    """The stages; ValueError for a name that is none of theirs."""
+    names = [stage.name for stage in stages]
+    if unknown := [name for name in only if name not in names]:
+        raise ValueError(f"There is no stage {unknown[0]!r}; there are {', '.join(names)}.")
+    return stages
+
+
+def own_recipes() -> list[str]:
+    """Names of the recipes that come with Kinema."""
+    return sorted(file.stem for file in OWN.glob("*.py") if not file.stem.startswith("_"))
+
+
 def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -> dict[str, Any]:
     """Run stages (or only those named) within settings.minutes; returns what they gave, by name.
 
     Raises ValueError for a name that is not a stage, RequestError for what may not be done to the run that is in
     settings.out, RunBusy where another process trains into it.
     """
-    names = [stage.name for stage in stages]
-    if unknown := [name for name in only if name not in names]:
-        raise ValueError(f"There is no stage {unknown[0]!r}; there are {', '.join(names)}.")
-    with run_folder.alone(settings.out):
+    _known(stages, only)
+    with run_folder.alone(settings.out), shown_in_python(settings.progress if processes.first() else False) as shown:
+        if processes.first():
+            settings.budget.on_event = both(settings.on_event, shown)
         return _run(stages, settings, only)
 
 
@@ -71,31 +98,38 @@ def _run(stages: Sequence[Stage], settings: Settings, only: Sequence[str]) -> di
     processes.wait()  # until all have read the record
     if processes.first():
         run_folder.write(settings.out, done, asked)
-    if beside := [stage.name for stage in todo if not stage.share]:
-        inside = ", ".join(stage.name for stage in todo if stage.share) or "nothing"
-        words = f"the {settings.minutes:g} minutes are for {inside}; loading and {', '.join(beside)} come on top"
+    kind = remembered.Kind.of(
+        settings.recipe, settings.device, processes.count(), settings.minutes, settings.options
+    )  # fmt: skip
+    known, budget = remembered.takes(kind), settings.budget
+    shares = [Share(stage.name, stage.share, known.get(stage.name, stage.takes)) for stage in todo]
+    budget.begin(shares, settings.minutes, 60 * spent)
+    if words := in_words(shares, round(settings.minutes - spent, 1), budget.left_s):
         settings.show({"event": "note", "": words})
     started = time.monotonic()
-    for number, stage in enumerate(todo):
-        left = max(0.0, settings.minutes - spent - (time.monotonic() - started) / 60)
-        shares = sum(later.share for later in todo[number:])
-        minutes = processes.agree(left * stage.share / shares if shares else 0.0)
+    for stage in todo:
+        minutes = processes.agree(budget.gets_s(budget.stages[0])) / 60
         settings.show({"event": "stage", "stage": stage.name, "minutes": round(minutes, 2)})
+        budget.enter(60 * minutes)
         begun = time.monotonic()
         found = stage.work(minutes) or {}
+        budget.leave()
         done[stage.name] = {"minutes": round((time.monotonic() - begun) / 60, 3), **found}
         if processes.first():
             run_folder.write(settings.out, done, asked)
         processes.wait()
         settings.show({"event": "stage_done", "stage": stage.name, **done[stage.name]})
-    took = spent + (time.monotonic() - started) / 60
-    if took > 1.1 * settings.minutes:
-        words = f"it took {took:.1f} minutes, {took - settings.minutes:.1f} more than were asked for"
+    if processes.first() and not settings.resume:  # what was there already took no time
+        remembered.keep(kind, budget.observed)
+    over = budget.over_s / 60
+    if over > 0.1 * settings.minutes:
+        words = f"it took {settings.minutes + over:.1f} minutes, {over:.1f} more than were asked for"
         settings.show({"event": "note", "": words})
+    settings.show({"event": "done", "minutes": round((time.monotonic() - started) / 60, 3), "out": str(settings.out)})
     return done
 
 
 def plain(settings: Settings) -> dict[str, Any]:
     """As JSON."""
-    names = [one.name for one in fields(settings) if one.name not in ("out", "show")]
+    names = [one.name for one in fields(settings) if one.name not in LIVE]
     return {name: getattr(settings, name) for name in names} | {"out": str(settings.out)}

@@ -6,6 +6,7 @@ each latent cell [n, F, h, w], and the seeds of the scenes [n].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,22 @@ from .store import SHARD, ClipStore
 
 
 @torch.no_grad()
-def write_frame_latents(vae: Any, store: ClipStore, folder: Path, device: str = "cpu") -> None:
-    """Encode every frame of a store; shards that exist are kept, several processes share the work."""
+def write_frame_latents(
+    vae: Any, store: ClipStore, folder: Path, device: str = "cpu", *, limit: int | None = None,
+    tell: Callable[[int, int], object] = lambda done, total: None,
+) -> None:  # fmt: skip
+    """Encode every frame of a store, or of its first `limit` clips; shards that exist are kept, several processes share
+    the work. tell: called with how many clips are done, and of how many."""
+    most = len(store) if limit is None else min(limit, len(store))
     folder.mkdir(parents=True, exist_ok=True)
     scale = vae.config.scaling_factor
     at_once = 1 if torch.device(device).type == "cpu" else 16  # clips
-    for number, first in enumerate(range(0, len(store), SHARD)):
+    for number, first in enumerate(range(0, most, SHARD)):
         path = folder / f"{number:05d}.pt"
-        if path.exists() or number % processes.count() != processes.rank():
+        members = list(range(first, min(first + SHARD, most)))
+        if number % processes.count() != processes.rank() or _holds(path, len(members)):
             continue
         latents, weights = [], []
-        members = list(range(first, min(first + SHARD, len(store))))
         for start in range(0, len(members), at_once):
             frames, mask = store.take(members[start : start + at_once])
             pixels = to_network(frames.flatten(0, 1)).to(device, memory_format=torch.channels_last)
@@ -38,10 +44,17 @@ def write_frame_latents(vae: Any, store: ClipStore, folder: Path, device: str = 
             latents.append(z.half().cpu().contiguous().unflatten(0, mask.shape[:2]))
             cells = F.adaptive_avg_pool2d(mask.flatten(0, 1).float()[:, None], z.shape[-2:])[:, 0]
             weights.append(cells.half().unflatten(0, mask.shape[:2]))
+            tell(first + start + len(frames), most)
         seeds = torch.tensor([store.seed(index) for index in members])
         with whole(path) as beside:
             torch.save({"latents": torch.cat(latents), "weight": torch.cat(weights), "seed": seeds}, beside)
     processes.wait()
+
+
+def _holds(path: Path, count: int) -> bool:
+    """Is there a shard with so many clips? One that a shorter run left has fewer, and later ones must not follow it:
+    clips are found by their place."""
+    return path.exists() and len(checkpoints.read(path)["seed"]) >= count
 
 
 class FrameLatents:

@@ -89,9 +89,10 @@ def encode_streams(
 def encode_shard(
     vae_encode: Callable[[Tensor], Tensor], store: ClipStore, world: World, first: int, count: int, gray: Tensor,
     together: int = 8, fps: float = 8.0, leave_out: Sequence[str] = (),
+    tell: Callable[[int], object] = lambda done: None,
 ) -> dict:  # fmt: skip
     """All tensors of clips first to first + count (see the module's text), encoded so many together; float16, masks as
-    bits. leave_out: kinds of conditions that none of them has."""
+    bits. leave_out: kinds of conditions that none of them has. tell: called with how many clips are done."""
     parts: dict[str, list[Tensor]] = {}
     numbers: dict[str, list[int]] = {"kind": [], "seed": [], "references": []}
     for at in range(first, first + count, together):
@@ -124,6 +125,7 @@ def encode_shard(
         }
         for name, value in new.items():
             parts.setdefault(name, []).append(value)
+        tell(at + len(indices))
     return {
         **{name: torch.cat(value) for name, value in parts.items()},
         **{name: torch.tensor(value) for name, value in numbers.items()},
@@ -133,11 +135,12 @@ def encode_shard(
 def write_latents(
     vae: nn.Module, store: ClipStore, world: World, folder: Path, *, device: str = "cpu", limit: int,
     minutes: float | None = None, fps: float = 8.0, leave_out: Sequence[str] = (),
+    tell: Callable[[int, int], object] = lambda done, total: None,
 ) -> None:  # fmt: skip
     """Encode clips up to limit in shards of SHARD clips that are not there yet, and the gray clip (gray.pt).
 
     leave_out: kinds of conditions that none of them has. Several processes share the shards. After `minutes` no new
-    shard is begun, if there is one.
+    shard is begun, if there is one. tell: called with how many clips are done, and of how many.
     """
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +157,10 @@ def write_latents(
         if path.exists() or first // SHARD % processes.count() != processes.rank():
             continue
         count = min(SHARD, len(store) - first, limit - first)
-        shard = encode_shard(vae_encode, store, world, first, count, gray, 8 if device == "cpu" else 64, fps, leave_out)
+        shard = encode_shard(
+            vae_encode, store, world, first, count, gray, 8 if device == "cpu" else 64, fps, leave_out,
+            lambda done: tell(done, min(limit, len(store))),
+        )  # fmt: skip
         with whole(path) as beside:
             torch.save(shard, beside)
     processes.wait()

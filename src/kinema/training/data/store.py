@@ -20,8 +20,11 @@ from kinema.toyland.render import render
 from kinema.toyland.scene import Scene, World, sample_scene
 
 from ..core import processes
+from ..core.budget import Budget
 
 SHARD = 256
+FEWEST = 16
+"""Clips that are encoded however little time there is."""
 
 
 class ClipStore:
@@ -95,9 +98,11 @@ class ClipStore:
 def write_shards(
     folder: Path, world: World, seeds: Sequence[int], *, num_frames: int, height: int, width: int, fps: float = 8.0,
     device: str = "cpu", scene: Callable[[int, World], Scene] = sample_scene, minutes: float | None = None,
+    tell: Callable[[int, int], object] = lambda done, total: None,
 ) -> None:  # fmt: skip
     """Render the scenes of `seeds` into shards that are not there yet. Safe to stop and start again. Several processes
-    share the shards. After `minutes` no new one is begun, if there is one."""
+    share the shards. After `minutes` no new one is begun, if there is one. tell: called with how many clips are done,
+    and of how many."""
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, len(seeds), SHARD):
@@ -115,9 +120,17 @@ def write_shards(
             frames.append(out.frames_BFHWC.cpu().numpy())
             masks.append(np.packbits(out.masks_BNFHW.cpu().numpy().reshape(len(scenes), -1), axis=1))
             tracks.append(torch.where(seen, out.tracks_BNF2.cpu().float(), torch.nan).numpy())
+            tell(first + at + len(scenes), len(seeds))
         np.save(stem + "frames.npy", np.concatenate(frames))
         np.save(stem + "masks.npy", np.concatenate(masks))
         np.save(stem + "tracks.npy", np.concatenate(tracks))
         with whole(Path(stem + "seeds.npy")) as beside:  # the last file: a shard with seeds is complete
             np.save(beside, np.asarray(part, dtype=np.int64))
     processes.wait()
+
+
+def fitting(budget: Budget, count: int, each_s: float) -> int:
+    """How many of `count` clips are encoded in the time that the stage has, in all processes together. each_s: seconds
+    that the first process took for one."""
+    sharing = min(processes.count(), -(-count // SHARD))
+    return int(processes.agree(budget.fitting(count, FEWEST, each_s / sharing)))

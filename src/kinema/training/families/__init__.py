@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from torch import Tensor
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
-from kinema.core.card import Card
+    from kinema.core.card import Card
 
-from ..data.buckets import Bucket
-from ..data.captioner import Tell
+    from ..data.buckets import Bucket
+    from ..data.captioner import Tell
 
 
 @dataclass(frozen=True)

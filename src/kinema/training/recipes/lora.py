@@ -22,33 +22,23 @@ alpha, base and trigger in its metadata).
 from __future__ import annotations
 
 import importlib.util
-import json
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from kinema.core import numerals
 from kinema.core.errors import RequestError
 from kinema.core.extras import install_command
-from kinema.core.whole import whole
 from kinema.sd import bases
-from kinema.weights.adapter_writer import DIALECTS, write
-from kinema.weights.device import good_at_bfloat16
+from kinema.weights.adapter_writer import DIALECTS
 
 from .. import families
-from ..core import checkpoints, optimizers, processes, sharding
-from ..core.frozen import leave
-from ..core.loop import LoopConfig, train
-from ..core.quicken import quicken
-from ..core.sheets import sheet, strip
-from ..core.stages import Settings, Stage
-from ..data import buckets, own_clips
-from ..families import Learner
-from ..tasks import lora
-from ..tasks.temporal import Several
+from ..core import processes
+from ..core.settings import SEVERAL, Settings, Stage, why_no_optimizer
+from ..data import own_clips
+
+if TYPE_CHECKING:
+    from ._lora_work import Lora
 
 NUMBERS = {
     "rank": (int, 8, 1, 256), "alpha": (int, 0, 0, 1024), "steps": (int, 500, 1, 1_000_000), "batch": (int, 2, 1, 1024),
@@ -70,16 +60,31 @@ FEW, CROPS = 100, 4
 
 
 def stages(settings: Settings) -> list[Stage]:
-    work = Lora(settings)
+    later = Later(Wanted(settings))
     return [
-        Stage("data", 0.0, work.look), Stage("cache", 0.2, work.cache),
-        Stage("train", 0.8, work.train, follows=("minutes", "steps", "samples", "every", "checkpointing")),
-        Stage("export", 0.0, work.export, follows=("dialect",)),
+        Stage("data", 0.0, later.wanted.look), Stage("cache", 0.2, lambda minutes: later.work.cache(minutes)),
+        Stage("train", 0.8, lambda minutes: later.work.train(minutes),
+              follows=("minutes", "steps", "samples", "every", "checkpointing")),
+        Stage("export", 0.0, lambda minutes: later.work.export(minutes), follows=("dialect",)),
     ]  # fmt: skip
 
 
-class Lora:
-    """The stages' work. Whatever is wrong with the settings is said before anything is done."""
+class Later:
+    """The stages' work, which loads the libraries: only once something is to be learnt."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+
+    @cached_property
+    def work(self) -> Lora:
+        from ._lora_work import Lora
+
+        return Lora(self.wanted)
+
+
+class Wanted:
+    """What is asked for. Whatever is wrong with it is said before anything is done, and before a library is loaded.
+    found: the clips, once they were looked at."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.out = settings, settings.out
@@ -91,18 +96,15 @@ class Lora:
         self.number = {name: _number(name, options.get(name)) for name in NUMBERS}
         self.dialects = options.get("dialect", "diffusers").split("+")
         self.checkpointing, self.sharded = _switch(options, "checkpointing"), _switch(options, "shard")
-        if self.sharded and (why := sharding.why_not()):
-            raise ValueError(why)
+        if self.sharded and max(processes.count(), settings.processes) < 2:
+            raise ValueError(SEVERAL)
         self.optimizer = options.get("optimizer", "adamw")
-        if why := optimizers.why_not(self.optimizer):
+        if why := why_no_optimizer(self.optimizer):
             raise ValueError(why)
         if wrong := [name for name in self.dialects if name not in DIALECTS]:
             raise ValueError(f"There is no dialect {wrong[0]!r}; legal are {', '.join(DIALECTS)}, joined with +.")
         if importlib.util.find_spec("peft") is None:
             raise ValueError(f"Adapters are trained with PEFT, which is not installed: {install_command('lora')}")
-        self.device = processes.own_device(settings.device)
-        if self.device == "cpu":
-            torch.set_num_threads(1)
         self.card = self._card(options.get("model", "kinema-mini-animatediff"))
         self.base = options.get("base") or (
             str(self.card.options["base"].default) if "base" in self.card.options else ""
@@ -116,8 +118,6 @@ class Lora:
         if not Path(options["data"]).is_dir():
             raise ValueError(f"There is no folder {options['data']}.")
         self.found: own_clips.Found | None = None
-        self.clips: list[buckets.Bucket] = []
-        self._learner: Learner | None = None
 
     def _card(self, name: str) -> Any:
         from kinema.weights import store
@@ -127,92 +127,22 @@ class Lora:
         except RequestError as error:
             raise ValueError(str(error)) from None
 
-    # -- the stages ------------------------------------------------------------------------------------------------
-
     def look(self, minutes: float) -> dict[str, Any]:
         """What is in the folder; OUT/data.txt."""
         folder = Path(self.settings.options["data"])
         self.found = own_clips.find(folder, self.out / "unpacked", frames=self.frames, fps=self.fps)
         return self.found.tell(folder, self.out, self.settings.show)
 
-    def cache(self, minutes: float) -> dict[str, Any]:
-        def told(done: int, count: int) -> None:
-            if done % 10 == 0 or done == count:
-                self.settings.show({"event": "encoded", "clips": f"{done} of {count}"})
+    def items(self) -> list[own_clips.Item]:
+        if self.found is None:
+            self.look(0)
+        assert self.found is not None
+        return self.found.items
 
-        side, multiple = self.card.size.trained[0], self.card.size.multiple
-        items, found = self.items(), self.found
-        assert found is not None
-        before = len(found.refused)
-        self.clips = buckets.fill(
-            items, self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
-            crops=int(self.number["crops"] or (CROPS if len(items) < FEW else 1)),
-            area=int(self.number["area"] or side[0] * side[1]), of=f"{self.card.id} {self.base}", on_clip=told,
-            on_spoilt=found.spoil,
-        )  # fmt: skip
-        found.tell_spoilt(before, self.out, self.settings.show)
-        return {f"{bucket.width}x{bucket.height}": len(bucket) for bucket in self.clips}
-
-    def train(self, minutes: float) -> dict[str, Any]:
-        if not self.clips:
-            self.cache(0)
-        network = self.network()
-        tasks = [self.task(bucket) for bucket in self.clips]
-        if not self.sharded:
-            tasks[0].judge = self.look_at
-        steps = int(self.number["steps"])
-        config = LoopConfig(
-            out=self.out / "run", minutes=max(minutes, 0.02), most_steps=steps, device=self.device, ema=0.98,
-            accumulate=int(self.number["accumulate"]),
-            bf16=good_at_bfloat16(torch.device(self.device)), resume=self.settings.resume, final_lr=0.03,
-            decay_from=0.4, lr_adam=self.lr, warmup_steps=10, evaluate_minutes=self.number["every"] or 1e9,
-            optimizer=self.optimizer, sharded=self.sharded, seed=self.seed,
-        )  # fmt: skip
-        found = train(Several(tasks), config, self.settings.show)
-        if processes.first():
-            with whole(self.out / "layers.pt") as beside:
-                torch.save(lora.layers(network), beside)
-        processes.wait()
-        return found | tasks[0].proof()
-
-    def look_at(self, step: int) -> dict[str, Any]:
-        """Samples of the first captions beside their clips: OUT/sheets/samples_STEP.png."""
-        bucket, rows = self.clips[0], []
-        chosen = sorted({int(item): row for row, item in reversed(list(enumerate(bucket.item)))}.items())
-        for item, row in chosen[: int(self.number["samples"])]:
-            caption = self.tell(item, 0, False)
-            picture = self.out / "sheets" / "first.png"
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(bucket.first[row].numpy()).save(picture)
-            frames = self.learner.sample(
-                caption, str(picture), seed=item, frames=self.frames, width=bucket.width, height=bucket.height,
-                fps=self.fps, steps=SAMPLE_STEPS, profile="exact",
-            )  # fmt: skip
-            picks = np.linspace(0, len(frames) - 1, 6).round().astype(int).tolist()
-            rows.append((caption, [strip(frames, picks)]))
-        if rows:
-            sheet(rows, self.out / "sheets" / f"samples_{step:06d}.png", columns=1)
-            (self.out / "sheets" / "first.png").unlink()
-        return {}
-
-    def export(self, minutes: float) -> dict[str, Any]:
-        """OUT/lora.safetensors; other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
-        if not processes.first():
-            return {}
-        layers = checkpoints.read(self.out / "layers.pt")
-        notes = {"base": self.card.id, "title": self.out.name}
-        if self.base:
-            notes["image_model"] = self.base
-        if "trigger" in self.settings.options:
-            notes["trigger"] = self.settings.options["trigger"]
-        files, part = [], families.LEARNERS[self.card.family].part
-        for dialect in self.dialects:
-            name = "lora" if dialect == self.dialects[0] else f"lora.{dialect}"
-            target = self.out / (name if dialect == "peft" else f"{name}.safetensors")
-            files.append(str(write(target, layers, alpha=self.alpha, dialect=dialect, network=part, **notes)))
-        return {"files": json.dumps(files)}
-
-    # -- their parts -----------------------------------------------------------------------------------------------
+    def tell(self, number: int, wording: int, place: bool) -> str:
+        """The caption of an item, the trigger before it."""
+        trigger = self.settings.options.get("trigger", "")
+        return ", ".join(part for part in (trigger, self.items()[number].caption) if part)
 
     @property
     def alpha(self) -> int:
@@ -232,50 +162,6 @@ class Lora:
     def drop(self) -> float:
         given = self.number["drop"]
         return given if given >= 0 else MOTION_DROP if self.still < 1 else DROP
-
-    @property
-    def lr(self) -> float:
-        """Counted, not read off the card: an adapter of unpublished shape has the card of a published one."""
-        count = sum(parameter.numel() for parameter in self.learner.network.parameters())
-        return self.number["lr"] or (SMALL_LR if count < SMALL else LR)
-
-    def items(self) -> list[own_clips.Item]:
-        if self.found is None:
-            self.look(0)
-        assert self.found is not None
-        return self.found.items
-
-    @property
-    def learner(self) -> Learner:
-        if self._learner is None:
-            self._learner = families.learner(self.card, self.base, self.device, self.frames, self.fps)
-        return self._learner
-
-    def network(self) -> Any:
-        network = self.learner.network
-        where = self.settings.options.get("where", families.LEARNERS[self.card.family].where)
-        lora.add(network, rank=int(self.number["rank"]), alpha=self.alpha, where="" if where == "all" else where,
-                 seed=self.seed)  # fmt: skip
-        if self.checkpointing:
-            network.enable_gradient_checkpointing()
-            network.train()
-        if self.sharded:
-            leave(network, lora.is_trained)
-            return sharding.shard(network, self.device)
-        return (
-            quicken(network) if self.device == "cpu" and families.LEARNERS[self.card.family].part == "unet" else network
-        )
-
-    def tell(self, number: int, wording: int, place: bool) -> str:
-        """The caption of an item, the trigger before it."""
-        trigger = self.settings.options.get("trigger", "")
-        return ", ".join(part for part in (trigger, self.items()[number].caption) if part)
-
-    def task(self, bucket: buckets.Bucket) -> Any:
-        taught, held_out = bucket.apart()
-        return self.learner.task(
-            taught, held_out, self.tell, batch=int(self.number["batch"]), drop=self.drop, still=self.still
-        )
 
 
 def _switch(options: dict[str, str], name: str) -> bool:

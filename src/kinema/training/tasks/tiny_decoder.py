@@ -99,11 +99,11 @@ class TinyDecoderTask:
 
     def __init__(
         self, decoder: TinyDecoder, vae: nn.Module, taught: Lessons, held_out: Lessons, *, device: str = "cpu",
-        batch: int = 8,
+        batch: int = 8, speed: bool = True,
     ) -> None:  # fmt: skip
         self.decoder, self.vae = decoder.to(device), vae
         self.modules: Mapping[str, nn.Module] = {"decoder": decoder}
-        self.taught, self.held_out, self.device, self.batch = taught, held_out, device, batch
+        self.taught, self.held_out, self.device, self.batch, self.speed = taught, held_out, device, batch, speed
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         index = torch.randint(len(self.taught), (self.batch,), generator=generator)
@@ -123,7 +123,7 @@ class TinyDecoderTask:
         }
 
     def evaluate(self, step: int) -> dict[str, Any]:
-        return measure_tiny_decoder(self.decoder, self.vae, self.held_out, self.device)
+        return measure_tiny_decoder(self.decoder, self.vae, self.held_out, self.device, self.speed)
 
 
 def distance(error_BCFHW: Tensor, weight: Tensor) -> Tensor:
@@ -186,14 +186,16 @@ def train_tiny_decoder(
     num_held_out: int = 48,
     batch: int = 8,
     widths: dict[str, tuple[int, ...]] | None = None,
+    speed: bool = True,
     on_event: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Distil a tiny decoder of any AutoencoderKLWan and write it to `folder` (float16, with its scores in scores.json).
 
     latents: normalised mean latents of the store's first clips, where they are known (`LatentStore.tensors["clean"]`);
     else they are encoded. num_clips: clips to learn from; the full decoder makes each once, before the clock of the
-    loop begins. widths: `coarse`, `fine`, `frame` of `TinyConfig`. Returns the last evaluation. The lessons are kept
-    in config.out, so that a run with `resume` goes on at once. ValueError where the file would exceed MAX_BYTES.
+    loop begins. widths: `coarse`, `fine`, `frame` of `TinyConfig`. speed: is it measured how many times faster it
+    decodes? Returns the last evaluation. The lessons are kept in config.out, so that a run with `resume` goes on at
+    once. ValueError where the file would exceed MAX_BYTES.
     """
     config_of_decoder = TinyConfig(
         latent_channels=vae.config.z_dim,
@@ -209,7 +211,7 @@ def train_tiny_decoder(
     vae = vae.eval().requires_grad_(False).to(config.device)
     taught = kept(config, "lessons.pt", lambda: lessons(vae, store, num_clips, config.device, latents))
     held = kept(config, "held_out.pt", lambda: lessons(vae, held_out, num_held_out, config.device, held_out_latents))
-    task = TinyDecoderTask(decoder, vae, taught, held, device=config.device, batch=batch)
+    task = TinyDecoderTask(decoder, vae, taught, held, device=config.device, batch=batch, speed=speed)
     result = train(task, config, on_event)
     decoder.save(folder)
     write_text(folder / "scores.json", json.dumps(result, indent=2) + "\n")

@@ -1,0 +1,115 @@
+"""What the stages of trainings took on this machine however little they learnt, kept in KINEMA_HOME/trainings.json, so
+that the next one knows how much of its minutes is left to learn in. A damaged file counts as empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from kinema.core.errors import KinemaError
+from kinema.core.json_state import JsonState, StateNewer
+from kinema.core.outside import of_kind
+from kinema.weights.store import home
+
+from .budget import Takes
+
+LAST, MOST = 3, 100
+"""Runs of one kind that count, and of all that are kept."""
+MAX_BYTES = 1_000_000
+LONGEST_S = 1e7
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Runs that take alike: recipe, device, processes, a digest of the options, and the size class of the minutes (the
+    nearest power of two), since recipes prepare and evaluate less for short runs."""
+
+    recipe: str
+    device: str
+    processes: int
+    size: int
+    options: str
+
+    @classmethod
+    def of(cls, recipe: str, device: str, processes: int, minutes: float, options: Mapping[str, str]) -> Kind:
+        digest = hashlib.sha256(json.dumps(sorted(options.items())).encode()).hexdigest()[:12]
+        return cls(recipe, device.partition(":")[0], processes, round(math.log2(minutes)), digest)
+
+
+@dataclass(frozen=True)
+class Run:
+    kind: Kind
+    stages: Mapping[str, Takes]
+
+
+def takes(kind: Kind) -> dict[str, Takes]:
+    """By stage, of the last runs of this kind, else of those that differ in their options only. Nothing for a recipe
+    without a name."""
+    known = [run for run in _runs(_state().read().value) if kind.recipe]
+    same = [run for run in known if run.kind == kind]
+    like = [run for run in known if _without_options(run.kind) == _without_options(kind)]
+    found: dict[str, Takes] = {}
+    for run in same or like:
+        for name in run.stages:
+            values = [each.stages[name] for each in (same or like)[-LAST:] if name in each.stages]
+            if values:
+                found[name] = Takes(*(median(part) for part in zip(*values, strict=True)))
+    return found
+
+
+def keep(kind: Kind, stages: Mapping[str, Takes]) -> None:
+    """Add a run. Nothing happens where the folder cannot be written, or the recipe has no name."""
+    if not kind.recipe or not stages:
+        return
+    with contextlib.suppress(OSError, StateNewer), _state().change() as value:
+        runs = _runs(value)
+        same = [run for run in runs if run.kind == kind][-(LAST - 1) :]
+        others = [run for run in runs if run.kind != kind]
+        value["runs"] = [_plain(run) for run in (*others, *same, Run(kind, stages))[-MOST:]]
+
+
+def _without_options(kind: Kind) -> tuple[str, str, int, int]:
+    return kind.recipe, kind.device, kind.processes, kind.size
+
+
+def _state() -> JsonState:
+    return JsonState(
+        home() / "trainings.json", 1, check=lambda value: of_kind(value["runs"], "runs", list), durable=False,
+        max_bytes=MAX_BYTES,
+    )  # fmt: skip
+
+
+def _runs(value: Mapping[str, Any]) -> list[Run]:
+    return list(_readable(value.get("runs", [])))
+
+
+def _readable(given: Iterable[Any]) -> Iterable[Run]:
+    for each in given:
+        with contextlib.suppress(KinemaError, TypeError, ValueError, KeyError):
+            found = of_kind(each, "a run", dict)
+            kind = Kind(
+                of_kind(found["recipe"], "recipe", str)[:300], of_kind(found["device"], "device", str)[:300],
+                of_kind(found["processes"], "processes", int), of_kind(found["size"], "size", int),
+                of_kind(found["options"], "options", str)[:300],
+            )  # fmt: skip
+            stages = of_kind(found["stages"], "stages", dict)
+            yield Run(kind, {name: Takes(*map(_seconds, of_kind(pair, name, list))) for name, pair in stages.items()})
+
+
+def _plain(run: Run) -> dict[str, Any]:
+    pairs = {name: [round(each, 2) for each in pair] for name, pair in run.stages.items()}
+    return {**vars(run.kind), "stages": pairs}
+
+
+def _seconds(value: Any) -> float:
+    number = float(of_kind(value, "seconds", (int, float)))
+    if not 0 <= number < LONGEST_S:
+        raise ValueError(value)
+    return number

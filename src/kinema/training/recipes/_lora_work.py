@@ -1,0 +1,167 @@
+"""The work of `kinema train lora`: latents, training, export. See lora.py for what is asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from kinema.core.whole import whole
+from kinema.weights.adapter_writer import write
+from kinema.weights.device import good_at_bfloat16
+
+from .. import families
+from ..core import checkpoints, processes, sharding
+from ..core.frozen import leave
+from ..core.loop import LoopConfig, train
+from ..core.quicken import quicken
+from ..core.sheets import sheet, strip
+from ..data import buckets
+from ..families import Learner
+from ..tasks import lora
+from ..tasks.temporal import Several
+from .lora import CROPS, FEW, LR, SAMPLE_STEPS, SMALL, SMALL_LR, Wanted
+
+SHORT_MINUTES, FEW_HELD_OUT = 5.0, 4
+"""On a CPU a run of less is evaluated on so many held-out windows, with one sample in half the steps."""
+
+
+class Lora:
+    """wanted: what is asked for. Every stage is called in every process with its minutes."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted, self.settings, self.out, self.number = wanted, wanted.settings, wanted.out, wanted.number
+        self.card, self.base, self.frames, self.fps = wanted.card, wanted.base, wanted.frames, wanted.fps
+        if wanted.sharded and (why := sharding.why_not()):
+            raise ValueError(why)
+        self.device = processes.own_device(self.settings.device)
+        if self.device == "cpu":
+            torch.set_num_threads(1)
+        self.clips: list[buckets.Bucket] = []
+        self._learner: Learner | None = None
+
+    def cache(self, minutes: float) -> dict[str, Any]:
+        side, multiple = self.card.size.trained[0], self.card.size.multiple
+        items, found = self.wanted.items(), self.wanted.found
+        assert found is not None
+        before = len(found.refused)
+        self.clips = buckets.fill(
+            items, self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
+            crops=int(self.number["crops"] or (CROPS if len(items) < FEW else 1)),
+            area=int(self.number["area"] or side[0] * side[1]), of=f"{self.card.id} {self.base}",
+            on_clip=self.settings.budget.counting("encoding"), on_spoilt=found.spoil,
+        )  # fmt: skip
+        found.tell_spoilt(before, self.out, self.settings.show)
+        return {f"{bucket.width}x{bucket.height}": len(bucket) for bucket in self.clips}
+
+    def train(self, minutes: float) -> dict[str, Any]:
+        if not self.clips:
+            self.cache(0)
+        network = self.network()
+        tasks = [self.task(bucket) for bucket in self.clips]
+        if not self.wanted.sharded:
+            tasks[0].judge = self.look_at
+        steps = int(self.number["steps"])
+        config = LoopConfig(
+            out=self.out / "run", minutes=max(minutes, 0.001), most_steps=steps, device=self.device, ema=0.98,
+            accumulate=int(self.number["accumulate"]),
+            bf16=good_at_bfloat16(torch.device(self.device)), resume=self.settings.resume, final_lr=0.03,
+            decay_from=0.4, lr_adam=self.lr, warmup_steps=10, evaluate_minutes=self.number["every"] or 1e9,
+            optimizer=self.wanted.optimizer, sharded=self.wanted.sharded, seed=self.wanted.seed,
+            budget=self.settings.budget,
+        )  # fmt: skip
+        found = train(Several(tasks), config, self.settings.show)
+        if processes.first():
+            with whole(self.out / "layers.pt") as beside:
+                torch.save(lora.layers(network), beside)
+        processes.wait()
+        return found | tasks[0].proof()
+
+    def look_at(self, step: int) -> dict[str, Any]:
+        """Samples of the first captions beside their clips: OUT/sheets/samples_STEP.png."""
+        bucket, rows = self.clips[0], []
+        chosen = sorted({int(item): row for row, item in reversed(list(enumerate(bucket.item)))}.items())
+        for item, row in chosen[: self.samples]:
+            caption = self.wanted.tell(item, 0, False)
+            picture = self.out / "sheets" / "first.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(bucket.first[row].numpy()).save(picture)
+            frames = self.learner.sample(
+                caption, str(picture), seed=item, frames=self.frames, width=bucket.width, height=bucket.height,
+                fps=self.fps, steps=SAMPLE_STEPS // 2 if self.short else SAMPLE_STEPS, profile="exact",
+            )  # fmt: skip
+            picks = np.linspace(0, len(frames) - 1, 6).round().astype(int).tolist()
+            rows.append((caption, [strip(frames, picks)]))
+        if rows:
+            sheet(rows, self.out / "sheets" / f"samples_{step:06d}.png", columns=1)
+            (self.out / "sheets" / "first.png").unlink()
+        return {}
+
+    def export(self, minutes: float) -> dict[str, Any]:
+        """OUT/lora.safetensors; other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
+        if not processes.first():
+            return {}
+        layers = checkpoints.read(self.out / "layers.pt")
+        notes = {"base": self.card.id, "title": self.out.name}
+        if self.base:
+            notes["image_model"] = self.base
+        if "trigger" in self.settings.options:
+            notes["trigger"] = self.settings.options["trigger"]
+        files, part = [], families.LEARNERS[self.card.family].part
+        for dialect in self.wanted.dialects:
+            name = "lora" if dialect == self.wanted.dialects[0] else f"lora.{dialect}"
+            target = self.out / (name if dialect == "peft" else f"{name}.safetensors")
+            files.append(str(write(target, layers, alpha=self.wanted.alpha, dialect=dialect, network=part, **notes)))
+        return {"files": json.dumps(files)}
+
+    # -- their parts -----------------------------------------------------------------------------------------------
+
+    @property
+    def lr(self) -> float:
+        """Counted, not read off the card: an adapter of unpublished shape has the card of a published one."""
+        count = sum(parameter.numel() for parameter in self.learner.network.parameters())
+        return self.number["lr"] or (SMALL_LR if count < SMALL else LR)
+
+    @property
+    def short(self) -> bool:
+        """In a few minutes less is measured than would take them all."""
+        return self.device == "cpu" and self.settings.minutes < SHORT_MINUTES
+
+    @property
+    def samples(self) -> int:
+        found = int(self.number["samples"])
+        return min(1, found) if self.short and "samples" not in self.settings.options else found
+
+    @property
+    def learner(self) -> Learner:
+        if self._learner is None:
+            self.settings.budget.tell("loading the model")
+            self._learner = families.learner(self.card, self.base, self.device, self.frames, self.fps)
+        return self._learner
+
+    def network(self) -> Any:
+        network = self.learner.network
+        where = self.settings.options.get("where", families.LEARNERS[self.card.family].where)
+        lora.add(network, rank=int(self.number["rank"]), alpha=self.wanted.alpha, where="" if where == "all" else where,
+                 seed=self.wanted.seed)  # fmt: skip
+        if self.wanted.checkpointing:
+            network.enable_gradient_checkpointing()
+            network.train()
+        if self.wanted.sharded:
+            leave(network, lora.is_trained)
+            return sharding.shard(network, self.device)
+        return (
+            quicken(network) if self.device == "cpu" and families.LEARNERS[self.card.family].part == "unet" else network
+        )
+
+    def task(self, bucket: buckets.Bucket) -> Any:
+        taught, held_out = bucket.apart()
+        if self.short:
+            held_out = held_out.part(torch.arange(len(held_out))[:FEW_HELD_OUT])
+        return self.learner.task(
+            taught, held_out, self.wanted.tell, batch=int(self.number["batch"]), drop=self.wanted.drop,
+            still=self.wanted.still,
+        )  # fmt: skip
