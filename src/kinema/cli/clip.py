@@ -142,22 +142,18 @@ def _inspect_film(file: Path, info: dict[str, Any], film: dict[str, Any], as_jso
     show.console().print(show.facts(film_rows(film), title="A film of"))
 
 
-AFTERWARDS = ("interpolated", "enlarged")
-"""What a finished clip may have gone through, as its manifest calls it."""
-
-
 def read(file: Path) -> Manifest:
     """The manifest of a clip, of the generated clip where something was done to it afterwards. MediaError where it
     carries none, RequestError where it is of another shape."""
     from kinema.conditions.inputs import check_regular
     from kinema.core.plan import Manifest
-    from kinema.media.manifest import read_manifest
+    from kinema.media.manifest import STEPS, read_manifest
 
     if not is_there(file):
         raise MediaError(f"{file}: no such file.")
     check_regular(str(file))
     found = read_manifest(file)
-    steps = [name for name in AFTERWARDS if found.pop(name, None) is not None]
+    steps = [name for name in STEPS if found.pop(name, None) is not None]
     if steps and not found:
         raise MediaError(f"{file}: carries no manifest of a generated clip; it was {steps[0]} from one without.")
     return Manifest.from_dict(found)
@@ -165,10 +161,10 @@ def read(file: Path) -> Manifest:
 
 def afterwards(file: Path) -> dict[str, dict[str, Any]]:
     """What was done to a clip after it was generated, and how, by name."""
-    from kinema.media.manifest import carried
+    from kinema.media.manifest import STEPS, carried
 
     found = carried(file)
-    return {name: found[name] for name in AFTERWARDS if isinstance(found.get(name), dict)}
+    return {name: found[name] for name in STEPS if isinstance(found.get(name), dict)}
 
 
 def step_rows(step: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -40,6 +40,10 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
+STEPS = ("interpolated", "upscaled", "enlarged")
+"""What a finished clip may have gone through, as its manifest calls it; the last is what "upscaled" was before."""
+
+
 def check_sidecar(path: Path) -> None:
     """MediaError where a file of the sidecar's name is there that is no manifest of this clip."""
     if not own_sidecar(path):
@@ -68,8 +72,7 @@ def own_sidecar(path: Path) -> bool:
 def _only_steps(found: dict[str, Any]) -> bool:
     """Is it the manifest of a clip that Kinema did not generate, but worked on afterwards?"""
     return bool(found) and all(
-        name in ("interpolated", "enlarged") and isinstance(step, dict) and "clip" in step
-        for name, step in found.items()
+        name in STEPS and isinstance(step, dict) and "clip" in step for name, step in found.items()
     )
 
 
