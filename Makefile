@@ -44,7 +44,7 @@ $(VENV)/installed-for-tests: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/installed $(VENV)/installed-for-channel
 
 demo: $(VENV)/installed
-	@$(BIN)/kinema generate "$(PROMPT)" --seed 3 --enlarge 4 -o demo.mp4 --sheet demo.png
+	@$(BIN)/kinema generate "$(PROMPT)" --seed 3 --upscale 4 -o demo.mp4 --sheet demo.png
 	@echo "The film is `pwd`/demo.mp4, its contact sheet `pwd`/demo.png"
 	@echo "Next:  . $(BIN)/activate            so that \`kinema\` can be typed as it is (or type $(BIN)/kinema)"
 	@echo "       kinema samples                inputs for the examples of README.md, and what to type with each"

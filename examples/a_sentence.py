@@ -2,6 +2,6 @@
 
 import kinema
 
-clip = kinema.generate("a red ball rolls left over a green hill at sunset", seed=3, profile="fast", enlarge=4)
+clip = kinema.generate("a red ball rolls left over a green hill at sunset", seed=3, profile="fast", upscale=4)
 print(clip.save("ball.mp4"))
 clip.sheet().save("ball.png")

@@ -88,7 +88,7 @@ def test_no_file_says_how_to_get_one(tmp_path):
     ("text", "told"),
     [
         ("[making]\nmodel = 'no-such-model'", "no-such-model"),
-        ("[making]\nsecond_pass = 'kinema-mini-svd'", "does not begin with a clip"),
+        ("[making]\nupscale = 'kinema-mini-svd'", "does not begin with a clip"),
         ("[making]\nmodel = 'space:nowhere'", "space:owner/name"),
         ("[making]\nmodel = 'python:no.such.module:x'", "python:module:name"),
         ("[[rtmp]]\nurl = 'rtmp://h/app'\nkey_env = 'NO_SUCH_KEY_HERE'", "NO_SUCH_KEY_HERE"),

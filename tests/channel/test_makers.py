@@ -55,7 +55,7 @@ def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path):
 
 
 def test_toyland_draws_what_the_prompt_says(tmp_path):
-    channel = channel_of(tmp_path, making=Making(model="toyland", second_pass="lanczos"))
+    channel = channel_of(tmp_path, making=Making(model="toyland", upscale="lanczos"))
     Planner(channel.config, channel.ledger).write(channel.config.theme)
     planned = channel.ledger.begin(channel.config.theme, "full")
     job = job_of(channel.config, "t", planned, str(tmp_path / "work"))
@@ -63,7 +63,7 @@ def test_toyland_draws_what_the_prompt_says(tmp_path):
     drawn = steps.generate(desk, job)
     steps.generate(desk, job)  # finished: nothing is drawn again
     small = probe(tmp_path / "work" / job["id"] / "generate.mp4")
-    large_at = steps.second(desk, job, drawn["step"])
+    large_at = steps.upscaled(desk, job, drawn["step"])
     large = probe(tmp_path / "work" / job["id"] / f"{large_at['step']}.mp4")
     assert (large.width, large.height) == (2 * small.width, 2 * small.height)
     assert large.num_frames == small.num_frames

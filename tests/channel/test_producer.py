@@ -59,7 +59,7 @@ def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run,
 
 
 def test_a_shot_goes_on_from_the_one_before_though_the_producer_is_killed_and_others_go_first(run, tmp_path):
-    file = channel_file(tmp_path, enough=7, making='in_flight = 2\nsecond_pass = "lanczos"', maker="FakeContinuer")
+    file = channel_file(tmp_path, enough=7, making='in_flight = 2\nupscale = "lanczos"', maker="FakeContinuer")
     log = tmp_path / "fake.log"
     root = config_of(file).root
     with Ledger(root) as ledger:

@@ -9,7 +9,7 @@ import pytest
 from kinema.channel.writing.prompt import prompt_of, request_of
 from kinema.channel.writing.shots import Brief, CastMember, Episode, Shot, StyleBible, Theme, parsed
 from kinema.core.errors import RequestError
-from kinema.core.request import SecondPass
+from kinema.core.upscale import Upscale
 
 SHOT = {
     "part": "opening", "subject": "Ada", "action": "sails", "direction": "left", "setting": "over the sea",
@@ -80,8 +80,8 @@ def test_one_prompt_for_both_passes():
     assert prompt == (
         "a white boat slowly sails left over the sea at night; the camera slowly pans right; soft paper; flat style"
     )
-    made = request_of(shot, CAST, bible, model="zeroscope-576w", second_pass=SecondPass(model="zeroscope-xl"))
-    assert made.prompt == prompt and made.second_pass.model == "zeroscope-xl"
+    made = request_of(shot, CAST, bible, model="zeroscope-576w", upscale=[Upscale(by="zeroscope-xl")])
+    assert made.prompt == prompt and made.upscale[0].by == "zeroscope-xl"
     assert (made.seed, made.seconds, made.fit, made.negative_prompt) == (7, 2, "nearest", "text")
 
 

@@ -29,7 +29,7 @@ def slept(monkeypatch):
 
 
 def job(**making) -> dict:
-    known = {"tries": 3, "pause_s": 5.0, "slowest_s": 3600.0, "second_pass": "none", "interpolate": "none"}
+    known = {"tries": 3, "pause_s": 5.0, "slowest_s": 3600.0, "upscale": "none", "interpolate": "none"}
     return {"planned": "e00001s01", "making": known | making, "keeps": False, "quality": "full"}
 
 
@@ -64,11 +64,11 @@ def test_what_took_too_long_is_not_tried_again(slept, error):
 
 
 @pytest.mark.parametrize(
-    ("second", "between", "step"),
-    [(None, None, "between"), (KinemaError("x"), None, "between"), (None, KinemaError("y"), "second"),
+    ("upscaled", "between", "step"),
+    [(None, None, "between"), (KinemaError("x"), None, "between"), (None, KinemaError("y"), "upscaled"),
      (ModuleNotFoundError("x"), Cancelled("y"), "generate")],
 )  # fmt: skip
-def test_a_step_that_makes_a_clip_better_does_not_cost_the_clip(slept, monkeypatch, second, between, step):
+def test_a_step_that_makes_a_clip_better_does_not_cost_the_clip(slept, monkeypatch, upscaled, between, step):
     taken: list[str] = []
 
     def made(name: str, error: Exception | None):
@@ -82,13 +82,13 @@ def test_a_step_that_makes_a_clip_better_does_not_cost_the_clip(slept, monkeypat
 
     monkeypatch.setattr(durable, "_place", SimpleNamespace(desk=None))
     monkeypatch.setattr(steps, "generate", made("generate", None))
-    monkeypatch.setattr(steps, "second", made("second", second))
+    monkeypatch.setattr(steps, "upscaled", made("upscaled", upscaled))
     monkeypatch.setattr(steps, "between", made("between", between))
-    found = durable._draw_shot(job(second_pass="lanczos", interpolate="film", tries=1))
+    found = durable._draw_shot(job(upscale="lanczos", interpolate="film", tries=1))
     assert "failed" not in found and found["step"] == step
-    left = {name: str(error) for name, error in (("second pass", second), ("interpolate", between)) if error}
+    left = {name: str(error) for name, error in (("upscale", upscaled), ("interpolate", between)) if error}
     assert set(found.get("left_out", {})) == set(left)
-    assert taken[-1] == ("generate" if second else "second")
+    assert taken[-1] == ("generate" if upscaled else "upscaled")
     assert steps._how({}, found).get("left_out", {}).keys() == left.keys()  # in the clip's record
 
 

@@ -202,7 +202,7 @@ def test_clips_in_python(there):
     keep_apart({"output": "fine.png"}, named(request))
     with pytest.raises(RequestError, match=r"lora\.png is an input"):
         keep_apart({"output": "lora.png"}, named(request))
-    other = request.changed(model="./film", options={"base": "b.mp4"}, second_pass={"model": "./m.mp4"})
+    other = request.changed(model="./film", options={"base": "b.mp4"}, upscale={"by": "./m.mp4"})
     assert {"./film", "b.mp4", "./m.mp4"} <= set(named(other))
 
 

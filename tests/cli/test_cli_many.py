@@ -201,6 +201,6 @@ def test_a_film_and_what_was_done_to_a_clip_are_in_it(monkeypatch: pytest.Monkey
     found = answer(run("history", "--json"))["shown"]
     assert [(each["made"], each["prompt"]) for each in found] == [
         ("film", "Star; a blue star"), ("scored", "a red ball"), ("interpolated", "a red ball"),
-        ("enlarged", "a red ball"), ("generated", "a red ball"),
+        ("upscaled", "a red ball"), ("generated", "a red ball"),
     ]  # fmt: skip
     assert all(each["state"] == "here" and each["frames"] > 0 and each["width"] >= 32 for each in found)

@@ -75,7 +75,7 @@ def test_errors_leave_standard_output_empty(clip):
 
 
 def test_a_terminal_gets_no_bytes(clip, monkeypatch):
-    monkeypatch.setattr("kinema.post.upscale.enlarge", lambda *_: pytest.fail("work was begun"))
+    monkeypatch.setattr("kinema.engine.upscale.resampled", lambda *_: pytest.fail("work was begun"))
     from typer.testing import CliRunner
 
     from kinema.cli.main import app

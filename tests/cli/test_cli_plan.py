@@ -63,14 +63,15 @@ def test_every_argument_arrives(picture: Callable[..., str]) -> None:
     toy_style()
     found = plan(
         "a red ball", "--size", "64x48", "--frames", "9", "--fps", "12", "--seed", "5", "--steps", "7",
-        "--guidance", "2.5", "--negative", "rain", "--profile", "exact", "--enlarge", "2",
+        "--guidance", "2.5", "--negative", "rain", "--profile", "exact", "--upscale", "nearest:2",
         "--image", picture("a.png"), "--last", picture("b.png"), "--reference", picture("c.png"),
         "--reference", picture("d.png"), "--trajectory", "path.txt", "--style", "toy.safetensors:0.5",
         "--set", "shift=2", "--set", "conditioning_scale=[0.5]",
     )  # fmt: skip
     wanted = {
         "prompt": "a red ball", "width": 64, "height": 48, "frames": 9, "fps": 12, "seed": 5, "steps": 7,
-        "guidance": 2.5, "negative_prompt": "rain", "profile": "exact", "enlarge": 2,
+        "guidance": 2.5, "negative_prompt": "rain", "profile": "exact",
+        "upscale": [{"by": "nearest", "scale": 2, "plan": None}],
     }  # fmt: skip
     assert {name: found[name] for name in wanted} == wanted
     assert found["options"]["shift"] == 2
@@ -189,13 +190,13 @@ def test_words_outside_the_vocabulary_are_told(model: str) -> None:
     assert run("plan", "").exit_code == 0
 
 
-def test_a_second_pass_is_planned_and_shown():
+def test_an_upscale_is_planned_and_shown():
     found = run("plan", "a boat", "--model", "zeroscope", "--upscale", "xl", "--upscale-strength", "0.8", "--json")
     assert found.exit_code == 0, found.output
-    second = json.loads(found.stdout)["second"]
+    second = json.loads(found.stdout)["upscale"][0]["plan"]
     assert (second["model"], second["width"], second["options"]["strength"]) == ("zeroscope-xl", 1024, 0.8)
     told = run("plan", "a boat", "--model", "zeroscope", "--upscale", "xl").output
-    assert "576x320, then 1024x576" in told and "zeroscope-xl, 1024x576, strength 0.7" in told
+    assert "576x320, upscaled to 1024x576" in told and "zeroscope-xl, 1024x576, strength 0.7" in told
     refused = run("plan", "a boat", "--upscale", "xl")
     assert refused.exit_code == 2 and "zeroscope-xl" in refused.output
     alone = run("plan", "a boat", "--upscale-strength", "0.8")

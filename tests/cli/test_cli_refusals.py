@@ -40,7 +40,7 @@ COMMANDS = (
     "between good.mp4 {}",
     "restyle {} ball --control edge",
     "upscale {}",
-    "upscale {} --by second-pass --prompt x",
+    "upscale {} --by model --prompt x",
     "control {} --kind edge",
     "control good.mp4 --kind layout --mask {}",
     "mask {} --box 4,4,12,12",

@@ -28,7 +28,7 @@ def clip(tmp_path_factory):
     return path
 
 
-def test_by_a_second_pass(clip, tmp_path):
+def test_by_a_model(clip, tmp_path):
     out = tmp_path / "out.mp4"
     found = run("upscale", str(clip), "--steps", "3", "--strength", "0.4", "--device", "cpu", "-o", str(out), "--json")
     assert found.exit_code == 0, found.output
@@ -45,16 +45,16 @@ def test_by_lanczos(clip, tmp_path):
     assert found.exit_code == 0, found.output
     (made, _), (given, _) = read_video(out), read_video(clip)
     assert made.shape == (3, 48, 72, 3) and probe(out).has_audio
-    assert read_manifest(out)["enlarged"] == {"clip": "meadow.mp4", "by": "lanczos", "scale": 1.5}
+    assert read_manifest(out)["upscaled"] == {"clip": "meadow.mp4", "by": "lanczos", "scale": 1.5}
     again = run("rerun", str(out))
-    assert again.exit_code == 2 and "was enlarged from meadow.mp4" in again.output.replace("\n", " ")
+    assert again.exit_code == 2 and "was upscaled from meadow.mp4" in again.output.replace("\n", " ")
     small = made.reshape(3, 16, 3, 24, 3, 3).mean((2, 4))
     assert np.abs(small - given.reshape(3, 16, 2, 24, 2, 3).mean((2, 4))).mean() < 3
 
 
 def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
     """The partner works at 96 x 96: it holds 96 x 64 at once, 144 x 96 only in tiles."""
-    assert best_way(clip, 2) == ("second-pass", "kinema-mini-zeroscope-xl was made for clips of this model")
+    assert best_way(clip, 2) == ("model", "kinema-mini-zeroscope-xl was made for clips of this model")
     way, why = best_way(clip, 3)
     assert way == "lanczos" and "tiles" in why
     whole, pieces = upscale(clip, scale=2), upscale(clip, scale=3)
@@ -64,9 +64,9 @@ def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
     foreign = tmp_path / "foreign.mp4"
     foreign.write_bytes(clip.read_bytes())
     write([Chunk(read_video(clip)[0], 0, 8.0)], foreign, quality="best")
-    assert best_way(foreign, 2) == ("lanczos", "the clip's model names no second pass")
+    assert best_way(foreign, 2) == ("lanczos", "no model was made for clips like this one")
     found = run("upscale", str(foreign), "-o", str(tmp_path / "out.mp4"))
-    assert found.exit_code == 0 and "--by second-pass draws detail anew" in found.output.replace("\n", " ")
+    assert found.exit_code == 0 and "--by model draws detail anew" in found.output.replace("\n", " ")
     assert probe(tmp_path / "out.mp4").width == 96
 
 
@@ -80,7 +80,7 @@ def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
         (("--scale", "40"), "1 to 16"),
         (("--scale", "nan"), "no plain number"),
         (("--strength", "2"), "strength"),
-        (("--model", "kinema-mini-svd"), "canvas = larger"),
+        (("--model", "kinema-mini-svd"), "canvas = upscale"),
         (("-o", "out.txt"), "no such output format"),
     ],
 )

@@ -22,8 +22,8 @@ from kinema.core.request import Request
         ({"promt": "x"}, "promt", "prompt"),
         ({"conditions": [{"kind": "image", "imag": "a.png", "image": "a.png"}]}, "conditions.0.image.imag", "image"),
         ({"conditions": [{"kind": "mask", "boxs": [], "nothing": True}]}, "conditions.0.mask.boxs", "boxes"),
-        ({"second_pass": {"model": "xl", "strenght": 0.5}}, "second_pass.strenght", "strength"),
-        ({"strength": 0.5}, "strength", "second_pass.strength"),
+        ({"upscale": [{"by": "xl", "strenght": 0.5}]}, "upscale.0.strenght", "strength"),
+        ({"strength": 0.5}, "strength", "upscale.strength"),
         ({"negative-prompt": "x"}, "negative-prompt", "negative_prompt"),
     ],
 )

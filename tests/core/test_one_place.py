@@ -7,9 +7,10 @@ import itertools
 import pytest
 
 import kinema
+from kinema.core.condition_rules import MANY
 from kinema.core.conditions import KINDS, feature
 from kinema.core.errors import RequestError
-from kinema.core.plan import MANY, resolve
+from kinema.core.plan import resolve
 from kinema.core.registry import built_in_cards
 from kinema.core.request import Request
 
@@ -81,7 +82,7 @@ def test_what_goes_together_is_taken():
     assert len(resolve(Request(prompt="x", conditions=together), card).conditions) == 7
 
 
-@pytest.mark.parametrize("canvas", ["source", "larger"])
+@pytest.mark.parametrize("canvas", ["source", "upscale"])
 def test_also_where_the_clip_decides(canvas, tmp_path):
     import numpy as np
 
@@ -90,7 +91,7 @@ def test_also_where_the_clip_decides(canvas, tmp_path):
 
     clip = str(write([Chunk(np.zeros((17, 64, 64, 3), np.uint8), 0, 8.0)], tmp_path / "a.mp4"))
     source = {"kind": "source", "video": clip}
-    twice = [source, source] if canvas == "larger" else [source, *(
+    twice = [source, source] if canvas == "upscale" else [source, *(
         {"kind": "control", "control": "layout", "video": video} for video in (clip, "b.mp4")
     )]  # fmt: skip
     with pytest.raises(RequestError, match="at most, got 2"):

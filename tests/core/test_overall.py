@@ -136,8 +136,8 @@ def test_without_a_plan_a_stage_is_the_whole():
     assert overall.now().fraction == pytest.approx(0.3) and overall.now().left_s == pytest.approx(7)
 
 
-def test_a_second_pass_is_the_rest_of_the_work():
-    """Its events are those of the first pass once more."""
+def test_an_upscale_is_the_rest_of_the_work():
+    """Its events are those of the clip before once more."""
     overall = Overall(Clock())
     one = (Part("prepare", 1), Part("encode", 1), Part("sample", 4, 0), Part("decode", 1, 0))
     overall(planned(*one, *one))

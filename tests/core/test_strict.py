@@ -103,8 +103,8 @@ def test_no_number_is_read_from_what_is_none(model):
 
 @pytest.mark.parametrize("number", [5, 5.0, np.int64(5), np.float32(5)])
 def test_numbers_of_any_kind_are_numbers(number):
-    found = Request(steps=number, guidance=number, seconds=number, enlarge=number)
-    assert (found.steps, found.guidance, found.enlarge) == (5, 5.0, 5)
+    found = Request(steps=number, guidance=number, seconds=number, upscale=number)
+    assert (found.steps, found.guidance, found.upscale[0].scale) == (5, 5.0, 5)
     assert type(found.steps) is int
     assert type(found.guidance) is float
 
@@ -113,8 +113,8 @@ def test_other_kinds_are_kept_too():
     for fields in ({"prompt": 5}, {"prompt": b"x"}, {"conditions": [{"kind": "mask", "everything": 1}]}, {"fit": 1}):
         with pytest.raises(kinema.RequestError):
             Request(**fields)
-    with pytest.raises(kinema.RequestError, match=r"enlarge\.int = '2'"):
-        Request(enlarge="2")
+    with pytest.raises(kinema.RequestError, match=r"upscale\.0\.scale\.int = 'x'"):
+        Request(upscale={"scale": "x"})
 
 
 def test_the_schema_for_others_is_as_before():

@@ -53,9 +53,9 @@ def told(request: Request) -> dict[str, Any]:
     """The manifest of a clip of this request, as JSON, without making the clip."""
     plan = make_plan(request, device="cpu")
     weights = store.digests(store.locate(store.find(request.model)))
-    if plan.second is not None:
-        second = store.digests(store.locate(store.find(plan.second.model)))
-        weights |= {f"second/{name}": digest for name, digest in second.items()}
+    for number, step in enumerate(plan.by_model):
+        own = store.digests(store.locate(store.find(step.model)))
+        weights |= {f"upscale/{number}/{name}": digest for name, digest in own.items()}
     return json.loads(json.dumps(manifest(plan, weights, "cpu")))
 
 
@@ -70,18 +70,20 @@ def requests(clip: str, picture: str) -> dict[str, Request]:
     return {
         "words": Request(prompt="a red ball rolls left"),
         "fast": Request(prompt="a red ball", profile="fast"),
-        "exact": Request(prompt="a red ball", profile="exact", steps=3, frames=5, width=32, height=48, enlarge=2),
+        "exact": Request(prompt="a red ball", profile="exact", steps=3, frames=5, width=32, height=48, upscale=2),
         "options": Request(prompt="a red ball", options={"shift": 2, "motion_words": "text"}),
         "image": Request(prompt="a red ball", conditions=(image,)),
         "edit": Request(prompt="a star", canvas="source", conditions=(source, box)),
         "outpaint": Request(canvas="source", conditions=({**source, "grow": [0, 0, 0.5, 0]},)),
         "extend": Request(prompt="a star", canvas="source", conditions=({"kind": "continue", "clip": clip},)),
         "masked": Request(prompt="a star", conditions=(source, box)),
-        "larger": Request(canvas="larger", enlarge=2, conditions=(source,)),
-        "second": Request(prompt="a red ball", second_pass={"model": "xl"}, model="kinema-mini-zeroscope"),
-        "other second": Request(
+        "upscale": Request(canvas="upscale", upscale=2, conditions=(source,)),
+        "steps": Request(
+            prompt="a red ball", upscale=["xl", 2, "kinema-mini-animatediff"], model="kinema-mini-zeroscope"
+        ),
+        "other steps": Request(
             prompt="a red ball",
-            second_pass={"model": "xl", "strength": 0.5, "steps": 5},
+            upscale=({"by": "xl", "strength": 0.5, "steps": 5}, "nearest:2"),
             profile="fast",
             model="kinema-mini-zeroscope",
         ),
@@ -115,7 +117,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "true option": ({"options": {"shift": True}}, "shift"),
     "option of nobody": ({"options": {"evil": 1}}, "evil"),
     "options": ({"options": []}, "options"),
-    "enlarge": ({"enlarge": 1e9}, "enlarge"),
+    "scale": ({"upscale": [{"by": "lanczos", "scale": 1e9}]}, "upscale"),
     "output": ({"output": [100_000, 100_000]}, "output"),
     "spans": ({"spans": [{"start": 0, "stop": 5}] * 1000}, "spans"),
     "no spans": ({"spans": []}, "spans"),
@@ -127,7 +129,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "prompt": ({"prompt": "x" * 100_000}, "prompt"),
     "device": ({"conditions": [{"kind": "image", "image": "/dev/zero"}]}, "no digest"),
     "web": ({"conditions": [{"kind": "image", "image": "http://example.com/a.png"}]}, "no digest"),
-    "itself": ({"second": "again"}, "second"),
+    "itself": ({"upscale": "again"}, "upscale"),
 }
 
 
@@ -138,7 +140,7 @@ def test_hostile_manifests_end_before_weights_load(name, force):
     data = change(told(Request(prompt="a red ball", seed=1)), **fields)
     if name == "itself":
         for _ in range(3):
-            data["plan"]["second"] = json.loads(json.dumps(data["plan"]))
+            data["plan"]["upscale"] = [{"by": "kinema-mini-wan", "plan": json.loads(json.dumps(data["plan"]))}]
     began = time.monotonic()
     with pytest.raises(KinemaError) as caught:
         prepare(data, force=force)

@@ -181,7 +181,7 @@ def test_sound_stays(tmp_path, painter):
     [
         ({"frames": 17}, "own frames"),
         ({"fps": 8}, "own fps"),
-        ({"enlarge": 2}, "own enlarge"),
+        ({"upscale": 2}, "own size"),
         ({"conditions": (kinema.Mask(everything=True),)}, "needs a clip"),
         ({"conditions": ({"kind": "trajectory", "points": ((0, 0), (1, 1))},)}, "does not take"),
     ],

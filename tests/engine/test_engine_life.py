@@ -46,10 +46,10 @@ def alive(loaded) -> list[str]:
     return [model for model, *_, engine in loaded if engine() is not None]
 
 
-def test_a_second_pass_has_the_engines_dtype(loaded):
+def test_an_upscale_has_the_engines_dtype(loaded):
     engine = load.load("kinema-mini-zeroscope", device="cpu", dtype="bfloat16")
-    plan = engine.plan("x", frames=4, seed=1, second_pass={"model": "xl"})
-    assert any(name.startswith("second/") for name in engine.manifest(plan)["weights"])
+    plan = engine.plan("x", frames=4, seed=1, upscale="xl")
+    assert any(name.startswith("upscale/0/") for name in engine.manifest(plan)["weights"])
     assert loaded[1][:3] == ("kinema-mini-zeroscope-xl", "cpu", "bfloat16")
 
 
@@ -113,7 +113,7 @@ def test_nothing_that_is_asked_of_sampling_is_ignored(loaded):
     kept: list = []
     chunks = list(engine.stream(plan, keep=kept.append, keep_every=1))
     assert len(kept) == 1 and chunks
-    for canvas in ("source", "larger"):
+    for canvas in ("source", "upscale"):
         other = plan.model_copy(update={"canvas": canvas})
         for asked in ({"keep": kept.append, "keep_every": 1}, {"state": kept[0]}):
             with pytest.raises(RequestError, match=f"canvas = {canvas}"):

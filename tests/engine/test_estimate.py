@@ -102,11 +102,9 @@ def test_warm_or_cold_it_costs_the_same(machine, monkeypatch):
     assert plan.plan(wanted, WAN, "cuda:1").estimate.seconds > 5 * cold.estimate.seconds
 
 
-def test_a_second_pass_is_counted_from_where_it_begins():
-    asked = plan.Request(
-        prompt="x", model="zeroscope", second_pass={"model": "xl", "strength": 0.5}, seed=1, profile="exact"
-    )
+def test_an_upscale_is_counted_from_where_it_begins():
+    asked = plan.Request(prompt="x", model="zeroscope", upscale={"by": "xl", "strength": 0.5}, seed=1, profile="exact")
     half = plan.plan(asked, device="NVIDIA H200").estimate
-    whole = plan.plan(asked.changed(second_pass={"model": "xl", "strength": 1.0}), device="NVIDIA H200").estimate
-    first = plan.plan(asked.changed(second_pass=None), device="NVIDIA H200").estimate
+    whole = plan.plan(asked.changed(upscale={"by": "xl", "strength": 1.0}), device="NVIDIA H200").estimate
+    first = plan.plan(asked.changed(upscale=()), device="NVIDIA H200").estimate
     assert (half.pflop - first.pflop) == pytest.approx((whole.pflop - first.pflop) / 2, rel=0.05)

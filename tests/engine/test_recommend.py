@@ -40,7 +40,7 @@ def requests(media: dict[str, str]) -> list[dict[str, Any]]:
         {"canvas": "source", "conditions": [source, box]},
         {"canvas": "source", "conditions": [{**source, "grow": (0.2, 0, 0, 0)}]},
         {"canvas": "source", "conditions": [{"kind": "continue", "clip": clip, "frames": 4}]},
-        {"canvas": "larger", "enlarge": 2, "conditions": [source]},
+        {"canvas": "upscale", "upscale": 2, "conditions": [source]},
         {"options": {"motion": 100}, "conditions": [first]},
     ]  # fmt: skip
     for kind in ("depth", "flow", "gray", "scribble", "edge", "pose", "layout"):

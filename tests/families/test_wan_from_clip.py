@@ -103,4 +103,4 @@ def test_what_cannot_be_is_refused(tmp_path):
         video = write([Chunk(np.zeros((9, 64, 64, 3), np.uint8), 0, 8.0)], tmp_path / "clip.mp4")
         asked = [{"kind": "source", "video": str(video)}, {"kind": "mask", "boxes": [(0.2, 0.2, 0.5, 0.5)]}]
         kinema.plan("x", model="wan2.1-t2v-1.3b", canvas="source", conditions=asked)
-    assert "wan2.1-vace-1.3b" in refused.value.models and refused.value.legal == "model, larger"
+    assert "wan2.1-vace-1.3b" in refused.value.models and refused.value.legal == "model, upscale"

@@ -76,17 +76,17 @@ def test_temporal_layers_on_it_make_clips(image, layers):
     assert np.abs(shipped.astype(int) - clip.frames()).mean() > 5, "another image model paints other pictures"
 
 
-def test_temporal_layers_for_a_second_pass_of_it(image, layers, tmp_path):
+def test_temporal_layers_that_upscale_its_clips(image, layers, tmp_path):
     base, first = image / "export", layers / "export"
     done = train("mini_zeroscope_xl", tmp_path, "--set", f"image={base}", "--set", f"start={first}")
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "stages.json").read_text())["temporal"]
     assert record["frozen_before"] == record["frozen_after"]
-    second = {"model": str(tmp_path / "export"), "strength": 0.7, "width": 96, "height": 96, "steps": 3,
+    upscaled = {"by": str(tmp_path / "export"), "strength": 0.7, "width": 96, "height": 96, "steps": 3,
               "options": {"base": str(base)}}  # fmt: skip
     engine = kinema.load(str(first), device="cpu")
     fields = {"frames": 4, "steps": 2, "seed": 1, "profile": "exact", "options": {"base": str(base)}}
-    assert engine.generate("a red ball", second_pass=second, **fields).frames().shape == (4, 96, 96, 3)
+    assert engine.generate("a red ball", upscale=upscaled, **fields).frames().shape == (4, 96, 96, 3)
 
 
 def test_motion_modules_with_a_domain_adapter_make_clips(image, tmp_path):

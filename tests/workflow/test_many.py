@@ -211,7 +211,7 @@ def test_a_stopped_run_keeps_what_is_whole_and_goes_on() -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"prompt": "a blue ball"}, {"base": SMALL.changed(steps=3)}, {"base": SMALL.changed(enlarge=2)},
+    [{"prompt": "a blue ball"}, {"base": SMALL.changed(steps=3)}, {"base": SMALL.changed(upscale=2)},
      {"weights": "two"}, {"file": b"no clip"}, {"file": None}],
 )  # fmt: skip
 def test_what_changed_is_made_anew(changed: dict[str, Any]) -> None:

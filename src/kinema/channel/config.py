@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from ..core.conditions import Value
 from ..core.errors import RequestError
 from ..core.outside import parse_toml, read_bytes
+from ..core.renamed import making_fields
 from ..core.request import Profile, Seed
 from ..core.whole import write_text
 from .day import Clock, DayPart, check_day, part_at, zone
@@ -66,7 +67,7 @@ class Director(Value):
 class Making(Value):
     """Who makes the clips, and how. model: a name, folder or hub id, `toyland` (drawn by rules, no model), or
     `space:owner/name` (see Space). profile and draft_profile: while there is enough in stock, and while there is
-    little. second_pass: none (the clip is enlarged when it is fitted in), lanczos (enlarged before frames in between
+    little. upscale: none (the clip is resampled when it is fitted in), lanczos (resampled before frames in between
     are made), or a model that takes a clip. fit: how a clip of another shape fills the channel's picture. tries: of a
     step, with pauses of pause_s, twice that and so on. slowest_s: for one clip. here: does this machine draw, or only
     workers elsewhere. in_flight: shots in the making at once. worker_lost_s: without a sign of life, after which a
@@ -76,7 +77,7 @@ class Making(Value):
     profile: Profile = "balanced"
     draft_profile: Profile = "fast"
     device: str = ""
-    second_pass: Annotated[str, Field(min_length=1, max_length=300)] = "none"
+    upscale: Annotated[str, Field(min_length=1, max_length=300)] = "none"
     strength: Annotated[float, Field(ge=0.05, le=1)] = 0.7
     interpolate: Literal["none", "film", "mci"] = "film"
     fit: Literal["backdrop", "cover", "contain"] = "backdrop"
@@ -86,6 +87,11 @@ class Making(Value):
     here: bool = True
     in_flight: Annotated[int, Field(ge=1, le=100)] = 2
     worker_lost_s: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, data: Any) -> Any:
+        return making_fields(data) if isinstance(data, dict) else data
 
 
 class Space(Value):

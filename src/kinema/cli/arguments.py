@@ -37,6 +37,10 @@ Dtype = Annotated[
 ]
 
 
+Enlarge = Annotated[int | None, typer.Option("--enlarge", metavar="K", hidden=True)]
+"""The old name of `--upscale K`."""
+
+
 @dataclass
 class Wish:
     """What `generate` and `plan` are asked, as typed."""
@@ -128,20 +132,20 @@ class Wish:
             help="What to do with a size or length the model cannot make: refuse it (default) or take the nearest.",
         ),
     ] = None
-    enlarge: Annotated[
-        int | None, option("--enlarge", metavar="K", help="Write the clip K times as wide and high.")
-    ] = None
     upscale: Annotated[
-        str | None,
+        list[str],
         option(
             "--upscale",
-            metavar="xl|MODEL",
-            help="A second pass: the clip enlarged, back to noise, denoised by this model with the same prompt.",
+            metavar="K|METHOD:K|MODEL",
+            help="Make the clip larger: K times as wide and high (by lanczos, or nearest:K, bicubic:K), or by a model "
+            "that takes it back to noise and denoises it with the same prompt (xl: the one made for it). Repeatable.",
         ),
-    ] = None
+    ] = field(default_factory=list)
     strength: Annotated[
-        float | None, option("--upscale-strength", metavar="S", help="How far back to noise. Default: 0.7.")
+        float | None,
+        option("--upscale-strength", metavar="S", help="How far back to noise a model upscales from. Default: 0.7."),
     ] = None
+    enlarge: Enlarge = None
     request: Annotated[
         str | None,
         option(

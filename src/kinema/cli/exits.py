@@ -15,7 +15,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -23,8 +25,16 @@ import typer
 
 from kinema.cli import names
 from kinema.cli.names import STDOUT
-from kinema.cli.say import say, typed
-from kinema.core.errors import Cancelled, KinemaError, MediaError, ModelError, RequestError, WeightsMissing
+from kinema.cli.say import note, say, typed
+from kinema.core.errors import (
+    Cancelled,
+    KinemaError,
+    MediaError,
+    ModelError,
+    RenamedWarning,
+    RequestError,
+    WeightsMissing,
+)
 
 OK, FAILED, BAD_REQUEST, LOST, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 MEANINGS = {
@@ -68,7 +78,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
                   kwargs.items()}  # fmt: skip
         aside = kwargs.get("output_") == STDOUT
         try:
-            command(*args, **kwargs)
+            with _renamed_in_words():
+                command(*args, **kwargs)
             sys.stdout.flush()
         except BrokenPipeError:
             _forget_stdout()
@@ -85,6 +96,25 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             names.release()
 
     return run
+
+
+@contextmanager
+def _renamed_in_words() -> Iterator[None]:
+    """An old name is told in one line on stderr, once."""
+    told: set[str] = set()
+    usual = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if not issubclass(category, RenamedWarning):
+            usual(message, category, *rest, **more)
+        elif str(message) not in told:
+            told.add(str(message))
+            note(f"Note: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RenamedWarning)
+        warnings.showwarning = show
+        yield
 
 
 def exit_code(error: BaseException) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from kinema.cli import completion, output, show
-from kinema.cli.arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Sheet, option
+from kinema.cli.arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Enlarge, Sheet, option
 from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
 from kinema.cli.say import note, say
@@ -54,9 +54,12 @@ def make_film(
     ] = None,
     size: Annotated[str | None, option("--size", metavar="WxH", help="Pixels of all shots, as 832x480.")] = None,
     steps: Annotated[int | None, option("--steps", metavar="N", help="Denoising steps of all shots.")] = None,
-    enlarge: Annotated[
-        int | None, option("--enlarge", metavar="K", help="Make the film K times as wide and high.")
+    upscale: Annotated[
+        list[str] | None,
+        option("--upscale", metavar="K|METHOD:K|MODEL", help="Make the shots larger, as `kinema generate --upscale`. "
+               "Repeatable."),
     ] = None,
+    enlarge: Enlarge = None,
     fps: Annotated[
         float | None, option("--fps", metavar="F", help="Frames a second of the film, with new frames in between.")
     ] = None,
@@ -92,7 +95,13 @@ def make_film(
     film = _with(FilmPlan.from_file(plan), title, ending, "" if silent else music)
     changes: dict[str, Any] = {
         name: value
-        for name, value in {"model": model, "profile": profile, "steps": steps, "enlarge": enlarge}.items()
+        for name, value in {
+            "model": model,
+            "profile": profile,
+            "steps": steps,
+            "enlarge": enlarge,
+            "upscale": upscale or None,
+        }.items()
         if value is not None
     }
     if size is not None:

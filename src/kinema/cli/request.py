@@ -26,7 +26,6 @@ PLAIN_FIELDS = (
     "guidance",
     "profile",
     "fit",
-    "enlarge",
 )
 
 
@@ -48,15 +47,7 @@ def build(wish: Wish) -> Request:
         from kinema.core.request import parse_size
 
         changes["width"], changes["height"] = parse_size(wish.size)
-    if wish.upscale is not None:
-        changes["second_pass"] = {"model": wish.upscale} | (
-            {} if wish.strength is None else {"strength": wish.strength}
-        )
-    elif wish.strength is not None:
-        raise RequestError(
-            "--upscale-strength belongs to a second pass.", field="second_pass.strength", value=wish.strength,
-            legal="with --upscale xl or --upscale MODEL",
-        )  # fmt: skip
+    changes |= _upscale(wish)
     changes.update(settings(wish.set_, base))
     if "frames" in changes and "seconds" not in changes:
         changes["seconds"] = None
@@ -69,6 +60,23 @@ def build(wish: Wish) -> Request:
         given = Request(conditions=changes.get("conditions", base.conditions)).conditions
         changes["conditions"] = (*(old for old in given if feature(old) not in replaced), *typed)
     return base.changed(**changes) if changes else base
+
+
+def _upscale(wish: Wish) -> dict[str, Any]:
+    """The steps that were typed, as fields of a request. RequestError for a strength that no step takes."""
+    from kinema.core.upscale import PIXEL_METHODS, parse_step
+
+    steps = [parse_step(text) for text in wish.upscale]
+    by_model = [step for step in steps if step["by"] not in PIXEL_METHODS]
+    if wish.strength is not None and not by_model:
+        raise RequestError(
+            "--upscale-strength belongs to an upscale by a model.", field="upscale.strength", value=wish.strength,
+            legal="with --upscale xl or --upscale MODEL",
+        )  # fmt: skip
+    for step in by_model:
+        step |= {} if wish.strength is None else {"strength": wish.strength}
+    found: dict[str, Any] = {"upscale": tuple(steps)} if steps else {}
+    return found if wish.enlarge is None else {**found, "enlarge": wish.enlarge}
 
 
 def conditions(wish: Wish) -> list[Any]:
@@ -115,6 +123,8 @@ def _read(name: str) -> Request:
 
 def settings(entries: list[str], base: Request) -> dict[str, Any]:
     """`--set key=value`: fields of a request, and everything else as options of the model."""
+    from kinema.core.renamed import OLD_FIELDS
+
     changes: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for entry in entries:
@@ -126,7 +136,7 @@ def settings(entries: list[str], base: Request) -> dict[str, Any]:
             from kinema.core.request import parse_size
 
             changes["width"], changes["height"] = parse_size(text)
-        elif key in type(base).model_fields:
+        elif key in type(base).model_fields or key in OLD_FIELDS:
             value = _value(text)
             changes[key] = text if key in TEXT_FIELDS and not isinstance(value, str | None) else value
         else:

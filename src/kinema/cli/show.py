@@ -105,9 +105,10 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
         ),
         ("options", ", ".join(f"{name}={value}" for name, value in found.options.items()) or "none"),
     ]
-    if found.second is not None:
-        again, wide, tall = found.second, *found.second.size
-        rows.append(("second pass", f"{again.model}, {wide}x{tall}, strength {again.options['strength']}"))
+    rows += [
+        ("upscale", f"{step.model}, {step.width}x{step.height}, strength {step.options['strength']}")
+        for step in found.by_model
+    ]
     rows += [("condition", condition_words(condition)) for condition in found.conditions]
     if found.estimate is not None:
         cost = found.estimate
@@ -120,15 +121,13 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
 
 
 def size_words(found: Plan) -> str:
-    """ "832x480, enlarged 2 times", or, edited in place, "1920x1080, made on 832x480 in 3 windows"."""
+    """ "832x480, upscaled to 1664x960", or, edited in place, "1920x1080, made on 832x480 in 3 windows"."""
     wide, tall = found.size
-    if found.second is not None:
-        return f"{found.width}x{found.height}, then {wide}x{tall}"
     if found.canvas != "model":
         windows = f" in {len(found.spans)} windows" if len(found.spans) > 1 else ""
         return f"{wide}x{tall}, made on {found.width}x{found.height}{windows}"
-    enlarged = f", enlarged {found.enlarge} times" if found.enlarge > 1 else ""
-    return f"{found.width}x{found.height}{enlarged}"
+    upscaled = f", upscaled to {wide}x{tall}" if found.upscale else ""
+    return f"{found.width}x{found.height}{upscaled}"
 
 
 def condition_words(condition: Any) -> str:

@@ -1,4 +1,4 @@
-"""`kinema upscale`: a clip made larger, by a second pass of a model or by plain resampling."""
+"""`kinema upscale`: a clip made larger, by a model that draws detail anew or by resampling pixels."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ENDING = "large"
 MOST = 16
+By = Literal["auto", "model", "lanczos", "bicubic", "nearest", "second-pass"]
 
 
 @verb(How)
@@ -28,9 +29,9 @@ def upscale(
     how: How,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="The clip.", show_default=False)],
     by: Annotated[
-        Literal["auto", "second-pass", "lanczos"],
-        typer.Option("--by", metavar="auto|second-pass|lanczos", help="A model that draws detail anew, or plain "
-                     "resampling. Default: auto, the second pass where it was made for this clip and sees it whole."),
+        By,
+        typer.Option("--by", metavar="auto|model|lanczos|bicubic|nearest", help="A model that draws detail anew, or a "
+                     "way to resample. Default: auto, the model where it was made for this clip and sees it whole."),
     ] = "auto",
     scale: Annotated[float, option("--scale", metavar="K", help="How many times as wide and high. Default: 2.")] = 2.0,
     strength: Annotated[
@@ -40,8 +41,9 @@ def upscale(
         str | None, option("--prompt", metavar="TEXT", help="What is to be seen. Default: the clip's own prompt.")
     ] = None,
 ) -> None:  # fmt: skip
-    """Make a clip larger: by a second pass (back to noise, then denoised with the same prompt), or by resampling."""
+    """Make a clip larger: by a model (back to noise, then denoised with the same prompt), or by resampling."""
     from kinema.conditions import inputs
+    from kinema.core.renamed import renamed
     from kinema.engine.upscale import best_way
     from kinema.engine.upscale import upscale as request_for
 
@@ -50,23 +52,26 @@ def upscale(
                            legal=f"1 to {MOST}", nearest=1 if scale < 1 else MOST)  # fmt: skip
     scale = int(scale) if scale == int(scale) else scale
     inputs.info(video)
+    if by == "second-pass":
+        renamed("--by second-pass", "--by model")
+        by = "model"
     given = {"strength": strength, "prompt": prompt, **said(how)}
     asked = [name for name, value in given.items() if value not in (None, {})]
     if by == "auto" and (asked or how.request_only):
-        by = "second-pass"
+        by = "model"
     elif by == "auto":
         by, why = best_way(video, scale)
         if by == "lanczos" and not how.as_json:
-            note(f"Plain resampling: {why}. --by second-pass draws detail anew.")
-    if by == "second-pass":
+            note(f"Plain resampling: {why}. --by model draws detail anew.")
+    if by == "model":
         run(how, video, request_for(video, prompt, scale=scale, strength=strength, **said(how)), ending=ENDING)
         return
     if asked:
         raise RequestError(
             f"Plain resampling takes no {asked[0]}.", field=asked[0], value=given[asked[0]],
-            legal="--by second-pass, or leave it out",
+            legal="--by model, or leave it out",
         )  # fmt: skip
-    _resample(how, video, scale)
+    _resample(how, video, scale, by)
 
 
 def _telling(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator[Chunk]:
@@ -79,14 +84,14 @@ def _telling(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator
         on_event(Progress("upscale", min(done, total), total, time.perf_counter() - started))
 
 
-def _resample(how: How, video: str, scale: float) -> None:
+def _resample(how: How, video: str, scale: float, method: str) -> None:
     from kinema.cli import work
     from kinema.cli.progress import reporter
     from kinema.conditions import inputs
+    from kinema.engine.upscale import resampled
     from kinema.media.manifest import carried, prompt_of
     from kinema.media.read import read_chunks
     from kinema.media.write import write
-    from kinema.post.upscale import enlarge
 
     info = inputs.info(video)
     target = target_of(how, video, ENDING)
@@ -99,14 +104,14 @@ def _resample(how: How, video: str, scale: float) -> None:
     picked: list[Any] = []
     started = time.perf_counter()
     with reporter(how.as_json) as on_event, inputs.as_file(video) as path:
-        chunks = _telling(enlarge(read_chunks(path), scale), info.num_frames, on_event)
+        chunks = _telling(resampled(read_chunks(path), scale, method), info.num_frames, on_event)
         if how.sheet is not None:
             chunks = work.pick(chunks, info.num_frames, work.SHEET_FRAMES, picked)
-        told = {**carried(path), "enlarged": {"clip": Path(video).name, "by": "lanczos", "scale": scale}}
-        written = write(chunks, target, quality="best", manifest=told, on_frame=on_event)
+        manifest = {**carried(path), "upscaled": {"clip": Path(video).name, "by": method, "scale": scale}}
+        written = write(chunks, target, quality="best", manifest=manifest, on_frame=on_event)
         size = round(info.width * scale), round(info.height * scale)
         work.remember(
-            on_event, written, "enlarged", prompt=prompt_of(told), size=size, frames=info.num_frames, fps=info.fps
+            on_event, written, "upscaled", prompt=prompt_of(manifest), size=size, frames=info.num_frames, fps=info.fps
         )
     if how.sheet is not None:
         work.save_sheet(picked, how.sheet)

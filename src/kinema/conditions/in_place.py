@@ -101,14 +101,15 @@ def _check(request: Request) -> None:
         )
     if "mask" in kinds and "source" not in kinds:
         raise RequestError("A mask needs a source.", field="conditions", value="mask", legal="source and mask")
-    fixed = {"fps": request.fps, "enlarge": request.enlarge if request.enlarge > 1 else None}
+    fixed = {"fps": request.fps, "upscale": request.upscale[0].by if request.upscale else None}
     if "source" in kinds:
         fixed |= {"frames": request.frames, "seconds": request.seconds}
     for name, value in fixed.items():
         if value is not None:
             raise RequestError(
-                f"An edit in place has the clip's own {name}.", field=name, value=value, legal=f"no {name}"
-            )
+                f"An edit in place has the clip's own {'size' if name == 'upscale' else name}.", field=name,
+                value=value, legal=f"no {name}",
+            )  # fmt: skip
 
 
 def continued(condition: Continue) -> VideoInfo:

@@ -36,11 +36,10 @@ def named(of: Any) -> Iterator[str]:
                 if isinstance(each, str):
                     yield each
     yield of.model
-    again = getattr(of, "second_pass", None) or getattr(of, "second", None)
-    for options in (of, again):
-        yield from (value for value in (getattr(options, "options", None) or {}).values() if isinstance(value, str))
-    if again is not None and again.model:
-        yield again.model
+    steps = tuple(getattr(step, "plan", None) or step for step in of.upscale)
+    for each in (of, *steps):
+        yield from (value for value in (getattr(each, "options", None) or {}).values() if isinstance(value, str))
+    yield from (getattr(step, "model", None) or step.by for step in steps)
 
 
 def check_name(name: Name, field: str = "output") -> None:

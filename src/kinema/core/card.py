@@ -224,6 +224,7 @@ class Card(Value):
     """One model: who it is, what it accepts, its legal sizes, its published defaults.
 
     `accepts` holds the features (see `conditions.feature`) the model can follow; `needs` those it cannot do without.
+    `upscaler`: the model that was made to upscale its clips.
     `own_size`: `size` is this model's also on another image model. `domain`: the small part of the world that the model
     has learnt (a key of conditions/domain.py); empty for models of pictures of all kinds.
     """
@@ -247,7 +248,7 @@ class Card(Value):
     network: Network
     profiles: dict[Literal["exact", "balanced", "fast"], ProfileRule]
     options: dict[str, Option] = Field(default_factory=dict)
-    second_pass: str | None = None
+    upscaler: str | None = None
     domain: str = ""
     notes: tuple[str, ...] = ()
 

@@ -78,6 +78,10 @@ class OutsideDomainWarning(UserWarning):
     """The same from Python, where the work goes on."""
 
 
+class RenamedWarning(FutureWarning):
+    """An option or field was given by the name that it had in the version before; the next version refuses it."""
+
+
 class ModelError(KinemaError):
     """A model is unknown, incomplete, of an unsupported kind, or fails to load."""
 

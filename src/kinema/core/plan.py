@@ -10,15 +10,18 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from . import condition_rules
 from .card import Card, Student
-from .conditions import Condition, Fraction, Value, feature
+from .conditions import Condition, Fraction, Value
 from .errors import RequestError
 from .fields import refused
 from .near import nearest
 from .prompt import weight_notes
-from .request import Canvas, Fit, Profile, Request, Seed
+from .renamed import manifest_fields, plan_fields
+from .request import MAX_STEPS, Canvas, Fit, Profile, Request, Seed
+from .upscale import PIXEL_METHODS, Scale
 
 V = TypeVar("V", bound=Value)
 MAX_FRAMES = 10_000_000
@@ -53,6 +56,20 @@ class Estimate(Value):
     measured: bool = False
 
 
+class PlannedStep(Value):
+    """One step of an upscale. by: a pixel method, with its scale, or the model of `plan`, with 1."""
+
+    by: Annotated[str, Field(min_length=1)]
+    scale: Scale = 1
+    plan: Plan | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> PlannedStep:
+        if (self.by in PIXEL_METHODS) == (self.plan is not None):
+            raise ValueError(f"a step by one of {', '.join(PIXEL_METHODS)}, or a plan of a model")
+        return self
+
+
 class Plan(Value):
     """Everything that decides the frames. With the hashes of weights and inputs it is the clip's manifest.
 
@@ -60,9 +77,9 @@ class Plan(Value):
     `sigmas` to the next and from the last to 0. Empty: the model itself, with its own scheduler.
     `spans`: windows in time that are sampled, in that order. With `canvas="source"`, `width` and `height` are those of
     the model's canvas, `output` (width, height) those of the clip, and a span may reach beyond its end. With
-    `canvas="larger"` the same, and that canvas is a tile of the output where it does not hold all of it.
-    `second`: the plan of a second pass over the finished clip. `outside`: what is asked for that the model has not
-    learnt, in sentences; whoever goes on all the same has been told.
+    `canvas="upscale"` the same, and that canvas is a tile of the output where it does not hold all of it.
+    `upscale`: the steps that the finished clip goes through (with `canvas="upscale"`: its source, before the model).
+    `outside`: what is asked for that the model has not learnt, in sentences.
     """
 
     model: str
@@ -83,11 +100,10 @@ class Plan(Value):
     sigmas: Annotated[tuple[Fraction, ...], Field(max_length=1000)] = ()
     profile: Profile
     fit: Fit
-    enlarge: Annotated[int | float, Field(ge=1, le=16)]
+    upscale: Annotated[tuple[PlannedStep, ...], Field(max_length=MAX_STEPS)] = ()
     canvas: Canvas = "model"
     output: tuple[OutputSide, OutputSide] = (0, 0)
     spans: Annotated[tuple[Span, ...], Field(max_length=MAX_FRAMES)]
-    second: Plan | None = None
     conditions: tuple[Condition, ...]
     options: dict[str, JsonValue]
     changes: tuple[str, ...] = ()
@@ -102,16 +118,29 @@ class Plan(Value):
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the frames that come out; plans of old clips do not name it."""
-        if self.second is not None:
-            return self.second.size
-        return (
-            self.output if all(self.output) else (round(self.width * self.enlarge), round(self.height * self.enlarge))
-        )
+        whole = self.output if self.canvas != "model" and all(self.output) else None
+        return whole or size_after((self.width, self.height), self.upscale)
+
+    @property
+    def by_model(self) -> tuple[Plan, ...]:
+        """The plans of the steps of `upscale` that a model makes, in order."""
+        return tuple(step.plan for step in self.upscale if step.plan is not None)
+
+    def deciding(self) -> dict[str, Any]:
+        """What of the plan decides the frames, as JSON: all but its cost and its remarks."""
+        found = self.model_dump(mode="json", exclude={"estimate", "changes", "notes"})
+        steps = [step.plan.deciding() if step.plan is not None else None for step in self.upscale]
+        return found | {"upscale": [each | {"plan": plan} for each, plan in zip(found["upscale"], steps)]}
 
     @property
     def quality(self) -> str:
         """Of the file that is written: what is kept of a clip should come out as it went in."""
         return "best" if self.canvas == "source" else "good"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, data: Any) -> Any:
+        return plan_fields(data) if isinstance(data, dict) else data
 
     @classmethod
     def from_dict(cls, data: Any) -> Plan:
@@ -119,18 +148,25 @@ class Plan(Value):
         return _read(cls, data, "plan")
 
 
+def size_after(size: tuple[int, int], steps: Sequence[PlannedStep]) -> tuple[int, int]:
+    """(width, height) of frames of `size` after the steps of an upscale."""
+    for step in steps:
+        size = step.plan.size if step.plan is not None else _times(size, step.scale)
+    return size
+
+
 def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request against the card. Raises RequestError for what the model cannot do, naming what is legal, the
     nearest legal value, and which of the `known` cards can."""
     changes: list[str] = []
     check_canvas(request, card, known)
-    _check_conditions(request.conditions, card, known)
+    condition_rules.check(request.conditions, card, known)
     rule = card.profiles[request.profile]
     options = _options(request, card, known)
     fps = request.fps or card.defaults.fps
     width, height = _size(request, card, known, changes)
     frames = _frames(request, card, known, fps, changes)
-    _check_frames_of_pictures(request.conditions, frames)
+    condition_rules.check_pictures(request.conditions, frames)
     notes = []
     if (width, height) not in card.size.trained:
         sizes = ", ".join(f"{w}x{h}" for w, h in card.size.trained)
@@ -172,9 +208,8 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         sigmas=student.sigmas if student is not None else (),
         profile=request.profile,
         fit=request.fit,
-        enlarge=request.enlarge,
         canvas=request.canvas,
-        output=_times((width, height), request.enlarge),
+        output=(width, height),
         spans=(Span(start=0, stop=frames),),
         conditions=request.conditions,
         options=options,
@@ -197,7 +232,7 @@ def _wordless_removal(request: Request) -> bool:
 CANVASES: dict[Canvas, Callable[[Card], bool]] = {
     "model": lambda card: True,
     "source": lambda card: card.edits_in_place,
-    "larger": lambda card: card.begins_with_clip,
+    "upscale": lambda card: card.begins_with_clip,
 }
 """Which cards can make what a request's canvas asks for."""
 
@@ -211,67 +246,6 @@ def check_canvas(request: Request, card: Card, known: Sequence[Card] = ()) -> No
             legal=", ".join(name for name, able in CANVASES.items() if able(card)),
             models=[other.id for other in known if can(other)],
         )  # fmt: skip
-
-
-def _check_conditions(conditions: Sequence[Condition], card: Card, known: Sequence[Card]) -> None:
-    wanted = [feature(condition) for condition in conditions]
-    for index, name in enumerate(wanted):
-        if name not in card.accepts:
-            raise RequestError(
-                f"{card.id} does not take the condition {name!r}.",
-                field=f"conditions.{index}",
-                value=name,
-                legal=", ".join(card.accepts) or "a prompt only",
-                models=[other.id for other in known if name in other.accepts],
-            )
-    for name in card.needs:
-        if name not in wanted:
-            raise RequestError(
-                f"{card.id} cannot work without the condition {name!r}.",
-                field="conditions",
-                value=wanted,
-                legal=f"a request with {name!r}",
-                models=[other.id for other in known if not other.needs],
-            )
-    _check_single(conditions, [_single(condition) for condition in conditions])
-
-
-MANY = ("reference", "style", "trajectory")
-"""Kinds of which every one counts. Of the others there is one for each place: a second would be ignored."""
-
-
-def _single(condition: Condition) -> str:
-    """The place that a condition takes alone; empty where any number may be given."""
-    if condition.kind in MANY:
-        return ""
-    return feature(condition) if condition.kind in ("image", "continue") else condition.kind
-
-
-def _check_single(conditions: Sequence[Condition], places: Sequence[str]) -> None:
-    """RequestError naming conditions that want the same place ("" is none)."""
-    for index, place in enumerate(places):
-        if place and place != "image:frame" and place in places[:index]:
-            both = [_named(other) for other, where in zip(conditions, places) if where == place]
-            raise RequestError(
-                f"A request takes one {place!r} at most, got {len(both)}: {', '.join(both)}.",
-                field=f"conditions.{index}", value=both[-1], legal=f"one of {', '.join(both)}",
-            )  # fmt: skip
-
-
-def _check_frames_of_pictures(conditions: Sequence[Condition], frames: int) -> None:
-    """RequestError naming pictures that are for the same frame: "first" is frame 0, "last" the one before `frames`."""
-    at: dict[str | int, str | int] = {"first": 0, "last": frames - 1}
-    numbers = [at.get(c.at, c.at) if c.kind == "image" else None for c in conditions]
-    _check_single(conditions, ["" if number is None else f"picture for frame {number}" for number in numbers])
-
-
-def _named(condition: Condition) -> str:
-    """A condition for a person: how a card calls it, and its file."""
-    media = (getattr(condition, name, None) for name in ("image", "video", "clip", "track"))
-    file = next((each for each in media if isinstance(each, str)), "")
-    if file.startswith("data:"):
-        file = f"{file[:20]}..."
-    return f"{feature(condition)} ({file[:200]})" if file else feature(condition)
 
 
 def _beside(request: Request, student: Student) -> str:
@@ -377,6 +351,11 @@ class Manifest(Value):
     versions: dict[str, str] = Field(default_factory=dict)
     device: str = ""
     threads: Annotated[int, Field(ge=0, le=65536)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, data: Any) -> Any:
+        return manifest_fields(data) if isinstance(data, dict) else data
 
     @classmethod
     def from_dict(cls, data: Any) -> Manifest:

@@ -5,35 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
 from .conditions import FILE_FIELDS, Condition, Value
 from .errors import RequestError
 from .fields import refused, shown
 from .numerals import integer
 from .outside import is_there, parse_json, parse_yaml, read_bytes
+from .renamed import request_fields
+from .upscale import Upscale, steps_of
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Profile = Literal["exact", "balanced", "fast"]
 Fit = Literal["strict", "nearest"]
-Canvas = Literal["model", "source", "larger"]
+Canvas = Literal["model", "source", "upscale"]
 MAX_PROMPT_CHARS = 20_000
+MAX_STEPS = 8
+"""Of `upscale`: each one makes the clip larger than the one before."""
 MAX_REQUEST_BYTES = 64 * 2**20
 """Room for some pictures as data: URIs."""
-
-
-class SecondPass(Value):
-    """A model that takes the finished clip, enlarged, back to noise by `strength` and denoises it with the same prompt
-    and seed (Zeroscope's way). width, height: None takes the size that the model was trained on, in the clip's shape.
-    """
-
-    model: Annotated[str, Field(min_length=1)]
-    strength: Annotated[float, Field(ge=0.05, le=1)] = 0.7
-    width: Annotated[int, Field(ge=1, le=16384)] | None = None
-    height: Annotated[int, Field(ge=1, le=16384)] | None = None
-    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    guidance: Annotated[float, Field(ge=0, le=100)] | None = None
-    options: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Request(Value):
@@ -42,9 +32,11 @@ class Request(Value):
     frames or seconds, not both. None means "the model's own default". `fit="strict"` refuses sizes and lengths that
     the model cannot do; `fit="nearest"` takes the nearest legal ones, and the plan lists what it changed.
     `canvas="model"`: the clip has the model's size and length. `canvas="source"`: it has the size, rate, length and
-    sound of the clip that is edited or continued, and only what is generated differs from it. `canvas="larger"`: it is
-    its source `enlarge` times as large, with its rate, length and sound, taken back to noise by the option `strength`
-    and denoised, in tiles and windows. Of the last two, width and height are those that the model works at.
+    sound of the clip that is edited or continued, and only what is generated differs from it. `canvas="upscale"`: it is
+    its source, upscaled, with its rate, length and sound, taken back to noise by the option `strength` and denoised, in
+    tiles and windows. Of the last two, width and height are those that the model works at.
+    `upscale`: steps that make the finished clip larger, in order (core/upscale.py); with `canvas="upscale"` those, by
+    pixel methods, that its source goes through first. Short: 4 for Lanczos, "nearest:4", "xl" or a model's name.
     `options` are the model's own settings (its card lists them), for example `{"shift": 5.0}`.
     Raises RequestError naming the field, the value and what is legal.
     """
@@ -63,14 +55,13 @@ class Request(Value):
     profile: Profile = "balanced"
     fit: Fit = "strict"
     canvas: Canvas = "model"
-    enlarge: Annotated[int | float, Field(ge=1, le=16)] = 1
-    second_pass: SecondPass | None = None
+    upscale: Annotated[tuple[Upscale, ...], Field(max_length=MAX_STEPS), BeforeValidator(steps_of)] = ()
     conditions: tuple[Condition, ...] = ()
     options: dict[str, JsonValue] = Field(default_factory=dict)
 
     def __init__(self, **data: Any) -> None:
         try:
-            super().__init__(**data)
+            super().__init__(**request_fields(data))
         except ValidationError as error:
             raise refused(error.errors(include_url=False), type(self)) from None
         if self.frames is not None and self.seconds is not None:

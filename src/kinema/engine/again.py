@@ -4,6 +4,7 @@ planned anew, and nothing is loaded before its plan, its inputs and the weights 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ..conditions import inputs
 from ..core.card import Card
 from ..core.errors import ModelError, RequestError, WeightsMissing
 from ..core.plan import Manifest, Plan
-from ..core.request import Request, SecondPass
+from ..core.request import Request
 from ..core.threads import take
 from ..weights import store
 from .clip import Clip
@@ -22,7 +23,7 @@ from .plan import plan as make_plan
 
 LONGEST_S = 86_400.0
 """What is expected to take longer than a day is only begun by who insists."""
-PLANNED = ("family", "width", "height", "frames", "fps", "enlarge", "canvas", "output", "spans", "student", "sigmas")
+PLANNED = ("family", "width", "height", "frames", "fps", "canvas", "output", "spans", "student", "sigmas")
 """What a request decides: the plan in a manifest may not say anything else."""
 
 
@@ -63,24 +64,25 @@ def prepare(
         request_of(plan)  # what no model could make is refused before any file is opened
     verify_inputs(found, plan, force=force)
     card = _card(found, model, "" if model is None else "--model", force)
-    again = _card_of_second(found, force)
-    check_plan(plan, card, device, force=force, second=again)
+    check_plan(plan, card, device, force=force, others=_other_cards(found, force))
     take(found.threads)
     return Again(found, plan, model or found.plan.model)
 
 
-def check_plan(plan: Plan, card: Card, device: Any = None, *, force: bool = False, second: Card | None = None) -> None:
+def check_plan(
+    plan: Plan, card: Card, device: Any = None, *, force: bool = False, others: Sequence[Card] = ()
+) -> None:  # fmt: skip
     """RequestError where the plan is not one of a request that this model takes, or takes longer than a day (unless
-    `force`)."""
+    `force`). others: cards of the models that upscale it, in order."""
     today = make_plan(
-        request_of(plan, card, second), card, "cpu" if str(device or "").startswith("cpu") else this_device()
+        request_of(plan, card, others), card, "cpu" if str(device or "").startswith("cpu") else this_device()
     )
-    for now, then, where in ((today, plan, ""), (today.second, plan.second, "second.")):
-        if now is None or then is None:
-            if now is not then:
-                raise RequestError("A second pass that the request does not lead to.", field="plan.second")
-            continue
-        for name in (*PLANNED, *(("conditions", "profile", "seed", "second") if where else ())):
+    kinds_now, kinds_then = ([(step.plan is None, step.scale) for step in each.upscale] for each in (today, plan))
+    if kinds_now != kinds_then:
+        raise RequestError("An upscale that the request does not lead to.", field="plan.upscale")
+    places = [f"upscale.{number}.plan." for number, step in enumerate(plan.upscale) if step.plan is not None]
+    for now, then, where in zip((today, *today.by_model), (plan, *plan.by_model), ("", *places)):
+        for name in (*PLANNED, *(("conditions", "profile", "seed", "upscale") if where else ())):
             if (wrong := getattr(then, name)) != (right := getattr(now, name)):
                 raise RequestError(
                     f"The plan is not what {card.id} makes of its request.", field=f"plan.{where}{name}",
@@ -101,9 +103,9 @@ def check_plan(plan: Plan, card: Card, device: Any = None, *, force: bool = Fals
         )  # fmt: skip
 
 
-def request_of(plan: Plan, card: Card | None = None, second: Card | None = None) -> Request:
-    """The request that a plan answers, with all that it settled said. card, second: of its model and that of its second
-    pass; what is their own default is not said. RequestError where a value is out of range."""
+def request_of(plan: Plan, card: Card | None = None, others: Sequence[Card] = ()) -> Request:
+    """The request that a plan answers, with all that it settled said. card, others: of its model and of those that
+    upscale it; what is their own default is not said. RequestError where a value is out of range."""
     fields = {
         name: getattr(plan, name)
         for name in ("prompt", "negative_prompt", "width", "height", "seed", "steps", "guidance", "profile", "canvas",
@@ -111,19 +113,28 @@ def request_of(plan: Plan, card: Card | None = None, second: Card | None = None)
     }  # fmt: skip
     fields["options"] = _said(plan, card)
     if plan.canvas == "model":
-        fields |= {"frames": plan.frames, "fps": plan.fps, "enlarge": plan.enlarge}
-    elif plan.canvas == "larger":
-        fields |= {"enlarge": plan.enlarge}
+        fields |= {"frames": plan.frames, "fps": plan.fps}
     elif not any(condition.kind == "source" for condition in plan.conditions):
         given = [condition.clip for condition in plan.conditions if condition.kind == "continue"]
         fields |= {"frames": plan.frames - sum(inputs.info(clip).num_frames for clip in given)}
-    if (then := plan.second) is not None:
-        fields["second_pass"] = SecondPass(
-            model=(second and (second.path or second.id)) or then.model, strength=_strength(then), width=then.width,
-            height=then.height, steps=then.steps, guidance=then.guidance,
-            options={name: value for name, value in _said(then, second).items() if name != "strength"},
-        )  # fmt: skip
+    cards = iter(others)
+    fields["upscale"] = tuple(
+        {"by": step.by, "scale": step.scale} if step.plan is None else _step_of(step.plan, number, next(cards, None))
+        for number, step in enumerate(plan.upscale)
+    )
     return Request(**fields)
+
+
+def _step_of(plan: Plan, number: int, card: Card | None) -> dict[str, Any]:
+    """The step of a request that a model's plan answers."""
+    if "strength" not in plan.options:
+        field = f"plan.upscale.{number}.plan.options.strength"
+        raise RequestError("An upscale by a model has a strength.", field=field, legal="0.05 to 1")
+    return {
+        "by": (card and (card.path or card.id)) or plan.model, "strength": plan.options["strength"],
+        "width": plan.width, "height": plan.height, "steps": plan.steps, "guidance": plan.guidance,
+        "options": {name: value for name, value in _said(plan, card).items() if name != "strength"},
+    }  # fmt: skip
 
 
 def _said(plan: Plan, card: Card | None) -> dict[str, Any]:
@@ -138,12 +149,6 @@ def _said(plan: Plan, card: Card | None) -> dict[str, Any]:
         for name, value in plan.options.items()
         if name not in own or type(value) is not type(own[name]) or value != own[name]
     }
-
-
-def _strength(plan: Plan) -> Any:
-    if "strength" not in plan.options:
-        raise RequestError("A second pass without a strength.", field="plan.second.options.strength", legal="0.05 to 1")
-    return plan.options["strength"]
 
 
 def _card(found: Manifest, model: str | None, told: str, force: bool) -> Card:
@@ -166,14 +171,14 @@ def _card(found: Manifest, model: str | None, told: str, force: bool) -> Card:
     return card
 
 
-def _card_of_second(found: Manifest, force: bool) -> Card | None:
-    if found.plan.second is None:
-        return None
-    card = store.find(found.plan.second.model)
-    own = {f"second/{name}": value for name, value in store.digests(store.locate(card)).items()}
-    if card.id != store.find(found.plan.model).id and not force:
-        verify_weights(found, own, only=True)
-    return card
+def _other_cards(found: Manifest, force: bool) -> tuple[Card, ...]:
+    """The cards of the models that upscale the clip, their weights compared."""
+    cards = tuple(store.find(step.model) for step in found.plan.by_model)
+    for number, card in enumerate(cards):
+        own = {f"upscale/{number}/{name}": value for name, value in store.digests(store.locate(card)).items()}
+        if card.id != store.find(found.plan.model).id and not force:
+            verify_weights(found, own, only=True)
+    return cards
 
 
 def _short(value: Any) -> Any:

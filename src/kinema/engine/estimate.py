@@ -53,7 +53,8 @@ TINY_DECODER = 0.1
 
 def evaluations(plan: Plan, from_clip: bool = False) -> tuple[int, int]:
     """(evaluations of the prompt's branch, of the negative prompt's branch) of all spans and tries, where the scheduler
-    evaluates once a step. from_clip: the plan is of a second pass, which begins with a clip that it does not name."""
+    evaluates once a step. from_clip: the plan is of a step of an upscale, which begins with a clip that it does not
+    name."""
     given = from_clip or plan.canvas != "model" or any(condition.kind == "source" for condition in plan.conditions)
     strength = plan.options.get("strength", 1.0) if given else 1.0
     first = steps.first_step(plan.steps, float(str(strength)))
@@ -64,7 +65,7 @@ def evaluations(plan: Plan, from_clip: bool = False) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of the stages of one plan (not of its second pass) on one device, and what they depend on."""
+    """Seconds of the stages of one plan (not of its upscale) on one device, and what they depend on."""
 
     model: str
     device: str
@@ -104,7 +105,7 @@ def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> 
     if network.flop_per_cell is not None:
         forward = network.flop_per_cell * tokens * network.patch**2
     pieces = 1
-    if plan.canvas == "larger":
+    if plan.canvas == "upscale":
         pieces = len(windows.over_picture(plan.size, (plan.width, plan.height), card.size.multiple).places)
     calls = sum(evaluations(plan, from_clip))
     flop = forward * calls * pieces * sampled / max(1, longest * len(plan.spans))
@@ -185,12 +186,12 @@ def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip
         for number in range(tries):
             found.append(Part("sample", cost.sample_s * share / tries, index if in_windows else index * tries + number))
         found.append(Part("decode", cost.decode_s * share, index if in_windows else (index + 1) * tries - 1))
-        if plan.canvas == "larger":
+        if plan.canvas == "upscale":
             found.append(Part("edit", COMPOSITE_S * span.num_frames, index))
     if plan.canvas == "source":
         found.append(Part("edit", COMPOSITE_S * max(1, plan.frames - given), len(plan.spans)))
-    if plan.second is not None:
-        found += parts(plan.second, store.find(plan.second.model), device, from_clip=True)
+    for step in plan.by_model:
+        found += parts(step, store.find(step.model), device, from_clip=True)
     return tuple(found)
 
 

@@ -37,7 +37,7 @@ class Engine:
         """dtype: what the networks were asked to be in; None is the device's own choice."""
         self.model, self.family, self.location, self.device, self.dtype = model, family, location, device, dtype
         self.start_s: float | None = None
-        self._second: Engine | None = None
+        self._other: Engine | None = None
 
     @cached_property
     def device_name(self) -> str:
@@ -97,7 +97,8 @@ class Engine:
     ) -> Iterator[Chunk]:
         """Chunks as they are decoded; memory does not grow with length. Close the iterator to stop.
 
-        state, keep, keep_every: see `generate.generate`; of a clip with a second pass they are the first pass's.
+        state, keep, keep_every: see `generate.generate`; of a clip that a model upscales they are
+        those of the clip before.
         RequestError where they do not fit the plan."""
         plan = self._planned(request, fields)
         check_keeping(plan, state, keep, keep_every)
@@ -114,7 +115,7 @@ class Engine:
         expected = parts(plan, self.family.card, self.device_name)
         watch(planned(*expected))
         yield from watch.timed(self._noting(plan, self._stream(plan, watch, state, keep, keep_every), watch))
-        if state is None and plan.second is None and self.dtype is None:
+        if state is None and not plan.by_model and self.dtype is None:
             passes = sum(part.stage == "sample" for part in expected)
             watch.keep(arithmetic(plan, self.family.card, self.device_name), passes, self.start_s)
             self.start_s = None
@@ -135,20 +136,16 @@ class Engine:
             from .edit import edit
 
             return edit(plan, self.family, on_event=on_event)
-        if plan.canvas == "larger":
-            from .larger import larger
+        if plan.canvas == "upscale":
+            from .upscale_by_model import windows
 
-            return larger(plan, self.family, on_event=on_event)
+            return windows(plan, self.family, on_event=on_event)
         chunks = generate(plan, self.family, state=state, on_event=on_event, keep=keep, keep_every=keep_every)
-        if plan.second is not None:
-            from .second_pass import second_pass
+        if not plan.upscale:
+            return chunks
+        from .upscale import upscaled
 
-            chunks = second_pass(chunks, plan.second, self.second(plan.second).family, on_event)
-        if plan.enlarge > 1:
-            from ..post.upscale import enlarge
-
-            chunks = enlarge(chunks, plan.enlarge)
-        return chunks
+        return upscaled(chunks, plan.upscale, lambda step: self.other(step).family, on_event)
 
     def manifest(self, plan: Plan) -> dict[str, Any]:
         """What a clip of this plan is made of, as JSON."""
@@ -171,8 +168,8 @@ class Engine:
     def notes(self, plan: Plan) -> tuple[str, ...]:
         """What the loaded model has to say of a plan that is not among the plan's notes."""
         found = self.family.notes(plan)
-        if plan.second is not None:
-            found += self.second(plan.second).family.notes(plan.second)
+        for step in plan.by_model:
+            found += self.other(step).family.notes(step)
         return tuple(note for note in dict.fromkeys(found) if note not in plan.notes)
 
     def digests(self, plan: Plan) -> dict[str, str]:
@@ -181,20 +178,20 @@ class Engine:
 
     def _weights(self, plan: Plan) -> list[tuple[str, Path, tuple[Path, ...]]]:
         """(prefix of the names, the checkpoint, files beside it) of every model that the plan needs."""
-        own = [("", self.location, self.family.weight_files(plan))]
-        if plan.second is None:
-            return own
-        again = self.second(plan.second)._weights(plan.second)
-        return own + [(f"second/{name}", place, more) for name, place, more in again]
+        found = [("", self.location, self.family.weight_files(plan))]
+        for number, step in enumerate(plan.by_model):
+            again = self.other(step)._weights(step)
+            found += [(f"upscale/{number}/{name}", place, more) for name, place, more in again]
+        return found
 
-    def second(self, plan: Plan) -> Engine:
-        """The engine of a second pass, on the same device and in the same dtype, kept for the next one."""
+    def other(self, plan: Plan) -> Engine:
+        """The engine of a step of an upscale, on the same device and in the same dtype, kept for the next one."""
         if plan.model == self.model:
             return self
-        if self._second is None or self._second.model != plan.model:
-            self._second = None  # the one before is let go of first: two are enough
-            self._second = load(plan.model, device=self.device, dtype=self.dtype, progress=False)
-        return self._second
+        if self._other is None or self._other.model != plan.model:
+            self._other = None  # the one before is let go of first: two are enough
+            self._other = load(plan.model, device=self.device, dtype=self.dtype, progress=False)
+        return self._other
 
 
 def check_keeping(plan: Plan, state: Any = None, keep: Any = None, keep_every: int = 0) -> None:
@@ -219,8 +216,10 @@ def check_keeping(plan: Plan, state: Any = None, keep: Any = None, keep_every: i
 
 def _lasting(plan: Plan) -> Plan:
     """The plan without its estimate, which follows what was measured last."""
-    second = None if plan.second is None else _lasting(plan.second)
-    return plan.model_copy(update={"estimate": None, "second": second})
+    steps = tuple(
+        step if step.plan is None else step.model_copy(update={"plan": _lasting(step.plan)}) for step in plan.upscale
+    )
+    return plan.model_copy(update={"estimate": None, "upscale": steps})
 
 
 def _digests(places: Iterable[tuple[str, Path, tuple[Path, ...]]]) -> dict[str, str]:

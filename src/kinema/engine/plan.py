@@ -23,18 +23,18 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
         raise recommend.whole(error, request) from None
     opened.check(found)
     styles.check(found)
-    if request.second_pass is not None:
-        from .second_pass import plan_second
+    if request.upscale and found.canvas != "upscale":
+        from .upscale import plan_steps
 
-        found = found.model_copy(update={"second": plan_second(request, found, card)})
+        found = found.model_copy(update={"upscale": plan_steps(request, found, card)})
     if card.domain:
         from ..conditions.domain import outside
 
         found = found.model_copy(update={"outside": outside(found, request.prompt, card, store.known_cards())})
     device = device_name(device)
     cost = estimate(found, card, device)
-    if found.second is not None:
-        again = estimate(found.second, store.find(found.second.model), device, from_clip=True)
+    for step in found.by_model:
+        again = estimate(step, store.find(step.model), device, from_clip=True)
         names = ("seconds", "pflop", "gb")
         both = {name: getattr(cost, name) + getattr(again, name) for name in names}
         both |= {"start": max(cost.start, again.start), "measured": cost.measured and again.measured}

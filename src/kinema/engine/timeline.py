@@ -97,7 +97,8 @@ def _edited(plan: Plan, source: Source) -> Timeline:
     if control is not None:
         drawn = _controls(control, source, plan.frames, width, height)
         controls = _exactly(plan.frames, drawn, control.video or source.video)
-    frames = _exactly(plan.frames, _frames(source.video, width, height, True, source.grow), source.video)
+    given = _frames(source.video, width, height, True, source.grow, plan.upscale[0].by if plan.upscale else "lanczos")
+    frames = _exactly(plan.frames, given, source.video)
     return Timeline(frames, (width, height), plan.frames, masks, controls)
 
 
@@ -116,14 +117,16 @@ def _exactly(count: int, frames: Iterator[T], media: str) -> Iterator[T]:
 
 
 def _frames(
-    video: str, width: int, height: int, sound: bool, grow: outpaint.Grow = ()
+    video: str, width: int, height: int, sound: bool, grow: outpaint.Grow = (), method: str = "lanczos"
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    from PIL import Image
+
     from ..media.read import read_chunks
 
     with inputs.as_file(video) as path:
         for chunk in read_chunks(path, chunk_frames=1, audio=sound):
             frame = outpaint.grown(chunk.frames[0], grow) if any(grow) else chunk.frames[0]
-            yield cover(frame, height, width), chunk.audio
+            yield cover(frame, height, width, Image.Resampling[method.upper()]), chunk.audio
 
 
 def _controls(control: Control, source: Source, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:

@@ -43,6 +43,10 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
+STEPS = ("interpolated", "upscaled", "enlarged")
+"""What a finished clip may have gone through, as its manifest calls it; the last is what "upscaled" was before."""
+
+
 def check_sidecar(path: Path) -> None:
     """MediaError where a file of the sidecar's name is there that is no manifest of this clip."""
     if not own_sidecar(path):

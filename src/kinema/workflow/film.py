@@ -77,7 +77,7 @@ class Shots:
 
 def plan_film(film: FilmPlan, *, fps: float | None = None, device: str | None = None, **changes: Any) -> Shots:
     """Plan all shots, before any weights are loaded. fps: rate of the film, with frames in between; None: that of the
-    shots. changes: fields of all requests (model, profile, steps, enlarge, width and height, ...). Raises RequestError
+    shots. changes: fields of all requests (model, profile, steps, upscale, width and height, ...). Raises RequestError
     that names the shot, for what a model cannot do and for shots that do not fit together."""
     from ..engine.plan import plan as make_plan
 

@@ -125,7 +125,7 @@ def parts_folder(target: Path) -> Path:
 def key_of(plan: Plan, weights: dict[str, str], dtype: str = "") -> str:
     """20 hexadecimal digits that change with everything that decides a shot's frames: the plan, the bytes of its inputs
     and adapters (not where they are), the weights, the dtype, Kinema's version."""
-    said = plan.model_dump(mode="json", exclude=_NOT_PIXELS)
+    said = plan.deciding()
     for condition in said["conditions"]:
         for name in MEDIA_FIELDS:
             media = condition.get(name)
@@ -137,9 +137,6 @@ def key_of(plan: Plan, weights: dict[str, str], dtype: str = "") -> str:
             from ..weights.styles import find
 
             condition["adapter"] = digest(str(find(condition["adapter"])))
-    second = said.get("second")
-    if isinstance(second, dict):
-        said["second"] = {name: value for name, value in second.items() if name not in _NOT_PIXELS}
     text = json.dumps({"kinema": own_version(), "plan": said, "weights": weights, "dtype": dtype}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 

@@ -34,7 +34,7 @@ State = Literal["here", "gone", "replaced"]
 
 @dataclass(frozen=True)
 class Made:
-    """One clip. made: generated, film, interpolated, scored, enlarged. bytes: of the file when it was written."""
+    """One clip. made: generated, film, interpolated, scored, upscaled. bytes: of the file when it was written."""
 
     when: str
     made: str

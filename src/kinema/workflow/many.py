@@ -2,7 +2,7 @@
 
     from kinema.workflow.many import make_many, plan_many, spread
 
-    wishes = spread(Request(enlarge=4), ["a red ball rolls left", "a blue star"], seeds("1-8"))
+    wishes = spread(Request(upscale=4), ["a red ball rolls left", "a blue star"], seeds("1-8"))
     for made in make_many(plan_many(wishes, "clips/"), kinema.load()):
         print(made.path, made.reused)
 
@@ -36,8 +36,6 @@ TABLES = (".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".toml", ".xlsx", 
 """Files of more than a prompt a line."""
 NAME_WORDS, NAME_CHARS = 6, 48
 FIELDS = ("prompt", "seed", "number")
-_NOT_PIXELS = {"estimate", "changes", "notes"}
-"""Fields of a plan that change no frame."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +240,7 @@ def same_plan(planned: Planned) -> Manifest | None:
         info = probe(planned.target)
     except KinemaError:
         return None
-    alike = found.kinema == own_version() and _pixels(found.plan) == _pixels(planned.plan)
+    alike = found.kinema == own_version() and found.plan.deciding() == planned.plan.deciding()
     whole = info.num_frames == planned.plan.frames and (info.width, info.height) == planned.plan.size
     return found if alike and whole else None
 
@@ -259,13 +257,6 @@ def is_made(planned: Planned, maker: Maker) -> bool:
     except RequestError:
         return False
     return True
-
-
-def _pixels(plan: Plan) -> dict[str, Any]:
-    said = plan.model_dump(mode="json", exclude=_NOT_PIXELS)
-    if isinstance(second := said.get("second"), dict):
-        said["second"] = {name: value for name, value in second.items() if name not in _NOT_PIXELS}
-    return said
 
 
 def make_many(

@@ -196,7 +196,7 @@ def _request(path: Path) -> None:
     from ..core.request import Request
 
     request = Request(
-        prompt="a red car drives left in a meadow by day", seed=4, enlarge=4,
+        prompt="a red car drives left in a meadow by day", seed=4, upscale=4,
         conditions=({"kind": "image", "image": "car.png"},),  # type: ignore[arg-type]
     )  # fmt: skip
     path.write_text(request.to_json() + "\n", encoding="utf-8")
@@ -211,7 +211,7 @@ def _film(path: Path) -> None:
         ("a yellow star rises over the sea at night", "cut"),
     )
     shots = [
-        {"request": {"prompt": prompt, "seed": seed, "enlarge": 4}, "join": join}
+        {"request": {"prompt": prompt, "seed": seed, "upscale": 4}, "join": join}
         for seed, (prompt, join) in enumerate(lines, 3)
     ]
     plan = {"title": "A red ball", "subtitle": "and a star", "ending": "The end", "music": "calm, warm", "seed": 3}
@@ -236,12 +236,12 @@ def _pans(folder: Path) -> None:
 
 SAMPLES: tuple[Sample, ...] = (
     Sample("car.png", "a picture to begin with",
-           'kinema generate "a red car drives left in a meadow by day" --image {} --enlarge 4 -o drive.mp4',
+           'kinema generate "a red car drives left in a meadow by day" --image {} --upscale 4 -o drive.mp4',
            _picture(_car)),
     Sample("star.png", "a thing to show, on white",
-           'kinema generate "a yellow star at sea by day" --reference {} --enlarge 4 -o star.mp4', _cut_out),
+           'kinema generate "a yellow star at sea by day" --reference {} --upscale 4 -o star.mp4', _cut_out),
     Sample("path.txt", "a path to follow",
-           'kinema generate "a yellow star at night" --trajectory {} --enlarge 4 -o path.mp4', _path),
+           'kinema generate "a yellow star at night" --trajectory {} --upscale 4 -o path.mp4', _path),
     Sample("road.mp4", "a clip with music: a red car drives past a blue star",
            f"kinema remove {{}} --click {CAR_CLICK} -o gone.mp4", _clip(_road, "playful, 120 bpm")),
     Sample("mask.png", "where that car is at first, white on black",

@@ -20,6 +20,7 @@ from typing import Any
 
 from ...core.errors import KinemaError, ModelError
 from ...core.extras import install_command
+from ...core.renamed import upscale_of
 from . import steps
 from .steps import Channel, Desk
 
@@ -151,7 +152,7 @@ def _draw_shot(job: dict[str, Any]) -> dict[str, Any]:
         if "failed" in kept:  # the next shot will be a cut
             log.warning("%s: its last frames are not kept: %s", job["planned"], kept["failed"])
     for wanted, name, work in (
-        (job["making"]["second_pass"] != "none" and job["quality"] == "full", "second pass", steps.second),
+        (upscale_of(job["making"]) != "none" and job["quality"] == "full", "upscale", steps.upscaled),
         (job["making"]["interpolate"] != "none" and job["quality"] == "full", "interpolate", steps.between),
     ):
         if wanted and "failed" not in found:

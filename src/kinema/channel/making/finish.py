@@ -1,4 +1,4 @@
-"""What is done with a clip between the model and the channel's encoding: second pass, frames in between, its place in
+"""What is done with a clip between the model and the channel's encoding: upscale, frames in between, its place in
 the picture. All of it is Iterator[Chunk] -> Iterator[Chunk], or a file to a file.
 """
 
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from ...core.chunk import Chunk
 from ...core.errors import RequestError
+from ...core.renamed import upscale_of
+from ...core.upscale import PIXEL_METHODS
 from .makers import Job, maker
 
 if TYPE_CHECKING:
@@ -34,20 +36,19 @@ def check_interpolate(how: str) -> None:
     importlib.import_module(INTERPOLATION).interpolate((), fps=24, by=how).close()  # it refuses before the first frame
 
 
-def second_pass(job: Job, source: Path, target: Path) -> None:
-    """The clip again, larger: by plain enlargement, or through a model that takes it back to noise."""
+def upscale(job: Job, source: Path, target: Path) -> None:
+    """The clip again, larger: by a pixel method, or through a model that takes it back to noise."""
+    from ...engine.upscale import resampled
+    from ...engine.upscale import upscale as request_for
     from ...media.write import write
 
-    how = job.making["second_pass"]
-    if how == "lanczos":
+    how = upscale_of(job.making)
+    if how in PIXEL_METHODS:
         from ...media.read import read_chunks
-        from ...post.upscale import enlarge
 
-        write(enlarge(read_chunks(source, audio=False), _scale(job, source)), target, quality="best")
+        write(resampled(read_chunks(source, audio=False), _scale(job, source), how), target, quality="best")
         return
-    from ...engine.upscale import upscale
-
-    asked = upscale(
+    asked = request_for(
         source, job.prompt, scale=_scale(job, source), strength=job.making["strength"], model=how, seed=job.seed,
         negative_prompt=job.negative_prompt or None, profile=job.profile,
     )  # fmt: skip

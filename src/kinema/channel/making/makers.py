@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...core.conditions import Continue
 from ...core.errors import Cancelled, KinemaError, RequestError
 from ...core.events import Event
+from ...core.upscale import PIXEL_METHODS
 from .seam import in_whole_seconds, part
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ MAKERS: dict[str, Callable[[str], Maker]] = {
 }  # fmt: skip
 """By a model's name, or its beginning where that ends with a colon; all other names are models of Kinema's."""
 KNOWN_FRAMES: int = Continue.model_fields["frames"].default
-KEPT = 2  # a model, and that of its second pass
+KEPT = 2  # a model, and the one that upscales its clips
 _KEPT: dict[str, Maker] = {}
 
 
@@ -221,16 +222,16 @@ def deadline(seconds: float) -> Callable[[Event], None]:
     return check
 
 
-def check_second_pass(model: str) -> None:
-    """RequestError where a model cannot make a second pass of a clip, or its weights are not here."""
+def check_upscale(how: str) -> None:
+    """RequestError where a model cannot upscale a clip, or its weights are not here."""
     from ...weights import store
 
-    if model in ("none", "lanczos"):
+    if how in ("none", *PIXEL_METHODS):
         return
-    card = store.find(model)
+    card = store.find(how)
     if not card.begins_with_clip:
         raise RequestError(
-            f"making.second_pass = {model!r} does not begin with a clip.", field="making.second_pass", value=model,
-            legal="none, lanczos, " + ", ".join(card.id for card in store.known_cards() if card.begins_with_clip),
+            f"making.upscale = {how!r} does not begin with a clip.", field="making.upscale", value=how,
+            legal=", ".join(("none", *PIXEL_METHODS, *(c.id for c in store.known_cards() if c.begins_with_clip))),
         )  # fmt: skip
     store.locate(card)

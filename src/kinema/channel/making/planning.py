@@ -102,7 +102,7 @@ def job_of(config: ChannelConfig, token: str, planned: Any, files: str, link: Li
         "quality": planned.quality, "shot": shot, "width": config.picture.width, "height": config.picture.height,
         "fps": config.picture.fps, "files": files,
         "making": {
-            "device": making.device, "second_pass": making.second_pass, "strength": making.strength,
+            "device": making.device, "upscale": making.upscale, "strength": making.strength,
             "interpolate": making.interpolate, "fit": making.fit, "tries": making.tries, "pause_s": making.pause_s,
             "slowest_s": making.slowest_s,
         },

@@ -35,7 +35,7 @@ from .beds import lacks_beds, make_bed
 from .continuity import link_of, sweep
 from .finish import check_interpolate
 from .ledger import Ledger, Planned
-from .makers import Job, can_continue, check_second_pass, maker
+from .makers import Job, can_continue, check_upscale, maker
 from .planning import Need, Planner, job_of, need
 from .steps import Channel, Desk, set_aside
 from .workers import Heartbeats
@@ -68,7 +68,7 @@ def check(config: ChannelConfig) -> None:
         moderation.theme(theme)
     check_interpolate(config.making.interpolate)
     if config.making.here:
-        check_second_pass(config.making.second_pass)
+        check_upscale(config.making.upscale)
         trial = Planned(
             "trial", 0, config.theme, "", "a red ball rolls left", {"seconds": config.bible.seconds, "seed": 0}
         )

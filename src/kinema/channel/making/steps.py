@@ -1,4 +1,4 @@
-"""The steps of a shot: generate, tail, second pass, interpolate (on whatever machine draws), then score, conform,
+"""The steps of a shot: generate, tail, upscale, interpolate (on whatever machine draws), then score, conform,
 publish (where the channel is). Each takes a job that is plain JSON, leaves its result in a file or a row under the
 shot's name, and does no harm when it is done again; each is done again only where its end was never noted.
 """
@@ -19,7 +19,7 @@ from ..conform import Encoding, conform
 from ..library import Library, LibraryClip
 from ..running import encoding
 from .beds import bed_for
-from .finish import fitted, interpolate, second_pass
+from .finish import fitted, interpolate, upscale
 from .makers import KNOWN_FRAMES, Down, Job, Late, can_continue, maker
 from .work_files import TAIL, WorkFiles, suffix, work_files
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..config import ChannelConfig
     from .ledger import Ledger
 
-GENERATE, CONTINUED, SECOND, BETWEEN = "generate", "continued", "second", "between"
+GENERATE, CONTINUED, UPSCALED, BETWEEN = "generate", "continued", "upscaled", "between"
 log = logging.getLogger("kinema.channel")
 
 
@@ -112,9 +112,9 @@ def tail(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
     return _made(desk, job, TAIL, make)
 
 
-def second(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
+def upscaled(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
     asked = Job.from_dict(job)
-    return _made(desk, job, SECOND, lambda target: second_pass(asked, _taken(desk, job, before), target))
+    return _made(desk, job, UPSCALED, lambda target: upscale(asked, _taken(desk, job, before), target))
 
 
 def between(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From a shot to what a video model is asked: one prompt, for the first pass and the second.
+"""From a shot to what a video model is asked: one prompt, for the clip and for what upscales it.
 
 What the field learnt early are rules here: the camera, the motion, its speed and its direction are always said, and
 every detail is said again in every shot, in the same words and the same order, so that what stays the same is the same
@@ -12,7 +12,8 @@ from typing import Any
 
 from ...core.conditions import Continue
 from ...core.errors import RequestError
-from ...core.request import Profile, Request, SecondPass
+from ...core.request import Profile, Request
+from ...core.upscale import Upscale
 from .shots import CastMember, Shot, Speed, StyleBible
 
 MAX_PROMPT_WORDS = 60  # what fits CLIP's 77 tokens, with room for words that are several
@@ -62,7 +63,7 @@ def request_of(
     *,
     model: str = "kinema-mini-wan",
     profile: Profile = "balanced",
-    second_pass: SecondPass | None = None,
+    upscale: Sequence[Upscale] = (),
     before: str | None = None,
 ) -> Request:
     """The shot as a request. `before`: the clip before it, which a shot that continues goes on from (without one, it is
@@ -70,8 +71,8 @@ def request_of(
     fields: dict[str, Any] = {"negative_prompt": bible.negative_prompt} if bible.negative_prompt else {}
     if shot.continuity == "continue" and before is not None:
         fields["conditions"] = (Continue(clip=before),)
-    if second_pass is not None:
-        fields["second_pass"] = second_pass
+    if upscale:
+        fields["upscale"] = tuple(upscale)
     return Request(
         prompt=prompt_of(shot, cast, bible), model=model, profile=profile, seconds=shot.seconds, seed=shot.seed,
         fit="nearest", **fields,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...conditions import larger
+from ...conditions import upscale
 from ...conditions.given_clip import from_source, source_of
 from ...core.card import Card
 from ...core.errors import RequestError
@@ -18,8 +18,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request resolved against a card of this family and its image model, where that is on this machine (else as
     Stable Diffusion 1.5 is). RequestError, or MediaError for a clip that cannot be read."""
     card = with_base(named(request, card), card)
-    on_larger = request.canvas == "larger"
-    resolved = larger.plan if on_larger else resolve
+    to_upscale = request.canvas == "upscale"
+    resolved = upscale.plan if to_upscale else resolve
     found = resolved(request, card, known)  # refuse what the card refuses, before any file is opened
     length, overlap = (int(str(found.options[name])) for name in ("context_length", "context_overlap"))
     if overlap >= length:
@@ -28,7 +28,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
             field="options.context_overlap", value=overlap, legal=f"1 to {length - 1}", nearest=length // 2,
         )  # fmt: skip
     beside.check(request)
-    if on_larger:
+    if to_upscale:
         return found
     source = source_of(request)
     return _said(found if source is None else from_source(source, request, card, known), length)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...conditions import in_place, inputs, larger
+from ...conditions import in_place, inputs, upscale
 from ...conditions.given_clip import source_of
 from ...core.card import Card
 from ...core.conditions import Trajectory
@@ -19,8 +19,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request resolved for a Wan model. Raises RequestError or MediaError before any weights are touched."""
     if request.canvas == "source":
         found = in_place.plan(request, card, known)
-    elif request.canvas == "larger":
-        found = larger.plan(request, card, known)
+    elif request.canvas == "upscale":
+        found = upscale.plan(request, card, known)
     else:
         found = _on_model_canvas(request, card, known)
     _check_layers(found, card)

@@ -49,7 +49,7 @@ def options(strength: float) -> dict[str, Option]:
 
 def _card(
     name: str, title: str, hub: str, licence: str, sizes: tuple[tuple[int, int], ...], frames: int, *, steps: int,
-    guidance: float, strength: float = 0.7, second: str | None = None, notes: tuple[str, ...] = (),
+    guidance: float, strength: float = 0.7, upscaler: str | None = None, notes: tuple[str, ...] = (),
 ) -> Card:  # fmt: skip
     return Card(
         id=name, family="zeroscope", title=title, licence=licence, variant="t2v", hub=hub,
@@ -57,7 +57,7 @@ def _card(
         size=SizeRule(multiple=64, trained=sizes, min_side=192, max_side=1344, max_area=1280 * 768),
         frames=FramesRule(step=1, trained=frames, minimum=1, maximum=96),
         defaults=Defaults(fps=8.0, steps=steps, guidance=guidance), network=NETWORK, profiles=PROFILES,
-        options=options(strength), second_pass=second, notes=notes,
+        options=options(strength), upscaler=upscaler, notes=notes,
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ MINI = on_image("kinema-mini-zeroscope", {"base": "kinema-mini-image", "num_fram
         "title": "The shipped miniature of Video LDM and Zeroscope: temporal layers on kinema-mini-image",
         "licence": "Apache-2.0", "builtin": "miniatures/mini_zeroscope", "domain": "toyland",
         "aliases": ("mini-zeroscope",),
-        "second_pass": "kinema-mini-zeroscope-xl",
+        "upscaler": "kinema-mini-zeroscope-xl",
         "notes": ("Knows only Toyland: simple objects, skies and grounds. See docs/mini_motion.md.",),
     }
 )  # fmt: skip
@@ -91,7 +91,7 @@ MINI_XL = on_image(
     "kinema-mini-zeroscope-xl", {"base": "kinema-mini-image", "num_frames": 16, "side_px": 96}
 ).model_copy(
     update={
-        "title": "The shipped miniature of Zeroscope XL: a second pass at 96x96", "licence": "Apache-2.0",
+        "title": "The shipped miniature of Zeroscope XL: upscales to 96x96", "licence": "Apache-2.0",
         "builtin": "miniatures/mini_zeroscope_xl", "domain": "toyland", "aliases": ("mini-zeroscope-xl",),
         "options": {"base": bases.option("kinema-mini-image"), **options(0.6)},
         "notes": ("Made for a clip of kinema-mini-zeroscope as its source, with the same prompt.",),
@@ -101,11 +101,11 @@ MINI_XL = on_image(
 PUBLISHED: tuple[Card, ...] = (
     _card(
         "zeroscope", "Zeroscope v2 576w", "cerspense/zeroscope_v2_576w", "CC-BY-NC-4.0", ((576, 320),), 24, steps=40,
-        guidance=9.0, second="zeroscope-xl",
+        guidance=9.0, upscaler="zeroscope-xl",
         notes=("Fewer than 24 frames, or smaller ones, look worse (its card says).",),
     ),
     _card(
-        "zeroscope-xl", "Zeroscope v2 XL, the second pass", "cerspense/zeroscope_v2_XL", "CC-BY-NC-4.0",
+        "zeroscope-xl", "Zeroscope v2 XL, which upscales", "cerspense/zeroscope_v2_XL", "CC-BY-NC-4.0",
         ((1024, 576),), 24, steps=40, guidance=15.0,
         notes=("Made for a clip of zeroscope as its source, with the same prompt.",),
     ),

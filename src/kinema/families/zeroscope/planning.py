@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...conditions import larger
+from ...conditions import upscale
 from ...conditions.given_clip import from_source, source_of
 from ...core.card import Card
 from ...core.plan import Plan, resolve
@@ -17,8 +17,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     read."""
     if "base" in card.options:
         card = with_base(named(request, card), card)
-    if request.canvas == "larger":
-        return larger.plan(request, card, known)
+    if request.canvas == "upscale":
+        return upscale.plan(request, card, known)
     found = resolve(request, card, known)  # refuse what the card refuses, before any file is opened
     source = source_of(request)
     return found if source is None else from_source(source, request, card, known)

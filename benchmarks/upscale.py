@@ -1,13 +1,13 @@
-"""A second pass against plain enlarging: sharpness and what the probes read, on new prompts.
+"""An upscale by a model against Lanczos: sharpness and what the probes read, on new prompts.
 
-    python benchmarks/second_pass.py --count 16 [--second MODEL] [--side 96] [--strength 0.6] [--out DIR]
-    python benchmarks/second_pass.py --count 4 --tiles [--profile balanced]
+    python benchmarks/upscale.py --count 16 [--by MODEL] [--side 96] [--strength 0.6] [--out DIR]
+    python benchmarks/upscale.py --count 4 --tiles [--profile balanced]
 
 --tiles: Toyland's own clips at 64x64 made 128x128 by `kinema upscale`, in tiles of 96 that share a quarter; also PSNR
 to the true ones.
 
 Sharpness: mean strength of edges (Sobel) against that of true renders at the same size, 1 is as sharp as they are.
-Writes DIR/sheet.png: enlarged by Lanczos, second pass.
+Writes DIR/sheet.png: by Lanczos, by the model.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def sharpness(frames_FHWC: np.ndarray) -> float:
 def in_tiles(given: argparse.Namespace) -> None:
     engine, probes, side = kinema.load(MODEL_OF_TILES), load_probes(), 128
     scenes = [scene for n in range(4 * given.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
-    kinds: dict[str, list] = {"lanczos": [], "second pass": [], "true": []}
+    kinds: dict[str, list] = {"lanczos": [], "model": [], "true": []}
     rows, size = [], {"num_frames": 16, "fps": 8.0}
     for number, scene in enumerate(scenes[: given.count]):
         text = describe(scene, 0)
@@ -56,7 +56,7 @@ def in_tiles(given: argparse.Namespace) -> None:
                             profile=given.profile)  # fmt: skip
             passed = engine.generate(asked).frames()
         large = resize_frames(small, side, side)
-        for name, made in (("lanczos", large), ("second pass", passed), ("true", true)):
+        for name, made in (("lanczos", large), ("model", passed), ("true", true)):
             track = follow(probes.read(made))
             kinds[name].append(
                 (
@@ -76,10 +76,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--model", default="kinema-mini-zeroscope")
-    parser.add_argument("--second", default="xl")
+    parser.add_argument("--by", default="xl")
     parser.add_argument("--side", type=int, default=96)
     parser.add_argument("--strength", type=float, default=0.6)
-    parser.add_argument("--out", type=Path, default=Path("runs/second_pass"))
+    parser.add_argument("--out", type=Path, default=Path("runs/upscale"))
     parser.add_argument("--tiles", action="store_true")
     parser.add_argument("--profile", default="balanced")
     given = parser.parse_args()
@@ -89,16 +89,16 @@ def main() -> None:
     engine, probes = kinema.load(given.model), load_probes()
     scenes = [scene for n in range(4 * given.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
     scenes, side = scenes[: given.count], given.side
-    again = {"model": given.second, "strength": given.strength, "width": side, "height": side}
-    kinds: dict[str, list] = {"lanczos": [], "second pass": [], "true": []}
+    again = {"by": given.by, "strength": given.strength, "width": side, "height": side}
+    kinds: dict[str, list] = {"lanczos": [], "model": [], "true": []}
     rows = []
     for number, scene in enumerate(scenes):
         text = describe(scene, 0)
         first = engine.generate(text, seed=number, profile="exact").frames()
         large = resize_frames(first, side, side)
-        passed = engine.generate(text, seed=number, profile="exact", second_pass=again).frames()
+        passed = engine.generate(text, seed=number, profile="exact", upscale=again).frames()
         true = render([scene], num_frames=len(first), height=side, width=side, fps=8.0).frames_BFHWC[0].numpy()
-        for name, clip in (("lanczos", large), ("second pass", passed), ("true", true)):
+        for name, clip in (("lanczos", large), ("model", passed), ("true", true)):
             track = follow(probes.read(clip))
             actor = scene.actors[0]
             kinds[name].append(

@@ -1,19 +1,21 @@
-"""A clip made larger by a model: enlarged, taken back to noise, denoised in tiles and windows (Zeroscope XL's way).
+"""A clip upscaled by a model: taken part of the way back to noise, denoised with its own prompt (Zeroscope XL's way).
 
-Memory does not grow with length. What changes slowly over a frame keeps the clip's colours.
+`windows`: a clip that is there, in windows and tiles; memory does not grow with length, and what changes slowly over a
+frame keeps the clip's colours. `whole`: a clip that was just made, at once; it is small.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ..core import windows
+from ..core import windows as cut
 from ..core.chunk import Chunk
 from ..core.events import OnEvent, Progress, ignore, of_span
 from ..core.family import Family, Window
 from ..core.plan import Plan, Span
+from ..media.resize import resize_frames
 from ..post.color_match import match_colors
 from .generate import generate
 from .tiles import Tiled
@@ -23,16 +25,23 @@ COLORS = 1 / 8
 """Colours that change over more than this part of a tile's shorter side are the clip's own."""
 
 
-def larger(plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterator[Chunk]:
-    """The clip of a plan whose canvas is larger than its source's, with its sound. Frames that windows share pass
-    slowly from one into the next. Closing the iterator stops the work between two steps."""
+def whole(chunks: Iterable[Chunk], plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterator[Chunk]:
+    """The clip of `chunks` at the size of a step's plan."""
+    frames = np.concatenate([chunk.frames for chunk in chunks])
+    large = resize_frames(frames, plan.height, plan.width).astype(np.float32) / 127.5 - 1
+    yield from generate(plan, family, on_event=on_event, window=Window(large, np.ones(large.shape[:3], np.float32)))
+
+
+def windows(plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterator[Chunk]:
+    """The clip of a plan with `canvas="upscale"`, with its sound. Frames that windows share pass slowly from one into
+    the next. Closing the iterator stops the work between two steps."""
     line = open_timeline(plan)
     shared: dict[int, np.ndarray] = {}
     for number, span in enumerate(plan.spans):
         made = _window(plan, family, line, span, number, on_event)
         following = plan.spans[number + 1].start if number + 1 < len(plan.spans) else plan.frames
         both = [index for index in sorted(shared) if index >= span.start]
-        for share, index in zip(windows.fade(len(both)), both):
+        for share, index in zip(cut.fade(len(both)), both):
             mixed = (1 - share) * shared[index] + share * made[index - span.start].astype(np.float32)
             made[index - span.start] = np.rint(mixed)
         finished = range(span.start, min(following, plan.frames))
@@ -48,7 +57,7 @@ def _window(
 ) -> np.ndarray:  # fmt: skip
     """The frames of a span, uint8 (F, H, W, 3) at the size of the output; beyond the clip's end its last one stays."""
     width, height = plan.size
-    tiling = windows.over_picture(plan.size, (plan.width, plan.height), family.card.size.multiple)
+    tiling = cut.over_picture(plan.size, (plan.width, plan.height), family.card.size.multiple)
     given = [line.frame(min(index, plan.frames - 1))[0] for index in range(span.start, span.stop)]
     true = np.stack([frame for frame in given if frame is not None])
     beyond = ((0, 0), (0, tiling.height - height), (0, tiling.width - width), (0, 0))

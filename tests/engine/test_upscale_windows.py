@@ -1,4 +1,4 @@
-"""A clip made larger by a model: tiles that agree, windows in time, the clip's own colours, rate and sound."""
+"""A clip upscaled by a model: tiles that agree, windows in time, the clip's own colours, rate and sound."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def clip(tmp_path_factory):
     """20 frames with sound."""
     frames = render([sample_scene(8, WORLD_MINI)], num_frames=20, height=48, width=64, fps=8.0).frames_BFHWC[0].numpy()
     sound = np.sin(np.arange(20 * 6000) / 20)[:, None].astype(np.float32) / 4
-    path = tmp_path_factory.mktemp("larger") / "clip.mp4"
+    path = tmp_path_factory.mktemp("upscale") / "clip.mp4"
     write([Chunk(frames, 0, 8.0, sound)], path, quality="best", manifest={"plan": {"prompt": "a red ball", "seed": 9}})
     return path
 
@@ -109,7 +109,7 @@ def test_windows_sound_colours_and_rerun(engine, clip, tmp_path):
     changes = np.abs(np.diff(frames.astype(float), axis=0)).mean((1, 2, 3))
     assert changes[7:12].max() < 2 * np.median(changes), "windows pass into each other"
 
-    path = write(chunks, tmp_path / "larger.mp4", manifest=engine.manifest(plan))
+    path = write(chunks, tmp_path / "large.mp4", manifest=engine.manifest(plan))
     noted = read_manifest(path)
     again = engine.generate(Plan.from_dict(noted["plan"])).frames()
     assert np.array_equal(again, frames) and noted["inputs"]
@@ -125,20 +125,20 @@ def test_colours_that_change_slowly_are_the_clips():
 
 def test_what_cannot_be_is_refused(clip, tmp_path):
     source = {"kind": "source", "video": str(clip)}
-    larger = {"canvas": "larger", "conditions": [source]}
-    with pytest.raises(RequestError, match="canvas = larger") as refused:
-        kinema.plan("x", model="kinema-mini-svd", **larger)
+    upscaled = {"canvas": "upscale", "conditions": [source]}
+    with pytest.raises(RequestError, match="canvas = upscale") as refused:
+        kinema.plan("x", model="kinema-mini-svd", **upscaled)
     assert MODEL in refused.value.models
     with pytest.raises(RequestError, match="No clip"):
-        kinema.plan("x", model=MODEL, canvas="larger")
+        kinema.plan("x", model=MODEL, canvas="upscale")
     with pytest.raises(RequestError, match="its own frames"):
-        kinema.plan("x", model=MODEL, frames=8, **larger)
+        kinema.plan("x", model=MODEL, frames=8, **upscaled)
     with pytest.raises(RequestError, match="shows no more"):
-        kinema.plan("x", model=MODEL, canvas="larger", conditions=[{**source, "grow": (0.2, 0, 0, 0)}])
-    with pytest.raises(RequestError, match="enlarge"):
-        kinema.plan("x", model=MODEL, enlarge=0.5, **larger)
+        kinema.plan("x", model=MODEL, canvas="upscale", conditions=[{**source, "grow": (0.2, 0, 0, 0)}])
+    with pytest.raises(RequestError, match=r"scale.* = 0\.5"):
+        kinema.plan("x", model=MODEL, upscale=0.5, **upscaled)
     with pytest.raises(RequestError, match="strength"):
-        kinema.plan("x", model=MODEL, options={"strength": 3}, **larger)
+        kinema.plan("x", model=MODEL, options={"strength": 3}, **upscaled)
     bare = tmp_path / "bare.mp4"
     write([Chunk(np.zeros((2, 32, 32, 3), np.uint8), 0, 8.0)], bare)
     with pytest.raises(RequestError, match="names its prompt"):

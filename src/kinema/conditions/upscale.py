@@ -1,4 +1,4 @@
-"""Planning of `canvas="larger"`: a clip made larger by a model, in tiles and windows. Reads headers of files; no torch.
+"""Planning of `canvas="upscale"`: a clip upscaled by a model, in tiles and windows. Reads headers of files; no torch.
 
 The clip decides rate, length and shape; the model works at a size that it was trained on, or what of it is needed.
 """
@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from ..core import windows
 from ..core.card import Card
 from ..core.errors import RequestError
-from ..core.plan import Plan, check_canvas, resolve
+from ..core.plan import Plan, PlannedStep, check_canvas, resolve, size_after
 from ..core.request import Request
+from ..core.upscale import PIXEL_METHODS, SCALE, STRENGTH, Upscale
 from . import inputs
 from .in_place import WORDLESS, check_kinds
 
 TAKES = ("source", "style")
-STRENGTH = 0.7
-"""How far a clip is taken back to noise where nobody says; Zeroscope's XL pass is used from 0.6 to 0.85."""
-
 STRENGTH_IN_TILES = 0.3
 """Where the model sees the clip in pieces: it must not draw what only the whole tells."""
 
@@ -33,12 +31,13 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     )  # fmt: skip
     resolve(bare, card, known)  # refuse what the card refuses, before the clip is opened
     given = inputs.info(source.video)
-    size = (round(given.width * request.enlarge), round(given.height * request.enlarge))
+    steps = pixel_steps(request)
+    size = size_after((given.width, given.height), steps)
     tile = _tile(request, card, size)
     found = resolve(bare.changed(width=tile[0], height=tile[1]), card, known)
     return found.model_copy(
         update={
-            "frames": given.num_frames, "fps": given.fps, "output": size,
+            "frames": given.num_frames, "fps": given.fps, "output": size, "upscale": steps,
             "spans": windows.over_clip(given.num_frames, card.frames),
             "notes": (*found.notes, *inputs.remarks(given)),
         }
@@ -55,16 +54,32 @@ def _tile(request: Request, card: Card, size: tuple[int, int]) -> tuple[int, int
     return (needed[0], needed[1]) if card.size.legal(*needed) else (width, height)
 
 
+def pixel_steps(request: Request) -> tuple[PlannedStep, ...]:
+    """The steps of a request that resample, with their scales."""
+    return tuple(planned_pixels(step) for step in request.upscale)
+
+
+def planned_pixels(step: Upscale) -> PlannedStep:
+    return PlannedStep(by=step.by, scale=SCALE if step.scale is None else step.scale)
+
+
 def _check(request: Request) -> None:
-    kinds = check_kinds(request, TAKES, "A clip that is made larger")
+    kinds = check_kinds(request, TAKES, "An upscale")
     if "source" not in kinds:
-        raise RequestError("No clip to make larger.", field="conditions", value=kinds, legal="a source")
+        raise RequestError("No clip to upscale.", field="conditions", value=kinds, legal="a source")
     if any(next(each for each in request.conditions if each.kind == "source").grow):
-        raise RequestError("A clip that is made larger shows no more than it did.", field="conditions.source.grow")
-    if request.second_pass is not None:
-        raise RequestError("This is a second pass already.", field="second_pass", value=request.second_pass.model)
+        raise RequestError("An upscaled clip shows no more than it did.", field="conditions.source.grow")
+    if len(request.upscale) > 1:
+        raise RequestError(
+            f"The source of an upscale is resampled in one step, not {len(request.upscale)}.", field="upscale",
+            value=[step.by for step in request.upscale], legal="one step, or none to keep the size",
+        )  # fmt: skip
+    for index, step in enumerate(request.upscale):
+        if not step.is_pixels:
+            raise RequestError(
+                f"The model of a request with canvas = upscale is its `model`; its steps only resample, not {step.by}.",
+                field=f"upscale.{index}.by", value=step.by, legal=", ".join(PIXEL_METHODS),
+            )  # fmt: skip
     for name in ("frames", "seconds", "fps"):
         if (value := getattr(request, name)) is not None:
-            raise RequestError(
-                f"A clip that is made larger has its own {name}.", field=name, value=value, legal=f"no {name}"
-            )
+            raise RequestError(f"An upscaled clip has its own {name}.", field=name, value=value, legal=f"no {name}")

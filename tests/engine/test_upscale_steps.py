@@ -1,4 +1,4 @@
-"""A second pass: planned inside the first plan, made from its frames, remembered in the manifest."""
+"""Steps of an upscale by a model: planned inside the plan, made from its frames, remembered in the manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kinema.engine.plan import plan as make_plan
 from kinema.media.manifest import read_manifest
 
 SMALL = {"prompt": "a red ball in a meadow", "model": "kinema-mini-zeroscope", "frames": 4, "steps": 3, "seed": 5}
-AGAIN = {"model": "kinema-mini-zeroscope", "strength": 0.6, "width": 96, "height": 96, "steps": 5}
+AGAIN = {"by": "kinema-mini-zeroscope", "strength": 0.6, "width": 96, "height": 96, "steps": 5}
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def engine():
 
 
 def test_the_plan_holds_both(engine):
-    found = engine.plan(Request(**SMALL, second_pass=AGAIN))
-    second = found.second
-    assert (found.width, found.size) == (64, (96, 96)) and second is not None
+    found = engine.plan(Request(**SMALL, upscale=AGAIN))
+    (second,) = found.by_model
+    assert (found.width, found.size) == (64, (96, 96))
     assert (second.frames, second.seed, second.prompt, second.steps) == (4, 5, SMALL["prompt"], 5)
     assert second.options["strength"] == 0.6
     assert Plan.from_dict(found.model_dump(mode="json")) == found
@@ -35,7 +35,7 @@ def test_the_plan_holds_both(engine):
 
 def test_frames_come_from_the_first_pass(engine, tmp_path):
     first = engine.generate(Request(**SMALL), profile="exact").frames()
-    clip = engine.generate(Request(**SMALL, second_pass=AGAIN, profile="exact"))
+    clip = engine.generate(Request(**SMALL, upscale=AGAIN, profile="exact"))
     found = clip.frames()
     assert found.shape == (4, 96, 96, 3)
     # The layout stays: at a quarter of the size both look alike, and unlike another clip.
@@ -46,36 +46,36 @@ def test_frames_come_from_the_first_pass(engine, tmp_path):
 
     path = clip.save(tmp_path / "clip.mp4")
     noted = read_manifest(path)
-    assert any(name.startswith("second/") for name in noted["weights"])
+    assert any(name.startswith("upscale/0/") for name in noted["weights"])
     again = engine.generate(Plan.from_dict(noted["plan"])).frames()
     assert np.array_equal(again, found)
 
 
 def test_what_cannot_be_is_refused_with_what_can():
-    with pytest.raises(RequestError, match="no model of its own"):
-        make_plan(Request(prompt="x", second_pass={"model": "xl"}))
-    with pytest.raises(RequestError, match="cannot make a second pass") as refused:
-        make_plan(Request(prompt="x", second_pass={"model": "kinema-mini-svd"}))
+    with pytest.raises(RequestError, match="No model was made"):
+        make_plan(Request(prompt="x", upscale="xl"))
+    with pytest.raises(RequestError, match="cannot upscale") as refused:
+        make_plan(Request(prompt="x", upscale="kinema-mini-svd"))
     assert "zeroscope-xl" in refused.value.legal
     with pytest.raises(RequestError, match="would make"):
-        make_plan(Request(**SMALL, second_pass={**AGAIN, "width": 32, "height": 32}))
+        make_plan(Request(**SMALL, upscale={**AGAIN, "width": 32, "height": 32}))
     with pytest.raises(RequestError):
-        make_plan(Request(**SMALL, second_pass={**AGAIN, "strength": 1.5}))
+        make_plan(Request(**SMALL, upscale={**AGAIN, "strength": 1.5}))
 
 
 def test_the_shipped_partner_works_at_its_own_size(engine):
     """kinema-mini-zeroscope-xl was trained at 96x96 on an image model of 64x64, whose finest level it brings along."""
-    found = engine.plan(Request(**SMALL, second_pass={"model": "xl", "steps": 2, "strength": 0.5}))
-    assert found.second.model == "kinema-mini-zeroscope-xl" and found.second.size == (96, 96)
-    assert not [note for note in found.second.notes if "trained on" in note and "96x96" in note]
+    found = engine.plan(Request(**SMALL, upscale={"by": "xl", "steps": 2, "strength": 0.5}))
+    assert found.by_model[0].model == "kinema-mini-zeroscope-xl" and found.by_model[0].size == (96, 96)
+    assert not [note for note in found.by_model[0].notes if "trained on" in note and "96x96" in note]
     assert engine.generate(found).frames().shape == (4, 96, 96, 3)
 
 
 def test_the_published_partner_is_known():
-    found = make_plan(Request(prompt="x", model="zeroscope", second_pass={"model": "xl"}))
-    assert found.second.model == "zeroscope-xl" and found.second.size == (1024, 576)
-    assert found.frames == found.second.frames == 24
-    assert kinema.Request(prompt="x", second_pass={"model": "xl"}).to_json().count("strength") <= 1
+    found = make_plan(Request(prompt="x", model="zeroscope", upscale="xl"))
+    assert found.by_model[0].model == "zeroscope-xl" and found.by_model[0].size == (1024, 576)
+    assert found.frames == found.by_model[0].frames == 24
+    assert kinema.Request(prompt="x", upscale="xl").to_json().count("strength") <= 1
 
 
 def test_temporal_layers_align_the_enlarged_frames(engine, tmp_path):
@@ -95,8 +95,8 @@ def test_temporal_layers_align_the_enlarged_frames(engine, tmp_path):
     fields = {**SMALL, "frames": 8, "steps": 8, "profile": "exact"}
     flickers = {}
     for name in (str(tmp_path / "alone"), "kinema-mini-zeroscope"):
-        again = {"model": name, "strength": 0.8, "width": 96, "height": 96, "steps": 10}
-        frames = engine.generate(Request(**fields, second_pass=again)).frames()
+        again = {"by": name, "strength": 0.8, "width": 96, "height": 96, "steps": 10}
+        frames = engine.generate(Request(**fields, upscale=again)).frames()
         flickers[name] = flicker(frames, np.ones(frames.shape[:3], bool))
     alone, aligned = flickers.values()
     assert aligned < 0.7 * alone, flickers

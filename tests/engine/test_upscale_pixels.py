@@ -1,4 +1,4 @@
-"""Plain enlargement passes everything but the pixels through."""
+"""Resampling passes everything but the pixels through."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError
-from kinema.post.upscale import enlarge
+from kinema.engine.upscale import resampled
 
 
 def clip(num=3, audio=None, taken=None, closed=None):
@@ -25,14 +25,14 @@ def clip(num=3, audio=None, taken=None, closed=None):
 @pytest.mark.parametrize("how", ["lanczos", "bicubic", "nearest"])
 def test_size_and_the_rest(scale, size, how):
     sound = np.zeros((7680, 2), np.float32)
-    out = list(enlarge(clip(audio=sound), scale, how))
+    out = list(resampled(clip(audio=sound), scale, how))
     assert [(c.frames.shape, c.start, c.fps) for c in out] == [((2, *size, 3), 2 * k, 12.5) for k in range(3)]
     assert all((c.frames == 10 * k + 5).all() and c.audio is sound for k, c in enumerate(out))
 
 
 def test_one_in_one_out_and_closing():
     taken, closed = [], []
-    out = enlarge(clip(10, taken=taken, closed=closed), 2)
+    out = resampled(clip(10, taken=taken, closed=closed), 2)
     assert taken == []
     next(out)
     next(out)
@@ -43,6 +43,6 @@ def test_one_in_one_out_and_closing():
 
 def test_refuses():
     with pytest.raises(RequestError):
-        enlarge(clip(), 0)
+        resampled(clip(), 0)
     with pytest.raises(RequestError, match="24 x 16"):
-        next(enlarge(clip(), (8, 48)))
+        next(resampled(clip(), (8, 48)))
