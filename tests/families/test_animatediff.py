@@ -160,9 +160,9 @@ def test_refusals(place, tmp_path):
 
 def as_published(adapter):
     """A diffusers adapter's tensors under the names and with the positions of AnimateDiff's own files."""
-    from kinema.weights.adapter_keys import motion_name
+    from kinema.families.animatediff.adapter_names import original
 
-    state = {f"module.{motion_name(name)}": tensor for name, tensor in adapter.state_dict().items()}
+    state = {f"module.{original(name)}": tensor for name, tensor in adapter.state_dict().items()}
     return {key.replace("pos_embed.pe", "pos_encoder.pe"): tensor.clone() for key, tensor in state.items()}
 
 

@@ -26,6 +26,7 @@ from ..diffusion.free_init import renewed
 from ..diffusion.noise import noise
 from ..diffusion.pixels import as_chunks, from_unit
 from ..weights import adapters
+from ..weights.adapter_keys import PLAIN, AdapterNames
 from ..weights.device import precision
 from ..weights.residency import Residency
 from . import discrete, frames
@@ -94,7 +95,9 @@ class Cond:
 
 
 class ClipModel:
-    """Not thread-safe: one request at a time."""
+    """Not thread-safe: one request at a time. adapter_names: how adapter files spell the denoiser's layers."""
+
+    adapter_names: AdapterNames = PLAIN
 
     def __init__(self, card: Card, device: torch.device, parts: Parts | None = None) -> None:
         self.card, self.device = card, device
@@ -124,7 +127,7 @@ class ClipModel:
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
-        adapters.use(self.parts.unet, prepared.styles)
+        adapters.use(self.parts.unet, prepared.styles, names=self.adapter_names)
         adapters.use(self.parts.text_encoder, prepared.styles, text=True)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         skip = int(str(plan.options["clip_skip"]))

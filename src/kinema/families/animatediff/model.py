@@ -23,6 +23,7 @@ from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
 from . import context, guides
+from .adapter_names import ADAPTER_NAMES
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Guided(Cond):
 class AnimateDiffFamily(OnBase):
     """A motion adapter, loaded, on the image model of the last request."""
 
+    adapter_names = ADAPTER_NAMES
     beside: tuple[str, Any] | None = None  # the last network that guided, and its name
     guiding: Residency  # where it is
 
@@ -64,7 +66,7 @@ class AnimateDiffFamily(OnBase):
 
     def predict(self, cond: Guided, span: Span) -> Predict:
         model, guide = self.parts.unet, cond.guide
-        adapters.use(model, cond.styles, None)
+        adapters.use(model, cond.styles, names=self.adapter_names)
 
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:

@@ -24,6 +24,7 @@ from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
 from . import cpu_autoencoder, decode, forward, i2v, prepare, text, vace
+from .adapter_names import ADAPTER_NAMES
 
 BATCH_TOKENS = 16_384
 """Branches run as one batch up to this many tokens in all; above, one after the other (attention then fills the
@@ -100,7 +101,7 @@ class WanFamily(OneTry):
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: Prepared) -> WanCond:
         student = self._student(plan)
-        adapters.use(self.parts.transformer, prepared.styles, student)
+        adapters.use(self.parts.transformer, prepared.styles, student, names=ADAPTER_NAMES)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         length = int(plan.options["text_length"])
         states = {branch: self.text_states(prompt, length) for branch, prompt in prompts.items()}
@@ -202,7 +203,7 @@ class WanFamily(OneTry):
     def predict(self, cond: WanCond, span: Span) -> Predict:
         model = self.parts.transformer
         # Another request may have been encoded since this one was; where nothing changed, this costs nothing.
-        adapters.use(model, cond.styles, cond.student)
+        adapters.use(model, cond.styles, cond.student, names=ADAPTER_NAMES)
         bound: dict[tuple[str, ...], forward.Bound] = {}
 
         def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:

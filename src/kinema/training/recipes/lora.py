@@ -34,6 +34,7 @@ from kinema.core.errors import RequestError
 from kinema.core.extras import install_command
 from kinema.core.whole import whole
 from kinema.sd import bases
+from kinema.weights.adapter_keys import names_of
 from kinema.weights.adapter_writer import DIALECTS, write
 from kinema.weights.device import good_at_bfloat16
 
@@ -208,7 +209,16 @@ class Lora:
         for dialect in self.dialects:
             name = "lora" if dialect == self.dialects[0] else f"lora.{dialect}"
             target = self.out / (name if dialect == "peft" else f"{name}.safetensors")
-            files.append(str(write(target, layers, alpha=self.alpha, dialect=dialect, network=part, **notes)))
+            made = write(
+                target,
+                layers,
+                alpha=self.alpha,
+                dialect=dialect,
+                network=part,
+                names=names_of(self.card.family),
+                **notes,
+            )
+            files.append(str(made))
         return {"files": json.dumps(files)}
 
     # -- their parts -----------------------------------------------------------------------------------------------
