@@ -11,6 +11,7 @@ from typing import Any
 from ..conditions import inputs
 from ..core.card import Card
 from ..core.errors import ModelError, RequestError, WeightsMissing
+from ..core.options import Sampling
 from ..core.plan import Manifest, Plan
 from ..core.request import Request, SecondPass
 from ..core.threads import take
@@ -140,10 +141,10 @@ def _said(plan: Plan, card: Card | None) -> dict[str, Any]:
     }
 
 
-def _strength(plan: Plan) -> Any:
+def _strength(plan: Plan) -> float:
     if "strength" not in plan.options:
         raise RequestError("A second pass without a strength.", field="plan.second.options.strength", legal="0.05 to 1")
-    return plan.options["strength"]
+    return Sampling.of(plan).strength
 
 
 def _card(found: Manifest, model: str | None, told: str, force: bool) -> Card:

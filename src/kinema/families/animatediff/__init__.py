@@ -10,9 +10,10 @@ from ...core.card import Card
 from .adapter_names import ADAPTER_NAMES
 from .cards import CARDS
 from .detect import recognise
+from .options import AnimateDiffOptions as OPTIONS
 from .planning import plan
 
-__all__ = ["ADAPTER_NAMES", "CARDS", "load", "plan", "recognise"]
+__all__ = ["ADAPTER_NAMES", "CARDS", "OPTIONS", "load", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:

@@ -6,7 +6,6 @@ kind: MotionLoRAs, the domain adapter, styles of the image model. ControlNet and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +23,7 @@ from ...weights.device import precision
 from ...weights.residency import Residency
 from . import context, guides
 from .adapter_names import ADAPTER_NAMES
+from .options import AnimateDiffOptions
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ class AnimateDiffFamily(OnBase):
 
     def encode(self, plan: Plan, prepared: Prepared) -> Guided:
         found = super().encode(plan, prepared)
-        pictures, name = guides.read(plan), str(plan.options["controlnet"])
+        options = AnimateDiffOptions.of(plan)
+        pictures, name = guides.read(plan), options.controlnet
         if pictures is None or not name:
             return Guided(**vars(found))
         if self.beside is None or self.beside[0] != name:
             self.beside = (name, guides.load(name, self.dtype))
             self.guiding = Residency(self.device, [self.beside[1]])
-        scale = float(str(plan.options["control_scale"]))
         with self.residency.using(self.parts.vae) as vae, self.guiding.using(self.beside[1]) as network:
-            made = guides.guide(network, pictures, vae, plan.frames, scale)
+            made = guides.guide(network, pictures, vae, plan.frames, options.control_scale)
         return Guided(**vars(found), guide=made)
 
     def begin(
@@ -81,18 +81,16 @@ class AnimateDiffFamily(OnBase):
                         more |= words.beside(*(self.space * side for side in cond.grid))
                         return model(part_BCTHW, t, encoder_hidden_states=each, return_dict=False, **more)[0].float()
 
-                    outputs[branch] = context.blend(of, x_BCTHW.to(self.dtype), *_windows(cond.options))
+                    outputs[branch] = context.blend(
+                        of, x_BCTHW.to(self.dtype), cond.options.context_length, cond.options.context_overlap
+                    )
             return outputs
 
         return run
 
 
-def _windows(options: Mapping[str, Any]) -> tuple[int, int]:
-    """(frames of a window, frames that two share)."""
-    return int(options["context_length"]), int(options["context_overlap"])
-
-
 def _alike(plan: Plan, noise_BCTHW: torch.Tensor) -> torch.Tensor:
     """Noise that is alike from window to window, where there are several."""
-    length, overlap = _windows(plan.options)
+    options = AnimateDiffOptions.of(plan)
+    length, overlap = options.context_length, options.context_overlap
     return context.shuffled(noise_BCTHW, length, overlap, plan.seed) if noise_BCTHW.shape[2] > length else noise_BCTHW

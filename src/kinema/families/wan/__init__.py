@@ -11,9 +11,10 @@ from .beside import missing
 from .cards import CARDS
 from .detect import recognise
 from .extras import complete
+from .options import WanOptions as OPTIONS
 from .planning import plan
 
-__all__ = ["ADAPTER_NAMES", "CARDS", "complete", "load", "missing", "plan", "recognise"]
+__all__ = ["ADAPTER_NAMES", "CARDS", "OPTIONS", "complete", "load", "missing", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
