@@ -18,13 +18,10 @@ import torch
 from ..core.card import Card
 from ..core.chunk import Chunk
 from ..core.errors import ModelError
-from ..core.family import Prepared, Tried
-from ..core.options import Sampling
+from ..core.family import Prepared
 from ..core.plan import Plan, Span
 from ..core.prompt import cut_notes, encoded
 from ..diffusion import scheduling
-from ..diffusion.free_init import renewed
-from ..diffusion.noise import noise
 from ..diffusion.pixels import as_chunks, from_unit
 from ..weights import adapters
 from ..weights.adapter_keys import PLAIN, AdapterNames
@@ -156,22 +153,6 @@ class ClipModel:
             return scheduling.begin(scheduler, noise_BCTHW), 0
         clean, strength = cond.source_BCTHW.to(self.device), cond.options.strength
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
-
-    def tries(self, plan: Plan) -> int:
-        return Sampling.of(plan).free_init
-
-    def begin_again(self, plan: Plan, scheduler: Any, tried: Tried) -> tuple[torch.Tensor, int]:
-        """FreeInit (diffusion/free_init.py). A try that begins part of the way begins there again, with noise whose low
-        frequencies stay: latents at that level still hold high frequencies of the clip."""
-        finished, first = tried.finished_BCTHW.float(), tried.first
-        drawn = tried.noise_BCTHW.to(tried.finished_BCTHW)
-        fresh = noise(plan.seed, f"free_init/{tried.number}", tuple(drawn.shape)).to(drawn)
-        if first:
-            again = renewed(drawn, fresh)
-            return scheduler.add_noise(finished, again, scheduler.timesteps[first : first + 1]), first
-        last = torch.tensor([scheduler.config.num_train_timesteps - 1])
-        noisy = scheduler.add_noise(finished, drawn, last)
-        return renewed(noisy, scheduling.begin(scheduler, fresh)), first
 
     def guidance(self, plan: Plan, span: Span) -> float:
         return plan.guidance

@@ -17,7 +17,7 @@ import torch
 
 from ...core.card import Card
 from ...core.chunk import Chunk
-from ...core.family import OneTry, Predict, Prepared, Window
+from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...diffusion import scheduling
 from ...diffusion.noise import noise
@@ -54,7 +54,7 @@ class SvdCond:
     low_precision: bool
 
 
-class SvdFamily(OneTry):
+class SvdFamily:
     """Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: SvdParts, device: torch.device) -> None:

@@ -15,7 +15,7 @@ import torch
 from ...core.card import Card
 from ...core.chunk import Chunk
 from ...core.errors import ModelError
-from ...core.family import OneTry, Predict, Prepared, Window
+from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...core.prompt import cut_notes, encoded
 from ...diffusion import flow, scheduling
@@ -70,7 +70,7 @@ class WanParts:
     """Weight files beside the checkpoint's own, where parts come as single files."""
 
 
-class WanFamily(OneTry):
+class WanFamily:
     """A Wan model, loaded. Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
