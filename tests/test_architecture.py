@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -173,3 +174,22 @@ def test_the_readme_names_each_room():
     readme = (ROOT.parents[1] / "README.md").read_text(encoding="utf-8")
     for folder in sorted({room(path) for path in FILES}):
         assert f"{folder}/" in readme, f"the README's map lacks {folder}/"
+
+
+OF_FAMILIES = {
+    "layers of Wan's own code": r"self_attn|cross_attn|img_emb|vace_blocks|time_projection",
+    "layers of AnimateDiff's own code": r"temporal_transformer\b|attention_blocks|motion_modules",
+}
+"""Words that only a family may know, and what they are."""
+MAY_SAY = ("families", "training", "miniatures")
+
+
+@pytest.mark.parametrize("what", OF_FAMILIES)
+def test_shared_code_knows_no_layers_of_a_family(what):
+    """Docstrings may show an example; code may not."""
+    for path in FILES:
+        if room(path) in MAY_SAY:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
+                assert not re.search(OF_FAMILIES[what], node.value), f"{path}:{node.lineno}: {node.value!r}"

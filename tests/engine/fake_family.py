@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.configuration_utils import FrozenDict
 
 from kinema.core.chunk import Chunk
 from kinema.core.family import Prepared
@@ -20,6 +21,7 @@ class NotedScheduler:
     """Timesteps from 1000 down to 0; a step leaves x as it is and notes what it was given."""
 
     order = 1
+    config = FrozenDict(num_train_timesteps=1000)
 
     def __init__(self, num_steps: int) -> None:
         self.timesteps = torch.linspace(1000, 1, num_steps)
@@ -63,12 +65,6 @@ class FakeFamily:
             return scheduling.begin(scheduler, noise_BCTHW), 0
         strength = float(plan.options.get("strength", 1.0))
         return scheduling.begin_with(scheduler, torch.zeros_like(noise_BCTHW), noise_BCTHW, plan.steps, strength)
-
-    def tries(self, plan: Any) -> int:
-        return int(plan.options.get("free_init", 1))
-
-    def begin_again(self, plan: Any, scheduler: Any, tried: Any):
-        return tried.finished_BCTHW, tried.first
 
     def guidance(self, plan: Any, span: Any) -> float:
         return plan.guidance

@@ -15,6 +15,7 @@ import torch
 from kinema.core.plan import Span
 from kinema.engine.generate import sample
 from kinema.sd.clip_model import ClipModel
+from kinema.sd.options import ClipOptions
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 KINDS = (
@@ -66,7 +67,7 @@ def test_every_try_begins_at_its_own_noise(kind, source, spacing):
     family = Ideal(getattr(diffusers, kind).from_config({**BETAS, "timestep_spacing": spacing, "steps_offset": 1}))
     plan = plan_of(10, 3)
     clean = torch.full(SHAPE, CLEAN)
-    cond = SimpleNamespace(source_BCTHW=clean if source else None, options=plan.options)
+    cond = SimpleNamespace(source_BCTHW=clean if source else None, options=ClipOptions.of(plan))
     latents, firsts = None, []
     for number in range(3):
         begun = len(family.seen)

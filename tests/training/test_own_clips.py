@@ -134,6 +134,8 @@ def test_every_dialect_comes_back(tmp_path, dialect):
     """A file in each dialect changes a network as its matrices do."""
     from diffusers import MotionAdapter
 
+    from kinema.families.animatediff import ADAPTER_NAMES
+
     torch.manual_seed(0)
     network = MotionAdapter(block_out_channels=(32, 32), motion_layers_per_block=1, motion_num_attention_heads=2,
                             motion_norm_num_groups=8, use_motion_mid_block=False)  # fmt: skip
@@ -141,16 +143,17 @@ def test_every_dialect_comes_back(tmp_path, dialect):
     down, up = torch.randn(4, 32), torch.randn(32, 4)
     target = tmp_path / ("folder" if dialect == "peft" else "file.safetensors")
     file = write_adapter(target, {name: (down, up)}, alpha=2, dialect=dialect, base="tiny", trigger="whoosh",
-                         dtype=torch.float32)  # fmt: skip
+                         names=ADAPTER_NAMES, dtype=torch.float32)  # fmt: skip
     layer, x = network.get_submodule(name), torch.randn(3, 32)
     with torch.no_grad():
         plain = layer(x)
-        adapters.use(network, ((str(file), 0.5),))
+        adapters.use(network, ((str(file), 0.5),), names=ADAPTER_NAMES)
         found = network.get_submodule(name)(x)
         assert (found - plain - 0.5 * (2 / 4) * x @ down.T @ up.T).abs().max() < 1e-4
         adapters.use(network, ())
         assert torch.equal(network.get_submodule(name)(x), plain)
     told = adapters.describe(file)
+    assert told["dialect"] == {"comfyui": "original"}.get(dialect, dialect)
     assert (told["rank"], told["alpha"], told["base"], told["trigger"]) == (4, 2.0, "tiny", "whoosh")
 
 

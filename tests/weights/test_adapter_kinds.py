@@ -12,10 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from test_adapters import tiny
+from test_adapters import tiny, use
 
 from kinema.core.errors import ModelError
-from kinema.weights import adapters
 from kinema.weights.adapter_settings import fits, settings_of
 
 MODULES = {"blocks.0.attn1.to_q": "blocks.0.self_attn.q", "blocks.1.ffn.net.2": "blocks.1.ffn.2"}
@@ -69,7 +68,7 @@ def test_every_spelling_gives_the_weights_made_by_hand(network, tmp_path, spell)
         key = spell(original)
         tensors |= {f"{key}.lora_down.weight": down, f"{key}.lora_up.weight": up, f"{key}.alpha": torch.tensor(2.0)}
         wanted[name] = weight + 0.7 * (2.0 / 4) * up @ down
-    adapters.use(network, ((saved(tmp_path, tensors), 0.7),))
+    use(network, ((saved(tmp_path, tensors), 0.7),))
     for name, weight in wanted.items():
         torch.testing.assert_close(effective(network, name), weight, rtol=1e-4, atol=1e-5)
 
@@ -126,11 +125,11 @@ def test_kinds_beside_lora(network, tmp_path, kind):
     weight = before[f"{name}.weight"]
     parts, wanted = kind(weight)
     file = saved(tmp_path, {f"lycoris_blocks_0_self_attn_q.{role}": value for role, value in parts.items()})
-    adapters.use(network, ((file, 1.0),))
+    use(network, ((file, 1.0),))
     torch.testing.assert_close(effective(network, name), wanted, rtol=1e-4, atol=1e-5)
-    adapters.use(network, ((file, 0.5),))
+    use(network, ((file, 0.5),))
     torch.testing.assert_close(effective(network, name), weight + 0.5 * (wanted - weight), rtol=1e-4, atol=1e-5)
-    adapters.use(network, ())
+    use(network, ())
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
@@ -145,7 +144,7 @@ def test_peft_s_own_layers_agree(network, tmp_path, kind):
         if "hada_" in key or "lokr_" in key:
             parameter.data.copy_(draw(*parameter.shape))
     theirs.save_pretrained(tmp_path)
-    adapters.use(network, ((str(tmp_path), 1.0),))
+    use(network, ((str(tmp_path), 1.0),))
     wanted = _peft_weight(theirs, name)
     torch.testing.assert_close(effective(network, name), wanted, rtol=1e-4, atol=1e-5)
 
@@ -175,7 +174,7 @@ def test_numbers_that_make_no_sense_are_refused_by_file_and_key(network, tmp_pat
     tensors[key].view(-1)[0] = value
     file = saved(tmp_path, {name: tensor.to(dtype) for name, tensor in tensors.items()})
     with pytest.raises(ModelError, match=words) as caught:
-        adapters.use(network, ((file, 1.0),))
+        use(network, ((file, 1.0),))
     assert file in str(caught.value)
     assert "blocks.0.self_attn.q." in str(caught.value)
 
@@ -191,7 +190,7 @@ def test_so_are_those_of_every_other_kind(network, tmp_path, role):
     parts[role].view(-1)[1] = float("nan")
     file = saved(tmp_path, {f"{stem}.{name}": value for name, value in parts.items()})
     with pytest.raises(ModelError, match=rf"{stem}\.{role} has numbers that are NaN"):
-        adapters.use(network, ((file, 1.0),))
+        use(network, ((file, 1.0),))
 
 
 def test_shapes_that_are_no_matrices(network, tmp_path):
@@ -206,23 +205,23 @@ def test_shapes_that_are_no_matrices(network, tmp_path):
         {f"{key}.lora_mid.weight": torch.tensor(1.0)},
     ):
         with pytest.raises(ModelError, match=r"adapter\.safetensors"):
-            adapters.use(network, ((saved(tmp_path, {**good, **wrong}), 1.0),))
+            use(network, ((saved(tmp_path, {**good, **wrong}), 1.0),))
 
 
 def test_keys_that_are_not_used_are_named(network, tmp_path, caplog):
     file = saved(tmp_path, lora() | lora(key="diffusion_model.blocks.7.self_attn.q", alpha=None))
-    adapters.use(network, ((file, 1.0),))
+    use(network, ((file, 1.0),))
     assert "2 of its 5 keys are not used" in caplog.text
     assert "diffusion_model.blocks.7.self_attn.q.lora_down.weight" in caplog.text
     alone = saved(tmp_path, lora(key="nothing.like.it"))
     with pytest.raises(ModelError, match=r"no key names a part of this network.*nothing\.like\.it\.alpha"):
-        adapters.use(network, ((alone, 1.0),))
+        use(network, ((alone, 1.0),))
 
 
 def test_two_keys_for_one_part_are_refused(network, tmp_path):
     file = saved(tmp_path, lora() | lora(key="lora_unet_blocks_0_self_attn_q"))
     with pytest.raises(ModelError, match="are the same part of"):
-        adapters.use(network, ((file, 1.0),))
+        use(network, ((file, 1.0),))
 
 
 NAME = st.lists(st.sampled_from(["blocks", "0", "1", "attn1", "to_q", "q", "blocks.0", "to"]), min_size=1, max_size=5)
@@ -248,7 +247,7 @@ def test_other_expressions_are_refused_at_once(network, tmp_path, pattern):
     file = saved(tmp_path, tensors, {"lora_adapter_metadata": json.dumps(told)})
     began = time.monotonic()
     with pytest.raises(ModelError, match=r"alpha_pattern: The pattern"):
-        adapters.use(network, ((file, 1.0),))
+        use(network, ((file, 1.0),))
     assert time.monotonic() - began < 1
 
 
@@ -261,7 +260,7 @@ def test_an_alpha_for_some_modules(network, tmp_path):
         down, up = draw(2, weight.shape[1]), draw(weight.shape[0], 2)
         tensors |= {f"transformer.{name}.lora_A.weight": down, f"transformer.{name}.lora_B.weight": up}
         weights[name] = weight + alpha / 2 * up @ down
-    adapters.use(network, ((saved(tmp_path, tensors, metadata), 1.0),))
+    use(network, ((saved(tmp_path, tensors, metadata), 1.0),))
     for name, weight in weights.items():
         torch.testing.assert_close(effective(network, name), weight, rtol=1e-4, atol=1e-5)
 

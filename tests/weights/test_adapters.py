@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,10 @@ from diffusers import WanTransformer3DModel, WanVACETransformer3DModel
 from safetensors.torch import save_file
 
 from kinema.core.errors import ModelError
+from kinema.families.wan import ADAPTER_NAMES
 from kinema.weights import adapters
+
+use = partial(adapters.use, names=ADAPTER_NAMES)
 
 MODULES = {
     "blocks.0.attn1.to_q": "blocks.0.self_attn.q",
@@ -152,13 +156,13 @@ def test_every_dialect_equals_the_merged_weights(network, tmp_path, dialect, wei
     pairs = matrices(network, 1)
     path = write(tmp_path, dialect, pairs)
     with torch.inference_mode():
-        adapters.use(network, ((str(path), weight),))
+        use(network, ((str(path), weight),))
     merged = tiny()
     merge(merged, pairs, weight)
     styled = output(network)
     assert (styled - plain).abs().max() > 0.1
     assert (styled - output(merged)).abs().max() < 1e-5
-    adapters.use(network, ())
+    use(network, ())
     assert_plain(network, before)
     assert torch.equal(output(network), plain)
 
@@ -169,34 +173,34 @@ def test_two_adapters_together_and_changes_of_weight(network, tmp_path):
     one = str(write(tmp_path, "kohya", first))
     two = str(write(tmp_path, "original-AB", {name: second[name] for name in list(MODULES)[2:9]}))
     for weights in ((1.0, -0.5), (0.25, 2.0), (0.0, 1.0), (1.0, 0.0)):
-        adapters.use(network, ((one, weights[0]), (two, weights[1])))
+        use(network, ((one, weights[0]), (two, weights[1])))
         merged = tiny()
         merge(merged, first, weights[0])
         merge(merged, {name: second[name] for name in list(MODULES)[2:9]}, weights[1])
         assert (output(network) - output(merged)).abs().max() < 1e-5
-    adapters.use(network, ((one, 0.5), (one, 0.25)))
+    use(network, ((one, 0.5), (one, 0.25)))
     merged = tiny()
     merge(merged, first, 0.75)
     assert (output(network) - output(merged)).abs().max() < 1e-5
-    adapters.use(network, ())
+    use(network, ())
     assert_plain(network, before)
 
 
 def test_the_same_styles_again_cost_nothing(network, tmp_path, monkeypatch):
     path = str(write(tmp_path, "kohya", matrices(network, 1)))
-    adapters.use(network, ((path, 1.0),))
+    use(network, ((path, 1.0),))
     styled = output(network)
     monkeypatch.setattr(adapters, "read", None)
     monkeypatch.setattr(adapters, "_change", None)
-    adapters.use(network, ((path, 1.0),))
+    use(network, ((path, 1.0),))
     assert torch.equal(output(network), styled)
 
 
 def test_a_file_that_changed_is_read_anew(network, tmp_path):
-    adapters.use(network, ((str(write(tmp_path, "kohya", matrices(network, 1))), 1.0),))
+    use(network, ((str(write(tmp_path, "kohya", matrices(network, 1))), 1.0),))
     second = matrices(network, 2)
     path = write(tmp_path, "kohya", {name: second[name] for name in list(MODULES)[:5]})
-    adapters.use(network, ((str(path), 1.0),))
+    use(network, ((str(path), 1.0),))
     merged = tiny()
     merge(merged, {name: second[name] for name in list(MODULES)[:5]}, 1.0)
     assert (output(network) - output(merged)).abs().max() < 1e-5
@@ -225,7 +229,7 @@ def test_differences_of_weights_biases_norms_and_modulations(network, tmp_path):
     other = str(write(tmp_path, "kohya", matrices(network, 1)))
     for weight in (1.0, 0.5):
         for styles in (((str(path), weight),), ((str(path), weight), (other, 1.0))):
-            adapters.use(network, styles)
+            use(network, styles)
             merged = tiny()
             merge(merged, {"blocks.0.attn1.to_q": (down, up)}, weight, alpha=None)
             for name, value in deltas.values():
@@ -236,7 +240,7 @@ def test_differences_of_weights_biases_norms_and_modulations(network, tmp_path):
             assert (wanted - plain).abs().max() > 0.1
             # These differences are as large as the weights: the outputs are tens, so the bound is relative.
             assert (output(network) - wanted).abs().max() < 1e-5 * max(1.0, float(wanted.abs().max()))
-    adapters.use(network, ())
+    use(network, ())
     assert_plain(network, before)
     assert torch.equal(output(network), plain)
     assert adapters.describe(path)["dialect"] == "lightx2v"
@@ -252,7 +256,7 @@ def test_a_bias_of_the_second_matrix_follows_its_scale(network, tmp_path):
         },
         tmp_path / "bias.safetensors",
     )  # fmt: skip
-    adapters.use(network, ((str(tmp_path / "bias.safetensors"), 1.0),))
+    use(network, ((str(tmp_path / "bias.safetensors"), 1.0),))
     merged = tiny()
     merge(merged, {"blocks.0.attn1.to_q": (down, up)}, 1.0, alpha=1.0)
     merged.get_parameter("blocks.0.attn1.to_q.bias").add_(bias, alpha=0.5)
@@ -264,9 +268,9 @@ def test_low_precision_networks_keep_their_bits(tmp_path):
     before = bits(network)
     path = tmp_path / "half.safetensors"
     save_file({"diffusion_model.blocks.0.self_attn.q.diff_b": torch.full((24,), 0.1)}, path)
-    adapters.use(network, ((str(path), 1.0), (str(write(tmp_path, "kohya", matrices(network, 1))), 1.0)))
+    use(network, ((str(path), 1.0), (str(write(tmp_path, "kohya", matrices(network, 1))), 1.0)))
     assert network.get_parameter("blocks.0.attn1.to_q.base_layer.bias").dtype == torch.bfloat16
-    adapters.use(network, ())
+    use(network, ())
     assert_plain(network, before)
 
 
@@ -288,7 +292,7 @@ def test_image_parts_of_the_original_layout(tmp_path):
     tensors["diffusion_model.blocks.0.cross_attn.norm_k_img.diff"] = torch.ones(24)
     save_file(tensors, tmp_path / "image.safetensors")
     norm = network.get_parameter("blocks.0.attn2.norm_added_k.weight").clone()
-    adapters.use(network, ((str(tmp_path / "image.safetensors"), 1.0),))
+    use(network, ((str(tmp_path / "image.safetensors"), 1.0),))
     for name, weight in wanted.items():
         layer = network.get_submodule(name)
         x = torch.randn(3, weight.shape[1])
@@ -307,7 +311,7 @@ def test_diffusers_reads_the_same(tmp_path, dialect):
     path = write(tmp_path, dialect, pairs)
     theirs = WanLoraLoaderMixin.lora_state_dict(str(path), local_files_only=True)
     shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
-    ours = adapters.read(path, shapes).layers
+    ours = adapters.read(path, shapes, names=ADAPTER_NAMES).layers
     for name in names:
         a, b = theirs[f"transformer.{name}.lora_A.weight"], theirs[f"transformer.{name}.lora_B.weight"]
         scale = ALPHA / len(a) if f"transformer.{name}.alpha" in theirs else 1.0
@@ -316,7 +320,7 @@ def test_diffusers_reads_the_same(tmp_path, dialect):
 
 def test_refusals_leave_the_network_alone(network, tmp_path):
     good = str(write(tmp_path, "kohya", matrices(network, 1)))
-    adapters.use(network, ((good, 1.0),))
+    use(network, ((good, 1.0),))
     styled = output(network)
     pickled = tmp_path / "adapter_model.bin"
     pickled.write_bytes(b"\x80\x04")
@@ -337,7 +341,7 @@ def test_refusals_leave_the_network_alone(network, tmp_path):
         (tmp_path / "nothing", "No adapter"),
     ):  # fmt: skip
         with pytest.raises(ModelError, match=words):
-            adapters.use(network, ((good, 0.5), (str(path), 1.0)))
+            use(network, ((good, 0.5), (str(path), 1.0)))
         assert torch.equal(output(network), styled)
 
 
@@ -347,10 +351,10 @@ def test_without_peft_it_says_what_to_install(network, tmp_path, monkeypatch):
     before = bits(network)
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ModelError, match=r"pip install .*\[lora\]'"):
-        adapters.use(network, ((str(write(tmp_path, "kohya", matrices(network, 1))), 1.0),))
+        use(network, ((str(write(tmp_path, "kohya", matrices(network, 1))), 1.0),))
     assert_plain(network, before)
     save_file({"diffusion_model.blocks.0.self_attn.q.diff_b": torch.ones(24)}, tmp_path / "bias.safetensors")
-    adapters.use(network, ((str(tmp_path / "bias.safetensors"), 1.0),))
+    use(network, ((str(tmp_path / "bias.safetensors"), 1.0),))
     assert torch.equal(network.get_parameter("blocks.0.attn1.to_q.bias"), before["blocks.0.attn1.to_q.bias"] + 1)
 
 
@@ -358,10 +362,10 @@ def test_adapters_by_name(network, tmp_path, monkeypatch):
     monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
     (tmp_path / "adapters").mkdir()
     write(tmp_path / "adapters", "kohya", matrices(network, 1))
-    adapters.use(network, (("kohya", 1.0),))
+    use(network, (("kohya", 1.0),))
     assert adapters.find("kohya") == (tmp_path / "adapters" / "kohya.safetensors").resolve()
     with pytest.raises(ModelError, match="Looked for"):
-        adapters.use(network, (("no-such-style", 1.0),))
+        use(network, (("no-such-style", 1.0),))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

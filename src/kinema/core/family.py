@@ -55,17 +55,6 @@ class Window:
     control_FHWC: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
-class Tried:
-    """What a later try of a span begins from: the noise and the step that the first began with (the scheduler is set to
-    that step), and the latents that the last one made. number: how many samplings went before, for noise of its own."""
-
-    noise_BCTHW: torch.Tensor
-    first: int
-    finished_BCTHW: torch.Tensor
-    number: int
-
-
 class Predict(Protocol):
     """The denoiser at work: `(x, t, branches) -> {branch: network output}`; it may batch the branches. x is as the
     scheduler shows it to networks."""
@@ -109,21 +98,13 @@ class Family(Protocol):
         """(latents to begin with, step to begin at): the scheduler's noisiest, or a clip's taken back to noise."""
         ...
 
-    def tries(self, plan: Plan) -> int:
-        """How often each span is sampled, each try beginning with what the one before made; 1 for almost everybody."""
-        ...
-
-    def begin_again(self, plan: Plan, scheduler: Any, tried: Tried) -> tuple[torch.Tensor, int]:
-        """(latents, step) of a later try. Never called where `tries` is 1."""
-        ...
-
     def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
         """How strongly the guided output leaves the unconditional one: plan.guidance, or a tensor that fits (1, C, T,
         H, W) where it differs between frames."""
         ...
 
     def predict(self, cond: Cond, span: Span) -> Predict:
-        """The denoiser bound to its conditions, for one span."""
+        """The denoiser bound to its conditions, for one span, which may be a window of one of the plan's."""
         ...
 
     def preview(
@@ -137,13 +118,3 @@ class Family(Protocol):
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
         """Latents of a span to frames, in time slices, so that a slice can be written while the next is decoded."""
         ...
-
-
-class OneTry:
-    """For families that sample a span once, as almost all do: `tries` and `begin_again` of the protocol."""
-
-    def tries(self, plan: Plan) -> int:
-        return 1
-
-    def begin_again(self, plan: Plan, scheduler: Any, tried: Tried) -> tuple[torch.Tensor, int]:
-        return tried.noise_BCTHW, tried.first

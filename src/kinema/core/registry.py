@@ -1,11 +1,14 @@
 """The table of families and the look-up of cards. Modules are imported only when asked for, and without torch.
 
 A new family is one line here (or an entry point in the group `kinema.families` of another package).
-Each family module has `CARDS`, `plan(request, card, known) -> Plan`, `recognise(folder_or_file) -> Card | None` and
-`load(card, location, device, dtype) -> Family`; it may have `complete(card, folder) -> Card`, which adds to a card what
-lies in the model's folder (a tiny decoder, a few-step student), and `missing(location) -> [words, ...]`, the
-parts that a model needs outside its own folder or file and that are not there. `recognise` raises ModelError for a
-model that the family knows by name and does not run.
+Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan(request, card, known) -> Plan`,
+`recognise(folder_or_file) -> Card | None` and `load(card, location, device, dtype) -> Family`; it may have
+
+    complete(card, folder) -> Card      adds what lies in the model's folder (a tiny decoder, a few-step student)
+    missing(location) -> [words, ...]   parts that a model needs outside its own folder or file and that are not there
+    ADAPTER_NAMES                       how adapter files spell its networks' layers (weights/adapter_keys.py)
+
+`recognise` raises ModelError for a model that the family knows by name and does not run.
 """
 
 from __future__ import annotations

@@ -7,10 +7,32 @@ and their low frequencies in time and space are kept, with new noise for the hig
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+
+from . import scheduling
 
 ORDER, SPACE_STOP, TIME_STOP = 4, 0.25, 0.25
 """A Butterworth filter's order, and the frequencies (1 is the highest there is) at which it lets half through."""
+
+
+def again(
+    scheduler: Any, finished: torch.Tensor, drawn: torch.Tensor, fresh: torch.Tensor, first: int
+) -> torch.Tensor:  # fmt: skip
+    """Latents that the next try begins step `first` with. finished: what the last try made; drawn: the noise that the
+    first one began with; fresh: new noise of its shape.
+
+    A try that begins part of the way begins there again, with noise whose low frequencies stay: latents at that level
+    still hold high frequencies of the clip. Models whose noisiest latents are noise alone (flow matching) keep the low
+    frequencies of the first noise.
+    """
+    clean = finished.float()
+    drawn = drawn.to(finished)
+    fresh = fresh.to(drawn)
+    if first:
+        return scheduling.noised(scheduler, clean, renewed(drawn, fresh), first)
+    return renewed(scheduling.noised(scheduler, clean, drawn, 0), scheduling.begin(scheduler, fresh))
 
 
 def low_pass(frames: int, rows: int, columns: int) -> torch.Tensor:

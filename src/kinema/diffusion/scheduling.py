@@ -24,10 +24,28 @@ def begin_with(
     first = first_step(steps, strength) * int(getattr(scheduler, "order", 1))
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
+    return _with_noise(scheduler, clean, noise, scheduler.timesteps[first : first + 1]), first
+
+
+def noised(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, first: int) -> torch.Tensor:
+    """Clean latents at the noise that a run from step `first` begins with; for the very first that is the last timestep
+    of training, which a schedule of few steps may not reach. Flow matching has nothing beyond its first step."""
     t = scheduler.timesteps[first : first + 1]
+    if first == 0 and not is_flow(scheduler):
+        t = torch.tensor([scheduler.config.num_train_timesteps - 1])
+    return _with_noise(scheduler, clean, noise, t)
+
+
+def is_flow(scheduler: Any) -> bool:
+    """Does it step along flow matching's straight lines?"""
+    config = getattr(scheduler, "config", {})
+    return not hasattr(scheduler, "add_noise") or bool(config.get("use_flow_sigmas", False))
+
+
+def _with_noise(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     if hasattr(scheduler, "add_noise"):
-        return scheduler.add_noise(clean, noise, t), first
-    return scheduler.scale_noise(clean, t, noise), first
+        return scheduler.add_noise(clean, noise, t)
+    return scheduler.scale_noise(clean, t, noise)
 
 
 def shown(scheduler: Any, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:

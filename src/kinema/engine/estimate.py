@@ -23,6 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ..core import windows
 from ..core.card import Card, Network
 from ..core.events import Part
+from ..core.options import Sampling
 from ..core.plan import Estimate, Plan
 from ..core.shapes import PixelShape, Stride
 from ..core.threads import crowd
@@ -56,10 +57,10 @@ def evaluations(plan: Plan, from_clip: bool = False) -> tuple[int, int]:
     evaluates once a step. from_clip: the plan is of a step of an upscale, which begins with a clip that it does not
     name."""
     given = from_clip or plan.canvas != "model" or any(condition.kind == "source" for condition in plan.conditions)
-    strength = plan.options.get("strength", 1.0) if given else 1.0
-    first = steps.first_step(plan.steps, float(str(strength)))
+    sampling = Sampling.of(plan)
+    first = steps.first_step(plan.steps, sampling.strength if given else 1.0)
     computed, guided = steps.count(plan.steps, plan.reuse, plan.guidance, plan.guidance_interval, first)
-    times = len(plan.spans) * int(str(plan.options.get("free_init", 1)))
+    times = len(plan.spans) * sampling.free_init
     return computed * times, guided * times
 
 
@@ -112,7 +113,7 @@ def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> 
     volume = sampled * pieces * plan.width * plan.height
     decode = volume * network.autoencoder_parameters * DECODE_FLOP_PER_PIXEL_PARAMETER
     given = decode if plan.canvas != "model" or any(c.kind == "source" for c in plan.conditions) or from_clip else 0.0
-    if plan.options.get("decoder") == "tiny":
+    if Sampling.of(plan).decoder == "tiny":
         decode *= TINY_DECODER
     rate = _rate(device) * 1e12
     size = 4 if device == "cpu" else network.bytes_per_parameter
@@ -168,7 +169,7 @@ def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip
     cost = replace(cost, start_s=times * cost.start_s, encode_s=times * cost.encode_s)
     if device == "cpu":
         cost = replace(cost, sample_s=times * cost.sample_s, decode_s=times * cost.decode_s)
-    tries = int(str(plan.options.get("free_init", 1)))
+    tries = Sampling.of(plan).free_init
     sampled = max(1, sum(span.num_frames for span in plan.spans))
     found = [Part("load", cost.start_s)] if start else []
     in_windows = plan.canvas != "model"

@@ -12,12 +12,15 @@ import torch
 from ..core.chunk import Chunk
 from ..core.errors import ModelError
 from ..core.events import Event, OnEvent, Preview, Progress, ignore
-from ..core.family import Cond, Family, Tried, Window
+from ..core.family import Cond, Family, Window
+from ..core.options import Sampling
 from ..core.plan import Plan, Span
+from ..diffusion import free_init
 from ..diffusion.cache import StepReuse
 from ..diffusion.guidance import branches, combine
 from ..diffusion.noise import noise
 from ..diffusion.scheduling import noise_level, shown
+from . import context
 from .resume import SamplingState
 
 Keep = Callable[[SamplingState], None]
@@ -43,7 +46,7 @@ def generate(
     prepared = family.prepare(plan, window)
     on_event(Event("encode"))
     cond = family.encode(plan, prepared)
-    tries = family.tries(plan)
+    tries = Sampling.of(plan).free_init
     passes = [(span, number) for span in plan.spans for number in range(tries)]
     latents: torch.Tensor | None = None
     for index, (span, number) in enumerate(passes):
@@ -76,13 +79,14 @@ def sample(
     finished: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Noise to latents (1, C, T, H, W) for one span, float32. index: how many went before. finished: the latents of
-    the try before, where a family makes several. ModelError, naming the step, where latents stop being finite."""
+    the try before, of several (FreeInit). ModelError, naming the step, where latents stop being finite."""
     scheduler = family.scheduler(plan)
-    predict = family.predict(cond, span)
-    drawn = noise(plan.seed, f"init/{span.start}", family.latent_shape(cond, span))
+    predict = context.predictor(plan, family, cond, span)
+    shape = family.latent_shape(cond, span)
+    drawn = context.alike(plan, noise(plan.seed, f"init/{span.start}", shape))
     x, first = family.begin(plan, cond, scheduler, drawn)
     if finished is not None:
-        x, first = family.begin_again(plan, scheduler, Tried(drawn, first, finished, index))
+        x = free_init.again(scheduler, finished, drawn, noise(plan.seed, f"free_init/{index}", shape), first)
     guidance = family.guidance(plan, span)
     count = len(scheduler.timesteps)
     ways = [branches(plan.guidance, step, count, plan.guidance_interval) for step in range(count)]

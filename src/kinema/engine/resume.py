@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..core.errors import KinemaError, MediaError
+from ..core.options import Sampling
 from ..core.outside import of_kind, parse_json
 from ..core.plan import Plan
 from ..core.whole import whole
@@ -22,12 +23,14 @@ from . import state_file
 
 SCHEMA = 1
 """Of the file; those from before there was one are of this version."""
+MOST_TIMESTEPS = 2
+"""That a scheduler makes of one step (Heun's method)."""
 PLAIN = (int, float, str, bool, type(None))
 
 
 @dataclass(frozen=True)
 class SamplingState:
-    """`step` steps of span number `span` are done."""
+    """`step` timesteps of sampling number `span` are done: spans in their order, each as often as it is sampled."""
 
     plan: Plan
     span: int
@@ -75,7 +78,8 @@ class SamplingState:
         for name, tensor in self.tensors.items():
             attribute = name.removeprefix("scheduler.")
             if name.startswith("scheduler.") and "." not in attribute:
-                where = device if attribute == "last_sample" else getattr(scheduler, attribute).device
+                now = getattr(scheduler, attribute, None)  # what a step leaves behind is not there before it
+                where = now.device if isinstance(now, torch.Tensor) and attribute != "last_sample" else device
                 setattr(scheduler, attribute, tensor.to(where))
         reuse.begin(self.values.get("first", reuse.first))
         reuse.history = [
@@ -118,7 +122,8 @@ class SamplingState:
             span, step = (of_kind(facts[name], name, int) for name in ("span", "step"))
             values = of_kind(facts["values"], "values", dict)
             plan = Plan.from_dict(facts["plan"])
-            if not (0 <= span < len(plan.spans) and 0 <= step <= plan.steps):
+            passes = len(plan.spans) * Sampling.of(plan).free_init
+            if not (0 <= span < passes and 0 <= step <= MOST_TIMESTEPS * plan.steps):
                 raise KinemaError(f"step {step} of span {span} is not in its plan")
             return cls(plan, span, step, tensors, values)
         except MediaError:

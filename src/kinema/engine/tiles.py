@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..core.chunk import Chunk
-from ..core.family import Cond, Family, Predict, Prepared, Tried, Window
+from ..core.family import Cond, Family, Predict, Prepared, Window
 from ..core.plan import Plan, Span
 from ..core.windows import Tiling, ramp
 
@@ -57,12 +57,6 @@ class Tiled:
             part, first = self.family.begin(tile, cond[number], scheduler, noise_BCTHW[cut])
             blend.add(number, part)
         return blend.finished(), first
-
-    def tries(self, plan: Plan) -> int:
-        return self.family.tries(self._tile(plan))
-
-    def begin_again(self, plan: Plan, scheduler: Any, tried: Tried) -> tuple[torch.Tensor, int]:
-        return self.family.begin_again(self._tile(plan), scheduler, tried)
 
     def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
         return self.family.guidance(self._tile(plan), span)

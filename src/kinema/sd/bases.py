@@ -14,6 +14,7 @@ from ..core.request import Request
 from ..weights import quantised
 from ..weights.configs import Config
 from ..weights.store import given
+from .options import ClipOptions
 
 BUILT_IN = {"kinema-mini-image": "miniatures/mini_image"}
 LAYERS = "TemporalLayers"
@@ -34,11 +35,7 @@ class Base:
 
 def option(default: str) -> Option:
     """The card's option that names the image model."""
-    return Option(
-        kind="str", default=default,
-        help="the image model: a folder, a single file (.safetensors) of Stable Diffusion 1's layout, or a hub id that "
-        "was pulled; any of the shape that this was trained on",
-    )  # fmt: skip
+    return ClipOptions.table(base=default)["base"]
 
 
 def find(name: str) -> Base:

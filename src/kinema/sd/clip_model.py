@@ -18,18 +18,18 @@ import torch
 from ..core.card import Card
 from ..core.chunk import Chunk
 from ..core.errors import ModelError
-from ..core.family import Prepared, Tried
+from ..core.family import Prepared
 from ..core.plan import Plan, Span
 from ..core.prompt import cut_notes, encoded
 from ..diffusion import scheduling
-from ..diffusion.free_init import renewed
-from ..diffusion.noise import noise
 from ..diffusion.pixels import as_chunks, from_unit
 from ..weights import adapters
+from ..weights.adapter_keys import PLAIN, AdapterNames
 from ..weights.device import precision
 from ..weights.residency import Residency
 from . import discrete, frames
 from .image_model import ImageModel
+from .options import ClipOptions
 from .text import Words, text_states, two_text_states
 
 
@@ -90,11 +90,13 @@ class Cond:
     grid: tuple[int, int]
     styles: tuple[tuple[str, float], ...]
     low_precision: bool
-    options: dict[str, Any]
+    options: ClipOptions
 
 
 class ClipModel:
-    """Not thread-safe: one request at a time."""
+    """Not thread-safe: one request at a time. adapter_names: how adapter files spell the denoiser's layers."""
+
+    adapter_names: AdapterNames = PLAIN
 
     def __init__(self, card: Card, device: torch.device, parts: Parts | None = None) -> None:
         self.card, self.device = card, device
@@ -124,12 +126,11 @@ class ClipModel:
 
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
-        adapters.use(self.parts.unet, prepared.styles)
+        adapters.use(self.parts.unet, prepared.styles, names=self.adapter_names)
         adapters.use(self.parts.text_encoder, prepared.styles, text=True)
-        prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
-        skip = int(str(plan.options["clip_skip"]))
+        prompts, options = dict(zip(("cond", "uncond"), encoded(plan).values())), ClipOptions.of(plan)
         words = {
-            branch: self.parts.read_words(prompt, self.residency, skip).to(self.dtype)
+            branch: self.parts.read_words(prompt, self.residency, options.clip_skip).to(self.dtype)
             for branch, prompt in prompts.items()
         }
         source = None
@@ -137,7 +138,7 @@ class ClipModel:
             with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
                 source = frames.encode(vae, prepared.source_BCFHW)
         grid = (plan.height // self.space, plan.width // self.space)
-        return Cond(words, source, grid, prepared.styles, plan.low_precision, dict(plan.options))
+        return Cond(words, source, grid, prepared.styles, plan.low_precision, options)
 
     def latent_shape(self, cond: Cond, span: Span) -> tuple[int, ...]:
         return (1, self.parts.unet.config.in_channels, span.num_frames, *cond.grid)
@@ -150,32 +151,16 @@ class ClipModel:
     ) -> tuple[torch.Tensor, int]:  # fmt: skip
         if cond.source_BCTHW is None:
             return scheduling.begin(scheduler, noise_BCTHW), 0
-        strength = float(cond.options["strength"])
-        clean = cond.source_BCTHW.to(self.device)
+        clean, strength = cond.source_BCTHW.to(self.device), cond.options.strength
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
-
-    def tries(self, plan: Plan) -> int:
-        return int(str(plan.options.get("free_init", 1)))
-
-    def begin_again(self, plan: Plan, scheduler: Any, tried: Tried) -> tuple[torch.Tensor, int]:
-        """FreeInit (diffusion/free_init.py). A try that begins part of the way begins there again, with noise whose low
-        frequencies stay: latents at that level still hold high frequencies of the clip."""
-        finished, first = tried.finished_BCTHW.float(), tried.first
-        drawn = tried.noise_BCTHW.to(tried.finished_BCTHW)
-        fresh = noise(plan.seed, f"free_init/{tried.number}", tuple(drawn.shape)).to(drawn)
-        if first:
-            again = renewed(drawn, fresh)
-            return scheduler.add_noise(finished, again, scheduler.timesteps[first : first + 1]), first
-        last = torch.tensor([scheduler.config.num_train_timesteps - 1])
-        noisy = scheduler.add_noise(finished, drawn, last)
-        return renewed(noisy, scheduling.begin(scheduler, fresh)), first
 
     def guidance(self, plan: Plan, span: Span) -> float:
         return plan.guidance
 
     @torch.inference_mode()
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        at_once = 1 if plan.options.get("low_memory") else int(str(plan.options["decode_chunk"]))
+        options = ClipOptions.of(plan)
+        at_once = 1 if options.low_memory else options.decode_chunk
         with self.residency.using(self.parts.vae) as vae:
             slices = frames.decode(vae, latents_BCTHW, at_once)
             yield from as_chunks(slices, span.start, plan.fps, partial(precision, self.device, plan.low_precision))

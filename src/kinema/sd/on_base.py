@@ -17,6 +17,7 @@ from ..core.family import Prepared
 from ..core.plan import Plan
 from . import bases
 from .clip_model import ClipModel, Cond, Parts
+from .options import ClipOptions
 
 
 class OnBase(ClipModel):
@@ -29,7 +30,7 @@ class OnBase(ClipModel):
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         """Those of the image model that the plan names."""
-        place = bases.find(str(plan.options["base"])).place
+        place = bases.find(ClipOptions.of(plan).base).place
         return (place,) if place.is_file() else tuple(sorted(place.rglob("*.safetensors")))
 
     def stand_on(self, place: Path) -> None:
@@ -39,9 +40,9 @@ class OnBase(ClipModel):
             self.place = place
 
     def notes(self, plan: Plan) -> tuple[str, ...]:
-        self.stand_on(bases.find(str(plan.options["base"])).place)
+        self.stand_on(bases.find(ClipOptions.of(plan).base).place)
         return super().notes(plan)
 
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
-        self.stand_on(bases.find(str(plan.options["base"])).place)
+        self.stand_on(bases.find(ClipOptions.of(plan).base).place)
         return super().encode(plan, prepared)

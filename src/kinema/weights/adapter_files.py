@@ -2,8 +2,9 @@
 known.
 
 A key is: prefix + name of a module + role. The name is looked up among four spellings of each of the
-network's own modules (diffusers' or the original Wan's words, joined by dots or by underscores), so that one
-way serves them all, VACE's blocks, norms and modulations included, which diffusers' converters leave out:
+network's own modules (diffusers' words or, by the family's `AdapterNames`, those of the authors' code, joined by dots
+or by underscores), so that one way serves them all, norms and modulations included, which diffusers' converters leave
+out:
 
     diffusers   transformer.blocks.0.attn1.to_q.lora_A.weight               (alpha in the file's metadata)
     PEFT        base_model.model.blocks.0.attn1.to_q.lora_A.default.weight  (alpha in adapter_config.json)
@@ -29,10 +30,11 @@ from typing import Any
 import torch
 
 from ..core.errors import ModelError
+from ..core.registry import family_names
 from . import adapter_factors as factors
 from . import quantised
 from .adapter_factors import Expansion
-from .adapter_keys import FACTORS, TEXT, module_of, spellings, split
+from .adapter_keys import FACTORS, PLAIN, TEXT, AdapterNames, module_of, names_of, spellings, split
 from .adapter_settings import alpha_of, settings_of
 from .headers import header
 
@@ -73,16 +75,16 @@ class Adapter:
     unknown: tuple[str, ...] = ()
 
 
-def read(file: Path, shapes: Shapes, text: bool = False) -> Adapter:
+def read(file: Path, shapes: Shapes, text: bool = False, names: AdapterNames = PLAIN) -> Adapter:
     """The adapter for a network with these parameters (name -> shape), a denoiser or (text) a text encoder; empty where
-    the file is for the other one alone. Keys that name nothing here are named in a warning. ModelError where no key
-    names a part of it, where a shape does not fit, where a number is no number or makes no sense, or where the file is
-    of a kind that is not read (OFT, IA3, ...)."""
+    the file is for the other one alone. names: the family's spellings. Keys that name nothing here are named in a
+    warning. ModelError where no key names a part of it, where a shape does not fit, where a number is no number or
+    makes no sense, or where the file is of a kind that is not read (OFT, IA3, ...)."""
     from safetensors import SafetensorError, safe_open
 
     quantised.refuse(file)
     entries = header(file)
-    names = spellings(shapes)
+    known = spellings(shapes, names)
     parts: dict[str, Part] = {}
     unknown: list[str] = []
     others = False
@@ -93,7 +95,7 @@ def read(file: Path, shapes: Shapes, text: bool = False) -> Adapter:
                     others = True
                     continue
                 role, stem = split(TEXT.sub("", key))
-                target = names.get(f"{stem}.modulation") if role == "modulation" else module_of(stem, names)
+                target = known.get(f"{stem}.modulation") if role == "modulation" else module_of(stem, known)
                 if target is None or role is None:
                     unknown.append(key)
                     continue
@@ -174,7 +176,7 @@ def _dialect(keys: list[str]) -> str:
         return "kohya"
     if keys[0].startswith("base_model.model."):
         return "peft"
-    return "original" if any(re.search(r"self_attn|cross_attn|ffn\.[02]\.", key) for key in keys) else "diffusers"
+    return "original" if any(names_of(family).marked(keys) for family in family_names()) else "diffusers"
 
 
 def _first(table: dict[str, Any], *names: str) -> str | None:

@@ -1,11 +1,14 @@
 """Keys of adapter files: prefix + name of a module + role, in every dialect (the table is in adapter_files.py). The
-name is looked up among the spellings of the network's own modules: diffusers' or the original code's words, with dots
-or with underscores."""
+name is looked up among the spellings of the network's own modules: diffusers' or the original code's words (the
+family's `AdapterNames`), with dots or with underscores."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from ..core.registry import family_module
 
 PREFIXES = (
     "base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "pipe.dit.", "dit.", "model.",
@@ -39,49 +42,39 @@ ROLES = (
 )
 PROCESSOR = re.compile(r"\.processor\.to_(q|k|v|out)_lora\.(down|up)\.weight$")
 PROCESSOR_PARTS = {"out": "out.0"}
-ORIGINAL_WORDS = tuple(
-    (re.compile(pattern), word)
-    for pattern, word in (
-        (r"^condition_embedder\.time_embedder\.linear_1\b", "time_embedding.0"),
-        (r"^condition_embedder\.time_embedder\.linear_2\b", "time_embedding.2"),
-        (r"^condition_embedder\.text_embedder\.linear_1\b", "text_embedding.0"),
-        (r"^condition_embedder\.text_embedder\.linear_2\b", "text_embedding.2"),
-        (r"^condition_embedder\.time_proj\b", "time_projection.1"),
-        (r"^condition_embedder\.image_embedder\.norm1\b", "img_emb.proj.0"),
-        (r"^condition_embedder\.image_embedder\.ff\.net\.0\.proj\b", "img_emb.proj.1"),
-        (r"^condition_embedder\.image_embedder\.ff\.net\.2\b", "img_emb.proj.3"),
-        (r"^condition_embedder\.image_embedder\.norm2\b", "img_emb.proj.4"),
-        (r"^scale_shift_table$", "head.modulation"),
-        (r"^proj_out\b", "head.head"),
-        (r"(?<=\d\.)scale_shift_table$", "modulation"),
-        (r"(?<=\d\.)proj_in\b", "before_proj"),
-        (r"(?<=\d\.)proj_out\b", "after_proj"),
-        (r"(?<=\d\.)norm2\b", "norm#"),
-        (r"(?<=\d\.)norm3\b", "norm2"),
-        (r"norm#", "norm3"),
-        (r"\battn1\b", "self_attn"),
-        (r"\battn2\b", "cross_attn"),
-        (r"\bto_([qkv])\b", r"\1"),
-        (r"\bto_out\.0\b", "o"),
-        (r"\badd_([kv])_proj\b", r"\1_img"),
-        (r"\bnorm_added_k\b", "norm_k_img"),
-        (r"\bffn\.net\.0\.proj\b", "ffn.0"),
-        (r"\bffn\.net\.2\b", "ffn.2"),
-    )
-)
-"""diffusers' words to those of the original code; Wan's second and third norm change places."""
 
 
-MOTION_WORDS = tuple(
-    (re.compile(pattern), word)
-    for pattern, word in (
-        (r"(\.motion_modules\.\d+)\.", r"\1.temporal_transformer."),
-        (r"\.attn([12])\b", lambda found: f".attention_blocks.{int(found[1]) - 1}"),
-        (r"(?<=\d\.)norm([12])\b", lambda found: f"norms.{int(found[1]) - 1}"),
-        (r"(?<=\d\.)norm3\b", "ff_norm"),
-    )
-)
-"""diffusers' words for a motion module to those of AnimateDiff."""
+def same(name: str) -> str:
+    return name
+
+
+@dataclass(frozen=True)
+class AdapterNames:
+    """How people's files spell the layers of a family's networks, beside diffusers' names; a family's `ADAPTER_NAMES`.
+
+    original: diffusers' name of a module or parameter to the one in the authors' own code. kohya, comfyui: to what the
+    files for these tools have (kohya's underscores are made of it; ComfyUI's with its prefix). marks: words that only
+    the original names have.
+    """
+
+    original: Callable[[str], str] = same
+    kohya: Callable[[str], str] = same
+    comfyui: Callable[[str], str] = lambda name: f"diffusion_model.{name}"
+    marks: re.Pattern[str] | None = None
+
+    def marked(self, keys: Iterable[str]) -> bool:
+        """Has any of these keys an original name?"""
+        return self.marks is not None and any(self.marks.search(key) for key in keys)
+
+
+PLAIN = AdapterNames()
+"""Of networks whose layers diffusers and their authors call the same."""
+
+
+def names_of(family: str) -> AdapterNames:
+    """What the module of a family gives as ADAPTER_NAMES, else PLAIN."""
+    found: AdapterNames = getattr(family_module(family), "ADAPTER_NAMES", PLAIN)
+    return found
 
 
 def split(key: str) -> tuple[str | None, str]:
@@ -110,30 +103,13 @@ def plain_name(name: str) -> str:
     return name.replace(".base_layer.", ".")
 
 
-def original_name(name: str) -> str:
-    """The original Wan's name of a module or parameter that diffusers names so."""
-    for pattern, word in ORIGINAL_WORDS:
-        name = pattern.sub(word, name)
-    return name
-
-
-def motion_name(name: str) -> str:
-    """AnimateDiff's own name of a motion module or parameter that diffusers names so; others stay as they are."""
-    if ".motion_modules." not in name:
-        return name
-    for pattern, word in MOTION_WORDS:
-        name = pattern.sub(word, name)
-    return name
-
-
-def spellings(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+def spellings(shapes: Mapping[str, tuple[int, ...]], names: AdapterNames = PLAIN) -> dict[str, str]:
     """Every spelling of a module, or of a parameter that no module of its own holds, to diffusers' name of
     it."""
     found: dict[str, str] = {}
-    original = original_name if any("scale_shift_table" in name for name in shapes) else motion_name
     for name in shapes:
         path, _, last = name.rpartition(".")
         target = path if last in ("weight", "bias") else name
-        for spelling in (target, original(target)):
+        for spelling in (target, names.original(target)):
             found[spelling] = found[spelling.replace(".", "_")] = target
     return found

@@ -3,8 +3,8 @@
 diffusers   unet.down_blocks.0...to_q.lora_A.weight        alpha in the metadata, as diffusers writes it
 peft        base_model.model.down_blocks.0...to_q.lora_A.weight    alpha in adapter_config.json beside it
 kohya       lora_unet_down_blocks_0..._to_q.lora_down.weight, .lora_up.weight, .alpha
-comfyui     original names: diffusion_model.blocks.0.self_attn.q.lora_down.weight (Wan), AnimateDiff's own keys for
-            motion modules; .alpha beside each
+comfyui     original names, which the family knows: diffusion_model.blocks.0.self_attn.q.lora_down.weight; .alpha beside
+            each
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.whole import write_bytes, write_text
-from .adapter_keys import motion_name, original_name
+from .adapter_keys import PLAIN, AdapterNames
 
 if TYPE_CHECKING:
     import torch
@@ -27,11 +27,11 @@ Layers = Mapping[str, "tuple[torch.Tensor, torch.Tensor]"]
 
 def write(
     path: Path, layers: Layers, *, alpha: float, dialect: str = "diffusers", network: str = "unet",
-    dtype: torch.dtype | None = None, **notes: str,
+    names: AdapterNames = PLAIN, dtype: torch.dtype | None = None, **notes: str,
 ) -> Path:  # fmt: skip
     """One .safetensors file (for peft: path is a folder); returns it. network: "unet" or "transformer", the part's name
-    in a pipeline. dtype: None: float16. notes: base, trigger, title, ... for the file's metadata. ValueError for an
-    unknown dialect or layers of several ranks."""
+    in a pipeline. names: the family's spellings. dtype: None: float16. notes: base, trigger, title, ... for the file's
+    metadata. ValueError for an unknown dialect or layers of several ranks."""
     import torch
     from safetensors.torch import save
 
@@ -43,8 +43,8 @@ def write(
     rank = ranks.pop()
     tensors: dict[str, torch.Tensor] = {}
     for module, (down, up) in layers.items():
-        stem, names = _stem(module, dialect, network), _names(dialect)
-        for name, tensor in zip(names, (down, up), strict=True):
+        stem, ends = _stem(module, dialect, network, names), _ends(dialect)
+        for name, tensor in zip(ends, (down, up), strict=True):
             tensors[stem + name] = tensor.detach().to("cpu", dtype or torch.float16).contiguous()
         if dialect in ("kohya", "comfyui"):
             tensors[f"{stem}.alpha"] = torch.tensor(float(alpha))
@@ -72,18 +72,15 @@ def _in_order(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
-def _names(dialect: str) -> tuple[str, str]:
+def _ends(dialect: str) -> tuple[str, str]:
     if dialect in ("diffusers", "peft"):
         return ".lora_A.weight", ".lora_B.weight"
     return ".lora_down.weight", ".lora_up.weight"
 
 
-def _stem(module: str, dialect: str, network: str) -> str:
+def _stem(module: str, dialect: str, network: str, names: AdapterNames) -> str:
     if dialect == "diffusers":
         return f"{network}.{module}"
     if dialect == "peft":
         return f"base_model.model.{module}"
-    own = original_name(module) if network == "transformer" else module
-    if dialect == "kohya":
-        return "lora_unet_" + own.replace(".", "_")
-    return motion_name(own) if ".motion_modules." in own else f"diffusion_model.{own}"
+    return "lora_unet_" + names.kohya(module).replace(".", "_") if dialect == "kohya" else names.comfyui(module)

@@ -24,7 +24,7 @@ from ..core.errors import ModelError
 from ..core.extras import install_command
 from .adapter_factors import Expansion
 from .adapter_files import Adapter, Delta, describe_file, read
-from .adapter_keys import plain_name
+from .adapter_keys import PLAIN, AdapterNames, plain_name
 from .styles import adapter_file, find, folders
 
 __all__ = ["describe", "find", "folders", "use"]
@@ -43,12 +43,13 @@ class _State:
     parameters that were added to (on the CPU)."""
 
     shapes: dict[str, tuple[int, ...]]
+    names: AdapterNames
+    text: bool
     active: dict[FileKey, float] = field(default_factory=dict)
     layered: dict[FileKey, str] = field(default_factory=dict)
     deltas: dict[FileKey, dict[str, Delta]] = field(default_factory=dict)
     originals: dict[str, torch.Tensor] = field(default_factory=dict)
     students: dict[FileKey, Adapter] = field(default_factory=dict)
-    text: bool = False
     count: int = 0
 
 
@@ -56,12 +57,18 @@ _STATES: WeakKeyDictionary[nn.Module, _State] = WeakKeyDictionary()
 
 
 def use(
-    network: nn.Module, styles: tuple[tuple[str, float], ...], student: Path | None = None, *, text: bool = False
-) -> None:  # fmt: skip
+    network: nn.Module,
+    styles: tuple[tuple[str, float], ...],
+    student: Path | None = None,
+    *,
+    names: AdapterNames = PLAIN,
+    text: bool = False,
+) -> None:
     """Make exactly these (adapter path or name, weight) pairs active on the network, and undo all others.
-    `student`: the file of a few-step student, to be merged (see the module's text); the last one is remembered, so
-    that going to and fro between it and the plain network is cheap. `text`: the network is a text encoder; files that
-    have nothing for it change nothing.
+    `student`: the file of a few-step student, to be merged (see the module's text); the last one is remembered, so that
+    a change between it and the plain network is cheap. `names`: how files spell the network's layers, beside diffusers'
+    names; always the same for a network. `text`: the network is a text encoder; files that have nothing for it change
+    nothing.
 
     An empty tuple gives the plain network back: the same modules, the same bits. The same styles again cost
     nothing. A style named twice counts with the sum of its weights. Everything is read and checked first:
@@ -78,7 +85,7 @@ def use(
     if state is None:
         if not wanted:
             return
-        state = _STATES[network] = _State(_shapes(network), text=text)
+        state = _STATES[network] = _State(_shapes(network), names, text)
     if wanted == state.active:
         return
     # Requests run in inference mode; parameters made there could never be trained again.
@@ -108,7 +115,7 @@ def _read(key: FileKey, state: _State) -> Adapter:
     """The adapter of a key; one that is merged with its low-rank parts multiplied out, and remembered."""
     if key in state.students:
         return state.students[key]
-    adapter = read(Path(key[0]), state.shapes, state.text)
+    adapter = read(Path(key[0]), state.shapes, state.text, state.names)
     if not key[3]:
         return adapter
     deltas = dict(adapter.deltas)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ...core.card import Card
+from .adapter_names import ADAPTER_NAMES
 from .cards import CARDS
 from .detect import recognise
+from .options import AnimateDiffOptions as OPTIONS
 from .planning import plan
 
-__all__ = ["CARDS", "load", "plan", "recognise"]
+__all__ = ["ADAPTER_NAMES", "CARDS", "OPTIONS", "load", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:

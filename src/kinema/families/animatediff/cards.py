@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
 from ...core.request import Profile
 from ...sd import bases
+from .options import AnimateDiffOptions
 
 BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 PROFILES: dict[Profile, ProfileRule] = {
@@ -23,31 +24,13 @@ ACCEPTS = (
 
 
 def options(base: str, context: int) -> dict[str, Option]:
-    return {
-        "base": bases.option(base),
-        "context_length": Option(
-            kind="int", default=context, minimum=2, maximum=32,
-            help="frames that are seen at once; longer clips go through in windows of it",
-        ),
-        "context_overlap": Option(
-            kind="int", default=4, minimum=1, maximum=31, help="frames that two windows share",
-        ),
-        "strength": Option(
-            kind="float", default=0.8, minimum=0.05, maximum=1.0,
-            help="how far a given clip is taken back to noise",
-        ),
-        "free_init": Option(
-            kind="int", default=1, minimum=1, maximum=10,
-            help="tries: each begins with the slow parts of the one before (FreeInit; its paper makes 3)",
-        ),
-        "controlnet": Option(
-            kind="str", default="",
-            help="a network that guides: a ControlNet (control clips) or SparseCtrl (pictures), a folder or hub id",
-        ),
-        "control_scale": Option(kind="float", default=1.0, minimum=0.0, maximum=4.0, help="how strongly it guides"),
-        "clip_skip": Option(kind="int", default=0, minimum=0, maximum=4, help="layers of CLIP left out at its end"),
-        "decode_chunk": Option(kind="int", default=8, minimum=1, maximum=128, help="frames decoded at once"),
-    }  # fmt: skip
+    found = AnimateDiffOptions.table(
+        base=base, context_length=context, context_overlap=4, strength=0.8, free_init=1, controlnet="",
+        control_scale=1.0, clip_skip=0, decode_chunk=8,
+    )  # fmt: skip
+    for name, most in (("context_length", 32), ("context_overlap", 31)):
+        found[name] = found[name].model_copy(update={"maximum": float(most)})
+    return found
 
 
 def _card(name: str, title: str, hub: str, motion: int, *, longest: int = 32, notes: tuple[str, ...] = ()) -> Card:

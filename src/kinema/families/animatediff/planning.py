@@ -12,6 +12,7 @@ from ...core.plan import Plan, resolve
 from ...core.request import Request
 from ...sd.bases import named, with_base
 from . import beside
+from .options import AnimateDiffOptions
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
@@ -21,7 +22,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     to_upscale = request.canvas == "upscale"
     resolved = upscale.plan if to_upscale else resolve
     found = resolved(request, card, known)  # refuse what the card refuses, before any file is opened
-    length, overlap = (int(str(found.options[name])) for name in ("context_length", "context_overlap"))
+    options = AnimateDiffOptions.of(found)
+    length, overlap = options.context_length, options.context_overlap
     if overlap >= length:
         raise RequestError(
             f"Windows of {length} frames cannot share {overlap}.",

@@ -6,9 +6,10 @@ script and diffusers, 1.5 in the configuration of the 25-frame models); the card
 
 from __future__ import annotations
 
-from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
+from ...core.card import Card, Defaults, FramesRule, Network, ProfileRule, SizeRule
 from ...core.request import Profile
 from ...sd import bases
+from .options import SvdOptions
 
 LICENCE = "Stable Video Diffusion Community License"
 SIZE = SizeRule(
@@ -20,26 +21,7 @@ PROFILES: dict[Profile, ProfileRule] = {
     "fast": ProfileRule(steps=15, low_precision=True, reuse=2),
 }
 """What the quicker ones cost in quality was not measured with the published weights."""
-OPTIONS = {
-    "motion": Option(
-        kind="int", default=127, minimum=0, maximum=1023,
-        help="how much moves: the motion bucket, trained from 0 (still) to 255",
-    ),
-    "augmentation": Option(
-        kind="float", default=0.02, minimum=0.0, maximum=10.0,
-        help="noise on the picture: more lets the clip leave it further",
-    ),
-    "first_guidance": Option(
-        kind="float", default=1.0, minimum=0.0, maximum=30.0,
-        help="guidance of the first frame; `guidance` is that of the last (triangle: of the middle)",
-    ),
-    "guidance_shape": Option(
-        kind="str", default="linear", choices=("linear", "triangle"), help="how guidance changes over the frames",
-    ),
-    "decode_chunk": Option(
-        kind="int", default=14, minimum=1, maximum=256, help="frames decoded at once; fewer need less memory",
-    ),
-}  # fmt: skip
+OPTIONS = SvdOptions.table(motion=127, augmentation=0.02, first_guidance=1.0, guidance_shape="linear", decode_chunk=14)
 NETWORK = Network(
     parameters=1_524_623_082, width=1280, layers=4, text_parameters=632_076_800, text_length=1,
     autoencoder_parameters=97_742_847, latent_channels=4, time_stride=1, space_stride=8, patch=1,

@@ -17,7 +17,7 @@ import torch
 
 from ...core.card import Card
 from ...core.chunk import Chunk
-from ...core.family import OneTry, Predict, Prepared, Window
+from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...diffusion import scheduling
 from ...diffusion.noise import noise
@@ -26,6 +26,7 @@ from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
 from . import prepare as prepared_pixels
+from .options import SvdOptions
 
 
 @dataclass
@@ -53,7 +54,7 @@ class SvdCond:
     low_precision: bool
 
 
-class SvdFamily(OneTry):
+class SvdFamily:
     """Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: SvdParts, device: torch.device) -> None:
@@ -80,12 +81,13 @@ class SvdFamily(OneTry):
         pixels = prepared_pixels.for_clip(prepared.given_BCHW, self.parts.clip_mean, self.parts.clip_std)
         with self.residency.using(self.parts.image_encoder) as encoder:
             embedding = encoder(pixels.to(self.device, encoder.dtype)).image_embeds[:, None]
-        strength = float(plan.options["augmentation"])
+        options = SvdOptions.of(plan)
+        strength = options.augmentation
         picture = prepared.first_BCHW + strength * noise(plan.seed, "augment", prepared.first_BCHW.shape)
         with self.residency.using(self.parts.vae) as vae:
             latents = vae.encode(picture.to(self.device, vae.dtype)).latent_dist.mode()
         embedding, latents = embedding.to(self.device, self.dtype), latents.to(self.device, self.dtype)
-        numbers = torch.tensor([[plan.fps - 1, float(plan.options["motion"]), strength]])
+        numbers = torch.tensor([[plan.fps - 1, float(options.motion), strength]])
         return SvdCond(
             {"cond": embedding, "uncond": torch.zeros_like(embedding)},
             {"cond": latents, "uncond": torch.zeros_like(latents)},
@@ -111,9 +113,10 @@ class SvdFamily(OneTry):
 
     def guidance(self, plan: Plan, span: Span) -> torch.Tensor:
         """(1, 1, T, 1, 1): from `first_guidance` up to the plan's, or up and down again ("triangle")."""
-        low, high, count = float(plan.options["first_guidance"]), plan.guidance, span.num_frames
+        options = SvdOptions.of(plan)
+        low, high, count = options.first_guidance, plan.guidance, span.num_frames
         along = torch.linspace(0, 1, count)
-        if plan.options["guidance_shape"] == "triangle":
+        if options.guidance_shape == "triangle":
             along = 1 - (2 * along - 1).abs()
         return (low + (high - low) * along).view(1, 1, count, 1, 1).to(self.device)
 
@@ -140,7 +143,7 @@ class SvdFamily(OneTry):
     @torch.inference_mode()
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
         """The temporal decoder sees `decode_chunk` frames at once."""
-        size = int(plan.options["decode_chunk"])
+        size = SvdOptions.of(plan).decode_chunk
         for first in range(0, span.num_frames, size):
             with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
                 frames = self._pixels(vae, latents_BCTHW[:, :, first : first + size])

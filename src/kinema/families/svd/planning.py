@@ -8,6 +8,7 @@ from ...conditions import inputs
 from ...core.card import Card
 from ...core.plan import Plan, resolve
 from ...core.request import Request
+from .options import SvdOptions
 
 SLOWEST, FASTEST, MOST_MOTION = 5, 30, 255
 
@@ -25,8 +26,8 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     notes = list(found.notes)
     if not SLOWEST <= found.fps <= FASTEST:
         notes.append(f"{found.fps:g} frames a second is outside {SLOWEST} to {FASTEST}, which the weights know.")
-    if int(str(found.options["motion"])) > MOST_MOTION:
-        notes.append(f"motion {found.options['motion']} is above {MOST_MOTION}, the most that the weights know.")
+    if (motion := SvdOptions.of(found).motion) > MOST_MOTION:
+        notes.append(f"motion {motion} is above {MOST_MOTION}, the most that the weights know.")
     if found.prompt.strip():
         notes.append(f"{card.id} reads no words; the prompt changes nothing.")
     return found.model_copy(update={"notes": tuple(notes)})

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from ...core.card import Card
+from .adapter_names import ADAPTER_NAMES
 from .beside import missing
 from .cards import CARDS
 from .detect import recognise
 from .extras import complete
+from .options import WanOptions as OPTIONS
 from .planning import plan
 
-__all__ = ["CARDS", "complete", "load", "missing", "plan", "recognise"]
+__all__ = ["ADAPTER_NAMES", "CARDS", "OPTIONS", "complete", "load", "missing", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:

@@ -6,8 +6,11 @@ in ComfyUI's); the cards take the publisher's command line and `--set shift=...`
 
 from __future__ import annotations
 
+from pydantic import JsonValue
+
 from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRule, SizeRule
 from ...core.request import Profile
+from .options import WanOptions
 
 NEGATIVE_PROMPT = (
     "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，"
@@ -39,27 +42,10 @@ PROFILES: dict[Profile, ProfileRule] = {
 
 def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Option]:
     """Settings of a variant: t2v, i2v or vace."""
-    found = {
-        "shift": Option(
-            kind="float", default=shift, minimum=0.1, maximum=100.0,
-            help="timestep shift; higher spends more steps on layout and motion",
-        ),
-        "text_length": Option(
-            kind="int", default=text_length, minimum=8, maximum=512,
-            help="tokens the prompt is padded or cut to; the weights know the default",
-        ),
-    }  # fmt: skip
-    if variant in STRENGTH:
-        found["strength"] = Option(
-            kind="float", default=STRENGTH[variant], minimum=0.05, maximum=1.0,
-            help="how far a given source is taken back to noise; 1 begins with noise alone",
-        )  # fmt: skip
+    own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
     if variant == "vace":
-        found["conditioning_scale"] = Option(
-            kind="floats", default=[1.0], minimum=0.0, maximum=4.0,
-            help="strength of the conditions: one number, or one for each VACE layer",
-        )  # fmt: skip
-    return found
+        own["conditioning_scale"] = [1.0]
+    return WanOptions.table(shift=shift, text_length=text_length, **own)
 
 
 def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720) -> SizeRule:
@@ -138,14 +124,7 @@ MINI = Card(
     },
     options={
         **options("vace", 3.0, text_length=64),
-        "motion_words": Option(
-            kind="str", default="path", choices=("path", "text"),
-            help="path: words for motion are turned into a drawn path; text: the words alone are used",
-        ),
-        "unknown_words": Option(
-            kind="str", default="read", choices=("read", "keep"),
-            help="read: words outside its small vocabulary are said in words that it knows; keep: left as they are",
-        ),
+        **WanOptions.table(motion_words="path", unknown_words="read"),
     },
     notes=("Knows only Toyland: simple objects, skies and grounds. See docs/miniature.md.",),
 )  # fmt: skip

@@ -15,18 +15,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ...core.card import Card, Option, Student
+from ...core.card import Card, Student
 from ...core.errors import ModelError
 from ...core.outside import read_json
+from .options import WanOptions
 
 TINY_DECODER = "tiny_decoder"
 FEW_STEP = "few_step"
 ADAPTER = "pytorch_lora_weights.safetensors"
-
-DECODER = Option(
-    kind="str", default="full", choices=("full", "tiny"),
-    help="full: the autoencoder's own decoder; tiny: a small stand-in, many times faster and a little softer",
-)  # fmt: skip
 
 
 def complete(card: Card, folder: Path) -> Card:
@@ -35,7 +31,7 @@ def complete(card: Card, folder: Path) -> Card:
     fast = card.profiles["fast"]
     options = dict(card.options)
     if (folder / TINY_DECODER / "config.json").is_file():
-        options["decoder"] = DECODER
+        options |= WanOptions.table(decoder="full")
         # What is made lies beside the clip's own pixels, window after window: softness shows there, and adds up.
         fast = fast.model_copy(update={"options": {**fast.options, "decoder": "tiny"}, "in_place": {"decoder": "full"}})
     if (folder / FEW_STEP / "few_step.json").is_file():

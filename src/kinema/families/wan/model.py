@@ -15,7 +15,7 @@ import torch
 from ...core.card import Card
 from ...core.chunk import Chunk
 from ...core.errors import ModelError
-from ...core.family import OneTry, Predict, Prepared, Window
+from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...core.prompt import cut_notes, encoded
 from ...diffusion import flow, scheduling
@@ -24,6 +24,8 @@ from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
 from . import cpu_autoencoder, decode, forward, i2v, prepare, text, vace
+from .adapter_names import ADAPTER_NAMES
+from .options import WanOptions
 
 BATCH_TOKENS = 16_384
 """Branches run as one batch up to this many tokens in all; above, one after the other (attention then fills the
@@ -68,7 +70,7 @@ class WanParts:
     """Weight files beside the checkpoint's own, where parts come as single files."""
 
 
-class WanFamily(OneTry):
+class WanFamily:
     """A Wan model, loaded. Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
@@ -90,7 +92,7 @@ class WanFamily(OneTry):
     # -- before the loop -------------------------------------------------------------------------------------------
 
     def notes(self, plan: Plan) -> tuple[str, ...]:
-        length, tokenizer = int(plan.options["text_length"]), self.parts.tokenizer
+        length, tokenizer = WanOptions.of(plan).text_length, self.parts.tokenizer
         cut = [cut_notes(name, text.clean(words), tokenizer, length) for name, words in encoded(plan).items()]
         return tuple(note for notes in cut for note in notes)
 
@@ -100,10 +102,10 @@ class WanFamily(OneTry):
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: Prepared) -> WanCond:
         student = self._student(plan)
-        adapters.use(self.parts.transformer, prepared.styles, student)
+        adapters.use(self.parts.transformer, prepared.styles, student, names=ADAPTER_NAMES)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
-        length = int(plan.options["text_length"])
-        states = {branch: self.text_states(prompt, length) for branch, prompt in prompts.items()}
+        options = WanOptions.of(plan)
+        states = {branch: self.text_states(prompt, options.text_length) for branch, prompt in prompts.items()}
         image = beside = control = None
         scale: tuple[float, ...] = ()
         if self.card.variant == "i2v":
@@ -116,11 +118,10 @@ class WanFamily(OneTry):
             with precision(self.device, plan.low_precision):
                 control = vace.context(plan, prepared, self.encode_pixels, self.space, self.patch)
             control = control.to(self.device, self.dtype)
-            given = [float(number) for number in plan.options["conditioning_scale"]]
-            layers = len(self.parts.transformer.config.vace_layers)
-            scale = tuple(given * layers if len(given) == 1 else given)
+            scale, layers = options.conditioning_scale, len(self.parts.transformer.config.vace_layers)
+            scale = scale * layers if len(scale) == 1 else scale
         source = None
-        if prepared.source_BCFHW is not None and strength(plan) < 1.0:
+        if prepared.source_BCFHW is not None and options.strength < 1.0:
             given = [picture[:, :, None] for picture in prepared.references]
             with precision(self.device, plan.low_precision):
                 latents = [self.encode_pixels(pixels).float() for pixels in (*given, prepared.source_BCFHW)]
@@ -181,7 +182,7 @@ class WanFamily(OneTry):
         its noise levels."""
         if plan.sigmas:
             return flow.euler(plan.sigmas, self.device)
-        kind, shift = type(self.parts.scheduler), float(plan.options["shift"])
+        kind, shift = type(self.parts.scheduler), WanOptions.of(plan).shift
         config = dict(self.parts.scheduler.config)
         name = "flow_shift" if "flow_shift" in config else "shift"
         scheduler = kind.from_config(config, **{name: shift})
@@ -193,8 +194,8 @@ class WanFamily(OneTry):
     def begin(self, plan: Plan, cond: WanCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
         if cond.source_BCTHW is None:
             return scheduling.begin(scheduler, noise_BCTHW), 0
-        clean = cond.source_BCTHW.to(self.device)
-        return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength(plan))
+        clean, strength = cond.source_BCTHW.to(self.device), WanOptions.of(plan).strength
+        return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
     def guidance(self, plan: Plan, span: Span) -> float:
         return plan.guidance
@@ -202,7 +203,7 @@ class WanFamily(OneTry):
     def predict(self, cond: WanCond, span: Span) -> Predict:
         model = self.parts.transformer
         # Another request may have been encoded since this one was; where nothing changed, this costs nothing.
-        adapters.use(model, cond.styles, cond.student)
+        adapters.use(model, cond.styles, cond.student, names=ADAPTER_NAMES)
         bound: dict[tuple[str, ...], forward.Bound] = {}
 
         def bind(branches: tuple[str, ...], shape: tuple[int, ...]) -> forward.Bound:
@@ -237,7 +238,7 @@ class WanFamily(OneTry):
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
         latents = self._without_references(latents_BCTHW, span)
-        tiny = plan.options.get("decoder") == "tiny"
+        tiny = WanOptions.of(plan).decoder == "tiny"
         if tiny and self.parts.tiny_decoder is None:
             raise ModelError(f"{self.card.id} has no tiny decoder.")
         with self.residency.using(self.parts.tiny_decoder if tiny else self.parts.vae) as decoder:
@@ -261,11 +262,6 @@ class WanFamily(OneTry):
 
     def _without_references(self, latents_BCTHW: torch.Tensor, span: Span) -> torch.Tensor:
         return latents_BCTHW[:, :, latents_BCTHW.shape[2] - decode.latent_frames(self.parts.vae, span.num_frames) :]
-
-
-def strength(plan: Plan) -> float:
-    """How far a source is taken back to noise; plans of old clips do not name it."""
-    return float(str(plan.options.get("strength", 1.0)))
 
 
 def _frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:

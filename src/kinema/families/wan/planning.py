@@ -13,6 +13,7 @@ from ...core.errors import RequestError
 from ...core.plan import Plan, resolve
 from ...core.request import Request
 from . import vocabulary
+from .options import WanOptions
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
@@ -24,7 +25,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     else:
         found = _on_model_canvas(request, card, known)
     _check_layers(found, card)
-    if found.options.get("unknown_words") == "read":
+    if WanOptions.of(found).unknown_words == "read":
         found = vocabulary.read_prompt(found, card)
     return found
 
@@ -35,7 +36,7 @@ def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Pla
     filled = _follow_inputs(request, card)
     found = resolve(filled, card, known)
     _check_frame_numbers(found)
-    if found.options.get("motion_words") == "path":
+    if WanOptions.of(found).motion_words == "path":
         found = _motion_as_path(found)
     return found
 
@@ -94,12 +95,12 @@ def _follow_inputs(request: Request, card: Card) -> Request:
 
 
 def _check_layers(plan: Plan, card: Card) -> None:
-    scale = plan.options.get("conditioning_scale")
-    if isinstance(scale, list) and len(scale) not in (1, card.network.hint_layers):
+    scale = WanOptions.of(plan).conditioning_scale
+    if len(scale) not in (1, card.network.hint_layers):
         raise RequestError(
             f"conditioning_scale has {len(scale)} numbers.",
             field="options.conditioning_scale",
-            value=scale,
+            value=list(scale),
             legal=f"1 number, or {card.network.hint_layers} (one for each VACE layer)",
         )
 

@@ -21,6 +21,7 @@ from ...core.unseen import seen
 from ...toyland.reword import Reworded, is_word, pieces, reword
 from ...toyland.understand import Understanding, understand
 from ...weights.store import own_place
+from .options import WanOptions
 
 LISTED = 8  # words of a note; the others are counted
 TAUGHT = {
@@ -41,7 +42,7 @@ def read_prompt(plan: Plan, card: Card) -> Plan:
         chosen = any(condition.kind != "style" for condition in plan.conditions)
         note = f"The prompt is empty: the model chooses what is seen. {_knows(world)}"
         return plan if chosen else _with(plan, plan.prompt, [note])
-    limit = int(str(plan.options.get("text_length", card.network.text_length))) - 1  # the last token ends the text
+    limit = WanOptions.of(plan).text_length - 1  # the last token ends the text
     tokens = re.findall(r"\w+|[^\w\s]", said.lower())
     if len(tokens) <= limit and all(token in words for token in tokens):
         return plan if said == plan.prompt else _with(plan, said, ())

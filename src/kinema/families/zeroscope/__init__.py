@@ -8,9 +8,10 @@ from typing import Any
 from ...core.card import Card
 from .cards import CARDS
 from .detect import recognise
+from .options import ZeroscopeOptions as OPTIONS
 from .planning import plan
 
-__all__ = ["CARDS", "load", "plan", "recognise"]
+__all__ = ["CARDS", "OPTIONS", "load", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:

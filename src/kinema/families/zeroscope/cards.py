@@ -9,6 +9,7 @@ from ...core.card import Card, Defaults, FramesRule, Network, Option, ProfileRul
 from ...core.request import Profile
 from ...sd import bases
 from ...weights.configs import Config
+from .options import ZeroscopeOptions
 
 PROFILES: dict[Profile, ProfileRule] = {
     "exact": ProfileRule(),
@@ -34,17 +35,7 @@ MAX_FRAMES, MAX_SIDE_PX = 1024, 4096
 
 
 def options(strength: float) -> dict[str, Option]:
-    return {
-        "strength": Option(
-            kind="float", default=strength, minimum=0.05, maximum=1.0,
-            help="how far a given clip is taken back to noise; 0.66 to 0.85 for the XL pass",
-        ),
-        "low_memory": Option(
-            kind="bool", default=False, help="frame by frame where that changes nothing: slower, half the memory",
-        ),
-        "decode_chunk": Option(kind="int", default=8, minimum=1, maximum=128, help="frames decoded at once"),
-        "clip_skip": Option(kind="int", default=0, minimum=0, maximum=4, help="layers of CLIP left out at its end"),
-    }  # fmt: skip
+    return ZeroscopeOptions.table(strength=strength, low_memory=False, decode_chunk=8, clip_skip=0)
 
 
 def _card(

@@ -31,7 +31,7 @@ class ModelScope:
 
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
-            if cond.options["low_memory"]:
+            if cond.options.low_memory:
                 model.enable_forward_chunking(1, dim=1)
             else:
                 model.disable_forward_chunking()

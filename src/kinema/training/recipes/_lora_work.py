@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from kinema.core.whole import whole
+from kinema.weights.adapter_keys import names_of
 from kinema.weights.adapter_writer import write
 from kinema.weights.device import good_at_bfloat16
 
@@ -114,7 +115,11 @@ class Lora:
         for dialect in self.wanted.dialects:
             name = "lora" if dialect == self.wanted.dialects[0] else f"lora.{dialect}"
             target = self.out / (name if dialect == "peft" else f"{name}.safetensors")
-            files.append(str(write(target, layers, alpha=self.wanted.alpha, dialect=dialect, network=part, **notes)))
+            made = write(
+                target, layers, alpha=self.wanted.alpha, dialect=dialect, network=part,
+                names=names_of(self.card.family), **notes,
+            )  # fmt: skip
+            files.append(str(made))
         return {"files": json.dumps(files)}
 
     # -- their parts -----------------------------------------------------------------------------------------------

@@ -1,0 +1,79 @@
+"""Options: a family's own settings as one typed value. What is legal and what a person is told of it stand in the
+fields; a card's table of options is drawn from them, and a plan's options are read back into them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import Field, JsonValue, ValidationError
+from pydantic.fields import FieldInfo
+
+from .card import Option
+from .conditions import Value
+from .errors import RequestError
+from .plan import Plan
+
+KINDS: dict[Any, Literal["float", "int", "bool", "str"]] = {float: "float", int: "int", bool: "bool", str: "str"}
+
+
+class Options(Value):
+    """A field for each option: its type and bounds are what is ever legal (a card may narrow them), its description is
+    the help, its default stands for plans that do not name it: those of models without the option, and of old clips."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """The plan's options that are fields here. RequestError where a value is of the wrong kind or out of range,
+        which a plan that was made here never has."""
+        given = {name: plan.options[name] for name in cls.model_fields if name in plan.options}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            name = str(error.errors()[0]["loc"][0])
+            raise RequestError(
+                f"Option {name} = {given[name]!r} is not legal.", field=f"options.{name}", value=given[name],
+                legal=_option(cls.model_fields[name], None).words(),
+            ) from None  # fmt: skip
+
+    @classmethod
+    def table(cls, **defaults: JsonValue) -> dict[str, Option]:
+        """The options of a card: those that are named, each with this card's default. KeyError for one that is no
+        field."""
+        return {name: _option(cls.model_fields[name], default) for name, default in defaults.items()}
+
+
+class Sampling(Options):
+    """What the engine itself obeys, whatever the family. A card offers what its table lists."""
+
+    strength: Annotated[float, Field(ge=0.05, le=1.0)] = Field(
+        1.0, description="how far a given clip is taken back to noise; 1 begins with noise alone"
+    )
+    free_init: Annotated[int, Field(ge=1, le=10)] = Field(
+        1, description="tries: each begins with the slow parts of the one before (FreeInit; its paper makes 3)"
+    )
+    context_length: Annotated[int, Field(ge=0)] = Field(
+        0, description="frames that are seen at once; longer clips go through in windows of it"
+    )
+    context_overlap: Annotated[int, Field(ge=1)] = Field(4, description="frames that two windows share")
+    decoder: Literal["full", "tiny"] = Field(
+        "full",
+        description="full: the autoencoder's own decoder; tiny: a small stand-in, many times faster and a little "
+        "softer",
+    )
+
+
+def _option(field: FieldInfo, default: JsonValue) -> Option:
+    annotation, marks = field.annotation, list(field.metadata)
+    kind: Literal["float", "int", "bool", "str", "floats"]
+    choices: tuple[str, ...] = ()
+    if get_origin(annotation) is Literal:
+        kind, choices = "str", get_args(annotation)
+    elif get_origin(annotation) is tuple:
+        kind, marks = "floats", [mark for each in get_args(get_args(annotation)[0])[1:] for mark in each.metadata]
+    else:
+        kind = KINDS[annotation]
+    lowest = next((float(str(mark.ge)) for mark in marks if isinstance(mark, Ge)), None)
+    highest = next((float(str(mark.le)) for mark in marks if isinstance(mark, Le)), None)
+    return Option(
+        kind=kind, default=default, minimum=lowest, maximum=highest, choices=choices, help=field.description or ""
+    )
