@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from once import once
+from time_limit import TimeLimit
 
 import kinema  # noqa: F401  before any test imports torch: see kinema/core/threads.py
 
@@ -14,14 +17,24 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_configure(config):
+    config.pluginmanager.register(TimeLimit(), "time-limit")
+
+
 def pytest_collection_modifyitems(items):
-    """Files that train go first: they take minutes, and several workers are then done at the same time."""
+    """Files that train go first: their tests are the longest, and several workers are then done at the same time."""
     items.sort(key=lambda item: "training" not in item.path.parts)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_home(tmp_path_factory):
     os.environ["KINEMA_HOME"] = str(tmp_path_factory.mktemp("kinema-home"))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """shared(name, make): the folder that `make` fills, once for all workers of a run (once.py)."""
+    return lambda name, make: once(tmp_path_factory, name, make)
 
 
 @pytest.fixture(scope="session")
