@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +14,45 @@ from typer.testing import CliRunner
 from kinema.cli.main import app
 from kinema.training.core import loop, stages
 from kinema.training.data import parallel_vae
+from kinema.training.data.store import write_shards
 
-ROOT = Path(__file__).parents[2]
+RECIPES = Path(__file__).parents[2] / "recipes"
 CAPTIONS = 600
 """From which a tokenizer takes its words; recipes read 20,000, which takes seconds and is done for each stage."""
 
 
-def train(recipe: str, out: Path, *more: str, steps: int = 2, **constants: Any) -> str:
-    """`kinema train recipes/RECIPE.py --out OUT MORE` as a rehearsal, in which whatever learns takes `steps` steps;
-    returns what it printed. constants: names in the recipe's file, and their values for this rehearsal. Fails with
-    what the command printed where it does not end with 0."""
+def train(recipe: str, out: Path, *more: str, steps: int = 2, clips: int = 8, **constants: Any) -> str:
+    """`kinema train recipes/RECIPE.py --out OUT MORE` as a rehearsal, in which whatever learns takes `steps` steps and
+    `clips` clips are rendered at most. Returns what it printed; fails with that where it does not end with 0.
+
+    constants: other values for names in the recipe's file and in those that it imports beside it.
+    """
+    few = partial(_write_few, clips)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "progress_of", lambda step, elapsed, config: step / steps)
-        patch.setattr(sys, "path", list(sys.path))  # recipes add their folder
         patch.setattr(parallel_vae, "compiled", parallel_vae.compiled)
+        patch.setattr(sys, "path", list(sys.path))  # recipes add their folder
         load = stages.load_recipe
 
         def smaller(path: Path) -> Any:
             found = load(path)
-            for name, value in {"CAPTIONS": CAPTIONS, **constants}.items():
-                if name in found.__globals__:
-                    patch.setitem(found.__globals__, name, value)
+            beside = (vars(module) for module in list(sys.modules.values()) if _is_recipes(module))
+            for names in (found.__globals__, *beside):
+                for name, value in {"CAPTIONS": CAPTIONS, "write_shards": few, **constants}.items():
+                    if name in names:
+                        patch.setitem(names, name, value)
             return found
 
         patch.setattr(stages, "load_recipe", smaller)
-        asked = ["train", str(ROOT / "recipes" / f"{recipe}.py"), "--minutes", "0.1", "--out", str(out), *more]
+        asked = ["train", str(RECIPES / f"{recipe}.py"), "--minutes", "0.1", "--out", str(out), *more]
         done = CliRunner().invoke(app, asked, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
+
+
+def _write_few(clips: int, folder: Path, world: Any, seeds: Sequence[int], **how: Any) -> None:
+    write_shards(folder, world, list(seeds)[:clips], **how)
+
+
+def _is_recipes(module: Any) -> bool:
+    return str(getattr(module, "__file__", None) or "").startswith(str(RECIPES))
