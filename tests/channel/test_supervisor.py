@@ -82,7 +82,9 @@ HARMS = {
 }
 
 
-@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize(
+    "harm", [pytest.param("SIGKILL", marks=pytest.mark.slow), "SIGSTOP", pytest.param("held", marks=pytest.mark.slow)]
+)
 def test_a_killed_or_frozen_playout_goes_on_with_the_next_frame(tmp_path, harm):
     fill(tmp_path, 4)
     make, why = HARMS[harm]

@@ -1,7 +1,10 @@
-"""Recipes rehearsed in this process, bounded by steps: the same on every machine, however busy it is."""
+"""Recipes rehearsed: in this process, bounded by steps, which is the same on every machine, however busy it is; or by
+the command that people use, bounded by the clock."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -16,12 +19,26 @@ from kinema.training.core import loop, stages
 from kinema.training.data import parallel_vae
 from kinema.training.data.store import write_shards
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "recipes"
+HOW = ["steps", pytest.param("clock", marks=pytest.mark.slow)]
+"""Parameters for a fixture that trains: by `by_steps`, and in `make test-all` also by `by_the_clock`."""
 CAPTIONS = 600
 """From which a tokenizer takes its words; recipes read 20,000, which takes seconds and is done for each stage."""
 
 
-def train(recipe: str, out: Path, *more: str, steps: int = 2, clips: int = 8, **constants: Any) -> str:
+def by_the_clock(recipe: str, out: Path, *more: str, minutes: float = 0.1) -> str:
+    """The same in a process of its own, with all of its sizes, for so many minutes."""
+    command = [sys.executable, "-c", "from kinema.cli.main import main; main()", "train", f"recipes/{recipe}.py"]
+    done = subprocess.run(
+        [*command, "--minutes", str(minutes), "--out", str(out), *more], cwd=ROOT, capture_output=True, text=True,
+        timeout=1500, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def by_steps(recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 8, **constants: Any) -> str:
     """`kinema train recipes/RECIPE.py --out OUT MORE` as a rehearsal, in which whatever learns takes `steps` steps and
     `clips` clips are rendered at most. Returns what it printed; fails with that where it does not end with 0.
 
