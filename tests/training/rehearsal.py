@@ -27,9 +27,15 @@ CAPTIONS = 600
 """From which a tokenizer takes its words; recipes read 20,000, which takes seconds and is done for each stage."""
 
 
+def named(recipe: str) -> str:
+    """As the command takes it: a file of recipes/, or the name of one that comes with Kinema."""
+    file = RECIPES / f"{recipe}.py"
+    return str(file) if file.is_file() else recipe
+
+
 def by_the_clock(recipe: str, out: Path, *more: str, minutes: float = 0.1) -> str:
     """The same in a process of its own, with all of its sizes, for so many minutes."""
-    command = [sys.executable, "-c", "from kinema.cli.main import main; main()", "train", f"recipes/{recipe}.py"]
+    command = [sys.executable, "-c", "from kinema.cli.main import main; main()", "train", named(recipe)]
     done = subprocess.run(
         [*command, "--minutes", str(minutes), "--out", str(out), *more], cwd=ROOT, capture_output=True, text=True,
         timeout=1500, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, check=False,
@@ -39,7 +45,7 @@ def by_the_clock(recipe: str, out: Path, *more: str, minutes: float = 0.1) -> st
 
 
 def by_steps(recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 8, **constants: Any) -> str:
-    """`kinema train recipes/RECIPE.py --out OUT MORE` as a rehearsal, in which whatever learns takes `steps` steps and
+    """`kinema train RECIPE --out OUT MORE` as a rehearsal, in which whatever learns takes `steps` steps and
     `clips` clips are rendered at most. Returns what it printed; fails with that where it does not end with 0.
 
     constants: other values for names in the recipe's file and in those that it imports beside it.
@@ -61,7 +67,7 @@ def by_steps(recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 8,
             return found
 
         patch.setattr(stages, "load_recipe", smaller)
-        asked = ["train", str(RECIPES / f"{recipe}.py"), "--minutes", "0.1", "--out", str(out), *more]
+        asked = ["train", named(recipe), "--minutes", "0.1", "--out", str(out), *more]
         done = CliRunner().invoke(app, asked, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
