@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from once import once
-from time_limit import BUSY, LIMIT_S, Reading, cost, crowded
+from time_limit import LIMIT_S, Cost, Reading, crowded
 
 TESTS = """
 import subprocess, sys, time, pytest
@@ -54,20 +54,25 @@ def test_over_the_limit_fails(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("processor", "clock", "busy", "waited", "counted", "limit"),
+    ("processor", "clock", "busy", "waited", "waiting", "limit", "too_much"),
     [
-        (3, 4, 0, 0, 4, 15),
-        (14, 90, 88, 0, 14, 30),  # a busy machine
-        (1, 20, 2, 0, 18, 15),  # it sleeps
-        (1, 20, 2, 17, 1, 30),  # it waits for what another worker makes
-        (1, 20, None, 0, 1, 30),  # a machine that does not tell
-        (40, 20, 5, 0, 40, 15),  # children on two cores
+        (3, 4, 0, 0, 4, 15, False),
+        (16, 17, 1, 0, 16, 15, True),
+        (14, 90, 88, 0, 2, 30, False),  # a busy machine
+        (31, 90, 88, 0, 2, 30, True),
+        (1, 29, 2, 0, 27, 15, False),  # it sleeps
+        (1, 33, 2, 0, 31, 15, True),
+        (1, 40, 2, 37, 1, 30, False),  # it waits for what another worker makes
+        (1, 99, None, 0, 0, 30, False),  # a machine that does not tell
+        (40, 20, 5, 0, 15, 15, True),  # children on two cores
     ],
 )
-def test_what_counts(processor, clock, busy, waited, counted, limit):
+def test_what_counts(processor, clock, busy, waited, waiting, limit, too_much):
     before = Reading(100.0, 1000.0, None if busy is None else 50.0, 5.0)
     after = Reading(100.0 + processor, 1000.0 + clock, None if busy is None else 50.0 + busy, 5.0 + waited)
-    assert cost(before, after, 15.0) == (pytest.approx(counted), limit) and BUSY == 2
+    found = Cost.between(before, after, 15.0)
+    assert (found.processor, found.waiting, found.limit) == (pytest.approx(processor), pytest.approx(waiting), limit)
+    assert found.too_much is too_much
 
 
 def test_pressure(tmp_path):

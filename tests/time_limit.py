@@ -2,15 +2,15 @@
 
 What is counted is what a test costs a machine that is at rest, so that a busy machine fails nothing:
 
-- processor time of this process and of the children that it has waited for, or, if that is more,
-- time on the clock less the time in which some process of the machine stood waiting for a core (Linux: "some" of
-  /proc/pressure/cpu), and less what the test waited for another worker (once.py). This is what sleeping, and waiting
-  for a server, costs. On a machine that is busy all the time nothing of it is left, and elsewhere than on Linux it is
-  not counted: processor time alone is the measure then.
+- processor time of this process and of the children that it has waited for: at most LIMIT_S;
+- waiting (for a clock, a server, a browser): at most WAITING * LIMIT_S, because cores are free meanwhile. That is time
+  on the clock less the time in which some process of the machine stood waiting for a core (Linux: "some" of
+  /proc/pressure/cpu), and less what the test waited for another worker (once.py). On a machine that is busy all the
+  time nothing of it is left, and elsewhere than on Linux it is not counted: processor time alone is the measure then.
 
 Processor time itself grows where cores share caches and memory with other work: with twelve busy processes on two
 cores the same convolutions took 0.20 to 0.34 s of it (fourteen times in a row). While a core was waited for in more
-than half of a test's time its limit is therefore LIMIT_S * BUSY. A fixture counts for the test that makes it. A
+than half of a test's time its limits are therefore BUSY times as long. A fixture counts for the test that makes it. A
 machine that is slower than the two cores of continuous integration says so: KINEMA_TEST_LIMIT=30.
 """
 
@@ -29,6 +29,7 @@ import pytest
 
 LIMIT_S = float(os.environ.get("KINEMA_TEST_LIMIT", "15"))
 BUSY = 2.0
+WAITING = 2.0
 PRESSURE = Path("/proc/pressure/cpu")
 UNLIMITED = ("slow", "gpu")
 
@@ -57,14 +58,26 @@ def crowded(pressure: Path = PRESSURE) -> float | None:
     return int(found[1]) / 1e6 if found else None
 
 
-def cost(before: Reading, after: Reading, limit: float = LIMIT_S) -> tuple[float, float]:
-    """(seconds that a test cost, its limit) between two readings."""
-    processor = after.processor - before.processor
-    if before.crowded is None or after.crowded is None:
-        return processor, limit * BUSY
-    clock = after.clock - before.clock - (after.waited - before.waited)
-    busy = after.crowded - before.crowded
-    return max(processor, clock - busy), limit * BUSY if busy > clock / 2 else limit
+@dataclass(frozen=True)
+class Cost:
+    """Of a test: seconds of processors, seconds of waiting with a free core, and how much of each it may cost."""
+
+    processor: float
+    waiting: float
+    limit: float
+
+    @property
+    def too_much(self) -> bool:
+        return self.processor > self.limit or self.waiting > WAITING * self.limit
+
+    @staticmethod
+    def between(before: Reading, after: Reading, limit: float = LIMIT_S) -> Cost:
+        processor = after.processor - before.processor
+        if before.crowded is None or after.crowded is None:
+            return Cost(processor, 0.0, limit * BUSY)
+        clock = after.clock - before.clock - (after.waited - before.waited)
+        busy = after.crowded - before.crowded
+        return Cost(processor, max(0.0, clock - busy), limit * BUSY if busy > clock / 2 else limit)
 
 
 class TimeLimit:
@@ -89,12 +102,13 @@ class TimeLimit:
             self.began.pop(item.nodeid, None)  # it has failed in words of its own
         if call.when == "setup" or not limited or item.nodeid not in self.began:
             return report
-        seconds, limit = cost(self.began[item.nodeid], Reading.now())
-        if seconds > limit:
+        cost = Cost.between(self.began[item.nodeid], Reading.now())
+        if cost.too_much:
             report.outcome = "failed"
             report.longrepr = (
-                f"{item.nodeid} cost {seconds:.1f} s, fixtures included; a test of the default suite may cost "
-                f"{limit:g} s. Make it cheaper, or mark it slow: `make test-all` runs it then."
+                f"{item.nodeid} cost {cost.processor:.1f} s of processors and {cost.waiting:.1f} s of waiting, with its "
+                f"fixtures; a test of the default suite may cost {cost.limit:g} s and {WAITING * cost.limit:g} s. Make "
+                "it cheaper, or mark it slow: `make test-all` runs it then."
             )
             del self.began[item.nodeid]
         return report

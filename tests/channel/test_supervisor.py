@@ -95,7 +95,7 @@ def test_a_killed_or_frozen_playout_goes_on_with_the_next_frame(tmp_path, harm):
         harmed = watched.supervisor.process
         make(harmed.pid)
         wait_for(lambda: watched.supervisor.process is not harmed and harmed.poll() is not None, 60)
-        watched.until_segment(newest + 5)
+        watched.until_segment(newest + 4)
     finally:
         watched.close()
     assert watched.supervisor.process.poll() is not None and no_child_is_left()

@@ -1,19 +1,25 @@
 """The miniature's recipe from nothing: rehearsed by steps, and for two minutes by the command that people use."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from diffusers import WanVACEPipeline
-from rehearsal import HOW, ROOT, by_steps, by_the_clock
+from rehearsal import HOW, RECIPES, ROOT, by_steps, by_the_clock
 from typer.testing import CliRunner
 
 from kinema.cli.main import app
 
 
-@pytest.fixture(scope="module", params=HOW)
-def train(request):
+@pytest.fixture(params=HOW)
+def train(request, monkeypatch):
     if request.param == "steps":
-        return lambda out, *more: by_steps("mini_wan", out, *more, CLIPS=2)
+        monkeypatch.syspath_prepend(str(RECIPES))
+        from mini_wan_editions import SMALL
+
+        narrow = ("--set", "vae_base=8", "--set", "vae_decoder_base=8")
+        few = {"EDITIONS": {"small": replace(SMALL, batch=4)}, "CLIPS": 2}
+        return lambda out, *more: by_steps("mini_wan", out, *narrow, *more, **few)
     return lambda out, *more: by_the_clock("mini_wan", out, *more, minutes=2)
 
 
