@@ -106,9 +106,9 @@ class TimeLimit:
         if cost.too_much:
             report.outcome = "failed"
             report.longrepr = (
-                f"{item.nodeid} cost {cost.processor:.1f} s of processors and {cost.waiting:.1f} s of waiting, with its "
-                f"fixtures; a test of the default suite may cost {cost.limit:g} s and {WAITING * cost.limit:g} s. Make "
-                "it cheaper, or mark it slow: `make test-all` runs it then."
+                f"{item.nodeid} cost {cost.processor:.1f} s of processors and {cost.waiting:.1f} s of waiting, with "
+                f"its fixtures; a default test may cost {cost.limit:g} s and {WAITING * cost.limit:g} s. Make it "
+                "cheaper, or mark it slow: `make test-all` runs it then."
             )
             del self.began[item.nodeid]
         return report

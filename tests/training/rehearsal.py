@@ -23,8 +23,9 @@ ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 HOW = ["steps", pytest.param("clock", marks=pytest.mark.slow)]
 """Parameters for a fixture that trains: by `by_steps`, and in `make test-all` also by `by_the_clock`."""
-CAPTIONS = 600
-"""From which a tokenizer takes its words; recipes read 20,000, which takes seconds and is done for each stage."""
+SMALLER = {"CAPTIONS": 600, "REHEARSED": 1, "REHEARSAL_STEPS": 2}
+"""Names in recipes, and smaller values: captions from which a tokenizer takes its words (reading 20,000 takes seconds,
+in each stage), clips that are looked at, and their steps."""
 
 
 def named(recipe: str) -> str:
@@ -44,13 +45,16 @@ def by_the_clock(recipe: str, out: Path, *more: str, minutes: float = 0.1) -> st
     return done.stdout
 
 
-def by_steps(recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 8, **constants: Any) -> str:
-    """`kinema train RECIPE --out OUT MORE` as a rehearsal, in which whatever learns takes `steps` steps and
-    `clips` clips are rendered at most. Returns what it printed; fails with that where it does not end with 0.
+def by_steps(
+    recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 2, batch: int = 2, **constants: Any
+) -> str:
+    """`kinema train RECIPE --out OUT MORE` as a rehearsal, in which whatever learns takes `steps` steps of `batch`
+    clips or pictures, and `clips` clips are rendered at most. Returns what it printed; fails with that where it does
+    not end with 0.
 
     constants: other values for names in the recipe's file and in those that it imports beside it.
     """
-    few = partial(_write_few, clips)
+    smaller_values = {**SMALLER, "write_shards": partial(_write_few, clips), "train": partial(_train, batch)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "progress_of", lambda step, elapsed, config: step / steps)
         patch.setattr(parallel_vae, "compiled", parallel_vae.compiled)
@@ -61,7 +65,7 @@ def by_steps(recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 8,
             found = load(path)
             beside = (vars(module) for module in list(sys.modules.values()) if _is_recipes(module))
             for names in (found.__globals__, *beside):
-                for name, value in {"CAPTIONS": CAPTIONS, "write_shards": few, **constants}.items():
+                for name, value in {**smaller_values, **constants}.items():
                     if name in names:
                         patch.setitem(names, name, value)
             return found
@@ -75,6 +79,12 @@ def by_steps(recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 8,
 
 def _write_few(clips: int, folder: Path, world: Any, seeds: Sequence[int], **how: Any) -> None:
     write_shards(folder, world, list(seeds)[:clips], **how)
+
+
+def _train(batch: int, task: Any, *given: Any) -> Any:
+    if hasattr(task, "batch_size"):
+        task.batch_size = min(task.batch_size, batch)
+    return loop.train(task, *given)
 
 
 def _is_recipes(module: Any) -> bool:

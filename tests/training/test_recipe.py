@@ -19,7 +19,7 @@ def train(request, monkeypatch):
 
         narrow = ("--set", "vae_base=8", "--set", "vae_decoder_base=8")
         few = {"EDITIONS": {"small": replace(SMALL, batch=4)}, "CLIPS": 2}
-        return lambda out, *more: by_steps("mini_wan", out, *narrow, *more, **few)
+        return lambda out, *more: by_steps("mini_wan", out, *narrow, *more, clips=4, **few)
     return lambda out, *more: by_the_clock("mini_wan", out, *more, minutes=2)
 
 
