@@ -4,15 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Of the tests; one for each core, up to four (each needs up to 2 GB).
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 4 ] && echo $$n || echo 4)
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 PROMPT := a red ball rolls left over a green hill at sunset
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-channel test lint fix clean
+.PHONY: help demo demo-channel test test-all lint fix clean
 
 help:
 	@echo "make demo   install into $(VENV) and make demo.mp4 and demo.png from a sentence"
 	@echo "make demo-channel   a television channel on air at localhost, with its page; Ctrl-C stops it"
-	@echo "make test   install what tests need and run them"
+	@echo "make test   install what tests need and run the default ones, in minutes"
+	@echo "make test-all   every test: those marked slow too, and those for a GPU where there is one"
 	@echo "make lint   check style and types"
 	@echo "make fix    correct style where that can be done by itself"
 	@echo "make clean  remove $(VENV), caches and the demo"
@@ -53,7 +55,10 @@ demo-channel: $(VENV)/installed-for-channel
 	@$(BIN)/kinema channel demo $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/installed-for-tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-all: $(VENV)/installed-for-tests
+	$(PYTEST) -m '' $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .

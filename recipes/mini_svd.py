@@ -38,7 +38,7 @@ from kinema.training.tasks.picture_words import PictureWordsTask
 from kinema.training.tasks.temporal_decoder import TemporalDecoderTask
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toyland_sd import FPS, LOOK_STEPS, LOOKED_AT, SCHEDULE, SIDE, WORLD, OnImage, as_bytes
+from toyland_sd import FPS, LOOK_STEPS, LOOKED_AT, REHEARSAL_STEPS, SCHEDULE, SIDE, WORLD, OnImage, as_bytes
 
 FRAMES = 14
 VISION = {
@@ -226,7 +226,7 @@ class Svd(OnImage):
                 pipe(
                     Image.fromarray(true[0]), height=SIDE, width=SIDE, num_frames=FRAMES, fps=int(FPS),
                     motion_bucket_id=MOTION, noise_aug_strength=0.02,
-                    num_inference_steps=LOOK_STEPS if self.full else 3,
+                    num_inference_steps=LOOK_STEPS if self.full else REHEARSAL_STEPS,
                     min_guidance_scale=GUIDANCE[0], max_guidance_scale=GUIDANCE[1],
                     generator=torch.Generator().manual_seed(0), output_type="np",
                 ).frames[0]

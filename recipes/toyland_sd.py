@@ -45,6 +45,8 @@ SCHEDULE = Schedule()
 STEPS, GUIDANCE, PICKS = 25, 5.0, (0, 5, 10, 15)
 LOOKED_AT, LOOK_STEPS = 6, 12
 """Clips that are looked at during a training and their steps: a clip costs as much as several steps of training."""
+REHEARSED, REHEARSAL_STEPS = 2, 4
+"""The same in a rehearsal of a few seconds."""
 IMAGE = Path(__file__).parent.parent / "src" / "kinema" / "miniatures" / "mini_image"
 
 
@@ -151,9 +153,9 @@ class Work:
     @torch.no_grad()
     def looked_at(self, pipeline: Callable[[], Any], name: str) -> dict[str, Any]:
         """A few held-out captions through a pipeline of clips, judged."""
-        scenes = self.held_out_scenes(LOOKED_AT if self.full else 2)
+        scenes = self.held_out_scenes(LOOKED_AT if self.full else REHEARSED)
         made = pipeline()(
-            [describe(scene, 0) for scene in scenes], num_inference_steps=LOOK_STEPS if self.full else 4,
+            [describe(scene, 0) for scene in scenes], num_inference_steps=LOOK_STEPS if self.full else REHEARSAL_STEPS,
             guidance_scale=GUIDANCE, height=SIDE, width=SIDE, num_frames=FRAMES,
             generator=torch.Generator().manual_seed(0), output_type="np",
         ).frames  # fmt: skip

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer.testing
+from once import once
+from time_limit import TimeLimit
 
 import kinema  # noqa: F401  before any test imports torch: see kinema/core/threads.py
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+typer.testing._get_command = functools.cache(typer.testing._get_command)
+"""All commands of an app are built once, not for each of thousands of invocations: 60 ms of the 75 of `kinema plan`."""
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_configure(config):
+    config.pluginmanager.register(TimeLimit(), "time-limit")
+
+
 def pytest_collection_modifyitems(items):
-    """Files that train go first: they take minutes, and several workers are then done at the same time."""
+    """Files that train go first: their tests are the longest, and several workers are then done at the same time."""
     items.sort(key=lambda item: "training" not in item.path.parts)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_home(tmp_path_factory):
     os.environ["KINEMA_HOME"] = str(tmp_path_factory.mktemp("kinema-home"))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """shared(name, make): the folder that `make` fills, once for all workers of a run (once.py)."""
+    return lambda name, make: once(tmp_path_factory, name, make)
 
 
 @pytest.fixture(scope="session")

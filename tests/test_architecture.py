@@ -43,28 +43,49 @@ def imports(path: Path):
                 yield from ((f"{module}.{name}" if module.count(".") == 0 else module, node.lineno) for name in names)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_imports_go_down(path):
+def upward(path: Path):
+    """What a file imports against the arrows, one line each."""
     own = room(path)
-    if own == "miniatures":
-        return
-    for module, line in imports(path):
+    for module, line in imports(path) if own != "miniatures" else ():
         parts = module.split(".")
         if len(parts) < 2 or parts[1] not in FLOORS:
             continue
         there = parts[1]
         if own == there:
             if own == "families" and len(parts) > 2 and parts[2] != path.relative_to(ROOT).parts[1]:
-                pytest.fail(f"{path.name}:{line}: a family imports another family ({module})")
-            continue
-        same_floor = FLOORS[there] == FLOORS[own]
-        assert FLOORS[there] < FLOORS[own], f"{path.name}:{line}: {own} imports {module}{' (a sibling)' * same_floor}"
+                yield f"{path.name}:{line}: a family imports another family ({module})"
+        elif FLOORS[there] >= FLOORS[own]:
+            sibling = " (a sibling)" if FLOORS[there] == FLOORS[own] else ""
+            yield f"{path.name}:{line}: {own} imports {module}{sibling}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_files_read_in_one_sitting(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
-    assert path.stem not in ("utils", "helpers", "misc", "common")
+def test_imports_go_down():
+    assert [line for path in FILES for line in upward(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "wrong"),
+    [
+        ("core/x.py", "import kinema.media.read", "x.py:1: core imports kinema.media.read"),
+        ("engine/x.py", "\nfrom ..families.wan import model", "x.py:2: engine imports kinema.families.wan (a sibling)"),
+        ("families/wan/x.py", "from ..svd import cards", "a family imports another family (kinema.families.svd)"),
+        ("cli/x.py", "def f():\n    from kinema.engine import load", None),
+        ("families/wan/x.py", "from . import cards\nfrom ...core import plan", None),
+    ],
+)
+def test_what_goes_up_is_found(tmp_path, monkeypatch, file, text, wrong):
+    monkeypatch.setattr("test_architecture.ROOT", tmp_path)
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    found = list(upward(path))
+    assert (len(found), wrong is None or wrong in found[0]) == (int(wrong is not None), True), found
+
+
+def test_files_read_in_one_sitting():
+    long = {path.name: count for path in FILES if (count := len(path.read_text("utf-8").splitlines())) > 400}
+    assert long == {}
+    assert [path for path in FILES if path.stem in ("utils", "helpers", "misc", "common")] == []
 
 
 def fresh(code: str) -> str:

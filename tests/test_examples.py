@@ -1,8 +1,9 @@
-"""Every program in examples/ runs as it is."""
+"""Every program in examples/ runs as it is: in this process, and in `make test-all` in one of its own."""
 
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,21 +11,40 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
+DEAR = {"a_picture_that_moves"}
+"""Three clips of the dearest miniature; test_cli_animate.py and test_svd.py ask the same of it with fewer steps."""
+OF_ITS_OWN = {"refusals"}
+"""Run in a process of its own by default, too: it loads no weights."""
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_it_runs(path, tmp_path, mini_path):
-    source = str(EXAMPLES[0].parents[1] / "src")
+def here(path: Path, folder: Path, monkeypatch, capsys) -> str:
+    monkeypatch.chdir(folder)
+    runpy.run_path(str(path), run_name="__main__")
+    return capsys.readouterr().out
+
+
+def apart(path: Path, folder: Path, *_) -> str:
     run = subprocess.run(
         [sys.executable, str(path)],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": source},
+        env={**os.environ, "PYTHONPATH": str(path.parents[1] / "src")},
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout.strip()
-    for line in run.stdout.splitlines():
+    return run.stdout
+
+
+def case(how, path: Path):
+    slow = path.stem in DEAR or (how is apart and path.stem not in OF_ITS_OWN)
+    return pytest.param(how, path, id=f"{path.stem}-{how.__name__}", marks=pytest.mark.slow if slow else ())
+
+
+@pytest.mark.parametrize(("how", "path"), [case(how, path) for path in EXAMPLES for how in (here, apart)])
+def test_it_runs(how, path, tmp_path, mini_path, monkeypatch, capsys):
+    told = how(path, tmp_path, monkeypatch, capsys)
+    assert told.strip()
+    for line in told.splitlines():
         if line.endswith((".mp4", ".gif")):
             assert (tmp_path / line).stat().st_size > 1000

@@ -38,9 +38,9 @@ def running(app, patience: Patience = QUICK, proxies=()):
         assert not thread.is_alive()
 
 
-@pytest.fixture(params=["site", "bench"])
+@pytest.fixture(params=["site", pytest.param("bench", marks=pytest.mark.slow)])
 def app(request, tmp_path):
-    """Those that listen, the bench with a token that nobody has sent."""
+    """Those that listen, behind the same server; the bench with a token that nobody has sent."""
     if request.param == "site":
         return site(tmp_path, Noted(), SiteSettings(token=TOKEN))
     return clip_site(Bench(["toyland"], tmp_path), TOKEN)
@@ -77,17 +77,22 @@ def lives(sock: socket.socket, data: bytes = b"", every_s: float = 0.05, longest
     return time.monotonic() - began
 
 
+ENDLESS = [
+    (b"", b""), (b"", b"G"), (b"GET / HT", b""), (b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ", b"y"),
+    (b"POST /clips HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n", b""),
+    (b"POST /clips HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer " + TOKEN.encode()
+     + b"\r\ncontent-length: 1000\r\n\r\n", b" "),
+    (POST + b"content-length: 1000\r\n\r\n", b" "),
+    (POST + b"transfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("first", "drip"),
-    [
-        (b"", b""), (b"", b"G"), (b"GET / HT", b""), (b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ", b"y"),
-        (b"POST /clips HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n", b""),
-        (b"POST /clips HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer " + TOKEN.encode()
-         + b"\r\ncontent-length: 1000\r\n\r\n", b" "),
-        (POST + b"content-length: 1000\r\n\r\n", b" "),
-        (POST + b"transfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-    ],
-)  # fmt: skip
+    ("app", "first", "drip"),
+    [("site", *each) for each in ENDLESS]
+    + [pytest.param("bench", *each, marks=() if b"/clips" in each[0] else pytest.mark.slow) for each in ENDLESS],
+    indirect=["app"],
+)
 def test_a_request_that_does_not_end_is_ended(app, first, drip):
     with running(app) as address, connected(address) as sock:
         sock.sendall(first)

@@ -58,6 +58,7 @@ def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run,
     assert not list((tmp_path / "channel" / "clips").glob(".*"))
 
 
+@pytest.mark.slow  # the harm of the test above; how shots go on is asked without one in test_continuity.py
 def test_a_shot_goes_on_from_the_one_before_though_the_producer_is_killed_and_others_go_first(run, tmp_path):
     file = channel_file(tmp_path, enough=7, making='in_flight = 2\nupscale = "lanczos"', maker="FakeContinuer")
     log = tmp_path / "fake.log"

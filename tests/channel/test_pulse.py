@@ -70,7 +70,14 @@ def test_a_watcher_that_did_not_run_itself_accuses_nobody(tmp_path):
     assert kernel.until_trouble(9)[1] == pytest.approx(1.5, abs=0.3)
 
 
-@pytest.mark.parametrize("how", ["stopped", "in a system call", "in a loop"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("stopped", marks=pytest.mark.slow),  # by default a playout is, in test_supervisor.py
+        "in a system call",
+        pytest.param("in a loop", marks=pytest.mark.slow),
+    ],
+)
 def test_a_real_process(how):
     """It beats three times and then no more."""
     hang = {"stopped": "0", "in a system call": "time.sleep(99)", "in a loop": "exec('while 1: pass')"}[how]

@@ -96,19 +96,24 @@ CASES.remove("channel start empty.mp4")  # a channel of defaults, which would ru
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+def table(shared) -> dict[str, dict[str, object]]:
     """What commands say to inputs, in one process of its own: there it is seen who imports torch."""
-    folder = tmp_path_factory.mktemp("refusals")
-    environment = {
-        **os.environ, "PYTHONPATH": os.pathsep.join([SOURCE, str(Path(__file__).parent)]), "COLUMNS": "200",
-        "KINEMA_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub"),
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", "import refusals; refusals.main()"], cwd=folder, env=environment, text=True,
-        capture_output=True, timeout=300, input=json.dumps(CASES), check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+
+    def make(folder: Path) -> None:
+        place = folder / "inputs"
+        place.mkdir()
+        environment = {
+            **os.environ, "PYTHONPATH": os.pathsep.join([SOURCE, str(Path(__file__).parent)]), "COLUMNS": "200",
+            "KINEMA_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub"),
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", "import refusals; refusals.main()"], cwd=place, env=environment, text=True,
+            capture_output=True, timeout=300, input=json.dumps(CASES), check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        (folder / "table.json").write_text(done.stdout)
+
+    return json.loads((shared("refusals", make) / "table.json").read_text())
 
 
 def test_the_words_are_those_that_were_agreed_upon(table) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from rehearsal import HOW, by_steps, by_the_clock
 from typer.testing import CliRunner
 
 from kinema.cli.main import app
@@ -26,8 +24,6 @@ from kinema.training.recipes.lora import Wanted
 from kinema.weights import adapters
 from kinema.weights.adapter_writer import DIALECTS
 from kinema.weights.adapter_writer import write as write_adapter
-
-ROOT = Path(__file__).parents[2]
 
 
 def clip(path: Path, *, frames: int = 12, size: tuple[int, int] = (48, 64), fps: float = 8.0, tone: int = 90) -> Path:
@@ -157,14 +153,7 @@ def test_every_dialect_comes_back(tmp_path, dialect):
     assert (told["rank"], told["alpha"], told["base"], told["trigger"]) == (4, 2.0, "tiny", "whoosh")
 
 
-def train(*more: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from kinema.cli.main import main; main()", "train", "lora", *more]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=900,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-    )  # fmt: skip
-
-
+@pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize(
     ("model", "more", "dialects"),
     [
@@ -173,7 +162,7 @@ def train(*more: str) -> subprocess.CompletedProcess:
         ("kinema-mini-wan", ("accumulate=2", "frames=9", "checkpointing=on"), ("diffusers", "comfyui", "kohya")),
     ],
 )
-def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, model, more, dialects):
+def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, how, model, more, dialects):
     import kinema
 
     for number in range(3):
@@ -181,14 +170,16 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, model, more
         (tmp_path / "mine" / f"{number}.txt").write_text("a square", encoding="utf-8")
     out = tmp_path / "out"
     asked = (f"model={model}", "steps=2", "rank=4", "lr=0.05", f"dialect={'+'.join(dialects)}", "trigger=slide", *more)
-    done = train("--data", str(tmp_path / "mine"), "--minutes", "0.2", "--out", str(out),
-                 *(part for each in asked for part in ("--set", each)))  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "3 clips" in (out / "data.txt").read_text() and "3 clips" in done.stdout
+    words = ("--data", str(tmp_path / "mine"), *(part for each in asked for part in ("--set", each)))
+    if how == "steps":
+        told = by_steps("lora", out, *words, steps=2)
+    else:
+        told = by_the_clock("lora", out, *words, minutes=0.2)
+    assert "3 clips" in (out / "data.txt").read_text() and "3 clips" in told
     record = json.loads((out / "stages.json").read_text())
     assert record["train"]["step"] <= 2 and record["train"]["frozen_before"] == record["train"]["frozen_after"]
-    told = adapters.describe(out / "lora.safetensors")
-    assert (told["rank"], told["trigger"], told["base"]) == (4, "slide", model)
+    found = adapters.describe(out / "lora.safetensors")
+    assert (found["rank"], found["trigger"], found["base"]) == (4, "slide", model)
     assert [sheet.name for sheet in (out / "sheets").iterdir()] == [f"samples_{record['train']['step']:06d}.png"]
 
     engine = kinema.load(model, device="cpu")

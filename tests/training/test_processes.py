@@ -1,5 +1,6 @@
 """Two processes that average their gradients take the step of one with both batches."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,15 @@ if __name__ == "__main__":
 """
 
 
+def alone(tmp_path: Path, monkeypatch, capsys) -> str:
+    """The script in this process."""
+    file = tmp_path / "work.py"
+    file.write_text(SCRIPT)
+    monkeypatch.setattr(sys, "argv", [str(file), str(tmp_path / "1"), "1"])
+    runpy.run_path(str(file), run_name="__main__")
+    return capsys.readouterr().out
+
+
 def run(tmp_path: Path, number: int) -> str:
     file = tmp_path / "work.py"
     file.write_text(SCRIPT)
@@ -59,8 +69,8 @@ def run(tmp_path: Path, number: int) -> str:
     return done.stdout
 
 
-def test_two_processes_take_the_steps_of_one_with_both_batches(tmp_path):
-    two, one = run(tmp_path, 2), run(tmp_path, 1)
+def test_two_processes_take_the_steps_of_one_with_both_batches(tmp_path, monkeypatch, capsys):
+    two, one = run(tmp_path, 2), alone(tmp_path, monkeypatch, capsys)
     assert "finished" in two and two == one
     events = (tmp_path / "2" / "events.jsonl").read_text().splitlines()
     assert len(events) == 1 and '"rank": 0' in events[0]  # only the first measures and writes

@@ -1,27 +1,30 @@
-"""The miniature's recipe from nothing, by the command that people use, in two minutes on a CPU."""
+"""The miniature's recipe from nothing: rehearsed by steps, and for two minutes by the command that people use."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import replace
 
+import pytest
 from diffusers import WanVACEPipeline
+from rehearsal import HOW, RECIPES, ROOT, by_steps, by_the_clock
+from typer.testing import CliRunner
 
-ROOT = Path(__file__).parents[2]
-
-
-def train(out: Path, *more: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from kinema.cli.main import main; main()", "train", "recipes/mini_wan.py"]
-    return subprocess.run(
-        [*command, "--minutes", "2", "--out", str(out), *more], cwd=ROOT, capture_output=True, text=True, timeout=1500,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-    )  # fmt: skip
+from kinema.cli.main import app
 
 
-def test_two_minutes_make_a_folder_that_opens_and_resume_has_nothing_left_to_do(tmp_path):
-    done = train(tmp_path)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(params=HOW)
+def train(request, monkeypatch):
+    if request.param == "steps":
+        monkeypatch.syspath_prepend(str(RECIPES))
+        from mini_wan_editions import SMALL
+
+        narrow = ("--set", "vae_base=8", "--set", "vae_decoder_base=8")
+        few = {"EDITIONS": {"small": replace(SMALL, batch=4)}, "CLIPS": 2}
+        return lambda out, *more: by_steps("mini_wan", out, *narrow, *more, clips=4, **few)
+    return lambda out, *more: by_the_clock("mini_wan", out, *more, minutes=2)
+
+
+def test_it_makes_a_folder_that_opens_and_resume_has_nothing_left_to_do(train, tmp_path):
+    train(tmp_path)
     record = json.loads((tmp_path / "stages.json").read_text())
     names = ["clips", "vae", "decoder", "tiny", "cache", "video", "few_step", "export"]
     assert [name for name in record if name not in ("schema", "settings")] == names
@@ -37,7 +40,7 @@ def test_two_minutes_make_a_folder_that_opens_and_resume_has_nothing_left_to_do(
     assert (folder / "tiny_decoder" / "config.json").exists() and (folder / "few_step" / "few_step.json").exists()
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 40_000_000
     before = (folder / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns
-    assert train(tmp_path, "--resume").returncode == 0
+    assert "nothing is left to do" in train(tmp_path, "--resume")
     assert (folder / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns == before
 
 
@@ -49,8 +52,9 @@ def test_what_cannot_be_is_refused_before_work(tmp_path):
         (["--set", "edition"], "has no value"),
         (["--set", "start=nowhere"], "no model_index.json"),
     ):
-        refused = train(tmp_path / "x", *arguments)
-        assert refused.returncode == 2 and words in refused.stderr + refused.stdout, (arguments, refused.stderr)
+        asked = ["train", str(ROOT / "recipes" / "mini_wan.py"), "--out", str(tmp_path / "x"), *arguments]
+        refused = CliRunner().invoke(app, asked)
+        assert refused.exit_code == 2 and words in " ".join(refused.output.split()), (arguments, refused.output)
     assert not (tmp_path / "x").exists()
 
 

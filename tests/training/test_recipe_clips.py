@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from diffusers import StableDiffusionPipeline
 from PIL import Image
+from rehearsal import HOW, ROOT, by_steps, by_the_clock
 from typer.testing import CliRunner
 
 import kinema
 from kinema.cli.main import app
 
-ROOT = Path(__file__).parents[2]
+SMALL_VAE = {
+    "block_out_channels": (32, 32, 32), "down_block_types": ("DownEncoderBlock2D",) * 3,
+    "up_block_types": ("UpDecoderBlock2D",) * 3, "layers_per_block": 1, "latent_channels": 4, "norm_num_groups": 32,
+    "sample_size": 64,
+}  # fmt: skip
+"""Half as wide as the recipe's."""
 
 
-def train(recipe: str, out: Path, *more: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from kinema.cli.main import main; main()", "train", f"recipes/{recipe}.py"]
-    return subprocess.run(
-        [*command, "--minutes", "0.1", "--out", str(out), *more], cwd=ROOT, capture_output=True, text=True, timeout=900,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-    )  # fmt: skip
+@pytest.fixture(scope="module", params=HOW)
+def how(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory):
-    out = tmp_path_factory.mktemp("image")
-    done = train("mini_image", out)
-    assert done.returncode == 0, done.stderr
-    return out
+def train(how):
+    return by_steps if how == "steps" else by_the_clock
+
+
+@pytest.fixture(scope="module")
+def image(how, train, shared):
+    smaller = {"VAE": SMALL_VAE} if how == "steps" else {}
+    return shared(f"image-{how}", lambda out: train("mini_image", out, **smaller))
 
 
 def test_the_image_model_opens_in_diffusers(image):
@@ -55,11 +57,8 @@ def test_the_image_model_opens_in_diffusers(image):
 
 
 @pytest.fixture(scope="module")
-def layers(image, tmp_path_factory):
-    out = tmp_path_factory.mktemp("layers")
-    done = train("mini_zeroscope", out, "--set", f"image={image / 'export'}")
-    assert done.returncode == 0, done.stderr
-    return out
+def layers(how, train, image, shared):
+    return shared(f"layers-{how}", lambda out: train("mini_zeroscope", out, "--set", f"image={image / 'export'}"))
 
 
 def test_temporal_layers_on_it_make_clips(image, layers):
@@ -76,10 +75,9 @@ def test_temporal_layers_on_it_make_clips(image, layers):
     assert np.abs(shipped.astype(int) - clip.frames()).mean() > 5, "another image model paints other pictures"
 
 
-def test_temporal_layers_that_upscale_its_clips(image, layers, tmp_path):
+def test_temporal_layers_that_upscale_its_clips(train, image, layers, tmp_path):
     base, first = image / "export", layers / "export"
-    done = train("mini_zeroscope_xl", tmp_path, "--set", f"image={base}", "--set", f"start={first}")
-    assert done.returncode == 0, done.stderr
+    train("mini_zeroscope_xl", tmp_path, "--set", f"image={base}", "--set", f"start={first}")
     record = json.loads((tmp_path / "stages.json").read_text())["temporal"]
     assert record["frozen_before"] == record["frozen_after"]
     upscaled = {"by": str(tmp_path / "export"), "strength": 0.7, "width": 96, "height": 96, "steps": 3,
@@ -89,9 +87,8 @@ def test_temporal_layers_that_upscale_its_clips(image, layers, tmp_path):
     assert engine.generate("a red ball", upscale=upscaled, **fields).frames().shape == (4, 96, 96, 3)
 
 
-def test_motion_modules_with_a_domain_adapter_make_clips(image, tmp_path):
-    done = train("mini_animatediff", tmp_path, "--set", f"image={image / 'export'}", "--set", "style=neon")
-    assert done.returncode == 0, done.stderr
+def test_motion_modules_with_a_domain_adapter_make_clips(train, image, tmp_path):
+    train("mini_animatediff", tmp_path, "--set", f"image={image / 'export'}", "--set", "style=neon")
     record = json.loads((tmp_path / "stages.json").read_text())
     assert [name for name in record if name != "schema"][:5] == ["clips", "cache", "domain", "motion", "export"]
     assert record["motion"]["frozen_before"] == record["motion"]["frozen_after"]
@@ -102,16 +99,15 @@ def test_motion_modules_with_a_domain_adapter_make_clips(image, tmp_path):
     assert clips[0].shape == (3, 64, 64, 3) and not np.array_equal(*clips)
 
 
-def test_motion_modules_of_own_clips(image, tmp_path):
+def test_motion_modules_of_own_clips(train, image, tmp_path):
     """A folder of clips with captions instead of Toyland: reported, encoded once, a domain adapter for its look."""
     clips = tmp_path / "clips"
     asked = ["toyland", "render", "-o", str(clips), "--num", "3", "--size", "64x64", "--frames", "16", "--fps", "8"]
     assert CliRunner().invoke(app, asked).exit_code == 0
     (clips / "broken.mp4").write_bytes(b"nothing")
     out = tmp_path / "out"
-    done = train("mini_animatediff", out, "--data", str(clips), "--set", f"image={image / 'export'}")
-    assert done.returncode == 0, done.stderr
-    assert "refused: broken.mp4" in (out / "data.txt").read_text() and "3 clips" in done.stdout
+    told = train("mini_animatediff", out, "--data", str(clips), "--set", f"image={image / 'export'}")
+    assert "refused: broken.mp4" in (out / "data.txt").read_text() and "3 clips" in told
     record = json.loads((out / "stages.json").read_text())
     assert [name for name in record if name != "schema"][:5] == [
         "clips",
@@ -128,11 +124,9 @@ def test_motion_modules_of_own_clips(image, tmp_path):
     assert engine.generate("a red ball", **fields).frames().shape == (3, 64, 64, 3)
 
 
-def test_stable_video_diffusion_on_it_makes_a_picture_move(image, layers, tmp_path):
+def test_stable_video_diffusion_on_it_makes_a_picture_move(train, image, layers, tmp_path):
     """On another recipe's clips and latents."""
-    borrowed = ("--set", f"image={image / 'export'}", "--set", f"clips={layers}")
-    done = train("mini_svd", tmp_path, *borrowed)
-    assert done.returncode == 0, done.stderr
+    train("mini_svd", tmp_path, "--set", f"image={image / 'export'}", "--set", f"clips={layers}")
     record = json.loads((tmp_path / "stages.json").read_text())
     assert "first_frame_db" in record["quality"] and record["decoder"]["psnr_db"] > 5
     assert not (tmp_path / "latents").exists(), "the other recipe's were taken"

@@ -60,41 +60,58 @@ class Task(Frozen):
         x = torch.randn(8, 16, generator=torch.Generator().manual_seed(5))
         return {"held_out": round(float((self.net(x) - x.flip(1)).square().mean()), 5)}
 
-out, asked, sharded, steps = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "on", int(sys.argv[4])
-others = processes.start(asked)
-torch.manual_seed(0)
-net = Net()
-lora.add(net, rank=2, alpha=2)
-for name, parameter in net.named_parameters():
-    parameter.requires_grad_(lora.is_trained(name))
-def here():
-    frozen = [p for p in net.parameters() if not p.requires_grad]
-    return sum((p.to_local() if hasattr(p, "to_local") else p).numel() for p in frozen)
-whole = here()
-if sharded:
-    sharding.shard(net, "cpu")
-share = here() / whole
-task = Task(net)
-config = LoopConfig(out=out, max_steps=steps, warmup_steps=1, lr_adam=1e-2, sharded=sharded, resume=True,
-                    decay_from=1.0, checkpoint_minutes=0.0)
-found = train(task, config)
-task.proof()
-if processes.first():
-    torch.save(lora.layers(net), out / "layers.pt")
-    print(json.dumps({"share": share, "held_out": found["held_out"], "count": processes.count()}))
+def run(out, sharded, steps):
+    torch.manual_seed(0)
+    net = Net()
+    lora.add(net, rank=2, alpha=2)
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(lora.is_trained(name))
+    def here():
+        frozen = [p for p in net.parameters() if not p.requires_grad]
+        return sum((p.to_local() if hasattr(p, "to_local") else p).numel() for p in frozen)
+    whole = here()
+    if sharded:
+        sharding.shard(net, "cpu")
+    share = here() / whole
+    task = Task(net)
+    config = LoopConfig(out=out, max_steps=steps, warmup_steps=1, lr_adam=1e-2, sharded=sharded, resume=True,
+                        decay_from=1.0, checkpoint_minutes=0.0)
+    found = train(task, config)
+    task.proof()
+    if processes.first():
+        torch.save(lora.layers(net), out / "layers.pt")
+        print(json.dumps({"share": share, "held_out": found["held_out"], "count": processes.count()}))
+
+others = processes.start(int(sys.argv[1]))
+for words in sys.argv[2:]:
+    out, sharded, steps = words.split(",")
+    run(Path(out), sharded == "on", int(steps))
 processes.finish(others)
 """
 
 
-def run(folder: Path, *words: str, launcher: tuple[str, ...] = ()) -> dict:
+def run(folder: Path, processes: int, *runs: str, launcher: tuple[str, ...] = ()) -> list[dict]:
+    """Trainings, each OUT,SHARDED,STEPS, one after another in the same processes; what each gave."""
     file = folder / "work.py"
     file.write_text(SCRIPT)
     done = subprocess.run(
-        [sys.executable, *launcher, str(file), *words], capture_output=True, text=True, timeout=240,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [sys.executable, *launcher, str(file), str(processes), *(f"{folder}/{each}" for each in runs)],
+        capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture(scope="module")
+def trained(shared) -> Path:
+    """Folders whole and spread, and found.json: what training gave in two processes (whole: without shards; spread:
+    with them, for three steps and then for three more)."""
+
+    def make(folder: Path) -> None:
+        runs = ["whole,off,6"] + (["spread,on,3", "spread,on,6"] if CAN_LEAVE_OUT else [])
+        (folder / "found.json").write_text(json.dumps(run(folder, 2, *runs)))
+
+    return shared("sharding", make)
 
 
 def layers(folder: Path) -> dict:
@@ -108,24 +125,21 @@ def same(one: dict, other: dict) -> bool:
 
 
 @pytest.mark.skipif(not CAN_LEAVE_OUT, reason="needs PyTorch 2.7")
-def test_sharded_weights_train_the_same_adapter_and_a_run_goes_on(tmp_path):
-    whole, spread = tmp_path / "whole", tmp_path / "spread"
-    plain = run(tmp_path, str(whole), "2", "off", "6")
-    first = run(tmp_path, str(spread), "2", "on", "3")
-    sharded = run(tmp_path, str(spread), "2", "on", "6")
+def test_sharded_weights_train_the_same_adapter_and_a_run_goes_on(trained):
+    plain, first, sharded = json.loads((trained / "found.json").read_text())
     assert plain["share"] == 1.0 and sharded["share"] < 0.6, "each process keeps half of what is frozen"
     assert sharded["held_out"] == pytest.approx(plain["held_out"], abs=1e-4) and first != sharded
-    assert same(layers(whole), layers(spread))
-    kept = torch.load(spread / "checkpoint.pt", weights_only=True)["modules"]["net"]
+    assert same(layers(trained / "whole"), layers(trained / "spread"))
+    kept = torch.load(trained / "spread" / "checkpoint.pt", weights_only=True)["modules"]["net"]
     assert kept and all("lora_" in name for name in kept), "a checkpoint holds what learns"
 
 
-def test_a_launcher_starts_the_processes(tmp_path):
+def test_a_launcher_starts_the_processes(tmp_path, trained):
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
-    launched = run(tmp_path, str(tmp_path / "launched"), "1", "off", "6", launcher=torchrun)
-    own = run(tmp_path, str(tmp_path / "own"), "2", "off", "6")
+    (launched,) = run(tmp_path, 1, "launched,off,6", launcher=torchrun)
+    own, *_ = json.loads((trained / "found.json").read_text())
     assert launched == own and launched["count"] == 2
-    assert same(layers(tmp_path / "launched"), layers(tmp_path / "own"))
+    assert same(layers(tmp_path / "launched"), layers(trained / "whole"))
 
 
 def test_blocks_are_the_outermost_lists(tmp_path):

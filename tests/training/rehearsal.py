@@ -1,0 +1,91 @@
+"""Recipes rehearsed: in this process, bounded by steps, which is the same on every machine, however busy it is; or by
+the command that people use, bounded by the clock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from kinema.cli.main import app
+from kinema.training.core import loop, stages
+from kinema.training.data import parallel_vae
+from kinema.training.data.store import write_shards
+
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "recipes"
+HOW = ["steps", pytest.param("clock", marks=pytest.mark.slow)]
+"""Parameters for a fixture that trains: by `by_steps`, and in `make test-all` also by `by_the_clock`."""
+SMALLER = {"CAPTIONS": 600, "REHEARSED": 1, "REHEARSAL_STEPS": 2}
+"""Names in recipes, and smaller values: captions from which a tokenizer takes its words (reading 20,000 takes seconds,
+in each stage), clips that are looked at, and their steps."""
+
+
+def named(recipe: str) -> str:
+    """As the command takes it: a file of recipes/, or the name of one that comes with Kinema."""
+    file = RECIPES / f"{recipe}.py"
+    return str(file) if file.is_file() else recipe
+
+
+def by_the_clock(recipe: str, out: Path, *more: str, minutes: float = 0.1) -> str:
+    """The same in a process of its own, with all of its sizes, for so many minutes."""
+    command = [sys.executable, "-c", "from kinema.cli.main import main; main()", "train", named(recipe)]
+    done = subprocess.run(
+        [*command, "--minutes", str(minutes), "--out", str(out), *more], cwd=ROOT, capture_output=True, text=True,
+        timeout=1500, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def by_steps(
+    recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 2, batch: int = 2, **constants: Any
+) -> str:
+    """`kinema train RECIPE --out OUT MORE` as a rehearsal, in which whatever learns takes `steps` steps of `batch`
+    clips or pictures, and `clips` clips are rendered at most. Returns what it printed; fails with that where it does
+    not end with 0.
+
+    constants: other values for names in the recipe's file and in those that it imports beside it.
+    """
+    smaller_values = {**SMALLER, "write_shards": partial(_write_few, clips), "train": partial(_train, batch)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "progress_of", lambda step, elapsed, config: step / steps)
+        patch.setattr(parallel_vae, "compiled", parallel_vae.compiled)
+        patch.setattr(sys, "path", list(sys.path))  # recipes add their folder
+        load = stages.load_recipe
+
+        def smaller(path: Path) -> Any:
+            found = load(path)
+            beside = (vars(module) for module in list(sys.modules.values()) if _is_recipes(module))
+            for names in (found.__globals__, *beside):
+                for name, value in {**smaller_values, **constants}.items():
+                    if name in names:
+                        patch.setitem(names, name, value)
+            return found
+
+        patch.setattr(stages, "load_recipe", smaller)
+        asked = ["train", named(recipe), "--minutes", "0.1", "--out", str(out), *more]
+        done = CliRunner().invoke(app, asked, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def _write_few(clips: int, folder: Path, world: Any, seeds: Sequence[int], **how: Any) -> None:
+    write_shards(folder, world, list(seeds)[:clips], **how)
+
+
+def _train(batch: int, task: Any, *given: Any) -> Any:
+    if hasattr(task, "batch_size"):
+        task.batch_size = min(task.batch_size, batch)
+    return loop.train(task, *given)
+
+
+def _is_recipes(module: Any) -> bool:
+    return str(getattr(module, "__file__", None) or "").startswith(str(RECIPES))
