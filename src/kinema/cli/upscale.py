@@ -18,9 +18,13 @@ from kinema.core.events import Event, OnEvent, Progress
 
 if TYPE_CHECKING:
     from kinema.core.chunk import Chunk
+    from kinema.engine.timed import Work
+    from kinema.media.read import VideoInfo
 
 ENDING = "large"
 MOST = 16
+START_S, PIXEL_S = 0.1, 8e-8
+"""Seconds of resampling: before the first frame, and for a pixel of the result, until the first clip has told."""
 
 
 @verb(How)
@@ -79,10 +83,19 @@ def _telling(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator
         on_event(Progress("upscale", min(done, total), total, time.perf_counter() - started))
 
 
+def to_come(info: VideoInfo, scale: float) -> Work:
+    """The work of resampling, by the pixels of the result."""
+    from kinema.engine.timed import Work
+
+    pixels = info.num_frames * info.width * info.height * scale**2
+    return Work("upscale lanczos", (("upscale", 1.0),), START_S, 0.15 + PIXEL_S * pixels, pixels)
+
+
 def _resample(how: How, video: str, scale: float) -> None:
     from kinema.cli import work
     from kinema.cli.progress import reporter
     from kinema.conditions import inputs
+    from kinema.engine.timed import timed
     from kinema.media.manifest import carried, prompt_of
     from kinema.media.read import read_chunks
     from kinema.media.write import write
@@ -98,7 +111,7 @@ def _resample(how: How, video: str, scale: float) -> None:
         note(each)
     picked: list[Any] = []
     started = time.perf_counter()
-    with reporter(how.as_json) as on_event, inputs.as_file(video) as path:
+    with reporter(how.as_json) as shown, inputs.as_file(video) as path, timed(to_come(info, scale), shown) as on_event:
         chunks = _telling(enlarge(read_chunks(path), scale), info.num_frames, on_event)
         if how.sheet is not None:
             chunks = work.pick(chunks, info.num_frames, work.SHEET_FRAMES, picked)
