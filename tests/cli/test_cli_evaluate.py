@@ -26,8 +26,8 @@ def test_errors_in_words(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for code, message, words in (
         (2, "No miniature 'svg'", ["svg"]),
-        (1, "no such folder", ["wan", "--model", "./nothing-here"]),
-        (1, "not a checkpoint", ["wan", "--model", str(tmp_path / "empty")]),
+        (2, "no such folder", ["wan", "--model", "./nothing-here"]),
+        (2, "not a checkpoint", ["wan", "--model", str(tmp_path / "empty")]),
         (2, "No profile 'slow'", ["wan", "--profile", "slow"]),
         (2, "No task 'dance'", ["wan", "--task", "dance"]),
         (2, "count = 0", ["wan", "--count", "0"]),

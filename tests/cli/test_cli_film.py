@@ -100,7 +100,7 @@ def test_refusals_come_before_work(arguments: list[str], words: str, monkeypatch
 def test_an_unknown_model_is_told() -> None:
     Path("plan.json").write_text(json.dumps({"shots": [SHOT]}))
     result = run("make-film", "plan.json", "--model", "kinema-mini-wam")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Did you mean kinema-mini-wan?" in result.stderr
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,10 +16,14 @@ from kinema.cli.piping import writes
 from kinema.cli.progress import reporter
 from kinema.cli.say import note, say
 from kinema.core.apart import keep_apart
-from kinema.core.events import Event, Part, planned
 
-START_S, FRAME_S = 3.0, 0.1
-"""What is expected of loading FILM and of a frame, until frames tell how long they take."""
+if TYPE_CHECKING:
+    from kinema.engine.timed import Work
+    from kinema.media.read import VideoInfo
+    from kinema.post import interpolate as work
+
+EXPECTED = {"film": (1.6, 6e-6), "mci": (0.1, 4e-6), "blend": (0.1, 7e-7)}
+"""Seconds of the start, and for a pixel of a new frame, until the first clip has told how long they take here."""
 
 
 @guarded
@@ -54,6 +58,7 @@ def interpolate(
 ) -> None:  # fmt: skip
     """Make a clip smoother, or slower: new frames between those it has. Length and sound stay as they are."""
     from kinema.conditions.inputs import range_remarks
+    from kinema.engine.timed import timed
     from kinema.media.endings import RATES
     from kinema.media.read import probe
     from kinema.post import interpolate as work
@@ -78,15 +83,25 @@ def interpolate(
     for each in remarks if not as_json else ():
         note(each)
     started = time.perf_counter()
-    with reporter(as_json) as on_event:
-        if by == "film":
-            on_event(planned(Part("load", START_S), Part("interpolate", FRAME_S * info.num_frames)))
-            on_event(Event("load"))
-        made = _run(clip, path, sheet, on_event, fps=fps, times=times, slow=slow, by=by, model=model, device=device)
+    with reporter(as_json) as on_event, timed(to_come(info, plan, by, device), on_event) as listen:
+        made = _run(clip, path, sheet, listen, fps=fps, times=times, slow=slow, by=by, model=model, device=device)
     made["seconds"] = round(time.perf_counter() - started, 3)
     made["sound"] = "left out" if slow > 1 and info.has_audio else "kept" if info.has_audio else "none"
     made["notes"] = remarks
     _tell(made, as_json)
+
+
+def to_come(info: VideoInfo, plan: work.Plan, by: str, device: str | None) -> Work:
+    """The work of frames in between, by the pixels of the new ones."""
+    from kinema.engine.estimate import device_name
+    from kinema.engine.timed import Work
+    from kinema.post.interpolate import num_frames
+
+    start_s, pixel_s = EXPECTED[by]
+    new = max(1, num_frames(info.num_frames, *plan.rates(info.fps)) - info.num_frames)
+    pixels = new * info.width * info.height
+    place = device_name(device) if by == "film" else "cpu"
+    return Work(f"interpolate {by}", (("interpolate", 1.0),), start_s, 0.2 + pixel_s * pixels, pixels, place)
 
 
 def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) -> dict[str, Any]:

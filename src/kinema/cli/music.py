@@ -17,10 +17,10 @@ from kinema.cli.progress import reporter
 from kinema.cli.say import say
 from kinema.core.apart import keep_apart
 from kinema.core.errors import RequestError
-from kinema.core.events import Part, Planned, planned
 
 if TYPE_CHECKING:
     from kinema.core.events import OnEvent
+    from kinema.engine.timed import Work
     from kinema.music import Track
 
 Seed = Annotated[
@@ -62,6 +62,7 @@ def music(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Make music from words: by the built-in composer (procedural, offline), or by MusicGen where its weights are."""
+    from kinema.engine.timed import timed
     from kinema.media.write_audio import check_audio_name
     from kinema.music import make, save
 
@@ -70,10 +71,9 @@ def music(
     output.check_parent(Path(target))
     keep_apart({"output": target}, [melody, sound, model])
     started = time.perf_counter()
-    with reporter(as_json) as on_event:
-        on_event(to_come(seconds, model))
-        track = make(theme, seconds, seed, model=model, melody=melody, sound=sound, device=device, on_event=on_event)
-        save(track, target, on_event=on_event)
+    with reporter(as_json) as on_event, timed(to_come("music", seconds, model, device), on_event) as told:
+        track = make(theme, seconds, seed, model=model, melody=melody, sound=sound, device=device, on_event=told)
+        save(track, target, on_event=told)
     _tell(track, target, started, as_json)
 
 
@@ -103,6 +103,7 @@ def score(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Add music to a clip: as long as the clip, under its own sound, fading out with it; pictures are not touched."""
+    from kinema.engine.timed import timed
     from kinema.media.read import probe
     from kinema.media.with_sound import check_video_name
     from kinema.music import put_under
@@ -114,20 +115,25 @@ def score(
     keep_apart({"output": target}, [clip, melody, sound, model])
     started = time.perf_counter()
     with reporter(as_json) as on_event:
-        on_event(to_come(probe(clip).seconds, model))
-        track = put_under(
-            clip, target, theme, seed, replace_sound=replace, under_lu=under, model=model, melody=melody, sound=sound,
-            device=device, on_event=on_event,
-        )  # fmt: skip
+        with timed(to_come("score", probe(clip).seconds, model, device), on_event) as told:
+            track = put_under(
+                clip, target, theme, seed, replace_sound=replace, under_lu=under, model=model, melody=melody,
+                sound=sound, device=device, on_event=told,
+            )  # fmt: skip
         _remember(target, on_event)
     _tell(track, target, started, as_json)
 
 
-def to_come(seconds: float, model: str | None) -> Planned:
+def to_come(verb: str, seconds: float, model: str | None, device: str | None) -> Work:
     """The work for so many seconds of music: MusicGen is loaded first and takes longer than they last, the composer a
     part of them."""
-    load = (Part("load", 10.0),) if model else ()
-    return planned(*load, Part("compose", seconds * (3.0 if model else 0.2)), Part("write", 0.02 * seconds))
+    from kinema.engine.estimate import device_name
+    from kinema.engine.timed import Work
+
+    start_s, second_s = (10.0, 3.0) if model else (0.2, 0.05)
+    place = device_name(device) if model else "cpu"
+    by = model or "composer"
+    return Work(f"{verb} {by}"[:200], (("compose", 0.7), ("write", 0.3)), start_s, second_s * seconds, seconds, place)
 
 
 def _video_suffix(clip: str) -> str:

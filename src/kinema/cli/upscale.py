@@ -18,10 +18,14 @@ from kinema.core.events import Event, OnEvent, Progress
 
 if TYPE_CHECKING:
     from kinema.core.chunk import Chunk
+    from kinema.engine.timed import Work
+    from kinema.media.read import VideoInfo
 
 ENDING = "large"
 MOST = 16
 By = Literal["auto", "model", "lanczos", "bicubic", "nearest", "second-pass"]
+START_S, PIXEL_S = 0.1, 8e-8
+"""Seconds of resampling: before the first frame, and for a pixel of the result, until the first clip has told."""
 
 
 @verb(How)
@@ -84,10 +88,19 @@ def _telling(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator
         on_event(Progress("upscale", min(done, total), total, time.perf_counter() - started))
 
 
+def to_come(info: VideoInfo, scale: float, method: str) -> Work:
+    """The work of resampling, by the pixels of the result."""
+    from kinema.engine.timed import Work
+
+    pixels = info.num_frames * info.width * info.height * scale**2
+    return Work(f"upscale {method}", (("upscale", 1.0),), START_S, 0.15 + PIXEL_S * pixels, pixels)
+
+
 def _resample(how: How, video: str, scale: float, method: str) -> None:
     from kinema.cli import work
     from kinema.cli.progress import reporter
     from kinema.conditions import inputs
+    from kinema.engine.timed import timed
     from kinema.engine.upscale import resampled
     from kinema.media.manifest import carried, prompt_of
     from kinema.media.read import read_chunks
@@ -103,7 +116,8 @@ def _resample(how: How, video: str, scale: float, method: str) -> None:
         note(each)
     picked: list[Any] = []
     started = time.perf_counter()
-    with reporter(how.as_json) as on_event, inputs.as_file(video) as path:
+    coming = to_come(info, scale, method)
+    with reporter(how.as_json) as shown, inputs.as_file(video) as path, timed(coming, shown) as on_event:
         chunks = _telling(resampled(read_chunks(path), scale, method), info.num_frames, on_event)
         if how.sheet is not None:
             chunks = work.pick(chunks, info.num_frames, work.SHEET_FRAMES, picked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +151,12 @@ def to_come(found: Plan, model: str, device: str | None) -> Planned:
     from kinema.engine.estimate import device_name, parts
     from kinema.weights import store
 
-    return planned(*parts(found, store.find(model), device_name(device), start=True))
+    expected = parts(found, store.find(model), device_name(device), start=True)
+    passed_s = process_age_s()  # a part of the start is over
+    return planned(*(
+        replace(part, seconds=max(0.3 * part.seconds, part.seconds - passed_s)) if part.stage == "load" else part
+        for part in expected
+    ))  # fmt: skip
 
 
 def words(found: dict[str, Any]) -> str:

@@ -1,0 +1,126 @@
+"""What commands say that they will take, and what they take: a table of said / took / ratio.
+
+    python benchmarks/estimates.py                  # every command twice, in a home where nothing was measured yet
+    python benchmarks/estimates.py --only animate --runs 3
+    python benchmarks/estimates.py --beside 3       # the same beside so many busy processes
+
+Each command is a process of its own. Said: the seconds left in its first line of progress, from that line on, the
+loading of libraries and weights included. Took: from that line to the end of the process. The first run knows only
+arithmetic, the second what the first one took. `busy`: how many times as long as on an idle machine this process's work
+takes just then (core/threads.crowd). A ratio is took / said; those beyond 1.5 either way are marked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+LIMIT = 1.5
+SHOW = """
+import sys
+import kinema.core.showing as showing
+showing.duration = lambda seconds: f"{seconds:.2f} s"
+from kinema.cli.main import main
+sys.argv[0] = "kinema"
+main()
+"""
+"""The command as it is, with the digits of its estimates."""
+CLIP = "a red ball rolls left over a green hill at sunset"
+COMMANDS = {
+    "samples": ("samples", "samples"),
+    "generate exact": ("generate", CLIP, "--profile", "exact", "-o", "exact.mp4"),
+    "generate balanced": ("generate", CLIP, "-o", "balanced.mp4"),
+    "generate fast": ("generate", CLIP, "--profile", "fast", "-o", "fast.mp4"),
+    "generate, 49 frames": ("generate", CLIP, "--frames", "49", "-o", "long.mp4"),
+    "animate": ("animate", "samples/car.png", "-o", "animate.mp4"),
+    "remove": ("remove", "samples/road.mp4", "--click", "0.79,0.7", "-o", "gone.mp4"),
+    "outpaint": ("outpaint", "samples/road.mp4", "--left", "0.25", "--right", "0.25", "-o", "wide.mp4"),
+    "extend": ("extend", "samples/road.mp4", "a red car in the desert", "--seconds", "1", "-o", "longer.mp4"),
+    "upscale, second pass": ("upscale", "balanced.mp4", "--by", "second-pass", "--scale", "1.5", "-o", "second.mp4"),
+    "upscale, Lanczos": ("upscale", "samples/road.mp4", "--by", "lanczos", "--scale", "4", "-o", "large.mp4"),
+    "interpolate, FILM": ("interpolate", "balanced.mp4", "--fps", "24", "-o", "smooth.mp4"),
+    "interpolate, larger": ("interpolate", "samples/road.mp4", "--times", "2", "-o", "smoother.mp4"),
+    "music, 60 s": ("music", "calm, 90 bpm", "-o", "music.m4a"),
+    "score": ("score", "balanced.mp4", "--theme", "playful", "-o", "scored.mp4"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="commands with this in their name (and the samples)")
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--beside", type=int, default=0, metavar="N", help="busy processes beside it")
+    parser.add_argument("--home", type=Path, help="a KINEMA_HOME to go on with; default: a new one")
+    arguments = parser.parse_args()
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(arguments.beside)]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            table(arguments.only, arguments.runs, Path(folder), arguments.home)
+    finally:
+        for each in others:
+            each.kill()
+
+
+def table(only: str, runs: int, folder: Path, home: Path | None) -> None:
+    """Prints the table as it comes, in Markdown."""
+    environment = {**os.environ, "KINEMA_HOME": str(home or folder / "home"), "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
+    print("| command | run | said, s | took, s | took / said | busy |\n|---|---|---|---|---|---|", flush=True)
+    beyond = counted = 0
+    for name, words in COMMANDS.items():
+        if only not in name and name not in ("samples", "generate balanced"):
+            continue
+        for number in range(1, runs + 1):
+            said, took = one(words, number, folder, environment)
+            if said is None:
+                print(f"| {name} | {number} | nothing | {took:.1f} | | {busy():.1f} |", flush=True)
+                continue
+            ratio = took / said
+            counted, beyond = counted + 1, beyond + (max(ratio, 1 / ratio) > LIMIT)
+            mark = "**" if max(ratio, 1 / ratio) > LIMIT else ""
+            print(
+                f"| {name} | {number} | {said:.1f} | {took:.1f} | {mark}{ratio:.2f}{mark} | {busy():.1f} |", flush=True
+            )
+    print(f"\n{beyond} of {counted} are beyond a factor of {LIMIT:g}.")
+
+
+def one(words: tuple[str, ...], number: int, folder: Path, environment: dict[str, str]) -> tuple[float | None, float]:
+    """(seconds said in the first line of progress, seconds from then on) of a command; its outputs of an earlier run
+    are in the way of none."""
+    given = [re.sub(r"^(\w+)(\.\w+)$", rf"\g<1>-{number}\2", word) if before == "-o" and number > 1 else word
+             for before, word in zip(("", *words), words)]  # fmt: skip
+    if words[0] == "samples" and number > 1:
+        given[-1] = f"samples-{number}"
+    began = time.perf_counter()
+    command = [sys.executable, "-c", SHOW, *given]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        said, since, told = None, began, []
+        assert process.stderr is not None
+        for line in process.stderr:
+            told.append(line)
+            found = re.search(r"([0-9.]+) s left", line)
+            if said is None and found:
+                said, since = float(found[1]), time.perf_counter()
+        code = process.wait()
+    if code:
+        sys.exit(f"kinema {' '.join(given)}: {''.join(told[-5:])}")
+    return said, time.perf_counter() - since
+
+
+def busy() -> float:
+    """How crowded the machine is for a process of this priority, looked at for a moment of work."""
+    began, ran = time.perf_counter(), time.process_time()
+    while time.process_time() - ran < 0.1:
+        pass
+    return (time.perf_counter() - began) / 0.1
+
+
+if __name__ == "__main__":
+    main()

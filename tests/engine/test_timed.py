@@ -1,0 +1,78 @@
+"""Works without a model's plan: the second estimate is of what the first one took, and of what goes on beside it."""
+
+from __future__ import annotations
+
+import pytest
+
+from kinema.core.events import Event, Planned, Progress
+from kinema.engine import measured, timed
+from kinema.engine.timed import Work
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.wall_s = self.processor_s = 0.0
+
+    def perf_counter(self) -> float:
+        return self.wall_s
+
+    def process_time(self) -> float:
+        return self.processor_s
+
+    def passes(self, seconds: float, busy: float = 1.0) -> None:
+        self.wall_s += seconds * busy
+        self.processor_s += seconds
+
+
+@pytest.fixture
+def clock(tmp_path, monkeypatch) -> Clock:
+    monkeypatch.setenv("KINEMA_HOME", str(tmp_path / "home"))
+    found = Clock()
+    monkeypatch.setattr(timed, "time", found)
+    monkeypatch.setattr(timed, "crowd", lambda: 1.0)
+    return found
+
+
+def work(units: float = 1024.0, name: str = "x") -> Work:
+    return Work(name, (("interpolate", 0.8), ("write", 0.2)), 1.0, 0.01 * units, units)
+
+
+def do(clock: Clock, start_s: float, each_s: float, units: float = 1024.0, name: str = "x", busy: float = 1.0) -> float:
+    """Does it, and tells how many seconds were said to come."""
+    heard: list[object] = []
+    with timed.timed(work(units, name), heard.append) as tell:
+        clock.passes(start_s, busy)
+        tell(Progress("write", 0, 10, 0.0))
+        for done in range(1, 11):
+            tell(Progress("interpolate", done, 10, 0.0))
+            clock.passes(each_s, busy)
+    assert isinstance(heard[0], Planned) and isinstance(heard[1], Event) and heard[1].stage == "load"
+    assert [part.stage for part in heard[0].parts] == ["load", "interpolate", "write"]
+    return sum(part.seconds for part in heard[0].parts)
+
+
+def test_the_second_time_it_is_known(clock: Clock) -> None:
+    assert do(clock, 4.0, 0.5) == pytest.approx(1.0 + 10.24)
+    assert do(clock, 4.0, 0.5) == pytest.approx(4.0 + 5.0)
+    assert do(clock, 4.0, 1.0, units=2048.0) == pytest.approx(4.0 + 10.0), "twice the units, twice as long"
+    assert do(clock, 4.0, 0.5, name="y") == pytest.approx(1.0 + 10.24), "another work is not like it"
+
+
+def test_beside_other_work(clock: Clock, monkeypatch) -> None:
+    """What is kept is as of an idle machine, what is said as of this one."""
+    monkeypatch.setattr(timed, "alone", lambda wall_s, processor_s: processor_s)
+    do(clock, 4.0, 0.5, busy=3.0)
+    monkeypatch.setattr(timed, "crowd", lambda: 3.0)
+    assert do(clock, 4.0, 0.5, busy=3.0) == pytest.approx(3 * 9.0)
+    monkeypatch.setattr(timed, "crowd", lambda: 1.0)
+    assert do(clock, 4.0, 0.5) == pytest.approx(9.0)
+
+
+def test_what_breaks_off_teaches_nothing(clock: Clock) -> None:
+    with pytest.raises(KeyboardInterrupt), timed.timed(work(), lambda event: None) as tell:
+        tell(Progress("interpolate", 1, 10, 0.0))
+        clock.passes(9.0)
+        raise KeyboardInterrupt
+    with timed.timed(work(), lambda event: None):
+        clock.passes(9.0)
+    assert measured.read().runs == ()
