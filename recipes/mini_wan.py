@@ -33,6 +33,7 @@ from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import sample_scene
 from kinema.training.core import processes, run_folder
+from kinema.training.core.budget import NOTHING, Takes
 from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import LoopConfig, train
 from kinema.training.core.stages import Settings, Stage
@@ -77,14 +78,14 @@ def stages(settings: Settings) -> list[Stage]:
             Stage("export", 0.0, run.export),
         ]
     return [
-        Stage("clips", 0.04, run.clips),
-        Stage("vae", 0.33, run.vae),
-        Stage("decoder", 0.06, run.decoder),
-        Stage("tiny", 0.05, run.tiny),
-        Stage("cache", 0.06, run.cache),
-        Stage("video", 0.40, run.video),
-        Stage("few_step", 0.08, run.few_step),
-        Stage("export", 0.0, run.export),
+        Stage("clips", 0.04, run.clips, takes=run.takes(0.4)),
+        Stage("vae", 0.33, run.vae, takes=run.takes(0.1, 2.7)),
+        Stage("decoder", 0.06, run.decoder, takes=run.takes(0.1, 1.3)),
+        Stage("tiny", 0.05, run.tiny, takes=run.takes(1.4, 0.1)),
+        Stage("cache", 0.06, run.cache, takes=run.takes(0.3)),
+        Stage("video", 0.40, run.video, takes=run.takes(1.9, 3.4)),
+        Stage("few_step", 0.08, run.few_step, takes=run.takes(4.7, 7.4)),
+        Stage("export", 0.0, run.export, takes=run.takes(2.2)),
     ]
 
 
@@ -137,6 +138,10 @@ class Run:
             raise ValueError(f"start is the folder of a finished model; {self.start} has no model_index.json.")
         self.again = go_on(settings.options, edition)
         torch.set_num_threads(8 if self.big else 1)
+
+    def takes(self, before_s: float, after_s: float = 0.0) -> Takes:
+        """What a stage of a rehearsal takes, as measured on one core."""
+        return NOTHING if self.full else Takes(before_s, after_s)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
         values: dict[str, Any] = {

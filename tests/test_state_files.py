@@ -114,6 +114,22 @@ def _stages(folder: Path) -> set[int]:
     return {int(name[1:]) for name in run_folder.read(folder).done}
 
 
+def _add_training(folder: Path, number: int) -> None:
+    from kinema.training.core import remembered
+    from kinema.training.core.budget import Takes
+
+    _home(folder)
+    kind = remembered.Kind.of(f"r{number}", "cpu", 1, 2.0, {})
+    remembered.keep(kind, {"learn": Takes(1.0, 2.0)})
+
+
+def _trainings(folder: Path) -> set[int]:
+    from kinema.training.core import remembered
+
+    _home(folder)
+    return {int(run.kind.recipe[1:]) for run in remembered.read()}
+
+
 def _add_status(folder: Path, number: int) -> None:
     from kinema.channel.state_file import read_state, write_state
 
@@ -165,6 +181,7 @@ def _json(value: Any) -> bytes:
 FILES = (
     Kept("models.json", _add_model, _models, lambda n: _json([{"id": f"m{n}", "path": "/models/x", "old": 1}])),
     Kept("measured.json", _add_run, _runs, told=False),
+    Kept("trainings.json", _add_training, _trainings, told=False),
     Kept("digests.json", _add_digest, _digests, lambda n: _json({f"/w{n}.safetensors|7|1": "a" * 64}), told=False),
     Kept("history.jsonl", _add_made, _made, told=False, lines=True),
     Kept("stages.json", _add_stage, _stages, lambda n: _json({f"s{n}": {"minutes": 1.0}, "settings": {}}),

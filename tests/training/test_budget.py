@@ -164,6 +164,7 @@ def test_in_words():
         "(vae 18 s, export 8 s), about 84 s are left to learn in."
     )
     assert in_words([Share("vae", 1.0)], 2.0, 110.0) == ""
+    assert "loading took them" in in_words([Share("vae", 1.0)], 2.0, 0.0)
 
 
 def test_what_is_shown_and_how_long_it_takes(tmp_path):

@@ -7,35 +7,37 @@ import pytest
 
 from kinema.core.errors import KinemaError
 from kinema.training.core import stages
-from kinema.training.core.budget import Takes
+from kinema.training.core.budget import Budget, Takes
 from kinema.training.core.stages import Settings, Stage
 
 
 def test_each_stage_gets_its_share_of_what_is_left(tmp_path):
-    given = {}
+    given, clock = {}, [50.0]
 
     def work(name, seconds):
         def run(minutes):
             given[name] = minutes
-            time.sleep(seconds)
-            return {"name": name}
+            clock[0] += seconds
+            return {"name": name, "event": "finished"}
 
         return run
 
     plan = [
-        Stage("a", 1, work("a", 0.6)),
+        Stage("a", 1, work("a", 30.0)),
         Stage("b", 0, work("b", 0)),
         Stage("c", 2, work("c", 0)),
         Stage("d", 1, work("d", 0)),
     ]
     events = []
-    done = stages.run(plan, Settings(tmp_path, minutes=0.02, show=events.append))
-    assert given["a"] == pytest.approx(0.005, rel=0.05) and given["b"] == 0
-    assert given["c"] == pytest.approx((0.02 - 0.01) * 2 / 3, rel=0.2)  # a took twice its share, c and d pay
-    assert given["d"] == pytest.approx(0.01, rel=0.2)
+    settings = Settings(tmp_path, minutes=1.0, show=events.append, budget=Budget(clock=lambda: clock[0]))
+    done = stages.run(plan, settings)
+    assert given["a"] == pytest.approx(0.25) and given["b"] == 0
+    assert given["c"] == pytest.approx(0.5 * 2 / 3)  # a took twice its share, c and d pay
+    assert given["d"] == pytest.approx(0.5)
     assert done["c"]["name"] == "c" and [e["stage"] for e in events if e["event"] == "stage"] == list("abcd")
+    assert [e["stage"] for e in events if e["event"] == "stage_done"] == list("abcd"), "no loop's event in its place"
     written = json.loads((tmp_path / "stages.json").read_text())
-    assert written["settings"]["minutes"] == 0.02 and written["a"]["minutes"] >= 0.01
+    assert written["settings"]["minutes"] == 1.0 and written["a"]["minutes"] == 0.5
 
 
 def test_resume_skips_finished_stages_and_names_choose(tmp_path):
@@ -81,4 +83,4 @@ def test_what_cannot_be_shortened_is_named_before_it_begins(tmp_path):
     stages.run(parts, settings)
     notes = [(number, event[""]) for number, event in enumerate(shown) if event["event"] == "note"]
     assert notes[0][0] == 0 and "take about 120 s and cannot be shortened (learn 90 s, data 30 s)" in notes[0][1]
-    assert "about 120 s later" in notes[0][1] and "more than were asked for" in notes[-1][1]
+    assert "about 120 s later, with" in notes[0][1] and "more than were asked for" in notes[-1][1]

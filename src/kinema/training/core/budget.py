@@ -75,6 +75,8 @@ class Budget:
     ) -> None:
         self.on_event, self.began_s, self.clock = on_event, began_s, clock
         self.deadline_s = float("inf")
+        self.counted_s = 0.0
+        """From when the minutes are counted."""
         self.stages: list[Share] = []
         self.running: Running | None = None
         self.observed: dict[str, Takes] = {}
@@ -83,8 +85,8 @@ class Budget:
 
     def begin(self, stages: Sequence[Share], minutes: float, spent_s: float = 0.0) -> None:
         """stages: those that are to be done. spent_s: what an earlier command spent of the minutes."""
-        began_s = self.clock() if self.began_s is None else self.began_s
-        self.deadline_s = began_s + 60 * minutes - spent_s
+        self.counted_s = self.clock() if self.began_s is None else self.began_s
+        self.deadline_s = self.counted_s + 60 * minutes - spent_s
         self.stages, self.running, self.observed = list(stages), None, {}
         self.seen_s = self.expected_s = 0.0
         self._plan()
@@ -92,6 +94,11 @@ class Budget:
     @property
     def left_s(self) -> float:
         return max(0.0, self.deadline_s - self.clock())
+
+    @property
+    def took_s(self) -> float:
+        """Seconds of this command until now."""
+        return self.clock() - self.counted_s
 
     @property
     def over_s(self) -> float:
@@ -242,11 +249,13 @@ def in_words(stages: Sequence[Share], minutes: float, left_s: float, factor: flo
     needs: Mapping[str, float] = {each.name: each.takes.total_s * factor for each in stages}
     total = sum(needs.values())
     if total < 1:
-        return ""
+        late = f"{minutes:g} minutes are too few: loading took them. Each stage learns for one step."
+        return late if left_s < 1 else ""
     longest = sorted((name for name in needs if needs[name] >= 1), key=lambda name: -needs[name])[:3]
     named = ", ".join(f"{name} {needs[name]:.0f} s" for name in longest)
     what = f"preparing, evaluating and writing take about {total:.0f} s and cannot be shortened ({named})"
     if total > left_s:
         over = total - left_s
-        return f"{minutes:g} minutes are too few: {what}. It will end about {over:.0f} s later than that."
+        late = f"It will end about {over:.0f} s later, with one step of learning for each stage."
+        return f"{minutes:g} minutes are too few: {what}. {late}"
     return f"{minutes:g} minutes in all: {what}, about {left_s - total:.0f} s are left to learn in."

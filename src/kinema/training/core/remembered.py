@@ -49,10 +49,15 @@ class Run:
     stages: Mapping[str, Takes]
 
 
+def read() -> list[Run]:
+    """All that is kept, the oldest first."""
+    return _runs(_state().read().value)
+
+
 def takes(kind: Kind) -> dict[str, Takes]:
     """By stage, of the last runs of this kind, else of those that differ in their options only. Nothing for a recipe
     without a name."""
-    known = [run for run in _runs(_state().read().value) if kind.recipe]
+    known = read() if kind.recipe else []
     same = [run for run in known if run.kind == kind]
     like = [run for run in known if _without_options(run.kind) == _without_options(kind)]
     found: dict[str, Takes] = {}

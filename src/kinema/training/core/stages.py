@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
 from kinema.core.events import both
+from kinema.core.quiet import quietly
 from kinema.core.showing import shown_in_python
 
 from . import processes, remembered, run_folder
@@ -69,6 +69,7 @@ def own_recipes() -> list[str]:
     return sorted(file.stem for file in OWN.glob("*.py") if not file.stem.startswith("_"))
 
 
+@quietly
 def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -> dict[str, Any]:
     """Run stages (or only those named) within settings.minutes; returns what they gave, by name.
 
@@ -106,15 +107,15 @@ def _run(stages: Sequence[Stage], settings: Settings, only: Sequence[str]) -> di
     budget.begin(shares, settings.minutes, 60 * spent)
     if words := in_words(shares, round(settings.minutes - spent, 1), budget.left_s):
         settings.show({"event": "note", "": words})
-    started = time.monotonic()
     for stage in todo:
         minutes = processes.agree(budget.gets_s(budget.stages[0])) / 60
         settings.show({"event": "stage", "stage": stage.name, "minutes": round(minutes, 2)})
         budget.enter(60 * minutes)
-        begun = time.monotonic()
+        begun = budget.clock()
         found = stage.work(minutes) or {}
         budget.leave()
-        done[stage.name] = {"minutes": round((time.monotonic() - begun) / 60, 3), **found}
+        found = {name: value for name, value in found.items() if name != "event"}  # a loop's result is one
+        done[stage.name] = {"minutes": round((budget.clock() - begun) / 60, 3), **found}
         if processes.first():
             run_folder.write(settings.out, done, asked)
         processes.wait()
@@ -125,7 +126,7 @@ def _run(stages: Sequence[Stage], settings: Settings, only: Sequence[str]) -> di
     if over > 0.1 * settings.minutes:
         words = f"it took {settings.minutes + over:.1f} minutes, {over:.1f} more than were asked for"
         settings.show({"event": "note", "": words})
-    settings.show({"event": "done", "minutes": round((time.monotonic() - started) / 60, 3), "out": str(settings.out)})
+    settings.show({"event": "done", "minutes": round(budget.took_s / 60, 3), "out": str(settings.out)})
     return done
 
 

@@ -24,10 +24,7 @@ from ..data import buckets
 from ..families import Learner
 from ..tasks import lora
 from ..tasks.temporal import Several
-from .lora import CROPS, FEW, LR, SAMPLE_STEPS, SMALL, SMALL_LR, Wanted
-
-SHORT_MINUTES, FEW_HELD_OUT = 5.0, 4
-"""On a CPU a run of less is evaluated on so many held-out windows, with one sample in half the steps."""
+from .lora import CROPS, FEW, FEW_HELD_OUT, LR, SAMPLE_STEPS, SMALL, SMALL_LR, Wanted
 
 
 class Lora:
@@ -92,7 +89,7 @@ class Lora:
             Image.fromarray(bucket.first[row].numpy()).save(picture)
             frames = self.learner.sample(
                 caption, str(picture), seed=item, frames=self.frames, width=bucket.width, height=bucket.height,
-                fps=self.fps, steps=SAMPLE_STEPS // 2 if self.short else SAMPLE_STEPS, profile="exact",
+                fps=self.fps, steps=SAMPLE_STEPS // 2 if self.wanted.short else SAMPLE_STEPS, profile="exact",
             )  # fmt: skip
             picks = np.linspace(0, len(frames) - 1, 6).round().astype(int).tolist()
             rows.append((caption, [strip(frames, picks)]))
@@ -131,14 +128,9 @@ class Lora:
         return self.number["lr"] or (SMALL_LR if count < SMALL else LR)
 
     @property
-    def short(self) -> bool:
-        """In a few minutes less is measured than would take them all."""
-        return self.device == "cpu" and self.settings.minutes < SHORT_MINUTES
-
-    @property
     def samples(self) -> int:
         found = int(self.number["samples"])
-        return min(1, found) if self.short and "samples" not in self.settings.options else found
+        return min(1, found) if self.wanted.short and "samples" not in self.settings.options else found
 
     @property
     def learner(self) -> Learner:
@@ -164,7 +156,7 @@ class Lora:
 
     def task(self, bucket: buckets.Bucket) -> Any:
         taught, held_out = bucket.apart()
-        if self.short:
+        if self.wanted.short:
             held_out = held_out.part(torch.arange(len(held_out))[:FEW_HELD_OUT])
         return self.learner.task(
             taught, held_out, self.wanted.tell, batch=int(self.number["batch"]), drop=self.wanted.drop,

@@ -34,6 +34,7 @@ from kinema.weights.adapter_writer import DIALECTS
 
 from .. import families
 from ..core import processes
+from ..core.budget import NOTHING, Takes
 from ..core.settings import SEVERAL, Settings, Stage, why_no_optimizer
 from ..data import own_clips
 
@@ -55,15 +56,24 @@ DROP, MOTION_DROP = 0.1, 0.5
 """Share of captions left out; of what a motion learns, half is to hold for every caption."""
 WORDS = ("data", "model", "base", "where", "trigger", "dialect", "checkpointing", "optimizer", "shard")
 SAMPLE_STEPS = 12
+MODEL = "kinema-mini-animatediff"
+SHORT_MINUTES, FEW_HELD_OUT = 5.0, 4
+"""On a CPU a run of less is evaluated on so many held-out windows, with one sample in half the steps."""
+LOADING = Takes(8.0)
+"""The libraries and a miniature on one core; clips come on top. The evaluation's seconds in `stages` are one core's
+too."""
 FEW, CROPS = 100, 4
 """Fewer clips than FEW are seen in CROPS cuts each, so that their places are not learnt by heart."""
 
 
 def stages(settings: Settings) -> list[Stage]:
-    later = Later(Wanted(settings))
+    wanted = Wanted(settings)
+    later = Later(wanted)
+    small = settings.device == "cpu" and settings.options.get("model", MODEL).startswith("kinema-mini")
+    load, judge = (LOADING, Takes(0.2, 10.0 if wanted.short else 60.0)) if small else (NOTHING, NOTHING)
     return [
-        Stage("data", 0.0, later.wanted.look), Stage("cache", 0.2, lambda minutes: later.work.cache(minutes)),
-        Stage("train", 0.8, lambda minutes: later.work.train(minutes),
+        Stage("data", 0.0, wanted.look), Stage("cache", 0.2, lambda minutes: later.work.cache(minutes), takes=load),
+        Stage("train", 0.8, lambda minutes: later.work.train(minutes), takes=judge,
               follows=("minutes", "steps", "samples", "every", "checkpointing")),
         Stage("export", 0.0, lambda minutes: later.work.export(minutes), follows=("dialect",)),
     ]  # fmt: skip
@@ -105,7 +115,7 @@ class Wanted:
             raise ValueError(f"There is no dialect {wrong[0]!r}; legal are {', '.join(DIALECTS)}, joined with +.")
         if importlib.util.find_spec("peft") is None:
             raise ValueError(f"Adapters are trained with PEFT, which is not installed: {install_command('lora')}")
-        self.card = self._card(options.get("model", "kinema-mini-animatediff"))
+        self.card = self._card(options.get("model", MODEL))
         self.base = options.get("base") or (
             str(self.card.options["base"].default) if "base" in self.card.options else ""
         )
@@ -118,6 +128,11 @@ class Wanted:
         if not Path(options["data"]).is_dir():
             raise ValueError(f"There is no folder {options['data']}.")
         self.found: own_clips.Found | None = None
+
+    @property
+    def short(self) -> bool:
+        """In a few minutes less is measured than would take them all."""
+        return self.settings.device == "cpu" and self.settings.minutes < SHORT_MINUTES
 
     def _card(self, name: str) -> Any:
         from kinema.weights import store
