@@ -255,7 +255,7 @@ def test_a_later_version_is_left_as_it_is(kept, folder):
         path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 99'))
     before = path.read_bytes()
     if kept.told:
-        with pytest.raises(KinemaError, match=r"later version of Kinema \(schema 99; this one knows 1\)"):
+        with pytest.raises(KinemaError, match=r"later version of Kinema \(schema 99; this one knows 2\)"):
             kept.add(folder, 2)
     elif not kept.alone:
         kept.add(folder, 2)
@@ -372,5 +372,5 @@ def test_a_sampling_state_of_a_later_version_is_refused(folder):
 
     path = folder / "state.safetensors"
     save_file({"latents": torch.zeros(1)}, path, metadata={"kinema": json.dumps({"schema": 99})})
-    with pytest.raises(MediaError, match=r"later version of Kinema wrote it \(schema 99; this one knows 1\)"):
+    with pytest.raises(MediaError, match=r"later version of Kinema wrote it \(schema 99; this one knows 2\)"):
         SamplingState.read(path)
