@@ -200,7 +200,7 @@ def check_keeping(plan: Plan, state: Any = None, keep: Any = None, keep_every: i
             f"keep_every = {keep_every} {'with' if keep is not None else 'without'} keep.", field="keep_every",
             value=keep_every, legal="1 or more together with keep",
         )  # fmt: skip
-    if state is not None and _lasting(state.plan) != _lasting(plan):
+    if state is not None and state.plan.deciding() != plan.deciding():
         raise RequestError(
             "The saved state is of another plan.", field="state", value=state.plan.prompt,
             legal="the state of the very plan, which it holds (state.plan)",
