@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kinema.core.chunk import Chunk
-from kinema.core.errors import MediaError
+from kinema.core.conditions import Source
+from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import Preview
 from kinema.core.plan import Span
 from kinema.core.request import Request
-from kinema.engine.load import load
+from kinema.engine.load import check_keeping, load
 from kinema.engine.resume import SamplingState
 from kinema.engine.windows_kept import WindowsKept, folder_of, remove_others, work_of
 from kinema.media.write import write
@@ -149,6 +152,20 @@ def test_another_plan_in_the_same_file_leaves_no_windows_of_the_first(state, tmp
     assert len([*folder_of(path).iterdir()]) == 1 and not SamplingState.read(path).windows.frames(0).any()
 
 
+def test_an_input_that_has_changed_is_refused(state, source, tmp_path):
+    moved = tmp_path / "clip.mp4"
+    moved.write_bytes(Path(source["video"]).read_bytes())
+    plan = state.plan.model_copy(update={"conditions": (Source(video=str(moved)), *state.plan.conditions[1:])})
+    path = replace(state, plan=plan).save(tmp_path / "a.state")
+    check_keeping(plan, SamplingState.read(path))
+    write([Chunk(np.zeros((10, 48, 64, 3), np.uint8), 0, 8.0)], moved)
+    with pytest.raises(RequestError, match="has changed since the state was saved"):
+        check_keeping(plan, SamplingState.read(path))
+    moved.unlink()
+    with pytest.raises(MediaError, match=r"clip\.mp4"):
+        check_keeping(plan, SamplingState.read(path))
+
+
 def test_damaged_states_are_refused(state, tmp_path):
     path = tmp_path / "a.state"
     state.save(path)
@@ -164,7 +181,7 @@ def test_damaged_states_are_refused(state, tmp_path):
 @pytest.mark.parametrize(
     "wrong", [{"window": 2}, {"window": -1}, {"window": "0"}, {"windows": 3}, {"windows": ["x"]}, {"windows": [7]},
               {"strides": {"latents": [1, 2]}}, {"strides": {"latents": [-1]}}, {"strides": {"latents": [2**40]}},
-              {"strides": {"nobody": [1]}}, {"strides": []}, {"span": 1}, {"step": 99}],
+              {"strides": {"nobody": [1]}}, {"strides": []}, {"inputs": 3}, {"span": 1}, {"step": 99}],
 )  # fmt: skip
 def test_hostile_states_are_refused(wrong, state, tmp_path):
     path = tmp_path / "a.state"

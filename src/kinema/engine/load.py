@@ -205,6 +205,8 @@ def check_keeping(plan: Plan, state: Any = None, keep: Any = None, keep_every: i
             "The saved state is of another plan.", field="state", value=state.plan.prompt,
             legal="the state of the very plan, which it holds (state.plan)",
         )  # fmt: skip
+    if state is not None:
+        state.check_inputs()
 
 
 def _lasting(plan: Plan) -> Plan:

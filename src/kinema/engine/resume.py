@@ -8,18 +8,20 @@ safetensors file with JSON in its metadata; no pickles. Finished windows lie in 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..core.errors import KinemaError, MediaError
+from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.outside import of_kind, parse_json
 from ..core.plan import Plan
 from ..core.whole import whole
 from ..diffusion.cache import StepReuse
 from . import state_file
+from .manifest import input_digests
 from .windows_kept import WindowsKept, folder_of, num_windows, plan_of_window, remove_others, work_of
 
 SCHEMA = 2
@@ -100,6 +102,7 @@ class SamplingState:
             "step": self.step,
             "window": self.window,
             "windows": self.windows.save(folder, work),
+            "inputs": self._inputs(),
             "values": self.values,
             "strides": {name: t.stride() for name, t in self.tensors.items() if not t.is_contiguous()},
             "plan": self.plan.model_dump(mode="json"),
@@ -109,6 +112,22 @@ class SamplingState:
             save_file(tensors, beside, metadata={"kinema": json.dumps(facts)})
         remove_others(folder, work)
         return path
+
+    def _inputs(self) -> dict[str, str] | None:
+        """Digests of what the plan reads, computed once a run; None where something cannot be read any more."""
+        if self.windows.inputs is None:
+            with suppress(KinemaError):
+                self.windows.inputs = input_digests(self.plan)
+        return self.windows.inputs
+
+    def check_inputs(self) -> None:
+        """RequestError where an input has changed since the state was saved; MediaError where one is gone."""
+        for name, now in input_digests(self.plan).items() if self.windows.inputs else ():
+            if now != (then := (self.windows.inputs or {}).get(name)):
+                raise RequestError(
+                    f"{name} has changed since the state was saved.", field="state", value=name,
+                    legal=f"SHA-256 {then}",
+                )  # fmt: skip
 
     @classmethod
     def read(cls, path: str | Path) -> SamplingState:
@@ -133,7 +152,9 @@ class SamplingState:
             plan = Plan.from_dict(facts["plan"])
             _check_place(plan, window, span, step)
             numbers = [of_kind(number, "windows", int) for number in of_kind(facts.get("windows", []), "windows", list)]
-            kept = WindowsKept.read(folder_of(Path(path)), work_of(plan), numbers)
+            inputs = facts.get("inputs")
+            inputs = None if inputs is None else of_kind(inputs, "inputs", dict)
+            kept = WindowsKept.read(folder_of(Path(path)), work_of(plan), numbers, inputs)
             return cls(plan, span, step, tensors, values, window, kept)
         except MediaError:
             raise

@@ -17,10 +17,12 @@ _NAME = re.compile(r"[0-9a-f]{16}-\d{5}\.safetensors")
 
 
 class WindowsKept:
-    """Frames of finished windows by number, uint8 (F, H, W, 3). Once saved they are on the disk alone."""
+    """Frames of finished windows by number, uint8 (F, H, W, 3). Once saved they are on the disk alone. inputs: SHA-256
+    of what the plan reads by name, from the first time that a state is saved."""
 
     def __init__(self) -> None:
         self._frames: dict[int, np.ndarray | Path] = {}
+        self.inputs: dict[str, str] | None = None
 
     def __contains__(self, number: int) -> bool:
         return number in self._frames
@@ -48,9 +50,10 @@ class WindowsKept:
         return sorted(self._frames)
 
     @classmethod
-    def read(cls, folder: Path, work: str, numbers: list[int]) -> WindowsKept:
+    def read(cls, folder: Path, work: str, numbers: list[int], inputs: dict[str, str] | None) -> WindowsKept:
         """Those of a saved state, left on the disk. MediaError where one is missing."""
         found = cls()
+        found.inputs = inputs
         for number in numbers:
             place = folder / _name(work, number)
             if not place.is_file():
