@@ -39,6 +39,34 @@ def test_by_a_model(clip, tmp_path):
     assert (plan["prompt"], plan["seed"], plan["options"]["strength"]) == ("a red ball in a meadow", 4, 0.4)
 
 
+def test_kept_previewed_and_resumed(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = ("upscale", str(clip), "--steps", "5", "--strength", "0.6", "--device", "cpu", "--json")
+    found = run(*asked, "--keep-state", "a.state", "--keep-every", "1", "--preview", "looks/", "-o", "whole.webp")
+    assert found.exit_code == 0, found.output
+    assert sorted(each.name for each in (tmp_path / "looks").iterdir())
+    for command in (asked, ("generate", "--device", "cpu")):
+        gone_on = run(*command, "--resume", "a.state", "-o", "again.webp")
+        assert gone_on.exit_code == 0, gone_on.output
+        assert np.array_equal(read_video("again.webp")[0], read_video("whole.webp")[0])
+    other = run(*asked, "--prompt", "a star", "--resume", "a.state", "-o", "other.webp")
+    assert other.exit_code == 2 and "another plan" in other.output.replace("\n", " ")
+    over = run(*asked, "--keep-state", str(clip), "-o", "other.webp")
+    assert over.exit_code == 2 and "written over itself" in over.output.replace("\n", " ")
+
+
+def test_the_old_way_to_say_it(clip, tmp_path):
+    found = run("upscale", str(clip), "--by", "second-pass", "--request-only")
+    assert found.exit_code == 0 and "--by second-pass is called --by model now" in found.stderr.replace("\n", " ")
+    assert json.loads(found.stdout)["canvas"] == "upscale"
+    plan = run(
+        "plan", "a boat", "--model", "zeroscope", "--enlarge", "2", "--set", 'second_pass={"model": "xl"}', "--json"
+    )
+    assert plan.exit_code == 0, plan.output
+    assert [step["by"] for step in json.loads(plan.stdout)["upscale"]] == ["zeroscope-xl", "lanczos"]
+    assert "enlarge is called upscale = K now" in plan.stderr.replace("\n", " ")
+
+
 def test_by_lanczos(clip, tmp_path):
     out = tmp_path / "out.mp4"
     found = run("upscale", str(clip), "--by", "lanczos", "--scale", "1.5", "-o", str(out), "--json")
@@ -75,6 +103,7 @@ def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
     [
         (("--by", "lanczos", "--strength", "0.5"), "takes no strength"),
         (("--by", "lanczos", "--model", "kinema-mini-wan"), "takes no model"),
+        (("--by", "nearest", "--keep-state", "a.state"), "takes no keep_state"),
         (("--by", "lanczos", "--scale", "0.5"), "1 to 16"),
         (("--by", "lanczos", "--scale", "100"), "Nearest legal value: 16"),
         (("--scale", "40"), "1 to 16"),

@@ -11,16 +11,14 @@ import typer
 from kinema.cli import many, output, show
 from kinema.cli.arguments import MANY, OUTPUT, AsJson, Output, Sheet, Wish, option, takes_wish
 from kinema.cli.exits import guarded
+from kinema.cli.kept import KeepEvery, KeepState, Kept, Preview, read_state
 from kinema.cli.piping import writes
-from kinema.cli.preview import check as check_preview
 from kinema.cli.request import build
-from kinema.core.apart import keep_apart, named
+from kinema.core.apart import named
 from kinema.core.errors import RequestError
 
 if TYPE_CHECKING:
     from kinema.cli.work import Job
-
-KEEP_EVERY = 5
 
 
 @guarded
@@ -30,29 +28,9 @@ def generate(
     wish: Wish,
     output_: Output = None,
     sheet: Sheet = None,
-    preview: Annotated[
-        str | None,
-        option(
-            "--preview",
-            metavar="FILE",
-            panel=OUTPUT,
-            help="Show what is coming, as it comes: a .gif, .mp4 or .png that is replaced as the work goes on, or a "
-            "folder/ that gets a picture of each look.",
-        ),
-    ] = None,
-    keep_state: Annotated[
-        Path | None,
-        option(
-            "--keep-state",
-            metavar="FILE",
-            panel=OUTPUT,
-            help="Save the state of the sampling here as it goes.",
-        ),
-    ] = None,
-    keep_every: Annotated[
-        int | None,
-        option("--keep-every", metavar="K", panel=OUTPUT, help="Save it every K steps. Default: 5."),
-    ] = None,
+    preview: Preview = None,
+    keep_state: KeepState = None,
+    keep_every: KeepEvery = None,
     seeds: Annotated[
         str | None,
         option("--seeds", metavar="LIST", panel=MANY, help="Make a clip for each seed, as 1-8 or 1-8,12."),
@@ -85,10 +63,15 @@ def generate(
     from kinema.cli import work
 
     if seeds is not None or prompts is not None or grid is not None:
-        kept = {"sheet": sheet, "preview": preview, "keep_state": keep_state, "keep_every": keep_every}
-        many.generate_many(wish, seeds, prompts, grid, output_, {**kept, "resume": resume}, as_json)
+        alone = {"sheet": sheet, "preview": preview, "keep_state": keep_state, "keep_every": keep_every}
+        many.generate_many(wish, seeds, prompts, grid, output_, {**alone, "resume": resume}, as_json)
         return
-    _check_outputs(output_, sheet, preview, keep_state, keep_every)
+    kept = Kept(preview, keep_state, keep_every)
+    if output_ is not None:
+        output.check_clip(output_)
+    if sheet is not None:
+        output.check_sheet(sheet)
+    kept.check()
     if resume is not None:
         job = _resumed(wish, resume)
         model = wish.model or job.plan.model
@@ -97,14 +80,8 @@ def generate(
         job, model = work.Job(work.plan(request, wish.device, anyway=wish.anyway), ""), request.model
     job.target = output_ or str(output.new_name(job.plan))
     output.check_clip(job.target, job.plan.fps)
-    written = {"output": job.target, "sheet": sheet, "preview": preview}
-    keep_apart({**written, "keep_state": keep_state}, [*named(job.plan), wish.request, *wish.trajectory])
-    keep_apart(written, [resume])  # the state itself may go on in its file
-    job.sheet, job.preview, job.keep_state = sheet, preview, keep_state
-    job.keep_every = (keep_every or KEEP_EVERY) if keep_state is not None else 0
-    from kinema.engine.load import check_keeping
-
-    check_keeping(job.plan, job.resume, keep_state, job.keep_every)
+    job.sheet = sheet
+    kept.settle(job, [*named(job.plan), wish.request, *wish.trajectory], resume)
     work.make(job, model, wish.device, wish.dtype, as_json)
 
 
@@ -133,26 +110,6 @@ def plan(
         show.plan(found)
 
 
-def _check_outputs(
-    clip: str | None, sheet: Path | None, preview: str | None, state: Path | None, keep_every: int | None
-) -> None:
-    if clip is not None:
-        output.check_clip(clip)
-    if sheet is not None:
-        output.check_sheet(sheet)
-    if preview is not None:
-        check_preview(preview)
-    if state is not None:
-        output.check_state(state)
-    if keep_every is not None and (state is None or keep_every < 1):
-        raise RequestError(
-            f"--keep-every {keep_every}.",
-            field="keep_every",
-            value=keep_every,
-            legal="1 or more, with --keep-state FILE",
-        )
-
-
 def _resumed(wish: Wish, state: Path) -> Job:
     """The job that a saved state belongs to; its plan is the state's, nothing else may be asked."""
     from kinema.cli import work
@@ -164,13 +121,10 @@ def _resumed(wish: Wish, state: Path) -> Job:
             field=asked[0].rstrip("_"),
             legal="-o, --sheet, --preview, --model, --device, --dtype, --keep-state",
         )
-    from kinema.engine import state_file
-
-    state_file.check(state)
     from kinema.engine.again import check_plan
-    from kinema.engine.resume import SamplingState
     from kinema.weights import store
 
-    found = SamplingState.read(state)
-    check_plan(found.plan, store.find(wish.model or found.plan.model), wish.device, force=True)
+    found = read_state(state)
+    others = [store.find(step.model) for step in found.plan.by_model]
+    check_plan(found.plan, store.find(wish.model or found.plan.model), wish.device, force=True, others=others)
     return work.Job(found.plan, "", resume=found)

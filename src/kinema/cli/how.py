@@ -12,6 +12,7 @@ import typer
 from kinema.cli import completion, output
 from kinema.cli.arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Output, Sheet, option, takes
 from kinema.cli.exits import guarded
+from kinema.cli.kept import KeepEvery, KeepState, Kept, Preview, read_state
 from kinema.cli.piping import writes
 from kinema.core.apart import keep_apart, named
 
@@ -57,6 +58,13 @@ class How:
     dtype: Dtype = None
     output_: Output = None
     sheet: Sheet = None
+    preview: Preview = None
+    keep_state: KeepState = None
+    keep_every: KeepEvery = None
+    resume: Annotated[
+        Path | None,
+        option("--resume", metavar="FILE", panel=OUTPUT, help="The same command, gone on with from a saved state."),
+    ] = None
     request_only: Annotated[
         bool, typer.Option("--request-only", help="Print the request and do nothing.", rich_help_panel=OUTPUT)
     ] = False
@@ -107,11 +115,16 @@ def run(how: How, given: str, request: Request, *, ending: str) -> None:
     if how.request_only:
         typer.echo(request.to_json())
         return
+    kept = Kept(how.preview, how.keep_state, how.keep_every)
+    kept.check()
+    state = None if how.resume is None else read_state(how.resume)
+    if state is not None and request.seed is None:
+        request = request.changed(seed=state.plan.seed)
     plan = work.plan(request, how.device, anyway=how.anyway)
-    target = target_of(how, given, ending)
-    output.check_clip(target, plan.fps)
-    keep_apart({"output": target, "sheet": how.sheet}, named(request))
-    work.make(work.Job(plan, target, sheet=how.sheet), request.model, how.device, how.dtype, how.as_json)
+    job = work.Job(plan, target_of(how, given, ending), sheet=how.sheet, resume=state)
+    output.check_clip(job.target, plan.fps)
+    kept.settle(job, [given, *named(request)], how.resume)
+    work.make(job, request.model, how.device, how.dtype, how.as_json)
 
 
 def target_of(how: How, given: str, ending: str) -> str:

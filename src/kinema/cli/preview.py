@@ -46,8 +46,9 @@ def check(text: str) -> None:
 class Previews:
     """Passes every event on, and writes previews: the first one at once, later ones as often as SHARE allows.
 
-    A picture shows frames side by side, a clip plays them; a folder gets a picture of every preview, step-0001.png
-    and so on. A preview that cannot be written is said once and ends the previews, never the work.
+    A picture shows frames side by side, a clip plays them; a folder gets a picture of every preview, step-0001.png and
+    so on, of later windows window-002-step-0001.png. A preview that cannot be written is said once and ends the
+    previews, never the work.
     """
 
     def __init__(self, text: str, fps: float, on_event: OnEvent) -> None:
@@ -64,7 +65,8 @@ class Previews:
             frames_FHWC = event.frames()
             if self.is_folder:
                 self.target.mkdir(exist_ok=True)
-                save_picture(frames_FHWC, self.target / f"step-{event.step:04d}.png")
+                window = f"window-{event.span + 1:03d}-" if event.span else ""
+                save_picture(frames_FHWC, self.target / f"{window}step-{event.step:04d}.png")
             elif self.target.suffix.lower() in PICTURES:
                 save_picture(frames_FHWC, self.target)
             else:

@@ -59,7 +59,8 @@ def upscale(
     if by == "second-pass":
         renamed("--by second-pass", "--by model")
         by = "model"
-    given = {"strength": strength, "prompt": prompt, **said(how)}
+    given = {"strength": strength, "prompt": prompt, **said(how), "preview": how.preview, "keep_state": how.keep_state,
+             "keep_every": how.keep_every, "resume": how.resume}  # fmt: skip
     asked = [name for name, value in given.items() if value not in (None, {})]
     if by == "auto" and (asked or how.request_only):
         by = "model"
@@ -72,7 +73,7 @@ def upscale(
         return
     if asked:
         raise RequestError(
-            f"Plain resampling takes no {asked[0]}.", field=asked[0], value=given[asked[0]],
+            f"Plain resampling takes no {asked[0]}.", field=asked[0], value=str(given[asked[0]]),
             legal="--by model, or leave it out",
         )  # fmt: skip
     _resample(how, video, scale, by)

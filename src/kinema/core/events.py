@@ -104,6 +104,15 @@ def of_span(on_event: OnEvent, span: int) -> OnEvent:
     """A listener that passes on what it hears as of span number `span`: for windows that are made on their own."""
 
     def tell(event: Event) -> None:
-        on_event(replace(event, span=span) if isinstance(event, Progress) else event)
+        on_event(replace(event, span=span) if isinstance(event, Progress | Preview) else event)
+
+    return tell
+
+
+def previews_of(on_event: OnEvent, span: int) -> OnEvent:
+    """The same for previews alone: of work whose other events stand for a part that is named on its own."""
+
+    def tell(event: Event) -> None:
+        on_event(replace(event, span=span) if isinstance(event, Preview) else event)
 
     return tell

@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 
 from ..conditions import region
-from ..core import windows
+from ..core import windows as cut
 from ..core.chunk import Chunk
 from ..core.events import OnEvent, Progress, ignore, of_span
 from ..core.family import Family, Window
 from ..core.plan import Plan, Span
 from ..post import paste
-from .generate import generate
 from .timeline import Timeline, open_timeline, sounding
+from .windows import Windows
 
 CHUNK_FRAMES = 16
 FEATHER = 1.0
@@ -31,11 +31,11 @@ EDGE = 1 / 4
 """How far what is off at the edge is taken back inwards, as a part of the canvas."""
 
 
-def edit(plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterator[Chunk]:
+def edit(plan: Plan, family: Family, *, on_event: OnEvent = ignore, windows: Windows | None = None) -> Iterator[Chunk]:
     """The clip of a plan whose canvas is the source's, with its sound. Windows in which nothing is to be made cost
     nothing. Closing the iterator stops the work between two steps."""
     line = open_timeline(plan)
-    work = _Work(plan, family, line, on_event)
+    work = _Work(plan, family, line, on_event, windows or Windows(plan))
     backward = any(later.start < earlier.start for earlier, later in zip(plan.spans, plan.spans[1:]))
     given = 0
     for number, span in enumerate(plan.spans):
@@ -60,8 +60,8 @@ def _give(plan: Plan, work: _Work, start: int, stop: int, number: int) -> Iterat
 class _Work:
     """The frames that were made and not given out yet, and how a window is made."""
 
-    def __init__(self, plan: Plan, family: Family, line: Timeline, on_event: OnEvent) -> None:
-        self.plan, self.family, self.line, self.on_event = plan, family, line, on_event
+    def __init__(self, plan: Plan, family: Family, line: Timeline, on_event: OnEvent, windows: Windows) -> None:
+        self.plan, self.family, self.line, self.on_event, self.windows = plan, family, line, on_event, windows
         self.canvas = (plan.width, plan.height)
         self.made: dict[int, np.ndarray] = {}
         self.region: region.Region | None = None
@@ -104,8 +104,9 @@ class _Work:
         unit = pixels.astype(np.float32) / 127.5 - 1
         shown = Window(unit, mask_FHW, np.stack(controls).astype(np.float32) / 127.5 - 1 if controls else None)
         plan = self.plan.model_copy(update={"frames": span.num_frames, "spans": (span,)})
-        chunks = generate(plan, self.family, on_event=of_span(self.on_event, number), window=shown)
-        new = self._fit_colors(np.concatenate([chunk.frames for chunk in chunks]), pixels, mask_FHW)
+        of_it = of_span(self.on_event, number)
+        made = self.windows.frames(number, plan, self.family, on_event=of_it, window=shown)
+        new = self._fit_colors(made, pixels, mask_FHW)
         self._put_back(new[inside.start - span.start :], inside, masks)
 
     def _to_canvas(self, frame: np.ndarray | None, index: int) -> np.ndarray:
@@ -133,7 +134,7 @@ class _Work:
         size = (self.region.width, self.region.height)
         radius = FEATHER * self.region.width / self.canvas[0]
         shared = [index for index in inside if index in self.made]
-        shares = dict(zip(shared, windows.fade(len(shared))))
+        shares = dict(zip(shared, cut.fade(len(shared))))
         for index, picture in zip(inside, new):
             if not masks[index].any():
                 continue

@@ -97,8 +97,7 @@ class Engine:
     ) -> Iterator[Chunk]:
         """Chunks as they are decoded; memory does not grow with length. Close the iterator to stop.
 
-        state, keep, keep_every: see `generate.generate`; of a clip that a model upscales they are
-        those of the clip before.
+        state, keep, keep_every: see `windows.Windows`.
         RequestError where they do not fit the plan."""
         plan = self._planned(request, fields)
         check_keeping(plan, state, keep, keep_every)
@@ -130,22 +129,23 @@ class Engine:
     def _stream(
         self, plan: Plan, on_event: OnEvent, state: SamplingState | None, keep: Any, keep_every: int
     ) -> Iterator[Chunk]:  # fmt: skip
-        from .generate import generate
+        from .windows import Windows
 
+        windows = Windows(plan, state, keep, keep_every)
         if plan.canvas == "source":
             from .edit import edit
 
-            return edit(plan, self.family, on_event=on_event)
+            return edit(plan, self.family, on_event=on_event, windows=windows)
         if plan.canvas == "upscale":
-            from .upscale_by_model import windows
+            from .upscale_by_model import over_source
 
-            return windows(plan, self.family, on_event=on_event)
-        chunks = generate(plan, self.family, state=state, on_event=on_event, keep=keep, keep_every=keep_every)
+            return over_source(plan, self.family, on_event=on_event, windows=windows)
+        chunks = windows.chunks(0, plan, self.family, on_event=on_event)
         if not plan.upscale:
             return chunks
         from .upscale import upscaled
 
-        return upscaled(chunks, plan.upscale, lambda step: self.other(step).family, on_event)
+        return upscaled(chunks, plan.upscale, lambda step: self.other(step).family, windows, on_event)
 
     def manifest(self, plan: Plan) -> dict[str, Any]:
         """What a clip of this plan is made of, as JSON."""
@@ -201,17 +201,13 @@ def check_keeping(plan: Plan, state: Any = None, keep: Any = None, keep_every: i
             f"keep_every = {keep_every} {'with' if keep is not None else 'without'} keep.", field="keep_every",
             value=keep_every, legal="1 or more together with keep",
         )  # fmt: skip
-    if plan.canvas != "model" and (state is not None or keep is not None):
-        raise RequestError(
-            f"Sampling states are of clips with canvas = model; this one has canvas = {plan.canvas}.",
-            field="state" if state is not None else "keep", value=plan.canvas,
-            legal="no state to go on from and none to keep",
-        )  # fmt: skip
-    if state is not None and _lasting(state.plan) != _lasting(plan):
+    if state is not None and state.plan.deciding() != plan.deciding():
         raise RequestError(
             "The saved state is of another plan.", field="state", value=state.plan.prompt,
             legal="the state of the very plan, which it holds (state.plan)",
         )  # fmt: skip
+    if state is not None:
+        state.check_inputs()
 
 
 def _lasting(plan: Plan) -> Plan:

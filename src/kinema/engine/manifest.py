@@ -22,11 +22,16 @@ def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]
         kinema=own_version(),
         plan=plan,
         weights=weights,
-        inputs={short(media): _digest(media, adapter) for media, adapter in _files_of(plan)},
+        inputs=input_digests(plan),
         versions={name: version(name) for name in PACKAGES},
         device=device,
         threads=_threads() if device == "cpu" else 0,
     ).model_dump(mode="json")
+
+
+def input_digests(plan: Plan) -> dict[str, str]:
+    """SHA-256 of everything that the plan's conditions name, by short name. MediaError where one cannot be read."""
+    return {short(media): _digest(media, adapter) for media, adapter in _files_of(plan)}
 
 
 def _threads() -> int:

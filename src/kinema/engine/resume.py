@@ -1,28 +1,32 @@
 """A moment of sampling that can be saved and taken up again, to the identical result.
 
 Kept: the latents, the step, everything a scheduler object holds (tensors, lists of tensors, numbers), and the
-outputs that step reuse remembers. Stored as one safetensors file with JSON in its metadata; no pickles.
+outputs that step reuse remembers, all in the memory layout that they have, on which last bits depend. Stored as one
+safetensors file with JSON in its metadata; no pickles. Finished windows lie in the folder FILE.windows.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..core.errors import KinemaError, MediaError
+from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.options import Sampling
 from ..core.outside import of_kind, parse_json
 from ..core.plan import Plan
 from ..core.whole import whole
 from ..diffusion.cache import StepReuse
 from . import state_file
+from .manifest import input_digests
+from .windows_kept import WindowsKept, folder_of, num_windows, plan_of_window, remove_others, work_of
 
-SCHEMA = 1
-"""Of the file; those from before there was one are of this version."""
+SCHEMA = 2
+"""Of the file; those from before there was one are of version 1, which knows a single window and no layouts."""
 MOST_TIMESTEPS = 2
 """That a scheduler makes of one step (Heun's method)."""
 PLAIN = (int, float, str, bool, type(None))
@@ -30,13 +34,16 @@ PLAIN = (int, float, str, bool, type(None))
 
 @dataclass(frozen=True)
 class SamplingState:
-    """`step` timesteps of sampling number `span` are done: spans in their order, each as often as it is sampled."""
+    """`step` timesteps of pass number `span` of window number `window` are done, and so are all `windows`; passes are
+    spans in their order, each as often as it is sampled. Without tensors, the window is about to begin."""
 
     plan: Plan
     span: int
     step: int
     tensors: dict[str, torch.Tensor]
     values: dict[str, Any]
+    window: int = 0
+    windows: WindowsKept = field(default_factory=WindowsKept)
 
     @classmethod
     def capture(
@@ -88,21 +95,43 @@ class SamplingState:
         return self.tensors["latents"].to(device), self.step
 
     def save(self, path: str | Path) -> Path:
-        """Write beside and rename."""
+        """Write the windows that are not on the disk yet, then the file, beside and renamed. OSError."""
         from safetensors.torch import save_file
 
         path = Path(path)
+        work, folder = work_of(self.plan), folder_of(path)
         facts = {
             "schema": SCHEMA,
             "span": self.span,
             "step": self.step,
+            "window": self.window,
+            "windows": self.windows.save(folder, work),
+            "inputs": self._inputs(),
             "values": self.values,
+            "strides": {name: t.stride() for name, t in self.tensors.items() if not t.is_contiguous()},
             "plan": self.plan.model_dump(mode="json"),
         }
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
         with whole(path) as beside:
             save_file(tensors, beside, metadata={"kinema": json.dumps(facts)})
+        remove_others(folder, work)
         return path
+
+    def _inputs(self) -> dict[str, str] | None:
+        """Digests of what the plan reads, computed once a run; None where something cannot be read any more."""
+        if self.windows.inputs is None:
+            with suppress(KinemaError):
+                self.windows.inputs = input_digests(self.plan)
+        return self.windows.inputs
+
+    def check_inputs(self) -> None:
+        """RequestError where an input has changed since the state was saved; MediaError where one is gone."""
+        for name, now in input_digests(self.plan).items() if self.windows.inputs else ():
+            if now != (then := (self.windows.inputs or {}).get(name)):
+                raise RequestError(
+                    f"{name} has changed since the state was saved.", field="state", value=name,
+                    legal=f"SHA-256 {then}",
+                )  # fmt: skip
 
     @classmethod
     def read(cls, path: str | Path) -> SamplingState:
@@ -120,13 +149,37 @@ class SamplingState:
                     )
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             span, step = (of_kind(facts[name], name, int) for name in ("span", "step"))
+            window = of_kind(facts.get("window", 0), "window", int)
             values = of_kind(facts["values"], "values", dict)
+            for name, strides in of_kind(facts.get("strides", {}), "strides", dict).items():
+                tensors[name] = _laid_out(tensors[name], of_kind(strides, name, list))
             plan = Plan.from_dict(facts["plan"])
-            passes = len(plan.spans) * Sampling.of(plan).free_init
-            if not (0 <= span < passes and 0 <= step <= MOST_TIMESTEPS * plan.steps):
-                raise KinemaError(f"step {step} of span {span} is not in its plan")
-            return cls(plan, span, step, tensors, values)
+            _check_place(plan, window, span, step)
+            numbers = [of_kind(number, "windows", int) for number in of_kind(facts.get("windows", []), "windows", list)]
+            inputs = facts.get("inputs")
+            inputs = None if inputs is None else of_kind(inputs, "inputs", dict)
+            kept = WindowsKept.read(folder_of(Path(path)), work_of(plan), numbers, inputs)
+            return cls(plan, span, step, tensors, values, window, kept)
         except MediaError:
             raise
-        except (OSError, KeyError, ValueError, TypeError, SafetensorError, KinemaError) as error:
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError, KinemaError) as error:
             raise MediaError(f"{path}: not a saved sampling state: {error}") from None
+
+
+def _laid_out(tensor: torch.Tensor, strides: list[int]) -> torch.Tensor:
+    """The tensor with these strides, which have to fill its memory without holes. ValueError where they do not."""
+    sizes = tensor.shape
+    dense = len(strides) == len(sizes) and all(isinstance(each, int) and each >= 0 for each in strides)
+    if not dense or 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides)) != tensor.numel():
+        raise ValueError(f"strides {strides} of a tensor of {tuple(sizes)}")
+    return torch.empty_strided(sizes, strides, dtype=tensor.dtype).copy_(tensor)
+
+
+def _check_place(plan: Plan, window: int, span: int, step: int) -> None:
+    """KinemaError where a plan has no such window, pass or step."""
+    if not 0 <= window < num_windows(plan):
+        raise KinemaError(f"window {window} is not in its plan")
+    part = plan_of_window(plan, window)
+    passes = Sampling.of(part).free_init * (len(part.spans) if part.canvas == "model" else 1)
+    if not (0 <= span < passes and 0 <= step <= MOST_TIMESTEPS * part.steps):
+        raise KinemaError(f"step {step} of pass {span} is not in its plan")

@@ -6,7 +6,7 @@ a picture (MultiDiffusion, arXiv 2302.08113, equation 5). Memory is that of one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +77,29 @@ class Tiled:
     def preview(
         self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
     ) -> np.ndarray:
-        return self.family.preview(x_BCTHW, output_BCTHW, sigma, plan, span)
+        """Tile by tile, as they are decoded."""
+        tile, cuts = self._tile(plan), Blend(self.tiling, x_BCTHW).cuts
+        parts = [self.family.preview(x_BCTHW[cut], output_BCTHW[cut], sigma, tile, span) for cut in cuts]
+        return self._together(parts)
 
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
         """All frames of the span at once, for tiles are decoded one after the other."""
-        tile, tiling = self._tile(plan), self.tiling
-        blend = Blend(tiling, latents_BCTHW)
-        pixels = Blend(tiling, torch.zeros(1, 3, span.num_frames, tiling.height, tiling.width))
-        for number, cut in enumerate(blend.cuts):
-            chunks = list(self.family.decode(latents_BCTHW[cut], tile, span))
-            frames_FHWC = np.concatenate([chunk.frames for chunk in chunks])
+        tile, cuts = self._tile(plan), Blend(self.tiling, latents_BCTHW).cuts
+        parts = (
+            np.concatenate([chunk.frames for chunk in self.family.decode(latents_BCTHW[cut], tile, span)])
+            for cut in cuts
+        )
+        yield Chunk(self._together(parts), span.start, plan.fps)
+
+    def _together(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        """Decoded tiles, uint8 (F, h, w, 3), as frames of the canvas (F, H, W, 3)."""
+        pixels: Blend | None = None
+        for number, frames_FHWC in enumerate(parts):
+            size = (1, 3, len(frames_FHWC), self.tiling.height, self.tiling.width)
+            pixels = pixels or Blend(self.tiling, torch.zeros(size))
             pixels.add(number, torch.from_numpy(frames_FHWC).permute(3, 0, 1, 2)[None].float())
-        whole_FHWC = pixels.finished()[0].permute(1, 2, 3, 0).round().clamp(0, 255).to(torch.uint8).numpy()
-        yield Chunk(whole_FHWC, span.start, plan.fps)
+        assert pixels is not None
+        return pixels.finished()[0].permute(1, 2, 3, 0).round().clamp(0, 255).to(torch.uint8).numpy()
 
     def _tile(self, plan: Plan) -> Plan:
         return plan.model_copy(update={"width": self.tiling.tile_width, "height": self.tiling.tile_height})

@@ -8,7 +8,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..conditions.upscale import planned_pixels
 from ..core.card import Card
@@ -22,6 +22,9 @@ from ..core.request import Request
 from ..core.upscale import PARTNER, PIXEL_METHODS, STRENGTH, Upscale
 from ..media.resize import Resample, resize_frames
 from ..weights import store
+
+if TYPE_CHECKING:
+    from .windows import Windows
 
 MODEL = "kinema-mini-zeroscope"
 """Where a clip tells of no model that can: the one that is always here."""
@@ -105,17 +108,20 @@ def _grown(size: Sized, scale: float | None, other: Card) -> Sized:
 
 
 def upscaled(
-    chunks: Iterator[Chunk], steps: Iterable[PlannedStep], family_of: Callable[[Plan], Family],
+    chunks: Iterator[Chunk], steps: Iterable[PlannedStep], family_of: Callable[[Plan], Family], windows: Windows,
     on_event: OnEvent = ignore,
 ) -> Iterator[Chunk]:  # fmt: skip
-    """The clip after the steps. family_of: the loaded model of a step's plan."""
+    """The clip after the steps. family_of: the loaded model of a step's plan. windows: of the whole; the clip is the
+    first, each step by a model one more."""
+    number = 0
     for step in steps:
         if step.plan is None:
             chunks = resampled(chunks, step.scale, step.by)
         else:
-            from .upscale_by_model import whole
+            from .upscale_by_model import over_frames
 
-            chunks = whole(chunks, step.plan, family_of(step.plan), on_event=on_event)
+            number += 1
+            chunks = over_frames(chunks, step.plan, family_of(step.plan), number, windows, on_event)
     return chunks
 
 

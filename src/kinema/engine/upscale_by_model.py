@@ -1,7 +1,7 @@
 """A clip upscaled by a model: taken part of the way back to noise, denoised with its own prompt (Zeroscope XL's way).
 
-`windows`: a clip that is there, in windows and tiles; memory does not grow with length, and what changes slowly over a
-frame keeps the clip's colours. `whole`: a clip that was just made, at once; it is small.
+`over_source`: a clip that is there, in windows and tiles; memory does not grow with length, and what changes slowly
+over a frame keeps the clip's colours. `over_frames`: a clip that was just made, at once; it is small.
 """
 
 from __future__ import annotations
@@ -12,33 +12,38 @@ import numpy as np
 
 from ..core import windows as cut
 from ..core.chunk import Chunk
-from ..core.events import OnEvent, Progress, ignore, of_span
+from ..core.events import OnEvent, Progress, ignore, of_span, previews_of
 from ..core.family import Family, Window
 from ..core.plan import Plan, Span
 from ..media.resize import resize_frames
 from ..post.color_match import match_colors
-from .generate import generate
 from .tiles import Tiled
 from .timeline import Timeline, open_timeline, sounding
+from .windows import Windows
 
 COLORS = 1 / 8
 """Colours that change over more than this part of a tile's shorter side are the clip's own."""
 
 
-def whole(chunks: Iterable[Chunk], plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterator[Chunk]:
-    """The clip of `chunks` at the size of a step's plan."""
+def over_frames(
+    chunks: Iterable[Chunk], plan: Plan, family: Family, number: int, windows: Windows, on_event: OnEvent = ignore
+) -> Iterator[Chunk]:
+    """The clip of `chunks` at the size of a step's plan, which is window `number` of the whole."""
     frames = np.concatenate([chunk.frames for chunk in chunks])
     large = resize_frames(frames, plan.height, plan.width).astype(np.float32) / 127.5 - 1
-    yield from generate(plan, family, on_event=on_event, window=Window(large, np.ones(large.shape[:3], np.float32)))
+    shown = Window(large, np.ones(large.shape[:3], np.float32))
+    yield from windows.chunks(number, plan, family, on_event=previews_of(on_event, number), window=shown)
 
 
-def windows(plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterator[Chunk]:
+def over_source(
+    plan: Plan, family: Family, *, on_event: OnEvent = ignore, windows: Windows | None = None
+) -> Iterator[Chunk]:
     """The clip of a plan with `canvas="upscale"`, with its sound. Frames that windows share pass slowly from one into
     the next. Closing the iterator stops the work between two steps."""
-    line = open_timeline(plan)
+    line, windows = open_timeline(plan), windows or Windows(plan)
     shared: dict[int, np.ndarray] = {}
     for number, span in enumerate(plan.spans):
-        made = _window(plan, family, line, span, number, on_event)
+        made = _window(plan, family, line, span, number, windows, on_event)
         following = plan.spans[number + 1].start if number + 1 < len(plan.spans) else plan.frames
         both = [index for index in sorted(shared) if index >= span.start]
         for share, index in zip(cut.fade(len(both)), both):
@@ -53,7 +58,7 @@ def windows(plan: Plan, family: Family, *, on_event: OnEvent = ignore) -> Iterat
 
 
 def _window(
-    plan: Plan, family: Family, line: Timeline, span: Span, number: int, on_event: OnEvent
+    plan: Plan, family: Family, line: Timeline, span: Span, number: int, windows: Windows, on_event: OnEvent
 ) -> np.ndarray:  # fmt: skip
     """The frames of a span, uint8 (F, H, W, 3) at the size of the output; beyond the clip's end its last one stays."""
     width, height = plan.size
@@ -66,6 +71,6 @@ def _window(
     part = plan.model_copy(
         update={"width": tiling.width, "height": tiling.height, "frames": span.num_frames, "spans": (span,)}
     )
-    chunks = generate(part, Tiled(family, tiling), on_event=of_span(on_event, number), window=shown)
-    made = np.concatenate([chunk.frames for chunk in chunks])[:, :height, :width]
+    of_it = of_span(on_event, number)
+    made = windows.frames(number, part, Tiled(family, tiling), on_event=of_it, window=shown)[:, :height, :width]
     return match_colors(made, true, COLORS * min(plan.width, plan.height))
