@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +19,7 @@ Cond = Any
 """What a family's networks eat; opaque to the loop."""
 
 Branch = str
-"""`cond` follows the prompt, `uncond` the negative prompt."""
+"""By the family's own names; of most, `cond` follows the prompt and `uncond` the negative prompt."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,19 @@ class Window:
     frames_FHWC: np.ndarray
     mask_FHW: np.ndarray
     control_FHWC: np.ndarray | None = None
+
+
+class Way(Protocol):
+    """How one step is computed, see diffusion/guidance.py."""
+
+    @property
+    def branches(self) -> tuple[Branch, ...]: ...
+
+    @property
+    def combine(self) -> Callable[[dict[Branch, Any]], Any]: ...
+
+    @property
+    def kind(self) -> Hashable: ...
 
 
 class Predict(Protocol):
@@ -98,9 +111,9 @@ class Family(Protocol):
         """(latents to begin with, step to begin at): the scheduler's noisiest, or a clip's taken back to noise."""
         ...
 
-    def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
-        """How strongly the guided output leaves the unconditional one: plan.guidance, or a tensor that fits (1, C, T,
-        H, W) where it differs between frames."""
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> Sequence[Way]:
+        """For each of the scheduler's timesteps, which branches and which expert it computes and how they become one
+        (diffusion/guidance.py; `classifier_free` for the usual two)."""
         ...
 
     def predict(self, cond: Cond, span: Span) -> Predict:

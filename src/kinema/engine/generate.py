@@ -17,7 +17,6 @@ from ..core.options import Sampling
 from ..core.plan import Plan, Span
 from ..diffusion import free_init
 from ..diffusion.cache import StepReuse
-from ..diffusion.guidance import branches, combine
 from ..diffusion.noise import noise
 from ..diffusion.scheduling import noise_level, shown
 from . import context
@@ -87,11 +86,9 @@ def sample(
     x, first = family.begin(plan, cond, scheduler, drawn)
     if finished is not None:
         x = free_init.again(scheduler, finished, drawn, noise(plan.seed, f"free_init/{index}", shape), first)
-    guidance = family.guidance(plan, span)
-    count = len(scheduler.timesteps)
-    ways = [branches(plan.guidance, step, count, plan.guidance_interval) for step in range(count)]
+    ways, count = family.guidance(plan, span, scheduler), len(scheduler.timesteps)
     # Schedulers that evaluate several times a step (Heun) do so along no single path: nothing can be forecast.
-    reuse = StepReuse(ways, plan.reuse if count == plan.steps else 1)
+    reuse = StepReuse([way.kind for way in ways], plan.reuse if count == plan.steps else 1)
     reuse.begin(first)
     if state is not None:
         x, first = state.restore(scheduler, reuse)
@@ -102,7 +99,7 @@ def sample(
         if reuse.skips(step):
             output = reuse.forecast(sigma)
         else:
-            output = combine(predict(shown(scheduler, x, t), t, ways[step]), guidance)
+            output = ways[step].combine(predict(shown(scheduler, x, t), t, ways[step].branches))
             reuse.remember(sigma, output)
         before, x = x, _step(scheduler, output, t, x)
         if not bool(x.isfinite().all()):

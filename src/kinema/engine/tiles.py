@@ -6,7 +6,7 @@ a picture (MultiDiffusion, arXiv 2302.08113, equation 5). Memory is that of one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..core.chunk import Chunk
-from ..core.family import Cond, Family, Predict, Prepared, Window
+from ..core.family import Cond, Family, Predict, Prepared, Way, Window
 from ..core.plan import Plan, Span
 from ..core.windows import Tiling, ramp
 
@@ -58,8 +58,8 @@ class Tiled:
             blend.add(number, part)
         return blend.finished(), first
 
-    def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
-        return self.family.guidance(self._tile(plan), span)
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> Sequence[Way]:
+        return self.family.guidance(self._tile(plan), span, scheduler)
 
     def predict(self, cond: list[Cond], span: Span) -> Predict:
         tiles = [self.family.predict(each, span) for each in cond]
