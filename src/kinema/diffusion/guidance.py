@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from . import steps
+from .latents import each
 from .steps import COND, UNCOND
 
 Outputs = dict[str, Any]
@@ -58,4 +59,4 @@ def only(outputs: Outputs) -> Any:
 
 def guided(outputs: Outputs, scale: float | torch.Tensor, toward: str = COND, away: str = UNCOND) -> Any:
     """away + scale * (toward - away)."""
-    return outputs[away] + scale * (outputs[toward] - outputs[away])
+    return each(lambda far, near: far + scale * (near - far), outputs[away], outputs[toward])

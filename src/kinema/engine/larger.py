@@ -16,7 +16,7 @@ from ..core.family import Family, Window
 from ..core.plan import Plan, Span
 from ..post.color_match import match_colors
 from .generate import generate
-from .tiles import Tiled
+from .tiles import tiled
 from .timeline import Timeline, open_timeline, sounding
 
 COLORS = 1 / 8
@@ -54,9 +54,7 @@ def _window(
     beyond = ((0, 0), (0, tiling.height - height), (0, tiling.width - width), (0, 0))
     canvas = np.pad(true, beyond, mode="edge").astype(np.float32) / 127.5 - 1
     shown = Window(canvas, np.ones(canvas.shape[:3], np.float32))
-    part = plan.model_copy(
-        update={"width": tiling.width, "height": tiling.height, "frames": span.num_frames, "spans": (span,)}
-    )
-    chunks = generate(part, Tiled(family, tiling), on_event=of_span(on_event, number), window=shown)
+    part = plan.model_copy(update={"frames": span.num_frames, "spans": (span,)})
+    chunks = generate(part, tiled(family, tiling), on_event=of_span(on_event, number), window=shown)
     made = np.concatenate([chunk.frames for chunk in chunks])[:, :height, :width]
     return match_colors(made, true, COLORS * min(plan.width, plan.height))
