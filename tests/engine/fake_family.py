@@ -12,6 +12,7 @@ from diffusers.configuration_utils import FrozenDict
 from kinema.core.chunk import Chunk
 from kinema.core.family import Prepared
 from kinema.diffusion import scheduling
+from kinema.diffusion.guidance import classifier_free
 
 SAYS = {"cond": 1.0, "uncond": 0.0}
 """What each branch predicts everywhere: the guided output is then the guidance scale itself."""
@@ -66,8 +67,8 @@ class FakeFamily:
         strength = float(plan.options.get("strength", 1.0))
         return scheduling.begin_with(scheduler, torch.zeros_like(noise_BCTHW), noise_BCTHW, plan.steps, strength)
 
-    def guidance(self, plan: Any, span: Any) -> float:
-        return plan.guidance
+    def guidance(self, plan: Any, span: Any, scheduler: Any) -> Any:
+        return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
 
     def predict(self, cond: Any, span: Any) -> Any:
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:

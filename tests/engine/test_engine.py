@@ -14,7 +14,7 @@ from kinema.core.plan import Manifest
 from kinema.core.request import Request
 from kinema.diffusion.cache import StepReuse
 from kinema.diffusion.noise import noise
-from kinema.diffusion.steps import count
+from kinema.diffusion.steps import classifier_free, count
 from kinema.engine import manifest as manifests
 from kinema.engine.generate import sample
 from kinema.engine.resume import SamplingState
@@ -103,10 +103,10 @@ def test_step_reuse_forecasts_a_straight_line():
     assert float(reuse.forecast(800.0)) == pytest.approx(3.0)
     reuse.remember(900.0, torch.tensor([5.0]))
     assert float(reuse.forecast(900.0)) == 5.0, "two steps on one timestep make no line"
-    assert count(10, 2, 4.0, (0.0, 1.0)) == (7, 7)
-    assert count(10, 2, 4.0, (0.0, 0.5)) == (8, 4)
-    assert count(10, 1, 1.0, (0.0, 1.0)) == (10, 0)
-    assert count(10, 1, 4.0, (0.0, 1.0), first=4) == (6, 6)
+    assert count(classifier_free(10, 4.0, (0.0, 1.0)), 2) == 7 + 7
+    assert count(classifier_free(10, 4.0, (0.0, 0.5)), 2) == 8 + 4
+    assert count(classifier_free(10, 1.0, (0.0, 1.0)), 1) == 10
+    assert count(classifier_free(10, 4.0, (0.0, 1.0)), 1, first=4) == 6 + 6
 
 
 def test_profiles_cost_less_and_stay_close(mini):

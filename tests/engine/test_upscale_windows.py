@@ -13,7 +13,7 @@ from kinema.core.family import Window
 from kinema.core.plan import Plan, Span
 from kinema.engine.generate import generate
 from kinema.engine.load import load
-from kinema.engine.tiles import Tiled
+from kinema.engine.tiles import tiled
 from kinema.engine.upscale import upscale
 from kinema.media.manifest import read_manifest
 from kinema.media.read import read_chunks
@@ -47,11 +47,11 @@ def test_one_tile_is_the_model_itself(engine):
     )
     pixels = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
     window = Window(pixels, np.ones((2, 64, 64), np.float32))
-    alone, tiled = (
+    alone, in_tiles = (
         np.concatenate([chunk.frames for chunk in generate(plan, family, window=window)])
-        for family in (engine.family, Tiled(engine.family, windows.over_picture((64, 64), (64, 64), 8)))
+        for family in (engine.family, tiled(engine.family, windows.over_picture((64, 64), (64, 64), 8)))
     )
-    assert np.abs(alone.astype(int) - tiled).max() <= 1
+    assert np.abs(alone.astype(int) - in_tiles).max() <= 1
 
 
 def test_tiles_agree_at_their_edges(engine):
@@ -64,7 +64,7 @@ def test_tiles_agree_at_their_edges(engine):
     plan = engine.plan("a meadow", frames=2, **{**FEW, "steps": 6})
     plan = plan.model_copy(update={"width": 112, "options": plan.options | {"strength": 0.85}})
     window = Window(pixels, np.ones(pixels.shape[:3], np.float32))
-    together = next(generate(plan, Tiled(engine.family, tiling), window=window)).frames.astype(float)
+    together = next(generate(plan, tiled(engine.family, tiling), window=window)).frames.astype(float)
     apart = []
     for left, _ in tiling.places:
         part = Window(pixels[:, :, left : left + 64], np.ones((2, 64, 64), np.float32))

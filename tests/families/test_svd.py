@@ -118,9 +118,9 @@ def test_latents_and_frames_are_those_of_diffusers(pipeline, folder, photo, monk
 def test_guidance_rises_or_makes_a_triangle(folder, photo):
     family = load(recognise(folder), folder, "cpu")
     line = make_plan(request(folder, photo), device="cpu")
-    assert family.guidance(line, line.spans[0]).flatten().tolist() == [1.0, 1.5, 2.0, 2.5, 3.0]
+    assert family.scales(line, line.spans[0]).flatten().tolist() == [1.0, 1.5, 2.0, 2.5, 3.0]
     roof = make_plan(request(folder, photo, options={"guidance_shape": "triangle"}), device="cpu")
-    assert family.guidance(roof, roof.spans[0]).flatten().tolist() == [1.0, 2.0, 3.0, 2.0, 1.0]
+    assert family.scales(roof, roof.spans[0]).flatten().tolist() == [1.0, 2.0, 3.0, 2.0, 1.0]
 
 
 @pytest.mark.parametrize("size", [(576, 1024), (224, 224), (100, 333), (60, 50)])

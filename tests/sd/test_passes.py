@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from kinema.core.plan import Span
+from kinema.diffusion import scheduling
 from kinema.engine.generate import sample
 from kinema.sd.clip_model import ClipModel
 from kinema.sd.options import ClipOptions
@@ -79,3 +80,13 @@ def test_every_try_begins_at_its_own_noise(kind, source, spacing):
     order = family.parts.scheduler.order
     whole = 10 * order - (order - 1)
     assert family.run == [whole - 5 * order if source else whole] * 3
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "FlowMatchEulerDiscreteScheduler"])
+def test_a_clip_that_no_step_is_left_for_stays_as_it_is(kind):
+    """One step at half strength is none: nothing is denoised, and nothing is lost."""
+    scheduler = getattr(diffusers, kind)()
+    scheduler.set_timesteps(1)
+    clean = torch.full(SHAPE, CLEAN)
+    found, first = scheduling.begin_with(scheduler, clean, torch.randn(SHAPE), 1, 0.5)
+    assert first >= len(scheduler.timesteps) and torch.equal(found, clean)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 Cond = Any
 """What a family's networks eat; opaque to the loop."""
 
+Latents = Any
+"""What is sampled: a tensor (1, C, T, H, W), or several by name (video and sound), see diffusion/latents.py."""
+
 Branch = str
-"""`cond` follows the prompt, `uncond` the negative prompt."""
+"""By the family's own names; of most, `cond` follows the prompt and `uncond` the negative prompt."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,24 @@ class Window:
     control_FHWC: np.ndarray | None = None
 
 
+class Way(Protocol):
+    """How one step is computed, see diffusion/guidance.py."""
+
+    @property
+    def branches(self) -> tuple[Branch, ...]: ...
+
+    @property
+    def combine(self) -> Callable[[dict[Branch, Any]], Any]: ...
+
+    @property
+    def kind(self) -> Hashable: ...
+
+
 class Predict(Protocol):
     """The denoiser at work: `(x, t, branches) -> {branch: network output}`; it may batch the branches. x is as the
     scheduler shows it to networks."""
 
-    def __call__(
-        self, x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[Branch, ...]
-    ) -> dict[Branch, torch.Tensor]: ...
+    def __call__(self, x: Latents, t: torch.Tensor, branches: tuple[Branch, ...], /) -> dict[Branch, Latents]: ...
 
 
 class Family(Protocol):
@@ -86,35 +100,35 @@ class Family(Protocol):
         """Words and pixels to what the denoiser eats."""
         ...
 
-    def latent_shape(self, cond: Cond, span: Span) -> tuple[int, ...]:
-        """Shape (1, C, T, H, W) of the noise of a span."""
+    def latent_shape(self, cond: Cond, span: Span) -> Any:
+        """Shape (1, C, T, H, W) of the noise of a span; a dict of shapes by name for several latents."""
         ...
 
     def scheduler(self, plan: Plan) -> Any:
-        """A scheduler object of the plan's own, timesteps set. Schedulers hold state: never share one."""
+        """A scheduler object of the plan's own, timesteps set. Schedulers hold state: never share one. For several
+        latents, `scheduling.Several`."""
         ...
 
-    def begin(self, plan: Plan, cond: Cond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
+    def begin(self, plan: Plan, cond: Cond, scheduler: Any, noise: Latents, /) -> tuple[Latents, int]:
         """(latents to begin with, step to begin at): the scheduler's noisiest, or a clip's taken back to noise."""
         ...
 
-    def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
-        """How strongly the guided output leaves the unconditional one: plan.guidance, or a tensor that fits (1, C, T,
-        H, W) where it differs between frames."""
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> Sequence[Way]:
+        """For each of the scheduler's timesteps, which branches and which expert it computes and how they become one
+        (diffusion/guidance.py; `classifier_free` for the usual two)."""
         ...
 
     def predict(self, cond: Cond, span: Span) -> Predict:
         """The denoiser bound to its conditions, for one span, which may be a window of one of the plan's."""
         ...
 
-    def preview(
-        self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
-    ) -> np.ndarray:
+    def preview(self, x: Latents, output: Latents, sigma: float, plan: Plan, span: Span, /) -> np.ndarray:
         """What a span will look like, from its latents x at noise level sigma (in the scheduler's own form) and the
         (guided) output of the network there: uint8 RGB (F, H, W, 3), the whole span or, where that would take long,
         one frame of it."""
         ...
 
-    def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        """Latents of a span to frames, in time slices, so that a slice can be written while the next is decoded."""
+    def decode(self, latents: Latents, plan: Plan, span: Span, /) -> Iterator[Chunk]:
+        """Latents of a span to frames (and sound, where the model makes it), in time slices, so that a slice can be
+        written while the next is decoded."""
         ...

@@ -6,6 +6,8 @@ Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan
 
     complete(card, folder) -> Card      adds what lies in the model's folder (a tiny decoder, a few-step student)
     missing(location) -> [words, ...]   parts that a model needs outside its own folder or file and that are not there
+    branches(plan) -> [names, ...]      what each step evaluates, for the estimate, where that is not classifier-free
+                                        guidance as the plan has it
     ADAPTER_NAMES                       how adapter files spell its networks' layers (weights/adapter_keys.py)
 
 `recognise` raises ModelError for a model that the family knows by name and does not run.

@@ -8,9 +8,9 @@ TaylorSeer, arXiv 2503.06923, taken at the network's output). No calibration, tw
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
-import torch
-
+from .latents import Latents, each
 from .steps import evaluated
 
 
@@ -20,7 +20,7 @@ class StepReuse:
     def __init__(self, ways: Sequence[Hashable], every: int) -> None:
         """ways: how each step would be computed, see `steps.evaluated`."""
         self.ways, self.every = tuple(ways), every
-        self.history: list[tuple[float, torch.Tensor]] = []
+        self.history: list[tuple[float, Latents]] = []
         self.begin(0)
 
     def begin(self, first: int) -> None:
@@ -31,13 +31,14 @@ class StepReuse:
         """True where step number `step` is forecast rather than computed."""
         return not self.computed[step]
 
-    def remember(self, t: float, output: torch.Tensor) -> None:
+    def remember(self, t: float, output: Latents) -> None:
         """Keep the output computed at timestep `t` (and the one before it)."""
         self.history = [*self.history[-1:], (t, output)]
 
-    def forecast(self, t: float) -> torch.Tensor:
+    def forecast(self, t: float) -> Any:
         """The output expected at timestep `t`: on the line, or the last one where many steps share a timestep."""
         (before, older), (now, newer) = self.history
         if now == before:
             return newer
-        return newer + (newer - older) * ((t - now) / (now - before))
+        share = (t - now) / (now - before)
+        return each(lambda new, old: new + (new - old) * share, newer, older)

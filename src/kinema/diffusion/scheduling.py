@@ -1,35 +1,84 @@
 """Where samplers differ, asked of a diffusers scheduler: how large the first noise is, where a clip to begin with
-enters, how a network sees x."""
+enters, how a network sees x. Latents of several parts have a scheduler for each (`Several`)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
+from .latents import Latents
 from .steps import first_step
 
 
-def begin(scheduler: Any, noise: torch.Tensor) -> torch.Tensor:
+class Several:
+    """A scheduler for each part of the latents, stepped together: each part goes from its own timestep to its next.
+    What a network is shown as t is the first part's. ValueError where they have not equally many timesteps."""
+
+    def __init__(self, schedulers: Mapping[str, Any]) -> None:
+        self.schedulers = dict(schedulers)
+        counts = {name: len(one.timesteps) for name, one in self.schedulers.items()}
+        if len(set(counts.values())) != 1:
+            raise ValueError(f"Parts are sampled together and need equally many timesteps, got {counts}.")
+        self.number = 0
+        first = next(iter(self.schedulers.values()))
+        self.timesteps, self.order = first.timesteps, int(getattr(first, "order", 1))
+
+    def set_begin_index(self, first: int) -> None:
+        self.number = first
+        for one in self.schedulers.values():
+            if hasattr(one, "set_begin_index"):
+                one.set_begin_index(first)
+
+    def step(
+        self, output: Mapping[str, torch.Tensor], t: torch.Tensor, x: Mapping[str, torch.Tensor], return_dict: bool
+    ) -> tuple[dict[str, torch.Tensor]]:  # fmt: skip
+        """As diffusers' schedulers: (x at the next timestep,)."""
+        at, self.number = self.number, self.number + 1
+        found = {
+            name: one.step(output[name], one.timesteps[at], x[name], return_dict=return_dict)[0]
+            for name, one in self.schedulers.items()
+        }
+        return (found,)
+
+
+def by_name(scheduler: Any) -> dict[str, Any]:
+    """Every object that holds something of a sampling's state: a scheduler under "", and those of the parts by their
+    names."""
+    return {"": scheduler, **(scheduler.schedulers if isinstance(scheduler, Several) else {})}
+
+
+def _each(function: Callable[..., Any], scheduler: Any, *latents: Any) -> Any:
+    """function(scheduler, part, ...) of each part."""
+    if isinstance(scheduler, Several):
+        return {name: function(one, *(each[name] for each in latents)) for name, one in scheduler.schedulers.items()}
+    return function(scheduler, *latents)
+
+
+def begin(scheduler: Any, noise: Latents) -> Any:
     """Standard normal noise as the scheduler's most noisy latents. Schedulers of flow matching begin with it as it is,
     those in Karras' form (x = clean + sigma * noise) with its highest sigma times it."""
-    return noise * float(getattr(scheduler, "init_noise_sigma", 1.0))
+    return _each(lambda one, part: part * float(getattr(one, "init_noise_sigma", 1.0)), scheduler, noise)
 
 
-def begin_with(
-    scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, steps: int, strength: float
-) -> tuple[torch.Tensor, int]:
+def begin_with(scheduler: Any, clean: Latents, noise: Latents, steps: int, strength: float) -> tuple[Any, int]:
     """(latents to begin with, step to begin at) where a clip is given, see `first_step`. A scheduler of order 2 has two
     timesteps for a step."""
     first = first_step(steps, strength) * int(getattr(scheduler, "order", 1))
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
-    return _with_noise(scheduler, clean, noise, scheduler.timesteps[first : first + 1]), first
+
+    def at_first(one: Any, clean: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return _with_noise(one, clean, noise, one.timesteps[first : first + 1])
+
+    return _each(at_first, scheduler, clean, noise), first
 
 
 def noised(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, first: int) -> torch.Tensor:
-    """Clean latents at the noise that a run from step `first` begins with; for the very first that is the last timestep
-    of training, which a schedule of few steps may not reach. Flow matching has nothing beyond its first step."""
+    """Clean latents, of one part, at the noise that a run from step `first` begins with; for the very first that is the
+    last timestep of training, which a schedule of few steps may not reach. Flow matching has nothing beyond its first
+    step."""
     t = scheduler.timesteps[first : first + 1]
     if first == 0 and not is_flow(scheduler):
         t = torch.tensor([scheduler.config.num_train_timesteps - 1])
@@ -43,18 +92,27 @@ def is_flow(scheduler: Any) -> bool:
 
 
 def _with_noise(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    if not len(t):  # no step is left to run: the clip as it is
+        return clean
     if hasattr(scheduler, "add_noise"):
         return scheduler.add_noise(clean, noise, t)
     return scheduler.scale_noise(clean, t, noise)
 
 
-def shown(scheduler: Any, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    """x as the network sees it at timestep t: in Karras' form, x / sqrt(sigma^2 + 1)."""
+def shown(scheduler: Any, x: Latents, t: torch.Tensor) -> Any:
+    """x as the network sees it at timestep t: in Karras' form, x / sqrt(sigma^2 + 1). Of several parts each at its own
+    timestep."""
+    if isinstance(scheduler, Several):
+        at = scheduler.number
+        return _each(lambda one, part: shown(one, part, one.timesteps[at]), scheduler, x)
     return scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
 
 
 def noise_level(scheduler: Any, step: int) -> float:
-    """The noise of a step in the scheduler's own measure; noise over signal where it has none (DDIM)."""
+    """The noise of a step in the scheduler's own measure; noise over signal where it has none (DDIM). Of several parts
+    the first's."""
+    if isinstance(scheduler, Several):
+        return noise_level(next(iter(scheduler.schedulers.values())), step)
     if hasattr(scheduler, "sigmas"):
         return float(scheduler.sigmas[step])
     bar = float(scheduler.alphas_cumprod[int(scheduler.timesteps[step])])

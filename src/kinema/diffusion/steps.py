@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+COND, UNCOND = "cond", "uncond"
+"""The branches of classifier-free guidance: the prompt's, and the negative prompt's."""
 HEAD, TAIL = 0.3, 0.1
 """Fractions of the steps at either end that are always computed: layout is decided first, detail last."""
 
@@ -35,14 +37,16 @@ def evaluated(ways: Sequence[Hashable], every: int, first: int = 0) -> tuple[boo
     return tuple(computed)
 
 
-def count(
-    num_steps: int, every: int, scale: float, interval: tuple[float, float], first: int = 0
-) -> tuple[int, int]:  # fmt: skip
-    """(steps that evaluate the network, those of them that also evaluate the negative prompt's branch)."""
-    guided = [is_guided(step, num_steps, scale, interval) for step in range(num_steps)]
-    computed = evaluated(guided, every, first)
-    run = range(first, num_steps)
-    return sum(computed[step] for step in run), sum(computed[step] and guided[step] for step in run)
+def classifier_free(num_steps: int, scale: float, interval: tuple[float, float]) -> tuple[tuple[str, ...], ...]:
+    """The branches of each step under classifier-free guidance."""
+    guided = (is_guided(step, num_steps, scale, interval) for step in range(num_steps))
+    return tuple((COND, UNCOND) if each else (COND,) for each in guided)
+
+
+def count(branches: Sequence[tuple[str, ...]], every: int, first: int = 0) -> int:
+    """Evaluations of the network, each branch of each computed step being one."""
+    computed = evaluated(branches, every, first)
+    return sum(len(each) for step, each in enumerate(branches) if step >= first and computed[step])
 
 
 def first_step(num_steps: int, strength: float) -> int:

@@ -8,6 +8,7 @@ FreeNoise, Qiu et al. 2023, arXiv 2310.15169, at the level of predictions).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -15,6 +16,7 @@ from ..core import windows
 from ..core.family import Cond, Family, Predict
 from ..core.options import Sampling
 from ..core.plan import Plan, Span
+from ..diffusion.latents import Latents, each
 from ..diffusion.noise import noise
 
 
@@ -25,36 +27,54 @@ def predictor(plan: Plan, family: Family, cond: Cond, span: Span) -> Predict:
     found = windows.context(span.num_frames, options.context_length or span.num_frames, options.context_overlap)
     if len(found) == 1:
         return family.predict(cond, span)
-    parts = [
-        (slice(each.start, each.stop), Span(start=span.start + each.start, stop=span.start + each.stop))
-        for each in found
-    ]
-    seen = [(frames, family.predict(cond, part)) for frames, part in parts]
+    parts = [Span(start=span.start + window.start, stop=span.start + window.stop) for window in found]
+    seen = [family.predict(cond, part) for part in parts]
 
-    def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
-        said = [(frames, predict(x_BCTHW[:, :, frames], t, branches)) for frames, predict in seen]
-        return {branch: blend([(frames, each[branch]) for frames, each in said], x_BCTHW) for branch in branches}
+    def run(x: Latents, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, Any]:
+        cuts = [each(lambda part, window=window: _cut(part, window, span.num_frames), x) for window in found]
+        said = [
+            predict(each(lambda part, places: part[:, :, places], x, cut), t, branches)
+            for predict, cut in zip(seen, cuts)
+        ]
+        return {
+            branch: each(
+                lambda like, *both: blend(list(zip(both[: len(cuts)], both[len(cuts) :])), like),
+                x, *cuts, *(one[branch] for one in said),
+            )
+            for branch in branches
+        }  # fmt: skip
 
     return run
 
 
-def blend(parts: Sequence[tuple[slice, torch.Tensor]], like_BCTHW: torch.Tensor) -> torch.Tensor:
-    """The weighted mean of windows (frames, prediction), in float32."""
-    total, weights = torch.zeros_like(like_BCTHW, dtype=torch.float32), torch.zeros(like_BCTHW.shape[2])
-    for frames, said in parts:
-        weight_T = torch.tensor(windows.pyramid(frames.stop - frames.start))
-        total[:, :, frames] += said.float() * weight_T.view(1, 1, -1, 1, 1).to(total)
-        weights[frames] += weight_T
-    return total / weights.view(1, 1, -1, 1, 1).to(total)
+def _cut(part_BCT: torch.Tensor, window: range, num_frames: int) -> slice:
+    """The places of a window's frames along a part's time."""
+    length = part_BCT.shape[2]
+    return slice(round(window.start * length / num_frames), round(window.stop * length / num_frames))
 
 
-def alike(plan: Plan, drawn_BCTHW: torch.Tensor) -> torch.Tensor:
-    """Noise that is alike from window to window, where there are several."""
+def blend(parts: Sequence[tuple[slice, torch.Tensor]], like_BCT: torch.Tensor) -> torch.Tensor:
+    """The weighted mean of windows (places in time, prediction), in float32."""
+    total, weights = torch.zeros_like(like_BCT, dtype=torch.float32), torch.zeros(like_BCT.shape[2])
+    beside = (1,) * (like_BCT.ndim - 3)
+    for places, said in parts:
+        weight_T = torch.tensor(windows.pyramid(places.stop - places.start))
+        total[:, :, places] += said.float() * weight_T.view(1, 1, -1, *beside).to(total)
+        weights[places] += weight_T
+    return total / weights.view(1, 1, -1, *beside).to(total)
+
+
+def alike(plan: Plan, drawn: Latents) -> Any:
+    """Noise that is alike from window to window, where there are several: of parts with a latent for each frame."""
     options = Sampling.of(plan)
     length = options.context_length
-    if not length or drawn_BCTHW.shape[2] <= length:
-        return drawn_BCTHW
-    return shuffled(drawn_BCTHW, length, options.context_overlap, plan.seed)
+
+    def part(drawn_BCT: torch.Tensor) -> torch.Tensor:
+        if not length or drawn_BCT.shape[2] <= length or drawn_BCT.ndim < 5:
+            return drawn_BCT
+        return shuffled(drawn_BCT, length, options.context_overlap, plan.seed)
+
+    return each(part, drawn)
 
 
 def shuffled(drawn_BCTHW: torch.Tensor, length: int, step: int, seed: int) -> torch.Tensor:

@@ -25,6 +25,7 @@ from ..core.card import Card, Network
 from ..core.events import Part
 from ..core.options import Sampling
 from ..core.plan import Estimate, Plan
+from ..core.registry import family_module
 from ..core.shapes import PixelShape, Stride
 from ..core.threads import crowd
 from ..diffusion import steps
@@ -52,16 +53,15 @@ TINY_DECODER = 0.1
 """A tiny decoder's share of the full one's cost."""
 
 
-def evaluations(plan: Plan, from_clip: bool = False) -> tuple[int, int]:
-    """(evaluations of the prompt's branch, of the negative prompt's branch) of all spans and tries, where the scheduler
+def evaluations(plan: Plan, from_clip: bool = False) -> int:
+    """Evaluations of the network, one for each branch of a computed step, of all spans and tries, where the scheduler
     evaluates once a step. from_clip: the plan is of a step of an upscale, which begins with a clip that it does not
     name."""
     given = from_clip or plan.canvas != "model" or any(condition.kind == "source" for condition in plan.conditions)
-    sampling = Sampling.of(plan)
+    sampling, own = Sampling.of(plan), getattr(family_module(plan.family), "branches", None)
     first = steps.first_step(plan.steps, sampling.strength if given else 1.0)
-    computed, guided = steps.count(plan.steps, plan.reuse, plan.guidance, plan.guidance_interval, first)
-    times = len(plan.spans) * sampling.free_init
-    return computed * times, guided * times
+    branches = own(plan) if own else steps.classifier_free(plan.steps, plan.guidance, plan.guidance_interval)
+    return steps.count(branches, plan.reuse, first) * len(plan.spans) * sampling.free_init
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> 
     pieces = 1
     if plan.canvas == "upscale":
         pieces = len(windows.over_picture(plan.size, (plan.width, plan.height), card.size.multiple).places)
-    calls = sum(evaluations(plan, from_clip))
+    calls = evaluations(plan, from_clip)
     flop = forward * calls * pieces * sampled / max(1, longest * len(plan.spans))
     volume = sampled * pieces * plan.width * plan.height
     decode = volume * network.autoencoder_parameters * DECODE_FLOP_PER_PIXEL_PARAMETER

@@ -17,8 +17,7 @@ from ..core.options import Sampling
 from ..core.plan import Plan, Span
 from ..diffusion import free_init
 from ..diffusion.cache import StepReuse
-from ..diffusion.guidance import branches, combine
-from ..diffusion.noise import noise
+from ..diffusion.latents import Latents, drawn, each, finite
 from ..diffusion.scheduling import noise_level, shown
 from . import context
 from .resume import SamplingState
@@ -48,7 +47,7 @@ def generate(
     cond = family.encode(plan, prepared)
     tries = Sampling.of(plan).free_init
     passes = [(span, number) for span in plan.spans for number in range(tries)]
-    latents: torch.Tensor | None = None
+    latents: Latents | None = None
     for index, (span, number) in enumerate(passes):
         if state is not None and index < state.span:
             continue
@@ -76,36 +75,35 @@ def sample(
     on_event: OnEvent = ignore,
     keep: Keep | None = None,
     keep_every: int = 0,
-    finished: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Noise to latents (1, C, T, H, W) for one span, float32. index: how many went before. finished: the latents of
-    the try before, of several (FreeInit). ModelError, naming the step, where latents stop being finite."""
+    finished: Latents | None = None,
+) -> Any:
+    """Noise to latents for one span, float32: (1, C, T, H, W), or several by name. index: how many samplings went
+    before. finished: the latents of the try before, of several (FreeInit). ModelError, naming the step, where latents
+    stop being finite."""
     scheduler = family.scheduler(plan)
     predict = context.predictor(plan, family, cond, span)
     shape = family.latent_shape(cond, span)
-    drawn = context.alike(plan, noise(plan.seed, f"init/{span.start}", shape))
-    x, first = family.begin(plan, cond, scheduler, drawn)
+    noise = context.alike(plan, drawn(plan.seed, f"init/{span.start}", shape))
+    x, first = family.begin(plan, cond, scheduler, noise)
     if finished is not None:
-        x = free_init.again(scheduler, finished, drawn, noise(plan.seed, f"free_init/{index}", shape), first)
-    guidance = family.guidance(plan, span)
-    count = len(scheduler.timesteps)
-    ways = [branches(plan.guidance, step, count, plan.guidance_interval) for step in range(count)]
+        x = free_init.again(scheduler, finished, noise, drawn(plan.seed, f"free_init/{index}", shape), first)
+    ways, count = family.guidance(plan, span, scheduler), len(scheduler.timesteps)
     # Schedulers that evaluate several times a step (Heun) do so along no single path: nothing can be forecast.
-    reuse = StepReuse(ways, plan.reuse if count == plan.steps else 1)
+    reuse = StepReuse([way.kind for way in ways], plan.reuse if count == plan.steps else 1)
     reuse.begin(first)
     if state is not None:
         x, first = state.restore(scheduler, reuse)
-    x = x.to(scheduler.timesteps.device)
+    x = each(lambda part: part.to(scheduler.timesteps.device), x)
     started = time.perf_counter()
     for step, t in enumerate(scheduler.timesteps[first:], start=first):
         sigma = float(t)
         if reuse.skips(step):
             output = reuse.forecast(sigma)
         else:
-            output = combine(predict(shown(scheduler, x, t), t, ways[step]), guidance)
+            output = ways[step].combine(predict(shown(scheduler, x, t), t, ways[step].branches))
             reuse.remember(sigma, output)
         before, x = x, _step(scheduler, output, t, x)
-        if not bool(x.isfinite().all()):
+        if not finite(x):
             raise ModelError(
                 f"{plan.model}: the latents stop being finite at step {step + 1} of {count}. Causes: a damaged "
                 "checkpoint or adapter, an adapter whose weights are far too large, or float16 (bfloat16 holds more)."
@@ -118,5 +116,5 @@ def sample(
     return x
 
 
-def _step(scheduler: Any, output: torch.Tensor, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def _step(scheduler: Any, output: Latents, t: torch.Tensor, x: Latents) -> Any:
     return scheduler.step(output, t, x, return_dict=False)[0]

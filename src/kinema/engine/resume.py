@@ -8,6 +8,7 @@ safetensors file with JSON in its metadata; no pickles. Finished windows lie in 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,9 @@ from ..core.options import Sampling
 from ..core.outside import of_kind, parse_json
 from ..core.plan import Plan
 from ..core.whole import whole
+from ..diffusion import scheduling
 from ..diffusion.cache import StepReuse
+from ..diffusion.latents import Latents, of_parts, parts
 from . import state_file
 from .manifest import input_digests
 from .windows_kept import WindowsKept, folder_of, num_windows, plan_of_window, remove_others, work_of
@@ -30,6 +33,25 @@ SCHEMA = 2
 MOST_TIMESTEPS = 2
 """That a scheduler makes of one step (Heun's method)."""
 PLAIN = (int, float, str, bool, type(None))
+
+
+OF = ":"
+"""Between the name of a part of the latents and what is kept of it."""
+
+
+def _kept(name: str, latents: Latents) -> dict[str, torch.Tensor]:
+    """The parts of latents, by name."""
+    return {
+        f"{name}{OF}{part}" if part else name: tensor.detach().cpu().clone() for part, tensor in parts(latents).items()
+    }
+
+
+def _attributes(scheduler: Any) -> Iterator[tuple[str, str, Any]]:
+    """(part, name, value) of everything that a scheduler holds, or those of several parts."""
+    for part, one in scheduling.by_name(scheduler).items():
+        for name, value in vars(one).items():
+            if not name.startswith("_internal") and name != "config":
+                yield f"{part}{OF}" if part else "", name, value
 
 
 @dataclass(frozen=True)
@@ -46,53 +68,60 @@ class SamplingState:
     windows: WindowsKept = field(default_factory=WindowsKept)
 
     @classmethod
-    def capture(
-        cls, plan: Plan, span: int, step: int, x: torch.Tensor, scheduler: Any, reuse: StepReuse
-    ) -> SamplingState:
-        tensors = {"latents": x.detach().cpu().clone()}
+    def capture(cls, plan: Plan, span: int, step: int, x: Latents, scheduler: Any, reuse: StepReuse) -> SamplingState:
+        tensors = _kept("latents", x)
         values: dict[str, Any] = {}
-        for name, value in vars(scheduler).items():
-            if name.startswith("_internal") or name == "config":
-                continue
+        for part, name, value in _attributes(scheduler):
             if isinstance(value, torch.Tensor):
-                tensors[f"scheduler.{name}"] = value.detach().cpu().clone()
+                tensors[f"scheduler.{part}{name}"] = value.detach().cpu().clone()
             elif isinstance(value, list) and any(isinstance(item, torch.Tensor) for item in value):
-                values[f"list.{name}"] = [isinstance(item, torch.Tensor) for item in value]
+                values[f"list.{part}{name}"] = [isinstance(item, torch.Tensor) for item in value]
                 for index, item in enumerate(value):
                     if isinstance(item, torch.Tensor):
-                        tensors[f"scheduler.{name}.{index}"] = item.detach().cpu().clone()
+                        tensors[f"scheduler.{part}{name}.{index}"] = item.detach().cpu().clone()
             elif isinstance(value, PLAIN) or (isinstance(value, list) and all(isinstance(i, PLAIN) for i in value)):
-                values[f"plain.{name}"] = list(value) if isinstance(value, list) else value  # it may change in place
+                # A copy: it may change in place.
+                values[f"plain.{part}{name}"] = list(value) if isinstance(value, list) else value
         values["first"] = reuse.first
         values["history"] = [sigma for sigma, _ in reuse.history]
         for index, (_, output) in enumerate(reuse.history):
-            tensors[f"history.{index}"] = output.detach().cpu().clone()
+            tensors |= _kept(f"history.{index}", output)
         return cls(plan, span, step, tensors, values)
 
-    def restore(self, scheduler: Any, reuse: StepReuse) -> tuple[torch.Tensor, int]:
+    def restore(self, scheduler: Any, reuse: StepReuse) -> tuple[Any, int]:
         """Put the scheduler and the step reuse into the saved moment; returns latents and the next step."""
-        device = scheduler.timesteps.device
+        device, owners = scheduler.timesteps.device, scheduling.by_name(scheduler)
         for name, value in self.values.items():
-            kind, _, attribute = name.partition(".")
+            kind, _, place = name.partition(".")
+            part, _, attribute = place.rpartition(OF)
             if kind == "plain":
-                setattr(scheduler, attribute, value)
+                setattr(owners[part], attribute, value)
             elif kind == "list":
                 items = [
-                    self.tensors[f"scheduler.{attribute}.{index}"].to(device) if is_tensor else None
+                    self.tensors[f"scheduler.{place}.{index}"].to(device) if is_tensor else None
                     for index, is_tensor in enumerate(value)
                 ]
-                setattr(scheduler, attribute, items)
+                setattr(owners[part], attribute, items)
         for name, tensor in self.tensors.items():
-            attribute = name.removeprefix("scheduler.")
+            part, _, attribute = name.removeprefix("scheduler.").rpartition(OF)
             if name.startswith("scheduler.") and "." not in attribute:
-                now = getattr(scheduler, attribute, None)  # what a step leaves behind is not there before it
+                now = getattr(owners[part], attribute, None)  # what a step leaves behind is not there before it
                 where = now.device if isinstance(now, torch.Tensor) and attribute != "last_sample" else device
-                setattr(scheduler, attribute, tensor.to(where))
+                setattr(owners[part], attribute, tensor.to(where))
         reuse.begin(self.values.get("first", reuse.first))
         reuse.history = [
-            (sigma, self.tensors[f"history.{index}"].to(device)) for index, sigma in enumerate(self.values["history"])
+            (sigma, self._latents(f"history.{index}", device)) for index, sigma in enumerate(self.values["history"])
         ]
-        return self.tensors["latents"].to(device), self.step
+        return self._latents("latents", device), self.step
+
+    def _latents(self, name: str, device: torch.device) -> Any:
+        """What `_kept` kept under a name."""
+        return of_parts({
+            part: tensor.to(device)
+            for key, tensor in self.tensors.items()
+            for stem, _, part in (key.partition(OF),)
+            if stem == name
+        })  # fmt: skip
 
     def save(self, path: str | Path) -> Path:
         """Write the windows that are not on the disk yet, then the file, beside and renamed. OSError."""

@@ -7,99 +7,115 @@ a picture (MultiDiffusion, arXiv 2302.08113, equation 5). Memory is that of one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from ..core.chunk import Chunk
-from ..core.family import Cond, Family, Predict, Prepared, Window
+from ..core.family import Cond, Family, Latents, Predict, Prepared, Window
 from ..core.plan import Plan, Span
 from ..core.windows import Tiling, ramp
+from ..diffusion.latents import each
 
 
-class Tiled:
-    """`family` on the canvas of a tiling. Plans that come in have the size of the canvas, and a window of its size
-    stands in for their source."""
+class Around:
+    """A strategy around a family: what it does not do itself, the family does."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["family"], name)
+
+
+def tiled(family: Family, tiling: Tiling) -> Family:
+    """`family` on the canvas of a tiling. Plans that come in may have the size of a tile or of the canvas; a window of
+    the canvas's size stands in for their source. Of latents without rows and columns (sound) the tiles share one."""
+    return cast(Family, Tiled(family, tiling))
+
+
+class Tiled(Around):
+    """See `tiled`. Its conditions are those of every tile, in a list."""
 
     def __init__(self, family: Family, tiling: Tiling) -> None:
-        self.family, self.tiling, self.card = family, tiling, family.card
+        super().__init__(family)
+        self.tiling = tiling
 
-    def weight_files(self, plan: Plan) -> tuple[Path, ...]:
-        return self.family.weight_files(plan)
-
-    def notes(self, plan: Plan) -> tuple[str, ...]:
-        return self.family.notes(plan)
-
-    def prepare(self, plan: Plan, window: Window | None = None) -> Any:
-        """`Prepared` of every tile."""
+    def prepare(self, plan: Plan, window: Window | None = None) -> list[Prepared]:
         assert window is not None
         return [self.family.prepare(self._tile(plan), self._cut(window, *place)) for place in self.tiling.places]
 
-    def encode(self, plan: Plan, prepared: list[Prepared] | Any) -> list[Cond]:
-        return [self.family.encode(self._tile(plan), each) for each in prepared]
+    def encode(self, plan: Plan, prepared: list[Prepared]) -> list[Cond]:
+        return [self.family.encode(self._tile(plan), one) for one in prepared]
 
-    def latent_shape(self, cond: list[Cond], span: Span) -> tuple[int, ...]:
-        *front, rows, columns = self.family.latent_shape(cond[0], span)
+    def latent_shape(self, cond: list[Cond], span: Span) -> Any:
         tiling = self.tiling
-        return (*front, rows * tiling.height // tiling.tile_height, columns * tiling.width // tiling.tile_width)
 
-    def scheduler(self, plan: Plan) -> Any:
-        return self.family.scheduler(self._tile(plan))
+        def whole(shape: tuple[int, ...]) -> tuple[int, ...]:
+            if len(shape) < SPATIAL:
+                return shape
+            *front, rows, columns = shape
+            return (*front, rows * tiling.height // tiling.tile_height, columns * tiling.width // tiling.tile_width)
 
-    def begin(
-        self, plan: Plan, cond: list[Cond], scheduler: Any, noise_BCTHW: torch.Tensor
-    ) -> tuple[torch.Tensor, int]:
-        tile, first = self._tile(plan), 0
-        blend = Blend(self.tiling, noise_BCTHW)
-        for number, cut in enumerate(blend.cuts):
-            part, first = self.family.begin(tile, cond[number], scheduler, noise_BCTHW[cut])
-            blend.add(number, part)
-        return blend.finished(), first
+        return each(whole, self.family.latent_shape(cond[0], span))
 
-    def guidance(self, plan: Plan, span: Span) -> float | torch.Tensor:
-        return self.family.guidance(self._tile(plan), span)
+    def begin(self, plan: Plan, cond: list[Cond], scheduler: Any, noise: Latents) -> tuple[Any, int]:
+        tile, first, blends = self._tile(plan), 0, self._blends(noise)
+        for number, one in enumerate(cond):
+            part, first = self.family.begin(tile, one, scheduler, _of_tile(blends, number, noise))
+            _add(blends, number, part)
+        return _finished(blends), first
 
     def predict(self, cond: list[Cond], span: Span) -> Predict:
-        tiles = [self.family.predict(each, span) for each in cond]
+        tiles = [self.family.predict(one, span) for one in cond]
 
-        def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
-            blends = {branch: Blend(self.tiling, x_BCTHW) for branch in branches}
+        def run(x: Latents, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, Any]:
+            found = {branch: self._blends(x) for branch in branches}
             for number, tile in enumerate(tiles):
-                cut = blends[branches[0]].cuts[number]
-                for branch, part in tile(x_BCTHW[cut], t, branches).items():
-                    blends[branch].add(number, part)
-            return {branch: blend.finished() for branch, blend in blends.items()}
+                for branch, part in tile(_of_tile(found[branches[0]], number, x), t, branches).items():
+                    _add(found[branch], number, part)
+            return {branch: _finished(blends) for branch, blends in found.items()}
 
         return run
 
-    def preview(
-        self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
-    ) -> np.ndarray:
+    def preview(self, x: Latents, output: Latents, sigma: float, plan: Plan, span: Span) -> np.ndarray:
         """Tile by tile, as they are decoded."""
-        tile, cuts = self._tile(plan), Blend(self.tiling, x_BCTHW).cuts
-        parts = [self.family.preview(x_BCTHW[cut], output_BCTHW[cut], sigma, tile, span) for cut in cuts]
-        return self._together(parts)
-
-    def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        """All frames of the span at once, for tiles are decoded one after the other."""
-        tile, cuts = self._tile(plan), Blend(self.tiling, latents_BCTHW).cuts
-        parts = (
-            np.concatenate([chunk.frames for chunk in self.family.decode(latents_BCTHW[cut], tile, span)])
-            for cut in cuts
+        tile, blends = self._tile(plan), self._blends(x)
+        return self._together(
+            self.family.preview(_of_tile(blends, number, x), _of_tile(blends, number, output), sigma, tile, span)
+            for number in range(len(self.tiling.places))
         )
-        yield Chunk(self._together(parts), span.start, plan.fps)
 
-    def _together(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+    def decode(self, latents: Latents, plan: Plan, span: Span) -> Iterator[Chunk]:
+        """All frames of the span at once, for tiles are decoded one after the other. Of what they sound like, the first
+        tile's is taken: they share their latents of it."""
+        tile, blends = self._tile(plan), self._blends(latents)
+        sounds: list[np.ndarray | None] = []
+
+        def decoded(number: int) -> np.ndarray:
+            chunks = list(self.family.decode(_of_tile(blends, number, latents), tile, span))
+            if number == 0:
+                sounds.extend(chunk.audio for chunk in chunks)
+            return np.concatenate([chunk.frames for chunk in chunks])
+
+        whole_FHWC = self._together(decoded(number) for number in range(len(self.tiling.places)))
+        heard = [sound for sound in sounds if sound is not None]
+        yield Chunk(whole_FHWC, span.start, plan.fps, np.concatenate(heard) if heard else None)
+
+    def _together(self, tiles: Iterable[np.ndarray]) -> np.ndarray:
         """Decoded tiles, uint8 (F, h, w, 3), as frames of the canvas (F, H, W, 3)."""
         pixels: Blend | None = None
-        for number, frames_FHWC in enumerate(parts):
+        for number, frames_FHWC in enumerate(tiles):
             size = (1, 3, len(frames_FHWC), self.tiling.height, self.tiling.width)
             pixels = pixels or Blend(self.tiling, torch.zeros(size))
             pixels.add(number, torch.from_numpy(frames_FHWC).permute(3, 0, 1, 2)[None].float())
         assert pixels is not None
         return pixels.finished()[0].permute(1, 2, 3, 0).round().clamp(0, 255).to(torch.uint8).numpy()
+
+    def _blends(self, like: Latents) -> Any:
+        """A blend of each part."""
+        return each(lambda part: Blend(self.tiling, part), like)
 
     def _tile(self, plan: Plan) -> Plan:
         return plan.model_copy(update={"width": self.tiling.tile_width, "height": self.tiling.tile_height})
@@ -109,10 +125,33 @@ class Tiled:
         return Window(window.frames_FHWC[:, rows, columns], window.mask_FHW[:, rows, columns])
 
 
+SPATIAL = 5
+"""Dimensions of latents that have rows and columns."""
+
+
+def _of_tile(blends: Any, number: int, latents: Latents) -> Any:
+    return each(lambda blend, part: part[blend.cuts[number]], blends, latents)
+
+
+def _add(blends: Any, number: int, said: Latents) -> None:
+    each(lambda blend, part: blend.add(number, part), blends, said)
+
+
+def _finished(blends: Any) -> Any:
+    return each(lambda blend: blend.finished(), blends)
+
+
 class Blend:
-    """The weighted mean of tiles, laid over a canvas of `like`'s shape (..., H, W) and device, in float32."""
+    """The weighted mean of tiles, laid over a canvas of `like`'s shape (..., H, W) and device, in float32; of what has
+    no rows and columns, the mean."""
 
     def __init__(self, tiling: Tiling, like: torch.Tensor) -> None:
+        self.sum = torch.zeros(like.shape, dtype=torch.float32, device=like.device)
+        if like.ndim < SPATIAL:
+            self.cuts: list[Any] = [...] * len(tiling.places)
+            self.weights = [torch.ones((), device=like.device)] * len(tiling.places)
+            self.weight = torch.zeros((), device=like.device)
+            return
         rows, columns = like.shape[-2:]
         down, across = tiling.height / rows, tiling.width / columns
         size = (round(tiling.tile_height / down), round(tiling.tile_width / across))
@@ -127,7 +166,6 @@ class Blend:
                 for tile, cut, length in zip(size, (vertical, horizontal), (rows, columns))
             )
             self.weights.append((down_H[:, None] * across_W[None]).to(like.device))
-        self.sum = torch.zeros(like.shape, dtype=torch.float32, device=like.device)
         self.weight = torch.zeros(rows, columns, device=like.device)
 
     def add(self, number: int, part: torch.Tensor) -> None:

@@ -17,7 +17,7 @@ from ..core.family import Family, Window
 from ..core.plan import Plan, Span
 from ..media.resize import resize_frames
 from ..post.color_match import match_colors
-from .tiles import Tiled
+from .tiles import tiled
 from .timeline import Timeline, open_timeline, sounding
 from .windows import Windows
 
@@ -68,9 +68,7 @@ def _window(
     beyond = ((0, 0), (0, tiling.height - height), (0, tiling.width - width), (0, 0))
     canvas = np.pad(true, beyond, mode="edge").astype(np.float32) / 127.5 - 1
     shown = Window(canvas, np.ones(canvas.shape[:3], np.float32))
-    part = plan.model_copy(
-        update={"width": tiling.width, "height": tiling.height, "frames": span.num_frames, "spans": (span,)}
-    )
+    part = plan.model_copy(update={"frames": span.num_frames, "spans": (span,)})
     of_it = of_span(on_event, number)
-    made = windows.frames(number, part, Tiled(family, tiling), on_event=of_it, window=shown)[:, :height, :width]
+    made = windows.frames(number, part, tiled(family, tiling), on_event=of_it, window=shown)[:, :height, :width]
     return match_colors(made, true, COLORS * min(plan.width, plan.height))

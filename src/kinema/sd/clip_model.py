@@ -22,6 +22,7 @@ from ..core.family import Prepared
 from ..core.plan import Plan, Span
 from ..core.prompt import cut_notes, encoded
 from ..diffusion import scheduling
+from ..diffusion.guidance import Way, classifier_free
 from ..diffusion.pixels import as_chunks, from_unit
 from ..weights import adapters
 from ..weights.adapter_keys import PLAIN, AdapterNames
@@ -154,8 +155,8 @@ class ClipModel:
         clean, strength = cond.source_BCTHW.to(self.device), cond.options.strength
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
-    def guidance(self, plan: Plan, span: Span) -> float:
-        return plan.guidance
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[Way, ...]:
+        return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
 
     @torch.inference_mode()
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:

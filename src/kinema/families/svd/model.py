@@ -20,6 +20,7 @@ from ...core.chunk import Chunk
 from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...diffusion import scheduling
+from ...diffusion.guidance import Way, classifier_free
 from ...diffusion.noise import noise
 from ...diffusion.pixels import from_unit
 from ...weights import adapters
@@ -111,7 +112,11 @@ class SvdFamily:
     def begin(self, plan: Plan, cond: SvdCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
         return scheduling.begin(scheduler, noise_BCTHW), 0
 
-    def guidance(self, plan: Plan, span: Span) -> torch.Tensor:
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[Way, ...]:
+        scales = self.scales(plan, span)
+        return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval, scales)
+
+    def scales(self, plan: Plan, span: Span) -> torch.Tensor:
         """(1, 1, T, 1, 1): from `first_guidance` up to the plan's, or up and down again ("triangle")."""
         options = SvdOptions.of(plan)
         low, high, count = options.first_guidance, plan.guidance, span.num_frames

@@ -19,6 +19,7 @@ from ...core.family import Predict, Prepared, Window
 from ...core.plan import Plan, Span
 from ...core.prompt import cut_notes, encoded
 from ...diffusion import flow, scheduling
+from ...diffusion.guidance import Way, classifier_free
 from ...diffusion.pixels import as_chunks, from_unit
 from ...weights import adapters
 from ...weights.device import precision
@@ -197,8 +198,8 @@ class WanFamily:
         clean, strength = cond.source_BCTHW.to(self.device), WanOptions.of(plan).strength
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
-    def guidance(self, plan: Plan, span: Span) -> float:
-        return plan.guidance
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[Way, ...]:
+        return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
 
     def predict(self, cond: WanCond, span: Span) -> Predict:
         model = self.parts.transformer

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinema.diffusion.guidance import COND, UNCOND, combine
+from kinema.diffusion import guidance
+from kinema.diffusion.guidance import COND, UNCOND
 
 Velocity = Callable[[Tensor, Tensor, Any], Tensor]
 """(x (B, ...), sigma (B,), cond) -> velocity (B, ...), noise minus data. Any network, any kind of condition."""
@@ -97,6 +98,6 @@ def guided(velocity: Velocity, scale: float) -> Velocity:
         cond, uncond = pair
         if scale == 1:
             return velocity(x, sigma_B, cond)
-        return combine({UNCOND: velocity(x, sigma_B, uncond), COND: velocity(x, sigma_B, cond)}, scale)
+        return guidance.guided({UNCOND: velocity(x, sigma_B, uncond), COND: velocity(x, sigma_B, cond)}, scale)
 
     return run
