@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-# Not PEFT, which trains the other adapters (lora.py): the same gradients in steps that are 3 to 9 % slower, from another
-# start (other rates), and runs that were stopped would not go on: their checkpoints have these names.
+# Not PEFT, which trains the other adapters (lora.py): the same gradients in steps that are 3 to 9 % slower, from
+# another start (other rates), and runs that were stopped would not go on: their checkpoints have these names.
 class LowRankLinear(nn.Linear):
     """A linear layer whose weight (out, in) is frozen and counts as weight + B (out, rank) A (rank, in); B is zero at
     first. It shares weight and bias with the layer that it is made from."""
