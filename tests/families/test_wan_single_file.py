@@ -299,13 +299,17 @@ def test_embedded_tokenizer():
     assert found.input_ids == [[4, 5, 6, 7, 1, 0], [3, 2, 1, 0, 0, 0]]
     assert found.attention_mask[0] == [1, 1, 1, 1, 1, 0]
     assert tokenizer.decode(found.input_ids[0], skip_special_tokens=True) == "a red balls"
-    for broken in (b"\x0a\xff", b"", spiece()[:-40] + b"\x0b", spiece(("a", "b"))):
+    moved = spiece((*WORDS[:2], *WORDS[3:], "<unk>"))
+    pairs = spiece() + b"\x12\x02\x18\x02"  # a trainer_spec of the kind BPE
+    letters = spiece() + b"\x0a\x04\x0a\x02\xff\xfe"  # a piece that is no UTF-8
+    for broken in (b"\x0a\xff", b"", spiece()[:-40] + b"\x0b", spiece(("a", "b")), moved, pairs, letters):
         with pytest.raises(ModelError, match="spiece_model"):
             tokenizer_from(broken)
 
 
 def test_embedded_tokenizer_splits_as_sentencepiece_does(tmp_path):
-    spm = pytest.importorskip("sentencepiece", reason="sentencepiece is only needed to compare with it")
+    import sentencepiece as spm
+
     text = ["a red ball rolls over the green hill", "snow falls on a blue house", "the ball is in the sea"]
     spm.SentencePieceTrainer.train(
         sentence_iterator=iter(text * 20), model_prefix=str(tmp_path / "m"), vocab_size=32,

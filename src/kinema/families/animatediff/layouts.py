@@ -1,4 +1,5 @@
-"""Motion modules as AnimateDiff's authors published them (`mm_sd_v15_v2`, `v3_sd15_mm`), read as diffusers' adapter.
+"""Motion modules as AnimateDiff's authors published them (`mm_sd_v15_v2`, `v3_sd15_mm`), read as diffusers' adapter;
+its names are diffusers' own conversion.
 
     published  down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.to_q.weight
     diffusers  down_blocks.0.motion_modules.0.transformer_blocks.0.attn1.to_q.weight
@@ -9,7 +10,6 @@ positions how many frames the modules know (24 in v1, 32 later). The positions t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,25 +19,11 @@ from ...core.errors import ModelError
 
 MARK = "down_blocks.0.motion_modules.0.temporal_transformer.proj_in.weight"
 HEADS = 8
-WORDS = (
-    (r"\.temporal_transformer\.", "."), (r"\.norms\.0\.", ".norm1."), (r"\.norms\.1\.", ".norm2."),
-    (r"\.ff_norm\.", ".norm3."), (r"\.attention_blocks\.0\.", ".attn1."), (r"\.attention_blocks\.1\.", ".attn2."),
-)  # fmt: skip
 
 
 def plain(key: str) -> str:
     """A published key without what trainers put in front of it."""
     return key.removeprefix("module.").removeprefix("unet.")
-
-
-def diffusers_name(key: str) -> str | None:
-    """The adapter's name of a published tensor; None for positions and for what is no motion module."""
-    name = plain(key)
-    if ".motion_modules." not in name or name.endswith("pos_encoder.pe"):
-        return None
-    for pattern, word in WORDS:
-        name = re.sub(pattern, word, name)
-    return name
 
 
 def facts(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
@@ -67,9 +53,11 @@ def facts(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 def adapter_from(state: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Any:
     """A MotionAdapter with the tensors of a published file. ModelError where some are missing."""
     from diffusers import MotionAdapter
+    from diffusers.loaders.single_file_utils import convert_animatediff_checkpoint_to_diffusers
 
     adapter: Any = MotionAdapter(**facts({key: tuple(tensor.shape) for key, tensor in state.items()}))
-    renamed = {name: tensor for key, tensor in state.items() if (name := diffusers_name(key)) is not None}
+    modules = {plain(key): tensor for key, tensor in state.items() if ".motion_modules." in key}
+    renamed = convert_animatediff_checkpoint_to_diffusers(modules)
     missing, unexpected = adapter.load_state_dict(renamed, strict=False)
     lost = [name for name in missing if not name.endswith("pos_embed.pe")]
     if lost or unexpected:
