@@ -9,7 +9,7 @@ import pytest
 
 from kinema.conditions import carry, cut_out
 from kinema.conditions.mask_shape import box_around
-from kinema.conditions.track import Start, enlarged, follow, start_of
+from kinema.conditions.track import Start, doubt_of, enlarged, follow, start_of
 from kinema.core.conditions import Mask
 from kinema.core.errors import RequestError, WeightsMissing
 from kinema.toyland.render import render
@@ -161,3 +161,84 @@ def test_words_need_weights_and_say_which(monkeypatch, tmp_path):
         follow(iter(()), Start(words="the cat"))
     with pytest.raises(WeightsMissing, match=r"models pull facebook/sam2"):
         follow(iter(()), Start(click=(0.5, 0.5)), by="sam2")
+
+
+def pale(height: int = 96, width: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """A figure whose lighter and darker parts have the colours of the blots around it; and its mask."""
+    import cv2
+
+    ground = textured(height, width, 5, ((120, 110, 90), (150, 140, 110), (90, 100, 80)))
+    skin = textured(height, width, 6, ((150, 140, 110), (185, 175, 150), (110, 120, 100)))
+    mask = np.zeros((height, width), np.uint8)
+    cv2.ellipse(mask, (64, 50), (22, 34), 0, 0, 360, 1, -1)
+    return np.where(mask[..., None] > 0, skin, ground).astype(np.uint8), mask > 0
+
+
+def ellipse(mask_HW: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    y, x = np.mgrid[: mask_HW.shape[0], : mask_HW.shape[1]] + 0.5
+    left, top, right, bottom = box
+    across, down = (2 * x - left - right) / (right - left), (2 * y - top - bottom) / (bottom - top)
+    return across**2 + down**2 <= 1
+
+
+@pytest.mark.parametrize("room", [0.0, 0.1, 0.3])
+def test_a_box_around_an_object_in_the_colours_of_its_surroundings(room):
+    frame_HWC, truth_HW = pale()
+    left, top, right, bottom = box_around(truth_HW)
+    x, y = round(room * (right - left)), round(room * (bottom - top))
+    box = (max(0, left - x), max(0, top - y), min(128, right + x), min(96, bottom + y))
+    found = cut_out.from_box(frame_HWC, box)
+    assert not found.doubt
+    assert cut_out.iou(found.mask_HW, truth_HW) > 0.75
+
+
+def test_a_box_on_the_border_and_one_larger_than_the_object():
+    frames_FHWC, truth_FHW = clip(Scene((BALL,), background="meadow", detail="plain"), num_frames=2)
+    left, top, right, bottom = box_around(truth_FHW[0])
+    middle = (left + right) // 2
+    half_HWC, half_HW = frames_FHWC[0][:, middle:], truth_FHW[0][:, middle:]
+    for frame_HWC, truth_HW, box in (
+        (half_HWC, half_HW, (0, top - 3, right - middle + 3, bottom + 3)),
+        (frames_FHWC[0], truth_FHW[0], (max(0, left - 18), top - 18, right + 18, bottom + 18)),
+    ):
+        found = cut_out.from_box(np.ascontiguousarray(frame_HWC), box)
+        assert not found.doubt
+        iou = cut_out.iou(found.mask_HW, truth_HW)
+        assert iou > 0.7 and iou > cut_out.iou(ellipse(truth_HW, box), truth_HW)
+
+
+def test_boxes_with_nothing_to_cut_out_are_doubted():
+    frame_HWC, _ = pale()
+    flat_HWC = np.full_like(frame_HWC, 128)
+    height, width = flat_HWC.shape[:2]
+    for picture, box, doubt in (
+        (flat_HWC, (30, 30, 60, 60), cut_out.NO_OBJECT),
+        (frame_HWC, (40, 40, 42, 43), cut_out.TOO_SMALL),
+        (frame_HWC, (0, 0, width, height), cut_out.WHOLE_FRAME),
+    ):
+        found = cut_out.from_box(picture, box)
+        assert found.doubt == doubt and found.mask_HW.any()
+
+
+def test_each_of_several_boxes_is_cut_out():
+    blue = Actor("ball", "blue", motion="stay", x=0.8, y=0.5, radius=0.12)
+    red = Actor("ball", "red", motion="stay", x=0.25, y=0.5, radius=0.12)
+    drawn = render([Scene((red, blue), background="snow")], num_frames=1, height=128, width=128, fps=1)
+    frame_HWC, truth_HW = drawn.frames_BFHWC[0, 0].numpy(), drawn.masks_BNFHW[0, :, 0].numpy().any(0)
+    boxes = tuple(box_of(drawn.masks_BNFHW[0, one, 0].numpy()) for one in range(2))
+    start = start_of(Mask(boxes=boxes, follow=True), 128, 128)
+    found_HW = next(follow(iter([frame_HWC]), start, by="opencv")) > 0.5
+    rectangles = start.mask_HW > 0.5
+    assert cut_out.iou(found_HW, truth_HW) > max(0.75, cut_out.iou(rectangles, truth_HW))
+
+
+def test_a_click_on_the_background_is_doubted_and_one_on_an_object_is_not():
+    frames_FHWC, truth_FHW = clip(Scene((BALL,), background="desert", detail="plain"), num_frames=2)
+    doubts: list[str] = []
+    x, y = middle_of(truth_FHW[0])
+    next(follow(iter(frames_FHWC), Start(click=(x, y)), by="opencv", on_doubt=doubts.append))
+    assert doubts == []
+    next(follow(iter(frames_FHWC), Start(click=(0.06, 0.94)), by="opencv", on_doubt=doubts.append))
+    assert doubts == [cut_out.BACKGROUND]
+    assert doubt_of(frames_FHWC[0], Start(click=(0.06, 0.94))) == cut_out.BACKGROUND
+    assert doubt_of(np.full((64, 96, 3), 200, np.uint8), Start(click=(0.5, 0.5))) == cut_out.BACKGROUND

@@ -114,11 +114,12 @@ def mask(
     made = {
         "path": target, "preview": preview, "width": info.width, "height": info.height, "frames": info.num_frames,
         "fps": info.fps, "start": start, "seen_frames": seen["frames"], "lost": seen["lost"],
-        "found_again": not _is_lost(seen["lost"], info), "share": round(seen["share"], 5), "shape": shape,
+        "doubt": " ".join(seen["doubts"]), "found_again": not _is_lost(seen["lost"], info),
+        "share": round(seen["share"], 5), "shape": shape,
         "seconds": round(time.perf_counter() - began_s, 3),
     }  # fmt: skip
     answer(made, as_json, _words(made))
-    for line in _lost_words(made) if not as_json else ():
+    for line in (*seen["doubts"], *_lost_words(made)) if not as_json else ():
         note(line)
     if not made["found_again"] and not anyway:
         raise typer.Exit(LOST)
@@ -145,8 +146,8 @@ def _write(
     device: str | None,
     on_event: OnEvent,
 ) -> dict[str, Any]:
-    """Follow and write. Returns on how many frames the object was seen, its mean share of the frame, and the runs of
-    frames [first, last] on which it was not."""
+    """Follow and write. Returns on how many frames the object was seen, its mean share of the frame, the runs of
+    frames [first, last] on which it was not, and the doubts about the first frame's cut."""
     import numpy as np
 
     from kinema.conditions.mask_shape import reshape
@@ -154,8 +155,8 @@ def _write(
     from kinema.core.chunk import Chunk
     from kinema.media.write import write
 
-    seen: dict[str, Any] = {"frames": 0, "share": 0.0, "lost": []}
-    masks = follow(_frames(path), Start(**start), by=by, device=device)
+    seen: dict[str, Any] = {"frames": 0, "share": 0.0, "lost": [], "doubts": []}
+    masks = follow(_frames(path), Start(**start), by=by, device=device, on_doubt=seen["doubts"].append)
 
     def chunks() -> Iterator[Chunk]:
         began_s = time.perf_counter()

@@ -64,13 +64,25 @@ def _of_clip(mask: Mask, num_frames: int, width: int, height: int) -> Iterator[n
     check_length(given, num_frames)
 
 
-def _followed(mask: Mask, source: Source, width: int, height: int) -> Iterator[np.ndarray]:
+def doubt_of(mask: Mask, source: Source, width: int, height: int) -> str:
+    """A sentence on what is doubtful about the object that a mask follows, as OpenCV cuts it out of the first frame:
+    empty where nothing is, or where a network finds it. MediaError where the clip cannot be read."""
+    from .track import doubt_of, start_of, who
+
+    if mask.object or who(mask.tracker) == "sam2":
+        return ""
+    return doubt_of(next(_frames(source, width, height)), start_of(mask, height, width))
+
+
+def _frames(source: Source, width: int, height: int) -> Iterator[np.ndarray]:
     from ..media.read import read_chunks
+
+    with inputs.as_file(source.video) as path:
+        for chunk in read_chunks(path, chunk_frames=1, audio=False):
+            yield cover(outpaint.grown(chunk.frames[0], source.grow), height, width)
+
+
+def _followed(mask: Mask, source: Source, width: int, height: int) -> Iterator[np.ndarray]:
     from .track import follow, start_of
 
-    def frames() -> Iterator[np.ndarray]:
-        with inputs.as_file(source.video) as path:
-            for chunk in read_chunks(path, chunk_frames=1, audio=False):
-                yield cover(outpaint.grown(chunk.frames[0], source.grow), height, width)
-
-    yield from follow(frames(), start_of(mask, height, width), by=mask.tracker)
+    yield from follow(_frames(source, width, height), start_of(mask, height, width), by=mask.tracker)

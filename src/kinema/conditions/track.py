@@ -11,15 +11,18 @@ OpenCV works on frames reduced to `LONG_PX`; masks are enlarged smoothly. Two fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from ..core.conditions import Box, Mask, Point, Tracker
 from ..core.errors import RequestError
+
+if TYPE_CHECKING:
+    from .cut_out import Cut
 
 LONG_PX = 384
 """The longer side of the frames that the tracker looks at; smaller ones are looked at as they are."""
@@ -29,12 +32,13 @@ LONG_PX = 384
 class Start:
     """What says which object, on the first frame: exactly one of a `click` (x, y), a `box` (left, top, right, bottom),
     both in fractions of the frame, a `mask_HW` of the frame's aspect, 1 = the object, and `words`, its name in English.
-    RequestError otherwise."""
+    RequestError otherwise. `boxes`: the mask's rectangles, where it is made of some: each is cut out like a box."""
 
     click: Point | None = None
     box: Box | None = None
     mask_HW: np.ndarray | None = field(default=None, compare=False)
     words: str = ""
+    boxes: tuple[Box, ...] = ()
 
     def __post_init__(self) -> None:
         given = [each for each in (self.click, self.box, self.mask_HW, self.words or None) if each is not None]
@@ -62,16 +66,18 @@ def start_of(mask: Mask, height: int, width: int) -> Start:
     from .mask import draw
 
     plain = mask.model_copy(update={"follow": False, "shape": "original"})
-    return Start(mask_HW=draw(plain, 1, height, width)[0, 0, 0].numpy())
+    return Start(mask_HW=draw(plain, 1, height, width)[0, 0, 0].numpy(), boxes=mask.boxes)
 
 
 def follow(
-    frames: Iterable[np.ndarray], start: Start, *, by: Tracker = "auto", device: str | None = None
-) -> Iterator[np.ndarray]:
+    frames: Iterable[np.ndarray], start: Start, *, by: Tracker = "auto", device: str | None = None,
+    on_doubt: Callable[[str], None] | None = None,
+) -> Iterator[np.ndarray]:  # fmt: skip
     """The object's mask on every frame, as the frames come: float32 (H, W) in [0, 1], soft at the edge.
 
     frames: uint8 RGB (H, W, 3), all of one size. The same frames and start give the same masks. A frame on which the
-    object is out of sight has an empty one. `device` is where networks run (the best there is, by default).
+    object is out of sight has an empty one. `device` is where networks run (the best there is, by default). With the
+    first frame, `on_doubt` is called with a sentence where OpenCV's cut of it is doubtful.
 
     At once, before a frame is asked for: WeightsMissing where words are given and Grounding DINO is not here, or SAM 2
     is named and is not. With the first frame: RequestError where the words find nothing in it.
@@ -82,7 +88,7 @@ def follow(
 
         finder = find.finder() if start.words else None
         sam2 = find.sam2() if who(by) == "sam2" else None
-    return _followed(frames, start, finder, sam2, device)
+    return _followed(frames, start, finder, sam2, device, on_doubt or (lambda doubt: None))
 
 
 def who(by: Tracker) -> Tracker:
@@ -97,7 +103,12 @@ def who(by: Tracker) -> Tracker:
 
 
 def _followed(
-    frames: Iterable[np.ndarray], start: Start, finder: Path | None, sam2: Path | None, device: str | None
+    frames: Iterable[np.ndarray],
+    start: Start,
+    finder: Path | None,
+    sam2: Path | None,
+    device: str | None,
+    on_doubt: Callable[[str], None],
 ) -> Iterator[np.ndarray]:
     from itertools import chain
 
@@ -113,46 +124,66 @@ def _followed(
     if sam2 is not None:
         yield from find.follow(whole, start, sam2, device)
     else:
-        yield from _with_opencv(whole, start)
+        yield from _with_opencv(whole, start, on_doubt)
 
 
-def _with_opencv(frames: Iterable[np.ndarray], start: Start) -> Iterator[np.ndarray]:
-    import cv2
-
+def _with_opencv(frames: Iterable[np.ndarray], start: Start, on_doubt: Callable[[str], None]) -> Iterator[np.ndarray]:
     from .tracker import Tracker
 
     tracker: Tracker | None = None
     for frame_HWC in frames:
         height, width = frame_HWC.shape[:2]
-        scale = min(1.0, LONG_PX / max(height, width))
-        small_HWC = frame_HWC
-        if scale < 1:
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            small_HWC = cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA)
+        small_HWC = _reduced(frame_HWC)
         if tracker is None:
-            tracker = Tracker(small_HWC, first_mask(small_HWC, start))
+            first = _cut(small_HWC, start)
+            if first.doubt:
+                on_doubt(first.doubt)
+            tracker = Tracker(small_HWC, first.mask_HW)
         else:
             tracker.step(small_HWC)
         yield enlarged(tracker.mask_HW, height, width)
 
 
-def first_mask(picture_HWC: np.ndarray, start: Start) -> np.ndarray:
-    """The object on the first frame, bool (H, W), by OpenCV; `start` is a click, a box or a mask."""
+def doubt_of(frame_HWC: np.ndarray, start: Start) -> str:
+    """A sentence on what is doubtful about OpenCV's cut of a first frame, uint8 RGB: empty where nothing is. `start` is
+    a click, a box or a mask."""
+    return _cut(_reduced(frame_HWC), start).doubt
+
+
+def _reduced(frame_HWC: np.ndarray) -> np.ndarray:
+    """A frame at the size that the tracker looks at."""
     import cv2
 
-    from . import cut_out
+    height, width = frame_HWC.shape[:2]
+    scale = min(1.0, LONG_PX / max(height, width))
+    if scale == 1:
+        return frame_HWC
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA)
+
+
+def _cut(picture_HWC: np.ndarray, start: Start) -> Cut:
+    """The object on the first frame by OpenCV; `start` is a click, a box or a mask."""
+    import cv2
+
+    from .cut_out import Cut, from_box, from_click
 
     height, width = picture_HWC.shape[:2]
+    boxes = start.boxes if start.box is None else (start.box,)
+    if boxes:
+        cuts = []
+        for box in boxes:
+            left, top, right, bottom = (round(part * size) for part, size in zip(box, (width, height) * 2))
+            left, top = min(left, width - 1), min(top, height - 1)
+            cuts.append(from_box(picture_HWC, (left, top, max(right, left + 1), max(bottom, top + 1))))
+        doubt = next((cut.doubt for cut in cuts if cut.doubt), "")
+        return Cut(np.logical_or.reduce([cut.mask_HW for cut in cuts]), doubt)
     if start.mask_HW is not None:
         given = np.asarray(start.mask_HW, np.float32)
-        return cv2.resize(given, (width, height), interpolation=cv2.INTER_AREA) > 0.5
-    if start.box is not None:
-        left, top, right, bottom = (round(part * size) for part, size in zip(start.box, (width, height) * 2))
-        left, top = min(left, width - 1), min(top, height - 1)
-        return cut_out.from_box(picture_HWC, (left, top, max(right, left + 1), max(bottom, top + 1)))
+        return Cut(cv2.resize(given, (width, height), interpolation=cv2.INTER_AREA) > 0.5)
     assert start.click is not None
     x, y = start.click
-    return cut_out.from_click(picture_HWC, min(x * width, width - 1), min(y * height, height - 1))
+    return from_click(picture_HWC, min(x * width, width - 1), min(y * height, height - 1))
 
 
 def enlarged(mask_HW: np.ndarray, height: int, width: int) -> np.ndarray:
