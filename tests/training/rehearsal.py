@@ -46,7 +46,7 @@ def by_the_clock(recipe: str, out: Path, *more: str, minutes: float = 0.1) -> st
 
 
 def by_steps(
-    recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 2, batch: int = 2, **constants: Any
+    recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 1, batch: int = 1, **constants: Any
 ) -> str:
     """`kinema train RECIPE --out OUT MORE` as a rehearsal, in which whatever learns takes `steps` steps of `batch`
     clips or pictures, and `clips` clips are rendered at most. Returns what it printed; fails with that where it does
