@@ -131,7 +131,7 @@ def _step_of(plan: Plan, number: int, card: Card | None) -> dict[str, Any]:
         field = f"plan.upscale.{number}.plan.options.strength"
         raise RequestError("An upscale by a model has a strength.", field=field, legal="0.05 to 1")
     return {
-        "by": (card and (card.path or card.id)) or plan.model, "strength": plan.options["strength"],
+        "by": (card and (card.path or card.id)) or plan.model, "strength": Sampling.of(plan).strength,
         "width": plan.width, "height": plan.height, "steps": plan.steps, "guidance": plan.guidance,
         "options": {name: value for name, value in _said(plan, card).items() if name != "strength"},
     }  # fmt: skip
