@@ -64,12 +64,13 @@ def music(
     """Make music from words: by the built-in composer (procedural, offline), or by MusicGen where its weights are."""
     from kinema.engine.timed import timed
     from kinema.media.write_audio import check_audio_name
-    from kinema.music import make, save
+    from kinema.music import check, make, save
 
     target = output_ or str(output.unused(Path(f"kinema-music-{_word(theme)}.m4a")))
     check_audio_name(target)
     output.check_parent(Path(target))
     keep_apart({"output": target}, [melody, sound, model])
+    check(model, melody, sound)
     started = time.perf_counter()
     with reporter(as_json) as on_event, timed(to_come("music", seconds, model, device), on_event) as told:
         track = make(theme, seconds, seed, model=model, melody=melody, sound=sound, device=device, on_event=told)
@@ -106,13 +107,14 @@ def score(
     from kinema.engine.timed import timed
     from kinema.media.read import probe
     from kinema.media.with_sound import check_video_name
-    from kinema.music import put_under
+    from kinema.music import check, put_under
 
     suffix = _video_suffix(clip)
     target = output_ or str(output.unused(Path(f"{output.stem(clip, 'clip')}-scored{suffix}")))
     check_video_name(target)
     output.check_parent(Path(target))
     keep_apart({"output": target}, [clip, melody, sound, model])
+    check(model, melody, sound)
     started = time.perf_counter()
     with reporter(as_json) as on_event:
         with timed(to_come("score", probe(clip).seconds, model, device), on_event) as told:

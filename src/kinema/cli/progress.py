@@ -9,10 +9,11 @@ from kinema.cli.say import note, say_aside
 from kinema.core.showing import Line, Lines, Showing, terminal
 
 
-def reporter(as_json: bool = False) -> Showing:
-    """A listener for `core.events` and a context: silent with `--json`, a live line on a terminal, else lines. The work
-    of the command begins with it (exits.py)."""
-    exits.begin()
+def reporter(as_json: bool = False, *, begins: bool = True) -> Showing:
+    """A listener for `core.events` and a context: silent with `--json`, a live line on a terminal, else lines. begins:
+    the work of the command begins with it (exits.py)."""
+    if begins:
+        exits.begin()
     if as_json:
         return Showing()
     return Line(sys.stderr, note=note) if terminal(sys.stderr) else Lines(say_aside)

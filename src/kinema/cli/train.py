@@ -81,7 +81,7 @@ def train(
     if wrong := next((name for name, equals, _ in pairs if not equals), None):
         raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")
     given = {name: value for name, _, value in pairs} | ({} if data is None else {"data": str(data)})
-    with reporter(as_json) as shown:
+    with reporter(as_json, begins=False) as shown:
         _run(recipe, given, stage or (), minutes, shown, as_json, {
             "out": out, "device": device, "processes": processes, "resume": resume, "replace": replace,
             "device_name": device_name,

@@ -12,6 +12,7 @@ from typing import Any
 from ..conditions import inputs
 from ..core.card import Card
 from ..core.errors import ModelError, RequestError, WeightsMissing
+from ..core.options import Sampling
 from ..core.plan import Manifest, Plan
 from ..core.request import Request
 from ..core.threads import take

@@ -14,13 +14,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 _WHERE = {
-    "Track": "track", "make": "produce", "save": "track", "compose": "composer", "render": "synth",
+    "Track": "track", "check": "produce", "make": "produce", "save": "track", "compose": "composer", "render": "synth",
     "read_theme": "theme", "put_under": "clip", "join": "crossfade", "join_all": "crossfade", "measure": "loudness",
     "normalise": "loudness",
 }  # fmt: skip
 
 __all__ = [
-    "Track", "compose", "join", "join_all", "make", "measure", "normalise", "put_under", "read_theme", "render", "save",
+    "Track", "check", "compose", "join", "join_all", "make", "measure", "normalise", "put_under", "read_theme", "render", "save",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .composer import compose
     from .crossfade import join, join_all
     from .loudness import measure, normalise
-    from .produce import make
+    from .produce import check, make
     from .synth import render
     from .theme import read_theme
     from .track import Track, save

@@ -14,6 +14,23 @@ from kinema.music.synth import render
 from kinema.music.track import Track
 
 
+def check(model: str | None = None, melody: Any = None, sound: str = "auto") -> str | None:
+    """The soundfont that `make` would play with, None for the own synthesiser or a model. RequestError and
+    WeightsMissing where it would refuse these."""
+    from kinema.core.errors import RequestError
+
+    legal = "with a melody model of MusicGen's"
+    if model is not None:
+        from kinema.music.musicgen import find
+
+        if find(model)[1] != "musicgen_melody" and melody is not None:
+            raise RequestError(f"{model} follows no melody.", field="melody", legal=legal)
+        return None
+    if melody is not None:
+        raise RequestError("The composer follows no melody.", field="melody", legal=legal)
+    return soundfont.choose(sound)
+
+
 def make(
     words: str,
     seconds: float = 60.0,
@@ -42,11 +59,7 @@ def make(
         return generate(
             words, seconds, seed, model, melody=melody, target_lufs=target_lufs, device=device, on_event=on_event
         )
-    if melody is not None:
-        from kinema.core.errors import RequestError
-
-        raise RequestError("The composer follows no melody.", field="melody", legal="with a melody model of MusicGen's")
-    font = soundfont.choose(sound)
+    font = check(melody=melody, sound=sound)
     score = compose(words, seconds, seed)
     samples_SC = render(score, on_event) if font is None else soundfont.render(score, font, on_event)
     samples_SC, level = normalise(samples_SC, target_lufs, CEILING_DBTP)
