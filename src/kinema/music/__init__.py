@@ -20,8 +20,8 @@ _WHERE = {
 }  # fmt: skip
 
 __all__ = [
-    "Track", "check", "compose", "join", "join_all", "make", "measure", "normalise", "put_under", "read_theme", "render",
-    "save",
+    "Track", "check", "compose", "join", "join_all", "make", "measure", "normalise", "put_under", "read_theme",
+    "render", "save",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
