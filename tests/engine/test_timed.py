@@ -30,6 +30,7 @@ def clock(tmp_path, monkeypatch) -> Clock:
     found = Clock()
     monkeypatch.setattr(timed, "time", found)
     monkeypatch.setattr(timed, "crowd", lambda: 1.0)
+    monkeypatch.setattr(timed, "is_crowded", lambda: timed.crowd() >= 1.5)
     return found
 
 
@@ -61,11 +62,12 @@ def test_the_second_time_it_is_known(clock: Clock) -> None:
 def test_beside_other_work(clock: Clock, monkeypatch) -> None:
     """What is kept is as of an idle machine, what is said as of this one."""
     monkeypatch.setattr(timed, "alone", lambda wall_s, processor_s: processor_s)
-    do(clock, 4.0, 0.5, busy=3.0)
     monkeypatch.setattr(timed, "crowd", lambda: 3.0)
+    do(clock, 4.0, 0.5, busy=3.0)
     assert do(clock, 4.0, 0.5, busy=3.0) == pytest.approx(3 * 9.0)
     monkeypatch.setattr(timed, "crowd", lambda: 1.0)
-    assert do(clock, 4.0, 0.5) == pytest.approx(9.0)
+    assert do(clock, 4.0, 0.5) == pytest.approx(4.0 + 5.0 / measured.BESIDE), "alone, caches are not shared"
+    assert do(clock, 4.0, 0.5) == pytest.approx(9.0), "as it was alone"
 
 
 def test_what_breaks_off_teaches_nothing(clock: Clock) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..core.events import Event, OnEvent, Part, Progress, planned
-from ..core.threads import alone, crowd
+from ..core.threads import alone, crowd, is_crowded
 from . import measured
 
 STAGE = "sample"
@@ -36,9 +36,9 @@ class Work:
 
     def parts(self) -> tuple[Part, ...]:
         """Loading and the work, as such work took on this machine, beside the other work that it has now."""
-        known, times = measured.read(), crowd()
-        start_s = measured.start_s(known, self.name, self.device)
-        factor = measured.factor(known, STAGE, self.name, self.device, "", self.size)
+        known, times, busy = measured.read(), crowd(), is_crowded()
+        start_s = measured.start_s(known, self.name, self.device, busy)
+        factor = measured.factor(known, STAGE, self.name, self.device, "", self.size, busy)
         work_s = times * self.work_s * (factor or 1.0)
         load = Part("load", times * (self.start_s if start_s is None else start_s))
         return load, *(Part(name, share * work_s) for name, share in self.stages)
@@ -67,4 +67,5 @@ def timed(work: Work, on_event: OnEvent) -> Iterator[OnEvent]:
     took_s = alone(end[0] - first[0], end[1] - first[1])
     if took_s > 1e-3 and work.work_s > 1e-5:
         stages = {STAGE: (round(took_s, 4), round(work.work_s, 6))}
-        measured.keep(measured.Run(work.name, work.device, "", work.size, max(round(start_s, 4), 1e-3), stages))
+        start_s = max(round(start_s, 4), 1e-3)
+        measured.keep(measured.Run(work.name, work.device, "", work.size, start_s, stages, is_crowded()))
