@@ -35,7 +35,7 @@ def clock(tmp_path, monkeypatch) -> Clock:
 
 
 def work(units: float = 1024.0, name: str = "x") -> Work:
-    return Work(name, (("interpolate", 0.8), ("write", 0.2)), 1.0, 0.01 * units, units)
+    return Work(name, (("interpolate", 0.8), ("write", 0.2)), 1.0, 0.01 * units, units, loads=True)
 
 
 def do(clock: Clock, start_s: float, each_s: float, units: float = 1024.0, name: str = "x", busy: float = 1.0) -> float:
@@ -78,3 +78,13 @@ def test_what_breaks_off_teaches_nothing(clock: Clock) -> None:
     with timed.timed(work(), lambda event: None):
         clock.passes(9.0)
     assert measured.read().runs == ()
+
+
+def test_where_no_model_is_loaded_none_is_named(clock: Clock) -> None:
+    heard: list[object] = []
+    with timed.timed(Work("music", (("compose", 0.7), ("write", 0.3)), 1.0, 10.0, 60.0), heard.append):
+        pass
+    assert isinstance(heard[0], Planned) and isinstance(heard[1], Event) and heard[1].stage == "compose"
+    assert [(part.stage, part.seconds) for part in heard[0].parts] == [
+        ("compose", pytest.approx(8.0)), ("write", pytest.approx(3.0)),
+    ]  # fmt: skip
