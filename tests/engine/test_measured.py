@@ -13,12 +13,12 @@ import pytest
 from kinema.core import threads
 from kinema.core.events import Event, Planned, Progress
 from kinema.core.request import Request
-from kinema.engine import estimate, measured, plan
+from kinema.engine import estimate, measured, plan, stopwatch
 from kinema.engine.measured import LAST, MOST_RUNS, Measured, Run, factor
 from kinema.engine.stopwatch import Stopwatch
 from kinema.families.wan.cards import CARDS, MINI
 
-CROWD = threads.crowd
+CROWD, IS_CROWDED = threads.crowd, threads.is_crowded
 WAN = next(card for card in CARDS if card.id == "wan2.1-t2v-1.3b")
 
 
@@ -27,6 +27,8 @@ def own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("KINEMA_HOME", str(tmp_path / "home"))
     for module in (threads, estimate):
         monkeypatch.setattr(module, "crowd", lambda: 1.0)
+        monkeypatch.setattr(module, "is_crowded", lambda: False)
+    monkeypatch.setattr(stopwatch, "is_crowded", lambda: False)
 
 
 def run(seconds: float, expected: float = 1.0, **fields) -> Run:
@@ -47,7 +49,7 @@ def test_the_nearest_runs_count():
     assert factor(known, "sample", "m", "cpu", "exact", 6) == 2
     assert factor(known, "sample", "m", "cpu", "balanced", 6) == 2.5, "another profile of the same size"
     assert factor(known, "sample", "m", "cpu", "exact", 12) == 5, "the nearest size"
-    assert factor(known, "sample", "other", "cpu", "exact", 6) is None
+    assert factor(known, "sample", "other", "cpu", "exact", 6) == 4, "those of all models, rather than none"
     assert factor(known, "sample", "m", "cuda", "exact", 6) is None
     assert factor(known, "decode", "m", "cpu", "exact", 6) is None
 
@@ -184,6 +186,7 @@ def test_other_work_counts(load, times, monkeypatch):
     asked = plan.plan(Request(prompt="x", model=WAN.id, seed=1), device="cpu")
     idle = sum(part.seconds for part in estimate.parts(asked, WAN, "cpu", start=True))
     monkeypatch.setattr(threads, "crowd", CROWD)
+    monkeypatch.setattr(threads, "is_crowded", IS_CROWDED)
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0, 0))
     monkeypatch.setattr(threads, "_queued", lambda: None)  # a system that does not tell more
     monkeypatch.setattr(threads, "cores", lambda: 2)
@@ -205,3 +208,18 @@ def test_work_like_no_other_teaches_nothing(mini):
     stopped = mini.stream(asked)
     stopped.close()
     assert measured.read() == before
+
+
+def test_runs_beside_other_work_speak_of_such():
+    """Where there are runs of both kinds each tells of its own; where there are none, the other kind's are converted;
+    another model's are better than none."""
+    idle, busy = run(2.0), run(5.0, busy=True, start_s=9.0)
+    both = Measured((idle, busy, run(2.0, start_s=4.0)))
+    asked = ("sample", "m", "cpu", "exact", 6)
+    assert (factor(both, *asked), factor(both, *asked, True)) == (2.0, 5.0)
+    assert (measured.start_s(both, "m", "cpu"), measured.start_s(both, "m", "cpu", True)) == (4.0, 9.0)
+    assert factor(Measured((idle,)), *asked, True) == pytest.approx(2.0 * measured.BESIDE)
+    assert factor(Measured((busy,)), *asked) == pytest.approx(5.0 / measured.BESIDE)
+    assert factor(Measured((idle,)), "sample", "another", "cpu", "exact", 9) == 2.0
+    assert factor(Measured((run(7.0, profile=""),)), "sample", "another", "cpu", "exact", 9) is None, "no model's work"
+    assert factor(Measured((idle,)), "sample", "music", "cpu", "", 9) is None

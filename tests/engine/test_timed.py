@@ -30,11 +30,12 @@ def clock(tmp_path, monkeypatch) -> Clock:
     found = Clock()
     monkeypatch.setattr(timed, "time", found)
     monkeypatch.setattr(timed, "crowd", lambda: 1.0)
+    monkeypatch.setattr(timed, "is_crowded", lambda: timed.crowd() >= 1.5)
     return found
 
 
 def work(units: float = 1024.0, name: str = "x") -> Work:
-    return Work(name, (("interpolate", 0.8), ("write", 0.2)), 1.0, 0.01 * units, units)
+    return Work(name, (("interpolate", 0.8), ("write", 0.2)), 1.0, 0.01 * units, units, loads=True)
 
 
 def do(clock: Clock, start_s: float, each_s: float, units: float = 1024.0, name: str = "x", busy: float = 1.0) -> float:
@@ -61,11 +62,12 @@ def test_the_second_time_it_is_known(clock: Clock) -> None:
 def test_beside_other_work(clock: Clock, monkeypatch) -> None:
     """What is kept is as of an idle machine, what is said as of this one."""
     monkeypatch.setattr(timed, "alone", lambda wall_s, processor_s: processor_s)
-    do(clock, 4.0, 0.5, busy=3.0)
     monkeypatch.setattr(timed, "crowd", lambda: 3.0)
+    do(clock, 4.0, 0.5, busy=3.0)
     assert do(clock, 4.0, 0.5, busy=3.0) == pytest.approx(3 * 9.0)
     monkeypatch.setattr(timed, "crowd", lambda: 1.0)
-    assert do(clock, 4.0, 0.5) == pytest.approx(9.0)
+    assert do(clock, 4.0, 0.5) == pytest.approx(4.0 + 5.0 / measured.BESIDE), "alone, caches are not shared"
+    assert do(clock, 4.0, 0.5) == pytest.approx(9.0), "as it was alone"
 
 
 def test_what_breaks_off_teaches_nothing(clock: Clock) -> None:
@@ -76,3 +78,13 @@ def test_what_breaks_off_teaches_nothing(clock: Clock) -> None:
     with timed.timed(work(), lambda event: None):
         clock.passes(9.0)
     assert measured.read().runs == ()
+
+
+def test_where_no_model_is_loaded_none_is_named(clock: Clock) -> None:
+    heard: list[object] = []
+    with timed.timed(Work("music", (("compose", 0.7), ("write", 0.3)), 1.0, 10.0, 60.0), heard.append):
+        pass
+    assert isinstance(heard[0], Planned) and isinstance(heard[1], Event) and heard[1].stage == "compose"
+    assert [(part.stage, part.seconds) for part in heard[0].parts] == [
+        ("compose", pytest.approx(8.0)), ("write", pytest.approx(3.0)),
+    ]  # fmt: skip

@@ -101,7 +101,9 @@ def to_come(info: VideoInfo, plan: work.Plan, by: str, device: str | None) -> Wo
     new = max(1, num_frames(info.num_frames, *plan.rates(info.fps)) - info.num_frames)
     pixels = new * info.width * info.height
     place = device_name(device) if by == "film" else "cpu"
-    return Work(f"interpolate {by}", (("interpolate", 1.0),), start_s, 0.2 + pixel_s * pixels, pixels, place)
+    return Work(
+        f"interpolate {by}", (("interpolate", 1.0),), start_s, 0.2 + pixel_s * pixels, pixels, place, by == "film"
+    )
 
 
 def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) -> dict[str, Any]:

@@ -135,7 +135,8 @@ def to_come(verb: str, seconds: float, model: str | None, device: str | None) ->
     start_s, second_s = (10.0, 3.0) if model else (0.2, 0.05)
     place = device_name(device) if model else "cpu"
     by = model or "composer"
-    return Work(f"{verb} {by}"[:200], (("compose", 0.7), ("write", 0.3)), start_s, second_s * seconds, seconds, place)
+    stages = (("compose", 0.7), ("write", 0.3))
+    return Work(f"{verb} {by}"[:200], stages, start_s, second_s * seconds, seconds, place, model is not None)
 
 
 def _video_suffix(clip: str) -> str:

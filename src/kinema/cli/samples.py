@@ -14,6 +14,9 @@ from kinema.cli.exits import guarded
 from kinema.cli.progress import reporter
 from kinema.cli.say import say
 
+START_S, WORK_S = 1.6, 1.2
+"""Seconds of loading what draws, and of drawing, until it is known how long they take here."""
+
 
 @guarded
 def samples(
@@ -22,10 +25,14 @@ def samples(
     as_json: AsJson = False,
 ) -> None:
     """Write inputs for the examples: pictures, clips, a path, a film plan, drawn so that the miniatures know them."""
+    from kinema.engine.timed import Work, timed
     from kinema.workflow.samples import SAMPLES, write_samples
 
     started = time.perf_counter()
-    with reporter(as_json) as on_event:
+    with (
+        reporter(as_json) as shown,
+        timed(Work("samples", (("samples", 1.0),), START_S, WORK_S, 1.0), shown) as on_event,
+    ):
         paths = write_samples(folder, force=force, on_event=on_event)
     found = [
         {"path": str(path), "what": sample.what, "command": sample.next_command(folder)}

@@ -121,6 +121,11 @@ def crowd() -> float:
     return float(max(1.0, (waiting + 1) / cores()) ** 0.5)
 
 
+def is_crowded() -> bool:
+    """Is there so much other work that it is worth a word?"""
+    return crowd() >= CROWDED
+
+
 def _queued() -> tuple[float, float] | None:
     """Seconds that this process's first thread ran so far, and waited for a core; None where the system does not
     tell."""
@@ -134,7 +139,7 @@ def _queued() -> tuple[float, float] | None:
 def alone(wall_s: float, processor_s: float) -> float:
     """Seconds that work would have taken on an idle machine: those on the wall, or, on a crowded one, those that its
     processor time says, if they are fewer."""
-    return min(wall_s, processor_s) if crowd() >= CROWDED else wall_s
+    return min(wall_s, processor_s) if is_crowded() else wall_s
 
 
 def quota() -> int | None:

@@ -27,7 +27,7 @@ from ..core.options import Sampling
 from ..core.plan import Estimate, Plan
 from ..core.registry import family_module
 from ..core.shapes import PixelShape, Stride
-from ..core.threads import crowd
+from ..core.threads import crowd, is_crowded
 from ..diffusion import steps
 from ..weights import store
 from . import measured
@@ -137,7 +137,7 @@ def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> 
 def start_s(card: Card, device: str) -> float:
     """Seconds before the first work with a model: imports and reading its weights."""
     network = card.network
-    known = measured.start_s(measured.read(), card.id, device)
+    known = measured.start_s(measured.read(), card.id, device, busy=is_crowded())
     return IMPORTS_S + _weights_bytes(network, device) / 1e9 / READ_GB_S if known is None else known
 
 
@@ -148,11 +148,13 @@ def _weights_bytes(network: Network, device: str) -> float:
 
 def corrected(cost: Cost) -> Cost:
     """The cost as such work took on this machine, where any was done."""
-    known = measured.read()
+    known, busy = measured.read(), is_crowded()
+    usual = measured.BESIDE if busy and cost.device == "cpu" else 1.0
+    same = any(run.model == cost.model and run.device == cost.device for run in known.runs)
 
     def of(stage: str, seconds: float) -> tuple[float, bool]:
-        times = measured.factor(known, stage, cost.model, cost.device, cost.profile, cost.size)
-        return seconds * (times or 1.0), times is not None
+        times = measured.factor(known, stage, cost.model, cost.device, cost.profile, cost.size, busy)
+        return seconds * (times or usual), times is not None and same
 
     encode, sample, decode = (of(name, getattr(cost, f"{name}_s")) for name in measured.STAGES)
     return replace(

@@ -29,6 +29,9 @@ SCHEMA = 1
 STAGES = ("encode", "sample", "decode")
 LAST = 5
 """Runs of one kind that count, and are kept."""
+BESIDE = 1.5
+"""How many times as much processor time work takes beside other work, where that was not measured yet: between 1.2 (a
+start) and 2.3 (the smallest networks) here (docs/performance.md)."""
 MOST_RUNS = 300
 MAX_BYTES = 1_000_000
 LONGEST_S = 1e8
@@ -39,7 +42,8 @@ CALIBRATION = (128, 64, 64)
 @dataclass(frozen=True)
 class Run:
     """One piece of work. `size`: its class, the binary logarithm of the tokens that are denoised at once. `start_s`:
-    None where the libraries or the weights were in memory already. `stages`: (seconds, expected by arithmetic)."""
+    None where the libraries or the weights were in memory already. `stages`: (seconds, expected by arithmetic). busy:
+    was it done beside other work? Caches are shared, so it then takes more processor time too."""
 
     model: str
     device: str
@@ -47,10 +51,11 @@ class Run:
     size: int
     start_s: float | None = None
     stages: dict[str, tuple[float, float]] = field(default_factory=dict)
+    busy: bool = False
 
     @property
-    def kind(self) -> tuple[str, str, str, int]:
-        return self.model, self.device, self.profile, self.size
+    def kind(self) -> tuple[str, str, str, int, bool]:
+        return self.model, self.device, self.profile, self.size, self.busy
 
 
 @dataclass(frozen=True)
@@ -90,29 +95,40 @@ def keep(run: Run) -> None:
     _change(with_it)
 
 
-def factor(known: Measured, stage: str, model: str, device: str, profile: str, size: int) -> float | None:
-    """How many times as long as by arithmetic a stage takes. None: nothing like it has been done here."""
+def factor(
+    known: Measured, stage: str, model: str, device: str, profile: str, size: int, busy: bool = False
+) -> float | None:
+    """How many times as long as by arithmetic a stage takes, on an idle machine or (`busy`) beside other work. None:
+    nothing like it has been done here."""
     found = [run for run in known.runs if run.device == device and stage in run.stages]
 
-    def ratio(runs: Iterable[Run]) -> float | None:
-        values = [run.stages[stage][0] / run.stages[stage][1] for run in runs]
-        return median(values[-LAST:]) if values else None
+    def ratio(runs: list[Run]) -> float | None:
+        same = [run for run in runs if run.busy == busy]
+        values = [run.stages[stage][0] / run.stages[stage][1] for run in same or runs]
+        if not values:
+            return None
+        other = 1.0 if same else BESIDE if busy else 1 / BESIDE
+        return other * median(values[-LAST:])
 
-    return next(filter(None, (ratio(filter(like, found)) for like in _nearness(model, profile, size, found))), None)
+    likes = _nearness(model, profile, size, found)
+    return next(filter(None, (ratio(list(filter(like, found))) for like in likes)), None)
 
 
-def start_s(known: Measured, model: str, device: str) -> float | None:
+def start_s(known: Measured, model: str, device: str, busy: bool = False) -> float | None:
     """Seconds of a start with this model on this device, or None."""
-    own = [run.start_s for run in known.runs if run.start_s and (run.model, run.device) == (model, device)]
-    return median(own[-LAST:]) if own else None
+    own = [run for run in known.runs if run.start_s and (run.model, run.device) == (model, device)]
+    own = [run for run in own if run.busy == busy] or own
+    return median([run.start_s or 0.0 for run in own][-LAST:]) if own else None
 
 
 def _nearness(model: str, profile: str, size: int, runs: list[Run]) -> Iterable[Callable[[Run], bool]]:
-    """Tests for runs that are less and less like the wanted one."""
+    """Tests for runs that are less and less like the wanted one; at last those of all models, if it is one's."""
     yield lambda run: (run.model, run.profile, run.size) == (model, profile, size)
     yield lambda run: (run.model, run.size) == (model, size)
     apart = min((abs(run.size - size) for run in runs if run.model == model), default=0)
     yield lambda run: run.model == model and abs(run.size - size) == apart
+    if profile:
+        yield lambda run: bool(run.profile)
 
 
 def core_gflops() -> float:
@@ -164,7 +180,7 @@ def _run(given: Any) -> Run:
     }
     model, device, profile = (of_kind(found[name], name, str)[:300] for name in ("model", "device", "profile"))
     start = None if started is None else _seconds(started)
-    return Run(model, device, profile, of_kind(found["size"], "size", int), start, stages)
+    return Run(model, device, profile, of_kind(found["size"], "size", int), start, stages, found.get("busy") is True)
 
 
 def _seconds(value: Any) -> float:

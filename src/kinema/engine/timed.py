@@ -7,10 +7,10 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.events import Event, OnEvent, Part, Progress, planned
-from ..core.threads import alone, crowd
+from ..core.threads import alone, crowd, is_crowded
 from . import measured
 
 STAGE = "sample"
@@ -21,7 +21,8 @@ STAGE = "sample"
 class Work:
     """name: of the kind of work, as "interpolate film". stages: as its events name them, each with its share of the
     work. start_s: expected before its first unit (libraries, weights), work_s: of all units, both on an idle machine.
-    units: what the work grows with, for its size class: pixels, seconds of sound."""
+    units: what the work grows with, for its size class: pixels, seconds of sound. loads: is a model loaded first? Else
+    the start is a part of the first stage."""
 
     name: str
     stages: tuple[tuple[str, float], ...]
@@ -29,6 +30,7 @@ class Work:
     work_s: float
     units: float
     device: str = "cpu"
+    loads: bool = False
 
     @property
     def size(self) -> int:
@@ -36,19 +38,22 @@ class Work:
 
     def parts(self) -> tuple[Part, ...]:
         """Loading and the work, as such work took on this machine, beside the other work that it has now."""
-        known, times = measured.read(), crowd()
-        start_s = measured.start_s(known, self.name, self.device)
-        factor = measured.factor(known, STAGE, self.name, self.device, "", self.size)
+        known, times, busy = measured.read(), crowd(), is_crowded()
+        start_s = measured.start_s(known, self.name, self.device, busy)
+        factor = measured.factor(known, STAGE, self.name, self.device, "", self.size, busy)
         work_s = times * self.work_s * (factor or 1.0)
         load = Part("load", times * (self.start_s if start_s is None else start_s))
-        return load, *(Part(name, share * work_s) for name, share in self.stages)
+        first, *rest = (Part(name, share * work_s) for name, share in self.stages)
+        if self.loads:
+            return load, first, *rest
+        return replace(first, seconds=load.seconds + first.seconds), *rest
 
 
 @contextmanager
 def timed(work: Work, on_event: OnEvent) -> Iterator[OnEvent]:
     """Tells what is to come, gives the listener for the events of the work, and keeps what it took if it ends well."""
     on_event(planned(*work.parts()))
-    on_event(Event("load"))
+    on_event(Event("load" if work.loads else work.stages[0][0]))
     begun = (time.perf_counter(), time.process_time())
     first: tuple[float, float] | None = None
 
@@ -67,4 +72,5 @@ def timed(work: Work, on_event: OnEvent) -> Iterator[OnEvent]:
     took_s = alone(end[0] - first[0], end[1] - first[1])
     if took_s > 1e-3 and work.work_s > 1e-5:
         stages = {STAGE: (round(took_s, 4), round(work.work_s, 6))}
-        measured.keep(measured.Run(work.name, work.device, "", work.size, max(round(start_s, 4), 1e-3), stages))
+        start_s = max(round(start_s, 4), 1e-3)
+        measured.keep(measured.Run(work.name, work.device, "", work.size, start_s, stages, is_crowded()))
