@@ -25,6 +25,7 @@ from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
 from kinema.training.core import processes, run_folder
+from kinema.training.core.budget import NOTHING, Takes
 from kinema.training.core.loop import LoopConfig
 from kinema.training.core.quicken import quicken
 from kinema.training.core.sheets import sheet, strip
@@ -81,6 +82,10 @@ class Work:
 
     def quick(self, network: Any) -> Any:
         return network if self.big else quicken(network)
+
+    def takes(self, before_s: float, after_s: float = 0.0) -> Takes:
+        """What a stage of a rehearsal takes, as measured on one core."""
+        return NOTHING if self.full else Takes(before_s, after_s)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
         values: dict[str, Any] = {

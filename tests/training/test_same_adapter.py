@@ -83,7 +83,7 @@ def trained(tmp_path, monkeypatch):
         write([Chunk(pixels, 0, 8.0)], tmp_path / "clips" / f"{number}.mp4")
     own = {"data": str(tmp_path / "clips"), "rank": "2", "lr": "0.05", "crops": "1", "frames": "16"}
 
-    def run(place: str, resume: bool = False, minutes: float = 5.0, **options: str) -> bytes:
+    def run(place: str, resume: bool = False, minutes: float = 60.0, **options: str) -> bytes:
         torch.manual_seed(hash(place) % 1000 + resume)  # what another program's random numbers are
         out: Path = tmp_path / place / "lora"
         wanted = options if resume else own | options

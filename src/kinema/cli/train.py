@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import time
@@ -81,7 +82,9 @@ def train(
     if wrong := next((name for name, equals, _ in pairs if not equals), None):
         raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")
     given = {name: value for name, _, value in pairs} | ({} if data is None else {"data": str(data)})
-    with reporter(as_json, begins=False) as shown:
+    from kinema.training.core.processes import leads
+
+    with reporter(as_json or not leads(), begins=False) as shown:
         _run(recipe, given, stage or (), minutes, shown, as_json, {
             "out": out, "device": device, "processes": processes, "resume": resume, "replace": replace,
             "device_name": device_name,
@@ -178,7 +181,8 @@ def _teller(
     return tell
 
 
-HIDDEN = ("event", "stage", "step", "step_s", "progress", "norm", "lr", "seconds", "minutes", "train_seconds")
+HIDDEN = ("event", "stage", "step", "step_s", "progress", "norm", "lr", "seconds", "minutes", "train_seconds",
+          "frozen_before", "frozen_after")  # fmt: skip
 NAMES = {
     "shuffled_percent": "error with its frames shuffled", "psnr_db": "PSNR in dB", "samples": "samples seen",
     "psnr_objects_db": "PSNR of objects in dB",
@@ -197,7 +201,8 @@ def _words(event: dict[str, Any], stage: str) -> str:
     took = f" in {duration(60 * event['minutes'])}" if "minutes" in event else ""
     steps = f" at step {event['step']}" if kind == "evaluated" else ""
     if kind == "stage_done":
-        steps = f", {event['step']} steps" if "step" in event else ""
+        count = event.get("step", 0)
+        steps = f", {count:,} step{'s' * (count != 1)}" if count else ""
     found = ", ".join(f"{NAMES.get(name, name)} {_value(name, value)}" for name, value in _told(event))
     what = {"stage_done": "done", "evaluated": "evaluated"}.get(kind, kind.replace("_", " "))
     return f"{stage}: {what}{steps}{took}" + (f"; {found}" if found else "")
@@ -208,6 +213,8 @@ def _told(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in event.items():
         if name in HIDDEN or isinstance(value, list):
             continue
+        if name == "files":
+            value = ", ".join(json.loads(value))
         if isinstance(value, dict):
             inside = ", ".join(f"{key} {each}" for key, each in value.items() if not isinstance(each, dict | list))
             yield name, f"({inside})"

@@ -21,7 +21,7 @@ BEFORE, LEARNING, AFTER = range(3)
 """The phases of a stage: spans of its events."""
 TRUST_S = 2.0
 """Expected times count as much as this many seconds of observation."""
-SLOWEST, QUICKEST = 8.0, 0.25
+SLOWEST, QUICKEST = 4.0, 0.25
 UNKNOWN, UNKNOWN_S = 0.1, 30.0
 """Where nothing is known, a loop leaves this share of its stage for what comes after, and at most so many seconds."""
 MARGIN = 1.1

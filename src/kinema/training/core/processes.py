@@ -123,6 +123,11 @@ def first() -> bool:
     return rank() == 0
 
 
+def leads() -> bool:
+    """Will this process be the first one, by what started it? Known before any of them has joined."""
+    return os.environ.get(RANK, os.environ.get("RANK", "0") if "LOCAL_RANK" in os.environ else "0") == "0"
+
+
 def wait() -> None:
     """Until every process is here."""
     if count() > 1:

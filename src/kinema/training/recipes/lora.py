@@ -59,9 +59,8 @@ SAMPLE_STEPS = 12
 MODEL = "kinema-mini-animatediff"
 SHORT_MINUTES, FEW_HELD_OUT = 5.0, 4
 """On a CPU a run of less is evaluated on so many held-out windows, with one sample in half the steps."""
-LOADING = Takes(8.0)
-"""The libraries and a miniature on one core; clips come on top. The evaluation's seconds in `stages` are one core's
-too."""
+JUDGE_S = {True: 10.0, False: 60.0}
+"""The last evaluation of a miniature on one core: of a short run as measured, of others by the clips that it makes."""
 FEW, CROPS = 100, 4
 """Fewer clips than FEW are seen in CROPS cuts each, so that their places are not learnt by heart."""
 
@@ -70,9 +69,9 @@ def stages(settings: Settings) -> list[Stage]:
     wanted = Wanted(settings)
     later = Later(wanted)
     small = settings.device == "cpu" and settings.options.get("model", MODEL).startswith("kinema-mini")
-    load, judge = (LOADING, Takes(0.2, 10.0 if wanted.short else 60.0)) if small else (NOTHING, NOTHING)
+    judge = Takes(0.2, JUDGE_S[wanted.short]) if small else NOTHING
     return [
-        Stage("data", 0.0, wanted.look), Stage("cache", 0.2, lambda minutes: later.work.cache(minutes), takes=load),
+        Stage("data", 0.0, wanted.look), Stage("cache", 0.2, lambda minutes: later.work.cache(minutes)),
         Stage("train", 0.8, lambda minutes: later.work.train(minutes), takes=judge,
               follows=("minutes", "steps", "samples", "every", "checkpointing")),
         Stage("export", 0.0, lambda minutes: later.work.export(minutes), follows=("dialect",)),
