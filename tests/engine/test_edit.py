@@ -8,7 +8,7 @@ from PIL import Image
 
 import kinema
 from kinema.core.chunk import Chunk
-from kinema.engine import edit as engine_edit
+from kinema.engine import windows as engine_windows
 from kinema.engine.edit import edit
 from kinema.engine.plan import plan as make_plan
 from kinema.media.read import read_chunks
@@ -37,7 +37,7 @@ class Painter:
     def __init__(self):
         self.windows = []
 
-    def __call__(self, plan, family, *, on_event, window):
+    def __call__(self, plan, family, *, on_event, window, **kept):
         self.windows.append((plan.spans[0], window))
         assert window.frames_FHWC.shape == (plan.frames, plan.height, plan.width, 3)
         assert (plan.frames - 1) % 4 == 0
@@ -49,7 +49,7 @@ class Painter:
 @pytest.fixture
 def painter(monkeypatch):
     found = Painter()
-    monkeypatch.setattr(engine_edit, "generate", found)
+    monkeypatch.setattr(engine_windows, "generate", found)
     return found
 
 

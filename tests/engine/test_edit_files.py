@@ -10,7 +10,7 @@ import pytest
 
 import kinema
 from kinema.core.chunk import Chunk
-from kinema.engine import edit as engine_edit
+from kinema.engine import windows as engine_windows
 from kinema.engine.edit import edit
 from kinema.engine.plan import plan as make_plan
 from kinema.media.read import probe, read_video
@@ -24,12 +24,12 @@ PLACE = (0.25, 0.25, 0.5, 0.5)
 def painted(monkeypatch):
     """The sampling loop is stood in for: what is to be generated comes out red."""
 
-    def paint(plan, family, *, on_event, window):
+    def paint(plan, family, *, on_event, window, **kept):
         frames = np.rint((window.frames_FHWC + 1) * 127.5)
         frames[window.mask_FHW > 0.5] = RED
         yield Chunk(frames.astype(np.uint8), plan.spans[0].start, plan.fps)
 
-    monkeypatch.setattr(engine_edit, "generate", paint)
+    monkeypatch.setattr(engine_windows, "generate", paint)
 
 
 def scene(num, height, width):
