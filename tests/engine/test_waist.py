@@ -146,6 +146,17 @@ def test_free_init_begins_both_media_again(engine):
     assert not np.array_equal(once[0], twice[0]) and not np.array_equal(once[1], twice[1])
 
 
+def test_the_estimate_counts_context_windows(engine):
+    """A clip of 40 frames goes through a context of 16 in three windows: three times a clip of 16, in no more memory."""
+    short, long = (engine.plan("x", seed=1, frames=count, profile="exact") for count in (16, 40))
+    list(engine.stream(short))
+    calls = len(engine.family.calls)
+    list(engine.stream(long))
+    assert len(engine.family.calls) - calls == 3 * calls, "what the loop computes is what is counted"
+    one, three = (arithmetic(plan, engine.family.card, "cpu") for plan in (short, long))
+    assert three.pflop == pytest.approx(3 * one.pflop) and three.gb == one.gb
+
+
 def test_windows_cut_both_media(engine):
     plan = engine.plan("x", seed=1, steps=3, frames=12, profile="exact", options={"context_length": 8})
     cond = engine.family.encode(plan, engine.family.prepare(plan))

@@ -91,13 +91,14 @@ def test_text_to_video(mini, pipeline):
 
 def test_references_keep_their_order(mini):
     """VACE puts references in front in the order given (diffusers' pipeline reverses them)."""
-    from kinema.core.family import Prepared
     from kinema.families.wan import vace
 
     pictures = (torch.full((1, 3, 64, 64), -0.5), torch.full((1, 3, 64, 64), 0.5))
+    from kinema.families.wan.prepare import WanPrepared
+
     plan = mini.plan(request())
     family = mini.family
-    made = vace.context(plan, Prepared(references=pictures), family.encode_pixels, family.space, family.patch)
+    made = vace.context(plan, WanPrepared(references=pictures), family.encode_pixels, family.space, family.patch)
     alone = [family.encode_pixels(picture[:, :, None]) for picture in pictures]
     assert torch.equal(made[:, :16, 0], alone[0][:, :, 0])
     assert torch.equal(made[:, :16, 1], alone[1][:, :, 0])

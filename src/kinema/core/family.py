@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,22 +27,17 @@ Branch = str
 
 @dataclass(frozen=True)
 class Prepared:
-    """Conditions as pixels on the plan's canvas: float32, [-1, 1], BCFHW (B = 1), on the CPU.
+    """Conditions as pixels on the plan's canvas: float32, [-1, 1], BCFHW (B = 1), on the CPU. What one family alone
+    needs, it adds in a class of its own.
 
     source_BCFHW: the clip to edit, 0.0 (mid-gray, "no information") where nothing is given; None without any.
-    mask_BCFHW:   one channel in [0, 1], 1 = generate, 0 = keep; None means everything is generated.
-    first_BCHW, last_BCHW: pictures that the first and last frame must be.
-    references:   pictures on white, each (1, 3, H, W).
-    given_BCHW:   the first picture as it was given, uncropped and at its own size.
+    first_BCHW:   a picture that the first frame must be.
+    styles:       adapters and their weights.
     """
 
     source_BCFHW: torch.Tensor | None = None
-    mask_BCFHW: torch.Tensor | None = None
     first_BCHW: torch.Tensor | None = None
-    last_BCHW: torch.Tensor | None = None
-    references: tuple[torch.Tensor, ...] = ()
-    styles: tuple[tuple[str, float], ...] = field(default=())
-    given_BCHW: torch.Tensor | None = None
+    styles: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -100,20 +100,23 @@ def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> 
     stride = Stride(network.time_stride, network.space_stride, network.patch)
     longest = max((span.num_frames for span in plan.spans), default=0)
     sampled = sum(span.num_frames for span in plan.spans)
-    tokens = stride.tokens(PixelShape(longest, plan.height, plan.width))
+    sampling = Sampling.of(plan)
+    seen = windows.context(longest, sampling.context_length or longest, sampling.context_overlap)
+    tokens = stride.tokens(PixelShape(len(seen[0]), plan.height, plan.width))
     layers = network.layers + network.hint_layers
     forward = 4.0 * tokens**2 * network.width * layers + 2.0 * network.parameters * tokens
     if network.flop_per_cell is not None:
         forward = network.flop_per_cell * tokens * network.patch**2
-    pieces = 1
+    tiles = 1
     if plan.canvas == "upscale":
-        pieces = len(windows.over_picture(plan.size, (plan.width, plan.height), card.size.multiple).places)
+        tiles = len(windows.over_picture(plan.size, (plan.width, plan.height), card.size.multiple).places)
+    pieces = tiles * len(seen)
     calls = evaluations(plan, from_clip)
     flop = forward * calls * pieces * sampled / max(1, longest * len(plan.spans))
-    volume = sampled * pieces * plan.width * plan.height
+    volume = sampled * tiles * plan.width * plan.height
     decode = volume * network.autoencoder_parameters * DECODE_FLOP_PER_PIXEL_PARAMETER
     given = decode if plan.canvas != "model" or any(c.kind == "source" for c in plan.conditions) or from_clip else 0.0
-    if Sampling.of(plan).decoder == "tiny":
+    if sampling.decoder == "tiny":
         decode *= TINY_DECODER
     rate = _rate(device) * 1e12
     size = 4 if device == "cpu" else network.bytes_per_parameter

@@ -26,6 +26,13 @@ from .options import AnimateDiffOptions
 
 
 @dataclass(frozen=True)
+class GuidedPrepared(Prepared):
+    """pictures: what a network beside the UNet looks at."""
+
+    pictures: guides.Pictures | None = None
+
+
+@dataclass(frozen=True)
 class Guided(Cond):
     """guide: a network beside the UNet, with what it looks at. start: the frame that the plan begins with."""
 
@@ -40,13 +47,14 @@ class AnimateDiffFamily(OnBase):
     beside: tuple[str, Any] | None = None  # the last network that guided, and its name
     guiding: Residency  # where it is
 
-    def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
-        return clip.prepare(plan, window)
+    def prepare(self, plan: Plan, window: Window | None = None) -> GuidedPrepared:
+        return GuidedPrepared(**vars(clip.prepare(plan, window)), pictures=guides.read(plan))
 
     def encode(self, plan: Plan, prepared: Prepared) -> Guided:
         found = super().encode(plan, prepared)
         options = AnimateDiffOptions.of(plan)
-        pictures, name = guides.read(plan), options.controlnet
+        pictures = prepared.pictures if isinstance(prepared, GuidedPrepared) else None
+        name = options.controlnet
         if pictures is None or not name:
             return Guided(**vars(found))
         if self.beside is None or self.beside[0] != name:

@@ -17,7 +17,7 @@ import torch
 
 from ...core.card import Card
 from ...core.chunk import Chunk
-from ...core.family import Predict, Prepared, Window
+from ...core.family import Predict, Window
 from ...core.plan import Plan, Span
 from ...diffusion import scheduling
 from ...diffusion.guidance import Way, classifier_free
@@ -72,11 +72,11 @@ class SvdFamily:
     def notes(self, plan: Plan) -> tuple[str, ...]:
         return ()  # it reads no words
 
-    def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
+    def prepare(self, plan: Plan, window: Window | None = None) -> prepared_pixels.SvdPrepared:
         return prepared_pixels.prepare(plan)
 
     @torch.inference_mode()
-    def encode(self, plan: Plan, prepared: Prepared) -> SvdCond:
+    def encode(self, plan: Plan, prepared: prepared_pixels.SvdPrepared) -> SvdCond:
         adapters.use(self.parts.unet, prepared.styles, None)
         assert prepared.first_BCHW is not None and prepared.given_BCHW is not None
         pixels = prepared_pixels.for_clip(prepared.given_BCHW, self.parts.clip_mean, self.parts.clip_std)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 
@@ -13,13 +15,20 @@ CLIP_PX = 224
 KERNEL_SIGMAS = 4.0
 
 
-def prepare(plan: Plan) -> Prepared:
+@dataclass(frozen=True)
+class SvdPrepared(Prepared):
+    """given_BCHW: the picture as it was given, uncropped and at its own size."""
+
+    given_BCHW: torch.Tensor | None = None
+
+
+def prepare(plan: Plan) -> SvdPrepared:
     """Raises MediaError for a picture that cannot be read."""
     condition = next(each for each in plan.conditions if each.kind == "image")
     picture_HWC = inputs.picture(condition.image)
     styles = tuple((each.adapter, each.weight) for each in plan.conditions if each.kind == "style")
     first_BCHW = image.still(picture_HWC, plan.height, plan.width)
-    return Prepared(first_BCHW=first_BCHW, given_BCHW=image.to_unit(picture_HWC)[None], styles=styles)
+    return SvdPrepared(first_BCHW=first_BCHW, given_BCHW=image.to_unit(picture_HWC)[None], styles=styles)
 
 
 def for_clip(x_BCHW: torch.Tensor, mean: list[float], std: list[float], side_px: int = CLIP_PX) -> torch.Tensor:

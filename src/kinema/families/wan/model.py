@@ -15,7 +15,7 @@ import torch
 from ...core.card import Card
 from ...core.chunk import Chunk
 from ...core.errors import ModelError
-from ...core.family import Predict, Prepared, Window
+from ...core.family import Predict, Window
 from ...core.plan import Plan, Span
 from ...core.prompt import cut_notes, encoded
 from ...diffusion import flow, scheduling
@@ -97,11 +97,11 @@ class WanFamily:
         cut = [cut_notes(name, text.clean(words), tokenizer, length) for name, words in encoded(plan).items()]
         return tuple(note for notes in cut for note in notes)
 
-    def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
+    def prepare(self, plan: Plan, window: Window | None = None) -> prepare.WanPrepared:
         return prepare.prepare(plan, window)
 
     @torch.inference_mode()
-    def encode(self, plan: Plan, prepared: Prepared) -> WanCond:
+    def encode(self, plan: Plan, prepared: prepare.WanPrepared) -> WanCond:
         student = self._student(plan)
         adapters.use(self.parts.transformer, prepared.styles, student, names=ADAPTER_NAMES)
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))

@@ -7,6 +7,8 @@ extension, repainting, control).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -18,14 +20,23 @@ from ...core.plan import Plan
 DOT_RGB = (255, 255, 255)
 
 
-def prepare(plan: Plan, window: Window | None = None) -> Prepared:
+@dataclass(frozen=True)
+class WanPrepared(Prepared):
+    """mask_BCFHW: one channel in [0, 1], 1 = generate, 0 = keep; None means everything is generated. references:
+    pictures on white, each (1, 3, H, W)."""
+
+    mask_BCFHW: torch.Tensor | None = None
+    references: tuple[torch.Tensor, ...] = ()
+
+
+def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
     """Read the inputs and draw them; a window stands in for source, mask, continued clips and control. Raises
     MediaError for files that cannot be read."""
     size = (plan.height, plan.width)
     canvas = _Canvas(plan)
     references: list[torch.Tensor] = []
     styles: list[tuple[str, float]] = []
-    first = last = None
+    first = None
     conditions = sorted(plan.conditions, key=lambda c: ORDER.index(c.kind))
     if window is not None:
         if window.control_FHWC is not None:
@@ -57,12 +68,12 @@ def prepare(plan: Plan, window: Window | None = None) -> Prepared:
             index = frame_number(condition.at, plan.frames)
             canvas.keep_frame(index, still)
             first = still if index == 0 else first
-            last = still if index == plan.frames - 1 and index > 0 else last
         elif condition.kind == "reference":
             references += [image.letterbox(inputs.picture(each), *size) for each in condition.images]
         elif condition.kind == "style":
             styles.append((condition.adapter, condition.weight))
-    return Prepared(*canvas.finished(), first, last, tuple(references), tuple(styles))
+    source, masked = canvas.finished()
+    return WanPrepared(source, first, tuple(styles), masked, tuple(references))
 
 
 ORDER = ("control", "trajectory", "source", "mask", "continue", "image", "reference", "style")

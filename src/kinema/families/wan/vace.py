@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 import torch
 
-from ...core.family import Prepared
 from ...core.plan import Plan
+from .prepare import WanPrepared
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
-def context(plan: Plan, prepared: Prepared, encode: Encode, space: int, patch: int) -> torch.Tensor:
+def context(plan: Plan, prepared: WanPrepared, encode: Encode, space: int, patch: int) -> torch.Tensor:
     """The context (1, 2*z + space**2, N + T, H/space, W/space), float32, N reference frames first.
 
     `encode`: pixels (1, 3, F, H, W) in [-1, 1] to normalised latents. `space`: pixels a latent spans; `patch`: the
