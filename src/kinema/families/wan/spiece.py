@@ -15,6 +15,7 @@ def tokenizer_from(model: bytes) -> Any:
     """A transformers tokenizer from the bytes of a unigram SentencePiece model. ModelError where it is not one."""
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2
+    from tokenizers import normalizers
     from transformers import T5Tokenizer
 
     messages: Any = sentencepiece_model_pb2
@@ -32,7 +33,9 @@ def tokenizer_from(model: bytes) -> Any:
         raise ModelError("The embedded spiece_model cannot be read: some of its pieces are no UTF-8.")
     if unknown != [UNKNOWN] or not {"<pad>", "</s>"} <= {piece for piece, _ in vocabulary}:
         raise ModelError("The embedded spiece_model has no <pad>, </s> or unknown piece: not a T5 vocabulary.")
-    return T5Tokenizer(
-        vocab=vocabulary, unk_token=vocabulary[UNKNOWN][0], extra_ids=0, additional_special_tokens=[],
-        _spm_precompiled_charsmap=read.normalizer_spec.precompiled_charsmap or None,
-    )  # fmt: skip
+    tokenizer = T5Tokenizer(
+        vocab=vocabulary, unk_token=vocabulary[UNKNOWN][0], extra_ids=0, additional_special_tokens=[]
+    )
+    if table := read.normalizer_spec.precompiled_charsmap:  # transformers 5.0's class does not take it
+        tokenizer.backend_tokenizer.normalizer = normalizers.Precompiled(table)
+    return tokenizer
