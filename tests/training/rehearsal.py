@@ -19,14 +19,19 @@ from kinema.training.core import loop, stages
 from kinema.training.data import parallel_vae
 from kinema.training.data.store import write_shards
 from kinema.training.tasks import image_to_video, temporal
+from kinema.training.tasks.edm import align_times
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 HOW = ["steps", pytest.param("clock", marks=pytest.mark.slow)]
 """Parameters for a fixture that trains: by `by_steps`, and in `make test-all` also by `by_the_clock`."""
-SMALLER = {"CAPTIONS": 600, "REHEARSED": 1, "REHEARSAL_STEPS": 2, "SAMPLE_STEPS": 2, "LENGTHS": (4,)}
+SMALLER = {
+    "CAPTIONS": 600, "REHEARSED": 1, "REHEARSAL_STEPS": 2, "SAMPLE_STEPS": 2, "LENGTHS": (4,),
+    "align_times": partial(align_times, steps=20),
+}  # fmt: skip
 """Names in recipes, and smaller values: captions from which a tokenizer takes its words (reading 20,000 takes seconds,
-in each stage), clips that are looked at, and their steps, and frames that a step of Stable Video Diffusion sees."""
+in each stage), clips that are looked at, and their steps; frames that a step of Stable Video Diffusion sees, and steps
+in which its time embedding is fitted (400 take half of the rehearsal)."""
 
 
 def named(recipe: str) -> str:
