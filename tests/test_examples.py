@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
-DEAR = {"a_picture_that_moves"}
-"""Three clips of the dearest miniature; test_cli_animate.py and test_svd.py ask the same of it with fewer steps."""
+DEAR = {"a_picture_that_moves", "a_camera_move"}
+"""Two and three clips of the dearest miniatures; test_cli_animate.py, test_svd.py and test_styles.py ask the same with
+fewer steps, or of smaller networks."""
 OF_ITS_OWN = {"refusals"}
 """Run in a process of its own by default, too: it loads no weights."""
 

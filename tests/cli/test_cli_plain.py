@@ -142,19 +142,25 @@ main()
 """
 
 
+def quiet_process(*arguments: str) -> tuple[str, str]:
+    """What Python writes: its standard output, and its standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", *arguments], capture_output=True, text=True, timeout=200, check=False,
+        env=environment(OMP_NUM_THREADS="1"),
+    )  # fmt: skip
+    return done.stdout, done.stderr
+
+
 def test_no_library_writes_on_the_screen() -> None:
-    """Of a script and beside --json nothing is seen at all; of a command its own lines."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=environment(OMP_NUM_THREADS="1"),
-        )
-        for arguments in ([SCRIPT], [MAIN, "generate", *SMALL, "-o", "c.mp4"])
-    ]  # fmt: skip
-    (script, beside), (said, lines) = (process.communicate(timeout=200) for process in running)
+    """Of a script and beside --json nothing is seen at all."""
+    script, beside = quiet_process(SCRIPT)
     assert beside == ""
     first, made = script.splitlines()
     assert first == "made" and json.loads(made)["path"] == "b.mp4"
+
+
+def test_of_a_command_its_own_lines_are_seen() -> None:
+    said, lines = quiet_process(MAIN, "generate", *SMALL, "-o", "c.mp4")
     notes = answer(run("plan", *SMALL, "--json"))["notes"]
     own = re.compile(r"(\d+ %: )?(loading the model|reading the inputs|encoding|sampling|decoding) ")
     assert lines and [line for line in lines.splitlines() if not own.match(line)] == notes

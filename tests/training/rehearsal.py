@@ -20,14 +20,20 @@ from kinema.cli.main import app
 from kinema.training.core import loop, stages
 from kinema.training.data import parallel_vae
 from kinema.training.data.store import write_shards
+from kinema.training.tasks import image_to_video, temporal
+from kinema.training.tasks.edm import align_times
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 HOW = ["steps", pytest.param("clock", marks=pytest.mark.slow)]
 """Parameters for a fixture that trains: by `by_steps`, and in `make test-all` also by `by_the_clock`."""
-SMALLER = {"CAPTIONS": 600, "REHEARSED": 1, "REHEARSAL_STEPS": 2}
+SMALLER = {
+    "CAPTIONS": 600, "REHEARSED": 1, "REHEARSAL_STEPS": 2, "SAMPLE_STEPS": 2, "LENGTHS": (4,),
+    "align_times": partial(align_times, steps=20),
+}  # fmt: skip
 """Names in recipes, and smaller values: captions from which a tokenizer takes its words (reading 20,000 takes seconds,
-in each stage), clips that are looked at, and their steps."""
+in each stage), clips that are looked at, and their steps; frames that a step of Stable Video Diffusion sees, and steps
+in which its time embedding is fitted (400 take half of the rehearsal)."""
 
 
 def named(recipe: str) -> str:
@@ -71,6 +77,8 @@ def by_steps(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "progress_of", lambda step, elapsed, config: step / steps)
         patch.setattr(parallel_vae, "compiled", parallel_vae.compiled)
+        patch.setattr(temporal, "HELD_OUT_STEPS", temporal.HELD_OUT_STEPS[:2])
+        patch.setattr(image_to_video, "HELD_OUT_SIGMAS", image_to_video.HELD_OUT_SIGMAS[:1])
         patch.setattr(sys, "path", list(sys.path))  # recipes add their folder
         load = stages.load_recipe
 

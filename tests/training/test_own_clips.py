@@ -172,7 +172,7 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, how, model,
     asked = (f"model={model}", "steps=2", "rank=4", "lr=0.05", f"dialect={'+'.join(dialects)}", "trigger=slide", *more)
     words = ("--data", str(tmp_path / "mine"), *(part for each in asked for part in ("--set", each)))
     if how == "steps":
-        told = by_steps("lora", out, *words, steps=2)
+        told = by_steps("lora", out, *words, "--set", "samples=1", "--set", "crops=1", steps=2)
     else:
         told = by_the_clock("lora", out, *words, minutes=0.2)
     assert "3 clips" in (out / "data.txt").read_text() and "3 clips" in told
