@@ -19,8 +19,8 @@ from ..core.card import Card
 from ..core.chunk import Chunk
 from ..core.errors import ModelError
 from ..core.family import Prepared, Tried
-from ..core.plan import Plan, Span
-from ..core.prompt import cut_notes, encoded
+from ..core.plan import Plan, Span, encoded
+from ..core.prompt import cut_notes
 from ..diffusion import scheduling
 from ..diffusion.free_init import renewed
 from ..diffusion.noise import noise

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from ...core.chunk import Chunk
 from ...core.errors import RequestError
-from .makers import Job, maker
+from .job import Job
+from .makers import maker
 
 if TYPE_CHECKING:
     import numpy as np
