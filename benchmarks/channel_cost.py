@@ -107,7 +107,7 @@ def encoded_s(progress: Path) -> float:
 
 def playout(folder: Path, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "kinema.channel.airing.playout", str(folder)],
+        [sys.executable, "-m", "kinema.channel.airing.playout_process", str(folder)],
         env=os.environ | environment,
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

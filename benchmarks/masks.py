@@ -20,10 +20,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kinema.conditions.mask_shape import box_around
 from kinema.conditions.preview import tinted
-from kinema.conditions.track import Start, follow
+from kinema.media.masks import box_around
 from kinema.media.sheet import sheet_of_clips
+from kinema.segmentation.track import Start, follow
 from kinema.toyland.actors import OUTLINE
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD, Scene, sample_scene, without_objects

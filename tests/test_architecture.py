@@ -16,7 +16,7 @@ ROOT = Path(kinema.__file__).parent
 FLOORS = {
     "core": 1,
     "media": 2, "diffusion": 2, "weights": 2, "toyland": 2,
-    "conditions": 3, "sd": 3, "post": 3, "music": 3,
+    "conditions": 3, "segmentation": 3, "sd": 3, "post": 3, "music": 3,
     "engine": 4, "families": 4,
     "training": 5, "curation": 5, "evaluation": 5, "workflow": 5,
     "studio": 6, "channel": 6,
@@ -41,6 +41,20 @@ def imports(path: Path):
             if module.split(".")[0] == "kinema":
                 names = [alias.name for alias in node.names]
                 yield from ((f"{module}.{name}" if module.count(".") == 0 else module, node.lineno) for name in names)
+
+
+def imported(path: Path):
+    """For each name that a file imports from kinema: (the name as a module, or else where it is imported from,)."""
+    package = ("kinema", *path.relative_to(ROOT).parts[:-1])
+    every = {".".join(("kinema", *each.relative_to(ROOT).with_suffix("").parts)) for each in FILES}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield tuple(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *filter(None, (node.module or "").split("."))))
+            for alias in node.names:
+                yield (f"{module}.{alias.name}",) if f"{module}.{alias.name}" in every else (module,)
 
 
 def upward(path: Path):
@@ -86,6 +100,49 @@ def test_files_read_in_one_sitting():
     long = {path.name: count for path in FILES if (count := len(path.read_text("utf-8").splitlines())) > 400}
     assert long == {}
     assert [path for path in FILES if path.stem in ("utils", "helpers", "misc", "common")] == []
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules each of which reaches all others of its group (Tarjan's components larger than one)."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_, found = [], []
+
+    def visit(module: str) -> None:
+        order[module] = lowest[module] = len(order)
+        open_.append(module)
+        for other in sorted(edges[module]):
+            if other not in order:
+                visit(other)
+                lowest[module] = min(lowest[module], lowest[other])
+            elif other in open_:
+                lowest[module] = min(lowest[module], order[other])
+        if lowest[module] == order[module]:
+            group = open_[open_.index(module) :]
+            del open_[-len(group) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for module in sorted(edges):
+        if module not in order:
+            visit(module)
+    return found
+
+
+def test_files_of_a_room_import_each_other_in_no_circle():
+    """Imports inside functions and those for types alone count too: a circle of files is one file in pieces."""
+    chain, ring = {"a": {"b"}, "b": {"c"}, "c": set()}, {"a": {"b"}, "b": {"c"}, "c": {"b"}}
+    assert circles(chain) == [] and circles(ring) == [["b", "c"]]
+    names = {}
+    for path in FILES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        names[".".join(("kinema", *parts)).removesuffix(".__init__")] = path
+    edges: dict[str, set[str]] = {}
+    for name, path in names.items():
+        wanted = {module for pair in imported(path) for module in pair if module in names}
+        edges[name] = {other for other in wanted - {name} if other.split(".")[1] == name.split(".")[1]}
+    assert any(edges.values())
+    assert circles(edges) == []
 
 
 def fresh(code: str) -> str:

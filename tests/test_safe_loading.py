@@ -184,10 +184,10 @@ def test_a_model_s_tokenizer_from_the_command_line(wan, watched):
 def test_every_other_folder(tmp_path, watched):
     from transformers import AutoModelForDepthEstimation
 
-    from kinema.conditions import find
-    from kinema.conditions.annotators import local
     from kinema.families.wan.single_file import _tokenizer
     from kinema.sd.image_model import Folder
+    from kinema.segmentation import find
+    from kinema.weights import local
 
     folder = poison(tmp_path / "evil")
     (folder / "tokenizer.json").write_text("{}")

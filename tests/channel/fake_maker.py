@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.channel.making.makers import KNOWN_FRAMES, Job
+from kinema.channel.making.job import KNOWN_FRAMES, Job
 from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError
 from kinema.media.read import read_video

@@ -10,8 +10,9 @@ from kinema.channel.config import ChannelConfig, Making, Picture
 from kinema.channel.library import Library
 from kinema.channel.making import steps
 from kinema.channel.making.continuity import Link, link_of, sweep
+from kinema.channel.making.job import KNOWN_FRAMES, Job
 from kinema.channel.making.ledger import Ledger
-from kinema.channel.making.makers import KNOWN_FRAMES, Job, can_continue, maker
+from kinema.channel.making.makers import can_continue, maker
 from kinema.channel.making.planning import job_of
 from kinema.channel.making.seam import in_whole_seconds, part
 from kinema.channel.making.work_files import TAIL, FolderFiles

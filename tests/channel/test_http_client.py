@@ -18,7 +18,7 @@ import kinema
 from kinema.channel import http_client
 from kinema.channel.http_client import AskError, Bounds, TooSlow, Unreachable, ask, download
 from kinema.channel.making import remote
-from kinema.channel.making.makers import Down, Job, Late
+from kinema.channel.making.job import Down, Job, Late
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.writing.chat import Chat, ChatError, Endpoint
 from kinema.core.errors import KinemaError, RequestError

@@ -18,7 +18,8 @@ from starlette.testclient import TestClient
 
 from kinema.channel.making import bench as benches
 from kinema.channel.making.bench import DONE, DRAWING, FAILED, Bench, Busy, Taken
-from kinema.channel.making.makers import Down, Job, maker
+from kinema.channel.making.job import Down, Job
+from kinema.channel.making.makers import maker
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.web import clip_process
 from kinema.channel.web.clip_site import clip_site, job_of

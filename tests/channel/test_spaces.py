@@ -15,7 +15,7 @@ import gradio_client
 import numpy as np
 import pytest
 
-from kinema.channel.making.makers import Down, Job
+from kinema.channel.making.job import Down, Job
 from kinema.channel.making.spaces import SpaceMaker
 from kinema.channel.writing.breaker import Breaker
 from kinema.core.chunk import Chunk

@@ -35,7 +35,7 @@ def status(folder):
 
 
 def no_child_is_left():
-    return not [one for one in psutil.Process().children() if "kinema.channel.airing.playout" in one.cmdline()]
+    return not [one for one in psutil.Process().children() if "kinema.channel.airing.playout_process" in one.cmdline()]
 
 
 class Watched:
@@ -111,7 +111,7 @@ def test_a_killed_or_frozen_playout_goes_on_with_the_next_frame(tmp_path, harm):
 def test_two_supervisors_and_a_playout_beside_one_are_refused(tmp_path):
     fill(tmp_path, 1)
     lock = ChannelLock(tmp_path)
-    command = [sys.executable, "-m", "kinema.channel.airing.playout", str(tmp_path), "--size", "96x64"]
+    command = [sys.executable, "-m", "kinema.channel.airing.playout_process", str(tmp_path), "--size", "96x64"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == BUSY and f"process {os.getpid()}" in run.stderr
     with pytest.raises(ChannelBusy):
@@ -134,7 +134,7 @@ def test_settings_travel_whole_and_bad_ones_end_the_supervisor(tmp_path):
         settings_of({"schedule": [["6", "7", "sea"]]})
     with pytest.raises(KinemaError, match="refuses its settings"):
         Supervisor(tmp_path, Settings(encoding=SMALL, rtmp=["http://no"])).run()
-    command = [sys.executable, "-m", "kinema.channel.airing.playout", str(tmp_path), "--rtmp", "rtmp://h/a/key"]
+    command = [sys.executable, "-m", "kinema.channel.airing.playout_process", str(tmp_path), "--rtmp", "rtmp://h/a/key"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == BAD and "@FILE" in run.stderr and "h/a/key" not in run.stderr
 
@@ -142,7 +142,7 @@ def test_settings_travel_whole_and_bad_ones_end_the_supervisor(tmp_path):
 def test_the_process_ends_in_order(tmp_path):
     fill(tmp_path, 1)
     process = subprocess.Popen(
-        [sys.executable, "-m", "kinema.channel.airing.playout", str(tmp_path), "--size", "96x64"]
+        [sys.executable, "-m", "kinema.channel.airing.playout_process", str(tmp_path), "--size", "96x64"]
     )
     try:
         wait_for(lambda: status(tmp_path), 60)

@@ -12,8 +12,8 @@ from running_channel import channel_file, config_of
 
 from kinema.channel.making import durable, producer, steps
 from kinema.channel.making.bench import FAILED, Bench
+from kinema.channel.making.job import Down, Job, Late
 from kinema.channel.making.ledger import Ledger, LedgerBusy
-from kinema.channel.making.makers import Down, Job, Late
 from kinema.channel.making.producer import Producer
 from kinema.channel.state_file import read_state
 from kinema.core.errors import Cancelled, KinemaError, RequestError

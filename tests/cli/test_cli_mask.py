@@ -82,7 +82,7 @@ def test_a_folder_of_pictures_and_a_coarser_shape(clip):
     ],
 )
 def test_refused_before_any_work(clip, arguments, words, monkeypatch):
-    monkeypatch.setattr("kinema.conditions.track.follow", lambda *_, **__: pytest.fail("work was begun"))
+    monkeypatch.setattr("kinema.segmentation.track.follow", lambda *_, **__: pytest.fail("work was begun"))
     before = sorted(Path().iterdir())
     found = run("mask", clip, *arguments, "--json")
     assert found.exit_code == 2, found.output

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from cli_tools import answer, run
 
+import kinema
 from kinema.core.chunk import Chunk
 from kinema.media.read import read_video
 from kinema.media.write import write
+from kinema.segmentation.cut_out import BACKGROUND
 from kinema.toyland.render import render
 from kinema.toyland.scene import Actor, Scene
 
@@ -79,3 +81,22 @@ def test_told_with_a_code_where_it_never_comes_back() -> None:
     )
     assert run("mask", "clip.mp4", *click, "--anyway").exit_code == 0
     assert read_video("mask.mp4")[0].shape[0] == len(truth_FHW)
+
+
+def test_a_click_on_the_background_is_told_before_an_edit_and_with_a_mask() -> None:
+    moving([0] * 6)
+    nothing = ("--click", "6,90", "--tracker", "opencv")
+    spoken = run("mask", "clip.mp4", *nothing, "-o", "mask.mp4", "--anyway")
+    assert BACKGROUND in " ".join(spoken.stderr.split()), spoken.output
+    told = answer(run("mask", "clip.mp4", *nothing, "-o", "mask.mp4", "--anyway", "--json"))
+    assert told["doubt"] == BACKGROUND
+    request = kinema.Request(
+        canvas="source",
+        conditions=(kinema.Source(video="clip.mp4"), kinema.Mask(click=(6 / SIDE, 90 / SIDE), tracker="opencv")),
+    )
+    assert BACKGROUND in kinema.plan(request).notes
+    truth_FHW = moving([0] * 6)
+    rows, columns = np.nonzero(truth_FHW[0])
+    on_it = kinema.Mask(click=(columns.mean() / SIDE, rows.mean() / SIDE), tracker="opencv")
+    sure = request.changed(conditions=(request.conditions[0], on_it))
+    assert not any("background" in text for text in kinema.plan(sure).notes)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from kinema.conditions.annotators import local, pose
+from kinema.conditions.annotators import pose
 from kinema.conditions.control import annotate
 from kinema.core.errors import ModelError, WeightsMissing
+from kinema.weights import local
 
 
 def frames(num: int = 2, height: int = 60, width: int = 90) -> np.ndarray:

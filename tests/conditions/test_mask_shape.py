@@ -8,9 +8,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from kinema.conditions import image, mask
-from kinema.conditions.mask_shape import box_around, reshape
+from kinema.conditions.mask_shape import reshape
 from kinema.core.conditions import Mask
 from kinema.core.errors import RequestError
+from kinema.media.masks import box_around
 
 
 def l_shape() -> np.ndarray:

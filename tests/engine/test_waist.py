@@ -147,7 +147,7 @@ def test_free_init_begins_both_media_again(engine):
 
 
 def test_the_estimate_counts_context_windows(engine):
-    """A clip of 40 frames goes through a context of 16 in three windows: three times a clip of 16, in no more memory."""
+    """A clip of 40 frames goes through a context of 16 in three windows: three times one of 16, in no more memory."""
     short, long = (engine.plan("x", seed=1, frames=count, profile="exact") for count in (16, 40))
     list(engine.stream(short))
     calls = len(engine.family.calls)

@@ -19,8 +19,8 @@ from kinema.core.chunk import Chunk
 from kinema.media.write import write
 from kinema.training.core.stages import Settings
 from kinema.training.data import buckets, own_clips
+from kinema.training.recipes._lora_wanted import Wanted
 from kinema.training.recipes._lora_work import Lora
-from kinema.training.recipes.lora import Wanted
 from kinema.weights import adapters
 from kinema.weights.adapter_writer import DIALECTS
 from kinema.weights.adapter_writer import write as write_adapter

@@ -94,7 +94,7 @@ def test_what_is_neither_a_path_nor_a_hub_id(hub, name):
 
 def test_the_options_that_name_models_say_so():
     from kinema import plan
-    from kinema.conditions.annotators import local
+    from kinema.weights import local
 
     for call in (
         lambda: plan("a red ball", model="animatediff-v3", options={"base": "./nothere"}),

@@ -151,9 +151,9 @@ def _write(
     import numpy as np
 
     from kinema.conditions.mask_shape import reshape
-    from kinema.conditions.track import Start, follow
     from kinema.core.chunk import Chunk
     from kinema.media.write import write
+    from kinema.segmentation.track import Start, follow
 
     seen: dict[str, Any] = {"frames": 0, "share": 0.0, "lost": [], "doubts": []}
     masks = follow(_frames(path), Start(**start), by=by, device=device, on_doubt=seen["doubts"].append)

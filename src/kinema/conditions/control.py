@@ -25,8 +25,9 @@ from ..core.chunk import Chunk
 from ..core.errors import MediaError, RequestError
 from ..core.events import OnEvent, Progress, ignore
 from ..core.quiet import quietly
+from ..weights import local
 from . import inputs
-from .annotators import depth, flow, gray, lines, local, objects, pose
+from .annotators import depth, flow, gray, lines, objects, pose
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,5 +1,4 @@
-"""Planning of edits that leave a clip what it is: `canvas="source"`. Reads headers of files, and the first frame where
-an object on it is to be followed; no weights.
+"""Planning of edits that leave a clip what it is: `canvas="source"`. Reads headers of files; no torch, no weights.
 
 The clip decides size, rate and length; the model's canvas and windows in time follow from what is to be changed.
 """
@@ -52,34 +51,14 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     else:
         frames, spans = _longer(request, card, start, end, given)
     _check_inputs(request, frames)
-    conditions = tuple(_settled(c) if isinstance(c, Mask) and c.follows else c for c in found.conditions)
-    doubt = _doubt(mask, source, size) if mask is not None and source is not None and mask.follows else ""
     better = card.profiles[request.profile].in_place
     options = found.options | {name: value for name, value in better.items() if name not in request.options}
     return found.model_copy(
         update={
-            "conditions": conditions, "options": options, "frames": frames, "fps": given.fps, "output": size,
-            "spans": spans, "notes": (*found.notes, *inputs.remarks(given), *([doubt] if doubt else ())),
+            "options": options, "frames": frames, "fps": given.fps, "output": size,
+            "spans": spans, "notes": (*found.notes, *inputs.remarks(given)),
         }
     )  # fmt: skip
-
-
-def _settled(mask: Mask) -> Mask:
-    """A mask that says who follows its thing, so that it is followed the same way again. WeightsMissing where what it
-    takes is not on this machine."""
-    from . import track
-
-    if mask.object:
-        from . import find
-
-        find.finder()
-    return mask.model_copy(update={"tracker": track.who(mask.tracker)})
-
-
-def _doubt(mask: Mask, source: Source, size: tuple[int, int]) -> str:
-    from .mask_stream import doubt_of
-
-    return doubt_of(mask, source, *size)
 
 
 def _one(request: Request, wanted: Any) -> Any:

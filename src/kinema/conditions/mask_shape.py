@@ -18,6 +18,7 @@ import numpy as np
 
 from ..core.conditions import MaskShape
 from ..core.errors import RequestError
+from ..media.masks import box_around, disc
 
 STEPS = 5
 HARD = 0.5
@@ -68,34 +69,6 @@ def reshape(mask_FHW: np.ndarray, shape: MaskShape, ratio: float = 0.3) -> np.nd
     return out_FHW
 
 
-def box_around(mask_HW: np.ndarray) -> tuple[int, int, int, int] | None:
-    """(left, top, right, bottom) in pixels, half-open, of what is not 0; None where all is 0."""
-    rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
-    if not len(rows):
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def grown(mask_HW: np.ndarray, radius_px: int) -> np.ndarray:
-    """A bool mask, wider by `radius_px` all around."""
-    import cv2
-
-    return cv2.dilate(mask_HW.astype(np.uint8), _disc(radius_px)).astype(bool)
-
-
-def shrunk(mask_HW: np.ndarray, radius_px: int) -> np.ndarray:
-    """A bool mask, narrower by `radius_px`; what the frame's edge cuts off is not narrowed there."""
-    import cv2
-
-    return cv2.erode(mask_HW.astype(np.uint8), _disc(radius_px)).astype(bool)
-
-
-def _disc(radius_px: int) -> np.ndarray:
-    import cv2
-
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
-
-
 def _box(mask_HW: np.ndarray, grow: float) -> np.ndarray:
     found = box_around(mask_HW)
     assert found is not None
@@ -124,7 +97,7 @@ def _dilated(mask_HW: np.ndarray, grow: float) -> np.ndarray:
     for step in range(1, STEPS + 1):
         due_px = round(radius_px * step / STEPS) - done_px
         if due_px:
-            mask_HW, done_px = cv2.dilate(mask_HW, _disc(due_px)), done_px + due_px
+            mask_HW, done_px = cv2.dilate(mask_HW, disc(due_px)), done_px + due_px
     return mask_HW
 
 

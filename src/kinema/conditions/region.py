@@ -13,7 +13,7 @@ from functools import reduce
 import cv2
 import numpy as np
 
-from .mask_shape import box_around
+from ..media.masks import box_around
 
 CONTEXT = 1.6
 """A side of the region is at least so many times that of what changes: the model must see what is around."""

@@ -155,6 +155,12 @@ def size_after(size: tuple[int, int], steps: Sequence[PlannedStep]) -> tuple[int
     return size
 
 
+def encoded(plan: Plan) -> dict[str, str]:
+    """The texts that a run encodes, by what a note calls them; the negative one only where guidance runs."""
+    guided = plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]
+    return {"prompt": plan.prompt} | ({"negative prompt": plan.negative_prompt} if guided else {})
+
+
 def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """The request against the card. Raises RequestError for what the model cannot do, naming what is legal, the
     nearest legal value, and which of the `known` cards can."""

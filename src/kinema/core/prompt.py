@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .plan import Plan
+from typing import Any
 
 WEIGHTED = re.compile(r"(?<!\\)\(([^()]{1,200}):\s{0,4}(?:\d(?:\.\d{0,6})?|\.\d{1,6})\)")
 """`(word:1.3)`, the emphasis of other programs."""
@@ -29,16 +26,10 @@ def weight_notes(prompt: str, negative_prompt: str) -> Iterator[str]:
         yield f"Weights in a prompt are not applied; it is read as it is written: {', '.join(found[:LISTED])}{more}."
 
 
-def encoded(plan: Plan) -> dict[str, str]:
-    """The texts that a run encodes, by what a note calls them; the negative one only where guidance runs."""
-    guided = plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]
-    return {"prompt": plan.prompt} | ({"negative prompt": plan.negative_prompt} if guided else {})
-
-
 def cut_notes(name: str, text: str, tokenizer: Any, limit: int) -> Iterator[str]:
     """A note where a text has more tokens (those at its ends included) than a text encoder is given.
 
-    tokenizer: of transformers, as it is called to encode. name: as in `encoded`. limit: tokens in all.
+    tokenizer: of transformers, as it is called to encode. name: as in `plan.encoded`. limit: tokens in all.
     """
     ids = tokenizer([text], truncation=False, verbose=False)["input_ids"][0]
     if len(ids) <= limit:

@@ -22,6 +22,10 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     except RequestError as error:
         raise recommend.whole(error, request) from None
     opened.check(found)
+    if found.canvas == "source" and any(each.kind == "mask" and each.follows for each in found.conditions):
+        from .mask_stream import settled
+
+        found = settled(found)
     styles.check(found)
     if request.upscale and found.canvas != "upscale":
         from .upscale import plan_steps

@@ -86,7 +86,7 @@ def open_timeline(plan: Plan) -> Timeline:
 
 
 def _edited(plan: Plan, source: Source) -> Timeline:
-    from ..conditions import mask_stream
+    from . import mask_stream
 
     width, height = plan.size
     mask = next((c for c in plan.conditions if c.kind == "mask"), None)

@@ -19,8 +19,8 @@ from ..core.card import Card
 from ..core.chunk import Chunk
 from ..core.errors import ModelError
 from ..core.family import Prepared
-from ..core.plan import Plan, Span
-from ..core.prompt import cut_notes, encoded
+from ..core.plan import Plan, Span, encoded
+from ..core.prompt import cut_notes
 from ..diffusion import scheduling
 from ..diffusion.guidance import Way, classifier_free
 from ..diffusion.pixels import as_chunks, from_unit

@@ -5,7 +5,7 @@ AAC encoder carries the music bed; a steady clock sets the pace, one second ahea
 behind a door that never makes this loop wait: clips are read ahead (feed.py), the library is a snapshot
 (library_view.py), the bed is read ahead (bed.py), outputs have threads or processes of their own.
 
-    python -m kinema.channel.airing.playout FOLDER --name "Sea TV" --rtmp @keys.txt
+    python -m kinema.channel.airing.playout_process FOLDER --name "Sea TV" --rtmp @keys.txt
 """
 
 from __future__ import annotations
@@ -260,11 +260,3 @@ def run(folder: str | Path, settings: Settings | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: playout.stop())
     playout.run()
-
-
-if __name__ == "__main__":
-    import sys
-
-    from .playout_process import main
-
-    sys.exit(main())

@@ -51,7 +51,7 @@ def plain(settings: Settings, schedule: list[list[str]] | None = None, timezone:
 
 def main(arguments: list[str] | None = None) -> int:
     reader = argparse.ArgumentParser(
-        prog="python -m kinema.channel.airing.playout", description="Put a channel on air."
+        prog="python -m kinema.channel.airing.playout_process", description="Put a channel on air."
     )
     reader.add_argument("folder", type=Path)
     reader.add_argument("--name", default="Kinema")
@@ -98,3 +98,7 @@ def _from_options(options: argparse.Namespace) -> Settings:
     addresses += os.environ.get("KINEMA_RTMP", "").split()
     encoding = Encoding(width=width, height=height, fps=options.fps, gop=options.fps)
     return Settings(name=options.name, encoding=encoding, rtmp=addresses)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -127,7 +127,7 @@ class _Run:
         self.beat, theirs = os.pipe()
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kinema.channel.airing.playout", os.fspath(folder), "--settings"],
+                [sys.executable, "-m", "kinema.channel.airing.playout_process", os.fspath(folder), "--settings"],
                 stdin=subprocess.PIPE, pass_fds=[theirs], env=os.environ | {BEAT_FD: str(theirs)},
                 start_new_session=True,  # Ctrl-C reaches the supervisor, which stops it in order
             )  # fmt: skip

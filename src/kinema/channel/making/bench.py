@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ...core.errors import Cancelled, KinemaError, ModelError, RequestError
 from ...media.manifest import sidecar_of
-from .makers import Job, maker
+from .job import Job
+from .makers import maker
 
 log = logging.getLogger("kinema.channel")
 MOST_WAITING, MOST_KEPT = 8, 32

@@ -10,7 +10,7 @@ from ...core.errors import KinemaError
 from ...core.leftovers import scratch
 from ..http_client import TooSlow, Unreachable
 from ..writing.breaker import Breaker
-from .makers import Down, Late
+from .job import Down, Late
 
 MAX_BYTES = 500 * 10**6
 """Of a clip from elsewhere."""

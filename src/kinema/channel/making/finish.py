@@ -14,7 +14,8 @@ from ...core.chunk import Chunk
 from ...core.errors import RequestError
 from ...core.renamed import upscale_of
 from ...core.upscale import PIXEL_METHODS
-from .makers import Job, maker
+from .job import Job
+from .makers import maker
 
 if TYPE_CHECKING:
     import numpy as np

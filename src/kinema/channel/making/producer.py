@@ -34,8 +34,9 @@ from . import durable
 from .beds import lacks_beds, make_bed
 from .continuity import link_of, sweep
 from .finish import check_interpolate
+from .job import Job
 from .ledger import Ledger, Planned
-from .makers import Job, can_continue, check_upscale, maker
+from .makers import can_continue, check_upscale, maker
 from .planning import Need, Planner, job_of, need
 from .steps import Channel, Desk, set_aside
 from .workers import Heartbeats

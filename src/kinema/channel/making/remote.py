@@ -24,7 +24,7 @@ from ..config import secret
 from ..http_client import Answer, Unreachable, ask, download
 from ..writing.breaker import Breaker
 from .elsewhere import MAX_BYTES, accept, attempt
-from .makers import Down, Job, Late
+from .job import Down, Job, Late
 
 KINEMA, WHAT = "kinema:", "Another Kinema"
 ANSWER_S, POLL_S = 30.0, (0.2, 2.0)

@@ -26,7 +26,7 @@ from ..config import SPACE, secret
 from ..http_client import Bounds, ask, download, fence
 from ..writing.breaker import Breaker
 from .elsewhere import MAX_BYTES, accept, attempt
-from .makers import Down, Job, Late
+from .job import Down, Job, Late
 
 HUB, HUB_S = "https://huggingface.co", 30.0
 LONGEST_NAME, WHAT = 4096, "A Gradio Space"

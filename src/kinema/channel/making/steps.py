@@ -20,7 +20,8 @@ from ..library import Library, LibraryClip
 from ..running import encoding
 from .beds import bed_for
 from .finish import fitted, interpolate, upscale
-from .makers import KNOWN_FRAMES, Down, Job, Late, can_continue, maker
+from .job import KNOWN_FRAMES, Down, Job, Late
+from .makers import can_continue, maker
 from .work_files import TAIL, WorkFiles, suffix, work_files
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from ...core.errors import RequestError
 from ...core.outside import parse_json
 from ...core.request import Profile
 from ..making.bench import DONE, Bench, Busy, Order, Taken
-from ..making.makers import Job
+from ..making.job import Job
 from .owner import Owner
 from .site_guard import Guard
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import local
+from ...weights import local
 from .gray import three
 from .steady import Peak
 

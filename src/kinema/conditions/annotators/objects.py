@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ...core.errors import RequestError
+from ...media.masks import box_around
 from ..layout import INK_RGB, draw_boxes
-from ..mask_shape import box_around
 
 SPECK = 0.01
 """Pieces of a mask that are smaller than this part of its largest piece are taken for noise."""

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from . import local, skeleton
+from ...weights import local
+from . import skeleton
 
 DETECTOR = "PekingU/rtdetr_r50vd_coco_o365"
 MODEL = "usyd-community/vitpose-base-simple"

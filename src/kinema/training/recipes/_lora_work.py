@@ -24,7 +24,7 @@ from ..data import buckets
 from ..families import Learner
 from ..tasks import lora
 from ..tasks.temporal import Several
-from .lora import CROPS, FEW, FEW_HELD_OUT, LR, SAMPLE_STEPS, SMALL, SMALL_LR, Wanted
+from ._lora_wanted import CROPS, FEW, FEW_HELD_OUT, LR, SAMPLE_STEPS, SMALL, SMALL_LR, Wanted
 
 
 class Lora:

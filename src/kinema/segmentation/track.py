@@ -1,6 +1,6 @@
 """From a click, a box, a mask or a word on the first frame to a mask on every frame.
 
-Where the weights of SAM 2 are on this machine, it does the work (conditions/find.py). Otherwise OpenCV does, alone:
+Where the weights of SAM 2 are on this machine, it does the work (find.py). Otherwise OpenCV does, alone:
 the first frame is cut out with GrabCut (cut_out.py). From then on optical flow carries the mask (carry.py), and
 GrabCut with a memory of the object's and the background's colours corrects it in a band around its outline
 (tracker.py). What lies under something else is remembered as a whole shape that moves on with the object; when it comes
@@ -12,61 +12,23 @@ OpenCV works on frames reduced to `LONG_PX`; masks are enlarged smoothly. Two fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from ..core.conditions import Box, Mask, Point, Tracker
+from ..core.conditions import Tracker
 from ..core.errors import RequestError
+from . import find
+from .start import Start
 
 if TYPE_CHECKING:
     from .cut_out import Cut
 
+__all__ = ["Start", "doubt_of", "enlarged", "follow", "who"]
+
 LONG_PX = 384
 """The longer side of the frames that the tracker looks at; smaller ones are looked at as they are."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """What says which object, on the first frame: exactly one of a `click` (x, y), a `box` (left, top, right, bottom),
-    both in fractions of the frame, a `mask_HW` of the frame's aspect, 1 = the object, and `words`, its name in English.
-    RequestError otherwise. `boxes`: the mask's rectangles, where it is made of some: each is cut out like a box."""
-
-    click: Point | None = None
-    box: Box | None = None
-    mask_HW: np.ndarray | None = field(default=None, compare=False)
-    words: str = ""
-    boxes: tuple[Box, ...] = ()
-
-    def __post_init__(self) -> None:
-        given = [each for each in (self.click, self.box, self.mask_HW, self.words or None) if each is not None]
-        if len(given) != 1:
-            raise RequestError("Following takes exactly one of a click, a box, a mask and words.", field="start")
-        if self.click is not None and not all(0 <= part <= 1 for part in self.click):
-            raise RequestError("The click is outside the frame.", field="click", value=self.click, legal="0 to 1 each")
-        if self.box is not None:
-            left, top, right, bottom = self.box
-            if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-                legal = "left < right and top < bottom, each from 0 to 1"
-                raise RequestError("The box is empty or not in the frame.", field="box", value=self.box, legal=legal)
-        if self.mask_HW is not None and (self.mask_HW.ndim != 2 or not (self.mask_HW > 0.5).any()):
-            raise RequestError("The mask to start from is empty.", field="mask", legal="(H, W) with the object at 1")
-
-
-def start_of(mask: Mask, height: int, width: int) -> Start:
-    """The start that a mask condition with `click`, `object` or `follow` describes, on frames of this size."""
-    if mask.click is not None:
-        return Start(click=mask.click)
-    if mask.object:
-        return Start(words=mask.object)
-    if len(mask.boxes) == 1:
-        return Start(box=mask.boxes[0])
-    from .mask import draw
-
-    plain = mask.model_copy(update={"follow": False, "shape": "original"})
-    return Start(mask_HW=draw(plain, 1, height, width)[0, 0, 0].numpy(), boxes=mask.boxes)
 
 
 def follow(
@@ -84,8 +46,6 @@ def follow(
     """
     finder = sam2 = None
     if start.words or who(by) == "sam2":
-        from . import find
-
         finder = find.finder() if start.words else None
         sam2 = find.sam2() if who(by) == "sam2" else None
     return _followed(frames, start, finder, sam2, device, on_doubt or (lambda doubt: None))
@@ -97,8 +57,6 @@ def who(by: Tracker) -> Tracker:
         raise RequestError(f"Unknown tracker {by!r}.", field="by", value=by, legal=", ".join(get_args(Tracker)))
     if by == "opencv":
         return by
-    from . import find
-
     return "opencv" if find.sam2(needed=by == "sam2") is None else "sam2"
 
 
@@ -111,8 +69,6 @@ def _followed(
     on_doubt: Callable[[str], None],
 ) -> Iterator[np.ndarray]:
     from itertools import chain
-
-    from . import find
 
     pending = iter(frames)
     first_HWC = next(pending, None)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from kinema.conditions import find
-from kinema.conditions.track import Start, follow
 from kinema.core.errors import RequestError, WeightsMissing
+from kinema.segmentation import find
+from kinema.segmentation.track import Start, follow
 
 SIDE = 128
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import ModelError, WeightsMissing
-from ...weights.store import given
+from ..core.errors import ModelError, WeightsMissing
+from .store import given
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ def find(kind: str, *models: str) -> list[Path]:
 
 def load(auto: Any, folder: Path) -> Any:
     """A network of transformers from its folder, float32, for use without gradients. ModelError where it is broken."""
-    from ...weights.folder import opened
+    from .folder import opened
 
     try:
         network = opened(auto, folder, use_safetensors=True)
@@ -42,7 +42,7 @@ def processor(folder: Path) -> Any:
     """What brings pictures to the network's size and range, from the checkpoint's own notes."""
     from transformers import AutoImageProcessor
 
-    from ...weights.folder import opened
+    from .folder import opened
 
     try:
         return opened(AutoImageProcessor, folder)

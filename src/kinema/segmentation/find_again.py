@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .mask_shape import box_around
+from ..media.masks import box_around
 
 SIZES = (0.8, 1.0, 1.25)
 ALIKE = 42.0

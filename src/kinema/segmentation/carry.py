@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ..media.masks import grown, shrunk
 from .cut_out import SEED
-from .mask_shape import grown, shrunk
 
 LEAST_PIXELS = 12
 

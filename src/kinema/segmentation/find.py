@@ -17,12 +17,12 @@ import numpy as np
 from ..core.conditions import Box
 from ..core.errors import ModelError, RequestError, WeightsMissing
 from ..core.quiet import quietly
-from .annotators import local
+from ..weights import local
 
 if TYPE_CHECKING:
     import torch
 
-    from .track import Start
+    from .start import Start
 
 FINDERS = ("IDEA-Research/grounding-dino-tiny", "IDEA-Research/grounding-dino-base")
 SAM2 = tuple(f"facebook/sam2.1-hiera-{size}" for size in ("small", "base-plus", "large", "tiny"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ..media.masks import box_around, grown, shrunk
 from . import cut_out
 from .carry import Carried, Flow, moved, shift_of
 from .colors import MEMORY_PIXELS, Colors, remember
 from .find_again import Portrait
-from .mask_shape import box_around, grown, shrunk
 
 EATEN, SWOLLEN = 0.75, 1.4
 """A correction that leaves less, or makes more, of what the flow says is there is not believed."""

@@ -7,11 +7,12 @@ import itertools
 import numpy as np
 import pytest
 
-from kinema.conditions import carry, cut_out
-from kinema.conditions.mask_shape import box_around
-from kinema.conditions.track import Start, doubt_of, enlarged, follow, start_of
 from kinema.core.conditions import Mask
 from kinema.core.errors import RequestError, WeightsMissing
+from kinema.engine.mask_stream import start_of
+from kinema.media.masks import box_around
+from kinema.segmentation import carry, cut_out
+from kinema.segmentation.track import Start, doubt_of, enlarged, follow
 from kinema.toyland.render import render
 from kinema.toyland.scene import Actor, Scene
 
@@ -163,17 +164,6 @@ def test_words_need_weights_and_say_which(monkeypatch, tmp_path):
         follow(iter(()), Start(click=(0.5, 0.5)), by="sam2")
 
 
-def pale(height: int = 96, width: int = 128) -> tuple[np.ndarray, np.ndarray]:
-    """A figure whose lighter and darker parts have the colours of the blots around it; and its mask."""
-    import cv2
-
-    ground = textured(height, width, 5, ((120, 110, 90), (150, 140, 110), (90, 100, 80)))
-    skin = textured(height, width, 6, ((150, 140, 110), (185, 175, 150), (110, 120, 100)))
-    mask = np.zeros((height, width), np.uint8)
-    cv2.ellipse(mask, (64, 50), (22, 34), 0, 0, 360, 1, -1)
-    return np.where(mask[..., None] > 0, skin, ground).astype(np.uint8), mask > 0
-
-
 def ellipse(mask_HW: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     y, x = np.mgrid[: mask_HW.shape[0], : mask_HW.shape[1]] + 0.5
     left, top, right, bottom = box
@@ -181,15 +171,22 @@ def ellipse(mask_HW: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     return across**2 + down**2 <= 1
 
 
-@pytest.mark.parametrize("room", [0.0, 0.1, 0.3])
-def test_a_box_around_an_object_in_the_colours_of_its_surroundings(room):
-    frame_HWC, truth_HW = pale()
+def test_boxes_with_more_and_more_room_around_a_real_cat(real_data):
+    """GrabCut alone leaves out a part of it; the mean of these is 0.59 with it."""
+    import cv2
+    from PIL import Image
+
+    from kinema.media.read import read_video
+
+    frame_HWC = cv2.resize(read_video(real_data / "cat.mp4")[0][0], (256, 384), interpolation=cv2.INTER_AREA)
+    truth_HW = np.asarray(Image.open(real_data / "cat_mask.png").convert("L").resize((256, 384))) > 127
     left, top, right, bottom = box_around(truth_HW)
-    x, y = round(room * (right - left)), round(room * (bottom - top))
-    box = (max(0, left - x), max(0, top - y), min(128, right + x), min(96, bottom + y))
-    found = cut_out.from_box(frame_HWC, box)
-    assert not found.doubt
-    assert cut_out.iou(found.mask_HW, truth_HW) > 0.75
+    found = []
+    for room in (0.15, 0.25, 0.3, 0.35):
+        x, y = round(room * (right - left)), round(room * (bottom - top))
+        box = (max(0, left - x), max(0, top - y), min(256, right + x), min(384, bottom + y))
+        found.append(cut_out.iou(cut_out.from_box(frame_HWC, box).mask_HW, truth_HW))
+    assert np.mean(found) > 0.64
 
 
 def test_a_box_on_the_border_and_one_larger_than_the_object():
@@ -208,7 +205,7 @@ def test_a_box_on_the_border_and_one_larger_than_the_object():
 
 
 def test_boxes_with_nothing_to_cut_out_are_doubted():
-    frame_HWC, _ = pale()
+    frame_HWC = textured(96, 128, 5, ((120, 110, 90), (150, 140, 110), (90, 100, 80)))
     flat_HWC = np.full_like(frame_HWC, 128)
     height, width = flat_HWC.shape[:2]
     for picture, box, doubt in (

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..conditions import inputs, outpaint
+from ..conditions import mask as masks_drawn
+from ..conditions.image import cover
+from ..conditions.mask_length import check_length
+from ..conditions.mask_shape import reshape
 from ..core.conditions import Mask, Source
-from . import inputs, outpaint
-from . import mask as masks_drawn
-from .image import cover
-from .mask_length import check_length
-from .mask_shape import reshape
+from ..core.plan import Plan
+from ..segmentation import find, track
+from ..segmentation.start import Start
 
 
 def masks(mask: Mask | None, source: Source, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
@@ -64,14 +67,37 @@ def _of_clip(mask: Mask, num_frames: int, width: int, height: int) -> Iterator[n
     check_length(given, num_frames)
 
 
-def doubt_of(mask: Mask, source: Source, width: int, height: int) -> str:
-    """A sentence on what is doubtful about the object that a mask follows, as OpenCV cuts it out of the first frame:
-    empty where nothing is, or where a network finds it. MediaError where the clip cannot be read."""
-    from .track import doubt_of, start_of, who
+def start_of(mask: Mask, height: int, width: int) -> Start:
+    """The start that a mask condition with `click`, `object` or `follow` describes, on frames of this size."""
+    if mask.click is not None:
+        return Start(click=mask.click)
+    if mask.object:
+        return Start(words=mask.object)
+    if len(mask.boxes) == 1:
+        return Start(box=mask.boxes[0])
+    plain = mask.model_copy(update={"follow": False, "shape": "original"})
+    return Start(mask_HW=masks_drawn.draw(plain, 1, height, width)[0, 0, 0].numpy(), boxes=mask.boxes)
 
-    if mask.object or who(mask.tracker) == "sam2":
-        return ""
-    return doubt_of(next(_frames(source, width, height)), start_of(mask, height, width))
+
+def settled(plan: Plan) -> Plan:
+    """The plan of an edit in place, with who follows its object, so that it is followed the same way again, and a note
+    where OpenCV's cut of it on the first frame is doubtful. WeightsMissing where what it takes is not on this machine;
+    MediaError where the clip cannot be read."""
+    source = next((each for each in plan.conditions if isinstance(each, Source)), None)
+    mask = next((each for each in plan.conditions if isinstance(each, Mask) and each.follows), None)
+    if source is None or mask is None:
+        return plan
+    if mask.object:
+        find.finder()
+    follower = track.who(mask.tracker)
+    notes = plan.notes
+    if follower == "opencv" and not mask.object:
+        width, height = plan.size
+        doubt = track.doubt_of(next(_frames(source, width, height)), start_of(mask, height, width))
+        notes = (*notes, doubt) if doubt else notes
+    by_whom = mask.model_copy(update={"tracker": follower})
+    conditions = tuple(by_whom if each is mask else each for each in plan.conditions)
+    return plan.model_copy(update={"conditions": conditions, "notes": notes})
 
 
 def _frames(source: Source, width: int, height: int) -> Iterator[np.ndarray]:
@@ -83,6 +109,4 @@ def _frames(source: Source, width: int, height: int) -> Iterator[np.ndarray]:
 
 
 def _followed(mask: Mask, source: Source, width: int, height: int) -> Iterator[np.ndarray]:
-    from .track import follow, start_of
-
-    yield from follow(_frames(source, width, height), start_of(mask, height, width), by=mask.tracker)
+    yield from track.follow(_frames(source, width, height), start_of(mask, height, width), by=mask.tracker)

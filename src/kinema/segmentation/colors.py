@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .mask_shape import grown, shrunk
+from ..media.masks import grown, shrunk
 
 MEMORY_PIXELS = 1200
 COLOR_STEP = 16

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from ..media.masks import box_around, grown, shrunk
 from .colors import Memory
 from .likely import likely
-from .mask_shape import box_around, grown, shrunk
 
 SEED = 7
 """GrabCut begins with k-means, which draws random numbers; the same seed before each makes the same masks."""
@@ -101,9 +101,9 @@ def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> Cut:
     Seven cuts are made: three by GrabCut, from all of the box and from what an outline separates from the outside;
     three by the pixels' probabilities (`likely`), and one by GrabCut that begins with these. The one is taken that
     shares most with what is likely, whose outline lies on edges, that reaches to the box's sides, and that the others
-    and the ellipse in the box agree with; the probabilities' three have one vote together. How much each of these
-    counts was found on the real and drawn boxes of docs/masks.md. Where no cut fills enough of the box, the ellipse in
-    it, with a doubt.
+    and the ellipse in the box agree with; the four that come from the probabilities are alike and have a third of a
+    vote each, the ellipse has two. How much each of these counts was found on the boxes of docs/masks.md. Where no cut
+    fills enough of the box, the ellipse in it, with a doubt.
     """
     height, width = picture_HWC.shape[:2]
     left, top, right, bottom = box_px
@@ -125,13 +125,13 @@ def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> Cut:
     labels_HW = np.array([cv2.GC_BGD, cv2.GC_PR_BGD, cv2.GC_PR_FGD, cv2.GC_FGD], np.uint8)[labels_HW]
     cuts.append(tidy(grab(picture_HWC, labels_HW, rounds=2)))
     nowhere_HW = np.zeros_like(box_HW)
-    votes = np.ones(len(cuts) + 1)
-    votes[-2 - len(LIKELY) : -2] /= len(LIKELY)
+    by_grabcut = len(cuts) - len(LIKELY) - 1
+    votes = np.array([1.0] * by_grabcut + [1 / 3] * (len(cuts) - by_grabcut) + [2.0])
     scores = [
         _expected(cut_HW, likely_HW) ** 0.25
-        * (1.0 + _quality(lab_HWC, cut_HW, nowhere_HW)) ** 0.5
-        * _reach(cut_HW, box_px) ** 3
-        * agreed
+        * (1.0 + _quality(lab_HWC, cut_HW, nowhere_HW)) ** 0.75
+        * _reach(cut_HW, box_px)
+        * agreed**0.5
         * (cut_HW.sum() >= LEAST_OF_BOX * box_HW.sum())
         for cut_HW, agreed in zip(cuts, _agreement([*cuts, ellipse_HW], votes))
     ]

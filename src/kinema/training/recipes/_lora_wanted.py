@@ -1,0 +1,146 @@
+"""What is asked of an adapter's training (lora.py), checked before a library is loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from kinema.core import numerals
+from kinema.core.errors import RequestError
+from kinema.core.extras import install_command
+from kinema.sd import bases
+from kinema.weights.adapter_writer import DIALECTS
+
+from .. import families
+from ..core import processes
+from ..core.settings import SEVERAL, Settings, why_no_optimizer
+from ..data import own_clips
+
+NUMBERS = {
+    "rank": (int, 8, 1, 256), "alpha": (int, 0, 0, 1024), "steps": (int, 500, 1, 1_000_000), "batch": (int, 2, 1, 1024),
+    "accumulate": (int, 1, 1, 1024), "samples": (int, 2, 0, 64), "every": (float, 0.0, 0.0, 1e6),
+    "lr": (float, 0.0, 1e-7, 1.0), "frames": (int, 0, 0, 256), "fps": (float, 0.0, 0.0, 240.0),
+    "area": (int, 0, 0, 4096 * 4096), "drop": (float, -1.0, 0.0, 1.0),
+    "crops": (int, 0, 0, 64), "still": (float, 0.0, 0.001, 1.0), "seed": (int, 0, 0, 2**31 - 1),
+}  # fmt: skip
+"""Kind, default (0, or less: what suits the model), least and most."""
+LR, SMALL_LR, SMALL = 1e-4, 0.004, 50_000_000
+"""Rates for networks of published size (those of the papers) and for ones of fewer than SMALL parameters (measured on
+the miniatures)."""
+DROP, MOTION_DROP = 0.1, 0.5
+"""Share of captions left out; of what a motion learns, half is to hold for every caption."""
+WORDS = ("data", "model", "base", "where", "trigger", "dialect", "checkpointing", "optimizer", "shard")
+SAMPLE_STEPS = 12
+MODEL = "kinema-mini-animatediff"
+SHORT_MINUTES, FEW_HELD_OUT = 5.0, 4
+"""On a CPU a run of less is evaluated on so many held-out windows, with one sample in half the steps."""
+FEW, CROPS = 100, 4
+"""Fewer clips than FEW are seen in CROPS cuts each, so that their places are not learnt by heart."""
+
+
+class Wanted:
+    """What is asked for. Whatever is wrong with it is said before anything is done, and before a library is loaded.
+    found: the clips, once they were looked at."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.out = settings, settings.out
+        options = settings.options
+        if unknown := [name for name in options if name not in (*NUMBERS, *WORDS)]:
+            raise ValueError(f"There is no setting {unknown[0]!r}; there are {', '.join((*WORDS, *NUMBERS))}.")
+        if "data" not in options:
+            raise ValueError("A folder of clips is needed: --data FOLDER.")
+        self.number = {name: _number(name, options.get(name)) for name in NUMBERS}
+        self.dialects = options.get("dialect", "diffusers").split("+")
+        self.checkpointing, self.sharded = _switch(options, "checkpointing"), _switch(options, "shard")
+        if self.sharded and max(processes.count(), settings.processes) < 2:
+            raise ValueError(SEVERAL)
+        self.optimizer = options.get("optimizer", "adamw")
+        if why := why_no_optimizer(self.optimizer):
+            raise ValueError(why)
+        if wrong := [name for name in self.dialects if name not in DIALECTS]:
+            raise ValueError(f"There is no dialect {wrong[0]!r}; legal are {', '.join(DIALECTS)}, joined with +.")
+        if importlib.util.find_spec("peft") is None:
+            raise ValueError(f"Adapters are trained with PEFT, which is not installed: {install_command('lora')}")
+        self.card = self._card(options.get("model", MODEL))
+        self.base = options.get("base") or (
+            str(self.card.options["base"].default) if "base" in self.card.options else ""
+        )
+        if self.base:
+            self.card = bases.with_base(self.base, self.card)
+        self.frames = int(self.number["frames"] or self.card.frames.trained)
+        self.fps = self.number["fps"] or self.card.defaults.fps
+        if why := families.why_not(self.card, self.frames, self.checkpointing):
+            raise ValueError(why)
+        if not Path(options["data"]).is_dir():
+            raise ValueError(f"There is no folder {options['data']}.")
+        self.found: own_clips.Found | None = None
+
+    @property
+    def short(self) -> bool:
+        """In a few minutes less is measured than would take them all."""
+        return self.settings.device == "cpu" and self.settings.minutes < SHORT_MINUTES
+
+    def _card(self, name: str) -> Any:
+        from kinema.weights import store
+
+        try:
+            return store.find(name)
+        except RequestError as error:
+            raise ValueError(str(error)) from None
+
+    def look(self, minutes: float) -> dict[str, Any]:
+        """What is in the folder; OUT/data.txt."""
+        folder = Path(self.settings.options["data"])
+        self.found = own_clips.find(folder, self.out / "unpacked", frames=self.frames, fps=self.fps)
+        return self.found.tell(folder, self.out, self.settings.show)
+
+    def items(self) -> list[own_clips.Item]:
+        if self.found is None:
+            self.look(0)
+        assert self.found is not None
+        return self.found.items
+
+    def tell(self, number: int, wording: int, place: bool) -> str:
+        """The caption of an item, the trigger before it."""
+        trigger = self.settings.options.get("trigger", "")
+        return ", ".join(part for part in (trigger, self.items()[number].caption) if part)
+
+    @property
+    def alpha(self) -> int:
+        return int(self.number["alpha"] or self.number["rank"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.number["seed"])
+
+    @property
+    def still(self) -> float:
+        kind = families.LEARNERS[self.card.family]
+        own = kind.still if self.settings.options.get("where", kind.where) == kind.where else 1.0
+        return self.number["still"] or own
+
+    @property
+    def drop(self) -> float:
+        given = self.number["drop"]
+        return given if given >= 0 else MOTION_DROP if self.still < 1 else DROP
+
+
+def _switch(options: dict[str, str], name: str) -> bool:
+    given = options.get(name, "off")
+    if given not in ("on", "off"):
+        raise ValueError(f"{name} is on or off, not {given!r}.")
+    return given == "on"
+
+
+def _number(name: str, given: str | None) -> float:
+    kind, default, least, most = NUMBERS[name]
+    if given is None:
+        return default
+    try:
+        value = numerals.integer(given) if kind is int else numerals.decimal(given)
+    except ValueError:
+        raise ValueError(f"{name} is a number, not {given!r}.") from None
+    if not least <= value <= most:
+        raise ValueError(f"{name} = {given}: legal is {least} to {most}.")
+    return value
