@@ -53,7 +53,8 @@ class Work:
 def timed(work: Work, on_event: OnEvent) -> Iterator[OnEvent]:
     """Tells what is to come, gives the listener for the events of the work, and keeps what it took if it ends well."""
     on_event(planned(*work.parts()))
-    on_event(Event("load" if work.loads else work.stages[0][0]))
+    if work.loads:  # else the work speaks first, once nothing of what was given is refused
+        on_event(Event("load"))
     begun = (time.perf_counter(), time.process_time())
     first: tuple[float, float] | None = None
 
