@@ -36,7 +36,7 @@ from channel_model_viewer import Model
 from ingest import Nginx, wait_for
 
 from kinema.channel.airing.guide import status
-from kinema.channel.airing.playout import Settings
+from kinema.channel.airing.playout import PlayoutSettings
 from kinema.channel.airing.supervisor import Supervisor
 from kinema.channel.conform import conform
 from kinema.channel.library import Library, LibraryClip
@@ -83,7 +83,7 @@ class Bench:
         self._watch(modules)
 
     def _start(self) -> None:
-        settings = Settings(name="Fault TV", encoding=ENCODING, rtmp=[self.nginx.url("key")], rtmp_stall_s=5)
+        settings = PlayoutSettings(name="Fault TV", encoding=ENCODING, rtmp=[self.nginx.url("key")], rtmp_stall_s=5)
         self.supervisor = Supervisor(self.folder, settings)
         threading.Thread(target=self.supervisor.run, daemon=True).start()
         wait_for(lambda: (self.folder / "on_air" / "live.m3u8").exists(), 120)

@@ -19,7 +19,7 @@ from channel_model_viewer import Model
 from on_air import SMALL, fill, picture
 
 from kinema.channel.airing.clock import FastClock
-from kinema.channel.airing.playout import Playout, Settings
+from kinema.channel.airing.playout import Playout, PlayoutSettings
 from kinema.channel.conform import conform
 from kinema.channel.library import Library, LibraryClip
 
@@ -39,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         folder, clock = Path(work) / "channel", Watched()
         fill(folder, 6)
-        playout = Playout(folder, Settings(name="Gone", encoding=SMALL), clock)
+        playout = Playout(folder, PlayoutSettings(name="Gone", encoding=SMALL), clock)
 
         def air(seconds: float) -> dict[str, int]:
             end, kinds = clock.steady() + seconds, Counter()

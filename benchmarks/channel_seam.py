@@ -22,7 +22,7 @@ import numpy as np
 from kinema.channel.config import ChannelConfig
 from kinema.channel.making import steps
 from kinema.channel.making.continuity import goes_on
-from kinema.channel.making.ledger import Ledger, Planned
+from kinema.channel.making.ledger import Ledger, PlannedShot
 from kinema.channel.making.planning import Planner, job_of
 from kinema.core.chunk import Chunk
 from kinema.media.read import read_video
@@ -32,9 +32,9 @@ THEMES = ("a calm sea", "a race of green cars", "birds", "a storm at sea", "a ba
 SHOWN = 8
 
 
-def pairs_of(planner: Planner, num: int) -> list[tuple[Planned, Planned]]:
+def pairs_of(planner: Planner, num: int) -> list[tuple[PlannedShot, PlannedShot]]:
     """A shot and the next, which goes on from it; one pair an episode."""
-    found: list[tuple[Planned, Planned]] = []
+    found: list[tuple[PlannedShot, PlannedShot]] = []
     for number in range(50 * num):
         shots = [planner.ledger.get(id) for id in planner.write(THEMES[number % len(THEMES)])]
         pair = next(((one, other) for one, other in pairwise(shots) if one and other and goes_on(other)), None)
@@ -52,7 +52,7 @@ class Bench:
     def __init__(self, root: Path, config: ChannelConfig) -> None:
         self.config, self.work, self.desk = config, root / "work", steps.Desk("", root / "scratch")
 
-    def job(self, shot: Planned, **more: Any) -> dict[str, Any]:
+    def job(self, shot: PlannedShot, **more: Any) -> dict[str, Any]:
         made = job_of(self.config, "b", shot, str(self.work)) | {"profile": self.config.making.profile}
         return made | more
 

@@ -25,10 +25,10 @@ import psutil
 
 from kinema.channel.airing import playout as playout_module
 from kinema.channel.airing.clock import FastClock
-from kinema.channel.airing.playout import Playout, Settings
+from kinema.channel.airing.playout import Playout, PlayoutSettings
 from kinema.channel.airing.programme import Policy
 from kinema.channel.airing.sound import SoundEncoder
-from kinema.channel.airing.stream import Media
+from kinema.channel.airing.stream import MediaPacket
 from kinema.channel.conform import Encoding, conform
 from kinema.channel.library import Library, LibraryClip
 from kinema.channel.state_file import write_state
@@ -40,14 +40,14 @@ ENCODING = Encoding(width=96, height=64, preset="ultrafast")
 class OnePacket(SoundEncoder):
     """Silence, encoded once."""
 
-    def take(self, block_SC: np.ndarray, send: bool = True) -> list[Media]:
+    def take(self, block_SC: np.ndarray, send: bool = True) -> list[MediaPacket]:
         if not send:
             super().take(block_SC, send=False)
             self.packet = super().take(block_SC[:1024])[0].data
             self.next_at -= 1024
             return []
         first, self.next_at = self.next_at, self.next_at + len(block_SC)
-        return [Media("audio", first + at, self.packet) for at in range(0, len(block_SC), 1024)]
+        return [MediaPacket("audio", first + at, self.packet) for at in range(0, len(block_SC), 1024)]
 
 
 def fill(folder: Path, num: int) -> None:
@@ -114,7 +114,7 @@ def main() -> None:
     timeline = {"steady": clock.steady() - before, "wall": clock.wall() - before, "boot": clock.boot, "fps": 24.0}
     empty = {"segments": [], "next_number": 0, "left_discontinuities": 0, "counters": {}, "fingerprint": ""}
     write_state(folder / "state" / "hls.json", {**empty, "next_frame": before * 24, "timeline": timeline})
-    settings = Settings(name="Soak", encoding=ENCODING, policy=Policy(apart=10, ident_every_s=900))
+    settings = PlayoutSettings(name="Soak", encoding=ENCODING, policy=Policy(apart=10, ident_every_s=900))
     process, checker = psutil.Process(), Checker(folder)
     print("| hour | segments | gaps | repeats | corrupt | wraps | late | RSS MB | files | open | x real time |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")

@@ -94,13 +94,13 @@ def plain(pipeline, plan: kinema.Plan, steps: int, guidance: float) -> float:
 
 def toyland(count: int, folder: Path, frames: int = 65) -> list[tuple[str, kinema.Mask, str, np.ndarray]]:
     """Long clips whose place stands still, a box around the object's whole way, words for the place, and the place."""
-    from kinema.evaluation.cases import Shape, cases, one_object_still_camera, world_from
+    from kinema.evaluation.cases import ClipShape, cases, one_object_still_camera, world_from
     from kinema.toyland.caption import describe_place
     from kinema.weights import store
 
     card = json.loads((store.locate(store.find("kinema-mini-wan")) / "card.json").read_text())
     found = []
-    for case in cases(world_from(card), count, Shape(frames, 96, 128, 8.0), one_object_still_camera):
+    for case in cases(world_from(card), count, ClipShape(frames, 96, 128, 8.0), one_object_still_camera):
         video = str(write([Chunk(case.frames_FHWC, 0, 8.0)], f"{folder}/{case.index}/"))
         boxes = case.boxes_F4(4)
         box = tuple(round(float(v), 4) for v in (*boxes[:, :2].min(0), *boxes[:, 2:].max(0)))

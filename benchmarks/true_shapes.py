@@ -164,10 +164,10 @@ def film(given: argparse.Namespace) -> str:
     """The published FILM: 48 new frames."""
     from kinema.post.film.between import FilmBetween
     from kinema.post.film.config import MINI, PUBLISHED
-    from kinema.post.film.network import Film
+    from kinema.post.film.network import FilmNetwork
 
     with torch.device(given.device):
-        network = Film(MINI if given.small else PUBLISHED).eval()
+        network = FilmNetwork(MINI if given.small else PUBLISHED).eval()
     between = FilmBetween(network, given.device)
     height, width = (64, 64) if given.small else (320, 576)
     rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import kinema
-from kinema.evaluation.cases import Shape, cases
+from kinema.evaluation.cases import ClipShape, cases
 from kinema.evaluation.judge import Judge
 from kinema.evaluation.probes import load_probes
 from kinema.toyland.scene import WORLD_MINI
@@ -37,7 +37,7 @@ def main() -> None:
     world = replace(WORLD_MINI, kinds=tuple(given.kinds.split(","))) if given.kinds else WORLD_MINI
     engine = kinema.load(given.model)
     judge = Judge(load_probes(), world if not given.kinds else replace(world, kinds=(*WORLD_MINI.kinds, *world.kinds)))
-    shape = Shape(frames=16, height=64, width=64, fps=8.0)
+    shape = ClipShape(frames=16, height=64, width=64, fps=8.0)
     options = {"base": given.base} if given.base else {}
     found: dict[str, dict[str, list[float]]] = {"made": defaultdict(list), "true": defaultdict(list)}
     rows, started = [], time.perf_counter()

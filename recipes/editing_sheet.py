@@ -11,7 +11,7 @@ from pathlib import Path
 
 import kinema
 from kinema.core.chunk import Chunk
-from kinema.evaluation.cases import Shape, cases, one_object_still_camera
+from kinema.evaluation.cases import ClipShape, cases, one_object_still_camera
 from kinema.media.sheet import sheet_of_clips
 from kinema.media.write import write
 from kinema.toyland.caption import describe_place
@@ -19,7 +19,7 @@ from kinema.toyland.caption import describe_place
 sys.path.insert(0, __file__.rpartition("/")[0] or ".")
 from mini_wan_editions import SMALL
 
-SHAPE = Shape(frames=25, height=96, width=128, fps=8.0)
+SHAPE = ClipShape(frames=25, height=96, width=128, fps=8.0)
 NUMBER = 0
 
 

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from kinema.core.whole import whole
 from kinema.evaluation.cases import HELD_OUT
 from kinema.post.film.config import MINI
-from kinema.post.film.network import Film
+from kinema.post.film.network import FilmNetwork
 from kinema.toyland.scene import WORLD
 from kinema.training.core import processes, run_folder
 from kinema.training.core.checkpoints import load_averaged
@@ -70,9 +70,9 @@ class MiniFilm:
         processes.wait()
         return {}
 
-    def network(self) -> Film:
+    def network(self) -> FilmNetwork:
         torch.manual_seed(0)
-        network = Film(MINI)
+        network = FilmNetwork(MINI)
         if self.start is not None:
             network.load_state_dict({name: value.float() for name, value in load_file(self.start).items()})
         return network

@@ -26,7 +26,7 @@ class OwnClips:
             raise ValueError(f"There is no folder {self.folder}.")
 
     @cached_property
-    def found(self) -> own_clips.Found:
+    def found(self) -> own_clips.FoundClips:
         return own_clips.find(self.folder, self.settings.out / "unpacked", frames=self.num_frames, fps=self.fps)
 
     def look(self) -> dict[str, Any]:

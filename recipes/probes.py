@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from kinema import evaluation
-from kinema.evaluation.cases import HELD_OUT_PROBES, Shape
+from kinema.evaluation.cases import HELD_OUT_PROBES, ClipShape
 from kinema.evaluation.check import check
 from kinema.evaluation.degrade import degrade, degraded
 from kinema.evaluation.lessons import Lesson, flipped, lesson, loss
@@ -127,7 +127,7 @@ def export(network: ProbeNet, out: Path, folder: Path, count: int, device_name: 
         "held_out_from_seed": HELD_OUT_PROBES,
         "accuracy": {},
     }  # fmt: skip
-    shape = Shape(17, 64, 64, 8.0)
+    shape = ClipShape(17, 64, 64, 8.0)
     probes = Probes(network.half().float(), info)
     for name, world in named_worlds().items():
         for kind, change in (("clean", None), ("degraded", degraded)):

@@ -271,3 +271,29 @@ def test_shared_code_knows_no_layers_of_a_family(what):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
                 assert not re.search(OF_FAMILIES[what], node.value), f"{path}:{node.lineno}: {node.value!r}"
+
+
+def test_imports_inside_the_package_are_relative():
+    """So that a room can move, and a reader sees how far an import reaches."""
+    absolute = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "kinema")
+        or (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "kinema" for alias in node.names))
+    ]
+    assert absolute == []
+
+
+SAME_NAME = {"Note", "Part", "Maker", "Task", "Track", "Film", "Director", "Clip", "Way"}
+"""Public classes of one name in two rooms, each of which is its field's own word there (a note of music and one for a
+person, a part of a score and one of the work), or a protocol and what has it (Way)."""
+
+
+def test_a_class_has_a_name_of_its_own():
+    names: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                names.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: places for name, places in names.items() if len(places) > 1 and name not in SAME_NAME} == {}

@@ -59,7 +59,7 @@ def _add_run(folder: Path, number: int) -> None:
     from kinema.engine import measured
 
     _home(folder)
-    measured.keep(measured.Run(f"m{number}", "cpu", "exact", 6, 1.0, {"sample": (1.0, 1.0)}))
+    measured.keep(measured.MeasuredRun(f"m{number}", "cpu", "exact", 6, 1.0, {"sample": (1.0, 1.0)}))
 
 
 def _runs(folder: Path) -> set[int]:
@@ -119,7 +119,7 @@ def _add_training(folder: Path, number: int) -> None:
     from kinema.training.core.budget import Takes
 
     _home(folder)
-    kind = remembered.Kind.of(f"r{number}", "cpu", 1, 2.0, {})
+    kind = remembered.RunKind.of(f"r{number}", "cpu", 1, 2.0, {})
     remembered.keep(kind, {"learn": Takes(1.0, 2.0)})
 
 

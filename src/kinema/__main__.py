@@ -1,6 +1,6 @@
 """`python -m kinema` is the command `kinema`."""
 
-from kinema.cli.main import main
+from .cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,7 @@ import pytest
 from chat_server import ALL, Server
 
 from kinema.channel.airing.sound import SoundEncoder
-from kinema.channel.airing.stream import Media
+from kinema.channel.airing.stream import MediaPacket
 
 
 @pytest.fixture
@@ -35,6 +35,6 @@ def quick_sound(monkeypatch):
                 return []
             self.next_at += len(block_SC)
             first = self.next_at - len(block_SC)
-            return [Media("audio", first + at, self.packet) for at in range(0, len(block_SC), 1024)]
+            return [MediaPacket("audio", first + at, self.packet) for at in range(0, len(block_SC), 1024)]
 
     monkeypatch.setattr("kinema.channel.airing.playout.SoundEncoder", OnePacket)

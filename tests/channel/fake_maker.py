@@ -14,22 +14,22 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.channel.making.job import KNOWN_FRAMES, Job
+from kinema.channel.making.job import KNOWN_FRAMES, ShotOrder
 from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError
 from kinema.media.read import read_video
 from kinema.media.write import write
 
 
-def _ends(job: Job, name: str) -> bool:
+def _ends(job: ShotOrder, name: str) -> bool:
     return any(job.id.endswith(end) for end in os.environ.get(name, "").split())
 
 
 class FakeMaker:
-    def check(self, job: Job) -> None:
+    def check(self, job: ShotOrder) -> None:
         pass
 
-    def make(self, job: Job, target: Path) -> None:
+    def make(self, job: ShotOrder, target: Path) -> None:
         self._note("begin", job)
         if _ends(job, "FAKE_KILLER"):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -41,7 +41,7 @@ class FakeMaker:
         write([Chunk(frames, 0, 8.0)], target, quality="draft")
         self._note("end", job)
 
-    def _note(self, what: str, job: Job) -> None:
+    def _note(self, what: str, job: ShotOrder) -> None:
         with Path(os.environ["FAKE_LOG"]).open("a") as log:
             log.write(f"{what} {job.id.split('-')[-1]} {job.profile} {os.getpid()}\n")
 
@@ -50,7 +50,7 @@ class FakeContinuer(FakeMaker):
     def continues(self) -> bool:
         return True
 
-    def make(self, job: Job, target: Path) -> None:
+    def make(self, job: ShotOrder, target: Path) -> None:
         if job.tail:
             frames, _ = read_video(job.tail)
             assert frames.shape == (KNOWN_FRAMES, 32, 32, 3)  # its own size, whatever was done with that clip since

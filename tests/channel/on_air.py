@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from kinema.channel.airing.clock import FastClock
-from kinema.channel.airing.playout import Playout, Settings
+from kinema.channel.airing.playout import Playout, PlayoutSettings
 from kinema.channel.conform import Encoding, conform
 from kinema.channel.library import Library, LibraryClip
 from kinema.core.chunk import Chunk
@@ -37,7 +37,7 @@ def fill(folder: Path, num: int, seconds: int = 2, encoding: Encoding = SMALL, *
 
 
 def fast_playout(folder: Path, clock: FastClock | None = None, **more) -> Playout:
-    return Playout(folder, Settings(name="Test", encoding=SMALL, **more), clock or FastClock())
+    return Playout(folder, PlayoutSettings(name="Test", encoding=SMALL, **more), clock or FastClock())
 
 
 @dataclass

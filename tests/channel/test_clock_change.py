@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from kinema.channel.airing import guide
-from kinema.channel.airing.playout import Settings
+from kinema.channel.airing.playout import PlayoutSettings
 from kinema.channel.airing.playout_process import plain, settings_of
-from kinema.channel.day import Clock, DayPart, part_at, upcoming
+from kinema.channel.day import DayPart, ZoneClock, part_at, upcoming
 from kinema.channel.day_parts import DayParts
 from kinema.channel.web.board import Board
 from kinema.core.errors import RequestError
@@ -42,7 +42,7 @@ def test_parts_of_the_day_and_guide(tmp_path, day):
     for hour, theme in enumerate(HOURS[day]):
         for at in (begin + 3600 * hour, begin + 3600 * hour + 3599):
             assert (parts.theme_at(at) or "day") == board.theme_at(at) == theme  # playout, page
-            part = part_at(own, Clock("Europe/Berlin").at(at))  # producer
+            part = part_at(own, ZoneClock("Europe/Berlin").at(at))  # producer
             assert (part.theme if part else "day") == theme
     rows = board.schedule()
     expected = [(theme, len(list(hours))) for theme, hours in itertools.groupby(HOURS[day])]
@@ -62,7 +62,7 @@ def test_what_comes_is_made_in_the_order_in_which_it_comes(day):
     wanted = list(dict.fromkeys(HOURS[day]))
     assert upcoming(own, "day", when)[: len(wanted)] == wanted
     fixed = when.astimezone(ZoneInfo("UTC"))  # as of a machine that does not say where it is
-    assert upcoming(own, "day", fixed, Clock("Europe/Berlin").at)[: len(wanted)] == wanted
+    assert upcoming(own, "day", fixed, ZoneClock("Europe/Berlin").at)[: len(wanted)] == wanted
 
 
 def test_the_clock_of_a_channel_is_its_own(tmp_path):
@@ -72,12 +72,12 @@ def test_the_clock_of_a_channel_is_its_own(tmp_path):
     for zone, theme in (("Europe/Berlin", "berlin"), ("Asia/Tokyo", "tokyo"), ("UTC", "utc")):
         assert DayParts.parse(rows, zone).theme_at(at) == theme
         assert Board(tmp_path, schedule=rows, wall=lambda: at, timezone=zone).theme_at(at) == theme
-        told = settings_of(json.loads(json.dumps(plain(Settings(), rows, zone))))
+        told = settings_of(json.loads(json.dumps(plain(PlayoutSettings(), rows, zone))))
         assert told.theme_at is not None and told.theme_at(at) == theme
     with pytest.raises(RequestError, match="Nowhere"):
         DayParts.parse(rows, "Nowhere/City")
     assert dict(os.environ) == began
-    assert Clock("").at(at).timestamp() == at
+    assert ZoneClock("").at(at).timestamp() == at
 
 
 def test_nothing_of_the_channel_changes_its_whole_process():

@@ -10,7 +10,7 @@ from kinema.channel.config import ChannelConfig, Making, Picture
 from kinema.channel.library import Library
 from kinema.channel.making import steps
 from kinema.channel.making.continuity import Link, link_of, sweep
-from kinema.channel.making.job import KNOWN_FRAMES, Job
+from kinema.channel.making.job import KNOWN_FRAMES, ShotOrder
 from kinema.channel.making.ledger import Ledger
 from kinema.channel.making.makers import can_continue, maker
 from kinema.channel.making.planning import job_of
@@ -162,7 +162,7 @@ def test_the_miniature_goes_on_where_the_shot_before_it_ended(tmp_path):
     assert bench.left() == ["tail.webp"]
 
     second = bench.begin()
-    request = Job.from_dict(second | {"tail": str(kept)}).request()
+    request = ShotOrder.from_dict(second | {"tail": str(kept)}).request()
     (condition,) = request.conditions
     assert (condition.kind, condition.clip, condition.frames) == ("continue", str(kept), KNOWN_FRAMES)
     drawn = steps.generate(bench.desk, second)

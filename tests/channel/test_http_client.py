@@ -18,7 +18,7 @@ import kinema
 from kinema.channel import http_client
 from kinema.channel.http_client import AskError, Bounds, TooSlow, Unreachable, ask, download
 from kinema.channel.making import remote
-from kinema.channel.making.job import Down, Job, Late
+from kinema.channel.making.job import Down, Late, ShotOrder
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.writing.chat import Chat, ChatError, Endpoint
 from kinema.core.errors import KinemaError, RequestError
@@ -34,8 +34,8 @@ def small(monkeypatch):
     monkeypatch.setattr(remote, "POLL_S", (0.0, 0.01))
 
 
-def job(server: OddServer, **fields) -> Job:
-    found = Job(
+def job(server: OddServer, **fields) -> ShotOrder:
+    found = ShotOrder(
         id="t-e00001s01", prompt="a red ball", negative_prompt="", seconds=1.0, seed=7, profile="fast",
         model=f"kinema:{server.address}/toyland", making={}, space={"timeout_s": LIMIT_S, "key_env": None},
     )  # fmt: skip

@@ -14,16 +14,16 @@ from site_client import TOKEN, Noted
 from kinema.channel.making.bench import Bench
 from kinema.channel.web.clip_site import clip_site
 from kinema.channel.web.listening import listen
-from kinema.channel.web.patience import FOR_ORDERS, FOR_VIEWERS, Patience
+from kinema.channel.web.patience import FOR_ORDERS, FOR_VIEWERS, ConnectionLimits
 from kinema.channel.web.site import SiteSettings, server, site
 
-QUICK = Patience(head_s=0.4, body_s=0.4, answer_s=0.4, idle_s=1, each=12, all=40)
+QUICK = ConnectionLimits(head_s=0.4, body_s=0.4, answer_s=0.4, idle_s=1, each=12, all=40)
 POST = b"POST /api/themes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 @contextlib.contextmanager
-def running(app, patience: Patience = QUICK, proxies=()):
+def running(app, patience: ConnectionLimits = QUICK, proxies=()):
     sock = listen("127.0.0.1", 0)
     serving = server(app, proxies, patience)
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [sock]}, daemon=True)

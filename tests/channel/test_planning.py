@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from kinema.channel.config import ChannelConfig, Director, Viewers
+from kinema.channel.config import ChannelConfig, DirectorConfig, Viewers
 from kinema.channel.day import DayPart
 from kinema.channel.making.ledger import Ledger
 from kinema.channel.making.planning import Need, Planner, job_of, need
@@ -60,7 +60,7 @@ def test_the_end_of_a_shot_is_noted_once(ledger):
 
 
 def test_a_viewers_theme_gets_its_turn_and_one_that_cannot_be_shown_is_dropped(ledger):
-    config = CONFIG.model_copy(update={"viewers": Viewers(every=2), "director": Director(shots=2)})
+    config = CONFIG.model_copy(update={"viewers": Viewers(every=2), "director": DirectorConfig(shots=2)})
     planner = Planner(config, ledger)
     ledger.suggest("a race of green cars", 10)
     planner.write("birds")

@@ -143,10 +143,10 @@ def test_a_late_restart_never_goes_back(tmp_path, gone, quick_sound):
     playout = fast_playout(tmp_path, clock, hls=KEEP_ALL, **more)
     if gone == "other encoding":
         playout.close()
-        from kinema.channel.airing.playout import Playout, Settings
+        from kinema.channel.airing.playout import Playout, PlayoutSettings
 
         other = Encoding(width=128, height=64, fps=24, gop=24, preset="ultrafast")
-        playout = Playout(tmp_path, Settings(encoding=other, hls=KEEP_ALL), clock)
+        playout = Playout(tmp_path, PlayoutSettings(encoding=other, hls=KEEP_ALL), clock)
     playout.run(until_frame=playout.frame + 24 * 10)
     collector = collected(tmp_path)
     if gone == "state lost":

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from kinema.channel.airing.pulse import LOOK_S, Patience, Pulse
+from kinema.channel.airing.pulse import LOOK_S, Pulse, PulseLimits
 
 
 class Kernel:
@@ -20,7 +20,7 @@ class Kernel:
         self.folder = folder / "7"
         self.waited = {"7": 1.0, "8": 2.0}
         self.tell("S")
-        self.pulse = Pulse(7, patience or Patience(), factor, proc=folder)
+        self.pulse = Pulse(7, patience or PulseLimits(), factor, proc=folder)
         self.now = time.monotonic()
 
     def tell(self, state):
@@ -58,7 +58,7 @@ def test_where_the_system_keeps_no_counts_and_before_the_first_beat_the_longest_
     kernel.waited = {"7": 0.0, "8": 0.0}
     kernel.pulse.beat(kernel.now)
     assert kernel.until_trouble(9)[1] == pytest.approx(4.2, abs=0.25)
-    begun = Kernel(tmp_path / "b", Patience(first_s=20))
+    begun = Kernel(tmp_path / "b", PulseLimits(first_s=20))
     assert begun.until_trouble(60)[1] == pytest.approx(20.2, abs=0.25)
 
 
@@ -85,7 +85,7 @@ def test_a_real_process(how):
     code += "; time.sleep(99)"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     try:
-        pulse, began = Pulse(process.pid, Patience()), time.monotonic()
+        pulse, began = Pulse(process.pid, PulseLimits()), time.monotonic()
         for line in process.stdout:
             pulse.beat(time.monotonic())
             assert pulse.trouble(time.monotonic()) == ""

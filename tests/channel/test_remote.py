@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from kinema.channel.making import bench as benches
 from kinema.channel.making.bench import DONE, DRAWING, FAILED, Bench, Busy, Taken
-from kinema.channel.making.job import Down, Job
+from kinema.channel.making.job import Down, ShotOrder
 from kinema.channel.making.makers import maker
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.web import clip_process
@@ -54,8 +54,8 @@ class Worker:
         self.process.stderr.close()
 
 
-def job(base: str, id: str = "t-e00001s01", **fields) -> Job:
-    found = Job(
+def job(base: str, id: str = "t-e00001s01", **fields) -> ShotOrder:
+    found = ShotOrder(
         id=id, prompt="a red ball rolls left over a green hill", negative_prompt="", seconds=1.0, seed=7,
         profile="fast", model=f"kinema:{base}/toyland", making={}, space={"timeout_s": 120.0, "key_env": None},
         width=96, height=64,
@@ -132,10 +132,10 @@ class Fake:
     def __init__(self) -> None:
         self.go, self.began, self.wrong = threading.Event(), threading.Event(), None
 
-    def check(self, job: Job) -> None:
+    def check(self, job: ShotOrder) -> None:
         pass
 
-    def make(self, job: Job, target) -> None:
+    def make(self, job: ShotOrder, target) -> None:
         self.began.set()
         self.go.wait(60)
         if self.wrong is not None:
@@ -166,7 +166,7 @@ def until(bench: Bench, name: str, *states: str):
     raise AssertionError(bench.get(name))
 
 
-def fake_job(id: str) -> Job:
+def fake_job(id: str) -> ShotOrder:
     return job("http://h", id, model="fake", making={"device": "cuda:9"}, tail="/etc/passwd")
 
 

@@ -18,7 +18,7 @@ from on_air import SMALL, fast_playout, fill
 
 from kinema.channel.airing.address import check_address, public_address
 from kinema.channel.airing.output_rtmp import RtmpOutput
-from kinema.channel.airing.playout import Playout, Settings
+from kinema.channel.airing.playout import Playout, PlayoutSettings
 from kinema.core.errors import RequestError
 
 KEY = "live_31415_sEcReT"
@@ -174,7 +174,7 @@ def test_a_server_that_freezes_costs_its_sidecar_and_nothing_else(tmp_path, ngin
 
 
 def real_time(folder, *urls, noisy=False, **more):
-    playout = Playout(folder, Settings(name="Test", encoding=SMALL, rtmp=urls, **more))
+    playout = Playout(folder, PlayoutSettings(name="Test", encoding=SMALL, rtmp=urls, **more))
     if noisy:  # enough bytes to fill the buffers of a socket soon: the packets are padded with a filler unit
         send = playout.outputs[1].send
 

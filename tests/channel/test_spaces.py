@@ -15,7 +15,7 @@ import gradio_client
 import numpy as np
 import pytest
 
-from kinema.channel.making.job import Down, Job
+from kinema.channel.making.job import Down, ShotOrder
 from kinema.channel.making.spaces import SpaceMaker
 from kinema.channel.writing.breaker import Breaker
 from kinema.core.chunk import Chunk
@@ -37,7 +37,7 @@ def space(tmp_path):
         )
         started.append(process)
         address = f"http://127.0.0.1:{int(process.stdout.readline())}"
-        job = Job(
+        job = ShotOrder(
             id="t-e00001s01", prompt="a red ball", negative_prompt="", seconds=2.0, seed=7, profile="fast",
             model=f"space:{address}", making={},
             space={
@@ -98,7 +98,7 @@ def test_a_space_that_hangs_or_is_gone_is_left_alone_for_a_while(space, tmp_path
             maker.make(job, target)
     assert maker.breaker.is_open
     assert not waited
-    patient = Job(**{**job.__dict__, "space": {**job.space, "timeout_s": 60.0}})
+    patient = ShotOrder(**{**job.__dict__, "space": {**job.space, "timeout_s": 60.0}})
     maker.make(patient, target)  # asked again only when the pause is over
     assert sum(waited) == 20.0
     assert target.is_file()

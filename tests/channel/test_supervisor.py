@@ -18,7 +18,7 @@ from ingest import wait_for
 from on_air import SMALL, Collector, deltas, fill, receive
 
 from kinema.channel.airing.output_hls import HlsSettings
-from kinema.channel.airing.playout import Settings
+from kinema.channel.airing.playout import PlayoutSettings
 from kinema.channel.airing.playout_process import BAD, BUSY, plain, settings_of
 from kinema.channel.airing.supervisor import Patience, Supervisor
 from kinema.channel.lock import ChannelBusy, ChannelLock
@@ -43,7 +43,7 @@ class Watched:
 
     def __init__(self, folder, **patience):
         self.collector = Collector(folder)
-        settings = Settings(name="Test", encoding=SMALL, hls=HlsSettings(segment_s=1.0, listed=12))
+        settings = PlayoutSettings(name="Test", encoding=SMALL, hls=HlsSettings(segment_s=1.0, listed=12))
         self.supervisor = Supervisor(folder, settings, patience=Patience(**patience))
         self.run = threading.Thread(target=self.supervisor.run, daemon=True)
         self.watch = threading.Thread(target=self._look, daemon=True)
@@ -115,7 +115,7 @@ def test_two_supervisors_and_a_playout_beside_one_are_refused(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == BUSY and f"process {os.getpid()}" in run.stderr
     with pytest.raises(ChannelBusy):
-        Supervisor(tmp_path, Settings(encoding=SMALL)).run()
+        Supervisor(tmp_path, PlayoutSettings(encoding=SMALL)).run()
     lock.close()
     other = ChannelLock(tmp_path, "supervisor")
     with pytest.raises(ChannelBusy, match="supervisor"):
@@ -124,7 +124,7 @@ def test_two_supervisors_and_a_playout_beside_one_are_refused(tmp_path):
 
 
 def test_settings_travel_whole_and_bad_ones_end_the_supervisor(tmp_path):
-    settings = Settings(name="A", encoding=SMALL, rtmp=["rtmp://h/a/k"], hls=None)
+    settings = PlayoutSettings(name="A", encoding=SMALL, rtmp=["rtmp://h/a/k"], hls=None)
     again = settings_of(json.loads(json.dumps(plain(settings, [["06:00", "07:00", "sea"]]))))
     assert (again.name, again.encoding, list(again.rtmp), again.hls) == ("A", SMALL, ["rtmp://h/a/k"], None)
     assert again.theme_at is not None
@@ -133,7 +133,7 @@ def test_settings_travel_whole_and_bad_ones_end_the_supervisor(tmp_path):
     with pytest.raises(RequestError, match="Day part"):
         settings_of({"schedule": [["6", "7", "sea"]]})
     with pytest.raises(KinemaError, match="refuses its settings"):
-        Supervisor(tmp_path, Settings(encoding=SMALL, rtmp=["http://no"])).run()
+        Supervisor(tmp_path, PlayoutSettings(encoding=SMALL, rtmp=["http://no"])).run()
     command = [sys.executable, "-m", "kinema.channel.airing.playout_process", str(tmp_path), "--rtmp", "rtmp://h/a/key"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == BAD and "@FILE" in run.stderr and "h/a/key" not in run.stderr

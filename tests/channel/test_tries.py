@@ -12,7 +12,7 @@ from running_channel import channel_file, config_of
 
 from kinema.channel.making import durable, producer, steps
 from kinema.channel.making.bench import FAILED, Bench
-from kinema.channel.making.job import Down, Job, Late
+from kinema.channel.making.job import Down, Late, ShotOrder
 from kinema.channel.making.ledger import Ledger, LedgerBusy
 from kinema.channel.making.producer import Producer
 from kinema.channel.state_file import read_state
@@ -96,7 +96,7 @@ def test_a_bench_does_not_ask_for_another_hour_and_outlives_what_a_library_raise
     raised: list[BaseException] = [Cancelled("It took longer than 3600 s"), SystemExit(3), KinemaError("once more")]
 
     class Wrong:
-        def check(self, job: Job) -> None:
+        def check(self, job: ShotOrder) -> None:
             raise raised.pop(0)
 
     monkeypatch.setattr("kinema.channel.making.bench.maker", lambda _model: Wrong())
@@ -104,7 +104,7 @@ def test_a_bench_does_not_ask_for_another_hour_and_outlives_what_a_library_raise
     thread = threading.Thread(target=bench.run, daemon=True)
     thread.start()
     for name, again in (("a", False), ("b", True), ("c", True)):
-        bench.order(Job(name, "x", "", 1.0, 0, "fast", "m", {}))
+        bench.order(ShotOrder(name, "x", "", 1.0, 0, "fast", "m", {}))
         for _ in range(200):
             if bench.get(name).state == FAILED:
                 break

@@ -14,7 +14,7 @@ from kinema.core import threads
 from kinema.core.events import Event, Planned, Progress
 from kinema.core.request import Request
 from kinema.engine import estimate, measured, plan, stopwatch
-from kinema.engine.measured import LAST, MOST_RUNS, Measured, Run, factor
+from kinema.engine.measured import LAST, MOST_RUNS, Measured, MeasuredRun, factor
 from kinema.engine.stopwatch import Stopwatch
 from kinema.families.wan.cards import CARDS, MINI
 
@@ -31,9 +31,9 @@ def own_home(tmp_path, monkeypatch):
     monkeypatch.setattr(stopwatch, "is_crowded", lambda: False)
 
 
-def run(seconds: float, expected: float = 1.0, **fields) -> Run:
+def run(seconds: float, expected: float = 1.0, **fields) -> MeasuredRun:
     given = {"model": "m", "device": "cpu", "profile": "exact", "size": 6, **fields}
-    return Run(stages={"sample": (seconds, expected)}, **given)
+    return MeasuredRun(stages={"sample": (seconds, expected)}, **given)
 
 
 def test_the_median_of_the_last_few_counts():
@@ -105,7 +105,7 @@ def test_estimates_follow_what_was_measured():
     cost = estimate.arithmetic(before, WAN, "cpu")
     assert not before.estimate.measured and before.estimate.start > 5
     measured.keep(
-        Run(WAN.id, "cpu", cost.profile, cost.size, 3.5, {"sample": (2 * cost.sample_s, cost.sample_s)})
+        MeasuredRun(WAN.id, "cpu", cost.profile, cost.size, 3.5, {"sample": (2 * cost.sample_s, cost.sample_s)})
     )  # fmt: skip
     after = plan.plan(asked, device="cpu").estimate
     assert after.measured and after.start == 3.5

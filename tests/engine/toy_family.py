@@ -109,7 +109,7 @@ class ToyFamily:
     def latent_shape(self, cond: Any, span: Any) -> dict[str, tuple[int, ...]]:
         return {"video": (1, 3, span.num_frames, *cond["grid"]), "sound": (1, 1, span.num_frames * RATE)}
 
-    def scheduler(self, plan: Any) -> scheduling.Several:
+    def scheduler(self, plan: Any) -> scheduling.SchedulerPerPart:
         """Sound on a schedule with a shift of its own."""
 
         def one(shift: float) -> Any:
@@ -118,7 +118,7 @@ class ToyFamily:
             scheduler.set_begin_index(0)
             return scheduler
 
-        return scheduling.Several({"video": one(3.0), "sound": one(1.0)})
+        return scheduling.SchedulerPerPart({"video": one(3.0), "sound": one(1.0)})
 
     def begin(self, plan: Any, cond: Any, scheduler: Any, noise: Any) -> tuple[Any, int]:
         if "source" not in cond:

@@ -9,7 +9,7 @@ import pytest
 
 from kinema.core.errors import KinemaError, ModelError
 from kinema.evaluation import camera, probes
-from kinema.evaluation.cases import HELD_OUT_PROBES, Shape, cases, one_object_still_camera
+from kinema.evaluation.cases import HELD_OUT_PROBES, ClipShape, cases, one_object_still_camera
 from kinema.evaluation.degrade import degraded
 from kinema.evaluation.judge import Judge
 from kinema.evaluation.motion import motion_of, trajectory_error
@@ -21,8 +21,8 @@ SMALL = replace(
     WORLD_SMALL, kinds=("ball", "square", "triangle", "star", "heart", "car"), styles=("flat",), weathers=("none",),
     two_actors=0.1, moving_camera=0.1, detail="plain",
 )  # fmt: skip
-FEW = Shape(5, 64, 64, 2.2)  # frames apart: quick, and the object is seen in several places
-CLIP = Shape(17, 64, 64, 8.0)
+FEW = ClipShape(5, 64, 64, 2.2)  # frames apart: quick, and the object is seen in several places
+CLIP = ClipShape(17, 64, 64, 8.0)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_tracks_and_motions():
 
 def test_sizes_and_wrong_input():
     scene = sample_scene(HELD_OUT_PROBES, SMALL)
-    case = next(cases(SMALL, 1, Shape(2, 96, 160, 8.0), lambda each: each == scene, first=HELD_OUT_PROBES))
+    case = next(cases(SMALL, 1, ClipShape(2, 96, 160, 8.0), lambda each: each == scene, first=HELD_OUT_PROBES))
     reading = load_probes().read(case.frames_FHWC)
     assert reading.size == (96, 160) and reading.word("background") == scene.background
     for wrong in (
@@ -123,7 +123,7 @@ def test_where_nothing_else_moves_the_whole_picture_tells_the_camera():
     moves = [name for name in CAMERAS if name != "still"]
 
     def strengths(name: str, asked: list[str]) -> np.ndarray:
-        clips = cases(replace(world, cameras=(name,)), 5, Shape(16, 64, 64, 8.0), first=HELD_OUT_PROBES + 900)
+        clips = cases(replace(world, cameras=(name,)), 5, ClipShape(16, 64, 64, 8.0), first=HELD_OUT_PROBES + 900)
         pairs = [(case.frames_FHWC, load_probes().read(case.frames_FHWC)) for case in clips]
         return np.array([[camera.strength(*pair, move, everything=True) for move in asked] for pair in pairs])
 

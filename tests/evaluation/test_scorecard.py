@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from kinema.core.errors import ModelError, RequestError
-from kinema.evaluation.cases import Shape, cases, world_from
+from kinema.evaluation.cases import ClipShape, cases, world_from
 from kinema.evaluation.probes import load_probes
 from kinema.evaluation.results import Results
-from kinema.evaluation.scorecard import Settings, scorecard
+from kinema.evaluation.scorecard import ScorecardSettings, scorecard
 from kinema.evaluation.steadiness import steadiness
 from kinema.evaluation.table import build_table, differences
 from kinema.evaluation.tasks import BY_NAME, TASKS
@@ -20,7 +20,7 @@ from kinema.evaluation.uncertainty import bootstrap, summary, wilson
 from kinema.evaluation.worker import Subject
 from kinema.toyland.scene import WORLD_SMALL
 
-TINY = Settings(
+TINY = ScorecardSettings(
     count=2, task_count=1, profiles=("exact", "fast"), tasks=("text", "remove"), check_count=2,
     fields=(("steps", 2), ("guidance", 1.0)),
 )  # fmt: skip
@@ -62,7 +62,7 @@ def test_resume_makes_nothing_twice(made, mini_path):
     )
     assert [total for stage, total in seen if stage == "judge"] == [1]
     assert again["table"] == before["table"]
-    other = Settings(**{**TINY.__dict__, "fields": ()})
+    other = ScorecardSettings(**{**TINY.__dict__, "fields": ()})
     with pytest.raises(RequestError, match="another fields"):
         scorecard(str(mini_path), out, other, resume=True)
 
@@ -105,7 +105,7 @@ def test_what_a_model_refuses_is_listed(mini_path):
 def test_steadiness_does_not_pay_for_stillness():
     """A true moving clip scores as a still one does; a clip that flickers or changes its object does not."""
     scores = {"moving": [], "still": [], "changing": []}
-    two = list(cases(WORLD_SMALL, 8, Shape(9, 64, 64, 4.0), lambda scene: len(scene.actors) == 1))
+    two = list(cases(WORLD_SMALL, 8, ClipShape(9, 64, 64, 4.0), lambda scene: len(scene.actors) == 1))
     for case, other in zip(two, two[1:] + two[:1], strict=True):
         mixed = case.frames_FHWC.copy()
         mixed[1::2] = other.frames_FHWC[1::2]
@@ -119,9 +119,9 @@ def test_steadiness_does_not_pay_for_stillness():
 
 def test_errors(tmp_path, mini_path):
     with pytest.raises(RequestError, match=r"No task 'dance'"):
-        Settings(tasks=("dance",))
+        ScorecardSettings(tasks=("dance",))
     with pytest.raises(RequestError, match="count = 0"):
-        Settings(count=0)
+        ScorecardSettings(count=0)
     with pytest.raises(ModelError):
         scorecard(str(tmp_path / "nothing"), tmp_path)
     copy = tmp_path / "copy"

@@ -12,16 +12,16 @@ from safetensors.torch import save_file
 from kinema.core.errors import ModelError
 from kinema.post.film.between import FilmBetween, nearest_step
 from kinema.post.film.config import MINI, PUBLISHED, FilmConfig
-from kinema.post.film.network import Film
+from kinema.post.film.network import FilmNetwork
 from kinema.post.film.warp import best_match, compare, warp
 from kinema.post.film.weights import from_published, open_film, published_name, to_published
 
 SMALL = FilmConfig(filters=4, flow_convs=(2, 2, 2, 2), flow_filters=(4, 4, 6, 8), fusion_filters=(4, 6, 8, 8))
 
 
-def film(config: FilmConfig, seed: int = 0) -> Film:
+def film(config: FilmConfig, seed: int = 0) -> FilmNetwork:
     torch.manual_seed(seed)
-    return Film(config).eval().requires_grad_(False)
+    return FilmNetwork(config).eval().requires_grad_(False)
 
 
 def expected() -> dict[str, tuple[int, ...]]:
@@ -57,7 +57,7 @@ def expected() -> dict[str, tuple[int, ...]]:
 
 def test_the_published_network_has_the_published_names_shapes_and_size():
     with torch.device("meta"):
-        state = Film(PUBLISHED).state_dict()
+        state = FilmNetwork(PUBLISHED).state_dict()
     found = {published_name(name, PUBLISHED): tuple(value.shape) for name, value in state.items()}
     assert found == expected()
     assert sum(value.numel() for value in state.values()) == 34_436_667
@@ -65,7 +65,7 @@ def test_the_published_network_has_the_published_names_shapes_and_size():
 
 def test_the_small_one_is_small():
     with torch.device("meta"):
-        assert sum(value.numel() for value in Film(MINI).state_dict().values()) <= 1_500_000
+        assert sum(value.numel() for value in FilmNetwork(MINI).state_dict().values()) <= 1_500_000
     assert FilmConfig.from_dict(MINI.to_dict()) == MINI
 
 

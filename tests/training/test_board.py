@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kinema.cli.main import app
-from kinema.training.core.board import Board, numbers
+from kinema.training.core.board import TensorBoardLog, numbers
 
 RECIPE = """
 from PIL import Image
@@ -51,7 +51,7 @@ def test_numbers_and_sheets_by_stage_and_step(tmp_path):
 def test_sheets_of_an_earlier_run_are_not_told_again(tmp_path):
     (tmp_path / "sheets").mkdir()
     Image.new("RGB", (4, 4)).save(tmp_path / "sheets" / "old.png")
-    board = Board(tmp_path)
+    board = TensorBoardLog(tmp_path)
     board({"event": "stage", "stage": "learn"})
     board({"event": "step", "step": 1, "loss": 1.0})
     board.close()

@@ -192,13 +192,13 @@ def test_what_is_shown_and_how_long_it_takes(tmp_path):
 
 
 def test_others_are_remembered_apart(tmp_path):
-    one = remembered.Kind.of("wan", "cuda:1", 1, 2.0, {"edition": "small"})
+    one = remembered.RunKind.of("wan", "cuda:1", 1, 2.0, {"edition": "small"})
     remembered.keep(one, {"vae": Takes(1.0, 20.0)})
     assert one.device == "cuda" and remembered.takes(one) == {"vae": Takes(1.0, 20.0)}
-    other_options = remembered.Kind.of("wan", "cuda", 1, 2.2, {})
+    other_options = remembered.RunKind.of("wan", "cuda", 1, 2.2, {})
     assert remembered.takes(other_options) == {"vae": Takes(1.0, 20.0)}, "the nearest there is"
-    assert remembered.takes(remembered.Kind.of("wan", "cuda", 1, 25.0, {"edition": "small"})) == {}
-    assert remembered.takes(remembered.Kind.of("wan", "cuda", 2, 2.0, {"edition": "small"})) == {}
-    nameless = remembered.Kind.of("", "cpu", 1, 2.0, {})
+    assert remembered.takes(remembered.RunKind.of("wan", "cuda", 1, 25.0, {"edition": "small"})) == {}
+    assert remembered.takes(remembered.RunKind.of("wan", "cuda", 2, 2.0, {"edition": "small"})) == {}
+    nameless = remembered.RunKind.of("", "cpu", 1, 2.0, {})
     remembered.keep(nameless, {"vae": Takes(1.0)})
     assert remembered.takes(nameless) == {}

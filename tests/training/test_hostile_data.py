@@ -37,11 +37,11 @@ def one(tmp_path_factory) -> bytes:
     return clip(tmp_path_factory.mktemp("one") / "one.mp4").read_bytes()
 
 
-def find(folder: Path, out: Path, frames: int = 8) -> own_clips.Found:
+def find(folder: Path, out: Path, frames: int = 8) -> own_clips.FoundClips:
     return own_clips.find(folder, out / "unpacked", frames=frames, fps=8.0)
 
 
-def words(found: own_clips.Found) -> dict[str, str]:
+def words(found: own_clips.FoundClips) -> dict[str, str]:
     return {item.path.name: item.caption for item in found.items}
 
 
@@ -275,7 +275,7 @@ def test_a_clip_that_breaks_further_in_is_named_and_the_rest_used(tmp_path, one,
 
 
 def test_a_report_cannot_forge_lines_or_drive_a_terminal(tmp_path):
-    found = own_clips.Found()
+    found = own_clips.FoundClips()
     found.refuse("x\n3 clips\x1b[2J", "bad")
     for number in range(30):
         found.refuse(f"{number}.mp4", "too short")

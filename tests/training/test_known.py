@@ -15,7 +15,7 @@ SCENE = Scene(actors=(Actor("ball", "red", "right", radius=0.15),), background="
 @pytest.fixture(scope="module")
 def clip():
     out = render([SCENE], num_frames=17, height=64, width=64)
-    return known.Clip(SCENE, out.frames_BFHWC[0].numpy(), out.masks_BNFHW[0].numpy(), out.tracks_BNF2[0].numpy())
+    return known.KnownClip(SCENE, out.frames_BFHWC[0].numpy(), out.masks_BNFHW[0].numpy(), out.tracks_BNF2[0].numpy())
 
 
 def told(clip, kind, seed=0):

@@ -18,7 +18,7 @@ from kinema.media.manifest import read_manifest
 from kinema.media.read import probe, read_audio, read_video
 from kinema.music.loudness import integrated
 from kinema.workflow.film import check_target, make_film, plan_film
-from kinema.workflow.film_parts import FilmBusy, Parts, key_of
+from kinema.workflow.film_parts import FilmBusy, FilmParts, key_of
 
 CONTINUED = 5
 
@@ -169,7 +169,7 @@ def test_a_full_disk_loses_no_finished_shot(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_two_processes_do_not_make_one_film() -> None:
-    parts = Parts(Path("film.mp4"))
+    parts = FilmParts(Path("film.mp4"))
     with pytest.raises(FilmBusy, match=r"film\.mp4"):
         make_film(film("cut"), "film.mp4", open_maker=PaintedShots())
     parts.close()

@@ -19,7 +19,7 @@ from kinema.core.request import Request
 from kinema.engine.manifest import manifest
 from kinema.engine.plan import plan as make_plan
 from kinema.media.read import read_video
-from kinema.workflow.many import MOST, Wish, make_many, names, plan_many, prompts, seeds, slug, spread
+from kinema.workflow.many import MOST, ListedRequest, make_many, names, plan_many, prompts, seeds, slug, spread
 
 SMALL = Request(frames=5, width=32, height=32)
 
@@ -137,7 +137,7 @@ def test_every_prompt_with_every_seed_within_the_bound() -> None:
         spread(SMALL, [f"{k}" for k in range(102)], range(10))
 
 
-def wishes_of(*said: str, numbers: tuple[int, ...] = (1, 2)) -> list[Wish]:
+def wishes_of(*said: str, numbers: tuple[int, ...] = (1, 2)) -> list[ListedRequest]:
     return spread(SMALL, said, numbers)
 
 
@@ -164,7 +164,9 @@ def test_names_that_would_be_the_same_or_mean_nothing_are_refused(pattern: str) 
 
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=5, unique=True))
 def test_any_prompts_have_names_of_their_own(said: list[str]) -> None:
-    found = names("clips/", [Wish(Request.model_construct(prompt=each, seed=1), n) for n, each in enumerate(said)])
+    found = names(
+        "clips/", [ListedRequest(Request.model_construct(prompt=each, seed=1), n) for n, each in enumerate(said)]
+    )
     assert len({str(path).casefold() for path in found}) == len(said)
     assert all(path.parent == Path("clips") and len(path.name) < 100 for path in found)
 

@@ -23,7 +23,7 @@ from ..core.outside import parse_toml, read_bytes
 from ..core.renamed import making_fields
 from ..core.request import Profile, Seed
 from ..core.whole import write_text
-from .day import Clock, DayPart, check_day, part_at, zone
+from .day import DayPart, ZoneClock, check_day, part_at, zone
 from .writing.chat import Endpoint
 from .writing.shots import MAX_SHOTS, StyleBible, ThemeText, Title, parsed
 
@@ -55,7 +55,7 @@ PathText = Annotated[str, Field(max_length=1000), AfterValidator(_path)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=0, le=10**16)]
 
 
-class Director(Value):
+class DirectorConfig(Value):
     """Who writes the shots. shots: of an episode. endpoint: a language model, with the offline writer behind it."""
 
     shots: Annotated[int, Field(ge=1, le=MAX_SHOTS)] = 6
@@ -207,7 +207,7 @@ class ChannelConfig(Value):
     timezone: Annotated[str, Field(max_length=100)] = ""
     part: Annotated[tuple[DayPart, ...], Field(max_length=48)] = ()
     bible: StyleBible = Field(default_factory=StyleBible)
-    director: Director = Field(default_factory=Director)
+    director: DirectorConfig = Field(default_factory=DirectorConfig)
     making: Making = Field(default_factory=Making)
     space: Space = Field(default_factory=Space)
     picture: Picture = Field(default_factory=Picture)
@@ -248,8 +248,8 @@ class ChannelConfig(Value):
         return list(dict.fromkeys([part.theme for part in self.part] + [self.theme]))
 
     @property
-    def clock(self) -> Clock:
-        return Clock(self.timezone)
+    def clock(self) -> ZoneClock:
+        return ZoneClock(self.timezone)
 
 
 def read(path: str | os.PathLike[str]) -> ChannelConfig:

@@ -20,7 +20,7 @@ from ..core.outside import bounded
 from .config import ChannelConfig, read, write_template
 from .library import Library, LibraryClip
 from .lock import ChannelLock, holder
-from .making.ledger import Ledger, Planned
+from .making.ledger import Ledger, PlannedShot
 from .state_file import read_state
 from .writing.moderation import Moderation
 
@@ -170,7 +170,7 @@ def _clip(clip: LibraryClip) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _shot(shot: Planned) -> dict[str, Any]:
+def _shot(shot: PlannedShot) -> dict[str, Any]:
     return {
         "id": shot.id, "title": shot.title, "theme": shot.theme, "prompt": shot.prompt, "step": shot.step,
         "quality": shot.quality,

@@ -46,7 +46,7 @@ class DayPart(Value):
 
 
 @dataclass(frozen=True)
-class Clock:
+class ZoneClock:
     """Now, in the channel's zone; `name` empty is the machine's own."""
 
     name: str = ""

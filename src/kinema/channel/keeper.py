@@ -19,7 +19,7 @@ log = logging.getLogger("kinema.channel")
 
 
 @dataclass
-class Kept:
+class KeptProcess:
     """stop_s: how long it may take to stop before it is killed. log: where it writes."""
 
     name: str

@@ -16,7 +16,7 @@ from ..core.errors import KinemaError
 from .config import ChannelConfig, secret
 from .conform import Encoding
 from .day import MINUTES, told
-from .keeper import Kept
+from .keeper import KeptProcess
 
 TELL_S, LOOK_S = 1.0, 0.25
 
@@ -30,10 +30,10 @@ def encoding(config: ChannelConfig) -> Encoding:
 def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable[[], None]) -> None:
     """All of them, until `stop`. KinemaError where the playout cannot be on air."""
     from .airing.output_hls import HlsSettings
-    from .airing.playout import Settings
+    from .airing.playout import PlayoutSettings
     from .airing.supervisor import Supervisor
 
-    settings = Settings(
+    settings = PlayoutSettings(
         name=config.title, encoding=encoding(config), hls=HlsSettings(segment_s=float(config.hls.segment_s)),
         rtmp=[_address(each.url, secret(each.key_env)) for each in config.rtmp],
     )  # fmt: skip
@@ -48,7 +48,7 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable
 
     thread = threading.Thread(target=on_air, name="kinema-playout", daemon=True)
     state = config.root / "state"
-    producer = Kept(
+    producer = KeptProcess(
         "producer",
         [sys.executable, "-m", "kinema.channel.making.producer", str(file), str(os.getpid())],
         state / "producer.log",
@@ -57,7 +57,7 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable
     kept = [producer]
     if config.page.port:
         page = [sys.executable, "-m", "kinema.channel.web.site_process", str(file), "--kept"]
-        kept.append(Kept("page", page, state / "page.log", 5.0))
+        kept.append(KeptProcess("page", page, state / "page.log", 5.0))
     thread.start()
     told_at = 0.0
     try:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kinema.cli.arguments import option
-from kinema.cli.how import How, make, verb
+from .arguments import option
+from .how import How, make, verb
 
 BEST = ("svd-xt", "svd-xt-1.1", "svd", "wan2.1-i2v-14b-480p")
 """Taken in this order, where nobody names a model; the first whose weights are on this machine."""
@@ -39,6 +39,6 @@ def animate(
 
 def best_here() -> str | None:
     """A model of `BEST` that is on this machine."""
-    from kinema.weights import store
+    from ..weights import store
 
     return next((name for name in BEST if store.here(store.find(name))), None)

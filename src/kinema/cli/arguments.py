@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from kinema.cli import completion
+from . import completion
 
 CONDITIONS, HOW, OUTPUT, MANY = "Pictures, clips and paths", "How to make it", "Output", "Many at once"
 
@@ -42,7 +42,7 @@ Enlarge = Annotated[int | None, typer.Option("--enlarge", metavar="K", hidden=Tr
 
 
 @dataclass
-class Wish:
+class GenerateOptions:
     """What `generate` and `plan` are asked, as typed."""
 
     prompt: Annotated[
@@ -186,7 +186,7 @@ Sheet = Annotated[
 
 def takes_wish(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose first parameter is a Wish, as a function of the Wish's fields and its own others."""
-    return takes(Wish, command)
+    return takes(GenerateOptions, command)
 
 
 def takes(kind: Any, command: Callable[..., None]) -> Callable[..., None]:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli import exits
-from kinema.cli.arguments import AsJson, option
-from kinema.cli.exits import guarded
-from kinema.cli.piping import no_stdout
-from kinema.cli.say import answer, log_to_stderr, say, say_aside
-from kinema.core.errors import RequestError
-from kinema.core.outside import for_terminal
+from ..core.errors import RequestError
+from ..core.outside import for_terminal
+from . import exits
+from .arguments import AsJson, option
+from .exits import guarded
+from .piping import no_stdout
+from .say import answer, log_to_stderr, say, say_aside
 
 if TYPE_CHECKING:
-    from kinema.channel.config import ChannelConfig
+    from ..channel.config import ChannelConfig
 
 app = typer.Typer(no_args_is_help=True, help="Run a channel: it writes, makes and shows a programme, day and night.")
 DEFAULT = Path("channel.toml")
@@ -37,7 +37,7 @@ def _group() -> None:
 @guarded
 def init(file: File = DEFAULT, as_json: AsJson = False) -> None:
     """Write a channel's file: commented, and runnable as it is, offline."""
-    from kinema.channel import control
+    from ..channel import control
 
     path = control.init(file)
     told = f"{path}\nStart it with: kinema channel start {path}"
@@ -48,7 +48,7 @@ def init(file: File = DEFAULT, as_json: AsJson = False) -> None:
 @guarded
 def start(file: File = DEFAULT, as_json: AsJson = False) -> None:
     """Run the channel in the foreground until Ctrl-C or `kinema channel stop`. With --json: a status a second."""
-    from kinema.channel import control
+    from ..channel import control
 
     log_to_stderr(logging.WARNING)
     stop = threading.Event()
@@ -82,7 +82,7 @@ def start(file: File = DEFAULT, as_json: AsJson = False) -> None:
 @guarded
 def stop(file: File = DEFAULT, as_json: AsJson = False) -> None:
     """Stop the channel and wait until it has stopped."""
-    from kinema.channel import control
+    from ..channel import control
 
     stopped = control.stop(_config(file))
     answer({"stopped": stopped}, as_json, "Stopped." if stopped else "It was not running.")
@@ -92,7 +92,7 @@ def stop(file: File = DEFAULT, as_json: AsJson = False) -> None:
 @guarded
 def status(file: File = DEFAULT, as_json: AsJson = False) -> None:
     """How the channel is: on air, stock, what is being made, what was set aside and why."""
-    from kinema.channel import control
+    from ..channel import control
 
     found = control.status(_config(file))
     if as_json:
@@ -123,7 +123,7 @@ def queue(
     as_json: AsJson = False,
 ) -> None:
     """What is coming: put up next by hand, ready and not yet aired, in the making, planned."""
-    from kinema.channel import control
+    from ..channel import control
 
     found = control.queue(_config(file), limit)
     if as_json:
@@ -157,7 +157,7 @@ def playlist(
     as_json: AsJson = False,
 ) -> None:
     """Write the channel's clips as an ffconcat list, for those who run ffmpeg themselves."""
-    from kinema.channel import control
+    from ..channel import control
 
     no_stdout(output, "A list of clips")
     _check_playlist(output)
@@ -173,7 +173,7 @@ def playlist(
 @guarded
 def skip(file: File = DEFAULT, as_json: AsJson = False) -> None:
     """Leave the clip that is on air."""
-    from kinema.channel import control
+    from ..channel import control
 
     control.skip(_config(file))
     answer({"skip": True}, as_json, "It will be left at its next keyframe.")
@@ -188,7 +188,7 @@ def ban(
     as_json: AsJson = False,
 ) -> None:
     """Never make or show a shot; if it is on air, it is left."""
-    from kinema.channel import control
+    from ..channel import control
 
     found = control.ban(_config(file), shot, reason)
     answer(found, as_json, f"{shot} is banned.")
@@ -202,7 +202,7 @@ def suggest(
     as_json: AsJson = False,
 ) -> None:
     """Take a viewer's theme: it is moderated, and one of the next episodes will be about it."""
-    from kinema.channel import control
+    from ..channel import control
 
     waiting = control.suggest(_config(file), theme)
     answer({"waiting": waiting}, as_json, f"Taken; {waiting} wait.")
@@ -224,8 +224,8 @@ def page(
     ] = None,
 ) -> None:  # fmt: skip
     """Serve a channel's page, stream and verbs, until Ctrl-C; `start` does so too."""
-    from kinema.channel.web.owner import token_from
-    from kinema.channel.web.site_process import serve
+    from ..channel.web.owner import token_from
+    from ..channel.web.site_process import serve
 
     serve(_config(file), host=host, port=port, token=token_from(token_file), tell=say)
 
@@ -246,8 +246,8 @@ def demo(
     import contextlib
     import time
 
-    from kinema.channel import demo as channel
-    from kinema.core.leftovers import scratch
+    from ..channel import demo as channel
+    from ..core.leftovers import scratch
 
     log_to_stderr(logging.WARNING)
     stop, began = threading.Event(), time.monotonic()
@@ -306,14 +306,14 @@ def worker(
     if (database is None) == (listen is None):
         raise RequestError("A worker has a database, or it listens.", field="worker", legal="--database or --listen")
     if listen is not None:
-        from kinema.channel.web.clip_process import serve
+        from ..channel.web.clip_process import serve
 
         serve(listen, models or ["kinema-mini-wan"], device, token_env, say_aside)
         _leave()
     assert database is not None
-    from kinema.channel.making import durable
-    from kinema.channel.making.postgres import address
-    from kinema.channel.making.workers import work
+    from ..channel.making import durable
+    from ..channel.making.postgres import address
+    from ..channel.making.workers import work
 
     durable.check()
 
@@ -338,7 +338,7 @@ def _leave() -> None:
 
 
 def _config(file: Path) -> ChannelConfig:
-    from kinema.channel.config import read
+    from ..channel.config import read
 
     return read(file)
 

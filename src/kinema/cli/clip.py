@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli import completion, output, show
-from kinema.cli.arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
-from kinema.cli.exits import guarded
-from kinema.cli.piping import writes
-from kinema.cli.progress import reporter
-from kinema.cli.say import note, say
-from kinema.core.apart import keep_apart, named
-from kinema.core.errors import MediaError, RequestError
-from kinema.core.outside import is_there
+from ..core.apart import keep_apart, named
+from ..core.errors import MediaError, RequestError
+from ..core.outside import is_there
+from . import completion, output, show
+from .arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
+from .exits import guarded
+from .piping import writes
+from .progress import reporter
+from .say import note, say
 
 if TYPE_CHECKING:
-    from kinema.core.plan import Manifest
+    from ..core.plan import Manifest
 
 File = Annotated[Path, typer.Argument(metavar="CLIP", help="A clip that Kinema made.", show_default=False)]
 AnyFile = Annotated[Path, typer.Argument(metavar="CLIP", help="A clip or picture.", show_default=False)]
@@ -55,15 +55,15 @@ def rerun(
     as_json: AsJson = False,
 ) -> None:
     """Make a clip again from the manifest inside it: the same frames on the same machine."""
-    from kinema.cli import work
+    from . import work
 
     if output_ is not None:
         output.check_clip(output_)
     if sheet is not None:
         output.check_sheet(sheet)
-    from kinema.cli.film import refuse_rerun
-    from kinema.engine.again import prepare
-    from kinema.engine.manifest import verify
+    from ..engine.again import prepare
+    from ..engine.manifest import verify
+    from .film import refuse_rerun
 
     refuse_rerun(file)
     found = read(file)
@@ -83,7 +83,7 @@ def rerun(
         differences = _differences(found, engine.device_name)
         if not force:
             verify(found, engine.digests(ready.plan), ready.plan)
-        made = work.run(work.Job(ready.plan, target, sheet=sheet), engine, on_event)
+        made = work.run(work.ClipWork(ready.plan, target, sheet=sheet), engine, on_event)
     made["differences"] = differences
     if as_json:
         typer.echo(json.dumps(made))
@@ -96,9 +96,9 @@ def rerun(
 @guarded
 def inspect(file: AnyFile, as_json: AsJson = False) -> None:
     """Show how a clip was made, and what is in the file."""
-    from kinema.conditions.inputs import check_regular
-    from kinema.media.manifest import carried
-    from kinema.media.read import probe
+    from ..conditions.inputs import check_regular
+    from ..media.manifest import carried
+    from ..media.read import probe
 
     if not is_there(file):
         raise MediaError(f"{file}: no such file.")
@@ -132,7 +132,7 @@ def inspect(file: AnyFile, as_json: AsJson = False) -> None:
 
 
 def _inspect_film(file: Path, info: dict[str, Any], film: dict[str, Any], as_json: bool) -> None:
-    from kinema.cli.film import film_rows
+    from .film import film_rows
 
     if as_json:
         typer.echo(json.dumps({"path": str(file), "probe": info, "manifest": None, "film": film}))
@@ -145,9 +145,9 @@ def _inspect_film(file: Path, info: dict[str, Any], film: dict[str, Any], as_jso
 def read(file: Path) -> Manifest:
     """The manifest of a clip, of the generated clip where something was done to it afterwards. MediaError where it
     carries none, RequestError where it is of another shape."""
-    from kinema.conditions.inputs import check_regular
-    from kinema.core.plan import Manifest
-    from kinema.media.manifest import STEPS, read_manifest
+    from ..conditions.inputs import check_regular
+    from ..core.plan import Manifest
+    from ..media.manifest import STEPS, read_manifest
 
     if not is_there(file):
         raise MediaError(f"{file}: no such file.")
@@ -161,7 +161,7 @@ def read(file: Path) -> Manifest:
 
 def afterwards(file: Path) -> dict[str, dict[str, Any]]:
     """What was done to a clip after it was generated, and how, by name."""
-    from kinema.media.manifest import STEPS, carried
+    from ..media.manifest import STEPS, carried
 
     found = carried(file)
     return {name: found[name] for name in STEPS if isinstance(found.get(name), dict)}
@@ -203,7 +203,7 @@ def _differences(found: Manifest, device: str) -> list[str]:
     """What is not as it was when the clip was made."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from kinema.engine.manifest import own_version
+    from ..engine.manifest import own_version
 
     # Manifests of early versions call every GPU "cuda".
     unnamed = found.device.split(":")[0] == "cuda" and device not in ("cpu", "mps")

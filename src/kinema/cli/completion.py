@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kinema.cli.exits import guarded
+from .exits import guarded
 
 VARIABLE = "_KINEMA_COMPLETE"
 
@@ -39,7 +39,7 @@ def prepare() -> None:
 def models(incomplete: str) -> list[tuple[str, str]]:
     """Names of known models that begin so, each with its title."""
     with contextlib.suppress(Exception):  # a broken list of models must not garble a prompt
-        from kinema.weights import store
+        from ..weights import store
 
         return [(card.id, card.title) for card in store.known_cards() if card.id.startswith(incomplete)]
     return []
@@ -48,7 +48,7 @@ def models(incomplete: str) -> list[tuple[str, str]]:
 def styles(incomplete: str) -> list[tuple[str, str]]:
     """Names of styles that begin so, each with what it does."""
     with contextlib.suppress(Exception):
-        from kinema.weights.styles import named
+        from ..weights.styles import named
 
         return [(style.name, style.what) for style in named() if style.name.startswith(incomplete)]
     return []

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kinema.cli import output
-from kinema.cli.arguments import OUTPUT, AsJson, option
-from kinema.cli.exits import guarded
-from kinema.cli.piping import writes
-from kinema.cli.progress import reporter
-from kinema.cli.say import answer
-from kinema.core.apart import keep_apart
-from kinema.core.errors import MediaError, RequestError
+from ..core.apart import keep_apart
+from ..core.errors import MediaError, RequestError
+from . import output
+from .arguments import OUTPUT, AsJson, option
+from .exits import guarded
+from .piping import writes
+from .progress import reporter
+from .say import answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kinema.core.chunk import Chunk
+    from ..core.chunk import Chunk
 
 Kind = Literal["edge", "gray", "scribble", "flow", "layout", "layout_track", "depth", "pose"]
 SHEET_COLUMNS = 6
@@ -81,7 +81,7 @@ def control(
     _check(target, preview, video, mask, model, detector)
     given = {"model": model, "detector": detector, "device": device}
     options = {name: value for name, value in given.items() if value is not None}
-    from kinema.conditions.control import annotate_clip
+    from ..conditions.control import annotate_clip
 
     began_s = time.perf_counter()
     with reporter(as_json) as on_event:
@@ -98,8 +98,8 @@ def control(
 
 def _check(target: str, preview: str | None, *sources: str | None) -> None:
     """Refuse outputs that could not be written, and such as are among the inputs, before any work."""
-    from kinema.cli.preview import check as check_preview
-    from kinema.conditions import inputs
+    from ..conditions import inputs
+    from .preview import check as check_preview
 
     output.check_clip(target, inputs.info(str(sources[0])).fps)
     if sources[1] is not None:  # opened, and its first frame read
@@ -113,9 +113,9 @@ def _check(target: str, preview: str | None, *sources: str | None) -> None:
 
 def _beside(video: str, control_path: str, target: str) -> None:
     """Both clips beside each other: rows of a picture, or halves of a clip."""
-    from kinema.cli.preview import PICTURES
-    from kinema.conditions import inputs
-    from kinema.media.write import write
+    from ..conditions import inputs
+    from ..media.write import write
+    from .preview import PICTURES
 
     with inputs.as_file(video) as source:
         if Path(target).suffix.lower() in PICTURES:
@@ -127,8 +127,8 @@ def _beside(video: str, control_path: str, target: str) -> None:
 def _halves(left: Path, right: Path) -> Iterator[Chunk]:
     import numpy as np
 
-    from kinema.core.chunk import Chunk
-    from kinema.media.read import read_chunks
+    from ..core.chunk import Chunk
+    from ..media.read import read_chunks
 
     for one, other in zip(read_chunks(left, audio=False), read_chunks(right, audio=False)):
         yield Chunk(np.concatenate([one.frames, other.frames], axis=2), one.start, one.fps)
@@ -137,11 +137,11 @@ def _halves(left: Path, right: Path) -> Iterator[Chunk]:
 def _save_picture(above: Path, below: Path, target: Path) -> None:
     import numpy as np
 
-    from kinema.cli.work import pick
-    from kinema.core.whole import whole
-    from kinema.media.read import probe, read_chunks
-    from kinema.media.sheet import sheet_of_clips
-    from kinema.media.write_picture import write_picture
+    from ..core.whole import whole
+    from ..media.read import probe, read_chunks
+    from ..media.sheet import sheet_of_clips
+    from ..media.write_picture import write_picture
+    from .work import pick
 
     rows = []
     for path in (above, below):
@@ -157,7 +157,7 @@ def _save_picture(above: Path, below: Path, target: Path) -> None:
 
 
 def _words(made: dict[str, Any]) -> str:
-    from kinema.cli.work import readable
+    from .work import readable
 
     size = f"{made['width']}x{made['height']}, {made['frames']} frames, {made['fps']:g} fps"
     line = f"{made['path']}  ({made['kind']}, {size}, {readable(made['bytes'])}) in {made['seconds']:.1f} s"

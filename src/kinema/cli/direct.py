@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kinema.cli.arguments import OUTPUT, AsJson, option
-from kinema.cli.exits import guarded
-from kinema.cli.output import check_parent
-from kinema.cli.say import note, say
-from kinema.core.errors import KinemaError, RequestError
+from ..core.errors import KinemaError, RequestError
+from .arguments import OUTPUT, AsJson, option
+from .exits import guarded
+from .output import check_parent
+from .say import note, say
 
 if TYPE_CHECKING:
-    from kinema.channel.writing.chat import Endpoint
-    from kinema.channel.writing.shots import Episode, StyleBible
+    from ..channel.writing.chat import Endpoint
+    from ..channel.writing.shots import Episode, StyleBible
 
 WRITER, MAX_EPISODES = "Who writes", 1000
 
@@ -96,12 +96,12 @@ def direct(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Write the shots of a programme: from a theme to episodes with prompts that `generate` takes."""
-    from kinema.channel.writing.breaker import SteadyWriter
-    from kinema.channel.writing.director import Director, writer_for
-    from kinema.channel.writing.moderation import Moderation
-    from kinema.channel.writing.shots import MAX_SHOTS
-    from kinema.channel.writing.writer_grammar import GrammarWriter
-    from kinema.toyland.scene import WORLD, WORLD_MINI
+    from ..channel.writing.breaker import SteadyWriter
+    from ..channel.writing.director import Director, writer_for
+    from ..channel.writing.moderation import Moderation
+    from ..channel.writing.shots import MAX_SHOTS
+    from ..channel.writing.writer_grammar import GrammarWriter
+    from ..toyland.scene import WORLD, WORLD_MINI
 
     for name, value, most in (
         ("shots", shots, MAX_SHOTS),
@@ -114,7 +114,7 @@ def direct(
     if seed is not None and not 0 <= seed < 2**63:
         raise RequestError(f"seed = {seed}.", field="seed", value=seed, legal="0 to 2^63 - 1")
     if output_ is not None:
-        from kinema.workflow.film_plan import check_place
+        from ..workflow.film_plan import check_place
 
         check_place(output_)
         check_parent(output_)
@@ -143,13 +143,13 @@ def direct(
             tell(episode, errors[-1])
     length_s = None
     if seconds is not None:
-        from kinema.channel.writing.film import of_length
+        from ..channel.writing.film import of_length
 
         written, length_s = of_length(written, director.bible, seed, seconds)
         for episode, error in zip(written, errors, strict=True):
             tell(episode, error)
     if output_ is not None:
-        from kinema.channel.writing.film import film_of
+        from ..channel.writing.film import film_of
 
         film_of(written, director.bible, seed).save(output_)
     if as_json:
@@ -162,8 +162,8 @@ def direct(
 
 
 def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: float) -> Endpoint | None:
-    from kinema.channel.writing.chat import Endpoint
-    from kinema.channel.writing.shots import parsed
+    from ..channel.writing.chat import Endpoint
+    from ..channel.writing.shots import parsed
 
     if url is None:
         stray = next((name for name, value in (("--model", model), ("--key-env", key_env)) if value is not None), None)
@@ -179,9 +179,9 @@ def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: 
 
 def _bible(path: Path | None) -> StyleBible:
     """The style bible in a file; JSON is YAML too."""
-    from kinema.channel.writing.shots import StyleBible, parsed
-    from kinema.core.outside import MAX_YAML_BYTES, parse_yaml
-    from kinema.core.text_file import read_text
+    from ..channel.writing.shots import StyleBible, parsed
+    from ..core.outside import MAX_YAML_BYTES, parse_yaml
+    from ..core.text_file import read_text
 
     if path is None:
         return StyleBible()
@@ -195,7 +195,7 @@ def _bible(path: Path | None) -> StyleBible:
 
 
 def _plain(episode: Episode, bible: StyleBible, error: str, requests: bool) -> dict[str, Any]:
-    from kinema.channel.writing.prompt import prompt_of, request_of
+    from ..channel.writing.prompt import prompt_of, request_of
 
     found = episode.model_dump(mode="json") | {"number": episode.number + 1}
     for told, shot in zip(found["shots"], episode.shots, strict=True):
@@ -206,7 +206,7 @@ def _plain(episode: Episode, bible: StyleBible, error: str, requests: bool) -> d
 
 
 def _words(episode: Episode, bible: StyleBible) -> str:
-    from kinema.channel.writing.prompt import prompt_of
+    from ..channel.writing.prompt import prompt_of
 
     cast = "; ".join(f"{member.name}, {member.description}" for member in episode.cast)
     lines = [f"{episode.number + 1}. {episode.title}  (written by: {episode.writer})", f"   with {cast}"]

@@ -25,7 +25,7 @@ def help_text(command: str) -> str:
     from typer import rich_utils
     from typer.testing import CliRunner
 
-    from kinema.cli.main import app
+    from .main import app
 
     before = rich_utils.MAX_WIDTH, rich_utils.FORCE_TERMINAL
     rich_utils.MAX_WIDTH, rich_utils.FORCE_TERMINAL = WIDTH, False
@@ -42,7 +42,7 @@ def commands() -> list[str]:
     """Every command that has a help of its own: `kinema`, `kinema generate`, `kinema models list`, ..."""
     from typer.main import get_command
 
-    from kinema.cli.main import app
+    from .main import app
 
     def walk(command: object, name: str) -> list[str]:
         below: dict[str, object] = getattr(command, "commands", {})

@@ -12,11 +12,11 @@ from typing import Any
 
 import typer
 
-from kinema.cli import show
-from kinema.cli.arguments import AsJson
-from kinema.cli.exits import FAILED, guarded
-from kinema.cli.say import say
-from kinema.core.extras import EXTRAS, install_command, missing
+from ..core.extras import EXTRAS, install_command, missing
+from . import show
+from .arguments import AsJson
+from .exits import FAILED, guarded
+from .say import say
 
 PACKAGES = (
     "torch", "diffusers", "transformers", "safetensors", "huggingface_hub", "numpy", "pillow", "av",
@@ -68,7 +68,7 @@ def _extras() -> list[dict[str, Any]]:
 
 
 def _own_version() -> str:
-    from kinema import __version__
+    from .. import __version__
 
     return __version__
 
@@ -118,7 +118,7 @@ def _devices() -> list[dict[str, Any]]:
 
 
 def _good_at_bfloat16(device: Any) -> bool:
-    from kinema.weights.device import good_at_bfloat16
+    from ..weights.device import good_at_bfloat16
 
     return bool(good_at_bfloat16(device))
 
@@ -152,7 +152,7 @@ def _codecs() -> dict[str, bool]:
 def _places() -> dict[str, Any]:
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    from kinema.weights.store import home
+    from ..weights.store import home
 
     return {
         "kinema_home": str(home()),
@@ -172,7 +172,7 @@ def _existing(path: Path) -> Path:
 
 
 def _models() -> list[dict[str, Any]]:
-    from kinema.weights import store
+    from ..weights import store
 
     return [{"id": card.id, "here": store.here(card), "hub": card.hub} for card in store.known_cards()]
 
@@ -219,7 +219,7 @@ def _problems(
                 fix,
                 builtin,
             )
-    from kinema.weights import store
+    from ..weights import store
 
     for name, trouble in store.troubles().items():
         add(f"the added model {name}", "that model", f"{trouble} `kinema models add PATH` adds it again")

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from kinema.cli.arguments import option
-from kinema.cli.how import How, make, verb
-from kinema.core.errors import RequestError
+from ..core.errors import RequestError
+from .arguments import option
+from .how import How, make, verb
 
 PLACE = "Where"
 ROOM = 0.1
@@ -23,7 +23,7 @@ KNOWN = 5
 
 
 @dataclass
-class Place:
+class EditRegion:
     """Where a clip is changed, as typed."""
 
     box: Annotated[
@@ -72,7 +72,7 @@ class Place:
 
 
 @dataclass
-class Changed(How, Place):
+class Changed(How, EditRegion):
     """A place and how."""
 
 
@@ -180,7 +180,7 @@ def restyle(
 
 def _mask(how: Changed, video: str, *, shape: str, ratio: float) -> dict[str, Any]:
     """The mask condition. RequestError where not exactly one way is given."""
-    from kinema.cli import where
+    from . import where
 
     given = {name: value for name, value in (("box", how.box), ("click", how.click), ("object", how.thing),
                                              ("mask", how.mask)) if value is not None}  # fmt: skip
@@ -216,6 +216,6 @@ def _references(files: list[str] | None) -> list[dict[str, Any]]:
 
 
 def _info(media: str) -> Any:
-    from kinema.conditions import inputs
+    from ..conditions import inputs
 
     return inputs.info(media)

@@ -9,16 +9,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from kinema.cli.arguments import AsJson, Device
-from kinema.cli.exits import guarded
-from kinema.cli.piping import no_stdout
-from kinema.cli.progress import reporter
-from kinema.cli.say import answer, say
-from kinema.core.apart import keep_apart
-from kinema.core.errors import ModelError, RequestError
-from kinema.core.events import Event
-from kinema.core.outside import is_there, read_json
-from kinema.core.whole import write_text
+from ..core.apart import keep_apart
+from ..core.errors import ModelError, RequestError
+from ..core.events import Event
+from ..core.outside import is_there, read_json
+from ..core.whole import write_text
+from .arguments import AsJson, Device
+from .exits import guarded
+from .piping import no_stdout
+from .progress import reporter
+from .say import answer, say
 
 app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
 QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
@@ -112,7 +112,7 @@ def _judge(
     device: str | None,
     as_json: bool,
 ) -> dict[str, Any]:
-    from kinema.weights import store
+    from ..weights import store
 
     if name not in SUBJECTS:
         raise RequestError(f"No miniature {name!r}.", field="name", value=name, legal=", ".join(SUBJECTS))
@@ -123,9 +123,9 @@ def _judge(
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)
-    from kinema.evaluation.scorecard import PROFILES, Settings, scorecard
+    from ..evaluation.scorecard import PROFILES, ScorecardSettings, scorecard
 
-    settings = Settings(count, task_count, tuple(profile or PROFILES), tuple(task or ()), workers)
+    settings = ScorecardSettings(count, task_count, tuple(profile or PROFILES), tuple(task or ()), workers)
     command = ["kinema", "evaluate", "miniature", name, "--count", str(count), "--task-count", str(task_count)]
     command += [word for each in settings.profiles for word in ("--profile", each)]
     command += [word for each in settings.tasks for word in ("--task", each)]
@@ -157,7 +157,7 @@ def inpainting(
     as_json: AsJson = False,
 ) -> None:
     """What a model makes of masks: remove with and without words, keep what nothing hides (experiments A to G)."""
-    from kinema.evaluation import inpainting as made
+    from ..evaluation import inpainting as made
 
     names = [experiment.name for experiment in made.EXPERIMENTS]
     for name in only or []:
@@ -169,8 +169,8 @@ def inpainting(
     if is_there(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)
-    from kinema.engine.load import load
-    from kinema.weights.store import digests
+    from ..engine.load import load
+    from ..weights.store import digests
 
     with reporter(as_json) as on_event:
         on_event(Event("load"))

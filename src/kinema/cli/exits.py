@@ -23,10 +23,7 @@ from typing import Any
 
 import typer
 
-from kinema.cli import names
-from kinema.cli.names import STDOUT
-from kinema.cli.say import note, say, typed
-from kinema.core.errors import (
+from ..core.errors import (
     Cancelled,
     KinemaError,
     MediaError,
@@ -35,6 +32,9 @@ from kinema.core.errors import (
     RequestError,
     WeightsMissing,
 )
+from . import names
+from .names import STDOUT
+from .say import note, say, typed
 
 OK, FAILED, BAD_REQUEST, LOST, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 MEANINGS = {

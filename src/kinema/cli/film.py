@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kinema.cli import completion, output, show
-from kinema.cli.arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Enlarge, Sheet, option
-from kinema.cli.exits import guarded
-from kinema.cli.progress import reporter
-from kinema.cli.say import note, say
-from kinema.core.apart import keep_apart
-from kinema.core.errors import RequestError
-from kinema.core.prompt import NO_SPEED
+from ..core.apart import keep_apart
+from ..core.errors import RequestError
+from ..core.prompt import NO_SPEED
+from . import completion, output, show
+from .arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Enlarge, Sheet, option
+from .exits import guarded
+from .progress import reporter
+from .say import note, say
 
 if TYPE_CHECKING:
-    from kinema.core.chunk import Chunk
-    from kinema.workflow.film import Film, Shots
-    from kinema.workflow.film_plan import FilmPlan
+    from ..core.chunk import Chunk
+    from ..workflow.film import Film, Shots
+    from ..workflow.film_plan import FilmPlan
 
 FILM = "The film"
 MAX_REMARKS = 6
@@ -83,9 +83,9 @@ def make_film(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Make a film from a plan: every shot, joins, titles and music. A run that was stopped goes on where it was."""
-    from kinema.cli.work import check_domain
-    from kinema.workflow.film import check_music, check_target, plan_film
-    from kinema.workflow.film_plan import FilmPlan
+    from ..workflow.film import check_music, check_target, plan_film
+    from ..workflow.film_plan import FilmPlan
+    from .work import check_domain
 
     target = output_ or str(output.unused(plan.with_suffix(".mp4")))
     output.check_clip(target)
@@ -105,7 +105,7 @@ def make_film(
         if value is not None
     }
     if size is not None:
-        from kinema.engine.load import parse_size
+        from ..engine.load import parse_size
 
         changes["width"], changes["height"] = parse_size(size)
     shots = plan_film(film, fps=fps, device=device, **changes)
@@ -120,7 +120,7 @@ def make_film(
 
 def _with(film: FilmPlan, title: str | None, ending: str | None, music: str | None) -> FilmPlan:
     """The plan with what was typed in the place of its own; a title of one's own has no subtitle."""
-    from kinema.workflow.film_plan import FilmPlan
+    from ..workflow.film_plan import FilmPlan
 
     changes: dict[str, Any] = {
         name: value for name, value in {"title": title, "ending": ending, "music": music}.items() if value is not None
@@ -172,8 +172,8 @@ def _listed(numbers: list[int]) -> str:
 def _run(
     shots: Shots, target: str, sheet: Path | None, keep: bool, device: str | None, dtype: str | None, as_json: bool
 ) -> None:
-    from kinema.cli.work import SHEET_FRAMES, load_engine, pick, remember, save_sheet
-    from kinema.workflow import film as work
+    from ..workflow import film as work
+    from .work import SHEET_FRAMES, load_engine, pick, remember, save_sheet
 
     started = time.perf_counter()
     picked: list[Any] = []
@@ -199,7 +199,7 @@ def _run(
 @contextmanager
 def _stopped(target: str, as_json: bool) -> Iterator[None]:
     """Tells what a film that was not finished leaves for the next run."""
-    from kinema.workflow.film_parts import kept
+    from ..workflow.film_parts import kept
 
     try:
         yield
@@ -216,7 +216,7 @@ def _prompt(shots: Shots) -> str:
 
 
 def _tell(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_json: bool) -> None:
-    from kinema.cli.work import readable
+    from .work import readable
 
     level = made.track.level if made.track is not None else None
     lufs = round(level.lufs, 2) if level is not None and abs(level.lufs) < float("inf") else None
@@ -242,7 +242,7 @@ def _tell(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_j
 
 def film_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:
     """What the note `film` in a file says, for `kinema inspect`; the file may be anybody's."""
-    from kinema.core.outside import for_terminal
+    from ..core.outside import for_terminal
 
     plan = _object(found.get("plan"))
     rows: list[tuple[str, Any]] = [(name, plan[name]) for name in ("title", "subtitle", "ending") if plan.get(name)]
@@ -261,7 +261,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 def refuse_rerun(file: Path) -> None:
     """RequestError for a film: it is made again from its plan."""
-    from kinema.media.manifest import carried
+    from ..media.manifest import carried
 
     if "film" in carried(file):
         raise RequestError(

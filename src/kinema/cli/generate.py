@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinema.cli import many, output, show
-from kinema.cli.arguments import MANY, OUTPUT, AsJson, Output, Sheet, Wish, option, takes_wish
-from kinema.cli.exits import guarded
-from kinema.cli.kept import KeepEvery, KeepState, Kept, Preview, read_state
-from kinema.cli.piping import writes
-from kinema.cli.request import build
-from kinema.core.apart import named
-from kinema.core.errors import RequestError
+from ..core.apart import named
+from ..core.errors import RequestError
+from . import many, output, show
+from .arguments import MANY, OUTPUT, AsJson, GenerateOptions, Output, Sheet, option, takes_wish
+from .exits import guarded
+from .kept import KeepEvery, KeepState, KeptState, Preview, read_state
+from .piping import writes
+from .request import build
 
 if TYPE_CHECKING:
-    from kinema.cli.work import Job
+    from .work import ClipWork
 
 
 @guarded
 @writes()
 @takes_wish
 def generate(
-    wish: Wish,
+    wish: GenerateOptions,
     output_: Output = None,
     sheet: Sheet = None,
     preview: Preview = None,
@@ -60,13 +60,13 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Make a clip from a prompt, a request file, pictures, clips and paths."""
-    from kinema.cli import work
+    from . import work
 
     if seeds is not None or prompts is not None or grid is not None:
         alone = {"sheet": sheet, "preview": preview, "keep_state": keep_state, "keep_every": keep_every}
         many.generate_many(wish, seeds, prompts, grid, output_, {**alone, "resume": resume}, as_json)
         return
-    kept = Kept(preview, keep_state, keep_every)
+    kept = KeptState(preview, keep_state, keep_every)
     if output_ is not None:
         output.check_clip(output_)
     if sheet is not None:
@@ -77,7 +77,7 @@ def generate(
         model = wish.model or job.plan.model
     else:
         request = build(wish)
-        job, model = work.Job(work.plan(request, wish.device, anyway=wish.anyway), ""), request.model
+        job, model = work.ClipWork(work.plan(request, wish.device, anyway=wish.anyway), ""), request.model
     job.target = output_ or str(output.new_name(job.plan))
     output.check_clip(job.target, job.plan.fps)
     job.sheet = sheet
@@ -88,7 +88,7 @@ def generate(
 @guarded
 @takes_wish
 def plan(
-    wish: Wish,
+    wish: GenerateOptions,
     schema: Annotated[
         bool,
         typer.Option("--schema", help="Print the JSON schema of a request and exit.", rich_help_panel=OUTPUT),
@@ -97,11 +97,11 @@ def plan(
 ) -> None:
     """Show what a request would become, with the seconds and GB to expect. Needs no weights."""
     if schema:
-        from kinema.core.request import Request
+        from ..core.request import Request
 
         typer.echo(json.dumps(Request.json_schema(), indent=2))
         return
-    from kinema.cli import work
+    from . import work
 
     found = work.plan(build(wish), wish.device, anyway=True)
     if as_json:
@@ -110,9 +110,9 @@ def plan(
         show.plan(found)
 
 
-def _resumed(wish: Wish, state: Path) -> Job:
+def _resumed(wish: GenerateOptions, state: Path) -> ClipWork:
     """The job that a saved state belongs to; its plan is the state's, nothing else may be asked."""
-    from kinema.cli import work
+    from . import work
 
     asked = [name for name, value in vars(wish).items() if value and name not in ("model", "device", "dtype", "anyway")]
     if asked:
@@ -121,10 +121,10 @@ def _resumed(wish: Wish, state: Path) -> Job:
             field=asked[0].rstrip("_"),
             legal="-o, --sheet, --preview, --model, --device, --dtype, --keep-state",
         )
-    from kinema.engine.again import check_plan
-    from kinema.weights import store
+    from ..engine.again import check_plan
+    from ..weights import store
 
     found = read_state(state)
     others = [store.find(step.model) for step in found.plan.by_model]
     check_plan(found.plan, store.find(wish.model or found.plan.model), wish.device, force=True, others=others)
-    return work.Job(found.plan, "", resume=found)
+    return work.ClipWork(found.plan, "", resume=found)

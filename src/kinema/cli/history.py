@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli import output, show
-from kinema.cli.arguments import OUTPUT, AsJson, option
-from kinema.cli.exits import guarded
-from kinema.cli.say import answer, note, say
-from kinema.core.apart import keep_apart
-from kinema.core.errors import KinemaError, MediaError, RequestError
+from ..core.apart import keep_apart
+from ..core.errors import KinemaError, MediaError, RequestError
+from . import output, show
+from .arguments import OUTPUT, AsJson, option
+from .exits import guarded
+from .say import answer, note, say
 
 if TYPE_CHECKING:
-    from kinema.workflow.history import Made
+    from ..workflow.history import HistoryEntry
 
 LIMIT = 20
 SHEET_CLIPS = 100
@@ -59,8 +59,8 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """List what was made on this machine, the newest first. KINEMA_HISTORY=off in the environment records nothing."""
-    from kinema.workflow import history as kept
-    from kinema.workflow.history_dates import between
+    from ..workflow import history as kept
+    from ..workflow.history_dates import between
 
     if clear:
         if any(each is not None for each in (search, sheet, since, until)):
@@ -98,22 +98,22 @@ def history(
         say(str(sheet))
 
 
-def _has(entry: Made, word: str) -> bool:
+def _has(entry: HistoryEntry, word: str) -> bool:
     text = f"{entry.prompt}\n{entry.model}\n{Path(entry.path).name}\n{entry.made}\n{_when(entry)}\nseed {entry.seed}"
     return word.casefold() in text.casefold()
 
 
-def _made(entry: Made) -> datetime:
+def _made(entry: HistoryEntry) -> datetime:
     return datetime.fromisoformat(entry.when).astimezone()
 
 
-def _when(entry: Made) -> str:
+def _when(entry: HistoryEntry) -> str:
     """Date and time as this machine tells them."""
     return _made(entry).strftime("%Y-%m-%d %H:%M")
 
 
-def _tell(entries: list[Made], num: int, search: str | None, since: str | None, until: str | None) -> None:
-    from kinema.workflow import history as kept
+def _tell(entries: list[HistoryEntry], num: int, search: str | None, since: str | None, until: str | None) -> None:
+    from ..workflow import history as kept
 
     if not entries:
         limits = [f"{word} {date}" for word, date in (("since", since), ("until", until)) if date is not None]
@@ -127,9 +127,9 @@ def _tell(entries: list[Made], num: int, search: str | None, since: str | None, 
         note("KINEMA_HISTORY is off: nothing is recorded now.")
 
 
-def _words(entry: Made) -> tuple[str, str]:
+def _words(entry: HistoryEntry) -> tuple[str, str]:
     """Two lines: when, the file, its size; what it shows and who made it."""
-    from kinema.cli.work import readable
+    from .work import readable
 
     size = f"{entry.width}x{entry.height}, {entry.frames} frames, {readable(entry.bytes)}"
     by = [entry.made, entry.model, f"seed {entry.seed}" if entry.seed is not None else ""]
@@ -140,11 +140,11 @@ def _words(entry: Made) -> tuple[str, str]:
     )
 
 
-def _save(entries: list[Made], sheet: Path) -> None:
+def _save(entries: list[HistoryEntry], sheet: Path) -> None:
     """The first frames of the clips that are still there."""
-    from kinema.core.whole import whole
-    from kinema.media.grid import Row, grid
-    from kinema.media.write_picture import write_picture
+    from ..core.whole import whole
+    from ..media.grid import Row, grid
+    from ..media.write_picture import write_picture
 
     cells: list[tuple[str, Any]] = []
     for entry in entries:
@@ -159,9 +159,9 @@ def _save(entries: list[Made], sheet: Path) -> None:
         raise MediaError(f"{sheet}: the contact sheet cannot be written: {error}.") from error
 
 
-def _first(entry: Made) -> Any:
+def _first(entry: HistoryEntry) -> Any:
     """The first frame; None for a file that is no clip any more."""
-    from kinema.media.read import read_chunks
+    from ..media.read import read_chunks
 
     try:
         for chunk in read_chunks(entry.path):

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kinema.cli import completion, output
-from kinema.cli.arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Output, Sheet, option, takes
-from kinema.cli.exits import guarded
-from kinema.cli.kept import KeepEvery, KeepState, Kept, Preview, read_state
-from kinema.cli.piping import writes
-from kinema.core.apart import keep_apart, named
+from ..core.apart import keep_apart, named
+from . import completion, output
+from .arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Output, Sheet, option, takes
+from .exits import guarded
+from .kept import KeepEvery, KeepState, KeptState, Preview, read_state
+from .piping import writes
 
 if TYPE_CHECKING:
-    from kinema.core.request import Request
+    from ..core.request import Request
 
 
 @dataclass
@@ -80,7 +80,7 @@ def make(
 ) -> None:
     """The request, the plan, the clip. given: the file it begins with, which names the result: GIVEN-ENDING.mp4. Other
     fields are those of a request."""
-    from kinema.core.request import Request
+    from ..core.request import Request
 
     fields = {name: value for name, value in fields.items() if value is not None}
     fields |= said(how, fields.get("options"))
@@ -89,8 +89,8 @@ def make(
 
 def said(how: How, options: dict[str, Any] | None = None) -> dict[str, Any]:
     """What was typed of `How`, as fields of a request. options: to begin with."""
-    from kinema.cli.request import settings
-    from kinema.core.request import Request, parse_size
+    from ..core.request import Request, parse_size
+    from .request import settings
 
     names = ("model", "seed", "profile", "steps", "guidance")
     fields: dict[str, Any] = {name: value for name in names if (value := getattr(how, name)) is not None}
@@ -104,7 +104,7 @@ def said(how: How, options: dict[str, Any] | None = None) -> dict[str, Any]:
 
 def run(how: How, given: str, request: Request, *, ending: str) -> None:
     """Plan a request and make its clip, or print the request."""
-    from kinema.cli import work
+    from . import work
 
     if how.output_ is not None:
         output.check_clip(how.output_)
@@ -115,13 +115,13 @@ def run(how: How, given: str, request: Request, *, ending: str) -> None:
     if how.request_only:
         typer.echo(request.to_json())
         return
-    kept = Kept(how.preview, how.keep_state, how.keep_every)
+    kept = KeptState(how.preview, how.keep_state, how.keep_every)
     kept.check()
     state = None if how.resume is None else read_state(how.resume)
     if state is not None and request.seed is None:
         request = request.changed(seed=state.plan.seed)
     plan = work.plan(request, how.device, anyway=how.anyway)
-    job = work.Job(plan, target_of(how, given, ending), sheet=how.sheet, resume=state)
+    job = work.ClipWork(plan, target_of(how, given, ending), sheet=how.sheet, resume=state)
     output.check_clip(job.target, plan.fps)
     kept.settle(job, [given, *named(request)], how.resume)
     work.make(job, request.model, how.device, how.dtype, how.as_json)

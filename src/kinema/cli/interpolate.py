@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli import output
-from kinema.cli.arguments import OUTPUT, AsJson, Device, Sheet, option
-from kinema.cli.exits import guarded
-from kinema.cli.piping import writes
-from kinema.cli.progress import reporter
-from kinema.cli.say import note, say
-from kinema.core.apart import keep_apart
+from ..core.apart import keep_apart
+from . import output
+from .arguments import OUTPUT, AsJson, Device, Sheet, option
+from .exits import guarded
+from .piping import writes
+from .progress import reporter
+from .say import note, say
 
 if TYPE_CHECKING:
-    from kinema.engine.timed import Work
-    from kinema.media.read import VideoInfo
-    from kinema.post import interpolate as work
+    from ..engine.timed import Work
+    from ..media.read import VideoInfo
+    from ..post import interpolate as work
 
 EXPECTED = {"film": (1.6, 6e-6), "mci": (0.1, 4e-6), "blend": (0.1, 7e-7)}
 """Seconds of the start, and for a pixel of a new frame, until the first clip has told how long they take here."""
@@ -57,15 +57,15 @@ def interpolate(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Make a clip smoother, or slower: new frames between those it has. Length and sound stay as they are."""
-    from kinema.conditions.inputs import range_remarks
-    from kinema.engine.timed import timed
-    from kinema.media.endings import RATES
-    from kinema.media.read import probe
-    from kinema.post import interpolate as work
+    from ..conditions.inputs import range_remarks
+    from ..engine.timed import timed
+    from ..media.endings import RATES
+    from ..media.read import probe
+    from ..post import interpolate as work
 
-    plan = work.Plan.of(fps, times, slow, by, model)
+    plan = work.InterpolationPlan.of(fps, times, slow, by, model)
     if by == "film":
-        from kinema.post.film.files import weights_file
+        from ..post.film.files import weights_file
 
         weights_file(model)
     info = probe(clip)
@@ -91,11 +91,11 @@ def interpolate(
     _tell(made, as_json)
 
 
-def to_come(info: VideoInfo, plan: work.Plan, by: str, device: str | None) -> Work:
+def to_come(info: VideoInfo, plan: work.InterpolationPlan, by: str, device: str | None) -> Work:
     """The work of frames in between, by the pixels of the new ones."""
-    from kinema.engine.estimate import device_name
-    from kinema.engine.timed import Work
-    from kinema.post.interpolate import num_frames
+    from ..engine.estimate import device_name
+    from ..engine.timed import Work
+    from ..post.interpolate import num_frames
 
     start_s, pixel_s = EXPECTED[by]
     new = max(1, num_frames(info.num_frames, *plan.rates(info.fps)) - info.num_frames)
@@ -107,20 +107,20 @@ def to_come(info: VideoInfo, plan: work.Plan, by: str, device: str | None) -> Wo
 
 
 def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) -> dict[str, Any]:
-    from kinema.cli.work import SHEET_FRAMES, pick, remember, save_sheet
-    from kinema.media.manifest import carried, prompt_of
-    from kinema.media.read import probe, read_chunks
-    from kinema.media.write import write
-    from kinema.post.interpolate import Plan, interpolate, manifest, num_frames
+    from ..media.manifest import carried, prompt_of
+    from ..media.read import probe, read_chunks
+    from ..media.write import write
+    from ..post.interpolate import InterpolationPlan, interpolate, manifest, num_frames
+    from .work import SHEET_FRAMES, pick, remember, save_sheet
 
     info = probe(clip)
-    plan = Plan.of(how["fps"], how["times"], how["slow"], how["by"], how["model"])
+    plan = InterpolationPlan.of(how["fps"], how["times"], how["slow"], how["by"], how["model"])
     shown, target = plan.rates(info.fps)
     frames = num_frames(info.num_frames, shown, target)
     weights: dict[str, str] = {}
     if how["by"] == "film":
-        from kinema.post.film.files import weights_file
-        from kinema.weights.store import digests
+        from ..post.film.files import weights_file
+        from ..weights.store import digests
 
         weights = digests(weights_file(how["model"]))
     told = manifest(

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from kinema.cli import output
-from kinema.cli.arguments import OUTPUT, option
-from kinema.core.apart import keep_apart
-from kinema.core.errors import RequestError
+from ..core.apart import keep_apart
+from ..core.errors import RequestError
+from . import output
+from .arguments import OUTPUT, option
 
 if TYPE_CHECKING:
-    from kinema.cli.work import Job
-    from kinema.engine.resume import SamplingState
+    from ..engine.resume import SamplingState
+    from .work import ClipWork
 
 KEEP_EVERY = 5
 Preview = Annotated[
@@ -38,7 +38,7 @@ KeepEvery = Annotated[
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptState:
     """What was typed of these, but for `--resume`."""
 
     preview: str | None = None
@@ -47,7 +47,7 @@ class Kept:
 
     def check(self) -> None:
         """Refuse what could not be written. RequestError or MediaError."""
-        from kinema.cli.preview import check
+        from .preview import check
 
         if self.preview is not None:
             check(self.preview)
@@ -61,10 +61,10 @@ class Kept:
                 legal="1 or more, with --keep-state FILE",
             )
 
-    def settle(self, job: Job, reads: Iterable[str | Path | None], resume: Path | None) -> None:
+    def settle(self, job: ClipWork, reads: Iterable[str | Path | None], resume: Path | None) -> None:
         """Into a job with its target and sheet. reads: every file that the command reads. RequestError where something
         would be written over one of them, or the state is of another plan."""
-        from kinema.engine.load import check_keeping
+        from ..engine.load import check_keeping
 
         written = {"output": job.target, "sheet": job.sheet, "preview": self.preview}
         keep_apart({**written, "keep_state": self.keep_state}, list(reads))
@@ -76,9 +76,9 @@ class Kept:
 
 def read_state(path: Path) -> SamplingState:
     """A saved state. MediaError where it is none; no torch before that is known."""
-    from kinema.engine import state_file
+    from ..engine import state_file
 
     state_file.check(path)
-    from kinema.engine.resume import SamplingState
+    from ..engine.resume import SamplingState
 
     return SamplingState.read(path)

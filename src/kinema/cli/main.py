@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli import (
+from ..core.quiet import quiet_process
+from ..core.showing import command
+from . import (
     animate,
     channel,
     clip,
@@ -34,9 +36,7 @@ from kinema.cli import (
     train,
     upscale,
 )
-from kinema.cli.say import say, settle_streams
-from kinema.core.quiet import quiet_process
-from kinema.core.showing import command
+from .say import say, settle_streams
 
 app = typer.Typer(
     name="kinema",
@@ -81,7 +81,7 @@ pages.everywhere(app)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from kinema import __version__
+        from .. import __version__
 
         say(f"kinema {__version__}")
         raise typer.Exit

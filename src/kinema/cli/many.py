@@ -7,22 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinema.cli import output, show
-from kinema.cli.arguments import Wish
-from kinema.cli.progress import reporter
-from kinema.cli.request import build
-from kinema.cli.say import answer, note
-from kinema.core.apart import keep_apart, named
-from kinema.core.errors import MediaError, RequestError
+from ..core.apart import keep_apart, named
+from ..core.errors import MediaError, RequestError
+from . import output, show
+from .arguments import GenerateOptions
+from .progress import reporter
+from .request import build
+from .say import answer, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kinema.core.events import OnEvent
-    from kinema.core.request import Request
-    from kinema.media.grid import Row
-    from kinema.workflow import many as work_of_many
-    from kinema.workflow.many import Made, Maker, Planned
+    from ..core.events import OnEvent
+    from ..core.request import Request
+    from ..media.grid import Row
+    from ..workflow import many as work_of_many
+    from ..workflow.many import MadeClip, Maker, PlannedClip
 
 CLIP_SUFFIXES = (".mp4", ".webm", ".gif")
 MAX_PLAYING, GRID_PX, COLUMNS = 64, 1920, 8
@@ -30,11 +30,11 @@ DEFAULT = "kinema-{prompt}-{seed}.mp4"
 
 
 def generate_many(
-    wish: Wish, seeds: str | None, file: Path | None, grid: str | None, target: str | None, others: dict[str, Any],
-    as_json: bool,
+    wish: GenerateOptions, seeds: str | None, file: Path | None, grid: str | None, target: str | None,
+    others: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Plan all of them, then make what is not there yet. Refused as a whole before the first is made."""
-    from kinema.workflow import many
+    from ..workflow import many
 
     _check(seeds, file, grid, others)
     wishes, notes = _wishes(wish, seeds, file)
@@ -67,9 +67,11 @@ def _check(seeds: str | None, file: Path | None, grid: str | None, others: dict[
             )  # fmt: skip
 
 
-def _wishes(wish: Wish, seeds: str | None, file: Path | None) -> tuple[list[work_of_many.Wish], list[str]]:
+def _wishes(
+    wish: GenerateOptions, seeds: str | None, file: Path | None
+) -> tuple[list[work_of_many.ListedRequest], list[str]]:
     """What is asked for, and notes on the file of prompts."""
-    from kinema.workflow import many
+    from ..workflow import many
 
     if seeds is not None and wish.seed is not None:
         raise RequestError("Give --seed or --seeds.", field="seeds", value=seeds, legal="--seeds alone")
@@ -88,9 +90,11 @@ def _wishes(wish: Wish, seeds: str | None, file: Path | None) -> tuple[list[work
     return many.spread(base, lines, numbers, f"{file}, line"), notes
 
 
-def _planned(wishes: list[work_of_many.Wish], target: str | None, wish: Wish, many: Any) -> list[Planned]:
+def _planned(
+    wishes: list[work_of_many.ListedRequest], target: str | None, wish: GenerateOptions, many: Any
+) -> list[PlannedClip]:
     """Plans with their files. Without -o, a name that another clip has is left to it."""
-    from kinema.cli import work
+    from . import work
 
     def make_plan(request: Request) -> Any:
         return work.plan(request, wish.device, anyway=wish.anyway)
@@ -113,7 +117,7 @@ def _make_folder(folder: Path) -> None:
         raise MediaError(f"{folder}: cannot be made ({error.strerror or error}).") from None
 
 
-def _tell_before(planned: list[Planned], notes: list[str]) -> None:
+def _tell_before(planned: list[PlannedClip], notes: list[str]) -> None:
     """How many, how long that takes, and what should be known, each remark once."""
     seconds = sum(each.plan.estimate.seconds for each in planned if each.plan.estimate is not None)
     wide, tall = planned[0].plan.size
@@ -131,12 +135,12 @@ def _tell_before(planned: list[Planned], notes: list[str]) -> None:
 MAX_REMARKS = 6
 
 
-def _make(wish: Wish, model: str, planned: list[Planned], grid: str | None, as_json: bool) -> None:
-    from kinema.cli import work
-    from kinema.workflow.many import make_many
+def _make(wish: GenerateOptions, model: str, planned: list[PlannedClip], grid: str | None, as_json: bool) -> None:
+    from ..workflow.many import make_many
+    from . import work
 
     started = time.perf_counter()
-    finished: list[Made] = []
+    finished: list[MadeClip] = []
     try:
         with reporter(as_json) as on_event:
             engine = work.load_engine(model, wish.device, wish.dtype, on_event)
@@ -151,13 +155,13 @@ def _make(wish: Wish, model: str, planned: list[Planned], grid: str | None, as_j
     _tell(finished, grid, time.perf_counter() - started, as_json)
 
 
-def _write(planned: Planned, engine: Maker, on_event: OnEvent) -> dict[str, Any]:
-    from kinema.cli import work
+def _write(planned: PlannedClip, engine: Maker, on_event: OnEvent) -> dict[str, Any]:
+    from . import work
 
-    return work.run(work.Job(planned.plan, str(planned.target)), engine, on_event)  # type: ignore[arg-type]
+    return work.run(work.ClipWork(planned.plan, str(planned.target)), engine, on_event)  # type: ignore[arg-type]
 
 
-def _tell(finished: list[Made], grid: str | None, seconds: float, as_json: bool) -> None:
+def _tell(finished: list[MadeClip], grid: str | None, seconds: float, as_json: bool) -> None:
     reused = sum(made.reused for made in finished)
     if as_json:
         clips = [_facts(made) for made in finished]
@@ -170,13 +174,13 @@ def _tell(finished: list[Made], grid: str | None, seconds: float, as_json: bool)
     answer(None, False, "\n".join([*lines, f"{len(finished) - reused} clips made{skipped}, in {seconds:.1f} s"]))
 
 
-def _line(made: Made) -> str:
-    from kinema.cli import work
+def _line(made: MadeClip) -> str:
+    from . import work
 
     return work.words(made.facts)
 
 
-def _facts(made: Made) -> dict[str, Any]:
+def _facts(made: MadeClip) -> dict[str, Any]:
     """What `generate --json` says of one clip, the same for those that were there."""
     plan = made.planned.plan
     if not made.reused:
@@ -191,7 +195,7 @@ def _facts(made: Made) -> dict[str, Any]:
 # -- the grid --------------------------------------------------------------------------------------------------------
 
 
-def _check_grid(grid: str, planned: list[Planned]) -> None:
+def _check_grid(grid: str, planned: list[PlannedClip]) -> None:
     suffix = Path(grid).suffix.lower()
     if suffix in CLIP_SUFFIXES:
         output.check_clip(grid)
@@ -209,13 +213,13 @@ def _check_grid(grid: str, planned: list[Planned]) -> None:
         )  # fmt: skip
 
 
-def _save_grid(planned: list[Planned], grid: str, on_event: OnEvent) -> None:
+def _save_grid(planned: list[PlannedClip], grid: str, on_event: OnEvent) -> None:
     """Rows of prompts, columns of seeds: the frame in the middle of each clip, or all clips playing."""
-    from kinema.core.chunk import Chunk
-    from kinema.core.whole import whole
-    from kinema.media import grid as layout
-    from kinema.media.write import write
-    from kinema.media.write_picture import write_picture
+    from ..core.chunk import Chunk
+    from ..core.whole import whole
+    from ..media import grid as layout
+    from ..media.write import write
+    from ..media.write_picture import write_picture
 
     plays = Path(grid).suffix.lower() in CLIP_SUFFIXES
     page = layout.grid(_rows(planned), COLUMNS, _cell_px(planned) if plays else None)
@@ -231,8 +235,8 @@ def _save_grid(planned: list[Planned], grid: str, on_event: OnEvent) -> None:
     write((Chunk(frame[None], at, fps) for at, frame in enumerate(frames)), grid, on_frame=on_event)
 
 
-def _rows(planned: list[Planned]) -> list[Row]:
-    from kinema.media.grid import Row
+def _rows(planned: list[PlannedClip]) -> list[Row]:
+    from ..media.grid import Row
 
     found: dict[str, list[tuple[str, Any]]] = {}
     for each in planned:
@@ -243,13 +247,13 @@ def _rows(planned: list[Planned]) -> list[Row]:
 
 
 def _frames(path: Path, start: int = 0) -> Iterator[Any]:
-    from kinema.media.read import read_chunks
+    from ..media.read import read_chunks
 
     for chunk in read_chunks(path, start=start, audio=False):
         yield from chunk.frames
 
 
-def _cell_px(planned: list[Planned]) -> int:
+def _cell_px(planned: list[PlannedClip]) -> int:
     """Width of a cell of a grid that plays: the clip's own, smaller where all would be wider than a screen, larger by
     a whole number where it is tiny."""
     columns = min(COLUMNS, max(1, sum(each.plan.prompt == planned[0].plan.prompt for each in planned)))

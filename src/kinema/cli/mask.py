@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kinema.cli import output, where
-from kinema.cli.arguments import OUTPUT, AsJson, Device, option
-from kinema.cli.exits import LOST, guarded
-from kinema.cli.piping import writes
-from kinema.cli.progress import reporter
-from kinema.cli.say import answer, note
-from kinema.core.apart import keep_apart
-from kinema.core.errors import RequestError
-from kinema.core.events import OnEvent, Progress
+from ..core.apart import keep_apart
+from ..core.errors import RequestError
+from ..core.events import OnEvent, Progress
+from . import output, where
+from .arguments import OUTPUT, AsJson, Device, option
+from .exits import LOST, guarded
+from .piping import writes
+from .progress import reporter
+from .say import answer, note
 
 if TYPE_CHECKING:
-    from kinema.core.chunk import Chunk
-    from kinema.core.conditions import MaskShape, Tracker
-    from kinema.media.read import VideoInfo
+    from ..core.chunk import Chunk
+    from ..core.conditions import MaskShape, Tracker
+    from ..media.read import VideoInfo
 
 MOST_RUNS = 5
 CLIPS, PICTURES = (".mp4", ".webm"), (".png", ".jpg", ".jpeg")
@@ -100,7 +100,7 @@ def mask(
     if sum(value is not None for value in given.values()) != 1:
         legal = "exactly one of --click, --box and --object"
         raise RequestError("Say which object, in one way.", field="click", legal=legal)
-    from kinema.conditions import inputs
+    from ..conditions import inputs
 
     with inputs.as_file(video) as path:
         info = inputs.info(str(path))
@@ -150,10 +150,10 @@ def _write(
     frames [first, last] on which it was not, and the doubts about the first frame's cut."""
     import numpy as np
 
-    from kinema.conditions.mask_shape import reshape
-    from kinema.core.chunk import Chunk
-    from kinema.media.write import write
-    from kinema.segmentation.track import Start, follow
+    from ..conditions.mask_shape import reshape
+    from ..core.chunk import Chunk
+    from ..media.write import write
+    from ..segmentation.track import Start, follow
 
     seen: dict[str, Any] = {"frames": 0, "share": 0.0, "lost": [], "doubts": []}
     masks = follow(_frames(path), Start(**start), by=by, device=device, on_doubt=seen["doubts"].append)
@@ -178,7 +178,7 @@ def _write(
 
 
 def _frames(path: Path) -> Iterator[Any]:
-    from kinema.media.read import read_chunks
+    from ..media.read import read_chunks
 
     for chunk in read_chunks(path, chunk_frames=1, audio=False):
         yield chunk.frames[0]
@@ -186,10 +186,10 @@ def _frames(path: Path) -> Iterator[Any]:
 
 def _write_preview(path: Path, mask_path: str, target: str) -> None:
     """The video with its mask tinted and outlined over it."""
-    from kinema.conditions.preview import tinted
-    from kinema.core.chunk import Chunk
-    from kinema.media.read import read_chunks
-    from kinema.media.write import write
+    from ..conditions.preview import tinted
+    from ..core.chunk import Chunk
+    from ..media.read import read_chunks
+    from ..media.write import write
 
     def chunks() -> Iterator[Chunk]:
         both = read_chunks(path, chunk_frames=4, audio=False), read_chunks(mask_path, chunk_frames=4, audio=False)

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli import completion, show
-from kinema.cli.arguments import AsJson
-from kinema.cli.exits import FAILED, guarded
-from kinema.cli.progress import reporter
-from kinema.cli.say import answer, note, say
-from kinema.core.errors import ModelError, RequestError
-from kinema.core.events import Event
-from kinema.core.outside import for_terminal
+from ..core.errors import ModelError, RequestError
+from ..core.events import Event
+from ..core.outside import for_terminal
+from . import completion, show
+from .arguments import AsJson
+from .exits import FAILED, guarded
+from .progress import reporter
+from .say import answer, note, say
 
 if TYPE_CHECKING:
-    from kinema.core.card import Card
+    from ..core.card import Card
 
 app = typer.Typer(no_args_is_help=True, help="List, show, add, fetch, rename, remove, check and convert models.")
 
@@ -37,7 +37,7 @@ Name = Annotated[
 @guarded
 def list_(as_json: AsJson = False) -> None:
     """All known models, and whether their weights are on this machine."""
-    from kinema.weights import store
+    from ..weights import store
 
     rows = [(card, store.here(card)) for card in store.known_cards()]
     for trouble in store.troubles().values():
@@ -70,7 +70,7 @@ def longest(rows: list[tuple[Card, bool]]) -> int:
 @guarded
 def show_(model: Name, as_json: AsJson = False) -> None:
     """What one model accepts, its legal sizes and lengths, its defaults and options."""
-    from kinema.weights import store
+    from ..weights import store
 
     card = store.find(model)
     lost = store.why_not(card)
@@ -96,7 +96,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Make a checkpoint on this machine known by name. Nothing is copied."""
-    from kinema.weights import manage, store
+    from ..weights import manage, store
 
     card = manage.add(path.expanduser())
     lost = store.why_not(card)
@@ -119,7 +119,7 @@ def pull(
     as_json: AsJson = False,
 ) -> None:
     """Fetch a model from the Hugging Face hub; a broken transfer goes on where it stopped."""
-    from kinema.weights import manage, store
+    from ..weights import manage, store
 
     room = manage.room(model)
     if room is not None and not as_json:
@@ -140,7 +140,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Take a model off this machine: what was pulled is deleted, what was added leaves the list and keeps its files."""
-    from kinema.weights import manage
+    from ..weights import manage
 
     what = manage.removal(model)
     if not yes:
@@ -161,7 +161,7 @@ def rename(
     as_json: AsJson = False,
 ) -> None:
     """Call a model that was added by another name."""
-    from kinema.weights import manage
+    from ..weights import manage
 
     entry = manage.rename(model, name)
     answer(
@@ -181,8 +181,8 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Turn a pickled checkpoint into safetensors, in a process that opens tensors and nothing else."""
-    from kinema.weights.convert import convert as convert_file
-    from kinema.weights.names import file_name
+    from ..weights.convert import convert as convert_file
+    from ..weights.names import file_name
 
     made = target or source.with_name(file_name(source) + ".safetensors")
     if made.exists():
@@ -207,7 +207,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Look for missing and damaged files; exit code 1 where there are any."""
-    from kinema.weights import store
+    from ..weights import store
 
     cards = [store.find(model)] if model is not None else [card for card in store.known_cards() if store.begun(card)]
     found = {card.id: store.check(card) for card in cards}

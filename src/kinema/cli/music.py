@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kinema.cli import output
-from kinema.cli.arguments import OUTPUT, AsJson, Device, option
-from kinema.cli.exits import guarded
-from kinema.cli.piping import writes
-from kinema.cli.progress import reporter
-from kinema.cli.say import say
-from kinema.core.apart import keep_apart
-from kinema.core.errors import RequestError
+from ..core.apart import keep_apart
+from ..core.errors import RequestError
+from . import output
+from .arguments import OUTPUT, AsJson, Device, option
+from .exits import guarded
+from .piping import writes
+from .progress import reporter
+from .say import say
 
 if TYPE_CHECKING:
-    from kinema.core.events import OnEvent
-    from kinema.engine.timed import Work
-    from kinema.music import Track
+    from ..core.events import OnEvent
+    from ..engine.timed import Work
+    from ..music import Track
 
 Seed = Annotated[
     int | None, option("--seed", metavar="N", help="The same seed makes the same music. Default: a new one.")
@@ -62,9 +62,9 @@ def music(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Make music from words: by the built-in composer (procedural, offline), or by MusicGen where its weights are."""
-    from kinema.engine.timed import timed
-    from kinema.media.write_audio import check_audio_name
-    from kinema.music import check, make, save
+    from ..engine.timed import timed
+    from ..media.write_audio import check_audio_name
+    from ..music import check, make, save
 
     target = output_ or str(output.unused(Path(f"kinema-music-{_word(theme)}.m4a")))
     check_audio_name(target)
@@ -104,10 +104,10 @@ def score(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Add music to a clip: as long as the clip, under its own sound, fading out with it; pictures are not touched."""
-    from kinema.engine.timed import timed
-    from kinema.media.read import probe
-    from kinema.media.with_sound import check_video_name
-    from kinema.music import check, put_under
+    from ..engine.timed import timed
+    from ..media.read import probe
+    from ..media.with_sound import check_video_name
+    from ..music import check, put_under
 
     suffix = _video_suffix(clip)
     target = output_ or str(output.unused(Path(f"{output.stem(clip, 'clip')}-scored{suffix}")))
@@ -129,8 +129,8 @@ def score(
 def to_come(verb: str, seconds: float, model: str | None, device: str | None) -> Work:
     """The work for so many seconds of music: MusicGen is loaded first and takes longer than they last, the composer a
     part of them."""
-    from kinema.engine.estimate import device_name
-    from kinema.engine.timed import Work
+    from ..engine.estimate import device_name
+    from ..engine.timed import Work
 
     start_s, second_s = (10.0, 3.0) if model else (0.2, 0.05)
     place = device_name(device) if model else "cpu"
@@ -141,9 +141,9 @@ def to_come(verb: str, seconds: float, model: str | None, device: str | None) ->
 
 def _video_suffix(clip: str) -> str:
     """How the name of the scored clip ends. RequestError or MediaError for what holds no video."""
-    from kinema.media.open import sniff
-    from kinema.media.read import probe
-    from kinema.media.with_sound import SOUND_CODECS
+    from ..media.open import sniff
+    from ..media.read import probe
+    from ..media.with_sound import SOUND_CODECS
 
     kind, own = sniff(Path(clip)), Path(clip).suffix
     if kind != "container":
@@ -156,9 +156,9 @@ def _video_suffix(clip: str) -> str:
 
 
 def _remember(target: str, on_event: OnEvent) -> None:
-    from kinema.cli.work import remember
-    from kinema.media.manifest import carried, prompt_of
-    from kinema.media.read import probe
+    from ..media.manifest import carried, prompt_of
+    from ..media.read import probe
+    from .work import remember
 
     info = probe(target)
     remember(

@@ -10,10 +10,10 @@ import contextlib
 import os
 from pathlib import Path
 
-from kinema.core import leftovers
-from kinema.core.errors import MediaError
-from kinema.core.outside import is_there
-from kinema.core.whole import MAX_NAME_BYTES
+from ..core import leftovers
+from ..core.errors import MediaError
+from ..core.outside import is_there
+from ..core.whole import MAX_NAME_BYTES
 
 STDOUT = "-"
 """Instead of a name: standard output."""
@@ -26,7 +26,7 @@ _taken: list[Path] = []
 def unused(path: Path) -> Path:
     """The path, or path-2, path-3, ... where something is there already or another command has chosen it; it is this
     command's until `release`. A name that is too long for a disk is cut. MediaError where ten thousand are there."""
-    from kinema.media.manifest import sidecar_of
+    from ..media.manifest import sidecar_of
 
     stem = path.stem
     while len(os.fsencode(f".{stem}-9999{path.suffix}.json{ENDING}")) > MAX_NAME_BYTES:

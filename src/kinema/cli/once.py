@@ -11,8 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from kinema.core import numerals
-from kinema.core.near import nearest
+from ..core import numerals
+from ..core.near import nearest
 
 Reader = Callable[[str], int | float]
 

@@ -9,12 +9,12 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinema.cli.names import unused
-from kinema.core.apart import check_name
-from kinema.core.errors import MediaError, RequestError
+from ..core.apart import check_name
+from ..core.errors import MediaError, RequestError
+from .names import unused
 
 if TYPE_CHECKING:
-    from kinema.core.plan import Plan
+    from ..core.plan import Plan
 
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SMALL_WORDS = {"a", "an", "the", "of", "and", "with", "in", "on", "at", "to", "some"}
@@ -42,9 +42,9 @@ def stem(video: str, unnamed: str) -> str:
 
 def check_clip(text: str, fps: float | None = None) -> None:
     """Refuse an output that could not be written: its suffix, its folder, its rate. RequestError or MediaError."""
-    from kinema.media.endings import check_rate
-    from kinema.media.manifest import check_sidecar, own_folder
-    from kinema.media.write import SUFFIXES
+    from ..media.endings import check_rate
+    from ..media.manifest import check_sidecar, own_folder
+    from ..media.write import SUFFIXES
 
     check_name(text)
     target = Path(text)

@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from kinema.cli.arguments import OUTPUT, option
-from kinema.cli.names import PIPED, STDOUT
-from kinema.cli.say import note
-from kinema.core.errors import MediaError, RequestError
-from kinema.core.outside import is_there
+from ..core.errors import MediaError, RequestError
+from ..core.outside import is_there
+from .arguments import OUTPUT, option
+from .names import PIPED, STDOUT
+from .say import note
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -116,7 +116,7 @@ class _Aside(io.TextIOBase):
 def _piped(ending: str) -> Iterator[str]:
     """The name of a file whose bytes go to standard output at the end of the block; meanwhile what is printed goes to
     standard error."""
-    from kinema.core.leftovers import scratch
+    from ..core.leftovers import scratch
 
     real = sys.stdout
     if real.isatty():

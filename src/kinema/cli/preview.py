@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinema.cli.say import note
-from kinema.core.errors import KinemaError, MediaError, RequestError
-from kinema.core.events import Event, OnEvent, Preview
-from kinema.core.whole import whole
+from ..core.errors import KinemaError, MediaError, RequestError
+from ..core.events import Event, OnEvent, Preview
+from ..core.whole import whole
+from .say import note
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ PICTURE_FRAMES = 6
 
 def check(text: str) -> None:
     """Refuse a preview that could not be written. RequestError or MediaError."""
-    from kinema.cli.output import check_name, check_parent
+    from .output import check_name, check_parent
 
     target = Path(text)
     check_name(target)
@@ -79,16 +79,16 @@ class Previews:
         self.due_s = now + (now - started) * (1 - SHARE) / SHARE
 
     def _save_clip(self, frames_FHWC: np.ndarray) -> None:
-        from kinema.core.chunk import Chunk
-        from kinema.media.write import write
+        from ..core.chunk import Chunk
+        from ..media.write import write
 
         write([Chunk(frames_FHWC, 0, self.fps)], self.target, quality="draft")
 
 
 def save_picture(frames_FHWC: np.ndarray, target: Path) -> None:
     """Some of the frames side by side, written beside and renamed."""
-    from kinema.media.sheet import sheet
-    from kinema.media.write_picture import write_picture
+    from ..media.sheet import sheet
+    from ..media.write_picture import write_picture
 
     with whole(target) as beside:
         write_picture(sheet(frames_FHWC, columns=PICTURE_FRAMES), beside)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from kinema.cli import exits
-from kinema.cli.say import note, say_aside
-from kinema.core.showing import Line, Lines, Showing, terminal
+from ..core.showing import Line, Lines, Showing, terminal
+from . import exits
+from .say import note, say_aside
 
 
 def reporter(as_json: bool = False, *, begins: bool = True) -> Showing:

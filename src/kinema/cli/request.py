@@ -6,13 +6,13 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from kinema.cli.arguments import Wish
-from kinema.core.errors import KinemaError, MediaError, RequestError
-from kinema.core.numerals import decimal
-from kinema.core.outside import for_terminal, is_there, parse_json, parse_yaml
+from ..core.errors import KinemaError, MediaError, RequestError
+from ..core.numerals import decimal
+from ..core.outside import for_terminal, is_there, parse_json, parse_yaml
+from .arguments import GenerateOptions
 
 if TYPE_CHECKING:
-    from kinema.core.request import Request
+    from ..core.request import Request
 
 TEXT_FIELDS = ("prompt", "negative_prompt", "model", "profile", "fit")
 PLAIN_FIELDS = (
@@ -29,10 +29,10 @@ PLAIN_FIELDS = (
 )
 
 
-def build(wish: Wish) -> Request:
+def build(wish: GenerateOptions) -> Request:
     """The request that the arguments ask for. Raises RequestError or MediaError."""
-    from kinema.core.conditions import feature
-    from kinema.core.request import Request
+    from ..core.conditions import feature
+    from ..core.request import Request
 
     if wish.prompt is None and wish.request is None and not any(entry.startswith("prompt=") for entry in wish.set_):
         raise RequestError(
@@ -44,7 +44,7 @@ def build(wish: Wish) -> Request:
     if wish.negative is not None:
         changes["negative_prompt"] = wish.negative
     if wish.size is not None:
-        from kinema.core.request import parse_size
+        from ..core.request import parse_size
 
         changes["width"], changes["height"] = parse_size(wish.size)
     changes |= _upscale(wish)
@@ -62,9 +62,9 @@ def build(wish: Wish) -> Request:
     return base.changed(**changes) if changes else base
 
 
-def _upscale(wish: Wish) -> dict[str, Any]:
+def _upscale(wish: GenerateOptions) -> dict[str, Any]:
     """The steps that were typed, as fields of a request. RequestError for a strength that no step takes."""
-    from kinema.core.upscale import PIXEL_METHODS, parse_step
+    from ..core.upscale import PIXEL_METHODS, parse_step
 
     steps = [parse_step(text) for text in wish.upscale]
     by_model = [step for step in steps if step["by"] not in PIXEL_METHODS]
@@ -79,9 +79,9 @@ def _upscale(wish: Wish) -> dict[str, Any]:
     return found if wish.enlarge is None else {**found, "enlarge": wish.enlarge}
 
 
-def conditions(wish: Wish) -> list[Any]:
+def conditions(wish: GenerateOptions) -> list[Any]:
     """The conditions among the arguments. MediaError where a file is not there or not what it should be."""
-    from kinema.core import conditions as kinds
+    from ..core import conditions as kinds
 
     found: list[Any] = []
     if wish.image is not None:
@@ -95,11 +95,11 @@ def conditions(wish: Wish) -> list[Any]:
     if wish.mask is not None:
         found.append(_mask(wish.mask))
     for file in wish.trajectory:
-        from kinema.conditions.trajectory import read_points
+        from ..conditions.trajectory import read_points
 
         found.append(kinds.Trajectory(points=read_points(file)))
     if wish.going_on is not None:
-        from kinema.conditions import inputs
+        from ..conditions import inputs
 
         there = inputs.info(_there(wish.going_on)).num_frames
         usual = kinds.Continue.model_fields["frames"].default
@@ -111,7 +111,7 @@ def conditions(wish: Wish) -> list[Any]:
 
 
 def _read(name: str) -> Request:
-    from kinema.core.request import MAX_REQUEST_BYTES, Request
+    from ..core.request import MAX_REQUEST_BYTES, Request
 
     if name != "-":
         return Request.from_file(name)
@@ -123,7 +123,7 @@ def _read(name: str) -> Request:
 
 def settings(entries: list[str], base: Request) -> dict[str, Any]:
     """`--set key=value`: fields of a request, and everything else as options of the model."""
-    from kinema.core.renamed import OLD_FIELDS
+    from ..core.renamed import OLD_FIELDS
 
     changes: dict[str, Any] = {}
     options: dict[str, Any] = {}
@@ -133,7 +133,7 @@ def settings(entries: list[str], base: Request) -> dict[str, Any]:
         if not equals or not key:
             raise RequestError(f"--set {entry!r}.", field="set", value=entry, legal="KEY=VALUE, as shift=5.0")
         if key == "size":
-            from kinema.core.request import parse_size
+            from ..core.request import parse_size
 
             changes["width"], changes["height"] = parse_size(text)
         elif key in type(base).model_fields or key in OLD_FIELDS:
@@ -158,7 +158,7 @@ def _value(text: str) -> Any:
 
 def _there(media: str) -> str:
     """The media's name, once it is known to lead to something."""
-    from kinema.conditions.inputs import local_path
+    from ..conditions.inputs import local_path
 
     if not media.startswith("data:") and not is_there(local_path(media)):
         raise MediaError(f"{for_terminal(media, 300)}: no such file.")
@@ -167,7 +167,7 @@ def _there(media: str) -> str:
 
 def _mask(text: str) -> Any:
     """A box, `everything`, `nothing`, a picture or a clip; the file itself tells which of the last two."""
-    from kinema.core.conditions import Mask
+    from ..core.conditions import Mask
 
     if text in ("everything", "nothing"):
         return Mask(everything=text == "everything", nothing=text == "nothing")
@@ -177,7 +177,7 @@ def _mask(text: str) -> Any:
         except ValueError:
             box = ()
         return _checked(Mask, "mask", boxes=(box,))
-    from kinema.conditions import inputs
+    from ..conditions import inputs
 
     moving = inputs.info(_there(text)).num_frames > 1
     return Mask(video=text) if moving else Mask(image=text)

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from kinema.cli.arguments import AsJson
-from kinema.cli.exits import guarded
-from kinema.cli.progress import reporter
-from kinema.cli.say import say
+from .arguments import AsJson
+from .exits import guarded
+from .progress import reporter
+from .say import say
 
 START_S, WORK_S = 1.6, 1.2
 """Seconds of loading what draws, and of drawing, until it is known how long they take here."""
@@ -25,8 +25,8 @@ def samples(
     as_json: AsJson = False,
 ) -> None:
     """Write inputs for the examples: pictures, clips, a path, a film plan, drawn so that the miniatures know them."""
-    from kinema.engine.timed import Work, timed
-    from kinema.workflow.samples import SAMPLES, write_samples
+    from ..engine.timed import Work, timed
+    from ..workflow.samples import SAMPLES, write_samples
 
     started = time.perf_counter()
     with (

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kinema.cli.say import colored, fitting, note, say
-from kinema.core.outside import for_terminal
-from kinema.core.threads import CROWDED, crowd
+from ..core.outside import for_terminal
+from ..core.threads import CROWDED, crowd
+from .say import colored, fitting, note, say
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kinema.core.plan import Manifest, Plan
+    from ..core.plan import Manifest, Plan
 
 MAX_TEXT = 300
 MAX_NAME = 32

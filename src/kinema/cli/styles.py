@@ -6,17 +6,17 @@ import json
 
 import typer
 
-from kinema.cli import show
-from kinema.cli.arguments import AsJson
-from kinema.cli.exits import guarded
-from kinema.cli.say import say
+from . import show
+from .arguments import AsJson
+from .exits import guarded
+from .say import say
 
 
 @guarded
 def styles(as_json: AsJson = False) -> None:
     """List the styles that `--style NAME:WEIGHT` takes: for which model each is, and what it does."""
-    from kinema.core.outside import for_terminal
-    from kinema.weights.styles import folders, named
+    from ..core.outside import for_terminal
+    from ..weights.styles import folders, named
 
     found = named()
     own = folders()[0]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kinema.cli.arguments import AsJson
-from kinema.cli.exits import guarded
-from kinema.cli.piping import no_stdout
-from kinema.cli.progress import reporter
-from kinema.cli.say import answer
-from kinema.core.errors import MediaError, RequestError
-from kinema.core.events import Progress
-from kinema.core.showing import Showing
+from ..core.errors import MediaError, RequestError
+from ..core.events import Progress
+from ..core.showing import Showing
+from .arguments import AsJson
+from .exits import guarded
+from .piping import no_stdout
+from .progress import reporter
+from .say import answer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ def render(
     as_json: AsJson = False,
 ) -> None:
     """Draw clips with captions into a folder, for looking at, training and measuring."""
-    from kinema.core.request import parse_size
+    from ..core.request import parse_size
 
     no_stdout(folder, "A folder of clips")
     width, height = parse_size(size)
@@ -74,7 +74,7 @@ def render(
         raise RequestError(f"fps = {fps:g}.", field="fps", value=fps, legal="above 0, up to 240")
     if not folder.parent.is_dir():
         raise RequestError(f"{folder}: the folder {folder.parent} is not there.", field="output", value=str(folder))
-    from kinema.toyland.scene import CAMERAS, MOTIONS, STYLES
+    from ..toyland.scene import CAMERAS, MOTIONS, STYLES
 
     for name, chosen, words in (("camera", camera, CAMERAS), ("style", style, STYLES), ("motion", motion, MOTIONS)):
         if chosen is not None and chosen not in words:
@@ -97,11 +97,11 @@ def _draw(
     told: Showing,
 ) -> None:
     """Render and write; size is (height, width)."""
-    from kinema.core.chunk import Chunk
-    from kinema.media.write import write
-    from kinema.toyland.caption import describe, describe_without_camera
-    from kinema.toyland.export import export
-    from kinema.toyland.scene import WORLD, WORLD_MINI, WORLD_SMALL
+    from ..core.chunk import Chunk
+    from ..media.write import write
+    from ..toyland.caption import describe, describe_without_camera
+    from ..toyland.export import export
+    from ..toyland.scene import WORLD, WORLD_MINI, WORLD_SMALL
 
     drawn = {"full": WORLD, "small": WORLD_SMALL, "mini": WORLD_MINI}[world]
     if camera is not None:

@@ -13,18 +13,18 @@ from typing import Annotated, Any
 
 import typer
 
-from kinema.cli import exits
-from kinema.cli.arguments import AsJson
-from kinema.cli.exits import guarded
-from kinema.cli.piping import no_stdout
-from kinema.cli.progress import reporter
-from kinema.cli.say import answer
-from kinema.cli.work import process_age_s
-from kinema.core.apart import keep_apart
-from kinema.core.errors import RequestError
-from kinema.core.events import Event
-from kinema.core.outside import is_there
-from kinema.core.showing import Showing, duration, is_command
+from ..core.apart import keep_apart
+from ..core.errors import RequestError
+from ..core.events import Event
+from ..core.outside import is_there
+from ..core.showing import Showing, duration, is_command
+from . import exits
+from .arguments import AsJson
+from .exits import guarded
+from .piping import no_stdout
+from .progress import reporter
+from .say import answer
+from .work import process_age_s
 
 MINUTES = 25.0
 OWN = Path(__file__).parents[1] / "training" / "recipes"
@@ -82,7 +82,7 @@ def train(
     if wrong := next((name for name, equals, _ in pairs if not equals), None):
         raise RequestError(f"--set {wrong} has no value.", field="set", value=wrong, legal="NAME=VALUE")
     given = {name: value for name, _, value in pairs} | ({} if data is None else {"data": str(data)})
-    from kinema.training.core.processes import leads
+    from ..training.core.processes import leads
 
     with reporter(as_json or not leads(), begins=False) as shown:
         _run(recipe, given, stage or (), minutes, shown, as_json, {
@@ -97,9 +97,9 @@ def _run(
 ) -> None:  # fmt: skip
     """Load what is needed and run the stages. Whatever can be refused is refused before PyTorch loads."""
     began_s = time.monotonic() - (process_age_s() if is_command() else 0.0)
-    from kinema.training.core import processes as group
-    from kinema.training.core import run_folder, stages
-    from kinema.training.core.budget import Budget
+    from ..training.core import processes as group
+    from ..training.core import run_folder, stages
+    from ..training.core.budget import Budget
 
     board = None
     others: list[subprocess.Popen] = []
@@ -131,9 +131,9 @@ def _run(
 
 
 def _board(out: Path) -> Any:
-    from kinema.training.core.board import Board
+    from ..training.core.board import TensorBoardLog
 
-    return Board(out)
+    return TensorBoardLog(out)
 
 
 def _check_recipe(recipe: Path) -> None:
@@ -148,7 +148,7 @@ def _check_recipe(recipe: Path) -> None:
 
 def _check_data(folder: Path) -> None:
     """RequestError where there is no folder, or nothing in it that could be a clip. Opens no clip yet."""
-    from kinema.media.endings import readable
+    from ..media.endings import readable
 
     legal = "a folder of clips or pictures with captions, or of .tar shards"
     if not is_there(folder):

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kinema.cli import output
-from kinema.cli.arguments import option
-from kinema.cli.how import How, run, said, target_of, verb
-from kinema.cli.say import answer, note
-from kinema.core.errors import RequestError
-from kinema.core.events import Event, OnEvent, Progress
+from ..core.errors import RequestError
+from ..core.events import Event, OnEvent, Progress
+from . import output
+from .arguments import option
+from .how import How, run, said, target_of, verb
+from .say import answer, note
 
 if TYPE_CHECKING:
-    from kinema.core.chunk import Chunk
-    from kinema.engine.timed import Work
-    from kinema.media.read import VideoInfo
+    from ..core.chunk import Chunk
+    from ..engine.timed import Work
+    from ..media.read import VideoInfo
 
 ENDING = "large"
 MOST = 16
@@ -46,10 +46,10 @@ def upscale(
     ] = None,
 ) -> None:  # fmt: skip
     """Make a clip larger: by a model (back to noise, then denoised with the same prompt), or by resampling."""
-    from kinema.conditions import inputs
-    from kinema.core.renamed import renamed
-    from kinema.engine.upscale import best_way
-    from kinema.engine.upscale import upscale as request_for
+    from ..conditions import inputs
+    from ..core.renamed import renamed
+    from ..engine.upscale import best_way
+    from ..engine.upscale import upscale as request_for
 
     if not 1 <= scale <= MOST:
         raise RequestError(f"A clip cannot be made {scale:g} times as large.", field="scale", value=scale,
@@ -91,21 +91,21 @@ def _telling(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator
 
 def to_come(info: VideoInfo, scale: float, method: str) -> Work:
     """The work of resampling, by the pixels of the result."""
-    from kinema.engine.timed import Work
+    from ..engine.timed import Work
 
     pixels = info.num_frames * info.width * info.height * scale**2
     return Work(f"upscale {method}", (("upscale", 1.0),), START_S, 0.15 + PIXEL_S * pixels, pixels)
 
 
 def _resample(how: How, video: str, scale: float, method: str) -> None:
-    from kinema.cli import work
-    from kinema.cli.progress import reporter
-    from kinema.conditions import inputs
-    from kinema.engine.timed import timed
-    from kinema.engine.upscale import resampled
-    from kinema.media.manifest import carried, prompt_of
-    from kinema.media.read import read_chunks
-    from kinema.media.write import write
+    from ..conditions import inputs
+    from ..engine.timed import timed
+    from ..engine.upscale import resampled
+    from ..media.manifest import carried, prompt_of
+    from ..media.read import read_chunks
+    from ..media.write import write
+    from . import work
+    from .progress import reporter
 
     info = inputs.info(video)
     target = target_of(how, video, ENDING)

@@ -5,8 +5,8 @@ Numbers are pixels where any of them is above 1, else fractions of the frame: 1,
 
 from __future__ import annotations
 
-from kinema.core.errors import RequestError
-from kinema.core.numerals import decimal
+from ..core.errors import RequestError
+from ..core.numerals import decimal
 
 
 def parse_click(text: str, width: int, height: int) -> tuple[float, float]:

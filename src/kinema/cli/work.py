@@ -9,30 +9,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinema.cli import show
-from kinema.cli.names import is_piped
-from kinema.cli.output import size_of
-from kinema.cli.progress import reporter
-from kinema.cli.say import answer
-from kinema.core.errors import MediaError, OutsideDomain
-from kinema.core.events import Event, Note, OnEvent, Planned, planned
-from kinema.core.threads import alone
-from kinema.core.whole import whole
+from ..core.errors import MediaError, OutsideDomain
+from ..core.events import Event, Note, OnEvent, Planned, planned
+from ..core.threads import alone
+from ..core.whole import whole
+from . import show
+from .names import is_piped
+from .output import size_of
+from .progress import reporter
+from .say import answer
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from kinema.core.chunk import Chunk
-    from kinema.core.plan import Plan
-    from kinema.core.request import Request
-    from kinema.engine.load import Engine
-    from kinema.engine.resume import SamplingState
+    from ..core.chunk import Chunk
+    from ..core.plan import Plan
+    from ..core.request import Request
+    from ..engine.load import Engine
+    from ..engine.resume import SamplingState
 
 SHEET_FRAMES = 12
 
 
 @dataclass
-class Job:
+class ClipWork:
     """One clip to make: what, where to, and how its sampling is kept or taken up again."""
 
     plan: Plan
@@ -51,7 +51,7 @@ def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnE
     # tenth of the whole start.
     gc.disable()
     try:
-        from kinema.engine.load import load
+        from ..engine.load import load
 
         return load(model, device=device, dtype=dtype, progress=False)
     finally:
@@ -59,9 +59,9 @@ def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnE
         gc.enable()
 
 
-def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
+def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     """Make the clip and write it, encoding while decoding. Returns what `--json` prints."""
-    from kinema.media.write import write
+    from ..media.write import write
 
     started = time.perf_counter()
     manifest = engine.manifest(job.plan)
@@ -71,7 +71,7 @@ def run(job: Job, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         keep = lambda state: _save(state, place)  # noqa: E731
     listener = on_event
     if job.preview is not None:
-        from kinema.cli.preview import Previews
+        from .preview import Previews
 
         listener = Previews(job.preview, job.plan.fps, on_event)
     if engine.start_s is not None:  # of a command everything before the work is its start
@@ -114,7 +114,7 @@ def remember(on_event: OnEvent, path: str | Path, made: str, **facts: Any) -> No
     output has no name, and is not in it."""
     if is_piped(path):
         return
-    from kinema.workflow.history import record
+    from ..workflow.history import record
 
     if trouble := record(path, made, **facts):
         on_event(Note("write", trouble))
@@ -123,7 +123,7 @@ def remember(on_event: OnEvent, path: str | Path, made: str, **facts: Any) -> No
 def plan(request: Request, device: str | None, *, anyway: bool = False) -> Plan:
     """The plan, with the cost on the wanted device; None: this machine's best. OutsideDomain where the model has not
     learnt what is asked for, unless `anyway`."""
-    from kinema.engine.plan import plan as make_plan
+    from ..engine.plan import plan as make_plan
 
     found = make_plan(request, None, device)
     check_domain([found], anyway)
@@ -136,7 +136,7 @@ def check_domain(plans: Iterable[Plan], anyway: bool) -> None:
         raise OutsideDomain(f"{' '.join(sentences)} --anyway goes on.", field="model")
 
 
-def make(job: Job, model: str, device: str | None, dtype: str | None, as_json: bool) -> None:
+def make(job: ClipWork, model: str, device: str | None, dtype: str | None, as_json: bool) -> None:
     """Load the model, make the clip, and say so: remarks before, progress meanwhile, the result at the end."""
     if not as_json:
         show.remarks(job.plan)
@@ -148,8 +148,8 @@ def make(job: Job, model: str, device: str | None, dtype: str | None, as_json: b
 
 def to_come(found: Plan, model: str, device: str | None) -> Planned:
     """The whole of the work, the start included."""
-    from kinema.engine.estimate import device_name, parts
-    from kinema.weights import store
+    from ..engine.estimate import device_name, parts
+    from ..weights import store
 
     expected = parts(found, store.find(model), device_name(device), start=True)
     passed_s = process_age_s()  # a part of the start is over
@@ -191,8 +191,8 @@ def save_sheet(frames: list[np.ndarray], target: Path) -> None:
     """Write a contact sheet beside and rename it into place."""
     import numpy as np
 
-    from kinema.media.sheet import sheet
-    from kinema.media.write_picture import write_picture
+    from ..media.sheet import sheet
+    from ..media.write_picture import write_picture
 
     try:
         with whole(target) as beside:

@@ -31,7 +31,7 @@ class StateNewer(KinemaError):
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredState:
     """value: without the version; empty where there is nothing that can be used. trouble: why, in words; empty where
     all is well. damaged: what is there goes aside with the next change. newer: it may not be changed."""
 
@@ -56,19 +56,19 @@ class JsonState:
     max_bytes: int = MAX_JSON_BYTES
     indent: int | None = 1
 
-    def read(self) -> Found:
+    def read(self) -> StoredState:
         """What is there. Never raises."""
         try:
             value: Any = read_json(self.path, max_bytes=self.max_bytes)
         except FileNotFoundError:
-            return Found()
+            return StoredState()
         except KinemaError as error:
             return self._damaged(str(error))
         version = value.pop(KEY, 0) if isinstance(value, dict) else 0
         if type(version) is not int or version < 0:
             return self._damaged(f"{self.path}: {KEY} is {for_terminal(repr(version), 40)}, no version.")
         if version > self.version:
-            return Found(trouble=later_version(self.path, version, self.version), newer=True)
+            return StoredState(trouble=later_version(self.path, version, self.version), newer=True)
         try:
             for number in range(version, self.version):
                 if number not in self.migrations:
@@ -80,7 +80,7 @@ class JsonState:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = for_terminal(f"{type(error).__name__}: {error}", 200)
             return self._damaged(f"{self.path}: not as expected ({reason}).")
-        return Found(value)
+        return StoredState(value)
 
     def value(self) -> dict[str, Any]:
         """What is there; empty where nothing is. KinemaError for a damaged file, StateNewer for one of a later version:
@@ -108,8 +108,8 @@ class JsonState:
         """The bytes of a file with this value, for who writes it in another way."""
         return json.dumps({KEY: self.version, **value}, indent=self.indent).encode()
 
-    def _damaged(self, trouble: str) -> Found:
-        return Found(trouble=f"{trouble} {self.remedy}".rstrip(), damaged=True)
+    def _damaged(self, trouble: str) -> StoredState:
+        return StoredState(trouble=f"{trouble} {self.remedy}".rstrip(), damaged=True)
 
 
 def later_version(path: Path, version: int, known: int) -> str:

@@ -12,7 +12,7 @@ from .latents import Latents
 from .steps import first_step
 
 
-class Several:
+class SchedulerPerPart:
     """A scheduler for each part of the latents, stepped together: each part goes from its own timestep to its next.
     What a network is shown as t is the first part's. ValueError where they have not equally many timesteps."""
 
@@ -46,12 +46,12 @@ class Several:
 def by_name(scheduler: Any) -> dict[str, Any]:
     """Every object that holds something of a sampling's state: a scheduler under "", and those of the parts by their
     names."""
-    return {"": scheduler, **(scheduler.schedulers if isinstance(scheduler, Several) else {})}
+    return {"": scheduler, **(scheduler.schedulers if isinstance(scheduler, SchedulerPerPart) else {})}
 
 
 def _each(function: Callable[..., Any], scheduler: Any, *latents: Any) -> Any:
     """function(scheduler, part, ...) of each part."""
-    if isinstance(scheduler, Several):
+    if isinstance(scheduler, SchedulerPerPart):
         return {name: function(one, *(each[name] for each in latents)) for name, one in scheduler.schedulers.items()}
     return function(scheduler, *latents)
 
@@ -102,7 +102,7 @@ def _with_noise(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, t: tor
 def shown(scheduler: Any, x: Latents, t: torch.Tensor) -> Any:
     """x as the network sees it at timestep t: in Karras' form, x / sqrt(sigma^2 + 1). Of several parts each at its own
     timestep."""
-    if isinstance(scheduler, Several):
+    if isinstance(scheduler, SchedulerPerPart):
         at = scheduler.number
         return _each(lambda one, part: shown(one, part, one.timesteps[at]), scheduler, x)
     return scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
@@ -111,7 +111,7 @@ def shown(scheduler: Any, x: Latents, t: torch.Tensor) -> Any:
 def noise_level(scheduler: Any, step: int) -> float:
     """The noise of a step in the scheduler's own measure; noise over signal where it has none (DDIM). Of several parts
     the first's."""
-    if isinstance(scheduler, Several):
+    if isinstance(scheduler, SchedulerPerPart):
         return noise_level(next(iter(scheduler.schedulers.values())), step)
     if hasattr(scheduler, "sigmas"):
         return float(scheduler.sigmas[step])

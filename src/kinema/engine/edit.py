@@ -19,7 +19,7 @@ from ..core.events import OnEvent, Progress, ignore, of_span
 from ..core.family import Family, Window
 from ..core.plan import Plan, Span
 from ..post import paste
-from .timeline import Timeline, open_timeline, sounding
+from .timeline import EditTimeline, open_timeline, sounding
 from .windows import Windows
 
 CHUNK_FRAMES = 16
@@ -60,7 +60,7 @@ def _give(plan: Plan, work: _Work, start: int, stop: int, number: int) -> Iterat
 class _Work:
     """The frames that were made and not given out yet, and how a window is made."""
 
-    def __init__(self, plan: Plan, family: Family, line: Timeline, on_event: OnEvent, windows: Windows) -> None:
+    def __init__(self, plan: Plan, family: Family, line: EditTimeline, on_event: OnEvent, windows: Windows) -> None:
         self.plan, self.family, self.line, self.on_event, self.windows = plan, family, line, on_event, windows
         self.canvas = (plan.width, plan.height)
         self.made: dict[int, np.ndarray] = {}

@@ -40,7 +40,7 @@ CALIBRATION = (128, 64, 64)
 
 
 @dataclass(frozen=True)
-class Run:
+class MeasuredRun:
     """One piece of work. `size`: its class, the binary logarithm of the tokens that are denoised at once. `start_s`:
     None where the libraries or the weights were in memory already. `stages`: (seconds, expected by arithmetic). busy:
     was it done beside other work? Caches are shared, so it then takes more processor time too."""
@@ -62,7 +62,7 @@ class Run:
 class Measured:
     """All that is known of this machine. `core_gflops`: of one core in a matrix product; None: not measured yet."""
 
-    runs: tuple[Run, ...] = ()
+    runs: tuple[MeasuredRun, ...] = ()
     core_gflops: float | None = None
 
 
@@ -84,7 +84,7 @@ def _measured(found: Mapping[str, Any]) -> Measured:
     return Measured(tuple(runs[-MOST_RUNS:]), None if gflops is None else _seconds(gflops))
 
 
-def keep(run: Run) -> None:
+def keep(run: MeasuredRun) -> None:
     """Add a run; of its kind and of all the oldest go. Nothing happens where the folder cannot be written."""
 
     def with_it(before: Measured) -> Measured:
@@ -102,7 +102,7 @@ def factor(
     nothing like it has been done here."""
     found = [run for run in known.runs if run.device == device and stage in run.stages]
 
-    def ratio(runs: list[Run]) -> float | None:
+    def ratio(runs: list[MeasuredRun]) -> float | None:
         same = [run for run in runs if run.busy == busy]
         values = [run.stages[stage][0] / run.stages[stage][1] for run in same or runs]
         if not values:
@@ -121,7 +121,7 @@ def start_s(known: Measured, model: str, device: str, busy: bool = False) -> flo
     return median([run.start_s or 0.0 for run in own][-LAST:]) if own else None
 
 
-def _nearness(model: str, profile: str, size: int, runs: list[Run]) -> Iterable[Callable[[Run], bool]]:
+def _nearness(model: str, profile: str, size: int, runs: list[MeasuredRun]) -> Iterable[Callable[[MeasuredRun], bool]]:
     """Tests for runs that are less and less like the wanted one; at last those of all models, if it is one's."""
     yield lambda run: (run.model, run.profile, run.size) == (model, profile, size)
     yield lambda run: (run.model, run.size) == (model, size)
@@ -170,7 +170,7 @@ def _change(to: Callable[[Measured], Measured]) -> None:
         value |= {"core_gflops": now.core_gflops, "runs": [asdict(run) for run in now.runs]}
 
 
-def _run(given: Any) -> Run:
+def _run(given: Any) -> MeasuredRun:
     found: Mapping[str, Any] = of_kind(given, "a run", dict)
     started = found.get("start_s")
     stages = {
@@ -180,7 +180,9 @@ def _run(given: Any) -> Run:
     }
     model, device, profile = (of_kind(found[name], name, str)[:300] for name in ("model", "device", "profile"))
     start = None if started is None else _seconds(started)
-    return Run(model, device, profile, of_kind(found["size"], "size", int), start, stages, found.get("busy") is True)
+    return MeasuredRun(
+        model, device, profile, of_kind(found["size"], "size", int), start, stages, found.get("busy") is True
+    )
 
 
 def _seconds(value: Any) -> float:

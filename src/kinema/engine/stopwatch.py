@@ -9,7 +9,7 @@ from ..core.chunk import Chunk
 from ..core.events import Event, Note, OnEvent, Preview, Progress
 from ..core.threads import alone, is_crowded
 from .estimate import Cost
-from .measured import STAGES, Run, keep
+from .measured import STAGES, MeasuredRun, keep
 
 STAGE = {"prepare": "encode", "edit": "decode"}
 """Stages that are measured as a part of another."""
@@ -77,4 +77,4 @@ class Stopwatch:
             if took[name] > 1e-3 and (expected := getattr(cost, f"{name}_s") * share) > 1e-5
         }
         if stages:
-            keep(Run(cost.model, cost.device, cost.profile, cost.size, start_s, stages, is_crowded()))
+            keep(MeasuredRun(cost.model, cost.device, cost.profile, cost.size, start_s, stages, is_crowded()))

@@ -74,4 +74,4 @@ def timed(work: Work, on_event: OnEvent) -> Iterator[OnEvent]:
     if took_s > 1e-3 and work.work_s > 1e-5:
         stages = {STAGE: (round(took_s, 4), round(work.work_s, 6))}
         start_s = max(round(start_s, 4), 1e-3)
-        measured.keep(measured.Run(work.name, work.device, "", work.size, start_s, stages, is_crowded()))
+        measured.keep(measured.MeasuredRun(work.name, work.device, "", work.size, start_s, stages, is_crowded()))

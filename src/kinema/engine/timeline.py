@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Timeline:
+class EditTimeline:
     """frames: an iterator of (frame uint8 (H, W, 3), sound or None); None stands for a frame that is to be made.
     masks: an iterator of float32 (H, W), or None: then what is not there is made, and nothing else. controls: an
     iterator of control frames, or None."""
@@ -64,7 +64,7 @@ class Timeline:
         return kept[index]
 
 
-def open_timeline(plan: Plan) -> Timeline:
+def open_timeline(plan: Plan) -> EditTimeline:
     """The timeline of a plan whose canvas is the source's. Raises MediaError while it is read."""
     source = next((c for c in plan.conditions if isinstance(c, Source)), None)
     if source is not None:
@@ -82,10 +82,10 @@ def open_timeline(plan: Plan) -> Timeline:
     parts.append((None, silence) for _ in range(new))
     if end is not None:
         parts.append(_exactly(given[-1].num_frames, _frames(end.clip, width, height, sound), end.clip))
-    return Timeline(chain(*parts), (width, height), plan.frames)
+    return EditTimeline(chain(*parts), (width, height), plan.frames)
 
 
-def _edited(plan: Plan, source: Source) -> Timeline:
+def _edited(plan: Plan, source: Source) -> EditTimeline:
     from . import mask_stream
 
     width, height = plan.size
@@ -99,7 +99,7 @@ def _edited(plan: Plan, source: Source) -> Timeline:
         controls = _exactly(plan.frames, drawn, control.video or source.video)
     given = _frames(source.video, width, height, True, source.grow, plan.upscale[0].by if plan.upscale else "lanczos")
     frames = _exactly(plan.frames, given, source.video)
-    return Timeline(frames, (width, height), plan.frames, masks, controls)
+    return EditTimeline(frames, (width, height), plan.frames, masks, controls)
 
 
 def _exactly(count: int, frames: Iterator[T], media: str) -> Iterator[T]:

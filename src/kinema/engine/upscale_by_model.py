@@ -18,7 +18,7 @@ from ..core.plan import Plan, Span
 from ..media.resize import resize_frames
 from ..post.color_match import match_colors
 from .tiles import tiled
-from .timeline import Timeline, open_timeline, sounding
+from .timeline import EditTimeline, open_timeline, sounding
 from .windows import Windows
 
 COLORS = 1 / 8
@@ -58,7 +58,7 @@ def over_source(
 
 
 def _window(
-    plan: Plan, family: Family, line: Timeline, span: Span, number: int, windows: Windows, on_event: OnEvent
+    plan: Plan, family: Family, line: EditTimeline, span: Span, number: int, windows: Windows, on_event: OnEvent
 ) -> np.ndarray:  # fmt: skip
     """The frames of a span, uint8 (F, H, W, 3) at the size of the output; beyond the clip's end its last one stays."""
     width, height = plan.size

@@ -25,7 +25,7 @@ LEAST_SEEN_PX = 24  # an object with fewer pixels in sight is not asked for
 
 
 @dataclass(frozen=True)
-class Shape:
+class ClipShape:
     """Of the clips that a model makes on its own: frames, height and width in px, fps."""
 
     frames: int
@@ -41,7 +41,7 @@ class Case:
     index: int
     scene_seed: int
     scene: Scene
-    shape: Shape
+    shape: ClipShape
 
     @cached_property
     def _told(self) -> tuple[str, Understanding]:
@@ -93,14 +93,18 @@ class Case:
         return np.stack([first if box is None else box for box in found])
 
 
-def _render(scene: Scene, shape: Shape) -> Any:
+def _render(scene: Scene, shape: ClipShape) -> Any:
     from ..toyland.render import render
 
     return render([scene], num_frames=shape.frames, height=shape.height, width=shape.width, fps=shape.fps)
 
 
 def cases(
-    world: World, count: int, shape: Shape, fits: Callable[[Scene], bool] = lambda scene: True, first: int = HELD_OUT
+    world: World,
+    count: int,
+    shape: ClipShape,
+    fits: Callable[[Scene], bool] = lambda scene: True,
+    first: int = HELD_OUT,
 ) -> Iterator[Case]:
     """The first `count` scenes of the world, from seed `first` on, that `fits` lets through."""
     found, seed = 0, first

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.events import OnEvent, Progress, ignore
 from ..toyland.scene import World
 from .camera import camera_of
-from .cases import HELD_OUT_PROBES, LEAST_SEEN_PX, Case, Shape, cases
+from .cases import HELD_OUT_PROBES, LEAST_SEEN_PX, Case, ClipShape, cases
 from .judge import GONE, Judge, track_of
 from .motion import motion_of
 from .probes import Probes
@@ -25,7 +25,7 @@ Change = Callable[[np.ndarray], np.ndarray]
 def check(
     probes: Probes,
     world: World,
-    shape: Shape,
+    shape: ClipShape,
     count: int = 96,
     change: Change | None = None,
     on_event: OnEvent = ignore,

@@ -23,7 +23,7 @@ from ..core.leftovers import scratch
 from ..core.request import Profile, Request
 from ..toyland.caption import describe_place
 from .autoencoder import autoencoded
-from .cases import Case, Shape, cases, one_object, world_from
+from .cases import Case, ClipShape, cases, one_object, world_from
 from .judge import Judge, psnr
 from .probes import load_probes
 from .tasks import MARGIN_PX, around_object, lossless, outside
@@ -112,7 +112,7 @@ def experiments(
     """{"A": {"title", "measures": {name: {"value", "low", "high", "n"}}}, ...} over `count` held-out clips of one
     object, seeds 0 ...; percentages for what is right or not. kept: gets the clips of each experiment."""
     native, world = card["native"], world_from(card)
-    shape = Shape(native["frames"], native["height"], native["width"], native["fps"])
+    shape = ClipShape(native["frames"], native["height"], native["width"], native["fps"])
     asked = list(cases(world, count, shape, one_object))
     judge, chosen = Judge(load_probes(), world), [each for each in EXPERIMENTS if not names or each.name in names]
     started, found = time.perf_counter(), {}

@@ -17,7 +17,7 @@ from .cases import Case
 from .motion import motion_of, trajectory_error
 from .probes import Probes, Reading
 from .steadiness import steadiness
-from .track import Track, follow, heat_inside, iou
+from .track import ObjectTrack, follow, heat_inside, iou
 
 Measures = dict[str, Any]
 GONE = 0.5  # heat below which a box counts as empty
@@ -52,7 +52,7 @@ class Judge:
             found["steadiness"] = round(steadiness(frames_FHWC, reading, tracks[0])["score"], 2)
         return found
 
-    def objects(self, case: Case, tracks: list[Track]) -> Measures:
+    def objects(self, case: Case, tracks: list[ObjectTrack]) -> Measures:
         """Kind and colour of each object that the caption names."""
         actors = case.stated.actors
         return {
@@ -60,7 +60,7 @@ class Judge:
             "color": [self._says("color", track, actor.color) for track, actor in zip(tracks, actors, strict=True)],
         }
 
-    def object_right(self, case: Case, reading: Reading) -> tuple[Track, Measures]:
+    def object_right(self, case: Case, reading: Reading) -> tuple[ObjectTrack, Measures]:
         """The (first) object, followed, and whether its kind and colour are right."""
         actor = case.stated.actors[0]
         track = track_of(case, reading, actor)
@@ -70,14 +70,14 @@ class Judge:
     def background(self, case: Case, reading: Reading) -> Measures:
         return {"background": reading.word("background") == case.scene.background}
 
-    def path(self, case: Case, track: Track, wanted_F2: np.ndarray, span: slice = slice(None)) -> Measures:
+    def path(self, case: Case, track: ObjectTrack, wanted_F2: np.ndarray, span: slice = slice(None)) -> Measures:
         """Trajectory error in the frames of `span`, and the share of them that show the object, in percent."""
         part = track.part(span)
         error = trajectory_error(part, wanted_F2[span])
         found: Measures = {"seen": round(float(part.seen_F.mean() * 100), 1)}
         return found if error is None else found | {"trajectory_error": round(error, 3)}
 
-    def boxes(self, case: Case, track: Track, wanted_F4: np.ndarray) -> Measures:
+    def boxes(self, case: Case, track: ObjectTrack, wanted_F4: np.ndarray) -> Measures:
         height, width = track.size
         overlap_F = iou(track.boxes_F4, wanted_F4 * (width, height, width, height)) * track.seen_F
         return {"layout_iou": round(float(overlap_F.mean() * 100), 2)}
@@ -87,11 +87,11 @@ class Judge:
         empty_F = heat_inside(reading, boxes_F4) < GONE
         return {"removed": bool(empty_F.mean() >= GONE_FRAMES), "empty_frames": round(float(empty_F.mean() * 100), 1)}
 
-    def _says(self, name: str, track: Track, wanted: str | None) -> bool:
+    def _says(self, name: str, track: ObjectTrack, wanted: str | None) -> bool:
         among = self.world.kinds if name == "kind" else self.world.colors
         return bool(track.seen_F.any()) and track.word(name, among) == wanted
 
-    def _movement(self, case: Case, frames_FHWC: np.ndarray, reading: Reading, tracks: list[Track]) -> Measures:
+    def _movement(self, case: Case, frames_FHWC: np.ndarray, reading: Reading, tracks: list[ObjectTrack]) -> Measures:
         found: Measures = {}
         if case.scene.camera == "still":  # what a moving camera adds to a track is not the object's motion
             found["motion"] = [
@@ -118,12 +118,12 @@ class Judge:
         return True
 
 
-def track_of(case: Case, reading: Reading, actor: ActorWords | Actor) -> Track:
+def track_of(case: Case, reading: Reading, actor: ActorWords | Actor) -> ObjectTrack:
     """A lone object is found whatever it looks like; one of two by its words."""
     return follow(reading) if len(case.scene.actors) == 1 else follow(reading, actor.kind, actor.color)
 
 
-def _moves(track: Track, actor: ActorWords, fps: float, duration: float) -> bool:
+def _moves(track: ObjectTrack, actor: ActorWords, fps: float, duration: float) -> bool:
     moved = motion_of(track, fps=fps, duration=duration)
     return moved.motion == actor.motion and actor.heading in (None, moved.heading)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..toyland.path import BOUNCES, direction
 from ..toyland.scene import HEADINGS
-from .track import Track
+from .track import ObjectTrack
 
 LEAST_REACH = 0.09  # fractions of the frame; what moves less (to each side) stays
 MOST_REACH = 0.42
@@ -27,7 +27,7 @@ class Motion:
     heading: str = ""
 
 
-def motion_of(track: Track, *, fps: float = 8.0, duration: float = 2.0) -> Motion:
+def motion_of(track: ObjectTrack, *, fps: float = 8.0, duration: float = 2.0) -> Motion:
     """The motion whose ideal path, with the best middle, reach and phase, is nearest to the track.
 
     Distances are averaged over the frames that show the object; reach is held to what Toyland draws. The camera must
@@ -77,7 +77,7 @@ def _distance(offsets_F2: np.ndarray) -> float:
     return float(np.hypot(offsets_F2[:, 0], offsets_F2[:, 1]).mean())
 
 
-def trajectory_error(track: Track, wanted_F2: np.ndarray) -> float | None:
+def trajectory_error(track: ObjectTrack, wanted_F2: np.ndarray) -> float | None:
     """Mean distance between the object and the wanted path (px), in percent of the frame's shorter side; None where no
     frame shows the object.
 

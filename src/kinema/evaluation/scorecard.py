@@ -29,13 +29,13 @@ from .probes import FILES, load_probes
 from .results import Results, write_text
 from .table import build_table, differences
 from .tasks import BY_NAME, TASKS
-from .worker import TRUTHS, Job, Subject, Worker, run, start
+from .worker import TRUTHS, ScorecardCase, ScorecardWorker, Subject, run, start
 
 PROFILES = ("exact", "balanced", "fast")
 
 
 @dataclass(frozen=True)
-class Settings:
+class ScorecardSettings:
     """count: cases of "text". task_count: of every other task. tasks: names from TASKS; empty for all. fields: of every
     request, for trying things out (steps, guidance); a scorecard to publish has none. RequestError on nonsense."""
 
@@ -62,7 +62,7 @@ class Settings:
 def scorecard(
     model: str,
     out: Path,
-    settings: Settings = Settings(),
+    settings: ScorecardSettings = ScorecardSettings(),
     *,
     device: str | None = None,
     resume: bool = False,
@@ -87,7 +87,7 @@ def scorecard(
         "shape": asdict(subject.shape), "fields": [list(pair) for pair in settings.fields],
     }  # fmt: skip
     on_event(Event("load"))
-    worker = Worker(subject, out / "clips", dict(settings.fields))
+    worker = ScorecardWorker(subject, out / "clips", dict(settings.fields))
     offered, refused = _offered(subject, settings)
     results = Results(out / "results.jsonl", header, resume)
     try:
@@ -134,7 +134,7 @@ def scorecard(
     return found
 
 
-def _before(left: Sequence[Job], settings: Settings, card: Card, device: str | None) -> str:
+def _before(left: Sequence[ScorecardCase], settings: ScorecardSettings, card: Card, device: str | None) -> str:
     """What is to be done and how long it takes about, in a sentence. True clips are drawn, which takes next to
     nothing."""
     made = Counter(job.column for job in left if job.column in settings.profiles)
@@ -147,7 +147,7 @@ def _before(left: Sequence[Job], settings: Settings, card: Card, device: str | N
     return f"{len(left):,} cases, {made.total():,} of them clips that the model makes: about {about} in one process."
 
 
-def _offered(subject: Subject, settings: Settings) -> tuple[list[str], dict[str, str]]:
+def _offered(subject: Subject, settings: ScorecardSettings) -> tuple[list[str], dict[str, str]]:
     """(tasks that the model is asked, {task: why it is not})."""
     world = world_from(subject.facts)
     asked, refused = [], {}
@@ -163,7 +163,7 @@ def _offered(subject: Subject, settings: Settings) -> tuple[list[str], dict[str,
     return asked, refused
 
 
-def _jobs(worker: Worker, settings: Settings, offered: Sequence[str]) -> Iterator[Job]:
+def _jobs(worker: ScorecardWorker, settings: ScorecardSettings, offered: Sequence[str]) -> Iterator[ScorecardCase]:
     """Every clip to judge, true ones first: they are quick, and what is wrong with the yardstick shows at once."""
     world, shape = worker.judge.world, worker.subject.shape
     for column in (*TRUTHS, *settings.profiles):
@@ -176,10 +176,12 @@ def _jobs(worker: Worker, settings: Settings, offered: Sequence[str]) -> Iterato
             few = name != "text" or column == "autoencoder"
             count = min(settings.task_count, settings.count) if few else settings.count
             for case in cases(world, count, shape, task.scenes):
-                yield Job(column, name, case)
+                yield ScorecardCase(column, name, case)
 
 
-def _work(worker: Worker, jobs: list[Job], workers: int, results: Results, on_event: OnEvent) -> None:
+def _work(
+    worker: ScorecardWorker, jobs: list[ScorecardCase], workers: int, results: Results, on_event: OnEvent
+) -> None:
     started = time.perf_counter()
 
     def keep(entry: dict[str, Any], done: int) -> None:
@@ -238,7 +240,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _device(worker: Worker) -> str:
+def _device(worker: ScorecardWorker) -> str:
     import os
 
     import torch

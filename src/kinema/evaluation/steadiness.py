@@ -19,12 +19,12 @@ import numpy as np
 
 from .camera import background
 from .probes import Reading
-from .track import Track
+from .track import ObjectTrack
 
 REACH_PX, PATCH_PX, WORST_LEVELS = 3, 5, 16.0
 
 
-def steadiness(frames_FHWC: np.ndarray, reading: Reading, track: Track) -> dict[str, float]:
+def steadiness(frames_FHWC: np.ndarray, reading: Reading, track: ObjectTrack) -> dict[str, float]:
     """{"kind", "color", "place", "flicker", "score"}, each 0 to 100."""
     seen_F = track.seen_F
     place = [_shared(reading.picture[name]).mean() for name in ("background", "light")]

@@ -26,7 +26,7 @@ WINDOW = (0.2, 0.2, 0.8, 0.8)  # what outpainting is given
 
 
 @dataclass(frozen=True)
-class Task:
+class ScorecardTask:
     """needs: features that the model's card must accept (see core.conditions.feature). option: a setting that it must
     have. scenes: which scenes fit. objects: 2 when the world must hold scenes of two objects. truth: the perfect
     answer, which is measured beside; None where that would say nothing."""
@@ -210,53 +210,55 @@ def _any(scene: Scene) -> bool:
     return True
 
 
-TASKS: tuple[Task, ...] = (
-    Task("text", "words alone", lambda case, _: {"prompt": case.caption}, Judge.caption, scenes=_any),
-    Task(
+TASKS: tuple[ScorecardTask, ...] = (
+    ScorecardTask("text", "words alone", lambda case, _: {"prompt": case.caption}, Judge.caption, scenes=_any),
+    ScorecardTask(
         "words", "words alone, motion words not drawn",
         lambda case, _: {"prompt": case.caption, "options": {"motion_words": "text"}},
         Judge.caption, option="motion_words", scenes=_any, truth=None,
     ),
-    Task("picture", "one picture from words", lambda case, _: {"prompt": case.caption, "frames": 1}, _judge_picture),
-    Task("first", "first frame given", lambda case, _: _image(case, "first"), _judge_first, ("image:first",)),
-    Task(
+    ScorecardTask(
+        "picture", "one picture from words", lambda case, _: {"prompt": case.caption, "frames": 1}, _judge_picture
+    ),
+    ScorecardTask("first", "first frame given", lambda case, _: _image(case, "first"), _judge_first, ("image:first",)),
+    ScorecardTask(
         "first_last", "first and last frame given", lambda case, _: _image(case, "first", "last"),
         _judge_first_last, ("image:first", "image:last"),
     ),
-    Task(
+    ScorecardTask(
         "inpaint", "a box around the object repainted", lambda case, at: _edit(case, at, around_object(case)),
         _judge_inpaint, ("source", "mask"),
     ),
-    Task(
+    ScorecardTask(
         "remove", "the object removed (only the place is said)",
         _ask_removal, _judge_removal, ("source", "mask"),
         truth=lambda case: case.empty_FHWC,
     ),
-    Task("outpaint", "the surroundings of a window", _ask_outpaint, _judge_outpaint, ("source", "mask")),
-    Task(
+    ScorecardTask("outpaint", "the surroundings of a window", _ask_outpaint, _judge_outpaint, ("source", "mask")),
+    ScorecardTask(
         "extend_after", "a clip continued", _ask_after,
         _judge_extension(slice(None, KEPT), slice(KEPT, None)), ("continue",), scenes=one_object_still_camera,
     ),
-    Task(
+    ScorecardTask(
         "extend_before", "what came before a clip", _ask_before,
         _judge_extension(slice(-KEPT, None), slice(None, -KEPT)), ("source", "mask"), scenes=one_object_still_camera,
     ),
-    Task("reference", "one reference picture", _ask_reference, _judge_reference, ("reference",)),
-    Task(
+    ScorecardTask("reference", "one reference picture", _ask_reference, _judge_reference, ("reference",)),
+    ScorecardTask(
         "references", "two reference pictures", _ask_reference, _judge_reference, ("reference",),
         scenes=two_objects, objects=2,
     ),
-    Task(
+    ScorecardTask(
         "path", "a drawn path", _ask_path, _judge_path, ("trajectory",), scenes=one_object_still_camera,
     ),
-    Task(
+    ScorecardTask(
         "layout", "drawn boxes", _ask_layout, _judge_layout, ("control:layout",), scenes=one_object_still_camera,
     ),
-    Task(
+    ScorecardTask(
         "keep", "a clip of which nothing is repainted", lambda case, at: _edit(case, at, {"nothing": True}),
         _judge_copy, ("source", "mask"), scenes=_any, truth=None,
     ),
-    Task(
+    ScorecardTask(
         "source", "a clip alone, without a mask", lambda case, at: _edit(case, at, None),
         _judge_copy, ("source",), scenes=_any, truth=None,
     ),

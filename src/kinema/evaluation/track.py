@@ -18,7 +18,7 @@ SEEN = 0.3  # heat from which a frame counts as showing an object
 
 
 @dataclass(frozen=True)
-class Track:
+class ObjectTrack:
     """points_F2 (px), boxes_F4 (left, top, right, bottom, px), heat_F (0 to 1), kind_FK and color_FK (probabilities
     at the object). size: the clip's (height, width)."""
 
@@ -33,7 +33,7 @@ class Track:
     def seen_F(self) -> np.ndarray:
         return self.heat_F >= SEEN
 
-    def part(self, span: slice) -> Track:
+    def part(self, span: slice) -> ObjectTrack:
         """Some of the frames."""
         names = ("points_F2", "boxes_F4", "heat_F", "kind_FK", "color_FK")
         return replace(self, **{name: getattr(self, name)[span] for name in names})
@@ -54,7 +54,7 @@ class Track:
         return likeliest(self.belief(name), KINDS if name == "kind" else COLORS, among)
 
 
-def follow(reading: Reading, kind: str | None = None, color: str | None = None) -> Track:
+def follow(reading: Reading, kind: str | None = None, color: str | None = None) -> ObjectTrack:
     """The object of that kind and colour, or the plainest one. Where no object is of that kind or colour, the plainest
     is followed all the same: whether it is right is asked of the track, not assumed."""
     score_FRS = reading.heat_FRS.copy()
@@ -67,7 +67,7 @@ def follow(reading: Reading, kind: str | None = None, color: str | None = None) 
     return _read_at(reading, row_F, column_F)
 
 
-def _read_at(reading: Reading, row_F: np.ndarray, column_F: np.ndarray) -> Track:
+def _read_at(reading: Reading, row_F: np.ndarray, column_F: np.ndarray) -> ObjectTrack:
     """What the cells around the found ones say, each weighted by its heat."""
     frames = np.arange(len(row_F))
     height, width = reading.size
@@ -96,7 +96,7 @@ def _read_at(reading: Reading, row_F: np.ndarray, column_F: np.ndarray) -> Track
     boxes_F4 = np.concatenate([mean["middle"] + 0.5 - low, mean["middle"] + 0.5 + high], 1) * np.tile(scale, 2)
     limit = np.array([width, height, width, height])
     heat_F = reading.heat_FRS[frames, row_F, column_F]
-    return Track(points_F2, boxes_F4.clip(0, limit), heat_F, mean["kind"], mean["color"], reading.size)
+    return ObjectTrack(points_F2, boxes_F4.clip(0, limit), heat_F, mean["kind"], mean["color"], reading.size)
 
 
 def iou(a_F4: np.ndarray, b_F4: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from ..core.outside import read_json
 from ..core.whole import whole
 from ..weights import store
 from .autoencoder import autoencoded
-from .cases import Case, Shape, world_from
+from .cases import Case, ClipShape, world_from
 from .judge import Judge
 from .probes import load_probes
 from .tasks import BY_NAME
@@ -69,19 +69,19 @@ class Subject:
         return facts
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> ClipShape:
         width, height = self.card.size.trained[0]
-        return Shape(self.card.frames.trained, height, width, self.card.defaults.fps)
+        return ClipShape(self.card.frames.trained, height, width, self.card.defaults.fps)
 
 
 @dataclass(frozen=True)
-class Job:
+class ScorecardCase:
     column: str
     task: str
     case: Case
 
 
-class Worker:
+class ScorecardWorker:
     """Makes and judges clips; the model is loaded when it is first needed. clips: where strips of frames go."""
 
     def __init__(self, subject: Subject, clips: Path, settings: dict[str, Any] | None = None):
@@ -98,7 +98,7 @@ class Worker:
         family = family_module(card.family).load(card, location, self.subject.device, None)
         return Engine(card.id, family, location, str(family.device))
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: ScorecardCase) -> dict[str, Any]:
         """The entry for Results."""
         task, case, started = BY_NAME[job.task], job.case, time.perf_counter()
         with scratch("judge") as folder:
@@ -112,11 +112,11 @@ class Worker:
             "prompt": case.caption, "measures": measures, "seconds": round(made_s, 3),
         }  # fmt: skip
 
-    def _made(self, job: Job, folder: Path) -> np.ndarray:
+    def _made(self, job: ScorecardCase, folder: Path) -> np.ndarray:
         fields = {**BY_NAME[job.task].ask(job.case, folder), **self.settings}
         return self.engine.generate(profile=job.column, seed=job.case.index, request="", **fields).frames()
 
-    def _truth(self, job: Job) -> np.ndarray:
+    def _truth(self, job: ScorecardCase) -> np.ndarray:
         truth = BY_NAME[job.task].truth
         assert truth is not None
         frames = truth(job.case)
@@ -125,7 +125,7 @@ class Worker:
     def has_autoencoder(self) -> bool:
         return hasattr(getattr(self.engine.family, "parts", None), "vae")
 
-    def _keep(self, job: Job, frames_FHWC: np.ndarray) -> None:
+    def _keep(self, job: ScorecardCase, frames_FHWC: np.ndarray) -> None:
         """A strip of frames for the contact sheets, of the first cases only: nothing is picked."""
         if job.case.index >= ON_SHEET.get(job.task, ON_TASK_SHEET):
             return
@@ -145,7 +145,7 @@ def strip_path(clips: Path, column: str, task: str, index: int) -> Path:
     return clips / f"{column}-{task}-{index:02d}.png"
 
 
-_worker: Worker | None = None
+_worker: ScorecardWorker | None = None
 
 
 def start(subject: Subject, clips: Path, settings: dict[str, Any]) -> None:
@@ -156,10 +156,10 @@ def start(subject: Subject, clips: Path, settings: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
-    _worker = Worker(subject, clips, settings)
+    _worker = ScorecardWorker(subject, clips, settings)
 
 
-def run(job: Job) -> dict[str, Any]:
+def run(job: ScorecardCase) -> dict[str, Any]:
     """A job in a process that `start` has made a worker."""
     assert _worker is not None
     return _worker.run(job)

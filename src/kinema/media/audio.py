@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.errors import MediaError
+from ..core.chunk import AUDIO_RATE_HZ
+from ..core.errors import MediaError
 
 MOST_OFF_S = 0.001
 """Times are rounded to this in most containers; sound that is further from its place is moved there."""

@@ -12,8 +12,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from kinema.media import hdr
-from kinema.media.alpha import over_white
+from . import hdr
+from .alpha import over_white
 
 LIMITED, FULL, BT709 = 1, 2, 1
 # Without these flags swscale drops chroma to the nearest sample and loses 10 dB on smooth content.

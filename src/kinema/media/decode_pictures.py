@@ -10,11 +10,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinema.core.errors import MediaError
-from kinema.core.outside import of_kind
-from kinema.media.manifest import FOLDER_NOTE, folder_note, picture_note
-from kinema.media.open import open_picture
-from kinema.media.timeline import MAX_FPS, MIN_FPS, Timeline, exact_rate, held
+from ..core.errors import MediaError
+from ..core.outside import of_kind
+from .manifest import FOLDER_NOTE, folder_note, picture_note
+from .open import open_picture
+from .timeline import MAX_FPS, MIN_FPS, Timeline, exact_rate, held
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +91,7 @@ def picture_of(image: Any) -> np.ndarray:
     import numpy as np
     from PIL import ImageOps
 
-    from kinema.media.alpha import over_white
+    from .alpha import over_white
 
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # 16 bits of gray

@@ -8,14 +8,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinema.core.errors import MediaError
-from kinema.media.decoder import frames_of, read_index
-from kinema.media.open import check_pixels, open_container
+from ..core.errors import MediaError
+from .decoder import frames_of, read_index
+from .open import check_pixels, open_container
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from kinema.media.audio import AudioTrack
+    from .audio import AudioTrack
 
 _SEEK_FROM = 48  # frames: below this, decoding from the start is as quick as seeking
 _TRANSFERS = {16: "PQ", 18: "HLG"}
@@ -53,7 +53,7 @@ class VideoClip:
         short."""
         import numpy as np
 
-        from kinema.media.color import to_rgb
+        from .color import to_rgb
 
         if start >= stop:
             return
@@ -75,8 +75,8 @@ class VideoClip:
     def audio_track(self, stack: contextlib.ExitStack, first_sample: int) -> AudioTrack:
         """The sound from `first_sample` of the clip on; opens the file once more, so both can be read in
         step. It ends with the pictures."""
-        from kinema.core.chunk import AUDIO_RATE_HZ
-        from kinema.media.audio import AudioTrack, decode_audio, num_channels
+        from ..core.chunk import AUDIO_RATE_HZ
+        from .audio import AudioTrack, decode_audio, num_channels
 
         container = stack.enter_context(open_container(self.path))
         channels = 1 if num_channels(container) == 1 else 2

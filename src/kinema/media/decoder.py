@@ -14,9 +14,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from kinema.core.errors import MediaError
-from kinema.media.open import open_container
-from kinema.media.timeline import MAX_FPS, MIN_FPS, Timeline, timeline
+from ..core.errors import MediaError
+from .open import open_container
+from .timeline import MAX_FPS, MIN_FPS, Timeline, timeline
 
 _INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 """Demuxers with an index of keyframes and a time for every frame. MPEG streams land behind the time that is sought,

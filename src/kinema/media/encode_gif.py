@@ -10,9 +10,9 @@ import av
 import numpy as np
 from PIL import Image
 
-from kinema.core.chunk import Chunk
-from kinema.media.endings import check_rate
-from kinema.media.manifest import gif_comment, gif_header_length, make_note
+from ..core.chunk import Chunk
+from .endings import check_rate
+from .manifest import gif_comment, gif_header_length, make_note
 
 _DITHER = {"draft": 0.0, "good": 10.0, "best": 14.0}  # height of the pattern in levels
 _GROUP = 16  # frames that a palette is chosen from

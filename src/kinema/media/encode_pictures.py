@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from kinema.core.chunk import Chunk
-from kinema.core.errors import RequestError
-from kinema.media.manifest import COMMENT_MARK, FOLDER_NOTE, add_to_webp, make_note
-from kinema.media.write_picture import write_picture
+from ..core.chunk import Chunk
+from ..core.errors import RequestError
+from .manifest import COMMENT_MARK, FOLDER_NOTE, add_to_webp, make_note
+from .write_picture import write_picture
 
 _JPEG = {"draft": (80, 2), "good": (93, 0), "best": (98, 0)}  # quality, chroma subsampling
 _WEBP = {

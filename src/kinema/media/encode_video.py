@@ -8,9 +8,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ, Chunk
-from kinema.media.color import tag_bt709, to_yuv
-from kinema.media.timeline import exact_rate
+from ..core.chunk import AUDIO_RATE_HZ, Chunk
+from .color import tag_bt709, to_yuv
+from .timeline import exact_rate
 
 # mbtree is off: x264's vector code for it reads past the last macroblocks of a row, so for most sizes the
 # bytes would

@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from kinema.core.errors import RequestError
-from kinema.media.decode_pictures import _SUFFIXES
-from kinema.media.open import _CONTAINERS
+from ..core.errors import RequestError
+from .decode_pictures import _SUFFIXES
+from .open import _CONTAINERS
 
 _WRITERS = {
     "mpeg": ("vob", "svcd"), "mpegvideo": ("mpeg1video", "mpeg2video"), "ogg": ("ogv", "oga"), "asf": ("asf_stream",),

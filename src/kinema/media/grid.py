@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema.core.errors import RequestError
-from kinema.media.resize import resize_frames
-from kinema.media.sheet import wrapped
+from ..core.errors import RequestError
+from .resize import resize_frames
+from .sheet import wrapped
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from kinema.core.errors import KinemaError, MediaError
-from kinema.core.outside import of_kind, parse_json, read_bytes, read_json
-from kinema.core.whole import write_text
+from ..core.errors import KinemaError, MediaError
+from ..core.outside import of_kind, parse_json, read_bytes, read_json
+from ..core.whole import write_text
 
 FOLDER_NOTE = "kinema.json"
 STEPS = ("interpolated", "enlarged", "scored")
@@ -134,7 +134,7 @@ def prompt_of(found: dict[str, Any]) -> str:
 
 def _inside(path: Path) -> str | dict[str, Any] | None:
     """The manifest as JSON text, or as it was found in a note."""
-    from kinema.media.open import open_container, open_picture, sniff
+    from .open import open_container, open_picture, sniff
 
     kind = sniff(path)
     if kind == "folder":

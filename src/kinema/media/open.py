@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kinema.core.errors import MediaError
-from kinema.core.outside import for_terminal
+from ..core.errors import MediaError
+from ..core.outside import for_terminal
 
 _CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,ivf,h264,hevc,obu,av1,m4v,yuv4mpegpipe,"

@@ -17,11 +17,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinema.core.chunk import AUDIO_RATE_HZ, Chunk
-from kinema.core.errors import MediaError
-from kinema.media import decode_pictures, decode_video
-from kinema.media.decoder import begin_seconds
-from kinema.media.open import open_container, reading, sniff
+from ..core.chunk import AUDIO_RATE_HZ, Chunk
+from ..core.errors import MediaError
+from . import decode_pictures, decode_video
+from .decoder import begin_seconds
+from .open import open_container, reading, sniff
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,7 +153,7 @@ def read_audio(path: str | os.PathLike[str], *, seconds: float | None = None) ->
     an hour of sound."""
     import numpy as np
 
-    from kinema.media.audio import decode_audio
+    from .audio import decode_audio
 
     path = Path(path)
     if sniff(path) != "container":

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from kinema.core.errors import RequestError
+from ..core.errors import RequestError
 
 How = Literal["cover", "contain", "stretch", "crop"]
 Resample = Literal["lanczos", "bicubic", "nearest"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema.core.errors import RequestError
-from kinema.media.resize import Resample, resize_frames
+from ..core.errors import RequestError
+from .resize import Resample, resize_frames
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from kinema.core.apart import keep_apart
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.errors import MediaError, RequestError
-from kinema.core.events import OnEvent, Progress, ignore
-from kinema.core.whole import whole
-from kinema.media.decoder import begin_seconds
-from kinema.media.manifest import check_sidecar, write_sidecar
-from kinema.media.open import open_container, reading, writing
-from kinema.media.write_audio import frames
+from ..core.apart import keep_apart
+from ..core.chunk import AUDIO_RATE_HZ
+from ..core.errors import MediaError, RequestError
+from ..core.events import OnEvent, Progress, ignore
+from ..core.whole import whole
+from .decoder import begin_seconds
+from .manifest import check_sidecar, write_sidecar
+from .open import open_container, reading, writing
+from .write_audio import frames
 
 SOUND_CODECS = {".mp4": "aac", ".mov": "aac", ".m4v": "aac", ".mkv": "aac", ".webm": "libopus"}
 

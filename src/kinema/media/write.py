@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kinema.core.apart import check_name
-from kinema.core.chunk import Chunk
-from kinema.core.errors import KinemaError, MediaError, RequestError
-from kinema.core.events import OnEvent, Progress, ignore
-from kinema.core.whole import hidden, put
-from kinema.media.endings import check_rate
-from kinema.media.manifest import check_sidecar, own_folder, own_sidecar, sidecar_of
+from ..core.apart import check_name
+from ..core.chunk import Chunk
+from ..core.errors import KinemaError, MediaError, RequestError
+from ..core.events import OnEvent, Progress, ignore
+from ..core.whole import hidden, put
+from .endings import check_rate
+from .manifest import check_sidecar, own_folder, own_sidecar, sidecar_of
 
 SUFFIXES = (".mp4", ".webm", ".gif", ".webp", ".png", ".jpg", ".jpeg")
 QUALITIES = ("draft", "good", "best")
@@ -118,14 +118,14 @@ def _checked(target: Path, suffix: str, quality: str, manifest: dict[str, Any] |
 
 def _encoder(suffix: str, temp: Path, first: Chunk, quality: str, text: str | None) -> Any:
     if suffix in (".mp4", ".webm"):
-        from kinema.media.encode_video import VideoEncoder
+        from .encode_video import VideoEncoder
 
         return VideoEncoder(temp, suffix, first, quality, text)
     if suffix == ".gif":
-        from kinema.media.encode_gif import GifEncoder
+        from .encode_gif import GifEncoder
 
         return GifEncoder(temp, first, quality, text)
-    from kinema.media import encode_pictures
+    from . import encode_pictures
 
     if suffix == ".webp":
         return encode_pictures.WebpEncoder(temp, first, quality, text)

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.errors import MediaError, RequestError
-from kinema.core.events import OnEvent, Progress, ignore
-from kinema.core.whole import whole
-from kinema.media.open import writing
+from ..core.chunk import AUDIO_RATE_HZ
+from ..core.errors import MediaError, RequestError
+from ..core.events import OnEvent, Progress, ignore
+from ..core.whole import whole
+from .open import writing
 
 FORMATS = {
     ".wav": ("wav", "pcm_s16le", 0), ".flac": ("flac", "flac", 0), ".m4a": ("ipod", "aac", 192_000),

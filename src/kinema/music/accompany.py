@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from kinema.music.score import Note, Section
-from kinema.music.theme import Theme
-from kinema.music.theory import chord_steps, pitch
+from .score import Note, Section
+from .theme import MusicTheme
+from .theory import chord_steps, pitch
 
 RING_BEATS = 64.0
 """How long ending notes last at most: the length of the piece cuts them."""
@@ -33,7 +33,7 @@ def lead_voices(before: tuple[int, ...], wanted: list[int], low: int, high: int)
 
 
 def voicings(
-    theme: Theme, plan: tuple[Section, ...], low: int, high: int, size: int
+    theme: MusicTheme, plan: tuple[Section, ...], low: int, high: int, size: int
 ) -> Iterator[tuple[Section, int, tuple[int, ...]]]:
     """(section, bar, pitches) for every bar, the voices led smoothly."""
     before: tuple[int, ...] = ()
@@ -43,7 +43,7 @@ def voicings(
         yield section, bar, before
 
 
-def pad(theme: Theme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
+def pad(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
     """Chords held for a bar."""
     size = 4 if theme.wonder > 0.2 or draw.random() < 0.4 else 3
     beats, notes = theme.beats_a_bar, []
@@ -54,7 +54,7 @@ def pad(theme: Theme, plan: tuple[Section, ...], draw: random.Random) -> list[No
     return notes
 
 
-def bass(theme: Theme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
+def bass(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
     """Roots, with fifths and octaves where there is more energy; silent in the introduction of longer pieces."""
     beats, notes = theme.beats_a_bar, []
     pattern = draw.choice(("root-fifth", "octave", "walk-up"))
@@ -85,7 +85,7 @@ def bass(theme: Theme, plan: tuple[Section, ...], draw: random.Random) -> list[N
 _FIGURES = ((0, 1, 2, 1), (0, 2, 1, 2), (0, 1, 2, 3), (3, 2, 1, 0), (0, 2, 3, 2), (0, 3, 1, 2))
 
 
-def keys(theme: Theme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
+def keys(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
     """Broken chords: a figure that stays through a section and changes with it; block chords where it is calm."""
     beats, notes = theme.beats_a_bar, []
     figures = {name: draw.choice(_FIGURES) for name in ("intro", "A", "B", "C", "rest", "close")}

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from kinema.core.apart import keep_apart
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.errors import RequestError
-from kinema.core.events import OnEvent, ignore
-from kinema.music.composer import check_seconds
-from kinema.music.loudness import CEILING_DBTP, TARGET_LUFS, integrated, normalise
-from kinema.music.produce import make
-from kinema.music.track import Track
+from ..core.apart import keep_apart
+from ..core.chunk import AUDIO_RATE_HZ
+from ..core.errors import RequestError
+from ..core.events import OnEvent, ignore
+from .composer import check_seconds
+from .loudness import CEILING_DBTP, TARGET_LUFS, integrated, normalise
+from .produce import make
+from .track import Track
 
 UNDER_LU = 10.0
 """How much quieter than the clip's own sound the music is mixed under it."""
@@ -42,9 +42,9 @@ def put_under(
     All together is brought to -16 LUFS and at most -1.5 dBTP. how: model, melody, sound, device, as `make` takes them.
     Raises RequestError and MediaError before work starts where the clip or a value is not legal.
     """
-    from kinema.media.manifest import carried, check_sidecar
-    from kinema.media.read import probe
-    from kinema.media.with_sound import check_video_name, with_sound
+    from ..media.manifest import carried, check_sidecar
+    from ..media.read import probe
+    from ..media.with_sound import check_video_name, with_sound
 
     if not 0 <= under_lu <= 40:
         raise RequestError(f"{under_lu:g} LU under.", field="under", value=under_lu, legal="0 to 40")
@@ -82,7 +82,7 @@ def mix(track: Track, own_SC: np.ndarray, under_lu: float = UNDER_LU) -> Track:
 
 def theme_of(clip: str | os.PathLike[str]) -> str | None:
     """The prompt in the manifest of a clip that Kinema made; None without one."""
-    from kinema.media.manifest import carried
+    from ..media.manifest import carried
 
     plan = carried(clip).get("plan")
     prompt = plan.get("prompt") if isinstance(plan, dict) else None
@@ -90,8 +90,8 @@ def theme_of(clip: str | os.PathLike[str]) -> str | None:
 
 
 def _own_sound(clip: str | os.PathLike[str], seconds: float) -> np.ndarray | None:
-    from kinema.media.audio import fit, stereo
-    from kinema.media.read import read_audio
+    from ..media.audio import fit, stereo
+    from ..media.read import read_audio
 
     own_SC = read_audio(clip, seconds=seconds)
     if own_SC is None:

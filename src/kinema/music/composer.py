@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from kinema.core.errors import RequestError
-from kinema.music.accompany import bass, keys, pad
-from kinema.music.form import fit_tempo, sections
-from kinema.music.melody import melody
-from kinema.music.rhythm import drums
-from kinema.music.score import Part, Score
-from kinema.music.theme import read_theme
+from ..core.errors import RequestError
+from .accompany import bass, keys, pad
+from .form import fit_tempo, sections
+from .melody import melody
+from .rhythm import drums
+from .score import Part, Score
+from .theme import read_theme
 
 SECONDS = (0.5, 1800.0)
 _WRITERS = {"pad": pad, "bass": bass, "keys": keys, "lead": melody, "drums": drums}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.errors import RequestError
-from kinema.music.track import Track
+from ..core.chunk import AUDIO_RATE_HZ
+from ..core.errors import RequestError
+from .track import Track
 
 SECONDS = 4.0
 

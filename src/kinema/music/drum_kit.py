@@ -6,8 +6,8 @@ import functools
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.music import rhythm
+from ..core.chunk import AUDIO_RATE_HZ
+from . import rhythm
 
 
 @functools.cache

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from kinema.music.score import Section
-from kinema.music.theme import Theme
-from kinema.music.theory import CONTRASTS, PROGRESSIONS
+from .score import Section
+from .theme import MusicTheme
+from .theory import CONTRASTS, PROGRESSIONS
 
 _LETTERS = {1: "A", 2: "AA", 3: "ABA", 4: "AABA", 5: "AABAC", 6: "AABACA", 7: "AABAACA", 8: "AABAACBA"}
 _BACK = {"phrygian": 1, "lydian": 1, "mixolydian": 6, "dorian": 3}
@@ -15,7 +15,7 @@ STRETCH = 0.08
 """How much a tempo that nobody named may give, so that the piece ends with a bar."""
 
 
-def fit_tempo(theme: Theme, seconds: float) -> tuple[float, int]:
+def fit_tempo(theme: MusicTheme, seconds: float) -> tuple[float, int]:
     """(bpm, number of bars): the last bar is the ending chord, which rings until the very end. A tempo that the words
     name is kept, and the last bar is longer by what is left over; another is bent by up to 8 % so that nothing is."""
     beat_s = 60 / theme.bpm
@@ -29,7 +29,7 @@ def fit_tempo(theme: Theme, seconds: float) -> tuple[float, int]:
     return theme.bpm, max(1, int(bars + 1e-6))
 
 
-def sections(theme: Theme, num_bars: int, draw: random.Random) -> tuple[Section, ...]:
+def sections(theme: MusicTheme, num_bars: int, draw: random.Random) -> tuple[Section, ...]:
     """Introduction, phrases of four bars that return, contrast and grow, a close, and the ending bar. Short pieces
     have fewer of these; a single bar is the ending alone."""
     home = draw.choice(PROGRESSIONS[theme.mode])

@@ -10,8 +10,8 @@ import functools
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.music.convolve import centred
+from ..core.chunk import AUDIO_RATE_HZ
+from .convolve import centred
 
 _HALF = round(0.003 * AUDIO_RATE_HZ)
 _TAPS_A_SIDE, _OVERSAMPLING = 16, 4

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.errors import RequestError
-from kinema.music.limiter import limit, true_peak_envelope
+from ..core.chunk import AUDIO_RATE_HZ
+from ..core.errors import RequestError
+from .limiter import limit, true_peak_envelope
 
 TARGET_LUFS, CEILING_DBTP = -16.0, -1.5
 SILENCE_LUFS = -70.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from kinema.music.accompany import RING_BEATS, bars
-from kinema.music.score import Note, Section
-from kinema.music.theme import Theme
-from kinema.music.theory import chord_steps, pitch
+from .accompany import RING_BEATS, bars
+from .score import Note, Section
+from .theme import MusicTheme
+from .theory import chord_steps, pitch
 
 _CELLS = {  # a bar of four beats as lengths; below zero: rests
     "calm": ((2, 2), (3, 1), (4,), (1, 1, 2), (-1, 3), (2, 1, 1)),
@@ -22,7 +22,7 @@ _CELLS_OF_THREE = {
 _LOW, _HIGH = -2, 9  # scale steps around the tonic above middle C
 
 
-def melody(theme: Theme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
+def melody(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
     """One voice. Phrases of the same letter share their motif; the last note of each rests on the chord."""
     pace = "calm" if theme.density < 0.35 else "moving" if theme.density < 0.7 else "busy"
     cells = (_CELLS if theme.beats_a_bar == 4 else _CELLS_OF_THREE)[pace]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from kinema.music.score import Part, Score
+from .score import Part, Score
 
 TICKS_A_BEAT = 480
 PROGRAMS = {

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.errors import MediaError, ModelError, RequestError, WeightsMissing
-from kinema.core.events import Event, OnEvent, Progress, ignore
-from kinema.core.quiet import quietly
-from kinema.music.chroma import chroma
-from kinema.music.crossfade import falling
-from kinema.music.loudness import normalise
-from kinema.music.track import Track
+from ..core.chunk import AUDIO_RATE_HZ
+from ..core.errors import MediaError, ModelError, RequestError, WeightsMissing
+from ..core.events import Event, OnEvent, Progress, ignore
+from ..core.quiet import quietly
+from .chroma import chroma
+from .crossfade import falling
+from .loudness import normalise
+from .track import Track
 
 PASS_S, OVERLAP_S, SEAM_S = 30.0, 12.0, 0.05
 _KINDS = {"musicgen": "MusicgenForConditionalGeneration", "musicgen_melody": "MusicgenMelodyForConditionalGeneration"}
@@ -43,8 +43,8 @@ class Musician:
 def find(name: str) -> tuple[Path, str]:
     """(folder, kind) of a model by folder or hub id. WeightsMissing where nothing is here, ModelError where it is
     something else. Asks no network."""
-    from kinema.weights.configs import Config
-    from kinema.weights.store import given
+    from ..weights.configs import Config
+    from ..weights.store import given
 
     place = given(name)
     if place is None:
@@ -68,9 +68,9 @@ def load(name: str, device: str | None = None) -> Musician:
     import torch
     import transformers
 
-    from kinema.weights.device import place_and_dtype
-    from kinema.weights.folder import opened
-    from kinema.weights.residency import Residency
+    from ..weights.device import place_and_dtype
+    from ..weights.folder import opened
+    from ..weights.residency import Residency
 
     place, kind = find(name)
     try:
@@ -214,7 +214,7 @@ def _features(musician: Musician, tune_SC: np.ndarray | None, from_s: float, len
         return None
     if not musician.reads_melody:
         raise RequestError(f"{musician.name} follows no melody.", field="melody", legal="with a melody model")
-    from kinema.media.audio import resample
+    from ..media.audio import resample
 
     at = np.arange(round(length_s * AUDIO_RATE_HZ)) + round(from_s * AUDIO_RATE_HZ)
     mono_S1 = tune_SC.mean(axis=1, keepdims=True)[at % len(tune_SC)]
@@ -232,7 +232,7 @@ def _append(out_SC: np.ndarray, new_SC: np.ndarray, num_prompt: int, num_seam: i
 
 def _finish(samples_SC: np.ndarray, rate_hz: int, seconds: float) -> np.ndarray:
     """48 kHz, stereo, exactly as long as asked for, faded out."""
-    from kinema.media.audio import fit, resample, stereo
+    from ..media.audio import fit, resample, stereo
 
     if not np.isfinite(samples_SC).all():
         raise ModelError("The model made no sound (its output is not finite).")
@@ -246,7 +246,7 @@ def _tune(melody: str | np.ndarray) -> np.ndarray:
     if isinstance(melody, np.ndarray):
         found: np.ndarray | None = melody
     else:
-        from kinema.media.read import read_audio
+        from ..media.read import read_audio
 
         found = read_audio(melody)
     if found is None or len(found) == 0:

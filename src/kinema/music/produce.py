@@ -6,22 +6,22 @@ import random
 from pathlib import Path
 from typing import Any
 
-from kinema.core.events import OnEvent, ignore
-from kinema.music import soundfont
-from kinema.music.composer import check_seconds, check_seed, compose
-from kinema.music.loudness import CEILING_DBTP, TARGET_LUFS, normalise
-from kinema.music.synth import render
-from kinema.music.track import Track
+from ..core.events import OnEvent, ignore
+from . import soundfont
+from .composer import check_seconds, check_seed, compose
+from .loudness import CEILING_DBTP, TARGET_LUFS, normalise
+from .synth import render
+from .track import Track
 
 
 def check(model: str | None = None, melody: Any = None, sound: str = "auto") -> str | None:
     """The soundfont that `make` would play with, None for the own synthesiser or a model. RequestError and
     WeightsMissing where it would refuse these."""
-    from kinema.core.errors import RequestError
+    from ..core.errors import RequestError
 
     legal = "with a melody model of MusicGen's"
     if model is not None:
-        from kinema.music.musicgen import find
+        from .musicgen import find
 
         if find(model)[1] != "musicgen_melody" and melody is not None:
             raise RequestError(f"{model} follows no melody.", field="melody", legal=legal)
@@ -54,7 +54,7 @@ def make(
     seed = random.SystemRandom().randrange(2**31) if seed is None else seed
     check_seed(seed)
     if model is not None:
-        from kinema.music.musicgen import generate
+        from .musicgen import generate
 
         return generate(
             words, seconds, seed, model, melody=melody, target_lufs=target_lufs, device=device, on_event=on_event

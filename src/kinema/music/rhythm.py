@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-from kinema.music.accompany import bars
-from kinema.music.score import Note, Section
-from kinema.music.theme import Theme
+from .accompany import bars
+from .score import Note, Section
+from .theme import MusicTheme
 
 KICK, SNARE, HAT, OPEN_HAT, LOW_TOM, HIGH_TOM, CRASH, SHAKER = 36, 38, 42, 46, 45, 50, 49, 70
 
 
-def drums(theme: Theme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
+def drums(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
     """Silent in the introduction and the close; the ending has one kick and a crash."""
     beats, notes = theme.beats_a_bar, []
     late_kick = draw.choice((2.5, 1.5, 2.0)) if beats == 4 else 2.0

@@ -68,7 +68,7 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """What a file's notes say of it: everything but the single notes."""
-        from kinema.music.theory import NAMES
+        from .theory import NAMES
 
         return {
             "composer": "procedural", "words": self.title, "seed": self.seed, "seconds": self.seconds,

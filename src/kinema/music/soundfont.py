@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.errors import MediaError, RequestError
-from kinema.core.events import Event, OnEvent, ignore
-from kinema.core.leftovers import scratch
-from kinema.music.convolve import centred
-from kinema.music.midi import to_midi
-from kinema.music.score import Score
-from kinema.music.synth import fade_out
+from ..core.chunk import AUDIO_RATE_HZ
+from ..core.errors import MediaError, RequestError
+from ..core.events import Event, OnEvent, ignore
+from ..core.leftovers import scratch
+from .convolve import centred
+from .midi import to_midi
+from .score import Score
+from .synth import fade_out
 
 _FOLDERS = (
     "/usr/share/sounds/sf2",
@@ -63,8 +63,8 @@ def choose(sound: str) -> str | None:
 def render(score: Score, font: str, on_event: OnEvent = ignore) -> np.ndarray:
     """The score as played by FluidSynth: float32 (S, 2), exactly `score.seconds`, faded out as `synth.render` does.
     MediaError where the player fails."""
-    from kinema.media.audio import fit
-    from kinema.media.read import read_audio
+    from ..media.audio import fit
+    from ..media.read import read_audio
 
     on_event(Event("compose"))
     with scratch("music") as folder:

@@ -10,13 +10,13 @@ import time
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.events import OnEvent, Progress, ignore
-from kinema.music.convolve import convolve
-from kinema.music.crossfade import falling
-from kinema.music.drum_kit import hit
-from kinema.music.score import Note, Part, Score
-from kinema.music.voices import play
+from ..core.chunk import AUDIO_RATE_HZ
+from ..core.events import OnEvent, Progress, ignore
+from .convolve import convolve
+from .crossfade import falling
+from .drum_kit import hit
+from .score import Note, Part, Score
+from .voices import play
 
 _CACHED_SAMPLES = 40_000_000
 """Notes kept for reuse, at most this many samples of them (320 MB)."""

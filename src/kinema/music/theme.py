@@ -6,9 +6,9 @@ import random
 import re
 from dataclasses import dataclass
 
-from kinema.core.errors import RequestError
-from kinema.music.moods import INSTRUMENTS, MOODS
-from kinema.music.theory import MODE_WORDS, TONICS
+from ..core.errors import RequestError
+from .moods import INSTRUMENTS, MOODS
+from .theory import MODE_WORDS, TONICS
 
 BPM = (40, 220)
 _NAMED_KEY = re.compile(
@@ -18,7 +18,7 @@ _NAMED_KEY = re.compile(
 
 
 @dataclass(frozen=True)
-class Theme:
+class MusicTheme:
     """joy, energy, tension, wonder: -1 to 1. bpm_fixed: the words named the tempo, so it is kept to the digit.
     instruments: role to name; a role that is not there does not play. density: notes in the air, 0 to 1."""
 
@@ -36,7 +36,7 @@ class Theme:
     instruments: dict[str, str]
 
 
-def read_theme(words: str, seed: int) -> Theme:
+def read_theme(words: str, seed: int) -> MusicTheme:
     """What the words ask for. What they leave open is drawn from the words and the seed. RequestError for a tempo
     outside 40 to 220 beats a minute, and for words that are empty."""
     if not words.strip():
@@ -46,7 +46,7 @@ def read_theme(words: str, seed: int) -> Theme:
     joy, energy, tension, wonder = _mood(lower, draw)
     bpm, fixed = _tempo(lower, energy, draw)
     tonic, mode = _key(words, joy, tension, wonder, draw)
-    return Theme(
+    return MusicTheme(
         words, joy, energy, tension, wonder, mode, tonic, bpm, fixed,
         beats_a_bar=3 if re.search(r"\b(waltz|3/4)\b", lower) else 4,
         density=min(1.0, max(0.1, 0.5 + 0.4 * energy + draw.uniform(-0.1, 0.1))),

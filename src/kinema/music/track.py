@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
-from kinema.core.events import OnEvent, ignore
-from kinema.music.loudness import Level
+from ..core.chunk import AUDIO_RATE_HZ
+from ..core.events import OnEvent, ignore
+from .loudness import Level
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Track:
 def save(track: Track, path: str | os.PathLike[str], *, on_event: OnEvent = ignore) -> Path:
     """Write a track: .wav, .flac, .m4a, .aac, .mp3, .ogg or .opus, by suffix; the file appears whole or not at all.
     Its notes say what it is and how it was made. RequestError (suffix), MediaError (cannot be written)."""
-    from kinema.media.write_audio import write_audio
+    from ..media.write_audio import write_audio
 
     notes = {"comment": json.dumps({"kinema": track.made, "procedural": track.procedural}), "genre": track.label}
     return write_audio(track.samples, path, notes=notes, on_event=on_event)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ
+from ..core.chunk import AUDIO_RATE_HZ
 
 TABLE_SIZE, HIGHEST_HZ = 16384, 15_000.0
 Spectrum = Callable[[np.ndarray, float], np.ndarray]

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kinema.core.chunk import AUDIO_RATE_HZ, Chunk
-from kinema.core.errors import RequestError
-from kinema.core.events import OnEvent, Progress, ignore
-from kinema.core.quiet import quietly
+from ..core.chunk import AUDIO_RATE_HZ, Chunk
+from ..core.errors import RequestError
+from ..core.events import OnEvent, Progress, ignore
+from ..core.quiet import quietly
 
 if TYPE_CHECKING:
-    from kinema.post.compensated import Compensated
+    from .compensated import Compensated
 
 WAYS = ("film", "mci", "blend")
 SAME = 2
@@ -55,11 +55,11 @@ def interpolate(
     Memory does not grow with length; closing the result closes `chunks`. Raises RequestError for what is not legal,
     WeightsMissing and ModelError for a model that is not there or not FILM's, all before a frame is read.
     """
-    plan = Plan.of(fps, times, slow, by, model)
+    plan = InterpolationPlan.of(fps, times, slow, by, model)
     between: Between | None = None
     if by == "film":
-        from kinema.post.film.between import FilmBetween
-        from kinema.post.film.weights import open_film
+        from .film.between import FilmBetween
+        from .film.weights import open_film
 
         between = FilmBetween(open_film(model), device)
     elif by == "blend":
@@ -68,7 +68,7 @@ def interpolate(
 
 
 @dataclass(frozen=True)
-class Plan:
+class InterpolationPlan:
     """What is asked: the new rate or the factor, and how slow."""
 
     fps: Fraction | None
@@ -78,7 +78,7 @@ class Plan:
     @classmethod
     def of(
         cls, fps: float | None, times: int | None, slow: float, by: str, model: str | os.PathLike[str] | None
-    ) -> Plan:
+    ) -> InterpolationPlan:
         """RequestError for a value that is not legal."""
         if fps is not None and times is not None:
             raise RequestError("Both fps and times are given.", field="times", value=times, legal="one of them")
@@ -129,7 +129,7 @@ def num_frames(source_frames: int, source: Fraction, target: Fraction) -> int:
 
 @quietly
 def _interpolated(
-    chunks: Iterable[Chunk], plan: Plan, between: Between | None, total: int, on_event: OnEvent
+    chunks: Iterable[Chunk], plan: InterpolationPlan, between: Between | None, total: int, on_event: OnEvent
 ) -> Iterator[Chunk]:
     source = iter(chunks)
     try:
@@ -156,7 +156,9 @@ class _Work:
     """Frames go in one by one; frames of the result wait here, in order, until a chunk is full. A waiting frame that
     the filter owes is kept as the frame that stands in for it."""
 
-    def __init__(self, first: Chunk, plan: Plan, between: Between | None, total: int, on_event: OnEvent) -> None:
+    def __init__(
+        self, first: Chunk, plan: InterpolationPlan, between: Between | None, total: int, on_event: OnEvent
+    ) -> None:
         self.source, self.target = plan.rates(first.fps)
         self.between, self.on_event = between, on_event
         self.sound: list[np.ndarray] | None = [] if first.audio is not None and plan.slow == 1 else None
@@ -171,7 +173,7 @@ class _Work:
         self.owed: set[int] = set()
         self.filter: Compensated | None = None
         if between is None and self.target > self.source:
-            from kinema.post.compensated import Compensated
+            from .compensated import Compensated
 
             height, width = first.frames.shape[1:3]
             self.filter = Compensated(height, width, self.source, self.target)
@@ -258,7 +260,7 @@ def same(first_HWC: np.ndarray, second_HWC: np.ndarray) -> bool:
 
 
 def _cut(first_HWC: np.ndarray, second_HWC: np.ndarray) -> bool:
-    from kinema.post.cut import is_cut
+    from .cut import is_cut
 
     return is_cut(first_HWC, second_HWC)
 

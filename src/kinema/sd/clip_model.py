@@ -35,7 +35,7 @@ from .text import Words, text_states, two_text_states
 
 
 @dataclass
-class Parts:
+class PipelineParts:
     """The networks of a checkpoint, as diffusers and transformers classes. second: (tokenizer, text encoder) of a model
     of Stable Diffusion XL's kind."""
 
@@ -68,7 +68,7 @@ class Parts:
         return Words(*found)
 
     @classmethod
-    def read(cls, image: ImageModel, unet: Callable[[], Any], what: str, scheduler: Any = None) -> Parts:
+    def read(cls, image: ImageModel, unet: Callable[[], Any], what: str, scheduler: Any = None) -> PipelineParts:
         """An image model's parts with a denoiser of the family's own, and, where `scheduler` makes one of the image
         model's, another schedule. what: how an error calls it. ModelError where something cannot be read or does not
         fit."""
@@ -99,12 +99,12 @@ class ClipModel:
 
     adapter_names: AdapterNames = PLAIN
 
-    def __init__(self, card: Card, device: torch.device, parts: Parts | None = None) -> None:
+    def __init__(self, card: Card, device: torch.device, parts: PipelineParts | None = None) -> None:
         self.card, self.device = card, device
         if parts is not None:
             self.take(parts)
 
-    def take(self, parts: Parts) -> None:
+    def take(self, parts: PipelineParts) -> None:
         """These are the networks from now on."""
         self.parts = parts
         self.residency = Residency(self.device, parts.networks)

@@ -18,7 +18,7 @@ from ..core.errors import ModelError
 from ..weights import quantised
 from ..weights.headers import header
 from . import original
-from .original_file import Source, fill, levels, vae_sizes
+from .original_file import TensorFile, fill, levels, vae_sizes
 
 HEADS = 8
 """Of the UNet's attention, at every level."""
@@ -60,11 +60,11 @@ class ImageFile:
     def second_reader(self) -> None:
         return None
 
-    def _read(self, build: Callable[[Source], tuple[Any, Callable[[str], str]]], dtype: torch.dtype) -> Any:
+    def _read(self, build: Callable[[TensorFile], tuple[Any, Callable[[str], str]]], dtype: torch.dtype) -> Any:
         from safetensors import safe_open
 
         with safe_open(self.place, "pt") as tensors:
-            source = Source(self.place, tensors, self.names)
+            source = TensorFile(self.place, tensors, self.names)
             network, name_of = build(source)
             return fill(network, source, lambda name: (name_of(name), ""), dtype)
 
@@ -83,7 +83,7 @@ def sizes(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     from safetensors import safe_open
 
     with safe_open(place, "np") as tensors:
-        source = Source(place, tensors, set(shapes))
+        source = TensorFile(place, tensors, set(shapes))
         return {"block_out_channels": levels(source)[0]}, vae_sizes(source)
 
 
@@ -104,7 +104,7 @@ def tokenizer() -> Any:
     )  # fmt: skip
 
 
-def _unet(source: Source) -> tuple[Any, Callable[[str], str]]:
+def _unet(source: TensorFile) -> tuple[Any, Callable[[str], str]]:
     from diffusers import UNet2DConditionModel
 
     channels, layers, attended = levels(source)
@@ -119,7 +119,7 @@ def _unet(source: Source) -> tuple[Any, Callable[[str], str]]:
     return network, lambda name: original.unet_name(name, layers, attended)
 
 
-def _vae(source: Source) -> tuple[Any, Callable[[str], str]]:
+def _vae(source: TensorFile) -> tuple[Any, Callable[[str], str]]:
     from diffusers import AutoencoderKL
 
     found = vae_sizes(source)
@@ -129,7 +129,7 @@ def _vae(source: Source) -> tuple[Any, Callable[[str], str]]:
     return network, lambda name: original.vae_name(name, count)
 
 
-def _text_encoder(source: Source) -> tuple[Any, Callable[[str], str]]:
+def _text_encoder(source: TensorFile) -> tuple[Any, Callable[[str], str]]:
     """Names in the file are those of older versions of transformers."""
     from transformers import CLIPTextConfig, CLIPTextModel
 

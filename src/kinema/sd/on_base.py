@@ -16,14 +16,14 @@ from ..core.card import Card
 from ..core.family import Prepared
 from ..core.plan import Plan
 from . import bases
-from .clip_model import ClipModel, Cond, Parts
+from .clip_model import ClipModel, Cond, PipelineParts
 from .options import ClipOptions
 
 
 class OnBase(ClipModel):
     """read: an image model's place to the parts of the video model on it."""
 
-    def __init__(self, card: Card, read: Callable[[Path], Parts], device: torch.device) -> None:
+    def __init__(self, card: Card, read: Callable[[Path], PipelineParts], device: torch.device) -> None:
         super().__init__(card, device)
         self.read = read
         self.place: Path | None = None

@@ -13,7 +13,7 @@ from ..core.errors import ModelError
 from . import original
 
 
-class Source:
+class TensorFile:
     """Tensors of the file by name, read when they are asked for."""
 
     def __init__(self, file: Path, tensors: Any, names: set[str]) -> None:
@@ -37,7 +37,7 @@ class Source:
         return number
 
 
-def levels(source: Source) -> tuple[list[int], int, tuple[bool, ...]]:
+def levels(source: TensorFile) -> tuple[list[int], int, tuple[bool, ...]]:
     """(channels of each level, residual blocks a level, which levels have attention), of the UNet."""
     blocks = source.count(original.UNET + "input_blocks.{}.")
     down = [n for n in range(blocks) if f"{original.UNET}input_blocks.{n}.0.op.weight" in source.names]
@@ -48,7 +48,7 @@ def levels(source: Source) -> tuple[list[int], int, tuple[bool, ...]]:
     return channels, layers, attended
 
 
-def vae_sizes(source: Source) -> dict[str, Any]:
+def vae_sizes(source: TensorFile) -> dict[str, Any]:
     """What an autoencoder's class needs to know of its size."""
     side = f"{original.VAE}encoder."
     count = source.count(side + "down.{}.")
@@ -60,7 +60,7 @@ def vae_sizes(source: Source) -> dict[str, Any]:
     }
 
 
-def fill(network: Any, source: Source, name_of: Callable[[str], tuple[str, str]], dtype: torch.dtype) -> Any:
+def fill(network: Any, source: TensorFile, name_of: Callable[[str], tuple[str, str]], dtype: torch.dtype) -> Any:
     """Every parameter from the file: name_of gives its name there, and which third of it (or ""). Buffers (position
     numbers) stay as the class makes them. ModelError where a tensor is missing or of another size."""
     state = {}

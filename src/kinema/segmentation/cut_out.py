@@ -88,14 +88,14 @@ def grab(picture_HWC: np.ndarray, labels_HW: np.ndarray, memory: Memory | None =
     return found_HW
 
 
-class Cut(NamedTuple):
+class CutOut(NamedTuple):
     """A mask, bool (H, W), and a sentence on what is doubtful about it: empty where nothing is."""
 
     mask_HW: np.ndarray
     doubt: str = ""
 
 
-def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> Cut:
+def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> CutOut:
     """The object that a box (left, top, right, bottom; pixels, half-open) was drawn around.
 
     Seven cuts are made: three by GrabCut, from all of the box and from what an outline separates from the outside;
@@ -112,9 +112,9 @@ def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> Cut:
     centre, half = ((left + right) / 2, (top + bottom) / 2), ((right - left) / 2, (bottom - top) / 2)
     ellipse_HW = _ellipse((height, width), centre, half)
     if min(right - left, bottom - top) < SMALL_PX:
-        return Cut(ellipse_HW, TOO_SMALL)
+        return CutOut(ellipse_HW, TOO_SMALL)
     if box_HW.all():
-        return Cut(box_HW, WHOLE_FRAME)
+        return CutOut(box_HW, WHOLE_FRAME)
     lab_HWC = _soft_lab(picture_HWC)
     edges = _ways(lab_HWC, box_HW, np.maximum), _ways(lab_HWC, box_HW, np.add)
     likely_HW = likely(picture_HWC, box_px, edges)
@@ -136,11 +136,11 @@ def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> Cut:
         for cut_HW, agreed in zip(cuts, _agreement([*cuts, ellipse_HW], votes))
     ]
     if max(scores) > 0:
-        return Cut(cuts[int(np.argmax(scores))])
-    return Cut(ellipse_HW, NO_OBJECT)
+        return CutOut(cuts[int(np.argmax(scores))])
+    return CutOut(ellipse_HW, NO_OBJECT)
 
 
-def from_click(picture_HWC: np.ndarray, x_px: float, y_px: float) -> Cut:
+def from_click(picture_HWC: np.ndarray, x_px: float, y_px: float) -> CutOut:
     """The object under a point. It is cut out at several sizes, each in two ways; the cut is taken whose outline lies
     on edges, does not run into the limit of its size or the frame's edge, that many others agree with, and that is
     large: the whole rather than a part of it. There is a doubt where its outline lies on no edge or runs far along the
@@ -171,9 +171,9 @@ def from_click(picture_HWC: np.ndarray, x_px: float, y_px: float) -> Cut:
     scores = np.array(values) * _agreement(cuts)
     best = int(np.argmax(scores))
     if scores[best] <= 0:
-        return Cut(distance_HW < 0.06 * long_px, BACKGROUND)
+        return CutOut(distance_HW < 0.06 * long_px, BACKGROUND)
     clear = _quality(lab_HWC, cuts[best], np.zeros_like(seed_HW)) >= OUTLINED
-    return Cut(cuts[best], "" if clear else BACKGROUND)
+    return CutOut(cuts[best], "" if clear else BACKGROUND)
 
 
 def tidy(mask_HW: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from . import find
 from .start import Start
 
 if TYPE_CHECKING:
-    from .cut_out import Cut
+    from .cut_out import CutOut
 
 __all__ = ["Start", "doubt_of", "enlarged", "follow", "who"]
 
@@ -118,11 +118,11 @@ def _reduced(frame_HWC: np.ndarray) -> np.ndarray:
     return cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA)
 
 
-def _cut(picture_HWC: np.ndarray, start: Start) -> Cut:
+def _cut(picture_HWC: np.ndarray, start: Start) -> CutOut:
     """The object on the first frame by OpenCV; `start` is a click, a box or a mask."""
     import cv2
 
-    from .cut_out import Cut, from_box, from_click
+    from .cut_out import CutOut, from_box, from_click
 
     height, width = picture_HWC.shape[:2]
     boxes = start.boxes if start.box is None else (start.box,)
@@ -133,10 +133,10 @@ def _cut(picture_HWC: np.ndarray, start: Start) -> Cut:
             left, top = min(left, width - 1), min(top, height - 1)
             cuts.append(from_box(picture_HWC, (left, top, max(right, left + 1), max(bottom, top + 1))))
         doubt = next((cut.doubt for cut in cuts if cut.doubt), "")
-        return Cut(np.logical_or.reduce([cut.mask_HW for cut in cuts]), doubt)
+        return CutOut(np.logical_or.reduce([cut.mask_HW for cut in cuts]), doubt)
     if start.mask_HW is not None:
         given = np.asarray(start.mask_HW, np.float32)
-        return Cut(cv2.resize(given, (width, height), interpolation=cv2.INTER_AREA) > 0.5)
+        return CutOut(cv2.resize(given, (width, height), interpolation=cv2.INTER_AREA) > 0.5)
     assert start.click is not None
     x, y = start.click
     return from_click(picture_HWC, min(x * width, width - 1), min(y * height, height - 1))

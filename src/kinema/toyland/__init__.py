@@ -5,9 +5,9 @@ Scenes, captions and their understanding need no torch. Painting does: `from kin
 
 from __future__ import annotations
 
-from kinema.toyland.caption import describe, describe_fully
-from kinema.toyland.path import motion_path
-from kinema.toyland.scene import (
+from .caption import describe, describe_fully
+from .path import motion_path
+from .scene import (
     WORLD,
     WORLD_SMALL,
     Actor,
@@ -17,7 +17,7 @@ from kinema.toyland.scene import (
     scene_from_dict,
     scene_from_json,
 )
-from kinema.toyland.understand import ActorWords, Understanding, understand
+from .understand import ActorWords, Understanding, understand
 
 __all__ = [
     "WORLD",

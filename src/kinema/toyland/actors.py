@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from kinema.toyland.palette import INK
-from kinema.toyland.shapes import BOUNDS, SHAPES
+from .palette import INK
+from .shapes import BOUNDS, SHAPES
 
 OUTLINE = 0.095  # width of the dark line around an object, in units of its radius
 GLOW = 0.5  # how far a neon object shines, in units of its radius

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kinema.toyland.painter import Painter, scatter, wave
+from .painter import Painter, scatter, wave
 
 
 def _sky(painter: Painter, *, sun: bool = True, clouds: bool = True, low: float = 0.12) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from kinema.toyland import words
-from kinema.toyland.scene import Actor, Scene
-from kinema.toyland.understand import ActorWords, Understanding
+from . import words
+from .scene import Actor, Scene
+from .understand import ActorWords, Understanding
 
 BIG, SMALL = 0.2, 0.16  # an object at least, at most this large may be called big, small
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.core.whole import write_text
-from kinema.toyland.caption import describe
-from kinema.toyland.render import render
-from kinema.toyland.scene import WORLD, Scene, World, sample_scene
+from ..core.whole import write_text
+from .caption import describe
+from .render import render
+from .scene import WORLD, Scene, World, sample_scene
 
 _BATCH = 16
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class CameraView:
     """The cameras of B scenes as columns. shift_x, shift_y, zoom, roll, time_s: [B, F] (F = 1 when it
     stands still, but for time_s); xs, ys: where the pixels are, [W] and [H], in pixels from the middle of
     the frame; unit_px: pixels per frame height. rolling: whether any camera rolls. sharp: 1 for smooth
@@ -38,7 +38,7 @@ class Painter:
     what."""
 
     def __init__(
-        self, view: View, colors_BK3: Tensor, light_B: Tensor, chance_BR: Tensor, *, star: int, labelled: bool
+        self, view: CameraView, colors_BK3: Tensor, light_B: Tensor, chance_BR: Tensor, *, star: int, labelled: bool
     ) -> None:
         """light_B: 0 day, 1 sunset, 2 night. chance_BR: random numbers in [0, 1). star: which colour stars
         have."""

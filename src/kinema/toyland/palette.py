@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinema.toyland.scene import BACKGROUNDS, COLORS, LIGHTS
+from .scene import BACKGROUNDS, COLORS, LIGHTS
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kinema.toyland.painter import Painter, scatter, wave
+from .painter import Painter, scatter, wave
 
 
 def _sky(painter: Painter, *, low: float = 0.12) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema.toyland.path import direction, motion_path
-from kinema.toyland.scene import MAX_ACTORS, Scene
+from .path import direction, motion_path
+from .scene import MAX_ACTORS, Scene
 
 GROWTH = 1.7  # largest size / smallest size of an actor that grows or shrinks
 _MIRRORED = ("car", "boat", "fish", "bird")  # drawn facing right, flipped when they go left

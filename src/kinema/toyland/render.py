@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinema.toyland.actors import paint_actors, window_px
-from kinema.toyland.background import PLACES
-from kinema.toyland.painter import Painter, View, wave
-from kinema.toyland.palette import OBJECT_COLORS, OBJECT_LIGHT, place_colors
-from kinema.toyland.plain import PLAIN_PLACES
-from kinema.toyland.pose import Pose, pose
-from kinema.toyland.scene import LIGHTS, MAX_ACTORS, Scene
-from kinema.toyland.truth import (
+from .actors import paint_actors, window_px
+from .background import PLACES
+from .painter import CameraView, Painter, wave
+from .palette import OBJECT_COLORS, OBJECT_LIGHT, place_colors
+from .plain import PLAIN_PLACES
+from .pose import Pose, pose
+from .scene import LIGHTS, MAX_ACTORS, Scene
+from .truth import (
     actor_affine,
     apply_affine,
     flow_from_labels,
@@ -30,7 +30,7 @@ from kinema.toyland.truth import (
     plane_affine,
     step_affine,
 )
-from kinema.toyland.weather import add_gloom, add_weather
+from .weather import add_gloom, add_weather
 
 ACTOR_LABEL = 100  # label of the first actor's pixels; layers of the background count from 0
 _CHUNK_PIXELS = 320_000  # on CPU: pixels painted together, so that they stay in the cache
@@ -142,7 +142,7 @@ def _paint(
     shift, zoom, roll = stacked("shift_F2"), stacked("zoom_F"), stacked("roll_F")
     if still:
         shift, zoom, roll = shift[:, :1], zoom[:, :1], roll[:, :1]
-    view = View(
+    view = CameraView(
         shift_x=shift[..., 0],
         shift_y=shift[..., 1],
         zoom=zoom,

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from kinema.core.unseen import EMOJI_JOINER, seen
-from kinema.toyland import words
+from ..core.unseen import EMOJI_JOINER, seen
+from . import words
 
 LONGEST = 4  # words of a phrase that means one thing
 LOOSE = {

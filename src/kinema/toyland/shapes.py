@@ -24,7 +24,7 @@ WHITE = (0.97, 0.97, 0.95)
 GLASS = (0.72, 0.88, 0.97)
 
 
-class Part(NamedTuple):
+class ShapePart(NamedTuple):
     """distance: signed distance. tone: a fixed RGB in [0, 1], or the object's own colour, made lighter
     (towards white, 0 to 1) or darker (towards black, -1 to 0). inner: it lies wholly inside the parts
     before it."""
@@ -73,28 +73,28 @@ def bar(x: Tensor, y: Tensor, ax: float, ay: float, bx: float, by: float, half: 
     return (dx * dx + dy * dy).sqrt() - half
 
 
-def _ball(x: Tensor, y: Tensor) -> list[Part]:
+def _ball(x: Tensor, y: Tensor) -> list[ShapePart]:
     body = disc(x, y, 0, 0, 1.0)
     band = torch.maximum(body, y.abs() - 0.26)
-    return [Part(body, 0.0), Part(band, 0.5, inner=True)]
+    return [ShapePart(body, 0.0), ShapePart(band, 0.5, inner=True)]
 
 
-def _square(x: Tensor, y: Tensor) -> list[Part]:
+def _square(x: Tensor, y: Tensor) -> list[ShapePart]:
     return [
-        Part(box(x, y, 0, 0, 0.82, 0.82, 0.08), 0.0),
-        Part(box(x, y, 0, 0, 0.42, 0.42, 0.06), 0.28, inner=True),
+        ShapePart(box(x, y, 0, 0, 0.82, 0.82, 0.08), 0.0),
+        ShapePart(box(x, y, 0, 0, 0.42, 0.42, 0.06), 0.28, inner=True),
     ]
 
 
-def _triangle(x: Tensor, y: Tensor) -> list[Part]:
+def _triangle(x: Tensor, y: Tensor) -> list[ShapePart]:
     big = convex(x, y, (0.0, -0.88), (0.86, 0.64), (-0.86, 0.64), rounding=0.07)
-    return [Part(big, 0.0), Part(convex(x, y, (0.0, -0.22), (0.38, 0.42), (-0.38, 0.42)), 0.28, inner=True)]
+    return [ShapePart(big, 0.0), ShapePart(convex(x, y, (0.0, -0.22), (0.38, 0.42), (-0.38, 0.42)), 0.28, inner=True)]
 
 
-def _star(x: Tensor, y: Tensor) -> list[Part]:
+def _star(x: Tensor, y: Tensor) -> list[ShapePart]:
     return [
-        Part(_star_distance(x, y, 1.06, 0.5), 0.0),
-        Part(_star_distance(x, y, 0.5, 0.25), 0.35, inner=True),
+        ShapePart(_star_distance(x, y, 1.06, 0.5), 0.0),
+        ShapePart(_star_distance(x, y, 0.5, 0.25), 0.35, inner=True),
     ]
 
 
@@ -112,7 +112,7 @@ def _star_distance(x: Tensor, y: Tensor, tip: float, notch: float) -> Tensor:
     return (fx * -ey + (fy - tip) * ex) / length
 
 
-def _heart(x: Tensor, y: Tensor) -> list[Part]:
+def _heart(x: Tensor, y: Tensor) -> list[ShapePart]:
     cx, cy, radius, low = 0.46, -0.3, 0.53, 0.95
     far = math.hypot(cx, low - cy)
     # The straight flank touches the round cheek where it is at right angles to the cheek's radius.
@@ -123,16 +123,16 @@ def _heart(x: Tensor, y: Tensor) -> list[Part]:
     body = torch.minimum(
         disc(half, y, cx, cy, radius), convex(half, y, (-0.4, cy - 0.15), touch, (0.0, low), (-0.4, low))
     )
-    return [Part(body, 0.0), Part(disc(x, y, -0.48, -0.38, 0.2), 0.45, inner=True)]
+    return [ShapePart(body, 0.0), ShapePart(disc(x, y, -0.48, -0.38, 0.2), 0.45, inner=True)]
 
 
-def _ring(x: Tensor, y: Tensor) -> list[Part]:
+def _ring(x: Tensor, y: Tensor) -> list[ShapePart]:
     around = (x * x + y * y).sqrt()
     band = (around - 0.7).abs() - 0.28
-    return [Part(band, 0.0), Part(torch.maximum(band, x.abs() - 0.2), 0.45, inner=True)]
+    return [ShapePart(band, 0.0), ShapePart(torch.maximum(band, x.abs() - 0.2), 0.45, inner=True)]
 
 
-def _car(x: Tensor, y: Tensor) -> list[Part]:
+def _car(x: Tensor, y: Tensor) -> list[ShapePart]:
     body = box(x, y, 0, 0.2, 1.06, 0.3, 0.16)
     cabin = convex(x, y, (-0.4, -0.5), (0.3, -0.5), (0.62, 0.1), (-0.68, 0.1), rounding=0.05)
     window = convex(x, y, (-0.32, -0.36), (0.24, -0.36), (0.42, -0.02), (-0.46, -0.02))
@@ -141,31 +141,31 @@ def _car(x: Tensor, y: Tensor) -> list[Part]:
     hubs = disc(x.abs(), y, 0.56, 0.5, 0.12)
     lamp = disc(x, y, 0.93, 0.12, 0.1)
     return [
-        Part(torch.minimum(body, cabin), 0.0),
-        Part(window, GLASS, inner=True),
-        Part(post, 0.0, inner=True),
-        Part(lamp, (1.0, 0.93, 0.6), inner=True),
-        Part(wheels, BLACK),
-        Part(hubs, (0.8, 0.8, 0.82), inner=True),
+        ShapePart(torch.minimum(body, cabin), 0.0),
+        ShapePart(window, GLASS, inner=True),
+        ShapePart(post, 0.0, inner=True),
+        ShapePart(lamp, (1.0, 0.93, 0.6), inner=True),
+        ShapePart(wheels, BLACK),
+        ShapePart(hubs, (0.8, 0.8, 0.82), inner=True),
     ]
 
 
-def _boat(x: Tensor, y: Tensor) -> list[Part]:
+def _boat(x: Tensor, y: Tensor) -> list[ShapePart]:
     hull = convex(x, y, (-1.0, 0.26), (1.0, 0.26), (0.62, 0.84), (-0.66, 0.84), rounding=0.04)
     stripe = torch.maximum(hull, (y - 0.4).abs() - 0.07)
     mast = box(x, y, -0.04, -0.3, 0.05, 0.7)
     sail = convex(x, y, (0.06, -0.88), (0.76, 0.12), (0.06, 0.12))
     jib = convex(x, y, (-0.14, -0.66), (-0.14, 0.12), (-0.68, 0.12))
     return [
-        Part(mast, (0.5, 0.36, 0.26)),
-        Part(sail, WHITE),
-        Part(jib, 0.3),
-        Part(hull, 0.0),
-        Part(stripe, 0.55, inner=True),
+        ShapePart(mast, (0.5, 0.36, 0.26)),
+        ShapePart(sail, WHITE),
+        ShapePart(jib, 0.3),
+        ShapePart(hull, 0.0),
+        ShapePart(stripe, 0.55, inner=True),
     ]
 
 
-def _fish(x: Tensor, y: Tensor) -> list[Part]:
+def _fish(x: Tensor, y: Tensor) -> list[ShapePart]:
     body = ellipse(x, y, 0.2, 0.0, 0.84, 0.58)
     half = y.abs()
     tail = convex(x, half, (-0.98, -0.1), (-0.4, -0.1), (-0.4, 0.06), (-1.0, 0.58), (-1.04, 0.5), rounding=0.02)
@@ -174,15 +174,15 @@ def _fish(x: Tensor, y: Tensor) -> list[Part]:
     eye = disc(x, y, 0.62, -0.14, 0.17)
     pupil = disc(x, y, 0.66, -0.13, 0.085)
     return [
-        Part(torch.minimum(tail, fin), -0.16),
-        Part(body, 0.0),
-        Part(side, -0.2, inner=True),
-        Part(eye, WHITE, inner=True),
-        Part(pupil, BLACK, inner=True),
+        ShapePart(torch.minimum(tail, fin), -0.16),
+        ShapePart(body, 0.0),
+        ShapePart(side, -0.2, inner=True),
+        ShapePart(eye, WHITE, inner=True),
+        ShapePart(pupil, BLACK, inner=True),
     ]
 
 
-def _bird(x: Tensor, y: Tensor) -> list[Part]:
+def _bird(x: Tensor, y: Tensor) -> list[ShapePart]:
     body = ellipse(x, y, -0.08, 0.18, 0.74, 0.5)
     head = disc(x, y, 0.52, -0.3, 0.4)
     tail = convex(x, y, (-0.98, -0.18), (-0.5, 0.04), (-0.5, 0.4), (-1.06, 0.16), rounding=0.03)
@@ -192,30 +192,30 @@ def _bird(x: Tensor, y: Tensor) -> list[Part]:
     pupil = disc(x, y, 0.63, -0.38, 0.075)
     feet = torch.minimum(bar(x, y, -0.14, 0.6, -0.14, 0.86, 0.06), bar(x, y, 0.12, 0.6, 0.12, 0.86, 0.06))
     return [
-        Part(torch.minimum(beak, feet), (0.98, 0.66, 0.2)),
-        Part(tail, -0.16),
-        Part(torch.minimum(body, head), 0.0),
-        Part(wing, -0.22, inner=True),
-        Part(eye, WHITE, inner=True),
-        Part(pupil, BLACK, inner=True),
+        ShapePart(torch.minimum(beak, feet), (0.98, 0.66, 0.2)),
+        ShapePart(tail, -0.16),
+        ShapePart(torch.minimum(body, head), 0.0),
+        ShapePart(wing, -0.22, inner=True),
+        ShapePart(eye, WHITE, inner=True),
+        ShapePart(pupil, BLACK, inner=True),
     ]
 
 
-def _balloon(x: Tensor, y: Tensor) -> list[Part]:
+def _balloon(x: Tensor, y: Tensor) -> list[ShapePart]:
     head = ellipse(x, y, 0.0, -0.34, 0.68, 0.78)
     knot = convex(x, y, (0.0, 0.4), (0.13, 0.58), (-0.13, 0.58), rounding=0.02)
     bend = x - 0.07 * torch.sin(y * 7.0)
     string = box(bend, y, 0.0, 0.82, 0.045, 0.3)
     shine = ellipse(x, y, -0.26, -0.6, 0.17, 0.24)
     return [
-        Part(string, (0.45, 0.4, 0.42)),
-        Part(knot, -0.2),
-        Part(head, 0.0),
-        Part(shine, 0.55, inner=True),
+        ShapePart(string, (0.45, 0.4, 0.42)),
+        ShapePart(knot, -0.2),
+        ShapePart(head, 0.0),
+        ShapePart(shine, 0.55, inner=True),
     ]
 
 
-def _rocket(x: Tensor, y: Tensor) -> list[Part]:
+def _rocket(x: Tensor, y: Tensor) -> list[ShapePart]:
     half = x.abs()
     body = torch.maximum(disc(half, y, -0.62, 0.06, 1.02), y - 0.62)
     nose = torch.maximum(body, y + 0.36)
@@ -225,17 +225,17 @@ def _rocket(x: Tensor, y: Tensor) -> list[Part]:
     window = disc(x, y, 0.0, -0.08, 0.21)
     glass = disc(x, y, 0.0, -0.08, 0.14)
     return [
-        Part(flame, (1.0, 0.56, 0.16)),
-        Part(spark, (1.0, 0.9, 0.42), inner=True),
-        Part(fins, -0.24),
-        Part(body, 0.0),
-        Part(nose, 0.45, inner=True),
-        Part(window, WHITE, inner=True),
-        Part(glass, (0.4, 0.66, 0.9), inner=True),
+        ShapePart(flame, (1.0, 0.56, 0.16)),
+        ShapePart(spark, (1.0, 0.9, 0.42), inner=True),
+        ShapePart(fins, -0.24),
+        ShapePart(body, 0.0),
+        ShapePart(nose, 0.45, inner=True),
+        ShapePart(window, WHITE, inner=True),
+        ShapePart(glass, (0.4, 0.66, 0.9), inner=True),
     ]
 
 
-SHAPES: dict[str, Callable[[Tensor, Tensor], list[Part]]] = {
+SHAPES: dict[str, Callable[[Tensor, Tensor], list[ShapePart]]] = {
     "ball": _ball,
     "square": _square,
     "triangle": _triangle,

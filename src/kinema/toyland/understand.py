@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kinema.toyland import words
+from . import words
 
 MAX_TEXT = 4000  # characters that are read; the rest is ignored
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kinema.toyland.painter import scatter
+from .painter import scatter
 
 _RAIN = (0.74, 0.83, 0.95)
 _GLOOM = (0.5, 0.55, 0.64)

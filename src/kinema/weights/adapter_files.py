@@ -52,7 +52,7 @@ NAMED = 8
 
 
 @dataclass
-class Part:
+class AdapterPart:
     """What a file has for one module or parameter: tensors by role, the keys that they came from, and the module's name
     as the file spells it."""
 
@@ -85,7 +85,7 @@ def read(file: Path, shapes: Shapes, text: bool = False, names: AdapterNames = P
     quantised.refuse(file)
     entries = header(file)
     known = spellings(shapes, names)
-    parts: dict[str, Part] = {}
+    parts: dict[str, AdapterPart] = {}
     unknown: list[str] = []
     others = False
     try:
@@ -99,7 +99,7 @@ def read(file: Path, shapes: Shapes, text: bool = False, names: AdapterNames = P
                 if target is None or role is None:
                     unknown.append(key)
                     continue
-                part = parts.setdefault(target, Part(target, stem))
+                part = parts.setdefault(target, AdapterPart(target, stem))
                 if role in part.keys:
                     raise ModelError(f"{file}: {part.keys[role]} and {key} are the same part of {target}.")
                 part.tensors[role], part.keys[role] = tensors.get_tensor(key), key
@@ -190,7 +190,7 @@ def _single(shape: list[int]) -> bool:
     return all(side == 1 for side in shape)
 
 
-def _scale(file: Path, part: Part, settings: dict[str, Any]) -> float:
+def _scale(file: Path, part: AdapterPart, settings: dict[str, Any]) -> float:
     """alpha / rank (alpha / sqrt(rank) for rank-stabilised LoRA); 1 where no alpha is given, and for LoKr of two whole
     matrices, unless PEFT made it."""
     rank = factors.rank(part.tensors)
@@ -214,7 +214,7 @@ def _scale(file: Path, part: Part, settings: dict[str, Any]) -> float:
 
 
 def _assemble(
-    file: Path, parts: dict[str, Part], shapes: Shapes, settings: dict[str, Any], unknown: tuple[str, ...]
+    file: Path, parts: dict[str, AdapterPart], shapes: Shapes, settings: dict[str, Any], unknown: tuple[str, ...]
 ) -> Adapter:  # fmt: skip
     """Pair the matrices, fold the scales in, and check every shape and size against the network."""
     adapter, problems = Adapter(unknown=unknown), []
@@ -229,7 +229,7 @@ def _assemble(
     return adapter
 
 
-def _take(file: Path, part: Part, shapes: Shapes, settings: dict[str, Any], adapter: Adapter) -> list[str]:
+def _take(file: Path, part: AdapterPart, shapes: Shapes, settings: dict[str, Any], adapter: Adapter) -> list[str]:
     """Put one module's part into the adapter; returns what does not fit, in words."""
     target, tensors, scale = part.target, part.tensors, 1.0
     if lost := factors.incomplete(tensors):

@@ -28,9 +28,9 @@ from ..core.plan import Plan
 from ..core.request import Request
 from .clips_done import ClipsDone
 from .film_join import Cut, Piece, cut, with_music
-from .film_parts import Maker, Parts, key_of
+from .film_parts import FilmParts, Maker, key_of
 from .film_plan import FilmPlan, Join, numbered
-from .film_titles import Card
+from .film_titles import TitleCard
 
 if TYPE_CHECKING:
     from ..music import Track
@@ -132,7 +132,7 @@ def make_film(
     sounds = music and bool(shots.film.music.strip()) and target.suffix.lower() in SOUND_SUFFIXES
     check_music(shots, sounds)
     check_target(shots.requests, target)
-    parts = Parts(target)
+    parts = FilmParts(target)
     try:
         pieces, manifests, reused = _make_shots(shots, parts, open_maker or _opener(device, dtype), dtype, on_event)
         found = cut(pieces, shots.film.crossfade_s, shots.film.card_s, _ending(shots.film), shots.cut.target)
@@ -194,15 +194,15 @@ def _check_together(plans: Sequence[Plan], fps: float | None) -> None:
 
 
 def _piece(film: FilmPlan, index: int, plan: Plan, join: Join, path: Path) -> Piece:
-    card = Card(film.shots[index].title) if film.shots[index].title.strip() else None
+    card = TitleCard(film.shots[index].title) if film.shots[index].title.strip() else None
     if index == 0 and film.title.strip():
-        card = Card(film.title, film.subtitle)
+        card = TitleCard(film.title, film.subtitle)
     lead = CONTINUED_FRAMES if join == "continue" and card is None else 0
     return Piece(path, plan.frames, plan.fps, join, lead, card)
 
 
-def _ending(film: FilmPlan) -> Card | None:
-    return Card(film.ending) if film.ending.strip() else None
+def _ending(film: FilmPlan) -> TitleCard | None:
+    return TitleCard(film.ending) if film.ending.strip() else None
 
 
 def _opener(device: str | None, dtype: str | None) -> OpenMaker:
@@ -215,7 +215,7 @@ def _opener(device: str | None, dtype: str | None) -> OpenMaker:
 
 
 def _make_shots(
-    shots: Shots, parts: Parts, open_maker: OpenMaker, dtype: str | None, on_event: OnEvent
+    shots: Shots, parts: FilmParts, open_maker: OpenMaker, dtype: str | None, on_event: OnEvent
 ) -> tuple[list[Piece], list[dict[str, Any]], int]:
     """The shots as files, in order, what each is made of, and how many were there already."""
     from ..media.manifest import read_manifest

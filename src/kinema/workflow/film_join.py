@@ -18,7 +18,7 @@ from ..core.events import OnEvent, ignore
 from ..core.windows import fade
 from ..media.timeline import exact_rate
 from .film_plan import Join
-from .film_titles import Card, draw_card
+from .film_titles import TitleCard, draw_card
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class Piece:
     fps: float
     join: Join = "cut"
     lead: int = 0
-    card: Card | None = None
+    card: TitleCard | None = None
 
     @property
     def shown(self) -> int:
@@ -43,7 +43,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Run:
+class JoinedShots:
     """Shots that hang together. overlaps[k]: frames that shot k and shot k + 1 share in a crossfade."""
 
     pieces: tuple[Piece, ...]
@@ -80,11 +80,11 @@ class Run:
 class Cut:
     """The film as it will be cut. fps: of the result; target: where frames in between are to be made, else None."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[JoinedShots, ...]
     fps: Fraction
     target: float | None
     card_frames: int
-    ending: Card | None
+    ending: TitleCard | None
 
     @property
     def frames(self) -> int:
@@ -95,7 +95,7 @@ class Cut:
     def seconds(self) -> float:
         return float(self.frames / self.fps)
 
-    def run_frames(self, run: Run) -> int:
+    def run_frames(self, run: JoinedShots) -> int:
         """Frames of a run at the film's rate."""
         if self.target is None:
             return run.frames
@@ -115,7 +115,7 @@ class Cut:
             frames_FHWC = draw_card(self.ending, last_HWC, self.card_frames, float(self.fps), "closing")
             yield Chunk(frames_FHWC, at, float(self.fps))
 
-    def _with_card(self, run: Run, on_event: OnEvent) -> Iterator[Chunk]:
+    def _with_card(self, run: JoinedShots, on_event: OnEvent) -> Iterator[Chunk]:
         chunks = run.chunks()
         if self.target is not None:
             from ..post.interpolate import interpolate
@@ -134,7 +134,7 @@ class Cut:
                 close()
 
 
-def cut(pieces: Sequence[Piece], crossfade_s: float, card_s: float, ending: Card | None, fps: float | None) -> Cut:
+def cut(pieces: Sequence[Piece], crossfade_s: float, card_s: float, ending: TitleCard | None, fps: float | None) -> Cut:
     """How the film is cut. fps: frames a second of the result; None: those of the shots."""
     runs: list[list[Piece]] = []
     for piece in pieces:
@@ -144,7 +144,7 @@ def cut(pieces: Sequence[Piece], crossfade_s: float, card_s: float, ending: Card
             runs.append([piece])
     rate = exact_rate(pieces[0].fps if fps is None else fps)
     target = float(rate) if any(exact_rate(piece.fps) != rate for piece in pieces) else None
-    found = tuple(Run(tuple(run), _overlaps(run, crossfade_s)) for run in runs)
+    found = tuple(JoinedShots(tuple(run), _overlaps(run, crossfade_s)) for run in runs)
     return Cut(found, rate, target, max(1, round(card_s * rate)), ending)
 
 

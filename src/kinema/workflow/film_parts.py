@@ -41,7 +41,7 @@ class FilmBusy(KinemaError):
     """Another process makes this film."""
 
 
-class Parts:
+class FilmParts:
     """The folder TARGET.parts, held by one process at a time. Raises MediaError where it cannot be made, FilmBusy where
     another process holds it."""
 

@@ -21,7 +21,7 @@ _LEAST_PX = 7
 
 
 @dataclass(frozen=True)
-class Card:
+class TitleCard:
     """What a card says. title: large; subtitle: small under it, empty for none."""
 
     title: str
@@ -29,7 +29,7 @@ class Card:
 
 
 def draw_card(
-    card: Card, frame_HWC: np.ndarray, num_frames: int, fps: float, place: Literal["opening", "closing"]
+    card: TitleCard, frame_HWC: np.ndarray, num_frames: int, fps: float, place: Literal["opening", "closing"]
 ) -> np.ndarray:
     """`num_frames` frames (uint8 FHWC) of a card over this frame of the film."""
     from PIL import Image, ImageFilter
@@ -70,7 +70,7 @@ def _shade(text_HW: np.ndarray, height: int) -> np.ndarray:
     return np.clip(soft * (2.0 / 255), 0, 1)
 
 
-def _text(card: Card, height: int, width: int) -> np.ndarray:
+def _text(card: TitleCard, height: int, width: int) -> np.ndarray:
     """How much of each pixel the text covers, float32 (H, W), 0 to 1."""
     from PIL import Image, ImageDraw
 

@@ -33,7 +33,7 @@ State = Literal["here", "gone", "replaced"]
 
 
 @dataclass(frozen=True)
-class Made:
+class HistoryEntry:
     """One clip. made: generated, film, interpolated, scored, upscaled. bytes: of the file when it was written."""
 
     when: str
@@ -63,7 +63,7 @@ class Made:
 class History:
     """entries: the newest first. troubles: what could not be read, in words."""
 
-    entries: tuple[Made, ...] = ()
+    entries: tuple[HistoryEntry, ...] = ()
     troubles: tuple[str, ...] = ()
 
 
@@ -102,7 +102,7 @@ def record(
         return ""
     file = place()
     try:
-        entry = Made(
+        entry = HistoryEntry(
             when=datetime.now(UTC).isoformat(timespec="seconds"), made=made, path=str(Path(path).absolute()),
             prompt=prompt[:MAX_TEXT_CHARS], model=model[:MAX_TEXT_CHARS], seed=seed, width=size[0], height=size[1],
             frames=frames, fps=round(fps, 6), bytes=_size(Path(path)),
@@ -184,12 +184,12 @@ def _is_later(line: bytes) -> bool:
     return type(schema) is int and schema > SCHEMA
 
 
-def _entry(line: bytes) -> Made | None:
+def _entry(line: bytes) -> HistoryEntry | None:
     """What a line says; None where it is damaged, or of another schema."""
     found = _value(line)
     if found.get("schema") != SCHEMA:
         return None
-    told = {each.name: found[each.name] for each in fields(Made) if each.name in found}
+    told = {each.name: found[each.name] for each in fields(HistoryEntry) if each.name in found}
     whole_numbers = all(type(told.get(name, 0)) is int for name in ("width", "height", "frames", "bytes"))
     texts = all(isinstance(told.get(name, ""), str) for name in ("when", "made", "path", "prompt", "model"))
     seed = told.get("seed")
@@ -198,7 +198,7 @@ def _entry(line: bytes) -> Made | None:
     ):  # fmt: skip
         return None
     try:
-        entry = Made(**told)
+        entry = HistoryEntry(**told)
         datetime.fromisoformat(entry.when)
     except (TypeError, ValueError):
         return None

@@ -39,7 +39,7 @@ FIELDS = ("prompt", "seed", "number")
 
 
 @dataclass(frozen=True)
-class Wish:
+class ListedRequest:
     """One clip that is wanted. place: where its prompt was read, for messages."""
 
     request: Request
@@ -48,7 +48,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedClip:
     """A clip to make: what, and where to."""
 
     plan: Plan
@@ -64,10 +64,10 @@ class Maker(Protocol):
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeClip:
     """A finished clip. reused: it was there already. facts: what making it told."""
 
-    planned: Planned
+    planned: PlannedClip
     reused: bool
     facts: dict[str, Any]
 
@@ -135,7 +135,7 @@ def prompts(path: Path) -> tuple[list[tuple[int, str]], list[str]]:
 
 def spread(
     base: Request, said: Sequence[str] | Sequence[tuple[int, str]], all_seeds: Sequence[int], place: str = "prompt"
-) -> list[Wish]:
+) -> list[ListedRequest]:
     """Every prompt (or line and prompt) with every seed, prompts first. RequestError for more than MOST of them."""
     lines = [(at, each) if isinstance(each, str) else each for at, each in enumerate(said, 1)]
     if len(lines) * len(all_seeds) > MOST:
@@ -143,34 +143,34 @@ def spread(
             f"{len(lines)} prompts with {len(all_seeds)} seeds each are {len(lines) * len(all_seeds):,} clips.",
             field="seeds", value=len(lines) * len(all_seeds), legal=f"{MOST:,} clips in one run at most",
         )  # fmt: skip
-    wishes: list[Wish] = []
+    wishes: list[ListedRequest] = []
     for number, (line, prompt) in enumerate(lines, 1):
         at = f"{place} {line}"
         try:
             asked = base.changed(prompt=prompt)
         except RequestError as error:
             raise numbered(error, at) from None
-        wishes += [Wish(asked.changed(seed=seed), number, at) for seed in all_seeds]
+        wishes += [ListedRequest(asked.changed(seed=seed), number, at) for seed in all_seeds]
     return wishes
 
 
 def plan_many(
-    wishes: Sequence[Wish], pattern: str, make_plan: Callable[[Request], Plan] | None = None
-) -> list[Planned]:
+    wishes: Sequence[ListedRequest], pattern: str, make_plan: Callable[[Request], Plan] | None = None
+) -> list[PlannedClip]:
     """A plan and a file for each, before weights load. pattern: see `names`. make_plan: None plans for this machine.
     RequestError, naming the line, for what the model cannot do, and where two clips would go to one file."""
     from ..engine.plan import plan
 
-    found: list[Planned] = []
+    found: list[PlannedClip] = []
     for wish, target in zip(wishes, names(pattern, wishes), strict=True):
         try:
-            found.append(Planned((make_plan or plan)(wish.request), target))
+            found.append(PlannedClip((make_plan or plan)(wish.request), target))
         except RequestError as error:
             raise numbered(error, wish.place) if len({each.number for each in wishes}) > 1 else error from None
     return found
 
 
-def names(pattern: str, wishes: Sequence[Wish]) -> list[Path]:
+def names(pattern: str, wishes: Sequence[ListedRequest]) -> list[Path]:
     """A file's name for each: of "clips/{prompt}-{seed}.mp4" with the telling words of the prompt, the seed, and
     {number}, which counts the prompts. "clips/" stands for just that, "ball.mp4" for "ball-{seed}.mp4", with several
     prompts for "ball-{prompt}-{seed}.mp4". RequestError where names would be the same, or hold other {fields}."""
@@ -206,7 +206,7 @@ def names(pattern: str, wishes: Sequence[Wish]) -> list[Path]:
     return list(made.values())
 
 
-def _words_of(wishes: Sequence[Wish]) -> dict[str, str]:
+def _words_of(wishes: Sequence[ListedRequest]) -> dict[str, str]:
     """red-ball-rolls-left for each prompt; where two would be alike, and where nothing is left, with a hash."""
     plain = {wish.request.prompt: slug(wish.request.prompt) for wish in wishes}
     alike = {words for words in plain.values() if list(plain.values()).count(words) > 1} | {""}
@@ -227,7 +227,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:6]
 
 
-def same_plan(planned: Planned) -> Manifest | None:
+def same_plan(planned: PlannedClip) -> Manifest | None:
     """The manifest of the file that is there, if it is a whole clip of this plan; else None."""
     from ..engine.manifest import own_version
     from ..media.manifest import carried
@@ -245,7 +245,7 @@ def same_plan(planned: Planned) -> Manifest | None:
     return found if alike and whole else None
 
 
-def is_made(planned: Planned, maker: Maker) -> bool:
+def is_made(planned: PlannedClip, maker: Maker) -> bool:
     """Is the clip there already: of the same plan, weights and inputs, by the same version of Kinema?"""
     from ..engine.manifest import verify
 
@@ -260,25 +260,25 @@ def is_made(planned: Planned, maker: Maker) -> bool:
 
 
 def make_many(
-    clips: Sequence[Planned],
+    clips: Sequence[PlannedClip],
     maker: Maker,
-    write_clip: Callable[[Planned, Maker, OnEvent], dict[str, Any]] | None = None,
+    write_clip: Callable[[PlannedClip, Maker, OnEvent], dict[str, Any]] | None = None,
     *,
     on_event: OnEvent = ignore,
-) -> Iterator[Made]:
+) -> Iterator[MadeClip]:
     """Make what is not there yet, one after the other, and tell each clip when it is whole. Stopping keeps those.
     write_clip: makes one and tells what should be known of it; None: only writes it. Raises what making raises."""
     done = ClipsDone(on_event, [each.plan for each in clips], "clip")
     for index, planned in enumerate(clips):
         if is_made(planned, maker):
             done.skip(index)
-            yield Made(planned, True, {})
+            yield MadeClip(planned, True, {})
             continue
         done.begin(index)
-        yield Made(planned, False, (write_clip or _write)(planned, maker, done))
+        yield MadeClip(planned, False, (write_clip or _write)(planned, maker, done))
 
 
-def _write(planned: Planned, maker: Maker, on_event: OnEvent) -> dict[str, Any]:
+def _write(planned: PlannedClip, maker: Maker, on_event: OnEvent) -> dict[str, Any]:
     from ..media.write import write
 
     chunks = maker.stream(planned.plan, on_event=on_event)

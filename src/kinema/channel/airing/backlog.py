@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from .stream import Media
+from .stream import MediaPacket
 
 
 class Backlog:
@@ -13,11 +13,11 @@ class Backlog:
 
     def __init__(self, most: int) -> None:
         self.most, self.dropped, self.ended = most, 0, False
-        self._packets: deque[Media] = deque()
+        self._packets: deque[MediaPacket] = deque()
         self._need_key = True
         self._change = threading.Condition()
 
-    def put(self, media: Media) -> None:
+    def put(self, media: MediaPacket) -> None:
         with self._change:
             if len(self._packets) >= self.most:
                 self.dropped += len(self._packets)
@@ -41,12 +41,12 @@ class Backlog:
             self._change.wait_for(lambda: self._packets or self.ended, seconds)
             return bool(self._packets)
 
-    def get(self) -> Media | None:
+    def get(self) -> MediaPacket | None:
         """Waits for the next; None at the end."""
         with self._change:
             return self._packets.popleft() if self.wait() else None
 
-    def take(self, most: int) -> list[Media]:
+    def take(self, most: int) -> list[MediaPacket]:
         """What is there now, the oldest so many."""
         with self._change:
             return [self._packets.popleft() for _ in range(min(most, len(self._packets)))]

@@ -23,8 +23,8 @@ from typing import Any
 
 from ..state_file import encoded, read_state
 from .reserve import Reserve
-from .stream import Media, Shape
-from .timeline import Timeline
+from .stream import MediaPacket, StreamFormat
+from .timeline import PlayoutTimeline
 from .ts_segment import NOTHING, Segmenter
 
 log = logging.getLogger("kinema.channel")
@@ -65,7 +65,9 @@ class HlsOutput:
 
     name = "hls"
 
-    def __init__(self, folder: Path, shape: Shape, fingerprint: str, settings: HlsSettings | None = None) -> None:
+    def __init__(
+        self, folder: Path, shape: StreamFormat, fingerprint: str, settings: HlsSettings | None = None
+    ) -> None:
         self.on_air, self.state = folder / "on_air", folder / "state" / "hls.json"
         for place in (self.on_air, self.state.parent):
             place.mkdir(parents=True, exist_ok=True)
@@ -80,9 +82,9 @@ class HlsOutput:
         self.next_number, self.next_frame = 0, 0
         self.jump, self.trouble, self.at = False, "", 0.0
         self.pending: deque[tuple[Segment, bytes, dict[int, int]]] = deque()
-        self.video: list[Media] = []
-        self.audio: list[Media] = []
-        self.timeline: Timeline | None = None
+        self.video: list[MediaPacket] = []
+        self.audio: list[MediaPacket] = []
+        self.timeline: PlayoutTimeline | None = None
         self.segmenter = Segmenter(shape)
 
     @property
@@ -103,7 +105,7 @@ class HlsOutput:
         for one who plays three segments behind its end."""
         return float((self.settings.listed - 4) * self.frames / self.shape.fps)
 
-    def resume(self) -> Timeline | None:
+    def resume(self) -> PlayoutTimeline | None:
         """Take up what an earlier run published; gives its timeline, None where there is none. Afterwards `next_frame`
         is the frame that follows it."""
         numbers = [int(found[1]) for path in self.on_air.iterdir() if (found := _NAME.fullmatch(path.name))]
@@ -113,7 +115,7 @@ class HlsOutput:
         kept = read_state(self.state) or {}
         try:
             segments = [Segment(**item) for item in kept["segments"]]
-            number, frame, timeline = kept["next_number"], kept["next_frame"], Timeline(**kept["timeline"])
+            number, frame, timeline = kept["next_number"], kept["next_frame"], PlayoutTimeline(**kept["timeline"])
             counters = {int(pid): count for pid, count in kept["counters"].items()}
             left = kept["left_discontinuities"]
         except (TypeError, KeyError, ValueError, AttributeError):
@@ -129,11 +131,11 @@ class HlsOutput:
         self.jump = number != self.next_number or kept.get("fingerprint") != self.fingerprint
         return timeline
 
-    def begin(self, timeline: Timeline) -> None:
+    def begin(self, timeline: PlayoutTimeline) -> None:
         """Segments that start from now on are dated by it. Their times follow those before: the counter goes on."""
         self.timeline = timeline
 
-    def send(self, media: Media) -> None:
+    def send(self, media: MediaPacket) -> None:
         if media.kind == "audio":
             self.audio.append(media)
             return

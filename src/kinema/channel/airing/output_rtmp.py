@@ -16,8 +16,8 @@ from typing import Any
 from .address import check_address, public_address
 from .backlog import Backlog
 from .rtmp_wire import hello, pack
-from .stream import Media, Shape
-from .timeline import Timeline
+from .stream import MediaPacket, StreamFormat
+from .timeline import PlayoutTimeline
 
 log = logging.getLogger("kinema.channel")
 HELD_S = 10.0
@@ -31,7 +31,9 @@ STALL_S = 10.0
 class RtmpOutput:
     """RequestError: not an address. `close` ends the session."""
 
-    def __init__(self, url: str, shape: Shape, *, stall_s: float = STALL_S, session_s: float = 47 * 3600.0) -> None:
+    def __init__(
+        self, url: str, shape: StreamFormat, *, stall_s: float = STALL_S, session_s: float = 47 * 3600.0
+    ) -> None:
         self._url, self.name = check_address(url), public_address(url)
         self.shape, self.stall_s, self.session_s = shape, stall_s, session_s
         self.waiting = Backlog(round(HELD_S * (float(shape.fps) + 47)))
@@ -42,10 +44,10 @@ class RtmpOutput:
         self._thread = threading.Thread(target=self._run, name="kinema-rtmp", daemon=True)
         self._thread.start()
 
-    def begin(self, timeline: Timeline) -> None:
+    def begin(self, timeline: PlayoutTimeline) -> None:
         """RTMP knows no dates."""
 
-    def send(self, media: Media) -> None:
+    def send(self, media: MediaPacket) -> None:
         self.waiting.put(media)
 
     def status(self) -> dict[str, Any]:

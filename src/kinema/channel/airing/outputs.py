@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .output_hls import HlsOutput
-from .stream import Media
-from .timeline import Timeline
+from .stream import MediaPacket
+from .timeline import PlayoutTimeline
 
 log = logging.getLogger("kinema.channel")
 
@@ -21,9 +21,9 @@ class Output(Protocol):
 
     name: str
 
-    def begin(self, timeline: Timeline) -> None: ...
+    def begin(self, timeline: PlayoutTimeline) -> None: ...
 
-    def send(self, media: Media) -> None: ...
+    def send(self, media: MediaPacket) -> None: ...
 
     def status(self) -> dict[str, Any]: ...
 
@@ -41,10 +41,10 @@ class InThread:
         self._thread = threading.Thread(target=self._run, name="kinema-hls", daemon=True)
         self._thread.start()
 
-    def begin(self, timeline: Timeline) -> None:
+    def begin(self, timeline: PlayoutTimeline) -> None:
         self._put(lambda: self.output.begin(timeline))
 
-    def send(self, media: Media) -> None:
+    def send(self, media: MediaPacket) -> None:
         if len(self._queue) < self.most:
             self._put(lambda: self.output.send(media))
 

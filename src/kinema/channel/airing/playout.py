@@ -34,8 +34,8 @@ from .output_rtmp import RtmpOutput
 from .outputs import InThread, Output
 from .programme import Policy, Programme
 from .sound import SoundEncoder, sound_template
-from .stream import AAC_SAMPLES, Media, Shape
-from .timeline import Timeline
+from .stream import AAC_SAMPLES, MediaPacket, StreamFormat
+from .timeline import PlayoutTimeline
 
 log = logging.getLogger("kinema.channel")
 DISK = {
@@ -52,7 +52,7 @@ BLOCK = 8 * AAC_SAMPLES
 
 
 @dataclass(frozen=True)
-class Settings:
+class PlayoutSettings:
     """name: of the channel, drawn into its ident. rtmp: addresses with their keys. theme_at: the schedule, from seconds
     since 1970 to a theme or None. music: looks up the sound files of the bed; FOLDER/music where it is None."""
 
@@ -70,7 +70,7 @@ class Playout:
     """An opened channel: `run` puts it on air until `stop`. With another clock than the system's, everything is done in
     one thread (soak tests). ChannelBusy where it is on air already."""
 
-    def __init__(self, folder: Path, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, folder: Path, settings: PlayoutSettings, clock: Clock | None = None) -> None:
         self.folder, self.settings = folder, settings
         self.clock: Clock = clock or SystemClock()
         threaded = isinstance(self.clock, SystemClock)
@@ -86,7 +86,7 @@ class Playout:
         bed = Bed(settings.music or music_in(folder / "music"), settings.policy.seed)
         self.bed: Sound = AheadBed(bed) if threaded else bed
         self.hls = HlsOutput(folder, self.shape, self.filler.fingerprint, settings.hls) if settings.hls else None
-        self.frame, self.timeline = 0, Timeline.starting(0, float(self.shape.fps), self.clock)
+        self.frame, self.timeline = 0, PlayoutTimeline.starting(0, float(self.shape.fps), self.clock)
         self._resume()
         self.feed = Feed(self.programme, self.view, self.filler, self._on_at, threaded=threaded)
         self.sound = SoundEncoder(self.shape.sample_of(self.frame))
@@ -138,9 +138,9 @@ class Playout:
         if known is not None and behind is not None and -30 < behind < self.hls.hidden_s:
             self.timeline = known.dated(self.clock)
         else:
-            self.timeline = Timeline.starting(self.frame, float(self.shape.fps), self.clock)
+            self.timeline = PlayoutTimeline.starting(self.frame, float(self.shape.fps), self.clock)
 
-    def _begin(self, timeline: Timeline) -> None:
+    def _begin(self, timeline: PlayoutTimeline) -> None:
         self.timeline = timeline
         for output in self.outputs:
             output.begin(timeline)
@@ -164,7 +164,7 @@ class Playout:
                 return
             self._pace(key)
             self._sound_until(self.shape.sample_of(self.frame))
-            self._send(Media("video", self.frame, data, key, number == 0))
+            self._send(MediaPacket("video", self.frame, data, key, number == 0))
             self.frame += 1
             self.broadcast += 1
             if self.frame % self.beat_every == 0 and self._hls_moves():
@@ -194,7 +194,7 @@ class Playout:
             if key and -early - LEAD_S > most + 4:
                 log.error("%.1f s were lost; the programme goes on from now", -early)
                 self.jumps += 1
-                self._begin(Timeline.starting(self.frame, self.timeline.fps, self.clock))
+                self._begin(PlayoutTimeline.starting(self.frame, self.timeline.fps, self.clock))
 
     def _sound_until(self, sample: int) -> None:
         while self.sound.next_at <= sample:
@@ -204,7 +204,7 @@ class Playout:
     def _hls_moves(self) -> bool:
         return not any(isinstance(output, InThread) and output.busy_s > STUCK_S for output in self.outputs)
 
-    def _send(self, media: Media) -> None:
+    def _send(self, media: MediaPacket) -> None:
         for output in self.outputs:
             output.send(media)
 
@@ -235,7 +235,7 @@ def alarms(library: str, outputs: Sequence[dict[str, Any]]) -> list[str]:
     return disk + broken + ([f"library: {library}"] if library else [])
 
 
-def _filler(folder: Path, settings: Settings) -> Filler:
+def _filler(folder: Path, settings: PlayoutSettings) -> Filler:
     ident = ident_file(folder, settings.name, settings.encoding)
     try:
         return Filler(ident, settings.name)
@@ -245,18 +245,18 @@ def _filler(folder: Path, settings: Settings) -> Filler:
         return Filler(ident_file(folder, settings.name, settings.encoding), settings.name)
 
 
-def shape_of(clip: ClipPackets, file: bytes) -> Shape:
+def shape_of(clip: ClipPackets, file: bytes) -> StreamFormat:
     """What muxers must know, from one conformed clip and its file."""
     profile, compatible, level = clip.header[1:4]
     codec = f"avc1.{profile:02x}{compatible:02x}{level:02x}"
-    return Shape(clip.fps, clip.gop, clip.width, clip.height, codec, file, sound_template())
+    return StreamFormat(clip.fps, clip.gop, clip.width, clip.height, codec, file, sound_template())
 
 
-def run(folder: str | Path, settings: Settings | None = None) -> None:
+def run(folder: str | Path, settings: PlayoutSettings | None = None) -> None:
     """Put a channel on air in this process until SIGTERM or SIGINT. ChannelBusy, MediaError, RequestError."""
     import signal
 
-    playout = Playout(Path(folder), settings or Settings())
+    playout = Playout(Path(folder), settings or PlayoutSettings())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: playout.stop())
     playout.run()

@@ -15,14 +15,14 @@ from ...core.errors import KinemaError, RequestError
 from ..conform import Encoding
 from ..lock import ChannelBusy
 from .output_hls import HlsSettings
-from .playout import Settings, run
+from .playout import PlayoutSettings, run
 from .programme import Policy
 
 BUSY, BAD = 3, 2
 """Exit codes: another playout is on air; the request is not legal. Neither is tried again."""
 
 
-def settings_of(known: dict[str, Any]) -> Settings:
+def settings_of(known: dict[str, Any]) -> PlayoutSettings:
     """Settings from plain JSON, as `plain` gives them. RequestError: a value or name that is not legal."""
     known = dict(known)
     try:
@@ -35,12 +35,12 @@ def settings_of(known: dict[str, Any]) -> Settings:
             from ..day_parts import DayParts
 
             theme_at = DayParts.parse(schedule, timezone).theme_at
-        return Settings(encoding=encoding, policy=policy, hls=hls, theme_at=theme_at, **known)
+        return PlayoutSettings(encoding=encoding, policy=policy, hls=hls, theme_at=theme_at, **known)
     except TypeError as error:
         raise RequestError(f"Settings of a playout: {error}.", field="settings") from None
 
 
-def plain(settings: Settings, schedule: list[list[str]] | None = None, timezone: str = "") -> dict[str, Any]:
+def plain(settings: PlayoutSettings, schedule: list[list[str]] | None = None, timezone: str = "") -> dict[str, Any]:
     """As JSON for another process; a schedule goes as day parts, since a function cannot."""
     return {
         "name": settings.name, "encoding": asdict(settings.encoding), "policy": asdict(settings.policy),
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _from_options(options: argparse.Namespace) -> Settings:
+def _from_options(options: argparse.Namespace) -> PlayoutSettings:
     try:
         width, height = (int(part) for part in options.size.split("x"))
     except ValueError:
@@ -97,7 +97,7 @@ def _from_options(options: argparse.Namespace) -> Settings:
         addresses += [line.strip() for line in Path(named[1:]).read_text(encoding="utf-8").splitlines() if line.strip()]
     addresses += os.environ.get("KINEMA_RTMP", "").split()
     encoding = Encoding(width=width, height=height, fps=options.fps, gop=options.fps)
-    return Settings(name=options.name, encoding=encoding, rtmp=addresses)
+    return PlayoutSettings(name=options.name, encoding=encoding, rtmp=addresses)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
-class Patience:
+class PulseLimits:
     """first_s: from the start to the first beat. stopped_s: in state T. hung_s: without a beat, of the time in which it
     could have run. stall_s: without a beat, whatever the machine is doing. quick_s: a run shorter than this failed to
     start, and each such failure in a row doubles the pause, up to longest_pause_s."""
@@ -35,7 +35,7 @@ class Patience:
 class Pulse:
     """Ask `trouble` every LOOK_S. factor: stretches hung_s, after alarms that did not help. proc: as /proc."""
 
-    def __init__(self, pid: int, patience: Patience, factor: float = 1.0, proc: Path = Path("/proc")) -> None:
+    def __init__(self, pid: int, patience: PulseLimits, factor: float = 1.0, proc: Path = Path("/proc")) -> None:
         self.patience, self.factor, self._folder = patience, factor, proc / str(pid)
         now = time.monotonic()
         self._heard = self._asked = now

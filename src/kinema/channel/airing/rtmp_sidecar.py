@@ -18,13 +18,13 @@ from typing import Any
 
 from .backlog import Backlog
 from .rtmp_wire import read_hello, read_media
-from .stream import Media, Muxer, Shape
+from .stream import MediaPacket, Muxer, StreamFormat
 
 HELD_S = 15.0
 
 
 class Sidecar:
-    def __init__(self, url: str, shape: Shape, session_s: float = 47 * 3600.0) -> None:
+    def __init__(self, url: str, shape: StreamFormat, session_s: float = 47 * 3600.0) -> None:
         self.url, self.shape, self.session_s = url, shape, session_s
         self.waiting = Backlog(round(HELD_S * (float(shape.fps) + 47)))
         self.state, self.trouble, self.sent, self.sessions = "connecting", "", 0, 0
@@ -60,7 +60,7 @@ class Sidecar:
             self.state, self.trouble = "on air", ""
             self.sessions += 1
             first_sample = self.shape.sample_of(first.at)
-            media: Media | None = first
+            media: MediaPacket | None = first
             while media is not None:
                 if media.kind == "video" or media.at >= first_sample:
                     muxer.send(media)

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any, BinaryIO
 
-from .stream import Media, Shape
+from .stream import MediaPacket, StreamFormat
 
 _HEAD = struct.Struct(">BBqI")
 _HELLO, _VIDEO, _AUDIO = 0, 1, 2
 
 
-def hello(url: str, shape: Shape, **settings: Any) -> bytes:
+def hello(url: str, shape: StreamFormat, **settings: Any) -> bytes:
     """The first message. The address goes this way because everybody can read a command line."""
     known = asdict(shape) | {"fps": [shape.fps.numerator, shape.fps.denominator]}
     known["video"], known["audio"] = (base64.b64encode(data).decode() for data in (shape.video, shape.audio))
@@ -23,12 +23,12 @@ def hello(url: str, shape: Shape, **settings: Any) -> bytes:
     return _HEAD.pack(_HELLO, 0, 0, len(data)) + data
 
 
-def pack(media: Media) -> bytes:
+def pack(media: MediaPacket) -> bytes:
     kind = _VIDEO if media.kind == "video" else _AUDIO
     return _HEAD.pack(kind, int(media.key) | int(media.clip_start) << 1, media.at, len(media.data)) + media.data
 
 
-def read_hello(pipe: BinaryIO) -> tuple[dict[str, Any], Shape] | None:
+def read_hello(pipe: BinaryIO) -> tuple[dict[str, Any], StreamFormat] | None:
     """Settings and shape; None where the pipe has ended."""
     head = pipe.read(_HEAD.size)
     if len(head) < _HEAD.size:
@@ -37,10 +37,10 @@ def read_hello(pipe: BinaryIO) -> tuple[dict[str, Any], Shape] | None:
     known = settings.pop("shape")
     known["fps"] = Fraction(*known["fps"])
     known["video"], known["audio"] = base64.b64decode(known["video"]), base64.b64decode(known["audio"])
-    return settings, Shape(**known)
+    return settings, StreamFormat(**known)
 
 
-def read_media(pipe: BinaryIO) -> Media | None:
+def read_media(pipe: BinaryIO) -> MediaPacket | None:
     """The next packet; None where the pipe has ended."""
     head = pipe.read(_HEAD.size)
     if len(head) < _HEAD.size:
@@ -49,4 +49,4 @@ def read_media(pipe: BinaryIO) -> Media | None:
     data = pipe.read(size)
     if len(data) < size:
         return None
-    return Media("video" if kind == _VIDEO else "audio", at, data, bool(flags & 1), bool(flags & 2))
+    return MediaPacket("video" if kind == _VIDEO else "audio", at, data, bool(flags & 1), bool(flags & 2))

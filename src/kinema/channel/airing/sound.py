@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...core.chunk import AUDIO_RATE_HZ
-from .stream import AAC_SAMPLES, Media
+from .stream import AAC_SAMPLES, MediaPacket
 
 BIT_RATE = 128_000
 
@@ -30,7 +30,7 @@ class SoundEncoder:
         # the encoder's first packet holds what lies before its first sample: it is not sent
         self.take(np.zeros((2 * AAC_SAMPLES, 2), np.float32), send=False)
 
-    def take(self, block_SC: np.ndarray, send: bool = True) -> list[Media]:
+    def take(self, block_SC: np.ndarray, send: bool = True) -> list[MediaPacket]:
         """Encode a whole number of 1024-sample frames, shape (samples, 2); gives as many packets."""
         made = []
         for start in range(0, len(block_SC), AAC_SAMPLES):
@@ -41,7 +41,7 @@ class SoundEncoder:
             made += [bytes(packet) for packet in self._context.encode(frame)]
         if not send:
             return []
-        packets = [Media("audio", self.next_at + k * AAC_SAMPLES, data) for k, data in enumerate(made)]
+        packets = [MediaPacket("audio", self.next_at + k * AAC_SAMPLES, data) for k, data in enumerate(made)]
         self.next_at += len(made) * AAC_SAMPLES
         return packets
 

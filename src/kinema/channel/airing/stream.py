@@ -14,7 +14,7 @@ AAC_SAMPLES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class MediaPacket:
     """One packet. at: the number of its frame (video) or first sample (audio), on the channel's own counters, which
     start at 0 and only grow. key: a video keyframe. clip_start: the first frame of a clip."""
 
@@ -26,7 +26,7 @@ class Media:
 
 
 @dataclass(frozen=True)
-class Shape:
+class StreamFormat:
     """What all packets of a channel have in common. video, audio: the beginning of an MP4 each, as templates for muxers
     (their packets are never sent)."""
 
@@ -47,7 +47,7 @@ class Shape:
 class Muxer:
     """Packets into one container: a file object or an address. `first_frame` is at time 0. Errors are those of PyAV."""
 
-    def __init__(self, target: Any, container: str, shape: Shape, first_frame: int = 0, **how: Any) -> None:
+    def __init__(self, target: Any, container: str, shape: StreamFormat, first_frame: int = 0, **how: Any) -> None:
         import av
 
         self.shape = shape
@@ -64,7 +64,7 @@ class Muxer:
         """This frame is at time 0. Before the first packet only."""
         self.first_frame, self._first_90k = first_frame, first_frame * self._num // self._den
 
-    def send(self, media: Media) -> None:
+    def send(self, media: MediaPacket) -> None:
         packet = self._packet(media.data)
         if media.kind == "video":
             packet.time_base = _TS
@@ -90,7 +90,7 @@ class Muxer:
 _TS = Fraction(1, 90_000)
 
 
-def interleaved(video: list[Media], audio: list[Media], shape: Shape) -> Iterator[Media]:
+def interleaved(video: list[MediaPacket], audio: list[MediaPacket], shape: StreamFormat) -> Iterator[MediaPacket]:
     """Both in the order of time."""
     waiting = iter(audio)
     sound = next(waiting, None)

@@ -23,9 +23,9 @@ from pathlib import Path
 from ...core.errors import KinemaError
 from ..lock import ChannelBusy, ChannelLock
 from .health import BEAT_FD
-from .playout import Settings
+from .playout import PlayoutSettings
 from .playout_process import BAD, BUSY, plain
-from .pulse import LOOK_S, Patience, Pulse
+from .pulse import LOOK_S, Pulse, PulseLimits
 
 log = logging.getLogger("kinema.channel")
 
@@ -42,15 +42,15 @@ class Supervisor:
     def __init__(
         self,
         folder: Path,
-        settings: Settings | None = None,
+        settings: PlayoutSettings | None = None,
         *,
         schedule: Sequence[Sequence[str]] | None = None,
         timezone: str = "",
-        patience: Patience | None = None,
+        patience: PulseLimits | None = None,
     ) -> None:
-        self.folder, self.patience = Path(folder), patience or Patience()
+        self.folder, self.patience = Path(folder), patience or PulseLimits()
         rows = [list(row) for row in schedule] if schedule else None
-        self._hello = json.dumps(plain(settings or Settings(), rows, timezone)).encode() + b"\n"
+        self._hello = json.dumps(plain(settings or PlayoutSettings(), rows, timezone)).encode() + b"\n"
         self.starts, self.frame, self.why = 0, -1, ""
         self.factor = 1.0
         self.process: subprocess.Popen[bytes] | None = None

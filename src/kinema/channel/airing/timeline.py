@@ -11,7 +11,7 @@ STEP_S = 2.0
 
 
 @dataclass(frozen=True)
-class Timeline:
+class PlayoutTimeline:
     """Frame 0 is due at `steady` on the steady clock of the machine's run `boot`, and dated `wall`. Both may lie long
     before the channel began: the frame counter goes on through restarts."""
 
@@ -21,7 +21,7 @@ class Timeline:
     fps: float
 
     @classmethod
-    def starting(cls, frame: int, fps: float, clock: Clock, after_s: float = 0.0) -> Timeline:
+    def starting(cls, frame: int, fps: float, clock: Clock, after_s: float = 0.0) -> PlayoutTimeline:
         """`frame` is due `after_s` from now."""
         ahead = after_s - frame / fps
         return cls(clock.steady() + ahead, clock.wall() + ahead, clock.boot, fps)
@@ -38,7 +38,7 @@ class Timeline:
             return None
         return clock.steady() - self.due(frame)
 
-    def dated(self, clock: Clock) -> Timeline:
+    def dated(self, clock: Clock) -> PlayoutTimeline:
         """The same pace; the dates follow the wall clock where it was set."""
         step = (clock.wall() - clock.steady()) - (self.wall - self.steady)
         return replace(self, wall=self.wall + step) if abs(step) > STEP_S else self

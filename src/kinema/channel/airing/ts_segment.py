@@ -10,7 +10,7 @@ import io
 
 import numpy as np
 
-from .stream import Media, Muxer, Shape, interleaved
+from .stream import MediaPacket, Muxer, StreamFormat, interleaved
 
 TS_PACKET = 188
 NOTHING = b"\x47\x1f\xff\x10" + b"\xff" * 184
@@ -20,10 +20,10 @@ NOTHING = b"\x47\x1f\xff\x10" + b"\xff" * 184
 class Segmenter:
     """`counters`: the last continuity counter of each PID, to be kept from one run to the next."""
 
-    def __init__(self, shape: Shape, counters: dict[int, int] | None = None) -> None:
+    def __init__(self, shape: StreamFormat, counters: dict[int, int] | None = None) -> None:
         self.shape, self.counters = shape, dict(counters or {})
 
-    def segment(self, video: list[Media], audio: list[Media]) -> bytes:
+    def segment(self, video: list[MediaPacket], audio: list[MediaPacket]) -> bytes:
         """A run of whole GOPs with the sound that starts in it, as MPEG-TS; times are those of the counters."""
         buffer = io.BytesIO()
         muxer = Muxer(buffer, "mpegts", self.shape)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...core.errors import Cancelled, KinemaError, ModelError, RequestError
 from ...media.manifest import sidecar_of
-from .job import Job
+from .job import ShotOrder
 from .makers import maker
 
 log = logging.getLogger("kinema.channel")
@@ -36,7 +36,7 @@ class Taken(KinemaError):
 class Order:
     """state: waiting, drawing, done (the clip is at `path`) or failed: `error`, and whether another try may help."""
 
-    job: Job
+    job: ShotOrder
     path: Path
     state: str = WAITING
     error: str = ""
@@ -52,7 +52,7 @@ class Bench:
         self._orders: OrderedDict[str, Order] = OrderedDict()
         self._change, self._end, self._number = threading.Condition(), False, 0
 
-    def order(self, job: Job) -> Order:
+    def order(self, job: ShotOrder) -> Order:
         """The order of that name, a new one where there is none, or where the last one failed. RequestError: not a
         model of this bench; Taken; Busy."""
         if job.model not in self.models:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .ledger import Ledger, Planned
+from .ledger import Ledger, PlannedShot
 from .work_files import TAIL, WorkFiles
 
 
@@ -19,7 +19,7 @@ class Link:
     keeps: bool = False
 
 
-def link_of(ledger: Ledger, shot: Planned, able: bool) -> Link:
+def link_of(ledger: Ledger, shot: PlannedShot, able: bool) -> Link:
     """A shot's link as things stand now. able: can the model go on from a clip?"""
     keeps = able and awaited(ledger, shot.id)
     if not goes_on(shot):
@@ -35,7 +35,7 @@ def link_of(ledger: Ledger, shot: Planned, able: bool) -> Link:
     return Link(before.id, why, keeps)
 
 
-def goes_on(shot: Planned) -> bool:
+def goes_on(shot: PlannedShot) -> bool:
     """Is it written so that it goes on from the shot before it?"""
     return shot.shot.get("continuity") == "continue"
 

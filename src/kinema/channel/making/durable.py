@@ -34,7 +34,7 @@ log = logging.getLogger("kinema.channel")
 
 
 @dataclass
-class Place:
+class ProcessRole:
     """What this process is: where it draws, and, at the channel, what it publishes to."""
 
     desk: Desk
@@ -45,7 +45,7 @@ class Place:
         return f"kinema-channel-{self.channel.ledger.token}" if self.channel is not None else None
 
 
-_place: Place | None = None
+_place: ProcessRole | None = None
 _draw: Callable[..., Any] | None = None
 _shot: Callable[..., Any] | None = None
 
@@ -56,7 +56,7 @@ def check() -> None:
         raise ModelError(f"A channel needs dbos: {install_command('channel')}")
 
 
-def launch(url: str, executor: str, place: Place, *, draws: bool) -> None:
+def launch(url: str, executor: str, place: ProcessRole, *, draws: bool) -> None:
     """Begin to work in this process, until it ends: unfinished shots of this executor go on. draws: also take shots of
     the queue. KinemaError where the database cannot be used."""
     global _place
@@ -224,6 +224,6 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _here() -> Place:
+def _here() -> ProcessRole:
     assert _place is not None, "launch() comes first"
     return _place

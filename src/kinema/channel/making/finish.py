@@ -14,7 +14,7 @@ from ...core.chunk import Chunk
 from ...core.errors import RequestError
 from ...core.renamed import upscale_of
 from ...core.upscale import PIXEL_METHODS
-from .job import Job
+from .job import ShotOrder
 from .makers import maker
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def check_interpolate(how: str) -> None:
     importlib.import_module(INTERPOLATION).interpolate((), fps=24, by=how).close()  # it refuses before the first frame
 
 
-def upscale(job: Job, source: Path, target: Path) -> None:
+def upscale(job: ShotOrder, source: Path, target: Path) -> None:
     """The clip again, larger: by a pixel method, or through a model that takes it back to noise."""
     from ...engine.upscale import resampled
     from ...engine.upscale import upscale as request_for
@@ -99,7 +99,7 @@ def _on_backdrop(frames_FHWC: np.ndarray, width: int, height: int) -> np.ndarray
     return out_FHWC
 
 
-def _scale(job: Job, source: Path) -> int:
+def _scale(job: ShotOrder, source: Path) -> int:
     """How many times as large a clip may become within the channel's picture."""
     from ...media.read import probe
 

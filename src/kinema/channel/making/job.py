@@ -23,7 +23,7 @@ class Late(Down):
 
 
 @dataclass(frozen=True)
-class Job:
+class ShotOrder:
     """A shot as a maker, on whatever machine, is asked for it; plain JSON (`to_dict`, `from_dict`). seed and seconds
     are wishes. making: the channel's settings of that name; space: those for a Space. tail: the last frames of the shot
     before, a file on this machine, to go on from; only makers that can are given one. keeps: another shot will go on
@@ -47,7 +47,7 @@ class Job:
         return dict(self.__dict__)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Job:
+    def from_dict(cls, data: dict[str, Any]) -> ShotOrder:
         return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})
 
     def request(self) -> Request:

@@ -38,7 +38,7 @@ _COLUMNS = "id, episode, theme, title, prompt, shot, state, quality, step, reaso
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedShot:
     """A shot in the ledger. theme: the part of the programme that it is for. shot: what the director said, as JSON,
     with its seed, and what a request needs of the bible. quality: "draft" or "full", once it is being made. step: what
     was done with it last. reason: why it was set aside or banned."""
@@ -120,7 +120,7 @@ class Ledger:
         with self._look() as db:
             return int(db.execute("SELECT count(*) FROM episodes").fetchone()[0])
 
-    def begin(self, theme: str, quality: str, in_order: bool = False) -> Planned | None:
+    def begin(self, theme: str, quality: str, in_order: bool = False) -> PlannedShot | None:
         """The next planned shot for a theme, from now on in the making; None where no more are planned. in_order: a
         shot that goes on from the one before it in its episode is passed over until that one is over."""
         with self._work() as db:
@@ -137,11 +137,11 @@ class Ledger:
             )
         return self.get(row[0])
 
-    def get(self, id: str) -> Planned | None:
+    def get(self, id: str) -> PlannedShot | None:
         found = self.shots("WHERE id = ?", (id,))
         return found[0] if found else None
 
-    def neighbour(self, id: str, way: int) -> Planned | None:
+    def neighbour(self, id: str, way: int) -> PlannedShot | None:
         """The shot before (way = -1) or after (1) this one in its episode. An episode's places follow each other."""
         found = self.shots(
             "WHERE place = (SELECT place FROM shots WHERE id = ?) + ? AND episode = "
@@ -149,11 +149,11 @@ class Ledger:
         )  # fmt: skip
         return found[0] if found else None
 
-    def in_state(self, state: str, limit: int = 1000) -> list[Planned]:
+    def in_state(self, state: str, limit: int = 1000) -> list[PlannedShot]:
         """Shots of a state, in the order of the programme."""
         return self.shots("WHERE state = ? ORDER BY place LIMIT ?", (state, limit))
 
-    def lately(self, state: str, limit: int = 20) -> list[Planned]:
+    def lately(self, state: str, limit: int = 20) -> list[PlannedShot]:
         """The latest of a state first."""
         return self.shots("WHERE state = ? ORDER BY at DESC LIMIT ?", (state, limit))
 
@@ -219,8 +219,8 @@ class Ledger:
         with self._work() as db:
             db.execute("UPDATE suggestions SET episode = (SELECT max(n) FROM episodes) WHERE n = ?", (n,))
 
-    def shots(self, where: str, values: Sequence[Any] = ()) -> list[Planned]:
+    def shots(self, where: str, values: Sequence[Any] = ()) -> list[PlannedShot]:
         with self._look() as db:
             rows = db.execute(f"SELECT {_COLUMNS} FROM shots {where}", tuple(values)).fetchall()
         names = _COLUMNS.split(", ")
-        return [Planned(**(dict(zip(names, row)) | {"shot": json.loads(row[5])})) for row in rows]
+        return [PlannedShot(**(dict(zip(names, row)) | {"shot": json.loads(row[5])})) for row in rows]

@@ -16,7 +16,7 @@ from ...core.conditions import Continue
 from ...core.errors import Cancelled, RequestError
 from ...core.events import Event
 from ...core.upscale import PIXEL_METHODS
-from .job import KNOWN_FRAMES, Job
+from .job import KNOWN_FRAMES, ShotOrder
 from .seam import in_whole_seconds, part
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class Maker(Protocol):
     One that also has `continues()`, and says True there, is given jobs with a tail, and writes what comes after it:
     none of the tail's frames."""
 
-    def check(self, job: Job) -> None: ...
+    def check(self, job: ShotOrder) -> None: ...
 
-    def make(self, job: Job, target: Path) -> None: ...
+    def make(self, job: ShotOrder, target: Path) -> None: ...
 
 
 class KinemaMaker:
@@ -43,7 +43,7 @@ class KinemaMaker:
         self.model = model
         self._engine: Engine | None = None
 
-    def check(self, job: Job) -> None:
+    def check(self, job: ShotOrder) -> None:
         from ...engine.plan import plan
         from ...weights import store
 
@@ -56,10 +56,10 @@ class KinemaMaker:
         card = store.find(self.model)
         return "continue" in card.accepts and card.frames.maximum > KNOWN_FRAMES
 
-    def make(self, job: Job, target: Path) -> None:
+    def make(self, job: ShotOrder, target: Path) -> None:
         self.write(job.request(), job, target, whole_seconds=job.keeps)
 
-    def write(self, request: Request, job: Job, target: Path, *, whole_seconds: bool = False) -> None:
+    def write(self, request: Request, job: ShotOrder, target: Path, *, whole_seconds: bool = False) -> None:
         """The clip of a request, on the job's device and in its time, with its manifest. Frames of a continued clip are
         not in it; with whole_seconds, neither are the few that are over at its end."""
         from ...media.write import write
@@ -87,10 +87,10 @@ class KinemaMaker:
 class ToylandMaker:
     """What Toyland understands of the prompt, drawn by rules: no model, milliseconds. For trying a channel out."""
 
-    def check(self, job: Job) -> None:
+    def check(self, job: ShotOrder) -> None:
         pass
 
-    def make(self, job: Job, target: Path) -> None:
+    def make(self, job: ShotOrder, target: Path) -> None:
         from ...media.write import write
         from .toyland_clip import draw
 

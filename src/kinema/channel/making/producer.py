@@ -34,8 +34,8 @@ from . import durable
 from .beds import lacks_beds, make_bed
 from .continuity import link_of, sweep
 from .finish import check_interpolate
-from .job import Job
-from .ledger import Ledger, Planned
+from .job import ShotOrder
+from .ledger import Ledger, PlannedShot
 from .makers import can_continue, check_upscale, maker
 from .planning import Need, Planner, job_of, need
 from .steps import Channel, Desk, set_aside
@@ -70,10 +70,10 @@ def check(config: ChannelConfig) -> None:
     check_interpolate(config.making.interpolate)
     if config.making.here:
         check_upscale(config.making.upscale)
-        trial = Planned(
+        trial = PlannedShot(
             "trial", 0, config.theme, "", "a red ball rolls left", {"seconds": config.bible.seconds, "seed": 0}
         )
-        maker(config.making.model).check(Job.from_dict(job_of(config, "", trial, "")))
+        maker(config.making.model).check(ShotOrder.from_dict(job_of(config, "", trial, "")))
     secret(config.database.password_env)
     for each in config.rtmp:
         secret(each.key_env)
@@ -111,7 +111,7 @@ class Producer:
         if self.config.database.is_sqlite:  # shots that it knew of are begun again from the ledger
             mend(self.config.root / "state" / "steps.sqlite")
         shutil.rmtree(self.desk.scratch, ignore_errors=True)
-        place = durable.Place(self.desk, self.channel)
+        place = durable.ProcessRole(self.desk, self.channel)
         durable.launch(self.url, self.executor, place, draws=self.config.making.here)
         self._look(everything=True)
 
@@ -199,7 +199,7 @@ class Producer:
             done, self._writing = self._writing, None
             done.result()
 
-    def _job(self, shot: Planned) -> dict[str, Any]:
+    def _job(self, shot: PlannedShot) -> dict[str, Any]:
         link = link_of(self.ledger, shot, self.able)
         return job_of(self.config, self.ledger.token, shot, self.files, link)
 

@@ -24,7 +24,7 @@ from ..config import secret
 from ..http_client import Answer, Unreachable, ask, download
 from ..writing.breaker import Breaker
 from .elsewhere import MAX_BYTES, accept, attempt
-from .job import Down, Job, Late
+from .job import Down, Late, ShotOrder
 
 KINEMA, WHAT = "kinema:", "Another Kinema"
 ANSWER_S, POLL_S = 30.0, (0.2, 2.0)
@@ -43,7 +43,7 @@ class RemoteMaker:
         self.breaker = breaker if breaker is not None else Breaker(pause_s=30.0)
         self._sleep = sleep
 
-    def check(self, job: Job) -> None:
+    def check(self, job: ShotOrder) -> None:
         """One that cannot be reached now may be there later; one that does not draw this model is refused."""
         with contextlib.suppress(Down, Unreachable):
             told = self._json(self._asked(job, "GET", "/")).get("models")
@@ -54,10 +54,10 @@ class RemoteMaker:
                     f"{self.base} does not draw {self.model!r}.", field="making.model", value=self.model, legal=legal
                 )
 
-    def make(self, job: Job, target: Path) -> None:
+    def make(self, job: ShotOrder, target: Path) -> None:
         attempt(self.breaker, self._sleep, lambda folder: self._fetch(job, folder / "clip.mp4", target))
 
-    def _fetch(self, job: Job, beside: Path, target: Path) -> None:
+    def _fetch(self, job: ShotOrder, beside: Path, target: Path) -> None:
         limit_s = float(job.space["timeout_s"])
         order = {name: getattr(job, name) for name in WANTED} | {"model": self.model}
         # Another wish under the same name would be another order; so the name says what is wished for.
@@ -74,7 +74,7 @@ class RemoteMaker:
         with contextlib.suppress(KinemaError):
             self._asked(job, "DELETE", f"/clips/{name}")
 
-    def _wait(self, job: Job, name: str, order: dict[str, Any], end: float, limit_s: float) -> None:
+    def _wait(self, job: ShotOrder, name: str, order: dict[str, Any], end: float, limit_s: float) -> None:
         """Until the order is done. KinemaError, Down, Late."""
         said, pause_s = self._said(self._asked(job, "POST", "/clips", order)), POLL_S[0]
         heard = time.monotonic()
@@ -107,7 +107,7 @@ class RemoteMaker:
         found: dict[str, Any] = answer.json(f"{self.base} answers as no Kinema does", dict)
         return found
 
-    def _asked(self, job: Job, verb: str, path: str, body: Any = None, lost: bool = False) -> Answer:
+    def _asked(self, job: ShotOrder, verb: str, path: str, body: Any = None, lost: bool = False) -> Answer:
         """The answer; with `lost`, also one that knows of no such clip. KinemaError, Down, Unreachable."""
         answer = ask(verb, self.base + path, body=body, headers=self._headers(job), limit_s=ANSWER_S,
                      max_bytes=MAX_JSON_BYTES, what=WHAT)  # fmt: skip
@@ -119,7 +119,7 @@ class RemoteMaker:
         return answer
 
     @staticmethod
-    def _headers(job: Job) -> dict[str, str]:
+    def _headers(job: ShotOrder) -> dict[str, str]:
         key = secret(job.space.get("key_env"))
         return {"authorization": f"Bearer {key}"} if key else {}
 

@@ -26,7 +26,7 @@ from ..config import SPACE, secret
 from ..http_client import Bounds, ask, download, fence
 from ..writing.breaker import Breaker
 from .elsewhere import MAX_BYTES, accept, attempt
-from .job import Down, Job, Late
+from .job import Down, Late, ShotOrder
 
 HUB, HUB_S = "https://huggingface.co", 30.0
 LONGEST_NAME, WHAT = 4096, "A Gradio Space"
@@ -41,7 +41,7 @@ class SpaceMaker:
         self.breaker = breaker if breaker is not None else Breaker(pause_s=30.0)
         self._sleep = sleep
 
-    def check(self, job: Job) -> None:
+    def check(self, job: ShotOrder) -> None:
         if "@" in self.where or not (self._is_address or _NAME.fullmatch(self.where)):
             raise RequestError(
                 f"making.model = {self.model!r} is no Space.", field="making.model", value=self.model,
@@ -54,10 +54,10 @@ class SpaceMaker:
     def _is_address(self) -> bool:
         return self.where.startswith(("http://", "https://"))
 
-    def make(self, job: Job, target: Path) -> None:
+    def make(self, job: ShotOrder, target: Path) -> None:
         attempt(self.breaker, self._sleep, lambda folder: self._fetch(job, folder, target))
 
-    def _fetch(self, job: Job, folder: Path, target: Path) -> None:
+    def _fetch(self, job: ShotOrder, folder: Path, target: Path) -> None:
         limit_s = float(job.space["timeout_s"])
         token = secret(job.space.get("key_env"))
         address = self._address(token, limit_s)
@@ -92,7 +92,7 @@ class SpaceMaker:
             raise Down(f"{self.where}: the hub names no address of it.")
         return host
 
-    def _ask(self, job: Job, address: str, token: str, bounds: Bounds) -> tuple[Any, str, dict[str, str]]:
+    def _ask(self, job: ShotOrder, address: str, token: str, bounds: Bounds) -> tuple[Any, str, dict[str, str]]:
         """(what the Space returned, where its files are, headers to fetch them with)."""
         import httpx
 

@@ -20,7 +20,7 @@ from ..library import Library, LibraryClip
 from ..running import encoding
 from .beds import bed_for
 from .finish import fitted, interpolate, upscale
-from .job import KNOWN_FRAMES, Down, Job, Late
+from .job import KNOWN_FRAMES, Down, Late, ShotOrder
 from .makers import can_continue, maker
 from .work_files import TAIL, WorkFiles, suffix, work_files
 
@@ -66,7 +66,7 @@ class Channel:
 def generate(desk: Desk, job: dict[str, Any]) -> dict[str, Any]:
     """The clip. Where the shot should go on from the one before it, also {"goes_on": true}, or "why_cut". Which of them
     it was is in the name of its file, so that a process that comes later knows."""
-    asked, id, files, why = Job.from_dict(job), job["id"], desk.files(job), job.get("why_cut", "")
+    asked, id, files, why = ShotOrder.from_dict(job), job["id"], desk.files(job), job.get("why_cut", "")
     if job.get("before") and not why:
         done = files.has(id, CONTINUED)
         if not done and not files.has(id, GENERATE):
@@ -78,7 +78,7 @@ def generate(desk: Desk, job: dict[str, Any]) -> dict[str, Any]:
     return made | ({"why_cut": why} if why else {})
 
 
-def _continued(desk: Desk, job: dict[str, Any], asked: Job) -> bool:
+def _continued(desk: Desk, job: dict[str, Any], asked: ShotOrder) -> bool:
     """Make the clip from the last frames of the shot before it; False where that cannot be done, whatever the reason:
     a cut is always possible."""
     try:
@@ -114,12 +114,12 @@ def tail(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
 
 
 def upscaled(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
-    asked = Job.from_dict(job)
+    asked = ShotOrder.from_dict(job)
     return _made(desk, job, UPSCALED, lambda target: upscale(asked, _taken(desk, job, before), target))
 
 
 def between(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
-    how, fps, device = job["making"]["interpolate"], int(job["fps"]), Job.from_dict(job).device
+    how, fps, device = job["making"]["interpolate"], int(job["fps"]), ShotOrder.from_dict(job).device
     return _made(
         desk, job, BETWEEN, lambda target: interpolate(how, fps, device, _taken(desk, job, before), target)
     )  # fmt: skip

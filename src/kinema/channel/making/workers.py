@@ -26,7 +26,7 @@ log = logging.getLogger("kinema.channel")
 
 
 @dataclass(frozen=True)
-class Worker:
+class WorkerState:
     """A process that draws: its name, where it runs, what it does, and seconds since it was last heard of."""
 
     id: str
@@ -60,11 +60,11 @@ class Heartbeats:
     def gone(self, id: str) -> None:
         self._tables.do("DELETE FROM kinema_workers WHERE id = :id", id=id)
 
-    def all(self) -> list[Worker]:
+    def all(self) -> list[WorkerState]:
         rows = self._tables.do(
             "SELECT id, host, pid, doing, extract(epoch FROM now() - seen) FROM kinema_workers ORDER BY id"
         )
-        return [Worker(id, host, pid, doing, float(silent_s)) for id, host, pid, doing, silent_s in rows]
+        return [WorkerState(id, host, pid, doing, float(silent_s)) for id, host, pid, doing, silent_s in rows]
 
     def hand_on_lost(self, lost_s: float, own: str) -> list[str]:
         """Give the shots of silent workers back to the queue; gives who they were. Needs a launched process."""
@@ -91,7 +91,7 @@ def work(
     with scratch("worker") as folder:
         desk = Desk(url, folder, told)
         beats.beat(id, "")
-        durable.launch(url, id, durable.Place(desk), draws=True)
+        durable.launch(url, id, durable.ProcessRole(desk), draws=True)
         tell(f"{id} waits for shots")
         try:
             while not stop.wait(min(BEAT_S, lost_s / 4)):

@@ -29,7 +29,7 @@ LINES, GUIDE_LINES, DAY_S = 60, 5000, 24 * 3600
 
 
 @dataclass(frozen=True)
-class View:
+class BoardView:
     """airings: the latest first, as-run lines of the library. playout: state/status.json, {} where there is none.
     clips: those of the airings, by id."""
 
@@ -51,11 +51,11 @@ class Board:
     ) -> None:  # fmt: skip
         self.folder, self.name, self.theme, self.wall = folder, name, theme, wall
         self.parts = DayParts.parse(schedule, timezone)
-        self._view, self._looked = View(name=name), -LOOK_S
+        self._view, self._looked = BoardView(name=name), -LOOK_S
         self._library: Library | None = None
         self._lock = threading.Lock()
 
-    def look(self) -> View:
+    def look(self) -> BoardView:
         """May be called from any thread."""
         with self._lock:
             if time.monotonic() - self._looked >= LOOK_S:
@@ -122,7 +122,7 @@ class Board:
     def theme_at(self, at: float) -> str:
         return self.parts.theme_at(at) or self.theme
 
-    def _anew(self) -> View:
+    def _anew(self) -> BoardView:
         said = guide.status(self.folder) or {}
         on_air = bool(said) and abs(self.wall() - float(said.get("written_at", 0))) < SILENT_S
         try:
@@ -137,10 +137,10 @@ class Board:
                 log.warning("the site cannot look at the library: %s", error)
             airings, clips, trouble = self._view.airings, self._view.clips, str(error)
             self._library = None
-        return View(on_air, str(said.get("name") or self._view.name or self.name), airings, said, clips, trouble)
+        return BoardView(on_air, str(said.get("name") or self._view.name or self.name), airings, said, clips, trouble)
 
     @staticmethod
-    def _told(line: Aired, view: View) -> dict[str, Any]:
+    def _told(line: Aired, view: BoardView) -> dict[str, Any]:
         """An airing as the page shows it. What the owner banned is not spoken of any more."""
         clip = view.clips.get(line.id)
         is_banned = clip is not None and clip.state == "banned"

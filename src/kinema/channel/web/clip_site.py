@@ -26,7 +26,7 @@ from ...core.errors import RequestError
 from ...core.outside import parse_json
 from ...core.request import Profile
 from ..making.bench import DONE, Bench, Busy, Order, Taken
-from ..making.job import Job
+from ..making.job import ShotOrder
 from .owner import Owner
 from .site_guard import Guard
 
@@ -91,7 +91,7 @@ def clip_site(bench: Bench, token: str | None = None, names: Collection[str] = (
     return Guard(app, None if owner.has_token else names)
 
 
-def job_of(data: bytes) -> Job:
+def job_of(data: bytes) -> ShotOrder:
     """An order from a stranger: only what is known, each of its kind and size. RequestError names what is wrong."""
     said: dict[str, Any] = parse_json(data, "The order", dict, error=RequestError, max_bytes=MOST_BYTES)
     found: dict[str, Any] = {"negative_prompt": "", "seed": 0, "width": 576, "height": 320, "profile": "balanced"}
@@ -108,7 +108,7 @@ def job_of(data: bytes) -> Job:
         raise RequestError(f"profile = {str(found['profile'])[:50]!r}.", field="profile", legal=", ".join(PROFILES))
     if not all(letter.isalnum() or letter in "-_" for letter in found["id"]):
         raise RequestError(f"id = {found['id']!r}.", field="id", legal="letters, digits, - and _")
-    return Job(making={}, **found)
+    return ShotOrder(making={}, **found)
 
 
 def _state(order: Order) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .allowance import household
 
 
 @dataclass(frozen=True)
-class Patience:
+class ConnectionLimits:
     """head_s: from a connection, or the first byte of its next request, until the end of a request's head. body_s: from
     there until the body's. answer_s: that a reader may take nothing of an answer. idle_s: between two requests. each:
     connections of one address; all: together. exempt: addresses (proxies) that have no limit of their own."""
@@ -30,11 +30,11 @@ class Patience:
     exempt: Collection[str] = ()
 
 
-FOR_VIEWERS = Patience()
-FOR_ORDERS = Patience(each=32, all=200)
+FOR_VIEWERS = ConnectionLimits()
+FOR_ORDERS = ConnectionLimits(each=32, all=200)
 
 
-def protocol(patience: Patience) -> type[Any]:
+def protocol(patience: ConnectionLimits) -> type[Any]:
     """uvicorn's HTTP protocol with this patience."""
     import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol

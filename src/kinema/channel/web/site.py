@@ -19,9 +19,9 @@ from .allowance import Allowance
 from .audience import Audience
 from .board import Board
 from .owner import Owner
-from .patience import FOR_VIEWERS, Patience, protocol
+from .patience import FOR_VIEWERS, ConnectionLimits, protocol
 from .site_guard import Guard
-from .site_media import Media
+from .site_media import SiteMedia
 from .site_owner import OwnerRoutes
 from .site_page import Page
 from .site_public import PublicRoutes
@@ -57,7 +57,7 @@ def site(
     suggesting = suggesting or Allowance(each=3, all=60, per_s=600.0)
     routes = [
         *Page().routes(),
-        *Media(folder, audience).routes(),
+        *SiteMedia(folder, audience).routes(),
         *PublicRoutes(board, audience, verbs, suggesting if known.suggestions else None).routes(),
         *OwnerRoutes(verbs, Owner(known.token), Allowance(each=10, all=100, per_s=60.0)).routes(),
     ]
@@ -70,12 +70,12 @@ def site(
     return Guard(Starlette(routes=routes, lifespan=lifespan), known.names)
 
 
-def serve(app: Any, sock: socket.socket, proxies: Sequence[str] = (), patience: Patience = FOR_VIEWERS) -> None:
+def serve(app: Any, sock: socket.socket, proxies: Sequence[str] = (), patience: ConnectionLimits = FOR_VIEWERS) -> None:
     """Serve until SIGTERM or SIGINT."""
     server(app, proxies, patience).run(sockets=[sock])
 
 
-def server(app: Any, proxies: Sequence[str] = (), patience: Patience = FOR_VIEWERS) -> Any:
+def server(app: Any, proxies: Sequence[str] = (), patience: ConnectionLimits = FOR_VIEWERS) -> Any:
     """The uvicorn server, not yet running. proxies: whose word on who is asking is taken; they bring everybody's
     requests, so they may have any number of connections."""
     import uvicorn

@@ -28,7 +28,7 @@ FOR_LONG = {**OPEN, "cache-control": "public, max-age=86400, immutable"}
 _DATE = "#EXT-X-PROGRAM-DATE-TIME:"
 
 
-class Media:
+class SiteMedia:
     """folder: the channel's."""
 
     def __init__(self, folder: Path, audience: Audience) -> None:

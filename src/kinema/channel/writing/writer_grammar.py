@@ -70,7 +70,7 @@ DEEDS = (
 _CLASHES = {"pan": "x", "tilt": "y", "zoom": "", "roll": "", "still": ""}
 
 
-class Card(NamedTuple):
+class DrawnShot(NamedTuple):
     """What is drawn for one shot. setting, light: which wording of the episode's place and of its first light; of
     openings only."""
 
@@ -145,11 +145,11 @@ class GrammarWriter:
         cast = tuple(CastMember(name=name, description=_described(*look)) for name, look in zip(names, looks))
         return cast, [kind for _, _, kind in looks]
 
-    def _cards(self, brief: Brief, wish: Wishes, num_members: int, place: str, light: str) -> list[Card]:
+    def _cards(self, brief: Brief, wish: Wishes, num_members: int, place: str, light: str) -> list[DrawnShot]:
         """One card a shot, dealt from the deck of its part."""
         said = len(words.SAY_PLACE[place]), len(words.SAY_LIGHT[light])
         between = max(brief.shots - 2, 0)
-        cards: list[Card] = []
+        cards: list[DrawnShot] = []
         for part, num in (("opening", 1), ("development", between), ("ending", min(brief.shots - 1, 1))):
             choices = self._choices(part, wish, num_members, said)
             seed = f"deck/{brief.seed}/{brief.theme.text}/{part}/{brief.draw}"
@@ -184,7 +184,7 @@ class GrammarWriter:
         return words.SAY_STYLE[wish.style][0] if wish.style else brief.bible.style
 
 
-def _deal(choices: Sequence[Sequence[Any]], place: int, seed: str) -> Card:
+def _deal(choices: Sequence[Sequence[Any]], place: int, seed: str) -> DrawnShot:
     """Card number `place` of the deck of all combinations, which is shuffled anew whenever it is out."""
     size = prod(map(len, choices))
     cycle, place = divmod(place, size)
@@ -194,7 +194,7 @@ def _deal(choices: Sequence[Sequence[Any]], place: int, seed: str) -> Card:
         number, which = divmod(number, len(choice))
         chosen.append(choice[which])
     (camera, deed), *rest = chosen
-    return Card(camera, deed, *rest)
+    return DrawnShot(camera, deed, *rest)
 
 
 @lru_cache(maxsize=16)

@@ -11,7 +11,7 @@ import torch
 
 from ...core.card import Card
 from ...core.errors import ModelError
-from ...sd.clip_model import Parts
+from ...sd.clip_model import PipelineParts
 from ...sd.image_model import open_image_model, own_schedule
 from ...weights.device import place_and_dtype
 from ...weights.folder import network
@@ -46,7 +46,7 @@ def adapter_at(location: Path, dtype: torch.dtype) -> Any:
     return adapter_from(load_file(location), dtype)
 
 
-def read(adapter: Any, dtype: torch.dtype, schedule: Callable[[Any], Any] | None, place: Path) -> Parts:
+def read(adapter: Any, dtype: torch.dtype, schedule: Callable[[Any], Any] | None, place: Path) -> PipelineParts:
     """The image model in a folder or a file with the adapter's motion modules. schedule: makes the adapter's own, if
     it has one. ModelError where the two do not fit."""
     from diffusers import UNetMotionModel
@@ -61,7 +61,7 @@ def read(adapter: Any, dtype: torch.dtype, schedule: Callable[[Any], Any] | None
         return found
 
     made = schedule or (xl_scheduler if (place / "text_encoder_2").is_dir() else scheduler)
-    return Parts.read(image, unet, f"{place} and the motion adapter do not fit", made)
+    return PipelineParts.read(image, unet, f"{place} and the motion adapter do not fit", made)
 
 
 def xl_scheduler(own: Any) -> Any:

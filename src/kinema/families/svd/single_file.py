@@ -12,7 +12,7 @@ import torch
 
 from ...core.errors import ModelError
 from ...sd import original
-from ...sd.original_file import Source, fill, levels, vae_sizes
+from ...sd.original_file import TensorFile, fill, levels, vae_sizes
 from ...weights.headers import header
 from . import layouts
 from .detect import recognise
@@ -34,7 +34,7 @@ def load_file(file: Path, dtype: torch.dtype) -> SvdParts:
     if card is None:
         raise ModelError(f"{file}: not Stable Video Diffusion in its original layout.")
     with safe_open(file, "pt") as tensors:
-        source = Source(file, tensors, names)
+        source = TensorFile(file, tensors, names)
         return SvdParts(
             image_encoder=fill(_vision(source), source, layouts.vision_name, torch.float32),
             unet=fill(_unet(source, card.frames.trained), source, _unet_names(source), dtype),
@@ -45,7 +45,7 @@ def load_file(file: Path, dtype: torch.dtype) -> SvdParts:
         )
 
 
-def _unet(source: Source, num_frames: int) -> Any:
+def _unet(source: TensorFile, num_frames: int) -> Any:
     from diffusers import UNetSpatioTemporalConditionModel
 
     channels, layers, attended = levels(source)
@@ -63,24 +63,24 @@ def _unet(source: Source, num_frames: int) -> Any:
         )  # fmt: skip
 
 
-def _unet_names(source: Source) -> Any:
+def _unet_names(source: TensorFile) -> Any:
     _, layers, attended = levels(source)
     return lambda name: (original.unet_name(name, layers, attended), "")
 
 
-def _vae(source: Source) -> Any:
+def _vae(source: TensorFile) -> Any:
     from diffusers import AutoencoderKLTemporalDecoder
 
     with torch.device("meta"):
         return AutoencoderKLTemporalDecoder(scaling_factor=SCALING, **vae_sizes(source))
 
 
-def _vae_names(source: Source) -> Any:
+def _vae_names(source: TensorFile) -> Any:
     count = source.count(f"{original.VAE}encoder.down.{{}}.")
     return lambda name: (layouts.vae_name(name, count), "")
 
 
-def _vision(source: Source) -> Any:
+def _vision(source: TensorFile) -> Any:
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     width, _, patch, _ = source.shape(f"{layouts.VISION}conv1.weight")

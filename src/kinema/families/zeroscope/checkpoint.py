@@ -11,7 +11,7 @@ import torch
 from ...core.card import Card
 from ...core.errors import ModelError
 from ...sd import bases, temporal_layers
-from ...sd.clip_model import ClipModel, Parts
+from ...sd.clip_model import ClipModel, PipelineParts
 from ...sd.image_model import Folder, open_image_model, own_schedule
 from ...weights.device import place_and_dtype
 from ...weights.folder import network
@@ -32,13 +32,15 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> C
     from diffusers import UNet3DConditionModel
 
     unet = partial(network, UNet3DConditionModel, location / "unet", kind)
-    return ZeroscopeFamily(card, place, Parts.read(Folder(location, kind), unet, f"{location}: cannot be loaded"))
+    return ZeroscopeFamily(
+        card, place, PipelineParts.read(Folder(location, kind), unet, f"{location}: cannot be loaded")
+    )
 
 
-def on_image(layers: Path, dtype: torch.dtype, image: Path) -> Parts:
+def on_image(layers: Path, dtype: torch.dtype, image: Path) -> PipelineParts:
     """The parts of a video model: an image model's, its UNet with these layers. ModelError where they do not fit."""
     opened = open_image_model(image, dtype)
-    return Parts.read(
+    return PipelineParts.read(
         opened, lambda: temporal_layers.read(layers, opened.unet()), f"{layers} on {image}: cannot be loaded",
         own_schedule(layers),
     )  # fmt: skip

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kinema.post.film.network import Film
-from kinema.weights.device import default_device
-from kinema.weights.residency import Residency
+from ...weights.device import default_device
+from ...weights.residency import Residency
+from .network import FilmNetwork
 
 DEEPEST = 4
 """Recursions for a network that knows only the middle: another time is rounded to sixteenths of the interval."""
@@ -26,7 +26,7 @@ class FilmBetween:
     """A network that knows any time is asked for each. One that knows only the middle is asked again for the middle of
     what it made, as published, and times that halving never meets are rounded to the nearest of 2 ** DEEPEST steps."""
 
-    def __init__(self, network: Film, device: str | torch.device | None = None) -> None:
+    def __init__(self, network: FilmNetwork, device: str | torch.device | None = None) -> None:
         self.network = network
         self.residency = Residency(torch.device(device) if device is not None else default_device(), [network])
 

@@ -6,7 +6,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from kinema.core.errors import ModelError, WeightsMissing
+from ...core.errors import ModelError, WeightsMissing
 
 MINI_NAME = "kinema-mini-film"
 KINDS = ".safetensors, .pt or .pth (a state dict or TorchScript), or a folder with model.safetensors and config.json"

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinema.post.film.config import FilmConfig
-from kinema.post.film.warp import best_match, compare, enlarge, pyramid, warp
+from .config import FilmConfig
+from .warp import best_match, compare, enlarge, pyramid, warp
 
 SLOPE = 0.2
 RGB, FLOW = 3, 2
@@ -167,7 +167,7 @@ class Fusion(nn.Module):
         return self.paint(x)
 
 
-class Film(nn.Module):
+class FilmNetwork(nn.Module):
     """A frame between two. Sides are multiples of shrink * 2 ** (levels - 1)."""
 
     def __init__(self, config: FilmConfig) -> None:

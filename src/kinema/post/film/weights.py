@@ -22,14 +22,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kinema.core.errors import ModelError
-from kinema.core.outside import read_json
-from kinema.post.film.config import PUBLISHED, FilmConfig
-from kinema.post.film.files import weights_file
-from kinema.post.film.network import Film
+from ...core.errors import ModelError
+from ...core.outside import read_json
+from .config import PUBLISHED, FilmConfig
+from .files import weights_file
+from .network import FilmNetwork
 
 
-def open_film(model: str | os.PathLike[str] | None = None) -> Film:
+def open_film(model: str | os.PathLike[str] | None = None) -> FilmNetwork:
     """The network with its weights, float32, on the CPU, for inference. model: a file or folder; None: the shipped one.
 
     Raises WeightsMissing and ModelError (damaged, of another network)."""
@@ -40,7 +40,7 @@ def open_film(model: str | os.PathLike[str] | None = None) -> Film:
         state = from_published(state, config)
     else:
         config = _config_beside(file)
-    network = Film(config)
+    network = FilmNetwork(config)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -126,11 +126,11 @@ def published_name(name: str, config: FilmConfig) -> str:
 def from_published(state: Mapping[str, Tensor], config: FilmConfig) -> dict[str, Tensor]:
     """The conversion's state dict with the names of Film; names that Film has not are kept, so that they are told."""
     with torch.device("meta"):
-        ours = {published_name(name, config): name for name in Film(config).state_dict()}
+        ours = {published_name(name, config): name for name in FilmNetwork(config).state_dict()}
     return {ours.get(name, name): value for name, value in state.items()}
 
 
-def to_published(network: Film) -> dict[str, Tensor]:
+def to_published(network: FilmNetwork) -> dict[str, Tensor]:
     """A network's weights with the conversion's names."""
     return {published_name(name, network.config): value for name, value in network.state_dict().items()}
 

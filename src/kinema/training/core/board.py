@@ -18,7 +18,7 @@ from ...core.extras import install_command
 HIDDEN = ("step", "seconds", "minutes")
 
 
-class Board:
+class TensorBoardLog:
     """Call it with each event. Writes OUT/tensorboard. ValueError without tensorboard."""
 
     def __init__(self, out: Path) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kinema.core.events import OnEvent, Part, Progress, ignore, planned
+from ...core.events import OnEvent, Part, Progress, ignore, planned
 
 BEFORE, LEARNING, AFTER = range(3)
 """The phases of a stage: spans of its events."""

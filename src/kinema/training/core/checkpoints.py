@@ -14,10 +14,9 @@ from zipfile import BadZipFile
 import torch
 from torch import Tensor, nn
 
-from kinema.core.errors import KinemaError
-from kinema.core.outside import for_terminal
-from kinema.core.whole import put, whole
-
+from ...core.errors import KinemaError
+from ...core.outside import for_terminal
+from ...core.whole import put, whole
 from . import processes
 
 

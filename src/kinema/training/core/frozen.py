@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kinema.sd.inflate import digest
+from ...sd.inflate import digest
 
 Chosen = Callable[[str], bool]
 """Does a parameter of this name learn?"""

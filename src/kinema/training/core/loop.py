@@ -75,7 +75,7 @@ class LoopConfig:
     budget: Budget = field(default_factory=Budget)
 
 
-class Clock:
+class StepClock:
     """How much of its time a loop has used: a share that rises evenly to 1 from now to `end_s`, by the budget's clock.
     When the end moves, because an evaluation took longer than expected, it rises to it from where it is, so that the
     learning rate comes down to its end in any case. before_s: seconds of an earlier command."""
@@ -160,7 +160,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     if before:
         budget.resumed(before)
     budget.learn()
-    clock = Clock(config, before)
+    clock = StepClock(config, before)
     started = clock_s()
     stored = measured = logged = told = started
     first_step = step

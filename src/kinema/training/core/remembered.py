@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from kinema.core.errors import KinemaError
-from kinema.core.json_state import JsonState, StateNewer
-from kinema.core.outside import of_kind
-from kinema.weights.store import home
-
+from ...core.errors import KinemaError
+from ...core.json_state import JsonState, StateNewer
+from ...core.outside import of_kind
+from ...weights.store import home
 from .budget import Takes
 
 LAST, MOST = 3, 100
@@ -27,7 +26,7 @@ LONGEST_S = 1e7
 
 
 @dataclass(frozen=True)
-class Kind:
+class RunKind:
     """Runs that take alike: recipe, device, processes, a digest of the options, and the size class of the minutes (the
     nearest power of two), since recipes prepare and evaluate less for short runs."""
 
@@ -38,23 +37,23 @@ class Kind:
     options: str
 
     @classmethod
-    def of(cls, recipe: str, device: str, processes: int, minutes: float, options: Mapping[str, str]) -> Kind:
+    def of(cls, recipe: str, device: str, processes: int, minutes: float, options: Mapping[str, str]) -> RunKind:
         digest = hashlib.sha256(json.dumps(sorted(options.items())).encode()).hexdigest()[:12]
         return cls(recipe, device.partition(":")[0], processes, round(math.log2(minutes)), digest)
 
 
 @dataclass(frozen=True)
-class Run:
-    kind: Kind
+class RememberedRun:
+    kind: RunKind
     stages: Mapping[str, Takes]
 
 
-def read() -> list[Run]:
+def read() -> list[RememberedRun]:
     """All that is kept, the oldest first."""
     return _runs(_state().read().value)
 
 
-def takes(kind: Kind) -> dict[str, Takes]:
+def takes(kind: RunKind) -> dict[str, Takes]:
     """By stage, of the last runs of this kind, else of those that differ in their options only. Nothing for a recipe
     without a name."""
     known = read() if kind.recipe else []
@@ -69,7 +68,7 @@ def takes(kind: Kind) -> dict[str, Takes]:
     return found
 
 
-def keep(kind: Kind, stages: Mapping[str, Takes]) -> None:
+def keep(kind: RunKind, stages: Mapping[str, Takes]) -> None:
     """Add a run. Nothing happens where the folder cannot be written, or the recipe has no name."""
     if not kind.recipe or not stages:
         return
@@ -77,10 +76,10 @@ def keep(kind: Kind, stages: Mapping[str, Takes]) -> None:
         runs = _runs(value)
         same = [run for run in runs if run.kind == kind][-(LAST - 1) :]
         others = [run for run in runs if run.kind != kind]
-        value["runs"] = [_plain(run) for run in (*others, *same, Run(kind, stages))[-MOST:]]
+        value["runs"] = [_plain(run) for run in (*others, *same, RememberedRun(kind, stages))[-MOST:]]
 
 
-def _without_options(kind: Kind) -> tuple[str, str, int, int]:
+def _without_options(kind: RunKind) -> tuple[str, str, int, int]:
     return kind.recipe, kind.device, kind.processes, kind.size
 
 
@@ -91,24 +90,26 @@ def _state() -> JsonState:
     )  # fmt: skip
 
 
-def _runs(value: Mapping[str, Any]) -> list[Run]:
+def _runs(value: Mapping[str, Any]) -> list[RememberedRun]:
     return list(_readable(value.get("runs", [])))
 
 
-def _readable(given: Iterable[Any]) -> Iterable[Run]:
+def _readable(given: Iterable[Any]) -> Iterable[RememberedRun]:
     for each in given:
         with contextlib.suppress(KinemaError, TypeError, ValueError, KeyError):
             found = of_kind(each, "a run", dict)
-            kind = Kind(
+            kind = RunKind(
                 of_kind(found["recipe"], "recipe", str)[:300], of_kind(found["device"], "device", str)[:300],
                 of_kind(found["processes"], "processes", int), of_kind(found["size"], "size", int),
                 of_kind(found["options"], "options", str)[:300],
             )  # fmt: skip
             stages = of_kind(found["stages"], "stages", dict)
-            yield Run(kind, {name: Takes(*map(_seconds, of_kind(pair, name, list))) for name, pair in stages.items()})
+            yield RememberedRun(
+                kind, {name: Takes(*map(_seconds, of_kind(pair, name, list))) for name, pair in stages.items()}
+            )
 
 
-def _plain(run: Run) -> dict[str, Any]:
+def _plain(run: RememberedRun) -> dict[str, Any]:
     pairs = {name: [round(each, 2) for each in pair] for name, pair in run.stages.items()}
     return {**vars(run.kind), "stages": pairs}
 

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from kinema.core.errors import KinemaError, RequestError
-from kinema.core.json_state import JsonState
-from kinema.core.outside import MAX_JSON_BYTES, of_kind, parse_json
-
+from ...core.errors import KinemaError, RequestError
+from ...core.json_state import JsonState
+from ...core.outside import MAX_JSON_BYTES, of_kind, parse_json
 from . import processes
 from .settings import Settings, Stage
 

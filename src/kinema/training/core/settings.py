@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kinema.core.events import OnEvent, ignore
-
+from ...core.events import OnEvent, ignore
 from .budget import NOTHING, Budget, Takes
 
 OPTIMIZERS = ("adamw", "adamw8bit")

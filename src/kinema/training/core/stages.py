@@ -15,10 +15,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
-from kinema.core.events import both
-from kinema.core.quiet import quietly
-from kinema.core.showing import shown_in_python
-
+from ...core.events import both
+from ...core.quiet import quietly
+from ...core.showing import shown_in_python
 from . import processes, remembered, run_folder
 from .budget import Share, in_words
 from .settings import Settings, Stage
@@ -99,7 +98,7 @@ def _run(stages: Sequence[Stage], settings: Settings, only: Sequence[str]) -> di
     processes.wait()  # until all have read the record
     if processes.first():
         run_folder.write(settings.out, done, asked)
-    kind = remembered.Kind.of(
+    kind = remembered.RunKind.of(
         settings.recipe, settings.device, processes.count(), settings.minutes, settings.options
     )  # fmt: skip
     known, budget = remembered.takes(kind), settings.budget

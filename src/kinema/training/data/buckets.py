@@ -18,11 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinema.core.errors import KinemaError, MediaError
-from kinema.core.whole import whole, write_text
-from kinema.media.read import read_chunks
-from kinema.media.resize import resize_frames
-
+from ...core.errors import KinemaError, MediaError
+from ...core.whole import whole, write_text
+from ...media.read import read_chunks
+from ...media.resize import resize_frames
 from ..core import checkpoints
 from .own_clips import Item
 

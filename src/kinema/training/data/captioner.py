@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinema.toyland.caption import describe, describe_place
-from kinema.toyland.scene import World, sample_scene
+from ...toyland.caption import describe, describe_place
+from ...toyland.scene import World, sample_scene
 
 WORDINGS = 32
 """Captions that each clip is told by; remembered, since a GPU asks for thousands a second."""

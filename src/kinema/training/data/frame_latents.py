@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kinema.core.whole import whole
-
+from ...core.whole import whole
 from ..core import checkpoints, processes
 from .store import SHARD, ClipStore
 

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema.conditions.layout import draw_boxes
-from kinema.conditions.trajectory import draw
-from kinema.toyland.palette import OBJECT_COLORS
-from kinema.toyland.render import render
-from kinema.toyland.scene import Scene, without_objects
+from ...conditions.layout import draw_boxes
+from ...conditions.trajectory import draw
+from ...toyland.palette import OBJECT_COLORS
+from ...toyland.render import render
+from ...toyland.scene import Scene, without_objects
 
 Told = tuple[np.ndarray, np.ndarray]
 """(source (F, H, W, 3) float32 in [-1, 1], mask (F, H, W) bool, True where the model must generate)."""
 
 
 @dataclass(frozen=True)
-class Clip:
+class KnownClip:
     """A clip with its truth: frames_FHWC uint8, masks_NFHW bool, tracks_NF2 px (NaN where not seen)."""
 
     scene: Scene
@@ -45,18 +45,18 @@ class Clip:
         return np.ones(self.masks_NFHW.shape[1:], bool)
 
 
-def kept_frames(clip: Clip, *frames: int | slice) -> Told:
+def kept_frames(clip: KnownClip, *frames: int | slice) -> Told:
     mask = clip.everything()
     for each in frames:
         mask[each] = False
     return clip.kept(mask)
 
 
-def extend_after(clip: Clip, rng: np.random.Generator) -> Told:
+def extend_after(clip: KnownClip, rng: np.random.Generator) -> Told:
     return kept_frames(clip, slice(0, int(rng.choice([5, 5, 9]))))
 
 
-def extend_before(clip: Clip, rng: np.random.Generator) -> Told:
+def extend_before(clip: KnownClip, rng: np.random.Generator) -> Told:
     return kept_frames(clip, slice(-int(rng.choice([4, 8])), None))
 
 
@@ -67,7 +67,7 @@ def bounds(mask_HW: np.ndarray, margin_px: int) -> tuple[slice, slice]:
     return slice(top, rows.max() + 1 + margin_px), slice(left, columns.max() + 1 + margin_px)
 
 
-def box(clip: Clip, rng: np.random.Generator) -> Told:
+def box(clip: KnownClip, rng: np.random.Generator) -> Told:
     """A box around the first object's whole way, one that follows it, or one anywhere."""
     seen_FHW = clip.masks_NFHW[0]
     mask = np.zeros_like(seen_FHW)
@@ -89,7 +89,7 @@ def anywhere(mask_FHW: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return mask
 
 
-def empty_place(clip: Clip, rng: np.random.Generator) -> Told:
+def empty_place(clip: KnownClip, rng: np.random.Generator) -> Told:
     """A box with no object in it, ever: it teaches that the words decide whether something appears (removal)."""
     seen, mask = clip.masks_NFHW.any((0, 1)), np.zeros_like(clip.masks_NFHW[0])
     for _ in range(20):
@@ -99,7 +99,7 @@ def empty_place(clip: Clip, rng: np.random.Generator) -> Told:
     return clip.kept(mask)
 
 
-def removal(clip: Clip, rng: np.random.Generator) -> Told:
+def removal(clip: KnownClip, rng: np.random.Generator) -> Told:
     """A box around each object: around its whole way, or one that follows it. The answer shows none of them."""
     mask = np.zeros_like(clip.masks_NFHW[0])
     for seen_FHW in clip.masks_NFHW[: len(clip.scene.actors)]:
@@ -110,14 +110,14 @@ def removal(clip: Clip, rng: np.random.Generator) -> Told:
     return clip.kept(mask)
 
 
-def place(clip: Clip, told: Told) -> np.ndarray:
+def place(clip: KnownClip, told: Told) -> np.ndarray:
     """The clip's place without its objects."""
     frames, height, width = clip.frames_FHWC.shape[:3]
     out = render([without_objects(clip.scene)], num_frames=frames, height=height, width=width, fps=clip.fps)
     return out.frames_BFHWC[0].numpy().astype(np.float32) / 127.5 - 1
 
 
-def source(clip: Clip, rng: np.random.Generator) -> Told:
+def source(clip: KnownClip, rng: np.random.Generator) -> Told:
     """The whole clip as a hint, and everything to be generated: without a mask the source comes out as it is, now and
     then with a gray box in it that must stay gray."""
     pixels = clip.unit
@@ -127,7 +127,7 @@ def source(clip: Clip, rng: np.random.Generator) -> Told:
     return pixels, clip.everything()
 
 
-def silhouette(clip: Clip, rng: np.random.Generator) -> Told:
+def silhouette(clip: KnownClip, rng: np.random.Generator) -> Told:
     """The outline of the objects, grown by a few pixels."""
     mask = np.asarray(clip.masks_NFHW.any(0))
     grow = int(rng.integers(1, 5))
@@ -138,7 +138,7 @@ def silhouette(clip: Clip, rng: np.random.Generator) -> Told:
     return clip.kept(mask)
 
 
-def outpaint(clip: Clip, rng: np.random.Generator) -> Told:
+def outpaint(clip: KnownClip, rng: np.random.Generator) -> Told:
     """A window is kept; one to four sides around it are new."""
     mask = clip.everything()
     _, height, width = mask.shape
@@ -149,12 +149,12 @@ def outpaint(clip: Clip, rng: np.random.Generator) -> Told:
     return clip.kept(mask)
 
 
-def colors_of(clip: Clip, rng: np.random.Generator) -> list[tuple[int, int, int]]:
+def colors_of(clip: KnownClip, rng: np.random.Generator) -> list[tuple[int, int, int]]:
     """The colours of the objects, or now and then a colour that says nothing."""
     return [OBJECT_COLORS[actor.color] if rng.random() < 0.85 else (255, 255, 255) for actor in clip.scene.actors]
 
 
-def draw_dots(clip: Clip, rng: np.random.Generator) -> np.ndarray:
+def draw_dots(clip: KnownClip, rng: np.random.Generator) -> np.ndarray:
     """Control frames (F, H, W, 3) uint8 of the paths of one or all objects; no dot where an object is not seen."""
     count, height, width = clip.masks_NFHW.shape[1:]
     frames = np.zeros((count, height, width, 3), np.uint8)
@@ -165,18 +165,18 @@ def draw_dots(clip: Clip, rng: np.random.Generator) -> np.ndarray:
     return frames
 
 
-def dots(clip: Clip, rng: np.random.Generator) -> Told:
+def dots(clip: KnownClip, rng: np.random.Generator) -> Told:
     return draw_dots(clip, rng).astype(np.float32) / 127.5 - 1, clip.everything()
 
 
-def first_and_dots(clip: Clip, rng: np.random.Generator) -> Told:
+def first_and_dots(clip: KnownClip, rng: np.random.Generator) -> Told:
     """The first frame is given, and where its object goes."""
     source, mask = dots(clip, rng)
     source[0], mask[0] = clip.unit[0], False
     return source, mask
 
 
-def layout(clip: Clip, rng: np.random.Generator) -> Told:
+def layout(clip: KnownClip, rng: np.random.Generator) -> Told:
     """The boxes of the objects, drawn on white."""
     count, height, width = clip.masks_NFHW.shape[1:]
     num = len(clip.scene.actors) if rng.random() < 0.5 else 1
@@ -196,7 +196,7 @@ def layout(clip: Clip, rng: np.random.Generator) -> Told:
     return draw_boxes(boxes, height, width, colors).astype(np.float32) / 127.5 - 1, clip.everything()
 
 
-KINDS: dict[str, tuple[float, Callable[[Clip, np.random.Generator], Told]]] = {
+KINDS: dict[str, tuple[float, Callable[[KnownClip, np.random.Generator], Told]]] = {
     "first": (0.15, lambda clip, rng: kept_frames(clip, 0)),
     "last": (0.03, lambda clip, rng: kept_frames(clip, -1)),
     "first_last": (0.05, lambda clip, rng: kept_frames(clip, 0, -1)),
@@ -214,7 +214,7 @@ KINDS: dict[str, tuple[float, Callable[[Clip, np.random.Generator], Told]]] = {
 }
 """Name to (share of the clips, function)."""
 NAMES = tuple(KINDS)
-ANSWERS: dict[str, Callable[[Clip, Told], np.ndarray]] = {"removal": place, "source": lambda clip, told: told[0]}
+ANSWERS: dict[str, Callable[[KnownClip, Told], np.ndarray]] = {"removal": place, "source": lambda clip, told: told[0]}
 """What must come out, (F, H, W, 3) in [-1, 1], for kinds where that is not the clip itself."""
 WITHOUT_OBJECTS = ("removal",)
 """Words for such a clip say where it is and nothing more, and its references show the place."""

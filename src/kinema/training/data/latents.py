@@ -17,9 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.core.whole import whole
-from kinema.toyland.scene import World, sample_scene
-
+from ...core.whole import whole
+from ...toyland.scene import World, sample_scene
 from ..core import checkpoints, processes
 from . import known, parallel_vae
 from .parallel_vae import normalize, to_network
@@ -45,12 +44,12 @@ def object_weight(mask_BFHW: Tensor) -> Tensor:
     return torch.cat([first, later], dim=1)
 
 
-def read_clip(store: ClipStore, index: int, world: World, fps: float = 8.0) -> known.Clip:
+def read_clip(store: ClipStore, index: int, world: World, fps: float = 8.0) -> known.KnownClip:
     scene = sample_scene(store.seed(index), world)
-    return known.Clip(scene, store.frames_of(index), store.masks_of(index), store.track(index), fps)
+    return known.KnownClip(scene, store.frames_of(index), store.masks_of(index), store.track(index), fps)
 
 
-def reference_pictures(clip: known.Clip, rng: np.random.Generator) -> tuple[Tensor, int]:
+def reference_pictures(clip: known.KnownClip, rng: np.random.Generator) -> tuple[Tensor, int]:
     """Two pictures on white, (2, 3, H, W) in [-1, 1], and how many of them show an object: the first object in some
     frame, and the second one, or the first again in another frame."""
     height, width = clip.frames_FHWC.shape[1:3]

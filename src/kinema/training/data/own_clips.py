@@ -19,14 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kinema.core.errors import MediaError
-from kinema.core.outside import for_terminal
-from kinema.core.text_file import Text
-from kinema.core.whole import whole
-from kinema.media.endings import readable
-from kinema.media.manifest import FOLDER_NOTE
-from kinema.media.read import VideoInfo, probe
-
+from ...core.errors import MediaError
+from ...core.outside import for_terminal
+from ...core.text_file import Text
+from ...core.whole import whole
+from ...media.endings import readable
+from ...media.manifest import FOLDER_NOTE
+from ...media.read import VideoInfo, probe
 from ..core import processes
 from . import captions, shards
 from .captions import METADATA
@@ -45,7 +44,7 @@ class Item:
 
 
 @dataclass
-class Found:
+class FoundClips:
     """What a folder holds. refused: file and reason. notes: file and what was assumed about it. spoilt: numbers of
     items that turned out to be unreadable further in; they stay in the list, which numbers clips."""
 
@@ -119,12 +118,12 @@ class Found:
                 file.write_text("\n".join(self.report()) + "\n", encoding="utf-8")
 
 
-def find(folder: Path, unpacked: Path, *, frames: int, fps: float) -> Found:
+def find(folder: Path, unpacked: Path, *, frames: int, fps: float) -> FoundClips:
     """All clips under a folder that last for `frames` at `fps`. unpacked: where clips of .tar shards are put; this
     folder and the one that it lies in are not looked through. ValueError where there is no such folder."""
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}.")
-    found, endings = Found(), readable()
+    found, endings = FoundClips(), readable()
     told = captions.metadata(folder, found.refuse, found.note)
     files = list(_files(folder, {_place(unpacked), _place(unpacked.parent)}, found))
     there = set(files)
@@ -153,7 +152,7 @@ def find(folder: Path, unpacked: Path, *, frames: int, fps: float) -> Found:
     return found
 
 
-def _files(folder: Path, leave_out: set[str], found: Found) -> Iterator[Path]:
+def _files(folder: Path, leave_out: set[str], found: FoundClips) -> Iterator[Path]:
     """Regular files below a folder in order; what else is there is refused by name, links that lead out are noted."""
     inside = folder.resolve()
     for place, folders, names in os.walk(folder):
@@ -184,7 +183,7 @@ def _place(path: Path) -> str:
     return os.path.realpath(path)
 
 
-def _look_at(path: Path, name: str, told: dict[Path, str], found: Found, frames: int, fps: float) -> None:
+def _look_at(path: Path, name: str, told: dict[Path, str], found: FoundClips, frames: int, fps: float) -> None:
     try:
         info = probe(path)
         caption, assumed = Text(told[path]) if path in told else captions.beside(path)

@@ -12,11 +12,10 @@ from collections.abc import Container
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from kinema.core.errors import MediaError
-from kinema.core.outside import parse_json
-from kinema.core.text_file import MAX_TEXT_BYTES
-from kinema.core.whole import whole, write_bytes
-
+from ...core.errors import MediaError
+from ...core.outside import parse_json
+from ...core.text_file import MAX_TEXT_BYTES
+from ...core.whole import whole, write_bytes
 from .captions import TEXT_COLUMNS, Tell, text_of
 
 PIECE_BYTES = 2**20

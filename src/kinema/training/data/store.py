@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinema.core.whole import whole
-from kinema.toyland.render import render
-from kinema.toyland.scene import Scene, World, sample_scene
-
+from ...core.whole import whole
+from ...toyland.render import render
+from ...toyland.scene import Scene, World, sample_scene
 from ..core import processes
 from ..core.budget import Budget
 

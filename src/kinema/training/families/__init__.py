@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from kinema.core.card import Card
-
+    from ...core.card import Card
     from ..data.buckets import Bucket
     from ..data.captioner import Tell
 
@@ -74,7 +73,7 @@ def why_not(card: Card, frames: int, checkpointing: bool) -> str | None:
 
 def learner(card: Card, base: str, device: str, frames: int, fps: float) -> Learner:
     """The learner of a model, its weights read. base: the image model under it, or ""."""
-    from kinema.engine.load import load
+    from ...engine.load import load
 
     kind = LEARNERS[card.family]
     engine = load(card.path or card.id, device=device, dtype="float32" if device == "cpu" else kind.dtype)

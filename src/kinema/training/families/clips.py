@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinema.diffusion.pixels import to_unit
-from kinema.sd import bases, frames
-from kinema.sd.on_base import OnBase
-
+from ...diffusion.pixels import to_unit
+from ...sd import bases, frames
+from ...sd.on_base import OnBase
 from ..data.buckets import Bucket
 from ..data.captioner import Remembering, Tell
 from ..tasks import lora

@@ -9,9 +9,8 @@ import torch
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import Tensor
 
-from kinema.diffusion.pixels import to_unit
-from kinema.families.wan import forward
-
+from ...diffusion.pixels import to_unit
+from ...families.wan import forward
 from ..data import vace
 from ..data.buckets import Bucket
 from ..data.captioner import Tell

@@ -6,12 +6,11 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from kinema.core import numerals
-from kinema.core.errors import RequestError
-from kinema.core.extras import install_command
-from kinema.sd import bases
-from kinema.weights.adapter_writer import DIALECTS
-
+from ...core import numerals
+from ...core.errors import RequestError
+from ...core.extras import install_command
+from ...sd import bases
+from ...weights.adapter_writer import DIALECTS
 from .. import families
 from ..core import processes
 from ..core.settings import SEVERAL, Settings, why_no_optimizer
@@ -74,7 +73,7 @@ class Wanted:
             raise ValueError(why)
         if not Path(options["data"]).is_dir():
             raise ValueError(f"There is no folder {options['data']}.")
-        self.found: own_clips.Found | None = None
+        self.found: own_clips.FoundClips | None = None
 
     @property
     def short(self) -> bool:
@@ -82,7 +81,7 @@ class Wanted:
         return self.settings.device == "cpu" and self.settings.minutes < SHORT_MINUTES
 
     def _card(self, name: str) -> Any:
-        from kinema.weights import store
+        from ...weights import store
 
         try:
             return store.find(name)

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from kinema.core.whole import whole
-from kinema.weights.adapter_keys import names_of
-from kinema.weights.adapter_writer import write
-from kinema.weights.device import good_at_bfloat16
-
+from ...core.whole import whole
+from ...weights.adapter_keys import names_of
+from ...weights.adapter_writer import write
+from ...weights.device import good_at_bfloat16
 from .. import families
 from ..core import checkpoints, processes, sharding
 from ..core.frozen import leave

@@ -28,8 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.core.whole import whole
-
+from ...core.whole import whole
 from ..core import checkpoints
 from .flow import Velocity, bend, guided, like, sample, walk
 

@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKLWan, WanVACEPipeline, WanVACETransformer3DModel
 from transformers import UMT5EncoderModel
 
-from kinema.core.whole import hidden, put
+from ...core.whole import hidden, put
 
 MAX_FILE_BYTES, SHARD = 16_000_000, "15MB"
 

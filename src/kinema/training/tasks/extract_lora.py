@@ -16,9 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kinema.core.errors import ModelError
-from kinema.core.whole import whole
-
+from ...core.errors import ModelError
+from ...core.whole import whole
 from .low_rank import merged_state
 
 PREFIX = "transformer."

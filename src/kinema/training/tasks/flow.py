@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinema.diffusion import guidance
-from kinema.diffusion.guidance import COND, UNCOND
+from ...diffusion import guidance
+from ...diffusion.guidance import COND, UNCOND
 
 Velocity = Callable[[Tensor, Tensor, Any], Tensor]
 """(x (B, ...), sigma (B,), cond) -> velocity (B, ...), noise minus data. Any network, any kind of condition."""

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.families.svd.prepare import for_clip
-
+from ...families.svd.prepare import for_clip
 from ..core import processes
 from ..core.frozen import Chosen, Frozen, everything
 from ..data.frame_latents import to_network

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinema.post.film.network import Film
-from kinema.post.film.warp import pyramid
-from kinema.toyland.render import render
-from kinema.toyland.scene import World, sample_scene
-
+from ...post.film.network import FilmNetwork
+from ...post.film.warp import pyramid
+from ...toyland.render import render
+from ...toyland.scene import World, sample_scene
 from ..core.sheets import sheet
 from ..data.moving_pictures import MovingPictures, Triplets
 
@@ -81,7 +80,7 @@ class FilmTask:
     names_for_adam = ("fusion.paint",)
 
     def __init__(
-        self, network: Film, moving: MovingPictures, toyland: ToylandTriplets, held_out: dict[str, Triplets],
+        self, network: FilmNetwork, moving: MovingPictures, toyland: ToylandTriplets, held_out: dict[str, Triplets],
         sheets: Path, *, device: str = "cpu", batch: int = 8, from_toyland: int = 2, side: int = 128,
     ) -> None:  # fmt: skip
         self.network = network.to(device)

@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.families.svd.prepare import for_clip
-
+from ...families.svd.prepare import for_clip
 from ..data.captioner import Captioner
 from ..data.frame_latents import to_network
 from ..data.store import ClipStore

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from kinema.toyland.caption import describe, describe_place
-from kinema.toyland.scene import World, sample_scene
-
+from ...toyland.caption import describe, describe_place
+from ...toyland.scene import World, sample_scene
 from ..core.sheets import sheet, strip
 from ..data import known
 from ..data.latents import read_clip

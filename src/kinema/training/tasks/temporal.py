@@ -15,8 +15,7 @@ import torch
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from torch import Tensor, nn
 
-from kinema.sd.inflate import is_temporal
-
+from ...sd.inflate import is_temporal
 from ..core import processes
 from ..core.frozen import Chosen, Frozen
 from ..data.captioner import Captioner

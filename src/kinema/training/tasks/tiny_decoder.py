@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinema.core.whole import whole, write_text
-from kinema.families.wan import decode
-from kinema.families.wan.tiny_decoder import TinyConfig, TinyDecoder
-
+from ...core.whole import whole, write_text
+from ...families.wan import decode
+from ...families.wan.tiny_decoder import TinyConfig, TinyDecoder
 from ..core import checkpoints
 from ..core.loop import LoopConfig, train
 from ..data import parallel_vae

@@ -16,9 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.toyland.caption import describe
-from kinema.toyland.scene import World, sample_scene
-
+from ...toyland.caption import describe
+from ...toyland.scene import World, sample_scene
 from ..core import processes
 from ..data import known
 from ..data.captioner import WORDINGS, caption
