@@ -77,7 +77,7 @@ def test_a_language_model_on_the_command_line(serve, monkeypatch):
         (["x", "--model", "m"], 2, "--llm URL"),
         (["x", "--llm", "http://127.0.0.1:9/v1"], 2, "--model NAME"),
         (["x", "--llm", "nowhere", "--model", "m"], 2, "http or https address"),
-        (["x", "--llm", "http://127.0.0.1:9/v1", "--model", "m", "--key-env", "NOT_SET_AT_ALL"], 1, "not set"),
+        (["x", "--llm", "http://127.0.0.1:9/v1", "--model", "m", "--key-env", "NOT_SET_AT_ALL"], 2, "not set"),
         (["p0rn"], 2, "does not show"),
         (["x" * 300], 2, "200 at most"),
         (["x", "--bible", "none.yaml"], 2, "none.yaml"),

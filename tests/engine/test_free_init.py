@@ -73,7 +73,7 @@ def test_a_state_beyond_the_plan_is_refused(tmp_path):
     frames(plan_of(free_init=2), Simple("DDIM"), keep=kept.append, keep_every=1)
     last = kept[-1]
     false = SamplingState(plan_of(free_init=1), last.span, last.step, last.tensors, last.values)
-    with pytest.raises(MediaError, match="span 1 is not in its plan"):
+    with pytest.raises(MediaError, match="pass 1 is not in its plan"):
         SamplingState.read(false.save(tmp_path / "state.safetensors"))
 
 

@@ -128,7 +128,7 @@ class Plan(Value):
 
     def deciding(self) -> dict[str, Any]:
         """What of the plan decides the frames, as JSON: all but its cost and its remarks."""
-        found = self.model_dump(mode="json", exclude={"estimate", "changes", "notes"})
+        found = self.model_dump(mode="json", exclude={"estimate", "changes", "notes", "outside"})
         steps = [step.plan.deciding() if step.plan is not None else None for step in self.upscale]
         return found | {"upscale": [each | {"plan": plan} for each, plan in zip(found["upscale"], steps)]}
 

@@ -29,8 +29,9 @@ from ..core.outside import of_kind, parse_json, read_bytes, read_json
 from ..core.whole import write_text
 
 FOLDER_NOTE = "kinema.json"
-STEPS = ("interpolated", "enlarged", "scored")
-"""What a finished clip may have gone through, as its manifest calls it: {"clip": the file it was made of, ...}."""
+STEPS = ("interpolated", "upscaled", "scored", "enlarged")
+"""What a finished clip may have gone through, as its manifest calls it: {"clip": the file it was made of, ...}; the
+last is what "upscaled" was before."""
 COMMENT_MARK = b"kinema "
 _NAMESPACE = "https://kinema.example/ns/1/"
 
@@ -41,10 +42,6 @@ def sidecar_of(path: Path) -> Path:
     if not path.name:
         return path / ".json"
     return path.with_name(path.name + ".json")
-
-
-STEPS = ("interpolated", "upscaled", "enlarged")
-"""What a finished clip may have gone through, as its manifest calls it; the last is what "upscaled" was before."""
 
 
 def check_sidecar(path: Path) -> None:
