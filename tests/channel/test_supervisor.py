@@ -20,7 +20,7 @@ from on_air import SMALL, Collector, deltas, fill, receive
 from kinema.channel.airing.output_hls import HlsSettings
 from kinema.channel.airing.playout import PlayoutSettings
 from kinema.channel.airing.playout_process import BAD, BUSY, plain, settings_of
-from kinema.channel.airing.supervisor import Patience, Supervisor
+from kinema.channel.airing.supervisor import PulseLimits, Supervisor
 from kinema.channel.lock import ChannelBusy, ChannelLock
 from kinema.core.errors import KinemaError, RequestError
 
@@ -44,7 +44,7 @@ class Watched:
     def __init__(self, folder, **patience):
         self.collector = Collector(folder)
         settings = PlayoutSettings(name="Test", encoding=SMALL, hls=HlsSettings(segment_s=1.0, listed=12))
-        self.supervisor = Supervisor(folder, settings, patience=Patience(**patience))
+        self.supervisor = Supervisor(folder, settings, patience=PulseLimits(**patience))
         self.run = threading.Thread(target=self.supervisor.run, daemon=True)
         self.watch = threading.Thread(target=self._look, daemon=True)
         self.appeared: list[tuple[float, int]] = []

@@ -78,6 +78,7 @@ def test_the_published_partner_is_known():
     assert kinema.Request(prompt="x", upscale="xl").to_json().count("strength") <= 1
 
 
+@pytest.mark.slow
 def test_temporal_layers_align_the_enlarged_frames(engine, tmp_path):
     """Video LDM's upsampler (arXiv 2304.08818, section 3.4): the image model alone enlarges every frame as it likes,
     with temporal layers the frames agree."""

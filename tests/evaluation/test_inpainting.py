@@ -12,7 +12,7 @@ from kinema.evaluation.inpainting import EXPERIMENTS, experiments, table
 @pytest.fixture(scope="module")
 def found(mini, mini_path):
     card = json.loads((mini_path / "card.json").read_text(encoding="utf-8"))
-    return experiments(mini, card, count=3, names=("A", "B", "E", "G"))
+    return experiments(mini, card, count=2, names=("A", "B", "E", "G"))
 
 
 def test_gray_and_words_remove_and_an_outline_over_the_source_does_not(found):

@@ -134,6 +134,7 @@ def test_sharded_weights_train_the_same_adapter_and_a_run_goes_on(trained):
     assert kept and all("lora_" in name for name in kept), "a checkpoint holds what learns"
 
 
+@pytest.mark.slow  # seven processes that import torch
 def test_a_launcher_starts_the_processes(tmp_path, trained):
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
     (launched,) = run(tmp_path, 1, "launched,off,6", launcher=torchrun)
