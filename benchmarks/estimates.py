@@ -42,7 +42,7 @@ COMMANDS = {
     "remove": ("remove", "samples/road.mp4", "--click", "0.79,0.7", "-o", "gone.mp4"),
     "outpaint": ("outpaint", "samples/road.mp4", "--left", "0.25", "--right", "0.25", "-o", "wide.mp4"),
     "extend": ("extend", "samples/road.mp4", "a red car in the desert", "--seconds", "1", "-o", "longer.mp4"),
-    "upscale, second pass": ("upscale", "balanced.mp4", "--by", "second-pass", "--scale", "1.5", "-o", "second.mp4"),
+    "upscale by a model": ("upscale", "balanced.mp4", "--by", "model", "--scale", "1.5", "-o", "second.mp4"),
     "upscale, Lanczos": ("upscale", "samples/road.mp4", "--by", "lanczos", "--scale", "4", "-o", "large.mp4"),
     "interpolate, FILM": ("interpolate", "balanced.mp4", "--fps", "24", "-o", "smooth.mp4"),
     "interpolate, larger": ("interpolate", "samples/road.mp4", "--times", "2", "-o", "smoother.mp4"),
