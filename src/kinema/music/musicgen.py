@@ -62,6 +62,13 @@ def find(name: str) -> tuple[Path, str]:
     return place, kind
 
 
+def check(name: str, melody: object) -> None:
+    """WeightsMissing where the model is not here, RequestError where it follows no melody and one is given."""
+    _, kind = find(name)
+    if melody is not None and kind != "musicgen_melody":
+        raise RequestError(f"{name} follows no melody.", field="melody", legal="with a melody model of MusicGen's")
+
+
 @quietly
 def load(name: str, device: str | None = None) -> Musician:
     """The model, ready. ModelError where it cannot be loaded."""
@@ -114,9 +121,7 @@ def generate(
             legal=f"above 0, below a pass, which is at most {PASS_S:g} s",
         )  # fmt: skip
     if isinstance(model, str):
-        _, kind = find(model)
-        if melody is not None and kind != "musicgen_melody":
-            raise RequestError(f"{model} follows no melody.", field="melody", legal="with a melody model of MusicGen's")
+        check(model, melody)
     tune_SC = _tune(melody) if melody is not None else None
     on_event(Event("load"))
     musician = load(model, device) if isinstance(model, str) else model

@@ -17,17 +17,15 @@ from .track import Track
 def check(model: str | None = None, melody: Any = None, sound: str = "auto") -> str | None:
     """The soundfont that `make` would play with, None for the own synthesiser or a model. RequestError and
     WeightsMissing where it would refuse these."""
-    from ..core.errors import RequestError
-
-    legal = "with a melody model of MusicGen's"
     if model is not None:
-        from .musicgen import find
+        from .musicgen import check as check_model
 
-        if find(model)[1] != "musicgen_melody" and melody is not None:
-            raise RequestError(f"{model} follows no melody.", field="melody", legal=legal)
+        check_model(model, melody)
         return None
     if melody is not None:
-        raise RequestError("The composer follows no melody.", field="melody", legal=legal)
+        from ..core.errors import RequestError
+
+        raise RequestError("The composer follows no melody.", field="melody", legal="with a melody model of MusicGen's")
     return soundfont.choose(sound)
 
 
