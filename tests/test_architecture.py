@@ -285,7 +285,7 @@ def test_imports_inside_the_package_are_relative():
     assert absolute == []
 
 
-SAME_NAME = {"Note", "Part", "Maker", "Way"}
+SAME_NAME = {"Note", "Part", "Way"}
 """Public classes of one name in two rooms, each of which is its field's own word there (a note of music and one for a
 person, a part of a score and one of the work), or a protocol and what has it (Way)."""
 

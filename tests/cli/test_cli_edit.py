@@ -65,11 +65,11 @@ def test_outpaint_and_extend_change_size_and_length(clip, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("remove", "CLIP"), "Say where"),
-        (("remove", "CLIP", "--box", "0,0,1,1", "--click", "3,4"), "one way"),
+        (("remove", "CLIP"), "Exactly one region"),
+        (("remove", "CLIP", "--box", "0,0,1,1", "--click", "3,4"), "Exactly one region"),
         (("remove", "CLIP", "--box", "300,0,40,40"), "box"),
         (("remove", "CLIP", "--click", "500,4"), "click"),
-        (("outpaint", "CLIP"), "how far"),
+        (("outpaint", "CLIP"), "How far"),
         (("extend", "CLIP", "--known", "99"), "frames"),
         (("remove", "missing.mp4", "--box", "0,0,1,1"), "no such file"),
         (("restyle", "CLIP", "ink", "--control", "edge"), "control:edge"),

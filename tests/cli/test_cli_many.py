@@ -86,13 +86,13 @@ def test_after_ctrl_c_it_goes_on(painter: Painter) -> None:
     painter.stop_at = 3
     result = run("generate", "a ball", "--seeds", "1-4", *SMALL, "-o", "b.mp4")
     assert result.exit_code == 130
-    assert "2 of 4 clips are finished; the same command goes on" in result.stderr
+    assert "2 of 4 clips are finished; the same command resumes" in result.stderr
     assert sorted(path.name for path in Path().glob("*.mp4")) == ["b-1.mp4", "b-2.mp4"]
     assert not list(Path().glob(".*"))
     painter.stop_at = -1
     result = run("generate", "a ball", "--seeds", "1-4", *SMALL, "-o", "b.mp4")
-    assert "b-1.mp4  (there already)" in result.stdout
-    assert "2 clips made, 2 were there already" in result.stdout
+    assert "b-1.mp4  (exists)" in result.stdout
+    assert "2 clips generated, 2 existed" in result.stdout
 
 
 def test_without_a_name_nothing_of_another_request_is_replaced() -> None:

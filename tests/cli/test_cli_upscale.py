@@ -94,7 +94,7 @@ def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
     write([Chunk(read_video(clip)[0], 0, 8.0)], foreign, quality="best")
     assert best_way(foreign, 2) == ("lanczos", "no model was made for clips like this one")
     found = run("upscale", str(foreign), "-o", str(tmp_path / "out.mp4"))
-    assert found.exit_code == 0 and "--by model draws detail anew" in found.output.replace("\n", " ")
+    assert found.exit_code == 0 and "--by model adds detail" in found.output.replace("\n", " ")
     assert probe(tmp_path / "out.mp4").width == 96
 
 

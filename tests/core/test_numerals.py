@@ -47,7 +47,7 @@ def _set(text: str) -> Any:
     from kinema.cli.request import settings
     from kinema.core.request import Request
 
-    return Request().changed(**settings([f"steps={text}"], Request()))
+    return Request().changed(**settings([f"steps={text}"]))
 
 
 def _yaml(folder: Path, text: str) -> Any:
@@ -70,9 +70,9 @@ def _click(text: str) -> Any:
 
 
 def _box(text: str) -> Any:
-    from kinema.cli.request import _mask
+    from kinema.cli.where import parse_corners
 
-    return _mask(f"0.1,0.1,0.9,{text}")
+    return parse_corners(f"0.1,0.1,0.9,{text}")
 
 
 def _seeds(text: str) -> Any:

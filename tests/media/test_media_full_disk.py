@@ -11,7 +11,7 @@ import pytest
 from media_clips import chunks, moving
 
 from kinema.channel.conform import Encoding, conform
-from kinema.cli.work import save_sheet
+from kinema.cli.sheet import save_sheet
 from kinema.conditions.control import annotate_clip
 from kinema.core.errors import MediaError
 from kinema.media.read import read_chunks

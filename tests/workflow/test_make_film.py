@@ -40,7 +40,7 @@ def shot(number: int) -> list[int]:
 
 def test_shots_come_in_order_and_cuts_lose_no_frame() -> None:
     painted = PaintedShots()
-    made = make_film(film("cut", "cut", "cut"), "film.mp4", open_maker=painted)
+    made = make_film(film("cut", "cut", "cut"), "film.mp4", open_generator=painted)
     assert painted.made == [1, 2, 3]
     assert near(grays(Path("film.mp4")), [*shot(1), *shot(2), *shot(3)])
     assert (made.frames, made.fps, made.num_shots, made.reused) == (27, 8.0, 3, 0)
@@ -49,7 +49,7 @@ def test_shots_come_in_order_and_cuts_lose_no_frame() -> None:
 
 
 def test_a_crossfade_overlaps_and_a_continuation_shows_shared_frames_once() -> None:
-    make_film(film("cut", "crossfade", "continue", crossfade_s=0.5), "film.mp4", open_maker=PaintedShots())
+    make_film(film("cut", "crossfade", "continue", crossfade_s=0.5), "film.mp4", open_generator=PaintedShots())
     one, two, three = shot(1), shot(2), shot(3)
     mixed = [round(one[FRAMES - 4 + k] * (4 - k) / 5 + two[k] * (k + 1) / 5) for k in range(4)]
     assert near(grays(Path("film.mp4")), [*one[: FRAMES - 4], *mixed, *two[4:], *three[CONTINUED:]])
@@ -60,7 +60,7 @@ def test_a_higher_rate_keeps_cuts_and_length(monkeypatch: pytest.MonkeyPatch) ->
 
     # The network takes seconds to load; which frames are made between which does not depend on it.
     monkeypatch.setattr(module, "interpolate", functools.partial(module.interpolate, by="blend"))
-    made = make_film(film("cut", "crossfade", "cut"), "film.mp4", open_maker=PaintedShots(), fps=24)
+    made = make_film(film("cut", "crossfade", "cut"), "film.mp4", open_generator=PaintedShots(), fps=24)
     assert (made.fps, made.frames) == (24.0, 3 * (FRAMES + FRAMES - 4 + FRAMES))
     found = grays(Path("film.mp4"))
     cut = 3 * (FRAMES + FRAMES - 4)
@@ -71,15 +71,15 @@ def test_a_higher_rate_keeps_cuts_and_length(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("joins", [("cut", "cut", "cut"), ("cut", "crossfade", "continue")])
 def test_a_stopped_run_goes_on_and_makes_identical_frames(joins: tuple[str, ...]) -> None:
     wanted = film(*joins, title="Two", ending="End")
-    make_film(wanted, "whole.mp4", open_maker=PaintedShots())
+    make_film(wanted, "whole.mp4", open_generator=PaintedShots())
     with pytest.raises(Stopped):
-        make_film(wanted, "film.mp4", open_maker=PaintedShots(stop_at=2))
+        make_film(wanted, "film.mp4", open_generator=PaintedShots(stop_at=2))
     assert not Path("film.mp4").exists()
     assert [each.suffixes for each in Path("film.mp4.parts").glob(".*")] == [], "half a shot was left behind"
     half = Path("film.mp4.parts") / f".shot-{'0' * 20}.partial-1234-0.mp4"
     half.write_bytes(b"what SIGKILL leaves")
     again = PaintedShots()
-    made = make_film(wanted, "film.mp4", open_maker=again)
+    made = make_film(wanted, "film.mp4", open_generator=again)
     assert again.made == [2, 3]
     assert made.reused == 1
     assert np.array_equal(read_video("film.mp4")[0], read_video("whole.mp4")[0])
@@ -87,13 +87,13 @@ def test_a_stopped_run_goes_on_and_makes_identical_frames(joins: tuple[str, ...]
 
 
 def test_only_what_changed_is_made_again() -> None:
-    make_film(film("cut", "cut", "continue", "cut"), "film.mp4", open_maker=PaintedShots(), keep=True)
+    make_film(film("cut", "cut", "continue", "cut"), "film.mp4", open_generator=PaintedShots(), keep=True)
 
     def made_again(data: dict[str, Any], **how: Any) -> list[int]:
         from kinema.workflow.film_plan import FilmPlan
 
         painted = PaintedShots(**how)
-        make_film(FilmPlan.from_dict(data), "film.mp4", open_maker=painted, keep=True)
+        make_film(FilmPlan.from_dict(data), "film.mp4", open_generator=painted, keep=True)
         return painted.made
 
     data = json.loads(film("cut", "cut", "continue", "cut").to_json())
@@ -110,28 +110,28 @@ def test_only_what_changed_is_made_again() -> None:
 
 
 def test_a_shot_that_was_damaged_is_made_again() -> None:
-    make_film(film("cut", "cut"), "film.mp4", open_maker=PaintedShots(), keep=True)
+    make_film(film("cut", "cut"), "film.mp4", open_generator=PaintedShots(), keep=True)
     for part in Path("film.mp4.parts").glob("*.mp4"):
         part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
     painted = PaintedShots()
-    make_film(film("cut", "cut"), "film.mp4", open_maker=painted)
+    make_film(film("cut", "cut"), "film.mp4", open_generator=painted)
     assert painted.made == [1, 2]
 
 
 def test_music_is_as_long_as_the_pictures_and_at_its_loudness() -> None:
-    made = make_film(film("cut", "cut", music="calm", title="Calm"), "film.mp4", open_maker=PaintedShots())
+    made = make_film(film("cut", "cut", music="calm", title="Calm"), "film.mp4", open_generator=PaintedShots())
     assert made.frames == 16 + 2 * FRAMES
     sound = read_audio("film.mp4")
     assert sound is not None
     assert abs(len(sound) / 48_000 - made.frames / made.fps) <= 1 / made.fps
     assert abs(integrated(sound) - -16) < 0.5
-    first = make_film(film("cut", "cut", music="calm", title="Calm"), "b.mp4", open_maker=PaintedShots())
+    first = make_film(film("cut", "cut", music="calm", title="Calm"), "b.mp4", open_generator=PaintedShots())
     assert first.track is not None and made.track is not None
     assert np.array_equal(first.track.samples, made.track.samples), "the same plan has the same music"
 
 
 def test_titles_stand_out_and_clear() -> None:
-    make_film(film("cut", title="A day at sea", ending="The end"), "film.mp4", open_maker=PaintedShots(), fps=None)
+    make_film(film("cut", title="A day at sea", ending="The end"), "film.mp4", open_generator=PaintedShots(), fps=None)
     frames, _ = read_video("film.mp4")
     assert len(frames) == 16 + FRAMES + 16
     title, end = frames[8], frames[16 + FRAMES + 8]
@@ -142,7 +142,7 @@ def test_titles_stand_out_and_clear() -> None:
 
 
 def test_the_film_says_what_it_is_made_of() -> None:
-    make_film(film("cut", "cut", title="T"), "film.mp4", open_maker=PaintedShots())
+    make_film(film("cut", "cut", title="T"), "film.mp4", open_generator=PaintedShots())
     found = read_manifest("film.mp4")["film"]
     assert [made["plan"]["steps"] for made in found["shots"]] == [1, 2]
     assert found["plan"]["title"] == "T"
@@ -161,26 +161,26 @@ def test_a_full_disk_loses_no_finished_shot(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(module, "_put_in_place", full)
     with pytest.raises(MediaError, match="No space left"):
-        make_film(film("cut", "cut", "cut"), "film.mp4", open_maker=PaintedShots())
+        make_film(film("cut", "cut", "cut"), "film.mp4", open_generator=PaintedShots())
     monkeypatch.setattr(module, "_put_in_place", real)
     painted = PaintedShots()
-    make_film(film("cut", "cut", "cut"), "film.mp4", open_maker=painted)
+    make_film(film("cut", "cut", "cut"), "film.mp4", open_generator=painted)
     assert painted.made == [3]
 
 
 def test_two_processes_do_not_make_one_film() -> None:
     parts = FilmParts(Path("film.mp4"))
     with pytest.raises(FilmBusy, match=r"film\.mp4"):
-        make_film(film("cut"), "film.mp4", open_maker=PaintedShots())
+        make_film(film("cut"), "film.mp4", open_generator=PaintedShots())
     parts.close()
-    make_film(film("cut"), "film.mp4", open_maker=PaintedShots())
+    make_film(film("cut"), "film.mp4", open_generator=PaintedShots())
 
 
 def test_files_of_others_in_the_folder_stay() -> None:
     folder = Path("film.mp4.parts")
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
-    make_film(film("cut"), "film.mp4", open_maker=PaintedShots())
+    make_film(film("cut"), "film.mp4", open_generator=PaintedShots())
     assert [each.name for each in folder.iterdir()] == ["notes.txt"]
 
 
@@ -189,7 +189,7 @@ def test_progress_is_of_all_shots() -> None:
     make_film(
         film("cut", "cut"),
         "film.mp4",
-        open_maker=PaintedShots(),
+        open_generator=PaintedShots(),
         on_event=lambda event: told.append(event) if isinstance(event, Progress) else None,
     )
     shots = [event for event in told if event.stage.startswith("shot ")]
@@ -229,7 +229,7 @@ def test_shots_of_two_rates_are_cut_and_keep_their_lengths(monkeypatch: pytest.M
     data["shots"][1]["request"]["fps"] = 12
     shots = plan_film(FilmPlan.from_dict(data), fps=24)
     assert "Shot 2 follows by a cut instead of a crossfade: it has 12 frames a second" in shots.notes[0]
-    made = make_film(shots, "film.mp4", open_maker=PaintedShots())
+    made = make_film(shots, "film.mp4", open_generator=PaintedShots())
     assert made.frames == 3 * FRAMES + 2 * FRAMES == probe("film.mp4").num_frames
 
 
@@ -241,7 +241,7 @@ def test_a_film_is_not_written_over_its_own_input() -> None:
     Image.new("RGB", (64, 64), (9, 9, 9)).save("film.webp")
     shots = [{"request": {"prompt": "shot 1", "conditions": [{"kind": "image", "image": "film.webp"}]}}]
     with pytest.raises(RequestError, match=r"film\.webp is an input.*Shot 1 is made from it"):
-        make_film(FilmPlan.from_dict({"shots": shots}), "film.webp", open_maker=PaintedShots())
+        make_film(FilmPlan.from_dict({"shots": shots}), "film.webp", open_generator=PaintedShots())
     with pytest.raises(RequestError, match=r"film\.webp is an input.*the contact sheet another name"):
         check_target(plan_film(FilmPlan.from_dict({"shots": shots})).requests, "film.mp4", "film.webp")
 

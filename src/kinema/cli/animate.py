@@ -1,44 +1,53 @@
-"""`kinema animate`: a picture that moves."""
+"""`kinema animate`: an image to a clip."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from .arguments import option
-from .how import How, make, verb
+from .edit import edit_clip
+from .exits import guarded
+from .options import LengthOptions, SingleClipOptions, option, takes
+from .piping import writes
 
 BEST = ("svd-xt", "svd-xt-1.1", "svd", "wan2.1-i2v-14b-480p")
-"""Taken in this order, where nobody names a model; the first whose weights are on this machine."""
+"""Default models, in this order; the first whose weights are on this machine."""
 WORDLESS, WORDS = "kinema-mini-svd", "kinema-mini-wan"
-"""Else a miniature: the one that was made for pictures, or with a prompt the one that reads it."""
+"""Otherwise a miniature: the image-to-video one, or with a prompt the one that reads it."""
 
 
-@verb(How)
+@dataclass
+class AnimateOptions(LengthOptions, SingleClipOptions):
+    """The options of `animate`."""
+
+
+@guarded
+@writes()
+@takes(AnimateOptions)
 def animate(
-    how: How,
-    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A picture: the first frame.", show_default=False)],
+    options: AnimateOptions,
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="Image for the first frame.", show_default=False)],
     prompt: Annotated[
-        str, typer.Argument(metavar="PROMPT", help="What happens, in words, where the model reads them.")
+        str, typer.Argument(metavar="PROMPT", help="Text that describes the clip, for models that read it.")
     ] = "",
     motion: Annotated[
         int | None,
-        option("--motion", metavar="N", help="How much moves, 0 to 255, where the model can be told. Default: 127."),
+        option("--motion", metavar="N", help="Amount of motion, 0 to 255, for models with this option. Default: 127."),
     ] = None,
-    fps: Annotated[float | None, option("--fps", metavar="N", help="Frames a second.")] = None,
-    frames: Annotated[int | None, option("--frames", metavar="N", help="How many frames.")] = None,
-    seconds: Annotated[float | None, option("--seconds", metavar="S", help="Or how long: the nearest count.")] = None,
 ) -> None:
-    """Make a picture move."""
-    how.model = how.model or best_here() or (WORDS if prompt else WORDLESS)
-    options: dict[str, Any] = {} if motion is None else {"options": {"motion": motion}}
+    """Animate an image."""
+    own: dict[str, Any] = {} if motion is None else {"options": {"motion": motion}}
     picture = {"kind": "image", "image": photo, "at": "first"}
-    make(how, photo, prompt, [picture], ending="moving", fps=fps, frames=frames, seconds=seconds, **options)
+    edit_clip(
+        options, photo, prompt, [picture], ending="moving", canvas="model",
+        model=options.model or best_here() or (WORDS if prompt else WORDLESS), **own,
+    )  # fmt: skip
 
 
 def best_here() -> str | None:
-    """A model of `BEST` that is on this machine."""
+    """Return the first model of `BEST` on this machine, or None."""
     from ..weights import store
 
     return next((name for name in BEST if store.here(store.find(name))), None)

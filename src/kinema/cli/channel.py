@@ -15,8 +15,8 @@ import typer
 from ..core.errors import RequestError
 from ..core.outside import for_terminal
 from . import exits
-from .arguments import AsJson, option
 from .exits import guarded
+from .options import AsJson, option
 from .piping import no_stdout
 from .say import answer, log_to_stderr, say, say_aside
 

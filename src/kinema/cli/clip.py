@@ -13,8 +13,8 @@ from ..core.apart import keep_apart, named
 from ..core.errors import MediaError, RequestError
 from ..core.outside import is_there
 from . import completion, output, show
-from .arguments import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from .exits import guarded
+from .options import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from .piping import writes
 from .progress import reporter
 from .say import note, say

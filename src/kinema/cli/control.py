@@ -11,8 +11,8 @@ import typer
 from ..core.apart import keep_apart
 from ..core.errors import MediaError, RequestError
 from . import output
-from .arguments import OUTPUT, AsJson, option
 from .exits import guarded
+from .options import OUTPUT, AsJson, option
 from .piping import writes
 from .progress import reporter
 from .say import answer
@@ -141,7 +141,7 @@ def _save_picture(above: Path, below: Path, target: Path) -> None:
     from ..media.read import probe, read_chunks
     from ..media.sheet import sheet_of_clips
     from ..media.write_picture import write_picture
-    from .work import pick
+    from .sheet import pick
 
     rows = []
     for path in (above, below):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..core.errors import KinemaError, RequestError
-from .arguments import OUTPUT, AsJson, option
 from .exits import guarded
+from .options import OUTPUT, AsJson, option
 from .output import check_parent
 from .say import note, say
 

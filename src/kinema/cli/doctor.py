@@ -14,8 +14,8 @@ import typer
 
 from ..core.extras import EXTRAS, install_command, missing
 from . import show
-from .arguments import AsJson
 from .exits import FAILED, guarded
+from .options import AsJson
 from .say import say
 
 PACKAGES = (

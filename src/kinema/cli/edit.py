@@ -1,4 +1,4 @@
-"""Verbs that change a clip and leave it what it is: remove, edit, outpaint, extend, between, restyle.
+"""Verbs that edit a clip in place: remove, edit, outpaint, extend, between, restyle.
 
 Each one is a request with `canvas="source"`; `--request-only` prints it instead of running it.
 """
@@ -11,203 +11,241 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ..core.errors import RequestError
-from .arguments import option
-from .how import How, make, verb
+from . import output
+from .exits import guarded
+from .options import SingleClipOptions, option, takes
+from .piping import writes
+from .request import build
+from .work import make_clip
 
-PLACE = "Where"
-ROOM = 0.1
-"""A thing that is removed leaves a hole this much larger than the box around it."""
-
-KNOWN = 5
-"""Frames that a model sees of a clip that it goes on from, where nobody says."""
+REGION = "Region"
+MARGIN = 0.1
+"""The box around an object is grown by this fraction before the object is removed."""
+CONTEXT_FRAMES = 5
+"""Frames of a clip that a model sees when it extends the clip, by default."""
 
 
 @dataclass
 class EditRegion:
-    """Where a clip is changed, as typed."""
+    """The region of a clip that is edited."""
 
     box: Annotated[
         str | None,
         option(
             "--box",
             metavar="x,y,w,h",
-            panel=PLACE,
-            help="A box: pixels, or fractions of the frame where no number is above 1.",
+            panel=REGION,
+            help="A box: pixels, or fractions of the frame if no number is above 1.",
         ),
     ] = None
     click: Annotated[
         str | None,
-        option("--click", metavar="x,y", panel=PLACE, help="A point on the thing in the first frame; it is followed."),
+        option("--click", metavar="x,y", panel=REGION, help="A point on the object in the first frame; it is tracked."),
     ] = None
     thing: Annotated[
-        str | None, option("--object", metavar="WORDS", panel=PLACE, help="The thing's name; it is found and followed.")
+        str | None,
+        option("--object", metavar="WORDS", panel=REGION, help="The object's name; it is detected and tracked."),
     ] = None
     mask: Annotated[
         str | None,
         option(
             "--mask",
             metavar="MASK",
-            panel=PLACE,
-            help="A picture or clip (white = change), everything or nothing.",
+            panel=REGION,
+            help="An image or clip (white = edit), everything or nothing.",
         ),
     ] = None
     follow: Annotated[
         bool,
-        typer.Option("--follow", help="--box or --mask is the thing in the first frame: follow it.",
-                     rich_help_panel=PLACE),
+        typer.Option("--follow", help="Track the object that --box or --mask marks in the first frame.",
+                     rich_help_panel=REGION),
     ] = False  # fmt: skip
     tracker: Annotated[
         Literal["auto", "opencv", "sam2"],
-        typer.Option("--tracker", metavar="auto|opencv|sam2", help="Who follows; auto: SAM 2 where its weights are.",
-                     rich_help_panel=PLACE),
+        typer.Option("--tracker", metavar="auto|opencv|sam2", help="The tracker; auto: SAM 2 if its weights are here.",
+                     rich_help_panel=REGION),
     ] = "auto"  # fmt: skip
     shape: Annotated[
         Literal["original", "original_expand", "hull", "hull_expand", "bbox", "bbox_expand"] | None,
-        option("--shape", metavar="SHAPE", panel=PLACE, help="Of the mask: original, hull or bbox, or one of these "
-               "with _expand. Boxes beat outlines, which tell what stood there."),
+        option("--shape", metavar="SHAPE", panel=REGION, help="Shape of the mask: original, hull or bbox, or one of "
+               "these with _expand. A bbox hides the outline of what is removed."),
     ] = None  # fmt: skip
-    ratio: Annotated[float | None, option("--ratio", metavar="R", panel=PLACE, help="How much _expand grows it.")] = (
-        None
-    )
+    ratio: Annotated[
+        float | None, option("--ratio", metavar="R", panel=REGION, help="How much _expand grows the mask.")
+    ] = None
 
 
 @dataclass
-class Changed(How, EditRegion):
-    """A place and how."""
+class RegionOptions(SingleClipOptions, EditRegion):
+    """The options of a verb that edits a region."""
 
 
 Video = Annotated[str, typer.Argument(metavar="VIDEO", help="The clip.", show_default=False)]
 
 
-@verb(Changed)
+@guarded
+@writes()
+@takes(RegionOptions)
 def remove(
-    how: Changed,
+    options: RegionOptions,
     video: Video,
     prompt: Annotated[
-        str, typer.Argument(metavar="PROMPT", help="What is around it, in words. Never name the thing itself.")
+        str, typer.Argument(metavar="PROMPT", help="Text that describes the background, not the object.")
     ] = "",
 ) -> None:
-    """Take something out of a clip. The rest of the clip stays as it is."""
-    mask = _mask(how, video, shape="bbox_expand", ratio=ROOM)
-    make(how, video, prompt, [{"kind": "source", "video": video}, mask], canvas="source")
+    """Remove an object from a clip. The rest of the clip is not changed."""
+    mask = _mask(options, video, shape="bbox_expand", ratio=MARGIN)
+    edit_clip(options, video, prompt, [{"kind": "source", "video": video}, mask])
 
 
-@verb(Changed)
+@guarded
+@writes()
+@takes(RegionOptions)
 def edit(
-    how: Changed,
+    options: RegionOptions,
     video: Video,
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What is to be there instead.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="Text that describes the replacement.")],
     reference: Annotated[
         list[str] | None,
-        option("--reference", metavar="FILE", panel=PLACE, help="A picture of what is to be there. Repeatable."),
+        option("--reference", metavar="FILE", panel=REGION, help="Reference image of the replacement. Repeatable."),
     ] = None,
 ) -> None:
-    """Put something else in the place of something in a clip."""
-    mask = _mask(how, video, shape="bbox_expand" if how.click or how.thing or how.follow else "original", ratio=ROOM)
-    make(how, video, prompt, [{"kind": "source", "video": video}, mask, *_references(reference)], canvas="source")
+    """Replace an object in a clip."""
+    tracked = options.click or options.thing or options.follow
+    mask = _mask(options, video, shape="bbox_expand" if tracked else "original", ratio=MARGIN)
+    edit_clip(options, video, prompt, [{"kind": "source", "video": video}, mask, *_references(reference)])
 
 
-@verb(How)
+@guarded
+@writes()
+@takes(SingleClipOptions)
 def outpaint(
-    how: How,
+    options: SingleClipOptions,
     video: Video,
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What there is to see, in words.")] = "",
-    left: Annotated[float, option("--left", metavar="R", panel=PLACE, help="Fraction of the width.")] = 0.0,
-    right: Annotated[float, option("--right", metavar="R", panel=PLACE, help="Fraction of the width.")] = 0.0,
-    top: Annotated[float, option("--top", metavar="R", panel=PLACE, help="Fraction of the height.")] = 0.0,
-    bottom: Annotated[float, option("--bottom", metavar="R", panel=PLACE, help="Fraction of the height.")] = 0.0,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="Text that describes the scene.")] = "",
+    left: Annotated[float, option("--left", metavar="R", panel=REGION, help="Fraction of the width.")] = 0.0,
+    right: Annotated[float, option("--right", metavar="R", panel=REGION, help="Fraction of the width.")] = 0.0,
+    top: Annotated[float, option("--top", metavar="R", panel=REGION, help="Fraction of the height.")] = 0.0,
+    bottom: Annotated[float, option("--bottom", metavar="R", panel=REGION, help="Fraction of the height.")] = 0.0,
 ) -> None:
-    """Show more of the scene around a clip: the frame grows, the clip itself stays as it is."""
+    """Outpaint a clip: the frame grows, the pixels of the clip are not changed."""
     grow = (left, top, right, bottom)
     if not any(grow):
-        raise RequestError("Say how far the frame grows.", field="left", legal="--left, --right, --top, --bottom")
-    make(how, video, prompt, [{"kind": "source", "video": video, "grow": grow}], canvas="source")
+        raise RequestError(
+            "How far the frame grows is required.", field="left", legal="--left, --right, --top, --bottom"
+        )
+    edit_clip(options, video, prompt, [{"kind": "source", "video": video, "grow": grow}])
 
 
-@verb(How)
+@guarded
+@writes()
+@takes(SingleClipOptions)
 def extend(
-    how: How,
+    options: SingleClipOptions,
     video: Video,
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What happens, in words.")] = "",
-    seconds: Annotated[float | None, option("--seconds", metavar="S", help="How much longer it becomes.")] = None,
-    before: Annotated[bool, typer.Option("--before", help="Make what came before the clip.")] = False,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="Text that describes the new part.")] = "",
+    seconds: Annotated[float | None, option("--seconds", metavar="S", help="Duration of the new part.")] = None,
+    before: Annotated[bool, typer.Option("--before", help="Add the new part before the clip.")] = False,
     known: Annotated[
-        int | None, option("--known", metavar="N", help="Frames that the model sees of the clip. Default: 5, or all.")
+        int | None,
+        option("--known", metavar="N", help="Context frames: how many of the clip the model sees. Default: 5, or all."),
     ] = None,
 ) -> None:
-    """Make a clip longer: what happens after it, or before it."""
-    frames = min(KNOWN, _info(video).num_frames) if known is None else known
-    going_on = {"kind": "continue", "clip": video, "frames": frames, "place": "end" if before else "start"}
-    make(how, video, prompt, [going_on], seconds=seconds, canvas="source")
+    """Extend a clip at its end, or at its beginning."""
+    frames = min(CONTEXT_FRAMES, _info(video).num_frames) if known is None else known
+    continued = {"kind": "continue", "clip": video, "frames": frames, "place": "end" if before else "start"}
+    edit_clip(options, video, prompt, [continued], seconds=seconds)
 
 
-@verb(How)
+@guarded
+@writes()
+@takes(SingleClipOptions)
 def between(
-    how: How,
+    options: SingleClipOptions,
     first: Annotated[str, typer.Argument(metavar="A", help="The clip before.", show_default=False)],
     second: Annotated[str, typer.Argument(metavar="B", help="The clip after.", show_default=False)],
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What happens, in words.")] = "",
-    seconds: Annotated[float | None, option("--seconds", metavar="S", help="Length of what is new.")] = None,
-    known: Annotated[int, option("--known", metavar="N", help="Frames that the model sees of each clip.")] = 4,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="Text that describes the new part.")] = "",
+    seconds: Annotated[float | None, option("--seconds", metavar="S", help="Duration of the new part.")] = None,
+    known: Annotated[
+        int, option("--known", metavar="N", help="Context frames: how many of each clip the model sees.")
+    ] = 4,
 ) -> None:
-    """Join two clips or pictures by what happens between them."""
+    """Join two clips or images by a generated transition."""
     conditions = []
     for media, place in ((first, "start"), (second, "end")):
         frames = min(known, _info(media).num_frames)
         conditions.append({"kind": "continue", "clip": media, "frames": frames, "place": place})
-    make(how, first, prompt, conditions, seconds=seconds, canvas="source")
+    edit_clip(options, first, prompt, conditions, seconds=seconds)
 
 
-@verb(How)
+@guarded
+@writes()
+@takes(SingleClipOptions)
 def restyle(
-    how: How,
+    options: SingleClipOptions,
     video: Video,
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What it is to look like.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="Text that describes the new look.")],
     control: Annotated[
         Literal["depth", "flow", "gray", "scribble", "edge", "pose"],
-        option("--control", metavar="KIND", panel=PLACE,
-               help="What is kept of the clip: depth, flow, gray, scribble, edge or pose."),
+        option("--control", metavar="KIND", panel=REGION,
+               help="The structure that is kept: depth, flow, gray, scribble, edge or pose."),
     ],
     reference: Annotated[
         list[str] | None,
-        option("--reference", metavar="FILE", panel=PLACE, help="A picture of what is to be seen. Repeatable."),
+        option("--reference", metavar="FILE", panel=REGION, help="Reference image of the new look. Repeatable."),
     ] = None,
 ) -> None:  # fmt: skip
-    """Paint a clip anew over its own structure."""
+    """Generate a clip again with the structure of the given one."""
     drawn = {"kind": "control", "control": control}
-    make(how, video, prompt, [{"kind": "source", "video": video}, drawn, *_references(reference)], canvas="source")
+    edit_clip(options, video, prompt, [{"kind": "source", "video": video}, drawn, *_references(reference)])
 
 
-def _mask(how: Changed, video: str, *, shape: str, ratio: float) -> dict[str, Any]:
-    """The mask condition. RequestError where not exactly one way is given."""
+def edit_clip(
+    options: SingleClipOptions, video: str, prompt: str, conditions: list[dict[str, Any]], /, *, ending: str = "edited",
+    canvas: str = "source", **fields: Any,
+) -> None:  # fmt: skip
+    """Build the request of a verb, with what was typed over it, and run it to VIDEO-ENDING.mp4. fields: of the request,
+    None is left out."""
+    from ..core.request import Request
+
+    own = {name: value for name, value in fields.items() if value is not None}
+    base = Request.from_dict({"prompt": prompt, "conditions": conditions, "canvas": canvas, **own})
+    make_clip(options, build(options, base), lambda _: output.name_after(video, ending), [video])
+
+
+def _mask(options: RegionOptions, video: str, *, shape: str, ratio: float) -> dict[str, Any]:
+    """Return the mask condition. Raises RequestError unless exactly one region is given."""
     from . import where
 
-    given = {name: value for name, value in (("box", how.box), ("click", how.click), ("object", how.thing),
-                                             ("mask", how.mask)) if value is not None}  # fmt: skip
+    given = {name: value for name, value in (("box", options.box), ("click", options.click), ("object", options.thing),
+                                             ("mask", options.mask)) if value is not None}  # fmt: skip
     if len(given) != 1:
         raise RequestError(
-            "Say where, in one way.", field="mask", value=", ".join(given), legal="--box, --click, --object or --mask"
+            "Exactly one region is required.",
+            field="mask",
+            value=", ".join(given),
+            legal="--box, --click, --object or --mask",
         )
     info = _info(video)
-    found: dict[str, Any] = {"kind": "mask", "shape": how.shape or shape}
+    found: dict[str, Any] = {"kind": "mask", "shape": options.shape or shape}
     if found["shape"].endswith("_expand"):
-        found["ratio"] = ratio if how.ratio is None else how.ratio
-    if how.box is not None:
-        found["boxes"] = (where.parse_box(how.box, info.width, info.height),)
-    elif how.click is not None:
-        found["click"] = where.parse_click(how.click, info.width, info.height)
-    elif how.thing is not None:
-        found["object"] = how.thing
-    elif how.mask in ("everything", "nothing"):
-        found[how.mask] = True
+        found["ratio"] = ratio if options.ratio is None else options.ratio
+    if options.box is not None:
+        found["boxes"] = (where.parse_box(options.box, info.width, info.height),)
+    elif options.click is not None:
+        found["click"] = where.parse_click(options.click, info.width, info.height)
+    elif options.thing is not None:
+        found["object"] = options.thing
+    elif options.mask in ("everything", "nothing"):
+        found[options.mask] = True
     else:
-        assert how.mask is not None
-        moving = _info(how.mask).num_frames > 1 and not how.follow
-        found["video" if moving else "image"] = how.mask
-    if how.follow:
+        assert options.mask is not None
+        moving = _info(options.mask).num_frames > 1 and not options.follow
+        found["video" if moving else "image"] = options.mask
+    if options.follow:
         found["follow"] = True
-    if how.tracker != "auto":
-        found["tracker"] = how.tracker
+    if options.tracker != "auto":
+        found["tracker"] = options.tracker
     return found
 
 

@@ -14,8 +14,8 @@ from ..core.errors import ModelError, RequestError
 from ..core.events import Event
 from ..core.outside import is_there, read_json
 from ..core.whole import write_text
-from .arguments import AsJson, Device
 from .exits import guarded
+from .options import AsJson, Device
 from .piping import no_stdout
 from .progress import reporter
 from .say import answer, say

@@ -6,18 +6,20 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..core.apart import keep_apart
 from ..core.errors import RequestError
 from ..core.prompt import NO_SPEED
-from . import completion, output, show
-from .arguments import OUTPUT, Anyway, AsJson, Device, Dtype, Enlarge, Sheet, option
+from . import output, show
 from .exits import guarded
+from .options import OUTPUT, AsJson, RunOptions, Sheet, UpscaleOptions, option, takes
 from .progress import reporter
+from .request import typed_fields
 from .say import note, say
 
 if TYPE_CHECKING:
@@ -25,12 +27,19 @@ if TYPE_CHECKING:
     from ..workflow.film import Film, Shots
     from ..workflow.film_plan import FilmPlan
 
-FILM = "The film"
+FILM = "Film"
 MAX_REMARKS = 6
 
 
+@dataclass
+class FilmOptions(UpscaleOptions, RunOptions):
+    """The options of all shots."""
+
+
 @guarded
+@takes(FilmOptions)
 def make_film(
+    options: FilmOptions,
     plan: Annotated[
         Path,
         typer.Argument(
@@ -41,48 +50,30 @@ def make_film(
         str | None,
         option(
             "--output", "-o", metavar="FILE", panel=OUTPUT,
-            help="A .mp4 or .webm file; .gif, .webp and a folder/ of pictures are silent. Default: PLAN.mp4.",
+            help="A .mp4 or .webm file; .gif, .webp and a folder/ of frames have no sound. Default: PLAN.mp4.",
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        option("--model", "-m", metavar="MODEL", help="Make all shots with this model.", complete=completion.models),
-    ] = None,
-    profile: Annotated[
-        Literal["exact", "balanced", "fast"] | None,
-        option("--profile", metavar="exact|balanced|fast", help="Of all shots. Default: as planned."),
-    ] = None,
-    size: Annotated[str | None, option("--size", metavar="WxH", help="Pixels of all shots, as 832x480.")] = None,
-    steps: Annotated[int | None, option("--steps", metavar="N", help="Denoising steps of all shots.")] = None,
-    upscale: Annotated[
-        list[str] | None,
-        option("--upscale", metavar="K|METHOD:K|MODEL", help="Make the shots larger, as `kinema generate --upscale`. "
-               "Repeatable."),
-    ] = None,
-    enlarge: Enlarge = None,
     fps: Annotated[
-        float | None, option("--fps", metavar="F", help="Frames a second of the film, with new frames in between.")
+        float | None, option("--fps", metavar="F", panel=FILM, help="Frame rate of the film; frames are interpolated.")
     ] = None,
     music: Annotated[
-        str | None, option("--music", metavar="TEXT", panel=FILM, help="Words for the music. Default: the plan's.")
+        str | None,
+        option("--music", metavar="TEXT", panel=FILM, help="Text that describes the music. Default: the plan's."),
     ] = None,
-    silent: Annotated[bool, typer.Option("--silent", help="Without music.", rich_help_panel=FILM)] = False,
+    silent: Annotated[bool, typer.Option("--silent", help="No music.", rich_help_panel=FILM)] = False,
     title: Annotated[
-        str | None, option("--title", metavar="TEXT", panel=FILM, help='The first card; "" for none.')
+        str | None, option("--title", metavar="TEXT", panel=FILM, help='The first title card; "" for none.')
     ] = None,
     ending: Annotated[
-        str | None, option("--ending", metavar="TEXT", panel=FILM, help='The last card; "" for none.')
+        str | None, option("--ending", metavar="TEXT", panel=FILM, help='The last title card; "" for none.')
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the single shots in FILE.parts.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--keep", help="Keep the single shots in FILE.parts.", rich_help_panel=OUTPUT)
     ] = False,
-    anyway: Anyway = False,
     sheet: Sheet = None,
-    device: Device = None,
-    dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Make a film from a plan: every shot, joins, titles and music. A run that was stopped goes on where it was."""
+    """Make a film from a plan: shots, joins, titles and music. An interrupted run resumes."""
     from ..workflow.film import check_music, check_target, plan_film
     from ..workflow.film_plan import FilmPlan
     from .work import check_domain
@@ -91,31 +82,16 @@ def make_film(
     output.check_clip(target)
     if sheet is not None:
         output.check_sheet(sheet)
-    keep_apart({"output": target, "sheet": sheet}, [plan, model])
+    keep_apart({"output": target, "sheet": sheet}, [plan, options.model])
     film = _with(FilmPlan.from_file(plan), title, ending, "" if silent else music)
-    changes: dict[str, Any] = {
-        name: value
-        for name, value in {
-            "model": model,
-            "profile": profile,
-            "steps": steps,
-            "enlarge": enlarge,
-            "upscale": upscale or None,
-        }.items()
-        if value is not None
-    }
-    if size is not None:
-        from ..engine.load import parse_size
-
-        changes["width"], changes["height"] = parse_size(size)
-    shots = plan_film(film, fps=fps, device=device, **changes)
-    check_domain(shots.plans, anyway)
+    shots = plan_film(film, fps=fps, device=options.device, **typed_fields(options))
+    check_domain(shots.plans, options.anyway)
     is_silent = not film.music.strip() or not target.lower().endswith((".mp4", ".webm"))
     check_music(shots, not is_silent)
     check_target(shots.requests, target, sheet)
     if not as_json:
         _tell_before(shots, is_silent and bool(film.music.strip()))
-    _run(shots, target, sheet, keep, device, dtype, as_json)
+    _run(shots, target, sheet, keep, options.device, options.dtype, as_json)
 
 
 def _with(film: FilmPlan, title: str | None, ending: str | None, music: str | None) -> FilmPlan:
@@ -173,7 +149,8 @@ def _run(
     shots: Shots, target: str, sheet: Path | None, keep: bool, device: str | None, dtype: str | None, as_json: bool
 ) -> None:
     from ..workflow import film as work
-    from .work import SHEET_FRAMES, load_engine, pick, remember, save_sheet
+    from .sheet import SHEET_FRAMES, pick, save_sheet
+    from .work import load_engine, remember
 
     started = time.perf_counter()
     picked: list[Any] = []
@@ -183,7 +160,7 @@ def _run(
 
     with _stopped(target, as_json), reporter(as_json) as on_event:
         made = work.make_film(
-            shots, target, open_maker=lambda name: load_engine(name, device, dtype, on_event), keep=keep,
+            shots, target, open_generator=lambda name: load_engine(name, device, dtype, on_event), keep=keep,
             device=device, dtype=dtype, through=through, on_event=on_event,
         )  # fmt: skip
         if sheet is not None:

@@ -12,8 +12,8 @@ import typer
 from ..core.apart import keep_apart
 from ..core.errors import KinemaError, MediaError, RequestError
 from . import output, show
-from .arguments import OUTPUT, AsJson, option
 from .exits import guarded
+from .options import OUTPUT, AsJson, option
 from .say import answer, note, say
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import typer
 
 from ..core.apart import keep_apart
 from . import output
-from .arguments import OUTPUT, AsJson, Device, Sheet, option
 from .exits import guarded
+from .options import OUTPUT, AsJson, Device, Sheet, option
 from .piping import writes
 from .progress import reporter
 from .say import note, say
@@ -111,7 +111,8 @@ def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) ->
     from ..media.read import probe, read_chunks
     from ..media.write import write
     from ..post.interpolate import InterpolationPlan, interpolate, manifest, num_frames
-    from .work import SHEET_FRAMES, pick, remember, save_sheet
+    from .sheet import SHEET_FRAMES, pick, save_sheet
+    from .work import remember
 
     info = probe(clip)
     plan = InterpolationPlan.of(how["fps"], how["times"], how["slow"], how["by"], how["model"])

@@ -1,4 +1,4 @@
-"""`kinema generate --seeds 1-8 --prompts FILE --grid FILE`: many clips at once, by one loaded model."""
+"""`kinema generate --seeds 1-8 --prompts FILE --grid FILE`: many clips by one loaded model."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ..core.apart import keep_apart, named
 from ..core.errors import MediaError, RequestError
 from . import output, show
-from .arguments import GenerateOptions
+from .options import GenerateOptions
 from .progress import reporter
-from .request import build
+from .request import prompt_request
 from .say import answer, note
 
 if TYPE_CHECKING:
@@ -21,86 +21,78 @@ if TYPE_CHECKING:
     from ..core.events import OnEvent
     from ..core.request import Request
     from ..media.grid import Row
-    from ..workflow import many as work_of_many
-    from ..workflow.many import MadeClip, Maker, PlannedClip
+    from ..workflow.many import ListedRequest, MadeClip, PlannedClip
 
 CLIP_SUFFIXES = (".mp4", ".webm", ".gif")
 MAX_PLAYING, GRID_PX, COLUMNS = 64, 1920, 8
+MAX_REMARKS = 6
 DEFAULT = "kinema-{prompt}-{seed}.mp4"
+SINGLE = ("sheet", "preview", "keep_state", "keep_every", "resume", "request_only")
+"""Options of a single clip."""
 
 
-def generate_many(
-    wish: GenerateOptions, seeds: str | None, file: Path | None, grid: str | None, target: str | None,
-    others: dict[str, Any], as_json: bool,
-) -> None:  # fmt: skip
-    """Plan all of them, then make what is not there yet. Refused as a whole before the first is made."""
-    from ..workflow import many
-
-    _check(seeds, file, grid, others)
-    wishes, notes = _wishes(wish, seeds, file)
-    planned = _planned(wishes, target, wish, many)
-    reads = [wish.request, *wish.trajectory, file]
+def generate_many(options: GenerateOptions, seeds: str | None, file: Path | None, grid: str | None) -> None:
+    """Plan all clips, then generate those that do not exist yet. Everything is checked before the first one."""
+    _check(options, seeds, file, grid)
+    requests, notes = _requests(options, seeds, file)
+    planned = _planned(options, requests)
+    reads = [options.request, *options.trajectory, file]
     if grid is not None:
         _check_grid(grid, planned)
     for each in planned:
         keep_apart({"output": each.target, "sheet": grid}, [*named(each.plan), *reads])
-    if target is not None and target.endswith("/"):
-        _make_folder(Path(target))
+    if options.output_ is not None and options.output_.endswith("/"):
+        _make_folder(Path(options.output_))
     for each in planned:
         output.check_clip(str(each.target))
-    if not as_json:
-        _tell_before(planned, notes)
-    _make(wish, wishes[0].request.model, planned, grid, as_json)
+    if not options.as_json:
+        _report_before(planned, notes)
+    _generate(options, requests[0].request.model, planned, grid)
 
 
-def _check(seeds: str | None, file: Path | None, grid: str | None, others: dict[str, Any]) -> None:
+def _check(options: GenerateOptions, seeds: str | None, file: Path | None, grid: str | None) -> None:
     if seeds is None and file is None:
         raise RequestError(
-            "--grid shows many clips.", field="grid", value=grid, legal="with --seeds 1-8 or --prompts FILE; --sheet "
-            "shows one clip",
+            "--grid requires several clips.", field="grid", value=grid, legal="with --seeds 1-8 or --prompts FILE; "
+            "--sheet for one clip",
         )  # fmt: skip
-    for name, value in others.items():
-        if value is not None:
+    for name in SINGLE:
+        if value := getattr(options, name):
             raise RequestError(
                 f"--{name.replace('_', '-')} belongs to a single clip.", field=name, value=str(value),
-                legal="--grid FILE for a picture of all clips" if name == "sheet" else "without --seeds and --prompts",
+                legal="--grid FILE for an image of all clips" if name == "sheet" else "without --seeds and --prompts",
             )  # fmt: skip
 
 
-def _wishes(
-    wish: GenerateOptions, seeds: str | None, file: Path | None
-) -> tuple[list[work_of_many.ListedRequest], list[str]]:
-    """What is asked for, and notes on the file of prompts."""
+def _requests(options: GenerateOptions, seeds: str | None, file: Path | None) -> tuple[list[ListedRequest], list[str]]:
+    """Return the requests, and notes on the file of prompts."""
     from ..workflow import many
 
-    if seeds is not None and wish.seed is not None:
-        raise RequestError("Give --seed or --seeds.", field="seeds", value=seeds, legal="--seeds alone")
-    if file is not None and wish.prompt is not None:
-        raise RequestError(
-            "Give a PROMPT or a file of --prompts.", field="prompts", value=str(file), legal="one of them"
-        )
+    if seeds is not None and options.seed is not None:
+        raise RequestError("Use --seed or --seeds, not both.", field="seeds", value=seeds, legal="--seeds alone")
+    if file is not None and options.prompt is not None:
+        raise RequestError("Use PROMPT or --prompts, not both.", field="prompts", value=str(file), legal="one of them")
     numbers = many.seeds(seeds) if seeds is not None else None
     if file is None:
-        base = build(wish)
+        base = prompt_request(options)
         return many.spread(base, [base.prompt], numbers or (0,)), []
     lines, notes = many.prompts(file)
-    base = build(replace(wish, prompt=lines[0][1]))
+    base = prompt_request(replace(options, prompt=lines[0][1]))
     if numbers is None:
         numbers = (base.seed if base.seed is not None else 0,)
     return many.spread(base, lines, numbers, f"{file}, line"), notes
 
 
-def _planned(
-    wishes: list[work_of_many.ListedRequest], target: str | None, wish: GenerateOptions, many: Any
-) -> list[PlannedClip]:
-    """Plans with their files. Without -o, a name that another clip has is left to it."""
+def _planned(options: GenerateOptions, requests: list[ListedRequest]) -> list[PlannedClip]:
+    """Return plans with their files. Without -o, a file of another clip is not replaced."""
+    from ..workflow import many
     from . import work
 
     def make_plan(request: Request) -> Any:
-        return work.plan(request, wish.device, anyway=wish.anyway)
+        return work.plan(request, options.device, anyway=options.anyway)
 
-    planned = many.plan_many(wishes, target or DEFAULT, make_plan)
-    if target is None:
+    planned = many.plan_many(requests, options.output_ or DEFAULT, make_plan)
+    if options.output_ is None:
         for at, each in enumerate(planned):
             if each.target.exists() and many.same_plan(each) is None:
                 planned[at] = replace(each, target=output.unused(each.target))
@@ -114,64 +106,59 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise MediaError(f"{folder}: cannot be made ({error.strerror or error}).") from None
+        raise MediaError(f"{folder}: cannot be created ({error.strerror or error}).") from None
 
 
-def _tell_before(planned: list[PlannedClip], notes: list[str]) -> None:
-    """How many, how long that takes, and what should be known, each remark once."""
+def _report_before(planned: list[PlannedClip], notes: list[str]) -> None:
+    """Print the number of clips, the expected time, and each note once, on stderr."""
     seconds = sum(each.plan.estimate.seconds for each in planned if each.plan.estimate is not None)
     wide, tall = planned[0].plan.size
     lines = [
         f"{len(planned)} clips by {planned[0].plan.model}, {wide}x{tall}; about {show.duration(max(1.0, seconds))} "
-        "where none is there yet"
+        "if none exists yet"
     ]
     remarks = dict.fromkeys(remark for each in planned for remark in (*each.plan.changes, *each.plan.notes))
     for line in [*lines, *notes, *list(remarks)[:MAX_REMARKS]]:
         note(line)
     if len(remarks) > MAX_REMARKS:
-        note(f"... and {len(remarks) - MAX_REMARKS} more remarks; each clip's manifest has its own.")
+        note(f"... and {len(remarks) - MAX_REMARKS} more notes; each clip's manifest has its own.")
 
 
-MAX_REMARKS = 6
-
-
-def _make(wish: GenerateOptions, model: str, planned: list[PlannedClip], grid: str | None, as_json: bool) -> None:
+def _generate(options: GenerateOptions, model: str, planned: list[PlannedClip], grid: str | None) -> None:
     from ..workflow.many import make_many
     from . import work
 
     started = time.perf_counter()
     finished: list[MadeClip] = []
     try:
-        with reporter(as_json) as on_event:
-            engine = work.load_engine(model, wish.device, wish.dtype, on_event)
-            for made in make_many(planned, engine, _write, on_event=on_event):
-                finished.append(made)  # noqa: PERF402 - each one counts, also where the next one fails
+        with reporter(options.as_json) as on_event:
+            engine = work.load_engine(model, options.device, options.dtype, on_event)
+
+            def write(clip: PlannedClip, on_event: OnEvent) -> dict[str, Any]:
+                return work.run(work.ClipWork(clip.plan, str(clip.target)), engine, on_event)
+
+            for made in make_many(planned, engine, write, on_event=on_event):
+                finished.append(made)  # noqa: PERF402 - each one counts, even if the next one fails
             if grid is not None:
                 _save_grid(planned, grid, on_event)
     except BaseException:
-        if not as_json and finished:
-            note(f"{len(finished)} of {len(planned)} clips are finished; the same command goes on from there.")
+        if not options.as_json and finished:
+            note(f"{len(finished)} of {len(planned)} clips are finished; the same command resumes.")
         raise
-    _tell(finished, grid, time.perf_counter() - started, as_json)
+    _report(finished, grid, time.perf_counter() - started, options.as_json)
 
 
-def _write(planned: PlannedClip, engine: Maker, on_event: OnEvent) -> dict[str, Any]:
-    from . import work
-
-    return work.run(work.ClipWork(planned.plan, str(planned.target)), engine, on_event)  # type: ignore[arg-type]
-
-
-def _tell(finished: list[MadeClip], grid: str | None, seconds: float, as_json: bool) -> None:
+def _report(finished: list[MadeClip], grid: str | None, seconds: float, as_json: bool) -> None:
     reused = sum(made.reused for made in finished)
     if as_json:
         clips = [_facts(made) for made in finished]
         answer({"clips": clips, "made": len(finished) - reused, "reused": reused, "grid": grid,
                 "seconds": round(seconds, 3)}, True, "")  # fmt: skip
         return
-    lines = [f"{made.path}  (there already)" if made.reused else _line(made) for made in finished]
+    lines = [f"{made.path}  (exists)" if made.reused else _line(made) for made in finished]
     lines += [grid] if grid is not None else []
-    skipped = f", {reused} were there already" if reused else ""
-    answer(None, False, "\n".join([*lines, f"{len(finished) - reused} clips made{skipped}, in {seconds:.1f} s"]))
+    skipped = f", {reused} existed" if reused else ""
+    answer(None, False, "\n".join([*lines, f"{len(finished) - reused} clips generated{skipped}, in {seconds:.1f} s"]))
 
 
 def _line(made: MadeClip) -> str:

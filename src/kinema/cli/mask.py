@@ -13,8 +13,8 @@ from ..core.apart import keep_apart
 from ..core.errors import RequestError
 from ..core.events import OnEvent, Progress
 from . import output, where
-from .arguments import OUTPUT, AsJson, Device, option
 from .exits import LOST, guarded
+from .options import OUTPUT, AsJson, Device, option
 from .piping import writes
 from .progress import reporter
 from .say import answer, note

@@ -13,8 +13,8 @@ from ..core.errors import ModelError, RequestError
 from ..core.events import Event
 from ..core.outside import for_terminal
 from . import completion, show
-from .arguments import AsJson
 from .exits import FAILED, guarded
+from .options import AsJson
 from .progress import reporter
 from .say import answer, note, say
 

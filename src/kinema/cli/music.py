@@ -12,8 +12,8 @@ import typer
 from ..core.apart import keep_apart
 from ..core.errors import RequestError
 from . import output
-from .arguments import OUTPUT, AsJson, Device, option
 from .exits import guarded
+from .options import OUTPUT, AsJson, Device, option
 from .piping import writes
 from .progress import reporter
 from .say import say

@@ -21,8 +21,8 @@ from typing import Annotated, Any
 
 from ..core.errors import MediaError, RequestError
 from ..core.outside import is_there
-from .arguments import OUTPUT, option
 from .names import PIPED, STDOUT
+from .options import OUTPUT, option
 from .say import note
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]

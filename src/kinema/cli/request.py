@@ -1,4 +1,4 @@
-"""Arguments to a Request: the request file first, then what was typed."""
+"""What was typed, as a Request: the fields that a request file holds, over the request that a command begins with."""
 
 from __future__ import annotations
 
@@ -9,108 +9,103 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.numerals import decimal
 from ..core.outside import for_terminal, is_there, parse_json, parse_yaml
-from .arguments import GenerateOptions
+from .options import PromptOptions, RequestOptions, RunOptions, UpscaleOptions
 
 if TYPE_CHECKING:
     from ..core.request import Request
 
-TEXT_FIELDS = ("prompt", "negative_prompt", "model", "profile", "fit")
-PLAIN_FIELDS = (
-    "prompt",
-    "model",
-    "frames",
-    "seconds",
-    "fps",
-    "seed",
-    "steps",
-    "guidance",
-    "profile",
-    "fit",
-)
+FIELDS = {
+    **{name: name for name in ("prompt", "model", "size", "frames", "seconds", "fps", "seed", "steps", "guidance")},
+    **{name: name for name in ("profile", "fit", "enlarge")},
+    "negative": "negative_prompt",
+}
+"""Options, and the fields of a request that they set as typed."""
+TEXT_FIELDS = ("prompt", "negative_prompt", "model", "profile", "fit", "size", "image", "last")
 
 
-def build(wish: GenerateOptions) -> Request:
-    """The request that the arguments ask for. Raises RequestError or MediaError."""
-    from ..core.conditions import feature
+def prompt_request(options: PromptOptions) -> Request:
+    """Return the request of `generate` and `plan`: the request file, and what was typed over it."""
     from ..core.request import Request
 
-    if wish.prompt is None and wish.request is None and not any(entry.startswith("prompt=") for entry in wish.set_):
+    if options.prompt is None and options.request is None and "prompt" not in settings(options.set_):
         raise RequestError(
-            'Say what to show: kinema generate "a red ball rolls left", or give a --request file.',
-            field="prompt",
+            'A prompt is required: kinema generate "a red ball rolls left", or a --request file.', field="prompt"
         )
-    base = _read(wish.request) if wish.request is not None else Request()
-    changes: dict[str, Any] = {name: value for name in PLAIN_FIELDS if (value := getattr(wish, name)) is not None}
-    if wish.negative is not None:
-        changes["negative_prompt"] = wish.negative
-    if wish.size is not None:
-        from ..core.request import parse_size
-
-        changes["width"], changes["height"] = parse_size(wish.size)
-    changes |= _upscale(wish)
-    changes.update(settings(wish.set_, base))
-    if "frames" in changes and "seconds" not in changes:
-        changes["seconds"] = None
-    elif "seconds" in changes and "frames" not in changes:
-        changes["frames"] = None
-    typed = conditions(wish)
-    if typed:
-        # What is typed takes the place of the same in the file; the rest of the file stays.
-        replaced = {feature(condition) for condition in typed}
-        given = Request(conditions=changes.get("conditions", base.conditions)).conditions
-        changes["conditions"] = (*(old for old in given if feature(old) not in replaced), *typed)
-    return base.changed(**changes) if changes else base
+    return build(options, _read(options.request) if options.request is not None else Request())
 
 
-def _upscale(wish: GenerateOptions) -> dict[str, Any]:
-    """The steps that were typed, as fields of a request. RequestError for a strength that no step takes."""
-    from ..core.upscale import PIXEL_METHODS, parse_step
+def build(options: RequestOptions, base: Request) -> Request:
+    """Return a request with what was typed over it. Raises RequestError or MediaError."""
+    from ..core.request import Request
 
-    steps = [parse_step(text) for text in wish.upscale]
-    by_model = [step for step in steps if step["by"] not in PIXEL_METHODS]
-    if wish.strength is not None and not by_model:
-        raise RequestError(
-            "--upscale-strength belongs to an upscale by a model.", field="upscale.strength", value=wish.strength,
-            legal="with --upscale xl or --upscale MODEL",
-        )  # fmt: skip
-    for step in by_model:
-        step |= {} if wish.strength is None else {"strength": wish.strength}
-    found: dict[str, Any] = {"upscale": tuple(steps)} if steps else {}
-    return found if wish.enlarge is None else {**found, "enlarge": wish.enlarge}
+    set_ = settings(options.set_)
+    if "conditions" in set_:  # all of them; those with an option of their own override these
+        base = base.changed(conditions=set_.pop("conditions"))
+    typed = typed_fields(options)
+    if isinstance(options, PromptOptions) and (conditions := typed_conditions(options)):
+        typed["conditions"] = conditions
+    return Request.from_dict(typed | set_, base=base)
 
 
-def conditions(wish: GenerateOptions) -> list[Any]:
-    """The conditions among the arguments. MediaError where a file is not there or not what it should be."""
-    from ..core import conditions as kinds
-
-    found: list[Any] = []
-    if wish.image is not None:
-        found.append(kinds.Image(image=_there(wish.image), at="first"))
-    if wish.last is not None:
-        found.append(kinds.Image(image=_there(wish.last), at="last"))
-    if wish.reference:
-        found.append(kinds.Reference(images=tuple(_there(each) for each in wish.reference)))
-    if wish.source is not None:
-        found.append(kinds.Source(video=_there(wish.source)))
-    if wish.mask is not None:
-        found.append(_mask(wish.mask))
-    for file in wish.trajectory:
-        from ..conditions.trajectory import read_points
-
-        found.append(kinds.Trajectory(points=read_points(file)))
-    if wish.going_on is not None:
-        from ..conditions import inputs
-
-        there = inputs.info(_there(wish.going_on)).num_frames
-        usual = kinds.Continue.model_fields["frames"].default
-        found.append(kinds.Continue(clip=wish.going_on, frames=min(usual, there)))
-    for text in wish.style:
-        adapter, weight = _style(text)
-        found.append(_checked(kinds.Style, "style", adapter=adapter, weight=weight))
+def typed_fields(options: RunOptions) -> dict[str, Any]:
+    """Return what was typed, as plain fields of a request with its short forms; conditions and `--set` are left out."""
+    found: dict[str, Any] = {
+        field: value for name, field in FIELDS.items() if (value := getattr(options, name, None)) is not None
+    }
+    if isinstance(options, UpscaleOptions) and (options.upscale or options.strength is not None):
+        found["upscale"] = _upscale(options.upscale, options.strength)
     return found
 
 
+def _upscale(typed: list[str], strength: float | None) -> tuple[Any, ...]:
+    """Return the upscale steps of a request. Raises RequestError for a strength that no step takes."""
+    from ..core.upscale import PIXEL_METHODS, steps_of
+
+    steps: tuple[Any, ...] = steps_of(typed)
+    if strength is None:
+        return steps
+    if all(step["by"] in PIXEL_METHODS for step in steps):
+        raise RequestError(
+            "--upscale-strength requires an upscale by a model.", field="upscale.strength", value=strength,
+            legal="with --upscale xl or --upscale MODEL",
+        )  # fmt: skip
+    return tuple(step if step["by"] in PIXEL_METHODS else step | {"strength": strength} for step in steps)
+
+
+def settings(entries: list[str]) -> dict[str, Any]:
+    """Return the fields of `--set KEY=VALUE`; a key that is no field of a request is an option of the model."""
+    from ..core.renamed import OLD_FIELDS
+    from ..core.request import SHORT_SCHEMA, Request
+
+    known = {*Request.model_fields, *SHORT_SCHEMA, *OLD_FIELDS}
+    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for entry in entries:
+        key, equals, text = entry.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise RequestError(f"--set {entry!r} has no value.", field="set", value=entry,
+                               legal="KEY=VALUE, as shift=5.0")  # fmt: skip
+        value = _value(text)
+        if key in known:
+            found[key] = text if key in TEXT_FIELDS and not isinstance(value, str | None) else value
+        else:
+            options[key.removeprefix("options.")] = value
+    if options and isinstance(given := found.get("options", {}), dict):
+        found["options"] = {**given, **options}
+    return found
+
+
+def _value(text: str) -> Any:
+    """Return the value of a JSON text, or the text itself if it is not JSON."""
+    try:
+        return parse_json(text, "--set")
+    except KinemaError:
+        return text
+
+
 def _read(name: str) -> Request:
+    """Return the request in a file, or on standard input."""
     from ..core.request import MAX_REQUEST_BYTES, Request
 
     if name != "-":
@@ -121,43 +116,38 @@ def _read(name: str) -> Request:
     return Request.from_dict(parse_yaml(text, "Standard input", error=RequestError))
 
 
-def settings(entries: list[str], base: Request) -> dict[str, Any]:
-    """`--set key=value`: fields of a request, and everything else as options of the model."""
-    from ..core.renamed import OLD_FIELDS
+def typed_conditions(options: PromptOptions) -> list[dict[str, Any]]:
+    """Return the conditions that were typed, as in a request file. Raises MediaError for a file that does not exist or
+    has the wrong type."""
+    found: list[dict[str, Any]] = []
+    if options.image is not None:
+        found.append({"kind": "image", "image": _existing(options.image), "at": "first"})
+    if options.last is not None:
+        found.append({"kind": "image", "image": _existing(options.last), "at": "last"})
+    if options.reference:
+        found.append({"kind": "reference", "images": [_existing(each) for each in options.reference]})
+    if options.source is not None:
+        found.append({"kind": "source", "video": _existing(options.source)})
+    if options.mask is not None:
+        found.append({"kind": "mask", **_mask(options.mask)})
+    for file in options.trajectory:
+        from ..conditions.trajectory import read_points
 
-    changes: dict[str, Any] = {}
-    options: dict[str, Any] = {}
-    for entry in entries:
-        key, equals, text = entry.partition("=")
-        key = key.strip()
-        if not equals or not key:
-            raise RequestError(f"--set {entry!r}.", field="set", value=entry, legal="KEY=VALUE, as shift=5.0")
-        if key == "size":
-            from ..core.request import parse_size
+        found.append({"kind": "trajectory", "points": read_points(file)})
+    if options.going_on is not None:
+        from ..conditions import inputs
+        from ..core.conditions import Continue
 
-            changes["width"], changes["height"] = parse_size(text)
-        elif key in type(base).model_fields or key in OLD_FIELDS:
-            value = _value(text)
-            changes[key] = text if key in TEXT_FIELDS and not isinstance(value, str | None) else value
-        else:
-            options[key.removeprefix("options.")] = _value(text)
-    if options:
-        before = changes.get("options", base.options)
-        changes["options"] = {**before, **options} if isinstance(before, dict) else before
-    return changes
-
-
-def _value(text: str) -> Any:
-    """JSON where it is JSON, else the text itself."""
-
-    try:
-        return parse_json(text, "--set")
-    except KinemaError:
-        return text
+        frames = min(Continue.model_fields["frames"].default, inputs.info(_existing(options.going_on)).num_frames)
+        found.append({"kind": "continue", "clip": options.going_on, "frames": frames})
+    for text in options.style:
+        adapter, weight = _style(text)
+        found.append({"kind": "style", "adapter": adapter, "weight": weight})
+    return found
 
 
-def _there(media: str) -> str:
-    """The media's name, once it is known to lead to something."""
+def _existing(media: str) -> str:
+    """Return the name of a media file. Raises MediaError if it does not exist."""
     from ..conditions.inputs import local_path
 
     if not media.startswith("data:") and not is_there(local_path(media)):
@@ -165,41 +155,23 @@ def _there(media: str) -> str:
     return media
 
 
-def _mask(text: str) -> Any:
-    """A box, `everything`, `nothing`, a picture or a clip; the file itself tells which of the last two."""
-    from ..core.conditions import Mask
-
+def _mask(text: str) -> dict[str, Any]:
+    """Return the fields of a mask: `everything`, `nothing`, a box, or a file, which is an image or a clip."""
     if text in ("everything", "nothing"):
-        return Mask(everything=text == "everything", nothing=text == "nothing")
+        return {text: True}
     if re.fullmatch(r"[-+.\d_eE\s]+(,[-+.\d_eE\s]+)+", text) and not is_there(text):
-        try:
-            box = tuple(decimal(part.strip()) for part in text.split(","))
-        except ValueError:
-            box = ()
-        return _checked(Mask, "mask", boxes=(box,))
+        from .where import parse_corners
+
+        return {"boxes": [parse_corners(text)]}
     from ..conditions import inputs
 
-    moving = inputs.info(_there(text)).num_frames > 1
-    return Mask(video=text) if moving else Mask(image=text)
+    return {"video" if inputs.info(_existing(text)).num_frames > 1 else "image": text}
 
 
 def _style(text: str) -> tuple[str, float]:
-    """`adapter` or `adapter:weight`; a colon that no number follows belongs to the name."""
+    """Return adapter and weight of `adapter` or `adapter:weight`; a colon without a number is part of the name."""
     adapter, colon, weight = text.rpartition(":")
     try:
         return (adapter, decimal(weight)) if colon and adapter else (text, 1.0)
     except ValueError:
         return text, 1.0
-
-
-def _checked(kind: Any, field: str, **values: Any) -> Any:
-    """A condition, with pydantic's complaint as a RequestError."""
-    from pydantic import ValidationError
-
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
-        legal = "x0,y0,x1,y1, each from 0 to 1, left < right, top < bottom" if field == "mask" else ""
-        raise RequestError(f"--{field}: {message}.", field=field, value=str(values), legal=legal) from None

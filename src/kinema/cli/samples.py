@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from .arguments import AsJson
 from .exits import guarded
+from .options import AsJson
 from .progress import reporter
 from .say import say
 

@@ -7,8 +7,8 @@ import json
 import typer
 
 from . import show
-from .arguments import AsJson
 from .exits import guarded
+from .options import AsJson
 from .say import say
 
 

@@ -12,8 +12,8 @@ import typer
 from ..core.errors import MediaError, RequestError
 from ..core.events import Progress
 from ..core.showing import Showing
-from .arguments import AsJson
 from .exits import guarded
+from .options import AsJson
 from .piping import no_stdout
 from .progress import reporter
 from .say import answer

@@ -19,8 +19,8 @@ from ..core.events import Event
 from ..core.outside import is_there
 from ..core.showing import Showing, duration, is_command
 from . import exits
-from .arguments import AsJson
 from .exits import guarded
+from .options import AsJson
 from .piping import no_stdout
 from .progress import reporter
 from .say import answer

@@ -1,4 +1,7 @@
-"""`kinema upscale`: a clip made larger, by a model that draws detail anew or by resampling pixels."""
+"""`kinema upscale`: a clip upscaled by a model, or by resampling its pixels.
+
+Resampling is no Request: see docs/upscale.md.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ..core.apart import keep_apart
 from ..core.errors import RequestError
 from ..core.events import Event, OnEvent, Progress
 from . import output
-from .arguments import option
-from .how import How, run, said, target_of, verb
+from .exits import guarded
+from .options import SingleClipOptions, option, takes
+from .piping import writes
+from .request import settings, typed_fields
 from .say import answer, note
+from .work import check_outputs, make_clip
 
 if TYPE_CHECKING:
     from ..core.chunk import Chunk
@@ -22,65 +29,69 @@ if TYPE_CHECKING:
     from ..media.read import VideoInfo
 
 ENDING = "large"
-MOST = 16
+MAX_SCALE = 16
 By = Literal["auto", "model", "lanczos", "bicubic", "nearest", "second-pass"]
 START_S, PIXEL_S = 0.1, 8e-8
-"""Seconds of resampling: before the first frame, and for a pixel of the result, until the first clip has told."""
+"""Seconds of resampling before the first frame, and per pixel of the result, until a clip has been measured."""
 
 
-@verb(How)
+@guarded
+@writes()
+@takes(SingleClipOptions)
 def upscale(
-    how: How,
+    options: SingleClipOptions,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="The clip.", show_default=False)],
     by: Annotated[
         By,
-        typer.Option("--by", metavar="auto|model|lanczos|bicubic|nearest", help="A model that draws detail anew, or a "
-                     "way to resample. Default: auto, the model where it was made for this clip and sees it whole."),
+        typer.Option("--by", metavar="auto|model|lanczos|bicubic|nearest", help="A model, which adds detail, or a "
+                     "resampling method. Default: auto, the model if it was trained for this clip and fits it whole."),
     ] = "auto",
-    scale: Annotated[float, option("--scale", metavar="K", help="How many times as wide and high. Default: 2.")] = 2.0,
+    scale: Annotated[float, option("--scale", metavar="K", help="Factor of width and height. Default: 2.")] = 2.0,
     strength: Annotated[
-        float | None, option("--strength", metavar="S", help="How far back to noise, 0.05 to 1. Default: 0.7.")
+        float | None, option("--strength", metavar="S", help="How much noise a model adds, 0.05 to 1. Default: 0.7.")
     ] = None,
     prompt: Annotated[
-        str | None, option("--prompt", metavar="TEXT", help="What is to be seen. Default: the clip's own prompt.")
+        str | None, option("--prompt", metavar="TEXT", help="Prompt for the model. Default: the clip's own.")
     ] = None,
 ) -> None:  # fmt: skip
-    """Make a clip larger: by a model (back to noise, then denoised with the same prompt), or by resampling."""
+    """Upscale a clip, by a model (noise is added, then denoised with the same prompt) or by resampling."""
     from ..conditions import inputs
     from ..core.renamed import renamed
     from ..engine.upscale import best_way
     from ..engine.upscale import upscale as request_for
 
-    if not 1 <= scale <= MOST:
-        raise RequestError(f"A clip cannot be made {scale:g} times as large.", field="scale", value=scale,
-                           legal=f"1 to {MOST}", nearest=1 if scale < 1 else MOST)  # fmt: skip
+    if not 1 <= scale <= MAX_SCALE:
+        raise RequestError(f"A clip cannot be upscaled {scale:g} times.", field="scale", value=scale,
+                           legal=f"1 to {MAX_SCALE}", nearest=1 if scale < 1 else MAX_SCALE)  # fmt: skip
     scale = int(scale) if scale == int(scale) else scale
     inputs.info(video)
     if by == "second-pass":
         renamed("--by second-pass", "--by model")
         by = "model"
-    given = {"strength": strength, "prompt": prompt, **said(how), "preview": how.preview, "keep_state": how.keep_state,
-             "keep_every": how.keep_every, "resume": how.resume}  # fmt: skip
-    asked = [name for name, value in given.items() if value not in (None, {})]
-    if by == "auto" and (asked or how.request_only):
+    typed = {"strength": strength, "prompt": prompt, **typed_fields(options), **settings(options.set_)}
+    of_model = {**typed, "preview": options.preview, "keep_state": options.keep_state,
+                "keep_every": options.keep_every, "resume": options.resume}  # fmt: skip
+    asked = [name for name, value in of_model.items() if value not in (None, {})]
+    if by == "auto" and (asked or options.request_only):
         by = "model"
     elif by == "auto":
         by, why = best_way(video, scale)
-        if by == "lanczos" and not how.as_json:
-            note(f"Plain resampling: {why}. --by model draws detail anew.")
+        if by == "lanczos" and not options.as_json:
+            note(f"Upscaled by lanczos: {why}. --by model adds detail.")
     if by == "model":
-        run(how, video, request_for(video, prompt, scale=scale, strength=strength, **said(how)), ending=ENDING)
+        request = request_for(video, scale=scale, **typed)
+        make_clip(options, request, lambda _: output.name_after(video, ENDING), [video])
         return
     if asked:
         raise RequestError(
-            f"Plain resampling takes no {asked[0]}.", field=asked[0], value=str(given[asked[0]]),
+            f"Resampling takes no {asked[0]}.", field=asked[0], value=str(of_model[asked[0]]),
             legal="--by model, or leave it out",
         )  # fmt: skip
-    _resample(how, video, scale, by)
+    _resample(options, video, scale, by)
 
 
-def _telling(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator[Chunk]:
-    """The chunks; each is told once the encoder has taken it."""
+def _reporting(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator[Chunk]:
+    """Yield the chunks, and report the progress after the encoder has taken each."""
     started, done = time.perf_counter(), 0
     on_event(Event("upscale"))
     for chunk in chunks:
@@ -90,14 +101,14 @@ def _telling(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator
 
 
 def to_come(info: VideoInfo, scale: float, method: str) -> Work:
-    """The work of resampling, by the pixels of the result."""
+    """Return the expected work of resampling, from the number of pixels of the result."""
     from ..engine.timed import Work
 
     pixels = info.num_frames * info.width * info.height * scale**2
     return Work(f"upscale {method}", (("upscale", 1.0),), START_S, 0.15 + PIXEL_S * pixels, pixels)
 
 
-def _resample(how: How, video: str, scale: float, method: str) -> None:
+def _resample(options: SingleClipOptions, video: str, scale: float, method: str) -> None:
     from ..conditions import inputs
     from ..engine.timed import timed
     from ..engine.upscale import resampled
@@ -106,34 +117,35 @@ def _resample(how: How, video: str, scale: float, method: str) -> None:
     from ..media.write import write
     from . import work
     from .progress import reporter
+    from .sheet import SHEET_FRAMES, pick, save_sheet
 
+    check_outputs(options)
     info = inputs.info(video)
-    target = target_of(how, video, ENDING)
+    target = options.output_ or str(output.name_after(video, ENDING))
     output.check_clip(target, info.fps)
-    if how.sheet is not None:
-        output.check_sheet(how.sheet)
+    keep_apart({"output": target, "sheet": options.sheet}, [video])
     remarks = inputs.remarks(info)
-    for each in remarks if not how.as_json else ():
+    for each in remarks if not options.as_json else ():
         note(each)
     picked: list[Any] = []
     started = time.perf_counter()
     coming = to_come(info, scale, method)
-    with reporter(how.as_json) as shown, inputs.as_file(video) as path, timed(coming, shown) as on_event:
-        chunks = _telling(resampled(read_chunks(path), scale, method), info.num_frames, on_event)
-        if how.sheet is not None:
-            chunks = work.pick(chunks, info.num_frames, work.SHEET_FRAMES, picked)
+    with reporter(options.as_json) as shown, inputs.as_file(video) as path, timed(coming, shown) as on_event:
+        chunks = _reporting(resampled(read_chunks(path), scale, method), info.num_frames, on_event)
+        if options.sheet is not None:
+            chunks = pick(chunks, info.num_frames, SHEET_FRAMES, picked)
         manifest = {**carried(path), "upscaled": {"clip": Path(video).name, "by": method, "scale": scale}}
         written = write(chunks, target, quality="best", manifest=manifest, on_frame=on_event)
         size = round(info.width * scale), round(info.height * scale)
         work.remember(
             on_event, written, "upscaled", prompt=prompt_of(manifest), size=size, frames=info.num_frames, fps=info.fps
         )
-    if how.sheet is not None:
-        work.save_sheet(picked, how.sheet)
+    if options.sheet is not None:
+        save_sheet(picked, options.sheet)
     found = {
-        "path": str(written), "sheet": str(how.sheet) if how.sheet else None, "preview": None,
+        "path": str(written), "sheet": str(options.sheet) if options.sheet else None, "preview": None,
         "bytes": output.size_of(written), "width": round(info.width * scale), "height": round(info.height * scale),
         "frames": info.num_frames, "fps": info.fps, "seconds": round(time.perf_counter() - started, 3),
         "device": "cpu", "notes": remarks,
     }  # fmt: skip
-    answer(found, how.as_json, work.words(found))
+    answer(found, options.as_json, work.words(found))

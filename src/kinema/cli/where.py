@@ -41,6 +41,15 @@ def parse_box(text: str, width: int, height: int) -> tuple[float, float, float, 
     return x / across, y / down, min(1.0, (x + wide) / across), min(1.0, (y + tall) / down)
 
 
+def parse_corners(text: str) -> tuple[float, float, float, float]:
+    """Return the box `x0,y0,x1,y1` of `--mask`, in fractions of the frame. Raises RequestError for anything else."""
+    legal = "x0,y0,x1,y1, each from 0 to 1, left < right, top < bottom"
+    left, top, right, bottom = _numbers(text, 4, "mask", legal)
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise RequestError(f"--mask {text}: not a box.", field="mask", value=text, legal=legal)
+    return left, top, right, bottom
+
+
 def _numbers(text: str, count: int, field: str, legal: str) -> list[float]:
     try:
         found = [decimal(part.strip()) for part in text.split(",")]

@@ -1,39 +1,45 @@
-"""A plan through an engine into a file: what `generate` and `rerun` have in common."""
+"""A Request into a file: `make_clip` plans it, checks what is written, loads the model, generates and reports.
+
+`generate` and the verbs that edit or upscale a clip all end here; `rerun`, `generate --seeds` and `make-film` use its
+parts.
+"""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import MediaError, OutsideDomain
+import typer
+
+from ..core.apart import keep_apart, named
+from ..core.errors import MediaError, OutsideDomain, RequestError
 from ..core.events import Event, Note, OnEvent, Planned, planned
 from ..core.threads import alone
-from ..core.whole import whole
-from . import show
+from . import output, show
 from .names import is_piped
-from .output import size_of
+from .options import OutputOptions, SingleClipOptions
 from .progress import reporter
 from .say import answer
+from .sheet import SHEET_FRAMES, pick, save_sheet
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..core.chunk import Chunk
     from ..core.plan import Plan
     from ..core.request import Request
     from ..engine.load import Engine
     from ..engine.resume import SamplingState
 
-SHEET_FRAMES = 12
+KEEP_EVERY = 5
 
 
 @dataclass
 class ClipWork:
-    """One clip to make: what, where to, and how its sampling is kept or taken up again."""
+    """One clip to write: its plan, where it goes, and how its sampling is saved and resumed."""
 
     plan: Plan
     target: str
@@ -44,10 +50,127 @@ class ClipWork:
     keep_every: int = 0
 
 
+def make_clip(
+    options: SingleClipOptions,
+    request: Request | None,
+    name: Callable[[Plan], Path],
+    reads: Iterable[str | Path | None] = (),
+) -> None:
+    """Run a request to its file, or print it with `--request-only`. Everything is checked before the model is loaded.
+
+    request: None continues the request of the state that `--resume` names. name: the default name of the file.
+    reads: files that the command reads apart from those of its request. RequestError, MediaError or ModelError."""
+    check_outputs(options)
+    state = None if options.resume is None else _read_state(options.resume)
+    if request is None:
+        assert state is not None
+        found, model = _resumed_plan(state, options), options.model or state.plan.model
+    else:
+        if state is not None and request.seed is None:
+            request = request.changed(seed=state.plan.seed)
+        if options.request_only:
+            typer.echo(request.to_json())
+            return
+        reads = [*reads, *named(request)]
+        keep_apart({"output": options.output_, "sheet": options.sheet}, reads)
+        found, model = plan(request, options.device, anyway=options.anyway), request.model
+    job = ClipWork(found, options.output_ or str(name(found)), options.sheet, options.preview, state)
+    job.keep_state = options.keep_state
+    job.keep_every = (options.keep_every or KEEP_EVERY) if options.keep_state is not None else 0
+    _check_job(job, options.resume, [*reads, *named(found)])
+    make(job, model, options.device, options.dtype, options.as_json)
+    _discard_windows(options.keep_state, options.resume)
+
+
+def check_outputs(options: OutputOptions) -> None:
+    """Raise RequestError or MediaError for an output that cannot be written."""
+    if options.output_ is not None:
+        output.check_clip(options.output_)
+    if options.sheet is not None:
+        output.check_sheet(options.sheet)
+    if options.preview is not None:
+        from .preview import check
+
+        check(options.preview)
+    if options.keep_state is not None:
+        output.check_state(options.keep_state)
+    if (every := options.keep_every) is not None and (options.keep_state is None or every < 1):
+        raise RequestError(f"--keep-every {every}.", field="keep_every", value=every,
+                           legal="1 or more, with --keep-state FILE")  # fmt: skip
+
+
+def _check_job(job: ClipWork, resume: Path | None, reads: list[str | Path | None]) -> None:
+    """Raise RequestError for an output that would replace an input or another output, and for a state of another
+    plan."""
+    from ..engine.load import check_keeping
+
+    output.check_clip(job.target, job.plan.fps)
+    written = {"output": job.target, "sheet": job.sheet, "preview": job.preview}
+    keep_apart({**written, "keep_state": job.keep_state}, reads)
+    keep_apart(written, [resume])  # the state itself may be saved to the file that it was read from
+    check_keeping(job.plan, job.resume, job.keep_state, job.keep_every)
+
+
+def _read_state(path: Path) -> SamplingState:
+    """Read a saved state. Raises MediaError for any other file, before torch is imported."""
+    from ..engine import state_file
+
+    state_file.check(path)
+    from ..engine.resume import SamplingState
+
+    return SamplingState.read(path)
+
+
+def _resumed_plan(state: SamplingState, options: SingleClipOptions) -> Plan:
+    """Return the plan of a state, checked like that of a clip from elsewhere."""
+    from ..engine.again import check_plan
+    from ..weights import store
+
+    found = state.plan
+    others = [store.find(step.model) for step in found.by_model]
+    check_plan(found, store.find(options.model or found.model), options.device, force=True, others=others)
+    return found
+
+
+def _discard_windows(*states: Path | None) -> None:
+    """Remove the states of a finished clip that hold windows on the disk."""
+    from ..engine.windows_kept import discard
+
+    for state in states:
+        if state is not None:
+            discard(state)
+
+
+def plan(request: Request, device: str | None, *, anyway: bool = False) -> Plan:
+    """Return the plan of a request, its cost estimated for a device (None: the best of this machine). Raises
+    OutsideDomain for a request outside what the model was trained on, except with `anyway`."""
+    from ..engine.plan import plan as make_plan
+
+    found = make_plan(request, None, device)
+    check_domain([found], anyway)
+    return found
+
+
+def check_domain(plans: Iterable[Plan], anyway: bool) -> None:
+    """Raise OutsideDomain if a plan is outside what its model was trained on, except with `anyway`."""
+    if not anyway and (sentences := dict.fromkeys(sentence for each in plans for sentence in each.outside)):
+        raise OutsideDomain(f"{' '.join(sentences)} Use --anyway to run it.", field="model")
+
+
+def make(job: ClipWork, model: str, device: str | None, dtype: str | None, as_json: bool) -> None:
+    """Load the model, write the clip and print the result; notes before, progress meanwhile."""
+    if not as_json:
+        show.remarks(job.plan)
+    with reporter(as_json) as on_event:
+        on_event(to_come(job.plan, model, device))
+        found = run(job, load_engine(model, device, dtype, on_event), on_event)
+    answer(found, as_json, words(found))
+
+
 def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnEvent) -> Engine:
-    """A warm engine."""
+    """Return a loaded engine."""
     on_event(Event("load"))
-    # Importing torch and transformers makes millions of objects that stay: looking for garbage among them costs a
+    # Importing torch and transformers makes millions of objects that stay: collecting garbage among them costs a
     # tenth of the whole start.
     gc.disable()
     try:
@@ -55,32 +178,34 @@ def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnE
 
         return load(model, device=device, dtype=dtype, progress=False)
     finally:
-        gc.freeze()  # they are not looked at later either
+        gc.freeze()  # nor are they scanned later
         gc.enable()
 
 
 def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
-    """Make the clip and write it, encoding while decoding. Returns what `--json` prints."""
-    from ..media.write import write
+    """Generate the clip and write it, encoding while decoding. Returns what `--json` prints."""
+    from ..workflow.clip_file import write_clip
 
     started = time.perf_counter()
     manifest = engine.manifest(job.plan)
-    keep: Callable[[SamplingState], None] | None = None
+    keeping: dict[str, Any] = {}
+    if job.resume is not None:
+        keeping["state"] = job.resume
     if job.keep_state is not None:
         place = job.keep_state
-        keep = lambda state: _save(state, place)  # noqa: E731
+        keeping |= {"keep": lambda state: _save(state, place), "keep_every": job.keep_every}
     listener = on_event
     if job.preview is not None:
         from .preview import Previews
 
         listener = Previews(job.preview, job.plan.fps, on_event)
-    if engine.start_s is not None:  # of a command everything before the work is its start
+    if engine.start_s is not None:  # for a command, all the time before this counts as start
         engine.start_s = max(engine.start_s, alone(process_age_s(), time.process_time()))
-    chunks = engine.stream(job.plan, on_event=listener, state=job.resume, keep=keep, keep_every=job.keep_every)
     picked: list[np.ndarray] = []
-    if job.sheet is not None:
-        chunks = pick(chunks, job.plan.frames, SHEET_FRAMES, picked)
-    path = write(chunks, job.target, manifest=manifest, quality=job.plan.quality, on_frame=on_event)
+    path = write_clip(
+        engine, job.plan, job.target, manifest=manifest, on_event=listener, **keeping,
+        through=lambda chunks: pick(chunks, job.plan.frames, SHEET_FRAMES, picked) if job.sheet is not None else chunks,
+    )  # fmt: skip
     if job.sheet is not None:
         save_sheet(picked, job.sheet)
     remember(
@@ -91,7 +216,7 @@ def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         "path": str(path),
         "sheet": str(job.sheet) if job.sheet is not None else None,
         "preview": job.preview,
-        "bytes": size_of(path),
+        "bytes": output.size_of(path),
         "width": job.plan.size[0],
         "height": job.plan.size[1],
         "frames": job.plan.frames,
@@ -110,8 +235,8 @@ def process_age_s() -> float:
 
 
 def remember(on_event: OnEvent, path: str | Path, made: str, **facts: Any) -> None:
-    """The clip into the history of this machine (`kinema history`); a note where that cannot be. What goes to standard
-    output has no name, and is not in it."""
+    """Add the clip to the history of this machine (`kinema history`), or report a note if that fails. What goes to
+    standard output has no name and is left out."""
     if is_piped(path):
         return
     from ..workflow.history import record
@@ -120,34 +245,8 @@ def remember(on_event: OnEvent, path: str | Path, made: str, **facts: Any) -> No
         on_event(Note("write", trouble))
 
 
-def plan(request: Request, device: str | None, *, anyway: bool = False) -> Plan:
-    """The plan, with the cost on the wanted device; None: this machine's best. OutsideDomain where the model has not
-    learnt what is asked for, unless `anyway`."""
-    from ..engine.plan import plan as make_plan
-
-    found = make_plan(request, None, device)
-    check_domain([found], anyway)
-    return found
-
-
-def check_domain(plans: Iterable[Plan], anyway: bool) -> None:
-    """OutsideDomain where a plan asks a model for what it has not learnt, unless `anyway`."""
-    if not anyway and (sentences := dict.fromkeys(sentence for each in plans for sentence in each.outside)):
-        raise OutsideDomain(f"{' '.join(sentences)} --anyway goes on.", field="model")
-
-
-def make(job: ClipWork, model: str, device: str | None, dtype: str | None, as_json: bool) -> None:
-    """Load the model, make the clip, and say so: remarks before, progress meanwhile, the result at the end."""
-    if not as_json:
-        show.remarks(job.plan)
-    with reporter(as_json) as on_event:
-        on_event(to_come(job.plan, model, device))
-        found = run(job, load_engine(model, device, dtype, on_event), on_event)
-    answer(found, as_json, words(found))
-
-
 def to_come(found: Plan, model: str, device: str | None) -> Planned:
-    """The whole of the work, the start included."""
+    """Return the parts of the work and their expected seconds, the start included."""
     from ..engine.estimate import device_name, parts
     from ..weights import store
 
@@ -160,7 +259,7 @@ def to_come(found: Plan, model: str, device: str | None) -> Planned:
 
 
 def words(found: dict[str, Any]) -> str:
-    """The result for a person."""
+    """Return the result as text."""
     length_s = found["frames"] / found["fps"]
     clip = f"{found['width']}x{found['height']}, {found['frames']} frames, {length_s:.2f} s"
     lines = [f"{found['path']}  ({clip}, {readable(found['bytes'])}) in {found['seconds']:.1f} s"]
@@ -170,35 +269,8 @@ def words(found: dict[str, Any]) -> str:
 
 
 def readable(num_bytes: int) -> str:
+    """Return a number of bytes with its unit."""
     return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"
-
-
-def pick(chunks: Iterator[Chunk], num_frames: int, count: int, kept: list[np.ndarray]) -> Iterator[Chunk]:
-    """Pass the chunks on; copies of `count` frames, first, last and evenly between, are left in `kept`."""
-    count = min(count, num_frames)
-    wanted = {round(index * (num_frames - 1) / max(1, count - 1)) for index in range(count)}
-    try:
-        for chunk in chunks:
-            kept += [chunk.frames[at - chunk.start].copy() for at in sorted(wanted) if chunk.start <= at < chunk.stop]
-            yield chunk
-    finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
-
-
-def save_sheet(frames: list[np.ndarray], target: Path) -> None:
-    """Write a contact sheet beside and rename it into place."""
-    import numpy as np
-
-    from ..media.sheet import sheet
-    from ..media.write_picture import write_picture
-
-    try:
-        with whole(target) as beside:
-            write_picture(sheet(np.stack(frames), rows=2, columns=SHEET_FRAMES // 2), beside)
-    except (OSError, ValueError) as error:
-        raise MediaError(f"{target}: the contact sheet cannot be written: {error}.") from error
 
 
 def _save(state: SamplingState, place: Path) -> None:

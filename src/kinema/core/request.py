@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
-from .conditions import FILE_FIELDS, Condition, Value
+from .conditions import FILE_FIELDS, Condition, Value, feature
 from .errors import RequestError
 from .fields import refused, shown
 from .numerals import integer
@@ -92,11 +92,16 @@ class Request(Value):
         return cls.from_dict(parse_json(text, "request", error=RequestError, max_bytes=MAX_REQUEST_BYTES))
 
     @classmethod
-    def from_dict(cls, data: Any, folder: Path | None = None) -> Request:
-        """A request from plain values. Relative media paths are resolved against `folder`, if one is given."""
+    def from_dict(cls, data: Any, folder: Path | None = None, *, base: Request | None = None) -> Request:
+        """Return the request of plain values, short forms included.
+
+        folder: what relative media paths are resolved against. base: a request that these values override. Its options
+        are merged by name, and its conditions by `feature`: a condition of `data` replaces the one of the same place.
+        """
         if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
             raise RequestError(f"A request is an object of named fields, got {type(data).__name__}.")
-        return cls(**in_full(data if folder is None else _resolve_paths(data, folder)))
+        fields = expand_shorthand(data if folder is None else _resolve_paths(data, folder))
+        return cls(**fields) if base is None else base._overridden(fields)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Request:
@@ -113,12 +118,28 @@ class Request(Value):
         return cls.from_dict(data, path.parent)
 
     def changed(self, **changes: Any) -> Request:
-        """The same request with some fields changed (validated again)."""
-        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
+        """Return the request with some fields replaced, validated again. Short forms are read as by `from_dict`; the
+        conditions that they stand for are added to those of the request."""
+        fields = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**{**fields, **expand_shorthand(changes, self.conditions)})
+
+    def _overridden(self, fields: dict[str, Any]) -> Request:
+        """Return the request with the fields of a `from_dict` over it."""
+        changes = dict(fields)
+        for name, other in (("frames", "seconds"), ("seconds", "frames")):
+            if changes.get(name) is not None and other not in changes:
+                changes[other] = None
+        if isinstance(options := changes.get("options"), dict):
+            changes["options"] = {**self.options, **options}
+        if "conditions" in changes:
+            new = type(self)(conditions=changes["conditions"]).conditions
+            replaced = {feature(condition) for condition in new}
+            changes["conditions"] = (*(each for each in self.conditions if feature(each) not in replaced), *new)
+        return self.changed(**changes) if changes else self
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
-        """JSON schema of a request, with the short forms that `in_full` reads."""
+        """JSON schema of a request, with the short forms that `expand_shorthand` reads."""
         found = cls.model_json_schema()
         return found | {"properties": found["properties"] | SHORT_SCHEMA}
 
@@ -131,10 +152,11 @@ SHORT_SCHEMA: dict[str, Any] = {
 }
 
 
-def in_full(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields of a request with the short ones written out: `size` ("832x480" or a pair) as width and height; `image`,
-    `last` (media) and `references` (a list of media) as conditions behind those that are there. Everybody takes these:
-    request files, HTTP, Python, the command line. RequestError where one is of another kind, or named both ways."""
+def expand_shorthand(fields: dict[str, Any], conditions: tuple[Condition, ...] = ()) -> dict[str, Any]:
+    """Return the fields of a request with the short ones written out: `size` ("832x480" or a pair) as width and height;
+    `image`, `last` (media) and `references` (a list of media) as conditions after those of `fields`, or after
+    `conditions` if `fields` has none. Request files, HTTP, Python and the command line all take the short forms.
+    Raises RequestError if one has the wrong type, or if a size is given both ways."""
     found = dict(fields)
     short: list[dict[str, Any]] = []
     for name, place in (("image", "first"), ("last", "last")):
@@ -147,7 +169,7 @@ def in_full(fields: dict[str, Any]) -> dict[str, Any]:
         pictures = tuple(_text(each, "references", legal) for each in references)
         short += [{"kind": "reference", "images": pictures}] if pictures else []
     if short:
-        given = found.get("conditions", ())
+        given = found.get("conditions", conditions)
         found["conditions"] = (*given, *short) if isinstance(given, list | tuple) else given
     if (size := found.pop("size", None)) is not None:
         if found.get("width") is not None or found.get("height") is not None:

@@ -16,8 +16,7 @@ from ..core.events import Event, Note, OnEvent, Part, both, ignore, planned
 from ..core.plan import Plan
 from ..core.quiet import quietly
 from ..core.registry import family_module
-from ..core.request import Request, in_full
-from ..core.request import parse_size as parse_size
+from ..core.request import Request
 from ..core.showing import shown_in_python
 from ..core.threads import alone, free, look
 from ..weights import store
@@ -201,10 +200,11 @@ def check_keeping(plan: Plan, state: Any = None, keep: Any = None, keep_every: i
             f"keep_every = {keep_every} {'with' if keep is not None else 'without'} keep.", field="keep_every",
             value=keep_every, legal="1 or more together with keep",
         )  # fmt: skip
-    if state is not None and state.plan.deciding() != plan.deciding():
+    if state is not None and (then := state.plan.deciding()) != (now := plan.deciding()):
+        names = [name for name in now if now[name] != then.get(name)]
         raise RequestError(
-            "The saved state is of another plan.", field="state", value=state.plan.prompt,
-            legal="the state of the very plan, which it holds (state.plan)",
+            f"The saved state is of another plan ({', '.join(names)}).", field="state", value=state.plan.prompt,
+            legal="the state of the same plan (state.plan)",
         )  # fmt: skip
     if state is not None:
         state.check_inputs()
@@ -225,22 +225,15 @@ def _digests(places: Iterable[tuple[str, Path, tuple[Path, ...]]]) -> dict[str, 
 
 
 def as_request(request: Request | str, **fields: Any) -> Request:
-    """A request from a prompt or a request, with fields changed. `image`, `last` and `references` are short for
-    conditions and may be paths, PIL images or uint8 arrays; `size` may be "WxH" or (W, H)."""
+    """Return a request from a prompt or a request, with some fields changed. `image`, `last` and `references` may be
+    paths, PIL images or uint8 arrays; `size` may be "WxH" or (W, H)."""
     base = Request(prompt=request) if isinstance(request, str) else request
-    return base.changed(**_fields(base, dict(fields))) if fields else base
-
-
-def _fields(base: Request, fields: dict[str, Any]) -> dict[str, Any]:
     for name in ("image", "last"):
         if fields.get(name) is not None:
             fields[name] = _media(fields[name])
     if fields.get("references"):
         fields["references"] = tuple(_media(each) for each in fields["references"])
-    found = in_full({"conditions": base.conditions, **fields})
-    if found["conditions"] == base.conditions:
-        del found["conditions"]
-    return found
+    return base.changed(**fields) if fields else base
 
 
 def _media(picture: Any) -> str:

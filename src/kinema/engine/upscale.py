@@ -197,11 +197,12 @@ def _asked(
     for name in ("negative_prompt", "seed"):
         if name in made:
             fields.setdefault(name, made[name])
-    return Request(
-        prompt=made["prompt"] if prompt is None else prompt, model=model or _upscaler(made.get("model")),
-        canvas="upscale", upscale=() if scale == 1 else (Upscale(scale=scale),),
-        conditions=({"kind": "source", "video": str(clip)},), **fields,
-    )  # fmt: skip
+    own = {
+        "prompt": made["prompt"] if prompt is None else prompt, "model": model or _upscaler(made.get("model")),
+        "canvas": "upscale", "upscale": () if scale == 1 else (Upscale(scale=scale),),
+        "conditions": ({"kind": "source", "video": str(clip)},),
+    }  # fmt: skip
+    return Request.from_dict({**own, **fields})
 
 
 def _seen_whole(request: Request) -> bool:

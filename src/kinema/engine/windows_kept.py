@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -77,6 +78,18 @@ def remove_others(folder: Path, work: str) -> None:
     for place in folder.iterdir() if folder.is_dir() else ():
         if _NAME.fullmatch(place.name) and not place.name.startswith(work):
             place.unlink(missing_ok=True)
+
+
+def discard(state: Path) -> None:
+    """Remove a saved state and its folder of windows, of a clip that is finished. A state without windows stays."""
+    folder = folder_of(state)
+    windows = [place for place in folder.iterdir() if _NAME.fullmatch(place.name)] if folder.is_dir() else []
+    if not windows:
+        return
+    for place in (state, *windows):
+        place.unlink(missing_ok=True)
+    with suppress(OSError):  # other files are in it
+        folder.rmdir()
 
 
 def _name(work: str, number: int) -> str:

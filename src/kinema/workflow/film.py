@@ -26,9 +26,10 @@ from ..core.errors import RequestError
 from ..core.events import Event, OnEvent, Progress, ignore
 from ..core.plan import Plan
 from ..core.request import Request
+from .clip_file import ClipGenerator
 from .clips_done import ClipsDone
 from .film_join import Cut, Piece, cut, with_music
-from .film_parts import FilmParts, Maker, key_of
+from .film_parts import FilmParts, key_of
 from .film_plan import FilmPlan, Join, numbered
 from .film_titles import TitleCard
 
@@ -41,7 +42,7 @@ CONTINUED_FRAMES = 5
 
 WORDS: dict[Join, str] = {"cut": "cut", "crossfade": "crossfade", "continue": "continuation"}
 
-OpenMaker = Callable[[str], Maker]
+OpenGenerator = Callable[[str], ClipGenerator]
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def make_film(
     film: FilmPlan | Shots,
     path: str | os.PathLike[str],
     *,
-    open_maker: OpenMaker | None = None,
+    open_generator: OpenGenerator | None = None,
     fps: float | None = None,
     music: bool = True,
     keep: bool = False,
@@ -123,8 +124,8 @@ def make_film(
     """Make the film and write it; the format follows the suffix (.mp4 and .webm carry the music). What is finished of a
     run that was stopped is used again, unless what it is made of has changed.
 
-    open_maker: an engine for a model's name; None: `kinema.load`. keep: leave the shots in PATH.parts. through: passed
-    the final chunks, as for a contact sheet. Raises RequestError before work starts, MediaError where something cannot
+    open_generator: returns the engine of a model; None: `kinema.load`. keep: leave the shots in PATH.parts. through:
+    passed the final chunks, as for a contact sheet. Raises RequestError before work starts, MediaError if a file cannot
     be written (finished shots stay), FilmBusy.
     """
     target = Path(path)
@@ -134,7 +135,7 @@ def make_film(
     check_target(shots.requests, target)
     parts = FilmParts(target)
     try:
-        pieces, manifests, reused = _make_shots(shots, parts, open_maker or _opener(device, dtype), dtype, on_event)
+        pieces, manifests, reused = _make_shots(shots, parts, open_generator or _opener(device, dtype), dtype, on_event)
         found = cut(pieces, shots.film.crossfade_s, shots.film.card_s, _ending(shots.film), shots.cut.target)
         track = _score(shots.film, found, on_event) if sounds else None
         _write(shots, found, target, track, manifests, through, on_event)
@@ -205,43 +206,43 @@ def _ending(film: FilmPlan) -> TitleCard | None:
     return TitleCard(film.ending) if film.ending.strip() else None
 
 
-def _opener(device: str | None, dtype: str | None) -> OpenMaker:
-    def open_maker(model: str) -> Maker:
+def _opener(device: str | None, dtype: str | None) -> OpenGenerator:
+    def open_generator(model: str) -> ClipGenerator:
         from ..engine.load import load
 
         return load(model, device=device, dtype=dtype)
 
-    return open_maker
+    return open_generator
 
 
 def _make_shots(
-    shots: Shots, parts: FilmParts, open_maker: OpenMaker, dtype: str | None, on_event: OnEvent
+    shots: Shots, parts: FilmParts, open_generator: OpenGenerator, dtype: str | None, on_event: OnEvent
 ) -> tuple[list[Piece], list[dict[str, Any]], int]:
     """The shots as files, in order, what each is made of, and how many were there already."""
     from ..media.manifest import read_manifest
 
-    makers: dict[str, Maker] = {}
+    generators: dict[str, ClipGenerator] = {}
     pieces: list[Piece] = []
     manifests: list[dict[str, Any]] = []
     done, reused = ClipsDone(on_event, shots.plans, "shot"), 0
     for index, (request, join) in enumerate(zip(shots.requests, shots.joins, strict=True)):
-        if request.model not in makers:
-            makers.clear()  # one model in memory at a time
+        if request.model not in generators:
+            generators.clear()  # one model in memory at a time
             on_event(Event("load"))
-            makers[request.model] = open_maker(request.model)
-        maker = makers[request.model]
+            generators[request.model] = open_generator(request.model)
+        generator = generators[request.model]
         if join == "continue":
             going_on = Continue(clip=str(pieces[-1].path), frames=CONTINUED_FRAMES)
-            plan = maker.plan(request.changed(conditions=(*request.conditions, going_on)))
+            plan = generator.plan(request.changed(conditions=(*request.conditions, going_on)))
         else:
             plan = shots.plans[index]
-        key = key_of(plan, maker.digests(plan), dtype or "")
+        key = key_of(plan, generator.digests(plan), dtype or "")
         if parts.ready(key, plan):
             reused += 1
             done.skip(index)
         else:
             done.begin(index)
-            parts.make(key, plan, maker, done)
+            parts.make(key, plan, generator, done)
         pieces.append(_piece(shots.film, index, plan, join, parts.place(key)))
         manifests.append(read_manifest(parts.place(key)))
     return pieces, manifests, reused

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..conditions.inputs import digest
 from ..core import lock
@@ -17,24 +17,15 @@ from ..core.conditions import MEDIA_FIELDS
 from ..core.errors import KinemaError, MediaError
 from ..core.events import OnEvent
 from ..core.plan import Plan
-from ..core.request import Request
 from ..engine.manifest import own_version
 from ..media.manifest import carried
+from .clip_file import ClipGenerator, write_clip
 
 LOCK = "in_use.lock"
 _SHOT = re.compile(r"shot-[0-9a-f]{20}\.mp4(\.json)?")
 _HALF = re.compile(r"\.shot-[0-9a-f]{20}\.partial-.*")
 _NOT_PIXELS = {"estimate", "changes", "notes", "outside"}
 """Fields of a plan that change no frame."""
-
-
-class Maker(Protocol):
-    """What makes shots: an Engine, or what stands in for one in a test."""
-
-    def plan(self, request: Request, /) -> Plan: ...
-    def digests(self, plan: Plan, /) -> dict[str, str]: ...
-    def manifest(self, plan: Plan, /) -> dict[str, Any]: ...
-    def stream(self, plan: Plan, /, *, on_event: OnEvent) -> Any: ...
 
 
 class FilmBusy(KinemaError):
@@ -76,12 +67,9 @@ class FilmParts:
             return False
         return info.num_frames == plan.frames and (info.width, info.height) == plan.size and bool(carried(path))
 
-    def make(self, key: str, plan: Plan, maker: Maker, on_event: OnEvent) -> Path:
-        """Make the shot and write it, nearly without loss: it is encoded again in the film."""
-        from ..media.write import write
-
-        chunks = maker.stream(plan, on_event=on_event)
-        return write(_silent(chunks), self.place(key), manifest=maker.manifest(plan), quality="best", on_frame=on_event)
+    def make(self, key: str, plan: Plan, generator: ClipGenerator, on_event: OnEvent) -> Path:
+        """Generate the shot and write it, nearly lossless: it is encoded again in the film."""
+        return write_clip(generator, plan, self.place(key), quality="best", through=_silent, on_event=on_event)
 
     def close(self) -> None:
         """Let go of the folder and leave what is in it for the next run; an empty one goes."""

@@ -19,13 +19,14 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..core.apart import check_name
 from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.events import OnEvent, ignore
 from ..core.plan import Manifest, Plan
 from ..core.request import Request
+from .clip_file import ClipGenerator, write_clip
 from .clips_done import ClipsDone
 from .film_plan import numbered
 
@@ -53,14 +54,6 @@ class PlannedClip:
 
     plan: Plan
     target: Path
-
-
-class Maker(Protocol):
-    """What makes clips: an Engine, or what stands in for one in a test."""
-
-    def digests(self, plan: Plan, /) -> dict[str, str]: ...
-    def manifest(self, plan: Plan, /) -> dict[str, Any]: ...
-    def stream(self, plan: Plan, /, *, on_event: OnEvent) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -245,7 +238,7 @@ def same_plan(planned: PlannedClip) -> Manifest | None:
     return found if alike and whole else None
 
 
-def is_made(planned: PlannedClip, maker: Maker) -> bool:
+def is_made(planned: PlannedClip, generator: ClipGenerator) -> bool:
     """Is the clip there already: of the same plan, weights and inputs, by the same version of Kinema?"""
     from ..engine.manifest import verify
 
@@ -253,7 +246,7 @@ def is_made(planned: PlannedClip, maker: Maker) -> bool:
     if found is None:
         return False
     try:
-        verify(found, maker.digests(planned.plan), planned.plan)
+        verify(found, generator.digests(planned.plan), planned.plan)
     except RequestError:
         return False
     return True
@@ -261,26 +254,23 @@ def is_made(planned: PlannedClip, maker: Maker) -> bool:
 
 def make_many(
     clips: Sequence[PlannedClip],
-    maker: Maker,
-    write_clip: Callable[[PlannedClip, Maker, OnEvent], dict[str, Any]] | None = None,
+    generator: ClipGenerator,
+    write: Callable[[PlannedClip, OnEvent], dict[str, Any]] | None = None,
     *,
     on_event: OnEvent = ignore,
 ) -> Iterator[MadeClip]:
-    """Make what is not there yet, one after the other, and tell each clip when it is whole. Stopping keeps those.
-    write_clip: makes one and tells what should be known of it; None: only writes it. Raises what making raises."""
+    """Generate the clips that do not exist yet, one after the other, and yield each when it is written. Stopping keeps
+    the finished ones. write: writes one clip and returns its `facts`. Raises what generating raises."""
     done = ClipsDone(on_event, [each.plan for each in clips], "clip")
     for index, planned in enumerate(clips):
-        if is_made(planned, maker):
+        if is_made(planned, generator):
             done.skip(index)
             yield MadeClip(planned, True, {})
             continue
         done.begin(index)
-        yield MadeClip(planned, False, (write_clip or _write)(planned, maker, done))
-
-
-def _write(planned: PlannedClip, maker: Maker, on_event: OnEvent) -> dict[str, Any]:
-    from ..media.write import write
-
-    chunks = maker.stream(planned.plan, on_event=on_event)
-    write(chunks, planned.target, manifest=maker.manifest(planned.plan), quality=planned.plan.quality)
-    return {}
+        facts: dict[str, Any] = {}
+        if write is None:
+            write_clip(generator, planned.plan, planned.target, on_event=done)
+        else:
+            facts = write(planned, done)
+        yield MadeClip(planned, False, facts)
