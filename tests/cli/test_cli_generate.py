@@ -117,6 +117,28 @@ def test_resume_gives_the_identical_clip(model: str) -> None:
     result = run("generate", "--resume", "half.state", "--steps", "9", "-o", "resumed.webp")
     assert result.exit_code == 2
     assert "steps cannot be changed" in result.stderr
+    result = run(*first, "--resume", "half.state", "-o", "repeated.webp")
+    assert result.exit_code == 0, result.output
+    assert np.array_equal(frames("whole.webp"), frames("repeated.webp"))
+    result = run(*first[:-8], "--frames", "9", *first[-6:], "--resume", "half.state", "-o", "other.webp")
+    assert result.exit_code == 2 and "of another plan (frames, " in " ".join(result.stderr.split())
+    assert json.loads(run("generate", "--resume", "half.state", "--request-only").stdout)["seed"] == 7
+
+
+def test_the_request_can_be_printed_and_run() -> None:
+    Path("path.txt").write_text("0,128\n256,0\n")
+    typed = ("a red ball", "--size", "64x48", "--negative", "rain", "--trajectory", "path.txt", "--upscale",
+             "nearest:2", "--set", "shift=4", "--set", "fps=12", "--seed", "3")  # fmt: skip
+    printed = run("generate", *typed, "--request-only")
+    assert printed.exit_code == 0, printed.output
+    found = json.loads(printed.stdout)
+    assert (found["width"], found["fps"], found["options"]) == (64, 12.0, {"shift": 4})
+    assert found["conditions"] == [
+        {"kind": "trajectory", "points": [[0.0, 0.5], [1.0, 0.0]], "object": "", "color": None}
+    ]
+    Path("request.json").write_text(printed.stdout)
+    once, again = (run("plan", *each, "--json") for each in (typed, ("--request", "request.json")))
+    assert [{**answer(each), "estimate": None} for each in (once,)] == [{**answer(again), "estimate": None}]
 
 
 def stopped(command: subprocess.Popen[str], number: signal.Signals) -> str:

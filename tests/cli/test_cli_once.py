@@ -79,3 +79,15 @@ def test_an_unknown_option_names_what_is_near_and_nothing_else(name: str) -> Non
         near = [f"--{nearest(typed, long)}"] if nearest(typed, long) else []
         assert list(getattr(refused.value, "possibilities", ())) == near
         assert bool(near) == (typed not in ("zzyzx", "qwerty"))
+
+
+@pytest.mark.parametrize(
+    ("command", "near"),
+    [("upscale x.mp4 --by lancos", "lanczos"), ("plan x --profile fst", "fast"), ("completion bahs", "bash"),
+     ("remove x.mp4 --shape hulls", "hull"), ("plan x --fit zzyzx", None)],
+)  # fmt: skip
+def test_a_wrong_choice_names_the_nearest(command: str, near: str | None) -> None:
+    told = run(*command.split())
+    words = " ".join(told.stderr.replace("\u2502", " ").split())
+    assert told.exit_code == 2 and "is not one of" in words
+    assert (f"Nearest legal value: {near}." in words) if near else ("Nearest" not in words)

@@ -97,6 +97,30 @@ def test_short_forms_are_read_everywhere(tmp_path) -> None:
     assert {"size", "image", "last", "references"} <= set(Request.json_schema()["properties"])
 
 
+def test_fields_over_a_base() -> None:
+    base = Request.from_dict(
+        {
+            "prompt": "x",
+            "frames": 9,
+            "size": "64x48",
+            "options": {"shift": 2.0},
+            "image": "a.png",
+            "references": ["r.png"],
+        }
+    )
+    found = Request.from_dict(
+        {"seconds": 1, "size": "32x32", "options": {"decoder": "tiny"}, "image": "b.png"}, base=base
+    )
+    assert (found.prompt, found.frames, found.seconds, found.width) == ("x", None, 1, 32)
+    assert found.options == {"shift": 2.0, "decoder": "tiny"}
+    assert [(each.kind, getattr(each, "image", "")) for each in found.conditions] == [
+        ("reference", ""),
+        ("image", "b.png"),
+    ]
+    assert Request.from_dict({}, base=base) is base
+    assert base.changed(size="8x8", last="c.png").conditions[:2] == base.conditions
+
+
 @pytest.mark.parametrize("data", [{"size": "big"}, {"size": "8x8", "width": 8}, {"image": 3}, {"references": "a.png"}])
 def test_short_forms_of_another_kind_are_refused(data: dict[str, Any]) -> None:
     with pytest.raises(RequestError) as error:

@@ -20,7 +20,7 @@ from kinema.core.plan import Span
 from kinema.core.request import Request
 from kinema.engine.load import check_keeping, load
 from kinema.engine.resume import SamplingState
-from kinema.engine.windows_kept import WindowsKept, folder_of, remove_others, work_of
+from kinema.engine.windows_kept import WindowsKept, discard, folder_of, remove_others, work_of
 from kinema.media.write import write
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
@@ -142,6 +142,17 @@ def test_windows_are_written_once_beside_the_state(state, tmp_path):
     (folder_of(elsewhere) / "mine.txt").touch()
     remove_others(folder_of(elsewhere), "0" * 16)
     assert [each.name for each in folder_of(elsewhere).iterdir()] == ["mine.txt"]
+
+
+def test_a_finished_clip_leaves_no_windows(state, tmp_path):
+    path = tmp_path / "a.state"
+    state.save(path)
+    (folder_of(path) / "mine.txt").touch()
+    discard(path)
+    assert not path.exists() and [each.name for each in folder_of(path).iterdir()] == ["mine.txt"]
+    replace(state, windows=WindowsKept(), window=0).save(path)
+    discard(path)
+    assert path.exists(), "a state without windows stays"
 
 
 def test_another_plan_in_the_same_file_leaves_no_windows_of_the_first(state, tmp_path):

@@ -1,5 +1,6 @@
-"""What all commands refuse as they read their arguments: an option that is given twice (of `--seed 1 --seed 2` the last
-would silently win), and a number that is no plain one (`--steps 5_0` would pass for 50)."""
+"""What all commands refuse while their arguments are parsed: an option that is given twice (of `--seed 1 --seed 2` the
+last would silently win), and a number that is not plain decimal (`--steps 5_0` would pass for 50). The error for a wrong
+choice names the nearest legal one."""
 
 from __future__ import annotations
 
@@ -18,17 +19,19 @@ Reader = Callable[[str], int | float]
 
 
 class Once(TyperCommand):
-    """A command that refuses an option that is given twice, unless it is repeatable, or a switch: there the second says
-    the same. Typer's contexts and parameters are its own or click's, by its version; only what both have is used."""
+    """A command that refuses an option that is given twice, except a repeatable one or a switch. Typer's contexts and
+    parameters are its own or click's, by its version; only what both have is used."""
 
     numbers: typing.ClassVar[dict[str, Reader]] = {}
-    """Parameters that are numbers, and how each is read."""
+    """Parameters that are numbers, and the function that parses each."""
+    choices: typing.ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Parameters that take one of several words, and the words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
             found, _, order = self.make_parser(ctx).parse_args(args=list(args))
         except Exception as error:
-            if hasattr(error, "possibilities"):  # no such option: only what is near is named
+            if hasattr(error, "possibilities"):  # no such option: only the nearest is named
                 error.possibilities = self._near(str(getattr(error, "option_name", "")))
             raise
         for parameter, times in Counter(order).items():
@@ -40,15 +43,23 @@ class Once(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
-            # Typer of some versions checks values by pydantic, and says so.
+            # Typer of some versions checks values by pydantic, and its messages begin so.
             if isinstance(message := getattr(error, "message", None), str):
-                error.message = message.removeprefix("Value error, ")  # type: ignore[attr-defined]
+                message = message.removeprefix("Value error, ") + self._nearest_choice(error, found)
+                error.message = message  # type: ignore[attr-defined]
             raise
 
     def _near(self, option: str) -> list[str]:
         known = {name.lstrip("-"): name for each in self.params for name in (*each.opts, *each.secondary_opts)}
         near = nearest(option.lstrip("-"), known) if option.startswith("--") else None
         return [known[near]] if near is not None else []
+
+    def _nearest_choice(self, error: Exception, typed: dict[str, Any]) -> str:
+        """Return a sentence with the word that is nearest to a wrong one, or an empty text."""
+        name = str(getattr(getattr(error, "param", None), "name", ""))
+        value = typed.get(name)
+        near = nearest(value, self.choices.get(name, ())) if isinstance(value, str) else None
+        return f" Nearest legal value: {near}." if near is not None else ""
 
     @staticmethod
     def _check(ctx: Any, parameter: Any, reader: Reader, given: Any) -> None:
@@ -64,28 +75,45 @@ class Once(TyperCommand):
 
 
 def once(parameter: Any) -> bool:
-    """Is it an option that may stand once?"""
+    """Whether a parameter is an option that may be given once."""
     is_switch = getattr(parameter, "is_flag", False) and not parameter.secondary_opts
     repeatable = getattr(parameter, "multiple", False) or getattr(parameter, "count", False)
     return parameter.param_type_name == "option" and not is_switch and not repeatable
 
 
 def numbers(callback: Callable[..., Any]) -> dict[str, Reader]:
-    """Names of a command's parameters that are numbers (also where they may be left out, or repeated)."""
+    """Return the parameters of a command that are numbers, optional and repeatable ones included, by name."""
     found: dict[str, Reader] = {}
     for name, hint in typing.get_type_hints(callback).items():
-        kinds = {hint, *typing.get_args(hint)}
-        kinds |= {inner for each in kinds for inner in typing.get_args(each)}
+        kinds = _kinds(hint)
         if int in kinds or float in kinds:
             found[name] = numerals.decimal if float in kinds else numerals.integer
     return found
 
 
+def choices(callback: Callable[..., Any]) -> dict[str, tuple[str, ...]]:
+    """Return the words that each parameter takes that is a Literal, by name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, hint in typing.get_type_hints(callback).items():
+        for kind in _kinds(hint):
+            if typing.get_origin(kind) is typing.Literal:
+                found[name] = typing.get_args(kind)
+    return found
+
+
+def _kinds(hint: Any) -> set[Any]:
+    """Return a type and the types within it, two levels deep."""
+    kinds = {hint, *typing.get_args(hint)}
+    return kinds | {inner for each in kinds for inner in typing.get_args(each)}
+
+
 def everywhere(app: typer.Typer) -> None:
-    """All commands of the application, and of those within it, are such."""
+    """Apply this to all commands of an application and of the applications within it."""
     for command in app.registered_commands:
-        asked = numbers(command.callback) if command.callback is not None else {}
-        command.cls = type("Once", (Once,), {"numbers": asked})
+        known: dict[str, Any] = {}
+        if command.callback is not None:
+            known = {"numbers": numbers(command.callback), "choices": choices(command.callback)}
+        command.cls = type("Once", (Once,), known)
     for group in app.registered_groups:
         if group.typer_instance is not None:
             everywhere(group.typer_instance)

@@ -1,4 +1,4 @@
-"""Pages of --help: a paragraph flows to the width of the terminal, wherever its docstring breaks the line."""
+"""Pages of --help: paragraphs are wrapped to the width of the terminal, not where the docstring breaks its lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def everywhere(app: typer.Typer) -> None:
-    """So are those of all commands of the application, and of those within it."""
+    """Apply this to all commands of an application and of the applications within it."""
     for command in app.registered_commands:
         if command.callback is not None:
             command.help = flowing(command.callback.__doc__ or "")
@@ -19,6 +19,6 @@ def everywhere(app: typer.Typer) -> None:
 
 
 def flowing(docstring: str) -> str:
-    """Its paragraphs, each on one line."""
+    """Return the paragraphs of a docstring, each on one line."""
     paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(docstring))
     return "\n\n".join(" ".join(each.split()) for each in paragraphs)

@@ -64,6 +64,11 @@ def make_clip(
     state = None if options.resume is None else _read_state(options.resume)
     if request is None:
         assert state is not None
+        if options.request_only:
+            from ..engine.again import request_of
+
+            typer.echo(request_of(state.plan).to_json())
+            return
         found, model = _resumed_plan(state, options), options.model or state.plan.model
     else:
         if state is not None and request.seed is None:
