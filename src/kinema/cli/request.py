@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.numerals import decimal
-from ..core.outside import for_terminal, is_there, parse_json, parse_yaml
+from ..core.outside import exists, for_terminal, parse_json, parse_yaml
 from .arguments import GenerateOptions
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _there(media: str) -> str:
     """The media's name, once it is known to lead to something."""
     from ..conditions.inputs import local_path
 
-    if not media.startswith("data:") and not is_there(local_path(media)):
+    if not media.startswith("data:") and not exists(local_path(media)):
         raise MediaError(f"{for_terminal(media, 300)}: no such file.")
     return media
 
@@ -171,7 +171,7 @@ def _mask(text: str) -> Any:
 
     if text in ("everything", "nothing"):
         return Mask(everything=text == "everything", nothing=text == "nothing")
-    if re.fullmatch(r"[-+.\d_eE\s]+(,[-+.\d_eE\s]+)+", text) and not is_there(text):
+    if re.fullmatch(r"[-+.\d_eE\s]+(,[-+.\d_eE\s]+)+", text) and not exists(text):
         try:
             box = tuple(decimal(part.strip()) for part in text.split(","))
         except ValueError:

@@ -71,7 +71,7 @@ def check_kinds(request: Request, takes: Sequence[str], what: str) -> list[str]:
     for index, kind in enumerate(kinds):
         if kind not in takes:
             raise RequestError(
-                f"{what} does not take the condition {kind!r}.", field=f"conditions.{index}", value=kind,
+                f"{what} does not support the condition {kind!r}.", field=f"conditions.{index}", value=kind,
                 legal=", ".join(takes),
             )  # fmt: skip
     return kinds
