@@ -10,9 +10,9 @@ import kinema
 from kinema.core.condition_rules import MANY
 from kinema.core.conditions import KINDS, feature
 from kinema.core.errors import RequestError
-from kinema.core.plan import resolve
 from kinema.core.registry import built_in_cards
 from kinema.core.request import Request
+from kinema.core.resolve import resolve
 
 ONE_OF_EACH = (
     {"kind": "image", "image": "a.png"},

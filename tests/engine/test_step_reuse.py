@@ -8,9 +8,10 @@ from fake_family import FakeFamily
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema.core.plan import Plan, resolve
+from kinema.core.plan import Plan
 from kinema.core.registry import built_in_cards
 from kinema.core.request import Request
+from kinema.core.resolve import resolve
 from kinema.diffusion.steps import evaluated
 from kinema.engine.estimate import evaluations
 from kinema.engine.generate import generate, sample

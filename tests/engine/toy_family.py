@@ -19,7 +19,7 @@ from kinema.core.card import Card, Defaults, FramesRule, Network, ProfileRule, S
 from kinema.core.chunk import Chunk
 from kinema.core.family import Prepared
 from kinema.core.options import Sampling
-from kinema.core.plan import resolve
+from kinema.core.resolve import resolve
 from kinema.diffusion import scheduling
 from kinema.diffusion.guidance import Way
 from kinema.diffusion.latents import each

@@ -12,8 +12,9 @@ from ..core import windows
 from ..core.card import Card
 from ..core.conditions import Continue, Mask, Source
 from ..core.errors import RequestError
-from ..core.plan import Plan, Span, check_canvas, resolve
+from ..core.plan import Plan, Span
 from ..core.request import Request
+from ..core.resolve import check_canvas, resolve
 from . import inputs, outpaint
 from .mask_length import check_length
 
