@@ -285,9 +285,9 @@ def test_imports_inside_the_package_are_relative():
     assert absolute == []
 
 
-SAME_NAME = {"Note", "Part", "Maker", "Way"}
+SAME_NAME = {"Note", "Part", "Maker", "GuidanceStep"}
 """Public classes of one name in two rooms, each of which is its field's own word there (a note of music and one for a
-person, a part of a score and one of the work), or a protocol and what has it (Way)."""
+person, a part of a score and one of the work), or a protocol and what has it (GuidanceStep)."""
 
 
 def test_a_class_has_a_name_of_its_own():

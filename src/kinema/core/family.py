@@ -53,8 +53,8 @@ class Window:
     control_FHWC: np.ndarray | None = None
 
 
-class Way(Protocol):
-    """How one step is computed, see diffusion/guidance.py."""
+class GuidanceStep(Protocol):
+    """The guidance of one step, see diffusion/guidance.py."""
 
     @property
     def branches(self) -> tuple[Branch, ...]: ...
@@ -108,7 +108,7 @@ class Family(Protocol):
         """(initial latents, first step): pure noise, or a noised clip."""
         ...
 
-    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> Sequence[Way]:
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> Sequence[GuidanceStep]:
         """For each of the scheduler's timesteps, the branches and expert to compute and how to combine them
         (diffusion/guidance.py; `classifier_free` for two branches)."""
         ...
