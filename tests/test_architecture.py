@@ -234,7 +234,7 @@ def _renames(node: ast.AST) -> bool:
 
 def test_files_are_replaced_in_one_place():
     """What is written elsewhere with a rename of its own forgets the disk, the permissions or what a killed process
-    leaves; core/whole.py has whole(), put(), bring() and set_aside()."""
+    leaves; core/whole.py has whole(), put(), move_file() and set_aside()."""
     for text, renames in (
         ("os.replace(a, b)", True), ("path.replace(other)", True), ("path.rename(other)", True), ("os.fsync(n)", True),
         ("from os import replace", True), ("shutil.move(a, b)", True), ("text.replace('a', 'b')", False),
@@ -285,9 +285,9 @@ def test_imports_inside_the_package_are_relative():
     assert absolute == []
 
 
-SAME_NAME = {"Note", "Part", "Way"}
+SAME_NAME = {"Note", "Part", "GuidanceStep"}
 """Public classes of one name in two rooms, each of which is its field's own word there (a note of music and one for a
-person, a part of a score and one of the work), or a protocol and what has it (Way)."""
+person, a part of a score and one of the work), or a protocol and what has it (GuidanceStep)."""
 
 
 def test_a_class_has_a_name_of_its_own():

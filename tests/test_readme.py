@@ -90,7 +90,7 @@ def test_every_line_is_a_command_with_legal_options_and_inputs_that_are_there(pa
                 if each in allowed:
                     used.add(each)
                 else:
-                    assert is_there(each, written), f"{at}: no earlier line writes {each}"
+                    assert exists(each, written), f"{at}: no earlier line writes {each}"
             written |= set(writes)
             if name == "samples":
                 written |= {f"{parameters['folder']}/{sample.name}" for sample in SAMPLES}
@@ -100,7 +100,7 @@ def test_every_line_is_a_command_with_legal_options_and_inputs_that_are_there(pa
     assert used == allowed, f"{page.name} does not read {allowed - used} any more"
 
 
-def is_there(name: str, written: set[str]) -> bool:
+def exists(name: str, written: set[str]) -> bool:
     """Did an earlier line write it, or the folder that it is in, or is it a file of the sources?"""
     folders = {str(parent) for parent in (Path(name), *Path(name).parents)}
     return bool(folders & {each.rstrip("/") for each in written}) or (ROOT / name).exists()

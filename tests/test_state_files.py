@@ -272,7 +272,7 @@ def test_a_later_version_is_left_as_it_is(kept, folder):
         path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 99'))
     before = path.read_bytes()
     if kept.told:
-        with pytest.raises(KinemaError, match=r"later version of Kinema \(schema 99; this one knows 1\)"):
+        with pytest.raises(KinemaError, match=r"later version of Kinema \(schema 99; this one supports 1\)"):
             kept.add(folder, 2)
     elif not kept.alone:
         kept.add(folder, 2)
@@ -343,7 +343,7 @@ def test_rows_of_a_damaged_database_are_saved(folder, caplog):
     with Library(folder) as library:
         saved = library.as_run(10_000)
         assert 3000 < len(saved) < 5000 and saved[0].title == "Title 4999" and saved[-1].title == "Title 0"
-    assert len(_aside(folder)) == 1 and "is kept as library.db.damaged-" in caplog.text
+    assert len(_aside(folder)) == 1 and "moved to library.db.damaged-" in caplog.text
     assert len(open_before.as_run(10_000)) == len(saved)
     open_before.close()
 
@@ -351,9 +351,9 @@ def test_rows_of_a_damaged_database_are_saved(folder, caplog):
 def test_a_database_that_others_make_is_put_out_of_their_way(folder):
     """The durable steps' own file: DBOS makes another one."""
     path = folder / "steps.sqlite"
-    assert sqlite_state.mend(path) is None
+    assert sqlite_state.repair(path) is None
     path.write_bytes(b"no database" * 999)
-    kept = sqlite_state.mend(path)
+    kept = sqlite_state.repair(path)
     assert kept is not None and kept.read_bytes() == b"no database" * 999 and not path.exists()
 
 
@@ -368,7 +368,7 @@ def test_migrations_follow_each_other(folder):
     with two.look() as db:
         assert db.execute("SELECT n, m FROM a").fetchall() == [(1, 5)]
     two.close()
-    with pytest.raises(StateNewer, match=r"schema 2; this one knows 1"):
+    with pytest.raises(StateNewer, match=r"schema 2; this one supports 1"):
         sqlite_state.SqliteState(path, steps[:1])
 
     path = folder / "x.json"
@@ -389,5 +389,5 @@ def test_a_sampling_state_of_a_later_version_is_refused(folder):
 
     path = folder / "state.safetensors"
     save_file({"latents": torch.zeros(1)}, path, metadata={"kinema": json.dumps({"schema": 99})})
-    with pytest.raises(MediaError, match=r"later version of Kinema wrote it \(schema 99; this one knows 2\)"):
+    with pytest.raises(MediaError, match=r"later version of Kinema wrote it \(schema 99; this one supports 2\)"):
         SamplingState.read(path)

@@ -162,7 +162,7 @@ def test_names_that_no_disk_takes_are_refused_before_work(name: str, monkeypatch
     for option in ("-o", "--preview"):
         result = run("generate", "x", option, name)
         assert result.exit_code == 2
-        assert "a name of" in result.stderr or "has no NUL" in result.stderr
+        assert "the name has" in result.stderr or "must not contain NUL" in result.stderr
     for arguments in (
         ["inspect", name], ["rerun", name], ["models", "show", name], ["models", "add", name],
         ["plan", "x", "-m", name], ["plan", "x", "--image", name], ["plan", "x", "--source", name],

@@ -107,7 +107,7 @@ def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
         (("--by", "lanczos", "--scale", "0.5"), "1 to 16"),
         (("--by", "lanczos", "--scale", "100"), "Nearest legal value: 16"),
         (("--scale", "40"), "1 to 16"),
-        (("--scale", "nan"), "no plain number"),
+        (("--scale", "nan"), "not a plain number"),
         (("--strength", "2"), "strength"),
         (("--model", "kinema-mini-svd"), "canvas = upscale"),
         (("-o", "out.txt"), "no such output format"),

@@ -10,9 +10,9 @@ import kinema
 from kinema.core.condition_rules import MANY
 from kinema.core.conditions import KINDS, feature
 from kinema.core.errors import RequestError
-from kinema.core.plan import resolve
 from kinema.core.registry import built_in_cards
 from kinema.core.request import Request
+from kinema.core.resolve import resolve
 
 ONE_OF_EACH = (
     {"kind": "image", "image": "a.png"},
@@ -51,7 +51,7 @@ def test_every_kind_is_tried():
 def test_two_for_one_place_are_refused_by_name(card):
     able = card.model_copy(update={"accepts": (*card.accepts, *ALL), "needs": ()})
     for one, two in PAIRS:
-        with pytest.raises(RequestError, match=r"at most, got 2") as refused:
+        with pytest.raises(RequestError, match=r"takes at most one .*, got 2") as refused:
             resolve(Request(prompt="x", conditions=(one, two)), able)
         assert refused.value.field == "conditions.1"
         names = [feature(condition) for condition in Request(conditions=(one, two)).conditions]
@@ -66,7 +66,7 @@ def test_two_for_one_place_are_refused_by_name(card):
 )
 def test_two_pictures_for_one_frame_are_refused(at, frames, number):
     pictures = [{"kind": "image", "image": f"{index}.png", "at": place} for index, place in enumerate(at)]
-    with pytest.raises(RequestError, match=f"one 'picture for frame {number}' at most") as refused:
+    with pytest.raises(RequestError, match=f"at most one 'picture for frame {number}'") as refused:
         kinema.plan(Request(prompt="x", frames=frames, conditions=pictures))
     assert "0.png" in str(refused.value) and "1.png" in str(refused.value)
 
@@ -94,5 +94,5 @@ def test_also_where_the_clip_decides(canvas, tmp_path):
     twice = [source, source] if canvas == "upscale" else [source, *(
         {"kind": "control", "control": "layout", "video": video} for video in (clip, "b.mp4")
     )]  # fmt: skip
-    with pytest.raises(RequestError, match="at most, got 2"):
+    with pytest.raises(RequestError, match=r"takes at most one .*, got 2"):
         kinema.plan(Request(prompt="x", canvas=canvas, conditions=twice))

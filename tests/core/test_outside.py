@@ -114,9 +114,9 @@ def test_good_json_comes_back(value):
 @pytest.mark.parametrize(
     ("text", "kind", "says"),
     [
-        ("[]", dict, "an object is expected, not a list"), ("{}", list, "a list is expected, not an object"),
-        ("true", (int, float), "a whole number or a number is expected, not true or false"),
-        ("null", str, "text is expected, not null"), ('"5"', int, "a whole number is expected, not text"),
+        ("[]", dict, "expected an object, got a list"), ("{}", list, "expected a list, got an object"),
+        ("true", (int, float), "expected a whole number or a number, got true or false"),
+        ("null", str, "expected text, got null"), ('"5"', int, "expected a whole number, got text"),
     ],
 )  # fmt: skip
 def test_kinds(text, kind, says):
@@ -136,7 +136,7 @@ def test_files(tmp_path):
         read_json(tmp_path / "none.json")
     with pytest.raises(KinemaError, match="not a regular file"):
         read_bytes(tmp_path)
-    with pytest.raises(KinemaError, match="larger than the 3 bytes"):
+    with pytest.raises(KinemaError, match="larger than the limit of 3 bytes"):
         read_bytes(good, max_bytes=3)
     os.mkfifo(tmp_path / "pipe")
     for endless in (tmp_path / "pipe", "/dev/zero"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import kinema
 from kinema import KinemaError, Plan, Request, RequestError
-from kinema.core.plan import resolve
+from kinema.core.resolve import resolve
 from kinema.engine.plan import plan
 from kinema.families.wan.cards import CARDS, MINI
 from kinema.weights.store import find

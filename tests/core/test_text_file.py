@@ -64,7 +64,7 @@ def test_files_are_read_within_bounds(tmp_path):
     file = tmp_path / "a.txt"
     file.write_bytes(b"x" * 11)
     assert read_text(file, max_bytes=11).text == "x" * 11
-    with pytest.raises(MediaError, match="larger than the 10 bytes"):
+    with pytest.raises(MediaError, match="larger than the limit of 10 bytes"):
         read_text(file, error=MediaError, max_bytes=10)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(MediaError, match="regular"):

@@ -83,21 +83,21 @@ def undecided(monkeypatch):
 @pytest.mark.parametrize(("busy", "left"), [(0.0, 4), (0.3, 4), (1.2, 3), (2.6, 1), (9.0, 1)])
 def test_other_work_keeps_its_cores(undecided, monkeypatch, busy, left):
     monkeypatch.setattr(threads, "_others_busy", lambda since: busy)
-    assert threads.free() == left
+    assert threads.free_cores() == left
     monkeypatch.setattr(threads, "_others_busy", lambda since: 0.0)
-    assert threads.free() == left, "one number for a whole process: the last bits depend on it"
+    assert threads.free_cores() == left, "one number for a whole process: the last bits depend on it"
 
 
 def test_who_makes_a_clip_again_takes_its_number(undecided, monkeypatch):
     monkeypatch.setattr(threads, "_others_busy", lambda since: 9.0)
-    threads.take(3)
-    assert threads.free() == 3
-    threads.take(0)
-    threads.take(64)
-    assert threads.free() == 3, "unknown, or more than there are"
+    threads.use_threads(3)
+    assert threads.free_cores() == 3
+    threads.use_threads(0)
+    threads.use_threads(64)
+    assert threads.free_cores() == 3, "unknown, or more than there are"
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.setattr(threads, "_decided", None)
-    assert threads.free() == 2
+    assert threads.free_cores() == 2
 
 
 def test_only_work_of_ordinary_priority_counts():
@@ -122,12 +122,12 @@ def test_only_work_of_ordinary_priority_counts():
 
 def test_what_was_seen_while_a_model_was_loaded_costs_no_time(undecided, monkeypatch):
     """Three cores were busy for others in the two seconds since."""
-    seen = iter([threads.Look(100.0, 50.0), threads.Look(102.0, 56.0)])
+    seen = iter([threads.LoadSample(100.0, 50.0), threads.LoadSample(102.0, 56.0)])
     monkeypatch.setattr(threads.time, "monotonic", lambda: 102.0)
     monkeypatch.setattr(threads.time, "sleep", lambda seconds: seconds and pytest.fail("it waited"))
     since = next(seen)
-    monkeypatch.setattr(threads, "look", lambda: next(seen))
-    assert threads.free(since) == 1
+    monkeypatch.setattr(threads, "sample_load", lambda: next(seen))
+    assert threads.free_cores(since) == 1
 
 
 def test_no_process_that_kinema_starts_drops_its_environment():

@@ -7,8 +7,8 @@ import torch
 from fake_family import FakeFamily, NotedScheduler
 
 from kinema.core.errors import ModelError
-from kinema.core.plan import resolve
 from kinema.core.request import Request
+from kinema.core.resolve import resolve
 from kinema.engine.generate import generate
 from kinema.families.wan.cards import MINI
 

@@ -10,8 +10,9 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, HeunDiscre
 from fake_family import FakeFamily
 
 from kinema.core.errors import MediaError
-from kinema.core.plan import Plan, resolve
+from kinema.core.plan import Plan
 from kinema.core.request import Request
+from kinema.core.resolve import resolve
 from kinema.engine.estimate import evaluations, parts
 from kinema.engine.generate import generate
 from kinema.engine.resume import SamplingState

@@ -8,9 +8,10 @@ from fake_family import FakeFamily
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema.core.plan import Plan, resolve
+from kinema.core.plan import Plan
 from kinema.core.registry import built_in_cards
 from kinema.core.request import Request
+from kinema.core.resolve import resolve
 from kinema.diffusion.steps import evaluated
 from kinema.engine.estimate import evaluations
 from kinema.engine.generate import generate, sample
@@ -121,8 +122,8 @@ def test_a_schedule_with_several_evaluations_a_step_is_guided_to_its_end():
 
 
 def test_evaluated():
-    ways = ["both"] * 6 + ["one"] * 6
-    assert evaluated(ways, 1) == (True,) * 12
-    found = evaluated(ways, 2)
+    kinds = ["both"] * 6 + ["one"] * 6
+    assert evaluated(kinds, 1) == (True,) * 12
+    found = evaluated(kinds, 2)
     assert [step for step, computed in enumerate(found) if not computed] == [4, 8]
-    assert evaluated(ways, 2, first=4)[4:9] == (True, True, True, True, False), "a run begins with two computed steps"
+    assert evaluated(kinds, 2, first=4)[4:9] == (True, True, True, True, False), "a run begins with two computed steps"

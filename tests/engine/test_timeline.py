@@ -12,8 +12,9 @@ from kinema.conditions import inputs
 from kinema.core.chunk import Chunk
 from kinema.core.conditions import Continue, Control, Mask, Source
 from kinema.core.errors import MediaError
-from kinema.core.plan import Plan, resolve
+from kinema.core.plan import Plan
 from kinema.core.request import Request
+from kinema.core.resolve import resolve
 from kinema.engine.edit import edit
 from kinema.engine.timeline import open_timeline
 from kinema.families.wan.cards import MINI

@@ -68,12 +68,12 @@ def test_experts_take_turns_and_guidance_is_theirs(engine):
     asked = [branches for _, branches in engine.family.calls]
     assert {name.partition("/")[0] for names in asked for name in names} == {"early", "late"}
     assert [len({name.partition("/")[0] for name in names}) for names in asked] == [1] * len(asked)
-    ways = engine.family.guidance(plan, plan.spans[0], None)
+    guidance = engine.family.guidance(plan, plan.spans[0], None)
     told = {f"early/{name}": {"video": torch.tensor(value)} for name, value in toy_family.TARGETS.items()}
-    assert float(ways[0].combine(told)["video"]) == pytest.approx(0.25 + 3.0 * 0.75)
+    assert float(guidance[0].combine(told)["video"]) == pytest.approx(0.25 + 3.0 * 0.75)
     told = {name.replace("early", "late"): value for name, value in told.items()}
-    assert float(ways[6].combine(told)["video"]) == pytest.approx(0.25 + 1.5 * 0.75), "half as much"
-    assert [len(way.branches) for way in ways] == [3] * 8 + [1] * 2
+    assert float(guidance[6].combine(told)["video"]) == pytest.approx(0.25 + 1.5 * 0.75), "half as much"
+    assert [len(each.branches) for each in guidance] == [3] * 8 + [1] * 2
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -19,9 +19,9 @@ from kinema.core.card import Card, Defaults, FramesRule, Network, ProfileRule, S
 from kinema.core.chunk import Chunk
 from kinema.core.family import Prepared
 from kinema.core.options import Sampling
-from kinema.core.plan import resolve
+from kinema.core.resolve import resolve
 from kinema.diffusion import scheduling
-from kinema.diffusion.guidance import Way
+from kinema.diffusion.guidance import GuidanceStep
 from kinema.diffusion.latents import each
 
 BOUNDARY = 0.6
@@ -125,7 +125,7 @@ class ToyFamily:
             return scheduling.begin(scheduler, noise), 0
         return scheduling.begin_with(scheduler, cond["source"], noise, plan.steps, cond["options"].strength)
 
-    def guidance(self, plan: Any, span: Any, scheduler: Any) -> list[Way]:
+    def guidance(self, plan: Any, span: Any, scheduler: Any) -> list[GuidanceStep]:
         """The late expert is guided half as much."""
         found = []
         for names in branches(plan):
@@ -135,7 +135,7 @@ class ToyFamily:
             combine = (lambda outputs: next(iter(outputs.values()))) if alone else partial(
                 both_ways, scale=scale, expert=expert
             )  # fmt: skip
-            found.append(Way(names, combine))
+            found.append(GuidanceStep(names, combine))
         return found
 
     def predict(self, cond: Any, span: Any) -> Any:

@@ -148,7 +148,7 @@ def test_conditions_count_or_are_refused(engine, plain, media, name):
         with pytest.raises(RequestError, match="only through a network beside it"):
             engine.plan(wanted)
     elif "source" not in card.accepts and any(each.kind == "source" for each in wanted.conditions):
-        with pytest.raises(RequestError, match="does not take the condition 'source'"):
+        with pytest.raises(RequestError, match="does not support the condition 'source'"):
             engine.plan(wanted)
     elif name == "source:grown" and "mask" not in card.accepts:
         with pytest.raises(RequestError, match="cannot grow"):

@@ -58,7 +58,7 @@ def test_clips_77_tokens():
     tokenizer = image_file.tokenizer()
     assert not list(cut_notes("prompt", long(75), tokenizer, tokenizer.model_max_length))
     (note,) = cut_notes("prompt", long(75) + ", a dragon", tokenizer, tokenizer.model_max_length)
-    assert note == 'The prompt is cut: the text encoder reads 77 tokens, 3 more are lost, from ", a dragon" on.'
+    assert note == 'The prompt is truncated to 77 tokens; the last 3 are lost, from ", a dragon" on.'
 
 
 @settings(max_examples=60, deadline=None)
@@ -68,7 +68,7 @@ def test_the_first_lost_token_is_named(text, limit):
     lost = text[limit - 2 :]
     assert bool(notes) == bool(lost)
     if lost:
-        assert f'{len(lost)} more are lost, from "{lost}" on' in notes[0]
+        assert f'the last {len(lost)} are lost, from "{lost}" on' in notes[0]
 
 
 def test_both_encoders_are_asked():
@@ -84,9 +84,9 @@ def test_both_encoders_are_asked():
 @pytest.mark.parametrize("model", [card.id for card in built_in_cards() if "image:first" not in card.needs])
 def test_weights_are_named(model):
     plan = kinema.plan("a (red:1.3) ball", negative_prompt="(ugly:.8), a hill (at 10:30)", model=model, seed=1)
-    (note,) = [note for note in plan.notes if "Weights in a prompt" in note]
+    (note,) = [note for note in plan.notes if "Prompt weights" in note]
     assert "(red:1.3), (ugly:.8)." in note
-    assert not [note for note in kinema.plan("a red ball (or so)", model=model).notes if "Weights" in note]
+    assert not [note for note in kinema.plan("a red ball (or so)", model=model).notes if "Prompt weights" in note]
 
 
 def test_only_weights_are_weights():

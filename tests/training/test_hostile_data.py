@@ -86,7 +86,7 @@ def test_what_no_caption_can_be(tmp_path, one):
     assert "no file of this folder" in reasons["metadata.csv, row 2"]
     assert "field limit" in reasons["metadata.csv, row 3"]
     assert "nested" in reasons["metadata.jsonl, row 1"] and "no file_name" in reasons["metadata.jsonl, row 2"]
-    assert "an object is expected" in reasons["metadata.jsonl, row 3"]
+    assert "expected an object" in reasons["metadata.jsonl, row 3"]
     assert reasons["nul.mp4"].startswith("nul.txt: holds NUL") and "larger than" in reasons["huge.mp4"]
 
 

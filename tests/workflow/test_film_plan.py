@@ -39,11 +39,11 @@ SHOT = {"request": {"prompt": "a"}}
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ([], "an object is expected, not a list"),
+        ([], "expected an object, got a list"),
         ({}, "has no shots"),
         ({"shots": []}, "has no shots"),
-        ({"shots": {"a": 1}}, "shots: a list is expected"),
-        ({"shots": [7]}, "shot 1: an object is expected"),
+        ({"shots": {"a": 1}}, "shots: expected a list"),
+        ({"shots": [7]}, "shot 1: expected an object"),
         ({"shots": [{}]}, "shot 1: A request is an object"),
         ({"shots": [SHOT, {"request": {"prompt": 3}}]}, "shot 2: prompt"),
         ({"shots": [{"request": {"promt": "a"}}]}, "shot 1: Unknown field 'promt'"),

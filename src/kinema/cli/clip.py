@@ -11,7 +11,7 @@ import typer
 
 from ..core.apart import keep_apart, named
 from ..core.errors import MediaError, RequestError
-from ..core.outside import is_there
+from ..core.outside import exists
 from . import completion, output, show
 from .exits import guarded
 from .options import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
@@ -100,7 +100,7 @@ def inspect(file: AnyFile, as_json: AsJson = False) -> None:
     from ..media.manifest import carried
     from ..media.read import probe
 
-    if not is_there(file):
+    if not exists(file):
         raise MediaError(f"{file}: no such file.")
     check_regular(str(file))
     info = asdict(probe(file))
@@ -149,7 +149,7 @@ def read(file: Path) -> Manifest:
     from ..core.plan import Manifest
     from ..media.manifest import STEPS, read_manifest
 
-    if not is_there(file):
+    if not exists(file):
         raise MediaError(f"{file}: no such file.")
     check_regular(str(file))
     found = read_manifest(file)

@@ -12,7 +12,7 @@ import typer
 from ..core.apart import keep_apart
 from ..core.errors import ModelError, RequestError
 from ..core.events import Event
-from ..core.outside import is_there, read_json
+from ..core.outside import exists, read_json
 from ..core.whole import write_text
 from .exits import guarded
 from .options import AsJson, Device
@@ -116,11 +116,11 @@ def _judge(
 
     if name not in SUBJECTS:
         raise RequestError(f"No miniature {name!r}.", field="name", value=name, legal=", ".join(SUBJECTS))
-    if model is not None and (os.sep in model or model.startswith(".")) and not is_there(Path(model).expanduser()):
+    if model is not None and (os.sep in model or model.startswith(".")) and not exists(Path(model).expanduser()):
         raise ModelError(f"{model}: no such folder or file.")
     store.locate(store.find(model or SUBJECTS[name]))
     no_stdout(output, "A folder of results")
-    if is_there(output) and not output.is_dir():
+    if exists(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)
     from ..evaluation.scorecard import PROFILES, ScorecardSettings, scorecard
@@ -166,7 +166,7 @@ def inpainting(
     if count < 1:
         raise RequestError(f"--count {count}.", field="count", value=count, legal="1 or more")
     no_stdout(output, "A folder of results")
-    if is_there(output) and not output.is_dir():
+    if exists(output) and not output.is_dir():
         raise RequestError(f"{output}: is a file, not a folder.", field="output", value=str(output))
     keep_apart({"output": output}, [model], replaced=False)
     from ..engine.load import load

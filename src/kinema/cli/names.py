@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..core import leftovers
 from ..core.errors import MediaError
-from ..core.outside import is_there
+from ..core.outside import exists
 from ..core.whole import MAX_NAME_BYTES
 
 STDOUT = "-"
@@ -34,7 +34,7 @@ def unused(path: Path) -> Path:
     _sweep(path.parent)
     for number in range(1, 10_000):
         name = path.with_name(f"{stem}-{number}{path.suffix}" if number > 1 else stem + path.suffix)
-        if not is_there(name) and not is_there(sidecar_of(name)) and _take(name):
+        if not exists(name) and not exists(sidecar_of(name)) and _take(name):
             return name
     raise MediaError(f"{path}: ten thousand clips of that name are here already; give -o.")
 
@@ -67,7 +67,7 @@ def _take(name: Path) -> bool:
         pass
     finally:
         os.close(descriptor)
-    if is_there(name):  # written by a command that ended between the look and the sign
+    if exists(name):  # written by a command that ended between the look and the sign
         release_one(sign)
         return False
     return True

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..core.errors import MediaError, RequestError
-from ..core.outside import is_there
+from ..core.outside import exists
 from .names import PIPED, STDOUT
 from .options import OUTPUT, option
 from .say import note
@@ -75,7 +75,7 @@ def with_ending(text: str, ending: str) -> str:
     """The name, with an ending where it has none and is no folder/. RequestError for a folder without its slash."""
     if text.endswith(("/", os.sep)) or Path(text).suffix or Path(text).name in ("", ".."):
         return text
-    if is_there(text) and Path(text).is_dir():
+    if exists(text) and Path(text).is_dir():
         raise RequestError(
             f"{text}: is a folder; end the name with a slash to write frames into it.", field="output", value=text,
             legal="a file, or a folder name ending with a slash", nearest=f"{text}/",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.numerals import decimal
-from ..core.outside import for_terminal, is_there, parse_json, parse_yaml
+from ..core.outside import exists, for_terminal, parse_json, parse_yaml
 from .options import PromptOptions, RequestOptions, RunOptions, UpscaleOptions
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _existing(media: str) -> str:
     """Return the name of a media file. Raises MediaError if it does not exist."""
     from ..conditions.inputs import local_path
 
-    if not media.startswith("data:") and not is_there(local_path(media)):
+    if not media.startswith("data:") and not exists(local_path(media)):
         raise MediaError(f"{for_terminal(media, 300)}: no such file.")
     return media
 
@@ -159,7 +159,7 @@ def _mask(text: str) -> dict[str, Any]:
     """Return the fields of a mask: `everything`, `nothing`, a box, or a file, which is an image or a clip."""
     if text in ("everything", "nothing"):
         return {text: True}
-    if re.fullmatch(r"[-+.\d_eE\s]+(,[-+.\d_eE\s]+)+", text) and not is_there(text):
+    if re.fullmatch(r"[-+.\d_eE\s]+(,[-+.\d_eE\s]+)+", text) and not exists(text):
         from .where import parse_corners
 
         return {"boxes": [parse_corners(text)]}

@@ -16,7 +16,7 @@ import typer
 from ..core.apart import keep_apart
 from ..core.errors import RequestError
 from ..core.events import Event
-from ..core.outside import is_there
+from ..core.outside import exists
 from ..core.showing import Showing, duration, is_command
 from . import exits
 from .exits import guarded
@@ -151,7 +151,7 @@ def _check_data(folder: Path) -> None:
     from ..media.endings import readable
 
     legal = "a folder of clips or pictures with captions, or of .tar shards"
-    if not is_there(folder):
+    if not exists(folder):
         raise RequestError(f"{folder}: no such folder.", field="data", value=str(folder), legal=legal)
     if not folder.is_dir():
         raise RequestError(f"{folder}: a file.", field="data", value=str(folder), legal=legal)

@@ -7,8 +7,9 @@ from typing import Any
 
 from ..core.card import Card
 from ..core.errors import RequestError
-from ..core.plan import Plan, resolve
+from ..core.plan import Plan
 from ..core.request import Request
+from ..core.resolve import resolve
 from . import inputs
 
 

@@ -12,8 +12,9 @@ from ..core import windows
 from ..core.card import Card
 from ..core.conditions import Continue, Mask, Source
 from ..core.errors import RequestError
-from ..core.plan import Plan, Span, check_canvas, resolve
+from ..core.plan import Plan, Span
 from ..core.request import Request
+from ..core.resolve import check_canvas, resolve
 from . import inputs, outpaint
 from .mask_length import check_length
 
@@ -71,7 +72,7 @@ def check_kinds(request: Request, takes: Sequence[str], what: str) -> list[str]:
     for index, kind in enumerate(kinds):
         if kind not in takes:
             raise RequestError(
-                f"{what} does not take the condition {kind!r}.", field=f"conditions.{index}", value=kind,
+                f"{what} does not support the condition {kind!r}.", field=f"conditions.{index}", value=kind,
                 legal=", ".join(takes),
             )  # fmt: skip
     return kinds

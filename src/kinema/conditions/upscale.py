@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from ..core import windows
 from ..core.card import Card
 from ..core.errors import RequestError
-from ..core.plan import Plan, PlannedStep, check_canvas, resolve, size_after
+from ..core.plan import Plan, PlannedStep, size_after
 from ..core.request import Request
+from ..core.resolve import check_canvas, resolve
 from ..core.upscale import PIXEL_METHODS, SCALE, STRENGTH, Upscale
 from . import inputs
 from .in_place import WORDLESS, check_kinds

@@ -1,8 +1,7 @@
-"""No file is written over one that is read, nor two outputs into one: told apart before any work begins.
+"""Checks, before any work begins, that no output overwrites an input or another output.
 
-Names are compared by where they lead: links are followed, a file that is there is known by its device and inode (so
-hard links and names of another case are seen), a folder of frames stands for all that is in it, and a clip for its
-sidecar <name>.json as well.
+Paths are compared after resolving links; existing files by device and inode, which also catches hard links and names
+that differ in case only. A folder of frames covers everything in it, a clip also its sidecar <name>.json.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from urllib.parse import unquote, urlparse
 from .errors import RequestError
 
 MAX_NAME_BYTES = 220
-"""255 are what file systems take; a sidecar's name, and the hidden one while a file is written, are up to 35 longer."""
+"""File systems allow 255; the names of the sidecar and of the temporary file are up to 35 bytes longer."""
 _WITH_SIDECAR = ("output", "preview")
 _WORDS = {"output": "clip", "sheet": "contact sheet", "keep_state": "state", "preview": "preview"}
 
@@ -25,9 +24,9 @@ Name = str | os.PathLike[str]
 
 
 def named(of: Any) -> Iterator[str]:
-    """Every file that a request or a plan may name: what its conditions read, its models, and options that are text.
-    Names of models that are no paths are among them; they lead to nothing."""
-    from .conditions import FILE_FIELDS  # not at the top: every command imports this module, few have a request
+    """Yield every file that a request or a plan may name: inputs of conditions, models, and options that are text.
+    Model names that are not paths are included; they match no file."""
+    from .conditions import FILE_FIELDS  # imported late: every command imports this module, few have a request
 
     for condition in of.conditions:
         for field in FILE_FIELDS:
@@ -43,16 +42,16 @@ def named(of: Any) -> Iterator[str]:
 
 
 def check_name(name: Name, field: str = "output") -> None:
-    """RequestError for a name that no file can have."""
+    """Raise RequestError for a name that no file can have."""
     text = os.fspath(name)
     if any("\ud800" <= char <= "\udfff" for char in text) and _unencodable(text):
-        raise RequestError(f"{text!r}: a file's name is Unicode.", field=field, value=text)
+        raise RequestError(f"{text!r}: a file name must be valid Unicode.", field=field, value=text)
     long = max(Path(text).parts or ("",), key=lambda part: len(_bytes(part)))
     if "\0" in text:
-        raise RequestError(f"{text!r}: a file's name has no NUL.", field=field, value=text)
+        raise RequestError(f"{text!r}: a file name must not contain NUL.", field=field, value=text)
     if len(_bytes(long)) > MAX_NAME_BYTES:
         raise RequestError(
-            f"{long[:40]}...: a name of {len(_bytes(long))} bytes.", field=field, value=text,
+            f"{long[:40]}...: the name has {len(_bytes(long))} bytes.", field=field, value=text,
             legal=f"at most {MAX_NAME_BYTES} bytes",
         )  # fmt: skip
 
@@ -60,9 +59,11 @@ def check_name(name: Name, field: str = "output") -> None:
 def keep_apart(
     written: Mapping[str, Name | None], read: Iterable[Name | None], need: str = "", *, replaced: bool = True
 ) -> None:
-    """RequestError where one of the outputs (field: path) is one of the files that are read, is in a folder that is
-    read, holds one, or is another output. `need`: a sentence that the message ends with. replaced: whether a folder
-    that is written loses what was in it."""
+    """Raise RequestError if an output (field: path) is an input, lies in an input folder, contains an input, or is
+    another output.
+
+    need: a sentence appended to the message. replaced: whether writing a folder deletes its contents.
+    """
     outputs = [(field, name, _Place.of(name, field, replaced)) for field, name in written.items() if name is not None]
     for number, (field, name, place) in enumerate(outputs):
         for other_field, _, other in outputs[:number]:
@@ -86,7 +87,7 @@ def keep_apart(
 
 
 class _Place:
-    """Where a name leads: real paths, and the inodes of those that are there."""
+    """The real paths that a name resolves to, and the inodes of those that exist."""
 
     def __init__(self, paths: list[Path], is_folder: bool) -> None:
         self.is_folder = is_folder
@@ -103,18 +104,18 @@ class _Place:
         return cls([path, *beside], is_folder)
 
     def takes(self, other: _Place) -> bool:
-        """Does writing here change that?"""
+        """Whether writing here changes `other`."""
         if self.inodes & other.inodes or set(self.paths) & set(other.paths):
             return True
         return self.is_folder and any(path.is_relative_to(self.paths[0]) for path in other.paths)
 
     def has(self, other: _Place) -> bool:
-        """Is this a folder that is read, and that one of the files in it?"""
+        """Whether this is an input folder and `other` an existing file in it."""
         return self.is_folder and any(p.is_relative_to(self.paths[0]) and os.path.lexists(p) for p in other.paths)
 
 
 def path_of(media: str) -> Path | None:
-    """The path that a media word names (a path, or a file: URL); None for other URLs."""
+    """The path of `media` (a path or a file: URL); None for other URLs."""
     if media.startswith("file:"):
         return Path(unquote(urlparse(media).path))
     return None if "://" in media and _SCHEME.match(media) else Path(media).expanduser()
@@ -124,7 +125,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def _source(media: str) -> _Place | None:
-    """Where something that is read lies; None for what is no path, or leads to nothing."""
+    """The place of an input; None if it is not a path or does not exist."""
     path = None if media.startswith("data:") or "\0" in media else path_of(media)
     if path is None or _stat(path) is None:
         return None
@@ -148,7 +149,7 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _folded(path: Path) -> Path:
-    """The path in small letters where its folder does not tell them from capitals."""
+    """The path, case-folded on a case-insensitive file system."""
     folder = path.parent
     other = folder.with_name(folder.name.swapcase())
     there, swapped = _stat(folder), _stat(other)

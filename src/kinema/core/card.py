@@ -1,4 +1,4 @@
-"""Card: the facts of one model that a plan needs. A card needs no weights and no torch."""
+"""Card: the facts of one model that a plan needs. Requires neither weights nor torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SizeRule(Value):
     """Legal pixel sizes: sides are multiples of `multiple`, within [min_side, max_side], area within max_area.
 
     `trained` lists the (width, height) the weights were trained on; the first is the default.
-    `any_aspect`: where no size is asked for, a first picture's aspect is kept at the default's area.
+    `any_aspect`: without a requested size, the aspect of the first picture is kept, at the default's area.
     """
 
     multiple: int
@@ -35,7 +35,7 @@ class SizeRule(Value):
         )
 
     def nearest(self, width: int, height: int) -> tuple[int, int]:
-        """The legal size closest to (width, height), aspect kept as far as the grid allows."""
+        """The legal size closest to (width, height), with the aspect kept as far as the grid allows."""
 
         def snap(side: float) -> int:
             low = -(-self.min_side // self.multiple) * self.multiple
@@ -52,13 +52,13 @@ class SizeRule(Value):
         return wide, tall
 
     def like(self, width: int, height: int) -> tuple[int, int]:
-        """The legal size of this shape that has about the area of the default."""
+        """The legal size with this aspect and about the default's area."""
         wide, tall = self.trained[0]
         scale = (wide * tall / (width * height)) ** 0.5
         return self.nearest(round(width * scale), round(height * scale))
 
     def trained_like(self, width: int, height: int) -> tuple[int, int]:
-        """The trained size that is nearest in shape."""
+        """The trained size with the nearest aspect."""
         return min(self.trained, key=lambda trained: abs(trained[0] / trained[1] - width / height))
 
     def words(self) -> str:
@@ -69,7 +69,7 @@ class SizeRule(Value):
 
 
 class FramesRule(Value):
-    """Legal frame counts: step * n + 1, within [minimum, maximum]; `trained` is the count the weights know."""
+    """Legal frame counts: step * n + 1, within [minimum, maximum]; `trained` is the count used in training."""
 
     step: int
     trained: int
@@ -86,7 +86,7 @@ class FramesRule(Value):
         return min(max(snapped, low), high)
 
     def at_most(self, count: int) -> int:
-        """The largest legal count that is not above `count` (the smallest legal one if there is none)."""
+        """The largest legal count up to `count`, else the smallest legal one."""
         return max(self.nearest(1), min((count - 1) // self.step * self.step + 1, self.nearest(self.maximum)))
 
     def words(self) -> str:
@@ -95,8 +95,8 @@ class FramesRule(Value):
 
 
 class Defaults(Value):
-    """Published defaults of the model. `things`: the negative prompt of a repainted place that no words are said about,
-    naming what would otherwise be put there; empty where the model's own negative prompt will do."""
+    """Published defaults of the model. `things`: the negative prompt for inpainting without a prompt; it names objects
+    that would otherwise be generated there. Empty: use `negative_prompt`."""
 
     fps: float
     steps: int
@@ -106,7 +106,7 @@ class Defaults(Value):
 
 
 class Option(Value):
-    """A setting that only some models have: `options={"name": value}` in a request, `--set name=value` typed."""
+    """A setting of some models: `options={"name": value}` in a request, `--set name=value` on the command line."""
 
     kind: Literal["float", "int", "bool", "str", "floats"]
     default: JsonValue
@@ -116,7 +116,7 @@ class Option(Value):
     help: str = ""
 
     def check(self, name: str, value: Any) -> Any:
-        """The value in its right type; RequestError where it is of the wrong kind or out of range."""
+        """Return the value in its declared type. Raises RequestError for a wrong type or a value out of range."""
         good = {
             "float": isinstance(value, int | float) and not isinstance(value, bool),
             "int": isinstance(value, int) and not isinstance(value, bool),
@@ -166,7 +166,7 @@ class Option(Value):
 
 
 class Student(Value):
-    """A distilled student of the model: an adapter, and the one way of sampling that it was made for.
+    """A distilled student of the model: an adapter, and the sampling schedule that it was trained for.
 
     `adapter`: its file in the model's folder. `sigmas`: noise levels from 1 downward, one Euler step from each to the
     next, the last one to 0 (which is not listed). `shift` is the timestep shift that these sigmas have.
@@ -183,13 +183,13 @@ class Student(Value):
 
 
 class ProfileRule(Value):
-    """What a profile means for this model. `steps=None` keeps the default count.
+    """The settings of one profile of a model. `steps=None` keeps the default count.
 
-    `guidance_interval` (low, high) are fractions of the steps in which guidance runs; outside, only the prompt's
-    own branch does. `reuse` >= 2 computes every reuse-th step in the middle of the run and extrapolates the others.
-    `student` samples instead of the model itself, unless a request asks for steps, guidance or a shift that are not
-    the student's: it knows one way only, and the model is then used as the rest of the rule says.
-    `in_place`: options that an edit of a clip does better with, where nobody asks for others.
+    `guidance_interval` (low, high): fractions of the steps between which guidance runs; outside, only the prompt's
+    branch does. `reuse` >= 2 computes every reuse-th step in the middle of the run and extrapolates the others.
+    `student` samples instead of the model, unless a request asks for steps, guidance or a shift other than the
+    student's; then the model is used with the other settings of the rule.
+    `in_place`: default options of in-place edits.
     """
 
     steps: int | None = None
@@ -202,8 +202,8 @@ class ProfileRule(Value):
 
 
 class Network(Value):
-    """What the estimate needs to know of the networks. Parameters in units; `width`, `layers` of the denoiser.
-    `flop_per_cell`: of a UNet, whose levels differ, what a forward costs for each latent cell of each frame."""
+    """Sizes of the networks, for the estimate. Parameters in units; `width`, `layers` of the denoiser.
+    `flop_per_cell`: for a UNet, whose levels differ, the cost of a forward per latent cell and frame."""
 
     parameters: int
     width: int
@@ -221,12 +221,12 @@ class Network(Value):
 
 
 class Card(Value):
-    """One model: who it is, what it accepts, its legal sizes, its published defaults.
+    """One model: its names, accepted conditions, legal sizes and published defaults.
 
-    `accepts` holds the features (see `conditions.feature`) the model can follow; `needs` those it cannot do without.
-    `upscaler`: the model that was made to upscale its clips.
-    `own_size`: `size` is this model's also on another image model. `domain`: the small part of the world that the model
-    has learnt (a key of conditions/domain.py); empty for models of pictures of all kinds.
+    `accepts`: features (see `conditions.feature`) that the model supports; `needs`: those it requires.
+    `upscaler`: the model trained to upscale its clips.
+    `own_size`: `size` also holds on another image model. `domain`: the narrow domain that the model was trained on (a
+    key of conditions/domain.py); empty for general models.
     """
 
     id: str
@@ -254,7 +254,7 @@ class Card(Value):
 
     @property
     def begins_with_clip(self) -> bool:
-        """Can it take a clip part of the way back to noise, and denoise it?"""
+        """Whether it can add noise to a clip and denoise it again (SDEdit)."""
         return "source" in self.accepts and "strength" in self.options
 
     @property

@@ -1,4 +1,4 @@
-"""Which conditions of a request go together, and with a card. RequestError where they do not."""
+"""Checks that the conditions of a request are compatible with the card and with each other."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .errors import RequestError
 
 
 def check(conditions: Sequence[Condition], card: Card, known: Sequence[Card] = ()) -> None:
-    """RequestError where a card does not take them, needs another, or two want the same place."""
+    """Raise RequestError if the card rejects a condition, requires a missing one, or two conflict."""
     wanted = [feature(condition) for condition in conditions]
     for index, name in enumerate(wanted):
         if name not in card.accepts:
             raise RequestError(
-                f"{card.id} does not take the condition {name!r}.",
+                f"{card.id} does not support the condition {name!r}.",
                 field=f"conditions.{index}",
                 value=name,
                 legal=", ".join(card.accepts) or "a prompt only",
@@ -24,7 +24,7 @@ def check(conditions: Sequence[Condition], card: Card, known: Sequence[Card] = (
     for name in card.needs:
         if name not in wanted:
             raise RequestError(
-                f"{card.id} cannot work without the condition {name!r}.",
+                f"{card.id} requires the condition {name!r}.",
                 field="conditions",
                 value=wanted,
                 legal=f"a request with {name!r}",
@@ -34,36 +34,36 @@ def check(conditions: Sequence[Condition], card: Card, known: Sequence[Card] = (
 
 
 MANY = ("reference", "style", "trajectory")
-"""Kinds of which every one counts. Of the others there is one for each place: a second would be ignored."""
+"""Kinds that may occur any number of times. The others are limited to one per place."""
 
 
 def _single(condition: Condition) -> str:
-    """The place that a condition takes alone; empty where any number may be given."""
+    """The place that a condition occupies exclusively; empty if any number is allowed."""
     if condition.kind in MANY:
         return ""
     return feature(condition) if condition.kind in ("image", "continue") else condition.kind
 
 
 def _check_single(conditions: Sequence[Condition], places: Sequence[str]) -> None:
-    """RequestError naming conditions that want the same place ("" is none)."""
+    """Raise RequestError naming the conditions that occupy the same place ("": none)."""
     for index, place in enumerate(places):
         if place and place != "image:frame" and place in places[:index]:
             both = [_named(other) for other, where in zip(conditions, places) if where == place]
             raise RequestError(
-                f"A request takes one {place!r} at most, got {len(both)}: {', '.join(both)}.",
+                f"A request takes at most one {place!r}, got {len(both)}: {', '.join(both)}.",
                 field=f"conditions.{index}", value=both[-1], legal=f"one of {', '.join(both)}",
             )  # fmt: skip
 
 
 def check_pictures(conditions: Sequence[Condition], frames: int) -> None:
-    """RequestError naming pictures that are for the same frame: "first" is frame 0, "last" the one before `frames`."""
+    """Raise RequestError naming pictures for the same frame: "first" is frame 0, "last" is `frames` - 1."""
     at: dict[str | int, str | int] = {"first": 0, "last": frames - 1}
     numbers = [at.get(c.at, c.at) if c.kind == "image" else None for c in conditions]
     _check_single(conditions, ["" if number is None else f"picture for frame {number}" for number in numbers])
 
 
 def _named(condition: Condition) -> str:
-    """A condition for a person: how a card calls it, and its file."""
+    """A condition for messages: its feature name and file."""
     media = (getattr(condition, name, None) for name in ("image", "video", "clip", "track"))
     file = next((each for each in media if isinstance(each, str)), "")
     if file.startswith("data:"):

@@ -1,4 +1,4 @@
-"""The vocabulary of conditions: what a person may give besides words. One tagged union, the same everywhere.
+"""Conditions: the inputs of a request besides its prompt. One tagged union, the same everywhere.
 
 Pictures and clips are named by a path, a `file:` URL or a `data:` URI (so that a request is plain JSON).
 Positions are fractions of the frame: x to the right, y down, both in [0, 1]. Masks: 1 = generate, 0 = keep.
@@ -22,16 +22,16 @@ Box = tuple[Fraction, Fraction, Fraction, Fraction]
 ControlKind = Literal["depth", "flow", "gray", "scribble", "edge", "pose", "layout"]
 MaskShape = Literal["original", "original_expand", "hull", "hull_expand", "bbox", "bbox_expand"]
 Tracker = Literal["auto", "opencv", "sam2"]
-"""Who follows a thing: SAM 2 where its weights are here and else OpenCV, or the one that is named."""
-MASK_WAYS = ("boxes", "track", "polygon", "image", "video", "click", "object", "everything", "nothing")
+"""The tracker of an object. auto: SAM 2 if its weights are on this machine, else OpenCV."""
+MASK_KINDS = ("boxes", "track", "polygon", "image", "video", "click", "object", "everything", "nothing")
 CameraMove = Literal[
     "still", "pan_left", "pan_right", "tilt_up", "tilt_down", "zoom_in", "zoom_out", "roll_left", "roll_right"
 ]
 
 
 class Value(BaseModel):
-    """A frozen plain value: unknown fields, NaN and infinity are refused, and so are true, false and text where a
-    number is due (and all but text, or true and false, where those are)."""
+    """A frozen plain value. Unknown fields, NaN and infinity are refused; numbers, booleans and text are not converted
+    into each other."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -41,7 +41,7 @@ class Value(BaseModel):
 
 
 class Image(Value):
-    """A picture that one frame of the clip must be: the first, the last, or frame number `at` (0-based)."""
+    """A picture to use as one frame of the clip: the first, the last, or frame number `at` (0-based)."""
 
     kind: Literal["image"] = "image"
     image: Media
@@ -49,17 +49,16 @@ class Image(Value):
 
 
 class Reference(Value):
-    """Pictures of things that should appear, anywhere, in the clip. Order is kept."""
+    """Reference images of objects that should appear in the clip. Order is kept."""
 
     kind: Literal["reference"] = "reference"
     images: Annotated[tuple[Media, ...], Field(min_length=1)]
 
 
 class Source(Value):
-    """A clip to edit. Alone it is a hint for everything; with a `Mask`, what is outside the mask is kept.
+    """A clip to edit. Without a `Mask` all of it is a hint; with one, the area outside the mask is kept.
 
-    `grow`: how much wider the frame becomes at its left, top, right and bottom, in fractions of the clip's own width
-    and height; what is new there is generated (outpainting)."""
+    `grow`: outpainting at the left, top, right and bottom, as fractions of the clip's width and height."""
 
     kind: Literal["source"] = "source"
     video: Media
@@ -67,16 +66,16 @@ class Source(Value):
 
 
 class Mask(Value):
-    """Where to generate. Exactly one of: `boxes` (all frames), `track` (one box per frame; the last one stays),
-    `polygon` (three corners or more, all frames), `image` (all frames), `video`, `click` (the thing at this point of
-    the first frame, followed through the clip), `object` (the thing with this name, followed), `everything`,
-    `nothing`. A box is (left, top, right, bottom) in fractions. `follow`: boxes, a polygon or an image say where a
-    thing is in the first frame, and it is followed.
+    """The area to generate. Exactly one of: `boxes` (all frames), `track` (one box per frame; the last one stays),
+    `polygon` (three corners or more, all frames), `image` (all frames), `video`, `click` (the object at this point of
+    the first frame, tracked), `object` (the object with this name, tracked), `everything`, `nothing`. A box is (left,
+    top, right, bottom) in fractions. `follow`: boxes, a polygon or an image mark an object in the first frame, which is
+    then tracked.
 
-    `shape` then makes it coarser, frame by frame: its convex `hull`, the box around it (`bbox`), or as it is; with
-    `_expand` grown by `ratio` of its size (conditions/mask_shape.py). A tight outline tells the model what stood there.
-    `fill`: what the model is shown where it generates, mid-gray, which says nothing, or the source as a hint.
-    `tracker`: who follows; planning settles which one `auto` is.
+    `shape` makes the mask coarser, frame by frame: `original`, its convex `hull`, or its bounding box (`bbox`); with
+    `_expand` grown by `ratio` of its size (conditions/mask_shape.py). A tight outline reveals the removed object to the
+    model. `fill`: the model's input in the area to generate: mid-gray (no hint), or the source as a hint.
+    `tracker`: the tracker to use; planning resolves `auto`.
     """
 
     kind: Literal["mask"] = "mask"
@@ -97,27 +96,27 @@ class Mask(Value):
 
     @property
     def follows(self) -> bool:
-        """Does it have to be found in every frame of the source?"""
+        """Whether an object has to be tracked through the source."""
         return self.follow or self.click is not None or bool(self.object)
 
     @model_validator(mode="after")
-    def _one_way(self) -> Mask:
-        given = [name for name in MASK_WAYS if getattr(self, name) not in (None, (), "", False)]
+    def _one_kind(self) -> Mask:
+        given = [name for name in MASK_KINDS if getattr(self, name) not in (None, (), "", False)]
         if len(given) != 1:
-            raise ValueError(f"a mask takes exactly one of {', '.join(MASK_WAYS)}; given: {given or 'none'}")
+            raise ValueError(f"a mask takes exactly one of {', '.join(MASK_KINDS)}; got {given or 'none'}")
         for left, top, right, bottom in (*self.boxes, *self.track):
             if left >= right or top >= bottom:
                 raise ValueError(f"a box is (left, top, right, bottom), got {(left, top, right, bottom)}")
         if self.follow and not (self.boxes or self.polygon or self.image):
-            raise ValueError(f"follow goes with boxes, polygon or image, not with {given[0]}")
+            raise ValueError(f"follow requires boxes, polygon or image, got {given[0]}")
         if self.polygon and len(set(self.polygon)) < 3:
-            raise ValueError(f"a polygon has three different corners or more, got {len(set(self.polygon))}")
+            raise ValueError(f"a polygon needs three or more different corners, got {len(set(self.polygon))}")
         return self
 
 
 class Control(Value):
-    """A clip that gives the structure: a depth, flow, gray, scribble, edge, pose or layout video. Without one, an edit
-    in place draws it from its source (conditions/control.py)."""
+    """A control video: depth, flow, gray, scribble, edge, pose or layout. Without `video`, an in-place edit computes it
+    from its source (conditions/control.py)."""
 
     kind: Literal["control"] = "control"
     control: ControlKind
@@ -125,9 +124,9 @@ class Control(Value):
 
 
 class Trajectory(Value):
-    """A drawn path that an object follows: two points or more, evenly spaced in time from first to last frame.
+    """The path of an object: two or more points, evenly spaced in time from the first to the last frame.
 
-    `object` says which one, in words; `color` (RGB, 0..255) is that of the drawn dot where a model reads colour.
+    `object` names it in words; `color` (RGB, 0..255) is the colour of the drawn dot, for models that read it.
     """
 
     kind: Literal["trajectory"] = "trajectory"
@@ -143,7 +142,7 @@ class Trajectory(Value):
 
 
 class Camera(Value):
-    """A camera move; `amount` 1.0 is the ordinary strength."""
+    """A camera move; `amount` 1.0 is the default strength."""
 
     kind: Literal["camera"] = "camera"
     move: CameraMove
@@ -151,8 +150,8 @@ class Camera(Value):
 
 
 class Continue(Value):
-    """Go on from a clip: the output begins with its last `frames` frames, or, placed at the end, it leads up to the
-    clip and ends with its first ones."""
+    """Continue a clip: the output begins with its last `frames` frames; with place="end" it ends with its first
+    ones."""
 
     kind: Literal["continue"] = "continue"
     clip: Media
@@ -169,7 +168,7 @@ class Style(Value):
 
 
 class Audio(Value):
-    """A sound track that the clip is given or follows."""
+    """A sound track to add to the clip or to drive it."""
 
     kind: Literal["audio"] = "audio"
     track: Media
@@ -186,12 +185,12 @@ KINDS: tuple[str, ...] = (
 
 MEDIA_FIELDS = ("image", "images", "video", "clip", "track")
 FILE_FIELDS = (*MEDIA_FIELDS, "adapter")
-"""Fields of conditions that name pictures, clips and sound, and those that name any file."""
+"""Fields of conditions that name pictures, clips and sound; and those that name any file."""
 
 
 def feature(condition: Any) -> str:
-    """The word by which a card says that it accepts a condition: its kind, with the place for images and the
-    kind of control: `image:first`, `image:frame`, `control:depth`, `reference`, `continue:end`, ..."""
+    """The name under which a card lists a condition as accepted: its kind, with the place of an image or the kind of a
+    control: `image:first`, `image:frame`, `control:depth`, `reference`, `continue:end`, ..."""
     if condition.kind == "image":
         return f"image:{condition.at if isinstance(condition.at, str) else 'frame'}"
     if condition.kind == "control":

@@ -1,11 +1,11 @@
-"""Modules that libraries import and a clip rarely calls are loaded when something of them is used.
+"""Lazy loading of modules that libraries import but a clip rarely calls.
 
-A third of a cold start went into five of them: `torch._dynamo`, which diffusers and transformers import for decorators
-that matter under `torch.compile` alone; `scipy.optimize`, `.stats` and `.integrate`, for losses of detectors and for
-beta schedules; `bitsandbytes`, which peft imports where it is installed. Inside `deferred_imports` they are entered in
-`sys.modules` without being run, in the way of `importlib.util.LazyLoader`. The first attribute that is asked for runs
-them, in place, so that nobody ever holds another module than the real one. Only the names of `AT_IMPORT` can be taken
-without that: they are called later, or are decorators whose work is done again once the module is there.
+Five modules take a third of a cold start: `torch._dynamo`, which diffusers and transformers import for decorators that
+matter only under `torch.compile`; `scipy.optimize`, `.stats` and `.integrate`, for losses of detectors and for beta
+schedules; `bitsandbytes`, which peft imports if it is installed. Inside `deferred_imports` they are entered in
+`sys.modules` without being executed, like `importlib.util.LazyLoader` does. The first attribute access executes them in
+place, so no caller ever holds a second module object. Only the names in `AT_IMPORT` can be imported without executing
+the module: they are called later, or are decorators that are applied again after the module is loaded.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ AT_IMPORT: dict[str, dict[str, str]] = {
     "scipy.integrate": {},
     "bitsandbytes": {},
 }
-"""Of each deferred module the names that libraries take at import. call: a function, looked up when it is called. mark:
-a decorator that returns what it is given; it is applied once the module is loaded. wrap: a decorator that returns
-another function, which makes a difference once the module is loaded."""
+"""The names that libraries import from each deferred module. call: a function, looked up when it is called. mark: a
+decorator that returns its argument; it is applied after the module is loaded. wrap: a decorator that returns another
+function, which takes effect after the module is loaded."""
 
 EAGER = "KINEMA_EAGER_IMPORTS"
-"""Set it to load all modules at once, as Python does."""
+"""Set this variable to load all modules at import, as Python does."""
 
 
 @contextmanager
 def deferred_imports() -> Iterator[None]:
-    """Modules of `AT_IMPORT` first imported in this block are loaded when they are used. Blocks may be nested."""
+    """Defer loading of the modules in `AT_IMPORT` that are first imported in this block. Blocks may be nested."""
     finder = _Finder()
     if os.environ.get(EAGER) or any(isinstance(other, _Finder) for other in sys.meta_path):
         yield
@@ -64,7 +64,7 @@ class _Finder:
         package = sys.modules.get(name.rpartition(".")[0])
         if name not in AT_IMPORT and not isinstance(package, _Deferred):
             return None
-        if name not in AT_IMPORT:  # any other part of a package needs the package, which may import it on its way
+        if name not in AT_IMPORT:  # other submodules need their package, which may import them while it loads
             assert package is not None
             _loaded(package)
             if name in sys.modules:
@@ -94,7 +94,7 @@ class _Loader:
 
 
 class _Loaded:
-    """Gives a module that is there already."""
+    """A loader that returns an already loaded module."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module, self.spec = module, module.__spec__
@@ -108,27 +108,27 @@ class _Loaded:
 
 
 class _State:
-    """Of a module before it has been run."""
+    """The state of a module that is not executed yet."""
 
     def __init__(self, path: Any) -> None:
-        """path: of a package, where its parts lie. Python asks for it before it imports a part."""
+        """path: `__path__` of a package; Python reads it before it imports a submodule."""
         self.path = path
-        self.marked: list[tuple[str, Any]] = []  # decorators, and what they were given
+        self.marked: list[tuple[str, Any]] = []  # decorators and their arguments
         self.lock = threading.RLock()
         self.running = False
 
 
 class _Deferred(ModuleType):
-    """A module before it has been run. Any attribute that it does not have yet runs it."""
+    """A module that is not executed yet. Access to a missing attribute executes it."""
 
     def __getattr__(self, name: str) -> Any:
         state: _State | None = vars(self).get("_deferred")
-        if state is None:  # run by another thread since
+        if state is None:  # executed by another thread in the meantime
             return ModuleType.__getattribute__(self, name)
         if name == "__path__" and state.path is not None:
-            inside = any(isinstance(finder, _Finder) for finder in sys.meta_path)  # then it decides, knowing the part
+            inside = any(isinstance(finder, _Finder) for finder in sys.meta_path)  # the finder handles submodules
             return state.path if inside else _loaded(self).__path__
-        if name.startswith("__") and name.endswith("__"):  # asked of every module by importlib and inspect
+        if name.startswith("__") and name.endswith("__"):  # importlib and inspect read these from every module
             raise AttributeError(name)
         kind = AT_IMPORT[self.__name__].get(name)
         if kind is not None and not state.running:
@@ -140,7 +140,7 @@ class _Deferred(ModuleType):
 
 
 def _loaded(module: ModuleType) -> ModuleType:
-    """The module, run, and before it the package that it is a part of. Another thread that asks meanwhile waits."""
+    """Execute the module, after its parent package, and return it. Other threads wait."""
     package = sys.modules.get(module.__name__.rpartition(".")[0])
     if isinstance(package, _Deferred):
         _loaded(package)
@@ -148,7 +148,7 @@ def _loaded(module: ModuleType) -> ModuleType:
     if state is None:
         return module
     with state.lock:
-        if state.running or not isinstance(module, _Deferred):  # asked for by itself, or by a thread that has waited
+        if state.running or not isinstance(module, _Deferred):  # a recursive access, or another thread was first
             return module
         state.running = True
         if state.path is not None:
@@ -188,9 +188,9 @@ def _marking(module: _Deferred, name: str) -> Callable[[Any], Any]:
 
 def _wrapping(module: ModuleType, name: str) -> Callable[..., Any]:
     def decorator(function: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if function is None:  # called with options alone: what it gives is the decorator
+        if function is None:  # called with options only: returns the decorator
             return lambda given: decorator(given, *args, **kwargs)
-        if not isinstance(function, FunctionType):  # a class or a network: what comes of it is not a function
+        if not isinstance(function, FunctionType):  # a class or a network: the result is not a function
             return getattr(_loaded(module), name)(function, *args, **kwargs)
         wrapped: list[Any] = []
 

@@ -1,10 +1,10 @@
-"""Every error that Kinema raises on purpose.
+"""All errors that Kinema raises.
 
 KinemaError
-  RequestError      a value in a request is not legal (which one, what is legal, the nearest legal value)
-    OutsideDomain   a model is asked for what it has not learnt
+  RequestError      a value in a request is not legal (field, value, legal values, nearest legal value)
+    OutsideDomain   an input is outside the domain that a model was trained on
   ModelError        a model is unknown, incomplete or cannot be loaded
-    WeightsMissing  the model is known, its files are not on this machine
+    WeightsMissing  the model is known, but its files are not on this machine
   MediaError        a picture, clip or sound file cannot be read or written
   Cancelled         the caller asked to stop
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 
 class KinemaError(Exception):
-    """Base of every deliberate error; its text is written for the person who made the request."""
+    """Base class of all errors that Kinema raises; the message is written for the user."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready description, for `--json` and HTTP."""
@@ -24,11 +24,11 @@ class KinemaError(Exception):
 
 
 class RequestError(KinemaError):
-    """A request asks for something that is not legal, or that the chosen model cannot do.
+    """A value of a request is not legal, or the chosen model does not support it.
 
-    `field` is the request's field (dotted for conditions), `value` what was given, `legal` what would be legal in
-    words, `nearest` the closest legal value, `models` the known models that accept the value as it is, `here` those
-    of them whose weights are on this machine.
+    `field`: the request's field (dotted for conditions). `value`: the value given. `legal`: a description of legal
+    values. `nearest`: the closest legal value. `models`: known models that accept the value. `here`: those of them
+    whose weights are on this machine.
     """
 
     def __init__(
@@ -70,16 +70,15 @@ class RequestError(KinemaError):
 
 
 class OutsideDomain(RequestError):
-    """A model is asked for what it has not learnt (a photograph, of one that knows drawings alone), and nobody said to
-    go on all the same."""
+    """An input is outside the domain that the model was trained on (a photograph for a model of drawings)."""
 
 
 class OutsideDomainWarning(UserWarning):
-    """The same from Python, where the work goes on."""
+    """As OutsideDomain, from Python, where generation continues."""
 
 
 class RenamedWarning(FutureWarning):
-    """An option or field was given by the name that it had in the version before; the next version refuses it."""
+    """An option or field was passed by its old name; the next version refuses that name."""
 
 
 class ModelError(KinemaError):
@@ -95,7 +94,7 @@ class MediaError(KinemaError):
 
 
 class Cancelled(KinemaError):
-    """The work was stopped on request; nothing half-done was left behind."""
+    """The work was stopped on request; no partial output remains."""
 
 
 def _plain(value: Any) -> Any:

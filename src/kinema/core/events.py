@@ -1,6 +1,6 @@
-"""What a run tells while it works. An `on_event` callable receives these; returning nothing is fine.
+"""Events that a run reports to its `on_event` callback. Return values are ignored.
 
-A callable may raise `Cancelled` (or any exception) to stop the work between two steps.
+A callback may raise `Cancelled` (or any exception) to stop the work between two steps.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Event:
-    """Base, and the beginning of a stage: `stage` names what is being done: load, prepare, encode, sample, decode,
-    write, done; in a training the stage of its recipe, and `doing` what is done in it (preparing, learning, ...)."""
+    """Base class, and the beginning of a stage. `stage`: load, prepare, encode, sample, decode, write or done; in
+    training, the stage of the recipe, with `doing` its activity (preparing, learning, ...)."""
 
     stage: str
     doing: str = field(default="", kw_only=True)
@@ -34,9 +34,8 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class Part:
-    """One piece of the work that is to come, as an event's `stage` and `span` will name it. `seconds`: what it is
-    expected to take. `span` None: the events of this stage name none. `doing`: tells parts of a stage apart that go at
-    paces of their own."""
+    """One part of the planned work, matched by an event's `stage` and `span`. `seconds`: the expected duration. `span`
+    None: the events of this stage name no span. `doing`: distinguishes parts of a stage that run at separate paces."""
 
     stage: str
     seconds: float
@@ -46,8 +45,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Planned(Event):
-    """All that is to be done from here on, in its order; parts may turn out to be unnecessary. With the events after
-    it, this says how far the whole is (core/overall.py). One that comes later says it anew, or more precisely."""
+    """All remaining work, in order; some parts may be skipped. Together with later events it gives the overall
+    progress (core/overall.py). A later Planned replaces or refines it."""
 
     parts: tuple[Part, ...] = ()
 
@@ -58,8 +57,8 @@ def planned(*parts: Part) -> Planned:
 
 @dataclass(frozen=True)
 class Note(Event):
-    """Something to know of this run that only the loaded model can tell (a prompt that is too long for it). It is among
-    the notes of the plan in the clip's manifest."""
+    """A note about this run that requires the loaded model (a prompt that is too long for it). It is added to the
+    notes of the plan in the clip's manifest."""
 
     text: str = ""
 
@@ -70,11 +69,11 @@ def _nothing() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Preview(Event):
-    """What span number `span` is expected to become, as seen after step `step` of `steps`.
+    """A preview of span number `span` after step `step` of `steps`.
 
-    `frames()` decodes it, only when called: uint8 RGB (F, H, W, 3). F is the span's whole length where the model has a
-    tiny decoder (milliseconds), else 1: a single frame from the middle by the full decoder (up to seconds), so ask
-    for it now and then only. Call it before the listener returns; on the thread that samples.
+    `frames()` decodes it when called: uint8 RGB (F, H, W, 3). F is the span's length if the model has a tiny decoder
+    (milliseconds), else 1: the middle frame by the full decoder (up to seconds), so call it sparingly. Call it before
+    the callback returns, on the sampling thread.
     """
 
     step: int = 0
@@ -87,32 +86,32 @@ OnEvent = Callable[[Event], None]
 
 
 def ignore(_event: Event) -> None:
-    """The default listener."""
+    """Ignore an event (the default callback)."""
 
 
 def both(one: OnEvent, other: OnEvent) -> OnEvent:
-    """A listener that tells two."""
+    """Return a callback that calls both."""
 
-    def tell(event: Event) -> None:
+    def report(event: Event) -> None:
         one(event)
         other(event)
 
-    return tell
+    return report
 
 
 def of_span(on_event: OnEvent, span: int) -> OnEvent:
-    """A listener that passes on what it hears as of span number `span`: for windows that are made on their own."""
+    """Return a callback that passes events on as those of span number `span`: for windows sampled separately."""
 
-    def tell(event: Event) -> None:
+    def report(event: Event) -> None:
         on_event(replace(event, span=span) if isinstance(event, Progress | Preview) else event)
 
-    return tell
+    return report
 
 
 def previews_of(on_event: OnEvent, span: int) -> OnEvent:
-    """The same for previews alone: of work whose other events stand for a part that is named on its own."""
+    """As `of_span`, for previews only: for work whose other events already name their part."""
 
-    def tell(event: Event) -> None:
+    def report(event: Event) -> None:
         on_event(replace(event, span=span) if isinstance(event, Preview) else event)
 
-    return tell
+    return report

@@ -1,4 +1,4 @@
-"""Optional parts of Kinema: what each is for, whether it is here, and the command that installs it."""
+"""Optional parts of Kinema: the purpose of each, whether it is installed, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXTRAS = {
 
 
 def missing(extra: str) -> tuple[str, ...]:
-    """The packages of an extra that are not installed; other versions of them count as installed."""
+    """The packages of an extra that are not installed; any version counts as installed."""
     found = _own()
     if found is None:
         return ()
@@ -37,28 +37,28 @@ def missing(extra: str) -> tuple[str, ...]:
 
 
 def install_command(extra: str) -> str:
-    """The command for this Python that installs an extra: of the checkout that Kinema runs from, or by its name. Typed
-    as it is it works in bash and in zsh, which would take bare brackets for a pattern."""
+    """The command that installs an extra for this Python, from the checkout that Kinema runs from or by package name.
+    The quotes are for zsh, which treats bare brackets as a pattern."""
     root = checkout()
-    what = "kinema" if root is None else _short(root)
+    package = "kinema" if root is None else _short(root)
     editable = "" if root is None else "-e "
-    return f"{shlex.quote(_short(Path(sys.executable)))} -m pip install {editable}'{what}[{extra}]'"
+    return f"{shlex.quote(_short(Path(sys.executable)))} -m pip install {editable}'{package}[{extra}]'"
 
 
 def checkout() -> Path | None:
-    """The folder that Kinema was installed from in place (pip install -e), or None."""
+    """The folder of an editable install (pip install -e), or None."""
     found = _own()
     try:
-        told = json.loads((found and found.read_text("direct_url.json")) or "{}")
-        if told.get("dir_info", {}).get("editable"):
-            return Path(unquote(urlsplit(told["url"]).path))
+        origin = json.loads((found and found.read_text("direct_url.json")) or "{}")
+        if origin.get("dir_info", {}).get("editable"):
+            return Path(unquote(urlsplit(origin["url"]).path))
     except (ValueError, KeyError, AttributeError):
         pass
     return None
 
 
 def _short(path: Path) -> str:
-    """Relative to the current folder where it lies in there."""
+    """The path, relative if it is inside the current folder."""
     here = Path.cwd()
     if path == here:
         return "."

@@ -1,4 +1,4 @@
-"""The waist: what the loop asks of a family of models. Families and the loop meet only here."""
+"""The interface between the sampling loop and the model families; they meet only here."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     import torch
 
 Cond = Any
-"""What a family's networks eat; opaque to the loop."""
+"""The inputs of a family's networks; opaque to the loop."""
 
 Latents = Any
-"""What is sampled: a tensor (1, C, T, H, W), or several by name (video and sound), see diffusion/latents.py."""
+"""A tensor (1, C, T, H, W), or several by name (video and sound), see diffusion/latents.py."""
 
 Branch = str
-"""By the family's own names; of most, `cond` follows the prompt and `uncond` the negative prompt."""
+"""A guidance branch, named by the family; usually `cond` (the prompt) and `uncond` (the negative prompt)."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Conditions as pixels on the plan's canvas: float32, [-1, 1], BCFHW (B = 1), on the CPU. What one family alone
-    needs, it adds in a class of its own.
+    """Conditions as pixels on the plan's canvas: float32, [-1, 1], BCFHW (B = 1), on the CPU. Families extend it with
+    subclasses.
 
-    source_BCFHW: the clip to edit, 0.0 (mid-gray, "no information") where nothing is given; None without any.
-    first_BCHW:   a picture that the first frame must be.
+    source_BCFHW: the clip to edit, 0.0 (mid-gray, "no information") in areas without input; None without a source.
+    first_BCHW:   the picture for the first frame.
     styles:       adapters and their weights.
     """
 
@@ -42,8 +42,8 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Window:
-    """A window of a clip that is edited, cut out for the plan's canvas: it stands in for the plan's source, mask,
-    continued clips and control clip.
+    """A window of an edited clip, cropped to the plan's canvas. It replaces the plan's source, mask, continued clips
+    and control clip.
 
     frames_FHWC: float32 in [-1, 1]. mask_FHW: float32, 1 = generate. control_FHWC: like the frames, or None.
     """
@@ -53,8 +53,8 @@ class Window:
     control_FHWC: np.ndarray | None = None
 
 
-class Way(Protocol):
-    """How one step is computed, see diffusion/guidance.py."""
+class GuidanceStep(Protocol):
+    """The guidance of one step, see diffusion/guidance.py."""
 
     @property
     def branches(self) -> tuple[Branch, ...]: ...
@@ -67,8 +67,8 @@ class Way(Protocol):
 
 
 class Predict(Protocol):
-    """The denoiser at work: `(x, t, branches) -> {branch: network output}`; it may batch the branches. x is as the
-    scheduler shows it to networks."""
+    """The denoiser: `(x, t, branches) -> {branch: network output}`; it may batch the branches. x is scaled by the
+    scheduler (`scale_model_input`)."""
 
     def __call__(self, x: Latents, t: torch.Tensor, branches: tuple[Branch, ...], /) -> dict[Branch, Latents]: ...
 
@@ -79,20 +79,20 @@ class Family(Protocol):
     card: Card
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
-        """Weight files that a plan needs beside the checkpoint's own folder or file."""
+        """Weight files that a plan needs in addition to the checkpoint's own folder or file."""
         ...
 
     def notes(self, plan: Plan) -> tuple[str, ...]:
-        """What a person should know that planning, without the model's tokenizers, cannot: prompts that are cut."""
+        """Notes for the user that require the model's tokenizers, such as truncated prompts."""
         ...
 
     def prepare(self, plan: Plan, window: Window | None = None) -> Prepared:
-        """Conditions as pixels on the plan's canvas. Reads the input files that no window stands in for; no
+        """Conditions as pixels on the plan's canvas. Reads the input files that no window replaces; runs no
         networks."""
         ...
 
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
-        """Words and pixels to what the denoiser eats."""
+        """Encode text and pixels to the inputs of the denoiser."""
         ...
 
     def latent_shape(self, cond: Cond, span: Span) -> Any:
@@ -100,30 +100,29 @@ class Family(Protocol):
         ...
 
     def scheduler(self, plan: Plan) -> Any:
-        """A scheduler object of the plan's own, timesteps set. Schedulers hold state: never share one. For several
-        latents, `scheduling.Several`."""
+        """A new scheduler with its timesteps set. Schedulers hold state: never share one. For several latents,
+        `scheduling.SchedulerPerPart`."""
         ...
 
     def begin(self, plan: Plan, cond: Cond, scheduler: Any, noise: Latents, /) -> tuple[Latents, int]:
-        """(latents to begin with, step to begin at): the scheduler's noisiest, or a clip's taken back to noise."""
+        """(initial latents, first step): pure noise, or a noised clip."""
         ...
 
-    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> Sequence[Way]:
-        """For each of the scheduler's timesteps, which branches and which expert it computes and how they become one
-        (diffusion/guidance.py; `classifier_free` for the usual two)."""
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> Sequence[GuidanceStep]:
+        """For each of the scheduler's timesteps, the branches and expert to compute and how to combine them
+        (diffusion/guidance.py; `classifier_free` for two branches)."""
         ...
 
     def predict(self, cond: Cond, span: Span) -> Predict:
-        """The denoiser bound to its conditions, for one span, which may be a window of one of the plan's."""
+        """The denoiser bound to its conditions, for one span of the plan or a window of one."""
         ...
 
     def preview(self, x: Latents, output: Latents, sigma: float, plan: Plan, span: Span, /) -> np.ndarray:
-        """What a span will look like, from its latents x at noise level sigma (in the scheduler's own form) and the
-        (guided) output of the network there: uint8 RGB (F, H, W, 3), the whole span or, where that would take long,
-        one frame of it."""
+        """A preview of a span from its latents x at noise level sigma (in the scheduler's form) and the guided network
+        output: uint8 RGB (F, H, W, 3), the whole span, or one frame if decoding all of it would take long."""
         ...
 
     def decode(self, latents: Latents, plan: Plan, span: Span, /) -> Iterator[Chunk]:
-        """Latents of a span to frames (and sound, where the model makes it), in time slices, so that a slice can be
-        written while the next is decoded."""
+        """Decode the latents of a span to frames (and sound, if the model generates it) in time slices, so that one
+        slice can be written while the next is decoded."""
         ...

@@ -1,4 +1,4 @@
-"""Why pydantic refuses a value, in words. A field that nobody knows comes with the nearest one that is known there."""
+"""Messages for pydantic's validation errors. For an unknown field the nearest known one is suggested."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAX_SHOWN = 120
 
 
 def explained(problem: Any, kind: type[BaseModel]) -> tuple[str, str, str | None]:
-    """(message, what is legal, the nearest legal name) for one of the errors that pydantic lists for a `kind`. The
-    message begins with the field."""
+    """(message, legal values, nearest legal name) for one of pydantic's errors on a `kind`. The message begins with
+    the field."""
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
         return f"{where or 'request'} = {shown(problem.get('input'))}: {reason(problem)}", "", None
@@ -28,7 +28,7 @@ def explained(problem: Any, kind: type[BaseModel]) -> tuple[str, str, str | None
 
 
 def refused(found: list[Any], kind: type[BaseModel], begin: str = "") -> RequestError:
-    """The first of pydantic's errors as a RequestError, the number of the others named."""
+    """The first of pydantic's errors as a RequestError, with the number of the others."""
     message, legal, near = explained(found[0], kind)
     more = len(found) - 1
     tail = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
@@ -41,19 +41,18 @@ def refused(found: list[Any], kind: type[BaseModel], begin: str = "") -> Request
 
 def reason(problem: Any) -> str:
     if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return "named fields are expected"  # pydantic names its own classes
+        return "an object of named fields is expected"  # pydantic's message names its own classes
     return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def shown(value: Any) -> str:
-    """A value as a message repeats it."""
+    """The value as shown in a message."""
     text = repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 def _kinds_at(kind: type[BaseModel], place: Iterable[Any]) -> list[type[BaseModel]]:
-    """The kinds of value that stand at a place of a `kind`, as pydantic names places: fields, numbers in lists, tags of
-    a union."""
+    """The model classes at a location in a `kind`, in pydantic's notation: fields, list indices, tags of a union."""
     found = [kind]
     for part in place:
         if isinstance(part, int):
@@ -65,7 +64,7 @@ def _kinds_at(kind: type[BaseModel], place: Iterable[Any]) -> list[type[BaseMode
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Every kind of value that a field's type mentions."""
+    """Every model class in a field's type."""
     annotation = getattr(annotation, "annotation", annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
@@ -73,7 +72,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _deeper(name: str, around: list[type[BaseModel]]) -> str | None:
-    """The field of this very name one level below, as `page.port`."""
+    """The field with this name one level below, as `page.port`."""
     for each in around:
         for outer, field in each.model_fields.items():
             if any(name in inner.model_fields for inner in _models(field)) and name != "kind":

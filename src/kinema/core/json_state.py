@@ -1,9 +1,9 @@
-"""What Kinema remembers in a JSON file: one object with a version, `{"schema": 1, ...}`, replaced whole.
+"""State in a JSON file: one object with a version, `{"schema": 1, ...}`, replaced atomically.
 
-A missing file is empty. One of an older version is migrated when it is read and written as the present one by the next
-change. One that is empty, cut off or no JSON is told of and, at the next change, kept beside as NAME.damaged-DATE. One
-of a later version of Kinema is left as it is: nothing of it is used, and changing it raises StateNewer. A change holds
-a lock, so that of two processes neither loses what the other wrote.
+A missing file counts as empty. An older version is migrated when it is read, and saved in the current version by the
+next change. A file that is empty, truncated or not JSON is reported and, at the next change, renamed to
+NAME.damaged-DATE. A file of a later version of Kinema is left untouched and unused; changing it raises StateNewer. A
+change holds a lock, so that concurrent processes do not lose each other's changes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class StateNewer(KinemaError):
 
 @dataclass(frozen=True)
 class StoredState:
-    """value: without the version; empty where there is nothing that can be used. trouble: why, in words; empty where
-    all is well. damaged: what is there goes aside with the next change. newer: it may not be changed."""
+    """The result of a read. value: without the version; empty if nothing is usable. trouble: the reason, or "".
+    damaged: the next change sets the file aside. newer: the file must not be changed."""
 
     value: dict[str, Any] = field(default_factory=dict)
     trouble: str = ""
@@ -43,9 +43,9 @@ class StoredState:
 
 @dataclass(frozen=True)
 class JsonState:
-    """One such file. migrations: from version N to N + 1, of the value without its version; 0 also gets values that are
-    no object. check: raises KinemaError, KeyError, TypeError or ValueError for a value that counts as damaged. remedy:
-    a sentence that follows what is wrong, with what a person can do. durable: a change waits for the disk."""
+    """One state file. migrations: from version N to N + 1, for the value without its version; 0 also gets values that
+    are not objects. check: raises KinemaError, KeyError, TypeError or ValueError if the value counts as damaged.
+    remedy: a sentence for the user, appended to error messages. durable: a change waits for the disk."""
 
     path: Path
     version: int = 1
@@ -57,7 +57,7 @@ class JsonState:
     indent: int | None = 1
 
     def read(self) -> StoredState:
-        """What is there. Never raises."""
+        """Read the file. Never raises."""
         try:
             value: Any = read_json(self.path, max_bytes=self.max_bytes)
         except FileNotFoundError:
@@ -66,25 +66,25 @@ class JsonState:
             return self._damaged(str(error))
         version = value.pop(KEY, 0) if isinstance(value, dict) else 0
         if type(version) is not int or version < 0:
-            return self._damaged(f"{self.path}: {KEY} is {for_terminal(repr(version), 40)}, no version.")
+            return self._damaged(f"{self.path}: {KEY} is {for_terminal(repr(version), 40)}, not a version number.")
         if version > self.version:
             return StoredState(trouble=later_version(self.path, version, self.version), newer=True)
         try:
             for number in range(version, self.version):
                 if number not in self.migrations:
-                    return self._damaged(f"{self.path}: of version {number}, which cannot be read any more.")
+                    return self._damaged(f"{self.path}: version {number} is no longer supported.")
                 value = self.migrations[number](value)
             self.check(value)
         except KinemaError as error:
             return self._damaged(str(error))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = for_terminal(f"{type(error).__name__}: {error}", 200)
-            return self._damaged(f"{self.path}: not as expected ({reason}).")
+            return self._damaged(f"{self.path}: invalid content ({reason}).")
         return StoredState(value)
 
     def value(self) -> dict[str, Any]:
-        """What is there; empty where nothing is. KinemaError for a damaged file, StateNewer for one of a later version:
-        for what must not be begun anew silently."""
+        """The stored value; empty if the file is missing. Raises KinemaError for a damaged file and StateNewer for one
+        of a later version: for state that must not be reset silently."""
         found = self.read()
         if found.trouble:
             raise (StateNewer if found.newer else KinemaError)(found.trouble)
@@ -92,8 +92,8 @@ class JsonState:
 
     @contextlib.contextmanager
     def change(self) -> Iterator[dict[str, Any]]:
-        """The value, to be changed in place; it is written when the block ends without an error. Other processes wait.
-        StateNewer; OSError where the folder cannot be written."""
+        """Yield the value, to be changed in place; it is written when the block ends without an error. Other processes
+        wait. Raises StateNewer; OSError if the folder is not writable."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.path):
             found = self.read()
@@ -105,7 +105,7 @@ class JsonState:
             write_bytes(self.path, self.encoded(found.value), durable=self.durable)
 
     def encoded(self, value: Mapping[str, Any]) -> bytes:
-        """The bytes of a file with this value, for who writes it in another way."""
+        """The bytes of a file with this value, for callers that write it themselves."""
         return json.dumps({KEY: self.version, **value}, indent=self.indent).encode()
 
     def _damaged(self, trouble: str) -> StoredState:
@@ -113,8 +113,8 @@ class JsonState:
 
 
 def later_version(path: Path, version: int, known: int) -> str:
-    """What is said of a file that a later version of Kinema wrote."""
+    """The message for a file that a later version of Kinema wrote."""
     return (
-        f"{path}: written by a later version of Kinema ({KEY} {version}; this one knows {known}). "
-        "It is left as it is: update Kinema, or move the file away."
+        f"{path}: written by a later version of Kinema ({KEY} {version}; this one supports {known}). "
+        "The file is left unchanged: update Kinema, or move the file away."
     )

@@ -1,7 +1,8 @@
-"""Names that say which process made a file, so that what a killed process left is found and removed by the next one.
+"""Temporary names that identify the process that created a file, so that later processes remove the leftovers of a
+killed one.
 
-A mark is MACHINE-PID-COUNT. What bears the mark of a process of this machine that no longer runs belongs to nobody;
-what another machine left (on a shared disk, where its processes cannot be seen) does after KEEP_DAYS without a change.
+A mark is MACHINE-PID-COUNT. A file is abandoned if its process on this machine no longer runs; one of another machine
+(on a shared disk, where processes are not visible) after KEEP_DAYS without a change.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ PARTIAL = re.compile(r"\..*\.partial-([0-9a-f]{6})-(\d{1,10})-\d+(\.[^/]*)?", re
 SCRATCH = re.compile(r"kinema-[a-z]+-([0-9a-f]{6})-(\d{1,10})-\d+-[^/]*")
 KEEP_DAYS = 7
 MOST = 1000
-"""Leftovers removed by one sweep, at most."""
+"""Maximum number of leftovers that one sweep removes."""
 _count = itertools.count(1)
 _swept: set[Path] = set()
 
 
 def mark() -> str:
-    """A mark of this process that no other call gets."""
+    """Return a mark of this process, unique to the call."""
     return f"{_machine()}-{os.getpid()}-{next(_count)}"
 
 
 @contextlib.contextmanager
 def scratch(purpose: str) -> Iterator[Path]:
-    """A folder for temporary files, removed at the end of the block; the first call also removes those of killed
+    """Create a folder for temporary files, removed at the end of the block; the first call also removes those of killed
     processes. purpose: a word of a to z in its name."""
     place = Path(tempfile.gettempdir())
     sweep(place, SCRATCH)
@@ -44,21 +45,23 @@ def scratch(purpose: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def gone(made_by: str, file: Path) -> bool:
-    """Is the process of this mark gone, which made the file? False for what is no mark."""
-    found = re.fullmatch(r"([0-9a-f]{6})-(\d{1,10})-\d+", made_by)
+def gone(owner: str, file: Path) -> bool:
+    """Whether the process with the mark `owner`, which created the file, has ended. False if it is not a mark."""
+    found = re.fullmatch(r"([0-9a-f]{6})-(\d{1,10})-\d+", owner)
     return found is not None and _abandoned(found, file.stat().st_mtime)
 
 
 def sweep(folder: Path, names: re.Pattern[str] = PARTIAL) -> None:
-    """Remove what killed processes left in a folder, once for each folder in a process. Whatever cannot be looked at or
-    removed stays."""
+    """Remove the leftovers of killed processes from a folder, once per folder and process. Entries that cannot be
+    inspected or removed stay."""
     if folder in _swept or len(_swept) > 10_000:
         return
     _swept.add(folder)
     with contextlib.suppress(OSError):
         left = [
-            entry for entry in os.scandir(folder) if (found := names.fullmatch(entry.name)) and _nobodys(entry, found)
+            entry
+            for entry in os.scandir(folder)
+            if (found := names.fullmatch(entry.name)) and _is_leftover(entry, found)
         ]
         for entry in left[:MOST]:
             with contextlib.suppress(OSError):
@@ -68,8 +71,8 @@ def sweep(folder: Path, names: re.Pattern[str] = PARTIAL) -> None:
                     Path(entry.path).unlink()
 
 
-def _nobodys(entry: os.DirEntry[str], found: re.Match[str]) -> bool:
-    """Is it a file or folder of this user, and its process gone?"""
+def _is_leftover(entry: os.DirEntry[str], found: re.Match[str]) -> bool:
+    """Whether it is a file or folder of this user whose process has ended."""
     with contextlib.suppress(OSError):
         facts = entry.stat(follow_symlinks=False)
         if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
@@ -87,7 +90,7 @@ def _abandoned(found: re.Match[str], changed_s: float) -> bool:
 
 
 def _runs(pid: int, changed_s: float) -> bool:
-    """Does the process run that changed a file at this time? A process that began later only has its number."""
+    """Whether the process that changed a file at this time still runs. A process that started later reuses its pid."""
     import psutil
 
     try:
@@ -101,9 +104,9 @@ def _runs(pid: int, changed_s: float) -> bool:
 
 @cache
 def _machine() -> str:
-    """This machine, and where processes are counted apart (containers) this count of them."""
+    """An identifier of this machine and, in a container, of its PID namespace."""
     try:
-        counted = str(Path("/proc/self/ns/pid").readlink())
+        namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
-        counted = ""
-    return hashlib.sha256(f"{platform.node()}|{counted}".encode("utf-8", "replace")).hexdigest()[:6]
+        namespace = ""
+    return hashlib.sha256(f"{platform.node()}|{namespace}".encode("utf-8", "replace")).hexdigest()[:6]

@@ -1,4 +1,4 @@
-"""One process at a time: a lock of the system on a file, which ends with the process that holds it."""
+"""File locks of the operating system (flock); released when the process that holds them ends."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import IO
 
 try:
     import fcntl
-except ImportError:  # Windows: nothing is locked
+except ImportError:  # Windows: no locking
     fcntl = None  # type: ignore[assignment]
 
 
 def take(file: IO[str] | IO[bytes]) -> bool:
-    """Take the lock of an open file at once, held until the file is closed. False where another process, or another
-    opening of the file in this one, has it; True where the system has no locks."""
+    """Try to lock an open file without waiting; the lock is held until the file is closed. False if another process, or
+    another open handle in this one, holds it; True if the system has no locks."""
     if fcntl is None:
         return True
     try:
@@ -27,8 +27,8 @@ def take(file: IO[str] | IO[bytes]) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file beside `path`, NAME.lock, for the block; waits for it. OSError where that file cannot be
-    made. On a disk without locks (some network shares) nobody waits."""
+    """Hold the lock of `path`, the file NAME.lock next to it, for the block; waits for it. Raises OSError if that file
+    cannot be created. File systems without locks (some network shares) are not locked."""
     with path.with_name(f"{path.name}.lock").open("ab") as file:
         if fcntl is not None:
             with contextlib.suppress(OSError):

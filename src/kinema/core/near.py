@@ -1,4 +1,4 @@
-"""The right name for a mistyped one: named only where it is near."""
+"""Suggestions for mistyped names."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a mistyped one is most like, in any case and with hyphens or underscores, or the first of
-    which it is a part ("wan" of "kinema-mini-wan"); None where none is near."""
+    """The known name most similar to `name`, ignoring case and hyphens versus underscores, or the first that contains
+    it as a part ("wan" in "kinema-mini-wan"); None if no name is similar."""
     plain = {each.lower().replace("-", "_"): each for each in known}
     wanted = name.lower().replace("-", "_")
     parts = [each for each in plain if wanted in each.split("_")] if len(wanted) >= 3 else []

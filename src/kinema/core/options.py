@@ -1,5 +1,5 @@
-"""Options: a family's own settings as one typed value. What is legal and what a person is told of it stand in the
-fields; a card's table of options is drawn from them, and a plan's options are read back into them."""
+"""Options: a family's own settings as one typed model. The fields hold the bounds and the help texts; a card's table of
+options is generated from them, and a plan's options are parsed back into them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ KINDS: dict[Any, Literal["float", "int", "bool", "str"]] = {float: "float", int:
 
 
 class Options(Value):
-    """A field for each option: its type and bounds are what is ever legal (a card may narrow them), its description is
-    the help, its default stands for plans that do not name it: those of models without the option, and of old clips."""
+    """One field per option. Type and bounds: the legal values (a card may narrow them). Description: the help text.
+    Default: used for plans without the option, which are those of models without it and of old clips."""
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
-        """The plan's options that are fields here. RequestError where a value is of the wrong kind or out of range,
-        which a plan that was made here never has."""
+        """Parse the plan's options that are fields here. Raises RequestError for a value of the wrong type or out of
+        range, which occurs only in plans from outside."""
         given = {name: plan.options[name] for name in cls.model_fields if name in plan.options}
         try:
             return cls(**given)
@@ -37,13 +37,12 @@ class Options(Value):
 
     @classmethod
     def table(cls, **defaults: JsonValue) -> dict[str, Option]:
-        """The options of a card: those that are named, each with this card's default. KeyError for one that is no
-        field."""
+        """The options of a card: those named, each with the card's default. Raises KeyError for an unknown option."""
         return {name: _option(cls.model_fields[name], default) for name, default in defaults.items()}
 
 
 class Sampling(Options):
-    """What the engine itself obeys, whatever the family. A card offers what its table lists."""
+    """Options of the engine, for all families. A card offers those in its table."""
 
     strength: Annotated[float, Field(ge=0.05, le=1.0)] = Field(
         1.0, description="how far a given clip is taken back to noise; 1 begins with noise alone"

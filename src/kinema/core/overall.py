@@ -1,7 +1,7 @@
-"""How far the whole work is, from the events that it tells: a fraction, and the seconds that are left.
+"""Overall progress computed from events: the fraction done and the seconds left.
 
-Each part of the plan weighs what it is expected to take. Once a stage has run for a while, its own pace corrects what
-is expected of the rest of it.
+Each planned part is weighted by its expected duration. Once a stage has run for a while, its measured pace corrects the
+expected duration of its remaining parts.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from .events import Event, Note, Part, Planned, Preview, Progress
 
 TRUST_S = 1.0
-"""An expected time counts as much as this many seconds of observation."""
+"""Weight of the expected pace, in seconds of observation."""
 WINDOW = "sample"
-"""The stage whose spans are counted as the parts of the work."""
+"""The stage whose spans are counted as the parts of the clip."""
 NEARLY = 0.95
-"""Where a part stays that takes longer than expected and tells nothing on the way."""
+"""Upper bound of the fraction of a part that reports no progress and takes longer than expected."""
 
 
 @dataclass(frozen=True)
 class Now:
-    """The state of the work. `fraction`, `left_s`: of the whole; None while that is unknown. `stage` is number
-    `stage_number` of `stages` kinds of work; `part` of `parts` counts the windows in time, where there are several.
-    `done` of `total`: units of this part. `doing`: what is done in the stage, where that has a name."""
+    """A snapshot of the progress. `fraction`, `left_s`: overall; None while unknown. `stage` is number `stage_number`
+    of `stages`; `part` of `parts` counts the windows in time. `done` of `total`: units of this part. `doing`: the
+    activity within the stage, if it has a name."""
 
     stage: str
     fraction: float | None = None
@@ -39,7 +39,7 @@ class Now:
 
 
 class Overall:
-    """Folds the events of one piece of work, told by calling it. Nothing ever goes back: a part that was skipped counts
+    """An event callback that accumulates the progress of one run. The fraction never decreases: a skipped part counts
     as done."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -50,9 +50,9 @@ class Overall:
         self.stage, self.doing, self.done, self.total = "", "", 0, 0
         self.began_s = clock()
         self.share = 0.0
-        """Of the running part, as its units tell it."""
+        """Fraction of the running part, from its units."""
         self.seen: dict[tuple[str, str], list[float]] = {}
-        """Of finished parts, by kind: seconds that they took, seconds that were expected."""
+        """Of finished parts, by kind: seconds taken, seconds expected."""
         self.highest = 0.0
 
     def __call__(self, event: Event) -> None:
@@ -69,19 +69,19 @@ class Overall:
                 self.share = max(self.share, min(1.0, event.done / event.total))
 
     def _plan(self, new: list[Part]) -> None:
-        """Finished parts stay; of the rest, the new ones stand for as many of the old ones as are of the same kinds."""
+        """Keep finished parts; replace the same number of remaining parts if their stages match, else all of them."""
         kept, old = self.parts[: self.at + 1], self.parts[self.at + 1 :]
         if [part.stage for part in old[: len(new)]] == [part.stage for part in new]:
             new = new + old[len(new) :]
         self.parts = kept + new
 
     def _enter(self, event: Event) -> bool:
-        """Go on to the part that an event belongs to. False for an event that says nothing of the running one."""
+        """Advance to the part that an event belongs to. False if the event does not concern the running part."""
         span = event.span if isinstance(event, Progress) else None
         found = self._find(event.stage, span)
         if found is None:
             if self.parts or (event.stage == "write" and self.stage not in ("", "write")):
-                return False  # a file is written while frames are made
+                return False  # a file is written while frames are generated
             if self._counts_on(event):
                 self.stage = event.stage
             else:
@@ -93,12 +93,12 @@ class Overall:
         return True
 
     def _counts_on(self, event: Event) -> bool:
-        """Does a stage without a plan go on with the count of the one before ("clip 2 of 6" after "clip 1 of 6")? Then
-        its pace is that of the whole count. What was there already has left the total."""
+        """Whether a stage without a plan continues the count of the one before ("clip 2 of 6" after "clip 1 of 6"). The
+        pace is then that of the whole count. Items that existed already are excluded from the total."""
         return isinstance(event, Progress) and 0 < self.done <= event.done and 0 < event.total <= self.total
 
     def _find(self, stage: str, span: int | None) -> int | None:
-        """The part that an event belongs to: the running one, or the next that fits."""
+        """The part that an event belongs to: the running one, or the next that matches."""
         for index in range(max(0, self.at), len(self.parts)):
             part = self.parts[index]
             if part.stage == stage and (span is None or part.span is None or part.span == span):
@@ -110,7 +110,7 @@ class Overall:
             self.stage, self.done, self.total, self.share, self.began_s = stage, 0, 0, 0.0, self.clock()
 
     def _close(self) -> None:
-        """Remember what the running part took; one that was skipped at once tells nothing."""
+        """Record the duration of the running part, unless it was skipped at once."""
         took = self.clock() - self.began_s
         if self.at >= 0 and (self.share > 0 or took > 0.01):
             seen = self.seen.setdefault(_kind(self.parts[self.at]), [0.0, 0.0])
@@ -118,7 +118,7 @@ class Overall:
             seen[1] += self.parts[self.at].seconds
 
     def now(self) -> Now:
-        """The state at this moment; between two events it goes on as expected."""
+        """The current state; between two events it is extrapolated."""
         if self.at < 0 or not self.parts:
             return self._alone()
         part = self.parts[self.at]
@@ -146,7 +146,7 @@ class Overall:
         return next((each.span for each in self.parts[self.at :] if each.stage == WINDOW), None)
 
     def _pace(self, part: Part, took: float | None = None) -> float:
-        """What such a part takes, in parts of what is expected. took: seconds that the running one has been going."""
+        """Measured over expected duration of parts of this kind. took: seconds since the running part began."""
         seen, expected = self.seen.get(_kind(part), (0.0, 0.0))
         running = self.parts[self.at]
         if _kind(running) == _kind(part) and self.total and self.share > 0:
@@ -155,7 +155,7 @@ class Overall:
         return (seen + TRUST_S) / (expected + TRUST_S)
 
     def _alone(self) -> Now:
-        """Without a plan: the running stage is all there is."""
+        """The state without a plan: that of the running stage alone."""
         if not self.total or not self.done:
             return Now(self.stage, done=self.done, total=self.total, doing=self.doing)
         took = self.clock() - self.began_s
@@ -164,5 +164,5 @@ class Overall:
 
 
 def _kind(part: Part) -> tuple[str, str]:
-    """Parts of one kind go at one pace."""
+    """The kind of a part; parts of one kind share a pace."""
     return part.stage, part.doing

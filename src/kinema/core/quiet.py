@@ -1,8 +1,8 @@
-"""Warnings, log lines and progress bars of libraries, kept off the user's screen while Kinema calls them.
+"""Suppresses warnings, log lines and progress bars of libraries while Kinema calls them.
 
-They are written for programmers: a bar for reading 32 small tensors, a hint at a package that nobody needs, a setting
-that a library will rename. What goes wrong is told as a KinemaError. The user's own settings are as before after the
-block, and whoever asked for more (`python -W`, a level below WARNING, TRANSFORMERS_VERBOSITY, ...) keeps it.
+They are written for developers: a bar for reading 32 small tensors, a hint at an optional package, a deprecated
+setting. Errors are reported as KinemaError. The block restores the user's settings, and more verbose settings of the
+user (`python -W`, a level below WARNING, TRANSFORMERS_VERBOSITY, ...) stay in effect.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ LIBRARIES = (
 VERBOSITY = {
     "transformers": "TRANSFORMERS_VERBOSITY", "diffusers": "DIFFUSERS_VERBOSITY", "huggingface_hub": "HF_HUB_VERBOSITY",
 }  # fmt: skip
-"""Variables that these read when they are first imported, which sets the levels of their loggers anew."""
+"""Variables that these libraries read at first import, when they reset the levels of their loggers."""
 BARS = "HF_HUB_DISABLE_PROGRESS_BARS"
 SOURCES = rf"({'|'.join(LIBRARIES)}|kinema)(\.|$)"
-"""Modules whose warnings are the libraries' own. Warnings out of C++ bear the name of the module that called it, which
-may be one of Kinema's."""
+"""Modules whose warnings are suppressed. Warnings from C++ carry the name of the calling module, which may be one of
+Kinema's."""
 
 T = TypeVar("T")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -40,8 +40,8 @@ _settings = ExitStack()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Libraries that are called, or imported, in this block say nothing. May be entered again, and by several threads:
-    the first one in changes the settings, the last one out restores them."""
+    """Silence libraries that are called or imported in this block. Reentrant and thread-safe: the first entry changes
+    the settings, the last exit restores them."""
     global _depth, _settings
     with _lock:
         if _depth == 0:
@@ -59,8 +59,8 @@ def quiet() -> Iterator[None]:
 
 
 def quiet_process() -> None:
-    """As `quiet`, for the rest of a process that is Kinema's own (a command, a worker) and for those that it starts.
-    Imports nothing."""
+    """As `quiet`, for the rest of a process that belongs to Kinema (a command, a worker) and its child processes.
+    Imports no library."""
     for variable in VERBOSITY.values():
         os.environ.setdefault(variable, "error")
     os.environ.setdefault(BARS, "1")
@@ -71,7 +71,7 @@ def quiet_process() -> None:
 
 
 def quietly(function: Function) -> Function:
-    """The function, quiet. Of a generator every step is quiet, and what its user does between two steps is not."""
+    """Wrap a function in `quiet`. Of a generator every step is quiet, but not the caller's code between steps."""
     if inspect.isgeneratorfunction(function):
 
         @functools.wraps(function)
@@ -114,7 +114,7 @@ def _warnings() -> Iterator[None]:
 
 
 def _hushed() -> list[logging.Logger]:
-    """The libraries' loggers whose level nobody chose: unset, or WARNING, which is what the libraries set."""
+    """The libraries' loggers at their default level: unset, or WARNING, which the libraries set themselves."""
     found = [logging.getLogger(name) for name in LIBRARIES]
     return [logger for logger in found if logger.level in (logging.NOTSET, logging.WARNING)]
 
@@ -141,14 +141,14 @@ def _loggers() -> Iterator[None]:
 
 @contextmanager
 def _bars() -> Iterator[None]:
-    """Bars of huggingface_hub, from which transformers takes its setting where this block imports it, and those of
-    transformers and diffusers where they are there."""
+    """Disable the bars of huggingface_hub, whose setting transformers copies at import, and those of transformers and
+    diffusers if they are imported."""
     try:
         from huggingface_hub import constants, utils
     except ImportError:
         yield
         return
-    if constants.HF_HUB_DISABLE_PROGRESS_BARS is False:  # the user wants them, and nothing overrules that
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS is False:  # the user enabled them explicitly
         yield
         return
     hub = not utils.are_progress_bars_disabled()
@@ -162,5 +162,5 @@ def _bars() -> Iterator[None]:
     finally:
         for name in names:
             if name in sys.modules and before.get(name, hub):
-                sys.modules[name].enable_progress_bar()  # transformers' turns on the hub's too, so that comes last
+                sys.modules[name].enable_progress_bar()  # transformers' enables the hub's too, so the hub comes last
         (utils.enable_progress_bars if hub else utils.disable_progress_bars)()

@@ -1,16 +1,16 @@
-"""The table of families and the look-up of cards. Modules are imported only when asked for, and without torch.
+"""The table of families and the lookup of cards. Modules are imported on demand and without torch.
 
 A new family is one line here (or an entry point in the group `kinema.families` of another package).
 Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan(request, card, known) -> Plan`,
 `recognise(folder_or_file) -> Card | None` and `load(card, location, device, dtype) -> Family`; it may have
 
-    complete(card, folder) -> Card      adds what lies in the model's folder (a tiny decoder, a few-step student)
-    missing(location) -> [words, ...]   parts that a model needs outside its own folder or file and that are not there
-    branches(plan) -> [names, ...]      what each step evaluates, for the estimate, where that is not classifier-free
-                                        guidance as the plan has it
-    ADAPTER_NAMES                       how adapter files spell its networks' layers (weights/adapter_keys.py)
+    complete(card, folder) -> Card      adds optional parts of the model's folder (a tiny decoder, a few-step student)
+    missing(location) -> [text, ...]    missing parts that a model needs outside its own folder or file
+    branches(plan) -> [names, ...]      the branches of each step, for the estimate, if not classifier-free guidance
+                                        with the plan's settings
+    ADAPTER_NAMES                       layer names in adapter files (weights/adapter_keys.py)
 
-`recognise` raises ModelError for a model that the family knows by name and does not run.
+`recognise` raises ModelError for a model that the family identifies but does not support.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FAMILIES: dict[str, str] = {
 
 @cache
 def family_module(name: str) -> ModuleType:
-    """The module of a family. ModelError where there is none of that name."""
+    """The module of a family. Raises ModelError for an unknown name."""
     table = dict(FAMILIES)
     table.update({point.name: point.value for point in entry_points(group="kinema.families")})
     if name not in table:
@@ -44,7 +44,7 @@ def family_module(name: str) -> ModuleType:
 
 @cache
 def family_names() -> list[str]:
-    """Of this table, then of other packages; asked for once, because looking through every package takes 20 ms."""
+    """Names in this table, then those of other packages; cached, because scanning all packages takes 20 ms."""
     others = {point.name for point in entry_points(group="kinema.families")} - set(FAMILIES)
     return [*FAMILIES, *sorted(others)]
 
@@ -55,7 +55,7 @@ def built_in_cards() -> list[Card]:
 
 
 def find_card(model: str, cards: list[Card]) -> Card | None:
-    """The card whose id, hub id or alias is `model`, in any case."""
+    """The card whose id, hub id or alias is `model`, ignoring case; or None."""
     wanted = model.lower()
     for card in cards:
         if wanted in {name.lower() for name in (card.id, card.hub or card.id, *card.aliases)}:
@@ -68,6 +68,6 @@ def unknown_model(model: str, cards: list[Card]) -> ModelError:
     near = nearest(model, names)
     hint = f" Did you mean {near}?" if near else ""
     return ModelError(
-        f"No model {model!r}: neither a known name nor a folder or file here.{hint} Known: {', '.join(names)}. "
-        "`kinema models add PATH` makes a folder or file known."
+        f"No model {model!r}: neither a known name nor a folder or file.{hint} Known: {', '.join(names)}. "
+        "`kinema models add PATH` registers a folder or file."
     )

@@ -11,7 +11,7 @@ from .conditions import FILE_FIELDS, Condition, Value, feature
 from .errors import RequestError
 from .fields import refused, shown
 from .numerals import integer
-from .outside import is_there, parse_json, parse_yaml, read_bytes
+from .outside import exists, parse_json, parse_yaml, read_bytes
 from .renamed import request_fields
 from .upscale import Upscale, steps_of
 
@@ -203,7 +203,7 @@ def _resolve_paths(data: Any, folder: Path) -> Any:
             return [resolve(item) for item in value]
         if isinstance(value, str) and "://" not in value and not value.startswith("data:"):
             beside = folder / value
-            return str(beside) if is_there(beside) else value
+            return str(beside) if exists(beside) else value
         return value
 
     if not isinstance(data, dict):

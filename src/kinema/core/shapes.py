@@ -1,7 +1,7 @@
 """Sizes of clips as values: pixels, latents, and the arithmetic between them.
 
 Suffix letters used everywhere: B batch, C channels, T latent time, F pixel frames, H W height and width, L tokens,
-D width of a network, N things (objects, references).
+D width of a network, N items (objects, references).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class PixelShape(NamedTuple):
 
 
 class Stride(NamedTuple):
-    """How many pixel frames, rows and columns one latent stands for; `patch` is the transformer's spatial patch.
+    """Pixel frames, rows and columns per latent; `patch` is the transformer's spatial patch.
 
-    Time is causal: the first pixel frame has a latent frame of its own, so F = time * (T - 1) + 1.
+    Time is causal: the first pixel frame has its own latent frame, so F = time * (T - 1) + 1.
     """
 
     time: int

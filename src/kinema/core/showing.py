@@ -1,4 +1,4 @@
-"""How far the work is, for a person: one live line on a terminal and in a notebook, a few plain lines elsewhere."""
+"""Progress display: one live line on a terminal and in a notebook, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ UNITS = {
 }  # fmt: skip
 BAR_CHARS = 20
 LONG_S = 2.0
-"""Work that takes no longer than this is not shown in Python."""
+"""In Python, shorter work is not shown."""
 
 
 def terminal(stream: TextIO) -> bool:
-    """May a line on this stream be written over? Not where it is no terminal, a dumb one, or colours are unwanted."""
+    """Whether a line on this stream can be overwritten: a terminal, with neither TERM=dumb nor NO_COLOR."""
     if os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR"):
         return False
     return stream.isatty()
 
 
 def notebook(stream: TextIO) -> bool:
-    """Is it the output of a notebook's cell?"""
+    """Whether the stream is the output of a notebook cell."""
     return "ipykernel" in sys.modules and type(stream).__module__.startswith("ipykernel")
 
 
@@ -47,19 +47,19 @@ _python = True
 
 
 def command() -> None:
-    """This process is a command, which shows itself how far it is: calls in Python show nothing."""
+    """Declare this process a command, which displays its own progress; calls from Python then display nothing."""
     global _python
     _python = False
 
 
 def is_command() -> bool:
-    """Is this process a command, and not a program that calls one?"""
+    """Whether this process is a command rather than a Python program."""
     return not _python
 
 
 def shown_in_python(progress: bool | None) -> Showing:
-    """The display of a call in Python. None: shown on a terminal and in a notebook; True: everywhere; False: nowhere.
-    Work of two seconds or less is never shown, nor what is a part of work that is shown already."""
+    """The display of a call from Python. progress: None shows it on a terminal and in a notebook, True everywhere,
+    False nowhere. Work of two seconds or less is never shown, nor parts of work that is already shown."""
     stream = sys.stderr
     if progress is None:
         progress = stream is not None and (terminal(stream) or notebook(stream))
@@ -77,15 +77,15 @@ def _writer(stream: TextIO) -> Callable[[str], None]:
 
 
 def duration(seconds: float) -> str:
-    """ "12 s", "3 min", "2.5 h": no more digits than an estimate has."""
+    """Format seconds with the precision of an estimate: "12 s", "3 min", "2.5 h"."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def words(now: Now) -> str:
-    """ "sampling 12/30 steps (stage 3 of 4, part 2 of 5), 12 s left", "video: learning 48/93 steps (stage 6 of 8), 12
-    min left"; what is not known is left out."""
+    """Format a state, omitting unknown parts: "sampling 12/30 steps (stage 3 of 4, part 2 of 5), 12 s left", "video:
+    learning 48/93 steps (stage 6 of 8), 12 min left"."""
     parts = [f"{now.stage}: {now.doing}" if now.doing else WORDS.get(now.stage, now.stage)]
     if now.total:
         parts.append(f"{now.done}/{now.total}")
@@ -99,14 +99,14 @@ def words(now: Now) -> str:
 
 
 class Showing:
-    """A listener for `core.events` and a context. This one shows nothing."""
+    """An event callback and context manager. This class shows nothing."""
 
     def __call__(self, event: Event) -> None:
         pass
 
-    def aside(self, say: Callable[[], object]) -> None:
-        """Let something be said while this is shown."""
-        say()
+    def aside(self, write: Callable[[], object]) -> None:
+        """Run a function that writes to the terminal while this display is active."""
+        write()
 
     def __enter__(self) -> Showing:
         return self
@@ -118,8 +118,8 @@ class Showing:
 
 
 class Lines(Showing):
-    """A line when a kind of work first begins, and then now and again: after a tenth of the whole and some seconds, or
-    half a minute."""
+    """A display of plain lines: one when a stage first begins, then one after a tenth of the work and two seconds, or
+    after half a minute."""
 
     QUIET_S = 2.0
     SILENCE_S = 30.0
@@ -128,7 +128,7 @@ class Lines(Showing):
         self.write, self.delay_s = write, delay_s
         self.overall = Overall()
         self.begun_s = time.monotonic()
-        self.said_s, self.fraction = -1e9, 0.0
+        self.written_s, self.fraction = -1e9, 0.0
         self.stages: set[tuple[str, str]] = set()
 
     def __call__(self, event: Event) -> None:
@@ -140,21 +140,21 @@ class Lines(Showing):
         now, clock = self.overall.now(), time.monotonic()
         if clock - self.begun_s < self.delay_s:
             return
-        since, more = clock - self.said_s, (now.fraction or 0.0) - self.fraction
+        since, more = clock - self.written_s, (now.fraction or 0.0) - self.fraction
         new = (now.stage, now.doing) not in self.stages
         if new or (since >= self.QUIET_S and more >= 0.1) or since >= self.SILENCE_S:
             self.stages.add((now.stage, now.doing))
-            self.said_s, self.fraction = clock, now.fraction or 0.0
+            self.written_s, self.fraction = clock, now.fraction or 0.0
             percent = round(100 * (now.fraction or 0.0))
             self.write(f"{percent} %: {words(now)}" if percent else words(now))
 
 
 class Line(Showing):
-    """One line that is written over, also between two events. It is gone when the work is done."""
+    """A display of one line, redrawn on a timer and removed at the end."""
 
     EVERY_S = 0.25
     shown = 0
-    """How many of them there are now."""
+    """Number of active lines."""
 
     def __init__(self, stream: TextIO, delay_s: float = 0.0, note: Callable[[str], None] | None = None) -> None:
         self.stream, self.delay_s, self.note = stream, delay_s, note or _writer(stream)
@@ -163,7 +163,7 @@ class Line(Showing):
         self.stop = threading.Event()
         self.thread: threading.Thread | None = None
         self.width = 0
-        """Of what stands there."""
+        """Width of the current text."""
 
     def __call__(self, event: Event) -> None:
         with self.lock:
@@ -172,10 +172,10 @@ class Line(Showing):
                 self._put("")
                 self.note(for_terminal(event.text))
 
-    def aside(self, say: Callable[[], object]) -> None:
+    def aside(self, write: Callable[[], object]) -> None:
         with self.lock:
             self._put("")
-            say()
+            write()
 
     def __enter__(self) -> Line:
         self.thread = threading.Thread(target=self._draw, name="kinema-progress", daemon=True)
@@ -193,7 +193,7 @@ class Line(Showing):
         self._put("")
 
     def text(self, columns: int) -> str:
-        """The line as it is now, at most this wide."""
+        """The current line, at most `columns` wide."""
         now = self.overall.now()
         if not now.stage:
             return ""
@@ -221,6 +221,6 @@ class Line(Showing):
         try:
             self.stream.write(f"\r{text.ljust(self.width)}" + ("" if text else "\r"))
             self.stream.flush()
-        except (OSError, ValueError):  # whoever read it has gone
+        except (OSError, ValueError):  # the stream is closed
             self.stop.set()
         self.width = len(text)

@@ -1,10 +1,10 @@
-"""What Kinema keeps in an SQLite file: one connection for all threads of a process, WAL, a version and its migrations.
+"""State in an SQLite file: one connection for all threads of a process, WAL mode, a schema version and migrations.
 
-The version is SQLite's own `user_version`: the number of migrations that were done. An empty file, and one of a version
-before there was a number, get what they lack when they are opened. One of a later version of Kinema is refused.
+The version is SQLite's `user_version`: the number of applied migrations. Opening an empty file, or one from before
+versions were numbered, applies the missing ones. A file of a later version of Kinema is refused.
 
-A damaged file is found when it is opened with `create`, that is when a channel starts: it is kept beside as
-NAME.damaged-DATE, and all rows that can still be read go into a new one. A process that has the old file open finds the
+Damage is detected when a file is opened with `create`, that is when a channel starts: the file is renamed to
+NAME.damaged-DATE, and all readable rows are copied to a new one. A process that has the old file open switches to the
 new one at its next transaction.
 """
 
@@ -33,14 +33,14 @@ Sound = Callable[[str, dict[str, Any]], bool]
 
 
 class StateBusy(KinemaError):
-    """A database stayed locked, is damaged, or cannot be reached; trying again later may work."""
+    """A database stayed locked, is damaged, or cannot be reached; a later retry may succeed."""
 
 
 class SqliteState:
-    """An open file. migrations: SQL scripts; the first also meets tables from before there was a version (IF NOT
-    EXISTS). busy: what is raised, a StateBusy, for all that the database cannot do. create: make what is missing and
-    mend what is damaged. patience_s: how long a lock is waited for. durable: each transaction waits for the disk.
-    sound: may a row (table, values by column) of a damaged file be kept?
+    """An open database. migrations: SQL scripts; the first must tolerate existing tables from before versions were
+    numbered (IF NOT EXISTS). busy: the subclass of StateBusy to raise for database errors. create: create a missing
+    file and repair a damaged one. patience_s: the lock timeout. durable: each transaction waits for the disk. sound:
+    whether to keep a row (table, values by column) of a damaged file.
 
     Raises StateNewer for a file of a later version."""
 
@@ -52,7 +52,7 @@ class SqliteState:
         self.durable, self._lock = durable, threading.RLock()
         if create:
             try:
-                mend(file, self.migrations, sound)
+                repair(file, self.migrations, sound)
             except StateBusy as error:
                 raise busy(str(error)) from error
         self._open()
@@ -63,7 +63,7 @@ class SqliteState:
 
     @contextlib.contextmanager
     def work(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, with the right to write at once. A lock is waited for until patience ends."""
+        """Open a write transaction. Waits for the lock up to `patience_s`."""
         with self._lock:
             self._reopen_where_replaced()
             self._patiently("BEGIN IMMEDIATE")
@@ -72,7 +72,7 @@ class SqliteState:
 
     @contextlib.contextmanager
     def look(self) -> Iterator[sqlite3.Connection]:
-        """One reading transaction; a writer elsewhere does not hold it up."""
+        """Open a read transaction; writers do not block it."""
         with self._lock:
             self._reopen_where_replaced()
             self._patiently("BEGIN", "SELECT 1 FROM sqlite_schema")
@@ -101,7 +101,7 @@ class SqliteState:
             raise
 
     def _reopen_where_replaced(self) -> None:
-        """A damaged file was mended, or the file was deleted, by another process."""
+        """Reopen the file if another process has repaired or deleted it."""
         try:
             replaced = self.file.stat().st_ino != self._inode
         except OSError:
@@ -111,7 +111,7 @@ class SqliteState:
             try:
                 self._open()
             except BaseException:
-                self._inode = 0  # the next transaction tries again
+                self._inode = 0  # the next transaction retries
                 raise
 
     @contextlib.contextmanager
@@ -146,8 +146,8 @@ class SqliteState:
     def _error(self, error: sqlite3.Error) -> StateBusy:
         if _is_damaged(error):
             return self.busy(
-                f"{self.file}: damaged ({error}). The next start of the channel keeps it beside and saves what can be "
-                "read of it."
+                f"{self.file}: damaged ({error}). The next start of the channel sets it aside and recovers the "
+                "readable rows."
             )
         return self.busy(f"{self.file}: {error}.")
 
@@ -157,7 +157,7 @@ class SqliteState:
 
 
 def holds_json(columns: Mapping[str, tuple[str, type]]) -> Sound:
-    """A `sound` for rows of which one column, named by table, is JSON of a kind. Rows of other tables are kept."""
+    """Return a `sound` that requires, by table, one column to be JSON of a type. Rows of other tables are kept."""
 
     def sound(table: str, row: dict[str, Any]) -> bool:
         if table not in columns:
@@ -172,7 +172,7 @@ def holds_json(columns: Mapping[str, tuple[str, type]]) -> Sound:
 
 
 def migrate(db: sqlite3.Connection, file: Path, migrations: Sequence[str]) -> None:
-    """Bring a database to the present version, inside the caller's transaction. StateNewer."""
+    """Apply the missing migrations inside the caller's transaction. Raises StateNewer."""
     version = _version(db)
     if version > len(migrations):
         raise StateNewer(later_version(file, version, len(migrations)))
@@ -182,10 +182,10 @@ def migrate(db: sqlite3.Connection, file: Path, migrations: Sequence[str]) -> No
         db.execute(f"PRAGMA user_version = {number + 1}")
 
 
-def mend(file: Path, migrations: Sequence[str] = (), sound: Sound = lambda table, row: True) -> Path | None:
-    """Where a database is damaged, keep it beside and put a new one in its place with all rows that can be read; the
-    name that it is kept under. None where nothing is wrong, or nothing is there. Without migrations, nothing is put in
-    its place: for databases that others make. StateBusy where the folder cannot be written."""
+def repair(file: Path, migrations: Sequence[str] = (), sound: Sound = lambda table, row: True) -> Path | None:
+    """Replace a damaged database by a new one with all readable rows; return the path to which the old one was moved,
+    or None if the file is intact or missing. Without migrations no new file is created: for databases of other
+    libraries. Raises StateBusy if the folder is not writable."""
     if not damaged(file):
         return None
     try:
@@ -198,14 +198,14 @@ def mend(file: Path, migrations: Sequence[str] = (), sound: Sound = lambda table
                     put(file.with_name(file.name + ending), kept.with_name(kept.name + ending), durable=False)
             saved = _salvaged(kept, file, migrations, sound) if migrations else {}
     except (OSError, sqlite3.Error) as error:
-        raise StateBusy(f"{file}: is damaged, and cannot be mended ({error}).") from error
+        raise StateBusy(f"{file}: damaged, and the repair failed ({error}).") from error
     rows = ", ".join(f"{num} of {table}" for table, num in saved.items() if num) or "no rows"
-    log.error("%s: was damaged; it is kept as %s, and a new one begun with %s", file, kept.name, rows)
+    log.error("%s: was damaged; moved to %s, and a new file was created with %s", file, kept.name, rows)
     return kept
 
 
 def damaged(file: Path) -> bool:
-    """Is a file there that is no database, or one with broken pages? A locked one is taken to be whole."""
+    """Whether the file exists and is not a database, or has corrupt pages. A locked one counts as intact."""
     if not file.is_file() or not file.stat().st_size:
         return False
     try:
@@ -216,8 +216,8 @@ def damaged(file: Path) -> bool:
 
 
 def _salvaged(kept: Path, file: Path, migrations: Sequence[str], sound: Sound) -> dict[str, int]:
-    """Write a new database with the rows of a damaged one, and how many of each table. A table is read from its
-    beginning up to the first broken page and from its end down to the last."""
+    """Write a new database with the rows of a damaged one; return their number by table. A table is read from its
+    beginning to the first corrupt page and from its end back to the last."""
     fresh, found = hidden(file), dict[str, int]()
     try:
         with (

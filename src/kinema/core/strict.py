@@ -1,4 +1,5 @@
-"""Plain values keep their kinds: pydantic would take true for 1, "5_0" for 50, "yes" for true and bytes for text."""
+"""Strict types for pydantic models, which would otherwise accept true for 1, "5_0" for 50, "yes" for true and bytes for
+text."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ NESTED = ("schema", "fields", "choices", "items_schema", "keys_schema", "values_
 
 
 def strict(schema: CoreSchema) -> CoreSchema:
-    """The schema with every number, truth value and text in it strict. Numbers may be of any kind (an int for a float,
-    5.0 for an int, numpy's), if they are numbers."""
+    """Return the schema with all its numbers, booleans and strings strict. Numbers may be of any numeric type (an int
+    for a float, 5.0 for an int, numpy's)."""
     return cast("CoreSchema", _strict(schema))
 
 
@@ -29,7 +30,7 @@ def _strict(part: Any) -> Any:
     if kind in ("bool", "str"):
         return {**part, "strict": True}
     if kind == "function-before" and part["function"].get("function") is _number:
-        return part  # done, in the schema of a value within this one
+        return part  # already strict: the schema of a nested value
     if "type" not in part:  # names and their schemas
         return {name: _strict(one) for name, one in part.items()}
     return {name: _strict(one) if name in NESTED else one for name, one in part.items()}
@@ -46,5 +47,5 @@ def _number(value: Any) -> Any:
     try:
         float(value)
     except (OverflowError, ValueError, TypeError):
-        raise PydanticCustomError("number_size", "Input should be a number of a usual size") from None
+        raise PydanticCustomError("number_size", "Input should be a number within the range of a float") from None
     return value

@@ -1,7 +1,7 @@
-"""Text files that people wrote with any editor: one rule for what their bytes mean.
+"""Text files from any editor: detection of their encoding.
 
 A byte order mark decides (UTF-8, UTF-16 and UTF-32, both byte orders), then UTF-8, then Windows' cp1252, which older
-editors and spreadsheets write. Whoever reads a file can pass the note of a guess on to the person.
+editors and spreadsheets write. The result includes a note for the user if the encoding was guessed.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _MARKS = (
 
 
 class Text(NamedTuple):
-    """text: without a mark, new lines as "\\n". note: what was assumed about the bytes, "" where nothing."""
+    """text: without a byte order mark, with "\\n" line ends. note: the guess about the encoding, or ""."""
 
     text: str
     note: str = ""
 
 
 def decode(data: bytes, what: str, *, error: type[KinemaError] = KinemaError) -> Text:
-    """The text in `data`. `what` begins the message of an error.
+    """Decode `data`. `what` begins error messages.
 
-    Raises `error`: bytes that are not what their mark says, that are neither UTF-8 nor cp1252, or that hold NUL
-    characters (UTF-16 without a mark, or no text at all).
+    Raises `error`: bytes that contradict their mark, that are neither UTF-8 nor cp1252, or that contain NUL (UTF-16
+    without a mark, or binary data).
     """
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "")
     note = ""
@@ -49,14 +49,14 @@ def decode(data: bytes, what: str, *, error: type[KinemaError] = KinemaError) ->
                 note = "read as cp1252 (Windows), because it is not UTF-8"
     except UnicodeDecodeError as reason:
         name = encoding.removesuffix("-sig").upper()
-        why = f"marked as {name}, and is not ({reason.reason})" if name else "neither UTF-8 nor cp1252"
+        why = f"marked as {name}, but not valid ({reason.reason})" if name else "neither UTF-8 nor cp1252"
         raise error(f"{what}: {why}; save it as UTF-8.") from None
     if "\0" in text:
-        raise error(f"{what}: holds NUL characters, so it is no text, or UTF-16 without a mark; save it as UTF-8.")
+        raise error(f"{what}: contains NUL characters (binary data, or UTF-16 without a mark); save it as UTF-8.")
     return Text(text.replace("\r\n", "\n").replace("\r", "\n"), note)
 
 
 def read_text(path: Path, *, error: type[KinemaError] = KinemaError, max_bytes: int = MAX_TEXT_BYTES) -> Text:
-    """`decode` of a regular file of at most `max_bytes`. Raises `error` also where it cannot be read;
-    FileNotFoundError where none is."""
+    """`decode` of a regular file of at most `max_bytes`. Raises `error` also if it cannot be read; FileNotFoundError if
+    it does not exist."""
     return decode(read_bytes(path, error=error, max_bytes=max_bytes), str(path), error=error)

@@ -1,10 +1,9 @@
-"""How the threads of numerical libraries wait, and how many of them a process keeps busy.
+"""The spin time and number of threads of numerical libraries.
 
-OpenMP threads that wait for each other spin for a long time by default. Beside other work on the same cores a spinning
-thread holds the core that the thread it waits for needs, and a generation takes fifty times as long. How long they spin
-counts only if it is in the environment before the OpenMP library is loaded, so before torch is imported; that is why
-the package settles it when it is itself imported, and why every process that it starts inherits it. Where other work
-keeps cores busy, fewer threads are faster still.
+OpenMP threads that wait for each other spin for a long time by default. With other work on the same cores, a spinning
+thread occupies the core that the awaited thread needs, and a generation takes fifty times as long. The spin time is
+read from the environment when the OpenMP library is loaded, that is before torch is imported; therefore the package
+sets it at import, and child processes inherit it. When other work occupies cores, fewer threads are faster still.
 """
 
 from __future__ import annotations
@@ -15,51 +14,51 @@ from pathlib import Path
 from typing import NamedTuple
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-"""Whoever sets one of these has decided how threads wait."""
+"""If the user has set one of these, none is changed."""
 SPINS, BLOCKTIME_MS = "10000", "1"
-"""A fraction of a millisecond: a thread that is ready soon is still met awake (docs/performance.md)."""
+"""A fraction of a millisecond, enough for threads that are ready soon (docs/performance.md)."""
 
 WATCHED_S = 0.15
-"""So long at least it is looked how busy the machine is."""
+"""Minimum duration of a measurement of the machine's load."""
 CROWDED = 1.5
-"""Other work that makes this one take so many times as long is worth a word."""
+"""Slowdown by other work from which the user is informed."""
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 STAT = Path("/proc/stat")
 SCHEDSTAT = Path("/proc/self/schedstat")
 TELLING_S = 0.3
-"""Seconds of running after which it is known anew how crowded the machine is."""
+"""Seconds of running time between updates of `crowd`."""
 
 _decided: int | None = None
 _queue = (0.0, 0.0)
-"""Seconds run and waited when `crowd` answered last."""
+"""Seconds run and waited at the last update of `crowd`."""
 _crowd: float | None = None
 
 
-class Look(NamedTuple):
-    """A moment: seconds on the clock, and seconds that all cores were busy for others until then; None where the system
-    does not tell."""
+class LoadSample(NamedTuple):
+    """A sample of the load: clock time in seconds, and seconds that all cores have spent on other processes; None if
+    the system does not report it."""
 
     at_s: float
     busy_s: float | None
 
 
 def settle() -> None:
-    """Let OpenMP threads spin only shortly while they wait, and start no more of them than this process has cores.
-    Settings that the user has made stay as they are."""
+    """Limit the spin time of OpenMP threads and their number to the cores of this process. Settings of the user take
+    precedence."""
     if not any(name in os.environ for name in WAITING):
         os.environ["GOMP_SPINCOUNT"], os.environ["KMP_BLOCKTIME"] = SPINS, BLOCKTIME_MS
     if "OMP_NUM_THREADS" not in os.environ and cores() < _affinity():
         os.environ["OMP_NUM_THREADS"] = str(cores())
 
 
-def look() -> Look:
-    return Look(time.monotonic(), _busy_s())
+def sample_load() -> LoadSample:
+    return LoadSample(time.monotonic(), _busy_s())
 
 
-def free(since: Look | None = None) -> int:
-    """Cores that other work leaves to this process, one at least: decided at the first call, by how busy the machine
-    was `since` then (None: now), and kept, since the last bits of a result depend on the number of threads. The user's
-    OMP_NUM_THREADS where that is set."""
+def free_cores(since: LoadSample | None = None) -> int:
+    """Cores that other work leaves to this process, at least one, or the user's OMP_NUM_THREADS. Decided at the first
+    call by the load since `since` (None: now) and then cached, because the last bits of a result depend on the number
+    of threads."""
     global _decided
     if _decided is None:
         given = os.environ.get("OMP_NUM_THREADS", "")
@@ -67,25 +66,25 @@ def free(since: Look | None = None) -> int:
     return _decided
 
 
-def take(threads: int) -> None:
-    """Let `free` give this number from now on, as a clip that is made again needs it; the user's own setting stays."""
+def use_threads(threads: int) -> None:
+    """Make `free_cores` return this number, as a rerun requires; the user's own setting takes precedence."""
     global _decided
     if 0 < threads <= cores() and not os.environ.get("OMP_NUM_THREADS"):
         _decided = threads
 
 
-def _others_busy(since: Look | None = None) -> float:
-    """Cores that other processes keep busy, those of low priority apart; 0 where the system does not tell."""
-    before = since or look()
+def _others_busy(since: LoadSample | None = None) -> float:
+    """Cores occupied by other processes, except those of low priority; 0 if the system does not report it."""
+    before = since or sample_load()
     if before.busy_s is None or cores() < (os.cpu_count() or 1):
         return 0.0
     time.sleep(max(0.0, before.at_s + WATCHED_S - time.monotonic()))
-    after = look()
+    after = sample_load()
     return 0.0 if after.busy_s is None else max(0.0, (after.busy_s - before.busy_s) / (after.at_s - before.at_s))
 
 
 def _busy_s() -> float | None:
-    """Seconds that all cores were busy for others so far, in work of ordinary priority."""
+    """Seconds that all cores have spent on other processes of normal priority."""
     try:
         user, _low, system = (int(each) for each in STAT.read_text(encoding="ascii").split()[1:4])
         return (user + system) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:2])
@@ -94,18 +93,18 @@ def _busy_s() -> float | None:
 
 
 def cores() -> int:
-    """Cores that this process may run on: its affinity, and the share that its container grants."""
+    """Cores that this process may use: its affinity, limited by the quota of its container."""
     limit = quota()
     return _affinity() if limit is None else min(_affinity(), limit)
 
 
 def crowd() -> float:
-    """How many times as long work takes as on an idle machine; 1 where the system does not tell.
+    """The slowdown of work relative to an idle machine; 1 if the system does not report it.
 
-    Linux tells how long this process ran and how long it was ready to run and got no core: their sum is to the first as
-    it is for the work to come, if that goes on beside the same other work. Counted is what has happened since the last
-    answer, if it is enough to tell. Elsewhere the load average of the last minute is an upper bound: it lags, and
-    counts work of low priority, which makes way; its root lies in the middle, in ratio, between that bound and none."""
+    Linux reports how long this process ran and how long it was ready but waited for a core: (ran + waited) / ran,
+    measured since the last update if that is long enough. Elsewhere the load average of the last minute is an upper
+    bound: it lags, and counts work of low priority, which yields; its square root is the geometric mean of that bound
+    and 1."""
     global _queue, _crowd
     now = _queued()
     if now is not None:
@@ -122,13 +121,13 @@ def crowd() -> float:
 
 
 def is_crowded() -> bool:
-    """Is there so much other work that it is worth a word?"""
+    """Whether other work slows this process enough to inform the user."""
     return crowd() >= CROWDED
 
 
 def _queued() -> tuple[float, float] | None:
-    """Seconds that this process's first thread ran so far, and waited for a core; None where the system does not
-    tell."""
+    """Seconds that this process's main thread has run, and has waited for a core; None if the system does not report
+    them."""
     try:
         ran, waited = SCHEDSTAT.read_text(encoding="ascii").split()[:2]
         return int(ran) / 1e9, int(waited) / 1e9
@@ -137,14 +136,14 @@ def _queued() -> tuple[float, float] | None:
 
 
 def alone(wall_s: float, processor_s: float) -> float:
-    """Seconds that work would have taken on an idle machine: those on the wall, or, on a crowded one, those that its
-    processor time says, if they are fewer."""
+    """Seconds that work would have taken on an idle machine: wall time, or on a crowded machine the processor time if
+    that is less."""
     return min(wall_s, processor_s) if is_crowded() else wall_s
 
 
 def quota() -> int | None:
-    """Whole cores' worth of time that the container grants (cgroup v2, rounded up); None without a limit. OpenMP does
-    not look at it: with 64 cores and a grant of two it would start 64 threads."""
+    """The container's CPU quota in cores (cgroup v2, rounded up); None without a limit. OpenMP ignores it: with 64
+    cores and a quota of two it would start 64 threads."""
     try:
         granted, period = QUOTA.read_text(encoding="ascii").split()[:2]
         return None if granted == "max" else max(1, -(-int(granted) // int(period)))

@@ -1,5 +1,5 @@
-"""Characters that nobody sees: variation selectors, joiners, zero-width spaces, fillers. They come along when text is
-copied from a page or a phone, and are no words."""
+"""Invisible characters: variation selectors, joiners, zero-width spaces, fillers. They occur in text copied from web
+pages and phones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 
 EMOJI_JOINER, EMOJI_STYLE = "\u200d", "\ufe0f"
 ZERO_WIDTH_SPACE = "\u200b"
-# Unicode's Default_Ignorable_Code_Point beyond the categories that are no text anyway, and Braille's blank.
+# Unicode's Default_Ignorable_Code_Point outside the control categories, and the blank Braille pattern.
 _BLANK = (
     (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800), (0x3164, 0x3164),
     (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0000, 0xE0FFF),
@@ -15,13 +15,13 @@ _BLANK = (
 
 
 def is_blank(char: str) -> bool:
-    """Is it shown as nothing, on its own? So are joiners and selectors, which may be a part of an emoji."""
+    """Whether the character is invisible on its own. Joiners and selectors are, but may be part of an emoji."""
     return unicodedata.category(char) == "Cf" or any(low <= ord(char) <= high for low, high in _BLANK)
 
 
 def seen(text: str) -> str:
-    """The text without what nobody sees. A zero-width space between two letters divides words; joiners and selectors
-    stay where they belong to an emoji."""
+    """Remove invisible characters. A zero-width space between two letters becomes a space; joiners and selectors of an
+    emoji stay."""
     if text.isascii():
         return text
     kept: list[str] = []

@@ -1,7 +1,7 @@
-"""Upscale: how a finished clip is made larger, step by step. Plain values.
+"""Upscale: the steps that upscale a finished clip. Plain values.
 
-A step resamples pixels (`PIXEL_METHODS`), or a model upscales: it takes the resampled clip part of the way back to
-noise and denoises it with the clip's own prompt.
+A step resamples pixels (`PIXEL_METHODS`), or runs a model: noise is added to the resampled clip, which the model then
+denoises with the clip's own prompt.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pydantic import Field, JsonValue, model_validator
 from .conditions import Value
 
 PIXEL_METHODS = ("lanczos", "bicubic", "nearest")
-"""Ways to resample, without a model: for photographs, for smooth pictures, for pixel drawings."""
+"""Resampling without a model: for photographs, for smooth pictures, for pixel art."""
 PARTNER = "xl"
-"""Stands for the model that was made to upscale clips of the request's own model (`Card.upscaler`)."""
+"""The model trained to upscale clips of the request's own model (`Card.upscaler`)."""
 SCALE, MAX_SCALE = 2, 16
-"""What a pixel method does by default, and at most."""
+"""Default and maximum scale of a pixel method."""
 STRENGTH = 0.7
-"""How far a model takes a clip back to noise by default; Zeroscope's XL pass is used from 0.6 to 0.85."""
+"""Default strength of an upscale by a model; Zeroscope's XL pass is used with 0.6 to 0.85."""
 
 Scale = Annotated[int | float, Field(ge=1, le=MAX_SCALE)]
 OfModel = ("strength", "width", "height", "steps", "guidance", "options")
@@ -29,9 +29,10 @@ _NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+")
 
 
 class Upscale(Value):
-    """One step of a request. by: a pixel method, `xl`, or a model that begins with a clip. scale: how many times as
-    wide and high; of a pixel method 2 by default, of a model what gives the size it was trained on, in the clip's
-    shape. All other fields are a model's: width and height instead of a scale; strength: how far back to noise."""
+    """One upscale step of a request. by: a pixel method, `xl`, or a model that accepts a source clip. scale: the factor
+    for width and height; defaults to 2 for a pixel method, and for a model to the size it was trained on, in the clip's
+    aspect. The other fields are for models: width and height instead of a scale; strength: the share of the noise
+    schedule that is run."""
 
     by: Annotated[str, Field(min_length=1)] = "lanczos"
     scale: Scale | None = None
@@ -50,16 +51,16 @@ class Upscale(Value):
     def _fits_its_kind(self) -> Upscale:
         given = [name for name in OfModel if getattr(self, name) not in (None, {})]
         if self.is_pixels and given:
-            raise ValueError(f"{self.by} resamples pixels and takes a scale alone, no {given[0]}; `by` names a model")
+            raise ValueError(f"{self.by} resamples pixels and takes only a scale; {given[0]} requires a model as `by`")
         if (self.width is None) != (self.height is None):
-            raise ValueError("width and height are given together")
+            raise ValueError("width and height must be given together")
         if self.scale is not None and self.width is not None:
-            raise ValueError("a scale, or width and height, not both")
+            raise ValueError("give a scale, or width and height, not both")
         return self
 
 
 def parse_step(text: str) -> dict[str, Any]:
-    """A step as it is typed: "4" (times as large, by Lanczos), "nearest:4", "lanczos", or a model."""
+    """Parse a step from its short form: "4" (scale, by Lanczos), "nearest:4", "lanczos", or a model."""
     method, colon, times = text.strip().partition(":")
     if _NUMBER.fullmatch(text.strip()):
         return {"by": "lanczos", "scale": _number(text)}
@@ -73,8 +74,8 @@ def _number(text: str) -> int | float:
 
 
 def steps_of(value: Any) -> Any:
-    """The value of a request's `upscale` as a tuple of steps. A step may be a number, the words of `parse_step` or
-    named fields; one alone needs no list. What is none of these comes back as it is, to be refused with its place."""
+    """The value of a request's `upscale` as a tuple of steps. A step may be a number, a short form (`parse_step`) or
+    named fields; a single step needs no list. Other values are returned unchanged for pydantic to refuse."""
     if value is None:
         return ()
     if isinstance(value, list | tuple):

@@ -1,10 +1,10 @@
-"""Files and folders that appear whole or not at all: the one place that renames, replaces and waits for the disk.
+"""Atomic writes: files and folders appear complete or not at all. All renames, replacements and fsyncs are here.
 
-with whole(target) as beside: ...    a file that is written under a hidden name first
-write_bytes, write_text              the same for what is in memory
-put(made, target)                    a file or folder that is complete already takes the target's place
-bring(path, target)                  a file of another disk
-set_aside(path)                      what is damaged is kept beside, out of the way
+with whole(target) as partial: ...   write a file under a temporary name first
+write_bytes, write_text              the same for data in memory
+put(complete, target)                move a complete file or folder to the target
+move_file(path, target)              move a file, also from another disk
+set_aside(path)                      rename a damaged file
 """
 
 from __future__ import annotations
@@ -20,77 +20,77 @@ from pathlib import Path
 from . import leftovers
 
 MAX_NAME_BYTES = 255
-"""Of one name, on the usual file systems."""
+"""Of one name, on common file systems."""
 _ROOM = 8
-"""Bytes kept for an ending that somebody adds to the hidden name."""
+"""Bytes reserved for a suffix appended to the temporary name."""
 
 
 @contextmanager
 def whole(target: Path, *, durable: bool = True) -> Iterator[Path]:
-    """A hidden name beside the target, with its suffix. What was written there takes the target's place when the block
-    ends, and is removed when anything stops it, so nobody ever reads half a file. Every call has a name of its own;
-    what killed processes left in the folder is removed.
+    """Yield a temporary path next to the target, with its suffix. The file written there replaces the target when the
+    block ends, and is removed if the block raises, so no partial file is ever visible. Each call has its own name;
+    leftovers of killed processes in the folder are removed.
 
-    The file has the permissions of the one that it replaces, a new one those that the umask leaves. durable: also after
-    a power cut it is the old one or the new one, whole; without, the disk is not waited for. OSError where it cannot be
-    written.
+    The file gets the permissions of the one that it replaces; a new one those of the umask. durable: after a power
+    failure the target is either the old or the new file, complete; without it, the disk is not waited for. Raises
+    OSError if the file cannot be written.
     """
-    beside = hidden(target)
-    mode = _mode(target, beside)
+    partial = hidden(target)
+    mode = _mode(target, partial)
     try:
-        yield beside
+        yield partial
         with contextlib.suppress(PermissionError):  # a file system without permissions
-            beside.chmod(mode)
-        put(beside, target, durable=durable)
+            partial.chmod(mode)
+        put(partial, target, durable=durable)
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def write_bytes(target: Path, data: bytes, *, durable: bool = True) -> None:
-    """`whole` for bytes. OSError where they cannot be written; nothing half-written stays."""
-    with whole(target, durable=durable) as beside:
-        beside.write_bytes(data)
+    """Write bytes atomically. Raises OSError; no partial file remains."""
+    with whole(target, durable=durable) as partial:
+        partial.write_bytes(data)
 
 
 def write_text(target: Path, text: str, *, durable: bool = True) -> None:
-    """`whole` for text, in UTF-8 with the line ends that it has."""
+    """Write text atomically, in UTF-8, with its line endings unchanged."""
     write_bytes(target, text.encode(), durable=durable)
 
 
-def put(made: Path, target: Path, *, durable: bool = True) -> None:
-    """Move a complete file or folder to the target's place, on the same disk. What was there is replaced: a file in one
-    step; a folder by way of a second name, NAME.before-..., which stays where the process is killed in between.
+def put(complete: Path, target: Path, *, durable: bool = True) -> None:
+    """Move a complete file or folder to the target, on the same disk. An existing file is replaced in one step; an
+    existing folder is first renamed to NAME.before-..., which remains if the process is killed in between.
 
-    durable: the bytes are on the disk before the name is, and the name when this returns. OSError: nothing changed."""
+    durable: the content is on disk before the name, and the name when this returns. On OSError nothing has changed."""
     if durable:
-        for each in made.rglob("*") if made.is_dir() else ():
+        for each in complete.rglob("*") if complete.is_dir() else ():
             sync(each)
-        sync(made)
-    if made.is_dir() and target.is_dir():
+        sync(complete)
+    if complete.is_dir() and target.is_dir():
         old = hidden(target, ".old")
-        # No mark of a process: where this one is killed now, the old folder must not be taken for a leftover.
+        # No mark of this process: if it is killed now, the old folder must not count as a leftover.
         old = old.with_name(old.name.replace(".partial-", ".before-"))
         target.rename(old)
         try:
-            made.rename(target)
+            complete.rename(target)
         except BaseException:
             old.rename(target)
             raise
         shutil.rmtree(old)
     else:
-        made.replace(target)
+        complete.replace(target)
     if durable:
         sync(target.parent)
 
 
-def bring(path: Path, target: Path) -> None:
-    """Move a file to the target's place, whole, also from another disk. OSError."""
-    with whole(target) as beside:
-        shutil.move(path, beside)
+def move_file(path: Path, target: Path) -> None:
+    """Move a file to the target atomically, also from another disk. Raises OSError."""
+    with whole(target) as partial:
+        shutil.move(path, partial)
 
 
 def set_aside(path: Path, ending: str = "damaged") -> Path:
-    """Rename what is at a path to NAME.ENDING-DATE, a name that is nobody's, and return that. OSError."""
+    """Rename a file or folder to an unused name NAME.ENDING-DATE and return that. Raises OSError."""
     when = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     numbers = ("" if number == 1 else f"-{number}" for number in range(1, 10_000))
     names = (path.with_name(f"{path.name}.{ending}-{when}{number}") for number in numbers)
@@ -100,7 +100,7 @@ def set_aside(path: Path, ending: str = "damaged") -> Path:
 
 
 def hidden(target: Path, suffix: str | None = None) -> Path:
-    """A name beside the target that is nobody else's, with its suffix or the given one, never too long for a disk."""
+    """A unique hidden path next to the target, with its suffix or the given one, within the length limit of names."""
     suffix = target.suffix if suffix is None else suffix
     ending = f".partial-{leftovers.mark()}{suffix if len(os.fsencode(suffix)) <= 20 else ''}"
     stem, most = target.stem, MAX_NAME_BYTES - _ROOM - len(ending) - 1
@@ -111,7 +111,7 @@ def hidden(target: Path, suffix: str | None = None) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Wait until the disk holds a file's bytes, or a folder's names. Where folders cannot be opened, only files."""
+    """Flush a file, or the entries of a folder, to disk. Folders are skipped if the system cannot open them."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
@@ -125,14 +125,14 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _mode(target: Path, beside: Path) -> int:
-    """The permissions of the target, or those that the umask leaves a new file there (asked of the disk, because a
-    process can only ask for its umask by setting it)."""
+def _mode(target: Path, partial: Path) -> int:
+    """The permissions of the target, or those of a new file there (probed on disk, because reading the umask requires
+    setting it)."""
     with contextlib.suppress(FileNotFoundError):
         return target.stat().st_mode & 0o777
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         return os.fstat(descriptor).st_mode & 0o777
     finally:
         os.close(descriptor)
-        beside.unlink()
+        partial.unlink()

@@ -1,8 +1,8 @@
-"""Windows: how what is larger than a model makes at once is cut up, and how the parts are blended again. Arithmetic.
+"""Windows: splitting clips and pictures that exceed a model's size, and weights to blend the parts. Plain arithmetic.
 
-One rule for all of them: windows of one length, a stride apart, the last one ending with the whole (`starts`). In time
-they are spans of a clip or a model's context frames (`context`), in space tiles (`Tiling`). Two ways to blend what
-neighbours share: weights that are summed and divided by (`pyramid`, `ramp`), and a crossfade (`fade`).
+All windows follow one rule: equal lengths, a fixed stride, the last one aligned to the end (`starts`). In time they are
+spans of a clip or a model's context frames (`context`), in space tiles (`Tiling`). Overlaps are blended by normalised
+weights (`pyramid`, `ramp`) or by a crossfade (`fade`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from .card import FramesRule
 from .plan import Span
 
 OVERLAP = 5
-"""Frames that a window shares with the one before it: one latent frame and one more, of four."""
+"""Frames that a window shares with the one before it: the first latent frame (one frame) and one more (four)."""
 
 TILE_OVERLAP = 1 / 4
-"""What neighbouring tiles share at least, and what their weights rise over, of a tile's side."""
+"""Minimum overlap of neighbouring tiles, and length of their weight ramps, as a fraction of a tile's side."""
 
 
 def starts(length: int, window: int, stride: int) -> tuple[int, ...]:
-    """First places of windows over [0, length): every `stride` (1 or more), and one that ends with the whole. A single
-    0 where one window holds it all."""
+    """Start positions of windows over [0, length): every `stride` (1 or more), and one aligned to the end. A single 0
+    if one window covers all."""
     if length <= window:
         return (0,)
     return (*range(0, length - window, stride), length - window)
@@ -32,41 +32,41 @@ def starts(length: int, window: int, stride: int) -> tuple[int, ...]:
 
 
 def over_clip(num_frames: int, rule: FramesRule, overlap: int = OVERLAP) -> tuple[Span, ...]:
-    """Windows over all of a clip, each of a legal length. One that is longer than the clip reaches beyond its end; of
-    several, the last one ends with it, sharing more with the one before."""
+    """Windows over a whole clip, each of a legal length. A single window may extend beyond the end; the last of several
+    ends with the clip, with a larger overlap."""
     if num_frames <= rule.trained:
         return (Span(start=0, stop=_legal(num_frames, rule)),)
     found = starts(num_frames, rule.trained, max(1, rule.trained - overlap))
     return tuple(Span(start=start, stop=start + rule.trained) for start in found)
 
 
-def after(begin: int, stop: int, rule: FramesRule, known: int) -> tuple[Span, ...]:
-    """Windows over the new frames [begin, stop) that follow what is there; the first begins `known` frames earlier,
-    and each later one with as many frames of the one before."""
-    first = max(0, begin - known)
+def after(begin: int, stop: int, rule: FramesRule, context: int) -> tuple[Span, ...]:
+    """Windows over the new frames [begin, stop) that follow existing ones; each begins with `context` frames that
+    exist already or belong to the window before."""
+    first = max(0, begin - context)
     if stop - first <= rule.trained:
         return (Span(start=first, stop=first + _legal(stop - first, rule)),)
     return tuple(
-        Span(start=first + span.start, stop=first + span.stop) for span in over_clip(stop - first, rule, known)
+        Span(start=first + span.start, stop=first + span.stop) for span in over_clip(stop - first, rule, context)
     )
 
 
-def before(stop: int, known: int, rule: FramesRule) -> tuple[Span, ...]:
-    """Windows over the new frames [0, stop) that lead up to what is there, the last one first: each ends with `known`
-    frames of what follows. The earliest may begin before 0."""
+def before(stop: int, context: int, rule: FramesRule) -> tuple[Span, ...]:
+    """Windows over the new frames [0, stop) that precede existing ones, the last one first; each ends with `context`
+    frames that follow it. The earliest may begin before 0."""
     length = rule.trained
-    if stop + known <= length:
-        legal = _legal(stop + known, rule)
-        return (Span(start=stop + known - legal, stop=stop + known),)
-    found = [Span(start=stop + known - length, stop=stop + known)]
+    if stop + context <= length:
+        legal = _legal(stop + context, rule)
+        return (Span(start=stop + context - legal, stop=stop + context),)
+    found = [Span(start=stop + context - length, stop=stop + context)]
     while found[-1].start > 0:
-        start = max(0, found[-1].start - (length - known))
+        start = max(0, found[-1].start - (length - context))
         found.append(Span(start=start, stop=start + length))
     return tuple(found)
 
 
 def _legal(num_frames: int, rule: FramesRule) -> int:
-    """The smallest legal count that is not below."""
+    """The smallest legal count of at least `num_frames`."""
     found = rule.nearest(num_frames)
     return found if found >= num_frames else rule.nearest(found + rule.step)
 
@@ -75,9 +75,8 @@ def _legal(num_frames: int, rule: FramesRule) -> int:
 
 
 def context(num_frames: int, length: int, overlap: int, *, looped: bool = False) -> tuple[range, ...]:
-    """Context windows over a clip of which a model sees `length` frames at once; neighbours share `overlap` or more.
-    looped: the last windows reach beyond the end, so that frame `index % num_frames` of them is also the clip's
-    beginning, and no frame is an edge."""
+    """Context windows of `length` frames over a clip; neighbours share `overlap` or more. looped: the last windows
+    extend beyond the end and wrap around (`index % num_frames`), so that no frame is at an edge."""
     if num_frames <= length:
         return (range(num_frames),)
     stride = max(1, length - overlap)
@@ -90,7 +89,7 @@ def context(num_frames: int, length: int, overlap: int, *, looped: bool = False)
 
 @dataclass(frozen=True)
 class Tiling:
-    """Tiles of one size over a canvas of `width` x `height`. Places are first pixels, each a multiple of `step`."""
+    """Tiles of one size over a canvas of `width` x `height`. Their positions are multiples of `step`."""
 
     width: int
     height: int
@@ -109,17 +108,17 @@ class Tiling:
 
 
 def over_picture(size: tuple[int, int], tile: tuple[int, int], step: int) -> Tiling:
-    """A tiling that covers a picture of (width, height); its canvas may be larger, for no side is below a tile's and
-    each is a multiple of `step`, as those of a tile must be."""
+    """A tiling that covers a picture of (width, height). Its canvas may be larger: each side is a multiple of `step`
+    and at least a tile's."""
     width, height = (max(side, -(-length // step) * step) for length, side in zip(size, tile))
     return Tiling(width, height, *tile, step)
 
 
-# What neighbours share
+# Overlaps
 
 
 def pyramid(length: int) -> tuple[float, ...]:
-    """Weights of a window's frames: the farther from its ends the more. Never 0."""
+    """Weights of a window's frames, rising from its ends to its middle. Never 0."""
     return tuple(1.0 + min(place, length - 1 - place) for place in range(length))
 
 
@@ -134,6 +133,5 @@ def ramp(length: int, before: bool, after: bool) -> tuple[float, ...]:
 
 
 def fade(count: int) -> tuple[float, ...]:
-    """The later window's shares of `count` frames that two windows share: equal steps between 0 and 1, neither of which
-    is among them."""
+    """Weights of the later window over `count` shared frames: equal steps strictly between 0 and 1."""
     return tuple((place + 1) / (count + 1) for place in range(count))

@@ -1,8 +1,8 @@
-"""Guidance, outside of every network: which branches each step of a run computes, and what is made of their outputs.
+"""Guidance, outside of the networks: the branches that each step of a run computes, and how their outputs are combined.
 
 Classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598): out = uncond + scale * (cond - uncond). It may be
 limited to an interval of the steps (Kynkaanniemi et al. 2024, arXiv 2404.07724): outside it only the prompt's branch is
-computed. A family with other branches, or with experts that share the steps, makes its own list of `Way`.
+computed. A family with other branches, or with experts for different steps, returns its own list of `GuidanceStep`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from .latents import each
 from .steps import COND, UNCOND
 
 Outputs = dict[str, Any]
-"""What the network says, by branch."""
+"""Network outputs by branch."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """How one step is computed.
+class GuidanceStep:
+    """The guidance of one step.
 
-    branches: what the network is asked for, by the family's own names; where experts share the steps, a name says also
-    which expert. combine: their outputs to the guided one. key: whatever else decides it and is not the same at every
-    step (a scale that changes). Steps of one `kind` are points of one function of the timestep: only among them can an
-    output be forecast.
+    branches: the branches to compute, named by the family; with several experts, a name includes the expert. combine:
+    maps their outputs to the guided output. key: anything else that varies between steps (a changing scale). Steps of
+    one `kind` evaluate one function of the timestep; an output can be forecast only from steps of its kind.
     """
 
     branches: tuple[str, ...]
@@ -43,11 +42,11 @@ class Way:
 
 def classifier_free(
     num_steps: int, scale: float, interval: tuple[float, float], by_frame: torch.Tensor | None = None
-) -> tuple[Way, ...]:  # fmt: skip
-    """A way for each step: both branches inside the interval, the prompt's alone outside. by_frame: scales that fit (1,
-    C, T, H, W), in the place of the one scale where they differ between frames."""
+) -> tuple[GuidanceStep, ...]:  # fmt: skip
+    """One GuidanceStep per step: both branches inside the interval, only the prompt's outside. by_frame: scales that
+    vary between frames, broadcastable to (1, C, T, H, W); they replace `scale` in the formula."""
     strength = scale if by_frame is None else by_frame
-    both, alone = Way((COND, UNCOND), partial(guided, scale=strength)), Way((COND,), only)
+    both, alone = GuidanceStep((COND, UNCOND), partial(guided, scale=strength)), GuidanceStep((COND,), only)
     return tuple(both if UNCOND in each else alone for each in steps.classifier_free(num_steps, scale, interval))
 
 

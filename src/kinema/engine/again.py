@@ -15,7 +15,7 @@ from ..core.errors import ModelError, RequestError, WeightsMissing
 from ..core.options import Sampling
 from ..core.plan import Manifest, Plan
 from ..core.request import Request
-from ..core.threads import take
+from ..core.threads import use_threads
 from ..weights import store
 from .clip import Clip
 from .estimate import this_device
@@ -66,7 +66,7 @@ def prepare(
     verify_inputs(found, plan, force=force)
     card = _card(found, model, "" if model is None else "--model", force)
     check_plan(plan, card, device, force=force, others=_other_cards(found, force))
-    take(found.threads)
+    use_threads(found.threads)
     return Again(found, plan, model or found.plan.model)
 
 

@@ -87,9 +87,9 @@ def sample(
     x, first = family.begin(plan, cond, scheduler, noise)
     if finished is not None:
         x = free_init.again(scheduler, finished, noise, drawn(plan.seed, f"free_init/{index}", shape), first)
-    ways, count = family.guidance(plan, span, scheduler), len(scheduler.timesteps)
+    guidance, count = family.guidance(plan, span, scheduler), len(scheduler.timesteps)
     # Schedulers that evaluate several times a step (Heun) do so along no single path: nothing can be forecast.
-    reuse = StepReuse([way.kind for way in ways], plan.reuse if count == plan.steps else 1)
+    reuse = StepReuse([each.kind for each in guidance], plan.reuse if count == plan.steps else 1)
     reuse.begin(first)
     if state is not None:
         x, first = state.restore(scheduler, reuse)
@@ -100,7 +100,7 @@ def sample(
         if reuse.skips(step):
             output = reuse.forecast(sigma)
         else:
-            output = ways[step].combine(predict(shown(scheduler, x, t), t, ways[step].branches))
+            output = guidance[step].combine(predict(shown(scheduler, x, t), t, guidance[step].branches))
             reuse.remember(sigma, output)
         before, x = x, _step(scheduler, output, t, x)
         if not finite(x):

@@ -18,7 +18,7 @@ from ..core.quiet import quietly
 from ..core.registry import family_module
 from ..core.request import Request
 from ..core.showing import shown_in_python
-from ..core.threads import alone, free, look
+from ..core.threads import alone, free_cores, sample_load
 from ..weights import store
 from .clip import Clip
 from .estimate import device_name, start_s
@@ -264,7 +264,7 @@ def load(
         tell = both(on_event, shown)
         tell(planned(Part("load", start_s(card, device_name(None if device is None else str(device))))))
         tell(Event("load"))
-        before = look()
+        before = sample_load()
         try:
             with deferred_imports():
                 family = family_module(card.family).load(card, location, device, dtype)
@@ -274,7 +274,7 @@ def load(
     if family.device.type == "cpu":
         import torch
 
-        if (threads := free(before)) < torch.get_num_threads():  # never more than somebody has set
+        if (threads := free_cores(before)) < torch.get_num_threads():  # never more than somebody has set
             torch.set_num_threads(threads)
     took_s = alone(time.perf_counter() - began_s, time.process_time() - processor_s)
     engine.start_s = took_s if first else None

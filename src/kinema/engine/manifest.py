@@ -10,7 +10,7 @@ from typing import Any
 from ..conditions import inputs
 from ..core.conditions import FILE_FIELDS, MEDIA_FIELDS
 from ..core.errors import MediaError, RequestError
-from ..core.outside import is_there
+from ..core.outside import exists
 from ..core.plan import Manifest, Plan
 
 PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
@@ -74,7 +74,7 @@ def verify_inputs(found: Manifest, plan: Plan, *, force: bool = False) -> None:
         known = found.inputs.get(short(media))
         if force:
             place = adapters_place(there) if adapter else there
-            if not place.startswith("data:") and not is_there(inputs.check_regular(place)):
+            if not place.startswith("data:") and not exists(inputs.check_regular(place)):
                 raise MediaError(f"{place[:200]}: no such file.")
         elif known is None:
             raise RequestError(
@@ -123,9 +123,9 @@ def find_inputs(plan: Plan, folder: Path) -> Plan:
     def found(media: object) -> object:
         if isinstance(media, tuple):
             return tuple(found(each) for each in media)
-        if not isinstance(media, str) or media.startswith(("data:", "file:")) or is_there(media):
+        if not isinstance(media, str) or media.startswith(("data:", "file:")) or exists(media):
             return media
-        return str(folder / media) if is_there(folder / media) else media
+        return str(folder / media) if exists(folder / media) else media
 
     conditions = tuple(
         condition.model_copy(

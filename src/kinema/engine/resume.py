@@ -174,7 +174,7 @@ class SamplingState:
                 version = of_kind(facts.get("schema", SCHEMA), "schema", int)
                 if version > SCHEMA:
                     raise MediaError(
-                        f"{path}: a later version of Kinema wrote it (schema {version}; this one knows {SCHEMA})."
+                        f"{path}: a later version of Kinema wrote it (schema {version}; this one supports {SCHEMA})."
                     )
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             span, step = (of_kind(facts[name], name, int) for name in ("span", "step"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..core.errors import KinemaError, MediaError
-from ..core.outside import is_there
+from ..core.outside import exists
 from ..weights.headers import header
 
 
 def check(path: Path) -> None:
     """MediaError where nothing is there, or it is nothing like a saved state."""
-    if not is_there(path):
+    if not exists(path):
         raise MediaError(f"{path}: no such file.")
     try:
         notes = header(path).get("__metadata__")

@@ -22,7 +22,7 @@ from ..core.family import Prepared
 from ..core.plan import Plan, Span, encoded
 from ..core.prompt import cut_notes
 from ..diffusion import scheduling
-from ..diffusion.guidance import Way, classifier_free
+from ..diffusion.guidance import GuidanceStep, classifier_free
 from ..diffusion.pixels import as_chunks, from_unit
 from ..weights import adapters
 from ..weights.adapter_keys import PLAIN, AdapterNames
@@ -155,7 +155,7 @@ class ClipModel:
         clean, strength = cond.source_BCTHW.to(self.device), cond.options.strength
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
-    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[Way, ...]:
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[GuidanceStep, ...]:
         return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
 
     @torch.inference_mode()

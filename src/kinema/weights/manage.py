@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.card import Card
 from ..core.errors import KinemaError, ModelError
-from ..core.outside import for_terminal, is_there
+from ..core.outside import exists, for_terminal
 from ..core.registry import find_card
 from . import added, store
 from .names import is_hub_id
@@ -133,7 +133,7 @@ def add(path: Path) -> Card:
     try:
         return store.add(path)
     except ModelError as error:
-        inside = addable(path) if is_there(path) and path.is_dir() else []
+        inside = addable(path) if exists(path) and path.is_dir() else []
         if not inside:
             raise
         more = f" and {len(inside) - MOST_SHOWN} more" if len(inside) > MOST_SHOWN else ""

@@ -17,7 +17,7 @@ from ..core.card import Card
 from ..core.errors import ModelError, WeightsMissing
 from ..core.events import OnEvent, ignore
 from ..core.json_state import JsonState, StateNewer
-from ..core.outside import for_terminal, is_there, of_kind
+from ..core.outside import exists, for_terminal, of_kind
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
 from . import added, quantised
 from .complete import lacking
@@ -95,7 +95,7 @@ def _added_card(entry: added.Added) -> Card | ModelError:
     """Its card, or why there is none."""
     path = Path(entry.path)
     try:
-        if not is_there(path):
+        if not exists(path):
             return WeightsMissing(f"{entry.id}: its files were at {path}, nothing is there now.")
         facts = path.stat()
         # The header of a large file takes a while to read; a folder's configurations do not.
@@ -147,7 +147,7 @@ def _said(path: Path) -> str:
 
 def add(path: Path) -> Card:
     """Make a checkpoint folder or file known by name from now on."""
-    if not is_there(path):
+    if not exists(path):
         raise ModelError(f"{path}: no such folder or file.")
     card = recognise(path)
     name = card.id
@@ -170,7 +170,7 @@ def locate(card: Card) -> Path:
     """The folder or file with the card's weights on this machine. WeightsMissing says how to get them."""
     place = own_place(card)
     if place is not None:
-        if card.path is not None and not is_there(place):
+        if card.path is not None and not exists(place):
             raise WeightsMissing(f"{card.id}: its files were at {place}, nothing is there now.")
         if card.path is None and not any(place.rglob("*.safetensors")):
             raise WeightsMissing(f"{card.id}: its files are not in this installation ({card.builtin}).")
@@ -237,7 +237,7 @@ def _there(name: str) -> Path | None:
         place = Path(name).expanduser()
     except (ValueError, RuntimeError):
         return None
-    return place if name and is_there(place) else None
+    return place if name and exists(place) else None
 
 
 def pull(model: str, on_event: OnEvent = ignore) -> Path:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from ..core.errors import KinemaError, MediaError
 from ..core.lock import locked
-from ..core.outside import is_there, parse_json, read_bytes
+from ..core.outside import exists, parse_json, read_bytes
 from ..core.whole import set_aside, write_bytes
 from ..weights.store import home
 
@@ -51,7 +51,7 @@ class HistoryEntry:
     @property
     def state(self) -> State:
         """Is the file still where it was written, and as large as it was?"""
-        if not is_there(self.path):
+        if not exists(self.path):
             return "gone"
         try:
             return "here" if _size(Path(self.path)) == self.bytes else "replaced"

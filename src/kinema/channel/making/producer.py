@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import KinemaError, ModelError, RequestError
-from ...core.sqlite_state import mend
+from ...core.sqlite_state import repair
 from ..config import ChannelConfig, read, secret
 from ..keeper import CANNOT
 from ..library import Library
@@ -109,7 +109,7 @@ class Producer:
 
     def launch(self) -> None:
         if self.config.database.is_sqlite:  # shots that it knew of are begun again from the ledger
-            mend(self.config.root / "state" / "steps.sqlite")
+            repair(self.config.root / "state" / "steps.sqlite")
         shutil.rmtree(self.desk.scratch, ignore_errors=True)
         place = durable.ProcessRole(self.desk, self.channel)
         durable.launch(self.url, self.executor, place, draws=self.config.making.here)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...core.errors import KinemaError, MediaError
-from ...core.whole import bring
+from ...core.whole import move_file
 from .postgres import Tables
 
 MAX_BYTES = 200 * 10**6
@@ -59,7 +59,7 @@ class FolderFiles:
         target = self._path(shot, step)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            bring(path, target)
+            move_file(path, target)
         except OSError as error:
             raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
 

@@ -8,8 +8,9 @@ from ...conditions import upscale
 from ...conditions.given_clip import from_source, source_of
 from ...core.card import Card
 from ...core.errors import RequestError
-from ...core.plan import Plan, resolve
+from ...core.plan import Plan
 from ...core.request import Request
+from ...core.resolve import resolve
 from ...sd.bases import named, with_base
 from . import beside
 from .options import AnimateDiffOptions

@@ -20,7 +20,7 @@ from ...core.chunk import Chunk
 from ...core.family import Predict, Window
 from ...core.plan import Plan, Span
 from ...diffusion import scheduling
-from ...diffusion.guidance import Way, classifier_free
+from ...diffusion.guidance import GuidanceStep, classifier_free
 from ...diffusion.noise import noise
 from ...diffusion.pixels import from_unit
 from ...weights import adapters
@@ -112,7 +112,7 @@ class SvdFamily:
     def begin(self, plan: Plan, cond: SvdCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
         return scheduling.begin(scheduler, noise_BCTHW), 0
 
-    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[Way, ...]:
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[GuidanceStep, ...]:
         scales = self.scales(plan, span)
         return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval, scales)
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ...conditions import inputs
 from ...core.card import Card
-from ...core.plan import Plan, resolve
+from ...core.plan import Plan
 from ...core.request import Request
+from ...core.resolve import resolve
 from .options import SvdOptions
 
 SLOWEST, FASTEST, MOST_MOTION = 5, 30, 255

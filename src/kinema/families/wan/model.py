@@ -19,7 +19,7 @@ from ...core.family import Predict, Window
 from ...core.plan import Plan, Span, encoded
 from ...core.prompt import cut_notes
 from ...diffusion import flow, scheduling
-from ...diffusion.guidance import Way, classifier_free
+from ...diffusion.guidance import GuidanceStep, classifier_free
 from ...diffusion.pixels import as_chunks, from_unit
 from ...weights import adapters
 from ...weights.device import precision
@@ -198,7 +198,7 @@ class WanFamily:
         clean, strength = cond.source_BCTHW.to(self.device), WanOptions.of(plan).strength
         return scheduling.begin_with(scheduler, clean, noise_BCTHW.to(self.device), plan.steps, strength)
 
-    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[Way, ...]:
+    def guidance(self, plan: Plan, span: Span, scheduler: Any) -> tuple[GuidanceStep, ...]:
         return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval)
 
     def predict(self, cond: WanCond, span: Span) -> Predict:

@@ -10,8 +10,9 @@ from ...conditions.given_clip import source_of
 from ...core.card import Card
 from ...core.conditions import Trajectory
 from ...core.errors import RequestError
-from ...core.plan import Plan, resolve
+from ...core.plan import Plan
 from ...core.request import Request
+from ...core.resolve import resolve
 from . import vocabulary
 from .options import WanOptions
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from ...conditions import upscale
 from ...conditions.given_clip import from_source, source_of
 from ...core.card import Card
-from ...core.plan import Plan, resolve
+from ...core.plan import Plan
 from ...core.request import Request
+from ...core.resolve import resolve
 from ...sd.bases import named, with_base
 
 
