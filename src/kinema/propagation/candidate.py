@@ -42,6 +42,9 @@ class Candidate:
     seen_HW: np.ndarray
     misfit_HW: np.ndarray
     misfit: float
+    source: View
+    place_HW2: np.ndarray
+    light: tuple
 
 
 def hole_of(view: View, mask_HW: np.ndarray, box: tuple[int, int, int, int], rim_px: int) -> Hole:
@@ -72,7 +75,7 @@ def candidate(
         place_HW2 = projected(hole.grid_HW2 + flow_HW2, to_33)
         seen_HW = visible(source, place_HW2)
         colors = taken(source.frame_HWC, place_HW2)
-        made = relit(hole, source.index, colors, seen_HW, seen_HW & ~other_HW)
+        made = relit(hole, source, place_HW2, colors, seen_HW, seen_HW & ~other_HW)
         if best is None or made.misfit < best[0].misfit * 0.97:
             best = (made, colors, seen_HW, to_33)
         if best[0].misfit < FINE:
@@ -124,23 +127,24 @@ def residual(hole: Hole, plain_HWC: np.ndarray, fit_HW: np.ndarray, search) -> n
     return membrane(steady_HW2, near_HW & ~hole.mask_HW)
 
 
-def relit(hole: Hole, index: int, colors_HWC: np.ndarray, seen_HW: np.ndarray, fit_HW: np.ndarray) -> Candidate:
+def relit(hole: Hole, source, place_HW2, colors_HWC: np.ndarray, seen_HW: np.ndarray, fit_HW: np.ndarray) -> Candidate:
     """The candidate in the light of the frame that it is for: gain and offset of each channel from the known pixels
     around the hole."""
     true_HWC = hole.frame_HWC.astype(np.float32)
     rim_HW = fit_HW & hole.rim_HW
+    light = (np.ones(3, np.float32), np.zeros(3, np.float32))
     if rim_HW.sum() >= 32:
-        colors_HWC = relight(colors_HWC, colors_HWC[rim_HW], true_HWC[rim_HW])
+        light = light_of(colors_HWC[rim_HW], true_HWC[rim_HW])
+        colors_HWC = colors_HWC * light[0] + light[1]
     off_HW = np.abs(colors_HWC - true_HWC).mean(-1)
     misfit = float(off_HW[rim_HW].mean()) if rim_HW.any() else 64.0
     near_HW = smooth(off_HW, rim_HW, 6.0)
-    close_HW = rim_HW & hole.rim_HW
-    misfit_HW = membrane(near_HW, close_HW) if close_HW.any() else np.full(off_HW.shape, misfit, np.float32)
-    return Candidate(index, colors_HWC, seen_HW, misfit_HW, misfit)
+    misfit_HW = membrane(near_HW, rim_HW) if rim_HW.any() else np.full(off_HW.shape, misfit, np.float32)
+    return Candidate(source.index, colors_HWC, seen_HW, misfit_HW, misfit, source, place_HW2, light)
 
 
-def relight(colors: np.ndarray, made_PC: np.ndarray, true_PC: np.ndarray) -> np.ndarray:
-    """colors * gain + offset, by robust least squares over pairs of pixels (P, 3)."""
+def light_of(made_PC: np.ndarray, true_PC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(gain, offset) of each channel by robust least squares over pairs of pixels (P, 3)."""
     weight_P = np.ones(len(made_PC), np.float32)
     for _ in range(3):
         total = weight_P.sum()
@@ -151,4 +155,4 @@ def relight(colors: np.ndarray, made_PC: np.ndarray, true_PC: np.ndarray) -> np.
         gain = gain.clip(*GAIN)
         left_P = np.abs(made * gain - true).max(-1)
         weight_P = 1 / (1 + (left_P / max(4.0, 2 * float(np.median(left_P)))) ** 2)
-    return (colors - means[0]) * gain + means[1]
+    return gain, means[1] - gain * means[0]

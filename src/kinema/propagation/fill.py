@@ -77,7 +77,7 @@ def filled(views: list[View], at: int, search, reach: int) -> FilledFrame:
             one = candidate(hole, now.mask_HW[part], now, views[k], guess, search)
             if one is not None:
                 found.append(one)
-        made, seen_HW = fuse(hole, now.mask_HW[part], found)
+        made, seen_HW = fuse(hole, now.mask_HW[part], found, now.index, search)
         fill_HW = seen_HW & hole.mask_HW
         rest_HW = hole.mask_HW & ~seen_HW
         out[part][fill_HW] = made[fill_HW]
@@ -90,7 +90,7 @@ def filled(views: list[View], at: int, search, reach: int) -> FilledFrame:
 
 
 STEP = 4
-FAR = 12.0
+FAR = 4.0
 
 
 def chosen(views: list[View], at: int, hole) -> list[tuple[int, np.ndarray]]:
