@@ -75,7 +75,7 @@ SHOT = {"request": {"prompt": "a red ball rolls left"}}
         (["empty.json"], "has no shots"),
         (["plan.json", "-o", "film.avi"], "no such output format"),
         (["plan.json", "-o", "no/film.mp4"], "not there"),
-        (["plan.json", "--size", "65x65"], "Shot 1: kinema-mini-wan cannot make 65x65"),
+        (["plan.json", "--size", "65x65"], "Shot 1: kinema-mini-wan cannot generate 65x65"),
         (["plan.json", "--fps", "0"], "fps = 0"),
         (["plan.json", "--steps", "0"], "steps"),
         (["plan.json", "--title", "a\nb"], "one line"),

@@ -1,4 +1,4 @@
-"""A run whose latents stop being finite ends there, and says where."""
+"""A run whose latents become non-finite ends at that step and names it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_step_is_named(value, step):
     if wanted > 10:
         list(generate(plan, family))
         return
-    with pytest.raises(ModelError, match=f"stop being finite at step {wanted} of 10"):
+    with pytest.raises(ModelError, match=f"become non-finite at step {wanted} of 10"):
         list(generate(plan, family, on_event=seen.append, keep=kept.append, keep_every=1))
     assert [state.step for state in kept] == list(range(1, wanted)), "no state of it is kept"
     assert all(torch.isfinite(state.tensors["latents"]).all() for state in kept)

@@ -1,5 +1,5 @@
 """FreeInit and context windows are the engine's: families that know nothing of them go through both, and runs that are
-taken up again in any try end alike."""
+resumed in any pass end alike."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_run_is_taken_up_in_any_try(kind, tmp_path):
     for state in kept:
         read = SamplingState.read(state.save(tmp_path / "state.safetensors"))
         assert np.array_equal(frames(plan, Simple(kind), state=read), whole), (state.span, state.step)
-    assert not np.array_equal(frames(plan_of(free_init=1), Simple(kind)), whole), "a later try changes the clip"
+    assert not np.array_equal(frames(plan_of(free_init=1), Simple(kind)), whole), "a later pass changes the clip"
 
 
 def test_a_state_beyond_the_plan_is_refused(tmp_path):

@@ -20,10 +20,10 @@ CARDS = built_in_cards()
 SPANS = ({"start": 0, "stop": 1}, {"start": 1, "stop": 2})
 
 
-def plan_of(card, profile: str, steps: int | None = None, strength: float | None = None, tries: int = 1) -> Plan:
+def plan_of(card, profile: str, steps: int | None = None, strength: float | None = None, passes: int = 1) -> Plan:
     """A plan by the card's rules alone, of two spans."""
     conditions = [{"kind": "image", "image": "x.png"}] if "image:first" in card.needs else []
-    options: dict = {"free_init": tries} if "free_init" in card.options and tries > 1 else {}
+    options: dict = {"free_init": passes} if "free_init" in card.options and passes > 1 else {}
     if strength is not None and card.begins_with_clip:
         conditions.append({"kind": "source", "video": "x.mp4"})
         options["strength"] = strength
@@ -57,11 +57,11 @@ def test_guidance_of_every_card_and_profile(card, profile):
     interval=st.tuples(st.floats(0, 1), st.floats(0, 1)),
     guidance=st.floats(0, 12),
     strength=st.none() | st.floats(0.05, 1),
-    tries=st.integers(1, 3),
+    passes=st.integers(1, 3),
 )
-def test_guidance_of_any_plan(steps, every, interval, guidance, strength, tries):
+def test_guidance_of_any_plan(steps, every, interval, guidance, strength, passes):
     card = next(card for card in CARDS if card.id == "kinema-mini-animatediff")
-    plan = plan_of(card, "exact", steps, strength, tries)
+    plan = plan_of(card, "exact", steps, strength, passes)
     check(plan.model_copy(update={"reuse": every, "guidance_interval": interval, "guidance": guidance}))
 
 
@@ -88,11 +88,11 @@ def test_a_line_is_forecast_exactly():
 
 @settings(max_examples=30, deadline=None)
 @given(
-    steps=st.integers(4, 40), every=st.integers(1, 4), tries=st.integers(1, 2), strength=st.none() | st.floats(0.3, 1)
+    steps=st.integers(4, 40), every=st.integers(1, 4), passes=st.integers(1, 2), strength=st.none() | st.floats(0.3, 1)
 )
-def test_a_resumed_run_evaluates_the_same_steps(steps, every, tries, strength):
+def test_a_resumed_run_evaluates_the_same_steps(steps, every, passes, strength):
     card = next(card for card in CARDS if card.id == "kinema-mini-animatediff")
-    plan = plan_of(card, "fast", steps, strength, tries).model_copy(update={"reuse": every})
+    plan = plan_of(card, "fast", steps, strength, passes).model_copy(update={"reuse": every})
     kept: list = []
     whole = FakeFamily()
     list(generate(plan, whole, keep=kept.append, keep_every=1))

@@ -77,9 +77,9 @@ def test_experts_take_turns_and_guidance_is_theirs(engine):
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.integers(1, 40), every=st.integers(1, 4), tries=st.integers(1, 3), strength=st.none() | st.just(0.6))
-def test_the_estimate_counts_what_is_computed(engine, steps, every, tries, strength):
-    plan = engine.plan("x", seed=1, profile="fast", steps=steps, options={"free_init": tries})
+@given(steps=st.integers(1, 40), every=st.integers(1, 4), passes=st.integers(1, 3), strength=st.none() | st.just(0.6))
+def test_the_estimate_counts_what_is_computed(engine, steps, every, passes, strength):
+    plan = engine.plan("x", seed=1, profile="fast", steps=steps, options={"free_init": passes})
     plan = plan.model_copy(update={"reuse": every})
     window = None
     if strength is not None:
@@ -90,7 +90,7 @@ def test_the_estimate_counts_what_is_computed(engine, steps, every, tries, stren
     assert sum(len(branches) for _, branches in family.calls) == evaluations(plan, from_clip=strength is not None)
     flop = arithmetic(plan, family.card, "cpu", from_clip=strength is not None).pflop
     assert flop == pytest.approx(evaluations(plan, from_clip=strength is not None) * flop_of_one(plan), rel=1e-6)
-    assert sum(part.stage == "sample" for part in parts(plan, family.card, "cpu")) == tries
+    assert sum(part.stage == "sample" for part in parts(plan, family.card, "cpu")) == passes
 
 
 def flop_of_one(plan) -> float:
@@ -204,7 +204,7 @@ def test_a_part_that_stops_being_finite_ends_the_run(engine, monkeypatch):
         }
 
     monkeypatch.setattr(engine.family, "predict", broken)
-    with pytest.raises(ModelError, match="stop being finite at step 1"):
+    with pytest.raises(ModelError, match="become non-finite at step 1"):
         list(engine.stream(engine.plan("x", seed=1)))
 
 

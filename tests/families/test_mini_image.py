@@ -60,5 +60,5 @@ def test_a_motion_adapter_can_stand_on_it(tmp_path):
     clip = engine.generate("a red car by day", frames=3, steps=4, seed=1, profile="exact", options=options)
     frames = clip.frames()
     assert frames.shape == (3, 64, 64, 3) and clip.plan.width == 64
-    with pytest.raises(kinema.RequestError, match="cannot make"):
+    with pytest.raises(kinema.RequestError, match="cannot generate"):
         engine.plan("a red car", size="70x64", options=options)

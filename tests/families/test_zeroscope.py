@@ -150,7 +150,7 @@ def test_refusals(tmp_path):
     for fields, words in (
         ({"conditions": (source,)}, "3 frames, 5 are asked for"),
         ({"options": {"strength": 0.5}}, "none is given"),
-        ({"width": 30, "height": 32}, "cannot make"),
+        ({"width": 30, "height": 32}, "cannot generate"),
         ({"conditions": (source | {"grow": (0.2, 0, 0, 0)},)}, "cannot grow"),
         ({"conditions": ({"kind": "mask", "everything": True},)}, "does not take"),
     ):

@@ -1,4 +1,4 @@
-"""Several tries (FreeInit) and beginnings part of the way, over every kind of scheduler that a checkpoint may name.
+"""Several passes (FreeInit) and partial noise schedules, over every kind of scheduler that a checkpoint may name.
 
 The denoiser is ideal: it always points to the same clean latents, so that what a step is shown tells how much noise
 there is in it.
@@ -54,8 +54,8 @@ class Ideal(ClipModel):
         return run
 
 
-def plan_of(steps: int, tries: int):
-    options = {"free_init": tries, "strength": 0.5}
+def plan_of(steps: int, passes: int):
+    options = {"free_init": passes, "strength": 0.5}
     return SimpleNamespace(
         seed=3, steps=steps, guidance=1.0, guidance_interval=(0.0, 1.0), reuse=1, options=options, fps=8.0
     )

@@ -45,18 +45,18 @@ class Sampling(Options):
     """Options of the engine, for all families. A card offers those in its table."""
 
     strength: Annotated[float, Field(ge=0.05, le=1.0)] = Field(
-        1.0, description="how far a given clip is taken back to noise; 1 begins with noise alone"
+        1.0, description="share of the noise schedule that is run on a source clip; 1 starts from pure noise"
     )
     free_init: Annotated[int, Field(ge=1, le=10)] = Field(
-        1, description="tries: each begins with the slow parts of the one before (FreeInit; its paper makes 3)"
+        1, description="passes; each starts from the low frequencies of the one before (FreeInit; its paper uses 3)"
     )
     context_length: Annotated[int, Field(ge=0)] = Field(
-        0, description="frames that are seen at once; longer clips go through in windows of it"
+        0, description="context frames that the model processes at once; longer clips are sampled in windows"
     )
-    context_overlap: Annotated[int, Field(ge=1)] = Field(4, description="frames that two windows share")
+    context_overlap: Annotated[int, Field(ge=1)] = Field(4, description="frames shared by neighbouring windows")
     decoder: Literal["full", "tiny"] = Field(
         "full",
-        description="full: the autoencoder's own decoder; tiny: a small stand-in, many times faster and a little "
+        description="full: the autoencoder's decoder; tiny: a small approximation, many times faster and slightly "
         "softer",
     )
 

@@ -15,7 +15,7 @@ from .upscale import PIXEL_METHODS, Scale
 
 V = TypeVar("V", bound=Value)
 MAX_FRAMES = 10_000_000
-"""Four days at 30 a second: a clip that is edited in place has the length that it has."""
+"""Four days at 30 fps: an in-place edit keeps the length of its clip."""
 Side = Annotated[int, Field(ge=1, le=16384)]
 OutputSide = Annotated[int, Field(ge=0, le=16 * 16384)]
 
@@ -32,10 +32,10 @@ class Span(Value):
 
 
 class Estimate(Value):
-    """What the work is expected to cost on `device`: seconds, gigabytes of its memory, PFLOP of the denoiser.
+    """The estimated cost on `device`: seconds, gigabytes of its memory, PFLOP of the denoiser.
 
-    start: seconds before the work where nothing is loaded yet (imports, reading weights); they are not in `seconds`.
-    measured: corrected by what such work took on this machine; False: by arithmetic alone.
+    start: seconds for imports and loading weights, not included in `seconds`. measured: corrected by measurements of
+    similar work on this machine; False: by arithmetic alone.
     """
 
     device: str
@@ -47,7 +47,7 @@ class Estimate(Value):
 
 
 class PlannedStep(Value):
-    """One step of an upscale. by: a pixel method, with its scale, or the model of `plan`, with 1."""
+    """One upscale step. by: a pixel method, with its scale, or the model of `plan`, with scale 1."""
 
     by: Annotated[str, Field(min_length=1)]
     scale: Scale = 1
@@ -56,20 +56,20 @@ class PlannedStep(Value):
     @model_validator(mode="after")
     def _one_kind(self) -> PlannedStep:
         if (self.by in PIXEL_METHODS) == (self.plan is not None):
-            raise ValueError(f"a step by one of {', '.join(PIXEL_METHODS)}, or a plan of a model")
+            raise ValueError(f"a step takes one of {', '.join(PIXEL_METHODS)}, or a model's plan")
         return self
 
 
 class Plan(Value):
-    """Everything that decides the frames. With the hashes of weights and inputs it is the clip's manifest.
+    """Everything that determines the frames. With the hashes of weights and inputs it is the clip's manifest.
 
-    `student`: an adapter in the model's folder that samples in the place of the model, in Euler steps from each of
-    `sigmas` to the next and from the last to 0. Empty: the model itself, with its own scheduler.
-    `spans`: windows in time that are sampled, in that order. With `canvas="source"`, `width` and `height` are those of
-    the model's canvas, `output` (width, height) those of the clip, and a span may reach beyond its end. With
-    `canvas="upscale"` the same, and that canvas is a tile of the output where it does not hold all of it.
-    `upscale`: the steps that the finished clip goes through (with `canvas="upscale"`: its source, before the model).
-    `outside`: what is asked for that the model has not learnt, in sentences.
+    `student`: an adapter in the model's folder that samples instead of the model, in Euler steps from each of `sigmas`
+    to the next and from the last to 0. Empty: the model itself, with its own scheduler.
+    `spans`: the windows in time, in sampling order. With `canvas="source"`, `width` and `height` are those of the
+    model's canvas, `output` (width, height) is the size of the clip, and a span may extend beyond its end. The same
+    with `canvas="upscale"`, where the canvas may be a tile of the output.
+    `upscale`: steps applied to the finished clip (with `canvas="upscale"`: to its source, before the model).
+    `outside`: warnings about inputs outside the model's domain.
     """
 
     model: str
@@ -107,24 +107,24 @@ class Plan(Value):
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the frames that come out; plans of old clips do not name it."""
+        """(width, height) of the output frames; plans of old clips have no `output`."""
         whole = self.output if self.canvas != "model" and all(self.output) else None
         return whole or size_after((self.width, self.height), self.upscale)
 
     @property
     def by_model(self) -> tuple[Plan, ...]:
-        """The plans of the steps of `upscale` that a model makes, in order."""
+        """The plans of the steps of `upscale` by models, in order."""
         return tuple(step.plan for step in self.upscale if step.plan is not None)
 
     def deciding(self) -> dict[str, Any]:
-        """What of the plan decides the frames, as JSON: all but its cost and its remarks."""
+        """The fields that determine the frames, as JSON: all except the estimate and the notes."""
         found = self.model_dump(mode="json", exclude={"estimate", "changes", "notes", "outside"})
         steps = [step.plan.deciding() if step.plan is not None else None for step in self.upscale]
         return found | {"upscale": [each | {"plan": plan} for each, plan in zip(found["upscale"], steps)]}
 
     @property
     def quality(self) -> str:
-        """Of the file that is written: what is kept of a clip should come out as it went in."""
+        """Default quality of the written file; in-place edits should preserve the source."""
         return "best" if self.canvas == "source" else "good"
 
     @model_validator(mode="before")
@@ -134,26 +134,26 @@ class Plan(Value):
 
     @classmethod
     def from_dict(cls, data: Any) -> Plan:
-        """Read a saved plan; RequestError where it is not one."""
+        """Parse a saved plan. Raises RequestError if it is not valid."""
         return _read(cls, data, "plan")
 
 
 def size_after(size: tuple[int, int], steps: Sequence[PlannedStep]) -> tuple[int, int]:
-    """(width, height) of frames of `size` after the steps of an upscale."""
+    """(width, height) of frames of `size` after upscale steps."""
     for step in steps:
         size = step.plan.size if step.plan is not None else _times(size, step.scale)
     return size
 
 
 def encoded(plan: Plan) -> dict[str, str]:
-    """The texts that a run encodes, by what a note calls them; the negative one only where guidance runs."""
+    """The texts that a run encodes, by their names in notes; the negative prompt only if guidance runs."""
     guided = plan.guidance > 1.0 and plan.guidance_interval[1] > plan.guidance_interval[0]
     return {"prompt": plan.prompt} | ({"negative prompt": plan.negative_prompt} if guided else {})
 
 
 class Manifest(Value):
-    """What a clip is made of: its plan, the SHA-256 of weights and inputs, and the versions used. threads: of a
-    CPU, on whose number the last bits of the frames depend; 0 where nobody noted it."""
+    """The origin of a clip: its plan, the SHA-256 of weights and inputs, and the versions used. threads: number of CPU
+    threads, which affects the last bits of the frames; 0 if unknown."""
 
     kinema: str
     plan: Plan
@@ -170,7 +170,7 @@ class Manifest(Value):
 
     @classmethod
     def from_dict(cls, data: Any) -> Manifest:
-        """Read a saved manifest; RequestError where it is not one."""
+        """Parse a saved manifest. Raises RequestError if it is not valid."""
         return _read(cls, data, "manifest")
 
 

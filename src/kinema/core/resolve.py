@@ -20,8 +20,8 @@ from .request import Canvas, Request
 
 
 def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
-    """The request against the card. Raises RequestError for what the model cannot do, naming what is legal, the
-    nearest legal value, and which of the `known` cards can."""
+    """Resolve the request against the card. Raises RequestError for unsupported values, with the legal values, the
+    nearest one, and those of the `known` cards that support the request."""
     changes: list[str] = []
     check_canvas(request, card, known)
     condition_rules.check(request.conditions, card, known)
@@ -34,20 +34,20 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     notes = []
     if (width, height) not in card.size.trained:
         sizes = ", ".join(f"{w}x{h}" for w, h in card.size.trained)
-        notes.append(f"{width}x{height} is not a size these weights were trained on ({sizes}); expect less.")
+        notes.append(f"{width}x{height} is not a size the weights were trained on ({sizes}); quality may be lower.")
     if frames > card.frames.trained:
-        notes.append(f"{frames} frames are more than the {card.frames.trained} these weights were trained on.")
+        notes.append(f"{frames} frames are more than the {card.frames.trained} that the weights were trained on.")
     negative = card.defaults.negative_prompt if request.negative_prompt is None else request.negative_prompt
-    if request.negative_prompt is None and card.defaults.things and _wordless_removal(request):
+    if request.negative_prompt is None and card.defaults.things and _is_removal(request):
         negative = card.defaults.things
-        notes.append(f"No words say what is to be in the masked place, so things are kept out of it: {negative}.")
+        notes.append(f"No prompt for the masked area, so objects are kept out by the negative prompt: {negative}.")
     notes.extend(weight_notes(request.prompt, negative))
     steps = request.steps or rule.steps or card.defaults.steps
     guidance = card.defaults.guidance if request.guidance is None else request.guidance
     interval, reuse = rule.guidance_interval, rule.reuse
     student = rule.student
-    if student is not None and (other := _beside(request, student)):
-        notes.append(f"{other} is not what the few-step student of {card.id} knows: the model itself is used.")
+    if student is not None and (other := _unsupported(request, student)):
+        notes.append(f"The few-step student of {card.id} does not support {other}: the model itself is used.")
         student = None
     if student is not None:
         steps, guidance, interval, reuse = student.steps, student.guidance, (0.0, 1.0), 1
@@ -82,8 +82,8 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     )
 
 
-def _wordless_removal(request: Request) -> bool:
-    """Is a place of a source hidden, and nothing said about it?"""
+def _is_removal(request: Request) -> bool:
+    """Whether a masked area of a source is to be generated without a prompt."""
     kinds = {condition.kind for condition in request.conditions}
     hidden = any(c.kind == "mask" and not c.nothing and c.fill == "gray" for c in request.conditions)
     return not request.prompt.strip() and hidden and kinds <= {"source", "mask", "style"}
@@ -94,22 +94,22 @@ CANVASES: dict[Canvas, Callable[[Card], bool]] = {
     "source": lambda card: card.edits_in_place,
     "upscale": lambda card: card.begins_with_clip,
 }
-"""Which cards can make what a request's canvas asks for."""
+"""Whether a card supports a canvas."""
 
 
 def check_canvas(request: Request, card: Card, known: Sequence[Card] = ()) -> None:
-    """RequestError where a card cannot make what the request's canvas asks for."""
+    """Raise RequestError if the card does not support the request's canvas."""
     can = CANVASES[request.canvas]
     if not can(card):
         raise RequestError(
-            f"{card.id} cannot make a clip with canvas = {request.canvas}.", field="canvas", value=request.canvas,
+            f"{card.id} does not support canvas = {request.canvas}.", field="canvas", value=request.canvas,
             legal=", ".join(name for name, able in CANVASES.items() if able(card)),
             models=[other.id for other in known if can(other)],
         )  # fmt: skip
 
 
-def _beside(request: Request, student: Student) -> str:
-    """What the request asks for that the student does not know, in words; empty where it can do what is asked."""
+def _unsupported(request: Request, student: Student) -> str:
+    """The requested settings that the student does not support, in words; "" if none."""
     asked = (
         ("steps", request.steps, student.steps),
         ("guidance", request.guidance, student.guidance),
@@ -148,7 +148,7 @@ def _size(request: Request, card: Card, known: Sequence[Card], changes: list[str
         changes.append(f"size {width}x{height} -> {near[0]}x{near[1]}")
         return near
     raise RequestError(
-        f"{card.id} cannot make {width}x{height}.",
+        f"{card.id} cannot generate {width}x{height}.",
         field="size",
         value=f"{width}x{height}",
         legal=card.size.words(),
@@ -159,12 +159,12 @@ def _size(request: Request, card: Card, known: Sequence[Card], changes: list[str
 
 def _frames(request: Request, card: Card, known: Sequence[Card], fps: float, changes: list[str]) -> int:
     if request.seconds is not None:
-        # A length in seconds is a wish on a grid: it takes the nearest count that the model can do.
+        # A duration in seconds is rounded to the nearest legal frame count.
         wanted = request.seconds * fps
         if wanted > card.frames.maximum + card.frames.step / 2:
             most = card.frames.nearest(card.frames.maximum)
             raise RequestError(
-                f"{card.id} cannot make {request.seconds:g} seconds at {fps:g} fps in one clip.",
+                f"{card.id} cannot generate {request.seconds:g} seconds at {fps:g} fps in one clip.",
                 field="seconds",
                 value=request.seconds,
                 legal=f"{card.frames.words()}, that is up to {most / fps:.2f} s",
@@ -184,7 +184,7 @@ def _frames(request: Request, card: Card, known: Sequence[Card], fps: float, cha
         changes.append(f"frames {request.frames} -> {near}")
         return near
     raise RequestError(
-        f"{card.id} cannot make {request.frames} frames.",
+        f"{card.id} cannot generate {request.frames} frames.",
         field="frames",
         value=request.frames,
         legal=card.frames.words(),

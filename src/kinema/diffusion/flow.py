@@ -1,4 +1,4 @@
-"""Flow matching at sampling time: x = (1 - sigma) * clean + sigma * noise, and a network's output is noise - clean."""
+"""Flow matching at sampling time: x = (1 - sigma) * clean + sigma * noise; the network predicts noise - clean."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 
 
 def denoised(x: torch.Tensor, output: torch.Tensor, sigma: float) -> torch.Tensor:
-    """The clean latents that the output at noise level sigma points to: x - sigma * output, float32."""
+    """The clean latents predicted at noise level sigma: x - sigma * output, float32."""
     return x.float() - sigma * output.float()
 
 
 def euler(sigmas: Sequence[float], device: torch.device) -> Any:
-    """diffusers' Euler scheduler, one step from each sigma to the next and from the last to 0; timesteps are the
-    sigmas times 1000, not rounded."""
+    """diffusers' Euler scheduler, with one step from each sigma to the next and from the last to 0; the timesteps are
+    the sigmas times 1000, unrounded."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     scheduler: Any = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0)

@@ -1,8 +1,8 @@
-"""FreeInit (Wu et al. 2023, arXiv 2312.07537): a finished clip gives the next try a better beginning.
+"""FreeInit (Wu et al. 2023, arXiv 2312.07537): repeated sampling passes, each with better initial noise.
 
-Noise that a model begins with in training still holds a little of the clip, above all its slow and coarse parts; noise
-out of a generator does not. So the finished latents are taken back to full noise with the noise that they came from,
-and their low frequencies in time and space are kept, with new noise for the high ones.
+In training, the noisiest latents still contain some of the clip, mainly its low frequencies; random noise does not. So
+the finished latents are noised again with the noise of their pass; the low frequencies of the result in time and space
+are kept, and the high ones are replaced by new noise.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from . import scheduling
 from .latents import Latents, each, of_parts, parts
 
 ORDER, SPACE_STOP, TIME_STOP = 4, 0.25, 0.25
-"""A Butterworth filter's order, and the frequencies (1 is the highest there is) at which it lets half through."""
+"""Order of the Butterworth filter, and its cutoff frequencies (1 is the Nyquist frequency)."""
 
 
-def again(scheduler: Any, finished: Latents, drawn: Latents, fresh: Latents, first: int) -> Any:
-    """Latents that the next try begins step `first` with. finished: what the last try made; drawn: the noise that the
-    first one began with; fresh: new noise of its shape.
+def reinitialized(scheduler: Any, finished: Latents, drawn: Latents, fresh: Latents, first: int) -> Any:
+    """Initial latents of the next pass, at step `first`. finished: the result of the last pass; drawn: the initial
+    noise of the first pass; fresh: new noise of the same shape.
 
-    A try that begins part of the way begins there again, with noise whose low frequencies stay: latents at that level
-    still hold high frequencies of the clip. Models whose noisiest latents are noise alone (flow matching) keep the low
-    frequencies of the first noise.
+    If passes start at a later step (`strength`), the filter mixes the noise only: latents at that level still contain
+    high frequencies of the clip. Models whose noisiest latents are pure noise (flow matching) keep the low frequencies
+    of the first noise.
     """
     schedulers = scheduling.by_name(scheduler)
 
@@ -41,8 +41,8 @@ def again(scheduler: Any, finished: Latents, drawn: Latents, fresh: Latents, fir
 
 
 def low_pass(frames: int, *sides: int) -> torch.Tensor:
-    """(T, h, w), or of time alone, the middle being frequency 0: 1 / (1 + (distance^2 / SPACE_STOP^2) ^ ORDER),
-    distances along time being stretched by SPACE_STOP / TIME_STOP."""
+    """The filter (T, h, w), or (T,), with frequency 0 in the middle: 1 / (1 + (distance^2 / SPACE_STOP^2) ^ ORDER);
+    distances along time are scaled by SPACE_STOP / TIME_STOP."""
     t, *others = (2 * torch.arange(count) / count - 1 for count in (frames, *sides))
     away = (SPACE_STOP / TIME_STOP * t.view(-1, *(1 for _ in sides))) ** 2
     for number, side in enumerate(others, start=1):
@@ -51,7 +51,7 @@ def low_pass(frames: int, *sides: int) -> torch.Tensor:
 
 
 def renewed(noisy_BCT: torch.Tensor, fresh_BCT: torch.Tensor) -> torch.Tensor:
-    """The low frequencies of one noise and the high ones of another, (1, C, T, H, W) or (1, C, T)."""
+    """The low frequencies of the first noise plus the high ones of the second, (1, C, T, H, W) or (1, C, T)."""
     dims = tuple(range(2, noisy_BCT.ndim))
     low = low_pass(*noisy_BCT.shape[2:]).to(noisy_BCT.device)
 

@@ -1,7 +1,7 @@
-"""Latents: one tensor or, of a model that makes several media at once, several by name (video and sound).
+"""Latents: one tensor or, for models that generate several media at once, several by name (video and sound).
 
-The loop and all that serves it go through `each`, so that none of it knows how many there are. A part is (1, C, T, H,
-W) or, without rows and columns, (1, C, T).
+The loop and its helpers use `each`, so they work for any number of parts. A part is (1, C, T, H, W) or, without spatial
+dimensions, (1, C, T).
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ Shape = tuple[int, ...] | Mapping[str, tuple[int, ...]]
 
 
 def each(function: Callable[..., Any], *latents: Any) -> Any:
-    """function of each part of all of these, by name; of single tensors, its value for them."""
+    """Apply a function to each part of the latents, by name; to single tensors, directly."""
     if isinstance(latents[0], Mapping):
         return {name: function(*(one[name] for one in latents)) for name in latents[0]}
     return function(*latents)
 
 
 def parts(latents: Any) -> dict[str, Any]:
-    """The parts by name; a single tensor's name is ""."""
+    """The parts by name; a single tensor has the name ""."""
     return dict(latents) if isinstance(latents, Mapping) else {"": latents}
 
 
 def of_parts(found: Mapping[str, Any]) -> Any:
-    """Latents of the parts that `parts` gave."""
+    """The inverse of `parts`."""
     return found[""] if "" in found else dict(found)
 
 
 def drawn(seed: int, stream: str, shape: Shape) -> Any:
-    """Standard normal noise of a shape, or of several: each part has a stream of its own."""
+    """Standard normal noise of one shape, or of several by name, each from its own stream."""
     if isinstance(shape, Mapping):
         return {name: noise(seed, f"{stream}/{name}", one) for name, one in shape.items()}
     return noise(seed, stream, shape)

@@ -1,4 +1,4 @@
-"""Noise from named streams: the same whatever the device, the batch or the number of windows."""
+"""Noise from named streams: independent of the device, the batch and the number of windows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def stream_seed(seed: int, stream: str) -> int:
-    """A 63-bit seed for a named stream, so that two streams of one request never overlap by accident."""
+    """A 63-bit seed for a named stream, so that the streams of one request do not overlap."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:8], "big") >> 1
 
 

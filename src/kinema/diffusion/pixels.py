@@ -1,4 +1,4 @@
-"""Pixels of files, uint8 RGB, to those of networks, float in [-1, 1], and back."""
+"""Conversion between pixels of files (uint8 RGB) and of networks (float in [-1, 1])."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def to_unit(pixels_HWC: np.ndarray) -> torch.Tensor:
 
 
 def from_unit(pixels_NCHW: torch.Tensor) -> np.ndarray:
-    """Pixels in [-1, 1], (N, 3, H, W), to uint8 RGB (N, H, W, 3), rounded (made on their device, copied once)."""
+    """Pixels in [-1, 1], (N, 3, H, W), to uint8 RGB (N, H, W, 3), rounded (on their device, then copied once)."""
     unit = pixels_NCHW.movedim(1, -1).float().add(1.0).mul_(127.5).round_().clamp_(0, 255)
     return unit.byte().cpu().numpy()
 
@@ -26,13 +26,13 @@ def from_unit(pixels_NCHW: torch.Tensor) -> np.ndarray:
 def as_chunks(
     slices_NCHW: Iterator[torch.Tensor], start: int, fps: float, precision: Callable[[], AbstractContextManager[Any]]
 ) -> Iterator[Chunk]:
-    """Frames as they leave a decoder, in [-1, 1], slice by slice, numbered from `start`. precision: entered while the
-    next slice is decoded, and never while one is handed out."""
+    """Chunks of a decoder's frames (in [-1, 1], slice by slice), numbered from `start`. precision: a context entered
+    while a slice is decoded, but not while one is yielded."""
     while True:
         with precision():
             pixels_NCHW = next(slices_NCHW, None)
         if pixels_NCHW is None:
             return
-        made = from_unit(pixels_NCHW)
-        yield Chunk(made, start, fps)
-        start += len(made)
+        frames = from_unit(pixels_NCHW)
+        yield Chunk(frames, start, fps)
+        start += len(frames)

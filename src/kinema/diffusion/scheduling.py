@@ -1,5 +1,5 @@
-"""Where samplers differ, asked of a diffusers scheduler: how large the first noise is, where a clip to begin with
-enters, how a network sees x. Latents of several parts have a scheduler for each (`Several`)."""
+"""Differences between diffusers schedulers: the scale of the initial noise, the noising of a source clip, the scaling
+of the network's input. Latents of several parts have a scheduler for each (`SchedulerPerPart`)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .steps import first_step
 
 
 class SchedulerPerPart:
-    """A scheduler for each part of the latents, stepped together: each part goes from its own timestep to its next.
-    What a network is shown as t is the first part's. ValueError where they have not equally many timesteps."""
+    """A scheduler for each part of the latents, stepped together: each part moves from its own timestep to its next.
+    The network gets the first part's timesteps. Raises ValueError if their numbers of timesteps differ."""
 
     def __init__(self, schedulers: Mapping[str, Any]) -> None:
         self.schedulers = dict(schedulers)
         counts = {name: len(one.timesteps) for name, one in self.schedulers.items()}
         if len(set(counts.values())) != 1:
-            raise ValueError(f"Parts are sampled together and need equally many timesteps, got {counts}.")
+            raise ValueError(f"Parts that are sampled together need equal numbers of timesteps, got {counts}.")
         self.number = 0
         first = next(iter(self.schedulers.values()))
         self.timesteps, self.order = first.timesteps, int(getattr(first, "order", 1))
@@ -34,7 +34,7 @@ class SchedulerPerPart:
     def step(
         self, output: Mapping[str, torch.Tensor], t: torch.Tensor, x: Mapping[str, torch.Tensor], return_dict: bool
     ) -> tuple[dict[str, torch.Tensor]]:  # fmt: skip
-        """As diffusers' schedulers: (x at the next timestep,)."""
+        """As in diffusers: (x at the next timestep,)."""
         at, self.number = self.number, self.number + 1
         found = {
             name: one.step(output[name], one.timesteps[at], x[name], return_dict=return_dict)[0]
@@ -44,27 +44,26 @@ class SchedulerPerPart:
 
 
 def by_name(scheduler: Any) -> dict[str, Any]:
-    """Every object that holds something of a sampling's state: a scheduler under "", and those of the parts by their
-    names."""
+    """The objects that hold the state of sampling: the scheduler under "", and those of the parts by name."""
     return {"": scheduler, **(scheduler.schedulers if isinstance(scheduler, SchedulerPerPart) else {})}
 
 
 def _each(function: Callable[..., Any], scheduler: Any, *latents: Any) -> Any:
-    """function(scheduler, part, ...) of each part."""
+    """Apply function(scheduler, part, ...) to each part."""
     if isinstance(scheduler, SchedulerPerPart):
         return {name: function(one, *(each[name] for each in latents)) for name, one in scheduler.schedulers.items()}
     return function(scheduler, *latents)
 
 
 def begin(scheduler: Any, noise: Latents) -> Any:
-    """Standard normal noise as the scheduler's most noisy latents. Schedulers of flow matching begin with it as it is,
-    those in Karras' form (x = clean + sigma * noise) with its highest sigma times it."""
+    """The scheduler's initial latents from standard normal noise: unchanged for flow matching, scaled by the highest
+    sigma in Karras' form (x = clean + sigma * noise)."""
     return _each(lambda one, part: part * float(getattr(one, "init_noise_sigma", 1.0)), scheduler, noise)
 
 
 def begin_with(scheduler: Any, clean: Latents, noise: Latents, steps: int, strength: float) -> tuple[Any, int]:
-    """(latents to begin with, step to begin at) where a clip is given, see `first_step`. A scheduler of order 2 has two
-    timesteps for a step."""
+    """(initial latents, first timestep) for a source clip, see `first_step`. A scheduler of order 2 has two timesteps
+    per step."""
     first = first_step(steps, strength) * int(getattr(scheduler, "order", 1))
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
@@ -76,8 +75,8 @@ def begin_with(scheduler: Any, clean: Latents, noise: Latents, steps: int, stren
 
 
 def noised(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, first: int) -> torch.Tensor:
-    """Clean latents, of one part, at the noise that a run from step `first` begins with; for the very first that is the
-    last timestep of training, which a schedule of few steps may not reach. Flow matching has nothing beyond its first
+    """Clean latents of one part, noised to the level at which a run from step `first` begins. For step 0 that is the
+    last training timestep, which a schedule of few steps may not reach; flow matching has no level above its first
     step."""
     t = scheduler.timesteps[first : first + 1]
     if first == 0 and not is_flow(scheduler):
@@ -86,13 +85,13 @@ def noised(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, first: int)
 
 
 def is_flow(scheduler: Any) -> bool:
-    """Does it step along flow matching's straight lines?"""
+    """Whether it is a flow-matching scheduler."""
     config = getattr(scheduler, "config", {})
     return not hasattr(scheduler, "add_noise") or bool(config.get("use_flow_sigmas", False))
 
 
 def _with_noise(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    if not len(t):  # no step is left to run: the clip as it is
+    if not len(t):  # no steps to run: the clip is unchanged
         return clean
     if hasattr(scheduler, "add_noise"):
         return scheduler.add_noise(clean, noise, t)
@@ -100,7 +99,7 @@ def _with_noise(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, t: tor
 
 
 def shown(scheduler: Any, x: Latents, t: torch.Tensor) -> Any:
-    """x as the network sees it at timestep t: in Karras' form, x / sqrt(sigma^2 + 1). Of several parts each at its own
+    """The network's input for x at timestep t: in Karras' form, x / sqrt(sigma^2 + 1). Each part uses its own
     timestep."""
     if isinstance(scheduler, SchedulerPerPart):
         at = scheduler.number
@@ -109,8 +108,8 @@ def shown(scheduler: Any, x: Latents, t: torch.Tensor) -> Any:
 
 
 def noise_level(scheduler: Any, step: int) -> float:
-    """The noise of a step in the scheduler's own measure; noise over signal where it has none (DDIM). Of several parts
-    the first's."""
+    """The noise level of a step: the scheduler's sigma, or noise over signal if it has none (DDIM). For several parts,
+    that of the first."""
     if isinstance(scheduler, SchedulerPerPart):
         return noise_level(next(iter(scheduler.schedulers.values())), step)
     if hasattr(scheduler, "sigmas"):

@@ -54,9 +54,9 @@ TINY_DECODER = 0.1
 
 
 def evaluations(plan: Plan, from_clip: bool = False) -> int:
-    """Evaluations of the network, one for each branch of a computed step, of all spans and tries, where the scheduler
-    evaluates once a step. from_clip: the plan is of a step of an upscale, which begins with a clip that it does not
-    name."""
+    """Number of network evaluations, one per branch of each computed step, over all spans and passes, for a scheduler
+    with one evaluation per step. from_clip: the plan is an upscale step, whose source clip is not among its
+    conditions."""
     given = from_clip or plan.canvas != "model" or any(condition.kind == "source" for condition in plan.conditions)
     sampling, own = Sampling.of(plan), getattr(family_module(plan.family), "branches", None)
     first = steps.first_step(plan.steps, sampling.strength if given else 1.0)
@@ -174,7 +174,7 @@ def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip
     cost = replace(cost, start_s=times * cost.start_s, encode_s=times * cost.encode_s)
     if device == "cpu":
         cost = replace(cost, sample_s=times * cost.sample_s, decode_s=times * cost.decode_s)
-    tries = Sampling.of(plan).free_init
+    passes = Sampling.of(plan).free_init
     sampled = max(1, sum(span.num_frames for span in plan.spans))
     found = [Part("load", cost.start_s)] if start else []
     in_windows = plan.canvas != "model"
@@ -189,9 +189,10 @@ def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip
             given = span.start
         if in_windows:
             found += [replace(part, seconds=part.seconds / len(plan.spans)) for part in begin]
-        for number in range(tries):
-            found.append(Part("sample", cost.sample_s * share / tries, index if in_windows else index * tries + number))
-        found.append(Part("decode", cost.decode_s * share, index if in_windows else (index + 1) * tries - 1))
+        for number in range(passes):
+            place = index if in_windows else index * passes + number
+            found.append(Part("sample", cost.sample_s * share / passes, place))
+        found.append(Part("decode", cost.decode_s * share, index if in_windows else (index + 1) * passes - 1))
         if plan.canvas == "upscale":
             found.append(Part("edit", COMPOSITE_S * span.num_frames, index))
     if plan.canvas == "source":

@@ -1,4 +1,4 @@
-"""THE LOOP. Every model, condition and profile passes through these two functions."""
+"""The sampling loop. Every model, condition and profile passes through these two functions."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def generate(
 ) -> Iterator[Chunk]:
     """Encode the conditions once; for each span sample latents and decode them, slice by slice.
 
-    window: pixels that stand in for what the plan's conditions name (see engine/edit.py). state: continue from a saved
-    moment, to the identical result. keep: called with the state after every `keep_every` steps. Closing the iterator,
-    or an exception raised by `on_event`, stops the work between two steps.
+    window: pixels that replace the inputs of the plan's conditions (see engine/edit.py). state: a saved state to resume
+    from, with an identical result. keep: called with the state after every `keep_every` steps. Closing the iterator, or
+    an exception raised by `on_event`, stops the work between two steps.
     """
     on_event(Event("prepare"))
     prepared = family.prepare(plan, window)
     on_event(Event("encode"))
     cond = family.encode(plan, prepared)
-    tries = Sampling.of(plan).free_init
-    passes = [(span, number) for span in plan.spans for number in range(tries)]
+    num_passes = Sampling.of(plan).free_init
+    passes = [(span, number) for span in plan.spans for number in range(num_passes)]
     latents: Latents | None = None
     for index, (span, number) in enumerate(passes):
         if state is not None and index < state.span:
@@ -55,7 +55,7 @@ def generate(
         finished = latents if number else None
         on_event(Event("sample"))
         latents = sample(plan, family, cond, span, index, begun, on_event, keep, keep_every, finished)
-        if number < tries - 1:
+        if number < num_passes - 1:
             continue
         on_event(Event("decode"))
         started = time.perf_counter()
@@ -77,18 +77,18 @@ def sample(
     keep_every: int = 0,
     finished: Latents | None = None,
 ) -> Any:
-    """Noise to latents for one span, float32: (1, C, T, H, W), or several by name. index: how many samplings went
-    before. finished: the latents of the try before, of several (FreeInit). ModelError, naming the step, where latents
-    stop being finite."""
+    """Sample the latents of one span, float32: (1, C, T, H, W), or several by name. index: number of the pass, over all
+    spans. finished: the latents of the previous pass over this span (FreeInit). Raises ModelError, naming the step, if
+    the latents become non-finite."""
     scheduler = family.scheduler(plan)
     predict = context.predictor(plan, family, cond, span)
     shape = family.latent_shape(cond, span)
     noise = context.alike(plan, drawn(plan.seed, f"init/{span.start}", shape))
     x, first = family.begin(plan, cond, scheduler, noise)
     if finished is not None:
-        x = free_init.again(scheduler, finished, noise, drawn(plan.seed, f"free_init/{index}", shape), first)
+        x = free_init.reinitialized(scheduler, finished, noise, drawn(plan.seed, f"free_init/{index}", shape), first)
     guidance, count = family.guidance(plan, span, scheduler), len(scheduler.timesteps)
-    # Schedulers that evaluate several times a step (Heun) do so along no single path: nothing can be forecast.
+    # Second-order schedulers (Heun) evaluate several times a step, not along a single path: no step can be forecast.
     reuse = StepReuse([each.kind for each in guidance], plan.reuse if count == plan.steps else 1)
     reuse.begin(first)
     if state is not None:
@@ -105,8 +105,8 @@ def sample(
         before, x = x, _step(scheduler, output, t, x)
         if not finite(x):
             raise ModelError(
-                f"{plan.model}: the latents stop being finite at step {step + 1} of {count}. Causes: a damaged "
-                "checkpoint or adapter, an adapter whose weights are far too large, or float16 (bfloat16 holds more)."
+                f"{plan.model}: the latents become non-finite at step {step + 1} of {count}. Possible causes: damaged "
+                "weights or adapters, far too large an adapter weight, or float16 (bfloat16 has more range)."
             )
         on_event(Progress("sample", step + 1, count, time.perf_counter() - started, index))
         picture = partial(family.preview, before, output, noise_level(scheduler, step), plan, span)

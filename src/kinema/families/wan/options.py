@@ -16,9 +16,7 @@ class WanOptions(Sampling):
     text_length: Annotated[int, Field(ge=8, le=512)] = Field(
         512, description="tokens the prompt is padded or cut to; the weights know the default"
     )
-    strength: Annotated[float, Field(ge=0.05, le=1.0)] = Field(
-        1.0, description="how far a given source is taken back to noise; 1 begins with noise alone"
-    )
+
     conditioning_scale: tuple[Annotated[float, Field(ge=0.0, le=4.0)], ...] = Field(
         (1.0,), min_length=1, description="strength of the conditions: one number, or one for each VACE layer"
     )

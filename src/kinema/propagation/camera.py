@@ -1,0 +1,111 @@
+"""How the camera moved between two frames: a homography of what lies outside the masks.
+
+Legend: H W pixels, C channels, N points. A homography (3, 3) maps pixels of one frame, (x, y, 1) with (0, 0) the middle
+of the top left one, to those of another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from ..media.masks import grown
+
+MOST_POINTS, FEWEST_POINTS = 600, 12
+LONGEST_PX = 960
+"""Points are followed on frames of this longer side at most."""
+BACK_PX = 0.7
+"""A point that is followed there and back returns within this."""
+THRESHOLD_PX = 1.0
+FIT = {"winSize": (17, 17), "maxLevel": 4}
+
+
+@dataclass
+class View:
+    """A frame with what motion is estimated from."""
+
+    index: int
+    scene: int  # frames of different scenes have a cut between them
+    frame_HWC: np.ndarray
+    mask_HW: np.ndarray
+    gray_HW: np.ndarray = field(repr=False)
+    points_N2: np.ndarray = field(repr=False)
+    scale: float = 1.0
+    step_33: np.ndarray = field(default_factory=lambda: np.eye(3))  # from the view before to this one
+
+
+def view(index: int, scene: int, frame_HWC: np.ndarray, mask_HW: np.ndarray) -> View:
+    height, width = mask_HW.shape
+    scale = min(1.0, LONGEST_PX / max(height, width))
+    gray_HW = cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY)
+    if scale < 1:
+        gray_HW = cv2.resize(gray_HW, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small_HW = cv2.resize(mask_HW.astype(np.uint8), gray_HW.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    free_HW = (~grown(small_HW > 0, 5)).astype(np.uint8)
+    found = cv2.goodFeaturesToTrack(gray_HW, MOST_POINTS, 0.003, 7, mask=free_HW, blockSize=5)
+    points_N2 = np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2)
+    return View(index, scene, frame_HWC, mask_HW, gray_HW, points_N2, scale)
+
+
+def scaled(homography_33: np.ndarray, scale: float) -> np.ndarray:
+    """The same homography for frames of another size: pixel middles stay pixel middles."""
+    shift = 0.5 * scale - 0.5
+    to = np.array([[scale, 0, shift], [0, scale, shift], [0, 0, 1.0]])
+    return to @ homography_33 @ np.linalg.inv(to)
+
+
+def moved(points_N2: np.ndarray, homography_33: np.ndarray) -> np.ndarray:
+    return cv2.perspectiveTransform(points_N2.reshape(-1, 1, 2).astype(np.float64), homography_33).reshape(-1, 2)
+
+
+def homography(start: View, end: View, guess_33: np.ndarray) -> np.ndarray | None:
+    """From start's pixels to end's, near a guess; None where too few points agree. Points are followed by
+    Lucas-Kanade, there and back; RANSAC leaves out what moves on its own."""
+    if len(start.points_N2) < FEWEST_POINTS:
+        return None
+    guess_33 = scaled(guess_33, start.scale)
+    at_N2 = start.points_N2
+    guess_N2 = moved(at_N2, guess_33).astype(np.float32)
+    flags = cv2.OPTFLOW_USE_INITIAL_FLOW
+    to_N2, found_N, _ = cv2.calcOpticalFlowPyrLK(start.gray_HW, end.gray_HW, at_N2, guess_N2.copy(), flags=flags, **FIT)
+    back_N2, again_N, _ = cv2.calcOpticalFlowPyrLK(end.gray_HW, start.gray_HW, to_N2, at_N2.copy(), flags=flags, **FIT)
+    good_N = (found_N.ravel() > 0) & (again_N.ravel() > 0) & (np.abs(back_N2 - at_N2).max(-1) < BACK_PX)
+    height, width = end.gray_HW.shape
+    good_N &= (to_N2 >= 0).all(-1) & (to_N2 <= (width - 1, height - 1)).all(-1)
+    good_N[good_N] = ~_hidden(end, to_N2[good_N])
+    if good_N.sum() < FEWEST_POINTS:
+        return None
+    at_N2, to_N2 = at_N2[good_N], to_N2[good_N]
+    fit_33, inside_N = cv2.findHomography(at_N2, to_N2, cv2.RANSAC, THRESHOLD_PX, maxIters=1000, confidence=0.999)
+    if fit_33 is None or inside_N.sum() < FEWEST_POINTS or not _plausible(fit_33, width, height):
+        return None
+    return scaled(fit_33, 1 / start.scale)
+
+
+def _hidden(end: View, points_N2: np.ndarray) -> np.ndarray:
+    """Which points of the small frame lie in the mask."""
+    height, width = end.mask_HW.shape
+    full_N2 = np.rint((points_N2 + 0.5) / end.scale - 0.5).astype(int)
+    return end.mask_HW[full_N2[:, 1].clip(0, height - 1), full_N2[:, 0].clip(0, width - 1)]
+
+
+def _plausible(fit_33: np.ndarray, width: int, height: int) -> bool:
+    """No corner goes behind the camera, the frame neither flips nor changes its area more than fivefold."""
+    corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1.0]]).T
+    depth = (fit_33 @ corners)[2]
+    if depth.min() <= 0.2 * depth.max():
+        return False
+    to = ((fit_33 @ corners)[:2] / depth).T
+    area = cv2.contourArea(to.astype(np.float32), oriented=True) / (width * height)
+    return 0.2 < area < 5
+
+
+def chained(views: list[View], start: int, end: int) -> np.ndarray:
+    """From views[start] to views[end] along their steps."""
+    total_33 = np.eye(3)
+    for k in range(min(start, end) + 1, max(start, end) + 1):
+        total_33 = views[k].step_33 @ total_33
+    total_33 = total_33 if end >= start else np.linalg.inv(total_33)
+    return total_33 / total_33[2, 2]
