@@ -99,6 +99,10 @@ def generate(
     place = None if device is None else str(device)
     found = make_plan(wanted, None, place)
     warn_outside(found, 2)
+    if not found.uses_model:
+        from .engine.without_model import WithoutModel
+
+        return WithoutModel().generate(found, progress=progress)
     card = store.find(wanted.model)
     store.locate(card)  # what is missing is said now
 

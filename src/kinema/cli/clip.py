@@ -79,7 +79,7 @@ def rerun(
         ready = prepare(found, file.parent, model=model, device=device, force=force)
         keep_apart({"output": target, "sheet": sheet}, named(ready.plan))
         on_event(work.to_come(ready.plan, ready.model, device))
-        engine = work.load_engine(ready.model, device, dtype, on_event)
+        engine = work.generator_of(ready.plan, ready.model, device, dtype, on_event)
         differences = _differences(found, engine.device_name)
         if not force:
             verify(found, engine.digests(ready.plan), ready.plan)

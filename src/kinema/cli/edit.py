@@ -76,26 +76,62 @@ class EditRegion:
 
 
 @dataclass
-class RegionOptions(SingleClipOptions, EditRegion):
+class FillOptions(SingleClipOptions):
+    """The options of a verb that fills an area from other frames."""
+
+    fill: Annotated[
+        Literal["auto", "propagate", "generate", "both"] | None,
+        option("--fill", metavar="auto|propagate|generate|both", panel=REGION,
+               help="propagate: from other frames of the clip, then patches; generate: by the model; both: the model "
+               "where no frame shows it; auto: both, or propagate if the model does not know such images."),
+    ] = None  # fmt: skip
+
+
+@dataclass
+class RegionOptions(FillOptions, EditRegion):
     """The options of a verb that edits a region."""
 
 
 Video = Annotated[str, typer.Argument(metavar="VIDEO", help="The clip.", show_default=False)]
 
 
+@dataclass
+class RemoveOptions(RegionOptions):
+    """The options of `remove`."""
+
+    grow: Annotated[
+        float | None,
+        option("--grow", metavar="R", panel=REGION, help="Grow the mask by this fraction of its size. Default: 0.1."),
+    ] = None
+    shadow: Annotated[
+        bool,
+        typer.Option("--shadow", help="Also remove the shadow or reflection of the object.", rich_help_panel=REGION),
+    ] = False
+
+
 @guarded
 @writes()
-@takes(RegionOptions)
+@takes(RemoveOptions)
 def remove(
-    options: RegionOptions,
+    options: RemoveOptions,
     video: Video,
     prompt: Annotated[
         str, typer.Argument(metavar="PROMPT", help="Text that describes the background, not the object.")
     ] = "",
 ) -> None:
     """Remove an object from a clip. The rest of the clip is not changed."""
-    mask = _mask(options, video, shape="bbox_expand", ratio=MARGIN)
-    edit_clip(options, video, prompt, [{"kind": "source", "video": video}, mask])
+    fill = options.fill or ("generate" if options.mask in ("everything", "nothing") else "auto")
+    if options.grow is not None:
+        if options.ratio is not None:
+            raise RequestError(
+                "--grow and --ratio are the same.", field="grow", value=options.grow, legal="one of them"
+            )
+        options.ratio = options.grow
+        options.shape = options.shape and f"{options.shape.removesuffix('_expand')}_expand"  # type: ignore[assignment]
+    mask = _mask(options, video, shape="bbox_expand" if fill == "generate" else "original_expand", ratio=MARGIN)
+    if options.shadow:
+        mask["shadow"] = True
+    edit_clip(options, video, prompt, [{"kind": "source", "video": video}, mask], fill=fill)
 
 
 @guarded
@@ -113,14 +149,16 @@ def edit(
     """Replace an object in a clip."""
     tracked = options.click or options.thing or options.follow
     mask = _mask(options, video, shape="bbox_expand" if tracked else "original", ratio=MARGIN)
-    edit_clip(options, video, prompt, [{"kind": "source", "video": video}, mask, *_references(reference)])
+    edit_clip(
+        options, video, prompt, [{"kind": "source", "video": video}, mask, *_references(reference)], fill=options.fill
+    )
 
 
 @guarded
 @writes()
-@takes(SingleClipOptions)
+@takes(FillOptions)
 def outpaint(
-    options: SingleClipOptions,
+    options: FillOptions,
     video: Video,
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="Text that describes the scene.")] = "",
     left: Annotated[float, option("--left", metavar="R", panel=REGION, help="Fraction of the width.")] = 0.0,
@@ -134,7 +172,7 @@ def outpaint(
         raise RequestError(
             "How far the frame grows is required.", field="left", legal="--left, --right, --top, --bottom"
         )
-    edit_clip(options, video, prompt, [{"kind": "source", "video": video, "grow": grow}])
+    edit_clip(options, video, prompt, [{"kind": "source", "video": video, "grow": grow}], fill=options.fill or "auto")
 
 
 @guarded

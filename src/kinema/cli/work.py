@@ -168,8 +168,17 @@ def make(job: ClipWork, model: str, device: str | None, dtype: str | None, as_js
         show.remarks(job.plan)
     with reporter(as_json) as on_event:
         on_event(to_come(job.plan, model, device))
-        found = run(job, load_engine(model, device, dtype, on_event), on_event)
+        found = run(job, generator_of(job.plan, model, device, dtype, on_event), on_event)
     answer(found, as_json, words(found))
+
+
+def generator_of(found: Plan, model: str, device: str | None, dtype: str | None, on_event: OnEvent) -> Any:
+    """Return what generates the clip of a plan: a loaded engine, or its stand-in for a plan that uses no model."""
+    if found.uses_model:
+        return load_engine(model, device, dtype, on_event)
+    from ..engine.without_model import WithoutModel
+
+    return WithoutModel()
 
 
 def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnEvent) -> Engine:

@@ -79,6 +79,11 @@ def outside(plan: Plan, prompt: str, card: Card, known: Sequence[Card] = ()) -> 
     return tuple(found)
 
 
+def is_foreign(clip: str, card: Card) -> bool:
+    """Whether a clip is outside the card's domain. False for a card without a domain. Raises MediaError."""
+    return card.domain in DOMAINS and DOMAINS[card.domain].unlike(_frames(clip)) > 0
+
+
 def _pictures(conditions: Sequence[Condition]) -> Iterator[tuple[str, list[np.ndarray]]]:
     """(name, frames) of everything that the model is shown as pictures of the world."""
     for condition in conditions:

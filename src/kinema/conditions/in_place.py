@@ -58,6 +58,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         update={
             "options": options, "frames": frames, "fps": given.fps, "output": size,
             "spans": spans, "notes": (*found.notes, *inputs.remarks(given)),
+            "fill": "generate" if request.fill == "auto" else request.fill,
         }
     )  # fmt: skip
 
@@ -89,6 +90,7 @@ def _check(request: Request) -> None:
         )
     if "mask" in kinds and "source" not in kinds:
         raise RequestError("A mask needs a source.", field="conditions", value="mask", legal="source and mask")
+    _check_fill(request)
     fixed = {"fps": request.fps, "upscale": request.upscale[0].by if request.upscale else None}
     if "source" in kinds:
         fixed |= {"frames": request.frames, "seconds": request.seconds}
@@ -98,6 +100,25 @@ def _check(request: Request) -> None:
                 f"An edit in place has the clip's own {'size' if name == 'upscale' else name}.", field=name,
                 value=value, legal=f"no {name}",
             )  # fmt: skip
+
+
+def _check_fill(request: Request) -> None:
+    """Raise RequestError for a fill from other frames that the conditions do not allow."""
+    source, mask = (_one(request, lambda c, kind=kind: c.kind == kind) for kind in ("source", "mask"))
+    if request.fill == "generate":
+        if mask is not None and mask.shadow:
+            raise RequestError(
+                "The shadow of an object is found in other frames of the clip.", field="conditions.mask.shadow",
+                value=True, legal='fill = "auto", "propagate" or "both"',
+            )  # fmt: skip
+        return
+    partial = source is not None and (any(source.grow) or (mask is not None and not mask.everything))
+    others = [each.kind for each in request.conditions if each.kind not in ("source", "mask", "style", "reference")]
+    if not partial or others:
+        raise RequestError(
+            f"fill = {request.fill} takes the pixels of a masked area from other frames.", field="fill",
+            value=request.fill, legal="a source with a mask of a part of the frame, or that grows; else generate",
+        )  # fmt: skip
 
 
 def continued(condition: Continue) -> VideoInfo:

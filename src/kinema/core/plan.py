@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
@@ -69,6 +69,8 @@ class Plan(Value):
     model's canvas, `output` (width, height) is the size of the clip, and a span may extend beyond its end. The same
     with `canvas="upscale"`, where the canvas may be a tile of the output.
     `upscale`: steps applied to the finished clip (with `canvas="upscale"`: to its source, before the model).
+    `fill`: the source of the pixels in the masked area, as in a request, with `auto` resolved. `sources`: the expected
+    fractions of that area, from a survey of the clip: `propagated`, `patched`, `generated`.
     `outside`: warnings about inputs outside the model's domain.
     """
 
@@ -92,6 +94,7 @@ class Plan(Value):
     fit: Fit
     upscale: Annotated[tuple[PlannedStep, ...], Field(max_length=MAX_STEPS)] = ()
     canvas: Canvas = "model"
+    fill: Literal["generate", "propagate", "both"] = "generate"
     output: tuple[OutputSide, OutputSide] = (0, 0)
     spans: Annotated[tuple[Span, ...], Field(max_length=MAX_FRAMES)]
     conditions: tuple[Condition, ...]
@@ -99,6 +102,7 @@ class Plan(Value):
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    sources: dict[str, float] = Field(default_factory=dict)
     estimate: Estimate | None = None
 
     @property
@@ -112,14 +116,21 @@ class Plan(Value):
         return whole or size_after((self.width, self.height), self.upscale)
 
     @property
+    def uses_model(self) -> bool:
+        """Whether a model runs."""
+        return self.fill != "propagate"
+
+    @property
     def by_model(self) -> tuple[Plan, ...]:
         """The plans of the steps of `upscale` by models, in order."""
         return tuple(step.plan for step in self.upscale if step.plan is not None)
 
     def deciding(self) -> dict[str, Any]:
         """The fields that determine the frames, as JSON: all except the estimate and the notes."""
-        found = self.model_dump(mode="json", exclude={"estimate", "changes", "notes", "outside"})
+        found = self.model_dump(mode="json", exclude={"estimate", "changes", "notes", "outside", "sources"})
         steps = [step.plan.deciding() if step.plan is not None else None for step in self.upscale]
+        if self.fill == "generate":  # states of before this field stay valid
+            del found["fill"]
         return found | {"upscale": [each | {"plan": plan} for each, plan in zip(found["upscale"], steps)]}
 
     @property

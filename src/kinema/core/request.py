@@ -19,6 +19,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Profile = Literal["exact", "balanced", "fast"]
 Fit = Literal["strict", "nearest"]
 Canvas = Literal["model", "source", "upscale"]
+Fill = Literal["generate", "auto", "propagate", "both"]
 MAX_PROMPT_CHARS = 20_000
 MAX_STEPS = 8
 """Of `upscale`: each one makes the clip larger than the one before."""
@@ -35,6 +36,10 @@ class Request(Value):
     sound of the clip that is edited or continued, and only what is generated differs from it. `canvas="upscale"`: it is
     its source, upscaled, with its rate, length and sound, taken back to noise by the option `strength` and denoised, in
     tiles and windows. Of the last two, width and height are those that the model works at.
+    `fill`: the source of the pixels in the masked area of an in-place edit. `generate`: the model. `propagate`: other
+    frames of the clip that show the area, and patches of its surroundings for what no frame shows; no model runs.
+    `both`: other frames, and the model for what no frame shows. `auto`: `both` for a model that was trained on such
+    images, otherwise `propagate`.
     `upscale`: steps that make the finished clip larger, in order (core/upscale.py); with `canvas="upscale"` those, by
     pixel methods, that its source goes through first. Short: 4 for Lanczos, "nearest:4", "xl" or a model's name.
     `options` are the model's own settings (its card lists them), for example `{"shift": 5.0}`.
@@ -55,6 +60,7 @@ class Request(Value):
     profile: Profile = "balanced"
     fit: Fit = "strict"
     canvas: Canvas = "model"
+    fill: Fill = "generate"
     upscale: Annotated[tuple[Upscale, ...], Field(max_length=MAX_STEPS), BeforeValidator(steps_of)] = ()
     conditions: tuple[Condition, ...] = ()
     options: dict[str, JsonValue] = Field(default_factory=dict)

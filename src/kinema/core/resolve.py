@@ -24,6 +24,7 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     nearest one, and those of the `known` cards that support the request."""
     changes: list[str] = []
     check_canvas(request, card, known)
+    check_fill(request)
     condition_rules.check(request.conditions, card, known)
     rule = card.profiles[request.profile]
     options = _options(request, card, known)
@@ -95,6 +96,15 @@ CANVASES: dict[Canvas, Callable[[Card], bool]] = {
     "upscale": lambda card: card.begins_with_clip,
 }
 """Whether a card supports a canvas."""
+
+
+def check_fill(request: Request) -> None:
+    """Raise RequestError for `fill` in a request that edits no clip in place."""
+    if request.fill != "generate" and request.canvas != "source":
+        raise RequestError(
+            f"fill = {request.fill} requires an in-place edit.", field="fill", value=request.fill,
+            legal='generate, or canvas = "source"',
+        )  # fmt: skip
 
 
 def check_canvas(request: Request, card: Card, known: Sequence[Card] = ()) -> None:

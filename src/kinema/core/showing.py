@@ -18,11 +18,11 @@ from .overall import Now, Overall
 WORDS = {
     "load": "loading the model", "prepare": "reading the inputs", "encode": "encoding", "sample": "sampling",
     "decode": "decoding", "write": "writing", "render": "rendering", "judge": "judging", "check": "checking",
-    "edit": "compositing", "annotate": "drawing", "follow": "tracking", "compose": "composing",
+    "edit": "compositing", "fill": "filling", "annotate": "drawing", "follow": "tracking", "compose": "composing",
     "interpolate": "interpolating", "upscale": "upscaling", "fetch": "fetching", "start": "starting",
 }  # fmt: skip
 UNITS = {
-    "sample": "steps", "decode": "frames", "write": "frames", "render": "clips", "edit": "frames",
+    "sample": "steps", "decode": "frames", "write": "frames", "render": "clips", "edit": "frames", "fill": "frames",
     "annotate": "frames", "follow": "frames", "interpolate": "frames", "upscale": "frames", "fetch": "MB",
     "learning": "steps", "rendering": "clips", "encoding": "clips",
 }  # fmt: skip

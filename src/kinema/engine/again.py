@@ -21,10 +21,11 @@ from .clip import Clip
 from .estimate import this_device
 from .manifest import find_inputs, verify, verify_inputs, verify_weights
 from .plan import plan as make_plan
+from .without_model import WithoutModel
 
 LONGEST_S = 86_400.0
 """What is expected to take longer than a day is only begun by who insists."""
-PLANNED = ("family", "width", "height", "frames", "fps", "canvas", "output", "spans", "student", "sigmas")
+PLANNED = ("family", "width", "height", "frames", "fps", "canvas", "fill", "output", "spans", "student", "sigmas")
 """What a request decides: the plan in a manifest may not say anything else."""
 
 
@@ -47,6 +48,8 @@ def rerun(
 
     file = Path(file)
     ready = prepare(Manifest.from_dict(read_manifest(file)), file.parent, model=model, device=device, force=force)
+    if not ready.plan.uses_model:
+        return WithoutModel().generate(ready.plan)
     engine = load(ready.model, device=device, dtype=dtype)
     if not force:
         verify(ready.found, engine.digests(ready.plan), ready.plan)
@@ -110,7 +113,7 @@ def request_of(plan: Plan, card: Card | None = None, others: Sequence[Card] = ()
     fields = {
         name: getattr(plan, name)
         for name in ("prompt", "negative_prompt", "width", "height", "seed", "steps", "guidance", "profile", "canvas",
-                     "conditions")
+                     "fill", "conditions")
     }  # fmt: skip
     fields["options"] = _said(plan, card)
     if plan.canvas == "model":
@@ -157,7 +160,7 @@ def _card(found: Manifest, model: str | None, told: str, force: bool) -> Card:
     name = model or found.plan.model
     try:
         card = store.find(name)
-        own = store.digests(store.locate(card))
+        own = store.digests(store.locate(card)) if found.plan.uses_model else {}
     except ModelError as error:
         if told:
             raise
@@ -165,6 +168,8 @@ def _card(found: Manifest, model: str | None, told: str, force: bool) -> Card:
         raise kind(f"{error} Or tell where its files are with --model PATH.") from None
     if card.family != found.plan.family:
         raise ModelError(f"{name}: is of the family {card.family}, the clip was made by one of {found.plan.family}.")
+    if not found.plan.uses_model:
+        return card
     if not force:
         verify_weights(found, own, only=True)
     elif not told and name not in {known.id for known in store.known_cards()}:

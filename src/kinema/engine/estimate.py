@@ -31,6 +31,7 @@ from ..core.threads import crowd, is_crowded
 from ..diffusion import steps
 from ..weights import store
 from . import measured
+from .fill_cost import fill_work
 
 TFLOPS = {
     "H200": 550.0, "GH200": 550.0, "H100": 480.0, "H800": 480.0, "A100": 190.0, "A800": 190.0, "L40": 130.0,
@@ -43,6 +44,8 @@ EFFICIENCY = 0.6
 STEP_OVERHEAD_S = 0.004
 """A step's fixed cost: hundreds of small operations, whatever their size."""
 ENCODE_OVERHEAD_S, DECODE_OVERHEAD_S = 0.1, 0.1
+FILL_GB, FILL_FRAMES = 0.3, 64
+"""Memory of a fill without a model: the process, and frames in the sliding range, of 12 bytes a pixel."""
 COMPOSITE_S = 0.005
 """Putting one frame together."""
 IMPORTS_S = 5.5
@@ -87,6 +90,10 @@ class Cost:
 
 def estimate(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Estimate:
     """Seconds and gigabytes on `device` ("cpu", "mps", or a GPU's name). from_clip: as above."""
+    if not plan.uses_model:
+        start, work = fill_work(plan).expected()
+        gb = round(FILL_GB + FILL_FRAMES * 12 * plan.size[0] * plan.size[1] / 1e9, 2)
+        return Estimate(device="cpu", seconds=round(work, 2), gb=gb, pflop=0.0, start=round(start, 2))
     cost = corrected(arithmetic(plan, card, device, from_clip))
     return Estimate(
         device=device, seconds=round(cost.seconds, 2), gb=round(cost.gb, 2), pflop=round(cost.pflop, 6),
@@ -169,6 +176,8 @@ def corrected(cost: Cost) -> Cost:
 def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip: bool = False) -> tuple[Part, ...]:
     """The work in its order, as the loop's events will name it, and what it takes beside the other work that this
     machine has now. start: with loading. from_clip: as above."""
+    if not plan.uses_model:
+        return fill_work(plan).parts()
     cost = corrected(arithmetic(plan, card, device, from_clip))
     times = crowd()
     cost = replace(cost, start_s=times * cost.start_s, encode_s=times * cost.encode_s)

@@ -131,6 +131,10 @@ class Engine:
         from .windows import Windows
 
         windows = Windows(plan, state, keep, keep_every)
+        if not plan.uses_model:
+            from .without_model import fill_clip
+
+            return fill_clip(plan, on_event)
         if plan.canvas == "source":
             from .edit import edit
 

@@ -31,7 +31,11 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
         from .upscale import plan_steps
 
         found = found.model_copy(update={"upscale": plan_steps(request, found, card)})
-    if card.domain:
+    if request.fill != "generate":
+        from .fill_plan import resolved
+
+        found = resolved(found, request, card)
+    if card.domain and found.uses_model:
         from ..conditions.domain import outside
 
         found = found.model_copy(update={"outside": outside(found, request.prompt, card, store.known_cards())})

@@ -36,6 +36,13 @@ class Work:
     def size(self) -> int:
         return round(math.log2(max(1.0, self.units)))
 
+    def expected(self) -> tuple[float, float]:
+        """Return the seconds of the start and of the work on this machine when it is idle."""
+        known = measured.read()
+        start_s = measured.start_s(known, self.name, self.device, False)
+        factor = measured.factor(known, STAGE, self.name, self.device, "", self.size, False)
+        return (self.start_s if start_s is None else start_s), self.work_s * (factor or 1.0)
+
     def parts(self) -> tuple[Part, ...]:
         """Loading and the work, as such work took on this machine, beside the other work that it has now."""
         known, times, busy = measured.read(), crowd(), is_crowded()

@@ -85,20 +85,33 @@ def open_timeline(plan: Plan) -> EditTimeline:
     return EditTimeline(chain(*parts), (width, height), plan.frames)
 
 
-def _edited(plan: Plan, source: Source) -> EditTimeline:
+def source_streams(
+    plan: Plan, source: Source
+) -> tuple[Iterator[tuple[np.ndarray, np.ndarray | None]], Iterator[np.ndarray]]:
+    """Return the frames of a source, with their sound, and its masks, float32 (H, W), all of the plan's length."""
     from . import mask_stream
 
     width, height = plan.size
     mask = next((c for c in plan.conditions if c.kind == "mask"), None)
-    control = next((c for c in plan.conditions if c.kind == "control"), None)
     masks = mask_stream.masks(mask, source, plan.frames, width, height)
     masks = _exactly(plan.frames, masks, (mask.video if mask is not None else None) or source.video)
+    method = plan.upscale[0].by if plan.upscale else "lanczos"
+    frames = _exactly(plan.frames, _frames(source.video, width, height, True, source.grow, method), source.video)
+    return frames, masks
+
+
+def _edited(plan: Plan, source: Source) -> EditTimeline:
+    width, height = plan.size
+    control = next((c for c in plan.conditions if c.kind == "control"), None)
     controls = None
     if control is not None:
         drawn = _controls(control, source, plan.frames, width, height)
         controls = _exactly(plan.frames, drawn, control.video or source.video)
-    given = _frames(source.video, width, height, True, source.grow, plan.upscale[0].by if plan.upscale else "lanczos")
-    frames = _exactly(plan.frames, given, source.video)
+    frames, masks = source_streams(plan, source)
+    if plan.fill == "both":
+        from .fill import before_model
+
+        frames, masks = before_model(frames, masks, plan)
     return EditTimeline(frames, (width, height), plan.frames, masks, controls)
 
 

@@ -37,7 +37,9 @@ class FilledFrame:
     misfit: float
 
 
-def fill(frames: Iterable[tuple[np.ndarray, np.ndarray]], *, patch: bool = True, reach: int = REACH) -> Iterator[FilledFrame]:
+def fill(
+    frames: Iterable[tuple[np.ndarray, np.ndarray]], *, patch: bool = True, reach: int = REACH
+) -> Iterator[FilledFrame]:
     views: list[View] = []
     pending = 0
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -22,7 +22,12 @@ POWER = 3
 
 def weights(found, at):
     best = min(each.misfit for each in found)
-    weight = np.stack([((best + FLOOR) / (each.misfit_HW + FLOOR)) ** POWER / (1 + abs(each.index - at) / NEAR) ** 2 for each in found])
+    weight = np.stack(
+        [
+            ((best + FLOOR) / (each.misfit_HW + FLOOR)) ** POWER / (1 + abs(each.index - at) / NEAR) ** 2
+            for each in found
+        ]
+    )
     for k, each in enumerate(found):
         inner = cv2.distanceTransform(each.seen_HW.astype(np.uint8), cv2.DIST_L2, 3)
         weight[k] *= np.where(each.seen_HW, np.minimum(1, inner / 8), 0)
@@ -58,7 +63,13 @@ def align(found, mean, weight, search, at, hole):
     height, width = target.shape
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
     for k, each in enumerate(found):
-        place = cv2.remap(each.place_HW2, (grid + flows[k] - d0).astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        place = cv2.remap(
+            each.place_HW2,
+            (grid + flows[k] - d0).astype(np.float32),
+            None,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         each.place_HW2 = place
         each.colors_HWC = taken(each.source.frame_HWC, place) * each.light[0] + each.light[1]
         each.seen_HW = visible(each.source, place)
