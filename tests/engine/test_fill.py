@@ -1,0 +1,182 @@
+"""Filling from other frames: planned, streamed without a model or before it, with exact truth under the mask."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+import kinema
+from kinema.core.chunk import Chunk
+from kinema.core.events import Note, Preview, Progress
+from kinema.engine import again, load
+from kinema.engine import windows as engine_windows
+from kinema.engine.edit import edit
+from kinema.engine.plan import plan as make_plan
+from kinema.engine.without_model import WithoutModel, fill_clip
+from kinema.media.read import read_video
+from kinema.media.write import write
+
+HEIGHT, WIDTH, FRAMES = 96, 128, 21
+PHOTO = np.clip(
+    cv2.GaussianBlur(np.random.default_rng(3).normal(0, 1, (140, 260, 3)), (0, 0), 5) * 700 + (120, 110, 100), 0, 255
+).astype(np.uint8)
+"""A textured picture, larger than a frame."""
+
+
+def psnr(a, b):
+    return 10 * math.log10(255**2 / max(float(np.mean((a.astype(float) - b) ** 2)), 1e-9))
+
+
+def hidden_by_disc(step_px, *, shadow=False):
+    """(clip, masks, truth): a camera that moves `step_px` a frame over PHOTO, and a disc that crosses the frame."""
+    truth, frames, masks = [], [], []
+    for index in range(FRAMES):
+        left = round(step_px * index)
+        picture = PHOTO[20 : 20 + HEIGHT, left : left + WIDTH]
+        center = (24 + 4 * index, 44)
+        mask = cv2.circle(np.zeros((HEIGHT, WIDTH), np.uint8), center, 12, 255, -1)
+        frame = picture.copy()
+        if shadow:
+            dark = cv2.ellipse(np.zeros((HEIGHT, WIDTH), np.uint8), (center[0], 60), (14, 6), 0, 0, 360, 1, -1) > 0
+            frame[dark] = (0.6 * frame[dark]).astype(np.uint8)
+        frame[mask > 0] = (250, 30, 40)
+        truth.append(picture)
+        frames.append(frame)
+        masks.append(mask)
+    return np.stack(frames), np.stack(masks), np.stack(truth)
+
+
+@pytest.fixture
+def make(tmp_path):
+    def made(step_px=2.0, name="clip", **how):
+        frames, masks, truth = hidden_by_disc(step_px, **how)
+        clip, mask = f"{tmp_path}/{name}/", f"{tmp_path}/{name}-mask/"
+        write([Chunk(frames, 0, 12.0)], clip)
+        write([Chunk(np.repeat(masks[..., None], 3, -1), 0, 12.0)], mask)
+        return clip, mask, frames, masks > 0, truth
+
+    return made
+
+
+def request_of(clip, mask, **fields):
+    own = {name: fields.pop(name) for name in ("shape", "ratio", "shadow") if name in fields}
+    conditions = (kinema.Source(video=clip), kinema.Mask(video=mask, **own))
+    return kinema.Request(canvas="source", seed=1, conditions=conditions, **{"fill": "auto", **fields})
+
+
+def frames_of(chunks):
+    return np.concatenate([chunk.frames for chunk in chunks])
+
+
+@pytest.mark.parametrize("step_px", [0.0, 2.0])
+def test_what_a_disc_hides_comes_back_and_nothing_else_changes(make, step_px, monkeypatch):
+    clip, mask, frames, hole, truth = make(step_px)
+    monkeypatch.setattr(load, "load", lambda *_, **__: pytest.fail("a model was loaded"))
+    found = kinema.generate(request_of(clip, mask, fill="propagate"))
+    assert found.plan.fill == "propagate" and not found.plan.uses_model and not found.plan.outside
+    made = found.frames()
+    assert np.array_equal(made[~hole], frames[~hole]), "pixels outside the mask are the clip's own"
+    assert psnr(made[hole], truth[hole]) > 30
+    assert found.manifest["weights"] == {} and found.manifest["plan"]["fill"] == "propagate"
+
+
+def test_auto_leaves_a_photograph_to_the_clip_and_says_so(make):
+    clip, mask, *_ = make()
+    plan = make_plan(request_of(clip, mask, prompt="a red ball"), device="cpu")
+    assert plan.fill == "propagate" and plan.outside == ()
+    assert any("without the model" in note for note in plan.notes)
+    assert any("Not used" in note and "prompt" in note for note in plan.notes)
+    assert plan.sources["propagated"] > 0.9 and abs(sum(plan.sources.values()) - 1) < 1e-3
+    assert plan.estimate.pflop == 0
+
+
+def test_a_model_that_knows_such_images_generates_only_what_no_frame_shows(make, monkeypatch):
+    clip, mask, frames, hole, truth = make(0.0, name="still")
+    held = np.repeat(hole[:1], FRAMES, 0)  # the same area in every frame of a static camera: never seen
+    hole = hole | held
+    write([Chunk(np.repeat(hole[..., None], 3, -1).astype(np.uint8) * 255, 0, 12.0)], mask)
+    asked = []
+
+    def painted(plan, family, *, on_event, window, **kept):
+        asked.append(window.mask_FHW.mean())
+        pixels = np.rint((window.frames_FHWC + 1) * 127.5)
+        pixels[window.mask_FHW > 0.5] = (0, 0, 255)
+        yield Chunk(pixels.astype(np.uint8), plan.spans[0].start, plan.fps)
+
+    monkeypatch.setattr(engine_windows, "generate", painted)
+    plan = make_plan(request_of(clip, mask, fill="both"), device="cpu")
+    assert plan.fill == "both" and plan.uses_model and plan.sources["generated"] > 0.1
+    made = frames_of(edit(plan, None))
+    seen = hole & ~cv2.dilate(held[0].astype(np.uint8), np.ones((9, 9)))[None].astype(bool)
+    assert psnr(made[seen], truth[seen]) > 30, "what another frame shows is propagated"
+    core = cv2.erode(held[0].astype(np.uint8), np.ones((9, 9))).astype(bool)
+    assert (made[:, core].astype(int)[..., 2] > 150).mean() > 0.9, "what no frame shows is the model's"
+    assert asked
+
+
+def test_progress_preview_and_what_came_from_where(make):
+    clip, mask, *_ = make()
+    plan = make_plan(request_of(clip, mask), device="cpu")
+    events = []
+    chunks = list(fill_clip(plan, events.append))
+    assert [chunk.start for chunk in chunks] == [0, 8, 16]
+    done = [event.done for event in events if isinstance(event, Progress)]
+    assert done == list(range(1, FRAMES + 1))
+    preview = next(event for event in events if isinstance(event, Preview))
+    assert preview.frames().shape == (1, HEIGHT, WIDTH, 3)
+    assert any(isinstance(event, Note) and "from other frames" in event.text for event in events)
+
+
+def test_closing_stops_the_work(make):
+    clip, mask, *_ = make()
+    chunks = fill_clip(make_plan(request_of(clip, mask), device="cpu"))
+    next(chunks)
+    chunks.close()
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"canvas": "model"}, "in-place edit"),
+        ({"conditions": (kinema.Mask(everything=True),)}, "masked area"),
+        ({"conditions": ()}, "masked area"),
+        ({"fill": "generate", "conditions": (kinema.Mask(boxes=((0, 0, 0.5, 0.5),), shadow=True),)}, "shadow"),
+        ({"fill": "borrow"}, "fill"),
+    ],
+)
+def test_what_cannot_be_filled_is_refused_before_work(make, fields, words):
+    clip, *_ = make()
+    own = {"canvas": "source", "fill": "propagate", "conditions": (kinema.Mask(boxes=((0, 0, 0.5, 0.5),)),), **fields}
+    own["conditions"] = (kinema.Source(video=clip), *own["conditions"])
+    with pytest.raises(kinema.RequestError, match=words):
+        make_plan(kinema.Request(seed=1, **own), device="cpu")
+
+
+def test_there_is_no_sampling_to_save(make):
+    clip, mask, *_ = make()
+    plan = make_plan(request_of(clip, mask), device="cpu")
+    with pytest.raises(kinema.RequestError, match="without a model"):
+        next(iter(WithoutModel().stream(plan, keep=print, keep_every=1)))
+
+
+def test_a_shadow_goes_with_its_object_and_the_rest_keeps_its_bytes(make):
+    clip, mask, frames, hole, truth = make(0.0, shadow=True)
+    dark = (frames != truth).any(-1) & ~hole
+    plain = frames_of(fill_clip(make_plan(request_of(clip, mask), device="cpu")))
+    made = frames_of(fill_clip(make_plan(request_of(clip, mask, shadow=True), device="cpu")))
+    assert psnr(made[dark], truth[dark]) > psnr(plain[dark], truth[dark]) + 6
+    away = ~cv2.dilate((hole | dark).any(0).astype(np.uint8), np.ones((21, 21))).astype(bool)
+    assert np.array_equal(made[:, away], frames[:, away])
+
+
+def test_the_same_clip_again_from_its_manifest(make, tmp_path):
+    clip, mask, *_ = make()
+    first = kinema.generate(request_of(clip, mask)).save(tmp_path / "first.webm")
+    manifest = json.loads((tmp_path / "first.webm.json").read_text())
+    assert manifest["plan"]["fill"] == "propagate" and manifest["plan"]["sources"]["propagated"] > 0.9
+    second = again.rerun(first).save(tmp_path / "second.webm")
+    assert np.array_equal(read_video(first)[0], read_video(second)[0])
