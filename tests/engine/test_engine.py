@@ -137,7 +137,7 @@ def test_profiles_cost_less_and_stay_close(mini):
 
 def test_clip_is_lazy_and_made_once(mini):
     clip = mini.generate(QUICK)
-    assert "not made yet" in repr(clip)
+    assert "not generated yet" in repr(clip)
     first = clip.frames()
     assert np.array_equal(clip.frames(), first)
     assert clip.sheet().size[0] > 64

@@ -218,8 +218,8 @@ def test_runs_beside_other_work_speak_of_such():
     asked = ("sample", "m", "cpu", "exact", 6)
     assert (factor(both, *asked), factor(both, *asked, True)) == (2.0, 5.0)
     assert (measured.start_s(both, "m", "cpu"), measured.start_s(both, "m", "cpu", True)) == (4.0, 9.0)
-    assert factor(Measured((idle,)), *asked, True) == pytest.approx(2.0 * measured.BESIDE)
-    assert factor(Measured((busy,)), *asked) == pytest.approx(5.0 / measured.BESIDE)
+    assert factor(Measured((idle,)), *asked, True) == pytest.approx(2.0 * measured.CROWDED_FACTOR)
+    assert factor(Measured((busy,)), *asked) == pytest.approx(5.0 / measured.CROWDED_FACTOR)
     assert factor(Measured((idle,)), "sample", "another", "cpu", "exact", 9) == 2.0
     assert factor(Measured((run(7.0, profile=""),)), "sample", "another", "cpu", "exact", 9) is None, "no model's work"
     assert factor(Measured((idle,)), "sample", "music", "cpu", "", 9) is None

@@ -78,7 +78,7 @@ def plans(fields: dict[str, Any], model: str) -> bool:
 
 def test_a_request_that_no_model_can_make_says_so(media) -> None:
     drawn = {"kind": "control", "control": "edge", "video": media["clip"]}
-    with pytest.raises(RequestError, match="No known model can make all of this request") as error:
+    with pytest.raises(RequestError, match="No known model supports the whole request") as error:
         plan(Request(prompt="x", conditions=[drawn, {"kind": "trajectory", "points": [(0, 0), (1, 1)]}], frames=200))
     assert error.value.models == ()
 

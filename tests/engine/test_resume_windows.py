@@ -18,9 +18,9 @@ from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import Preview
 from kinema.core.plan import Span
 from kinema.core.request import Request
+from kinema.engine.finished_windows import FinishedWindows, folder_of, remove_others, work_of
 from kinema.engine.load import check_keeping, load
 from kinema.engine.resume import SamplingState
-from kinema.engine.windows_kept import WindowsKept, folder_of, remove_others, work_of
 from kinema.media.write import write
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
@@ -118,7 +118,7 @@ def state(source):
     """Of an edit, one window finished, without its work."""
     request, _, windows = requests(source)["edit"]
     plan = _in_windows(engine(EDITOR).plan(request), windows)
-    kept = WindowsKept()
+    kept = FinishedWindows()
     kept.add(0, np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3))
     return SamplingState(plan, 0, 0, {}, {}, 1, kept)
 
@@ -147,7 +147,7 @@ def test_windows_are_written_once_beside_the_state(state, tmp_path):
 def test_another_plan_in_the_same_file_leaves_no_windows_of_the_first(state, tmp_path):
     path = tmp_path / "a.state"
     state.save(path)
-    other = SamplingState(state.plan.model_copy(update={"seed": 6}), 0, 0, {}, {}, 1, WindowsKept())
+    other = SamplingState(state.plan.model_copy(update={"seed": 6}), 0, 0, {}, {}, 1, FinishedWindows())
     other.windows.add(0, np.zeros((2, 4, 4, 3), np.uint8))
     other.save(path)
     assert len([*folder_of(path).iterdir()]) == 1 and not SamplingState.read(path).windows.frames(0).any()

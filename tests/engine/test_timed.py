@@ -66,7 +66,7 @@ def test_beside_other_work(clock: Clock, monkeypatch) -> None:
     do(clock, 4.0, 0.5, busy=3.0)
     assert do(clock, 4.0, 0.5, busy=3.0) == pytest.approx(3 * 9.0)
     monkeypatch.setattr(timed, "crowd", lambda: 1.0)
-    assert do(clock, 4.0, 0.5) == pytest.approx(4.0 + 5.0 / measured.BESIDE), "alone, caches are not shared"
+    assert do(clock, 4.0, 0.5) == pytest.approx(4.0 + 5.0 / measured.CROWDED_FACTOR), "alone, caches are not shared"
     assert do(clock, 4.0, 0.5) == pytest.approx(9.0), "as it was alone"
 
 

@@ -141,7 +141,7 @@ def test_what_cannot_be_is_refused(clip, tmp_path):
         kinema.plan("x", model=MODEL, options={"strength": 3}, **upscaled)
     bare = tmp_path / "bare.mp4"
     write([Chunk(np.zeros((2, 32, 32, 3), np.uint8), 0, 8.0)], bare)
-    with pytest.raises(RequestError, match="names its prompt"):
+    with pytest.raises(RequestError, match="no manifest with a prompt"):
         upscale(bare)
     assert upscale(bare, "").model == MODEL
 

@@ -121,7 +121,7 @@ def _resumed(wish: GenerateOptions, state: Path) -> ClipWork:
             field=asked[0].rstrip("_"),
             legal="-o, --sheet, --preview, --model, --device, --dtype, --keep-state",
         )
-    from ..engine.again import check_plan
+    from ..engine.rerun import check_plan
     from ..weights import store
 
     found = read_state(state)

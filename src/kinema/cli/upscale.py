@@ -48,7 +48,7 @@ def upscale(
     """Make a clip larger: by a model (back to noise, then denoised with the same prompt), or by resampling."""
     from ..conditions import inputs
     from ..core.renamed import renamed
-    from ..engine.upscale import best_way
+    from ..engine.upscale import default_method
     from ..engine.upscale import upscale as request_for
 
     if not 1 <= scale <= MOST:
@@ -65,7 +65,7 @@ def upscale(
     if by == "auto" and (asked or how.request_only):
         by = "model"
     elif by == "auto":
-        by, why = best_way(video, scale)
+        by, why = default_method(video, scale)
         if by == "lanczos" and not how.as_json:
             note(f"Plain resampling: {why}. --by model draws detail anew.")
     if by == "model":

@@ -44,7 +44,7 @@ class Region:
         beyond = (y0 - self.top, self.top + self.height - y1, x0 - self.left, self.left + self.width - x1)
         return cv2.copyMakeBorder(inner, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else inner
 
-    def put_back(self, part: np.ndarray, frame: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:
+    def composite(self, part: np.ndarray, frame: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:
         """The frame with the part, of the region's own size, over it where alpha (of the frame's size) says so; where
         alpha is 0 the frame's bytes stay."""
         rows, columns = frame.shape[:2]

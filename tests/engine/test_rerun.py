@@ -19,7 +19,8 @@ from kinema.core.chunk import Chunk
 from kinema.core.errors import KinemaError, MediaError, ModelError, RequestError
 from kinema.core.plan import Manifest
 from kinema.core.request import Request
-from kinema.engine import again, load
+from kinema.engine import load
+from kinema.engine import rerun as rerunning
 from kinema.engine.manifest import manifest
 from kinema.engine.plan import plan as make_plan
 from kinema.media.write import write
@@ -59,8 +60,8 @@ def told(request: Request) -> dict[str, Any]:
     return json.loads(json.dumps(manifest(plan, weights, "cpu")))
 
 
-def prepare(data: dict[str, Any], **settings: Any) -> again.Again:
-    return again.prepare(Manifest.from_dict(data), Path(), device="cpu", **settings)
+def prepare(data: dict[str, Any], **settings: Any) -> rerunning.Rerun:
+    return rerunning.prepare(Manifest.from_dict(data), Path(), device="cpu", **settings)
 
 
 def requests(clip: str, picture: str) -> dict[str, Request]:
@@ -203,7 +204,8 @@ def test_weights_are_compared_before_they_are_loaded():
     with pytest.raises(RequestError, match="have changed"):
         prepare({**data, "weights": dict.fromkeys(data["weights"], "0" * 64)})
     with pytest.raises(RequestError, match="have changed"):
-        again.verify(Manifest.from_dict({**data, "weights": {**data["weights"], "more": "0" * 64}}), data["weights"])
+        weights = {**data["weights"], "more": "0" * 64}
+        rerunning.verify(Manifest.from_dict({**data, "weights": weights}), data["weights"])
     assert prepare({**data, "weights": {}}, force=True).model == MINI
 
 
@@ -214,15 +216,15 @@ def test_a_path_of_the_clip_is_loaded_only_with_its_digests(tmp_path):
     assert prepare(data).model == "copy", "with the digests of the manifest it is the same model"
     with pytest.raises(RequestError, match="no digest"):
         prepare({**data, "weights": {}})
-    with pytest.raises(ModelError, match="name it with --model"):
+    with pytest.raises(ModelError, match="also requires --model"):
         prepare({**data, "weights": {}}, force=True)
     assert prepare({**data, "weights": {}}, model=str(tmp_path / "copy"), force=True).model == str(tmp_path / "copy")
 
 
 def test_what_takes_days_is_only_begun_by_who_insists(monkeypatch):
     data = told(Request(prompt="a red ball"))
-    monkeypatch.setattr(again, "LONGEST_S", 0.001)
-    with pytest.raises(RequestError, match=r"about .* hours and .* GB on cpu; --force"):
+    monkeypatch.setattr(rerunning, "LONGEST_S", 0.001)
+    with pytest.raises(RequestError, match=r"about .* hours and .* GB on cpu; run it with --force"):
         prepare(data)
     assert prepare(data, force=True)
 
@@ -271,8 +273,8 @@ def test_from_python(tmp_path, monkeypatch):
     data = told(Request(prompt="a red ball", seed=1, frames=5, width=32, height=32, steps=1))
     target = write([Chunk(np.zeros((2, 32, 32, 3), np.uint8), 0, 8.0)], tmp_path / "x.mp4", manifest=data)
     with pytest.raises(pytest.fail.Exception, match="weights were loaded"):
-        again.rerun(target, device="cpu")
+        rerunning.rerun(target, device="cpu")
     hostile = {**data, "weights": {}}
     target = write([Chunk(np.zeros((2, 32, 32, 3), np.uint8), 0, 8.0)], tmp_path / "x.mp4", manifest=hostile)
     with pytest.raises(kinema.RequestError, match="force=True"):
-        again.rerun(target, device="cpu")
+        rerunning.rerun(target, device="cpu")
