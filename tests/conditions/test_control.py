@@ -268,7 +268,7 @@ def test_clips(tmp_path):
     write([Chunk(masks[:5], 0, 12.5)], tmp_path / "short.mp4")
     with pytest.raises(RequestError, match="5 frames"):
         annotate_clip(source, "layout", tmp_path / "no.mp4", mask=tmp_path / "short.mp4")
-    with pytest.raises(RequestError, match="takes no mask"):
+    with pytest.raises(RequestError, match="does not take a mask"):
         annotate_clip(source, "edge", tmp_path / "no.mp4", mask=mask)
     with pytest.raises(RequestError, match="one frame"):
         annotate_clip(source, "edge", tmp_path / "no.png")

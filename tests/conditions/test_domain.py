@@ -85,7 +85,7 @@ def test_a_plan_says_what_lies_outside(tmp_path):
     assert "c.mp4 does not look like Toyland" in plan(removed).outside[0]
     assert "vace" in plan(removed).outside[0], "a model that edits, not any"
     words = kinema.plan("robots dancing in Tokyo").outside
-    assert len(words) == 1 and "nothing of what the prompt says" in words[0]
+    assert len(words) == 1 and "knows no words of the prompt" in words[0]
     assert kinema.plan("a cat walks through snow").outside == (), "it knows the snow"
     assert kinema.plan("robots", model="wan2.1-t2v-1.3b").outside == (), "published models know the world"
 
@@ -102,7 +102,7 @@ def test_from_python_it_is_a_warning(tmp_path):
     with pytest.warns(kinema.OutsideDomainWarning, match="does not look like Toyland") as told:
         engine.generate("a red ball", image=photo(tmp_path))
     assert told[0].filename == __file__, "it points to the caller"
-    with pytest.warns(kinema.OutsideDomainWarning, match="nothing of what the prompt says") as told:
+    with pytest.warns(kinema.OutsideDomainWarning, match="knows no words of the prompt") as told:
         kinema.generate("robots")
     assert told[0].filename == __file__
     with warnings.catch_warnings():

@@ -182,8 +182,8 @@ def test_sound_stays(tmp_path, painter):
         ({"frames": 17}, "own frames"),
         ({"fps": 8}, "own fps"),
         ({"upscale": 2}, "own size"),
-        ({"conditions": (kinema.Mask(everything=True),)}, "needs a clip"),
-        ({"conditions": ({"kind": "trajectory", "points": ((0, 0), (1, 1))},)}, "does not take"),
+        ({"conditions": (kinema.Mask(everything=True),)}, "requires one clip"),
+        ({"conditions": ({"kind": "trajectory", "points": ((0, 0), (1, 1))},)}, "does not support"),
     ],
 )
 def test_what_cannot_be_is_refused_before_work(clip, fields, words):

@@ -124,7 +124,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "no spans": ({"spans": []}, "spans"),
     "endless span": ({"spans": [{"start": 0, "stop": 9_999_999}]}, "spans"),
     "interval": ({"guidance_interval": [0.9, 0.1]}, "guidance_interval"),
-    "canvas": ({"canvas": "source", "conditions": []}, "needs a clip"),
+    "canvas": ({"canvas": "source", "conditions": []}, "requires one clip"),
     "no model": ({"model": "/dev/zero"}, "--model"),
     "family": ({"family": "os"}, "family"),
     "prompt": ({"prompt": "x" * 100_000}, "prompt"),

@@ -133,7 +133,7 @@ def test_what_cannot_be_is_refused(clip, tmp_path):
         kinema.plan("x", model=MODEL, canvas="upscale")
     with pytest.raises(RequestError, match="its own frames"):
         kinema.plan("x", model=MODEL, frames=8, **upscaled)
-    with pytest.raises(RequestError, match="shows no more"):
+    with pytest.raises(RequestError, match="does not support outpainting"):
         kinema.plan("x", model=MODEL, canvas="upscale", conditions=[{**source, "grow": (0.2, 0, 0, 0)}])
     with pytest.raises(RequestError, match=r"scale.* = 0\.5"):
         kinema.plan("x", model=MODEL, upscale=0.5, **upscaled)

@@ -9,7 +9,6 @@ import numpy as np
 from ..conditions import inputs, outpaint
 from ..conditions import mask as masks_drawn
 from ..conditions.image import cover
-from ..conditions.mask_length import check_length
 from ..conditions.mask_shape import reshape
 from ..core.conditions import Mask, Source
 from ..core.plan import Plan
@@ -64,7 +63,7 @@ def _of_clip(mask: Mask, num_frames: int, width: int, height: int) -> Iterator[n
             gray = masks_drawn.brightness(chunk.frames[0], height, width)
             yield _shaped(gray, mask)
             given += 1
-    check_length(given, num_frames)
+    inputs.check_mask_length(given, num_frames)
 
 
 def start_of(mask: Mask, height: int, width: int) -> Start:

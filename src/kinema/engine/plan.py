@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..conditions import opened
+from ..conditions import input_checks
 from ..core.card import Card
 from ..core.errors import RequestError
 from ..core.plan import Plan
@@ -21,7 +21,7 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
         found = family_module(card.family).plan(request, card, store.known_cards())
     except RequestError as error:
         raise recommend.whole(error, request) from None
-    opened.check(found)
+    input_checks.check(found)
     if found.canvas == "source" and any(each.kind == "mask" and each.follows for each in found.conditions):
         from .mask_stream import settled
 
