@@ -18,7 +18,7 @@ from kinema.engine.upscale import upscale
 from kinema.media.manifest import read_manifest
 from kinema.media.read import read_chunks
 from kinema.media.write import write
-from kinema.post.color_match import match_colors
+from kinema.post.composite import match_colors
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
 

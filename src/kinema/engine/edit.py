@@ -18,7 +18,7 @@ from ..core.chunk import Chunk
 from ..core.events import OnEvent, Progress, ignore, of_span
 from ..core.family import Family, Window
 from ..core.plan import Plan, Span
-from ..post import paste
+from ..post import composite
 from .timeline import EditTimeline, open_timeline, sounding
 from .windows import Windows
 
@@ -123,11 +123,11 @@ class _Work:
             return new.astype(np.float32)
         around = np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)
         near = np.stack([cv2.dilate((mask > 0).astype(np.uint8), around) for mask in mask_FHW]) > 0
-        ring = kept & near if (kept & near).sum() >= paste.FEWEST else kept
-        change = paste.color_change(new[ring].astype(np.float32), true[ring].astype(np.float32))
-        fitted = paste.recolor(new, *change)
+        ring = kept & near if (kept & near).sum() >= composite.FEWEST else kept
+        change = composite.color_change(new[ring].astype(np.float32), true[ring].astype(np.float32))
+        fitted = composite.recolor(new, *change)
         reach = EDGE * min(self.canvas)
-        return np.stack([paste.smooth_edge(*each, reach) for each in zip(fitted, true, kept)])
+        return np.stack([composite.smooth_edge(*each, reach) for each in zip(fitted, true, kept)])
 
     def _composite(self, new: np.ndarray, inside: range, masks: dict[int, np.ndarray]) -> None:
         assert self.region is not None
@@ -143,7 +143,7 @@ class _Work:
             below = self.line.frame(index)[0]
             if below is None:
                 below = np.zeros((self.line.size[1], self.line.size[0], 3), np.uint8)
-            done = self.region.composite(part, below, paste.feather(masks[index], radius))
+            done = self.region.composite(part, below, composite.feather(masks[index], radius))
             if index in self.frames:  # crossfade from the window before to this one
                 share = shares[index]
                 if shared[0] != inside.start:  # backward: earlier windows are later in time

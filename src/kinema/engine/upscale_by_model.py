@@ -17,7 +17,7 @@ from ..core.events import OnEvent, Progress, ignore, of_span, previews_of
 from ..core.family import Family, Window
 from ..core.plan import Plan, Span
 from ..media.resize import resize_frames
-from ..post.color_match import match_colors
+from ..post.composite import match_colors
 from .tiles import tiled
 from .timeline import EditTimeline, open_timeline, sounding
 from .windows import Windows
