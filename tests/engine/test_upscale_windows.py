@@ -131,7 +131,7 @@ def test_what_cannot_be_is_refused(clip, tmp_path):
     assert MODEL in refused.value.models
     with pytest.raises(RequestError, match="No clip"):
         kinema.plan("x", model=MODEL, canvas="upscale")
-    with pytest.raises(RequestError, match="its own frames"):
+    with pytest.raises(RequestError, match="the clip's own frames"):
         kinema.plan("x", model=MODEL, frames=8, **upscaled)
     with pytest.raises(RequestError, match="does not support outpainting"):
         kinema.plan("x", model=MODEL, canvas="upscale", conditions=[{**source, "grow": (0.2, 0, 0, 0)}])
