@@ -94,7 +94,7 @@ def test_depth_is_what_the_network_says(depth_folder):
     with torch.no_grad():
         answer = network(**process(images=clip[0], return_tensors="pt"))
     depth = process.post_process_depth_estimation(answer, target_sizes=[(60, 90)])[0]["predicted_depth"].numpy()
-    # Theirs enlarges bicubically with another alignment: the same picture, not the same numbers.
+    # Theirs scales up bicubically with another alignment: the same picture, not the same numbers.
     assert np.corrcoef(depth.ravel(), drawn[..., 0].ravel())[0, 1] > 0.97
 
 

@@ -79,8 +79,8 @@ def test_the_published_partner_is_known():
 
 
 @pytest.mark.slow
-def test_temporal_layers_align_the_enlarged_frames(engine, tmp_path):
-    """Video LDM's upsampler (arXiv 2304.08818, section 3.4): the image model alone enlarges every frame as it likes,
+def test_temporal_layers_align_the_upscaled_frames(engine, tmp_path):
+    """Video LDM's upsampler (arXiv 2304.08818, section 3.4): the image model alone upscales every frame as it likes,
     with temporal layers the frames agree."""
     import torch
     from diffusers import UNet2DConditionModel

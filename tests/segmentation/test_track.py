@@ -12,7 +12,7 @@ from kinema.core.errors import RequestError, WeightsMissing
 from kinema.engine.mask_stream import start_of
 from kinema.media.masks import box_around
 from kinema.segmentation import carry, cut_out
-from kinema.segmentation.track import Start, doubt_of, enlarged, follow
+from kinema.segmentation.track import Start, doubt_of, follow, scaled_up
 from kinema.toyland.render import render
 from kinema.toyland.scene import Actor, Scene
 
@@ -113,13 +113,13 @@ def test_the_same_masks_each_time_and_one_frame_at_a_time():
     assert list(follow(iter(()), start)) == []
 
 
-def test_masks_are_enlarged_without_moving():
+def test_masks_are_scaled_up_without_moving():
     small = np.zeros((60, 80), bool)
     small[20:40, 30:50] = True
-    large = enlarged(small, 180, 240)
+    large = scaled_up(small, 180, 240)
     assert large.shape == (180, 240) and large.min() == 0 and large.max() == 1
     assert cut_out.iou(large > 0.5, np.kron(small, np.ones((3, 3), bool))) > 0.96
-    assert np.array_equal(enlarged(small, 60, 80), small)
+    assert np.array_equal(scaled_up(small, 60, 80), small)
 
 
 def test_a_shift_is_read_off_the_flow():

@@ -25,7 +25,7 @@ from .start import Start
 if TYPE_CHECKING:
     from .cut_out import CutOut
 
-__all__ = ["Start", "choose", "doubt_of", "enlarged", "follow"]
+__all__ = ["Start", "choose", "doubt_of", "follow", "scaled_up"]
 
 LONG_PX = 384
 """Longer side of the frames in the tracker; smaller frames are not scaled."""
@@ -97,7 +97,7 @@ def _with_opencv(frames: Iterable[np.ndarray], start: Start, on_doubt: Callable[
             tracker = Tracker(small_HWC, first.mask_HW)
         else:
             tracker.step(small_HWC)
-        yield enlarged(tracker.mask_HW, height, width)
+        yield scaled_up(tracker.mask_HW, height, width)
 
 
 def doubt_of(frame_HWC: np.ndarray, start: Start) -> str:
@@ -141,7 +141,7 @@ def _cut(picture_HWC: np.ndarray, start: Start) -> CutOut:
     return from_click(picture_HWC, min(x * width, width - 1), min(y * height, height - 1))
 
 
-def enlarged(mask_HW: np.ndarray, height: int, width: int) -> np.ndarray:
+def scaled_up(mask_HW: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale a bool mask up: float32 in [0, 1], antialiased, with an edge about two pixels wide."""
     import cv2
 

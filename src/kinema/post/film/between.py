@@ -60,7 +60,7 @@ class FilmBetween:
         return [known[time] for time in times]
 
     def _tensor(self, frame_HWC: np.ndarray) -> Tensor:
-        """(1, 3, H, W) in [0, 1], its sides enlarged to legal ones by repeating the border."""
+        """(1, 3, H, W) in [0, 1], padded to legal sides by repeating the border."""
         height, width = frame_HWC.shape[:2]
         whole = self.network.config.multiple
         x = torch.from_numpy(np.ascontiguousarray(frame_HWC)).to(self.residency.device).permute(2, 0, 1)[None]

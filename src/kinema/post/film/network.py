@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import FilmConfig
-from .warp import best_match, compare, enlarge, pyramid, warp
+from .warp import best_match, compare, pyramid, upscale_flow, warp
 
 SLOPE = 0.2
 RGB, FLOW = 3, 2
@@ -93,7 +93,7 @@ class EndFlow(nn.Module):
             if not flows:
                 flows = [predictor(torch.cat([here[level], there[level]], 1))]
                 continue
-            flow = enlarge(flows[0])
+            flow = upscale_flow(flows[0])
             flows.insert(0, flow + predictor(torch.cat([here[level], warp(there[level], flow)], 1)))
         return flows
 
@@ -129,7 +129,7 @@ class MiddleFlow(nn.Module):
         flows: list[Tensor] = []
         for level in range(len(first) - 1, -1, -1):
             if flows:
-                motion = enlarge(motion)
+                motion = upscale_flow(motion)
             flow = motion * share
             before, after = warp(first[level], flow[:, :FLOW]), warp(second[level], flow[:, FLOW:])
             parts = [before, after, motion * 0.25, time_B111.expand(-1, 1, *motion.shape[-2:])]
@@ -145,7 +145,7 @@ class MiddleFlow(nn.Module):
 
 
 class Fusion(nn.Module):
-    """A U-Net's decoder on the aligned pyramid: enlarge, 2 x 2 convolution, beside the finer level, twice 3 x 3."""
+    """A U-Net's decoder on the aligned pyramid: upscale, 2 x 2 convolution, beside the finer level, twice 3 x 3."""
 
     def __init__(self, config: FilmConfig) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ class FilmNetwork(nn.Module):
         """Both images moved to the middle at their full size, weighed against each other, and corrected."""
         shrink = self.config.shrink
         for _ in range(shrink.bit_length() - 1):
-            flow_B4HW = enlarge(flow_B4HW)
+            flow_B4HW = upscale_flow(flow_B4HW)
         before, after = warp(first_BCHW, flow_B4HW[:, :FLOW]), warp(second_BCHW, flow_B4HW[:, FLOW:])
         fine = F.pixel_shuffle(painted_BCHW, shrink)
         weight = torch.sigmoid(fine[:, RGB:] + torch.log((1 - time_B111) / time_B111))

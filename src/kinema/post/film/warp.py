@@ -22,7 +22,7 @@ def warp(image_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:
     return F.grid_sample(image_BCHW, grid_BHW2, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def enlarge(flow_BCHW: Tensor) -> Tensor:
+def upscale_flow(flow_BCHW: Tensor) -> Tensor:
     """A flow for the next finer level: twice the size, twice as long."""
     return F.interpolate(flow_BCHW * 2, scale_factor=2, mode="bilinear", align_corners=False)
 
