@@ -11,7 +11,7 @@ from kinema.core.conditions import Mask
 from kinema.core.errors import RequestError, WeightsMissing
 from kinema.engine.mask_stream import start_of
 from kinema.media.masks import box_around
-from kinema.segmentation import carry, cut_out
+from kinema.segmentation import cut_out, propagate
 from kinema.segmentation.track import Start, doubt_of, follow, scaled_up
 from kinema.toyland.render import render
 from kinema.toyland.scene import Actor, Scene
@@ -127,7 +127,7 @@ def test_a_shift_is_read_off_the_flow():
     before, now = frame[:, :120], np.roll(frame, 3, axis=1)[:, :120]
     mask = np.zeros((96, 120), bool)
     mask[30:60, 40:80] = True
-    found = carry.Flow().carry(before, now, mask, np.float64([[1, 0, 0], [0, 1, 0]]))
+    found = propagate.Flow().propagate(before, now, mask, np.float64([[1, 0, 0], [0, 1, 0]]))
     assert found.move_23[:, 2] == pytest.approx([3, 0], abs=0.5)
     assert cut_out.iou(found.flowed_HW, np.roll(mask, 3, axis=1)) > 0.9
     assert cut_out.iou(found.moved_HW, np.roll(mask, 3, axis=1)) > 0.9
