@@ -103,10 +103,10 @@ def test_permissions_follow_the_umask_and_the_replaced_file(tmp_path):
 KILLED = """
 import sys, time
 from pathlib import Path
-from kinema.core.leftovers import scratch
+from kinema.core.leftovers import temporary_folder
 from kinema.core.whole import hidden, whole
 folder = Path(sys.argv[1])
-with whole(folder / "x.mp4") as beside, scratch("test") as place:
+with whole(folder / "x.mp4") as beside, temporary_folder("test") as place:
     beside.write_text("half")
     (place / "in.bin").write_text("half")
     frames = hidden(folder / "frames")
@@ -131,7 +131,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path, monkeyp
     monkeypatch.setattr(tempfile, "tempdir", str(temp))
     try:
         write(out / "y.mp4", "whole")
-        with leftovers.scratch("test"):
+        with leftovers.temporary_folder("test"):
             assert len(names(temp)) == 3, "a running process keeps its own"
         assert len(names(out)) == len(strangers) + 3
     finally:
@@ -139,7 +139,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path, monkeyp
         running.wait()
     leftovers._swept.clear()
     write(out / "z.mp4", "whole")
-    with leftovers.scratch("test"):
+    with leftovers.temporary_folder("test"):
         pass
     assert sorted(names(out)) == sorted([*strangers, "y.mp4", "z.mp4"])
     assert names(temp) == ["kinema-mine"]

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from ..core.apart import path_of
 from ..core.errors import MediaError, RequestError
-from ..core.leftovers import scratch
+from ..core.leftovers import temporary_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +57,7 @@ def as_file(media: str) -> Iterator[Path]:
         yield check_regular(media)
         return
     kind, content = _data_uri(media)
-    with scratch("input") as folder:
+    with temporary_folder("input") as folder:
         path = folder / f"inline{SUFFIXES.get(kind, '.bin')}"
         path.write_bytes(content)
         yield path

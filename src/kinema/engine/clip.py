@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
 from ..core.events import Event, OnEvent, Planned, planned
-from ..core.leftovers import scratch
+from ..core.leftovers import temporary_folder
 from ..core.plan import Plan
 from ..core.showing import shown_in_python
 
@@ -106,7 +106,7 @@ class Clip:
 
     def _repr_html_(self) -> str:
         """An HTML player for notebooks."""
-        with scratch("notebook") as folder:
+        with temporary_folder("notebook") as folder:
             file = self.save(folder / "clip.mp4")
             content = base64.b64encode(file.read_bytes()).decode("ascii")
         side = max(256, self.plan.size[0])
