@@ -199,14 +199,14 @@ def test_python_shows_how_far_it_is(mini, monkeypatch, progress, listens, shown,
     """On a terminal by default; not where somebody listens to the events, unless asked for."""
     import io
 
-    from kinema.core import showing
+    from kinema.core import display
 
     stream = io.StringIO()
     stream.isatty = lambda: True
     monkeypatch.setattr("sys.stderr", stream)
-    monkeypatch.setattr(showing, "LONG_S", 0.0)
-    monkeypatch.setattr(showing, "_python", True)
-    monkeypatch.setattr(showing.Line, "EVERY_S", 0.01)
+    monkeypatch.setattr(display, "LONG_S", 0.0)
+    monkeypatch.setattr(display, "_python", True)
+    monkeypatch.setattr(display.Line, "EVERY_S", 0.01)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     heard = []

@@ -9,7 +9,7 @@ import pytest
 from fake_family import FakeFamily
 
 import kinema
-from kinema.core import showing
+from kinema.core import display
 from kinema.core.errors import RequestError
 from kinema.core.events import Event, Part, ignore, planned
 from kinema.core.request import Request
@@ -76,20 +76,20 @@ def test_one_model_is_in_memory_at_a_time(loaded):
 @pytest.mark.parametrize("call", ["save", "frames", "manifest", "engine"])
 def test_a_call_has_one_display_of_all_that_it_does(loaded, monkeypatch, tmp_path, call):
     """Loading is the first stage of the same display as the making; what is made already shows nothing more."""
-    displays: list[list[showing.Now]] = []
+    displays: list[list[display.ProgressState]] = []
 
-    class Seen(showing.Showing):
+    class Seen(display.Display):
         def __enter__(self):
             displays.append([])
-            self.overall = showing.Overall()
+            self.overall = display.Overall()
             return self
 
         def __call__(self, event):
             self.overall(event)
             displays[-1].append(self.overall.now())
 
-    monkeypatch.setattr(showing, "_python", True)
-    monkeypatch.setattr(showing, "Lines", lambda *_: Seen())
+    monkeypatch.setattr(display, "_python", True)
+    monkeypatch.setattr(display, "Lines", lambda *_: Seen())
     if call == "engine":
         load.load(WISH.model).generate(WISH, progress=True).save(tmp_path / "a.mp4")
         stages = ["prepare", "encode", "sample", "decode"]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
+from ..core.display import python_display
 from ..core.events import Event, OnEvent, Planned, planned
 from ..core.leftovers import temporary_folder
 from ..core.plan import Plan
-from ..core.showing import shown_in_python
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ class Clip:
         """The plan, hashes of weights and inputs, and versions; saved in the file and in its sidecar."""
         if self._manifest is not None:
             return self._manifest()
-        with shown_in_python(self.progress) as shown:
+        with python_display(self.progress) as shown:
             return self._described(_loading(shown))()
 
     def _described(self, on_event: OnEvent) -> Callable[[], dict[str, Any]]:
@@ -61,7 +61,7 @@ class Clip:
         if self._chunks is not None:
             yield from self._chunks
             return
-        with shown_in_python(self.progress) as shown:
+        with python_display(self.progress) as shown:
             yield from self._generated(shown)
 
     def _generated(self, on_event: OnEvent) -> Iterator[Chunk]:
@@ -93,7 +93,7 @@ class Clip:
 
         keep_apart({"output": path}, named(self.plan))
         self.progress = self.progress if progress is None else progress
-        with shown_in_python(self.progress) as shown:
+        with python_display(self.progress) as shown:
             self._described(shown)  # a model that has to be loaded is loaded once, within this display
             chunks = self._generated(shown)
             return write(chunks, path, manifest=self.manifest, **{"quality": self.plan.quality, **settings})

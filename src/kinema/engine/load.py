@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
 from ..core.deferred_imports import deferred_imports
+from ..core.display import python_display
 from ..core.errors import ModelError, RequestError
 from ..core.events import Event, Note, OnEvent, Part, both, ignore, planned
 from ..core.plan import Plan
@@ -18,7 +19,6 @@ from ..core.quiet import quietly
 from ..core.registry import family_module
 from ..core.request import Request, in_full
 from ..core.request import parse_size as parse_size
-from ..core.showing import shown_in_python
 from ..core.threads import alone, free_cores, sample_load
 from ..weights import store
 from .clip import Clip
@@ -268,7 +268,7 @@ def load(
     card = store.find(model)
     location = store.locate(card)
     first, began_s, processor_s = "torch" not in sys.modules, time.perf_counter(), time.process_time()
-    with shown_in_python(progress) as shown:
+    with python_display(progress) as shown:
         report = both(on_event, shown)
         report(planned(Part("load", start_s(card, device_name(None if device is None else str(device))))))
         report(Event("load"))
