@@ -1,4 +1,4 @@
-"""Depth and pose with tiny networks of random weights: that the whole way runs, and that each step is right alone."""
+"""Depth and pose with tiny networks of random weights: the whole pipeline runs, and each step is correct."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def frames(num: int = 2, height: int = 60, width: int = 90) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def depth_folder(tmp_path_factory):
-    """Depth Anything's architecture, tiny, as `kinema models pull` would leave it: safetensors and its notes."""
+    """Depth Anything's architecture, tiny, as downloaded by `kinema models pull`: safetensors and metadata."""
     from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, DPTImageProcessorPil
 
     torch.manual_seed(0)
@@ -107,7 +107,7 @@ def test_pose_runs(pose_folders):
 
 
 def test_people_are_the_detectors_persons(pose_folders):
-    """Boxes against transformers' own reading of the detector's answer."""
+    """Boxes against transformers' own postprocessing of the detector's output."""
     from transformers import AutoModelForObjectDetection
 
     _, folder = pose_folders
@@ -123,7 +123,7 @@ def test_people_are_the_detectors_persons(pose_folders):
 
 
 def test_joints_are_found_between_pixels_and_put_back():
-    """A network that answers with a bell at a known place of its crop: the joint is at that place of the frame."""
+    """A network that returns a Gaussian at a known position of its crop: the joint is at that position in the frame."""
     tall, wide, place_x, place_y = 64, 48, 5.3, 9.8
     bell = np.exp(-((np.arange(12) - place_x) ** 2 + (np.arange(16)[:, None] - place_y) ** 2) / 8)
 

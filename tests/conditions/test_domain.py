@@ -1,4 +1,4 @@
-"""What a miniature has not learnt is said before it works: pictures unlike Toyland, words that mean nothing there."""
+"""Warnings before a miniature runs: pictures unlike Toyland, and prompts without known words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
 
 FIRST = 40_000_000
-"""Seeds that the measure was not fitted on."""
+"""Seeds held out from the fit of the measure."""
 
 
 def clips_of(seeds: range, side: int = 64) -> np.ndarray:
@@ -42,7 +42,7 @@ def test_false_alarms_on_toyland_clips():
 
 
 def test_what_the_miniature_makes_is_no_stranger(tmp_path):
-    """People edit and continue what it made."""
+    """Generated clips are edited and continued."""
     made = kinema.generate("a blue star over the sea at night", seed=4, profile="fast").frames()
     assert foreignness([made[0], made[8], made[16]]) < 0
 
@@ -60,7 +60,7 @@ def test_misses_on_real_pictures_and_clips(real_data):
 
 
 def photo(folder: Path) -> str:
-    """Fine grain without colour of its own, as no drawing has it."""
+    """Fine gray grain, which no drawing has."""
     noise = np.random.default_rng(0).integers(40, 215, (96, 96, 1), np.uint8)
     Image.fromarray(np.repeat(noise, 3, 2)).save(folder / "photo.png")
     return str(folder / "photo.png")

@@ -1,4 +1,4 @@
-"""What a person sees of the work: one line that is written over, or a few plain ones."""
+"""The progress display: one live line, or a few plain ones."""
 
 from __future__ import annotations
 

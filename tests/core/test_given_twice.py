@@ -1,5 +1,4 @@
-"""A name that stands twice in one place is refused by name, in everything that people write: of two values, the last
-would silently win."""
+"""Duplicate names are refused in every format that users write; otherwise the last value would silently win."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of clips as cameras, phones and the web make them: what comes out is the same clip, changed in one place."""
+"""Edits of clips in the formats of cameras, phones and the web: only the masked area changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLACE = (0.25, 0.25, 0.5, 0.5)
 
 @pytest.fixture(autouse=True)
 def painted(monkeypatch):
-    """The sampling loop is stood in for: what is to be generated comes out red."""
+    """Replaces the sampling loop: the masked area becomes red."""
 
     def paint(plan, family, *, on_event, window, **kept):
         frames = np.rint((window.frames_FHWC + 1) * 127.5)
@@ -66,7 +66,7 @@ def edited(path, out):
 
 
 def check_place(before, after):
-    """The place is red, what is well away from it is what it was."""
+    """The masked area is red; pixels far from it are unchanged."""
     assert before.shape == after.shape
     height, width = before.shape[1:3]
     left, top, right, bottom = (round(part * side) for part, side in zip(PLACE, (width, height) * 2, strict=True))

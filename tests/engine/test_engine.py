@@ -97,7 +97,7 @@ def test_step_reuse_forecasts_a_straight_line():
     skipped = [step for step in range(10) if reuse.skips(step)]
     assert skipped == [3, 5, 7]
     reuse.begin(6)
-    assert not any(reuse.skips(step) for step in (6, 7))  # a run that begins in the middle has nothing to go by
+    assert not any(reuse.skips(step) for step in (6, 7))  # a run that begins in the middle has no earlier outputs
     reuse.remember(1000.0, torch.tensor([1.0]))
     reuse.remember(900.0, torch.tensor([2.0]))
     assert float(reuse.forecast(800.0)) == pytest.approx(3.0)
@@ -110,7 +110,7 @@ def test_step_reuse_forecasts_a_straight_line():
 
 
 def test_profiles_cost_less_and_stay_close(mini):
-    """Counted in evaluations of the network, which is what they save."""
+    """Counted in evaluations of the network, which profiles reduce."""
     calls = []
     original = type(mini.family).predict
 
@@ -196,7 +196,7 @@ def test_out_of_vocabulary_prompts_are_fine(mini):
 @pytest.mark.parametrize("progress, listens, shown", [(None, False, True), (None, True, False), (True, True, True),
                                                       (False, False, False)])  # fmt: skip
 def test_python_shows_how_far_it_is(mini, monkeypatch, progress, listens, shown, tmp_path):
-    """On a terminal by default; not where somebody listens to the events, unless asked for."""
+    """Shown on a terminal by default; not with an `on_event` callback, unless requested."""
     import io
 
     from kinema.core import display

@@ -1,4 +1,4 @@
-"""Clips in several windows (upscales, edits, steps by models) are kept, resumed and previewed like plain ones."""
+"""Clips in several windows (upscales, edits, steps by models) are saved, resumed and previewed like plain ones."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_previews_of_tiles_have_the_size_of_the_canvas(source):
 
 @pytest.mark.parametrize("model", [MODEL, "kinema-mini-animatediff"])
 def test_a_clip_that_begins_from_one_resumes_from_a_file_identically(model, source, tmp_path):
-    """Latents of a clip lie in memory in another order than noise does; networks round accordingly."""
+    """The memory layout of a clip's latents differs from that of noise, which affects rounding in networks."""
     request = Request(prompt="a red ball", seed=5, model=model, frames=3, steps=5, fit="nearest", profile="exact",
                       conditions=(source,), options={"strength": 0.8})  # fmt: skip
     maker, kept = engine_of(request), []
@@ -115,7 +115,7 @@ def test_a_clip_that_begins_from_one_resumes_from_a_file_identically(model, sour
 
 @pytest.fixture
 def state(source):
-    """Of an edit, one window finished, without its work."""
+    """The state of an edit with one finished window, without generating it."""
     request, _, windows = requests(source)["edit"]
     plan = _in_windows(engine(EDITOR).plan(request), windows)
     kept = FinishedWindows()
@@ -216,7 +216,7 @@ def test_a_state_of_a_repeated_pass_is_read(tmp_path):
 
 
 def _in_windows(plan, windows):
-    """The plan in shorter windows than its model would take: they cost less."""
+    """The plan with shorter windows than its model's, to save time."""
     spans = tuple(Span(start=start, stop=stop) for start, stop in windows or ())
     return plan.model_copy(update={"spans": spans}) if spans else plan
 

@@ -1,4 +1,4 @@
-"""Frames of a clip that is edited or continued: each at its place, and a clip that ends early is named."""
+"""Frames of an edited or continued clip: each at its position, and an error names a truncated clip."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_mask_and_a_control_that_decode_short(clip):
 
 @pytest.mark.parametrize("claim", [FRAMES - 2, FRAMES + 3])
 def test_frames_after_a_continued_clip_stay_in_place(clip, claim, monkeypatch):
-    """A header that lies must not shift what comes after."""
+    """A wrong header must not shift later frames."""
     real = inputs.info(clip)
     monkeypatch.setattr(inputs, "info", lambda media: SimpleNamespace(num_frames=claim, has_audio=False))
     line = open_timeline(plan_of(2 * claim + 4, Continue(clip=clip), Continue(clip=clip, place="end")))

@@ -1,4 +1,4 @@
-"""Steps of an upscale by a model: planned inside the plan, made from its frames, remembered in the manifest."""
+"""Upscale steps by a model: planned within the plan, generated from its frames, recorded in the manifest."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_is_refused_with_what_can():
 
 
 def test_the_shipped_partner_works_at_its_own_size(engine):
-    """kinema-mini-zeroscope-xl was trained at 96x96 on an image model of 64x64, whose finest level it brings along."""
+    """kinema-mini-zeroscope-xl was trained at 96x96 on an image model of 64x64, whose finest level it includes."""
     found = engine.plan(Request(**SMALL, upscale={"by": "xl", "steps": 2, "strength": 0.5}))
     assert found.by_model[0].model == "kinema-mini-zeroscope-xl" and found.by_model[0].size == (96, 96)
     assert not [note for note in found.by_model[0].notes if "trained on" in note and "96x96" in note]

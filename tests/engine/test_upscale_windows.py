@@ -1,4 +1,4 @@
-"""A clip upscaled by a model: tiles that agree, windows in time, the clip's own colours, rate and sound."""
+"""Upscaling by a model: consistent tiles, windows in time, the clip's colours, frame rate and sound."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_plan_says_windows_and_tiles(clip):
 
 
 def test_windows_sound_colours_and_rerun(engine, clip, tmp_path):
-    """20 frames in two windows of 12 that share 4, and what a file of it tells."""
+    """20 frames in two windows of 12 that share 4, and the metadata of the file."""
     request = upscale(clip, scale=1, width=32, height=48, **{**FEW, "steps": 3}, strength=0.4)
     spans = (Span(start=0, stop=12), Span(start=8, stop=20))
     plan = engine.plan(request).model_copy(update={"spans": spans})

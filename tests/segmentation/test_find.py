@@ -1,4 +1,4 @@
-"""Grounding DINO and SAM 2 through their real code, with tiny networks drawn at random: everything but the quality."""
+"""Grounding DINO and SAM 2 through their real code, with tiny networks of random weights: everything except quality."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_words_become_a_box(dino, monkeypatch):
 
 
 def test_the_best_box_is_taken_and_kept_inside(monkeypatch):
-    """What follows the network, on an answer that is known."""
+    """Postprocessing, on a known network output."""
 
     class Prepare:
         def __call__(self, **asked):

@@ -1,4 +1,4 @@
-"""Objects followed from a click, a box or a mask: against Toyland's exact masks, through an occlusion, repeatably."""
+"""Tracking from a click, a box or a mask: against Toyland's exact masks, through an occlusion, deterministically."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def textured(height: int, width: int, seed: int, colors: tuple[tuple[int, int, i
 
 
 def occluded(num_frames: int = 26) -> tuple[np.ndarray, np.ndarray]:
-    """A striped disc that passes behind a post that hides half of it and more; frames and what is seen of the disc."""
+    """A striped disc that passes behind a post that hides over half of it; frames and the visible part of the disc."""
     height, width, radius = 96, 160, 20
     ground = textured(height, width, 1, ((70, 110, 60), (90, 140, 80), (60, 90, 70)))
     skin = textured(2 * radius + 1, 2 * radius + 1, 2, ((220, 60, 50), (240, 120, 60), (200, 40, 90)))
