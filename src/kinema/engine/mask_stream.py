@@ -78,7 +78,7 @@ def start_of(mask: Mask, height: int, width: int) -> Start:
     return Start(mask_HW=masks_drawn.draw(plain, 1, height, width)[0, 0, 0].numpy(), boxes=mask.boxes)
 
 
-def settled(plan: Plan) -> Plan:
+def with_tracker(plan: Plan) -> Plan:
     """The plan of an in-place edit with its tracker resolved, so that a rerun uses the same one, and with a note if
     OpenCV's segmentation of the first frame is doubtful. Raises WeightsMissing if the tracker's weights are missing,
     and MediaError if the clip cannot be read."""

@@ -23,9 +23,9 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
         raise recommend.whole(error, request) from None
     input_checks.check(found)
     if found.canvas == "source" and any(each.kind == "mask" and each.follows for each in found.conditions):
-        from .mask_stream import settled
+        from .mask_stream import with_tracker
 
-        found = settled(found)
+        found = with_tracker(found)
     styles.check(found)
     if request.upscale and found.canvas != "upscale":
         from .upscale import plan_steps

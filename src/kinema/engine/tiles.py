@@ -19,7 +19,7 @@ from ..core.windows import Tiling, ramp
 from ..diffusion.latents import each
 
 
-class Around:
+class FamilyWrapper:
     """A wrapper around a family that delegates everything it does not override."""
 
     def __init__(self, family: Family) -> None:
@@ -35,7 +35,7 @@ def tiled(family: Family, tiling: Tiling) -> Family:
     return cast(Family, Tiled(family, tiling))
 
 
-class Tiled(Around):
+class Tiled(FamilyWrapper):
     """See `tiled`. Its conditions are a list with those of each tile."""
 
     def __init__(self, family: Family, tiling: Tiling) -> None:

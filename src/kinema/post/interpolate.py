@@ -168,11 +168,11 @@ class _Work:
         self.total = num_frames(total, self.source, self.target) if total else 0
         self.started = time.perf_counter()
         self.taken = 0  # frames of the clip
-        self.made = 0  # frames of the result, queued ones included
-        self.given = 0  # frames of the result already yielded
+        self.count = 0  # frames of the result, queued ones included
+        self.yielded = 0  # frames of the result already yielded
         self.before: np.ndarray | None = None
-        self.waiting: deque[np.ndarray] = deque()
-        self.owed: set[int] = set()
+        self.queue: deque[np.ndarray] = deque()
+        self.pending: set[int] = set()
         self.filter: Compensated | None = None
         if between is None and self.target > self.source:
             from .compensated import Compensated
@@ -193,7 +193,7 @@ class _Work:
         """Queue the result's frames from the first frame (included) to the second (excluded)."""
         step = self.source / self.target
         places: list[Fraction] = []
-        while (place := (self.made + len(places)) * step) < self.taken:
+        while (place := (self.count + len(places)) * step) < self.taken:
             places.append(place - (self.taken - 1))
         inside = [place for place in places if place > 0]
         if len(inside) < len(places):
@@ -209,48 +209,48 @@ class _Work:
                 self._add(frame)
             return
         for frame in blend(first_HWC, second_HWC, inside):
-            self.owed.add(self.made)
+            self.pending.add(self.count)
             self._add(frame)
 
     def _add(self, frame_HWC: np.ndarray) -> None:
-        self.waiting.append(frame_HWC)
-        self.made += 1
+        self.queue.append(frame_HWC)
+        self.count += 1
         seconds = time.perf_counter() - self.started
-        self.on_event(Progress("interpolate", min(self.made, self.total or self.made), self.total, seconds))
+        self.on_event(Progress("interpolate", min(self.count, self.total or self.count), self.total, seconds))
 
     def _take(self, found: Iterable[tuple[int, np.ndarray]]) -> None:
         """Replace placeholders by the filter's frames."""
         for number, frame in found:
-            if number in self.owed:
-                self.owed.remove(number)
-                self.waiting[number - self.given] = frame
+            if number in self.pending:
+                self.pending.remove(number)
+                self.queue[number - self.yielded] = frame
 
     def finish(self) -> None:
         """Finish the clip: hold its last frame to the end."""
         if self.filter is not None:
             self._take(self.filter.finish())
-            self.owed.clear()
+            self.pending.clear()
         assert self.before is not None
-        for _ in range(self.made, num_frames(self.taken, self.source, self.target)):
+        for _ in range(self.count, num_frames(self.taken, self.source, self.target)):
             self._add(self.before)
 
     def ready(self, last: bool = False) -> Iterator[Chunk]:
         """Yield full chunks without placeholders; with `last` also the rest."""
-        while self.waiting:
-            sure = min(self.owed) - self.given if self.owed else len(self.waiting)
+        while self.queue:
+            sure = min(self.pending) - self.yielded if self.pending else len(self.queue)
             if not last and sure <= CHUNK_FRAMES:  # keep a frame for the sound after the last full chunk
                 return
-            count = min(CHUNK_FRAMES, len(self.waiting))
-            frames = np.stack([self.waiting.popleft() for _ in range(count)])
-            start, self.given = self.given, self.given + count
-            yield Chunk(frames, start, float(self.target), self._sound(last and not self.waiting))
+            count = min(CHUNK_FRAMES, len(self.queue))
+            frames = np.stack([self.queue.popleft() for _ in range(count)])
+            start, self.yielded = self.yielded, self.yielded + count
+            yield Chunk(frames, start, float(self.target), self._sound(last and not self.queue))
 
     def _sound(self, last: bool) -> np.ndarray | None:
         """The sound of the frames yielded since the last call; at the end, all remaining sound."""
         if self.sound is None:
             return None
         held = np.concatenate(self.sound) if self.sound else np.zeros((0, 1), np.float32)
-        due = len(held) if last else round(self.given / self.target * AUDIO_RATE_HZ) - self.sound_given
+        due = len(held) if last else round(self.yielded / self.target * AUDIO_RATE_HZ) - self.sound_given
         self.sound = [held[due:]]
         self.sound_given += min(due, len(held))
         return held[:due]
