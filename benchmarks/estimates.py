@@ -24,8 +24,8 @@ from pathlib import Path
 LIMIT = 1.5
 SHOW = """
 import sys
-import kinema.core.showing as showing
-showing.duration = lambda seconds: f"{seconds:.2f} s"
+import kinema.core.display as display
+display.duration = lambda seconds: f"{seconds:.2f} s"
 from kinema.cli.main import main
 sys.argv[0] = "kinema"
 main()

@@ -217,7 +217,7 @@ def test_temporary_folders_bear_the_mark_of_their_process():
         if path.name == "leftovers.py":
             continue
         for word in ("TemporaryDirectory", "NamedTemporaryFile", "mkdtemp", "mkstemp"):
-            assert word not in path.read_text(encoding="utf-8"), f"{path}: {word}; core/leftovers.py has scratch()"
+            assert word not in path.read_text(encoding="utf-8"), f"{path}: {word}; use leftovers.temporary_folder()"
 
 
 def _renames(node: ast.AST) -> bool:

@@ -389,5 +389,5 @@ def test_a_sampling_state_of_a_later_version_is_refused(folder):
 
     path = folder / "state.safetensors"
     save_file({"latents": torch.zeros(1)}, path, metadata={"kinema": json.dumps({"schema": 99})})
-    with pytest.raises(MediaError, match=r"later version of Kinema wrote it \(schema 99; this one supports 2\)"):
+    with pytest.raises(MediaError, match=r"later version of Kinema \(schema 99; this one supports 2\)"):
         SamplingState.read(path)

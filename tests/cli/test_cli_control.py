@@ -53,7 +53,7 @@ def test_control_in_words(clip: str) -> None:
         (["clip.mp4", "--kind", "canny"], 2, "canny"),
         (["none.mp4", "--kind", "edge"], 2, "none.mp4: no such file"),
         (["clip.mp4", "--kind", "layout"], 2, "mask clip"),
-        (["clip.mp4", "--kind", "edge", "--mask", "clip.mp4"], 2, "takes no mask"),
+        (["clip.mp4", "--kind", "edge", "--mask", "clip.mp4"], 2, "does not take a mask"),
         (["clip.mp4", "--kind", "edge", "--model", "x"], 2, "no option model"),
         (["clip.mp4", "--kind", "depth"], 1, "kinema models pull depth-anything"),
         (["clip.mp4", "--kind", "pose"], 1, "kinema models pull usyd-community"),

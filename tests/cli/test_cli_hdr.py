@@ -25,12 +25,12 @@ def clip(transfer: int, primaries: int, pixels: str) -> str:
 
 KINDS = [
     (PQ, BT2020, "yuv420p10le",
-     "The clip is HDR (PQ, 10 bits a colour); it is tone-mapped, and written as SDR with 8 bits."),
+     "The clip is HDR (PQ, 10 bits per channel); it is tone-mapped and written as SDR with 8 bits."),
     (HLG, BT2020, "yuv420p10le",
-     "The clip is HDR (HLG, 10 bits a colour); it is tone-mapped, and written as SDR with 8 bits."),
-    (BT709, BT2020, "yuv420p10le", "The clip has the colours of BT.2020 and 10 bits a colour; it is read and written "
-     "with those of BT.709 and 8 bits."),
-    (BT709, BT709, "yuv420p10le", "The clip has 10 bits a colour; it is read and written with 8."),
+     "The clip is HDR (HLG, 10 bits per channel); it is tone-mapped and written as SDR with 8 bits."),
+    (BT709, BT2020, "yuv420p10le", "The clip has BT.2020 colours and 10 bits per channel; it is converted to "
+     "BT.709 and 8 bits."),
+    (BT709, BT709, "yuv420p10le", "The clip has 10 bits per channel; it is converted to 8."),
     (BT709, BT709, "yuv420p", ""),
 ]  # fmt: skip
 COMMANDS = (

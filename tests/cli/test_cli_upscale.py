@@ -10,7 +10,7 @@ from cli_tools import run
 
 import kinema
 from kinema.core.chunk import Chunk
-from kinema.engine.upscale import best_way, upscale
+from kinema.engine.upscale import default_method, upscale
 from kinema.media.manifest import read_manifest
 from kinema.media.read import probe, read_video
 from kinema.media.write import write
@@ -82,8 +82,8 @@ def test_by_lanczos(clip, tmp_path):
 
 def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
     """The partner works at 96 x 96: it holds 96 x 64 at once, 144 x 96 only in tiles."""
-    assert best_way(clip, 2) == ("model", "kinema-mini-zeroscope-xl was made for clips of this model")
-    way, why = best_way(clip, 3)
+    assert default_method(clip, 2) == ("model", "kinema-mini-zeroscope-xl is the upscaler of this clip's model")
+    way, why = default_method(clip, 3)
     assert way == "lanczos" and "tiles" in why
     whole, pieces = upscale(clip, scale=2), upscale(clip, scale=3)
     assert (whole.prompt, whole.options["strength"]) == ("a red ball in a meadow", 0.7)
@@ -92,7 +92,7 @@ def test_the_default_sees_the_clip_whole_or_resamples(clip, tmp_path):
     foreign = tmp_path / "foreign.mp4"
     foreign.write_bytes(clip.read_bytes())
     write([Chunk(read_video(clip)[0], 0, 8.0)], foreign, quality="best")
-    assert best_way(foreign, 2) == ("lanczos", "no model was made for clips like this one")
+    assert default_method(foreign, 2) == ("lanczos", "no upscale model is known for this clip")
     found = run("upscale", str(foreign), "-o", str(tmp_path / "out.mp4"))
     assert found.exit_code == 0 and "--by model adds detail" in found.output.replace("\n", " ")
     assert probe(tmp_path / "out.mp4").width == 96

@@ -29,7 +29,7 @@ def toyland():
 
 
 def noise(num: int, height: int, width: int) -> np.ndarray:
-    """Frames with something in them: soft noise that drifts to the right by 2 px a frame."""
+    """Frames of soft noise that drifts to the right by 2 px per frame."""
     import cv2
 
     wide = np.random.default_rng(1).integers(0, 256, (height, width + 2 * num, 3), np.uint8)
@@ -121,7 +121,7 @@ def test_scribbles_are_dark_lines_on_white():
 
 
 def test_scribbles_are_steady():
-    """Grain over a still picture: carrying the lines along makes them flicker less than drawing each frame anew."""
+    """Grain over a still picture: propagated lines flicker less than lines drawn for each frame."""
     rng = np.random.default_rng(3)
     still = noise(1, 96, 128)[0].astype(np.float64)
     frames = np.clip(still + rng.normal(0, 8, (8, *still.shape)), 0, 255).astype(np.uint8)
@@ -268,7 +268,7 @@ def test_clips(tmp_path):
     write([Chunk(masks[:5], 0, 12.5)], tmp_path / "short.mp4")
     with pytest.raises(RequestError, match="5 frames"):
         annotate_clip(source, "layout", tmp_path / "no.mp4", mask=tmp_path / "short.mp4")
-    with pytest.raises(RequestError, match="takes no mask"):
+    with pytest.raises(RequestError, match="does not take a mask"):
         annotate_clip(source, "edge", tmp_path / "no.mp4", mask=mask)
     with pytest.raises(RequestError, match="one frame"):
         annotate_clip(source, "edge", tmp_path / "no.png")

@@ -1,4 +1,4 @@
-"""Depth and pose with tiny networks of random weights: that the whole way runs, and that each step is right alone."""
+"""Depth and pose with tiny networks of random weights: the whole pipeline runs, and each step is correct."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def frames(num: int = 2, height: int = 60, width: int = 90) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def depth_folder(tmp_path_factory):
-    """Depth Anything's architecture, tiny, as `kinema models pull` would leave it: safetensors and its notes."""
+    """Depth Anything's architecture, tiny, as downloaded by `kinema models pull`: safetensors and metadata."""
     from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, DPTImageProcessorPil
 
     torch.manual_seed(0)
@@ -94,7 +94,7 @@ def test_depth_is_what_the_network_says(depth_folder):
     with torch.no_grad():
         answer = network(**process(images=clip[0], return_tensors="pt"))
     depth = process.post_process_depth_estimation(answer, target_sizes=[(60, 90)])[0]["predicted_depth"].numpy()
-    # Theirs enlarges bicubically with another alignment: the same picture, not the same numbers.
+    # Theirs scales up bicubically with another alignment: the same picture, not the same numbers.
     assert np.corrcoef(depth.ravel(), drawn[..., 0].ravel())[0, 1] > 0.97
 
 
@@ -107,7 +107,7 @@ def test_pose_runs(pose_folders):
 
 
 def test_people_are_the_detectors_persons(pose_folders):
-    """Boxes against transformers' own reading of the detector's answer."""
+    """Boxes against transformers' own postprocessing of the detector's output."""
     from transformers import AutoModelForObjectDetection
 
     _, folder = pose_folders
@@ -123,7 +123,7 @@ def test_people_are_the_detectors_persons(pose_folders):
 
 
 def test_joints_are_found_between_pixels_and_put_back():
-    """A network that answers with a bell at a known place of its crop: the joint is at that place of the frame."""
+    """A network that returns a Gaussian at a known position of its crop: the joint is at that position in the frame."""
     tall, wide, place_x, place_y = 64, 48, 5.3, 9.8
     bell = np.exp(-((np.arange(12) - place_x) ** 2 + (np.arange(16)[:, None] - place_y) ** 2) / 8)
 

@@ -1,4 +1,4 @@
-"""What a miniature has not learnt is said before it works: pictures unlike Toyland, words that mean nothing there."""
+"""Warnings before a miniature runs: pictures unlike Toyland, and prompts without known words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
 
 FIRST = 40_000_000
-"""Seeds that the measure was not fitted on."""
+"""Seeds held out from the fit of the measure."""
 
 
 def clips_of(seeds: range, side: int = 64) -> np.ndarray:
@@ -42,7 +42,7 @@ def test_false_alarms_on_toyland_clips():
 
 
 def test_what_the_miniature_makes_is_no_stranger(tmp_path):
-    """People edit and continue what it made."""
+    """Generated clips are edited and continued."""
     made = kinema.generate("a blue star over the sea at night", seed=4, profile="fast").frames()
     assert foreignness([made[0], made[8], made[16]]) < 0
 
@@ -60,7 +60,7 @@ def test_misses_on_real_pictures_and_clips(real_data):
 
 
 def photo(folder: Path) -> str:
-    """Fine grain without colour of its own, as no drawing has it."""
+    """Fine gray grain, which no drawing has."""
     noise = np.random.default_rng(0).integers(40, 215, (96, 96, 1), np.uint8)
     Image.fromarray(np.repeat(noise, 3, 2)).save(folder / "photo.png")
     return str(folder / "photo.png")
@@ -85,7 +85,7 @@ def test_a_plan_says_what_lies_outside(tmp_path):
     assert "c.mp4 does not look like Toyland" in plan(removed).outside[0]
     assert "vace" in plan(removed).outside[0], "a model that edits, not any"
     words = kinema.plan("robots dancing in Tokyo").outside
-    assert len(words) == 1 and "nothing of what the prompt says" in words[0]
+    assert len(words) == 1 and "knows no words of the prompt" in words[0]
     assert kinema.plan("a cat walks through snow").outside == (), "it knows the snow"
     assert kinema.plan("robots", model="wan2.1-t2v-1.3b").outside == (), "published models know the world"
 
@@ -102,7 +102,7 @@ def test_from_python_it_is_a_warning(tmp_path):
     with pytest.warns(kinema.OutsideDomainWarning, match="does not look like Toyland") as told:
         engine.generate("a red ball", image=photo(tmp_path))
     assert told[0].filename == __file__, "it points to the caller"
-    with pytest.warns(kinema.OutsideDomainWarning, match="nothing of what the prompt says") as told:
+    with pytest.warns(kinema.OutsideDomainWarning, match="knows no words of the prompt") as told:
         kinema.generate("robots")
     assert told[0].filename == __file__
     with warnings.catch_warnings():

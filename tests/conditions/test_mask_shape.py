@@ -1,4 +1,4 @@
-"""Masks made coarser, masks that are polygons, and masks that stay over what they were drawn on."""
+"""Coarser masks, polygon masks, and the alignment of masks with their source."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_track_is_shaped_frame_by_frame():
 
 @pytest.mark.parametrize("size", [(60, 100), (100, 60), (96, 160)])
 def test_a_mask_of_the_sources_size_stays_over_it(tmp_path, size):
-    """A portrait and a landscape source, cropped to a landscape canvas: the mask goes with it."""
+    """A portrait and a landscape source, cropped to a landscape canvas: the mask is cropped alike."""
     wide, tall = size
     source_HWC = np.zeros((tall, wide, 3), np.uint8)
     source_HWC[tall // 2 - 9 : tall // 2 + 3, wide // 2 - 12 : wide // 2 + 20] = 255

@@ -1,4 +1,4 @@
-"""Conditions as pixels: exact where exactness is promised, and clear about what cannot be read."""
+"""Conditions as pixels: exact values, and clear errors for unreadable inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules that libraries import and a clip rarely calls: run at the first use, in place."""
+"""Lazy loading of modules that libraries import but a clip rarely calls."""
 
 import hashlib
 import importlib
@@ -17,7 +17,7 @@ from kinema.core import deferred_imports as deferred
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package with a deferred module in it, on the path; both are forgotten afterwards."""
+    """A package with a deferred module, on the path; both are removed afterwards."""
     folder = tmp_path / "slow_library"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
@@ -62,7 +62,7 @@ def test_names_taken_at_import_do_their_work_later(package):
         return x
 
     assert deferred.is_deferred("slow_library.heavy")
-    assert plain(1) == 1  # nothing is loaded that could need the wrapper
+    assert plain(1) == 1  # no module is loaded that could need the wrapper
     assert deferred.is_deferred("slow_library.heavy")
     assert solve(1) == 8
     import slow_library.heavy as heavy
@@ -164,7 +164,7 @@ print(json.dumps({"frames": hashlib.sha256(frames.tobytes()).hexdigest(), "left"
 
 def test_a_clip_is_the_same_and_leaves_them_unloaded(mini):
     """The real libraries: a clip needs none of the modules, its frames are those of a process that has loaded them all,
-    and afterwards torch.compile and SciPy work as ever."""
+    and torch.compile and SciPy still work afterwards."""
     importlib.import_module("torch._dynamo")
     importlib.import_module("scipy.stats")
     torch = importlib.import_module("torch")

@@ -1,4 +1,4 @@
-"""Names of fields: a mistyped one is refused with the nearest that is known at its place, in every kind of value."""
+"""Mistyped field names are refused with the nearest known one, in every model class."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _every(kind: type[BaseModel]) -> list[type[BaseModel]]:
 
 
 def test_no_value_anywhere_says_extra_inputs() -> None:
-    """Each kind of value of the tree, with each of its fields mistyped: the nearest is that very field."""
+    """Every model class with each of its fields mistyped: the nearest name is that field."""
     for kind in _every(Value):
         if kind.__module__.startswith("kinema."):
             for field in kind.model_fields:

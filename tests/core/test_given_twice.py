@@ -1,5 +1,4 @@
-"""A name that stands twice in one place is refused by name, in everything that people write: of two values, the last
-would silently win."""
+"""Duplicate names are refused in every format that users write; otherwise the last value would silently win."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ TOML = "{0} = 1\n[a]\n{1} = 1\nb = 2\n{2} = 3\n"
 def test_at_any_depth(parse: Callable[..., Any], text: str) -> None:
     for names in (("seed", "seed", "steps"), ("steps", "seed", "steps")):
         assert parse(text.format(*names).encode(), "it")["a"]["b"] == 2, "the same name in another place"
-    with pytest.raises(RequestError, match=r"^it: 'seed' is given twice in one place; it is taken once\.$"):
+    with pytest.raises(RequestError, match=r"^it: 'seed' is given twice; names must be unique\.$"):
         parse(text.format("steps", "seed", "seed").encode(), "it", error=RequestError)
 
 

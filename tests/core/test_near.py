@@ -1,4 +1,4 @@
-"""The nearest legal name is named only where it is near, and is then one of those that are said to be legal."""
+"""A name is suggested only if it is similar, and is always one of the legal ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A number that a person types is a plain decimal one, wherever it is typed."""
+"""Typed numbers are plain decimal ones, in every interface."""
 
 from __future__ import annotations
 

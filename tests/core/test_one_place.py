@@ -1,4 +1,4 @@
-"""Conditions of which only one can count: a second one is refused with both names, for every card and canvas."""
+"""Conditions that may occur once: a second one is refused with both names, for every card and canvas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A family's settings are one typed value; cards draw their tables from it and plans are read back into it."""
+"""A family's options are one typed model; cards generate their tables from it and plans are parsed into it."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_a_plan_is_read_back():
 
 @pytest.mark.parametrize("card", built_in_cards(), ids=lambda card: card.id)
 def test_cards_offer_what_their_family_knows(card):
-    """Each option is a field of the family's options, with its kind and within its bounds; a card's defaults, and what
-    its profiles set, are legal there."""
+    """Each option of a card is a field of the family's options, with its type and within its bounds; the defaults of
+    cards and profiles are legal."""
     kind = family_module(card.family).OPTIONS
     for name, option in card.options.items():
         own = kind.table(**{name: option.default})[name]

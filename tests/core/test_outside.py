@@ -1,4 +1,4 @@
-"""Values from outside: whatever the bytes, an answer or a typed error within a second and 200 MB."""
+"""Untrusted data: for any bytes, a value or a typed error within a second and 200 MB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the whole is: never backwards, weighed by what is expected, corrected by what is seen."""
+"""Overall progress: monotonic, weighted by expected durations, corrected by measured ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kinema.core.overall import Overall
 
 
 class Clock:
-    """Time that only a test moves."""
+    """A clock controlled by the test."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -23,7 +23,7 @@ class Clock:
 
 
 def edit_parts(windows: int) -> list[Part]:
-    """An edit in place: every window has a beginning, steps and a decoder."""
+    """An in-place edit: every window has an encoder, steps and a decoder."""
     found = [Part("load", 8.0)]
     for number in range(windows):
         found += [Part("prepare", 0.1), Part("encode", 0.3), Part("sample", 2.0, number), Part("decode", 0.5, number)]
@@ -31,7 +31,7 @@ def edit_parts(windows: int) -> list[Part]:
 
 
 def told(windows: int, steps: int, skipped: set[int]) -> list[Event]:
-    """The events of such an edit, with frames given out between the windows."""
+    """The events of such an edit, with frames yielded between the windows."""
     found: list[Event] = [Event("load")]
     for number in range(windows):
         found.append(Progress("edit", 4 * number, 4 * windows, span=number))
@@ -72,7 +72,7 @@ def test_it_never_goes_back_and_ends_at_the_end(windows, steps, skipped, speed, 
 
 
 def test_windows_count_into_one_whole():
-    """Window 3 of 4 is in its second half, not at its beginning; the faults' bar began anew in each."""
+    """Window 3 of 4 is in the second half of the work; progress does not restart in each window."""
     clock = Clock()
     overall = Overall(clock)
     overall(planned(*edit_parts(4)))
@@ -87,7 +87,7 @@ def test_windows_count_into_one_whole():
 
 @pytest.mark.parametrize("times", [0.25, 1, 4])
 def test_what_is_left_follows_the_pace_that_is_seen(times):
-    """Of 10 windows 3 are made, at another speed than expected: the rest is told at that speed."""
+    """3 of 10 windows are done at another speed than expected: the estimate of the rest uses that speed."""
     clock = Clock()
     overall = Overall(clock)
     overall(planned(*(Part("sample", 10.0, number) for number in range(10))))
@@ -137,7 +137,7 @@ def test_without_a_plan_a_stage_is_the_whole():
 
 
 def test_an_upscale_is_the_rest_of_the_work():
-    """Its events are those of the clip before once more."""
+    """Its events repeat those of the clip before."""
     overall = Overall(Clock())
     one = (Part("prepare", 1), Part("encode", 1), Part("sample", 4, 0), Part("decode", 1, 0))
     overall(planned(*one, *one))
@@ -151,8 +151,8 @@ def test_an_upscale_is_the_rest_of_the_work():
 
 
 def test_a_count_that_goes_on_under_another_name_keeps_its_pace():
-    """ "clip 2 of 3" after "clip 1 of 3": the seconds that are left are those of all clips. One that begins anew, as
-    another kind of work does, has a pace of its own."""
+    """ "clip 2 of 3" after "clip 1 of 3": the seconds left are those of all clips. A new count, as of another kind of
+    work, has its own pace."""
     clock = Clock()
     overall = Overall(clock)
     overall(Event("load"))

@@ -1,4 +1,4 @@
-"""Plans: defaults of the card, honest refusals, nothing rounded silently."""
+"""Plans: defaults of the card, refusals, no silent rounding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kinema.weights.store import find
 
 
 def test_nothing_is_left_open():
-    """Only a second pass that nobody asked for is not there."""
+    """Only the upscale steps may be empty."""
     found = plan(Request(prompt="a red ball"), device="cpu")
     assert [name for name, value in found.model_dump().items() if value is None] == []
     assert Plan.from_dict(found.model_dump(mode="json")) == found
@@ -174,7 +174,7 @@ def test_any_request_is_planned_or_refused_with_a_typed_error(fields):
 
 
 def test_a_place_that_nothing_is_said_about_stays_free_of_things():
-    """Only for a removal without words: a person's own negative prompt, words and other conditions count."""
+    """Only for a removal without a prompt; a negative prompt, a prompt or other conditions take precedence."""
     hidden = ({"kind": "source", "video": "x.mp4"}, {"kind": "mask", "boxes": [[0.1, 0.1, 0.5, 0.5]]})
     wordless = resolve(Request(prompt=" ", conditions=hidden), MINI)
     assert "a red ball" in wordless.negative_prompt and any("kept out" in note for note in wordless.notes)

@@ -1,4 +1,4 @@
-"""Libraries say nothing while Kinema calls them, and the user's settings are as before afterwards."""
+"""Libraries are silent while Kinema calls them, and the user's settings are restored afterwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kinema.core.quiet import LIBRARIES, quiet, quietly
 
 
 def warn_as(module: str, text: str) -> None:
-    """A warning as if a module of this name gave it."""
+    """A warning attributed to a module of this name."""
     warnings.warn_explicit(text, UserWarning, f"{module}.py", 1, module=module)
 
 
@@ -75,7 +75,7 @@ def test_w_option_of_python_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_several_threads_leave_the_settings_as_they_were() -> None:
-    """The first one in is the first one out: the other is still quiet, and nothing is left behind."""
+    """The first thread to enter is the first to exit: the other stays quiet, and all settings are restored."""
     before, inside, left = settings(), threading.Event(), threading.Event()
 
     def other() -> None:

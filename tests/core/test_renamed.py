@@ -1,4 +1,4 @@
-"""Names of the version before: read for one more, with a warning that names the new one."""
+"""Old names are read for one more version, with a warning that gives the new name."""
 
 from __future__ import annotations
 

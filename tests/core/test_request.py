@@ -1,4 +1,4 @@
-"""Requests: plain JSON both ways, and a typed refusal for everything that is not legal."""
+"""Requests: JSON round trips, and a typed error for every illegal value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every number of every value that is read from outside is a number, and nothing that only looks like one."""
+"""Every numeric field of every model read from outside accepts numbers only, not lookalikes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOT_NUMBERS = [True, False, "5", "5_0", b"5", math.nan, math.inf, -math.inf, flo
 
 
 def models() -> list[type[BaseModel]]:
-    """Every model class in the tree."""
+    """Every model class of the package."""
     for path in ROOT.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         if "(Value)" in text or "(BaseModel)" in text:

@@ -1,4 +1,4 @@
-"""What the bytes of a text file mean: a mark decides, then UTF-8, then cp1252 with a note."""
+"""Encodings of text files: a byte order mark decides, then UTF-8, then cp1252 with a note."""
 
 from __future__ import annotations
 

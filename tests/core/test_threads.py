@@ -1,4 +1,4 @@
-"""Threads that wait do not spin, whoever starts the process, unless the user wants them to."""
+"""Waiting threads do not spin, in any process, unless the user configures it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPINS = "GOMP_SPINCOUNT = "
 
 
 def loaded(code: str, **given: str) -> str:
-    """What the OpenMP library that torch brings says of itself when it is loaded."""
+    """The settings that torch's OpenMP library prints when it is loaded."""
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
         env={**CLEAN, "OMP_DISPLAY_ENV": "VERBOSE", **given},
@@ -37,7 +37,7 @@ def test_torch_after_kinema_does_not_spin(first):
 
 
 def test_torch_alone_spins():
-    """The test above can fail."""
+    """Checks that the test above can fail."""
     assert f"GOMP_SPINCOUNT = '{threads.SPINS}'" not in loaded("import torch")
 
 
@@ -101,7 +101,7 @@ def test_who_makes_a_clip_again_takes_its_number(undecided, monkeypatch):
 
 
 def test_only_work_of_ordinary_priority_counts():
-    """A spinning process beside this one is seen, one of low priority makes way."""
+    """Another busy process is detected; one of low priority is ignored."""
     if threads._busy_s() is None:
         pytest.skip("this system does not tell how busy it is")
     command = [sys.executable, "-c", "while True: pass"]
@@ -121,7 +121,7 @@ def test_only_work_of_ordinary_priority_counts():
 
 
 def test_what_was_seen_while_a_model_was_loaded_costs_no_time(undecided, monkeypatch):
-    """Three cores were busy for others in the two seconds since."""
+    """Other processes occupied three cores in the last two seconds."""
     seen = iter([threads.LoadSample(100.0, 50.0), threads.LoadSample(102.0, 56.0)])
     monkeypatch.setattr(threads.time, "monotonic", lambda: 102.0)
     monkeypatch.setattr(threads.time, "sleep", lambda seconds: seconds and pytest.fail("it waited"))
@@ -131,7 +131,7 @@ def test_what_was_seen_while_a_model_was_loaded_costs_no_time(undecided, monkeyp
 
 
 def test_no_process_that_kinema_starts_drops_its_environment():
-    """Everybody inherits the setting: wherever `env=` is given, it begins with os.environ."""
+    """Child processes inherit the setting: every `env=` is based on os.environ."""
     root = Path(kinema.__file__).parent
     for path in (*root.rglob("*.py"), *(root.parents[1] / "recipes").glob("*.py")):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -141,7 +141,7 @@ def test_no_process_that_kinema_starts_drops_its_environment():
 
 @pytest.fixture
 def queue(monkeypatch, tmp_path):
-    """Says how long this process ran and waited, in seconds."""
+    """Reports the seconds that this process has run and waited."""
     monkeypatch.setattr(threads, "_queue", (0.0, 0.0))
     monkeypatch.setattr(threads, "_crowd", None)
     monkeypatch.setattr(threads, "SCHEDSTAT", tmp_path / "schedstat")
@@ -165,7 +165,7 @@ def test_how_crowded_it_is_is_told_by_the_time_in_the_queue(queue):
 
 
 def test_it_foretells_how_long_the_same_work_takes():
-    """Beside spinning processes on one core, as their number says; on an idle core none is seen."""
+    """With busy processes on one core the slowdown is their number; on an idle core it is 1."""
     if threads._queued() is None or not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system does not tell how long a process waits for a core")
     told = subprocess.run(

@@ -1,4 +1,4 @@
-"""Files that appear whole, and what killed processes leave behind."""
+"""Atomic writes, and leftovers of killed processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write(target: Path, text: str, **settings: bool) -> None:
 
 
 def test_threads_on_one_target_do_not_meet(tmp_path):
-    """Every call writes to a name of its own, so the target is always one of the texts, whole."""
+    """Every call writes to its own temporary name, so the target is always one complete text."""
     target, failures, together = tmp_path / "x.json", [], threading.Barrier(2)
 
     def work(text: str) -> None:
@@ -66,7 +66,7 @@ def test_a_failure_leaves_the_old_file(tmp_path):
 
 
 def test_the_disk_is_waited_for_in_the_right_order(tmp_path, monkeypatch):
-    """The file's bytes before it takes the name, the folder after: else a power cut leaves an empty file."""
+    """The content is synced before the rename, the folder after; otherwise a power failure may leave an empty file."""
     told = []
     real_sync, real_replace = whole_file.sync, Path.replace
     monkeypatch.setattr(whole_file, "sync", lambda path: (told.append(path.is_dir()), real_sync(path)))
@@ -103,10 +103,10 @@ def test_permissions_follow_the_umask_and_the_replaced_file(tmp_path):
 KILLED = """
 import sys, time
 from pathlib import Path
-from kinema.core.leftovers import scratch
+from kinema.core.leftovers import temporary_folder
 from kinema.core.whole import hidden, whole
 folder = Path(sys.argv[1])
-with whole(folder / "x.mp4") as beside, scratch("test") as place:
+with whole(folder / "x.mp4") as beside, temporary_folder("test") as place:
     beside.write_text("half")
     (place / "in.bin").write_text("half")
     frames = hidden(folder / "frames")
@@ -131,7 +131,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path, monkeyp
     monkeypatch.setattr(tempfile, "tempdir", str(temp))
     try:
         write(out / "y.mp4", "whole")
-        with leftovers.scratch("test"):
+        with leftovers.temporary_folder("test"):
             assert len(names(temp)) == 3, "a running process keeps its own"
         assert len(names(out)) == len(strangers) + 3
     finally:
@@ -139,14 +139,14 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path, monkeyp
         running.wait()
     leftovers._swept.clear()
     write(out / "z.mp4", "whole")
-    with leftovers.scratch("test"):
+    with leftovers.temporary_folder("test"):
         pass
     assert sorted(names(out)) == sorted([*strangers, "y.mp4", "z.mp4"])
     assert names(temp) == ["kinema-mine"]
 
 
 def test_a_number_that_another_process_has_by_now(tmp_path):
-    """In a container the next run has the number of the killed one; it began later than the file was changed."""
+    """In a container the next process may reuse the pid of the killed one; it started after the file was changed."""
     left, fresh = (whole_file.hidden(tmp_path / name) for name in ("old.mp4", "new.mp4"))
     left.touch(), fresh.touch()
     hours_ago = time.time() - 86_400 * 365

@@ -1,5 +1,5 @@
-"""Windows in time and tiles in space cover what they should, have legal sizes, share enough, and their weights are a
-partition of one."""
+"""Windows in time and tiles in space cover their range, have legal sizes and sufficient overlap, and their weights sum
+to one."""
 
 from __future__ import annotations
 

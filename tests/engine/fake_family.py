@@ -1,5 +1,5 @@
-"""A family without networks for tests of the loop: each branch says one number, and what the loop makes of them is
-noted step by step."""
+"""A family without networks for tests of the loop: each branch predicts one number, and the loop's outputs are
+recorded step by step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAYS = {"cond": 1.0, "uncond": 0.0}
 
 
 class NotedScheduler:
-    """Timesteps from 1000 down to 0; a step leaves x as it is and notes what it was given."""
+    """Timesteps from 1000 down to 0; a step leaves x unchanged and records its input."""
 
     order = 1
     config = FrozenDict(num_train_timesteps=1000)

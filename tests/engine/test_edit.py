@@ -1,4 +1,4 @@
-"""Edits in place: the user's clip stays the user's clip. A stand-in for the sampling loop paints what is asked for."""
+"""In-place edits preserve the rest of the clip. A substitute for the sampling loop paints the mask."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def clip(tmp_path):
 
 
 class Painter:
-    """Paints the canvas red where the window is to be generated, and repeats what it was given elsewhere."""
+    """Paints the masked area of the canvas red and repeats the input elsewhere."""
 
     def __init__(self):
         self.windows = []
@@ -182,8 +182,8 @@ def test_sound_stays(tmp_path, painter):
         ({"frames": 17}, "own frames"),
         ({"fps": 8}, "own fps"),
         ({"upscale": 2}, "own size"),
-        ({"conditions": (kinema.Mask(everything=True),)}, "needs a clip"),
-        ({"conditions": ({"kind": "trajectory", "points": ((0, 0), (1, 1))},)}, "does not take"),
+        ({"conditions": (kinema.Mask(everything=True),)}, "requires one clip"),
+        ({"conditions": ({"kind": "trajectory", "points": ((0, 0), (1, 1))},)}, "does not support"),
     ],
 )
 def test_what_cannot_be_is_refused_before_work(clip, fields, words):
@@ -203,7 +203,7 @@ def test_inputs_are_looked_at_before_work(clip, tmp_path):
 
 
 def test_a_clicked_thing_is_followed(tmp_path, painter):
-    """The mask of a clip is found while it is edited; what it passes over stays."""
+    """The object is tracked while the clip is edited; pixels outside its mask are unchanged."""
     frames = np.full((21, 80, 96, 3), (90, 120, 60), np.uint8)
     frames += np.random.default_rng(0).integers(0, 6, frames.shape, dtype=np.uint8)
     for index, frame in enumerate(frames):
@@ -243,7 +243,7 @@ def test_restyling_draws_the_control_from_the_source(clip, tmp_path, painter):
 
 
 def test_a_drawing_hints_only_where_something_is_made(clip, mini):
-    """VACE's priority: what is kept wins over what is repainted, and that over a control."""
+    """VACE's priority: kept pixels, then inpainted ones, then the control."""
     from kinema.core.family import Window
 
     video, _ = clip

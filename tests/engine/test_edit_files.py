@@ -1,4 +1,4 @@
-"""Edits of clips as cameras, phones and the web make them: what comes out is the same clip, changed in one place."""
+"""Edits of clips in the formats of cameras, phones and the web: only the masked area changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLACE = (0.25, 0.25, 0.5, 0.5)
 
 @pytest.fixture(autouse=True)
 def painted(monkeypatch):
-    """The sampling loop is stood in for: what is to be generated comes out red."""
+    """Replaces the sampling loop: the masked area becomes red."""
 
     def paint(plan, family, *, on_event, window, **kept):
         frames = np.rint((window.frames_FHWC + 1) * 127.5)
@@ -66,7 +66,7 @@ def edited(path, out):
 
 
 def check_place(before, after):
-    """The place is red, what is well away from it is what it was."""
+    """The masked area is red; pixels far from it are unchanged."""
     assert before.shape == after.shape
     height, width = before.shape[1:3]
     left, top, right, bottom = (round(part * side) for part, side in zip(PLACE, (width, height) * 2, strict=True))
@@ -103,7 +103,7 @@ def test_a_variable_rate_keeps_count_and_length(tmp_path):
     times = [0, 40, 80, 120, 160, 200, 600, 640, 680, 960]
     path = encode(tmp_path / "varied.mp4", scene(10, 96, 128), times_ms=times)
     plan, (before, fps), (after, rate) = edited(path, tmp_path / "out.mp4")
-    assert any("constant rate" in note for note in plan.notes)
+    assert any("variable frame rate" in note for note in plan.notes)
     old, new = probe(path), probe(tmp_path / "out.mp4")
     assert rate == pytest.approx(fps) and new.num_frames == old.num_frames == 10
     check_place(before, after)

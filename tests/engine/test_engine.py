@@ -97,7 +97,7 @@ def test_step_reuse_forecasts_a_straight_line():
     skipped = [step for step in range(10) if reuse.skips(step)]
     assert skipped == [3, 5, 7]
     reuse.begin(6)
-    assert not any(reuse.skips(step) for step in (6, 7))  # a run that begins in the middle has nothing to go by
+    assert not any(reuse.skips(step) for step in (6, 7))  # a run that begins in the middle has no earlier outputs
     reuse.remember(1000.0, torch.tensor([1.0]))
     reuse.remember(900.0, torch.tensor([2.0]))
     assert float(reuse.forecast(800.0)) == pytest.approx(3.0)
@@ -110,7 +110,7 @@ def test_step_reuse_forecasts_a_straight_line():
 
 
 def test_profiles_cost_less_and_stay_close(mini):
-    """Counted in evaluations of the network, which is what they save."""
+    """Counted in evaluations of the network, which profiles reduce."""
     calls = []
     original = type(mini.family).predict
 
@@ -137,7 +137,7 @@ def test_profiles_cost_less_and_stay_close(mini):
 
 def test_clip_is_lazy_and_made_once(mini):
     clip = mini.generate(QUICK)
-    assert "not made yet" in repr(clip)
+    assert "not generated yet" in repr(clip)
     first = clip.frames()
     assert np.array_equal(clip.frames(), first)
     assert clip.sheet().size[0] > 64
@@ -196,17 +196,17 @@ def test_out_of_vocabulary_prompts_are_fine(mini):
 @pytest.mark.parametrize("progress, listens, shown", [(None, False, True), (None, True, False), (True, True, True),
                                                       (False, False, False)])  # fmt: skip
 def test_python_shows_how_far_it_is(mini, monkeypatch, progress, listens, shown, tmp_path):
-    """On a terminal by default; not where somebody listens to the events, unless asked for."""
+    """Shown on a terminal by default; not with an `on_event` callback, unless requested."""
     import io
 
-    from kinema.core import showing
+    from kinema.core import display
 
     stream = io.StringIO()
     stream.isatty = lambda: True
     monkeypatch.setattr("sys.stderr", stream)
-    monkeypatch.setattr(showing, "LONG_S", 0.0)
-    monkeypatch.setattr(showing, "_python", True)
-    monkeypatch.setattr(showing.Line, "EVERY_S", 0.01)
+    monkeypatch.setattr(display, "LONG_S", 0.0)
+    monkeypatch.setattr(display, "_python", True)
+    monkeypatch.setattr(display.Line, "EVERY_S", 0.01)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     heard = []

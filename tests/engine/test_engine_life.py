@@ -1,4 +1,4 @@
-"""What an engine hands on and lets go of: dtype to a second pass, memory when a clip is made, no argument unheard."""
+"""Arguments and memory of an engine: dtype passed to upscale passes, memory freed after generation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from fake_family import FakeFamily
 
 import kinema
-from kinema.core import showing
+from kinema.core import display
 from kinema.core.errors import RequestError
 from kinema.core.events import Event, Part, ignore, planned
 from kinema.core.request import Request
@@ -22,7 +22,7 @@ WISH = Request(prompt="a red ball", seed=1, steps=2, options={"motion_words": "t
 
 @pytest.fixture
 def loaded(tmp_path, monkeypatch):
-    """`load` makes engines without networks; the list holds what was asked of each and a weak reference to it."""
+    """`load` creates engines without networks; the list holds the arguments of each and a weak reference to it."""
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     found: list = []
 
@@ -75,21 +75,21 @@ def test_one_model_is_in_memory_at_a_time(loaded):
 
 @pytest.mark.parametrize("call", ["save", "frames", "manifest", "engine"])
 def test_a_call_has_one_display_of_all_that_it_does(loaded, monkeypatch, tmp_path, call):
-    """Loading is the first stage of the same display as the making; what is made already shows nothing more."""
-    displays: list[list[showing.Now]] = []
+    """Loading and generation share one display; a generated clip shows nothing more."""
+    displays: list[list[display.ProgressState]] = []
 
-    class Seen(showing.Showing):
+    class Seen(display.Display):
         def __enter__(self):
             displays.append([])
-            self.overall = showing.Overall()
+            self.overall = display.Overall()
             return self
 
         def __call__(self, event):
             self.overall(event)
             displays[-1].append(self.overall.now())
 
-    monkeypatch.setattr(showing, "_python", True)
-    monkeypatch.setattr(showing, "Lines", lambda *_: Seen())
+    monkeypatch.setattr(display, "_python", True)
+    monkeypatch.setattr(display, "Lines", lambda *_: Seen())
     if call == "engine":
         load.load(WISH.model).generate(WISH, progress=True).save(tmp_path / "a.mp4")
         stages = ["prepare", "encode", "sample", "decode"]

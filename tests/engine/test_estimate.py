@@ -1,4 +1,4 @@
-"""What a plan is expected to cost: GPUs by their real names, and one answer for a warm and a cold engine."""
+"""Estimates: GPUs by their real names, and equal results for a warm and a cold engine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_names_are_whole_words(name):
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A machine with two GPUs, as its driver's tool tells of them."""
+    """A machine with two GPUs, as reported by nvidia-smi."""
     tool = tmp_path / "nvidia-smi"
     tool.write_text(SMI)
     tool.chmod(0o755)
@@ -89,7 +89,7 @@ def test_a_torch_for_cpus_finds_no_gpu(machine, monkeypatch):
 
 
 def test_warm_or_cold_it_costs_the_same(machine, monkeypatch):
-    """A loaded engine asks torch for the name, planning alone asks the driver's tool."""
+    """A loaded engine gets the name from torch, planning alone from nvidia-smi."""
     from kinema.engine.load import Engine
 
     monkeypatch.setattr("torch.cuda.get_device_name", lambda place: "NVIDIA H200")

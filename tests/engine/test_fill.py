@@ -95,7 +95,7 @@ def test_auto_leaves_a_photograph_to_the_clip_and_says_so(make):
 
 
 def test_a_model_that_knows_such_images_generates_only_what_no_frame_shows(make, monkeypatch):
-    clip, mask, frames, hole, truth = make(0.0, name="still")
+    clip, mask, _, hole, truth = make(0.0, name="still")
     held = np.repeat(hole[:1], FRAMES, 0)  # the same area in every frame of a static camera: never seen
     hole = hole | held
     write([Chunk(np.repeat(hole[..., None], 3, -1).astype(np.uint8) * 255, 0, 12.0)], mask)

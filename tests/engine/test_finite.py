@@ -19,7 +19,7 @@ class Adding(NotedScheduler):
 
 
 class Breaking(FakeFamily):
-    """Says `value` from step number `step` on."""
+    """Predicts `value` from step number `step` on."""
 
     def __init__(self, value: float, step: int) -> None:
         super().__init__(says=lambda branch, t: value if len(self.evaluations) > step else 0.0)

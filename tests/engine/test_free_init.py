@@ -1,5 +1,5 @@
-"""FreeInit and context windows are the engine's: families that know nothing of them go through both, and runs that are
-resumed in any pass end alike."""
+"""FreeInit and context windows belong to the engine: they work for families without support for them, and resumed runs
+have identical results in any pass."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def plan_of(**options) -> Plan:
 
 
 class Simple(FakeFamily):
-    """A latent frame for each frame; the denoiser says a share of what it sees, and shows its latents as frames."""
+    """One latent frame per frame; the denoiser predicts a fraction of its input, and decodes latents as frames."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(MINI)

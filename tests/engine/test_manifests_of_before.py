@@ -13,7 +13,7 @@ from kinema.conditions.inputs import digest
 from kinema.core.chunk import Chunk
 from kinema.core.plan import Manifest
 from kinema.core.request import Request
-from kinema.engine import again
+from kinema.engine import rerun as rerunning
 from kinema.engine.load import load
 from kinema.engine.plan import plan as make_plan
 from kinema.media.write import write
@@ -53,7 +53,7 @@ def manifests(tmp_path, monkeypatch) -> dict[str, Any]:
 @pytest.mark.parametrize("name", NOW)
 def test_an_old_manifest_is_the_plan_of_the_same_request_today(name, manifests):
     assert {"enlarge", "second"} <= {*WRITTEN[name]["plan"]}, "written before"
-    ready = again.prepare(Manifest.from_dict(manifests[name]), Path(), device="cpu", force=True)  # other miniatures
+    ready = rerunning.prepare(Manifest.from_dict(manifests[name]), Path(), device="cpu", force=True)  # other miniatures
     assert ready.plan.deciding() == make_plan(NOW[name], device="cpu").deciding()
 
 
@@ -64,6 +64,6 @@ def test_the_frames_are_those_of_the_new_request(manifests, tmp_path):
     assert {*manifests[name]["weights"]} == {*WRITTEN[name]["weights"]}
     blank = np.zeros((4, 192, 192, 3), np.uint8)
     file = write([Chunk(blank, 0, 8.0)], tmp_path / "old.mp4", manifest=manifests[name])
-    rerun = again.rerun(file, device="cpu").frames()
+    rerun = rerunning.rerun(file, device="cpu").frames()
     assert rerun.shape == (4, 192, 192, 3) and rerun.any()
     assert np.array_equal(rerun, engine.generate(NOW[name]).frames())

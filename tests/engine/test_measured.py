@@ -1,4 +1,4 @@
-"""What work took is kept on this machine, bounded, and the next estimate follows it."""
+"""Measured durations are stored, within bounds, and used by the next estimate."""
 
 from __future__ import annotations
 
@@ -132,12 +132,12 @@ sys.exit("torch" in sys.modules)
 
 
 def test_planning_imports_no_torch():
-    """Not even where nothing is known of the machine."""
+    """Not even without measurements of the machine."""
     assert subprocess.run([sys.executable, "-c", PLANNING], env=os.environ, check=False).returncode == 0
 
 
 def test_a_stopwatch_gives_each_stage_its_own_time(monkeypatch):
-    """Stages begin with an event or end with progress; what the listener and the chunks' user take is nobody's."""
+    """Stages begin with an event or end with progress; time in the callback and between chunks is not counted."""
     now = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
 
@@ -167,7 +167,7 @@ def test_a_stopwatch_gives_each_stage_its_own_time(monkeypatch):
 
 
 def test_a_run_teaches_the_next_estimate(mini):
-    """A real model: the second estimate is what the first run took."""
+    """A real model: the second estimate equals the duration of the first run."""
     asked = Request(prompt="a red ball", seed=1, frames=5, steps=4, width=32, height=32)
     heard = []
     list(mini.stream(asked, on_event=heard.append))
@@ -182,13 +182,13 @@ def test_a_run_teaches_the_next_estimate(mini):
 
 @pytest.mark.parametrize("load, times", [(0.0, 1), (1.0, 1), (7.0, 2), (17.0, 3)])
 def test_other_work_counts(load, times, monkeypatch):
-    """What is kept is as of an idle machine; what is shown to come is as of this one."""
+    """Stored durations are those of an idle machine; displayed estimates include the present load."""
     asked = plan.plan(Request(prompt="x", model=WAN.id, seed=1), device="cpu")
     idle = sum(part.seconds for part in estimate.parts(asked, WAN, "cpu", start=True))
     monkeypatch.setattr(threads, "crowd", CROWD)
     monkeypatch.setattr(threads, "is_crowded", IS_CROWDED)
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0, 0))
-    monkeypatch.setattr(threads, "_queued", lambda: None)  # a system that does not tell more
+    monkeypatch.setattr(threads, "_queued", lambda: None)  # a system that reports no more
     monkeypatch.setattr(threads, "cores", lambda: 2)
     assert threads.crowd() == times
     assert threads.alone(10.0, 4.0) == (4.0 if times > 1 else 10.0) and threads.alone(4.0, 8.0) == 4.0
@@ -211,15 +211,15 @@ def test_work_like_no_other_teaches_nothing(mini):
 
 
 def test_runs_beside_other_work_speak_of_such():
-    """Where there are runs of both kinds each tells of its own; where there are none, the other kind's are converted;
-    another model's are better than none."""
+    """Runs of both kinds are used for their own kind; without any, those of the other kind are converted, and those of
+    another model are better than none."""
     idle, busy = run(2.0), run(5.0, busy=True, start_s=9.0)
     both = Measured((idle, busy, run(2.0, start_s=4.0)))
     asked = ("sample", "m", "cpu", "exact", 6)
     assert (factor(both, *asked), factor(both, *asked, True)) == (2.0, 5.0)
     assert (measured.start_s(both, "m", "cpu"), measured.start_s(both, "m", "cpu", True)) == (4.0, 9.0)
-    assert factor(Measured((idle,)), *asked, True) == pytest.approx(2.0 * measured.BESIDE)
-    assert factor(Measured((busy,)), *asked) == pytest.approx(5.0 / measured.BESIDE)
+    assert factor(Measured((idle,)), *asked, True) == pytest.approx(2.0 * measured.CROWDED_FACTOR)
+    assert factor(Measured((busy,)), *asked) == pytest.approx(5.0 / measured.CROWDED_FACTOR)
     assert factor(Measured((idle,)), "sample", "another", "cpu", "exact", 9) == 2.0
     assert factor(Measured((run(7.0, profile=""),)), "sample", "another", "cpu", "exact", 9) is None, "no model's work"
     assert factor(Measured((idle,)), "sample", "music", "cpu", "", 9) is None

@@ -1,4 +1,4 @@
-"""A model that a refusal recommends can make the whole request: every verb's request with every card."""
+"""Models suggested by an error support the whole request: every command's request with every card."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def requests(media: dict[str, str]) -> list[dict[str, Any]]:
-    """What the verbs ask, by themselves and with more."""
+    """Requests of the commands, plain and with more options."""
     clip, photo = media["clip"], media["photo"]
     source = {"kind": "source", "video": clip}
     box = {"kind": "mask", "boxes": [(0.1, 0.1, 0.5, 0.5)]}
@@ -78,7 +78,7 @@ def plans(fields: dict[str, Any], model: str) -> bool:
 
 def test_a_request_that_no_model_can_make_says_so(media) -> None:
     drawn = {"kind": "control", "control": "edge", "video": media["clip"]}
-    with pytest.raises(RequestError, match="No known model can make all of this request") as error:
+    with pytest.raises(RequestError, match="No known model supports the whole request") as error:
         plan(Request(prompt="x", conditions=[drawn, {"kind": "trajectory", "points": [(0, 0), (1, 1)]}], frames=200))
     assert error.value.models == ()
 

@@ -1,4 +1,4 @@
-"""Clips in several windows (upscales, edits, steps by models) are kept, resumed and previewed like plain ones."""
+"""Clips in several windows (upscales, edits, steps by models) are saved, resumed and previewed like plain ones."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from kinema.core.errors import MediaError, RequestError
 from kinema.core.events import Preview
 from kinema.core.plan import Span
 from kinema.core.request import Request
+from kinema.engine.finished_windows import FinishedWindows, discard, folder_of, remove_others, work_of
 from kinema.engine.load import check_keeping, load
 from kinema.engine.resume import SamplingState
-from kinema.engine.windows_kept import WindowsKept, discard, folder_of, remove_others, work_of
 from kinema.media.write import write
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
@@ -99,7 +99,7 @@ def test_previews_of_tiles_have_the_size_of_the_canvas(source):
 
 @pytest.mark.parametrize("model", [MODEL, "kinema-mini-animatediff"])
 def test_a_clip_that_begins_from_one_resumes_from_a_file_identically(model, source, tmp_path):
-    """Latents of a clip lie in memory in another order than noise does; networks round accordingly."""
+    """The memory layout of a clip's latents differs from that of noise, which affects rounding in networks."""
     request = Request(prompt="a red ball", seed=5, model=model, frames=3, steps=5, fit="nearest", profile="exact",
                       conditions=(source,), options={"strength": 0.8})  # fmt: skip
     maker, kept = engine_of(request), []
@@ -115,10 +115,10 @@ def test_a_clip_that_begins_from_one_resumes_from_a_file_identically(model, sour
 
 @pytest.fixture
 def state(source):
-    """Of an edit, one window finished, without its work."""
+    """The state of an edit with one finished window, without generating it."""
     request, _, windows = requests(source)["edit"]
     plan = _in_windows(engine(EDITOR).plan(request), windows)
-    kept = WindowsKept()
+    kept = FinishedWindows()
     kept.add(0, np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3))
     return SamplingState(plan, 0, 0, {}, {}, 1, kept)
 
@@ -150,7 +150,7 @@ def test_a_finished_clip_leaves_no_windows(state, tmp_path):
     (folder_of(path) / "mine.txt").touch()
     discard(path)
     assert not path.exists() and [each.name for each in folder_of(path).iterdir()] == ["mine.txt"]
-    replace(state, windows=WindowsKept(), window=0).save(path)
+    replace(state, windows=FinishedWindows(), window=0).save(path)
     discard(path)
     assert path.exists(), "a state without windows stays"
 
@@ -158,7 +158,7 @@ def test_a_finished_clip_leaves_no_windows(state, tmp_path):
 def test_another_plan_in_the_same_file_leaves_no_windows_of_the_first(state, tmp_path):
     path = tmp_path / "a.state"
     state.save(path)
-    other = SamplingState(state.plan.model_copy(update={"seed": 6}), 0, 0, {}, {}, 1, WindowsKept())
+    other = SamplingState(state.plan.model_copy(update={"seed": 6}), 0, 0, {}, {}, 1, FinishedWindows())
     other.windows.add(0, np.zeros((2, 4, 4, 3), np.uint8))
     other.save(path)
     assert len([*folder_of(path).iterdir()]) == 1 and not SamplingState.read(path).windows.frames(0).any()
@@ -227,7 +227,7 @@ def test_a_state_of_a_repeated_pass_is_read(tmp_path):
 
 
 def _in_windows(plan, windows):
-    """The plan in shorter windows than its model would take: they cost less."""
+    """The plan with shorter windows than its model's, to save time."""
     spans = tuple(Span(start=start, stop=stop) for start, stop in windows or ())
     return plan.model_copy(update={"spans": spans}) if spans else plan
 

@@ -75,7 +75,7 @@ def test_the_published_fast_profile_guides_until_it_stops():
 
 
 def test_a_line_is_forecast_exactly():
-    """Outputs that are straight in the timestep, forecast: nothing is lost, also where the branches change."""
+    """Outputs linear in the timestep are forecast exactly, also where the branches change."""
     card = next(card for card in CARDS if card.id == "wan2.1-t2v-14b")
     plan = plan_of(card, "fast")
     family = FakeFamily(says=lambda branch, t: t / 1000 + (branch == "cond"))

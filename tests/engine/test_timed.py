@@ -1,4 +1,4 @@
-"""Works without a model's plan: the second estimate is of what the first one took, and of what goes on beside it."""
+"""Work without a model's plan: the second estimate follows the first measurement and the present load."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def work(units: float = 1024.0, name: str = "x") -> Work:
 
 
 def do(clock: Clock, start_s: float, each_s: float, units: float = 1024.0, name: str = "x", busy: float = 1.0) -> float:
-    """Does it, and tells how many seconds were said to come."""
+    """Runs the work and returns its estimated seconds."""
     heard: list[object] = []
     with timed.timed(work(units, name), heard.append) as tell:
         clock.passes(start_s, busy)
@@ -60,13 +60,13 @@ def test_the_second_time_it_is_known(clock: Clock) -> None:
 
 
 def test_beside_other_work(clock: Clock, monkeypatch) -> None:
-    """What is kept is as of an idle machine, what is said as of this one."""
+    """Stored durations are those of an idle machine, estimates include the present load."""
     monkeypatch.setattr(timed, "alone", lambda wall_s, processor_s: processor_s)
     monkeypatch.setattr(timed, "crowd", lambda: 3.0)
     do(clock, 4.0, 0.5, busy=3.0)
     assert do(clock, 4.0, 0.5, busy=3.0) == pytest.approx(3 * 9.0)
     monkeypatch.setattr(timed, "crowd", lambda: 1.0)
-    assert do(clock, 4.0, 0.5) == pytest.approx(4.0 + 5.0 / measured.BESIDE), "alone, caches are not shared"
+    assert do(clock, 4.0, 0.5) == pytest.approx(4.0 + 5.0 / measured.CROWDED_FACTOR), "alone, caches are not shared"
     assert do(clock, 4.0, 0.5) == pytest.approx(9.0), "as it was alone"
 
 

@@ -1,4 +1,4 @@
-"""Resampling passes everything but the pixels through."""
+"""Resampling changes nothing except the pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of an upscale by a model: planned inside the plan, made from its frames, remembered in the manifest."""
+"""Upscale steps by a model: planned within the plan, generated from its frames, recorded in the manifest."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ def test_frames_come_from_the_first_pass(engine, tmp_path):
 
 
 def test_what_cannot_be_is_refused_with_what_can():
-    with pytest.raises(RequestError, match="No model was made"):
+    with pytest.raises(RequestError, match="No upscale model is known"):
         make_plan(Request(prompt="x", upscale="xl"))
     with pytest.raises(RequestError, match="cannot upscale") as refused:
         make_plan(Request(prompt="x", upscale="kinema-mini-svd"))
     assert "zeroscope-xl" in refused.value.legal
-    with pytest.raises(RequestError, match="would make"):
+    with pytest.raises(RequestError, match="is smaller than the clip"):
         make_plan(Request(**SMALL, upscale={**AGAIN, "width": 32, "height": 32}))
     with pytest.raises(RequestError):
         make_plan(Request(**SMALL, upscale={**AGAIN, "strength": 1.5}))
 
 
 def test_the_shipped_partner_works_at_its_own_size(engine):
-    """kinema-mini-zeroscope-xl was trained at 96x96 on an image model of 64x64, whose finest level it brings along."""
+    """kinema-mini-zeroscope-xl was trained at 96x96 on an image model of 64x64, whose finest level it includes."""
     found = engine.plan(Request(**SMALL, upscale={"by": "xl", "steps": 2, "strength": 0.5}))
     assert found.by_model[0].model == "kinema-mini-zeroscope-xl" and found.by_model[0].size == (96, 96)
     assert not [note for note in found.by_model[0].notes if "trained on" in note and "96x96" in note]
@@ -79,8 +79,8 @@ def test_the_published_partner_is_known():
 
 
 @pytest.mark.slow
-def test_temporal_layers_align_the_enlarged_frames(engine, tmp_path):
-    """Video LDM's upsampler (arXiv 2304.08818, section 3.4): the image model alone enlarges every frame as it likes,
+def test_temporal_layers_align_the_upscaled_frames(engine, tmp_path):
+    """Video LDM's upsampler (arXiv 2304.08818, section 3.4): the image model alone upscales every frame as it likes,
     with temporal layers the frames agree."""
     import torch
     from diffusers import UNet2DConditionModel

@@ -1,4 +1,4 @@
-"""A clip upscaled by a model: tiles that agree, windows in time, the clip's own colours, rate and sound."""
+"""Upscaling by a model: consistent tiles, windows in time, the clip's colours, frame rate and sound."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kinema.engine.upscale import upscale
 from kinema.media.manifest import read_manifest
 from kinema.media.read import read_chunks
 from kinema.media.write import write
-from kinema.post.color_match import match_colors
+from kinema.post.composite import match_colors
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_MINI, sample_scene
 
@@ -95,7 +95,7 @@ def test_the_plan_says_windows_and_tiles(clip):
 
 
 def test_windows_sound_colours_and_rerun(engine, clip, tmp_path):
-    """20 frames in two windows of 12 that share 4, and what a file of it tells."""
+    """20 frames in two windows of 12 that share 4, and the metadata of the file."""
     request = upscale(clip, scale=1, width=32, height=48, **{**FEW, "steps": 3}, strength=0.4)
     spans = (Span(start=0, stop=12), Span(start=8, stop=20))
     plan = engine.plan(request).model_copy(update={"spans": spans})
@@ -131,9 +131,9 @@ def test_what_cannot_be_is_refused(clip, tmp_path):
     assert MODEL in refused.value.models
     with pytest.raises(RequestError, match="No clip"):
         kinema.plan("x", model=MODEL, canvas="upscale")
-    with pytest.raises(RequestError, match="its own frames"):
+    with pytest.raises(RequestError, match="the clip's own frames"):
         kinema.plan("x", model=MODEL, frames=8, **upscaled)
-    with pytest.raises(RequestError, match="shows no more"):
+    with pytest.raises(RequestError, match="does not support outpainting"):
         kinema.plan("x", model=MODEL, canvas="upscale", conditions=[{**source, "grow": (0.2, 0, 0, 0)}])
     with pytest.raises(RequestError, match=r"scale.* = 0\.5"):
         kinema.plan("x", model=MODEL, upscale=0.5, **upscaled)
@@ -141,7 +141,7 @@ def test_what_cannot_be_is_refused(clip, tmp_path):
         kinema.plan("x", model=MODEL, options={"strength": 3}, **upscaled)
     bare = tmp_path / "bare.mp4"
     write([Chunk(np.zeros((2, 32, 32, 3), np.uint8), 0, 8.0)], bare)
-    with pytest.raises(RequestError, match="names its prompt"):
+    with pytest.raises(RequestError, match="no manifest with a prompt"):
         upscale(bare)
     assert upscale(bare, "").model == MODEL
 

@@ -1,5 +1,5 @@
-"""The waist holds a family unlike the others: two experts, three branches of its own, two latents (video and sound).
-Nothing here is put into the loop by hand: the family is registered, and the engine plans, estimates and runs it."""
+"""The family interface supports a very different family: two experts, three branches, two latents (video and sound).
+The family is only registered; the engine plans, estimates and runs it."""
 
 from __future__ import annotations
 

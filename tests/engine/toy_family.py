@@ -77,7 +77,7 @@ TARGETS = {"words": 1.0, "media": 0.25, "none": -0.5}
 
 
 def both_ways(outputs: dict[str, Any], scale: float, expert: str) -> Any:
-    """none + (media - none) + scale * (words - media): guided by words alone, over what the media say."""
+    """none + (media - none) + scale * (words - media): guidance by the words, on top of the media."""
     words, media, none = (outputs[f"{expert}/{name}"] for name in ("words", "media", "none"))
     return each(lambda w, m, n: n + (m - n) + scale * (w - m), words, media, none)
 
@@ -110,7 +110,7 @@ class ToyFamily:
         return {"video": (1, 3, span.num_frames, *cond["grid"]), "sound": (1, 1, span.num_frames * RATE)}
 
     def scheduler(self, plan: Any) -> scheduling.SchedulerPerPart:
-        """Sound on a schedule with a shift of its own."""
+        """Sound on a schedule with its own shift."""
 
         def one(shift: float) -> Any:
             scheduler: Any = FlowMatchEulerDiscreteScheduler(shift=shift)

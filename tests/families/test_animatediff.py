@@ -143,12 +143,12 @@ def test_long_clips_begin_alike_in_every_window(place, family):
 def test_refusals(place, tmp_path):
     for options, words in (
         ({"context_overlap": 9}, "cannot share"),
-        ({"strength": 0.5}, "none is given"),
+        ({"strength": 0.5}, "requires a source clip"),
         ({"context_length": 30}, "context_length"),
     ):
         with pytest.raises(RequestError, match=words):
             plan_of(place, options=options)
-    with pytest.raises(RequestError, match="does not take"):
+    with pytest.raises(RequestError, match="does not support"):
         plan_of(place, conditions=({"kind": "mask", "everything": True},))
     family = load(recognise(place / "adapter"), place / "adapter", "cpu")
     missing = plan_of(place, options={"base": "nobody/nothing"}, width=512, height=512)

@@ -151,7 +151,7 @@ def test_conditions_count_or_are_refused(engine, plain, media, name):
         with pytest.raises(RequestError, match="does not support the condition 'source'"):
             engine.plan(wanted)
     elif name == "source:grown" and "mask" not in card.accepts:
-        with pytest.raises(RequestError, match="cannot grow"):
+        with pytest.raises(RequestError, match="does not support outpainting"):
             engine.plan(wanted)
     elif kind in card.accepts:
         made = engine.generate(wanted).frames()

@@ -33,7 +33,7 @@ def test_what_is_cut_is_told_and_noted(model, mini):
     plan = engine.plan("a red ball", negative_prompt=long(limit + 20), **fields)
     next(engine.stream(plan, on_event=told.append))
     notes = [event.text for event in told if isinstance(event, Note)]
-    assert len(notes) == 1 and notes[0].startswith(f"The negative prompt is cut: the text encoder reads {limit} tokens")
+    assert len(notes) == 1 and notes[0].startswith(f"The negative prompt is truncated to {limit} tokens")
     assert notes[0] in engine.manifest(plan)["plan"]["notes"]
     again = plan.model_copy(update={"notes": (*plan.notes, *notes)})
     assert engine.manifest(again)["plan"]["notes"].count(notes[0]) == 1, "a rerun says it once"

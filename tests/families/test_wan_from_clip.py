@@ -97,7 +97,7 @@ def test_references_stay_in_front(mini, inputs):
 
 
 def test_what_cannot_be_is_refused(tmp_path):
-    with pytest.raises(RequestError, match="none is given"):
+    with pytest.raises(RequestError, match="requires a source clip"):
         kinema.plan("x", model="wan2.1-t2v-1.3b", options={"strength": 0.5})
     with pytest.raises(RequestError, match="canvas = source") as refused:
         video = write([Chunk(np.zeros((9, 64, 64, 3), np.uint8), 0, 8.0)], tmp_path / "clip.mp4")

@@ -149,10 +149,10 @@ def test_refusals(tmp_path):
     source = {"kind": "source", "video": str(tmp_path / "clip")}
     for fields, words in (
         ({"conditions": (source,)}, "3 frames, 5 are asked for"),
-        ({"options": {"strength": 0.5}}, "none is given"),
+        ({"options": {"strength": 0.5}}, "requires a source clip"),
         ({"width": 30, "height": 32}, "cannot generate"),
-        ({"conditions": (source | {"grow": (0.2, 0, 0, 0)},)}, "cannot grow"),
-        ({"conditions": ({"kind": "mask", "everything": True},)}, "does not take"),
+        ({"conditions": (source | {"grow": (0.2, 0, 0, 0)},)}, "does not support outpainting"),
+        ({"conditions": ({"kind": "mask", "everything": True},)}, "does not support"),
     ):
         with pytest.raises(RequestError, match=words):
             make_plan(request(folder, **fields), device="cpu")

@@ -98,8 +98,8 @@ def test_grays_are_as_bright_as_they_should_be(tmp_path, name, span, pixels):
     path = encoded(tmp_path / "a.mkv", grays, transfer=TRANSFER[name], pixels=pixels, span=span)
     info = probe(path)
     assert (info.transfer, info.primaries) == (name, "BT.2020")
-    bits = f"{info.bit_depth} bits a colour"
-    told = f"The clip is HDR ({name}, {bits}); it is tone-mapped, and written as SDR with 8 bits."
+    bits = f"{info.bit_depth} bits per channel"
+    told = f"The clip is HDR ({name}, {bits}); it is tone-mapped and written as SDR with 8 bits."
     assert inputs.remarks(info) == [told]
     most_off = 2 if "10" in pixels else 1
     for nits, found in zip(GRAYS_NITS, seen(path, len(grays))):

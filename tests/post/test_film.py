@@ -1,4 +1,4 @@
-"""FILM's network: the published options, the names of its public conversion, and what files it is read from."""
+"""FILM's network: the published options, the names of its public conversion, and its file formats."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_small_one_is_small():
 
 @pytest.mark.parametrize("kind", ["safetensors", "state_dict", "half", "torchscript"])
 def test_files_in_the_conversions_layout(tmp_path, kind):
-    """Random weights out and in again: the same options and the same picture."""
+    """Random weights saved and loaded: the same options and the same picture."""
     network = film(SMALL, seed=3)
     state = {name: value.contiguous() for name, value in to_published(network).items()}
     path = tmp_path / ("film.safetensors" if kind == "safetensors" else "film_net_fp32.pt")
@@ -167,7 +167,7 @@ def test_a_network_of_the_middle_is_asked_again_for_other_times():
 
 
 def test_warp_and_comparison():
-    """A picture moved by whole px is found again, in the middle between both."""
+    """The displacement of a picture moved by whole px is found, on the middle grid."""
     torch.manual_seed(0)
     x = torch.rand(1, 6, 24, 32)
     flow = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, 24, 32)

@@ -1,4 +1,4 @@
-"""A clip at another rate: which frames come out, when, with what sound, and where the new ones put what moves."""
+"""Frame interpolation: number, times and sound of the frames, and the positions of moving objects in new ones."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def plain(values):
 )
 @pytest.mark.parametrize("by", ["blend", "mci"])
 def test_counts_and_times(fps, target, count, by):
-    """Every frame is where its time says; the last one is held."""
+    """Every frame is at its time; the last one is held."""
     values = [5 + 5 * k for k in range(10)]
     frames, rate, _ = whole(interpolate(clip(plain(values), fps), target, by=by))
     assert rate == pytest.approx(target, rel=1e-9) and len(frames) == count
@@ -102,7 +102,7 @@ def test_sound_leaves_with_its_frames():
 
 
 def test_still_pairs_and_cuts_are_held():
-    """The frame before a cut stays until the one after it: not one mixed picture."""
+    """The frame before a cut is held until the one after it; no frame is a mix."""
     one, other = square(20), np.roll(cv2.rotate(square(60), cv2.ROTATE_180)[..., ::-1], 40, axis=0)
     assert is_cut(one, other) and not is_cut(square(20), square(44)) and not is_cut(one, one)
     for by in ("film", "mci", "blend"):
@@ -112,7 +112,7 @@ def test_still_pairs_and_cuts_are_held():
 
 
 def shift_of(frame: np.ndarray, begin: float, end: float) -> float:
-    """Where the square is, px, by the best match of truth."""
+    """The position of the square in px, by the best match with the truth."""
     places = np.arange(begin, end + 0.1, 0.5)
     return float(min(places, key=lambda x: np.square(frame.astype(float) - square(x)).mean()))
 

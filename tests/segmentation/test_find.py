@@ -1,4 +1,4 @@
-"""Grounding DINO and SAM 2 through their real code, with tiny networks drawn at random: everything but the quality."""
+"""Grounding DINO and SAM 2 through their real code, with tiny networks of random weights: everything except quality."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_sam2_lets_go_of_old_frames_and_sees_the_same(sam2, monkeypatch):
     """24 frames with a short memory and with all frames kept: the same masks; nothing grows."""
     start, clip = Start(box=(0.2, 0.2, 0.6, 0.8)), frames(24)
     kept = []
-    whole = find._let_go
+    whole = find._free
 
     def watched(session, index):
         whole(session, index)
@@ -124,9 +124,9 @@ def test_sam2_lets_go_of_old_frames_and_sees_the_same(sam2, monkeypatch):
         kept.append((len(session.processed_frames), *stored))
 
     monkeypatch.setattr(find, "REMEMBERED", 17)
-    monkeypatch.setattr(find, "_let_go", watched)
+    monkeypatch.setattr(find, "_free", watched)
     short = list(find.follow(iter(clip), start, sam2, "cpu"))
-    monkeypatch.setattr(find, "_let_go", lambda *_: None)
+    monkeypatch.setattr(find, "_free", lambda *_: None)
     long = list(find.follow(iter(clip), start, sam2, "cpu"))
     assert all(np.array_equal(one, other) for one, other in zip(short, long))
     assert all(mask_HW.std() > 0 for mask_HW in short)
@@ -140,12 +140,12 @@ def test_words_become_a_box(dino, monkeypatch):
     left, top, right, bottom = find.box_of(frames(1)[0], "The cat", find.finder(), "cpu")
     assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
     monkeypatch.setattr(find, "LEAST_SCORE", 1.1)
-    with pytest.raises(RequestError, match="looks like 'The cat'"):
+    with pytest.raises(RequestError, match="matches 'The cat'"):
         next(follow(iter(frames(2)), Start(words="The cat"), by="opencv", device="cpu"))
 
 
 def test_the_best_box_is_taken_and_kept_inside(monkeypatch):
-    """What follows the network, on an answer that is known."""
+    """Postprocessing, on a known network output."""
 
     class Prepare:
         def __call__(self, **asked):

@@ -1,4 +1,4 @@
-"""Objects followed from a click, a box or a mask: against Toyland's exact masks, through an occlusion, repeatably."""
+"""Tracking from a click, a box or a mask: against Toyland's exact masks, through an occlusion, deterministically."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from kinema.core.conditions import Mask
 from kinema.core.errors import RequestError, WeightsMissing
 from kinema.engine.mask_stream import start_of
 from kinema.media.masks import box_around
-from kinema.segmentation import carry, cut_out
-from kinema.segmentation.track import Start, doubt_of, enlarged, follow
+from kinema.segmentation import cut_out, propagate
+from kinema.segmentation.track import Start, doubt_of, follow, scaled_up
 from kinema.toyland.render import render
 from kinema.toyland.scene import Actor, Scene
 
@@ -45,7 +45,7 @@ def textured(height: int, width: int, seed: int, colors: tuple[tuple[int, int, i
 
 
 def occluded(num_frames: int = 26) -> tuple[np.ndarray, np.ndarray]:
-    """A striped disc that passes behind a post that hides half of it and more; frames and what is seen of the disc."""
+    """A striped disc that passes behind a post that hides over half of it; frames and the visible part of the disc."""
     height, width, radius = 96, 160, 20
     ground = textured(height, width, 1, ((70, 110, 60), (90, 140, 80), (60, 90, 70)))
     skin = textured(2 * radius + 1, 2 * radius + 1, 2, ((220, 60, 50), (240, 120, 60), (200, 40, 90)))
@@ -113,13 +113,13 @@ def test_the_same_masks_each_time_and_one_frame_at_a_time():
     assert list(follow(iter(()), start)) == []
 
 
-def test_masks_are_enlarged_without_moving():
+def test_masks_are_scaled_up_without_moving():
     small = np.zeros((60, 80), bool)
     small[20:40, 30:50] = True
-    large = enlarged(small, 180, 240)
+    large = scaled_up(small, 180, 240)
     assert large.shape == (180, 240) and large.min() == 0 and large.max() == 1
     assert cut_out.iou(large > 0.5, np.kron(small, np.ones((3, 3), bool))) > 0.96
-    assert np.array_equal(enlarged(small, 60, 80), small)
+    assert np.array_equal(scaled_up(small, 60, 80), small)
 
 
 def test_a_shift_is_read_off_the_flow():
@@ -127,7 +127,7 @@ def test_a_shift_is_read_off_the_flow():
     before, now = frame[:, :120], np.roll(frame, 3, axis=1)[:, :120]
     mask = np.zeros((96, 120), bool)
     mask[30:60, 40:80] = True
-    found = carry.Flow().carry(before, now, mask, np.float64([[1, 0, 0], [0, 1, 0]]))
+    found = propagate.Flow().propagate(before, now, mask, np.float64([[1, 0, 0], [0, 1, 0]]))
     assert found.move_23[:, 2] == pytest.approx([3, 0], abs=0.5)
     assert cut_out.iou(found.flowed_HW, np.roll(mask, 3, axis=1)) > 0.9
     assert cut_out.iou(found.moved_HW, np.roll(mask, 3, axis=1)) > 0.9

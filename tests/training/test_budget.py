@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from kinema.core.display import words
 from kinema.core.events import Planned, Progress, ignore
 from kinema.core.overall import Overall
-from kinema.core.showing import words
 from kinema.training.core import remembered, stages
 from kinema.training.core.budget import Budget, Share, Takes, in_words
 from kinema.training.core.loop import LoopConfig, train

@@ -87,7 +87,7 @@ def test_what_no_caption_can_be(tmp_path, one):
     assert "field limit" in reasons["metadata.csv, row 3"]
     assert "nested" in reasons["metadata.jsonl, row 1"] and "no file_name" in reasons["metadata.jsonl, row 2"]
     assert "expected an object" in reasons["metadata.jsonl, row 3"]
-    assert reasons["nul.mp4"].startswith("nul.txt: holds NUL") and "larger than" in reasons["huge.mp4"]
+    assert reasons["nul.mp4"].startswith("nul.txt: contains NUL") and "larger than" in reasons["huge.mp4"]
 
 
 def test_every_kind_that_the_reader_names_is_taken_or_refused_by_name(tmp_path, one):

@@ -247,7 +247,7 @@ def demo(
     import time
 
     from ..channel import demo as channel
-    from ..core.leftovers import scratch
+    from ..core.leftovers import temporary_folder
 
     log_to_stderr(logging.WARNING)
     stop, began = threading.Event(), time.monotonic()
@@ -263,7 +263,7 @@ def demo(
 
     with contextlib.ExitStack() as kept:
         if folder is None:
-            folder = kept.enter_context(scratch("tv"))
+            folder = kept.enter_context(temporary_folder("tv"))
         file = channel.write_file(folder, found)
         say(f"A channel begins in {folder} ...")
         exits.begin()

@@ -61,8 +61,8 @@ def rerun(
         output.check_clip(output_)
     if sheet is not None:
         output.check_sheet(sheet)
-    from ..engine.again import prepare
     from ..engine.manifest import verify
+    from ..engine.rerun import prepare
     from .film import refuse_rerun
 
     refuse_rerun(file)

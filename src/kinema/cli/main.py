@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ..core.display import command
 from ..core.quiet import quiet_process
-from ..core.showing import command
 from . import (
     animate,
     channel,

@@ -116,7 +116,7 @@ class _Aside(io.TextIOBase):
 def _piped(ending: str) -> Iterator[str]:
     """The name of a file whose bytes go to standard output at the end of the block; meanwhile what is printed goes to
     standard error."""
-    from ..core.leftovers import scratch
+    from ..core.leftovers import temporary_folder
 
     real = sys.stdout
     if real.isatty():
@@ -124,7 +124,7 @@ def _piped(ending: str) -> Iterator[str]:
             "-o - writes the bytes of a file, and standard output is a terminal.", field="output", value=STDOUT,
             legal="-o - with standard output going to a file or a program, or -o FILE",
         )  # fmt: skip
-    with scratch(PIPED) as folder:
+    with temporary_folder(PIPED) as folder:
         target = folder / f"output{ending}"
         with contextlib.redirect_stdout(_Aside(str(target))):
             yield str(target)

@@ -16,8 +16,8 @@ from typing import Any
 
 import typer
 
+from ..core.invisible import is_blank
 from ..core.outside import for_terminal
-from ..core.unseen import is_blank
 
 MOST_CHARS = 20_000
 """Of one line."""

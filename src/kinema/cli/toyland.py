@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..core.display import Display
 from ..core.errors import MediaError, RequestError
 from ..core.events import Progress
-from ..core.showing import Showing
 from .exits import guarded
 from .options import AsJson
 from .piping import no_stdout
@@ -94,7 +94,7 @@ def _draw(
     camera: str | None,
     style: str | None,
     motion: str | None,
-    told: Showing,
+    told: Display,
 ) -> None:
     """Render and write; size is (height, width)."""
     from ..core.chunk import Chunk

@@ -14,10 +14,10 @@ from typing import Annotated, Any
 import typer
 
 from ..core.apart import keep_apart
+from ..core.display import Display, duration, is_command
 from ..core.errors import RequestError
 from ..core.events import Event
 from ..core.outside import exists
-from ..core.showing import Showing, duration, is_command
 from . import exits
 from .exits import guarded
 from .options import AsJson
@@ -92,7 +92,7 @@ def train(
 
 
 def _run(
-    recipe: Path, options: dict[str, str], only: Sequence[str], minutes: float | None, shown: Showing, as_json: bool,
+    recipe: Path, options: dict[str, str], only: Sequence[str], minutes: float | None, shown: Display, as_json: bool,
     asked: dict[str, Any], tensorboard: bool,
 ) -> None:  # fmt: skip
     """Load what is needed and run the stages. Whatever can be refused is refused before PyTorch loads."""
@@ -161,7 +161,7 @@ def _check_data(folder: Path) -> None:
 
 
 def _teller(
-    as_json: bool, first: bool, board: Callable[[dict[str, Any]], None] | None, shown: Showing
+    as_json: bool, first: bool, board: Callable[[dict[str, Any]], None] | None, shown: Display
 ) -> Callable[[dict[str, Any]], None]:
     """What was found, in a line for a person (the steps are what `shown` shows), or all of it as JSON; nothing in the
     other processes."""

@@ -57,7 +57,7 @@ def upscale(
     """Upscale a clip, by a model (noise is added, then denoised with the same prompt) or by resampling."""
     from ..conditions import inputs
     from ..core.renamed import renamed
-    from ..engine.upscale import best_way
+    from ..engine.upscale import default_method
     from ..engine.upscale import upscale as request_for
 
     if not 1 <= scale <= MAX_SCALE:
@@ -75,7 +75,7 @@ def upscale(
     if by == "auto" and (asked or options.request_only):
         by = "model"
     elif by == "auto":
-        by, why = best_way(video, scale)
+        by, why = default_method(video, scale)
         if by == "lanczos" and not options.as_json:
             note(f"Upscaled by lanczos: {why}. --by model adds detail.")
     if by == "model":

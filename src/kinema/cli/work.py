@@ -65,7 +65,7 @@ def make_clip(
     if request is None:
         assert state is not None
         if options.request_only:
-            from ..engine.again import request_of
+            from ..engine.rerun import request_of
 
             typer.echo(request_of(state.plan).to_json())
             return
@@ -128,7 +128,7 @@ def _read_state(path: Path) -> SamplingState:
 
 def _resumed_plan(state: SamplingState, options: SingleClipOptions) -> Plan:
     """Return the plan of a state, checked like that of a clip from elsewhere."""
-    from ..engine.again import check_plan
+    from ..engine.rerun import check_plan
     from ..weights import store
 
     found = state.plan
@@ -139,7 +139,7 @@ def _resumed_plan(state: SamplingState, options: SingleClipOptions) -> Plan:
 
 def _discard_windows(*states: Path | None) -> None:
     """Remove the states of a finished clip that hold windows on the disk."""
-    from ..engine.windows_kept import discard
+    from ..engine.finished_windows import discard
 
     for state in states:
         if state is not None:

@@ -1,1 +1,1 @@
-"""Conditions as pixels: small functions from what a person gave to arrays on the plan's canvas."""
+"""Conditions as pixels: functions from the inputs of a request to arrays on the plan's canvas."""

@@ -1,4 +1,4 @@
-"""A clip that a whole model begins with, and adapters: what families without masks take of a plan's conditions."""
+"""Preparation for families without masks: the source clip and the adapters of a plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .image import cover, to_unit
 
 
 def prepare(plan: Plan, window: Window | None = None) -> Prepared:
-    """The first frames of the plan's source, each covering the canvas, and its styles. window: stands in for the
+    """Prepare the first frames of the plan's source, cropped to the canvas, and its styles. window: replaces the
     source. Raises MediaError."""
     source: Any = next((each for each in plan.conditions if each.kind == "source"), None)
     styles = tuple((each.adapter, each.weight) for each in plan.conditions if each.kind == "style")
@@ -26,8 +26,8 @@ def prepare(plan: Plan, window: Window | None = None) -> Prepared:
     given_FHWC, _ = inputs.clip(source.video, stop=plan.frames)
     if len(given_FHWC) < plan.frames:
         raise MediaError(
-            f"{source.video[:200]}: {len(given_FHWC)} frames could be read, {plan.frames} are asked for, which its "
-            f"header promises; ask for {len(given_FHWC)}, or write it anew (`ffmpeg -i CLIP NEW.mp4`)."
+            f"{source.video[:200]}: only {len(given_FHWC)} of the {plan.frames} requested frames are readable, "
+            f"contrary to its header; request {len(given_FHWC)}, or rewrite the clip (`ffmpeg -i CLIP NEW.mp4`)."
         )
     fitted = np.stack([cover(frame, plan.height, plan.width) for frame in given_FHWC])
     return Prepared(source_BCFHW=to_unit(fitted).movedim(0, 1)[None], styles=styles)

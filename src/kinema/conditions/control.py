@@ -1,12 +1,12 @@
-"""From a video to the control clip that a model reads: its edges, motion, depth, ... drawn frame by frame, in a stream.
+"""Control clips from videos: edges, motion, depth, ... computed frame by frame, as a stream.
 
     gray          luma                                        edge       Canny, white on black
     scribble      soft dark lines on white                    flow       motion in the colours of Baker's wheel
     layout        the box of a mask, dark on white            depth      near is white (needs weights)
     layout_track  the outline of a mask, black on white       pose       coloured skeletons on black (needs weights)
 
-The conventions are those of VACE's annotators (ali-vilab/VACE, vace/annotators); VACE has no edge kind of its own.
-How each is made: `conditions/annotators/`, one file each; for people: docs/controls.md.
+The conventions are those of VACE's annotators (ali-vilab/VACE, vace/annotators); VACE has no edge kind.
+Implementations: `conditions/annotators/`; user documentation: docs/controls.md.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _masked(draw: Callable[..., Iterator[np.ndarray]]) -> Callable[..., Annotato
     def make(*, masks: Iterable[np.ndarray] | None = None) -> Annotator:
         if masks is None:
             raise RequestError(
-                "A layout is drawn from where an object is.", field="mask", legal="a mask clip, white on the object"
+                "A layout requires a mask of the object.", field="mask", legal="a mask clip, white on the object"
             )
         return partial(draw, masks=masks)
 
@@ -91,20 +91,20 @@ NEED_MASK = ("layout", "layout_track")
 
 @quietly
 def annotate(frames: Iterable[np.ndarray], kind: str, **options: Any) -> Iterator[np.ndarray]:
-    """A control frame for each frame, in order: uint8 RGB (H, W, 3), of the same size.
+    """Yield a control frame for each frame, in order: uint8 RGB (H, W, 3), of the same size.
 
-    frames: uint8 RGB (H, W, 3), all of one size. They are read as the answer is, a few at a time, however many;
-    closing the answer closes them.
+    frames: uint8 RGB (H, W, 3), all of one size. They are read lazily, a few at a time; closing the result closes
+    them.
 
     Options by kind:
-        flow                  scale_px: the motion, in px a frame, that has full colour (default: by each frame)
-        layout, layout_track  masks: for each frame a (H, W) array, bool or 0..255, or a frame; scaled if it must be
+        flow                  scale_px: the motion, in px per frame, with full colour (default: set by each frame)
+        layout, layout_track  masks: for each frame a (H, W) array, bool or 0..255, or a frame; scaled if necessary
         depth                 model: folder or hub id; device
-        pose                  model, detector: folders or hub ids; device; person_score: how sure a person must be
+        pose                  model, detector: folders or hub ids; device; person_score: minimum score of a person
 
-    At once, before a frame is read: RequestError for an unknown kind or option, WeightsMissing where a network is not
-    on this machine, and how to get it. While reading: MediaError for frames of another kind or size, RequestError
-    where masks run out.
+    Raises before a frame is read: RequestError for an unknown kind or option, WeightsMissing, with instructions, if a
+    network is not on this machine. While reading: MediaError for frames of another type or size, RequestError if there
+    are fewer masks than frames.
     """
     if kind not in TABLE:
         raise RequestError(f"No control {kind!r}.", field="kind", value=kind, legal=", ".join(KINDS))
@@ -130,13 +130,13 @@ def annotate_clip(
     on_event: OnEvent = ignore,
     **options: Any,
 ) -> VideoInfo:
-    """Write the control clip of a video: same size, fps and number of frames, without sound. Returns what these are.
+    """Write the control clip of a video: same size, fps and number of frames, without sound. Returns the video's info.
 
-    video: a path, file: URL or data: URI. target: see media.write; it appears whole or not at all. mask: for the
-    layouts, a clip with at least as many frames, or one picture for all of them, white on the object. on_event is told
-    `Progress("annotate", frames done, of how many)` and may raise to stop. Options: see `annotate`.
+    video: a path, file: URL or data: URI. target: see media.write; it appears complete or not at all. mask: for
+    layouts, a clip with at least as many frames, or one picture for all of them, white on the object. on_event
+    receives `Progress("annotate", frames done, total)` and may raise to stop. Options: see `annotate`.
 
-    What can be known before is refused before: RequestError, MediaError, WeightsMissing.
+    Inputs are checked before any work: RequestError, MediaError, WeightsMissing.
     """
     from ..media.read import probe, read_chunks
     from ..media.write import write
@@ -148,7 +148,9 @@ def annotate_clip(
         keep_apart({"output": target}, [video, mask])
         if mask is not None:
             if kind in TABLE and kind not in NEED_MASK:
-                raise RequestError(f"{kind} takes no mask.", field="mask", value=str(mask), legal=", ".join(NEED_MASK))
+                raise RequestError(
+                    f"{kind} does not take a mask.", field="mask", value=str(mask), legal=", ".join(NEED_MASK)
+                )
             options["masks"] = _masks(stack.enter_context(inputs.as_file(os.fspath(mask))), info)
         drawn = annotate(_frames(read_chunks(source, audio=False)), kind, **options)
         write(_chunks(drawn, info, on_event), target, quality=quality)
@@ -171,7 +173,7 @@ def _checked(frames: Iterable[np.ndarray]) -> Generator[np.ndarray]:
             shape = shape or frame.shape
             if frame.dtype.name != "uint8" or frame.shape != shape or len(shape) != 3 or shape[-1] != 3 or 0 in shape:
                 raise MediaError(
-                    f"Frames are uint8 RGB (H, W, 3) of one size, not {frame.dtype} {tuple(frame.shape)}"
+                    f"Frames must be uint8 RGB (H, W, 3) of one size, got {frame.dtype} {tuple(frame.shape)}"
                     + (f" after {shape}." if frame.shape != shape else ".")
                 )
             yield frame
@@ -190,7 +192,7 @@ def _frames(chunks: Iterator[Chunk]) -> Iterator[np.ndarray]:
 
 
 def _chunks(drawn: Iterator[np.ndarray], info: VideoInfo, on_event: OnEvent) -> Iterator[Chunk]:
-    """The drawn frames as Chunks, with the progress told."""
+    """Yield the control frames as Chunks and report the progress."""
     import numpy as np
 
     began_s, done = time.perf_counter(), 0
@@ -205,7 +207,7 @@ def _chunks(drawn: Iterator[np.ndarray], info: VideoInfo, on_event: OnEvent) -> 
 
 
 def _masks(path: Path, info: VideoInfo) -> Iterator[np.ndarray]:
-    """The frames of a mask clip, or one picture again and again. RequestError where the clip is too short."""
+    """The frames of a mask clip, or one picture repeated. Raises RequestError if the clip is too short."""
     from ..media.read import probe, read_chunks
 
     num_masks = probe(path).num_frames
@@ -213,7 +215,7 @@ def _masks(path: Path, info: VideoInfo) -> Iterator[np.ndarray]:
         return itertools.repeat(next(read_chunks(path, audio=False)).frames[0])
     if num_masks < info.num_frames:
         raise RequestError(
-            f"The mask clip has {num_masks} frames, the video has {info.num_frames}.",
+            f"The mask clip has {num_masks} frames, but the video has {info.num_frames}.",
             field="mask",
             value=num_masks,
             legal=f"{info.num_frames} frames or more, or one picture",
@@ -224,7 +226,7 @@ def _masks(path: Path, info: VideoInfo) -> Iterator[np.ndarray]:
 def _refuse_picture(target: Path, info: VideoInfo) -> None:
     if target.suffix.lower() in (".png", ".jpg", ".jpeg") and info.num_frames > 1:
         raise RequestError(
-            f"{target.name}: a picture holds one frame, the clip has {info.num_frames}.",
+            f"{target.name}: a picture holds one frame, but the clip has {info.num_frames}.",
             field="output",
             value=str(target),
             legal="a clip, or a folder name ending with a slash",

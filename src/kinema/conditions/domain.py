@@ -1,7 +1,7 @@
-"""What a request asks of a model that has learnt only a small part of the world, and that lies outside of it.
+"""Checks for inputs outside the domain of a model that was trained on a narrow one.
 
-A card names its model's domain (`Card.domain`); each domain tells how unlike it pictures are, and whether it knows
-anything of a prompt. Checked while planning: pixels of a few frames are read, no weights.
+A card names its model's domain (`Card.domain`); each domain measures how unlike it pictures are, and whether it
+understands a prompt. Checked while planning: reads pixels of a few frames, no weights.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from . import inputs
 if TYPE_CHECKING:
     import numpy as np
 
-LOOKED_AT, FRAMES = 25, 3
-"""Of a clip, this many frames spread over its first `LOOKED_AT`."""
+FIRST_FRAMES, SAMPLES = 25, 3
+"""Of a clip, SAMPLES frames spread over the first FIRST_FRAMES are checked."""
 NAMED = 2
-"""Models that know more, named at most."""
+"""Maximum number of suggested models."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """title: for a person. draws: what the model makes of anything else. unlike: above 0 where pictures are not of the
-    domain. understands: whether it knows anything that a prompt says."""
+    """A narrow training domain. title: for messages. draws: the content of all generated clips. unlike: above 0 if
+    pictures are outside the domain. understands: whether a prompt contains known words."""
 
     title: str
     draws: str
@@ -56,9 +56,8 @@ DOMAINS = {
 
 
 def outside(plan: Plan, prompt: str, card: Card, known: Sequence[Card] = ()) -> tuple[str, ...]:
-    """A sentence for each input that is unlike the card's domain, and one where the domain knows nothing of `prompt`
-    (as it was given); empty where all is within, or the card's model knows pictures of all kinds. Raises MediaError
-    where an input cannot be read."""
+    """A warning for each input outside the card's domain, and one if the domain understands nothing of `prompt` (as
+    given); empty if all inputs are within it, or the model is general. Raises MediaError if an input cannot be read."""
     if card.domain not in DOMAINS:
         return ()
     domain = DOMAINS[card.domain]
@@ -67,14 +66,14 @@ def outside(plan: Plan, prompt: str, card: Card, known: Sequence[Card] = ()) -> 
     ]  # fmt: skip
     others = _others(plan, card, known)
     found = [
-        f"{name} does not look like {domain.title}, and {card.id} has learnt nothing else: what it makes of it is "
+        f"{name} does not look like {domain.title}, and {card.id} was trained on nothing else: it generates "
         f"{domain.draws}.{others}"
         for name in dict.fromkeys(strange)
     ]
     if prompt.strip() and not domain.understands(prompt):
         found.append(
-            f"{card.id} has learnt {domain.title} alone and knows nothing of what the prompt says: it makes "
-            f"{domain.draws}, as it likes.{others}"
+            f"{card.id} was trained on {domain.title} only and knows no words of the prompt: it generates random "
+            f"{domain.draws}.{others}"
         )
     return tuple(found)
 
@@ -85,7 +84,7 @@ def is_foreign(clip: str, card: Card) -> bool:
 
 
 def _pictures(conditions: Sequence[Condition]) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """(name, frames) of everything that the model is shown as pictures of the world."""
+    """Yield (name, frames) of all pictures and clips among the conditions."""
     for condition in conditions:
         if condition.kind == "image":
             yield _name(condition.image), [inputs.picture(condition.image)]
@@ -101,10 +100,10 @@ def _frames(clip: str) -> list[np.ndarray]:
     from ..media.read import read_chunks
 
     with inputs.as_file(clip) as path:
-        chunks = read_chunks(path, stop=LOOKED_AT, audio=False)
-        frames = [frame.copy() for frame in islice((frame for chunk in chunks for frame in chunk.frames), LOOKED_AT)]
+        chunks = read_chunks(path, stop=FIRST_FRAMES, audio=False)
+        frames = [frame.copy() for frame in islice((frame for chunk in chunks for frame in chunk.frames), FIRST_FRAMES)]
     last = len(frames) - 1
-    return [frames[index] for index in sorted({round(last * part / (FRAMES - 1)) for part in range(FRAMES)})]
+    return [frames[index] for index in sorted({round(last * part / (SAMPLES - 1)) for part in range(SAMPLES)})]
 
 
 def _name(media: str) -> str:
@@ -112,7 +111,7 @@ def _name(media: str) -> str:
 
 
 def _others(plan: Plan, card: Card, known: Sequence[Card]) -> str:
-    """A sentence that names models without a domain that take the same conditions; "" where there is none."""
+    """A sentence that suggests general models with the same conditions; "" if there are none."""
     wanted = {feature(condition) for condition in plan.conditions}
     able = [
         other.id
@@ -122,4 +121,4 @@ def _others(plan: Plan, card: Card, known: Sequence[Card]) -> str:
     ]  # fmt: skip
     if not able:
         return ""
-    return f" Models that know more of the world: {', '.join(able[:NAMED])} (`kinema models pull {able[0]}`)."
+    return f" General models: {', '.join(able[:NAMED])} (`kinema models pull {able[0]}`)."

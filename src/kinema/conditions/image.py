@@ -1,4 +1,4 @@
-"""Pictures to the canvas: cover, crop, letterbox. Suffixes: see core/shapes.py."""
+"""Fitting pictures to the canvas: cover, crop, letterbox. Suffixes: see core/shapes.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["cover", "letterbox", "still", "to_unit"]
 def cover(
     pixels_HWC: np.ndarray, height: int, width: int, kernel: Image.Resampling = Image.Resampling.LANCZOS
 ) -> np.ndarray:
-    """Scale so that the picture (or a gray one, HW) covers the canvas, then crop its middle; the same array if it
+    """Scale a picture (or a gray one, HW) to cover the canvas and crop its middle; returns the same array if it
     fits."""
     rows, columns = pixels_HWC.shape[:2]
     if (rows, columns) == (height, width):
@@ -27,13 +27,13 @@ def cover(
 
 
 def still(pixels_HWC: np.ndarray, height: int, width: int) -> torch.Tensor:
-    """A picture that a frame must be: (1, 3, H, W) in [-1, 1], covering the canvas."""
+    """A picture for one frame: (1, 3, H, W) in [-1, 1], covering the canvas."""
     return to_unit(cover(pixels_HWC, height, width))[None]
 
 
 def letterbox(pixels_HWC: np.ndarray, height: int, width: int) -> torch.Tensor:
-    """A reference picture: whole, centred on a white canvas, bilinear without antialiasing (VACE's own resize,
-    facts of `VaceVideoProcessor`). Returns (1, 3, H, W) in [-1, 1]."""
+    """A reference image, uncropped and centred on a white canvas, bilinear without antialiasing (as in diffusers'
+    `VaceVideoProcessor`). Returns (1, 3, H, W) in [-1, 1]."""
     picture_BCHW = to_unit(pixels_HWC)[None]
     rows, columns = pixels_HWC.shape[:2]
     scale = min(height / rows, width / columns)

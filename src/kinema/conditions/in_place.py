@@ -1,6 +1,6 @@
-"""Planning of edits that leave a clip what it is: `canvas="source"`. Reads headers of files; no torch, no weights.
+"""Planning of in-place edits (`canvas="source"`). Reads headers of files; requires neither torch nor weights.
 
-The clip decides size, rate and length; the model's canvas and windows in time follow from what is to be changed.
+The clip determines size, frame rate and length; the model's canvas and windows follow from the edit.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from ..core.plan import Plan, Span
 from ..core.request import Request
 from ..core.resolve import check_canvas, resolve
 from . import inputs, outpaint
-from .mask_length import check_length
 
 if TYPE_CHECKING:
     from ..media.read import VideoInfo
 
 TAKES = ("source", "mask", "control", "reference", "continue", "style")
 WORDLESS = " "
-"""An empty prompt is asked with a space: some text encoders make nothing of no words at all."""
+"""Replaces an empty prompt: some text encoders fail on an empty text."""
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
-    """The request resolved for a clip that keeps its size, rate and sound. RequestError or MediaError."""
+    """Resolve a request for a clip that keeps its size, frame rate and sound. Raises RequestError or MediaError."""
     check_canvas(request, card, known)
     _check(request)
     source, mask, start, end = (
@@ -67,29 +66,30 @@ def _one(request: Request, wanted: Any) -> Any:
     return next((condition for condition in request.conditions if wanted(condition)), None)
 
 
-def check_kinds(request: Request, takes: Sequence[str], what: str) -> list[str]:
-    """The kinds of the request's conditions. RequestError where `what` does not take one of them."""
+def check_kinds(request: Request, takes: Sequence[str], name: str) -> list[str]:
+    """The kinds of the request's conditions. Raises RequestError for one that is not among `takes`. name: the subject
+    of the message."""
     kinds: list[str] = [condition.kind for condition in request.conditions]
     for index, kind in enumerate(kinds):
         if kind not in takes:
             raise RequestError(
-                f"{what} does not support the condition {kind!r}.", field=f"conditions.{index}", value=kind,
+                f"{name} does not support the condition {kind!r}.", field=f"conditions.{index}", value=kind,
                 legal=", ".join(takes),
             )  # fmt: skip
     return kinds
 
 
 def _check(request: Request) -> None:
-    kinds = check_kinds(request, TAKES, "An edit in place")
+    kinds = check_kinds(request, TAKES, "An in-place edit")
     if ("source" in kinds) == ("continue" in kinds):
         raise RequestError(
-            "An edit in place needs a clip: a source to change, or one to continue, not both.",
+            "An in-place edit requires one clip: a source to edit, or a clip to continue, not both.",
             field="conditions",
             value=kinds,
             legal="source, or continue",
         )
     if "mask" in kinds and "source" not in kinds:
-        raise RequestError("A mask needs a source.", field="conditions", value="mask", legal="source and mask")
+        raise RequestError("A mask requires a source.", field="conditions", value="mask", legal="source and mask")
     _check_fill(request)
     fixed = {"fps": request.fps, "upscale": request.upscale[0].by if request.upscale else None}
     if "source" in kinds:
@@ -97,7 +97,7 @@ def _check(request: Request) -> None:
     for name, value in fixed.items():
         if value is not None:
             raise RequestError(
-                f"An edit in place has the clip's own {'size' if name == 'upscale' else name}.", field=name,
+                f"An in-place edit keeps the clip's own {'size' if name == 'upscale' else name}.", field=name,
                 value=value, legal=f"no {name}",
             )  # fmt: skip
 
@@ -122,20 +122,20 @@ def _check_fill(request: Request) -> None:
 
 
 def continued(condition: Continue) -> VideoInfo:
-    """The facts of a clip that is continued. RequestError where it is shorter than what is asked of it."""
+    """The info of a clip to continue. Raises RequestError if it is shorter than the requested context frames."""
     found = inputs.info(condition.clip)
     if condition.frames > found.num_frames:
         one = found.num_frames == 1
         raise RequestError(
-            f"{condition.clip[:200]} has {found.num_frames} frame{'' if one else 's'}; {condition.frames} are to be "
-            "continued.", field="conditions.continue.frames", value=condition.frames,
+            f"{condition.clip[:200]} has {found.num_frames} frame{'' if one else 's'}; {condition.frames} context "
+            "frames are requested.", field="conditions.continue.frames", value=condition.frames,
             legal="1" if one else f"1 to {found.num_frames}", nearest=None if one else found.num_frames,
         )  # fmt: skip
     return found
 
 
 def _check_inputs(request: Request, frames: int) -> None:
-    """What else is named is there and long enough, before any weights are touched."""
+    """Check that the other inputs exist and are long enough, before any weights are loaded."""
     for condition in request.conditions:
         if condition.kind == "reference":
             for picture in condition.images:
@@ -146,12 +146,12 @@ def _check_inputs(request: Request, frames: int) -> None:
                     continue
                 found = inputs.info(media).num_frames
                 if name == "video":
-                    check_length(found, frames)
+                    inputs.check_mask_length(found, frames)
 
 
 def _canvas(request: Request, card: Card, size: tuple[int, int], local: bool) -> tuple[int, int]:
-    """What is asked for; around a place, the trained size that is nearest in shape; for whole frames, their shape at
-    the trained area."""
+    """The model's canvas: as requested; for local edits the trained size with the nearest aspect; for whole frames
+    their aspect at the trained area."""
     if request.width is not None and request.height is not None:
         return request.width, request.height
     if local:
@@ -162,7 +162,7 @@ def _canvas(request: Request, card: Card, size: tuple[int, int], local: bool) ->
 def _longer(
     request: Request, card: Card, start: Continue | None, end: Continue | None, given: Any
 ) -> tuple[int, tuple[Span, ...]]:
-    """(frames in all, windows) of a clip that is continued, led up to, or joined to another."""
+    """(total frames, windows) of a clip that is continued at its end or start, or joined to another."""
     lengths = []
     for condition in (start, end):
         if condition is None:
@@ -171,7 +171,8 @@ def _longer(
         info = continued(condition)
         if condition.frames >= card.frames.trained:
             raise RequestError(
-                f"{card.id} makes {card.frames.trained} frames at once; {condition.frames} known ones leave none.",
+                f"{card.id} generates {card.frames.trained} frames at once; {condition.frames} context frames leave "
+                "none to generate.",
                 field="conditions.continue.frames",
                 value=condition.frames,
                 legal=f"1 to {card.frames.trained - 1}",

@@ -1,4 +1,4 @@
-"""Where the pixels of a request come from: a path, a `file:` URL or a `data:` URI."""
+"""Reading the inputs of a request: paths, `file:` URLs and `data:` URIs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from ..core.apart import path_of
-from ..core.errors import MediaError
-from ..core.leftovers import scratch
+from ..core.errors import MediaError, RequestError
+from ..core.leftovers import temporary_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,18 +29,18 @@ SUFFIXES = {
 
 
 def local_path(media: str) -> Path:
-    """The path that a media word names. MediaError for other URLs: nothing is fetched from a network here."""
+    """The path of `media`. Raises MediaError for other URLs: nothing is fetched from the network."""
     if "\0" in media:
-        raise MediaError(f"{media[:200]!r}: no name of a file.")
+        raise MediaError(f"{media[:200]!r}: not a file name.")
     path = path_of(media)
     if path is None:
-        raise MediaError(f"{media}: only paths, file: URLs and data: URIs are read; fetch it to a file first.")
+        raise MediaError(f"{media}: only paths, file: URLs and data: URIs are supported; download it to a file first.")
     return path
 
 
 def check_regular(media: str) -> Path:
-    """The path that a media word names. MediaError for devices and pipes, which have no end, also in a folder; what is
-    not there is for the reader to tell."""
+    """The path of `media`. Raises MediaError for devices and pipes, which may be endless, also inside a folder. Missing
+    files are left to the reader."""
     path = local_path(media)
     with suppress(OSError):
         for each in (path, *(path.iterdir() if path.is_dir() else ())):
@@ -52,19 +52,19 @@ def check_regular(media: str) -> Path:
 
 @contextmanager
 def as_file(media: str) -> Iterator[Path]:
-    """The media as a file for the length of a `with` block (a `data:` URI becomes a temporary one)."""
+    """Provide the media as a file for the duration of the block (a temporary file for a `data:` URI)."""
     if not media.startswith("data:"):
         yield check_regular(media)
         return
     kind, content = _data_uri(media)
-    with scratch("input") as folder:
+    with temporary_folder("input") as folder:
         path = folder / f"inline{SUFFIXES.get(kind, '.bin')}"
         path.write_bytes(content)
         yield path
 
 
 def picture(media: str) -> np.ndarray:
-    """A picture as uint8 RGB, (H, W, 3). MediaError where it cannot be read."""
+    """Read a picture as uint8 RGB, (H, W, 3). Raises MediaError if it cannot be read."""
     from ..media.read import read_image
 
     with as_file(media) as path:
@@ -72,7 +72,7 @@ def picture(media: str) -> np.ndarray:
 
 
 def clip(media: str, stop: int | None = None) -> tuple[np.ndarray, float]:
-    """The first `stop` frames of a clip (all for None) as uint8 RGB (F, H, W, 3), and its frames a second."""
+    """Read the first `stop` frames of a clip (None: all) as uint8 RGB (F, H, W, 3), and its fps."""
     import numpy as np
 
     from ..media.read import read_chunks
@@ -80,12 +80,12 @@ def clip(media: str, stop: int | None = None) -> tuple[np.ndarray, float]:
     with as_file(media) as path:
         chunks = list(read_chunks(path, stop=stop))
     if not chunks:
-        raise MediaError(f"{media[:200]}: no frames in it.")
+        raise MediaError(f"{media[:200]}: contains no frames.")
     return np.concatenate([chunk.frames for chunk in chunks]), chunks[0].fps
 
 
 def tail(media: str, count: int) -> np.ndarray:
-    """The last `count` frames of a clip as uint8 RGB (F, H, W, 3); memory does not grow with the clip's length."""
+    """Read the last `count` frames of a clip as uint8 RGB (F, H, W, 3); memory does not grow with its length."""
     import numpy as np
 
     from ..media.read import read_chunks
@@ -95,12 +95,12 @@ def tail(media: str, count: int) -> np.ndarray:
         for chunk in read_chunks(path, audio=False):
             last.extend(frame.copy() for frame in chunk.frames[-count:])
     if not last:
-        raise MediaError(f"{media}: no frames in it.")
+        raise MediaError(f"{media}: contains no frames.")
     return np.stack(last)
 
 
 def info(media: str) -> VideoInfo:
-    """Size, length and rate of a clip, without decoding it."""
+    """Size, length and frame rate of a clip, from its header."""
     from ..media.read import probe
 
     with as_file(media) as path:
@@ -108,37 +108,48 @@ def info(media: str) -> VideoInfo:
 
 
 def check_sound(media: str) -> None:
-    """MediaError where a file has no sound that can be read."""
+    """Raise MediaError if a file has no readable sound."""
     from ..media.read import read_audio
 
     with as_file(media) as path:
         if read_audio(path, seconds=0.1) is None:
-            raise MediaError(f"{media[:200]}: no sound in it.")
+            raise MediaError(f"{media[:200]}: contains no sound.")
+
+
+def check_mask_length(given: int, required: int) -> None:
+    """Raise RequestError if a mask clip of `given` frames is shorter than the clip of `required` frames."""
+    if given < required:
+        raise RequestError(
+            f"The mask clip has {given} frames, but the clip has {required}.",
+            field="conditions.mask.video",
+            value=given,
+            legal=f"{required} frames or more",
+        )
 
 
 def remarks(found: VideoInfo) -> list[str]:
-    """What an edit of this clip does not keep, in sentences for its plan."""
+    """Notes for the plan on properties of a clip that an edit does not preserve."""
     notes = range_remarks(found)
     if found.variable_fps:
-        notes.append(f"The clip has no constant rate; it is written with {found.fps:g} frames a second.")
+        notes.append(f"The clip has a variable frame rate; it is written with {found.fps:g} fps.")
     return notes
 
 
 def range_remarks(found: VideoInfo) -> list[str]:
-    """What becomes of a clip's range, colours and depth when it is read and written, in one sentence, or none."""
+    """A note on the conversion of a clip's dynamic range, colours and bit depth, or none."""
     deep = found.bit_depth > 8
-    bits = f"{found.bit_depth} bits a colour"
+    bits = f"{found.bit_depth} bits per channel"
     if found.transfer != "SDR":
         also, eight = (f", {bits}", " with 8 bits") if deep else ("", "")
-        return [f"The clip is HDR ({found.transfer}{also}); it is tone-mapped, and written as SDR{eight}."]
+        return [f"The clip is HDR ({found.transfer}{also}); it is tone-mapped and written as SDR{eight}."]
     if found.primaries == "BT.2020":
         also, eight = (f" and {bits}", " and 8 bits") if deep else ("", "")
-        return [f"The clip has the colours of BT.2020{also}; it is read and written with those of BT.709{eight}."]
-    return [f"The clip has {bits}; it is read and written with 8."] if deep else []
+        return [f"The clip has BT.2020 colours{also}; it is converted to BT.709{eight}."]
+    return [f"The clip has {bits}; it is converted to 8."] if deep else []
 
 
 def digest(media: str) -> str:
-    """SHA-256 of the media's bytes (of a folder: of its files in order). MediaError where it cannot be read."""
+    """SHA-256 of the media's bytes (of a folder: of its files in order). Raises MediaError if it cannot be read."""
     try:
         with as_file(media) as path:
             files: Iterable[Path] = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -153,7 +164,7 @@ def digest(media: str) -> str:
 
 
 def inline_png(pixels: object) -> str:
-    """A picture held in memory (PIL image, or uint8 array HWC) as a `data:` URI, so that a request stays JSON."""
+    """A picture in memory (PIL image, or uint8 array HWC) as a `data:` URI, so that a request stays JSON."""
     import io
 
     import numpy as np
@@ -164,7 +175,9 @@ def inline_png(pixels: object) -> str:
     else:
         array = np.asarray(pixels)
         if array.dtype != np.uint8 or array.ndim not in (2, 3):
-            raise MediaError(f"A picture is a PIL image or a uint8 array (H, W, 3), got {array.dtype} {array.shape}.")
+            raise MediaError(
+                f"A picture must be a PIL image or a uint8 array (H, W, 3), got {array.dtype} {array.shape}."
+            )
         image = Image.fromarray(array)
     stream = io.BytesIO()
     image.save(stream, format="PNG")

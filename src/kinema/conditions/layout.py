@@ -1,6 +1,6 @@
-"""Boxes drawn as a control clip: where an object is to be, frame by frame (VACE's layout control).
+"""Layout control clips: the box of an object, frame by frame (VACE's layout control).
 
-White paper with a dark rectangle, as VACE's annotator draws it; the line is as thin as the picture is small.
+A dark rectangle on white, as VACE's annotator draws it; the line width scales with the picture.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ INK_RGB = (0, 0, 0)
 def draw_boxes(
     boxes_NF4: np.ndarray, height: int, width: int, colors: list[tuple[int, int, int]] | None = None
 ) -> np.ndarray:
-    """Outlines of N boxes (left, top, right, bottom as fractions of the frame) on white; uint8 (F, H, W, 3).
+    """Draw the outlines of N boxes (left, top, right, bottom as fractions of the frame) on white; uint8 (F, H, W, 3).
 
-    A box with a NaN is not drawn in that frame. colors: RGB of each box, black by default.
+    A box with a NaN is not drawn in that frame. colors: RGB of each box; defaults to black.
     """
     boxes_NF4 = np.asarray(boxes_NF4, dtype=np.float64)
     line = max(1, round(min(height, width) / 64))

@@ -1,8 +1,8 @@
 """Masks on the canvas: 1 = generate, 0 = keep.
 
-Boxes beat silhouettes: a tight outline tells the model what stood there. `Mask.shape` makes one coarser.
-Pictures and clips of another aspect than the canvas are scaled to cover it and cropped to their middle, as a source is:
-a mask of the source's size stays over what it was drawn on.
+Prefer boxes to silhouettes: a tight outline reveals the removed object to the model. `Mask.shape` makes a mask coarser.
+Pictures and clips are scaled to cover the canvas and cropped to their middle, like a source, so that a mask of the
+source's size stays aligned with it.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from PIL import Image
 from ..core.conditions import Box, Mask, Point
 from ..core.errors import RequestError
 from . import image, inputs
-from .mask_length import check_length
-from .mask_shape import reshape, settled
+from .mask_shape import denoised, reshape
 
 
 def draw(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor:
-    """The mask as (1, 1, F, H, W) float32 in [0, 1], in the shape that it asks for.
+    """Draw the mask as (1, 1, F, H, W) float32 in [0, 1], with its `shape` applied.
 
-    Raises RequestError for a mask clip that is shorter than the work, and for a picture or clip without a white pixel
-    on the canvas; MediaError for files that cannot be read.
+    Raises RequestError for a mask clip that is too short, and for a picture or clip without a white pixel on the
+    canvas; MediaError for files that cannot be read.
     """
     if mask.follows:
         raise RequestError(
-            "This mask follows a thing through a clip; it can only be used where a clip is edited in its place.",
+            "A mask that tracks an object is supported only by in-place edits.",
             field="conditions.mask",
-            legal="a mask clip: `kinema mask` makes one",
+            legal="a mask clip (`kinema mask` writes one)",
         )
     drawn = _plain(mask, num_frames, height, width)
     if mask.shape == "original" or mask.everything or mask.nothing:
@@ -38,7 +37,7 @@ def draw(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor:
 
 
 def _plain(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor:
-    """The mask as it was given: (1, 1, F, H, W), with F = 1 where all frames are the same."""
+    """The mask without its `shape` applied: (1, 1, F, H, W), with F = 1 if all frames are equal."""
     if mask.everything or mask.nothing:
         return torch.full((1, 1, 1, height, width), 1.0 if mask.everything else 0.0)
     if mask.boxes:
@@ -49,11 +48,11 @@ def _plain(mask: Mask, num_frames: int, height: int, width: int) -> torch.Tensor
     if mask.polygon:
         return _polygon(mask.polygon, height, width)
     if mask.image is not None:
-        return _seen(_gray(inputs.picture(mask.image)[None], height, width), "image", mask.image)
+        return _not_empty(_gray(inputs.picture(mask.image)[None], height, width), "image", mask.image)
     assert mask.video is not None
     frames_FHWC, _ = inputs.clip(mask.video, stop=num_frames)
-    check_length(len(frames_FHWC), num_frames)
-    return _seen(_gray(frames_FHWC, height, width), "video", mask.video)
+    inputs.check_mask_length(len(frames_FHWC), num_frames)
+    return _not_empty(_gray(frames_FHWC, height, width), "video", mask.video)
 
 
 def _boxes(boxes: tuple[Box, ...], height: int, width: int) -> torch.Tensor:
@@ -66,35 +65,35 @@ def _boxes(boxes: tuple[Box, ...], height: int, width: int) -> torch.Tensor:
 
 
 def _polygon(points: tuple[Point, ...], height: int, width: int) -> torch.Tensor:
-    """The pixels of which at least half is inside a polygon (where it crosses itself, of every other part)."""
+    """The pixels that are at least half inside a polygon (even-odd rule)."""
     import cv2
 
-    fine = 4  # filling takes in every pixel that the outline touches; drawn finer, that is an eighth of a pixel
+    fine = 4  # fillPoly includes every pixel that the outline touches; supersampling reduces that to 1/8 pixel
     drawn_HW = np.zeros((fine * height, fine * width), np.float32)
-    corners = np.asarray(points) * (fine * width, fine * height) - 0.5  # a pixel's middle has whole numbers
+    corners = np.asarray(points) * (fine * width, fine * height) - 0.5  # pixel centres are integers
     cv2.fillPoly(drawn_HW, [np.round(corners * 16).astype(np.int32)], 1.0, shift=4)
     share_HW = cv2.resize(drawn_HW, (width, height), interpolation=cv2.INTER_AREA)
     return torch.from_numpy((share_HW >= 0.5).astype(np.float32))[None, None, None]
 
 
 def _gray(frames_FHWC: np.ndarray, height: int, width: int) -> torch.Tensor:
-    """Brightness as mask, covering the canvas; bilinear, which adds no rings around a hard edge."""
+    """Brightness as mask, covering the canvas; bilinear, to avoid ringing at hard edges."""
     return torch.from_numpy(np.stack([brightness(frame, height, width) for frame in frames_FHWC]))[None, None]
 
 
 def brightness(frame_HWC: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A uint8 RGB frame as mask, covering the canvas: (height, width) float32 in [0, 1], without its codec's noise."""
+    """A uint8 RGB frame as mask, covering the canvas: (height, width) float32 in [0, 1], without codec noise."""
     gray_HW = np.asarray(Image.fromarray(frame_HWC).convert("L"))
-    return settled(image.cover(gray_HW, height, width, Image.Resampling.BILINEAR).astype(np.float32) / 255)
+    return denoised(image.cover(gray_HW, height, width, Image.Resampling.BILINEAR).astype(np.float32) / 255)
 
 
-def _seen(drawn: torch.Tensor, way: str, media: str) -> torch.Tensor:
-    """The mask itself. RequestError where there is nothing in it."""
+def _not_empty(drawn: torch.Tensor, field: str, media: str) -> torch.Tensor:
+    """Return the mask. Raises RequestError if it is empty."""
     if float(drawn.max()) == 0:
         height, width = drawn.shape[-2:]
         raise RequestError(
-            f"The mask {media[:200]} is empty: nothing in it is white on the {width}x{height} canvas.",
-            field=f"conditions.mask.{way}",
-            legal="white where to generate, black where to keep; or Mask(nothing=True) when keeping all is meant",
+            f"The mask {media[:200]} is empty: it has no white pixel on the {width}x{height} canvas.",
+            field=f"conditions.mask.{field}",
+            legal="white where to generate, black where to keep; or Mask(nothing=True) to keep everything",
         )
     return drawn

@@ -1,12 +1,12 @@
-"""A mask made coarser, frame by frame, so that its outline does not tell the model what stood there.
+"""Coarser masks, frame by frame, so that the outline does not reveal the removed object to the model.
 
-The modes are VACE's. `hull` is the convex hull of all of the mask in a frame, `bbox` the box around all of it. What
-`_expand` means in numbers is our choice:
+The modes are VACE's. `hull` is the convex hull of the whole mask in a frame, `bbox` its bounding box. The amounts of
+`_expand` are Kinema's:
 
 bbox_expand        each side of the box moves outwards by `ratio` times the box's size in that direction, up to the
                    frame's edge.
-hull_expand,       dilated with ellipses in 5 steps (as many as VACE takes), so that the size, the mean of the width
-original_expand    and height of the box around the mask, grows by `ratio`: by half of that on either side.
+hull_expand,       dilated by ellipses in 5 steps (as in VACE), so that the size, the mean of the bounding box's width
+original_expand    and height, grows by `ratio`: by half of that on each side.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ from ..media.masks import box_around, disc
 
 STEPS = 5
 HARD = 0.5
-"""A soft value above this belongs to the mask."""
+"""Threshold of soft values."""
 
 NOISE = 16 / 255
-"""What lossy pictures and clips leave around black and below white."""
+"""Amplitude of codec noise near black and white."""
 CORE = 64 / 255
-"""Gray that belongs to nothing at least so bright is a stain, not an edge."""
+"""Connected gray areas without a pixel of at least this brightness are removed as noise."""
 
 
-def settled(mask_HW: np.ndarray) -> np.ndarray:
-    """A mask that was read from a picture or a clip, float32 in [0, 1], without what its codec put there: values within
-    NOISE of black and white become exactly 0 and 1, and soft parts without a CORE are left out. What is 0 then keeps
-    its bytes in an edit."""
+def denoised(mask_HW: np.ndarray) -> np.ndarray:
+    """Remove codec noise from a mask, float32 in [0, 1]: values within NOISE of black and white become exactly 0 and 1,
+    and soft areas without a CORE are removed. Pixels with 0 are not changed by an edit."""
     import cv2
 
     out_HW = np.where(mask_HW < NOISE, np.float32(0), np.where(mask_HW > 1 - NOISE, np.float32(1), mask_HW))
@@ -46,10 +45,10 @@ def settled(mask_HW: np.ndarray) -> np.ndarray:
 
 
 def reshape(mask_FHW: np.ndarray, shape: MaskShape, ratio: float = 0.3) -> np.ndarray:
-    """The mask in another shape: (F, H, W) float32 in [0, 1], 1 = generate, the same in and out.
+    """Reshape a mask: (F, H, W) float32 in [0, 1], 1 = generate, both input and result.
 
-    Soft values stay in "original" only, the others are 0 or 1. A frame with an empty mask stays empty. RequestError on
-    an unknown shape or a ratio outside [0, 1].
+    Only "original" preserves soft values; the other shapes are 0 or 1. An empty frame stays empty. Raises RequestError
+    for an unknown shape or a ratio outside [0, 1].
     """
     if shape not in get_args(MaskShape):
         legal = ", ".join(get_args(MaskShape))

@@ -1,4 +1,4 @@
-"""A frame with room around it: where the old picture lies in the wider one, and what is new."""
+"""Outpainting: the position of the original picture in the extended frame, and the new area."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ if TYPE_CHECKING:
     import torch
 
 Grow = tuple[float, ...]
-"""How much wider at the left, top, right and bottom, in fractions of the picture's own width and height."""
+"""Extension at the left, top, right and bottom, as fractions of the picture's width and height."""
 FILL = 128
 
 
 def margins_px(height: int, width: int, grow: Grow) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) in pixels, whole numbers."""
+    """(left, top, right, bottom) in whole pixels."""
     left, top, right, bottom = grow or (0.0, 0.0, 0.0, 0.0)
     return round(left * width), round(top * height), round(right * width), round(bottom * height)
 
 
 def grown(frame_HWC: np.ndarray, grow: Grow) -> np.ndarray:
-    """The picture in its wider frame, gray around it."""
+    """The picture in its extended frame, surrounded by gray."""
     left, top, right, bottom = margins_px(frame_HWC.shape[0], frame_HWC.shape[1], grow)
     return np.pad(frame_HWC, ((top, bottom), (left, right), (0, 0)), constant_values=FILL)
 
 
 def new_area(height: int, width: int, grow: Grow) -> np.ndarray:
-    """(H', W') bool of the wider frame: True where the old picture, of height and width, is not."""
+    """(H', W') bool mask of the extended frame: True outside the original picture of this height and width."""
     left, top, right, bottom = margins_px(height, width, grow)
     new = np.ones((height + top + bottom, width + left + right), bool)
     new[top : top + height, left : left + width] = False
@@ -35,7 +35,7 @@ def new_area(height: int, width: int, grow: Grow) -> np.ndarray:
 
 
 def mask(height: int, width: int, grow: Grow, num_frames: int, rows: int, columns: int) -> torch.Tensor:
-    """The new area on a canvas of rows x columns, cropped to it as the frames are: (1, 1, F, rows, columns) float."""
+    """The new area on a canvas of rows x columns, cropped like the frames: (1, 1, F, rows, columns) float."""
     import torch
 
     from .image import cover
@@ -46,6 +46,6 @@ def mask(height: int, width: int, grow: Grow, num_frames: int, rows: int, column
 
 
 def outer_size(width: int, height: int, grow: Grow) -> tuple[int, int]:
-    """(width, height) of the wider frame."""
+    """(width, height) of the extended frame."""
     left, top, right, bottom = margins_px(height, width, grow)
     return width + left + right, height + top + bottom

@@ -1,4 +1,4 @@
-"""Masks shown over what they were drawn on."""
+"""Previews of masks over their frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ STRENGTH = 0.45
 
 
 def tinted(frames_FHWC: np.ndarray, masks_FHW: np.ndarray) -> np.ndarray:
-    """The frames (uint8 RGB) with the masks (float [0, 1], 1 = generate) tinted and outlined over them."""
+    """Overlay masks (float [0, 1], 1 = generate) on frames (uint8 RGB) with a tint and an outline."""
     amount_FHW1 = STRENGTH * np.clip(masks_FHW, 0, 1)[..., None]
     shown_FHWC = (frames_FHWC * (1 - amount_FHW1) + np.array(TINT) * amount_FHW1 + 0.5).astype(np.uint8)
     thick = max(1, round(max(frames_FHWC.shape[1:3]) / 400))

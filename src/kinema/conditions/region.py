@@ -1,7 +1,7 @@
-"""The part of a frame that a model sees while a clip is edited: a rectangle of the canvas's shape around what changes.
+"""The region of a frame that the model edits: a rectangle around the mask, with the aspect of the model's canvas.
 
-The model works on its own small canvas; cut out and put back, an edit costs the same whatever the clip's size, and
-the rest of the clip is never touched.
+The region is cropped to the model's canvas and composited back, so the cost of an edit does not depend on the clip's
+size, and the rest of the clip is unchanged.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import numpy as np
 from ..media.masks import box_around
 
 CONTEXT = 1.6
-"""A side of the region is at least so many times that of what changes: the model must see what is around."""
+"""Minimum side of the region relative to the mask's, so that the model's input includes the surroundings."""
 ROOM = 1.7
-"""A region that still holds what changes is kept for the next window, unless it has become this much too large."""
+"""A region that still contains the mask is reused for the next window, unless it is larger than necessary by this
+factor."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """Pixels [left, left + width) x [top, top + height) of the frame; parts beyond the frame repeat its border."""
+    """Pixels [left, left + width) x [top, top + height) of the frame; outside the frame its border is repeated."""
 
     left: int
     top: int
@@ -36,7 +37,7 @@ class Region:
         return inside and self.top <= top and bottom <= self.top + self.height
 
     def cut(self, frame: np.ndarray) -> np.ndarray:
-        """The region of a frame or mask, (height, width, ...)."""
+        """Crop the region from a frame or mask, (height, width, ...)."""
         rows, columns = frame.shape[:2]
         y0, x0 = max(0, self.top), max(0, self.left)
         y1, x1 = min(rows, self.top + self.height), min(columns, self.left + self.width)
@@ -44,9 +45,9 @@ class Region:
         beyond = (y0 - self.top, self.top + self.height - y1, x0 - self.left, self.left + self.width - x1)
         return cv2.copyMakeBorder(inner, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else inner
 
-    def put_back(self, part: np.ndarray, frame: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:
-        """The frame with the part, of the region's own size, over it where alpha (of the frame's size) says so; where
-        alpha is 0 the frame's bytes stay."""
+    def composite(self, part: np.ndarray, frame: np.ndarray, alpha_HW: np.ndarray) -> np.ndarray:
+        """Composite a part of the region's size over the frame by alpha (of the frame's size). Pixels with alpha 0 are
+        unchanged."""
         rows, columns = frame.shape[:2]
         y0, x0 = max(0, self.top), max(0, self.left)
         y1, x1 = min(rows, self.top + self.height), min(columns, self.left + self.width)
@@ -60,19 +61,18 @@ class Region:
 
 
 def bounds(masks: Iterable[np.ndarray]) -> tuple[int, int, int, int] | None:
-    """(left, top, right, bottom), half-open, of all that is above zero in any of the masks; None where nothing is."""
-    seen = reduce(np.logical_or, (mask > 0 for mask in masks))
-    return box_around(seen)
+    """The bounding box (left, top, right, bottom), half-open, of all masks together; None if all are empty."""
+    return box_around(reduce(np.logical_or, (mask > 0 for mask in masks)))
 
 
 def fit(
     box: tuple[int, int, int, int], frame_size: tuple[int, int], canvas_size: tuple[int, int],
     before: Region | None = None,
 ) -> Region:  # fmt: skip
-    """A region of the canvas's shape around a box (left, top, right, bottom). Sizes are (width, height).
+    """A region with the canvas's aspect around a box (left, top, right, bottom). Sizes are (width, height).
 
-    It is never smaller than the canvas where the frame is larger, so that nothing is enlarged in vain, and never wider
-    than what covers the frame. before: the region of the window before, kept where it still fits.
+    It is at least as large as the canvas if the frame is, to avoid needless upscaling, and at most as large as
+    necessary to cover the frame. before: the region of the previous window, reused if it still fits.
     """
     (columns, rows), (wide, tall) = frame_size, canvas_size
     aspect = wide / tall
@@ -94,14 +94,14 @@ def whole(frame_size: tuple[int, int], canvas_size: tuple[int, int]) -> Region:
 
 
 def _place(start: int, stop: int, length: int, limit: int) -> int:
-    """Where a stretch of this length begins that has [start, stop) in its middle, inside [0, limit) if that can be."""
+    """The start of an interval of this length centred on [start, stop), inside [0, limit) if possible."""
     if length >= limit:
         return (limit - length) // 2
     return min(max(0, round((start + stop - length) / 2)), limit - length)
 
 
 def to_canvas(part: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A cut-out at the canvas's size."""
+    """Resize a crop to the canvas."""
     if part.shape[1::-1] == (width, height):
         return part
     smaller = part.shape[1] > width
@@ -109,8 +109,8 @@ def to_canvas(part: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def mask_to_canvas(part_HW: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A mask's cut-out at the canvas's size. A canvas pixel that holds anything of a hard mask is generated: nothing of
-    what is under the mask may shine through. Softness of its own stays."""
+    """Resize a crop of a mask to the canvas. A canvas pixel that overlaps a hard mask is generated entirely, so that no
+    masked pixel remains visible. Soft values are preserved."""
     small = to_canvas(part_HW.astype(np.float32), width, height).clip(0, 1)
     hard = to_canvas((part_HW > 0.5).astype(np.float32), width, height)
     return np.where(hard > 0.02, np.maximum(small, hard > 0.02), small).astype(np.float32)

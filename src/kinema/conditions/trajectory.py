@@ -1,6 +1,6 @@
-"""A drawn path as a control clip: an antialiased disc on black that walks along it.
+"""Paths as control clips: an antialiased disc on black that moves along the path.
 
-`draw` is shared by inference and training, so that a model is asked in the very words it was taught.
+`draw` is shared by inference and training, so that both use identical drawings.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ..core.numerals import decimal
 from ..core.text_file import read_text
 
 CANVAS_PX = 256
-"""Tora's path files are written on a 256x256 canvas, whatever the output's size."""
+"""Tora's path files use a 256x256 canvas, whatever the output size."""
 
 
 def resample(points: Sequence[tuple[float, float]], num_frames: int) -> np.ndarray:
-    """`num_frames` points evenly spaced in the path's own time, (F, 2); linear between the given ones."""
+    """Resample a path to `num_frames` points evenly spaced in time, (F, 2), by linear interpolation."""
     path = np.asarray(points, dtype=np.float64)
     if num_frames == 1:
         return path[:1]
@@ -35,9 +35,9 @@ def draw(
     color_rgb: tuple[int, int, int],
     radius: float | None = None,
 ) -> np.ndarray:
-    """A disc of `color_rgb` on black, centred on points_F2 (x, y in [0, 1], one per frame).
+    """Draw a disc of `color_rgb` on black, centred on points_F2 (x, y in [0, 1], one per frame).
 
-    radius in pixels, default a sixteenth of the shorter side. Returns uint8 (F, H, W, 3).
+    radius: in pixels; defaults to a sixteenth of the shorter side. Returns uint8 (F, H, W, 3).
     """
     radius = min(height, width) / 16 if radius is None else radius
     centre_F2 = np.asarray(points_F2, dtype=np.float32) * np.array([width, height], dtype=np.float32)
@@ -52,7 +52,8 @@ def draw(
 
 
 def read_points(path: str | Path) -> tuple[tuple[float, float], ...]:
-    """Points of a path file: one `x,y` a line on Tora's 256x256 canvas. Returned in [0, 1], clamped to the frame."""
+    """Read a path file: one `x,y` per line on Tora's 256x256 canvas. Points are returned in [0, 1], clamped to the
+    frame."""
     path = Path(path)
     points = []
     try:
@@ -60,15 +61,15 @@ def read_points(path: str | Path) -> tuple[tuple[float, float], ...]:
     except FileNotFoundError:
         raise MediaError(f"{path}: no such file.") from None
     except MediaError:
-        raise MediaError(f"{path}: not a text file. A path is one, with a point x,y on each line.") from None
+        raise MediaError(f"{path}: not a text file. A path file has one point x,y per line.") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             x, y = (decimal(part.strip()) / CANVAS_PX for part in line.split(","))
         except ValueError:
-            raise MediaError(f"{path}, line {number}: a point is two numbers, x,y; got {line!r}.") from None
+            raise MediaError(f"{path}, line {number}: a point has two numbers, x,y; got {line!r}.") from None
         points.append((min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)))
     if len(points) < 2:
-        raise MediaError(f"{path}: a path needs two points or more, got {len(points)}.")
+        raise MediaError(f"{path}: a path needs two or more points, got {len(points)}.")
     return tuple(points)

@@ -1,6 +1,7 @@
-"""Planning of `canvas="upscale"`: a clip upscaled by a model, in tiles and windows. Reads headers of files; no torch.
+"""Planning of `canvas="upscale"`: upscaling a clip by a model, in tiles and windows. Reads headers of files; no torch.
 
-The clip decides rate, length and shape; the model works at a size that it was trained on, or what of it is needed.
+The clip determines frame rate, length and aspect; tiles have a size that the model was trained on, or less if the
+output is smaller.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from .in_place import WORDLESS, check_kinds
 
 TAKES = ("source", "style")
 STRENGTH_IN_TILES = 0.3
-"""Where the model sees the clip in pieces: it must not draw what only the whole tells."""
+"""Default strength when the clip is processed in tiles: low, because a tile lacks the context of the whole."""
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
-    """The request resolved. RequestError, or MediaError for a clip that cannot be read."""
+    """Resolve the request. Raises RequestError, or MediaError for a clip that cannot be read."""
     check_canvas(request, card, known)
     _check(request)
     source = next(condition for condition in request.conditions if condition.kind == "source")
     bare = request.changed(
         prompt=request.prompt or WORDLESS, options={"strength": STRENGTH} | request.options
     )  # fmt: skip
-    resolve(bare, card, known)  # refuse what the card refuses, before the clip is opened
+    resolve(bare, card, known)  # raises errors of the request before the clip is opened
     given = inputs.info(source.video)
     steps = pixel_steps(request)
     size = size_after((given.width, given.height), steps)
@@ -46,7 +47,7 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
 
 
 def _tile(request: Request, card: Card, size: tuple[int, int]) -> tuple[int, int]:
-    """What is asked for; else the trained size that is nearest in shape, less what the output does not fill."""
+    """The requested size; else the trained size with the nearest aspect, reduced to the output if that is smaller."""
     if request.width is not None and request.height is not None:
         return request.width, request.height
     width, height = card.size.trained_like(*size)
@@ -56,7 +57,7 @@ def _tile(request: Request, card: Card, size: tuple[int, int]) -> tuple[int, int
 
 
 def pixel_steps(request: Request) -> tuple[PlannedStep, ...]:
-    """The steps of a request that resample, with their scales."""
+    """The resampling steps of a request, with their scales."""
     return tuple(planned_pixels(step) for step in request.upscale)
 
 
@@ -69,18 +70,18 @@ def _check(request: Request) -> None:
     if "source" not in kinds:
         raise RequestError("No clip to upscale.", field="conditions", value=kinds, legal="a source")
     if any(next(each for each in request.conditions if each.kind == "source").grow):
-        raise RequestError("An upscaled clip shows no more than it did.", field="conditions.source.grow")
+        raise RequestError("An upscale does not support outpainting (grow).", field="conditions.source.grow")
     if len(request.upscale) > 1:
         raise RequestError(
-            f"The source of an upscale is resampled in one step, not {len(request.upscale)}.", field="upscale",
+            f"The source of an upscale is resampled in one step, got {len(request.upscale)}.", field="upscale",
             value=[step.by for step in request.upscale], legal="one step, or none to keep the size",
         )  # fmt: skip
     for index, step in enumerate(request.upscale):
         if not step.is_pixels:
             raise RequestError(
-                f"The model of a request with canvas = upscale is its `model`; its steps only resample, not {step.by}.",
+                f"With canvas = upscale, steps only resample, got {step.by}; name the model in `model`.",
                 field=f"upscale.{index}.by", value=step.by, legal=", ".join(PIXEL_METHODS),
             )  # fmt: skip
     for name in ("frames", "seconds", "fps"):
         if (value := getattr(request, name)) is not None:
-            raise RequestError(f"An upscaled clip has its own {name}.", field=name, value=value, legal=f"no {name}")
+            raise RequestError(f"An upscale keeps the clip's own {name}.", field=name, value=value, legal=f"no {name}")

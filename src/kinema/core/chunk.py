@@ -15,7 +15,7 @@ AUDIO_RATE_HZ = 48_000
 class Chunk:
     """Decoded frames of one clip, in order; chunks of a clip follow each other without gap or overlap.
 
-    frames: uint8 RGB, shape (F, H, W, 3).    start: index of its first frame in the clip.    fps: frames a second.
+    frames: uint8 RGB, shape (F, H, W, 3).    start: index of its first frame in the clip.    fps: frames per second.
     audio:  float32 in [-1, 1], shape (samples, channels) at 48 kHz, or None.
     """
 

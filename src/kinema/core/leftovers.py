@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 
 PARTIAL = re.compile(r"\..*\.partial-([0-9a-f]{6})-(\d{1,10})-\d+(\.[^/]*)?", re.DOTALL)
-SCRATCH = re.compile(r"kinema-[a-z]+-([0-9a-f]{6})-(\d{1,10})-\d+-[^/]*")
+TEMPORARY = re.compile(r"kinema-[a-z]+-([0-9a-f]{6})-(\d{1,10})-\d+-[^/]*")
 KEEP_DAYS = 7
 MOST = 1000
 """Maximum number of leftovers that one sweep removes."""
@@ -36,11 +36,11 @@ def mark() -> str:
 
 
 @contextlib.contextmanager
-def scratch(purpose: str) -> Iterator[Path]:
+def temporary_folder(purpose: str) -> Iterator[Path]:
     """Create a folder for temporary files, removed at the end of the block; the first call also removes those of killed
     processes. purpose: a word of a to z in its name."""
     place = Path(tempfile.gettempdir())
-    sweep(place, SCRATCH)
+    sweep(place, TEMPORARY)
     with tempfile.TemporaryDirectory(prefix=f"kinema-{purpose}-{mark()}-", dir=place) as folder:
         yield Path(folder)
 

@@ -21,7 +21,7 @@ NEARLY = 0.95
 
 
 @dataclass(frozen=True)
-class Now:
+class ProgressState:
     """A snapshot of the progress. `fraction`, `left_s`: overall; None while unknown. `stage` is number `stage_number`
     of `stages`; `part` of `parts` counts the windows in time. `done` of `total`: units of this part. `doing`: the
     activity within the stage, if it has a name."""
@@ -117,7 +117,7 @@ class Overall:
             seen[0] += took
             seen[1] += self.parts[self.at].seconds
 
-    def now(self) -> Now:
+    def now(self) -> ProgressState:
         """The current state; between two events it is extrapolated."""
         if self.at < 0 or not self.parts:
             return self._alone()
@@ -138,7 +138,7 @@ class Overall:
         place = spans.index(running) + 1 if running in spans else count
         number = kinds.index(part.stage) + 1
         left_s, highest = left + rest, min(1.0, self.highest)
-        return Now(
+        return ProgressState(
             part.stage, highest, left_s, number, len(kinds), place, count, self.done, self.total, self.doing
         )  # fmt: skip
 
@@ -154,13 +154,13 @@ class Overall:
             expected += running.seconds * self.share
         return (seen + TRUST_S) / (expected + TRUST_S)
 
-    def _alone(self) -> Now:
+    def _alone(self) -> ProgressState:
         """The state without a plan: that of the running stage alone."""
         if not self.total or not self.done:
-            return Now(self.stage, done=self.done, total=self.total, doing=self.doing)
+            return ProgressState(self.stage, done=self.done, total=self.total, doing=self.doing)
         took = self.clock() - self.began_s
         left = took / self.done * (self.total - self.done)
-        return Now(self.stage, self.share, left, done=self.done, total=self.total, doing=self.doing)
+        return ProgressState(self.stage, self.share, left, done=self.done, total=self.total, doing=self.doing)
 
 
 def _kind(part: Part) -> tuple[str, str]:

@@ -1,1 +1,1 @@
-"""The loop and what surrounds it: warm engines, clips, estimates, resumption, manifests."""
+"""The sampling loop, warm engines, clips, estimates, resuming, manifests."""

@@ -1,4 +1,4 @@
-"""Clip: the result of a request, made when it is first looked at."""
+"""Clip: the result of a request, generated on first access."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
+from ..core.display import python_display
 from ..core.events import Event, OnEvent, Planned, planned
-from ..core.leftovers import scratch
+from ..core.leftovers import temporary_folder
 from ..core.plan import Plan
-from ..core.showing import shown_in_python
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Clip:
-    """Frames, fps and manifest of one request. Nothing runs until frames are asked for; they are made once and kept
-    (for clips too long for memory use `Engine.stream`). With its frames made, a clip holds no model any longer.
+    """Frames, fps and manifest of one request. Frames are generated on first access and then cached (for clips too long
+    for memory use `Engine.stream`). A generated clip no longer holds its model.
 
-    make: gives the chunks, telling a listener. describe: looks up what the manifest needs of the model, telling the
-    listener where that is loaded for it, and gives what makes it. progress: whether how far the work is is shown, as in
-    `kinema.generate`: one display for each call, whatever that has to do.
+    make: yields the chunks, reporting to a callback. describe: collects the manifest's facts of the model, loading it
+    if necessary and reporting that to the callback, and returns a function that builds the manifest. progress: as in
+    `kinema.generate`; each call has one display for all its work.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Clip:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The plan, hashes of weights and inputs, versions; saved inside and beside the file."""
+        """The plan, hashes of weights and inputs, and versions; saved in the file and in its sidecar."""
         if self._manifest is not None:
             return self._manifest()
-        with shown_in_python(self.progress) as shown:
+        with python_display(self.progress) as shown:
             return self._described(_loading(shown))()
 
     def _described(self, on_event: OnEvent) -> Callable[[], dict[str, Any]]:
@@ -57,15 +57,15 @@ class Clip:
         return self._manifest
 
     def chunks(self) -> Iterator[Chunk]:
-        """Chunks as they are decoded; the second time, as they were kept."""
+        """Yield chunks as they are decoded; from the cache the second time."""
         if self._chunks is not None:
             yield from self._chunks
             return
-        with shown_in_python(self.progress) as shown:
-            yield from self._made(shown)
+        with python_display(self.progress) as shown:
+            yield from self._generated(shown)
 
-    def _made(self, on_event: OnEvent) -> Iterator[Chunk]:
-        """The chunks, made now and kept, or as they were kept."""
+    def _generated(self, on_event: OnEvent) -> Iterator[Chunk]:
+        """Yield the chunks, generated and cached, or from the cache."""
         if self._chunks is not None:
             yield from self._chunks
             return
@@ -85,27 +85,28 @@ class Clip:
 
     def save(self, path: str | Path, *, progress: bool | None = None, **settings: Any) -> Path:
         """Write .mp4, .webm, .gif, .webp, .png or a folder of pictures; encoding runs while frames are decoded.
-        progress: in the place of the clip's own. Other settings are those of `kinema.media.write.write`. Nothing
-        half-written is ever left behind, and nothing is written over an input (RequestError)."""
+
+        progress: overrides the clip's own. Other settings are those of `kinema.media.write.write`. The file appears
+        complete or not at all. Raises RequestError if it would overwrite an input."""
         from ..core.apart import keep_apart, named
         from ..media.write import write
 
         keep_apart({"output": path}, named(self.plan))
         self.progress = self.progress if progress is None else progress
-        with shown_in_python(self.progress) as shown:
-            self._described(shown)  # a model that is loaded for it is loaded in this display, and once
-            chunks = self._made(shown)
+        with python_display(self.progress) as shown:
+            self._described(shown)  # a model that has to be loaded is loaded once, within this display
+            chunks = self._generated(shown)
             return write(chunks, path, manifest=self.manifest, **{"quality": self.plan.quality, **settings})
 
     def sheet(self, **settings: Any) -> PIL.Image.Image:
-        """A contact sheet of the clip. Settings are those of `kinema.media.sheet.sheet`."""
+        """Return a contact sheet of the clip. Settings are those of `kinema.media.sheet.sheet`."""
         from ..media.sheet import sheet
 
         return sheet(self.frames(), **settings)
 
     def _repr_html_(self) -> str:
-        """A notebook plays it."""
-        with scratch("notebook") as folder:
+        """An HTML player for notebooks."""
+        with temporary_folder("notebook") as folder:
             file = self.save(folder / "clip.mp4")
             content = base64.b64encode(file.read_bytes()).decode("ascii")
         side = max(256, self.plan.size[0])
@@ -113,17 +114,17 @@ class Clip:
 
     def __repr__(self) -> str:
         plan = self.plan
-        state = "made" if self._chunks is not None else "not made yet"
+        state = "generated" if self._chunks is not None else "not generated yet"
         width, height = plan.size if plan.canvas == "source" else (plan.width, plan.height)
         return f"<Clip {width}x{height}, {plan.frames} frames at {plan.fps:g} fps, {plan.model}, {state}>"
 
 
 def _loading(on_event: OnEvent) -> OnEvent:
-    """A listener that passes on what it hears, of plans only what they say of loading: no frames are to come."""
+    """Return a callback that passes events on, and of planned work only loading: no frames follow."""
 
-    def tell(event: Event) -> None:
+    def report(event: Event) -> None:
         if isinstance(event, Planned):
             event = planned(*(part for part in event.parts if part.stage == "load"))
         on_event(event)
 
-    return tell
+    return report

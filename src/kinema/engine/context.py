@@ -1,8 +1,8 @@
-"""Context windows: clips longer than a model sees at once, for every family whose card offers `context_length`.
+"""Context windows: clips longer than a model's context, for every family whose card offers `context_length`.
 
-At each step the model sees one window of frames after the other; what it says is averaged where they overlap, a frame
-counting the more the farther it is from the ends of its window. The noise is alike from window to window (the ways of
-FreeNoise, Qiu et al. 2023, arXiv 2310.15169, at the level of predictions).
+At each step the model processes one window of frames after another; predictions are averaged where windows overlap,
+weighted towards the middle of each window. The windows share their noise (as in FreeNoise, Qiu et al. 2023, arXiv
+2310.15169, at the level of predictions).
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from ..diffusion.noise import noise
 
 
 def predictor(plan: Plan, family: Family, cond: Cond, span: Span) -> Predict:
-    """The family's denoiser for a span, window by window where the span is longer than the plan's context. To the
+    """The family's denoiser for a span, applied window by window if the span is longer than the plan's context. For the
     family a window is a span."""
     options = Sampling.of(plan)
     found = windows.context(span.num_frames, options.context_length or span.num_frames, options.context_overlap)
     if len(found) == 1:
         return family.predict(cond, span)
     parts = [Span(start=span.start + window.start, stop=span.start + window.stop) for window in found]
-    seen = [family.predict(cond, part) for part in parts]
+    denoisers = [family.predict(cond, part) for part in parts]
 
     def run(x: Latents, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, Any]:
         cuts = [each(lambda part, window=window: _cut(part, window, span.num_frames), x) for window in found]
-        said = [
+        outputs = [
             predict(each(lambda part, places: part[:, :, places], x, cut), t, branches)
-            for predict, cut in zip(seen, cuts)
+            for predict, cut in zip(denoisers, cuts)
         ]
         return {
             branch: each(
                 lambda like, *both: blend(list(zip(both[: len(cuts)], both[len(cuts) :])), like),
-                x, *cuts, *(one[branch] for one in said),
+                x, *cuts, *(one[branch] for one in outputs),
             )
             for branch in branches
         }  # fmt: skip
@@ -48,24 +48,24 @@ def predictor(plan: Plan, family: Family, cond: Cond, span: Span) -> Predict:
 
 
 def _cut(part_BCT: torch.Tensor, window: range, num_frames: int) -> slice:
-    """The places of a window's frames along a part's time."""
+    """The slice of a window's frames along a part's time dimension."""
     length = part_BCT.shape[2]
     return slice(round(window.start * length / num_frames), round(window.stop * length / num_frames))
 
 
 def blend(parts: Sequence[tuple[slice, torch.Tensor]], like_BCT: torch.Tensor) -> torch.Tensor:
-    """The weighted mean of windows (places in time, prediction), in float32."""
+    """The weighted mean of windows (slice of time, prediction), in float32."""
     total, weights = torch.zeros_like(like_BCT, dtype=torch.float32), torch.zeros(like_BCT.shape[2])
-    beside = (1,) * (like_BCT.ndim - 3)
-    for places, said in parts:
+    ones = (1,) * (like_BCT.ndim - 3)
+    for places, output in parts:
         weight_T = torch.tensor(windows.pyramid(places.stop - places.start))
-        total[:, :, places] += said.float() * weight_T.view(1, 1, -1, *beside).to(total)
+        total[:, :, places] += output.float() * weight_T.view(1, 1, -1, *ones).to(total)
         weights[places] += weight_T
-    return total / weights.view(1, 1, -1, *beside).to(total)
+    return total / weights.view(1, 1, -1, *ones).to(total)
 
 
 def alike(plan: Plan, drawn: Latents) -> Any:
-    """Noise that is alike from window to window, where there are several: of parts with a latent for each frame."""
+    """Make the noise similar in all windows, for parts with one latent per frame; unchanged for a single window."""
     options = Sampling.of(plan)
     length = options.context_length
 
@@ -78,8 +78,8 @@ def alike(plan: Plan, drawn: Latents) -> Any:
 
 
 def shuffled(drawn_BCTHW: torch.Tensor, length: int, step: int, seed: int) -> torch.Tensor:
-    """Noise of a long clip: frames after the first `length` have the noise of frames `length` before them, `step` at a
-    time in another order, so that all windows begin alike."""
+    """Noise of a long clip: frames after the first `length` get the noise of the frames `length` before them, shuffled
+    in groups of `step`, so that all windows start from similar noise."""
     out, count = drawn_BCTHW.clone(), drawn_BCTHW.shape[2]
     for first in range(length, count, step):
         from_start = first - length

@@ -1,9 +1,8 @@
-"""What a plan is expected to cost, before any weights are loaded: by arithmetic, corrected by what was measured.
+"""Estimates of a plan's cost before weights are loaded: by arithmetic, corrected by measurements.
 
-Arithmetic of the denoiser: tokens N, width d, layers L, parameters P: a forward costs 4 N^2 d L (attention) + 2 P N
-(everything linear) floating-point operations. Rates are effective ones, measured or published for such models; by
-arithmetic alone the answer is good to about a factor of two. What such work took on this machine (engine/measured.py)
-corrects it.
+For tokens N, width d, layers L and parameters P, a forward of the denoiser costs 4 N^2 d L (attention) + 2 P N (linear
+layers) floating-point operations. Rates are effective ones, measured or published for such models; arithmetic alone is
+accurate to about a factor of two. Measurements of similar work on this machine (engine/measured.py) correct it.
 """
 
 from __future__ import annotations
@@ -37,20 +36,20 @@ TFLOPS = {
     "H200": 550.0, "GH200": 550.0, "H100": 480.0, "H800": 480.0, "A100": 190.0, "A800": 190.0, "L40": 130.0,
     "L40S": 130.0, "5090": 170.0, "4090": 120.0, "3090": 50.0, "A10": 50.0, "A10G": 50.0, "T4": 25.0,
 }  # fmt: skip
-"""Effective bfloat16 TFLOP/s of video transformers by a whole word in the GPU's name."""
+"""Effective bfloat16 TFLOP/s of video transformers, by a word in the GPU's name."""
 OTHER_GPU, APPLE = 40.0, 6.0
 EFFICIENCY = 0.6
-"""What a network reaches of a core's rate in products of matrices."""
+"""Rate of a network relative to a core's rate in matrix products."""
 STEP_OVERHEAD_S = 0.004
-"""A step's fixed cost: hundreds of small operations, whatever their size."""
+"""Fixed cost of a step: hundreds of small operations."""
 ENCODE_OVERHEAD_S, DECODE_OVERHEAD_S = 0.1, 0.1
 FILL_GB, FILL_FRAMES = 0.3, 64
 """Memory of a fill without a model: the process, and frames in the sliding range, of 12 bytes a pixel."""
 COMPOSITE_S = 0.005
-"""Putting one frame together."""
+"""Compositing one frame."""
 IMPORTS_S = 5.5
 READ_GB_S = 1.0
-"""Gigabytes of weights a second, from a disk to where they are used."""
+"""Loading speed of weights, in gigabytes per second."""
 DECODE_FLOP_PER_PIXEL_PARAMETER = 0.02
 TINY_DECODER = 0.1
 """A tiny decoder's share of the full one's cost."""
@@ -69,7 +68,7 @@ def evaluations(plan: Plan, from_clip: bool = False) -> int:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of the stages of one plan (not of its upscale) on one device, and what they depend on."""
+    """Seconds of the stages of one plan (without its upscale) on one device, and the facts they depend on."""
 
     model: str
     device: str
@@ -89,7 +88,7 @@ class Cost:
 
 
 def estimate(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Estimate:
-    """Seconds and gigabytes on `device` ("cpu", "mps", or a GPU's name). from_clip: as above."""
+    """Estimate seconds and gigabytes on `device` ("cpu", "mps", or a GPU's name). from_clip: see `evaluations`."""
     if not plan.uses_model:
         start, work = fill_work(plan).expected()
         gb = round(FILL_GB + FILL_FRAMES * 12 * plan.size[0] * plan.size[1] / 1e9, 2)
@@ -102,7 +101,7 @@ def estimate(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Es
 
 
 def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Cost:
-    """What the work costs by its operations and the device's rate."""
+    """The cost by the number of operations and the device's rate."""
     network = card.network
     stride = Stride(network.time_stride, network.space_stride, network.patch)
     longest = max((span.num_frames for span in plan.spans), default=0)
@@ -145,7 +144,7 @@ def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> 
 
 
 def start_s(card: Card, device: str) -> float:
-    """Seconds before the first work with a model: imports and reading its weights."""
+    """Seconds for imports and loading a model's weights."""
     network = card.network
     known = measured.start_s(measured.read(), card.id, device, busy=is_crowded())
     return IMPORTS_S + _weights_bytes(network, device) / 1e9 / READ_GB_S if known is None else known
@@ -157,14 +156,14 @@ def _weights_bytes(network: Network, device: str) -> float:
 
 
 def corrected(cost: Cost) -> Cost:
-    """The cost as such work took on this machine, where any was done."""
+    """The cost corrected by measurements of similar work on this machine, if any."""
     known, busy = measured.read(), is_crowded()
-    usual = measured.BESIDE if busy and cost.device == "cpu" else 1.0
+    default = measured.CROWDED_FACTOR if busy and cost.device == "cpu" else 1.0
     same = any(run.model == cost.model and run.device == cost.device for run in known.runs)
 
     def of(stage: str, seconds: float) -> tuple[float, bool]:
         times = measured.factor(known, stage, cost.model, cost.device, cost.profile, cost.size, busy)
-        return seconds * (times or usual), times is not None and same
+        return seconds * (times or default), times is not None and same
 
     encode, sample, decode = (of(name, getattr(cost, f"{name}_s")) for name in measured.STAGES)
     return replace(
@@ -174,8 +173,8 @@ def corrected(cost: Cost) -> Cost:
 
 
 def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip: bool = False) -> tuple[Part, ...]:
-    """The work in its order, as the loop's events will name it, and what it takes beside the other work that this
-    machine has now. start: with loading. from_clip: as above."""
+    """The parts of the work in order, named as in the loop's events, with durations under the machine's present load.
+    start: include loading. from_clip: see `evaluations`."""
     if not plan.uses_model:
         return fill_work(plan).parts()
     cost = corrected(arithmetic(plan, card, device, from_clip))
@@ -222,9 +221,9 @@ def _rate(device: str) -> float:
 
 
 def device_name(device: str | None = None) -> str:
-    """The name by which a device is estimated and written down: "cpu", "mps", or a GPU's as its driver gives it.
+    """The name of a device in estimates and manifests: "cpu", "mps", or the driver's name of a GPU.
 
-    device: as `load` takes it ("cuda", "cuda:1", "mps", "cpu"; None: this machine's best), or such a name already.
+    device: as for `load` ("cuda", "cuda:1", "mps", "cpu"; None: the best of this machine), or such a name.
     """
     if device is None:
         return this_device()
@@ -239,7 +238,7 @@ def device_name(device: str | None = None) -> str:
 
 @cache
 def this_device() -> str:
-    """What `load(device=None)` takes: the first GPU's name, else "mps" on Apple's processors, else "cpu"."""
+    """The device of `load(device=None)`: the first GPU's name, else "mps" on Apple silicon, else "cpu"."""
     if gpus := visible_gpus():
         return gpus[0]
     return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
@@ -247,8 +246,8 @@ def this_device() -> str:
 
 @cache
 def visible_gpus() -> tuple[str, ...]:
-    """Names of the GPUs that torch would find, in the order of CUDA_VISIBLE_DEVICES. Asks `nvidia-smi`, not torch; of a
-    torch that was built for CPUs alone there are none."""
+    """Names of the GPUs that torch would find, in the order of CUDA_VISIBLE_DEVICES; none with a CPU build of torch.
+    Calls `nvidia-smi`, not torch."""
     tool = shutil.which("nvidia-smi")
     with suppress(PackageNotFoundError):
         if version("torch").endswith("+cpu"):
@@ -256,18 +255,18 @@ def visible_gpus() -> tuple[str, ...]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if tool is None or chosen == "":
         return ()
-    asked = [tool, "--query-gpu=index,uuid,name", "--format=csv,noheader"]
+    command = [tool, "--query-gpu=index,uuid,name", "--format=csv,noheader"]
     try:
-        told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return ()
-    gpus = [[part.strip() for part in line.split(",", 2)] for line in told if line.count(",") >= 2]
+    gpus = [[part.strip() for part in line.split(",", 2)] for line in lines if line.count(",") >= 2]
     if chosen is None:
         return tuple(name for _, _, name in gpus)
     found = []
     for word in chosen.split(","):
         named = [name for index, uuid, name in gpus if word.strip() == index or uuid.startswith(word.strip() or "-")]
-        if not named:  # CUDA stops at the first that is not there
+        if not named:  # CUDA stops at the first unknown device
             break
         found.append(named[0])
     return tuple(found)

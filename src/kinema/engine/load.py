@@ -1,4 +1,4 @@
-"""Engine: one loaded model, warm, ready for any number of requests."""
+"""Engine: one loaded model, ready for any number of requests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
 from ..core.deferred_imports import deferred_imports
+from ..core.display import python_display
 from ..core.errors import ModelError, RequestError
 from ..core.events import Event, Note, OnEvent, Part, both, ignore, planned
 from ..core.plan import Plan
 from ..core.quiet import quietly
 from ..core.registry import family_module
 from ..core.request import Request
-from ..core.showing import shown_in_python
 from ..core.threads import alone, free_cores, sample_load
 from ..weights import store
 from .clip import Clip
@@ -33,32 +33,32 @@ class Engine:
     """A loaded model. One request at a time: the networks are shared, schedulers and noise are not."""
 
     def __init__(self, model: str, family: Any, location: Path, device: str, dtype: Any = None) -> None:
-        """dtype: what the networks were asked to be in; None is the device's own choice."""
+        """dtype: the requested dtype of the networks; None: the device's default."""
         self.model, self.family, self.location, self.device, self.dtype = model, family, location, device, dtype
         self.start_s: float | None = None
         self._other: Engine | None = None
 
     @cached_property
     def device_name(self) -> str:
-        """A GPU's name as its driver gives it, else "cpu" or "mps": the words of `estimate.this_device`."""
+        """The driver's name of a GPU, else "cpu" or "mps", as in `estimate.this_device`."""
         from ..weights.device import name_of
 
         return name_of(self.device)
 
     def plan(self, request: Request | str, **fields: Any) -> Plan:
-        """The request resolved for this model. A string is a prompt; fields are those of `Request`."""
-        wanted = as_request(request, **fields)
-        if "model" in wanted.model_fields_set and store.find(wanted.model).id != self.family.card.id:
+        """Resolve a request for this model. A string is a prompt; fields are those of `Request`."""
+        full = as_request(request, **fields)
+        if "model" in full.model_fields_set and store.find(full.model).id != self.family.card.id:
             raise RequestError(
-                f"This engine runs {self.family.card.id}, the request asks for {wanted.model}.",
+                f"This engine runs {self.family.card.id}, but the request names {full.model}.",
                 field="model",
-                value=wanted.model,
+                value=full.model,
                 legal=self.family.card.id,
             )
-        return make_plan(wanted, self.family.card, self.device_name)
+        return make_plan(full, self.family.card, self.device_name)
 
     def _planned(self, request: Request | Plan | str, fields: dict[str, Any]) -> Plan:
-        """A plan as it is; a request resolved, with a warning of what the model has not learnt."""
+        """Return a plan unchanged; resolve a request, with a warning about inputs outside the model's domain."""
         if isinstance(request, Plan):
             return request
         plan = self.plan(request, **fields)
@@ -73,8 +73,8 @@ class Engine:
         progress: bool | None = None,
         **fields: Any,
     ) -> Clip:
-        """A lazy clip: frames are made when they are first asked for (frames, save, sheet). It holds this engine until
-        then. progress: as in `kinema.generate`; None shows none where `on_event` listens."""
+        """Return a lazy clip: frames are generated on first access (frames, save, sheet). It holds this engine until
+        then. progress: as in `kinema.generate`; None shows nothing if `on_event` is given."""
         plan = self._planned(request, fields)
         if progress is None and on_event is not ignore:
             progress = False
@@ -94,10 +94,9 @@ class Engine:
         keep_every: int = 0,
         **fields: Any,
     ) -> Iterator[Chunk]:
-        """Chunks as they are decoded; memory does not grow with length. Close the iterator to stop.
+        """Yield chunks as they are decoded; memory does not grow with length. Close the iterator to stop.
 
-        state, keep, keep_every: see `windows.Windows`.
-        RequestError where they do not fit the plan."""
+        state, keep, keep_every: see `windows.Windows`. Raises RequestError if they do not match the plan."""
         plan = self._planned(request, fields)
         check_keeping(plan, state, keep, keep_every)
         return self._measured(plan, on_event, state, keep, keep_every)
@@ -105,7 +104,7 @@ class Engine:
     def _measured(
         self, plan: Plan, on_event: OnEvent, state: SamplingState | None, keep: Any, keep_every: int
     ) -> Iterator[Chunk]:  # fmt: skip
-        """The chunks. What they took is kept for the next estimate, where the plan says what they should have taken."""
+        """Yield the chunks, and record their durations for later estimates."""
         from .estimate import arithmetic, parts
         from .stopwatch import Stopwatch
 
@@ -120,7 +119,7 @@ class Engine:
 
     @quietly
     def _noting(self, plan: Plan, chunks: Iterator[Chunk], on_event: OnEvent) -> Iterator[Chunk]:
-        """The chunks, after what the loaded model has to say of the plan."""
+        """Report the loaded model's notes on the plan, then yield the chunks."""
         for note in self.notes(plan):
             on_event(Note("encode", note))
         yield from chunks
@@ -151,14 +150,15 @@ class Engine:
         return upscaled(chunks, plan.upscale, lambda step: self.other(step).family, windows, on_event)
 
     def manifest(self, plan: Plan) -> dict[str, Any]:
-        """What a clip of this plan is made of, as JSON."""
+        """The manifest of a clip of this plan, as JSON."""
         return self.describe(plan)()
 
     @quietly
     def describe(self, plan: Plan) -> Callable[[], dict[str, Any]]:
-        """What makes the manifest, without this engine: weights are found now, and hashed when it is called."""
+        """Return a function that builds the manifest without this engine: weights are located now and hashed when it is
+        called."""
         places, device = self._weights(plan), self.device_name
-        plan = _lasting(plan).model_copy(update={"notes": (*plan.notes, *self.notes(plan))})
+        plan = _without_estimate(plan).model_copy(update={"notes": (*plan.notes, *self.notes(plan))})
 
         def make() -> dict[str, Any]:
             from .manifest import manifest
@@ -169,18 +169,18 @@ class Engine:
 
     @quietly
     def notes(self, plan: Plan) -> tuple[str, ...]:
-        """What the loaded model has to say of a plan that is not among the plan's notes."""
+        """The loaded model's notes on a plan that are not among the plan's own."""
         found = self.family.notes(plan)
         for step in plan.by_model:
             found += self.other(step).family.notes(step)
         return tuple(note for note in dict.fromkeys(found) if note not in plan.notes)
 
     def digests(self, plan: Plan) -> dict[str, str]:
-        """SHA-256 of the weight files that a plan needs, by name."""
+        """SHA-256 of the weight files of a plan, by name."""
         return _digests(self._weights(plan))
 
     def _weights(self, plan: Plan) -> list[tuple[str, Path, tuple[Path, ...]]]:
-        """(prefix of the names, the checkpoint, files beside it) of every model that the plan needs."""
+        """(prefix of the names, checkpoint, additional files) of every model of the plan."""
         found = [("", self.location, self.family.weight_files(plan))]
         for number, step in enumerate(plan.by_model):
             again = self.other(step)._weights(step)
@@ -188,36 +188,37 @@ class Engine:
         return found
 
     def other(self, plan: Plan) -> Engine:
-        """The engine of a step of an upscale, on the same device and in the same dtype, kept for the next one."""
+        """The engine of an upscale step, on the same device and in the same dtype; cached."""
         if plan.model == self.model:
             return self
         if self._other is None or self._other.model != plan.model:
-            self._other = None  # the one before is let go of first: two are enough
+            self._other = None  # free the previous one first: at most two are loaded
             self._other = load(plan.model, device=self.device, dtype=self.dtype, progress=False)
         return self._other
 
 
 def check_keeping(plan: Plan, state: Any = None, keep: Any = None, keep_every: int = 0) -> None:
-    """RequestError where the sampling of a plan cannot be kept or taken up again as asked for."""
+    """Raise RequestError if the sampling of a plan cannot be saved or resumed with these arguments."""
     if (keep is not None) != (keep_every > 0):
         raise RequestError(
             f"keep_every = {keep_every} {'with' if keep is not None else 'without'} keep.", field="keep_every",
-            value=keep_every, legal="1 or more together with keep",
+            value=keep_every, legal="1 or more, together with keep",
         )  # fmt: skip
     if state is not None and (then := state.plan.deciding()) != (now := plan.deciding()):
         names = [name for name in now if now[name] != then.get(name)]
         raise RequestError(
-            f"The saved state is of another plan ({', '.join(names)}).", field="state", value=state.plan.prompt,
-            legal="the state of the same plan (state.plan)",
+            f"The saved state belongs to another plan ({', '.join(names)}).", field="state", value=state.plan.prompt,
+            legal="a state of this plan (state.plan)",
         )  # fmt: skip
     if state is not None:
         state.check_inputs()
 
 
-def _lasting(plan: Plan) -> Plan:
-    """The plan without its estimate, which follows what was measured last."""
+def _without_estimate(plan: Plan) -> Plan:
+    """The plan without its estimate, which varies with the measurements of the machine."""
     steps = tuple(
-        step if step.plan is None else step.model_copy(update={"plan": _lasting(step.plan)}) for step in plan.upscale
+        step if step.plan is None else step.model_copy(update={"plan": _without_estimate(step.plan)})
+        for step in plan.upscale
     )
     return plan.model_copy(update={"estimate": None, "upscale": steps})
 
@@ -229,8 +230,8 @@ def _digests(places: Iterable[tuple[str, Path, tuple[Path, ...]]]) -> dict[str, 
 
 
 def as_request(request: Request | str, **fields: Any) -> Request:
-    """Return a request from a prompt or a request, with some fields changed. `image`, `last` and `references` may be
-    paths, PIL images or uint8 arrays; `size` may be "WxH" or (W, H)."""
+    """Return a request from a prompt or a request, with fields changed. `image`, `last` and `references` are short
+    forms of conditions and may be paths, PIL images or uint8 arrays; `size` may be "WxH" or (W, H)."""
     base = Request(prompt=request) if isinstance(request, str) else request
     for name in ("image", "last"):
         if fields.get(name) is not None:
@@ -253,21 +254,21 @@ def load(
     model: str = "kinema-mini-wan", *, device: Any = None, dtype: Any = None, progress: bool | None = None,
     on_event: OnEvent = ignore,
 ) -> Engine:  # fmt: skip
-    """A warm engine for a model: a known name, hub id, alias, checkpoint folder or file.
+    """Load a model: a known name, hub id, alias, checkpoint folder or file.
 
-    device: "cuda", "cuda:1", "mps", "cpu"; None takes the best there is. dtype: "bfloat16", "float32", ...; None
-    takes bfloat16 on a GPU and float32 on a CPU. progress: as in `kinema.generate`; None shows none where `on_event`
-    listens. Raises ModelError, or WeightsMissing saying how to get them.
+    device: "cuda", "cuda:1", "mps", "cpu"; None: the best available. dtype: "bfloat16", "float32", ...; None:
+    bfloat16 on a GPU, float32 on a CPU. progress: as in `kinema.generate`; None shows nothing if `on_event` is given.
+    Raises ModelError, or WeightsMissing with instructions to download them.
     """
     if progress is None and on_event is not ignore:
         progress = False
     card = store.find(model)
     location = store.locate(card)
     first, began_s, processor_s = "torch" not in sys.modules, time.perf_counter(), time.process_time()
-    with shown_in_python(progress) as shown:
-        tell = both(on_event, shown)
-        tell(planned(Part("load", start_s(card, device_name(None if device is None else str(device))))))
-        tell(Event("load"))
+    with python_display(progress) as shown:
+        report = both(on_event, shown)
+        report(planned(Part("load", start_s(card, device_name(None if device is None else str(device))))))
+        report(Event("load"))
         before = sample_load()
         try:
             with deferred_imports():
@@ -278,7 +279,7 @@ def load(
     if family.device.type == "cpu":
         import torch
 
-        if (threads := free_cores(before)) < torch.get_num_threads():  # never more than somebody has set
+        if (threads := free_cores(before)) < torch.get_num_threads():  # never more than were set before
             torch.set_num_threads(threads)
     took_s = alone(time.perf_counter() - began_s, time.process_time() - processor_s)
     engine.start_s = took_s if first else None

@@ -1,4 +1,4 @@
-"""The manifest of a clip: its plan, what the weights and inputs hash to, and the versions that made it."""
+"""The manifest of a clip: its plan, the hashes of weights and inputs, and the versions used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
 
 
 def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]:
-    """JSON-ready."""
+    """The manifest of a clip, JSON-ready."""
     return Manifest(
         kinema=own_version(),
         plan=plan,
@@ -30,7 +30,7 @@ def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]
 
 
 def input_digests(plan: Plan) -> dict[str, str]:
-    """SHA-256 of everything that the plan's conditions name, by short name. MediaError where one cannot be read."""
+    """SHA-256 of all inputs of the plan's conditions, by short name. Raises MediaError if one cannot be read."""
     return {short(media): _digest(media, adapter) for media, adapter in _files_of(plan)}
 
 
@@ -42,25 +42,25 @@ def _threads() -> int:
 
 
 def verify(found: Manifest, weights: dict[str, str], plan: Plan | None = None) -> None:
-    """RequestError where the weights (digests by name) or inputs of today are not those of the manifest. `plan`: the
-    manifest's plan with its inputs found elsewhere."""
+    """Raise RequestError if the present weights (digests by name) or inputs differ from the manifest's. `plan`: the
+    manifest's plan with its inputs at their present paths."""
     verify_weights(found, weights)
     verify_inputs(found, plan or found.plan)
 
 
 def verify_weights(found: Manifest, weights: dict[str, str], only: bool = False) -> None:
-    """RequestError where weights are not those of the manifest, or it does not name them. only: these are a part of
-    what it names."""
+    """Raise RequestError if weights differ from those of the manifest, or are not listed in it. only: they may be a
+    subset of the listed ones."""
     for name in sorted({*weights, *(() if only else found.weights)}):
         if name not in found.weights:
             raise RequestError(
-                f"The manifest has no digest of {name} of {found.plan.model}, so it cannot be known whether these "
-                "weights made the clip; --force (force=True) goes on.",
+                f"The manifest has no digest of {name} of {found.plan.model}, so these weights cannot be verified; "
+                "--force (force=True) skips the check.",
                 field="weights", value=name, legal="weights whose SHA-256 is in the manifest",
             )  # fmt: skip
         if weights.get(name) != found.weights[name]:
             raise RequestError(
-                f"The weights of {found.plan.model} have changed since this clip was made ({name}).",
+                f"The weights of {found.plan.model} have changed since this clip was generated ({name}).",
                 field="weights",
                 value=name,
                 legal=f"SHA-256 {found.weights[name]}",
@@ -68,31 +68,31 @@ def verify_weights(found: Manifest, weights: dict[str, str], only: bool = False)
 
 
 def verify_inputs(found: Manifest, plan: Plan, *, force: bool = False) -> None:
-    """RequestError where an input is not the one of the manifest, or it has no digest of it; MediaError where it cannot
-    be read, or is no regular file. plan: the manifest's, with its inputs found elsewhere. force: only the latter."""
-    for (media, adapter), (there, _) in zip(_files_of(found.plan), _files_of(plan), strict=True):
-        known = found.inputs.get(short(media))
+    """Raise RequestError if an input differs from the manifest's digest or has none; MediaError if it cannot be read or
+    is not a regular file. plan: the manifest's, with its inputs at their present paths. force: only the latter."""
+    for (media, adapter), (current, _) in zip(_files_of(found.plan), _files_of(plan), strict=True):
+        expected = found.inputs.get(short(media))
         if force:
-            place = adapters_place(there) if adapter else there
+            place = adapters_place(current) if adapter else current
             if not place.startswith("data:") and not exists(inputs.check_regular(place)):
                 raise MediaError(f"{place[:200]}: no such file.")
-        elif known is None:
+        elif expected is None:
             raise RequestError(
-                f"The manifest has no digest of its input {short(media)}, so it cannot be known whether that is the "
-                "file that it was made with; --force (force=True) goes on.",
+                f"The manifest has no digest of its input {short(media)}, so the file cannot be verified; --force "
+                "(force=True) skips the check.",
                 field="inputs", value=short(media), legal="inputs whose SHA-256 is in the manifest",
             )  # fmt: skip
-        elif _digest(there, adapter) != known:
+        elif _digest(current, adapter) != expected:
             raise RequestError(
-                f"{short(media)} has changed since this clip was made.",
+                f"{short(media)} has changed since this clip was generated.",
                 field="inputs",
                 value=short(media),
-                legal=f"SHA-256 {known}",
+                legal=f"SHA-256 {expected}",
             )
 
 
 def adapters_place(adapter: str) -> str:
-    """The file of an adapter that is given as a file, a folder or a name. ModelError where there is none."""
+    """The file of an adapter given as a file, a folder or a name. Raises ModelError if it is not found."""
     from ..weights.adapters import find
 
     return str(find(adapter))
@@ -103,13 +103,13 @@ def _digest(media: str, adapter: bool) -> str:
 
 
 def _files_of(plan: Plan) -> Iterator[tuple[str, bool]]:
-    """Every file or URI that the plan's conditions name, and whether it is an adapter's."""
+    """Yield every file or URI of the plan's conditions, and whether it is an adapter."""
     yield from ((media, False) for media in media_of(plan))
     yield from ((condition.adapter, True) for condition in plan.conditions if condition.kind == "style")
 
 
 def media_of(plan: Plan) -> Iterator[str]:
-    """Every picture, clip and sound that the plan's conditions name."""
+    """Yield every picture, clip and sound of the plan's conditions."""
     for condition in plan.conditions:
         for name in MEDIA_FIELDS:
             value = getattr(condition, name, None)
@@ -118,7 +118,7 @@ def media_of(plan: Plan) -> Iterator[str]:
 
 
 def find_inputs(plan: Plan, folder: Path) -> Plan:
-    """The plan with inputs that are not where it says, but lie the same way relative to `folder`, found there."""
+    """The plan, with inputs that are missing at their paths replaced by those at the same path relative to `folder`."""
 
     def found(media: object) -> object:
         if isinstance(media, tuple):
@@ -137,7 +137,7 @@ def find_inputs(plan: Plan, folder: Path) -> Plan:
 
 
 def short(media: str) -> str:
-    """The name a manifest uses: a data: URI is known by its hash alone."""
+    """The name of an input in a manifest; for a data: URI its hash."""
     return f"data:{inputs.digest(media)[:16]}" if media.startswith("data:") else media
 
 

@@ -1,4 +1,4 @@
-"""Masks of an edit, frame by frame at the clip's own size: memory does not grow with its length."""
+"""Masks of an edit, frame by frame at the clip's own size; memory does not grow with its length."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from ..conditions import inputs, outpaint
 from ..conditions import mask as masks_drawn
 from ..conditions.image import cover
-from ..conditions.mask_length import check_length
 from ..conditions.mask_shape import reshape
 from ..core.conditions import Mask, Source
 from ..core.plan import Plan
@@ -18,10 +17,10 @@ from ..segmentation.start import Start
 
 
 def masks(mask: Mask | None, source: Source, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
-    """(height, width) float32 in [0, 1] for each frame, 1 = generate. Sizes are those of the frames that come out.
+    """Yield the mask of each frame: (height, width) float32 in [0, 1], 1 = generate, at the size of the output.
 
-    Without a mask, what a source grows by is generated, or else everything. Raises RequestError and MediaError as
-    `mask.draw` does, WeightsMissing where an object is named and nothing here can find it.
+    Without a mask, the outpainted area is generated, or else everything. Raises RequestError and MediaError as
+    `mask.draw`, and WeightsMissing if an object is named and no detector is available.
     """
     new = None
     if any(source.grow):
@@ -35,7 +34,7 @@ def masks(mask: Mask | None, source: Source, num_frames: int, width: int, height
 
 def _drawn(mask: Mask, source: Source, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
     if mask.follows:
-        for found in _followed(mask, source, width, height):
+        for found in _tracked(mask, source, width, height):
             yield _shaped(found, mask)
     elif mask.track:
         for frame in range(num_frames):
@@ -64,11 +63,11 @@ def _of_clip(mask: Mask, num_frames: int, width: int, height: int) -> Iterator[n
             gray = masks_drawn.brightness(chunk.frames[0], height, width)
             yield _shaped(gray, mask)
             given += 1
-    check_length(given, num_frames)
+    inputs.check_mask_length(given, num_frames)
 
 
 def start_of(mask: Mask, height: int, width: int) -> Start:
-    """The start that a mask condition with `click`, `object` or `follow` describes, on frames of this size."""
+    """The start of tracking for a mask condition with `click`, `object` or `follow`, on frames of this size."""
     if mask.click is not None:
         return Start(click=mask.click)
     if mask.object:
@@ -79,24 +78,24 @@ def start_of(mask: Mask, height: int, width: int) -> Start:
     return Start(mask_HW=masks_drawn.draw(plain, 1, height, width)[0, 0, 0].numpy(), boxes=mask.boxes)
 
 
-def settled(plan: Plan) -> Plan:
-    """The plan of an edit in place, with who follows its object, so that it is followed the same way again, and a note
-    where OpenCV's cut of it on the first frame is doubtful. WeightsMissing where what it takes is not on this machine;
-    MediaError where the clip cannot be read."""
+def with_tracker(plan: Plan) -> Plan:
+    """The plan of an in-place edit with its tracker resolved, so that a rerun uses the same one, and with a note if
+    OpenCV's segmentation of the first frame is doubtful. Raises WeightsMissing if the tracker's weights are missing,
+    and MediaError if the clip cannot be read."""
     source = next((each for each in plan.conditions if isinstance(each, Source)), None)
     mask = next((each for each in plan.conditions if isinstance(each, Mask) and each.follows), None)
     if source is None or mask is None:
         return plan
     if mask.object:
         find.finder()
-    follower = track.who(mask.tracker)
+    tracker = track.choose(mask.tracker)
     notes = plan.notes
-    if follower == "opencv" and not mask.object:
+    if tracker == "opencv" and not mask.object:
         width, height = plan.size
         doubt = track.doubt_of(next(_frames(source, width, height)), start_of(mask, height, width))
         notes = (*notes, doubt) if doubt else notes
-    by_whom = mask.model_copy(update={"tracker": follower})
-    conditions = tuple(by_whom if each is mask else each for each in plan.conditions)
+    resolved = mask.model_copy(update={"tracker": tracker})
+    conditions = tuple(resolved if each is mask else each for each in plan.conditions)
     return plan.model_copy(update={"conditions": conditions, "notes": notes})
 
 
@@ -108,5 +107,5 @@ def _frames(source: Source, width: int, height: int) -> Iterator[np.ndarray]:
             yield cover(outpaint.grown(chunk.frames[0], source.grow), height, width)
 
 
-def _followed(mask: Mask, source: Source, width: int, height: int) -> Iterator[np.ndarray]:
+def _tracked(mask: Mask, source: Source, width: int, height: int) -> Iterator[np.ndarray]:
     yield from track.follow(_frames(source, width, height), start_of(mask, height, width), by=mask.tracker)

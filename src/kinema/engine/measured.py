@@ -1,9 +1,9 @@
-"""What work really took on this machine, kept in KINEMA_HOME, so that the next estimate is of this machine.
+"""Measured durations of work on this machine, stored in KINEMA_HOME to correct later estimates.
 
-`measured.json` holds the last runs: model, device, profile, size class, the seconds of the start (imports and reading
-weights) and of each stage beside what arithmetic alone expects of it. Their ratio corrects the next estimate: the
-median of the last few runs of the same model, device, profile and size, else of the nearest there are. A file that is
-damaged, or of an older version of the arithmetic, counts as empty and is kept beside by the next run.
+`measured.json` holds the last runs: model, device, profile, size class, seconds of the start (imports and loading
+weights), and of each stage the seconds taken and the seconds expected by arithmetic. The median ratio of the last few
+runs of the same model, device, profile and size (or the most similar ones) corrects the next estimate. A file that is
+damaged, or of an older version of the arithmetic, counts as empty and is set aside by the next run.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from ..core.threads import cores
 from ..weights.store import home
 
 SCHEMA = 1
-"""Of the file and of the arithmetic: ratios to another arithmetic say nothing."""
+"""Version of the file and of the arithmetic, whose ratios are not comparable between versions."""
 STAGES = ("encode", "sample", "decode")
 LAST = 5
-"""Runs of one kind that count, and are kept."""
-BESIDE = 1.5
-"""How many times as much processor time work takes beside other work, where that was not measured yet: between 1.2 (a
-start) and 2.3 (the smallest networks) here (docs/performance.md)."""
+"""Number of runs of one kind that are stored and used."""
+CROWDED_FACTOR = 1.5
+"""Default increase of processor time under other load, until it is measured; observed: 1.2 (a start) to 2.3 (the
+smallest networks), see docs/performance.md."""
 MOST_RUNS = 300
 MAX_BYTES = 1_000_000
 LONGEST_S = 1e8
 CALIBRATION = (128, 64, 64)
-"""Matrices that are multiplied with themselves: how many, rows and columns."""
+"""Matrices multiplied with themselves: number, rows, columns."""
 
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """One piece of work. `size`: its class, the binary logarithm of the tokens that are denoised at once. `start_s`:
-    None where the libraries or the weights were in memory already. `stages`: (seconds, expected by arithmetic). busy:
-    was it done beside other work? Caches are shared, so it then takes more processor time too."""
+    """One run. `size`: its size class, the binary logarithm of the tokens denoised at once. `start_s`: None if the
+    libraries or weights were already loaded. `stages`: (seconds taken, seconds by arithmetic). busy: whether the
+    machine was under other load; shared caches then increase the processor time too."""
 
     model: str
     device: str
@@ -60,7 +60,7 @@ class MeasuredRun:
 
 @dataclass(frozen=True)
 class Measured:
-    """All that is known of this machine. `core_gflops`: of one core in a matrix product; None: not measured yet."""
+    """All measurements of this machine. `core_gflops`: of one core in a matrix product; None: not measured yet."""
 
     runs: tuple[MeasuredRun, ...] = ()
     core_gflops: float | None = None
@@ -71,7 +71,7 @@ def file() -> Path:
 
 
 def read() -> Measured:
-    """What is kept; empty where there is nothing, or nothing that can be used."""
+    """The stored measurements; empty if there are none or the file is unusable."""
     return _measured(_state().read().value)
 
 
@@ -85,7 +85,7 @@ def _measured(found: Mapping[str, Any]) -> Measured:
 
 
 def keep(run: MeasuredRun) -> None:
-    """Add a run; of its kind and of all the oldest go. Nothing happens where the folder cannot be written."""
+    """Store a run and drop the oldest ones. Does nothing if the folder is not writable."""
 
     def with_it(before: Measured) -> Measured:
         same = [each for each in before.runs if each.kind == run.kind][-(LAST - 1) :]
@@ -98,8 +98,8 @@ def keep(run: MeasuredRun) -> None:
 def factor(
     known: Measured, stage: str, model: str, device: str, profile: str, size: int, busy: bool = False
 ) -> float | None:
-    """How many times as long as by arithmetic a stage takes, on an idle machine or (`busy`) beside other work. None:
-    nothing like it has been done here."""
+    """The ratio of a stage's duration to the arithmetic's, on an idle machine or (`busy`) under other load; None
+    without similar runs."""
     found = [run for run in known.runs if run.device == device and stage in run.stages]
 
     def ratio(runs: list[MeasuredRun]) -> float | None:
@@ -107,7 +107,7 @@ def factor(
         values = [run.stages[stage][0] / run.stages[stage][1] for run in same or runs]
         if not values:
             return None
-        other = 1.0 if same else BESIDE if busy else 1 / BESIDE
+        other = 1.0 if same else CROWDED_FACTOR if busy else 1 / CROWDED_FACTOR
         return other * median(values[-LAST:])
 
     likes = _nearness(model, profile, size, found)
@@ -115,14 +115,14 @@ def factor(
 
 
 def start_s(known: Measured, model: str, device: str, busy: bool = False) -> float | None:
-    """Seconds of a start with this model on this device, or None."""
+    """Measured seconds of a start with this model on this device, or None."""
     own = [run for run in known.runs if run.start_s and (run.model, run.device) == (model, device)]
     own = [run for run in own if run.busy == busy] or own
     return median([run.start_s or 0.0 for run in own][-LAST:]) if own else None
 
 
 def _nearness(model: str, profile: str, size: int, runs: list[MeasuredRun]) -> Iterable[Callable[[MeasuredRun], bool]]:
-    """Tests for runs that are less and less like the wanted one; at last those of all models, if it is one's."""
+    """Yield predicates for runs of decreasing similarity; the last, for models (with a profile), accepts all models."""
     yield lambda run: (run.model, run.profile, run.size) == (model, profile, size)
     yield lambda run: (run.model, run.size) == (model, size)
     apart = min((abs(run.size - size) for run in runs if run.model == model), default=0)
@@ -132,10 +132,10 @@ def _nearness(model: str, profile: str, size: int, runs: list[MeasuredRun]) -> I
 
 
 def core_gflops() -> float:
-    """GFLOP/s of one core in products of small matrices, measured once (milliseconds) and kept.
+    """GFLOP/s of one core in products of small matrices, measured once (takes milliseconds) and stored.
 
-    Time of this thread is counted, not the clock on the wall: other work on the machine does not matter. The matrices
-    are so small that BLAS shares none among threads."""
+    Thread time is used, not wall time, so other load does not matter. The matrices are too small for BLAS to use
+    several threads."""
     known = read()
     if known.core_gflops is not None:
         return known.core_gflops
@@ -193,7 +193,7 @@ def _seconds(value: Any) -> float:
 
 
 def cpu_tflops(efficiency: float) -> float:
-    """TFLOP/s of all cores that this process may use, of a network that reaches this part of a matrix product's."""
+    """TFLOP/s of all cores of this process, for a network with this efficiency relative to a matrix product."""
     threads = os.environ.get("OMP_NUM_THREADS", "")
     used = min(cores(), int(threads)) if threads.isdecimal() and int(threads) else cores()
     return core_gflops() * used * efficiency / 1e3

@@ -1,8 +1,8 @@
-"""Planning from outside: find the card, let the family resolve the request, add the estimate. No torch, no weights."""
+"""Planning: find the card, let the family resolve the request, add the estimate. Requires neither torch nor weights."""
 
 from __future__ import annotations
 
-from ..conditions import opened
+from ..conditions import input_checks
 from ..core.card import Card
 from ..core.errors import RequestError
 from ..core.plan import Plan
@@ -14,18 +14,18 @@ from .estimate import device_name, estimate
 
 
 def plan(request: Request, card: Card | None = None, device: str | None = None) -> Plan:
-    """The request resolved: everything filled in, legal, with its estimated cost on `device` (a GPU's name, or as
-    `load` takes it; None: this machine's best). Raises RequestError, ModelError or MediaError."""
+    """Resolve a request: all fields set and legal, with the estimated cost on `device` (a GPU's name, or as for `load`;
+    None: the best of this machine). Raises RequestError, ModelError or MediaError."""
     card = card or store.find(request.model)
     try:
         found = family_module(card.family).plan(request, card, store.known_cards())
     except RequestError as error:
         raise recommend.whole(error, request) from None
-    opened.check(found)
+    input_checks.check(found)
     if found.canvas == "source" and any(each.kind == "mask" and each.follows for each in found.conditions):
-        from .mask_stream import settled
+        from .mask_stream import with_tracker
 
-        found = settled(found)
+        found = with_tracker(found)
     styles.check(found)
     if request.upscale and found.canvas != "upscale":
         from .upscale import plan_steps
@@ -51,8 +51,8 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
 
 
 def warn_outside(plan: Plan, stacklevel: int) -> None:
-    """An OutsideDomainWarning for each thing that a plan asks of a model that has not learnt it. stacklevel: of the
-    user's call, seen from the caller (1 = the caller itself)."""
+    """Issue an OutsideDomainWarning for each input outside the model's domain. stacklevel: of the user's call, relative
+    to the caller (1 = the caller itself)."""
     import warnings
 
     from ..core.errors import OutsideDomainWarning

@@ -1,4 +1,4 @@
-"""Models that a refusal names: such as can make the whole request, not only what the first one refused. No torch."""
+"""Models suggested by an error: those that support the whole request, not only the refused value. Requires no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..weights import store
 
 
 def whole(error: RequestError, request: Request) -> RequestError:
-    """The error with its models reduced to those that can plan all of the request: conditions, canvas, size, length,
+    """The error with its models reduced to those that support the whole request: conditions, canvas, size, length,
     options. Those whose weights are on this machine come first and are marked."""
     if not error.models:
         return error
@@ -23,7 +23,7 @@ def whole(error: RequestError, request: Request) -> RequestError:
             except KinemaError:
                 continue
             (here if store.here(card) else able).append(card.id)
-    none = "" if able or here else " No known model can make all of this request."
+    none = "" if able or here else " No known model supports the whole request."
     return RequestError(
         error.message + none, field=error.field, value=error.value, legal=error.legal, nearest=error.nearest,
         models=[*here, *able], here=here,

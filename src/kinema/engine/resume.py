@@ -1,8 +1,8 @@
-"""A moment of sampling that can be saved and taken up again, to the identical result.
+"""Saving and resuming the state of sampling, with an identical result.
 
-Kept: the latents, the step, everything a scheduler object holds (tensors, lists of tensors, numbers), and the
-outputs that step reuse remembers, all in the memory layout that they have, on which last bits depend. Stored as one
-safetensors file with JSON in its metadata; no pickles. Finished windows lie in the folder FILE.windows.
+A state has the latents, the step, all attributes of the scheduler (tensors, lists of tensors, numbers) and the outputs
+cached for step reuse, all in their memory layout, which affects the last bits. It is stored as one safetensors file
+with JSON in its metadata; no pickles. Finished windows are stored in the folder FILE.windows.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from ..diffusion import scheduling
 from ..diffusion.cache import StepReuse
 from ..diffusion.latents import Latents, of_parts, parts
 from . import state_file
+from .finished_windows import FinishedWindows, folder_of, num_windows, plan_of_window, remove_others, work_of
 from .manifest import input_digests
-from .windows_kept import WindowsKept, folder_of, num_windows, plan_of_window, remove_others, work_of
 
 SCHEMA = 2
-"""Of the file; those from before there was one are of version 1, which knows a single window and no layouts."""
+"""Version of the file. Files without one have version 1: a single window and no layouts."""
 MOST_TIMESTEPS = 2
-"""That a scheduler makes of one step (Heun's method)."""
+"""Maximum timesteps per step of a scheduler (Heun's method)."""
 PLAIN = (int, float, str, bool, type(None))
 
 
 OF = ":"
-"""Between the name of a part of the latents and what is kept of it."""
+"""Separator between the name of a part of the latents and the name of its attribute."""
 
 
-def _kept(name: str, latents: Latents) -> dict[str, torch.Tensor]:
-    """The parts of latents, by name."""
+def _copied(name: str, latents: Latents) -> dict[str, torch.Tensor]:
+    """Copies of the parts of latents on the CPU, by name."""
     return {
         f"{name}{OF}{part}" if part else name: tensor.detach().cpu().clone() for part, tensor in parts(latents).items()
     }
 
 
 def _attributes(scheduler: Any) -> Iterator[tuple[str, str, Any]]:
-    """(part, name, value) of everything that a scheduler holds, or those of several parts."""
+    """Yield (part, name, value) of all attributes of a scheduler, or of the schedulers of several parts."""
     for part, one in scheduling.by_name(scheduler).items():
         for name, value in vars(one).items():
             if not name.startswith("_internal") and name != "config":
@@ -56,8 +56,8 @@ def _attributes(scheduler: Any) -> Iterator[tuple[str, str, Any]]:
 
 @dataclass(frozen=True)
 class SamplingState:
-    """`step` timesteps of pass number `span` of window number `window` are done, and so are all `windows`; passes are
-    spans in their order, each as often as it is sampled. Without tensors, the window is about to begin."""
+    """A point of sampling: `step` timesteps of pass number `span` of window number `window` are done, and all
+    `windows`. Passes are the spans in order, each repeated for FreeInit. Without tensors, the window has not begun."""
 
     plan: Plan
     span: int
@@ -65,11 +65,11 @@ class SamplingState:
     tensors: dict[str, torch.Tensor]
     values: dict[str, Any]
     window: int = 0
-    windows: WindowsKept = field(default_factory=WindowsKept)
+    windows: FinishedWindows = field(default_factory=FinishedWindows)
 
     @classmethod
     def capture(cls, plan: Plan, span: int, step: int, x: Latents, scheduler: Any, reuse: StepReuse) -> SamplingState:
-        tensors = _kept("latents", x)
+        tensors = _copied("latents", x)
         values: dict[str, Any] = {}
         for part, name, value in _attributes(scheduler):
             if isinstance(value, torch.Tensor):
@@ -80,16 +80,16 @@ class SamplingState:
                     if isinstance(item, torch.Tensor):
                         tensors[f"scheduler.{part}{name}.{index}"] = item.detach().cpu().clone()
             elif isinstance(value, PLAIN) or (isinstance(value, list) and all(isinstance(i, PLAIN) for i in value)):
-                # A copy: it may change in place.
+                # A copy, because the list may change in place.
                 values[f"plain.{part}{name}"] = list(value) if isinstance(value, list) else value
         values["first"] = reuse.first
         values["history"] = [sigma for sigma, _ in reuse.history]
         for index, (_, output) in enumerate(reuse.history):
-            tensors |= _kept(f"history.{index}", output)
+            tensors |= _copied(f"history.{index}", output)
         return cls(plan, span, step, tensors, values)
 
     def restore(self, scheduler: Any, reuse: StepReuse) -> tuple[Any, int]:
-        """Put the scheduler and the step reuse into the saved moment; returns latents and the next step."""
+        """Restore the scheduler and the step reuse; return the latents and the next step."""
         device, owners = scheduler.timesteps.device, scheduling.by_name(scheduler)
         for name, value in self.values.items():
             kind, _, place = name.partition(".")
@@ -105,7 +105,7 @@ class SamplingState:
         for name, tensor in self.tensors.items():
             part, _, attribute = name.removeprefix("scheduler.").rpartition(OF)
             if name.startswith("scheduler.") and "." not in attribute:
-                now = getattr(owners[part], attribute, None)  # what a step leaves behind is not there before it
+                now = getattr(owners[part], attribute, None)  # some attributes exist only after a step
                 where = now.device if isinstance(now, torch.Tensor) and attribute != "last_sample" else device
                 setattr(owners[part], attribute, tensor.to(where))
         reuse.begin(self.values.get("first", reuse.first))
@@ -115,7 +115,7 @@ class SamplingState:
         return self._latents("latents", device), self.step
 
     def _latents(self, name: str, device: torch.device) -> Any:
-        """What `_kept` kept under a name."""
+        """Latents saved by `_copied`."""
         return of_parts({
             part: tensor.to(device)
             for key, tensor in self.tensors.items()
@@ -124,7 +124,7 @@ class SamplingState:
         })  # fmt: skip
 
     def save(self, path: str | Path) -> Path:
-        """Write the windows that are not on the disk yet, then the file, beside and renamed. OSError."""
+        """Write the windows that are not on disk yet, then the file, atomically. Raises OSError."""
         from safetensors.torch import save_file
 
         path = Path(path)
@@ -141,20 +141,20 @@ class SamplingState:
             "plan": self.plan.model_dump(mode="json"),
         }
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
-        with whole(path) as beside:
-            save_file(tensors, beside, metadata={"kinema": json.dumps(facts)})
+        with whole(path) as partial:
+            save_file(tensors, partial, metadata={"kinema": json.dumps(facts)})
         remove_others(folder, work)
         return path
 
     def _inputs(self) -> dict[str, str] | None:
-        """Digests of what the plan reads, computed once a run; None where something cannot be read any more."""
+        """Digests of the plan's inputs, computed once per run; None if one cannot be read any more."""
         if self.windows.inputs is None:
             with suppress(KinemaError):
                 self.windows.inputs = input_digests(self.plan)
         return self.windows.inputs
 
     def check_inputs(self) -> None:
-        """RequestError where an input has changed since the state was saved; MediaError where one is gone."""
+        """Raise RequestError if an input has changed since the state was saved; MediaError if one is missing."""
         for name, now in input_digests(self.plan).items() if self.windows.inputs else ():
             if now != (then := (self.windows.inputs or {}).get(name)):
                 raise RequestError(
@@ -164,7 +164,7 @@ class SamplingState:
 
     @classmethod
     def read(cls, path: str | Path) -> SamplingState:
-        """MediaError where the file is not a saved state."""
+        """Read a saved state. Raises MediaError if the file is not one."""
         state_file.check(Path(path))
         from safetensors import SafetensorError, safe_open
 
@@ -174,7 +174,7 @@ class SamplingState:
                 version = of_kind(facts.get("schema", SCHEMA), "schema", int)
                 if version > SCHEMA:
                     raise MediaError(
-                        f"{path}: a later version of Kinema wrote it (schema {version}; this one supports {SCHEMA})."
+                        f"{path}: written by a later version of Kinema (schema {version}; this one supports {SCHEMA})."
                     )
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             span, step = (of_kind(facts[name], name, int) for name in ("span", "step"))
@@ -187,8 +187,8 @@ class SamplingState:
             numbers = [of_kind(number, "windows", int) for number in of_kind(facts.get("windows", []), "windows", list)]
             inputs = facts.get("inputs")
             inputs = None if inputs is None else of_kind(inputs, "inputs", dict)
-            kept = WindowsKept.read(folder_of(Path(path)), work_of(plan), numbers, inputs)
-            return cls(plan, span, step, tensors, values, window, kept)
+            finished = FinishedWindows.read(folder_of(Path(path)), work_of(plan), numbers, inputs)
+            return cls(plan, span, step, tensors, values, window, finished)
         except MediaError:
             raise
         except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError, KinemaError) as error:
@@ -196,7 +196,7 @@ class SamplingState:
 
 
 def _laid_out(tensor: torch.Tensor, strides: list[int]) -> torch.Tensor:
-    """The tensor with these strides, which have to fill its memory without holes. ValueError where they do not."""
+    """The tensor with these strides, which must be dense. Raises ValueError if they are not."""
     sizes = tensor.shape
     dense = len(strides) == len(sizes) and all(isinstance(each, int) and each >= 0 for each in strides)
     if not dense or 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides)) != tensor.numel():
@@ -205,7 +205,7 @@ def _laid_out(tensor: torch.Tensor, strides: list[int]) -> torch.Tensor:
 
 
 def _check_place(plan: Plan, window: int, span: int, step: int) -> None:
-    """KinemaError where a plan has no such window, pass or step."""
+    """Raise KinemaError if the plan has no such window, pass or step."""
     if not 0 <= window < num_windows(plan):
         raise KinemaError(f"window {window} is not in its plan")
     part = plan_of_window(plan, window)

@@ -1,4 +1,4 @@
-"""Is a file a saved sampling state? Its header tells; no torch."""
+"""Recognition of saved sampling states by their header. Requires no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..weights.headers import header
 
 
 def check(path: Path) -> None:
-    """MediaError where nothing is there, or it is nothing like a saved state."""
+    """Raise MediaError if the file does not exist or is not a saved state."""
     if not exists(path):
         raise MediaError(f"{path}: no such file.")
     try:

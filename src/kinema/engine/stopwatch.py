@@ -1,4 +1,4 @@
-"""How long the stages of one piece of work take, kept for the next estimate (engine/measured.py)."""
+"""Measures the stages of one run for later estimates (engine/measured.py)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .estimate import Cost
 from .measured import STAGES, MeasuredRun, keep
 
 STAGE = {"prepare": "encode", "edit": "decode"}
-"""Stages that are measured as a part of another."""
+"""Stages that are counted as part of another."""
 
 
 class Stopwatch:
-    """A listener between the loop and the caller's. Time that the caller takes, in its listener and between two chunks,
-    is nobody's."""
+    """A callback between the loop and the caller's callback. Time spent by the caller, in its callback and between two
+    chunks, is not counted."""
 
     def __init__(self, on_event: OnEvent) -> None:
         self.on_event = on_event
@@ -29,15 +29,15 @@ class Stopwatch:
         self.sampled: set[int] = set()
 
     def __call__(self, event: Event) -> None:
-        told = not isinstance(event, Note | Preview)
-        named = STAGE.get(event.stage, event.stage)
-        if told and isinstance(event, Progress):  # told after the work
-            self.stage = named
-            if named == "sample":
+        counts = not isinstance(event, Note | Preview)
+        stage = STAGE.get(event.stage, event.stage)
+        if counts and isinstance(event, Progress):  # reported after the work
+            self.stage = stage
+            if stage == "sample":
                 self.sampled.add(event.span)
         self._count()
-        if told:
-            self.stage = named
+        if counts:
+            self.stage = stage
         self.on_event(event)
         self._mark()
 
@@ -51,7 +51,7 @@ class Stopwatch:
         self.mark_s, self.processor_mark_s = time.perf_counter(), time.process_time()
 
     def timed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """The chunks, timed."""
+        """Yield the chunks, timed."""
         self._mark()
         try:
             for chunk in chunks:
@@ -65,8 +65,8 @@ class Stopwatch:
                 close()
 
     def keep(self, cost: Cost, passes: int, start_s: float | None) -> None:
-        """Keep what it took. cost: what was expected by arithmetic. passes: how many were expected to be sampled, of
-        which an edit leaves out those with nothing to make. start_s: seconds of loading, where it was for this."""
+        """Store the durations. cost: the cost by arithmetic. passes: the planned number, of which an edit skips those
+        with an empty mask. start_s: seconds of loading, if the model was loaded for this run."""
         share = len(self.sampled) / max(1, passes)
         took = dict(self.seconds)
         if cost.device == "cpu":

@@ -1,7 +1,7 @@
-"""Tiled: a family on a canvas larger than what its model makes at once. To the loop it is a family like any other.
+"""Tiled: a wrapper that runs a family on a canvas larger than its model's; it implements the Family interface.
 
-Every step asks the model for each tile and blends what it says where tiles overlap, so that they agree before there is
-a picture (MultiDiffusion, arXiv 2302.08113, equation 5). Memory is that of one tile, beside latents and pixels.
+Every step runs the model on each tile and blends the predictions where tiles overlap (MultiDiffusion, arXiv 2302.08113,
+equation 5). Memory is that of one tile, plus the latents and pixels of the canvas.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ..core.windows import Tiling, ramp
 from ..diffusion.latents import each
 
 
-class Around:
-    """A strategy around a family: what it does not do itself, the family does."""
+class FamilyWrapper:
+    """A wrapper around a family that delegates everything it does not override."""
 
     def __init__(self, family: Family) -> None:
         self.family = family
@@ -30,13 +30,13 @@ class Around:
 
 
 def tiled(family: Family, tiling: Tiling) -> Family:
-    """`family` on the canvas of a tiling. Plans that come in may have the size of a tile or of the canvas; a window of
-    the canvas's size stands in for their source. Of latents without rows and columns (sound) the tiles share one."""
+    """Wrap `family` for the canvas of a tiling. Plans may have the size of a tile or of the canvas; a window of the
+    canvas's size replaces their source. Latents without spatial dimensions (sound) are shared by all tiles."""
     return cast(Family, Tiled(family, tiling))
 
 
-class Tiled(Around):
-    """See `tiled`. Its conditions are those of every tile, in a list."""
+class Tiled(FamilyWrapper):
+    """See `tiled`. Its conditions are a list with those of each tile."""
 
     def __init__(self, family: Family, tiling: Tiling) -> None:
         super().__init__(family)
@@ -80,7 +80,7 @@ class Tiled(Around):
         return run
 
     def preview(self, x: Latents, output: Latents, sigma: float, plan: Plan, span: Span) -> np.ndarray:
-        """Tile by tile, as they are decoded."""
+        """A preview, decoded tile by tile."""
         tile, blends = self._tile(plan), self._blends(x)
         return self._together(
             self.family.preview(_of_tile(blends, number, x), _of_tile(blends, number, output), sigma, tile, span)
@@ -88,8 +88,8 @@ class Tiled(Around):
         )
 
     def decode(self, latents: Latents, plan: Plan, span: Span) -> Iterator[Chunk]:
-        """All frames of the span at once, for tiles are decoded one after the other. Of what they sound like, the first
-        tile's is taken: they share their latents of it."""
+        """Decode all frames of the span at once, because tiles are decoded one after another. The sound is the first
+        tile's; all tiles share its latents."""
         tile, blends = self._tile(plan), self._blends(latents)
         sounds: list[np.ndarray | None] = []
 
@@ -100,11 +100,11 @@ class Tiled(Around):
             return np.concatenate([chunk.frames for chunk in chunks])
 
         whole_FHWC = self._together(decoded(number) for number in range(len(self.tiling.places)))
-        heard = [sound for sound in sounds if sound is not None]
-        yield Chunk(whole_FHWC, span.start, plan.fps, np.concatenate(heard) if heard else None)
+        audio = [sound for sound in sounds if sound is not None]
+        yield Chunk(whole_FHWC, span.start, plan.fps, np.concatenate(audio) if audio else None)
 
     def _together(self, tiles: Iterable[np.ndarray]) -> np.ndarray:
-        """Decoded tiles, uint8 (F, h, w, 3), as frames of the canvas (F, H, W, 3)."""
+        """Blend decoded tiles, uint8 (F, h, w, 3), to frames of the canvas (F, H, W, 3)."""
         pixels: Blend | None = None
         for number, frames_FHWC in enumerate(tiles):
             size = (1, 3, len(frames_FHWC), self.tiling.height, self.tiling.width)
@@ -114,7 +114,7 @@ class Tiled(Around):
         return pixels.finished()[0].permute(1, 2, 3, 0).round().clamp(0, 255).to(torch.uint8).numpy()
 
     def _blends(self, like: Latents) -> Any:
-        """A blend of each part."""
+        """A Blend for each part."""
         return each(lambda part: Blend(self.tiling, part), like)
 
     def _tile(self, plan: Plan) -> Plan:
@@ -126,15 +126,15 @@ class Tiled(Around):
 
 
 SPATIAL = 5
-"""Dimensions of latents that have rows and columns."""
+"""Number of dimensions of latents with rows and columns."""
 
 
 def _of_tile(blends: Any, number: int, latents: Latents) -> Any:
     return each(lambda blend, part: part[blend.cuts[number]], blends, latents)
 
 
-def _add(blends: Any, number: int, said: Latents) -> None:
-    each(lambda blend, part: blend.add(number, part), blends, said)
+def _add(blends: Any, number: int, output: Latents) -> None:
+    each(lambda blend, part: blend.add(number, part), blends, output)
 
 
 def _finished(blends: Any) -> Any:
@@ -142,8 +142,8 @@ def _finished(blends: Any) -> Any:
 
 
 class Blend:
-    """The weighted mean of tiles, laid over a canvas of `like`'s shape (..., H, W) and device, in float32; of what has
-    no rows and columns, the mean."""
+    """The weighted mean of tiles on a canvas with the shape (..., H, W) and device of `like`, in float32; without
+    spatial dimensions, the mean."""
 
     def __init__(self, tiling: Tiling, like: torch.Tensor) -> None:
         self.sum = torch.zeros(like.shape, dtype=torch.float32, device=like.device)

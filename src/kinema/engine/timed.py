@@ -1,5 +1,5 @@
-"""Works that have no plan of a model's (frames in between, resampling, music): what they are expected to take, and what
-they took, kept beside the models' runs (measured.py), so that the next estimate is of this machine."""
+"""Estimates and measurements of work without a model's plan (interpolation, resampling, music), stored with the models'
+runs (measured.py)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..core.threads import alone, crowd, is_crowded
 from . import measured
 
 STAGE = "sample"
-"""Under which the seconds of the work itself are kept."""
+"""The stage name under which the seconds of the work are stored."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """name: of the kind of work, as "interpolate film". stages: as its events name them, each with its share of the
-    work. start_s: expected before its first unit (libraries, weights), work_s: of all units, both on an idle machine.
-    units: what the work grows with, for its size class: pixels, seconds of sound. loads: is a model loaded first? Else
-    the start is a part of the first stage."""
+    """One kind of work. name: such as "interpolate film". stages: the stages of its events, each with its share of the
+    work. start_s: expected seconds before the first unit (libraries, weights); work_s: of all units; both on an idle
+    machine. units: the amount of work, for its size class (pixels, seconds of sound). loads: whether a model is loaded
+    first; otherwise the start is part of the first stage."""
 
     name: str
     stages: tuple[tuple[str, float], ...]
@@ -44,7 +44,7 @@ class Work:
         return (self.start_s if start_s is None else start_s), self.work_s * (factor or 1.0)
 
     def parts(self) -> tuple[Part, ...]:
-        """Loading and the work, as such work took on this machine, beside the other work that it has now."""
+        """Loading and the work, with durations from measurements on this machine, under its present load."""
         known, times, busy = measured.read(), crowd(), is_crowded()
         start_s = measured.start_s(known, self.name, self.device, busy)
         factor = measured.factor(known, STAGE, self.name, self.device, "", self.size, busy)
@@ -58,17 +58,17 @@ class Work:
 
 @contextmanager
 def timed(work: Work, on_event: OnEvent) -> Iterator[OnEvent]:
-    """Tells what is to come, gives the listener for the events of the work, and keeps what it took if it ends well."""
+    """Report the planned parts, yield the callback for the events of the work, and store its duration on success."""
     on_event(planned(*work.parts()))
-    if work.loads:  # else the work speaks first, once nothing of what was given is refused
+    if work.loads:  # otherwise the work reports first, after its inputs are checked
         on_event(Event("load"))
     begun = (time.perf_counter(), time.process_time())
     first: tuple[float, float] | None = None
 
     def listen(event: Event) -> None:
         nonlocal first
-        told = isinstance(event, Progress) and event.done
-        if told and first is None and event.stage == work.stages[0][0]:
+        done = isinstance(event, Progress) and event.done
+        if done and first is None and event.stage == work.stages[0][0]:
             first = (time.perf_counter(), time.process_time())
         on_event(event)
 

@@ -1,6 +1,6 @@
-"""The clip that is edited or continued, frame by frame: what is there, what is to be made, and the sound with it.
+"""The clip that is edited or continued, frame by frame: existing frames, masks of the area to generate, and sound.
 
-Frames are read forward, once, and forgotten when they have been given out, so memory does not grow with length.
+Frames are read forward, once, and dropped after they are yielded, so memory does not grow with length.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 @dataclass
 class EditTimeline:
-    """frames: an iterator of (frame uint8 (H, W, 3), sound or None); None stands for a frame that is to be made.
-    masks: an iterator of float32 (H, W), or None: then what is not there is made, and nothing else. controls: an
-    iterator of control frames, or None."""
+    """frames: an iterator of (frame uint8 (H, W, 3), sound or None); a frame None is to be generated. masks: an
+    iterator of float32 (H, W), or None: only missing frames are generated. controls: an iterator of control frames, or
+    None."""
 
     frames: Iterator[tuple[np.ndarray | None, np.ndarray | None]]
     size: tuple[int, int]
@@ -40,7 +40,7 @@ class EditTimeline:
         return self._get("frame", index, self.frames)
 
     def mask(self, index: int) -> np.ndarray:
-        """(H, W) float32: 1 where this frame is to be made."""
+        """(H, W) float32: 1 = generate."""
         width, height = self.size
         if self.frame(index)[0] is None:
             return np.ones((height, width), np.float32)
@@ -65,7 +65,7 @@ class EditTimeline:
 
 
 def open_timeline(plan: Plan) -> EditTimeline:
-    """The timeline of a plan whose canvas is the source's. Raises MediaError while it is read."""
+    """The timeline of a plan with `canvas="source"` or "upscale". Reading it may raise MediaError."""
     source = next((c for c in plan.conditions if isinstance(c, Source)), None)
     if source is not None:
         return _edited(plan, source)
@@ -116,16 +116,15 @@ def _edited(plan: Plan, source: Source) -> EditTimeline:
 
 
 def _exactly(count: int, frames: Iterator[T], media: str) -> Iterator[T]:
-    """The first `count` of them: in a timeline every frame has its place. MediaError where a clip ends before the count
-    that its header names."""
+    """Yield the first `count` frames. Raises MediaError if the clip has fewer than its header states."""
     given = 0
     for frame in islice(frames, count):
         yield frame
         given += 1
     if given < count:
         raise MediaError(
-            f"{media[:200]}: {given} frames could be read, its header names {count}; write it anew "
-            "(`ffmpeg -i CLIP NEW.mp4`), or use the part that can be read."
+            f"{media[:200]}: only {given} of the {count} frames in its header are readable; rewrite it "
+            "(`ffmpeg -i CLIP NEW.mp4`), or use the readable part."
         )
 
 
@@ -143,7 +142,7 @@ def _frames(
 
 
 def _controls(control: Control, source: Source, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
-    """Control frames: those of its clip, or drawn from the source as it is read."""
+    """Control frames: those of its clip, or computed from the source as it is read."""
     if control.video is not None:
         return _held(control.video, num_frames, width, height)
     from ..conditions.control import annotate
@@ -153,7 +152,7 @@ def _controls(control: Control, source: Source, num_frames: int, width: int, hei
 
 
 def _held(video: str, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
-    """Frames of a control clip; the last one stays where it is shorter."""
+    """Frames of a control clip; if it is shorter, its last frame is repeated."""
     given, frame = 0, None
     for frame, _ in _frames(video, width, height, False):
         yield frame
@@ -164,7 +163,7 @@ def _held(video: str, num_frames: int, width: int, height: int) -> Iterator[np.n
 
 
 def sounding(frames: list[np.ndarray], sounds: list[np.ndarray | None], start: int, fps: float) -> Chunk:
-    """One chunk of these frames, with their sound where all have some."""
+    """One chunk of these frames, with their sound if all have some."""
     parts = [sound for sound in sounds if sound is not None]
     channels = max((part.shape[1] for part in parts), default=0)
     whole = None

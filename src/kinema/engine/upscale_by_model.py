@@ -1,7 +1,8 @@
-"""A clip upscaled by a model: taken part of the way back to noise, denoised with its own prompt (Zeroscope XL's way).
+"""Upscaling by a model: noise is added to the resampled clip, which is denoised with its own prompt (as in Zeroscope
+XL).
 
-`over_source`: a clip that is there, in windows and tiles; memory does not grow with length, and what changes slowly
-over a frame keeps the clip's colours. `over_frames`: a clip that was just made, at once; it is small.
+`over_source`: an existing clip, in windows and tiles; memory does not grow with length, and low-frequency colours are
+matched to the clip. `over_frames`: a clip that was just generated, in one window.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from ..core.events import OnEvent, Progress, ignore, of_span, previews_of
 from ..core.family import Family, Window
 from ..core.plan import Plan, Span
 from ..media.resize import resize_frames
-from ..post.color_match import match_colors
+from ..post.composite import match_colors
 from .tiles import tiled
 from .timeline import EditTimeline, open_timeline, sounding
 from .windows import Windows
 
 COLORS = 1 / 8
-"""Colours that change over more than this part of a tile's shorter side are the clip's own."""
+"""Colours are matched at scales above this fraction of a tile's shorter side."""
 
 
 def over_frames(
     chunks: Iterable[Chunk], plan: Plan, family: Family, number: int, windows: Windows, on_event: OnEvent = ignore
 ) -> Iterator[Chunk]:
-    """The clip of `chunks` at the size of a step's plan, which is window `number` of the whole."""
+    """Upscale the clip of `chunks` to the size of a step's plan, as window `number` of the run."""
     frames = np.concatenate([chunk.frames for chunk in chunks])
     large = resize_frames(frames, plan.height, plan.width).astype(np.float32) / 127.5 - 1
     shown = Window(large, np.ones(large.shape[:3], np.float32))
@@ -38,29 +39,29 @@ def over_frames(
 def over_source(
     plan: Plan, family: Family, *, on_event: OnEvent = ignore, windows: Windows | None = None
 ) -> Iterator[Chunk]:
-    """The clip of a plan with `canvas="upscale"`, with its sound. Frames that windows share pass slowly from one into
-    the next. Closing the iterator stops the work between two steps."""
+    """Upscale the source of a plan with `canvas="upscale"`, with its sound. Shared frames of windows are crossfaded.
+    Closing the iterator stops the work between two steps."""
     line, windows = open_timeline(plan), windows or Windows(plan)
     shared: dict[int, np.ndarray] = {}
     for number, span in enumerate(plan.spans):
-        made = _window(plan, family, line, span, number, windows, on_event)
+        frames = _window(plan, family, line, span, number, windows, on_event)
         following = plan.spans[number + 1].start if number + 1 < len(plan.spans) else plan.frames
         both = [index for index in sorted(shared) if index >= span.start]
         for share, index in zip(cut.fade(len(both)), both):
-            mixed = (1 - share) * shared[index] + share * made[index - span.start].astype(np.float32)
-            made[index - span.start] = np.rint(mixed)
+            mixed = (1 - share) * shared[index] + share * frames[index - span.start].astype(np.float32)
+            frames[index - span.start] = np.rint(mixed)
         finished = range(span.start, min(following, plan.frames))
-        shared = {index: made[index - span.start].astype(np.float32) for index in range(finished.stop, span.stop)}
+        shared = {index: frames[index - span.start].astype(np.float32) for index in range(finished.stop, span.stop)}
         sounds = [line.frame(index)[1] for index in finished]
         line.forget(finished.stop)
-        yield sounding([made[index - span.start] for index in finished], sounds, finished.start, plan.fps)
+        yield sounding([frames[index - span.start] for index in finished], sounds, finished.start, plan.fps)
         on_event(Progress("edit", finished.stop, plan.frames, span=number))
 
 
 def _window(
     plan: Plan, family: Family, line: EditTimeline, span: Span, number: int, windows: Windows, on_event: OnEvent
 ) -> np.ndarray:  # fmt: skip
-    """The frames of a span, uint8 (F, H, W, 3) at the size of the output; beyond the clip's end its last one stays."""
+    """Generate the frames of a span, uint8 (F, H, W, 3) at the output size; beyond the clip its last frame repeats."""
     width, height = plan.size
     tiling = cut.over_picture(plan.size, (plan.width, plan.height), family.card.size.multiple)
     given = [line.frame(min(index, plan.frames - 1))[0] for index in range(span.start, span.stop)]
@@ -69,6 +70,6 @@ def _window(
     canvas = np.pad(true, beyond, mode="edge").astype(np.float32) / 127.5 - 1
     shown = Window(canvas, np.ones(canvas.shape[:3], np.float32))
     part = plan.model_copy(update={"frames": span.num_frames, "spans": (span,)})
-    of_it = of_span(on_event, number)
-    made = windows.frames(number, part, tiled(family, tiling), on_event=of_it, window=shown)[:, :height, :width]
-    return match_colors(made, true, COLORS * min(plan.width, plan.height))
+    report = of_span(on_event, number)
+    frames = windows.frames(number, part, tiled(family, tiling), on_event=report, window=shown)[:, :height, :width]
+    return match_colors(frames, true, COLORS * min(plan.width, plan.height))

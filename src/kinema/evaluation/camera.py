@@ -28,7 +28,7 @@ frame, log of the scale, radians; much less than drawn, because far layers and d
 _LEAST = 0.2  # of the ordinary strength; below it the camera is still
 _NAMES = (("pan-right", "pan-left"), ("tilt-down", "tilt-up"), ("zoom-in", "zoom-out"), ("roll-left", "roll-right"))
 _DEPTH = 1.5  # how much faster the lower edge moves than the middle
-_SOFTEN_PX = 2.5  # of the enlarged frames, against noise and blocks that do not move with the picture
+_SOFTEN_PX = 2.5  # of the scaled frames, against noise and blocks that do not move with the picture
 _WEAKEST, _STRONGEST = 0.8, 12.0  # slopes of an edge, in gray levels a pixel, that count not at all and fully
 _LOOSE = 0.015  # fractions of the frame: errors above it count less and less
 _BLUNT = 0.012

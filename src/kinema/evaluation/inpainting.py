@@ -19,7 +19,7 @@ import numpy as np
 
 from ..conditions.inputs import inline_png
 from ..core.events import OnEvent, Progress, ignore
-from ..core.leftovers import scratch
+from ..core.leftovers import temporary_folder
 from ..core.request import Profile, Request
 from ..toyland.caption import describe_place
 from .autoencoder import autoencoded
@@ -119,7 +119,7 @@ def experiments(
     for number, experiment in enumerate(chosen):
         gathered: dict[str, list[Any]] = {}
         for case in asked:
-            with scratch("inpainting") as folder:
+            with temporary_folder("inpainting") as folder:
                 fields = experiment.ask(case, folder)
                 request = Request(seed=case.index, profile=profile, fps=shape.fps, **fields)
                 frames = engine.generate(request).frames()

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core.card import Card
 from ..core.errors import ModelError
-from ..core.leftovers import scratch
+from ..core.leftovers import temporary_folder
 from ..core.outside import read_json
 from ..core.whole import whole
 from ..weights import store
@@ -101,7 +101,7 @@ class ScorecardWorker:
     def run(self, job: ScorecardCase) -> dict[str, Any]:
         """The entry for Results."""
         task, case, started = BY_NAME[job.task], job.case, time.perf_counter()
-        with scratch("judge") as folder:
+        with temporary_folder("judge") as folder:
             frames = self._truth(job) if job.column in TRUTHS else self._made(job, folder)
             made_s = time.perf_counter() - started
             measures = task.judge(self.judge, case, frames)

@@ -57,7 +57,7 @@ class Grid:
 def grid(rows: Sequence[Row], columns: int, cell_px: int | None = None) -> Grid:
     """The layout with all frames in place; width and height are even. Frames keep their shape.
 
-    cell_px: width of a cell; None: that of the first frame, a small one enlarged by a whole number to at least 160, a
+    cell_px: width of a cell; None: that of the first frame, a small one scaled up by a whole number to at least 160, a
     large one reduced to 320. Raises RequestError where there is no cell, or no column."""
     cells = [cell for row in rows for cell in row.cells]
     if not cells or columns < 1:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PAPER, _INK = (250, 250, 248), (40, 40, 44)
 _GAP = 4  # pixels between frames and around the sheet
 _MIN_WIDTH = 120  # room for a caption
-# Without a given scale, frames narrower than this are enlarged by whole numbers until they are not.
+# Without a given scale, frames narrower than this are scaled up by whole numbers until they are not.
 _SMALL = 160
 
 
@@ -43,7 +43,7 @@ def sheet(
     """A clip as up to `rows` x `columns` evenly chosen frames, the first and the last among them.
 
     labels: one caption for each row. scale: size of the frames on the sheet; None shows frames of 160 columns
-    and more as they are and enlarges smaller ones by a whole number. how: "nearest" shows true pixels,
+    and more as they are and scales smaller ones up by a whole number. how: "nearest" shows true pixels,
     "lanczos" is smooth; reducing is always smooth. Raises RequestError when there are no frames or no
     columns."""
     if len(frames_FHWC) == 0 or columns < 1 or rows < 1:

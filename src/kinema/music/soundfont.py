@@ -12,7 +12,7 @@ import numpy as np
 from ..core.chunk import AUDIO_RATE_HZ
 from ..core.errors import MediaError, RequestError
 from ..core.events import Event, OnEvent, ignore
-from ..core.leftovers import scratch
+from ..core.leftovers import temporary_folder
 from .convolve import centred
 from .midi import to_midi
 from .score import Score
@@ -67,7 +67,7 @@ def render(score: Score, font: str, on_event: OnEvent = ignore) -> np.ndarray:
     from ..media.read import read_audio
 
     on_event(Event("compose"))
-    with scratch("music") as folder:
+    with temporary_folder("music") as folder:
         song, sound = folder / "song.mid", folder / "song.wav"
         song.write_bytes(to_midi(score))
         # -C 0: its chorus turns left and right against each other, and pads vanish where both become one

@@ -1,1 +1,1 @@
-"""What is done to frames after decoding: each step takes an iterator of Chunks and gives one back."""
+"""Processing of decoded frames: interpolation, cut detection, compositing."""

@@ -10,13 +10,13 @@ import numpy as np
 
 SETTINGS = "mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1:scd=none"
 SMALLEST_PX = 32
-"""The filter needs two blocks of 16 px on each side; smaller frames are enlarged by repeating their border."""
+"""The filter needs two blocks of 16 px on each side; smaller frames are padded by repeating their border."""
 AFTER = 2
 
 
 class Compensated:
-    """Frames in, frames of another rate out, some frames later. Red, green and blue go through the filter as planes of
-    their own, without a way to YUV and back: motion is sought on green."""
+    """Converts the frame rate of a stream, with a delay of some frames. Red, green and blue are passed to the filter as
+    separate planes, without conversion to YUV; motion is estimated on green."""
 
     def __init__(self, height: int, width: int, fps: Fraction, target: Fraction) -> None:
         import av
@@ -38,7 +38,7 @@ class Compensated:
         self.last: np.ndarray | None = None
 
     def push(self, frame_HWC: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """One frame in; (number at the new rate, frame) of all that have come out."""
+        """Push one frame; yield (number at the new rate, frame) of all finished frames."""
         from av import VideoFrame
 
         edge = [(0, self.padded[k] - self.size[k]) for k in range(2)]
@@ -51,7 +51,7 @@ class Compensated:
         return self._pull()
 
     def finish(self) -> Iterator[tuple[int, np.ndarray]]:
-        """What is still inside. The last frame goes in again: the filter looks at frames after those it works on."""
+        """Flush the filter. The last frame is pushed again, because the filter needs frames after the current one."""
         for _ in range(AFTER):
             if self.last is not None:
                 yield from self.push(self.last)

@@ -1,1 +1,1 @@
-"""An object cut out of a frame and followed through a clip: by OpenCV alone, or by SAM 2 and Grounding DINO."""
+"""Segmentation of an object in a frame and tracking through a clip: by OpenCV, or by SAM 2 and Grounding DINO."""

@@ -1,4 +1,4 @@
-"""What an object's colours were, and its background's: uint8 RGB, kept as evenly picked pixels."""
+"""Sampled colours of an object and its background, uint8 RGB, and their comparison."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..media.masks import grown, shrunk
 MEMORY_PIXELS = 1200
 COLOR_STEP = 16
 LIKE = 0.4
-"""A place whose colours are the object's by less than this share of what they were in the beginning is not it."""
+"""Minimum likeness of an area to the object, relative to the object's own at the start."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Colours that are known to be the object's and the background's: uint8 RGB, (N, 3) each."""
+    """Samples of the object's and the background's colours: uint8 RGB, (N, 3) each."""
 
     object_N3: np.ndarray
     ground_N3: np.ndarray
@@ -27,19 +27,19 @@ class Memory:
 
 
 class Colors:
-    """How much more a colour is the object's than the background's, by the share that each has of its kind."""
+    """Classifies colours as the object's or the background's by their histograms."""
 
     def __init__(self, memory: Memory) -> None:
         self.object_RGB, self.ground_RGB = (self._shares(each) for each in (memory.object_N3, memory.ground_N3))
         self.first = self.likeness(memory.object_N3)
 
     def likeness(self, colors_N3: np.ndarray) -> float:
-        """The share of the colours that are the object's rather than the background's, 0 to 1."""
+        """The fraction of the colours that are more frequent in the object than in the background."""
         bins = tuple((colors_N3 // COLOR_STEP).T)
         return float((self.object_RGB[bins] > self.ground_RGB[bins]).mean()) if len(colors_N3) else 0.0
 
     def fits(self, picture_HWC: np.ndarray, mask_HW: np.ndarray) -> bool:
-        """Can this be the object, by its colours? Yes where colours tell little about it."""
+        """Whether the masked area may be the object by its colours; always true if colours do not distinguish it."""
         return self.likeness(picture_HWC[mask_HW]) > LIKE * self.first
 
     @staticmethod
@@ -52,7 +52,7 @@ class Colors:
 
 
 def remember(picture_HWC: np.ndarray, mask_HW: np.ndarray, count: int = MEMORY_PIXELS) -> Memory:
-    """Evenly picked colours of the object, away from its edge, and of what lies around it."""
+    """Sample colours of the object, away from its edge, and of its surroundings."""
     size_px = max(2, round(0.03 * float(np.sqrt(mask_HW.sum()))))
     inside_HW = shrunk(mask_HW, size_px)
     inside_HW = inside_HW if inside_HW.sum() > 0.2 * mask_HW.sum() else mask_HW

@@ -1,4 +1,4 @@
-"""An object cut out of one frame: GrabCut with a memory of colours, from a box, a click, or a rough outline.
+"""Segmentation of an object in one frame: GrabCut with sampled colours, from a box, a click, or a rough outline.
 
 Pictures are uint8 RGB (H, W, 3) at the tracker's working size; masks are bool (H, W), True = the object.
 """
@@ -15,53 +15,53 @@ from .colors import Memory
 from .likely import likely
 
 SEED = 7
-"""GrabCut begins with k-means, which draws random numbers; the same seed before each makes the same masks."""
+"""GrabCut starts with k-means on random numbers; a fixed seed makes the masks reproducible."""
 CLICK_RADII = (0.035, 0.06, 0.1, 0.16, 0.25, 0.36)
-"""Sizes that a clicked object is tried at: radii as shares of the picture's longer side."""
+"""Candidate sizes of a clicked object: radii as fractions of the picture's longer side."""
 LEAST_OF_CIRCLE = 0.2
-"""A cut that fills less of its circle is a detail, or nothing."""
+"""Minimum fraction of the circle that a mask fills; less is a detail, or nothing."""
 OUTLINED = 15.0
-"""Mean step of Lab across the outline of a clicked object, less where the frame's edge makes it; a cut with less is
-doubtful."""
+"""Minimum mean Lab difference across the outline of a clicked object, reduced along the frame's edge; below it the mask
+is doubtful."""
 OUTSIDE = 1.7
-"""How far from the click, in radii, the object surely ends."""
+"""Distance from the click, in radii, beyond which everything is background."""
 LEAST_OF_BOX = 0.12
-"""An object fills at least this share of a box drawn around it."""
+"""Minimum fraction of its box that an object fills."""
 SMALL_PX = 4
-"""A box with a shorter side has no inside."""
+"""Minimum side of a box that can be segmented."""
 LIKELY = (0.5, 0.38, 0.3)
-"""Pixels above these are cut out. Where all is doubtful the best IoU lies below one half."""
+"""Probability thresholds of the candidate masks; with uncertain probabilities the best one for IoU is below 0.5."""
 SURELY_NOT, SURELY = 0.15, 0.85
-"""Probabilities below and above which GrabCut is told a pixel's side."""
+"""Probabilities below and above which GrabCut's labels are fixed."""
 SOFT_PX = 2
-"""How far an edge is spread in a softened picture. Left off around a click; a box knows where its object ends."""
+"""Spread of an edge in the blurred picture; removed from outlines found around a click, not in a box."""
 STEPS = (3.0, 6.0)
-"""Steps of Lab between neighbours (in a softened picture) that an object's outline is taken to have all around."""
+"""Lab differences between neighbours (in the blurred picture) that are assumed all along an object's outline."""
 PIXEL_STEP = 0.6
-"""What a pixel's way costs even without an edge, in steps of Lab."""
+"""Path cost of a pixel without an edge, as a Lab difference."""
 BACKGROUND = (
-    "The click seems to be on the background: what was found there has no clear outline. Click on the middle of the "
-    "object, or give a box around it."
+    "The click seems to be on the background: the area there has no clear outline. Click on the middle of the object, "
+    "or give a box around it."
 )
 NO_OBJECT = (
-    "Nothing in the box stands out from its surroundings, so the ellipse in the box was taken. Draw the box closer "
+    "Nothing in the box stands out from its surroundings, so the mask is the ellipse in the box. Draw the box closer "
     "around the object, or give a mask of it."
 )
 TOO_SMALL = (
-    "The box is too small to cut an object out of it, so the ellipse in the box was taken. Draw it around the whole "
+    "The box is too small to segment an object, so the mask is the ellipse in the box. Draw it around the whole "
     "object, or give a mask of it."
 )
 WHOLE_FRAME = (
-    "The box is the whole frame, so all of it was taken. Draw the box around the object, with some background outside."
+    "The box is the whole frame, so the mask is too. Draw the box around the object, with some background outside."
 )
 MARGIN = 0.35
-"""How much of the surroundings of a box tells what the background looks like, as a share of the box's size."""
+"""Width of the surroundings used as background samples, as a fraction of the box's size."""
 
 
 def grab(picture_HWC: np.ndarray, labels_HW: np.ndarray, memory: Memory | None = None, rounds: int = 1) -> np.ndarray:
-    """GrabCut of the part where the labels (cv2.GC_*) leave something to decide: bool (H, W).
+    """Run GrabCut on the area whose labels (cv2.GC_*) are undecided: bool (H, W).
 
-    The colours in the memory take part as pixels whose side is known: a strip below the picture.
+    The sampled colours are added as labelled pixels in a strip below the picture.
     """
     open_HW = labels_HW != cv2.GC_BGD
     if not open_HW.any():
@@ -89,21 +89,21 @@ def grab(picture_HWC: np.ndarray, labels_HW: np.ndarray, memory: Memory | None =
 
 
 class CutOut(NamedTuple):
-    """A mask, bool (H, W), and a sentence on what is doubtful about it: empty where nothing is."""
+    """A mask, bool (H, W), and a warning about it for the user, or ""."""
 
     mask_HW: np.ndarray
     doubt: str = ""
 
 
 def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> CutOut:
-    """The object that a box (left, top, right, bottom; pixels, half-open) was drawn around.
+    """Segment the object in a box (left, top, right, bottom; pixels, half-open).
 
-    Seven cuts are made: three by GrabCut, from all of the box and from what an outline separates from the outside;
-    three by the pixels' probabilities (`likely`), and one by GrabCut that begins with these. The one is taken that
-    shares most with what is likely, whose outline lies on edges, that reaches to the box's sides, and that the others
-    and the ellipse in the box agree with; the four that come from the probabilities are alike and have a third of a
-    vote each, the ellipse has two. How much each of these counts was found on the boxes of docs/masks.md. Where no cut
-    fills enough of the box, the ellipse in it, with a doubt.
+    Seven candidate masks are computed: three by GrabCut, from the whole box and from areas enclosed by an outline;
+    three by thresholds of the pixels' probabilities (`likely`), and one by GrabCut initialised from these. The score
+    rewards overlap with the probabilities, an outline on edges, an extent to the box's sides, and agreement with the
+    other candidates and the ellipse in the box; the four similar candidates from the probabilities have a third of a
+    vote each, the ellipse two. The weights were tuned on the boxes of docs/masks.md. If no candidate fills enough of
+    the box, the result is its ellipse, with a warning.
     """
     height, width = picture_HWC.shape[:2]
     left, top, right, bottom = box_px
@@ -116,7 +116,7 @@ def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> CutO
     if box_HW.all():
         return CutOut(box_HW, WHOLE_FRAME)
     lab_HWC = _soft_lab(picture_HWC)
-    edges = _ways(lab_HWC, box_HW, np.maximum), _ways(lab_HWC, box_HW, np.add)
+    edges = _path_costs(lab_HWC, box_HW, np.maximum), _path_costs(lab_HWC, box_HW, np.add)
     likely_HW = likely(picture_HWC, box_px, edges)
     cuts = [tidy(grab(picture_HWC, np.where(box_HW, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8), rounds=4))]
     cuts += [tidy(grab(picture_HWC, each_HW, rounds=2)) for each_HW in _enclosed(edges[0], box_HW, STEPS)]
@@ -141,10 +141,10 @@ def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> CutO
 
 
 def from_click(picture_HWC: np.ndarray, x_px: float, y_px: float) -> CutOut:
-    """The object under a point. It is cut out at several sizes, each in two ways; the cut is taken whose outline lies
-    on edges, does not run into the limit of its size or the frame's edge, that many others agree with, and that is
-    large: the whole rather than a part of it. There is a doubt where its outline lies on no edge or runs far along the
-    frame's: then it is a piece of the background."""
+    """Segment the object under a point. Candidates are computed at several sizes, two each; the score rewards an
+    outline on edges, away from the candidate's size limit and the frame's edge, agreement with other candidates, and a
+    large area, to prefer the whole to a part. The result has a warning if its outline is not on edges or runs along the
+    frame's edge: it is then probably background."""
     height, width = picture_HWC.shape[:2]
     long_px = max(height, width)
     lab_HWC = _soft_lab(picture_HWC)
@@ -154,14 +154,14 @@ def from_click(picture_HWC: np.ndarray, x_px: float, y_px: float) -> CutOut:
     for radius in CLICK_RADII:
         radius_px = radius * long_px
         near_HW = distance_HW < OUTSIDE * radius_px
-        depth_HW = _ways(lab_HWC, near_HW, np.add)
+        depth_HW = _path_costs(lab_HWC, near_HW, np.add)
         deep_HW = depth_HW > min(np.percentile(depth_HW[near_HW], 55), 0.5 * depth_HW[seed_HW].max())
         labels_HW = np.where(near_HW, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
         labels_HW[near_HW & deep_HW] = cv2.GC_PR_FGD
         limit_HW = distance_HW > 0.93 * OUTSIDE * radius_px
         for begin_HW, rounds in (
             (labels_HW, 4),
-            *((each, 2) for each in _enclosed(_ways(lab_HWC, near_HW, np.maximum), near_HW, STEPS[:1], SOFT_PX)),
+            *((each, 2) for each in _enclosed(_path_costs(lab_HWC, near_HW, np.maximum), near_HW, STEPS[:1], SOFT_PX)),
         ):
             begin_HW[seed_HW] = cv2.GC_FGD
             cut_HW = tidy(_part_at(grab(picture_HWC, begin_HW, rounds=rounds), seed_HW))
@@ -177,7 +177,7 @@ def from_click(picture_HWC: np.ndarray, x_px: float, y_px: float) -> CutOut:
 
 
 def tidy(mask_HW: np.ndarray) -> np.ndarray:
-    """Without specks: parts below a tenth of the largest one go, and holes below 1 % of the whole are filled."""
+    """Remove parts below a tenth of the largest one, and fill holes below 1 % of the mask."""
     if not mask_HW.any():
         return mask_HW
     count, names_HW, facts, _ = cv2.connectedComponentsWithStats(mask_HW.astype(np.uint8), connectivity=4)
@@ -189,7 +189,7 @@ def tidy(mask_HW: np.ndarray) -> np.ndarray:
 
 
 def iou(one_HW: np.ndarray, other_HW: np.ndarray) -> float:
-    """What two masks share, over what either has; 1.0 where both are empty."""
+    """Intersection over union of two masks; 1.0 if both are empty."""
     either = int((one_HW | other_HW).sum())
     return float((one_HW & other_HW).sum() / either) if either else 1.0
 
@@ -200,8 +200,8 @@ def _ellipse(shape: tuple[int, int], centre: tuple[float, float], half: tuple[fl
 
 
 def _with_strip(picture: np.ndarray, labels: np.ndarray, memory: Memory) -> tuple[np.ndarray, np.ndarray]:
-    """The background's colours next to the picture, the object's below; in order of brightness, so that neighbours are
-    alike and the strip does not change what GrabCut takes for an edge."""
+    """Append strips with the background's and the object's colours below the picture; sorted by brightness, so that the
+    strips add no edges to GrabCut's statistics."""
     width = picture.shape[1]
     for colors_N3, label in ((memory.ground_N3, cv2.GC_BGD), (memory.object_N3, cv2.GC_FGD)):
         if not len(colors_N3):
@@ -215,14 +215,14 @@ def _with_strip(picture: np.ndarray, labels: np.ndarray, memory: Memory) -> tupl
 
 
 def _part_at(mask_HW: np.ndarray, seed_HW: np.ndarray) -> np.ndarray:
-    """The connected part that the seed lies in."""
+    """The connected parts that contain the seed."""
     _, names_HW = cv2.connectedComponents(mask_HW.astype(np.uint8), connectivity=4)
     names = np.unique(names_HW[seed_HW & mask_HW])
     return np.isin(names_HW, names[names > 0])
 
 
 def _agreement(cuts: list[np.ndarray], votes: np.ndarray | None = None) -> np.ndarray:
-    """How well each cut agrees with the others, 0 to 1; each of these has one vote, or as many as are given."""
+    """The mean IoU of each mask with the others, weighted by votes (defaults to one each)."""
     votes = np.ones(len(cuts)) if votes is None else votes
     shared = np.array([[iou(one_HW, other_HW) for other_HW in cuts] for one_HW in cuts])
     return (shared @ votes - votes) / np.maximum(votes.sum() - votes, 1e-6)
@@ -231,8 +231,8 @@ def _agreement(cuts: list[np.ndarray], votes: np.ndarray | None = None) -> np.nd
 def _enclosed(
     highest_HW: np.ndarray, open_HW: np.ndarray, steps: tuple[float, ...], less_px: int = 0
 ) -> list[np.ndarray]:
-    """Labels for GrabCut: probably the object is what cannot be reached from outside the open part without a step of
-    colour of this size, less a margin; one array for each step that encloses anything."""
+    """Labels for GrabCut: probably the object is the area that is unreachable from outside the open part without a
+    colour step of this size, minus a margin; one array for each step that encloses an area."""
     found = []
     for step in steps:
         inside_HW = shrunk(highest_HW >= step, less_px) if less_px else highest_HW >= step
@@ -244,26 +244,26 @@ def _enclosed(
 
 
 def _reach(cut_HW: np.ndarray, box_px: tuple[int, int, int, int]) -> float:
-    """How much of a box the box around the cut fills: a box is drawn around an object, not around a part of it."""
+    """The area of the mask's bounding box relative to the given box, which is drawn around a whole object."""
     left, top, right, bottom = box_around(cut_HW) or (0, 0, 0, 0)
     return (right - left) * (bottom - top) / ((box_px[2] - box_px[0]) * (box_px[3] - box_px[1]))
 
 
 def _expected(cut_HW: np.ndarray, likely_HW: np.ndarray) -> float:
-    """The IoU with the object that is to be expected of a cut, if the probabilities are right."""
+    """The expected IoU of a mask with the object under the probabilities."""
     return float(likely_HW[cut_HW].sum() / max(1e-6, cut_HW.sum() + likely_HW[~cut_HW].sum()))
 
 
-def _ways(lab_HWC: np.ndarray, open_HW: np.ndarray, join: np.ufunc) -> np.ndarray:
-    """The easiest way to each pixel of the open part from what is outside of it, which is 0: (H, W) float32. What a way
-    costs is the sum (`np.add`) or the largest (`np.maximum`) of the changes of colour on it."""
+def _path_costs(lab_HWC: np.ndarray, open_HW: np.ndarray, join: np.ufunc) -> np.ndarray:
+    """The cost of the cheapest path from outside the open part to each of its pixels: (H, W) float32, 0 outside. The
+    cost of a path is the sum (`np.add`) or the maximum (`np.maximum`) of its colour steps."""
     total_HW = np.zeros(open_HW.shape, np.float32)
     if not open_HW.any():
         return total_HW
     rows, columns = np.flatnonzero(open_HW.any(1)), np.flatnonzero(open_HW.any(0))
     part = (slice(max(0, rows[0] - 1), rows[-1] + 2), slice(max(0, columns[0] - 1), columns[-1] + 2))
     lab_HWC, cost_HW = lab_HWC[part], np.where(open_HW[part], 1e6, 0).astype(np.float32)
-    # Not scikit-image's reconstruction: the same numbers, 1 to 6 times slower, and 175 MB to install with SciPy.
+    # scikit-image's reconstruction gives the same numbers, but is 1 to 6 times slower and a 175 MB install with SciPy.
     least = PIXEL_STEP if join is np.add else 0.0
     down_HW = np.linalg.norm(np.diff(lab_HWC, axis=0), axis=-1) + least
     across_HW = np.linalg.norm(np.diff(lab_HWC, axis=1), axis=-1) + least
@@ -285,7 +285,7 @@ def _soft_lab(picture_HWC: np.ndarray) -> np.ndarray:
 
 
 def _quality(lab_HWC: np.ndarray, cut_HW: np.ndarray, limit_HW: np.ndarray) -> float:
-    """How well an outline lies on edges: the mean step of colour across it, less where the limit made it."""
+    """The mean colour difference across an outline, reduced by its fraction along the limit or the frame's edge."""
     area = int(cut_HW.sum())
     if area < 16:
         return 0.0

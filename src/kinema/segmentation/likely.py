@@ -1,14 +1,14 @@
-"""How likely each pixel of a box is to be the object that the box was drawn around.
+"""The probability of each pixel in a box to belong to the object that the box was drawn around.
 
-Logistic regression on what a pixel alone shows: its place in the box, the strongest edge and all the change of colour
-on the easiest way to it from outside the box, and how rare its colour is around the box. Two more rounds add how much
-more its colour is the object's than the background's, as the round before has them, and smooth the result along the
+Logistic regression on features of a pixel: its position in the box, the strongest edge and the total colour change on
+the cheapest path to it from outside the box, and the rarity of its colour around the box. Two further rounds add the
+log-ratio of its colour in the object and in the background, from the round before, and smooth the result along the
 picture's edges by random walks with priors (Grady, "Multilabel random walker image segmentation using prior models",
-2005): the minimum of (x - p)^2 plus the squared steps of x, weighed by how alike neighbours are.
+2005): the minimum of (x - p)^2 plus the squared differences of x, weighted by the similarity of neighbours.
 
-GrabCut decides hard from its first round on, and where object and background share colours it often ends with
-nothing; this cannot, since place and edges go on counting. Pictures are uint8 RGB (H, W, 3); boxes (left, top, right,
-bottom) in pixels, half-open.
+GrabCut makes hard decisions from its first round on, and often returns nothing if object and background share colours;
+this method does not, because position and edges keep their weight. Pictures are uint8 RGB (H, W, 3); boxes (left, top,
+right, bottom) in pixels, half-open.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ WEIGHTS: tuple[tuple[tuple[float, ...], float], ...] = (
     ((0.95, 0.04, 0.13, 0.57, 0.92, -0.2, 0.93), -4.41),
     ((0.82, 0.12, 0.22, 0.6, 0.92, -0.02, 0.72), -5.29),
 )
-"""Of `_evidence`, then of the colours, and what is added. Fitted on 186 boxes around objects of 8 real clips and 16 of
-Toyland; the real clips that were left out of a fit came out as good as those in it (docs/masks.md)."""
+"""Weights of `_evidence` and then of the colours, and the bias. Fitted on 186 boxes around objects of 8 real clips and
+16 of Toyland; held-out real clips scored as well as those in the fit (docs/masks.md)."""
 AROUND = 0.5
-"""The ring around the box that is known to be background, as a share of its longer side."""
+"""Width of the ring around the box that counts as background, as a fraction of its longer side."""
 BINS = 16
 SCARCE = 1e-3
 RARE = 3e-4
-"""A share of pixels below which a colour tells nothing."""
+"""Frequency below which a colour is uninformative."""
 PULL, ALIKE = 0.08, 6.0
-"""How strongly a pixel holds on to its own probability, and the step of Lab at which neighbours begin to differ."""
+"""Weight of a pixel's own probability, and the Lab difference scale of neighbours."""
 ROUNDS = 30
 KNOWN = 50.0
-"""The pull of what lies outside of the box."""
+"""Weight of the pixels outside of the box."""
 
 
 def likely(
     picture_HWC: np.ndarray, box_px: tuple[int, int, int, int], edges: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """The probability of each pixel to be the object's: (H, W) float32, 0 outside of the box.
+    """The probability of each pixel to belong to the object: (H, W) float32, 0 outside of the box.
 
-    edges: for each pixel the largest change of colour on the easiest way from outside, and the sum of the changes on
-    it, (H, W) float32 each, in steps of Lab.
+    edges: for each pixel the maximum and the sum of the colour steps on the cheapest path from outside, (H, W) float32
+    each, as Lab differences.
     """
     left, top, right, bottom = box_px
     height, width = picture_HWC.shape[:2]
@@ -68,7 +68,8 @@ def likely(
 
 
 def _evidence(box_px: tuple[int, int, int, int], edges: list[np.ndarray], ground: np.ndarray) -> np.ndarray:
-    """(h, w, 6) float32 of the box: its place across, down and both; the two edges; how rare its colour is outside."""
+    """Features (h, w, 6) float32 of the box: position across, down and both; the two edge costs; the rarity of the
+    colour outside."""
     left, top, right, bottom = box_px
     tall, wide = bottom - top, right - left
     across = 1 - np.square((2 * np.arange(wide)[None] + 1 - wide) / wide)
@@ -83,7 +84,7 @@ def _evidence(box_px: tuple[int, int, int, int], edges: list[np.ndarray], ground
 
 
 def _nearness(height: int, width: int, box_px: tuple[int, int, int, int]) -> np.ndarray:
-    """The weight of the background's pixels in a ring around the box: less far from it, 0 in it and beyond."""
+    """Weights of the background's pixels in a ring around the box: decreasing with distance, 0 inside and beyond."""
     left, top, right, bottom = box_px
     long_px = max(right - left, bottom - top)
     pad_px = max(8, round(AROUND * long_px))
@@ -97,7 +98,7 @@ def _nearness(height: int, width: int, box_px: tuple[int, int, int, int]) -> np.
 
 
 def _bins(lab_HWC: np.ndarray) -> np.ndarray:
-    """The number of each pixel's colour among BINS^3; a and b, which seldom go far from gray, count double."""
+    """The colour bin of each pixel (BINS^3); a and b, which are usually near gray, are scaled by two."""
     wide = lab_HWC.astype(np.int32)
     wide[..., 1:] = np.clip(2 * (wide[..., 1:] - 128) + 128, 0, 255)
     parts = wide * BINS // 256
@@ -105,7 +106,7 @@ def _bins(lab_HWC: np.ndarray) -> np.ndarray:
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
-    """Counts of colours, spread to their neighbours, as shares of all."""
+    """A smoothed, normalised colour histogram."""
     total = max(float(counts.sum()), 1e-6)
     cube = np.pad(counts.reshape(BINS, BINS, BINS), 1)
     for axis in range(3):
@@ -118,7 +119,7 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def _along_edges(lab_HWC: np.ndarray, box_px: tuple[int, int, int, int], part_HW: np.ndarray) -> np.ndarray:
-    """Probabilities (h, w) of the box, smoothed where the picture is smooth; conjugate gradients, preconditioned."""
+    """Smooth the probabilities (h, w) of the box along the picture's edges, by preconditioned conjugate gradients."""
     left, top, right, bottom = box_px
     above, before = int(top > 0), int(left > 0)
     lab = lab_HWC[top - above : bottom + 1, left - before : right + 1].astype(np.float32)

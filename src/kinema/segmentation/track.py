@@ -1,12 +1,12 @@
-"""From a click, a box, a mask or a word on the first frame to a mask on every frame.
+"""Tracking: from a click, a box, a mask or a word on the first frame to a mask on every frame.
 
-Where the weights of SAM 2 are on this machine, it does the work (find.py). Otherwise OpenCV does, alone:
-the first frame is cut out with GrabCut (cut_out.py). From then on optical flow carries the mask (carry.py), and
-GrabCut with a memory of the object's and the background's colours corrects it in a band around its outline
-(tracker.py). What lies under something else is remembered as a whole shape that moves on with the object; when it comes
-out again, its colours tell. An object that was lost is looked for by its picture (find_again.py).
+With the weights of SAM 2 on this machine, SAM 2 tracks (find.py). Otherwise OpenCV does: GrabCut segments the first
+frame (cut_out.py); then optical flow propagates the mask (propagate.py), and GrabCut with sampled colours of the object
+and the background corrects it in a band around its outline (tracker.py). The shape of an occluded object is kept and
+moved with it; when it reappears, it is recognised by its colours. A lost object is searched for by template matching
+(redetect.py).
 
-OpenCV works on frames reduced to `LONG_PX`; masks are enlarged smoothly. Two frames are held, however long the clip.
+OpenCV works on frames reduced to `LONG_PX`; masks are scaled up smoothly. Two frames are held, however long the clip.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from .start import Start
 if TYPE_CHECKING:
     from .cut_out import CutOut
 
-__all__ = ["Start", "doubt_of", "enlarged", "follow", "who"]
+__all__ = ["Start", "choose", "doubt_of", "follow", "scaled_up"]
 
 LONG_PX = 384
-"""The longer side of the frames that the tracker looks at; smaller ones are looked at as they are."""
+"""Longer side of the frames in the tracker; smaller frames are not scaled."""
 
 
 def follow(
     frames: Iterable[np.ndarray], start: Start, *, by: Tracker = "auto", device: str | None = None,
     on_doubt: Callable[[str], None] | None = None,
 ) -> Iterator[np.ndarray]:  # fmt: skip
-    """The object's mask on every frame, as the frames come: float32 (H, W) in [0, 1], soft at the edge.
+    """Track an object: yield its mask on every frame, float32 (H, W) in [0, 1], soft at the edge.
 
-    frames: uint8 RGB (H, W, 3), all of one size. The same frames and start give the same masks. A frame on which the
-    object is out of sight has an empty one. `device` is where networks run (the best there is, by default). With the
-    first frame, `on_doubt` is called with a sentence where OpenCV's cut of it is doubtful.
+    frames: uint8 RGB (H, W, 3), all of one size. Results are deterministic. A frame in which the object is not visible
+    has an empty mask. device: of the networks; defaults to the best available. on_doubt: called on the first frame with
+    a warning if OpenCV's segmentation is doubtful.
 
-    At once, before a frame is asked for: WeightsMissing where words are given and Grounding DINO is not here, or SAM 2
-    is named and is not. With the first frame: RequestError where the words find nothing in it.
+    Raises before a frame is read: WeightsMissing if words are given without Grounding DINO, or SAM 2 is named but not
+    on this machine. On the first frame: RequestError if the words match no object.
     """
     finder = sam2 = None
-    if start.words or who(by) == "sam2":
+    if start.words or choose(by) == "sam2":
         finder = find.finder() if start.words else None
-        sam2 = find.sam2() if who(by) == "sam2" else None
-    return _followed(frames, start, finder, sam2, device, on_doubt or (lambda doubt: None))
+        sam2 = find.sam2() if choose(by) == "sam2" else None
+    return _tracked(frames, start, finder, sam2, device, on_doubt or (lambda doubt: None))
 
 
-def who(by: Tracker) -> Tracker:
-    """`opencv` or `sam2`: who follows on this machine. WeightsMissing where SAM 2 is named and is not here."""
+def choose(by: Tracker) -> Tracker:
+    """Resolve a tracker to `opencv` or `sam2`. Raises WeightsMissing if SAM 2 is named but not on this machine."""
     if by not in get_args(Tracker):
         raise RequestError(f"Unknown tracker {by!r}.", field="by", value=by, legal=", ".join(get_args(Tracker)))
     if by == "opencv":
@@ -60,7 +60,7 @@ def who(by: Tracker) -> Tracker:
     return "opencv" if find.sam2(needed=by == "sam2") is None else "sam2"
 
 
-def _followed(
+def _tracked(
     frames: Iterable[np.ndarray],
     start: Start,
     finder: Path | None,
@@ -97,17 +97,16 @@ def _with_opencv(frames: Iterable[np.ndarray], start: Start, on_doubt: Callable[
             tracker = Tracker(small_HWC, first.mask_HW)
         else:
             tracker.step(small_HWC)
-        yield enlarged(tracker.mask_HW, height, width)
+        yield scaled_up(tracker.mask_HW, height, width)
 
 
 def doubt_of(frame_HWC: np.ndarray, start: Start) -> str:
-    """A sentence on what is doubtful about OpenCV's cut of a first frame, uint8 RGB: empty where nothing is. `start` is
-    a click, a box or a mask."""
+    """A warning about OpenCV's segmentation of a first frame, uint8 RGB, or "". `start`: a click, a box or a mask."""
     return _cut(_reduced(frame_HWC), start).doubt
 
 
 def _reduced(frame_HWC: np.ndarray) -> np.ndarray:
-    """A frame at the size that the tracker looks at."""
+    """A frame reduced to the tracker's size."""
     import cv2
 
     height, width = frame_HWC.shape[:2]
@@ -119,7 +118,7 @@ def _reduced(frame_HWC: np.ndarray) -> np.ndarray:
 
 
 def _cut(picture_HWC: np.ndarray, start: Start) -> CutOut:
-    """The object on the first frame by OpenCV; `start` is a click, a box or a mask."""
+    """Segment the object on the first frame by OpenCV; `start`: a click, a box or a mask."""
     import cv2
 
     from .cut_out import CutOut, from_box, from_click
@@ -142,8 +141,8 @@ def _cut(picture_HWC: np.ndarray, start: Start) -> CutOut:
     return from_click(picture_HWC, min(x * width, width - 1), min(y * height, height - 1))
 
 
-def enlarged(mask_HW: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A bool mask at another size, float32 in [0, 1], its stairs smoothed and its edge about two pixels wide."""
+def scaled_up(mask_HW: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale a bool mask up: float32 in [0, 1], antialiased, with an edge about two pixels wide."""
     import cv2
 
     if mask_HW.shape == (height, width):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from ..core.unseen import EMOJI_JOINER, seen
+from ..core.invisible import EMOJI_JOINER, without_invisible
 from . import words
 
 LONGEST = 4  # words of a phrase that means one thing
@@ -54,7 +54,7 @@ def pieces(text: str) -> list[str]:
     apostrophes only separate."""
     found: list[str] = []
     last = ""
-    for char in unicodedata.normalize("NFKC", seen(text)).lower():
+    for char in unicodedata.normalize("NFKC", without_invisible(text)).lower():
         kind = _kind(char, last)
         joins = kind == "word" or _is_part(char) or (bool(found) and found[-1].endswith(EMOJI_JOINER))
         if kind in ("word", "emoji") and kind == last and joins:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...core.errors import KinemaError
-from ...core.leftovers import scratch
+from ...core.leftovers import temporary_folder
 from ..http_client import TooSlow, Unreachable
 from ..writing.breaker import Breaker
 from .job import Down, Late
@@ -20,7 +20,7 @@ def attempt(breaker: Breaker, sleep: Callable[[float], None], fetch: Callable[[P
     """One try, with a fresh folder for what is fetched, once the breaker lets it; it hears of Down and of success."""
     while breaker.is_open:
         sleep(1.0)
-    with scratch("elsewhere") as folder:
+    with temporary_folder("elsewhere") as folder:
         try:
             fetch(folder)
         except TooSlow as error:

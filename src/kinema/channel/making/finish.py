@@ -67,7 +67,7 @@ def interpolate(how: str, fps: int, device: str | None, source: Path, target: Pa
 
 
 def fitted(chunks: Iterable[Chunk], width: int, height: int, fit: str) -> Iterator[Chunk]:
-    """The clip in the channel's picture. "backdrop": all of it, upon itself enlarged, blurred and darkened."""
+    """The clip in the channel's picture. "backdrop": all of it, on a copy that is scaled up, blurred and darkened."""
     from ...media.resize import resize_frames
 
     for chunk in chunks:

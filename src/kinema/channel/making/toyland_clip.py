@@ -11,7 +11,7 @@ from ...toyland.scene import WORLD, Scene, sample_scene
 from ...toyland.understand import understand
 
 FPS = 12.0
-SIDE = 160  # pixels of the shorter side; the channel enlarges it
+SIDE = 160  # pixels of the shorter side; the channel scales it up
 
 
 def scene_of(prompt: str, seconds: float, seed: int) -> Scene:

@@ -16,7 +16,7 @@ from secrets import token_hex
 from typing import Any
 
 from ...core.errors import KinemaError
-from ...core.leftovers import scratch
+from ...core.leftovers import temporary_folder
 from . import durable
 from .postgres import Tables
 from .steps import Desk
@@ -88,7 +88,7 @@ def work(
         doing["now"] = f"{shot} {step}"
         tell(doing["now"])
 
-    with scratch("worker") as folder:
+    with temporary_folder("worker") as folder:
         desk = Desk(url, folder, told)
         beats.beat(id, "")
         durable.launch(url, id, durable.ProcessRole(desk), draws=True)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from ...core.errors import RequestError
-from ...core.leftovers import scratch
+from ...core.leftovers import temporary_folder
 from ..config import secret
 from ..making.bench import Bench
 from ..making.makers import KinemaMaker, made_by
@@ -35,7 +35,7 @@ def serve(
     from . import site
     from .clip_site import clip_site
 
-    with scratch("bench") as folder:
+    with temporary_folder("bench") as folder:
         bench = Bench(models, folder, device)
         app, sock = clip_site(bench, token, [host]), listen(host, port)
         threading.Thread(target=bench.run, name="kinema-bench", daemon=True).start()

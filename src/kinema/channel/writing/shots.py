@@ -15,9 +15,9 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from ...core.conditions import Value
 from ...core.errors import RequestError
 from ...core.fields import explained, reason
+from ...core.invisible import EMOJI_JOINER, EMOJI_STYLE, is_blank
 from ...core.outside import for_terminal
 from ...core.request import Seed
-from ...core.unseen import EMOJI_JOINER, EMOJI_STYLE, is_blank
 
 _KEYS = frozenset("0123456789#*")
 MAX_THEME_CHARS, MAX_TITLE_CHARS, MAX_SHOTS = 200, 80, 60

@@ -1,7 +1,7 @@
-"""Depth as brightness, near is white, by Depth Anything V2 (Yang and others, 2024) through transformers.
+"""Depth maps, near is white, by Depth Anything V2 (Yang and others, 2024) through transformers.
 
-The small network is the default: its weights are Apache-2.0; the base and large ones (VACE's annotator is the large)
-are CC-BY-NC-4.0 and can be named.
+Defaults to the small network, whose weights are Apache-2.0; the base and large ones (VACE uses the large one) are
+CC-BY-NC-4.0 and can be selected.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MODEL = "depth-anything/Depth-Anything-V2-Small-hf"
 
 
 def draw(frames: Iterator[np.ndarray], folder: Path, device: str | None = None) -> Iterator[np.ndarray]:
-    """Brightness from 0 (farthest) to 255 (nearest) on three channels. The network knows nearness up to scale and
-    shift; each frame's own range is spread over the brightness as VACE does, but a range that shrinks is followed
-    slowly, so that brightness does not pump."""
+    """Yield brightness from 0 (farthest) to 255 (nearest) on three channels. The network predicts inverse depth up to
+    scale and shift; each frame's range is mapped to the full brightness as in VACE, but a shrinking range is smoothed
+    over time, so that brightness does not pump."""
     import torch
     from transformers import AutoModelForDepthEstimation
 

@@ -1,8 +1,8 @@
-"""Optical flow, and how it is drawn. Legend: H W height and width; 2 (x, y) in pixels, x to the right, y down.
+"""Optical flow and its colour coding. Legend: H W height and width; 2 (x, y) in pixels, x to the right, y down.
 
-Sources: Kroeger and others, "Fast optical flow using dense inverse search", 2016, as OpenCV has it; the colour wheel
-of Baker and others, "A database and evaluation methodology for optical flow", 2011 (section 4.1 and its published
-colour code): direction as hue in 55 steps that are fine where the eye tells hues apart, length as saturation.
+Sources: Kroeger and others, "Fast optical flow using dense inverse search", 2016, in OpenCV's implementation; the
+colour wheel of Baker and others, "A database and evaluation methodology for optical flow", 2011 (section 4.1 and its
+published code): direction as hue in 55 perceptually spaced steps, length as saturation.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ SEGMENTS = (
     (13, (0, 0, 255), (255, 0, 255)),  # blue to magenta
     (6, (255, 0, 255), (255, 0, 0)),  # magenta to red
 )
-"""The wheel: how many hues lie from one colour (with it) to the next (without it). It starts at "to the right" and
-turns clockwise as seen on the screen: right red, down yellow, left cyan to blue, up violet."""
+"""The wheel: number of hues from one colour (included) to the next (excluded). It starts at "right" and turns clockwise
+on the screen: right red, down yellow, left cyan to blue, up violet."""
 LEAST_PX = 1.0
-"""A frame whose longest motion is shorter than this is drawn pale, as what it is, not as noise in full colour."""
+"""Minimum full-colour motion, so that noise in nearly still frames stays pale."""
 LONGEST = 0.999
-"""The longest motion is this quantile of a frame's: single wild pixels do not set the scale."""
+"""Quantile of a frame's motion that counts as the longest, to ignore outliers."""
 FINE_UP_TO_PX = 544
 """Pictures with a shorter side up to this are matched pixel by pixel; larger ones at half size, four times as fast."""
 CHANGE = 1.0
-"""Gray levels (of 256) by which a place must differ between two frames, on the whole, to have changed."""
+"""Blurred difference between two frames, in gray levels of 256, above which a pixel has changed."""
 DETAIL = 24
-"""Sobel's gradient above which a place has detail: it would show if it moved."""
+"""Sobel gradient above which a pixel has detail, so that its motion would be visible."""
 SMALLEST_PX = 32
-"""The method needs some pixels to work on: smaller pictures are enlarged for it."""
+"""Minimum size of the method: smaller pictures are scaled up for it."""
 
 
 def draw(frames: Iterator[np.ndarray], scale_px: float | None = None) -> Iterator[np.ndarray]:
-    """The flow from each frame to the next in colours, uint8; the first is shown twice, so that frame n shows what came
-    to pass between n - 1 and n and there are as many as frames (VACE does so). A single frame is drawn as no motion.
+    """Yield the flow from each frame to the next in colours, uint8. The first is repeated, so that frame n shows the
+    motion between n - 1 and n and the number of frames is kept (as in VACE). A single frame is drawn as no motion.
 
-    scale_px: the motion that has full colour. None: the longest motion of each frame, as RAFT's drawing and so VACE's
-    has it, but at least LEAST_PX, and after a fast frame it falls slowly, so that colours do not pump. A stream cannot
-    know its fastest frame beforehand: one colour is one speed within a frame, and nearly so from frame to frame.
+    scale_px: the motion with full colour. None: the longest motion of each frame (as in RAFT's drawing and VACE), but
+    at least LEAST_PX, and decaying slowly after a fast frame, so that colours do not pump. A colour stands for one
+    speed within a frame, and nearly so between frames.
     """
     peak = Peak(0.15)
     last_HW: np.ndarray | None = None
@@ -66,11 +66,11 @@ def draw(frames: Iterator[np.ndarray], scale_px: float | None = None) -> Iterato
 
 
 def displacement(from_HW: np.ndarray, to_HW: np.ndarray, fast: bool = False) -> np.ndarray:
-    """Where each pixel of one uint8 gray picture went in the other: float32 (H, W, 2), in px. `fast`: a
-    tenth of the time, for where a rough answer will do."""
+    """The displacement of each pixel between two uint8 gray pictures: float32 (H, W, 2), in px. `fast`: ten times as
+    fast and less accurate."""
     import cv2
 
-    # The method splits its work by the number of threads, and its answer depends on the split.
+    # The result of the method depends on the number of threads.
     cv2.setNumThreads(1)
     height, width = from_HW.shape
     preset = cv2.DISOPTICAL_FLOW_PRESET_FAST if fast else cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
@@ -87,11 +87,11 @@ def displacement(from_HW: np.ndarray, to_HW: np.ndarray, fast: bool = False) -> 
 
 
 def may_have_moved(from_HW: np.ndarray, to_HW: np.ndarray) -> np.ndarray:
-    """1 where something may have moved and 0 where surely nothing did, float32 (H, W), with soft borders.
+    """1 where motion is possible and 0 where there is none, float32 (H, W), with soft borders.
 
-    In plain surroundings the method carries an object's motion on, or makes one up out of a code's faint noise. Where
-    the camera is still (most places with any detail show no change), what shows no change and does not lie between
-    changes in its row or column (the plain inside of a moving object shows none either) stood still.
+    In textureless areas the method extends the motion of a nearby object, or amplifies codec noise. If the camera is
+    still (most pixels with detail are unchanged), pixels that are unchanged and not between changed ones in their row
+    or column (as in the plain interior of a moving object) have no motion.
     """
     import cv2
 
@@ -111,7 +111,7 @@ def may_have_moved(from_HW: np.ndarray, to_HW: np.ndarray) -> np.ndarray:
 
 
 def backward(values_HW: np.ndarray, flow_HW2: np.ndarray) -> np.ndarray:
-    """For each pixel, the values of the place that the flow points to (float32, bilinear, edges go on)."""
+    """Sample values at the pixels that the flow points to (float32, bilinear, border replicated)."""
     import cv2
 
     height, width = values_HW.shape
@@ -132,8 +132,8 @@ def wheel() -> np.ndarray:
 
 
 def paint(flow_HW2: np.ndarray, scale_px: float) -> np.ndarray:
-    """A flow in the wheel's colours, uint8 (H, W, 3): no motion is white, `scale_px` in full colour, what is longer
-    darker by a quarter."""
+    """Draw a flow in the wheel's colours, uint8 (H, W, 3): no motion is white, `scale_px` has full colour, longer
+    motion is darker by a quarter."""
     hues = wheel()
     u_HW, v_HW = flow_HW2[..., 0], flow_HW2[..., 1]
     turn_HW = np.arctan2(v_HW, u_HW) / (2 * np.pi) % 1.0  # 0 to the right, a quarter down
@@ -142,6 +142,6 @@ def paint(flow_HW2: np.ndarray, scale_px: float) -> np.ndarray:
     part_HW1 = (place_HW - low_HW)[..., None]
     hue_HW3 = hues[low_HW] * (1 - part_HW1) + hues[low_HW + 1] * part_HW1
     length_HW1 = (np.hypot(u_HW, v_HW) / scale_px)[..., None]
-    # A hair of slack: what was measured as the longest is not longer than itself.
+    # Tolerance for rounding: the longest motion itself must not count as longer.
     color_HW3 = np.where(length_HW1 <= 1 + 1e-5, 255 - np.minimum(length_HW1, 1) * (255 - hue_HW3), 0.75 * hue_HW3)
     return color_HW3.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""An object's place drawn from its mask: its box, or its outline, on white paper. Legend: H W height and width."""
+"""Layouts of an object drawn from its mask: its box, or its outline, on white. Legend: H W height and width."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ...media.masks import box_around
 from ..layout import INK_RGB, draw_boxes
 
 SPECK = 0.01
-"""Pieces of a mask that are smaller than this part of its largest piece are taken for noise."""
+"""Parts of a mask smaller than this fraction of its largest part count as noise."""
 
 
 def boxes(frames: Iterator[np.ndarray], masks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The box of the mask in each frame, dark on white (`layout.draw_boxes`); white alone where the mask is empty."""
+    """Yield the box of the mask in each frame, dark on white (`layout.draw_boxes`); all white for an empty mask."""
     for shape, mask_HW in _paired(frames, masks):
         yield draw_boxes(np.array([[box(mask_HW)]]), *shape)[0]
 
 
 def outlines(frames: Iterator[np.ndarray], masks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The outer contours of the mask in each frame, black on white, 3 px wide (thinner on small pictures)."""
+    """Yield the outer contours of the mask in each frame, black on white, 3 px wide (thinner on small pictures)."""
     import cv2
 
     for (height, width), mask_HW in _paired(frames, masks):
@@ -31,7 +31,7 @@ def outlines(frames: Iterator[np.ndarray], masks: Iterable[np.ndarray]) -> Itera
 
 
 def box(mask_HW: np.ndarray) -> tuple[float, float, float, float]:
-    """The tight box (left, top, right, bottom; fractions of the frame, right and bottom just outside); NaN for an empty
+    """The tight box (left, top, right, bottom; fractions of the frame, right and bottom exclusive); NaN for an empty
     mask."""
     found = box_around(mask_HW)
     if found is None:
@@ -42,29 +42,29 @@ def box(mask_HW: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def _paired(frames: Iterator[np.ndarray], masks: Iterable[np.ndarray]) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    """(height, width) of each frame with its mask: bool, of that size, without specks."""
+    """Yield (height, width) of each frame with its mask: bool, of that size, without specks."""
     pending = iter(masks)
     for index, frame_HW3 in enumerate(frames):
         mask = next(pending, None)
         if mask is None:
             raise RequestError(
-                f"There are {index} masks, and more frames.", field="masks", value=index, legal="one for each frame"
+                f"There are only {index} masks for more frames.", field="masks", value=index, legal="one per frame"
             )
-        yield frame_HW3.shape[:2], _seen(mask, *frame_HW3.shape[:2])
+        yield frame_HW3.shape[:2], _cleaned(mask, *frame_HW3.shape[:2])
 
 
-def _seen(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A mask, bool or brightness 0..255 with or without channels, as bool (H, W)."""
+def _cleaned(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A mask, bool or brightness 0..255 with or without channels, as bool (H, W) without specks."""
     import cv2
 
     plane_HW = mask.max(axis=-1) if mask.ndim == 3 else mask
-    seen_HW = (plane_HW if plane_HW.dtype == bool else plane_HW > 127).astype(np.uint8)
-    if seen_HW.shape != (height, width):
-        seen_HW = cv2.resize(seen_HW, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    count, names_HW, stats_N5, _ = cv2.connectedComponentsWithStats(seen_HW, connectivity=8)
+    hard_HW = (plane_HW if plane_HW.dtype == bool else plane_HW > 127).astype(np.uint8)
+    if hard_HW.shape != (height, width):
+        hard_HW = cv2.resize(hard_HW, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    count, names_HW, stats_N5, _ = cv2.connectedComponentsWithStats(hard_HW, connectivity=8)
     if count <= 2:
-        return seen_HW.astype(bool)
+        return hard_HW.astype(bool)
     area_N = stats_N5[:, cv2.CC_STAT_AREA]
     kept_N = area_N >= SPECK * area_N[1:].max()
-    kept_N[0] = False  # what is not the mask
+    kept_N[0] = False  # the background
     return kept_N[names_HW]

@@ -1,6 +1,5 @@
-"""People as skeletons: RT-DETR finds them, ViTPose their joints (Zhao and others, 2023; Xu and others, 2022), through
-transformers. VACE's own annotator also dots the outlines of faces; these networks know COCO's 17
-joints.
+"""People as skeletons: RT-DETR detects them, ViTPose their joints (Zhao and others, 2023; Xu and others, 2022), through
+transformers. VACE's annotator also draws face landmarks; these networks predict COCO's 17 joints only.
 
 Legend: P people, J joints, H W height and width; x, y in px of the frame.
 """
@@ -21,7 +20,7 @@ MODEL = "usyd-community/vitpose-base-simple"
 PERSON_SCORE = 0.3
 MOST_PEOPLE = 12
 MARGIN = 1.25
-"""A person is shown to the network with a quarter more around the box."""
+"""Boxes are extended by a quarter for the pose network."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -32,32 +31,32 @@ def draw(
     device: str | None = None,
     person_score: float = PERSON_SCORE,
 ) -> Iterator[np.ndarray]:
-    """Skeletons of all people (the MOST_PEOPLE surest) on black, uint8 (H, W, 3)."""
+    """Yield skeletons of the people (at most MOST_PEOPLE, by score) on black, uint8 (H, W, 3)."""
     import torch
     from transformers import AutoModelForObjectDetection, VitPoseForPoseEstimation
 
     from ...weights.residency import Residency
 
-    prepare, finder = local.processor(detector), local.load(AutoModelForObjectDetection, detector)
+    prepare, person_detector = local.processor(detector), local.load(AutoModelForObjectDetection, detector)
     network, at = local.load(VitPoseForPoseEstimation, folder), local.place(device)
-    Residency(at, [finder, network], staged=False)
+    Residency(at, [person_detector, network], staged=False)
     for frame_HW3 in frames:
         height, width = frame_HW3.shape[:2]
         with torch.inference_mode():
-            boxes_P4 = people(finder, prepare, frame_HW3, at, person_score)
+            boxes_P4 = people(person_detector, prepare, frame_HW3, at, person_score)
             found = joints(network, frame_HW3, boxes_P4, at)
         yield skeleton.draw(found, height, width)
 
 
-def people(finder: Any, prepare: Any, frame_HW3: np.ndarray, at: Any, least_score: float) -> np.ndarray:
-    """Boxes (left, top, right, bottom) of people in px, the surest first: float64 (P, 4)."""
+def people(detector: Any, prepare: Any, frame_HW3: np.ndarray, at: Any, least_score: float) -> np.ndarray:
+    """Detect people: boxes (left, top, right, bottom) in px, by descending score: float64 (P, 4)."""
     height, width = frame_HW3.shape[:2]
     pixels_BCHW = prepare(images=frame_HW3, return_tensors="pt")["pixel_values"].to(at)
-    answer = finder(pixel_values=pixels_BCHW)
-    names = {int(index): str(name) for index, name in finder.config.id2label.items()}
+    output = detector(pixel_values=pixels_BCHW)
+    names = {int(index): str(name) for index, name in detector.config.id2label.items()}
     person = next((index for index, name in names.items() if name == "person"), 0)
-    score_L = answer.logits[0, :, person].float().sigmoid().cpu().numpy()
-    x, y, w, h = answer.pred_boxes[0].double().cpu().numpy().T
+    score_L = output.logits[0, :, person].float().sigmoid().cpu().numpy()
+    x, y, w, h = output.pred_boxes[0].double().cpu().numpy().T
     boxes_L4 = np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], -1) * [width, height, width, height]
     boxes_L4 = boxes_L4.clip(0, [width, height, width, height])
     order = [k for k in np.argsort(-score_L, kind="stable")[:MOST_PEOPLE] if score_L[k] >= least_score]
@@ -65,7 +64,7 @@ def people(finder: Any, prepare: Any, frame_HW3: np.ndarray, at: Any, least_scor
 
 
 def joints(network: Any, frame_HW3: np.ndarray, boxes_P4: np.ndarray, at: Any) -> np.ndarray:
-    """Joints of the people in these boxes, (x, y, score): float64 (P, J, 3)."""
+    """Predict the joints of the people in these boxes, (x, y, score): float64 (P, J, 3)."""
     import cv2
     import torch
 
@@ -75,7 +74,7 @@ def joints(network: Any, frame_HW3: np.ndarray, boxes_P4: np.ndarray, at: Any) -
     crops, frames_of = [], []
     for box_4 in boxes_P4:
         left, top, width, height = around(box_4, wide / tall)
-        # Corner pixels on corner pixels, which is how the network was taught (unbiased data processing).
+        # Align corner pixels, as in the network's training (unbiased data processing).
         scale_x, scale_y = (wide - 1) / width, (tall - 1) / height
         matrix = np.array([[scale_x, 0, -left * scale_x], [0, scale_y, -top * scale_y]])
         crops.append(cv2.warpAffine(np.ascontiguousarray(frame_HW3), matrix, (wide, tall), flags=cv2.INTER_LINEAR))
@@ -91,8 +90,8 @@ def joints(network: Any, frame_HW3: np.ndarray, boxes_P4: np.ndarray, at: Any) -
 
 
 def around(box_4: np.ndarray, shape: float) -> tuple[float, float, float, float]:
-    """A box (left, top, right, bottom) with its margin, made as wide as `shape` (width / height) asks, about the same
-    middle: (left, top, width, height)."""
+    """Extend a box (left, top, right, bottom) by MARGIN and to the aspect `shape` (width / height), about its centre:
+    (left, top, width, height)."""
     left, top, right, bottom = (float(part) for part in box_4)
     width, height = right - left, bottom - top
     width, height = MARGIN * max(width, height * shape), MARGIN * max(height, width / shape)
@@ -100,8 +99,8 @@ def around(box_4: np.ndarray, shape: float) -> tuple[float, float, float, float]
 
 
 def peaks(heat_PJHW: np.ndarray) -> np.ndarray:
-    """The brightest spot of each map as (x, y, brightness), between pixels where a parabola through the neighbours of
-    the log has its top: float64 (P, J, 3)."""
+    """The maximum of each map as (x, y, value), refined to subpixels by a parabola through the log of its neighbours:
+    float64 (P, J, 3)."""
     num, count, rows, columns = heat_PJHW.shape
     found = np.zeros((num, count, 3))
     for person in range(num):
@@ -118,6 +117,6 @@ def peaks(heat_PJHW: np.ndarray) -> np.ndarray:
 
 
 def _top(three: np.ndarray) -> float:
-    """Where the parabola through three values, the middle one the greatest, has its top: -0.5 to 0.5."""
+    """The position of the maximum of a parabola through three values, the middle one the greatest: -0.5 to 0.5."""
     bend = three[0] - 2 * three[1] + three[2]
     return float(0.5 * (three[0] - three[2]) / bend) if bend < 0 else 0.0

@@ -1,4 +1,4 @@
-"""A person's joints drawn as OpenPose draws them (Cao and others, 2019): coloured limbs and joints on black."""
+"""Joints drawn in the style of OpenPose (Cao and others, 2019): coloured limbs and joints on black."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 
 NOSE, NECK = 0, 1
 COCO_TO_OPENPOSE = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
-"""Which of COCO's 17 joints each of OpenPose's 18 is; the neck (-1) is the middle of the shoulders."""
+"""The COCO joint (of 17) for each OpenPose joint (of 18); the neck (-1) is the midpoint of the shoulders."""
 LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6  # in COCO's order
 LIMBS = (
     (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 0),
     (0, 14), (14, 16), (0, 15), (15, 17),
 )  # fmt: skip
-"""Pairs of OpenPose's joints, in the order in which they take the colours."""
+"""Pairs of OpenPose joints, in the order of their colours."""
 COLORS = tuple(tuple(round(255 * part) for part in colorsys.hsv_to_rgb(k / 18, 1, 1)) for k in range(18))
-"""The rainbow in 18 steps of 20 degrees, from red."""
+"""18 hues in steps of 20 degrees, starting with red."""
 LIMB_LIGHT = 0.6
 LEAST_SCORE = 0.3
-_SHIFT = 4  # bits of a pixel's fraction that OpenCV draws with
+_SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
 def to_openpose(joints_P17_3: np.ndarray) -> np.ndarray:
-    """COCO's joints (P people, 17, (x, y, score)) as OpenPose's (P, 18, 3); the neck is as sure as the less sure
-    shoulder."""
+    """COCO joints (P people, 17, (x, y, score)) as OpenPose joints (P, 18, 3); the neck has the lower score of the
+    shoulders."""
     joints = joints_P17_3[:, np.maximum(COCO_TO_OPENPOSE, 0)].astype(np.float64)
     shoulders = joints_P17_3[:, [LEFT_SHOULDER, RIGHT_SHOULDER]]
     joints[:, NECK, :2] = shoulders[..., :2].mean(axis=1)
@@ -33,8 +33,8 @@ def to_openpose(joints_P17_3: np.ndarray) -> np.ndarray:
 
 
 def draw(joints_P17_3: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Everyone's skeleton: uint8 (H, W, 3). joints: COCO's, x and y in px, (0, 0) the middle of the first pixel;
-    those with a score below LEAST_SCORE are left out. Limbs are 8 px wide where the shorter side is 1024."""
+    """Draw the skeletons of all people: uint8 (H, W, 3). joints: COCO's, x and y in px, (0, 0) the centre of the first
+    pixel; those with a score below LEAST_SCORE are omitted. Limbs are 8 px wide for a shorter side of 1024."""
     import cv2
 
     canvas = np.zeros((height, width, 3), np.uint8)

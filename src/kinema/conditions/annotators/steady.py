@@ -1,10 +1,10 @@
-"""Numbers that are measured on each frame and must not flicker: levels that follow a stream, without looking ahead."""
+"""Temporal smoothing of per-frame measurements, without lookahead, to avoid flicker."""
 
 from __future__ import annotations
 
 
-class Follow:
-    """The first value as it is; then a `share` of the way to each new one."""
+class Smoothed:
+    """Exponential smoothing: the first value unchanged, then moving by `share` towards each new one."""
 
     def __init__(self, share: float) -> None:
         self.share = share
@@ -15,8 +15,8 @@ class Follow:
         return self.value
 
 
-class Peak(Follow):
-    """A peak that rises at once, so that nothing is cut off, and falls by a `share` of the way."""
+class Peak(Smoothed):
+    """A peak value that rises immediately, to avoid clipping, and decays by `share`."""
 
     def __call__(self, value: float) -> float:
         if self.value is None or value > self.value:

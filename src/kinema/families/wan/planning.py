@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...conditions import in_place, inputs, upscale
-from ...conditions.given_clip import source_of
+from ...conditions.source_clip import source_of
 from ...core.card import Card
 from ...core.conditions import Trajectory
 from ...core.errors import RequestError

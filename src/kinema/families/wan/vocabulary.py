@@ -14,10 +14,10 @@ from typing import Any
 
 from ...core.card import Card
 from ...core.errors import KinemaError
+from ...core.invisible import without_invisible
 from ...core.outside import read_json
 from ...core.plan import Plan
 from ...core.prompt import NO_SPEED
-from ...core.unseen import seen
 from ...toyland.reword import Reworded, is_word, pieces, reword
 from ...toyland.understand import Understanding, understand
 from ...weights.store import own_place
@@ -37,7 +37,7 @@ def read_prompt(plan: Plan, card: Card) -> Plan:
     if folder is None or words is None:
         return plan
     world = _world(folder)
-    said = seen(plan.prompt)
+    said = without_invisible(plan.prompt)
     if not said.strip():
         chosen = any(condition.kind != "style" for condition in plan.conditions)
         note = f"The prompt is empty: the model chooses what is seen. {_knows(world)}"

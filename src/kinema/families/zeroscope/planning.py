@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...conditions import upscale
-from ...conditions.given_clip import from_source, source_of
+from ...conditions.source_clip import from_source, source_of
 from ...core.card import Card
 from ...core.plan import Plan
 from ...core.request import Request

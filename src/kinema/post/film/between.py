@@ -15,16 +15,16 @@ from ...weights.residency import Residency
 from .network import FilmNetwork
 
 DEEPEST = 4
-"""Recursions for a network that knows only the middle: another time is rounded to sixteenths of the interval."""
+"""Recursion depth of a network that predicts only the middle; times are rounded to sixteenths of the interval."""
 STILL, MOVED = 5.0, 12.0
-"""Of 255: how much may differ where nothing moves, and what is surely motion."""
+"""Levels of 255: maximum difference without motion, and minimum difference of certain motion."""
 AROUND = 11
-"""Px, side of the square that this is looked at in."""
+"""Side in px of the square in which differences are compared."""
 
 
 class FilmBetween:
-    """A network that knows any time is asked for each. One that knows only the middle is asked again for the middle of
-    what it made, as published, and times that halving never meets are rounded to the nearest of 2 ** DEEPEST steps."""
+    """Interpolates frames. A network for any time is evaluated at each. One for the middle only is applied recursively,
+    as published, with times rounded to the nearest of 2 ** DEEPEST steps."""
 
     def __init__(self, network: FilmNetwork, device: str | torch.device | None = None) -> None:
         self.network = network
@@ -36,11 +36,11 @@ class FilmBetween:
         with torch.inference_mode():
             first, second = self._tensor(first_HWC), self._tensor(second_HWC)
             if self.network.config.middle:
-                made = [self._at(first, second, float(time)) for time in times]
+                frames = [self._at(first, second, float(time)) for time in times]
             else:
-                made = self._halving((first, second), [nearest_step(time) for time in times])
+                frames = self._halving((first, second), [nearest_step(time) for time in times])
             change = _changed(first, second)
-            still = [(torch.lerp(first, second, float(time)), frame) for time, frame in zip(times, made, strict=True)]
+            still = [(torch.lerp(first, second, float(time)), frame) for time, frame in zip(times, frames, strict=True)]
             return [_bytes(torch.lerp(mix, frame, change), height, width) for mix, frame in still]
 
     def _at(self, first_BCHW: Tensor, second_BCHW: Tensor, time: float) -> Tensor:
@@ -60,7 +60,7 @@ class FilmBetween:
         return [known[time] for time in times]
 
     def _tensor(self, frame_HWC: np.ndarray) -> Tensor:
-        """(1, 3, H, W) in [0, 1], its sides enlarged to legal ones by repeating the border."""
+        """(1, 3, H, W) in [0, 1], padded to legal sides by repeating the border."""
         height, width = frame_HWC.shape[:2]
         whole = self.network.config.multiple
         x = torch.from_numpy(np.ascontiguousarray(frame_HWC)).to(self.residency.device).permute(2, 0, 1)[None]
@@ -68,15 +68,15 @@ class FilmBetween:
 
 
 def _changed(first_BCHW: Tensor, second_BCHW: Tensor) -> Tensor:
-    """0 where both frames show the same around a place, 1 where they do not: there is nothing to find where nothing
-    moves, and a mix of both is the better picture."""
+    """0 where both frames are equal in the neighbourhood, 1 where they differ. Without motion a mix of both is better
+    than the network's output."""
     most = (first_BCHW - second_BCHW).abs().amax(1, keepdim=True)
     around = F.max_pool2d(most, AROUND, 1, AROUND // 2)
     return ((around * 255 - STILL) / (MOVED - STILL)).clamp(0, 1)
 
 
 def nearest_step(time: Fraction) -> Fraction:
-    """The time itself where halving meets it within DEEPEST steps, else the nearest that it does meet, inside."""
+    """The time rounded to a multiple of 1 / 2 ** DEEPEST, strictly between 0 and 1."""
     steps = 2**DEEPEST
     return min(max(Fraction(round(time * steps), steps), Fraction(1, steps)), Fraction(steps - 1, steps))
 

@@ -1,4 +1,4 @@
-"""What a FILM network is made of: the published options, and those of the small network of the same design."""
+"""Options of FILM networks: the published ones, and those of the small network of the same design."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class FilmConfig:
-    """levels: of the image pyramid. filters: of the
-    feature extractor's first level; they double on each of its sub_levels. flow_convs, flow_filters: of the flow
-    predictors from the finest level on; the last one serves all coarser levels too. fusion_filters: of the decoder,
-    finest first; one level more is warped than it has.
+    """Options of a network. levels: of the image pyramid. filters: of the feature extractor's first level; they double
+    on each of its sub_levels. flow_convs, flow_filters: of the flow predictors, finest level first; the last one is
+    shared by all coarser levels. fusion_filters: of the decoder, finest first; it has one level less than is warped.
 
-    What the published network does not have:
-    middle: both flows are sought together, from the middle frame's own grid, and scaled by any time; else each is
-    sought on the other image's grid and scaled (trained for 0.5 only).
-    search: with middle, displacements that features are compared at on each level, in each direction and each image.
-    shrink: 2 or more: the network works on images this much smaller; a picture is then a mix of the two images warped
-    at their own size, by weights and with corrections of the decoder; with 1 the decoder paints the picture.
+    Extensions of the published network:
+    middle: both flows are predicted together on the middle frame's grid and scaled to any time; otherwise each is
+    predicted on an image's own grid and scaled (trained for 0.5 only).
+    search: with middle, the range of displacements at which features are compared on each level, per direction and
+    image.
+    shrink: 2 or more: the network works on images reduced by this factor; the result is a mix of the two images warped
+    at full size, with weights and corrections from the decoder. With 1 the decoder predicts the pixels.
     """
 
     levels: int = 7
@@ -37,26 +37,26 @@ class FilmConfig:
         if self.levels <= max(len(self.fusion_filters), len(self.flow_filters)):
             raise ValueError(f"{self.levels} levels are too few for this network.")
         if self.shrink < 1 or self.shrink & (self.shrink - 1):
-            raise ValueError(f"shrink is a power of two, not {self.shrink}.")
+            raise ValueError(f"shrink must be a power of two, got {self.shrink}.")
         if self.search and not self.middle:
-            raise ValueError("search is for flows from the middle.")
+            raise ValueError("search requires middle.")
 
     @property
     def multiple(self) -> int:
-        """Sides are padded to multiples of this, px."""
+        """The multiple in px to which sides are padded."""
         return max(64, self.shrink * 2 ** (self.levels - 1))
 
     def features(self, level: int) -> int:
-        """Channels of the feature pyramid on a level."""
+        """Number of channels of the feature pyramid on a level."""
         return sum(self.filters << k for k in range(min(level + 1, self.sub_levels)))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON; from_dict reads it."""
+        """JSON-ready; the inverse of from_dict."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> FilmConfig:
-        """Raises ValueError for a name that is not an option."""
+        """Parse options. Raises ValueError for an unknown name."""
         names = {one.name for one in fields(cls)}
         if unknown := sorted(set(values) - names):
             raise ValueError(f"a FILM network has no option {unknown[0]}")
@@ -70,4 +70,4 @@ MINI = FilmConfig(
     levels=5, sub_levels=3, filters=16, flow_convs=(2, 2, 3), flow_filters=(32, 64, 96), fusion_filters=(32, 64, 96),
     middle=True, search=2, shrink=2,
 )  # fmt: skip
-"""For a CPU: everything but the last mix at half the size and below."""
+"""For CPUs: everything except the final mix runs at half size or less."""

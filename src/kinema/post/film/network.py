@@ -1,4 +1,4 @@
-"""FILM's network: a feature extractor shared by all levels, flow from coarse to fine, and a decoder that fuses.
+"""FILM's network: a feature extractor shared by all levels, coarse-to-fine flow, and a fusion decoder.
 
 Images are RGB in [0, 1], BCHW; pyramids are lists, finest first; flows are (x, y) in px of their level.
 """
@@ -13,19 +13,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import FilmConfig
-from .warp import best_match, compare, enlarge, pyramid, warp
+from .warp import best_match, compare, pyramid, upscale_flow, warp
 
 SLOPE = 0.2
 RGB, FLOW = 3, 2
 SHARPNESS = 10.0
-"""Of the search; training scales it."""
+"""Initial softmax sharpness of the search; training scales it."""
 WINDOW, FEWEST = 64, 16
-"""Px on the finest level, and at least: what features are compared without the mean of. Pictures in training are no
-larger; the mean of a large picture, of sky and road, would say little about either."""
+"""Window in px of the local mean that is subtracted before features are compared: on the finest level, and at least.
+Training pictures are not larger; the mean of a large picture (sky and road) would represent neither."""
 
 
 class Conv(nn.Module):
-    """A convolution that keeps the size; even kernels look one px further to the right and down."""
+    """A convolution that keeps the size; even kernels extend one px further to the right and down."""
 
     def __init__(self, inside: int, outside: int, side: int = 3, active: bool = True) -> None:
         super().__init__()
@@ -38,8 +38,8 @@ class Conv(nn.Module):
 
 
 class Extractor(nn.Module):
-    """Features that mean the same on every level: the same small extractor starts from each level of the image, and
-    what it finds at one size, from different starts, stands side by side."""
+    """Scale-agnostic features: one small extractor is applied to each level of the image pyramid, and its features of
+    equal size are concatenated."""
 
     def __init__(self, config: FilmConfig) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Extractor(nn.Module):
 
 
 class Predictor(nn.Module):
-    """A residual of the flow from two images' features; two 1 x 1 convolutions after those of 3 x 3."""
+    """Predicts a flow residual from two images' features; 3 x 3 convolutions, then two of 1 x 1."""
 
     def __init__(self, inside: int, convs: int, filters: int, outside: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Predictor(nn.Module):
 
 
 class EndFlow(nn.Module):
-    """As published: the flow from each image to the other, each on its own image's grid."""
+    """As published: the flow from each image to the other, on its own grid."""
 
     def __init__(self, config: FilmConfig) -> None:
         super().__init__()
@@ -85,26 +85,26 @@ class EndFlow(nn.Module):
             for level, (convs, filters) in enumerate(zip(config.flow_convs, config.flow_filters, strict=True))
         )
 
-    def one_way(self, here: list[Tensor], there: list[Tensor]) -> list[Tensor]:
-        """Flow from `here` to `there` on each level."""
+    def one_way(self, source: list[Tensor], target: list[Tensor]) -> list[Tensor]:
+        """Flow from `source` to `target` on each level."""
         flows: list[Tensor] = []
-        for level in range(len(here) - 1, -1, -1):
+        for level in range(len(source) - 1, -1, -1):
             predictor = self.predictors[min(level, len(self.predictors) - 1)]
             if not flows:
-                flows = [predictor(torch.cat([here[level], there[level]], 1))]
+                flows = [predictor(torch.cat([source[level], target[level]], 1))]
                 continue
-            flow = enlarge(flows[0])
-            flows.insert(0, flow + predictor(torch.cat([here[level], warp(there[level], flow)], 1)))
+            flow = upscale_flow(flows[0])
+            flows.insert(0, flow + predictor(torch.cat([source[level], warp(target[level], flow)], 1)))
         return flows
 
     def forward(self, first: list[Tensor], second: list[Tensor], time_B111: Tensor) -> list[Tensor]:
-        """For each level (B, 4, H, W): where to look in the first and in the second image."""
+        """For each level (B, 4, H, W): the sampling offsets in the first and in the second image."""
         ahead, back = self.one_way(first, second), self.one_way(second, first)
         return [torch.cat([b * time_B111, a * (1 - time_B111)], 1) for a, b in zip(ahead, back, strict=True)]
 
 
 class MiddleFlow(nn.Module):
-    """Both flows at once, from the middle's own grid: an object's edge is where it is at that time."""
+    """Both flows at once, on the middle frame's grid, where object edges are at their positions of that time."""
 
     def __init__(self, config: FilmConfig) -> None:
         super().__init__()
@@ -122,14 +122,14 @@ class MiddleFlow(nn.Module):
             self.sharpness = nn.Parameter(torch.ones(len(config.flow_convs)))
 
     def forward(self, first: list[Tensor], second: list[Tensor], time_B111: Tensor) -> list[Tensor]:
-        """For each level (B, 4, H, W): where to look in the first and in the second image."""
+        """For each level (B, 4, H, W): the sampling offsets in the first and in the second image."""
         size = first[-1].shape[-2:]
         motion = first[-1].new_zeros(len(first[-1]), 2 * FLOW, *size)
         share = torch.cat([time_B111, time_B111, 1 - time_B111, 1 - time_B111], 1)
         flows: list[Tensor] = []
         for level in range(len(first) - 1, -1, -1):
             if flows:
-                motion = enlarge(motion)
+                motion = upscale_flow(motion)
             flow = motion * share
             before, after = warp(first[level], flow[:, :FLOW]), warp(second[level], flow[:, FLOW:])
             parts = [before, after, motion * 0.25, time_B111.expand(-1, 1, *motion.shape[-2:])]
@@ -145,7 +145,7 @@ class MiddleFlow(nn.Module):
 
 
 class Fusion(nn.Module):
-    """A U-Net's decoder on the aligned pyramid: enlarge, 2 x 2 convolution, beside the finer level, twice 3 x 3."""
+    """A U-Net decoder on the aligned pyramid: upscale, 2 x 2 convolution, concatenate the finer level, two of 3 x 3."""
 
     def __init__(self, config: FilmConfig) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class Fusion(nn.Module):
 
 
 class FilmNetwork(nn.Module):
-    """A frame between two. Sides are multiples of shrink * 2 ** (levels - 1)."""
+    """Interpolates a frame between two. Sides must be multiples of shrink * 2 ** (levels - 1)."""
 
     def __init__(self, config: FilmConfig) -> None:
         super().__init__()
@@ -181,11 +181,11 @@ class FilmNetwork(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, first_BCHW: Tensor, second_BCHW: Tensor, time_B: Tensor) -> Tensor:
-        """The picture at time_B of the way from the first to the second, in (0, 1); not clamped."""
+        """The frame at time_B, in (0, 1), between the first and the second; not clamped."""
         return self.with_flows(first_BCHW, second_BCHW, time_B)[0]
 
     def with_flows(self, first_BCHW: Tensor, second_BCHW: Tensor, time_B: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Also the flows of every level, (B, 4, H, W): where it looked in the first and in the second image."""
+        """As `forward`, with the flows of every level, (B, 4, H, W): sampling offsets in both images."""
         count, time_B111, shrink = len(first_BCHW), time_B.view(-1, 1, 1, 1), self.config.shrink
         whole = torch.cat([first_BCHW, second_BCHW])
         images = pyramid(whole if shrink == 1 else F.avg_pool2d(whole, shrink), self.config.levels)
@@ -202,10 +202,10 @@ class FilmNetwork(nn.Module):
     def mix(
         self, first_BCHW: Tensor, second_BCHW: Tensor, flow_B4HW: Tensor, painted_BCHW: Tensor, time_B111: Tensor
     ) -> Tensor:
-        """Both images moved to the middle at their full size, weighed against each other, and corrected."""
+        """Warp both images to the middle at full size, mix them by weights, and add corrections."""
         shrink = self.config.shrink
         for _ in range(shrink.bit_length() - 1):
-            flow_B4HW = enlarge(flow_B4HW)
+            flow_B4HW = upscale_flow(flow_B4HW)
         before, after = warp(first_BCHW, flow_B4HW[:, :FLOW]), warp(second_BCHW, flow_B4HW[:, FLOW:])
         fine = F.pixel_shuffle(painted_BCHW, shrink)
         weight = torch.sigmoid(fine[:, RGB:] + torch.log((1 - time_B111) / time_B111))

@@ -1,4 +1,4 @@
-"""Pictures moved by flow."""
+"""Warping by optical flow, and matching of features."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 AROUND = 5
-"""Px of its level, side of the square that a place is compared by."""
+"""Side in px, on each level, of the square in which features are compared."""
 
 
 def warp(image_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:
-    """image sampled at x + flow(x), bilinear, the border repeated. flow: (x, y) in px."""
+    """Sample the image at x + flow(x), bilinear, border repeated. flow: (x, y) in px."""
     height, width = image_BCHW.shape[-2:]
     kind: dict[str, Any] = {"dtype": flow_B2HW.dtype, "device": flow_B2HW.device}
     xs = (torch.arange(width, **kind) * 2 + 1) / width - 1
@@ -22,13 +22,13 @@ def warp(image_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:
     return F.grid_sample(image_BCHW, grid_BHW2, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def enlarge(flow_BCHW: Tensor) -> Tensor:
-    """A flow for the next finer level: twice the size, twice as long."""
+def upscale_flow(flow_BCHW: Tensor) -> Tensor:
+    """Upscale a flow to the next finer level: twice the size, with doubled values."""
     return F.interpolate(flow_BCHW * 2, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def pyramid(image_BCHW: Tensor, levels: int) -> list[Tensor]:
-    """Finest first, each the averages of 2 x 2 px of the one before."""
+    """An image pyramid, finest first; each level averages 2 x 2 px of the one before."""
     found = [image_BCHW]
     while len(found) < levels:
         found.append(F.avg_pool2d(found[-1], 2))
@@ -36,8 +36,8 @@ def pyramid(image_BCHW: Tensor, levels: int) -> list[Tensor]:
 
 
 def compare(a_BCHW: Tensor, b_BCHW: Tensor, reach: int, window: int) -> Tensor:
-    """How alike a(x - d) and b(x + d) are, for every d within reach px, row by row: cosines of features without their
-    mean over `window` px, averaged over AROUND x AROUND px; (B, (2 * reach + 1) ** 2, H, W)."""
+    """Similarity of a(x - d) and b(x + d) for every d within reach px, row by row: cosine of features minus their mean
+    over `window` px, averaged over AROUND x AROUND px; (B, (2 * reach + 1) ** 2, H, W)."""
     height, width = a_BCHW.shape[-2:]
     edge, side = (reach,) * 4, AROUND // 2
     mean = local_mean((a_BCHW + b_BCHW) / 2, window)
@@ -52,7 +52,7 @@ def compare(a_BCHW: Tensor, b_BCHW: Tensor, reach: int, window: int) -> Tensor:
 
 
 def local_mean(x_BCHW: Tensor, window: int) -> Tensor:
-    """The mean of about window x window px around a place; of everything where that is more than there is."""
+    """The local mean over about window x window px; the global mean if the window covers the image."""
     sides = [min(window, side) for side in x_BCHW.shape[-2:]]
     if list(x_BCHW.shape[-2:]) == sides:
         return x_BCHW.mean((2, 3), keepdim=True)
@@ -63,13 +63,13 @@ def local_mean(x_BCHW: Tensor, window: int) -> Tensor:
 
 
 def displacements(reach: int) -> list[tuple[int, int]]:
-    """(dy, dx) in the order of compare's channels."""
+    """(dy, dx) in the order of the channels of `compare`."""
     steps = range(-reach, reach + 1)
     return [(dy, dx) for dy in steps for dx in steps]
 
 
 def best_match(alike_BDHW: Tensor, sharpness: Tensor, reach: int) -> Tensor:
-    """The displacement that fits best, (x, y) in px, as the mean of all by a softmax of likeness * sharpness."""
+    """The best displacement, (x, y) in px: a soft argmax with weights softmax(similarity * sharpness)."""
     weight = (alike_BDHW * sharpness).softmax(1)
     steps = torch.tensor(displacements(reach), dtype=alike_BDHW.dtype, device=alike_BDHW.device)
     return torch.einsum("bdhw,dk->bkhw", weight, steps.flip(1))

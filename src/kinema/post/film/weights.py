@@ -30,7 +30,7 @@ from .network import FilmNetwork
 
 
 def open_film(model: str | os.PathLike[str] | None = None) -> FilmNetwork:
-    """The network with its weights, float32, on the CPU, for inference. model: a file or folder; None: the shipped one.
+    """Load a network for inference, float32, on the CPU. model: a file or folder; None: the shipped one.
 
     Raises WeightsMissing and ModelError (damaged, of another network)."""
     file = weights_file(model)
@@ -49,7 +49,7 @@ def open_film(model: str | os.PathLike[str] | None = None) -> FilmNetwork:
 
 
 def read(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name. Of pickled files only tensors are read; TorchScript's code is not run."""
+    """Read the tensors of a file by name. From pickled files only tensors are loaded; TorchScript code is not run."""
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -66,12 +66,12 @@ def read(file: Path) -> dict[str, Tensor]:
         raise ModelError(f"{file}: cannot be read ({error}).") from error
     found = found.get("state_dict", found) if isinstance(found, Mapping) else found
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ModelError(f"{file}: holds no state dict (names and tensors).")
+        raise ModelError(f"{file}: not a state dict (names and tensors).")
     return dict(found)
 
 
 def is_torchscript(file: Path) -> bool:
-    """Is it an archive with code in it?"""
+    """Whether the file is an archive that contains code."""
     if not zipfile.is_zipfile(file):
         return False
     with zipfile.ZipFile(file) as archive:
@@ -79,7 +79,8 @@ def is_torchscript(file: Path) -> bool:
 
 
 def published_config(state: Mapping[str, Tensor], file: Path) -> FilmConfig:
-    """The options of a network in the conversion's layout, read off its shapes. ModelError where parts are missing."""
+    """The options of a network in the conversion's layout, derived from its shapes. Raises ModelError if tensors are
+    missing."""
 
     def width(name: str) -> int:
         if name not in state:
@@ -109,7 +110,7 @@ def published_config(state: Mapping[str, Tensor], file: Path) -> FilmConfig:
 
 
 def published_name(name: str, config: FilmConfig) -> str:
-    """What the conversion calls a parameter of Film."""
+    """The name in the conversion of a parameter of FilmNetwork."""
     part, *rest = name.split(".")
     kind = rest[-1]
     if part == "extractor":
@@ -124,7 +125,7 @@ def published_name(name: str, config: FilmConfig) -> str:
 
 
 def from_published(state: Mapping[str, Tensor], config: FilmConfig) -> dict[str, Tensor]:
-    """The conversion's state dict with the names of Film; names that Film has not are kept, so that they are told."""
+    """The conversion's state dict with FilmNetwork's names; unknown names are kept, so that loading reports them."""
     with torch.device("meta"):
         ours = {published_name(name, config): name for name in FilmNetwork(config).state_dict()}
     return {ours.get(name, name): value for name, value in state.items()}
@@ -140,6 +141,6 @@ def _config_beside(file: Path) -> FilmConfig:
     try:
         return FilmConfig.from_dict(read_json(config, dict, error=ModelError))
     except OSError:
-        raise ModelError(f"{file}: not FILM's published layout, and there is no {config.name} beside it.") from None
+        raise ModelError(f"{file}: not FILM's published layout, and {config.name} is missing next to it.") from None
     except (ValueError, TypeError) as error:
         raise ModelError(f"{config}: {error}") from None

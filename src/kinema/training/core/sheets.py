@@ -12,7 +12,7 @@ GAP, LINE = 2, 12
 
 
 def strip(frames_FHWC: np.ndarray, picks: Sequence[int], zoom: int = 2) -> np.ndarray:
-    """The picked frames side by side, enlarged without smoothing; uint8 (H', W', 3)."""
+    """The picked frames side by side, scaled up without smoothing; uint8 (H', W', 3)."""
     cells = [np.pad(frames_FHWC[pick].repeat(zoom, 0).repeat(zoom, 1), ((0, 0), (0, GAP), (0, 0))) for pick in picks]
     return np.concatenate(cells, axis=1)
 

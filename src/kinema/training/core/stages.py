@@ -15,9 +15,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
+from ...core.display import python_display
 from ...core.events import both
 from ...core.quiet import quietly
-from ...core.showing import shown_in_python
 from . import processes, remembered, run_folder
 from .budget import Share, in_words
 from .settings import Settings, Stage
@@ -76,7 +76,7 @@ def run(stages: Sequence[Stage], settings: Settings, only: Sequence[str] = ()) -
     settings.out, RunBusy where another process trains into it.
     """
     _known(stages, only)
-    with run_folder.alone(settings.out), shown_in_python(settings.progress if processes.first() else False) as shown:
+    with run_folder.alone(settings.out), python_display(settings.progress if processes.first() else False) as shown:
         if processes.first():
             settings.budget.on_event = both(settings.on_event, shown)
         return _run(stages, settings, only)

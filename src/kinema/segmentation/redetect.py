@@ -1,4 +1,4 @@
-"""An object that was lost, found again by its picture: matching with a masked template at a few sizes."""
+"""Redetection of a lost object by masked template matching at a few scales."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ..media.masks import box_around
 
 SIZES = (0.8, 1.0, 1.25)
 ALIKE = 42.0
-"""Root of the mean squared difference of colour, in steps of 255, up to which a place is taken for the object."""
+"""Maximum RMS colour difference of a match, in levels of 255."""
 CLEARLY = 0.5
-"""The best place must differ by less than this share of what an ordinary place does."""
+"""Maximum difference of the best match, as a fraction of the median difference."""
 SHORT_PX = 40
-"""Matching works on pictures reduced so that the shorter side of the portrait is about this long."""
+"""Shorter side of the template at the reduced size used for matching."""
 
 
 @dataclass(frozen=True, eq=False)
-class Portrait:
-    """The object as it was: picture_HWC uint8 RGB and mask_HW bool, cut to the box around it."""
+class Template:
+    """The object's appearance: picture_HWC uint8 RGB and mask_HW bool, cropped to its bounding box."""
 
     picture_HWC: np.ndarray
     mask_HW: np.ndarray
 
     @classmethod
-    def of(cls, picture_HWC: np.ndarray, mask_HW: np.ndarray) -> Portrait:
+    def of(cls, picture_HWC: np.ndarray, mask_HW: np.ndarray) -> Template:
         left, top, right, bottom = box_around(mask_HW) or (0, 0, 1, 1)
         return cls(picture_HWC[top:bottom, left:right].copy(), mask_HW[top:bottom, left:right].copy())
 
@@ -35,8 +35,8 @@ class Portrait:
         return int(self.mask_HW.sum())
 
     def place(self, picture_HWC: np.ndarray, near: tuple[int, int, int, int] | None, reach: float) -> np.ndarray | None:
-        """Where the object is in a picture, bool (H, W), or None where nothing is enough like it. It is looked for up
-        to `reach` of its size away from the box `near` (pixels), everywhere where that is None."""
+        """Find the object in a picture: bool (H, W), or None without a good match. Searches up to `reach` of its size
+        from the box `near` (pixels), or everywhere if that is None."""
         height, width = picture_HWC.shape[:2]
         tall, wide = self.mask_HW.shape
         window = (0, 0, width, height)
@@ -65,7 +65,7 @@ class Portrait:
     def _match(
         self, part_HWC: np.ndarray, less: float, size: float
     ) -> tuple[float, float, int, int, np.ndarray] | None:
-        """(difference at the best place, at an ordinary one, x, y, mask at this size), x and y in reduced pixels."""
+        """(difference of the best match, median difference, x, y, mask at this scale), x and y in reduced pixels."""
         tall, wide = self.mask_HW.shape
         true = (max(2, round(wide * size)), max(2, round(tall * size)))
         small = (max(2, round(true[0] * less)), max(2, round(true[1] * less)))

@@ -1,4 +1,4 @@
-"""Planning for models that begin with a clip: it decides length and rate. No torch, no weights."""
+"""Planning with a source clip that determines length and frame rate. Requires neither torch nor weights."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from . import inputs
 
 
 def source_of(request: Request) -> Any:
-    """The clip that is given, or None. RequestError where `strength` is named without one."""
+    """The source clip of a request, or None. Raises RequestError if `strength` is given without one."""
     source = next((condition for condition in request.conditions if condition.kind == "source"), None)
     if source is None and "strength" in request.options:
         raise RequestError(
-            "strength is how far a clip is taken back to noise; none is given.",
+            "strength requires a source clip.",
             field="options.strength", value=request.options["strength"], legal="a request with a source",
         )  # fmt: skip
     return source
 
 
 def from_source(source: Any, request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
-    """The request with the length and rate of its clip. RequestError where more frames are asked for than it has
-    or it is to grow, MediaError where it cannot be read."""
+    """Resolve a request with the length and frame rate of its clip. Raises RequestError if more frames are requested
+    than it has or for outpainting, MediaError if it cannot be read."""
     if any(source.grow):
         raise RequestError(
-            f"{card.id} cannot grow a clip.", field="conditions.source.grow", value=source.grow, legal="0, 0, 0, 0",
+            f"{card.id} does not support outpainting (grow).", field="conditions.source.grow",
+            value=source.grow, legal="0, 0, 0, 0",
             models=[other.id for other in known if "mask" in other.accepts],
         )  # fmt: skip
     given = inputs.info(source.video)
@@ -41,7 +42,7 @@ def from_source(source: Any, request: Request, card: Card, known: Sequence[Card]
     found = resolve(request.changed(**changes), card, known)
     if found.frames > given.num_frames:
         raise RequestError(
-            f"The clip has {given.num_frames} frames, {found.frames} are asked for.", field="frames",
+            f"The clip has {given.num_frames} frames, but {found.frames} are requested.", field="frames",
             value=found.frames, legal=f"{card.frames.minimum} to {given.num_frames}", nearest=given.num_frames,
         )  # fmt: skip
     return found

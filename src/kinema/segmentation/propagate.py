@@ -1,4 +1,4 @@
-"""A mask carried from one frame to the next by dense optical flow, with what the flow itself gives away."""
+"""Propagation of a mask from one frame to the next by dense optical flow, with evidence from the flow."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ LEAST_PIXELS = 12
 
 
 CALM, LOUD = 10.0, 20.0
-"""Steps of 255: below CALM a colour has stayed the same; one motion explains a pixel, and the other not, where their
-differences are LOUD apart."""
+"""Levels of 255: below CALM a colour counts as unchanged; only one motion explains a pixel if their differences are
+LOUD apart."""
 APART_PX = 1.5
-"""Object and surroundings that move apart by less than this tell nothing."""
+"""Minimum relative motion of object and surroundings to distinguish them."""
 
 
 @dataclass(frozen=True)
-class Carried:
-    """What one step of flow tells; arrays are (H, W) of the newer frame.
+class Propagated:
+    """A mask propagated by one frame; arrays are (H, W) of the newer frame.
 
-    flowed_HW: bool, the mask as the flow takes it. moved_HW: bool, the mask shifted, turned and sized as the object as
-    a whole. sure_HW: bool, where forward and backward flow agree and the colours match. ground_HW, object_HW: bool,
-    pixels that the motion of the surroundings explains and the object's does not, and the other way round. move_23:
-    the object's own motion, or None where too little of it was seen to say.
+    flowed_HW: bool, the mask warped by the flow. moved_HW: bool, the mask moved by the object's global motion (shift,
+    rotation, scale). sure_HW: bool, where forward and backward flow agree and the colours match. ground_HW, object_HW:
+    bool, pixels that only the motion of the surroundings explains, or only the object's. move_23: the object's motion,
+    or None if too little of it is visible.
     """
 
     flowed_HW: np.ndarray
@@ -44,8 +44,11 @@ class Flow:
     def __init__(self) -> None:
         self.search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
-    def carry(self, before_HWC: np.ndarray, now_HWC: np.ndarray, mask_HW: np.ndarray, last_23: np.ndarray) -> Carried:
-        """The mask of the frame before, in this one. `last_23` is how the object moved before, should it be hidden."""
+    def propagate(
+        self, before_HWC: np.ndarray, now_HWC: np.ndarray, mask_HW: np.ndarray, last_23: np.ndarray
+    ) -> Propagated:
+        """Propagate the mask of the frame before to this one. `last_23`: the object's last motion, used if it is
+        hidden."""
         before, now = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before_HWC, now_HWC))
         back_HW2 = self.search.calc(now, before, None)
         ahead_HW2 = self.search.calc(before, now, None)
@@ -53,23 +56,23 @@ class Flow:
         grid_HW2 = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
         from_HW2 = grid_HW2 + back_HW2
 
-        def taken(picture: np.ndarray) -> np.ndarray:
+        def warped(picture: np.ndarray) -> np.ndarray:
             return cv2.remap(picture, from_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-        there_HW2 = taken(ahead_HW2)
-        error_HW = ((back_HW2 + there_HW2) ** 2).sum(-1)
-        allowed_HW = 0.8 + 0.03 * ((back_HW2**2).sum(-1) + (there_HW2**2).sum(-1))
+        forward_HW2 = warped(ahead_HW2)
+        error_HW = ((back_HW2 + forward_HW2) ** 2).sum(-1)
+        allowed_HW = 0.8 + 0.03 * ((back_HW2**2).sum(-1) + (forward_HW2**2).sum(-1))
         inside_HW = (from_HW2 > -1).all(-1) & (from_HW2 < (width, height)).all(-1)
-        alike_HW = cv2.absdiff(taken(before_HWC), now_HWC).max(-1) < 48
+        alike_HW = cv2.absdiff(warped(before_HWC), now_HWC).max(-1) < 48
         move_23 = _motion(ahead_HW2, _inner(mask_HW), grid_HW2)
-        known_23 = last_23 if move_23 is None else move_23
+        motion_23 = last_23 if move_23 is None else move_23
         around_HW = ~grown(mask_HW, 6)
         ground_HW, object_HW = _explained(
             before_HWC, now_HWC, mask_HW, _motion(ahead_HW2, around_HW, grid_HW2), move_23
         )
-        return Carried(
-            flowed_HW=taken(mask_HW.astype(np.float32)) > 0.5,
-            moved_HW=moved(mask_HW, known_23),
+        return Propagated(
+            flowed_HW=warped(mask_HW.astype(np.float32)) > 0.5,
+            moved_HW=moved(mask_HW, motion_23),
             sure_HW=(error_HW < allowed_HW) & alike_HW & inside_HW,
             ground_HW=ground_HW,
             object_HW=object_HW,
@@ -78,13 +81,13 @@ class Flow:
 
 
 def moved(mask_HW: np.ndarray, move_23: np.ndarray) -> np.ndarray:
-    """A bool mask after a motion (2 x 3, pixels)."""
+    """A bool mask moved by an affine motion (2 x 3, pixels)."""
     height, width = mask_HW.shape
     return cv2.warpAffine(mask_HW.astype(np.float32), move_23, (width, height), flags=cv2.INTER_LINEAR) > 0.5
 
 
 def shift_of(move_23: np.ndarray, mask_HW: np.ndarray) -> np.ndarray:
-    """A motion without its turn and growth: how it shifts the middle of a mask."""
+    """The translation part of a motion at the centre of a mask."""
     if not mask_HW.any():
         return np.array([[1, 0, 0], [0, 1, 0]], np.float64)
     rows, columns = np.nonzero(mask_HW)
@@ -99,7 +102,7 @@ def _inner(mask_HW: np.ndarray) -> np.ndarray:
 
 
 def _motion(ahead_HW2: np.ndarray, where_HW: np.ndarray, grid_HW2: np.ndarray) -> np.ndarray | None:
-    """The shift, turn and growth (2 x 3) that most of a region's flow agrees on."""
+    """The similarity transform (2 x 3) of a region's flow, estimated by RANSAC; None if there is too little flow."""
     start_N2 = grid_HW2[where_HW]
     if len(start_N2) < LEAST_PIXELS:
         return None
@@ -117,7 +120,7 @@ def _explained(
     ground_23: np.ndarray | None,
     object_23: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels that only the motion of the surroundings explains, and those that only the object's does."""
+    """Pixels that only the motion of the surroundings explains, and those that only the object's explains."""
     nothing_HW = np.zeros(mask_HW.shape, bool)
     if ground_23 is None or object_23 is None:
         return nothing_HW, nothing_HW

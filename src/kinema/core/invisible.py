@@ -19,7 +19,7 @@ def is_blank(char: str) -> bool:
     return unicodedata.category(char) == "Cf" or any(low <= ord(char) <= high for low, high in _BLANK)
 
 
-def seen(text: str) -> str:
+def without_invisible(text: str) -> str:
     """Remove invisible characters. A zero-width space between two letters becomes a space; joiners and selectors of an
     emoji stay."""
     if text.isascii():

@@ -1,6 +1,6 @@
-"""Every input of a plan is opened when it is planned: its kind, its size, that it can be read. No torch, no weights.
+"""Checks of a plan's inputs while planning: type, size, readability. Requires neither torch nor weights.
 
-What is found here would be found after seconds of loading otherwise.
+Without them, errors would appear only after the model is loaded.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from . import inputs
 
 
 def check(plan: Plan) -> None:
-    """MediaError where a picture, clip or sound that the plan names cannot be read, or is of another kind. Pictures are
-    decoded, of clips the headers are. The clip that decides a plan's length was opened by whoever planned it."""
+    """Raise MediaError if a picture, clip or sound of the plan cannot be read or has the wrong type. Pictures are
+    decoded; of clips only headers are read. The clip that determines the plan's length is already checked."""
     for condition in plan.conditions:
         for media in _pictures(condition):
             inputs.picture(media)
         for media in _clips(condition, plan):
             if inputs.info(media).num_frames < 1:
-                raise MediaError(f"{media[:200]}: no frames in it.")
+                raise MediaError(f"{media[:200]}: contains no frames.")
         if condition.kind == "audio":
             inputs.check_sound(condition.track)
 

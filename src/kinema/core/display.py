@@ -13,7 +13,7 @@ from typing import TextIO
 
 from .events import Event, Note, Planned, Preview
 from .outside import for_terminal
-from .overall import Now, Overall
+from .overall import Overall, ProgressState
 
 WORDS = {
     "load": "loading the model", "prepare": "reading the inputs", "encode": "encoding", "sample": "sampling",
@@ -57,14 +57,14 @@ def is_command() -> bool:
     return not _python
 
 
-def shown_in_python(progress: bool | None) -> Showing:
+def python_display(progress: bool | None) -> Display:
     """The display of a call from Python. progress: None shows it on a terminal and in a notebook, True everywhere,
     False nowhere. Work of two seconds or less is never shown, nor parts of work that is already shown."""
     stream = sys.stderr
     if progress is None:
         progress = stream is not None and (terminal(stream) or notebook(stream))
     if not progress or not _python or Line.shown:
-        return Showing()
+        return Display()
     return Line(stream, LONG_S) if terminal(stream) or notebook(stream) else Lines(_writer(stream), LONG_S)
 
 
@@ -83,7 +83,7 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def words(now: Now) -> str:
+def words(now: ProgressState) -> str:
     """Format a state, omitting unknown parts: "sampling 12/30 steps (stage 3 of 4, part 2 of 5), 12 s left", "video:
     learning 48/93 steps (stage 6 of 8), 12 min left"."""
     parts = [f"{now.stage}: {now.doing}" if now.doing else WORDS.get(now.stage, now.stage)]
@@ -98,7 +98,7 @@ def words(now: Now) -> str:
     return text if now.left_s is None or finished else f"{text}, {duration(now.left_s)} left"
 
 
-class Showing:
+class Display:
     """An event callback and context manager. This class shows nothing."""
 
     def __call__(self, event: Event) -> None:
@@ -108,7 +108,7 @@ class Showing:
         """Run a function that writes to the terminal while this display is active."""
         write()
 
-    def __enter__(self) -> Showing:
+    def __enter__(self) -> Display:
         return self
 
     def __exit__(
@@ -117,7 +117,7 @@ class Showing:
         pass
 
 
-class Lines(Showing):
+class Lines(Display):
     """A display of plain lines: one when a stage first begins, then one after a tenth of the work and two seconds, or
     after half a minute."""
 
@@ -149,7 +149,7 @@ class Lines(Showing):
             self.write(f"{percent} %: {words(now)}" if percent else words(now))
 
 
-class Line(Showing):
+class Line(Display):
     """A display of one line, redrawn on a timer and removed at the end."""
 
     EVERY_S = 0.25

@@ -1,4 +1,4 @@
-"""What a person sees of the work: one line that is written over, or a few plain ones."""
+"""The progress display: one live line, or a few plain ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from kinema.core import showing
+from kinema.core import display
+from kinema.core.display import Display, Line, Lines, duration, python_display
 from kinema.core.events import Event, Note, Part, Progress, planned
-from kinema.core.showing import Line, Lines, Showing, duration, shown_in_python
 
 
 class Terminal(io.StringIO):
@@ -22,7 +22,7 @@ class Terminal(io.StringIO):
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(showing, "_python", True)
+    monkeypatch.setattr(display, "_python", True)
 
 
 def work(windows: int = 3, steps: int = 4) -> list[Event]:
@@ -107,8 +107,8 @@ def test_work_that_is_over_at_once_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("progress", "tty", "environment", "kind"),
     [
-        (None, True, {}, Line), (None, False, {}, Showing), (True, False, {}, Lines), (False, True, {}, Showing),
-        (None, True, {"TERM": "dumb"}, Showing), (True, True, {"TERM": "dumb"}, Lines),
+        (None, True, {}, Line), (None, False, {}, Display), (True, False, {}, Lines), (False, True, {}, Display),
+        (None, True, {"TERM": "dumb"}, Display), (True, True, {"TERM": "dumb"}, Lines),
         (True, True, {"NO_COLOR": "1"}, Lines), (True, True, {"NO_COLOR": ""}, Line),
     ],
 )  # fmt: skip
@@ -116,16 +116,16 @@ def test_what_python_shows(progress, tty, environment, kind, monkeypatch) -> Non
     monkeypatch.setattr(sys, "stderr", Terminal() if tty else io.StringIO())
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert type(shown_in_python(progress)) is kind
+    assert type(python_display(progress)) is kind
 
 
 def test_work_within_work_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with shown_in_python(None) as outer:
-        assert type(outer) is Line and type(shown_in_python(None)) is Showing
-    assert type(shown_in_python(None)) is Line
-    showing.command()
-    assert type(shown_in_python(True)) is Showing, "a command shows it itself"
+    with python_display(None) as outer:
+        assert type(outer) is Line and type(python_display(None)) is Display
+    assert type(python_display(None)) is Line
+    display.command()
+    assert type(python_display(True)) is Display, "a command shows it itself"
 
 
 def test_durations() -> None:

@@ -1,4 +1,4 @@
-"""What is finished of a clip that is made in several windows: in memory, and beside a saved state on the disk."""
+"""The finished windows of a clip: in memory, and on disk next to a saved state."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..core.whole import whole
 _NAME = re.compile(r"[0-9a-f]{16}-\d{5}\.safetensors")
 
 
-class WindowsKept:
-    """Frames of finished windows by number, uint8 (F, H, W, 3). Once saved they are on the disk alone. inputs: SHA-256
-    of what the plan reads by name, from the first time that a state is saved."""
+class FinishedWindows:
+    """Frames of finished windows by number, uint8 (F, H, W, 3); after saving they are on disk only. inputs: SHA-256 of
+    the plan's inputs by name, set when a state is first saved."""
 
     def __init__(self) -> None:
         self._frames: dict[int, np.ndarray | Path] = {}
@@ -32,49 +32,49 @@ class WindowsKept:
         self._frames[number] = frames_FHWC
 
     def frames(self, number: int) -> np.ndarray:
-        """A copy that may be changed. MediaError where its file is damaged or gone."""
+        """A copy of a window's frames. Raises MediaError if its file is damaged or missing."""
         found = self._frames[number]
         return _read(found) if isinstance(found, Path) else found.copy()
 
     def save(self, folder: Path, work: str) -> list[int]:
-        """Write those that are not in `folder` yet; returns the numbers of all. work: what they are windows of. OSError
-        where one cannot be written."""
+        """Write the windows that are not in `folder` yet; return the numbers of all. work: see `work_of`. Raises
+        OSError."""
         from safetensors.numpy import save_file
 
         for number, frames in list(self._frames.items()):
             place = folder / _name(work, number)
             if not isinstance(frames, Path) or frames != place:
                 folder.mkdir(exist_ok=True)
-                with whole(place) as beside:
-                    save_file({"frames": self.frames(number)}, beside)
+                with whole(place) as partial:
+                    save_file({"frames": self.frames(number)}, partial)
                 self._frames[number] = place
         return sorted(self._frames)
 
     @classmethod
-    def read(cls, folder: Path, work: str, numbers: list[int], inputs: dict[str, str] | None) -> WindowsKept:
-        """Those of a saved state, left on the disk. MediaError where one is missing."""
+    def read(cls, folder: Path, work: str, numbers: list[int], inputs: dict[str, str] | None) -> FinishedWindows:
+        """The windows of a saved state, left on disk. Raises MediaError if one is missing."""
         found = cls()
         found.inputs = inputs
         for number in numbers:
             place = folder / _name(work, number)
             if not place.is_file():
-                raise MediaError(f"{place}: the state beside it names this window, and it is not there.")
+                raise MediaError(f"{place}: missing window of the saved state.")
             found._frames[number] = place
         return found
 
 
 def folder_of(state: Path) -> Path:
-    """Where the windows of a saved state are."""
+    """The folder with the windows of a saved state."""
     return state.with_name(state.name + ".windows")
 
 
 def work_of(plan: Plan) -> str:
-    """16 hexadecimal digits that change with everything in a plan that decides frames."""
+    """16 hexadecimal digits: a hash of all fields of the plan that determine the frames."""
     return sha256(json.dumps(plan.deciding(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def remove_others(folder: Path, work: str) -> None:
-    """Windows of other plans, whose state was replaced."""
+    """Remove the windows of other plans, whose state was replaced."""
     for place in folder.iterdir() if folder.is_dir() else ():
         if _NAME.fullmatch(place.name) and not place.name.startswith(work):
             place.unlink(missing_ok=True)
@@ -110,10 +110,10 @@ def _read(place: Path) -> np.ndarray:
 
 
 def num_windows(plan: Plan) -> int:
-    """How many windows make the clip of a plan."""
+    """The number of windows of a plan's clip."""
     return len(plan.spans) if plan.canvas != "model" else 1 + len(plan.by_model)
 
 
 def plan_of_window(plan: Plan, number: int) -> Plan:
-    """The plan whose steps a window takes: its own of a step of an upscale, else the clip's."""
+    """The plan of a window: that of its upscale step, else the clip's."""
     return plan.by_model[number - 1] if plan.canvas == "model" and number else plan
