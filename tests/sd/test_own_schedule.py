@@ -82,7 +82,7 @@ def test_a_schedule_of_an_unknown_kind_is_refused(tmp_path):
     ending_in_noise().save_pretrained(adapter / "scheduler")
     file = adapter / "scheduler" / "scheduler_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"_class_name": "Pump"}))
-    with pytest.raises(ModelError, match="Pump is not a scheduler of diffusers"):
+    with pytest.raises(ModelError, match="Pump is not a diffusers scheduler"):
         kinema.load(str(adapter), device="cpu")
 
 

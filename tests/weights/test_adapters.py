@@ -337,7 +337,7 @@ def test_refusals_leave_the_network_alone(network, tmp_path):
     cut.write_bytes(wide.read_bytes()[:-40])
     for path, words in (
         (pickled, "pickled"), (folder, "pickled"), (other, "unet.down.0.lora_A.weight"),
-        (wide, "does not fit"), (half, "only one"), (dora, "DoRA"), (cut, "cut short"),
+        (wide, "does not fit"), (half, "only one"), (dora, "DoRA"), (cut, "truncated"),
         (tmp_path / "nothing", "No adapter"),
     ):  # fmt: skip
         with pytest.raises(ModelError, match=words):
@@ -364,7 +364,7 @@ def test_adapters_by_name(network, tmp_path, monkeypatch):
     write(tmp_path / "adapters", "kohya", matrices(network, 1))
     use(network, (("kohya", 1.0),))
     assert adapters.find("kohya") == (tmp_path / "adapters" / "kohya.safetensors").resolve()
-    with pytest.raises(ModelError, match="Looked for"):
+    with pytest.raises(ModelError, match="Searched"):
         use(network, (("no-such-style", 1.0),))
 
 

@@ -93,7 +93,7 @@ def test_models_whose_files_are_gone_or_broken_are_named(copy, listed, tmp_path)
     (copy / "transformer" / "config.json").write_text("[5]")
     with pytest.raises(WeightsMissing, match=r"its files were at .*gone"):
         store.find("gone")
-    with pytest.raises(ModelError, match="mine, which was added, cannot be read"):
+    with pytest.raises(ModelError, match="The added model mine cannot be read"):
         store.find("MINE")
     assert set(store.troubles()) == {"mine", "gone"}
     shutil.copytree(copy, tmp_path / "third")

@@ -19,7 +19,7 @@ from kinema.core.registry import family_module, family_names
 from kinema.sd import bases
 from kinema.weights import quantised, store
 from kinema.weights.adapter_files import describe_file, read
-from kinema.weights.complete import lacking
+from kinema.weights.complete import missing_files
 from kinema.weights.headers import header
 
 MINIATURES = Path(store.own_place(store.find("kinema-mini-wan"))).parent
@@ -89,7 +89,7 @@ def readers(path: Path):
             yield lambda place, look=family.complete, card=family.CARDS[0]: look(card, place)
     yield from (store.recognise, quantised.refuse)
     if path.is_dir():
-        yield from (lacking, bases.layers_in, lambda place: bases.find(str(place)))
+        yield from (missing_files, bases.layers_in, lambda place: bases.find(str(place)))
     else:
         yield from (header, describe_file, lambda file: read(file, {"blocks.0.attn1.to_q.weight": (4, 4)}))
 

@@ -44,9 +44,9 @@ def find(name: str) -> tuple[Path, str]:
     """(folder, kind) of a model by folder or hub id. WeightsMissing where nothing is here, ModelError where it is
     something else. Asks no network."""
     from ..weights.configs import Config
-    from ..weights.store import given
+    from ..weights.store import local_path
 
-    place = given(name)
+    place = local_path(name)
     if place is None:
         raise WeightsMissing(
             f"{name}: no such folder, and not pulled from the hub. `kinema models pull facebook/musicgen-small` "

@@ -13,7 +13,7 @@ from ..core.errors import ModelError, WeightsMissing
 from ..core.request import Request
 from ..weights import quantised
 from ..weights.configs import Config
-from ..weights.store import given
+from ..weights.store import local_path
 from .options import ClipOptions
 
 BUILT_IN = {"kinema-mini-image": "miniatures/mini_image"}
@@ -41,7 +41,7 @@ def option(default: str) -> Option:
 def find(name: str) -> Base:
     """A folder or a single file, the name of a shipped image model, or a hub id that was pulled. WeightsMissing where
     it is not here, ModelError where it is not an image model."""
-    place = Path(str(files("kinema"))) / BUILT_IN[name] if name in BUILT_IN else given(name)
+    place = Path(str(files("kinema"))) / BUILT_IN[name] if name in BUILT_IN else local_path(name)
     if place is None:
         raise WeightsMissing(
             f"The image model {name} is not on this machine. `kinema models pull {name}` fetches it from the hub; "

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...core.errors import ModelError, RequestError, WeightsMissing
 from ...core.request import Request
 from ...weights.configs import Config
-from ...weights.store import given
+from ...weights.store import local_path
 
 DENSE, SPARSE = "ControlNetModel", "SparseControlNetModel"
 
@@ -38,7 +38,7 @@ def check(request: Request) -> None:
 
 def place_of(name: str) -> Path:
     """A folder, or the copy of a hub id that was pulled. WeightsMissing where it is not here."""
-    found = given(name)
+    found = local_path(name)
     if found is None:
         raise WeightsMissing(f"{name} is not on this machine; `kinema models pull {name}` fetches it from the hub.")
     return found
