@@ -142,7 +142,7 @@ def test_sound_past_the_pictures_is_left(tmp_path):
     assert len(read_audio(path, seconds=10)) == 10 * 48_000
     assert len(along(path)) == 48_000
     sound_file = with_runs(tmp_path / "b.mkv", [(0.0, 1.0), (200_000.0, 200_001.0)], video=False)
-    with pytest.raises(MediaError, match=r"b\.mkv: its sound is longer than the 3600 s"):
+    with pytest.raises(MediaError, match=r"b\.mkv: its sound is longer than the limit of 3600 s"):
         read_audio(sound_file)
     with open_container(sound_file) as container:  # as a channel reads its music: no piece is long
         parts = decode_audio(container)

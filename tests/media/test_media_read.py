@@ -167,7 +167,7 @@ def test_folders_of_pictures(tmp_path):
     frames, fps = read_video(tmp_path)
     assert frames[:, 0, 0, 0].tolist() == [1, 2, 10] and fps == 24
     Image.fromarray(np.zeros((9, 8, 3), np.uint8)).save(tmp_path / "frame11.png")
-    with pytest.raises(MediaError, match="another size"):
+    with pytest.raises(MediaError, match="size of frame 3 differs"):
         read_video(tmp_path)
 
 
@@ -246,7 +246,7 @@ def test_closing_the_iterator_closes_the_file(tmp_path):
     next(iterator)
     iterator.close()
     path.unlink()
-    with pytest.raises(ValueError, match="run of frames"):
+    with pytest.raises(ValueError, match="range of frames"):
         next(read_chunks(path, start=-1))
 
 
@@ -255,7 +255,7 @@ def test_sound_in_an_unknown_codec_is_named(tmp_path):
     path = write(chunks(moving(6, 24, 32), audio=np.zeros((20000, 1), np.float32)), tmp_path / "a.mp4")
     data = path.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"free")
     path.write_bytes(data)
-    with pytest.raises(MediaError, match="codec that cannot be decoded") as error:
+    with pytest.raises(MediaError, match="no decoder is available") as error:
         list(read_chunks(path))
     assert str(path) in str(error.value)
 
@@ -300,5 +300,5 @@ def test_a_clip_that_is_cut_short_is_refused_and_not_shortened(tmp_path):
     assert len(read_video(tmp_path / "whole.mp4")[0]) == 24
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
     for read in (probe, read_video):
-        with pytest.raises(MediaError, match=r"cut\.mp4: holds 1\d of 24 frames"):
+        with pytest.raises(MediaError, match=r"cut\.mp4: contains 1\d of 24 frames"):
             read(tmp_path / "cut.mp4")

@@ -182,7 +182,7 @@ def test_chunks_must_match(tmp_path):
     ]:
         with pytest.raises(MediaError):
             write([good, bad], tmp_path / "a.mp4")
-    with pytest.raises(MediaError, match="no frames"):
+    with pytest.raises(MediaError, match="No frames"):
         write([], tmp_path / "a.mp4")
     with pytest.raises(RequestError):
         write([Chunk(moving(2), 0, 0)], tmp_path / "a.mp4")
@@ -199,7 +199,7 @@ def test_a_strangers_sidecar_is_never_lost(tmp_path, text, before):
     if before:
         write(chunks(moving(2)), target)
     sidecar.write_text(text)
-    with pytest.raises(MediaError, match=r"x\.mp4\.json: is not a manifest"):
+    with pytest.raises(MediaError, match=r"x\.mp4\.json: not a manifest"):
         write(iter(lambda: pytest.fail("frames were asked for"), None), target, manifest={"a": 1})
     write(chunks(moving(3)), target)
     assert sidecar.read_text() == text

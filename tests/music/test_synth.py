@@ -51,7 +51,7 @@ def test_exact_length_same_bytes_no_clipping(seconds):
     assert one.level is not None and one.level.lufs == pytest.approx(-16, abs=0.2)
     assert np.abs(one.samples[-48:]).max() < 1e-3  # it has faded out
     assert one.procedural and one.label == "procedural music (Kinema)"
-    assert one.made["composer"] == "procedural"
+    assert one.details["composer"] == "procedural"
 
 
 @pytest.mark.parametrize("bpm", [84, 120, 150])
