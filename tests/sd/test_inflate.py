@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from kinema.sd.inflate import carry_over, digest, inflate, is_spatial, is_temporal
+from kinema.sd.inflate import copy_spatial, digest, inflate, is_spatial, is_temporal
 
 
 def image_model(seed, **changes):
@@ -59,11 +59,11 @@ def test_temporal_layers_go_over_to_another_image_model(inputs):
     video = inflate(one)
     disturb(video)
     temporal, before = digest(video, is_temporal), of(video, inputs)
-    carry_over(other, video)
+    copy_spatial(other, video)
     assert digest(video, is_temporal) == temporal
     assert digest(video, is_spatial) == digest(inflate(other), is_spatial)
     assert (of(video, inputs) - before).abs().max() > 1e-2
-    carry_over(one, video)
+    copy_spatial(one, video)
     assert torch.equal(of(video, inputs), before)
 
 
@@ -90,4 +90,4 @@ def test_what_does_not_fit_is_refused(changes, words):
 
 def test_models_of_two_shapes_are_not_mixed():
     with pytest.raises(ValueError, match="image model"):
-        carry_over(image_model(0, cross_attention_dim=32), inflate(image_model(0)))
+        copy_spatial(image_model(0, cross_attention_dim=32), inflate(image_model(0)))

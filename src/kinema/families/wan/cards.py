@@ -97,7 +97,7 @@ MINI = Card(
     id="kinema-mini-wan",
     family="wan",
     variant="vace",
-    title="The shipped miniature: Wan-VACE's architecture, tiny, trained on Toyland",
+    title="The built-in miniature: Wan-VACE's architecture, tiny, trained on Toyland",
     licence="Apache-2.0",
     builtin="miniatures/mini_wan", domain="toyland",
     aliases=("mini", "mini-wan"),
