@@ -142,7 +142,7 @@ def test_long_clips_begin_alike_in_every_window(place, family):
 
 def test_refusals(place, tmp_path):
     for options, words in (
-        ({"context_overlap": 9}, "cannot share"),
+        ({"context_overlap": 9}, "cannot overlap"),
         ({"strength": 0.5}, "none is given"),
         ({"context_length": 30}, "context_length"),
     ):

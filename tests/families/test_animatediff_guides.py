@@ -136,11 +136,11 @@ def test_what_does_not_belong_together_is_refused(place, beside, pictures):  # n
     control = {"kind": "control", "control": "edge", "video": str(folder)}
     picture = {"kind": "image", "image": str(folder / "0.png"), "at": "first"}
     for conditions, network, words in (
-        ((control,), None, "only through a network beside it"),
+        ((control,), None, "requires a ControlNet or SparseCtrl"),
         ((picture,), None, "SparseCtrl"),
-        ((picture,), "dense", "takes a control clip"),
+        ((picture,), "dense", "requires one control clip"),
         ((control,), "rgb", "takes pictures"),
-        ((), "dense", "takes a control clip"),
+        ((), "dense", "requires one control clip"),
     ):
         options = {} if network is None else {"controlnet": str(beside[network])}
         with pytest.raises(RequestError, match=r"takes|beside") as refused:

@@ -145,7 +145,7 @@ def test_conditions_count_or_are_refused(engine, plain, media, name):
     wanted = quick(engine, conditions=examples(media)[name], frames=frames, fps=8)
     kind = name.split(":")[0] if name.startswith(("source:", "mask:")) else name
     if "controlnet" in card.options and name.startswith(("image:", "control:")):
-        with pytest.raises(RequestError, match="only through a network beside it"):
+        with pytest.raises(RequestError, match="requires a ControlNet or SparseCtrl"):
             engine.plan(wanted)
     elif "source" not in card.accepts and any(each.kind == "source" for each in wanted.conditions):
         with pytest.raises(RequestError, match="does not take the condition 'source'"):

@@ -138,8 +138,8 @@ def test_what_it_cannot_do_is_refused_and_what_is_odd_is_said(folder, photo):
     with pytest.raises(RequestError, match="motion"):
         make_plan(request(folder, photo, options={"motion": 2000}), device="cpu")
     plan = make_plan(request(folder, photo, prompt="a cat", fps=60, options={"motion": 300}), device="cpu")
-    said = " ".join(plan.notes)
-    assert "reads no words" in said and "60 frames a second" in said and "above 255" in said
+    notes = " ".join(plan.notes)
+    assert "ignores the prompt" in notes and "60 fps" in notes and "above 255" in notes
 
 
 def test_the_picture_gives_the_shape(tmp_path):

@@ -66,7 +66,7 @@ def test_saved_in_half_precision_and_small(tmp_path):
     assert again.config == decoder.config
     assert torch.equal(again.conv_in.weight, decoder.conv_in.weight.half().float())
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match="not a tiny decoder"):
+    with pytest.raises(ValueError, match="not a KinemaTinyDecoder"):
         TinyDecoder.load(tmp_path)
 
 
@@ -261,11 +261,11 @@ def test_previews_without_a_tiny_decoder(folder, tmp_path):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"sigmas": [0.5, 0.7]}, "fall"),
+        ({"sigmas": [0.5, 0.7]}, "decrease"),
         ({"sigmas": []}, "sigmas|Index"),
         ({"steps": 4}, "number of sigmas"),
         ({"scheduler": "unipc"}, "euler"),
-        ({"adapter": "gone.safetensors"}, "not there"),
+        ({"adapter": "gone.safetensors"}, "is missing"),
         ({"shift": None}, "shift"),
     ],
     ids=str,

@@ -76,8 +76,8 @@ REFUSED = [
     ("Wan2.1-T2V-14B-StepDistill-CfgDistill", keys(), "student"),
     ("wan2.2_bernini_r_high_noise_fp8_scaled", keys(), "Bernini"),
     ("SkyReels-V2-DF-14B-540P", keys(), "diffusion forcing"),
-    ("wan2.2_vae", {"decoder.upsamples.0.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "autoencoder of Wan 2.2"),
-    ("wan_2.1_vae", {"decoder.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "autoencoder of Wan 2.1"),
+    ("wan2.2_vae", {"decoder.upsamples.0.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "VAE of Wan 2.2"),
+    ("wan_2.1_vae", {"decoder.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "VAE of Wan 2.1"),
     ("umt5", {"blocks.0.pos_embedding.embedding.weight": ("F16", (9, 9))}, "text encoder"),
     (
         "diffusers_names",
@@ -109,7 +109,7 @@ def refused(path, words):
 
 def test_a_name_that_tells_nothing_leaves_a_note(tmp_path):
     card = store.recognise(write(tmp_path / "something.safetensors", typed(keys())))
-    assert any("Wan 2.2 A14B has the same" in note for note in card.notes)
+    assert any("Wan 2.2 A14B shares" in note for note in card.notes)
     known = store.recognise(write(tmp_path / "wan2.1_t2v_14B_fp16.safetensors", typed(keys())))
     assert not any("A14B" in note for note in known.notes)
 
@@ -192,7 +192,7 @@ ORIGINAL = [
     ("Wan2.2-Fun-A14B-Control", "high_noise_model", {"model_type": "i2v", "in_dim": 52}, "Control A14B"),
     ("Wan2.2-VACE-Fun-A14B", "high_noise_model", {"model_type": "vace", "in_dim": 16}, "VACE-Fun"),
     ("fun in transformer", "transformer", {"model_type": "i2v", "in_dim": 48}, "Fun-Control 1.0"),
-    ("Wan2.1-T2V-14B", "", {"model_type": "t2v", "in_dim": 16}, "original code's layout"),
+    ("Wan2.1-T2V-14B", "", {"model_type": "t2v", "in_dim": 16}, "original code's folder layout"),
 ]
 
 

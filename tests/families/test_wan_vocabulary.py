@@ -43,7 +43,7 @@ def test_a_crimson_sphere_is_a_red_ball():
     found = plan("a crimson sphere")
     assert found.prompt == "a red ball"
     assert note(found, "Read as") == 'Read as: "a red ball" (crimson = red, sphere = ball).'
-    assert not notes(found, "Not understood") and not notes(found, "Never shown")
+    assert not notes(found, "Not understood") and not notes(found, "Not in this model's training data")
     assert kinema.Plan.from_dict(json.loads(found.model_dump_json())) == found, "the manifest says it too"
 
 
@@ -105,7 +105,7 @@ def test_other_scripts_and_emoji_are_listed_readably(prompt, listed):
 
 def test_an_empty_prompt_is_said_to_be_empty():
     for prompt in ("", "  \n "):
-        assert "the model chooses what is seen" in note(plan(prompt), "The prompt is empty")
+        assert "the model chooses the content" in note(plan(prompt), "The prompt is empty")
     drawn = kinema.plan("", conditions=[{"kind": "trajectory", "points": [(0.1, 0.5), (0.9, 0.5)]}])
     assert not notes(drawn, "The prompt is empty")
 
@@ -115,19 +115,23 @@ def test_a_long_prompt_says_how_much_was_used():
     found = plan("a red ball rolls left " * 400)
     used = len(found.prompt.split())
     assert len(pieces(found.prompt)) <= limit and used > limit - 8
-    assert note(found, "The prompt has").startswith(f"The prompt has 2,000 words, too many: {used} were used")
+    assert note(found, "The prompt is too long").startswith(
+        f"The prompt is too long: {used} of its 2,000 words were used"
+    )
     assert len(note(found, "Read as")) < 300
     found = plan(" ".join(f"word{n}" for n in range(2000)))
     assert found.prompt == "" and note(found, "Not understood").endswith("word7 and 1,992 more.")
-    assert not notes(plan("a red ball " + "gleaming " * 300), "The prompt has"), "what was left out takes no room"
+    assert not notes(plan("a red ball " + "gleaming " * 300), "The prompt is too long"), (
+        "what was left out takes no room"
+    )
     assert len(pieces(plan("a red ball at night " * 9, text_length=16).prompt)) <= 15
 
 
 @pytest.mark.skipif(not UNTAUGHT, reason="this edition was taught every object")
 def test_objects_it_was_never_shown_are_named():
     for kind in UNTAUGHT:
-        told = note(plan(f"a red {kind} at night"), "Never shown to this model")
-        assert told.startswith(f"Never shown to this model: {kind}.") and WORLD["kinds"][0] in told
+        told = note(plan(f"a red {kind} at night"), "Not in this model's training data")
+        assert told.startswith(f"Not in this model's training data: {kind}.") and WORLD["kinds"][0] in told
     alone = plan(f"a {UNTAUGHT[0]}")
     assert alone.prompt == "" and notes(alone, "Nothing in the prompt is known to this model")
 
@@ -180,7 +184,11 @@ def test_every_word_of_toyland_is_read_or_named():
             for word in re.findall(r"(?<![\w?:])[a-z]{3,}(?=s?\?|\||$)", pattern):
                 found = plan(f"a {word} zzz")
                 said = " ".join(found.notes)
-                assert found.prompt or "Never shown" in said or "Not understood" in said, (key, value, word)
+                assert found.prompt or "Not in this model's training data" in said or "Not understood" in said, (
+                    key,
+                    value,
+                    word,
+                )
 
 
 def test_the_tokenizer_reads_what_is_left():

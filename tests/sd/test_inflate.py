@@ -79,7 +79,7 @@ def test_digests_see_every_change():
     ("changes", "words"),
     [
         ({"use_linear_projection": False}, "linear"),
-        ({"attention_head_dim": 8}, "equally wide"),
+        ({"attention_head_dim": 8}, "same width"),
         ({"down_block_types": ("AttnDownBlock2D", "DownBlock2D")}, "AttnDownBlock2D"),
     ],
 )

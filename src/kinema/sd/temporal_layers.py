@@ -46,7 +46,7 @@ def write(
 
 
 def read(folder: Path, image: Any) -> Any:
-    """Build a video model from an image model (UNet2DConditionModel) and these layers. ModelError if they do not fit."""
+    """Build a video model from a UNet2DConditionModel and these layers. ModelError if they do not fit."""
     from safetensors.torch import load_file
 
     tensors = load_file(folder / FILE)

@@ -23,8 +23,8 @@ PREFIX = "model.diffusion_model."
 EXPERTS = ("high_noise_model", "low_noise_model")
 MAX_LAYERS = 512
 PARTS = (
-    ("decoder.upsamples.0.upsamples.0.residual.2.weight", "the autoencoder of Wan 2.2 TI2V-5B"),
-    ("decoder.upsamples.0.residual.2.weight", "the autoencoder of Wan 2.1"),
+    ("decoder.upsamples.0.upsamples.0.residual.2.weight", "the VAE of Wan 2.2 TI2V-5B"),
+    ("decoder.upsamples.0.residual.2.weight", "the VAE of Wan 2.1"),
     ("blocks.0.pos_embedding.embedding.weight", "Wan's text encoder"),
     ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", "a T5 text encoder"),
 )
