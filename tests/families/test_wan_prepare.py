@@ -1,4 +1,4 @@
-"""Composition of conditions on Wan's canvas: what must be kept wins over what is repainted, and that over hints."""
+"""Conditions on Wan's canvas: kept pixels have priority over inpainted ones, and these over controls."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_text_alone_leaves_the_canvas_empty():
 
 def test_masked_pixels_become_gray_and_the_rest_stays(media):
     found = prepared(kinema.Source(video=str(media / "clip")), LEFT_HALF, frames=9)
-    assert (found.source_BCFHW[..., :32] == 0).all(), "mid-gray says nothing"
+    assert (found.source_BCFHW[..., :32] == 0).all(), "mid-gray is empty"
     assert (found.source_BCFHW[:, 1, :, :, 32:] == 1).all()
     assert found.mask_BCFHW[..., :32].all()
     assert not found.mask_BCFHW[..., 32:].any()

@@ -22,7 +22,7 @@ def test_embedded_tokenizer():
     assert tokenizer.decode(found.input_ids[0], skip_special_tokens=True) == "a red balls"
     moved = spiece((*WORDS[:2], *WORDS[3:], "<unk>"))
     pairs = spiece() + b"\x12\x02\x18\x02"  # a trainer_spec of the kind BPE
-    letters = spiece() + b"\x0a\x04\x0a\x02\xff\xfe"  # a piece that is no UTF-8
+    letters = spiece() + b"\x0a\x04\x0a\x02\xff\xfe"  # a piece that is not UTF-8
     for broken in (b"\x0a\xff", b"", spiece()[:-40] + b"\x0b", spiece(("a", "b")), moved, pairs, letters):
         with pytest.raises(ModelError, match="spiece_model"):
             tokenizer_from(broken)
@@ -91,7 +91,7 @@ def test_a_tokenizer_folder_serves_where_none_is_inside(tmp_path):
 
 
 def test_a_style_on_mapped_weights_changes_the_clip_and_not_the_file(tmp_path):
-    """Whole differences are added in place: to memory, never through to the file that is mapped into it."""
+    """Full differences are added in place: to memory, never to the memory-mapped file."""
     from kinema.core.request import Request
     from kinema.engine.generate import sample
     from kinema.families.wan import plan as plan_wan

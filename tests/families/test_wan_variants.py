@@ -1,4 +1,4 @@
-"""What published files and folders of Wan's kin are taken for: headers and configurations with their names and shapes,
+"""Detection of published Wan files and folders and their relatives: headers and configurations with names and shapes,
 no weights. What runs is recognised, everything else is refused by its name."""
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def test_files_that_are_refused_by_name(tmp_path, name, shapes, words):
 
 
 def refused(path, words):
-    """The message names the path, and apart from it says the words."""
+    """Check that the message contains the path, and the words outside it."""
     with pytest.raises(ModelError) as caught:
         store.recognise(path)
     assert str(path) in str(caught.value)
@@ -206,7 +206,7 @@ def test_folders_of_the_original_code_and_of_videox(tmp_path, name, inner, confi
 
 
 def test_a_card_from_before_is_refused_at_load(tmp_path):
-    """It was added when the model was taken for another: nothing of it is opened."""
+    """A model that was added under a wrong detection is refused before it is opened."""
     from kinema.core.registry import find_card
 
     made = folder(tmp_path / "Wan2.2-T2V-A14B-Diffusers", index=TWO)

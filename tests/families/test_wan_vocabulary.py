@@ -1,4 +1,4 @@
-"""Prompts outside the miniature's vocabulary: read in its own words, or said aloud; never passed over in silence.
+"""Prompts outside the miniature's vocabulary: reworded, or noted; never ignored silently.
 
 Expectations follow the shipped tokenizer.json and card.json, so that a new edition with other words keeps passing.
 """
@@ -44,7 +44,7 @@ def test_a_crimson_sphere_is_a_red_ball():
     assert found.prompt == "a red ball"
     assert note(found, "Read as") == 'Read as: "a red ball" (crimson = red, sphere = ball).'
     assert not notes(found, "Not understood") and not notes(found, "Not in this model's training data")
-    assert kinema.Plan.from_dict(json.loads(found.model_dump_json())) == found, "the manifest says it too"
+    assert kinema.Plan.from_dict(json.loads(found.model_dump_json())) == found, "the manifest has the notes too"
 
 
 def test_what_it_knows_stays_as_it_is():
@@ -137,7 +137,7 @@ def test_objects_it_was_never_shown_are_named():
 
 
 def test_motion_is_read_from_what_was_said():
-    """A path comes from the whole sentence, also of an object that must be left out."""
+    """A path is derived from the full sentence, including objects that are dropped."""
     assert plan("a crimson sphere rolls rightwards").conditions[0].object == "red ball"
 
 
@@ -172,7 +172,7 @@ def test_folders_without_a_word_list_are_left_alone(tmp_path):
     file = tmp_path / "tokenizer" / "tokenizer.json"
     file.write_text(json.dumps({"model": {"type": "WordLevel", "vocab": {"un": 3, "ball": 4, "a": 5}}}))
     assert planning.plan(request, card).notes[-1] == "Not understood: ballon, rouge.", "its own list, and no card.json"
-    assert planning.plan(kinema.Request(prompt="a boat"), card).prompt == "", "not taught, as there is no word for it"
+    assert planning.plan(kinema.Request(prompt="a boat"), card).prompt == "", "no word for it"
 
 
 def test_every_word_of_toyland_is_read_or_named():
@@ -192,7 +192,7 @@ def test_every_word_of_toyland_is_read_or_named():
 
 
 def test_the_tokenizer_reads_what_is_left():
-    """No word of a reworded prompt is unknown to the real tokenizer, and none is cut off."""
+    """The real tokenizer knows all words of a reworded prompt, and truncates none."""
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(FOLDER / "tokenizer")
@@ -223,7 +223,7 @@ UNSEEN = ("\ufe0f", "\u200d", "\u200b", "\u2060", "\ufeff", "\u00ad", "\u3164", 
 
 @pytest.mark.parametrize("blank", UNSEEN)
 def test_what_nobody_sees_is_no_word(blank):
-    """Selectors, joiners, zero-width spaces and fillers, alone or beside words and marks."""
+    """Selectors, joiners, zero-width spaces and fillers, alone or next to words and marks."""
     assert notes(plan(blank), "The prompt is empty")
     plain = plan("a red ball, at night")
     for text in (f"a red ball{blank}, at night", f"a red ball,{blank} at night", f"{blank}a red ball, at night{blank}",

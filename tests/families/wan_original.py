@@ -41,7 +41,7 @@ def original(name: str) -> str:
 
 
 def original_vae(name: str) -> str:
-    """AutoencoderKLWan's names to those of the published file: one flat list of blocks on each side."""
+    """Map AutoencoderKLWan's names to the published file's, which has one flat list of blocks on each side."""
     name = name.replace("post_quant_conv.", "conv2.").replace("quant_conv.", "conv1.")
     name = re.sub(r"^(en|de)coder\.conv_in\.", r"\1coder.conv1.", name)
     name = re.sub(r"^(en|de)coder\.norm_out\.", r"\1coder.head.0.", name)
@@ -172,7 +172,7 @@ WORDS = (
 
 
 def spiece(words=WORDS) -> bytes:
-    """A SentencePiece model as protobuf, written by hand."""
+    """A SentencePiece model as protobuf, encoded byte by byte."""
 
     def block(number: int, payload: bytes) -> bytes:
         assert len(payload) < 128
@@ -187,7 +187,7 @@ def spiece(words=WORDS) -> bytes:
 
 
 def comfy_folder(root, variant: str = "t2v"):
-    """ComfyUI's folders with tiny parts; returns the transformer's file."""
+    """Write ComfyUI's folders with tiny parts; return the transformer's file."""
     for name in ("diffusion_models", "vae", "text_encoders", "clip_vision"):
         (root / "models" / name).mkdir(parents=True)
     network = transformer(variant, head_dim=128, num_layers=2, vace_layers=[0, 1]) if variant == "vace" else None

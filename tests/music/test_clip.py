@@ -1,4 +1,4 @@
-"""Music put under a clip: as long as the pictures, under their sound, at the level."""
+"""Music for a clip: the clip's duration, below its own sound, normalised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Crossfades keep the power, and fall on bar lines."""
+"""Crossfades preserve the power and start on bar lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MusicGen's way, on miniatures with random weights in the published classes: lengths, continuation, refusals."""
+"""MusicGen, on small models with random weights in the published classes: durations, continuation, refusals."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_longer_than_a_pass_and_seeded(folders, kind):
 
 
 def test_a_pass_begins_with_what_the_last_one_ended_with(folders, monkeypatch):
-    """The tokens that are decoded begin with those of the re-encoded overlap, left and right in turn."""
+    """The decoded tokens start with those of the re-encoded overlap, with left and right alternating."""
     import torch
 
     musician = musicgen.load(folders["stereo"], "cpu")
@@ -114,7 +114,7 @@ def test_it_can_be_stopped(folders):
 
 
 def test_python_in_the_folder_is_not_run(tmp_path, monkeypatch):
-    """transformers would ask on standard input whether to run it; nothing is asked."""
+    """transformers would ask on standard input whether to run it; Kinema never asks."""
     import builtins
     import contextlib
     import json

@@ -1,4 +1,4 @@
-"""MIDI files as the standard has them, and FluidSynth where it is installed."""
+"""Standard MIDI files, and FluidSynth if installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image models made video models: nothing of the picture is lost, temporal layers can be carried over."""
+"""Inflated image models: their images do not change, and temporal layers work with other image models."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def of(video, inputs):
 
 
 def disturb(video):
-    """Temporal layers that do something."""
+    """Make the temporal layers nonzero."""
     with torch.no_grad():
         for name, parameter in video.named_parameters():
             if is_temporal(name):

@@ -1,4 +1,4 @@
-"""A noise schedule that ends in noise alone: learnt as diffusers samples it, brought along by what moves."""
+"""A noise schedule that ends in pure noise, stored with motion adapters and temporal layers."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def draw(*shape: int, seed: int = 3) -> torch.Tensor:
 
 
 def effective(network, name: str) -> torch.Tensor:
-    """The weight that a linear layer multiplies with now, seen from outside."""
+    """The effective weight of a linear layer, measured by its outputs."""
     layer = network.get_submodule(name)
     eye = torch.eye(layer.in_features)
     bias = layer.bias if layer.bias is not None else 0.0
@@ -85,7 +85,7 @@ def lokr(weight):
 
 
 def lokr_whole(weight):
-    """Two whole matrices have no rank; LyCORIS writes an alpha beside them that means nothing."""
+    """Two full matrices have no rank; LyCORIS writes an alpha for them that has no effect."""
     one, two = draw(4, 6), draw(6, 4)
     return {"lokr_w1": one, "lokr_w2": two, "alpha": torch.tensor(1e10)}, weight + kron(one, two)
 

@@ -1,4 +1,4 @@
-"""Adapters in every dialect against weights merged by hand. The key maps are written out, not imported."""
+"""Adapters in every dialect against manually merged weights. The key maps are written out, not imported."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def merge(network, pairs, weight: float, alpha: float | None = ALPHA) -> None:
 
 
 def write(folder, dialect: str, pairs, metadata: dict[str, str] | None = None):
-    """The same matrices in one of the dialects; returns the path to give."""
+    """Write the same matrices in one of the dialects; return the path."""
     tensors: dict[str, torch.Tensor] = {}
     path = folder / f"{dialect}.safetensors"
     for name, (down, up) in pairs.items():
@@ -207,7 +207,7 @@ def test_a_file_that_changed_is_read_anew(network, tmp_path):
 
 
 def test_differences_of_weights_biases_norms_and_modulations(network, tmp_path):
-    """lightx2v's dialect: low rank where it suffices, whole differences elsewhere."""
+    """lightx2v's dialect: low rank for some layers, full differences for others."""
     before, plain = bits(network), output(network)
     down, up = torch.randn(2, 24), torch.randn(24, 2)
     deltas = {
@@ -302,7 +302,7 @@ def test_image_parts_of_the_original_layout(tmp_path):
 
 @pytest.mark.parametrize("dialect", ["diffusers", "original-AB", "original-down-up"])
 def test_diffusers_reads_the_same(tmp_path, dialect):
-    """The library's own converter, where it can: no VACE blocks, no conv, alphas folded in the same way."""
+    """The library's own converter, which supports no VACE blocks and no convolutions."""
     from diffusers.loaders.lora_pipeline import WanLoraLoaderMixin
 
     network = tiny(vace_layers=[])

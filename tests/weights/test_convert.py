@@ -1,4 +1,4 @@
-"""Pickled checkpoints to safetensors, in a process that cannot be made to run anything."""
+"""Conversion of pickled checkpoints to safetensors, in a process that runs no code from them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ convert.convert(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 def test_the_child_ends_with_its_parent(tmp_path):
-    """Also where the parent is killed and can say nothing."""
+    """Also if the parent is killed."""
     import psutil
 
     (tmp_path / "a.ckpt").write_bytes(b"x")

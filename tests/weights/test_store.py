@@ -1,4 +1,4 @@
-"""Names of models, what counts as being here, and what is refused before anything is fetched or loaded."""
+"""Names of models, complete and incomplete downloads, and refusals before anything is fetched or loaded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def adapter(folder: Path) -> Path:
-    """A motion adapter's configuration: the smallest folder that a family knows."""
+    """A motion adapter's configuration: the smallest supported folder."""
     folder.mkdir(parents=True)
     config = {"_class_name": "MotionAdapter", "block_out_channels": [32, 64], "motion_max_seq_length": 32}
     (folder / "config.json").write_text(json.dumps(config))
@@ -119,7 +119,7 @@ CONFIG = {"num_attention_heads": 12, "attention_head_dim": 128, "num_layers": 30
 
 
 def pulled(hub: Path, hub_id: str) -> Path:
-    """A complete copy of a model with two shards, as the hub's client leaves it."""
+    """A complete copy of a model with two shards, as the hub's client writes it."""
     repository = hub / f"models--{hub_id.replace('/', '--')}"
     snapshot = repository / "snapshots" / ("a" * 40)
     for folder in ("transformer", "tokenizer", "scheduler"):

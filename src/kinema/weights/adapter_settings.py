@@ -25,9 +25,9 @@ PLAIN = re.compile(r"[\w.\-]*")
 def settings_of(file: Path, entries: Entries, text: bool = False) -> dict[str, Any]:
     """The settings in the file next to the adapter (PEFT) or in its metadata (diffusers); empty if there are none.
     ModelError for damaged settings."""
-    beside = file.parent / "adapter_config.json"
-    if file.name == "adapter_model.safetensors" and beside.exists():
-        return _typed(str(beside), read_json(beside, dict, error=ModelError))
+    config = file.parent / "adapter_config.json"
+    if file.name == "adapter_model.safetensors" and config.exists():
+        return _typed(str(config), read_json(config, dict, error=ModelError))
     what = f"{file}: lora_adapter_metadata"
     found: dict[str, Any] = parse_json(
         (entries.get("__metadata__") or {}).get("lora_adapter_metadata", "{}"), what, dict, error=ModelError

@@ -33,8 +33,8 @@ def convert(source: Path, target: Path) -> int:
     if target.suffix != ".safetensors":
         raise ModelError(f"{target}: the output's name must end with .safetensors.")
     try:
-        with whole(target) as beside:
-            return _in_a_process(source, beside)
+        with whole(target) as temporary:
+            return _in_a_process(source, temporary)
     except subprocess.TimeoutExpired:
         raise ModelError(f"{source}: cannot be converted: timeout after {TIMEOUT_S:,} s.") from None
     except OSError as error:

@@ -30,8 +30,8 @@ from .names import is_hub_id
 
 def home() -> Path:
     """Kinema's data folder: $KINEMA_HOME, else `kinema` in the user's data folder."""
-    if given := os.environ.get("KINEMA_HOME"):
-        return Path(given).expanduser()
+    if folder := os.environ.get("KINEMA_HOME"):
+        return Path(folder).expanduser()
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(data).expanduser() / "kinema"
 

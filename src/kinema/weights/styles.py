@@ -47,8 +47,8 @@ def shipped() -> Path:
 def find(adapter: str) -> Path:
     """The .safetensors file of an adapter specified as a file, a folder, or a name in one of `folders()`. ModelError,
     with the searched paths and the nearest name, if there is none; pickled files are refused."""
-    given = Path(adapter).expanduser()
-    places = [given] if given.is_absolute() else [given, *(folder / adapter for folder in folders())]
+    path = Path(adapter).expanduser()
+    places = [path] if path.is_absolute() else [path, *(folder / adapter for folder in folders())]
     for place in places:
         for candidate in (place, place.with_name(place.name + ".safetensors")):
             if candidate.exists():
