@@ -161,7 +161,7 @@ def test_an_interrupted_pull_is_not_here(hub, lost):
     assert store.fetched(card.hub) is None
     assert store.local_path(card.hub) is None
     assert not store.here(card)
-    assert store.begun(card)
+    assert store.on_disk(card)
     assert store.check(card)
     with pytest.raises(WeightsMissing, match=r"are incomplete: .*models pull wan2\.1-t2v-1\.3b` fetches the rest"):
         store.locate(card)

@@ -61,7 +61,7 @@ class PictureClip:
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, is_folder: bool) -> Iterator[PictureClip]:
+def open_clip(path: Path, *, is_folder: bool) -> Iterator[PictureClip]:
     """Open a picture file or folder as a clip, and close it at the end."""
     if is_folder:
         yield _folder_clip(path)

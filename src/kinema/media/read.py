@@ -193,5 +193,5 @@ def _opened(path: Path) -> Iterator[decode_video.VideoClip | decode_pictures.Pic
             video = decode_video.VideoClip(path)
         yield video
     else:
-        with decode_pictures.opened(path, is_folder=kind == "folder") as clip:
+        with decode_pictures.open_clip(path, is_folder=kind == "folder") as clip:
             yield clip

@@ -78,13 +78,13 @@ def load(name: str, device: str | None = None) -> MusicModel:
     import transformers
 
     from ..weights.device import place_and_dtype
-    from ..weights.folder import opened
+    from ..weights.folder import load_part
     from ..weights.residency import Residency
 
     place, kind = find(name)
     try:
-        network = opened(getattr(transformers, _KINDS[kind]), place, use_safetensors=True)
-        tokenizer = opened(transformers.AutoTokenizer, place)
+        network = load_part(getattr(transformers, _KINDS[kind]), place, use_safetensors=True)
+        tokenizer = load_part(transformers.AutoTokenizer, place)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{name}: cannot be loaded: {str(error).splitlines()[0]}") from None
     Residency(place_and_dtype(device, None, torch.float32)[0], [network.eval()], staged=False)

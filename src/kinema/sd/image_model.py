@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ..weights.folder import lone_scheduler, network, opened, scheduler
+from ..weights.folder import load_part, lone_scheduler, network, scheduler
 
 
 class ImageModel(Protocol):
@@ -64,7 +64,7 @@ class Folder:
     def tokenizer(self) -> Any:
         from transformers import CLIPTokenizer
 
-        return opened(CLIPTokenizer, self.place / "tokenizer")
+        return load_part(CLIPTokenizer, self.place / "tokenizer")
 
     def vae(self) -> Any:
         from diffusers import AutoencoderKL
@@ -80,4 +80,4 @@ class Folder:
         from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
         encoder = network(CLIPTextModelWithProjection, self.place / "text_encoder_2", self.dtype)
-        return opened(CLIPTokenizer, self.place / "tokenizer_2"), encoder
+        return load_part(CLIPTokenizer, self.place / "tokenizer_2"), encoder

@@ -11,7 +11,7 @@ from ..core.errors import ModelError
 from .configs import Config
 
 
-def opened(kind: Any, folder: Path | None, **more: Any) -> Any:
+def load_part(kind: Any, folder: Path | None, **more: Any) -> Any:
     """Load a part (network, scheduler, tokenizer, processor) of a diffusers or transformers class from its folder.
     Python code in the folder or named by its configuration (`auto_map`) is never run, and nothing is fetched. A damaged
     part raises what those libraries raise: OSError, ValueError, ..."""
@@ -20,7 +20,7 @@ def opened(kind: Any, folder: Path | None, **more: Any) -> Any:
 
 def network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     """Load a network of a diffusers or transformers class. Falls back to half-precision files if it must."""
-    return opened(kind, folder, use_safetensors=True, dtype=dtype, **_variant(folder))
+    return load_part(kind, folder, use_safetensors=True, dtype=dtype, **_variant(folder))
 
 
 def _variant(folder: Path) -> dict[str, Any]:
@@ -57,4 +57,4 @@ def _scheduler(name: str, folder: Path) -> Any:
     kind: Any = getattr(diffusers, name, None) if name.isidentifier() else None
     if not isinstance(kind, type) or not issubclass(kind, diffusers.SchedulerMixin):
         raise ModelError(f"{folder / 'scheduler'}: {name[:80]} is not a diffusers scheduler.")
-    return opened(kind, folder / "scheduler")
+    return load_part(kind, folder / "scheduler")

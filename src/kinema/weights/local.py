@@ -28,10 +28,10 @@ def find(kind: str, *models: str) -> list[Path]:
 
 def load(auto: Any, folder: Path) -> Any:
     """Load a transformers network from its folder in float32, for inference. ModelError if it is damaged."""
-    from .folder import opened
+    from .folder import load_part
 
     try:
-        network = opened(auto, folder, use_safetensors=True)
+        network = load_part(auto, folder, use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
     return network.float().eval().requires_grad_(False)
@@ -41,10 +41,10 @@ def processor(folder: Path) -> Any:
     """Load the image processor of a checkpoint."""
     from transformers import AutoImageProcessor
 
-    from .folder import opened
+    from .folder import load_part
 
     try:
-        return opened(AutoImageProcessor, folder)
+        return load_part(AutoImageProcessor, folder)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"{folder}: its preprocessor_config.json: {str(error).splitlines()[0]}") from None
 

@@ -235,7 +235,7 @@ def _place(card: Card) -> Path:
     return part or locate(card)
 
 
-def begun(card: Card) -> bool:
+def on_disk(card: Card) -> bool:
     """Whether any of the card's files are on this machine, complete or not."""
     try:
         return _place(card).exists()

@@ -11,7 +11,7 @@ from ...core.card import Card
 from ...core.errors import ModelError
 from ...weights.configs import Config
 from ...weights.device import place_and_dtype
-from ...weights.folder import network, opened
+from ...weights.folder import load_part, network
 from .model import SvdFamily, SvdParts
 
 PARTS = ("image_encoder", "unet", "vae", "scheduler", "feature_extractor")
@@ -46,7 +46,7 @@ def load_folder(folder: Path, dtype: torch.dtype) -> SvdParts:
             image_encoder=network(CLIPVisionModelWithProjection, folder / "image_encoder", torch.float32),
             unet=network(UNetSpatioTemporalConditionModel, folder / "unet", dtype),
             vae=network(AutoencoderKLTemporalDecoder, folder / "vae", torch.float32),
-            scheduler=opened(EulerDiscreteScheduler, folder / "scheduler"),
+            scheduler=load_part(EulerDiscreteScheduler, folder / "scheduler"),
             clip_mean=pixels.numbers("image_mean", 3),
             clip_std=pixels.numbers("image_std", 3),
         )

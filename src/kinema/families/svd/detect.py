@@ -29,7 +29,7 @@ def recognise(path: Path) -> Card | None:
         return None
     if scale := quantised.scaled(entries):
         raise ModelError(f"{path}: scaled float8 weights ({scale}) are not supported for this family.")
-    return _pointing(path, _published(path))
+    return _with_path(path, _published(path))
 
 
 def _published(path: Path) -> Card:
@@ -47,7 +47,7 @@ def _folder(path: Path) -> Card | None:
     frames = unet.whole("num_frames", 14, most=MAX_FRAMES)
     base = next((card for card in PUBLISHED if card.frames.trained == frames), PUBLISHED[0])
     if unet.wholes("block_out_channels")[0] == 320:
-        return _pointing(path, base)
+        return _with_path(path, base)
     stride, grid, side = bases.sizes_from(unet, vae)
     rule = FramesRule(step=1, trained=frames, minimum=2, maximum=64)
     small = {
@@ -56,8 +56,8 @@ def _folder(path: Path) -> Card | None:
         "frames": rule,
     }
     note = "A checkpoint with an unpublished shape: its limits are from its configuration."
-    return _pointing(path, base.model_copy(update={**small, "notes": (*base.notes, note)}))
+    return _with_path(path, base.model_copy(update={**small, "notes": (*base.notes, note)}))
 
 
-def _pointing(path: Path, card: Card) -> Card:
+def _with_path(path: Path, card: Card) -> Card:
     return card.model_copy(update={"id": model_name(path), "path": str(path), "hub": None, "aliases": ()})

@@ -12,7 +12,7 @@ from ...core.errors import ModelError
 from ...weights import quantised
 from ...weights.configs import Config
 from ...weights.device import place_and_dtype
-from ...weights.folder import network, opened, scheduler
+from ...weights.folder import load_part, network, scheduler
 from . import extras
 from .detect import recognise
 from .model import WanFamily, WanParts
@@ -64,9 +64,9 @@ def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
             from transformers import CLIPImageProcessorPil, CLIPVisionModel
 
             image_encoder = network(CLIPVisionModel, folder / "image_encoder", torch.float32)
-            image_processor = opened(CLIPImageProcessorPil, folder / "image_processor")
+            image_processor = load_part(CLIPImageProcessorPil, folder / "image_processor")
         return WanParts(
-            tokenizer=opened(AutoTokenizer, folder / "tokenizer"),
+            tokenizer=load_part(AutoTokenizer, folder / "tokenizer"),
             text_encoder=_network(folder, index, "text_encoder", dtype),
             transformer=_network(folder, index, "transformer", dtype),
             vae=_network(folder, index, "vae", torch.float32),

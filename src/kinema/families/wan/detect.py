@@ -46,7 +46,7 @@ def _folder(path: Path) -> Card | None:
         return None
     kind = parts.text("_class_name", "")
     if kind in variants.PIPELINES:
-        raise _not_run(path, variants.PIPELINES[kind])
+        raise _unsupported(path, variants.PIPELINES[kind])
     config = Config.maybe(path / "transformer" / "config.json")
     if kind not in PIPELINES or config is None:
         if kind in PIPELINES:
@@ -155,13 +155,13 @@ def _count(names: Collection[str], start: str, what: str) -> int:
 
 def _refuse(path: Path, signs: Signs) -> None:
     if (model := variants.unsupported(signs)) is not None:
-        raise _not_run(path, model)
+        raise _unsupported(path, model)
 
 
 def _refuse_class(path: Path, config: Config) -> None:
     kind = config.text("_class_name", TRANSFORMERS[0])
     if kind not in TRANSFORMERS:
-        raise _not_run(path, variants.TRANSFORMERS.get(kind, f"a model with a {kind[:80]}"))
+        raise _unsupported(path, variants.TRANSFORMERS.get(kind, f"a model with a {kind[:80]}"))
 
 
 def _refuse_bare(path: Path) -> None:
@@ -202,7 +202,7 @@ def _refuse_parts(path: Path, entries: dict[str, Any]) -> None:
     if "condition_embedder.text_embedder.linear_1.weight" in names and "patch_embedding.weight" in names:
         raise ModelError(f"{path}: a Wan transformer in diffusers' layout. Specify the folder with model_index.json.")
     if "patch_embedding.weight" in names and (model := variants.unsupported(Signs("", "", 0, keys=frozenset(names)))):
-        raise _not_run(path, model)
+        raise _unsupported(path, model)
 
 
 def _name_with_expert(path: Path) -> str:
@@ -217,7 +217,7 @@ def _is_expert(folder: str) -> bool:
     return folder.lower().replace("_", "").replace("-", "").removesuffix("model") in ("highnoise", "lownoise")
 
 
-def _not_run(path: Path, model: str) -> ModelError:
+def _unsupported(path: Path, model: str) -> ModelError:
     return ModelError(
         f"{path}: this is {model}, which is not supported yet. Supported are {variants.SUPPORTED}, as -Diffusers "
         "folders or single files in the original or ComfyUI layout."
@@ -234,7 +234,7 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
             # The two image-to-video models have the same shape; only their names differ.
             size = "720p" if "720" in model_name(path) else "480p"
             if variant != "i2v" or named or size in card.id:
-                return card.model_copy(update={**own, "notes": (*card.notes, *_doubts(path, card))})
+                return card.model_copy(update={**own, "notes": (*card.notes, *_ambiguity(path, card))})
     return MINI.model_copy(
         update={
             **own,
@@ -258,7 +258,7 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
     )
 
 
-def _doubts(path: Path, card: Card) -> tuple[str, ...]:
+def _ambiguity(path: Path, card: Card) -> tuple[str, ...]:
     """A note for a file that could be a Wan 2.2 model by its tensors and its name."""
     if path.is_dir() or card.variant == "i2v" or card.network.width != 5120 or variants.first_generation(path.name):
         return ()

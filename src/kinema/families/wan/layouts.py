@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ...core.errors import ModelError
-from ...weights.folder import opened
+from ...weights.folder import load_part
 from .detect import file_facts
 
 State = dict[str, torch.Tensor]
@@ -191,7 +191,7 @@ def _compare(wanted: dict[str, Any], found: dict[str, Any]) -> None:
 
 def _transformers(kind: Any, config: Any, state: State, dtype: torch.dtype, tied: tuple[str, ...]) -> Any:
     """Build a transformers network from these tensors. Missing keys raise ModelError; they are not initialised."""
-    network, report = opened(kind, None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
+    network, report = load_part(kind, None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
     missing = [name for name in report["missing_keys"] if name not in tied]
     _compare(dict.fromkeys(missing), {})
     return network

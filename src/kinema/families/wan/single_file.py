@@ -10,7 +10,7 @@ import torch
 
 from ...core.errors import ModelError
 from ...weights import quantised
-from ...weights.folder import opened
+from ...weights.folder import load_part
 from ...weights.headers import header
 from .detect import recognise
 from .file_parts import found_parts, missing, tokenizer_folder
@@ -33,12 +33,12 @@ def load_files(location: Path, dtype: torch.dtype) -> WanParts:
     pieces = text_state.pop("spiece_model", None)
     image_encoder = image_processor = None
     if "image_encoder" in found:
-        image_encoder, image_processor = _blame(found["image_encoder"], image_encoder_from)
+        image_encoder, image_processor = _build(found["image_encoder"], image_encoder_from)
     return WanParts(
         tokenizer=_tokenizer(folder) if pieces is None else tokenizer_from(bytes(pieces.numpy())),
         text_encoder=_named(text_file, text_encoder_from, text_state, dtype),
-        transformer=_blame(location, transformer_from, dtype),
-        vae=_blame(found["vae"], vae_from),
+        transformer=_build(location, transformer_from, dtype),
+        vae=_build(found["vae"], vae_from),
         scheduler=scheduler_for(location),
         image_encoder=image_encoder,
         image_processor=image_processor,
@@ -69,7 +69,7 @@ def scheduler_for(location: Path) -> Any:
     )
 
 
-def _blame(file: Path | None, build: Any, *more: Any) -> Any:
+def _build(file: Path | None, build: Any, *more: Any) -> Any:
     """Read a file and build a network from it."""
     assert file is not None
     return _named(file, build, read(file), *more)
@@ -93,6 +93,6 @@ def _tokenizer(folder: Path | None) -> Any:
     try:
         if not (folder / "tokenizer.json").exists():
             return tokenizer_from((folder / "spiece.model").read_bytes())
-        return opened(AutoTokenizer, folder)
+        return load_part(AutoTokenizer, folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: not a tokenizer: {str(error).splitlines()[0]}") from error

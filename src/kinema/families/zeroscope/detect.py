@@ -26,10 +26,10 @@ def recognise(path: Path) -> Card | None:
     unet, vae = bases.configs(path)
     name = model_name(path).lower()
     base = PUBLISHED[1] if "xl" in name else PUBLISHED[0] if "zeroscope" in name else PUBLISHED[2]
-    pointing = {"id": model_name(path), "path": str(path), "hub": None, "aliases": ()}
+    named = {"id": model_name(path), "path": str(path), "hub": None, "aliases": ()}
     if unet.wholes("block_out_channels")[0] == PUBLISHED_WIDTH:
-        return base.model_copy(update=pointing)
+        return base.model_copy(update=named)
     stride, grid, side = bases.sizes_from(unet, vae)
     small = {"network": base.network.model_copy(update={"space_stride": stride}), "size": bases.sizes(side, grid)}
     note = "A checkpoint with an unpublished shape: its limits are from its configuration."
-    return base.model_copy(update={**pointing, **small, "notes": (note,)})
+    return base.model_copy(update={**named, **small, "notes": (note,)})
