@@ -1,10 +1,10 @@
-"""Kinema makes video from words, pictures, drawn paths and masks.
+"""Kinema generates video from text, images, drawn paths and masks.
 
     import kinema
     clip = kinema.generate("a red ball rolls left over a green hill at sunset")
     clip.save("ball.mp4")
 
-Importing it costs milliseconds: torch and everything heavy is imported when it is first needed.
+Importing this package takes milliseconds: torch and other large packages are imported on first use.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .core.threads import settle
 
-settle()  # counts only before torch is imported, and everything of Kinema's passes here first
+settle()  # has an effect only before torch is imported; this module is imported before all others
 
 _WHERE = {
     "Request": "kinema.core.request",
@@ -80,12 +80,12 @@ if TYPE_CHECKING:
 def generate(
     request: Request | str, *, device: Any = None, dtype: Any = None, progress: bool | None = None, **fields: Any
 ) -> Clip:
-    """A clip from a prompt or a request; fields are those of `Request` (and `image`, `last`, `references`, `size`).
+    """Return a clip for a prompt or a request. fields: those of `Request` (and `image`, `last`, `references`, `size`).
 
-    The clip is lazy: the model is loaded when the first clip is made, and kept for the next ones. Raises RequestError
-    and WeightsMissing now. An OutsideDomainWarning says where the model has not learnt what is asked of it.
-    progress: show on stderr how far loading and work are, where they take more than two seconds. None does so on a
-    terminal and in a notebook, True everywhere, False nowhere.
+    The clip is lazy: its first use loads the model, which is kept for the next clips. RequestError and WeightsMissing
+    are raised immediately. An OutsideDomainWarning reports a request outside the model's training domain.
+    progress: show progress bars on stderr if loading or generating takes more than two seconds: True always, False
+    never, None on a terminal and in a notebook.
     """
     from .core.events import planned
     from .engine.clip import Clip
@@ -104,12 +104,12 @@ def generate(
 
         return WithoutModel().generate(found, progress=progress)
     card = store.find(wanted.model)
-    store.locate(card)  # what is missing is said now
+    store.locate(card)  # raises WeightsMissing
 
     def engine(on_event: OnEvent) -> Engine:
-        """Asked for when frames are: a clip that is not made yet keeps no model in memory."""
+        """Load the engine on first use: a clip without frames keeps no model in memory."""
         key = (wanted.model, str(device), str(dtype))
-        if key not in _ENGINES:  # the whole that is to come, before its first part
+        if key not in _ENGINES:  # report all parts of the work before the first one
             on_event(planned(*parts(found, card, device_name(place), start=True)))
             _load_alone(key, device, dtype, on_event)
         return _ENGINES[key]
@@ -121,7 +121,7 @@ def generate(
 
 
 def plan(request: Request | str, **fields: Any) -> Plan:
-    """The request resolved against its model, with the estimated cost; needs no weights and no torch."""
+    """Resolve the request against its model, with the estimated cost. Requires neither weights nor torch."""
     from .engine.load import as_request
     from .engine.plan import plan as make_plan
 
@@ -129,7 +129,7 @@ def plan(request: Request | str, **fields: Any) -> Plan:
 
 
 def models() -> list[Card]:
-    """The cards of all known models."""
+    """Return the cards of all known models."""
     from .weights.store import known_cards
 
     return known_cards()
@@ -139,7 +139,7 @@ _ENGINES: dict[tuple[str, str, str], Engine] = {}
 
 
 def _load_alone(key: tuple[str, str, str], device: Any, dtype: Any, on_event: OnEvent) -> None:
-    """One model in memory at a time; `load` is for those who want several."""
+    """Load one engine and drop the others. To keep several models in memory, use `load`."""
     import gc
 
     from .engine.load import load

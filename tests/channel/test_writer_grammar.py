@@ -81,7 +81,7 @@ def test_a_plan_of_a_shot_understands_it():
     for shot in episode.shots:
         prompt = prompt_of(shot, episode.cast, StyleBible())
         notes = " ".join(kinema.plan(prompt, seed=shot.seed).notes)
-        assert f"This model ignores words for speed: {ADVERBS[shot.speed]}." in notes and "Never shown" not in notes
+        assert f"This model ignores words for speed: {ADVERBS[shot.speed]}." in notes and "training data" not in notes
 
 
 def test_video_words_are_always_there():

@@ -47,7 +47,7 @@ def test_models_add_and_check(model: str, tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-100])
     result = run("models", "check")
     assert result.exit_code == 1
-    assert "cut short" in result.stdout
+    assert "truncated" in result.stdout
 
 
 def test_pull_of_nothing_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def test_models_of_a_stranger(tmp_path: Path) -> None:
     for arguments in (["list"], ["check"], ["show", "a\x1b[2J"]):
         shown = run("models", *arguments).output
         assert "\x1b" not in shown
-        assert "nothing is there now" in shown
+        assert "no longer exists" in shown
 
 
 PLAIN = ("json.dumps(", "request.to_json(", "get_completion_script(")

@@ -1,4 +1,4 @@
-"""diffusers' pipeline with the shipped weights, and inputs for both it and Kinema."""
+"""diffusers' pipeline with the built-in weights, and inputs for both it and Kinema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the oracle tests share: settings, Kinema's latents, and the arguments of diffusers' pipeline for the same."""
+"""Shared by the oracle tests: settings, Kinema's latents, and the same arguments for diffusers' pipeline."""
 
 from __future__ import annotations
 

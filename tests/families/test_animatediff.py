@@ -1,4 +1,4 @@
-"""AnimateDiff against diffusers' pipelines on tiny random weights; windows for long clips; image models under it."""
+"""AnimateDiff against diffusers' pipelines on tiny random weights; windows for long clips; other image models."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_long_clips_begin_alike_in_every_window(place, family):
 
 def test_refusals(place, tmp_path):
     for options, words in (
-        ({"context_overlap": 9}, "cannot share"),
+        ({"context_overlap": 9}, "cannot overlap"),
         ({"strength": 0.5}, "requires a source clip"),
         ({"context_length": 30}, "context_length"),
     ):
@@ -160,7 +160,7 @@ def test_refusals(place, tmp_path):
 
 
 def as_published(adapter):
-    """A diffusers adapter's tensors under the names and with the positions of AnimateDiff's own files."""
+    """A diffusers adapter's tensors with the names and positions of AnimateDiff's original files."""
     from kinema.families.animatediff.adapter_names import original
 
     state = {f"module.{original(name)}": tensor for name, tensor in adapter.state_dict().items()}
@@ -222,7 +222,7 @@ def test_motion_loras_in_every_dialect_do_the_same(place, family, tmp_path, dial
 
 
 def test_free_init_is_diffusers(place, pipeline, family, monkeypatch):
-    """Three tries, with the same new noise for each."""
+    """Three passes, each with the same new noise."""
     from diffusers.pipelines import free_init_utils
 
     plan = plan_of(place, options={"free_init": 3}, steps=3)

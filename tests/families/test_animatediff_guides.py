@@ -1,4 +1,4 @@
-"""ControlNet and SparseCtrl beside AnimateDiff, against diffusers' pipelines on tiny random weights."""
+"""ControlNet and SparseCtrl with AnimateDiff, against diffusers' pipelines on tiny random weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ COLORS = ((200, 30, 40), (30, 180, 60), (20, 40, 220), (240, 220, 10), (90, 90, 
 
 
 @pytest.fixture(scope="module")
-def beside(place):  # noqa: F811
-    """A ControlNet and two SparseCtrls (scribble: pixels, rgb: latents) that say something."""
+def controlnets(place):  # noqa: F811
+    """A ControlNet and two SparseCtrls (scribble: pixels, rgb: latents) with nonzero output."""
     from diffusers import ControlNetModel, SparseControlNetModel
 
     torch.manual_seed(3)
@@ -81,14 +81,16 @@ def start_of(plan):
     return noise(plan.seed, "init/0", (1, 4, FRAMES, SIDE // 4, SIDE // 4))
 
 
-def test_a_control_clip_guides_as_in_diffusers(place, beside, pictures, family):  # noqa: F811
+def test_a_control_clip_guides_as_in_diffusers(place, controlnets, pictures, family):  # noqa: F811
     from diffusers import ControlNetModel
 
     folder, made = pictures
     control = {"kind": "control", "control": "edge", "video": str(folder)}
-    plan = plan_of(place, conditions=(control,), options={"controlnet": str(beside["dense"]), "control_scale": 0.8})
+    plan = plan_of(
+        place, conditions=(control,), options={"controlnet": str(controlnets["dense"]), "control_scale": 0.8}
+    )
     ours = latents_of(family, plan)
-    pipe = pipeline_with(place, "AnimateDiffControlNetPipeline", ControlNetModel.from_pretrained(beside["dense"]))
+    pipe = pipeline_with(place, "AnimateDiffControlNetPipeline", ControlNetModel.from_pretrained(controlnets["dense"]))
     wanted = theirs(
         pipe, plan, num_frames=FRAMES, conditioning_frames=made, controlnet_conditioning_scale=0.8,
         latents=start_of(plan), output_type="latent",
@@ -99,15 +101,15 @@ def test_a_control_clip_guides_as_in_diffusers(place, beside, pictures, family):
 
 
 @pytest.mark.parametrize("name", ["scribble", "rgb"])
-def test_pictures_for_a_few_frames_guide_as_in_diffusers(place, beside, pictures, family, name):  # noqa: F811
+def test_pictures_for_a_few_frames_guide_as_in_diffusers(place, controlnets, pictures, family, name):  # noqa: F811
     from diffusers import SparseControlNetModel
 
     folder, made = pictures
     given = tuple({"kind": "image", "image": str(folder / f"{n}.png"), "at": at} for n, at in ((1, "first"), (4, 3)))
-    plan = plan_of(place, conditions=given, options={"controlnet": str(beside[name])})
+    plan = plan_of(place, conditions=given, options={"controlnet": str(controlnets[name])})
     ours = latents_of(family, plan)
     pipe = pipeline_with(
-        place, "AnimateDiffSparseControlNetPipeline", SparseControlNetModel.from_pretrained(beside[name])
+        place, "AnimateDiffSparseControlNetPipeline", SparseControlNetModel.from_pretrained(controlnets[name])
     )
     with torch.no_grad():  # diffusers draws latents of the pictures; without variance that is their mean
         pipe.vae.quant_conv.weight[4:].zero_()
@@ -119,31 +121,31 @@ def test_pictures_for_a_few_frames_guide_as_in_diffusers(place, beside, pictures
     assert (ours - wanted).abs().max() < 1e-4
 
 
-def test_long_clips_see_the_control_frames_of_their_window(place, beside, pictures, family, tmp_path):  # noqa: F811
+def test_long_clips_see_the_control_frames_of_their_window(place, controlnets, pictures, family, tmp_path):  # noqa: F811
     for number in range(12):
         Image.new("RGB", (SIDE, SIDE), COLORS[number % 6]).save(tmp_path / f"{number:02d}.png")
     control = {"kind": "control", "control": "depth", "video": str(tmp_path)}
     plan = plan_of(
         place, conditions=(control,), frames=12, steps=2,
-        options={"controlnet": str(beside["dense"]), "context_overlap": 4},
+        options={"controlnet": str(controlnets["dense"]), "context_overlap": 4},
     )  # fmt: skip
     found = latents_of(family, plan)
     assert found.shape[2] == 12 and torch.isfinite(found).all()
 
 
-def test_what_does_not_belong_together_is_refused(place, beside, pictures):  # noqa: F811
+def test_what_does_not_belong_together_is_refused(place, controlnets, pictures):  # noqa: F811
     folder, _ = pictures
     control = {"kind": "control", "control": "edge", "video": str(folder)}
     picture = {"kind": "image", "image": str(folder / "0.png"), "at": "first"}
     for conditions, network, words in (
-        ((control,), None, "only through a network beside it"),
+        ((control,), None, "requires a ControlNet or SparseCtrl"),
         ((picture,), None, "SparseCtrl"),
-        ((picture,), "dense", "takes a control clip"),
-        ((control,), "rgb", "takes pictures"),
-        ((), "dense", "takes a control clip"),
+        ((picture,), "dense", "requires one control clip"),
+        ((control,), "rgb", "requires images"),
+        ((), "dense", "requires one control clip"),
     ):
-        options = {} if network is None else {"controlnet": str(beside[network])}
-        with pytest.raises(RequestError, match=r"takes|beside") as refused:
+        options = {} if network is None else {"controlnet": str(controlnets[network])}
+        with pytest.raises(RequestError, match="requires") as refused:
             plan_of(place, conditions=conditions, options=options)
         assert words in str(refused.value) + str(refused.value.legal)
     with pytest.raises(ModelError, match="MotionAdapter"):

@@ -81,12 +81,12 @@ def test_the_latents_are_those_of_diffusers(place, guidance):
     ).frames  # fmt: skip
     assert (own - theirs).abs().max() < 1e-4 * theirs.abs().max()
     sized = plan_of(place, guidance=guidance, width=32, height=48)
-    other = family.encode(sized, family.prepare(sized)).text["cond"].beside(48, 32)
+    other = family.encode(sized, family.prepare(sized)).text["cond"].added_conditions(48, 32)
     assert other["added_cond_kwargs"]["time_ids"].tolist() == [[48, 32, 0, 0, 48, 32]]
 
 
 def test_the_published_card():
-    """Parameters and what a forward costs, of the published configuration, without weights."""
+    """Parameters and the cost of a forward, on the published configuration without weights."""
     from diffusers import UNetMotionModel
     from torch.utils.flop_counter import FlopCounterMode
 

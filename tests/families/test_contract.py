@@ -1,4 +1,4 @@
-"""What every family promises, checked on the built-in checkpoint of each. A new family is tested by being found."""
+"""The contract of all families, tested on the built-in checkpoint of each. New families are found automatically."""
 
 from __future__ import annotations
 
@@ -139,13 +139,13 @@ FEATURES = (
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_conditions_count_or_are_refused(engine, plain, media, name):
-    """A condition that the card declares changes the picture; one that it does not is refused."""
+    """A condition that the card declares changes the picture; any other is refused."""
     card = engine.family.card
     frames = FEW if card.frames.step == 1 else card.frames.trained
     wanted = quick(engine, conditions=examples(media)[name], frames=frames, fps=8)
     kind = name.split(":")[0] if name.startswith(("source:", "mask:")) else name
     if "controlnet" in card.options and name.startswith(("image:", "control:")):
-        with pytest.raises(RequestError, match="only through a network beside it"):
+        with pytest.raises(RequestError, match="requires a ControlNet or SparseCtrl"):
             engine.plan(wanted)
     elif "source" not in card.accepts and any(each.kind == "source" for each in wanted.conditions):
         with pytest.raises(RequestError, match="does not support the condition 'source'"):
@@ -178,7 +178,7 @@ def test_decoded_in_slices_equals_decoded_whole(engine):
         difference = np.abs(slices.astype(int) - whole)
         if hasattr(
             family.parts.vae.decoder, "time_conv_out"
-        ):  # it sees several frames: what is at a slice's end differs
+        ):  # it reads several frames, so frames at a slice's end differ
             assert 0 < difference.mean() < 3
         else:
             assert difference.max() <= 1

@@ -1,4 +1,4 @@
-"""Prompts that are longer than a text encoder reads, or weigh words: said in the plan, in an event, in the manifest."""
+"""Prompts that are too long for a text encoder, or weight words: notes in the plan, an event, and the manifest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def long(count: int) -> str:
 
 @pytest.mark.parametrize("model", ["kinema-mini-wan", "kinema-mini-animatediff"])
 def test_what_is_cut_is_told_and_noted(model, mini):
-    """The miniature of Wan rewords prompts when it plans and cuts them there; a negative prompt goes as it is."""
+    """Wan's miniature rewords and truncates prompts at planning time; a negative prompt is not changed."""
     engine = mini if model == "kinema-mini-wan" else load(model, device="cpu")
     limit = engine.family.card.network.text_length
     fields = {"seed": 1, "steps": 1, "frames": 1 if model == "kinema-mini-wan" else 2, "guidance": 2.0}
@@ -36,13 +36,13 @@ def test_what_is_cut_is_told_and_noted(model, mini):
     assert len(notes) == 1 and notes[0].startswith(f"The negative prompt is truncated to {limit} tokens")
     assert notes[0] in engine.manifest(plan)["plan"]["notes"]
     again = plan.model_copy(update={"notes": (*plan.notes, *notes)})
-    assert engine.manifest(again)["plan"]["notes"].count(notes[0]) == 1, "a rerun says it once"
+    assert engine.manifest(again)["plan"]["notes"].count(notes[0]) == 1, "a rerun notes it once"
     assert not engine.notes(engine.plan("a red ball", negative_prompt=long(limit + 20), **{**fields, "guidance": 1.0}))
     assert not engine.notes(engine.plan("a red ball", negative_prompt="a blue square", **fields))
 
 
 class Letters:
-    """A tokenizer of single letters between a beginning and an end."""
+    """A tokenizer of single letters between a start and an end token."""
 
     model_max_length = 10
 
@@ -72,7 +72,7 @@ def test_the_first_lost_token_is_named(text, limit):
 
 
 def test_both_encoders_are_asked():
-    """Two tokenizers that cut at different words give two notes, at the same word one."""
+    """Two tokenizers that truncate at different words give two notes, at the same word one."""
     shorter = Letters()
     shorter.model_max_length = 6
     plan = SimpleNamespace(prompt="abcdefghijkl", negative_prompt="", guidance=2.0, guidance_interval=(0.0, 1.0))

@@ -1,4 +1,4 @@
-"""The shipped image miniature: its card is true, diffusers opens it, and it draws what it is told."""
+"""The built-in image miniature: its card is correct, diffusers loads it, and its images match the prompts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_it_draws_what_it_is_told():
 
 
 def test_a_motion_adapter_can_stand_on_it(tmp_path):
-    """A fresh adapter adds nothing: every frame is the image model's picture, and the clip is one."""
+    """A new adapter adds nothing: every frame is an image of the image model."""
     from diffusers import MotionAdapter
 
     MotionAdapter(

@@ -1,4 +1,4 @@
-"""What the card of the shipped miniature says is what is in the folder."""
+"""The card of the built-in miniature matches its folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_sizes_of_the_networks(mini):
 
 
 def test_it_draws_what_the_sentence_says(mini):
-    """Colour and light from words, and a drawn path followed: measured on pixels, three seeds each."""
+    """Colour and light from the prompt, and the motion along a drawn path, measured on pixels, three seeds each."""
     import numpy as np
 
     from kinema.core.request import Request

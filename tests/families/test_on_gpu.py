@@ -1,4 +1,4 @@
-"""On a GPU every family makes the clip that it makes on the CPU: to rounding in float32, closely in its own half
+"""On a GPU every family generates the same clip as on the CPU: to rounding in float32, closely in its own half
 precision, also with weights that only visit the device."""
 
 from __future__ import annotations

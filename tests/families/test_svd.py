@@ -22,7 +22,7 @@ FRAMES, SIDE, SEED = 5, 64, 7
 
 @pytest.fixture(scope="module")
 def pipeline():
-    """Every part in the published classes, random and small."""
+    """A small random pipeline of the published classes."""
     from diffusers import (
         AutoencoderKLTemporalDecoder,
         StableVideoDiffusionPipeline,
@@ -84,7 +84,7 @@ def request(folder, photo, **fields):
 
 
 def theirs(pipeline, plan, monkeypatch, output="latent"):
-    """diffusers' pipeline on the same noise, in the picture and at the start."""
+    """Run diffusers' pipeline with the same noise on the image and at the start."""
     from diffusers.pipelines.stable_video_diffusion import pipeline_stable_video_diffusion as module
 
     monkeypatch.setattr(module, "randn_tensor", lambda shape, **_: noise(plan.seed, "augment", tuple(shape)))
@@ -138,8 +138,8 @@ def test_what_it_cannot_do_is_refused_and_what_is_odd_is_said(folder, photo):
     with pytest.raises(RequestError, match="motion"):
         make_plan(request(folder, photo, options={"motion": 2000}), device="cpu")
     plan = make_plan(request(folder, photo, prompt="a cat", fps=60, options={"motion": 300}), device="cpu")
-    said = " ".join(plan.notes)
-    assert "reads no words" in said and "60 frames a second" in said and "above 255" in said
+    notes = " ".join(plan.notes)
+    assert "ignores the prompt" in notes and "60 fps" in notes and "above 255" in notes
 
 
 def test_the_picture_gives_the_shape(tmp_path):
@@ -220,7 +220,7 @@ def test_a_single_file_that_lacks_a_tensor_says_which(pipeline, tmp_path):
 
 
 def test_the_published_sizes():
-    """Parameters, names without a clash, and what a forward costs, on the published configuration without weights."""
+    """Parameters, distinct names, and the cost of a forward, on the published configuration without weights."""
     from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode

@@ -1,4 +1,4 @@
-"""The tiny decoder, the autoencoders it stands in for, and the few-step student: what may lie in a model's folder."""
+"""Optional parts of a model's folder: the tiny decoder, tested with several VAEs, and the few-step student."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_saved_in_half_precision_and_small(tmp_path):
     assert again.config == decoder.config
     assert torch.equal(again.conv_in.weight, decoder.conv_in.weight.half().float())
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match="not a tiny decoder"):
+    with pytest.raises(ValueError, match="not a KinemaTinyDecoder"):
         TinyDecoder.load(tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_saved_in_half_precision_and_small(tmp_path):
 
 @pytest.fixture(params=[None, 2], ids=["whole", "patches"])
 def vae(request) -> AutoencoderKLWan:
-    """A random residual autoencoder; with patches, levels and downsamplings no longer say the factors."""
+    """A random residual VAE; with patches, levels and downsampling no longer determine the factors."""
     torch.manual_seed(0)
     levels = {"dim_mult": [1, 2, 2, 2], "temperal_downsample": [True, True, False]}
     if request.param:
@@ -170,12 +170,12 @@ def test_no_tiny_decoder_no_option():
 
 
 def in_float32(plan):
-    """The same plan where the CPU is good at bfloat16: its rounding would hide what is compared."""
+    """The same plan in float32: on CPUs with fast bfloat16, its rounding would hide the difference."""
     return plan.model_copy(update={"low_precision": False})
 
 
 def test_student_steps_are_plain_euler_on_merged_weights(engine, folder):
-    """Against the same thing by hand; afterwards the weights are the model's own, bit for bit."""
+    """Compare with a manual merge; afterwards the weights are restored bit for bit."""
     family, plan = engine.family, in_float32(engine.plan(request()))
     network = family.parts.transformer
     plain = {name: value.clone() for name, value in network.state_dict().items()}
@@ -208,7 +208,7 @@ def test_student_steps_are_plain_euler_on_merged_weights(engine, folder):
 
 
 def test_requests_encoded_in_turn_keep_their_own_weights(engine):
-    """A run sets its adapters when it begins, whatever was encoded in between."""
+    """A run sets its adapters at its start, even if another request was encoded in between."""
     family = engine.family
     plans = [engine.plan(request()), engine.plan(request("exact", steps=2))]
     alone = [sample(plan, family, family.encode(plan, family.prepare(plan)), plan.spans[0]) for plan in plans]
@@ -261,11 +261,11 @@ def test_previews_without_a_tiny_decoder(folder, tmp_path):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"sigmas": [0.5, 0.7]}, "fall"),
+        ({"sigmas": [0.5, 0.7]}, "decrease"),
         ({"sigmas": []}, "sigmas|Index"),
         ({"steps": 4}, "number of sigmas"),
         ({"scheduler": "unipc"}, "euler"),
-        ({"adapter": "gone.safetensors"}, "not there"),
+        ({"adapter": "gone.safetensors"}, "is missing"),
         ({"shift": None}, "shift"),
     ],
     ids=str,

@@ -1,4 +1,4 @@
-"""A clip taken part of the way back to noise: text to video as diffusers does it, VACE beside it."""
+"""Partly noised source clips: text to video against diffusers, and VACE."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_text_to_video_from_a_clip_is_diffusers(mini, pipeline, base, inputs, mo
 
 
 def test_vace_begins_with_its_source(mini, inputs):
-    """The less noise, the nearer the clip; at 1, the default, the clip itself is not begun with."""
+    """Less noise stays closer to the clip; at 1, the default, sampling starts from pure noise."""
     folder, frames, *_ = inputs
     family = mini.family
     source = ({"kind": "source", "video": str(folder / "clip")},)

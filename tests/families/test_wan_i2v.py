@@ -18,7 +18,7 @@ SIDE, FRAMES, STEPS, GUIDANCE, SHIFT, SEED = 64, 9, 4, 4.0, 3.0, 11
 TOLERANCE = 1e-4
 PROMPT, NEGATIVE = "a red ball rolls left", "snow"
 WORDS = ("<pad>", "</s>", "<unk>", "a", "red", "ball", "rolls", "left", "snow")
-TEXT_LENGTH = 512  # diffusers' cross-attention takes the last 512 states for text, whatever it was given
+TEXT_LENGTH = 512  # diffusers' cross-attention always treats the last 512 states as text
 
 
 def tokenizer():
@@ -151,7 +151,7 @@ def test_latents_equal_the_pipeline(folder, family, picture, guidance):
 
 
 def test_every_condition_counts(folder, family, picture, tmp_path):
-    """Another picture, another prompt and other image states each give other latents."""
+    """Another image, another prompt and other image states each change the latents."""
     base = latents(family, planned(folder, picture))
     other = tmp_path / "other.png"
     Image.fromarray(255 - np.asarray(Image.open(picture))).save(other)

@@ -34,7 +34,7 @@ def test_vace_source_mask_reference(mini, pipeline, inputs):
     )
     latents = ours(mini.family, plan)
     assert latents.shape[2] == 6, "a latent frame for the reference goes in front"
-    # Kinema forgets what is under the mask (mid-gray); diffusers is given the clip so filled.
+    # Kinema fills the masked region with mid-gray; diffusers receives the filled clip.
     video = torch.from_numpy(frames).movedim(-1, 1).float().div(127.5).sub(1)[None] * torch.from_numpy(mask == 0)
     theirs = pipeline(
         video=video,
@@ -90,7 +90,7 @@ def test_text_to_video(mini, pipeline):
 
 
 def test_references_keep_their_order(mini):
-    """VACE puts references in front in the order given (diffusers' pipeline reverses them)."""
+    """Reference images come first, in the order of the request (diffusers' pipeline reverses them)."""
     from kinema.families.wan import vace
 
     pictures = (torch.full((1, 3, 64, 64), -0.5), torch.full((1, 3, 64, 64), 0.5))
@@ -102,11 +102,11 @@ def test_references_keep_their_order(mini):
     alone = [family.encode_pixels(picture[:, :, None]) for picture in pictures]
     assert torch.equal(made[:, :16, 0], alone[0][:, :, 0])
     assert torch.equal(made[:, :16, 1], alone[1][:, :, 0])
-    assert made[:, 16:, :2].abs().max() == 0, "no reactive latents, no mask beside a reference"
+    assert made[:, 16:, :2].abs().max() == 0, "no reactive latents, no mask for a reference"
 
 
 def test_a_quick_profile_leaves_no_rounding_behind(mini):
-    """What is remembered between requests (mid-gray's latents) is remembered for each precision."""
+    """The cache of mid-gray's latents is separate for each precision."""
     family, exact = mini.family, mini.plan(request())
     family.gray.clear()
     alone = family.encode(exact, family.prepare(exact)).control_BCTHW

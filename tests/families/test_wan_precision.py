@@ -1,4 +1,4 @@
-"""Wan's transformer under autocast, with float32 weights: no layer falls back to what torch warns about."""
+"""Wan's transformer under autocast, with float32 weights: torch warns about no layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kinema.weights import device
 
 @pytest.fixture
 def loud():
-    """Every warning is an error, also those of torch that come once a process."""
+    """Make every warning an error, including torch's warnings that appear once per process."""
     torch.set_warn_always(True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""Composition of conditions on Wan's canvas: what must be kept wins over what is repainted, and that over hints."""
+"""Conditions on Wan's canvas: kept pixels have priority over inpainted ones, and these over controls."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_text_alone_leaves_the_canvas_empty():
 
 def test_masked_pixels_become_gray_and_the_rest_stays(media):
     found = prepared(kinema.Source(video=str(media / "clip")), LEFT_HALF, frames=9)
-    assert (found.source_BCFHW[..., :32] == 0).all(), "mid-gray says nothing"
+    assert (found.source_BCFHW[..., :32] == 0).all(), "mid-gray is empty"
     assert (found.source_BCFHW[:, 1, :, :, 32:] == 1).all()
     assert found.mask_BCFHW[..., :32].all()
     assert not found.mask_BCFHW[..., 32:].any()
@@ -79,9 +79,9 @@ def test_lengths_come_from_what_was_given(media):
     assert make_plan(Request(conditions=(source,)), device="cpu").frames == 9
     with pytest.raises(kinema.RequestError, match="source"):
         make_plan(Request(conditions=(LEFT_HALF,)))
-    with pytest.raises(kinema.RequestError, match="9 frames"):
+    with pytest.raises(kinema.RequestError, match="in a clip of 9 frames"):
         make_plan(Request(conditions=(kinema.Continue(clip=str(media / "clip"), frames=10),)))
-    with pytest.raises(kinema.RequestError, match="no frame 17"):
+    with pytest.raises(kinema.RequestError, match="Frame 17 is out of range"):
         make_plan(Request(conditions=(kinema.Image(image=str(media / "red.png"), at=17),)))
     with pytest.raises(kinema.MediaError, match="missing"):
         make_plan(Request(conditions=(kinema.Source(video="missing.mp4"),)))

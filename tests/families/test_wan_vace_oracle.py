@@ -1,4 +1,4 @@
-"""The oracle for editing: VACE's ways of giving a clip, against diffusers' pipeline to 1e-4; and the packing of masks
+"""The oracle for editing: VACE's kinds of source clips, against diffusers' pipeline to 1e-4; and the packing of masks
 against one written from the published description alone."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What published files and folders of Wan's kin are taken for: headers and configurations with their names and shapes,
+"""Detection of published Wan files and folders and their relatives: headers and configurations with names and shapes,
 no weights. What runs is recognised, everything else is refused by its name."""
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ REFUSED = [
     ("Wan2.1-T2V-14B-StepDistill-CfgDistill", keys(), "student"),
     ("wan2.2_bernini_r_high_noise_fp8_scaled", keys(), "Bernini"),
     ("SkyReels-V2-DF-14B-540P", keys(), "diffusion forcing"),
-    ("wan2.2_vae", {"decoder.upsamples.0.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "autoencoder of Wan 2.2"),
-    ("wan_2.1_vae", {"decoder.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "autoencoder of Wan 2.1"),
+    ("wan2.2_vae", {"decoder.upsamples.0.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "VAE of Wan 2.2"),
+    ("wan_2.1_vae", {"decoder.upsamples.0.residual.2.weight": ("F16", (9, 9))}, "VAE of Wan 2.1"),
     ("umt5", {"blocks.0.pos_embedding.embedding.weight": ("F16", (9, 9))}, "text encoder"),
     (
         "diffusers_names",
@@ -100,7 +100,7 @@ def test_files_that_are_refused_by_name(tmp_path, name, shapes, words):
 
 
 def refused(path, words):
-    """The message names the path, and apart from it says the words."""
+    """Check that the message contains the path, and the words outside it."""
     with pytest.raises(ModelError) as caught:
         store.recognise(path)
     assert str(path) in str(caught.value)
@@ -109,7 +109,7 @@ def refused(path, words):
 
 def test_a_name_that_tells_nothing_leaves_a_note(tmp_path):
     card = store.recognise(write(tmp_path / "something.safetensors", typed(keys())))
-    assert any("Wan 2.2 A14B has the same" in note for note in card.notes)
+    assert any("Wan 2.2 A14B shares" in note for note in card.notes)
     known = store.recognise(write(tmp_path / "wan2.1_t2v_14B_fp16.safetensors", typed(keys())))
     assert not any("A14B" in note for note in known.notes)
 
@@ -192,7 +192,7 @@ ORIGINAL = [
     ("Wan2.2-Fun-A14B-Control", "high_noise_model", {"model_type": "i2v", "in_dim": 52}, "Control A14B"),
     ("Wan2.2-VACE-Fun-A14B", "high_noise_model", {"model_type": "vace", "in_dim": 16}, "VACE-Fun"),
     ("fun in transformer", "transformer", {"model_type": "i2v", "in_dim": 48}, "Fun-Control 1.0"),
-    ("Wan2.1-T2V-14B", "", {"model_type": "t2v", "in_dim": 16}, "original code's layout"),
+    ("Wan2.1-T2V-14B", "", {"model_type": "t2v", "in_dim": 16}, "original code's folder layout"),
 ]
 
 
@@ -206,7 +206,7 @@ def test_folders_of_the_original_code_and_of_videox(tmp_path, name, inner, confi
 
 
 def test_a_card_from_before_is_refused_at_load(tmp_path):
-    """It was added when the model was taken for another: nothing of it is opened."""
+    """A model that was added under a wrong detection is refused before it is opened."""
     from kinema.core.registry import find_card
 
     made = folder(tmp_path / "Wan2.2-T2V-A14B-Diffusers", index=TWO)

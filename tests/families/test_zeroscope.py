@@ -1,4 +1,4 @@
-"""ModelScope and Zeroscope against diffusers' pipelines on tiny random weights: from words, and from a clip."""
+"""ModelScope and Zeroscope against diffusers' pipelines on tiny random weights: from a prompt, and from a clip."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parts():
         sample_size=8, block_out_channels=(32, 64), layers_per_block=1, cross_attention_dim=32, attention_head_dim=8,
         down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"), up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
     )  # fmt: skip
-    with torch.no_grad():  # temporal layers begin at zero; here they must say something
+    with torch.no_grad():  # temporal layers start at zero; here they must have an effect
         for name, parameter in unet.named_parameters():
             if "temp" in name and not parameter.any():
                 parameter.copy_(0.03 * torch.randn(parameter.shape))
@@ -125,7 +125,7 @@ def test_from_a_clip_it_is_diffusers(tmp_path, monkeypatch, name):
 @pytest.mark.parametrize("name", SCHEDULERS)
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_previews_point_at_the_clean_latents(name, prediction):
-    """With the true output, every noise level points to the clean latents themselves."""
+    """With the true output, every noise level predicts the clean latents exactly."""
     import diffusers
 
     from kinema.diffusion.scheduling import noise_level
@@ -148,7 +148,7 @@ def test_refusals(tmp_path):
         Image.new("RGB", (32, 32)).save(tmp_path / "clip" / f"{index}.png")
     source = {"kind": "source", "video": str(tmp_path / "clip")}
     for fields, words in (
-        ({"conditions": (source,)}, "3 frames, 5 are asked for"),
+        ({"conditions": (source,)}, "3 frames, the request 5"),
         ({"options": {"strength": 0.5}}, "requires a source clip"),
         ({"width": 30, "height": 32}, "cannot generate"),
         ({"conditions": (source | {"grow": (0.2, 0, 0, 0)},)}, "does not support outpainting"),

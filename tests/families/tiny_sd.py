@@ -1,4 +1,4 @@
-"""Stable Diffusion in small with random weights: what the tests of three families share."""
+"""Small Stable Diffusion models with random weights, shared by the tests of three families."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def image_model(folder, seed=0, **changes):
 
 
 def motion_adapter(folder, middle):
-    """Saved as a diffusers folder; its layers add something. middle: does it have a middle block?"""
+    """Saved as a diffusers folder; its layers are nonzero. middle: whether it has a middle block."""
     from diffusers import MotionAdapter
 
     adapter = MotionAdapter(

@@ -1,4 +1,4 @@
-"""Files of every container, made with PyAV alone, so that reading is judged by another hand than ours."""
+"""Files of every container, written with PyAV, so that the reader is not tested with Kinema's own writer."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ KINDS = [
 
 
 def numbered(num_frames: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
-    """Frames that tell their number: a moving ramp, and a block of 8 gray levels a frame, uint8 (F, H, W, 3)."""
+    """Frames that encode their number: a moving ramp, and a block of 8 gray levels per frame, uint8 (F, H, W, 3)."""
     width, height = size
     ramp = np.indices((height, width)).sum(0)
     frames = np.stack([(ramp + 5 * k) % 128 + 60 for k in range(num_frames)]).astype(np.uint8)
@@ -86,7 +86,7 @@ def numbered(num_frames: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
 
 
 def numbers(frames_FHWC: np.ndarray) -> list[int]:
-    """What the frames tell."""
+    """Read the frames' numbers."""
     level = frames_FHWC[:, 4 : BLOCK - 4, 4 : BLOCK - 4].astype(float).mean((1, 2, 3))
     return [round((each - 16) / 7) for each in level]
 

@@ -1,4 +1,4 @@
-"""One rule for whatever can be seen through: it is laid over white, in clips, pictures, animations and folders."""
+"""Transparency is composited over white in clips, pictures, animations and folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HIDDEN, SHOWN = (200, 30, 40), (30, 90, 200)
 
 
 def see_through() -> np.ndarray:
-    """A third all transparent over a hidden red, a third half, a third solid: uint8 RGBA (32, 96, 4)."""
+    """One third transparent over a hidden red, one third half, one third opaque: uint8 RGBA (32, 96, 4)."""
     picture = np.zeros((32, 96, 4), np.uint8)
     picture[:, :32] = (*HIDDEN, 0)
     picture[:, 32:64] = (*SHOWN, 128)
@@ -98,7 +98,7 @@ def test_one_gray_that_is_transparent(tmp_path, depth):
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
 def test_animations(tmp_path, name):
-    """GIF knows no half."""
+    """GIF has no partial transparency."""
     pictures = []
     for k in range(3):
         picture = see_through()

@@ -1,4 +1,4 @@
-"""Every container that is read gives exactly the frames that a decoder gives which reads it once from the start."""
+"""Every supported container returns exactly the frames of a decoder that reads it once from the start."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def truth(path) -> np.ndarray:
 
 
 def click_s(samples_SC: np.ndarray) -> float:
-    """When the click begins."""
+    """The start of the click in seconds."""
     loud = np.abs(samples_SC[:, 0])
     return float(np.flatnonzero(loud > loud.max() / 2)[0]) / 48_000
 
@@ -61,7 +61,7 @@ def test_one_group_of_pictures(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.gops and kind.size[0] < 100], ids=lambda k: k.name)
 def test_many_groups_of_pictures(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr("kinema.media.decode_video._SEEK_FROM", 4)  # so that it seeks where it ever does
+    monkeypatch.setattr("kinema.media.decode_video._SEEK_FROM", 4)  # so that it seeks in short files too
     check(make(tmp_path / f"a.{kind.suffix}", kind, gop=6), kind, 30)
 
 
@@ -72,7 +72,7 @@ def test_a_clip_that_begins_late(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.vfr], ids=lambda kind: kind.name)
 def test_frames_of_any_length(tmp_path, kind):
-    """Held until the next is due, at the average rate; random access agrees."""
+    """Frames are held until the next is due, at the average rate; random access returns the same."""
     at = [0, 1, 2, 5, 6, 7, 13, 14, 15, 24, 25, 26, 27, 33]
     path = make(tmp_path / f"a.{kind.suffix}", kind, num_frames=len(at), pts=at, gop=5)
     assert numbers(truth(path)) == list(range(len(at)))
@@ -85,7 +85,7 @@ def test_frames_of_any_length(tmp_path, kind):
 
 
 def test_a_recording_that_begins_anywhere(tmp_path):
-    """A stream cut within a group of pictures: what cannot be decoded before the first keyframe is left out."""
+    """A stream cut within a group of pictures: undecodable frames before the first keyframe are skipped."""
     kind = next(kind for kind in KINDS if kind.name == "ts-libx264")
     whole = make(tmp_path / "a.ts", kind, gop=10).read_bytes()
     cut = tmp_path / "cut.ts"
@@ -104,7 +104,7 @@ def test_a_recording_that_begins_anywhere(tmp_path):
 
 
 def test_what_is_named_is_opened():
-    """No name in the list that no demuxer has, and none that cannot be read without being told more."""
+    """Every name in the list is a demuxer that opens files without further options."""
     known = {name for form in av.formats_available for name in form.split(",")}
     for name in _CONTAINERS.split(","):
         assert name in known
@@ -122,7 +122,7 @@ def samples(tmp_path_factory):
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_anywhere_gives_a_media_error_or_a_clip(samples, tmp_path, data):
-    """Headers above all: a rate of nothing, a time base of nothing, lengths without end."""
+    """Mostly damaged headers: zero frame rates, zero time bases, endless durations."""
     suffix, content = data.draw(st.sampled_from(samples))
     content = bytearray(content)
     head = min(len(content), data.draw(st.sampled_from([64, 400, len(content)])))

@@ -1,4 +1,4 @@
-"""A disk that is full is told with the file that was to be written, never with the one that was read."""
+"""The error of a full disk names the output file, never the input."""
 
 from __future__ import annotations
 
@@ -86,6 +86,6 @@ def test_a_damaged_source_is_named_as_such(tmp_path, source):
 
 
 def test_pictures_are_small_where_they_can_be(tmp_path):
-    """The limit is not met: the same calls go through."""
+    """Below the limit, the same calls succeed."""
     with files_of_at_most(1_000_000):
         assert write(chunks(moving(3)), tmp_path / "a.mp4").is_file()

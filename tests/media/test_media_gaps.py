@@ -1,4 +1,4 @@
-"""Sound is where its time says: gaps, overlaps, late starts, in every reader, and none beyond the pictures."""
+"""Sound keeps its times: gaps, overlaps, late starts, in every reader, and no sound after the pictures."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_gap_is_silence(tmp_path, form, rate_hz, late_s):
 
 @pytest.mark.parametrize("form", ["mp4", "mov", "matroska", "mpegts", "flv", "nut"])
 def test_packets_that_were_lost(tmp_path, form):
-    """A compressed track without the packets of half a second: what follows stays where it was."""
+    """A compressed track without the packets of half a second: later sound keeps its time."""
     path = tmp_path / "a"
     clicks_s, hole_s = (0.25, 1.5), (0.5, 1.0)
     samples = np.zeros((1, 96_000), np.float32)
@@ -129,7 +129,7 @@ def test_rounded_times_make_no_gaps(tmp_path):
 
 
 def test_a_sound_file_begins_with_its_sound(tmp_path):
-    """No silence for the hours that a recording was on air before."""
+    """No silence for the hours before the start of a recording."""
     path = with_runs(tmp_path / "a.mkv", [(9000.0, 9000.5), (9001.0, 9001.5)], video=False)
     sound = read_audio(path)
     assert len(sound) == pytest.approx(1.5 * 48_000, abs=48)
@@ -142,7 +142,7 @@ def test_sound_past_the_pictures_is_left(tmp_path):
     assert len(read_audio(path, seconds=10)) == 10 * 48_000
     assert len(along(path)) == 48_000
     sound_file = with_runs(tmp_path / "b.mkv", [(0.0, 1.0), (200_000.0, 200_001.0)], video=False)
-    with pytest.raises(MediaError, match=r"b\.mkv: its sound is longer than the 3600 s"):
+    with pytest.raises(MediaError, match=r"b\.mkv: its sound is longer than the limit of 3600 s"):
         read_audio(sound_file)
     with open_container(sound_file) as container:  # as a channel reads its music: no piece is long
         parts = decode_audio(container)

@@ -1,4 +1,4 @@
-"""HDR as SDR, against the standards' formulas written down a second time, through files of every depth and range."""
+"""HDR to SDR, against a second implementation of the standards' formulas, through files of every depth and range."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def hlg_code(nits: float) -> float:
 
 
 def sdr(light: float) -> float:
-    """The code, 0 to 255, of light in reference whites: the page's own operator, written down once more."""
+    """The code, 0 to 255, of light in reference whites: a second implementation of the tone mapping."""
     light = light if light <= 0.8 else 1 - 0.2 * math.exp(-(light - 0.8) / 0.2)
     return 255 * min(1.0, light) ** (1 / 2.4)
 
 
 def encoded(path, codes, *, transfer, primaries=9, pixels="yuv420p10le", span="limited"):
-    """Two frames of flat fields, each with the RGB codes (0 to 1) of one entry, quantised here; tags as given."""
+    """Two frames of flat fields, each with the RGB codes (0 to 1) of one entry, quantised here, with these tags."""
     bits = {"10": 10, "12": 12, "16": 16}[pixels.removesuffix("le")[-2:]]
     r, g, b = np.clip(np.asarray(codes, np.float64), 0, 1).T
     y = 0.2627 * r + 0.6780 * g + 0.0593 * b

@@ -1,4 +1,4 @@
-"""Notes in clips come from anybody: each gives a value within bounds or a MediaError, in every format that has them."""
+"""Untrusted notes in clips: each gives a value within bounds or a MediaError, in every format that has them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def samples(tmp_path_factory):
 
 
 def noted(folder: Path, kind: str, text: str, samples: dict[str, bytes]) -> Path:
-    """A good file of this format that carries the text as its note."""
+    """A valid file of this format with the text as its note."""
     path = folder / f"a.{kind}"
     if kind in ("mp4", "webm"):
         with av.open(str(path), "w", options={"movflags": "+use_metadata_tags"} if kind == "mp4" else {}) as container:
@@ -189,7 +189,7 @@ def test_a_folder_of_frames_by_its_dot(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "tif", "webp"])
 def test_pictures_have_the_limit_of_clips(tmp_path, suffix, monkeypatch):
-    """One number for both, looked at before a pixel is decoded."""
+    """One limit for both, checked before a pixel is decoded."""
     import struct
     import zlib
 
@@ -203,5 +203,5 @@ def test_pictures_have_the_limit_of_clips(tmp_path, suffix, monkeypatch):
         monkeypatch.setattr("kinema.media.open.MAX_PIXELS", 80 * 80)
         Image.new("L", (80, 81)).convert("RGB" if suffix == "webp" else "L").save(tmp_path / f"a.{suffix}")
     for reader in (probe, read_video, read_image):
-        with pytest.raises(MediaError, match="pixels at most"):
+        with pytest.raises(MediaError, match="exceeds the limit of"):
             reader(tmp_path / f"a.{suffix}")

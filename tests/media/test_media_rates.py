@@ -1,4 +1,4 @@
-"""Rates that a format cannot hold are known before any frame is made."""
+"""Frame rates that a format does not support are refused before any frame is generated."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_sheet_shows_first_and_last():
     assert chosen(3, 6) == [0, 1, 2] and chosen(9, 1) == [0]
     frames = np.repeat((np.arange(17) * 15).astype(np.uint8), 32 * 32 * 3).reshape(17, 32, 32, 3)
     picture = np.asarray(sheet(frames, columns=5))
-    assert picture.shape == (160 + 8, 5 * 164 + 4, 3)  # 32 pixels, scaled up five times
+    assert picture.shape == (160 + 8, 5 * 164 + 4, 3)  # 32 pixels, upscaled by five
     assert (picture[10, 10] == 0).all() and (picture[10, -10] == 240).all()
     two = np.asarray(sheet(frames, columns=4, rows=2, labels=["one", "two"], scale=1))
     assert two.shape[0] > 2 * 32 and (two[-10, -10] == 240).all()

@@ -1,4 +1,4 @@
-"""Sound files, and clips with another sound track: lengths, levels, and picture packets that stay as they are."""
+"""Sound files, and clips with another sound track: durations, levels, and unchanged picture packets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""write when things go wrong, and what it costs."""
+"""Failures of write, and its cost."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_few_chunks_are_alive_at_once(tmp_path):
 
 
 def test_encoding_runs_beside_computing(tmp_path):
-    """The next chunk is asked for while the first is still being encoded."""
+    """The next chunk is requested while the first is being encoded."""
     seen = []
 
     def slow():
@@ -182,7 +182,7 @@ def test_chunks_must_match(tmp_path):
     ]:
         with pytest.raises(MediaError):
             write([good, bad], tmp_path / "a.mp4")
-    with pytest.raises(MediaError, match="no frames"):
+    with pytest.raises(MediaError, match="No frames"):
         write([], tmp_path / "a.mp4")
     with pytest.raises(RequestError):
         write([Chunk(moving(2), 0, 0)], tmp_path / "a.mp4")
@@ -194,12 +194,12 @@ def test_chunks_must_match(tmp_path):
 @pytest.mark.parametrize("text", ["dear diary", '{"mine": 1}', "[]", "[" * 9999, '{"kinema": 1, "plan": {}}', ""])
 @pytest.mark.parametrize("before", [False, True])
 def test_a_strangers_sidecar_is_never_lost(tmp_path, text, before):
-    """x.mp4.json need not be Kinema's. With a manifest to save it is refused before work, without one it is kept."""
+    """A foreign x.mp4.json: writing with a manifest is refused before work; without one, the file is kept."""
     target, sidecar = tmp_path / "x.mp4", tmp_path / "x.mp4.json"
     if before:
         write(chunks(moving(2)), target)
     sidecar.write_text(text)
-    with pytest.raises(MediaError, match=r"x\.mp4\.json: is not a manifest"):
+    with pytest.raises(MediaError, match=r"x\.mp4\.json: not a manifest"):
         write(iter(lambda: pytest.fail("frames were asked for"), None), target, manifest={"a": 1})
     write(chunks(moving(3)), target)
     assert sidecar.read_text() == text

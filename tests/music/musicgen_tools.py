@@ -1,4 +1,4 @@
-"""MusicGen in miniature, with random weights: the published classes, 2 codebooks of 16 entries, 50 steps a second."""
+"""MusicGen in miniature, with random weights: the published classes, 2 codebooks of 16 entries, 50 steps per second."""
 
 from __future__ import annotations
 

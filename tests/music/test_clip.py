@@ -1,4 +1,4 @@
-"""Music put under a clip: as long as the pictures, under their sound, at the level."""
+"""Music for a clip: the clip's duration, below its own sound, normalised."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def test_the_theme_is_the_clips_own_prompt(tmp_path):
     given = clip(tmp_path / "clip.mp4", prompt="a scary night")
     assert theme_of(given) == "a scary night"
     track = music.put_under(given, tmp_path / "scored.mp4", seed=1, sound="own")
-    assert track.made["words"] == "a scary night"
+    assert track.details["words"] == "a scary night"
     assert theme_of(tmp_path / "scored.mp4") == "a scary night"  # the notes of the clip are kept
     plain = music.put_under(clip(tmp_path / "plain.mp4"), tmp_path / "two.mp4", seed=1, sound="own")
-    assert plain.made["words"] == "calm, warm"
+    assert plain.details["words"] == "calm, warm"
 
 
 def test_refusals_come_first(tmp_path):
@@ -112,6 +112,6 @@ def test_webm_has_one_note(tmp_path):
 
 def test_a_strangers_file_beside_it_stays(tmp_path):
     (tmp_path / "scored.mp4.json").write_text('{"mine": 1}')
-    with pytest.raises(MediaError, match="is not a manifest that Kinema wrote"):
+    with pytest.raises(MediaError, match="not a manifest that Kinema wrote"):
         music.put_under(clip(tmp_path / "clip.mp4"), tmp_path / "scored.mp4", "calm", 3, sound="own")
     assert (tmp_path / "scored.mp4.json").read_text() == '{"mine": 1}' and not (tmp_path / "scored.mp4").exists()

@@ -1,4 +1,4 @@
-"""The composer: seeded, exact, in the mode and at the tempo that the words ask for."""
+"""The composer: seeded, exact, in the mode and at the tempo of the words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Crossfades keep the power, and fall on bar lines."""
+"""Crossfades preserve the power and start on bar lines."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_two_noises_keep_their_power():
 def test_the_second_piece_begins_on_a_bar_of_the_first():
     one, two = (music.make(words, 20, 1, sound="own") for words in ("calm, 90 bpm", "happy, 120 bpm"))
     both = join(one, two)
-    starts = both.made["second_starts_s"]
+    starts = both.details["second_starts_s"]
     assert starts / one.bar_s == pytest.approx(round(starts / one.bar_s), abs=1e-6)
     assert 16 - one.bar_s < starts <= 16
     assert both.seconds == pytest.approx(starts + 20, abs=1e-4)
     at = round((starts + 4) * RATE)
     assert np.array_equal(both.samples[at:], two.samples[4 * RATE :])
-    assert both.procedural and both.made["joined"] == [one.made, two.made]
+    assert both.procedural and both.details["joined"] == [one.details, two.details]
     assert join_all([one, two, one]).seconds > both.seconds + 10
     assert join_all([one]) is one
 

@@ -1,4 +1,4 @@
-"""Loudness and true peak agree with ffmpeg's, and music is brought to its level without clipping."""
+"""Loudness and true peak agree with ffmpeg's, and music is normalised without clipping."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_ebu_tech_3341(levels, expected):
 
 
 def test_the_standards_own_examples():
-    """A full-scale sine of 997 Hz in one channel is -3.01 LUFS; a peak between samples is seen."""
+    """A full-scale sine of 997 Hz in one channel is -3.01 LUFS; peaks between samples count."""
     assert integrated(np.stack([sine(997, 5), sine(997, 5, 0)], 1)) == pytest.approx(-3.01, abs=0.02)
     between = sine(12_000, 1, 0.5, np.pi / 4)[:, None]
     assert 20 * np.log10(np.abs(between).max()) == pytest.approx(-9.03, abs=0.01)

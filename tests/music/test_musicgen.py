@@ -1,4 +1,4 @@
-"""MusicGen's way, on miniatures with random weights in the published classes: lengths, continuation, refusals."""
+"""MusicGen, on small models with random weights in the published classes: durations, continuation, refusals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kinema import music
 from kinema.core.errors import Cancelled, ModelError, RequestError, WeightsMissing
 from kinema.core.events import Progress
 from kinema.music import musicgen
-from kinema.music.chroma import chroma
+from kinema.music.musicgen import chroma
 
 TUNE = np.sin(2 * np.pi * 440 * np.arange(48000) / 48000, dtype=np.float32)[:, None] * np.float32(0.5)
 
@@ -40,7 +40,7 @@ def test_longer_than_a_pass_and_seeded(folders, kind):
 
     one = made(3, listen)
     assert one.samples.shape == (round(4.2 * 48000), 2)
-    assert not one.procedural and one.made["model"] == folders[kind]
+    assert not one.procedural and one.details["model"] == folders[kind]
     assert np.isfinite(one.samples).all() and one.samples.std() > 1e-4
     assert np.array_equal(one.samples, made(3).samples)
     assert not np.array_equal(one.samples, made(4).samples)
@@ -50,7 +50,7 @@ def test_longer_than_a_pass_and_seeded(folders, kind):
 
 
 def test_a_pass_begins_with_what_the_last_one_ended_with(folders, monkeypatch):
-    """The tokens that are decoded begin with those of the re-encoded overlap, left and right in turn."""
+    """The decoded tokens start with those of the re-encoded overlap, with left and right alternating."""
     import torch
 
     musician = musicgen.load(folders["stereo"], "cpu")
@@ -82,15 +82,15 @@ def test_a_tune_becomes_pitch_classes():
 
 def test_refusals_come_before_weights(folders, tmp_path, monkeypatch):
     monkeypatch.setattr(musicgen, "load", lambda *_: pytest.fail("weights were loaded"))
-    with pytest.raises(RequestError, match="follows no melody"):
+    with pytest.raises(RequestError, match="does not support a melody"):
         music.make("calm", 5, 1, model=folders["mono"], melody=TUNE)
-    with pytest.raises(RequestError, match="follows no melody"):
+    with pytest.raises(RequestError, match="does not support a melody"):
         music.make("calm", 5, 1, melody=TUNE, sound="own")
     with pytest.raises(RequestError, match="theme is empty"):
         music.make(" ", 5, 1, model=folders["mono"])
     with pytest.raises(RequestError, match="seconds"):
         music.make("calm", 0.1, 1, model=folders["mono"])
-    with pytest.raises(RequestError, match="in common"):
+    with pytest.raises(RequestError, match="out of range"):
         musicgen.generate("calm", 5, 1, folders["mono"], pass_s=5, overlap_s=5)
     with pytest.raises(WeightsMissing, match="kinema models pull"):
         music.make("calm", 5, 1, model="nobody/no-such-model")
@@ -114,7 +114,7 @@ def test_it_can_be_stopped(folders):
 
 
 def test_python_in_the_folder_is_not_run(tmp_path, monkeypatch):
-    """transformers would ask on standard input whether to run it; nothing is asked."""
+    """transformers would ask on standard input whether to run it; Kinema never asks."""
     import builtins
     import contextlib
     import json

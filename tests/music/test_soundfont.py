@@ -1,4 +1,4 @@
-"""MIDI files as the standard has them, and FluidSynth where it is installed."""
+"""Standard MIDI files, and FluidSynth if installed."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def test_fluidsynth_plays_it():
     track = music.make("sad piano, 80 bpm", 9.5, 1, sound=str(soundfont.find()))
     own = music.make("sad piano, 80 bpm", 9.5, 1, sound="own")
     assert track.samples.shape == own.samples.shape
-    assert track.made["sound"].endswith(".sf2") and track.procedural
+    assert track.details["sound"].endswith(".sf2") and track.procedural
     assert track.level is not None and abs(track.level.lufs + 16) < 0.2 and track.level.peak_dbtp <= -1.49
     assert np.abs(track.samples - own.samples).max() > 0.1
     wide = music.make("a tense storm with strings and synth", 9.5, 1, sound=str(soundfont.find())).samples
     assert np.corrcoef(wide.T)[0, 1] > -0.1  # nothing vanishes where left and right become one
     assert np.abs(wide.mean(axis=0)).max() < 1e-3
-    assert music.make("sad", 1, 1, sound="auto").made["sound"].endswith(".sf2")
+    assert music.make("sad", 1, 1, sound="auto").details["sound"].endswith(".sf2")
 
 
 def test_without_fluidsynth_the_own_synthesiser_plays(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""The own synthesiser: the same sound twice, the length to the sample, the tempo and the notes that are written."""
+"""The built-in synthesiser: repeatable, exact to the sample, with the score's tempo and notes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def spectrum(samples_SC: np.ndarray) -> np.ndarray:
 
 
 def beat_of(samples_SC: np.ndarray, low_bpm: float = 60, high_bpm: float = 200) -> float:
-    """Beats a minute, from onsets: the lag at which the rises of the power are most like themselves."""
+    """The tempo in bpm, from the autocorrelation of onsets."""
     hop = 240
     frames = samples_SC[: len(samples_SC) // hop * hop].mean(axis=1).reshape(-1, hop)
     rise = np.maximum(0, np.diff(np.log(1e-4 + np.sqrt((frames**2).mean(axis=1)))))
@@ -51,7 +51,7 @@ def test_exact_length_same_bytes_no_clipping(seconds):
     assert one.level is not None and one.level.lufs == pytest.approx(-16, abs=0.2)
     assert np.abs(one.samples[-48:]).max() < 1e-3  # it has faded out
     assert one.procedural and one.label == "procedural music (Kinema)"
-    assert one.made["composer"] == "procedural"
+    assert one.details["composer"] == "procedural"
 
 
 @pytest.mark.parametrize("bpm", [84, 120, 150])

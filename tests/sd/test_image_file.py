@@ -1,4 +1,4 @@
-"""Image models in one file, as they are shared: names against diffusers' own converters, tokens against CLIP's known
+"""Single-file image models: names against diffusers' own converters, tokens against CLIP's known
 ones, and clips from the file equal to those from a folder."""
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def test_every_part_is_what_was_saved(parts, file):
 
 
 def test_the_vocabulary_is_clips():
-    """Numbers that every user of CLIP knows; those of the long line are open_clip's own (3.3.0)."""
+    """Well-known token numbers of CLIP; those of the long line are from open_clip 3.3.0."""
     words = tokenizer()
     assert len(words) == 49408 and words.model_max_length == 77
     assert words(PROMPT).input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]

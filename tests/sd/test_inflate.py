@@ -1,4 +1,4 @@
-"""Image models made video models: nothing of the picture is lost, temporal layers can be carried over."""
+"""Inflated image models: their images do not change, and temporal layers work with other image models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from kinema.sd.inflate import carry_over, digest, inflate, is_spatial, is_temporal
+from kinema.sd.inflate import copy_spatial, digest, inflate, is_spatial, is_temporal
 
 
 def image_model(seed, **changes):
@@ -39,7 +39,7 @@ def of(video, inputs):
 
 
 def disturb(video):
-    """Temporal layers that do something."""
+    """Make the temporal layers nonzero."""
     with torch.no_grad():
         for name, parameter in video.named_parameters():
             if is_temporal(name):
@@ -59,11 +59,11 @@ def test_temporal_layers_go_over_to_another_image_model(inputs):
     video = inflate(one)
     disturb(video)
     temporal, before = digest(video, is_temporal), of(video, inputs)
-    carry_over(other, video)
+    copy_spatial(other, video)
     assert digest(video, is_temporal) == temporal
     assert digest(video, is_spatial) == digest(inflate(other), is_spatial)
     assert (of(video, inputs) - before).abs().max() > 1e-2
-    carry_over(one, video)
+    copy_spatial(one, video)
     assert torch.equal(of(video, inputs), before)
 
 
@@ -79,7 +79,7 @@ def test_digests_see_every_change():
     ("changes", "words"),
     [
         ({"use_linear_projection": False}, "linear"),
-        ({"attention_head_dim": 8}, "equally wide"),
+        ({"attention_head_dim": 8}, "same width"),
         ({"down_block_types": ("AttnDownBlock2D", "DownBlock2D")}, "AttnDownBlock2D"),
     ],
 )
@@ -90,4 +90,4 @@ def test_what_does_not_fit_is_refused(changes, words):
 
 def test_models_of_two_shapes_are_not_mixed():
     with pytest.raises(ValueError, match="image model"):
-        carry_over(image_model(0, cross_attention_dim=32), inflate(image_model(0)))
+        copy_spatial(image_model(0, cross_attention_dim=32), inflate(image_model(0)))

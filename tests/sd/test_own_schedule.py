@@ -1,4 +1,4 @@
-"""A noise schedule that ends in noise alone: learnt as diffusers samples it, brought along by what moves."""
+"""A noise schedule that ends in pure noise, stored with motion adapters and temporal layers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_motion_adapter_brings_its_schedule(tmp_path):
     plain = generated(adapter, tmp_path / "base")
     ending_in_noise().save_pretrained(adapter / "scheduler")
     engine = kinema.load(str(adapter), device="cpu")
-    engine.family.stand_on(tmp_path / "base")
+    engine.family.use_base(tmp_path / "base")
     config = engine.family.parts.scheduler.config
     assert config.rescale_betas_zero_snr and config.beta_end == 0.013
     assert (generated(adapter, tmp_path / "base") != plain).any()
@@ -82,7 +82,7 @@ def test_a_schedule_of_an_unknown_kind_is_refused(tmp_path):
     ending_in_noise().save_pretrained(adapter / "scheduler")
     file = adapter / "scheduler" / "scheduler_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"_class_name": "Pump"}))
-    with pytest.raises(ModelError, match="Pump is not a scheduler of diffusers"):
+    with pytest.raises(ModelError, match="Pump is not a diffusers scheduler"):
         kinema.load(str(adapter), device="cpu")
 
 
@@ -92,5 +92,5 @@ def test_temporal_layers_bring_theirs(tmp_path):
     shutil.rmtree(layers / "scheduler", ignore_errors=True)
     ending_in_noise().save_pretrained(layers / "scheduler")
     engine = kinema.load(str(layers), device="cpu")
-    engine.family.stand_on(shipped / "mini_image")
+    engine.family.use_base(shipped / "mini_image")
     assert engine.family.parts.scheduler.config.beta_end == 0.013

@@ -1,4 +1,4 @@
-"""Several passes (FreeInit) and partial noise schedules, over every kind of scheduler that a checkpoint may name.
+"""Several passes (FreeInit) and partly noised starts, with every class of scheduler that a checkpoint may name.
 
 The denoiser is ideal: it always points to the same clean latents, so that what a step is shown tells how much noise
 there is in it.
@@ -84,7 +84,7 @@ def test_every_try_begins_at_its_own_noise(kind, source, spacing):
 
 @pytest.mark.parametrize("kind", [*KINDS, "FlowMatchEulerDiscreteScheduler"])
 def test_a_clip_that_no_step_is_left_for_stays_as_it_is(kind):
-    """One step at half strength is none: nothing is denoised, and nothing is lost."""
+    """One step at half strength runs no step and changes nothing."""
     scheduler = getattr(diffusers, kind)()
     scheduler.set_timesteps(1)
     clean = torch.full(SHAPE, CLEAN)

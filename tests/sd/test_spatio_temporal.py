@@ -1,4 +1,4 @@
-"""An image model inflated to Stable Video Diffusion's classes: its own pictures, frame by frame."""
+"""An image model inflated to Stable Video Diffusion's classes generates the same images, frame by frame."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ def test_temporal_layers_are_kept_apart_and_stand_on_another_image_model(tmp_pat
     assert digest(carried, is_temporal) == digest(video, is_temporal)
     assert digest(carried, is_spatial) == digest(inflate(other), is_spatial)
     assert layers_in(tmp_path / "nowhere") is None
-    with pytest.raises(ModelError, match="no video model"):
+    with pytest.raises(ModelError, match="cannot be inflated"):
         temporal_layers.read(tmp_path, tiny_clips.image_model(use_linear_projection=False))
     with torch.no_grad():
         from safetensors.torch import load_file, save_file

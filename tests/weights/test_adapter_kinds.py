@@ -31,7 +31,7 @@ def draw(*shape: int, seed: int = 3) -> torch.Tensor:
 
 
 def effective(network, name: str) -> torch.Tensor:
-    """The weight that a linear layer multiplies with now, seen from outside."""
+    """The effective weight of a linear layer, measured by its outputs."""
     layer = network.get_submodule(name)
     eye = torch.eye(layer.in_features)
     bias = layer.bias if layer.bias is not None else 0.0
@@ -85,7 +85,7 @@ def lokr(weight):
 
 
 def lokr_whole(weight):
-    """Two whole matrices have no rank; LyCORIS writes an alpha beside them that means nothing."""
+    """Two full matrices have no rank; LyCORIS writes an alpha for them that has no effect."""
     one, two = draw(4, 6), draw(6, 4)
     return {"lokr_w1": one, "lokr_w2": two, "alpha": torch.tensor(1e10)}, weight + kron(one, two)
 
@@ -189,7 +189,7 @@ def test_so_are_those_of_every_other_kind(network, tmp_path, role):
     parts = {"diff": torch.zeros(OUT, IN)} if role == "diff" else parts
     parts[role].view(-1)[1] = float("nan")
     file = saved(tmp_path, {f"{stem}.{name}": value for name, value in parts.items()})
-    with pytest.raises(ModelError, match=rf"{stem}\.{role} has numbers that are NaN"):
+    with pytest.raises(ModelError, match=rf"{stem}\.{role} has NaN or infinite values"):
         use(network, ((file, 1.0),))
 
 
@@ -214,13 +214,13 @@ def test_keys_that_are_not_used_are_named(network, tmp_path, caplog):
     assert "2 of its 5 keys are not used" in caplog.text
     assert "diffusion_model.blocks.7.self_attn.q.lora_down.weight" in caplog.text
     alone = saved(tmp_path, lora(key="nothing.like.it"))
-    with pytest.raises(ModelError, match=r"no key names a part of this network.*nothing\.like\.it\.alpha"):
+    with pytest.raises(ModelError, match=r"no key matches a part of this network.*nothing\.like\.it\.alpha"):
         use(network, ((alone, 1.0),))
 
 
 def test_two_keys_for_one_part_are_refused(network, tmp_path):
     file = saved(tmp_path, lora() | lora(key="lora_unet_blocks_0_self_attn_q"))
-    with pytest.raises(ModelError, match="are the same part of"):
+    with pytest.raises(ModelError, match="both name the same part of"):
         use(network, ((file, 1.0),))
 
 
@@ -246,7 +246,7 @@ def test_other_expressions_are_refused_at_once(network, tmp_path, pattern):
     tensors = {**lora(key="transformer.blocks.0.attn1.to_q", alpha=None), f"{stem}.lora_A.weight": torch.ones(1)}
     file = saved(tmp_path, tensors, {"lora_adapter_metadata": json.dumps(told)})
     began = time.monotonic()
-    with pytest.raises(ModelError, match=r"alpha_pattern: The pattern"):
+    with pytest.raises(ModelError, match=r"alpha_pattern: Unsupported pattern"):
         use(network, ((file, 1.0),))
     assert time.monotonic() - began < 1
 

@@ -1,4 +1,4 @@
-"""Adapters in every dialect against weights merged by hand. The key maps are written out, not imported."""
+"""Adapters in every dialect against manually merged weights. The key maps are written out, not imported."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def merge(network, pairs, weight: float, alpha: float | None = ALPHA) -> None:
 
 
 def write(folder, dialect: str, pairs, metadata: dict[str, str] | None = None):
-    """The same matrices in one of the dialects; returns the path to give."""
+    """Write the same matrices in one of the dialects; return the path."""
     tensors: dict[str, torch.Tensor] = {}
     path = folder / f"{dialect}.safetensors"
     for name, (down, up) in pairs.items():
@@ -207,7 +207,7 @@ def test_a_file_that_changed_is_read_anew(network, tmp_path):
 
 
 def test_differences_of_weights_biases_norms_and_modulations(network, tmp_path):
-    """lightx2v's dialect: low rank where it suffices, whole differences elsewhere."""
+    """lightx2v's dialect: low rank for some layers, full differences for others."""
     before, plain = bits(network), output(network)
     down, up = torch.randn(2, 24), torch.randn(24, 2)
     deltas = {
@@ -302,7 +302,7 @@ def test_image_parts_of_the_original_layout(tmp_path):
 
 @pytest.mark.parametrize("dialect", ["diffusers", "original-AB", "original-down-up"])
 def test_diffusers_reads_the_same(tmp_path, dialect):
-    """The library's own converter, where it can: no VACE blocks, no conv, alphas folded in the same way."""
+    """The library's own converter, which supports no VACE blocks and no convolutions."""
     from diffusers.loaders.lora_pipeline import WanLoraLoaderMixin
 
     network = tiny(vace_layers=[])
@@ -337,7 +337,7 @@ def test_refusals_leave_the_network_alone(network, tmp_path):
     cut.write_bytes(wide.read_bytes()[:-40])
     for path, words in (
         (pickled, "pickled"), (folder, "pickled"), (other, "unet.down.0.lora_A.weight"),
-        (wide, "does not fit"), (half, "only one"), (dora, "DoRA"), (cut, "cut short"),
+        (wide, "does not fit"), (half, "only one"), (dora, "DoRA"), (cut, "truncated"),
         (tmp_path / "nothing", "No adapter"),
     ):  # fmt: skip
         with pytest.raises(ModelError, match=words):
@@ -364,7 +364,7 @@ def test_adapters_by_name(network, tmp_path, monkeypatch):
     write(tmp_path / "adapters", "kohya", matrices(network, 1))
     use(network, (("kohya", 1.0),))
     assert adapters.find("kohya") == (tmp_path / "adapters" / "kohya.safetensors").resolve()
-    with pytest.raises(ModelError, match="Looked for"):
+    with pytest.raises(ModelError, match="Searched"):
         use(network, (("no-such-style", 1.0),))
 
 

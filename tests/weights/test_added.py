@@ -1,4 +1,4 @@
-"""The list of added models and the memory of digests: nothing in them can stop a command."""
+"""The list of added models and the cache of digests: no content of either stops a command."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_only_what_identifies_a_model_is_kept(copy, listed):
 
 
 def test_lists_of_whole_cards_are_read_whatever_their_fields_are_called(copy, listed):
-    """As written before; here by a version whose cards had other fields."""
+    """The former format, from a version whose cards had other fields."""
     card = store.recognise(copy).model_dump(mode="json") | {"id": "my-name", "a_field_of_old": 1}
     del card["network"], card["size"]
     listed.write_text(json.dumps([card]))
@@ -93,7 +93,7 @@ def test_models_whose_files_are_gone_or_broken_are_named(copy, listed, tmp_path)
     (copy / "transformer" / "config.json").write_text("[5]")
     with pytest.raises(WeightsMissing, match=r"its files were at .*gone"):
         store.find("gone")
-    with pytest.raises(ModelError, match="mine, which was added, cannot be read"):
+    with pytest.raises(ModelError, match="The added model mine cannot be read"):
         store.find("MINE")
     assert set(store.troubles()) == {"mine", "gone"}
     shutil.copytree(copy, tmp_path / "third")
@@ -101,7 +101,7 @@ def test_models_whose_files_are_gone_or_broken_are_named(copy, listed, tmp_path)
         store.locate(store.find("kinema-mini-wan")) / "transformer" / "config.json", tmp_path / "third" / "transformer"
     )
     store.add(tmp_path / "third")
-    assert len(json.loads(listed.read_text())["models"]) == 3, "what cannot be read now may be there again tomorrow"
+    assert len(json.loads(listed.read_text())["models"]) == 3, "unreadable models stay in the list"
 
 
 def test_a_list_of_a_later_version_is_not_written_over(copy, listed):
@@ -131,7 +131,7 @@ def test_a_damaged_memory_of_digests_is_written_again(text, tmp_path):
     assert set(right.values()) <= set(kept.values())
     key = next(key for key, value in kept.items() if value in right.values())
     memory.write_text(json.dumps({"schema": 1, "digests": {key: 5}}))
-    assert store.digests(file) == right, "an entry that is no digest is not believed"
+    assert store.digests(file) == right, "an entry that is not a digest is ignored"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Headers and configurations that strangers wrote: whatever is in them, every reader ends in a value or a KinemaError,
+"""Untrusted headers and configurations: for any content, every reader returns a value or raises a KinemaError,
 soon."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kinema.core.registry import family_module, family_names
 from kinema.sd import bases
 from kinema.weights import quantised, store
 from kinema.weights.adapter_files import describe_file, read
-from kinema.weights.complete import lacking
+from kinema.weights.complete import missing_files
 from kinema.weights.headers import header
 
 MINIATURES = Path(store.own_place(store.find("kinema-mini-wan"))).parent
@@ -38,7 +38,7 @@ RELAXED = settings(
 
 
 def places(value, path=()):
-    """Every place in a JSON value, as keys to follow."""
+    """Every position in a JSON value, as a path of keys."""
     yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in inner:
@@ -67,7 +67,7 @@ def mutated(draw, value):
 
 
 def ends(call, *given):
-    """A value or a KinemaError, within SECONDS of this process' time."""
+    """Check that a call returns or raises a KinemaError within SECONDS of process time."""
     began = time.process_time()
     try:
         call(*given)
@@ -89,13 +89,13 @@ def readers(path: Path):
             yield lambda place, look=family.complete, card=family.CARDS[0]: look(card, place)
     yield from (store.recognise, quantised.refuse)
     if path.is_dir():
-        yield from (lacking, bases.layers_in, lambda place: bases.find(str(place)))
+        yield from (missing_files, bases.layers_in, lambda place: bases.find(str(place)))
     else:
         yield from (header, describe_file, lambda file: read(file, {"blocks.0.attn1.to_q.weight": (4, 4)}))
 
 
 def small(shapes):
-    """The same names, all sizes 2: what is said of the shapes may then also be wrong."""
+    """The same names with all sizes 2, so that the shapes can be wrong too."""
     return {name: ("F16", (2,) * len(shape)) for name, (_, shape) in shapes.items()}
 
 
@@ -166,7 +166,7 @@ FOLDERS = ("mini_wan", "mini_svd", "mini_image", "mini_zeroscope", "mini_animate
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_mutated_configurations(tmp_path, name):
-    """Each configuration of a shipped model, mutated in a copy that has no weights."""
+    """Each configuration of a built-in model, mutated in a copy without weights."""
     source, place = MINIATURES / name, tmp_path / "model"
     texts = {file.relative_to(source): file.read_text() for file in source.rglob("*config.json")}
     texts |= {file.relative_to(source): file.read_text() for file in source.rglob("few_step.json")}

@@ -1,4 +1,4 @@
-"""Models removed and renamed, the room that a pull needs, files that can be added."""
+"""Removing and renaming models, disk space for a pull, files that can be added."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def own_home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def mine(tmp_path) -> Path:
-    """A checkpoint of the person's own, as links: only its configuration is read."""
+    """A local checkpoint, as links: only its configuration is read."""
     shutil.copytree(
         store.locate(store.find(SHIPPED)), tmp_path / "mine", copy_function=lambda a, b: Path(b).symlink_to(a)
     )

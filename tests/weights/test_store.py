@@ -1,4 +1,4 @@
-"""Names of models, what counts as being here, and what is refused before anything is fetched or loaded."""
+"""Names of models, complete and incomplete downloads, and refusals before anything is fetched or loaded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def adapter(folder: Path) -> Path:
-    """A motion adapter's configuration: the smallest folder that a family knows."""
+    """A motion adapter's configuration: the smallest supported folder."""
     folder.mkdir(parents=True)
     config = {"_class_name": "MotionAdapter", "block_out_channels": [32, 64], "motion_max_seq_length": 32}
     (folder / "config.json").write_text(json.dumps(config))
@@ -84,7 +84,7 @@ def test_an_adapter_by_a_name_with_dots(home, dotted):
 def test_what_is_neither_a_path_nor_a_hub_id(hub, name):
     assert not is_hub_id(name)
     with pytest.raises(ModelError, match="no such folder or file"):
-        store.given(name)
+        store.local_path(name)
     assert store.fetched(name) is None
     with pytest.raises(ModelError):
         store.pull(name)
@@ -100,7 +100,7 @@ def test_the_options_that_name_models_say_so():
         lambda: plan("a red ball", model="animatediff-v3", options={"base": "./nothere"}),
         lambda: local.find("depth", "./nothere"),
     ):
-        with pytest.raises(ModelError, match=r"\./nothere: there is no such folder or file"):
+        with pytest.raises(ModelError, match=r"\./nothere: no such folder or file"):
             call()
 
 
@@ -119,7 +119,7 @@ CONFIG = {"num_attention_heads": 12, "attention_head_dim": 128, "num_layers": 30
 
 
 def pulled(hub: Path, hub_id: str) -> Path:
-    """A complete copy of a model with two shards, as the hub's client leaves it."""
+    """A complete copy of a model with two shards, as the hub's client writes it."""
     repository = hub / f"models--{hub_id.replace('/', '--')}"
     snapshot = repository / "snapshots" / ("a" * 40)
     for folder in ("transformer", "tokenizer", "scheduler"):
@@ -155,15 +155,15 @@ def test_an_interrupted_pull_is_not_here(hub, lost):
         gone = snapshot / lost
         shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     if lost is None:
-        assert store.fetched(card.hub) == store.given(card.hub) == store.locate(card) == snapshot
+        assert store.fetched(card.hub) == store.local_path(card.hub) == store.locate(card) == snapshot
         assert store.here(card)
         return
     assert store.fetched(card.hub) is None
-    assert store.given(card.hub) is None
+    assert store.local_path(card.hub) is None
     assert not store.here(card)
-    assert store.begun(card)
+    assert store.on_disk(card)
     assert store.check(card)
-    with pytest.raises(WeightsMissing, match=r"here in part: .*models pull wan2\.1-t2v-1\.3b` fetches the rest"):
+    with pytest.raises(WeightsMissing, match=r"are incomplete: .*models pull wan2\.1-t2v-1\.3b` fetches the rest"):
         store.locate(card)
 
 
@@ -180,11 +180,11 @@ def test_a_pulled_model_that_no_card_names_is_found_by_its_id(hub):
 
 @pytest.mark.parametrize("table", [{}, [], {"a": 1}, {"a": "../x"}, {"a": "/etc/passwd"}, {"a": ""}, None])
 def test_an_index_that_names_files_elsewhere_is_damaged(tmp_path, table):
-    from kinema.weights.complete import lacking
+    from kinema.weights.complete import missing_files
 
     (tmp_path / "x.safetensors.index.json").write_text(json.dumps({"weight_map": table}))
     with pytest.raises(ModelError, match="weight_map"):
-        lacking(tmp_path)
+        missing_files(tmp_path)
 
 
 def test_a_transformer_without_its_parts_is_not_good(tmp_path, home):
@@ -196,7 +196,7 @@ def test_a_transformer_without_its_parts_is_not_good(tmp_path, home):
 
 def test_a_folder_nobody_knows_says_what_it_is(tmp_path):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "LTXPipeline"}))
-    with pytest.raises(ModelError, match=r"model_index\.json says LTXPipeline; not a checkpoint"):
+    with pytest.raises(ModelError, match=r"model_index\.json names LTXPipeline; not a supported checkpoint"):
         store.recognise(tmp_path)
     pickled = tmp_path / "v1-5.ckpt"
     pickled.write_bytes(b"\x80\x04")

@@ -37,7 +37,7 @@ def test_the_shipped_ones_are_listed() -> None:
     assert {style.name for style in found} == {
         f"mini-{move}" for move in ("pan-left", "pan-right", "tilt-up", "tilt-down", "zoom-in", "zoom-out")
     }
-    assert all(style.ships and style.what and style.model == MOTION and not style.problem for style in found)
+    assert all(style.ships and style.description and style.model == MOTION and not style.problem for style in found)
 
 
 def test_own_ones_come_first_with_what_they_say(home: Path) -> None:
@@ -48,7 +48,7 @@ def test_own_ones_come_first_with_what_they_say(home: Path) -> None:
     found = {style.name: style for style in styles.named()}
     assert [*found][:3] == ["broken", "folder", "oil"]
     oil = found["oil"]
-    assert (oil.model, oil.what, oil.trigger, oil.rank, oil.ships) == (
+    assert (oil.model, oil.description, oil.trigger, oil.rank, oil.ships) == (
         "kinema-mini-wan", "oil paint", "oil_style", 4, False,
     )  # fmt: skip
     assert found["folder"].model is None
@@ -82,7 +82,7 @@ def test_a_style_for_another_kind_of_model_is_refused() -> None:
 def test_a_file_that_is_no_adapter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(b"x")
     (tmp_path / "cut.safetensors").write_bytes(adapter(tmp_path / "whole.safetensors").read_bytes()[:-20])
-    for name, words in (("photo.png", "pickled"), ("cut.safetensors", "cut short")):
+    for name, words in (("photo.png", "pickled"), ("cut.safetensors", "truncated")):
         with pytest.raises(RequestError, match=words):
             kinema.plan("a car", conditions=[{"kind": "style", "adapter": str(tmp_path / name)}])
     kinema.plan("a car", conditions=[{"kind": "style", "adapter": str(tmp_path / "whole.safetensors")}])

@@ -1,4 +1,4 @@
-"""LoRA files that change the text encoder too, as most of those for Stable Diffusion do: against merged weights."""
+"""LoRA files that change the text encoder too, as most for Stable Diffusion do, against merged weights."""
 
 from __future__ import annotations
 

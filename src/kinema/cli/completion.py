@@ -50,5 +50,5 @@ def styles(incomplete: str) -> list[tuple[str, str]]:
     with contextlib.suppress(Exception):
         from ..weights.styles import named
 
-        return [(style.name, style.what) for style in named() if style.name.startswith(incomplete)]
+        return [(style.name, style.description) for style in named() if style.name.startswith(incomplete)]
     return []

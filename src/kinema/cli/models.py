@@ -209,7 +209,7 @@ def check(
     """Look for missing and damaged files; exit code 1 where there are any."""
     from ..weights import store
 
-    cards = [store.find(model)] if model is not None else [card for card in store.known_cards() if store.begun(card)]
+    cards = [store.find(model)] if model is not None else [card for card in store.known_cards() if store.on_disk(card)]
     found = {card.id: store.check(card) for card in cards}
     if model is None:
         found |= {name: [trouble] for name, trouble in store.troubles().items()}

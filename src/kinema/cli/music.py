@@ -178,13 +178,13 @@ def _tell(track: Track, target: str, started: float, as_json: bool) -> None:
     found: dict[str, Any] = {
         "path": target, "bytes": output.size_of(Path(target)), "length_s": round(track.seconds, 6),
         "lufs": _number(level.lufs if level else None), "peak_dbtp": _number(level.peak_dbtp if level else None),
-        "procedural": track.procedural, "label": track.label, "made": track.made,
+        "procedural": track.procedural, "label": track.label, "made": track.details,
         "seconds": round(time.perf_counter() - started, 3),
     }  # fmt: skip
     if as_json:
         typer.echo(json.dumps(found))
         return
-    made = track.made
+    made = track.details
     key = f", {made['key']} {made['mode']}, {made['bpm']:.0f} bpm" if "key" in made else ""
     say(
         f"{target}  ({track.seconds:.2f} s{key}, {found['lufs']} LUFS, peak {found['peak_dbtp']} dBTP, "

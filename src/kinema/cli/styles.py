@@ -24,7 +24,7 @@ def styles(as_json: AsJson = False) -> None:
         typer.echo(json.dumps({
             "folder": str(own),
             "styles": [
-                {"name": each.name, "model": each.model, "what": each.what, "trigger": each.trigger,
+                {"name": each.name, "model": each.model, "what": each.description, "trigger": each.trigger,
                  "rank": each.rank, "bytes": each.bytes, "path": str(each.path), "ships": each.ships,
                  "problem": each.problem}
                 for each in found
@@ -40,7 +40,7 @@ def styles(as_json: AsJson = False) -> None:
     table.add_column("what it does", overflow="fold")
     for each in found:
         trigger = f" (trigger: {each.trigger})" if each.trigger else ""
-        does = each.problem or f"{each.what or 'does not say'}{trigger}"
+        does = each.problem or f"{each.description or 'does not say'}{trigger}"
         cells = (each.name, each.model or "does not say", does)
         table.add_row(*(Text(for_terminal(cell, 200)) for cell in cells))
     show.console().print(table)

@@ -75,8 +75,8 @@ class Mask(Value):
     `shape` makes the mask coarser, frame by frame: `original`, its convex `hull`, or its bounding box (`bbox`); with
     `_expand` grown by `ratio` of its size (conditions/mask_shape.py). A tight outline reveals the removed object to the
     model. `fill`: the model's input in the area to generate: mid-gray (no hint), or the source as a hint.
-    `tracker`: the tracker to use; planning resolves `auto`. `shadow`: also the shadow or reflection of the object, found
-    where the clip differs from its own background next to the mask; requires another `fill` of the request than
+    `tracker`: the tracker to use; planning resolves `auto`. `shadow`: also the shadow or reflection of the object,
+    found where the clip differs from its own background next to the mask; requires another `fill` of the request than
     `generate`.
     """
 

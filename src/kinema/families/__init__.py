@@ -1,1 +1,1 @@
-"""The models. One folder a family, the same file names in each; the table of families is core/registry.py."""
+"""The model families: one folder per family, with the same file names in each. Their table is core/registry.py."""

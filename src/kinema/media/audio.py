@@ -1,4 +1,4 @@
-"""Sound as float32 in [-1, 1], shape (samples, channels), 48 kHz: converting, resampling, decoding.
+"""Convert, resample and decode sound: float32 in [-1, 1], shape (samples, channels), 48 kHz.
 
 Legend: S samples, C channels.
 """
@@ -14,7 +14,7 @@ from ..core.chunk import AUDIO_RATE_HZ
 from ..core.errors import MediaError
 
 MOST_OFF_S = 0.001
-"""Times are rounded to this in most containers; sound that is further from its place is moved there."""
+"""Most containers round times to this; sound with a larger offset is moved to its time."""
 
 
 def silence(seconds: float, channels: int = 2) -> np.ndarray:
@@ -23,7 +23,7 @@ def silence(seconds: float, channels: int = 2) -> np.ndarray:
 
 
 def to_float(samples: np.ndarray) -> np.ndarray:
-    """Integer samples of any width (unsigned: offset binary) or floats as float32, clipped to [-1, 1]."""
+    """Convert integer samples of any width (unsigned: offset binary) or floats to float32, clipped to [-1, 1]."""
     if samples.dtype.kind == "f":
         return np.clip(samples, -1, 1).astype(np.float32)
     if samples.dtype.kind not in "iu":
@@ -34,12 +34,12 @@ def to_float(samples: np.ndarray) -> np.ndarray:
 
 
 def to_int16(audio: np.ndarray) -> np.ndarray:
-    """Floats in [-1, 1] as int16; louder values are clipped."""
+    """Convert floats in [-1, 1] to int16; larger values are clipped."""
     return np.clip(np.rint(audio.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
 
 
 def resample(audio_SC: np.ndarray, rate_hz: int, to_hz: int = AUDIO_RATE_HZ) -> np.ndarray:
-    """Sound of one rate (one or two channels) at another; the length is round(samples * to_hz / rate_hz)."""
+    """Resample sound of one or two channels; the length becomes round(samples * to_hz / rate_hz)."""
     if rate_hz == to_hz or len(audio_SC) == 0:
         return audio_SC.astype(np.float32)
     import av
@@ -53,62 +53,62 @@ def resample(audio_SC: np.ndarray, rate_hz: int, to_hz: int = AUDIO_RATE_HZ) -> 
 
 
 def fit(audio_SC: np.ndarray, num_samples: int) -> np.ndarray:
-    """Exactly `num_samples`: cut at the end, or filled with silence."""
+    """Trim sound to `num_samples`, or pad it with silence."""
     missing = max(0, num_samples - len(audio_SC))
     return np.pad(audio_SC[:num_samples], ((0, missing), (0, 0)))
 
 
 def stereo(audio_SC: np.ndarray) -> np.ndarray:
-    """Two channels: one channel on both sides, two as they are."""
+    """Convert sound to two channels: mono is duplicated, stereo returned unchanged."""
     return audio_SC if audio_SC.shape[1] == 2 else np.repeat(audio_SC, 2, axis=1)
 
 
 def num_channels(container: Any) -> int:
-    """Channels of the first sound track. MediaError where its codec is unknown."""
+    """Number of channels of the first sound track. MediaError if its codec is unknown."""
     stream = container.streams.audio[0]
     if stream.codec_context is None:
-        raise MediaError(f"{container.name}: its sound is in a codec that cannot be decoded here.")
+        raise MediaError(f"{container.name}: no decoder is available for its sound.")
     return stream.codec_context.channels
 
 
 def decode_audio(
     container: Any, start_seconds: float | None = None, seconds: float | None = None
 ) -> Iterator[np.ndarray]:
-    """The first sound track of an open container at 48 kHz, float32 (S, C), piece by piece, none longer than a second.
+    """Yield the first sound track of an open container at 48 kHz, float32 (S, C), in pieces of at most a second.
 
-    The first sample is the one heard at `start_seconds` of the container's clock (None: where the sound begins): what
-    lies before is dropped, a later start is filled with silence. Every sample is where its time says, to a
-    millisecond: a gap between two packets is silence, of two that overlap the later one loses its start. `seconds`:
-    nothing after so long is read. More than two channels are mixed down to stereo.
+    The first sample is at `start_seconds` on the container's clock (None: the start of the sound): earlier sound is
+    dropped, and a later start is padded with silence. Samples keep their times to a millisecond: gaps between packets
+    become silence, and overlapping packets lose their start. `seconds`: the maximum duration. More than two channels
+    are mixed down to stereo.
     """
     layout = "mono" if num_channels(container) == 1 else "stereo"
     stop = None if seconds is None else round(seconds * AUDIO_RATE_HZ)
-    given = 0  # samples at 48 kHz, from the start that is wanted
+    num_done = 0  # samples at 48 kHz since start_seconds
     for begin, run in _runs(container, layout):
         start_seconds = begin if start_seconds is None else start_seconds
         place = round((begin - start_seconds) * AUDIO_RATE_HZ)
-        for silent in _silence(given, place if stop is None else min(place, stop), 1 if layout == "mono" else 2):
+        for silent in _silence(num_done, place if stop is None else min(place, stop), 1 if layout == "mono" else 2):
             yield silent
-            given += len(silent)
+            num_done += len(silent)
         for samples_SC in run:
-            kept = samples_SC[max(0, given - place) :]
-            kept = kept if stop is None else kept[: max(0, stop - given)]
+            kept = samples_SC[max(0, num_done - place) :]
+            kept = kept if stop is None else kept[: max(0, stop - num_done)]
             place += len(samples_SC)
-            given += len(kept)
+            num_done += len(kept)
             if len(kept):
                 yield np.ascontiguousarray(kept)
             if stop is not None and place >= stop:
                 return
 
 
-def _silence(given: int, place: int, channels: int) -> Iterator[np.ndarray]:
-    for start in range(given, place, AUDIO_RATE_HZ):
+def _silence(begin: int, place: int, channels: int) -> Iterator[np.ndarray]:
+    for start in range(begin, place, AUDIO_RATE_HZ):
         yield np.zeros((min(AUDIO_RATE_HZ, place - start), channels), np.float32)
 
 
 def _runs(container: Any, layout: str) -> Iterator[tuple[float, Iterator[np.ndarray]]]:
-    """(when it begins on the container's clock, its samples at 48 kHz) of every run of sound without a gap. A run must
-    be read to its end before the next is asked for."""
+    """Yield (start on the container's clock, samples at 48 kHz) of every run of sound without gaps. Each run must be
+    consumed before the next one is requested."""
     import av
 
     frames = (each for each in container.decode(container.streams.audio[0]) if each.samples)
@@ -124,7 +124,7 @@ def _runs(container: Any, layout: str) -> Iterator[tuple[float, Iterator[np.ndar
         while frame is not None:
             yield from _resampled(resampler, frame)
             count += frame.samples
-            clock = begin + count / frame.sample_rate  # when the next one is due
+            clock = begin + count / frame.sample_rate  # the due time of the next frame
             waiting = frame = next(frames, None)
             if frame is None or (frame.sample_rate, frame.layout.name, frame.format.name) != kind:
                 break
@@ -143,13 +143,13 @@ def _resampled(resampler: Any, frame: Any) -> Iterator[np.ndarray]:
 
 
 class AudioTrack:
-    """Pulls exact runs of samples out of `decode_audio`, so that sound can travel with the frames."""
+    """Takes exact numbers of samples from `decode_audio`, so that each Chunk gets its sound."""
 
     def __init__(self, parts: Iterator[np.ndarray], channels: int) -> None:
         self.parts, self.rest = parts, np.zeros((0, channels), np.float32)
 
     def take(self, num_samples: int) -> np.ndarray:
-        """The next samples; silence after the end."""
+        """Return the next samples, with silence after the end."""
         have = [self.rest]
         count = len(self.rest)
         while count < num_samples and (part := next(self.parts, None)) is not None:

@@ -1,9 +1,9 @@
-"""RGB to the YUV of a file and back, with the matrix and range said aloud on both sides.
+"""Convert between RGB and the YUV of files, with explicit matrix and range on both sides.
 
 Legend: F pixel frames, H W height and width, C channels.
-Written files are BT.709 limited range, converted and tagged. Read files follow their tags; a file that has
-none is taken as players take it: BT.709 from 1280 columns or 577 rows up, BT.601 below. PQ and HLG (HDR) and BT.2020's
-primaries become SDR of BT.709 (hdr.py); other transfer curves and primaries differ little and are read as coded.
+Written files are converted to BT.709 limited range and tagged. Read files follow their tags; files without tags are
+treated as in players: BT.709 from 1280 columns or 577 rows up, BT.601 below. PQ and HLG (HDR) and BT.2020 primaries are
+converted to BT.709 SDR (hdr.py); other transfer curves and primaries differ little and are read as coded.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _MATRIX_OF_TAG = {
 }
 
 _LUMA = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
-"""Shares of red and blue in luma, by the tag of the matrix."""
+"""Coefficients of red and blue in luma, by matrix tag."""
 
 
 def tag_bt709(context: av.VideoCodecContext) -> None:
-    """Mark an encoder's output as BT.709, limited range."""
+    """Tag an encoder's output as BT.709, limited range."""
     context.color_range, context.colorspace = LIMITED, BT709
     context.color_primaries, context.color_trc = BT709, BT709
 
 
 def to_yuv(frame_HWC: np.ndarray, pixel_format: str) -> av.VideoFrame:
-    """A uint8 RGB picture as a BT.709 limited-range frame of `pixel_format` (yuv420p, yuv444p)."""
+    """Convert a uint8 RGB picture to a BT.709 limited-range frame of `pixel_format` (yuv420p, yuv444p)."""
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24")
     return frame.reformat(
         format=pixel_format,
@@ -58,7 +58,7 @@ def to_yuv(frame_HWC: np.ndarray, pixel_format: str) -> av.VideoFrame:
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """A decoded frame of any pixel format as uint8 RGB of BT.709, shape (H, W, 3); transparency is laid over white."""
+    """Convert a decoded frame of any pixel format to BT.709 uint8 RGB (H, W, 3), composited over white."""
     wide = int(frame.color_trc) in (hdr.PQ, hdr.HLG) or int(frame.color_primaries) == hdr.BT2020
     if any(part.is_alpha for part in frame.format.components) or frame.format.name == "pal8":
         if not wide:
@@ -71,8 +71,8 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
 
 
 def _deep(frame: av.VideoFrame) -> np.ndarray:
-    """The frame as RGB in 65535ths, (3, H, W), full range, in the file's own transfer. swscale spreads the chroma only:
-    its matrices are off by 0.2 %, which PQ makes ten times as much."""
+    """The frame as 16-bit full-range RGB, (3, H, W), in the file's own transfer curve. swscale only upsamples the
+    chroma: its matrices have an error of 0.2 %, which PQ multiplies by ten."""
     bits = frame.format.components[0].bits
     if frame.format.is_rgb or bits > 16:
         return np.moveaxis(_converted(frame, "rgb48le"), -1, 0)

@@ -1,4 +1,4 @@
-"""Pictures as clips: still pictures, animated GIF, WebP and PNG, and folders of pictures, through Pillow."""
+"""Read pictures as clips with Pillow: still pictures, animated GIF, WebP and PNG, and folders of pictures."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 _STILL_FPS = Fraction(24)
 MAX_HELD = 36_000
-"""One picture may stay for long; a file of a few does not make more frames than this (25 minutes at 24 fps)."""
+"""Limit of the frames of an animation with few pictures and long delays (25 minutes at 24 fps)."""
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 _RATES = [Fraction(n) for n in range(1, 61)] + [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60)]
 _TURNS = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
 
 
 class PictureClip:
-    """An open animation, picture or folder. The same face as VideoClip; there is never sound."""
+    """An open animation, picture or folder, with the interface of VideoClip but never with sound."""
 
     has_audio = False
     transfer, primaries = "SDR", ""
@@ -47,13 +47,13 @@ class PictureClip:
         self.codec, self.bit_depth, self.rotation, self._source = codec, bit_depth, rotation, source
 
     def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        """Frames `start` to `stop` of the timeline, uint8 RGB (H, W, 3)."""
+        """Yield frames `start` to `stop` of the timeline, uint8 RGB (H, W, 3)."""
         sources = self.timeline.sources or range(self.timeline.num_frames)
         for k in range(start, stop):
             if k == start or sources[k] != sources[k - 1]:
                 picture_HWC = self._source(sources[k])
                 if picture_HWC.shape[:2] != (self.height, self.width):
-                    raise MediaError(f"{self.path}: frame {k} has another size than the first.")
+                    raise MediaError(f"{self.path}: the size of frame {k} differs from the first frame's.")
             yield picture_HWC
 
     def audio_track(self, stack: contextlib.ExitStack, first_sample: int) -> Any:
@@ -61,8 +61,8 @@ class PictureClip:
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, is_folder: bool) -> Iterator[PictureClip]:
-    """A picture file or folder as a clip, closed at the end."""
+def open_clip(path: Path, *, is_folder: bool) -> Iterator[PictureClip]:
+    """Open a picture file or folder as a clip, and close it at the end."""
     if is_folder:
         yield _folder_clip(path)
         return
@@ -81,13 +81,13 @@ def opened(path: Path, *, is_folder: bool) -> Iterator[PictureClip]:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """One picture file as uint8 RGB (H, W, 3), upright."""
+    """Read one picture file as upright uint8 RGB (H, W, 3)."""
     with open_picture(path) as image:
         return picture_of(image)
 
 
 def picture_of(image: Any) -> np.ndarray:
-    """A loaded Pillow image as upright uint8 RGB (H, W, 3), transparency over white."""
+    """Convert a loaded Pillow image to upright uint8 RGB (H, W, 3), composited over white."""
     import numpy as np
     from PIL import ImageOps
 
@@ -99,7 +99,7 @@ def picture_of(image: Any) -> np.ndarray:
         clear = upright.info.get("transparency")
         gray = np.where(gray == clear, 65535, gray) if isinstance(clear, int) else gray
         return np.repeat(((gray + 128) // 257).astype(np.uint8)[..., None], 3, axis=-1)
-    if upright.mode == "F":  # floats: 0 to 1, or 0 to 255
+    if upright.mode == "F":  # floats from 0 to 1, or from 0 to 255
         gray = np.nan_to_num(np.asarray(upright))
         gray = np.clip(np.rint(gray * (255 if gray.max() <= 1 else 1)), 0, 255)
         return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=-1)
@@ -109,9 +109,8 @@ def picture_of(image: Any) -> np.ndarray:
 
 
 def _times(image: Any) -> Timeline:
-    """The rate of an animation: the one in its note, else the lowest common one that all its (rounded) delays
-    are
-    whole frames of, else the average."""
+    """The timeline of an animation. Its frame rate is the one in its note, else the lowest common rate at which all
+    (rounded) delays are whole frames, else the average rate."""
     num = getattr(image, "n_frames", 1)
     noted = _noted(image)
     if image.format == "WEBP":
@@ -126,7 +125,7 @@ def _times(image: Any) -> Timeline:
         if image.format == "WEBP":
             image.load()  # only then does Pillow know this frame's delay
         delay = float(image.info.get("duration") or 0) / 1000
-        delays.append(delay if delay > 0 else 0.1)  # as browsers show frames without a delay
+        delays.append(delay if delay > 0 else 0.1)  # the delay that browsers use for 0
     image.seek(0)
     ends = list(itertools.accumulate(delays))
     times = [0.0, *ends[:-1]]
@@ -141,12 +140,12 @@ def _times(image: Any) -> Timeline:
             return held(times, rate, stops[-1])
     average = exact_rate(num / ends[-1])
     if not MIN_FPS <= average <= MAX_FPS:
-        raise MediaError(f"{num} pictures in {ends[-1]:g} s; from {MIN_FPS:g} to {MAX_FPS:g} a second are read")
+        raise MediaError(f"{num} pictures in {ends[-1]:g} s; the frame rate must be {MIN_FPS:g} to {MAX_FPS:g} fps")
     return held(times, average, num)
 
 
 def _noted(image: Any) -> tuple[Fraction, int] | None:
-    """fps and number of frames as the writer noted them, if both make sense."""
+    """The fps and number of frames in the file's note, or None if missing or not legal."""
     note = picture_note(image)
     fps, count = note.get("fps"), note.get("num_frames")
     if isinstance(fps, bool) or isinstance(count, bool):
@@ -159,12 +158,12 @@ def _noted(image: Any) -> tuple[Fraction, int] | None:
 def _folder_clip(folder: Path) -> PictureClip:
     files = sorted((f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES and f.is_file()), key=_order)
     if not files:
-        raise MediaError(f"{folder}: a folder without pictures.")
+        raise MediaError(f"{folder}: the folder contains no pictures.")
     noted: float = of_kind(
         folder_note(folder).get("fps", 24), f"{folder / FOLDER_NOTE}: fps", (int, float), error=MediaError
     )
     if not MIN_FPS <= noted <= MAX_FPS:
-        raise MediaError(f"{folder / FOLDER_NOTE}: {noted!r:.40} fps; {MIN_FPS:g} to {MAX_FPS:g} are read.")
+        raise MediaError(f"{folder / FOLDER_NOTE}: fps must be {MIN_FPS:g} to {MAX_FPS:g}, got {noted!r:.40}.")
     fps = exact_rate(noted)
     first_HWC = read_picture(files[0])
     size = (first_HWC.shape[1], first_HWC.shape[0])
@@ -173,5 +172,5 @@ def _folder_clip(folder: Path) -> PictureClip:
 
 
 def _order(file: Path) -> list[tuple[int, int, str]]:
-    """frame2 before frame10."""
+    """Sort key that puts frame2 before frame10."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", file.name)]

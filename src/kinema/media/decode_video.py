@@ -1,4 +1,4 @@
-"""VideoClip: a video file as upright RGB frames at a constant rate, any run of them."""
+"""VideoClip: read any range of a video file as upright RGB frames at a constant frame rate."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
     from .audio import AudioTrack
 
-_SEEK_FROM = 48  # frames: below this, decoding from the start is as quick as seeking
+_SEEK_FROM = 48  # frames: below this, decoding from the start is as fast as seeking
 _TRANSFERS = {16: "PQ", 18: "HLG"}
 _PRIMARIES = {1: "BT.709", 5: "BT.470BG", 6: "SMPTE 170M", 9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
 
 
 class VideoClip:
-    """Reads the index of shown times once, then decodes on demand. Every run of frames opens the file anew: a decoder
-    that starts with the first packet is the only one that gives the same frames in every container."""
+    """An open video file. Reads the index of frame times once, then decodes on demand. Every range of frames opens the
+    file again: only a decoder that starts at the first packet returns the same frames in every container."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with open_container(path) as container:
             if not container.streams.video or container.streams.video[0].codec_context is None:
-                raise MediaError(f"{path}: holds no pictures.")
+                raise MediaError(f"{path}: contains no pictures.")
             context = container.streams.video[0].codec_context
             check_pixels(path, context.width, context.height)
             self.codec = context.name
@@ -38,7 +38,7 @@ class VideoClip:
             self.has_audio = bool(container.streams.audio)
             first = next(frames_of(container, container.streams.video[0]), None)
             if first is None:
-                raise MediaError(f"{path}: no frame of it can be decoded.")
+                raise MediaError(f"{path}: no frame can be decoded.")
         self.index = read_index(path)
         self.timeline = self.index.lines
         self.transfer = _TRANSFERS.get(int(first.color_trc), "SDR")
@@ -49,8 +49,7 @@ class VideoClip:
         self.height, self.width = self.coded[::-1] if turned else self.coded
 
     def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        """Frames `start` to `stop` of the timeline, uint8 RGB (H, W, 3). Ends early where a file is cut
-        short."""
+        """Yield frames `start` to `stop` of the timeline, uint8 RGB (H, W, 3); fewer if the file is truncated."""
         import numpy as np
 
         from .color import to_rgb
@@ -64,7 +63,7 @@ class VideoClip:
                 if index < sources[k]:
                     continue
                 if (frame.height, frame.width) != self.coded:
-                    raise MediaError(f"{self.path}: the picture size changes at frame {k}, which is not supported.")
+                    raise MediaError(f"{self.path}: the frame size changes at frame {k}, which is not supported.")
                 picture_HWC = np.ascontiguousarray(np.rot90(to_rgb(frame), -self.rotation // 90))
                 while k < stop and sources[k] <= index:
                     yield picture_HWC
@@ -73,8 +72,8 @@ class VideoClip:
                     return
 
     def audio_track(self, stack: contextlib.ExitStack, first_sample: int) -> AudioTrack:
-        """The sound from `first_sample` of the clip on; opens the file once more, so both can be read in
-        step. It ends with the pictures."""
+        """The clip's sound from `first_sample` to the last frame. Opens the file a second time, so that sound and
+        frames can be read in parallel."""
         from ..core.chunk import AUDIO_RATE_HZ
         from .audio import AudioTrack, decode_audio, num_channels
 
@@ -85,14 +84,15 @@ class VideoClip:
         return AudioTrack(decode_audio(container, self.index.begin_s + skipped_s, left_s), channels)
 
     def _decoded(self, first: int) -> Generator[tuple[int, Any]]:
-        """(index in the file, frame) from frame `first` or some frame before it on."""
+        """Yield (index in the file, frame), starting at frame `first` or earlier."""
         pts = self.index.pts
         if pts is None or first < _SEEK_FROM or not (yield from self._from_keyframe(pts, first)):
             with open_container(self.path) as container:
                 yield from enumerate(frames_of(container, container.streams.video[0]))
 
     def _from_keyframe(self, pts: list[int], first: int) -> Generator[tuple[int, Any], None, bool]:
-        """The same after a seek; False, and nothing given, where that does not lead to a keyframe at or before it."""
+        """As `_decoded`, after a seek; yields nothing and returns False unless the seek reaches a keyframe at or before
+        `first`."""
         with open_container(self.path) as container:
             stream = container.streams.video[0]
             container.seek(pts[first], stream=stream, backward=True)

@@ -1,8 +1,8 @@
-"""From packets to frames: which decoder, in which order, and how many frames that makes.
+"""Decode packets to frames, and index the frames of a file.
 
-Frame number n of a file is the n-th that a decoder gives when it reads the file from its first packet. Packets agree
-with that (one packet a frame, in the order of its times, keyframes where the index says) only in some containers, so
-only those are sought in; all others are decoded from the start and counted.
+Frame n of a file is the n-th that a decoder returns when it reads the file from its first packet. Only in some
+containers do packets agree with that (one packet per frame, in the order of their times, with an index of keyframes);
+Kinema seeks only in those, and decodes all others from the start.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from .open import open_container
 from .timeline import MAX_FPS, MIN_FPS, Timeline, timeline
 
 _INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
-"""Demuxers with an index of keyframes and a time for every frame. MPEG streams land behind the time that is sought,
-AVI and elementary streams have no times of showing, and the others gain little."""
+"""Demuxers with an index of keyframes and a time for every frame. MPEG streams seek past the requested time, AVI and
+elementary streams have no presentation times, and the others gain little."""
 _SLOTS = ("avi", "gxf", "asf")
-"""One time for each packet, which says nothing of the order: the frame shown k-th has the k-th of them all, sorted."""
+"""Demuxers whose packet times are not in presentation order: the k-th shown frame has the k-th of the sorted times."""
 _UNTIMED = ("h264", "hevc", "mpegvideo", "m4v", "obu", "av1")
-"""Elementary streams; what times a demuxer gives their packets it makes up."""
+"""Elementary streams; the demuxer invents the times of their packets."""
 _HIDDEN_PACKETS = ("vp8",)
-"""Codecs whose invisible frames travel as packets of their own."""
+"""Codecs whose invisible frames are separate packets."""
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Transparency of WebM is a second picture beside the first; FFmpeg's own decoders leave it out."""
+"""Decoders that read the alpha channel of WebM, which FFmpeg's own decoders drop."""
 _LOOKED_AT = 3
 _REORDERED = 32
-"""More packets than any codec holds back before it shows the first frame."""
+"""More packets than any codec needs before its first frame."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """pts: the times of showing in stream units, rising, where a container can be sought by them; None where frames
-    are counted. begin_s: when the first frame is shown, on the container's clock."""
+    """The frames of a file. pts: sorted presentation times in stream units, if the container can seek by them; None if
+    frames are counted. lines: the frames at a constant rate. begin_s: time of the first frame on the container's
+    clock."""
 
     pts: list[int] | None
     lines: Timeline
@@ -45,14 +46,14 @@ class Index:
 
 
 def frames_of(container: Any, stream: Any) -> Iterator[Any]:
-    """All frames from where the container stands, in the order of showing. What comes before the first frame that can
-    be decoded (a recording that was cut anywhere) is left out."""
+    """Yield all frames from the container's current position, in presentation order. Undecodable packets before the
+    first frame (as in a recording that was cut anywhere) are skipped."""
     import av
 
     decoder, begun = _decoder(stream), False
     for packet in container.demux(stream):
         if not packet.size:
-            continue  # the end, or a place holder of AVI: a decoder would take it for the end
+            continue  # the end, or an AVI placeholder, which a decoder would treat as the end
         try:
             frames = decoder.decode(packet)
         except av.error.InvalidDataError:
@@ -65,13 +66,13 @@ def frames_of(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def read_index(path: Path) -> Index:
-    """The frames of a file and their times. Reads all packets; decodes all frames where packets do not tell.
-    MediaError: no pictures, a rate that is not legal."""
+    """Index the frames of a file and their times. Reads all packets, and decodes all frames if packets are not enough.
+    MediaError if the file has no pictures or its frame rate is not legal."""
     return _packet_index(path) or _counted_index(path)
 
 
 def begin_seconds(path: Path) -> float:
-    """When the first frame is shown on the container's clock (0 for a file without pictures): one frame is decoded."""
+    """The time of the first frame on the container's clock; 0 for a file without pictures. Decodes one frame."""
     with open_container(path) as container:
         if not container.streams.video:
             return 0.0
@@ -98,11 +99,11 @@ def _decoder(stream: Any) -> Any:
 
 
 LOST_FRAMES, LOST_SHARE = 2, 0.02
-"""So many frames fewer than a file's own index promises are let pass: some encoders count one too many."""
+"""Number and share of frames that a file may lack compared to its index: some encoders count one too many."""
 
 
 def _packet_index(path: Path) -> Index | None:
-    """The index by packets; None where they cannot be trusted to be the frames."""
+    """The index from packets; None if packets may not match frames."""
     with open_container(path) as container:
         stream = container.streams.video[0]
         if container.format.name not in _INDEXED or stream.codec_context.name in _HIDDEN_PACKETS:
@@ -116,7 +117,7 @@ def _packet_index(path: Path) -> Index | None:
                     return None
                 lengths[packet.pts] = packet.duration
         if stream.frames - packets > max(LOST_FRAMES, LOST_SHARE * stream.frames):
-            raise MediaError(f"{path}: holds {packets} of {stream.frames} frames; it is cut short or damaged.")
+            raise MediaError(f"{path}: contains {packets} of {stream.frames} frames; the file is truncated or damaged.")
         if not lengths:
             return None
         pts = sorted(lengths)
@@ -124,31 +125,31 @@ def _packet_index(path: Path) -> Index | None:
     with open_container(path) as container:
         first = list(itertools.islice(frames_of(container, container.streams.video[0]), _LOOKED_AT))
         if [frame.pts for frame in first] != pts[: len(first)]:
-            return None  # fields, or frames that refer to what was cut off
+            return None  # fields, or frames that refer to missing ones
     return Index(pts, _lines(path, pts, lengths[pts[-1]], base, rates), float(pts[0] * base))
 
 
 def _counted_index(path: Path) -> Index:
     with open_container(path) as container:
         stream, form = container.streams.video[0], container.format.name
-        given = [(f.pts, f.duration) for f in frames_of(container, stream)]
+        decoded = [(f.pts, f.duration) for f in frames_of(container, stream)]
         rates, base, start = _rates(stream), stream.time_base, stream.start_time
-    if not given:
-        raise MediaError(f"{path}: no frame of it can be decoded.")
-    times: list[Any] = [None if form in _UNTIMED else pts for pts, _ in given]
+    if not decoded:
+        raise MediaError(f"{path}: no frame can be decoded.")
+    times: list[Any] = [None if form in _UNTIMED else pts for pts, _ in decoded]
     if form in _SLOTS:
         with open_container(path) as container:
             decoding = [packet.dts for packet in container.demux(container.streams.video[0]) if packet.size]
         times = sorted(dts for dts in decoding if dts is not None) if None not in decoding else []
-        times = times if len(times) == len(given) else [None] * len(given)
+        times = times if len(times) == len(decoded) else [None] * len(decoded)
     if None in times or any(a >= b for a, b in itertools.pairwise(times)):
         rate = next(iter(rates), Fraction(25))
-        return Index(None, Timeline(rate, len(given)), float((start or 0) * base))
-    return Index(None, _lines(path, times, given[-1][1], base, rates), float(times[0] * base))
+        return Index(None, Timeline(rate, len(decoded)), float((start or 0) * base))
+    return Index(None, _lines(path, times, decoded[-1][1], base, rates), float(times[0] * base))
 
 
 def _rates(stream: Any) -> list[Fraction]:
-    """Rates that the file names, and that a clip may have."""
+    """The legal frame rates that the file names."""
     named = (stream.average_rate, stream.guessed_rate, stream.base_rate)
     return [Fraction(rate) for rate in named if rate and MIN_FPS <= rate <= MAX_FPS]
 
@@ -160,6 +161,6 @@ def _lines(path: Path, pts: list[int], last: int | None, base: Fraction, rates: 
     if not MIN_FPS <= found.fps <= MAX_FPS:
         seconds = times[-1] + float(last * base)
         raise MediaError(
-            f"{path}: {len(pts)} frames in {seconds:g} s; clips of {MIN_FPS:g} to {MAX_FPS:g} frames a second are read."
+            f"{path}: {len(pts)} frames in {seconds:g} s; the frame rate must be {MIN_FPS:g} to {MAX_FPS:g} fps."
         )
     return found

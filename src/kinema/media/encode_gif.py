@@ -1,4 +1,4 @@
-"""GifEncoder: 256 well-chosen colours a scene, times exact to the format's hundredth of a second."""
+"""GifEncoder: an adaptive palette of 256 colours per scene, and times exact to the format's 10 ms."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from .endings import check_rate
 from .manifest import gif_comment, gif_header_length, make_note
 
 _DITHER = {"draft": 0.0, "good": 10.0, "best": 14.0}  # height of the pattern in levels
-_GROUP = 16  # frames that a palette is chosen from
+_GROUP = 16  # frames from which a palette is chosen
 _TICK = Fraction(1, 100)
 
 
-# Not ffmpeg's palettegen and paletteuse: they hold every frame until the last has come, have one palette across cuts,
-# and their ordered dithering shows a picture 0.8 to 3 dB further off (after a blur) in four clips of five.
+# ffmpeg's palettegen and paletteuse are not used: they buffer all frames, have one palette across cuts, and their
+# ordered dithering is 0.8 to 3 dB worse (after a blur) in four clips of five.
 class GifEncoder:
-    """Frames are matched to a palette made from the first 16; when the match turns bad (a cut), a new one is
-    made."""
+    """Encodes frames with a palette chosen from 16 frames; when the match gets worse (a cut), a new one is chosen."""
 
     def __init__(self, path: Path, first: Chunk, quality: str, manifest: str | None) -> None:
         check_rate(".gif", first.fps)
@@ -62,7 +61,7 @@ class GifEncoder:
         frame.time_base = _TICK
         self.num_frames += 1
         for packet in self.stream.encode(frame):
-            packet.duration = frame.duration  # the encoder forgets it, and the last frame has no next one to end it
+            packet.duration = frame.duration  # the encoder drops it, and no next frame ends the last one
             self.container.mux(packet)
 
     def finish(self) -> None:
@@ -79,12 +78,11 @@ class GifEncoder:
 
 
 class _Match:
-    """A palette for some frames, and frames matched to it: (paletted frame, mean absolute error).
+    """Maps frames to a palette chosen from `frames`; a call returns (paletted frame, mean absolute error).
 
-    255 colours; the last place is the transparent one with which the encoder marks what did not change. The
-    nearest palette colour is looked up in a table of 64 x 64 x 64 cells that is filled as cells turn up.
-    Dithering is
-    ordered: the pattern stands still where the picture does, so it neither crawls nor costs bytes.
+    The palette has 255 colours; the last index is transparent, and the encoder uses it for unchanged pixels. The
+    nearest colours are cached in a table of 64 x 64 x 64 cells. Dithering is ordered: its pattern is static where the
+    picture is, so it neither crawls nor costs bytes.
     """
 
     def __init__(self, frames: list[np.ndarray], strength: float) -> None:
@@ -111,14 +109,14 @@ class _Match:
             centres = np.stack([new >> 12, new >> 6 & 63, new & 63], -1) * 4 + 1.5
             self.table[new] = _nearest(centres.astype(np.float32), self.palette.astype(np.float32))
         indices_HW = self.table[cells_HW].astype(np.uint8)
-        # on 4x4 means, as the eye sees it, so that dithering itself does not count as an error
+        # on 4x4 means, so that dithering does not count as an error
         error = float(np.abs(_means(self.palette[indices_HW]) - _means(frame_HWC)).mean())
         paletted: Any = (indices_HW, self.argb)
         return av.VideoFrame.from_ndarray(paletted, format="pal8"), error
 
 
 def _few_colors(pixels_N3: np.ndarray) -> np.ndarray | None:
-    """The colours themselves if 255 suffice (drawings, flat areas): then nothing is dithered."""
+    """The exact colours if there are at most 255 (drawings, flat areas), else None. They need no dithering."""
     keys = pixels_N3.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
     found = np.unique(keys[:4096])
     found = np.unique(keys) if len(found) <= 255 else found
@@ -128,7 +126,7 @@ def _few_colors(pixels_N3: np.ndarray) -> np.ndarray | None:
 
 
 def _chosen_colors(pixels_N3: np.ndarray) -> np.ndarray:
-    """255 colours for these pixels: median cut, then two rounds of k-means."""
+    """Choose up to 255 colours for the pixels: median cut, then two iterations of k-means."""
     image = Image.fromarray(pixels_N3[None])
     flat = image.quantize(255, method=Image.Quantize.MEDIANCUT, kmeans=0, dither=Image.Dither.NONE).getpalette()
     palette = np.unique(np.array(flat, np.float32).reshape(-1, 3)[:255], axis=0)
@@ -142,7 +140,7 @@ def _chosen_colors(pixels_N3: np.ndarray) -> np.ndarray:
 
 
 def _nearest(colors_N3: np.ndarray, palette_K3: np.ndarray) -> np.ndarray:
-    """Index of the nearest palette colour for each colour, in blocks of bounded memory."""
+    """The index of the nearest palette colour of each colour, computed in blocks to bound memory."""
     square = (palette_K3**2).sum(-1) / 2
     blocks = np.array_split(colors_N3, len(colors_N3) // 8192 + 1)
     return np.concatenate([(block @ palette_K3.T - square).argmax(-1) for block in blocks])

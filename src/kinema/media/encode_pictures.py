@@ -1,5 +1,4 @@
-"""Encoders for what Pillow writes: one picture, a folder of pictures, and animated WebP (whose frames av
-encodes)."""
+"""Encoders for single pictures, folders of pictures, and animated WebP."""
 
 from __future__ import annotations
 
@@ -20,12 +19,12 @@ _JPEG = {"draft": (80, 2), "good": (93, 0), "best": (98, 0)}  # quality, chroma 
 _WEBP = {
     "draft": {"quality": "60"},
     "good": {"quality": "88"},
-    "best": {"lossless": "1", "quality": "60"},  # here quality is effort
+    "best": {"lossless": "1", "quality": "60"},  # for lossless, quality means effort
 }
 
 
 class PictureEncoder:
-    """One frame to .png or .jpg."""
+    """Writes one frame to .png or .jpg."""
 
     def __init__(self, path: Path, suffix: str, quality: str, manifest: str | None) -> None:
         self.path, self.suffix, self.quality, self.manifest, self.num_frames = (
@@ -40,7 +39,7 @@ class PictureEncoder:
         self.num_frames += len(chunk.frames)
         if self.num_frames > 1:
             raise RequestError(
-                f"{self.suffix} holds one picture and the clip has more frames.",
+                f"A {self.suffix} file holds one picture, but the clip has more frames.",
                 field="path",
                 legal=".mp4, .webm, .gif, .webp or a folder for clips",
                 nearest=".mp4",
@@ -62,7 +61,7 @@ class PictureEncoder:
 
 
 class FolderEncoder:
-    """Frames to 00000.png, 00001.png ... in a new folder, with the fps and the manifest in kinema.json."""
+    """Writes frames to 00000.png, 00001.png ... in a new folder, with the fps and the manifest in kinema.json."""
 
     def __init__(self, path: Path, first: Chunk, manifest: str | None) -> None:
         self.path, self.fps, self.manifest, self.num_frames = path, first.fps, manifest, 0
@@ -86,7 +85,7 @@ class FolderEncoder:
 
 
 class WebpEncoder:
-    """Animated WebP. The encoder keeps compressed frames, not pixels, until the end: the format's index comes
+    """Writes animated WebP. The encoder buffers compressed frames until the end, because the format's header comes
     first."""
 
     def __init__(self, path: Path, first: Chunk, quality: str, manifest: str | None) -> None:

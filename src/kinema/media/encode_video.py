@@ -1,4 +1,4 @@
-"""VideoEncoder: mp4 (H.264, AAC) and webm (VP9, Opus) through PyAV, reproducible to the byte."""
+"""VideoEncoder: write mp4 (H.264, AAC) and webm (VP9, Opus) with PyAV, reproducible to the byte."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from ..core.chunk import AUDIO_RATE_HZ, Chunk
 from .color import tag_bt709, to_yuv
 from .timeline import exact_rate
 
-# mbtree is off: x264's vector code for it reads past the last macroblocks of a row, so for most sizes the
-# bytes would
-# depend on what lay in memory before.
+# mbtree is off: x264's vector code for it reads past the last macroblocks of a row, so for most sizes the bytes would
+# depend on uninitialized memory.
 _H264 = {
     "draft": {"crf": "27", "preset": "veryfast", "mbtree": "0"},
     "good": {"crf": "16", "preset": "medium", "mbtree": "0"},
@@ -25,17 +24,17 @@ _VP9 = {
     "good": {"crf": "18", "cpu-used": "4"},
     "best": {"crf": "2", "cpu-used": "3"},
 }
-_NUM_THREADS = 4  # fixed: x264 gives other bytes for another number of threads
+_NUM_THREADS = 4  # fixed: the bytes that x264 writes depend on the number of threads
 
 
 class VideoEncoder:
-    """One open file. All calls come from one thread."""
+    """Writes one file. All calls must come from one thread."""
 
     def __init__(self, path: Path, suffix: str, first: Chunk, quality: str, manifest: str | None) -> None:
         height, width = first.frames.shape[1:3]
         self.rate, self.num_frames, self.num_samples = exact_rate(first.fps), 0, 0
         mp4 = suffix == ".mp4"
-        # bitexact leaves out dates, random identifiers and version strings
+        # bitexact omits dates, random identifiers and version strings
         flags = {"fflags": "+bitexact"} | ({"movflags": "+faststart+use_metadata_tags"} if mp4 else {})
         self.container = av.open(str(path), "w", format=suffix[1:], options=flags)
         if manifest is not None:
@@ -79,5 +78,5 @@ class VideoEncoder:
         self.container.close()
 
     def close(self) -> None:
-        """Release the file, finished or not."""
+        """Close the file, finished or not."""
         self.container.close()

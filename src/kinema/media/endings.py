@@ -1,6 +1,6 @@
-"""How names of files end that the reader opens: what ffmpeg calls the formats of open.py, and the pictures'.
+"""Suffixes of readable files: those that ffmpeg lists for the formats of open.py, and those of pictures.
 
-The reader itself goes by content. This is for whoever looks through a folder and must know which files to hand to it.
+The reader itself detects formats by content; the suffixes select files in a folder.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ _WRITERS = {
     "mpeg": ("vob", "svcd"), "mpegvideo": ("mpeg1video", "mpeg2video"), "ogg": ("ogv", "oga"), "asf": ("asf_stream",),
     "opus": ("oga",), "matroska": ("webm",),
 }  # fmt: skip
-"""ffmpeg's names of formats as they are written, where those differ from the name under which they are read."""
+"""ffmpeg's muxers whose names differ from the demuxers'."""
 
 
 RATES = {".gif": 50.0}
-"""The most frames a second, by the ending of a file that is written."""
+"""Maximum fps by the suffix of the written file."""
 LEAST_RATE, MOST_RATE = 0.1, 1000.0
 
 
 def check_rate(name: str, fps: float) -> None:
-    """RequestError where a file of this name cannot be written with so many frames a second."""
+    """RequestError if a file of this name cannot be written at this frame rate."""
     ending = Path(f"x{name}" if name.startswith(".") else name).suffix.lower()
     most = RATES.get(ending, MOST_RATE)
     if not LEAST_RATE <= fps <= most:
-        what = f"A {ending[1:].upper()} shows" if ending in RATES else "A clip shows"
+        kind = f"{ending} files" if ending in RATES else "clips"
         near = LEAST_RATE if fps < LEAST_RATE else most
         raise RequestError(
-            f"{fps:g} frames a second. {what} {most:g} at most.", field="fps", value=fps,
+            f"The frame rate of {kind} must be {LEAST_RATE:g} to {most:g} fps, got {fps:g}.", field="fps", value=fps,
             legal=f"{LEAST_RATE:g} to {most:g}" + (", or a .mp4 or .webm file" if ending in RATES else ""),
             nearest=f"{near:g}",
         )  # fmt: skip
@@ -40,7 +40,7 @@ def check_rate(name: str, fps: float) -> None:
 
 @cache
 def readable() -> frozenset[str]:
-    """Suffixes with their dot, in lower case, of video, sound and pictures."""
+    """The suffixes of readable video, sound and picture files, in lower case with their dot."""
     import av
 
     found = set(_SUFFIXES)
@@ -49,6 +49,6 @@ def readable() -> frozenset[str]:
             for mode in ("r", "w"):
                 try:
                     found |= {f".{ending}" for ending in av.ContainerFormat(each, mode).extensions}
-                except ValueError:  # this build reads or writes it only
+                except ValueError:  # this build of ffmpeg only reads or only writes it
                     continue
     return frozenset(found)

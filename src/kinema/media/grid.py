@@ -1,5 +1,5 @@
-"""Many clips on one picture: rows with a heading, a frame of each clip with its caption. The same layout serves as the
-background of a clip in which all of them play.
+"""Show many clips on one picture: rows with a heading, and a frame of each clip with its caption. The same layout is
+the background of a clip in which all of them play.
 
 Legend: F pixel frames, H W height and width.
 """
@@ -26,7 +26,7 @@ _CAPTION_LINES, _HEADING_LINES = 2, 3
 
 @dataclass(frozen=True)
 class Row:
-    """A heading ("" for none) and its cells: (caption, uint8 frame HW3). More cells than columns go on below."""
+    """A heading ("" for none) and its cells: (caption, uint8 frame HW3). Cells wrap after the last column."""
 
     heading: str
     cells: Sequence[tuple[str, np.ndarray]]
@@ -34,8 +34,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """paper_HW3: the picture with headings, captions and frames. boxes: left, top, width, height of each cell's frame,
-    in the order of the cells."""
+    """A finished layout. paper_HW3: the picture with headings, captions and frames. boxes: left, top, width, height of
+    each cell's frame, in the order of the cells."""
 
     paper_HW3: np.ndarray
     boxes: tuple[tuple[int, int, int, int], ...]
@@ -46,7 +46,7 @@ class Grid:
         return Image.fromarray(self.paper_HW3)
 
     def frames(self, clips: Sequence[Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
-        """Frames HW3 in which the clips (one iterator of HW3 frames for each cell) play, until the first one ends."""
+        """Yield frames HW3 in which the clips (one iterator of HW3 frames per cell) play, until the first one ends."""
         for shown in zip(*clips, strict=False):
             page = self.paper_HW3.copy()
             for frame, box in zip(shown, self.boxes, strict=True):
@@ -55,10 +55,10 @@ class Grid:
 
 
 def grid(rows: Sequence[Row], columns: int, cell_px: int | None = None) -> Grid:
-    """The layout with all frames in place; width and height are even. Frames keep their shape.
+    """Lay out all cells with their frames. Width and height are even; frames keep their aspect ratio.
 
-    cell_px: width of a cell; None: that of the first frame, a small one scaled up by a whole number to at least 160, a
-    large one reduced to 320. Raises RequestError where there is no cell, or no column."""
+    cell_px: width of a cell; defaults to the first frame's width, upscaled by a whole number to at least 160 or reduced
+    to 320. RequestError if there is no cell or no column."""
     cells = [cell for row in rows for cell in row.cells]
     if not cells or columns < 1:
         raise RequestError("A grid needs at least one clip and one column.", field="grid")
@@ -102,7 +102,7 @@ def _drawn(rows: Sequence[Row], columns: int, wide: int, tall: int) -> Grid:
 
 
 def _paste(page: np.ndarray, frame: np.ndarray, box: tuple[int, int, int, int]) -> None:
-    """A frame into its box: at the box's width, or as high as the box."""
+    """Paste a frame into its box, scaled to fit."""
     x, y, wide, tall = box
     height, width = frame.shape[:2]
     scale = min(wide / width, tall / height)

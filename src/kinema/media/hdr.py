@@ -1,8 +1,8 @@
-"""HDR and wide colours as SDR: PQ, HLG and BT.2020 to BT.709 as an ordinary screen shows it.
+"""Tone-map HDR and wide-gamut video (PQ, HLG, BT.2020) to BT.709 SDR.
 
 Light is measured in reference whites: 1.0 is the diffuse white of HDR, 203 cd/m2 (ITU-R BT.2408), which an SDR picture
-codes as 255. What is brighter (lamps, glints) is bent into the last fifth below white by a shoulder, so everything up
-to 0.8 of white looks as it does on an HDR screen, and reference white itself becomes 247.
+codes as 255. A shoulder compresses highlights into the last fifth below white: light up to 0.8 is unchanged, and
+reference white becomes 247.
 Sources: SMPTE ST 2084 (PQ), ITU-R BT.2100 (HLG), BT.2087 (BT.2020 to BT.709), BT.1886 (gamma 2.4).
 """
 
@@ -12,7 +12,7 @@ import functools
 
 import numpy as np
 
-PQ, HLG, BT2020 = 16, 18, 9  # as files number them (ITU-T H.273)
+PQ, HLG, BT2020 = 16, 18, 9  # code points of ITU-T H.273
 WHITE_NITS = 203.0
 HLG_PEAK_NITS, HLG_GAMMA = 1000.0, 1.2
 SDR_GAMMA = 2.4
@@ -22,7 +22,7 @@ _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-
 
 
 def pq_nits(signal: np.ndarray) -> np.ndarray:
-    """PQ's code in [0, 1] as light, 0 to 10000 cd/m2 (ST 2084, equation 4.1)."""
+    """Convert PQ code values in [0, 1] to light, 0 to 10000 cd/m2 (ST 2084, equation 4.1)."""
     m1, m2 = 2610 / 16384, 2523 / 4096 * 128
     c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
     root = np.power(np.clip(signal, 0, 1), 1 / m2)
@@ -30,7 +30,7 @@ def pq_nits(signal: np.ndarray) -> np.ndarray:
 
 
 def hlg_scene(signal: np.ndarray) -> np.ndarray:
-    """HLG's code in [0, 1] as light of the scene in [0, 1] (BT.2100, table 5, inverse OETF)."""
+    """Convert HLG code values in [0, 1] to scene light in [0, 1] (BT.2100, table 5, inverse OETF)."""
     a, b = 0.17883277, 0.28466892
     c = 0.5 - a * np.log(4 * a)
     code = np.clip(signal, 0, 1)
@@ -38,19 +38,18 @@ def hlg_scene(signal: np.ndarray) -> np.ndarray:
 
 
 def shoulder(light: np.ndarray) -> np.ndarray:
-    """Light in reference whites as light that a screen has: itself up to KNEE, then rising ever slower towards 1."""
+    """Compress light in reference whites to [0, 1]: unchanged up to KNEE, then approaching 1."""
     over = np.maximum(light - KNEE, 0) / (1 - KNEE)
     return np.where(light <= KNEE, light, 1 - (1 - KNEE) * np.exp(-over))
 
 
 def to_sdr(code_CHW: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
-    """RGB coded with `transfer`, (3, H, W) in 65535ths, full range, as uint8 RGB of BT.709, (H, W, 3).
+    """Convert 16-bit full-range RGB coded with `transfer`, (3, H, W), to BT.709 uint8 RGB, (H, W, 3).
 
-    Colours that BT.709 has not are clipped, channel by channel; tone is mapped by the brightest channel, so hues
-    stay."""
+    Colours outside BT.709 are clipped per channel; tone mapping uses the brightest channel, which preserves hues."""
     shape = code_CHW.shape[1:]
     light_CP = np.take(_linear_table(transfer), code_CHW.reshape(3, -1))
-    if transfer == HLG:  # the system's gamma goes by the brightness of the pixel, not of the channel
+    if transfer == HLG:  # the system gamma applies to the pixel's luma, not to each channel
         bright_P = np.maximum(_LUMA_2020 @ light_CP, 1e-6)
         light_CP *= np.power(bright_P, HLG_GAMMA - 1) * np.float32(HLG_PEAK_NITS / WHITE_NITS)
     if primaries == BT2020:
@@ -69,7 +68,7 @@ def to_sdr(code_CHW: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
 
 @functools.cache
 def _linear_table(transfer: int) -> np.ndarray:
-    """float32 light of all 65536 codes: in reference whites, for HLG of the scene."""
+    """float32 light of all 65536 code values: in reference whites, or scene light for HLG."""
     code = np.arange(65_536) / 65_535
     if transfer == PQ:
         return (pq_nits(code) / WHITE_NITS).astype(np.float32)
@@ -78,6 +77,6 @@ def _linear_table(transfer: int) -> np.ndarray:
 
 @functools.cache
 def _code_table() -> np.ndarray:
-    """uint8 codes of light, by its square root in steps of 1/65535 (finer where the eye is)."""
+    """uint8 code values of light, indexed by its square root in steps of 1/65535 (finer in the shadows)."""
     light = (np.arange(65_536) / 65_535) ** 2
     return np.rint(255 * light ** (1 / SDR_GAMMA)).astype(np.uint8)

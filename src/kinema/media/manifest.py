@@ -1,4 +1,4 @@
-"""The manifest of a clip, where each format keeps it, and how it is read back.
+"""Store the manifest of a clip in each format, and read it back.
 
     mp4, webm   the container tag `kinema`
     png         the text chunk `kinema`
@@ -6,10 +6,10 @@
     gif         a comment at the front, "kinema " and a note
     webp        an XMP packet with a note in kinema:note
     folder      a note, kinema.json
-    all         a sidecar <name>.json beside the file: what is left where a site strips the tags
+    all         a sidecar <name>.json next to the file, which survives sites that strip the tags
 
-A note is {"fps", "num_frames", "manifest"}: formats that round times or join equal frames need it to give
-back the very clip, so it is written even where there is no manifest.
+A note is {"fps", "num_frames", "manifest"}. It is written even without a manifest: formats that round times or merge
+equal frames need it to restore the clip exactly.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from ..core.whole import write_text
 
 FOLDER_NOTE = "kinema.json"
 STEPS = ("interpolated", "upscaled", "scored", "enlarged")
-"""What a finished clip may have gone through, as its manifest calls it: {"clip": the file it was made of, ...}; the
-last is what "upscaled" was before."""
+"""Manifest keys of the steps after generation, each {"clip": the input file, ...}. The last is the former name of
+"upscaled"."""
 COMMENT_MARK = b"kinema "
 _NAMESPACE = "https://kinema.example/ns/1/"
 
 
 def sidecar_of(path: Path) -> Path:
-    """Where the copy of a clip's manifest lies: clip.mp4 -> clip.mp4.json."""
+    """The path of a clip's sidecar: clip.mp4 -> clip.mp4.json."""
     path = path if path.name not in ("", "..") else path.resolve()  # "."
     if not path.name:
         return path / ".json"
@@ -45,15 +45,15 @@ def sidecar_of(path: Path) -> Path:
 
 
 def check_sidecar(path: Path) -> None:
-    """MediaError where a file of the sidecar's name is there that is no manifest of this clip."""
+    """MediaError if a file with the sidecar's name exists that is not a manifest of this clip."""
     if not own_sidecar(path):
         raise MediaError(
-            f"{sidecar_of(path)}: is not a manifest that Kinema wrote, and would be replaced; name another output."
+            f"{sidecar_of(path)}: not a manifest that Kinema wrote, and would be replaced. Specify another output."
         )
 
 
 def own_sidecar(path: Path) -> bool:
-    """May the sidecar of this clip be replaced: is nothing there, or a manifest (or what the clip carries inside)?"""
+    """Whether the clip's sidecar may be replaced: it does not exist, is a manifest, or equals the manifest inside."""
     try:
         found = read_json(sidecar_of(path), dict)
     except FileNotFoundError:
@@ -70,14 +70,15 @@ def own_sidecar(path: Path) -> bool:
 
 
 def _only_steps(found: dict[str, Any]) -> bool:
-    """Is it the manifest of a clip that Kinema did not generate, but worked on afterwards?"""
+    """Whether it is the manifest of a clip that Kinema processed but did not generate."""
     return bool(found) and all(
         name in STEPS and isinstance(step, dict) and "clip" in step for name, step in found.items()
     )
 
 
 def write_sidecar(path: Path, manifest: dict[str, Any]) -> None:
-    """The manifest beside a clip that is there; one that a stranger wrote stays. MediaError."""
+    """Write the sidecar of an existing clip, but never over a file of other origin. MediaError if it cannot be
+    written."""
     if not own_sidecar(path):
         return
     try:
@@ -87,7 +88,7 @@ def write_sidecar(path: Path, manifest: dict[str, Any]) -> None:
 
 
 def own_folder(folder: Path) -> bool:
-    """May this folder be replaced by another clip: is it empty, or frames with the note that Kinema leaves?"""
+    """Whether this folder may be replaced by another clip: it is empty, or contains only frames and Kinema's note."""
     if not folder.is_dir() or folder.is_symlink():
         return False
     names = [entry.name for entry in folder.iterdir()]
@@ -100,10 +101,8 @@ def own_folder(folder: Path) -> bool:
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """How a clip was made: from the file itself, else from its sidecar.
-
-    Raises MediaError, naming the file, when it is missing, unreadable or carries no manifest.
-    """
+    """The manifest of a clip, from the file itself, else from its sidecar. MediaError if the file is missing,
+    unreadable or has no manifest."""
     path = Path(path)
     found: str | bytes | dict[str, Any] | None = _inside(path)
     if found is None and sidecar_of(path).is_file():
@@ -115,7 +114,7 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def carried(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The manifest that a file carries; empty where it carries none or cannot be read."""
+    """The manifest of a file; empty if it has none or cannot be read."""
     try:
         return read_manifest(path)
     except MediaError:
@@ -123,14 +122,14 @@ def carried(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def prompt_of(found: dict[str, Any]) -> str:
-    """The prompt that a manifest names; empty where it names none."""
+    """The prompt in a manifest; empty if it has none."""
     plan = found.get("plan")
     prompt = plan.get("prompt") if isinstance(plan, dict) else None
     return prompt if isinstance(prompt, str) else ""
 
 
 def _inside(path: Path) -> str | dict[str, Any] | None:
-    """The manifest as JSON text, or as it was found in a note."""
+    """The manifest inside the file, as JSON text or as an object from a note, or None."""
     from .open import open_container, open_picture, sniff
 
     kind = sniff(path)
@@ -147,13 +146,13 @@ def _inside(path: Path) -> str | dict[str, Any] | None:
 
 
 def make_note(fps: float, num_frames: int, manifest: str | None) -> str:
-    """The note of a clip as JSON text; `manifest` is JSON text too."""
+    """The note of a clip as JSON text. `manifest` is JSON text too."""
     note = {"fps": fps, "num_frames": num_frames} | ({} if manifest is None else {"manifest": json.loads(manifest)})
     return json.dumps(note, ensure_ascii=True)
 
 
 def folder_note(folder: Path) -> dict[str, Any]:
-    """The note in a folder of frames, {} where there is none. Raises MediaError when it is damaged."""
+    """The note in a folder of frames; empty if there is none. MediaError if it is damaged."""
     note = folder / FOLDER_NOTE
     if not note.is_file():
         return {}
@@ -164,7 +163,7 @@ def folder_note(folder: Path) -> dict[str, Any]:
 
 
 def picture_note(image: Any) -> dict[str, Any]:
-    """The note in an open GIF or WebP, {} where there is none or it is damaged."""
+    """The note in an open GIF or WebP; empty if it is missing or damaged."""
     text = _comment(image) or _from_xmp(image.info.get("xmp")) or "{}"
     try:
         return parse_json(text, "a note", dict, error=MediaError)
@@ -186,7 +185,7 @@ def _of_note(note: dict[str, Any], path: Path) -> dict[str, Any] | None:
 
 
 def xmp(text: str) -> bytes:
-    """A note as an XMP packet."""
+    """Wrap a note in an XMP packet."""
     return (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         f'<rdf:Description rdf:about="" xmlns:kinema="{_NAMESPACE}">'
@@ -204,17 +203,17 @@ def _from_xmp(packet: bytes | str | None) -> str | None:
 
 
 def add_to_webp(data: bytes, text: str, height: int, width: int, duration_ms: int = 0) -> bytes:
-    """A WebP file's bytes with a note as XMP; a file of one plain frame gets the header that this needs. duration_ms:
-    a clip whose frames are all equal has become a still picture; it is made an animation of one frame again, that is
-    shown for so long."""
+    """Add a note as XMP to a WebP file's bytes; a file of one plain frame gets the extended header that XMP requires.
+    duration_ms: a clip of equal frames was encoded as a still picture; turn it back into an animation of one frame with
+    this duration."""
     packet = xmp(text)
     body = bytearray(data[12:])
     sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     if body[:4] != b"VP8X":
         body[:0] = b"VP8X" + struct.pack("<I", 10) + bytes(4) + sides
-    body[8] |= 0x04  # the flag that says: there is XMP
+    body[8] |= 0x04  # the XMP flag
     if duration_ms and not body[8] & 0x02:
-        body[8] |= 0x02  # an animation
+        body[8] |= 0x02  # the animation flag
         shown = bytes(6) + sides + min(duration_ms, 2**24 - 1).to_bytes(3, "little") + b"\0" + bytes(body[18:])
         body[18:] = b"ANIM" + struct.pack("<I", 6) + bytes(6) + b"ANMF" + struct.pack("<I", len(shown)) + shown
     body += b"XMP " + struct.pack("<I", len(packet)) + packet + b"\0" * (len(packet) % 2)
@@ -222,12 +221,12 @@ def add_to_webp(data: bytes, text: str, height: int, width: int, duration_ms: in
 
 
 def gif_comment(text: str) -> bytes:
-    """A note as a GIF comment extension."""
+    """Wrap a note in a GIF comment extension."""
     data = COMMENT_MARK + text.encode()
     parts = (data[i : i + 255] for i in range(0, len(data), 255))
     return b"\x21\xfe" + b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
 
 
 def gif_header_length(head: bytes) -> int:
-    """Where the blocks of a GIF file begin: after the screen descriptor and the global palette."""
+    """The offset of a GIF file's blocks, after the screen descriptor and the global palette."""
     return 13 + (3 * 2 ** ((head[10] & 7) + 1) if head[10] & 0x80 else 0)

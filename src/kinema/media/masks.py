@@ -1,4 +1,4 @@
-"""Arithmetic of masks that every room above needs: the box around one, wider, narrower. Masks are (H, W)."""
+"""Operations on masks of shape (H, W): bounding box, dilation, erosion."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def box_around(mask_HW: np.ndarray) -> tuple[int, int, int, int] | None:
-    """(left, top, right, bottom) in pixels, half-open, of what is not 0; None where all is 0."""
+    """The bounding box (left, top, right, bottom) in pixels, half-open, of the nonzero pixels; None if all are 0."""
     rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
     if not len(rows):
         return None
@@ -14,21 +14,21 @@ def box_around(mask_HW: np.ndarray) -> tuple[int, int, int, int] | None:
 
 
 def grown(mask_HW: np.ndarray, radius_px: int) -> np.ndarray:
-    """A bool mask, wider by `radius_px` all around."""
+    """Dilate a bool mask by `radius_px`."""
     import cv2
 
     return cv2.dilate(mask_HW.astype(np.uint8), disc(radius_px)).astype(bool)
 
 
 def shrunk(mask_HW: np.ndarray, radius_px: int) -> np.ndarray:
-    """A bool mask, narrower by `radius_px`; what the frame's edge cuts off is not narrowed there."""
+    """Erode a bool mask by `radius_px`, but not at the frame's edges."""
     import cv2
 
     return cv2.erode(mask_HW.astype(np.uint8), disc(radius_px)).astype(bool)
 
 
 def disc(radius_px: int) -> np.ndarray:
-    """A disc of this radius, (2 r + 1, 2 r + 1) uint8, as OpenCV dilates and erodes with."""
+    """A disc as OpenCV structuring element, (2 r + 1, 2 r + 1) uint8."""
     import cv2
 
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))

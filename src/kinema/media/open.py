@@ -1,7 +1,6 @@
-"""Opening files that come from anywhere: by content, never by suffix, and every failure as MediaError.
+"""Open untrusted files by content, never by suffix, and raise every failure as MediaError.
 
-Only formats that hold pictures and sound themselves are opened. Playlists and other lists of addresses (HLS,
-DASH, concat, SDP), which could make the reader fetch other files, are not.
+Playlists (HLS, DASH, concat, SDP), which could make the reader fetch other files, are not opened.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ _CONTAINERS = (
     "wav,w64,aiff,mp3,flac,aac,ac3,caf,amr,nut,dv,rm,gxf"
 )
 MAX_PIXELS = 8192 * 8192
-"""A file that claims larger pictures is refused before one is decoded: each would take hundreds of megabytes."""
+"""Files with larger pictures are refused before decoding: each picture would take hundreds of megabytes."""
 _PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6")
 _BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
 
 
 def sniff(path: Path) -> str:
-    """What a path is, from its first bytes: "folder", "picture" or "container". Raises MediaError: missing,
-    empty, a device or a pipe (which have no end), a name that no file can have."""
+    """The kind of a path, from its first bytes: "folder", "picture" or "container". MediaError if it is missing, empty,
+    a device or a pipe (which have no end), or not a legal path."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -52,7 +51,7 @@ def sniff(path: Path) -> str:
 
 @contextlib.contextmanager
 def open_container(path: Path) -> Iterator[Any]:
-    """An av input container, closed at the end; failures inside the block become MediaError too."""
+    """Open an av input container and close it at the end. Failures inside the block become MediaError too."""
     import av
 
     with reading(path):
@@ -63,7 +62,7 @@ def open_container(path: Path) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def open_picture(path: Path) -> Iterator[Any]:
-    """A Pillow image, closed at the end; failures inside the block become MediaError too."""
+    """Open a Pillow image and close it at the end. Failures inside the block become MediaError too."""
     from PIL import Image
 
     with reading(path), Image.open(path) as image:
@@ -72,14 +71,14 @@ def open_picture(path: Path) -> Iterator[Any]:
 
 
 def check_pixels(path: Path, width: int, height: int) -> None:
-    """MediaError for a picture or a frame of more than MAX_PIXELS; its header is enough."""
+    """MediaError for a picture or frame of more than MAX_PIXELS."""
     if width * height > MAX_PIXELS:
-        raise MediaError(f"{path}: claims pictures of {width}x{height}; {MAX_PIXELS:,} pixels at most.")
+        raise MediaError(f"{path}: the picture size {width}x{height} exceeds the limit of {MAX_PIXELS:,} pixels.")
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what av and Pillow raise on bad files into MediaError with the file's name."""
+    """Convert exceptions of av and Pillow into MediaError with the file's name."""
     from PIL import Image
 
     try:
@@ -89,7 +88,7 @@ def reading(path: Path) -> Iterator[None]:
     except Image.UnidentifiedImageError as error:
         raise MediaError(f"{path}: not a picture.") from error
     except Image.DecompressionBombError as error:
-        raise MediaError(f"{path}: too large a picture ({error}).") from error
+        raise MediaError(f"{path}: the picture is too large ({error}).") from error
     except (
         OSError,
         ValueError,
@@ -108,8 +107,8 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Turn what the system, av and Pillow raise while a file is written into MediaError with the target's name. Inside
-    of `reading`, this is what keeps a full disk from being blamed on the source."""
+    """Convert exceptions of the system, av and Pillow while writing into MediaError with the target's name. Nested in
+    `reading`, it prevents a full disk from being reported as an error of the source."""
     try:
         yield
     except Exception as error:
@@ -120,15 +119,15 @@ def writing(target: Path) -> Iterator[None]:
 
 
 def _plain(error: Exception) -> str:
-    """ffmpeg's reason in words, where its own are for programmers."""
+    """ffmpeg's message, reworded for users where it is unclear."""
     own = str(getattr(error, "strerror", None) or type(error).__name__)
     return {
-        "End of file": "it ends too soon, as a file does that was cut",
-        "Invalid data found when processing input": "nothing in it is of a kind that is read",
+        "End of file": "it is truncated",
+        "Invalid data found when processing input": "damaged, or an unsupported format",
     }.get(own, own)
 
 
 def _ffmpeg_errors() -> tuple[type[Exception], ...]:
-    """What av raises, where it is in use: a picture is read without it."""
+    """The exceptions of av, if it is imported: pictures are read without it."""
     av = sys.modules.get("av")
     return () if av is None else (av.error.FFmpegError,)

@@ -1,10 +1,10 @@
-"""Files to frames: video files, animated pictures, folders of pictures and single pictures, all as Chunks.
+"""Read video files, animated pictures, folders of pictures and single pictures as Chunks.
 
-Frames come out upright (rotation notes applied), uint8 RGB, right in colour (BT.601 or 709, limited or full
-range, 10 bits reduced to 8), at one constant fps. A clip of variable rate is resampled to its average rate: a
-frame is held until the next is due, and the number of frames stays what it was. Pixels are taken as square. A
-picture is a clip of one frame, a folder of pictures a clip in the order of the numbers in their names; both
-are given 24 fps unless a kinema.json in the folder says another.
+Frames are upright (rotation applied) uint8 RGB at a constant fps, converted from BT.601 or BT.709, limited or full
+range, and reduced from 10 bits to 8. A clip of variable frame rate is resampled to its average rate: each frame is
+held until the next is due, and the number of frames does not change. Pixels are assumed square. A picture is a clip of
+one frame; a folder of pictures is a clip in the order of the numbers in their names. Both default to 24 fps; a
+kinema.json in the folder can set another.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 MAX_SOUND_S = 3600.0
 SOUND_AFTER_S = 1.0
-"""Sound that goes on behind the last frame is read for so long: the end of an echo, no more."""
+"""Duration of sound after the last frame that is still read, for example the end of an echo."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a clip is, as `read_chunks` will give it."""
+    """Properties of a clip as `read_chunks` returns it."""
 
     width: int  # upright
     height: int
@@ -46,13 +46,12 @@ class VideoInfo:
     codec: str
     bit_depth: int
     transfer: str = "SDR"  # or "PQ", "HLG": these are tone-mapped to SDR
-    primaries: str = ""  # as the file names them, "BT.2020" for one; "" where it does not
+    primaries: str = ""  # as tagged in the file, for example "BT.2020"; "" if untagged
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Size, rate and length of a clip. Walks through the file; decodes no more than its first frames where the
-    container (MP4, MOV, Matroska, WebM) has an index, and every frame, to count them, where it has not. Raises
-    MediaError."""
+    """The size, frame rate and duration of a clip. Reads the whole file, but decodes only the first frames if the
+    container has an index (MP4, MOV, Matroska, WebM); otherwise decodes all frames to count them. Raises MediaError."""
     with _opened(Path(path)) as clip:
         lines = clip.timeline
         return VideoInfo(
@@ -79,17 +78,16 @@ def read_chunks(
     chunk_frames: int = 16,
     audio: bool = True,
 ) -> Iterator[Chunk]:
-    """Frames `start` to `stop` (half-open, negative values not allowed, cut at the clip's end) as Chunks.
+    """Yield frames `start` to `stop` (half-open, not negative, limited to the clip's end) as Chunks.
 
-    Each Chunk has `chunk_frames` frames, the last may have fewer; with `audio`, a clip with sound brings the
-    samples that belong to its frames. Opens the file at the first `next`; close the iterator to close the
-    file. Memory does not grow with length. Raises MediaError, at the first frame or where the damage is;
-    ValueError on bad numbers.
+    Each Chunk has `chunk_frames` frames; the last may have fewer. With `audio`, Chunks of a clip with sound include the
+    samples of their frames. Opens the file at the first `next`; close the iterator to close the file. Memory does not
+    grow with duration. Raises MediaError at the first frame or at the damaged one, and ValueError for illegal numbers.
     """
     import numpy as np
 
     if start < 0 or chunk_frames < 1 or (stop is not None and stop < start):
-        raise ValueError(f"start {start}, stop {stop}, chunk_frames {chunk_frames}: not a run of frames.")
+        raise ValueError(f"start {start}, stop {stop}, chunk_frames {chunk_frames}: not a range of frames.")
     path = Path(path)
     with contextlib.ExitStack() as stack:
         clip = stack.enter_context(_opened(path))
@@ -99,34 +97,34 @@ def read_chunks(
         waiting: list[np.ndarray] = []
 
         def chunk() -> Chunk:
-            first = start + given
+            first = start + num_done
             sound = track.take(_sample(first + len(waiting), fps) - _sample(first, fps)) if track else None
             return Chunk(np.stack(waiting), first, float(fps), sound)
 
-        given = 0
+        num_done = 0
         for frame_HWC in clip.frames(start, stop):
             waiting.append(frame_HWC)
             if len(waiting) == chunk_frames:
                 yield chunk()
-                given += len(waiting)
+                num_done += len(waiting)
                 waiting.clear()
         if waiting:
             yield chunk()
 
 
 def read_video(path: str | os.PathLike[str]) -> tuple[np.ndarray, float]:
-    """All frames at once: (uint8 RGB of shape (F, H, W, 3), fps). For long clips use `read_chunks`."""
+    """Read all frames: (uint8 RGB of shape (F, H, W, 3), fps). For long clips, use `read_chunks`."""
     import numpy as np
 
     chunks = list(read_chunks(path, chunk_frames=64, audio=False))
     if not chunks:
-        raise MediaError(f"{path}: holds no frames.")
+        raise MediaError(f"{path}: contains no frames.")
     return np.concatenate([chunk.frames for chunk in chunks]), chunks[0].fps
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """A picture as uint8 RGB, shape (H, W, 3): turned as its EXIF note says, transparency over white, 16 bits
-    reduced to 8, CMYK and palettes converted. Of an animation, the first frame. Raises MediaError."""
+    """Read a picture as uint8 RGB, shape (H, W, 3): rotated by its EXIF orientation, composited over white, reduced
+    from 16 bits to 8, converted from CMYK and palettes. Of an animation, read the first frame. Raises MediaError."""
     path = Path(path)
     kind = sniff(path)
     if kind != "picture":
@@ -135,22 +133,21 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def _not_a_picture(path: Path, kind: str) -> str:
-    """What a file is that is no picture, in words."""
+    """A description of a file that is not a picture."""
     if kind == "folder":
         return "a folder"
     try:
         found = probe(path)
     except MediaError:
-        return "neither a clip nor anything else that can be shown"
+        return "not a readable clip"
     return f"a clip of {found.num_frames} frame{'s' if found.num_frames != 1 else ''}"
 
 
 def read_audio(path: str | os.PathLike[str], *, seconds: float | None = None) -> np.ndarray | None:
-    """The sound of a clip or sound file: float32 in [-1, 1], shape (samples, 1 or 2 channels), 48 kHz; None
-    if it has
-    none. In a clip it starts with the first frame and ends with the sound, at most a second after the pictures. A gap
-    is silence. seconds: read no more than that, whatever the pictures' length. Raises MediaError, also for more than
-    an hour of sound."""
+    """Read the sound of a clip or sound file: float32 in [-1, 1], shape (samples, 1 or 2 channels), 48 kHz; None if it
+    has none. A clip's sound starts at the first frame and ends at most a second after the last one. Gaps become
+    silence. seconds: maximum duration, independent of the pictures' duration. Raises MediaError, also for more than an
+    hour of sound."""
     import numpy as np
 
     from .audio import decode_audio
@@ -173,12 +170,12 @@ def read_audio(path: str | os.PathLike[str], *, seconds: float | None = None) ->
             parts.append(part)
             count += len(part)
             if count > MAX_SOUND_S * AUDIO_RATE_HZ:
-                raise MediaError(f"{path}: its sound is longer than the {MAX_SOUND_S:g} s that are read at once.")
+                raise MediaError(f"{path}: its sound is longer than the limit of {MAX_SOUND_S:g} s.")
     return np.concatenate(parts) if parts else None
 
 
 def _is_cover(stream: Any) -> bool:
-    """The picture of a song: no clip."""
+    """Whether the stream is the cover picture of a sound file."""
     from av.stream import Disposition
 
     return bool(stream.disposition & Disposition.attached_pic)
@@ -196,5 +193,5 @@ def _opened(path: Path) -> Iterator[decode_video.VideoClip | decode_pictures.Pic
             video = decode_video.VideoClip(path)
         yield video
     else:
-        with decode_pictures.opened(path, is_folder=kind == "folder") as clip:
+        with decode_pictures.open_clip(path, is_folder=kind == "folder") as clip:
             yield clip

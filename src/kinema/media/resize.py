@@ -1,4 +1,4 @@
-"""Frames to another size. Legend: F pixel frames, H W height and width, C channels."""
+"""Resize frames. Legend: F pixel frames, H W height and width, C channels."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ def resize_frames(
     resample: Resample = "lanczos",
     pad_color: tuple[int, int, int] = (0, 0, 0),
 ) -> np.ndarray:
-    """uint8 frames, shape (F, H, W, 3) or one picture (H, W, 3), at `height` x `width`; the same number of
-    axes.
+    """Resize uint8 frames, shape (F, H, W, 3), or one picture, shape (H, W, 3), to `height` x `width`.
 
-    how   "cover": scaled until the target is filled, the rest cut off evenly.
-          "contain": scaled until it fits inside, the rest filled with `pad_color`.
-          "stretch": both sides scaled apart.   "crop": the middle, unscaled.
+    how   "cover": scale to fill the target, and crop evenly.
+          "contain": scale to fit inside, and fill the rest with `pad_color`.
+          "stretch": scale both sides independently.   "crop": take the centre, unscaled.
 
-    Frames of one colour keep that colour exactly. Raises RequestError on an unknown word, a size below 1, or
-    a crop that is larger than the frames."""
+    Frames of one colour keep that colour exactly. RequestError for an unknown option, a size below 1, or a crop larger
+    than the frames."""
     for field, value, words in (("how", how, get_args(How)), ("resample", resample, get_args(Resample))):
         if value not in words:
             raise RequestError(f"Unknown {field} {value!r}.", field=field, value=value, legal=", ".join(words))
     if height < 1 or width < 1:
-        raise RequestError(f"{width} x {height} pixels.", field="size", value=[height, width], legal="1 x 1 and up")
+        raise RequestError(
+            f"The size must be 1 x 1 pixels or more, got {width} x {height}.", field="size", value=[height, width],
+            legal="1 x 1 and up",
+        )  # fmt: skip
     if frames_FHWC.ndim == 3:
         return resize_frames(frames_FHWC[None], height, width, how, resample, pad_color)[0]
     old_height, old_width = frames_FHWC.shape[1:3]
@@ -50,7 +52,7 @@ def resize_frames(
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
         out_FHWC[:, top : top + inner[0], left : left + inner[1]] = _scaled(frames_FHWC, *inner, resample, None)
         return out_FHWC
-    # cover: cut the source to the target's shape (in fractions of a pixel) and scale that, in one step
+    # cover: crop the source to the target's aspect ratio (in fractions of a pixel) and scale it, in one step
     scale = max(down, across)
     kept_height, kept_width = min(old_height, height / scale), min(old_width, width / scale)
     top, left = (old_height - kept_height) / 2, (old_width - kept_width) / 2
@@ -61,7 +63,7 @@ def _middle(frames_FHWC: np.ndarray, height: int, width: int) -> np.ndarray:
     old_height, old_width = frames_FHWC.shape[1:3]
     if height > old_height or width > old_width:
         raise RequestError(
-            f"Cannot cut {width} x {height} out of {old_width} x {old_height}.",
+            f"Cannot crop {width} x {height} from {old_width} x {old_height}.",
             field="size",
             value=[height, width],
             legal=f"up to {old_width} x {old_height}",

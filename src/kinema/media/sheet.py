@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _PAPER, _INK = (250, 250, 248), (40, 40, 44)
 _GAP = 4  # pixels between frames and around the sheet
 _MIN_WIDTH = 120  # room for a caption
-# Without a given scale, frames narrower than this are scaled up by whole numbers until they are not.
+# Without a scale, narrower frames are upscaled by the smallest whole number that reaches this width.
 _SMALL = 160
 
 
 def chosen(num_frames: int, count: int) -> list[int]:
-    """Up to `count` evenly spaced frame indices, first and last among them, no index twice."""
+    """Up to `count` distinct, evenly spaced frame indices, including the first and the last."""
     if num_frames <= count:
         return list(range(num_frames))
     if count == 1:
@@ -40,12 +40,11 @@ def sheet(
     rows: int = 1,
     how: Resample = "nearest",
 ) -> Image.Image:
-    """A clip as up to `rows` x `columns` evenly chosen frames, the first and the last among them.
+    """Draw up to `rows` x `columns` evenly spaced frames of a clip, including the first and the last.
 
-    labels: one caption for each row. scale: size of the frames on the sheet; None shows frames of 160 columns
-    and more as they are and scales smaller ones up by a whole number. how: "nearest" shows true pixels,
-    "lanczos" is smooth; reducing is always smooth. Raises RequestError when there are no frames or no
-    columns."""
+    labels: one caption per row. scale: scale of the frames on the sheet; None leaves frames of 160 columns or more
+    unscaled and upscales smaller ones by a whole number. how: "nearest" shows exact pixels, "lanczos" is smooth;
+    downscaling is always smooth. RequestError if there are no frames, rows or columns."""
     if len(frames_FHWC) == 0 or columns < 1 or rows < 1:
         raise RequestError("A contact sheet needs at least one frame, one row and one column.", field="columns")
     picked = frames_FHWC[chosen(len(frames_FHWC), rows * columns)]
@@ -60,9 +59,8 @@ def sheet_of_clips(
     scale: float | None = None,
     how: Resample = "nearest",
 ) -> Image.Image:
-    """Many clips (caption, uint8 frames FHWC), one a row, as `sheet` shows one. Clips may differ in size and
-    length; all are shown at the height of the first. Raises RequestError when there is no clip, or one
-    without frames."""
+    """Draw many clips (caption, uint8 frames FHWC), one per row, with the options of `sheet`. Clips may differ in size
+    and duration; all are shown at the height of the first. RequestError if there is no clip, or one without frames."""
     if not clips or frames_per_row < 1 or any(len(frames_FHWC) == 0 for _, frames_FHWC in clips):
         raise RequestError("A contact sheet needs clips with at least one frame each.", field="clips")
     lines = [(name, frames_FHWC[chosen(len(frames_FHWC), frames_per_row)]) for name, frames_FHWC in clips]
@@ -103,8 +101,8 @@ def _at_height(frames_FHWC: np.ndarray, tall: int, how: Resample) -> np.ndarray:
 
 
 def wrapped(text: str, font: object, width_px: int, most: int | None = None) -> list[str]:
-    """The caption in lines that fit, `most` at most; a word that does not fit, and the last of those lines where there
-    is more, end in dots."""
+    """Wrap a caption into lines of at most `width_px`, at most `most` of them. Words that do not fit, and a last line
+    with text after it, end in dots."""
     rows: list[str] = []
     for word in text.split():
         if rows and font.getlength(f"{rows[-1]} {word}") <= width_px:  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Frame times to one constant rate: exact fractions for fps, and what to do with clips of variable rate."""
+"""Convert frame times to a constant frame rate, with exact fractions for fps."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 MIN_FPS, MAX_FPS = 0.1, 1000.0
-"""Clips of other rates are neither read nor written: a frame of an hour would bring an hour of sound with it."""
+"""Legal frame rates: a frame of an hour, for example, would come with an hour of sound."""
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """fps: the constant rate; sources[k]: the index of the file's frame shown as frame k, None when it is k
-    itself."""
+    """Frames at a constant rate. fps: the rate. sources[k]: index of the file's frame shown as frame k; None if all are
+    k."""
 
     fps: Fraction
     num_frames: int
@@ -21,7 +21,7 @@ class Timeline:
 
 
 def exact_rate(fps: float) -> Fraction:
-    """fps as a small fraction; 23.976, 29.97, 59.94 and the like become the broadcast rates N * 1000/1001."""
+    """fps as a small fraction; 23.976, 29.97, 59.94 etc. become the broadcast rates N * 1000/1001."""
     nearest = round(fps * 1001 / 1000)
     if nearest and abs(fps - round(fps)) > 1e-6 and abs(fps - nearest * 1000 / 1001) < 5e-4 * nearest / 24:
         return Fraction(nearest * 1000, 1001)
@@ -29,13 +29,12 @@ def exact_rate(fps: float) -> Fraction:
 
 
 def timeline(times: Sequence[float], seconds: float, rates: Iterable[Fraction | None]) -> Timeline:
-    """The rate among `rates` that all frame times agree with, else the average rate with frames held or left
-    out.
+    """The timeline at the first of `rates` that fits all frame times, else at the average rate with frames held or
+    dropped.
 
-    times: when each frame is shown, seconds, rising, the first is 0. seconds: the whole length.
-    A clip is of variable rate when some frame is more than half a frame from its place at every offered rate.
-    Then frame k of the result is the last one shown by (k + 1/2) / fps, and the number of frames stays what
-    it was.
+    times: the time of each frame in seconds, sorted, starting at 0. seconds: the duration.
+    A clip has a variable frame rate if at every rate some frame is more than half a frame off. Frame k of the result is
+    then the last one shown by (k + 1/2) / fps, and the number of frames does not change.
     """
     num = len(times)
     for rate in rates:
@@ -45,7 +44,7 @@ def timeline(times: Sequence[float], seconds: float, rates: Iterable[Fraction | 
 
 
 def held(times: Sequence[float], fps: Fraction, num_frames: int) -> Timeline:
-    """`num_frames` frames at `fps` out of frames shown at `times`, each held until the next is due."""
+    """The timeline of `num_frames` frames at `fps` from frames at `times`, each held until the next is due."""
     sources, at = [], 0
     for k in range(num_frames):
         while at + 1 < len(times) and times[at + 1] * fps <= k + 0.5:

@@ -1,9 +1,9 @@
-"""write: Chunks to a file, encoded on a second thread while the next chunk is being computed.
+"""write: encode Chunks to a file on a second thread, while the next chunk is computed.
 
-The caller's thread pulls the chunks (so a model keeps its own thread and Ctrl-C arrives where the work is), a
-short queue hands them to one encoder thread. At most three chunks are alive: one in the making, one queued,
-one encoded. Everything is written beside the target under a hidden name and renamed at the end, so the target
-is either the old file or the whole new one.
+The caller's thread pulls the chunks (so the model stays on its thread and Ctrl-C reaches it), and a short queue passes
+them to one encoder thread. At most three chunks are in memory: one being computed, one queued, one being encoded. The
+output is a hidden temporary file next to the target, renamed at the end, so the target is either the old file or the
+complete new one.
 """
 
 from __future__ import annotations
@@ -38,30 +38,28 @@ def write(
     quality: str = "good",
     on_frame: OnEvent = ignore,
 ) -> Path:
-    """Write a clip; the format follows the suffix. Returns the path.
+    """Write a clip in the format of the path's suffix, and return the path.
 
-    .mp4   H.264, BT.709 limited range, faststart; AAC sound. 4:2:0, except that an odd width or height, which
-           4:2:0 H.264 cannot hold, is written as 4:4:4: the size stays exact, but some browsers refuse to
-           play it.
+    .mp4   H.264, BT.709 limited range, faststart; AAC sound. 4:2:0; but 4:4:4 for an odd width or height, which 4:2:0
+           H.264 cannot hold. The size stays exact, but some browsers do not play 4:4:4.
     .webm  VP9 (4:2:0 at any size); Opus sound.
-    .gif   looping, at most 50 fps, 256 colours a scene.       .webp  looping; quality "best" is lossless.
+    .gif   looping, at most 50 fps, 256 colours per scene.       .webp  looping; quality "best" is lossless.
     .png .jpg   a picture: the clip must have one frame.
-    a folder (no suffix, or a trailing slash)   frames 00000.png, 00001.png ... and a note kinema.json with
-                                                the fps.
-    Only .mp4 and .webm carry sound; the other formats leave it out.
+    a folder (no suffix, or a trailing slash)   frames 00000.png, 00001.png ... and a note kinema.json with the fps.
+    Only .mp4 and .webm have sound; the other formats drop it.
 
     quality: "draft" (small), "good" (visually clean), "best" (45 dB PSNR and more on ordinary content).
-    manifest: a JSON-able dict, saved inside the file and in the sidecar `<name>.json`. Without one, a sidecar
-    left by an earlier write to the same path is removed with the file it described. A file of that name that is
-    no manifest of this clip is nobody's to replace: it is refused before any frame is made.
-    on_frame: told `Progress("write", done=frames handed to the encoder)` on the caller's thread; may raise to
-    stop.
+    manifest: a JSON-serializable dict, saved inside the file and in the sidecar `<name>.json`. Without one, the sidecar
+    of an earlier clip at the same path is removed. A file of that name that is not a manifest of this clip raises an
+    error before any frame is computed.
+    on_frame: receives `Progress("write", done=number of frames passed to the encoder)` on the caller's thread; may
+    raise to stop.
 
-    Frames of a clip have one size and one fps and follow each other; sound is in all chunks or in none. The
-    same frames give the same bytes. Missing parent folders are made. Whatever fails (the chunks, the encoder,
-    Ctrl-C), nothing half-written stays, an older file stays as it was, and `chunks` is closed.
+    All frames have the same size and fps; chunks are consecutive, and all or none have sound. The same frames give the
+    same bytes. Missing parent folders are created. After any failure (of the chunks, the encoder, or Ctrl-C), no
+    partial file remains, an older file is unchanged, and `chunks` is closed.
 
-    Raises RequestError (suffix, quality, fps, too many frames for a picture) and MediaError (unwritable, no
+    Raises RequestError (suffix, quality, fps, too many frames for a picture) and MediaError (cannot be written, no
     frames).
     """
     target = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()  # "." has no name
@@ -85,7 +83,7 @@ def write(
 
 
 def _checked(target: Path, suffix: str, quality: str, manifest: dict[str, Any] | None) -> str | None:
-    """Refuse what cannot be written before any frame is computed; gives the manifest as JSON text."""
+    """Check the arguments before any frame is computed; return the manifest as JSON text."""
     check_name(target, "path")
     if suffix and suffix not in SUFFIXES:
         raise RequestError(
@@ -104,16 +102,16 @@ def _checked(target: Path, suffix: str, quality: str, manifest: dict[str, Any] |
             nearest="good",
         )
     if suffix and target.is_dir():
-        raise MediaError(f"{target}: is a folder; end the name with a slash to write frames into it.")
+        raise MediaError(f"{target}: is a folder. To write a folder of frames, end the name with a slash.")
     if not suffix and target.exists() and not own_folder(target):
-        raise MediaError(f"{target}: exists and is not a folder of frames that Kinema wrote; nothing was replaced.")
+        raise MediaError(f"{target}: already exists and is not a folder of frames that Kinema wrote.")
     if manifest is None:
         return None
     check_sidecar(target)
     try:
         return json.dumps(manifest, ensure_ascii=True, allow_nan=False, separators=(", ", ": "))
     except (TypeError, ValueError) as error:
-        raise RequestError(f"The manifest is not plain JSON ({error}).", field="manifest") from error
+        raise RequestError(f"The manifest is not JSON-serializable ({error}).", field="manifest") from error
 
 
 def _encoder(suffix: str, temp: Path, first: Chunk, quality: str, text: str | None) -> Any:
@@ -135,7 +133,7 @@ def _encoder(suffix: str, temp: Path, first: Chunk, quality: str, text: str | No
 
 
 def _run(source: Iterator[Chunk], make_encoder: Callable[[Chunk], Any], on_frame: OnEvent) -> None:
-    """Pull, check and hand over all chunks; returns when the encoder has finished the file."""
+    """Pull and check all chunks and pass them to the encoder; return when the file is finished."""
     waiting: queue.Queue[Chunk | None] = queue.Queue(maxsize=1)
     failed, dropped = threading.Event(), threading.Event()
     failures: list[BaseException] = []
@@ -147,7 +145,7 @@ def _run(source: Iterator[Chunk], make_encoder: Callable[[Chunk], Any], on_frame
                 if encoder is None:
                     encoder = make_encoder(chunk)
                 encoder.add(chunk)
-                del chunk  # else it would live on while this thread waits for the next
+                del chunk  # frees it while this thread waits for the next
             if encoder is not None and not dropped.is_set():
                 encoder.finish()
         except BaseException as error:
@@ -158,7 +156,7 @@ def _run(source: Iterator[Chunk], make_encoder: Callable[[Chunk], Any], on_frame
                 with contextlib.suppress(Exception):  # after a failure, closing may fail once more
                     encoder.close()
 
-    def hand_over(item: Chunk | None) -> None:
+    def enqueue(item: Chunk | None) -> None:
         while not failed.is_set():
             try:
                 waiting.put(item, timeout=0.05)
@@ -172,14 +170,14 @@ def _run(source: Iterator[Chunk], make_encoder: Callable[[Chunk], Any], on_frame
         rule, done = _Rule(), 0
         while not failed.is_set() and (chunk := next(source, None)) is not None:
             rule.check(chunk)
-            hand_over(chunk)
+            enqueue(chunk)
             for _ in range(len(chunk.frames)):
                 done += 1
                 on_frame(Progress("write", done=done))
             del chunk
         if done == 0 and not failed.is_set():
-            raise MediaError("There are no frames to write.")
-        hand_over(None)
+            raise MediaError("No frames to write.")
+        enqueue(None)
         thread.join()
     except BaseException:
         dropped.set()
@@ -210,7 +208,7 @@ def _as_media_error(error: BaseException) -> BaseException:
 
 
 class _Rule:
-    """What every chunk of one clip has in common with the first, and where the next must start."""
+    """Checks that every chunk of a clip matches the first and starts where the previous one ends."""
 
     def __init__(self) -> None:
         self.shape: tuple[int, ...] | None = None
@@ -237,7 +235,7 @@ class _Rule:
         if found != wanted:
             raise MediaError(
                 "Chunks of one clip must match in (size, fps, first frame, sound channels): "
-                f"{wanted} was due, {found} came."
+                f"expected {wanted}, got {found}."
             )
         self.next = chunk.start + len(frames)
 
@@ -246,13 +244,13 @@ def _temp_beside(target: Path, suffix: str) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MediaError(f"{target.parent}: cannot be made ({error.strerror}).") from error
+        raise MediaError(f"{target.parent}: cannot be created ({error.strerror}).") from error
     return hidden(target, suffix)
 
 
 def _put_in_place(temp: Path, target: Path, text: str | None) -> None:
     sidecar, note = sidecar_of(target), temp.with_name(temp.name + ".json")
-    own = own_sidecar(target)  # one that a stranger wrote meanwhile stays; the manifest is in the clip too
+    own = own_sidecar(target)  # a foreign file that appeared meanwhile stays; the manifest is in the clip too
     try:
         if text is not None and own:
             note.write_text(json.dumps(json.loads(text), indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Sound files: wav, flac, m4a, aac, mp3, ogg, opus, written beside their place and renamed when whole."""
+"""Write sound files (wav, flac, m4a, aac, mp3, ogg, opus) to a temporary file, renamed when complete."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FORMATS = {
     ".aac": ("adts", "aac", 192_000), ".mp3": ("mp3", "libmp3lame", 192_000), ".ogg": ("ogg", "libopus", 160_000),
     ".opus": ("ogg", "libopus", 160_000),
 }  # fmt: skip
-"""Suffix: container, codec, bits a second (0: lossless)."""
+"""Suffix: container, codec, bits per second (0: lossless)."""
 _RUN = AUDIO_RATE_HZ // 2
 
 
 def check_audio_name(path: str | os.PathLike[str]) -> None:
-    """RequestError for a suffix that no format here has."""
+    """RequestError for an unsupported suffix."""
     target = Path(path)
     if target.suffix.lower() not in FORMATS:
         raise RequestError(
@@ -43,10 +43,9 @@ def write_audio(
     notes: Mapping[str, str] | None = None,
     on_event: OnEvent = ignore,
 ) -> Path:
-    """Write a sound at 48 kHz, float32 in [-1, 1], shape (S, 1 or 2). Formats without loss keep the exact number of
-    samples, 16 bits each; .m4a, .ogg and .opus (Opus in both) tell it to the player; .aac and .mp3 are longer by a
-    part of a frame. notes: tags of the file. The same sound gives the same bytes. RequestError (suffix), MediaError
-    (cannot be written).
+    """Write sound at 48 kHz, float32 in [-1, 1], shape (S, 1 or 2). Lossless formats store the exact number of samples,
+    16 bits each; .m4a, .ogg and .opus (Opus in both) store it as metadata; .aac and .mp3 are longer by part of a frame.
+    notes: tags of the file. The same sound gives the same bytes. RequestError (suffix), MediaError (cannot be written).
     """
     import av
 
@@ -56,7 +55,7 @@ def write_audio(
         raise MediaError(f"{target}: is a folder.")
     form, codec, bits = FORMATS[target.suffix.lower()]
     options = {"fflags": "+bitexact"}
-    with writing(target), whole(target) as beside, av.open(str(beside), "w", format=form, options=options) as file:
+    with writing(target), whole(target) as temp, av.open(str(temp), "w", format=form, options=options) as file:
         for name, value in (notes or {}).items():
             file.metadata[name] = value
         stream = file.add_stream(codec, rate=AUDIO_RATE_HZ, layout="mono" if samples_SC.shape[1] == 1 else "stereo")
@@ -69,7 +68,7 @@ def write_audio(
 
 
 def encode(samples_SC: np.ndarray, stream: Any, mux: Any, on_event: OnEvent = ignore) -> None:
-    """All of the sound through an encoder, to `mux` packet by packet."""
+    """Encode all of the sound, and pass each packet to `mux`."""
     started, total = time.perf_counter(), -(-len(samples_SC) // _RUN)
     for done, frame in enumerate(frames(samples_SC, stream.format.name), 1):
         mux(stream.encode(frame))
@@ -78,7 +77,7 @@ def encode(samples_SC: np.ndarray, stream: Any, mux: Any, on_event: OnEvent = ig
 
 
 def frames(samples_SC: np.ndarray, sample_format: str) -> Iterator[Any]:
-    """av frames of half a second in the encoder's sample format (integers are rounded, and clipped)."""
+    """Yield av frames of half a second in the encoder's sample format (integers are rounded and clipped)."""
     import av
 
     layout = "mono" if samples_SC.shape[1] == 1 else "stereo"

@@ -1,4 +1,4 @@
-"""One picture to a file, whole or with an error."""
+"""Write one picture to a file, completely or with an error."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def write_picture(image: Image, path: Path, **options: Any) -> None:
-    """Save a Pillow image; the format follows the suffix, options are those of `Image.save`. OSError where the file
-    cannot be written: encoded in memory first, because Pillow's JPEG encoder, which writes by itself, says nothing of a
-    full disk and leaves half a picture."""
+    """Save a Pillow image in the format of the suffix, with the options of `Image.save`. OSError if the file cannot be
+    written. Encodes in memory first, because Pillow's JPEG encoder leaves half a picture on a full disk without an
+    error."""
     from PIL import Image as pillow
 
     kind = pillow.registered_extensions().get(path.suffix.lower())
     if kind is None:
-        raise ValueError(f"{path.suffix or 'no suffix'}: no format of pictures")
+        raise ValueError(f"{path.suffix or 'no suffix'}: not a picture format")
     content = io.BytesIO()
     image.save(content, format=kind, **options)
     path.write_bytes(content.getvalue())

@@ -1,1 +1,1 @@
-"""The shipped weights, in diffusers folder layout; each folder has a card.json that says how it was made."""
+"""The built-in weights, in diffusers folder layout. Each folder has a card.json with its recipe and scores."""

@@ -1,12 +1,12 @@
-"""Music beside the pictures: a composer that needs no weights, an own synthesiser, MusicGen, loudness, crossfades.
+"""Music for clips: a composer and a synthesiser without weights, MusicGen, loudness, crossfades.
 
     from kinema import music
 
-    track = music.make("calm, 90 bpm", seconds=60, seed=3)  # a Track: samples at 48 kHz, tempo, how it was made
+    track = music.make("calm, 90 bpm", seconds=60, seed=3)  # a Track: samples at 48 kHz, tempo, details
     music.save(track, "bed.m4a")
     music.put_under("clip.mp4", "scored.mp4", "a tense storm at night")
 
-Everything that the composer makes is labelled "procedural". Legend: S samples, C channels (2: left, right).
+The composer's music is labelled "procedural". Legend: S samples, C channels (2: left, right).
 """
 
 from __future__ import annotations

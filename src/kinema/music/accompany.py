@@ -1,4 +1,4 @@
-"""Pad, bass and keys: the chords of each bar as long notes, as a foundation, as a figure."""
+"""Compose pad, bass and keys: the chords of each bar as long notes, bass notes and broken chords."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from .theme import MusicTheme
 from .theory import chord_steps, pitch
 
 RING_BEATS = 64.0
-"""How long ending notes last at most: the length of the piece cuts them."""
+"""Maximum length of ending notes; the end of the piece cuts them."""
 
 
 def bars(plan: tuple[Section, ...]) -> Iterator[tuple[Section, int, int]]:
-    """(section, bar, degree of its chord) for every bar."""
+    """Yield (section, bar, degree of the chord) for every bar."""
     for section in plan:
         for index in range(section.stop_bar - section.start_bar):
             yield section, section.start_bar + index, section.chords[index % len(section.chords)]
 
 
 def lead_voices(before: tuple[int, ...], wanted: list[int], low: int, high: int) -> tuple[int, ...]:
-    """The notes of a chord (any octave) placed between two pitches, each as near as it can be to the chord before."""
+    """Place the notes of a chord (any octave) between two pitches, each as close as possible to the previous chord."""
     centre = sum(before) / len(before) if before else (low + high) / 2
     voices = []
     for index, each in enumerate(wanted):
@@ -35,7 +35,7 @@ def lead_voices(before: tuple[int, ...], wanted: list[int], low: int, high: int)
 def voicings(
     theme: MusicTheme, plan: tuple[Section, ...], low: int, high: int, size: int
 ) -> Iterator[tuple[Section, int, tuple[int, ...]]]:
-    """(section, bar, pitches) for every bar, the voices led smoothly."""
+    """Yield (section, bar, pitches) for every bar, with smooth voice leading."""
     before: tuple[int, ...] = ()
     for section, bar, degree in bars(plan):
         steps = chord_steps(degree, 3 if section.name == "ending" else size)
@@ -44,7 +44,7 @@ def voicings(
 
 
 def pad(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
-    """Chords held for a bar."""
+    """Compose chords held for a bar."""
     size = 4 if theme.wonder > 0.2 or draw.random() < 0.4 else 3
     beats, notes = theme.beats_a_bar, []
     for section, bar, chord in voicings(theme, plan, 50, 72, size):
@@ -55,7 +55,7 @@ def pad(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> li
 
 
 def bass(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
-    """Roots, with fifths and octaves where there is more energy; silent in the introduction of longer pieces."""
+    """Compose roots, with fifths and octaves at higher energy; silent in the introduction of longer pieces."""
     beats, notes = theme.beats_a_bar, []
     pattern = draw.choice(("root-fifth", "octave", "walk-up"))
     for section, bar, degree in bars(plan):
@@ -86,7 +86,7 @@ _FIGURES = ((0, 1, 2, 1), (0, 2, 1, 2), (0, 1, 2, 3), (3, 2, 1, 0), (0, 2, 3, 2)
 
 
 def keys(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
-    """Broken chords: a figure that stays through a section and changes with it; block chords where it is calm."""
+    """Compose broken chords, with one figure per section; block chords in calm sections."""
     beats, notes = theme.beats_a_bar, []
     figures = {name: draw.choice(_FIGURES) for name in ("intro", "A", "B", "C", "rest", "close")}
     for section, bar, chord in voicings(theme, plan, 55, 79, 4):

@@ -1,4 +1,4 @@
-"""Music for a clip: as long as the clip, under the sound that it has, its pictures untouched."""
+"""Add music to a clip, under its own sound, without changing its pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .produce import make
 from .track import Track
 
 UNDER_LU = 10.0
-"""How much quieter than the clip's own sound the music is mixed under it."""
+"""Loudness of the music below the clip's own sound."""
 DEFAULT_THEME = "calm, warm"
 
 
@@ -35,19 +35,21 @@ def put_under(
     on_event: OnEvent = ignore,
     **how: Any,
 ) -> Track:
-    """Write the clip with music; what was written as sound comes back as a Track.
+    """Write the clip with music, and return its sound as a Track.
 
-    theme: None takes the prompt that a clip of Kinema's carries, else "calm, warm". The music is as long as the
-    pictures and fades out with them. A clip with sound keeps it, the music 10 LU below; replace_sound leaves it out.
-    All together is brought to -16 LUFS and at most -1.5 dBTP. how: model, melody, sound, device, as `make` takes them.
-    Raises RequestError and MediaError before work starts where the clip or a value is not legal.
+    theme: defaults to the prompt in the clip's manifest, else "calm, warm". The music has the clip's duration and fades
+    out at its end. It is mixed `under_lu` below the clip's own sound, or replaces it with replace_sound. The mix is
+    normalised to -16 LUFS and at most -1.5 dBTP. how: model, melody, sound, device, as for `make`. Raises RequestError
+    and MediaError before work starts if the clip or a value is not legal.
     """
     from ..media.manifest import carried, check_sidecar
     from ..media.read import probe
     from ..media.with_sound import check_video_name, with_sound
 
     if not 0 <= under_lu <= 40:
-        raise RequestError(f"{under_lu:g} LU under.", field="under", value=under_lu, legal="0 to 40")
+        raise RequestError(
+            f"The offset {under_lu:g} LU is out of range.", field="under", value=under_lu, legal="0 to 40"
+        )
     check_video_name(path)
     keep_apart({"output": path}, [clip, how.get("melody") if isinstance(how.get("melody"), str) else None])
     check_sidecar(Path(path))
@@ -57,7 +59,7 @@ def put_under(
     track = make(theme or theme_of(clip) or DEFAULT_THEME, info.seconds, seed, on_event=on_event, **how)
     if own_SC is not None:
         track = mix(track, own_SC, under_lu)
-    music = {**track.made, "procedural": track.procedural}
+    music = {**track.details, "procedural": track.procedural}
     scored = {"clip": Path(clip).name, "own_sound": "kept" if own_SC is not None else "none", "music": music}
     if info.has_audio and replace_sound:
         scored["own_sound"] = "left out"
@@ -69,19 +71,19 @@ def put_under(
 
 
 def mix(track: Track, own_SC: np.ndarray, under_lu: float = UNDER_LU) -> Track:
-    """The music under another sound of the same length, (S, 2): `under_lu` below its loudness. Silence counts as no
-    sound."""
+    """Mix the music `under_lu` below another sound of the same length, (S, 2). A silent sound leaves the music
+    unchanged."""
     loud = integrated(own_SC)
     if not np.isfinite(loud):
         return track
     gain_db = loud - under_lu - integrated(track.samples)
     mixed_SC = own_SC + track.samples * np.float32(10 ** (gain_db / 20))
     samples_SC, level = normalise(mixed_SC, TARGET_LUFS, CEILING_DBTP)
-    return replace(track, samples=samples_SC, level=level, made={**track.made, "under_lu": under_lu})
+    return replace(track, samples=samples_SC, level=level, details={**track.details, "under_lu": under_lu})
 
 
 def theme_of(clip: str | os.PathLike[str]) -> str | None:
-    """The prompt in the manifest of a clip that Kinema made; None without one."""
+    """The prompt in a clip's manifest, or None."""
     from ..media.manifest import carried
 
     plan = carried(clip).get("plan")

@@ -1,4 +1,4 @@
-"""compose: words, a length and a seed to a score. The same three give the same score, on every machine."""
+"""compose: write a score from words, a duration and a seed. The same three give the same score on every machine."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ _PLACES = {  # pan, gain in dB, share of reverb
 
 
 def check_seconds(seconds: float) -> None:
-    """RequestError for a length that is not made."""
+    """RequestError for a duration out of range."""
     if not SECONDS[0] <= seconds <= SECONDS[1]:
         nearest = SECONDS[0] if not seconds > SECONDS[0] else SECONDS[1]
         legal = f"{SECONDS[0]:g} to {SECONDS[1]:g} seconds"
-        raise RequestError(f"{seconds:g} seconds.", field="seconds", value=seconds, legal=legal, nearest=nearest)
+        message = f"The duration {seconds:g} s is out of range."
+        raise RequestError(message, field="seconds", value=seconds, legal=legal, nearest=nearest)
 
 
 def check_seed(seed: int) -> None:
-    """RequestError for a seed that is no whole number from 0 to 2**63 - 1."""
+    """RequestError for a seed out of range."""
     if not 0 <= seed < 2**63:
         raise RequestError(
-            f"Seed {seed}.", field="seed", value=seed, legal="0 to 2**63 - 1", nearest=max(0, seed % 2**63)
-        )
+            f"The seed {seed} is out of range.", field="seed", value=seed, legal="0 to 2**63 - 1",
+            nearest=max(0, seed % 2**63),
+        )  # fmt: skip
 
 
 def compose(words: str, seconds: float = 60.0, seed: int = 0) -> Score:
-    """A piece that lasts `seconds` exactly. Raises RequestError, before any work, for empty words, a tempo outside 40
-    to 220, a length outside 0.5 to 1800 seconds, and a bad seed."""
+    """Compose a piece of exactly `seconds`. Raises RequestError, before any work, for empty words, a tempo outside 40
+    to 220 bpm, a duration outside 0.5 to 1800 s, and an illegal seed."""
     check_seconds(seconds)
     check_seed(seed)
     theme = read_theme(words, seed)

@@ -1,4 +1,4 @@
-"""Filtering by a finite impulse response, in blocks: fast for long sounds, memory for one block only."""
+"""Filter sound with a finite impulse response in blocks: fast for long sounds, with memory for one block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def convolve(sound_S: np.ndarray, taps_K: np.ndarray) -> np.ndarray:
-    """The full convolution, length S + K - 1, of the sound's type: overlap-add of real FFTs."""
+    """The full convolution, length S + K - 1, in the sound's dtype, by overlap-add of real FFTs."""
     num_taps = len(taps_K)
     size = 1 << max(14, (4 * num_taps - 1).bit_length())
     step = size - num_taps + 1
@@ -20,6 +20,6 @@ def convolve(sound_S: np.ndarray, taps_K: np.ndarray) -> np.ndarray:
 
 
 def centred(sound_S: np.ndarray, taps_K: np.ndarray) -> np.ndarray:
-    """The convolution with an odd number of taps around each sample: length S, no delay."""
+    """The convolution with an odd number of taps centred on each sample: length S, no delay."""
     half = len(taps_K) // 2
     return convolve(sound_S, taps_K)[half : half + len(sound_S)]

@@ -1,4 +1,4 @@
-"""Drums out of sines and noise, each made once."""
+"""Synthesise drums from sines and noise. Each drum is computed once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import rhythm
 
 @functools.cache
 def hit(key: int) -> np.ndarray:
-    """One stroke of full loudness, float32 (2, S). Keys that the kit lacks sound as the shaker."""
+    """One stroke at full loudness, float32 (2, S). Keys without a drum sound as the shaker."""
     if key == rhythm.KICK:
         sound_S = _sweep(0.45, 120, 48, 0.03, 0.13) + 0.2 * _noise(0.45, 1, 0.004, 8_000)
     elif key == rhythm.SNARE:
@@ -48,7 +48,7 @@ def _sweep(seconds: float, from_hz: float, to_hz: float, fall_s: float, decay_s:
 
 
 def _noise(seconds: float, seed: int, decay_s: float, high_hz: float, low_hz: float = 0.0) -> np.ndarray:
-    """Noise between two frequencies, dying away; peak about 1."""
+    """Decaying noise between two frequencies; peak about 1."""
     time_S = _time(seconds)
     noise_S = np.random.default_rng(seed).standard_normal(len(time_S))
     bins = np.fft.rfft(noise_S)

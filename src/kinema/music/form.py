@@ -1,4 +1,4 @@
-"""The plan of a piece: how many bars fit the length, and which sections they make."""
+"""Plan a piece: the number of bars for its duration, and their sections."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from .theory import CONTRASTS, PROGRESSIONS
 
 _LETTERS = {1: "A", 2: "AA", 3: "ABA", 4: "AABA", 5: "AABAC", 6: "AABACA", 7: "AABAACA", 8: "AABAACBA"}
 _BACK = {"phrygian": 1, "lydian": 1, "mixolydian": 6, "dorian": 3}
-"""The degree that leads home at the close, where it is not the fifth."""
+"""The degree that leads back to the tonic at the close, if it is not the fifth."""
 STRETCH = 0.08
-"""How much a tempo that nobody named may give, so that the piece ends with a bar."""
+"""Maximum change of a tempo that the words do not name, so that the piece ends with a bar."""
 
 
 def fit_tempo(theme: MusicTheme, seconds: float) -> tuple[float, int]:
-    """(bpm, number of bars): the last bar is the ending chord, which rings until the very end. A tempo that the words
-    name is kept, and the last bar is longer by what is left over; another is bent by up to 8 % so that nothing is."""
+    """Return (bpm, number of bars). The last bar is the ending chord, which rings until the end. A tempo that the words
+    name is kept, and the rest of the duration extends the last bar; any other is changed by up to 8 % to leave no
+    rest."""
     beat_s = 60 / theme.bpm
     bars = seconds / (beat_s * theme.beats_a_bar)
     if theme.bpm_fixed:
@@ -30,8 +31,8 @@ def fit_tempo(theme: MusicTheme, seconds: float) -> tuple[float, int]:
 
 
 def sections(theme: MusicTheme, num_bars: int, draw: random.Random) -> tuple[Section, ...]:
-    """Introduction, phrases of four bars that return, contrast and grow, a close, and the ending bar. Short pieces
-    have fewer of these; a single bar is the ending alone."""
+    """Plan an introduction, four-bar phrases with repeats and contrasts, a close, and the ending bar. Short pieces have
+    fewer of these; a piece of one bar is only the ending."""
     home = draw.choice(PROGRESSIONS[theme.mode])
     away = draw.choice(CONTRASTS[theme.mode])
     other = draw.choice([each for each in PROGRESSIONS[theme.mode] if each != home])

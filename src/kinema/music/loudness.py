@@ -1,8 +1,8 @@
-"""Loudness and true peak after ITU-R BS.1770-4, and bringing music to a level: -16 LUFS, at most -1.5 dBTP.
+"""Measure loudness and true peak (ITU-R BS.1770-4), and normalise music to -16 LUFS and at most -1.5 dBTP.
 
-Loudness is ffmpeg's (the filter ebur128). The true peak is the limiter's own: what it holds down has to be what is
-measured, and ffmpeg interpolates 0.1 dB differently. Not loudnorm: it makes 192 kHz of the sound, and where one gain
-would go over the ceiling it turns into a compressor.
+Loudness comes from ffmpeg's filter ebur128. The true peak is computed as in the limiter, so that both agree; ffmpeg's
+interpolation differs by 0.1 dB. ffmpeg's loudnorm is not used: it resamples to 192 kHz, and compresses the sound where
+one gain would exceed the ceiling.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .limiter import limit, true_peak_envelope
 
 TARGET_LUFS, CEILING_DBTP = -16.0, -1.5
 SILENCE_LUFS = -70.0
-"""The absolute gate: what is quieter does not count, and a sound of nothing else has no loudness."""
+"""The absolute gate: quieter blocks do not count, and a sound of only such blocks has no loudness."""
 SHORTEST_S = 1.0
-"""What is shorter is measured as a repetition of itself, since the standard's blocks are 400 ms long."""
+"""Shorter sounds are repeated for the measurement, because the standard's blocks are 400 ms long."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Level:
 
 
 def measure(samples_SC: np.ndarray) -> Level:
-    """The level of a sound at 48 kHz, one or two channels. A short sound is measured as its repetition."""
+    """Measure the level of a sound at 48 kHz with one or two channels."""
     return Level(integrated(samples_SC), true_peak(samples_SC))
 
 
 def integrated(samples_SC: np.ndarray) -> float:
-    """Integrated loudness in LUFS with both gates of the standard; -inf where nothing passes them."""
+    """Integrated loudness in LUFS with both gates of the standard; -inf if no block passes them."""
     import av
 
     num_samples, num_channels = samples_SC.shape
@@ -47,8 +47,8 @@ def integrated(samples_SC: np.ndarray) -> float:
     layout = "mono" if num_channels == 1 else "stereo"
     graph = av.filter.Graph()
     source = f"sample_rate={AUDIO_RATE_HZ}:sample_fmt=flt:channel_layout={layout}:time_base=1/{AUDIO_RATE_HZ}"
-    given, meter, end = graph.add("abuffer", source), graph.add("ebur128", "metadata=1"), graph.add("abuffersink")
-    given.link_to(meter)
+    buffer, meter, end = graph.add("abuffer", source), graph.add("ebur128", "metadata=1"), graph.add("abuffersink")
+    buffer.link_to(meter)
     meter.link_to(end)
     graph.configure()
     found = SILENCE_LUFS
@@ -67,7 +67,7 @@ def integrated(samples_SC: np.ndarray) -> float:
 
 
 def true_peak(samples_SC: np.ndarray) -> float:
-    """The highest value between the samples too (four times oversampled), in dB of full scale; -inf for silence."""
+    """The true peak (four times oversampled) in dB of full scale; -inf for silence."""
     peak = max((float(true_peak_envelope(channel_S).max(initial=0.0)) for channel_S in samples_SC.T), default=0.0)
     return float(20 * np.log10(peak)) if peak > 0 else -np.inf
 
@@ -75,16 +75,18 @@ def true_peak(samples_SC: np.ndarray) -> float:
 def normalise(
     samples_SC: np.ndarray, target_lufs: float = TARGET_LUFS, ceiling_dbtp: float = CEILING_DBTP
 ) -> tuple[np.ndarray, Level]:
-    """The sound at a loudness, and the level that it has then: measured, one gain for all of it, a limiter for what
-    would stand above the ceiling, measured again, and corrected where the limiter took loudness away.
+    """Normalise a sound to a loudness with one gain and a limiter; return the sound and its level. The gain is
+    corrected for loudness that the limiter removes.
 
-    Silence comes back as it is; clicks with nothing between them stay quieter than asked for, since the ceiling holds.
-    Raises RequestError for a target outside -40 to -8 LUFS or a ceiling outside -12 to 0.
+    Silence is returned unchanged. Isolated clicks stay below the target, because the ceiling has priority. RequestError
+    for a target outside -40 to -8 LUFS or a ceiling outside -12 to 0 dBTP.
     """
     if not -40 <= target_lufs <= -8:
-        raise RequestError(f"{target_lufs:g} LUFS.", field="target_lufs", value=target_lufs, legal="-40 to -8")
+        message = f"The loudness {target_lufs:g} LUFS is out of range."
+        raise RequestError(message, field="target_lufs", value=target_lufs, legal="-40 to -8")
     if not -12 <= ceiling_dbtp <= 0:
-        raise RequestError(f"{ceiling_dbtp:g} dBTP.", field="ceiling_dbtp", value=ceiling_dbtp, legal="-12 to 0")
+        message = f"The true peak {ceiling_dbtp:g} dBTP is out of range."
+        raise RequestError(message, field="ceiling_dbtp", value=ceiling_dbtp, legal="-12 to 0")
     before = integrated(samples_SC)
     if not np.isfinite(before):
         return samples_SC.astype(np.float32), measure(samples_SC)

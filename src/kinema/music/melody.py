@@ -1,4 +1,4 @@
-"""The tune: a motif of two bars, answered, repeated, varied; strong beats are notes of the chord."""
+"""Compose the melody: two-bar motifs, repeated and varied, with chord notes on strong beats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .score import Note, Section
 from .theme import MusicTheme
 from .theory import chord_steps, pitch
 
-_CELLS = {  # a bar of four beats as lengths; below zero: rests
+_CELLS = {  # note lengths of a bar of four beats; negative values are rests
     "calm": ((2, 2), (3, 1), (4,), (1, 1, 2), (-1, 3), (2, 1, 1)),
     "moving": ((1, 1, 1, 1), (1.5, 0.5, 2), (1, 0.5, 0.5, 2), (2, 1, 1), (-0.5, 0.5, 1, 2), (1.5, 1.5, 1)),
     "busy": ((0.5, 0.5, 1, 0.5, 0.5, 1), (1.5, 0.5, 1, 1), (-0.5, 0.5, 0.5, 0.5, 1, 1), (0.5, 0.5, 0.5, 0.5, 2)),
@@ -23,7 +23,7 @@ _LOW, _HIGH = -2, 9  # scale steps around the tonic above middle C
 
 
 def melody(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
-    """One voice. Phrases of the same letter share their motif; the last note of each rests on the chord."""
+    """Compose one voice. Phrases of the same letter share a motif; each phrase ends on a chord note."""
     pace = "calm" if theme.density < 0.35 else "moving" if theme.density < 0.7 else "busy"
     cells = (_CELLS if theme.beats_a_bar == 4 else _CELLS_OF_THREE)[pace]
     motifs = {letter: _motif(cells, draw) for letter in "ABC"}
@@ -40,7 +40,7 @@ def melody(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) ->
             continue
         index = bar - section.start_bar
         rhythm, contour = motifs[section.name[0] if section.name[0] in motifs else "A"][index % 2]
-        if index == 3:  # the phrase comes to rest
+        if index == 3:  # the end of the phrase
             rhythm, contour = (theme.beats_a_bar / 2, -theme.beats_a_bar / 2), (0, 0)
         beat = 0.0
         for length, move in zip(rhythm, contour):
@@ -60,7 +60,7 @@ def melody(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) ->
 def _motif(
     cells: tuple[tuple[float, ...], ...], draw: random.Random
 ) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
-    """Two bars, each a rhythm and its moves in scale steps."""
+    """Draw two bars, each a rhythm and its moves in scale steps."""
     found = []
     for _ in range(2):
         rhythm = draw.choice(cells)
@@ -70,13 +70,13 @@ def _motif(
 
 
 def _next(at: int, move: int, degree: int, strong: bool) -> int:
-    """The next scale step: the move, turned back at the edge of the range; on a strong beat the nearest chord note."""
-    there = at + move
-    if not _LOW <= there <= _HIGH:
-        there = at - move
+    """The next scale step: the move, reversed at the edge of the range; on a strong beat, the nearest chord note."""
+    goal = at + move
+    if not _LOW <= goal <= _HIGH:
+        goal = at - move
     if strong:
         chord = {step % 7 for step in chord_steps(degree)}
-        there = min(
-            (step for step in range(_LOW, _HIGH + 1) if step % 7 in chord), key=lambda step: (abs(step - there), step)
+        goal = min(
+            (step for step in range(_LOW, _HIGH + 1) if step % 7 in chord), key=lambda step: (abs(step - goal), step)
         )
-    return there
+    return goal

@@ -1,4 +1,4 @@
-"""A score as a standard MIDI file: one track of tempo, one for each part."""
+"""Write a score as a standard MIDI file: a tempo track, and one track per part."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ PROGRAMS = {
     "piano": 0, "electric-piano": 4, "marimba": 12, "bells": 14, "organ": 19, "guitar": 24, "bass": 33, "violin": 40,
     "harp": 46, "strings": 48, "choir": 52, "flute": 73, "synth": 80, "warm-pad": 89,
 }  # fmt: skip
-"""General MIDI's numbers, from 0."""
+"""General MIDI program numbers, from 0."""
 _DRUM_CHANNEL = 9
 
 
-# Not mido: the same events in ten lines fewer and eight times the time, for a package more in every installation.
+# mido is not used: it would save ten lines, take eight times as long, and add a dependency.
 def to_midi(score: Score) -> bytes:
-    """The bytes of the file; what rings on is ended with the piece."""
+    """The bytes of the file. Notes end with the piece at the latest."""
     end = round(score.seconds * score.bpm / 60 * TICKS_A_BEAT)
     tempo = struct.pack(">I", round(60e6 / score.bpm))[1:]
     tracks = [b"\x00\xff\x51\x03" + tempo + _number(end) + b"\xff\x2f\x00"]
@@ -49,7 +49,7 @@ def _track(part: Part, channel: int, end: int) -> bytes:
 
 
 def _number(value: int) -> bytes:
-    """MIDI's numbers of variable length: seven bits a byte, the high bit says that more follow."""
+    """MIDI's variable-length quantity: seven bits per byte; the high bit marks that more bytes follow."""
     out = bytes((value & 0x7F,))
     while value := value >> 7:
         out = bytes((0x80 | value & 0x7F,)) + out

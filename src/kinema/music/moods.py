@@ -1,4 +1,4 @@
-"""What words mean for music: (joy, energy, tension, wonder), each -1 to 1, and the instruments they call for."""
+"""Words and their moods, (joy, energy, tension, wonder) from -1 to 1, and their instruments."""
 
 from __future__ import annotations
 
@@ -46,4 +46,4 @@ INSTRUMENTS: dict[str, tuple[str, str]] = {
     "drums": ("drums", "drums"), "percussion": ("drums", "drums"), "beat": ("drums", "drums"),
     "melody": ("lead", ""), "lead": ("lead", ""), "chords": ("keys", ""),
 }  # fmt: skip
-"""A word: the role it speaks of, and what plays it ("": whatever suits)."""
+"""Word to (role, instrument); "" leaves the instrument to the composer."""

@@ -1,4 +1,4 @@
-"""make: music from words, by the composer or by a model, at its loudness."""
+"""make: generate music from words with the composer or a model, and normalise its loudness."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .track import Track
 
 
 def check(model: str | None = None, melody: Any = None, sound: str = "auto") -> str | None:
-    """The soundfont that `make` would play with, None for the own synthesiser or a model. RequestError and
-    WeightsMissing where it would refuse these."""
+    """The soundfont that `make` would use; None for the built-in synthesiser or a model. RequestError and
+    WeightsMissing if `make` would refuse the arguments."""
     if model is not None:
         from .musicgen import check as check_model
 
@@ -25,7 +25,8 @@ def check(model: str | None = None, melody: Any = None, sound: str = "auto") -> 
     if melody is not None:
         from ..core.errors import RequestError
 
-        raise RequestError("The composer follows no melody.", field="melody", legal="with a melody model of MusicGen's")
+        message = "The composer does not support a melody."
+        raise RequestError(message, field="melody", legal="only with a MusicGen melody model")
     return soundfont.choose(sound)
 
 
@@ -41,12 +42,12 @@ def make(
     device: str | None = None,
     on_event: OnEvent = ignore,
 ) -> Track:
-    """Music that lasts `seconds` exactly, at -16 LUFS and at most -1.5 dBTP.
+    """Generate exactly `seconds` of music at -16 LUFS and at most -1.5 dBTP.
 
-    words: the theme. seed: None draws one (it is in `Track.made`). model: a MusicGen folder or hub id whose weights are
-    here; None: the composer. melody: a sound file or samples (S, C) at 48 kHz whose tune a melody model follows.
-    sound: what plays the composer's score: "own", "auto" (FluidSynth where it and a soundfont are installed, else
-    own), or a soundfont file. Raises RequestError and ModelError before work starts.
+    words: the theme. seed: None draws one (stored in `Track.details`). model: a local MusicGen folder or pulled hub id;
+    defaults to the composer. melody: a sound file or samples (S, C) at 48 kHz that guide a melody model. sound: the
+    player of the composer's score: "own" (the built-in synthesiser), "auto" (FluidSynth if it and a soundfont are
+    installed, else own), or a soundfont file. Raises RequestError and ModelError before work starts.
     """
     check_seconds(seconds)
     seed = random.SystemRandom().randrange(2**31) if seed is None else seed
@@ -61,5 +62,5 @@ def make(
     score = compose(words, seconds, seed)
     samples_SC = render(score, on_event) if font is None else soundfont.render(score, font, on_event)
     samples_SC, level = normalise(samples_SC, target_lufs, CEILING_DBTP)
-    made = {**score.to_dict(), "sound": "own" if font is None else Path(font).name}
-    return Track(samples_SC, True, made, bpm=score.bpm, bar_s=score.bar_s, level=level)
+    details = {**score.to_dict(), "sound": "own" if font is None else Path(font).name}
+    return Track(samples_SC, True, details, bpm=score.bpm, bar_s=score.bar_s, level=level)

@@ -1,4 +1,4 @@
-"""Drums: a pattern by energy, a fill before each new section, a crash where it begins. Keys are General MIDI's."""
+"""Compose drums: patterns by energy, a fill before each section and a crash at its start. Keys are General MIDI's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KICK, SNARE, HAT, OPEN_HAT, LOW_TOM, HIGH_TOM, CRASH, SHAKER = 36, 38, 42, 46, 4
 
 
 def drums(theme: MusicTheme, plan: tuple[Section, ...], draw: random.Random) -> list[Note]:
-    """Silent in the introduction and the close; the ending has one kick and a crash."""
+    """Compose the drum part: silent in the introduction and the close; one kick and a crash in the ending."""
     beats, notes = theme.beats_a_bar, []
     late_kick = draw.choice((2.5, 1.5, 2.0)) if beats == 4 else 2.0
     for section, bar, _ in bars(plan):

@@ -1,4 +1,4 @@
-"""Score: written music as plain values. Beats are counted from 0 and are exact; seconds come from the tempo."""
+"""Score: written music as plain values. Beats count from 0 and are exact; seconds follow from the tempo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Note:
-    """start, beats: when and how long, in beats.    pitch: MIDI number (60: middle C).    loud: 0 to 1."""
+    """start, beats: start and length in beats.    pitch: MIDI number (60: middle C).    loud: 0 to 1."""
 
     start: float
     beats: float
@@ -34,7 +34,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Section:
-    """A run of bars, half-open: `start_bar` to `stop_bar`. energy: 0 to 1."""
+    """The bars from `start_bar` to `stop_bar`, half-open. energy: 0 to 1."""
 
     name: str
     start_bar: int
@@ -45,7 +45,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Score:
-    """A piece. The last bar holds the ending chord, which rings until `seconds`. procedural: it was made by rules."""
+    """A piece. The last bar is the ending chord, which rings until `seconds`. procedural: composed by rules."""
 
     title: str
     seed: int
@@ -63,11 +63,11 @@ class Score:
         return self.beats_a_bar * 60 / self.bpm
 
     def second(self, beat: float) -> float:
-        """When a beat is."""
+        """The time of a beat in seconds."""
         return beat * 60 / self.bpm
 
     def to_dict(self) -> dict[str, Any]:
-        """What a file's notes say of it: everything but the single notes."""
+        """The score's properties for a file's metadata, without its notes."""
         from .theory import NAMES
 
         return {

@@ -1,4 +1,4 @@
-"""FluidSynth and a soundfont, where both are installed: the command `fluidsynth` plays MIDI into a sound file."""
+"""Play scores with a soundfont: the command `fluidsynth`, if installed, renders MIDI to a sound file."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _SECONDS = 600
 
 
 def find() -> str | None:
-    """A soundfont of this machine: $KINEMA_SOUNDFONT, else one in the usual folders; None where there is none."""
-    if given := os.environ.get("KINEMA_SOUNDFONT"):
-        return given if Path(given).is_file() else None
+    """An installed soundfont: $KINEMA_SOUNDFONT, else one in the system's folders; None if there is none."""
+    if named := os.environ.get("KINEMA_SOUNDFONT"):
+        return named if Path(named).is_file() else None
     files = [file for folder in _FOLDERS if Path(folder).is_dir() for file in sorted(Path(folder).glob("*.sf2"))]
     by_name = {file.name: str(file) for file in reversed(files)}
     return next((by_name[name] for name in _PREFERRED if name in by_name), str(files[0]) if files else None)
 
 
 def choose(sound: str) -> str | None:
-    """The soundfont to play with; None for the own synthesiser. RequestError for a file that is not there or no
-    soundfont, and where `fluidsynth` is missing for it."""
+    """The soundfont to use; None for the built-in synthesiser. RequestError if the file is not a soundfont, or if
+    `fluidsynth` is not installed."""
     if sound == "own":
         return None
     installed = shutil.which("fluidsynth") is not None
@@ -55,14 +55,14 @@ def choose(sound: str) -> str | None:
             f"{sound}: not a soundfont.", field="sound", value=sound, legal="own, auto, or a .sf2 file", nearest="auto"
         )
     if not installed:
-        legal = "own, or auto; `apt install fluidsynth` brings the player"
-        raise RequestError("A soundfont needs FluidSynth.", field="sound", value=sound, legal=legal, nearest="own")
+        legal = "own, or auto; `apt install fluidsynth` installs FluidSynth"
+        raise RequestError("A soundfont requires FluidSynth.", field="sound", value=sound, legal=legal, nearest="own")
     return sound
 
 
 def render(score: Score, font: str, on_event: OnEvent = ignore) -> np.ndarray:
-    """The score as played by FluidSynth: float32 (S, 2), exactly `score.seconds`, faded out as `synth.render` does.
-    MediaError where the player fails."""
+    """Render the score with FluidSynth: float32 (S, 2), exactly `score.seconds`, faded out as in `synth.render`.
+    MediaError if FluidSynth fails."""
     from ..media.audio import fit
     from ..media.read import read_audio
 
@@ -70,19 +70,19 @@ def render(score: Score, font: str, on_event: OnEvent = ignore) -> np.ndarray:
     with temporary_folder("music") as folder:
         song, sound = folder / "song.mid", folder / "song.wav"
         song.write_bytes(to_midi(score))
-        # -C 0: its chorus turns left and right against each other, and pads vanish where both become one
+        # -C 0: its chorus inverts the phase between left and right, so pads would vanish in mono
         settings = ["-ni", "-q", "-C", "0", "-g", "0.5", "-r", str(AUDIO_RATE_HZ)]
         command = ["fluidsynth", *settings, "-F", str(sound), font, str(song)]
         try:
-            said = subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS).stderr
+            stderr = subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS).stderr
         except (OSError, subprocess.SubprocessError) as error:
-            raise MediaError(f"fluidsynth failed: {error}. `--sound own` does without it.") from None
-        if b"Failed to load" in said:  # it goes on with another soundfont of its own
-            raise MediaError(f"{font}: fluidsynth cannot read this soundfont. `--sound own` does without it.")
+            raise MediaError(f"fluidsynth failed: {error}. `--sound own` does not need it.") from None
+        if b"Failed to load" in stderr:  # it continues with a default soundfont
+            raise MediaError(f"{font}: fluidsynth cannot read this soundfont. `--sound own` does not need it.")
         samples_SC = read_audio(sound)
-    if samples_SC is None or np.abs(samples_SC).max(initial=0) < 1e-3:  # dither alone
-        raise MediaError(f"fluidsynth made no sound with {font}. `--sound own` does without it.")
-    window_K = np.hanning(4801)  # some samples of FluidR3 stand off zero: below 20 Hz everything goes
+    if samples_SC is None or np.abs(samples_SC).max(initial=0) < 1e-3:  # only dither
+        raise MediaError(f"fluidsynth produced silence with {font}. `--sound own` does not need it.")
+    window_K = np.hanning(4801)  # some samples of FluidR3 have a DC offset: remove everything below 20 Hz
     for channel_S in samples_SC.T:
         channel_S -= centred(channel_S, window_K / window_K.sum())
     num = round(score.seconds * AUDIO_RATE_HZ)

@@ -1,4 +1,4 @@
-"""From words to what to compose: "calm, 90 bpm" or "a tense storm at night" to mode, key, tempo and instruments."""
+"""Derive mode, key, tempo and instruments from words, such as "calm, 90 bpm" or "a tense storm at night"."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _NAMED_KEY = re.compile(
 
 @dataclass(frozen=True)
 class MusicTheme:
-    """joy, energy, tension, wonder: -1 to 1. bpm_fixed: the words named the tempo, so it is kept to the digit.
-    instruments: role to name; a role that is not there does not play. density: notes in the air, 0 to 1."""
+    """The parameters of a piece. joy, energy, tension, wonder: -1 to 1. bpm_fixed: the words name the tempo, so it is
+    kept exactly. instruments: role to name; missing roles do not play. density: of the notes, 0 to 1."""
 
     words: str
     joy: float
@@ -37,8 +37,8 @@ class MusicTheme:
 
 
 def read_theme(words: str, seed: int) -> MusicTheme:
-    """What the words ask for. What they leave open is drawn from the words and the seed. RequestError for a tempo
-    outside 40 to 220 beats a minute, and for words that are empty."""
+    """Parse the words. Unspecified parameters are drawn from the words and the seed. RequestError for empty words and
+    for a tempo outside 40 to 220 bpm."""
     if not words.strip():
         raise RequestError("The theme is empty.", field="theme", value=words, legal='words, as "calm, 90 bpm"')
     lower = words.lower()
@@ -55,7 +55,7 @@ def read_theme(words: str, seed: int) -> MusicTheme:
 
 
 def _mood(lower: str, draw: random.Random) -> tuple[float, ...]:
-    """The mean of the moods that are named, pushed outward where they agree; for unknown words a mild one by chance."""
+    """The mean of the named moods, weighted towards the strongest; a mild random one for unknown words."""
     found = [MOODS[word] for word in re.findall(r"[a-z]+", lower) if word in MOODS]
     if not found:
         found = [(draw.uniform(-0.1, 0.6), draw.uniform(-0.4, 0.4), draw.uniform(-0.4, 0.1), draw.uniform(-0.1, 0.6))]
@@ -68,8 +68,9 @@ def _tempo(lower: str, energy: float, draw: random.Random) -> tuple[float, bool]
         bpm = float(named[1])
         if not BPM[0] <= bpm <= BPM[1]:
             nearest = min(max(bpm, BPM[0]), BPM[1])
-            legal = f"{BPM[0]} to {BPM[1]} beats a minute"
-            raise RequestError(f"{bpm:g} bpm.", field="theme", value=bpm, legal=legal, nearest=f"{nearest:g} bpm")
+            legal = f"{BPM[0]} to {BPM[1]} beats per minute"
+            message = f"The tempo {bpm:g} bpm is out of range."
+            raise RequestError(message, field="theme", value=bpm, legal=legal, nearest=f"{nearest:g} bpm")
         return bpm, True
     return float(round(96 + 40 * energy + draw.uniform(-6, 6))), False
 

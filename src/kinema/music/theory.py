@@ -1,4 +1,4 @@
-"""Scales, keys and progressions: what the composer may choose from."""
+"""Scales, keys and chord progressions of the composer."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ PROGRESSIONS = {
     "aeolian": ((0, 5, 2, 6), (0, 3, 5, 6), (0, 6, 5, 6), (0, 2, 6, 3), (0, 5, 3, 4)),
     "harmonic-minor": ((0, 3, 4, 0), (0, 5, 3, 4), (0, 4, 5, 4), (0, 1, 4, 0)),
 }
-"""Four chords each, by the degree of their root (0: the tonic's chord); all notes are of the scale."""
+"""Progressions of four chords, by the degree of their root (0: the tonic chord); all notes belong to the scale."""
 CONTRASTS = {
     "ionian": ((3, 4, 5, 5), (5, 2, 3, 4)), "dorian": ((3, 2, 6, 3), (2, 6, 3, 6)),
     "phrygian": ((5, 6, 1, 1), (3, 2, 1, 1)), "lydian": ((5, 2, 1, 1), (4, 5, 1, 1)),
     "mixolydian": ((3, 0, 6, 4), (1, 3, 6, 6)), "aeolian": ((5, 6, 3, 4), (2, 6, 5, 4)),
     "harmonic-minor": ((5, 3, 4, 4), (3, 0, 5, 4)),
 }  # fmt: skip
-"""For the middle part: they begin away from home and end wanting to go back."""
+"""Progressions for the middle part: they start away from the tonic and lead back to it."""
 
 
 def pitch(tonic: int, mode: str, step: int, octave: int = 4) -> int:
-    """The MIDI number of a scale step counted from the tonic of an octave; steps below 0 and above 6 go on."""
+    """The MIDI number of a scale step from the tonic of an octave; steps below 0 and above 6 are in other octaves."""
     scale = SCALES[mode]
     return 12 * (octave + 1) + tonic + 12 * (step // 7) + scale[step % 7]
 
 
 def chord_steps(degree: int, size: int = 3) -> tuple[int, ...]:
-    """Thirds on a degree, as scale steps: 3 notes, 4 with the seventh, 5 with the ninth."""
+    """Stacked thirds on a degree, as scale steps: 3 notes, 4 with the seventh, 5 with the ninth."""
     return tuple(degree + 2 * index for index in range(size))

@@ -1,4 +1,4 @@
-"""Track: finished music, and the way of it into a file."""
+"""Track: finished music, and saving it to a file."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Track:
     """Music as sound.
 
     samples:    float32 in [-1, 1], shape (S, 2), 48 kHz.
-    procedural: made by rules, not by a model that learnt from music; whoever plays it should say so.
-    made:       how, as plain JSON: words, seed, tempo, key, sound; it goes into the file.
-    bpm, bar_s: beats a minute and seconds of a bar, the first bar begins at 0; None where nobody knows.
-    level:      loudness and true peak; None before it was brought to a level.
+    procedural: composed by rules, not by a trained model; label it when you publish it.
+    details:    words, seed, tempo, key, sound as plain JSON; saved in the file's metadata.
+    bpm, bar_s: tempo and seconds per bar, with the first bar at 0; None if unknown.
+    level:      loudness and true peak; None before normalisation.
     """
 
     samples: np.ndarray
     procedural: bool
-    made: dict[str, Any]
+    details: dict[str, Any]
     bpm: float | None = None
     bar_s: float | None = None
     level: Level | None = None
@@ -39,14 +39,14 @@ class Track:
 
     @property
     def label(self) -> str:
-        """What to write beside it, for people."""
-        return "procedural music (Kinema)" if self.procedural else f"music by {self.made.get('model', 'a model')}"
+        """A label for display next to the music."""
+        return "procedural music (Kinema)" if self.procedural else f"music by {self.details.get('model', 'a model')}"
 
 
 def save(track: Track, path: str | os.PathLike[str], *, on_event: OnEvent = ignore) -> Path:
-    """Write a track: .wav, .flac, .m4a, .aac, .mp3, .ogg or .opus, by suffix; the file appears whole or not at all.
-    Its notes say what it is and how it was made. RequestError (suffix), MediaError (cannot be written)."""
+    """Write a track to a complete file or none: .wav, .flac, .m4a, .aac, .mp3, .ogg or .opus, by suffix. The metadata
+    holds the label and the details. RequestError (suffix), MediaError (cannot be written)."""
     from ..media.write_audio import write_audio
 
-    notes = {"comment": json.dumps({"kinema": track.made, "procedural": track.procedural}), "genre": track.label}
+    notes = {"comment": json.dumps({"kinema": track.details, "procedural": track.procedural}), "genre": track.label}
     return write_audio(track.samples, path, notes=notes, on_event=on_event)

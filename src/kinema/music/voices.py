@@ -1,6 +1,6 @@
-"""Instruments as one-cycle tables: a bright and a dark one, blended by an envelope, so that notes open and close.
+"""Instruments as wavetables of one cycle: a bright and a dark table, blended by an envelope.
 
-A table holds only harmonics below 15 kHz at its pitch, so nothing folds back. Legend: S samples of one note.
+Tables hold only harmonics below 15 kHz at their pitch, which prevents aliasing. Legend: S samples of one note.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ Spectrum = Callable[[np.ndarray, float], np.ndarray]
 
 @dataclass(frozen=True)
 class Voice:
-    """attack_s, release_s: rise and fall. decay_s: time to fall to 1/e while held, at middle C (0: it is sustained).
-    dim_s: time for the bright table to give way to the dark one (0: a slow breath instead). detune_cents: the left and
-    right side apart by this much to each side. vibrato_cents; breath: noise in the tone. gain: evens out voices."""
+    """The parameters of an instrument. attack_s, release_s: rise and fall. decay_s: time to fall to 1/e while held, at
+    middle C (0: sustained). dim_s: time of the transition from the bright table to the dark one (0: slow alternation).
+    detune_cents: detuning of the left and right side. vibrato_cents; breath: noise in the tone. gain: balances
+    voices."""
 
     bright: Spectrum
     dark: Spectrum
@@ -77,12 +78,12 @@ VOICES: dict[str, Voice] = {
     "synth": Voice(_ODD, _power(1.9), 0.012, 0.18, 2.5, 0.5, detune_cents=6, vibrato_cents=3, gain=0.7),
 }  # fmt: skip
 _BELL = ((1.0, 1.0, 1.0), (2.0, 0.5, 0.7), (2.76, 0.35, 0.45), (4.07, 0.2, 0.3), (5.4, 0.12, 0.18))
-"""Of "bells": ratio to the fundamental, amplitude, decay beside the first's."""
+"""Partials of "bells": ratio to the fundamental, amplitude, decay relative to the first."""
 NAMES = (*VOICES, "bells")
 
 
 def play(instrument: str, pitch: int, num_held: int, num_most: int) -> np.ndarray:
-    """One note of full loudness, float32 (2, S): held for `num_held` samples, then released; at most `num_most`."""
+    """One note at full loudness, float32 (2, S): held for `num_held` samples, then released; at most `num_most`."""
     hz = 440.0 * 2 ** ((pitch - 69) / 12)
     if instrument == "bells":
         return _bell(hz, min(num_most, max(num_held, round(1.2 * AUDIO_RATE_HZ)), 6 * AUDIO_RATE_HZ))
@@ -112,7 +113,7 @@ def play(instrument: str, pitch: int, num_held: int, num_most: int) -> np.ndarra
 
 
 def _phase(hz: float, num: int, vibrato_cents: float, side: int) -> np.ndarray:
-    """Places in the table, sample by sample; vibrato at 5.2 Hz that sets in after a third of a second."""
+    """The table index of each sample, with vibrato at 5.2 Hz that starts after a third of a second."""
     cycles_S = np.arange(num) * (hz / AUDIO_RATE_HZ) + 0.37 * side
     if vibrato_cents:
         time_S = np.arange(num) / AUDIO_RATE_HZ
@@ -136,7 +137,7 @@ def _envelope(voice: Voice, time_S: np.ndarray, num_held: int, decay_s: float) -
 
 @functools.lru_cache(maxsize=512)
 def _tables(instrument: str, pitch: int) -> tuple[np.ndarray, np.ndarray]:
-    """(dark, bright - dark), each one cycle, both of the same power."""
+    """The tables (dark, bright - dark), each of one cycle; dark and bright have the same power."""
     hz = 440.0 * 2 ** ((pitch - 69) / 12)
     k = np.arange(1, max(2, min(40, int(HIGHEST_HZ / hz)) + 1), dtype=np.float64)
     voice = VOICES[instrument]

@@ -1,2 +1,2 @@
-"""What families that stand on an image model of Stable Diffusion's kind share: CLIP's text states, frames through an
-image autoencoder, and the discrete noise schedule. Networks are diffusers' and transformers' own."""
+"""Shared code of families based on Stable Diffusion image models: CLIP's text states, encoding and decoding frames with
+an image VAE, and the discrete noise schedule. Networks are classes of diffusers and transformers."""

@@ -1,7 +1,7 @@
-"""ClipModel: a video model made of an image model's parts, but for the call of its denoiser.
+"""ClipModel: a video model built from an image model's parts, except for the call of its denoiser.
 
-Text by CLIP, frames through the image autoencoder one by one, latents (1, C, F, h, w) with a latent frame for each
-frame, a discrete noise schedule. A family adds `prepare`, `predict`, and what is its own.
+CLIP encodes the text, the image VAE encodes and decodes single frames, latents (1, C, F, h, w) have one latent frame
+per frame, and the noise schedule is discrete. A family adds `prepare`, `predict`, and its own methods.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from ..weights.residency import Residency
 from . import discrete, frames
 from .image_model import ImageModel
 from .options import ClipOptions
-from .text import Words, text_states, two_text_states
+from .text import PromptStates, text_states, two_text_states
 
 
 @dataclass
 class PipelineParts:
-    """The networks of a checkpoint, as diffusers and transformers classes. second: (tokenizer, text encoder) of a model
-    of Stable Diffusion XL's kind."""
+    """The networks of a checkpoint, as diffusers and transformers classes. second: the second (tokenizer, text encoder)
+    of Stable Diffusion XL models."""
 
     tokenizer: Any
     text_encoder: Any
@@ -47,7 +47,7 @@ class PipelineParts:
     second: tuple[Any, Any] | None = None
 
     def __post_init__(self) -> None:
-        """The networks are ready to run and not to be trained."""
+        """Set the networks to inference mode."""
         for part in self.networks:
             part.eval().requires_grad_(False)
 
@@ -55,28 +55,28 @@ class PipelineParts:
     def networks(self) -> list[Any]:
         return [self.text_encoder, self.unet, self.vae, *(self.second[1:] if self.second else ())]
 
-    def read_words(self, prompt: str, residency: Residency, skip: int) -> Words:
-        """A prompt as the network takes it."""
+    def encode_prompt(self, prompt: str, residency: Residency, skip: int) -> PromptStates:
+        """Encode a prompt to the denoiser's text inputs."""
         with residency.using(self.text_encoder) as encoder:
             if self.second is None:
-                return Words(text_states(prompt, self.tokenizer, encoder, residency.device, skip))
+                return PromptStates(text_states(prompt, self.tokenizer, encoder, residency.device, skip))
             tokenizer, other = self.second
             with residency.using(other) as second:
                 found = two_text_states(
                     prompt, (self.tokenizer, tokenizer), (encoder, second), residency.device, skip
                 )  # fmt: skip
-        return Words(*found)
+        return PromptStates(*found)
 
     @classmethod
     def read(cls, image: ImageModel, unet: Callable[[], Any], what: str, scheduler: Any = None) -> PipelineParts:
-        """An image model's parts with a denoiser of the family's own, and, where `scheduler` makes one of the image
-        model's, another schedule. what: how an error calls it. ModelError where something cannot be read or does not
-        fit."""
+        """Read an image model's parts, with the family's own denoiser, and, if `scheduler` is set, with the scheduler
+        that it builds from the image model's. what: start of error messages. ModelError if a part cannot be read or
+        does not fit."""
         try:
             own = image.scheduler()
             return cls(
                 tokenizer=image.tokenizer(), text_encoder=image.text_encoder(), unet=unet(), vae=image.vae(),
-                scheduler=scheduler(own) if scheduler else own, second=image.second_reader(),
+                scheduler=scheduler(own) if scheduler else own, second=image.second_text_encoder(),
             )  # fmt: skip
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(f"{what}: {str(error).splitlines()[0]}") from error
@@ -84,9 +84,9 @@ class PipelineParts:
 
 @dataclass(frozen=True)
 class Cond:
-    """text: by branch. source_BCTHW: latents of a clip to begin with. options: the plan's."""
+    """The conditions of a request. text: by branch. source_BCTHW: latents of a source clip. options: the plan's."""
 
-    text: dict[str, Words]
+    text: dict[str, PromptStates]
     source_BCTHW: torch.Tensor | None
     grid: tuple[int, int]
     styles: tuple[tuple[str, float], ...]
@@ -95,7 +95,8 @@ class Cond:
 
 
 class ClipModel:
-    """Not thread-safe: one request at a time. adapter_names: how adapter files spell the denoiser's layers."""
+    """A loaded model. Not thread-safe: one request at a time. adapter_names: spellings of the denoiser's layers in
+    adapter files."""
 
     adapter_names: AdapterNames = PLAIN
 
@@ -105,7 +106,7 @@ class ClipModel:
             self.take(parts)
 
     def take(self, parts: PipelineParts) -> None:
-        """These are the networks from now on."""
+        """Replace the networks."""
         self.parts = parts
         self.residency = Residency(self.device, parts.networks)
         self.dtype = parts.unet.dtype
@@ -115,7 +116,7 @@ class ClipModel:
         return ()
 
     def notes(self, plan: Plan) -> tuple[str, ...]:
-        """Where two tokenizers cut a prompt at the same word, once."""
+        """Notes on truncated prompts, without duplicates from two tokenizers."""
         tokenizers = [self.parts.tokenizer, *(self.parts.second[:1] if self.parts.second else ())]
         found = [
             note
@@ -130,8 +131,8 @@ class ClipModel:
         adapters.use(self.parts.unet, prepared.styles, names=self.adapter_names)
         adapters.use(self.parts.text_encoder, prepared.styles, text=True)
         prompts, options = dict(zip(("cond", "uncond"), encoded(plan).values())), ClipOptions.of(plan)
-        words = {
-            branch: self.parts.read_words(prompt, self.residency, options.clip_skip).to(self.dtype)
+        text = {
+            branch: self.parts.encode_prompt(prompt, self.residency, options.clip_skip).to(self.dtype)
             for branch, prompt in prompts.items()
         }
         source = None
@@ -139,7 +140,7 @@ class ClipModel:
             with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
                 source = frames.encode(vae, prepared.source_BCFHW)
         grid = (plan.height // self.space, plan.width // self.space)
-        return Cond(words, source, grid, prepared.styles, plan.low_precision, options)
+        return Cond(text, source, grid, prepared.styles, plan.low_precision, options)
 
     def latent_shape(self, cond: Cond, span: Span) -> tuple[int, ...]:
         return (1, self.parts.unet.config.in_channels, span.num_frames, *cond.grid)
@@ -170,7 +171,7 @@ class ClipModel:
     def preview(
         self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
     ) -> np.ndarray:
-        """The middle frame."""
+        """Preview the middle frame."""
         clean = discrete.denoised(x_BCTHW, output_BCTHW, sigma, self.parts.scheduler)
         middle = clean.shape[2] // 2
         with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):

@@ -1,7 +1,7 @@
-"""The discrete noise schedule at sampling time: a scheduler of its own for each request, and what a step points to.
+"""The discrete noise schedule at sampling time: one scheduler per request, and the clean latents that a step predicts.
 
 In the variance-preserving form x = a * clean + s * noise with a^2 + s^2 = 1; in Karras' form x = clean + sigma * noise,
-sigma = s / a. diffusers' Euler and Heun schedulers hold the second, DDIM and DPM-Solver the first.
+sigma = s / a. diffusers' Euler and Heun schedulers use the second form, DDIM and DPM-Solver the first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 
 
 def scheduler_of(pattern: Any, steps: int, device: torch.device) -> Any:
-    """A scheduler object of a request's own, of the checkpoint's kind, timesteps set."""
+    """Create a scheduler of the checkpoint's class for one request, with its timesteps set."""
     scheduler = type(pattern).from_config(pattern.config)
     scheduler.set_timesteps(steps, device=device)
     if hasattr(scheduler, "set_begin_index"):
@@ -21,7 +21,7 @@ def scheduler_of(pattern: Any, steps: int, device: torch.device) -> Any:
 
 
 def denoised(x: torch.Tensor, output: torch.Tensor, sigma: float, pattern: Any) -> torch.Tensor:
-    """The clean latents that an output at noise level sigma points to. pattern: any scheduler of the kind in use."""
+    """The clean latents predicted by an output at noise level sigma. pattern: any scheduler of the class in use."""
     a = (sigma**2 + 1) ** -0.5
     s = (1 - a * a) ** 0.5
     if type(pattern).__name__.startswith(("Euler", "Heun", "LMS", "KDPM2")):

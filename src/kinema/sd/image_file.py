@@ -1,7 +1,7 @@
-"""A personalised image model as it is shared: one .safetensors file in Stable Diffusion 1's original layout.
+"""Load a personalised image model: one .safetensors file in Stable Diffusion 1's original layout.
 
-UNet, autoencoder and text encoder are in the file, their sizes are read off the tensors. What is not in it, CLIP's
-vocabulary and the noise schedule, is the same for all models of this kind.
+The file contains UNet, VAE and text encoder; their sizes are derived from the tensors. CLIP's vocabulary and the noise
+schedule are not in the file, but are the same for all models of this kind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from . import original
 from .original_file import TensorFile, fill, levels, vae_sizes
 
 HEADS = 8
-"""Of the UNet's attention, at every level."""
+"""Number of the UNet's attention heads at every level."""
 TEXT_HEAD_WIDTH = 64
 SCALING = 0.18215
 VOCABULARY = "sd/clip_vocabulary.txt.gz"
@@ -31,7 +31,7 @@ MARK = f"{original.UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 
 
 class ImageFile:
-    """ModelError where a tensor is missing or of another size."""
+    """An image model in a single file. Methods raise ModelError if a tensor is missing or has another size."""
 
     def __init__(self, place: Path, dtype: torch.dtype) -> None:
         self.place, self.dtype = place, dtype
@@ -57,7 +57,7 @@ class ImageFile:
             set_alpha_to_one=False,
         )  # fmt: skip
 
-    def second_reader(self) -> None:
+    def second_text_encoder(self) -> None:
         return None
 
     def _read(self, build: Callable[[TensorFile], tuple[Any, Callable[[str], str]]], dtype: torch.dtype) -> Any:
@@ -70,16 +70,16 @@ class ImageFile:
 
 
 def sizes(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configurations of UNet and autoencoder, as far as sizes go. ModelError for what is not an image model."""
+    """The sizes in the configurations of UNet and VAE. ModelError if the file is not an image model."""
     shapes = header(place)
     if MARK not in shapes or not any(name.startswith(original.TEXT) for name in shapes):
         raise ModelError(
-            f"{place}: not an image model in Stable Diffusion 1's original layout; "
-            f"there is no {MARK if MARK not in shapes else original.TEXT + '...'} in it."
+            f"{place}: not an image model in Stable Diffusion 1's original layout: "
+            f"{MARK if MARK not in shapes else original.TEXT + '...'} is missing."
         )
     quantised.refuse(place)
     if scale := quantised.scaled(shapes):
-        raise ModelError(f"{place}: its weights are float8 with scales ({scale}), which are not read for image models.")
+        raise ModelError(f"{place}: scaled float8 weights ({scale}) are not supported for image models.")
     from safetensors import safe_open
 
     with safe_open(place, "np") as tensors:
@@ -88,7 +88,7 @@ def sizes(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def tokenizer() -> Any:
-    """CLIP's, from the merges that OpenAI published: bytes, bytes at a word's end, what the merges make, two marks."""
+    """CLIP's tokenizer, from the merges that OpenAI published: bytes, bytes at word ends, merges, special tokens."""
     from transformers import CLIPTokenizer
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -130,7 +130,7 @@ def _vae(source: TensorFile) -> tuple[Any, Callable[[str], str]]:
 
 
 def _text_encoder(source: TensorFile) -> tuple[Any, Callable[[str], str]]:
-    """Names in the file are those of older versions of transformers."""
+    """The text encoder, and a map to its names in the file, which are those of older versions of transformers."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     head = f"{original.TEXT}text_model."

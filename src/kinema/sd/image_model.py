@@ -1,5 +1,4 @@
-"""An image model of Stable Diffusion's kind, opened part by part: a folder in diffusers' layout, or the single file
-that personalised models are shared as."""
+"""Load a Stable Diffusion image model part by part, from a folder in diffusers' layout or a single file."""
 
 from __future__ import annotations
 
@@ -9,11 +8,11 @@ from typing import Any, Protocol
 
 import torch
 
-from ..weights.folder import lone_scheduler, network, opened, scheduler
+from ..weights.folder import load_part, lone_scheduler, network, scheduler
 
 
 class ImageModel(Protocol):
-    """Networks in the dtype they were opened for, the autoencoder in float32. Each call reads from the disk."""
+    """The parts of an image model: networks in the chosen dtype, the VAE in float32. Each call reads from the disk."""
 
     def unet(self) -> Any: ...
 
@@ -25,8 +24,8 @@ class ImageModel(Protocol):
 
     def scheduler(self) -> Any: ...
 
-    def second_reader(self) -> tuple[Any, Any] | None:
-        """(tokenizer, text encoder) of a model with two text encoders."""
+    def second_text_encoder(self) -> tuple[Any, Any] | None:
+        """The second (tokenizer, text encoder) of a model with two; else None."""
 
 
 def open_image_model(place: Path, dtype: torch.dtype) -> ImageModel:
@@ -38,8 +37,8 @@ def open_image_model(place: Path, dtype: torch.dtype) -> ImageModel:
 
 
 def own_schedule(place: Path) -> Callable[[Any], Any] | None:
-    """What makes of an image model's noise schedule the one that a motion adapter or temporal layers were trained on,
-    where their folder brings one (`scheduler/`, as a model's folder does); None where they take another."""
+    """A function from the image model's scheduler to the one in the folder of a motion adapter or temporal layers
+    (`scheduler/`); None if the folder has none."""
     if not (place / "scheduler").is_dir():
         return None
     found = lone_scheduler(place)
@@ -47,7 +46,7 @@ def own_schedule(place: Path) -> Callable[[Any], Any] | None:
 
 
 class Folder:
-    """Diffusers' layout. OSError, ValueError or RuntimeError where a part cannot be read."""
+    """An image model in diffusers' layout. Methods raise OSError, ValueError or RuntimeError for unreadable parts."""
 
     def __init__(self, place: Path, dtype: torch.dtype) -> None:
         self.place, self.dtype = place, dtype
@@ -65,7 +64,7 @@ class Folder:
     def tokenizer(self) -> Any:
         from transformers import CLIPTokenizer
 
-        return opened(CLIPTokenizer, self.place / "tokenizer")
+        return load_part(CLIPTokenizer, self.place / "tokenizer")
 
     def vae(self) -> Any:
         from diffusers import AutoencoderKL
@@ -75,10 +74,10 @@ class Folder:
     def scheduler(self) -> Any:
         return scheduler(self.place)
 
-    def second_reader(self) -> tuple[Any, Any] | None:
+    def second_text_encoder(self) -> tuple[Any, Any] | None:
         if not (self.place / "text_encoder_2").is_dir():
             return None
         from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
         encoder = network(CLIPTextModelWithProjection, self.place / "text_encoder_2", self.dtype)
-        return opened(CLIPTokenizer, self.place / "tokenizer_2"), encoder
+        return load_part(CLIPTokenizer, self.place / "tokenizer_2"), encoder

@@ -1,8 +1,8 @@
-"""An image model made a video model: spatial layers as they are, temporal layers between them (Video LDM,
+"""Inflate an image model to a video model: unchanged spatial layers, with temporal layers between them (Video LDM,
 arXiv 2304.08818, section 3.1; ModelScope's network, arXiv 2308.06571).
 
-A freshly inflated network makes of every frame what the image model makes of it: its temporal layers add nothing yet.
-Temporal layers belong to no picture: they can be carried over to another image model of the same shape.
+A newly inflated network processes each frame as the image model does: its temporal layers are zero. Trained temporal
+layers also work with other image models of the same shape.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 from ..weights.adapter_keys import plain_name
 
 TEMPORAL = ("temp_convs.", "temp_attentions.", "transformer_in.")
-"""What marks a tensor of UNet3DConditionModel as temporal."""
+"""Parts of the names of UNet3DConditionModel's temporal tensors."""
 BLOCKS = {
     "CrossAttnDownBlock2D": "CrossAttnDownBlock3D", "DownBlock2D": "DownBlock3D", "UpBlock2D": "UpBlock3D",
     "CrossAttnUpBlock2D": "CrossAttnUpBlock3D",
@@ -37,48 +37,50 @@ def is_spatial(name: str) -> bool:
 
 
 def inflate(unet: Any) -> Any:
-    """A UNet3DConditionModel with the spatial layers of a UNet2DConditionModel, which is left as it is. ValueError for
-    an image model that the video class cannot hold."""
+    """Create a UNet3DConditionModel with copies of the spatial layers of a UNet2DConditionModel. ValueError for an
+    image model that does not fit the video class."""
     from diffusers import UNet3DConditionModel
 
     config = unet.config
     odd = [kind for kind in (*config.down_block_types, *config.up_block_types) if kind not in BLOCKS]
     if odd:
-        raise ValueError(f"UNet3DConditionModel has no block for {odd[0]}; it knows {', '.join(BLOCKS)}.")
+        raise ValueError(f"UNet3DConditionModel has no block for {odd[0]}. Supported: {', '.join(BLOCKS)}.")
     if not config.use_linear_projection:
-        raise ValueError("UNet3DConditionModel projects with linear layers; this model's use_linear_projection is off.")
+        raise ValueError("UNet3DConditionModel requires an image model with use_linear_projection.")
     widths = {
         channels // heads
         for channels, heads in zip(config.block_out_channels, _heads(config), strict=True)
     }  # fmt: skip
     if len(widths) != 1:
-        raise ValueError(f"Attention heads must be equally wide on every level, got {sorted(widths)}.")
+        raise ValueError(f"Attention heads must have the same width on every level, got {sorted(widths)}.")
     video: Any = UNet3DConditionModel(
         **{name: config[name] for name in SAME}, attention_head_dim=widths.pop(),
         down_block_types=tuple(BLOCKS[kind] for kind in config.down_block_types),
         up_block_types=tuple(BLOCKS[kind] for kind in config.up_block_types),
     )  # fmt: skip
-    carry_over(unet, video)
-    silence(video)
+    copy_spatial(unet, video)
+    zero_temporal(video)
     return video.to(unet.dtype).eval()
 
 
-def carry_over(unet: Any, video: Any) -> None:
-    """Put the spatial layers of an image model into a video model, whose temporal layers stay. ValueError where the
-    two do not have the same shape."""
+def copy_spatial(unet: Any, video: Any) -> None:
+    """Copy the spatial layers of an image model into a video model; its temporal layers stay. ValueError if the two do
+    not have the same shape."""
     state, own = unet.state_dict(), video.state_dict()
     wanted = {name for name in own if not is_temporal(name)}
     if wanted != set(state):
         other = sorted(wanted ^ set(state))
-        raise ValueError(f"These two models are not of one shape: {other[0]} is in one of them only.")
+        raise ValueError(f"The two models differ in shape: only one has {other[0]}.")
     for name, tensor in state.items():
         if own[name].shape != tensor.shape:
-            raise ValueError(f"{name}: {list(tensor.shape)} in the image model, {list(own[name].shape)} in the other.")
+            raise ValueError(
+                f"{name} is {list(tensor.shape)} in the image model, {list(own[name].shape)} in the other."
+            )
     video.load_state_dict(state, strict=False)
 
 
-def silence(video: Any) -> None:
-    """Temporal layers that add nothing: what they end with becomes zero."""
+def zero_temporal(video: Any) -> None:
+    """Set the output projections of the temporal layers to zero, so that they add nothing."""
     from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 
     for module in video.modules():
@@ -88,19 +90,19 @@ def silence(video: Any) -> None:
 
 
 def digest(network: nn.Module, chosen: Callable[[str], bool]) -> str:
-    """SHA-256 over the tensors of a network that `chosen` names: proof of what a training left alone. Adapters that lie
-    around a layer are not part of it. Of weights spread over processes it is this process's part."""
+    """SHA-256 over the tensors that `chosen` selects, to prove that a training did not change them. Excludes adapters.
+    Of weights sharded over processes, it covers this process's shard."""
     found = hashlib.sha256()
     own = {plain_name(name): tensor for name, tensor in network.state_dict().items() if ".lora_" not in name}
     for name, tensor in sorted(own.items()):
         if chosen(name):
             found.update(name.encode())
-            here = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-            found.update(here.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+            local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+            found.update(local.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 
 def _heads(config: Any) -> tuple[int, ...]:
-    """Attention heads of each level; `attention_head_dim` is their number in Stable Diffusion's configurations."""
+    """The attention heads of each level, whose number Stable Diffusion's configurations call `attention_head_dim`."""
     found = config.num_attention_heads or config.attention_head_dim
     return tuple(found) if isinstance(found, list | tuple) else (found,) * len(config.block_out_channels)

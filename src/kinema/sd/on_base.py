@@ -1,8 +1,8 @@
-"""OnBase: a video model of two halves, what moves and an image model under it that the request names (`base`).
+"""OnBase: a video model of two parts, motion layers and an image model that the request names (`base`).
 
-AnimateDiff's motion adapters are of this kind, and Video LDM's temporal layers (arXiv 2304.08818, section 4.2): one
-training of motion animates every image model of the same shape. The image model is read when it is first asked for and
-stays until another one is.
+AnimateDiff's motion adapters and Video LDM's temporal layers (arXiv 2304.08818, section 4.2) are of this kind: one
+training of motion animates every image model of the same shape. The image model is loaded on first use and stays loaded
+until a request names another.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .options import ClipOptions
 
 
 class OnBase(ClipModel):
-    """read: an image model's place to the parts of the video model on it."""
+    """read: loads the video model's parts for the image model at a path."""
 
     def __init__(self, card: Card, read: Callable[[Path], PipelineParts], device: torch.device) -> None:
         super().__init__(card, device)
@@ -29,20 +29,20 @@ class OnBase(ClipModel):
         self.place: Path | None = None
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
-        """Those of the image model that the plan names."""
+        """The weight files of the plan's image model."""
         place = bases.find(ClipOptions.of(plan).base).place
         return (place,) if place.is_file() else tuple(sorted(place.rglob("*.safetensors")))
 
-    def stand_on(self, place: Path) -> None:
-        """The image model at `place` is the one under this model from now on."""
+    def use_base(self, place: Path) -> None:
+        """Load the image model at `place`, unless it is loaded already."""
         if place != self.place:
             self.take(self.read(place))
             self.place = place
 
     def notes(self, plan: Plan) -> tuple[str, ...]:
-        self.stand_on(bases.find(ClipOptions.of(plan).base).place)
+        self.use_base(bases.find(ClipOptions.of(plan).base).place)
         return super().notes(plan)
 
     def encode(self, plan: Plan, prepared: Prepared) -> Cond:
-        self.stand_on(bases.find(ClipOptions.of(plan).base).place)
+        self.use_base(bases.find(ClipOptions.of(plan).base).place)
         return super().encode(plan, prepared)

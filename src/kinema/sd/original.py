@@ -1,10 +1,10 @@
-"""Names of tensors in checkpoints' original layout (CompVis' latent-diffusion, Stability AI's generative-models), which
-personalised image models and Stable Video Diffusion are shared in: a single file with every network.
+"""Tensor names in the original layout (CompVis' latent-diffusion, Stability AI's generative-models): a single file with
+all networks, the format of personalised image models and Stable Video Diffusion.
 
-Every function maps a name of the diffusers (or transformers) network to the name in the file. Prefixes in the file:
-`model.diffusion_model.` (UNet), `first_stage_model.` (autoencoder), `cond_stage_model.transformer.` (CLIP's text
-encoder, in transformers' names). The tests hold the names to diffusers' conversions, which lack Stable Video Diffusion
-and need 1.4 times the processor for a UNet.
+Every function maps a name in the diffusers (or transformers) network to the name in the file. Prefixes in the file:
+`model.diffusion_model.` (UNet), `first_stage_model.` (VAE), `cond_stage_model.transformer.` (CLIP's text encoder, in
+transformers' names). Tests compare the names with diffusers' conversions, which do not cover Stable Video Diffusion and
+take 1.4 times the CPU time for a UNet.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RESNET = {
     "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
     "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
 }  # fmt: skip
-"""Of a residual block, and of the temporal one beside it (`time_stack`)."""
+"""Names in a residual block and in its temporal counterpart (`time_stack`)."""
 WHOLE = {
     "conv_in": "input_blocks.0.0", "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
     "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2", "conv_norm_out": "out.0",
@@ -26,8 +26,8 @@ WHOLE = {
 
 
 def unet_name(name: str, layers: int, with_attention: tuple[bool, ...]) -> str:
-    """Of a UNet2DConditionModel or UNetSpatioTemporalConditionModel with `layers` residual blocks a level;
-    with_attention: by level, from the finest."""
+    """The name of a tensor of a UNet2DConditionModel or UNetSpatioTemporalConditionModel with `layers` residual blocks
+    per level. with_attention: by level, from the finest."""
     stem, _, kind = name.rpartition(".")
     if stem in WHOLE:
         return f"{UNET}{WHOLE[stem]}.{kind}"
@@ -49,7 +49,7 @@ def unet_name(name: str, layers: int, with_attention: tuple[bool, ...]) -> str:
 
 
 def _inner(what: str, rest: str) -> str:
-    """Inside a residual block or a transformer."""
+    """The name inside a residual block or a transformer."""
     if what == "resnets":
         if rest == "time_mixer.mix_factor":
             return rest
@@ -61,8 +61,8 @@ def _inner(what: str, rest: str) -> str:
 
 
 def vae_name(name: str, levels: int, prefix: str = VAE) -> str:
-    """Of an AutoencoderKL or AutoencoderKLTemporalDecoder. The decoder counts its levels from the finest in the file,
-    from the coarsest in diffusers."""
+    """The name of a tensor of an AutoencoderKL or AutoencoderKLTemporalDecoder. The file numbers the decoder's levels
+    from the finest, diffusers from the coarsest."""
     parts = name.split(".")
     if parts[0] in ("quant_conv", "post_quant_conv"):
         return f"{prefix}{name}"

@@ -1,5 +1,5 @@
-"""Networks out of a checkpoint in its original layout (sd/original.py). Configurations are read off the tensors, so
-that small checkpoints of the same layout load too. Nothing is fetched."""
+"""Load networks from a checkpoint in the original layout (sd/original.py). Configurations are derived from the tensors,
+so small checkpoints in the same layout load too. Nothing is fetched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import original
 
 
 class TensorFile:
-    """Tensors of the file by name, read when they are asked for."""
+    """The tensors of a file by name, read on access."""
 
     def __init__(self, file: Path, tensors: Any, names: set[str]) -> None:
         self.file, self.tensors, self.names = file, tensors, names
@@ -30,7 +30,7 @@ class TensorFile:
         return self.tensors.get_slice(name).get_shape()
 
     def count(self, pattern: str) -> int:
-        """How many of pattern.format(0), pattern.format(1), ... begin a name."""
+        """The number of consecutive pattern.format(0), pattern.format(1), ... that start a name."""
         number = 0
         while any(name.startswith(pattern.format(number)) for name in self.names):
             number += 1
@@ -38,7 +38,7 @@ class TensorFile:
 
 
 def levels(source: TensorFile) -> tuple[list[int], int, tuple[bool, ...]]:
-    """(channels of each level, residual blocks a level, which levels have attention), of the UNet."""
+    """The UNet's (channels per level, number of residual blocks per level, whether each level has attention)."""
     blocks = source.count(original.UNET + "input_blocks.{}.")
     down = [n for n in range(blocks) if f"{original.UNET}input_blocks.{n}.0.op.weight" in source.names]
     layers = down[0] - 1
@@ -49,7 +49,7 @@ def levels(source: TensorFile) -> tuple[list[int], int, tuple[bool, ...]]:
 
 
 def vae_sizes(source: TensorFile) -> dict[str, Any]:
-    """What an autoencoder's class needs to know of its size."""
+    """The sizes in a VAE's configuration."""
     side = f"{original.VAE}encoder."
     count = source.count(side + "down.{}.")
     return {
@@ -61,8 +61,9 @@ def vae_sizes(source: TensorFile) -> dict[str, Any]:
 
 
 def fill(network: Any, source: TensorFile, name_of: Callable[[str], tuple[str, str]], dtype: torch.dtype) -> Any:
-    """Every parameter from the file: name_of gives its name there, and which third of it (or ""). Buffers (position
-    numbers) stay as the class makes them. ModelError where a tensor is missing or of another size."""
+    """Fill every parameter from the file. name_of: returns the name in the file and "q", "k", "v" (a third of the
+    tensor) or "". Buffers (position numbers) keep their initial values. ModelError if a tensor is missing or has
+    another size."""
     state = {}
     for name, parameter in network.named_parameters():
         found, third = name_of(name)
@@ -72,7 +73,7 @@ def fill(network: Any, source: TensorFile, name_of: Callable[[str], tuple[str, s
         if found.endswith("visual.proj"):
             tensor = tensor.T
         if tensor.numel() != parameter.numel():
-            raise ModelError(f"{source.file}: {found} is {list(tensor.shape)}, {list(parameter.shape)} is expected.")
+            raise ModelError(f"{source.file}: {found} must be {list(parameter.shape)}, got {list(tensor.shape)}.")
         state[name] = tensor.reshape(parameter.shape).to(dtype).contiguous()
     network.load_state_dict(state, strict=False, assign=True)
     return network

@@ -1,8 +1,8 @@
-"""An image model made Stable Video Diffusion's kind of network (arXiv 2311.15127): spatial layers as they are, temporal
-layers beside each that add nothing yet, the picture's latents as further channels that are not looked at yet.
+"""Inflate an image model to Stable Video Diffusion's network (arXiv 2311.15127): unchanged spatial layers, temporal
+layers that add nothing yet, and further input channels, with zero weights, for the image's latents.
 
-A fresh network makes of every frame what the image model makes of it, and so does a fresh temporal decoder. To begin
-with, a network can look at the picture as a share of what it looks at (`picture`): then it copies some of it at once.
+A new network, and a new temporal decoder, process each frame as the image model does. With `picture` above 0, the first
+layer also reads the image's channels, so the network copies part of the image from the start.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BLOCKS = {
 }  # fmt: skip
 TEMPORAL = ("temporal_res_block.", "temporal_transformer_blocks.", "time_mixer.", "time_pos_embed.", "time_conv_out.")
 NUMBERS = 3
-"""Frames a second, motion and noise on the picture, each as a sinusoid."""
+"""fps, motion and noise on the image, each embedded as a sinusoid."""
 VAE_CONFIG = ("in_channels", "out_channels", "block_out_channels", "layers_per_block", "latent_channels", "sample_size",
               "scaling_factor")  # fmt: skip
 
@@ -29,17 +29,17 @@ def is_temporal(name: str) -> bool:
 
 
 def inflate(unet: Any, *, num_frames: int, numbers_width: int = 32, picture: float = 0.0) -> Any:
-    """A UNetSpatioTemporalConditionModel on a UNet2DConditionModel, which is left as it is. numbers_width: of each
-    number's sinusoid. picture: the first layer's weights for the picture's channels, as a share of those for the
-    frame's. ValueError for an image model that the video class cannot hold."""
+    """Create a UNetSpatioTemporalConditionModel from a copy of a UNet2DConditionModel. numbers_width: width of each
+    number's sinusoid. picture: weights of the first layer for the image's channels, relative to those for the frame's.
+    ValueError for an image model that does not fit the video class."""
     from diffusers import UNetSpatioTemporalConditionModel
 
     config = unet.config
     odd = [kind for kind in (*config.down_block_types, *config.up_block_types) if kind not in BLOCKS]
     if odd:
-        raise ValueError(f"UNetSpatioTemporalConditionModel has no block for {odd[0]}; it knows {', '.join(BLOCKS)}.")
+        raise ValueError(f"UNetSpatioTemporalConditionModel has no block for {odd[0]}. Supported: {', '.join(BLOCKS)}.")
     if not config.use_linear_projection:
-        raise ValueError("Stable Video Diffusion projects with linear layers; use_linear_projection is off here.")
+        raise ValueError("Stable Video Diffusion requires an image model with use_linear_projection.")
     heads = config.num_attention_heads or config.attention_head_dim
     levels = len(config.block_out_channels)
     video: Any = UNetSpatioTemporalConditionModel(
@@ -56,19 +56,19 @@ def inflate(unet: Any, *, num_frames: int, numbers_width: int = 32, picture: flo
     _take(video, state)
     nn.init.zeros_(video.add_embedding.linear_2.weight)
     nn.init.zeros_(video.add_embedding.linear_2.bias)
-    silence(video)
+    zero_temporal(video)
     return video.to(unet.dtype).eval()
 
 
 def inflate_decoder(vae: Any) -> Any:
-    """An AutoencoderKLTemporalDecoder with the encoder and, frame by frame, the decoder of an AutoencoderKL. With one
-    layer in a block the class has no room for all of the middle block: then the decoder has to be trained further."""
+    """Create an AutoencoderKLTemporalDecoder from an AutoencoderKL; its decoder initially processes single frames. With
+    one layer per block, the class cannot hold all of the middle block, and the decoder requires further training."""
     from diffusers import AutoencoderKLTemporalDecoder
 
     config = {name: vae.config[name] for name in VAE_CONFIG}
     found: Any = AutoencoderKLTemporalDecoder(**config, down_block_types=vae.config.down_block_types)
-    # Latents go to Stable Video Diffusion's decoder as they are, so what the image decoder does to them first moves
-    # into its first convolution (not at the very edge, where that one sees zeros).
+    # Stable Video Diffusion's decoder has no post_quant_conv, so the first convolution absorbs it (inexact only at the
+    # very edge, where the convolution is padded with zeros).
     state = {f"decoder.{name}": value for name, value in _renamed(vae.decoder.state_dict())}
     state |= {f"encoder.{name}": value for name, value in vae.encoder.state_dict().items()}
     state |= {f"quant_conv.{name}": value for name, value in vae.quant_conv.state_dict().items()}
@@ -82,12 +82,12 @@ def inflate_decoder(vae: Any) -> Any:
     if config["layers_per_block"] == 1:
         state = {name: value for name, value in state.items() if name not in too_much}
     _take(found, state)
-    silence(found)
+    zero_temporal(found)
     return found.to(vae.dtype).eval()
 
 
-def silence(network: Any) -> None:
-    """Temporal layers that add nothing: what each ends with becomes zero."""
+def zero_temporal(network: Any) -> None:
+    """Set the last layers of all temporal blocks to zero, so that they add nothing."""
     from diffusers.models.attention import TemporalBasicTransformerBlock
     from diffusers.models.resnet import TemporalResnetBlock
     from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
@@ -114,7 +114,7 @@ def silence(network: Any) -> None:
 
 
 def _renamed(state: dict[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
-    """An image model's tensors under the video classes' names: residual blocks are spatial ones there."""
+    """An image model's tensors under the video classes' names, which call residual blocks spatial."""
     for name, tensor in state.items():
         head, found, rest = name.partition(".resnets.")
         if found:
@@ -127,4 +127,4 @@ def _take(video: Any, state: dict[str, torch.Tensor]) -> None:
     missing, unexpected = video.load_state_dict(state, strict=False)
     lost = [name for name in missing if not is_temporal(name) and not name.startswith("add_embedding.")]
     if lost or unexpected:
-        raise ValueError(f"These two networks are not of one shape: {(lost or unexpected)[0]} is in one of them only.")
+        raise ValueError(f"The two networks differ in shape: only one has {(lost or unexpected)[0]}.")

@@ -1,5 +1,5 @@
-"""CLIP's text states, as every pipeline of Stable Diffusion makes them: padded to the tokenizer's length, no mask
-unless the encoder asks for one. Stable Diffusion XL reads with two encoders."""
+"""CLIP's text states, as in Stable Diffusion pipelines: padded to the tokenizer's length, without a mask unless the
+encoder requires one. Stable Diffusion XL uses two text encoders."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import torch
 
 
 @dataclass(frozen=True)
-class Words:
-    """states (1, L, D) for the cross-attentions; summary (1, P) of the whole prompt, where the network asks for one."""
+class PromptStates:
+    """An encoded prompt. states: (1, L, D), for the cross-attentions. summary: pooled embedding (1, P), if required."""
 
     states: torch.Tensor
     summary: torch.Tensor | None = None
 
-    def to(self, dtype: torch.dtype) -> Words:
-        return Words(self.states.to(dtype), None if self.summary is None else self.summary.to(dtype))
+    def to(self, dtype: torch.dtype) -> PromptStates:
+        return PromptStates(self.states.to(dtype), None if self.summary is None else self.summary.to(dtype))
 
-    def beside(self, height: int, width: int) -> dict[str, Any]:
-        """Further inputs of a network of Stable Diffusion XL's kind: the summary, and the picture's size, with nothing
-        cut off."""
+    def added_conditions(self, height: int, width: int) -> dict[str, Any]:
+        """The further inputs of a Stable Diffusion XL network: the summary, and the uncropped image size."""
         if self.summary is None:
             return {}
         sizes = torch.tensor([[height, width, 0, 0, height, width]]).to(self.summary)
@@ -29,8 +28,8 @@ class Words:
 
 
 def text_states(prompt: str, tokenizer: Any, encoder: Any, device: torch.device, skip: int = 0) -> torch.Tensor:
-    """(1, L, D). A prompt that is too long loses its end. skip: layers left out at the end of the encoder ("CLIP
-    skip"), its last normalisation kept."""
+    """Encode a prompt to (1, L, D). A prompt that is too long is truncated. skip: number of the encoder's last layers
+    to skip ("CLIP skip"), except the final normalisation."""
     length = tokenizer.model_max_length
     words = tokenizer([prompt], padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     ids = words.input_ids.to(device)
@@ -45,8 +44,9 @@ def text_states(prompt: str, tokenizer: Any, encoder: Any, device: torch.device,
 def two_text_states(
     prompt: str, tokenizers: tuple[Any, Any], encoders: tuple[Any, Any], device: torch.device, skip: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """((1, L, D + D2), the second encoder's summary (1, P)): the last layer but one (and `skip` more) of both, side by
-    side, not normalised (Stable Diffusion XL, arXiv 2307.01952)."""
+    """Encode a prompt with two encoders: ((1, L, D + D2), the second encoder's summary (1, P)). The states are the
+    penultimate layers (or `skip` layers earlier), concatenated and not normalised (Stable Diffusion XL, arXiv
+    2307.01952)."""
     states, summary = [], torch.empty(0)
     for tokenizer, encoder in zip(tokenizers, encoders, strict=True):
         length = tokenizer.model_max_length

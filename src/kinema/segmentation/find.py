@@ -62,11 +62,11 @@ def box_of(picture_HWC: np.ndarray, words: str, folder: Path, device: str | None
     import torch
     from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
-    from ..weights.folder import opened
+    from ..weights.folder import load_part
     from ..weights.residency import Residency
 
     try:
-        prepare: Any = opened(AutoProcessor, folder)
+        prepare: Any = load_part(AutoProcessor, folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
     network, at = local.load(AutoModelForZeroShotObjectDetection, folder), local.place(device)

@@ -1,1 +1,1 @@
-"""Storage: where weights are, what they hash to, how they get into modules and onto devices."""
+"""Storage of weights: find, fetch, hash, load, and move to devices."""

@@ -1,15 +1,16 @@
-"""What the matrices of an adapter file stand for, multiplied out to a difference of the whole weight W.
+"""Multiply out the matrices of an adapter file to a difference of the full weight W.
 
     LoRA   B A                                     arXiv 2106.09685; with a middle (LoCon): B (M * A)
     LoHa   (W1a W1b) * (W2a W2b), element by element   arXiv 2108.06098, as LyCORIS names its parts
-    LoKr   kron(W1, W2), each whole or of two factors  arXiv 2309.14859
+    LoKr   kron(W1, W2), each full or of two factors   arXiv 2309.14859
     DoRA   magnitude * V / |V| - W, with V = W + the difference of one of the above; |V| of each row (PEFT, LyCORIS'
-           wd_on_output) or each column (where the magnitude is a row)   arXiv 2402.09353
+           wd_on_output) or each column (if the magnitude is a row)   arXiv 2402.09353
 
-Not PEFT's layers for them: with these a step of the miniature takes 2 (LoHa, LoKr) to 3.5 times (DoRA) as long.
+PEFT's layers for these are not used: with them a step of the miniature takes 2 (LoHa, LoKr) to 3.5 times (DoRA) as
+long.
 
-Each is scaled by alpha / rank, as its trainers do. The factors are kept, and multiplied out when they are added: whole
-differences of a large network would need its memory twice.
+Each is scaled by alpha / rank, as in training. Only the factors are stored, and multiplied out when they are added:
+full differences of a large network would need its memory twice.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from ..core.errors import ModelError
 Factors = Mapping[str, torch.Tensor]
 
 LARGEST_SCALE = 1e4
-"""Of alpha / rank. Trainers use 0.01 to 100."""
+"""Limit of alpha / rank. Trainers use 0.01 to 100."""
 
 LARGEST_CHANGE = 1e3
-"""Root mean square of what is added to a parameter. Weights of these networks are of the size of 0.01 to 10."""
+"""Limit of the root mean square of a difference. Weights of these networks are about 0.01 to 10."""
 
 LOHA = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
 EPSILON = 1e-12
@@ -35,7 +36,7 @@ EPSILON = 1e-12
 
 @dataclass(frozen=True)
 class Expansion:
-    """A difference of a weight, as its factors. `magnitude` is DoRA's; the difference then depends on the weight."""
+    """A weight's difference as factors. `magnitude` is DoRA's; the difference then depends on the weight."""
 
     factors: Factors
     scale: float
@@ -43,7 +44,7 @@ class Expansion:
     magnitude: torch.Tensor | None = None
 
     def over(self, weight: torch.Tensor) -> torch.Tensor:
-        """The difference for the weight that it is added to, in float32 and of its shape."""
+        """The difference for this weight, in float32, of the weight's shape."""
         product = self._product().reshape(self.shape) * self.scale
         if self.magnitude is None:
             return product
@@ -56,7 +57,7 @@ class Expansion:
         return changed * (self.magnitude.float().flatten() / lengths).view(across) - own
 
     def fits(self) -> bool:
-        """Can the factors be multiplied, and is the product of the weight's shape? Costs no arithmetic."""
+        """Whether the factors can be multiplied and the product has the weight's shape. Does no arithmetic."""
         empty = {name: factor.to("meta") for name, factor in self.factors.items()}
         try:
             product = Expansion(empty, 1.0, self.shape)._product()
@@ -67,7 +68,7 @@ class Expansion:
         return len(self.shape) > 1 and product.shape[0] == self.shape[0] and product.numel() == _numel(self.shape)
 
     def bound(self) -> float:
-        """The largest that the root mean square of the difference can be."""
+        """An upper bound of the root mean square of the difference."""
         if self.magnitude is not None:
             return float(self.magnitude.float().abs().max())
         size = abs(self.scale)
@@ -87,8 +88,8 @@ class Expansion:
 
 
 def expansion(part: Factors, shape: tuple[int, ...], scale: float) -> Expansion | None:
-    """The difference that a module's tensors stand for, by role; None where they are no LoHa, LoKr or DoRA (plain LoRA
-    stays in its two matrices)."""
+    """The difference of a module's tensors, by role; None unless they are LoHa, LoKr or DoRA (plain LoRA stays in its
+    two matrices)."""
     names = [name for name in part if name in ("down", "up") or name.startswith(("hada_", "lokr_"))]
     kinds = {name.split("_")[0] for name in names}
     if not kinds - {"down", "up"} and "magnitude" not in part:
@@ -97,7 +98,7 @@ def expansion(part: Factors, shape: tuple[int, ...], scale: float) -> Expansion 
 
 
 def incomplete(part: Factors) -> str | None:
-    """Which matrix a module lacks, in words; None where all are there."""
+    """A description of the matrices that a module lacks; None if it is complete."""
     if ("down" in part) != ("up" in part):
         return "only one of its two matrices"
     if any(name.startswith("hada_") for name in part) and not all(name in part for name in LOHA):
@@ -108,12 +109,12 @@ def incomplete(part: Factors) -> str | None:
                 return f"no {one}"
     magnitude = "magnitude" in part or "row_magnitude" in part
     if magnitude and not any(name.startswith(("down", "hada_", "lokr_")) for name in part):
-        return "DoRA's magnitude and no matrices"
+        return "DoRA's magnitude but no matrices"
     return None
 
 
 def rank(part: Factors) -> int | None:
-    """The rank that alpha is divided by; None for LoKr of two whole matrices, which has none."""
+    """The rank that alpha is divided by; None for LoKr of two full matrices."""
     for name, axis in (("down", 0), ("hada_w1_b", 0), ("lokr_w2_b", 0), ("lokr_w1_b", 0)):
         if name in part and part[name].ndim:
             return int(part[name].shape[axis])
@@ -121,28 +122,28 @@ def rank(part: Factors) -> int | None:
 
 
 def with_middle(down: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:
-    """LoCon's first matrix and its middle as one: (rank, in, ...). RuntimeError where they do not fit."""
+    """Merge LoCon's first matrix and its middle: (rank, in, ...). RuntimeError if their shapes do not match."""
     return torch.einsum("pj...,ji->pi...", middle.float(), down.float().flatten(1))
 
 
 def finite(tensor: torch.Tensor) -> bool:
-    """No NaN and no infinity in it?"""
+    """Whether a tensor has no NaN and no infinity."""
     return bool(torch.isfinite(tensor.float() if tensor.element_size() == 1 else tensor).all())
 
 
-def checked_scale(what: str, alpha: float, scale: float) -> float:
-    """The scale, if it is one that a trainer can have meant. ModelError otherwise, which begins with `what`."""
+def checked_scale(name: str, alpha: float, scale: float) -> float:
+    """Return the scale. ModelError, starting with `name`, if it is too large."""
     if not abs(scale) <= LARGEST_SCALE:  # NaN too
-        raise ModelError(f"{what}: alpha {alpha:g} makes a scale of {scale:g}; at most {LARGEST_SCALE:g} is read.")
+        raise ModelError(f"{name}: alpha {alpha:g} gives a scale of {scale:g}; the limit is {LARGEST_SCALE:g}.")
     return scale
 
 
 def _pair(part: Factors, name: str, core: str) -> torch.Tensor:
-    """The product of two factors; around a core (Tucker's form, for convolutions) where there is one."""
+    """The product of two factors, around a core (Tucker decomposition, for convolutions) if there is one."""
     one, two = part[f"{name}_a"], part[f"{name}_b"]
     if core not in part:
         return one @ two
-    # LyCORIS: in LoHa and LoKr the first factor is (rank, out) beside a core, the second (rank, in).
+    # LyCORIS: in LoHa and LoKr with a core, the first factor is (rank, out), the second (rank, in).
     return torch.einsum("ij...,ip,jr->pr...", part[core], one, two)
 
 

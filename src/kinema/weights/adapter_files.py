@@ -1,10 +1,8 @@
-"""Adapter files in every dialect, read into one form (`Adapter`) for a network whose parameter shapes are
-known.
+"""Read adapter files of every dialect into one form (`Adapter`), for a network with known parameter shapes.
 
-A key is: prefix + name of a module + role. The name is looked up among four spellings of each of the
-network's own modules (diffusers' words or, by the family's `AdapterNames`, those of the authors' code, joined by dots
-or by underscores), so that one way serves them all, norms and modulations included, which diffusers' converters leave
-out:
+A key is: prefix + module name + role. The name is looked up among four spellings of each of the network's modules
+(diffusers' names or, from the family's `AdapterNames`, those of the original code; joined by dots or by underscores).
+This covers all dialects, and norms and modulations too, which diffusers' converters drop:
 
     diffusers   transformer.blocks.0.attn1.to_q.lora_A.weight               (alpha in the file's metadata)
     PEFT        base_model.model.blocks.0.attn1.to_q.lora_A.default.weight  (alpha in adapter_config.json)
@@ -15,7 +13,7 @@ out:
     processors  unet.down_blocks.0...attn1.processor.to_q_lora.down.weight   (older diffusers, AnimateDiff)
     lightx2v    the original's, with .diff, .diff_b, .diff_m: differences of weight, bias and modulation
 
-A file can hold layers for the text encoder too (`lora_te_...`, `text_encoder....`): those are another network's.
+A file can also hold layers for the text encoder (`lora_te_...`, `text_encoder....`); `read(text=True)` reads those.
 """
 
 from __future__ import annotations
@@ -48,13 +46,13 @@ OTHER_KINDS = re.compile(r"oft_blocks|oft_diag|oft_R|ia3_l|boft_|vera_lambda|vbl
 MATRICES = ("down", "up", *FACTORS)
 
 NAMED = 8
-"""Keys that a message shows."""
+"""Number of keys that a message shows."""
 
 
 @dataclass
 class AdapterPart:
-    """What a file has for one module or parameter: tensors by role, the keys that they came from, and the module's name
-    as the file spells it."""
+    """A file's tensors for one module or parameter, by role. keys: the tensors' keys, by role. stem: the module's name
+    in the file's spelling."""
 
     target: str
     stem: str
@@ -68,7 +66,7 @@ class AdapterPart:
 @dataclass(frozen=True)
 class Adapter:
     """layers: module -> (A (rank, in, ...), B (out, rank, ...)), alpha / rank folded into B: weight + B @ A.
-    deltas: parameter -> what is added to it. unknown: keys that name nothing in this network."""
+    deltas: parameter -> difference to add. unknown: keys that match no part of this network."""
 
     layers: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
     deltas: dict[str, Delta] = field(default_factory=dict)
@@ -76,10 +74,10 @@ class Adapter:
 
 
 def read(file: Path, shapes: Shapes, text: bool = False, names: AdapterNames = PLAIN) -> Adapter:
-    """The adapter for a network with these parameters (name -> shape), a denoiser or (text) a text encoder; empty where
-    the file is for the other one alone. names: the family's spellings. Keys that name nothing here are named in a
-    warning. ModelError where no key names a part of it, where a shape does not fit, where a number is no number or
-    makes no sense, or where the file is of a kind that is not read (OFT, IA3, ...)."""
+    """Read the adapter for a network with these parameters (name -> shape), a denoiser or (text) a text encoder; empty
+    if the file is only for the other one. names: the family's spellings. Keys that match no part of the network are
+    logged in a warning. ModelError if no key matches, if a shape does not fit, if values are NaN, infinite or too
+    large, or if the kind of adapter is not supported (OFT, IA3, ...)."""
     from safetensors import SafetensorError, safe_open
 
     quantised.refuse(file)
@@ -101,34 +99,34 @@ def read(file: Path, shapes: Shapes, text: bool = False, names: AdapterNames = P
                     continue
                 part = parts.setdefault(target, AdapterPart(target, stem))
                 if role in part.keys:
-                    raise ModelError(f"{file}: {part.keys[role]} and {key} are the same part of {target}.")
+                    raise ModelError(f"{file}: {part.keys[role]} and {key} both name the same part of {target}.")
                 part.tensors[role], part.keys[role] = tensors.get_tensor(key), key
                 if not factors.finite(part.tensors[role]):
-                    raise ModelError(f"{file}: {key} has numbers that are NaN or infinite; the file is damaged.")
+                    raise ModelError(f"{file}: {key} has NaN or infinite values; the file is damaged.")
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(f"{file}: cannot be read: {error}.") from None
     if not parts and others and not unknown:
         return Adapter()
     if not parts:
-        raise ModelError(f"{file}: no key names a part of this network. It has: {', '.join(unknown[:3])}, ...")
+        raise ModelError(f"{file}: no key matches a part of this network. Its keys: {', '.join(unknown[:3])}, ...")
     found = _assemble(file, parts, shapes, settings_of(file, entries, text), tuple(unknown))
     if unknown:
         shown = ", ".join(unknown[:NAMED]) + (", ..." if len(unknown) > NAMED else "")
         log.warning(
-            "%s: %d of its %d keys are not used, they name nothing in this network: %s",
+            "%s: %d of its %d keys are not used, because they match no part of this network: %s",
             file, len(unknown), len(entries) - ("__metadata__" in entries), shown,
         )  # fmt: skip
     return found
 
 
 def describe_file(file: Path) -> dict[str, Any]:
-    """Facts of an adapter file from its header and, of the tensors, its alphas alone."""
+    """The metadata of an adapter file, from its header and its alpha tensors."""
     from safetensors import SafetensorError, safe_open
 
     entries = header(file)
     keys = [key for key in _keys(file, entries) if split(key)[0]]
     if not keys:
-        raise ModelError(f"{file}: not an adapter: none of its keys is one of LoRA's.")
+        raise ModelError(f"{file}: not an adapter file: it has no LoRA keys.")
     roles = {key: split(key)[0] for key in keys}
     ranks = Counter(int(entries[key]["shape"][0]) for key in keys if roles[key] in RANKED and entries[key]["shape"])
     try:
@@ -162,7 +160,7 @@ def _keys(file: Path, entries: dict[str, Any]) -> list[str]:
     other = next((key for key in keys if OTHER_KINDS.search(key)), None)
     if other is not None:
         raise ModelError(
-            f"{file}: {other}: OFT, BOFT, IA3, VeRA and GLoRA adapters are not read; LoRA, DoRA, LoHa and LoKr are."
+            f"{file}: {other}: OFT, BOFT, IA3, VeRA and GLoRA adapters are not supported. LoRA, DoRA, LoHa, LoKr are."
         )
     return keys
 
@@ -191,8 +189,8 @@ def _single(shape: list[int]) -> bool:
 
 
 def _scale(file: Path, part: AdapterPart, settings: dict[str, Any]) -> float:
-    """alpha / rank (alpha / sqrt(rank) for rank-stabilised LoRA); 1 where no alpha is given, and for LoKr of two whole
-    matrices, unless PEFT made it."""
+    """alpha / rank (alpha / sqrt(rank) for rank-stabilised LoRA); 1 without an alpha, and for LoKr of two full matrices
+    unless PEFT wrote the file."""
     rank = factors.rank(part.tensors)
     if rank is None and settings.get("peft_type") in ("LOKR", "LOHA"):
         rank = int(settings.get("r") or 0)
@@ -200,10 +198,12 @@ def _scale(file: Path, part: AdapterPart, settings: dict[str, Any]) -> float:
         return 1.0
     key = part.key("alpha", *MATRICES)
     if rank < 1:
-        raise ModelError(f"{file}: {key} is of rank {rank}.")
+        raise ModelError(f"{file}: the rank of {key} must be 1 or more, got {rank}.")
     if "alpha" in part.tensors:
         if part.tensors["alpha"].numel() != 1:
-            raise ModelError(f"{file}: {key} is {tuple(part.tensors['alpha'].shape)}; one number is expected.")
+            raise ModelError(
+                f"{file}: {key} must be a single number, got a tensor of shape {tuple(part.tensors['alpha'].shape)}."
+            )
         alpha: float | None = float(part.tensors["alpha"])
         return factors.checked_scale(f"{file}: {key}", alpha or 0.0, (alpha or 0.0) / rank)
     alpha = alpha_of(settings, part.stem)
@@ -216,7 +216,7 @@ def _scale(file: Path, part: AdapterPart, settings: dict[str, Any]) -> float:
 def _assemble(
     file: Path, parts: dict[str, AdapterPart], shapes: Shapes, settings: dict[str, Any], unknown: tuple[str, ...]
 ) -> Adapter:  # fmt: skip
-    """Pair the matrices, fold the scales in, and check every shape and size against the network."""
+    """Pair the matrices, fold the scales in, and check every shape against the network."""
     adapter, problems = Adapter(unknown=unknown), []
     for part in parts.values():
         try:
@@ -230,14 +230,14 @@ def _assemble(
 
 
 def _take(file: Path, part: AdapterPart, shapes: Shapes, settings: dict[str, Any], adapter: Adapter) -> list[str]:
-    """Put one module's part into the adapter; returns what does not fit, in words."""
+    """Add one module's part to the adapter; return descriptions of what does not fit."""
     target, tensors, scale = part.target, part.tensors, 1.0
     if lost := factors.incomplete(tensors):
         return [f"{target} has {lost}"]
     problems: list[str] = []
     if any(role in tensors for role in MATRICES):
         scale, whole = _scale(file, part, settings), shapes.get(f"{target}.weight", ())
-        if "row_magnitude" in tensors:  # PEFT's is of the rows, however it is shaped
+        if "row_magnitude" in tensors:  # PEFT's is per row, whatever its shape
             tensors["magnitude"] = tensors.pop("row_magnitude").reshape(-1, 1)
         if "middle" in tensors:
             tensors["down"] = factors.with_middle(tensors["down"], tensors["middle"])
@@ -274,5 +274,5 @@ def _sensible(file: Path, key: str, change: float) -> None:
     if not change <= factors.LARGEST_CHANGE:  # NaN too
         raise ModelError(
             f"{file}: {key} changes its weights by up to {change:.3g}, more than {factors.LARGEST_CHANGE:g}; the file "
-            "is damaged, or its alpha is."
+            "or its alpha is damaged."
         )

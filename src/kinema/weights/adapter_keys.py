@@ -1,6 +1,6 @@
-"""Keys of adapter files: prefix + name of a module + role, in every dialect (the table is in adapter_files.py). The
-name is looked up among the spellings of the network's own modules: diffusers' or the original code's words (the
-family's `AdapterNames`), with dots or with underscores."""
+"""Keys of adapter files: prefix + module name + role, in every dialect (the table is in adapter_files.py). The name is
+looked up among the spellings of the network's modules: diffusers' or the original code's names (the family's
+`AdapterNames`), with dots or with underscores."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PREFIXES = (
 )  # fmt: skip
 
 TEXT = re.compile(r"^(?:lora_te1?_(?:text_model_)?|text_encoder\.(?:text_model\.)?)")
-"""What keys of the text encoder begin with; in newer transformers its modules have no text_model around them."""
+"""Start of a text encoder's keys; in newer transformers its modules have no text_model around them."""
 
 OF_NAMES = "_"
-"""What VideoX-Fun writes a second time after kohya's prefix: lora_unet__blocks_0."""
+"""VideoX-Fun repeats this after kohya's prefix: lora_unet__blocks_0."""
 
 FACTORS = (
     "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2",
@@ -50,11 +50,11 @@ def same(name: str) -> str:
 
 @dataclass(frozen=True)
 class AdapterNames:
-    """How people's files spell the layers of a family's networks, beside diffusers' names; a family's `ADAPTER_NAMES`.
+    """Spellings of the layers of a family's networks besides diffusers' names; a family's `ADAPTER_NAMES`.
 
-    original: diffusers' name of a module or parameter to the one in the authors' own code. kohya, comfyui: to what the
-    files for these tools have (kohya's underscores are made of it; ComfyUI's with its prefix). marks: words that only
-    the original names have.
+    original: maps diffusers' name of a module or parameter to the one in the original code. kohya, comfyui: map it to
+    the name in files for these tools (kohya's dots become underscores later; ComfyUI's includes its prefix). marks:
+    matches only the original names.
     """
 
     original: Callable[[str], str] = same
@@ -63,22 +63,22 @@ class AdapterNames:
     marks: re.Pattern[str] | None = None
 
     def marked(self, keys: Iterable[str]) -> bool:
-        """Has any of these keys an original name?"""
+        """Whether any of these keys has an original name."""
         return self.marks is not None and any(self.marks.search(key) for key in keys)
 
 
 PLAIN = AdapterNames()
-"""Of networks whose layers diffusers and their authors call the same."""
+"""For networks whose layers have the same names in diffusers and in the original code."""
 
 
 def names_of(family: str) -> AdapterNames:
-    """What the module of a family gives as ADAPTER_NAMES, else PLAIN."""
+    """The family's ADAPTER_NAMES, or PLAIN."""
     found: AdapterNames = getattr(family_module(family), "ADAPTER_NAMES", PLAIN)
     return found
 
 
 def split(key: str) -> tuple[str | None, str]:
-    """A key's role and the name of its module, prefixes taken off. The role is None where there is none."""
+    """A key's role (None if unknown) and the name of its module, without prefixes."""
     role = None
     key = PROCESSOR.sub(lambda found: f".to_{PROCESSOR_PARTS.get(found[1], found[1])}.lora_{found[2]}.weight", key)
     for name, pattern in ROLES:
@@ -93,19 +93,17 @@ def split(key: str) -> tuple[str | None, str]:
 
 
 def module_of(stem: str, names: Mapping[str, str]) -> str | None:
-    """The module or parameter that a key's name means, of `spellings`; kohya's names may have kept some of their
-    dots."""
+    """The module or parameter of a key's name, from `spellings`; kohya's names may contain dots too."""
     return names.get(stem) or names.get(stem.replace(".", "_"))
 
 
 def plain_name(name: str) -> str:
-    """A parameter's name without the layer that PEFT lays around a module."""
+    """A parameter's name without PEFT's wrapper layer."""
     return name.replace(".base_layer.", ".")
 
 
 def spellings(shapes: Mapping[str, tuple[int, ...]], names: AdapterNames = PLAIN) -> dict[str, str]:
-    """Every spelling of a module, or of a parameter that no module of its own holds, to diffusers' name of
-    it."""
+    """Every spelling of a module, or of a parameter outside modules with weight and bias, to diffusers' name."""
     found: dict[str, str] = {}
     for name in shapes:
         path, _, last = name.rpartition(".")

@@ -1,9 +1,9 @@
 """PEFT's settings of an adapter: `lora_alpha`, `use_rslora`, and a table of patterns with another alpha for some
 modules.
 
-PEFT runs the patterns as regular expressions over module names. They come from strangers, and such an expression can
-take for ever; here a pattern is read as what people write: a module's name or the end of one, `^` before a whole name,
-`.*` for anything. Others are refused by name.
+PEFT runs the patterns as regular expressions over module names. The files are untrusted, and a regular expression can
+take exponential time; here a pattern is a module's name or the end of one, with `^` before a full name and `.*` for any
+text. Other patterns are refused.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ PLAIN = re.compile(r"[\w.\-]*")
 
 
 def settings_of(file: Path, entries: Entries, text: bool = False) -> dict[str, Any]:
-    """From the file beside it (PEFT) or the metadata that diffusers writes; empty where there are none. ModelError for
-    settings that are damaged."""
-    beside = file.parent / "adapter_config.json"
-    if file.name == "adapter_model.safetensors" and beside.exists():
-        return _typed(str(beside), read_json(beside, dict, error=ModelError))
+    """The settings in the file next to the adapter (PEFT) or in its metadata (diffusers); empty if there are none.
+    ModelError for damaged settings."""
+    config = file.parent / "adapter_config.json"
+    if file.name == "adapter_model.safetensors" and config.exists():
+        return _typed(str(config), read_json(config, dict, error=ModelError))
     what = f"{file}: lora_adapter_metadata"
-    told: dict[str, Any] = parse_json(
+    found: dict[str, Any] = parse_json(
         (entries.get("__metadata__") or {}).get("lora_adapter_metadata", "{}"), what, dict, error=ModelError
     )
     if text:
-        told = {key.removeprefix("text_encoder."): told[key] for key in told if key.startswith("text_encoder.")}
-    return _typed(what, {key.removeprefix("transformer.").removeprefix("unet."): value for key, value in told.items()})
+        found = {key.removeprefix("text_encoder."): found[key] for key in found if key.startswith("text_encoder.")}
+    return _typed(what, {key.removeprefix("transformer.").removeprefix("unet."): value for key, value in found.items()})
 
 
 def alpha_of(settings: dict[str, Any], stem: str) -> float | None:
-    """The alpha of a module by its name in the file; None where the settings name none. The first pattern that fits
+    """The alpha of a module, by its name in the file; None if the settings have none. The first matching pattern
     decides, as in PEFT."""
     for pattern, value in (settings.get("alpha_pattern") or {}).items():
         if fits(pattern, stem):
@@ -48,8 +48,8 @@ def alpha_of(settings: dict[str, Any], stem: str) -> float | None:
 
 
 def fits(pattern: str, name: str) -> bool:
-    """Does PEFT's `re.match(rf"(.*\\.)?({pattern})$", name)` hold, for a pattern of `parts`? Takes time in proportion
-    to the name."""
+    """Whether PEFT's `re.match(rf"(.*\\.)?({pattern})$", name)` matches, for a pattern that `parts` accepts. Takes time
+    linear in the length of the name."""
     whole, pieces = parts(pattern)
     if len(pieces) == 1:
         return name == pieces[0] or (not whole and name.endswith("." + pieces[0]))
@@ -58,7 +58,7 @@ def fits(pattern: str, name: str) -> bool:
     start = next((at for at in begins if name.startswith(first, at)), None)
     if start is None:
         return False
-    # The leftmost place for each piece leaves the most for those after it, so no other choice needs to be tried.
+    # The leftmost match of each piece leaves the most for the next ones, so no other choice needs to be tried.
     at = start + len(first)
     for piece in middle:
         found = name.find(piece, at)
@@ -69,13 +69,13 @@ def fits(pattern: str, name: str) -> bool:
 
 
 def parts(pattern: str) -> tuple[bool, list[str]]:
-    """(for whole names only, the plain pieces between its `.*`). ModelError for an expression of another kind."""
+    """(matches full names only, the plain pieces between its `.*`). ModelError for any other expression."""
     inner = pattern.removeprefix("^").removesuffix("$")
     pieces = [ESCAPED.sub(r"\1", piece) for piece in inner.split(".*")]
     if len(pattern) > MAX_PATTERN or not inner or not all(PLAIN.fullmatch(piece) for piece in pieces):
         raise ModelError(
-            f"The pattern {for_terminal(repr(pattern), 80)} is not read; legal are names of modules, their ends, and "
-            ".* in them."
+            f"Unsupported pattern {for_terminal(repr(pattern), 80)}. Legal are module names or their ends, with .* in "
+            "them."
         )
     return pattern.startswith("^"), pieces
 
@@ -83,11 +83,11 @@ def parts(pattern: str) -> tuple[bool, list[str]]:
 def _typed(what: str, settings: dict[str, Any]) -> dict[str, Any]:
     for key in ("lora_alpha", "alpha", "r"):
         if settings.get(key) is not None and not _number(settings[key]):
-            raise ModelError(f"{what}: {key} is {for_terminal(repr(settings[key]), 80)}; a number is expected.")
+            raise ModelError(f"{what}: {key} must be a number, got {for_terminal(repr(settings[key]), 80)}.")
     for key in ("alpha_pattern", "rank_pattern"):
         table = settings.get(key) or {}
         if not isinstance(table, dict) or len(table) > MAX_PATTERNS or not all(map(_number, table.values())):
-            raise ModelError(f"{what}: {key} is no table of numbers, or has more than {MAX_PATTERNS:,}.")
+            raise ModelError(f"{what}: {key} must be a table of at most {MAX_PATTERNS:,} numbers.")
         try:
             for pattern in table:
                 parts(pattern)

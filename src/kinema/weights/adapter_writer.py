@@ -1,10 +1,9 @@
-"""Writing LoRA files in the dialects that people's tools read: Kinema reads each of them back (adapter_files).
+"""Write LoRA files in the dialects of common tools. Kinema reads all of them (adapter_files.py).
 
 diffusers   unet.down_blocks.0...to_q.lora_A.weight        alpha in the metadata, as diffusers writes it
-peft        base_model.model.down_blocks.0...to_q.lora_A.weight    alpha in adapter_config.json beside it
+peft        base_model.model.down_blocks.0...to_q.lora_A.weight    alpha in adapter_config.json next to it
 kohya       lora_unet_down_blocks_0..._to_q.lora_down.weight, .lora_up.weight, .alpha
-comfyui     original names, which the family knows: diffusion_model.blocks.0.self_attn.q.lora_down.weight; .alpha beside
-            each
+comfyui     original names, from the family: diffusion_model.blocks.0.self_attn.q.lora_down.weight, .alpha
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ if TYPE_CHECKING:
 
 DIALECTS = ("diffusers", "peft", "kohya", "comfyui")
 Layers = Mapping[str, "tuple[torch.Tensor, torch.Tensor]"]
-"""Module name, as diffusers spells it, to (down (rank, in), up (out, rank))."""
+"""Module name in diffusers' spelling to (down (rank, in), up (out, rank))."""
 
 
 def write(
     path: Path, layers: Layers, *, alpha: float, dialect: str = "diffusers", network: str = "unet",
     names: AdapterNames = PLAIN, dtype: torch.dtype | None = None, **notes: str,
 ) -> Path:  # fmt: skip
-    """One .safetensors file (for peft: path is a folder); returns it. network: "unet" or "transformer", the part's name
-    in a pipeline. names: the family's spellings. dtype: None: float16. notes: base, trigger, title, ... for the file's
-    metadata. ValueError for an unknown dialect or layers of several ranks."""
+    """Write one .safetensors file (for peft: path is a folder) and return its path. network: "unet" or "transformer",
+    the part's name in a pipeline. names: the family's spellings. dtype: defaults to float16. notes: base, trigger,
+    title, ... for the file's metadata. ValueError for an unknown dialect or layers of several ranks."""
     import torch
     from safetensors.torch import save
 
     if dialect not in DIALECTS:
-        raise ValueError(f"There is no dialect {dialect!r}; legal are {', '.join(DIALECTS)}.")
+        raise ValueError(f"Unknown dialect {dialect!r}. Legal are {', '.join(DIALECTS)}.")
     ranks = {len(down) for down, _ in layers.values()}
     if len(ranks) != 1:
         raise ValueError(f"Layers must share one rank, got {sorted(ranks)}.")
@@ -49,21 +48,21 @@ def write(
         if dialect in ("kohya", "comfyui"):
             tensors[f"{stem}.alpha"] = torch.tensor(float(alpha))
     settings = {"r": rank, "lora_alpha": alpha, "target_modules": sorted(layers)}
-    told = {"format": "pt", "rank": str(rank), "alpha": f"{alpha:g}", **notes}
+    metadata = {"format": "pt", "rank": str(rank), "alpha": f"{alpha:g}", **notes}
     if dialect == "diffusers":
-        told["lora_adapter_metadata"] = json.dumps({f"{network}.{key}": value for key, value in settings.items()})
+        metadata["lora_adapter_metadata"] = json.dumps({f"{network}.{key}": value for key, value in settings.items()})
     file = path / "adapter_model.safetensors" if dialect == "peft" else path
     file.parent.mkdir(parents=True, exist_ok=True)
     if dialect == "peft":
         config: dict[str, Any] = {"peft_type": "LORA", **settings, "base_model_name_or_path": notes.get("base")}
         write_text(path / "adapter_config.json", json.dumps(config, indent=2) + "\n")
-    write_bytes(file, _in_order(save(tensors, metadata=told)))
+    write_bytes(file, _in_order(save(tensors, metadata=metadata)))
     return file
 
 
 def _in_order(data: bytes) -> bytes:
-    """A safetensors file with its metadata in the order of their names. The library writes them in a random one, so
-    that no two files of one adapter are alike."""
+    """Sort the metadata of a safetensors file by name. The library writes it in random order, so that two files of one
+    adapter would differ."""
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

@@ -1,12 +1,12 @@
-"""LoRA adapters on a network: every dialect of file that people have, on and off without a trace.
+"""Apply LoRA adapters to a network, and remove them without a trace.
 
     style (path or name) --find--> file --adapter_files.read--> Adapter --use--> network
 
-Low-rank parts are PEFT layers, because they keep the base weights as they are in any precision. What PEFT
-cannot hold (whole differences of weights, biases, norms and modulations) is added to the parameters
-themselves, and so are LoHa, LoKr and DoRA, multiplied out (adapter_factors.py); the originals are kept and put back,
-bit for bit. So is a few-step student of a small network, low-rank
-parts included: it then runs as fast as the network itself, and needs no PEFT."""
+Low-rank parts become PEFT layers, which leave the base weights unchanged in any precision. Parts that PEFT cannot hold
+(full differences of weights, biases, norms and modulations) are added to the parameters themselves, as are LoHa, LoKr
+and DoRA, multiplied out (adapter_factors.py); copies of the originals are restored bit for bit. A few-step student of a
+small network is also merged into the parameters, low-rank parts included: it runs as fast as the network itself and
+needs no PEFT."""
 
 from __future__ import annotations
 
@@ -30,17 +30,16 @@ from .styles import adapter_file, find, folders
 __all__ = ["describe", "find", "folders", "use"]
 
 FileKey = tuple[str, int, int, bool]
-"""An adapter file: path, size, time of change (ns), and whether it is merged. A file that was trained anew is another
-adapter."""
+"""An adapter file: path, size, modification time (ns), and whether it is merged. A changed file is another adapter."""
 
 MERGE_BELOW = 500_000_000
-"""Parameters of a network up to which a student is merged: merging holds two more copies of what it touches."""
+"""Number of parameters below which a student is merged: merging keeps two more copies of the changed parameters."""
 
 
 @dataclass
 class _State:
-    """What is on a network now: files and their weights, the PEFT name of each file, and the originals of
-    parameters that were added to (on the CPU)."""
+    """The adapters on a network: files and their weights, the PEFT name of each file, and the originals of changed
+    parameters (on the CPU)."""
 
     shapes: dict[str, tuple[int, ...]]
     names: AdapterNames
@@ -64,15 +63,15 @@ def use(
     names: AdapterNames = PLAIN,
     text: bool = False,
 ) -> None:
-    """Make exactly these (adapter path or name, weight) pairs active on the network, and undo all others.
-    `student`: the file of a few-step student, to be merged (see the module's text); the last one is remembered, so that
-    a change between it and the plain network is cheap. `names`: how files spell the network's layers, beside diffusers'
-    names; always the same for a network. `text`: the network is a text encoder; files that have nothing for it change
-    nothing.
+    """Make exactly these (adapter path or name, weight) pairs active on the network, and remove all others.
+    `student`: the file of a few-step student to merge (see the module's docstring); the last one is cached, so that
+    switching between it and the plain network is cheap. `names`: the spellings of the network's layers besides
+    diffusers' names; always the same for a network. `text`: the network is a text encoder; files without layers for it
+    have no effect.
 
-    An empty tuple gives the plain network back: the same modules, the same bits. The same styles again cost
-    nothing. A style named twice counts with the sum of its weights. Everything is read and checked first:
-    ModelError (not found, not an adapter, does not fit, peft missing) leaves the network as it was."""
+    An empty tuple restores the plain network: the same modules, the same bits. Repeating the same styles costs nothing.
+    The weights of a style that occurs twice are added up. All files are read and checked first: ModelError (not found,
+    not an adapter, does not fit, peft missing) leaves the network unchanged."""
     wanted: dict[FileKey, float] = {}
     for adapter, weight in styles:
         key = _key(find(adapter))
@@ -101,8 +100,8 @@ def use(
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """What a file says of itself: dialect, rank, alpha, base, trigger, title, counts. Reads no weights.
-    ModelError where it is not an adapter."""
+    """The metadata of an adapter file: dialect, rank, alpha, base, trigger, title, counts. Reads no weights. ModelError
+    if it is not an adapter."""
     return describe_file(find(str(path)))
 
 
@@ -112,7 +111,7 @@ def _key(file: Path, merge: bool = False) -> FileKey:
 
 
 def _read(key: FileKey, state: _State) -> Adapter:
-    """The adapter of a key; one that is merged with its low-rank parts multiplied out, and remembered."""
+    """The adapter of a key; a merged one has its low-rank parts multiplied out, and is cached."""
     if key in state.students:
         return state.students[key]
     adapter = read(Path(key[0]), state.shapes, state.text, state.names)
@@ -132,18 +131,17 @@ def _need_peft() -> None:
     try:
         import peft  # noqa: F401
     except ImportError:
-        raise ModelError(f"LoRA adapters need the package peft: {install_command('lora')}") from None
+        raise ModelError(f"LoRA adapters require the package peft: {install_command('lora')}") from None
 
 
 def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Shapes of the network's own parameters by their plain names."""
+    """Shapes of the network's own parameters, by plain name."""
     named = network.named_parameters()
     return {plain_name(name): tuple(parameter.shape) for name, parameter in named if ".lora_" not in name}
 
 
 def _change(network: nn.Module, state: _State, wanted: dict[FileKey, float], fresh: dict[FileKey, Adapter]) -> None:
-    """From what is active to what is wanted. With nothing wanted it also cleans up after a change that
-    failed."""
+    """Change the active adapters to `wanted`. An empty `wanted` also cleans up after a failed change."""
     state.active = {}
     for key in [key for key in state.deltas if key not in wanted]:
         del state.deltas[key]
@@ -173,8 +171,7 @@ def _change(network: nn.Module, state: _State, wanted: dict[FileKey, float], fre
 
 
 def _add(network: nn.Module, state: _State, terms: list[tuple[float, dict[str, Delta]]]) -> None:
-    """Every parameter that is or was added to becomes: original + sum of weight * delta, summed in
-    float32."""
+    """Set every changed parameter to original + sum of weight * delta, summed in float32."""
     touched = {name for _, deltas in terms for name in deltas}
     for name in sorted(touched | set(state.originals)):
         parameter = _parameter(network, name)
@@ -195,15 +192,14 @@ def _add(network: nn.Module, state: _State, terms: list[tuple[float, dict[str, D
 
 
 def _parameter(network: nn.Module, name: str) -> nn.Parameter:
-    """The parameter of that plain name, under a PEFT layer or not."""
+    """The parameter of that plain name, wrapped by a PEFT layer or not."""
     path, _, last = name.rpartition(".")
     module = network.get_submodule(path)
     return getattr(getattr(module, "base_layer", module), last)
 
 
 def _inject(network: nn.Module, name: str, layers: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
-    """Lay PEFT layers around the named modules; A (rank, in, ...) and B (out, rank, ...), their scale is
-    1."""
+    """Wrap the named modules in PEFT layers; A (rank, in, ...) and B (out, rank, ...), with scale 1."""
     from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 
     ranks = {module: pair[0].shape[0] for module, pair in layers.items()}
@@ -224,7 +220,7 @@ def _inject(network: nn.Module, name: str, layers: dict[str, tuple[torch.Tensor,
             tensors[f"{module}.lora_{side}.weight"] = tensor.to(weight.device, weight.dtype)
     trained = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that a second adapter joins a first is what is meant
+        warnings.simplefilter("ignore", UserWarning)  # adding a second adapter to a first is intended
         inject_adapter_in_model(config, network, adapter_name=name, low_cpu_mem_usage=True)
     set_peft_model_state_dict(network, tensors, adapter_name=name, low_cpu_mem_usage=True)
     for parameter, flag in trained:
@@ -232,7 +228,7 @@ def _inject(network: nn.Module, name: str, layers: dict[str, tuple[torch.Tensor,
 
 
 def _peft_layers(network: nn.Module) -> list[tuple[nn.Module, str, Any]]:
-    """(parent, name, layer) of the PEFT layers; empty where peft was never needed."""
+    """(parent, name, layer) of the PEFT layers; empty if peft was never used."""
     if not hasattr(network, "peft_config"):
         return []
     from peft.tuners.tuners_utils import BaseTunerLayer
@@ -246,7 +242,7 @@ def _peft_layers(network: nn.Module) -> list[tuple[nn.Module, str, Any]]:
 
 
 def _unwrap(network: nn.Module) -> None:
-    """Put the network's own modules back in the place of PEFT's layers."""
+    """Replace PEFT's layers by the modules that they wrap."""
     for parent, name, layer in _peft_layers(network):
         setattr(parent, name, layer.base_layer)
     del network.peft_config

@@ -1,8 +1,8 @@
-"""The list of models that a person added: models.json in Kinema's own folder.
+"""The list of added models: models.json in Kinema's data folder.
 
-{"schema": 1, "models": [{"id": NAME, "path": FOLDER or FILE}, ...]}. Only what identifies a model is kept: its card is
-read off its files again, so that a change of what a card holds breaks no list. Lists of whole cards, as written before,
-are read too. Nothing in a damaged list stops what needs none of its entries.
+{"schema": 1, "models": [{"id": NAME, "path": FOLDER or FILE}, ...]}. The list stores no cards: they are read from the
+models' files, so a change of the card's fields breaks no list. The older format, a list of cards, is still read. A
+damaged list affects only its own entries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_NAME_CHARS = 300
 
 @dataclass(frozen=True)
 class Added:
-    """A model by the name that it is called here, and where its files were when it was added."""
+    """The name of an added model and the path of its files."""
 
     id: str
     path: str
@@ -31,7 +31,7 @@ class Added:
 
 @dataclass(frozen=True)
 class AddedList:
-    """troubles: what could not be read of the file, in words."""
+    """The list as read. troubles: messages about its unreadable parts."""
 
     entries: tuple[Added, ...] = ()
     troubles: tuple[str, ...] = ()
@@ -40,17 +40,17 @@ class AddedList:
 def _state(file: Path) -> JsonState:
     return JsonState(
         file, SCHEMA, {0: _whole_cards}, check=lambda value: of_kind(value["models"], f"{file}: models", list),
-        remedy="The models that were added are not known; add them again.",
+        remedy="To use added models, add them again.",
     )  # fmt: skip
 
 
 def _whole_cards(value: Any) -> dict[str, Any]:
-    """A list of whole cards, as written before there was a version."""
+    """Migrate the unversioned format: a list of cards."""
     return {"models": of_kind(value, "the models", list)}
 
 
 def read(file: Path) -> AddedList:
-    """The list in a file; empty where there is none. Never raises: what cannot be read is named in `troubles`."""
+    """The list in a file; empty if the file does not exist. Never raises: `troubles` names unreadable parts."""
     found = _state(file).read()
     if found.trouble:
         return AddedList(troubles=(found.trouble,))
@@ -60,24 +60,24 @@ def read(file: Path) -> AddedList:
 def _entries(file: Path, models: list[Any]) -> AddedList:
     entries, troubles = [], []
     for number, entry in enumerate(models):
-        told: dict[str, Any] = entry if isinstance(entry, dict) else {}
-        name, path = told.get("id"), told.get("path")
+        fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
+        name, path = fields.get("id"), fields.get("path")
         if _sensible(name) and _sensible(path, 4096):
             entries.append(Added(name, path))
         else:
             shown = for_terminal(repr(name), 80) if name is not None else f"number {number + 1}"
-            troubles.append(f"{file}: the model {shown} has no name and path; add it again.")
+            troubles.append(f"{file}: the model {shown} has no legal name and path; add it again.")
     return AddedList(tuple(entries), tuple(troubles))
 
 
 def change(file: Path, to: Callable[[tuple[Added, ...]], Iterable[Added]]) -> None:
-    """Replace the entries by what `to` makes of them, one process at a time. A damaged list is kept beside it.
-    ModelError where it cannot be written, or where a later version of Kinema wrote it; what `to` raises."""
+    """Replace the entries by `to(entries)`, under a lock. A damaged list is set aside in a copy. ModelError if the file
+    cannot be written or comes from a later version of Kinema; also raises what `to` raises."""
     try:
         with _state(file).change() as value:
             before = _entries(file, value.get("models", []))
             value["models"] = [asdict(entry) for entry in to(before.entries)]
-            if before.troubles:  # entries that cannot be read would be lost
+            if before.troubles:  # unreadable entries would be lost
                 set_aside(file)
     except StateNewer as error:
         raise ModelError(str(error)) from None

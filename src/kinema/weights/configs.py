@@ -1,5 +1,5 @@
-"""Configurations of checkpoints (model_index.json, config.json), which strangers wrote: every value is checked when it
-is asked for, and what is wrong with one names the file and the value."""
+"""Configurations of checkpoints (model_index.json, config.json). The files are untrusted: every value is checked when
+it is read, and error messages name the file and the value."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from ..core.errors import ModelError
 from ..core.outside import for_terminal, read_json
 
 LARGEST = 2**24
-"""Of a size in a configuration; no network is that wide, and arithmetic with it stays small."""
+"""Limit of a number in a configuration; no network is that wide."""
 
 LONGEST = 4096
-"""Of a list of sizes."""
+"""Limit of the length of a list of numbers."""
 
 
 class Config:
-    """An object of JSON with typed reading. Every method raises ModelError for a value of another kind; `default` is
-    given for one that is absent or null, and without a default that is an error too."""
+    """A JSON object with typed access. Every method raises ModelError for a value of another type. `default` replaces
+    a value that is missing or null; without a default, that is an error too. `what` starts error messages."""
 
     def __init__(self, values: Mapping[str, Any], what: str) -> None:
         self.values, self.what = values, what
 
     @classmethod
     def read(cls, file: Path) -> Config:
-        """ModelError where the file is not an object of JSON; FileNotFoundError where there is none."""
+        """Read a file. ModelError if it is not a JSON object; FileNotFoundError if it does not exist."""
         return cls(read_json(file, dict, error=ModelError), str(file))
 
     @classmethod
     def maybe(cls, file: Path) -> Config | None:
-        """As `read`; None where there is no such file."""
+        """As `read`, but None if the file does not exist."""
         return cls.read(file) if file.exists() else None
 
     def has(self, name: str) -> bool:
@@ -56,7 +56,7 @@ class Config:
         return int(value)
 
     def wholes(self, name: str, least: int = 1, most: int = LARGEST) -> tuple[int, ...]:
-        """A list of whole numbers, at least one of them; one number alone is a list of one."""
+        """A non-empty list of whole numbers; a single number becomes a list of one."""
         value = self.values.get(name)
         found: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
         if not 0 < len(found) <= LONGEST or any(type(each) is not int or not least <= each <= most for each in found):
@@ -72,7 +72,7 @@ class Config:
         return [float(each) for each in found]
 
     def part(self, name: str) -> tuple[str, str] | None:
-        """(library, class) of a pipeline's part in model_index.json; None where it has none of that name."""
+        """(library, class) of a pipeline's part in model_index.json; None if it has no such part."""
         value = self.values.get(name)
         if value is None or value == [None, None]:
             return None
@@ -87,7 +87,7 @@ class Config:
 
     def wrong(self, name: str, expected: str) -> ModelError:
         shown = for_terminal(repr(self.values.get(name)), 80)
-        return ModelError(f"{self.what}: {name} is {shown}; {expected} is expected.")
+        return ModelError(f"{self.what}: {name} must be {expected}, got {shown}.")
 
     def _of(self, name: str, kind: Any, expected: str, default: Any) -> Any:
         value = self.values.get(name)

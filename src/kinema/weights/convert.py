@@ -1,5 +1,5 @@
-"""Pickled checkpoints (.ckpt, .pth, .pt, .bin) to safetensors. A pickle can run any code when it is opened: it is read
-by a process of its own, with torch's restricted reader, which knows tensors and plain values only.
+"""Convert pickled checkpoints (.ckpt, .pth, .pt, .bin) to safetensors. A pickle can run any code when it is opened, so
+a separate process reads it with torch's restricted unpickler, which accepts only tensors and plain values.
 
     python -m kinema.weights.convert IN OUT      # what `convert` runs
 """
@@ -18,24 +18,25 @@ from ..core.whole import whole
 
 PICKLES = (".ckpt", ".pth", ".pt", ".bin")
 INSIDE = ("state_dict", "model", "module", "params_ema", "params")
-"""Where trainers put the tensors."""
+"""Keys under which trainers store the tensors."""
 TIMEOUT_S = 1800
 WITH_PARENT = "--with-parent"
 
 
 def convert(source: Path, target: Path) -> int:
-    """Write the tensors of a pickle as safetensors, names kept; returns how many. ModelError says what is wrong."""
+    """Write the tensors of a pickle as safetensors under the same names; return their number. ModelError if the source
+    cannot be read or the target cannot be written."""
     if not source.is_file():
-        raise ModelError(f"{source}: there is no such file.")
+        raise ModelError(f"{source}: no such file.")
     if source.suffix.lower() not in PICKLES:
-        raise ModelError(f"{source}: not a pickled checkpoint; those end with {', '.join(PICKLES)}.")
+        raise ModelError(f"{source}: not a pickled checkpoint. Legal suffixes are {', '.join(PICKLES)}.")
     if target.suffix != ".safetensors":
-        raise ModelError(f"{target}: the result ends with .safetensors.")
+        raise ModelError(f"{target}: the output's name must end with .safetensors.")
     try:
-        with whole(target) as beside:
-            return _in_a_process(source, beside)
+        with whole(target) as temporary:
+            return _in_a_process(source, temporary)
     except subprocess.TimeoutExpired:
-        raise ModelError(f"{source}: cannot be converted: it took longer than {TIMEOUT_S:,} s.") from None
+        raise ModelError(f"{source}: cannot be converted: timeout after {TIMEOUT_S:,} s.") from None
     except OSError as error:
         raise ModelError(f"{target}: cannot be written ({error.strerror or error}).") from None
 
@@ -44,10 +45,10 @@ def _in_a_process(source: Path, target: Path) -> int:
     command = [sys.executable, "-m", "kinema.weights.convert", str(source), str(target), WITH_PARENT]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as child:
-        # Its stdin stays open while it works: that it closes tells the child that nobody waits any more.
+        # The child's stdin stays open while this process waits: the child exits when it closes.
         kept, child.stdin = child.stdin, None
         try:
-            told, reasons = child.communicate(timeout=TIMEOUT_S)
+            output, errors = child.communicate(timeout=TIMEOUT_S)
         except BaseException:
             child.kill()
             raise
@@ -55,13 +56,13 @@ def _in_a_process(source: Path, target: Path) -> int:
             if kept is not None:
                 kept.close()
     if child.returncode:
-        last = (reasons.strip().splitlines() or ["no reason was given"])[-1]
+        last = (errors.strip().splitlines() or ["unknown error"])[-1]
         raise ModelError(f"{source}: cannot be converted: {last.removeprefix('kinema: ')}")
-    return int(told)
+    return int(output)
 
 
 def tensors_in(loaded: Any) -> dict[str, Any]:
-    """Named tensors of a loaded checkpoint, the deepest table that has some; plain values beside them are left out."""
+    """The named tensors of a loaded checkpoint, from the outermost table that has any; other values are dropped."""
     import torch
 
     while isinstance(loaded, dict):
@@ -76,17 +77,17 @@ def tensors_in(loaded: Any) -> dict[str, Any]:
 
 
 def end_with_parent() -> None:
-    """From now on this process ends when the one that began it does, however that ends: its end of the pipe closes."""
+    """Make this process exit when its parent does, which closes the pipe to stdin."""
 
     def wait() -> None:
-        os.read(0, 1)  # not sys.stdin, which the interpreter waits for when it ends
+        os.read(0, 1)  # not sys.stdin, which the interpreter waits for at exit
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
 
 
 def main(source: Path, target: Path) -> None:
-    """Write the tensors to a new file, which has to be made whole by who asks for it."""
+    """Write the tensors to a new file; the caller renames it into place. Runs in the child process."""
     import pickle
 
     import torch
@@ -96,12 +97,12 @@ def main(source: Path, target: Path) -> None:
         loaded = torch.load(source, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
         what = next((line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), "")
-        sys.exit(f"kinema: it holds more than tensors and plain values, and is not opened. {what.strip()}")
+        sys.exit(f"kinema: it contains objects other than tensors and plain values. {what.strip()}")
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         sys.exit(f"kinema: {str(error).splitlines()[0]}")
     found = tensors_in(loaded)
     if not found:
-        sys.exit("kinema: there are no named tensors in it.")
+        sys.exit("kinema: it contains no named tensors.")
     save_file({name: tensor.contiguous().clone() for name, tensor in found.items()}, target)
     sys.stdout.write(f"{len(found)}\n")
 

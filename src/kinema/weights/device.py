@@ -1,4 +1,4 @@
-"""Where networks run and in what precision."""
+"""Devices and precision of networks."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from ..core.errors import ModelError
 
 
 def default_device() -> torch.device:
-    """CUDA where there is one, else Apple's GPU, else the CPU."""
+    """CUDA if available, else MPS, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def name_of(device: torch.device | str) -> str:
-    """A GPU's name as its driver gives it ("NVIDIA H200"), else "cpu" or "mps"."""
+    """A GPU's name as reported by its driver ("NVIDIA H200"), else "cpu" or "mps"."""
     place = torch.device(device)
     return torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
 
 
 def place_and_dtype(device: Any, dtype: Any, on_gpu: torch.dtype) -> tuple[torch.device, torch.dtype]:
-    """What `load(device=None, dtype=None)` means: a GPU where there is one; on a CPU float32, else `on_gpu`."""
+    """Resolve `load(device=None, dtype=None)`: a GPU if available; float32 on a CPU, else `on_gpu`."""
     place = torch.device(device) if device is not None else default_device()
     return place, as_dtype(dtype) if dtype is not None else torch.float32 if place.type == "cpu" else on_gpu
 
 
 def precision(device: torch.device, low: bool) -> AbstractContextManager[Any]:
-    """bfloat16 arithmetic where it is wanted and the device is good at it."""
+    """Return a context of bfloat16 arithmetic if `low` is set and the device is fast at it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=low and good_at_bfloat16(device))
 
 
 def as_dtype(dtype: Any) -> torch.dtype:
-    """A torch dtype, or its name ("float32", "bfloat16", "float16")."""
+    """The torch dtype of a dtype or its name ("float32", "bfloat16", "float16"). ModelError for others."""
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ModelError(f"dtype {dtype!r}: legal are float32, bfloat16, float16.")
@@ -43,7 +43,7 @@ def as_dtype(dtype: Any) -> torch.dtype:
 
 
 def good_at_bfloat16(device: torch.device) -> bool:
-    """Does the device multiply bfloat16 faster than float32? CPUs need AMX or AVX512-BF16 for that."""
+    """Whether the device multiplies bfloat16 faster than float32. CPUs need AMX or AVX512-BF16 for that."""
     if device.type == "cpu":
         return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return device.type == "cuda" and torch.cuda.is_bf16_supported()

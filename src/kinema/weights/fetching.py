@@ -1,4 +1,4 @@
-"""How far a fetch from the hub is, as events, in the place of the hub's own bars."""
+"""Report downloads from the hub as progress events, in place of the hub's own bars."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MEGABYTE = 1_000_000
 
 
 def counter(on_event: OnEvent) -> type[Any]:
-    """What `snapshot_download` takes as `tqdm_class`: instead of drawing it tells `Progress("fetch", MB, MB in all)`.
-    The hub's client counts what it received and what it wrote; the larger one counts."""
+    """A `tqdm_class` for `snapshot_download` that reports `Progress("fetch", MB, total MB)` instead of drawing. The
+    hub's client counts bytes received and bytes written; the larger count is reported."""
     from tqdm.std import tqdm
 
     began_s, lock = time.perf_counter(), threading.Lock()

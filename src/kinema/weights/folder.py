@@ -1,4 +1,4 @@
-"""Parts of a diffusers folder. Safetensors only; pickled weights are never opened."""
+"""Load the parts of a diffusers folder. Safetensors only; pickled weights are never opened."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..core.errors import ModelError
 from .configs import Config
 
 
-def opened(kind: Any, folder: Path | None, **more: Any) -> Any:
-    """A part (network, scheduler, tokenizer, processor) of a class of diffusers or transformers from its folder. Python
-    that lies in the folder or is named by its configuration (`auto_map`) is never run nor asked about, and nothing is
-    fetched. OSError, ValueError, ... of those libraries where the part is damaged."""
+def load_part(kind: Any, folder: Path | None, **more: Any) -> Any:
+    """Load a part (network, scheduler, tokenizer, processor) of a diffusers or transformers class from its folder.
+    Python code in the folder or named by its configuration (`auto_map`) is never run, and nothing is fetched. A damaged
+    part raises what those libraries raise: OSError, ValueError, ..."""
     return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **more)
 
 
 def network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
-    """A network of a diffusers or transformers class. Where only half-precision files were fetched, they are taken."""
-    return opened(kind, folder, use_safetensors=True, dtype=dtype, **_variant(folder))
+    """Load a network of a diffusers or transformers class. Falls back to half-precision files if it must."""
+    return load_part(kind, folder, use_safetensors=True, dtype=dtype, **_variant(folder))
 
 
 def _variant(folder: Path) -> dict[str, Any]:
@@ -29,25 +29,25 @@ def _variant(folder: Path) -> dict[str, Any]:
 
 
 def scheduler(folder: Path) -> Any:
-    """The scheduler that model_index.json names. ModelError where diffusers has none of that name."""
+    """The scheduler that model_index.json names. ModelError if diffusers has no such class."""
     file = folder / "model_index.json"
     try:
         part = Config.read(file).part("scheduler")
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error}.") from None
     if part is None:
-        raise ModelError(f"{file}: it names no scheduler.")
+        raise ModelError(f"{file}: names no scheduler.")
     return _scheduler(part[1], folder)
 
 
 def lone_scheduler(folder: Path) -> Any:
-    """The scheduler of a folder without model_index.json, by its own configuration. ModelError where diffusers has
-    none of that name."""
+    """The scheduler of a folder without model_index.json, from its own configuration. ModelError if diffusers has no
+    such class."""
     file = folder / "scheduler" / "scheduler_config.json"
     try:
         name = Config.read(file).text("_class_name")
     except OSError as error:
-        raise ModelError(f"{file} cannot be read: {error}.") from None
+        raise ModelError(f"{file}: cannot be read: {error}.") from None
     return _scheduler(name, folder)
 
 
@@ -56,5 +56,5 @@ def _scheduler(name: str, folder: Path) -> Any:
 
     kind: Any = getattr(diffusers, name, None) if name.isidentifier() else None
     if not isinstance(kind, type) or not issubclass(kind, diffusers.SchedulerMixin):
-        raise ModelError(f"{folder / 'scheduler'}: {name[:80]} is not a scheduler of diffusers.")
-    return opened(kind, folder / "scheduler")
+        raise ModelError(f"{folder / 'scheduler'}: {name[:80]} is not a diffusers scheduler.")
+    return load_part(kind, folder / "scheduler")

@@ -1,5 +1,5 @@
-"""Headers of safetensors files: names, types and shapes, without the tensors. Strangers wrote them; everything in a
-header is checked here, once."""
+"""Headers of safetensors files: names, types and shapes, without the tensors. The files are untrusted; every value of a
+header is checked here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.errors import ModelError
 from ..core.outside import parse_json
 
 MAX_BYTES = 16 * 2**20
-"""Of a header. One with 3,000 tensors has 0.5 MB."""
+"""Limit of a header's size. 3,000 tensors take 0.5 MB."""
 
 MAX_NAME = 1000
 MAX_DIMENSIONS = 16
@@ -21,12 +21,12 @@ BITS = {
 }  # fmt: skip
 
 Entries = dict[str, Any]
-"""Tensor name to {"dtype", "shape", "data_offsets"}, and "__metadata__" to a table of texts."""
+"""Tensor name to {"dtype", "shape", "data_offsets"}, and "__metadata__" to a table of strings."""
 
 
 def header(file: Path) -> Entries:
-    """The header of a safetensors file, checked against the file's size. ModelError where it is not one, is damaged or
-    cut short, or is larger than MAX_BYTES."""
+    """The header of a safetensors file, checked against the file's size. ModelError if the file is of another format,
+    damaged or truncated, or if its header is larger than MAX_BYTES."""
     return _opened(file)[0]
 
 
@@ -36,7 +36,7 @@ def tensors(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def small(file: Path, entries: Entries, name: str, most: int = 4096) -> bytes:
-    """The first bytes of a tensor as they are stored, at most `most`. ModelError where they cannot be read."""
+    """The first stored bytes of a tensor, at most `most`. ModelError if they cannot be read."""
     try:
         start, stop = entries[name]["data_offsets"]
         with file.open("rb") as stream:
@@ -54,7 +54,7 @@ def _opened(file: Path) -> tuple[Entries, int]:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             if not 2 <= length <= size - 8:
-                raise ModelError(f"{file}: not a safetensors file (or cut short).")
+                raise ModelError(f"{file}: not a safetensors file, or truncated.")
             if length > MAX_BYTES:
                 raise ModelError(f"{file}: not a safetensors file: a header of {length:,} bytes.")
             text = stream.read(length)
@@ -65,15 +65,15 @@ def _opened(file: Path) -> tuple[Entries, int]:
     for name, entry in entries.items():
         end = max(end, _checked(file, name, entry))
     if 8 + length + end > size:
-        raise ModelError(f"{file}: cut short: {size} bytes of {8 + length + end}.")
+        raise ModelError(f"{file}: truncated: {size} of {8 + length + end} bytes.")
     return entries, size
 
 
 def _checked(file: Path, name: str, entry: Any) -> int:
-    """Where the tensor's bytes end, after the header. ModelError where the entry is not one."""
+    """The end of the tensor's bytes, counted from the end of the header. ModelError for an illegal entry."""
     if name == "__metadata__":
         if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
-            raise ModelError(f"{file}: damaged header: __metadata__ is no table of texts.")
+            raise ModelError(f"{file}: damaged header: __metadata__ must be a table of strings.")
         return 0
     if len(name) > MAX_NAME:
         raise ModelError(f"{file}: damaged header: a tensor's name has {len(name):,} characters.")
@@ -84,10 +84,10 @@ def _checked(file: Path, name: str, entry: Any) -> int:
     )
     good = isinstance(kind, str) and _sizes(shape, MAX_DIMENSIONS) and _sizes(offsets, 2) and len(offsets or ()) == 2
     if not good or offsets[0] > offsets[1]:  # type: ignore[index]
-        raise ModelError(f"{file}: damaged header: {name[:100]} has no type, shape and place that make sense.")
+        raise ModelError(f"{file}: damaged header: {name[:100]} has no legal dtype, shape and data_offsets.")
     bits = BITS.get(str(kind))
     if bits is not None and prod(shape) * bits != 8 * (offsets[1] - offsets[0]):  # type: ignore[arg-type,index]
-        raise ModelError(f"{file}: damaged header: {name[:100]} is {kind} {shape}, which its bytes are not.")
+        raise ModelError(f"{file}: damaged header: the size of {name[:100]} does not match {kind} {shape}.")
     return int(offsets[1])  # type: ignore[index]
 
 

@@ -1,4 +1,4 @@
-"""Models of this machine: removed, renamed, and the room that a fetch needs. Only what a person added or fetched."""
+"""Remove, rename and add models, and check the disk space for a download. Built-in models cannot be changed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ..core.card import Card
 from ..core.errors import KinemaError, ModelError
 from ..core.outside import exists, for_terminal
 from ..core.registry import find_card
-from . import added, store
+from . import added, hub, store
 from .names import is_hub_id
 
 MOST_FILES, MOST_SHOWN = 200, 5
 SPARE_BYTES = 500_000_000
-"""What a disk is to have left after a fetch."""
+"""Free disk space that a download must leave."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What removing a model does. entry: its line in the list goes, the files at its path stay. folder, bytes: what was
-    fetched from the hub and is deleted."""
+    """The effect of removing a model. entry: the list entry that is removed; the files at its path stay. folder, bytes:
+    the download that is deleted."""
 
     name: str
     entry: added.Added | None = None
@@ -33,49 +33,54 @@ class Removal:
 
     def words(self) -> str:
         if self.entry is not None:
-            return f"{self.name} is taken off the list; its files stay: {self.entry.path}"
+            return f"{self.name} is removed from the list; its files stay: {self.entry.path}"
         return f"{self.name}: {gigabytes(self.bytes)} are deleted in {self.folder}"
 
 
 def removal(model: str) -> Removal:
-    """What `remove` would do. ModelError for models that were neither added nor fetched."""
+    """The effect of `remove`. ModelError for models that were neither added nor fetched."""
     entry = _entry(model)
     if entry is not None:
         return Removal(entry.id, entry)
     card = find_card(model, store.known_cards())
     if card is not None and card.hub is None:
-        raise ModelError(f"{card.id} comes with Kinema; only models that were added or pulled are removed.")
+        raise ModelError(f"{card.id} is built in; only models that were added or pulled can be removed.")
     hub_id = (card.hub if card is not None else None) or model
     for repo in _cached():
         if repo.repo_id == hub_id and repo.repo_type == "model":
             return Removal(card.id if card else hub_id, None, Path(repo.repo_path), repo.size_on_disk)
-    raise ModelError(f"{for_terminal(model, 200)}: not on this machine; `kinema models list` names those that are.")
+    raise ModelError(
+        f"{for_terminal(model, 200)}: not on this machine; `kinema models list` lists the models that are."
+    )
 
 
-def remove(what: Removal) -> None:
-    """Do it. ModelError where it cannot be done."""
-    if what.entry is not None:
-        added.change(store.home() / "models.json", lambda entries: [each for each in entries if each != what.entry])
+def remove(planned: Removal) -> None:
+    """Remove a model. ModelError if its folder cannot be deleted."""
+    if planned.entry is not None:
+        added.change(store.home() / "models.json", lambda entries: [each for each in entries if each != planned.entry])
         return
-    assert what.folder is not None
-    try:  # the folder, and not revisions by their hash: a copy under another owner's name has the same ones
-        shutil.rmtree(what.folder)
+    assert planned.folder is not None
+    try:  # the folder, not revisions by their hash: a copy under another owner's name has the same ones
+        shutil.rmtree(planned.folder)
     except OSError as error:
-        raise ModelError(f"{what.folder}: cannot be deleted ({error.strerror or error}).") from None
+        raise ModelError(f"{planned.folder}: cannot be deleted ({error.strerror or error}).") from None
 
 
 def rename(model: str, name: str) -> added.Added:
-    """Call a model that was added by another name. ModelError where it was not, or the name is taken or none."""
+    """Rename an added model. ModelError if the model was not added, or the name is taken or not legal."""
     entry = _entry(model)
     if entry is None:
         card = find_card(model, store.known_cards())
-        why = "keeps the name that it comes with" if card is not None else "was not added here"
-        raise ModelError(f"{for_terminal(model, 200)}: {why}; only models that were added are renamed.")
+        why = "not an added model" if card is not None else "no such model"
+        raise ModelError(f"{for_terminal(model, 200)}: {why}; only models that were added can be renamed.")
     if not name.strip() or name != name.strip() or "/" in name or len(name) > added.MAX_NAME_CHARS or "\0" in name:
-        raise ModelError(f"{name[:80]!r}: no name for a model; a word without a slash is.")
+        raise ModelError(
+            f"{name[:80]!r}: not a legal name for a model. Legal are up to {added.MAX_NAME_CHARS} characters without a "
+            "slash and without spaces at the ends."
+        )
     taken = find_card(name, store.known_cards())
     if (taken is not None and taken.id != entry.id) or (_entry(name) not in (None, entry)):
-        raise ModelError(f"{name}: another model has this name.")
+        raise ModelError(f"{name}: another model already has this name.")
     renamed = replace(entry, id=name)
     added.change(store.home() / "models.json", lambda entries: [renamed if each == entry else each for each in entries])
     return renamed
@@ -83,7 +88,7 @@ def rename(model: str, name: str) -> added.Added:
 
 @dataclass(frozen=True)
 class Room:
-    """needed_bytes: of the files that are not here yet. free_bytes: on the disk where they go."""
+    """Disk space of a download. needed_bytes: of the missing files. free_bytes: on the disk of the cache."""
 
     needed_bytes: int
     free_bytes: int
@@ -93,8 +98,8 @@ class Room:
 
 
 def room(model: str) -> Room | None:
-    """What a pull of this model needs; None where nothing is fetched, or the hub cannot be asked. ModelError where the
-    disk has not that room."""
+    """The disk space that a pull of this model needs; None if it fetches nothing or the hub cannot be reached.
+    ModelError if the disk has too little space."""
     card: Card | None = find_card(model, store.known_cards())
     hub_id = (card.hub if card is not None else model) or ""
     if (card is not None and card.hub is None) or not is_hub_id(hub_id):
@@ -103,21 +108,21 @@ def room(model: str) -> Room | None:
 
     try:
         files = HfApi().model_info(hub_id, files_metadata=True, timeout=10).siblings or []
-    except Exception:  # whatever keeps the hub from answering is told by the pull itself
+    except Exception:  # the pull itself reports why the hub does not answer
         return None
-    wanted = [each for each in files if any(fnmatch(each.rfilename, pattern) for pattern in store.PATTERNS)]
+    wanted = [each for each in files if any(fnmatch(each.rfilename, pattern) for pattern in hub.PATTERNS)]
     missing = [each for each in wanted if not isinstance(try_to_load_from_cache(hub_id, each.rfilename), str)]
     place = Path(constants.HF_HUB_CACHE)
     while not place.exists():
         place = place.parent
     found = Room(sum(each.size or 0 for each in missing), shutil.disk_usage(place).free)
     if found.needed_bytes + SPARE_BYTES > found.free_bytes and missing:
-        raise ModelError(f"{hub_id}: {found.words()} in {constants.HF_HUB_CACHE}: not enough. Nothing was fetched.")
+        raise ModelError(f"{hub_id}: not enough disk space in {constants.HF_HUB_CACHE}: {found.words()}.")
     return found
 
 
 def addable(folder: Path) -> list[Path]:
-    """Single files in a folder (of ComfyUI's layout, say) that can be added by themselves."""
+    """Single-file checkpoints in a folder (for example ComfyUI's) that can be added."""
     found = []
     for file in itertools.islice(sorted(folder.rglob("*.safetensors")), MOST_FILES):
         try:
@@ -129,7 +134,7 @@ def addable(folder: Path) -> list[Path]:
 
 
 def add(path: Path) -> Card:
-    """`store.add`; where a folder is no checkpoint, the error names the files in it that are."""
+    """As `store.add`; the error for a folder that is not a checkpoint names the single-file checkpoints in it."""
     try:
         return store.add(path)
     except ModelError as error:
@@ -138,7 +143,7 @@ def add(path: Path) -> Card:
             raise
         more = f" and {len(inside) - MOST_SHOWN} more" if len(inside) > MOST_SHOWN else ""
         names = ", ".join(for_terminal(str(each), 300) for each in inside[:MOST_SHOWN])
-        raise ModelError(f"{error} Files in it that can be added, one by one: {names}{more}.") from None
+        raise ModelError(f"{error} Files in it that can be added one by one: {names}{more}.") from None
 
 
 def gigabytes(num_bytes: int) -> str:
@@ -151,7 +156,7 @@ def _entry(model: str) -> added.Added | None:
 
 
 def _cached() -> list[Any]:
-    """Everything that the Hugging Face cache holds."""
+    """The repositories in the Hugging Face cache."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 

@@ -1,8 +1,7 @@
-"""How the weights of a file or folder are quantised, read off names, types and notes alone: the conventions of ComfyUI
+"""Detect the quantisation of a file or folder from names, dtypes and metadata: the conventions of ComfyUI
 (`weight_scale`, `comfy_quant`, `_quantization_metadata`), bitsandbytes, torchao, SVDQuant, and GGUF.
 
-Kinema multiplies out float8, plain or with a scale for the tensor or for each row. Every other kind is refused by its
-name before any weight is read.
+Kinema dequantises float8, plain or scaled per tensor or per row. Every other kind is refused before any weight is read.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ OTHERS = (
     (("qweight", "wscales", "qzeros", "smooth_factor"), "int4"),
     (("weight._data", "weight._scale", "weight_qdata"), "torchao"),
 )
-"""Last words of tensors' names that only one kind has. Any bitsandbytes state has `quant_state` inside."""
+"""Endings of tensor names that identify a kind. Any bitsandbytes state has `quant_state` in its name."""
 
 
 def refuse(path: Path) -> None:
-    """ModelError, with the name of the kind, where a file's or a folder's weights are quantised in a way that is not
-    read. Reads headers and configurations only."""
+    """ModelError, with the name of the kind, if a file's or folder's quantisation is not supported. Reads only headers
+    and configurations."""
     if path.is_dir():
         for file in (path / "config.json", *sorted(path.glob("*/config.json"))):
             found = Config.maybe(file)
@@ -54,14 +53,14 @@ def refuse(path: Path) -> None:
 
 
 def kind_of(file: Path, entries: Entries) -> str | None:
-    """The quantised kind of a safetensors file's weights in words, one of READ where it is read; None where they are
-    not quantised. Where layers differ, one that is not read decides. ModelError for notes that are damaged."""
+    """The name of a safetensors file's quantisation, one of READ if supported; None if not quantised. If layers differ,
+    an unsupported kind decides. ModelError for damaged metadata."""
     found = {kind for kind in _kinds(file, entries) if kind is not None}
     return next((kind for kind in sorted(found) if kind not in READ), min(found, default=None))
 
 
 def scaled(entries: Entries) -> str | None:
-    """The name of a float8 tensor's scale, where there is one: such weights are nothing without it."""
+    """The name of a float8 scale tensor, or None. Scaled weights are useless without their scale."""
     marks = (".scale_weight", ".weight_scale")
     return next((name for name in entries if name.endswith(marks) or name == "scaled_fp8"), None)
 
@@ -92,7 +91,7 @@ def _kinds(file: Path, entries: Entries) -> Iterable[str | None]:
 
 
 def _float8(entries: Entries, stem: str, entry: dict[str, Any]) -> str:
-    """A scale for the whole tensor or for each row is read; scales of blocks are another kind."""
+    """The kind of a float8 tensor: one scale per tensor or per row is supported, one per block is another kind."""
     own = READ[FLOAT8.index(entry["dtype"])]
     for mark in ("weight_scale", "scale_weight", "weight_scale_inv"):
         scale = entries.get(f"{stem}.{mark}")
@@ -110,13 +109,13 @@ def _noted(file: Path, text: str) -> Iterable[str | None]:
     what = f"{file}: _quantization_metadata"
     layers = parse_json(text, what, dict, error=ModelError).get("layers")
     if not isinstance(layers, dict) or not all(isinstance(layer, dict) for layer in layers.values()):
-        raise ModelError(f"{what}: layers is no table of formats.")
+        raise ModelError(f"{what}: layers must be a table of formats.")
     for layer in layers.values():
         yield _format(layer)
 
 
 def _format(layer: dict[str, Any]) -> str | None:
-    """A format's name in ComfyUI's notes, in words."""
+    """The readable name of a format in ComfyUI's metadata."""
     name = layer.get("format")
     if layer.get("convrot") and name == "int8_tensorwise":
         return NAMES["convrot"]
@@ -132,8 +131,8 @@ def _method(config: Config) -> str:
 
 def _refused(path: Path, kind: str) -> ModelError:
     return ModelError(
-        f"{path}: its weights are quantised as {kind}, which is not read. "
-        "Float32, float16, bfloat16 and float8 (plain, or scaled for each tensor or row) are: take such a file."
+        f"{path}: its weights are quantised as {kind}, which is not supported. "
+        "Supported are float32, float16, bfloat16 and float8 (plain, or scaled per tensor or row)."
     )
 
 

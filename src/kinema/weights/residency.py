@@ -1,4 +1,4 @@
-"""The only place that moves modules between devices."""
+"""Move modules between devices. No other file does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 HEADROOM = 0.75
-"""Weights may fill this share of a GPU's memory before they are staged (moved in for use and out again)."""
+"""Share of a GPU's memory above which weights are staged (moved to the GPU for use, then back)."""
 
 
 class Residency:
-    """Where modules live. `staged`: they rest on the CPU and visit the device only while they are used."""
+    """Places modules on a device. `staged`: modules stay on the CPU and move to the device only while in use."""
 
     def __init__(self, device: torch.device, modules: list[nn.Module], staged: bool | None = None) -> None:
         self.device = device
@@ -26,7 +26,7 @@ class Residency:
 
     @contextmanager
     def using(self, module: nn.Module) -> Iterator[nn.Module]:
-        """The module on the device for the length of a `with` block."""
+        """Hold the module on the device during a `with` block."""
         if not self.staged:
             yield module
             return

@@ -1,4 +1,4 @@
-"""Where styles (LoRA adapters) are, which ones have names here, and what their files say of themselves. No torch."""
+"""Find and list styles (LoRA adapters), and read the metadata of their files. Needs no torch."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ..core.plan import Plan
 from .store import header, home, known_cards
 
 DESCRIPTIONS = "styles.json"
-"""Beside shipped adapters: name -> what it does."""
+"""File next to the built-in adapters: name -> description."""
 _DOWN = re.compile(r"(?:lora_A|lora_down|lora\.down|_lora\.down)(?:\.\w+)?\.weight$|\.lora_A$")
 
 
 @dataclass(frozen=True)
 class StyleFacts:
-    """A style that has a name here. model: the one that it was trained on, by its own word; None where it does not say.
-    ships: it came with Kinema. problem: why it cannot be used, empty where it can."""
+    """A style with a name. model: the model that it was trained on, from the file's metadata; None if unknown. ships:
+    the style is built in. problem: why it cannot be used; empty if it can."""
 
     name: str
     path: Path
     ships: bool
     model: str | None = None
-    what: str = ""
+    description: str = ""
     trigger: str | None = None
     rank: int | None = None
     bytes: int = 0
@@ -36,7 +36,7 @@ class StyleFacts:
 
 
 def folders() -> list[Path]:
-    """Where adapters are found by name: Kinema's own folder, then those shipped with the miniatures."""
+    """The folders of named adapters: `adapters` in Kinema's data folder, then the built-in ones."""
     return [home() / "adapters", shipped()]
 
 
@@ -45,21 +45,21 @@ def shipped() -> Path:
 
 
 def find(adapter: str) -> Path:
-    """The .safetensors file of an adapter given as a file, a folder, or a name in one of `folders()`.
-    ModelError says where it was looked for and which name is near; pickled files are refused."""
-    given = Path(adapter).expanduser()
-    places = [given] if given.is_absolute() else [given, *(folder / adapter for folder in folders())]
+    """The .safetensors file of an adapter specified as a file, a folder, or a name in one of `folders()`. ModelError,
+    with the searched paths and the nearest name, if there is none; pickled files are refused."""
+    path = Path(adapter).expanduser()
+    places = [path] if path.is_absolute() else [path, *(folder / adapter for folder in folders())]
     for place in places:
         for candidate in (place, place.with_name(place.name + ".safetensors")):
             if candidate.exists():
                 return adapter_file(candidate).resolve()
     near = nearest(adapter)
     hint = f" Did you mean {near}?" if near else ""
-    raise ModelError(f"No adapter {adapter!r}.{hint} Looked for: {', '.join(str(place) for place in places)}.")
+    raise ModelError(f"No adapter {adapter!r}.{hint} Searched: {', '.join(str(place) for place in places)}.")
 
 
 def adapter_file(place: Path) -> Path:
-    """The file that is meant by a file or a folder. ModelError where there is none, or several."""
+    """The adapter file of a file or a folder. ModelError if a folder has none or several."""
     if place.is_dir():
         for name in ("adapter_model.safetensors", "pytorch_lora_weights.safetensors"):
             if (place / name).exists():
@@ -69,14 +69,14 @@ def adapter_file(place: Path) -> Path:
             return found[0]
         if found:
             raise ModelError(f"{place}: {len(found)} .safetensors files; name one of them.")
-        raise ModelError(f"{place}: no .safetensors file in it (pickled weights, .bin or .pt, are never read).")
+        raise ModelError(f"{place}: contains no .safetensors file (pickled weights, .bin or .pt, are never read).")
     if place.suffix != ".safetensors":
-        raise ModelError(f"{place}: adapters are read from .safetensors files only; pickled weights can run code.")
+        raise ModelError(f"{place}: adapters must be .safetensors files; pickled weights can run code.")
     return place
 
 
 def named() -> list[StyleFacts]:
-    """Every style that has a name here, those of Kinema's own folder first."""
+    """Every named style, those in Kinema's data folder first."""
     found: dict[str, StyleFacts] = {}
     for folder in folders():
         described = _descriptions(folder)
@@ -89,9 +89,9 @@ def named() -> list[StyleFacts]:
 
 
 def nearest(adapter: str) -> str | None:
-    """The name here that is most like this one."""
+    """The named style closest to this name, or None."""
     names = {style.name: style.name for style in named()}
-    # "pan-left" stands for "mini-pan-left": what a name ends with counts as much as the whole.
+    # "pan-left" matches "mini-pan-left": a name without its first word counts as much as the name itself.
     names |= {name.partition("-")[2]: name for name in names if "-" in name}
     plain = Path(adapter).name.removesuffix(".safetensors").lower().replace("_", "-")
     close = difflib.get_close_matches(plain, names, n=1, cutoff=0.6)
@@ -99,7 +99,7 @@ def nearest(adapter: str) -> str | None:
 
 
 def check(plan: Plan) -> None:
-    """RequestError where a style of the plan is not here, is no adapter, or was trained on a model of another family.
+    """RequestError if a style of the plan is not found, is not an adapter, or was trained on a model of another family.
     Reads headers, no weights."""
     if all(condition.kind != "style" for condition in plan.conditions):
         return
@@ -113,7 +113,7 @@ def check(plan: Plan) -> None:
         except ModelError as error:
             names = [style.name for style in named() if families.get(style.model or "", plan.family) == plan.family]
             legal = "a .safetensors file, a folder, or a name from `kinema styles`"
-            known = "neither a file or folder nor a name from `kinema styles`"
+            known = "not a file, a folder or a name from `kinema styles`"
             missing = str(error).startswith("No adapter ")
             message = f"No style {condition.adapter!r}: {known}." if missing else str(error)
             raise RequestError(
@@ -122,13 +122,13 @@ def check(plan: Plan) -> None:
             ) from None  # fmt: skip
         if base is not None and families.get(base, plan.family) != plan.family:
             raise RequestError(
-                f"The style {condition.adapter} was trained on {base}; {plan.model} is of another kind.", field=field,
+                f"The style {condition.adapter} was trained on {base}, {plan.model} is of another family.", field=field,
                 value=condition.adapter, legal=f"styles for {plan.family} models",
                 models=[base],
             )  # fmt: skip
 
 
-def _facts(name: str, place: Path, ships: bool, what: str) -> StyleFacts:
+def _facts(name: str, place: Path, ships: bool, description: str) -> StyleFacts:
     try:
         file = adapter_file(place)
         entries = header(file)
@@ -139,10 +139,12 @@ def _facts(name: str, place: Path, ships: bool, what: str) -> StyleFacts:
     return StyleFacts(
         name, file, ships,
         model=_first(notes, "base", "base_model", "ss_base_model_version", "modelspec.architecture"),
-        what=what or _first(notes, "description", "modelspec.description", "title", "modelspec.title") or "",
+        description=description
+        or _first(notes, "description", "modelspec.description", "title", "modelspec.title")
+        or "",
         trigger=_first(notes, "trigger", "trigger_words", "modelspec.trigger_phrase", "trigger_phrase"),
         rank=ranks.most_common(1)[0][0] if ranks else None, bytes=file.stat().st_size,
-        problem="" if ranks or any(".diff" in key for key in entries) else f"{file}: not an adapter.",
+        problem="" if ranks or any(".diff" in key for key in entries) else f"{file}: not an adapter file.",
     )  # fmt: skip
 
 

@@ -276,7 +276,7 @@ def _write(
             "fps": float(found.fps),
             "frames": found.frames,
             "shots": manifests,
-            "music": None if track is None else {**track.made, "procedural": track.procedural},
+            "music": None if track is None else {**track.details, "procedural": track.procedural},
         }
     }
     write(through(chunks), target, manifest=note, on_frame=on_event)

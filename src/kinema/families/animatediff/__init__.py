@@ -1,5 +1,5 @@
-"""AnimateDiff (arXiv 2307.04725): a motion adapter that makes any image model of Stable Diffusion's kind move. Public
-door of the family; no torch here."""
+"""AnimateDiff (arXiv 2307.04725): motion adapters for Stable Diffusion image models. The family's public module; no
+torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ADAPTER_NAMES", "CARDS", "OPTIONS", "load", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
-    """A loaded `AnimateDiffFamily`. See families/animatediff/checkpoint.py."""
+    """Load an `AnimateDiffFamily`. See families/animatediff/checkpoint.py."""
     from .checkpoint import load as load_family
 
     return load_family(card, location, device, dtype)

@@ -1,4 +1,4 @@
-"""How MotionLoRAs spell the layers of motion modules: AnimateDiff's own words for those of diffusers. No torch."""
+"""Layer names of MotionLoRA files: map diffusers' names of motion modules to AnimateDiff's. No torch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ WORDS = tuple(
         (r"(?<=\d\.)norm3\b", "ff_norm"),
     )
 )
-"""diffusers' words for a motion module to those of AnimateDiff."""
+"""diffusers' names in a motion module to AnimateDiff's."""
 
 
 def original(name: str) -> str:
-    """AnimateDiff's own name of a motion module or parameter that diffusers names so; others stay as they are."""
+    """AnimateDiff's name of a motion module or parameter with this name in diffusers; other names are unchanged."""
     if ".motion_modules." not in name:
         return name
     for pattern, word in WORDS:
@@ -28,7 +28,7 @@ def original(name: str) -> str:
 
 
 def comfyui(name: str) -> str:
-    """AnimateDiff's files have no prefix; those for the image model have ComfyUI's."""
+    """The name in ComfyUI files: without prefix for motion modules, with ComfyUI's prefix for the image model."""
     return original(name) if ".motion_modules." in name else f"diffusion_model.{name}"
 
 

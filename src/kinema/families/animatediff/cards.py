@@ -1,4 +1,4 @@
-"""The published motion adapters, with their publishers' defaults. The image model under them is an option: `base`."""
+"""The published motion adapters, with their publishers' defaults. Their image model is the option `base`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ PROFILES: dict[Profile, ProfileRule] = {
     "balanced": ProfileRule(low_precision=True, reuse=2),
     "fast": ProfileRule(steps=15, low_precision=True, reuse=2, guidance_interval=(0.0, 0.8)),
 }
-"""What the quicker ones cost in quality was not measured with the published weights."""
+"""The quality of the faster profiles was not measured with the published weights."""
 SIZE = SizeRule(multiple=64, trained=((512, 512),), min_side=192, max_side=1344, max_area=1024 * 1024)
 LONGEST = 1024
 ACCEPTS = (
     "source", "style", *(f"control:{kind}" for kind in ("depth", "flow", "gray", "scribble", "edge", "pose", "layout")),
     "image:first", "image:last", "image:frame",
 )  # fmt: skip
-"""Control clips and pictures through the option `controlnet`."""
+"""Control clips and images require the option `controlnet`."""
 
 
 def options(base: str, context: int) -> dict[str, Option]:
@@ -50,7 +50,7 @@ def _card(name: str, title: str, hub: str, motion: int, *, longest: int = 32, no
 
 MINI = Card(
     id="kinema-mini-animatediff", family="animatediff", variant="motion", licence="Apache-2.0",
-    title="The shipped miniature of AnimateDiff: motion modules for kinema-mini-image, trained on Toyland",
+    title="The built-in miniature of AnimateDiff: motion modules for kinema-mini-image, trained on Toyland",
     builtin="miniatures/mini_animatediff", domain="toyland", aliases=("mini-animatediff",), accepts=ACCEPTS,
     size=bases.sizes(64, 16), frames=FramesRule(step=1, trained=16, minimum=2, maximum=LONGEST),
     defaults=Defaults(fps=8.0, steps=25, guidance=5.0),
@@ -67,10 +67,10 @@ MINI = Card(
 PUBLISHED: tuple[Card, ...] = (
     _card(
         "animatediff-v3", "AnimateDiff v3", "guoyww/animatediff-motion-adapter-v1-5-3", 416_905_600,
-        notes=("Its domain adapter is a LoRA of its own; at weight 0 (absent) the base keeps its style.",),
+        notes=("Its domain adapter is a separate LoRA; without it (weight 0) the base keeps its style.",),
     ),
     _card("animatediff-v2", "AnimateDiff v2", "guoyww/animatediff-motion-adapter-v1-5-2", 453_209_600,
-          notes=("The eight published MotionLoRAs are for this one (`--style FILE:WEIGHT`).",)),
+          notes=("The eight published MotionLoRAs are for this model (`--style FILE:WEIGHT`).",)),
     _card("animatediff-v1", "AnimateDiff v1", "guoyww/animatediff-motion-adapter-v1-5", 416_905_600, longest=24),
 )  # fmt: skip
 XL = Card(
@@ -87,6 +87,6 @@ XL = Card(
     ),
     profiles=PROFILES | {"fast": ProfileRule(steps=30, low_precision=True, reuse=2)},
     options=options("stabilityai/stable-diffusion-xl-base-1.0", 16),
-    notes=("A beta by its authors' word: motion is less than with the adapters for Stable Diffusion 1.5.",),
+    notes=("A beta, according to its authors: less motion than with the adapters for Stable Diffusion 1.5.",),
 )  # fmt: skip
 CARDS: tuple[Card, ...] = (MINI, *PUBLISHED, XL)

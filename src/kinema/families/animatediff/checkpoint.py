@@ -1,4 +1,4 @@
-"""A motion adapter (diffusers' MotionAdapter) and, when it is asked for, an image model, into memory."""
+"""Load a motion adapter (diffusers' MotionAdapter), and an image model on demand."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .model import AnimateDiffFamily
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012}
 XL_BETAS = {"beta_start": 0.00085, "beta_end": 0.02, "beta_schedule": "scaled_linear"}
-"""Of the beta for Stable Diffusion XL, by its authors' configuration; sampled with Euler's method."""
+"""For the Stable Diffusion XL beta, from its authors' configuration; sampled with Euler's method."""
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> AnimateDiffFamily:
-    """device: None takes a GPU where there is one. dtype of UNet and text encoder: None takes float16 on a GPU and
-    float32 on a CPU; the autoencoder stays float32. ModelError where the adapter cannot be read."""
+    """Load a model. device: defaults to a GPU if available. dtype: of UNet and text encoder; defaults to float16 on a
+    GPU and float32 on a CPU. The VAE stays float32. ModelError if the adapter cannot be read."""
     place, kind = place_and_dtype(device, dtype, torch.float16)
     try:
         adapter = adapter_at(location, kind)
@@ -34,7 +34,7 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> A
 
 
 def adapter_at(location: Path, dtype: torch.dtype) -> Any:
-    """A folder in diffusers' layout, or a single file as it was published."""
+    """Load an adapter from a folder in diffusers' layout or a published single file."""
     if location.is_dir():
         from diffusers import MotionAdapter
 
@@ -47,8 +47,8 @@ def adapter_at(location: Path, dtype: torch.dtype) -> Any:
 
 
 def read(adapter: Any, dtype: torch.dtype, schedule: Callable[[Any], Any] | None, place: Path) -> PipelineParts:
-    """The image model in a folder or a file with the adapter's motion modules. schedule: makes the adapter's own, if
-    it has one. ModelError where the two do not fit."""
+    """Load the image model in a folder or file, with the adapter's motion modules. schedule: builds the adapter's own
+    scheduler, if it has one. ModelError if the two do not fit."""
     from diffusers import UNetMotionModel
 
     image = open_image_model(place, dtype)
@@ -60,8 +60,8 @@ def read(adapter: Any, dtype: torch.dtype, schedule: Callable[[Any], Any] | None
             found.add_embedding.load_state_dict(own.add_embedding.state_dict())
         return found
 
-    made = schedule or (xl_scheduler if (place / "text_encoder_2").is_dir() else scheduler)
-    return PipelineParts.read(image, unet, f"{place} and the motion adapter do not fit", made)
+    build = schedule or (xl_scheduler if (place / "text_encoder_2").is_dir() else scheduler)
+    return PipelineParts.read(image, unet, f"{place} and the motion adapter do not fit", build)
 
 
 def xl_scheduler(own: Any) -> Any:
@@ -73,9 +73,9 @@ def xl_scheduler(own: Any) -> Any:
 
 
 def scheduler(own: Any) -> Any:
-    """DDIM over evenly spaced betas, which the motion modules were trained on (the image model has other ones), with
-    the image model's kind of prediction. An image model on a schedule of its own keeps it: then its folder names DDIM
-    with trailing steps, as Kinema's miniatures do."""
+    """A DDIM scheduler with the linear betas of the motion modules' training (not the image model's), and the image
+    model's prediction type. An image model with DDIM and trailing timesteps, as Kinema's miniatures, keeps its own
+    scheduler."""
     from diffusers import DDIMScheduler
 
     if own.config.get("timestep_spacing") == "trailing":

@@ -1,4 +1,4 @@
-"""Motion adapters: folders in diffusers' layout, and single files as they were published (no torch)."""
+"""Detect motion adapters: folders in diffusers' layout, and published single files (no torch)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _file(path: Path) -> Card | None:
     if not any(plain(key) == MARK for key in entries):
         return None
     if scale := quantised.scaled(entries):
-        raise ModelError(f"{path}: its weights are float8 with scales ({scale}), which this family does not read.")
+        raise ModelError(f"{path}: scaled float8 weights ({scale}) are not supported for this family.")
     found = facts(tensors(path))
     found["block_out_channels"] = list(found["block_out_channels"])
     return _card(path, Config(found, str(path)))
@@ -48,5 +48,5 @@ def _card(path: Path, config: Config) -> Card:
     context = base.options["context_length"].model_copy(update={"maximum": float(longest)})
     if widths not in (WIDTHS, XL_WIDTHS):
         changes["title"] = f"A motion adapter of {len(widths)} levels, {widths[-1]} wide"
-        changes["notes"] = ("An adapter of unpublished shape; name the image model that it belongs to with base.",)
+        changes["notes"] = ("An adapter with an unpublished shape; specify its image model with base.",)
     return base.model_copy(update={**changes, "options": {**base.options, "context_length": context}})

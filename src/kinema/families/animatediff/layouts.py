@@ -1,11 +1,11 @@
-"""Motion modules as AnimateDiff's authors published them (`mm_sd_v15_v2`, `v3_sd15_mm`), read as diffusers' adapter;
-its names are diffusers' own conversion.
+"""Convert motion modules as published by AnimateDiff's authors (`mm_sd_v15_v2`, `v3_sd15_mm`) to diffusers' adapter,
+with diffusers' conversion of names.
 
     published  down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.to_q.weight
     diffusers  down_blocks.0.motion_modules.0.transformer_blocks.0.attn1.to_q.weight
 
-Sizes follow from the tensors: levels and widths, modules a level, a middle block (v2 only), and from the table of
-positions how many frames the modules know (24 in v1, 32 later). The positions themselves are sinusoids, made anew.
+Sizes are derived from the tensors: levels and widths, modules per level, a middle block (v2 only), and, from the table
+of positions, the maximum number of frames (24 in v1, 32 later). The positions themselves are sinusoids, computed again.
 """
 
 from __future__ import annotations
@@ -22,24 +22,23 @@ HEADS = 8
 
 
 def plain(key: str) -> str:
-    """A published key without what trainers put in front of it."""
+    """A published key without the prefixes of trainers."""
     return key.removeprefix("module.").removeprefix("unet.")
 
 
 def facts(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """MotionAdapter's configuration, from the names and shapes of a published file. ModelError where a level is
-    missing."""
+    """MotionAdapter's configuration, from a published file's names and shapes. ModelError if a level is missing."""
     own = {plain(key): shape for key, shape in shapes.items()}
     widths: list[int] = []
     while (first := f"down_blocks.{len(widths)}.motion_modules.0.temporal_transformer.proj_in.weight") in own:
         if not own[first]:
-            raise ModelError(f"Not motion modules of AnimateDiff: {first} is one number.")
+            raise ModelError(f"Not AnimateDiff motion modules: {first} is a single number.")
         widths.append(own[first][0])
     modules = 0
     while f"down_blocks.0.motion_modules.{modules}.temporal_transformer.proj_in.weight" in own:
         modules += 1
     if not widths or not modules:
-        raise ModelError("Not motion modules of AnimateDiff: no level has any.")
+        raise ModelError("Not AnimateDiff motion modules: no level has any.")
     positions = [shape[1] for key, shape in own.items() if key.endswith("pos_encoder.pe") and len(shape) == 3]
     return {
         "block_out_channels": tuple(widths),
@@ -51,7 +50,7 @@ def facts(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 
 
 def adapter_from(state: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Any:
-    """A MotionAdapter with the tensors of a published file. ModelError where some are missing."""
+    """Build a MotionAdapter from the tensors of a published file. ModelError if some are missing or unknown."""
     from diffusers import MotionAdapter
     from diffusers.loaders.single_file_utils import convert_animatediff_checkpoint_to_diffusers
 
@@ -62,7 +61,7 @@ def adapter_from(state: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Any:
     lost = [name for name in missing if not name.endswith("pos_embed.pe")]
     if lost or unexpected:
         raise ModelError(
-            f"Not all of these motion modules are known: {(lost or unexpected)[0]} is "
-            f"{'missing' if lost else 'of no use'}."
+            f"The motion modules do not match AnimateDiff: {(lost or unexpected)[0]} is "
+            f"{'missing' if lost else 'unknown'}."
         )
     return adapter.to(dtype)

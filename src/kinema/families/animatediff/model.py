@@ -1,7 +1,7 @@
-"""AnimateDiffFamily: a motion adapter and an image model behind the waist (core/family.py).
+"""AnimateDiffFamily: a motion adapter on an image model, with the interface of core/family.py.
 
-The network is UNetMotionModel: the image model's UNet with motion modules between its layers. Styles are LoRAs of every
-kind: MotionLoRAs, the domain adapter, styles of the image model. ControlNet and SparseCtrl stand beside it (guides.py).
+The network is UNetMotionModel: the image model's UNet with motion modules between its layers. Styles are LoRAs of any
+kind: MotionLoRAs, the domain adapter, styles of the image model. guides.py adds ControlNet and SparseCtrl.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from .options import AnimateDiffOptions
 
 @dataclass(frozen=True)
 class GuidedPrepared(Prepared):
-    """pictures: what a network beside the UNet looks at."""
+    """pictures: the input of the ControlNet or SparseCtrl."""
 
     pictures: guides.Pictures | None = None
 
 
 @dataclass(frozen=True)
 class Guided(Cond):
-    """guide: a network beside the UNet, with what it looks at. start: the frame that the plan begins with."""
+    """guide: the ControlNet or SparseCtrl with its input. start: the plan's first frame."""
 
     guide: guides.Guide | None = None
     start: int = 0
 
 
 class AnimateDiffFamily(OnBase):
-    """A motion adapter, loaded, on the image model of the last request."""
+    """A loaded motion adapter on the image model of the last request."""
 
     adapter_names = ADAPTER_NAMES
-    beside: tuple[str, Any] | None = None  # the last network that guided, and its name
-    guiding: Residency  # where it is
+    controlnet: tuple[str, Any] | None = None  # the name and network of the last ControlNet
+    controlnet_residency: Residency
 
     def prepare(self, plan: Plan, window: Window | None = None) -> GuidedPrepared:
         return GuidedPrepared(**vars(clip.prepare(plan, window)), pictures=guides.read(plan))
@@ -57,12 +57,15 @@ class AnimateDiffFamily(OnBase):
         name = options.controlnet
         if pictures is None or not name:
             return Guided(**vars(found))
-        if self.beside is None or self.beside[0] != name:
-            self.beside = (name, guides.load(name, self.dtype))
-            self.guiding = Residency(self.device, [self.beside[1]])
-        with self.residency.using(self.parts.vae) as vae, self.guiding.using(self.beside[1]) as network:
-            made = guides.guide(network, pictures, vae, plan.frames, options.control_scale)
-        return Guided(**vars(found), guide=made, start=plan.spans[0].start)
+        if self.controlnet is None or self.controlnet[0] != name:
+            self.controlnet = (name, guides.load(name, self.dtype))
+            self.controlnet_residency = Residency(self.device, [self.controlnet[1]])
+        with (
+            self.residency.using(self.parts.vae) as vae,
+            self.controlnet_residency.using(self.controlnet[1]) as network,
+        ):
+            guide = guides.guide(network, pictures, vae, plan.frames, options.control_scale)
+        return Guided(**vars(found), guide=guide, start=plan.spans[0].start)
 
     def predict(self, cond: Guided, span: Span) -> Predict:
         model, guide = self.parts.unet, cond.guide
@@ -72,13 +75,13 @@ class AnimateDiffFamily(OnBase):
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
             x, outputs = x_BCTHW.to(self.dtype), {}
-            beside = nullcontext() if guide is None else self.guiding.using(guide.model)
-            with self.residency.using(model), beside, precision(self.device, cond.low_precision):
+            controlnet = nullcontext() if guide is None else self.controlnet_residency.using(guide.model)
+            with self.residency.using(model), controlnet, precision(self.device, cond.low_precision):
                 for branch in branches:
-                    words = cond.text[branch]
-                    states = words.states.expand(x.shape[2], -1, -1)
+                    text = cond.text[branch]
+                    states = text.states.expand(x.shape[2], -1, -1)
                     more = {} if guide is None else guide.residuals(x, t, states, frames)
-                    more |= words.beside(*(self.space * side for side in cond.grid))
+                    more |= text.added_conditions(*(self.space * side for side in cond.grid))
                     outputs[branch] = model(x, t, encoder_hidden_states=states, return_dict=False, **more)[0].float()
             return outputs
 

@@ -1,4 +1,4 @@
-"""The settings of AnimateDiff. No torch."""
+"""Options of AnimateDiff. No torch."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from ...sd.options import ClipOptions
 
 
 class AnimateDiffOptions(ClipOptions):
-    """How many frames an adapter sees at once is a fact of its file: cards narrow `context_length`."""
+    """The maximum of `context_length` depends on the adapter's file; cards set it."""
 
-    strength: Annotated[float, Field(ge=0.05, le=1.0)] = Field(
-        0.8, description="how far a given clip is taken back to noise"
-    )
+    strength: Annotated[float, Field(ge=0.05, le=1.0)] = Field(0.8, description="how far a source is noised")
     context_length: Annotated[int, Field(ge=2)] = Field(
-        16, description="frames that are seen at once; longer clips go through in windows of it"
+        16, description="frames per window; longer clips are generated in overlapping windows"
     )
     controlnet: str = Field(
         "",
-        description="a network that guides: a ControlNet (control clips) or SparseCtrl (pictures), a folder or hub id",
+        description="folder or hub id of a ControlNet (control clips) or SparseCtrl (images)",
     )
-    control_scale: Annotated[float, Field(ge=0.0, le=4.0)] = Field(1.0, description="how strongly it guides")
+    control_scale: Annotated[float, Field(ge=0.0, le=4.0)] = Field(1.0, description="strength of the ControlNet")

@@ -1,4 +1,4 @@
-"""Stable Video Diffusion (arXiv 2311.15127): a picture that moves. Public door of the family; no torch here."""
+"""Stable Video Diffusion (arXiv 2311.15127): image to video. The family's public module; no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CARDS", "OPTIONS", "load", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
-    """A loaded `SvdFamily`. See families/svd/checkpoint.py."""
+    """Load an `SvdFamily`. See families/svd/checkpoint.py."""
     from .checkpoint import load as load_family
 
     return load_family(card, location, device, dtype)

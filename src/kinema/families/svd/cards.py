@@ -1,7 +1,7 @@
 """The published Stable Video Diffusion models, with their publishers' defaults.
 
-Frame rate and first guidance have several published defaults (6 or 7 frames a second; a first guidance of 1.0 in the
-script and diffusers, 1.5 in the configuration of the 25-frame models); the cards take diffusers'.
+Frame rate and first guidance have several published defaults (6 or 7 fps; a first guidance of 1.0 in the script and
+diffusers, 1.5 in the configuration of the 25-frame models); the cards use diffusers'.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PROFILES: dict[Profile, ProfileRule] = {
     "balanced": ProfileRule(low_precision=True, reuse=2),
     "fast": ProfileRule(steps=15, low_precision=True, reuse=2),
 }
-"""What the quicker ones cost in quality was not measured with the published weights."""
+"""The quality of the faster profiles was not measured with the published weights."""
 OPTIONS = SvdOptions.table(motion=127, augmentation=0.02, first_guidance=1.0, guidance_shape="linear", decode_chunk=14)
 NETWORK = Network(
     parameters=1_524_623_082, width=1280, layers=4, text_parameters=632_076_800, text_length=1,
@@ -36,13 +36,13 @@ def _card(name: str, title: str, hub: str, frames: int, *files: str, aliases: tu
         single_files=files, accepts=("image:first", "style"), needs=("image:first",), size=SIZE,
         frames=FramesRule(step=1, trained=frames, minimum=2, maximum=64),
         defaults=Defaults(fps=7.0, steps=25, guidance=3.0), network=NETWORK, profiles=PROFILES, options=OPTIONS,
-        notes=("It reads no words: the picture says everything.",),
+        notes=("It ignores the prompt; the image is its only input.",),
     )  # fmt: skip
 
 
 MINI = Card(
     id="kinema-mini-svd", family="svd", variant="i2v", licence="Apache-2.0",
-    title="The shipped miniature of Stable Video Diffusion, trained on Toyland", builtin="miniatures/mini_svd",
+    title="The built-in miniature of Stable Video Diffusion, trained on Toyland", builtin="miniatures/mini_svd",
     domain="toyland", aliases=("mini-svd",),
     accepts=("image:first", "style"), needs=("image:first",), size=bases.sizes(64, 16),
     frames=FramesRule(step=1, trained=14, minimum=2, maximum=64), defaults=Defaults(fps=8.0, steps=25, guidance=2.0),
@@ -52,7 +52,7 @@ MINI = Card(
         bytes_per_parameter=4, flop_per_cell=4.0e6,
     ),
     profiles={"exact": ProfileRule(), "balanced": ProfileRule(reuse=2), "fast": ProfileRule(steps=12, reuse=2)},
-    options=OPTIONS, notes=("Knows only Toyland. It reads no words: the picture says everything.",),
+    options=OPTIONS, notes=("Knows only Toyland. It ignores the prompt; the image is its only input.",),
 )  # fmt: skip
 
 PUBLISHED: tuple[Card, ...] = (

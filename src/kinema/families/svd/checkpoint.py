@@ -1,4 +1,4 @@
-"""A Stable Video Diffusion checkpoint into memory: a diffusers folder, or the original single file."""
+"""Load a Stable Video Diffusion checkpoint: a diffusers folder, or the original single file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ...core.card import Card
 from ...core.errors import ModelError
 from ...weights.configs import Config
 from ...weights.device import place_and_dtype
-from ...weights.folder import network, opened
+from ...weights.folder import load_part, network
 from .model import SvdFamily, SvdParts
 
 PARTS = ("image_encoder", "unet", "vae", "scheduler", "feature_extractor")
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> SvdFamily:
-    """device: None takes a GPU where there is one. dtype of the UNet: None takes float16 on a GPU and float32 on a CPU;
-    the autoencoder and the image encoder stay float32. ModelError names what is missing."""
+    """Load a model. device: defaults to a GPU if available. dtype: of the UNet; defaults to float16 on a GPU and
+    float32 on a CPU. The VAE and the image encoder stay float32. ModelError names missing parts."""
     place, kind = place_and_dtype(device, dtype, torch.float16)
     if location.is_dir():
         parts = load_folder(location, kind)
@@ -33,10 +33,10 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> S
 
 
 def load_folder(folder: Path, dtype: torch.dtype) -> SvdParts:
-    """The parts of a diffusers folder. Safetensors only."""
+    """Load the parts of a diffusers folder. Safetensors only."""
     missing = [part for part in PARTS if not (folder / part).is_dir()]
     if missing:
-        raise ModelError(f"{folder}: these parts are missing: {', '.join(missing)}.")
+        raise ModelError(f"{folder}: missing parts: {', '.join(missing)}.")
     from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
     from transformers import CLIPVisionModelWithProjection
 
@@ -46,7 +46,7 @@ def load_folder(folder: Path, dtype: torch.dtype) -> SvdParts:
             image_encoder=network(CLIPVisionModelWithProjection, folder / "image_encoder", torch.float32),
             unet=network(UNetSpatioTemporalConditionModel, folder / "unet", dtype),
             vae=network(AutoencoderKLTemporalDecoder, folder / "vae", torch.float32),
-            scheduler=opened(EulerDiscreteScheduler, folder / "scheduler"),
+            scheduler=load_part(EulerDiscreteScheduler, folder / "scheduler"),
             clip_mean=pixels.numbers("image_mean", 3),
             clip_std=pixels.numbers("image_std", 3),
         )

@@ -1,4 +1,4 @@
-"""What kind of Stable Video Diffusion a folder or file is, from configurations and safetensors headers (no torch)."""
+"""Detect Stable Video Diffusion checkpoints from configurations and safetensors headers (no torch)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_FRAMES = 1024
 
 
 def recognise(path: Path) -> Card | None:
-    """The card of a diffusers folder or an original single file; None where it is not one of this family."""
+    """The card of a diffusers folder or an original single file; None if it is not of this family."""
     if path.is_dir():
         return _folder(path)
     if path.suffix.lower() != ".safetensors":
@@ -28,12 +28,12 @@ def recognise(path: Path) -> Card | None:
     if UNET_KEY not in entries:
         return None
     if scale := quantised.scaled(entries):
-        raise ModelError(f"{path}: its weights are float8 with scales ({scale}), which this family does not read.")
-    return _pointing(path, _published(path))
+        raise ModelError(f"{path}: scaled float8 weights ({scale}) are not supported for this family.")
+    return _with_path(path, _published(path))
 
 
 def _published(path: Path) -> Card:
-    """By its file name, which alone tells 14 from 25 frames; the 14-frame model for an unknown name."""
+    """The published card by file name, the only difference between 14 and 25 frames; defaults to 14 frames."""
     return next(
         (c for c in PUBLISHED if any(fnmatch.fnmatch(path.name, name) for name in c.single_files)), PUBLISHED[0]
     )
@@ -47,17 +47,17 @@ def _folder(path: Path) -> Card | None:
     frames = unet.whole("num_frames", 14, most=MAX_FRAMES)
     base = next((card for card in PUBLISHED if card.frames.trained == frames), PUBLISHED[0])
     if unet.wholes("block_out_channels")[0] == 320:
-        return _pointing(path, base)
-    stride, grid, side = bases.read_off(unet, vae)
+        return _with_path(path, base)
+    stride, grid, side = bases.sizes_from(unet, vae)
     rule = FramesRule(step=1, trained=frames, minimum=2, maximum=64)
     small = {
         "network": base.network.model_copy(update={"space_stride": stride}),
         "size": bases.sizes(side, grid),
         "frames": rule,
     }
-    note = "A checkpoint of unpublished shape: its limits are read off its configuration."
-    return _pointing(path, base.model_copy(update={**small, "notes": (*base.notes, note)}))
+    note = "A checkpoint with an unpublished shape: its limits are from its configuration."
+    return _with_path(path, base.model_copy(update={**small, "notes": (*base.notes, note)}))
 
 
-def _pointing(path: Path, card: Card) -> Card:
+def _with_path(path: Path, card: Card) -> Card:
     return card.model_copy(update={"id": model_name(path), "path": str(path), "hub": None, "aliases": ()})

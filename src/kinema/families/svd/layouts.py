@@ -1,8 +1,8 @@
-"""Names of Stable Video Diffusion's tensors in the original single file (Stability AI's generative-models) beyond those
-of sd/original.py.
+"""Tensor names of Stable Video Diffusion in the original single file (Stability AI's generative-models), in addition to
+those of sd/original.py.
 
-Prefixes in the file: `conditioner.embedders.3.encoder.` (the autoencoder again, for the picture, the only one with
-quant_conv), `conditioner.embedders.0.open_clip.model.visual.` (image encoder).
+Prefixes in the file: `conditioner.embedders.3.encoder.` (a second VAE for the image, the only one with quant_conv),
+`conditioner.embedders.0.open_clip.model.visual.` (image encoder).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ VISION_LAYER = {
 
 
 def vae_name(name: str, levels: int) -> str:
-    """The encoder is taken from the picture's copy: it is the one that goes with quant_conv."""
+    """The name of a VAE tensor in the file. The encoder comes from the image's VAE, which matches quant_conv."""
     of_picture = name.startswith(("encoder.", "quant_conv."))
     return original.vae_name(name, levels, PICTURE_VAE if of_picture else original.VAE)
 
 
 def vision_name(name: str) -> tuple[str, str]:
-    """Of a CLIPVisionModelWithProjection: (name in the file, which third of it or ""). OpenCLIP keeps query, key and
-    value in one tensor."""
+    """The name of a CLIPVisionModelWithProjection tensor: (name in the file, "q", "k", "v" or ""). OpenCLIP stores
+    query, key and value in one tensor."""
     if name == "visual_projection.weight":
         return f"{VISION}proj", ""
     inner = name.removeprefix("vision_model.")

@@ -1,7 +1,7 @@
-"""SvdFamily: a loaded Stable Video Diffusion behind the waist (core/family.py).
+"""SvdFamily: a loaded Stable Video Diffusion model with the interface of core/family.py.
 
-The network is UNetSpatioTemporalConditionModel: it sees the noisy latents of all frames beside the latents of the
-picture, CLIP's embedding of it, and three numbers: frames a second less one, motion bucket, noise on the picture.
+The network is UNetSpatioTemporalConditionModel. Its inputs are the noisy latents of all frames concatenated with the
+image's latents, CLIP's image embedding, and three numbers: fps - 1, motion bucket, noise on the image.
 Latents are (1, 4, T, H, W) here and (B, T, 4, H, W) in the network; T is the number of frames.
 """
 
@@ -32,8 +32,8 @@ from .options import SvdOptions
 
 @dataclass
 class SvdParts:
-    """The networks of a checkpoint, as diffusers and transformers classes. clip_mean, clip_std: how the image encoder
-    wants its pixels."""
+    """The networks of a checkpoint, as diffusers and transformers classes. clip_mean, clip_std: normalisation of the
+    image encoder's pixels."""
 
     image_encoder: Any
     unet: Any
@@ -46,7 +46,8 @@ class SvdParts:
 
 @dataclass(frozen=True)
 class SvdCond:
-    """By branch: CLIP's embedding (1, 1, D) and the picture's latents (1, 4, h, w), zeros for "uncond". numbers_B3."""
+    """The conditions of a request. By branch: CLIP's embedding (1, 1, D) and the image's latents (1, 4, h, w), zeros
+    for "uncond". numbers_B3: fps - 1, motion bucket, noise."""
 
     embedding: dict[str, torch.Tensor]
     picture: dict[str, torch.Tensor]
@@ -56,7 +57,7 @@ class SvdCond:
 
 
 class SvdFamily:
-    """Not thread-safe: one request at a time."""
+    """A loaded model. Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: SvdParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
@@ -70,7 +71,7 @@ class SvdFamily:
     # -- before the loop -------------------------------------------------------------------------------------------
 
     def notes(self, plan: Plan) -> tuple[str, ...]:
-        return ()  # it reads no words
+        return ()  # no prompt
 
     def prepare(self, plan: Plan, window: Window | None = None) -> prepared_pixels.SvdPrepared:
         return prepared_pixels.prepare(plan)
@@ -78,8 +79,8 @@ class SvdFamily:
     @torch.inference_mode()
     def encode(self, plan: Plan, prepared: prepared_pixels.SvdPrepared) -> SvdCond:
         adapters.use(self.parts.unet, prepared.styles, None)
-        assert prepared.first_BCHW is not None and prepared.given_BCHW is not None
-        pixels = prepared_pixels.for_clip(prepared.given_BCHW, self.parts.clip_mean, self.parts.clip_std)
+        assert prepared.first_BCHW is not None and prepared.original_BCHW is not None
+        pixels = prepared_pixels.for_clip(prepared.original_BCHW, self.parts.clip_mean, self.parts.clip_std)
         with self.residency.using(self.parts.image_encoder) as encoder:
             embedding = encoder(pixels.to(self.device, encoder.dtype)).image_embeds[:, None]
         options = SvdOptions.of(plan)
@@ -117,7 +118,8 @@ class SvdFamily:
         return classifier_free(len(scheduler.timesteps), plan.guidance, plan.guidance_interval, scales)
 
     def scales(self, plan: Plan, span: Span) -> torch.Tensor:
-        """(1, 1, T, 1, 1): from `first_guidance` up to the plan's, or up and down again ("triangle")."""
+        """The guidance scale of each frame, (1, 1, T, 1, 1): from `first_guidance` up to the plan's, or up and down
+        again ("triangle")."""
         options = SvdOptions.of(plan)
         low, high, count = options.first_guidance, plan.guidance, span.num_frames
         along = torch.linspace(0, 1, count)
@@ -135,9 +137,9 @@ class SvdFamily:
             outputs = {}
             with self.residency.using(model), precision(self.device, cond.low_precision):
                 for branch in branches:
-                    beside = cond.picture[branch][:, None].expand(-1, x_BTCHW.shape[1], -1, -1, -1)
-                    seen = torch.cat([x_BTCHW, beside], dim=2)
-                    found = model(seen, t, cond.embedding[branch], added_time_ids=cond.numbers_B3, return_dict=False)[0]
+                    image = cond.picture[branch][:, None].expand(-1, x_BTCHW.shape[1], -1, -1, -1)
+                    x = torch.cat([x_BTCHW, image], dim=2)
+                    found = model(x, t, cond.embedding[branch], added_time_ids=cond.numbers_B3, return_dict=False)[0]
                     outputs[branch] = found.float().transpose(1, 2)
             return outputs
 
@@ -147,7 +149,7 @@ class SvdFamily:
 
     @torch.inference_mode()
     def decode(self, latents_BCTHW: torch.Tensor, plan: Plan, span: Span) -> Iterator[Chunk]:
-        """The temporal decoder sees `decode_chunk` frames at once."""
+        """Decode `decode_chunk` frames at a time with the temporal decoder."""
         size = SvdOptions.of(plan).decode_chunk
         for first in range(0, span.num_frames, size):
             with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):
@@ -158,7 +160,8 @@ class SvdFamily:
     def preview(
         self, x_BCTHW: torch.Tensor, output_BCTHW: torch.Tensor, sigma: float, plan: Plan, span: Span
     ) -> np.ndarray:
-        """The middle frame. In Karras' form with velocity outputs: clean = x / (s^2 + 1) - s / sqrt(s^2 + 1) * out."""
+        """Preview the middle frame. In Karras' form with velocity outputs: clean = x / (s^2 + 1) - s / sqrt(s^2 + 1) *
+        out."""
         clean = x_BCTHW / (sigma**2 + 1) - output_BCTHW * sigma / (sigma**2 + 1) ** 0.5
         middle = clean.shape[2] // 2
         with self.residency.using(self.parts.vae) as vae, precision(self.device, plan.low_precision):

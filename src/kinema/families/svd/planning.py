@@ -1,4 +1,4 @@
-"""Planning for Stable Video Diffusion: the picture decides the shape. No torch, no weights."""
+"""Planning for Stable Video Diffusion: the image sets the aspect ratio. No torch, no weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ SLOWEST, FASTEST, MOST_MOTION = 5, 30, 255
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
-    """The request resolved against a card of this family. RequestError, or MediaError for a picture that cannot be
-    read."""
-    resolve(request, card, known)  # refuse what the card refuses, before any file is opened
+    """Resolve the request against a card of this family. RequestError, or MediaError for an unreadable image."""
+    resolve(request, card, known)  # the card's refusals, before any file is opened
     picture = next(condition for condition in request.conditions if condition.kind == "image")
     rows, columns = inputs.picture(picture.image).shape[:2]
     if request.width is None and card.size.any_aspect:
@@ -26,9 +25,9 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     found = resolve(request, card, known)
     notes = list(found.notes)
     if not SLOWEST <= found.fps <= FASTEST:
-        notes.append(f"{found.fps:g} frames a second is outside {SLOWEST} to {FASTEST}, which the weights know.")
+        notes.append(f"{found.fps:g} fps is outside the range of the training, {SLOWEST} to {FASTEST} fps.")
     if (motion := SvdOptions.of(found).motion) > MOST_MOTION:
-        notes.append(f"motion {motion} is above {MOST_MOTION}, the most that the weights know.")
+        notes.append(f"motion {motion} is above {MOST_MOTION}, the maximum of the training.")
     if found.prompt.strip():
-        notes.append(f"{card.id} reads no words; the prompt changes nothing.")
+        notes.append(f"{card.id} ignores the prompt.")
     return found.model_copy(update={"notes": tuple(notes)})

@@ -1,4 +1,4 @@
-"""The picture as pixels: on the canvas for the autoencoder, and as CLIP's image encoder wants it."""
+"""Prepare the image: on the canvas for the VAE, and normalised for CLIP's image encoder."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ KERNEL_SIGMAS = 4.0
 
 @dataclass(frozen=True)
 class SvdPrepared(Prepared):
-    """given_BCHW: the picture as it was given, uncropped and at its own size."""
+    """The image as pixels. original_BCHW: uncropped, at its own size."""
 
-    given_BCHW: torch.Tensor | None = None
+    original_BCHW: torch.Tensor | None = None
 
 
 def prepare(plan: Plan) -> SvdPrepared:
-    """Raises MediaError for a picture that cannot be read."""
+    """Read the image and fit it to the canvas. MediaError if it cannot be read."""
     condition = next(each for each in plan.conditions if each.kind == "image")
     picture_HWC = inputs.picture(condition.image)
     styles = tuple((each.adapter, each.weight) for each in plan.conditions if each.kind == "style")
     first_BCHW = image.still(picture_HWC, plan.height, plan.width)
-    return SvdPrepared(first_BCHW=first_BCHW, given_BCHW=image.to_unit(picture_HWC)[None], styles=styles)
+    return SvdPrepared(first_BCHW=first_BCHW, original_BCHW=image.to_unit(picture_HWC)[None], styles=styles)
 
 
 def for_clip(x_BCHW: torch.Tensor, mean: list[float], std: list[float], side_px: int = CLIP_PX) -> torch.Tensor:
-    """A picture in [-1, 1] at side_px squared, normalised by CLIP's mean and std.
+    """Resize an image in [-1, 1] to side_px squared, and normalise it by CLIP's mean and std.
 
-    Reduced as the published code does: a Gaussian whose sigma grows with the reduction, then bicubic interpolation on
+    As in the published code: a Gaussian blur whose sigma grows with the reduction, then bicubic interpolation with
     aligned corners.
     """
     rows, columns = x_BCHW.shape[-2:]
@@ -48,7 +48,7 @@ def for_clip(x_BCHW: torch.Tensor, mean: list[float], std: list[float], side_px:
 
 
 def _blur(x_BCHW: torch.Tensor, sigma: float, axis: int) -> torch.Tensor:
-    """A Gaussian along one axis, edges mirrored; the kernel has an odd width of about four sigmas, at least 3."""
+    """Blur along one axis with a Gaussian of odd width (about four sigmas, at least 3) and mirrored edges."""
     width = int(max(KERNEL_SIGMAS * sigma, 3))
     width += 1 - width % 2
     offsets = torch.arange(width, dtype=x_BCHW.dtype, device=x_BCHW.device) - width // 2

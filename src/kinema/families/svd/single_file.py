@@ -1,6 +1,6 @@
-"""`svd.safetensors` and `svd_xt.safetensors` as Stability AI published them: one file with every network.
+"""Load `svd.safetensors` and `svd_xt.safetensors` as published by Stability AI: one file with all networks.
 
-Configurations are read off the tensors, so that small checkpoints of the same layout load too. Nothing is fetched.
+Configurations are derived from the tensors, so small checkpoints in the same layout load too. Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from .detect import recognise
 from .model import SvdParts
 
 HEAD_WIDTH = 64
-"""Of the UNet's attention, in every published model."""
+"""Width of the UNet's attention heads in every published model."""
 CLIP_HEAD_WIDTH = 80
 CLIP_MEAN, CLIP_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 SCALING = 0.18215
 
 
 def load_file(file: Path, dtype: torch.dtype) -> SvdParts:
-    """The networks of a single file. ModelError where tensors are missing or have the wrong shape."""
+    """Load the networks of a single file. ModelError if tensors are missing or have the wrong shape."""
     from safetensors import safe_open
 
     names = set(header(file))
     card = recognise(file)
     if card is None:
-        raise ModelError(f"{file}: not Stable Video Diffusion in its original layout.")
+        raise ModelError(f"{file}: not a Stable Video Diffusion model in the original layout.")
     with safe_open(file, "pt") as tensors:
         source = TensorFile(file, tensors, names)
         return SvdParts(
@@ -97,7 +97,7 @@ def _vision(source: TensorFile) -> Any:
 
 
 def _scheduler() -> Any:
-    """Karras' noise levels, sigma from 700 to 0.002, and velocity outputs at continuous timesteps 0.25 ln sigma."""
+    """A scheduler with Karras sigmas from 700 to 0.002 and velocity outputs at continuous timesteps 0.25 ln sigma."""
     from diffusers import EulerDiscreteScheduler
 
     return EulerDiscreteScheduler(

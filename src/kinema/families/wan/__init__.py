@@ -1,4 +1,4 @@
-"""Wan 2.1 (text to video, image to video) and VACE, its all-in-one editor. Public door of the family; no torch here."""
+"""Wan 2.1 (text to video, image to video) and VACE, its all-in-one editor. The family's public module; no torch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from ...core.card import Card
 from .adapter_names import ADAPTER_NAMES
-from .beside import missing
 from .cards import CARDS
 from .detect import recognise
 from .extras import complete
+from .file_parts import missing
 from .options import WanOptions as OPTIONS
 from .planning import plan
 
@@ -18,7 +18,7 @@ __all__ = ["ADAPTER_NAMES", "CARDS", "OPTIONS", "complete", "load", "missing", "
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
-    """A loaded `WanFamily`. See families/wan/checkpoint.py."""
+    """Load a `WanFamily`. See families/wan/checkpoint.py."""
     from .checkpoint import load as load_family
 
     return load_family(card, location, device, dtype)

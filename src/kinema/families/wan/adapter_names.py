@@ -1,4 +1,4 @@
-"""How adapter files for Wan spell its layers: the words of Wan's own code for those of diffusers. No torch."""
+"""Layer names of adapter files for Wan: map diffusers' names to those of Wan's original code. No torch."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ WORDS = tuple(
         (r"\bffn\.net\.2\b", "ffn.2"),
     )
 )
-"""diffusers' words to those of the original code; Wan's second and third norm change places."""
+"""diffusers' names to those of the original code; the second and third norm swap."""
 
 
 def original(name: str) -> str:
-    """The original Wan's name of a module or parameter that diffusers names so."""
+    """Wan's original name of a module or parameter with this name in diffusers."""
     for pattern, word in WORDS:
         name = pattern.sub(word, name)
     return name

@@ -1,7 +1,7 @@
-"""The published Wan 2.1 models and the shipped miniature, with the defaults their publishers name.
+"""The published Wan 2.1 models and the built-in miniature, with the publishers' defaults.
 
-Shift has four published defaults for VACE (16 in its command line, 5 in its Python, 3 or 5 in diffusers' example, 8
-in ComfyUI's); the cards take the publisher's command line and `--set shift=...` changes it.
+Shift has four published defaults for VACE (16 in its command line, 5 in its Python, 3 or 5 in diffusers' example, 8 in
+ComfyUI's); the cards use that of the publisher's command line, and `--set shift=...` changes it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NEGATIVE_PROMPT = (
     "丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，"
     "静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
 )
-"""Wan 2.1's own default: "garish colours, over-exposed, static, blurred details, subtitles, ... walking backwards"."""
+"""Wan 2.1's default: "garish colours, over-exposed, static, blurred details, subtitles, ... walking backwards"."""
 
 ACCEPTS = {
     "t2v": ("source", "style"),
@@ -29,7 +29,7 @@ ACCEPTS = {
     ),
 }  # fmt: skip
 STRENGTH = {"t2v": 0.7, "vace": 1.0}
-"""A source is all that text to video can begin with; VACE is shown it in another way."""
+"""Text to video starts from the noised source; VACE receives the source as context."""
 NEEDS = {"t2v": (), "i2v": ("image:first",), "vace": ()}
 
 PROFILES: dict[Profile, ProfileRule] = {
@@ -37,11 +37,11 @@ PROFILES: dict[Profile, ProfileRule] = {
     "balanced": ProfileRule(guidance_interval=(0.0, 0.7), low_precision=True),
     "fast": ProfileRule(steps=25, guidance_interval=(0.0, 0.5), reuse=2, low_precision=True),
 }
-"""For the published weights. What these cost in quality was not measured here; `exact` is the publishers' own way."""
+"""Profiles of the published weights; their loss of quality was not measured. `exact` is the publishers' procedure."""
 
 
 def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Option]:
-    """Settings of a variant: t2v, i2v or vace."""
+    """The options of a variant: t2v, i2v or vace."""
     own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
     if variant == "vace":
         own["conditioning_scale"] = [1.0]
@@ -97,7 +97,7 @@ MINI = Card(
     id="kinema-mini-wan",
     family="wan",
     variant="vace",
-    title="The shipped miniature: Wan-VACE's architecture, tiny, trained on Toyland",
+    title="The built-in miniature: Wan-VACE's architecture, tiny, trained on Toyland",
     licence="Apache-2.0",
     builtin="miniatures/mini_wan", domain="toyland",
     aliases=("mini", "mini-wan"),
@@ -107,7 +107,7 @@ MINI = Card(
     ),
     size=SizeRule(multiple=16, trained=((64, 64),), min_side=32, max_side=256, max_area=256 * 256),
     frames=FramesRule(step=4, trained=17, maximum=81),
-    # Measured: without words it puts an object back in 13 of 24 removals, with these to be avoided in 3.
+    # Measured: without a negative prompt it regenerates an object in 13 of 24 removals, with this list in 3.
     defaults=Defaults(
         fps=8.0, steps=30, guidance=3.0,
         things="a red ball, a blue square, a yellow star, a pink heart, a green triangle, a white car",
@@ -118,8 +118,7 @@ MINI = Card(
     ),
     profiles={
         "exact": ProfileRule(),
-        # Measured: forecasting steps and fewer of them cost it little, leaving guidance out of the late ones much more
-        # (dev/LOG.md).
+        # Measured: fewer steps and forecast steps cost it little, late steps without guidance much more (dev/LOG.md).
         "balanced": ProfileRule(steps=20, reuse=2, low_precision=True),
         "fast": ProfileRule(steps=8, low_precision=True),
     },

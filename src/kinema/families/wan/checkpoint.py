@@ -1,4 +1,4 @@
-"""A Wan checkpoint into memory: a diffusers folder, or single files of the original or ComfyUI's layout."""
+"""Load a Wan checkpoint: a diffusers folder, or single files in the original or ComfyUI's layout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...core.errors import ModelError
 from ...weights import quantised
 from ...weights.configs import Config
 from ...weights.device import place_and_dtype
-from ...weights.folder import network, opened, scheduler
+from ...weights.folder import load_part, network, scheduler
 from . import extras
 from .detect import recognise
 from .model import WanFamily, WanParts
@@ -26,11 +26,11 @@ CLASSES = {
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> WanFamily:
-    """device: None takes a GPU where there is one. dtype of transformer and text encoder: None takes bfloat16 on a
-    GPU and float32 on a CPU; the autoencoder stays float32, as published. ModelError names what is missing."""
+    """Load a model. device: defaults to a GPU if available. dtype: of transformer and text encoder; defaults to
+    bfloat16 on a GPU and float32 on a CPU. The VAE stays float32, as published. ModelError names missing parts."""
     device, dtype = place_and_dtype(device, dtype, torch.bfloat16)
     quantised.refuse(location)
-    recognise(location)  # a card that was added earlier may point to a model that is not run
+    recognise(location)  # a card that was added earlier may point to an unsupported model
     if location.is_dir():
         parts = load_folder(location, dtype)
     else:
@@ -44,18 +44,18 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> W
 
 
 def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
-    """The parts that model_index.json names."""
+    """Load the parts that model_index.json names."""
     try:
         index = Config.read(folder / "model_index.json")
     except FileNotFoundError:
-        raise ModelError(f"{folder}: there is no model_index.json in it.") from None
+        raise ModelError(f"{folder}: contains no model_index.json.") from None
     missing = [
         part
         for part in ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
         if not (folder / part).is_dir()
     ]
     if missing:
-        raise ModelError(f"{folder}: these parts are missing: {', '.join(missing)}.")
+        raise ModelError(f"{folder}: missing parts: {', '.join(missing)}.")
     try:
         from transformers import AutoTokenizer
 
@@ -64,9 +64,9 @@ def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
             from transformers import CLIPImageProcessorPil, CLIPVisionModel
 
             image_encoder = network(CLIPVisionModel, folder / "image_encoder", torch.float32)
-            image_processor = opened(CLIPImageProcessorPil, folder / "image_processor")
+            image_processor = load_part(CLIPImageProcessorPil, folder / "image_processor")
         return WanParts(
-            tokenizer=opened(AutoTokenizer, folder / "tokenizer"),
+            tokenizer=load_part(AutoTokenizer, folder / "tokenizer"),
             text_encoder=_network(folder, index, "text_encoder", dtype),
             transformer=_network(folder, index, "transformer", dtype),
             vae=_network(folder, index, "vae", torch.float32),
@@ -81,13 +81,13 @@ def load_folder(folder: Path, dtype: torch.dtype) -> WanParts:
 
 
 def _network(folder: Path, index: Config, part: str, dtype: torch.dtype) -> Any:
-    """One network by the class that the checkpoint names, of those this family runs. Safetensors only."""
+    """Load one network of the class that the checkpoint names, if supported. Safetensors only."""
     import importlib
 
     library, allowed = CLASSES[part]
     _, name = index.part(part) or ("", "no class")
     if name not in allowed:
-        raise ModelError(f"{folder / part}: {name} is not a class this family runs ({', '.join(allowed)}).")
+        raise ModelError(f"{folder / part}: unsupported class {name}. Supported: {', '.join(allowed)}.")
     kind = getattr(importlib.import_module(library), name)
     return network(kind, folder / part, dtype)
 

@@ -1,9 +1,9 @@
-"""The autoencoder's convolutions and norms on a CPU.
+"""Speed up the VAE's convolutions and norms on a CPU.
 
-PyTorch sends small 3-D convolutions to an unblocked kernel that is several times slower than oneDNN's. Here they go to
-oneDNN, and where only zeros lie before a single frame, to a 2-D convolution with the last tap of the kernel: the
-same sums without the zeros. The norm over channels, a strided reduction that PyTorch does one number at a time, becomes
-a sum of squares over whole rows. Results equal the library's to rounding.
+PyTorch runs small 3-D convolutions with an unblocked kernel that is several times slower than oneDNN's. Here they use
+oneDNN; for a single frame with only zeros before it, they use a 2-D convolution with the kernel's last tap: the same
+sums without the zeros. The norm over channels, a strided reduction that PyTorch computes one number at a time, becomes
+a sum of squares over full rows. Results equal the library's to rounding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 
 def prepare(vae: Any) -> None:
-    """Give the causal convolutions and norms of an autoencoder on the CPU the forwards below."""
+    """Replace the forwards of the causal convolutions and norms of a VAE on the CPU by those below."""
     from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, WanRMS_norm
 
     if not torch.backends.mkldnn.is_available():
@@ -29,14 +29,14 @@ def prepare(vae: Any) -> None:
 
 
 def _normalise(norm: Any, x: torch.Tensor) -> torch.Tensor:
-    """x: (B, C, ...), to unit length over channels, then the learned scale."""
+    """Normalise x, (B, C, ...), to unit length over channels, and apply the learned scale."""
     wide = x.float()
     length = (wide * wide).sum(dim=1, keepdim=True).sqrt_().clamp_min_(1e-12)
     return (wide / length).to(x.dtype) * (norm.scale * norm.gamma) + norm.bias
 
 
 def _convolve(conv: Any, x: torch.Tensor, cache_x: torch.Tensor | None = None) -> torch.Tensor:
-    """x: (B, C, T, H, W); cache_x: frames that came before, or None for zeros."""
+    """Convolve x, (B, C, T, H, W). cache_x: the previous frames, or None for zeros."""
     left, right, top, bottom, before, _ = conv._padding
     if cache_x is not None and before > 0:
         x = torch.cat([cache_x, x], dim=2)

@@ -1,7 +1,8 @@
-"""Pixels to latents and back, for AutoencoderKLWan. Latents at this border are normalised: (z - mean) / std.
+"""Encode pixels to latents and decode latents to pixels with AutoencoderKLWan. Latents are normalised:
+(z - mean) / std.
 
-How many pixels and frames a latent spans is read from the autoencoder's configuration, not counted in its levels:
-with patches, levels say another number.
+The pixels and frames per latent are read from the VAE's configuration, not derived from its levels: with patches, these
+differ.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ if TYPE_CHECKING:
     from .tiny_decoder import TinyDecoder
 
 TINY_PIXELS = 4_000_000
-"""The tiny decoder takes as many latent frames at once as make this many pixels: one call is quicker than many."""
+"""Pixels that the tiny decoder decodes at once: one call is faster than many."""
 
 
 def space_factor(vae: Any) -> int:
-    """Pixels that a latent spans, each way."""
+    """Pixels per latent, in height and width."""
     return int(vae.config.scale_factor_spatial)
 
 
 def time_factor(vae: Any) -> int:
-    """Frames that a latent frame spans, but for the first, which spans one."""
+    """Frames per latent frame, except the first, which is one frame."""
     return int(vae.config.scale_factor_temporal)
 
 
 def latent_frames(vae: Any, num_frames: int) -> int:
-    """Latent frames of a clip of 4n + 1 frames."""
+    """The number of latent frames of a clip of 4n + 1 frames."""
     return (num_frames - 1) // time_factor(vae) + 1
 
 
@@ -42,9 +43,9 @@ def _mean_std(vae: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tenso
 
 
 def encode(vae: Any, x_BCFHW: torch.Tensor) -> torch.Tensor:
-    """Pixels in [-1, 1], (1, 3, F, H, W) with F = 4n+1, to normalised latents (1, z, T, H/8, W/8), float32.
+    """Encode pixels in [-1, 1], (1, 3, F, H, W) with F = 4n+1, to normalised latents (1, z, T, H/8, W/8), float32.
 
-    The mode of the posterior is taken, as the published pipelines do.
+    Uses the mode of the posterior, as the published pipelines do.
     """
     parameter = next(vae.parameters())
     z = vae.encode(x_BCFHW.to(parameter.device, parameter.dtype)).latent_dist.mode().float()
@@ -53,9 +54,9 @@ def encode(vae: Any, x_BCFHW: torch.Tensor) -> torch.Tensor:
 
 
 def decode(vae: Any, z_BCTHW: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Normalised latents (1, z, T, H, W) to pixels in [-1, 1], one latent frame after the other: the first gives one
-    frame, each later one four, shape (1, 3, F, H*8, W*8). The concatenation equals the library's decode; memory does
-    not grow with T because the causal convolutions keep only their last two frames."""
+    """Decode normalised latents (1, z, T, H, W) to pixels in [-1, 1], one latent frame at a time: the first yields one
+    frame, each later one four, shape (1, 3, F, H*8, W*8). The concatenation equals the library's decode. Memory does
+    not grow with T, because the causal convolutions store only their last two frames."""
     from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 
     parameter = next(vae.parameters())
@@ -73,8 +74,8 @@ def decode(vae: Any, z_BCTHW: torch.Tensor) -> Iterator[torch.Tensor]:
 
 
 def decode_tiny(decoder: TinyDecoder, z_BCTHW: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Normalised latents to pixels in [-1, 1] by the tiny decoder, as many latent frames at a time as TINY_PIXELS
-    allows. What is carried between them makes the slices equal to one decoding of the whole."""
+    """Decode normalised latents to pixels in [-1, 1] with the tiny decoder, as many latent frames at a time as
+    TINY_PIXELS allows. The decoder's memory makes the result equal to decoding all at once."""
     _, _, num_latents, height, width = z_BCTHW.shape
     config = decoder.config
     pixels = config.time_factor * height * width * config.space_factor**2

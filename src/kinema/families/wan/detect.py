@@ -1,5 +1,5 @@
-"""What kind of Wan model a folder or file is, read off configurations and safetensors headers alone (no torch). What is
-kin of Wan 2.1 and not run yet (families/wan/variants.py) is refused by its name."""
+"""Detect the kind of a Wan model from configurations and safetensors headers (no torch). Unsupported relatives of
+Wan 2.1 (families/wan/variants.py) are refused by name."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ PREFIX = "model.diffusion_model."
 EXPERTS = ("high_noise_model", "low_noise_model")
 MAX_LAYERS = 512
 PARTS = (
-    ("decoder.upsamples.0.upsamples.0.residual.2.weight", "the autoencoder of Wan 2.2 TI2V-5B"),
-    ("decoder.upsamples.0.residual.2.weight", "the autoencoder of Wan 2.1"),
+    ("decoder.upsamples.0.upsamples.0.residual.2.weight", "the VAE of Wan 2.2 TI2V-5B"),
+    ("decoder.upsamples.0.residual.2.weight", "the VAE of Wan 2.1"),
     ("blocks.0.pos_embedding.embedding.weight", "Wan's text encoder"),
-    ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", "a text encoder of T5's kind"),
+    ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", "a T5 text encoder"),
 )
-"""Tensors of files that are a part of a Wan model, and lie beside its transformer."""
+"""Tensors that identify the files of a Wan model's other parts."""
 
 
 def recognise(path: Path) -> Card | None:
-    """The card of a diffusers folder or a single file of the original layout; None where it is not Wan's. ModelError
-    where it is of a kind that is not run, by its name, or is damaged."""
+    """The card of a diffusers folder or a single file in the original layout; None if it is not a Wan model. ModelError
+    if it is damaged, or an unsupported variant (named in the message)."""
     if path.is_dir():
         return _folder(path)
     return _file(path) if path.suffix.lower() == ".safetensors" else None
@@ -46,11 +46,11 @@ def _folder(path: Path) -> Card | None:
         return None
     kind = parts.text("_class_name", "")
     if kind in variants.PIPELINES:
-        raise _not_run(path, variants.PIPELINES[kind])
+        raise _unsupported(path, variants.PIPELINES[kind])
     config = Config.maybe(path / "transformer" / "config.json")
     if kind not in PIPELINES or config is None:
         if kind in PIPELINES:
-            raise ModelError(f"{path}: its transformer is missing (transformer/config.json).")
+            raise ModelError(f"{path}: transformer/config.json is missing.")
         return None
     _refuse_class(path, config)
     facts = config_facts(config)
@@ -68,7 +68,7 @@ def _folder(path: Path) -> Card | None:
 
 
 def config_facts(config: Config) -> dict[str, int]:
-    """Sizes in the configuration of a transformer in diffusers' layout."""
+    """The sizes in the configuration of a transformer in diffusers' layout."""
     return {
         "width": config.whole("num_attention_heads", most=1024) * config.whole("attention_head_dim", most=1024),
         "layers": config.whole("num_layers", most=MAX_LAYERS),
@@ -91,8 +91,8 @@ def _file(path: Path) -> Card | None:
 
 
 def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any] | None:
-    """Variant and sizes of a transformer in the original (or ComfyUI's) key layout; None where it is not one.
-    ModelError, which begins with `what`, where a tensor that every one has is missing or of no sensible shape.
+    """The variant and sizes of a transformer in the original (or ComfyUI's) key layout; None if it is not one.
+    ModelError, starting with `what`, if a required tensor is missing or has an illegal shape.
 
     Keys may carry the prefix `model.diffusion_model.`. The facts are those of WanModel: width and text width from
     `text_embedding.0.weight`, layers by counting, VACE by `vace_patch_embedding`, image to video by `img_emb`.
@@ -104,12 +104,13 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
     def shape(name: str, dimensions: int) -> list[int]:
         found = names[name]["shape"] if name in names else None
         if found is None or len(found) != dimensions or 0 in found:
-            raise ModelError(f"{what}: {name} is {'missing' if found is None else f'of shape {list(found)}'}.")
+            problem = "is missing" if found is None else f"has the illegal shape {list(found)}"
+            raise ModelError(f"{what}: {name} {problem}.")
         return list(found)
 
     layers, hints = _count(names, "blocks", what), _count(names, "vace_blocks", what)
     if not layers or hints > layers:
-        raise ModelError(f"{what}: it has {layers} blocks and {hints} of VACE's.")
+        raise ModelError(f"{what}: illegal numbers of blocks: {layers}, and {hints} for VACE.")
     variant = "vace" if hints else "i2v" if any(key.startswith("img_emb.") for key in names) else "t2v"
     width, text_dim = shape("text_embedding.0.weight", 2)
     return {
@@ -127,7 +128,7 @@ def file_facts(entries: dict[str, Any], what: str = "the file") -> dict[str, Any
 
 
 def file_signs(name: str, entries: dict[str, Any], facts: dict[str, Any]) -> Signs:
-    """What tells variants apart in a transformer of the original key layout."""
+    """The features that distinguish variants, of a transformer in the original key layout."""
     names = plain(entries)
     head = names.get("head.head.weight", {"shape": [64]})["shape"]
     return Signs(
@@ -139,32 +140,32 @@ def file_signs(name: str, entries: dict[str, Any], facts: dict[str, Any]) -> Sig
 
 
 def plain(entries: dict[str, Any]) -> dict[str, Any]:
-    """Entries of a file by the transformer's own names."""
+    """The entries of a file by the transformer's own names, without prefix."""
     return {key.removeprefix(PREFIX): entry for key, entry in entries.items() if key != "__metadata__"}
 
 
 def _count(names: Collection[str], start: str, what: str) -> int:
-    """How many blocks there are. ModelError where their numbers are not 0, 1, 2, ..."""
+    """The number of blocks. ModelError if they are not numbered 0, 1, 2, ..."""
     numbers = {parts[1] for key in names if len(parts := key.split(".", 2)) == 3 and parts[0] == start}
     found = {int(number) for number in numbers if number.isascii() and number.isdigit() and len(number) < 6}
     if len(found) != len(numbers) or found != set(range(len(found))) or len(found) > MAX_LAYERS:
-        raise ModelError(f"{what}: its {start} are not numbered 0, 1, 2, ... up to {MAX_LAYERS}.")
+        raise ModelError(f"{what}: its {start} must be numbered 0, 1, 2, ... up to {MAX_LAYERS}.")
     return len(found)
 
 
 def _refuse(path: Path, signs: Signs) -> None:
-    if (model := variants.unrun(signs)) is not None:
-        raise _not_run(path, model)
+    if (model := variants.unsupported(signs)) is not None:
+        raise _unsupported(path, model)
 
 
 def _refuse_class(path: Path, config: Config) -> None:
     kind = config.text("_class_name", TRANSFORMERS[0])
     if kind not in TRANSFORMERS:
-        raise _not_run(path, variants.TRANSFORMERS.get(kind, f"a model with a {kind[:80]}"))
+        raise _unsupported(path, variants.TRANSFORMERS.get(kind, f"a model with a {kind[:80]}"))
 
 
 def _refuse_bare(path: Path) -> None:
-    """A folder without model_index.json: of the original code or of VideoX-Fun, or a transformer alone."""
+    """ModelError for a Wan folder without model_index.json: of the original code, of VideoX-Fun, or a transformer."""
     inner = [path / name for name in EXPERTS if (path / name / "config.json").is_file()]
     config = Config.maybe((inner[0] if inner else path) / "config.json") or Config.maybe(
         path / "transformer" / "config.json"
@@ -174,7 +175,7 @@ def _refuse_bare(path: Path) -> None:
     kind = config.text("_class_name", "")
     if kind in (*TRANSFORMERS, *variants.TRANSFORMERS):
         _refuse_class(path, config)
-        raise ModelError(f"{path}: a transformer of Wan alone; give the folder above it, with model_index.json.")
+        raise ModelError(f"{path}: only a Wan transformer. Specify the folder above it, with model_index.json.")
     sizes = all(config.has(name) for name in ("in_dim", "dim", "num_layers"))
     if not sizes and kind not in ("WanModel", "VaceWanModel"):
         return
@@ -189,23 +190,23 @@ def _refuse_bare(path: Path) -> None:
     )  # fmt: skip
     _refuse(path, signs)
     raise ModelError(
-        f"{path}: a Wan model ({type_[:20]}) in the original code's layout of folders, which is not read. Its "
-        "-Diffusers folder is, and single .safetensors files with the parts beside them."
+        f"{path}: a Wan model ({type_[:20]}) in the original code's folder layout, which is not supported. Use its "
+        "-Diffusers folder, or single .safetensors files with the parts next to them."
     )
 
 
 def _refuse_parts(path: Path, entries: dict[str, Any]) -> None:
     if part := next((words for key, words in PARTS if key in entries), None):
-        raise ModelError(f"{path}: {part}, a part of a model; give the file of the transformer.")
+        raise ModelError(f"{path}: only a part of a model, {part}. Specify the transformer's file.")
     names = plain(entries)
     if "condition_embedder.text_embedder.linear_1.weight" in names and "patch_embedding.weight" in names:
-        raise ModelError(f"{path}: a transformer of Wan in diffusers' layout; give the folder with model_index.json.")
-    if "patch_embedding.weight" in names and (model := variants.unrun(Signs("", "", 0, keys=frozenset(names)))):
-        raise _not_run(path, model)
+        raise ModelError(f"{path}: a Wan transformer in diffusers' layout. Specify the folder with model_index.json.")
+    if "patch_embedding.weight" in names and (model := variants.unsupported(Signs("", "", 0, keys=frozenset(names)))):
+        raise _unsupported(path, model)
 
 
 def _name_with_expert(path: Path) -> str:
-    """A file's name; for one that lies in the original code's folder of an expert, that too."""
+    """A file's name, preceded by the name of its folder if that is an expert's in the original layout."""
     above = path.parent.name
     return (
         f"{above} {model_name(path)}" if variants.second_generation(above) and _is_expert(above) else model_name(path)
@@ -216,24 +217,24 @@ def _is_expert(folder: str) -> bool:
     return folder.lower().replace("_", "").replace("-", "").removesuffix("model") in ("highnoise", "lownoise")
 
 
-def _not_run(path: Path, model: str) -> ModelError:
+def _unsupported(path: Path, model: str) -> ModelError:
     return ModelError(
-        f"{path}: this is {model}, which is not run yet. Of Wan these are: {variants.RUN}, as -Diffusers folders or as "
-        "single files of the original's and ComfyUI's layout."
+        f"{path}: this is {model}, which is not supported yet. Supported are {variants.SUPPORTED}, as -Diffusers "
+        "folders or single files in the original or ComfyUI layout."
     )
 
 
 def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, text_dim: int) -> Card:
-    """The published card of that shape, pointing here; for an unknown shape a card of its own."""
+    """The published card of that shape with this path; a new card for an unknown shape."""
     own = {"id": model_name(path), "path": str(path), "hub": None, "builtin": None, "aliases": ()}
     for card in CARDS:
         network = card.network
         if (card.variant, network.width, network.layers) == (variant, width, layers) and card.builtin is None:
             named = any(fnmatch.fnmatch(path.name, pattern) for pattern in card.single_files)
-            # The two image-to-video models have one shape; only their names tell them apart.
+            # The two image-to-video models have the same shape; only their names differ.
             size = "720p" if "720" in model_name(path) else "480p"
             if variant != "i2v" or named or size in card.id:
-                return card.model_copy(update={**own, "notes": (*card.notes, *_doubts(path, card))})
+                return card.model_copy(update={**own, "notes": (*card.notes, *_ambiguity(path, card))})
     return MINI.model_copy(
         update={
             **own,
@@ -252,16 +253,15 @@ def _named(path: Path, variant: str, width: int, layers: int, hint_layers: int, 
             ),
             "options": options(variant, 3.0, MINI.network.text_length if text_dim < 1024 else 512),
             "domain": "toyland" if path.is_dir() and (path / "card.json").is_file() else "",
-            "notes": ("A checkpoint of unpublished shape: limits and defaults are the miniature's.",),
+            "notes": ("A checkpoint with an unpublished shape: its limits and defaults are the miniature's.",),
         }
     )
 
 
-def _doubts(path: Path, card: Card) -> tuple[str, ...]:
-    """Said of a file whose tensors are those of a model of Wan 2.2 too, and whose name tells nothing."""
+def _ambiguity(path: Path, card: Card) -> tuple[str, ...]:
+    """A note for a file that could be a Wan 2.2 model by its tensors and its name."""
     if path.is_dir() or card.variant == "i2v" or card.network.width != 5120 or variants.first_generation(path.name):
         return ()
     return (
-        "Taken for Wan 2.1 by its shapes; an expert of Wan 2.2 A14B has the same, and its name would tell. If this is "
-        "one, do not use it alone.",
+        "Detected as Wan 2.1 by its shapes, which an expert of Wan 2.2 A14B shares. Do not use such an expert alone.",
     )

@@ -1,10 +1,10 @@
-"""What may lie in a model's folder beside the published parts, and what it adds to the model's card (no torch).
+"""Optional parts of a model's folder, and their additions to the model's card (no torch).
 
     tiny_decoder/   config.json, diffusion_pytorch_model.safetensors    the option `decoder`; `fast` takes tiny
-    few_step/       few_step.json, pytorch_lora_weights.safetensors     a distilled student, which `fast` samples with
+    few_step/       few_step.json, pytorch_lora_weights.safetensors     a distilled student, used by `fast`
 
-few_step.json: {"sigmas": [1.0, ..., 0.1], "shift": 3.0, "guidance": 1.0, "scheduler": "euler", "steps": 6}; sigmas may
-end with the 0 where the last step goes; scheduler and steps may be left out.
+few_step.json: {"sigmas": [1.0, ..., 0.1], "shift": 3.0, "guidance": 1.0, "scheduler": "euler", "steps": 6}; a final 0
+in sigmas, scheduler and steps are optional.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ ADAPTER = "pytorch_lora_weights.safetensors"
 
 
 def complete(card: Card, folder: Path) -> Card:
-    """The card with the options and profiles that the folder makes possible. ModelError where few_step.json is
-    broken."""
+    """The card with the options and profiles that the folder's parts support. ModelError if few_step.json is
+    damaged."""
     fast = card.profiles["fast"]
     options = dict(card.options)
     if (folder / TINY_DECODER / "config.json").is_file():
         options |= WanOptions.table(decoder="full")
-        # What is made lies beside the clip's own pixels, window after window: softness shows there, and adds up.
+        # In-place edits put decoded pixels next to the clip's own, window after window: softness shows and adds up.
         fast = fast.model_copy(update={"options": {**fast.options, "decoder": "tiny"}, "in_place": {"decoder": "full"}})
     if (folder / FEW_STEP / "few_step.json").is_file():
         fast = fast.model_copy(update={"student": student(folder / FEW_STEP / "few_step.json")})
@@ -42,7 +42,7 @@ def complete(card: Card, folder: Path) -> Card:
 
 
 def student(file: Path) -> Student:
-    """The student that a few_step.json describes; its adapter lies beside it."""
+    """The student that a few_step.json describes; its adapter is in the same folder."""
     try:
         facts: dict[str, Any] = read_json(file, dict, error=ModelError)
         sigmas = [float(sigma) for sigma in facts["sigmas"]]
@@ -55,15 +55,18 @@ def student(file: Path) -> Student:
             shift=facts["shift"],
         )
     except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, ValidationError) as error:
-        raise ModelError(f"{file}: not a description of a few-step student: {error!r}.") from None
+        raise ModelError(f"{file}: not a legal description of a few-step student: {error!r}.") from None
     wrong = [
         words
         for bad, words in (
-            (any(a <= b for a, b in pairwise(sigmas)), "sigmas do not fall"),
-            (facts.get("steps", found.steps) != found.steps, f"steps is not the number of sigmas, {found.steps}"),
-            (facts.get("scheduler", "euler") != "euler", "scheduler is not euler"),
-            ("/" in found.adapter.removeprefix(f"{FEW_STEP}/"), "adapter is not the name of a file beside it"),
-            (not (file.parent / Path(found.adapter).name).is_file(), f"{found.adapter} is not there"),
+            (any(a <= b for a, b in pairwise(sigmas)), "sigmas must decrease"),
+            (facts.get("steps", found.steps) != found.steps, f"steps must be the number of sigmas, {found.steps}"),
+            (facts.get("scheduler", "euler") != "euler", "scheduler must be euler"),
+            (
+                "/" in found.adapter.removeprefix(f"{FEW_STEP}/"),
+                "adapter must be the name of a file in the same folder",
+            ),
+            (not (file.parent / Path(found.adapter).name).is_file(), f"{found.adapter} is missing"),
         )
         if bad
     ]

@@ -1,8 +1,8 @@
-"""The denoiser's forward pass, driven over diffusers' own blocks, with everything that no step changes computed once.
+"""The denoiser's forward pass over diffusers' blocks, with the results that do not change between steps cached.
 
-Between two steps only the latents and the timestep change. The rotary table, the projected text, the keys and
-values that every block makes of it, and the patches of VACE's context stay: they are bound once (`bind`) and the
-result equals the library's forward to rounding (the oracle test). Suffixes: core/shapes.py.
+Between steps only the latents and the timestep change. The rotary table, the projected text, its keys and values in
+every block, and the patches of VACE's context are computed once (`bind`). The result equals the library's forward to
+rounding (tested against diffusers). Suffixes: core/shapes.py.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import nn
 
 KEEP_BYTES = 1 << 28
-"""Text keys and values of all blocks are kept between steps up to this size; above, blocks recompute them."""
+"""Maximum size of the cached text keys and values of all blocks; above it, blocks recompute them."""
 
 
 class TextStates:
-    """Projected text (and image) tokens on their way to the cross-attentions, with what those made of them.
+    """Projected text (and image) tokens with a cache of their keys and values.
 
-    It travels through a block in place of the tensor `encoder_hidden_states`; `TextAttention` knows it.
+    Passed to blocks in place of the tensor `encoder_hidden_states`; `TextAttention` reads it.
     """
 
     def __init__(self, text_BLD: torch.Tensor, image_BLD: torch.Tensor | None, keep: bool) -> None:
         self.text_BLD, self.image_BLD, self.keep = text_BLD, image_BLD, keep
-        self.made: dict[int, tuple[torch.Tensor, ...]] = {}
+        self.cache: dict[int, tuple[torch.Tensor, ...]] = {}
 
     def of(self, attn: Any) -> tuple[torch.Tensor, ...]:
-        """Keys and values for one attention: (k, v) or (k, v, image_k, image_v), each (B, L, heads, D/heads)."""
-        found = self.made.get(id(attn))
+        """Return the keys and values of one attention: (k, v) or (k, v, image_k, image_v), each (B, L, heads,
+        D/heads)."""
+        found = self.cache.get(id(attn))
         if found is None:
             key = attn.norm_k(attn.to_k(self.text_BLD)).unflatten(2, (attn.heads, -1))
             value = attn.to_v(self.text_BLD).unflatten(2, (attn.heads, -1))
@@ -40,12 +41,12 @@ class TextStates:
                 image_value = attn.add_v_proj(self.image_BLD).unflatten(2, (attn.heads, -1))
                 found = (key, value, image_key, image_value)
             if self.keep:
-                self.made[id(attn)] = found
+                self.cache[id(attn)] = found
         return found
 
 
 class TextAttention:
-    """Cross-attention of a Wan block over `TextStates`: the library's arithmetic, keys and values from the store."""
+    """Cross-attention of a Wan block over `TextStates`: the library's arithmetic with cached keys and values."""
 
     def __call__(
         self, attn: Any, hidden_states: torch.Tensor, encoder_hidden_states: TextStates, *_: Any, **__: Any
@@ -59,9 +60,9 @@ class TextAttention:
 
 
 class MixedRMSNorm(nn.RMSNorm):
-    """An RMS norm that takes an input of another dtype than its weight's (float32 weights under autocast to bfloat16):
-    computed in float32, returned in the input's dtype, which is what torch's own gives. torch has no fused kernel for
-    two dtypes and warns."""
+    """An RMS norm for inputs of another dtype than its weight (float32 weights under autocast to bfloat16). Computes in
+    float32 and returns the input's dtype, as torch's own does; but torch warns, because it has no fused kernel for two
+    dtypes."""
 
     def __init__(self, norm: nn.RMSNorm) -> None:
         super().__init__(norm.normalized_shape, norm.eps, elementwise_affine=False)
@@ -75,8 +76,8 @@ class MixedRMSNorm(nn.RMSNorm):
 
 
 def prepare(model: nn.Module) -> None:
-    """Give the attentions of a loaded transformer the norms above, and the cross-attentions the processor above. Names
-    of parameters stay."""
+    """Replace the norms of a loaded transformer's attentions, and the processors of its cross-attentions, by those
+    above. Parameter names do not change."""
     for block in (*model.blocks, *getattr(model, "vace_blocks", ())):
         block.attn2.set_processor(TextAttention())
         for attention in (block.attn1, block.attn2):
@@ -87,7 +88,7 @@ def prepare(model: nn.Module) -> None:
 
 @dataclass(frozen=True)
 class Bound:
-    """What a branch (or a batch of branches) keeps from step to step."""
+    """The cached inputs of a branch (or a batch of branches)."""
 
     text: TextStates
     control_BLD: torch.Tensor | None
@@ -104,8 +105,8 @@ def bind(
     control_BCTHW: torch.Tensor | None = None,
     control_scale: tuple[float, ...] = (),
 ) -> Bound:
-    """Compute what stays. text_BLD: text states padded as the model wants them, one row a branch. shape: of the
-    denoiser's input (1, C, T, H, W). control_BCTHW: VACE's context (1, 96, T, H, W), shared by the branches."""
+    """Compute the inputs that do not change between steps. text_BLD: padded text states, one row per branch. shape: of
+    the denoiser's input (1, C, T, H, W). control_BCTHW: VACE's context (1, 96, T, H, W), shared by the branches."""
     embedder = model.condition_embedder
     text_BLD = embedder.text_embedder(text_BLD)
     if image_BLD is not None:
@@ -121,7 +122,7 @@ def bind(
 
 
 def forward(model: Any, x_BCTHW: torch.Tensor, t: torch.Tensor, bound: Bound) -> torch.Tensor:
-    """One evaluation. x_BCTHW: (1, C, T, H, W), shared by the branches in `bound`; t: scalar timestep in [0, 1000].
+    """Run the denoiser once. x_BCTHW: (1, C, T, H, W), shared by the branches in `bound`. t: timestep in [0, 1000].
 
     Returns the flow, (branches, C_out, T, H, W), in x's dtype.
     """

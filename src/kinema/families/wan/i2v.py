@@ -1,4 +1,4 @@
-"""Wan image to video: the first picture as latents and mask beside the noise, and as CLIP vision states."""
+"""Wan image to video: encode the first image to latents and a mask next to the noise, and to CLIP vision states."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ...core.plan import Plan
 
 
 def condition(plan: Plan, prepared: Prepared, encode: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    """What is concatenated to the noise: four mask channels (1 = given, opposite to VACE) and the latents of the
-    clip in which only the first frame is known. Returns (1, 4 + z, T, H/8, W/8), float32."""
+    """The channels concatenated to the noise: a mask of four channels (1 = keep, opposite to VACE) and the latents of
+    a clip with only the first frame. Returns (1, 4 + z, T, H/8, W/8), float32."""
     assert prepared.first_BCHW is not None
     frames = torch.zeros(1, 3, plan.frames, plan.height, plan.width)
     frames[:, :, 0] = prepared.first_BCHW
     latents = encode(frames)
-    given = torch.zeros(1, plan.frames, *latents.shape[3:])
-    given[:, 0] = 1.0
-    # The first frame has a latent frame of its own: it is repeated to fill the group of four.
-    given = torch.cat([given[:, :1].expand(-1, 4, -1, -1), given[:, 1:]], dim=1)
-    mask = given.view(1, -1, 4, *latents.shape[3:]).transpose(1, 2)  # 1 4 T H W
+    keep = torch.zeros(1, plan.frames, *latents.shape[3:])
+    keep[:, 0] = 1.0
+    # The first frame has its own latent frame: it is repeated to fill the group of four.
+    keep = torch.cat([keep[:, :1].expand(-1, 4, -1, -1), keep[:, 1:]], dim=1)
+    mask = keep.view(1, -1, 4, *latents.shape[3:]).transpose(1, 2)  # 1 4 T H W
     return torch.cat([mask.to(latents), latents], dim=1)
 
 
 def vision_states(picture_BCHW: torch.Tensor, processor: Any, encoder: Any) -> torch.Tensor:
-    """CLIP vision's last but one hidden states of the first picture, (1, L, D). The picture is in [-1, 1]."""
+    """The penultimate hidden states of CLIP vision for the first image, (1, L, D). The image is in [-1, 1]."""
     from PIL import Image
 
     pixels = picture_BCHW[0].movedim(0, -1).add(1.0).mul(127.5).round().clamp(0, 255).byte().cpu().numpy()

@@ -1,6 +1,6 @@
-"""Tensors in the original or ComfyUI's layout to networks: sizes are read off the shapes, keys renamed by
-diffusers' own conversions, fp8 weights multiplied out. Every function checks all keys and shapes before it
-fills a network."""
+"""Convert tensors in the original or ComfyUI's layout to networks. Sizes are derived from shapes, keys renamed by
+diffusers' conversions, and fp8 weights dequantised. Every function checks all keys and shapes before it fills a
+network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ...core.errors import ModelError
-from ...weights.folder import opened
+from ...weights.folder import load_part
 from .detect import file_facts
 
 State = dict[str, torch.Tensor]
@@ -24,9 +24,8 @@ MARKS = (*SCALES, ".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8")
 
 
 def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM) -> Any:
-    """WanTransformer3DModel or WanVACETransformer3DModel. `head_dim` cannot be read off the shapes: it is 128
-    in every published model. ModelError where the width is no multiple of it or keys are missing or
-    foreign."""
+    """Build a WanTransformer3DModel or WanVACETransformer3DModel. `head_dim` cannot be derived from shapes: it is 128
+    in every published model. ModelError if the width is not a multiple of it, or if keys are missing or unknown."""
     from diffusers import WanTransformer3DModel, WanVACETransformer3DModel
     from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
     from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
@@ -36,15 +35,15 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
     state = dequantised(state, dtype)
     facts = file_facts({key: {"shape": list(value.shape)} for key, value in state.items()})
     if facts is None:
-        raise ModelError("not a Wan transformer in the original or ComfyUI's layout.")
+        raise ModelError("not a Wan transformer in the original or ComfyUI layout.")
     width, head = facts["width"], state["head.head.weight"]
     if width % head_dim:
-        raise ModelError(f"its width {width} is no multiple of {head_dim}, the size of Wan's attention heads.")
+        raise ModelError(f"its width must be a multiple of {head_dim}, the size of Wan's attention heads, got {width}.")
     out_channels = head.shape[0] // (PATCH[0] * PATCH[1] * PATCH[2])
     if facts["variant"] == "t2v" and facts["in_channels"] != out_channels:
         raise ModelError(
-            f"it takes {facts['in_channels']} channels, gives {out_channels}, and has no image states or "
-            "VACE blocks: a variant (Wan 2.2, Fun, control) that Kinema does not run."
+            f"an unsupported variant (Wan 2.2, Fun, control) with {facts['in_channels']} input and {out_channels} "
+            "output channels, but without image states or VACE blocks."
         )
     config: dict[str, Any] = {
         "patch_size": PATCH,
@@ -71,15 +70,15 @@ def transformer_from(state: State, dtype: torch.dtype, head_dim: int = HEAD_DIM)
 
 
 def vae_from(state: State) -> Any:
-    """AutoencoderKLWan of Wan 2.1, float32. Mean and deviation of its 16 channels are the published ones."""
+    """Build the AutoencoderKLWan of Wan 2.1 in float32, with the published mean and deviation of its 16 channels."""
     from diffusers import AutoencoderKLWan
     from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 
     if "encoder.conv1.weight" not in state or "conv2.weight" not in state:
-        raise ModelError("not an autoencoder of Wan 2.1 in the original layout.")
+        raise ModelError("not a Wan 2.1 VAE in the original layout.")
     base_dim, z_dim = state["encoder.conv1.weight"].shape[0], state["conv2.weight"].shape[0]
     if z_dim != 16 or "encoder.downsamples.9.residual.2.weight" not in state:
-        raise ModelError(f"its latents have {z_dim} channels; Wan 2.1's have 16 (this may be Wan 2.2's autoencoder).")
+        raise ModelError(f"its latents must have 16 channels, got {z_dim} (this may be Wan 2.2's VAE).")
     widths = [state[f"encoder.downsamples.{index}.residual.2.weight"].shape[0] for index in (0, 3, 6, 9)]
     config = {
         "base_dim": base_dim,
@@ -91,7 +90,7 @@ def vae_from(state: State) -> Any:
 
 
 def text_encoder_from(state: State, dtype: torch.dtype) -> Any:
-    """UMT5EncoderModel from ComfyUI's layout (transformers' keys) or the original Wan's."""
+    """Build a UMT5EncoderModel from ComfyUI's layout (transformers' keys) or the original one."""
     from transformers import UMT5Config, UMT5EncoderModel
 
     if "token_embedding.weight" in state:
@@ -119,8 +118,8 @@ def text_encoder_from(state: State, dtype: torch.dtype) -> Any:
 
 
 def image_encoder_from(state: State, head_dim: int = 80) -> tuple[Any, Any]:
-    """(CLIPVisionModel in float32, its image processor). CLIP ViT-H has heads of 80; the shapes do not
-    tell."""
+    """Build (CLIPVisionModel in float32, its image processor). The head size of CLIP ViT-H is 80; it cannot be derived
+    from shapes."""
     from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
     state = dequantised({key: value for key, value in state.items() if key.startswith("vision_model.")}, torch.float32)
@@ -143,8 +142,8 @@ def image_encoder_from(state: State, head_dim: int = 80) -> tuple[Any, Any]:
 
 
 def dequantised(state: State, dtype: torch.dtype) -> State:
-    """fp8 weights times their scale (one number, or one a row) as `dtype`; the marks of quantisation left
-    out."""
+    """Multiply fp8 weights by their scale (one number, or one per row), convert to `dtype`, and drop the tensors of the
+    quantisation."""
     scales = {key[: -len(mark)]: state[key] for key in state for mark in SCALES if key.endswith(mark)}
     found: State = {}
     for key, value in state.items():
@@ -157,19 +156,18 @@ def dequantised(state: State, dtype: torch.dtype) -> State:
                 value = value * scale.float().reshape(-1, *[1] * (value.ndim - 1))
             value = value.to(dtype)
         elif not value.is_floating_point() and not key.endswith("position_ids"):
-            raise ModelError(f"{key} is {value.dtype}: of the quantised kinds only fp8 is read.")
+            raise ModelError(f"{key} is {value.dtype}; only fp8 quantisation is supported.")
         found[key] = value
     return found
 
 
 def _fill(kind: Any, config: dict[str, Any], state: State, dtype: torch.dtype) -> Any:
-    """A diffusers network with these tensors, memory for them taken once; parts that the class keeps in
-    float32 stay so."""
+    """Build a diffusers network from these tensors without a second copy. Parts that the class keeps in float32 stay
+    float32."""
     with torch.device("meta"):
         network = kind(**config)
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in state.items()}
-    _compare(wanted, given)
+    _compare(wanted, {name: tuple(value.shape) for name, value in state.items()})
     keep = set(network._keep_in_fp32_modules or ())
     state = {
         name: value.to(torch.float32 if keep.intersection(name.split(".")) else dtype) for name, value in state.items()
@@ -178,13 +176,13 @@ def _fill(kind: Any, config: dict[str, Any], state: State, dtype: torch.dtype) -
     return network
 
 
-def _compare(wanted: dict[str, Any], given: dict[str, Any]) -> None:
-    problems = [f"{name} is missing" for name in wanted if name not in given]
-    problems += [f"{name} is not a part of this network" for name in given if name not in wanted]
+def _compare(wanted: dict[str, Any], found: dict[str, Any]) -> None:
+    problems = [f"{name} is missing" for name in wanted if name not in found]
+    problems += [f"{name} is not a part of this network" for name in found if name not in wanted]
     problems += [
-        f"{name} has shape {given[name]} where {wanted[name]} is expected"
+        f"{name} must have shape {wanted[name]}, got {found[name]}"
         for name in wanted
-        if name in given and given[name] != wanted[name]
+        if name in found and found[name] != wanted[name]
     ]
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -192,8 +190,8 @@ def _compare(wanted: dict[str, Any], given: dict[str, Any]) -> None:
 
 
 def _transformers(kind: Any, config: Any, state: State, dtype: torch.dtype, tied: tuple[str, ...]) -> Any:
-    """A transformers network with these tensors; keys it does not find are refused, not made up."""
-    network, report = opened(kind, None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
+    """Build a transformers network from these tensors. Missing keys raise ModelError; they are not initialised."""
+    network, report = load_part(kind, None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
     missing = [name for name in report["missing_keys"] if name not in tied]
     _compare(dict.fromkeys(missing), {})
     return network
@@ -221,7 +219,7 @@ UMT5_NAMES = tuple(
         (r"^blocks\.(\d+)\.ffn\.fc2\.", r"encoder.block.\1.layer.1.DenseReluDense.wo."),
     )
 )
-"""The original Wan's names of the text encoder's parts to transformers'."""
+"""Original names of the text encoder's parts to transformers' names."""
 
 
 def _umt5_name(key: str) -> str:

@@ -1,7 +1,9 @@
-"""WanFamily: the loaded model behind the waist (core/family.py). One class for text, image and VACE variants."""
+"""WanFamily: a loaded model with the interface of core/family.py. One class for text, image and VACE variants."""
 
 from __future__ import annotations
 
+import html
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,25 +26,25 @@ from ...diffusion.pixels import as_chunks, from_unit
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import cpu_autoencoder, decode, forward, i2v, prepare, text, vace
+from . import cpu_autoencoder, decode, forward, i2v, prepare, vace
 from .adapter_names import ADAPTER_NAMES
 from .options import WanOptions
 
 BATCH_TOKENS = 16_384
-"""Branches run as one batch up to this many tokens in all; above, one after the other (attention then fills the
-device alone, and a batch would only double the memory)."""
+"""Branches run as one batch up to this total number of tokens; above, one at a time (attention then fills the device,
+and a batch would only double the memory)."""
 PROMPTS_KEPT = 32
 
 
 @dataclass(frozen=True)
 class WanCond:
-    """Text states of each branch (1, L, D), what lies beside or under the noise, latents of a clip to begin with (those
-    of references in front), the adapters that are to be on the transformer (styles and the file of a student), and the
-    size of the work."""
+    """The conditions of a request: text states of each branch (1, L, D), channels concatenated to the noise, VACE's
+    context, latents of the source clip (reference images first), the transformer's adapters (styles and the file of a
+    student), and the latents' size."""
 
     text: dict[str, torch.Tensor]
     image_BLD: torch.Tensor | None
-    beside_BCTHW: torch.Tensor | None
+    concat_BCTHW: torch.Tensor | None
     control_BCTHW: torch.Tensor | None
     control_scale: tuple[float, ...]
     source_BCTHW: torch.Tensor | None
@@ -66,13 +68,13 @@ class WanParts:
     image_processor: Any = None
     tiny_decoder: Any = None
     folder: Path | None = None
-    """Of the checkpoint, where it is one; a few-step student lies in it."""
+    """The checkpoint's folder, if it is one; it may contain a few-step student."""
     files: tuple[Path, ...] = ()
-    """Weight files beside the checkpoint's own, where parts come as single files."""
+    """The weight files of the other parts, if the checkpoint is a single file."""
 
 
 class WanFamily:
-    """A Wan model, loaded. Not thread-safe: one request at a time."""
+    """A loaded Wan model. Not thread-safe: one request at a time."""
 
     def __init__(self, card: Card, parts: WanParts, device: torch.device) -> None:
         self.card, self.parts, self.device = card, parts, device
@@ -94,7 +96,7 @@ class WanFamily:
 
     def notes(self, plan: Plan) -> tuple[str, ...]:
         length, tokenizer = WanOptions.of(plan).text_length, self.parts.tokenizer
-        cut = [cut_notes(name, text.clean(words), tokenizer, length) for name, words in encoded(plan).items()]
+        cut = [cut_notes(name, clean(prompt), tokenizer, length) for name, prompt in encoded(plan).items()]
         return tuple(note for notes in cut for note in notes)
 
     def prepare(self, plan: Plan, window: Window | None = None) -> prepare.WanPrepared:
@@ -107,13 +109,13 @@ class WanFamily:
         prompts = dict(zip(("cond", "uncond"), encoded(plan).values()))
         options = WanOptions.of(plan)
         states = {branch: self.text_states(prompt, options.text_length) for branch, prompt in prompts.items()}
-        image = beside = control = None
+        image = concat = control = None
         scale: tuple[float, ...] = ()
         if self.card.variant == "i2v":
             assert prepared.first_BCHW is not None
             with self.residency.using(self.parts.image_encoder) as encoder:
                 image = i2v.vision_states(prepared.first_BCHW, self.parts.image_processor, encoder)
-            beside = i2v.condition(plan, prepared, self.encode_pixels).to(self.device, self.dtype)
+            concat = i2v.condition(plan, prepared, self.encode_pixels).to(self.device, self.dtype)
             image = image.to(self.device, self.dtype)
         if self.card.variant == "vace":
             with precision(self.device, plan.low_precision):
@@ -123,20 +125,20 @@ class WanFamily:
             scale = scale * layers if len(scale) == 1 else scale
         source = None
         if prepared.source_BCFHW is not None and options.strength < 1.0:
-            given = [picture[:, :, None] for picture in prepared.references]
+            pictures = [picture[:, :, None] for picture in prepared.references]
             with precision(self.device, plan.low_precision):
-                latents = [self.encode_pixels(pixels).float() for pixels in (*given, prepared.source_BCFHW)]
+                latents = [self.encode_pixels(pixels).float() for pixels in (*pictures, prepared.source_BCFHW)]
             source = torch.cat(latents, dim=2)
         grid = (plan.height // self.space, plan.width // self.space)
         references = len(prepared.references)
         return WanCond(
-            states, image, beside, control, scale, source, prepared.styles, student, references, grid,
+            states, image, concat, control, scale, source, prepared.styles, student, references, grid,
             plan.low_precision,
         )  # fmt: skip
 
     def text_states(self, prompt: str, length: int) -> torch.Tensor:
-        """Text states (1, length, D), zero after the prompt's own tokens; the last prompts are remembered."""
-        key = (text.clean(prompt), length)
+        """The text states (1, length, D), zero after the prompt's own tokens; cached for the last prompts."""
+        key = (clean(prompt), length)
         if key not in self.prompts:
             tokens = self.parts.tokenizer(
                 [key[0]], max_length=length, truncation=True, add_special_tokens=True, return_tensors="pt"
@@ -151,19 +153,19 @@ class WanFamily:
         return self.prompts[key]
 
     def encode_pixels(self, x_BCFHW: torch.Tensor) -> torch.Tensor:
-        """Normalised latents. Mid-gray, VACE's "nothing", is asked for in nearly every request and encoded once (for
-        each precision: a quick profile must not lend its rounding to `exact`)."""
+        """Encode pixels to normalised latents. Mid-gray, VACE's empty input, is part of nearly every request and cached
+        (separately for each precision: `exact` must not use the rounding of a fast profile)."""
         key = (*x_BCFHW.shape, int(torch.is_autocast_enabled(self.device.type)))
         if (gray := not x_BCFHW.any()) and key in self.gray:
             return self.gray[key]
         with self.residency.using(self.parts.vae) as vae:
             latents = decode.encode(vae, x_BCFHW)
         if gray:
-            self.gray = {known: kept for known, kept in self.gray.items() if known[:-1] == key[:-1]} | {key: latents}
+            self.gray = {other: old for other, old in self.gray.items() if other[:-1] == key[:-1]} | {key: latents}
         return latents
 
     def _student(self, plan: Plan) -> Path | None:
-        """The file of the plan's few-step student. ModelError where this model has none of that name."""
+        """The file of the plan's few-step student. ModelError if this model has no such student."""
         if not plan.student:
             return None
         file = self.parts.folder / plan.student if self.parts.folder else None
@@ -174,13 +176,13 @@ class WanFamily:
     # -- in the loop -----------------------------------------------------------------------------------------------
 
     def latent_shape(self, cond: WanCond, span: Span) -> tuple[int, ...]:
-        """(1, z, N + T, H, W): a latent frame for each reference goes in front."""
+        """(1, z, N + T, H, W), with one latent frame per reference image first."""
         frames = decode.latent_frames(self.parts.vae, span.num_frames)
         return (1, self.parts.vae.config.z_dim, cond.num_references + frames, *cond.grid)
 
     def scheduler(self, plan: Plan) -> Any:
-        """The checkpoint's own kind of scheduler, a new object with the plan's shift and steps; a student's plan names
-        its noise levels."""
+        """A new scheduler of the checkpoint's class with the plan's shift and steps, or an Euler scheduler for a
+        student's sigmas."""
         if plan.sigmas:
             return flow.euler(plan.sigmas, self.device)
         kind, shift = type(self.parts.scheduler), WanOptions.of(plan).shift
@@ -188,7 +190,7 @@ class WanFamily:
         name = "flow_shift" if "flow_shift" in config else "shift"
         scheduler = kind.from_config(config, **{name: shift})
         scheduler.set_timesteps(plan.steps, device=self.device)
-        # With many steps two timesteps may be the same whole number; looking the first one up would then start late.
+        # With many steps two timesteps may round to the same integer; searching for the first would then start late.
         scheduler.set_begin_index(0)
         return scheduler
 
@@ -203,7 +205,7 @@ class WanFamily:
 
     def predict(self, cond: WanCond, span: Span) -> Predict:
         model = self.parts.transformer
-        # Another request may have been encoded since this one was; where nothing changed, this costs nothing.
+        # Another request may have been encoded since this one; if nothing changed, this costs nothing.
         adapters.use(model, cond.styles, cond.student, names=ADAPTER_NAMES)
         bound: dict[tuple[str, ...], forward.Bound] = {}
 
@@ -222,8 +224,8 @@ class WanFamily:
         @torch.inference_mode()
         def run(x_BCTHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> dict[str, torch.Tensor]:
             x = x_BCTHW.to(self.dtype)
-            if cond.beside_BCTHW is not None:
-                x = torch.cat([x, cond.beside_BCTHW], dim=1)
+            if cond.concat_BCTHW is not None:
+                x = torch.cat([x, cond.concat_BCTHW], dim=1)
             tokens = x.shape[2] * x.shape[3] * x.shape[4] // self.patch**2
             groups = [branches] if tokens * len(branches) <= BATCH_TOKENS else [(branch,) for branch in branches]
             outputs: dict[str, torch.Tensor] = {}
@@ -256,7 +258,7 @@ class WanFamily:
             if self.parts.tiny_decoder is not None:
                 with self.residency.using(self.parts.tiny_decoder) as decoder:
                     return _frames(torch.cat(list(decode.decode_tiny(decoder, latents)), dim=2))
-            # Decoded alone, a latent frame gives one frame, whichever it is: a good picture of the middle.
+            # Decoded alone, any latent frame yields one frame.
             middle = latents.shape[2] // 2
             with self.residency.using(self.parts.vae) as vae:
                 return _frames(next(decode.decode(vae, latents[:, :, middle : middle + 1])))
@@ -266,5 +268,13 @@ class WanFamily:
 
 
 def _frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
-    """Pixels in [-1, 1], (1, 3, F, H, W), to uint8 RGB (F, H, W, 3)."""
+    """Convert pixels in [-1, 1], (1, 3, F, H, W), to uint8 RGB (F, H, W, 3)."""
     return from_unit(pixels_BCFHW[0].movedim(0, 1))
+
+
+def clean(prompt: str) -> str:
+    """Clean a prompt as Wan's published pipelines do: fix encodings (ftfy), unescape HTML twice, fold white space."""
+    import ftfy
+
+    text = html.unescape(html.unescape(ftfy.fix_text(prompt))).strip()
+    return re.sub(r"\s+", " ", text).strip()

@@ -1,4 +1,4 @@
-"""The settings of Wan's models; which of them a card has, and with what default, says cards.py. No torch."""
+"""Options of Wan's models. cards.py selects the options of each card and their defaults. No torch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ class WanOptions(Sampling):
         5.0, description="timestep shift; higher spends more steps on layout and motion"
     )
     text_length: Annotated[int, Field(ge=8, le=512)] = Field(
-        512, description="tokens the prompt is padded or cut to; the weights know the default"
+        512, description="tokens to which the prompt is padded or truncated; the weights are trained for the default"
     )
-
     conditioning_scale: tuple[Annotated[float, Field(ge=0.0, le=4.0)], ...] = Field(
-        (1.0,), min_length=1, description="strength of the conditions: one number, or one for each VACE layer"
+        (1.0,), min_length=1, description="strength of the conditions: one number, or one per VACE layer"
     )
     motion_words: Literal["path", "text"] = Field(
-        "text", description="path: words for motion are turned into a drawn path; text: the words alone are used"
+        "text", description="path: convert words for motion to a drawn path; text: use only the words"
     )
     unknown_words: Literal["read", "keep"] = Field(
         "keep",
-        description="read: words outside its small vocabulary are said in words that it knows; keep: left as they are",
+        description="read: replace words outside the model's small vocabulary by known words; keep: leave them",
     )

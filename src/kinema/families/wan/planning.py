@@ -1,4 +1,4 @@
-"""Planning for Wan: the card's rules first, then what the inputs decide. Reads headers of files; no torch."""
+"""Planning for Wan: apply the card's rules, then the properties of the inputs. Reads headers of files; no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .options import WanOptions
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
-    """The request resolved for a Wan model. Raises RequestError or MediaError before any weights are touched."""
+    """Resolve the request for a Wan model. Raises RequestError or MediaError before any weights are loaded."""
     if request.canvas == "source":
         found = in_place.plan(request, card, known)
     elif request.canvas == "upscale":
@@ -32,9 +32,9 @@ def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
 
 
 def _on_model_canvas(request: Request, card: Card, known: Sequence[Card]) -> Plan:
-    resolve(request, card, known)  # refuse what the card refuses, before any file is opened
+    resolve(request, card, known)  # the card's refusals, before any file is opened
     source_of(request)
-    filled = _follow_inputs(request, card)
+    filled = _fill_from_inputs(request, card)
     found = resolve(filled, card, known)
     _check_frame_numbers(found)
     if WanOptions.of(found).motion_words == "path":
@@ -46,40 +46,40 @@ def _one(request: Any, kind: str) -> Any:
     return next((condition for condition in request.conditions if condition.kind == kind), None)
 
 
-def _follow_inputs(request: Request, card: Card) -> Request:
-    """Length and shape that nobody asked for come from what was given: a source's length, a picture's aspect."""
+def _fill_from_inputs(request: Request, card: Card) -> Request:
+    """Set an unspecified duration, frame rate and size from the inputs: a source's duration, an image's aspect."""
     changes: dict[str, Any] = {}
     source, mask = _one(request, "source"), _one(request, "mask")
     if mask is not None and source is None:
         raise RequestError(
-            "A mask needs a source to keep the rest of.",
+            "A mask requires a source.",
             field="conditions",
             value="mask",
             legal="source and mask",
         )
     if mask is not None and mask.follows:
         raise RequestError(
-            "A mask that follows a thing is made for editing a clip in place.",
+            "A mask that tracks an object requires editing the clip in place.",
             field="conditions.mask",
             value="follow",
-            legal='canvas="source", or a mask clip made with `kinema mask`',
+            legal='canvas="source", or a mask clip from `kinema mask`',
         )
     drawn = _one(request, "control")
     if drawn is not None and drawn.video is None:
         raise RequestError(
             f"The {drawn.control} control has no clip.",
             field="conditions.control.video",
-            legal='a control clip (`kinema control` makes one), or canvas="source", which draws it from the source',
+            legal='a control clip (from `kinema control`), or canvas="source", which derives it from the source',
         )
     open_length = request.frames is None and request.seconds is None
-    given = inputs.info(source.video) if source is not None else None
-    if given is not None:
+    clip = inputs.info(source.video) if source is not None else None
+    if clip is not None:
         if open_length:
-            changes["frames"] = card.frames.at_most(given.num_frames)
+            changes["frames"] = card.frames.at_most(clip.num_frames)
         if request.fps is None:
-            changes["fps"] = given.fps
-    for going_on in (c for c in request.conditions if c.kind == "continue"):
-        found = in_place.continued(going_on)
+            changes["fps"] = clip.fps
+    for condition in (c for c in request.conditions if c.kind == "continue"):
+        found = in_place.continued(condition)
         if request.fps is None:
             changes.setdefault("fps", found.fps)
     first = next((c for c in request.conditions if c.kind == "image" and c.at == "first"), None)
@@ -87,8 +87,8 @@ def _follow_inputs(request: Request, card: Card) -> Request:
     if request.width is None and card.size.any_aspect:
         if first is not None:
             shape = inputs.picture(first.image).shape[:2]
-        elif given is not None:
-            shape = given.height, given.width
+        elif clip is not None:
+            shape = clip.height, clip.width
     if shape is not None:
         rows, columns = shape
         changes["width"], changes["height"] = card.size.like(columns, rows)
@@ -102,7 +102,7 @@ def _check_layers(plan: Plan, card: Card) -> None:
             f"conditioning_scale has {len(scale)} numbers.",
             field="options.conditioning_scale",
             value=list(scale),
-            legal=f"1 number, or {card.network.hint_layers} (one for each VACE layer)",
+            legal=f"1 number, or {card.network.hint_layers} (one per VACE layer)",
         )
 
 
@@ -111,7 +111,7 @@ def _check_frame_numbers(plan: Plan) -> None:
         at = getattr(condition, "at", None)
         if isinstance(at, int) and at >= plan.frames:
             raise RequestError(
-                f"There is no frame {at} in a clip of {plan.frames} frames.",
+                f"Frame {at} is out of range for a clip of {plan.frames} frames.",
                 field=f"conditions.{index}.at",
                 value=at,
                 legal=f"0 to {plan.frames - 1}",
@@ -120,7 +120,7 @@ def _check_frame_numbers(plan: Plan) -> None:
     known = sum(condition.frames for condition in plan.conditions if condition.kind == "continue")
     if known >= plan.frames:
         raise RequestError(
-            f"Continuing {known} frames leaves nothing to make in a clip of {plan.frames}.",
+            f"{known} context frames leave nothing to generate in a clip of {plan.frames} frames.",
             field="conditions.continue.frames",
             value=known,
             legal=f"1 to {plan.frames - 1}",
@@ -129,10 +129,10 @@ def _check_frame_numbers(plan: Plan) -> None:
 
 
 def _motion_as_path(plan: Plan) -> Plan:
-    """The miniature obeys a drawn path long before it reads words for motion: such words become a path, said aloud.
+    """Convert the prompt's words for motion to a drawn path, which the miniature follows better, and add a note.
 
-    Of a named object whose motion is not named it is taken that it rests in the middle. Only for a plain prompt:
-    conditions of the person's own are never overridden.
+    An object without a motion rests in the middle. Applies only to plain prompts: the user's conditions are never
+    overridden.
     """
     from ...toyland.palette import OBJECT_COLORS
     from ...toyland.path import motion_path
@@ -162,9 +162,9 @@ def _motion_as_path(plan: Plan) -> Plan:
             "conditions": (*plan.conditions, drawn),
             "notes": (
                 *plan.notes,
-                (f"The word for motion ({actor.motion})" if actor.motion else "That the object rests")
+                (f"The word for motion ({actor.motion})" if actor.motion else "The resting object")
                 + " became a drawn path, because the miniature follows paths better than words; "
-                "--set motion_words=text uses the words alone.",
+                "--set motion_words=text uses only the words.",
             ),
         }
     )

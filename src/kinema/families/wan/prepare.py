@@ -1,8 +1,8 @@
-"""Conditions to pixels on the plan's canvas, for every Wan variant.
+"""Draw conditions as pixels on the plan's canvas, for every Wan variant.
 
-One source clip and one mask carry them all, VACE's way: 0.0 (mid-gray) says nothing, mask 1 = generate. Where
-conditions meet, what must be kept wins over what is repainted, and that over what only hints (VACE's priority:
-extension, repainting, control).
+As in VACE, one source clip and one mask hold all conditions: 0.0 (mid-gray) is empty, mask 1 = generate. Where
+conditions overlap, kept pixels have priority over inpainted ones, and these over controls (VACE's priority: extension,
+repainting, control).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ DOT_RGB = (255, 255, 255)
 
 @dataclass(frozen=True)
 class WanPrepared(Prepared):
-    """mask_BCFHW: one channel in [0, 1], 1 = generate, 0 = keep; None means everything is generated. references:
-    pictures on white, each (1, 3, H, W)."""
+    """Wan's conditions as pixels. mask_BCFHW: one channel in [0, 1], 1 = generate, 0 = keep; None generates everything.
+    references: pictures on white, each (1, 3, H, W)."""
 
     mask_BCFHW: torch.Tensor | None = None
     references: tuple[torch.Tensor, ...] = ()
 
 
 def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
-    """Read the inputs and draw them; a window stands in for source, mask, continued clips and control. Raises
-    MediaError for files that cannot be read."""
+    """Read the inputs and draw them. A window replaces source, mask, continued clips and control. Raises MediaError for
+    unreadable files."""
     size = (plan.height, plan.width)
     canvas = _Canvas(plan)
     references: list[torch.Tensor] = []
@@ -56,8 +56,8 @@ def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
         elif condition.kind == "source":
             canvas.source_clip(image.to_unit(_frames(condition.video, plan, condition.grow)))
             if any(condition.grow):
-                given = inputs.info(condition.video)
-                canvas.repaint(outpaint.mask(given.height, given.width, condition.grow, plan.frames, *size), "gray")
+                info = inputs.info(condition.video)
+                canvas.repaint(outpaint.mask(info.height, info.width, condition.grow, plan.frames, *size), "gray")
         elif condition.kind == "mask":
             canvas.repaint(mask.draw(condition, plan.frames, *size), condition.fill)
         elif condition.kind == "continue":
@@ -77,20 +77,20 @@ def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
 
 
 ORDER = ("control", "trajectory", "source", "mask", "continue", "image", "reference", "style")
-"""Later kinds win over earlier ones where they speak of the same pixels."""
+"""Later kinds have priority over earlier ones at the same pixels."""
 STOOD_IN = ("control", "source", "mask", "continue")
 
 
 class _Canvas:
-    """Two clips and a mask as they are filled in: what is kept or shown of a source, and what hints (a control clip,
-    drawn paths). None until a condition speaks of pixels."""
+    """The canvas during drawing: the source clip, a clip of hints (controls, drawn paths), and the mask. All are None
+    until a condition draws pixels."""
 
     def __init__(self, plan: Plan) -> None:
         self.shape = (plan.frames, plan.height, plan.width)
         self.source: torch.Tensor | None = None
         self.hints: torch.Tensor | None = None
         self.mask: torch.Tensor | None = None
-        self.given, self.masked = 0, False
+        self.source_frames, self.masked = 0, False
 
     def _open(self) -> tuple[torch.Tensor, torch.Tensor]:
         if self.source is None or self.mask is None:
@@ -99,53 +99,54 @@ class _Canvas:
         return self.source, self.mask
 
     def hint(self, frames_FCHW: torch.Tensor) -> None:
-        """A clip that suggests and fixes nothing; where it is shorter, the rest says nothing."""
+        """Draw a control clip, which keeps no pixels; after its end, the rest is empty."""
         self._open()
         self.hints = torch.zeros(1, 3, *self.shape)
         self.hints[0, :, : len(frames_FCHW)] = frames_FCHW.movedim(1, 0)
 
     def add_path(self, frames_FCHW: torch.Tensor) -> None:
-        """A drawn path. It lies on black; of several, the brighter one is on top."""
+        """Draw a path on black; where paths overlap, the brighter one is on top."""
         self._open()
         drawn = frames_FCHW.movedim(1, 0)[None]
         self.hints = drawn if self.hints is None else torch.maximum(self.hints, drawn)
 
     def source_clip(self, frames_FCHW: torch.Tensor) -> None:
-        """The clip that is edited: without a mask it suggests everything and fixes nothing."""
+        """Draw the source clip; without a mask it is only a hint."""
         source, _ = self._open()
-        self.given = len(frames_FCHW)
-        source[0, :, : self.given] = frames_FCHW.movedim(1, 0)
+        self.source_frames = len(frames_FCHW)
+        source[0, :, : self.source_frames] = frames_FCHW.movedim(1, 0)
 
     def repaint(self, mask_BCFHW: torch.Tensor, fill: str) -> None:
-        """Keep the source where no mask is 1. Where one is, fill says what is seen of it: "gray", nothing, or
-        "source", all of it as a hint. Frames after the end of the source are generated whole."""
+        """Keep the source where no mask is 1. Inside the mask, fill "gray" hides the source, and "source" keeps it as a
+        hint. Frames after the end of the source are generated completely."""
         source, mask_now = self._open()
-        new, here = mask_BCFHW[:, :, : self.given], mask_now[:, :, : self.given]
-        mask_now[:, :, : self.given] = torch.maximum(here, new) if self.masked else new
+        end = self.source_frames
+        new, before = mask_BCFHW[:, :, :end], mask_now[:, :, :end]
+        mask_now[:, :, :end] = torch.maximum(before, new) if self.masked else new
         self.masked = True
         if fill == "gray":
             source *= mask_now <= 0.5
 
     def keep_frame(self, index: int, still_BCHW: torch.Tensor) -> None:
-        """One frame is this picture."""
+        """Fix one frame to this picture."""
         source, mask_now = self._open()
         source[:, :, index] = still_BCHW
         mask_now[:, :, index] = 0.0
 
     def finished(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """(source, mask): hints stand where something is generated, over what a source suggests there."""
+        """Return (source, mask), with the hints drawn over the source where pixels are generated."""
         if self.source is None or self.mask is None or self.hints is None:
             return self.source, self.mask
         return torch.where(self.mask > 0.5, self.hints, self.source), self.mask
 
 
 def frame_number(at: str | int, num_frames: int) -> int:
-    """The 0-based number of "first", "last" or a frame given by number."""
+    """The 0-based index of "first", "last" or a frame number."""
     return {"first": 0, "last": num_frames - 1}[at] if isinstance(at, str) else at
 
 
 def _continued(condition: Continue, num_frames: int) -> list[tuple[int, np.ndarray]]:
-    """(index, frame) of the frames of a continued clip that are part of the output."""
+    """(index in the output, frame) of the context frames of a continued clip."""
     if condition.place == "end":
         frames, _ = inputs.clip(condition.clip, stop=condition.frames)
         return [(num_frames - len(frames) + index, frame) for index, frame in enumerate(frames)]
@@ -153,7 +154,7 @@ def _continued(condition: Continue, num_frames: int) -> list[tuple[int, np.ndarr
 
 
 def _frames(video: str, plan: Plan, grow: tuple[float, ...] = ()) -> np.ndarray:
-    """Up to plan.frames frames of a clip, each covering the canvas."""
+    """Up to plan.frames frames of a clip, each resized to cover the canvas."""
     frames_FHWC, _ = inputs.clip(video, stop=plan.frames)
     if any(grow):
         frames_FHWC = np.stack([outpaint.grown(frame, grow) for frame in frames_FHWC])

@@ -1,12 +1,5 @@
-"""Single files of the original or ComfyUI's layout: the transformer that was named, and the parts that lie
-around it.
-
-    models/diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors      the model
-    models/vae/wan_2.1_vae.safetensors                            beside it, or in one of ComfyUI's folders
-    models/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors   its tokenizer inside (spiece_model)
-    models/clip_vision/clip_vision_h.safetensors                  for image to video
-
-Nothing is fetched: configurations are read off the tensors (families/wan/layouts.py)."""
+"""Load a model from single files in the original or ComfyUI's layout (see file_parts.py). Nothing is fetched:
+configurations are derived from the tensors (families/wan/layouts.py)."""
 
 from __future__ import annotations
 
@@ -17,21 +10,20 @@ import torch
 
 from ...core.errors import ModelError
 from ...weights import quantised
-from ...weights.folder import opened
+from ...weights.folder import load_part
 from ...weights.headers import header
-from .beside import found_parts, missing, tokenizer_folder
 from .detect import recognise
+from .file_parts import found_parts, missing, tokenizer_folder
 from .layouts import image_encoder_from, text_encoder_from, transformer_from, vae_from
 from .model import WanParts
 from .spiece import tokenizer_from
 
 
 def load_files(location: Path, dtype: torch.dtype) -> WanParts:
-    """All parts of the model whose transformer is the file `location`. Transformer and text encoder get
-    `dtype`, autoencoder and image encoder float32. One ModelError lists every missing file and where it was
-    looked for."""
+    """Load all parts of the model whose transformer is the file `location`: transformer and text encoder in `dtype`,
+    VAE and image encoder in float32. ModelError lists every missing file and the searched folders."""
     if lost := missing(location):
-        raise ModelError(f"{location.name} needs these parts, which are missing: {'; '.join(lost)}.")
+        raise ModelError(f"{location.name} requires these missing parts: {'; '.join(lost)}.")
     found: dict[str, Any] = found_parts(location)
     for file in (location, *found.values()):
         quantised.refuse(file)
@@ -41,12 +33,12 @@ def load_files(location: Path, dtype: torch.dtype) -> WanParts:
     pieces = text_state.pop("spiece_model", None)
     image_encoder = image_processor = None
     if "image_encoder" in found:
-        image_encoder, image_processor = _blame(found["image_encoder"], image_encoder_from)
+        image_encoder, image_processor = _build(found["image_encoder"], image_encoder_from)
     return WanParts(
         tokenizer=_tokenizer(folder) if pieces is None else tokenizer_from(bytes(pieces.numpy())),
         text_encoder=_named(text_file, text_encoder_from, text_state, dtype),
-        transformer=_blame(location, transformer_from, dtype),
-        vae=_blame(found["vae"], vae_from),
+        transformer=_build(location, transformer_from, dtype),
+        vae=_build(found["vae"], vae_from),
         scheduler=scheduler_for(location),
         image_encoder=image_encoder,
         image_processor=image_processor,
@@ -55,7 +47,7 @@ def load_files(location: Path, dtype: torch.dtype) -> WanParts:
 
 
 def read(file: Path) -> dict[str, torch.Tensor]:
-    """Every tensor of a file, mapped into memory. ModelError where it cannot be read."""
+    """Memory-map the tensors of a file. ModelError if it cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -67,7 +59,7 @@ def read(file: Path) -> dict[str, torch.Tensor]:
 
 
 def scheduler_for(location: Path) -> Any:
-    """What the published folders name: UniPC over flow sigmas, with the shift of the model's card."""
+    """The scheduler of the published folders: UniPC over flow sigmas, with the shift of the model's card."""
     from diffusers import UniPCMultistepScheduler
 
     card = recognise(location)
@@ -77,14 +69,14 @@ def scheduler_for(location: Path) -> Any:
     )
 
 
-def _blame(file: Path | None, build: Any, *more: Any) -> Any:
-    """Read a file and build a network of it."""
+def _build(file: Path | None, build: Any, *more: Any) -> Any:
+    """Read a file and build a network from it."""
     assert file is not None
     return _named(file, build, read(file), *more)
 
 
 def _named(file: Path, build: Any, state: dict[str, torch.Tensor], *more: Any) -> Any:
-    """Build a network; what goes wrong names the file."""
+    """Build a network; errors name the file."""
     try:
         return build(state, *more)
     except ModelError as error:
@@ -101,6 +93,6 @@ def _tokenizer(folder: Path | None) -> Any:
     try:
         if not (folder / "tokenizer.json").exists():
             return tokenizer_from((folder / "spiece.model").read_bytes())
-        return opened(AutoTokenizer, folder)
+        return load_part(AutoTokenizer, folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: not a tokenizer: {str(error).splitlines()[0]}") from error

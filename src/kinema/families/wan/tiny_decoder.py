@@ -1,12 +1,12 @@
-"""A tiny decoder: normalised latents to pixels, many times faster than the autoencoder's own, a little softer.
+"""A tiny decoder of normalised latents to pixels, many times faster than the VAE's decoder and slightly softer.
 
-After the idea of TAEHV (a small convolutional stand-in for a video autoencoder, distilled from it), laid out for
-CPUs: nearly all work is done by plain 2-D convolutions on the latent grid and on one twice as fine; time unfolds by
-channels (a latent frame's features become those of its frames), and one pixel shuffle per frame makes the
-picture. It is causal: some blocks see what they saw of the latent frame before, and these features are all that is
-carried, so that a clip decodes in one go or one latent frame at a time, to the same pixels.
+Based on the idea of TAEHV (a small convolutional decoder distilled from a video VAE), designed for CPUs: nearly all
+work is plain 2-D convolutions on the latent grid and on a grid twice as fine. Time unfolds from channels (a latent
+frame's features become those of its frames), and one pixel shuffle per frame produces the picture. The decoder is
+causal: some blocks also see their input at the previous latent frame. These features are its only memory, so decoding
+all at once or one latent frame at a time yields the same pixels.
 
-Kept in a model's folder as `tiny_decoder/`; training/tasks/tiny_decoder.py makes one. N counts clips and frames
+Stored in a model's folder as `tiny_decoder/`, written by training/tasks/tiny_decoder.py. N counts clips and frames
 together; other suffixes: core/shapes.py.
 """
 
@@ -28,13 +28,13 @@ from ...core.whole import whole, write_text
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 
 Memory = list[torch.Tensor]
-"""What the blocks that look back saw of the last latent frame, each (B, width, H, W)."""
+"""Inputs of the looking-back blocks at the last latent frame, each (B, width, H, W)."""
 
 
 @dataclass(frozen=True)
 class TinyConfig:
-    """Widths of the blocks on the latent grid (coarse), on the grid twice as fine (fine), and of those that work on
-    each frame by itself, on the fine grid too (frame); pixels and frames that a latent spans."""
+    """The widths of the blocks on the latent grid (coarse), on the grid twice as fine (fine), and of the per-frame
+    blocks on the fine grid (frame); pixels and frames per latent."""
 
     latent_channels: int = 16
     coarse: tuple[int, ...] = (96, 96)
@@ -45,7 +45,7 @@ class TinyConfig:
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions around a shortcut; `looks_back`: the first one also sees the frame before."""
+    """Two 3x3 convolutions with a residual connection. `looks_back`: the first also sees the previous frame."""
 
     def __init__(self, width: int, looks_back: bool) -> None:
         super().__init__()
@@ -58,7 +58,8 @@ class Block(nn.Module):
 
 
 class TinyDecoder(nn.Module):
-    """Latents (B, z, T, H, W), normalised, to pixels (B, 3, 4T - 3, 8H, 8W): the first latent frame gives one frame."""
+    """Decodes normalised latents (B, z, T, H, W) to pixels (B, 3, 4T - 3, 8H, 8W): one frame for the first latent
+    frame."""
 
     def __init__(self, config: TinyConfig = TinyConfig()) -> None:
         super().__init__()
@@ -73,8 +74,8 @@ class TinyDecoder(nn.Module):
         self.conv_out = nn.Conv2d(frame[-1], 3 * (config.space_factor // 2) ** 2, 3, padding=1)
 
     def forward(self, z_BCTHW: torch.Tensor, memory: Memory | None = None) -> tuple[torch.Tensor, Memory]:
-        """Pixels, not clamped, and what the next latent frames need. memory: None begins a clip; then the first
-        latent frame gives one frame, and any other `time_factor` frames."""
+        """Return pixels, not clamped, and the memory for the next latent frames. memory: None starts a clip; its first
+        latent frame yields one frame, all others `time_factor` frames."""
         num_clips, _, num_latents = z_BCTHW.shape[:3]
         carried: Memory = []
 
@@ -109,26 +110,26 @@ class TinyDecoder(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"_class_name": "KinemaTinyDecoder", **asdict(self.config)}
         state = {name: value.detach().to("cpu", dtype).contiguous() for name, value in self.state_dict().items()}
-        with whole(folder / WEIGHTS) as beside:
-            save_file(state, beside, metadata={"format": "pt"})
+        with whole(folder / WEIGHTS) as temporary:
+            save_file(state, temporary, metadata={"format": "pt"})
         write_text(folder / CONFIG, json.dumps(facts, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> TinyDecoder:
-        """Read what `save` wrote, as float32, ready for use. ModelError, ValueError or OSError where it is
-        something else."""
+        """Load a decoder that `save` wrote, in float32 for inference. ModelError, ValueError or OSError for other
+        files."""
         from safetensors.torch import load_file
 
         facts: dict[str, Any] = read_json(folder / CONFIG, dict, error=ModelError)
         if facts.pop("_class_name", None) != "KinemaTinyDecoder":
-            raise ValueError(f"{folder / CONFIG}: not a tiny decoder of Kinema's")
+            raise ValueError(f"{folder / CONFIG}: not a KinemaTinyDecoder")
         sizes: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in facts.items()}
         try:
             config = TinyConfig(**sizes)
             with torch.device("meta"):
                 decoder = cls(config)
         except (TypeError, ArithmeticError, IndexError, RuntimeError) as error:
-            raise ValueError(f"{folder / CONFIG}: no such tiny decoder can be built: {error}") from None
+            raise ValueError(f"{folder / CONFIG}: the tiny decoder cannot be built: {error}") from None
         state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
         decoder.load_state_dict(state, assign=True)
         return decoder.eval().requires_grad_(False)

@@ -1,8 +1,8 @@
-"""VACE's context: what is kept, what is changed, and where, packed beside the latents (arXiv 2503.07598, section 3).
+"""VACE's context: kept pixels, changed pixels and the mask, encoded and packed (arXiv 2503.07598, section 3).
 
-Inactive = source outside the mask, reactive = source inside it; both encoded, with mid-gray (0.0) where the other
-one is. The split is hard at 0.5, the packed mask keeps its softness. References are encoded alone and put in front,
-one latent frame each, in the order given (diffusers' pipeline reverses it).
+Inactive = source outside the mask, reactive = source inside it; both are encoded with mid-gray (0.0) in the other's
+place. The split is hard at 0.5; the packed mask stays soft. Reference images are encoded separately and come first, one
+latent frame each, in the order of the request (diffusers' pipeline reverses it).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 def context(plan: Plan, prepared: WanPrepared, encode: Encode, space: int, patch: int) -> torch.Tensor:
-    """The context (1, 2*z + space**2, N + T, H/space, W/space), float32, N reference frames first.
+    """The context (1, 2*z + space**2, N + T, H/space, W/space), float32, with N reference frames first.
 
-    `encode`: pixels (1, 3, F, H, W) in [-1, 1] to normalised latents. `space`: pixels a latent spans; `patch`: the
-    transformer's.
+    `encode`: maps pixels (1, 3, F, H, W) in [-1, 1] to normalised latents. `space`: pixels per latent. `patch`: the
+    transformer's patch size.
     """
     if prepared.source_BCFHW is None or prepared.mask_BCFHW is None:
-        # Nothing given: an empty source, everything to be generated; both streams are then the same gray.
+        # Without a source, everything is generated, and both streams are the same gray.
         source = torch.zeros(1, 3, plan.frames, plan.height, plan.width)
         mask = torch.ones(1, 1, plan.frames, plan.height, plan.width)
         gray = encode(source)
@@ -41,9 +41,9 @@ def context(plan: Plan, prepared: WanPrepared, encode: Encode, space: int, patch
 
 
 def pack_mask(mask_BCFHW: torch.Tensor, latent_frames: int, space: int, patch: int) -> torch.Tensor:
-    """Every space x space cell of the mask becomes space**2 channels (row-major), time is resampled nearest-exact.
+    """Convert a mask (1, 1, F, H, W) to (1, space**2, T, H/space, W/space).
 
-    mask (1, 1, F, H, W) to (1, space**2, T, H/space, W/space).
+    Every space x space cell becomes space**2 channels (row-major); time is resampled nearest-exact.
     """
     _, _, num_frames, height, width = mask_BCFHW.shape
     rows, columns = height // (space * patch) * patch, width // (space * patch) * patch

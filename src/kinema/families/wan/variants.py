@@ -1,7 +1,7 @@
-"""The kin of Wan 2.1 that is not run yet, told apart by what a checkpoint says of itself: configuration, names and
-shapes of tensors, and where nothing else differs, the name of the file or folder (no torch).
+"""Detect unsupported relatives of Wan 2.1 by configuration, names and shapes of tensors, and, if nothing else differs,
+the name of the file or folder (no torch).
 
-Taken for Wan 2.1, each of these would load in whole or in part and make another picture than it was trained for.
+Loaded as Wan 2.1, each of these would load completely or in part, and generate wrong pictures.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-RUN = "text to video, image to video and VACE of Wan 2.1"
+SUPPORTED = "text to video, image to video and VACE of Wan 2.1"
 
 
 @dataclass(frozen=True)
 class Signs:
-    """name: of the file or folder. keys: the transformer's tensors, where they were read. images: does it take CLIP's
-    states of a picture? kind: t2v, i2v or vace, or the model_type of an original configuration. experts: a
-    checkpoint of two transformers. tokens_of_images: places of a picture's states, where that is set."""
+    """Features that distinguish variants. name: of the file or folder. keys: the transformer's tensors, if known.
+    images: has inputs for CLIP's image states. kind: t2v, i2v or vace, or the model_type of an original configuration.
+    experts: has two transformers. image_places: has position embeddings for image states."""
 
     name: str
     kind: str
@@ -38,12 +38,12 @@ class Signs:
 MARKS = (
     (("casual_audio_encoder.", "audio_injector.", "trainable_cond_mask", "frame_packer."), "Wan 2.2 S2V"),
     (("face_adapter.", "motion_encoder.", "pose_patch_embedding."), "Wan 2.2 Animate"),
-    (("audio_proj.",), "HuMo, or another kin of Wan that hears sound"),
+    (("audio_proj.",), "HuMo, or another audio-driven relative of Wan"),
     (("patch_embedding_mask.",), "SCAIL 2"),
     (("patch_embedding_pose.",), "SCAIL"),
     (("patch_embedding_global.",), "Wan Dancer"),
 )
-"""Beginnings of tensors' names that only one model has."""
+"""Prefixes of tensor names that identify a model."""
 
 PIPELINES = {
     "WanAnimatePipeline": "Wan 2.2 Animate",
@@ -74,9 +74,9 @@ NAMED = (
     ((("phantom",),), "Phantom"),
     ((("ati",), ("trajectory", "wan")), "ATI"),
     ((("wanmove",), ("wan", "move")), "WanMove"),
-    ((("selfforcing",), ("self", "forcing")), "Self-Forcing, which makes frames one after another"),
-    ((("causvid",), ("causal",)), "CausVid, which makes frames one after another"),
-    ((("krea", "realtime"),), "Krea Realtime, which makes frames one after another"),
+    ((("selfforcing",), ("self", "forcing")), "Self-Forcing, an autoregressive model"),
+    ((("causvid",), ("causal",)), "CausVid, an autoregressive model"),
+    ((("krea", "realtime"),), "Krea Realtime, an autoregressive model"),
     ((("fastwan",), ("fastwan2",)), "FastWan, a few-step student"),
     ((("wanalpha",), ("wan", "alpha"), ("rgba",)), "Wan-Alpha, which has two decoders"),
     ((("standin",), ("stand", "in")), "Stand-In"),
@@ -91,16 +91,16 @@ NAMED = (
     ((("fun", "inp"), ("fun", "inpaint")), "Fun-InP"),
     ((("step", "distill"), ("distill", "models"), ("stepdistill",)), "a few-step student of Wan"),
 )
-"""Words that a name has all of: for models whose configuration and tensors are those of another one."""
+"""Sets of words in names, for models whose configuration and tensors do not differ from another one's."""
 
 
-def unrun(signs: Signs) -> str | None:
-    """The name of the model, where it is one that is not run; None where it may be one of Wan 2.1's."""
+def unsupported(signs: Signs) -> str | None:
+    """The name of an unsupported model; None if it may be Wan 2.1."""
     return _by_keys(signs.keys) or TYPES.get(signs.kind) or _by_shape(signs) or _by_name(signs)
 
 
 def second_generation(name: str) -> bool:
-    """Does the name say Wan 2.2, or one of its experts? Shapes do not tell its text to video from Wan 2.1's."""
+    """Whether the name indicates Wan 2.2 or one of its experts. Its text-to-video shapes equal those of Wan 2.1."""
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     return any(word in plain for word in ("wan22", "highnoise", "lownoise"))
 
@@ -122,7 +122,7 @@ def _by_shape(signs: Signs) -> str | None:
     channels, out, words = signs.in_channels, signs.out_channels, _words(signs.name)
     if out == 48:
         wide = {48: "Wan 2.2 TI2V-5B", 100: "Fun-InP 5B (Wan 2.2)", 148: "Fun-Control 5B (Wan 2.2)"}
-        return wide.get(channels, f"a kin of Wan 2.2 with {channels} channels in and {out} out")
+        return wide.get(channels, f"a relative of Wan 2.2 with {channels} input and {out} output channels")
     if signs.per_token_time:
         return "Wan 2.2 TI2V-5B"
     if signs.camera:
@@ -160,6 +160,6 @@ def _by_name(signs: Signs) -> str | None:
 
 
 def _words(name: str) -> frozenset[str]:
-    """Runs of letters and digits of a name, in small letters; also with capitals of CamelCase apart."""
+    """The words of a name (letters and digits) in lower case, also split at CamelCase."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return frozenset(re.findall(r"[a-z0-9]+", f"{name} {apart}".lower()))

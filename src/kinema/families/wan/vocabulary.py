@@ -1,8 +1,7 @@
-"""Prompts for a model with a small vocabulary: what it cannot read is said in words that it can, or said aloud.
+"""Adapt prompts to a model with a small vocabulary: replace unknown words by known ones, and note the changes.
 
-The vocabulary is the word-level tokenizer.json in the model's folder, what was taught is the "world" in its card.json;
-both are read at planning time, without torch. A model whose tokenizer is of another kind reads any text, and nothing is
-done.
+The vocabulary is the word-level tokenizer.json in the model's folder; the trained concepts are the "world" in its
+card.json. Both are read at planning time, without torch. Prompts of models with other tokenizers are not changed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from ...toyland.understand import Understanding, understand
 from ...weights.store import own_place
 from .options import WanOptions
 
-LISTED = 8  # words of a note; the others are counted
+LISTED = 8  # words listed in a note; the others are counted
 TAUGHT = {
     "kind": "kinds", "color": "colors", "background": "backgrounds", "light": "lights", "weather": "weathers",
     "style": "styles", "camera": "cameras",
@@ -31,42 +30,42 @@ TAUGHT = {
 
 
 def read_prompt(plan: Plan, card: Card) -> Plan:
-    """The plan with its prompt in words that the model knows, and notes about what was changed, left out or cut."""
+    """The plan with its prompt in words that the model knows, and notes about replaced, dropped and truncated words."""
     folder = own_place(card)
     words = vocabulary(folder) if folder is not None else None
     if folder is None or words is None:
         return plan
     world = _world(folder)
-    said = without_invisible(plan.prompt)
-    if not said.strip():
+    prompt = without_invisible(plan.prompt)
+    if not prompt.strip():
         chosen = any(condition.kind != "style" for condition in plan.conditions)
-        note = f"The prompt is empty: the model chooses what is seen. {_knows(world)}"
+        note = f"The prompt is empty: the model chooses the content. {_knows(world)}"
         return plan if chosen else _with(plan, plan.prompt, [note])
     limit = WanOptions.of(plan).text_length - 1  # the last token ends the text
-    tokens = re.findall(r"\w+|[^\w\s]", said.lower())
+    tokens = re.findall(r"\w+|[^\w\s]", prompt.lower())
     if len(tokens) <= limit and all(token in words for token in tokens):
-        return plan if said == plan.prompt else _with(plan, said, ())
-    read = _reword(said, words, world)
-    text, notes, told = read.text, [], _knows(world)
+        return plan if prompt == plan.prompt else _with(plan, prompt, ())
+    read = _reword(prompt, words, world)
+    text, notes, knows = read.text, [], _knows(world)
     if understand(text) == Understanding():
         text = ""
-        what = "known to this model" if read.untaught else "understood"
-        notes.append(f"Nothing in the prompt is {what}: the model chooses what is seen. {told}")
-        told = ""
+        state = "known to this model" if read.untaught else "understood"
+        notes.append(f"Nothing in the prompt is {state}: the model chooses the content. {knows}")
+        knows = ""
     tokens = pieces(text)
     if len(tokens) > limit:
         text = _cut(text, limit)
         used = len([piece for piece in pieces(text) if is_word(piece)])
         notes.append(
-            f"The prompt has {read.num_words:,} words, too many: {used:,} were used (the model reads {limit} words and "
-            "marks)."
+            f"The prompt is too long: {used:,} of its {read.num_words:,} words were used (the model reads {limit} "
+            "words and marks)."
         )
-    without = [piece for piece in pieces(said) if piece not in read.speeds]
+    without = [piece for piece in pieces(prompt) if piece not in read.speeds]
     if text and pieces(text) != without:
-        swaps = ", ".join(f"{said} = {now}" for said, now in read.replaced[:LISTED])
+        swaps = ", ".join(f"{word} = {known}" for word, known in read.replaced[:LISTED])
         notes.append(f'Read as: "{_short(text)}"' + (f" ({swaps})." if swaps else "."))
     if read.untaught:
-        notes.append(f"Never shown to this model: {_listed(read.untaught)}. {told}")
+        notes.append(f"Not in this model's training data: {_listed(read.untaught)}. {knows}")
     if read.unknown:
         notes.append(f"Not understood: {_listed(read.unknown)}.")
     if read.speeds and text:
@@ -82,11 +81,11 @@ def _reword(text: str, words: frozenset[str], world: dict[str, Any]) -> Reworded
 
 
 def vocabulary(folder: Path) -> frozenset[str] | None:
-    """The words of a model's tokenizer; None where it is not of the word-level kind, or not there."""
-    told = _json(folder / "tokenizer" / "tokenizer.json").get("model") or {}
-    if told.get("type") != "WordLevel" or not isinstance(told.get("vocab"), dict):
+    """The words of a model's tokenizer; None if it is missing or not word-level."""
+    model = _json(folder / "tokenizer" / "tokenizer.json").get("model") or {}
+    if model.get("type") != "WordLevel" or not isinstance(model.get("vocab"), dict):
         return None
-    return frozenset(told["vocab"])
+    return frozenset(model["vocab"])
 
 
 def _world(folder: Path) -> dict[str, Any]:
@@ -102,10 +101,10 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _knows(world: dict[str, Any]) -> str:
-    """What it was taught, as a sentence; empty where that is not told."""
+    """A sentence that lists the concepts of the model's training data."""
     parts = (("objects", "kinds"), ("colours", "colors"), ("places", "backgrounds"))
-    told = [f"{name} {', '.join(map(str, world[key]))}" for name, key in parts if world.get(key)]
-    return f"It reads plain English and knows the {'; the '.join(told)}." if told else "It reads plain English."
+    listed = [f"{name} {', '.join(map(str, world[key]))}" for name, key in parts if world.get(key)]
+    return f"It reads plain English and knows the {'; the '.join(listed)}." if listed else "It reads plain English."
 
 
 def _short(text: str, most: int = 200) -> str:

@@ -1,4 +1,4 @@
-"""ModelScope text to video and Zeroscope: an image model with temporal layers. Public door of the family; no torch."""
+"""ModelScope text to video and Zeroscope: image models with temporal layers. The family's public module; no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CARDS", "OPTIONS", "load", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
-    """A loaded `ZeroscopeFamily`. See families/zeroscope/checkpoint.py."""
+    """Load a `ZeroscopeFamily`. See families/zeroscope/checkpoint.py."""
     from .checkpoint import load as load_family
 
     return load_family(card, location, device, dtype)

@@ -1,4 +1,4 @@
-"""ModelScope's text to video and what was trained on from it, with their publishers' defaults."""
+"""ModelScope text to video and its fine-tuned models, with their publishers' defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROFILES: dict[Profile, ProfileRule] = {
     "balanced": ProfileRule(low_precision=True, reuse=2),
     "fast": ProfileRule(steps=20, low_precision=True, reuse=2, guidance_interval=(0.0, 0.8)),
 }
-"""What the quicker ones cost in quality was not measured with the published weights."""
+"""The quality of the faster profiles was not measured with the published weights."""
 NETWORK = Network(
     parameters=1_411_233_860, width=1280, layers=4, text_parameters=340_387_840, text_length=77,
     autoencoder_parameters=83_653_863, latent_channels=4, time_stride=1, space_stride=8, patch=1,
@@ -28,10 +28,10 @@ SMALL = Network(
     autoencoder_parameters=1_150_000, latent_channels=4, time_stride=1, space_stride=4, patch=1, bytes_per_parameter=4,
     flop_per_cell=3.0e6,
 )  # fmt: skip
-"""Of the miniature, counted; near enough for other small ones."""
+"""Counted on the miniature; a good approximation for other small models."""
 
 MAX_FRAMES, MAX_SIDE_PX = 1024, 4096
-"""That temporal layers may say they were trained on."""
+"""Limits of the training sizes in a configuration of temporal layers."""
 
 
 def options(strength: float) -> dict[str, Option]:
@@ -53,8 +53,8 @@ def _card(
 
 
 def on_image(name: str, layers: Mapping[str, Any]) -> Card:
-    """The card of a folder of temporal layers (sd/temporal_layers.py), from its configuration; the image model that a
-    request names decides sizes."""
+    """The card of a folder of temporal layers (sd/temporal_layers.py), from its configuration; the request's image
+    model sets the sizes."""
     config = Config(layers, f"{name}: config.json")
     base, frames = config.text("base"), config.whole("num_frames", most=MAX_FRAMES)
     side_px = config.whole("side_px", most=MAX_SIDE_PX) if config.has("side_px") else None
@@ -70,7 +70,7 @@ def on_image(name: str, layers: Mapping[str, Any]) -> Card:
 
 MINI = on_image("kinema-mini-zeroscope", {"base": "kinema-mini-image", "num_frames": 16}).model_copy(
     update={
-        "title": "The shipped miniature of Video LDM and Zeroscope: temporal layers on kinema-mini-image",
+        "title": "The built-in miniature of Video LDM and Zeroscope: temporal layers on kinema-mini-image",
         "licence": "Apache-2.0", "builtin": "miniatures/mini_zeroscope", "domain": "toyland",
         "aliases": ("mini-zeroscope",),
         "upscaler": "kinema-mini-zeroscope-xl",
@@ -82,10 +82,10 @@ MINI_XL = on_image(
     "kinema-mini-zeroscope-xl", {"base": "kinema-mini-image", "num_frames": 16, "side_px": 96}
 ).model_copy(
     update={
-        "title": "The shipped miniature of Zeroscope XL: upscales to 96x96", "licence": "Apache-2.0",
+        "title": "The built-in miniature of Zeroscope XL: upscales to 96x96", "licence": "Apache-2.0",
         "builtin": "miniatures/mini_zeroscope_xl", "domain": "toyland", "aliases": ("mini-zeroscope-xl",),
         "options": {"base": bases.option("kinema-mini-image"), **options(0.6)},
-        "notes": ("Made for a clip of kinema-mini-zeroscope as its source, with the same prompt.",),
+        "notes": ("For clips from kinema-mini-zeroscope as source, with the same prompt.",),
     }
 )  # fmt: skip
 
@@ -93,12 +93,12 @@ PUBLISHED: tuple[Card, ...] = (
     _card(
         "zeroscope", "Zeroscope v2 576w", "cerspense/zeroscope_v2_576w", "CC-BY-NC-4.0", ((576, 320),), 24, steps=40,
         guidance=9.0, upscaler="zeroscope-xl",
-        notes=("Fewer than 24 frames, or smaller ones, look worse (its card says).",),
+        notes=("Fewer than 24 frames, or smaller frames, reduce quality, according to its model card.",),
     ),
     _card(
         "zeroscope-xl", "Zeroscope v2 XL, which upscales", "cerspense/zeroscope_v2_XL", "CC-BY-NC-4.0",
         ((1024, 576),), 24, steps=40, guidance=15.0,
-        notes=("Made for a clip of zeroscope as its source, with the same prompt.",),
+        notes=("For clips from zeroscope as source, with the same prompt.",),
     ),
     _card(
         "modelscope", "ModelScope text to video, 1.7B", "ali-vilab/text-to-video-ms-1.7b", "CC-BY-NC-4.0",

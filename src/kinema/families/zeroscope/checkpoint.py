@@ -1,4 +1,4 @@
-"""A ModelScope or Zeroscope checkpoint (a diffusers folder), or temporal layers for an image model, into memory."""
+"""Load a ModelScope or Zeroscope checkpoint (a diffusers folder), or temporal layers for an image model."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> ClipModel:
-    """device: None takes a GPU where there is one. dtype of UNet and text encoder: None takes float16 on a GPU and
-    float32 on a CPU; the autoencoder stays float32. ModelError names what is missing."""
+    """Load a model. device: defaults to a GPU if available. dtype: of UNet and text encoder; defaults to float16 on a
+    GPU and float32 on a CPU. The VAE stays float32. ModelError names missing parts."""
     place, kind = place_and_dtype(device, dtype, torch.float16)
     if bases.layers_in(location) is not None:
         return TemporalLayersFamily(card, partial(on_image, location, kind), place)
     missing = [part for part in PARTS if not (location / part).is_dir()]
     if missing:
-        raise ModelError(f"{location}: these parts are missing: {', '.join(missing)}.")
+        raise ModelError(f"{location}: missing parts: {', '.join(missing)}.")
     from diffusers import UNet3DConditionModel
 
     unet = partial(network, UNet3DConditionModel, location / "unet", kind)
@@ -38,7 +38,7 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> C
 
 
 def on_image(layers: Path, dtype: torch.dtype, image: Path) -> PipelineParts:
-    """The parts of a video model: an image model's, its UNet with these layers. ModelError where they do not fit."""
+    """Load the parts of an image model, with these temporal layers in its UNet. ModelError if they do not fit."""
     opened = open_image_model(image, dtype)
     return PipelineParts.read(
         opened, lambda: temporal_layers.read(layers, opened.unet()), f"{layers} on {image}: cannot be loaded",

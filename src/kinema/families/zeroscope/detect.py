@@ -1,4 +1,4 @@
-"""What kind of ModelScope or Zeroscope a folder is, from its configurations (no torch)."""
+"""Detect ModelScope and Zeroscope checkpoints from their configurations (no torch)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PUBLISHED_WIDTH = 320
 
 
 def recognise(path: Path) -> Card | None:
-    """The card of a diffusers folder; None where it is not one of this family."""
+    """The card of a diffusers folder; None if it is not of this family."""
     if not path.is_dir():
         return None
     if (layers := bases.layers_in(path)) is not None:
@@ -26,10 +26,10 @@ def recognise(path: Path) -> Card | None:
     unet, vae = bases.configs(path)
     name = model_name(path).lower()
     base = PUBLISHED[1] if "xl" in name else PUBLISHED[0] if "zeroscope" in name else PUBLISHED[2]
-    pointing = {"id": model_name(path), "path": str(path), "hub": None, "aliases": ()}
+    named = {"id": model_name(path), "path": str(path), "hub": None, "aliases": ()}
     if unet.wholes("block_out_channels")[0] == PUBLISHED_WIDTH:
-        return base.model_copy(update=pointing)
-    stride, grid, side = bases.read_off(unet, vae)
+        return base.model_copy(update=named)
+    stride, grid, side = bases.sizes_from(unet, vae)
     small = {"network": base.network.model_copy(update={"space_stride": stride}), "size": bases.sizes(side, grid)}
-    note = "A checkpoint of unpublished shape: its limits are read off its configuration."
-    return base.model_copy(update={**pointing, **small, "notes": (note,)})
+    note = "A checkpoint with an unpublished shape: its limits are from its configuration."
+    return base.model_copy(update={**named, **small, "notes": (note,)})

@@ -1,7 +1,7 @@
-"""ZeroscopeFamily: ModelScope's network behind the waist (core/family.py).
+"""ZeroscopeFamily: ModelScope's network with the interface of core/family.py.
 
-UNet3DConditionModel: a Stable Diffusion UNet in which every block is followed by a temporal convolution and a temporal
-transformer (arXiv 2308.06571; the design of Video LDM, arXiv 2304.08818).
+UNet3DConditionModel is a Stable Diffusion UNet with a temporal convolution and a temporal transformer after every block
+(arXiv 2308.06571; the design of Video LDM, arXiv 2304.08818).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ...weights.device import precision
 
 
 class ModelScope:
-    """How UNet3DConditionModel is called, on top of either kind of loaded model."""
+    """Calls UNet3DConditionModel; a mixin for both kinds of loaded models."""
 
     def prepare(self: Any, plan: Plan, window: Window | None = None) -> Prepared:
         return clip.prepare(plan, window)
@@ -46,8 +46,8 @@ class ModelScope:
 
 
 class ZeroscopeFamily(ModelScope, ClipModel):
-    """ModelScope's text to video and Zeroscope, loaded."""
+    """A loaded ModelScope or Zeroscope model."""
 
 
 class TemporalLayersFamily(ModelScope, OnBase):
-    """Temporal layers, loaded, on the image model of the last request."""
+    """Loaded temporal layers on the image model of the last request."""

@@ -1,4 +1,4 @@
-"""Planning for ModelScope and Zeroscope: a clip that is given decides length and rate. No torch, no weights."""
+"""Planning for ModelScope and Zeroscope: a source clip sets the duration and fps. No torch, no weights."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from ...sd.bases import named, with_base
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
-    """The request resolved against a card of this family. RequestError, or MediaError for a clip that cannot be
-    read."""
+    """Resolve the request against a card of this family. RequestError, or MediaError for an unreadable clip."""
     if "base" in card.options:
         card = with_base(named(request, card), card)
     if request.canvas == "upscale":
         return upscale.plan(request, card, known)
-    found = resolve(request, card, known)  # refuse what the card refuses, before any file is opened
+    found = resolve(request, card, known)  # the card's refusals, before any file is opened
     source = source_of(request)
     return found if source is None else from_source(source, request, card, known)

@@ -34,7 +34,7 @@ class TemporalLearner:
     def __init__(self, engine: Any, base: str, device: str, num_frames: int, fps: float) -> None:
         self.engine, self.device, self.options = engine, device, {}
         if isinstance(engine.family, OnBase):
-            engine.family.stand_on(bases.find(base).place)
+            engine.family.use_base(bases.find(base).place)
             self.options = {"base": base}
         self.parts = engine.family.parts
         self.network = self.parts.unet

@@ -1,7 +1,7 @@
-"""Where the parts of a model lie whose transformer is a single file of the original or ComfyUI's layout (no torch).
+"""Find the parts of a model whose transformer is a single file in the original or ComfyUI's layout (no torch).
 
 models/diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors      the model
-models/vae/wan_2.1_vae.safetensors                            beside it, or in one of ComfyUI's folders
+models/vae/wan_2.1_vae.safetensors                            next to it, or in one of ComfyUI's folders
 models/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors   its tokenizer inside (spiece_model)
 models/clip_vision/clip_vision_h.safetensors                  for image to video
 """
@@ -32,26 +32,26 @@ EXAMPLES = {
 }
 TOKENIZERS = ("tokenizer", "google/umt5-xxl", "umt5-xxl")
 LEVELS = 3
-"""How many folders above the transformer's are searched for ComfyUI's."""
+"""Number of parent folders that are searched for ComfyUI's folders."""
 
 
 def found_parts(location: Path) -> dict[str, Path | None]:
-    """The file of each part that the transformer in `location` needs beside it; None for one that is not there.
-    ModelError where the file is no transformer of Wan."""
+    """The file of each part that the transformer in `location` requires; None for missing ones. ModelError if the file
+    is not a Wan transformer."""
     facts = file_facts(header(location), str(location))
     if facts is None:
-        raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI's layout.")
+        raise ModelError(f"{location}: not a Wan transformer in the original or ComfyUI layout.")
     wanted = ["vae", "text_encoder", *(["image_encoder"] if facts["variant"] == "i2v" else [])]
     return {part: _find(location, part) for part in wanted}
 
 
 def missing(location: Path) -> list[str]:
-    """The parts that are not there, each with where it was looked for; empty for a folder, which has its own index."""
+    """The missing parts, each with the searched folders; empty for a folder, which has its own index."""
     if location.is_dir():
         return []
     found = found_parts(location)
     lost = [
-        f"{part.replace('_', ' ')} ({EXAMPLES[part]}; looked in {_listed(_places(location, part))})"
+        f"{part.replace('_', ' ')} ({EXAMPLES[part]}; searched {_listed(_places(location, part))})"
         for part, file in found.items()
         if file is None
     ]
@@ -59,12 +59,12 @@ def missing(location: Path) -> list[str]:
     without = text_file is not None and "spiece_model" not in header(text_file)
     if text_file is not None and without and tokenizer_folder(location, text_file) is None:
         places = [place / name for place in _roots(location, text_file) for name in TOKENIZERS[:2]]
-        lost.append(f"tokenizer (a folder; {text_file.name} has none inside; looked for {_listed(places)})")
+        lost.append(f"tokenizer (a folder; {text_file.name} contains none; searched {_listed(places)})")
     return lost
 
 
 def _places(location: Path, part: str) -> list[Path]:
-    """Folders where a part may lie: beside the transformer, then ComfyUI's folders at each level above."""
+    """The folders to search for a part: the transformer's, then ComfyUI's folders at each level above."""
     here = location.parent
     levels = [here, *list(here.parents)[:LEVELS]]
     inside = [level / root / name for level in levels for name in FOLDERS[part] for root in ("", "models")]
@@ -72,7 +72,7 @@ def _places(location: Path, part: str) -> list[Path]:
 
 
 def _find(location: Path, part: str) -> Path | None:
-    """The first file of that name; where a folder has several, one in full precision wins over fp8."""
+    """The first matching file; within a folder, full precision is preferred to fp8."""
     for place in _places(location, part):
         files = sorted(place.glob("*.safetensors")) if place.is_dir() else []
         matching = [file for file in files if any(fnmatch(file.name.lower(), p) for p in PATTERNS[part])]
@@ -87,7 +87,7 @@ def _roots(location: Path, text_file: Path | None) -> list[Path]:
 
 
 def tokenizer_folder(location: Path, text_file: Path | None) -> Path | None:
-    """A folder of tokenizer files beside the transformer or the text encoder."""
+    """A folder of tokenizer files next to the transformer or the text encoder."""
     for root in _roots(location, text_file):
         for name in TOKENIZERS:
             if any((root / name / file).exists() for file in ("tokenizer.json", "spiece.model")):
@@ -96,6 +96,6 @@ def tokenizer_folder(location: Path, text_file: Path | None) -> Path | None:
 
 
 def _listed(places: list[Path]) -> str:
-    """Places in words; those that are not there are left out, unless none is."""
-    there = [str(place) for place in places if place.exists()]
-    return ", ".join(there or [str(place) for place in places[:2]])
+    """The existing paths as text, or the first two if none exists."""
+    existing = [str(place) for place in places if place.exists()]
+    return ", ".join(existing or [str(place) for place in places[:2]])
