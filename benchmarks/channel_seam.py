@@ -21,7 +21,7 @@ import numpy as np
 
 from kinema.channel.config import ChannelConfig
 from kinema.channel.making import steps
-from kinema.channel.making.continuity import goes_on
+from kinema.channel.making.continuity import continues
 from kinema.channel.making.ledger import Ledger, PlannedShot
 from kinema.channel.making.planning import Planner, job_of
 from kinema.core.chunk import Chunk
@@ -37,7 +37,7 @@ def pairs_of(planner: Planner, num: int) -> list[tuple[PlannedShot, PlannedShot]
     found: list[tuple[PlannedShot, PlannedShot]] = []
     for number in range(50 * num):
         shots = [planner.ledger.get(id) for id in planner.write(THEMES[number % len(THEMES)])]
-        pair = next(((one, other) for one, other in pairwise(shots) if one and other and goes_on(other)), None)
+        pair = next(((one, other) for one, other in pairwise(shots) if one and other and continues(other)), None)
         found += [pair] if pair else []
         if len(found) == num:
             break

@@ -126,12 +126,12 @@ def test_an_origin_is_not_left_and_does_not_turn_into_this_network():
                   "https://films.example@x.example/", "//films.example", "https://[", ""):  # fmt: skip
         with pytest.raises(AskError):
             bounds.begin(other)
-    bounds.met("192.168.1.5")  # it was in this network from the beginning
-    bounds.met("93.184.216.34")
+    bounds.check_peer("192.168.1.5")  # it was in this network from the beginning
+    bounds.check_peer("93.184.216.34")
     for inside in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fe80::1%eth0", "fd00::1"):
         with pytest.raises(AskError, match="was at a public address"):
-            bounds.met(inside)
-    bounds.met("2606:2800:220:1::1")
+            bounds.check_peer(inside)
+    bounds.check_peer("2606:2800:220:1::1")
 
 
 def test_the_time_of_an_exchange_is_shared_by_all_of_it():

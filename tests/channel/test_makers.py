@@ -85,7 +85,7 @@ def test_frames_in_between_are_made_where_that_is_possible_and_refused_elsewhere
     }  # fmt: skip
     write([Chunk(np.zeros((4, 32, 32, 3), np.uint8), 0, 8.0)], tmp_path / "c.mp4")
     desk.files(job).put("t-1", "generate", tmp_path / "c.mp4")
-    done = steps.between(desk, job, "generate")
+    done = steps.interpolated(desk, job, "generate")
     info = probe(desk.files(job).take("t-1", done["step"], tmp_path / "x.mp4"))
     assert (info.num_frames, info.fps) == (12, 24)
 

@@ -16,11 +16,11 @@ from kinema.channel.airing.pulse import LOOK_S, Pulse, PulseLimits
 class Kernel:
     """What /proc says of process 7 and its threads, and a watcher that looks every LOOK_S."""
 
-    def __init__(self, folder, patience=None, factor=1.0):
+    def __init__(self, folder, limits=None, factor=1.0):
         self.folder = folder / "7"
         self.waited = {"7": 1.0, "8": 2.0}
         self.tell("S")
-        self.pulse = Pulse(7, patience or PulseLimits(), factor, proc=folder)
+        self.pulse = Pulse(7, limits or PulseLimits(), factor, proc=folder)
         self.now = time.monotonic()
 
     def tell(self, state):

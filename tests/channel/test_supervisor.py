@@ -41,10 +41,10 @@ def no_child_is_left():
 class Watched:
     """A supervised channel on air, its playlist looked at all the time."""
 
-    def __init__(self, folder, **patience):
+    def __init__(self, folder, **limits):
         self.collector = Collector(folder)
         settings = PlayoutSettings(name="Test", encoding=SMALL, hls=HlsSettings(segment_s=1.0, listed=12))
-        self.supervisor = Supervisor(folder, settings, patience=PulseLimits(**patience))
+        self.supervisor = Supervisor(folder, settings, limits=PulseLimits(**limits))
         self.run = threading.Thread(target=self.supervisor.run, daemon=True)
         self.watch = threading.Thread(target=self._look, daemon=True)
         self.appeared: list[tuple[float, int]] = []

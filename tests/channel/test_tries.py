@@ -46,20 +46,20 @@ def failing(*errors: Exception):
 
 def test_a_maker_that_is_away_uses_up_no_try(slept):
     away = [Down("cannot be reached")] * 20
-    assert durable._tried(job(), "generate", failing(*away))["step"] == "generate"
+    assert durable._with_retries(job(), "generate", failing(*away))["step"] == "generate"
     assert len(slept) == 20 and max(slept) <= 60.0
     slept.clear()
-    found = durable._tried(job(pause_s=0.0, slowest_s=10.0), "generate", failing(*away * 10))
+    found = durable._with_retries(job(pause_s=0.0, slowest_s=10.0), "generate", failing(*away * 10))
     assert found["failed"] == "cannot be reached"  # it stays away
     assert 10.0 <= sum(slept) <= 15.0
     slept.clear()
     mixed = [Down("away"), KinemaError("bad"), Down("away"), KinemaError("bad"), KinemaError("bad")]
-    assert durable._tried(job(), "generate", failing(*mixed))["failed"] == "bad"  # its own tries are three
+    assert durable._with_retries(job(), "generate", failing(*mixed))["failed"] == "bad"  # its own tries are three
 
 
 @pytest.mark.parametrize("error", [Cancelled("longer than 3600 s"), Late("no clip within 3600 s"), RequestError("no")])
 def test_what_took_too_long_is_not_tried_again(slept, error):
-    found = durable._tried(job(), "generate", failing(error, error))
+    found = durable._with_retries(job(), "generate", failing(error, error))
     assert found["failed"] == str(error) and slept == []
 
 
@@ -80,7 +80,7 @@ def test_a_step_that_makes_a_clip_better_does_not_cost_the_clip(slept, monkeypat
 
         return work
 
-    monkeypatch.setattr(durable, "_place", SimpleNamespace(desk=None))
+    monkeypatch.setattr(durable, "_role", SimpleNamespace(desk=None))
     monkeypatch.setattr(steps, "generate", made("generate", None))
     monkeypatch.setattr(steps, "upscaled", made("upscaled", upscaled))
     monkeypatch.setattr(steps, "between", made("between", between))

@@ -1,4 +1,4 @@
-"""What is asked of a channel through its site: plain JSON in and out, KinemaErrors where it cannot be done."""
+"""The commands of a channel available to its site: plain JSON in and out, errors are KinemaErrors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..library import Library
 
 
 class Verbs(Protocol):
-    """status and queue look; skip, ban, put and stop are the owner's; suggest is a viewer's and gives how many wait."""
+    """Commands of the owner, and `suggest` for viewers, which returns the number of waiting suggestions."""
 
     def status(self) -> dict[str, Any]: ...
 
@@ -28,7 +28,7 @@ class Verbs(Protocol):
 
 
 class ChannelVerbs:
-    """Those of a channel, done in its folder by the same functions as on the command line."""
+    """The commands of a channel, by the same functions as the command line."""
 
     def __init__(self, config: ChannelConfig) -> None:
         self.config = config
@@ -47,7 +47,7 @@ class ChannelVerbs:
         return control.ban(self.config, id, reason)
 
     def put(self, id: str, place: int | None) -> dict[str, Any]:
-        """Queue a clip that is made: next (0), at a place, or at the end."""
+        """Queue a finished clip: next (0), at a place, or at the end."""
         with Library.open(self.config.root, create=False) as library:
             library.insert(id, place)
             return {"queue": library.queue}
