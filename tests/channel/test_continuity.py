@@ -110,14 +110,14 @@ def test_which_frames_go_on_air():
     assert closed
 
 
-class Bench:
+class OrderQueue:
     """An episode of shots, made step by step as the producer would."""
 
     def __init__(self, folder, continuities, **making) -> None:
         picture = Picture(width=64, height=64)
         config = ChannelConfig(folder=str(folder), theme=THEME, picture=picture, making=Making(**making))
         self.channel = steps.Channel(config, Ledger(folder), Library.open(folder))
-        self.desk = steps.Desk("", folder / "work" / "scratch")
+        self.workspace = steps.Workspace("", folder / "work" / "scratch")
         self.folder = folder
         self.ids = plan(self.channel.ledger, THEME, continuities, seconds=2.0)
 
@@ -130,11 +130,11 @@ class Bench:
 
     def made(self, job: dict) -> dict:
         """How it was drawn; it is published, too."""
-        drawn = steps.generate(self.desk, job)
+        drawn = steps.generate(self.workspace, job)
         if job["keeps"]:
-            steps.tail(self.desk, job, drawn["step"])
-        conformed = steps.conformed(self.channel, self.desk, job, drawn)
-        steps.publish(self.channel, self.desk, job, conformed, {"music": ""}, drawn)
+            steps.tail(self.workspace, job, drawn["step"])
+        conformed = steps.conformed(self.channel, self.workspace, job, drawn)
+        steps.publish(self.channel, self.workspace, job, conformed, {"music": ""}, drawn)
         return drawn
 
     def file(self, job: dict, step: str):
@@ -149,32 +149,32 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_the_miniature_goes_on_where_the_shot_before_it_ended(tmp_path):
-    bench = Bench(tmp_path, ["cut", "continue"])
+    bench = OrderQueue(tmp_path, ["cut", "continue"])
     first = bench.begin()
-    drawn = steps.generate(bench.desk, first)
-    steps.tail(bench.desk, first, drawn["step"])
+    drawn = steps.generate(bench.workspace, first)
+    steps.tail(bench.workspace, first, drawn["step"])
     old, fps = read_video(bench.file(first, "generate"))
     kept = tmp_path / "work" / first["id"] / "tail.webp"
     assert np.array_equal(read_video(kept)[0], old[-KNOWN_FRAMES:])  # nothing is lost
     assert len(old) == 2 * fps  # 17 frames would stand still on air until the third second is over
-    between = steps.conformed(bench.channel, bench.desk, first, drawn)
-    steps.publish(bench.channel, bench.desk, first, between, {"music": ""}, drawn)
+    between = steps.conformed(bench.channel, bench.workspace, first, drawn)
+    steps.publish(bench.channel, bench.workspace, first, between, {"music": ""}, drawn)
     assert bench.left() == ["tail.webp"]
 
     second = bench.begin()
     request = ShotOrder.from_dict(second | {"tail": str(kept)}).request()
     (condition,) = request.conditions
     assert (condition.kind, condition.clip, condition.frames) == ("continue", str(kept), KNOWN_FRAMES)
-    drawn = steps.generate(bench.desk, second)
+    drawn = steps.generate(bench.workspace, second)
     assert drawn == {"step": steps.CONTINUED, "goes_on": True}
-    assert steps.generate(bench.desk, second) == drawn  # again: nothing is drawn, and it is still known how it was
+    assert steps.generate(bench.workspace, second) == drawn  # again: nothing is drawn, and it is still known how it was
     new, _ = read_video(bench.file(second, steps.CONTINUED))
     assert len(new) == 2 * fps  # of 21, without the five that are known
     plan_of = read_manifest(bench.file(second, steps.CONTINUED))["plan"]
     assert plan_of["conditions"][0]["kind"] == "continue"
     assert any("Frames 5 to 20 of 21" in note for note in plan_of["notes"])
 
-    steps.generate(bench.desk, second | {"before": ""})  # the same shot as a cut
+    steps.generate(bench.workspace, second | {"before": ""})  # the same shot as a cut
     cut, _ = read_video(bench.file(second, "generate"))
     seam, jump = psnr(old[-1], new[0]), psnr(old[-1], cut[0])
     assert seam > jump + 3.0, (seam, jump)
@@ -196,7 +196,7 @@ def test_the_miniature_goes_on_where_the_shot_before_it_ended(tmp_path):
 
 
 def test_clips_that_go_on_are_shown_after_the_one_before_whatever_was_made_between(tmp_path):
-    bench = Bench(tmp_path, ["cut", "continue", "cut"], model="python:fake_maker:FakeContinuer")
+    bench = OrderQueue(tmp_path, ["cut", "continue", "cut"], model="python:fake_maker:FakeContinuer")
     log = tmp_path / "log"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAKE_LOG", str(log))
@@ -210,13 +210,13 @@ def test_clips_that_go_on_are_shown_after_the_one_before_whatever_was_made_betwe
 
 def test_a_step_that_is_done_again_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
-    bench = Bench(tmp_path, ["cut", "continue", "continue"], model="python:fake_maker:FakeContinuer")
+    bench = OrderQueue(tmp_path, ["cut", "continue", "continue"], model="python:fake_maker:FakeContinuer")
     first = bench.begin()
-    drawn = steps.generate(bench.desk, first)
+    drawn = steps.generate(bench.workspace, first)
     for _ in range(2):
-        assert steps.tail(bench.desk, first, drawn["step"]) == {"step": TAIL}
-    made = steps.conformed(bench.channel, bench.desk, first, drawn)
-    publish = (bench.channel, bench.desk, first, made, {"music": ""}, drawn)
+        assert steps.tail(bench.workspace, first, drawn["step"]) == {"step": TAIL}
+    made = steps.conformed(bench.channel, bench.workspace, first, drawn)
+    publish = (bench.channel, bench.workspace, first, made, {"music": ""}, drawn)
     for _ in range(2):
         steps.publish(*publish)
         assert bench.left() == ["tail.webp"]
@@ -226,20 +226,20 @@ def test_a_step_that_is_done_again_leaves_nothing_behind(tmp_path, monkeypatch):
     steps.publish(*publish)
     assert not (tmp_path / "work" / first["id"]).exists()
     third = bench.begin()
-    steps.set_aside(bench.channel, bench.desk, third, "generate: no")
+    steps.set_aside(bench.channel, bench.workspace, third, "generate: no")
     assert bench.left() == []
 
 
 @pytest.mark.parametrize("what", ["gone", "damaged", "aside", "banned"])
 def test_without_the_shot_before_it_it_is_a_cut(tmp_path, monkeypatch, what):
     monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
-    bench = Bench(tmp_path, ["cut", "continue"], model="python:fake_maker:FakeContinuer")
+    bench = OrderQueue(tmp_path, ["cut", "continue"], model="python:fake_maker:FakeContinuer")
     first = bench.begin()
     tail = tmp_path / "work" / first["id"] / "tail.webp"
     if what == "aside":
-        drawn = steps.generate(bench.desk, first)
-        steps.tail(bench.desk, first, drawn["step"])
-        steps.set_aside(bench.channel, bench.desk, first, "conform: no room")
+        drawn = steps.generate(bench.workspace, first)
+        steps.tail(bench.workspace, first, drawn["step"])
+        steps.set_aside(bench.channel, bench.workspace, first, "conform: no room")
         assert bench.left() == []
     else:
         bench.made(first)
@@ -252,7 +252,7 @@ def test_without_the_shot_before_it_it_is_a_cut(tmp_path, monkeypatch, what):
     second = bench.begin()
     drawn = bench.made(second)
     assert drawn["step"] == "generate"
-    assert "why_cut" in steps.generate(bench.desk, second)  # after a restart it is still known
+    assert "why_cut" in steps.generate(bench.workspace, second)  # after a restart it is still known
     bench.made(second)  # and all of it may be done again
     assert "tail" not in (tmp_path / "log").read_text()
     shot = bench.channel.library.get(bench.ids[1]).shot
@@ -267,7 +267,7 @@ def test_a_model_that_cannot_go_on_makes_a_cut_and_keeps_nothing(tmp_path):
     assert not can_continue("kinema-mini-zeroscope")
     assert not can_continue("space:somebody/else")
     assert not can_continue("python:fake_maker:FakeMaker")
-    bench = Bench(tmp_path, ["cut", "continue"], model="toyland")
+    bench = OrderQueue(tmp_path, ["cut", "continue"], model="toyland")
     assert not bench.begin()["keeps"]
     second = bench.begin()  # it does not wait either
     drawn = bench.made(second)
@@ -277,10 +277,10 @@ def test_a_model_that_cannot_go_on_makes_a_cut_and_keeps_nothing(tmp_path):
 
 def test_a_clip_that_is_too_short_is_not_gone_on_from(tmp_path):
     write([Chunk(np.zeros((3, 32, 32, 3), np.uint8), 0, 8.0)], tmp_path / "c.mp4")
-    desk = steps.Desk("", tmp_path / "scratch")
+    workspace = steps.Workspace("", tmp_path / "scratch")
     job = {"id": "t-1", "files": str(tmp_path / "work")}
-    desk.files(job).put("t-1", "generate", tmp_path / "c.mp4")
-    assert steps.caught(steps.tail, desk, job, "generate")["again"] is False
+    workspace.files(job).put("t-1", "generate", tmp_path / "c.mp4")
+    assert steps.caught(steps.tail, workspace, job, "generate")["again"] is False
     with pytest.raises(MediaError):
-        desk.files(job).take("t-1", TAIL, tmp_path / "x")
+        workspace.files(job).take("t-1", TAIL, tmp_path / "x")
     assert probe(tmp_path / "work" / "t-1" / "generate.mp4").num_frames == 3

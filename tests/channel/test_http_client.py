@@ -16,9 +16,9 @@ from odd_server import LARGE, SLOW, OddServer, hang_up, whole
 
 import kinema
 from kinema.channel import http_client
-from kinema.channel.http_client import AskError, Bounds, TooSlow, Unreachable, ask, download
+from kinema.channel.http_client import Bounds, HttpError, HttpTimeout, Unreachable, download, send_request
 from kinema.channel.making import remote
-from kinema.channel.making.job import Down, Late, ShotOrder
+from kinema.channel.making.job import ClipTimeout, ShotOrder, Unavailable
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.writing.chat import Chat, ChatError, Endpoint
 from kinema.core.errors import KinemaError, RequestError
@@ -43,7 +43,7 @@ def job(server: OddServer, **fields) -> ShotOrder:
 
 
 def bare(server: OddServer, tmp_path: Path) -> None:
-    ask("GET", server.address + "/x", limit_s=LIMIT_S)
+    send_request("GET", server.address + "/x", limit_s=LIMIT_S)
 
 
 def fetched(server: OddServer, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def fetched(server: OddServer, tmp_path: Path) -> None:
 def checked(server: OddServer, tmp_path: Path) -> None:
     draws = RemoteMaker(job(server).model)
     draws.check(job(server))
-    raise TooSlow("it", "was excused")  # a check lets those pass that cannot be reached now
+    raise HttpTimeout("it", "was excused")  # a check lets those pass that cannot be reached now
 
 
 def ordered(server: OddServer, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def clip_fetched(server: OddServer, tmp_path: Path) -> None:
 
 def chatted(server: OddServer, tmp_path: Path) -> None:
     endpoint = Endpoint(base_url=server.address + "/v1", model="m", timeout_s=LIMIT_S, tries=1)
-    Chat(endpoint).ask([{"role": "user", "content": "x"}], {})
+    Chat(endpoint).complete([{"role": "user", "content": "x"}], {})
 
 
 CLIENTS = [bare, fetched, checked, ordered, clip_fetched, chatted]  # for Spaces: test_spaces.py
@@ -88,7 +88,7 @@ CLIENT_AND_SLOW = [
 def test_no_server_holds_a_client_longer_than_its_time(client, slow, tmp_path):
     with OddServer(slow) as server:
         began = time.monotonic()
-        with pytest.raises((TooSlow, Late, ChatError)):
+        with pytest.raises((HttpTimeout, ClipTimeout, ChatError)):
             client(server, tmp_path)
         assert time.monotonic() - began < LIMIT_S + GRACE_S
         assert not list(tmp_path.iterdir())
@@ -110,7 +110,7 @@ def test_no_server_sends_a_client_more_than_it_asked_for(client, large, tmp_path
 def test_no_client_goes_where_a_redirect_leads(client, tmp_path):
     with OddServer({}) as other, OddServer(whole(b"", 302, Location=f"{other.address}/x")) as server:
         if client is bare:
-            assert ask("GET", server.address).status == 302
+            assert send_request("GET", server.address).status == 302
         elif client is fetched:
             assert download(server.address, tmp_path / "x", max_bytes=10) == 302
         else:
@@ -124,12 +124,12 @@ def test_an_origin_is_not_left_and_does_not_turn_into_this_network():
     bounds.begin("https://FILMS.example:443/b")
     for other in ("http://films.example/a", "https://films.example:8443/", "https://x.example/", "file:///etc/passwd",
                   "https://films.example@x.example/", "//films.example", "https://[", ""):  # fmt: skip
-        with pytest.raises(AskError):
+        with pytest.raises(HttpError):
             bounds.begin(other)
     bounds.check_peer("192.168.1.5")  # it was in this network from the beginning
     bounds.check_peer("93.184.216.34")
     for inside in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fe80::1%eth0", "fd00::1"):
-        with pytest.raises(AskError, match="was at a public address"):
+        with pytest.raises(HttpError, match="was at a public address"):
             bounds.check_peer(inside)
     bounds.check_peer("2606:2800:220:1::1")
 
@@ -137,11 +137,11 @@ def test_an_origin_is_not_left_and_does_not_turn_into_this_network():
 def test_the_time_of_an_exchange_is_shared_by_all_of_it():
     with OddServer(lambda handler: (time.sleep(0.3), whole(b"{}")(handler))) as server:
         bounds = Bounds(server.address, 0.5)
-        assert ask("GET", server.address, bounds=bounds).json("it") == {}
-        with pytest.raises(TooSlow):
-            ask("GET", server.address, bounds=bounds)
-        with pytest.raises(TooSlow):
-            ask("GET", server.address, bounds=bounds)  # not even begun
+        assert send_request("GET", server.address, bounds=bounds).json("it") == {}
+        with pytest.raises(HttpTimeout):
+            send_request("GET", server.address, bounds=bounds)
+        with pytest.raises(HttpTimeout):
+            send_request("GET", server.address, bounds=bounds)  # not even begun
         assert len(server.asked) == 2
 
 
@@ -149,9 +149,9 @@ def test_who_is_not_there_is_unreachable(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(Unreachable, match="cannot be reached"):
-            ask("GET", f"http://127.0.0.1:{free.getsockname()[1]}/", limit_s=5.0)
+            send_request("GET", f"http://127.0.0.1:{free.getsockname()[1]}/", limit_s=5.0)
     with OddServer(hang_up) as server, pytest.raises(Unreachable):
-        ask("GET", server.address, limit_s=5.0)
+        send_request("GET", server.address, limit_s=5.0)
     (tmp_path / "x").write_text("mine")
     with OddServer({}) as server, pytest.raises(FileExistsError):
         download(server.address, tmp_path / "x", max_bytes=10)
@@ -178,7 +178,7 @@ def test_nothing_else_of_the_tree_asks_over_http():
                     found.add((path.relative_to(root).as_posix(), module.split(".")[0]))
     assert found == {
         ("channel/http_client.py", "httpx2"),
-        ("channel/making/spaces.py", "gradio_client"),  # inside of the fence; see test_spaces.py
+        ("channel/making/spaces.py", "gradio_client"),  # inside of the bounds_auth; see test_spaces.py
         ("channel/making/spaces.py", "httpx"),
     }
 
@@ -275,8 +275,8 @@ def test_another_wish_is_another_order(tmp_path):
 
 
 def test_what_is_still_in_line_is_not_late(tmp_path):
-    for state, kind in (("waiting", Down), ("drawing", Late)):
-        with OddServer({"state": state}) as server, pytest.raises(Down) as error:
+    for state, kind in (("waiting", Unavailable), ("drawing", ClipTimeout)):
+        with OddServer({"state": state}) as server, pytest.raises(Unavailable) as error:
             ordered(server, tmp_path)
         assert type(error.value) is kind
 

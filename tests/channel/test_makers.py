@@ -34,13 +34,13 @@ def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path):
     Planner(channel.config, channel.ledger).write(channel.config.theme)
     planned = channel.ledger.begin(channel.config.theme, "draft")
     job = job_of(channel.config, channel.ledger.token, planned, str(tmp_path / "work"))
-    desk = steps.Desk("", tmp_path / "work" / "scratch")
-    drawn = steps.generate(desk, job)
-    made = steps.conformed(channel, desk, job, drawn)
+    workspace = steps.Workspace("", tmp_path / "work" / "scratch")
+    drawn = steps.generate(workspace, job)
+    made = steps.conformed(channel, workspace, job, drawn)
     assert steps.score(channel, job) == {"music": ""}  # a draft does not wait for music
     bed = steps.score(channel, job | {"quality": "full"})
     for _ in range(2):  # again, without harm
-        assert steps.publish(channel, desk, job, made, bed) == {"state": "published"}
+        assert steps.publish(channel, workspace, job, made, bed) == {"state": "published"}
     (clip,) = channel.library.ready()
     info = probe(clip.path)
     assert (info.width, info.height, info.fps) == (576, 320, 24)
@@ -59,11 +59,11 @@ def test_toyland_draws_what_the_prompt_says(tmp_path):
     Planner(channel.config, channel.ledger).write(channel.config.theme)
     planned = channel.ledger.begin(channel.config.theme, "full")
     job = job_of(channel.config, "t", planned, str(tmp_path / "work"))
-    desk = steps.Desk("", tmp_path / "work" / "scratch")
-    drawn = steps.generate(desk, job)
-    steps.generate(desk, job)  # finished: nothing is drawn again
+    workspace = steps.Workspace("", tmp_path / "work" / "scratch")
+    drawn = steps.generate(workspace, job)
+    steps.generate(workspace, job)  # finished: nothing is drawn again
     small = probe(tmp_path / "work" / job["id"] / "generate.mp4")
-    large_at = steps.upscaled(desk, job, drawn["step"])
+    large_at = steps.upscaled(workspace, job, drawn["step"])
     large = probe(tmp_path / "work" / job["id"] / f"{large_at['step']}.mp4")
     assert (large.width, large.height) == (2 * small.width, 2 * small.height)
     assert large.num_frames == small.num_frames
@@ -78,15 +78,15 @@ def test_frames_in_between_are_made_where_that_is_possible_and_refused_elsewhere
     finish.check_interpolate("mci")
     with pytest.raises(WeightsMissing):
         finish.check_interpolate("film")
-    desk = steps.Desk("", tmp_path / "scratch")
+    workspace = steps.Workspace("", tmp_path / "scratch")
     job = {
         "id": "t-1", "prompt": "", "negative_prompt": "", "seconds": 1.0, "seed": 1, "profile": "fast", "model": "x",
         "fps": 24, "files": str(tmp_path / "work"), "making": {"interpolate": "mci", "device": ""},
     }  # fmt: skip
     write([Chunk(np.zeros((4, 32, 32, 3), np.uint8), 0, 8.0)], tmp_path / "c.mp4")
-    desk.files(job).put("t-1", "generate", tmp_path / "c.mp4")
-    done = steps.interpolated(desk, job, "generate")
-    info = probe(desk.files(job).take("t-1", done["step"], tmp_path / "x.mp4"))
+    workspace.files(job).put("t-1", "generate", tmp_path / "c.mp4")
+    done = steps.interpolated(workspace, job, "generate")
+    info = probe(workspace.files(job).take("t-1", done["step"], tmp_path / "x.mp4"))
     assert (info.num_frames, info.fps) == (12, 24)
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from kinema.channel.making import bench as benches
-from kinema.channel.making.bench import DONE, DRAWING, FAILED, Bench, Busy, Taken
-from kinema.channel.making.job import Down, ShotOrder
+from kinema.channel.making import order_queue as benches
+from kinema.channel.making.job import ShotOrder, Unavailable
 from kinema.channel.making.makers import maker
+from kinema.channel.making.order_queue import DONE, DRAWING, FAILED, IdTaken, OrderQueue, QueueFull
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.web import clip_process
 from kinema.channel.web.clip_site import clip_site, job_of
@@ -80,7 +80,7 @@ def test_a_clip_from_another_kinema(tmp_path, monkeypatch):
             RemoteMaker(f"kinema:{worker.base}/kinema-mini-wan").check(asked)
         with pytest.raises(KinemaError, match="401") as refused:
             draws.make(job(worker.base), tmp_path / "none.mp4")
-        assert not isinstance(refused.value, Down) and not (tmp_path / "none.mp4").exists()
+        assert not isinstance(refused.value, Unavailable) and not (tmp_path / "none.mp4").exists()
     finally:
         worker.kill()
 
@@ -115,7 +115,7 @@ def test_one_that_is_not_there_is_down_and_left_alone(tmp_path):
     draws = RemoteMaker(f"kinema:{base}/toyland", Breaker(pause_s=30.0, clock=lambda: now[0]), sleep)
     draws.check(job(base))  # it may come back
     for _ in range(4):
-        with pytest.raises(Down):
+        with pytest.raises(Unavailable):
             draws.make(job(base), tmp_path / "clip.mp4")
     assert sum(slept) == 30.0 and not list(tmp_path.iterdir())
 
@@ -147,7 +147,7 @@ class Fake:
 def shop(tmp_path, monkeypatch):
     fake = Fake()
     monkeypatch.setattr(benches, "maker", lambda _model: fake)
-    bench = Bench(["fake"], tmp_path / "bench")
+    bench = OrderQueue(["fake"], tmp_path / "bench")
     (tmp_path / "bench").mkdir()
     thread = threading.Thread(target=bench.run, daemon=True)
     thread.start()
@@ -158,7 +158,7 @@ def shop(tmp_path, monkeypatch):
     assert not thread.is_alive()
 
 
-def until(bench: Bench, name: str, *states: str):
+def until(bench: OrderQueue, name: str, *states: str):
     for _ in range(600):
         if (found := bench.get(name)) is not None and found.state in states:
             return found
@@ -172,21 +172,21 @@ def fake_job(id: str) -> ShotOrder:
 
 def test_a_bench(shop):
     bench, fake = shop
-    first = bench.order(fake_job("a"))
+    first = bench.add(fake_job("a"))
     assert first.job.tail == "" and first.job.making["device"] == ""  # nothing of the other's machine
     assert fake.began.wait(60)
     bench.forget("a")  # it is being drawn
     assert bench.get("a").state == DRAWING
     for number in range(benches.MOST_WAITING - 1):
-        bench.order(fake_job(f"b{number}"))
-    with pytest.raises(Busy):
-        bench.order(fake_job("c"))
-    assert bench.order(fake_job("a")).state == DRAWING  # not twice
+        bench.add(fake_job(f"b{number}"))
+    with pytest.raises(QueueFull):
+        bench.add(fake_job("c"))
+    assert bench.add(fake_job("a")).state == DRAWING  # not twice
     for other in ({"prompt": "another"}, {"seed": 8}, {"width": 128}, {"profile": "exact"}, {"seconds": 2.0}):
-        with pytest.raises(Taken):
-            bench.order(replace(fake_job("a"), **other))
+        with pytest.raises(IdTaken):
+            bench.add(replace(fake_job("a"), **other))
     with pytest.raises(RequestError, match="not drawn here"):
-        bench.order(replace(fake_job("d"), model="python:os:system"))
+        bench.add(replace(fake_job("d"), model="python:os:system"))
     fake.go.set()
     path = until(bench, "a", DONE).path
     assert path.is_file()
@@ -195,14 +195,14 @@ def test_a_bench(shop):
     until(bench, f"b{benches.MOST_WAITING - 2}", DONE)
     for wrong, again in ((KinemaError("too slow"), True), (RequestError("no such size"), False), (OSError("x"), True)):
         fake.wrong = wrong
-        bench.order(fake_job("e"))
+        bench.add(fake_job("e"))
         failed = until(bench, "e", FAILED)
         assert (failed.error, failed.again) == (str(wrong), again)
     fake.wrong = None
-    bench.order(fake_job("e"))  # what failed may be ordered again
+    bench.add(fake_job("e"))  # what failed may be ordered again
     until(bench, "e", DONE)
     for number in range(benches.MOST_KEPT + 2):
-        bench.order(fake_job(f"f{number}"))
+        bench.add(fake_job(f"f{number}"))
         until(bench, f"f{number}", DONE)
     assert len(list(bench.folder.iterdir())) == benches.MOST_KEPT
 

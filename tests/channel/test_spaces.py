@@ -15,7 +15,7 @@ import gradio_client
 import numpy as np
 import pytest
 
-from kinema.channel.making.job import Down, ShotOrder
+from kinema.channel.making.job import ShotOrder, Unavailable
 from kinema.channel.making.spaces import SpaceMaker
 from kinema.channel.writing.breaker import Breaker
 from kinema.core.chunk import Chunk
@@ -71,13 +71,13 @@ def test_what_a_space_can_do_wrong(space, tmp_path):
     maker, target = SpaceMaker(job.model), tmp_path / "made.mp4"
     with pytest.raises(KinemaError, match="I do not draw that") as refused:
         maker.make(job, target)
-    assert not isinstance(refused.value, Down)  # the shot's fault
+    assert not isinstance(refused.value, Unavailable)  # the shot's fault
     with pytest.raises(KinemaError, match="no clip"):
         maker.make(job, target)
     with pytest.raises(KinemaError):
         maker.make(job, target)
     assert maker.breaker.failed_in_a_row == 0
-    with pytest.raises(Down):
+    with pytest.raises(Unavailable):
         maker.make(job, target)
     assert maker.breaker.failed_in_a_row == 1
     assert not target.exists()
@@ -94,7 +94,7 @@ def test_a_space_that_hangs_or_is_gone_is_left_alone_for_a_while(space, tmp_path
     maker = SpaceMaker(job.model, Breaker(failures=2, pause_s=20.0, clock=lambda: now[0]), sleep)
     target = tmp_path / "made.mp4"
     for _ in range(2):
-        with pytest.raises(Down):
+        with pytest.raises(Unavailable):
             maker.make(job, target)
     assert maker.breaker.is_open
     assert not waited
@@ -104,7 +104,7 @@ def test_a_space_that_hangs_or_is_gone_is_left_alone_for_a_while(space, tmp_path
     assert target.is_file()
     assert len(log.read_text().splitlines()) == 3
     gone = SpaceMaker("space:http://127.0.0.1:9")
-    with pytest.raises(Down):
+    with pytest.raises(Unavailable):
         gone.make(job, target)
 
 

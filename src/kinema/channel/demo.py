@@ -11,7 +11,7 @@ from typing import Any
 from ..core.errors import RequestError
 from ..core.whole import write_text
 from . import control
-from .http_client import AskError, ask
+from .http_client import HttpError, send_request
 from .web.listening import check_can_serve, listen
 
 PORT, TRIED = 8080, 20
@@ -107,7 +107,7 @@ def run(
 
 def _wait(address: str, stop: threading.Event, on_air: Callable[[str], None]) -> None:
     while not stop.wait(0.25):
-        with contextlib.suppress(AskError):
-            if ask("GET", f"{address}live.m3u8", limit_s=5.0).status == 200:
+        with contextlib.suppress(HttpError):
+            if send_request("GET", f"{address}live.m3u8", limit_s=5.0).status == 200:
                 on_air(address)
                 return

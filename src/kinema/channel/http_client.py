@@ -5,7 +5,7 @@ every second does not extend it), and one size limit. Responses are not compress
 limit of bytes read is also the limit of bytes stored. Requests stay on the origin: redirects are not followed, and an
 address that was public on first connection must not become private (DNS rebinding).
 
-`ask` and `download` use httpx2; `fence` applies the same limits to a library with its own httpx client.
+`send_request` and `download` use httpx2; `bounds_auth` applies the same limits to a library with its own httpx client.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_ANSWER_BYTES = 4 * 2**20
 _PORTS = {"http": 80, "https": 443}
 
 
-class AskError(KinemaError):
+class HttpError(KinemaError):
     """A request without a usable response. where: the origin; why: the rest of the sentence."""
 
     def __init__(self, where: str, why: str) -> None:
@@ -40,16 +40,16 @@ class AskError(KinemaError):
         self.where, self.why = where, why
 
 
-class Unreachable(AskError):
+class Unreachable(HttpError):
     """The connection failed or broke off before the response was complete."""
 
 
-class TooSlow(Unreachable):
+class HttpTimeout(Unreachable):
     """The response was not complete within the time limit."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """An HTTP response. body: complete, within the size limit."""
 
     status: int
@@ -66,21 +66,21 @@ class Answer:
         return parse_json(self.body, name, kind, error=error)
 
 
-def ask(
+def send_request(
     verb: str, url: str, *, limit_s: float = 30.0, max_bytes: int = MAX_ANSWER_BYTES, body: Any = None,
     headers: Mapping[str, str] | None = None, from_environment: bool = False, bounds: Bounds | None = None,
     what: str = "This",
-) -> Answer:  # fmt: skip
+) -> HttpResponse:  # fmt: skip
     """Send one request and return the response, whatever its status. body: a JSON value to send. from_environment: use
     proxies of the environment. bounds: limits shared by several requests to one origin. what: the client, for the
-    error message of a missing package. Raises Unreachable, TooSlow, AskError (more than max_bytes, a compressed body,
-    another origin)."""
+    error message of a missing package. Raises Unreachable, HttpTimeout, HttpError (more than max_bytes, a compressed
+    body, another origin)."""
     data = bytearray()
     status, received = _exchange(
         verb, url, lambda part: data.extend(part), bounds or Bounds(url, limit_s), max_bytes, body, headers,
         from_environment, what,
     )  # fmt: skip
-    return Answer(status, bytes(data), received)
+    return HttpResponse(status, bytes(data), received)
 
 
 def download(
@@ -88,7 +88,7 @@ def download(
     from_environment: bool = False, bounds: Bounds | None = None, what: str = "This",
 ) -> int:  # fmt: skip
     """Download a body to a new file and return the HTTP status. The file is removed on errors and unless the status is
-    200. Raises the errors of `ask`, OSError, and FileExistsError if `target` exists."""
+    200. Raises the errors of `send_request`, OSError, and FileExistsError if `target` exists."""
     try:
         with target.open("xb") as file:
             bounds = bounds or Bounds(url, limit_s)
@@ -107,7 +107,7 @@ def _exchange(
     verb: str, url: str, take: Callable[[bytes], Any], bounds: Bounds, max_bytes: int, body: Any,
     headers: Mapping[str, str] | None, from_environment: bool, what: str,
 ) -> tuple[int, dict[str, str]]:  # fmt: skip
-    httpx = library(what)
+    httpx = load_httpx(what)
     content: dict[str, Any] = {} if body is None else {"content": json.dumps(body).encode()}
     sent = {**({"content-type": "application/json"} if content else {}), **(headers or {})}
     place = bounds.place
@@ -115,18 +115,18 @@ def _exchange(
         with (
             httpx.Client(
                 verify=_certificates(), trust_env=from_environment, follow_redirects=False,
-                timeout=bounds.timeout(httpx), auth=fence(httpx, bounds, max_bytes),
+                timeout=bounds.timeout(httpx), auth=bounds_auth(httpx, bounds, max_bytes),
             ) as client,
             client.stream(verb, url, headers=sent, **content) as response,
         ):  # fmt: skip
             for part in response.iter_bytes():
                 take(part)
             return response.status_code, dict(response.headers)
-    except AskError:
+    except HttpError:
         raise
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, ValueError) as error:
         if bounds.is_over or isinstance(error, httpx.TimeoutException):
-            raise TooSlow(place, f"did not respond within {bounds.limit_s:g} s") from None
+            raise HttpTimeout(place, f"did not respond within {bounds.limit_s:g} s") from None
         text = for_terminal(str(error), 200) or type(error).__name__
         raise Unreachable(place, f"cannot be reached: {text}") from None
 
@@ -138,7 +138,7 @@ class Bounds:
     def __init__(self, url: str, limit_s: float) -> None:
         self.origin, self.limit_s = _origin(url), limit_s
         self.end = time.monotonic() + limit_s
-        self.refused: AskError | None = None
+        self.refused: HttpError | None = None
         self._was_public = False
 
     @property
@@ -161,32 +161,32 @@ class Bounds:
         left_s = max(self.left_s, 0.001)
         return httpx.Timeout(left_s, connect=min(CONNECT_S, left_s))
 
-    def _refusal(self, kind: type[AskError], why: str) -> AskError:
+    def _refusal(self, kind: type[HttpError], why: str) -> HttpError:
         self.refused = kind(self.place, why)
         return self.refused
 
     def begin(self, url: str) -> None:
         """Refuse a request to another origin or after the time limit."""
         if _origin(url) != self.origin:
-            raise self._refusal(AskError, f"redirects to another origin: {for_terminal(str(url), 100)}")
+            raise self._refusal(HttpError, f"redirects to another origin: {for_terminal(str(url), 100)}")
         self.check_time()
 
     def check_time(self) -> None:
         if self.is_over:
-            raise self._refusal(TooSlow, f"did not respond within {self.limit_s:g} s")
+            raise self._refusal(HttpTimeout, f"did not respond within {self.limit_s:g} s")
 
     def check_peer(self, address: str) -> None:
         """Refuse a private address once the origin had a public one."""
         with contextlib.suppress(ValueError):
             public = ipaddress.ip_address(address.partition("%")[0]).is_global
             if self._was_public and not public:
-                raise self._refusal(AskError, f"was at a public address and is now at {address}")
+                raise self._refusal(HttpError, f"was at a public address and is now at {address}")
             self._was_public = self._was_public or public
 
     def check_encoding(self, value: str) -> None:
         """Refuse a compressed response, by its content-encoding."""
         if value.strip().lower() not in ("", "identity"):
-            raise self._refusal(AskError, f"sends an encoded response ({for_terminal(value, 50)}); legal: identity")
+            raise self._refusal(HttpError, f"sends an encoded response ({for_terminal(value, 50)}); legal: identity")
 
     def parts(self, stream: Any, max_bytes: int) -> Iterator[bytes]:
         """Yield the parts of a body within the limits."""
@@ -195,7 +195,7 @@ class Bounds:
             self.check_time()
             size += len(part)
             if size > max_bytes:
-                raise self._refusal(AskError, f"sends more than {max_bytes:,} bytes")
+                raise self._refusal(HttpError, f"sends more than {max_bytes:,} bytes")
             yield part
         self.check_time()  # a body without a length also ends when `watch` shuts the socket down
 
@@ -217,7 +217,7 @@ class Bounds:
             timer.cancel()
 
 
-def fence(httpx: Any, bounds: Bounds, max_bytes: int = MAX_ANSWER_BYTES) -> Any:
+def bounds_auth(httpx: Any, bounds: Bounds, max_bytes: int = MAX_ANSWER_BYTES) -> Any:
     """The bounds as an `auth` object of httpx or httpx2, which sees every request of a client. max_bytes: per body."""
 
     class Body(httpx.SyncByteStream):  # type: ignore[misc, name-defined]
@@ -231,7 +231,7 @@ def fence(httpx: Any, bounds: Bounds, max_bytes: int = MAX_ANSWER_BYTES) -> Any:
             self.done()
             self.stream.close()
 
-    class Fence(httpx.Auth):  # type: ignore[misc, name-defined]
+    class BoundsAuth(httpx.Auth):  # type: ignore[misc, name-defined]
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
             bounds.begin(str(request.url))
             request.headers["accept-encoding"] = "identity"
@@ -256,7 +256,7 @@ def fence(httpx: Any, bounds: Bounds, max_bytes: int = MAX_ANSWER_BYTES) -> Any:
                 watched.close()
                 raise
 
-    return Fence()
+    return BoundsAuth()
 
 
 @functools.cache
@@ -267,7 +267,7 @@ def _certificates() -> Any:
 
 
 def _origin(url: str) -> tuple[str, str, int]:
-    """(scheme, host, port) of a URL. AskError: not an http address."""
+    """(scheme, host, port) of a URL. HttpError: not an http address."""
     try:
         parts = urlsplit(url)
         scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
@@ -275,11 +275,11 @@ def _origin(url: str) -> tuple[str, str, int]:
     except ValueError:
         scheme, host, port = "", "", 0
     if scheme not in _PORTS or not host:
-        raise AskError(repr(for_terminal(str(url), 100)), "is not an http address")
+        raise HttpError(repr(for_terminal(str(url), 100)), "is not an http address")
     return scheme, host, port
 
 
-def library(what: str) -> Any:
+def load_httpx(what: str) -> Any:
     """The httpx2 module. ModelError if it is not installed: `what` requires it."""
     try:
         import httpx2

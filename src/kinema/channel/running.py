@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.errors import KinemaError
+from .child_process import ChildProcess
 from .config import ChannelConfig, secret
 from .conform import Encoding
 from .day import MINUTES, time_text
-from .keeper import KeptProcess
 
 REPORT_S, POLL_S = 1.0, 0.25
 
@@ -50,7 +50,7 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, report: Callab
 
     thread = threading.Thread(target=on_air, name="kinema-playout", daemon=True)
     state = config.root / "state"
-    producer = KeptProcess(
+    producer = ChildProcess(
         "producer",
         [sys.executable, "-m", "kinema.channel.making.producer", str(file), str(os.getpid())],
         state / "producer.log",
@@ -59,7 +59,7 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, report: Callab
     kept = [producer]
     if config.page.port:
         page = [sys.executable, "-m", "kinema.channel.web.site_process", str(file), "--kept"]
-        kept.append(KeptProcess("page", page, state / "page.log", 5.0))
+        kept.append(ChildProcess("page", page, state / "page.log", 5.0))
     thread.start()
     reported_at = 0.0
     try:

@@ -21,7 +21,7 @@ from ...core.errors import KinemaError, ModelError
 from ...core.extras import install_command
 from ...core.renamed import upscale_of
 from . import steps
-from .steps import Channel, Desk
+from .steps import Channel, Workspace
 
 VERSION = "kinema-channel-2"  # changes when the order of steps below does
 QUEUE = "kinema-draw"
@@ -36,7 +36,7 @@ log = logging.getLogger("kinema.channel")
 class ProcessRole:
     """The role of this process: its workspace for generation and, in the channel's process, the channel."""
 
-    desk: Desk
+    workspace: Workspace
     channel: Channel | None = None
 
     @property
@@ -145,10 +145,10 @@ def _registered() -> None:
 def _draw_shot(job: dict[str, Any]) -> dict[str, Any]:
     """Generate the clip of a job: {"step": its last step}, with details for the record (left_out: optional steps that
     failed, and why); {"failed": why, "at": step} on failure."""
-    desk, left_out = _current_role().desk, {}
-    result = drawn = _with_retries(job, "generate", steps.generate, desk, job)
+    workspace, left_out = _current_role().workspace, {}
+    result = drawn = _with_retries(job, "generate", steps.generate, workspace, job)
     if job["keeps"] and "failed" not in result:
-        kept = _with_retries(job, "tail", steps.tail, desk, job, result["step"])
+        kept = _with_retries(job, "tail", steps.tail, workspace, job, result["step"])
         if "failed" in kept:  # the next shot will be a cut
             log.warning("%s: its last frames are not stored: %s", job["planned"], kept["failed"])
     for wanted, name, work in (
@@ -156,7 +156,7 @@ def _draw_shot(job: dict[str, Any]) -> dict[str, Any]:
         (job["making"]["interpolate"] != "none" and job["quality"] == "full", "interpolate", steps.interpolated),
     ):
         if wanted and "failed" not in result:
-            more = _with_retries(job, name, work, desk, job, result["step"])
+            more = _with_retries(job, name, work, workspace, job, result["step"])
             if "failed" in more:  # the unprocessed clip is better than none
                 log.warning("%s: %s is skipped: %s", job["planned"], name, more["failed"])
                 left_out[name] = str(more["failed"])[:500]
@@ -169,7 +169,7 @@ def _make_shot(job: dict[str, Any]) -> dict[str, Any]:
     from dbos import DBOS
 
     role, draw = _current_role(), _draw
-    channel, desk = role.channel, role.desk
+    channel, workspace = role.channel, role.workspace
     assert channel is not None and draw is not None
     try:
         result = DBOS.enqueue_workflow(QUEUE, draw, job).get_result()
@@ -183,12 +183,12 @@ def _make_shot(job: dict[str, Any]) -> dict[str, Any]:
         if "failed" in music:  # a clip without its own bed is better than none
             log.warning("%s has no music bed: %s", job["planned"], music["failed"])
             music = {"music": ""}
-        result = conformed = _with_retries(job, "conform", steps.conformed, channel, desk, job, drawn)
+        result = conformed = _with_retries(job, "conform", steps.conformed, channel, workspace, job, drawn)
     if "failed" not in result:
-        result = _with_retries(job, "publish", steps.publish, channel, desk, job, conformed, music, drawn)
+        result = _with_retries(job, "publish", steps.publish, channel, workspace, job, conformed, music, drawn)
     if "failed" in result:
         reason = f"{result.get('at', '')}: {result['failed']}"
-        return dict(DBOS.run_step({"name": "set aside"}, steps.set_aside, channel, desk, job, reason))
+        return dict(DBOS.run_step({"name": "set aside"}, steps.set_aside, channel, workspace, job, reason))
     return result
 
 

@@ -15,11 +15,11 @@ KNOWN_FRAMES: int = Continue.model_fields["frames"].default
 """Context frames of a clip that continues another."""
 
 
-class Down(KinemaError):
+class Unavailable(KinemaError):
     """The service is unavailable; a retry may succeed."""
 
 
-class Late(Down):
+class ClipTimeout(Unavailable):
     """The clip was not finished within its time limit. A retry would take as long."""
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 class Maker(Protocol):
     """Generates clips with one model. `check` raises KinemaError, before any work, for jobs that can never succeed.
-    `make` writes the clip to `target` (.mp4): KinemaError for a problem with this shot, Down if a retry may succeed.
+    `make` writes the clip to `target` (.mp4): KinemaError for a problem with this shot, Unavailable if a retry may
+    succeed.
 
     A maker whose optional method `continues()` returns True gets jobs with a tail, and writes the frames after it,
     without those of the tail."""

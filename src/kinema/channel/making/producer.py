@@ -23,8 +23,8 @@ from typing import Any
 
 from ...core.errors import KinemaError, ModelError, RequestError
 from ...core.sqlite_state import mend
+from ..child_process import CANNOT
 from ..config import ChannelConfig, read, secret
-from ..keeper import CANNOT
 from ..library import Library
 from ..lock import ChannelLock
 from ..state_file import write_state
@@ -38,7 +38,7 @@ from .job import ShotOrder
 from .ledger import Ledger, PlannedShot
 from .makers import can_continue, check_upscale, maker
 from .planning import Need, Planner, job_of, need
-from .steps import Channel, Desk, set_aside
+from .steps import Channel, Workspace, set_aside
 from .workers import Heartbeats
 
 LOOP_S, LOOK_S, EVICT_S, SWEEP_S = 0.5, 5.0, 10.0, 600.0
@@ -92,7 +92,7 @@ class Producer:
         self.planner = Planner(config, self.ledger)
         self.url, self.files = database_url(config), work_place(config)
         self.channel = Channel(config, self.ledger, self.library)
-        self.desk = Desk(self.url, config.root / "work" / "scratch", self._report_step)
+        self.workspace = Workspace(self.url, config.root / "work" / "scratch", self._report_step)
         self.able = _able(config.making.model)
         self.beats = None if config.database.is_sqlite else Heartbeats(self.url)
         self.executor = f"channel-{self.ledger.token}"
@@ -111,8 +111,8 @@ class Producer:
         """Start the workflows of this process."""
         if self.config.database.is_sqlite:  # lost workflows are started again from the ledger
             mend(self.config.root / "state" / "steps.sqlite")
-        shutil.rmtree(self.desk.scratch, ignore_errors=True)
-        role = durable.ProcessRole(self.desk, self.channel)
+        shutil.rmtree(self.workspace.scratch, ignore_errors=True)
+        role = durable.ProcessRole(self.workspace, self.channel)
         durable.launch(self.url, self.executor, role, draws=self.config.making.here)
         self._look(everything=True)
 
@@ -157,7 +157,7 @@ class Producer:
         if now - self._swept > SWEEP_S:
             self._swept = now
             durable.sweep(self.ledger.token)
-            sweep(self.ledger, self.desk.files({"files": self.files}), self.ledger.token)
+            sweep(self.ledger, self.workspace.files({"files": self.files}), self.ledger.token)
         wanted = need(self.config, self.config.clock.now(), self._stock)
         if wanted is None:
             self.doing = "enough in stock"
@@ -233,7 +233,7 @@ class Producer:
             if durable.is_over(state):
                 job = self._job(shot)
                 if (now := self.ledger.get(shot.id)) is not None and now.state == "making":
-                    set_aside(self.channel, self.desk, job, f"its workflow ended as {state}")
+                    set_aside(self.channel, self.workspace, job, f"its workflow ended as {state}")
             elif not state or (everything and version != durable.VERSION):
                 if state:
                     durable.forget(f"{token}-{shot.id}")

@@ -2,8 +2,8 @@
 
 Responses are untrusted: they are read within time and size limits (http_client.py), and clips are decoded like any
 other file. An unreachable worker is retried until the clip's time limit, and a lost order is sent again, so a short
-outage costs no shot. A longer outage or a full queue is `Down`; after several consecutive failures, the circuit breaker
-pauses requests (breaker.py). An error about the order itself fails the shot.
+outage costs no shot. A longer outage or a full queue is `Unavailable`; after several consecutive failures, the circuit
+breaker pauses requests (breaker.py). An error about the order itself fails the shot.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from urllib.parse import unquote, urlsplit
 from ...core.errors import KinemaError, RequestError
 from ...core.outside import for_terminal, of_kind
 from ..config import secret
-from ..http_client import Answer, Unreachable, ask, download
+from ..http_client import HttpResponse, Unreachable, download, send_request
 from ..writing.breaker import Breaker
-from .elsewhere import MAX_BYTES, accept, attempt
-from .job import Down, Late, ShotOrder
+from .fetching import MAX_BYTES, accept, attempt
+from .job import ClipTimeout, ShotOrder, Unavailable
 
 KINEMA, WHAT = "kinema:", "Another Kinema"
 ANSWER_S, POLL_S = 30.0, (0.2, 2.0)
@@ -44,7 +44,7 @@ class RemoteMaker:
 
     def check(self, job: ShotOrder) -> None:
         """RequestError if the worker does not serve the model. A worker that is unreachable now passes."""
-        with contextlib.suppress(Down, Unreachable):
+        with contextlib.suppress(Unavailable, Unreachable):
             listed = self._json(self._send(job, "GET", "/")).get("models")
             models: list[Any] = of_kind(listed, f"{self.base}: its models", list)
             if self.model not in models:
@@ -68,54 +68,56 @@ class RemoteMaker:
         headers = self._headers(job)
         status = download(url, fetched, max_bytes=MAX_BYTES, headers=headers, limit_s=left_s, what=WHAT)
         if status != 200:
-            raise Down(f"{self.base}: fetching the clip failed ({status}).")
+            raise Unavailable(f"{self.base}: fetching the clip failed ({status}).")
         accept(fetched, target, self.base)
         with contextlib.suppress(KinemaError):
             self._send(job, "DELETE", f"/clips/{name}")
 
     def _wait(self, job: ShotOrder, name: str, order: dict[str, Any], end: float, limit_s: float) -> None:
-        """Send an order and wait until it is done. KinemaError, Down, Late."""
+        """Send an order and wait until it is done. KinemaError, Unavailable, ClipTimeout."""
         state, pause_s = self._state(self._send(job, "POST", "/clips", order)), POLL_S[0]
         heard = time.monotonic()
         while state["state"] in ("waiting", "drawing"):
             if time.monotonic() > end:
                 late = f"{self.base}: no clip within {limit_s:g} s"
-                raise Late(f"{late}.") if state["state"] == "drawing" else Down(f"{late}; it is still queued.")
+                if state["state"] == "drawing":
+                    raise ClipTimeout(f"{late}.")
+                raise Unavailable(f"{late}; it is still queued.")
             self._sleep(pause_s)
             pause_s = min(2 * pause_s, POLL_S[1])
             try:
-                answer = self._send(job, "GET", f"/clips/{name}", lost=True)
-                state = self._state(answer if answer.status != 404 else self._send(job, "POST", "/clips", order))
+                response = self._send(job, "GET", f"/clips/{name}", lost=True)
+                state = self._state(response if response.status != 404 else self._send(job, "POST", "/clips", order))
                 heard = time.monotonic()
-            except (Down, Unreachable):
+            except (Unavailable, Unreachable):
                 if time.monotonic() > min(end, heard + AWAY_S):
                     raise
         if state["state"] != "done":
             error = state.get("error")
             why = for_terminal(error if isinstance(error, str) and error else "failed without a reason", 300)
-            raise (Down if state.get("again") is True else KinemaError)(f"{self.base}: {why}")
+            raise (Unavailable if state.get("again") is True else KinemaError)(f"{self.base}: {why}")
 
-    def _state(self, answer: Answer) -> dict[str, Any]:
+    def _state(self, response: HttpResponse) -> dict[str, Any]:
         """The state of an order in a response."""
-        state = self._json(answer)
+        state = self._json(response)
         if state.get("state") not in STATES:
-            raise KinemaError(f"{self.base} is not a Kinema worker: {answer.text}")
+            raise KinemaError(f"{self.base} is not a Kinema worker: {response.text}")
         return state
 
-    def _json(self, answer: Answer) -> dict[str, Any]:
-        data: dict[str, Any] = answer.json(f"{self.base} is not a Kinema worker", dict)
+    def _json(self, response: HttpResponse) -> dict[str, Any]:
+        data: dict[str, Any] = response.json(f"{self.base} is not a Kinema worker", dict)
         return data
 
-    def _send(self, job: ShotOrder, verb: str, path: str, body: Any = None, lost: bool = False) -> Answer:
-        """Send a request and return the response; with `lost`, a 404 is legal. KinemaError, Down, Unreachable."""
-        answer = ask(verb, self.base + path, body=body, headers=self._headers(job), limit_s=ANSWER_S,
+    def _send(self, job: ShotOrder, verb: str, path: str, body: Any = None, lost: bool = False) -> HttpResponse:
+        """Send a request and return the response; `lost` accepts a 404. KinemaError, Unavailable, Unreachable."""
+        response = send_request(verb, self.base + path, body=body, headers=self._headers(job), limit_s=ANSWER_S,
                      max_bytes=MAX_JSON_BYTES, what=WHAT)  # fmt: skip
-        code = answer.status
+        code = response.status
         if code >= 500 or code in (408, 425, 429):
-            raise Down(f"{self.base} responded {code}: {answer.text}")
+            raise Unavailable(f"{self.base} responded {code}: {response.text}")
         if code >= 300 and not (lost and code == 404):
-            raise KinemaError(f"{self.base} refused the request ({code}): {answer.text}")
-        return answer
+            raise KinemaError(f"{self.base} refused the request ({code}): {response.text}")
+        return response
 
     @staticmethod
     def _headers(job: ShotOrder) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """Clips from a Gradio Space (as in AI WebTV): `space:owner/name`, or an address.
 
-The response of a Space is untrusted. gradio_client sends the request, limited in time, size and origin (`fence` in
-http_client.py), but downloads nothing: its result may name any file of this machine, and its downloads follow any
+The response of a Space is untrusted. gradio_client sends the request, limited in time, size and origin (http_client.py:
+bounds_auth), but downloads nothing: its result may name any file of this machine, and its downloads follow any
 address or redirect. The file is fetched here, from the Space itself, by its name there. A Space that is unreachable,
-asleep, full or too slow is `Down`; after several consecutive failures, the circuit breaker pauses requests
+asleep, full or too slow is `Unavailable`; after several consecutive failures, the circuit breaker pauses requests
 (breaker.py). An error about the request itself fails the shot.
 """
 
@@ -23,10 +23,10 @@ from ...core.errors import KinemaError, ModelError, RequestError
 from ...core.extras import install_command
 from ...core.outside import MAX_DEPTH, bounded, for_terminal
 from ..config import SPACE, secret
-from ..http_client import Bounds, ask, download, fence
+from ..http_client import Bounds, bounds_auth, download, send_request
 from ..writing.breaker import Breaker
-from .elsewhere import MAX_BYTES, accept, attempt
-from .job import Down, Late, ShotOrder
+from .fetching import MAX_BYTES, accept, attempt
+from .job import ClipTimeout, ShotOrder, Unavailable
 
 HUB, HUB_S = "https://huggingface.co", 30.0
 LONGEST_NAME, WHAT = 4096, "A Gradio Space"
@@ -74,7 +74,7 @@ class SpaceMaker:
             url, fetched, max_bytes=MAX_BYTES, headers=headers, from_environment=True, bounds=bounds, what=WHAT
         )
         if status != 200:
-            raise Down(f"{self.where}: fetching the clip failed ({status}).")
+            raise Unavailable(f"{self.where}: fetching the clip failed ({status}).")
         accept(fetched, target, self.where)
 
     def _address(self, token: str, limit_s: float) -> str:
@@ -83,13 +83,13 @@ class SpaceMaker:
             return self.where
         hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        answer = ask("GET", f"{hub}/api/spaces/{self.where}", limit_s=min(limit_s, HUB_S), headers=headers,
+        response = send_request("GET", f"{hub}/api/spaces/{self.where}", limit_s=min(limit_s, HUB_S), headers=headers,
                      from_environment=True, what=WHAT)  # fmt: skip
-        if answer.status != 200:
-            raise Down(f"{self.where}: the hub responded {answer.status}: {answer.text}")
-        host = answer.json(f"{self.where}: the hub's response").get("host")
+        if response.status != 200:
+            raise Unavailable(f"{self.where}: the hub responded {response.status}: {response.text}")
+        host = response.json(f"{self.where}: the hub's response").get("host")
         if not isinstance(host, str) or not host.startswith(f"{hub.partition(':')[0]}://"):
-            raise Down(f"{self.where}: the hub returned no address.")
+            raise Unavailable(f"{self.where}: the hub returned no address.")
         return host
 
     def _predict(self, job: ShotOrder, address: str, token: str, bounds: Bounds) -> tuple[Any, str, dict[str, str]]:
@@ -107,7 +107,7 @@ class SpaceMaker:
             # token=False: do not send the token that this machine may have saved for the hub.
             client = _quiet(gradio_client)(
                 address, token=token or False, verbose=False, download_files=False, analytics_enabled=False,
-                httpx_kwargs={"timeout": bounds.timeout(httpx), "auth": fence(httpx, bounds)},
+                httpx_kwargs={"timeout": bounds.timeout(httpx), "auth": bounds_auth(httpx, bounds)},
             )  # fmt: skip
             result = client.predict(*inputs, api_name=job.space["endpoint"])
             cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
@@ -123,7 +123,7 @@ class SpaceMaker:
                 raise RequestError(
                     f"{self.where}: {text}", field="space.endpoint", value=job.space["endpoint"]
                 ) from None
-            raise Down(f"{self.where}: {type(error).__name__}: {text}") from None
+            raise Unavailable(f"{self.where}: {type(error).__name__}: {text}") from None
         finally:
             if client is not None:
                 with contextlib.suppress(Exception):
@@ -131,7 +131,7 @@ class SpaceMaker:
 
 
 def _within(limit_s: float, work: Callable[[], Any]) -> Any:
-    """The result of `work`, run in a thread that is abandoned after `limit_s`: Late."""
+    """The result of `work`, run in a thread that is abandoned after `limit_s`: ClipTimeout."""
     results: list[Any] = []
     failed: list[BaseException] = []
 
@@ -147,7 +147,7 @@ def _within(limit_s: float, work: Callable[[], Any]) -> Any:
     if failed:
         raise failed[0]
     if not results:
-        raise Late(f"no clip within {limit_s:g} s")
+        raise ClipTimeout(f"no clip within {limit_s:g} s")
     return results[0]
 
 

@@ -22,7 +22,7 @@ from ..library import Library, LibraryClip
 from ..running import encoding
 from .beds import bed_for
 from .finish import fitted, interpolate, upscale
-from .job import KNOWN_FRAMES, Down, Late, ShotOrder
+from .job import KNOWN_FRAMES, ClipTimeout, ShotOrder, Unavailable
 from .makers import can_continue, maker
 from .work_files import TAIL, WorkFiles, suffix, work_files
 
@@ -35,7 +35,7 @@ log = logging.getLogger("kinema.channel")
 
 
 @dataclass
-class Desk:
+class Workspace:
     """The workspace of a process that generates clips. url: the database, for files stored there. scratch: its folder
     for temporary files. report: called with a shot's id and its current step."""
 
@@ -65,67 +65,67 @@ class Channel:
         return encoding(self.config)
 
 
-def generate(desk: Desk, job: dict[str, Any]) -> dict[str, Any]:
+def generate(workspace: Workspace, job: dict[str, Any]) -> dict[str, Any]:
     """Generate the clip. For a shot that should continue the previous one, the result has {"goes_on": true} or
     "why_cut". The file name records which, for processes that resume the shot."""
-    order, id, files, why = ShotOrder.from_dict(job), job["id"], desk.files(job), job.get("why_cut", "")
+    order, id, files, why = ShotOrder.from_dict(job), job["id"], workspace.files(job), job.get("why_cut", "")
     if job.get("before") and not why:
         done = files.has(id, CONTINUED)
         if not done and not files.has(id, GENERATE):
-            done = _continue(desk, job, order)
+            done = _continue(workspace, job, order)
         if done:
             return {"step": CONTINUED, "goes_on": True}
         why = f"the last frames of {_planned(job['before'])} are missing, or continuing them failed"
-    result = _run_once(desk, job, GENERATE, lambda target: maker(order.model).make(order, target))
+    result = _run_once(workspace, job, GENERATE, lambda target: maker(order.model).make(order, target))
     return result | ({"why_cut": why} if why else {})
 
 
-def _continue(desk: Desk, job: dict[str, Any], order: ShotOrder) -> bool:
+def _continue(workspace: Workspace, job: dict[str, Any], order: ShotOrder) -> bool:
     """Generate the clip from the last frames of the previous shot. False on any failure, since a cut remains
     possible."""
     try:
-        files, before = desk.files(job), job["before"]
+        files, before = workspace.files(job), job["before"]
         if not can_continue(order.model) or not files.has(before, TAIL):
             return False
-        tail = files.take(before, TAIL, _scratch(desk, job["id"], TAIL))
+        tail = files.take(before, TAIL, _scratch(workspace, job["id"], TAIL))
         continued = dataclasses.replace(order, tail=str(tail))
-        _run_once(desk, job, CONTINUED, lambda target: maker(order.model).make(continued, target))
+        _run_once(workspace, job, CONTINUED, lambda target: maker(order.model).make(continued, target))
     except Exception as error:
         log.warning("%s cannot continue the previous shot: %s", job["planned"], error)
         return False
     finally:
         with contextlib.suppress(OSError):
-            _scratch(desk, job["id"], TAIL).unlink(missing_ok=True)
+            _scratch(workspace, job["id"], TAIL).unlink(missing_ok=True)
     return True
 
 
-def tail(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
+def tail(workspace: Workspace, job: dict[str, Any], before: str) -> dict[str, Any]:
     """Store the clip's last frames losslessly, for the shot that continues them."""
     from ...conditions import inputs
     from ...media.read import probe
     from ...media.write import write
 
     def make(target: Path) -> None:
-        clip = _taken(desk, job, before)
+        clip = _taken(workspace, job, before)
         frames = inputs.tail(str(clip), KNOWN_FRAMES)
         if len(frames) < KNOWN_FRAMES:
             raise RequestError(f"The clip has {len(frames)} frames; {KNOWN_FRAMES} are required to continue it.")
         write([Chunk(frames, 0, probe(clip).fps)], target, quality="best")
 
-    return _run_once(desk, job, TAIL, make)
+    return _run_once(workspace, job, TAIL, make)
 
 
-def upscaled(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
+def upscaled(workspace: Workspace, job: dict[str, Any], before: str) -> dict[str, Any]:
     """Upscale the clip of step `before`."""
     order = ShotOrder.from_dict(job)
-    return _run_once(desk, job, UPSCALED, lambda target: upscale(order, _taken(desk, job, before), target))
+    return _run_once(workspace, job, UPSCALED, lambda target: upscale(order, _taken(workspace, job, before), target))
 
 
-def interpolated(desk: Desk, job: dict[str, Any], before: str) -> dict[str, Any]:
+def interpolated(workspace: Workspace, job: dict[str, Any], before: str) -> dict[str, Any]:
     """Interpolate the clip of step `before` to the channel's frame rate."""
     how, fps, device = job["making"]["interpolate"], int(job["fps"]), ShotOrder.from_dict(job).device
     return _run_once(
-        desk, job, BETWEEN, lambda target: interpolate(how, fps, device, _taken(desk, job, before), target)
+        workspace, job, BETWEEN, lambda target: interpolate(how, fps, device, _taken(workspace, job, before), target)
     )  # fmt: skip
 
 
@@ -137,24 +137,24 @@ def score(channel: Channel, job: dict[str, Any]) -> dict[str, Any]:
     return {"music": str(path.relative_to(channel.config.root)) if path is not None else ""}
 
 
-def conformed(channel: Channel, desk: Desk, job: dict[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
+def conformed(channel: Channel, workspace: Workspace, job: dict[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
     """Write the clip to the library's folder in the channel's encoding; return its library fields."""
     from ...media.read import read_chunks
 
     planned, target = job["planned"], channel.library.clip_path(job["planned"])
     channel.ledger.at_step(planned, "conform")
-    source = _taken(desk, job, drawn["step"])
+    source = _taken(workspace, job, drawn["step"])
     frames = fitted(
         read_chunks(source, audio=False), channel.encoding.width, channel.encoding.height, job["making"]["fit"]
     )
     clip = conform(frames, target, channel.encoding)
     with contextlib.suppress(OSError):
-        _scratch(desk, job["id"], f"of-{drawn['step']}").unlink(missing_ok=True)
+        _scratch(workspace, job["id"], f"of-{drawn['step']}").unlink(missing_ok=True)
     return {**asdict(clip), "path": f"clips/{planned}.mp4"}
 
 
 def publish(
-    channel: Channel, desk: Desk, job: dict[str, Any], made: dict[str, Any], music: dict[str, Any],
+    channel: Channel, workspace: Workspace, job: dict[str, Any], made: dict[str, Any], music: dict[str, Any],
     drawn: dict[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Add the clip to the library, once, and delete its work files. {"state": "published"}, or the state it already
@@ -177,22 +177,22 @@ def publish(
         ledger.end(planned, "published")
     shot = ledger.get(planned)
     state = shot.state if shot is not None else "published"
-    _drop(desk, job, keep=TAIL if job.get("keeps") and state == "published" else "")
+    _drop(workspace, job, keep=TAIL if job.get("keeps") and state == "published" else "")
     return {"state": state}
 
 
-def set_aside(channel: Channel, desk: Desk, job: dict[str, Any], reason: str) -> dict[str, Any]:
+def set_aside(channel: Channel, workspace: Workspace, job: dict[str, Any], reason: str) -> dict[str, Any]:
     """Record that a shot failed, with the reason, and delete its work files."""
     channel.ledger.end(job["planned"], "aside", reason[:2000])
-    _drop(desk, job)
+    _drop(workspace, job)
     return {"state": "aside", "reason": reason[:2000]}
 
 
-def _drop(desk: Desk, job: dict[str, Any], keep: str = "") -> None:
+def _drop(workspace: Workspace, job: dict[str, Any], keep: str = "") -> None:
     """Delete the files of a finished shot, and the stored last frames of the shot before it."""
-    desk.files(job).drop(job["id"], keep)
+    workspace.files(job).drop(job["id"], keep)
     if job.get("before"):
-        desk.files(job).forget(job["before"], TAIL)
+        workspace.files(job).forget(job["before"], TAIL)
 
 
 def _how(job: dict[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
@@ -223,9 +223,9 @@ def caught(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, An
     unavailable. Exceptions that are not an Exception (Ctrl-C) propagate."""
     try:
         return work(*arguments)
-    except (RequestError, ModelError, Cancelled, Late) as error:  # a retry would take as long
+    except (RequestError, ModelError, Cancelled, ClipTimeout) as error:  # a retry would take as long
         return {"failed": str(error), "again": False}
-    except Down as error:
+    except Unavailable as error:
         return {"failed": str(error), "again": True, "down": True}
     except KinemaError as error:
         return {"failed": str(error), "again": True}
@@ -233,28 +233,28 @@ def caught(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, An
         return {"failed": f"{type(error).__name__}: {error}", "again": True}
 
 
-def _run_once(desk: Desk, job: dict[str, Any], step: str, make: Callable[[Path], None]) -> dict[str, Any]:
+def _run_once(workspace: Workspace, job: dict[str, Any], step: str, make: Callable[[Path], None]) -> dict[str, Any]:
     """Run a step that writes a file, unless the file exists."""
     from ...media.manifest import sidecar_of
 
-    id, files = job["id"], desk.files(job)
+    id, files = job["id"], workspace.files(job)
     if not files.has(id, step):
-        desk.report(id, step)
-        target = _scratch(desk, id, step)
+        workspace.report(id, step)
+        target = _scratch(workspace, id, step)
         try:
             make(target)
             files.put(id, step, target)
         finally:
-            for left in (target, sidecar_of(target), *desk.scratch.glob(f"{id}-of-*")):
+            for left in (target, sidecar_of(target), *workspace.scratch.glob(f"{id}-of-*")):
                 with contextlib.suppress(OSError):
                     left.unlink(missing_ok=True)
     return {"step": step}
 
 
-def _taken(desk: Desk, job: dict[str, Any], step: str) -> Path:
-    return desk.files(job).take(job["id"], step, _scratch(desk, job["id"], f"of-{step}"))
+def _taken(workspace: Workspace, job: dict[str, Any], step: str) -> Path:
+    return workspace.files(job).take(job["id"], step, _scratch(workspace, job["id"], f"of-{step}"))
 
 
-def _scratch(desk: Desk, id: str, step: str) -> Path:
-    desk.scratch.mkdir(parents=True, exist_ok=True)
-    return desk.scratch / f"{id}-{step}{suffix(step)}"
+def _scratch(workspace: Workspace, id: str, step: str) -> Path:
+    workspace.scratch.mkdir(parents=True, exist_ok=True)
+    return workspace.scratch / f"{id}-{step}{suffix(step)}"

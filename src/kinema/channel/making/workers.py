@@ -19,7 +19,7 @@ from ...core.errors import KinemaError
 from ...core.leftovers import scratch
 from . import durable
 from .postgres import Tables
-from .steps import Desk
+from .steps import Workspace
 
 BEAT_S = 5.0
 log = logging.getLogger("kinema.channel")
@@ -90,9 +90,9 @@ def work(
         report(doing["now"])
 
     with scratch("worker") as folder:
-        desk = Desk(url, folder, on_step)
+        workspace = Workspace(url, folder, on_step)
         beats.beat(id, "")
-        durable.launch(url, id, durable.ProcessRole(desk), draws=True)
+        durable.launch(url, id, durable.ProcessRole(workspace), draws=True)
         report(f"{id} is waiting for shots")
         try:
             while not stop.wait(min(BEAT_S, lost_s / 4)):

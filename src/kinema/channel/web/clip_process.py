@@ -1,4 +1,4 @@
-"""`kinema worker --listen`: the order queue (making/bench.py) and its HTTP API, until SIGTERM or SIGINT."""
+"""`kinema worker --listen`: the order queue (making/order_queue.py) and its HTTP API, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from ...core.errors import RequestError
 from ...core.leftovers import scratch
 from ..config import secret
-from ..making.bench import Bench
 from ..making.makers import KinemaMaker, factory_of
+from ..making.order_queue import OrderQueue
+from .connection_limits import FOR_ORDERS
 from .listening import address_of, check_can_serve, listen
-from .patience import FOR_ORDERS
 
 
 def serve(
@@ -36,14 +36,14 @@ def serve(
     from .clip_site import clip_site
 
     with scratch("bench") as folder:
-        bench = Bench(models, folder, device)
-        app, sock = clip_site(bench, token, [host]), listen(host, port)
-        threading.Thread(target=bench.run, name="kinema-bench", daemon=True).start()
+        orders = OrderQueue(models, folder, device)
+        app, sock = clip_site(orders, token, [host]), listen(host, port)
+        threading.Thread(target=orders.run, name="kinema-orders", daemon=True).start()
         report(f"{', '.join(models)} at {address_of(sock)}")
         try:
             site.serve(app, sock, limits=FOR_ORDERS)
         finally:
-            bench.stop()
+            orders.stop()
 
 
 def _check(model: str) -> None:

@@ -24,8 +24,8 @@ from starlette.routing import Route
 from ...core.errors import RequestError
 from ...core.outside import parse_json
 from ...core.request import Profile
-from ..making.bench import DONE, Bench, Busy, Order, Taken
 from ..making.job import ShotOrder
+from ..making.order_queue import DONE, IdTaken, Order, OrderQueue, QueueFull
 from .owner import Owner
 from .site_guard import Guard
 
@@ -35,7 +35,7 @@ TEXTS = {"id": 200, "model": 300, "prompt": 4000, "negative_prompt": 4000}
 NUMBERS = {"seconds": (0.1, 600.0), "seed": (0, 2**63 - 1), "width": (32, 4096), "height": (32, 4096)}
 
 
-def clip_site(bench: Bench, token: str | None = None, names: Collection[str] = ()) -> Any:
+def clip_site(orders: OrderQueue, token: str | None = None, names: Collection[str] = ()) -> Any:
     """The ASGI application. names: host names accepted without a token, besides localhost and bare addresses.
     RequestError: the token is too short."""
     owner = Owner(token)
@@ -48,9 +48,9 @@ def clip_site(bench: Bench, token: str | None = None, names: Collection[str] = (
         return None
 
     async def about(request: Request) -> Response:
-        return allowed(request) or JSONResponse({"kinema": "clips", "models": list(bench.models)})
+        return allowed(request) or JSONResponse({"kinema": "clips", "models": list(orders.models)})
 
-    async def place(request: Request) -> Response:
+    async def post(request: Request) -> Response:
         if refused := allowed(request):
             return refused
         data = b""
@@ -59,12 +59,12 @@ def clip_site(bench: Bench, token: str | None = None, names: Collection[str] = (
             if len(data) > MOST_BYTES:
                 return _error(413, f"An order has at most {MOST_BYTES:,} bytes.")
         try:
-            return JSONResponse(_state(bench.order(job_of(data))), 202)
+            return JSONResponse(_state(orders.add(job_of(data))), 202)
         except RequestError as error:
             return _error(422, str(error))
-        except Taken as error:
+        except IdTaken as error:
             return _error(409, str(error))
-        except Busy as error:
+        except QueueFull as error:
             return _error(503, str(error))
 
     async def one(request: Request) -> Response:
@@ -72,9 +72,9 @@ def clip_site(bench: Bench, token: str | None = None, names: Collection[str] = (
             return refused
         name = request.path_params["name"]
         if request.method == "DELETE":
-            bench.forget(name)
+            orders.forget(name)
             return Response(status_code=204)
-        order = bench.get(name.removesuffix(".mp4"))
+        order = orders.get(name.removesuffix(".mp4"))
         if order is None or (name.endswith(".mp4") and order.state != DONE):
             return _error(404, "No such clip.")
         return (
@@ -83,7 +83,7 @@ def clip_site(bench: Bench, token: str | None = None, names: Collection[str] = (
 
     app = Starlette(
         routes=[
-            Route("/", about), Route("/clips", place, methods=["POST"]),
+            Route("/", about), Route("/clips", post, methods=["POST"]),
             Route("/clips/{name}", one, methods=["GET", "DELETE"]),
         ]
     )  # fmt: skip

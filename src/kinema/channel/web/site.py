@@ -15,17 +15,17 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from .allowance import Allowance
 from .audience import Audience
 from .board import Board
+from .commands import Commands
+from .connection_limits import FOR_VIEWERS, ConnectionLimits, protocol
 from .owner import Owner
-from .patience import FOR_VIEWERS, ConnectionLimits, protocol
+from .rate_limit import RateLimit
 from .site_guard import Guard
 from .site_media import SiteMedia
 from .site_owner import OwnerRoutes
 from .site_page import Page
 from .site_public import PublicRoutes
-from .verbs import Verbs
 
 GRACE_S = 3
 
@@ -47,19 +47,19 @@ class SiteSettings:
 
 
 def site(
-    folder: Path, verbs: Verbs, settings: SiteSettings | None = None, *, board: Board | None = None,
-    suggesting: Allowance | None = None,
+    folder: Path, commands: Commands, settings: SiteSettings | None = None, *, board: Board | None = None,
+    suggesting: RateLimit | None = None,
 ) -> Any:  # fmt: skip
     """The ASGI application. RequestError: the token is too short, or an illegal schedule."""
     settings = settings or SiteSettings()
     board = board or Board(folder, settings.name, settings.schedule, settings.theme, timezone=settings.timezone)
     audience = Audience()
-    suggesting = suggesting or Allowance(each=3, all=60, per_s=600.0)
+    suggesting = suggesting or RateLimit(each=3, all=60, per_s=600.0)
     routes = [
         *Page().routes(),
         *SiteMedia(folder, audience).routes(),
-        *PublicRoutes(board, audience, verbs, suggesting if settings.suggestions else None).routes(),
-        *OwnerRoutes(verbs, Owner(settings.token), Allowance(each=10, all=100, per_s=60.0)).routes(),
+        *PublicRoutes(board, audience, commands, suggesting if settings.suggestions else None).routes(),
+        *OwnerRoutes(commands, Owner(settings.token), RateLimit(each=10, all=100, per_s=60.0)).routes(),
     ]
 
     @contextlib.asynccontextmanager

@@ -12,19 +12,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ...core.errors import KinemaError, RequestError
-from .allowance import Allowance
+from .commands import Commands
 from .owner import TOKEN_ENV, Owner
+from .rate_limit import RateLimit
 from .site_guard import refusal
 from .site_media import address_of
 from .site_public import body
-from .verbs import Verbs
 
 
 class OwnerRoutes:
     """Routes of the owner's API. trying: the rate limit of wrong tokens."""
 
-    def __init__(self, verbs: Verbs, owner: Owner, trying: Allowance) -> None:
-        self.verbs, self.owner, self.trying = verbs, owner, trying
+    def __init__(self, commands: Commands, owner: Owner, trying: RateLimit) -> None:
+        self.commands, self.owner, self.trying = commands, owner, trying
 
     def routes(self) -> list[Route]:
         return [
@@ -37,13 +37,13 @@ class OwnerRoutes:
         ]
 
     async def status(self, request: Request) -> Response:
-        return self._refusal(request) or await self._run(self.verbs.status)
+        return self._refusal(request) or await self._run(self.commands.status)
 
     async def queue(self, request: Request) -> Response:
-        return self._refusal(request) or await self._run(self.verbs.queue, 50)
+        return self._refusal(request) or await self._run(self.commands.queue, 50)
 
     async def skip(self, request: Request) -> Response:
-        return self._refusal(request) or await self._run(self.verbs.skip)
+        return self._refusal(request) or await self._run(self.commands.skip)
 
     async def ban(self, request: Request) -> Response:
         """Body: {"id": "...", "reason": "..."}."""
@@ -55,7 +55,7 @@ class OwnerRoutes:
         id, reason = data.get("id"), data.get("reason", "")
         if not isinstance(id, str) or not isinstance(reason, str) or len(reason) > 500:
             return refusal(400, 'The body is {"id": "...", "reason": "..."}; the reason is optional.')
-        return await self._run(self.verbs.ban, id, reason)
+        return await self._run(self.commands.ban, id, reason)
 
     async def put(self, request: Request) -> Response:
         """Body: {"id": "...", "place": 0}. 0 is next; without a place, the clip is queued at the end."""
@@ -69,7 +69,7 @@ class OwnerRoutes:
             return refusal(
                 400, 'The body is {"id": "...", "place": 0}; without a place, the clip is queued at the end.'
             )
-        return await self._run(self.verbs.put, id, place)
+        return await self._run(self.commands.put, id, place)
 
     async def stop(self, request: Request) -> Response:
         """Respond first, then stop: the channel may include this site."""
@@ -77,7 +77,7 @@ class OwnerRoutes:
             return refused
 
         async def later() -> None:
-            await self._run(self.verbs.stop)
+            await self._run(self.commands.stop)
 
         return JSONResponse({"stopping": True}, 202, background=BackgroundTask(later))
 

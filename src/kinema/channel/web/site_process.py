@@ -35,14 +35,14 @@ def serve(
     from ..library import Library
     from ..running import schedule
     from . import site
-    from .verbs import ChannelVerbs
+    from .commands import ChannelCommands
 
     settings = site.SiteSettings(
         name=config.title, theme=config.theme, schedule=schedule(config), timezone=config.timezone,
         names=config.page.names, token=token, suggestions=config.viewers.take, proxies=config.page.proxies,
     )  # fmt: skip
     Library.open(config.root).close()
-    app = site.site(config.root, ChannelVerbs(config), settings)
+    app = site.site(config.root, ChannelCommands(config), settings)
     sock = listen(host or config.page.host, config.page.port if port is None else port)
     report(address_of(sock))
     site.serve(app, sock, config.page.proxies)

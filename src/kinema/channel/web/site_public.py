@@ -16,12 +16,12 @@ from ...core.numerals import decimal
 from ...core.outside import parse_json
 from ..airing import guide
 from ..writing.moderation import LIMITS
-from .allowance import Allowance
 from .audience import Audience
 from .board import Board
+from .commands import Commands
+from .rate_limit import RateLimit
 from .site_guard import refusal
 from .site_media import FRESH, OPEN, address_of
-from .verbs import Verbs
 
 log = logging.getLogger("kinema.channel")
 BODY_BYTES = 4096
@@ -33,8 +33,8 @@ NO_SUCH_WORDS = "Your suggestion contains a blocked word. Please use other words
 class PublicRoutes:
     """Public routes. suggesting: the rate limit of suggestions; None disables them."""
 
-    def __init__(self, board: Board, audience: Audience, verbs: Verbs, suggesting: Allowance | None) -> None:
-        self.board, self.audience, self.verbs, self.suggesting = board, audience, verbs, suggesting
+    def __init__(self, board: Board, audience: Audience, commands: Commands, suggesting: RateLimit | None) -> None:
+        self.board, self.audience, self.commands, self.suggesting = board, audience, commands, suggesting
 
     def routes(self) -> list[Route]:
         return [
@@ -94,7 +94,7 @@ class PublicRoutes:
             )
         self.suggesting.use(address)
         try:
-            waiting = await run_in_threadpool(self.verbs.suggest, theme)
+            waiting = await run_in_threadpool(self.commands.suggest, theme)
         except RequestError as refused:
             return refusal(422, NO_SUCH_WORDS if refused.legal == "other words" else refused.message)
         except KinemaError as error:

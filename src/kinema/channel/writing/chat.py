@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from ...core.conditions import Value
 from ...core.errors import ModelError
 from ...core.outside import parse_json
-from ..http_client import AskError, TooSlow, Unreachable, ask, library
+from ..http_client import HttpError, HttpTimeout, Unreachable, load_httpx, send_request
 
 log = logging.getLogger("kinema.channel")
 Mode = Literal["json_schema", "json_object", "text"]
@@ -89,10 +89,10 @@ class Chat:
 
     def check(self) -> None:
         """Check that the HTTP library is installed and the key is set. ModelError."""
-        library(WHAT)
+        load_httpx(WHAT)
         self._key()
 
-    def ask(self, messages: list[Message], schema: dict[str, Any]) -> str:
+    def complete(self, messages: list[Message], schema: dict[str, Any]) -> str:
         """The model's reply, intended as JSON of this schema but not validated. ChatError."""
         for mode in MODES[MODES.index(self.mode) :]:
             status, text = self._post_with_retries(messages, schema, mode)
@@ -139,18 +139,18 @@ class Chat:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             # Proxies of the environment do not apply to local endpoints.
-            answer = ask(
+            response = send_request(
                 "POST", self.endpoint.url, body=body, headers=headers, limit_s=self.endpoint.timeout_s,
                 max_bytes=MAX_ANSWER_BYTES, from_environment=not self.endpoint.is_local, what=WHAT,
             )  # fmt: skip
-        except TooSlow:
+        except HttpTimeout:
             raise TimeoutError(f"did not respond within {self.endpoint.timeout_s:g} s") from None
         except Unreachable as error:
             raise ConnectionError(self._shown(error.why)) from None
-        except AskError as error:
+        except HttpError as error:
             raise ChatError(f"{self.endpoint.url} {self._shown(error.why)}") from None
-        text = answer.body.decode("utf-8", "replace")
-        return answer.status, text, _seconds(answer.headers.get("retry-after"))
+        text = response.body.decode("utf-8", "replace")
+        return response.status, text, _seconds(response.headers.get("retry-after"))
 
     def _content(self, text: str) -> str:
         """The message of a chat completion. ChatError."""

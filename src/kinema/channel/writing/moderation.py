@@ -16,7 +16,7 @@ from pathlib import Path
 from ...core.errors import RequestError
 from ...core.text_file import read_text
 from .prompt import prompt_of
-from .shots import MAX_THEME_CHARS, MAX_TITLE_CHARS, Episode, StyleBible, Theme, unseen
+from .shots import MAX_THEME_CHARS, MAX_TITLE_CHARS, Episode, StyleBible, Theme, find_invisible
 
 LIMITS = {"theme": MAX_THEME_CHARS, "title": MAX_TITLE_CHARS, "prompt": 700}
 MAX_MARKS = 3  # accents per letter; no language needs more
@@ -56,7 +56,7 @@ class Moderation:
             raise Refused(
                 f"The {kind} has {len(text):,} characters.", field=kind, value=text[:60], legal=f"{limit} at most"
             )
-        if (place := unseen(text)) is not None:
+        if (place := find_invisible(text)) is not None:
             code = f"U+{ord(text[place]):04X}"
             raise Refused(
                 f"The {kind} contains the control character {code} at position {place}.", field=kind, value=code,

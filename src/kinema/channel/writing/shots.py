@@ -37,7 +37,7 @@ CAMERA_DIRECTIONS: dict[Camera, tuple[CameraDirection, ...]] = {
 """The legal directions of each camera move."""
 
 
-def unseen(text: str) -> int | None:
+def find_invisible(text: str) -> int | None:
     """The index of the first invisible character, or None: control characters, and those without a glyph (variation
     selectors, joiners, fillers), which could hide words. Emoji sequences are legal: one joiner between two emoji, one
     selector after one."""
@@ -64,7 +64,7 @@ def _is_emoji(char: str) -> bool:
 
 
 def _one_line(text: str) -> str:
-    if (place := unseen(text)) is not None:
+    if (place := find_invisible(text)) is not None:
         raise ValueError(f"must be one line of printable characters, got U+{ord(text[place]):04X}")
     if text != text.strip():
         raise ValueError("must not begin or end with a space")

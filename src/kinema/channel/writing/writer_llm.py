@@ -105,7 +105,7 @@ class LanguageModelWriter:
     def episode(self, brief: Brief) -> Episode:
         """Write an episode. ChatError if the endpoint returns no legal one in two attempts."""
         messages, schema = question(brief), schema_of(brief)
-        reply = self.chat.ask(messages, schema)
+        reply = self.chat.complete(messages, schema)
         try:
             return self._read(reply, brief)
         except RequestError as error:
@@ -117,7 +117,7 @@ class LanguageModelWriter:
                 },
             ]
         try:
-            return self._read(self.chat.ask(messages, schema), brief)
+            return self._read(self.chat.complete(messages, schema), brief)
         except RequestError as error:
             raise ChatError(f"{self.chat.endpoint.model}: no usable episode after a correction: {error}") from None
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 MOST = 10_000
 
 
-class Allowance:
+class RateLimit:
     """At most `each` uses per address and `all` in total within `per_s` seconds. Not thread-safe."""
 
     def __init__(self, each: int, all: int, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from .allowance import client_network
+from .rate_limit import client_network
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ log = logging.getLogger("kinema.channel")
 
 
 @dataclass
-class KeptProcess:
+class ChildProcess:
     """A restarted process. stop_s: the time between SIGTERM and SIGKILL. log: the file for its output."""
 
     name: str
@@ -74,7 +74,7 @@ class KeptProcess:
             self._file.close()
             self._file = None
 
-    def last_words(self) -> str:
+    def last_log_line(self) -> str:
         """The last line of its log."""
         try:
             lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 from site_client import TOKEN, Noted
 
-from kinema.channel.making.bench import Bench
+from kinema.channel.making.order_queue import OrderQueue
 from kinema.channel.web.clip_site import clip_site
+from kinema.channel.web.connection_limits import FOR_ORDERS, FOR_VIEWERS, ConnectionLimits
 from kinema.channel.web.listening import listen
-from kinema.channel.web.patience import FOR_ORDERS, FOR_VIEWERS, ConnectionLimits
 from kinema.channel.web.site import SiteSettings, server, site
 
 QUICK = ConnectionLimits(head_s=0.4, body_s=0.4, answer_s=0.4, idle_s=1, each=12, all=40)
@@ -23,9 +23,9 @@ GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 @contextlib.contextmanager
-def running(app, patience: ConnectionLimits = QUICK, proxies=()):
+def running(app, limits: ConnectionLimits = QUICK, proxies=()):
     sock = listen("127.0.0.1", 0)
-    serving = server(app, proxies, patience)
+    serving = server(app, proxies, limits)
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     while not serving.started:
@@ -43,7 +43,7 @@ def app(request, tmp_path):
     """Those that listen, behind the same server; the bench with a token that nobody has sent."""
     if request.param == "site":
         return site(tmp_path, Noted(), SiteSettings(token=TOKEN))
-    return clip_site(Bench(["toyland"], tmp_path), TOKEN)
+    return clip_site(OrderQueue(["toyland"], tmp_path), TOKEN)
 
 
 def connected(address, source: str = "127.0.0.1") -> socket.socket:
@@ -112,9 +112,9 @@ def test_the_next_request_of_a_connection_has_its_time_too(app):
 
 
 def test_half_open_connections_of_one_keep_nobody_else_out(app):
-    patience = replace(QUICK, head_s=30.0)
-    with running(app, patience) as address, contextlib.ExitStack() as stack:
-        for _ in range(patience.each + 20):
+    limits = replace(QUICK, head_s=30.0)
+    with running(app, limits) as address, contextlib.ExitStack() as stack:
+        for _ in range(limits.each + 20):
             stack.enter_context(connected(address)).sendall(b"GET / HTTP/1.1\r\n")
         time.sleep(0.2)
         assert asked(address) == b""  # the one who holds them all
@@ -134,8 +134,8 @@ def test_connections_that_end_count_no_more(app):
 
 
 def test_a_proxy_brings_everybody(app):
-    patience = replace(QUICK, head_s=30.0, each=3, all=60)
-    with running(app, patience, proxies=["127.0.0.1"]) as address, contextlib.ExitStack() as stack:
+    limits = replace(QUICK, head_s=30.0, each=3, all=60)
+    with running(app, limits, proxies=["127.0.0.1"]) as address, contextlib.ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(connected(address)).sendall(b"GET")
         assert asked(address).startswith(b"HTTP/1.1")
@@ -161,6 +161,6 @@ def test_a_reader_that_takes_nothing_is_left():
 
 
 def test_the_limits_of_the_servers_are_in_proportion():
-    for patience in (FOR_VIEWERS, FOR_ORDERS):
-        assert 10 * patience.each >= patience.all / 2 >= patience.each  # one address never has most of them
-        assert patience.head_s <= 15 and patience.body_s <= 30
+    for limits in (FOR_VIEWERS, FOR_ORDERS):
+        assert 10 * limits.each >= limits.all / 2 >= limits.each  # one address never has most of them
+        assert limits.head_s <= 15 and limits.body_s <= 30

@@ -9,7 +9,7 @@ from ..config import ChannelConfig
 from ..library import Library
 
 
-class Verbs(Protocol):
+class Commands(Protocol):
     """Commands of the owner, and `suggest` for viewers, which returns the number of waiting suggestions."""
 
     def status(self) -> dict[str, Any]: ...
@@ -27,7 +27,7 @@ class Verbs(Protocol):
     def suggest(self, theme: str) -> int: ...
 
 
-class ChannelVerbs:
+class ChannelCommands:
     """The commands of a channel, by the same functions as the command line."""
 
     def __init__(self, config: ChannelConfig) -> None:

@@ -24,11 +24,11 @@ SLOWEST_S = 3600.0
 WAITING, DRAWING, DONE, FAILED = "waiting", "drawing", "done", "failed"
 
 
-class Busy(KinemaError):
+class QueueFull(KinemaError):
     """The queue is full; retry later."""
 
 
-class Taken(KinemaError):
+class IdTaken(KinemaError):
     """Another order has the same name."""
 
 
@@ -43,7 +43,7 @@ class Order:
     again: bool = False
 
 
-class Bench:
+class OrderQueue:
     """models: the names of the models served. folder: a private folder for clips. device: "" is the best available.
     `run` generates clips until `stop`; all other methods are thread-safe."""
 
@@ -52,9 +52,9 @@ class Bench:
         self._orders: OrderedDict[str, Order] = OrderedDict()
         self._change, self._end, self._number = threading.Condition(), False, 0
 
-    def order(self, job: ShotOrder) -> Order:
+    def add(self, job: ShotOrder) -> Order:
         """The order with the name of `job`; a new one if there is none or it failed. RequestError: a model that is not
-        served; Taken; Busy."""
+        served; IdTaken; QueueFull."""
         if job.model not in self.models:
             raise RequestError(
                 f"Model {job.model!r} is not served here.", field="model", value=job.model,
@@ -65,10 +65,10 @@ class Bench:
             earlier = self._orders.get(job.id)
             if earlier is not None and earlier.state != FAILED:
                 if earlier.job != local:
-                    raise Taken(f"Another order has the id {job.id}.")
+                    raise IdTaken(f"Another order has the id {job.id}.")
                 return earlier
             if sum(each.state in (WAITING, DRAWING) for each in self._orders.values()) >= MOST_WAITING:
-                raise Busy(f"The queue is full ({MOST_WAITING} orders).")
+                raise QueueFull(f"The queue is full ({MOST_WAITING} orders).")
             self._number += 1
             self._orders[job.id] = order = Order(local, self.folder / f"{self._number:06d}.mp4")
             self._orders.move_to_end(job.id)

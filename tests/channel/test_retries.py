@@ -11,9 +11,9 @@ import pytest
 from running_channel import channel_file, config_of
 
 from kinema.channel.making import durable, producer, steps
-from kinema.channel.making.bench import FAILED, Bench
-from kinema.channel.making.job import Down, Late, ShotOrder
+from kinema.channel.making.job import ClipTimeout, ShotOrder, Unavailable
 from kinema.channel.making.ledger import Ledger, LedgerBusy
+from kinema.channel.making.order_queue import FAILED, OrderQueue
 from kinema.channel.making.producer import Producer
 from kinema.channel.state_file import read_state
 from kinema.core.errors import Cancelled, KinemaError, RequestError
@@ -45,7 +45,7 @@ def failing(*errors: Exception):
 
 
 def test_a_maker_that_is_away_uses_up_no_try(slept):
-    away = [Down("cannot be reached")] * 20
+    away = [Unavailable("cannot be reached")] * 20
     assert durable._with_retries(job(), "generate", failing(*away))["step"] == "generate"
     assert len(slept) == 20 and max(slept) <= 60.0
     slept.clear()
@@ -53,11 +53,13 @@ def test_a_maker_that_is_away_uses_up_no_try(slept):
     assert found["failed"] == "cannot be reached"  # it stays away
     assert 10.0 <= sum(slept) <= 15.0
     slept.clear()
-    mixed = [Down("away"), KinemaError("bad"), Down("away"), KinemaError("bad"), KinemaError("bad")]
+    mixed = [Unavailable("away"), KinemaError("bad"), Unavailable("away"), KinemaError("bad"), KinemaError("bad")]
     assert durable._with_retries(job(), "generate", failing(*mixed))["failed"] == "bad"  # its own tries are three
 
 
-@pytest.mark.parametrize("error", [Cancelled("longer than 3600 s"), Late("no clip within 3600 s"), RequestError("no")])
+@pytest.mark.parametrize(
+    "error", [Cancelled("longer than 3600 s"), ClipTimeout("no clip within 3600 s"), RequestError("no")]
+)
 def test_what_took_too_long_is_not_tried_again(slept, error):
     found = durable._with_retries(job(), "generate", failing(error, error))
     assert found["failed"] == str(error) and slept == []
@@ -80,7 +82,7 @@ def test_a_step_that_makes_a_clip_better_does_not_cost_the_clip(slept, monkeypat
 
         return work
 
-    monkeypatch.setattr(durable, "_role", SimpleNamespace(desk=None))
+    monkeypatch.setattr(durable, "_role", SimpleNamespace(workspace=None))
     monkeypatch.setattr(steps, "generate", made("generate", None))
     monkeypatch.setattr(steps, "upscaled", made("upscaled", upscaled))
     monkeypatch.setattr(steps, "between", made("between", between))
@@ -99,12 +101,12 @@ def test_a_bench_does_not_ask_for_another_hour_and_outlives_what_a_library_raise
         def check(self, job: ShotOrder) -> None:
             raise raised.pop(0)
 
-    monkeypatch.setattr("kinema.channel.making.bench.maker", lambda _model: Wrong())
-    bench = Bench(["m"], tmp_path)
+    monkeypatch.setattr("kinema.channel.making.order_queue.maker", lambda _model: Wrong())
+    bench = OrderQueue(["m"], tmp_path)
     thread = threading.Thread(target=bench.run, daemon=True)
     thread.start()
     for name, again in (("a", False), ("b", True), ("c", True)):
-        bench.order(ShotOrder(name, "x", "", 1.0, 0, "fast", "m", {}))
+        bench.add(ShotOrder(name, "x", "", 1.0, 0, "fast", "m", {}))
         for _ in range(200):
             if bench.get(name).state == FAILED:
                 break

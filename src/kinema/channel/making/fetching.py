@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ...core.errors import KinemaError
 from ...core.leftovers import scratch
-from ..http_client import TooSlow, Unreachable
+from ..http_client import HttpTimeout, Unreachable
 from ..writing.breaker import Breaker
-from .job import Down, Late
+from .job import ClipTimeout, Unavailable
 
 MAX_BYTES = 500 * 10**6
 """Maximum size of a fetched clip."""
@@ -20,16 +20,16 @@ def attempt(breaker: Breaker, sleep: Callable[[float], None], fetch: Callable[[P
     """Wait for the breaker, call `fetch` with a temporary folder, and report the outcome to the breaker."""
     while breaker.is_open:
         sleep(1.0)
-    with scratch("elsewhere") as folder:
+    with scratch("fetch") as folder:
         try:
             fetch(folder)
-        except TooSlow as error:
+        except HttpTimeout as error:
             breaker.failed()
-            raise Late(str(error)) from None
+            raise ClipTimeout(str(error)) from None
         except Unreachable as error:
             breaker.failed()
-            raise Down(str(error)) from None
-        except Down:
+            raise Unavailable(str(error)) from None
+        except Unavailable:
             breaker.failed()
             raise
     breaker.succeeded()
