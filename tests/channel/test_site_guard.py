@@ -1,4 +1,4 @@
-"""Who the site answers, and who may tell the channel what to do."""
+"""Access control of the site: hosts, origins and the owner's token."""
 
 from __future__ import annotations
 
@@ -112,12 +112,12 @@ def test_the_token_cannot_be_guessed_at_leisure(tmp_path):
 
 
 def test_the_owner_cannot_be_locked_out(tmp_path):
-    """Neither by a page that asks without a token (a browser sends such a GET for anybody) nor by wrong tokens."""
+    """Neither by requests without a token (which any page can make a browser send) nor by wrong tokens."""
     asks = client(tmp_path)
     for _ in range(30):
         assert asks.get("/api/status").status_code == 401
         assert asks.get("/api/status", headers={"authorization": " "}).status_code == 401
-    assert asks.get("/api/status", headers={"authorization": "Bearer wrong"}).status_code == 401  # nothing was counted
+    assert asks.get("/api/status", headers={"authorization": "Bearer wrong"}).status_code == 401  # not limited yet
     for number in range(30):
         asks.get("/api/status", headers={"authorization": f"Bearer {number}"})
         assert asks.get("/api/status", headers=OWNER).status_code == 200
@@ -167,7 +167,7 @@ def test_a_token_is_long_and_comes_from_a_file_or_the_environment(tmp_path, monk
     assert token_from() == TOKEN
     (tmp_path / "token").write_text("of-the-file-and-long\n")
     assert token_from(tmp_path / "token") == "of-the-file-and-long"
-    with pytest.raises(RequestError, match="token's file"):
+    with pytest.raises(RequestError, match="token file"):
         token_from(tmp_path / "none")
 
 
@@ -202,7 +202,7 @@ def test_an_address_that_is_taken_is_refused():
             listen("127.0.0.1", port)
         with pytest.raises(RequestError, match="Cannot listen"):
             listen("203.0.113.250", 0)
-        with pytest.raises(RequestError, match="Port 70000"):
+        with pytest.raises(RequestError, match="port: 70000"):
             listen("127.0.0.1", 70000)
     finally:
         first.close()

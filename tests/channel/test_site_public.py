@@ -1,4 +1,4 @@
-"""What everybody may ask of the site: the page, playlists and segments, now and next, the guide, suggestions."""
+"""The public site: the page, playlists and segments, now and next, the guide, suggestions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kinema.channel.web.site_media import with_dates, with_viewer
 
 @pytest.fixture(scope="module")
 def aired(tmp_path_factory):
-    """The folder of a channel that showed 16 s: clips 0 to 5 and repeats; and the time at the end."""
+    """The folder of a channel that aired 16 s (clips 0 to 5 and repeats), and the time at the end."""
     folder, kept = tmp_path_factory.mktemp("aired"), tmp_path_factory.mktemp("kept") / "channel"
     fill(folder, 6, theme="sea", prompt="a red ball rolls left")
     playout = fast_playout(folder, FastClock())
@@ -37,7 +37,7 @@ def aired(tmp_path_factory):
 
 @pytest.fixture
 def on_air(aired, tmp_path):
-    """A copy of that folder, and a board whose clock stands at the end."""
+    """A copy of that folder, and a board whose clock shows the time at the end."""
     folder, time_s = aired
     shutil.copytree(folder, tmp_path / "channel")
     return tmp_path / "channel", Board(tmp_path / "channel", "Test", wall=lambda: time_s)
@@ -88,7 +88,7 @@ def test_playlists_are_fresh_and_segments_are_kept(on_air):
 
 
 def test_a_segments_address_says_when_it_was_made():
-    """A cache would else show what an older channel had under the same number."""
+    """Otherwise a cache could return a segment of an earlier channel with the same number."""
     live = "#EXTM3U\n#EXT-X-PROGRAM-DATE-TIME:2026-05-04T12:00:00.500Z\n#EXTINF:2.000000,\ns000000007.ts\n"
     assert with_dates(live).splitlines()[-1] == "s000000007.ts?at=1777896000500"
     assert with_viewer("#EXTM3U\n#EXT-X-STREAM-INF:A\nlive.m3u8\n", "w", "on_air/").splitlines()[-1] == (
@@ -209,7 +209,7 @@ def test_suggestions_are_moderated_and_kept(tmp_path):
     asks = client(tmp_path, commands)
     assert (suggest(asks, "  a race of cars ").status_code, commands.asked) == (201, ["a race of cars"])
     refused = suggest(asks, "p0rn")
-    assert refused.status_code == 422 and "does not show" in refused.json()["error"]
+    assert refused.status_code == 422 and "blocked word" in refused.json()["error"]
     assert "porn" not in refused.text
     assert suggest(asks, "x" * 201).status_code == 422
     assert commands.asked == ["a race of cars"]

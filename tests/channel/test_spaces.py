@@ -1,4 +1,4 @@
-"""Clips from a Gradio Space, through gradio_client and a server that misbehaves."""
+"""Clips from a Gradio Space, through gradio_client and a server with failures."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_space_that_hangs_or_is_gone_is_left_alone_for_a_while(space, tmp_path
     assert maker.breaker.is_open
     assert not waited
     patient = ShotOrder(**{**job.__dict__, "space": {**job.space, "timeout_s": 60.0}})
-    maker.make(patient, target)  # asked again only when the pause is over
+    maker.make(patient, target)  # called again only after the pause
     assert sum(waited) == 20.0
     assert target.is_file()
     assert len(log.read_text().splitlines()) == 3
@@ -110,7 +110,7 @@ def test_a_space_that_hangs_or_is_gone_is_left_alone_for_a_while(space, tmp_path
 
 @pytest.fixture
 def victim(tmp_path):
-    """A server of this machine that nobody outside may have asked: (its address, what it was asked)."""
+    """A private server of this machine that must not get requests: (address, requested paths)."""
     asked: list[str] = []
     data = (tmp_path / "secret.mp4").read_bytes()
 
@@ -148,7 +148,7 @@ def file_data(path: str, **more) -> dict:
 
 
 def test_no_answer_of_a_space_names_a_file_of_this_machine_or_another_server(space, secret, victim, tmp_path):
-    """Whatever is named, what comes is a file of the Space's own, or nothing; nobody else is asked."""
+    """Whatever the response names, only files of the Space are fetched; no other server gets a request."""
     other, asked = victim
     here, named = str(secret), os.path.relpath(secret)
     answers = [
@@ -189,13 +189,13 @@ def test_a_file_of_the_spaces_own_is_found_wherever_it_lies_in_its_answer(space,
 @pytest.mark.parametrize(
     ("behaviours", "why"),
     [
-        (["config-drip", "good"], "did not answer within|no clip within"),
-        (["config-packed", "good"], "encoded answer"),
-        (["stream-drip"], "did not answer within|no clip within"),
+        (["config-drip", "good"], "did not respond within|no clip within"),
+        (["config-packed", "good"], "encoded response"),
+        (["stream-drip"], "did not respond within|no clip within"),
         (["stream-endless"], "sends more than"),
-        ([json.dumps([{"path": "/srv/drip"}])], "did not answer within"),
+        ([json.dumps([{"path": "/srv/drip"}])], "did not respond within"),
         ([json.dumps([{"path": "/srv/endless"}])], "sends more than"),
-        ([json.dumps([{"path": "/srv/packed"}])], "encoded answer"),
+        ([json.dumps([{"path": "/srv/packed"}])], "encoded response"),
         (["config-odd []", "good"], "."), (["config-odd 5", "good"], "."), (["config-odd " + "[" * 5000, "good"], "."),
         (['config-odd {"dependencies": 5}', "good"], "."),
     ],
@@ -213,7 +213,7 @@ def test_a_space_cannot_send_its_calls_and_the_token_elsewhere(space, secret, vi
     other, asked = victim
     monkeypatch.setenv("SPACE_TOKEN", "hf_secret")
     job, _ = space(f"config-elsewhere {other}", "good", key_env="SPACE_TOKEN")
-    with pytest.raises(KinemaError, match="leads elsewhere"):
+    with pytest.raises(KinemaError, match="redirects to another origin"):
         SpaceMaker(job.model).make(job, tmp_path / "made.mp4")
     assert asked == []
 
@@ -226,7 +226,7 @@ def test_the_token_saved_on_this_machine_is_not_sent(space, tmp_path, monkeypatc
 
 
 def test_the_clients_makers_are_told_nothing(space, tmp_path, monkeypatch):
-    """And the environment of the process, which other threads and children see, stays as it was."""
+    """The environment of the process is unchanged too."""
     told: list[object] = []
     monkeypatch.setattr(gradio_client.Client, "_telemetry_thread", told.append)
     monkeypatch.delenv("GRADIO_ANALYTICS_ENABLED", raising=False)

@@ -1,4 +1,4 @@
-"""The offline writer: readable by the miniature, never the same, as the theme says."""
+"""The offline writer: prompts that the miniature understands, without repeats, following the theme."""
 
 from __future__ import annotations
 
