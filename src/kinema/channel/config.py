@@ -307,12 +307,12 @@ def secret(name: str | None, environ: Mapping[str, str] = os.environ) -> str:
     """The value of an environment variable; empty if `name` is None. RequestError if it is not set."""
     if name is None:
         return ""
-    found = environ.get(name, "").strip()
-    if not found:
+    value = environ.get(name, "").strip()
+    if not value:
         raise RequestError(
             f"The environment variable {name}, named in the channel file, is not set.", field="key_env", value=name
         )
-    return found
+    return value
 
 
 def check_database_url(url: str) -> None:

@@ -138,22 +138,22 @@ def _fitted(chunks: Iterator[Chunk], encoding: Encoding, how: str) -> Iterator[t
 def _on_the_grid(frames: Iterator[tuple[np.ndarray, Fraction]], encoding: Encoding) -> Iterator[np.ndarray]:
     """Frames at the channel's frame rate, in whole GOPs: the last frame is repeated to fill a GOP; up to LEFT_OUT_S
     beyond a full GOP is dropped. MediaError if there are no frames."""
-    given, last = 0, None
+    sent, last = 0, None
     over: list[np.ndarray] = []
     for number, (frame_HWC, rate) in enumerate(frames):
         due = (number + 1) * encoding.fps / rate
-        while given + len(over) + Fraction(1, 2) < due:
+        while sent + len(over) + Fraction(1, 2) < due:
             over.append(frame_HWC)
-            if not given or given % encoding.gop or len(over) > LEFT_OUT_S * encoding.fps:
+            if not sent or sent % encoding.gop or len(over) > LEFT_OUT_S * encoding.fps:
                 yield from over
-                given += len(over)
+                sent += len(over)
                 over = []
         last = frame_HWC
     if last is None:
         raise MediaError("The clip has no frames.")
-    while given == 0 or given % encoding.gop:
+    while sent == 0 or sent % encoding.gop:
         yield last
-        given += 1
+        sent += 1
 
 
 def _encode(frames: Iterator[np.ndarray], path: Path, encoding: Encoding) -> None:

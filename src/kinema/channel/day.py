@@ -84,13 +84,13 @@ def upcoming(
     if not parts:
         return [fallback]
     at, begin = at or (lambda seconds: datetime.fromtimestamp(seconds, when.tzinfo)), when.timestamp()
-    found: list[str] = []
+    themes: list[str] = []
     for minutes in range(0, MINUTES + 60 + 1, 5):  # a day may have 25 hours
         part = part_at(parts, at(begin + 60 * minutes))
         theme = part.theme if part is not None else fallback
-        if theme not in found:
-            found.append(theme)
-    return found
+        if theme not in themes:
+            themes.append(theme)
+    return themes
 
 
 def time_text(minute: int) -> str:

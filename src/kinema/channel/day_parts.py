@@ -47,12 +47,12 @@ class DayParts:
             raise RequestError(f"{error}.", field="timezone", value=timezone) from None
         parts = []
         for row in rows:
-            found = [_TIME.fullmatch(text) for text in row[:2]]
-            if len(row) != 3 or None in found or not row[2]:
+            times = [_TIME.fullmatch(text) for text in row[:2]]
+            if len(row) != 3 or None in times or not row[2]:
                 raise RequestError(
                     f"Illegal day part: {list(row)}.", field="schedule", value=list(row), legal="HH:MM, HH:MM, theme"
                 )
-            begin, end = (int(one[1]) * 60 + int(one[2]) for one in found if one is not None)
+            begin, end = (int(one[1]) * 60 + int(one[2]) for one in times if one is not None)
             parts.append((begin, end, row[2]))
         return cls(tuple(parts), timezone)
 

@@ -69,30 +69,30 @@ class HttpResponse:
 def send_request(
     verb: str, url: str, *, limit_s: float = 30.0, max_bytes: int = MAX_ANSWER_BYTES, body: Any = None,
     headers: Mapping[str, str] | None = None, from_environment: bool = False, bounds: Bounds | None = None,
-    what: str = "This",
+    caller: str = "This",
 ) -> HttpResponse:  # fmt: skip
     """Send one request and return the response, whatever its status. body: a JSON value to send. from_environment: use
-    proxies of the environment. bounds: limits shared by several requests to one origin. what: the client, for the
+    proxies of the environment. bounds: limits shared by several requests to one origin. caller: the client, for the
     error message of a missing package. Raises Unreachable, HttpTimeout, HttpError (more than max_bytes, a compressed
     body, another origin)."""
     data = bytearray()
     status, received = _exchange(
         verb, url, lambda part: data.extend(part), bounds or Bounds(url, limit_s), max_bytes, body, headers,
-        from_environment, what,
+        from_environment, caller,
     )  # fmt: skip
     return HttpResponse(status, bytes(data), received)
 
 
 def download(
     url: str, target: Path, *, max_bytes: int, limit_s: float = 30.0, headers: Mapping[str, str] | None = None,
-    from_environment: bool = False, bounds: Bounds | None = None, what: str = "This",
+    from_environment: bool = False, bounds: Bounds | None = None, caller: str = "This",
 ) -> int:  # fmt: skip
     """Download a body to a new file and return the HTTP status. The file is removed on errors and unless the status is
     200. Raises the errors of `send_request`, OSError, and FileExistsError if `target` exists."""
     try:
         with target.open("xb") as file:
             bounds = bounds or Bounds(url, limit_s)
-            status, _ = _exchange("GET", url, file.write, bounds, max_bytes, None, headers, from_environment, what)
+            status, _ = _exchange("GET", url, file.write, bounds, max_bytes, None, headers, from_environment, caller)
     except FileExistsError:
         raise
     except BaseException:
@@ -105,9 +105,9 @@ def download(
 
 def _exchange(
     verb: str, url: str, take: Callable[[bytes], Any], bounds: Bounds, max_bytes: int, body: Any,
-    headers: Mapping[str, str] | None, from_environment: bool, what: str,
+    headers: Mapping[str, str] | None, from_environment: bool, caller: str,
 ) -> tuple[int, dict[str, str]]:  # fmt: skip
-    httpx = load_httpx(what)
+    httpx = load_httpx(caller)
     content: dict[str, Any] = {} if body is None else {"content": json.dumps(body).encode()}
     sent = {**({"content-type": "application/json"} if content else {}), **(headers or {})}
     place = bounds.place
@@ -279,10 +279,10 @@ def _origin(url: str) -> tuple[str, str, int]:
     return scheme, host, port
 
 
-def load_httpx(what: str) -> Any:
-    """The httpx2 module. ModelError if it is not installed: `what` requires it."""
+def load_httpx(caller: str) -> Any:
+    """The httpx2 module. ModelError if it is not installed: `caller` requires it."""
     try:
         import httpx2
     except ImportError:
-        raise ModelError(f"{what} over HTTP requires httpx2: {install_command('channel')}") from None
+        raise ModelError(f"{caller} over HTTP requires httpx2: {install_command('channel')}") from None
     return httpx2

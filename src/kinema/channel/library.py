@@ -135,8 +135,8 @@ class Library:
         return self.get(clip.id) or replace(clip, bytes=len(data))
 
     def get(self, id: str) -> LibraryClip | None:
-        found = self._clips("WHERE id = ?", (id,))
-        return found[0] if found else None
+        clips = self._clips("WHERE id = ?", (id,))
+        return clips[0] if clips else None
 
     def clips(self) -> list[LibraryClip]:
         """All clips, the newest last."""
@@ -249,8 +249,8 @@ class Library:
     def noted(self, name: str) -> Any:
         """The value stored under a name, or None."""
         with self._look() as db:
-            found = db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
-        return json.loads(found[0]) if found else None
+            row = db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else None
 
     def evict(self, quota_bytes: int, keep: Set[str] = frozenset()) -> list[str]:
         """Delete clips (file and row) until all files have at most `quota_bytes`; return the ids. Broken clips go

@@ -97,12 +97,12 @@ class Bed:
 
     def _next(self) -> _Piece | None:
         last = self._now.path if self._now is not None else None
-        known = list(self.files())
-        for _ in range(len(known) + 1):
-            self._round = [path for path in self._round if path in known]
+        listed = list(self.files())
+        for _ in range(len(listed) + 1):
+            self._round = [path for path in self._round if path in listed]
             if not self._round:
-                self._round = self._random.sample(known, len(known))
-                if len(known) > 1 and self._round[0] == last:
+                self._round = self._random.sample(listed, len(listed))
+                if len(listed) > 1 and self._round[0] == last:
                     self._round.append(self._round.pop(0))
             if not self._round:
                 return None

@@ -138,17 +138,17 @@ class Ledger:
         return self.get(row[0])
 
     def get(self, id: str) -> PlannedShot | None:
-        found = self.shots("WHERE id = ?", (id,))
-        return found[0] if found else None
+        shots = self.shots("WHERE id = ?", (id,))
+        return shots[0] if shots else None
 
     def neighbour(self, id: str, way: int) -> PlannedShot | None:
         """The shot before (way = -1) or after (1) this one in its episode, or None. Places in an episode are
         consecutive."""
-        found = self.shots(
+        shots = self.shots(
             "WHERE place = (SELECT place FROM shots WHERE id = ?) + ? AND episode = "
             "(SELECT episode FROM shots WHERE id = ?)", (id, way, id),
         )  # fmt: skip
-        return found[0] if found else None
+        return shots[0] if shots else None
 
     def in_state(self, state: str, limit: int = 1000) -> list[PlannedShot]:
         """Shots in a state, in order of the programme."""
@@ -160,8 +160,8 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         with self._look() as db:
-            found = dict(db.execute("SELECT state, count(*) FROM shots GROUP BY state"))
-        return {state: int(found.get(state, 0)) for state in STATES}
+            counts = dict(db.execute("SELECT state, count(*) FROM shots GROUP BY state"))
+        return {state: int(counts.get(state, 0)) for state in STATES}
 
     def making(self, theme: str) -> int:
         with self._look() as db:

@@ -25,7 +25,7 @@ from ..writing.breaker import Breaker
 from .fetching import MAX_BYTES, accept, attempt
 from .job import ClipTimeout, ShotOrder, Unavailable
 
-KINEMA, WHAT = "kinema:", "Another Kinema"
+KINEMA, CALLER = "kinema:", "Another Kinema"
 ANSWER_S, POLL_S = 30.0, (0.2, 2.0)
 AWAY_S = 60.0
 """Maximum outage of a worker that has accepted an order."""
@@ -66,7 +66,7 @@ class RemoteMaker:
         self._wait(job, name, order | {"id": name}, end, limit_s)
         url, left_s = f"{self.base}/clips/{name}.mp4", max(end - time.monotonic(), ANSWER_S)
         headers = self._headers(job)
-        status = download(url, fetched, max_bytes=MAX_BYTES, headers=headers, limit_s=left_s, what=WHAT)
+        status = download(url, fetched, max_bytes=MAX_BYTES, headers=headers, limit_s=left_s, caller=CALLER)
         if status != 200:
             raise Unavailable(f"{self.base}: fetching the clip failed ({status}).")
         accept(fetched, target, self.base)
@@ -111,7 +111,7 @@ class RemoteMaker:
     def _send(self, job: ShotOrder, verb: str, path: str, body: Any = None, lost: bool = False) -> HttpResponse:
         """Send a request and return the response; `lost` accepts a 404. KinemaError, Unavailable, Unreachable."""
         response = send_request(verb, self.base + path, body=body, headers=self._headers(job), limit_s=ANSWER_S,
-                     max_bytes=MAX_JSON_BYTES, what=WHAT)  # fmt: skip
+                     max_bytes=MAX_JSON_BYTES, caller=CALLER)  # fmt: skip
         code = response.status
         if code >= 500 or code in (408, 425, 429):
             raise Unavailable(f"{self.base} responded {code}: {response.text}")

@@ -29,7 +29,7 @@ from .fetching import MAX_BYTES, accept, attempt
 from .job import ClipTimeout, ShotOrder, Unavailable
 
 HUB, HUB_S = "https://huggingface.co", 30.0
-LONGEST_NAME, WHAT = 4096, "A Gradio Space"
+LONGEST_NAME, CALLER = 4096, "A Gradio Space"
 _NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 
 
@@ -71,7 +71,7 @@ class SpaceMaker:
         fetched = folder / "clip.mp4"
         url = f"{files}file={quote(path, safe='/')}"
         status = download(
-            url, fetched, max_bytes=MAX_BYTES, headers=headers, from_environment=True, bounds=bounds, what=WHAT
+            url, fetched, max_bytes=MAX_BYTES, headers=headers, from_environment=True, bounds=bounds, caller=CALLER
         )
         if status != 200:
             raise Unavailable(f"{self.where}: fetching the clip failed ({status}).")
@@ -84,7 +84,7 @@ class SpaceMaker:
         hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
         headers = {"authorization": f"Bearer {token}"} if token else {}
         response = send_request("GET", f"{hub}/api/spaces/{self.where}", limit_s=min(limit_s, HUB_S), headers=headers,
-                     from_environment=True, what=WHAT)  # fmt: skip
+                     from_environment=True, caller=CALLER)  # fmt: skip
         if response.status != 200:
             raise Unavailable(f"{self.where}: the hub responded {response.status}: {response.text}")
         host = response.json(f"{self.where}: the hub's response").get("host")

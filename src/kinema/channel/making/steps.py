@@ -154,7 +154,7 @@ def conformed(channel: Channel, workspace: Workspace, job: dict[str, Any], drawn
 
 
 def publish(
-    channel: Channel, workspace: Workspace, job: dict[str, Any], made: dict[str, Any], music: dict[str, Any],
+    channel: Channel, workspace: Workspace, job: dict[str, Any], clip: dict[str, Any], music: dict[str, Any],
     drawn: dict[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Add the clip to the library, once, and delete its work files. {"state": "published"}, or the state it already
@@ -162,13 +162,13 @@ def publish(
     planned, ledger = job["planned"], channel.ledger
     shot = ledger.get(planned)
     if shot is not None and shot.state == "banned":
-        (channel.config.root / made["path"]).unlink(missing_ok=True)
+        (channel.config.root / clip["path"]).unlink(missing_ok=True)
     else:
         channel.library.add(
             LibraryClip(
-                planned, channel.config.root / made["path"], title=job["title"], prompt=job["prompt"],
-                theme=job["theme"], frames=made["frames"], fps=made["frames"] / made["seconds"],
-                fingerprint=made["fingerprint"],
+                planned, channel.config.root / clip["path"], title=job["title"], prompt=job["prompt"],
+                theme=job["theme"], frames=clip["frames"], fps=clip["frames"] / clip["seconds"],
+                fingerprint=clip["fingerprint"],
                 shot=job["shot"] | {"quality": job["quality"], "model": job["model"]} | _how(job, drawn or {}),
                 made_at=_made_at(channel, job, drawn or {}),
                 music=channel.config.root / music["music"] if music["music"] else None,

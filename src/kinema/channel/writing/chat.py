@@ -29,7 +29,7 @@ UNSUPPORTED = (400, 404, 415, 422, 501)  # responses to an unsupported response_
 TEMPORARY = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 MAX_ANSWER_BYTES = 2_000_000
 LONGEST_PAUSE_S = 30.0
-WHAT = "A language model"
+CALLER = "A language model"
 Message = dict[str, str]
 
 
@@ -89,7 +89,7 @@ class Chat:
 
     def check(self) -> None:
         """Check that the HTTP library is installed and the key is set. ModelError."""
-        load_httpx(WHAT)
+        load_httpx(CALLER)
         self._key()
 
     def complete(self, messages: list[Message], schema: dict[str, Any]) -> str:
@@ -141,7 +141,7 @@ class Chat:
             # Proxies of the environment do not apply to local endpoints.
             response = send_request(
                 "POST", self.endpoint.url, body=body, headers=headers, limit_s=self.endpoint.timeout_s,
-                max_bytes=MAX_ANSWER_BYTES, from_environment=not self.endpoint.is_local, what=WHAT,
+                max_bytes=MAX_ANSWER_BYTES, from_environment=not self.endpoint.is_local, caller=CALLER,
             )  # fmt: skip
         except HttpTimeout:
             raise TimeoutError(f"did not respond within {self.endpoint.timeout_s:g} s") from None
