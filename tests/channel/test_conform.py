@@ -115,7 +115,7 @@ def test_damaged_files_are_refused(tmp_path):
     bad.write_bytes(flipped)
     with pytest.raises(MediaError, match="SHA-256"):
         read_packets(bad, good.sha256)
-    with pytest.raises(MediaError, match="no such file"):
+    with pytest.raises(MediaError, match="No such file"):
         read_packets(tmp_path / "none.mp4")
 
 

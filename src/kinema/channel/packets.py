@@ -52,8 +52,9 @@ def read_packets(path: str | os.PathLike[str], sha256: str = "") -> ClipPackets:
             raise MediaError(f"{path}: {size} bytes; a channel clip has at most {MAX_BYTES} bytes.")
         data = path.read_bytes()
     except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-        raise MediaError(f"{path}: {reason}.") from error
+        if isinstance(error, FileNotFoundError):
+            raise MediaError(f"No such file: {path}.") from error
+        raise MediaError(f"Cannot read {path}: {error.strerror or error}.") from error
     if not data:
         raise MediaError(f"{path}: the file is empty.")
     digest = hashlib.sha256(data).hexdigest()

@@ -29,7 +29,7 @@ class Snapshot:
     queue: tuple[str, ...]
     """Ids queued by the owner and not taken yet."""
     recent: tuple[str, ...]
-    """Ids aired last, the latest first; filler left out."""
+    """Ids aired last, the latest first, without filler."""
 
 
 class LibraryView:
