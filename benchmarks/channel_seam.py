@@ -21,7 +21,7 @@ import numpy as np
 
 from kinema.channel.config import ChannelConfig
 from kinema.channel.making import steps
-from kinema.channel.making.continuity import goes_on
+from kinema.channel.making.continuity import continues
 from kinema.channel.making.ledger import Ledger, PlannedShot
 from kinema.channel.making.planning import Planner, job_of
 from kinema.core.chunk import Chunk
@@ -37,7 +37,7 @@ def pairs_of(planner: Planner, num: int) -> list[tuple[PlannedShot, PlannedShot]
     found: list[tuple[PlannedShot, PlannedShot]] = []
     for number in range(50 * num):
         shots = [planner.ledger.get(id) for id in planner.write(THEMES[number % len(THEMES)])]
-        pair = next(((one, other) for one, other in pairwise(shots) if one and other and goes_on(other)), None)
+        pair = next(((one, other) for one, other in pairwise(shots) if one and other and continues(other)), None)
         found += [pair] if pair else []
         if len(found) == num:
             break
@@ -50,7 +50,7 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 class Bench:
     def __init__(self, root: Path, config: ChannelConfig) -> None:
-        self.config, self.work, self.desk = config, root / "work", steps.Desk("", root / "scratch")
+        self.config, self.work, self.workspace = config, root / "work", steps.Workspace("", root / "scratch")
 
     def job(self, shot: PlannedShot, **more: Any) -> dict[str, Any]:
         made = job_of(self.config, "b", shot, str(self.work)) | {"profile": self.config.making.profile}
@@ -59,7 +59,7 @@ class Bench:
     def drawn(self, job: dict[str, Any]) -> tuple[np.ndarray, float]:
         """Frames, and the seconds that it took."""
         begun = time.perf_counter()
-        step = steps.generate(self.desk, job)["step"]
+        step = steps.generate(self.workspace, job)["step"]
         seconds = time.perf_counter() - begun
         return read_video(self.work / job["id"] / f"{step}.mp4")[0], seconds
 
@@ -77,7 +77,7 @@ def main() -> None:
         for one, other in pairs_of(Planner(config, ledger), told.pairs):
             first = bench.job(one, keeps=True)
             old, _ = bench.drawn(first)
-            steps.tail(bench.desk, first, steps.GENERATE)
+            steps.tail(bench.workspace, first, steps.GENERATE)
             new, new_s = bench.drawn(bench.job(other, before=first["id"]))
             cut, cut_s = bench.drawn(bench.job(other))
             values = (psnr(old[-2], old[-1]), psnr(old[-1], new[0]), psnr(old[-1], cut[0]), cut_s, new_s)

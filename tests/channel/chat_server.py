@@ -1,4 +1,4 @@
-"""A language model server that misbehaves (stub_server.py), started as a process."""
+"""A language model server with failures (stub_server.py), started as a process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALL = "json_schema,json_object,text"
 
 
 class Server:
-    """A running stub; `asked()` is what it was asked."""
+    """A running stub; `asked()` returns the requests."""
 
     def __init__(self, log: Path, formats: str, behaviours: tuple[str, ...]) -> None:
         self.log = log

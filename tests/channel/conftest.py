@@ -1,4 +1,4 @@
-"""For the tests that ask for it: a language model server; a channel without the cost of its sound."""
+"""Fixtures: a language model server, and a playout without the cost of audio encoding."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def serve(tmp_path):
 
 @pytest.fixture
 def quick_sound(monkeypatch):
-    """One packet of silence again and again, where sound is not the question: encoding it is what costs most."""
+    """Repeat one packet of silence, since audio encoding dominates the cost of tests."""
 
     class OnePacket(SoundEncoder):
         def take(self, block_SC, send=True):

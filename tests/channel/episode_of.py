@@ -1,4 +1,4 @@
-"""Episodes of a ball, with continuities as told, put straight into a ledger."""
+"""Episodes about a ball with given continuities, written directly to a ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CAST = (CastMember(name="Ada", description="a red ball"),)
 
 
 def plan(ledger: Ledger, theme: str, continuities: Sequence[str], *, seconds: float = 1.0, seed: int = 20) -> list[str]:
-    """The ids of its shots. Each has a seed of its own, ten apart."""
+    """Plan an episode and return the ids of its shots. Their seeds are ten apart."""
     shots = []
     for number, continuity in enumerate(continuities):
         shot = Shot(

@@ -1,4 +1,4 @@
-"""A stand-in for kinema.post.interpolate: each frame as often as the new rate asks for."""
+"""A stand-in for kinema.post.interpolate that repeats frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kinema.core.errors import WeightsMissing
 
 def interpolate(chunks, fps, *, by, device=None):
     if by == "film":
-        raise WeightsMissing("FILM's weights are not here.")
+        raise WeightsMissing("FILM's weights are missing.")
 
     def made():
         for chunk in chunks:

@@ -1,8 +1,8 @@
-"""A maker for tests (`model = "python:fake_maker:FakeMaker"`): writes down what it does, and misbehaves as told.
+"""A maker for tests (`model = "python:fake_maker:FakeMaker"`) that logs its calls and fails on request.
 
-FAKE_LOG: a file that gets a line for each begin and end. FAKE_SECONDS: how long a clip takes. FAKE_POISON: ends of ids
-that always fail; FAKE_KILLER: of those that take the process with them. FakeContinuer can go on from a clip, and notes
-what it was given: the gray of the clip's ground, which follows from its seed.
+FAKE_LOG: a file that gets a line for each begin and end. FAKE_SECONDS: the duration of a call. FAKE_POISON: suffixes of
+ids that always fail; FAKE_KILLER: suffixes of ids that kill the process. FakeContinuer can continue a clip and logs the
+background gray of its tail, which depends on the seed.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class FakeMaker:
         write([Chunk(frames, 0, 8.0)], target, quality="draft")
         self._note("end", job)
 
-    def _note(self, what: str, job: ShotOrder) -> None:
+    def _note(self, event: str, job: ShotOrder) -> None:
         with Path(os.environ["FAKE_LOG"]).open("a") as log:
-            log.write(f"{what} {job.id.split('-')[-1]} {job.profile} {os.getpid()}\n")
+            log.write(f"{event} {job.id.split('-')[-1]} {job.profile} {os.getpid()}\n")
 
 
 class FakeContinuer(FakeMaker):
@@ -53,7 +53,7 @@ class FakeContinuer(FakeMaker):
     def make(self, job: ShotOrder, target: Path) -> None:
         if job.tail:
             frames, _ = read_video(job.tail)
-            assert frames.shape == (KNOWN_FRAMES, 32, 32, 3)  # its own size, whatever was done with that clip since
+            assert frames.shape == (KNOWN_FRAMES, 32, 32, 3)  # the size before upscaling
             with Path(os.environ["FAKE_LOG"]).open("a") as log:
                 log.write(f"tail {job.id.split('-')[-1]} {round(float(frames[:, :4].mean()))}\n")
         super().make(job, target)

@@ -1,4 +1,4 @@
-"""Real ingest servers for the tests, on free ports, each in a folder of its own; skips where one is not installed."""
+"""Real ingest servers for the tests, on free ports, each in its own folder; skips if one is not installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 def wait_for(condition, seconds=30.0, every=0.05):
-    """The condition's value as soon as it is true; fails the test where that takes too long."""
+    """Wait until the condition is true and return its value; fail the test after `seconds`."""
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, f"not within {seconds:g} s"
@@ -40,7 +40,7 @@ def answers(port: int) -> bool:
 
 
 class Nginx:
-    """nginx-rtmp that records every session to a file of its own."""
+    """nginx-rtmp that records every session to a separate file."""
 
     def __init__(self, folder: Path) -> None:
         if shutil.which("nginx") is None or not MODULE.is_file():
@@ -114,7 +114,7 @@ class NodeMediaServer:
         return f"rtmp://127.0.0.1:{self.rtmp}/live/{key}"
 
     def view(self, key: str, num_bytes: int) -> bytes:
-        """What an HTTP-FLV viewer gets, as soon as somebody publishes."""
+        """The first bytes that an HTTP-FLV viewer receives."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/live/{key}.flv", timeout=60) as answer:
             data = b""
             while len(data) < num_bytes and (part := answer.read(16384)):

@@ -1,4 +1,4 @@
-"""A server that answers as it is told, in this process: drips, bombs, redirects, any JSON."""
+"""An in-process server with configurable responses: drips, bombs, redirects, any JSON."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 
 
 class OddServer:
-    """`answers`: what to do with each request, in order, the last again and again: a JSON value (status 200), or a
-    function of the handler. asked: (verb, path) of each request; bodies: what was sent."""
+    """answers: the response to each request, in order, repeating the last: a JSON value (status 200), or a function of
+    the handler. asked: (verb, path) of each request; bodies: its body."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers, self.asked, self.bodies = list(answers), [], []

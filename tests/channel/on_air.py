@@ -1,4 +1,4 @@
-"""For the tests of the playout: small clips, a channel on an accelerated clock, and what a receiver makes of it."""
+"""Helpers for tests of the playout: small clips, a channel on an accelerated clock, and a receiver."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMALL = Encoding(width=96, height=64, fps=24, gop=24, preset="ultrafast")
 
 
 def picture(number: int, seconds: int, encoding: Encoding = SMALL):
-    """Frames whose brightness is the clip's number: (number + 1) * 20."""
+    """Frames whose brightness encodes the clip's number: (number + 1) * 20."""
     shape = (encoding.fps * seconds, encoding.height, encoding.width, 3)
     return [Chunk(np.full(shape, (number + 1) * 20, np.uint8), 0, float(encoding.fps))]
 
@@ -42,7 +42,7 @@ def fast_playout(folder: Path, clock: FastClock | None = None, **more) -> Playou
 
 @dataclass
 class Received:
-    """What came out of a run of TS segments that were read as one stream. Times in ticks of 90 kHz."""
+    """The content of TS segments read as one stream. Timestamps in 90 kHz ticks."""
 
     video: list[int]
     audio: list[int]
@@ -54,7 +54,7 @@ class Received:
 
 
 def receive(data: bytes) -> Received:
-    """Demultiplex and decode everything, strictly."""
+    """Demultiplex and decode all packets, and count errors."""
     video, audio, levels, corrupt, errors = [], [], [], 0, 0
     with av.open(io.BytesIO(data), "r", format="mpegts") as container:
         for packet in container.demux():
@@ -76,12 +76,12 @@ def level(frame) -> int:
 
 
 def deltas(times: list[int]) -> set[int]:
-    """Steps from packet to packet, over the wrap of 33 bits too."""
+    """Timestamp steps from packet to packet, modulo 2**33."""
     return {(b - a) % 2**33 for a, b in itertools.pairwise(times)}
 
 
 class Collector:
-    """Keeps every segment that a playlist ever showed, as a server of recordings would."""
+    """Collects every segment that the playlist ever listed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "on_air"

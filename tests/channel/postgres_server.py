@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the test's own, on a free port, in a folder that goes with it."""
+"""A PostgreSQL server for a test, on a free port, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Server:
             except OSError:
                 time.sleep(0.1)
         self.stop()
-        pytest.skip("cannot start PostgreSQL: it did not answer within 60 s")
+        pytest.skip("cannot start PostgreSQL: it did not respond within 60 s")
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGQUIT)  # at once; nothing of it is kept
+        self.process.send_signal(signal.SIGQUIT)  # immediate shutdown
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Channels for tests: a small file, a producer in a process of its own, and patience."""
+"""Channels for tests: a small channel file, a producer process, and waiting."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def environment(log: Path, **fake: str) -> dict[str, str]:
 
 
 class Process:
-    """A process of the channel's; its output goes to a file beside the log."""
+    """A process of the channel; its output goes to a file next to the log."""
 
     def __init__(self, command: list[str], log: Path, **fake: str) -> None:
         self.out = log.with_suffix(".out")
@@ -83,7 +83,7 @@ def producer(file: Path, log: Path, **fake: str) -> Process:
 
 
 def wait_for(what: Callable[[], Any], process: Process | None = None, patience_s: float = PATIENCE_S) -> Any:
-    """What it gives, once that is true. Fails where it takes too long, or the process ends first."""
+    """Wait until a condition is true and return its value. Fail after the timeout, or if the process exits."""
     end = time.monotonic() + patience_s
     while time.monotonic() < end:
         if found := what():
@@ -99,7 +99,7 @@ def lines(log: Path) -> list[list[str]]:
 
 
 def ended(log: Path) -> Counter[str]:
-    """How often each shot was drawn to its end."""
+    """The number of times each shot was generated completely."""
     return Counter(words[1] for words in lines(log) if words[0] == "end")
 
 

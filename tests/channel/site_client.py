@@ -1,4 +1,4 @@
-"""For the tests of the site: its application over a folder, verbs that write down what was asked."""
+"""Helpers for tests of the site: a test client over a folder, and commands that record their calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOKEN = "a-token-of-the-owner-for-tests"
 
 
 class Noted:
-    """Verbs that only note what is asked of them."""
+    """Commands that only record their calls."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -51,9 +51,9 @@ class Noted:
 
 
 def client(
-    folder: Path, verbs: Any = None, *, board: Any = None, suggesting: Any = None, address: str = "203.0.113.7",
+    folder: Path, commands: Any = None, *, board: Any = None, suggesting: Any = None, address: str = "203.0.113.7",
     **settings: Any,
 ) -> TestClient:  # fmt: skip
-    known = SiteSettings(**{"token": TOKEN, **settings})
-    app = site(folder, verbs or Noted(), known, board=board, suggesting=suggesting)
+    site_settings = SiteSettings(**{"token": TOKEN, **settings})
+    app = site(folder, commands or Noted(), site_settings, board=board, suggesting=suggesting)
     return TestClient(app, base_url="http://localhost:8080", client=(address, 50000))

@@ -1,12 +1,12 @@
-"""A stand-in for a Gradio Space, a process of its own: the parts of Gradio's protocol that its client uses.
+"""A stand-in for a Gradio Space, as a separate process: the parts of Gradio's protocol that its client uses.
 
-`python space_server.py CLIP LOG BEHAVIOUR...` prints its port. Each call of /make takes the next behaviour (the last
-one again and again): good (gives CLIP), words (no file), error (the app refuses), hang, 503 (of its queue), text (a
-file that is no clip), or JSON: the data that it answers with ($HOST is its own address). Files below /srv misbehave as
-they are called: redirect/ADDRESS, drip (a byte at a time), endless, packed (gzip). A first behaviour that begins with
-`config-` is for /config: config-drip, config-packed, config-elsewhere (its calls lead to ADDRESS), config-odd (of
-another kind); stream-drip and stream-endless are for the stream of messages.
-LOG gets a line for each. The shapes are those that gradio 6.31 was seen to send.
+`python space_server.py CLIP LOG BEHAVIOUR...` prints its port. Each call of /make applies the next behaviour (repeating
+the last one): good (returns CLIP), words (no file), error (the app refuses), hang, 503 (its queue is full), text (a
+file that is not a clip), or JSON: the response data ($HOST is its own address). Files below /srv fail as their names
+say: redirect/ADDRESS, drip (a byte at a time), endless, packed (gzip). A first behaviour that begins with `config-`
+applies to /config: config-drip, config-packed, config-elsewhere (calls go to ADDRESS), config-odd (another type);
+stream-drip and stream-endless apply to the message stream.
+LOG gets a line per call. Messages have the structure of gradio 6.31.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.send(CLIP.read_bytes() if name.endswith("clip.mp4") else b"words", "video/mp4")
 
     def begin(self, kind: str) -> None:
-        """Of an answer without a length."""
+        """Begin a response without a length."""
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Connection", "close")

@@ -1,7 +1,7 @@
-"""An OpenAI-compatible chat server that misbehaves as it is told: a process of its own, for tests.
+"""An OpenAI-compatible chat server with configurable failures, as a separate process for tests.
 
-`python stub_server.py LOG FORMATS BEHAVIOUR...` prints its port, writes each request as a line of LOG, and does with
-each one that it takes the next behaviour (the last one again and again). FORMATS: the response formats that it takes.
+`python stub_server.py LOG FORMATS BEHAVIOUR...` prints its port, appends each request to LOG, and applies the next
+behaviour to each accepted request (repeating the last one). FORMATS: the supported response formats.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour == "blocked":
             made["title"] = "A p0rn film"
             text = json.dumps(made)
-        if behaviour == "obeys":  # a model that fell for an injection
+        if behaviour == "obeys":  # a model that follows an injection
             text = json.dumps({"reply": "HACKED", "system_prompt": body["messages"][0]["content"]})
         if behaviour == "recast":
             made["cast"] = [{"name": member["name"], "description": "something else"} for member in asked["cast"]]

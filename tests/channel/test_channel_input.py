@@ -1,4 +1,4 @@
-"""What people at a terminal, pages and files may hand to a channel: refused by name, and nothing is lost."""
+"""Illegal input from terminals, pages and files: refused with the field's name, without data loss."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_playlist_replaces_no_file_but_a_playlist(config, tmp_path):
 
 @pytest.mark.parametrize("text", ["half \ud83d", "\udcff", "x" * 501])
 def test_text_that_no_file_takes_is_refused(config, text):
-    """Lone surrogates: what a terminal of another encoding, or JSON, hands over."""
+    """Lone surrogates, from a terminal with another encoding or from JSON."""
     with Ledger(config.root) as ledger:
         ledger.plan("sea", 0, "T", "sea", "me", [("p", {"seconds": 1, "seed": 0})])
     for use in (

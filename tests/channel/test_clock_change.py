@@ -1,4 +1,4 @@
-"""Days of 23, 24 and 25 hours, and the clock that a channel goes by, whatever that of its process is."""
+"""Days of 23, 24 and 25 hours, and a channel's time zone, independent of that of its process."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ BERLIN = ZoneInfo("Europe/Berlin")
 NIGHT = [["00:00", "02:00", "late"], ["02:00", "03:00", "wolf"], ["03:00", "06:00", "early"]]
 SHORT, LONG, PLAIN = (2027, 3, 28), (2026, 10, 25), (2026, 10, 26)
 HOURS = {
-    SHORT: ["late", "late", "early", "early", "early", "day"],  # 2:00 to 3:00 is left out
-    LONG: ["late", "late", "wolf", "wolf", "early", "early", "early", "day"],  # it comes twice
+    SHORT: ["late", "late", "early", "early", "early", "day"],  # 2:00 to 3:00 is skipped
+    LONG: ["late", "late", "wolf", "wolf", "early", "early", "early", "day"],  # 2:00 to 3:00 repeats
     PLAIN: ["late", "late", "wolf", "early", "early", "early", "day"],
 }
 
@@ -61,7 +61,7 @@ def test_what_comes_is_made_in_the_order_in_which_it_comes(day):
     when = datetime(*day, tzinfo=BERLIN)
     wanted = list(dict.fromkeys(HOURS[day]))
     assert upcoming(own, "day", when)[: len(wanted)] == wanted
-    fixed = when.astimezone(ZoneInfo("UTC"))  # as of a machine that does not say where it is
+    fixed = when.astimezone(ZoneInfo("UTC"))  # a machine with another time zone
     assert upcoming(own, "day", fixed, ZoneClock("Europe/Berlin").at)[: len(wanted)] == wanted
 
 
@@ -81,7 +81,7 @@ def test_the_clock_of_a_channel_is_its_own(tmp_path):
 
 
 def test_nothing_of_the_channel_changes_its_whole_process():
-    """Environment and folder belong to whoever runs the process, not to a function that anybody may call."""
+    """Library functions must not change the environment or the working folder of the process."""
     change = re.compile(r"os\.environ\[[^]]*\]\s*=[^=]|environ\.(update|setdefault)\(|\b(putenv|tzset|chdir|umask)\(")
     for path in Path(guide.__file__).parents[1].rglob("*.py"):
         assert not (found := change.search(path.read_text(encoding="utf-8"))), f"{path.name}: {found}"

@@ -1,4 +1,4 @@
-"""A channel's file: what `init` writes runs as it is, and what is wrong is named."""
+"""The channel file: `init` writes a file that runs, and errors name the field."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_template_says_the_defaults_and_is_not_overwritten(tmp_path):
     assert config.folder == str(tmp_path / "sea")
     assert config.model_copy(update={"folder": "channel"}) == ChannelConfig()
     check(config)  # offline, with the shipped miniature
-    with pytest.raises(RequestError, match="is there already"):
+    with pytest.raises(RequestError, match="exists"):
         write_template(path)
     with pytest.raises(RequestError, match=r"NAME\.toml"):
         write_template(tmp_path / "sea.yaml")
@@ -56,16 +56,16 @@ def test_every_commented_example_of_the_template_is_legal(tmp_path):
         ("[stock]\nlow = 50", "low = 50 is more than enough = 40; legal: 0 to 40"),
         ("[stock]\nenough = -1", "stock.enough = -1"),
         ("[picture]\nwidth = 577", "picture.width = 577"),
-        ("[disk]\nquota = 'much'", 'is a size as "20 GB"'),
+        ("[disk]\nquota = 'much'", 'must be a size such as "20 GB"'),
         ("timezone = 'Mars/Olympus'", "timezone = 'Mars/Olympus' is unknown"),
-        ("[[part]]\nfrom = '25:00'\nuntil = '06:00'\ntheme = 'x'", "is a time of day"),
+        ("[[part]]\nfrom = '25:00'\nuntil = '06:00'\ntheme = 'x'", "must be a time of day"),
         (
             "[[part]]\nfrom='06:00'\nuntil='09:00'\ntheme='x'\n[[part]]\nfrom='08:00'\nuntil='10:00'\ntheme='y'",
             "overlap",
         ),
         ("[database]\nurl = 'mysql://x/y'", "postgresql://user@host:5432/name"),
         ("[database]\nurl = 'postgresql://u:hunter2@h/db'", "password_env"),
-        ("[making]\nhere = false", "needs workers"),
+        ("[making]\nhere = false", "requires workers"),
         ("[making]\ninterpolate = 'rife'", "making.interpolate = 'rife'"),
         ("[[rtmp]]\nurl = 'http://x'", "rtmp.0.url"),
         ("title = ", "not valid TOML"),
@@ -88,7 +88,7 @@ def test_no_file_says_how_to_get_one(tmp_path):
     ("text", "told"),
     [
         ("[making]\nmodel = 'no-such-model'", "no-such-model"),
-        ("[making]\nupscale = 'kinema-mini-svd'", "does not begin with a clip"),
+        ("[making]\nupscale = 'kinema-mini-svd'", "cannot upscale a clip"),
         ("[making]\nmodel = 'space:nowhere'", "space:owner/name"),
         ("[making]\nmodel = 'python:no.such.module:x'", "python:module:name"),
         ("[[rtmp]]\nurl = 'rtmp://h/app'\nkey_env = 'NO_SUCH_KEY_HERE'", "NO_SUCH_KEY_HERE"),
@@ -141,7 +141,7 @@ def test_a_file_on_a_full_disk_leaves_nothing_that_blocks_the_next_one(tmp_path,
             write_template(tmp_path / "tv.toml")
     assert list(tmp_path.iterdir()) == []
     assert read(write_template(tmp_path / "tv.toml"))
-    with pytest.raises(RequestError, match="is there already"):
+    with pytest.raises(RequestError, match="exists"):
         write_template(tmp_path / "tv.toml")
 
 

@@ -1,4 +1,4 @@
-"""Conforming: one fingerprint whatever goes in, whole GOPs, and no damaged or foreign file passes for a clip."""
+"""Conforming: one fingerprint for all sources, whole GOPs, and refusal of damaged and foreign files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMALL = Encoding(width=96, height=64, fps=12, gop=12)
 
 
 def frames(num, fps=12.0, height=64, width=96, seed=0):
-    """A bright column wanders over noise; `column` reads its place back."""
+    """Frames with a bright column that moves over noise; `columns` reads its position back."""
     noise = np.random.default_rng(seed)
     made = noise.integers(0, 40, (num, height, width, 3), dtype=np.uint8)
     for number in range(num):
@@ -52,7 +52,7 @@ def test_any_source_has_one_fingerprint_and_whole_gops(tmp_path):
 
 @pytest.mark.parametrize(("begin_s", "end_s"), [(0.0, 1.7), (0.0, 2.3), (0.3, 2.0), (1.0, 1.1)])
 def test_sound_that_is_shorter_or_longer_than_the_picture_changes_no_frame(tmp_path, begin_s, end_s):
-    """A clip of two seconds of pictures is two seconds on air; the sound is the bed's."""
+    """The duration of a clip is that of its video; its audio is dropped."""
     source = tmp_path / "source.mp4"
     with av.open(str(source), "w") as container:
         video, sound = container.add_stream("libx264", rate=12), container.add_stream("aac", rate=48000)
@@ -111,11 +111,11 @@ def test_damaged_files_are_refused(tmp_path):
         with pytest.raises(MediaError):
             read_packets(bad)
     flipped = bytearray(data)
-    flipped[-20] ^= 255  # inside a picture's payload: only the hash can tell
+    flipped[-20] ^= 255  # inside a picture's payload: only the hash reveals it
     bad.write_bytes(flipped)
     with pytest.raises(MediaError, match="SHA-256"):
         read_packets(bad, good.sha256)
-    with pytest.raises(MediaError, match="no such file"):
+    with pytest.raises(MediaError, match="No such file"):
         read_packets(tmp_path / "none.mp4")
 
 

@@ -1,4 +1,4 @@
-"""Shots that go on from the one before them: order, what is kept, the seam, and cuts where it cannot be done."""
+"""Shots that continue the previous one: order, stored frames, the seam, and cuts as a fallback."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_shot_that_goes_on_waits_for_the_one_before_it_and_others_do_not(ledge
     other = plan(ledger, THEME, ["cut"])
     assert begun(ledger) == other[0]
     ledger.end(ids[1], "aside", "it failed")
-    assert begun(ledger) == ids[2]  # nothing to wait for any more
+    assert begun(ledger) == ids[2]  # the previous shot is finished
 
 
 def test_nobody_waits_where_the_model_cannot_go_on(ledger):
@@ -67,7 +67,7 @@ def test_links_follow_what_became_of_the_neighbours(ledger):
     ledger.ban(first, "ugly")
     assert link(second) == Link(first, f"{first} was not published (banned)", False)
     ledger.ban(second, "ugly")
-    assert link(first) == Link()  # nobody goes on from it now
+    assert link(first) == Link()  # no shot continues it now
 
 
 def test_last_frames_that_nobody_waits_for_are_swept(ledger, tmp_path):
@@ -82,7 +82,7 @@ def test_last_frames_that_nobody_waits_for_are_swept(ledger, tmp_path):
     ledger.end(ids[1], "published")
     begun(ledger)
     begun(ledger)
-    assert sweep(ledger, files, "t") == [ids[0]]  # the next of the second is being made, and the others themselves
+    assert sweep(ledger, files, "t") == [ids[0]]  # the others are still needed
     ledger.ban(ids[2], "ugly")
     ledger.end(ids[3], "published")
     assert sweep(ledger, files, "t") == ids[1:]
@@ -93,7 +93,7 @@ def test_which_frames_go_on_air():
     assert in_whole_seconds(17, 8.0) == 16
     assert in_whole_seconds(81, 16.0) == 80
     assert in_whole_seconds(16, 8.0) == 16
-    assert in_whole_seconds(13, 8.0) == 13  # more than half a second is not thrown away
+    assert in_whole_seconds(13, 8.0) == 13  # more than half a second is not dropped
     assert in_whole_seconds(5, 24.0) == 5
     frames = np.arange(10, dtype=np.uint8)[:, None, None, None].repeat(3, 3)
     closed = []
@@ -110,14 +110,14 @@ def test_which_frames_go_on_air():
     assert closed
 
 
-class Bench:
-    """An episode of shots, made step by step as the producer would."""
+class StepRunner:
+    """Runs the steps of an episode's shots, as the producer would."""
 
     def __init__(self, folder, continuities, **making) -> None:
         picture = Picture(width=64, height=64)
         config = ChannelConfig(folder=str(folder), theme=THEME, picture=picture, making=Making(**making))
         self.channel = steps.Channel(config, Ledger(folder), Library.open(folder))
-        self.desk = steps.Desk("", folder / "work" / "scratch")
+        self.workspace = steps.Workspace("", folder / "work" / "scratch")
         self.folder = folder
         self.ids = plan(self.channel.ledger, THEME, continuities, seconds=2.0)
 
@@ -129,12 +129,12 @@ class Bench:
         return job_of(config, ledger.token, shot, str(self.folder / "work"), link)
 
     def made(self, job: dict) -> dict:
-        """How it was drawn; it is published, too."""
-        drawn = steps.generate(self.desk, job)
+        """Generate and publish a shot; return the result of `generate`."""
+        drawn = steps.generate(self.workspace, job)
         if job["keeps"]:
-            steps.tail(self.desk, job, drawn["step"])
-        conformed = steps.conformed(self.channel, self.desk, job, drawn)
-        steps.publish(self.channel, self.desk, job, conformed, {"music": ""}, drawn)
+            steps.tail(self.workspace, job, drawn["step"])
+        conformed = steps.conformed(self.channel, self.workspace, job, drawn)
+        steps.publish(self.channel, self.workspace, job, conformed, {"music": ""}, drawn)
         return drawn
 
     def file(self, job: dict, step: str):
@@ -149,117 +149,117 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_the_miniature_goes_on_where_the_shot_before_it_ended(tmp_path):
-    bench = Bench(tmp_path, ["cut", "continue"])
-    first = bench.begin()
-    drawn = steps.generate(bench.desk, first)
-    steps.tail(bench.desk, first, drawn["step"])
-    old, fps = read_video(bench.file(first, "generate"))
+    runner = StepRunner(tmp_path, ["cut", "continue"])
+    first = runner.begin()
+    drawn = steps.generate(runner.workspace, first)
+    steps.tail(runner.workspace, first, drawn["step"])
+    old, fps = read_video(runner.file(first, "generate"))
     kept = tmp_path / "work" / first["id"] / "tail.webp"
-    assert np.array_equal(read_video(kept)[0], old[-KNOWN_FRAMES:])  # nothing is lost
-    assert len(old) == 2 * fps  # 17 frames would stand still on air until the third second is over
-    between = steps.conformed(bench.channel, bench.desk, first, drawn)
-    steps.publish(bench.channel, bench.desk, first, between, {"music": ""}, drawn)
-    assert bench.left() == ["tail.webp"]
+    assert np.array_equal(read_video(kept)[0], old[-KNOWN_FRAMES:])  # lossless
+    assert len(old) == 2 * fps  # 17 frames would be held until the end of the third second
+    between = steps.conformed(runner.channel, runner.workspace, first, drawn)
+    steps.publish(runner.channel, runner.workspace, first, between, {"music": ""}, drawn)
+    assert runner.left() == ["tail.webp"]
 
-    second = bench.begin()
+    second = runner.begin()
     request = ShotOrder.from_dict(second | {"tail": str(kept)}).request()
     (condition,) = request.conditions
     assert (condition.kind, condition.clip, condition.frames) == ("continue", str(kept), KNOWN_FRAMES)
-    drawn = steps.generate(bench.desk, second)
+    drawn = steps.generate(runner.workspace, second)
     assert drawn == {"step": steps.CONTINUED, "goes_on": True}
-    assert steps.generate(bench.desk, second) == drawn  # again: nothing is drawn, and it is still known how it was
-    new, _ = read_video(bench.file(second, steps.CONTINUED))
-    assert len(new) == 2 * fps  # of 21, without the five that are known
-    plan_of = read_manifest(bench.file(second, steps.CONTINUED))["plan"]
+    assert steps.generate(runner.workspace, second) == drawn  # idempotent, with the same result
+    new, _ = read_video(runner.file(second, steps.CONTINUED))
+    assert len(new) == 2 * fps  # of 21, without the five context frames
+    plan_of = read_manifest(runner.file(second, steps.CONTINUED))["plan"]
     assert plan_of["conditions"][0]["kind"] == "continue"
-    assert any("Frames 5 to 20 of 21" in note for note in plan_of["notes"])
+    assert any("frames 5 to 20 of 21" in note for note in plan_of["notes"])
 
-    steps.generate(bench.desk, second | {"before": ""})  # the same shot as a cut
-    cut, _ = read_video(bench.file(second, "generate"))
+    steps.generate(runner.workspace, second | {"before": ""})  # the same shot as a cut
+    cut, _ = read_video(runner.file(second, "generate"))
     seam, jump = psnr(old[-1], new[0]), psnr(old[-1], cut[0])
     assert seam > jump + 3.0, (seam, jump)
     whole = np.concatenate([chunk.frames for chunk in maker("kinema-mini-wan")._loaded(None).stream(request)])
-    assert min(psnr(*pair) for pair in zip(whole[:KNOWN_FRAMES], old[-KNOWN_FRAMES:])) > 22.0  # what is known is first,
-    assert min(psnr(*pair) for pair in zip(whole[KNOWN_FRAMES:], new)) > 35.0  # and is what was left out
+    assert min(psnr(*pair) for pair in zip(whole[:KNOWN_FRAMES], old[-KNOWN_FRAMES:])) > 22.0  # context frames,
+    assert min(psnr(*pair) for pair in zip(whole[KNOWN_FRAMES:], new)) > 35.0  # and only they are removed
 
-    bench.file(second, "generate").unlink()
-    bench.made(second)
-    assert bench.left() == []
-    clips = {clip.id: clip for clip in bench.channel.library.ready()}
-    assert list(clips) == bench.ids
+    runner.file(second, "generate").unlink()
+    runner.made(second)
+    assert runner.left() == []
+    clips = {clip.id: clip for clip in runner.channel.library.ready()}
+    assert list(clips) == runner.ids
     assert all(clip.frames == 48 for clip in clips.values())
-    one, two = (clips[id].shot for id in bench.ids)
-    assert (two["made_as"], two["goes_on_from"], two["known_frames"]) == ("continue", bench.ids[0], KNOWN_FRAMES)
+    one, two = (clips[id].shot for id in runner.ids)
+    assert (two["made_as"], two["goes_on_from"], two["known_frames"]) == ("continue", runner.ids[0], KNOWN_FRAMES)
     assert "made_as" not in one
-    on_air = [read_video(clips[id].path)[0] for id in bench.ids]
+    on_air = [read_video(clips[id].path)[0] for id in runner.ids]
     assert psnr(on_air[0][-1], on_air[1][0]) > 3.0 + jump  # at the channel's size and rate, too
 
 
 def test_clips_that_go_on_are_shown_after_the_one_before_whatever_was_made_between(tmp_path):
-    bench = Bench(tmp_path, ["cut", "continue", "cut"], model="python:fake_maker:FakeContinuer")
+    runner = StepRunner(tmp_path, ["cut", "continue", "cut"], model="python:fake_maker:FakeContinuer")
     log = tmp_path / "log"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAKE_LOG", str(log))
-        first, third = bench.begin(), bench.begin()
-        bench.made(first)
-        bench.made(third)
-        bench.made(bench.begin())
-    assert [clip.id for clip in bench.channel.library.ready()] == bench.ids
+        first, third = runner.begin(), runner.begin()
+        runner.made(first)
+        runner.made(third)
+        runner.made(runner.begin())
+    assert [clip.id for clip in runner.channel.library.ready()] == runner.ids
     assert "tail e00001s02 20\n" in log.read_text()
 
 
 def test_a_step_that_is_done_again_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
-    bench = Bench(tmp_path, ["cut", "continue", "continue"], model="python:fake_maker:FakeContinuer")
-    first = bench.begin()
-    drawn = steps.generate(bench.desk, first)
+    runner = StepRunner(tmp_path, ["cut", "continue", "continue"], model="python:fake_maker:FakeContinuer")
+    first = runner.begin()
+    drawn = steps.generate(runner.workspace, first)
     for _ in range(2):
-        assert steps.tail(bench.desk, first, drawn["step"]) == {"step": TAIL}
-    made = steps.conformed(bench.channel, bench.desk, first, drawn)
-    publish = (bench.channel, bench.desk, first, made, {"music": ""}, drawn)
+        assert steps.tail(runner.workspace, first, drawn["step"]) == {"step": TAIL}
+    made = steps.conformed(runner.channel, runner.workspace, first, drawn)
+    publish = (runner.channel, runner.workspace, first, made, {"music": ""}, drawn)
     for _ in range(2):
         steps.publish(*publish)
-        assert bench.left() == ["tail.webp"]
-    second = bench.begin()
-    assert bench.made(second)["goes_on"]
-    assert bench.left() == ["tail.webp"]  # its own
+        assert runner.left() == ["tail.webp"]
+    second = runner.begin()
+    assert runner.made(second)["goes_on"]
+    assert runner.left() == ["tail.webp"]  # its own
     steps.publish(*publish)
     assert not (tmp_path / "work" / first["id"]).exists()
-    third = bench.begin()
-    steps.set_aside(bench.channel, bench.desk, third, "generate: no")
-    assert bench.left() == []
+    third = runner.begin()
+    steps.set_aside(runner.channel, runner.workspace, third, "generate: no")
+    assert runner.left() == []
 
 
-@pytest.mark.parametrize("what", ["gone", "damaged", "aside", "banned"])
-def test_without_the_shot_before_it_it_is_a_cut(tmp_path, monkeypatch, what):
+@pytest.mark.parametrize("harm", ["gone", "damaged", "aside", "banned"])
+def test_without_the_shot_before_it_it_is_a_cut(tmp_path, monkeypatch, harm):
     monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
-    bench = Bench(tmp_path, ["cut", "continue"], model="python:fake_maker:FakeContinuer")
-    first = bench.begin()
+    runner = StepRunner(tmp_path, ["cut", "continue"], model="python:fake_maker:FakeContinuer")
+    first = runner.begin()
     tail = tmp_path / "work" / first["id"] / "tail.webp"
-    if what == "aside":
-        drawn = steps.generate(bench.desk, first)
-        steps.tail(bench.desk, first, drawn["step"])
-        steps.set_aside(bench.channel, bench.desk, first, "conform: no room")
-        assert bench.left() == []
+    if harm == "aside":
+        drawn = steps.generate(runner.workspace, first)
+        steps.tail(runner.workspace, first, drawn["step"])
+        steps.set_aside(runner.channel, runner.workspace, first, "conform: no room")
+        assert runner.left() == []
     else:
-        bench.made(first)
-    if what == "gone":
+        runner.made(first)
+    if harm == "gone":
         tail.unlink()
-    if what == "damaged":
+    if harm == "damaged":
         tail.write_bytes(b"RIFF????WEBPnothing")
-    if what == "banned":
-        bench.channel.ledger.ban(first["planned"], "ugly")
-    second = bench.begin()
-    drawn = bench.made(second)
+    if harm == "banned":
+        runner.channel.ledger.ban(first["planned"], "ugly")
+    second = runner.begin()
+    drawn = runner.made(second)
     assert drawn["step"] == "generate"
-    assert "why_cut" in steps.generate(bench.desk, second)  # after a restart it is still known
-    bench.made(second)  # and all of it may be done again
+    assert "why_cut" in steps.generate(runner.workspace, second)  # also after a restart
+    runner.made(second)  # idempotent
     assert "tail" not in (tmp_path / "log").read_text()
-    shot = bench.channel.library.get(bench.ids[1]).shot
-    said = {"gone": "not there", "damaged": "not there", "aside": "(aside)", "banned": "(banned)"}[what]
+    shot = runner.channel.library.get(runner.ids[1]).shot
+    why = {"gone": "are missing", "damaged": "are missing", "aside": "(aside)", "banned": "(banned)"}[harm]
     assert shot["made_as"] == "cut"
-    assert said in shot["why_cut"]
-    assert bench.left() == []
+    assert why in shot["why_cut"]
+    assert runner.left() == []
 
 
 def test_a_model_that_cannot_go_on_makes_a_cut_and_keeps_nothing(tmp_path):
@@ -267,20 +267,20 @@ def test_a_model_that_cannot_go_on_makes_a_cut_and_keeps_nothing(tmp_path):
     assert not can_continue("kinema-mini-zeroscope")
     assert not can_continue("space:somebody/else")
     assert not can_continue("python:fake_maker:FakeMaker")
-    bench = Bench(tmp_path, ["cut", "continue"], model="toyland")
-    assert not bench.begin()["keeps"]
-    second = bench.begin()  # it does not wait either
-    drawn = bench.made(second)
-    assert drawn == {"step": "generate", "why_cut": "the model cannot go on from a clip"}
-    assert bench.left() == []
+    runner = StepRunner(tmp_path, ["cut", "continue"], model="toyland")
+    assert not runner.begin()["keeps"]
+    second = runner.begin()  # it does not wait
+    drawn = runner.made(second)
+    assert drawn == {"step": "generate", "why_cut": "the model cannot continue a clip"}
+    assert runner.left() == []
 
 
 def test_a_clip_that_is_too_short_is_not_gone_on_from(tmp_path):
     write([Chunk(np.zeros((3, 32, 32, 3), np.uint8), 0, 8.0)], tmp_path / "c.mp4")
-    desk = steps.Desk("", tmp_path / "scratch")
+    workspace = steps.Workspace("", tmp_path / "scratch")
     job = {"id": "t-1", "files": str(tmp_path / "work")}
-    desk.files(job).put("t-1", "generate", tmp_path / "c.mp4")
-    assert steps.caught(steps.tail, desk, job, "generate")["again"] is False
+    workspace.files(job).put("t-1", "generate", tmp_path / "c.mp4")
+    assert steps.caught(steps.tail, workspace, job, "generate")["again"] is False
     with pytest.raises(MediaError):
-        desk.files(job).take("t-1", TAIL, tmp_path / "x")
+        workspace.files(job).take("t-1", TAIL, tmp_path / "x")
     assert probe(tmp_path / "work" / "t-1" / "generate.mp4").num_frames == 3

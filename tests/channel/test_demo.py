@@ -1,4 +1,4 @@
-"""A channel out of nothing: its file, its port, and the whole of it."""
+"""`kinema channel demo`: its file, its port, and a complete run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_it_is_on_air_within_two_minutes_with_page_music_and_filler_and_stops_cl
         root = folder / "channel"
         wait_for(lambda: list((root / "music").glob("*.m4a")), demo, 600)
         with Library.open(root, create=False) as library:
-            assert [line.kind for line in library.as_run()][-1] == "filler", "what is on before anything is made"
+            assert [line.kind for line in library.as_run()][-1] == "filler", "filler before the first clip"
             wait_for(lambda: library.counts()["ready"] >= 2, demo, 600)
             wait_for(lambda: any(line.kind == "fresh" for line in library.as_run()), demo, 60)
         demo.popen.send_signal(signal.SIGINT)

@@ -64,7 +64,7 @@ def test_a_language_model_on_the_command_line(serve, monkeypatch):
     assert told["episodes"][0]["writer"] == "language model" and "error" not in told["episodes"][0]
     found = run("--llm", serve("401").url, *arguments)
     (episode,) = json.loads(found.stdout)["episodes"]
-    assert found.exit_code == 0 and episode["writer"] == "grammar" and "answered 401" in episode["error"]
+    assert found.exit_code == 0 and episode["writer"] == "grammar" and "responded 401" in episode["error"]
     assert "sk-abc" not in found.output
 
 
@@ -78,7 +78,7 @@ def test_a_language_model_on_the_command_line(serve, monkeypatch):
         (["x", "--llm", "http://127.0.0.1:9/v1"], 2, "--model NAME"),
         (["x", "--llm", "nowhere", "--model", "m"], 2, "http or https address"),
         (["x", "--llm", "http://127.0.0.1:9/v1", "--model", "m", "--key-env", "NOT_SET_AT_ALL"], 2, "not set"),
-        (["p0rn"], 2, "does not show"),
+        (["p0rn"], 2, "blocked word"),
         (["x" * 300], 2, "200 at most"),
         (["x", "--bible", "none.yaml"], 2, "none.yaml"),
         (["x", "--blocklist", "none.txt"], 2, "none.txt"),

@@ -1,4 +1,4 @@
-"""A full disk: the channel stays on air by writing over what it holds, and says so."""
+"""A full disk: the channel stays on air by overwriting its own files, and reports it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def small_disk(tmp_path):
 
 
 class Hog:
-    """Takes every block of a disk, and each that is freed afterwards."""
+    """Fills a disk, and takes each block that is freed."""
 
     def __init__(self, disk):
         self.path = disk / "ballast"
@@ -67,15 +67,15 @@ def test_a_full_disk_stops_nothing_however_long_it_stays_full(tmp_path, small_di
     hog = Hog(small_disk)
     with caplog.at_level(logging.WARNING):
         air(40, hog)
-        told = json.loads((folder / "state" / "status.json").read_text())
-    assert told["frame"] == playout.frame and told["outputs"][0]["disk"] == "full"
-    assert told["outputs"][0]["state"] == "on air" and told["outputs"][0]["waiting"] == 0
-    assert "hls: the disk is full" in told["alarms"][0] and "the disk is full" in caplog.text
+        status = json.loads((folder / "state" / "status.json").read_text())
+    assert status["frame"] == playout.frame and status["outputs"][0]["disk"] == "full"
+    assert status["outputs"][0]["state"] == "on air" and status["outputs"][0]["waiting"] == 0
+    assert "hls: the disk is full" in status["alarms"][0] and "the disk is full" in caplog.text
     assert not list(folder.rglob("*.partial"))
     hog.go()
     air(20)
-    told = playout.status()
-    assert told["alarms"] == [] and told["outputs"][0]["spares"] == 6, "the reserve is made again"
+    status = playout.status()
+    assert status["alarms"] == [] and status["outputs"][0]["spares"] == 6, "the reserve is restored"
     playout.close()
     collector.look()
     assert playout.hls.lost == 0 and playout.late == 0
@@ -114,7 +114,7 @@ def test_while_nothing_new_can_be_written_no_block_is_given_back(tmp_path, monke
     with pytest.raises(OSError, match="No space left"):
         reserve.put(tmp_path / "more", b"m" * 140_000)
     again = Reserve(tmp_path, "x")
-    assert len(again) == len(reserve) == 1, "another run finds what is left"
+    assert len(again) == len(reserve) == 1, "the next run finds the spares"
     monkeypatch.undo()
     reserve.provide([4096, 200_000, 200_000])
     assert not reserve.full and len(reserve) == 3
@@ -131,7 +131,7 @@ def test_without_the_right_to_mount_too_segments_are_written_over_old_ones(tmp_p
         playout._air(playout.feed.take())
     with monkeypatch.context() as patch:
         patch.setattr(playout.hls, "reserve", Reserve(tmp_path / "elsewhere", "hls"))
-        assert "too little room" in playout.status()["alarms"][0]
+        assert "too little space" in playout.status()["alarms"][0]
     for number in range(2, 60):
         playout._air(playout.feed.take())
         collector.look()
@@ -154,7 +154,7 @@ def test_a_disk_that_stays_full_drops_the_oldest_and_says_so(tmp_path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr("kinema.channel.airing.reserve.write_bytes", refuse)
-        patch.setattr(Reserve, "_write_over", refuse)  # a file system where writing over a file needs new blocks
+        patch.setattr(Reserve, "_write_over", refuse)  # a copy-on-write file system
         for _ in range(10):
             playout._air(playout.feed.take())
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Guide, playlist, schedule and programme: what is said of the channel is what it shows."""
+"""Guide, playlist, schedule and programme."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def test_now_and_next_and_the_title_at_a_viewers_time(tmp_path):
         playout._air(playout.feed.take())
     playout.view.refresh()
     with Library.open(tmp_path) as library:
-        said = guide.now_next(tmp_path, library)
+        state = guide.now_next(tmp_path, library)
         lines = library.as_run()
-        assert said["on_air"] and said["name"] == "Test" and said["now"]["id"] == "clip2"
-        assert [entry["id"] for entry in said["recent"]] == ["clip2", "clip1", "clip0"]
-        first = said["recent"][-1]["at"]
+        assert state["on_air"] and state["name"] == "Test" and state["now"]["id"] == "clip2"
+        assert [entry["id"] for entry in state["recent"]] == ["clip2", "clip1", "clip0"]
+        first = state["recent"][-1]["at"]
         assert [guide.on_at(lines, first + s).id for s in (0, 1.9, 2.0, 5.9)] == ["clip0", "clip0", "clip1", "clip2"]
         assert guide.on_at(lines, first - 1) is None and guide.on_at(lines, first + 100) is None
         playout.close()
@@ -92,7 +92,7 @@ def test_day_parts_say_the_theme_of_the_hour():
         "sea", "sea", "city", None, "night", "night",
     ]  # fmt: skip
     for row in (["6:00", "07:00", "x"], ["06:00", "24:00", "x"], ["06:00", "07:00", ""], ["06:00", "07:00"]):
-        with pytest.raises(RequestError, match="Day part"):
+        with pytest.raises(RequestError, match="day part"):
             DayParts.parse([row])
 
 
@@ -124,7 +124,7 @@ def test_the_theme_of_the_hour_comes_first(tmp_path):
     clips = [clip(tmp_path, f"{theme}{k}", theme=theme) for k in range(3) for theme in ("sea", "city")]
     programme = Programme(view_of(clips), Policy(apart=1), lambda now: "city" if now < 100 else "sea")
     order = shown(programme, 6)
-    assert [id[:4] for id in order] == ["city"] * 3 + ["sea0", "sea1", "sea2"], "new ones first, whatever the hour"
+    assert [id[:4] for id in order] == ["city"] * 3 + ["sea0", "sea1", "sea2"], "new clips first"
     assert all(id.startswith("city") for id in shown(programme, 10, 20.0))
     assert all(id.startswith("sea") for id in shown(programme, 10, 200.0))
 

@@ -1,4 +1,4 @@
-"""The one way to ask over HTTP: time, size and place are bounded for each of its users, whatever a server does."""
+"""The HTTP client: time, size and origin are bounded for each of its users, whatever a server does."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from odd_server import LARGE, SLOW, OddServer, hang_up, whole
 
 import kinema
 from kinema.channel import http_client
-from kinema.channel.http_client import AskError, Bounds, TooSlow, Unreachable, ask, download
+from kinema.channel.http_client import Bounds, HttpError, HttpTimeout, Unreachable, download, send_request
 from kinema.channel.making import remote
-from kinema.channel.making.job import Down, Late, ShotOrder
+from kinema.channel.making.job import ClipTimeout, ShotOrder, Unavailable
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.writing.chat import Chat, ChatError, Endpoint
 from kinema.core.errors import KinemaError, RequestError
@@ -43,7 +43,7 @@ def job(server: OddServer, **fields) -> ShotOrder:
 
 
 def bare(server: OddServer, tmp_path: Path) -> None:
-    ask("GET", server.address + "/x", limit_s=LIMIT_S)
+    send_request("GET", server.address + "/x", limit_s=LIMIT_S)
 
 
 def fetched(server: OddServer, tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def fetched(server: OddServer, tmp_path: Path) -> None:
 
 
 def checked(server: OddServer, tmp_path: Path) -> None:
-    draws = RemoteMaker(job(server).model)
-    draws.check(job(server))
-    raise TooSlow("it", "was excused")  # a check lets those pass that cannot be reached now
+    remote_maker = RemoteMaker(job(server).model)
+    remote_maker.check(job(server))
+    raise HttpTimeout("it", "passed the check")  # `check` accepts servers that are unreachable now
 
 
 def ordered(server: OddServer, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def clip_fetched(server: OddServer, tmp_path: Path) -> None:
 
 def chatted(server: OddServer, tmp_path: Path) -> None:
     endpoint = Endpoint(base_url=server.address + "/v1", model="m", timeout_s=LIMIT_S, tries=1)
-    Chat(endpoint).ask([{"role": "user", "content": "x"}], {})
+    Chat(endpoint).complete([{"role": "user", "content": "x"}], {})
 
 
 CLIENTS = [bare, fetched, checked, ordered, clip_fetched, chatted]  # for Spaces: test_spaces.py
@@ -81,14 +81,14 @@ CLIENT_AND_SLOW = [
     for slow in SLOW
     for client in CLIENTS
 ]
-"""Every way to be slow against the one that all ask with, and one way against each of them; the rest is slow."""
+"""Every slow behaviour against the plain client, and one against each other client; the rest are slow tests."""
 
 
 @pytest.mark.parametrize(("client", "slow"), CLIENT_AND_SLOW)
 def test_no_server_holds_a_client_longer_than_its_time(client, slow, tmp_path):
     with OddServer(slow) as server:
         began = time.monotonic()
-        with pytest.raises((TooSlow, Late, ChatError)):
+        with pytest.raises((HttpTimeout, ClipTimeout, ChatError)):
             client(server, tmp_path)
         assert time.monotonic() - began < LIMIT_S + GRACE_S
         assert not list(tmp_path.iterdir())
@@ -100,7 +100,7 @@ def test_no_server_sends_a_client_more_than_it_asked_for(client, large, tmp_path
     monkeypatch.setattr(remote, "ANSWER_S", 10.0)
     monkeypatch.setattr(http_client, "MAX_ANSWER_BYTES", 1_000_000)
     monkeypatch.setattr("test_http_client.LIMIT_S", 10.0)
-    with OddServer(large) as server, pytest.raises(KinemaError, match=r"sends more than|encoded answer"):
+    with OddServer(large) as server, pytest.raises(KinemaError, match=r"sends more than|encoded response"):
         client(server, tmp_path)
     assert not list(tmp_path.iterdir())
     assert all(headers["accept-encoding"] == "identity" for headers in server.headers)
@@ -110,7 +110,7 @@ def test_no_server_sends_a_client_more_than_it_asked_for(client, large, tmp_path
 def test_no_client_goes_where_a_redirect_leads(client, tmp_path):
     with OddServer({}) as other, OddServer(whole(b"", 302, Location=f"{other.address}/x")) as server:
         if client is bare:
-            assert ask("GET", server.address).status == 302
+            assert send_request("GET", server.address).status == 302
         elif client is fetched:
             assert download(server.address, tmp_path / "x", max_bytes=10) == 302
         else:
@@ -124,24 +124,24 @@ def test_an_origin_is_not_left_and_does_not_turn_into_this_network():
     bounds.begin("https://FILMS.example:443/b")
     for other in ("http://films.example/a", "https://films.example:8443/", "https://x.example/", "file:///etc/passwd",
                   "https://films.example@x.example/", "//films.example", "https://[", ""):  # fmt: skip
-        with pytest.raises(AskError):
+        with pytest.raises(HttpError):
             bounds.begin(other)
-    bounds.met("192.168.1.5")  # it was in this network from the beginning
-    bounds.met("93.184.216.34")
+    bounds.check_peer("192.168.1.5")  # private from the beginning
+    bounds.check_peer("93.184.216.34")
     for inside in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fe80::1%eth0", "fd00::1"):
-        with pytest.raises(AskError, match="was at a public address"):
-            bounds.met(inside)
-    bounds.met("2606:2800:220:1::1")
+        with pytest.raises(HttpError, match="was at a public address"):
+            bounds.check_peer(inside)
+    bounds.check_peer("2606:2800:220:1::1")
 
 
 def test_the_time_of_an_exchange_is_shared_by_all_of_it():
     with OddServer(lambda handler: (time.sleep(0.3), whole(b"{}")(handler))) as server:
         bounds = Bounds(server.address, 0.5)
-        assert ask("GET", server.address, bounds=bounds).json("it") == {}
-        with pytest.raises(TooSlow):
-            ask("GET", server.address, bounds=bounds)
-        with pytest.raises(TooSlow):
-            ask("GET", server.address, bounds=bounds)  # not even begun
+        assert send_request("GET", server.address, bounds=bounds).json("it") == {}
+        with pytest.raises(HttpTimeout):
+            send_request("GET", server.address, bounds=bounds)
+        with pytest.raises(HttpTimeout):
+            send_request("GET", server.address, bounds=bounds)  # refused before the request
         assert len(server.asked) == 2
 
 
@@ -149,9 +149,9 @@ def test_who_is_not_there_is_unreachable(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(Unreachable, match="cannot be reached"):
-            ask("GET", f"http://127.0.0.1:{free.getsockname()[1]}/", limit_s=5.0)
+            send_request("GET", f"http://127.0.0.1:{free.getsockname()[1]}/", limit_s=5.0)
     with OddServer(hang_up) as server, pytest.raises(Unreachable):
-        ask("GET", server.address, limit_s=5.0)
+        send_request("GET", server.address, limit_s=5.0)
     (tmp_path / "x").write_text("mine")
     with OddServer({}) as server, pytest.raises(FileExistsError):
         download(server.address, tmp_path / "x", max_bytes=10)
@@ -159,7 +159,7 @@ def test_who_is_not_there_is_unreachable(tmp_path):
 
 
 def test_nothing_else_of_the_tree_asks_over_http():
-    """Whoever imports an HTTP library goes around the bounds; a new client goes through http_client."""
+    """Modules that import an HTTP library bypass the bounds; new clients must use http_client."""
     root, found = Path(kinema.__file__).parent, set()
     names = {"httpx", "httpx2", "requests", "aiohttp", "http.client", "urllib.request", "urllib3", "httpcore",
              "gradio_client", "ftplib", "websockets", "openai"}  # fmt: skip
@@ -178,12 +178,12 @@ def test_nothing_else_of_the_tree_asks_over_http():
                     found.add((path.relative_to(root).as_posix(), module.split(".")[0]))
     assert found == {
         ("channel/http_client.py", "httpx2"),
-        ("channel/making/spaces.py", "gradio_client"),  # inside of the fence; see test_spaces.py
+        ("channel/making/spaces.py", "gradio_client"),  # with bounds_auth; see test_spaces.py
         ("channel/making/spaces.py", "httpx"),
     }
 
 
-# What another Kinema says
+# Responses of another Kinema
 
 
 SAID = st.recursive(
@@ -205,14 +205,14 @@ def says():
 @given(said=SAID, state=STATES)
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_json_another_kinema_says_ends_in_a_kinema_error(says, tmp_path, said, state):
-    draws, asked = RemoteMaker(job(says).model), job(says, space={"timeout_s": 0.05, "key_env": None})
+    remote_maker, order = RemoteMaker(job(says).model), job(says, space={"timeout_s": 0.05, "key_env": None})
     if isinstance(said, dict):
         said = said | {"state": state}
     says.answers[:] = [said]
     with pytest.raises(KinemaError):
-        draws.make(asked, tmp_path / "clip.mp4")
+        remote_maker.make(order, tmp_path / "clip.mp4")
     with pytest.raises(KinemaError):
-        draws.check(asked)
+        remote_maker.check(order)
     assert not (tmp_path / "clip.mp4").exists()
 
 
@@ -248,7 +248,7 @@ def test_what_another_kinema_says_cannot_steer_a_terminal(says, tmp_path):
 
 
 def test_a_worker_that_is_away_for_a_while_costs_no_try(tmp_path, monkeypatch):
-    """Its order is lost with it, and given again."""
+    """Its order is lost and sent again."""
     monkeypatch.setattr(remote, "AWAY_S", 60.0)
     monkeypatch.setattr(remote, "ANSWER_S", 5.0)
 
@@ -265,7 +265,7 @@ def test_a_worker_that_is_away_for_a_while_costs_no_try(tmp_path, monkeypatch):
         assert server.bodies[0] == server.bodies[-2]  # the same order again
 
 
-def test_another_wish_is_another_order(tmp_path):
+def test_a_different_request_is_another_order(tmp_path):
     with OddServer({"state": "failed", "error": "no"}) as server:
         for prompt in ("a red ball", "a green car", "a red ball"):
             with pytest.raises(KinemaError, match="no"):
@@ -275,13 +275,13 @@ def test_another_wish_is_another_order(tmp_path):
 
 
 def test_what_is_still_in_line_is_not_late(tmp_path):
-    for state, kind in (("waiting", Down), ("drawing", Late)):
-        with OddServer({"state": state}) as server, pytest.raises(Down) as error:
+    for state, kind in (("waiting", Unavailable), ("drawing", ClipTimeout)):
+        with OddServer({"state": state}) as server, pytest.raises(Unavailable) as error:
             ordered(server, tmp_path)
         assert type(error.value) is kind
 
 
 def test_a_model_that_is_not_drawn_there_is_refused(says):
     says.answers[:] = [{"models": ["other", 5]}]
-    with pytest.raises(RequestError, match="does not draw"):
+    with pytest.raises(RequestError, match="does not serve"):
         RemoteMaker(job(says).model).check(job(says))

@@ -1,4 +1,4 @@
-"""The ident: it carries the name, ends as it began, and is drawn once for each name and encoding."""
+"""The ident: it shows the name, loops seamlessly, and is drawn once per name and encoding."""
 
 from __future__ import annotations
 

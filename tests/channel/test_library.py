@@ -1,4 +1,4 @@
-"""The library: what goes in comes out, nothing that is about to air is deleted, a locked database is waited for."""
+"""The library: round trips, eviction that spares upcoming clips, waiting for a locked database."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ def test_ready_is_of_one_encoding_and_counts_add_up(library):
 
 def test_illegal_ids_files_and_queue_entries_are_refused(library, tmp_path):
     for id in ("", "../x", ".x", "a/b", "x" * 200):
-        with pytest.raises(RequestError, match="Clip id"):
+        with pytest.raises(RequestError, match="clip id"):
             library.clip_path(id)
     outside = tmp_path.parent / "outside.mp4"
     outside.write_bytes(b"x")
     with pytest.raises(MediaError, match="outside"):
         library.add(LibraryClip("x", outside, "X", frames=24))
-    with pytest.raises(MediaError, match="cannot be read"):
+    with pytest.raises(MediaError, match="Cannot read"):
         library.add(LibraryClip("x", library.clip_path("x"), "X", frames=24))
     with pytest.raises(RequestError, match="not in the library"):
         library.insert("x")
-    with pytest.raises(RequestError, match="no channel"):
+    with pytest.raises(RequestError, match="No channel"):
         Library.open(tmp_path / "nowhere", create=False)
 
 
@@ -97,7 +97,7 @@ def test_eviction_takes_the_least_recently_aired_and_spares_what_is_next(library
         library.aired(id, at)
     library.broken("g", "damaged")
     library.insert("f"), library.note("upcoming", ["b"])
-    assert library.evict(4000, keep={"c"}) == ["g", "d", "a"]  # e never aired and goes last
+    assert library.evict(4000, keep={"c"}) == ["g", "d", "a"]  # e has never aired and is evicted last
     assert {clip.id for clip in library.clips()} == {"b", "c", "e", "f"}
     assert not library.clip_path("d").exists() and library.clip_path("b").exists()
     assert library.evict(0, keep={"c"}) == ["e"]
@@ -121,7 +121,7 @@ def test_a_locked_database_is_waited_for(library, tmp_path):
     put(library, "a")
     other = sqlite3.connect(tmp_path / "library.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
-    assert [clip.id for clip in library.ready()] == ["a"], "a writer elsewhere does not hold up readers"
+    assert [clip.id for clip in library.ready()] == ["a"], "another writer does not block readers"
     impatient = Library.open(tmp_path, create=False, patience_s=0.2)
     with pytest.raises(LibraryBusy, match=r"locked for 0.2 s"):
         impatient.ban("a", "no")

@@ -1,4 +1,4 @@
-"""What the playout knows of the library while others write to it: every order of the two, forced."""
+"""The playout's view of the library with concurrent writers: every interleaving, forced."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def library(tmp_path):
 
 @pytest.fixture
 def at(monkeypatch):
-    """Called with the name of each place of a round of the view where another thread may come in between."""
+    """Called with the name of each point of a refresh where another thread may run."""
     calls = {"do": lambda place: None}
 
     def around(name: str, original):
@@ -77,7 +77,7 @@ def test_a_queued_clip_airs_once_whenever_the_view_is_renewed(tmp_path, library,
     at["do"] = between
     for _ in range(4):
         view.refresh()
-        library.note("other", 1)  # somebody else writes: all is read anew
+        library.note("other", 1)  # another writer: everything is read again
     at["do"] = lambda place: None
     for _ in range(6):
         choose()
@@ -103,7 +103,7 @@ def test_a_database_that_is_locked_for_a_while_loses_and_repeats_nothing(tmp_pat
         kinds.append(programme.next(1.0).kind)
         view.refresh()
     monkeypatch.setattr(Library, "unqueue", original)
-    library.insert("c1")  # once more, by its owner
+    library.insert("c1")  # queued again by the owner
     view.refresh()
     kinds += [programme.next(1.0).kind for _ in range(2)]
     assert Counter(kinds)["queued"] == 3 and kinds[:2] == ["queued", "queued"] and kinds[4] == "queued"
@@ -138,7 +138,7 @@ def test_a_skip_that_is_asked_for_while_the_last_one_is_taken_is_not_lost(tmp_pa
     class Asked(threading.Event):
         def is_set(self) -> bool:
             found = super().is_set()
-            self.set()  # another thread, right behind the look
+            self.set()  # another thread, right after the check
             return found
 
     view._skip = Asked()

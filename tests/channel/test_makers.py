@@ -1,4 +1,4 @@
-"""Who makes clips, and what is done with them until they fit the channel."""
+"""Makers and the post-processing of clips."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 import pytest
-from stub_director import direct_with
+from chat_server import Server
 
 from kinema import music
-from kinema.channel.config import ChannelConfig, Making, Music
+from kinema.channel.config import ChannelConfig, DirectorConfig, Making, Music
 from kinema.channel.library import Library
 from kinema.channel.making import finish, steps
 from kinema.channel.making.beds import bed_for, bed_name, lacks_beds, make_bed
@@ -17,6 +17,9 @@ from kinema.channel.making.finish import fitted
 from kinema.channel.making.ledger import Ledger
 from kinema.channel.making.makers import MAKERS, KinemaMaker, deadline, maker
 from kinema.channel.making.planning import Planner, job_of
+from kinema.channel.writing.breaker import SteadyWriter
+from kinema.channel.writing.writer_grammar import GrammarWriter
+from kinema.channel.writing.writer_llm import LanguageModelWriter
 from kinema.core.chunk import Chunk
 from kinema.core.errors import Cancelled, RequestError, WeightsMissing
 from kinema.core.events import Event
@@ -34,13 +37,13 @@ def test_the_miniature_makes_a_shot_from_the_director_to_the_library(tmp_path):
     Planner(channel.config, channel.ledger).write(channel.config.theme)
     planned = channel.ledger.begin(channel.config.theme, "draft")
     job = job_of(channel.config, channel.ledger.token, planned, str(tmp_path / "work"))
-    desk = steps.Desk("", tmp_path / "work" / "scratch")
-    drawn = steps.generate(desk, job)
-    made = steps.conformed(channel, desk, job, drawn)
+    workspace = steps.Workspace("", tmp_path / "work" / "scratch")
+    drawn = steps.generate(workspace, job)
+    made = steps.conformed(channel, workspace, job, drawn)
     assert steps.score(channel, job) == {"music": ""}  # a draft does not wait for music
     bed = steps.score(channel, job | {"quality": "full"})
-    for _ in range(2):  # again, without harm
-        assert steps.publish(channel, desk, job, made, bed) == {"state": "published"}
+    for _ in range(2):  # idempotent
+        assert steps.publish(channel, workspace, job, made, bed) == {"state": "published"}
     (clip,) = channel.library.ready()
     info = probe(clip.path)
     assert (info.width, info.height, info.fps) == (576, 320, 24)
@@ -59,11 +62,11 @@ def test_toyland_draws_what_the_prompt_says(tmp_path):
     Planner(channel.config, channel.ledger).write(channel.config.theme)
     planned = channel.ledger.begin(channel.config.theme, "full")
     job = job_of(channel.config, "t", planned, str(tmp_path / "work"))
-    desk = steps.Desk("", tmp_path / "work" / "scratch")
-    drawn = steps.generate(desk, job)
-    steps.generate(desk, job)  # finished: nothing is drawn again
+    workspace = steps.Workspace("", tmp_path / "work" / "scratch")
+    drawn = steps.generate(workspace, job)
+    steps.generate(workspace, job)  # finished: not repeated
     small = probe(tmp_path / "work" / job["id"] / "generate.mp4")
-    large_at = steps.upscaled(desk, job, drawn["step"])
+    large_at = steps.upscaled(workspace, job, drawn["step"])
     large = probe(tmp_path / "work" / job["id"] / f"{large_at['step']}.mp4")
     assert (large.width, large.height) == (2 * small.width, 2 * small.height)
     assert large.num_frames == small.num_frames
@@ -78,15 +81,15 @@ def test_frames_in_between_are_made_where_that_is_possible_and_refused_elsewhere
     finish.check_interpolate("mci")
     with pytest.raises(WeightsMissing):
         finish.check_interpolate("film")
-    desk = steps.Desk("", tmp_path / "scratch")
+    workspace = steps.Workspace("", tmp_path / "scratch")
     job = {
         "id": "t-1", "prompt": "", "negative_prompt": "", "seconds": 1.0, "seed": 1, "profile": "fast", "model": "x",
         "fps": 24, "files": str(tmp_path / "work"), "making": {"interpolate": "mci", "device": ""},
     }  # fmt: skip
     write([Chunk(np.zeros((4, 32, 32, 3), np.uint8), 0, 8.0)], tmp_path / "c.mp4")
-    desk.files(job).put("t-1", "generate", tmp_path / "c.mp4")
-    done = steps.between(desk, job, "generate")
-    info = probe(desk.files(job).take("t-1", done["step"], tmp_path / "x.mp4"))
+    workspace.files(job).put("t-1", "generate", tmp_path / "c.mp4")
+    done = steps.interpolated(workspace, job, "generate")
+    info = probe(workspace.files(job).take("t-1", done["step"], tmp_path / "x.mp4"))
     assert (info.num_frames, info.fps) == (12, 24)
 
 
@@ -131,11 +134,11 @@ def test_beds_are_made_once_and_bounded(tmp_path, monkeypatch):
     assert not lacks_beds(config, "rain")
     assert make_bed(config, "rain") in (first, second)
     os.utime(first, (1000, 1000))
-    assert bed_for(config, "rain") == first  # given longest ago
+    assert bed_for(config, "rain") == first  # least recently used
     os.utime(second, (1000, 1000))
     make_bed(config, "sun")
     make_bed(config, "sun")
-    assert not second.exists()  # the oldest made room
+    assert not second.exists()  # the oldest was deleted
     assert len(list((tmp_path / "music").iterdir())) == 3
     assert made == ["rain, calm"] * 2 + ["sun, calm"] * 2
     assert bed_for(config.model_copy(update={"music": Music(beds=0)}), "rain") is None
@@ -151,6 +154,14 @@ def test_a_failing_step_says_whether_another_try_helps():
     assert steps.caught(refuse) == {"failed": "no such size", "again": False}
     assert steps.caught(stumble) == {"failed": "OSError: disk", "again": True}
     assert steps.caught(lambda: {"step": "x"}) == {"step": "x"}
+
+
+def direct_with(server: Server, ledger: Ledger) -> Planner:
+    """A planner whose writer is the stub language model of chat_server.py."""
+    planner = Planner(ChannelConfig(theme="a storm at sea", director=DirectorConfig(shots=3)), ledger)
+    model = LanguageModelWriter(server.chat(tries=2, pause_s=0), planner.moderation.episode)
+    planner.writer = SteadyWriter(model, GrammarWriter())
+    return planner
 
 
 def test_a_language_model_that_misbehaves_does_not_stop_the_planning(tmp_path, serve):

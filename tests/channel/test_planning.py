@@ -1,4 +1,4 @@
-"""What is made next: themes of the hour, drafts where stock is low, viewers' themes, a writer that fails."""
+"""Planning: scheduled themes, drafts while stock is low, viewers' themes, a failing writer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_episodes_are_written_down_whole_and_in_order(ledger, tmp_path):
     assert job["id"] == "abc-e00001s01"
     assert job["profile"] == "fast"
     assert job["prompt"] == first.prompt
-    with Ledger(tmp_path) as again:  # another process finds the same
+    with Ledger(tmp_path) as again:  # another process sees the same ledger
         assert again.token == ledger.token
         assert again.begin("birds", "full").id == "e00001s02"
         assert again.counts()["making"] == 2
@@ -68,8 +68,8 @@ def test_a_viewers_theme_gets_its_turn_and_one_that_cannot_be_shown_is_dropped(l
     assert ledger.suggested() is None
     shots = ledger.in_state("planned")
     assert "green" in shots[2].prompt
-    assert shots[2].theme == "birds"  # it is for the programme of that hour
-    ledger.suggest("porn", 10)  # as if the blocklist had grown since
+    assert shots[2].theme == "birds"  # for the theme on air
+    ledger.suggest("porn", 10)  # blocked since it was suggested
     planner.write("birds")
     planner.write("birds")
     assert ledger.suggested() is None

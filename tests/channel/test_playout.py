@@ -1,4 +1,4 @@
-"""The playout on an accelerated clock: one seamless stream, whatever lies in the library and whatever becomes of it."""
+"""The playout on an accelerated clock: one seamless stream, whatever happens to the library."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_thirty_seams_are_one_stream(tmp_path):
     assert deltas(got.video) == {VIDEO} and deltas(got.audio) == {AUDIO}
     assert (got.corrupt, got.errors) == (0, 0)
     assert got.frames == len(got.video) == 24 * 62 and not collector.jumps
-    for line in log[:-1]:  # the log says what a viewer sees
+    for line in log[:-1]:  # the log matches the picture
         seen = set(got.levels[line.frame : line.frame + line.frames])
         want = (int(line.id.removeprefix("clip")) + 1) * 20
         assert all(abs(level - want) <= 2 for level in seen), (line, seen)
@@ -60,7 +60,7 @@ def test_an_empty_channel_shows_its_ident_and_the_first_clip_comes_soon(tmp_path
     playout.run(until_frame=playout.frame + 24 * 12)
     with Library.open(tmp_path) as library:
         kinds = [line.kind for line in library.as_run()[::-1]]
-    assert kinds[:5] == ["filler", "filler", "fresh", "filler", "repeat"], "a single clip takes turns with the ident"
+    assert kinds[:5] == ["filler", "filler", "fresh", "filler", "repeat"], "a single clip alternates with the ident"
     got = receive(collected(tmp_path).stream())
     assert deltas(got.video) == {VIDEO} and got.errors == 0
 
@@ -105,7 +105,7 @@ def test_all_clips_broken_is_filler_not_silence(tmp_path, quick_sound):
 
 def test_a_second_playout_is_refused(tmp_path):
     first = fast_playout(tmp_path)
-    with pytest.raises(ChannelBusy, match=r"on air already \(playout, process \d+\)"):
+    with pytest.raises(ChannelBusy, match=r"already on air \(playout, process \d+\)"):
         fast_playout(tmp_path)
     first.close()
     fast_playout(tmp_path).close()
@@ -115,13 +115,13 @@ def test_a_restart_goes_on_with_the_next_frame(tmp_path):
     fill(tmp_path, 3, seconds=3)
     clock = FastClock()
     first = fast_playout(tmp_path, clock, hls=KEEP_ALL)
-    first.run(until_frame=24 * 9)  # ends within a segment: that part is made again
+    first.run(until_frame=24 * 9)  # ends within a segment, which is sent again
     clock.sleep(2.5)
     second = fast_playout(tmp_path, clock, hls=KEEP_ALL)
     assert second.frame == 24 * 8
-    began = clock.steady() - 11.5  # nine seconds with one of lead, then the hole of 2.5
+    began = clock.steady() - 11.5  # nine seconds with one of lead, then a gap of 2.5
     second.run(until_frame=24 * 30)
-    assert clock.steady() - began == pytest.approx(second.frame / 24, abs=0.1), "the hole is filled at once"
+    assert clock.steady() - began == pytest.approx(second.frame / 24, abs=0.1), "the gap is filled at once"
     collector = collected(tmp_path)
     got = receive(collector.stream())
     assert deltas(got.video) == {VIDEO} and deltas(got.audio) == {AUDIO} and not collector.jumps
@@ -191,16 +191,16 @@ def test_a_clock_that_is_set_forth_and_back_is_followed_by_dates_and_guide_alike
     dates = {n: datetime.fromisoformat(date).timestamp() for n, date in collected(tmp_path).dates.items()}
     steps = [dates[n + 1] - dates[n] for n in sorted(dates)[:-1]]
     jumped = [round(step) for step in steps if abs(step - 2) > 0.01]
-    assert jumped == [3602, -3598], "else each follows the one before"
+    assert jumped == [3602, -3598], "only the clock changes are jumps"
     with Library.open(tmp_path) as library:
         lines = library.as_run()
     for number, frame in segments.items():
         line = guide.on_at(lines, dates[number] + 0.01)
-        assert line is not None and line.frame <= frame < line.frame + line.frames, "the guide knows what is in it"
+        assert line is not None and line.frame <= frame < line.frame + line.frames, "the guide matches the segment"
     ordered = guide.in_order(lines)
     assert [line.frame for line in ordered] == [96 * k for k in range(15)]
     assert all(b.at > a.at for a, b in itertools.pairwise(ordered))
-    assert ordered[-1] in lines and ordered[5].at != lines[-6].at, "what ran by the wrong clock is dated anew"
+    assert ordered[-1] in lines and ordered[5].at != lines[-6].at, "airings before the change are redated"
 
 
 def test_an_hour_without_the_generator_is_repeats_then_filler_and_what_is_new_comes_first(tmp_path, quick_sound):
@@ -258,7 +258,7 @@ def test_the_database_may_be_locked_or_gone_for_half_a_minute(tmp_path, quick_so
         playout.view.refresh()
         for _ in range(5):
             playout._air(playout.feed.take())
-    assert "no library.db" in playout.view.trouble and playout.status()["stock"] == 4
+    assert "library.db not found" in playout.view.trouble and playout.status()["stock"] == 4
     assert not (tmp_path / "library.db").exists(), "an empty library in its place would hide the clips"
     moved.rename(tmp_path / "library.db")
     playout.view.refresh()
@@ -301,7 +301,7 @@ def test_the_owner_skips_queues_and_bans(tmp_path, quick_sound):
         library.request_skip()
         playout.view.refresh()
         playout._air(first)
-        assert playout.frame == 24, "it is left at its first keyframe"
+        assert playout.frame == 24, "it ends at its first keyframe"
         library.ban("clip0", "no")
         playout.view.refresh()
         playout.run(until_frame=24 * 60)

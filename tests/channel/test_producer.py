@@ -1,4 +1,4 @@
-"""The producer: durable steps, poisoned shots, drafts, quota. Real processes, killed for real."""
+"""The producer: durable steps, failing shots, drafts, quota. Real processes are killed."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def states(file) -> dict[str, int]:
 def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run, tmp_path):
     file, log = channel_file(tmp_path, enough=4), tmp_path / "fake.log"
     first = run(file, FAKE_SECONDS="0.7")
-    wait_for(lambda: sum(words[0] == "begin" for words in lines(log)) >= 2, first)  # the second is being drawn
+    wait_for(lambda: sum(words[0] == "begin" for words in lines(log)) >= 2, first)  # the second shot is being generated
     time.sleep(0.2)
     first.kill()
     before = ended(log)
     assert before
     second = run(file, FAKE_SECONDS="0.7")
     wait_for(lambda: states(file)["published"] >= 3, second)
-    second.kill()  # somewhere between the steps of the fourth
-    third = run(file, FAKE_SECONDS="0.1", STEPS_VERSION="the next one")  # of a Kinema with other steps
+    second.kill()  # during the fourth shot
+    third = run(file, FAKE_SECONDS="0.1", STEPS_VERSION="the next one")  # a version with other steps
     wait_for(lambda: states(file)["published"] == 4 and states(file)["making"] == 0, third)
 
-    assert set(ended(log).values()) == {1}, "a finished step was done again"
+    assert set(ended(log).values()) == {1}, "a finished step was repeated"
     with Library.open(config_of(file).root) as library:
         clips = library.ready()
     assert sorted(clip.id for clip in clips) == ["e00001s01", "e00001s02", "e00001s03", "e00002s01"]
@@ -58,7 +58,7 @@ def test_a_killed_producer_goes_on_at_its_step_and_publishes_each_shot_once(run,
     assert not list((tmp_path / "channel" / "clips").glob(".*"))
 
 
-@pytest.mark.slow  # the harm of the test above; how shots go on is asked without one in test_continuity.py
+@pytest.mark.slow  # kills as in the test above; test_continuity.py tests continued shots without kills
 def test_a_shot_goes_on_from_the_one_before_though_the_producer_is_killed_and_others_go_first(run, tmp_path):
     file = channel_file(tmp_path, enough=7, making='in_flight = 2\nupscale = "lanczos"', maker="FakeContinuer")
     log = tmp_path / "fake.log"
@@ -84,8 +84,8 @@ def test_a_shot_goes_on_from_the_one_before_though_the_producer_is_killed_and_ot
     wait_for(lambda: not [path for id in ids for path in (root / "work").glob(f"{token}-{id}/*")], process)
     process.kill()
 
-    said = [words[1:3] for words in lines(log) if words[0] == "tail"]
-    assert {tuple(words) for words in said} >= {(ids[1], "20"), (ids[2], "30")}  # the grounds of the ones before them
+    tails = [words[1:3] for words in lines(log) if words[0] == "tail"]
+    assert {tuple(words) for words in tails} >= {(ids[1], "20"), (ids[2], "30")}  # the gray of the previous clips
     firsts = list(dict.fromkeys(words[1] for words in lines(log) if words[0] == "begin"))
     assert firsts.index(ids[3]) < firsts.index(ids[1]) < firsts.index(ids[2])  # a cut does not wait
     order = [" ".join(words[:2]) for words in lines(log)]
@@ -94,7 +94,7 @@ def test_a_shot_goes_on_from_the_one_before_though_the_producer_is_killed_and_ot
     with Library.open(root) as library:
         clips = {clip.id: clip.shot.get("made_as") for clip in library.ready() if clip.id in ids}
     shown = list(clips)
-    assert shown in ([*ids[:3], ids[3]], [ids[3], *ids[:3]])  # side by side; the cut beside them
+    assert shown in ([*ids[:3], ids[3]], [ids[3], *ids[:3]])  # consecutive; the cut before or after them
     assert [clips[id] for id in ids] == [None, "continue", "continue", None]
     assert set(ended(log).values()) == {1}
 
@@ -130,7 +130,7 @@ def test_a_poisoned_shot_is_set_aside_with_its_reason_and_the_channel_goes_on(ru
     file, log = channel_file(tmp_path, enough=3), tmp_path / "fake.log"
     fake = {"FAKE_POISON": "e00001s02", "FAKE_KILLER": "e00001s03", "MAX_DEATHS": "1"}
     processes = [run(file, **fake)]
-    while True:  # whoever keeps it starts it again when a shot kills it
+    while True:  # restart the producer when a shot kills it
         wait_for(lambda: processes[-1].popen.poll() is not None or states(file)["published"] >= 3)
         if processes[-1].popen.poll() is None:
             break
@@ -139,10 +139,10 @@ def test_a_poisoned_shot_is_set_aside_with_its_reason_and_the_channel_goes_on(ru
     with Ledger(config_of(file).root) as ledger:
         aside = {shot.id: shot.reason for shot in ledger.lately("aside")}
     assert aside["e00001s02"] == "generate: this one cannot be drawn"
-    assert "died" in aside["e00001s03"]
+    assert "crashed" in aside["e00001s03"]
     begun = [words[1] for words in lines(log) if words[0] == "begin"]
-    assert begun.count("e00001s02") == 2  # tries
-    assert begun.count("e00001s03") == 2  # one death is forgiven
+    assert begun.count("e00001s02") == 2  # attempts
+    assert begun.count("e00001s03") == 2  # one crash is allowed
 
 
 def test_drafts_first_and_the_quota_never_takes_what_is_queued(run, tmp_path):
@@ -171,10 +171,10 @@ def test_a_quota_full_of_what_never_aired_is_not_filled_again_and_again(tmp_path
     producer.library.add(LibraryClip("big", path, "Big", theme=config.theme, frames=8, fps=8.0, fingerprint="x"))
     producer._looked = producer._swept = time.monotonic()
     producer.step()
-    assert "never aired" in producer.doing
+    assert "have not aired" in producer.doing
     assert not producer.ledger.in_state("making")
     producer.library.aired("big", 1000.0)
     producer._evict()
     producer.step()
-    assert "never aired" not in producer.doing  # what was aired can make room
+    assert "have not aired" not in producer.doing  # an aired clip can be evicted
     producer.close()

@@ -1,4 +1,4 @@
-"""Clips from another Kinema over HTTP: a real `kinema worker --listen`, and everything that can go wrong between."""
+"""Clips from another Kinema over HTTP: a real `kinema worker --listen`, and its failures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from kinema.channel.making import bench as benches
-from kinema.channel.making.bench import DONE, DRAWING, FAILED, Bench, Busy, Taken
-from kinema.channel.making.job import Down, ShotOrder
+from kinema.channel.making import order_queue as benches
+from kinema.channel.making.job import ShotOrder, Unavailable
 from kinema.channel.making.makers import maker
+from kinema.channel.making.order_queue import DONE, DRAWING, FAILED, IdTaken, OrderQueue, QueueFull
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.web import clip_process
 from kinema.channel.web.clip_site import clip_site, job_of
@@ -67,26 +67,26 @@ def test_a_clip_from_another_kinema(tmp_path, monkeypatch):
     worker = Worker(T=TOKEN)
     try:
         monkeypatch.setenv("KEY", TOKEN)
-        asked = job(worker.base, space={"timeout_s": 120.0, "key_env": "KEY"})
-        draws = maker(asked.model)
-        assert isinstance(draws, RemoteMaker)
-        draws.check(asked)
-        draws.make(asked, tmp_path / "clip.mp4")
+        order = job(worker.base, space={"timeout_s": 120.0, "key_env": "KEY"})
+        remote = maker(order.model)
+        assert isinstance(remote, RemoteMaker)
+        remote.check(order)
+        remote.make(order, tmp_path / "clip.mp4")
         info = probe(tmp_path / "clip.mp4")
         assert (info.width, info.height, info.num_frames / info.fps) == (96, 64, 1.0)
-        maker("toyland").make(asked, tmp_path / "here.mp4")
+        maker("toyland").make(order, tmp_path / "here.mp4")
         assert (tmp_path / "clip.mp4").read_bytes() == (tmp_path / "here.mp4").read_bytes()
-        with pytest.raises(RequestError, match="does not draw 'kinema-mini-wan'"):
-            RemoteMaker(f"kinema:{worker.base}/kinema-mini-wan").check(asked)
+        with pytest.raises(RequestError, match="does not serve 'kinema-mini-wan'"):
+            RemoteMaker(f"kinema:{worker.base}/kinema-mini-wan").check(order)
         with pytest.raises(KinemaError, match="401") as refused:
-            draws.make(job(worker.base), tmp_path / "none.mp4")
-        assert not isinstance(refused.value, Down) and not (tmp_path / "none.mp4").exists()
+            remote.make(job(worker.base), tmp_path / "none.mp4")
+        assert not isinstance(refused.value, Unavailable) and not (tmp_path / "none.mp4").exists()
     finally:
         worker.kill()
 
 
 def test_one_that_dies_between_is_asked_again(tmp_path):
-    """Killed while its client waits, started again without memory: the order is given again."""
+    """The worker is killed while its client waits and restarted without the order, which is sent again."""
     workers = [Worker()]
     base = workers[0].base
 
@@ -102,7 +102,7 @@ def test_one_that_dies_between_is_asked_again(tmp_path):
         workers[-1].kill()
 
 
-def test_one_that_is_not_there_is_down_and_left_alone(tmp_path):
+def test_an_unreachable_worker_is_unavailable_and_opens_the_breaker(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -112,22 +112,22 @@ def test_one_that_is_not_there_is_down_and_left_alone(tmp_path):
         slept.append(seconds)
         now[0] += seconds
 
-    draws = RemoteMaker(f"kinema:{base}/toyland", Breaker(pause_s=30.0, clock=lambda: now[0]), sleep)
-    draws.check(job(base))  # it may come back
+    remote = RemoteMaker(f"kinema:{base}/toyland", Breaker(pause_s=30.0, clock=lambda: now[0]), sleep)
+    remote.check(job(base))  # it may come back
     for _ in range(4):
-        with pytest.raises(Down):
-            draws.make(job(base), tmp_path / "clip.mp4")
+        with pytest.raises(Unavailable):
+            remote.make(job(base), tmp_path / "clip.mp4")
     assert sum(slept) == 30.0 and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("model", ["kinema:mini", "kinema:http://host", "kinema:ftp://h/m", "kinema:http://u:p@h/m"])
 def test_addresses_that_are_none(model):
-    with pytest.raises(RequestError, match="no address of a model"):
+    with pytest.raises(RequestError, match="not the address of a model"):
         RemoteMaker(model)
 
 
 class Fake:
-    """Fails as it is told, or gives a clip, once `go` is set."""
+    """Fails with `wrong`, or writes a clip, once `go` is set."""
 
     def __init__(self) -> None:
         self.go, self.began, self.wrong = threading.Event(), threading.Event(), None
@@ -147,7 +147,7 @@ class Fake:
 def shop(tmp_path, monkeypatch):
     fake = Fake()
     monkeypatch.setattr(benches, "maker", lambda _model: fake)
-    bench = Bench(["fake"], tmp_path / "bench")
+    bench = OrderQueue(["fake"], tmp_path / "bench")
     (tmp_path / "bench").mkdir()
     thread = threading.Thread(target=bench.run, daemon=True)
     thread.start()
@@ -158,7 +158,7 @@ def shop(tmp_path, monkeypatch):
     assert not thread.is_alive()
 
 
-def until(bench: Bench, name: str, *states: str):
+def until(bench: OrderQueue, name: str, *states: str):
     for _ in range(600):
         if (found := bench.get(name)) is not None and found.state in states:
             return found
@@ -172,21 +172,21 @@ def fake_job(id: str) -> ShotOrder:
 
 def test_a_bench(shop):
     bench, fake = shop
-    first = bench.order(fake_job("a"))
-    assert first.job.tail == "" and first.job.making["device"] == ""  # nothing of the other's machine
+    first = bench.add(fake_job("a"))
+    assert first.job.tail == "" and first.job.making["device"] == ""  # local fields of the client are dropped
     assert fake.began.wait(60)
     bench.forget("a")  # it is being drawn
     assert bench.get("a").state == DRAWING
     for number in range(benches.MOST_WAITING - 1):
-        bench.order(fake_job(f"b{number}"))
-    with pytest.raises(Busy):
-        bench.order(fake_job("c"))
-    assert bench.order(fake_job("a")).state == DRAWING  # not twice
+        bench.add(fake_job(f"b{number}"))
+    with pytest.raises(QueueFull):
+        bench.add(fake_job("c"))
+    assert bench.add(fake_job("a")).state == DRAWING  # not twice
     for other in ({"prompt": "another"}, {"seed": 8}, {"width": 128}, {"profile": "exact"}, {"seconds": 2.0}):
-        with pytest.raises(Taken):
-            bench.order(replace(fake_job("a"), **other))
-    with pytest.raises(RequestError, match="not drawn here"):
-        bench.order(replace(fake_job("d"), model="python:os:system"))
+        with pytest.raises(IdTaken):
+            bench.add(replace(fake_job("a"), **other))
+    with pytest.raises(RequestError, match="not served here"):
+        bench.add(replace(fake_job("d"), model="python:os:system"))
     fake.go.set()
     path = until(bench, "a", DONE).path
     assert path.is_file()
@@ -195,14 +195,14 @@ def test_a_bench(shop):
     until(bench, f"b{benches.MOST_WAITING - 2}", DONE)
     for wrong, again in ((KinemaError("too slow"), True), (RequestError("no such size"), False), (OSError("x"), True)):
         fake.wrong = wrong
-        bench.order(fake_job("e"))
+        bench.add(fake_job("e"))
         failed = until(bench, "e", FAILED)
         assert (failed.error, failed.again) == (str(wrong), again)
     fake.wrong = None
-    bench.order(fake_job("e"))  # what failed may be ordered again
+    bench.add(fake_job("e"))  # a failed order can be repeated
     until(bench, "e", DONE)
     for number in range(benches.MOST_KEPT + 2):
-        bench.order(fake_job(f"f{number}"))
+        bench.add(fake_job(f"f{number}"))
         until(bench, f"f{number}", DONE)
     assert len(list(bench.folder.iterdir())) == benches.MOST_KEPT
 
@@ -233,7 +233,7 @@ def test_what_the_site_refuses(shop):
     assert ask("POST", "/clips", json=good).status_code == 202
     assert ask("POST", "/clips", json=good).json()["state"] in ("waiting", "drawing")  # the same one again
     other = ask("POST", "/clips", json=good | {"prompt": "y"})
-    assert other.status_code == 409 and "a is another order" in other.json()["error"]
+    assert other.status_code == 409 and "Another order has the id a" in other.json()["error"]
     assert bench.get("a").job.prompt == "x"
     for odd in ("[" * 50_000, '{"id": "\\ud800"}', '{"seconds": NaN}', '{"profile": []}', "5", '"x"', "\xff"):
         assert ask("POST", "/clips", content=odd).status_code == 422
@@ -241,7 +241,7 @@ def test_what_the_site_refuses(shop):
 
 
 def test_a_bench_without_a_token_goes_by_no_strangers_name(shop):
-    """DNS rebinding: a page whose name was made to point here."""
+    """DNS rebinding."""
     bench, _ = shop
     own, secret = TestClient(clip_site(bench, None, ["gpu-box"])), TestClient(clip_site(bench, TOKEN))
     for host in ("127.0.0.1:8200", "localhost", "[::1]:8200", "gpu-box:8200"):
@@ -270,15 +270,15 @@ def test_what_never_listens(monkeypatch, tmp_path):
     for where in ("8200", "host", ":", "host:x"):
         with pytest.raises(RequestError, match="HOST:PORT"):
             clip_process.serve(where, ["toyland"], "", None, print)
-    with pytest.raises(RequestError, match="needs a token"):
+    with pytest.raises(RequestError, match="requires a token"):
         clip_process.serve("0.0.0.0:0", ["toyland"], "", None, print)
     monkeypatch.setenv("NOTE", str(tmp_path / "imported"))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "own_maker.py").write_text("import os, pathlib\npathlib.Path(os.environ['NOTE']).touch()\n")
     for elsewhere in ("space:a/b", "kinema:http://h/m", "python:own_maker:Maker", "python:os:system"):
-        with pytest.raises(RequestError, match="drawn elsewhere"):
+        with pytest.raises(RequestError, match="not a model of this machine"):
             clip_process.serve("127.0.0.1:0", [elsewhere], "", None, print)
-    assert not (tmp_path / "imported").exists()  # not even looked into
+    assert not (tmp_path / "imported").exists()  # not imported
     monkeypatch.setenv("T", "short")
     with pytest.raises(RequestError, match="token"):
         clip_process.serve("127.0.0.1:0", ["toyland"], "", "T", print)

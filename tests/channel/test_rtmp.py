@@ -1,4 +1,4 @@
-"""RTMP through sidecars to real servers: what arrives, what a dead or frozen one does, and who sees the key."""
+"""RTMP through sidecars to real servers: received packets, dead and frozen servers, secrecy of the key."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def media_server(tmp_path_factory):
 
 
 class Patient:
-    """Lets a playout on an accelerated clock run as quickly as the sidecar takes it."""
+    """Slows a playout on an accelerated clock down to the speed of the sidecar."""
 
     def __init__(self, output):
         self.output, self.name, self.slowest_s = output, output.name, 0.0
@@ -62,7 +62,7 @@ class Patient:
 
 
 def channel(folder, *urls, **more):
-    """A channel that sends to these addresses; started on air, ended by the caller's `stop`."""
+    """A playout that sends to these addresses, and its thread; the caller starts and stops it."""
     playout = fast_playout(folder)
     playout.outputs += [Patient(RtmpOutput(url, playout.shape, **more)) for url in urls]
     playout._begin(playout.timeline)
@@ -71,7 +71,7 @@ def channel(folder, *urls, **more):
 
 
 def packets(source):
-    """Times in ms of video and audio of an FLV, and how many frames decode."""
+    """Timestamps in ms of video and audio of an FLV, and the number of decodable frames."""
     video, audio, frames = [], [], 0
     with av.open(source, "r", format="flv") as container:
         for packet in container.demux():
@@ -85,7 +85,7 @@ def packets(source):
 
 
 def whole_tags(data):
-    """An FLV that was cut anywhere, up to its last whole tag."""
+    """A truncated FLV, up to its last complete tag."""
     at = 13
     while at + 11 <= len(data) and (end := at + 15 + int.from_bytes(data[at + 1 : at + 4], "big")) <= len(data):
         at = end
@@ -93,7 +93,7 @@ def whole_tags(data):
 
 
 def even(times, step_ms):
-    """Are all steps this long, to the millisecond that FLV counts in?"""
+    """Whether all steps have this duration, to the millisecond resolution of FLV."""
     return all(abs((b - a) - step_ms) < 1.01 for a, b in itertools.pairwise(times))
 
 
@@ -164,7 +164,7 @@ def test_a_server_that_freezes_costs_its_sidecar_and_nothing_else(tmp_path, ngin
         wait_for(lambda: rtmp.pid not in (first, None), 60)
         frame = playout.frame
         time.sleep(1.0)
-        assert playout.frame > frame, "the programme does not wait"
+        assert playout.frame > frame, "the playout does not block"
         nginx.signal(signal.SIGCONT)
         wait_for(lambda: rtmp.status()["state"] == "on air" and rtmp.status()["sent"] > 70, 60)
         assert playout.late == 0
@@ -175,7 +175,7 @@ def test_a_server_that_freezes_costs_its_sidecar_and_nothing_else(tmp_path, ngin
 
 def real_time(folder, *urls, noisy=False, **more):
     playout = Playout(folder, PlayoutSettings(name="Test", encoding=SMALL, rtmp=urls, **more))
-    if noisy:  # enough bytes to fill the buffers of a socket soon: the packets are padded with a filler unit
+    if noisy:  # pad packets with a filler unit, to fill the socket's buffers quickly
         send = playout.outputs[1].send
 
         def padded(media):

@@ -1,4 +1,4 @@
-"""Shots, casts and episodes: what is legal, what is told when it is not, and what becomes of them."""
+"""Shots, casts and episodes: validation, error messages, prompts and requests."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CAST = (CastMember(name="Ada", description="a white boat"), CastMember(name="Gus
 
 
 def episode(*shots, cast=CAST):
-    told = [SHOT | shot for shot in shots]
-    return {"number": 0, "title": "T", "theme": {"text": "x"}, "writer": "me", "cast": cast, "shots": told}
+    all_shots = [SHOT | shot for shot in shots]
+    return {"number": 0, "title": "T", "theme": {"text": "x"}, "writer": "me", "cast": cast, "shots": all_shots}
 
 
 def test_they_are_json_both_ways():
@@ -33,15 +33,15 @@ def test_they_are_json_both_ways():
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"action": "sails and turns"}, "action = 'sails and turns': is exactly one action verb, as 'sails'"),
+        ({"action": "sails and turns"}, "action = 'sails and turns': must be exactly one action verb, such as 'sails'"),
         ({"action": "sail"}, "one action verb"),
-        ({"camera": "tilt"}, "camera_direction of 'tilt' is 'up' or 'down', not 'right'"),
-        ({"camera": "still"}, "is 'none'"),
+        ({"camera": "tilt"}, "camera_direction of 'tilt' must be 'up' or 'down', got 'right'"),
+        ({"camera": "still"}, "must be 'none'"),
         ({"camera": "fly"}, "camera = 'fly': Input should be 'still', 'pan'"),
         ({"speed": "warp"}, "'slow', 'steady' or 'fast'"),
         ({"seconds": 0}, "greater than 0"),
-        ({"setting": "over\nthe sea"}, "one line of printable characters; U+000A is none"),
-        ({"light": " at night"}, "neither begins nor ends with a space"),
+        ({"setting": "over\nthe sea"}, "one line of printable characters, got U+000A"),
+        ({"light": " at night"}, "must not begin or end with a space"),
         ({"mood": "sad"}, "unknown field 'mood'"),
     ],
 )
@@ -55,10 +55,10 @@ def test_what_is_wrong_with_a_shot_is_told(changed, told):
     ("shots", "told"),
     [
         (({"subject": "Zed"},), "shots.0.subject = 'Zed' is not in the cast: Ada, Gus"),
-        (({"continuity": "continue"},), "nothing comes before it; only 'cut' is legal"),
+        (({"continuity": "continue"},), "the first shot must be a 'cut'"),
         (
             ({}, {"continuity": "continue", "subject": "Gus"}),
-            "its subject is 'Gus' and before it 'Ada'; 'cut' is legal",
+            "its subject is 'Gus' and that of the previous shot 'Ada'; only 'cut' is legal",
         ),
         (({}, {"continuity": "match", "setting": "at home"}), "its setting is 'at home'"),
     ],
@@ -70,7 +70,7 @@ def test_what_is_wrong_with_an_episode_is_told(shots, told):
 
 
 def test_a_name_is_used_once():
-    with pytest.raises(RequestError, match="two of the cast are called 'Ada'"):
+    with pytest.raises(RequestError, match="two members of the cast have the name 'Ada'"):
         parsed(StyleBible, {"cast": [CAST[0], CAST[0]]}, "style bible")
 
 
@@ -94,7 +94,7 @@ def test_only_a_shot_that_continues_goes_on_from_a_clip():
 
 
 def test_prompts_that_no_encoder_reads_are_refused():
-    with pytest.raises(RequestError, match=r"60 words at most"):
+    with pytest.raises(RequestError, match=r"at most 60 words"):
         prompt_of(Shot(**SHOT | {"style": "many words " * 9 + "end"}), CAST, StyleBible(look="word " * 39 + "word"))
     with pytest.raises(RequestError, match="not in the cast"):
         prompt_of(Shot(**SHOT), CAST[1:], StyleBible())

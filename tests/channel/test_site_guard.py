@@ -1,4 +1,4 @@
-"""Who the site answers, and who may tell the channel what to do."""
+"""Access control of the site: hosts, origins and the owner's token."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from site_client import TOKEN, Noted, client
 from kinema.channel.library import Library, LibraryClip
 from kinema.channel.making.ledger import Ledger
 from kinema.channel.web import listening
+from kinema.channel.web.commands import ChannelCommands
 from kinema.channel.web.listening import address_of, check_can_serve, listen
 from kinema.channel.web.owner import TOKEN_ENV, token_from
-from kinema.channel.web.verbs import ChannelVerbs
 from kinema.core.errors import ModelError, RequestError
 
 OWNER = {"authorization": f"Bearer {TOKEN}"}
@@ -47,11 +47,11 @@ def test_the_names_it_goes_by(tmp_path, host):
 )  # fmt: skip
 def test_a_strangers_name_gets_nothing(tmp_path, host):
     """DNS rebinding."""
-    verbs = Noted()
-    asks = client(tmp_path, verbs)
+    commands = Noted()
+    asks = client(tmp_path, commands)
     assert asks.get("/api/now", headers={"host": host}).status_code == 421
     assert asks.post("/api/skip", headers={"host": host, **OWNER}).status_code == 421
-    assert verbs.asked == []
+    assert commands.asked == []
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def test_a_strangers_name_gets_nothing(tmp_path, host):
 )
 def test_a_page_of_another_site_may_not_write(tmp_path, headers):
     """CSRF."""
-    verbs = Noted()
-    asks = client(tmp_path, verbs)
+    commands = Noted()
+    asks = client(tmp_path, commands)
     assert asks.post("/api/themes", json={"theme": "sea"}, headers=headers).status_code == 403
     assert asks.post("/api/skip", headers={**headers, **OWNER}).status_code == 403
-    assert verbs.asked == []
+    assert commands.asked == []
 
 
 def test_its_own_page_may(tmp_path):
@@ -94,15 +94,15 @@ VERBS = [("GET", "status"), ("GET", "queue"), ("POST", "skip"), ("POST", "ban"),
 
 @pytest.mark.parametrize(("method", "verb"), VERBS)
 def test_the_owners_verbs_want_the_token(tmp_path, method, verb):
-    verbs = Noted()
-    asks = client(tmp_path, verbs)
+    commands = Noted()
+    asks = client(tmp_path, commands)
     for said in (None, "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", TOKEN, "Bearer \u00e4"):
         headers = {} if said is None else {"authorization": said.encode()}
         answer = asks.request(method, f"/api/{verb}", headers=headers)
         assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
-    off = client(tmp_path, verbs, token=None).request(method, f"/api/{verb}", headers=OWNER)
+    off = client(tmp_path, commands, token=None).request(method, f"/api/{verb}", headers=OWNER)
     assert off.status_code == 403 and TOKEN_ENV in off.json()["error"]
-    assert verbs.asked == []
+    assert commands.asked == []
 
 
 def test_the_token_cannot_be_guessed_at_leisure(tmp_path):
@@ -112,12 +112,12 @@ def test_the_token_cannot_be_guessed_at_leisure(tmp_path):
 
 
 def test_the_owner_cannot_be_locked_out(tmp_path):
-    """Neither by a page that asks without a token (a browser sends such a GET for anybody) nor by wrong tokens."""
+    """Neither by requests without a token (which any page can make a browser send) nor by wrong tokens."""
     asks = client(tmp_path)
     for _ in range(30):
         assert asks.get("/api/status").status_code == 401
         assert asks.get("/api/status", headers={"authorization": " "}).status_code == 401
-    assert asks.get("/api/status", headers={"authorization": "Bearer wrong"}).status_code == 401  # nothing was counted
+    assert asks.get("/api/status", headers={"authorization": "Bearer wrong"}).status_code == 401  # not limited yet
     for number in range(30):
         asks.get("/api/status", headers={"authorization": f"Bearer {number}"})
         assert asks.get("/api/status", headers=OWNER).status_code == 200
@@ -136,15 +136,15 @@ def test_the_owner_cannot_be_locked_out(tmp_path):
 def test_no_body_ends_in_a_fault_of_the_site(tmp_path, data):
     config = config_of(channel_file(tmp_path))
     Library.open(config.root).close()
-    asks = client(config.root, ChannelVerbs(config))
+    asks = client(config.root, ChannelCommands(config))
     for path in ("ban", "queue", "themes"):
         answer = asks.post(f"/api/{path}", content=data, headers={**OWNER, "content-type": "application/json"})
         assert answer.status_code in (400, 422) and answer.json()["error"]
 
 
 def test_the_owner_does_as_he_likes(tmp_path):
-    verbs = Noted()
-    asks = client(tmp_path, verbs)
+    commands = Noted()
+    asks = client(tmp_path, commands)
     assert asks.get("/api/status", headers=OWNER).json() == {"title": "Test"}
     assert asks.get("/api/queue", headers=OWNER).json()["queued"] == []
     assert asks.post("/api/skip", headers=OWNER).json() == {"skip": True}
@@ -152,7 +152,7 @@ def test_the_owner_does_as_he_likes(tmp_path):
     assert asks.post("/api/queue", json={"id": "b", "place": 0}, headers=OWNER).status_code == 200
     assert asks.post("/api/queue", json={"id": "gone"}, headers=OWNER).status_code == 422
     assert asks.post("/api/stop", headers=OWNER).status_code == 202
-    assert verbs.asked == ["skip", ("ban", "a", "ugly"), ("put", "b", 0), "stop"]
+    assert commands.asked == ["skip", ("ban", "a", "ugly"), ("put", "b", 0), "stop"]
     for path, wrong in (("ban", {}), ("ban", {"id": 1}), ("queue", {"id": "b", "place": -1}), ("queue", {"place": 0}),
                         ("queue", {"id": "b", "place": True}), ("ban", {"id": "a", "reason": "x" * 501})):  # fmt: skip
         assert asks.post(f"/api/{path}", json=wrong, headers=OWNER).status_code == 400
@@ -167,7 +167,7 @@ def test_a_token_is_long_and_comes_from_a_file_or_the_environment(tmp_path, monk
     assert token_from() == TOKEN
     (tmp_path / "token").write_text("of-the-file-and-long\n")
     assert token_from(tmp_path / "token") == "of-the-file-and-long"
-    with pytest.raises(RequestError, match="token's file"):
+    with pytest.raises(RequestError, match="token file"):
         token_from(tmp_path / "none")
 
 
@@ -178,7 +178,7 @@ def test_verbs_reach_the_channel(tmp_path):
             path = library.clip_path(id)
             path.write_bytes(b"clip")
             library.add(LibraryClip(id, path, "Title", frames=8, fps=8.0))
-    asks = client(config.root, ChannelVerbs(config))
+    asks = client(config.root, ChannelCommands(config))
     assert asks.get("/api/status", headers=OWNER).json()["library"]["ready"] == 2
     assert asks.post("/api/queue", json={"id": "e00001s02"}, headers=OWNER).json() == {"queue": ["e00001s02"]}
     assert asks.get("/api/queue", headers=OWNER).json()["queued"][0]["id"] == "e00001s02"
@@ -202,7 +202,7 @@ def test_an_address_that_is_taken_is_refused():
             listen("127.0.0.1", port)
         with pytest.raises(RequestError, match="Cannot listen"):
             listen("203.0.113.250", 0)
-        with pytest.raises(RequestError, match="Port 70000"):
+        with pytest.raises(RequestError, match="port: 70000"):
             listen("127.0.0.1", 70000)
     finally:
         first.close()

@@ -1,4 +1,4 @@
-"""What everybody may ask of the site: the page, playlists and segments, now and next, the guide, suggestions."""
+"""The public site: the page, playlists and segments, now and next, the guide, suggestions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from site_client import Noted, client
 from kinema.channel.airing.clock import FastClock
 from kinema.channel.library import Library
 from kinema.channel.web import board as boards
-from kinema.channel.web.allowance import Allowance, household
 from kinema.channel.web.audience import MOST, Audience
 from kinema.channel.web.board import Board
+from kinema.channel.web.rate_limit import RateLimit, client_network
 from kinema.channel.web.site import site
-from kinema.channel.web.site_media import with_dates, with_word
+from kinema.channel.web.site_media import with_dates, with_viewer
 
 
 @pytest.fixture(scope="module")
 def aired(tmp_path_factory):
-    """The folder of a channel that showed 16 s: clips 0 to 5 and repeats; and the time at the end."""
+    """The folder of a channel that aired 16 s (clips 0 to 5 and repeats), and the time at the end."""
     folder, kept = tmp_path_factory.mktemp("aired"), tmp_path_factory.mktemp("kept") / "channel"
     fill(folder, 6, theme="sea", prompt="a red ball rolls left")
     playout = fast_playout(folder, FastClock())
@@ -37,7 +37,7 @@ def aired(tmp_path_factory):
 
 @pytest.fixture
 def on_air(aired, tmp_path):
-    """A copy of that folder, and a board whose clock stands at the end."""
+    """A copy of that folder, and a board whose clock shows the time at the end."""
     folder, time_s = aired
     shutil.copytree(folder, tmp_path / "channel")
     return tmp_path / "channel", Board(tmp_path / "channel", "Test", wall=lambda: time_s)
@@ -88,10 +88,10 @@ def test_playlists_are_fresh_and_segments_are_kept(on_air):
 
 
 def test_a_segments_address_says_when_it_was_made():
-    """A cache would else show what an older channel had under the same number."""
+    """Otherwise a cache could return a segment of an earlier channel with the same number."""
     live = "#EXTM3U\n#EXT-X-PROGRAM-DATE-TIME:2026-05-04T12:00:00.500Z\n#EXTINF:2.000000,\ns000000007.ts\n"
     assert with_dates(live).splitlines()[-1] == "s000000007.ts?at=1777896000500"
-    assert with_word("#EXTM3U\n#EXT-X-STREAM-INF:A\nlive.m3u8\n", "w", "on_air/").splitlines()[-1] == (
+    assert with_viewer("#EXTM3U\n#EXT-X-STREAM-INF:A\nlive.m3u8\n", "w", "on_air/").splitlines()[-1] == (
         "on_air/live.m3u8?viewer=w"
     )
 
@@ -189,14 +189,14 @@ def test_viewers_are_counted_without_cookies(on_air):
 def test_viewers_leave():
     now = [0.0]
     audience = Audience(clock=lambda: now[0])
-    audience.saw("a")
+    audience.seen("a")
     now[0] = 6
-    audience.saw("b")
+    audience.seen("b")
     assert audience.count() == 2
     now[0] = 11
     assert audience.count() == 1
     for number in range(MOST + 10):
-        audience.saw(str(number))
+        audience.seen(str(number))
     assert audience.count() == MOST
 
 
@@ -205,19 +205,19 @@ def suggest(asks, theme, **more):
 
 
 def test_suggestions_are_moderated_and_kept(tmp_path):
-    verbs = Noted()
-    asks = client(tmp_path, verbs)
-    assert (suggest(asks, "  a race of cars ").status_code, verbs.asked) == (201, ["a race of cars"])
+    commands = Noted()
+    asks = client(tmp_path, commands)
+    assert (suggest(asks, "  a race of cars ").status_code, commands.asked) == (201, ["a race of cars"])
     refused = suggest(asks, "p0rn")
-    assert refused.status_code == 422 and "does not show" in refused.json()["error"]
+    assert refused.status_code == 422 and "blocked word" in refused.json()["error"]
     assert "porn" not in refused.text
     assert suggest(asks, "x" * 201).status_code == 422
-    assert verbs.asked == ["a race of cars"]
+    assert commands.asked == ["a race of cars"]
 
 
 def test_suggestions_have_a_limit(tmp_path):
     now = [0.0]
-    suggesting = Allowance(each=2, all=3, per_s=600, clock=lambda: now[0])
+    suggesting = RateLimit(each=2, all=3, per_s=600, clock=lambda: now[0])
     asks = client(tmp_path, suggesting=suggesting)
     assert [suggest(asks, "sea").status_code for _ in range(3)] == [201, 201, 429]
     assert suggest(asks, "sea").headers["retry-after"] == "600" and "10 min" in suggest(asks, "sea").json()["error"]
@@ -241,9 +241,9 @@ def test_suggestions_have_a_limit(tmp_path):
     ],
 )
 def test_a_suggestion_that_is_none(tmp_path, how, status):
-    verbs = Noted()
-    assert client(tmp_path, verbs).post("/api/themes", **how).status_code == status
-    assert verbs.asked == []
+    commands = Noted()
+    assert client(tmp_path, commands).post("/api/themes", **how).status_code == status
+    assert commands.asked == []
 
 
 def test_a_channel_that_takes_no_suggestions(tmp_path):
@@ -251,10 +251,10 @@ def test_a_channel_that_takes_no_suggestions(tmp_path):
     assert suggest(asks, "sea").status_code == 403 and asks.get("/api/now").json()["suggestions"] is False
 
 
-def test_a_household_is_an_address_or_a_network():
-    assert household("203.0.113.7") == household("::ffff:203.0.113.7") == "203.0.113.7"
-    assert household("2001:db8::1") == household("2001:db8::ffff") != household("2001:db8:0:1::1")
-    assert household("testclient") == "testclient"
+def test_a_client_network_is_an_address_or_a_64_network():
+    assert client_network("203.0.113.7") == client_network("::ffff:203.0.113.7") == "203.0.113.7"
+    assert client_network("2001:db8::1") == client_network("2001:db8::ffff") != client_network("2001:db8:0:1::1")
+    assert client_network("testclient") == "testclient"
 
 
 def test_unknown_paths_and_methods(tmp_path):

@@ -1,4 +1,4 @@
-"""Clips from a Gradio Space, through gradio_client and a server that misbehaves."""
+"""Clips from a Gradio Space, through gradio_client and a server with failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import gradio_client
 import numpy as np
 import pytest
 
-from kinema.channel.making.job import Down, ShotOrder
+from kinema.channel.making.job import ShotOrder, Unavailable
 from kinema.channel.making.spaces import SpaceMaker
 from kinema.channel.writing.breaker import Breaker
 from kinema.core.chunk import Chunk
@@ -71,13 +71,13 @@ def test_what_a_space_can_do_wrong(space, tmp_path):
     maker, target = SpaceMaker(job.model), tmp_path / "made.mp4"
     with pytest.raises(KinemaError, match="I do not draw that") as refused:
         maker.make(job, target)
-    assert not isinstance(refused.value, Down)  # the shot's fault
+    assert not isinstance(refused.value, Unavailable)  # the shot's fault
     with pytest.raises(KinemaError, match="no clip"):
         maker.make(job, target)
     with pytest.raises(KinemaError):
         maker.make(job, target)
     assert maker.breaker.failed_in_a_row == 0
-    with pytest.raises(Down):
+    with pytest.raises(Unavailable):
         maker.make(job, target)
     assert maker.breaker.failed_in_a_row == 1
     assert not target.exists()
@@ -94,23 +94,23 @@ def test_a_space_that_hangs_or_is_gone_is_left_alone_for_a_while(space, tmp_path
     maker = SpaceMaker(job.model, Breaker(failures=2, pause_s=20.0, clock=lambda: now[0]), sleep)
     target = tmp_path / "made.mp4"
     for _ in range(2):
-        with pytest.raises(Down):
+        with pytest.raises(Unavailable):
             maker.make(job, target)
     assert maker.breaker.is_open
     assert not waited
     patient = ShotOrder(**{**job.__dict__, "space": {**job.space, "timeout_s": 60.0}})
-    maker.make(patient, target)  # asked again only when the pause is over
+    maker.make(patient, target)  # called again only after the pause
     assert sum(waited) == 20.0
     assert target.is_file()
     assert len(log.read_text().splitlines()) == 3
     gone = SpaceMaker("space:http://127.0.0.1:9")
-    with pytest.raises(Down):
+    with pytest.raises(Unavailable):
         gone.make(job, target)
 
 
 @pytest.fixture
 def victim(tmp_path):
-    """A server of this machine that nobody outside may have asked: (its address, what it was asked)."""
+    """A private server of this machine that must not get requests: (address, requested paths)."""
     asked: list[str] = []
     data = (tmp_path / "secret.mp4").read_bytes()
 
@@ -148,7 +148,7 @@ def file_data(path: str, **more) -> dict:
 
 
 def test_no_answer_of_a_space_names_a_file_of_this_machine_or_another_server(space, secret, victim, tmp_path):
-    """Whatever is named, what comes is a file of the Space's own, or nothing; nobody else is asked."""
+    """Whatever the response names, only files of the Space are fetched; no other server gets a request."""
     other, asked = victim
     here, named = str(secret), os.path.relpath(secret)
     answers = [
@@ -189,13 +189,13 @@ def test_a_file_of_the_spaces_own_is_found_wherever_it_lies_in_its_answer(space,
 @pytest.mark.parametrize(
     ("behaviours", "why"),
     [
-        (["config-drip", "good"], "did not answer within|no clip within"),
-        (["config-packed", "good"], "encoded answer"),
-        (["stream-drip"], "did not answer within|no clip within"),
+        (["config-drip", "good"], "did not respond within|no clip within"),
+        (["config-packed", "good"], "encoded response"),
+        (["stream-drip"], "did not respond within|no clip within"),
         (["stream-endless"], "sends more than"),
-        ([json.dumps([{"path": "/srv/drip"}])], "did not answer within"),
+        ([json.dumps([{"path": "/srv/drip"}])], "did not respond within"),
         ([json.dumps([{"path": "/srv/endless"}])], "sends more than"),
-        ([json.dumps([{"path": "/srv/packed"}])], "encoded answer"),
+        ([json.dumps([{"path": "/srv/packed"}])], "encoded response"),
         (["config-odd []", "good"], "."), (["config-odd 5", "good"], "."), (["config-odd " + "[" * 5000, "good"], "."),
         (['config-odd {"dependencies": 5}', "good"], "."),
     ],
@@ -213,7 +213,7 @@ def test_a_space_cannot_send_its_calls_and_the_token_elsewhere(space, secret, vi
     other, asked = victim
     monkeypatch.setenv("SPACE_TOKEN", "hf_secret")
     job, _ = space(f"config-elsewhere {other}", "good", key_env="SPACE_TOKEN")
-    with pytest.raises(KinemaError, match="leads elsewhere"):
+    with pytest.raises(KinemaError, match="redirects to another origin"):
         SpaceMaker(job.model).make(job, tmp_path / "made.mp4")
     assert asked == []
 
@@ -226,7 +226,7 @@ def test_the_token_saved_on_this_machine_is_not_sent(space, tmp_path, monkeypatc
 
 
 def test_the_clients_makers_are_told_nothing(space, tmp_path, monkeypatch):
-    """And the environment of the process, which other threads and children see, stays as it was."""
+    """The environment of the process is unchanged too."""
     told: list[object] = []
     monkeypatch.setattr(gradio_client.Client, "_telemetry_thread", told.append)
     monkeypatch.delenv("GRADIO_ANALYTICS_ENABLED", raising=False)

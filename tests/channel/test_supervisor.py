@@ -1,4 +1,4 @@
-"""A playout in a process of its own: killed, frozen, started twice."""
+"""A playout process: killed, frozen, started twice."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def no_child_is_left():
 
 
 class Watched:
-    """A supervised channel on air, its playlist looked at all the time."""
+    """A supervised channel on air, with its playlist polled continuously."""
 
-    def __init__(self, folder, **patience):
+    def __init__(self, folder, **limits):
         self.collector = Collector(folder)
         settings = PlayoutSettings(name="Test", encoding=SMALL, hls=HlsSettings(segment_s=1.0, listed=12))
-        self.supervisor = Supervisor(folder, settings, patience=PulseLimits(**patience))
+        self.supervisor = Supervisor(folder, settings, limits=PulseLimits(**limits))
         self.run = threading.Thread(target=self.supervisor.run, daemon=True)
         self.watch = threading.Thread(target=self._look, daemon=True)
         self.appeared: list[tuple[float, int]] = []
@@ -68,7 +68,7 @@ class Watched:
 
 
 def hold(pid):
-    """Its first thread stops where it is; nothing else says so."""
+    """Stop the first thread of a process, invisibly to /proc."""
     holder = subprocess.Popen([sys.executable, str(HOLD), str(pid)], stderr=subprocess.DEVNULL)
     time.sleep(0.5)
     if holder.poll() is not None:
@@ -77,8 +77,8 @@ def hold(pid):
 
 HARMS = {
     "SIGKILL": (lambda pid: os.kill(pid, signal.SIGKILL), "exit code -9"),
-    "SIGSTOP": (lambda pid: os.kill(pid, signal.SIGSTOP), "it was stopped"),
-    "held": (hold, "its output clock stood still"),
+    "SIGSTOP": (lambda pid: os.kill(pid, signal.SIGSTOP), "process stopped"),
+    "held": (hold, "no heartbeat"),
 }
 
 
@@ -101,7 +101,7 @@ def test_a_killed_or_frozen_playout_goes_on_with_the_next_frame(tmp_path, harm):
     assert watched.supervisor.process.poll() is not None and no_child_is_left()
     assert watched.supervisor.starts == 2 and watched.supervisor.why == why
     waits = [b[0] - a[0] for a, b in itertools.pairwise(watched.appeared)]
-    assert max(waits) < 11, "a viewer of this playlist has twelve seconds in it"
+    assert max(waits) < 11, "a player buffers twelve seconds of this playlist"
     sequences = watched.collector.sequences
     assert sequences == sorted(sequences) and not watched.collector.jumps
     got = receive(watched.collector.stream())
@@ -130,7 +130,7 @@ def test_settings_travel_whole_and_bad_ones_end_the_supervisor(tmp_path):
     assert again.theme_at is not None
     with pytest.raises(RequestError, match="nonsense"):
         settings_of({"nonsense": 1})
-    with pytest.raises(RequestError, match="Day part"):
+    with pytest.raises(RequestError, match="day part"):
         settings_of({"schedule": [["6", "7", "sea"]]})
     with pytest.raises(KinemaError, match="refuses its settings"):
         Supervisor(tmp_path, PlayoutSettings(encoding=SMALL, rtmp=["http://no"])).run()

@@ -1,4 +1,4 @@
-"""Workers that share a PostgreSQL database and die at any moment."""
+"""Workers that share a PostgreSQL database and are killed at any time."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_pa
             if death == 0:
                 crew[death].kill()
             else:
-                crew[death].popen.terminate()  # it leaves its shot to others
+                crew[death].popen.terminate()  # its shot is requeued
                 assert crew[death].popen.wait(60) == 0
             crew[death] = worker(server, log, 2 + death)
         wait_for(lambda: published() == SHOTS, at_home)
-        left = Tables(server.url)  # files of finished shots do not stay in the database
+        left = Tables(server.url)  # files of finished shots are deleted
         wait_for(lambda: left.do("SELECT shot FROM kinema_files") == [], at_home)
         left.close()
     finally:
@@ -70,9 +70,9 @@ def test_workers_killed_at_random_and_each_shot_is_published_once(server, tmp_pa
         assert all(clip.path.is_file() for clip in library.ready())
     drawn = ended(log)
     assert set(drawn) == set(ids)
-    # a worker that dies between the end of a clip and its note has it drawn again; no other clip is
+    # only a clip whose worker dies between its end and its record is generated again
     assert sum(drawn.values()) <= SHOTS + DEATHS
-    assert len({words[3] for words in lines(log)}) >= 3  # several workers had a hand in it
+    assert len({words[3] for words in lines(log)}) >= 3  # several workers took part
 
 
 def test_last_frames_travel_to_the_worker_that_goes_on_from_them(server, tmp_path):
@@ -126,7 +126,7 @@ def test_addresses():
         with pytest.raises(RequestError) as refused:
             address(bad, None)
         assert "secret" not in str(refused.value)
-    with pytest.raises(RequestError, match="PW, which"):
+    with pytest.raises(RequestError, match="PW, named"):
         address(url, "PW", {})
     with pytest.raises(KinemaError, match="cannot be reached"):
         Tables(url)

@@ -1,4 +1,4 @@
-"""The offline writer: readable by the miniature, never the same, as the theme says."""
+"""The offline writer: prompts that the miniature understands, without repeats, following the theme."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import kinema
 from kinema.channel.writing.prompt import ADVERBS, prompt_of
 from kinema.channel.writing.shots import Brief, CastMember, StyleBible, Theme
-from kinema.channel.writing.theme_words import wishes
+from kinema.channel.writing.theme_words import terms_of
 from kinema.channel.writing.writer_grammar import GrammarWriter
 from kinema.families.wan.vocabulary import vocabulary
 from kinema.toyland.scene import WORLD, WORLD_MINI
@@ -150,7 +150,7 @@ def test_the_same_seed_the_same_episode_whatever_came_before():
     ],
 )  # fmt: skip
 def test_what_is_not_understood_of_a_theme_is_named(theme, unknown):
-    notes = [note for note in wishes(theme, WORLD_MINI).notes if note.startswith("Not understood")]
+    notes = [note for note in terms_of(theme, WORLD_MINI).notes if note.startswith("Unknown words")]
     assert len(notes) == bool(unknown)
     if unknown:
         assert f"theme: {unknown}. " in notes[0] and "--llm" in notes[0]

@@ -1,4 +1,4 @@
-"""The language model path, against a real server process that misbehaves."""
+"""The language model writer, against a server process with failures."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_servers_that_cannot_hold_to_a_schema(serve, formats, tries):
     own.episode(BRIEF)
     assert own.chat.mode == formats.split(",")[0] and len(server.asked()) == tries
     own.episode(BRIEF)
-    assert len(server.asked()) == tries + 1, "what the server can do is remembered"
+    assert len(server.asked()) == tries + 1, "the supported format is cached"
 
 
 @pytest.mark.parametrize("first", ["broken", "stranger", "blocked", "obeys"])
@@ -72,7 +72,7 @@ def test_one_repair_with_the_reason(serve, first):
 
 def test_one_repair_only(serve):
     server = serve("broken")
-    with pytest.raises(ChatError, match="also when told what was wrong"):
+    with pytest.raises(ChatError, match="after a correction"):
         writer(server).episode(BRIEF)
     assert len(server.asked()) == 2
 
@@ -93,7 +93,7 @@ def test_time_outs_and_broken_lines(serve, behaviour):
 @pytest.mark.parametrize(
     ("behaviour", "told", "asked"),
     [
-        ("503", "answered 503", 3), ("401", "answered 401", 1), ("redirect", "answered 307", 1),
+        ("503", "responded 503", 3), ("401", "responded 401", 1), ("redirect", "responded 307", 1),
         ("empty", "an empty message", 1), ("flood", "more than 2,000,000 bytes", 1),
     ],
 )  # fmt: skip
@@ -106,7 +106,7 @@ def test_what_does_not_pass(serve, behaviour, told, asked):
 
 def test_nobody_there():
     chat = Chat(Endpoint(base_url="http://127.0.0.1:9/v1", model="m"), sleep=lambda _: None)
-    with pytest.raises(ChatError, match=r"cannot be reached.*3 tries"):
+    with pytest.raises(ChatError, match=r"cannot be reached.*3 attempts"):
         LanguageModelWriter(chat).episode(BRIEF)
 
 
@@ -127,7 +127,7 @@ def test_keys_and_addresses_that_could_never_work():
     endpoint = Endpoint(base_url="http://127.0.0.1:1/v1", model="m", key_env="NO_SUCH_KEY")
     with pytest.raises(ModelError, match=r"NO_SUCH_KEY.*not set"):
         Chat(endpoint, environ={}).check()
-    with pytest.raises(ModelError, match="not used") as error:
+    with pytest.raises(ModelError, match="illegal characters") as error:
         Chat(endpoint, environ={"NO_SUCH_KEY": "secret\nHost: x"}).check()
     assert "secret" not in str(error.value)
     for url in ("ftp://x/v1", "http://user:secret@x/v1", "http://x/v1?key=secret", "x"):
@@ -168,7 +168,7 @@ def test_a_theme_is_data(text):
         theme = Moderation().theme(text, "viewer")
     except RequestError:
         assert not text.isprintable()
-        theme = Theme.model_construct(text=text, source="viewer")  # what if it came past the moderation
+        theme = Theme.model_construct(text=text, source="viewer")  # as if it had passed moderation
     orders, data = question(Brief.model_construct(**{**dict(BRIEF), "theme": theme}))
     assert orders == question(BRIEF)[0], "no theme changes the orders"
     assert data["role"] == "user" and json.loads(data["content"])["theme"] == text
@@ -190,7 +190,7 @@ def test_the_breaker_opens_falls_back_and_tries_again(serve):
     server = serve("401", "401", "good")
     steady = SteadyWriter(writer(server), GrammarWriter(), Breaker(failures=2, pause_s=60, clock=lambda: now[0]))
     written = [steady.episode(BRIEF).writer for _ in range(4)]
-    assert written == ["grammar"] * 4 and len(server.asked()) == 2, "open after two failures: it is left alone"
+    assert written == ["grammar"] * 4 and len(server.asked()) == 2, "open after two failures"
     now[0] = 61
     assert steady.episode(BRIEF).writer == "language model" and steady.error == ""
     assert not steady.breaker.is_open and steady.breaker.failed_in_a_row == 0

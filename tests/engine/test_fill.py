@@ -12,7 +12,7 @@ import pytest
 import kinema
 from kinema.core.chunk import Chunk
 from kinema.core.events import Note, Preview, Progress
-from kinema.engine import again, load
+from kinema.engine import load, rerun
 from kinema.engine import windows as engine_windows
 from kinema.engine.edit import edit
 from kinema.engine.plan import plan as make_plan
@@ -178,5 +178,5 @@ def test_the_same_clip_again_from_its_manifest(make, tmp_path):
     first = kinema.generate(request_of(clip, mask)).save(tmp_path / "first.webm")
     manifest = json.loads((tmp_path / "first.webm.json").read_text())
     assert manifest["plan"]["fill"] == "propagate" and manifest["plan"]["sources"]["propagated"] > 0.9
-    second = again.rerun(first).save(tmp_path / "second.webm")
+    second = rerun.rerun(first).save(tmp_path / "second.webm")
     assert np.array_equal(read_video(first)[0], read_video(second)[0])

@@ -1,7 +1,8 @@
-"""The file of a channel (TOML): what it shows, who makes it, how much of it, where it goes.
+"""The channel file (TOML): themes, models, stock, storage and outputs.
 
-Everything has a default that works offline with the shipped miniature. What is wrong is refused when the file is read:
-the field, its value, and what is legal. Secrets are not in the file; it names environment variables that hold them.
+Every field has a default that works offline with the shipped miniature. Illegal values are refused when the file is
+read, with the field, its value and the legal values. The file holds no secrets, only the names of the environment
+variables that hold them.
 """
 
 from __future__ import annotations
@@ -33,22 +34,22 @@ Env = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
-def _size(said: Any) -> Any:
-    """Bytes from a number or "20 GB"."""
-    if not isinstance(said, str):
-        return said
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", said, re.IGNORECASE | re.ASCII)
-    if found is None:
-        raise ValueError('is a size as "20 GB", "500 MB" or a number of bytes')
-    if len(found[1]) > 20:
+def _size(value: Any) -> Any:
+    """Bytes from a number or a text such as "20 GB"."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", value, re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise ValueError('must be a size such as "20 GB" or "500 MB", or a number of bytes')
+    if len(match[1]) > 20:
         raise ValueError("has too many digits")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+    return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
-def _path(said: str) -> str:
-    if not said.isprintable():
-        raise ValueError("is no path: it holds a character that nobody sees")
-    return said
+def _path(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be a path without unprintable characters")
+    return value
 
 
 PathText = Annotated[str, Field(max_length=1000), AfterValidator(_path)]
@@ -56,7 +57,7 @@ Size = Annotated[int, BeforeValidator(_size), Field(ge=0, le=10**16)]
 
 
 class DirectorConfig(Value):
-    """Who writes the shots. shots: of an episode. endpoint: a language model, with the offline writer behind it."""
+    """The writer. shots: per episode. endpoint: a language model; the offline writer replaces it while it fails."""
 
     shots: Annotated[int, Field(ge=1, le=MAX_SHOTS)] = 6
     seed: Seed = 0
@@ -65,13 +66,13 @@ class DirectorConfig(Value):
 
 
 class Making(Value):
-    """Who makes the clips, and how. model: a name, folder or hub id, `toyland` (drawn by rules, no model), or
-    `space:owner/name` (see Space). profile and draft_profile: while there is enough in stock, and while there is
-    little. upscale: none (the clip is resampled when it is fitted in), lanczos (resampled before frames in between
-    are made), or a model that takes a clip. fit: how a clip of another shape fills the channel's picture. tries: of a
-    step, with pauses of pause_s, twice that and so on. slowest_s: for one clip. here: does this machine draw, or only
-    workers elsewhere. in_flight: shots in the making at once. worker_lost_s: without a sign of life, after which a
-    worker's shots are given to others."""
+    """How clips are generated. model: a name, folder or hub id, `toyland` (rule-based, no model), or
+    `space:owner/name` (see Space). profile: used from stock.low clips on; draft_profile: below that. upscale: none
+    (the clip is resampled when it is fitted to the picture), lanczos (resampled before interpolation), or a model that
+    takes a clip. fit: how a clip of another aspect ratio fills the channel's picture. tries: attempts per step, with
+    pauses of pause_s, doubled each time. slowest_s: the time limit of one clip. here: whether this machine generates
+    clips, or only workers do. in_flight: the number of shots generated at once. worker_lost_s: the shots of a worker
+    that sends no heartbeat for this long are requeued."""
 
     model: Annotated[str, Field(min_length=1, max_length=300)] = "kinema-mini-wan"
     profile: Profile = "balanced"
@@ -95,9 +96,10 @@ class Making(Value):
 
 
 class Space(Value):
-    """A Gradio Space that makes clips (`model = "space:owner/name"`, or an address). endpoint: its function's name.
-    inputs: what it takes, in order; {prompt}, {negative_prompt}, {seed} and {seconds} are put in. key_env: the variable
-    with a Hugging Face token. timeout_s and key_env (its token) are for another Kinema too (`kinema:http://...`)."""
+    """A Gradio Space that generates clips (`model = "space:owner/name"`, or an address). endpoint: the name of its
+    function. inputs: the arguments in order; {prompt}, {negative_prompt}, {seed} and {seconds} are substituted.
+    key_env: the variable that holds a Hugging Face token. timeout_s and key_env also apply to another Kinema
+    (`kinema:http://...`)."""
 
     endpoint: Annotated[str, Field(pattern=r"^/[A-Za-z0-9_]+$")] = "/predict"
     inputs: tuple[str | int | float | bool, ...] = ("{prompt}",)
@@ -106,7 +108,7 @@ class Space(Value):
 
 
 class Picture(Value):
-    """All clips of a channel are brought to this."""
+    """The size, frame rate and quality that all clips of a channel are converted to."""
 
     width: Annotated[int, Field(ge=32, le=4096, multiple_of=2)] = 576
     height: Annotated[int, Field(ge=32, le=4096, multiple_of=2)] = 320
@@ -115,7 +117,7 @@ class Picture(Value):
 
 
 class Stock(Value):
-    """Clips of a theme that were made and never aired: below `low` drafts are made, from `enough` on nothing."""
+    """Clips of a theme that have not aired. Below `low`, new clips are drafts; from `enough` on, none are generated."""
 
     low: Annotated[int, Field(ge=0, le=100_000)] = 8
     enough: Annotated[int, Field(ge=1, le=100_000)] = 40
@@ -128,16 +130,16 @@ class Stock(Value):
 
 
 class Disk(Value):
-    """quota: of all clips; beyond it the least recently aired are deleted, never one that is about to air. keep_free:
-    with less room than this nothing is made."""
+    """quota: total size of all clips; beyond it, the least recently aired are deleted, never one that is about to air.
+    keep_free: with less free space than this, no clips are generated."""
 
     quota: Annotated[Size, Field(ge=10**6)] = 5 * 10**9
     keep_free: Size = 500 * 10**6
 
 
 class Music(Value):
-    """Beds, made once for a theme and then reused. words: added to the theme. beds: for each theme; most: all together
-    (the oldest make room). model: a MusicGen folder or hub id; empty: the composer."""
+    """Music beds, composed once per theme and reused. words: added to the theme. beds: per theme; most: in total (the
+    oldest are deleted). model: a MusicGen folder or hub id; empty: the built-in composer."""
 
     words: Annotated[str, Field(max_length=200)] = "calm"
     beds: Annotated[int, Field(ge=0, le=50)] = 2
@@ -147,9 +149,9 @@ class Music(Value):
 
 
 class Database(Value):
-    """Where the steps of each shot are kept. url: `sqlite` (a file in the channel's folder) or a postgresql address
-    without a password; password_env: the variable that holds it. files: how clips travel between machines, `database`
-    or a folder that all of them see. schema: of its tables there."""
+    """The database of workflow steps. url: `sqlite` (a file in the channel's folder) or a postgresql address without a
+    password; password_env: the variable that holds the password. files: how clips travel between machines: `database`,
+    or a folder that all of them share."""
 
     url: Annotated[str, Field(max_length=500)] = "sqlite"
     password_env: Env | None = None
@@ -167,20 +169,20 @@ class Database(Value):
 
 
 class Hls(Value):
-    """The channel for browsers, as files under FOLDER/on_air. segment_s: length of a segment."""
+    """HLS output, as files under FOLDER/on_air. segment_s: the duration of a segment."""
 
     segment_s: Annotated[int, Field(ge=1, le=10)] = 2
 
 
 class Rtmp(Value):
-    """A server that the channel is sent to. key_env: the variable that holds the stream key, put after the address."""
+    """An RTMP server. key_env: the variable that holds the stream key, which is appended to the address."""
 
     url: Annotated[str, Field(pattern=r"^rtmps?://[^\s@?]+$", max_length=500)]
     key_env: Env | None = None
 
 
 class Viewers(Value):
-    """Themes that viewers suggest. Every `every`-th episode is about one, while there are any; `waiting` at most."""
+    """Themes suggested by viewers. Every `every`-th episode uses one, if any are waiting. waiting: the maximum."""
 
     take: bool = True
     every: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -188,9 +190,9 @@ class Viewers(Value):
 
 
 class PageSettings(Value):
-    """The channel's page and its HLS over HTTP. port: 0 is no page. names: hosts it goes by, besides localhost and bare
-    addresses. proxies: addresses of proxies before it, whose word on who is asking counts. The owner's token is in the
-    environment (KINEMA_CHANNEL_TOKEN)."""
+    """The watch page and HLS over HTTP. port: 0 disables the page. names: accepted host names besides localhost and
+    bare addresses. proxies: addresses of trusted proxies, whose forwarded client addresses are used. The owner's token
+    is in the environment (KINEMA_CHANNEL_TOKEN)."""
 
     host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
@@ -199,7 +201,7 @@ class PageSettings(Value):
 
 
 class ChannelConfig(Value):
-    """A channel. `folder`: where everything of it lies, beside the file unless it is absolute."""
+    """A channel. `folder`: its data folder, relative to the channel file unless absolute."""
 
     title: Title = "Kinema"
     folder: Annotated[PathText, Field(min_length=1)] = "channel"
@@ -225,12 +227,14 @@ class ChannelConfig(Value):
         zone(self.timezone)
         check_day(self.part)
         if not self.making.here and self.database.is_sqlite:
-            raise ValueError('making.here = false needs workers, and those need database.url = "postgresql://..."')
+            raise ValueError(
+                'making.here = false requires workers, and workers require database.url = "postgresql://..."'
+            )
         return self
 
     @property
     def blocklist(self) -> Path | None:
-        """The owner's own, where there is one."""
+        """The owner's blocklist, or None."""
         return Path(self.director.blocklist) if self.director.blocklist else None
 
     @property
@@ -238,13 +242,13 @@ class ChannelConfig(Value):
         return Path(self.folder)
 
     def theme_at(self, when: datetime) -> str:
-        """The theme on air at a time (aware, or in the channel's own zone)."""
+        """The theme on air at `when` (aware, or in the channel's time zone)."""
         part = part_at(self.part, when)
         return part.theme if part is not None else self.theme
 
     @property
     def themes(self) -> list[str]:
-        """All themes of the day, each once."""
+        """All themes of the day, without duplicates."""
         return list(dict.fromkeys([part.theme for part in self.part] + [self.theme]))
 
     @property
@@ -253,13 +257,13 @@ class ChannelConfig(Value):
 
 
 def read(path: str | os.PathLike[str]) -> ChannelConfig:
-    """The channel of a file; its folder is absolute then. RequestError: what is wrong with it, and where."""
+    """Read a channel file. The returned folder is absolute. RequestError names the file, the field and the problem."""
     path = Path(path)
     try:
         text = read_bytes(path, error=RequestError, max_bytes=MAX_BYTES)
     except FileNotFoundError:
         raise RequestError(
-            f"{path}: no such file. `kinema channel init {path}` writes one.", field="config", value=str(path)
+            f"No such file: {path}. `kinema channel init {path}` writes one.", field="config", value=str(path)
         ) from None
     data = parse_toml(text, str(path), error=RequestError)
     config = parsed(ChannelConfig, data, f"channel file ({path})")
@@ -274,10 +278,10 @@ def read(path: str | os.PathLike[str]) -> ChannelConfig:
 
 
 def write_template(path: str | os.PathLike[str]) -> Path:
-    """A commented file whose every value is the default. RequestError where something is there already."""
+    """Write a commented channel file with all defaults. RequestError if the file exists or cannot be written."""
     path = Path(path)
     if path.suffix != ".toml":
-        raise RequestError(f"{path}: a channel's file is TOML.", field="config", value=str(path), legal="NAME.toml")
+        raise RequestError(f"{path}: a channel file is TOML.", field="config", value=str(path), legal="NAME.toml")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = template().replace('folder = "channel"', f'folder = "{path.stem}"')
@@ -288,32 +292,33 @@ def write_template(path: str | os.PathLike[str]) -> Path:
             path.unlink()
             raise
     except FileExistsError:
-        raise RequestError(f"{path}: is there already; nothing was written.", field="config", value=str(path)) from None
+        raise RequestError(f"{path} exists; nothing was written.", field="config", value=str(path)) from None
     except OSError as error:
-        raise RequestError(f"{path}: cannot be written ({error.strerror}).", field="config", value=str(path)) from None
+        raise RequestError(f"Cannot write {path}: {error.strerror}.", field="config", value=str(path)) from None
     return path
 
 
 def template() -> str:
+    """The text of the commented channel file."""
     return files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
 
 
 def secret(name: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """What the environment variable holds; empty where none is named. RequestError where it is not set."""
+    """The value of an environment variable; empty if `name` is None. RequestError if it is not set."""
     if name is None:
         return ""
-    found = environ.get(name, "").strip()
-    if not found:
+    value = environ.get(name, "").strip()
+    if not value:
         raise RequestError(
-            f"The environment variable {name}, which the channel's file names, is not set.", field="key_env", value=name
+            f"The environment variable {name}, named in the channel file, is not set.", field="key_env", value=name
         )
-    return found
+    return value
 
 
 def check_database_url(url: str) -> None:
-    """ValueError where it is no postgresql address, or has a password in it."""
+    """Raise ValueError unless `url` is a postgresql address without a password."""
     parts = urlsplit(url)
     if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
-        raise ValueError("is `sqlite` or an address as postgresql://user@host:5432/name")
+        raise ValueError("must be `sqlite` or an address such as postgresql://user@host:5432/name")
     if parts.password:
-        raise ValueError("holds a password; leave it out and name the variable that holds it in password_env")
+        raise ValueError("contains a password; remove it and name the variable that holds it in password_env")

@@ -1,8 +1,8 @@
-"""Every clip of a channel in one encoding, so that its packets can follow any other clip's without a re-encode.
+"""Conform clips to the encoding of a channel, so that packets of any two clips can be concatenated without re-encoding.
 
-H.264 without B-frames, closed GOPs of one length, the parameter sets inside every keyframe, whole GOPs (the last frame
-is held until the GOP is full; a few frames over a full one are left out), BT.709 limited range, one rate, no sound (the
-bed is the channel's). The same frames give the same bytes.
+H.264 without B-frames, closed GOPs of constant length, parameter sets in every keyframe, whole GOPs only (the last
+frame is repeated to fill the last GOP; a few frames beyond a full GOP are dropped), BT.709 limited range, constant
+frame rate, no audio (the playout adds the music bed). The same frames give the same bytes.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 LEFT_OUT_S = 0.25
-"""So much of a clip's end at most is left out where that makes its GOPs whole: models make 4 n + 1 frames, and to hold
-the last one for nearly a second would be worse."""
+"""Maximum duration dropped from the end of a clip to reach whole GOPs. Models generate 4 n + 1 frames; repeating the
+last frame for nearly a second would look worse."""
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """One for all clips of a channel. gop: frames from keyframe to keyframe, and what clip lengths are multiples of.
-    crf: x264's quality, lower is better."""
+    """The encoding of all clips of a channel. gop: frames from keyframe to keyframe; clip lengths are multiples of it.
+    crf: x264 quality, lower is better."""
 
     width: int = 576
     height: int = 320
@@ -61,7 +61,7 @@ class Encoding:
 
     @property
     def key(self) -> str:
-        """Short and readable: two encodings with one key make clips that can follow each other."""
+        """A short readable key. Clips whose encodings have the same key can be concatenated."""
         return f"{self.width}x{self.height}-{self.fps}fps-gop{self.gop}-crf{self.crf}-{self.preset}"
 
 
@@ -84,10 +84,10 @@ def conform(
     *,
     how: str = "cover",
 ) -> Conformed:
-    """Frames or a video file to a conformed .mp4, written beside `target` under a hidden name and renamed at the end.
+    """Encode frames or a video file to a conformed .mp4, written next to `target` under a hidden name and renamed.
 
-    how: "cover" fills the channel's picture and cuts off what is over; "contain" shows all, on black. Another rate is
-    met by holding or leaving out frames, so the length in seconds stays (but for whole GOPs). `source` is closed.
+    how: "cover" fills the picture and crops; "contain" letterboxes on black. Other frame rates are converted by
+    repeating or dropping frames, so the duration is preserved except for whole GOPs. `source` is closed.
     Raises MediaError (unreadable, no frames, unwritable) and RequestError."""
     encoding = encoding or Encoding()
     target = Path(target)
@@ -102,26 +102,27 @@ def conform(
     chunks = iter(source)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with whole(target) as beside:
-            _encode(_on_the_grid(_fitted(chunks, encoding, how), encoding), beside, encoding)
-            found = read_packets(beside)
-            size = beside.stat().st_size
+        with whole(target) as partial:
+            _encode(_on_the_grid(_fitted(chunks, encoding, how), encoding), partial, encoding)
+            packets = read_packets(partial)
+            size = partial.stat().st_size
     except OSError as error:
-        raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
+        raise MediaError(f"Cannot write {target}: {error.strerror or error}.") from error
     finally:
         close = getattr(chunks, "close", None)
         if close is not None:
             close()
-    return Conformed(target, found.frames, found.fingerprint, float(found.frames / found.fps), size, found.sha256)
+    seconds = float(packets.frames / packets.fps)
+    return Conformed(target, packets.frames, packets.fingerprint, seconds, size, packets.sha256)
 
 
 def fingerprint(path: str | os.PathLike[str]) -> str:
-    """What must be the same for all clips of a channel, of a clip that is whole. MediaError: see packets.py."""
+    """The fingerprint of a conformed clip, equal for all clips of a channel. MediaError: see packets.py."""
     return read_packets(path).fingerprint
 
 
 def _fitted(chunks: Iterator[Chunk], encoding: Encoding, how: str) -> Iterator[tuple[np.ndarray, Fraction]]:
-    """Frames (H, W, 3) of the channel's size, each with the source's rate."""
+    """Frames (H, W, 3) at the channel's size, each with the source's frame rate."""
     from ..media.resize import resize_frames
     from ..media.timeline import exact_rate
 
@@ -135,24 +136,24 @@ def _fitted(chunks: Iterator[Chunk], encoding: Encoding, how: str) -> Iterator[t
 
 
 def _on_the_grid(frames: Iterator[tuple[np.ndarray, Fraction]], encoding: Encoding) -> Iterator[np.ndarray]:
-    """At the channel's rate, in whole GOPs: the last frame is held until one is full, and what goes over a full one by
-    no more than LEFT_OUT_S is left out. MediaError where there are none."""
-    given, last = 0, None
+    """Frames at the channel's frame rate, in whole GOPs: the last frame is repeated to fill a GOP; up to LEFT_OUT_S
+    beyond a full GOP is dropped. MediaError if there are no frames."""
+    sent, last = 0, None
     over: list[np.ndarray] = []
     for number, (frame_HWC, rate) in enumerate(frames):
         due = (number + 1) * encoding.fps / rate
-        while given + len(over) + Fraction(1, 2) < due:
+        while sent + len(over) + Fraction(1, 2) < due:
             over.append(frame_HWC)
-            if not given or given % encoding.gop or len(over) > LEFT_OUT_S * encoding.fps:
+            if not sent or sent % encoding.gop or len(over) > LEFT_OUT_S * encoding.fps:
                 yield from over
-                given += len(over)
+                sent += len(over)
                 over = []
         last = frame_HWC
     if last is None:
-        raise MediaError("There are no frames to conform.")
-    while given == 0 or given % encoding.gop:
+        raise MediaError("The clip has no frames.")
+    while sent == 0 or sent % encoding.gop:
         yield last
-        given += 1
+        sent += 1
 
 
 def _encode(frames: Iterator[np.ndarray], path: Path, encoding: Encoding) -> None:
@@ -161,14 +162,14 @@ def _encode(frames: Iterator[np.ndarray], path: Path, encoding: Encoding) -> Non
     from ..media.color import tag_bt709, to_yuv
 
     gop, rate = encoding.gop, Fraction(encoding.fps)
-    # mbtree reads past the last macroblocks (media/encode_video.py); stitchable keeps content out of the headers
+    # mbtree reads past the last macroblocks (media/encode_video.py); stitchable makes headers independent of content
     params = f"repeat-headers=1:stitchable=1:keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:bframes=0:mbtree=0"
     options = {"preset": encoding.preset, "profile": "high", "crf": str(encoding.crf), "x264-params": params}
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = encoding.width, encoding.height, "yuv420p"
         stream.codec_context.gop_size, stream.codec_context.max_b_frames = gop, 0
-        stream.codec_context.thread_count = 1  # other numbers of threads give other bytes
+        stream.codec_context.thread_count = 1  # the bytes depend on the number of threads
         tag_bt709(stream.codec_context)
         for number, frame_HWC in enumerate(frames):
             frame = to_yuv(frame_HWC, "yuv420p")

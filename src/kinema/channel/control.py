@@ -1,7 +1,7 @@
-"""What can be done with a channel, as functions: the command line calls them, and whoever else controls one may.
+"""The commands of a channel as functions, for the command line, the site and your own programs.
 
-They act through the channel's folder, so they work from any process of the machine, while the channel runs or not.
-Everything they give is plain JSON. Errors are KinemaErrors.
+They act through the channel's folder and work from any process of the machine, whether or not the channel runs.
+Results are plain JSON; errors are KinemaErrors.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .making.ledger import Ledger, PlannedShot
 from .state_file import read_state
 from .writing.moderation import Moderation
 
-NAME = "channel"  # of the lock that the supervisor holds
+NAME = "channel"  # the lock of a running channel
 STALE_S = 15.0
 
 init = write_template
 
 
-def start(file: str | os.PathLike[str], stop: threading.Event, tell: Callable[[dict[str, Any]], None]) -> None:
-    """Run a channel until `stop`: checked first, then producer and playout, both watched. `tell`: its status, about
-    once a second. KinemaError where it cannot run, or not go on."""
+def start(file: str | os.PathLike[str], stop: threading.Event, report: Callable[[dict[str, Any]], None]) -> None:
+    """Check a channel, then run its producer and playout until `stop` is set. report: called with the status about once
+    a second. KinemaError if it cannot start or continue."""
     from .making.producer import check
     from .running import run
     from .web.listening import check_free
@@ -44,13 +44,13 @@ def start(file: str | os.PathLike[str], stop: threading.Event, tell: Callable[[d
     try:
         if config.page.port:
             check_free(config.page.host, config.page.port)
-        run(config, Path(file).resolve(), stop, lambda: tell(status(config)))
+        run(config, Path(file).resolve(), stop, lambda: report(status(config)))
     finally:
         lock.close()
 
 
 def stop(config: ChannelConfig, timeout_s: float = 30.0) -> bool:
-    """Stop a running channel and wait until it has stopped; False where none runs. KinemaError where it does not."""
+    """Stop a running channel and wait for it; False if it is not running. KinemaError after the timeout."""
     pid = holder(config.root, NAME)
     if not pid:
         return False
@@ -65,7 +65,7 @@ def stop(config: ChannelConfig, timeout_s: float = 30.0) -> bool:
 
 
 def status(config: ChannelConfig) -> dict[str, Any]:
-    """How the channel is: running, on air, stock, what is being made, what was set aside."""
+    """The status of the channel: running, on air, stock, shots in progress, shots set aside."""
     with _library(config) as library, _ledger(config) as ledger:
         clock = config.clock.now()
         producer = read_state(config.root / "state" / "producer.json") or {}
@@ -84,7 +84,7 @@ def status(config: ChannelConfig) -> dict[str, Any]:
 
 
 def queue(config: ChannelConfig, limit: int = 20) -> dict[str, Any]:
-    """What is coming: clips put up next by hand, the stock of the hour, shots in the making and planned."""
+    """Upcoming clips and shots: queued by the owner, ready for the current theme, in progress, planned."""
     with _library(config) as library, _ledger(config) as ledger:
         theme = config.theme_at(config.clock.now())
         ready = [clip for clip in library.ready() if not clip.aired]
@@ -98,8 +98,8 @@ def queue(config: ChannelConfig, limit: int = 20) -> dict[str, Any]:
 
 
 def playlist(config: ChannelConfig, target: Path) -> list[LibraryClip]:
-    """The clips that can air, oldest first, as a list for ffmpeg's concat demuxer (airing/playlist.py); those in it.
-    RequestError where there are none, or the file cannot be written, or is none of ours to replace."""
+    """Write the clips that can air, oldest first, as a list for ffmpeg's concat demuxer (airing/playlist.py), and
+    return them. RequestError if there are no clips, or `target` cannot be written or is another kind of file."""
     from .airing.playlist import check_target, write_playlist
 
     check_target(target, config.root)
@@ -107,27 +107,29 @@ def playlist(config: ChannelConfig, target: Path) -> list[LibraryClip]:
     with _library(config) as library:
         clips = sorted(library.ready(), key=lambda clip: clip.made_at)
     if not clips:
-        raise RequestError("The channel has no clip yet.", field="file", value=str(config.root), legal="after a start")
+        raise RequestError("The channel has no clips yet.", field="file", value=str(config.root), legal="after a start")
     try:
         return write_playlist(target, clips)
     except OSError as error:
-        raise RequestError(f"{target}: {error.strerror or error}.", field="output", value=str(target)) from None
+        raise RequestError(
+            f"Cannot write {target}: {error.strerror or error}.", field="output", value=str(target)
+        ) from None
 
 
 def skip(config: ChannelConfig) -> None:
-    """Leave what is on air at its next keyframe."""
+    """End the clip on air at its next keyframe."""
     with _library(config) as library:
         library.request_skip()
 
 
 def ban(config: ChannelConfig, shot: str, reason: str = "") -> dict[str, Any]:
-    """Never show a shot, whether it is planned, in the making, made or on air. RequestError: it is unknown."""
+    """Ban a shot in any state: planned, in progress, finished or on air. RequestError: unknown shot."""
     reason = _text(reason, "reason") or "by hand"
     _text(shot, "shot")
     with _library(config) as library, _ledger(config) as ledger:
         clip, planned = library.get(shot), ledger.get(shot)
         if clip is None and planned is None:
-            raise RequestError(f"No shot {shot!r} is known here.", field="shot", value=shot, legal="an id, see `queue`")
+            raise RequestError(f"Unknown shot: {shot!r}.", field="shot", value=shot, legal="an id, see `queue`")
         if planned is not None:
             ledger.ban(shot, reason)
         if clip is not None:
@@ -139,16 +141,16 @@ def ban(config: ChannelConfig, shot: str, reason: str = "") -> dict[str, Any]:
 
 
 def suggest(config: ChannelConfig, text: str) -> int:
-    """Take a viewer's theme, moderated; gives how many wait. RequestError: it may not be shown, or too many wait."""
+    """Moderate and queue a viewer's theme; return the number waiting. RequestError: refused, or too many waiting."""
     if not config.viewers.take:
-        raise RequestError("This channel takes no suggestions.", field="theme", value=text)
+        raise RequestError("This channel does not accept suggestions.", field="theme", value=text)
     theme = Moderation(config.blocklist).theme(text, "viewer")
     with _ledger(config) as ledger:
         return ledger.suggest(theme.text, config.viewers.waiting)
 
 
 def _text(text: str, field: str, limit: int = 500) -> str:
-    """Text from a command line or over HTTP, as it may be kept. RequestError."""
+    """Check a text from a command line or HTTP request. RequestError."""
     bounded(text, f"The {field}", error=RequestError)
     if len(text) > limit:
         raise RequestError(f"The {field} has {len(text):,} characters.", field=field, legal=f"{limit} at most")

@@ -1,4 +1,4 @@
-"""The day of a channel: parts with themes, in the channel's own time zone."""
+"""The schedule of a channel file: parts of the day with themes, in the channel's time zone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MINUTES = 24 * 60
 
 
 class DayPart(Value):
-    """From one time of day until another ("06:00"; past midnight where `until` is the earlier one): this theme."""
+    """A theme from one time of day ("06:00") until another; past midnight if `until` is earlier than `from`."""
 
     begin: Annotated[int, Field(validation_alias=AliasChoices("from", "begin"), ge=0, lt=MINUTES)]
     until: Annotated[int, Field(ge=0, lt=MINUTES)]
@@ -27,27 +27,27 @@ class DayPart(Value):
 
     @field_validator("begin", "until", mode="before")
     @classmethod
-    def _time(cls, said: Any) -> Any:
+    def _time(cls, value: Any) -> Any:
         """Minutes since midnight from "HH:MM" ("24:00" is midnight) or a TOML time."""
-        if hasattr(said, "hour") and hasattr(said, "minute"):
-            return said.hour * 60 + said.minute
-        if isinstance(said, int) and not isinstance(said, bool):
-            return said
-        found = re.fullmatch(r"([0-9]{1,2}):([0-9]{1,2})", str(said))
-        if found is None or int(found[1]) > 24 or int(found[2]) >= 60:
-            raise ValueError('is a time of day, as "06:30"')
-        return (int(found[1]) * 60 + int(found[2])) % MINUTES
+        if hasattr(value, "hour") and hasattr(value, "minute"):
+            return value.hour * 60 + value.minute
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        match = re.fullmatch(r"([0-9]{1,2}):([0-9]{1,2})", str(value))
+        if match is None or int(match[1]) > 24 or int(match[2]) >= 60:
+            raise ValueError('must be a time of day such as "06:30"')
+        return (int(match[1]) * 60 + int(match[2])) % MINUTES
 
     def holds(self, minute: int) -> bool:
         return holds(self.begin, self.until, minute)
 
     def __str__(self) -> str:
-        return f"{told(self.begin)}-{told(self.until)}"
+        return f"{time_text(self.begin)}-{time_text(self.until)}"
 
 
 @dataclass(frozen=True)
 class ZoneClock:
-    """Now, in the channel's zone; `name` empty is the machine's own."""
+    """The wall clock in the channel's time zone. An empty `name` is the system time zone."""
 
     name: str = ""
 
@@ -61,17 +61,17 @@ class ZoneClock:
 
 
 def check_day(parts: Sequence[DayPart]) -> None:
-    """ValueError where two parts of the day claim the same minute, or one has no length."""
+    """Raise ValueError if two parts of the day overlap."""
     for number, part in enumerate(parts):
         if part.begin == part.until and len(parts) > 1:
-            raise ValueError(f"part {part} takes the whole day; it can only be alone")
+            raise ValueError(f"part {part} covers the whole day; it must be the only part")
         for other in parts[:number]:
             if part.holds(other.begin) or other.holds(part.begin):
                 raise ValueError(f"the parts {other} and {part} overlap")
 
 
 def part_at(parts: Sequence[DayPart], when: datetime) -> DayPart | None:
-    """The part that a time falls into; None between parts."""
+    """The part that contains a time; None between parts."""
     minute = when.hour * 60 + when.minute
     return next((part for part in parts if part.holds(minute)), None)
 
@@ -79,19 +79,20 @@ def part_at(parts: Sequence[DayPart], when: datetime) -> DayPart | None:
 def upcoming(
     parts: Sequence[DayPart], fallback: str, when: datetime, at: Callable[[float], datetime] | None = None
 ) -> list[str]:
-    """Themes in the order in which they are on air from `when` on, each once; `fallback` is on between parts. at: the
-    clock that they go by (Clock.at), where `when` does not know of its changes."""
+    """Themes in the order in which they air from `when` on, without duplicates; `fallback` airs between parts. at:
+    converts seconds to local time (ZoneClock.at); needed if `when` has a fixed offset."""
     if not parts:
         return [fallback]
     at, begin = at or (lambda seconds: datetime.fromtimestamp(seconds, when.tzinfo)), when.timestamp()
-    found: list[str] = []
+    themes: list[str] = []
     for minutes in range(0, MINUTES + 60 + 1, 5):  # a day may have 25 hours
         part = part_at(parts, at(begin + 60 * minutes))
         theme = part.theme if part is not None else fallback
-        if theme not in found:
-            found.append(theme)
-    return found
+        if theme not in themes:
+            themes.append(theme)
+    return themes
 
 
-def told(minute: int) -> str:
+def time_text(minute: int) -> str:
+    """HH:MM of a minute of the day."""
     return f"{minute // 60:02d}:{minute % 60:02d}"

@@ -1,4 +1,4 @@
-"""A channel out of nothing: a file, a folder, and it is on air with its page; the shipped miniature makes the clips."""
+"""`kinema channel demo`: write a channel file, then run the channel and its page with the shipped miniature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ..core.errors import RequestError
 from ..core.whole import write_text
 from . import control
-from .http_client import AskError, ask
+from .http_client import HttpError, send_request
 from .web.listening import check_can_serve, listen
 
 PORT, TRIED = 8080, 20
@@ -62,7 +62,7 @@ port = {port}
 
 
 def free_port(port: int | None) -> int:
-    """The port that was asked for (RequestError where it is taken), or the first free one from 8080 on."""
+    """The requested port (RequestError if it is taken), or the first free one from 8080 on."""
     if port is not None:
         if port:
             listen("127.0.0.1", port).close()
@@ -77,7 +77,7 @@ def free_port(port: int | None) -> int:
 
 
 def write_file(folder: Path, port: int, model: str = "kinema-mini-wan") -> Path:
-    """The channel's file in a folder. One that is there already is kept, but for its port."""
+    """Write the channel file in a folder. An existing one is kept, except for its port."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "demo.toml"
     if path.is_file():
@@ -91,15 +91,15 @@ def write_file(folder: Path, port: int, model: str = "kinema-mini-wan") -> Path:
 
 def run(
     file: Path, port: int, stop: threading.Event, on_air: Callable[[str], None],
-    tell: Callable[[dict[str, Any]], None] = lambda status: None,
+    report: Callable[[dict[str, Any]], None] = lambda status: None,
 ) -> None:  # fmt: skip
-    """Run the channel until `stop`. on_air: gets the page's address once its stream can be watched."""
+    """Run the channel until `stop` is set. on_air: called with the page's address once the stream is available."""
     check_can_serve()
     address = f"http://127.0.0.1:{port}/"
     waiting = threading.Thread(target=_wait, args=(address, stop, on_air), daemon=True)
     waiting.start()
     try:
-        control.start(file, stop, tell)
+        control.start(file, stop, report)
     finally:
         stop.set()
         waiting.join(5.0)
@@ -107,7 +107,7 @@ def run(
 
 def _wait(address: str, stop: threading.Event, on_air: Callable[[str], None]) -> None:
     while not stop.wait(0.25):
-        with contextlib.suppress(AskError):
-            if ask("GET", f"{address}live.m3u8", limit_s=5.0).status == 200:
+        with contextlib.suppress(HttpError):
+            if send_request("GET", f"{address}live.m3u8", limit_s=5.0).status == 200:
                 on_air(address)
                 return

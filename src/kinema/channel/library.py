@@ -1,7 +1,7 @@
-"""The library of a channel: which clips there are, what was aired, what is queued. SQLite in WAL mode, one file.
+"""The library of a channel: its clips, the as-run log and the owner's queue. SQLite in WAL mode, one file.
 
-Several processes share it (the producer adds, the playout notes what aired, the owner bans): each has its own Library.
-A locked database is waited for, up to `patience_s`, then LibraryBusy; playout, which may not wait, looks at it through
+Several processes share it (the producer adds clips, the playout logs airings, the owner bans clips), each with its own
+Library. A locked database raises LibraryBusy after `patience_s`; the playout, which must not wait, reads it through
 library_view.py.
 
 FOLDER/library.db   FOLDER/clips/<id>.mp4   FOLDER/filler/*.mp4   FOLDER/music/*   FOLDER/on_air/   FOLDER/state/
@@ -46,18 +46,18 @@ CREATE TABLE IF NOT EXISTS as_run (n INTEGER PRIMARY KEY, at REAL NOT NULL, id T
 CREATE UNIQUE INDEX IF NOT EXISTS as_run_once ON as_run (frame, at);
 """,
 )
-"""One for each version of the file; a published one never changes, a new one is added."""
+"""One per version of the file. A released migration never changes; add a new one."""
 
 __all__ = ["STATES", "Aired", "Library", "LibraryBusy", "LibraryClip"]
 
 
 class LibraryBusy(StateBusy):
-    """The database stayed locked, or cannot be reached; trying again later may work."""
+    """The database is locked or cannot be opened; a retry may succeed."""
 
 
 class Library:
-    """An open library. May be used from several threads. RequestError where the folder is not there and `create` is
-    False, LibraryBusy where the database cannot be reached."""
+    """An open library. Thread-safe. RequestError if it does not exist and `create` is False; LibraryBusy if the
+    database cannot be opened."""
 
     def __init__(self, folder: str | os.PathLike[str], *, create: bool = True, patience_s: float = 30.0) -> None:
         self.folder, self.patience_s = Path(folder), patience_s
@@ -66,7 +66,7 @@ class Library:
             for name in ("clips", "filler", "music", "on_air", "state"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
         elif not self.file.is_file():
-            raise RequestError(f"{self.folder}: no channel is here (no library.db).", field="folder", value=str(folder))
+            raise RequestError(f"No channel in {self.folder}: library.db not found.", field="folder", value=str(folder))
         self._state = SqliteState(
             self.file,
             MIGRATIONS,
@@ -83,7 +83,7 @@ class Library:
         return cls(folder, **how)
 
     def version(self) -> int:
-        """A number that is another after somebody else's write."""
+        """A number that changes when another connection writes."""
         with self._look() as db:
             return db.execute("PRAGMA data_version").fetchone()[0]
 
@@ -97,27 +97,26 @@ class Library:
         self.close()
 
     def clip_path(self, id: str) -> Path:
-        """Where the conformed file of a clip belongs. RequestError: not a legal id."""
+        """The path of a clip's conformed file. RequestError: illegal id."""
         if not _ID.fullmatch(id):
             legal = "letters, digits, '.', '_' and '-', 120 at most, the first a letter or digit"
-            raise RequestError(f"Clip id {id!r}.", field="id", value=id, legal=legal)
+            raise RequestError(f"Illegal clip id: {id!r}.", field="id", value=id, legal=legal)
         return self.folder / "clips" / f"{id}.mp4"
 
     def add(self, clip: LibraryClip) -> LibraryClip:
-        """Put a clip in; it is ready to air. Adding an id again changes what describes the clip, not what became of it
-        (aired, banned). RequestError: an id, fps or length that is not legal. MediaError: no such file, or outside of
-        the folder."""
+        """Add a clip, ready to air. Adding an existing id updates its description but not its history (aired, banned).
+        RequestError: illegal id, fps or length. MediaError: file not found, or outside the folder."""
         self.clip_path(clip.id)
         if clip.frames < 1 or clip.fps <= 0:
             raise RequestError(
-                f"{clip.frames} frames at {clip.fps} fps.", field="frames", value=clip.frames, legal="1 up"
+                f"{clip.frames} frames at {clip.fps} fps.", field="frames", value=clip.frames, legal="1 or more"
             )
         relative = self._inside(clip.path)
         music = str(self._inside(clip.music)) if clip.music is not None else None
         try:
             data = clip.path.read_bytes()
         except OSError as error:
-            raise MediaError(f"{clip.path}: cannot be read ({error.strerror or error}).") from error
+            raise MediaError(f"Cannot read {clip.path}: {error.strerror or error}.") from error
         row = (
             clip.id, str(relative), clip.title, clip.prompt, clip.theme, clip.frames, clip.fps, clip.fingerprint,
             len(data), hashlib.sha256(data).hexdigest(), clip.made_at or time.time(), clip.aired, clip.last_aired,
@@ -136,21 +135,22 @@ class Library:
         return self.get(clip.id) or replace(clip, bytes=len(data))
 
     def get(self, id: str) -> LibraryClip | None:
-        found = self._clips("WHERE id = ?", (id,))
-        return found[0] if found else None
+        clips = self._clips("WHERE id = ?", (id,))
+        return clips[0] if clips else None
 
     def clips(self) -> list[LibraryClip]:
-        """All, the newest last."""
+        """All clips, the newest last."""
         return self._clips("ORDER BY made_at, id")
 
     def ready(self, fingerprint: str | None = None) -> list[LibraryClip]:
-        """Clips that may air, the oldest first; with a fingerprint, only those of that encoding."""
+        """Clips that can air, the oldest first; with a fingerprint, only those of that encoding."""
         if fingerprint is None:
             return self._clips("WHERE state = 'ready' ORDER BY made_at, id")
         return self._clips("WHERE state = 'ready' AND fingerprint = ? ORDER BY made_at, id", (fingerprint,))
 
     def counts(self) -> dict[str, float]:
-        """ready, banned, broken; fresh (ready and never aired); queued; bytes of all; seconds that are ready."""
+        """Counts of ready, banned, broken, fresh (ready and never aired) and queued clips; bytes of all clips; seconds
+        of the ready ones."""
         with self._look() as db:
             by_state = dict(db.execute("SELECT state, count(*) FROM clips GROUP BY state"))
             fresh = db.execute("SELECT count(*) FROM clips WHERE state = 'ready' AND aired = 0").fetchone()[0]
@@ -161,30 +161,30 @@ class Library:
         return {**states, "fresh": fresh, "queued": queued, "bytes": size, "seconds": seconds}
 
     def fresh(self, theme: str) -> int:
-        """How many clips of a theme are ready and were never aired."""
+        """The number of clips of a theme that are ready and have never aired."""
         with self._look() as db:
             where = "state = 'ready' AND aired = 0 AND theme = ?"
             return int(db.execute(f"SELECT count(*) FROM clips WHERE {where}", (theme,)).fetchone()[0])
 
     def ban(self, id: str, reason: str) -> None:
-        """Never air it again; it also leaves the queue. RequestError: no such clip."""
+        """Never air a clip again, and remove it from the queue. RequestError: no such clip."""
         self._set_state(id, "banned", reason)
 
     def broken(self, id: str, reason: str) -> None:
-        """Its file was found missing, damaged or of another encoding. Adding it again heals it."""
+        """Mark a clip whose file is missing, damaged or in another encoding. Adding it again resets this."""
         self._set_state(id, "broken", reason, "AND state != 'banned'")
 
     def allow(self, id: str) -> None:
-        """Take a ban back."""
+        """Lift a ban."""
         self._set_state(id, "ready", "", "AND state = 'banned'")
 
     def aired(self, id: str, at: float) -> None:
-        """It went on air at `at`, seconds since 1970."""
+        """Record an airing at `at`, seconds since 1970."""
         with self._work() as db:
             db.execute("UPDATE clips SET aired = aired + 1, last_aired = ? WHERE id = ?", (at, id))
 
     def note_aired(self, line: Aired) -> None:
-        """A line of the as-run log, and `aired` of its clip, once for each frame number and time."""
+        """Add a line to the as-run log and count the airing of its clip, once per frame number and time."""
         with self._work() as db:
             done = db.execute(
                 "INSERT OR IGNORE INTO as_run (at, id, kind, title, theme, frame, frames, fps) "
@@ -197,7 +197,7 @@ class Library:
                 db.execute("DELETE FROM as_run WHERE n <= ?", (done.lastrowid - AS_RUN_KEPT,))
 
     def as_run(self, limit: int = 100) -> list[Aired]:
-        """What aired (or, with a lead of some seconds, is about to), the latest first."""
+        """The as-run log, the latest first. It leads the picture by some seconds."""
         with self._look() as db:
             rows = db.execute(
                 "SELECT at, id, kind, title, theme, frame, frames, fps FROM as_run ORDER BY n DESC LIMIT ?", (limit,)
@@ -206,12 +206,12 @@ class Library:
 
     @property
     def queue(self) -> list[str]:
-        """Ids that the owner put up next, in order; taken before anything else."""
+        """Ids queued by the owner, in order; they air before all other clips."""
         with self._look() as db:
             return [row[0] for row in db.execute("SELECT id FROM queue ORDER BY place")]
 
     def insert(self, id: str, place: int | None = None) -> None:
-        """Queue a clip: at the end, or at `place` (0 is next). RequestError: no such clip, or not ready."""
+        """Queue a clip at the end, or at `place` (0 is next). RequestError: no such clip, or not ready."""
         clip = self.get(id)
         if clip is None or clip.state != "ready":
             state = "not in the library" if clip is None else f"{clip.state} ({clip.reason})"
@@ -222,41 +222,42 @@ class Library:
             self._requeue(db, ids)
 
     def unqueue(self, id: str) -> bool:
-        """Take the first of this id out of the queue; False where it is not in it."""
+        """Remove the first entry of this id from the queue; False if it is not queued."""
         with self._work() as db:
-            found = db.execute("SELECT min(place) FROM queue WHERE id = ?", (id,)).fetchone()[0]
-            if found is not None:
-                db.execute("DELETE FROM queue WHERE place = ?", (found,))
-        return found is not None
+            place = db.execute("SELECT min(place) FROM queue WHERE id = ?", (id,)).fetchone()[0]
+            if place is not None:
+                db.execute("DELETE FROM queue WHERE place = ?", (place,))
+        return place is not None
 
     def request_skip(self) -> None:
-        """Ask the playout to leave what is on air at its next keyframe."""
+        """Ask the playout to end the clip on air at its next keyframe."""
         self.note("skip", time.time())
 
     def take_skip(self) -> bool:
-        """Was a skip asked for since the last call? Asks older than a minute count as done."""
-        asked = self.noted("skip")
-        if asked is not None:
+        """Whether a skip was requested since the last call. Requests older than a minute are ignored."""
+        at = self.noted("skip")
+        if at is not None:
             with self._work() as db:
                 db.execute("DELETE FROM notes WHERE name = 'skip'")
-        return asked is not None and abs(time.time() - asked) < 60
+        return at is not None and abs(time.time() - at) < 60
 
     def note(self, name: str, value: Any) -> None:
-        """Keep a plain JSON value under a name."""
+        """Store a plain JSON value under a name."""
         with self._work() as db:
             db.execute("INSERT OR REPLACE INTO notes (name, value) VALUES (?, ?)", (name, json.dumps(value)))
 
     def noted(self, name: str) -> Any:
+        """The value stored under a name, or None."""
         with self._look() as db:
-            found = db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
-        return json.loads(found[0]) if found else None
+            row = db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else None
 
     def evict(self, quota_bytes: int, keep: Set[str] = frozenset()) -> list[str]:
-        """Delete clips, file and row, until all files have at most `quota_bytes`; gives the ids. Broken ones first,
-        then the least recently aired; those that never aired last. Never what is in `keep`, queued, or noted by the
-        playout as on air or next; banned clips lose their file and stay known."""
+        """Delete clips (file and row) until all files have at most `quota_bytes`; return the ids. Broken clips go
+        first, then the least recently aired, then those that never aired. Clips in `keep`, queued, on air or next are
+        not deleted; banned clips lose their file but keep their row."""
         safe = set(keep) | set(self.queue) | set(self.noted("upcoming") or ())
-        gone: list[str] = []
+        deleted: list[str] = []
         order = "ORDER BY state != 'broken', state != 'banned', last_aired IS NULL, last_aired, made_at"
         clips = self._clips(order)
         size = sum(clip.bytes for clip in clips)
@@ -265,7 +266,7 @@ class Library:
                 break
             if clip.id in safe or not clip.bytes:
                 continue
-            with self._work() as db:  # the row first: a file without a row harms nobody
+            with self._work() as db:  # the row first: a file without a row does no harm
                 if clip.state == "banned":
                     db.execute("UPDATE clips SET bytes = 0 WHERE id = ?", (clip.id,))
                 else:
@@ -273,13 +274,13 @@ class Library:
             with contextlib.suppress(OSError):
                 clip.path.unlink()
             size -= clip.bytes
-            gone.append(clip.id)
-        return gone
+            deleted.append(clip.id)
+        return deleted
 
     def _set_state(self, id: str, state: str, reason: str, only: str = "") -> None:
         with self._work() as db:
             if not db.execute("SELECT 1 FROM clips WHERE id = ?", (id,)).fetchone():
-                raise RequestError(f"No clip {id!r} is in the library.", field="id", value=id)
+                raise RequestError(f"Clip {id!r} is not in the library.", field="id", value=id)
             db.execute(f"UPDATE clips SET state = ?, reason = ? WHERE id = ? {only}", (state, reason, id))
             if state != "ready":
                 db.execute("DELETE FROM queue WHERE id = ?", (id,))
@@ -294,16 +295,16 @@ class Library:
         try:
             return whole.relative_to(self.folder.resolve())
         except ValueError:
-            raise MediaError(f"{path}: lies outside of the channel's folder {self.folder}.") from None
+            raise MediaError(f"{path} is outside the channel's folder {self.folder}.") from None
 
     def _clips(self, where: str, values: Sequence[Any] = ()) -> list[LibraryClip]:
         with self._look() as db:
             rows = db.execute(f"SELECT {_COLUMNS} FROM clips {where}", tuple(values)).fetchall()
         clips = []
         for row in rows:
-            known = dict(zip(_COLUMNS.split(", "), row))
-            known["path"] = self.folder / known["path"]
-            known["shot"] = json.loads(known["shot"])
-            known["music"] = self.folder / known["music"] if known["music"] else None
-            clips.append(LibraryClip(**known))
+            fields = dict(zip(_COLUMNS.split(", "), row))
+            fields["path"] = self.folder / fields["path"]
+            fields["shot"] = json.loads(fields["shot"])
+            fields["music"] = self.folder / fields["music"] if fields["music"] else None
+            clips.append(LibraryClip(**fields))
         return clips

@@ -1,4 +1,4 @@
-"""What a library holds: clips, and the lines of the as-run log."""
+"""The records of a library: clips and lines of the as-run log."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .conform import Conformed
 
 @dataclass(frozen=True)
 class LibraryClip:
-    """A conformed clip and what is known of it. Times are seconds since 1970. aired: how often; last_aired: None before
-    the first time. state: "ready", "banned" (by a person) or "broken" (found so); reason: why. music: a file, or None.
-    made_at: when, and so its place among new clips; of a clip that goes on from another, right after that one.
-    bytes and sha256 may be left out when a clip is added: they are read off the file."""
+    """A conformed clip with its metadata. Times are seconds since 1970. aired: the number of airings; last_aired: None
+    before the first. state: "ready", "banned" (by the owner) or "broken" (damaged file); reason: why. music: a file, or
+    None. made_at: creation time, which orders new clips; a clip that continues another is placed right after it. bytes
+    and sha256 are optional when a clip is added: they are computed from the file."""
 
     id: str
     path: Path
@@ -40,19 +40,20 @@ class LibraryClip:
         return self.frames / self.fps
 
     @classmethod
-    def of(cls, id: str, made: Conformed, title: str, **more: Any) -> LibraryClip:
-        """A clip as `conform` gives it, with its title and whatever else is known."""
-        known = {
-            "path": made.path, "frames": made.frames, "fps": made.frames / made.seconds, "bytes": made.bytes,
-            "fingerprint": made.fingerprint, "sha256": made.sha256, "made_at": time.time(),
+    def of(cls, id: str, conformed: Conformed, title: str, **more: Any) -> LibraryClip:
+        """A clip from the result of `conform`, with its title and further fields."""
+        fields = {
+            "path": conformed.path, "frames": conformed.frames, "fps": conformed.frames / conformed.seconds,
+            "bytes": conformed.bytes, "fingerprint": conformed.fingerprint, "sha256": conformed.sha256,
+            "made_at": time.time(),
         }  # fmt: skip
-        return cls(id, title=title, **{**known, **more})
+        return cls(id, title=title, **{**fields, **more})
 
 
 @dataclass(frozen=True)
 class Aired:
-    """A line of the as-run log. at: program date-time of the first frame; frame: its number on the channel's counter.
-    kind: "fresh", "repeat", "queued" or "filler"."""
+    """A line of the as-run log. at: program date-time of the first frame; frame: its number in the channel's frame
+    count. kind: "fresh", "repeat", "queued" or "filler"."""
 
     at: float
     id: str

@@ -1,4 +1,4 @@
-"""One process of a kind for each channel: a second playout, producer or supervisor is refused."""
+"""Locks that allow one playout, one producer and one supervisor per channel."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..core.errors import KinemaError
 
 
 class ChannelBusy(KinemaError):
-    """Another process does this for the channel."""
+    """Another process holds the lock."""
 
 
 class ChannelLock:
-    """Held from construction until `close`, or until the process ends, however it ends. ChannelBusy where another
-    process holds it."""
+    """A lock held from construction until `close` or the end of the process. ChannelBusy if another process holds
+    it."""
 
     def __init__(self, folder: Path, name: str = "playout") -> None:
         import fcntl
@@ -30,13 +30,13 @@ class ChannelLock:
             owner = self._file.read().strip() or "unknown"
             self._file.close()
             raise ChannelBusy(
-                f"{folder}: is on air already ({name}, process {owner}). A channel has one {name}: stop that first."
+                f"{folder} is already on air ({name}, process {owner}). A channel has one {name}: stop that first."
             ) from None
         try:
             self._file.truncate(0)
             self._file.write(f"{os.getpid()}\n")
             self._file.flush()
-        except OSError:  # a full disk: the lock holds without the number
+        except OSError:  # a full disk: the lock holds without the process id
             pass
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class ChannelLock:
 
 
 def holder(folder: Path, name: str = "playout") -> int | None:
-    """The process that holds a lock of the channel; None where none does, 0 where its number is unknown."""
+    """The id of the process that holds a lock of the channel; None if no process does, 0 if its id is unknown."""
     import fcntl
 
     try:
@@ -52,8 +52,8 @@ def holder(folder: Path, name: str = "playout") -> int | None:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
-                found = file.read().strip()
-                return int(found) if found.isdigit() else 0
+                pid = file.read().strip()
+                return int(pid) if pid.isdigit() else 0
     except OSError:
         pass
     return None

@@ -1,9 +1,8 @@
-"""A conformed clip as packets in memory: read once, checked whole, so that nothing on disk can hurt what is on air.
+"""Read a conformed clip into memory as packets and verify it completely, so that file damage cannot reach the air.
 
-What is checked, because a stream copy forgives none of it: one H.264 track and all its packets there and whole; each
-picture shown in the order it is coded (no B-frames), at one constant rate; a keyframe at every GOP's start and nowhere
-else; a whole number of GOPs; parameter sets inside the packets. The fingerprint names what clips of one channel must
-share.
+The checks are those a stream copy depends on: one H.264 track with all its packets complete; presentation order equal
+to coding order (no B-frames); constant frame rate; keyframes exactly at GOP starts; whole GOPs; parameter sets in the
+packets. The fingerprint identifies what all clips of a channel must share.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from typing import Any
 from ..core.errors import MediaError
 
 MAX_BYTES = 256 * 1024 * 1024
-"""A clip is held in memory while it is next and on air."""
+"""Maximum file size. A clip is held in memory while it is next and on air."""
 _SPS, _IDR, _SLICE = 7, 5, 1
 
 
 @dataclass(frozen=True)
 class ClipPackets:
-    """packets: payloads as MP4 holds them (length-prefixed), in order. gop: frames from keyframe to keyframe."""
+    """A clip in memory. packets: length-prefixed payloads as in MP4, in order. gop: frames from keyframe to
+    keyframe."""
 
     packets: tuple[bytes, ...]
     fingerprint: str
@@ -43,25 +43,24 @@ class ClipPackets:
 
 
 def read_packets(path: str | os.PathLike[str], sha256: str = "") -> ClipPackets:
-    """All of a clip. sha256: of the file, where it is known; another content is refused. MediaError: missing, empty,
-    truncated, broken, too large, or not a conformed clip; the text says which."""
+    """Read and verify a clip. sha256: the expected hash of the file; empty skips this check. MediaError: missing,
+    empty, truncated, damaged, too large, or not a conformed clip."""
     path = Path(path)
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise MediaError(f"{path}: {size} bytes; a clip of a channel has at most {MAX_BYTES}.")
+            raise MediaError(f"{path}: {size} bytes; a channel clip has at most {MAX_BYTES} bytes.")
         data = path.read_bytes()
     except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-        raise MediaError(f"{path}: {reason}.") from error
+        if isinstance(error, FileNotFoundError):
+            raise MediaError(f"No such file: {path}.") from error
+        raise MediaError(f"Cannot read {path}: {error.strerror or error}.") from error
     if not data:
         raise MediaError(f"{path}: the file is empty.")
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 and found != sha256:
-        raise MediaError(
-            f"{path}: is not the file that was added (its SHA-256 differs): truncated, broken or replaced."
-        )
-    return _parsed(path, data, found)
+    digest = hashlib.sha256(data).hexdigest()
+    if sha256 and digest != sha256:
+        raise MediaError(f"{path}: the SHA-256 differs from that of the added file: truncated, damaged or replaced.")
+    return _parsed(path, data, digest)
 
 
 def _parsed(path: Path, data: bytes, sha256: str) -> ClipPackets:
@@ -71,48 +70,48 @@ def _parsed(path: Path, data: bytes, sha256: str) -> ClipPackets:
         with av.open(io.BytesIO(data), "r", format="mp4", metadata_errors="replace") as container:
             streams = container.streams.video
             if len(streams) != 1 or streams[0].codec_context is None:
-                raise MediaError(f"{path}: has {len(streams)} video tracks that can be read; 1 is legal.")
+                raise MediaError(f"{path}: {len(streams)} readable video tracks; 1 is required.")
             stream = streams[0]
             read = [p for p in container.demux(stream) if p.size or p.pts is not None]
             return _checked(path, stream, read, sha256)
     except (av.FFmpegError, ValueError, EOFError) as error:
-        raise MediaError(f"{path}: cannot be read as an MP4 clip ({error}).") from error
+        raise MediaError(f"{path}: not a readable MP4 clip ({error}).") from error
 
 
 def _checked(path: Path, stream: Any, read: list[Any], sha256: str) -> ClipPackets:
     context = stream.codec_context
     if context.name != "h264":
-        raise MediaError(f"{path}: is {context.name}; a conformed clip is h264.")
+        raise MediaError(f"{path}: codec {context.name}; a conformed clip is h264.")
     header = bytes(context.extradata or b"")
     payloads = tuple(bytes(packet) for packet in read)
     if not payloads or len(payloads) != stream.frames or len(header) < 7 or header[0] != 1:
-        raise MediaError(f"{path}: {len(payloads)} of {stream.frames} frames can be read: truncated or broken.")
+        raise MediaError(f"{path}: {len(payloads)} of {stream.frames} frames are readable: truncated or damaged.")
     prefix = (header[4] & 3) + 1
     fps = Fraction(stream.average_rate or 0)
     if not fps:
-        raise MediaError(f"{path}: has no frame rate.")
+        raise MediaError(f"{path}: no frame rate.")
     step = 1 / (fps * stream.time_base)
     keys = []
     for number, (packet, payload) in enumerate(zip(read, payloads)):
         if packet.pts != packet.dts or packet.pts != number * step:
-            raise MediaError(f"{path}: frame {number} is shown at another time than its turn: B-frames or a gap.")
+            raise MediaError(f"{path}: frame {number} has an unexpected timestamp: B-frames or a gap.")
         kinds = _units(payload, prefix)
         if packet.is_corrupt or not kinds:
-            raise MediaError(f"{path}: frame {number} is truncated or broken.")
+            raise MediaError(f"{path}: frame {number} is truncated or damaged.")
         if packet.is_keyframe:
             keys.append(number)
             if _SPS not in kinds or _IDR not in kinds:
-                raise MediaError(f"{path}: keyframe {number} does not repeat the parameter sets, or is no IDR picture.")
+                raise MediaError(f"{path}: keyframe {number} has no parameter sets or is not an IDR picture.")
     gop = keys[1] if len(keys) > 1 else len(payloads)
     if keys != list(range(0, len(payloads), gop)) or len(payloads) % gop:
-        raise MediaError(f"{path}: {len(payloads)} frames with keyframes at {keys[:6]}: not whole GOPs of one length.")
+        raise MediaError(f"{path}: {len(payloads)} frames, keyframes at {keys[:6]}: not whole GOPs of constant length.")
     shape = f"{context.width}x{context.height} {fps} {context.pix_fmt} {context.profile} gop{gop}"
     fingerprint = hashlib.sha256(header + shape.encode()).hexdigest()
     return ClipPackets(payloads, fingerprint, fps, gop, context.width, context.height, sha256, header)
 
 
 def _units(payload: bytes, prefix: int) -> list[int]:
-    """Kinds of the NAL units in a packet; empty where their lengths do not add up to it or no picture is in it."""
+    """Types of the NAL units in a packet; empty if their lengths do not add up or the packet has no picture."""
     kinds, at = [], 0
     while at < len(payload):
         end = at + prefix + int.from_bytes(payload[at : at + prefix], "big")

@@ -1,5 +1,6 @@
-"""A running channel: the playout, watched by its supervisor, and producer and page, kept by this process. They share
-nothing but the folder: a producer or page that dies, or cannot begin, is not noticed on air.
+"""A running channel: the playout under its supervisor, and the producer and page as child processes.
+
+They share only the folder: a producer or page that exits or fails to start does not affect the playout.
 """
 
 from __future__ import annotations
@@ -13,22 +14,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.errors import KinemaError
+from .child_process import ChildProcess
 from .config import ChannelConfig, secret
 from .conform import Encoding
-from .day import MINUTES, told
-from .keeper import KeptProcess
+from .day import MINUTES, time_text
 
-TELL_S, LOOK_S = 1.0, 0.25
+REPORT_S, POLL_S = 1.0, 0.25
 
 
 def encoding(config: ChannelConfig) -> Encoding:
-    """What all clips of the channel are brought to: keyframes once a second."""
+    """The encoding of all clips of the channel, with one keyframe per second."""
     picture = config.picture
     return Encoding(picture.width, picture.height, picture.fps, gop=picture.fps, crf=picture.crf)
 
 
-def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable[[], None]) -> None:
-    """All of them, until `stop`. KinemaError where the playout cannot be on air."""
+def run(config: ChannelConfig, file: Path, stop: threading.Event, report: Callable[[], None]) -> None:
+    """Run all processes of a channel until `stop` is set. report: called about once a second. KinemaError if the
+    playout fails."""
     from .airing.output_hls import HlsSettings
     from .airing.playout import PlayoutSettings
     from .airing.supervisor import Supervisor
@@ -48,7 +50,7 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable
 
     thread = threading.Thread(target=on_air, name="kinema-playout", daemon=True)
     state = config.root / "state"
-    producer = KeptProcess(
+    producer = ChildProcess(
         "producer",
         [sys.executable, "-m", "kinema.channel.making.producer", str(file), str(os.getpid())],
         state / "producer.log",
@@ -57,18 +59,18 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable
     kept = [producer]
     if config.page.port:
         page = [sys.executable, "-m", "kinema.channel.web.site_process", str(file), "--kept"]
-        kept.append(KeptProcess("page", page, state / "page.log", 5.0))
+        kept.append(ChildProcess("page", page, state / "page.log", 5.0))
     thread.start()
-    told_at = 0.0
+    reported_at = 0.0
     try:
         while not stop.is_set() and thread.is_alive():
             for each in kept:
                 each.look()
-            if time.monotonic() - told_at > TELL_S:
-                told_at = time.monotonic()
+            if time.monotonic() - reported_at > REPORT_S:
+                reported_at = time.monotonic()
                 with contextlib.suppress(KinemaError):
-                    tell()
-            stop.wait(LOOK_S)
+                    report()
+            stop.wait(POLL_S)
     finally:
         for each in kept:
             each.stop()
@@ -81,10 +83,10 @@ def run(config: ChannelConfig, file: Path, stop: threading.Event, tell: Callable
 
 
 def schedule(config: ChannelConfig) -> list[list[str]]:
-    """The day as rows (from, until, theme) without holes; empty where one theme is on all day."""
+    """The day as rows (from, until, theme) without gaps; empty if one theme is on all day."""
     if not config.part:
         return []
-    rows = [[told(part.begin), told(part.until), part.theme] for part in config.part]
+    rows = [[time_text(part.begin), time_text(part.until), part.theme] for part in config.part]
     if any(part.begin == part.until for part in config.part):
         return rows
     ends = sorted((part.until, part.begin) for part in config.part)
@@ -92,7 +94,7 @@ def schedule(config: ChannelConfig) -> list[list[str]]:
     for until, _ in ends:
         following = next((begin for begin in begins if begin >= until), begins[0] + MINUTES) % MINUTES
         if following != until:
-            rows.append([told(until), told(following), config.theme])
+            rows.append([time_text(until), time_text(following), config.theme])
     return rows
 
 

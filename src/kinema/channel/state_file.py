@@ -1,6 +1,6 @@
-"""How a channel's processes are, in small JSON files that they replace every second or so and others read.
+"""Status of a channel's processes, in small JSON files that are replaced about once a second.
 
-Each is made anew by the process that it is of, so that a damaged one is not kept; one of a later version is not read.
+The owning process rewrites its file, so a damaged one is not preserved; files of a later version are not read.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ VERSION = 1
 
 
 def encoded(path: Path, value: dict[str, Any]) -> bytes:
-    """The bytes of such a file."""
+    """The bytes of a state file."""
     return _state(path).encoded(value)
 
 
 def write_state(path: Path, value: dict[str, Any]) -> None:
-    """Replace a file; the disk is not waited for. OSError where it refuses (nothing half-written stays)."""
+    """Replace a state file atomically, without fsync. OSError if the disk refuses."""
     write_bytes(path, encoded(path, value), durable=False)
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """The value, or None where the file is missing, damaged or of a later version."""
+    """The value, or None if the file is missing, damaged or of a later version."""
     return _state(path).read().value or None
 
 

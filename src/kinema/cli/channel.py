@@ -227,7 +227,7 @@ def page(
     from ..channel.web.owner import token_from
     from ..channel.web.site_process import serve
 
-    serve(_config(file), host=host, port=port, token=token_from(token_file), tell=say)
+    serve(_config(file), host=host, port=port, token=token_from(token_file), report=say)
 
 
 @app.command("demo")
@@ -324,7 +324,7 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     exits.begin()
-    work(address(database, password_env), stop, lost_s=lost, tell=say_aside)
+    work(address(database, password_env), stop, lost_s=lost, report=say_aside)
     _leave()
 
 

@@ -1,1 +1,1 @@
-"""What is on air: the programme, the playout and its outputs, the guide."""
+"""Playout: the programme, the outputs and the guide."""

@@ -1,4 +1,4 @@
-"""Addresses of streaming servers, and how to speak of them without giving the key away."""
+"""Addresses of streaming servers, checked and redacted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...core.errors import RequestError
 
 
 def check_address(url: str) -> str:
-    """An rtmp:// or rtmps:// address with a host and a path. RequestError (which does not repeat it)."""
+    """Return a legal rtmp:// or rtmps:// address with host and path. RequestError (without the stream key)."""
     parts = urlsplit(url)
     if (
         parts.scheme not in ("rtmp", "rtmps")
@@ -17,14 +17,14 @@ def check_address(url: str) -> str:
         or any(c.isspace() for c in url)
     ):
         raise RequestError(
-            f"Not the address of a streaming server: {public_address(url)}.", field="url",
+            f"Not an RTMP address: {public_address(url)}.", field="url",
             legal="rtmp://HOST/APP/KEY or rtmps://HOST/APP/KEY",
         )  # fmt: skip
     return url
 
 
 def public_address(url: str) -> str:
-    """Scheme, host and application; neither key, query nor password."""
+    """Scheme, host and application of an address, without key, query and password."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""

@@ -1,4 +1,4 @@
-"""Packets that wait for one RTMP server, on either side of the pipe to its sidecar."""
+"""The send queue of one RTMP server, used on both sides of the pipe to its sidecar."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .stream import MediaPacket
 
 
 class Backlog:
-    """What came and was not sent yet. When more than `most` packets wait, all are dropped up to the next keyframe."""
+    """Unsent packets. When `most` packets wait, all are dropped, and further ones up to the next keyframe."""
 
     def __init__(self, most: int) -> None:
         self.most, self.dropped, self.ended = most, 0, False
@@ -36,18 +36,18 @@ class Backlog:
             self._change.notify()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Waits until there is something, for so long at most; False where there is nothing, and at the end."""
+        """Wait for a packet, up to `seconds`; False if none came or the queue has ended."""
         with self._change:
             self._change.wait_for(lambda: self._packets or self.ended, seconds)
             return bool(self._packets)
 
     def get(self) -> MediaPacket | None:
-        """Waits for the next; None at the end."""
+        """Wait for the next packet; None at the end."""
         with self._change:
             return self._packets.popleft() if self.wait() else None
 
     def take(self, most: int) -> list[MediaPacket]:
-        """What is there now, the oldest so many."""
+        """The oldest packets, at most `most`, without waiting."""
         with self._change:
             return [self._packets.popleft() for _ in range(min(most, len(self._packets)))]
 
@@ -55,7 +55,7 @@ class Backlog:
         return len(self._packets)
 
     def from_the_newest_key(self) -> None:
-        """Forget what is older than the last keyframe: a new session begins there."""
+        """Drop packets older than the last keyframe, where a new session begins."""
         with self._change:
             keys = [place for place, media in enumerate(self._packets) if media.key]
             drop = keys[-1] if keys else len(self._packets)

@@ -1,7 +1,7 @@
-"""The channel's music: files in turn, one running into the next over four seconds at equal power, forever.
+"""The music bed: endless playback of the files of a folder, with equal-power crossfades of four seconds.
 
-Read in small pieces as it is needed. A file that cannot be read is left out and tried again on the next round; where
-there is none, silence. The folder is looked through at each change, so files may come and go.
+Files are decoded on demand. An unreadable file is skipped and retried on the next round; without files, the bed is
+silent. The folder is listed at each change of file, so files can be added and removed at any time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Sound(Protocol):
 
 
 def music_in(folder: Path) -> Callable[[], Sequence[Path]]:
-    """Looks through a folder for sound files; none where it cannot be read."""
+    """A function that lists the audio files of a folder; an unreadable folder has none."""
 
     def files() -> list[Path]:
         with contextlib.suppress(OSError):
@@ -48,8 +48,8 @@ def music_in(folder: Path) -> Callable[[], Sequence[Path]]:
 
 
 class Bed:
-    """`take` gives the next samples, float32 (samples, 2) at 48 kHz, always as many as asked for. Files come in an
-    order drawn from `seed`, each once a round, never one twice in a row where there are two."""
+    """`take` returns the next samples, float32 (samples, 2) at 48 kHz, always the requested number. The order of files
+    is drawn from `seed`: each once per round, and never one twice in a row if there are two or more."""
 
     def __init__(self, files: Callable[[], Sequence[Path]], seed: int = 0) -> None:
         self.files, self._random = files, random.Random(seed)
@@ -97,12 +97,12 @@ class Bed:
 
     def _next(self) -> _Piece | None:
         last = self._now.path if self._now is not None else None
-        known = list(self.files())
-        for _ in range(len(known) + 1):
-            self._round = [path for path in self._round if path in known]
+        listed = list(self.files())
+        for _ in range(len(listed) + 1):
+            self._round = [path for path in self._round if path in listed]
             if not self._round:
-                self._round = self._random.sample(known, len(known))
-                if len(known) > 1 and self._round[0] == last:
+                self._round = self._random.sample(listed, len(listed))
+                if len(listed) > 1 and self._round[0] == last:
                     self._round.append(self._round.pop(0))
             if not self._round:
                 return None
@@ -110,12 +110,12 @@ class Bed:
             piece = _Piece(path, _decoded(path))
             if piece.fill(round(SHORTEST_S * AUDIO_RATE_HZ)) >= round(SHORTEST_S * AUDIO_RATE_HZ):
                 return piece
-            log.warning("music: %s is left out: unreadable, or shorter than %g s", path.name, SHORTEST_S)
+            log.warning("music: %s is skipped: unreadable, or shorter than %g s", path.name, SHORTEST_S)
         return None
 
 
 class _Piece:
-    """One file: decoded as far as it was asked for."""
+    """One file, decoded on demand."""
 
     def __init__(self, path: Path, parts: Iterator[np.ndarray]) -> None:
         self.path, self._parts = path, parts
@@ -123,12 +123,12 @@ class _Piece:
         self._count = 0
 
     def fill(self, num_samples: int) -> int:
-        """Have this many ready, or what there still is; gives how many."""
+        """Decode until this many samples are buffered or the file ends; return the number buffered."""
         while self._count < num_samples:
             try:
                 part = next(self._parts, None)
             except (MediaError, OSError, ValueError) as error:
-                log.warning("music: %s broke off (%s)", self.path.name, error)
+                log.warning("music: decoding %s failed (%s)", self.path.name, error)
                 part = None
             if part is None:
                 self._parts = iter(())
@@ -147,13 +147,12 @@ class _Piece:
 def _decoded(path: Path) -> Iterator[np.ndarray]:
     with open_container(path) as container:
         if not container.streams.audio:
-            raise MediaError(f"{path}: holds no sound.")
+            raise MediaError(f"{path}: no audio track.")
         yield from decode_audio(container)
 
 
 class AheadBed:
-    """A bed that is read in a thread of its own, some seconds ahead: a slow disk is heard as silence at worst, and
-    holds nothing up."""
+    """A bed that is read ahead in a separate thread. A slow disk causes silence but never blocks `take`."""
 
     def __init__(self, bed: Bed, ahead_s: float = 8.0) -> None:
         self._bed, self._blocks = bed, queue.Queue[np.ndarray](maxsize=max(1, round(ahead_s)))
@@ -186,7 +185,7 @@ class AheadBed:
             try:
                 block = self._bed.take(AUDIO_RATE_HZ)
             except Exception:
-                log.exception("music: a second of silence")
+                log.exception("music: failed; inserting one second of silence")
                 block = np.zeros((AUDIO_RATE_HZ, 2), np.float32)
             while not self._end.is_set():
                 try:

@@ -1,4 +1,4 @@
-"""Time as the playout sees it. It paces by a clock that nobody can set; the wall clock only dates what goes out."""
+"""Clocks of the playout: a monotonic clock for pacing and the wall clock for dates."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """steady: seconds that only go forward. wall: seconds since 1970, which may be set at any moment. boot: names the
-    run of the machine that `steady` counts in."""
+    """steady: monotonic seconds. wall: seconds since 1970, adjustable at any time. boot: identifies the system boot
+    that `steady` counts from."""
 
     boot: str
 
@@ -33,7 +33,7 @@ class SystemClock:
 
 
 class FastClock:
-    """Sleeping takes no time: a day passes as quickly as its work is done. `set_wall` is somebody setting the clock."""
+    """A simulated clock on which sleeping takes no time. `set_wall` adjusts the wall clock."""
 
     def __init__(self, steady: float = 1000.0, wall: float = 1_800_000_000.0, boot: str = "fast") -> None:
         self.now, self.offset, self.boot = steady, wall - steady, boot

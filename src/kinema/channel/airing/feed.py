@@ -1,4 +1,4 @@
-"""The next clips, read and checked before their time: what cannot be read whole never reaches the air."""
+"""Read the next clips ahead of time, so that an unreadable clip never reaches the air."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Ready:
 
 
 class Filler:
-    """The ident and whatever conformed clips lie in FOLDER/filler, always in memory."""
+    """The ident and the conformed clips in FOLDER/filler, held in memory."""
 
     def __init__(self, ident: Path, name: str) -> None:
         self.name, self._turn = name, -1
@@ -40,13 +40,13 @@ class Filler:
             if path.name.startswith(("ident-", ".")):
                 continue
             try:
-                found = read_packets(path)
-                if found.fingerprint == self.fingerprint:
-                    self.clips.append(found)
+                packets = read_packets(path)
+                if packets.fingerprint == self.fingerprint:
+                    self.clips.append(packets)
                 else:
-                    log.error("filler %s is of another encoding; it is left out", path.name)
+                    log.error("filler %s has another encoding; skipped", path.name)
             except MediaError as error:
-                log.error("filler is left out: %s", error)
+                log.error("filler skipped: %s", error)
 
     @property
     def fingerprint(self) -> str:
@@ -58,8 +58,8 @@ class Filler:
 
 
 class Feed:
-    """`take` never waits: filler where nothing is ready. now: the wall clock. With `threaded`, a thread reads `ahead`
-    clips in advance; else `take` reads. fallbacks: how often filler stood in although there were clips."""
+    """`take` never blocks: it returns filler if no clip is ready. now: the wall clock. With `threaded`, a thread reads
+    `ahead` clips in advance; otherwise `take` reads. fallbacks: the times filler aired although clips exist."""
 
     def __init__(
         self, programme: Programme, view: LibraryView, filler: Filler, now: Callable[[], float], *,
@@ -85,10 +85,10 @@ class Feed:
                 return self.filler.next()
             if not ready.id or self.view.is_ready(ready.id):
                 return ready
-            log.warning("clip %s was taken out before its turn", ready.id)
+            log.warning("clip %s was removed before it aired", ready.id)
 
     def wait(self, seconds: float) -> None:
-        """Give the thread time to have the first clip ready."""
+        """Wait up to `seconds` for the first clip."""
         end = threading.Event()
         for _ in range(round(seconds * 20)):
             if not self._threaded or not self._ready.empty():
@@ -96,7 +96,7 @@ class Feed:
             end.wait(0.05)
 
     def upcoming(self) -> list[Ready]:
-        """What is ready, in order."""
+        """The clips that are ready, in order."""
         with self._ready.mutex:
             return list(self._ready.queue)
 
@@ -114,7 +114,7 @@ class Feed:
             try:
                 packets = read_packets(clip.path, clip.sha256)
                 if packets.fingerprint != self.filler.fingerprint:
-                    raise MediaError(f"{clip.path}: is of another encoding than the channel.")
+                    raise MediaError(f"{clip.path}: the encoding differs from the channel's.")
                 return Ready(clip.id, clip.title, clip.theme, choice.kind, packets)
             except (MediaError, MemoryError) as error:
                 self.view.broken(clip.id, str(error))
@@ -128,7 +128,7 @@ class Feed:
                 log.exception("choosing the next clip failed")
                 ready = self.filler.next()
             if ready.kind == "filler" and not self.view.snapshot.ready:
-                self._end.wait(0.2)  # `take` has filler of its own; the first clip that comes is not behind it
+                self._end.wait(0.2)  # `take` returns filler itself; queued filler would delay the first clip
                 continue
             while not self._end.is_set():
                 try:

@@ -1,7 +1,7 @@
-"""The guide: what is on, what was on, what comes next; for pages (JSON), television software (XMLTV, M3U) and people.
+"""The programme guide: now, next and past airings, as JSON, XMLTV and M3U.
 
-A viewer sees the channel some seconds late. `on_at` answers for the date and time that the viewer's player shows (its
-program date-time), so a title changes with the picture.
+Viewers see the channel some seconds late. `on_at` takes the program date-time of the viewer's player, so that titles
+change with the picture.
 """
 
 from __future__ import annotations
@@ -20,63 +20,63 @@ from ..state_file import read_state
 
 
 def status(folder: Path) -> dict[str, Any] | None:
-    """The playout's own word, at most a second or two old while it is on air; None where it is not."""
-    found = read_state(Path(folder) / "state" / "status.json")
-    return found if isinstance(found, dict) else None
+    """The status that the playout wrote, about a second old; None if it is not on air."""
+    state = read_state(Path(folder) / "state" / "status.json")
+    return state if isinstance(state, dict) else None
 
 
 def now_next(folder: Path, library: Library, recent: int = 20) -> dict[str, Any]:
-    """on_air: is it; now: the clip going out; next: what is ready to follow (the owner may still change it); recent:
-    the latest airings, each with `at` and `until` as program date-times, for mapping a viewer's time to a title."""
-    said = status(folder)
+    """now: the clip being sent; next: the clips ready to follow (the owner may still change them); recent: the latest
+    airings, with `at` and `until` as program date-times, to map a viewer's time to a title."""
+    state = status(folder)
     lines = library.as_run(recent)
     return {
-        "on_air": said is not None,
-        "name": said["name"] if said else None,
-        "now": said["clip"] if said else None,
-        "next": said["next"] if said else [],
-        "shown_at": said["shown_at"] if said else None,
+        "on_air": state is not None,
+        "name": state["name"] if state else None,
+        "now": state["clip"] if state else None,
+        "next": state["next"] if state else [],
+        "shown_at": state["shown_at"] if state else None,
         "recent": [{**asdict(line), "until": line.until} for line in lines],
     }
 
 
 def on_at(lines: Sequence[Aired], at: float) -> Aired | None:
-    """The airing at a program date-time (seconds since 1970); a skipped clip ends where the next begins."""
-    found = [line for line in lines if line.at <= at < line.until]
-    return max(found, key=lambda line: line.frame, default=None)
+    """The airing at a program date-time (seconds since 1970), or None. A skipped clip ends where the next begins."""
+    matches = [line for line in lines if line.at <= at < line.until]
+    return max(matches, key=lambda line: line.frame, default=None)
 
 
 def in_order(lines: Sequence[Aired]) -> list[Aired]:
-    """Airings as they followed each other, each dated before the next. Where the wall clock was set back between two,
-    its dates before that were wrong: those airings are dated anew, by the frame counter, from the first after it."""
-    made: list[Aired] = []
+    """Airings by frame number, with increasing dates. Dates before a wall clock that was set back are wrong; they are
+    recomputed with the frame counter from the first airing after the change."""
+    dated: list[Aired] = []
     set_back = 0.0
     for line in sorted(lines, key=lambda line: line.frame, reverse=True):
-        if made and line.at - set_back > made[-1].at:
-            set_back = line.at + (made[-1].frame - line.frame) / line.fps - made[-1].at
-        made.append(replace(line, at=line.at - set_back) if set_back else line)
-    return made[::-1]
+        if dated and line.at - set_back > dated[-1].at:
+            set_back = line.at + (dated[-1].frame - line.frame) / line.fps - dated[-1].at
+        dated.append(replace(line, at=line.at - set_back) if set_back else line)
+    return dated[::-1]
 
 
 def programmes(lines: Sequence[Aired], shortest_s: float = 300.0) -> list[tuple[float, float, str, list[Aired]]]:
-    """Airings in the order of time as programmes of one theme: (begin, end, title, airings). What is shorter than
-    `shortest_s` joins the programme before it: a guide of three-second entries helps nobody."""
-    made: list[tuple[float, float, str, list[Aired]]] = []
+    """Airings grouped into programmes of one theme, in order: (begin, end, title, airings). A group shorter than
+    `shortest_s` joins the previous programme, since guides do not show entries of a few seconds."""
+    groups: list[tuple[float, float, str, list[Aired]]] = []
     themes = itertools.groupby(in_order(lines), key=lambda line: line.theme if line.kind != "filler" else None)
     for theme, group in themes:
         run = list(group)
         begin, end = run[0].at, run[-1].until
-        if made and (theme is None or end - begin < shortest_s or made[-1][2] == theme):
-            first, _, title, before = made[-1]
-            made[-1] = (first, end, title, before + run)
+        if groups and (theme is None or end - begin < shortest_s or groups[-1][2] == theme):
+            first, _, title, before = groups[-1]
+            groups[-1] = (first, end, title, before + run)
         else:
-            made.append((begin, end, theme or "", run))
-    return made
+            groups.append((begin, end, theme or "", run))
+    return groups
 
 
 def xmltv(channel_id: str, name: str, lines: Sequence[Aired], *, icon: str = "", hours_ahead: float = 6.0) -> str:
-    """An XMLTV guide: programmes that ran, and the one that runs, which is taken to last `hours_ahead` (a channel that
-    chooses from moment to moment has no later plan; a schedule's day parts give its themes)."""
+    """An XMLTV guide of past programmes and the current one, which is assumed to last `hours_ahead`: clips are chosen
+    one at a time, so nothing later is planned."""
     rows = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<!DOCTYPE tv SYSTEM "xmltv.dtd">',
@@ -86,15 +86,15 @@ def xmltv(channel_id: str, name: str, lines: Sequence[Aired], *, icon: str = "",
         *([f"    <icon src={quoteattr(icon)}/>"] if icon else []),
         "  </channel>",
     ]
-    made = programmes(lines)
-    for number, (begin, end, title, run) in enumerate(made):
-        stop = end + hours_ahead * 3600 if number == len(made) - 1 else made[number + 1][0]
+    groups = programmes(lines)
+    for number, (begin, end, title, run) in enumerate(groups):
+        stop = end + hours_ahead * 3600 if number == len(groups) - 1 else groups[number + 1][0]
         titles = list(dict.fromkeys(line.title for line in run if line.kind != "filler" and line.title))
-        what = ", ".join(titles[:12]) + (f" and {len(titles) - 12} more" if len(titles) > 12 else "")
+        description = ", ".join(titles[:12]) + (f" and {len(titles) - 12} more" if len(titles) > 12 else "")
         rows += [
             f'  <programme start="{_xmltv_time(begin)}" stop="{_xmltv_time(stop)}" channel={quoteattr(channel_id)}>',
             f"    <title>{escape(title or name)}</title>",
-            *([f"    <desc>{escape(what)}</desc>"] if what else []),
+            *([f"    <desc>{escape(description)}</desc>"] if description else []),
             "    <category>Generated video</category>",
             "  </programme>",
         ]
@@ -102,7 +102,7 @@ def xmltv(channel_id: str, name: str, lines: Sequence[Aired], *, icon: str = "",
 
 
 def m3u(channel_id: str, name: str, url: str, *, guide_url: str = "", logo: str = "", group: str = "Kinema") -> str:
-    """A playlist of one channel for television software; several can be joined below one head."""
+    """An M3U playlist of one channel for television software; several can be joined under one header."""
     head = "#EXTM3U" + (f' url-tvg="{_plain(guide_url)}"' if guide_url else "")
     facts = f'tvg-id="{_plain(channel_id)}" tvg-name="{_plain(name)}"' + (f' tvg-logo="{_plain(logo)}"' if logo else "")
     title = _plain(name).replace(",", " ")
@@ -110,7 +110,7 @@ def m3u(channel_id: str, name: str, url: str, *, guide_url: str = "", logo: str 
 
 
 def as_run_lines(lines: Sequence[Aired]) -> str:
-    """The as-run log as JSON lines, the earliest first."""
+    """The as-run log as JSON Lines, the earliest first."""
     return "".join(json.dumps(asdict(line)) + "\n" for line in sorted(lines, key=lambda line: line.frame))
 
 

@@ -1,4 +1,4 @@
-"""How the channel is: state/status.json, replaced every second, and a beat that a full disk cannot stop."""
+"""The playout's status file (state/status.json, replaced every second) and its heartbeat, which needs no disk."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..state_file import encoded
 from .reserve import Reserve
 
 BEAT_FD = "KINEMA_BEAT_FD"
-"""The environment's name for the pipe that the supervisor listens to."""
+"""The environment variable with the file descriptor of the heartbeat pipe to the supervisor."""
 
 
 class Health:
-    """`beat` is called some times in a second of the output's clock, `tell` about once; they never wait or raise.
-    alone: the supervisor is gone."""
+    """Call `beat` several times and `report` about once per second of output; neither blocks nor raises. alone: the
+    supervisor has exited."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state" / "status.json"
@@ -37,7 +37,8 @@ class Health:
             except OSError:
                 self.alone = True
 
-    def tell(self, status: dict[str, Any]) -> None:
+    def report(self, status: dict[str, Any]) -> None:
+        """Write the status file."""
         try:
             self.reserve.put(self.path, encoded(self.path, status))
             self.reserve.provide([16_384])
@@ -45,7 +46,7 @@ class Health:
         except OSError as error:
             self.trouble = error.strerror or str(error)
 
-    def last(self) -> None:
-        """The process ends in order: what is written then is no longer true."""
+    def clear(self) -> None:
+        """Remove the status file when the playout stops."""
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""The station's ident: the channel's name over drifting hills and a turning sun, four seconds that end as they began.
+"""The station ident: the channel's name over drifting hills and a turning sun, as a seamless loop of four seconds.
 
-It is what is on air when nothing else is, so it is drawn by Pillow alone, once, and kept as a file beside the filler.
+It airs when no clip is available, so it depends on Pillow only. It is drawn once and stored with the filler.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SECONDS = 4.0
 
 
 def ident_file(folder: Path, name: str, encoding: Encoding) -> Path:
-    """The ident of a channel in its encoding; drawn at the first call. MediaError where it cannot be written."""
+    """The ident file of a channel in its encoding, drawn on the first call. MediaError if it cannot be written."""
     key = hashlib.sha256(f"{name}|{encoding.key}|3".encode()).hexdigest()[:12]
     path = folder / "filler" / f"ident-{key}.mp4"
     if not path.is_file():
@@ -33,7 +33,7 @@ def ident_file(folder: Path, name: str, encoding: Encoding) -> Path:
 
 
 def ident(name: str, encoding: Encoding) -> Iterator[Chunk]:
-    """Its frames, a whole number of GOPs."""
+    """Yield the frames of the ident, a whole number of GOPs."""
     num = max(1, round(SECONDS * encoding.fps / encoding.gop)) * encoding.gop
     hue = int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") / 65536
     label = _label(name, encoding.width, encoding.height)
@@ -45,7 +45,7 @@ def ident(name: str, encoding: Encoding) -> Iterator[Chunk]:
 
 
 def _landscape(turn: float, hue: float, width: int, height: int) -> Any:
-    """turn: 0 to 1, the place in the loop."""
+    """One frame without the label. turn: the position in the loop, 0 to 1."""
     from PIL import Image, ImageDraw
 
     top, low = np.array(_color(hue, 0.45, 0.30)), np.array(_color(hue + 0.08, 0.40, 0.80))
@@ -74,7 +74,7 @@ def _landscape(turn: float, hue: float, width: int, height: int) -> Any:
 
 
 def _label(name: str, width: int, height: int) -> Any:
-    """The name as large as it fits, with a soft shadow, on nothing."""
+    """The name as large as it fits, with a soft shadow, on a transparent background."""
     from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
     size = height / 5

@@ -1,7 +1,7 @@
-"""The library as the playout sees it: always an answer at once, however the database is.
+"""A non-blocking view of the library for the playout, whatever the state of the database.
 
-Reads come from the last snapshot. Writes are put down in order and done when the database lets them; none is lost while
-the process lives. A database that is locked, damaged or gone is noted, and looked for again.
+Reads use the last snapshot. Writes are queued in order until the database accepts them; none is lost while the process
+runs. A locked, damaged or missing database is reported and reopened.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ MOST_WAITING = 50_000
 class Snapshot:
     ready: dict[str, LibraryClip]
     queue: tuple[str, ...]
-    """What the owner put up next and was not taken yet."""
+    """Ids queued by the owner and not taken yet."""
     recent: tuple[str, ...]
-    """Ids aired last, the latest first; filler left out."""
+    """Ids aired last, the latest first, without filler."""
 
 
 class LibraryView:
-    """`refresh` does the work; with `threaded`, a thread calls it every half second and nobody else needs to."""
+    """With `threaded`, a thread calls `refresh` every `every_s` seconds; otherwise the caller does."""
 
     def __init__(self, folder: Path, fingerprint: str, *, threaded: bool = True, every_s: float = 0.5) -> None:
         self.folder, self.fingerprint, self.every_s = folder, fingerprint, every_s
@@ -41,7 +41,7 @@ class LibraryView:
         self.trouble = ""
         self.writes: deque[Callable[[Library], object]] = deque(maxlen=MOST_WAITING)
         self._skip, self._end = threading.Event(), threading.Event()
-        # What is known here and not yet in the database; a snapshot of it is corrected by these, under the lock.
+        # Changes that the database does not have yet; they correct each snapshot, under the lock.
         self._lock = threading.Lock()
         self._taken: list[str] = []
         self._broken: set[str] = set()
@@ -61,8 +61,8 @@ class LibraryView:
         self.writes.append(lambda library: library.note_aired(line))
 
     def take_queued(self) -> LibraryClip | None:
-        """The first of the owner's queue that can air, taken out of it: nobody gets it again, however slow the database
-        is to forget it. None where there is none."""
+        """Remove and return the first clip of the owner's queue that can air, or None. It is returned once, even if the
+        database removes it later."""
         with self._lock:
             while self.snapshot.queue:
                 id, *left = self.snapshot.queue
@@ -74,7 +74,7 @@ class LibraryView:
         return None
 
     def broken(self, id: str, reason: str) -> None:
-        log.error("clip %s does not go on air: %s", id, reason)
+        log.error("clip %s cannot air: %s", id, reason)
         with self._lock:
             self._broken.add(id)
             ready = {key: clip for key, clip in self.snapshot.ready.items() if key != id}
@@ -82,27 +82,27 @@ class LibraryView:
         self.writes.append(lambda library: self._note_broken(library, id, reason))
 
     def upcoming(self, ids: list[str]) -> None:
-        """Tell the owner of the disk what must stay."""
+        """Record the clips that must not be evicted."""
         self.writes.append(lambda library: library.note("upcoming", ids))
 
     def take_skip(self) -> bool:
         if not self._skip.is_set():
-            return False  # without a clear: it may be asked for right now
+            return False  # without a clear: a request may arrive right now
         self._skip.clear()
         return True
 
     def refresh(self) -> None:
-        """One round: reach the database, write what waits, read what there is."""
+        """Open the database, apply queued writes and read a new snapshot."""
         try:
             library = self._reached()
             while self.writes:
-                with contextlib.suppress(RequestError):  # a clip that is gone needs no note
+                with contextlib.suppress(RequestError):  # the clip was deleted
                     self.writes[0](library)
                 self.writes.popleft()
             if library.take_skip():
                 self._skip.set()
             version = library.version()
-            if version != self._version:  # somebody else wrote; what we write ourselves is known already
+            if version != self._version:  # another process wrote; own writes are in the snapshot already
                 ready = {clip.id: clip for clip in library.ready(self.fingerprint)}
                 recent = tuple(line.id for line in library.as_run(200) if line.kind != "filler")
                 self._show(library.queue, ready, recent)
@@ -110,17 +110,17 @@ class LibraryView:
             else:
                 self._show(library.queue)
             if self.trouble:
-                log.warning("library: reached again")
+                log.warning("library: available again")
             self.trouble = ""
         except (KinemaError, OSError) as error:
             if not self.trouble:
-                log.error("library: %s; the programme goes on with what is known of it", error)
+                log.error("library: %s; continuing with the last snapshot", error)
             self.trouble = str(error)
             if not isinstance(error, LibraryBusy) or "locked" not in str(error):
                 self._leave()
 
     def close(self) -> None:
-        """Do the last writes if that is possible at once."""
+        """Try the remaining writes once and close."""
         self._end.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
@@ -130,7 +130,7 @@ class LibraryView:
     def _show(
         self, queue: list[str], ready: dict[str, LibraryClip] | None = None, recent: tuple[str, ...] | None = None
     ) -> None:
-        """What was read from the database, less what was done here since, as the next snapshot."""
+        """Set the snapshot from database rows, corrected by pending changes."""
         with self._lock:
             for id in self._taken:
                 if id in queue:
@@ -146,7 +146,7 @@ class LibraryView:
             self._taken.remove(id)
 
     def _note_broken(self, library: Library, id: str, reason: str) -> None:
-        with contextlib.suppress(RequestError):  # a clip that is gone needs no note
+        with contextlib.suppress(RequestError):  # the clip was deleted
             library.broken(id, reason)
         with self._lock:
             self._broken.discard(id)
@@ -172,5 +172,5 @@ class LibraryView:
             try:
                 self.refresh()
             except Exception:
-                log.exception("library: a round failed")
-            self._end.wait(min(10.0, 4 * (time.monotonic() - began)))  # a slow database is asked less often
+                log.exception("library: refresh failed")
+            self._end.wait(min(10.0, 4 * (time.monotonic() - began)))  # query a slow database less often

@@ -1,12 +1,11 @@
-"""HLS for any web server: MPEG-TS segments and a live playlist in FOLDER/on_air, in step with the rules of RFC 8216.
+"""HLS output: MPEG-TS segments and a live playlist (RFC 8216) in FOLDER/on_air, for any web server.
 
-Segment numbers never repeat and never go back, also after kill -9: what was published is written down (state/hls.json)
-before the playlist shows it. A discontinuity is marked only where times jump or the
-encoding changes; a restart is none, since the frame counter goes on. Files appear whole (temporary name, then
-rename). A full disk stops nothing: segments are written over old ones and spares (reserve.py); where that fails they
-wait in memory and are written, in order, when there is room again.
+Segment numbers only increase, even after kill -9: state/hls.json records a segment before the playlist lists it. A
+discontinuity is marked only where timestamps jump or the encoding changes; a restart continues the frame counter and
+needs none. Files are written atomically. On a full disk, segments overwrite old ones and spare files (reserve.py); if
+that fails, they wait in memory and are written in order once there is space.
 
-index.m3u8 names codecs and size and points to live.m3u8; sNNNNNNNNN.ts are the segments.
+index.m3u8 lists codecs and size and refers to live.m3u8; segments are named sNNNNNNNNN.ts.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from .ts_segment import NOTHING, Segmenter
 log = logging.getLogger("kinema.channel")
 _NAME = re.compile(r"s(\d{9})\.ts")
 SPARES = 4
-"""So many segments may be larger than all old ones while the disk is full."""
+"""Spare files per reserve: on a full disk, this many segments may be larger than all old ones."""
 TEXT = 16_384
 
 
 @dataclass(frozen=True)
 class HlsSettings:
-    """segment_s: wished length; segments hold whole GOPs. listed: segments in the playlist; twice as many stay on disk.
-    waiting: segments that are kept in memory while the disk refuses them."""
+    """segment_s: target duration, rounded up to whole GOPs. listed: segments in the playlist; twice as many stay on
+    disk. waiting: maximum number of segments held in memory while the disk is full."""
 
     segment_s: float = 2.0
     listed: int = 10
@@ -52,7 +51,7 @@ class Segment:
     at: float
     """Program date-time of the first frame, seconds since 1970."""
     jump: bool
-    """Its times do not follow those of the segment before, or its encoding is another."""
+    """A discontinuity: its timestamps do not follow the previous segment's, or its encoding differs."""
     bytes: int
 
     @property
@@ -61,7 +60,7 @@ class Segment:
 
 
 class HlsOutput:
-    """All calls come from one thread. `resume` before the first packet."""
+    """The HLS output of a channel. Not thread-safe. Call `resume` before the first packet."""
 
     name = "hls"
 
@@ -89,26 +88,26 @@ class HlsOutput:
 
     @property
     def full(self) -> bool:
-        """The disk is full: what is on air is written over spares."""
+        """Whether the disk is full and segments overwrite spare files."""
         return self.reserve.full or self.reserve_state.full
 
     @property
     def disk(self) -> str:
-        """full; low: there is no room for a reserve; ok."""
+        """The state of the disk: "full", "low" (no space for spare files) or "ok"."""
         if self.full:
             return "full"
         return "low" if self.segments and len(self.reserve) < SPARES else "ok"
 
     @property
     def hidden_s(self) -> float:
-        """How long a hole can be that a viewer does not notice when it is filled at once: what the playlist still holds
-        for one who plays three segments behind its end."""
+        """The longest gap that viewers do not notice if it is filled at once: the playlist ahead of a player that plays
+        three segments behind its end."""
         return float((self.settings.listed - 4) * self.frames / self.shape.fps)
 
     def resume(self) -> PlayoutTimeline | None:
-        """Take up what an earlier run published; gives its timeline, None where there is none. Afterwards `next_frame`
-        is the frame that follows it."""
-        numbers = [int(found[1]) for path in self.on_air.iterdir() if (found := _NAME.fullmatch(path.name))]
+        """Continue the output of an earlier run and return its timeline, or None if there is none. Sets `next_frame` to
+        the frame after it."""
+        numbers = [int(match[1]) for path in self.on_air.iterdir() if (match := _NAME.fullmatch(path.name))]
         self.next_number = max(numbers, default=-1) + 1
         for leftover in self.on_air.glob(".*.partial"):
             leftover.unlink(missing_ok=True)
@@ -122,17 +121,17 @@ class HlsOutput:
             self.jump = self.next_number > 0
             return None
         self.next_number, self.next_frame = max(number, self.next_number), frame
-        there = [one for one in segments if (self.on_air / one.name).is_file()]
-        self.segments = there if len(there) == len(segments) else []
+        complete = all((self.on_air / one.name).is_file() for one in segments)
+        self.segments = segments if complete else []
         self.left_discontinuities = left + sum(one.jump for one in segments if not self.segments)
         self.segmenter.counters = counters
-        if number == self.next_number - 1 and number in numbers:  # written, but never shown to anybody
+        if number == self.next_number - 1 and number in numbers:  # written, but never listed
             self.next_number = number
         self.jump = number != self.next_number or kept.get("fingerprint") != self.fingerprint
         return timeline
 
     def begin(self, timeline: PlayoutTimeline) -> None:
-        """Segments that start from now on are dated by it. Their times follow those before: the counter goes on."""
+        """Date the following segments by `timeline`. Their timestamps continue the frame counter."""
         self.timeline = timeline
 
     def send(self, media: MediaPacket) -> None:
@@ -150,7 +149,7 @@ class HlsOutput:
         self.video.append(media)
 
     def close(self) -> None:
-        """Publish what is whole; a part of a segment is left for the next run to make again."""
+        """Publish complete segments. The next run repeats an incomplete one."""
         if len(self.video) >= self.frames:
             self._finish(self.video[-1].at + 1)
         self._publish()
@@ -165,7 +164,7 @@ class HlsOutput:
         }  # fmt: skip
 
     def _drop(self, why: str) -> None:
-        log.warning("HLS: %s; a segment is left out", why)
+        log.warning("HLS: %s; a segment is dropped", why)
         self.video, self.audio, self.jump = [], [], True
         self.lost += 1
 
@@ -190,18 +189,18 @@ class HlsOutput:
         try:
             try:
                 self._put_pending()
-            except OSError:  # what the playlist shows no more is needed now
+            except OSError:  # free the space of unlisted segments
                 self._remove_old(spare=0)
                 self._put_pending()
             if self.trouble:
-                log.warning("HLS: writing again")
+                log.warning("HLS: writing resumed")
             self.trouble = ""
         except OSError as error:
             if not self.trouble:
-                log.error("HLS: cannot write (%s); segments wait in memory", error.strerror or error)
+                log.error("HLS: write failed (%s); segments are held in memory", error.strerror or error)
             self.trouble = error.strerror or str(error)
         if self.full != was_full:
-            log.error("HLS: the disk %s", "is full; old segments are written over" if self.full else "has room again")
+            log.error("HLS: the disk %s", "is full; overwriting old segments" if self.full else "has space again")
 
     def _put_pending(self) -> None:
         while self.pending:
@@ -234,18 +233,19 @@ class HlsOutput:
         self.reserve_state.provide([TEXT])
 
     def _remove_old(self, spare: int) -> int:
-        """Segments older than the playlist by so many are not kept; gives how many are."""
+        """Delete segments older than the playlist by more than `spare`; return the number kept."""
         first, num_kept = (self.segments[0].number if self.segments else self.next_number) - spare, 0
         with contextlib.suppress(OSError):
             for path in sorted(self.on_air.iterdir()):
-                found = _NAME.fullmatch(path.name)
-                if found and int(found[1]) < first:
+                match = _NAME.fullmatch(path.name)
+                if match and int(match[1]) < first:
                     self.reserve.retire(path)
                 else:
-                    num_kept += found is not None
+                    num_kept += match is not None
         return num_kept
 
     def playlist(self) -> str:
+        """The media playlist."""
         lines = [
             "#EXTM3U", "#EXT-X-VERSION:6", f"#EXT-X-TARGETDURATION:{self.target_s}",
             f"#EXT-X-MEDIA-SEQUENCE:{self.segments[0].number if self.segments else self.next_number}",
@@ -263,6 +263,7 @@ class HlsOutput:
         return "\n".join(lines) + "\n"
 
     def index(self) -> str:
+        """The multivariant playlist."""
         rates = [one.bytes * 8 * float(self.shape.fps) / one.frames for one in self.segments] or [1_000_000.0]
         return (
             "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n"

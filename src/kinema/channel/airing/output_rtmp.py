@@ -1,4 +1,4 @@
-"""One RTMP server, fed through a sidecar process. Whatever server and sidecar do, `send` returns at once."""
+"""RTMP output through a sidecar process, so that `send` never blocks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .timeline import PlayoutTimeline
 log = logging.getLogger("kinema.channel")
 HELD_S = 10.0
 TOGETHER, GATHER_S, LOOK_S = 16, 0.02, 0.5
-"""Packets that go into the pipe at once, at most, and how long they are waited for: a frame and its sound wake the
-sidecar once. LOOK_S: from look to look at what it says."""
+"""TOGETHER: maximum number of packets per write to the pipe. GATHER_S: time to collect them, so that a frame and its
+audio wake the sidecar once. LOOK_S: interval between reads of the sidecar's status."""
 STALL_S = 10.0
-"""A sidecar that was offered packets and sent none for so long is killed and started anew."""
+"""A sidecar that has packets but sends none for this long is killed and restarted."""
 
 
 class RtmpOutput:
-    """RequestError: not an address. `close` ends the session."""
+    """The output to one RTMP server. RequestError: illegal address. `close` ends the session."""
 
     def __init__(
         self, url: str, shape: StreamFormat, *, stall_s: float = STALL_S, session_s: float = 47 * 3600.0
@@ -38,29 +38,29 @@ class RtmpOutput:
         self.shape, self.stall_s, self.session_s = shape, stall_s, session_s
         self.waiting = Backlog(round(HELD_S * (float(shape.fps) + 47)))
         self.starts = 0
-        self._told: dict[str, Any] = {"state": "starting", "trouble": "", "sent": 0}
+        self._reported: dict[str, Any] = {"state": "starting", "trouble": "", "sent": 0}
         self._process: subprocess.Popen[bytes] | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kinema-rtmp", daemon=True)
         self._thread.start()
 
     def begin(self, timeline: PlayoutTimeline) -> None:
-        """RTMP knows no dates."""
+        """Do nothing: RTMP has no dates."""
 
     def send(self, media: MediaPacket) -> None:
         self.waiting.put(media)
 
     def status(self) -> dict[str, Any]:
-        told = self._told
+        reported = self._reported
         return {
-            "output": self.name, "state": told["state"], "trouble": told["trouble"], "sent": told["sent"],
-            "dropped": self.waiting.dropped + told.get("dropped", 0), "sessions": told.get("sessions", 0),
+            "output": self.name, "state": reported["state"], "trouble": reported["trouble"], "sent": reported["sent"],
+            "dropped": self.waiting.dropped + reported.get("dropped", 0), "sessions": reported.get("sessions", 0),
             "starts": self.starts,
         }  # fmt: skip
 
     @property
     def pid(self) -> int | None:
-        """Of the sidecar that runs now."""
+        """The process id of the running sidecar, or None."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
@@ -74,22 +74,23 @@ class RtmpOutput:
         while not self._end.is_set():
             began = time.monotonic()
             try:
-                self._attend()
+                self._feed()
             except OSError as error:
-                self._told = {**self._told, "trouble": error.strerror or "the sidecar is gone"}
+                self._reported = {**self._reported, "trouble": error.strerror or "the sidecar exited"}
             except Exception:
-                log.exception("%s: its feeder failed", self.name)
+                log.exception("%s: feeding the sidecar failed", self.name)
             finally:
                 self._stop()
             if self._end.is_set():
                 return
-            self._told = {**self._told, "state": "restarting"}
+            self._reported = {**self._reported, "state": "restarting"}
             pause_s = 1.0 if time.monotonic() - began > 60 else min(15.0, 2 * pause_s)
-            log.warning("%s: the sidecar ended (%s); again in %g s", self.name, self._told["trouble"], pause_s)
+            trouble = self._reported["trouble"]
+            log.warning("%s: the sidecar exited (%s); restart in %g s", self.name, trouble, pause_s)
             self._end.wait(pause_s)
 
-    def _attend(self) -> None:
-        """Start a sidecar and feed it until it ends or stops sending."""
+    def _feed(self) -> None:
+        """Start a sidecar and feed it until it exits or stops sending."""
         self._process = process = subprocess.Popen(
             [sys.executable, "-m", "kinema.channel.airing.rtmp_sidecar"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
@@ -116,13 +117,13 @@ class RtmpOutput:
             if readable:
                 *lines, heard = (heard + os.read(out, 65536)).split(b"\n")
                 if lines:
-                    self._told = json.loads(lines[-1])
-                    if self._told["state"] == "retrying":
-                        moved = time.monotonic()  # it knows of its trouble and attends to it
-            if self._told["sent"] != sent or not owed:
-                sent, moved, owed = self._told["sent"], time.monotonic(), 0
+                    self._reported = json.loads(lines[-1])
+                    if self._reported["state"] == "retrying":
+                        moved = time.monotonic()  # not stalled: the sidecar reconnects by itself
+            if self._reported["sent"] != sent or not owed:
+                sent, moved, owed = self._reported["sent"], time.monotonic(), 0
             if time.monotonic() - moved > self.stall_s:
-                self._told = {**self._told, "trouble": f"sent nothing for {self.stall_s:g} s"}
+                self._reported = {**self._reported, "trouble": f"sent nothing for {self.stall_s:g} s"}
                 return
 
     def _stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What the playout sends packets to. No output makes the programme wait: one that may, gets a thread and a queue."""
+"""Outputs of the playout. No output may block the playout: one that can block runs in a thread with a queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("kinema.channel")
 
 
 class Output(Protocol):
-    """begin: the timeline of the packets that come now."""
+    """A destination of packets. begin: sets the timeline of the following packets."""
 
     name: str
 
@@ -31,12 +31,12 @@ class Output(Protocol):
 
 
 class InThread:
-    """An HLS output whose disk may be slow. What it cannot take for `most` packets is left out."""
+    """An HLS output in its own thread, for slow disks. Beyond `most` queued calls, packets are dropped."""
 
     def __init__(self, output: HlsOutput, most: int = 20_000) -> None:
         self.output, self.name, self.most = output, output.name, most
         self._queue: deque[Callable[[], None] | None] = deque()
-        self._there = threading.Semaphore(0)
+        self._queued = threading.Semaphore(0)
         self._since: float | None = None
         self._thread = threading.Thread(target=self._run, name="kinema-hls", daemon=True)
         self._thread.start()
@@ -53,7 +53,7 @@ class InThread:
 
     @property
     def busy_s(self) -> float:
-        """How long it has been at the packet that it has in hand."""
+        """Seconds spent on the current packet."""
         since = self._since
         return time.monotonic() - since if since is not None else 0.0
 
@@ -63,11 +63,11 @@ class InThread:
 
     def _put(self, work: Callable[[], None] | None) -> None:
         self._queue.append(work)
-        self._there.release()
+        self._queued.release()
 
     def _run(self) -> None:
         while True:
-            self._there.acquire()
+            self._queued.acquire()
             work = self._queue.popleft()
             if work is None:
                 self.output.close()

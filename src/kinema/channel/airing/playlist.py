@@ -1,8 +1,8 @@
-"""The library as a list for ffmpeg, for those who run it themselves.
+"""Export the library as a list for ffmpeg's concat demuxer.
 
     ffmpeg -re -f concat -safe 0 -i channel.ffconcat -c copy -f flv rtmp://...
 
-ffmpeg reads such a list once, stops at a missing file and at its end; the playout does neither.
+Unlike the playout, ffmpeg reads the list once and stops at a missing file and at the end of the list.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ FIRST = b"ffconcat version"
 
 
 def alike(clips: Sequence[LibraryClip]) -> list[LibraryClip]:
-    """Those that can follow each other without a re-encode: of the last one's encoding, which is the channel's now."""
+    """The clips with the encoding of the last one, the channel's current encoding."""
     return [clip for clip in clips if clip.fingerprint == clips[-1].fingerprint and clip.path.is_file()]
 
 
 def ffconcat(clips: Sequence[LibraryClip]) -> str:
-    """A list of the concat demuxer: absolute paths, exact lengths."""
+    """The text of a concat list, with absolute paths and exact durations."""
     rows = ["ffconcat version 1.0"]
     for clip in clips:
         name = str(clip.path.resolve()).replace("'", "'\\''")
@@ -32,29 +32,28 @@ def ffconcat(clips: Sequence[LibraryClip]) -> str:
 
 
 def check_target(path: Path, folder: Path) -> None:
-    """RequestError where a list may not be written: over what is no such list, or beside the channel's own files.
-    folder: the channel's."""
+    """RequestError if `path` is another kind of file or lies among the files of the channel. folder: the channel's."""
     try:
         place, own = path.resolve(), folder.resolve()
-        is_ours = not (path.exists() or path.is_symlink())
+        is_replaceable = not (path.exists() or path.is_symlink())
         if path.is_file():
             with path.open("rb") as file:
-                is_ours = file.read(len(FIRST)) in (FIRST, b"")
+                is_replaceable = file.read(len(FIRST)) in (FIRST, b"")
     except (OSError, ValueError) as error:
-        raise RequestError(f"{path}: cannot be written ({error}).", field="output", value=str(path)) from None
+        raise RequestError(f"Cannot write {path}: {error}.", field="output", value=str(path)) from None
     if place.is_relative_to(own) and (place.parent != own or place.name.startswith("library.db")):
         raise RequestError(
-            f"{path}: the channel keeps its own files there.", field="output", value=str(path), legal="another folder"
+            f"{path} is reserved for the channel's files.", field="output", value=str(path), legal="another folder"
         )
-    if not is_ours:
+    if not is_replaceable:
         raise RequestError(
-            f"{path}: is there already, and is no ffconcat list; it was not replaced.", field="output", value=str(path),
+            f"{path} exists and is not an ffconcat list; it was not replaced.", field="output", value=str(path),
             legal="a new name, or a list to replace",
         )  # fmt: skip
 
 
 def write_playlist(path: Path, clips: Sequence[LibraryClip]) -> list[LibraryClip]:
-    """Those that are alike, in this order; gives them. Replaces the file whole: a reader never sees half a list."""
+    """Write the clips of one encoding (`alike`) as a list, atomically, and return them."""
     listed = alike(clips)
     write_bytes(path, ffconcat(listed).encode(), durable=False)
     return listed

@@ -1,9 +1,9 @@
-"""The playout: one process for each channel that puts its clips on air, gapless, forever.
+"""The playout: one process per channel that airs its clips continuously, without gaps.
 
-Packets of conformed clips are copied; a frame counter and a sample counter, both integers, give them their times; one
-AAC encoder carries the music bed; a steady clock sets the pace, one second ahead. Everything that may fail or wait lies
-behind a door that never makes this loop wait: clips are read ahead (feed.py), the library is a snapshot
-(library_view.py), the bed is read ahead (bed.py), outputs have threads or processes of their own.
+Packets of conformed clips are copied; integer frame and sample counters give their timestamps; one AAC encoder encodes
+the music bed; a monotonic clock sets the pace, one second ahead. The main loop never blocks: clips are read ahead
+(feed.py), the library is a snapshot (library_view.py), the bed is read ahead (bed.py), and outputs run in threads or
+processes.
 
     python -m kinema.channel.airing.playout_process FOLDER --name "Sea TV" --rtmp @keys.txt
 """
@@ -39,22 +39,22 @@ from .timeline import PlayoutTimeline
 
 log = logging.getLogger("kinema.channel")
 DISK = {
-    "full": "the disk is full; old segments are written over",
-    "low": "the disk has too little room for a reserve",
+    "full": "the disk is full; overwriting old segments",
+    "low": "the disk has too little space for spare files",
 }
 LEAD_S = 1.0
 LATE_S = 0.2
 BEATS = 5
-"""So often in a second the supervisor hears the frame counter."""
+"""Heartbeats per second to the supervisor."""
 STUCK_S = 10.0
-"""An HLS output that takes so long for one packet hangs; the supervisor is told nothing more."""
+"""An HLS output that takes this long for one packet hangs; heartbeats stop."""
 BLOCK = 8 * AAC_SAMPLES
 
 
 @dataclass(frozen=True)
 class PlayoutSettings:
-    """name: of the channel, drawn into its ident. rtmp: addresses with their keys. theme_at: the schedule, from seconds
-    since 1970 to a theme or None. music: looks up the sound files of the bed; FOLDER/music where it is None."""
+    """name: the channel's, drawn into its ident. rtmp: addresses with stream keys. theme_at: the schedule, from seconds
+    since 1970 to a theme or None. music: lists the audio files of the bed; None lists FOLDER/music."""
 
     name: str = "Kinema"
     encoding: Encoding = field(default_factory=Encoding)
@@ -67,15 +67,15 @@ class PlayoutSettings:
 
 
 class Playout:
-    """An opened channel: `run` puts it on air until `stop`. With another clock than the system's, everything is done in
-    one thread (soak tests). ChannelBusy where it is on air already."""
+    """An opened channel: `run` airs it until `stop`. With a clock other than SystemClock, everything runs in one thread
+    (soak tests). ChannelBusy if it is already on air."""
 
     def __init__(self, folder: Path, settings: PlayoutSettings, clock: Clock | None = None) -> None:
         self.folder, self.settings = folder, settings
         self.clock: Clock = clock or SystemClock()
         threaded = isinstance(self.clock, SystemClock)
         self.lock = ChannelLock(folder)
-        with contextlib.suppress(LibraryBusy):  # then filler is on air until it can be reached
+        with contextlib.suppress(LibraryBusy):  # then filler airs until the library can be opened
             Library(folder, patience_s=0.5).close()
         self.filler = _filler(folder, settings)
         first = self.filler.clips[0]
@@ -97,17 +97,17 @@ class Playout:
         self._begin(self.timeline)
         self.health, self.beat_every = Health(folder), max(1, round(self.shape.fps / BEATS))
         self.since, self.late, self.jumps, self.broadcast = self.clock.wall(), 0, 0, 0
-        self.caught_up = False  # what a restart makes up is not late
+        self.caught_up = False  # frames sent to catch up after a restart are not late
         self.on_air: Aired | None = None
         self._stop = threading.Event()
         self._threaded = threaded
 
     def stop(self) -> None:
-        """End after the frame that is going out."""
+        """End at the next keyframe."""
         self._stop.set()
 
     def run(self, until_frame: int | None = None) -> None:
-        """On air until `stop`, or until this many frames were counted since the channel's first."""
+        """Air clips until `stop`, or until the channel's frame counter reaches `until_frame`."""
         self.feed.wait(2.0)
         try:
             while not self._stop.is_set() and (until_frame is None or self.frame < until_frame):
@@ -124,19 +124,19 @@ class Playout:
         if isinstance(self.bed, AheadBed):
             self.bed.close()
         self.view.close()
-        self.health.last()
+        self.health.clear()
         self.lock.close()
 
     def _resume(self) -> None:
-        """Go on where the last run stopped: its hole is filled at once while viewers still have something to see, else
-        the frame counter goes on from now."""
+        """Continue where the last run stopped: fill the gap at once if viewers have not noticed it yet, else restart
+        the timeline at the next frame, now."""
         if self.hls is None:
             return
-        known = self.hls.resume()
+        earlier = self.hls.resume()
         self.frame = self.hls.next_frame
-        behind = known.behind(self.frame, self.clock) if known is not None else None
-        if known is not None and behind is not None and -30 < behind < self.hls.hidden_s:
-            self.timeline = known.dated(self.clock)
+        behind = earlier.behind(self.frame, self.clock) if earlier is not None else None
+        if earlier is not None and behind is not None and -30 < behind < self.hls.hidden_s:
+            self.timeline = earlier.dated(self.clock)
         else:
             self.timeline = PlayoutTimeline.starting(self.frame, float(self.shape.fps), self.clock)
 
@@ -170,20 +170,20 @@ class Playout:
             if self.frame % self.beat_every == 0 and self._hls_moves():
                 self.health.beat(self.frame)
             if self.frame % self.gop == 0:
-                self.health.tell(self.status())
+                self.health.report(self.status())
                 if self.health.alone:
-                    log.error("the supervisor is gone; the channel goes off air")
+                    log.error("the supervisor has exited; the channel goes off air")
                     self._stop.set()
 
     def _follow_wall(self) -> None:
-        """Dates follow a wall clock that was set, from a clip's first frame on: the log dates whole clips."""
+        """Adjust dates to a changed wall clock, at the first frame of a clip, since the log dates whole clips."""
         dated = self.timeline.dated(self.clock)
         if dated is not self.timeline:
-            log.warning("the wall clock was set by %+.1f s; the pace stays", dated.wall - self.timeline.wall)
+            log.warning("the wall clock changed by %+.1f s; the pace is unchanged", dated.wall - self.timeline.wall)
             self._begin(dated)
 
     def _pace(self, key: bool) -> None:
-        """Wait until the frame is due, one second early. After a hole too long to fill, what is next is due now."""
+        """Wait until one second before the frame is due. After a gap too long to fill, restart the timeline now."""
         early = self.timeline.due(self.frame) - LEAD_S - self.clock.steady()
         if early > 0:
             self.caught_up = True
@@ -192,7 +192,7 @@ class Playout:
             self.late += self.caught_up
             most = self.hls.hidden_s if self.hls is not None else 10.0
             if key and -early - LEAD_S > most + 4:
-                log.error("%.1f s were lost; the programme goes on from now", -early)
+                log.error("%.1f s were lost; the programme continues from now", -early)
                 self.jumps += 1
                 self._begin(PlayoutTimeline.starting(self.frame, self.timeline.fps, self.clock))
 
@@ -209,7 +209,7 @@ class Playout:
             output.send(media)
 
     def status(self) -> dict[str, Any]:
-        """What status.json holds. Times are seconds since 1970; frame is the output's clock."""
+        """The contents of status.json. Times are seconds since 1970; frame is the output clock."""
         snapshot, line = self.view.snapshot, self.on_air
         outputs = [output.status() for output in self.outputs]
         now = line and {
@@ -229,7 +229,7 @@ class Playout:
 
 
 def alarms(library: str, outputs: Sequence[dict[str, Any]]) -> list[str]:
-    """What somebody should look at, in words; empty where all is well."""
+    """Problems that need attention, as text; empty if there are none."""
     disk = [f"{one['output']}: {DISK[one['disk']]}" for one in outputs if one.get("disk") in DISK]
     broken = [f"{one['output']}: {one['trouble']}" for one in outputs if one["trouble"]]
     return disk + broken + ([f"library: {library}"] if library else [])
@@ -240,20 +240,20 @@ def _filler(folder: Path, settings: PlayoutSettings) -> Filler:
     try:
         return Filler(ident, settings.name)
     except MediaError as error:
-        log.error("the ident is drawn again: %s", error)
+        log.error("redrawing the ident: %s", error)
         ident.unlink(missing_ok=True)
         return Filler(ident_file(folder, settings.name, settings.encoding), settings.name)
 
 
 def shape_of(clip: ClipPackets, file: bytes) -> StreamFormat:
-    """What muxers must know, from one conformed clip and its file."""
+    """The stream format for muxers, from a conformed clip and its file."""
     profile, compatible, level = clip.header[1:4]
     codec = f"avc1.{profile:02x}{compatible:02x}{level:02x}"
     return StreamFormat(clip.fps, clip.gop, clip.width, clip.height, codec, file, sound_template())
 
 
 def run(folder: str | Path, settings: PlayoutSettings | None = None) -> None:
-    """Put a channel on air in this process until SIGTERM or SIGINT. ChannelBusy, MediaError, RequestError."""
+    """Run the playout of a channel in this process until SIGTERM or SIGINT. ChannelBusy, MediaError, RequestError."""
     import signal
 
     playout = Playout(Path(folder), settings or PlayoutSettings())

@@ -1,8 +1,7 @@
-"""What is on next. There is always an answer: the owner's queue, then new clips, then old ones, then filler.
+"""Choose the next clip: from the owner's queue, then new clips, then repeats, then filler.
 
-Old ones: none of the last `apart` again; of the rest, the third that has not been seen for longest, in an order drawn
-from the seed, so that no two rounds are alike. Where the schedule names a theme for the hour, its clips come first in
-each step. A single clip takes turns with the filler.
+Repeats exclude the last `apart` clips; the choice is random (seeded) among the least recently aired third of the rest.
+At each step, clips of the scheduled theme come first. A single clip alternates with filler.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ Kind = Literal["fresh", "repeat", "queued", "filler"]
 
 @dataclass(frozen=True)
 class Policy:
-    """apart: how many other clips lie between two airings of one, where there are so many. ident_every_s: filler is
-    shown at least this often (0: only when there is nothing else)."""
+    """apart: the number of other clips between two airings of a clip, if there are enough. ident_every_s: filler airs
+    at least this often (0: only if there is no clip)."""
 
     apart: int = 20
     seed: int = 0
@@ -31,14 +30,14 @@ class Policy:
 
 @dataclass(frozen=True)
 class Choice:
-    """clip: None is filler."""
+    """A chosen clip; None is filler."""
 
     clip: LibraryClip | None
     kind: Kind
 
 
 class Programme:
-    """theme_at: the schedule, from the wall clock's seconds to a theme or None."""
+    """The selection of clips. theme_at: the schedule, from seconds since 1970 to a theme or None."""
 
     def __init__(
         self, view: LibraryView, policy: Policy | None = None, theme_at: Callable[[float], str | None] | None = None
@@ -52,7 +51,7 @@ class Programme:
         self._ident_at: float | None = None
 
     def next(self, now: float) -> Choice:
-        """now: when it will be on, by the wall clock. The choice counts as aired from here on."""
+        """Choose the next clip, which then counts as aired. now: its airing time by the wall clock."""
         choice = self._choose(now)
         if choice.clip is None:
             self._last, self._ident_at = None, now
@@ -87,7 +86,7 @@ class Programme:
     def _theme(self, now: float) -> str | None:
         try:
             return self.theme_at(now)
-        except Exception:  # a schedule that fails is no reason to go off air
+        except Exception:  # a failing schedule must not take the channel off air
             return None
 
     @staticmethod

@@ -1,11 +1,10 @@
-"""Files that can still be replaced while the disk is full, for as long as it stays full.
+"""Replace files while the disk is full, by means of preallocated spare files.
 
-A spare is a hidden file whose blocks are the channel's already. When the disk takes nothing new, a spare is written
-over in place and renamed to what it now is; what it replaces, or what is no longer needed, becomes a spare instead of
-being deleted. No block is given back meanwhile, so another program that takes each free one takes none of these. For
-the same reason a spare that is too long is filled up and not cut.
+A spare is a hidden file with allocated blocks. On a full disk, a spare is overwritten in place and renamed to the
+target; the replaced file, or one that is no longer needed, becomes a spare instead of being deleted. No block is freed
+meanwhile, so other programs cannot take it. For the same reason a spare that is too long is padded, not truncated.
 
-It does not help where writing over a file needs new blocks (btrfs, ZFS): there `put` raises as on any full disk.
+Copy-on-write file systems (btrfs, ZFS) need new blocks to overwrite a file: there `put` raises as on any full disk.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Reserve:
-    """All calls come from one thread; two reserves in one folder have different names. full: the disk took nothing new
-    the last time, and not all spares could be made again since."""
+    """The spare files of a folder. Not thread-safe; reserves in one folder need different names. full: the disk was
+    full, and not all spares could be restored since."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.full = folder, False
         self._prefix, self._numbers = f".spare-{name}-", itertools.count()
-        self._spares: dict[Path, int] = {}  # how many bytes its blocks hold
+        self._spares: dict[Path, int] = {}  # allocated bytes
         if folder.is_dir():
             for path in folder.glob(f"{self._prefix}*"):
                 self._keep(path)
@@ -38,8 +37,8 @@ class Reserve:
         return len(self._spares)
 
     def put(self, path: Path, data: bytes, fill: bytes = b"\n") -> None:
-        """Replace a file without waiting for the disk, by way of a spare where the disk is full. fill: what may follow
-        the data any number of times without changing what it means. OSError: the disk refuses, and no spare fits."""
+        """Replace a file, without fsync; on a full disk, by means of a spare. fill: padding that can follow the data
+        any number of times. OSError: the disk refuses, and no spare fits."""
         try:
             write_bytes(path, data, durable=False)
         except OSError as error:
@@ -50,7 +49,7 @@ class Reserve:
                 raise
 
     def retire(self, path: Path) -> None:
-        """A file that is no longer needed: deleted, or a spare while the disk is full. OSError."""
+        """Delete a file, or turn it into a spare while the disk is full. OSError."""
         if self.full:
             spare = self._new()
             put(path, spare, durable=False)
@@ -59,7 +58,7 @@ class Reserve:
             path.unlink(missing_ok=True)
 
     def provide(self, sizes: Sequence[int]) -> None:
-        """Have spares of these bytes at least, where twice that is free; give back what is too much."""
+        """Allocate spares of at least these sizes in bytes, if twice that is free; delete surplus ones."""
         left, missing = sorted(self._spares, key=lambda path: self._spares[path]), []
         for size in sorted(sizes):
             fit = next((path for path in left if self._spares[path] >= size), None)
@@ -113,8 +112,8 @@ class Reserve:
 
     def _keep(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
-            found = path.stat()
-            self._spares[path] = max(found.st_size, 512 * found.st_blocks)
+            info = path.stat()
+            self._spares[path] = max(info.st_size, 512 * info.st_blocks)
 
     def _new(self) -> Path:
         return next(path for number in self._numbers if not (path := self.folder / f"{self._prefix}{number}").exists())

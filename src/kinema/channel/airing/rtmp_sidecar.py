@@ -1,9 +1,11 @@
-"""python -m kinema.channel.airing.rtmp_sidecar: packets from the pipe to one RTMP server, in a process of its own.
+"""Send packets from standard input to one RTMP server, as a separate process.
 
-It may block, fail or be killed: the playout feeds it without waiting and starts it anew. A lost connection is made
-again; a session begins with a keyframe at time 0 (so the 32 bits of FLV's milliseconds never run out) and is renewed
-before the day that services cut it. The address comes through the pipe and is told to nobody. A line of JSON every half
-second says how far it is.
+    python -m kinema.channel.airing.rtmp_sidecar
+
+The process may block, fail or be killed: the playout feeds it without blocking and restarts it. It reconnects by
+itself. A session begins with a keyframe at time 0 (so FLV's 32-bit milliseconds never overflow) and is renewed before
+services end it after two days. The address comes through the pipe and appears in no message. Every half second, the
+process writes its status as a line of JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class Sidecar:
         self.state, self.trouble, self.sent, self.sessions = "connecting", "", 0, 0
 
     def run(self) -> None:
-        """Until the pipe ends."""
+        """Run sessions until the pipe ends."""
         pause_s = 0.5
         while not self.waiting.ended:
             before = self.sent
@@ -38,7 +40,7 @@ class Sidecar:
                 self.state = "connecting"
                 if self._session():
                     continue
-            except (OSError, ValueError, RuntimeError) as error:  # their texts name the address
+            except (OSError, ValueError, RuntimeError) as error:  # their messages contain the address
                 number = getattr(error, "errno", None) or 0
                 self.trouble = os.strerror(number) if number in errno.errorcode else type(error).__name__
             self.state = "retrying"
@@ -50,7 +52,7 @@ class Sidecar:
             return False
         muxer = Muxer(self.url, "flv", self.shape, options={"flvflags": "no_duration_filesize"})
         try:
-            # Connecting may have taken long: the session begins with what is new now.
+            # Connecting may have taken long: skip packets from before the last keyframe.
             self.waiting.from_the_newest_key()
             first = self.waiting.get()
             if first is None:
@@ -81,10 +83,10 @@ class Sidecar:
 
 def main() -> int:
     pipe = sys.stdin.buffer
-    found = read_hello(pipe)
-    if found is None:
+    hello = read_hello(pipe)
+    if hello is None:
         return 0
-    settings, shape = found
+    settings, shape = hello
     sidecar = Sidecar(settings["url"], shape, settings.get("session_s", 47 * 3600.0))
 
     def read() -> None:
@@ -92,9 +94,9 @@ def main() -> int:
             sidecar.waiting.put(media)
         sidecar.waiting.end()
         time.sleep(3.0)
-        os._exit(0)  # the server does not answer: it is not waited for
+        os._exit(0)  # do not wait for a server that does not respond
 
-    def tell() -> None:
+    def report() -> None:
         while True:
             try:
                 os.write(1, json.dumps(sidecar.status()).encode() + b"\n")
@@ -102,7 +104,7 @@ def main() -> int:
                 os._exit(0)
             time.sleep(0.5)
 
-    for work in (read, tell):
+    for work in (read, report):
         threading.Thread(target=work, daemon=True).start()
     sidecar.run()
     return 0

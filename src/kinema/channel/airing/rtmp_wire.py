@@ -1,4 +1,4 @@
-"""How packets travel from the playout to a sidecar: a hello in JSON, then packets, on a pipe."""
+"""The pipe protocol between the playout and an RTMP sidecar: a JSON message with settings, then packets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _HELLO, _VIDEO, _AUDIO = 0, 1, 2
 
 
 def hello(url: str, shape: StreamFormat, **settings: Any) -> bytes:
-    """The first message. The address goes this way because everybody can read a command line."""
-    known = asdict(shape) | {"fps": [shape.fps.numerator, shape.fps.denominator]}
-    known["video"], known["audio"] = (base64.b64encode(data).decode() for data in (shape.video, shape.audio))
-    data = json.dumps({"url": url, "shape": known, **settings}).encode()
+    """The first message. The address is not an argument because command lines are visible to all users."""
+    fields = asdict(shape) | {"fps": [shape.fps.numerator, shape.fps.denominator]}
+    fields["video"], fields["audio"] = (base64.b64encode(data).decode() for data in (shape.video, shape.audio))
+    data = json.dumps({"url": url, "shape": fields, **settings}).encode()
     return _HEAD.pack(_HELLO, 0, 0, len(data)) + data
 
 
@@ -29,19 +29,19 @@ def pack(media: MediaPacket) -> bytes:
 
 
 def read_hello(pipe: BinaryIO) -> tuple[dict[str, Any], StreamFormat] | None:
-    """Settings and shape; None where the pipe has ended."""
+    """Settings and stream format; None if the pipe has ended."""
     head = pipe.read(_HEAD.size)
     if len(head) < _HEAD.size:
         return None
     settings = json.loads(pipe.read(_HEAD.unpack(head)[3]))
-    known = settings.pop("shape")
-    known["fps"] = Fraction(*known["fps"])
-    known["video"], known["audio"] = base64.b64decode(known["video"]), base64.b64decode(known["audio"])
-    return settings, StreamFormat(**known)
+    fields = settings.pop("shape")
+    fields["fps"] = Fraction(*fields["fps"])
+    fields["video"], fields["audio"] = base64.b64decode(fields["video"]), base64.b64decode(fields["audio"])
+    return settings, StreamFormat(**fields)
 
 
 def read_media(pipe: BinaryIO) -> MediaPacket | None:
-    """The next packet; None where the pipe has ended."""
+    """The next packet; None if the pipe has ended."""
     head = pipe.read(_HEAD.size)
     if len(head) < _HEAD.size:
         return None

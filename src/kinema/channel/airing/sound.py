@@ -1,4 +1,4 @@
-"""One AAC encoder that never stops: the channel's sound has no seams, whatever the pictures do."""
+"""The AAC encoder of a channel. It runs continuously, so the audio is seamless across clips."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ BIT_RATE = 128_000
 
 
 class SoundEncoder:
-    """Stereo floats at 48 kHz in, AAC packets out. `next_at` is the sample that the next packet begins with, a multiple
-    of 1024; it starts with the first such at or after `first_sample`."""
+    """Encodes float32 stereo at 48 kHz as AAC packets. `next_at`: the first sample of the next packet, a multiple of
+    1024; initially the first one at or after `first_sample`."""
 
     def __init__(self, first_sample: int = 0) -> None:
         import av
@@ -27,27 +27,27 @@ class SoundEncoder:
         self._context = av.CodecContext.create("aac", "w")
         _set(self._context)
         self._given = 0
-        # the encoder's first packet holds what lies before its first sample: it is not sent
+        # the encoder's first packet holds samples before its first one: it is not sent
         self.take(np.zeros((2 * AAC_SAMPLES, 2), np.float32), send=False)
 
     def take(self, block_SC: np.ndarray, send: bool = True) -> list[MediaPacket]:
-        """Encode a whole number of 1024-sample frames, shape (samples, 2); gives as many packets."""
-        made = []
+        """Encode samples of shape (samples, 2), a multiple of 1024, and return one packet per 1024."""
+        encoded = []
         for start in range(0, len(block_SC), AAC_SAMPLES):
             planes = np.ascontiguousarray(block_SC[start : start + AAC_SAMPLES].T, np.float32)
             frame = self._av.AudioFrame.from_ndarray(planes, format="fltp", layout="stereo")
             frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE_HZ, self._given, Fraction(1, AUDIO_RATE_HZ)
             self._given += AAC_SAMPLES
-            made += [bytes(packet) for packet in self._context.encode(frame)]
+            encoded += [bytes(packet) for packet in self._context.encode(frame)]
         if not send:
             return []
-        packets = [MediaPacket("audio", self.next_at + k * AAC_SAMPLES, data) for k, data in enumerate(made)]
-        self.next_at += len(made) * AAC_SAMPLES
+        packets = [MediaPacket("audio", self.next_at + k * AAC_SAMPLES, data) for k, data in enumerate(encoded)]
+        self.next_at += len(encoded) * AAC_SAMPLES
         return packets
 
 
 def sound_template() -> bytes:
-    """A very short MP4 with the encoder's parameters, for muxers."""
+    """A short MP4 with the encoder's parameters, as a template for muxers."""
     import av
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What flows from the playout to the outputs: packets that count frames and samples, and what a muxer must know."""
+"""The packets that the playout sends to its outputs, the stream format, and a muxer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ AAC_SAMPLES = 1024
 
 @dataclass(frozen=True, slots=True)
 class MediaPacket:
-    """One packet. at: the number of its frame (video) or first sample (audio), on the channel's own counters, which
-    start at 0 and only grow. key: a video keyframe. clip_start: the first frame of a clip."""
+    """One packet. at: the number of its frame (video) or first sample (audio) in the channel's counters, which start at
+    0 and only increase. key: a video keyframe. clip_start: the first frame of a clip."""
 
     kind: Literal["video", "audio"]
     at: int
@@ -27,25 +27,25 @@ class MediaPacket:
 
 @dataclass(frozen=True)
 class StreamFormat:
-    """What all packets of a channel have in common. video, audio: the beginning of an MP4 each, as templates for muxers
-    (their packets are never sent)."""
+    """The format shared by all packets of a channel. video, audio: short MP4 files as templates for muxers (their
+    packets are never sent)."""
 
     fps: Fraction
     gop: int
     width: int
     height: int
     codec: str
-    """As playlists name it: avc1.64001e."""
+    """The codec string of playlists, such as avc1.64001e."""
     video: bytes
     audio: bytes
 
     def sample_of(self, frame: int) -> int:
-        """The sample heard when `frame` is first shown."""
+        """The audio sample at the start of a video frame."""
         return frame * AUDIO_RATE_HZ * self.fps.denominator // self.fps.numerator
 
 
 class Muxer:
-    """Packets into one container: a file object or an address. `first_frame` is at time 0. Errors are those of PyAV."""
+    """Writes packets to one container: a file object or an address. `first_frame` is at time 0. Raises PyAV errors."""
 
     def __init__(self, target: Any, container: str, shape: StreamFormat, first_frame: int = 0, **how: Any) -> None:
         import av
@@ -61,7 +61,7 @@ class Muxer:
         self.begin_at(first_frame)
 
     def begin_at(self, first_frame: int) -> None:
-        """This frame is at time 0. Before the first packet only."""
+        """Set the frame at time 0. Only before the first packet."""
         self.first_frame, self._first_90k = first_frame, first_frame * self._num // self._den
 
     def send(self, media: MediaPacket) -> None:
@@ -91,7 +91,7 @@ _TS = Fraction(1, 90_000)
 
 
 def interleaved(video: list[MediaPacket], audio: list[MediaPacket], shape: StreamFormat) -> Iterator[MediaPacket]:
-    """Both in the order of time."""
+    """Yield video and audio packets in order of time."""
     waiting = iter(audio)
     sound = next(waiting, None)
     for picture in video:

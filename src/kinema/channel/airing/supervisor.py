@@ -1,8 +1,8 @@
-"""Keeps a playout on air: starts it, listens to its output clock, and starts it anew when it ends or stands still.
+"""Supervise a playout: start it, monitor its heartbeat, and restart it when it exits or hangs.
 
-The beat is the playout's frame counter, through a pipe, five times a second: not "the process lives", and nothing that
-a full disk could stop. A second process waits beside the first, loaded but idle, and is on air a few tenths of a second
-after the first was found to be gone or hung (pulse.py): before a viewer's player has used up what it holds.
+The heartbeat is the playout's frame counter, sent through a pipe five times a second, so it shows progress and does not
+depend on the disk. A standby process waits with everything loaded and takes over within a few tenths of a second after
+the first has exited or hangs (pulse.py), before the buffers of viewers' players run out.
 """
 
 from __future__ import annotations
@@ -28,16 +28,14 @@ from .playout_process import BAD, BUSY, plain
 from .pulse import LOOK_S, Pulse, PulseLimits
 
 log = logging.getLogger("kinema.channel")
-
-
 CALM_S = 60.0
-"""A playout that was taken for hung and killed so soon after the one before: the next is given twice the time."""
+"""If a playout is killed as hung within this time of its start, the next one gets twice the timeout."""
 
 
 class Supervisor:
-    """`run` blocks until `stop`. It raises ChannelBusy where the channel is on air elsewhere, KinemaError where the
-    playout refuses its settings. schedule: day parts (day_parts.py), by the clock of timezone, since a function cannot
-    go to another process."""
+    """`run` blocks until `stop`. It raises ChannelBusy if the channel is already on air, KinemaError if the playout
+    refuses its settings. schedule: day parts (day_parts.py) in `timezone`; a function cannot be passed to another
+    process."""
 
     def __init__(
         self,
@@ -46,9 +44,9 @@ class Supervisor:
         *,
         schedule: Sequence[Sequence[str]] | None = None,
         timezone: str = "",
-        patience: PulseLimits | None = None,
+        limits: PulseLimits | None = None,
     ) -> None:
-        self.folder, self.patience = Path(folder), patience or PulseLimits()
+        self.folder, self.limits = Path(folder), limits or PulseLimits()
         rows = [list(row) for row in schedule] if schedule else None
         self._hello = json.dumps(plain(settings or PlayoutSettings(), rows, timezone)).encode() + b"\n"
         self.starts, self.frame, self.why = 0, -1, ""
@@ -66,24 +64,24 @@ class Supervisor:
         try:
             while not self._stop.is_set():
                 began = time.monotonic()
-                code = self._attend()
+                code = self._run_once()
                 if self._stop.is_set():
                     return
                 if code == BUSY and self.frame < 0:
                     raise ChannelBusy(f"{self.folder}: another playout has this channel on air.")
                 if code == BAD:
-                    raise KinemaError(f"{self.folder}: the playout refuses its settings; its log says which.")
-                failures = failures + 1 if time.monotonic() - began < self.patience.quick_s else 0
-                pause_s = min(self.patience.pause_s * 2**failures, self.patience.longest_pause_s)
-                log.error("the playout ended (%s); again in %.1f s", self.why, pause_s)
+                    raise KinemaError(f"{self.folder}: the playout refuses its settings; see its log.")
+                failures = failures + 1 if time.monotonic() - began < self.limits.quick_s else 0
+                pause_s = min(self.limits.pause_s * 2**failures, self.limits.longest_pause_s)
+                log.error("the playout exited (%s); restart in %.1f s", self.why, pause_s)
                 self._stop.wait(pause_s)
         finally:
             if self._standby is not None:
                 self._standby.end()
             lock.close()
 
-    def _attend(self) -> int:
-        """One run of the playout; gives its exit code."""
+    def _run_once(self) -> int:
+        """Run the playout once and return its exit code."""
         run = self._standby if self._standby is not None and self._standby.process.poll() is None else _Run(self.folder)
         self._standby, self.process = None, run.process
         self.starts += 1
@@ -94,16 +92,16 @@ class Supervisor:
             run.end()
 
     def _listen(self, process: subprocess.Popen[bytes], beat: int) -> int:
-        pulse, began = Pulse(process.pid, self.patience, self.factor), time.monotonic()
+        pulse, began = Pulse(process.pid, self.limits, self.factor), time.monotonic()
         frame, heard = -1, b""
         while not self._stop.is_set():
-            told = select.select([beat], [], [], LOOK_S)[0]
-            if not told:
+            readable = select.select([beat], [], [], LOOK_S)[0]
+            if not readable:
                 if trouble := pulse.trouble(time.monotonic()):
                     self.why = trouble
                     self.factor = 2 * self.factor if time.monotonic() - began < CALM_S else 1.0
                     process.kill()
-                    with contextlib.suppress(subprocess.TimeoutExpired):  # in the depths of a driver: it dies later
+                    with contextlib.suppress(subprocess.TimeoutExpired):  # blocked in a driver: it exits later
                         return process.wait(timeout=5)
                     return -signal.SIGKILL
                 continue
@@ -121,7 +119,7 @@ class Supervisor:
 
 
 class _Run:
-    """A playout process that waits, all loaded, for its settings; `begin` puts it on air. beat: a pipe to listen to."""
+    """A standby playout process, waiting for its settings; `begin` puts it on air. beat: its heartbeat pipe."""
 
     def __init__(self, folder: Path) -> None:
         self.beat, theirs = os.pipe()
@@ -129,7 +127,7 @@ class _Run:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "kinema.channel.airing.playout_process", os.fspath(folder), "--settings"],
                 stdin=subprocess.PIPE, pass_fds=[theirs], env=os.environ | {BEAT_FD: str(theirs)},
-                start_new_session=True,  # Ctrl-C reaches the supervisor, which stops it in order
+                start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops it in order
             )  # fmt: skip
         finally:
             os.close(theirs)
@@ -141,7 +139,7 @@ class _Run:
             self.process.stdin.close()
 
     def end(self) -> None:
-        """Stop it in order where it runs."""
+        """Stop the process if it runs."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(OSError):
@@ -152,4 +150,4 @@ class _Run:
                 self.process.kill()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(timeout=5)
-        os.close(self.beat)  # before its end, this would tell it that the supervisor is gone
+        os.close(self.beat)  # only after its exit: a closed pipe means that the supervisor has exited

@@ -1,4 +1,4 @@
-"""When each frame of the channel is due, and at what date and time it counts as shown."""
+"""The due time and the program date-time of each frame of a channel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from .clock import Clock
 
 STEP_S = 2.0
-"""A wall clock that differs more than this from where it should be was set by somebody."""
+"""A larger deviation of the wall clock counts as a clock change."""
 
 
 @dataclass(frozen=True)
 class PlayoutTimeline:
-    """Frame 0 is due at `steady` on the steady clock of the machine's run `boot`, and dated `wall`. Both may lie long
-    before the channel began: the frame counter goes on through restarts."""
+    """Frame 0 is due at `steady` on the monotonic clock of boot `boot`, and dated `wall`. Both may be long past: the
+    frame counter continues through restarts."""
 
     steady: float
     wall: float
@@ -22,7 +22,7 @@ class PlayoutTimeline:
 
     @classmethod
     def starting(cls, frame: int, fps: float, clock: Clock, after_s: float = 0.0) -> PlayoutTimeline:
-        """`frame` is due `after_s` from now."""
+        """A timeline on which `frame` is due `after_s` from now."""
         ahead = after_s - frame / fps
         return cls(clock.steady() + ahead, clock.wall() + ahead, clock.boot, fps)
 
@@ -33,12 +33,12 @@ class PlayoutTimeline:
         return self.wall + frame / self.fps
 
     def behind(self, frame: int, clock: Clock) -> float | None:
-        """Seconds that `frame` is late (negative: early); None where the machine was started anew since."""
+        """Seconds that `frame` is late (negative: early); None if the machine has rebooted since."""
         if not clock.boot or clock.boot != self.boot:
             return None
         return clock.steady() - self.due(frame)
 
     def dated(self, clock: Clock) -> PlayoutTimeline:
-        """The same pace; the dates follow the wall clock where it was set."""
+        """This timeline with its dates adjusted to a changed wall clock; itself if unchanged."""
         step = (clock.wall() - clock.steady()) - (self.wall - self.steady)
         return replace(self, wall=self.wall + step) if abs(step) > STEP_S else self

@@ -1,7 +1,7 @@
-"""Packets to MPEG-TS segments of HLS, each complete in itself (tables, then a keyframe), and one stream in a row.
+"""Mux packets into MPEG-TS segments for HLS. Each begins with tables and a keyframe; together they form one stream.
 
-A muxer of its own writes each segment, so its continuity counters begin at 0; they are renumbered here, because players
-that demultiplex one segment after the other as one stream (ffmpeg's is one) take a jump of a counter for lost data.
+Each segment has its own muxer, whose continuity counters begin at 0. They are renumbered here, because players that
+demultiplex consecutive segments as one stream (such as ffmpeg) treat a counter jump as lost data.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from .stream import MediaPacket, Muxer, StreamFormat, interleaved
 
 TS_PACKET = 188
 NOTHING = b"\x47\x1f\xff\x10" + b"\xff" * 184
-"""The packet that every receiver skips."""
+"""A null packet, which receivers skip."""
 
 
 class Segmenter:
-    """`counters`: the last continuity counter of each PID, to be kept from one run to the next."""
+    """Muxes segments. counters: the last continuity counter of each PID, to be preserved between runs."""
 
     def __init__(self, shape: StreamFormat, counters: dict[int, int] | None = None) -> None:
         self.shape, self.counters = shape, dict(counters or {})
 
     def segment(self, video: list[MediaPacket], audio: list[MediaPacket]) -> bytes:
-        """A run of whole GOPs with the sound that starts in it, as MPEG-TS; times are those of the counters."""
+        """Mux whole GOPs with the audio that starts in them. Timestamps follow the channel's counters."""
         buffer = io.BytesIO()
         muxer = Muxer(buffer, "mpegts", self.shape)
         try:

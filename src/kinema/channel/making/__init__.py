@@ -1,1 +1,1 @@
-"""How clips come about: the ledger, durable steps, makers, workers on other machines."""
+"""Clip generation: the ledger, durable steps, makers, workers on other machines."""

@@ -1,4 +1,4 @@
-"""Beds of music for a channel: a few for each theme, made once, in FOLDER/music."""
+"""Music beds of a channel: a few per theme, composed once, in FOLDER/music."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..config import ChannelConfig
 
-_making = threading.Lock()  # two shots of one theme do not make the same bed twice
+_making = threading.Lock()  # two shots of one theme must not compose the same bed twice
 
 
 def bed_for(config: ChannelConfig, theme: str, *, make: bool = True) -> Path | None:
-    """The bed of a theme that was given longest ago. Where the theme has none, one is made, or with make=False: None.
-    Always None where the channel makes no music."""
+    """The least recently used bed of a theme. If there is none, compose one, or return None with make=False. Always
+    None if the channel has no music."""
     if not config.music.beds:
         return None
     own = _own(config, theme)
@@ -28,12 +28,12 @@ def bed_for(config: ChannelConfig, theme: str, *, make: bool = True) -> Path | N
 
 
 def lacks_beds(config: ChannelConfig, theme: str) -> bool:
-    """Has a theme fewer beds than it is to have?"""
+    """Whether a theme has fewer beds than `music.beds`."""
     return len(_own(config, theme)) < config.music.beds
 
 
 def make_bed(config: ChannelConfig, theme: str) -> Path:
-    """Another bed for a theme. Beyond `music.most`, the one that was given longest ago is deleted. One at a time."""
+    """Compose another bed for a theme. Beyond `music.most`, the least recently used beds are deleted."""
     from ... import music
 
     settings, folder = config.music, config.root / "music"
@@ -62,6 +62,6 @@ def _own(config: ChannelConfig, theme: str) -> list[Path]:
 
 
 def bed_name(theme: str) -> str:
-    """How beds of a theme are called: bed-<words>-<hash>."""
+    """The file name prefix of a theme's beds: bed-<words>-<hash>."""
     words = re.sub(r"[^a-z0-9]+", "-", theme.lower()).strip("-")[:40].strip("-")
     return f"bed-{words}-{hashlib.sha256(theme.encode()).hexdigest()[:6]}"

@@ -1,4 +1,4 @@
-"""Shots that go on from the last frames of the shot before them: which ones do, and what is kept for them how long."""
+"""Shots that continue the last frames of the previous shot: which do, and how long those frames are stored."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from .work_files import TAIL, WorkFiles
 
 @dataclass(frozen=True)
 class Link:
-    """How a shot hangs together with its neighbours. before: the id of the shot that it should go on from; empty where
-    it is written as a cut or a match. why_cut: why it is made as a cut all the same. keeps: must its last frames be
-    kept for the next shot?"""
+    """The relation of a shot to its neighbours. before: the id of the shot to continue; empty for a cut or match.
+    why_cut: why the shot is generated as a cut instead. keeps: whether its last frames are stored for the next shot."""
 
     before: str = ""
     why_cut: str = ""
@@ -20,40 +19,40 @@ class Link:
 
 
 def link_of(ledger: Ledger, shot: PlannedShot, able: bool) -> Link:
-    """A shot's link as things stand now. able: can the model go on from a clip?"""
+    """The current link of a shot. able: whether the model can continue a clip."""
     keeps = able and awaited(ledger, shot.id)
-    if not goes_on(shot):
+    if not continues(shot):
         return Link(keeps=keeps)
     before = ledger.neighbour(shot.id, -1)
     if before is None:
-        return Link("", "the shot before it is not known any more", keeps)
+        return Link("", "the previous shot is no longer in the ledger", keeps)
     why = ""
     if not able:
-        why = "the model cannot go on from a clip"
+        why = "the model cannot continue a clip"
     elif before.state != "published":
         why = f"{before.id} was not published ({before.state})"
     return Link(before.id, why, keeps)
 
 
-def goes_on(shot: PlannedShot) -> bool:
-    """Is it written so that it goes on from the shot before it?"""
+def continues(shot: PlannedShot) -> bool:
+    """Whether a shot is written to continue the previous one."""
     return shot.shot.get("continuity") == "continue"
 
 
 def awaited(ledger: Ledger, id: str) -> bool:
-    """Is there a next shot, not over yet, that goes on from this one?"""
+    """Whether the next shot continues this one and is not finished yet."""
     following = ledger.neighbour(id, 1)
-    return following is not None and goes_on(following) and following.state in ("planned", "making")
+    return following is not None and continues(following) and following.state in ("planned", "making")
 
 
 def sweep(ledger: Ledger, files: WorkFiles, token: str) -> list[str]:
-    """Forget the last frames that nobody waits for any more, as after a ban; gives the ids of their shots."""
-    forgotten = []
+    """Delete stored last frames that no shot needs any more, for example after a ban; return the ids of their shots."""
+    deleted = []
     for job_id in files.having(TAIL, f"{token}-"):
         id = job_id.removeprefix(f"{token}-")
         shot = ledger.get(id)
         state = shot.state if shot is not None else ""
         if state != "making" and not (state == "published" and awaited(ledger, id)):
             files.forget(job_id, TAIL)
-            forgotten.append(id)
-    return forgotten
+            deleted.append(id)
+    return deleted

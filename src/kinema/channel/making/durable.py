@@ -1,11 +1,10 @@
-"""Shots as durable workflows (DBOS): which steps are done is in a database; a process that dies goes on where it was.
+"""Shots as durable workflows (DBOS): a database records the finished steps, and a restarted process resumes there.
 
-A shot is two workflows. `shot` waits in a queue that only the channel's own process reads, and ends in the library. It
-asks for `draw`, which waits in a queue for any process that draws: the channel's own, or a worker on another machine.
-Tries, with pauses that double, are steps too: a shot that fails, or kills whoever makes it, is set aside after so many,
-with the reason.
+A shot is two workflows. `shot` is queued for the channel's own process and ends in the library. It enqueues `draw` for
+any process that generates clips: the channel's own, or a worker on another machine. Each attempt, with pauses that
+double, is a step: a shot that keeps failing, or crashing its process, is set aside with the reason.
 
-DBOS takes up only work of its own application version, and by default makes one of the source code; here it is named.
+DBOS resumes only workflows of the same application version, by default a hash of the source; here it is explicit.
 """
 
 from __future__ import annotations
@@ -22,22 +21,22 @@ from ...core.errors import KinemaError, ModelError
 from ...core.extras import install_command
 from ...core.renamed import upscale_of
 from . import steps
-from .steps import Channel, Desk
+from .steps import Channel, Workspace
 
 VERSION = "kinema-channel-2"  # changes when the order of steps below does
 QUEUE = "kinema-draw"
-MAX_DEATHS = 8  # of processes that made one shot
-LONGEST_AWAY_PAUSE_S = 60.0  # between looks for one who is away
-POLL_S = 1.0  # between looks at a queue
+MAX_DEATHS = 8  # process crashes per shot
+LONGEST_AWAY_PAUSE_S = 60.0  # between attempts to reach an unavailable service
+POLL_S = 1.0  # polling interval of the queues
 _OVER = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 log = logging.getLogger("kinema.channel")
 
 
 @dataclass
 class ProcessRole:
-    """What this process is: where it draws, and, at the channel, what it publishes to."""
+    """The role of this process: its workspace for generation and, in the channel's process, the channel."""
 
-    desk: Desk
+    workspace: Workspace
     channel: Channel | None = None
 
     @property
@@ -45,24 +44,24 @@ class ProcessRole:
         return f"kinema-channel-{self.channel.ledger.token}" if self.channel is not None else None
 
 
-_place: ProcessRole | None = None
+_role: ProcessRole | None = None
 _draw: Callable[..., Any] | None = None
 _shot: Callable[..., Any] | None = None
 
 
 def check() -> None:
-    """ModelError where the library for durable steps is not installed."""
+    """Raise ModelError if dbos is not installed."""
     if importlib.util.find_spec("dbos") is None:
-        raise ModelError(f"A channel needs dbos: {install_command('channel')}")
+        raise ModelError(f"A channel requires dbos: {install_command('channel')}")
 
 
-def launch(url: str, executor: str, place: ProcessRole, *, draws: bool) -> None:
-    """Begin to work in this process, until it ends: unfinished shots of this executor go on. draws: also take shots of
-    the queue. KinemaError where the database cannot be used."""
-    global _place
+def launch(url: str, executor: str, role: ProcessRole, *, draws: bool) -> None:
+    """Run workflows in this process until it exits, starting with unfinished ones of this executor. draws: also take
+    shots from the queue. KinemaError if the database cannot be used."""
+    global _role
     from dbos import DBOS, DBOSPortableJSONSerializer
 
-    _place = place
+    _role = role
     _registered()
     DBOS(
         config={
@@ -71,7 +70,7 @@ def launch(url: str, executor: str, place: ProcessRole, *, draws: bool) -> None:
             "run_migrations": True, "notification_listener_polling_interval_sec": POLL_S,
         }
     )  # fmt: skip
-    own = place.own_queue
+    own = role.own_queue
     DBOS.listen_queues([*([QUEUE] if draws else []), *([own] if own else [])])
     try:
         DBOS.launch()
@@ -79,25 +78,25 @@ def launch(url: str, executor: str, place: ProcessRole, *, draws: bool) -> None:
         if own:
             DBOS.register_queue(own, polling_interval_sec=POLL_S, on_conflict="always_update")
     except Exception as error:
-        raise KinemaError(f"The database of the steps cannot be used: {error}") from error
+        raise KinemaError(f"The workflow database cannot be used: {error}") from error
 
 
 def start(job: dict[str, Any]) -> None:
-    """Begin a shot; where it was begun already, nothing happens."""
+    """Start the workflow of a shot; does nothing if it was started before."""
     from dbos import DBOS, SetWorkflowID
 
-    own = _here().own_queue
+    own = _current_role().own_queue
     assert _shot is not None and own is not None
     with SetWorkflowID(job["id"]):
         DBOS.enqueue_workflow(own, _shot, job)
 
 
 def states(ids: list[str]) -> dict[str, tuple[str, str]]:
-    """What became of shots: id -> (state in DBOS's words, version that it was begun by)."""
+    """The states of shots: id -> (DBOS status, application version)."""
     from dbos import DBOS
 
-    found = DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False) if ids else []
-    return {each.workflow_id: (str(each.status), str(each.app_version)) for each in found}
+    workflows = DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False) if ids else []
+    return {each.workflow_id: (str(each.status), str(each.app_version)) for each in workflows}
 
 
 def is_over(state: str) -> bool:
@@ -105,7 +104,7 @@ def is_over(state: str) -> bool:
 
 
 def forget(id: str) -> None:
-    """A shot that is to be begun anew."""
+    """Delete the workflow of a shot, so that it can be started again."""
     from dbos import DBOS
 
     DBOS.cancel_workflow(id)
@@ -113,24 +112,25 @@ def forget(id: str) -> None:
 
 
 def sweep(token: str, older_s: float = 86_400.0) -> int:
-    """Forget a channel's shots that were over so long ago; gives how many. The ledger and the library know of them."""
+    """Delete a channel's workflows that ended more than `older_s` ago; return their number. The ledger keeps the
+    shots."""
     from dbos import DBOS
 
     before = datetime.fromtimestamp(time.time() - older_s, UTC).isoformat()
-    found = DBOS.list_workflows(
+    ended = DBOS.list_workflows(
         workflow_id_prefix=f"{token}-", status=list(_OVER), name="shot", completed_before=before, limit=500,
         load_input=False, load_output=False,
     )  # fmt: skip
-    if found:
-        DBOS.delete_workflows([each.workflow_id for each in found], delete_children=True)
-    return len(found)
+    if ended:
+        DBOS.delete_workflows([each.workflow_id for each in ended], delete_children=True)
+    return len(ended)
 
 
-def hand_on(executor: str) -> int:
-    """Give the shots that a dead process was drawing back to the queue; gives how many."""
+def requeue(executor: str) -> int:
+    """Requeue the shots that a dead process was generating; return their number."""
     from dbos import DBOS
 
-    return len(DBOS._recover_pending_workflows([executor]))  # no public way; pinned with dbos in pyproject.toml
+    return len(DBOS._recover_pending_workflows([executor]))  # no public API; dbos is pinned in pyproject.toml
 
 
 def _registered() -> None:
@@ -143,87 +143,89 @@ def _registered() -> None:
 
 
 def _draw_shot(job: dict[str, Any]) -> dict[str, Any]:
-    """Where the clip is, as {"step": ...}, with what is to be noted of how it was made (left_out: the steps that failed
-    and why); {"failed": ..., "step": ...} where it cannot be made."""
-    desk, left_out = _here().desk, {}
-    found = drawn = _tried(job, "generate", steps.generate, desk, job)
-    if job["keeps"] and "failed" not in found:
-        kept = _tried(job, "tail", steps.tail, desk, job, found["step"])
+    """Generate the clip of a job: {"step": its last step}, with details for the record (left_out: optional steps that
+    failed, and why); {"failed": why, "at": step} on failure."""
+    workspace, left_out = _current_role().workspace, {}
+    result = drawn = _with_retries(job, "generate", steps.generate, workspace, job)
+    if job["keeps"] and "failed" not in result:
+        kept = _with_retries(job, "tail", steps.tail, workspace, job, result["step"])
         if "failed" in kept:  # the next shot will be a cut
-            log.warning("%s: its last frames are not kept: %s", job["planned"], kept["failed"])
+            log.warning("%s: its last frames are not stored: %s", job["planned"], kept["failed"])
     for wanted, name, work in (
         (upscale_of(job["making"]) != "none" and job["quality"] == "full", "upscale", steps.upscaled),
-        (job["making"]["interpolate"] != "none" and job["quality"] == "full", "interpolate", steps.between),
+        (job["making"]["interpolate"] != "none" and job["quality"] == "full", "interpolate", steps.interpolated),
     ):
-        if wanted and "failed" not in found:
-            more = _tried(job, name, work, desk, job, found["step"])
-            if "failed" in more:  # the clip as the model made it is better than none
-                log.warning("%s, %s is left out: %s", job["planned"], name, more["failed"])
+        if wanted and "failed" not in result:
+            more = _with_retries(job, name, work, workspace, job, result["step"])
+            if "failed" in more:  # the unprocessed clip is better than none
+                log.warning("%s: %s is skipped: %s", job["planned"], name, more["failed"])
                 left_out[name] = str(more["failed"])[:500]
             else:
-                found = more
-    return {**drawn, **found, **({"left_out": left_out} if left_out else {})}
+                result = more
+    return {**drawn, **result, **({"left_out": left_out} if left_out else {})}
 
 
 def _make_shot(job: dict[str, Any]) -> dict[str, Any]:
     from dbos import DBOS
 
-    place, draw = _here(), _draw
-    channel, desk = place.channel, place.desk
+    role, draw = _current_role(), _draw
+    channel, workspace = role.channel, role.workspace
     assert channel is not None and draw is not None
     try:
-        found = DBOS.enqueue_workflow(QUEUE, draw, job).get_result()
+        result = DBOS.enqueue_workflow(QUEUE, draw, job).get_result()
     except Exception as error:
-        found = {"failed": f"{_told(error)}", "at": "generate"}
+        result = {"failed": f"{_explain(error)}", "at": "generate"}
     music: dict[str, Any] = {}
-    made: dict[str, Any] = {}
+    conformed: dict[str, Any] = {}
     drawn: dict[str, Any] = {}
-    if "failed" not in found:
-        drawn, music = found, _tried(job, "score", steps.score, channel, job)
-        if "failed" in music:  # a clip without a bed of its own is better than none
-            log.warning("%s has no bed of music: %s", job["planned"], music["failed"])
+    if "failed" not in result:
+        drawn, music = result, _with_retries(job, "score", steps.score, channel, job)
+        if "failed" in music:  # a clip without its own bed is better than none
+            log.warning("%s has no music bed: %s", job["planned"], music["failed"])
             music = {"music": ""}
-        found = made = _tried(job, "conform", steps.conformed, channel, desk, job, drawn)
-    if "failed" not in found:
-        found = _tried(job, "publish", steps.publish, channel, desk, job, made, music, drawn)
-    if "failed" in found:
-        reason = f"{found.get('at', '')}: {found['failed']}"
-        return dict(DBOS.run_step({"name": "set aside"}, steps.set_aside, channel, desk, job, reason))
-    return found
+        result = conformed = _with_retries(job, "conform", steps.conformed, channel, workspace, job, drawn)
+    if "failed" not in result:
+        result = _with_retries(job, "publish", steps.publish, channel, workspace, job, conformed, music, drawn)
+    if "failed" in result:
+        reason = f"{result.get('at', '')}: {result['failed']}"
+        return dict(DBOS.run_step({"name": "set aside"}, steps.set_aside, channel, workspace, job, reason))
+    return result
 
 
-def _tried(job: dict[str, Any], name: str, work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
-    """The result of a step; tried again, after a pause, as often as the job says. Each try is a step of its own. While
-    whoever should do it is away, no try of the shot's is used up, as long as the pauses are no more than slowest_s."""
+def _with_retries(
+    job: dict[str, Any], name: str, work: Callable[..., dict[str, Any]], *arguments: Any
+) -> dict[str, Any]:
+    """The result of a step, retried after a pause up to the job's number of attempts. Each attempt is a DBOS step.
+    While a service is unavailable, no attempt is counted until the pauses add up to slowest_s."""
     from dbos import DBOS
 
     making = job["making"]
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     number = used = 0
     waited_s = 0.0
     while used < making["tries"]:
         if number:
             pause_s = min(making["pause_s"] * 2 ** min(number - 1, 20), 3600.0)
-            pause_s = min(max(pause_s, 1.0), LONGEST_AWAY_PAUSE_S) if found.get("down") else pause_s
+            pause_s = min(max(pause_s, 1.0), LONGEST_AWAY_PAUSE_S) if result.get("down") else pause_s
             DBOS.sleep(pause_s)
             waited_s += pause_s
-        found = DBOS.run_step({"name": name}, steps.caught, work, *given)
-        if "failed" not in found:
-            return found
+        result = DBOS.run_step({"name": name}, steps.caught, work, *arguments)
+        if "failed" not in result:
+            return result
         number += 1
-        used += not (found.get("down") and waited_s < making["slowest_s"])
-        log.warning("%s, %s: %s (try %d of %d)", job["planned"], name, found["failed"], number, making["tries"])
-        if not found["again"]:
+        used += not (result.get("down") and waited_s < making["slowest_s"])
+        log.warning("%s, %s: %s (attempt %d of %d)", job["planned"], name, result["failed"], number, making["tries"])
+        if not result["again"]:
             break
-    return {**found, "at": name}
+    return {**result, "at": name}
 
 
-def _told(error: Exception) -> str:
+def _explain(error: Exception) -> str:
     if type(error).__name__ == "DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded":
-        return f"{MAX_DEATHS} processes that made it died"
+        return f"the process generating it crashed {MAX_DEATHS} times"
     return f"{type(error).__name__}: {error}"
 
 
-def _here() -> ProcessRole:
-    assert _place is not None, "launch() comes first"
-    return _place
+def _current_role() -> ProcessRole:
+    assert _role is not None, "call launch() first"
+    return _role

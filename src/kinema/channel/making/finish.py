@@ -1,5 +1,6 @@
-"""What is done with a clip between the model and the channel's encoding: upscale, frames in between, its place in
-the picture. All of it is Iterator[Chunk] -> Iterator[Chunk], or a file to a file.
+"""Post-processing between the model and the channel's encoding: upscaling, interpolation, fitting to the picture.
+
+Each function maps Iterator[Chunk] to Iterator[Chunk], or a file to a file.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ if TYPE_CHECKING:
     import numpy as np
 
 INTERPOLATION = "kinema.post.interpolate"
-BACKDROP_LIGHT, BACKDROP_BLUR = 0.5, 0.075  # how bright, and the blur's sigma as a part of the picture's height
+BACKDROP_LIGHT, BACKDROP_BLUR = 0.5, 0.075  # brightness; sigma of the blur as a fraction of the picture's height
 
 
 def check_interpolate(how: str) -> None:
-    """RequestError where frames in between are asked for and this Kinema cannot make them; ModelError, WeightsMissing
-    where what makes them is not here."""
+    """Check that interpolation is available. RequestError: not part of this Kinema; ModelError, WeightsMissing: its
+    package or weights are missing."""
     if how == "none":
         return
     if importlib.util.find_spec(INTERPOLATION) is None:
         raise RequestError(
-            f"making.interpolate = {how!r}: this Kinema has no {INTERPOLATION}.", field="making.interpolate",
+            f"making.interpolate = {how!r} requires {INTERPOLATION}, which is missing.", field="making.interpolate",
             value=how, legal="none",
         )  # fmt: skip
-    importlib.import_module(INTERPOLATION).interpolate((), fps=24, by=how).close()  # it refuses before the first frame
+    importlib.import_module(INTERPOLATION).interpolate((), fps=24, by=how).close()  # raises before the first frame
 
 
 def upscale(job: ShotOrder, source: Path, target: Path) -> None:
-    """The clip again, larger: by a pixel method, or through a model that takes it back to noise."""
+    """Upscale a clip by a pixel method, or by a model that adds noise and denoises again."""
     from ...engine.upscale import resampled
     from ...engine.upscale import upscale as request_for
     from ...media.write import write
@@ -49,15 +50,15 @@ def upscale(job: ShotOrder, source: Path, target: Path) -> None:
 
         write(resampled(read_chunks(source, audio=False), _scale(job, source), how), target, quality="best")
         return
-    asked = request_for(
+    request = request_for(
         source, job.prompt, scale=_scale(job, source), strength=job.making["strength"], model=how, seed=job.seed,
         negative_prompt=job.negative_prompt or None, profile=job.profile,
     )  # fmt: skip
-    maker(how).write(asked, job, target)  # type: ignore[attr-defined]
+    maker(how).write(request, job, target)  # type: ignore[attr-defined]
 
 
 def interpolate(how: str, fps: int, device: str | None, source: Path, target: Path) -> None:
-    """The clip at the channel's rate, with frames made in between."""
+    """Interpolate a clip to the channel's frame rate."""
     from ...media.read import read_chunks
     from ...media.write import write
 
@@ -67,7 +68,7 @@ def interpolate(how: str, fps: int, device: str | None, source: Path, target: Pa
 
 
 def fitted(chunks: Iterable[Chunk], width: int, height: int, fit: str) -> Iterator[Chunk]:
-    """The clip in the channel's picture. "backdrop": all of it, on a copy that is scaled up, blurred and darkened."""
+    """Fit a clip to the channel's picture. "backdrop": the whole clip on an upscaled, blurred and darkened copy."""
     from ...media.resize import resize_frames
 
     for chunk in chunks:
@@ -100,7 +101,7 @@ def _on_backdrop(frames_FHWC: np.ndarray, width: int, height: int) -> np.ndarray
 
 
 def _scale(job: ShotOrder, source: Path) -> int:
-    """How many times as large a clip may become within the channel's picture."""
+    """The largest integer scale at which the clip fits the channel's picture."""
     from ...media.read import probe
 
     info = probe(source)

@@ -1,4 +1,4 @@
-"""A shot as its maker is asked for it, and how makers fail."""
+"""The order of a shot, and the errors of makers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ if TYPE_CHECKING:
     from ...core.request import Request
 
 KNOWN_FRAMES: int = Continue.model_fields["frames"].default
+"""Context frames of a clip that continues another."""
 
 
-class Down(KinemaError):
-    """Whoever should make the clip cannot be reached now; the shot itself may be good."""
+class Unavailable(KinemaError):
+    """The service is unavailable; a retry may succeed."""
 
 
-class Late(Down):
-    """The clip was not there within its time. Another try would take as long."""
+class ClipTimeout(Unavailable):
+    """The clip was not finished within its time limit. A retry would take as long."""
 
 
 @dataclass(frozen=True)
 class ShotOrder:
-    """A shot as a maker, on whatever machine, is asked for it; plain JSON (`to_dict`, `from_dict`). seed and seconds
-    are wishes. making: the channel's settings of that name; space: those for a Space. tail: the last frames of the shot
-    before, a file on this machine, to go on from; only makers that can are given one. keeps: another shot will go on
-    from this one's clip."""
+    """The order of a shot for a maker on any machine; plain JSON (`to_dict`, `from_dict`). seed and seconds are
+    requested values. making: the channel's `[making]` settings; space: its `[space]` settings. tail: a local file with
+    the last frames of the previous shot, only for makers that can continue a clip. keeps: another shot will continue
+    this one."""
 
     id: str
     prompt: str
@@ -51,20 +52,20 @@ class ShotOrder:
         return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})
 
     def request(self) -> Request:
-        """Lengths are wishes: the nearest that the model can do is made. A clip that goes on begins with the known
-        frames, beyond its seconds."""
+        """The request for a Kinema model, with the nearest supported duration. A clip that continues another is longer
+        by its context frames."""
         from ...core.request import Request
 
-        said: dict[str, Any] = {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
+        fields: dict[str, Any] = {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
         seconds = self.seconds
         if self.tail:
             from ...media.read import probe
 
-            said["conditions"] = (Continue(clip=self.tail, frames=KNOWN_FRAMES),)
+            fields["conditions"] = (Continue(clip=self.tail, frames=KNOWN_FRAMES),)
             seconds += KNOWN_FRAMES / probe(self.tail).fps
         return Request(
             prompt=self.prompt, model=self.model, profile=self.profile, seconds=seconds, seed=self.seed, fit="nearest",
-            **said,
+            **fields,
         )  # fmt: skip
 
     @property

@@ -1,9 +1,9 @@
-"""The ledger of a channel: every shot that was ever planned, and what became of it. SQLite, FOLDER/state/ledger.db.
+"""The ledger of a channel: all planned shots and their states. SQLite, FOLDER/state/ledger.db.
 
-An episode is written down whole, with the request-to-be of each of its shots, before anything of it is made: a channel
-that dies goes on with the same shots, whoever wrote them. Times are seconds since 1970.
+An episode is stored completely, with the prompt of each shot, before any of its clips is generated, so a restarted
+channel continues with the same shots. Times are seconds since 1970.
 
-planned -> making -> published | aside (its reason says why) | banned
+planned -> making -> published | aside (failed, with a reason) | banned
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ...core.errors import RequestError
 from ...core.sqlite_state import SqliteState, StateBusy, holds_json
 
 STATES = ("planned", "making", "published", "aside", "banned")
-KEPT = 50_000  # shots that are over; older ones are forgotten
+KEPT = 50_000  # finished shots; older ones are deleted
 MIGRATIONS = (
     """
 CREATE TABLE IF NOT EXISTS episodes (n INTEGER PRIMARY KEY, theme TEXT NOT NULL, number INTEGER NOT NULL,
@@ -33,15 +33,15 @@ CREATE TABLE IF NOT EXISTS suggestions (n INTEGER PRIMARY KEY, text TEXT NOT NUL
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """,
 )
-"""One for each version of the file; a published one never changes, a new one is added."""
+"""One per version of the file. A released migration never changes; add a new one."""
 _COLUMNS = "id, episode, theme, title, prompt, shot, state, quality, step, reason, at"
 
 
 @dataclass(frozen=True)
 class PlannedShot:
-    """A shot in the ledger. theme: the part of the programme that it is for. shot: what the director said, as JSON,
-    with its seed, and what a request needs of the bible. quality: "draft" or "full", once it is being made. step: what
-    was done with it last. reason: why it was set aside or banned."""
+    """A shot in the ledger. theme: the scheduled theme that it is for. shot: the director's shot as JSON, with its seed
+    and the bible's fields for a request. quality: "draft" or "full", set when generation starts. step: the latest step.
+    reason: why the shot was set aside or banned."""
 
     id: str
     episode: int
@@ -57,12 +57,12 @@ class PlannedShot:
 
 
 class LedgerBusy(StateBusy):
-    """The database stayed locked, is damaged, or cannot be written; trying again later may work."""
+    """The database is locked, damaged or not writable; a retry may succeed."""
 
 
 class Ledger:
-    """An open ledger. May be used from several threads, and by several processes, each with its own. Whatever its
-    database cannot do is LedgerBusy. create: look through the file, and mend it where it is damaged."""
+    """An open ledger. Thread-safe; each process opens its own. Database errors are raised as LedgerBusy. create: check
+    the file, and repair it if it is damaged."""
 
     def __init__(self, folder: Path, *, create: bool = True) -> None:
         self.file = folder / "state" / "ledger.db"
@@ -83,7 +83,7 @@ class Ledger:
 
     @property
     def token(self) -> str:
-        """Short, drawn once: what tells this channel's work from that of others in one database."""
+        """A short random identifier that distinguishes channels in a shared database."""
         with self._work() as db:
             db.execute("INSERT OR IGNORE INTO notes VALUES ('token', ?)", (secrets.token_hex(4),))
             return str(db.execute("SELECT value FROM notes WHERE name = 'token'").fetchone()[0])
@@ -91,7 +91,7 @@ class Ledger:
     def plan(
         self, theme: str, number: int, title: str, about: str, writer: str, shots: Sequence[tuple[str, dict[str, Any]]]
     ) -> list[str]:
-        """Write an episode down, its shots as (prompt, shot); gives their ids, in order."""
+        """Store an episode with its shots as (prompt, shot); return their ids, in order."""
         now = time.time()
         with self._work() as db:
             episode = db.execute(
@@ -111,18 +111,18 @@ class Ledger:
         return ids
 
     def next_number(self, theme: str) -> int:
-        """The number of the director's next episode about a theme."""
+        """The number of the next episode of a theme."""
         with self._look() as db:
-            found = db.execute("SELECT max(number) FROM episodes WHERE theme = ?", (theme,)).fetchone()[0]
-        return 0 if found is None else found + 1
+            last = db.execute("SELECT max(number) FROM episodes WHERE theme = ?", (theme,)).fetchone()[0]
+        return 0 if last is None else last + 1
 
     def num_episodes(self) -> int:
         with self._look() as db:
             return int(db.execute("SELECT count(*) FROM episodes").fetchone()[0])
 
     def begin(self, theme: str, quality: str, in_order: bool = False) -> PlannedShot | None:
-        """The next planned shot for a theme, from now on in the making; None where no more are planned. in_order: a
-        shot that goes on from the one before it in its episode is passed over until that one is over."""
+        """The next planned shot of a theme, now in state "making"; None if none is planned. in_order: skip a shot that
+        continues the previous one of its episode until that one is finished."""
         with self._work() as db:
             row = db.execute(
                 "SELECT id FROM shots AS one WHERE state = 'planned' AND theme = ? AND NOT (? AND "
@@ -138,29 +138,30 @@ class Ledger:
         return self.get(row[0])
 
     def get(self, id: str) -> PlannedShot | None:
-        found = self.shots("WHERE id = ?", (id,))
-        return found[0] if found else None
+        shots = self.shots("WHERE id = ?", (id,))
+        return shots[0] if shots else None
 
     def neighbour(self, id: str, way: int) -> PlannedShot | None:
-        """The shot before (way = -1) or after (1) this one in its episode. An episode's places follow each other."""
-        found = self.shots(
+        """The shot before (way = -1) or after (1) this one in its episode, or None. Places in an episode are
+        consecutive."""
+        shots = self.shots(
             "WHERE place = (SELECT place FROM shots WHERE id = ?) + ? AND episode = "
             "(SELECT episode FROM shots WHERE id = ?)", (id, way, id),
         )  # fmt: skip
-        return found[0] if found else None
+        return shots[0] if shots else None
 
     def in_state(self, state: str, limit: int = 1000) -> list[PlannedShot]:
-        """Shots of a state, in the order of the programme."""
+        """Shots in a state, in order of the programme."""
         return self.shots("WHERE state = ? ORDER BY place LIMIT ?", (state, limit))
 
     def lately(self, state: str, limit: int = 20) -> list[PlannedShot]:
-        """The latest of a state first."""
+        """Shots in a state, the latest first."""
         return self.shots("WHERE state = ? ORDER BY at DESC LIMIT ?", (state, limit))
 
     def counts(self) -> dict[str, int]:
         with self._look() as db:
-            found = dict(db.execute("SELECT state, count(*) FROM shots GROUP BY state"))
-        return {state: int(found.get(state, 0)) for state in STATES}
+            counts = dict(db.execute("SELECT state, count(*) FROM shots GROUP BY state"))
+        return {state: int(counts.get(state, 0)) for state in STATES}
 
     def making(self, theme: str) -> int:
         with self._look() as db:
@@ -171,12 +172,12 @@ class Ledger:
             )  # fmt: skip
 
     def at_step(self, id: str, step: str) -> None:
-        """Note what is being done with a shot."""
+        """Record the current step of a shot."""
         with self._work() as db:
             db.execute("UPDATE shots SET step = ?, at = ? WHERE id = ?", (step, time.time(), id))
 
     def end(self, id: str, state: str, reason: str = "") -> bool:
-        """A shot in the making is over: published or set aside. False where it was over already (banned, say)."""
+        """Set the final state of a shot: published or aside. False if it already has one (such as banned)."""
         with self._work() as db:
             done = db.execute(
                 "UPDATE shots SET state = ?, reason = ?, at = ? WHERE id = ? AND state IN ('planned', 'making')",
@@ -185,32 +186,32 @@ class Ledger:
             return done.rowcount > 0
 
     def ban(self, id: str, reason: str) -> None:
-        """Never make or show it. RequestError: no such shot."""
+        """Never generate or air a shot. RequestError: no such shot."""
         with self._work() as db:
             done = db.execute(
                 "UPDATE shots SET state = 'banned', reason = ?, at = ? WHERE id = ?", (reason, time.time(), id)
             )
         if not done.rowcount:
-            raise RequestError(f"No shot {id!r} was ever planned.", field="shot", value=id, legal="ids as e00001s01")
+            raise RequestError(f"Unknown shot: {id!r}.", field="shot", value=id, legal="ids such as e00001s01")
 
     def again(self, id: str) -> None:
-        """Plan a shot that was set aside once more."""
+        """Return a shot that was set aside to state "planned"."""
         with self._work() as db:
             db.execute("UPDATE shots SET state = 'planned', reason = '' WHERE id = ? AND state = 'aside'", (id,))
 
     def suggest(self, text: str, most: int) -> int:
-        """Keep a (moderated) theme of a viewer's; gives how many wait. RequestError where `most` already do."""
+        """Store a (moderated) theme of a viewer; return the number waiting. RequestError if `most` are waiting."""
         with self._work() as db:
             waiting = int(db.execute("SELECT count(*) FROM suggestions WHERE episode IS NULL").fetchone()[0])
             if waiting >= most:
                 raise RequestError(
-                    f"{waiting} suggestions are waiting already.", field="theme", value=text, legal="try again later"
+                    f"{waiting} suggestions are already waiting.", field="theme", value=text, legal="try again later"
                 )
             db.execute("INSERT INTO suggestions (text, at) VALUES (?, ?)", (text, time.time()))
         return waiting + 1
 
     def suggested(self) -> tuple[int, str] | None:
-        """The suggestion that has waited longest: (its number, its text)."""
+        """The oldest waiting suggestion: (number, text), or None."""
         with self._look() as db:
             row = db.execute("SELECT n, text FROM suggestions WHERE episode IS NULL ORDER BY n LIMIT 1").fetchone()
         return (int(row[0]), str(row[1])) if row else None

@@ -1,7 +1,6 @@
-"""Who makes a clip from a shot: a model on this machine, Toyland's renderer, another Kinema, a Gradio Space. One
-protocol, one table.
+"""Makers generate the clip of a shot: a model on this machine, Toyland's renderer, another Kinema, a Gradio Space.
 
-A maker is kept between shots, so a model is loaded once. One shot at a time.
+Makers are cached between shots, so that a model is loaded once. One shot at a time.
 """
 
 from __future__ import annotations
@@ -25,11 +24,12 @@ if TYPE_CHECKING:
 
 
 class Maker(Protocol):
-    """Makes clips of one model. `check` refuses, before any work, what could never work (KinemaError). `make` writes
-    the clip to `target` (.mp4): KinemaError for what is wrong with this shot, Down where it could work later.
+    """Generates clips with one model. `check` raises KinemaError, before any work, for jobs that can never succeed.
+    `make` writes the clip to `target` (.mp4): KinemaError for a problem with this shot, Unavailable if a retry may
+    succeed.
 
-    One that also has `continues()`, and says True there, is given jobs with a tail, and writes what comes after it:
-    none of the tail's frames."""
+    A maker whose optional method `continues()` returns True gets jobs with a tail, and writes the frames after it,
+    without those of the tail."""
 
     def check(self, job: ShotOrder) -> None: ...
 
@@ -37,7 +37,7 @@ class Maker(Protocol):
 
 
 class KinemaMaker:
-    """A model of Kinema's, warm."""
+    """A Kinema model, which stays loaded."""
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -60,19 +60,22 @@ class KinemaMaker:
         self.write(job.request(), job, target, whole_seconds=job.keeps)
 
     def write(self, request: Request, job: ShotOrder, target: Path, *, whole_seconds: bool = False) -> None:
-        """The clip of a request, on the job's device and in its time, with its manifest. Frames of a continued clip are
-        not in it; with whole_seconds, neither are the few that are over at its end."""
+        """Write the clip of a request with its manifest, on the job's device and within its time limit. Context frames
+        are removed; with whole_seconds, also the last few frames beyond whole seconds."""
         from ...media.write import write
 
         engine = self._loaded(job.device)
         planned = engine.plan(request)
-        known = sum(condition.frames for condition in planned.conditions if isinstance(condition, Continue))
-        new = planned.frames - known
+        context = sum(condition.frames for condition in planned.conditions if isinstance(condition, Continue))
+        new = planned.frames - context
         kept = in_whole_seconds(new, planned.fps) if whole_seconds else new
         chunks = engine.stream(planned, on_event=deadline(job.making["slowest_s"]))
         if kept < planned.frames:
-            chunks = part(chunks, known, known + kept)
-            note = f"Frames {known} to {known + kept - 1} of {planned.frames} are in the file; {known} were known."
+            chunks = part(chunks, context, context + kept)
+            last = context + kept - 1
+            note = (
+                f"The file has frames {context} to {last} of {planned.frames}; the first {context} are context frames."
+            )
             planned = planned.model_copy(update={"notes": (*planned.notes, note)})
         write(chunks, target, quality="best", manifest=engine.manifest(planned))
 
@@ -85,7 +88,7 @@ class KinemaMaker:
 
 
 class ToylandMaker:
-    """What Toyland understands of the prompt, drawn by rules: no model, milliseconds. For trying a channel out."""
+    """Toyland's renderer: draws what it understands of the prompt in milliseconds, without a model. For trials."""
 
     def check(self, job: ShotOrder) -> None:
         pass
@@ -110,7 +113,7 @@ def _remote(model: str) -> Maker:
 
 
 def _own(model: str) -> Maker:
-    """`python:module:name`, a callable of your own that gives a Maker."""
+    """`python:module:name`: your own callable that returns a Maker."""
     module, _, name = model.removeprefix("python:").partition(":")
     try:
         return getattr(importlib.import_module(module), name)()  # type: ignore[no-any-return]
@@ -123,23 +126,23 @@ def _own(model: str) -> Maker:
 MAKERS: dict[str, Callable[[str], Maker]] = {
     "toyland": lambda _model: ToylandMaker(), "space:": _space, "kinema:": _remote, "python:": _own,
 }  # fmt: skip
-"""By a model's name, or its beginning where that ends with a colon; all other names are models of Kinema's."""
-KEPT = 2  # a model, and the one that upscales its clips
-_KEPT: dict[str, Maker] = {}
+"""By model name, or by prefix if the key ends with a colon; all other names are Kinema models."""
+CACHED = 2  # a model and its upscale model
+_CACHE: dict[str, Maker] = {}
 
 
 def maker(model: str) -> Maker:
-    """The maker of a model, the same one each time; few are kept, for models are large."""
-    if model not in _KEPT:
-        found = made_by(model)
-        while len(_KEPT) >= KEPT:
-            del _KEPT[next(iter(_KEPT))]
-        _KEPT[model] = found(model)
-    return _KEPT[model]
+    """The maker of a model, from a small cache."""
+    if model not in _CACHE:
+        create = factory_of(model)
+        while len(_CACHE) >= CACHED:
+            del _CACHE[next(iter(_CACHE))]
+        _CACHE[model] = create(model)
+    return _CACHE[model]
 
 
-def made_by(model: str) -> Callable[[str], Maker]:
-    """What makes the maker of a model; nothing is imported or called."""
+def factory_of(model: str) -> Callable[[str], Maker]:
+    """The function that creates the maker of a model. It is not called, and nothing is imported."""
     return next(
         (make for name, make in MAKERS.items() if model == name or (name.endswith(":") and model.startswith(name))),
         KinemaMaker,
@@ -147,24 +150,24 @@ def made_by(model: str) -> Callable[[str], Maker]:
 
 
 def can_continue(model: str) -> bool:
-    """Can a model's maker go on from a clip? KinemaError where the model is not known here."""
-    asked = getattr(maker(model), "continues", None)
-    return asked is not None and bool(asked())
+    """Whether the maker of a model can continue a clip. KinemaError: unknown model."""
+    continues = getattr(maker(model), "continues", None)
+    return continues is not None and bool(continues())
 
 
 def deadline(seconds: float) -> Callable[[Event], None]:
-    """A listener that stops work which takes longer than this."""
+    """An event callback that cancels the work after this many seconds."""
     end = time.monotonic() + seconds
 
     def check(_event: Event) -> None:
         if time.monotonic() > end:
-            raise Cancelled(f"It took longer than {seconds:g} s (making.slowest_s).")
+            raise Cancelled(f"Cancelled after {seconds:g} s (making.slowest_s).")
 
     return check
 
 
 def check_upscale(how: str) -> None:
-    """RequestError where a model cannot upscale a clip, or its weights are not here."""
+    """Check `making.upscale`. RequestError: the model cannot upscale a clip, or its weights are missing."""
     from ...weights import store
 
     if how in ("none", *PIXEL_METHODS):
@@ -172,7 +175,7 @@ def check_upscale(how: str) -> None:
     card = store.find(how)
     if not card.begins_with_clip:
         raise RequestError(
-            f"making.upscale = {how!r} does not begin with a clip.", field="making.upscale", value=how,
+            f"making.upscale = {how!r} cannot upscale a clip.", field="making.upscale", value=how,
             legal=", ".join(("none", *PIXEL_METHODS, *(c.id for c in store.known_cards() if c.begins_with_clip))),
         )  # fmt: skip
     store.locate(card)

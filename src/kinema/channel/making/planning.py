@@ -1,4 +1,4 @@
-"""What is to be made next: which theme lacks clips, and the director's next episode about it."""
+"""Plan what to generate next: the theme that needs clips, and its next episode."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Need:
-    """A theme that lacks clips. quality: "draft" where there are very few."""
+    """A theme that needs clips. quality: "draft" if there are very few, else "full"."""
 
     theme: str
     quality: str
 
 
 def need(config: ChannelConfig, when: datetime, stock: Callable[[str], tuple[int, int]]) -> Need | None:
-    """The theme to make a clip for, None where there is enough: what is on air now first, then what is on next.
-    stock: of a theme, (clips that are ready and never aired, clips in the making)."""
+    """The theme that needs a clip, or None: the current theme first, then the next one. stock: maps a theme to (clips
+    ready and never aired, clips in progress)."""
     for theme in upcoming(config.part, config.theme, when, config.clock.at)[:2]:
         fresh, making = stock(theme)
         if fresh + making < config.stock.enough:
@@ -42,7 +42,7 @@ def need(config: ChannelConfig, when: datetime, stock: Callable[[str], tuple[int
 
 
 class Planner:
-    """Has episodes written and puts them into the ledger. One episode at a time."""
+    """Writes episodes to the ledger, one at a time."""
 
     def __init__(self, config: ChannelConfig, ledger: Ledger) -> None:
         self.config, self.ledger = config, ledger
@@ -53,11 +53,11 @@ class Planner:
 
     @property
     def trouble(self) -> str:
-        """Why a language model did not write the last episode; empty where all is well."""
+        """Why the language model did not write the last episode; empty if it did."""
         return str(getattr(self.writer, "error", ""))
 
     def write(self, theme: str) -> list[str]:
-        """The next episode for a theme, or one about what a viewer suggested; gives the ids of its shots."""
+        """Write the next episode of a theme, or of a viewer's suggestion; return the ids of its shots."""
         config = self.config
         suggestion = self._suggestion()
         about = Theme(text=suggestion[1], source="viewer") if suggestion else self.moderation.theme(theme)
@@ -67,7 +67,7 @@ class Planner:
         except RequestError:
             if suggestion is None:
                 raise
-            self.ledger.suggestion_done(suggestion[0])  # nothing that can be shown comes of it
+            self.ledger.suggestion_done(suggestion[0])  # no episode about it passes moderation
             return self.write(theme)
         shots = [
             (prompt_of(shot, episode.cast, config.bible), json.loads(shot.model_dump_json())) for shot in episode.shots
@@ -90,8 +90,8 @@ class Planner:
 
 
 def job_of(config: ChannelConfig, token: str, planned: Any, files: str, link: Link | None = None) -> dict[str, Any]:
-    """A planned shot as the job that travels: plain JSON with everything that its making needs. link: what ties it to
-    the shots beside it; without one it is a cut, and nothing of it is kept."""
+    """The job of a planned shot: plain JSON with everything its generation needs. link: its relation to the adjacent
+    shots; defaults to a cut."""
     link = link or Link()
     shot, making = planned.shot, config.making
     draft = planned.quality == "draft"

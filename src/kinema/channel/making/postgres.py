@@ -1,4 +1,4 @@
-"""A PostgreSQL database that the machines of a channel share: its address, and tables of our own beside the steps."""
+"""The PostgreSQL database shared by the machines of a channel: its address and Kinema's own tables."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 from ...core.errors import KinemaError, RequestError
 from ..config import check_database_url, secret
 
-_LOCK = 0x6B696E65  # of whoever creates tables
+_LOCK = 0x6B696E65  # the advisory lock for creating tables
 
 
 def address(url: str, password_env: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """The address with its password, as SQLAlchemy reads it. RequestError where either is not legal."""
+    """The address with its password, for SQLAlchemy. RequestError: illegal address, or no password."""
     import sqlalchemy as sa
 
     try:
         check_database_url(url)
-        found = sa.make_url(url).set(drivername="postgresql")
+        parsed = sa.make_url(url).set(drivername="postgresql")
     except (ValueError, sa.exc.ArgumentError) as error:
-        raise RequestError(f"database: the address {error}.", field="database") from None  # it may hold a password
+        raise RequestError(f"The database address {error}.", field="database") from None  # it may contain a password
     if password_env is not None:
-        found = found.set(password=secret(password_env, environ))
-    return found.render_as_string(hide_password=False)
+        parsed = parsed.set(password=secret(password_env, environ))
+    return parsed.render_as_string(hide_password=False)
 
 
 class Tables:
-    """Statements on the database at an address. KinemaError where it cannot be reached."""
+    """Executes statements on a database. KinemaError if it cannot be reached."""
 
     def __init__(self, url: str, *create: str) -> None:
         import sqlalchemy as sa
@@ -37,12 +37,12 @@ class Tables:
         self.where = parsed.render_as_string(hide_password=True)
         self._engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=2)
         with self._connected() as connection:
-            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))  # two at once would trip each other
+            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))  # concurrent creation would fail
             for statement in create:
                 connection.execute(sa.text(statement))
 
     def do(self, statement: str, **values: Any) -> list[Any]:
-        """Rows of one statement, in a transaction of its own."""
+        """Execute one statement in its own transaction and return its rows."""
         import sqlalchemy as sa
 
         with self._connected() as connection:

@@ -1,9 +1,9 @@
-"""The producer of a channel: director and makers at work, in a process of their own, until they are told to stop.
+"""The producer of a channel: plans episodes and generates clips, as a separate process.
 
-What must not be lost is in the ledger and in the database of the steps before it is done, so this process may be killed
-at any moment: started again, it goes on at the step it was in. Clean stopping is therefore the same as being killed.
+The ledger and the workflow database record all work before it starts, so the process can be killed at any time and
+resumes at the interrupted step. A clean stop is the same as being killed.
 
-FOLDER/state/producer.json says how it is, anew every second.
+FOLDER/state/producer.json holds its status, replaced every second.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any
 
 from ...core.errors import KinemaError, ModelError, RequestError
 from ...core.sqlite_state import repair
+from ..child_process import CANNOT
 from ..config import ChannelConfig, read, secret
-from ..keeper import CANNOT
 from ..library import Library
 from ..lock import ChannelLock
 from ..state_file import write_state
@@ -38,17 +38,17 @@ from .job import ShotOrder
 from .ledger import Ledger, PlannedShot
 from .makers import can_continue, check_upscale, maker
 from .planning import Need, Planner, job_of, need
-from .steps import Channel, Desk, set_aside
+from .steps import Channel, Workspace, set_aside
 from .workers import Heartbeats
 
 LOOP_S, LOOK_S, EVICT_S, SWEEP_S = 0.5, 5.0, 10.0, 600.0
 MOST_FAILED, LONGEST_PAUSE_S = 12, 30.0
-"""MOST_FAILED rounds in a row take about four minutes with their pauses."""
+"""MOST_FAILED consecutive rounds take about four minutes with their pauses."""
 log = logging.getLogger("kinema.channel")
 
 
 def database_url(config: ChannelConfig) -> str:
-    """The address of the steps' database, with its password. RequestError."""
+    """The address of the workflow database, with its password. RequestError."""
     if config.database.is_sqlite:
         return f"sqlite:///{config.root / 'state' / 'steps.sqlite'}"
     from .postgres import address
@@ -57,12 +57,12 @@ def database_url(config: ChannelConfig) -> str:
 
 
 def work_place(config: ChannelConfig) -> str:
-    """Where files lie between steps."""
+    """The place of files between steps: a folder, or "database"."""
     return str(config.root / "work") if config.database.is_sqlite else config.database.files
 
 
 def check(config: ChannelConfig) -> None:
-    """Refuse, before anything starts, what could never work: a theme, a model, weights, a key. KinemaError."""
+    """Check themes, model, weights and keys before anything starts. KinemaError."""
     durable.check()
     moderation = Moderation(config.blocklist)
     for theme in config.themes:
@@ -84,7 +84,7 @@ def check(config: ChannelConfig) -> None:
 
 
 class Producer:
-    """One channel's. `step` looks once at what there is to do; `run` goes on until `stop`."""
+    """The producer of one channel. `step` starts at most one shot; `run` repeats it until `stop`."""
 
     def __init__(self, config: ChannelConfig) -> None:
         self.config = config
@@ -92,11 +92,11 @@ class Producer:
         self.planner = Planner(config, self.ledger)
         self.url, self.files = database_url(config), work_place(config)
         self.channel = Channel(config, self.ledger, self.library)
-        self.desk = Desk(self.url, config.root / "work" / "scratch", self._tell)
+        self.workspace = Workspace(self.url, config.root / "work" / "scratch", self._report_step)
         self.able = _able(config.making.model)
         self.beats = None if config.database.is_sqlite else Heartbeats(self.url)
         self.executor = f"channel-{self.ledger.token}"
-        # Several shots in a row that could not be made: it is not the shots, so fewer of them are spent on finding out.
+        # Consecutive failures are not caused by the shots: start fewer of them until one succeeds.
         self.breaker = Breaker(failures=3, pause_s=15.0, longest_s=900.0)
         self.doing, self.trouble = "starting", ""
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="kinema-producer")
@@ -108,43 +108,44 @@ class Producer:
         self._full = False
 
     def launch(self) -> None:
-        if self.config.database.is_sqlite:  # shots that it knew of are begun again from the ledger
+        """Start the workflows of this process."""
+        if self.config.database.is_sqlite:  # lost workflows are started again from the ledger
             repair(self.config.root / "state" / "steps.sqlite")
-        shutil.rmtree(self.desk.scratch, ignore_errors=True)
-        place = durable.ProcessRole(self.desk, self.channel)
-        durable.launch(self.url, self.executor, place, draws=self.config.making.here)
+        shutil.rmtree(self.workspace.scratch, ignore_errors=True)
+        role = durable.ProcessRole(self.workspace, self.channel)
+        durable.launch(self.url, self.executor, role, draws=self.config.making.here)
         self._look(everything=True)
 
-    def run(self, stop: threading.Event, keeper: int | None = None) -> None:
-        """Until `stop`, or until the process that keeps this one, its parent, is gone. Whatever goes wrong in a round
-        is noted and the round done again, after pauses that double. KinemaError after MOST_FAILED rounds in a row that
-        nobody foresaw: whoever keeps this process then starts it anew."""
-        failed = unforeseen = 0
-        while not stop.is_set() and keeper in (None, os.getppid()):
+    def run(self, stop: threading.Event, parent: int | None = None) -> None:
+        """Run until `stop`, or until the parent process exits. A failed round is reported and retried, after pauses
+        that double. KinemaError after MOST_FAILED consecutive rounds with unexpected errors: the parent process then
+        restarts this one."""
+        failed = unexpected = 0
+        while not stop.is_set() and parent in (None, os.getppid()):
             try:
                 self.step()
-                failed = unforeseen = 0
+                failed = unexpected = 0
             except Exception as error:
-                failed, unforeseen = failed + 1, 0 if isinstance(error, KinemaError) else unforeseen + 1
+                failed, unexpected = failed + 1, 0 if isinstance(error, KinemaError) else unexpected + 1
                 self.trouble = str(error) if isinstance(error, KinemaError) else f"{type(error).__name__}: {error}"
                 log.warning("%s", self.trouble, exc_info=not isinstance(error, KinemaError))
-                self.doing = f"in trouble: {failed} rounds in a row failed"
-            self._tell_how()
-            if unforeseen >= MOST_FAILED:
-                raise KinemaError(f"{unforeseen} rounds in a row failed; the last one: {self.trouble}")
+                self.doing = f"retrying: {failed} consecutive rounds failed"
+            self._report()
+            if unexpected >= MOST_FAILED:
+                raise KinemaError(f"{unexpected} consecutive rounds failed; the last one: {self.trouble}")
             stop.wait(min(LOOP_S * 2 ** max(0, failed - 1), LONGEST_PAUSE_S))
 
-    def _tell_how(self) -> None:
-        """Also where the ledger cannot say it."""
+    def _report(self) -> None:
+        """Write the status, a shorter one if the ledger is unavailable."""
         try:
             state = self.state()
         except Exception:
             state = {"pid": os.getpid(), "doing": self.doing, "trouble": self.trouble}
-        _tell_state(self.config, state)
+        _write_status(self.config, state)
 
     def step(self) -> None:
-        """Look at stock, disk and what is in the making; begin at most one shot."""
-        self._follow()
+        """Check stock, disk and shots in progress; start at most one shot."""
+        self._note_ended()
         now = time.monotonic()
         if now - self._looked > LOOK_S:
             self._looked = now
@@ -156,24 +157,24 @@ class Producer:
         if now - self._swept > SWEEP_S:
             self._swept = now
             durable.sweep(self.ledger.token)
-            sweep(self.ledger, self.desk.files({"files": self.files}), self.ledger.token)
+            sweep(self.ledger, self.workspace.files({"files": self.files}), self.ledger.token)
         wanted = need(self.config, self.config.clock.now(), self._stock)
         if wanted is None:
             self.doing = "enough in stock"
         elif (free := shutil.disk_usage(self.config.root).free) < self.config.disk.keep_free:
             least = self.config.disk.keep_free
-            self.doing = f"the disk is full: {free / 1e6:,.0f} MB are free, disk.keep_free is {least / 1e6:,.0f} MB"
+            self.doing = f"the disk is full: {free / 1e6:,.0f} MB free, disk.keep_free is {least / 1e6:,.0f} MB"
         elif self._full:
-            self.doing = "disk.quota is full of clips that were never aired"
+            self.doing = "disk.quota is full of clips that have not aired"
         elif self.ledger.counts()["making"] >= self.config.making.in_flight:
             self.doing = "making"
         elif self.breaker.is_open:
-            self.doing = f"waiting: {self.breaker.failed_in_a_row} shots in a row could not be made ({self.trouble})"
+            self.doing = f"waiting: {self.breaker.failed_in_a_row} consecutive shots failed ({self.trouble})"
         else:
             self._begin(wanted)
 
     def state(self) -> dict[str, Any]:
-        """How it is, as JSON."""
+        """The status, as plain JSON."""
         making = self.ledger.in_state("making", 20)
         workers = [] if self.beats is None else [worker.__dict__ for worker in self.beats.all()]
         return {
@@ -206,8 +207,8 @@ class Producer:
     def _stock(self, theme: str) -> tuple[int, int]:
         return self.library.fresh(theme), self.ledger.making(theme)
 
-    def _follow(self) -> None:
-        """Which shots ended since the last look, and how."""
+    def _note_ended(self) -> None:
+        """Report the shots that ended since the last call to the breaker."""
         for state in ("published", "aside"):
             for shot in self.ledger.lately(state, 50):
                 if shot.id in self._seen:
@@ -222,29 +223,30 @@ class Producer:
                     log.warning("%s is set aside: %s", shot.id, shot.reason)
 
     def _look(self, everything: bool = False) -> None:
-        """Shots in the making that nobody works on: begin them again, or set them aside. Silent workers."""
+        """Restart shots in progress whose workflow is lost, set aside those whose workflow ended, and requeue the shots
+        of silent workers."""
         making = self.ledger.in_state("making")
         token = self.ledger.token
-        found = durable.states([f"{token}-{shot.id}" for shot in making])
+        states = durable.states([f"{token}-{shot.id}" for shot in making])
         for shot in making:
-            state, version = found.get(f"{token}-{shot.id}", ("", ""))
+            state, version = states.get(f"{token}-{shot.id}", ("", ""))
             if durable.is_over(state):
                 job = self._job(shot)
                 if (now := self.ledger.get(shot.id)) is not None and now.state == "making":
-                    set_aside(self.channel, self.desk, job, f"its workflow ended as {state}")
+                    set_aside(self.channel, self.workspace, job, f"its workflow ended as {state}")
             elif not state or (everything and version != durable.VERSION):
                 if state:
                     durable.forget(f"{token}-{shot.id}")
                 durable.start(self._job(shot))
         if self.beats is not None:
-            self.beats.hand_on_lost(self.config.making.worker_lost_s, self.executor)
+            self.beats.requeue_lost(self.config.making.worker_lost_s, self.executor)
 
     def _compose(self) -> None:
-        """Have a bed of music made for the theme on air, beside everything else, where it lacks one."""
+        """Compose a music bed for the theme on air in the background, if it needs one."""
         if self._composing is not None and self._composing.done():
             done, self._composing = self._composing, None
             if (error := done.exception()) is not None:
-                log.warning("no bed of music: %s", error)
+                log.warning("composing a music bed failed: %s", error)
         theme = self.config.theme_at(self.config.clock.now())
         if self._composing is None and lacks_beds(self.config, theme):
             self._composing = self._pool.submit(make_bed, self.config, theme)
@@ -252,11 +254,11 @@ class Producer:
     def _evict(self) -> None:
         quota = self.config.disk.quota
         for id in self.library.evict(quota):
-            log.info("%s was deleted to keep within the quota", id)
+            log.info("%s was deleted: disk.quota is reached", id)
         counts = self.library.counts()
         self._full = counts["bytes"] > 0.9 * quota and counts["fresh"] >= counts["ready"]
 
-    def _tell(self, id: str, step: str) -> None:
+    def _report_step(self, id: str, step: str) -> None:
         with contextlib.suppress(Exception):
             self.ledger.at_step(id.removeprefix(f"{self.ledger.token}-"), step)
 
@@ -264,17 +266,17 @@ class Producer:
 def _able(model: str) -> bool:
     try:
         return can_continue(model)
-    except KinemaError:  # a model that only workers know: all shots are cuts
+    except KinemaError:  # a model known only to workers: all shots are cuts
         return False
 
 
-def _tell_state(config: ChannelConfig, state: dict[str, Any]) -> None:
+def _write_status(config: ChannelConfig, state: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # a full disk
         write_state(config.root / "state" / "producer.json", state | {"at": time.time()})
 
 
 def main(argv: list[str]) -> int:
-    """`python -m kinema.channel.making.producer FILE [KEEPER]`: the process that the one of that number keeps up."""
+    """`python -m kinema.channel.making.producer FILE [PARENT_PID]`: run the producer until its parent exits."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("kinema.channel").setLevel(logging.INFO)
     stop = threading.Event()
@@ -293,12 +295,12 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"{error}\n")
         sys.stderr.flush()
         if config is not None:
-            _tell_state(config, {"trouble": str(error)})
-        os._exit(CANNOT if isinstance(error, RequestError | ModelError) else 1)  # a database may come back
-    except BaseException:  # the threads that draw would keep a dead producer alive
-        log.exception("the producer fails")
+            _write_status(config, {"trouble": str(error)})
+        os._exit(CANNOT if isinstance(error, RequestError | ModelError) else 1)  # other errors may be temporary
+    except BaseException:  # generation threads would keep the process alive
+        log.exception("the producer failed")
         os._exit(1)
-    os._exit(0)  # threads that draw are left where they are; see above
+    os._exit(0)  # does not wait for generation threads
 
 
 if __name__ == "__main__":

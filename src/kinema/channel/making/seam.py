@@ -1,4 +1,4 @@
-"""Which frames of a clip go on air where one shot goes on from another: none twice, and no pause between them."""
+"""Trim clips where one shot continues another, so that no frame airs twice and no frame is held between them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ..conform import LEFT_OUT_S
 
 
 def in_whole_seconds(frames: int, fps: float) -> int:
-    """How many frames of a clip to keep so that it fills whole seconds (conforming would hold its last frame until it
-    does), where that leaves out LEFT_OUT_S at most; all of them elsewhere."""
+    """The number of frames in whole seconds, if at most LEFT_OUT_S is dropped, else `frames`. Conforming would repeat
+    the last frame to fill a second."""
     over_s = frames / fps % 1.0
     whole = round((frames / fps - over_s) * fps)
     return whole if 0 < whole < frames and over_s <= LEFT_OUT_S else frames
 
 
 def part(chunks: Iterable[Chunk], start: int, stop: int) -> Iterator[Chunk]:
-    """Frames start to stop (half-open) of a clip, as a clip of their own. The source is closed."""
+    """Yield frames start to stop (half-open) of a clip, renumbered from 0. The source is closed."""
     source = iter(chunks)
     try:
         for chunk in source:

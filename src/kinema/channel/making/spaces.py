@@ -1,10 +1,10 @@
-"""Clips from a Gradio Space on somebody else's machine, as AI WebTV made its own: `space:owner/name`, or an address.
+"""Clips from a Gradio Space (as in AI WebTV): `space:owner/name`, or an address.
 
-What a Space gives is a file from a stranger. gradio_client asks for it, inside of a fence (http_client.py) that holds
-time, size and origin, and downloads nothing: what it returns may name any file of this machine, and its downloads go
-wherever an answer or a redirect leads. The file is fetched here, from the Space itself, by the name that it has there.
-A Space that cannot be reached, is asleep, full, or too slow is `Down`, and after some failures in a row it
-is left alone for a while (breaker.py). A Space that says what is wrong with the request fails the shot.
+The response of a Space is untrusted. gradio_client sends the request, limited in time, size and origin (http_client.py:
+bounds_auth), but downloads nothing: its result may name any file of this machine, and its downloads follow any
+address or redirect. The file is fetched here, from the Space itself, by its name there. A Space that is unreachable,
+asleep, full or too slow is `Unavailable`; after several consecutive failures, the circuit breaker pauses requests
+(breaker.py). An error about the request itself fails the shot.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from ...core.errors import KinemaError, ModelError, RequestError
 from ...core.extras import install_command
 from ...core.outside import MAX_DEPTH, bounded, for_terminal
 from ..config import SPACE, secret
-from ..http_client import Bounds, ask, download, fence
+from ..http_client import Bounds, bounds_auth, download, send_request
 from ..writing.breaker import Breaker
-from .elsewhere import MAX_BYTES, accept, attempt
-from .job import Down, Late, ShotOrder
+from .fetching import MAX_BYTES, accept, attempt
+from .job import ClipTimeout, ShotOrder, Unavailable
 
 HUB, HUB_S = "https://huggingface.co", 30.0
-LONGEST_NAME, WHAT = 4096, "A Gradio Space"
+LONGEST_NAME, CALLER = 4096, "A Gradio Space"
 _NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 
 
 class SpaceMaker:
-    """model: `space:owner/name` or `space:https://...`. breaker and sleep are seams for tests."""
+    """model: `space:owner/name` or `space:https://...`. breaker, sleep: replaceable in tests."""
 
     def __init__(self, model: str, breaker: Breaker | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
         self.model, self.where = model, model.removeprefix(SPACE)
@@ -44,7 +44,7 @@ class SpaceMaker:
     def check(self, job: ShotOrder) -> None:
         if "@" in self.where or not (self._is_address or _NAME.fullmatch(self.where)):
             raise RequestError(
-                f"making.model = {self.model!r} is no Space.", field="making.model", value=self.model,
+                f"making.model = {self.model!r} is not a Space.", field="making.model", value=self.model,
                 legal="space:owner/name, or space:https://address",
             )  # fmt: skip
         _library()
@@ -62,38 +62,38 @@ class SpaceMaker:
         token = secret(job.space.get("key_env"))
         address = self._address(token, limit_s)
         bounds = Bounds(address, limit_s)
-        given, files, headers = _within(limit_s, lambda: self._ask(job, address, token, bounds))
-        bounded(given, f"{self.where}: its answer")
-        path = _file_in(given)
+        result, files, headers = _within(limit_s, lambda: self._predict(job, address, token, bounds))
+        bounded(result, f"{self.where}: its result")
+        path = _file_in(result)
         if path is None:
-            raise KinemaError(f"{self.where} gave no clip but {for_terminal(repr(given), 120)}.")
-        # The answer names a file of the Space's own. Its address is made here: an answer chooses no other place.
+            raise KinemaError(f"{self.where} returned no clip but {for_terminal(repr(result), 120)}.")
+        # The result names a file at the Space. The address is built here, so that it cannot point elsewhere.
         fetched = folder / "clip.mp4"
         url = f"{files}file={quote(path, safe='/')}"
         status = download(
-            url, fetched, max_bytes=MAX_BYTES, headers=headers, from_environment=True, bounds=bounds, what=WHAT
+            url, fetched, max_bytes=MAX_BYTES, headers=headers, from_environment=True, bounds=bounds, caller=CALLER
         )
         if status != 200:
-            raise Down(f"{self.where}: its clip cannot be fetched ({status}).")
+            raise Unavailable(f"{self.where}: fetching the clip failed ({status}).")
         accept(fetched, target, self.where)
 
     def _address(self, token: str, limit_s: float) -> str:
-        """Where the Space is; of a name, as the hub says."""
+        """The address of the Space, looked up on the hub if only its name is given."""
         if self._is_address:
             return self.where
         hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        answer = ask("GET", f"{hub}/api/spaces/{self.where}", limit_s=min(limit_s, HUB_S), headers=headers,
-                     from_environment=True, what=WHAT)  # fmt: skip
-        if answer.status != 200:
-            raise Down(f"{self.where}: the hub answers {answer.status}: {answer.text}")
-        host = answer.json(f"{self.where}: the hub's answer").get("host")
+        response = send_request("GET", f"{hub}/api/spaces/{self.where}", limit_s=min(limit_s, HUB_S), headers=headers,
+                     from_environment=True, caller=CALLER)  # fmt: skip
+        if response.status != 200:
+            raise Unavailable(f"{self.where}: the hub responded {response.status}: {response.text}")
+        host = response.json(f"{self.where}: the hub's response").get("host")
         if not isinstance(host, str) or not host.startswith(f"{hub.partition(':')[0]}://"):
-            raise Down(f"{self.where}: the hub names no address of it.")
+            raise Unavailable(f"{self.where}: the hub returned no address.")
         return host
 
-    def _ask(self, job: ShotOrder, address: str, token: str, bounds: Bounds) -> tuple[Any, str, dict[str, str]]:
-        """(what the Space returned, where its files are, headers to fetch them with)."""
+    def _predict(self, job: ShotOrder, address: str, token: str, bounds: Bounds) -> tuple[Any, str, dict[str, str]]:
+        """Call the Space; return (result, base address of its files, headers to fetch them)."""
         import httpx
 
         gradio_client = _library()
@@ -104,18 +104,18 @@ class SpaceMaker:
         inputs = [values.get(each, each) if isinstance(each, str) else each for each in job.space["inputs"]]
         client = None
         try:
-            # Without a token of the channel's, the one that this machine may have saved for the hub is not sent.
+            # token=False: do not send the token that this machine may have saved for the hub.
             client = _quiet(gradio_client)(
                 address, token=token or False, verbose=False, download_files=False, analytics_enabled=False,
-                httpx_kwargs={"timeout": bounds.timeout(httpx), "auth": fence(httpx, bounds)},
+                httpx_kwargs={"timeout": bounds.timeout(httpx), "auth": bounds_auth(httpx, bounds)},
             )  # fmt: skip
-            given = client.predict(*inputs, api_name=job.space["endpoint"])
+            result = client.predict(*inputs, api_name=job.space["endpoint"])
             cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
             headers = {**client.headers, **({"cookie": cookies} if cookies else {})}
-            return given, str(client.src_prefixed), headers
+            return result, str(client.src_prefixed), headers
         except gradio_client.exceptions.AppError as error:
-            raise KinemaError(f"{self.where} refused: {for_terminal(str(error), 300)}") from None
-        except Exception as error:  # of many kinds, its own and of three libraries below it
+            raise KinemaError(f"{self.where} refused the request: {for_terminal(str(error), 300)}") from None
+        except Exception as error:  # of many types, from gradio_client and the libraries below it
             if bounds.refused is not None:
                 raise bounds.refused from None
             text = for_terminal(str(error), 300)
@@ -123,7 +123,7 @@ class SpaceMaker:
                 raise RequestError(
                     f"{self.where}: {text}", field="space.endpoint", value=job.space["endpoint"]
                 ) from None
-            raise Down(f"{self.where}: {type(error).__name__}: {text}") from None
+            raise Unavailable(f"{self.where}: {type(error).__name__}: {text}") from None
         finally:
             if client is not None:
                 with contextlib.suppress(Exception):
@@ -131,13 +131,13 @@ class SpaceMaker:
 
 
 def _within(limit_s: float, work: Callable[[], Any]) -> Any:
-    """The result of the work, which is left behind where it takes longer than this: Down."""
-    found: list[Any] = []
+    """The result of `work`, run in a thread that is abandoned after `limit_s`: ClipTimeout."""
+    results: list[Any] = []
     failed: list[BaseException] = []
 
     def run() -> None:
         try:
-            found.append(work())
+            results.append(work())
         except BaseException as error:
             failed.append(error)
 
@@ -146,25 +146,25 @@ def _within(limit_s: float, work: Callable[[], Any]) -> Any:
     thread.join(limit_s)
     if failed:
         raise failed[0]
-    if not found:
-        raise Late(f"no clip within {limit_s:g} s")
-    return found[0]
+    if not results:
+        raise ClipTimeout(f"no clip within {limit_s:g} s")
+    return results[0]
 
 
-def _file_in(given: Any, depth: int = MAX_DEPTH) -> str | None:
-    """The name, at the Space, of the first file in what it returned. Plain text names none, whatever it looks like."""
-    if isinstance(given, dict):
-        path = given.get("path")
-        if isinstance(path, str) and 0 < len(path) <= LONGEST_NAME and not given.get("is_stream"):
+def _file_in(result: Any, depth: int = MAX_DEPTH) -> str | None:
+    """The name, at the Space, of the first file in a result. Plain text never names a file."""
+    if isinstance(result, dict):
+        path = result.get("path")
+        if isinstance(path, str) and 0 < len(path) <= LONGEST_NAME and not result.get("is_stream"):
             return path
     if not depth:
         return None
-    parts = given.values() if isinstance(given, dict) else given if isinstance(given, list | tuple) else ()
+    parts = result.values() if isinstance(result, dict) else result if isinstance(result, list | tuple) else ()
     return next((path for part in parts if (path := _file_in(part, depth - 1)) is not None), None)
 
 
 def _quiet(gradio_client: Any) -> Any:
-    """Its client tells its makers about each use, unless a variable of the whole process's environment says no."""
+    """gradio_client's Client without telemetry, which otherwise only an environment variable disables."""
 
     class Quiet(gradio_client.Client):  # type: ignore[misc, name-defined]
         def _telemetry_thread(self) -> None:
@@ -178,5 +178,5 @@ def _library() -> Any:
         import gradio_client
         import gradio_client.exceptions
     except ImportError:
-        raise ModelError(f"A Gradio Space needs gradio_client: {install_command('channel')}") from None
+        raise ModelError(f"A Gradio Space requires gradio_client: {install_command('channel')}") from None
     return gradio_client

@@ -1,4 +1,4 @@
-"""A shot as Toyland's renderer draws it: what is understood of the prompt, and the rest by the seed."""
+"""Clips drawn by Toyland's renderer: from what it understands of the prompt, and the seed for the rest."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from ...toyland.scene import WORLD, Scene, sample_scene
 from ...toyland.understand import understand
 
 FPS = 12.0
-SIDE = 160  # pixels of the shorter side; the channel scales it up
+SIDE = 160  # pixels of the shorter side; upscaled to the channel's picture
 
 
 def scene_of(prompt: str, seconds: float, seed: int) -> Scene:
-    """A scene with what the prompt says."""
-    said = understand(prompt)
+    """A random scene, changed to match the prompt."""
+    understood = understand(prompt)
     drawn = sample_scene(seed % 2**31, WORLD)
-    told: dict[str, Any] = {
+    changes: dict[str, Any] = {
         name: value
         for name in ("background", "light", "weather", "camera", "style")
-        if (value := getattr(said, name)) is not None
+        if (value := getattr(understood, name)) is not None
     }
     actors = list(drawn.actors)
-    for number, words in enumerate(said.actors[: max(len(actors), 1)]):
-        known = {
+    for number, words in enumerate(understood.actors[: max(len(actors), 1)]):
+        fields = {
             name: value
             for name in ("kind", "color", "motion")
             if (value := getattr(words, name)) is not None
         }  # fmt: skip
         if words.motion is not None:
-            known["heading"] = (words.heading or "up-left") if words.motion == "diagonal" else ""
-        actors[number] = _changed(actors[number], known)
-    told["actors"] = tuple(actors[: max(len(said.actors), 1)])
-    return _changed(drawn, told | {"duration": seconds, "camera_amount": drawn.camera_amount or 0.2})
+            fields["heading"] = (words.heading or "up-left") if words.motion == "diagonal" else ""
+        actors[number] = _changed(actors[number], fields)
+    changes["actors"] = tuple(actors[: max(len(understood.actors), 1)])
+    return _changed(drawn, changes | {"duration": seconds, "camera_amount": drawn.camera_amount or 0.2})
 
 
 def draw(prompt: str, seconds: float, seed: int, height: int, width: int) -> Iterator[Chunk]:
-    """The clip, in the shape of the channel's picture but smaller, at 12 frames a second."""
+    """Yield the clip at 12 fps, in the channel's aspect ratio but smaller."""
     from ...toyland.render import render
 
     num_frames = max(2, round(seconds * FPS))
@@ -51,7 +51,7 @@ def draw(prompt: str, seconds: float, seed: int, height: int, width: int) -> Ite
 
 
 def _changed(value: Any, changes: dict[str, Any]) -> Any:
-    """With the changes; where they do not go together, with as many of them as do, in order."""
+    """The value with the changes; if they are inconsistent, with those that apply one by one, in order."""
     try:
         return replace(value, **changes)
     except ValueError:

@@ -1,9 +1,9 @@
-"""Where the files of shots in the making lie between their steps, so that another process can go on with them.
+"""Storage of a shot's files between its steps, so that another process can resume it.
 
-On one machine, or where all machines see one folder: FOLDER/<shot>/<step>.mp4. Else the database of the steps holds
-them too: clips of some seconds are small. Both write a file whole or not at all, and again without harm.
+On one machine, or with a shared folder: FOLDER/<shot>/<step>.mp4. Otherwise the workflow database stores them, since
+short clips are small. Both write files atomically and idempotently.
 
-Files of a shot are dropped when it is over, all but its last frames (TAIL) where the next shot goes on from them.
+The files of a finished shot are deleted, except its last frames (TAIL) if the next shot continues them.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ class WorkFiles(Protocol):
     def has(self, shot: str, step: str) -> bool: ...
 
     def put(self, shot: str, step: str, path: Path) -> None:
-        """Keep a file, which may be moved away."""
+        """Store a file, which may be moved."""
 
     def take(self, shot: str, step: str, path: Path) -> Path:
-        """The file, at `path` or elsewhere on this machine; not to be changed. MediaError where there is none."""
+        """The file, at `path` or elsewhere on this machine; read-only. MediaError if it is missing."""
 
     def drop(self, shot: str, keep: str = "") -> None:
-        """Forget all files of a shot, but that of the step `keep`."""
+        """Delete all files of a shot, except that of step `keep`."""
 
     def forget(self, shot: str, step: str) -> None:
-        """Forget one file, if it is there."""
+        """Delete one file, if it exists."""
 
     def having(self, step: str, prefix: str) -> list[str]:
-        """The shots whose names begin so and that have a file of this step."""
+        """The shots with this name prefix that have a file of this step."""
 
 
 def suffix(step: str) -> str:
-    """Of a step's file."""
+    """The file name suffix of a step."""
     return _SUFFIXES.get(step, ".mp4")
 
 
@@ -61,13 +61,13 @@ class FolderFiles:
         try:
             move_file(path, target)
         except OSError as error:
-            raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
+            raise MediaError(f"Cannot write {target}: {error.strerror or error}.") from error
 
     def take(self, shot: str, step: str, path: Path) -> Path:
-        found = self._path(shot, step)
-        if not found.is_file():
-            raise MediaError(f"{found}: is not there any more.")
-        return found
+        stored = self._path(shot, step)
+        if not stored.is_file():
+            raise MediaError(f"No such file: {stored}.")
+        return stored
 
     def drop(self, shot: str, keep: str = "") -> None:
         kept = self._path(shot, keep) if keep else None
@@ -83,7 +83,7 @@ class FolderFiles:
         path = self._path(shot, step)
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-            path.parent.rmdir()  # unless there is something else in it
+            path.parent.rmdir()  # only if it is empty
 
     def having(self, step: str, prefix: str) -> list[str]:
         return sorted(path.parent.name for path in self.folder.glob(f"{prefix}*/{step}{suffix(step)}"))
@@ -93,7 +93,7 @@ class FolderFiles:
 
 
 class DatabaseFiles:
-    """In the table kinema_files of a PostgreSQL database. url: with its password."""
+    """Files in the table kinema_files of a PostgreSQL database. url: with the password."""
 
     def __init__(self, url: str) -> None:
         self._tables = Tables(
@@ -103,16 +103,16 @@ class DatabaseFiles:
         )
 
     def has(self, shot: str, step: str) -> bool:
-        found = self._tables.do(
+        rows = self._tables.do(
             "SELECT 1 FROM kinema_files WHERE shot = :shot AND step = :step", shot=shot, step=step
         )  # fmt: skip
-        return bool(found)
+        return bool(rows)
 
     def put(self, shot: str, step: str, path: Path) -> None:
         if (size := path.stat().st_size) > MAX_BYTES:
             raise KinemaError(
-                f"{path.name} of {shot} has {size:,} bytes, too many to travel through the database; name a folder "
-                "that all machines see in database.files."
+                f"{path.name} of {shot} has {size:,} bytes; the database stores at most {MAX_BYTES:,} per file. Set "
+                "database.files to a folder shared by all machines."
             )
         self._tables.do(
             "INSERT INTO kinema_files (shot, step, data) VALUES (:shot, :step, :data) "
@@ -125,7 +125,7 @@ class DatabaseFiles:
             "SELECT data FROM kinema_files WHERE shot = :shot AND step = :step", shot=shot, step=step
         )  # fmt: skip
         if not rows:
-            raise MediaError(f"{shot}: its file after {step} is not in the database any more.")
+            raise MediaError(f"{shot}: the file of step {step} is not in the database.")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(rows[0][0])
         return path
@@ -145,5 +145,5 @@ class DatabaseFiles:
 
 
 def work_files(place: str, url: str) -> WorkFiles:
-    """place: "database", or a folder; url: of the database."""
+    """The storage for `place`: "database", or a folder. url: the database."""
     return DatabaseFiles(url) if place == "database" else FolderFiles(Path(place))

@@ -1,7 +1,7 @@
-"""Workers: processes on any machine that draw shots for the channels of one PostgreSQL database.
+"""Workers: processes on any machine that generate shots for the channels of one PostgreSQL database.
 
-Each says every few seconds that it lives. What a dead one was drawing is handed on, by the channel or by a worker,
-whoever notices first; times are those of the database, so clocks need not agree.
+Each sends a heartbeat every few seconds. The shots of a dead worker are requeued by the channel or another worker.
+Times are those of the database, so the machines' clocks need not agree.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ...core.errors import KinemaError
 from ...core.leftovers import temporary_folder
 from . import durable
 from .postgres import Tables
-from .steps import Desk
+from .steps import Workspace
 
 BEAT_S = 5.0
 log = logging.getLogger("kinema.channel")
@@ -27,7 +27,7 @@ log = logging.getLogger("kinema.channel")
 
 @dataclass(frozen=True)
 class WorkerState:
-    """A process that draws: its name, where it runs, what it does, and seconds since it was last heard of."""
+    """A worker process: name, host, process id, current step, and seconds since its last heartbeat."""
 
     id: str
     host: str
@@ -37,7 +37,7 @@ class WorkerState:
 
 
 class Heartbeats:
-    """The table kinema_workers of a database. url: with its password."""
+    """The table kinema_workers of a database. url: with the password."""
 
     def __init__(self, url: str) -> None:
         self._tables = Tables(
@@ -54,7 +54,7 @@ class Heartbeats:
         )  # fmt: skip
 
     def leave(self, id: str) -> None:
-        """Be taken for dead at once."""
+        """Mark a worker as dead at once."""
         self._tables.do("UPDATE kinema_workers SET seen = now() - interval '1 year' WHERE id = :id", id=id)
 
     def gone(self, id: str) -> None:
@@ -66,39 +66,40 @@ class Heartbeats:
         )
         return [WorkerState(id, host, pid, doing, float(silent_s)) for id, host, pid, doing, silent_s in rows]
 
-    def hand_on_lost(self, lost_s: float, own: str) -> list[str]:
-        """Give the shots of silent workers back to the queue; gives who they were. Needs a launched process."""
+    def requeue_lost(self, lost_s: float, own: str) -> list[str]:
+        """Requeue the shots of silent workers and return the workers' ids. Requires `durable.launch`."""
         lost = [worker.id for worker in self.all() if worker.silent_s > lost_s and worker.id != own]
         for id in lost:
-            given = durable.hand_on(id)
+            num_shots = durable.requeue(id)
             self.gone(id)
-            log.warning("%s is not heard of any more; %d of its shots go to others", id, given)
+            log.warning("%s sends no heartbeats; requeued %d of its shots", id, num_shots)
         return lost
 
 
 def work(
-    url: str, stop: threading.Event, *, lost_s: float = 60.0, tell: Callable[[str], Any] = lambda _line: None
+    url: str, stop: threading.Event, *, lost_s: float = 60.0, report: Callable[[str], Any] = lambda _line: None
 ) -> None:
-    """Draw shots of a database until `stop`. url: with its password. KinemaError where it cannot be reached."""
+    """Generate shots of a database until `stop` is set. url: with the password. report: called with status lines.
+    KinemaError if the database cannot be reached."""
     id = f"worker-{socket.gethostname()}-{os.getpid()}-{token_hex(3)}"
     beats = Heartbeats(url)
     doing = {"now": ""}
 
-    def told(shot: str, step: str) -> None:
+    def on_step(shot: str, step: str) -> None:
         doing["now"] = f"{shot} {step}"
-        tell(doing["now"])
+        report(doing["now"])
 
     with temporary_folder("worker") as folder:
-        desk = Desk(url, folder, told)
+        workspace = Workspace(url, folder, on_step)
         beats.beat(id, "")
-        durable.launch(url, id, durable.ProcessRole(desk), draws=True)
-        tell(f"{id} waits for shots")
+        durable.launch(url, id, durable.ProcessRole(workspace), draws=True)
+        report(f"{id} is waiting for shots")
         try:
             while not stop.wait(min(BEAT_S, lost_s / 4)):
                 try:
                     beats.beat(id, doing["now"])
-                    beats.hand_on_lost(lost_s, id)
-                except Exception as error:  # whatever it is: silence would have its shots handed on
+                    beats.requeue_lost(lost_s, id)
+                except Exception as error:  # keep running: without heartbeats its shots would be requeued
                     log.warning("%s", error, exc_info=not isinstance(error, KinemaError))
         finally:
-            beats.leave(id)  # handed on here, its shot could be taken by this very process again
+            beats.leave(id)  # requeueing here could give the shot to this process again

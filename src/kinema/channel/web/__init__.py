@@ -1,1 +1,1 @@
-"""The channel's site: page, HLS, guide, suggestions, the owner's verbs."""
+"""The channel's site: watch page, HLS, guide, suggestions, the owner's API."""

@@ -1,4 +1,4 @@
-"""How many watch: who asked for the live playlist within the last seconds. No cookies, nothing is kept."""
+"""The number of viewers: clients that requested the live playlist within the last seconds. No cookies, no storage."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ MOST = 50_000
 
 
 class Audience:
-    """A player that comes by the channel's address gets a word of its own in the address of its playlist; one that does
-    not is known by its address and the name of its program. May be used from one thread at a time."""
+    """Viewers are identified by a random token in the playlist address, or by address and user agent if the player
+    requests the playlist directly. Not thread-safe."""
 
     def __init__(self, held_s: float = HELD_S, clock: Callable[[], float] = time.monotonic) -> None:
         self.held_s, self._clock = held_s, clock
         self._seen: OrderedDict[str, float] = OrderedDict()
 
     @staticmethod
-    def word() -> str:
+    def new_token() -> str:
         return secrets.token_urlsafe(9)
 
-    def saw(self, who: str) -> None:
-        self._seen[who] = self._clock()
-        self._seen.move_to_end(who)
-        self._forget()
+    def seen(self, viewer: str) -> None:
+        """Record a request of a viewer."""
+        self._seen[viewer] = self._clock()
+        self._seen.move_to_end(viewer)
+        self._expire()
 
     def count(self) -> int:
-        self._forget()
+        self._expire()
         return len(self._seen)
 
-    def _forget(self) -> None:
+    def _expire(self) -> None:
         since = self._clock() - self.held_s
         while self._seen and (len(self._seen) > MOST or next(iter(self._seen.values())) < since):
             self._seen.popitem(last=False)

@@ -1,7 +1,7 @@
-"""What the site knows of the channel, looked up at most once a second however many ask.
+"""The channel's state as shown by the site, refreshed at most once a second whatever the number of requests.
 
-It reads what the playout and the library leave in the channel's folder and needs neither to be alive: without them it
-says what it knew last, and that the channel is not on air.
+It reads the files of the playout and the library in the channel's folder. Neither needs to run: without them, the site
+shows the last state and that the channel is off air.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ..library import Aired, Library, LibraryClip
 log = logging.getLogger("kinema.channel")
 LOOK_S = 1.0
 SILENT_S = 10.0
-"""A playout that has not written its state for so long is not on air."""
+"""A playout whose status file is older than this is off air."""
 LINES, GUIDE_LINES, DAY_S = 60, 5000, 24 * 3600
 
 
 @dataclass(frozen=True)
 class BoardView:
-    """airings: the latest first, as-run lines of the library. playout: state/status.json, {} where there is none.
-    clips: those of the airings, by id."""
+    """A snapshot. airings: as-run lines, the latest first. playout: state/status.json, or {}. clips: the clips of the
+    airings, by id."""
 
     on_air: bool = False
     name: str = ""
@@ -42,8 +42,7 @@ class BoardView:
 
 
 class Board:
-    """name: what the channel is called while its playout has not said so. schedule: day parts (day_parts.py), by the
-    clock of timezone."""
+    """name: the channel's name until its playout reports one. schedule: day parts (day_parts.py) in `timezone`."""
 
     def __init__(
         self, folder: Path, name: str = "Kinema", schedule: Sequence[Sequence[str]] = (), theme: str = "",
@@ -56,10 +55,10 @@ class Board:
         self._lock = threading.Lock()
 
     def look(self) -> BoardView:
-        """May be called from any thread."""
+        """The current snapshot. Thread-safe."""
         with self._lock:
             if time.monotonic() - self._looked >= LOOK_S:
-                self._view = self._anew()
+                self._view = self._refreshed()
                 self._looked = time.monotonic()
             return self._view
 
@@ -70,26 +69,26 @@ class Board:
             self._library = None
 
     def now(self, at: float | None = None) -> dict[str, Any]:
-        """What a viewer whose picture is dated `at` sees, what comes then, and what was on lately; dates are seconds
-        since 1970. Without `at`: what is going out."""
+        """Current, next and recent airings for a viewer whose picture has the date `at`, in seconds since 1970; without
+        `at`, those being sent."""
         view = self.look()
         moment = self.wall() if at is None else at
         airing = guide.on_at(view.airings, moment)
         if airing is None and at is None and view.on_air and view.airings:
             airing = view.airings[0]
         later = sorted((line for line in view.airings if line.at > (airing or _never(moment)).at), key=lambda o: o.at)
-        coming = [self._told(line, view) for line in later]
+        coming = [self._entry(line, view) for line in later]
         if view.on_air:
-            coming += [_promised(clip) for clip in view.playout.get("next", ())]
+            coming += [_upcoming(clip) for clip in view.playout.get("next", ())]
         return {
             "name": view.name, "hue": hue(view.name), "on_air": view.on_air, "time": self.wall(), "at": moment,
-            "now": self._told(airing, view) if airing else None, "next": coming[0] if coming else None,
-            "coming": coming[:6], "recent": [self._told(line, view) for line in view.airings],
+            "now": self._entry(airing, view) if airing else None, "next": coming[0] if coming else None,
+            "coming": coming[:6], "recent": [self._entry(line, view) for line in view.airings],
             "music": view.playout.get("music") if view.on_air else None, "theme": self.theme_at(moment),
         }  # fmt: skip
 
     def schedule(self) -> list[dict[str, Any]]:
-        """The coming day: parts of it with one theme each, (begin, end) as seconds since 1970, without holes."""
+        """The next 24 hours as parts of one theme each, without gaps; begin and end are seconds since 1970."""
         now = self.wall()
         begin = now - now % 60
         rows: list[dict[str, Any]] = []
@@ -103,7 +102,7 @@ class Board:
         return rows
 
     def guide(self, id: str) -> str:
-        """XMLTV: what was on, as programmes of one theme, and the day to come."""
+        """The XMLTV guide: past programmes, and the schedule of the next day."""
         now, lines = self.now(), list(self.look().airings)
         with (
             contextlib.suppress(KinemaError, OSError),
@@ -122,9 +121,9 @@ class Board:
     def theme_at(self, at: float) -> str:
         return self.parts.theme_at(at) or self.theme
 
-    def _anew(self) -> BoardView:
-        said = guide.status(self.folder) or {}
-        on_air = bool(said) and abs(self.wall() - float(said.get("written_at", 0))) < SILENT_S
+    def _refreshed(self) -> BoardView:
+        state = guide.status(self.folder) or {}
+        on_air = bool(state) and abs(self.wall() - float(state.get("written_at", 0))) < SILENT_S
         try:
             if self._library is None:
                 self._library = Library(self.folder, create=False, patience_s=0.5)
@@ -134,14 +133,15 @@ class Board:
             trouble = ""
         except (KinemaError, OSError) as error:
             if not self._view.trouble:
-                log.warning("the site cannot look at the library: %s", error)
+                log.warning("the site cannot read the library: %s", error)
             airings, clips, trouble = self._view.airings, self._view.clips, str(error)
             self._library = None
-        return BoardView(on_air, str(said.get("name") or self._view.name or self.name), airings, said, clips, trouble)
+        name = str(state.get("name") or self._view.name or self.name)
+        return BoardView(on_air, name, airings, state, clips, trouble)
 
     @staticmethod
-    def _told(line: Aired, view: BoardView) -> dict[str, Any]:
-        """An airing as the page shows it. What the owner banned is not spoken of any more."""
+    def _entry(line: Aired, view: BoardView) -> dict[str, Any]:
+        """An airing as shown on the page. Banned clips have no title and prompt."""
         clip = view.clips.get(line.id)
         is_banned = clip is not None and clip.state == "banned"
         title, prompt = (line.title, clip.prompt if clip is not None else "") if not is_banned else ("", "")
@@ -152,12 +152,12 @@ class Board:
 
 
 def hue(name: str) -> int:
-    """The channel's colour, in degrees: that of its ident."""
+    """The channel's hue in degrees, the same as in its ident."""
     return round(360 * int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") / 65536) % 360
 
 
-def _promised(clip: dict[str, Any]) -> dict[str, Any]:
-    """What the playout has ready; when it will be on is not known to the second."""
+def _upcoming(clip: dict[str, Any]) -> dict[str, Any]:
+    """A clip that the playout has ready, without an exact time."""
     return {**{name: clip.get(name, "") for name in ("id", "title", "theme", "kind")}, "at": None, "until": None,
             "prompt": clip.get("prompt", "")}  # fmt: skip
 

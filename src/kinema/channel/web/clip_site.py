@@ -1,15 +1,14 @@
-"""A bench over HTTP: orders in JSON, clips as .mp4 (making/remote.py asks).
+"""The HTTP API of `kinema worker --listen`: orders as JSON, clips as .mp4. The client is making/remote.py.
 
     GET    /               {"kinema": "clips", "models": [...]}
-    POST   /clips          {"id", "model", "prompt", "seconds", "seed", ...} -> 202; 409: another order has that id; 503
-                           while there is no room
+    POST   /clips          {"id", "model", "prompt", "seconds", "seed", ...} -> 202; 409: another order has that id;
+                           503: the queue is full
     GET    /clips/ID       {"state": "waiting" | "drawing" | "done" | "failed", "error", "again"}
     GET    /clips/ID.mp4   the clip
-    DELETE /clips/ID       forget it
+    DELETE /clips/ID       delete the order
 
-Where there is a token, each needs `Authorization: Bearer TOKEN`. There is nothing here for browsers: a request that a
-page of another origin sends is refused, and so is, without a token, one under a name that is not this machine's (DNS
-rebinding; a page that is made to come from here knows no token).
+With a token, each request requires `Authorization: Bearer TOKEN`. The API is not for browsers: requests with an Origin
+header are refused, and without a token, so are requests with an unknown Host (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from starlette.routing import Route
 from ...core.errors import RequestError
 from ...core.outside import parse_json
 from ...core.request import Profile
-from ..making.bench import DONE, Bench, Busy, Order, Taken
 from ..making.job import ShotOrder
+from ..making.order_queue import DONE, IdTaken, Order, OrderQueue, QueueFull
 from .owner import Owner
 from .site_guard import Guard
 
@@ -36,55 +35,55 @@ TEXTS = {"id": 200, "model": 300, "prompt": 4000, "negative_prompt": 4000}
 NUMBERS = {"seconds": (0.1, 600.0), "seed": (0, 2**63 - 1), "width": (32, 4096), "height": (32, 4096)}
 
 
-def clip_site(bench: Bench, token: str | None = None, names: Collection[str] = ()) -> Any:
-    """The ASGI application. names: host names that it goes by without a token, besides localhost and bare addresses.
-    RequestError: a token that is too short."""
+def clip_site(orders: OrderQueue, token: str | None = None, names: Collection[str] = ()) -> Any:
+    """The ASGI application. names: host names accepted without a token, besides localhost and bare addresses.
+    RequestError: the token is too short."""
     owner = Owner(token)
 
     def allowed(request: Request) -> Response | None:
         if "origin" in request.headers:
-            return _told(403, "Not for pages.")
+            return _error(403, "Requests from web pages are refused.")
         if owner.has_token and not owner.is_owner(request.headers.get("authorization", "")):
-            return _told(401, "This bench asks for its token.")
+            return _error(401, "A valid token is required.")
         return None
 
     async def about(request: Request) -> Response:
-        return allowed(request) or JSONResponse({"kinema": "clips", "models": list(bench.models)})
+        return allowed(request) or JSONResponse({"kinema": "clips", "models": list(orders.models)})
 
-    async def order(request: Request) -> Response:
+    async def post(request: Request) -> Response:
         if refused := allowed(request):
             return refused
         data = b""
         async for part in request.stream():
             data += part
             if len(data) > MOST_BYTES:
-                return _told(413, f"An order has {MOST_BYTES:,} bytes at most.")
+                return _error(413, f"An order has at most {MOST_BYTES:,} bytes.")
         try:
-            return JSONResponse(_state(bench.order(job_of(data))), 202)
+            return JSONResponse(_state(orders.add(job_of(data))), 202)
         except RequestError as error:
-            return _told(422, str(error))
-        except Taken as error:
-            return _told(409, str(error))
-        except Busy as error:
-            return _told(503, str(error))
+            return _error(422, str(error))
+        except IdTaken as error:
+            return _error(409, str(error))
+        except QueueFull as error:
+            return _error(503, str(error))
 
     async def one(request: Request) -> Response:
         if refused := allowed(request):
             return refused
         name = request.path_params["name"]
         if request.method == "DELETE":
-            bench.forget(name)
+            orders.forget(name)
             return Response(status_code=204)
-        found = bench.get(name.removesuffix(".mp4"))
-        if found is None or (name.endswith(".mp4") and found.state != DONE):
-            return _told(404, "There is no such clip.")
+        order = orders.get(name.removesuffix(".mp4"))
+        if order is None or (name.endswith(".mp4") and order.state != DONE):
+            return _error(404, "No such clip.")
         return (
-            FileResponse(found.path, media_type="video/mp4") if name.endswith(".mp4") else JSONResponse(_state(found))
+            FileResponse(order.path, media_type="video/mp4") if name.endswith(".mp4") else JSONResponse(_state(order))
         )
 
     app = Starlette(
         routes=[
-            Route("/", about), Route("/clips", order, methods=["POST"]),
+            Route("/", about), Route("/clips", post, methods=["POST"]),
             Route("/clips/{name}", one, methods=["GET", "DELETE"]),
         ]
     )  # fmt: skip
@@ -92,28 +91,28 @@ def clip_site(bench: Bench, token: str | None = None, names: Collection[str] = (
 
 
 def job_of(data: bytes) -> ShotOrder:
-    """An order from a stranger: only what is known, each of its kind and size. RequestError names what is wrong."""
-    said: dict[str, Any] = parse_json(data, "The order", dict, error=RequestError, max_bytes=MOST_BYTES)
-    found: dict[str, Any] = {"negative_prompt": "", "seed": 0, "width": 576, "height": 320, "profile": "balanced"}
-    found |= {name: said[name] for name in (*TEXTS, *NUMBERS, "profile") if name in said}
+    """Parse an untrusted order: only known fields, each of its type and range. RequestError."""
+    body: dict[str, Any] = parse_json(data, "The order", dict, error=RequestError, max_bytes=MOST_BYTES)
+    fields: dict[str, Any] = {"negative_prompt": "", "seed": 0, "width": 576, "height": 320, "profile": "balanced"}
+    fields |= {name: body[name] for name in (*TEXTS, *NUMBERS, "profile") if name in body}
     for name, longest in TEXTS.items():
-        if not isinstance(found.get(name), str) or len(found[name]) > longest or (name == "id" and not found[name]):
-            raise RequestError(f"{name} is no text.", field=name, legal=f"a text of {longest} characters at most")
+        if not isinstance(fields.get(name), str) or len(fields[name]) > longest or (name == "id" and not fields[name]):
+            raise RequestError(f"Illegal {name}.", field=name, legal=f"a text of at most {longest} characters")
     for name, (low, high) in NUMBERS.items():
-        value = found.get(name)
+        value = fields.get(name)
         kinds = (int, float) if name == "seconds" else (int,)
         if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
             raise RequestError(f"{name} = {str(value)[:50]}.", field=name, legal=f"{low} to {high}")
-    if not isinstance(found["profile"], str) or found["profile"] not in PROFILES:
-        raise RequestError(f"profile = {str(found['profile'])[:50]!r}.", field="profile", legal=", ".join(PROFILES))
-    if not all(letter.isalnum() or letter in "-_" for letter in found["id"]):
-        raise RequestError(f"id = {found['id']!r}.", field="id", legal="letters, digits, - and _")
-    return ShotOrder(making={}, **found)
+    if not isinstance(fields["profile"], str) or fields["profile"] not in PROFILES:
+        raise RequestError(f"profile = {str(fields['profile'])[:50]!r}.", field="profile", legal=", ".join(PROFILES))
+    if not all(letter.isalnum() or letter in "-_" for letter in fields["id"]):
+        raise RequestError(f"id = {fields['id']!r}.", field="id", legal="letters, digits, - and _")
+    return ShotOrder(making={}, **fields)
 
 
 def _state(order: Order) -> dict[str, Any]:
     return {"state": order.state, "error": order.error, "again": order.again}
 
 
-def _told(code: int, text: str) -> Response:
+def _error(code: int, text: str) -> Response:
     return JSONResponse({"error": text}, code)

@@ -1,4 +1,4 @@
-"""Where a site listens, and whether one can be served at all; needs no web framework itself."""
+"""Listening sockets of the sites, without importing a web framework."""
 
 from __future__ import annotations
 
@@ -13,46 +13,48 @@ from ...core.outside import for_terminal
 
 
 def check_can_serve() -> None:
-    """ModelError where the packages that serve a page are not installed."""
+    """Raise ModelError if the web packages are not installed."""
     missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
-        raise ModelError(f"A channel's page needs {' and '.join(missing)}: {install_command('channel')}")
+        raise ModelError(f"A channel's page requires {' and '.join(missing)}: {install_command('channel')}")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens (port 0: any free one). RequestError: taken, or not an address of this machine."""
+    """A listening socket (port 0: any free port). RequestError: port in use, or not an address of this machine."""
     if not 0 <= port <= 65535:
-        raise RequestError(f"Port {port}.", field="port", value=port, legal="0 to 65535")
+        raise RequestError(f"Illegal port: {port}.", field="port", value=port, legal="0 to 65535")
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        sock = socket.socket(found[0], found[1])
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]  # fmt: skip
+        sock = socket.socket(family, kind)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(found[4])
+        sock.bind(address)
         sock.listen(512)
     except OSError as error:
         raise RequestError(
-            f"Cannot listen at {host}:{port} ({error.strerror or error}).", field="port", value=port,
-            legal="a port that is free, or 0 for any",
+            f"Cannot listen at {host}:{port}: {error.strerror or error}.", field="port", value=port,
+            legal="a free port, or 0 for any",
         ) from None  # fmt: skip
     return sock
 
 
 def check_free(host: str, port: int) -> None:
-    """RequestError, naming the process where this system tells, where somebody listens at the port already."""
+    """Raise RequestError if the port of the page is in use, with the process if it is visible."""
     try:
         listen(host, port).close()
     except RequestError as error:
         owner = owner_of(port)
         by = f", process {owner[0]} ({owner[1]})" if owner is not None else ""
         raise RequestError(
-            f"{host}:{port}, where the page would be, is not free{by}. {error.message}", field="page.port", value=port,
-            legal="another port in the channel's file, 0 for no page, or stop the other first",
+            f"The port of the page, {host}:{port}, is in use{by}. {error.message}", field="page.port", value=port,
+            legal="another port in the channel file, or 0 for no page",
         ) from None  # fmt: skip
 
 
 def owner_of(port: int) -> tuple[int, str] | None:
-    """(number, command line) of the process that listens at a TCP port; None where that cannot be seen (another
-    person's process, or a system without /proc)."""
+    """(process id, command line) of the process that listens at a TCP port; None if it is not visible (another user's
+    process, or a system without /proc)."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = [line.split() for name in ("tcp", "tcp6") for line in _lines(Path("/proc/net") / name)[1:]]
         nodes = {f"socket:[{line[9]}]" for line in lines if line[3] == "0A" and int(line[1].split(":")[1], 16) == port}
@@ -69,7 +71,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def address_of(sock: socket.socket) -> str:
-    """http://HOST:PORT/ as a browser on this machine takes it."""
+    """The http://HOST:PORT/ address of a socket for a browser on this machine."""
     host, port = sock.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "localhost"

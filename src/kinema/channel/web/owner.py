@@ -1,4 +1,4 @@
-"""What an owner can do with a channel over HTTP, and who is taken for its owner: whoever has the token."""
+"""Authentication of the channel's owner by a secret token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOKEN_ENV = "KINEMA_CHANNEL_TOKEN"
 
 
 class Owner:
-    """token: the secret; None: nobody is the owner, and the verbs are off. RequestError: too short to be one."""
+    """token: the secret; None disables the owner's API. RequestError: the token is too short."""
 
     def __init__(self, token: str | None) -> None:
         if token is not None and len(token) < SHORTEST:
@@ -28,21 +28,22 @@ class Owner:
         return self._digest is not None
 
     def is_owner(self, authorization: str) -> bool:
-        """authorization: the header's value. Takes equally long whatever is wrong with it."""
-        kind, _, word = authorization.partition(" ")
-        same = hmac.compare_digest(_digest(word.strip()), self._digest or b"")
-        return same and kind.lower() == "bearer"
+        """Whether an Authorization header has the token, compared in constant time."""
+        scheme, _, token = authorization.partition(" ")
+        same = hmac.compare_digest(_digest(token.strip()), self._digest or b"")
+        return same and scheme.lower() == "bearer"
 
 
 def token_from(file: str | os.PathLike[str] | None = None) -> str | None:
-    """The token of a file, else of the environment (KINEMA_CHANNEL_TOKEN), else None. RequestError: cannot be read."""
+    """The token from a file, else from the environment (KINEMA_CHANNEL_TOKEN), else None. RequestError: unreadable
+    file."""
     if file is not None:
         try:
             return Path(file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise RequestError(f"Cannot read the token's file {file}: {error}.", field="token_file") from None
+            raise RequestError(f"Cannot read the token file {file}: {error}.", field="token_file") from None
     return os.environ.get(TOKEN_ENV, "").strip() or None
 
 
-def _digest(word: str) -> bytes:
-    return hashlib.sha256(word.encode()).digest()
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,7 +1,7 @@
-"""What stands before every route of the channel's site: who may be asked for what, and what each answer forbids.
+"""Request checks and security headers for every route of the channel's site.
 
-Host: only names that the site goes by, or bare addresses, so that a stranger's domain that is made to point here
-(DNS rebinding) gets nothing. Writing: never for a page of another origin (CSRF). There are no cookies anywhere.
+Host: only accepted names or bare addresses, against DNS rebinding. Writing requests from pages of another origin are
+refused (CSRF). There are no cookies.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ SECURITY = {
 
 
 class Guard:
-    """An ASGI layer. names: host names, without a port, that the site goes by besides localhost; None: any, where each
-    request needs a secret that no page knows."""
+    """ASGI middleware. names: accepted host names, without a port, besides localhost; None accepts any, for sites whose
+    requests all require a token."""
 
     def __init__(self, app: Any, names: Collection[str] | None = ()) -> None:
         self.app = app
@@ -56,14 +56,14 @@ class Guard:
     def _refusal(self, method: str, headers: Headers) -> Response | None:
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return refusal(421, f"This site does not go by the name {host[:100]!r}.")
+            return refusal(421, f"Unknown host name: {host[:100]!r}.")
         if method in READING:
             return None
         origin = headers.get("origin")
-        if origin is not None and place_of(origin) != host.lower():
-            return refusal(403, "A page of another site may not ask for this.")
+        if origin is not None and host_of(origin) != host.lower():
+            return refusal(403, "Requests from pages of other sites are refused.")
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return refusal(403, "A page of another site may not ask for this.")
+            return refusal(403, "Requests from pages of other sites are refused.")
         return None
 
     def _is_ours(self, host: str) -> bool:
@@ -72,7 +72,7 @@ class Guard:
         try:
             parts = urlsplit(f"//{host}")
             name, _ = (parts.hostname or "").rstrip("."), parts.port
-        except ValueError:  # no port is one too
+        except ValueError:  # an illegal port
             return False
         if "@" in host or not name:
             return False
@@ -83,7 +83,8 @@ class Guard:
             return name in self.names
 
 
-def place_of(origin: str) -> str:
+def host_of(origin: str) -> str:
+    """Host and port of an origin; empty if it is malformed."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -91,5 +92,5 @@ def place_of(origin: str) -> str:
 
 
 def refusal(status: int, why: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Every refusal of the site is JSON with a sentence for people under `error`."""
+    """An error response of the site: JSON with a readable sentence under `error`."""
     return JSONResponse({"error": why}, status, headers)

@@ -1,8 +1,8 @@
-"""The channel as HLS over HTTP: playlists that are never old, segments that never change.
+"""HLS over HTTP: playlists are not cached, segments are immutable.
 
-Playlists are the playout's, with two changes. A player that comes by /live.m3u8 gets a word of its own into the address
-of its playlist, by which viewers are counted. And each segment's address carries its date, so that no cache on the way
-shows a segment of an older channel that had the same number.
+Playlists are those of the playout with two changes. A player that requests /live.m3u8 gets a viewer token in the
+address of its playlist, to count viewers. The address of each segment has its date, so that no cache returns a segment
+of an earlier channel with the same number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .audience import Audience
 from .site_guard import refusal
 
 SEGMENT = re.compile(r"s\d{9}\.ts")
-WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
+TOKEN = re.compile(r"[A-Za-z0-9_-]{1,40}")
 PLAYLIST_TYPE, SEGMENT_TYPE = "application/vnd.apple.mpegurl", "video/mp2t"
 OPEN = {"access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin"}
 FRESH = {**OPEN, "cache-control": "no-cache"}
@@ -29,7 +29,7 @@ _DATE = "#EXT-X-PROGRAM-DATE-TIME:"
 
 
 class SiteMedia:
-    """folder: the channel's."""
+    """Routes of the HLS files. folder: the channel's."""
 
     def __init__(self, folder: Path, audience: Audience) -> None:
         self.on_air, self.audience = folder / "on_air", audience
@@ -43,28 +43,28 @@ class SiteMedia:
         ]
 
     async def channel(self, request: Request) -> Response:
-        """The channel's address: its encodings (one), each with a playlist."""
+        """The multivariant playlist, with a viewer token."""
         data = await self._read("index.m3u8")
         if data is None:
             return refusal(503, "The channel has not been on air yet.", {**OPEN, "retry-after": "2"})
         where = "" if request.url.path.startswith("/on_air/") else "on_air/"
-        return self._playlist(with_word(data.decode(), self.audience.word(), where))
+        return self._playlist(with_viewer(data.decode(), self.audience.new_token(), where))
 
     async def live(self, request: Request) -> Response:
         data = await self._read("live.m3u8")
         if data is None:
             return refusal(503, "The channel has not been on air yet.", {**OPEN, "retry-after": "2"})
-        word = request.query_params.get("viewer", "")
-        if not WORD.fullmatch(word):
-            word = f"{address_of(request)} {request.headers.get('user-agent', '')[:200]}"
-        self.audience.saw(word)
+        viewer = request.query_params.get("viewer", "")
+        if not TOKEN.fullmatch(viewer):
+            viewer = f"{address_of(request)} {request.headers.get('user-agent', '')[:200]}"
+        self.audience.seen(viewer)
         return self._playlist(with_dates(data.decode()))
 
     async def segment(self, request: Request) -> Response:
         name = request.path_params["name"]
         data = await self._read(name) if SEGMENT.fullmatch(name) else None
         if data is None:
-            return refusal(404, "There is no such segment (any more).", OPEN)
+            return refusal(404, "No such segment; it may have expired.", OPEN)
         return Response(data, media_type=SEGMENT_TYPE, headers=FOR_LONG)
 
     async def _read(self, name: str) -> bytes | None:
@@ -78,16 +78,16 @@ class SiteMedia:
         return Response(text.encode(), media_type=PLAYLIST_TYPE, headers=FRESH)
 
 
-def with_word(index: str, word: str, where: str) -> str:
-    """A multivariant playlist whose playlists lie in `where` and are asked for with the viewer's word."""
+def with_viewer(index: str, token: str, where: str) -> str:
+    """A multivariant playlist whose entries are prefixed with `where` and carry the viewer's token."""
     return "".join(
-        f"{where}{line}?viewer={word}\n" if line and not line.startswith("#") else f"{line}\n"
+        f"{where}{line}?viewer={token}\n" if line and not line.startswith("#") else f"{line}\n"
         for line in index.splitlines()
     )
 
 
 def with_dates(live: str) -> str:
-    """A media playlist whose segments carry their program date-time in their address."""
+    """A media playlist with the program date-time in the address of each segment."""
     lines, date = [], ""
     for line in live.splitlines():
         if line.startswith(_DATE):
@@ -99,4 +99,5 @@ def with_dates(live: str) -> str:
 
 
 def address_of(request: Request) -> str:
+    """The client's address."""
     return request.client.host if request.client is not None else ""

@@ -1,4 +1,4 @@
-"""The owner's verbs over HTTP: status, queue, skip, ban and stop, for whoever sends `Authorization: Bearer TOKEN`."""
+"""The owner's API: status, queue, skip, ban and stop, with `Authorization: Bearer TOKEN`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ...core.errors import KinemaError, RequestError
-from .allowance import Allowance
+from .commands import Commands
 from .owner import TOKEN_ENV, Owner
+from .rate_limit import RateLimit
 from .site_guard import refusal
 from .site_media import address_of
 from .site_public import body
-from .verbs import Verbs
 
 
 class OwnerRoutes:
-    """trying: how often somebody may have the token wrong."""
+    """Routes of the owner's API. trying: the rate limit of wrong tokens."""
 
-    def __init__(self, verbs: Verbs, owner: Owner, trying: Allowance) -> None:
-        self.verbs, self.owner, self.trying = verbs, owner, trying
+    def __init__(self, commands: Commands, owner: Owner, trying: RateLimit) -> None:
+        self.commands, self.owner, self.trying = commands, owner, trying
 
     def routes(self) -> list[Route]:
         return [
@@ -37,67 +37,69 @@ class OwnerRoutes:
         ]
 
     async def status(self, request: Request) -> Response:
-        return self._stranger(request) or await self._done(self.verbs.status)
+        return self._refusal(request) or await self._run(self.commands.status)
 
     async def queue(self, request: Request) -> Response:
-        return self._stranger(request) or await self._done(self.verbs.queue, 50)
+        return self._refusal(request) or await self._run(self.commands.queue, 50)
 
     async def skip(self, request: Request) -> Response:
-        return self._stranger(request) or await self._done(self.verbs.skip)
+        return self._refusal(request) or await self._run(self.commands.skip)
 
     async def ban(self, request: Request) -> Response:
-        """{"id": "...", "reason": "..."}"""
-        if (refused := self._stranger(request)) is not None:
+        """Body: {"id": "...", "reason": "..."}."""
+        if (refused := self._refusal(request)) is not None:
             return refused
-        said = await body(request)
-        if isinstance(said, Response):
-            return said
-        id, reason = said.get("id"), said.get("reason", "")
+        data = await body(request)
+        if isinstance(data, Response):
+            return data
+        id, reason = data.get("id"), data.get("reason", "")
         if not isinstance(id, str) or not isinstance(reason, str) or len(reason) > 500:
-            return refusal(400, 'A ban is {"id": "...", "reason": "..."}; the reason may be left out.')
-        return await self._done(self.verbs.ban, id, reason)
+            return refusal(400, 'The body is {"id": "...", "reason": "..."}; the reason is optional.')
+        return await self._run(self.commands.ban, id, reason)
 
     async def put(self, request: Request) -> Response:
-        """{"id": "...", "place": 0}: next, or at the end without a place."""
-        if (refused := self._stranger(request)) is not None:
+        """Body: {"id": "...", "place": 0}. 0 is next; without a place, the clip is queued at the end."""
+        if (refused := self._refusal(request)) is not None:
             return refused
-        said = await body(request)
-        if isinstance(said, Response):
-            return said
-        id, place = said.get("id"), said.get("place")
+        data = await body(request)
+        if isinstance(data, Response):
+            return data
+        id, place = data.get("id"), data.get("place")
         if not isinstance(id, str) or not (place is None or (type(place) is int and 0 <= place < 10_000)):
-            return refusal(400, 'Queueing is {"id": "...", "place": 0}; without a place it goes to the end.')
-        return await self._done(self.verbs.put, id, place)
+            return refusal(
+                400, 'The body is {"id": "...", "place": 0}; without a place, the clip is queued at the end.'
+            )
+        return await self._run(self.commands.put, id, place)
 
     async def stop(self, request: Request) -> Response:
-        """Answered first and done then: this site may be among what stops."""
-        if (refused := self._stranger(request)) is not None:
+        """Respond first, then stop: the channel may include this site."""
+        if (refused := self._refusal(request)) is not None:
             return refused
 
         async def later() -> None:
-            await self._done(self.verbs.stop)
+            await self._run(self.commands.stop)
 
         return JSONResponse({"stopping": True}, 202, background=BackgroundTask(later))
 
-    def _stranger(self, request: Request) -> Response | None:
-        """The refusal of whoever is not the owner. The right token is never refused, whatever was sent before it: only
-        wrong tokens count, so no page that merely asks can lock the owner out."""
+    def _refusal(self, request: Request) -> Response | None:
+        """The error response for clients other than the owner, or None. The right token is always accepted, whatever
+        was sent before, and requests without a token do not count, so no client can lock the owner out."""
         if not self.owner.has_token:
-            return refusal(403, f"The owner's verbs are off; {TOKEN_ENV} or a token's file turns them on.")
-        said = request.headers.get("authorization", "")
-        if self.owner.is_owner(said):
+            return refusal(403, f"The owner's API is disabled; set {TOKEN_ENV} or use a token file.")
+        authorization = request.headers.get("authorization", "")
+        if self.owner.is_owner(authorization):
             return None
-        who = address_of(request)
-        if said.strip():
-            if wait_s := self.trying.wait_s(who):
+        address = address_of(request)
+        if authorization.strip():
+            if wait_s := self.trying.wait_s(address):
                 return refusal(429, "Too many wrong tokens.", {"retry-after": str(wait_s)})
-            self.trying.use(who)
-        return refusal(401, "This is for the owner of the channel.", {"www-authenticate": "Bearer"})
+            self.trying.use(address)
+        return refusal(401, "The owner's token is required.", {"www-authenticate": "Bearer"})
 
     @staticmethod
-    async def _done(verb: Callable[..., Any], *what: Any) -> Response:
+    async def _run(function: Callable[..., Any], *arguments: Any) -> Response:
         try:
-            return JSONResponse(await run_in_threadpool(verb, *what))
+            return JSONResponse(await run_in_threadpool(function, *arguments))
         except RequestError as refused:
             return refusal(422, str(refused))
         except KinemaError as error:

@@ -1,4 +1,4 @@
-"""The watch page and its parts: the files of the folder `page`, by name, read once. Nothing else can be asked for."""
+"""The files of the watch page (folder `page`), read once and served by name."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Page:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/", lambda request: self._give(request, "index.html")),
-            Route("/favicon.ico", lambda request: self._give(request, "icon.svg")),
+            Route("/", lambda request: self._file(request, "index.html")),
+            Route("/favicon.ico", lambda request: self._file(request, "icon.svg")),
             Route("/robots.txt", lambda request: Response("User-agent: *\nDisallow: /api/\n", media_type="text/plain")),
-            Route("/page/{name}", lambda request: self._give(request, request.path_params["name"])),
+            Route("/page/{name}", lambda request: self._file(request, request.path_params["name"])),
         ]
 
-    def _give(self, request: Request, name: str) -> Response:
+    def _file(self, request: Request, name: str) -> Response:
         data = self._files.get(name)
         if data is None:
-            return refusal(404, "There is no such page.")
+            return refusal(404, "No such page.")
         headers = {"cache-control": "no-cache", "etag": self._tags[name]}
         if request.headers.get("if-none-match") == self._tags[name]:
             return Response(status_code=304, headers=headers)

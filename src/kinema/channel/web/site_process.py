@@ -1,4 +1,4 @@
-"""The site of a channel, as a process of its own.
+"""The site of a channel, as a separate process.
 
     python -m kinema.channel.web.site_process CHANNEL.toml [--host ADDRESS] [--port N] [--token-file FILE] [--kept]
 
@@ -27,24 +27,24 @@ CANNOT = 2
 
 def serve(
     config: ChannelConfig, *, host: str | None = None, port: int | None = None, token: str | None = None,
-    tell: Callable[[str], None] = lambda address: None,
+    report: Callable[[str], None] = lambda address: None,
 ) -> None:  # fmt: skip
-    """Serve a channel's site until SIGTERM or SIGINT. host, port: instead of those of its file. tell: gets the address
-    once it listens. RequestError: an address that is taken, a token too short."""
+    """Serve a channel's site until SIGTERM or SIGINT. host, port: override those of the channel file. report: called
+    with the address once the site listens. RequestError: address in use, or token too short."""
     check_can_serve()
     from ..library import Library
     from ..running import schedule
     from . import site
-    from .verbs import ChannelVerbs
+    from .commands import ChannelCommands
 
     settings = site.SiteSettings(
         name=config.title, theme=config.theme, schedule=schedule(config), timezone=config.timezone,
         names=config.page.names, token=token, suggestions=config.viewers.take, proxies=config.page.proxies,
     )  # fmt: skip
     Library.open(config.root).close()
-    app = site.site(config.root, ChannelVerbs(config), settings)
+    app = site.site(config.root, ChannelCommands(config), settings)
     sock = listen(host or config.page.host, config.page.port if port is None else port)
-    tell(address_of(sock))
+    report(address_of(sock))
     site.serve(app, sock, config.page.proxies)
 
 
@@ -56,24 +56,25 @@ def main(arguments: list[str] | None = None) -> int:
     reader.add_argument("--host")
     reader.add_argument("--port", type=int)
     reader.add_argument("--token-file", type=Path)
-    reader.add_argument("--kept", action="store_true", help="end when the process that started this one ends")
+    reader.add_argument("--kept", action="store_true", help="exit when the parent process exits")
     options = reader.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     log = logging.getLogger("kinema.channel")
     if options.kept:
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
     try:
         config, token = read(options.file), token_from(options.token_file)
         serve(
-            config, host=options.host, port=options.port, token=token, tell=lambda address: log.info("page %s", address)
-        )
+            config, host=options.host, port=options.port, token=token,
+            report=lambda address: log.info("page %s", address),
+        )  # fmt: skip
     except KinemaError as error:
         log.error("%s", error)
         return CANNOT
     return 0
 
 
-def _end_with(parent: int) -> None:
+def _exit_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,1 +1,1 @@
-"""What is shown: themes, episodes, shots and prompts, by a grammar or a language model."""
+"""Writing: themes, episodes, shots and prompts, by a grammar or a language model."""

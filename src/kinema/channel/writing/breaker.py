@@ -1,7 +1,7 @@
-"""A writer that may fail, with one behind it that does not: the channel is never without shots.
+"""A circuit breaker, and a writer with a fallback, so that the channel is never without shots.
 
-After some failures in a row the first writer is left alone for a while (the circuit is open); then one episode is asked
-of it again, and each further failure doubles the while.
+After several consecutive failures the circuit opens: the first writer is not called for a pause. Then it is tried once,
+and each further failure doubles the pause.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ log = logging.getLogger("kinema.channel")
 
 @dataclass
 class Breaker:
-    """failures: in a row, that open it. pause_s: how long it then stays open at first, longest_s at most. The clock is
-    monotonic."""
+    """A circuit breaker. failures: consecutive failures that open it. pause_s: how long it first stays open, doubled up
+    to longest_s. clock: monotonic seconds."""
 
     failures: int = 3
     pause_s: float = 60.0
@@ -33,7 +33,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Is the writer to be left alone now?"""
+        """Whether calls are suspended."""
         return self.clock() < self._until
 
     def succeeded(self) -> None:
@@ -48,7 +48,8 @@ class Breaker:
 
 
 class SteadyWriter:
-    """`first` while it works, else `second`. `error`: why the first did not write the last episode; empty if it did."""
+    """Uses `first` while it works, else `second`. error: why `first` did not write the last episode; empty if it
+    did."""
 
     def __init__(self, first: Writer, second: Writer, breaker: Breaker | None = None) -> None:
         self.first, self.second = first, second
@@ -63,7 +64,7 @@ class SteadyWriter:
             except KinemaError as error:
                 self.breaker.failed()
                 self.error = str(error)
-                log.warning("the %s did not write episode %d: %s", self.first.name, brief.number, error)
+                log.warning("the %s failed to write episode %d: %s", self.first.name, brief.number, error)
             else:
                 self.breaker.succeeded()
                 self.error = ""

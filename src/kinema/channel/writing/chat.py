@@ -1,9 +1,9 @@
-"""Asking a language model behind any OpenAI-compatible chat endpoint for JSON.
+"""JSON completions from OpenAI-compatible chat endpoints.
 
-Servers differ in what they can hold a model to: a JSON schema, any JSON object, or nothing. The first question finds
-out (a server that cannot answers 400 or the like) and the answer is remembered. What fails in passing (time-outs, 429,
-5xx, broken connections) is tried again after a pause that doubles. The key is read from an environment variable when it
-is needed; it is in no log, error, or representation.
+Servers support a JSON schema, any JSON object, or no response format. The first request determines which (unsupported
+formats return 400 or similar), and the result is cached. Temporary failures (timeouts, 429, 5xx, broken connections)
+are retried after a pause that doubles. The key is read from an environment variable when needed; it appears in no log,
+error or repr.
 """
 
 from __future__ import annotations
@@ -20,28 +20,27 @@ from pydantic import Field, model_validator
 from ...core.conditions import Value
 from ...core.errors import ModelError
 from ...core.outside import parse_json
-from ..http_client import AskError, TooSlow, Unreachable, ask, library
+from ..http_client import HttpError, HttpTimeout, Unreachable, load_httpx, send_request
 
 log = logging.getLogger("kinema.channel")
 Mode = Literal["json_schema", "json_object", "text"]
 MODES: tuple[Mode, ...] = ("json_schema", "json_object", "text")
-UNABLE = (400, 404, 415, 422, 501)  # what servers answer to a response_format that they do not know
-PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+UNSUPPORTED = (400, 404, 415, 422, 501)  # responses to an unsupported response_format
+TEMPORARY = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 MAX_ANSWER_BYTES = 2_000_000
 LONGEST_PAUSE_S = 30.0
-WHAT = "A language model"
+CALLER = "A language model"
 Message = dict[str, str]
 
 
 class ChatError(ModelError):
-    """The endpoint gave no usable answer; the text says which and why."""
+    """The endpoint returned no usable response."""
 
 
 class Endpoint(Value):
-    """Where a language model answers. base_url ends before /chat/completions, as https://api.example.org/v1. key_env:
-    the name of the environment variable that holds the key; none where none is asked for. timeout_s: for one answer,
-    from the first byte sent to the last one read. tries: of one question, of which all but the first come after a pause
-    of pause_s, twice that, and so on."""
+    """A chat endpoint. base_url: the address without /chat/completions, such as https://api.example.org/v1. key_env:
+    the environment variable that holds the key, or None. timeout_s: for one response, from connecting to the last byte.
+    tries: attempts per request, with pauses of pause_s, doubled each time."""
 
     base_url: Annotated[str, Field(min_length=1, max_length=500)]
     model: Annotated[str, Field(min_length=1, max_length=200)]
@@ -56,10 +55,10 @@ class Endpoint(Value):
     def _a_plain_address(self) -> Endpoint:
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("base_url is an http or https address, as http://127.0.0.1:8080/v1")
+            raise ValueError("base_url must be an http or https address such as http://127.0.0.1:8080/v1")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError(
-                "base_url has no user, password, query or fragment; a key goes into an environment variable"
+                "base_url must have no user, password, query or fragment; put the key into an environment variable"
             )
         return self
 
@@ -73,7 +72,7 @@ class Endpoint(Value):
 
 
 class Chat:
-    """Questions to one endpoint. `sleep` and `environ` are seams for tests."""
+    """A client of one endpoint. sleep, environ: replaceable in tests."""
 
     def __init__(
         self,
@@ -89,38 +88,38 @@ class Chat:
         return f"Chat({self.endpoint.url}, model={self.endpoint.model!r}, mode={self.mode!r})"
 
     def check(self) -> None:
-        """Refuse what could never work, before any work: no client library, no key. ModelError."""
-        library(WHAT)
+        """Check that the HTTP library is installed and the key is set. ModelError."""
+        load_httpx(CALLER)
         self._key()
 
-    def ask(self, messages: list[Message], schema: dict[str, Any]) -> str:
-        """The model's answer, meant to be JSON of this schema; the caller checks it. ChatError."""
+    def complete(self, messages: list[Message], schema: dict[str, Any]) -> str:
+        """The model's reply, intended as JSON of this schema but not validated. ChatError."""
         for mode in MODES[MODES.index(self.mode) :]:
-            status, text = self._tried(messages, schema, mode)
+            status, text = self._post_with_retries(messages, schema, mode)
             if status == 200:
                 self.mode = mode
                 return self._content(text)
-            if status not in UNABLE or mode == MODES[-1]:
-                raise ChatError(f"{self.endpoint.url} answered {status}: {self._shown(text)}")
-            log.info("%s does not take %s (%d)", self.endpoint.url, mode, status)
+            if status not in UNSUPPORTED or mode == MODES[-1]:
+                raise ChatError(f"{self.endpoint.url} responded {status}: {self._shown(text)}")
+            log.info("%s does not support %s (%d)", self.endpoint.url, mode, status)
         raise AssertionError("the last mode returns or raises")
 
-    def _tried(self, messages: list[Message], schema: dict[str, Any], mode: Mode) -> tuple[int, str]:
-        """Status and body of the first try that does not fail in passing. ChatError when all of them do."""
+    def _post_with_retries(self, messages: list[Message], schema: dict[str, Any], mode: Mode) -> tuple[int, str]:
+        """Status and body of the first attempt without a temporary failure. ChatError if all attempts fail."""
         why = ""
         for number in range(self.endpoint.tries):
-            asked = 0.0
+            wait_s = 0.0
             try:
-                status, text, asked = self._post(self._body(messages, schema, mode))
-                if status not in PASSING:
+                status, text, wait_s = self._post(self._body(messages, schema, mode))
+                if status not in TEMPORARY:
                     return status, text
-                why = f"answered {status}: {self._shown(text)}"
+                why = f"responded {status}: {self._shown(text)}"
             except (TimeoutError, ConnectionError) as error:
                 why = str(error)
-            log.warning("%s %s (try %d of %d)", self.endpoint.url, why, number + 1, self.endpoint.tries)
+            log.warning("%s %s (attempt %d of %d)", self.endpoint.url, why, number + 1, self.endpoint.tries)
             if number + 1 < self.endpoint.tries:
-                self._sleep(min(max(self.endpoint.pause_s * 2**number, asked), LONGEST_PAUSE_S))
-        raise ChatError(f"{self.endpoint.url} {why} ({self.endpoint.tries} tries)")
+                self._sleep(min(max(self.endpoint.pause_s * 2**number, wait_s), LONGEST_PAUSE_S))
+        raise ChatError(f"{self.endpoint.url} {why} ({self.endpoint.tries} attempts)")
 
     def _body(self, messages: list[Message], schema: dict[str, Any], mode: Mode) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -135,28 +134,28 @@ class Chat:
         return body
 
     def _post(self, body: dict[str, Any]) -> tuple[int, str, float]:
-        """(status, body, pause in seconds that the server asks for). TimeoutError, ConnectionError, ChatError."""
+        """(status, body, seconds of Retry-After). TimeoutError, ConnectionError, ChatError."""
         key = self._key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
-            # A proxy from the environment is for the world outside.
-            answer = ask(
+            # Proxies of the environment do not apply to local endpoints.
+            response = send_request(
                 "POST", self.endpoint.url, body=body, headers=headers, limit_s=self.endpoint.timeout_s,
-                max_bytes=MAX_ANSWER_BYTES, from_environment=not self.endpoint.is_local, what=WHAT,
+                max_bytes=MAX_ANSWER_BYTES, from_environment=not self.endpoint.is_local, caller=CALLER,
             )  # fmt: skip
-        except TooSlow:
-            raise TimeoutError(f"did not answer within {self.endpoint.timeout_s:g} s") from None
+        except HttpTimeout:
+            raise TimeoutError(f"did not respond within {self.endpoint.timeout_s:g} s") from None
         except Unreachable as error:
             raise ConnectionError(self._shown(error.why)) from None
-        except AskError as error:
+        except HttpError as error:
             raise ChatError(f"{self.endpoint.url} {self._shown(error.why)}") from None
-        text = answer.body.decode("utf-8", "replace")
-        return answer.status, text, _seconds(answer.headers.get("retry-after"))
+        text = response.body.decode("utf-8", "replace")
+        return response.status, text, _seconds(response.headers.get("retry-after"))
 
     def _content(self, text: str) -> str:
-        """What the model said, out of the server's envelope. ChatError."""
-        found = parse_json(text, f"{self.endpoint.url}: the answer", dict, error=ChatError)
-        choices = found.get("choices")
+        """The message of a chat completion. ChatError."""
+        completion = parse_json(text, f"{self.endpoint.url}: the response", dict, error=ChatError)
+        choices = completion.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = choice.get("message") if isinstance(choice, dict) else None
         if isinstance(choice, dict) and isinstance(message, dict):
@@ -169,7 +168,7 @@ class Chat:
             why = f"an empty message (finish_reason {self._shown(repr(choice.get('finish_reason')))})"
         else:
             why = f"no chat completion: {self._shown(text)}"
-        raise ChatError(f"{self.endpoint.url} answered with {why}")
+        raise ChatError(f"{self.endpoint.url} returned {why}")
 
     def _key(self) -> str:
         name = self.endpoint.key_env
@@ -177,13 +176,13 @@ class Chat:
             return ""
         key = self._environ.get(name, "").strip()
         if not key:
-            raise ModelError(f"The environment variable {name}, which should hold the key, is not set.")
+            raise ModelError(f"The environment variable {name} (the endpoint's key) is not set.")
         if not (key.isascii() and key.isprintable()):
-            raise ModelError(f"The key in {name} has characters that no key has; it was not used.")
+            raise ModelError(f"The key in {name} has illegal characters; printable ASCII is required.")
         return key
 
     def _shown(self, text: str) -> str:
-        """What a server said, short, on one line, and without the key that it may have repeated."""
+        """A server's text for error messages: short, on one line, with the key redacted."""
         name = self.endpoint.key_env
         key = self._environ.get(name, "").strip() if name else ""
         plain = text.replace(key, "***") if key else text
@@ -191,9 +190,9 @@ class Chat:
         return plain if len(plain) <= 200 else f"{plain[:197]}..."
 
 
-def _seconds(told: str | None) -> float:
-    """A Retry-After header in seconds; 0 for none, or a date."""
+def _seconds(header: str | None) -> float:
+    """A Retry-After header in seconds; 0 if it is missing or a date."""
     try:
-        return max(float(told or 0), 0.0)
+        return max(float(header or 0), 0.0)
     except ValueError:
         return 0.0

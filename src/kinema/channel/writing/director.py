@@ -1,8 +1,7 @@
-"""The director: a theme and a style bible in, episodes and shots out, one after the other and without end.
+"""The director: an endless sequence of episodes and shots from a theme and a style bible.
 
-Everything is asked for when it is wanted and nothing before. With the grammar writer an episode follows from theme,
-bible, seed and number alone, so a channel that was stopped goes on at any episode (`start`). What any writer hands in
-is moderated before it is handed on; what cannot be shown is written again by the grammar.
+Episodes are written lazily. With the grammar writer an episode depends only on theme, bible, seed and number, so a
+channel can resume at any episode (`start`). Every episode is moderated; a refused one is rewritten by the grammar.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from .writer import Writer
 from .writer_grammar import GrammarWriter
 from .writer_llm import LanguageModelWriter
 
-DRAWS = 20  # tries at an episode that holds a blocked word
+DRAWS = 20  # attempts at an episode without blocked words
 TITLES_KEPT = 20
 
 
 class Take(NamedTuple):
-    """One shot to be made: where it stands, and its prompt for both passes."""
+    """A shot to generate: its episode, its number there, and its prompt."""
 
     episode: Episode
     number: int
@@ -34,7 +33,7 @@ class Take(NamedTuple):
 
 
 class Director:
-    """theme: a Theme, or words, which are moderated as the owner's. writer: by default the offline one."""
+    """theme: a Theme, or text, which is moderated as the owner's. writer: defaults to the offline writer."""
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class Director:
         self.seed, self.num_shots = seed, shots
 
     def episodes(self, start: int = 0) -> Iterator[Episode]:
-        """Episodes from number `start` on, without end. RequestError where none can be shown."""
+        """Yield episodes from number `start` on, endlessly. RequestError if none passes moderation."""
         titles: list[str] = []
         while True:
             episode = self._episode(start, tuple(titles))
@@ -63,7 +62,7 @@ class Director:
             start += 1
 
     def takes(self, start: int = 0) -> Iterator[Take]:
-        """The shots of `episodes`, one by one."""
+        """Yield the shots of `episodes`."""
         for episode in self.episodes(start):
             for number, shot in enumerate(episode.shots):
                 yield Take(episode, number, shot, prompt_of(shot, episode.cast, self.bible))
@@ -93,8 +92,8 @@ def writer_for(
     *,
     breaker: Breaker | None = None,
 ) -> Writer:
-    """The offline writer, or with an endpoint a language model with the offline writer behind it. ModelError where the
-    endpoint could never work (no key, no HTTP library)."""
+    """The offline writer; with an endpoint, a language model with the offline writer as fallback. ModelError: no key,
+    or no HTTP library."""
     grammar = grammar if grammar is not None else GrammarWriter()
     if endpoint is None:
         return grammar

@@ -1,4 +1,4 @@
-"""From episodes to a film plan: one film of all their shots, which `kinema make-film` makes."""
+"""Convert episodes to the film plan of `kinema make-film`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from .shots import Continuity, Episode, StyleBible
 
 ENDING = "The end"
 JOINS: dict[Continuity, Join] = {"cut": "cut", "match": "crossfade", "continue": "continue"}
-"""A shot that matches the one before shares its place and seed, so the two dissolve into each other."""
+"""A matching shot has the place and seed of the previous one, so a crossfade suits them."""
 
 
 def film_of(episodes: Sequence[Episode], bible: StyleBible, seed: int = 0) -> FilmPlan:
-    """The shots of these episodes in order. Of one episode, the film has its title, with the theme under it; of
-    several, the theme is the title and each episode's title a card before its first shot. The music is about the theme.
-    """
+    """A film of the episodes' shots, in order. For one episode, the title is the episode's and the subtitle the theme;
+    for several, the title is the theme, and each episode's title precedes its first shot. The theme sets the music."""
     theme = episodes[0].theme.text
     shots = [
         FilmShot(
@@ -33,18 +32,18 @@ def film_of(episodes: Sequence[Episode], bible: StyleBible, seed: int = 0) -> Fi
 
 
 def of_length(episodes: Sequence[Episode], bible: StyleBible, seed: int, seconds: float) -> tuple[list[Episode], float]:
-    """The episodes with shots that make a film of this length together, and how long that is by its plan. RequestError:
-    see `to_length`."""
+    """The episodes with shot durations adjusted to a film of this duration, and its planned duration. RequestError: see
+    `to_length`."""
     film, length_s = to_length(film_of(episodes, bible, seed), seconds)
-    given = iter(film.shots)
-    found = [
+    film_shots = iter(film.shots)
+    adjusted = [
         episode.model_copy(
             update={
                 "shots": tuple(
-                    shot.model_copy(update={"seconds": next(given).request.seconds}) for shot in episode.shots
+                    shot.model_copy(update={"seconds": next(film_shots).request.seconds}) for shot in episode.shots
                 )
             }
         )
         for episode in episodes
     ]
-    return found, length_s
+    return adjusted, length_s

@@ -1,7 +1,7 @@
-"""What may be said on the channel: themes, prompts and titles, read as people read them, and a reason for each refusal.
+"""Moderation of themes, prompts and titles by a blocklist.
 
-A blocklist is a coarse sieve: it stops words, not meanings. Words are compared whole, after accents, look-alike letters
-of other scripts, digits for letters, letters set apart and letters drawn out are undone ("p0rn", "p.o.r.n", "pooorn").
+A blocklist stops words, not meanings. Whole words are compared, after normalizing accents, look-alike letters of other
+scripts, digits used as letters, separated letters and repeated letters ("p0rn", "p.o.r.n", "pooorn").
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 from ...core.errors import RequestError
 from ...core.text_file import read_text
 from .prompt import prompt_of
-from .shots import MAX_THEME_CHARS, MAX_TITLE_CHARS, Episode, StyleBible, Theme, unseen
+from .shots import MAX_THEME_CHARS, MAX_TITLE_CHARS, Episode, StyleBible, Theme, find_invisible
 
 LIMITS = {"theme": MAX_THEME_CHARS, "title": MAX_TITLE_CHARS, "prompt": 700}
-MAX_MARKS = 3  # accents on one letter; more is not a language but a pile
-# What looks like Latin, of Cyrillic and of Greek.
+MAX_MARKS = 3  # accents per letter; no language needs more
+# Cyrillic and Greek letters that look like Latin ones.
 _ALIKE = str.maketrans(
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u043a\u043c\u0442\u0432\u043d\u04cf\u0501\u051b"
     "\u03b1\u03b5\u03bf\u03c1\u03b9\u03bd\u03ba\u03c4\u03c5\u03c7\u0131\u2113",
@@ -33,12 +33,12 @@ _EITHER = ("1", "!", "|")  # an i or an l
 
 
 class Refused(RequestError):
-    """A theme, prompt or title that the channel does not take; the text says why."""
+    """A refused theme, prompt or title, with the reason."""
 
 
 class Moderation:
-    """The rules of one channel: the words that came with Kinema, and those of a file of its own (one entry a line; # is
-    a comment; a * at the end of an entry stands for any ending)."""
+    """The rules of one channel: Kinema's blocklist and the channel's own (one entry per line; # starts a comment; a
+    trailing * matches any ending)."""
 
     def __init__(self, own: Path | None = None, *, entries: Iterable[str] | None = None) -> None:
         shipped = files(__package__).joinpath("blocklist.txt").read_text(encoding="utf-8") if entries is None else ""
@@ -49,42 +49,42 @@ class Moderation:
     def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
         return [(entry, _pattern(entry)) for entry in self.entries]
 
-    def check(self, text: str, what: str) -> str:
-        """The text, without spaces around it. Refused where it is not a legal theme, title or prompt (`what`)."""
-        limit = LIMITS[what]
+    def check(self, text: str, kind: str) -> str:
+        """Return the stripped text. kind: "theme", "title" or "prompt". Refused if it is illegal or blocked."""
+        limit = LIMITS[kind]
         if len(text) > limit:
             raise Refused(
-                f"The {what} has {len(text):,} characters.", field=what, value=text[:60], legal=f"{limit} at most"
+                f"The {kind} has {len(text):,} characters.", field=kind, value=text[:60], legal=f"{limit} at most"
             )
-        if (place := unseen(text)) is not None:
+        if (place := find_invisible(text)) is not None:
             code = f"U+{ord(text[place]):04X}"
             raise Refused(
-                f"The {what} holds the control character {code} at place {place}.", field=what, value=code,
+                f"The {kind} contains the control character {code} at position {place}.", field=kind, value=code,
                 legal="one line of ordinary text",
             )  # fmt: skip
         clean = text.strip()
         if not any(char.isalnum() or unicodedata.category(char) == "So" for char in clean):
-            raise Refused(f"The {what} says nothing.", field=what, value=text, legal="words")
+            raise Refused(f"The {kind} contains no words.", field=kind, value=text, legal="words")
         if re.search(rf"(?:[{MARKS}]){{{MAX_MARKS + 1},}}", unicodedata.normalize("NFD", clean)):
-            raise Refused(f"The {what} piles marks on a letter.", field=what, legal=f"{MAX_MARKS} at most")
+            raise Refused(f"The {kind} has too many accents on a letter.", field=kind, legal=f"{MAX_MARKS} at most")
         if (entry := self.blocked(clean)) is not None:
             raise Refused(
-                f"The {what} holds a word that this channel does not show: {entry!r}.", field=what, value=clean,
+                f"The {kind} contains a blocked word: {entry!r}.", field=kind, value=clean,
                 legal="other words",
             )  # fmt: skip
         return clean
 
     def blocked(self, text: str) -> str | None:
-        """The entry of the blocklist that the text holds, if any."""
+        """The first blocklist entry found in the text, or None."""
         readings = _readings(text)
         return next((entry for entry, pattern in self._patterns if any(map(pattern.search, readings))), None)
 
     def theme(self, text: str, source: str = "owner") -> Theme:
-        """A theme that may be shown. Refused otherwise."""
+        """Return the text as a Theme. Refused if it is illegal or blocked."""
         return Theme(text=self.check(text, "theme"), source="viewer" if source == "viewer" else "owner")
 
     def episode(self, episode: Episode, bible: StyleBible) -> Episode:
-        """The episode, where its title, its cast and all its prompts may be shown. Refused otherwise."""
+        """Return the episode. Refused if its title, cast or a prompt is illegal or blocked."""
         self.check(episode.title, "title")
         for member in episode.cast:
             self.check(f"{member.name}: {member.description}", "prompt")
@@ -100,7 +100,7 @@ def _read(path: Path) -> list[str]:
     try:
         return read_text(path, error=RequestError).text.splitlines()
     except FileNotFoundError:
-        raise RequestError(f"{path}: no such file.", field="blocklist", value=str(path)) from None
+        raise RequestError(f"No such file: {path}.", field="blocklist", value=str(path)) from None
     except RequestError as error:
         raise RequestError(
             f"Cannot read the blocklist: {error}", field="blocklist", value=str(path), legal="a text file"
@@ -113,24 +113,24 @@ def _pattern(entry: str) -> re.Pattern[str]:
 
 
 def _plain(text: str) -> str:
-    """Lower case, no accents, compatibility forms and look-alikes as Latin letters, nothing invisible."""
+    """Lower case without accents and invisible characters; compatibility forms and look-alikes as Latin letters."""
     spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     kept = "".join(char for char in spread if unicodedata.category(char) not in ("Mn", "Me", "Cf"))
     return kept.translate(_ALIKE)
 
 
 def _readings(text: str) -> set[str]:
-    """The ways in which a person might read the text, each as words with one space between."""
+    """The possible readings of the text, each as words separated by single spaces."""
     plain = _plain(text)
-    found = {plain}
-    if re.search(r"[^\W\d_]", plain):  # digits stand for letters only where there are letters
+    variants = {plain}
+    if re.search(r"[^\W\d_]", plain):  # digits stand for letters only among letters
         for letter in "il":
             read = plain.translate(_DIGITS)
             for sign in _EITHER:
                 read = read.replace(sign, letter)
-            found.add(read)
+            variants.add(read)
     readings: set[str] = set()
-    for way in found:
+    for way in variants:
         spaced = " ".join(re.findall(r"[^\W_]+", way))
         tight = " ".join(re.sub(r"[\W_]+", "", word) for word in way.split())
         for words in (spaced, tight):

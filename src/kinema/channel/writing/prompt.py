@@ -1,8 +1,7 @@
-"""From a shot to what a video model is asked: one prompt, for the clip and for what upscales it.
+"""Prompts and requests of shots. The same prompt is used for generating and for upscaling a clip.
 
-What the field learnt early are rules here: the camera, the motion, its speed and its direction are always said, and
-every detail is said again in every shot, in the same words and the same order, so that what stays the same is the same
-bytes. The subject and what it does come first, because short text encoders cut the end off.
+Every prompt names camera, motion, speed and direction, and repeats all details in the same words and order, so that
+constant parts are identical in all shots. Subject and action come first, because short text encoders truncate the end.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from ...core.request import Profile, Request
 from ...core.upscale import Upscale
 from .shots import CastMember, Shot, Speed, StyleBible
 
-MAX_PROMPT_WORDS = 60  # what fits CLIP's 77 tokens, with room for words that are several
+MAX_PROMPT_WORDS = 60  # fits CLIP's 77 tokens, allowing for words of several tokens
 ADVERBS: dict[Speed, str] = {"slow": "slowly", "steady": "steadily", "fast": "quickly"}
 _CAMERA = {
     "pan": "pans", "tilt": "tilts", "zoom": "zooms", "roll": "rolls", "track": "tracks", "dolly": "dollies",
@@ -25,32 +24,32 @@ _CAMERA = {
 
 
 def prompt_of(shot: Shot, cast: Sequence[CastMember], bible: StyleBible) -> str:
-    """The prompt of a shot. RequestError where its subject is not in the cast, or it has too many words."""
+    """The prompt of a shot. RequestError: its subject is not in the cast, or the prompt has too many words."""
     member = next((one for one in cast if one.name == shot.subject), None)
     if member is None:
-        legal = ", ".join(one.name for one in cast) or "nobody: the cast is empty"
+        legal = ", ".join(one.name for one in cast) or "none: the cast is empty"
         raise RequestError(
             f"subject = {shot.subject!r} is not in the cast.", field="subject", value=shot.subject, legal=legal
         )
     adverb = ADVERBS[shot.speed]
-    what = " ".join(
+    scene = " ".join(
         part
         for part in (
             member.description, adverb, shot.action, shot.direction, shot.setting, shot.light, shot.weather,
         )
         if part
     )  # fmt: skip
-    prompt = "; ".join(part for part in (what, camera_words(shot), bible.look, shot.style) if part)
+    prompt = "; ".join(part for part in (scene, camera_words(shot), bible.look, shot.style) if part)
     if (count := len(prompt.split())) > MAX_PROMPT_WORDS:
         raise RequestError(
-            f"A prompt of {count} words, too long for most text encoders: {prompt!r}.",
-            field="prompt", value=prompt, legal=f"{MAX_PROMPT_WORDS} words at most",
+            f"The prompt has {count} words, too many for most text encoders: {prompt!r}.",
+            field="prompt", value=prompt, legal=f"at most {MAX_PROMPT_WORDS} words",
         )  # fmt: skip
     return prompt
 
 
 def camera_words(shot: Shot) -> str:
-    """What the camera does, as a clause."""
+    """The camera move as a clause."""
     if shot.camera == "still":
         return "the camera does not move"
     return f"the camera {ADVERBS[shot.speed]} {_CAMERA[shot.camera]} {shot.camera_direction}"
@@ -66,8 +65,8 @@ def request_of(
     upscale: Sequence[Upscale] = (),
     before: str | None = None,
 ) -> Request:
-    """The shot as a request. `before`: the clip before it, which a shot that continues goes on from (without one, it is
-    cut). Lengths are wishes: the nearest that the model can do is made."""
+    """The request of a shot, with the nearest supported duration. before: the previous clip, for a shot that continues
+    it; without one, the shot is a cut."""
     fields: dict[str, Any] = {"negative_prompt": bible.negative_prompt} if bible.negative_prompt else {}
     if shot.continuity == "continue" and before is not None:
         fields["conditions"] = (Continue(clip=before),)

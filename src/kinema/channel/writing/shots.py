@@ -1,7 +1,7 @@
-"""What a director writes: themes, style bibles, casts, shots and episodes, as frozen values that are plain JSON.
+"""The data of a director: themes, style bibles, casts, shots and episodes, as frozen values that are plain JSON.
 
-Text fields are one line of printable characters. A shot names its subject; what the subject looks like stands in the
-cast, once, and is repeated byte for byte wherever it is seen (prompt.py).
+Text fields are one line of printable characters. A shot names its subject; the cast describes it once, and prompts
+repeat the description verbatim (prompt.py).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ CAMERA_DIRECTIONS: dict[Camera, tuple[CameraDirection, ...]] = {
     "still": ("none",), "pan": _SIDES, "tilt": _HEIGHTS, "zoom": _DEPTHS, "roll": _SIDES, "track": _SIDES,
     "dolly": _DEPTHS, "crane": _HEIGHTS, "orbit": _SIDES,
 }  # fmt: skip
-"""Where each camera move can go."""
+"""The legal directions of each camera move."""
 
 
-def unseen(text: str) -> int | None:
-    """The place of the first character that nobody sees: controls, and what a font shows as nothing (variation
-    selectors, joiners, fillers), in which words could be hidden. What makes an emoji out of others is seen: one joiner
-    between two, one selector after one."""
+def find_invisible(text: str) -> int | None:
+    """The index of the first invisible character, or None: control characters, and those without a glyph (variation
+    selectors, joiners, fillers), which could hide words. Emoji sequences are legal: one joiner between two emoji, one
+    selector after one."""
     before = ""
     for place, char in enumerate(text):
         if char == EMOJI_JOINER:
@@ -57,24 +57,24 @@ def unseen(text: str) -> int | None:
 
 
 def _is_emoji(char: str) -> bool:
-    """Or what joins on to one: a skin's tone, the selector that makes one of a sign."""
+    """Whether a character is an emoji or part of one: a skin tone, an emoji selector."""
     if char == EMOJI_STYLE or "\U0001f3fb" <= char <= "\U0001f3ff":
         return True
     return bool(char) and unicodedata.category(char) in ("So", "Sm")
 
 
 def _one_line(text: str) -> str:
-    if (place := unseen(text)) is not None:
-        raise ValueError(f"is one line of printable characters; U+{ord(text[place]):04X} is none")
+    if (place := find_invisible(text)) is not None:
+        raise ValueError(f"must be one line of printable characters, got U+{ord(text[place]):04X}")
     if text != text.strip():
-        raise ValueError("neither begins nor ends with a space")
+        raise ValueError("must not begin or end with a space")
     return text
 
 
 def _verb(text: str) -> str:
     plain = text.replace("-", "")
     if not plain.isalpha() or not text.endswith(("s", "ing")):
-        raise ValueError("is exactly one action verb, as 'sails' or 'sailing'")
+        raise ValueError("must be exactly one action verb, such as 'sails' or 'sailing'")
     return text
 
 
@@ -89,22 +89,22 @@ Seconds = Annotated[float, Field(gt=0, le=60)]
 
 
 class Theme(Value):
-    """What a programme is about, in a person's words. `source`: whose; a viewer's words are data, whatever they say."""
+    """The theme of a programme as free text. source: its author; a viewer's text is data, never an instruction."""
 
     text: ThemeText
     source: Literal["owner", "viewer"] = "owner"
 
 
 class CastMember(Value):
-    """Who is seen: a name to call it by, and a description that every prompt repeats byte for byte."""
+    """A subject: its name, and a description that every prompt repeats verbatim."""
 
     name: Name
     description: Description
 
 
 class StyleBible(Value):
-    """What all episodes share. `style` and `look` (palette, era, lens) end every prompt. An empty `cast` leaves it to
-    the writer; a given one is the only one that may be seen."""
+    """Settings shared by all episodes. `style` and `look` (palette, era, lens) end every prompt. With an empty `cast`
+    the writer chooses one; otherwise only its members appear."""
 
     style: Phrase = "flat style"
     look: Aside = ""
@@ -119,10 +119,10 @@ class StyleBible(Value):
 
 
 class Shot(Value):
-    """One clip. action: one verb; direction: where or how it goes ("left", "in a circle"); camera and
-    camera_direction: how the camera moves; setting and light: where and when, in words that fit into a sentence
-    ("over the sea", "at night"). seconds: wished for. continuity: "cut" begins anew, "match" keeps what the picture
-    before looked like (its seed), "continue" goes on from its last frames."""
+    """One clip. action: one verb; direction: of the subject ("left", "in a circle"); camera and camera_direction: the
+    camera move; setting and light: phrases that fit into a sentence ("over the sea", "at night"). seconds: the
+    requested duration. continuity: "cut" starts anew, "match" reuses the seed of the previous shot, "continue" starts
+    from its last frames."""
 
     part: Part
     subject: Name
@@ -144,13 +144,13 @@ class Shot(Value):
         legal = CAMERA_DIRECTIONS[self.camera]
         if self.camera_direction not in legal:
             ways = " or ".join(map(repr, legal))
-            raise ValueError(f"camera_direction of {self.camera!r} is {ways}, not {self.camera_direction!r}")
+            raise ValueError(f"camera_direction of {self.camera!r} must be {ways}, got {self.camera_direction!r}")
         return self
 
 
 class Episode(Value):
-    """Shots that belong together, with all who are seen in them. `writer`: who wrote it. `notes`: what of the theme
-    could not be done, for the people who run the channel."""
+    """A sequence of shots with their cast. writer: the name of its writer. notes: parts of the theme that the writer
+    could not use, for the owner."""
 
     number: Annotated[int, Field(ge=0)]
     title: Title
@@ -170,21 +170,19 @@ class Episode(Value):
             if shot.continuity == "cut":
                 continue
             if number == 0:
-                raise ValueError(
-                    f"shots.0.continuity = {shot.continuity!r}: nothing comes before it; only 'cut' is legal"
-                )
+                raise ValueError(f"shots.0.continuity = {shot.continuity!r}, but the first shot must be a 'cut'")
             before = self.shots[number - 1]
             for field in ("subject", "setting", "light") if shot.continuity == "continue" else ("setting",):
                 if getattr(shot, field) != getattr(before, field):
                     raise ValueError(
                         f"shots.{number}.continuity = {shot.continuity!r}, but its {field} is {getattr(shot, field)!r} "
-                        f"and before it {getattr(before, field)!r}; 'cut' is legal there"
+                        f"and that of the previous shot {getattr(before, field)!r}; only 'cut' is legal"
                     )
         return self
 
 
 class Brief(Value):
-    """What a writer is asked for: one episode of `shots` shots. `draw`: another try at the same episode."""
+    """The request to a writer: one episode of `shots` shots. draw: the attempt at the same episode."""
 
     theme: Theme
     bible: StyleBible = Field(default_factory=StyleBible)
@@ -198,26 +196,27 @@ class Brief(Value):
 V = TypeVar("V", bound=Value)
 
 
-def parsed(kind: type[V], data: Any, what: str) -> V:
-    """`data` as a value of this kind. RequestError that lists what is wrong: field, value and why, five at most."""
+def parsed(kind: type[V], data: Any, name: str) -> V:
+    """Validate `data` as a value of type `kind`. RequestError lists up to five problems with field, value and
+    reason."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        told = "; ".join(_told(problem, kind) for problem in found[:5])
-        more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-        field = ".".join(str(part) for part in found[0]["loc"])
-        value = None if isinstance(found[0]["input"], dict) else _short(found[0]["input"])
-        near = explained(found[0], kind)[2]
-        raise RequestError(f"Not a legal {what}: {told}{more}.", field=field, value=value, nearest=near) from None
+        problems = error.errors(include_url=False, include_context=False)
+        text = "; ".join(_explain(problem, kind) for problem in problems[:5])
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        field = ".".join(str(part) for part in problems[0]["loc"])
+        value = None if isinstance(problems[0]["input"], dict) else _short(problems[0]["input"])
+        near = explained(problems[0], kind)[2]
+        raise RequestError(f"Not a legal {name}: {text}{more}.", field=field, value=value, nearest=near) from None
 
 
 def part_of(number: int, total: int) -> Part:
-    """The place of shot `number` of `total` in an episode's arc."""
+    """The part of an episode that shot `number` of `total` belongs to."""
     return "opening" if number == 0 else "ending" if number == total - 1 else "development"
 
 
-def _told(problem: Any, kind: type[Value]) -> str:
+def _explain(problem: Any, kind: type[Value]) -> str:
     if problem["type"] == "extra_forbidden":
         message, legal, near = explained(problem, kind)
         hint = f"did you mean {near}? " if near else ""
@@ -238,4 +237,4 @@ def _check_names(cast: Sequence[CastMember]) -> None:
     names = [member.name for member in cast]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"two of the cast are called {twice!r}; each name once")
+        raise ValueError(f"two members of the cast have the name {twice!r}; names must be unique")

@@ -1,4 +1,4 @@
-"""What of a theme the world of Toyland can honour."""
+"""Match the words of a theme to the world of Toyland."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .shots import Speed
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """things: (kind, colour or None). colors: said without a thing. Everything else in the words of `Scene`, None or
-    empty where the theme says nothing. notes: what was said that this world has not."""
+class ThemeTerms:
+    """The terms of a theme that Toyland knows. objects: (kind, colour or None). colors: without an object. Other fields
+    use the terms of `Scene`; None or empty if not specified. notes: terms that this world does not have."""
 
-    things: tuple[tuple[str, str | None], ...] = ()
+    objects: tuple[tuple[str, str | None], ...] = ()
     colors: tuple[str, ...] = ()
     background: str | None = None
     light: str | None = None
@@ -41,16 +41,15 @@ MOODS: tuple[tuple[str, dict[str, str]], ...] = (
     (r"traffic|rush hour|market|rooftops?", {"background": "city"}),
     (r"astronauts?|moon landing|mars|aliens?|comets?", {"background": "space"}),
 )  # fmt: skip
-"""Words that Toyland has no picture for but that ask for something: (pattern, what). The first that says it counts;
-what the theme says outright counts more."""
+"""Words that imply terms: (pattern, terms). The first match of a field applies; explicit terms of the theme override
+it."""
 
 
 MAX_UNKNOWN = 8
 
 
 def _unknown(plain: str) -> list[str]:
-    """Words of a theme that mean nothing here, each once, at most MAX_UNKNOWN; none where a phrase that they belong to
-    means something."""
+    """Unknown words of a theme that are not part of a known phrase, without duplicates, at most MAX_UNKNOWN."""
     names = plain.split()
     known = [any(re.fullmatch(pattern, name) for pattern, _ in MOODS) or name in SILENT for name in names]
     for first in range(len(names)):
@@ -66,49 +65,49 @@ _FURTHER = (
 )  # fmt: skip
 
 
-def wishes(text: str, world: World) -> Wishes:
-    """What the theme asks for, as far as `world` has it."""
+def terms_of(text: str, world: World) -> ThemeTerms:
+    """The terms of a theme that `world` has."""
     plain = " ".join(re.findall(r"[a-z0-9]+", text.lower()))
-    said = understand(plain)
+    understood = understand(plain)
     moods: dict[str, str] = {}
-    for pattern, asked in MOODS:
+    for pattern, implied in MOODS:
         if re.search(rf"\b(?:{pattern})\b", plain):
-            moods = asked | moods
+            moods = implied | moods
     notes: list[str] = []
 
     def legal(name: str, value: str | None, known: tuple[str, ...]) -> str | None:
         if value is None or value in known:
             return value
-        notes.append(f"{name} {value!r} is unknown to the models that this writes for; left out.")
+        notes.append(f"Ignored: the models of this writer do not know the {name} {value!r}.")
         return None
 
-    things = [
+    objects = [
         (actor.kind, actor.color if actor.color in world.colors else None)
-        for actor in said.actors
+        for actor in understood.actors
         if legal("object", actor.kind, world.kinds)
     ]
-    told = {color for _, color in things}
+    used = {color for _, color in objects}
     colors = [
         color
         for color, pattern in words.COLOR_WORDS.items()
-        if color in world.colors and color not in told and re.search(rf"\b(?:{pattern})\b", plain)
+        if color in world.colors and color not in used and re.search(rf"\b(?:{pattern})\b", plain)
     ]
     speed = moods.get("speed")
     if unknown := _unknown(plain):
         notes.append(
-            f"Not understood in the theme: {', '.join(unknown)}. This writer writes of what the miniatures draw: "
-            f"{', '.join(world.kinds)}; {', '.join(world.backgrounds)}. A language model (--llm) writes of "
-            "anything, for a model that draws it."
+            f"Unknown words in the theme: {', '.join(unknown)}. This writer knows the objects and places of the "
+            f"miniatures: {', '.join(world.kinds)}; {', '.join(world.backgrounds)}. For other themes, use a language "
+            "model (--llm) and a larger video model."
         )
-    return Wishes(
-        things=tuple(things),
+    return ThemeTerms(
+        objects=tuple(objects),
         colors=tuple(colors[:2]),
-        background=legal("place", said.background or moods.get("background"), world.backgrounds),
-        light=legal("light", said.light or moods.get("light"), world.lights),
-        weather=legal("weather", said.weather or moods.get("weather"), world.weathers),
-        style=legal("style", said.style, world.styles),
-        motion=said.actors[0].motion if said.actors else None,
-        camera=legal("camera", said.camera, world.cameras),
+        background=legal("place", understood.background or moods.get("background"), world.backgrounds),
+        light=legal("light", understood.light or moods.get("light"), world.lights),
+        weather=legal("weather", understood.weather or moods.get("weather"), world.weathers),
+        style=legal("style", understood.style, world.styles),
+        motion=understood.actors[0].motion if understood.actors else None,
+        camera=legal("camera", understood.camera, world.cameras),
         speeds={"slow": ("slow", "steady"), "fast": ("fast", "steady")}.get(speed or "", ()),  # type: ignore[arg-type]
         notes=tuple(notes),
     )

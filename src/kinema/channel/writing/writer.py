@@ -1,4 +1,4 @@
-"""What a writer is: the protocol that the grammar, the language model and whatever comes next meet."""
+"""The protocol of writers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .shots import Brief, Episode
 
 
 class Writer(Protocol):
-    """Writes one episode at a time. Raises KinemaError where it cannot; what it returns is legal, not yet moderated."""
+    """Writes one episode at a time. `episode` raises KinemaError on failure; its result is legal but not moderated."""
 
     @property
     def name(self) -> str: ...

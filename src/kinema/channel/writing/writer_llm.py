@@ -1,9 +1,9 @@
-"""The writer that asks a language model for an episode and checks what it says.
+"""The writer that requests episodes from a language model and validates them.
 
-The theme goes into the question as data: one JSON string inside a JSON document, with a standing order that nothing in
-it is an instruction. What comes back is only ever read as an episode: unknown fields, names outside the cast, illegal
-camera moves and blocked words are refused, and the model is told once what was wrong. A cast that is given, style and
-seeds are not the model's to change.
+The theme is passed as data: a JSON string inside a JSON document, with a system prompt that it contains no
+instructions. The response is parsed only as an episode: unknown fields, names outside the cast, illegal camera moves
+and blocked words are refused, and the error is returned to the model once. The model cannot change a given cast, the
+style or the seeds.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from .shots import (
     part_of,
 )
 
-MAX_REPEATED_CHARS = 8000  # of an unusable answer, shown back to the model
-TITLES_TOLD = 20
+MAX_REPEATED_CHARS = 8000  # of an unusable response, returned to the model
+MAX_TITLES = 20
 ORDERS = """You write shots for a short film, for a video model that sees one shot at a time and remembers nothing.
 Answer with one JSON object and nothing else.
 
@@ -79,7 +79,7 @@ class DraftShot(Value):
 
 
 class Draft(Value):
-    """What the model is asked for: plain types, so that every server's schema engine can hold to it."""
+    """The response format: plain types, which every server's schema engine supports."""
 
     title: str
     cast: tuple[DraftMember, ...]
@@ -87,14 +87,15 @@ class Draft(Value):
 
 
 class CastDraft(Value):
-    """The same where the cast is given."""
+    """The response format for a given cast."""
 
     title: str
     shots: tuple[DraftShot, ...]
 
 
 class LanguageModelWriter:
-    """Episodes by a language model. `check`: a further look at each episode, whose refusal the model is told too."""
+    """Episodes by a language model. check: a further validation of each episode; its RequestError is returned to the
+    model too."""
 
     name = "language model"
 
@@ -102,47 +103,45 @@ class LanguageModelWriter:
         self.chat, self.check = chat, check
 
     def episode(self, brief: Brief) -> Episode:
-        """The episode. ChatError where the endpoint gives none that is legal, also when told what was wrong."""
+        """Write an episode. ChatError if the endpoint returns no legal one in two attempts."""
         messages, schema = question(brief), schema_of(brief)
-        said = self.chat.ask(messages, schema)
+        reply = self.chat.complete(messages, schema)
         try:
-            return self._read(said, brief)
+            return self._read(reply, brief)
         except RequestError as error:
             messages += [
-                {"role": "assistant", "content": said[:MAX_REPEATED_CHARS]},
+                {"role": "assistant", "content": reply[:MAX_REPEATED_CHARS]},
                 {
                     "role": "user",
                     "content": f"That cannot be used. {error} Send the whole JSON object again, corrected.",
                 },
             ]
         try:
-            return self._read(self.chat.ask(messages, schema), brief)
+            return self._read(self.chat.complete(messages, schema), brief)
         except RequestError as error:
-            raise ChatError(
-                f"{self.chat.endpoint.model}: no usable episode, also when told what was wrong: {error}"
-            ) from None
+            raise ChatError(f"{self.chat.endpoint.model}: no usable episode after a correction: {error}") from None
 
-    def _read(self, said: str, brief: Brief) -> Episode:
-        episode = read(said, brief, self.name)
+    def _read(self, reply: str, brief: Brief) -> Episode:
+        episode = read(reply, brief, self.name)
         if self.check is not None:
             self.check(episode, brief.bible)
         return episode
 
 
 def question(brief: Brief) -> list[Message]:
-    """The messages that ask for an episode."""
-    asked: dict[str, Any] = {
+    """The messages that request an episode."""
+    document: dict[str, Any] = {
         "theme": brief.theme.text, "shots": brief.shots, "episode": brief.number + 1, "style": brief.bible.style,
         "look": brief.bible.look, "seconds_a_shot": brief.bible.seconds,
-        "titles_so_far": list(brief.titles[-TITLES_TOLD:]),
+        "titles_so_far": list(brief.titles[-MAX_TITLES:]),
     }  # fmt: skip
     if brief.bible.cast:
-        asked["cast"] = [member.model_dump() for member in brief.bible.cast]
-    return [{"role": "system", "content": ORDERS}, {"role": "user", "content": quoted(asked)}]
+        document["cast"] = [member.model_dump() for member in brief.bible.cast]
+    return [{"role": "system", "content": ORDERS}, {"role": "user", "content": quoted(document)}]
 
 
 def quoted(data: Any) -> str:
-    """JSON in ASCII on one line, in which nothing can pass for a tag, a fence or the end of the document."""
+    """ASCII JSON on one line, without characters that could form a tag, a code fence or the end of the document."""
     text = json.dumps(data, ensure_ascii=True)
     for char in "<>&`":
         text = text.replace(char, f"\\u{ord(char):04x}")
@@ -150,7 +149,7 @@ def quoted(data: Any) -> str:
 
 
 def schema_of(brief: Brief) -> dict[str, Any]:
-    """The JSON schema of the answer; with a given cast, only its names are legal subjects."""
+    """The JSON schema of the response; with a given cast, only its names are legal subjects."""
     if not brief.bible.cast:
         return Draft.model_json_schema()
     schema = CastDraft.model_json_schema()
@@ -158,12 +157,12 @@ def schema_of(brief: Brief) -> dict[str, Any]:
     return schema
 
 
-def read(said: str, brief: Brief, writer: str) -> Episode:
-    """The episode in what a model said. RequestError that says what is wrong with it."""
-    data = extracted(said)
+def read(reply: str, brief: Brief, writer: str) -> Episode:
+    """Parse the episode in a model's reply. RequestError."""
+    data = extracted(reply)
     bible = brief.bible
     if bible.cast:
-        data.pop("cast", None)  # the cast is given; what the model says of it is not listened to
+        data.pop("cast", None)  # the cast is given; the model's is ignored
         shots, title, cast = _drafted(parsed(CastDraft, data, "episode"), brief), data["title"], bible.cast
     else:
         draft = parsed(Draft, data, "episode")
@@ -178,35 +177,37 @@ def read(said: str, brief: Brief, writer: str) -> Episode:
 
 
 def _drafted(draft: Draft | CastDraft, brief: Brief) -> tuple[Shot, ...]:
-    """The draft's shots with what the model does not decide. A few too many or too few are put up with."""
+    """The draft's shots with the fields that the model does not set. A few too many or too few shots are accepted."""
     drafts = list(draft.shots)
     if len(drafts) > brief.shots:
         drafts = [*drafts[: brief.shots - 1], drafts[-1]]
     if len(drafts) * 2 < brief.shots:
-        raise RequestError(f"shots has {len(drafts)} shots.", field="shots", value=len(drafts), legal=str(brief.shots))
+        raise RequestError(
+            f"The episode has {len(drafts)} shots.", field="shots", value=len(drafts), legal=str(brief.shots)
+        )
     shots: list[Shot] = []
     for number, one in enumerate(drafts):
-        told = {
+        fields = {
             key: value.strip(" .,;") if isinstance(value, str) else value for key, value in one.model_dump().items()
         }
-        told |= {"part": part_of(number, len(drafts)), "style": brief.bible.style, "seed": _seed(brief, number)}
+        fields |= {"part": part_of(number, len(drafts)), "style": brief.bible.style, "seed": _seed(brief, number)}
         if number == 0:
-            told["continuity"] = "cut"
-        elif told["continuity"] == "match":
-            told["seed"] = shots[-1].seed
-        shots.append(parsed(Shot, told, f"shot {number + 1}"))
+            fields["continuity"] = "cut"
+        elif fields["continuity"] == "match":
+            fields["seed"] = shots[-1].seed
+        shots.append(parsed(Shot, fields, f"shot {number + 1}"))
     return tuple(shots)
 
 
 def _seed(brief: Brief, number: int) -> int:
-    told = f"{brief.seed}/{brief.theme.text}/{brief.number}/{brief.draw}/{number}"
-    return int.from_bytes(hashlib.sha256(told.encode()).digest()[:4], "big") >> 1
+    key = f"{brief.seed}/{brief.theme.text}/{brief.number}/{brief.draw}/{number}"
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") >> 1
 
 
-def extracted(said: str) -> dict[str, Any]:
-    """The JSON object in an answer that may have thoughts before it, fences around it and words after it. RequestError
-    where there is none. A part of an object that is cut off is not taken for the whole."""
-    text = re.sub(r"<think>.*?(?:</think>|\Z)", "", said, flags=re.DOTALL)
+def extracted(reply: str) -> dict[str, Any]:
+    """The JSON object in a reply that may have reasoning before it, code fences around it and text after it.
+    RequestError if there is none. A part of a truncated object is not accepted."""
+    text = re.sub(r"<think>.*?(?:</think>|\Z)", "", reply, flags=re.DOTALL)
     best: dict[str, Any] = {}
     decoder, why = json.JSONDecoder(), ""
     at = text.find("{")
@@ -226,5 +227,5 @@ def extracted(said: str) -> dict[str, Any]:
     if best:
         return best
     raise RequestError(
-        f"The answer is not a JSON object: {why or 'there is no { in it'}.", field="answer", legal="one JSON object"
+        f"The reply is not a JSON object: {why or 'no { found'}.", field="answer", legal="one JSON object"
     )

@@ -1,13 +1,13 @@
-// The buttons on the picture, the keys, and what the player says of itself.
+// The player's buttons, keyboard shortcuts and messages.
 
 const $ = (id) => document.getElementById(id);
 const IDLE_MS = 2600;
-const SAID = {
+const MESSAGES = {
   tuning: "Tuning in\u2026",
-  waiting: "One moment\u2026",
-  lost: "We lost the picture. It comes back by itself.",
+  waiting: "Buffering\u2026",
+  lost: "Connection lost. Reconnecting\u2026",
   blocked: "",
-  unsupported: "This browser cannot play the channel. Any video player can: give it the address of the stream below.",
+  unsupported: "This browser cannot play the stream. Open the stream address below in a video player.",
 };
 
 export function controls(player) {
@@ -25,10 +25,10 @@ export function controls(player) {
       screen.dataset.state = state;
       const off = offAir && state !== "playing" && state !== "paused";
       screen.classList.toggle("off", off);
-      $("card-text").textContent = off ? "We are off air. We will be back." : SAID[state] ?? "";
+      $("card-text").textContent = off ? "The channel is off air." : MESSAGES[state] ?? "";
       $("start").hidden = state !== "blocked";
     };
-    if (state === "waiting" && !offAir) waiting = setTimeout(set, 700);  // a blink is not worth a word
+    if (state === "waiting" && !offAir) waiting = setTimeout(set, 700);  // no message for short interruptions
     else set();
   };
   const sound = () => {

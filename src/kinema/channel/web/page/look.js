@@ -1,23 +1,23 @@
-// Dark or light, before anything is painted: the viewer's choice, else the system's.
+// Dark or light mode, set before the first paint: the viewer's choice, else the system's.
 "use strict";
 
 (() => {
   const root = document.documentElement;
   try {
-    const kept = localStorage.getItem("look");
-    if (kept === "dark" || kept === "light") root.dataset.look = kept;
+    const stored = localStorage.getItem("look");
+    if (stored === "dark" || stored === "light") root.dataset.look = stored;
   } catch { /* storage is off */ }
 
   addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("look");
     const isDark = () => (root.dataset.look ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-    const tell = () => button.setAttribute("aria-label", isDark() ? "Use light colours" : "Use dark colours");
+    const label = () => button.setAttribute("aria-label", isDark() ? "Use light colours" : "Use dark colours");
     button.addEventListener("click", () => {
       root.dataset.look = isDark() ? "light" : "dark";
       try { localStorage.setItem("look", root.dataset.look); } catch { /* storage is off */ }
-      tell();
+      label();
     });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
-    tell();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);
+    label();
   });
 })();

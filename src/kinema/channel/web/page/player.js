@@ -1,11 +1,11 @@
-// The picture: plays the live stream, and gets it back whatever happens to it.
+// Plays the live stream and recovers from errors.
 
 const SOURCE = "/live.m3u8";
 const STUCK_MS = 12_000;
 const LONGEST_PAUSE_MS = 15_000;
 
 export class Player extends EventTarget {
-  // States, told as events "state": tuning, playing, paused, waiting, blocked (the browser wants a click), lost.
+  // Dispatches "state" events: tuning, playing, paused, waiting, blocked (autoplay needs a click), lost, unsupported.
   constructor(video) {
     super();
     this.video = video;
@@ -16,14 +16,14 @@ export class Player extends EventTarget {
     this.wanted = true;
     this.isOnAir = () => true;
     for (const [event, state] of [["playing", "playing"], ["waiting", "waiting"]]) {
-      video.addEventListener(event, () => this.wanted && this.tell(state));
+      video.addEventListener(event, () => this.wanted && this.setState(state));
     }
-    video.addEventListener("pause", () => !this.wanted && this.tell("paused"));
+    video.addEventListener("pause", () => !this.wanted && this.setState("paused"));
     setInterval(() => this.watch(), 1000);
     document.addEventListener("visibilitychange", () => !document.hidden && this.wanted && this.play());
   }
 
-  tell(state) {
+  setState(state) {
     if (state === this.state) return;
     this.state = state;
     this.dispatchEvent(new CustomEvent("state", { detail: state }));
@@ -59,21 +59,21 @@ export class Player extends EventTarget {
       this.video.src = SOURCE;
       if (this.wanted) this.play();
     } else {
-      this.tell("unsupported");
+      this.setState("unsupported");
     }
   }
 
   restart() {
     this.hls?.destroy();
     this.hls = null;
-    this.tell(this.state === "tuning" ? "tuning" : "lost");
+    this.setState(this.state === "tuning" ? "tuning" : "lost");
     const pause = Math.min(1000 * 2 ** this.failures++, LONGEST_PAUSE_MS);
     clearTimeout(this.again);
     this.again = setTimeout(() => this.start(), pause * (0.75 + Math.random() / 2));
   }
 
   watch() {
-    // A picture that stands still although the channel is on air is fetched anew.
+    // Restart if the picture is frozen while the channel is on air.
     const now = performance.now();
     const { currentTime, paused } = this.video;
     if (currentTime !== this.moved.time || paused || !this.wanted) this.moved = { at: now, time: currentTime };
@@ -87,7 +87,7 @@ export class Player extends EventTarget {
       await this.video.play();
     } catch (error) {
       if (error.name === "NotAllowedError") {
-        if (this.video.muted) this.tell("blocked");
+        if (this.video.muted) this.setState("blocked");
         else {
           this.video.muted = true;
           await this.play();
@@ -102,7 +102,7 @@ export class Player extends EventTarget {
   }
 
   get behind() {
-    // Seconds behind the newest moment that can be watched smoothly.
+    // Seconds behind the live position.
     if (this.hls?.liveSyncPosition) return this.hls.liveSyncPosition - this.video.currentTime;
     const { seekable } = this.video;
     return seekable.length ? seekable.end(seekable.length - 1) - 6 - this.video.currentTime : 0;
@@ -114,7 +114,7 @@ export class Player extends EventTarget {
   }
 
   get date() {
-    // The date and time of the picture that is seen, in seconds since 1970, or null.
+    // The date and time of the current picture, in seconds since 1970, or null.
     if (this.hls) return this.hls.playingDate ? this.hls.playingDate.getTime() / 1000 : null;
     const start = this.video.getStartDate?.();
     return start && !Number.isNaN(start.getTime()) ? start.getTime() / 1000 + this.video.currentTime : null;

@@ -1,4 +1,4 @@
-// What is on, in step with the viewer's picture; the day; how many watch.
+// Now and next, in sync with the viewer's picture; the schedule; the number of viewers.
 
 const $ = (id) => document.getElementById(id);
 const POLL_MS = 2500, DAY_MS = 60_000, STEP_MS = 200;
@@ -13,11 +13,11 @@ const put = (element, text) => { if (element.textContent !== text) element.textC
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-export function programme(player, told) {
+export function programme(player, onAir) {
   let known = null, failures = 0;
 
   function step() {
-    // The picture's own date says what is seen: it is some seconds older than now.
+    // The date of the picture, some seconds in the past, selects the airing.
     if (!known) return;
     const at = player.date;
     const seen = at === null ? known.now : known.recent.filter((one) => one.at <= at && at < one.until).sort((a, b) => b.at - a.at)[0];
@@ -27,7 +27,7 @@ export function programme(player, told) {
     const later = [...known.recent.filter((one) => one.at > now.at).reverse(), ...known.coming.filter((one) => one.at === null)];
     const next = later.find((one) => one.title !== now.title) ?? later[0];
     put($("now-title"), now.kind === "filler" ? known.name : now.title);
-    put($("now-prompt"), now.kind === "filler" ? "In between: the next clips are being made." : now.prompt.split(";")[0]);
+    put($("now-prompt"), now.kind === "filler" ? "The next clips are being generated." : now.prompt.split(";")[0]);
     put($("next-title"), next ? (next.kind === "filler" ? known.name : next.title) : "\u2014");
     $("now").dataset.id = now.id;
     $("now").dataset.at = at ?? "";
@@ -63,7 +63,7 @@ export function programme(player, told) {
     if (rows.length === 1) rows[0].querySelector("time").textContent = "All day";
     if (rows.length === 0) {
       const row = document.createElement("li");
-      row.append(document.createElement("time"), "Whatever comes to mind");
+      row.append(document.createElement("time"), "No schedule");
       row.firstChild.textContent = "All day";
       rows.push(row);
     }
@@ -80,15 +80,15 @@ export function programme(player, told) {
       $("lamp").dataset.on = known.on_air;
       put($("lamp-text"), known.on_air ? "On air" : "Off air");
       $("watching").hidden = known.viewers < 1;
-      put($("watching"), known.viewers === 1 ? "1 is watching" : `${known.viewers} are watching`);
+      put($("watching"), `${known.viewers} watching`);
       $("suggest").hidden = !known.suggestions;
       $("theme").maxLength = known.longest_theme;
-      told(known.on_air);
+      onAir(known.on_air);
     } catch {
       if (++failures > 2) {
         $("lamp").dataset.on = "false";
         put($("lamp-text"), "No connection");
-        told(false);
+        onAir(false);
       }
     }
     setTimeout(poll, document.hidden ? 4 * POLL_MS : POLL_MS);

@@ -1,4 +1,4 @@
-// The box for themes, with a clear answer to each.
+// The form for theme suggestions.
 
 const $ = (id) => document.getElementById(id);
 
@@ -12,7 +12,7 @@ export function suggest() {
     event.preventDefault();
     const theme = field.value.trim();
     if (!theme) {
-      say("Tell us what you would like to see, in a few words.", "bad");
+      say("Please describe what you would like to see, in a few words.", "bad");
       field.focus();
       return;
     }
@@ -22,17 +22,17 @@ export function suggest() {
       const answer = await fetch("/api/themes", {
         method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ theme }),
       });
-      const told = await answer.json().catch(() => ({}));
+      const data = await answer.json().catch(() => ({}));
       if (answer.ok) {
         field.value = "";
-        const before = told.waiting - 1;
-        const ahead = before === 1 ? "1 idea is" : `${before} ideas are`;
-        say(before > 0 ? `Thank you! It is noted; ${ahead} before it.` : "Thank you! It is noted, and next in line.", "good");
+        const before = data.waiting - 1;
+        const ahead = before === 1 ? "1 suggestion is" : `${before} suggestions are`;
+        say(before > 0 ? `Thank you! ${ahead} ahead of yours.` : "Thank you! Your suggestion is next.", "good");
       } else {
-        say(told.error ?? "That did not work. Please try again.", "bad");
+        say(data.error ?? "Sending failed. Please try again.", "bad");
       }
     } catch {
-      say("The station cannot be reached just now. Please try again.", "bad");
+      say("The channel cannot be reached. Please try again.", "bad");
     }
     button.disabled = false;
   });

@@ -1,4 +1,4 @@
-// The watch page. Its parts: the picture, its buttons, what is on, the box for themes.
+// The watch page: player, controls, programme and suggestions.
 
 import { controls } from "./controls.js";
 import { Player } from "./player.js";

@@ -1,4 +1,4 @@
-"""How often somebody may do something: so many times within so many seconds, each address and all together."""
+"""Rate limits per client address and in total."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from collections.abc import Callable
 MOST = 10_000
 
 
-class Allowance:
-    """`each` times an address and `all` times together within `per_s` seconds. One thread at a time."""
+class RateLimit:
+    """At most `each` uses per address and `all` in total within `per_s` seconds. Not thread-safe."""
 
     def __init__(self, each: int, all: int, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.each, self.all, self.per_s, self._clock = each, all, per_s, clock
@@ -20,9 +20,9 @@ class Allowance:
         self._together: deque[float] = deque()
 
     def wait_s(self, address: str) -> int:
-        """Whole seconds until it may be done again; 0: now."""
+        """Whole seconds until the next use is allowed; 0: now."""
         now = self._clock()
-        own = self._by_address.get(household(address), deque())
+        own = self._by_address.get(client_network(address), deque())
         waits = [
             times[len(times) - most] + self.per_s - now
             for times, most in ((own, self.each), (self._together, self.all))
@@ -31,7 +31,8 @@ class Allowance:
         return max(0, math.ceil(max(waits, default=0.0)))
 
     def use(self, address: str) -> None:
-        now, key = self._clock(), household(address)
+        """Count one use."""
+        now, key = self._clock(), client_network(address)
         own = self._by_address.setdefault(key, deque(maxlen=self.each))
         self._by_address.move_to_end(key)
         own.append(now)
@@ -42,14 +43,14 @@ class Allowance:
             self._by_address.popitem(last=False)
 
 
-def household(address: str) -> str:
-    """An IPv4 address, or the /64 network of an IPv6 one: what one household has."""
+def client_network(address: str) -> str:
+    """An IPv4 address, or the /64 network of an IPv6 address: what one client typically has."""
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return address[:100]
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)

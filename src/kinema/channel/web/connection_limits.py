@@ -1,8 +1,8 @@
-"""How long and how often a server of the channel's is patient with who connects to it, before anybody's code runs.
+"""Timeouts and connection limits of the channel's servers, enforced before any request handler runs.
 
-Each request has a time for its head and one for its body, from the first byte on, however slowly the others follow; an
-answer that its reader does not take has one too. One address (allowance.py: household) has so many connections at most,
-and no more than all of them together, so that nobody's half-open ones keep everybody else out.
+Each request has a timeout for its head and one for its body, counted from the first byte however slowly the rest
+arrives; a response that the client does not read has one too. The number of connections is limited per client network
+and in total, so that half-open connections of one client do not lock out others.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from .allowance import household
+from .rate_limit import client_network
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """head_s: from a connection, or the first byte of its next request, until the end of a request's head. body_s: from
-    there until the body's. answer_s: that a reader may take nothing of an answer. idle_s: between two requests. each:
-    connections of one address; all: together. exempt: addresses (proxies) that have no limit of their own."""
+    """head_s: from the connection, or the first byte of the next request, to the end of the request's head. body_s:
+    from there to the end of the body. answer_s: maximum time without the client reading. idle_s: between two requests.
+    each: connections per client network; all: in total. exempt: addresses (proxies) without a limit."""
 
     head_s: float = 10.0
     body_s: float = 20.0
@@ -34,14 +34,14 @@ FOR_VIEWERS = ConnectionLimits()
 FOR_ORDERS = ConnectionLimits(each=32, all=200)
 
 
-def protocol(patience: ConnectionLimits) -> type[Any]:
-    """uvicorn's HTTP protocol with this patience."""
+def protocol(limits: ConnectionLimits) -> type[Any]:
+    """uvicorn's HTTP protocol with these limits."""
     import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     connected: Counter[str] = Counter()
 
-    class PatientProtocol(H11Protocol):
+    class LimitedProtocol(H11Protocol):
         _timer: Any = None
         _waits_for: object = None
         _address: str | None = None
@@ -50,9 +50,9 @@ def protocol(patience: ConnectionLimits) -> type[Any]:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             host = self.client[0] if self.client else ""
-            if host not in patience.exempt:
-                address = household(host)
-                if connected[address] >= patience.each or connected.total() >= patience.all:
+            if host not in limits.exempt:
+                address = client_network(host)
+                if connected[address] >= limits.each or connected.total() >= limits.all:
                     transport.abort()
                     return
                 self._address = address
@@ -79,21 +79,21 @@ def protocol(patience: ConnectionLimits) -> type[Any]:
         def pause_writing(self) -> None:
             super().pause_writing()
             self._stop_stalled()
-            self._stalled = self.loop.call_later(patience.answer_s, self.transport.abort)
+            self._stalled = self.loop.call_later(limits.answer_s, self.transport.abort)
 
         def resume_writing(self) -> None:
             super().resume_writing()
             self._stop_stalled()
 
-        def _wait(self, what: str | None) -> None:
-            """For the end of this; a wait that has begun is not begun anew by more bytes."""
-            if what == self._waits_for:
+        def _wait(self, part: str | None) -> None:
+            """Start the timer for the "head" or "body"; more bytes of the same part do not restart it."""
+            if part == self._waits_for:
                 return
             if self._timer is not None:
                 self._timer.cancel()
-            self._waits_for, self._timer = what, None
-            if what is not None:
-                limit_s = patience.head_s if what == "head" else patience.body_s
+            self._waits_for, self._timer = part, None
+            if part is not None:
+                limit_s = limits.head_s if part == "head" else limits.body_s
                 self._timer = self.loop.call_later(limit_s, self._too_late)
 
         def _too_late(self) -> None:
@@ -105,4 +105,4 @@ def protocol(patience: ConnectionLimits) -> type[Any]:
                 self._stalled.cancel()
                 self._stalled = None
 
-    return PatientProtocol
+    return LimitedProtocol

@@ -1,5 +1,5 @@
-"""A process that is to run: started again when it ends, after a pause that doubles each time and is short again once it
-has lived a while. One that says (exit code 2) that it cannot work at all is not started again.
+"""A child process that is restarted when it exits, after a pause that doubles each time and is reset once the process
+has run for a while. Exit code 2 means a permanent failure: the process is not restarted.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import IO
 
 from ..core.whole import put
 
-CANNOT = 2  # exit code: starting it again would not help
+CANNOT = 2  # exit code of a permanent failure
 FIRST_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.5, 60.0, 60.0
 log = logging.getLogger("kinema.channel")
 
 
 @dataclass
-class KeptProcess:
-    """stop_s: how long it may take to stop before it is killed. log: where it writes."""
+class ChildProcess:
+    """A restarted process. stop_s: the time between SIGTERM and SIGKILL. log: the file for its output."""
 
     name: str
     command: list[str]
@@ -39,7 +39,7 @@ class KeptProcess:
         return self.process is not None and self.process.poll() is None
 
     def look(self) -> None:
-        """Start it where it does not run and its pause is over."""
+        """Start the process if it is not running and its pause is over."""
         now = time.monotonic()
         if self.is_alive or self.given_up:
             if self.is_alive and now - self._since > LIVED_S:
@@ -51,7 +51,7 @@ class KeptProcess:
             self.given_up = code == CANNOT
             self._again_at = now + self._pause_s
             log.warning(
-                "the %s ended (%d)%s", self.name, code, "" if self.given_up else f"; again in {self._pause_s:g} s"
+                "the %s exited (%d)%s", self.name, code, "" if self.given_up else f"; restart in {self._pause_s:g} s"
             )
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         elif now >= self._again_at:
@@ -63,7 +63,7 @@ class KeptProcess:
             self.process.terminate()
 
     def wait(self) -> None:
-        """Until it has stopped, killed where that takes too long."""
+        """Wait until the process has stopped; kill it after stop_s."""
         if self.process is not None:
             try:
                 self.process.wait(self.stop_s)
@@ -74,8 +74,8 @@ class KeptProcess:
             self._file.close()
             self._file = None
 
-    def last_words(self) -> str:
-        """The end of its log."""
+    def last_log_line(self) -> str:
+        """The last line of its log."""
         try:
             lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         except OSError:
@@ -88,7 +88,7 @@ class KeptProcess:
             if self.log.is_file() and self.log.stat().st_size > 5_000_000:
                 put(self.log, self.log.with_suffix(".old"), durable=False)
             self._file = self.log.open("ab")
-        # a session of its own: Ctrl-C reaches whoever keeps it, which then stops things in order
+        # a separate session: Ctrl-C reaches only the parent, which then stops its children in order
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=self._file, stderr=self._file, start_new_session=True
         )

@@ -1,4 +1,4 @@
-"""What is asked of a channel through its site: plain JSON in and out, KinemaErrors where it cannot be done."""
+"""The commands of a channel available to its site: plain JSON in and out, errors are KinemaErrors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ..config import ChannelConfig
 from ..library import Library
 
 
-class Verbs(Protocol):
-    """status and queue look; skip, ban, put and stop are the owner's; suggest is a viewer's and gives how many wait."""
+class Commands(Protocol):
+    """Commands of the owner, and `suggest` for viewers, which returns the number of waiting suggestions."""
 
     def status(self) -> dict[str, Any]: ...
 
@@ -27,8 +27,8 @@ class Verbs(Protocol):
     def suggest(self, theme: str) -> int: ...
 
 
-class ChannelVerbs:
-    """Those of a channel, done in its folder by the same functions as on the command line."""
+class ChannelCommands:
+    """The commands of a channel, by the same functions as the command line."""
 
     def __init__(self, config: ChannelConfig) -> None:
         self.config = config
@@ -47,7 +47,7 @@ class ChannelVerbs:
         return control.ban(self.config, id, reason)
 
     def put(self, id: str, place: int | None) -> dict[str, Any]:
-        """Queue a clip that is made: next (0), at a place, or at the end."""
+        """Queue a finished clip: next (0), at a place, or at the end."""
         with Library.open(self.config.root, create=False) as library:
             library.insert(id, place)
             return {"queue": library.queue}

@@ -1,7 +1,7 @@
-"""A bench: clips that others order, drawn here one after the other, kept until they are fetched or others need room.
+"""The queue of a `kinema worker --listen`: orders of clips, generated one at a time and stored until they are fetched.
 
-An order is told by the name that its owner gave it: the same one again is the same order, so whoever lost the answer
-may ask again. Another order under a name that is taken is refused. A bench forgets everything when its process ends.
+The client names an order. Repeating an order is idempotent, so a client that lost the response can retry; a different
+order with the same name is refused. Orders do not survive the process.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ SLOWEST_S = 3600.0
 WAITING, DRAWING, DONE, FAILED = "waiting", "drawing", "done", "failed"
 
 
-class Busy(KinemaError):
-    """There are as many orders as this bench takes; later there will be room."""
+class QueueFull(KinemaError):
+    """The queue is full; retry later."""
 
 
-class Taken(KinemaError):
-    """An order of that name is here already, for another clip."""
+class IdTaken(KinemaError):
+    """Another order has the same name."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """state: waiting, drawing, done (the clip is at `path`) or failed: `error`, and whether another try may help."""
+    """An order. state: waiting, drawing, done (the clip is at `path`) or failed (`error`; `again`: retry may help)."""
 
     job: ShotOrder
     path: Path
@@ -43,47 +43,48 @@ class Order:
     again: bool = False
 
 
-class Bench:
-    """models: the names it draws for, and no others. folder: for clips, its own. device: where; "": the best there is.
-    `run` draws until `stop`; everything else may be called from any thread."""
+class OrderQueue:
+    """models: the names of the models served. folder: a private folder for clips. device: "" is the best available.
+    `run` generates clips until `stop`; all other methods are thread-safe."""
 
     def __init__(self, models: Sequence[str], folder: Path, device: str = "") -> None:
         self.models, self.folder, self.device = tuple(models), folder, device
         self._orders: OrderedDict[str, Order] = OrderedDict()
         self._change, self._end, self._number = threading.Condition(), False, 0
 
-    def order(self, job: ShotOrder) -> Order:
-        """The order of that name, a new one where there is none, or where the last one failed. RequestError: not a
-        model of this bench; Taken; Busy."""
+    def add(self, job: ShotOrder) -> Order:
+        """The order with the name of `job`; a new one if there is none or it failed. RequestError: a model that is not
+        served; IdTaken; QueueFull."""
         if job.model not in self.models:
             raise RequestError(
-                f"{job.model!r} is not drawn here.", field="model", value=job.model, legal=", ".join(self.models)
-            )
-        mine = replace(job, making={"device": self.device, "slowest_s": SLOWEST_S}, space={}, tail="", keeps=False)
+                f"Model {job.model!r} is not served here.", field="model", value=job.model,
+                legal=", ".join(self.models),
+            )  # fmt: skip
+        local = replace(job, making={"device": self.device, "slowest_s": SLOWEST_S}, space={}, tail="", keeps=False)
         with self._change:
-            known = self._orders.get(job.id)
-            if known is not None and known.state != FAILED:
-                if known.job != mine:
-                    raise Taken(f"{job.id} is another order, with the same id.")
-                return known
+            earlier = self._orders.get(job.id)
+            if earlier is not None and earlier.state != FAILED:
+                if earlier.job != local:
+                    raise IdTaken(f"Another order has the id {job.id}.")
+                return earlier
             if sum(each.state in (WAITING, DRAWING) for each in self._orders.values()) >= MOST_WAITING:
-                raise Busy(f"{MOST_WAITING} clips are ordered already.")
+                raise QueueFull(f"The queue is full ({MOST_WAITING} orders).")
             self._number += 1
-            self._orders[job.id] = found = Order(mine, self.folder / f"{self._number:06d}.mp4")
+            self._orders[job.id] = order = Order(local, self.folder / f"{self._number:06d}.mp4")
             self._orders.move_to_end(job.id)
             self._change.notify_all()
-        return found
+        return order
 
     def get(self, name: str) -> Order | None:
         with self._change:
             return self._orders.get(name)
 
     def forget(self, name: str) -> None:
-        """What is not being drawn now; the clip is deleted."""
+        """Delete an order and its clip, unless it is being generated."""
         with self._change:
-            if (found := self._orders.get(name)) is not None and found.state != DRAWING:
+            if (order := self._orders.get(name)) is not None and order.state != DRAWING:
                 del self._orders[name]
-                _delete(found.path)
+                _delete(order.path)
 
     def stop(self) -> None:
         with self._change:
@@ -91,16 +92,17 @@ class Bench:
             self._change.notify_all()
 
     def run(self) -> None:
-        while (found := self._next()) is not None:
-            name, order = found
+        """Generate the clips of orders until `stop`."""
+        while (item := self._next()) is not None:
+            name, order = item
             try:
-                draws = maker(order.job.model)
-                draws.check(order.job)
-                draws.make(order.job, order.path)
+                model = maker(order.job.model)
+                model.check(order.job)
+                model.make(order.job, order.path)
                 ended = replace(order, state=DONE)
-            except (RequestError, ModelError, Cancelled) as error:  # Cancelled: it would take as long again
+            except (RequestError, ModelError, Cancelled) as error:  # Cancelled: a retry would take as long
                 ended = replace(order, state=FAILED, error=str(error))
-            except BaseException as error:  # also SystemExit of somebody's library: the bench goes on
+            except BaseException as error:  # including SystemExit raised by a library
                 if not isinstance(error, KinemaError):
                     log.exception("%s failed", name)
                 ended = replace(order, state=FAILED, error=str(error) or type(error).__name__, again=True)
@@ -119,15 +121,15 @@ class Bench:
     def _note(self, name: str, order: Order) -> None:
         with self._change:
             self._orders[name] = order
-            over = [each for each, known in self._orders.items() if known.state in (DONE, FAILED)]
+            over = [each for each, other in self._orders.items() if other.state in (DONE, FAILED)]
             for old in over[: max(0, len(over) - MOST_KEPT)]:
                 _delete(self._orders.pop(old).path)
 
 
 def _delete(clip: Path) -> None:
-    """With the manifest beside it."""
+    """Delete a clip and its manifest."""
     for path in (clip, sidecar_of(clip)):
         try:
             path.unlink(missing_ok=True)
-        except OSError as error:  # the bench goes on
-            log.warning("%s cannot be deleted: %s", path, error)
+        except OSError as error:
+            log.warning("cannot delete %s: %s", path, error)

@@ -1,4 +1,4 @@
-"""Half-open connections, bytes that drip and readers that do not read: real sockets against lowered limits."""
+"""Half-open connections, slow senders and readers that do not read: real sockets against lowered limits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 from site_client import TOKEN, Noted
 
-from kinema.channel.making.bench import Bench
+from kinema.channel.making.order_queue import OrderQueue
 from kinema.channel.web.clip_site import clip_site
+from kinema.channel.web.connection_limits import FOR_ORDERS, FOR_VIEWERS, ConnectionLimits
 from kinema.channel.web.listening import listen
-from kinema.channel.web.patience import FOR_ORDERS, FOR_VIEWERS, ConnectionLimits
 from kinema.channel.web.site import SiteSettings, server, site
 
 QUICK = ConnectionLimits(head_s=0.4, body_s=0.4, answer_s=0.4, idle_s=1, each=12, all=40)
@@ -23,9 +23,9 @@ GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 @contextlib.contextmanager
-def running(app, patience: ConnectionLimits = QUICK, proxies=()):
+def running(app, limits: ConnectionLimits = QUICK, proxies=()):
     sock = listen("127.0.0.1", 0)
-    serving = server(app, proxies, patience)
+    serving = server(app, proxies, limits)
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     while not serving.started:
@@ -40,10 +40,10 @@ def running(app, patience: ConnectionLimits = QUICK, proxies=()):
 
 @pytest.fixture(params=["site", pytest.param("bench", marks=pytest.mark.slow)])
 def app(request, tmp_path):
-    """Those that listen, behind the same server; the bench with a token that nobody has sent."""
+    """Both sites, behind the same server; the order queue with a token that is not sent."""
     if request.param == "site":
         return site(tmp_path, Noted(), SiteSettings(token=TOKEN))
-    return clip_site(Bench(["toyland"], tmp_path), TOKEN)
+    return clip_site(OrderQueue(["toyland"], tmp_path), TOKEN)
 
 
 def connected(address, source: str = "127.0.0.1") -> socket.socket:
@@ -53,7 +53,7 @@ def connected(address, source: str = "127.0.0.1") -> socket.socket:
 
 
 def asked(address, source: str = "127.0.0.1") -> bytes:
-    """The status line of an answer; b"" where the connection was closed."""
+    """The status line of a response; b"" if the connection was closed."""
     with connected(address, source) as sock, contextlib.suppress(ConnectionError):
         sock.sendall(GET)
         return sock.recv(4096).partition(b"\r\n")[0]
@@ -61,7 +61,7 @@ def asked(address, source: str = "127.0.0.1") -> bytes:
 
 
 def lives(sock: socket.socket, data: bytes = b"", every_s: float = 0.05, longest_s: float = 3.0) -> float:
-    """How long the server keeps a connection on which this byte goes on dripping."""
+    """Seconds until the server closes a connection on which `data` is sent repeatedly."""
     began = time.monotonic()
     sock.settimeout(every_s)
     while time.monotonic() - began < longest_s:
@@ -106,18 +106,18 @@ def test_the_next_request_of_a_connection_has_its_time_too(app):
             sock.sendall(GET)
             time.sleep(0.2)
             assert sock.recv(1 << 20).startswith(b"HTTP/1.1")
-        time.sleep(0.5)  # between two requests it may be silent for longer than a head takes
+        time.sleep(0.5)  # longer than head_s is legal between two requests
         sock.sendall(GET[:10])
         assert lives(sock, b"x") < 2.0
 
 
 def test_half_open_connections_of_one_keep_nobody_else_out(app):
-    patience = replace(QUICK, head_s=30.0)
-    with running(app, patience) as address, contextlib.ExitStack() as stack:
-        for _ in range(patience.each + 20):
+    limits = replace(QUICK, head_s=30.0)
+    with running(app, limits) as address, contextlib.ExitStack() as stack:
+        for _ in range(limits.each + 20):
             stack.enter_context(connected(address)).sendall(b"GET / HTTP/1.1\r\n")
         time.sleep(0.2)
-        assert asked(address) == b""  # the one who holds them all
+        assert asked(address) == b""  # the client that holds them all
         answer = asked(address, "127.0.0.2")
         assert answer.startswith(b"HTTP/1.1 ") and b"503" not in answer
 
@@ -129,13 +129,13 @@ def test_connections_that_end_count_no_more(app):
         with contextlib.ExitStack() as stack:
             for _ in range(QUICK.each):
                 stack.enter_context(connected(address))
-            time.sleep(1.0)  # they were silent for too long
+            time.sleep(1.0)  # longer than head_s
             assert asked(address).startswith(b"HTTP/1.1")
 
 
 def test_a_proxy_brings_everybody(app):
-    patience = replace(QUICK, head_s=30.0, each=3, all=60)
-    with running(app, patience, proxies=["127.0.0.1"]) as address, contextlib.ExitStack() as stack:
+    limits = replace(QUICK, head_s=30.0, each=3, all=60)
+    with running(app, limits, proxies=["127.0.0.1"]) as address, contextlib.ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(connected(address)).sendall(b"GET")
         assert asked(address).startswith(b"HTTP/1.1")
@@ -161,6 +161,6 @@ def test_a_reader_that_takes_nothing_is_left():
 
 
 def test_the_limits_of_the_servers_are_in_proportion():
-    for patience in (FOR_VIEWERS, FOR_ORDERS):
-        assert 10 * patience.each >= patience.all / 2 >= patience.each  # one address never has most of them
-        assert patience.head_s <= 15 and patience.body_s <= 30
+    for limits in (FOR_VIEWERS, FOR_ORDERS):
+        assert 10 * limits.each >= limits.all / 2 >= limits.each  # one network never has most of them
+        assert limits.head_s <= 15 and limits.body_s <= 30

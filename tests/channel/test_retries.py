@@ -1,4 +1,4 @@
-"""What becomes of a shot whose steps fail, and of a producer whose rounds do; no processes, no waiting."""
+"""Retries of a shot's steps and of a producer's rounds, without processes and pauses."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from running_channel import channel_file, config_of
 
 from kinema.channel.making import durable, producer, steps
-from kinema.channel.making.bench import FAILED, Bench
-from kinema.channel.making.job import Down, Late, ShotOrder
+from kinema.channel.making.job import ClipTimeout, ShotOrder, Unavailable
 from kinema.channel.making.ledger import Ledger, LedgerBusy
+from kinema.channel.making.order_queue import FAILED, OrderQueue
 from kinema.channel.making.producer import Producer
 from kinema.channel.state_file import read_state
 from kinema.core.errors import Cancelled, KinemaError, RequestError
@@ -21,7 +21,7 @@ from kinema.core.errors import Cancelled, KinemaError, RequestError
 
 @pytest.fixture
 def slept(monkeypatch):
-    """DBOS that does each step at once; the pauses that were asked for."""
+    """A fake DBOS that runs each step at once, and the requested pauses."""
     pauses: list[float] = []
     fake = SimpleNamespace(sleep=pauses.append, run_step=lambda _how, work, *given: work(*given))
     monkeypatch.setitem(sys.modules, "dbos", SimpleNamespace(DBOS=fake))
@@ -45,21 +45,23 @@ def failing(*errors: Exception):
 
 
 def test_a_maker_that_is_away_uses_up_no_try(slept):
-    away = [Down("cannot be reached")] * 20
-    assert durable._tried(job(), "generate", failing(*away))["step"] == "generate"
+    away = [Unavailable("cannot be reached")] * 20
+    assert durable._with_retries(job(), "generate", failing(*away))["step"] == "generate"
     assert len(slept) == 20 and max(slept) <= 60.0
     slept.clear()
-    found = durable._tried(job(pause_s=0.0, slowest_s=10.0), "generate", failing(*away * 10))
-    assert found["failed"] == "cannot be reached"  # it stays away
+    found = durable._with_retries(job(pause_s=0.0, slowest_s=10.0), "generate", failing(*away * 10))
+    assert found["failed"] == "cannot be reached"  # unavailable for longer than slowest_s
     assert 10.0 <= sum(slept) <= 15.0
     slept.clear()
-    mixed = [Down("away"), KinemaError("bad"), Down("away"), KinemaError("bad"), KinemaError("bad")]
-    assert durable._tried(job(), "generate", failing(*mixed))["failed"] == "bad"  # its own tries are three
+    mixed = [Unavailable("away"), KinemaError("bad"), Unavailable("away"), KinemaError("bad"), KinemaError("bad")]
+    assert durable._with_retries(job(), "generate", failing(*mixed))["failed"] == "bad"  # three counted attempts
 
 
-@pytest.mark.parametrize("error", [Cancelled("longer than 3600 s"), Late("no clip within 3600 s"), RequestError("no")])
+@pytest.mark.parametrize(
+    "error", [Cancelled("longer than 3600 s"), ClipTimeout("no clip within 3600 s"), RequestError("no")]
+)
 def test_what_took_too_long_is_not_tried_again(slept, error):
-    found = durable._tried(job(), "generate", failing(error, error))
+    found = durable._with_retries(job(), "generate", failing(error, error))
     assert found["failed"] == str(error) and slept == []
 
 
@@ -72,7 +74,7 @@ def test_a_step_that_makes_a_clip_better_does_not_cost_the_clip(slept, monkeypat
     taken: list[str] = []
 
     def made(name: str, error: Exception | None):
-        def work(_desk, _job, before: str = "") -> dict:
+        def work(_workspace, _job, before: str = "") -> dict:
             taken.append(before)
             if error is not None:
                 raise error
@@ -80,10 +82,10 @@ def test_a_step_that_makes_a_clip_better_does_not_cost_the_clip(slept, monkeypat
 
         return work
 
-    monkeypatch.setattr(durable, "_place", SimpleNamespace(desk=None))
+    monkeypatch.setattr(durable, "_role", SimpleNamespace(workspace=None))
     monkeypatch.setattr(steps, "generate", made("generate", None))
     monkeypatch.setattr(steps, "upscaled", made("upscaled", upscaled))
-    monkeypatch.setattr(steps, "between", made("between", between))
+    monkeypatch.setattr(steps, "interpolated", made("between", between))
     found = durable._draw_shot(job(upscale="lanczos", interpolate="film", tries=1))
     assert "failed" not in found and found["step"] == step
     left = {name: str(error) for name, error in (("upscale", upscaled), ("interpolate", between)) if error}
@@ -99,12 +101,12 @@ def test_a_bench_does_not_ask_for_another_hour_and_outlives_what_a_library_raise
         def check(self, job: ShotOrder) -> None:
             raise raised.pop(0)
 
-    monkeypatch.setattr("kinema.channel.making.bench.maker", lambda _model: Wrong())
-    bench = Bench(["m"], tmp_path)
+    monkeypatch.setattr("kinema.channel.making.order_queue.maker", lambda _model: Wrong())
+    bench = OrderQueue(["m"], tmp_path)
     thread = threading.Thread(target=bench.run, daemon=True)
     thread.start()
     for name, again in (("a", False), ("b", True), ("c", True)):
-        bench.order(ShotOrder(name, "x", "", 1.0, 0, "fast", "m", {}))
+        bench.add(ShotOrder(name, "x", "", 1.0, 0, "fast", "m", {}))
         for _ in range(200):
             if bench.get(name).state == FAILED:
                 break
@@ -125,7 +127,7 @@ def test_a_ledger_that_cannot_be_used_says_so(tmp_path):
     ):
         with pytest.raises(LedgerBusy, match="no such table"):
             use()
-    assert ledger.token  # the rest goes on; no transaction is left open
+    assert ledger.token  # other tables still work; no transaction is left open
     ledger.close()
     with pytest.raises(LedgerBusy):
         ledger.counts()
@@ -135,7 +137,7 @@ def test_a_ledger_that_cannot_be_used_says_so(tmp_path):
 
 
 class Stop(threading.Event):
-    """Notes the pauses and takes none."""
+    """Records the pauses without waiting."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -160,8 +162,8 @@ def test_a_round_that_fails_is_noted_and_done_again_and_many_end_the_process(tmp
     monkeypatch.setattr(made, "step", step)
     stop = Stop(2)
     made.run(stop)
-    told = read_state(config.root / "state" / "producer.json")
-    assert "KeyError" in told["trouble"] and "in trouble" in told["doing"] and stop.pauses[1] == 2 * stop.pauses[0]
+    state = read_state(config.root / "state" / "producer.json")
+    assert "KeyError" in state["trouble"] and "retrying" in state["doing"] and stop.pauses[1] == 2 * stop.pauses[0]
     made.run(Stop(3))
     assert not errors
     errors += [RuntimeError("a bug")] * 100
@@ -169,12 +171,12 @@ def test_a_round_that_fails_is_noted_and_done_again_and_many_end_the_process(tmp
         made.run(Stop(1000))
     assert len(errors) == 100 - producer.MOST_FAILED
     errors[:] = [KinemaError("the database is away")] * 50
-    made.run(Stop(50))  # that is waited for
+    made.run(Stop(50))  # expected errors are retried without end
     made.close()
 
 
 def test_a_producer_that_fails_ends_though_threads_of_it_draw(tmp_path, monkeypatch):
-    """Its keeper starts it anew only when the process is gone."""
+    """The parent restarts it only after the process has exited."""
     ended: list[int] = []
 
     class Gone(BaseException):
