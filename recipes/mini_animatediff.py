@@ -32,7 +32,7 @@ import torch
 
 from kinema.toyland.scene import STYLES, sample_scene
 from kinema.training.core import processes
-from kinema.training.core.frozen import leave
+from kinema.training.core.frozen import freeze_except
 from kinema.training.core.loop import train
 from kinema.training.core.stages import Settings, Stage
 from kinema.training.data.captioner import Captioner
@@ -160,7 +160,7 @@ class AnimateDiff(OnImage):
         """The domain adapter on or off, where there is one."""
         if self.adapter:
             adapters.use(network, ((str(self.domain_file), 1.0),) if on else ())
-            leave(network, is_motion)
+            freeze_except(network, is_motion)
 
     def motion(self, minutes: float) -> dict[str, Any]:
         network, _ = self.network()

@@ -60,13 +60,13 @@ LENGTHS = (1, 4, 4, FRAMES)
 def stages(settings: Settings) -> list[Stage]:
     work = Svd(settings)
     return [
-        Stage("clips", 0.02, work.clips, takes=work.takes(0.1)),
-        Stage("cache", 0.12, work.cache, takes=work.takes(2.1)),
-        Stage("vision", 0.06, work.vision, takes=work.takes(0.1, 0.1)),
-        Stage("decoder", 0.15, work.decoder, takes=work.takes(4.1, 6.0)),
-        Stage("video", 0.4, work.video, takes=work.takes(4.8, 15.7)),
-        Stage("quality", 0.25, work.quality, takes=work.takes(6.3, 15.9)),
-        Stage("export", 0.0, work.export, takes=work.takes(6.4)),
+        Stage("clips", 0.02, work.clips, fixed_cost=work.fixed_cost(0.1)),
+        Stage("cache", 0.12, work.cache, fixed_cost=work.fixed_cost(2.1)),
+        Stage("vision", 0.06, work.vision, fixed_cost=work.fixed_cost(0.1, 0.1)),
+        Stage("decoder", 0.15, work.decoder, fixed_cost=work.fixed_cost(4.1, 6.0)),
+        Stage("video", 0.4, work.video, fixed_cost=work.fixed_cost(4.8, 15.7)),
+        Stage("quality", 0.25, work.quality, fixed_cost=work.fixed_cost(6.3, 15.9)),
+        Stage("export", 0.0, work.export, fixed_cost=work.fixed_cost(6.4)),
     ]
 
 

@@ -33,7 +33,7 @@ from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe, describe_place
 from kinema.toyland.scene import sample_scene
 from kinema.training.core import processes, run_folder
-from kinema.training.core.budget import NOTHING, Takes
+from kinema.training.core.budget import NOTHING, FixedCost
 from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import LoopConfig, train
 from kinema.training.core.stages import Settings, Stage
@@ -78,14 +78,14 @@ def stages(settings: Settings) -> list[Stage]:
             Stage("export", 0.0, run.export),
         ]
     return [
-        Stage("clips", 0.04, run.clips, takes=run.takes(0.4)),
-        Stage("vae", 0.33, run.vae, takes=run.takes(0.1, 2.7)),
-        Stage("decoder", 0.06, run.decoder, takes=run.takes(0.1, 1.3)),
-        Stage("tiny", 0.05, run.tiny, takes=run.takes(1.4, 0.1)),
-        Stage("cache", 0.06, run.cache, takes=run.takes(0.3)),
-        Stage("video", 0.40, run.video, takes=run.takes(1.9, 3.4)),
-        Stage("few_step", 0.08, run.few_step, takes=run.takes(4.7, 7.4)),
-        Stage("export", 0.0, run.export, takes=run.takes(2.2)),
+        Stage("clips", 0.04, run.clips, fixed_cost=run.fixed_cost(0.4)),
+        Stage("vae", 0.33, run.vae, fixed_cost=run.fixed_cost(0.1, 2.7)),
+        Stage("decoder", 0.06, run.decoder, fixed_cost=run.fixed_cost(0.1, 1.3)),
+        Stage("tiny", 0.05, run.tiny, fixed_cost=run.fixed_cost(1.4, 0.1)),
+        Stage("cache", 0.06, run.cache, fixed_cost=run.fixed_cost(0.3)),
+        Stage("video", 0.40, run.video, fixed_cost=run.fixed_cost(1.9, 3.4)),
+        Stage("few_step", 0.08, run.few_step, fixed_cost=run.fixed_cost(4.7, 7.4)),
+        Stage("export", 0.0, run.export, fixed_cost=run.fixed_cost(2.2)),
     ]
 
 
@@ -139,9 +139,9 @@ class Run:
         self.again = go_on(settings.options, edition)
         torch.set_num_threads(8 if self.big else 1)
 
-    def takes(self, before_s: float, after_s: float = 0.0) -> Takes:
+    def fixed_cost(self, before_s: float, after_s: float = 0.0) -> FixedCost:
         """What a stage of a rehearsal takes, as measured on one core."""
-        return NOTHING if self.full else Takes(before_s, after_s)
+        return NOTHING if self.full else FixedCost(before_s, after_s)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
         values: dict[str, Any] = {
@@ -222,7 +222,7 @@ class Run:
     ) -> dict[str, Any]:  # fmt: skip
         """Held-out dB and what the probes read of reconstructions; on few clips in a rehearsal, where dB that are known
         are not measured again. With an earlier autoencoder, how far latents are from its latents."""
-        self.settings.budget.tell("evaluating")
+        self.settings.budget.report("evaluating")
         held_out, count = self.open_clips("held_out"), self.held_out_count()
         if known is not None and not self.full:
             scores = {name: known[name] for name in ("psnr_db", "psnr_objects_db", "latent_rms_by_frame")}

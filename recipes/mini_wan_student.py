@@ -73,7 +73,7 @@ def train_student(
     if not processes.first():
         return {}
     steps = STEPS if full else 2 * REHEARSAL
-    config.budget.tell("evaluating")
+    config.budget.report("evaluating")
     found = gain(velocity(task, teacher), velocity(task, student), held_out, setting, steps)
     change = extract_lora(teacher, student, rank=RANK)
     folder = out / "few_step"

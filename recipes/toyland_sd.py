@@ -25,9 +25,9 @@ from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
 from kinema.training.core import processes, run_folder
-from kinema.training.core.budget import NOTHING, Takes
+from kinema.training.core.budget import NOTHING, FixedCost
+from kinema.training.core.cpu_unet import optimize_for_cpu
 from kinema.training.core.loop import LoopConfig
-from kinema.training.core.quicken import quicken
 from kinema.training.core.sheets import sheet, strip
 from kinema.training.core.stages import Settings
 from kinema.training.data.buckets import Bucket
@@ -81,11 +81,11 @@ class Work:
         torch.set_num_threads(8 if self.big else 1)
 
     def quick(self, network: Any) -> Any:
-        return network if self.big else quicken(network)
+        return network if self.big else optimize_for_cpu(network)
 
-    def takes(self, before_s: float, after_s: float = 0.0) -> Takes:
+    def fixed_cost(self, before_s: float, after_s: float = 0.0) -> FixedCost:
         """What a stage of a rehearsal takes, as measured on one core."""
-        return NOTHING if self.full else Takes(before_s, after_s)
+        return NOTHING if self.full else FixedCost(before_s, after_s)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
         values: dict[str, Any] = {

@@ -11,8 +11,8 @@ from torch import nn
 from kinema.core.events import Planned, Progress, ignore
 from kinema.core.overall import Overall
 from kinema.core.showing import words
-from kinema.training.core import remembered, stages
-from kinema.training.core.budget import Budget, Share, Takes, in_words
+from kinema.training.core import run_history, stages
+from kinema.training.core.budget import Budget, FixedCost, Share, fixed_costs_text
 from kinema.training.core.loop import LoopConfig, train
 from kinema.training.core.settings import Settings, Stage
 
@@ -71,7 +71,7 @@ def run(tmp_path, minutes: float, parts: list[tuple], clock: Time, began_s: floa
                 train(tasks[name], config)
             clock.pass_(after_s)
 
-        return Stage(name, share, work, takes=takes)
+        return Stage(name, share, work, fixed_cost=takes)
 
     stages.run([stage(*part) for part in parts], settings)
     return tasks, shown
@@ -83,10 +83,10 @@ def home(tmp_path, monkeypatch):
 
 
 PARTS = [
-    ("clips", 0.1, 4.0, None, 0.0, 0.0, Takes(4.0)),
-    ("vae", 0.4, 2.0, 0.5, 6.0, 10.0, Takes(2.0, 16.0)),
-    ("video", 0.5, 5.0, 0.8, 9.0, 0.0, Takes(5.0, 9.0)),
-    ("export", 0.0, 8.0, None, 0.0, 0.0, Takes(8.0)),
+    ("clips", 0.1, 4.0, None, 0.0, 0.0, FixedCost(4.0)),
+    ("vae", 0.4, 2.0, 0.5, 6.0, 10.0, FixedCost(2.0, 16.0)),
+    ("video", 0.5, 5.0, 0.8, 9.0, 0.0, FixedCost(5.0, 9.0)),
+    ("export", 0.0, 8.0, None, 0.0, 0.0, FixedCost(8.0)),
 ]
 
 
@@ -100,7 +100,7 @@ def test_a_command_ends_in_time_with_all_it_cannot_do_without(tmp_path):
 
 def test_the_first_run_teaches_the_next(tmp_path):
     """Nothing is known of the stages at first; the second run of the kind knows what they take."""
-    unknown = [(*part[:-1], Takes()) for part in PARTS]
+    unknown = [(*part[:-1], FixedCost()) for part in PARTS]
     took = []
     for name in ("first", "second"):
         clock = Time()
@@ -125,7 +125,7 @@ def test_the_learning_rate_comes_down_to_its_end(tmp_path):
     """Also where an evaluation in the middle takes ten times as long as anybody expected."""
     clock = Time()
     budget = Budget(clock=clock)
-    budget.begin([Share("learn", 1.0, Takes(0.0, 3.0))], 2.0)
+    budget.begin([Share("learn", 1.0, FixedCost(0.0, 3.0))], 2.0)
     budget.enter(120.0)
     task = Work(clock, 1.0, 30.0)
     real = LoopConfig(out=tmp_path, minutes=2.0, budget=budget, log_every=1, evaluate_minutes=1e-9)
@@ -141,11 +141,11 @@ def test_a_resumed_run_has_what_is_left(tmp_path):
     """Of ten minutes four are spent on finished stages and three in the loop of the one that was killed."""
     clock = Time()
     budget = Budget(clock=clock)
-    budget.begin([Share("video", 0.8), Share("export", 0.0, Takes(10.0))], 10.0, spent_s=240.0)
-    budget.enter(budget.gets_s(budget.stages[0]))
+    budget.begin([Share("video", 0.8), Share("export", 0.0, FixedCost(10.0))], 10.0, spent_s=240.0)
+    budget.enter(budget.allotted_s(budget.stages[0]))
     assert budget.running is not None and budget.running.end_s == pytest.approx(1000 + 350)
     budget.resumed(180.0)
-    budget.learn()
+    budget.begin_loop()
     assert budget.loop_end_s(1e9) == pytest.approx(1000 + 170 - 17) and budget.left_s == pytest.approx(180)
 
 
@@ -153,18 +153,18 @@ def test_without_time_a_step_is_taken_all_the_same(tmp_path):
     clock = Time()
     tasks, shown = run(tmp_path, 0.01, PARTS, clock)
     assert len(tasks["vae"].progress) == len(tasks["video"].progress) == 1
-    assert "too few" in shown[0][""] and "later" in shown[0][""]
+    assert "is too short" in shown[0][""] and "late, with" in shown[0][""]
 
 
-def test_in_words():
-    shares = [Share("vae", 0.5, Takes(2.0, 16.0)), Share("export", 0.0, Takes(8.0))]
-    said = in_words(shares, 2.0, 110.0)
+def test_fixed_costs_text():
+    shares = [Share("vae", 0.5, FixedCost(2.0, 16.0)), Share("export", 0.0, FixedCost(8.0))]
+    said = fixed_costs_text(shares, 2.0, 110.0)
     assert said == (
-        "2 minutes in all: preparing, evaluating and writing take about 26 s and cannot be shortened "
-        "(vae 18 s, export 8 s), about 84 s are left to learn in."
+        "2 minutes in all: preparation, evaluation and writing need about 26 s "
+        "(vae 18 s, export 8 s), which leaves about 84 s for training."
     )
-    assert in_words([Share("vae", 1.0)], 2.0, 110.0) == ""
-    assert "loading took them" in in_words([Share("vae", 1.0)], 2.0, 0.0)
+    assert fixed_costs_text([Share("vae", 1.0)], 2.0, 110.0) == ""
+    assert "loading used all of it" in fixed_costs_text([Share("vae", 1.0)], 2.0, 0.0)
 
 
 def test_what_is_shown_and_how_long_it_takes(tmp_path):
@@ -192,13 +192,13 @@ def test_what_is_shown_and_how_long_it_takes(tmp_path):
 
 
 def test_others_are_remembered_apart(tmp_path):
-    one = remembered.RunKind.of("wan", "cuda:1", 1, 2.0, {"edition": "small"})
-    remembered.keep(one, {"vae": Takes(1.0, 20.0)})
-    assert one.device == "cuda" and remembered.takes(one) == {"vae": Takes(1.0, 20.0)}
-    other_options = remembered.RunKind.of("wan", "cuda", 1, 2.2, {})
-    assert remembered.takes(other_options) == {"vae": Takes(1.0, 20.0)}, "the nearest there is"
-    assert remembered.takes(remembered.RunKind.of("wan", "cuda", 1, 25.0, {"edition": "small"})) == {}
-    assert remembered.takes(remembered.RunKind.of("wan", "cuda", 2, 2.0, {"edition": "small"})) == {}
-    nameless = remembered.RunKind.of("", "cpu", 1, 2.0, {})
-    remembered.keep(nameless, {"vae": Takes(1.0)})
-    assert remembered.takes(nameless) == {}
+    one = run_history.RunKind.of("wan", "cuda:1", 1, 2.0, {"edition": "small"})
+    run_history.add(one, {"vae": FixedCost(1.0, 20.0)})
+    assert one.device == "cuda" and run_history.estimates(one) == {"vae": FixedCost(1.0, 20.0)}
+    other_options = run_history.RunKind.of("wan", "cuda", 1, 2.2, {})
+    assert run_history.estimates(other_options) == {"vae": FixedCost(1.0, 20.0)}, "the nearest there is"
+    assert run_history.estimates(run_history.RunKind.of("wan", "cuda", 1, 25.0, {"edition": "small"})) == {}
+    assert run_history.estimates(run_history.RunKind.of("wan", "cuda", 2, 2.0, {"edition": "small"})) == {}
+    nameless = run_history.RunKind.of("", "cpu", 1, 2.0, {})
+    run_history.add(nameless, {"vae": FixedCost(1.0)})
+    assert run_history.estimates(nameless) == {}

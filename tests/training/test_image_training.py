@@ -11,9 +11,9 @@ from transformers import CLIPTokenizer
 
 from kinema.sd.inflate import digest, inflate, is_spatial, is_temporal
 from kinema.toyland.scene import WORLD_SMALL
+from kinema.training.core.cpu_unet import optimize_for_cpu
 from kinema.training.core.frozen import everything
 from kinema.training.core.loop import LoopConfig, train
-from kinema.training.core.quicken import quicken
 from kinema.training.data.captioner import Captioner, toyland
 from kinema.training.tasks import kl_vae
 from kinema.training.tasks.ddpm import Schedule, weighted_error
@@ -156,7 +156,7 @@ def test_a_frozen_layer_that_moved_is_found_out(latents, tokenizer):
 
 
 def test_quick_layers_compute_the_same(tokenizer):
-    """quicken: attention and temporal convolutions of its own, same numbers and same gradients."""
+    """optimize_for_cpu: attention and temporal convolutions of its own, same numbers and same gradients."""
     torch.manual_seed(3)
     video = inflate(image_model())
     for name, parameter in video.named_parameters():
@@ -171,7 +171,7 @@ def test_quick_layers_compute_the_same(tokenizer):
         return out.detach(), {name: p.grad.clone() for name, p in video.named_parameters()}
 
     out, gradients = run()
-    assert quicken(video) is video
+    assert optimize_for_cpu(video) is video
     again, others = run()
     assert (out - again).abs().max() < 1e-5
     assert all((others[name] - value).abs().max() < 1e-5 for name, value in gradients.items())

@@ -49,7 +49,7 @@ def test_what_cannot_be_is_refused_before_work(tmp_path):
     for arguments, words in (
         (["--device", "cuda:77"], "CUDA devices"),
         (["--set", "edition=huge"], "edition is one of small, large"),
-        (["--stage", "nothing"], "There is no stage"),
+        (["--stage", "nothing"], "No such stage: nothing"),
         (["--set", "edition"], "has no value"),
         (["--set", "start=nowhere"], "no model_index.json"),
     ):

@@ -21,7 +21,7 @@ from kinema.training.core.stages import Settings, Stage
 
 
 def hold(out: Path, held) -> None:
-    with run_folder.alone(out):
+    with run_folder.locked(out):
         held.set()
         time.sleep(60)
 
@@ -54,10 +54,10 @@ def test_a_second_training_into_a_folder_is_refused_until_the_first_has_ended(tm
 
 def test_the_lock_of_another_machine_is_not_ours_to_break(tmp_path):
     (tmp_path / ".lock").write_text(json.dumps({"pid": os.getpid(), "host": "elsewhere"}))
-    with pytest.raises(run_folder.RunBusy, match=r"on elsewhere trains.*delete .*\.lock"), run_folder.alone(tmp_path):
+    with pytest.raises(run_folder.RunBusy, match=r"on elsewhere trains.*delete .*\.lock"), run_folder.locked(tmp_path):
         pass
     (tmp_path / ".lock").write_text("[" * 3000)
-    with run_folder.alone(tmp_path):
+    with run_folder.locked(tmp_path):
         pass
 
 
@@ -72,8 +72,8 @@ def plan(ran: list[str], fails: str = "") -> list[Stage]:
         return run
 
     return [
-        Stage("data", 0, work("data")), Stage("train", 1, work("train"), follows=("minutes", "steps")),
-        Stage("export", 0, work("export"), follows=("dialect",)),
+        Stage("data", 0, work("data")), Stage("train", 1, work("train"), may_change=("minutes", "steps")),
+        Stage("export", 0, work("export"), may_change=("dialect",)),
     ]  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def went(settings: Settings, **asked) -> tuple[list[str], list[str]]:
     noted: list[str] = []
     given, minutes = asked.pop("options", {}), asked.get("minutes")
     wanted = replace(settings, resume=True, options=given, show=lambda event: noted.append(event.get("", "")), **asked)
-    wanted = run_folder.gone_on_with(wanted, only=False, minutes=minutes)
+    wanted = run_folder.resumed_settings(wanted, only=False, minutes=minutes)
     stages.run(plan(ran), wanted)
     return ran, [words for words in noted if words]
 
@@ -125,7 +125,7 @@ def test_what_was_stopped_while_it_went_on_is_not_done(tmp_path):
 
 def test_one_stage_again_has_the_runs_settings(tmp_path):
     stages.run(plan([]), Settings(tmp_path, minutes=5, options={"rank": "4"}))
-    found = run_folder.gone_on_with(Settings(tmp_path), only=True, minutes=None)
+    found = run_folder.resumed_settings(Settings(tmp_path), only=True, minutes=None)
     assert found.options == {"rank": "4"} and found.minutes == 25.0
     ran: list[str] = []
     stages.run(plan(ran), replace(found, minutes=1), only=["export"])
@@ -141,7 +141,7 @@ def test_a_run_over_another_is_refused_unless_asked_for(tmp_path):
     everything = ["data", "train", "export"]
     assert over(tmp_path / "a") == everything
     before = {path: path.read_bytes() for path in (tmp_path / "a").rglob("*")}
-    with pytest.raises(RequestError, match=r"holds a run already \(done: data, train, export\).*--resume.*--replace"):
+    with pytest.raises(RequestError, match=r"already holds a run \(done: data, train, export\).*--resume.*--replace"):
         over(tmp_path / "a")
     assert {path: path.read_bytes() for path in (tmp_path / "a").rglob("*")} == before
     assert over(tmp_path / "a", replace=True) == everything
@@ -174,7 +174,7 @@ def test_the_command(tmp_path):
         "from kinema.training.core.stages import Stage\n"
         "def stages(settings):\n"
         "    show = lambda minutes: {'budget': settings.minutes, **settings.options}\n"
-        "    return [Stage('one', 1, show, follows=('minutes',))]\n"
+        "    return [Stage('one', 1, show, may_change=('minutes',))]\n"
     )
 
     def run(*more: str):
@@ -189,6 +189,6 @@ def test_the_command(tmp_path):
     assert "budget 7.0, rank 4" in run("--resume", "--minutes", "7").output
     assert "budget 25.0" in run("--replace").output
     assert run("--replace", "--resume").exit_code == 2
-    with run_folder.alone(tmp_path / "out"):
+    with run_folder.locked(tmp_path / "out"):
         busy = run("--resume")
-    assert busy.exit_code == 1 and "trains into this folder" in " ".join(busy.output.split())
+    assert busy.exit_code == 1 and "is training in this folder" in " ".join(busy.output.split())

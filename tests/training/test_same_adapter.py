@@ -88,7 +88,7 @@ def trained(tmp_path, monkeypatch):
         out: Path = tmp_path / place / "lora"
         wanted = options if resume else own | options
         settings = stages.Settings(out=out, minutes=minutes, resume=resume, options=wanted)
-        settings = run_folder.gone_on_with(settings, only=False, minutes=minutes)
+        settings = run_folder.resumed_settings(settings, only=False, minutes=minutes)
         stages.run(recipe.stages(settings), settings)
         return (out / "lora.safetensors").read_bytes()
 

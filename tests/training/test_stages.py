@@ -7,7 +7,7 @@ import pytest
 
 from kinema.core.errors import KinemaError
 from kinema.training.core import stages
-from kinema.training.core.budget import Budget, Takes
+from kinema.training.core.budget import Budget, FixedCost
 from kinema.training.core.stages import Settings, Stage
 
 
@@ -77,10 +77,10 @@ def test_what_cannot_be_shortened_is_named_before_it_begins(tmp_path):
     shown = []
     settings = Settings(out=tmp_path / "run", minutes=0.0001, show=shown.append)
     parts = [
-        Stage("data", 0.0, lambda _: time.sleep(0.02), takes=Takes(30.0)),
-        Stage("learn", 1.0, lambda _: None, takes=Takes(10.0, 80.0)),
+        Stage("data", 0.0, lambda _: time.sleep(0.02), fixed_cost=FixedCost(30.0)),
+        Stage("learn", 1.0, lambda _: None, fixed_cost=FixedCost(10.0, 80.0)),
     ]
     stages.run(parts, settings)
     notes = [(number, event[""]) for number, event in enumerate(shown) if event["event"] == "note"]
-    assert notes[0][0] == 0 and "take about 120 s and cannot be shortened (learn 90 s, data 30 s)" in notes[0][1]
-    assert "about 120 s later, with" in notes[0][1] and "more than were asked for" in notes[-1][1]
+    assert notes[0][0] == 0 and "need about 120 s (learn 90 s, data 30 s)" in notes[0][1]
+    assert "about 120 s late, with" in notes[0][1] and "more than --minutes" in notes[-1][1]

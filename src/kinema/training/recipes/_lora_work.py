@@ -15,9 +15,9 @@ from ...weights.adapter_writer import write
 from ...weights.device import good_at_bfloat16
 from .. import families
 from ..core import checkpoints, processes, sharding
-from ..core.frozen import leave
+from ..core.cpu_unet import optimize_for_cpu
+from ..core.frozen import freeze_except
 from ..core.loop import LoopConfig, train
-from ..core.quicken import quicken
 from ..core.sheets import sheet, strip
 from ..data import buckets
 from ..families import Learner
@@ -134,7 +134,7 @@ class Lora:
     @property
     def learner(self) -> Learner:
         if self._learner is None:
-            self.settings.budget.tell("loading the model")
+            self.settings.budget.report("loading the model")
             self._learner = families.learner(self.card, self.base, self.device, self.frames, self.fps)
         return self._learner
 
@@ -147,11 +147,10 @@ class Lora:
             network.enable_gradient_checkpointing()
             network.train()
         if self.wanted.sharded:
-            leave(network, lora.is_trained)
+            freeze_except(network, lora.is_trained)
             return sharding.shard(network, self.device)
-        return (
-            quicken(network) if self.device == "cpu" and families.LEARNERS[self.card.family].part == "unet" else network
-        )
+        unet = families.LEARNERS[self.card.family].part == "unet"
+        return optimize_for_cpu(network) if unet and self.device == "cpu" else network
 
     def task(self, bucket: buckets.Bucket) -> Any:
         taught, held_out = bucket.apart()

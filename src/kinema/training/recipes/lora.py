@@ -24,7 +24,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..core.budget import NOTHING, Takes
+from ..core.budget import NOTHING, FixedCost
 from ..core.settings import Settings, Stage
 from ._lora_wanted import MODEL, Wanted
 
@@ -39,12 +39,12 @@ def stages(settings: Settings) -> list[Stage]:
     wanted = Wanted(settings)
     later = Later(wanted)
     small = settings.device == "cpu" and settings.options.get("model", MODEL).startswith("kinema-mini")
-    judge = Takes(0.2, JUDGE_S[wanted.short]) if small else NOTHING
+    judge = FixedCost(0.2, JUDGE_S[wanted.short]) if small else NOTHING
     return [
         Stage("data", 0.0, wanted.look), Stage("cache", 0.2, lambda minutes: later.work.cache(minutes)),
-        Stage("train", 0.8, lambda minutes: later.work.train(minutes), takes=judge,
-              follows=("minutes", "steps", "samples", "every", "checkpointing")),
-        Stage("export", 0.0, lambda minutes: later.work.export(minutes), follows=("dialect",)),
+        Stage("train", 0.8, lambda minutes: later.work.train(minutes), fixed_cost=judge,
+              may_change=("minutes", "steps", "samples", "every", "checkpointing")),
+        Stage("export", 0.0, lambda minutes: later.work.export(minutes), may_change=("dialect",)),
     ]  # fmt: skip
 
 
