@@ -130,9 +130,9 @@ class AnimateDiff(OnImage):
         unet, text = self.unet(), self.text()
         lora.add(unet, rank=DOMAIN_RANK, alpha=DOMAIN_RANK)
         self.quick(unet)
-        taught, held_out, tell = self.lessons()
+        taught, held_out, caption_of = self.lessons()
         task = ImageTask(
-            unet, text["text_encoder"], text["tokenizer"], taught, held_out, tell, schedule=self.schedule,
+            unet, text["text_encoder"], text["tokenizer"], taught, held_out, caption_of, schedule=self.schedule,
             device=self.device, batch=256 if self.big else 32 // processes.count(), trained=lora.is_trained, text=False,
         )  # fmt: skip
         found = train(task, self.config("domain_run", minutes, ema=0.98, lr_adam=2e-3), self.settings.show)
@@ -174,8 +174,8 @@ class AnimateDiff(OnImage):
 
     def task(self, network: Any, trained: Any) -> TemporalTask:
         text = self.text()
-        taught, held_out, tell = self.lessons()
-        words = Captioner(text["tokenizer"], text["text_encoder"], tell, device=self.device)
+        taught, held_out, caption_of = self.lessons()
+        words = Captioner(text["tokenizer"], text["text_encoder"], caption_of, device=self.device)
         return TemporalTask(
             network, words, taught, held_out, schedule=self.motion_schedule, device=self.device, trained=trained,
             late=LATE, text_by_frame=True, few=FRAMES // 2, batch=128 if self.big else 4 // processes.count(),

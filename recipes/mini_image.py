@@ -34,7 +34,7 @@ from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import train
 from kinema.training.core.sheets import sheet
 from kinema.training.core.stages import Settings, Stage
-from kinema.training.data.captioner import toyland
+from kinema.training.data.captioner import toyland_captions
 from kinema.training.data.tokenizers import build_clip_tokenizer
 from kinema.training.tasks import kl_vae
 from kinema.training.tasks.image_model import ImageTask
@@ -156,7 +156,7 @@ class Image(Work):
     def task(self, parts: dict[str, Any]) -> ImageTask:
         return ImageTask(
             parts["unet"], parts["text_encoder"], parts["tokenizer"], self.latents(),
-            self.latents("latents_held_out"), toyland(self.world), schedule=SCHEDULE, device=self.device,
+            self.latents("latents_held_out"), toyland_captions(self.world), schedule=SCHEDULE, device=self.device,
             batch=512 if self.big else 64 // processes.count(),
         )  # fmt: skip
 

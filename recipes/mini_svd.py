@@ -28,7 +28,7 @@ from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import train
 from kinema.training.core.sheets import sheet, strip
 from kinema.training.core.stages import Settings, Stage
-from kinema.training.data.captioner import Captioner, toyland
+from kinema.training.data.captioner import Captioner, toyland_captions
 from kinema.training.data.frame_latents import to_network
 from kinema.training.tasks import temporal_decoder
 from kinema.training.tasks.edm import NoiseLevels, align_times
@@ -108,7 +108,8 @@ class Svd(OnImage):
         encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**VISION))
         text = self.text()
         task = PictureWordsTask(
-            encoder, Captioner(text["tokenizer"], text["text_encoder"], toyland(WORLD), device=self.device, drop=0.0),
+            encoder,
+            Captioner(text["tokenizer"], text["text_encoder"], toyland_captions(WORLD), device=self.device, drop=0.0),
             self.open_clips(), self.open_clips("held_out"), clip_mean=MEAN, clip_std=STD, device=self.device,
             batch=64 if self.full else 8,
         )  # fmt: skip

@@ -38,7 +38,7 @@ from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import LoopConfig, train
 from kinema.training.core.stages import Settings, Stage
 from kinema.training.data import parallel_vae
-from kinema.training.data.known import ANSWERS
+from kinema.training.data.condition_kinds import TARGETS
 from kinema.training.data.latents import LatentStore, write_latents
 from kinema.training.data.store import ClipStore, fitting, write_shards
 from kinema.training.data.tokenizers import build_tokenizer
@@ -163,7 +163,7 @@ class Run:
         count = min(edition.most_clips, max(32, most))
         size: dict[str, Any] = {
             "num_frames": edition.frames, "height": edition.side, "width": edition.side, "fps": edition.fps,
-            "tell": self.settings.budget.counting("rendering"),
+            "report": self.settings.budget.counting("rendering"),
         }  # fmt: skip
         held_out = range(HELD_OUT, HELD_OUT + (256 if count > 1000 else 16))
         write_shards(self.out / "held_out", edition.world, held_out, device=self.device, **size)
@@ -276,11 +276,11 @@ class Run:
         vae = open_vae(self.out / "vae").to(self.device)
         world, held_out, clips = self.edition.world, self.open_clips("held_out"), self.open_clips()
         how: dict[str, Any] = {
-            "device": self.device, "fps": self.edition.fps, "tell": budget.counting("encoding"),
+            "device": self.device, "fps": self.edition.fps, "report": budget.counting("encoding"),
         }  # fmt: skip
         write_latents(
             vae, held_out, world, self.out / "latents_held_out", limit=self.held_out_count(),
-            leave_out=tuple(ANSWERS), **how,
+            leave_out=tuple(TARGETS), **how,
         )  # fmt: skip
         each_s = (time.monotonic() - began) / self.held_out_count()
         with budget.shortening():

@@ -53,7 +53,7 @@ def train_student(
     paths = out / "paths"
     budget, began = config.budget, time.monotonic()
     for number in range(processes.rank(), 10_000, processes.count()):
-        budget.tell("making paths")
+        budget.report("making paths")
         with budget.shortening() if number >= processes.count() else nullcontext():
             write_paths(
                 paths, velocity(task, teacher), lambda generator: draw(task, generator), setting, number + 1,

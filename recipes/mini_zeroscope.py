@@ -71,8 +71,8 @@ class Zeroscope(OnImage):
         return {"unet": inflate(self.unet()), **self.text()}
 
     def task(self, parts: dict[str, Any]) -> TemporalTask:
-        taught, held_out, tell = self.lessons()
-        words = Captioner(parts["tokenizer"], parts["text_encoder"], tell, device=self.device)
+        taught, held_out, caption_of = self.lessons()
+        words = Captioner(parts["tokenizer"], parts["text_encoder"], caption_of, device=self.device)
         return TemporalTask(
             parts["unet"], words, taught, held_out, schedule=self.schedule, device=self.device, **self.lesson(parts)
         )  # fmt: skip

@@ -31,7 +31,7 @@ class OwnClips:
 
     def look(self) -> dict[str, Any]:
         """What is used and what is not; OUT/data.txt. ValueError where nothing can be used."""
-        return self.found.tell(self.folder, self.settings.out, self.settings.show)
+        return self.found.report(self.folder, self.settings.out, self.settings.show)
 
     def bucket(self, vae: Callable[[], Any], of: str, device: str) -> buckets.Bucket:
         """Latents of the largest bucket, from OUT/cache where they are there. vae: reads the autoencoder."""
@@ -46,13 +46,13 @@ class OwnClips:
         found = buckets.fill(
             self.found.items, encode, self.settings.out / "cache", frames=self.num_frames, fps=self.fps,
             area=self.side**2, multiple=min(multiple, self.side), of=of,
-            on_spoilt=self.found.spoil,
+            on_unreadable=self.found.mark_unreadable,
         )  # fmt: skip
-        self.found.tell_spoilt(before, self.settings.out, self.settings.show)
+        self.found.report_unreadable(before, self.settings.out, self.settings.show)
         for other in found[1:]:
             line = f"not used: {len(other)} of {other.width}x{other.height}; one size is trained, the most common"
             self.settings.show({"event": "data", "": line})
         return found[0]
 
-    def tell(self, number: int, wording: int, place: bool) -> str:
+    def caption_of(self, number: int, wording: int, place: bool) -> str:
         return self.found.items[number].caption

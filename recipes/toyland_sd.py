@@ -31,7 +31,7 @@ from kinema.training.core.loop import LoopConfig
 from kinema.training.core.sheets import sheet, strip
 from kinema.training.core.stages import Settings
 from kinema.training.data.buckets import Bucket
-from kinema.training.data.captioner import Tell, toyland
+from kinema.training.data.captioner import CaptionOf, toyland_captions
 from kinema.training.data.frame_latents import FrameLatents, write_frame_latents
 from kinema.training.data.store import ClipStore, fitting, write_shards
 from kinema.training.tasks.ddpm import Schedule
@@ -111,7 +111,7 @@ class Work:
             "fps": FPS,
             "device": self.device,
         }
-        write_shards(self.out / name, world, seeds, tell=self.settings.budget.counting("rendering"), **size)
+        write_shards(self.out / name, world, seeds, report=self.settings.budget.counting("rendering"), **size)
 
     def render_all(
         self, full: int, big: int, rehearsal: int, world: World = WORLD, seeds: Callable[[int], Sequence[int]] = range
@@ -125,7 +125,7 @@ class Work:
     def encode(self, vae: Any, clips: str = "clips", latents: str = "latents", limit: int | None = None) -> None:
         write_frame_latents(
             vae.eval().to(self.device), self.open_clips(clips), self.out / latents, self.device, limit=limit,
-            tell=self.settings.budget.counting("encoding"),
+            report=self.settings.budget.counting("encoding"),
         )  # fmt: skip
 
     def encode_all(self, vae: Any) -> dict[str, Any]:
@@ -230,11 +230,11 @@ class OnImage(Work):
         assert self.own_clips is not None
         return self.own_clips.bucket(self.vae, str(self.image), self.device)
 
-    def lessons(self) -> tuple[Any, Any, Tell]:
+    def lessons(self) -> tuple[Any, Any, CaptionOf]:
         """(clips to learn from, clips held out, what is said of them)."""
         if self.own_clips is None:
-            return self.latents(), self.latents("latents_held_out"), toyland(WORLD)
-        return *self.bucket.apart(), self.own_clips.tell
+            return self.latents(), self.latents("latents_held_out"), toyland_captions(WORLD)
+        return *self.bucket.apart(), self.own_clips.caption_of
 
     def looked_at(self, pipeline: Callable[[], Any], name: str) -> dict[str, Any]:
         """Only Toyland's clips can be judged."""

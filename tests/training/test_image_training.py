@@ -14,7 +14,7 @@ from kinema.toyland.scene import WORLD_SMALL
 from kinema.training.core.cpu_unet import optimize_for_cpu
 from kinema.training.core.frozen import everything
 from kinema.training.core.loop import LoopConfig, train
-from kinema.training.data.captioner import Captioner, toyland
+from kinema.training.data.captioner import Captioner, toyland_captions
 from kinema.training.tasks import kl_vae
 from kinema.training.tasks.ddpm import Schedule, weighted_error
 from kinema.training.tasks.image_model import ImageTask
@@ -109,7 +109,7 @@ def test_an_image_model_learns_its_pictures(latents, tokenizer, tmp_path):
         tokenizer,
         latents,
         latents,
-        toyland(WORLD_SMALL),
+        toyland_captions(WORLD_SMALL),
         schedule=Schedule(),
         batch=8,
     )
@@ -126,8 +126,8 @@ def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp
     words, spatial = [p.clone() for p in encoder.parameters()], digest(video, is_spatial)
     temporal = digest(video, is_temporal)
     task = TemporalTask(
-        video, Captioner(tokenizer, encoder, toyland(WORLD_SMALL)), latents, latents, schedule=Schedule(), batch=2,
-        trained=everything if whole else is_temporal,
+        video, Captioner(tokenizer, encoder, toyland_captions(WORLD_SMALL)), latents, latents, schedule=Schedule(),
+        batch=2, trained=everything if whole else is_temporal,
     )  # fmt: skip
     before = task.evaluate(0)
     assert before["shuffled_percent"] == pytest.approx(0, abs=0.01), "an image model does not know the order of frames"
@@ -143,7 +143,7 @@ def test_a_frozen_layer_that_moved_is_found_out(latents, tokenizer):
     video = inflate(image_model())
     task = TemporalTask(
         video,
-        Captioner(tokenizer, text_encoder(tokenizer), toyland(WORLD_SMALL)),
+        Captioner(tokenizer, text_encoder(tokenizer), toyland_captions(WORLD_SMALL)),
         latents,
         latents,
         schedule=Schedule(),

@@ -20,7 +20,7 @@ from kinema.sd.spatio_temporal import inflate as inflate_svd
 from kinema.sd.spatio_temporal import inflate_decoder
 from kinema.toyland.scene import WORLD_SMALL
 from kinema.training.core.loop import LoopConfig, train
-from kinema.training.data.captioner import Captioner, Remembering, toyland
+from kinema.training.data.captioner import CachedCaptioner, Captioner, toyland_captions
 from kinema.training.tasks import edm, lora, temporal
 from kinema.training.tasks.ddpm import Schedule, weighted_error
 from kinema.training.tasks.image_to_video import Buckets, ImageToVideoTask, motion_of
@@ -63,7 +63,7 @@ def eye():
 
 
 def words(tokenizer, kind=Captioner):
-    return kind(tokenizer, tiny_clips.text_encoder(tokenizer), toyland(WORLD_SMALL))
+    return kind(tokenizer, tiny_clips.text_encoder(tokenizer), toyland_captions(WORLD_SMALL))
 
 
 def moving_unet():
@@ -107,7 +107,7 @@ def test_low_rank_layers_learn_and_come_out_as_matrices(latents, tokenizer, tmp_
         assert names and all("motion_modules." in name for name in names)
         assert torch.allclose(network(*inputs, return_dict=False)[0], plain, atol=1e-6), "it begins as nothing"
     tasks = [
-        TemporalTask(network, words(tokenizer, Remembering), latents, latents, schedule=Schedule(), batch=2,
+        TemporalTask(network, words(tokenizer, CachedCaptioner), latents, latents, schedule=Schedule(), batch=2,
                      trained=lora.is_trained, pictures=False, text_by_frame=True)
         for _ in range(2)
     ]  # fmt: skip
@@ -128,11 +128,11 @@ def test_low_rank_layers_learn_and_come_out_as_matrices(latents, tokenizer, tmp_
 
 
 def test_captions_are_read_once(tokenizer):
-    remembering, plain = words(tokenizer, Remembering), words(tokenizer)
+    remembering, plain = words(tokenizer, CachedCaptioner), words(tokenizer)
     asked = ["a red ball", "", "a red ball"]
     with torch.no_grad():
         assert torch.allclose(remembering.embed(asked), plain.embed(asked), atol=1e-6)
-    assert len(remembering.known) == 2
+    assert len(remembering.cache) == 2
 
 
 def test_noise_levels_are_those_of_eulers_scheduler():

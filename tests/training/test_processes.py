@@ -88,5 +88,5 @@ def test_alone_nothing_changes():
 def test_impossible_numbers_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         processes.start(0)
-    with pytest.raises(ValueError, match="GPUs; there are"):
+    with pytest.raises(ValueError, match="GPUs; this machine has"):
         processes.start(9, "cuda")

@@ -41,7 +41,7 @@ def test_it_makes_a_folder_that_opens_and_resume_has_nothing_left_to_do(train, t
     assert (folder / "tiny_decoder" / "config.json").exists() and (folder / "few_step" / "few_step.json").exists()
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 40_000_000
     before = (folder / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns
-    assert "nothing is left to do" in train(tmp_path, "--resume")
+    assert "all stages of this run are done" in train(tmp_path, "--resume")
     assert (folder / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns == before
 
 

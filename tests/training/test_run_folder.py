@@ -42,7 +42,9 @@ def holder(tmp_path):
 def test_a_second_training_into_a_folder_is_refused_until_the_first_has_ended(tmp_path, holder):
     ran: list[float] = []
     plan = [Stage("a", 1, ran.append)]
-    with pytest.raises(run_folder.RunBusy, match=f"process {holder.pid} on {re.escape(socket.gethostname())} trains"):
+    with pytest.raises(
+        run_folder.RunBusy, match=f"process {holder.pid} on {re.escape(socket.gethostname())} is training"
+    ):
         stages.run(plan, Settings(tmp_path / "out"))
     assert not ran
     holder.kill()
@@ -54,7 +56,10 @@ def test_a_second_training_into_a_folder_is_refused_until_the_first_has_ended(tm
 
 def test_the_lock_of_another_machine_is_not_ours_to_break(tmp_path):
     (tmp_path / ".lock").write_text(json.dumps({"pid": os.getpid(), "host": "elsewhere"}))
-    with pytest.raises(run_folder.RunBusy, match=r"on elsewhere trains.*delete .*\.lock"), run_folder.locked(tmp_path):
+    with (
+        pytest.raises(run_folder.RunBusy, match=r"on elsewhere is training.*delete .*\.lock"),
+        run_folder.locked(tmp_path),
+    ):
         pass
     (tmp_path / ".lock").write_text("[" * 3000)
     with run_folder.locked(tmp_path):
@@ -95,7 +100,7 @@ def test_a_run_goes_on_with_its_own_settings(tmp_path):
     told = (tmp_path / "out" / "stages.json").read_bytes()
 
     ran, noted = went(first)
-    assert ran == [] and "every stage of this run is done" in noted[0], "said, not silent"
+    assert ran == [] and "all stages of this run are done" in noted[0], "said, not silent"
     assert went(first, options={"rank": "4.0", "data": f"{tmp_path}/"})[0] == []
     for wrong, words in (
         ({"options": {"rank": "16"}}, "rank is 16 now and was 4 "),
@@ -183,7 +188,7 @@ def test_the_command(tmp_path):
     assert "budget 3.0, rank 4" in run("--minutes", "3", "--set", "rank=4").output
     again = run()
     assert again.exit_code == 2 and "--replace" in again.output
-    assert "nothing is left to do" in run("--resume").output
+    assert "all stages of this run are done" in run("--resume").output
     other = run("--resume", "--set", "rank=16")
     assert other.exit_code == 2 and "rank is 16 now and was 4 " in " ".join(other.output.split())
     assert "budget 7.0, rank 4" in run("--resume", "--minutes", "7").output

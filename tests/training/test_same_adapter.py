@@ -70,7 +70,7 @@ class Learner:
     def encode(self, frames_FHWC):
         return torch.from_numpy(frames_FHWC[:, ::32, ::32]).permute(0, 3, 1, 2).float() / 255
 
-    def task(self, clips, held_out, tell, **given):
+    def task(self, clips, held_out, caption_of, **given):
         return Task(self.network, clips)
 
 

@@ -56,9 +56,9 @@ def read() -> list[PastRun]:
 def estimates(kind: RunKind) -> dict[str, FixedCost]:
     """Estimate the fixed cost of each stage: the median of the last runs of this kind, or of runs that differ only in
     their options. Empty for a recipe without a name."""
-    known = read() if kind.recipe else []
-    same = [run for run in known if run.kind == kind]
-    like = [run for run in known if _without_options(run.kind) == _without_options(kind)]
+    runs = read() if kind.recipe else []
+    same = [run for run in runs if run.kind == kind]
+    like = [run for run in runs if _without_options(run.kind) == _without_options(kind)]
     found: dict[str, FixedCost] = {}
     for run in same or like:
         for name in run.stages:

@@ -100,8 +100,8 @@ def _run(stages: Sequence[Stage], settings: Settings, only: Sequence[str]) -> di
     kind = run_history.RunKind.of(
         settings.recipe, settings.device, processes.count(), settings.minutes, settings.options
     )  # fmt: skip
-    known, budget = run_history.estimates(kind), settings.budget
-    shares = [Share(stage.name, stage.share, known.get(stage.name, stage.fixed_cost)) for stage in todo]
+    estimates, budget = run_history.estimates(kind), settings.budget
+    shares = [Share(stage.name, stage.share, estimates.get(stage.name, stage.fixed_cost)) for stage in todo]
     budget.begin(shares, settings.minutes, 60 * spent)
     if words := fixed_costs_text(shares, round(settings.minutes - spent, 1), budget.left_s):
         settings.show({"event": "note", "": words})

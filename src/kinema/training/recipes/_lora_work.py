@@ -1,4 +1,4 @@
-"""The work of `kinema train lora`: latents, training, export. See lora.py for what is asked for."""
+"""The stages of `kinema train lora`: latents, training and export. See lora.py for the settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ._lora_wanted import CROPS, FEW, FEW_HELD_OUT, LR, SAMPLE_STEPS, SMALL, SMA
 
 
 class Lora:
-    """wanted: what is asked for. Every stage is called in every process with its minutes."""
+    """The stages of LoRA training; each is called in every process with its minutes."""
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted, self.settings, self.out, self.number = wanted, wanted.settings, wanted.out, wanted.number
@@ -49,9 +49,9 @@ class Lora:
             items, self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
             crops=int(self.number["crops"] or (CROPS if len(items) < FEW else 1)),
             area=int(self.number["area"] or side[0] * side[1]), of=f"{self.card.id} {self.base}",
-            on_clip=self.settings.budget.counting("encoding"), on_spoilt=found.spoil,
+            on_clip=self.settings.budget.counting("encoding"), on_unreadable=found.mark_unreadable,
         )  # fmt: skip
-        found.tell_spoilt(before, self.out, self.settings.show)
+        found.report_unreadable(before, self.out, self.settings.show)
         return {f"{bucket.width}x{bucket.height}": len(bucket) for bucket in self.clips}
 
     def train(self, minutes: float) -> dict[str, Any]:
@@ -78,11 +78,11 @@ class Lora:
         return found | tasks[0].proof()
 
     def look_at(self, step: int) -> dict[str, Any]:
-        """Samples of the first captions beside their clips: OUT/sheets/samples_STEP.png."""
+        """Write samples for the first captions to OUT/sheets/samples_STEP.png."""
         bucket, rows = self.clips[0], []
         chosen = sorted({int(item): row for row, item in reversed(list(enumerate(bucket.item)))}.items())
         for item, row in chosen[: self.samples]:
-            caption = self.wanted.tell(item, 0, False)
+            caption = self.wanted.caption_of(item, 0, False)
             picture = self.out / "sheets" / "first.png"
             picture.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(bucket.first[row].numpy()).save(picture)
@@ -98,7 +98,7 @@ class Lora:
         return {}
 
     def export(self, minutes: float) -> dict[str, Any]:
-        """OUT/lora.safetensors; other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
+        """Write OUT/lora.safetensors, and other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
         if not processes.first():
             return {}
         layers = checkpoints.read(self.out / "layers.pt")
@@ -118,11 +118,11 @@ class Lora:
             files.append(str(made))
         return {"files": json.dumps(files)}
 
-    # -- their parts -----------------------------------------------------------------------------------------------
+    # -- helpers ---------------------------------------------------------------------------------------------------
 
     @property
     def lr(self) -> float:
-        """Counted, not read off the card: an adapter of unpublished shape has the card of a published one."""
+        """The learning rate. Parameters are counted, since a small network may have the card of a published model."""
         count = sum(parameter.numel() for parameter in self.learner.network.parameters())
         return self.number["lr"] or (SMALL_LR if count < SMALL else LR)
 
@@ -157,6 +157,6 @@ class Lora:
         if self.wanted.short:
             held_out = held_out.part(torch.arange(len(held_out))[:FEW_HELD_OUT])
         return self.learner.task(
-            taught, held_out, self.wanted.tell, batch=int(self.number["batch"]), drop=self.wanted.drop,
+            taught, held_out, self.wanted.caption_of, batch=int(self.number["batch"]), drop=self.wanted.drop,
             still=self.wanted.still,
         )  # fmt: skip

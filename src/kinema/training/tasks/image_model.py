@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..core import processes
 from ..core.frozen import Chosen, everything, leave
-from ..data.captioner import Captioner, Tell
+from ..data.captioner import Captioner, CaptionOf
 from ..data.frame_latents import FrameLatents
 from .ddpm import Schedule, weighted_error
 from .flow import noise_like
@@ -36,13 +36,13 @@ class ImageTask:
 
     def __init__(
         self, unet: nn.Module, text_encoder: nn.Module, tokenizer: Any, store: FrameLatents, held_out: FrameLatents,
-        tell: Tell, *, schedule: Schedule, device: str = "cpu", batch: int = 64, drop: float = 0.1,
+        caption_of: CaptionOf, *, schedule: Schedule, device: str = "cpu", batch: int = 64, drop: float = 0.1,
         object_weight: float = 2.0, late: float = 0.5, trained: Chosen = everything, text: bool = True,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         leave(unet, trained)
         text_encoder.requires_grad_(text)
-        self.words = Captioner(tokenizer, text_encoder, tell, device=device, drop=drop, places=PLACES)
+        self.words = Captioner(tokenizer, text_encoder, caption_of, device=device, drop=drop, places=PLACES)
         self.modules = {"unet": unet.to(device), "text_encoder": self.words.text_encoder}
         self.unet, self.store, self.held_out, self.schedule = unet, store, held_out, schedule
         self.device, self.batch_size = device, batch

@@ -64,7 +64,7 @@ class PictureWordsTask:
         """How often the caption of a held-out picture is found among 64, in per cent."""
         index = list(range(min(64, len(self.held_out))))
         frames, _ = self.held_out.take(index)
-        captions = [self.words.tell(self.held_out.seed(i), 0, False) for i in index]
+        captions = [self.words.caption_of(self.held_out.seed(i), 0, False) for i in index]
         scores = self.scores(frames[:, 0], captions)
         right = (scores.argmax(1).cpu() == torch.arange(len(index))).float().mean()
         return {"found_percent": round(100 * float(right), 1), "among": len(index)}

@@ -13,7 +13,7 @@ from PIL import Image
 from ...toyland.caption import describe, describe_place
 from ...toyland.scene import World, sample_scene
 from ..core.sheets import sheet, strip
-from ..data import known
+from ..data import condition_kinds
 from ..data.latents import read_clip
 from ..data.store import ClipStore
 from ..data.vace import letterbox, object_crop
@@ -61,7 +61,7 @@ def text_sheet(sampler: Sampler, store: ClipStore, world: World, path: Path, cou
 
 
 def task_inputs(store: ClipStore, index: int, world: World, task: str) -> dict[str, Any]:
-    """Arguments for a Sampler: prompt and conditions of one task (a kind of known.KINDS, or "reference") made from
+    """Arguments for a Sampler: prompt and conditions of one task (a kind of condition_kinds.KINDS, or "reference") made from
     held-out clip `index`."""
     clip = read_clip(store, index, world)
     inputs: dict[str, Any] = {"prompt": caption_of(store, index, world)}
@@ -70,8 +70,8 @@ def task_inputs(store: ClipStore, index: int, world: World, task: str) -> dict[s
         canvas = letterbox(crop if crop is not None else clip.frames_FHWC[0], *clip.frames_FHWC.shape[1:3])
         inputs["reference_HWC"] = ((canvas.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
         return inputs
-    source, mask = known.KINDS[task][1](clip, np.random.default_rng(index))
-    if task in ("empty_place", *known.WITHOUT_OBJECTS):
+    source, mask = condition_kinds.KINDS[task][1](clip, np.random.default_rng(index))
+    if task in ("empty_place", *condition_kinds.WITHOUT_OBJECTS):
         inputs["prompt"] = describe_place(clip.scene)
     return inputs | {"frames_FHWC": ((source + 1) * 127.5).round().astype(np.uint8), "mask_FHW": mask}
 
@@ -81,7 +81,7 @@ def task_sheet(
 ) -> None:
     """Input beside output for each task (all kinds by default), on the first held-out clips."""
     rows = []
-    for task in tasks or (*known.NAMES, "reference"):
+    for task in tasks or (*condition_kinds.NAMES, "reference"):
         for index in range(rows_each):
             inputs = task_inputs(store, index, world, task)
             shown = inputs.get("frames_FHWC")

@@ -1,7 +1,7 @@
 """Training a WanVACETransformer3DModel together with its UMT5 encoder on cached latents.
 
 A step has one shape. In most steps each clip of the batch has its own task: words alone, what was encoded for it
-beside the words (known.KINDS), or the whole clip with nothing to generate. Some steps are about one or two reference
+beside the words (condition_kinds.KINDS), or the whole clip with nothing to generate. Some steps are about one or two reference
 pictures, which add latent frames, some about single pictures; the first steps of a training are all single pictures,
 which are cheap.
 """
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ...toyland.caption import describe
 from ...toyland.scene import World, sample_scene
 from ..core import processes
-from ..data import known
+from ..data import condition_kinds
 from ..data.captioner import WORDINGS, caption
 from ..data.latents import LatentStore
 from ..data.vace import assemble
@@ -40,7 +40,7 @@ PLACE_ONLY = 0.6
 SILENT = 0.5
 """Of the removals, this share says nothing at all."""
 RARELY_WORDLESS = 0.2
-"""Where a box or an outline hides objects (known.HIDE_OBJECTS), captions are dropped this much less: a hidden place
+"""Where a box or an outline hides objects (condition_kinds.HIDE_OBJECTS), captions are dropped this much less: a hidden place
 that nothing is said about is mostly a removal."""
 HELD_OUT_TIMES = (0.5, 0.8, 0.9)
 
@@ -95,12 +95,12 @@ class VideoTask:
         silences = (torch.rand(len(seeds), generator=generator) < SILENT).tolist()
         found = []
         for position, (seed, number) in enumerate(zip(seeds, wording, strict=True)):
-            kind = known.NAMES[kinds[position]]
+            kind = condition_kinds.NAMES[kinds[position]]
             empty = kind == "empty_place" and told is not None and bool(told[position])
-            place = kind in known.WITHOUT_OBJECTS or (empty and bare[position])
-            hidden = kind in known.HIDE_OBJECTS and told is not None and bool(told[position])
+            place = kind in condition_kinds.WITHOUT_OBJECTS or (empty and bare[position])
+            hidden = kind in condition_kinds.HIDE_OBJECTS and told is not None and bool(told[position])
             dropped = chance[position] < self.drop * (RARELY_WORDLESS if hidden else 1)
-            silent = dropped or (kind in known.WITHOUT_OBJECTS and silences[position])
+            silent = dropped or (kind in condition_kinds.WITHOUT_OBJECTS and silences[position])
             found.append("" if silent else caption(seed, self.world, number, place))
         return found
 
@@ -136,7 +136,7 @@ class VideoTask:
         if number in REFERENCES:
             return self._with_references(index, chance >= 0.5, REFERENCES[number], generator)
         whole = (chance >= TEXT) & (chance < TEXT + NOTHING_NEW)
-        told = ((chance >= TEXT) | self._never_alone(index)) & ~whole
+        told = ((chance >= TEXT) | self._needs_condition(index)) & ~whole
         control = self.conditions(self.store, index, told, whole)
         return *self._clean(index), control, self.captions(index, generator, told)
 
@@ -144,11 +144,13 @@ class VideoTask:
         """Clips of the store; alone: such as can be told by words only."""
         rows = torch.arange(len(self.store), device=self.device)
         if alone:
-            rows = rows[~self._never_alone(rows)]
+            rows = rows[~self._needs_condition(rows)]
         return rows[torch.randint(len(rows), (count,), generator=generator).to(self.device)]
 
-    def _never_alone(self, index: Tensor) -> Tensor:
-        kinds = torch.tensor([known.NAMES.index(name) for name in known.NEVER_ALONE], device=self.device)
+    def _needs_condition(self, index: Tensor) -> Tensor:
+        kinds = torch.tensor(
+            [condition_kinds.NAMES.index(name) for name in condition_kinds.NEEDS_CONDITION], device=self.device
+        )
         return torch.isin(self.store.tensors["kind"][index], kinds)
 
     def _clean(self, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,7 +169,7 @@ class VideoTask:
     ) -> tuple[Tensor, Tensor, Tensor, list[str]]:
         """As many reference latents in front; a clip with fewer pictures shows its last one again, or white paper.
         told (B,): clips that have their condition beside them."""
-        told = told | self._never_alone(index)
+        told = told | self._needs_condition(index)
         x0, weight = self._clean(index)
         tensors = self.store.tensors
         second = torch.where(tensors["references"][index] > 1, 1, 0)
