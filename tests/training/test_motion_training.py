@@ -25,7 +25,7 @@ from kinema.training.tasks import edm, lora, temporal
 from kinema.training.tasks.ddpm import Schedule, weighted_error
 from kinema.training.tasks.image_to_video import Buckets, ImageToVideoTask, motion_of
 from kinema.training.tasks.picture_words import PictureWordsTask
-from kinema.training.tasks.temporal import Several, TemporalTask
+from kinema.training.tasks.temporal import CombinedTasks, TemporalTask
 from kinema.training.tasks.temporal_decoder import TemporalDecoderTask, measure
 
 MEAN, STD = [0.5] * 3, [0.3] * 3
@@ -111,7 +111,7 @@ def test_low_rank_layers_learn_and_come_out_as_matrices(latents, tokenizer, tmp_
                      trained=lora.is_trained, pictures=False, text_by_frame=True)
         for _ in range(2)
     ]  # fmt: skip
-    several = Several(tasks)
+    several = CombinedTasks(tasks)
     train(several, settings(tmp_path, 4, lr_adam=1e-2))
     assert several.samples == 8 and tasks[0].samples > 0 and tasks[1].samples > 0
     tasks[0].proof()

@@ -22,7 +22,7 @@ from ..core.sheets import sheet, strip
 from ..data import buckets
 from ..families import Learner
 from ..tasks import lora
-from ..tasks.temporal import Several
+from ..tasks.temporal import CombinedTasks
 from ._lora_wanted import CROPS, FEW, FEW_HELD_OUT, LR, SAMPLE_STEPS, SMALL, SMALL_LR, Wanted
 
 
@@ -70,7 +70,7 @@ class Lora:
             optimizer=self.wanted.optimizer, sharded=self.wanted.sharded, seed=self.wanted.seed,
             budget=self.settings.budget,
         )  # fmt: skip
-        found = train(Several(tasks), config, self.settings.show)
+        found = train(CombinedTasks(tasks), config, self.settings.show)
         if processes.first():
             with whole(self.out / "layers.pt") as beside:
                 torch.save(lora.layers(network), beside)
