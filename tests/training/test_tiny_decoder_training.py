@@ -12,7 +12,7 @@ from kinema.families.wan.tiny_decoder import TinyDecoder
 from kinema.toyland import WORLD_SMALL
 from kinema.training.core.loop import LoopConfig
 from kinema.training.data.store import ClipStore, write_shards
-from kinema.training.tasks.tiny_decoder import measure_tiny_decoder, train_tiny_decoder
+from kinema.training.tasks.tiny_decoder import measure_tiny_decoder, teacher_targets, train_tiny_decoder
 
 SMALL = {"coarse": (16,), "fine": (8,), "frame": (8,)}
 
