@@ -20,7 +20,6 @@ import numpy as np
 import kinema
 from kinema.evaluation.camera import strength
 from kinema.evaluation.probes import load_probes
-from kinema.evaluation.track import follow
 from kinema.toyland.caption import describe_without_camera
 from kinema.toyland.scene import CAMERAS, WORLD_MINI, sample_scene
 from kinema.training.core.sheets import sheet, strip
@@ -67,7 +66,7 @@ def main() -> None:
         ]  # fmt: skip
 
     def facts(clips: list[np.ndarray]) -> dict[str, float]:
-        tracks = [follow(probes.read(clip)) for clip in clips]
+        tracks = [track_object(probes.read(clip)) for clip in clips]
         pairs = [(track, scene.actors[0]) for track, scene in zip(tracks, told, strict=True)]
         return {
             "object": 100 * np.mean([track.word("kind", WORLD_MINI.kinds) == actor.kind for track, actor in pairs]),

@@ -19,7 +19,7 @@ import numpy as np
 
 import kinema
 from kinema.evaluation.probes import load_probes
-from kinema.evaluation.track import follow
+from kinema.evaluation.track import track_object
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_MINI, sample_scene
 from kinema.training.core.sheets import sheet, strip
@@ -55,7 +55,7 @@ def main() -> None:
                 guidance=5.0, fps=8.0, options={"base": "kinema-mini-image"},
             ).frames()  # fmt: skip
             reading, actor = probes.read(clip), scene.actors[0]
-            track, style = follow(reading), reading.word("style")
+            track, style = track_object(reading), reading.word("style")
             flat, other = flat + (style == "flat"), other + (style == given.style)
             kind += track.word("kind", WORLD_MINI.kinds) == actor.kind
             color += track.word("color", WORLD_MINI.colors) == actor.color

@@ -24,7 +24,6 @@ from kinema.core.chunk import Chunk
 from kinema.engine.upscale import upscale
 from kinema.evaluation.judge import psnr
 from kinema.evaluation.probes import load_probes
-from kinema.evaluation.track import follow
 from kinema.media.resize import resize_frames
 from kinema.media.write import write
 from kinema.toyland.caption import describe
@@ -57,7 +56,7 @@ def in_tiles(given: argparse.Namespace) -> None:
             passed = engine.generate(asked).frames()
         large = resize_frames(small, side, side)
         for name, made in (("lanczos", large), ("model", passed), ("true", true)):
-            track = follow(probes.read(made))
+            track = track_object(probes.read(made))
             kinds[name].append(
                 (
                     sharpness(made), track.word("kind", WORLD_MINI.kinds) == scene.actors[0].kind,
@@ -99,7 +98,7 @@ def main() -> None:
         passed = engine.generate(text, seed=number, profile="exact", upscale=again).frames()
         true = render([scene], num_frames=len(first), height=side, width=side, fps=8.0).frames_BFHWC[0].numpy()
         for name, clip in (("lanczos", large), ("model", passed), ("true", true)):
-            track = follow(probes.read(clip))
+            track = track_object(probes.read(clip))
             actor = scene.actors[0]
             kinds[name].append(
                 (

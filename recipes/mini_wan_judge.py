@@ -11,7 +11,7 @@ from diffusers import AutoencoderKLWan
 from mini_wan_editions import Edition
 
 from kinema.evaluation.probes import load_probes
-from kinema.evaluation.track import follow
+from kinema.evaluation.track import track_object
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
 from kinema.training.core.sheets import sheet, strip
@@ -32,7 +32,7 @@ REHEARSAL = 2, 2
 def right(frames_FHWC: np.ndarray, scene: Scene, world: World) -> dict[str, bool]:
     """What the probes read correctly of a clip with one object."""
     reading = load_probes().read(frames_FHWC)
-    track, actor = follow(reading), scene.actors[0]
+    track, actor = track_object(reading), scene.actors[0]
     return {
         "object": track.word("kind", world.kinds) == actor.kind,
         "color": track.word("color", world.colors) == actor.color,

@@ -20,8 +20,8 @@ from kinema import evaluation
 from kinema.evaluation.cases import HELD_OUT_PROBES, ClipShape
 from kinema.evaluation.check import check
 from kinema.evaluation.degrade import degrade, degraded
-from kinema.evaluation.lessons import Lesson, flipped, lesson, loss
 from kinema.evaluation.network import ProbeNet
+from kinema.evaluation.probe_data import LabelledFrames, flipped, labelled_frames, loss
 from kinema.evaluation.probes import Probes, save_probes
 from kinema.toyland.scene import WORLD, WORLD_SMALL, Scene, World, sample_scene, without_objects
 from kinema.training.core.checkpoints import load_averaged
@@ -59,12 +59,12 @@ class ProbeTask:
         self.network = ProbeNet().to(memory_format=torch.channels_last)
         self.modules = {"network": self.network}
         self.names_for_adam = ("stem.1", "_head")
-        self.pool: tuple[int, Lesson, Tensor] | None = None
+        self.pool: tuple[int, LabelledFrames, Tensor] | None = None
 
-    def batch(self, step: int) -> Lesson:
+    def batch(self, step: int) -> LabelledFrames:
         number, part = divmod(step, STEPS_A_POOL)
         if self.pool is None or self.pool[0] != number:
-            made = lesson([scene(number * SCENES + row) for row in range(SCENES)], FRAMES_EACH)
+            made = labelled_frames([scene(number * SCENES + row) for row in range(SCENES)], FRAMES_EACH)
             generator = torch.Generator().manual_seed(number)
             order = torch.cat([torch.randperm(SCENES * FRAMES_EACH, generator=generator) for _ in range(REUSE)])
             self.pool = number, made, order
@@ -78,7 +78,7 @@ class ProbeTask:
 
     def evaluate(self, step: int) -> dict[str, Any]:
         self.network.eval()
-        held_out = lesson([sample_scene(20_900_000 + n, worlds()[n % 4]) for n in range(64)])
+        held_out = labelled_frames([sample_scene(20_900_000 + n, worlds()[n % 4]) for n in range(64)])
         answers = self.network(held_out.frames_BHWC.permute(0, 3, 1, 2).float() / 255.0)
         _, found = loss(answers, held_out)
         right = {

@@ -14,7 +14,7 @@ from kinema.evaluation.degrade import degraded
 from kinema.evaluation.judge import Judge
 from kinema.evaluation.motion import motion_of, trajectory_error
 from kinema.evaluation.probes import likeliest, load_probes
-from kinema.evaluation.track import follow, iou
+from kinema.evaluation.track import iou, track_object
 from kinema.toyland.scene import CAMERAS, COLORS, KINDS, WORLD_SMALL, sample_scene
 
 SMALL = replace(
@@ -42,7 +42,7 @@ def test_places_and_lights(clips):
 
 def test_objects_colours_and_number(clips):
     assert share(reading.count() == len(case.scene.actors) for case, reading in clips) >= 0.95
-    single = [(case.scene.actors[0], follow(reading)) for case, reading in clips if len(case.scene.actors) == 1]
+    single = [(case.scene.actors[0], track_object(reading)) for case, reading in clips if len(case.scene.actors) == 1]
     assert share(likeliest(track.belief("kind"), KINDS) == actor.kind for actor, track in single) >= 0.95
     assert share(likeliest(track.belief("color"), COLORS) == actor.color for actor, track in single) >= 0.97
 
@@ -52,14 +52,14 @@ def test_wrong_answers_are_counted_wrong(clips):
     moved = list(zip([case.scene for case, _ in clips[1:] + clips[:1]], [reading for _, reading in clips], strict=True))
     assert share(reading.word("background") == scene.background for scene, reading in moved) < 0.35
     assert share(reading.word("light") == scene.light for scene, reading in moved) < 0.55
-    kinds = [likeliest(follow(reading).belief("kind"), KINDS) == scene.actors[0].kind for scene, reading in moved]
+    kinds = [likeliest(track_object(reading).belief("kind"), KINDS) == scene.actors[0].kind for scene, reading in moved]
     assert share(kinds) < 0.4
 
 
 def test_degraded_pictures_are_still_read():
     found = [(case, load_probes().read(degraded(case.frames_FHWC))) for case in cases(SMALL, 24, FEW, first=20_300_000)]
     assert share(reading.word("background") == case.scene.background for case, reading in found) >= 0.9
-    tracks = [(case.scene.actors[0], follow(reading)) for case, reading in found if len(case.scene.actors) == 1]
+    tracks = [(case.scene.actors[0], track_object(reading)) for case, reading in found if len(case.scene.actors) == 1]
     assert share(likeliest(track.belief("color"), COLORS) == actor.color for actor, track in tracks) >= 0.9
 
 
@@ -67,7 +67,7 @@ def test_whole_toyland():
     world = replace(WORLD_SMALL, other_style=0.4)
     found = [(case, load_probes().read(case.frames_FHWC)) for case in cases(world, 32, FEW, first=20_400_000)]
     assert share(reading.word("background") == case.scene.background for case, reading in found) >= 0.9
-    tracks = [(case.scene.actors[0], follow(reading)) for case, reading in found if len(case.scene.actors) == 1]
+    tracks = [(case.scene.actors[0], track_object(reading)) for case, reading in found if len(case.scene.actors) == 1]
     assert share(likeliest(track.belief("kind"), KINDS) == actor.kind for actor, track in tracks) >= 0.85
 
 
@@ -76,7 +76,7 @@ def test_tracks_and_motions():
     right, errors, off = [], [], []
     found = list(cases(SMALL, 20, CLIP, one_object_still_camera, first=HELD_OUT_PROBES))
     for case, other in zip(found, found[1:] + found[:1], strict=True):
-        actor, track = case.scene.actors[0], follow(load_probes().read(case.frames_FHWC))
+        actor, track = case.scene.actors[0], track_object(load_probes().read(case.frames_FHWC))
         motion = motion_of(track)
         right.append((motion.motion, motion.heading) == (actor.motion, actor.heading))
         errors.append(trajectory_error(track, case.path_F2()))

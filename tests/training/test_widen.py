@@ -68,5 +68,5 @@ def test_new_channels_get_a_gradient():
 def test_what_does_not_grow_is_refused():
     with pytest.raises(ValueError, match=r"z_dim cannot be widened\. Legal: base_dim, decoder_base_dim"):
         widen(trained(), z_dim=8)
-    with pytest.raises(ValueError, match=r"base_dim is 4 in the trained network; 3 is less"):
+    with pytest.raises(ValueError, match=r"base_dim must be at least 4, as in the trained network, got 3"):
         widen(trained(), base_dim=3)

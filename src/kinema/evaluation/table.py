@@ -1,4 +1,4 @@
-"""Entries to numbers: each measure of each task in each column, and what the quick profiles lose."""
+"""Aggregate entries: each measure of each task in each column, and the losses of the fast profiles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Entry = dict[str, Any]
 
 
 def build_table(entries: Sequence[Entry]) -> dict[str, dict[str, dict[str, Any]]]:
-    """{task: {measure: {column: {"value", "low", "high", "n"}}}}."""
+    """Return {task: {measure: {column: {"value", "low", "high", "n"}}}}."""
     gathered: dict[str, dict[str, dict[str, list[Any]]]] = {}
     for entry in entries:
         for name, value in entry["measures"].items():
@@ -28,8 +28,8 @@ def build_table(entries: Sequence[Entry]) -> dict[str, dict[str, dict[str, Any]]
 
 
 def differences(entries: Sequence[Entry], profiles: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """{"fast - exact": {"task measure": {"value", "low", "high", "n"}}}: the mean difference, case by case, to the
-    first profile; in points for percentages, in the measure's unit for numbers."""
+    """Return {"fast - exact": {"task measure": {"value", "low", "high", "n"}}}: the mean difference per case to the
+    first profile, in percentage points or the measure's unit."""
     by_key = {(entry["column"], entry["task"], entry["index"]): entry["measures"] for entry in entries}
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for profile in profiles[1:]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import processes
-from ..core.frozen import Chosen, everything, leave
+from ..core.frozen import Chosen, everything, freeze_except
 from ..data.captioner import Captioner, CaptionOf
 from ..data.frame_latents import FrameLatents
 from .ddpm import Schedule, weighted_error
@@ -40,7 +40,7 @@ class ImageTask:
         object_weight: float = 2.0, late: float = 0.5, trained: Chosen = everything, text: bool = True,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
-        leave(unet, trained)
+        freeze_except(unet, trained)
         text_encoder.requires_grad_(text)
         self.words = Captioner(tokenizer, text_encoder, caption_of, device=device, drop=drop, places=PLACES)
         self.modules = {"unet": unet.to(device), "text_encoder": self.words.text_encoder}
