@@ -20,6 +20,7 @@ import numpy as np
 import kinema
 from kinema.evaluation.camera import strength
 from kinema.evaluation.probes import load_probes
+from kinema.evaluation.track import track_object
 from kinema.toyland.caption import describe_without_camera
 from kinema.toyland.scene import CAMERAS, WORLD_MINI, sample_scene
 from kinema.training.core.sheets import sheet, strip

@@ -24,6 +24,7 @@ from kinema.core.chunk import Chunk
 from kinema.engine.upscale import upscale
 from kinema.evaluation.judge import psnr
 from kinema.evaluation.probes import load_probes
+from kinema.evaluation.track import track_object
 from kinema.media.resize import resize_frames
 from kinema.media.write import write
 from kinema.toyland.caption import describe
