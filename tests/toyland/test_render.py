@@ -44,7 +44,7 @@ def test_any_size(height: int, width: int, num_frames: int) -> None:
 
 
 def test_refuses_empty_clips_and_takes_empty_batches() -> None:
-    with pytest.raises(ValueError, match="cannot render"):
+    with pytest.raises(ValueError, match="must be positive"):
         render([], num_frames=0, height=8, width=8)
     assert render([], num_frames=2, height=8, width=8, truth=True).frames_BFHWC.shape == (0, 2, 8, 8, 3)
 
