@@ -37,8 +37,8 @@ GO = r"(?:roll|mov|slid|float|driv|sail|swimm?|drift)(?:e|es|s|ed|ing)|roll|floa
 @dataclass(frozen=True, slots=True)
 class Reworded:
     """text: the reworded prompt. replaced: (phrase, replacement) pairs. untaught: phrases that have a meaning in
-    Toyland but no synonym in the vocabulary. unknown: words without a meaning in Toyland. speeds: removed words of SPEEDS. All
-    in order, without duplicates. num_words: number of words of the prompt, without punctuation."""
+    Toyland but no synonym in the vocabulary. unknown: words without a meaning in Toyland. speeds: removed words of
+    SPEEDS. All in order, without duplicates. num_words: number of words of the prompt, without punctuation."""
 
     text: str
     replaced: tuple[tuple[str, str], ...]
