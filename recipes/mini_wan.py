@@ -1,16 +1,16 @@
-"""kinema-mini-wan: an AutoencoderKLWan, a UMT5 encoder and a WanVACETransformer3DModel on Toyland, from nothing.
+"""Train kinema-mini-wan from scratch on Toyland: an AutoencoderKLWan, a UMT5 encoder and a WanVACETransformer3DModel.
 
     kinema train recipes/mini_wan.py --device cuda --minutes 25 --out runs/mini_wan       # the large edition
     kinema train recipes/mini_wan.py --minutes 150 --processes 2 --out runs/mini_wan      # the small one, on two cores
     kinema train recipes/mini_wan.py --stage vae --minutes 45 --out runs/mini_wan --resume
     kinema train recipes/mini_wan.py --set start=runs/mini_wan/export --minutes 120 --out runs/longer
 
-`--set start=DIR` goes on from a finished model: its autoencoder and tiny decoder are kept, the rest is trained on.
-`--set vae_start=DIR/vae` goes on from a trained autoencoder, wider with `--set vae_decoder_base=32` (mini_wan_vae.py).
+`--set start=DIR` continues the training of a finished model, except its VAE and tiny decoder. `--set vae_start=DIR/vae`
+continues the training of a VAE, wider with `--set vae_decoder_base=32` (mini_wan_vae.py).
 
-Stages: clips (render Toyland), vae, decoder (trained on alone, latents stay valid), tiny (the tiny decoder), cache
-(latents of clips and of what is told beside the words), video (transformer and text encoder; single pictures first),
-few_step (the distilled student), export (a diffusers folder with card and sheets).
+Stages: clips (render Toyland), vae, decoder (further training of the decoder; latents stay valid), tiny (the tiny
+decoder), cache (latents of clips and conditions), video (transformer and text encoder; single frames first), few_step
+(the distilled student), export (a diffusers folder with card and sheets).
 """
 
 from __future__ import annotations
@@ -26,12 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanVACEPipeline, WanVACETransformer3DModel
-from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
+from diffusers import AutoencoderKLWan, WanVACEPipeline, WanVACETransformer3DModel
+from transformers import AutoTokenizer, UMT5EncoderModel
 
 from kinema.evaluation.cases import HELD_OUT
-from kinema.toyland.caption import describe, describe_place
-from kinema.toyland.scene import sample_scene
 from kinema.training.core import processes, run_folder
 from kinema.training.core.budget import NOTHING, FixedCost
 from kinema.training.core.checkpoints import load_averaged
@@ -41,32 +39,31 @@ from kinema.training.data import parallel_vae
 from kinema.training.data.condition_kinds import TARGETS
 from kinema.training.data.latents import LatentStore, write_latents
 from kinema.training.data.store import ClipStore, fitting, write_shards
-from kinema.training.data.tokenizers import build_tokenizer
 from kinema.training.tasks.export import export_pipeline
 from kinema.training.tasks.samples import Sampler, task_sheet, text_sheet
 from kinema.training.tasks.tiny_decoder import train_tiny_decoder
 from kinema.training.tasks.vae import DecoderTask, VaeTask, measure_drift, measure_vae, set_latent_statistics
-from kinema.training.tasks.video import WARM_UP, VideoTask, initialize_transformer
+from kinema.training.tasks.video import WARM_UP, VideoTask
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_wan_editions import EDITIONS, Edition
 from mini_wan_judge import gate, judge, passes
+from mini_wan_networks import SHIFT, new_parts, scheduler, transformer_config
 from mini_wan_student import train_student
-from mini_wan_vae import decoder_for, go_on, new_vae, open_vae, resized, vae_config, widened
+from mini_wan_vae import decoder_for, new_vae, open_vae, resized, vae_config, vae_start, widened
 
-STEPS, GUIDANCE, SHIFT = 30, 3.0, 3.0
-CAPTIONS = 20_000
+STEPS, GUIDANCE = 30, 3.0
 AGAIN = 0.75
-"""Of the usual learning rates, where training starts from a finished model."""
+"""Factor on the default learning rates with `start`."""
 CLIPS_PER_MINUTE = 60
-"""On a CPU; a short rehearsal renders few clips."""
+"""Number of clips per minute of the budget on a CPU."""
 
 
 def stages(settings: Settings) -> list[Stage]:
-    """The recipe. `--set edition=small|large` (default: large on a GPU)."""
+    """Return the stages. `--set edition=small|large` (default: small on a CPU, large on a GPU)."""
     name = settings.options.get("edition", "small" if settings.device == "cpu" else "large")
     if name not in EDITIONS:
-        raise ValueError(f"edition is one of {', '.join(EDITIONS)}, not {name!r}.")
+        raise ValueError(f"edition must be one of {', '.join(EDITIONS)}, got {name!r}.")
     run = Run(settings, resized(EDITIONS[name], settings.options))
     if run.start is not None and run.again is None:
         return [
@@ -89,43 +86,8 @@ def stages(settings: Settings) -> list[Stage]:
     ]
 
 
-def text_config(edition: Edition, vocab_size: int) -> UMT5Config:
-    width = edition.text["d_model"]
-    return UMT5Config(
-        vocab_size=vocab_size, d_kv=48, d_ff=2 * width, num_heads=width // 48, dropout_rate=0.0,
-        feed_forward_proj="gated-gelu", is_encoder_decoder=False, **edition.text,
-    )  # fmt: skip
-
-
-def transformer_config(edition: Edition) -> dict[str, Any]:
-    return {
-        "patch_size": (1, 2, 2), "attention_head_dim": 48, "in_channels": 16, "out_channels": 16,
-        "text_dim": edition.text["d_model"], "freq_dim": 256, "cross_attn_norm": True,
-        "qk_norm": "rms_norm_across_heads", "vace_in_channels": 96, **edition.transformer,
-    }  # fmt: skip
-
-
-def scheduler() -> UniPCMultistepScheduler:
-    return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT)
-
-
-def new_parts(edition: Edition) -> dict[str, Any]:
-    """Untrained transformer and text encoder, with the tokenizer of the words of many captions."""
-    torch.manual_seed(0)
-    scenes = [sample_scene(seed, edition.world) for seed in range(CAPTIONS)]
-    captions = [tell(scene, seed) for seed, scene in enumerate(scenes) for tell in (describe, describe_place)]
-    tokenizer = build_tokenizer(captions, max_length=edition.tokens)
-    transformer = WanVACETransformer3DModel(**transformer_config(edition))
-    initialize_transformer(transformer)
-    return {
-        "transformer": transformer,
-        "text_encoder": UMT5EncoderModel(text_config(edition, len(tokenizer))),
-        "tokenizer": tokenizer,
-    }
-
-
 class Run:
-    """The stages' work in one folder. Every method is called in every process with its minutes."""
+    """The stages of a run. Each is called in every process with its minutes."""
 
     def __init__(self, settings: Settings, edition: Edition):
         self.settings, self.edition, self.out = settings, edition, settings.out
@@ -135,12 +97,12 @@ class Run:
         self.shape = (edition.frames, edition.side, edition.side)
         self.start = Path(settings.options["start"]) if "start" in settings.options else None
         if self.start is not None and not (self.start / "model_index.json").is_file():
-            raise ValueError(f"start is the folder of a finished model; {self.start} has no model_index.json.")
-        self.again = go_on(settings.options, edition)
+            raise ValueError(f"start must be the folder of a finished model; {self.start} has no model_index.json.")
+        self.again = vae_start(settings.options, edition)
         torch.set_num_threads(8 if self.big else 1)
 
     def fixed_cost(self, before_s: float, after_s: float = 0.0) -> FixedCost:
-        """What a stage of a rehearsal takes, as measured on one core."""
+        """The fixed cost of a stage in a rehearsal, as measured on one core."""
         return NOTHING if self.full else FixedCost(before_s, after_s)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
@@ -157,7 +119,7 @@ class Run:
         return LatentStore(self.out / name, self.shape, self.device)
 
     def clips(self, minutes: float) -> dict[str, Any]:
-        """Training clips (seeds 0 ...) and 256 held-out ones."""
+        """Render training clips (seeds 0, 1, ...) and 256 held-out ones."""
         edition = self.edition
         most = edition.most_clips if self.big else int(CLIPS_PER_MINUTE * self.settings.minutes)
         count = min(edition.most_clips, max(32, most))
@@ -194,12 +156,12 @@ class Run:
         return self.finish_vae(found)
 
     def compile_norms(self, minutes: float) -> None:
-        """Where the minute that compiling takes on a CPU is won back."""
+        """Compile norms, on a CPU only in trainings long enough to save more than the minute of compilation."""
         parallel_vae.compiled = self.big or (minutes > 10 and shutil.which("g++") is not None)
 
     def finish_vae(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Averaged weights, latent statistics and held-out scores into out/vae; what the gate says. found: what the
-        training's last evaluation said of the same weights."""
+        """Write the averaged weights and latent statistics to out/vae; returns held-out scores and the gate's result.
+        found: the last evaluation of the same weights."""
         vae = new_vae(self.edition)
         load_averaged(self.out / "vae_run" / "checkpoint.pt", {"vae": vae})
         vae.eval().to(self.device)
@@ -220,8 +182,8 @@ class Run:
         self, vae: AutoencoderKLWan, before: AutoencoderKLWan | None = None, name: str = "reconstructions",
         known: dict[str, Any] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Held-out dB and what the probes read of reconstructions; on few clips in a rehearsal, where dB that are known
-        are not measured again. With an earlier autoencoder, how far latents are from its latents."""
+        """Measure held-out PSNR and the probes on reconstructions; with an earlier VAE also the distance of latents. A
+        rehearsal uses few clips and the PSNR of `known`."""
         self.settings.budget.report("evaluating")
         held_out, count = self.open_clips("held_out"), self.held_out_count()
         if known is not None and not self.full:
@@ -237,7 +199,7 @@ class Run:
         return 96 if self.big or self.settings.minutes >= 20 else 8 if self.full else 2
 
     def decoder(self, minutes: float) -> dict[str, Any]:
-        """The decoder of out/vae trained on, into out/decoder/vae; cached latents stay valid."""
+        """Continue training the decoder of out/vae, into out/decoder/vae; cached latents stay valid."""
         self.compile_norms(minutes)
         vae = open_vae(self.out / "vae")
         task = self.vae_task(DecoderTask, vae)
@@ -250,7 +212,7 @@ class Run:
         return scores
 
     def keep(self, minutes: float) -> dict[str, Any]:
-        """The autoencoder and the tiny decoder of the model that training starts from."""
+        """Copy the VAE and the tiny decoder of `start`."""
         if self.start is not None and processes.first():
             for name in ("vae", "tiny_decoder"):
                 shutil.copytree(self.start / name, self.out / name, dirs_exist_ok=True)
@@ -271,7 +233,7 @@ class Run:
         )  # fmt: skip
 
     def cache(self, minutes: float) -> dict[str, Any]:
-        """Latents of clips and conditions, held-out ones first; shards that exist are kept."""
+        """Encode clips and conditions, held-out ones first; existing shards are kept."""
         began, budget = time.monotonic(), self.settings.budget
         vae = open_vae(self.out / "vae").to(self.device)
         world, held_out, clips = self.edition.world, self.open_clips("held_out"), self.open_clips()
@@ -289,7 +251,7 @@ class Run:
         return {"clips": len(self.open_latents())}
 
     def new_parts(self) -> dict[str, Any]:
-        """Transformer, text encoder and tokenizer as training finds them."""
+        """The initial transformer, text encoder and tokenizer."""
         if self.start is None:
             return new_parts(self.edition)
         return {
@@ -327,7 +289,7 @@ class Run:
         return result | {"samples": task.samples}
 
     def trained_parts(self) -> dict[str, Any]:
-        """Transformer and text encoder with the averaged weights of the latest checkpoint, and the tokenizer."""
+        """Transformer and text encoder with the averaged weights of the last checkpoint, and the tokenizer."""
         parts = self.new_parts()
         networks = {name: parts[name] for name in ("transformer", "text_encoder")}
         load_averaged(self.out / "video_run" / "checkpoint.pt", networks)
@@ -341,7 +303,7 @@ class Run:
         )  # fmt: skip
 
     def export(self, minutes: float) -> dict[str, Any]:
-        """The diffusers folder OUT/export with tiny_decoder/, few_step/ and card.json, and sheets in OUT/sheets."""
+        """Write the diffusers folder OUT/export with tiny_decoder/, few_step/ and card.json, and sheets."""
         if not processes.first():
             return {}
         folder = self.out / "export"
@@ -366,7 +328,7 @@ class Run:
         task_sheet(sampler, store, self.edition.world, self.out / "sheets" / "tasks.png")
 
     def write_card(self, folder: Path) -> None:
-        """card.json: what it is, how it was made, what its training measured. The scorecard is a file of its own."""
+        """Write card.json: the model's architecture, training and scores, without the scorecard."""
         edition, done = self.edition, run_folder.read(self.out).done
         training = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
         if self.start is not None:

@@ -1,8 +1,8 @@
-"""The probes that read Toyland's pictures (src/kinema/evaluation): trained on renders, on one core of a CPU.
+"""Train the probes of src/kinema/evaluation on Toyland renders, on one CPU core.
 
 python recipes/probes.py --minutes 14 --out runs/probes              # train, measure, export
-python recipes/probes.py --minutes 14 --out runs/probes --resume     # a killed run goes on
-python recipes/probes.py --out runs/probes --stage export            # weights of the last checkpoint, measured
+python recipes/probes.py --minutes 14 --out runs/probes --resume     # resume a killed run
+python recipes/probes.py --out runs/probes --stage export            # measure and export the last checkpoint
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EMPTY_EVERY = 8
 
 
 def small_world() -> World:
-    """The part of Toyland that the first miniature knows (recipes/mini_wan.py), with more scenes of two objects."""
+    """The world of the first miniature (recipes/mini_wan.py), with more scenes of two objects."""
     return replace(
         WORLD_SMALL, kinds=("ball", "square", "triangle", "star", "heart", "car"), styles=("flat",), weathers=("none",),
         two_actors=0.25, moving_camera=0.2,
@@ -41,7 +41,7 @@ def small_world() -> World:
 
 
 def worlds() -> tuple[World, ...]:
-    """Half of the lessons from the small world, half from everything; with and without small detail."""
+    """The training worlds: small world and all of Toyland, each with and without small details."""
     both = (small_world(), replace(WORLD, two_actors=0.35))
     return tuple(replace(world, detail=detail) for world in both for detail in ("full", "plain"))
 
@@ -52,7 +52,8 @@ def scene(seed: int) -> Scene:
 
 
 class ProbeTask:
-    """Each pool of rendered frames serves a few steps, degraded anew each time, and follows from the step alone."""
+    """Trains the probes. Each pool of rendered frames is used for several steps with different degradations, and
+    depends only on the step."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -113,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def export(network: ProbeNet, out: Path, folder: Path, count: int, device_name: str) -> None:
-    """The averaged weights of the last checkpoint and probes.json, measured after rounding to float16."""
+    """Write the averaged weights of the last checkpoint, and probes.json with scores measured in float16."""
     step = load_averaged(out / "checkpoint.pt", {"network": network})
     events = [json.loads(line) for line in (out / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     info: dict[str, Any] = {
@@ -139,7 +140,7 @@ def export(network: ProbeNet, out: Path, folder: Path, count: int, device_name: 
 
 
 def named_worlds() -> dict[str, World]:
-    """The worlds that the probes are measured on."""
+    """The worlds for measuring the probes."""
     small = replace(small_world(), two_actors=0.1, moving_camera=0.1)
     return {
         "small world": small,

@@ -48,7 +48,7 @@ def test_it_makes_a_folder_that_opens_and_resume_has_nothing_left_to_do(train, t
 def test_what_cannot_be_is_refused_before_work(tmp_path):
     for arguments, words in (
         (["--device", "cuda:77"], "CUDA devices"),
-        (["--set", "edition=huge"], "edition is one of small, large"),
+        (["--set", "edition=huge"], "edition must be one of small, large"),
         (["--stage", "nothing"], "No such stage: nothing"),
         (["--set", "edition"], "has no value"),
         (["--set", "start=nowhere"], "no model_index.json"),
