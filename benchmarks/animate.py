@@ -1,9 +1,9 @@
-"""A picture that moves: how near the first frame stays, and whether more motion asked for is more motion seen.
+"""Image to video: fidelity of the first frame, and measured against requested motion.
 
     python benchmarks/animate.py --count 8 [--model kinema-mini-svd] [--motions 20,127,235] [--out DIR]
 
-First frame: PSNR of frame 0 to the given picture, and of what the autoencoder alone makes of it. Motion: mean length of
-optical flow (OpenCV's DIS) from frame to frame, in pixels, for each setting. Writes DIR/sheet.png.
+First frame: PSNR of frame 0 to the input image, and of the VAE's reconstruction. Motion: mean length of the optical
+flow (OpenCV's DIS) from frame to frame in pixels, for each setting. Writes DIR/sheet.png.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def db(made: np.ndarray, true: np.ndarray) -> float:
 
 
 def flow(frames_FHWC: np.ndarray) -> float:
-    """Mean length in px, on frames enlarged twice."""
+    """Mean length of the optical flow in px, computed on frames upscaled by 2."""
     engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grays = [cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), None, fx=2, fy=2) for frame in frames_FHWC]
     lengths = [np.linalg.norm(engine.calc(a, b, None), axis=-1).mean() / 2 for a, b in pairwise(grays)]

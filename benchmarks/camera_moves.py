@@ -1,11 +1,11 @@
-"""Do MotionLoRAs move the camera where they say? New prompts, one seed each, with the LoRA and without it.
+"""Accuracy of MotionLoRAs for camera moves, on new prompts with one seed each, with and without the LoRA.
 
     python benchmarks/camera_moves.py --count 32 [--moves pan-left,zoom-in] [--adapters DIR] [--out DIR]
 
-Prompts are of things that stay where they are, so that all motion is the camera's. For each move: the share of clips in
-which all of the picture goes that way (evaluation.camera.strength above THRESHOLD; true moves measure 0.2 to 1.5, 0.4
-for zooms and 0.7 to 1 for the rest in the middle; true still clips 0.00), the same without the LoRA, and how often
-object and colour are read right, with and without. Writes DIR/MOVE.png with the first clips.
+Prompts have objects that do not move, so that all motion is the camera's. For each move: the share of clips in which
+the whole frame moves accordingly (evaluation.camera.strength above THRESHOLD; true moves measure 0.2 to 1.5, with
+medians of 0.4 for zooms and 0.7 to 1 for the rest; true still clips 0.00), the same without the LoRA, and the accuracy
+of object and colour, with and without. Writes DIR/MOVE.png with the first clips.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MODEL = "kinema-mini-animatediff"
 
 
 def scenes(count: int) -> list:
-    """Scenes with one object that stays, under a still camera, that no training saw."""
+    """Return held-out scenes with one object that does not move and a still camera."""
     found, seed, world = [], FIRST, replace(WORLD_MINI, motions=("stay",), some_change=0.0, some_spin=0.0)
     while len(found) < count:
         scene = sample_scene(seed, world)
@@ -45,12 +45,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=32)
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--moves", default=",".join(move for move in CAMERAS if move != "still"))
-    parser.add_argument("--adapters", type=Path, help="a folder with MOVE.safetensors; default: those shipped")
+    parser.add_argument("--adapters", type=Path, help="a folder with MOVE.safetensors; default: the shipped ones")
     parser.add_argument("--weight", type=float, default=1.0)
     parser.add_argument("--profile", default="exact")
-    parser.add_argument("--base", help="the image model, where the model's folder names none")
+    parser.add_argument("--base", help="the image model, if the model's folder has none")
     parser.add_argument("--steps", type=int, help="default: the profile's")
-    parser.add_argument("--plain", type=Path, help="a .npy file for the clips without an adapter: read, or written")
+    parser.add_argument(
+        "--plain", type=Path, help="a .npy file for the clips without an adapter: read if it exists, else written"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/camera_moves"))
     given = parser.parse_args()
     engine, probes, told = kinema.load(given.model), load_probes(), scenes(given.count)

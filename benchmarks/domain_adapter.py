@@ -1,12 +1,13 @@
-"""What a domain adapter is good for: motion learnt from clips of one look, pictures of another.
+"""Effect of a domain adapter when motion is trained on clips of another style than the image model's.
 
     kinema train recipes/mini_animatediff.py --set style=neon --minutes 30 --out runs/neon
     kinema train recipes/mini_animatediff.py --set style=neon --set adapter=off --set clips=runs/neon \\
         --minutes 20 --out runs/neon_without
     python benchmarks/domain_adapter.py --with runs/neon --without runs/neon_without --count 16
 
-The image model paints flat pictures, the clips were of STYLE. For both trainings: the share of new clips that the style
-probe reads as flat and as STYLE, and objects and colours read right; for the first also with its adapter left on.
+The image model's style is flat, the training clips have STYLE. For both trainings: the share of new clips that the
+probes classify as flat and as STYLE, and the accuracy of objects and colours; for the first also with its adapter
+enabled.
 """
 
 from __future__ import annotations

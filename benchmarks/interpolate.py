@@ -1,12 +1,11 @@
-"""Frame interpolation against frames that are known: every second frame of a clip is taken out and made again.
+"""Quality of frame interpolation: every second frame of a clip is removed and interpolated.
 
     python benchmarks/interpolate.py [--clips ../shared/data/road.mp4 ...] [--model FILE] [--out DIR] [--threads 2]
     python benchmarks/interpolate.py --excerpts --count 4        # parts of the clips, a few minutes
 
-PSNR and SSIM of the new frames alone, by the network (film), ffmpeg's motion-compensated filter (mci) and a mix of both
-neighbours (blend): on held-out Toyland at several rates, on moving textures (none seen in training) and on real clips.
-Then seconds for 48 new frames at 576x320 (24 frames at 8 fps made 72 at 24). Writes DIR/NAME.png: true, blend, mci,
-film.
+PSNR and SSIM of the new frames, by the network (film), ffmpeg's motion-compensated filter (mci) and a mix of both
+neighbours (blend): on held-out Toyland at several frame rates, on held-out moving textures and on real clips. Then
+seconds for 48 new frames at 576x320 (24 frames at 8 fps to 72 at 24 fps). Writes DIR/NAME.png: true, blend, mci, film.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def psnr(made: np.ndarray, true: np.ndarray) -> float:
 
 
 def ssim(made: np.ndarray, true: np.ndarray) -> float:
-    """Of luma, Gaussian windows of 11 px with sigma 1.5 (Wang et al. 2004)."""
+    """SSIM of luma, with Gaussian windows of 11 px and sigma 1.5 (Wang et al. 2004)."""
     a, b = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY).astype(np.float64) for x in (made, true))
     blur = lambda x: cv2.GaussianBlur(x, (11, 11), 1.5)[5:-5, 5:-5]  # noqa: E731
     mean_a, mean_b = blur(a), blur(b)
@@ -53,14 +52,14 @@ def ssim(made: np.ndarray, true: np.ndarray) -> float:
 
 
 def halved(frames_FHWC: np.ndarray, by: str, model: str | None) -> np.ndarray:
-    """The clip's odd frames, made from its even ones."""
+    """Interpolate the clip's odd frames from its even ones."""
     even = frames_FHWC[0 : len(frames_FHWC) // 2 * 2 + 1 : 2]
     made = interpolate([Chunk(even, 0, 8.0)], times=2, by=by, model=model if by == "film" else None)
     return np.concatenate([chunk.frames for chunk in made])[1 : 2 * len(even) - 2 : 2]
 
 
 def textures(count: int) -> Iterator[np.ndarray]:
-    """Triplets of moving textures of a bank that training never saw, as clips of three frames."""
+    """Yield clips of three frames from a held-out bank of moving textures."""
     moving = MovingPictures(make_bank(HELD_OUT + 1, 56, 56), 192)
     generator, found = torch.Generator().manual_seed(7), 0
     while found < count:
@@ -71,7 +70,7 @@ def textures(count: int) -> Iterator[np.ndarray]:
 
 
 def toyland(count: int, rate: float) -> Iterator[np.ndarray]:
-    """Held-out clips of 9 frames at `rate` frames a second, of which every second one is kept."""
+    """Yield held-out clips of 9 frames at `rate` fps."""
     for first in range(0, count, 8):
         scenes = [sample_scene(HELD_OUT + 500 + k, BUSY) for k in range(first, min(count, first + 8))]
         yield from render(scenes, num_frames=9, height=160, width=288, fps=rate).frames_BFHWC.numpy()
@@ -107,7 +106,7 @@ def measure(clips: list[np.ndarray], given: argparse.Namespace, name: str) -> di
 
 
 def seconds(by: str, model: str | None) -> float:
-    """For 48 new frames: 24 frames of 576x320 at 8 fps, and a last one, made 24 fps."""
+    """Seconds for 48 new frames: 25 frames of 576x320 from 8 to 24 fps."""
     scene = sample_scene(HELD_OUT + 3, BUSY)
     frames = render([scene], num_frames=25, height=320, width=576, fps=8).frames_BFHWC[0].numpy()
     frames = frames.astype(np.int16) + np.random.default_rng(0).integers(-3, 4, frames.shape)

@@ -1,8 +1,8 @@
-"""Peak memory of AnimateDiff by the clip's length: windows should keep it flat.
+"""Peak memory of AnimateDiff by clip length; with windows it should be constant.
 
     python benchmarks/long_clips.py [--model kinema-mini-animatediff] [--frames 16,64] [--size 128x128]
 
-Each length in a process of its own; prints resident memory above that of the loaded model, and the ratio.
+Each length runs in a separate process. Prints the resident memory above that of the loaded model, and the ratio.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Speed and memory of the published models' true shapes on a GPU, with random weights: what a clip costs.
+"""Speed and memory of networks with the published configurations on a GPU, with random weights.
 
     python benchmarks/true_shapes.py [--only zeroscope svd wan film] [--device cuda] [--steps 4] [--small]
 
-Networks and autoencoders have the published configurations; text and image encoders have one layer and the published
-width (their share of a clip's time is small). Each is written as a folder, opened by `kinema.load` and run through the
-engine as any checkpoint. Printed: seconds for opening, for a step (median, both branches of guidance), for decoding,
-and peak memory of the device. --small: toy sizes, to try the program itself.
+Denoisers and VAEs have the published configurations; text and image encoders have one layer and the published width
+(their share of the time is small). Each model is written to a folder, loaded with `kinema.load` and run by the engine
+like any checkpoint. Prints the seconds for loading, per step (median, both branches of guidance) and for decoding, and
+the peak device memory. --small: tiny sizes, to test this program.
 """
 
 from __future__ import annotations
@@ -155,8 +155,8 @@ def diffusion(name: str, given: argparse.Namespace) -> str:
         steps = [after - before for before, after in pairwise(marks)]
         peak = torch.cuda.max_memory_allocated() / 2**30 if given.device != "cpu" else float("nan")
         return (
-            f"{name:10s} {plan.width}x{plan.height}x{frames}: opening {opened:.1f} s, "
-            f"a step {statistics.median(steps):.3f} s, decoding {decoding[-1] - marks[-1]:.1f} s, peak {peak:.1f} GiB"
+            f"{name:10s} {plan.width}x{plan.height}x{frames}: loading {opened:.1f} s, "
+            f"per step {statistics.median(steps):.3f} s, decoding {decoding[-1] - marks[-1]:.1f} s, peak {peak:.1f} GiB"
         )
 
 

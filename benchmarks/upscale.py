@@ -1,13 +1,13 @@
-"""An upscale by a model against Lanczos: sharpness and what the probes read, on new prompts.
+"""Upscaling by a model compared with Lanczos, on new prompts: sharpness and probe accuracy.
 
     python benchmarks/upscale.py --count 16 [--by MODEL] [--side 96] [--strength 0.6] [--out DIR]
     python benchmarks/upscale.py --count 4 --tiles [--profile balanced]
 
---tiles: Toyland's own clips at 64x64 made 128x128 by `kinema upscale`, in tiles of 96 that share a quarter; also PSNR
-to the true ones.
+--tiles: upscale Toyland's own clips from 64x64 to 128x128 with `kinema upscale`, in tiles of 96 that overlap by a
+quarter; also prints PSNR to true renders.
 
-Sharpness: mean strength of edges (Sobel) against that of true renders at the same size, 1 is as sharp as they are.
-Writes DIR/sheet.png: by Lanczos, by the model.
+Sharpness: mean edge strength relative to true renders of the same size (1: equally sharp). Writes DIR/sheet.png: by
+Lanczos, by the model.
 """
 
 from __future__ import annotations

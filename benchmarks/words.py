@@ -1,9 +1,9 @@
-"""What a miniature makes of held-out captions, read as its scorecard is, with true clips beside it.
+"""Score a miniature on held-out captions with the measures of the scorecard, next to true clips.
 
     python benchmarks/words.py --model kinema-mini-zeroscope --count 24 [--profile exact] [--base FOLDER] [--kinds fish]
 
-Per cent of what captions state that the probes read right (kind and colour of each object, place, light, motion,
-count), and steadiness; the same for Toyland's own clips. Writes DIR/MODEL.png.
+Prints the accuracy of stated attributes in per cent (kind and colour of each object, place, light, motion, count) and
+steadiness, for the model and for Toyland's own clips. Writes DIR/MODEL.png.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def main() -> None:
     parser.add_argument("--model", default="kinema-mini-zeroscope")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--profile", default="exact")
-    parser.add_argument("--base", help="another image model under it")
-    parser.add_argument("--kinds", help="other things than the miniature's, joined with commas")
+    parser.add_argument("--base", help="another image model")
+    parser.add_argument("--kinds", help="kinds of objects other than the miniature's, joined with commas")
     parser.add_argument("--out", type=Path, default=Path("runs/words"))
     given = parser.parse_args()
     world = replace(WORLD_MINI, kinds=tuple(given.kinds.split(","))) if given.kinds else WORLD_MINI

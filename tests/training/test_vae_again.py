@@ -73,7 +73,7 @@ def test_the_recipe_goes_on_from_a_saved_autoencoder_and_widens_it(mini_path, mo
     for wrong, words in (
         ({"vae_start": "nowhere"}, "nowhere has no config.json"),
         ({**options, "vae_near": "elsewhere"}, "elsewhere has no config.json"),
-        ({**options, "vae_decoder_base": "8"}, "decoder_base_dim is 16 in the trained network; 8 is less"),
+        ({**options, "vae_decoder_base": "8"}, "decoder_base_dim must be at least 16, as in the trained network, got 8"),
         ({**options, "vae_rate": "much"}, "vae_rate must be a number from 0 to 1000, got 'much'"),
     ):
         with pytest.raises(ValueError, match=words):
