@@ -55,7 +55,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/camera_moves"))
     given = parser.parse_args()
-    engine, probes, told = kinema.load(given.model), load_probes(), scenes(given.count)
+    engine, probes, chosen = kinema.load(given.model), load_probes(), scenes(given.count)
 
     more: dict = {} if given.steps is None else {"steps": given.steps}
     more |= {"options": {"base": given.base}} if given.base else {}
@@ -65,12 +65,12 @@ def main() -> None:
             engine.generate(
                 describe_without_camera(scene), seed=number, conditions=styles, profile=given.profile, **more
             ).frames()
-            for number, scene in enumerate(told)
+            for number, scene in enumerate(chosen)
         ]  # fmt: skip
 
     def facts(clips: list[np.ndarray]) -> dict[str, float]:
         tracks = [track_object(probes.read(clip)) for clip in clips]
-        pairs = [(track, scene.actors[0]) for track, scene in zip(tracks, told, strict=True)]
+        pairs = [(track, scene.actors[0]) for track, scene in zip(tracks, chosen, strict=True)]
         return {
             "object": 100 * np.mean([track.word("kind", WORLD_MINI.kinds) == actor.kind for track, actor in pairs]),
             "color": 100 * np.mean([track.word("color", WORLD_MINI.colors) == actor.color for track, actor in pairs]),
@@ -98,7 +98,7 @@ def main() -> None:
         print(move, json.dumps({name: round(float(value), 2) for name, value in results[move].items()}), flush=True)
         results[move]["strengths"] = {"with": there.round(3).tolist(), "without": before.round(3).tolist()}
         picks = (0, 5, 10, 15)
-        rows = [(describe_without_camera(told[n]), [strip(clips[n], picks)]) for n in range(min(12, len(clips)))]
+        rows = [(describe_without_camera(chosen[n]), [strip(clips[n], picks)]) for n in range(min(12, len(clips)))]
         sheet(rows, given.out / f"{move}.png", columns=3)
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

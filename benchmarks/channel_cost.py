@@ -90,8 +90,8 @@ def measure(
 
 
 def on_air_s(folder: Path) -> float:
-    said = status(folder)
-    return said["frames_sent"] / 24 if said else 0.0
+    shown = status(folder)
+    return shown["frames_sent"] / 24 if shown else 0.0
 
 
 def encoded_s(progress: Path) -> float:

@@ -224,8 +224,8 @@ def server_frozen(bench: Bench) -> str:
     time.sleep(15)
     bench.nginx.signal(signal.SIGCONT)
     wait_for(lambda: bench.status()["outputs"][1]["state"] == "on air", 60)
-    said = bench.status()
-    return f"sidecars started {said['outputs'][1]['starts']}; late frames {said['late_frames']}"
+    shown = bench.status()
+    return f"sidecars started {shown['outputs'][1]['starts']}; late frames {shown['late_frames']}"
 
 
 def harmed_clips(bench: Bench) -> str:
@@ -243,7 +243,7 @@ def disk_full(bench: Bench) -> str:
     if bench.disk is None:
         return "skipped: no permission to mount a small disk"
     ballast = bench.disk / "ballast"
-    end, told = time.monotonic() + 60, {}
+    end, full = time.monotonic() + 60, {}
     with ballast.open("wb", buffering=0) as file:
         with contextlib.suppress(OSError):
             while True:
@@ -252,14 +252,14 @@ def disk_full(bench: Bench) -> str:
             with contextlib.suppress(OSError):
                 file.write(bytes(4096))
             time.sleep(0.002)
-        told, age_s = bench.status(), time.time() - bench.status().get("written_at", 0.0)
-    said = told["outputs"][0]
+        full, age_s = bench.status(), time.time() - bench.status().get("written_at", 0.0)
+    shown = full["outputs"][0]
     ballast.unlink()
     wait_for(lambda: bench.status()["outputs"][0]["disk"] == "ok", 30)
-    alarms, after = "; ".join(told["alarms"]).replace(str(bench.work), ""), bench.status()
+    alarms, after = "; ".join(full["alarms"]).replace(str(bench.work), ""), bench.status()
     spares, left = after["outputs"][0]["spares"], after["alarms"]
     return (
-        f"{said['state']}, {said['waiting']} segments in memory, {said['lost_segments']} lost; "
+        f"{shown['state']}, {shown['waiting']} segments in memory, {shown['lost_segments']} lost; "
         f'status {age_s:.1f} s old with alarms "{alarms}"; afterwards {spares} spares, alarms {left}'
     )
 
@@ -268,18 +268,18 @@ def database_locked(bench: Bench) -> str:
     other = sqlite3.connect(bench.folder / "library.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     time.sleep(30)
-    said = bench.status()
+    shown = bench.status()
     other.execute("ROLLBACK")
-    return f"30 s; {said['notes_waiting']} notes waited"
+    return f"30 s; {shown['notes_waiting']} notes waited"
 
 
 def database_gone(bench: Bench) -> str:
     file = bench.folder / "library.db"
     file.rename(bench.folder / "away.db")
     time.sleep(30)
-    said = bench.status()
+    shown = bench.status()
     (bench.folder / "away.db").rename(file)
-    return f"30 s; {said['library'][-22:]}, stock {said['stock']}"
+    return f"30 s; {shown['library'][-22:]}, stock {shown['stock']}"
 
 
 def second_playout(bench: Bench) -> str:
@@ -332,11 +332,11 @@ def clock_set(bench: Bench) -> str:
             dates.look()
             time.sleep(1)
     right, asked = dates.guided()
-    said, in_order = bench.status(), dates.television_guide_is_in_order()
+    shown, in_order = bench.status(), dates.television_guide_is_in_order()
     return (
         f"dates of {len(dates.at)} segments jumped by {dates.steps()} s and nowhere else; the guide named the clip of "
-        f"{right} of {asked}; television guide in order: {in_order}; late frames {said['late_frames']}, playouts "
-        f"started {bench.supervisor.starts}, RTMP {said['outputs'][1]['state']}"
+        f"{right} of {asked}; television guide in order: {in_order}; late frames {shown['late_frames']}, playouts "
+        f"started {bench.supervisor.starts}, RTMP {shown['outputs'][1]['state']}"
     )
 
 

@@ -64,13 +64,13 @@ def main() -> None:
         with Library(folder) as library:
             lines = library.as_run(12)[::-1]
         playout.close()
-        said = {
+        result = {
             "before": first, "40 min": repeats, "20 min": filler, "back": back,
             "then": [line.kind for line in lines if line.frame >= playout.frame - 20 * 24],
             "stalls": clock.model.stalls, "lost": clock.model.lost, "played": clock.model.played,
             "late": playout.late, "jumps": playout.jumps,
         }  # fmt: skip
-    print(json.dumps(said))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

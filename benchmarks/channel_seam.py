@@ -70,13 +70,13 @@ def main() -> None:
     options.add_argument("--pairs", type=int, default=8)
     options.add_argument("--profile", default="fast")
     options.add_argument("--sheet", type=Path)
-    told = options.parse_args()
+    arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder)) as ledger:
-        config = ChannelConfig.model_validate({"folder": folder, "making": {"profile": told.profile}})
+        config = ChannelConfig.model_validate({"folder": folder, "making": {"profile": arguments.profile}})
         bench, rows, found = Bench(Path(folder), config), [], []
         print("| shots | inside the first | seam, continued | seam, cut | s cut | s continued |")
         print("|---|---|---|---|---|---|")
-        for one, other in pairs_of(Planner(config, ledger), told.pairs):
+        for one, other in pairs_of(Planner(config, ledger), arguments.pairs):
             first = bench.job(one, keeps=True)
             old, _ = bench.drawn(first)
             steps.tail(bench.desk, first, steps.GENERATE)
@@ -89,9 +89,11 @@ def main() -> None:
         mean = np.array(found).mean(axis=0)
         nearer = sum(gone > cut for _, gone, cut, _, _ in found)
         print("| mean | " + " | ".join(f"{value:.1f}" for value in mean) + " |")
-        print(f"\ngone on nearer than cut: {nearer} of {len(found)}; seconds gone on / cut: {mean[4] / mean[3]:.2f}")
-        if told.sheet:
-            write([Chunk(np.concatenate(rows)[None], 0, 8.0)], told.sheet)
+        print(
+            f"\ncontinuations closer than cuts: {nearer} of {len(found)}; seconds continued / cut: {mean[4] / mean[3]:.2f}"
+        )
+        if arguments.sheet:
+            write([Chunk(np.concatenate(rows)[None], 0, 8.0)], arguments.sheet)
 
 
 if __name__ == "__main__":

@@ -76,15 +76,16 @@ def table(only: str, runs: int, folder: Path, home: Path | None) -> None:
         if only not in name and name not in ("samples", "generate balanced"):
             continue
         for number in range(1, runs + 1):
-            said, took = one(words, number, folder, environment)
-            if said is None:
+            estimated, took = one(words, number, folder, environment)
+            if estimated is None:
                 print(f"| {name} | {number} | none | {took:.1f} | | {busy():.1f} |", flush=True)
                 continue
-            ratio = took / said
+            ratio = took / estimated
             counted, beyond = counted + 1, beyond + (max(ratio, 1 / ratio) > LIMIT)
             mark = "**" if max(ratio, 1 / ratio) > LIMIT else ""
             print(
-                f"| {name} | {number} | {said:.1f} | {took:.1f} | {mark}{ratio:.2f}{mark} | {busy():.1f} |", flush=True
+                f"| {name} | {number} | {estimated:.1f} | {took:.1f} | {mark}{ratio:.2f}{mark} | {busy():.1f} |",
+                flush=True,
             )
     print(f"\n{beyond} of {counted} ratios are beyond a factor of {LIMIT:g}.")
 
@@ -101,17 +102,17 @@ def one(words: tuple[str, ...], number: int, folder: Path, environment: dict[str
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        said, since, told = None, began, []
+        estimated, since, lines = None, began, []
         assert process.stderr is not None
         for line in process.stderr:
-            told.append(line)
+            lines.append(line)
             found = re.search(r"([0-9.]+) s left", line)
-            if said is None and found:
-                said, since = float(found[1]), time.perf_counter()
+            if estimated is None and found:
+                estimated, since = float(found[1]), time.perf_counter()
         code = process.wait()
     if code:
-        sys.exit(f"kinema {' '.join(given)}: {''.join(told[-5:])}")
-    return said, time.perf_counter() - since
+        sys.exit(f"kinema {' '.join(given)}: {''.join(lines[-5:])}")
+    return estimated, time.perf_counter() - since
 
 
 def busy() -> float:

@@ -67,8 +67,8 @@ def in_tiles(given: argparse.Namespace) -> None:
         rows.append((text, [np.concatenate([strip(each, (0, 8, 15), 1) for each in (large, passed, true)])]))
     means = {name: np.mean(np.array(values, float), 0) for name, values in kinds.items()}
     for name, (edges, kind, color, near) in means.items():
-        told = {"sharpness": edges / means["true"][0], "object": 100 * kind, "color": 100 * color, "psnr": near}
-        print(name, json.dumps({key: round(float(value), 2) for key, value in told.items()}))
+        scores = {"sharpness": edges / means["true"][0], "object": 100 * kind, "color": 100 * color, "psnr": near}
+        print(name, json.dumps({key: round(float(value), 2) for key, value in scores.items()}))
     sheet(rows, given.out / "tiles.png", columns=2)
 
 
@@ -111,8 +111,8 @@ def main() -> None:
         rows.append((text, [np.concatenate([strip(large, picks, 1), strip(passed, picks, 1)])]))
     means = {name: np.mean(np.array(values, float), 0) for name, values in kinds.items()}
     for name, (edges, kind, color) in means.items():
-        told = {"sharpness": edges / means["true"][0], "object": 100 * kind, "color": 100 * color}
-        print(name, json.dumps({key: round(float(value), 2) for key, value in told.items()}))
+        scores = {"sharpness": edges / means["true"][0], "object": 100 * kind, "color": 100 * color}
+        print(name, json.dumps({key: round(float(value), 2) for key, value in scores.items()}))
     sheet(rows[:16], given.out / "sheet.png", columns=4)
 
 

@@ -79,11 +79,11 @@ def timed(settings: dict[str, str], when: str, arguments: argparse.Namespace) ->
         if when == "later":
             stack.enter_context(busy(arguments.busy))
         try:
-            said, _ = process.communicate("\n", timeout=arguments.limit)
+            output, _ = process.communicate("\n", timeout=arguments.limit)
         except subprocess.TimeoutExpired:
             process.kill()
             return 0.0, 0
-        found = json.loads(said)
+        found = json.loads(output)
         return float(found["seconds"]), int(found["threads"])
 
 

@@ -130,9 +130,9 @@ class AnimateDiff(OnImage):
         unet, text = self.unet(), self.text()
         lora.add(unet, rank=DOMAIN_RANK, alpha=DOMAIN_RANK)
         self.optimize(unet)
-        taught, held_out, caption_of = self.training_data()
+        train_set, held_out, caption_of = self.training_data()
         task = ImageTask(
-            unet, text["text_encoder"], text["tokenizer"], taught, held_out, caption_of, schedule=self.schedule,
+            unet, text["text_encoder"], text["tokenizer"], train_set, held_out, caption_of, schedule=self.schedule,
             device=self.device, batch=256 if self.big else 32 // processes.count(), trained=lora.is_trained, text=False,
         )  # fmt: skip
         found = train(task, self.config("domain_run", minutes, ema=0.98, lr_adam=2e-3), self.settings.show)
@@ -174,10 +174,10 @@ class AnimateDiff(OnImage):
 
     def task(self, network: Any, trained: Any) -> TemporalTask:
         text = self.text()
-        taught, held_out, caption_of = self.training_data()
+        train_set, held_out, caption_of = self.training_data()
         words = Captioner(text["tokenizer"], text["text_encoder"], caption_of, device=self.device)
         return TemporalTask(
-            network, words, taught, held_out, schedule=self.motion_schedule, device=self.device, trained=trained,
+            network, words, train_set, held_out, schedule=self.motion_schedule, device=self.device, trained=trained,
             late=LATE, text_by_frame=True, few=FRAMES // 2, batch=128 if self.big else 4 // processes.count(),
         )  # fmt: skip
 
@@ -204,8 +204,8 @@ class AnimateDiff(OnImage):
         """The network with the averaged motion modules and without a domain adapter, and their MotionAdapter."""
         network, adapter = self.network()
         state = torch.load(self.out / "motion_run" / "checkpoint.pt", map_location="cpu", weights_only=True)
-        learnt = {key.removeprefix("video."): value for key, value in state["ema"].items()}
-        if unknown := network.load_state_dict(learnt, strict=False).unexpected_keys:
+        trained = {key.removeprefix("video."): value for key, value in state["ema"].items()}
+        if unknown := network.load_state_dict(trained, strict=False).unexpected_keys:
             raise RuntimeError(f"The checkpoint has a parameter that the network does not have: {unknown[0]}.")
         own = network.state_dict()
         adapter.load_state_dict({name: own[name] for name in adapter.state_dict()})

@@ -71,10 +71,10 @@ class Zeroscope(OnImage):
         return {"unet": inflate(self.unet()), **self.text()}
 
     def task(self, parts: dict[str, Any]) -> TemporalTask:
-        taught, held_out, caption_of = self.training_data()
+        train_set, held_out, caption_of = self.training_data()
         words = Captioner(parts["tokenizer"], parts["text_encoder"], caption_of, device=self.device)
         return TemporalTask(
-            parts["unet"], words, taught, held_out, schedule=self.schedule, device=self.device,
+            parts["unet"], words, train_set, held_out, schedule=self.schedule, device=self.device,
             **self.task_settings(parts),
         )  # fmt: skip
 

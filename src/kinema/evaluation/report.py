@@ -22,7 +22,7 @@ MEASURES: dict[str, tuple[str, str]] = {
     "style": ("style right", "%"),
     "motion": ("motion right", "%"),
     "camera": ("camera right", "%"),
-    "camera_moves": ("camera right, where it moves", "%"),
+    "camera_moves": ("camera right, moving only", "%"),
     "count": ("number of objects right", "%"),
     "all": ("everything stated right", "%"),
     "steadiness": ("temporal consistency", "of 100"),

@@ -88,16 +88,16 @@ def is_word(piece: str) -> bool:
 def reword(text: str, knows: Callable[[str], bool], allowed: Callable[[str, str], bool]) -> Reworded:
     """Reword `text`. knows(word): is it in the vocabulary? allowed(class, value): was the model trained on the value,
     for example ("kind", "boat")?"""
-    said = pieces(text)
+    tokens = pieces(text)
     read: list[str | None] = []
     replaced: dict[str, str] = {}
     untaught: dict[str, None] = {}
     unknown: dict[str, None] = {}
     speeds: dict[str, None] = {}
     at = 0
-    while at < len(said):
-        length, meaning = _meaning_at(said, at, knows, allowed)
-        phrase = " ".join(said[at : at + length])
+    while at < len(tokens):
+        length, meaning = _meaning_at(tokens, at, knows, allowed)
+        phrase = " ".join(tokens[at : at + length])
         if meaning is None and knows(phrase):
             read.append(phrase)
         elif meaning:
@@ -114,17 +114,17 @@ def reword(text: str, knows: Callable[[str], bool], allowed: Callable[[str, str]
         at += length
     return Reworded(
         _joined(_without_loose_ends(read)), tuple(replaced.items()), tuple(untaught), tuple(unknown),
-        sum(map(is_word, said)), tuple(speeds),
+        sum(map(is_word, tokens)), tuple(speeds),
     )  # fmt: skip
 
 
 def _meaning_at(
-    said: list[str], at: int, knows: Callable[[str], bool], allowed: Callable[[str, str], bool]
+    tokens: list[str], at: int, knows: Callable[[str], bool], allowed: Callable[[str, str], bool]
 ) -> tuple[int, str | None]:
     """(number of pieces, replacement): "" for a value that is not allowed, None for a word that is known or has no
     meaning."""
-    for length in range(min(LONGEST, len(said) - at), 0, -1):
-        part = said[at : at + length]
+    for length in range(min(LONGEST, len(tokens) - at), 0, -1):
+        part = tokens[at : at + length]
         if not all(map(is_word, part)) or all(map(knows, part)):
             continue
         phrase = " ".join(part)

@@ -153,10 +153,10 @@ class Lora:
         return optimize_for_cpu(network) if unet and self.device == "cpu" else network
 
     def task(self, bucket: buckets.Bucket) -> Any:
-        taught, held_out = bucket.apart()
+        train_set, held_out = bucket.apart()
         if self.wanted.short:
             held_out = held_out.part(torch.arange(len(held_out))[:FEW_HELD_OUT])
         return self.learner.task(
-            taught, held_out, self.wanted.caption_of, batch=int(self.number["batch"]), drop=self.wanted.drop,
+            train_set, held_out, self.wanted.caption_of, batch=int(self.number["batch"]), drop=self.wanted.drop,
             still=self.wanted.still,
         )  # fmt: skip

@@ -97,20 +97,20 @@ class TinyDecoderTask:
     names_for_adam: tuple[str, ...] = ("conv_in", "conv_out")
 
     def __init__(
-        self, decoder: TinyDecoder, vae: nn.Module, taught: TeacherTargets, held_out: TeacherTargets, *,
+        self, decoder: TinyDecoder, vae: nn.Module, train_set: TeacherTargets, held_out: TeacherTargets, *,
         device: str = "cpu", batch: int = 8, speed: bool = True,
     ) -> None:  # fmt: skip
         self.decoder, self.vae = decoder.to(device), vae
         self.modules: Mapping[str, nn.Module] = {"decoder": decoder}
-        self.taught, self.held_out, self.device, self.batch, self.speed = taught, held_out, device, batch, speed
+        self.train_set, self.held_out, self.device, self.batch, self.speed = train_set, held_out, device, batch, speed
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        index = torch.randint(len(self.taught), (self.batch,), generator=generator)
-        z = self.taught.latents[index].float()
+        index = torch.randint(len(self.train_set), (self.batch,), generator=generator)
+        z = self.train_set.latents[index].float()
         spread = LATENT_NOISE * torch.rand((len(z), 1, 1, 1, 1), generator=generator)
         z = (z + spread * torch.randn(z.shape, generator=generator)).to(self.device)
-        full, true = (to_pixels(kind[index], self.device) for kind in (self.taught.full, self.taught.true))
-        weight = 1 + OBJECTS * self.taught.mask_NFHW[index, None].float().to(self.device)
+        full, true = (to_pixels(kind[index], self.device) for kind in (self.train_set.full, self.train_set.true))
+        weight = 1 + OBJECTS * self.train_set.mask_NFHW[index, None].float().to(self.device)
         weight = weight / weight.mean()
         out = self.decoder(z)[0].float()
         to_full, to_true = distance(out - full, weight), distance(out - true, weight)
@@ -208,11 +208,11 @@ def train_tiny_decoder(
     if size > MAX_BYTES:
         raise ValueError(f"the tiny decoder has {size} bytes in float16; the limit is {MAX_BYTES}")
     vae = vae.eval().requires_grad_(False).to(config.device)
-    taught = cached(config, "lessons.pt", lambda: teacher_targets(vae, store, num_clips, config.device, latents))
+    train_set = cached(config, "lessons.pt", lambda: teacher_targets(vae, store, num_clips, config.device, latents))
     held = cached(
         config, "held_out.pt", lambda: teacher_targets(vae, held_out, num_held_out, config.device, held_out_latents)
     )
-    task = TinyDecoderTask(decoder, vae, taught, held, device=config.device, batch=batch, speed=speed)
+    task = TinyDecoderTask(decoder, vae, train_set, held, device=config.device, batch=batch, speed=speed)
     result = train(task, config, on_event)
     decoder.save(folder)
     write_text(folder / "scores.json", json.dumps(result, indent=2) + "\n")
