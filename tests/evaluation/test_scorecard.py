@@ -1,4 +1,4 @@
-"""A scorecard of the shipped miniature in small: valid files, resumable, honest about what it did not ask."""
+"""A small scorecard of the shipped miniature: valid files, resumable, with a list of unsupported tasks."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_interrupted_keeps_what_is_done(mini_path, tmp_path):
 
 
 def test_every_task_asks_something_legal(mini_path, tmp_path):
-    """Each task's request is accepted by a model that takes everything; nothing is made."""
+    """A model that accepts everything accepts each task's request; nothing is generated."""
     from kinema.engine.load import as_request
     from kinema.engine.plan import plan
 
@@ -109,7 +109,7 @@ def test_what_a_model_refuses_is_listed(mini_path):
 
 
 def test_steadiness_does_not_pay_for_stillness():
-    """A true moving clip scores as a still one does; a clip that flickers or changes its object does not."""
+    """A true moving clip has the score of a still one; a clip that flickers or changes its object has not."""
     scores = {"moving": [], "still": [], "changing": []}
     two = list(cases(WORLD_SMALL, 8, ClipShape(9, 64, 64, 4.0), lambda scene: len(scene.actors) == 1))
     for case, other in zip(two, two[1:] + two[:1], strict=True):
@@ -135,7 +135,7 @@ def test_errors(tmp_path, mini_path):
     for part in mini_path.iterdir():
         if part.name != "card.json":
             (copy / part.name).symlink_to(part)
-    with pytest.raises(ModelError, match=r"no card\.json"):
+    with pytest.raises(ModelError, match=r"card\.json\. It specifies"):
         scorecard(str(copy), tmp_path / "out")
     (copy / "card.json").write_text(json.dumps({"name": "kinema-mini-wan"}))
     with pytest.raises(ModelError, match="has no world"):

@@ -1,4 +1,4 @@
-"""Frames: seeded, any size, whatever the batch; and the truth about them is exact."""
+"""Rendering: deterministic, at any size, independent of the batch; with exact ground truth."""
 
 import dataclasses
 
@@ -111,7 +111,7 @@ def test_flow_carries_the_background(background: str, camera: str) -> None:
 
 
 def _check_flow(out, mask_FHW: torch.Tensor, limit: float) -> None:
-    """The next frame, fetched along the flow, shows the same colours, but for edges and hidden places."""
+    """The next frame, sampled along the flow, has the same colours, except at edges and occlusions."""
     frames = out.frames_BFHWC[0].permute(0, 3, 1, 2).float()
     size = frames.shape[-1]
     grid = torch.stack(torch.meshgrid(torch.arange(float(size)), torch.arange(float(size)), indexing="xy"), -1)

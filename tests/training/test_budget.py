@@ -1,4 +1,4 @@
-"""The minutes of a command are kept, whatever its stages take: with a clock of our own, and in the loop."""
+"""Commands keep to their minutes, whatever the stages take: with a fake clock, and in the loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kinema.training.core.settings import Settings, Stage
 
 
 class Time:
-    """A clock that goes on when it is told to."""
+    """A clock that advances on request."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -31,7 +31,7 @@ class Time:
 
 
 class Work:
-    """A task whose steps and evaluations take the time that they are given."""
+    """A task whose steps and evaluations take fixed times."""
 
     names_for_adam = ("",)
 
@@ -99,7 +99,7 @@ def test_a_command_ends_in_time_with_all_it_cannot_do_without(tmp_path):
 
 
 def test_the_first_run_teaches_the_next(tmp_path):
-    """Nothing is known of the stages at first; the second run of the kind knows what they take."""
+    """The first run has no estimates; the second run of its kind has."""
     unknown = [(*part[:-1], FixedCost()) for part in PARTS]
     took = []
     for name in ("first", "second"):
@@ -111,7 +111,7 @@ def test_the_first_run_teaches_the_next(tmp_path):
 
 
 def test_a_busy_machine_is_noticed(tmp_path):
-    """Everything takes twice as long as it says; the first stages show it, and the later ones make room."""
+    """Everything takes twice the estimate; the first stages show it, and the later ones get less time for training."""
     slow = [
         (name, share, *(None if s is None else 2 * s for s in times), takes) for name, share, *times, takes in PARTS
     ]
@@ -122,7 +122,7 @@ def test_a_busy_machine_is_noticed(tmp_path):
 
 
 def test_the_learning_rate_comes_down_to_its_end(tmp_path):
-    """Also where an evaluation in the middle takes ten times as long as anybody expected."""
+    """Also if an evaluation takes ten times the estimate."""
     clock = Time()
     budget = Budget(clock=clock)
     budget.begin([Share("learn", 1.0, FixedCost(0.0, 3.0))], 2.0)
@@ -138,7 +138,7 @@ def test_the_learning_rate_comes_down_to_its_end(tmp_path):
 
 
 def test_a_resumed_run_has_what_is_left(tmp_path):
-    """Of ten minutes four are spent on finished stages and three in the loop of the one that was killed."""
+    """Of ten minutes, finished stages used four and the loop of the killed one three."""
     clock = Time()
     budget = Budget(clock=clock)
     budget.begin([Share("video", 0.8), Share("export", 0.0, FixedCost(10.0))], 10.0, spent_s=240.0)
@@ -196,7 +196,9 @@ def test_others_are_remembered_apart(tmp_path):
     run_history.add(one, {"vae": FixedCost(1.0, 20.0)})
     assert one.device == "cuda" and run_history.estimates(one) == {"vae": FixedCost(1.0, 20.0)}
     other_options = run_history.RunKind.of("wan", "cuda", 1, 2.2, {})
-    assert run_history.estimates(other_options) == {"vae": FixedCost(1.0, 20.0)}, "the nearest there is"
+    assert run_history.estimates(other_options) == {"vae": FixedCost(1.0, 20.0)}, (
+        "runs that differ only in their options"
+    )
     assert run_history.estimates(run_history.RunKind.of("wan", "cuda", 1, 25.0, {"edition": "small"})) == {}
     assert run_history.estimates(run_history.RunKind.of("wan", "cuda", 2, 2.0, {"edition": "small"})) == {}
     nameless = run_history.RunKind.of("", "cpu", 1, 2.0, {})

@@ -1,4 +1,4 @@
-"""A metadata.csv whose columns are not separated by commas says so, once, and not of every row that it has no name."""
+"""A metadata.csv with another separator than commas is refused with one reason, not with one per row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model is told beside the words says what its name says, and the rest is gray."""
+"""Each kind of condition shows what its name says, and the rest is gray."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""Few-step distillation on a flow whose velocity is known exactly: a mixture of four Gaussians in the plane.
+"""Few-step distillation of a flow with an exact velocity, a mixture of four Gaussians in the plane.
 
-With a video network, from its paths to the file of its student: near the end.
+The last tests use a video network, from teacher paths to the student's file.
 """
 
 import copy
@@ -29,7 +29,7 @@ SETTING = Distillation(segments=4, shift=3.0, guidance=4.0, substeps=4, fine=4)
 
 
 def exact(x, sigma_B, odds_B4):
-    """E[noise - data | x] where data is one of the four Gaussians with these odds."""
+    """E[noise - data | x] for data from the four Gaussians with these weights."""
     sigma = like(sigma_B.float(), x)
     away = x[:, None] - (1 - sigma)[..., None] * CENTRES
     variance = ((1 - sigma) * SPREAD) ** 2 + sigma**2
@@ -40,7 +40,7 @@ def exact(x, sigma_B, odds_B4):
 
 
 class Student(nn.Module):
-    """The exact velocity, and a correction that is zero at first: so it starts as the teacher."""
+    """The exact velocity plus a correction that starts at zero, so that the student starts as the teacher."""
 
     def __init__(self):
         super().__init__()
@@ -118,7 +118,7 @@ def test_four_steps_land_where_the_guided_teacher_does(kind, tmp_path):
 
 
 def test_a_perfect_student_of_the_paths_is_the_teacher(tmp_path):
-    """What is stored are the teacher's own points, and the target leads from each to the next."""
+    """Stored points are the teacher's, and the target leads from each to the next."""
     write_paths(tmp_path, exact, draw, SETTING, 1, seed=5)
     path = torch.load(tmp_path / "00000.pt", weights_only=True)
     made = task(SETTING, tmp_path)
@@ -145,7 +145,7 @@ def test_the_goal_is_the_many_step_result():
 
 @pytest.mark.parametrize("substeps", [4, 2])
 def test_a_resumed_run_takes_the_same_steps(substeps, tmp_path):
-    """Also with the moving average that jumps: it is in the checkpoint."""
+    """Also with the moving average, which the checkpoint contains."""
     setting = replace(SETTING, substeps=substeps)
     whole = task(setting)
     train(whole, settings(tmp_path / "whole", 20))
@@ -191,7 +191,8 @@ def test_weights_of_the_loss_count():
 
 
 def test_from_a_video_network_to_a_student_file(tmp_path):
-    """The whole way with a published architecture: conditions are (text states, control), the change is low-rank."""
+    """From paths to file with a published architecture: conditions are (text states, control), the change is
+    low-rank."""
     from diffusers import WanVACETransformer3DModel
 
     from kinema.training.tasks.extract_lora import extract_lora, write_lora

@@ -1,4 +1,4 @@
-"""Folders and shards of strangers: every file is used or named with its reason, and nothing comes out of its place."""
+"""Untrusted folders and shards: every file is used or refused with a reason, and none is written outside the folder."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def test_what_no_caption_can_be(tmp_path, one):
     found = find(folder, tmp_path)
     reasons = dict(found.refused)
     assert words(found) == {"a.mp4": "fine"}
-    assert "no file of this folder" in reasons["metadata.csv, row 1"]
-    assert "no file of this folder" in reasons["metadata.csv, row 2"]
+    assert "outside this folder" in reasons["metadata.csv, row 1"]
+    assert "outside this folder" in reasons["metadata.csv, row 2"]
     assert "field limit" in reasons["metadata.csv, row 3"]
     assert "nested" in reasons["metadata.jsonl, row 1"] and "no file_name" in reasons["metadata.jsonl, row 2"]
     assert "an object is expected" in reasons["metadata.jsonl, row 3"]
@@ -91,7 +91,7 @@ def test_what_no_caption_can_be(tmp_path, one):
 
 
 def test_every_kind_that_the_reader_names_is_taken_or_refused_by_name(tmp_path, one):
-    """By content, as the reader opens: an MP4 under any name of its list is a clip."""
+    """The content counts, as in the reader: an MP4 with any suffix of its list is a clip."""
     folder = tmp_path / "in"
     folder.mkdir()
     assert {".ts", ".wmv", ".mpg", ".vob", ".flv", ".ogv", ".m2ts", *writing.SUFFIXES} <= readable()

@@ -1,4 +1,4 @@
-"""Training miniatures of Stable Diffusion's kind: words, noise schedules, autoencoder, image and temporal tasks."""
+"""Training of Stable Diffusion miniatures: tokenizer, noise schedules, VAE, image and temporal tasks."""
 
 from __future__ import annotations
 
@@ -130,7 +130,9 @@ def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp
         batch=2, trained=everything if whole else is_temporal,
     )  # fmt: skip
     before = task.evaluate(0)
-    assert before["shuffled_percent"] == pytest.approx(0, abs=0.01), "an image model does not know the order of frames"
+    assert before["shuffled_percent"] == pytest.approx(0, abs=0.01), (
+        "an image model is independent of the order of frames"
+    )
     after = train(task, LoopConfig(out=tmp_path, max_steps=10, ema=0.3, evaluate_minutes=9, warmup_steps=1))
     assert (digest(video, is_spatial) == spatial) is not whole
     assert digest(video, is_temporal) != temporal
@@ -151,12 +153,12 @@ def test_a_frozen_layer_that_moved_is_found_out(latents, tokenizer):
     )
     with torch.no_grad():
         video.conv_in.bias[0] += 1e-3
-    with pytest.raises(RuntimeError, match="frozen"):
+    with pytest.raises(RuntimeError, match="Frozen layers changed"):
         task.proof()
 
 
 def test_quick_layers_compute_the_same(tokenizer):
-    """optimize_for_cpu: attention and temporal convolutions of its own, same numbers and same gradients."""
+    """optimize_for_cpu replaces attention and temporal convolutions, with equal outputs and gradients."""
     torch.manual_seed(3)
     video = inflate(image_model())
     for name, parameter in video.named_parameters():

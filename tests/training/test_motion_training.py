@@ -1,4 +1,4 @@
-"""Training what moves: AnimateDiff's modules, adapters of low rank, Stable Video Diffusion, its decoder and its eye."""
+"""Training of motion: AnimateDiff's modules, LoRA layers, Stable Video Diffusion, its decoder and its image encoder."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_low_rank_layers_learn_and_come_out_as_matrices(latents, tokenizer, tmp_
         plain = network(*inputs, return_dict=False)[0]
         names = lora.add(network, rank=4, alpha=8, where="motion_modules.")
         assert names and all("motion_modules." in name for name in names)
-        assert torch.allclose(network(*inputs, return_dict=False)[0], plain, atol=1e-6), "it begins as nothing"
+        assert torch.allclose(network(*inputs, return_dict=False)[0], plain, atol=1e-6), "the adapter starts at zero"
     tasks = [
         TemporalTask(network, words(tokenizer, CachedCaptioner), latents, latents, schedule=Schedule(), batch=2,
                      trained=lora.is_trained, pictures=False, text_by_frame=True)
@@ -136,7 +136,7 @@ def test_captions_are_read_once(tokenizer):
 
 
 def test_noise_levels_are_those_of_eulers_scheduler():
-    """x0 comes back from what the network must say by the scheduler's own formula."""
+    """The scheduler's own formula recovers x0 from the network's target."""
     scheduler = EulerDiscreteScheduler(prediction_type="v_prediction", timestep_type="continuous", sigma_min=0.002,
                                        sigma_max=700.0, use_karras_sigmas=True)  # fmt: skip
     scheduler.set_timesteps(5)
@@ -152,7 +152,8 @@ def test_noise_levels_are_those_of_eulers_scheduler():
 
 
 def test_a_video_network_begins_with_the_noise_levels_of_its_image_model():
-    """On the shipped image model: told 0.25 ln s, the video network makes what that one makes at the step with s."""
+    """With the shipped image model: at 0.25 ln s, the video network's output is the image model's at the timestep of
+    s."""
     folder = Path(kinema.__file__).parent / "miniatures" / "mini_image" / "unet"
     image = UNet2DConditionModel.from_pretrained(folder, torch_dtype=torch.float32).eval()
     video, schedule = inflate_svd(image, num_frames=3), Schedule()
@@ -254,7 +255,7 @@ def test_temporal_layers_are_kept_apart_and_stand_on_another_image_model(tmp_pat
 
 
 def test_frames_that_are_left_out_keep_the_others_in_their_places():
-    """Motion modules see frames 1, 4 and 6 of a clip as those, not as its first three."""
+    """Motion modules use positions 1, 4 and 6 for these frames, not 0 to 2."""
     from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 
     table, frames = SinusoidalPositionalEmbedding(8, 16), torch.tensor([1, 4, 6])
@@ -296,12 +297,13 @@ def test_short_clips_and_lone_frames_teach_to_keep_a_picture(latents, store, vae
     for step, progress in ((0, 0.1), (1, 0.1), (2, 0.1), (0, 0.9)):
         loss, _ = task.loss(step, progress, torch.Generator().manual_seed(step))
         assert torch.isfinite(loss)
-    assert seen == [(8, 1), (4, 2), (2, 4), (2, 4)], "as many frames in a batch, whatever their clips' length"
+    assert seen == [(8, 1), (4, 2), (2, 4), (2, 4)], (
+        "the number of frames in a batch does not depend on the clips' length"
+    )
 
 
 def test_what_does_not_move_can_count_less():
-    """An error that is the same forwards and backwards counts `still`, one that turns with time counts in full; what is
-    best stays best."""
+    """A time-symmetric error has the weight `still`, an antisymmetric one full weight; the optimum does not change."""
     target, weight = torch.zeros(1, 2, 6, 4, 4), torch.ones(1, 6, 4, 4)
     same = torch.ones_like(target)
     turning = torch.linspace(-1, 1, 6).view(1, 1, 6, 1, 1).expand_as(target)
@@ -314,7 +316,7 @@ def test_what_does_not_move_can_count_less():
 
 
 def test_noise_levels_of_a_task_stay_within_its_bounds(tokenizer, latents):
-    """least and most bound the steps that are learnt."""
+    """least and most bound the noise levels."""
     seen = []
     task = TemporalTask(
         moving_unet(), words(tokenizer), latents, latents, schedule=Schedule(zero_snr=True), batch=4,

@@ -1,4 +1,4 @@
-"""A person's own clips: found with their words, refused with reasons, encoded once, trained on by the command."""
+"""The user's own clips: found with their captions, refused with reasons, encoded once, trained on by the command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from kinema.weights.adapter_writer import write as write_adapter
 
 
 def clip(path: Path, *, frames: int = 12, size: tuple[int, int] = (48, 64), fps: float = 8.0, tone: int = 90) -> Path:
-    """A bright square that goes right."""
+    """Write a clip of a bright square that moves right."""
     pixels = np.full((frames, *size, 3), tone, np.uint8)
     for number in range(frames):
         pixels[number, 10:30, 2 + 2 * number : 20 + 2 * number] = 230
@@ -101,13 +101,13 @@ def test_buckets_by_shape_and_windows_by_time(found, tmp_path):
     spoilt = next(tmp_path.glob("*.pt"))
     spoilt.write_bytes(spoilt.read_bytes()[:-9] + b"\0" * 9)
     buckets.fill(found.items, encode, tmp_path, **settings)
-    assert len(seen) > count, "a spoilt file is made anew"
+    assert len(seen) > count, "a damaged cache file is written again"
     buckets.fill(found.items, encode, tmp_path, **{**settings, "of": "another"})
-    assert len(seen) >= 2 * count + 1, "another encoder's latents are other latents"
+    assert len(seen) >= 2 * count + 1, "another encoder has its own cache entries"
 
 
 def test_a_few_clips_are_cut_several_ways(found, tmp_path):
-    """The first cut is the whole clip; the others are places in it, the same in all of its frames."""
+    """The first crop is the whole clip; the others are regions of it, the same in all frames."""
 
     def encode(frames_FHWC):
         return torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2).float() / 255
@@ -127,7 +127,7 @@ def test_a_few_clips_are_cut_several_ways(found, tmp_path):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_comes_back(tmp_path, dialect):
-    """A file in each dialect changes a network as its matrices do."""
+    """A file in each dialect changes a network by its matrices."""
     from diffusers import MotionAdapter
 
     from kinema.families.animatediff import ADAPTER_NAMES
@@ -190,13 +190,13 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, how, model,
         file = out / ("lora.safetensors" if number == 0 else f"lora.{dialects[number]}.safetensors")
         style = {"kind": "style", "adapter": str(file), "weight": 1.0}
         made.append(engine.generate("a red ball", conditions=[style], **fields).frames())
-    assert (made[0] != plain).any(), "what was learnt is seen"
-    assert all(np.array_equal(made[0], other) for other in made[1:]), "every dialect says the same"
+    assert (made[0] != plain).any(), "the adapter changes the clip"
+    assert all(np.array_equal(made[0], other) for other in made[1:]), "all dialects give the same clip"
 
 
 @pytest.mark.parametrize(("width", "rate"), [(64, 0.004), (9000, 1e-4)])
 def test_the_rate_follows_the_size_of_the_network_that_is_there(tmp_path, width, rate):
-    """A folder of unpublished shape has the card of a published model; its network is what counts."""
+    """A folder with a smaller network has the card of a published model; the network's size decides."""
     work = Lora(Wanted(Settings(out=tmp_path / "x", options={"data": str(tmp_path)})))
     work._learner = SimpleNamespace(network=torch.nn.Linear(width, width, device="meta"))
     assert work.lr == rate and work.wanted.still == 0.1 and work.wanted.drop == 0.5

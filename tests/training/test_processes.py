@@ -48,7 +48,7 @@ if __name__ == "__main__":
 
 
 def alone(tmp_path: Path, monkeypatch, capsys) -> str:
-    """The script in this process."""
+    """Run the script in this process."""
     file = tmp_path / "work.py"
     file.write_text(SCRIPT)
     monkeypatch.setattr(sys, "argv", [str(file), str(tmp_path / "1"), "1"])

@@ -1,4 +1,4 @@
-"""One folder, one run: a second process waits outside, a run goes on with its own settings, nothing is written over."""
+"""One run per folder: a second process is refused, a run resumes with its own settings, nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def hold(out: Path, held) -> None:
 
 @pytest.fixture
 def holder(tmp_path):
-    """Another process that trains into OUT."""
+    """Another process that holds the lock of OUT."""
     context = multiprocessing.get_context("fork")
     held = context.Event()
     process = context.Process(target=hold, args=(tmp_path / "out", held))
@@ -49,7 +49,7 @@ def test_a_second_training_into_a_folder_is_refused_until_the_first_has_ended(tm
     assert not ran
     holder.kill()
     holder.join()
-    assert str(holder.pid) in (tmp_path / "out" / ".lock").read_text(), "it left its number behind"
+    assert str(holder.pid) in (tmp_path / "out" / ".lock").read_text(), "the killed process left its id in the file"
     stages.run(plan, Settings(tmp_path / "out"))
     assert len(ran) == 1 and (tmp_path / "out" / ".lock").read_text() == ""
 
@@ -83,7 +83,7 @@ def plan(ran: list[str], fails: str = "") -> list[Stage]:
 
 
 def went(settings: Settings, **asked) -> tuple[list[str], list[str]]:
-    """(stages that ran, what was noted), as the command asks for it."""
+    """(stages that ran, notes), with settings as the command makes them."""
     ran: list[str] = []
     noted: list[str] = []
     given, minutes = asked.pop("options", {}), asked.get("minutes")
@@ -100,12 +100,12 @@ def test_a_run_goes_on_with_its_own_settings(tmp_path):
     told = (tmp_path / "out" / "stages.json").read_bytes()
 
     ran, noted = went(first)
-    assert ran == [] and "all stages of this run are done" in noted[0], "said, not silent"
+    assert ran == [] and "all stages of this run are done" in noted[0], "the note is shown"
     assert went(first, options={"rank": "4.0", "data": f"{tmp_path}/"})[0] == []
     for wrong, words in (
-        ({"options": {"rank": "16"}}, "rank is 16 now and was 4 "),
-        ({"options": {"steps": "20", "trigger": "x"}}, "trigger is x now and was not set "),
-        ({"recipe": "mini_wan"}, "recipe is mini_wan now and was lora "),
+        ({"options": {"rank": "16"}}, "rank changed from 4 to 16"),
+        ({"options": {"steps": "20", "trigger": "x"}}, "trigger changed from not set to x"),
+        ({"recipe": "mini_wan"}, "recipe changed from lora to mini_wan"),
     ):
         with pytest.raises(RequestError, match=words) as refused:
             went(first, **wrong)
@@ -157,7 +157,7 @@ def test_a_run_over_another_is_refused_unless_asked_for(tmp_path):
         over(tmp_path / "b")
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "notes.txt").write_text("mine")
-    assert over(tmp_path / "c") == everything, "a folder with other files holds no run"
+    assert over(tmp_path / "c") == everything, "a folder with other files is not a run"
 
 
 def test_a_failed_first_stage_blocks_nothing(tmp_path):
@@ -190,7 +190,7 @@ def test_the_command(tmp_path):
     assert again.exit_code == 2 and "--replace" in again.output
     assert "all stages of this run are done" in run("--resume").output
     other = run("--resume", "--set", "rank=16")
-    assert other.exit_code == 2 and "rank is 16 now and was 4 " in " ".join(other.output.split())
+    assert other.exit_code == 2 and "rank changed from 4 to 16" in " ".join(other.output.split())
     assert "budget 7.0, rank 4" in run("--resume", "--minutes", "7").output
     assert "budget 25.0" in run("--replace").output
     assert run("--replace", "--resume").exit_code == 2

@@ -1,4 +1,4 @@
-"""Stages share one budget; what is finished stays finished."""
+"""Stages share one budget; finished stages do not run again."""
 
 import json
 import time
@@ -32,10 +32,12 @@ def test_each_stage_gets_its_share_of_what_is_left(tmp_path):
     settings = Settings(tmp_path, minutes=1.0, show=events.append, budget=Budget(clock=lambda: clock[0]))
     done = stages.run(plan, settings)
     assert given["a"] == pytest.approx(0.25) and given["b"] == 0
-    assert given["c"] == pytest.approx(0.5 * 2 / 3)  # a took twice its share, c and d pay
+    assert given["c"] == pytest.approx(0.5 * 2 / 3)  # a took twice its share, at the expense of c and d
     assert given["d"] == pytest.approx(0.5)
     assert done["c"]["name"] == "c" and [e["stage"] for e in events if e["event"] == "stage"] == list("abcd")
-    assert [e["stage"] for e in events if e["event"] == "stage_done"] == list("abcd"), "no loop's event in its place"
+    assert [e["stage"] for e in events if e["event"] == "stage_done"] == list("abcd"), (
+        "a loop's event does not replace it"
+    )
     written = json.loads((tmp_path / "stages.json").read_text())
     assert written["settings"]["minutes"] == 1.0 and written["a"]["minutes"] == 0.5
 

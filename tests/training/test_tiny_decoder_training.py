@@ -1,4 +1,4 @@
-"""Distilling a tiny decoder of any autoencoder, patches included."""
+"""Distillation of a tiny decoder of any VAE, patches included."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def test_it_learns_is_saved_and_measured(vae, store, tmp_path):
         vae, store, store, tmp_path / "tiny_decoder", config, num_clips=4, num_held_out=2, batch=2, widths=SMALL
     )
     assert {"psnr_to_full_db", "psnr_db", "full_psnr_db", "times_faster"} <= set(result)
-    assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items()), "the teacher stays"
+    assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items()), (
+        "the teacher does not change"
+    )
     decoder = TinyDecoder.load(tmp_path / "tiny_decoder")
     assert decoder.config.coarse == (16,)
     assert json.loads((tmp_path / "tiny_decoder" / "scores.json").read_text()) == result

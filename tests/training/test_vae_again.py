@@ -1,4 +1,4 @@
-"""An autoencoder trained on: its latents can be held near those of the one it comes from, and blurred edges cost."""
+"""Continued training of a VAE: latents can be anchored to those of the original, and blurred edges are penalized."""
 
 from pathlib import Path
 
@@ -66,14 +66,14 @@ def test_the_recipe_goes_on_from_a_saved_autoencoder_and_widens_it(mini_path, mo
     assert again is not None and again.near == mini_path / "vae" and again.edges == 0.25 and not again.bf16
     vae = widened(again.start, resized(SMALL, options))
     assert vae.config.decoder_base_dim == 20 and vae.config.base_dim == 16
-    assert vae.decoder.up_blocks[-1].resnets[0].conv1.spatial  # the full-resolution level still sees frame by frame
+    assert vae.decoder.up_blocks[-1].resnets[0].conv1.spatial  # the full-resolution level is still spatial
     names = [stage.name for stage in stages(Settings(out=tmp_path, options={**options, "start": str(mini_path)}))]
     assert "vae" in names and "keep" not in names
     assert vae_start({}, SMALL) is None
     for wrong, words in (
         ({"vae_start": "nowhere"}, "nowhere has no config.json"),
         ({**options, "vae_near": "elsewhere"}, "elsewhere has no config.json"),
-        ({**options, "vae_decoder_base": "8"}, "decoder_base_dim must be at least 16, as in the trained network, got 8"),
+        ({**options, "vae_decoder_base": "8"}, "decoder_base_dim must be at least 16, .*, got 8"),
         ({**options, "vae_rate": "much"}, "vae_rate must be a number from 0 to 1000, got 'much'"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -1,4 +1,4 @@
-"""Batches of the video training: every kind of step, from latents that a small autoencoder made of a few clips."""
+"""Batches of the video training: every kind of step, with latents of a few clips by a small VAE."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def generator(seed=0):
 
 
 def test_the_store_holds_what_was_told(task):
-    """Masks come back bit for bit; the inactive stream of a kept first frame is that clip's own encoding."""
+    """Masks are stored losslessly; the inactive stream of a first frame is that clip's own encoding."""
     index = torch.arange(COUNT)
     masks, kinds = task.store.masks(index), task.store.tensors["kind"].tolist()
     for number in range(COUNT):

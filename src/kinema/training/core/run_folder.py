@@ -97,7 +97,7 @@ def stages_to_run(stages: Sequence[Stage], settings: Settings, only: Collection[
     for name, (old, new) in changed.items():
         if name not in (*free, MINUTES):
             raise RequestError(
-                f"{name} is {new}, but the run in {settings.out} has {old}; a run resumes with its own settings.",
+                f"{name} changed from {old} to {new}; the run in {settings.out} resumes with its own settings.",
                 field=name, value=new, nearest=None if name not in record.options else old,
                 legal=f"{', '.join(sorted({*free, MINUTES}))} may change; another folder keeps both runs; --replace "
                 "starts again",
