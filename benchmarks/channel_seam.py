@@ -90,7 +90,8 @@ def main() -> None:
         nearer = sum(gone > cut for _, gone, cut, _, _ in found)
         print("| mean | " + " | ".join(f"{value:.1f}" for value in mean) + " |")
         print(
-            f"\ncontinuations closer than cuts: {nearer} of {len(found)}; seconds continued / cut: {mean[4] / mean[3]:.2f}"
+            f"\ncontinuations closer than cuts: {nearer} of {len(found)}; "
+            f"seconds continued / cut: {mean[4] / mean[3]:.2f}"
         )
         if arguments.sheet:
             write([Chunk(np.concatenate(rows)[None], 0, 8.0)], arguments.sheet)
