@@ -182,7 +182,7 @@ def test_what_is_shown_and_how_long_it_takes(tmp_path):
     end_s = clock()
     said = [words(now) for _, now, _ in seen]
     assert said[0].startswith("clips: preparing (stage 1 of 4), ")
-    assert any(text.startswith("video: learning 2") and "steps (stage 3 of 4), " in text for text in said)
+    assert any(text.startswith("video: training 2") and "steps (stage 3 of 4), " in text for text in said)
     assert any(text.startswith("vae: evaluating (stage 2 of 4)") for text in said)
     fractions = [now.fraction for _, now, _ in seen]
     assert fractions == sorted(fractions) and {"clips", "vae", "video", "export"} == {now.stage for _, now, _ in seen}

@@ -92,7 +92,7 @@ def test_on_a_dumb_terminal_plain_lines_to_the_end(recipe, tmp_path):
     said = done.stderr.splitlines()
     told = [line for line in done.stdout.splitlines() if " minutes" not in line]  # notes of a busy machine
     assert said[0] == "starting" and "\r" not in done.output and "\x1b" not in done.output
-    for phase in ("one: preparing", "one: learning", "one: evaluating", "two: learning", "two: evaluating"):
+    for phase in ("one: preparing", "one: training", "one: evaluating", "two: training", "two: evaluating"):
         assert any(phase in line and re.search(r"\(stage [12] of 3\)", line) for line in said), (phase, said)
     assert [line.split(":")[0] for line in told] == ["one", "two", "export", f"Done in {told[-1].split()[2]} s"]
     assert re.fullmatch(r"one: done, \d+ steps? in \d+ s; error 0.25, error with its frames shuffled \+8.5 %", told[0])
@@ -153,8 +153,8 @@ def test_in_python_it_is_told_and_ends_in_time(recipe, tmp_path):
     stages.run(found, settings)
     took = time.monotonic() - began
     assert 7.0 < took < 13.0, "nine seconds, with an evaluation of half a second that has no estimate"
-    assert {event.doing for event, _ in told} == {"preparing", "learning", "evaluating"}
-    learning = [now for event, now in told if isinstance(event, Progress) and event.doing == "learning" and event.total]
+    assert {event.doing for event, _ in told} == {"preparing", "training", "evaluating"}
+    learning = [now for event, now in told if isinstance(event, Progress) and event.doing == "training" and event.total]
     assert learning and all(now.stages == 3 and now.left_s is not None for now in learning)
 
 
@@ -166,7 +166,7 @@ def test_a_killed_run_goes_on_with_what_is_left(recipe, tmp_path):
         pass
 
     def stop(event):
-        if event.stage == "two" and event.doing == "learning" and isinstance(event, Progress) and event.done > 60:
+        if event.stage == "two" and event.doing == "training" and isinstance(event, Progress) and event.done > 60:
             raise Enough
 
     found = stages.load_recipe(recipe)

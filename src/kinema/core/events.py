@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Event:
     """Base, and the beginning of a stage: `stage` names what is being done: load, prepare, encode, sample, decode,
-    write, done; in a training the stage of its recipe, and `doing` what is done in it (preparing, learning, ...)."""
+    write, done; in a training the stage of its recipe, and `doing` what is done in it (preparing, training, ...)."""
 
     stage: str
     doing: str = field(default="", kw_only=True)

@@ -238,7 +238,7 @@ class Budget:
         between = max(0.1, seconds - before - after)
         return [
             Part(share.name, max(before, 0.1), BEFORE, doing="preparing"),
-            Part(share.name, between, LEARNING, doing="learning"),
+            Part(share.name, between, LEARNING, doing="training"),
             Part(share.name, max(after, 0.1), AFTER, doing="evaluating"),
         ]
 

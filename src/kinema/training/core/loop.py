@@ -193,7 +193,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
         if progress >= 1 and step:  # every run takes at least one step
             break
         if step == first_step or (now := clock_s()) - reported > REPORT_EVERY_S:
-            budget.report("learning", *steps_of(step, progress, config))
+            budget.report("training", *steps_of(step, progress, config))
             reported = clock_s() if step == first_step else now
         factor = learning_rate(progress, step, config)
         for optimizer, lrs in zip(optimizers, peak, strict=True):
