@@ -33,8 +33,8 @@ from kinema.training.data.frame_latents import to_network
 from kinema.training.tasks import temporal_decoder
 from kinema.training.tasks.edm import NoiseLevels, align_times
 from kinema.training.tasks.export import edit_json
+from kinema.training.tasks.image_text import ImageTextTask
 from kinema.training.tasks.image_to_video import Buckets, ImageToVideoTask
-from kinema.training.tasks.picture_words import PictureWordsTask
 from kinema.training.tasks.temporal_decoder import TemporalDecoderTask
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -107,7 +107,7 @@ class Svd(OnImage):
         torch.manual_seed(0)
         encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**VISION))
         text = self.text()
-        task = PictureWordsTask(
+        task = ImageTextTask(
             encoder,
             Captioner(text["tokenizer"], text["text_encoder"], toyland_captions(WORLD), device=self.device, drop=0.0),
             self.open_clips(), self.open_clips("held_out"), clip_mean=MEAN, clip_std=STD, device=self.device,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kinema.training.core import processes
 from kinema.training.core.loop import LoopConfig, train
-from kinema.training.tasks.distill import Batch, Distillation, DistillTask, gain, write_paths
+from kinema.training.tasks.distill import Batch, Distillation, DistillTask, student_scores, write_paths
 from kinema.training.tasks.extract_lora import extract_lora, write_lora
 from kinema.training.tasks.flow import sigmas
 from kinema.training.tasks.low_rank import add_low_rank
@@ -40,7 +40,7 @@ def train_student(
     show: Callable[[dict[str, Any]], None],
     full: bool = True,
 ) -> dict[str, Any]:
-    """Write OUT/few_step; returns held-out distances to the teacher's thirty guided steps (see distill.gain)."""
+    """Write OUT/few_step; returns held-out distances to the teacher's 30 guided steps (distill.student_scores)."""
     started = time.monotonic()
     task.drop, task.forget, task.batch_size = 0.0, 0.0, min(BATCH if full else REHEARSAL, task.batch_size)
     teacher = task.transformer.requires_grad_(False).eval()
@@ -73,7 +73,7 @@ def train_student(
         return {}
     steps = STEPS if full else 2 * REHEARSAL
     config.budget.report("evaluating")
-    found = gain(velocity(task, teacher), velocity(task, student), held_out, setting, steps)
+    found = student_scores(velocity(task, teacher), velocity(task, student), held_out, setting, steps)
     change = extract_lora(teacher, student, rank=RANK)
     folder = out / "few_step"
     size = write_lora(folder / "pytorch_lora_weights.safetensors", change, base="kinema-mini-wan", title="few steps")

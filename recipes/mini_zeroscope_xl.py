@@ -29,7 +29,7 @@ FINEST = ("conv_in.", "down_blocks.0.", "up_blocks.2.", "conv_norm_out.", "conv_
 START = Path(__file__).parent.parent / "src" / "kinema" / "miniatures" / "mini_zeroscope"
 
 
-def is_learnt(name: str) -> bool:
+def is_trained(name: str) -> bool:
     return is_temporal(name) or name.startswith(FINEST)
 
 
@@ -60,4 +60,4 @@ class ZeroscopeXl(Zeroscope):
     def task_settings(self, parts: dict[str, Any]) -> dict[str, Any]:
         """Train on windows of consecutive frames, since the temporal layers have no positional encoding."""
         batch = 48 if self.big else 4 // processes.count()
-        return {"batch": batch, "trained": is_learnt, "window": WINDOW, "most": MOST, "late": 0.0}
+        return {"batch": batch, "trained": is_trained, "window": WINDOW, "most": MOST, "late": 0.0}

@@ -29,7 +29,7 @@ class OwnClips:
     def found(self) -> own_clips.FoundClips:
         return own_clips.find(self.folder, self.settings.out / "unpacked", frames=self.num_frames, fps=self.fps)
 
-    def look(self) -> dict[str, Any]:
+    def find_clips(self) -> dict[str, Any]:
         """Show the report and write OUT/data.txt. Raises ValueError if no clip is usable."""
         return self.found.report(self.folder, self.settings.out, self.settings.show)
 
@@ -45,7 +45,7 @@ class OwnClips:
         before = len(self.found.refused)
         found = buckets.fill(
             self.found.items, encode, self.settings.out / "cache", frames=self.num_frames, fps=self.fps,
-            area=self.side**2, multiple=min(multiple, self.side), of=of,
+            area=self.side**2, multiple=min(multiple, self.side), encoder_id=of,
             on_unreadable=self.found.mark_unreadable,
         )  # fmt: skip
         self.found.report_unreadable(before, self.settings.out, self.settings.show)

@@ -218,7 +218,7 @@ class OnImage(Work):
         return replace(own, zero_snr=True) if own.prediction == "v_prediction" else replace(own, kind="linear")
 
     def render_all(self, *given: Any, **named: Any) -> dict[str, Any]:
-        return super().render_all(*given, **named) if self.own_clips is None else self.own_clips.look()
+        return super().render_all(*given, **named) if self.own_clips is None else self.own_clips.find_clips()
 
     def encode_all(self, vae: Any) -> dict[str, Any]:
         if self.own_clips is None:
@@ -234,7 +234,7 @@ class OnImage(Work):
         """(training clips, held-out clips, caption function)."""
         if self.own_clips is None:
             return self.latents(), self.latents("latents_held_out"), toyland_captions(WORLD)
-        return *self.bucket.apart(), self.own_clips.caption_of
+        return *self.bucket.split(), self.own_clips.caption_of
 
     def judge_clips(self, pipeline: Callable[[], Any], name: str) -> dict[str, Any]:
         """Score Toyland clips; the probes do not apply to the user's clips."""

@@ -262,7 +262,7 @@ def test_a_clip_that_breaks_further_in_is_named_and_the_rest_used(tmp_path, one,
     told: list[dict] = []
     (bucket,) = buckets.fill(
         found.items, lambda frames: torch.zeros(8, 1, 2, 2), tmp_path / "cache", frames=8, fps=8.0, area=32 * 48,
-        multiple=16, of="x", on_unreadable=found.mark_unreadable,
+        multiple=16, encoder_id="x", on_unreadable=found.mark_unreadable,
     )  # fmt: skip
     found.report_unreadable(0, tmp_path, told.append)
     assert bucket.item.tolist() == [0] and [item.path.name for item in found.used] == ["a.mp4"]

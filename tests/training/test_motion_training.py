@@ -23,8 +23,8 @@ from kinema.training.core.loop import LoopConfig, train
 from kinema.training.data.captioner import CachedCaptioner, Captioner, toyland_captions
 from kinema.training.tasks import edm, lora, temporal
 from kinema.training.tasks.ddpm import Schedule, weighted_error
+from kinema.training.tasks.image_text import ImageTextTask
 from kinema.training.tasks.image_to_video import Buckets, ImageToVideoTask, motion_of
-from kinema.training.tasks.picture_words import PictureWordsTask
 from kinema.training.tasks.temporal import CombinedTasks, TemporalTask
 from kinema.training.tasks.temporal_decoder import TemporalDecoderTask, measure
 
@@ -217,7 +217,7 @@ def test_a_decoder_learns_over_time(latents, store, vae, tmp_path):
 
 
 def test_pictures_find_their_words(store, tokenizer, eye, tmp_path):
-    task = PictureWordsTask(eye, words(tokenizer), store, store, clip_mean=MEAN, clip_std=STD, batch=6)
+    task = ImageTextTask(eye, words(tokenizer), store, store, clip_mean=MEAN, clip_std=STD, batch=6)
     generator = torch.Generator().manual_seed(0)
     before = float(task.loss(0, 0.0, generator)[0])
     train(task, settings(tmp_path, 15, lr_muon=4e-3))
@@ -260,7 +260,7 @@ def test_frames_that_are_left_out_keep_the_others_in_their_places():
 
     table, frames = SinusoidalPositionalEmbedding(8, 16), torch.tensor([1, 4, 6])
     whole, x = table.pe.clone(), torch.zeros(2, 3, 8)
-    with temporal.at_places(torch.nn.ModuleList([table]), frames):
+    with temporal.at_positions(torch.nn.ModuleList([table]), frames):
         assert torch.equal(table(x)[0], whole[0, frames])
     assert torch.equal(table.pe, whole) and torch.equal(table(x)[0], whole[0, :3])
 

@@ -19,7 +19,7 @@ from kinema.core.chunk import Chunk
 from kinema.media.write import write
 from kinema.training.core.stages import Settings
 from kinema.training.data import buckets, own_clips
-from kinema.training.recipes._lora_wanted import Wanted
+from kinema.training.recipes._lora_options import LoraOptions
 from kinema.training.recipes._lora_work import Lora
 from kinema.weights import adapters
 from kinema.weights.adapter_writer import DIALECTS
@@ -87,7 +87,7 @@ def test_buckets_by_shape_and_windows_by_time(found, tmp_path):
         seen.append(frames_FHWC)
         return torch.from_numpy(frames_FHWC[:, ::8, ::8]).permute(0, 3, 1, 2).float() / 255
 
-    settings = {"frames": 8, "fps": 8.0, "area": 64 * 48, "multiple": 16, "of": "test"}
+    settings = {"frames": 8, "fps": 8.0, "area": 64 * 48, "multiple": 16, "encoder_id": "test"}
     made = buckets.fill(found.items, encode, tmp_path, **settings)
     assert [(each.height, each.width) for each in made] == [(48, 64), (64, 48)]
     numbers = [found.items[number].path.name for number in made[0].item.tolist()]
@@ -102,7 +102,7 @@ def test_buckets_by_shape_and_windows_by_time(found, tmp_path):
     spoilt.write_bytes(spoilt.read_bytes()[:-9] + b"\0" * 9)
     buckets.fill(found.items, encode, tmp_path, **settings)
     assert len(seen) > count, "a damaged cache file is written again"
-    buckets.fill(found.items, encode, tmp_path, **{**settings, "of": "another"})
+    buckets.fill(found.items, encode, tmp_path, **{**settings, "encoder_id": "another"})
     assert len(seen) >= 2 * count + 1, "another encoder has its own cache entries"
 
 
@@ -113,7 +113,7 @@ def test_a_few_clips_are_cut_several_ways(found, tmp_path):
         return torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2).float() / 255
 
     one = next(item for item in found.items if item.path.name == "a.mp4")
-    settings = {"frames": 8, "fps": 8.0, "area": 64 * 48, "multiple": 16, "of": "test"}
+    settings = {"frames": 8, "fps": 8.0, "area": 64 * 48, "multiple": 16, "encoder_id": "test"}
     (whole,) = buckets.fill([one], encode, tmp_path / "one", **settings)
     (several,) = buckets.fill([one], encode, tmp_path / "several", crops=4, **settings)
     (again,) = buckets.fill([one], encode, tmp_path / "again", crops=4, **settings)
@@ -197,10 +197,10 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, how, model,
 @pytest.mark.parametrize(("width", "rate"), [(64, 0.004), (9000, 1e-4)])
 def test_the_rate_follows_the_size_of_the_network_that_is_there(tmp_path, width, rate):
     """A folder with a smaller network has the card of a published model; the network's size decides."""
-    work = Lora(Wanted(Settings(out=tmp_path / "x", options={"data": str(tmp_path)})))
+    work = Lora(LoraOptions(Settings(out=tmp_path / "x", options={"data": str(tmp_path)})))
     work._learner = SimpleNamespace(network=torch.nn.Linear(width, width, device="meta"))
     assert work.lr == rate and work.wanted.still == 0.1 and work.wanted.drop == 0.5
-    looks = Wanted(Settings(out=tmp_path / "x", options={"data": str(tmp_path), "where": "attentions."}))
+    looks = LoraOptions(Settings(out=tmp_path / "x", options={"data": str(tmp_path), "where": "attentions."}))
     assert looks.still == 1.0 and looks.drop == 0.1
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 
-def autoencoded(family: Any, frames_FHWC: np.ndarray) -> np.ndarray:
+def reconstructed(family: Any, frames_FHWC: np.ndarray) -> np.ndarray:
     """Encode and decode frames (F, H, W, 3) uint8 with the family's VAE."""
     import torch
 

@@ -22,7 +22,7 @@ from ..core.events import OnEvent, Progress, ignore
 from ..core.leftovers import scratch
 from ..core.request import Profile, Request
 from ..toyland.caption import describe_place
-from .autoencoder import autoencoded
+from .autoencoder import reconstructed
 from .cases import Case, ClipShape, cases, one_object, world_from
 from .judge import Judge, psnr
 from .probes import load_probes
@@ -94,14 +94,14 @@ def measure(experiment: Experiment, case: Case, frames: np.ndarray, judge: Judge
     if experiment.removes:
         boxes = case.boxes_F4(MARGIN_PX)
         rest = outside(boxes, case)
-        again = autoencoded(family, case.frames_FHWC)
+        again = reconstructed(family, case.frames_FHWC)
         return {
             "removed": judge.removed(judge.read(frames), boxes)["removed"],
             "psnr_box": psnr(frames[~rest], case.empty_FHWC[~rest]),
             "psnr_rest": psnr(frames[rest], again[rest]),
         }
     given = hidden(case)
-    found, best = psnr(frames, given), psnr(autoencoded(family, given), given)
+    found, best = psnr(frames, given), psnr(reconstructed(family, given), given)
     return {"reproduced": found >= best - NEAR_DB, "psnr": found, "psnr_autoencoder": best}
 
 

@@ -66,7 +66,7 @@ def markdown(found: dict[str, Any], sheets: Sequence[Path]) -> str:
             lines += ["| measure | difference |", "|---|---|"]
             lines += [f"| {key} | {_signed(value)} |" for key, value in shown.items()]
             lines.append("")
-    lines += ["## Accuracy of the probes", "", *_yardstick(found["probe_accuracy"]), ""]
+    lines += ["## Accuracy of the probes", "", *_probe_accuracy(found["probe_accuracy"]), ""]
     lines += [f"![{path.stem}]({path.name})" for path in sheets]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -112,7 +112,7 @@ def _signed(value: dict[str, Any]) -> str:
     return f"{value['value']:+.1f} ({value['low']:+.1f} to {value['high']:+.1f}, {value['n']})"
 
 
-def _yardstick(accuracy: dict[str, Any]) -> list[str]:
+def _probe_accuracy(accuracy: dict[str, Any]) -> list[str]:
     names = list(dict.fromkeys(name for part in accuracy.values() for name in part))
     units = {"track_px": "px", "seen": "%", "false_alarms": "%"}
     lines = ["| on renders | " + " | ".join(accuracy) + " |", "|---" * (len(accuracy) + 1) + "|"]

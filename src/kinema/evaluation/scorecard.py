@@ -100,7 +100,7 @@ def scorecard(
         results.close()
     keys = {(job.column, job.task, job.case.index) for job in wanted}
     entries = [entry for key, entry in sorted(results.found.items()) if key in keys]
-    yardstick = {
+    accuracy = {
         kind: check(probes, world, subject.shape, settings.check_count, change, on_event)
         for kind, change in (("renders", None), ("degraded renders", degraded))
     }
@@ -121,7 +121,7 @@ def scorecard(
         "world": subject.facts["world"],
         "opencv": Judge.can_see_camera(),
         "not_offered": refused,
-        "probe_accuracy": yardstick,
+        "probe_accuracy": accuracy,
         "tasks": {task: BY_NAME[task].title for task in offered},
         "table": table,
         "differences": differences(entries, settings.profiles),

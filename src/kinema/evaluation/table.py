@@ -16,7 +16,7 @@ def build_table(entries: Sequence[Entry]) -> dict[str, dict[str, dict[str, Any]]
     for entry in entries:
         for name, value in entry["measures"].items():
             values = gathered.setdefault(entry["task"], {}).setdefault(name, {}).setdefault(entry["column"], [])
-            values.extend(_several(value))
+            values.extend(_as_list(value))
     return {
         task: {
             name: {column: summary(values) for column, values in columns.items() if values}
@@ -50,14 +50,14 @@ def differences(entries: Sequence[Entry], profiles: Sequence[str]) -> dict[str, 
     return found
 
 
-def _several(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     return [] if value is None else [value]
 
 
 def _mean(value: Any) -> float | None:
-    values = _several(value)
+    values = _as_list(value)
     if not values:
         return None
     points = [100.0 * each if isinstance(each, bool) else float(each) for each in values]

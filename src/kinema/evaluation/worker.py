@@ -21,7 +21,7 @@ from ..core.leftovers import scratch
 from ..core.outside import read_json
 from ..core.whole import whole
 from ..weights import store
-from .autoencoder import autoencoded
+from .autoencoder import reconstructed
 from .cases import Case, ClipShape, world_from
 from .judge import Judge
 from .probes import load_probes
@@ -120,7 +120,7 @@ class ScorecardWorker:
         truth = BY_NAME[job.task].truth
         assert truth is not None
         frames = truth(job.case)
-        return frames if job.column == "renders" else autoencoded(self.engine.family, frames)
+        return frames if job.column == "renders" else reconstructed(self.engine.family, frames)
 
     def has_autoencoder(self) -> bool:
         return hasattr(getattr(self.engine.family, "parts", None), "vae")

@@ -141,7 +141,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     """
     config.out.mkdir(parents=True, exist_ok=True)
     parts = {name: Trainable(module) if config.sharded else module for name, module in task.modules.items()}
-    processes.same_start([tensor for part in parts.values() for tensor in part.state_dict().values()])
+    processes.broadcast([tensor for part in parts.values() for tensor in part.state_dict().values()])
     muon_params, adam_params = split_parameters(task.modules.values(), task.names_for_adam)
     optimizers: list[torch.optim.Optimizer] = []
     if adam_params:

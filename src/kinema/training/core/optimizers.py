@@ -106,7 +106,7 @@ def shared_orthogonalize(g_NRC: Tensor) -> Tensor:
     found = torch.zeros_like(g_NRC)
     if len(g_NRC[own]):
         found[own] = orthogonalize(g_NRC[own])
-    processes.add_up(found)
+    processes.sum_over(found)
     return found
 
 

@@ -143,7 +143,7 @@ def agree(value: float, device: str = "cpu") -> float:
     return float(shared)
 
 
-def same_start(tensors: Sequence[Tensor]) -> None:
+def broadcast(tensors: Sequence[Tensor]) -> None:
     """Broadcast the first process's tensors to all processes, in place."""
     if count() > 1:
         for tensor in tensors:
@@ -161,7 +161,7 @@ def average(tensors: Sequence[Tensor]) -> None:
         torch._foreach_copy_(list(tensors), list(torch._utils._unflatten_dense_tensors(flat, tensors)))
 
 
-def add_up(tensor: Tensor) -> None:
+def sum_over(tensor: Tensor) -> None:
     """Replace a tensor by its sum over the processes."""
     if count() > 1:
         _group().all_reduce(tensor)

@@ -70,7 +70,7 @@ class Bucket:
     def part(self, chosen: Tensor) -> Bucket:
         return Bucket(self.height, self.width, self.latents[chosen], self.item[chosen], self.first[chosen])
 
-    def apart(self) -> tuple[Bucket, Bucket]:
+    def split(self) -> tuple[Bucket, Bucket]:
         """Split into (training, held-out) by item; one item in HELD_OUT is held out. The same bucket twice if there are
         too few items."""
         items, of = self.item.unique(return_inverse=True)
@@ -110,18 +110,18 @@ def cut(frames_FHWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def fill(
     items: Sequence[Item], encode: Encode, folder: Path, *, frames: int, fps: float, area: int, multiple: int,
-    of: str, crops: int = 1, on_clip: Callable[[int, int], Any] = lambda done, count: None,
+    encoder_id: str, crops: int = 1, on_clip: Callable[[int, int], Any] = lambda done, count: None,
     on_unreadable: Callable[[int, MediaError], Any] | None = None,
 ) -> list[Bucket]:  # fmt: skip
-    """Encode all windows of all clips; returns the buckets, largest first. folder: the cache. of: identifies the
-    encoder in cache keys. crops: number of crops of each window; the first is the full window. on_clip: callback (done,
-    total) after each clip. on_unreadable: callback (index, error) for a clip that cannot be decoded to its end, which
-    is left out; without it MediaError is raised."""
+    """Encode all windows of all clips; returns the buckets, largest first. folder: the cache. encoder_id: identifies
+    the encoder in cache keys. crops: number of crops of each window; the first is the full window. on_clip: callback
+    (done, total) after each clip. on_unreadable: callback (index, error) for a clip that cannot be decoded to its end,
+    which is left out; without it MediaError is raised."""
     folder.mkdir(parents=True, exist_ok=True)
     held: dict[tuple[int, int], list[tuple[Tensor, Tensor, int]]] = {}
     for number, item in enumerate(items):
         height, width = size_of(item, area, multiple)
-        settings = json.dumps([of, frames, fps, height, width] + ([crops] if crops > 1 else []))
+        settings = json.dumps([encoder_id, frames, fps, height, width] + ([crops] if crops > 1 else []))
         key = hashlib.sha256(settings.encode() + _digest(item.path).encode()).hexdigest()
         kept = _read_cache(folder / f"{key}.pt")
         if kept is None:

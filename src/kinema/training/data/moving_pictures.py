@@ -37,7 +37,7 @@ class Triplets:
 
 
 @dataclass
-class Ways:
+class LayerMotions:
     """Position of the layers at each time: a point of a layer (px from its centre) maps to linear @ point + offset (px
     from the frame's centre). linear_BNT22, offset_BNT2."""
 
@@ -55,10 +55,10 @@ class MovingPictures:
         self.points = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
 
     def draw(self, count: int, generator: torch.Generator) -> Triplets:
-        chance = _Chance(generator)
+        chance = _Random(generator)
         layers_B = chance.number(2, MOST + 1, count)
         time_B = torch.where(chance.share(count) < 0.6, 0.5, chance.uniform(0.12, 0.88, count))
-        ways = _ways(chance, count, time_B, self.side)
+        motions = _motions(chance, count, time_B, self.side)
         cover_BN = chance.number(0, len(self.masks), count, MOST)
         pictures = self._pictures(chance, count)
         light_BT = self._light(chance, time_B).to(self.device)
@@ -70,21 +70,22 @@ class MovingPictures:
                 break
             cover = self.masks[cover_BN[rows, n].to(self.device)] if n else None
             rows = rows.to(self.device)
-            linear, offset = ways.linear_BNT22[:, n].to(self.device)[rows], ways.offset_BNT2[:, n].to(self.device)[rows]
+            linear = motions.linear_BNT22[:, n].to(self.device)[rows]
+            offset = motions.offset_BNT2[:, n].to(self.device)[rows]
             local_BTHW2 = torch.einsum(
                 "btij,bthwj->bthwi", torch.linalg.inv(linear), self.points - offset[:, :, None, None]
             )
-            way = self._way(linear, offset, local_BTHW2[:, 1], time_B[rows])
+            layer_motion = self._motion(linear, offset, local_BTHW2[:, 1], time_B[rows])
             colour = _sampled(pictures[rows, n], local_BTHW2, "reflection")
             if cover is None:
-                frames, motion = colour, way
+                frames, motion = colour, layer_motion
                 continue
             share = _sampled(cover.float() / 255, local_BTHW2, "zeros")
             frames[rows] = torch.lerp(frames[rows], colour, share)
-            motion[rows] = torch.where(share[:, 1] > 0.5, way, motion[rows])
+            motion[rows] = torch.where(share[:, 1] > 0.5, layer_motion, motion[rows])
         return Triplets((frames * light_BT[:, :, None, None, None]).clamp(0, 1), time_B, motion)
 
-    def _way(self, linear_BT22: Tensor, offset_BT2: Tensor, local_BHW2: Tensor, time_B: Tensor) -> Tensor:
+    def _motion(self, linear_BT22: Tensor, offset_BT2: Tensor, local_BHW2: Tensor, time_B: Tensor) -> Tensor:
         """The motion (B, 4, H, W) of a layer with these local coordinates in the middle frame."""
         before, after = (
             torch.einsum("bij,bhwj->bhwi", linear_BT22[:, end], local_BHW2)
@@ -95,7 +96,7 @@ class MovingPictures:
         share = time_B.view(-1, 1, 1, 1)
         return torch.cat([before / share, after / (1 - share)], -1).permute(0, 3, 1, 2)
 
-    def _pictures(self, chance: _Chance, count: int) -> Tensor:
+    def _pictures(self, chance: _Random, count: int) -> Tensor:
         """Draw the layers' textures with random colours and contrasts, some backgrounds blurred; (B, N, 3, SIDE,
         SIDE)."""
         pick_BN = chance.number(0, len(self.textures), count, MOST)
@@ -113,13 +114,13 @@ class MovingPictures:
         found[:, 0] = torch.where(soft_B.to(self.device).view(-1, 1, 1, 1), back, found[:, 0])
         return found
 
-    def _light(self, chance: _Chance, time_B: Tensor) -> Tensor:
+    def _light(self, chance: _Random, time_B: Tensor) -> Tensor:
         """Brightness (B, T); it changes over time in some triplets."""
         change_B = torch.where(chance.share(len(time_B)) < 0.15, chance.uniform(-0.15, 0.15, len(time_B)), 0.0)
         return 1 + change_B[:, None] * _times(time_B)
 
 
-class _Chance:
+class _Random:
     """Random numbers of several distributions from one generator."""
 
     def __init__(self, generator: torch.Generator) -> None:
@@ -145,7 +146,7 @@ def _times(time_B: Tensor) -> Tensor:
     return torch.stack([torch.full_like(time_B, -0.5), time_B - 0.5, torch.full_like(time_B, 0.5)], 1)
 
 
-def _ways(chance: _Chance, count: int, time_B: Tensor, side: int) -> Ways:
+def _motions(chance: _Random, count: int, time_B: Tensor, side: int) -> LayerMotions:
     """Draw a camera motion, scaled by each layer's depth, and a separate motion of each layer except the background."""
     own_N = (torch.arange(MOST) > 0).float()
     depth_BN = chance.uniform(0.3, 1.0, count, MOST) + 0.3 * torch.arange(MOST)
@@ -170,7 +171,7 @@ def _ways(chance: _Chance, count: int, time_B: Tensor, side: int) -> Ways:
     )
     cos, sin = torch.cos(turn), torch.sin(turn)
     linear = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2) * size[..., None, None]
-    return Ways(linear, centre_BN2[:, :, None] + velocity_BN2[:, :, None] * times_B1T[..., None])
+    return LayerMotions(linear, centre_BN2[:, :, None] + velocity_BN2[:, :, None] * times_B1T[..., None])
 
 
 def _sampled(picture_BCHW: Tensor, local_BTHW2: Tensor, padding: str) -> Tensor:

@@ -23,13 +23,13 @@ from ..data import buckets
 from ..families import Learner
 from ..tasks import lora
 from ..tasks.temporal import CombinedTasks
-from ._lora_wanted import CROPS, FEW, FEW_HELD_OUT, LR, SAMPLE_STEPS, SMALL, SMALL_LR, Wanted
+from ._lora_options import CROPS, FEW, FEW_HELD_OUT, LR, SAMPLE_STEPS, SMALL, SMALL_LR, LoraOptions
 
 
 class Lora:
     """The stages of LoRA training; each is called in every process with its minutes."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: LoraOptions) -> None:
         self.wanted, self.settings, self.out, self.number = wanted, wanted.settings, wanted.out, wanted.number
         self.card, self.base, self.frames, self.fps = wanted.card, wanted.base, wanted.frames, wanted.fps
         if wanted.sharded and (why := sharding.why_not()):
@@ -48,7 +48,7 @@ class Lora:
         self.clips = buckets.fill(
             items, self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
             crops=int(self.number["crops"] or (CROPS if len(items) < FEW else 1)),
-            area=int(self.number["area"] or side[0] * side[1]), of=f"{self.card.id} {self.base}",
+            area=int(self.number["area"] or side[0] * side[1]), encoder_id=f"{self.card.id} {self.base}",
             on_clip=self.settings.budget.counting("encoding"), on_unreadable=found.mark_unreadable,
         )  # fmt: skip
         found.report_unreadable(before, self.out, self.settings.show)
@@ -60,7 +60,7 @@ class Lora:
         network = self.network()
         tasks = [self.task(bucket) for bucket in self.clips]
         if not self.wanted.sharded:
-            tasks[0].judge = self.look_at
+            tasks[0].judge = self.write_samples
         steps = int(self.number["steps"])
         config = LoopConfig(
             out=self.out / "run", minutes=max(minutes, 0.001), most_steps=steps, device=self.device, ema=0.98,
@@ -77,7 +77,7 @@ class Lora:
         processes.wait()
         return found | tasks[0].proof()
 
-    def look_at(self, step: int) -> dict[str, Any]:
+    def write_samples(self, step: int) -> dict[str, Any]:
         """Write samples for the first captions to OUT/sheets/samples_STEP.png."""
         bucket, rows = self.clips[0], []
         chosen = sorted({int(item): row for row, item in reversed(list(enumerate(bucket.item)))}.items())
@@ -153,7 +153,7 @@ class Lora:
         return optimize_for_cpu(network) if unet and self.device == "cpu" else network
 
     def task(self, bucket: buckets.Bucket) -> Any:
-        train_set, held_out = bucket.apart()
+        train_set, held_out = bucket.split()
         if self.wanted.short:
             held_out = held_out.part(torch.arange(len(held_out))[:FEW_HELD_OUT])
         return self.learner.task(

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from ..core.budget import NOTHING, FixedCost
 from ..core.settings import Settings, Stage
-from ._lora_wanted import MODEL, Wanted
+from ._lora_options import MODEL, LoraOptions
 
 if TYPE_CHECKING:
     from ._lora_work import Lora
@@ -37,26 +37,26 @@ JUDGE_S = {True: 10.0, False: 60.0}
 
 
 def stages(settings: Settings) -> list[Stage]:
-    wanted = Wanted(settings)
-    later = Later(wanted)
+    options = LoraOptions(settings)
+    later = LazyLora(options)
     small = settings.device == "cpu" and settings.options.get("model", MODEL).startswith("kinema-mini")
-    judge = FixedCost(0.2, JUDGE_S[wanted.short]) if small else NOTHING
+    judge = FixedCost(0.2, JUDGE_S[options.short]) if small else NOTHING
     return [
-        Stage("data", 0.0, wanted.look), Stage("cache", 0.2, lambda minutes: later.work.cache(minutes)),
+        Stage("data", 0.0, options.find_clips), Stage("cache", 0.2, lambda minutes: later.work.cache(minutes)),
         Stage("train", 0.8, lambda minutes: later.work.train(minutes), fixed_cost=judge,
               may_change=("minutes", "steps", "samples", "every", "checkpointing")),
         Stage("export", 0.0, lambda minutes: later.work.export(minutes), may_change=("dialect",)),
     ]  # fmt: skip
 
 
-class Later:
+class LazyLora:
     """Imports the work of the stages, and with it the libraries, on first use."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self.wanted = wanted
+    def __init__(self, options: LoraOptions) -> None:
+        self.options = options
 
     @cached_property
     def work(self) -> Lora:
         from ._lora_work import Lora
 
-        return Lora(self.wanted)
+        return Lora(self.options)

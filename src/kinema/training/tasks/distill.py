@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from ...core.whole import whole
 from ..core import checkpoints
-from .flow import Velocity, bend, guided, like, sample, walk
+from .flow import Velocity, apply_shift, guided, integrate, like, sample
 
 CLOSEST = 0.05
 """Points keep this distance from a segment's end, as a share of it; at the end the target divides by zero."""
@@ -84,7 +84,7 @@ class Distillation:
 
     def importance(self, lengths_B: Tensor) -> Tensor:
         """Loss weights of steps of these lengths; the mean over the segments is 1."""
-        own = -bend(self.boundaries, self.shift).diff()
+        own = -apply_shift(self.boundaries, self.shift).diff()
         return lengths_B**self.by_length / (own**self.by_length).mean()
 
 
@@ -119,7 +119,7 @@ class DistillTask:
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         if self.average is not None and step:
-            self._follow(self.average, step)
+            self._update_average(self.average, step)
         path, own = torch.rand(2, generator=generator).tolist()
         if self.paths and path < self.setting.on_paths:
             x, x_end, now_B, end_B, cond, weight = self._on_path(generator)
@@ -142,23 +142,23 @@ class DistillTask:
         if own:
             x, u_B, stop_B = self._own_points(noise, batch.cond, stop_B)
         else:
-            sigma = like(bend(u_B, setting.shift), noise)
+            sigma = like(apply_shift(u_B, setting.shift), noise)
             x = (1 - sigma) * batch.clean + sigma * noise
-        now_B = bend(u_B, setting.shift)
+        now_B = apply_shift(u_B, setting.shift)
         reach_B = stop_B
         if not setting.all_the_way:
             reach_B = torch.maximum(stop_B, u_B - setting.substeps / (setting.fine * setting.segments))
         pair = (batch.cond, batch.uncond)
-        x_end = walk(
+        x_end = integrate(
             self.teacher, x, u_B, reach_B, pair, num_steps=setting.substeps, shift=setting.shift, heun=setting.heun
         )
         if self.average is not None:
-            reached, end = bend(reach_B, setting.shift), bend(stop_B, setting.shift)
-            with exchanged(self.modules["student"], self.average):
+            reached, end = apply_shift(reach_B, setting.shift), apply_shift(stop_B, setting.shift)
+            with swapped_parameters(self.modules["student"], self.average):
                 # If the end is already reached, the jump has length zero.
                 jump = self.student(x_end, reached.clamp_min(1e-3), batch.cond)
             x_end = x_end + like(end - reached, x) * jump
-        return x, x_end, now_B, bend(stop_B, setting.shift), batch.cond, batch.weight
+        return x, x_end, now_B, apply_shift(stop_B, setting.shift), batch.cond, batch.weight
 
     def _own_points(self, noise: Tensor, cond: Any, stop_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(x, u, stop): the student's state at the start of each sample's segment, which ends at stop_B."""
@@ -166,7 +166,9 @@ class DistillTask:
         states = [noise]
         for start, stop in pairwise(edges[:-1]):
             states.append(
-                walk(self.student, states[-1], one * start, one * stop, cond, num_steps=1, shift=self.setting.shift)
+                integrate(
+                    self.student, states[-1], one * start, one * stop, cond, num_steps=1, shift=self.setting.shift
+                )
             )
         which_B = (edges[1:, None] == stop_B).int().argmax(0)
         return torch.stack(states)[which_B, torch.arange(len(noise))], edges[which_B], stop_B
@@ -181,11 +183,14 @@ class DistillTask:
         count = states.shape[1]
         which_B = torch.randint(self.setting.segments, (count,), generator=generator)
         each_B, edges = torch.arange(count), self.setting.boundaries
-        now_B, end_B = bend(edges[which_B], self.setting.shift), bend(edges[which_B + 1], self.setting.shift)
+        now_B, end_B = (
+            apply_shift(edges[which_B], self.setting.shift),
+            apply_shift(edges[which_B + 1], self.setting.shift),
+        )
         return states[which_B, each_B], states[which_B + 1, each_B], now_B, end_B, path["cond"], path["weight"]
 
     @torch.no_grad()
-    def _follow(self, average: nn.Module, step: int) -> None:
+    def _update_average(self, average: nn.Module, step: int) -> None:
         """Update the moving average of the student; it follows faster at the beginning."""
         decay = min(self.setting.average, (1 + step) / (10 + step))
         for mine, its in zip(average.parameters(), self.modules["student"].parameters(), strict=True):
@@ -193,12 +198,14 @@ class DistillTask:
 
     def evaluate(self, step: int) -> dict[str, Any]:
         if self.goals is None:
-            self.goals = [goal(self.plain_teacher, batch, self.setting, n) for n, batch in enumerate(self.held_out)]
+            self.goals = [
+                teacher_sample(self.plain_teacher, batch, self.setting, n) for n, batch in enumerate(self.held_out)
+            ]
         return compare(self.held_out, self.goals, self.setting, {"student": (self.student, 1.0)})
 
 
-class exchanged:
-    """Context in which two modules have exchanged parameters (without copies)."""
+class swapped_parameters:
+    """Context in which two modules have swapped_parameters parameters (without copies)."""
 
     def __init__(self, module: nn.Module, other: nn.Module):
         self.pairs = list(zip(module.parameters(), other.parameters(), strict=True))
@@ -243,7 +250,7 @@ def write_paths(
         x = torch.randn(batch.clean.shape, generator=generator).to(batch.clean)
         states, one = [x], torch.ones(len(x), dtype=torch.float64)
         for start, stop in pairwise(setting.boundaries):
-            x = walk(
+            x = integrate(
                 velocity, x, one * start, one * stop, (batch.cond, batch.uncond),
                 num_steps=setting.fine, shift=setting.shift, heun=setting.heun,
             )  # fmt: skip
@@ -258,7 +265,7 @@ def held_out_noise(batch: Batch, number: int) -> Tensor:
     return torch.randn(batch.clean.shape, generator=torch.Generator().manual_seed(7_000_000 + number)).to(batch.clean)
 
 
-def goal(teacher: Velocity, batch: Batch, setting: Distillation, number: int, steps: int = 30) -> Tensor:
+def teacher_sample(teacher: Velocity, batch: Batch, setting: Distillation, number: int, steps: int = 30) -> Tensor:
     """Sample held-out batch `number` with the guided teacher in many steps."""
     pair = (batch.cond, batch.uncond)
     return sample(guided(teacher, setting.guidance), held_out_noise(batch, number), pair, steps, setting.shift)
@@ -282,13 +289,13 @@ def compare(
     return found
 
 
-def gain(
+def student_scores(
     teacher: Velocity, student: Velocity, batches: Sequence[Batch], setting: Distillation, steps: int = 30
 ) -> dict[str, float]:
     """Held-out scores for a model card: distance to the teacher's samples of `steps` guided steps, at N steps, of the
     student, and of the undistilled model without guidance (as many calls), with guidance (twice the calls), and with
     guidance in half the steps (as many calls, if N is even)."""
-    goals = [goal(teacher, batch, setting, number, steps) for number, batch in enumerate(batches)]
+    goals = [teacher_sample(teacher, batch, setting, number, steps) for number, batch in enumerate(batches)]
     plain, scale = {"student": (student, 1.0), "undistilled": (teacher, 1.0)}, setting.guidance
     found = compare(batches, goals, setting, {**plain, "undistilled_guided": (teacher, scale)})
     half = replace(setting, segments=max(1, setting.segments // 2))

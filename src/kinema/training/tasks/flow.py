@@ -50,7 +50,7 @@ def weighted_error(predicted_BCTHW: Tensor, target_BCTHW: Tensor, weight_BTHW: T
     return (weight * (predicted_BCTHW.float() - target_BCTHW.float()).square()).mean()
 
 
-def bend(u: Tensor, shift: float) -> Tensor:
+def apply_shift(u: Tensor, shift: float) -> Tensor:
     """Map positions in [0, 1] to sigmas; 0 and 1 are exact fixed points."""
     return shift * u / (1 + (shift - 1) * u)
 
@@ -59,7 +59,7 @@ def sigmas(num_steps: int, shift: float) -> Tensor:
     """The sigmas of num_steps steps, (num_steps + 1,) float32, from exactly 1 to exactly 0."""
     if num_steps < 1 or shift <= 0:
         raise ValueError(f"num_steps must be 1 or more and shift above 0, got {num_steps} and {shift}")
-    return bend(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64), shift).float()
+    return apply_shift(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64), shift).float()
 
 
 def like(values_B: Tensor, x: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ def like(values_B: Tensor, x: Tensor) -> Tensor:
     return values_B.to(x).view(-1, *(1,) * (x.ndim - 1))
 
 
-def walk(
+def integrate(
     velocity: Velocity, x: Tensor, start_B: Tensor, stop_B: Tensor, cond: Any, *,
     num_steps: int, shift: float, heun: bool = False,
 ) -> Tensor:  # fmt: skip
@@ -75,7 +75,7 @@ def walk(
     step; a step that ends at 0 is Euler, since velocities at 0 are not trained)."""
     at = [start_B + (stop_B - start_B) * (k / num_steps) for k in range(num_steps)] + [stop_B]
     for u_now, u_next in pairwise(at):
-        now, after = bend(u_now, shift), bend(u_next, shift)
+        now, after = apply_shift(u_now, shift), apply_shift(u_next, shift)
         v = velocity(x, now, cond)
         moved = x + like(after - now, x) * v
         if heun and bool((after > 0).all()):
@@ -88,7 +88,7 @@ def walk(
 def sample(velocity: Velocity, noise: Tensor, cond: Any, num_steps: int, shift: float, heun: bool = False) -> Tensor:
     """Sample latents from noise in num_steps steps over `sigmas(num_steps, shift)`, as a student is used."""
     one = torch.ones(len(noise), dtype=torch.float64)
-    return walk(velocity, noise, one, one * 0, cond, num_steps=num_steps, shift=shift, heun=heun)
+    return integrate(velocity, noise, one, one * 0, cond, num_steps=num_steps, shift=shift, heun=heun)
 
 
 def guided(velocity: Velocity, scale: float) -> Velocity:

@@ -20,7 +20,7 @@ from ..data.frame_latents import to_network
 from .ddpm import weighted_error
 from .edm import NoiseLevels, mix
 from .flow import noise_like
-from .temporal import Clips, at_most
+from .temporal import Clips, batch_limit
 
 AUGMENT = NoiseLevels(-3.0, 0.5)
 """Noise on the image."""
@@ -124,7 +124,7 @@ class ImageToVideoTask(Frozen):
         wanted = self.lengths[step % len(self.lengths)] if progress < 0.6 else self.num_frames
         every = 2 if self.slow and step % SLOW_EVERY == SLOW_EVERY - 1 else 1
         count = min(wanted, self.store.num_frames // every)
-        batch = at_most(self.batch_size * min(MOST, self.num_frames // wanted), self.store.latents)
+        batch = batch_limit(self.batch_size * min(MOST, self.num_frames // wanted), self.store.latents)
         index = self.use[torch.randint(len(self.use), (batch,), generator=generator)]
         start = int(torch.randint(self.store.num_frames - count * every + 1, (), generator=generator))
         strength = AUGMENT.draw(batch, generator)

@@ -48,13 +48,13 @@ class Clips(Protocol):
     def __len__(self) -> int: ...
 
 
-def at_most(count: int, latents: Tensor) -> int:
+def batch_limit(count: int, latents: Tensor) -> int:
     """The batch size `count`, or the largest that temporal attention supports for latents (..., h, w)."""
     return max(1, min(count, MOST_ROWS // (latents.shape[-2] * latents.shape[-1])))
 
 
 @contextmanager
-def at_places(video: nn.Module, frames_F: Tensor) -> Iterator[None]:
+def at_positions(video: nn.Module, frames_F: Tensor) -> Iterator[None]:
     """Context in which temporal attention (AnimateDiff's sinusoidal positions) uses the positions frames_F instead of 0
     to F - 1."""
     tables = [module for module in video.modules() if isinstance(module, SinusoidalPositionalEmbedding)]
@@ -112,7 +112,7 @@ class TemporalTask(Frozen):
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         frames = self.frames_of_step(step, progress, generator)
-        count = at_most(self.batch_size * min(4, self.store.num_frames // len(frames)), self.store.latents)
+        count = batch_limit(self.batch_size * min(4, self.store.num_frames // len(frames)), self.store.latents)
         index = torch.randint(len(self.store), (count,), generator=generator)
         x0, weight = self.clips(self.store, index.to(self.device), frames.to(self.device))
         late = self.late if progress < self.late_until else 0.0
@@ -122,7 +122,7 @@ class TemporalTask(Frozen):
         noisy, target = self.schedule.mix(x0, noise, t_B.to(self.device))
         with torch.no_grad():
             states = self.words.embed(self.words.draw(self.store.seed[index].tolist(), generator))
-        with at_places(self.video, frames):
+        with at_positions(self.video, frames):
             predicted = self.predict(noisy, t_B, states)
         self.samples += count * processes.count()
         return weighted_error(predicted, target, weight, self.still), {}

@@ -134,7 +134,7 @@ class VideoTask:
         """Draw clean latents (B, C, T, h, w), control, loss weights (B, T, h, w) and captions for a step."""
         number = step % ROUND
         if progress < self.warm_up or number in PICTURES:
-            return self._pictures(self._choose(PICTURE_BATCH * self.batch_size, generator, alone=True), generator)
+            return self._pictures(self._choose(PICTURE_BATCH * self.batch_size, generator, text_only=True), generator)
         index = self._choose(self.batch_size, generator)
         chance = torch.rand(len(index), generator=generator).to(self.device)
         if number in REFERENCES:
@@ -144,10 +144,10 @@ class VideoTask:
         control = self.conditions(self.store, index, conditioned, whole)
         return *self._clean(index), control, self.captions(index, generator, conditioned)
 
-    def _choose(self, count: int, generator: torch.Generator, alone: bool = False) -> Tensor:
-        """Draw clips of the store. alone: only clips that can be generated from text."""
+    def _choose(self, count: int, generator: torch.Generator, text_only: bool = False) -> Tensor:
+        """Draw clips of the store. text_only: only clips that can be generated from text."""
         rows = torch.arange(len(self.store), device=self.device)
-        if alone:
+        if text_only:
             rows = rows[~self._needs_condition(rows)]
         return rows[torch.randint(len(rows), (count,), generator=generator).to(self.device)]
 

@@ -18,7 +18,7 @@ from ..data.frame_latents import to_network
 from ..data.store import ClipStore
 
 
-class PictureWordsTask:
+class ImageTextTask:
     """vision: a CLIPVisionModelWithProjection, trained in place."""
 
     names_for_adam = ("position_embedding", "class_embedding", "patch_embedding", "norm", "scale")

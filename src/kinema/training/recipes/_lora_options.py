@@ -38,9 +38,9 @@ FEW, CROPS = 100, 4
 """Fewer than FEW clips are cropped CROPS times each, to avoid overfitting to positions."""
 
 
-class Wanted:
+class LoraOptions:
     """The options of a training. Raises ValueError for illegal ones, before any library is loaded. found: the clips,
-    after `look`."""
+    after `find_clips`."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.out = settings, settings.out
@@ -88,7 +88,7 @@ class Wanted:
         except RequestError as error:
             raise ValueError(str(error)) from None
 
-    def look(self, minutes: float) -> dict[str, Any]:
+    def find_clips(self, minutes: float) -> dict[str, Any]:
         """Find the clips of the folder; writes OUT/data.txt."""
         folder = Path(self.settings.options["data"])
         self.found = own_clips.find(folder, self.out / "unpacked", frames=self.frames, fps=self.fps)
@@ -96,7 +96,7 @@ class Wanted:
 
     def items(self) -> list[own_clips.Item]:
         if self.found is None:
-            self.look(0)
+            self.find_clips(0)
         assert self.found is not None
         return self.found.items
 
