@@ -54,16 +54,16 @@ def main() -> None:
         "--plain", type=Path, help="a .npy file for the clips without an adapter: read if it exists, else written"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/camera_moves"))
-    given = parser.parse_args()
-    engine, probes, chosen = kinema.load(given.model), load_probes(), scenes(given.count)
+    args = parser.parse_args()
+    engine, probes, chosen = kinema.load(args.model), load_probes(), scenes(args.count)
 
-    more: dict = {} if given.steps is None else {"steps": given.steps}
-    more |= {"options": {"base": given.base}} if given.base else {}
+    more: dict = {} if args.steps is None else {"steps": args.steps}
+    more |= {"options": {"base": args.base}} if args.base else {}
 
     def made(styles: list) -> list[np.ndarray]:
         return [
             engine.generate(
-                describe_without_camera(scene), seed=number, conditions=styles, profile=given.profile, **more
+                describe_without_camera(scene), seed=number, conditions=styles, profile=args.profile, **more
             ).frames()
             for number, scene in enumerate(chosen)
         ]  # fmt: skip
@@ -79,17 +79,17 @@ def main() -> None:
     def moving(clips: list[np.ndarray], move: str) -> np.ndarray:
         return np.array([strength(clip, probes.read(clip), move, everything=True) for clip in clips])
 
-    if given.plain and given.plain.is_file():
-        plain = list(np.load(given.plain))
+    if args.plain and args.plain.is_file():
+        plain = list(np.load(args.plain))
     else:
         plain = made([])
-        if given.plain:
-            np.save(given.plain, np.stack(plain))
+        if args.plain:
+            np.save(args.plain, np.stack(plain))
     results = {"without": facts(plain)}
     print("without", results["without"], flush=True)
-    for move in given.moves.split(","):
-        file = str(given.adapters / f"{move}.safetensors") if given.adapters else f"mini-{move}"
-        clips = made([{"kind": "style", "adapter": file, "weight": given.weight}])
+    for move in args.moves.split(","):
+        file = str(args.adapters / f"{move}.safetensors") if args.adapters else f"mini-{move}"
+        clips = made([{"kind": "style", "adapter": file, "weight": args.weight}])
         there, before = moving(clips, move), moving(plain, move)
         results[move] = {
             "right_percent": 100 * float((there > THRESHOLD).mean()), "median": float(np.median(there)),
@@ -99,9 +99,9 @@ def main() -> None:
         results[move]["strengths"] = {"with": there.round(3).tolist(), "without": before.round(3).tolist()}
         picks = (0, 5, 10, 15)
         rows = [(describe_without_camera(chosen[n]), [strip(clips[n], picks)]) for n in range(min(12, len(clips)))]
-        sheet(rows, given.out / f"{move}.png", columns=3)
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        sheet(rows, args.out / f"{move}.png", columns=3)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

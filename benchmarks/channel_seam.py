@@ -70,13 +70,13 @@ def main() -> None:
     options.add_argument("--pairs", type=int, default=8)
     options.add_argument("--profile", default="fast")
     options.add_argument("--sheet", type=Path)
-    arguments = options.parse_args()
+    args = options.parse_args()
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder)) as ledger:
-        config = ChannelConfig.model_validate({"folder": folder, "making": {"profile": arguments.profile}})
+        config = ChannelConfig.model_validate({"folder": folder, "making": {"profile": args.profile}})
         bench, rows, found = Bench(Path(folder), config), [], []
         print("| shots | inside the first | seam, continued | seam, cut | s cut | s continued |")
         print("|---|---|---|---|---|---|")
-        for one, other in pairs_of(Planner(config, ledger), arguments.pairs):
+        for one, other in pairs_of(Planner(config, ledger), args.pairs):
             first = bench.job(one, keeps=True)
             old, _ = bench.drawn(first)
             steps.tail(bench.desk, first, steps.GENERATE)
@@ -93,8 +93,8 @@ def main() -> None:
             f"\ncontinuations closer than cuts: {nearer} of {len(found)}; "
             f"seconds continued / cut: {mean[4] / mean[3]:.2f}"
         )
-        if arguments.sheet:
-            write([Chunk(np.concatenate(rows)[None], 0, 8.0)], arguments.sheet)
+        if args.sheet:
+            write([Chunk(np.concatenate(rows)[None], 0, 8.0)], args.sheet)
 
 
 if __name__ == "__main__":

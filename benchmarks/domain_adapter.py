@@ -36,15 +36,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--out", type=Path, default=Path("runs/domain"))
-    given = parser.parse_args()
+    args = parser.parse_args()
     probes = load_probes()
-    scenes = [scene for n in range(4 * given.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
-    scenes = scenes[: given.count]
-    adapter = {"kind": "style", "adapter": str(given.adapted / "domain.safetensors"), "weight": 1.0}
+    scenes = [scene for n in range(4 * args.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
+    scenes = scenes[: args.count]
+    adapter = {"kind": "style", "adapter": str(args.adapted / "domain.safetensors"), "weight": 1.0}
     runs = (
-        ("with the stage, adapter off", given.adapted, []),
-        ("without the stage", given.without, []),
-        ("with the stage, adapter on", given.adapted, [adapter]),
+        ("with the stage, adapter off", args.adapted, []),
+        ("without the stage", args.without, []),
+        ("with the stage, adapter on", args.adapted, [adapter]),
     )
     strips: list[list[np.ndarray]] = [[] for _ in scenes]
     for name, folder, conditions in runs:
@@ -52,19 +52,19 @@ def main() -> None:
         flat = other = kind = color = 0
         for number, scene in enumerate(scenes):
             clip = engine.generate(
-                describe(scene, 0), seed=number, steps=given.steps, profile="exact", conditions=conditions,
+                describe(scene, 0), seed=number, steps=args.steps, profile="exact", conditions=conditions,
                 guidance=5.0, fps=8.0, options={"base": "kinema-mini-image"},
             ).frames()  # fmt: skip
             reading, actor = probes.read(clip), scene.actors[0]
             track, style = track_object(reading), reading.word("style")
-            flat, other = flat + (style == "flat"), other + (style == given.style)
+            flat, other = flat + (style == "flat"), other + (style == args.style)
             kind += track.word("kind", WORLD_MINI.kinds) == actor.kind
             color += track.word("color", WORLD_MINI.colors) == actor.color
             strips[number].append(strip(clip, (0, 7, 15)))
-        share = {"flat": flat, given.style: other, "object": kind, "color": color}
+        share = {"flat": flat, args.style: other, "object": kind, "color": color}
         print(name, json.dumps({key: round(100 * value / len(scenes), 1) for key, value in share.items()}), flush=True)
     rows = [(describe(scene, 0), [np.concatenate(parts)]) for scene, parts in zip(scenes, strips, strict=True)]
-    sheet(rows[:12], given.out / "sheet.png", columns=3)
+    sheet(rows[:12], args.out / "sheet.png", columns=3)
 
 
 if __name__ == "__main__":

@@ -117,16 +117,16 @@ def main() -> None:
     parser.add_argument("--profile", action="append", choices=("exact", "balanced", "fast"))
     parser.add_argument("--no-plain", action="store_true")
     parser.add_argument("--decoder", choices=("full", "tiny"), help="default: the profile's")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     engine = kinema.load("kinema-mini-wan", device="cpu")
     with tempfile.TemporaryDirectory() as folder:
-        if asked.video:
-            x, y, w, h = (float(part) for part in asked.box.split(","))
-            clips = [(asked.video, kinema.Mask(boxes=((x, y, x + w, y + h),)), " ", None)]
+        if args.video:
+            x, y, w, h = (float(part) for part in args.box.split(","))
+            clips = [(args.video, kinema.Mask(boxes=((x, y, x + w, y + h),)), " ", None)]
         else:
-            clips = toyland(asked.count, Path(folder))
+            clips = toyland(args.count, Path(folder))
         base = None
-        if not asked.no_plain:
+        if not args.no_plain:
             from diffusers import WanVACEPipeline
 
             pipeline = WanVACEPipeline.from_pretrained(engine.location, trust_remote_code=False)
@@ -134,10 +134,10 @@ def main() -> None:
             plan = engine.plan(request(*clips[0][:3], "exact"))
             base = min(plain(pipeline, plan, plan.steps, plan.guidance) for _ in range(2))
             print(f"plain pipeline: {base:.2f} s for {len(plan.spans)} windows of {plan.width}x{plan.height}")
-        for profile in asked.profile or ("exact", "balanced", "fast"):
+        for profile in args.profile or ("exact", "balanced", "fast"):
             rows, seconds = [], []
             for video, mask, words, empty in clips:
-                plan = engine.plan(request(video, mask, words, profile, asked.decoder))
+                plan = engine.plan(request(video, mask, words, profile, args.decoder))
                 engine.generate(plan).frames() if not seconds else None
                 started = time.perf_counter()
                 frames = engine.generate(plan).frames()

@@ -57,11 +57,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--beside", type=int, default=0, metavar="N", help="number of busy processes")
     parser.add_argument("--home", type=Path, help="an existing KINEMA_HOME; default: a new one")
-    arguments = parser.parse_args()
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(arguments.beside)]
+    args = parser.parse_args()
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(args.beside)]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            table(arguments.only, arguments.runs, Path(folder), arguments.home)
+            table(args.only, args.runs, Path(folder), args.home)
     finally:
         for each in others:
             each.kill()

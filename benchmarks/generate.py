@@ -48,10 +48,10 @@ def main() -> None:
     parser.add_argument("--warm", action="store_true", help="only the warm part")
     parser.add_argument("--runs", type=int, default=7, help="runs of each, after a warm-up run")
     parser.add_argument("--model", default="kinema-mini-wan", help="name or folder of the model")
-    arguments = parser.parse_args()
-    rows = warm(arguments.model, arguments.runs)
-    if not arguments.warm:
-        rows += cold(arguments.model, max(3, arguments.runs // 2))
+    args = parser.parse_args()
+    rows = warm(args.model, args.runs)
+    if not args.warm:
+        rows += cold(args.model, max(3, args.runs // 2))
     width = max(len(name) for name, *_ in rows)
     for name, value, note in rows:
         print(f"{name:<{width}}  {value:>9}  {note}")

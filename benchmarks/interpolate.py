@@ -76,11 +76,11 @@ def toyland(count: int, rate: float) -> Iterator[np.ndarray]:
         yield from render(scenes, num_frames=9, height=160, width=288, fps=rate).frames_BFHWC.numpy()
 
 
-def measure(clips: list[np.ndarray], given: argparse.Namespace, name: str) -> dict[str, dict[str, float]]:
+def measure(clips: list[np.ndarray], args: argparse.Namespace, name: str) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     made: dict[str, list[np.ndarray]] = {}
     for by in WAYS:
-        made[by] = [halved(clip, by, given.model) for clip in clips]
+        made[by] = [halved(clip, by, args.model) for clip in clips]
         pairs = [
             (a, b) for out, clip in zip(made[by], clips, strict=True) for a, b in zip(out, clip[1::2], strict=False)
         ]
@@ -95,7 +95,7 @@ def measure(clips: list[np.ndarray], given: argparse.Namespace, name: str) -> di
             scores = ", ".join(f"{by} {psnr(made[by][k][at], pictures[0]):.1f} dB" for by in ("blend", "mci", "film"))
             wide = 360 / pictures[0].shape[1]
             rows.append((f"true; {scores}", [cv2.resize(p, None, fx=wide, fy=wide) for p in pictures]))
-    sheet(rows, given.out / f"{name}.png")
+    sheet(rows, args.out / f"{name}.png")
     film, mci, blend = (found[by] for by in WAYS)
     print(
         f"{name:14s}" + "".join(f"  {by} {found[by]['psnr']:6.2f} dB {found[by]['ssim']:.4f}" for by in WAYS)
@@ -131,24 +131,24 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/interpolate"))
     parser.add_argument("--excerpts", action="store_true")
     parser.add_argument("--no-time", action="store_true")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     found = {}
     for rate in (24.0, 12.0):
-        found[f"toyland {rate:g}"] = measure(list(toyland(given.count, rate)), given, f"toyland {rate:g}")
-    found["textures"] = measure(list(textures(given.count)), given, "textures")
-    for clip in given.clips:
-        part = EXCERPTS.get(clip.stem, slice(None)) if given.excerpts else slice(None)
-        found[clip.stem] = measure([read_video(clip)[0][part]], given, clip.stem)
-    if not given.no_time:
-        took = {by: [seconds(by, given.model) for _ in range(2)] for by in WAYS}
+        found[f"toyland {rate:g}"] = measure(list(toyland(args.count, rate)), args, f"toyland {rate:g}")
+    found["textures"] = measure(list(textures(args.count)), args, "textures")
+    for clip in args.clips:
+        part = EXCERPTS.get(clip.stem, slice(None)) if args.excerpts else slice(None)
+        found[clip.stem] = measure([read_video(clip)[0][part]], args, clip.stem)
+    if not args.no_time:
+        took = {by: [seconds(by, args.model) for _ in range(2)] for by in WAYS}
         for by in WAYS:
             print(
-                f"48 new frames at 576x320 by {by}: {min(took[by]):.1f} to {max(took[by]):.1f} s with {given.threads} "
+                f"48 new frames at 576x320 by {by}: {min(took[by]):.1f} to {max(took[by]):.1f} s with {args.threads} "
                 f"threads ({min(took[by]) / min(took['mci']):.2f} times mci)"
             )
         found["seconds"] = {by: {"best": min(took[by])} for by in WAYS}
-    (given.out / "found.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    (args.out / "found.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

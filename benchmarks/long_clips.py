@@ -34,13 +34,13 @@ def main() -> None:
     parser.add_argument("--frames", default="16,64")
     parser.add_argument("--size", default="128x128")
     parser.add_argument("--one", type=int)
-    given = parser.parse_args()
-    if given.one:
-        one(given.model, given.one, given.size)
+    args = parser.parse_args()
+    if args.one:
+        one(args.model, args.one, args.size)
         return
     found = []
-    for frames in given.frames.split(","):
-        command = [sys.executable, __file__, "--model", given.model, "--size", given.size, "--one", frames]
+    for frames in args.frames.split(","):
+        command = [sys.executable, __file__, "--model", args.model, "--size", args.size, "--one", frames]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found.append(json.loads(text.splitlines()[-1]))
         print(found[-1], flush=True)

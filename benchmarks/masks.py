@@ -90,11 +90,11 @@ def main() -> None:
     parser.add_argument("--still", type=int, default=40)
     parser.add_argument("--moving", type=int, default=20)
     parser.add_argument("--worst", type=Path)
-    wanted = parser.parse_args()
+    args = parser.parse_args()
     rows = []
     print("| camera | start | clips | IoU object | worst | first | IoU mask | ms per frame |")
     print("|---|---|---|---|---|---|---|---|")
-    for camera, count in (("still", wanted.still), ("moving", wanted.moving)):
+    for camera, count in (("still", args.still), ("moving", args.moving)):
         results: dict[str, list[tuple[float, ...]]] = {name: [] for name in STARTS}
         for number, scene in enumerate(scenes(count, camera == "moving")):
             frames_FHWC, masks_FHW, whole_FHW = draw(scene)
@@ -113,9 +113,9 @@ def main() -> None:
             whole, first, mask, spent_ms = (statistics.mean(column) for column in zip(*ones))
             numbers = " | ".join(f"{value:.3f}" for value in (whole, min(one[0] for one in ones), first, mask))
             print(f"| {camera} | {name} | {len(ones)} | {numbers} | {spent_ms:.0f} |", flush=True)
-    if wanted.worst is not None:
+    if args.worst is not None:
         worst = sorted(rows, key=lambda row: row[0])[:12]
-        sheet_of_clips([row[1:] for row in worst], 7, scale=0.6).save(wanted.worst)
+        sheet_of_clips([row[1:] for row in worst], 7, scale=0.6).save(args.worst)
 
 
 if __name__ == "__main__":

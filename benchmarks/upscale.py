@@ -41,19 +41,19 @@ def sharpness(frames_FHWC: np.ndarray) -> float:
     return float(np.abs(np.diff(gray, axis=1)).mean() + np.abs(np.diff(gray, axis=2)).mean())
 
 
-def in_tiles(given: argparse.Namespace) -> None:
+def in_tiles(args: argparse.Namespace) -> None:
     engine, probes, side = kinema.load(MODEL_OF_TILES), load_probes(), 128
-    scenes = [scene for n in range(4 * given.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
+    scenes = [scene for n in range(4 * args.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
     kinds: dict[str, list] = {"lanczos": [], "model": [], "true": []}
     rows, size = [], {"num_frames": 16, "fps": 8.0}
-    for number, scene in enumerate(scenes[: given.count]):
+    for number, scene in enumerate(scenes[: args.count]):
         text = describe(scene, 0)
         small = render([scene], height=64, width=64, **size).frames_BFHWC[0].numpy()
         true = render([scene], height=side, width=side, **size).frames_BFHWC[0].numpy()
         with tempfile.TemporaryDirectory() as place:
             clip = write([Chunk(small, 0, 8.0)], Path(place) / "clip.mp4", quality="best")
-            asked = upscale(clip, text, scale=2, strength=given.strength, model=MODEL_OF_TILES, seed=number,
-                            profile=given.profile)  # fmt: skip
+            asked = upscale(clip, text, scale=2, strength=args.strength, model=MODEL_OF_TILES, seed=number,
+                            profile=args.profile)  # fmt: skip
             passed = engine.generate(asked).frames()
         large = resize_frames(small, side, side)
         for name, made in (("lanczos", large), ("model", passed), ("true", true)):
@@ -69,7 +69,7 @@ def in_tiles(given: argparse.Namespace) -> None:
     for name, (edges, kind, color, near) in means.items():
         scores = {"sharpness": edges / means["true"][0], "object": 100 * kind, "color": 100 * color, "psnr": near}
         print(name, json.dumps({key: round(float(value), 2) for key, value in scores.items()}))
-    sheet(rows, given.out / "tiles.png", columns=2)
+    sheet(rows, args.out / "tiles.png", columns=2)
 
 
 def main() -> None:
@@ -82,14 +82,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/upscale"))
     parser.add_argument("--tiles", action="store_true")
     parser.add_argument("--profile", default="balanced")
-    given = parser.parse_args()
-    if given.tiles:
-        in_tiles(given)
+    args = parser.parse_args()
+    if args.tiles:
+        in_tiles(args)
         return
-    engine, probes = kinema.load(given.model), load_probes()
-    scenes = [scene for n in range(4 * given.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
-    scenes, side = scenes[: given.count], given.side
-    again = {"by": given.by, "strength": given.strength, "width": side, "height": side}
+    engine, probes = kinema.load(args.model), load_probes()
+    scenes = [scene for n in range(4 * args.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
+    scenes, side = scenes[: args.count], args.side
+    again = {"by": args.by, "strength": args.strength, "width": side, "height": side}
     kinds: dict[str, list] = {"lanczos": [], "model": [], "true": []}
     rows = []
     for number, scene in enumerate(scenes):
@@ -113,7 +113,7 @@ def main() -> None:
     for name, (edges, kind, color) in means.items():
         scores = {"sharpness": edges / means["true"][0], "object": 100 * kind, "color": 100 * color}
         print(name, json.dumps({key: round(float(value), 2) for key, value in scores.items()}))
-    sheet(rows[:16], given.out / "sheet.png", columns=4)
+    sheet(rows[:16], args.out / "sheet.png", columns=4)
 
 
 if __name__ == "__main__":

@@ -46,13 +46,13 @@ def main() -> None:
     parser.add_argument("--busy", type=int, default=3, help="number of busy processes")
     parser.add_argument("--clips", type=int, default=5, help="clips per row, after a warm-up clip")
     parser.add_argument("--limit", type=float, default=120, help="timeout of a row in seconds")
-    arguments = parser.parse_args()
+    args = parser.parse_args()
     found: dict[tuple[str, str], tuple[float, int]] = {}
     for when in ("alone", "beside", "later"):
         for name, settings in SETTINGS.items():
-            found[when, name] = timed(settings, when, arguments)
+            found[when, name] = timed(settings, when, args)
     base = {when: found[when, "OMP_NUM_THREADS=1"][0] for when in ("alone", "beside", "later")}
-    print(f"{'':24}{'alone':>22}{f'{arguments.busy} busy':>22}{'busy later':>22}")
+    print(f"{'':24}{'alone':>22}{f'{args.busy} busy':>22}{'busy later':>22}")
     for name in SETTINGS:
         cells = []
         for when in ("alone", "beside", "later"):
@@ -62,24 +62,24 @@ def main() -> None:
     print("Seconds per warm clip, ratio to one thread, and the number of threads in brackets.")
 
 
-def timed(settings: dict[str, str], when: str, arguments: argparse.Namespace) -> tuple[float, int]:
+def timed(settings: dict[str, str], when: str, args: argparse.Namespace) -> tuple[float, int]:
     """Median seconds per clip and the number of threads; zeros after a timeout."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
     with contextlib.ExitStack() as stack:
         if when == "beside":
-            stack.enter_context(busy(arguments.busy))
+            stack.enter_context(busy(args.busy))
         process = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-c", CLIPS, str(arguments.clips)], env={**kept, **settings}, text=True,
+                [sys.executable, "-c", CLIPS, str(args.clips)], env={**kept, **settings}, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )
         )  # fmt: skip
         assert process.stdout is not None
         process.stdout.readline()
         if when == "later":
-            stack.enter_context(busy(arguments.busy))
+            stack.enter_context(busy(args.busy))
         try:
-            output, _ = process.communicate("\n", timeout=arguments.limit)
+            output, _ = process.communicate("\n", timeout=args.limit)
         except subprocess.TimeoutExpired:
             process.kill()
             return 0.0, 0

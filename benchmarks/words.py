@@ -33,28 +33,28 @@ def main() -> None:
     parser.add_argument("--base", help="another image model")
     parser.add_argument("--kinds", help="kinds of objects other than the miniature's, joined with commas")
     parser.add_argument("--out", type=Path, default=Path("runs/words"))
-    given = parser.parse_args()
-    world = replace(WORLD_MINI, kinds=tuple(given.kinds.split(","))) if given.kinds else WORLD_MINI
-    engine = kinema.load(given.model)
-    judge = Judge(load_probes(), world if not given.kinds else replace(world, kinds=(*WORLD_MINI.kinds, *world.kinds)))
+    args = parser.parse_args()
+    world = replace(WORLD_MINI, kinds=tuple(args.kinds.split(","))) if args.kinds else WORLD_MINI
+    engine = kinema.load(args.model)
+    judge = Judge(load_probes(), world if not args.kinds else replace(world, kinds=(*WORLD_MINI.kinds, *world.kinds)))
     shape = ClipShape(frames=16, height=64, width=64, fps=8.0)
-    options = {"base": given.base} if given.base else {}
+    options = {"base": args.base} if args.base else {}
     found: dict[str, dict[str, list[float]]] = {"made": defaultdict(list), "true": defaultdict(list)}
     rows, started = [], time.perf_counter()
-    for case in cases(world, given.count, shape, lambda scene: scene.camera == "still"):
-        clip = engine.generate(case.caption, seed=case.index, profile=given.profile, options=options).frames()
+    for case in cases(world, args.count, shape, lambda scene: scene.camera == "still"):
+        clip = engine.generate(case.caption, seed=case.index, profile=args.profile, options=options).frames()
         for name, frames in (("made", clip), ("true", case.frames_FHWC)):
             for key, value in judge.caption(case, frames).items():
                 found[name][key] += [float(each) for each in (value if isinstance(value, list) else [value])]
         rows.append((case.caption, [strip(clip, (0, 5, 10, 15))]))
-    seconds = (time.perf_counter() - started) / given.count
+    seconds = (time.perf_counter() - started) / args.count
     for name, measures in found.items():
         scale = {key: 1 if key == "steadiness" else 100 for key in measures}
         print(
             name, json.dumps({key: round(scale[key] * float(np.mean(values)), 1) for key, values in measures.items()})
         )
     print(json.dumps({"seconds_each": round(seconds, 2)}))
-    sheet(rows[:16], given.out / f"{Path(given.model).name}.png", columns=2)
+    sheet(rows[:16], args.out / f"{Path(args.model).name}.png", columns=2)
 
 
 if __name__ == "__main__":
