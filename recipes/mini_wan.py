@@ -15,12 +15,10 @@ decoder), cache (latents of clips and conditions), video (transformer and text e
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
 import time
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,13 +44,13 @@ from kinema.training.tasks.vae import DecoderTask, VaeTask, measure_drift, measu
 from kinema.training.tasks.video import WARM_UP, VideoTask
 
 sys.path.insert(0, str(Path(__file__).parent))
+from mini_wan_card import write_card
 from mini_wan_editions import EDITIONS, Edition
 from mini_wan_judge import gate, judge, passes
-from mini_wan_networks import SHIFT, new_parts, scheduler, transformer_config
+from mini_wan_networks import GUIDANCE, SHIFT, STEPS, new_parts, scheduler
 from mini_wan_student import train_student
-from mini_wan_vae import decoder_for, new_vae, open_vae, resized, vae_config, vae_start, widened
+from mini_wan_vae import decoder_for, new_vae, open_vae, resized, vae_start, widened
 
-STEPS, GUIDANCE = 30, 3.0
 AGAIN = 0.75
 """Factor on the default learning rates with `start`."""
 CLIPS_PER_MINUTE = 60
@@ -316,7 +314,7 @@ class Run:
         for extra in ("tiny_decoder", "few_step"):
             if (self.out / extra).exists():
                 shutil.copytree(self.out / extra, folder / extra)
-        self.write_card(folder)
+        write_card(folder, self.edition, self.training())
         if self.settings.minutes >= 10:
             self.draw_sheets(folder)
         return {"folder": str(folder)}
@@ -327,35 +325,10 @@ class Run:
         text_sheet(sampler, store, self.edition.world, self.out / "sheets" / "text.png")
         task_sheet(sampler, store, self.edition.world, self.out / "sheets" / "tasks.png")
 
-    def write_card(self, folder: Path) -> None:
-        """Write card.json: the model's architecture, training and scores, without the scorecard."""
-        edition, done = self.edition, run_folder.read(self.out).done
-        training = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
+    def training(self) -> dict[str, Any]:
+        """The training record of card.json."""
+        done = run_folder.read(self.out).done
+        record = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
         if self.start is not None:
-            training["before"] = json.loads((self.start / "card.json").read_text(encoding="utf-8"))["training"]
-        card = {
-            "name": "kinema-mini-wan",
-            "edition": edition.name,
-            "family": "wan",
-            "license": "Apache-2.0",
-            "architecture": {
-                "pipeline": "WanVACEPipeline",
-                "vae": {k: v for k, v in vae_config(edition).items() if "latents" not in k},
-                "transformer": transformer_config(edition),
-                "text_encoder": {"class": "UMT5EncoderModel", **edition.text},
-            },
-            "recipe": "recipes/mini_wan.py",
-            "world": asdict(edition.world),
-            "native": {
-                "frames": edition.frames, "height": edition.side, "width": edition.side, "fps": edition.fps,
-                "max_sequence_length": edition.tokens,
-            },
-            "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "flow_shift": SHIFT},
-            "held_out_from_seed": HELD_OUT,
-            "training": training,
-            "weights_sha256": {
-                str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-                for file in sorted(folder.rglob("*.safetensors"))
-            },
-        }  # fmt: skip
-        (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+            record["before"] = json.loads((self.start / "card.json").read_text(encoding="utf-8"))["training"]
+        return record

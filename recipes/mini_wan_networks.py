@@ -14,7 +14,7 @@ from kinema.toyland.scene import sample_scene
 from kinema.training.data.tokenizers import build_tokenizer
 from kinema.training.tasks.video import initialize_transformer
 
-SHIFT = 3.0
+STEPS, GUIDANCE, SHIFT = 30, 3.0, 3.0
 CAPTIONS = 20_000
 """Number of scenes whose captions define the vocabulary."""
 
