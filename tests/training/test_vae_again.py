@@ -97,5 +97,5 @@ def test_a_new_decoder_draws_the_old_latents(monkeypatch):
         source = old if name.startswith(("encoder.", "quant_conv.")) else new
         assert torch.equal(value, source.state_dict()[name]), name
     assert joined.config.latents_std == [2.0] * 4 and joined.config.decoder_base_dim == 8
-    with pytest.raises(ValueError, match="Encoders of 4 and 8 channels"):
+    with pytest.raises(ValueError, match="Encoders must have the same width, got 4 and 8"):
         decoder_for(old, widen(old, base_dim=8, decoder_base_dim=8))
