@@ -1,9 +1,9 @@
-"""A picture that moves: how near the first frame stays, and whether more motion asked for is more motion seen.
+"""Image to video: fidelity of the first frame, and measured against requested motion.
 
     python benchmarks/animate.py --count 8 [--model kinema-mini-svd] [--motions 20,127,235] [--out DIR]
 
-First frame: PSNR of frame 0 to the given picture, and of what the autoencoder alone makes of it. Motion: mean length of
-optical flow (OpenCV's DIS) from frame to frame, in pixels, for each setting. Writes DIR/sheet.png.
+First frame: PSNR of frame 0 to the input image, and of the VAE's reconstruction. Motion: mean length of the optical
+flow (OpenCV's DIS) from frame to frame in pixels, for each setting. Writes DIR/sheet.png.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def db(made: np.ndarray, true: np.ndarray) -> float:
 
 
 def flow(frames_FHWC: np.ndarray) -> float:
-    """Mean length in px, on frames enlarged twice."""
+    """Mean length of the optical flow in px, computed on frames upscaled by 2."""
     engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grays = [cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), None, fx=2, fy=2) for frame in frames_FHWC]
     lengths = [np.linalg.norm(engine.calc(a, b, None), axis=-1).mean() / 2 for a, b in pairwise(grays)]
@@ -46,32 +46,32 @@ def main() -> None:
     parser.add_argument("--motions", default="20,127,235")
     parser.add_argument("--profile", default="exact")
     parser.add_argument("--out", type=Path, default=Path("runs/animate"))
-    given = parser.parse_args()
-    engine = kinema.load(given.model)
+    args = parser.parse_args()
+    engine = kinema.load(args.model)
     vae = engine.family.parts.vae
-    given.out.mkdir(parents=True, exist_ok=True)
+    args.out.mkdir(parents=True, exist_ok=True)
     near, alone, rows = [], [], []
-    moved: dict[int, list[float]] = {int(value): [] for value in given.motions.split(",")}
-    for number in range(given.count):
+    moved: dict[int, list[float]] = {int(value): [] for value in args.motions.split(",")}
+    for number in range(args.count):
         drawn = render([sample_scene(FIRST + number, WORLD_MINI)], num_frames=1, height=64, width=64)
         picture = drawn.frames_BFHWC[0, 0].numpy()
-        file = given.out / f"{number}.png"
+        file = args.out / f"{number}.png"
         Image.fromarray(picture).save(file)
         with torch.no_grad():
             z = vae.encode(to_unit(picture)[None]).latent_dist.mode()
             alone.append(db(from_unit(vae.decode(z, num_frames=1).sample)[0], picture))
         strips = []
         for motion, lengths in moved.items():
-            clip = engine.generate("", image=str(file), seed=number, profile=given.profile, options={"motion": motion})
+            clip = engine.generate("", image=str(file), seed=number, profile=args.profile, options={"motion": motion})
             frames = clip.frames()
             lengths.append(flow(frames))
             if motion == sorted(moved)[len(moved) // 2]:
                 near.append(db(frames[0], picture))
             strips.append(strip(frames, (0, 4, 9, 13)))
-        rows.append((f"{number}: motion {given.motions}", [np.concatenate(strips)]))
+        rows.append((f"{number}: motion {args.motions}", [np.concatenate(strips)]))
     print(json.dumps({"first_frame_db": np.mean(near), "autoencoder_db": np.mean(alone)}))
     print(json.dumps({"flow_px": {motion: float(np.mean(lengths)) for motion, lengths in moved.items()}}))
-    sheet(rows, given.out / "sheet.png", columns=2)
+    sheet(rows, args.out / "sheet.png", columns=2)
 
 
 if __name__ == "__main__":

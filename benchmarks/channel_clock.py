@@ -1,4 +1,4 @@
-"""For channel_faults.py: the wall clock of a channel's processes, set without touching the machine's (set_clock.c)."""
+"""Set the wall clock of a channel's processes, but not the machine's (set_clock.c), for channel_faults.py."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SOURCE = Path(__file__).with_name("set_clock.c")
 
 
 class SetClock:
-    """What the wall clock says in processes that are started within `around`; their steady clock is the true one.
-    works: there is a C compiler."""
+    """The wall clock of processes that are started inside `around`; their steady clock does not change. works: is a C
+    compiler installed?"""
 
     def __init__(self, work: Path) -> None:
         self._file, self._library = work / "clock", work / "set_clock.so"
@@ -46,7 +46,7 @@ class SetClock:
 
 
 class Dates:
-    """Every segment that was listed when somebody called `look`: its date, and does the guide know what is in it."""
+    """Dates and frames of all segments that were listed during calls of `look`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,12 +62,12 @@ class Dates:
             self.frames[one["number"]] = one["frame"]
 
     def steps(self) -> list[float]:
-        """By how much dates jumped from one segment to the next, where they did (the segment itself left out)."""
+        """Jumps of dates between consecutive segments, without the segment's duration."""
         ordered = [self.at[number] for number in sorted(self.at)]
         return [round(b - a - 2.0) for a, b in pairwise(ordered) if abs(b - a - 2.0) > 0.01]
 
     def guided(self) -> tuple[int, int]:
-        """(right, asked): for the date of each segment the guide names the clip whose frames are in it."""
+        """(correct, total): for how many segments does the guide name the right clip at the segment's date?"""
         with Library(self.folder) as library:
             lines = library.as_run(500)
         right = 0

@@ -1,10 +1,10 @@
-"""What a channel on air costs, beside the original's way: re-encoding the same clips with ffmpeg.
+"""Cost of a channel on air, compared with re-encoding the same clips with ffmpeg.
 
     python benchmarks/channel_cost.py [--seconds 60] [--channels 8]
 
 One playout process (HLS) at 576x320, 24 fps, against
 `ffmpeg -re -f concat ... -c:v libx264 -preset veryfast -tune zerolatency -c:a aac -f flv`, both at real time, measured
-by the CPU seconds of the process and its children. Then so many playouts at once.
+by the CPU seconds of the process and its children. Then several playouts at once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ENCODING = Encoding()
 
 
 def clip_frames(number: int, seconds: int):
-    """Something to encode: waves that drift over a textured ground."""
+    """Yield test frames: waves that move over a textured background."""
     y_H1, x_1W = np.mgrid[: ENCODING.height, : ENCODING.width]
     ground = np.random.default_rng(number).integers(0, 24, (ENCODING.height, ENCODING.width), dtype=np.uint8)
     for t in range(24 * seconds):
@@ -60,7 +60,7 @@ def fill(folder: Path, num: int = 6) -> list[LibraryClip]:
 
 
 def cpu_seconds(process: psutil.Process) -> dict[int, float]:
-    """Of a process and its children, by process id."""
+    """CPU seconds of a process and its children, by process id."""
     found = {}
     for one in [process, *process.children(recursive=True)]:
         try:
@@ -74,8 +74,8 @@ def cpu_seconds(process: psutil.Process) -> dict[int, float]:
 def measure(
     processes: list[subprocess.Popen], seconds: float, made: Callable[[], list[float]]
 ) -> tuple[float, float, float]:
-    """(percent of one core, MB, seconds of programme made in a second) of all. made: seconds of programme made so far,
-    of each; the measurement begins when all are ten seconds into it."""
+    """Measure (percent of one core, MB, programme seconds per second) over all processes. made: returns the programme
+    seconds of each so far; the measurement starts when all have reached ten."""
     while min(made()) < 10:
         time.sleep(0.2)
     roots = [psutil.Process(process.pid) for process in processes]
@@ -90,12 +90,12 @@ def measure(
 
 
 def on_air_s(folder: Path) -> float:
-    said = status(folder)
-    return said["frames_sent"] / 24 if said else 0.0
+    shown = status(folder)
+    return shown["frames_sent"] / 24 if shown else 0.0
 
 
 def encoded_s(progress: Path) -> float:
-    """From the file that ffmpeg's -progress writes."""
+    """Read the encoded seconds from ffmpeg's -progress file."""
     rows = (
         [row for row in progress.read_text().splitlines() if row.startswith("out_time_us=")]
         if progress.exists()
@@ -131,7 +131,7 @@ def main() -> None:
     options = reader.parse_args()
     work = Path(tempfile.mkdtemp())
     clips = fill(work / "channel0")
-    print("| what | % of one core | MB | x real time | ratio |\n|---|---|---|---|---|")
+    print("| process | % of one core | MB | x real time | ratio |\n|---|---|---|---|---|")
     theirs = float("nan")
 
     def row(name: str, processes: list[subprocess.Popen], made: Callable[[], list[float]], note: str = "") -> float:

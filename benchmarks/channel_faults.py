@@ -1,13 +1,12 @@
-"""What a viewer notices of each fault: a real channel at real time, real servers, a real browser.
+"""Effects of faults on viewers: a real channel in real time, with real servers and a real browser.
 
     python benchmarks/channel_faults.py [--only NAME] [--modules node_modules]
 
-A supervised channel (576x320, 24 fps, 2 s segments), its folder on a small disk of its own, with an RTMP server, is on
-air; faults are made one after the other. The wall clock is set for a second channel (set_clock.c), last.
-Two viewers watch its HLS through a plain web server: a model (plays three segments behind the end, as hls.js does, and
-counts each moment at which its next segment is not there) and, where puppeteer-core, hls.js and Chromium are, the real
-hls.js. The table says how often each stood still while the fault lasted and for 12 s after it, what hls.js dropped, and
-how long the output clock stood.
+A supervised channel (576x320, 24 fps, 2 s segments) is on air with an RTMP server, its folder on a separate small disk.
+Faults are injected one after the other; the last one sets the wall clock, on a second channel (set_clock.c). Two
+viewers play its HLS from a plain web server: a model (plays three segments behind the end, as hls.js does, and counts
+stalls) and, if puppeteer-core, hls.js and Chromium are installed, the real hls.js. The table shows the stalls of each
+during the fault and 12 s after it, frames that hls.js dropped, and the longest pause of the output.
 """
 
 from __future__ import annotations
@@ -122,7 +121,8 @@ class Bench:
         print(f"| {name} | {model} | {viewer} | {longest:.1f} | {load:.1f} | {note} |", flush=True)
 
     def _watch_output(self) -> Callable[[], float]:
-        """The longest time between two new segments, less a segment."""
+        """Return a function that ends the measurement and returns the longest time between two new segments, minus a
+        segment."""
         end, longest, last = threading.Event(), [0.0], [time.monotonic()]
 
         def watch() -> None:
@@ -164,7 +164,7 @@ def killed(bench: Bench) -> str:
     began = time.monotonic()
     process.kill()
     wait_for(lambda: bench.supervisor.frame > frame + 24)
-    return f"its frame counter went on after {time.monotonic() - began:.1f} s"
+    return f"frame counter resumed after {time.monotonic() - began:.1f} s"
 
 
 def frozen(bench: Bench) -> str:
@@ -172,7 +172,7 @@ def frozen(bench: Bench) -> str:
     began = time.monotonic()
     os.kill(process.pid, signal.SIGSTOP)
     wait_for(lambda: bench.supervisor.frame > frame + 48, 60)
-    return f"noticed, killed, on again after {time.monotonic() - began:.1f} s"
+    return f"detected, killed, on air again after {time.monotonic() - began:.1f} s"
 
 
 def hung(bench: Bench) -> str:
@@ -181,7 +181,7 @@ def hung(bench: Bench) -> str:
     holder = subprocess.Popen([sys.executable, str(Path(__file__).with_name("hold_thread.py")), str(process.pid)])
     wait_for(lambda: bench.supervisor.frame > frame + 48, 60)
     took = time.monotonic() - began
-    return f"on again after {took:.1f} s" if holder.wait(10) == 0 else "cannot start: no right to hold a thread"
+    return f"on air again after {took:.1f} s" if holder.wait(10) == 0 else "skipped: no permission to hold a thread"
 
 
 def server_killed(bench: Bench) -> str:
@@ -190,9 +190,7 @@ def server_killed(bench: Bench) -> str:
     bench.nginx.start()
     began = time.monotonic()
     wait_for(lambda: bench.status()["outputs"][1]["state"] == "on air", 60)
-    return (
-        f"RTMP on air {time.monotonic() - began:.1f} s after it was back; late frames {bench.status()['late_frames']}"
-    )
+    return f"RTMP on air {time.monotonic() - began:.1f} s after restart; late frames {bench.status()['late_frames']}"
 
 
 def server_gone(bench: Bench) -> str:
@@ -209,13 +207,13 @@ def server_gone(bench: Bench) -> str:
     got = decoded(new[-1]) if new else 0
     late = bench.status()["late_frames"]
     return (
-        f"meanwhile {away['state']}; sent again {took:.1f} s after it was back, its receiver decoded {got} frames "
-        f"of the 10 s since; late frames {late}"
+        f"meanwhile {away['state']}; sending {took:.1f} s after restart, receiver decoded {got} frames of the next "
+        f"10 s; late frames {late}"
     )
 
 
 def decoded(recording: Path) -> int:
-    """Frames in what an RTMP server has recorded so far, decoded strictly."""
+    """Number of frames in an RTMP server's recording, decoded strictly."""
     command = ["ffmpeg", "-v", "error", "-xerror", "-i", str(recording), "-map", "0:v", "-f", "framecrc", "-"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return sum(not line.startswith("#") for line in done.stdout.splitlines())
@@ -226,8 +224,8 @@ def server_frozen(bench: Bench) -> str:
     time.sleep(15)
     bench.nginx.signal(signal.SIGCONT)
     wait_for(lambda: bench.status()["outputs"][1]["state"] == "on air", 60)
-    said = bench.status()
-    return f"sidecars started {said['outputs'][1]['starts']}; late frames {said['late_frames']}"
+    shown = bench.status()
+    return f"sidecars started {shown['outputs'][1]['starts']}; late frames {shown['late_frames']}"
 
 
 def harmed_clips(bench: Bench) -> str:
@@ -238,30 +236,30 @@ def harmed_clips(bench: Bench) -> str:
     time.sleep(20)
     with Library(bench.folder) as library:
         broken = library.counts()["broken"]
-    return f"{broken:.0f} of 3 found broken and left out"
+    return f"{broken:.0f} of 3 detected as broken and skipped"
 
 
 def disk_full(bench: Bench) -> str:
     if bench.disk is None:
-        return "cannot start: no right to mount a small disk"
+        return "skipped: no permission to mount a small disk"
     ballast = bench.disk / "ballast"
-    end, told = time.monotonic() + 60, {}
+    end, full = time.monotonic() + 60, {}
     with ballast.open("wb", buffering=0) as file:
         with contextlib.suppress(OSError):
             while True:
                 file.write(bytes(1 << 20))
-        while time.monotonic() < end:  # what the channel frees by deleting old segments is taken as well
+        while time.monotonic() < end:  # also fill the space of deleted segments
             with contextlib.suppress(OSError):
                 file.write(bytes(4096))
             time.sleep(0.002)
-        told, age_s = bench.status(), time.time() - bench.status().get("written_at", 0.0)
-    said = told["outputs"][0]
+        full, age_s = bench.status(), time.time() - bench.status().get("written_at", 0.0)
+    shown = full["outputs"][0]
     ballast.unlink()
     wait_for(lambda: bench.status()["outputs"][0]["disk"] == "ok", 30)
-    alarms, after = "; ".join(told["alarms"]).replace(str(bench.work), ""), bench.status()
+    alarms, after = "; ".join(full["alarms"]).replace(str(bench.work), ""), bench.status()
     spares, left = after["outputs"][0]["spares"], after["alarms"]
     return (
-        f"{said['state']}, {said['waiting']} segments in memory, {said['lost_segments']} lost; "
+        f"{shown['state']}, {shown['waiting']} segments in memory, {shown['lost_segments']} lost; "
         f'status {age_s:.1f} s old with alarms "{alarms}"; afterwards {spares} spares, alarms {left}'
     )
 
@@ -270,18 +268,18 @@ def database_locked(bench: Bench) -> str:
     other = sqlite3.connect(bench.folder / "library.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     time.sleep(30)
-    said = bench.status()
+    shown = bench.status()
     other.execute("ROLLBACK")
-    return f"30 s; {said['notes_waiting']} notes waited"
+    return f"30 s; {shown['notes_waiting']} notes waited"
 
 
 def database_gone(bench: Bench) -> str:
     file = bench.folder / "library.db"
     file.rename(bench.folder / "away.db")
     time.sleep(30)
-    said = bench.status()
+    shown = bench.status()
     (bench.folder / "away.db").rename(file)
-    return f"30 s; {said['library'][-22:]}, stock {said['stock']}"
+    return f"30 s; {shown['library'][-22:]}, stock {shown['stock']}"
 
 
 def second_playout(bench: Bench) -> str:
@@ -302,7 +300,7 @@ def no_clips(bench: Bench) -> str:
 
 
 def generator_gone(bench: Bench) -> str:
-    """The hour on an accelerated clock; in real time what a browser sees of its parts."""
+    """Run the hour on an accelerated clock, and parts of it in real time."""
     command = [sys.executable, str(Path(__file__).with_name("channel_generator_gone.py"))]
     hour = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     with Library(bench.folder) as library:
@@ -326,7 +324,7 @@ def generator_gone(bench: Bench) -> str:
 
 def clock_set(bench: Bench) -> str:
     if not bench.clock.works:
-        return "cannot start: no C compiler"
+        return "skipped: no C compiler"
     dates = Dates(bench.folder)
     for ahead_s in (0, 3600, 0):
         bench.clock.set(ahead_s)
@@ -334,11 +332,11 @@ def clock_set(bench: Bench) -> str:
             dates.look()
             time.sleep(1)
     right, asked = dates.guided()
-    said, in_order = bench.status(), dates.television_guide_is_in_order()
+    shown, in_order = bench.status(), dates.television_guide_is_in_order()
     return (
         f"dates of {len(dates.at)} segments jumped by {dates.steps()} s and nowhere else; the guide named the clip of "
-        f"{right} of {asked}; television guide in order: {in_order}; late frames {said['late_frames']}, playouts "
-        f"started {bench.supervisor.starts}, RTMP {said['outputs'][1]['state']}"
+        f"{right} of {asked}; television guide in order: {in_order}; late frames {shown['late_frames']}, playouts "
+        f"started {bench.supervisor.starts}, RTMP {shown['outputs'][1]['state']}"
     )
 
 
@@ -366,7 +364,7 @@ def main() -> None:
     reader.add_argument("--only", choices=FAULTS)
     reader.add_argument("--modules", type=Path, default=Path("node_modules"))
     options = reader.parse_args()
-    print("| fault | model: stalls / lost segments | hls.js: stalls / dropped frames | longest hole, s | load | |")
+    print("| fault | model: stalls / lost segments | hls.js: stalls / dropped frames | longest pause, s | load | |")
     print("|---|---|---|---|---|---|")
     asked = [name for name in FAULTS if options.only in (None, name)]
     for with_clock in (False, True):

@@ -1,9 +1,9 @@
-"""An hour without the generator, on an accelerated clock: what is shown, and what the model of a viewer sees of it.
+"""An hour without the generator, on an accelerated clock: programme on air, and stalls of a model of a viewer.
 
     python benchmarks/channel_generator_gone.py
 
-Six clips were shown when it goes away. For 40 minutes the library is all there is; then its clips are taken out (as a
-full disk would), for 20 minutes nothing is left; then the generator is back with two new clips.
+The generator stops after six clips. For 40 minutes the channel plays the library; then its clips are removed (as on a
+full disk), and it has none for 20 minutes; then the generator returns with two new clips.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kinema.channel.library import Library, LibraryClip
 
 
 class Watched(FastClock):
-    """Whenever the playout waits, the viewer looks."""
+    """Runs the viewer whenever the playout waits."""
 
     model: Model | None = None
 
@@ -64,13 +64,13 @@ def main() -> None:
         with Library(folder) as library:
             lines = library.as_run(12)[::-1]
         playout.close()
-        said = {
+        result = {
             "before": first, "40 min": repeats, "20 min": filler, "back": back,
             "then": [line.kind for line in lines if line.frame >= playout.frame - 20 * 24],
             "stalls": clock.model.stalls, "lost": clock.model.lost, "played": clock.model.played,
             "late": playout.late, "jumps": playout.jumps,
         }  # fmt: skip
-    print(json.dumps(said))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A viewer as hls.js is one, without the pictures: what a playlist would have made of its buffer."""
+"""A model of an hls.js viewer: simulates its buffer from the playlist, without decoding."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ SEGMENT_S = 2.0
 
 
 class Model:
-    """Starts three segments behind the end and plays them in the time of whoever calls `look`. stalls: moments at which
-    the next segment was not there. lost: segments that left the playlist before they were played."""
+    """Starts three segments behind the end and plays them by the clock of the calls of `look`. stalls: how often the
+    next segment was missing. lost: segments that left the playlist before they were played."""
 
     def __init__(self, on_air: Path, now: float) -> None:
         self.on_air, self.stalls, self.stalled_s, self.lost = on_air, 0, 0.0, 0
         self.played, self._stalled = 0, False
         first, listed = self._listed()
-        self._have = max(first, first + listed - 3)  # the segment that plays
+        self._have = max(first, first + listed - 3)  # the playing segment
         self._until = now + SEGMENT_S
 
     def look(self, now: float) -> None:
@@ -39,7 +39,7 @@ class Model:
             self.stalls, self._stalled = self.stalls + 1, True
 
     def watch(self) -> None:
-        """In real time, in a thread."""
+        """Play in real time in a thread."""
 
         def run() -> None:
             while True:

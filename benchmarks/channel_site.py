@@ -1,9 +1,9 @@
-"""What viewers cost the site: each reads playlist, segments and now/next as the page does, against a site process.
+"""Load of viewers on the site: each reads playlist, segments and now/next from a site process, as the page does.
 
     python benchmarks/channel_site.py [--viewers 1 20 100] [--seconds 20]
 
-Prints for each number of viewers the site's CPU, its answers and how long they took, and CPU per viewer as a ratio to
-that of the first row. Run it on an idle machine; the viewers are drawn by this process, which takes CPU too.
+Prints for each number of viewers the site's CPU, number and latency of responses, and the CPU per viewer relative to
+the first row. Run it on an idle machine; the viewers run in this process and use CPU too.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""A day of a channel in minutes: no gap, no repeated segment number, nothing that grows, over the wrap of 33 bits.
+"""Soak test of a channel, a day in minutes: checks for gaps, repeated segment numbers and growth, across the 33-bit
+wrap.
 
     python benchmarks/channel_soak.py [--hours 24] [--life 0.5] [--sound] [--folder /dev/shm/soak]
 
 The playout runs on an accelerated clock with everything else real: clips from disk, library, segments and playlists.
-Every segment that a playlist shows is demultiplexed: each step from packet to packet must be one frame (video) or 1024
-samples (audio). The sound is one AAC packet again and again unless --sound encodes it (some times slower). The wrap of
-MPEG-TS's clock is crossed in the middle. After --life hours the playout "dies" and a new one goes on
-from its state.
+Every listed segment is demultiplexed: each step from packet to packet must be one frame (video) or 1024 samples
+(audio). The audio is one repeated AAC packet unless --sound encodes it (several times slower). The wrap of MPEG-TS's
+clock is crossed in the middle. After --life hours the playout "dies" and a new one resumes from its state.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def fill(folder: Path, num: int) -> None:
 
 
 class Checker:
-    """Follows the playlist as a very strict viewer."""
+    """Reads the playlist as a strict viewer."""
 
     def __init__(self, folder: Path) -> None:
         self.on_air, self.next = folder / "on_air", 0
@@ -100,8 +100,8 @@ class Checker:
 def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--hours", type=float, default=24)
-    reader.add_argument("--every", type=float, default=1.0, help="hours between two lines")
-    reader.add_argument("--life", type=float, default=0.5, help="hours from one death of the process to the next")
+    reader.add_argument("--every", type=float, default=1.0, help="hours between output lines")
+    reader.add_argument("--life", type=float, default=0.5, help="hours between deaths of the process")
     reader.add_argument("--sound", action="store_true")
     reader.add_argument("--folder", type=Path)
     options = reader.parse_args()
@@ -141,7 +141,7 @@ def main() -> None:
                     flush=True,
                 )
         late += playout.late
-        playout.lock.close()  # as kill -9 would: no goodbye, what was half done is lost
+        playout.lock.close()  # as after kill -9: unfinished work is lost
         playout.view._leave()
     if options.folder is None:
         shutil.rmtree(folder)

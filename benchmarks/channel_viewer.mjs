@@ -31,12 +31,12 @@ await page.evaluate((url) => {
 process.on("SIGTERM", async () => { await browser.close(); process.exit(0); });
 for (;;) {
   await new Promise((done) => setTimeout(done, 1000));
-  const told = await page.evaluate(() => {
+  const seen = await page.evaluate(() => {
     const video = document.getElementById("v");
     const quality = video.getVideoPlaybackQuality();
     return { time: video.currentTime, frames: quality.totalVideoFrames, dropped: quality.droppedVideoFrames,
       waiting: window.seen.waiting, fatal: window.seen.fatal, errors: window.seen.errors.slice(-3),
       latency: window.player.latency, date: window.player.playingDate?.toISOString() ?? null };
   });
-  console.log(JSON.stringify(told));
+  console.log(JSON.stringify(seen));
 }

@@ -1,12 +1,13 @@
-"""What a domain adapter is good for: motion learnt from clips of one look, pictures of another.
+"""Effect of a domain adapter when motion is trained on clips of another style than the image model's.
 
     kinema train recipes/mini_animatediff.py --set style=neon --minutes 30 --out runs/neon
     kinema train recipes/mini_animatediff.py --set style=neon --set adapter=off --set clips=runs/neon \\
         --minutes 20 --out runs/neon_without
     python benchmarks/domain_adapter.py --with runs/neon --without runs/neon_without --count 16
 
-The image model paints flat pictures, the clips were of STYLE. For both trainings: the share of new clips that the style
-probe reads as flat and as STYLE, and objects and colours read right; for the first also with its adapter left on.
+The image model's style is flat, the training clips have STYLE. For both trainings: the share of new clips that the
+probes classify as flat and as STYLE, and the accuracy of objects and colours; for the first also with its adapter
+enabled.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 import kinema
 from kinema.evaluation.probes import load_probes
-from kinema.evaluation.track import follow
+from kinema.evaluation.track import track_object
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_MINI, sample_scene
 from kinema.training.core.sheets import sheet, strip
@@ -35,15 +36,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--out", type=Path, default=Path("runs/domain"))
-    given = parser.parse_args()
+    args = parser.parse_args()
     probes = load_probes()
-    scenes = [scene for n in range(4 * given.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
-    scenes = scenes[: given.count]
-    adapter = {"kind": "style", "adapter": str(given.adapted / "domain.safetensors"), "weight": 1.0}
+    scenes = [scene for n in range(4 * args.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
+    scenes = scenes[: args.count]
+    adapter = {"kind": "style", "adapter": str(args.adapted / "domain.safetensors"), "weight": 1.0}
     runs = (
-        ("with the stage, adapter off", given.adapted, []),
-        ("without the stage", given.without, []),
-        ("with the stage, adapter on", given.adapted, [adapter]),
+        ("with the stage, adapter off", args.adapted, []),
+        ("without the stage", args.without, []),
+        ("with the stage, adapter on", args.adapted, [adapter]),
     )
     strips: list[list[np.ndarray]] = [[] for _ in scenes]
     for name, folder, conditions in runs:
@@ -51,19 +52,19 @@ def main() -> None:
         flat = other = kind = color = 0
         for number, scene in enumerate(scenes):
             clip = engine.generate(
-                describe(scene, 0), seed=number, steps=given.steps, profile="exact", conditions=conditions,
+                describe(scene, 0), seed=number, steps=args.steps, profile="exact", conditions=conditions,
                 guidance=5.0, fps=8.0, options={"base": "kinema-mini-image"},
             ).frames()  # fmt: skip
             reading, actor = probes.read(clip), scene.actors[0]
-            track, style = follow(reading), reading.word("style")
-            flat, other = flat + (style == "flat"), other + (style == given.style)
+            track, style = track_object(reading), reading.word("style")
+            flat, other = flat + (style == "flat"), other + (style == args.style)
             kind += track.word("kind", WORLD_MINI.kinds) == actor.kind
             color += track.word("color", WORLD_MINI.colors) == actor.color
             strips[number].append(strip(clip, (0, 7, 15)))
-        share = {"flat": flat, given.style: other, "object": kind, "color": color}
+        share = {"flat": flat, args.style: other, "object": kind, "color": color}
         print(name, json.dumps({key: round(100 * value / len(scenes), 1) for key, value in share.items()}), flush=True)
     rows = [(describe(scene, 0), [np.concatenate(parts)]) for scene, parts in zip(scenes, strips, strict=True)]
-    sheet(rows[:12], given.out / "sheet.png", columns=3)
+    sheet(rows[:12], args.out / "sheet.png", columns=3)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What commands say that they will take, and what they take: a table of said / took / ratio.
+"""Accuracy of time estimates: a table of estimated and actual times of commands.
 
-    python benchmarks/estimates.py                  # every command twice, in a home where nothing was measured yet
+    python benchmarks/estimates.py                  # every command twice, in an empty home
     python benchmarks/estimates.py --only animate --runs 3
-    python benchmarks/estimates.py --beside 3       # the same beside so many busy processes
+    python benchmarks/estimates.py --beside 3       # the same next to busy processes
 
-Each command is a process of its own. Said: the seconds left in its first line of progress, from that line on, the
-loading of libraries and weights included. Took: from that line to the end of the process. The first run knows only
-arithmetic, the second what the first one took. `busy`: how many times as long as on an idle machine this process's work
-takes just then (core/threads.crowd). A ratio is took / said; those beyond 1.5 either way are marked.
+Each command runs in its own process. Estimated: the seconds left in its first progress line, loading of libraries and
+weights included. Took: from that line to the end of the process. The first run estimates from the amount of work, the
+second from the measured first run. `busy`: slowdown of this process relative to an idle machine (core/threads.crowd). A
+ratio is took / estimated; ratios beyond 1.5 either way are marked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kinema.cli.main import main
 sys.argv[0] = "kinema"
 main()
 """
-"""The command as it is, with the digits of its estimates."""
+"""The command line with more digits in its estimates."""
 CLIP = "a red ball rolls left over a green hill at sunset"
 COMMANDS = {
     "samples": ("samples", "samples"),
@@ -53,45 +53,46 @@ COMMANDS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="commands with this in their name (and the samples)")
+    parser.add_argument("--only", default="", help="only commands with this in their name (and the samples)")
     parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--beside", type=int, default=0, metavar="N", help="busy processes beside it")
-    parser.add_argument("--home", type=Path, help="a KINEMA_HOME to go on with; default: a new one")
-    arguments = parser.parse_args()
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(arguments.beside)]
+    parser.add_argument("--beside", type=int, default=0, metavar="N", help="number of busy processes")
+    parser.add_argument("--home", type=Path, help="an existing KINEMA_HOME; default: a new one")
+    args = parser.parse_args()
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(args.beside)]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            table(arguments.only, arguments.runs, Path(folder), arguments.home)
+            table(args.only, args.runs, Path(folder), args.home)
     finally:
         for each in others:
             each.kill()
 
 
 def table(only: str, runs: int, folder: Path, home: Path | None) -> None:
-    """Prints the table as it comes, in Markdown."""
+    """Print the table in Markdown, row by row."""
     environment = {**os.environ, "KINEMA_HOME": str(home or folder / "home"), "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
-    print("| command | run | said, s | took, s | took / said | busy |\n|---|---|---|---|---|---|", flush=True)
+    print("| command | run | estimated, s | took, s | ratio | busy |\n|---|---|---|---|---|---|", flush=True)
     beyond = counted = 0
     for name, words in COMMANDS.items():
         if only not in name and name not in ("samples", "generate balanced"):
             continue
         for number in range(1, runs + 1):
-            said, took = one(words, number, folder, environment)
-            if said is None:
-                print(f"| {name} | {number} | nothing | {took:.1f} | | {busy():.1f} |", flush=True)
+            estimated, took = one(words, number, folder, environment)
+            if estimated is None:
+                print(f"| {name} | {number} | none | {took:.1f} | | {busy():.1f} |", flush=True)
                 continue
-            ratio = took / said
+            ratio = took / estimated
             counted, beyond = counted + 1, beyond + (max(ratio, 1 / ratio) > LIMIT)
             mark = "**" if max(ratio, 1 / ratio) > LIMIT else ""
             print(
-                f"| {name} | {number} | {said:.1f} | {took:.1f} | {mark}{ratio:.2f}{mark} | {busy():.1f} |", flush=True
+                f"| {name} | {number} | {estimated:.1f} | {took:.1f} | {mark}{ratio:.2f}{mark} | {busy():.1f} |",
+                flush=True,
             )
-    print(f"\n{beyond} of {counted} are beyond a factor of {LIMIT:g}.")
+    print(f"\n{beyond} of {counted} ratios are beyond a factor of {LIMIT:g}.")
 
 
 def one(words: tuple[str, ...], number: int, folder: Path, environment: dict[str, str]) -> tuple[float | None, float]:
-    """(seconds said in the first line of progress, seconds from then on) of a command; its outputs of an earlier run
-    are in the way of none."""
+    """(estimated seconds of the first progress line, seconds from then on) of a command. Output names differ between
+    runs."""
     given = [re.sub(r"^(\w+)(\.\w+)$", rf"\g<1>-{number}\2", word) if before == "-o" and number > 1 else word
              for before, word in zip(("", *words), words)]  # fmt: skip
     if words[0] == "samples" and number > 1:
@@ -101,21 +102,21 @@ def one(words: tuple[str, ...], number: int, folder: Path, environment: dict[str
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        said, since, told = None, began, []
+        estimated, since, lines = None, began, []
         assert process.stderr is not None
         for line in process.stderr:
-            told.append(line)
+            lines.append(line)
             found = re.search(r"([0-9.]+) s left", line)
-            if said is None and found:
-                said, since = float(found[1]), time.perf_counter()
+            if estimated is None and found:
+                estimated, since = float(found[1]), time.perf_counter()
         code = process.wait()
     if code:
-        sys.exit(f"kinema {' '.join(given)}: {''.join(told[-5:])}")
-    return said, time.perf_counter() - since
+        sys.exit(f"kinema {' '.join(given)}: {''.join(lines[-5:])}")
+    return estimated, time.perf_counter() - since
 
 
 def busy() -> float:
-    """How crowded the machine is for a process of this priority, looked at for a moment of work."""
+    """Slowdown of this process by other processes, measured during 0.1 s of CPU time."""
     began, ran = time.perf_counter(), time.process_time()
     while time.process_time() - ran < 0.1:
         pass

@@ -2,12 +2,12 @@
 
     python benchmarks/generate.py            # warm and cold, the built-in miniature, this machine's CPU
     python benchmarks/generate.py --warm     # only the warm part
-    python benchmarks/generate.py --model runs/mini_wan/model    # another folder of the same kind
+    python benchmarks/generate.py --model runs/mini_wan/model    # another folder of the same family
 
-Warm: everything loaded, prompt to frames in memory; the two run in turn, medians are compared. Cold: a new process
+Warm: everything loaded, prompt to frames in memory; both run alternately, medians are compared. Cold: a new process
 from start to a written .mp4. Memory: the peak of the cold process. PSNR: of each profile's frames to `exact`'s. First
-preview: from a warm request to the frames of the preview after its first step. CPU: processor time, which other work on
-the machine disturbs less than the clock's.
+preview: from a warm request to the frames of the preview after its first step. CPU: CPU time, which other processes
+disturb less than wall-clock time.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ with av.open(sys.argv[2], "w") as file:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--warm", action="store_true", help="only the warm part")
-    parser.add_argument("--runs", type=int, default=7, help="counted runs of each (after one that is not)")
+    parser.add_argument("--runs", type=int, default=7, help="runs of each, after a warm-up run")
     parser.add_argument("--model", default="kinema-mini-wan", help="name or folder of the model")
-    arguments = parser.parse_args()
-    rows = warm(arguments.model, arguments.runs)
-    if not arguments.warm:
-        rows += cold(arguments.model, max(3, arguments.runs // 2))
+    args = parser.parse_args()
+    rows = warm(args.model, args.runs)
+    if not args.warm:
+        rows += cold(args.model, max(3, args.runs // 2))
     width = max(len(name) for name, *_ in rows)
     for name, value, note in rows:
         print(f"{name:<{width}}  {value:>9}  {note}")
 
 
 def request(card, profile: str) -> dict:
-    """The same words for both: motion words stay words, or the two would not do the same work."""
+    """The same request for both. Motion words are not drawn, so that both do the same work."""
     options = {"motion_words": "text"} if "motion_words" in card.options else {}
     return {"prompt": PROMPT, "seed": 3, "profile": profile, "options": options}
 
@@ -93,11 +93,11 @@ def warm(model: str, runs: int) -> list[tuple[str, str, str]]:
         ).frames  # fmt: skip
 
     def ours(profile: str) -> np.ndarray:
-        family.prompts.clear()  # the prompt is encoded anew, as in the plain script
+        family.prompts.clear()  # encode the prompt again, as in the plain script
         return engine.generate(Request(**request(card, profile))).frames()
 
     def first_preview(profile: str) -> tuple[float, float]:
-        """Seconds from the request to the frames of its first preview, and processor seconds; the rest is not made."""
+        """Seconds and CPU seconds from a request to the frames of its first preview; then it is cancelled."""
         family.prompts.clear()
         started, busy = time.perf_counter(), time.process_time()
 
@@ -178,7 +178,7 @@ def cold(model: str, runs: int) -> list[tuple[str, str, str]]:
 
 
 def measured(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak megabytes of a whole process."""
+    """Seconds and peak megabytes of a process."""
     code = (
         "import json, resource, subprocess, sys, time; t = time.perf_counter();"
         "r = subprocess.run(json.loads(sys.argv[1]), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True);"

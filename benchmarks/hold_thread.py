@@ -1,6 +1,6 @@
-"""Hold the first thread of a process, as a system call that never comes back would: python hold_thread.py PID.
+"""Block the main thread of a process, like a system call that never returns: python hold_thread.py PID.
 
-The process itself lives and is in no stopped state; its other threads go on. It is held until it is killed.
+The process is not stopped, and its other threads continue. The thread is blocked until the process is killed.
 """
 
 from __future__ import annotations

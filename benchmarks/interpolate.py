@@ -1,12 +1,11 @@
-"""Frame interpolation against frames that are known: every second frame of a clip is taken out and made again.
+"""Quality of frame interpolation: every second frame of a clip is removed and interpolated.
 
     python benchmarks/interpolate.py [--clips ../shared/data/road.mp4 ...] [--model FILE] [--out DIR] [--threads 2]
     python benchmarks/interpolate.py --excerpts --count 4        # parts of the clips, a few minutes
 
-PSNR and SSIM of the new frames alone, by the network (film), ffmpeg's motion-compensated filter (mci) and a mix of both
-neighbours (blend): on held-out Toyland at several rates, on moving textures (none seen in training) and on real clips.
-Then seconds for 48 new frames at 576x320 (24 frames at 8 fps made 72 at 24). Writes DIR/NAME.png: true, blend, mci,
-film.
+PSNR and SSIM of the new frames, by the network (film), ffmpeg's motion-compensated filter (mci) and a mix of both
+neighbours (blend): on held-out Toyland at several frame rates, on held-out moving textures and on real clips. Then
+seconds for 48 new frames at 576x320 (24 frames at 8 fps to 72 at 24 fps). Writes DIR/NAME.png: true, blend, mci, film.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def psnr(made: np.ndarray, true: np.ndarray) -> float:
 
 
 def ssim(made: np.ndarray, true: np.ndarray) -> float:
-    """Of luma, Gaussian windows of 11 px with sigma 1.5 (Wang et al. 2004)."""
+    """SSIM of luma, with Gaussian windows of 11 px and sigma 1.5 (Wang et al. 2004)."""
     a, b = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY).astype(np.float64) for x in (made, true))
     blur = lambda x: cv2.GaussianBlur(x, (11, 11), 1.5)[5:-5, 5:-5]  # noqa: E731
     mean_a, mean_b = blur(a), blur(b)
@@ -53,14 +52,14 @@ def ssim(made: np.ndarray, true: np.ndarray) -> float:
 
 
 def halved(frames_FHWC: np.ndarray, by: str, model: str | None) -> np.ndarray:
-    """The clip's odd frames, made from its even ones."""
+    """Interpolate the clip's odd frames from its even ones."""
     even = frames_FHWC[0 : len(frames_FHWC) // 2 * 2 + 1 : 2]
     made = interpolate([Chunk(even, 0, 8.0)], times=2, by=by, model=model if by == "film" else None)
     return np.concatenate([chunk.frames for chunk in made])[1 : 2 * len(even) - 2 : 2]
 
 
 def textures(count: int) -> Iterator[np.ndarray]:
-    """Triplets of moving textures of a bank that training never saw, as clips of three frames."""
+    """Yield clips of three frames from a held-out bank of moving textures."""
     moving = MovingPictures(make_bank(HELD_OUT + 1, 56, 56), 192)
     generator, found = torch.Generator().manual_seed(7), 0
     while found < count:
@@ -71,17 +70,17 @@ def textures(count: int) -> Iterator[np.ndarray]:
 
 
 def toyland(count: int, rate: float) -> Iterator[np.ndarray]:
-    """Held-out clips of 9 frames at `rate` frames a second, of which every second one is kept."""
+    """Yield held-out clips of 9 frames at `rate` fps."""
     for first in range(0, count, 8):
         scenes = [sample_scene(HELD_OUT + 500 + k, BUSY) for k in range(first, min(count, first + 8))]
         yield from render(scenes, num_frames=9, height=160, width=288, fps=rate).frames_BFHWC.numpy()
 
 
-def measure(clips: list[np.ndarray], given: argparse.Namespace, name: str) -> dict[str, dict[str, float]]:
+def measure(clips: list[np.ndarray], args: argparse.Namespace, name: str) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     made: dict[str, list[np.ndarray]] = {}
     for by in WAYS:
-        made[by] = [halved(clip, by, given.model) for clip in clips]
+        made[by] = [halved(clip, by, args.model) for clip in clips]
         pairs = [
             (a, b) for out, clip in zip(made[by], clips, strict=True) for a, b in zip(out, clip[1::2], strict=False)
         ]
@@ -96,7 +95,7 @@ def measure(clips: list[np.ndarray], given: argparse.Namespace, name: str) -> di
             scores = ", ".join(f"{by} {psnr(made[by][k][at], pictures[0]):.1f} dB" for by in ("blend", "mci", "film"))
             wide = 360 / pictures[0].shape[1]
             rows.append((f"true; {scores}", [cv2.resize(p, None, fx=wide, fy=wide) for p in pictures]))
-    sheet(rows, given.out / f"{name}.png")
+    sheet(rows, args.out / f"{name}.png")
     film, mci, blend = (found[by] for by in WAYS)
     print(
         f"{name:14s}" + "".join(f"  {by} {found[by]['psnr']:6.2f} dB {found[by]['ssim']:.4f}" for by in WAYS)
@@ -107,7 +106,7 @@ def measure(clips: list[np.ndarray], given: argparse.Namespace, name: str) -> di
 
 
 def seconds(by: str, model: str | None) -> float:
-    """For 48 new frames: 24 frames of 576x320 at 8 fps, and a last one, made 24 fps."""
+    """Seconds for 48 new frames: 25 frames of 576x320 from 8 to 24 fps."""
     scene = sample_scene(HELD_OUT + 3, BUSY)
     frames = render([scene], num_frames=25, height=320, width=576, fps=8).frames_BFHWC[0].numpy()
     frames = frames.astype(np.int16) + np.random.default_rng(0).integers(-3, 4, frames.shape)
@@ -132,24 +131,24 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/interpolate"))
     parser.add_argument("--excerpts", action="store_true")
     parser.add_argument("--no-time", action="store_true")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     found = {}
     for rate in (24.0, 12.0):
-        found[f"toyland {rate:g}"] = measure(list(toyland(given.count, rate)), given, f"toyland {rate:g}")
-    found["textures"] = measure(list(textures(given.count)), given, "textures")
-    for clip in given.clips:
-        part = EXCERPTS.get(clip.stem, slice(None)) if given.excerpts else slice(None)
-        found[clip.stem] = measure([read_video(clip)[0][part]], given, clip.stem)
-    if not given.no_time:
-        took = {by: [seconds(by, given.model) for _ in range(2)] for by in WAYS}
+        found[f"toyland {rate:g}"] = measure(list(toyland(args.count, rate)), args, f"toyland {rate:g}")
+    found["textures"] = measure(list(textures(args.count)), args, "textures")
+    for clip in args.clips:
+        part = EXCERPTS.get(clip.stem, slice(None)) if args.excerpts else slice(None)
+        found[clip.stem] = measure([read_video(clip)[0][part]], args, clip.stem)
+    if not args.no_time:
+        took = {by: [seconds(by, args.model) for _ in range(2)] for by in WAYS}
         for by in WAYS:
             print(
-                f"48 new frames at 576x320 by {by}: {min(took[by]):.1f} to {max(took[by]):.1f} s with {given.threads} "
+                f"48 new frames at 576x320 by {by}: {min(took[by]):.1f} to {max(took[by]):.1f} s with {args.threads} "
                 f"threads ({min(took[by]) / min(took['mci']):.2f} times mci)"
             )
         found["seconds"] = {by: {"best": min(took[by])} for by in WAYS}
-    (given.out / "found.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    (args.out / "found.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Peak memory of AnimateDiff by the clip's length: windows should keep it flat.
+"""Peak memory of AnimateDiff by clip length; with windows it should be constant.
 
     python benchmarks/long_clips.py [--model kinema-mini-animatediff] [--frames 16,64] [--size 128x128]
 
-Each length in a process of its own; prints resident memory above that of the loaded model, and the ratio.
+Each length runs in a separate process. Prints the resident memory above that of the loaded model, and the ratio.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def main() -> None:
     parser.add_argument("--frames", default="16,64")
     parser.add_argument("--size", default="128x128")
     parser.add_argument("--one", type=int)
-    given = parser.parse_args()
-    if given.one:
-        one(given.model, given.one, given.size)
+    args = parser.parse_args()
+    if args.one:
+        one(args.model, args.one, args.size)
         return
     found = []
-    for frames in given.frames.split(","):
-        command = [sys.executable, __file__, "--model", given.model, "--size", given.size, "--one", frames]
+    for frames in args.frames.split(","):
+        command = [sys.executable, __file__, "--model", args.model, "--size", args.size, "--one", frames]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found.append(json.loads(text.splitlines()[-1]))
         print(found[-1], flush=True)

@@ -1,13 +1,12 @@
-"""Masks through time against exact ones: Toyland's clips, followed from a tight box and from a click.
+"""Accuracy of tracked masks on Toyland clips with exact masks, from a tight box and from a click.
 
     python benchmarks/masks.py                       # 40 clips with a still camera, 20 with a moving one
     python benchmarks/masks.py --still 8 --moving 4  # a quick look
-    python benchmarks/masks.py --worst sheet.png     # also a sheet of the clips that went worst
+    python benchmarks/masks.py --worst sheet.png     # also a sheet of the worst clips
 
-IoU is the mean over all frames on which the object is seen. "object": with the dark line (or the bright one, where it
-glows) that is drawn around it as far as that can be seen; "mask": Toyland's own mask, which leaves that line out. Light
-that an object sheds on its surroundings belongs to neither. "first": the object on the first frame. Milliseconds a
-frame: processor time of this process, rendering not counted.
+IoU is the mean over all frames that show the object. "object": including the visible part of its outline (dark, or
+bright for neon); "mask": Toyland's own mask, without the outline. Glow on the surroundings belongs to neither. "first":
+the object on the first frame. Milliseconds per frame: CPU time of this process, without rendering.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ from kinema.toyland.scene import WORLD, Scene, sample_scene, without_objects
 
 NUM_FRAMES, SIDE_PX, FPS, FIRST = 25, 256, 12.0, 31_000_000
 VISIBLE = 12
-"""A pixel of the line counts where it differs by more than this, of 255, from the same place without the object."""
+"""An outline pixel is visible if it differs by more than this, of 255, from the scene without the object."""
 STARTS = ("tight box", "loose box", "click")
 
 
 def scenes(count: int, moving: bool) -> list[Scene]:
-    """Held-out scenes with one object that moves, and the camera that is wanted."""
+    """Return held-out scenes with one moving object and a still or moving camera."""
     found: list[Scene] = []
     seed = FIRST
     while len(found) < count:
@@ -47,7 +46,7 @@ def scenes(count: int, moving: bool) -> list[Scene]:
 
 
 def draw(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frames, Toyland's masks, and the same with the line around the object, (F, H, W) bool each."""
+    """Render frames, Toyland's masks, and masks with the outline, (F, H, W) bool each."""
     both = [scene, without_objects(scene)]
     drawn = render(both, num_frames=NUM_FRAMES, height=SIDE_PX, width=SIDE_PX, fps=FPS)
     frames_FHWC, masks_FHW = drawn.frames_BFHWC.numpy(), drawn.masks_BNFHW[0, 0].numpy()
@@ -60,8 +59,8 @@ def draw(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def starts(mask_HW: np.ndarray, whole_HW: np.ndarray) -> dict[str, Start]:
-    """Boxes around what is seen, tight and with some room, and a click on the object: near its middle and well inside
-    it (of a ring, not in or beside the hole)."""
+    """Return a tight and a loose box around the visible object, and a click well inside it, near its centre (not in or
+    next to the hole of a ring)."""
     height, width = mask_HW.shape
     left, top, right, bottom = box_around(whole_HW)
     found = {}
@@ -82,7 +81,7 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def scores(masks_FHW: np.ndarray, truth_FHW: np.ndarray) -> list[float]:
-    """IoU on each frame on which there is something to see."""
+    """IoU of each frame that shows the object."""
     return [iou(one, other) for one, other in zip(masks_FHW, truth_FHW) if other.any()]
 
 
@@ -91,11 +90,11 @@ def main() -> None:
     parser.add_argument("--still", type=int, default=40)
     parser.add_argument("--moving", type=int, default=20)
     parser.add_argument("--worst", type=Path)
-    wanted = parser.parse_args()
+    args = parser.parse_args()
     rows = []
-    print("| camera | start | clips | IoU object | worst | first | IoU mask | ms a frame |")
+    print("| camera | start | clips | IoU object | worst | first | IoU mask | ms per frame |")
     print("|---|---|---|---|---|---|---|---|")
-    for camera, count in (("still", wanted.still), ("moving", wanted.moving)):
+    for camera, count in (("still", args.still), ("moving", args.moving)):
         results: dict[str, list[tuple[float, ...]]] = {name: [] for name in STARTS}
         for number, scene in enumerate(scenes(count, camera == "moving")):
             frames_FHWC, masks_FHW, whole_FHW = draw(scene)
@@ -114,9 +113,9 @@ def main() -> None:
             whole, first, mask, spent_ms = (statistics.mean(column) for column in zip(*ones))
             numbers = " | ".join(f"{value:.3f}" for value in (whole, min(one[0] for one in ones), first, mask))
             print(f"| {camera} | {name} | {len(ones)} | {numbers} | {spent_ms:.0f} |", flush=True)
-    if wanted.worst is not None:
+    if args.worst is not None:
         worst = sorted(rows, key=lambda row: row[0])[:12]
-        sheet_of_clips([row[1:] for row in worst], 7, scale=0.6).save(wanted.worst)
+        sheet_of_clips([row[1:] for row in worst], 7, scale=0.6).save(args.worst)
 
 
 if __name__ == "__main__":

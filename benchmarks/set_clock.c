@@ -1,5 +1,5 @@
-/* A wall clock that can be set for one process: cc -shared -fPIC -o set_clock.so set_clock.c, loaded with LD_PRELOAD.
-   The file named by KINEMA_WALL holds the seconds that it is ahead. Clocks that nobody can set stay as they are. */
+/* Sets the wall clock of one process: cc -shared -fPIC -o set_clock.so set_clock.c, loaded with LD_PRELOAD.
+   The file named by KINEMA_WALL contains the offset in seconds. Clocks that cannot be set do not change. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/syscall.h>

@@ -1,11 +1,11 @@
-"""Speed and memory of the published models' true shapes on a GPU, with random weights: what a clip costs.
+"""Speed and memory of networks with the published configurations on a GPU, with random weights.
 
     python benchmarks/true_shapes.py [--only zeroscope svd wan film] [--device cuda] [--steps 4] [--small]
 
-Networks and autoencoders have the published configurations; text and image encoders have one layer and the published
-width (their share of a clip's time is small). Each is written as a folder, opened by `kinema.load` and run through the
-engine as any checkpoint. Printed: seconds for opening, for a step (median, both branches of guidance), for decoding,
-and peak memory of the device. --small: toy sizes, to try the program itself.
+Denoisers and VAEs have the published configurations; text and image encoders have one layer and the published width
+(their share of the time is small). Each model is written to a folder, loaded with `kinema.load` and run by the engine
+like any checkpoint. Prints the seconds for loading, per step (median, both branches of guidance) and for decoding, and
+the peak device memory. --small: tiny sizes, to test this program.
 """
 
 from __future__ import annotations
@@ -129,55 +129,55 @@ def wan(folder: Path, small: bool) -> dict[str, Any]:
 MAKERS: dict[str, Callable[[Path, bool], dict[str, Any]]] = {"zeroscope": zeroscope, "svd": svd, "wan": wan}
 
 
-def diffusion(name: str, given: argparse.Namespace) -> str:
+def diffusion(name: str, args: argparse.Namespace) -> str:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / name
-        with torch.device(given.device):
-            fields = MAKERS[name](folder, given.small)
+        with torch.device(args.device):
+            fields = MAKERS[name](folder, args.small)
         started = time.perf_counter()
-        engine = kinema.load(str(folder), device=given.device)
-        _wait(given.device)
+        engine = kinema.load(str(folder), device=args.device)
+        _wait(args.device)
         opened = time.perf_counter() - started
-        if given.device != "cpu":
+        if args.device != "cpu":
             torch.cuda.reset_peak_memory_stats()
         marks: list[float] = []
         decoding = [0.0]
 
         def watch(event: Event | Progress) -> None:
             if isinstance(event, Progress) and event.stage == "sample":
-                _wait(given.device)
+                _wait(args.device)
                 marks.append(time.perf_counter())
             if isinstance(event, Progress) and event.stage == "decode":
                 decoding.append(time.perf_counter())
 
-        plan = engine.plan(kinema.Request(steps=given.steps, seed=1, profile="exact"), **fields)
+        plan = engine.plan(kinema.Request(steps=args.steps, seed=1, profile="exact"), **fields)
         frames = sum(len(chunk.frames) for chunk in engine.stream(plan, on_event=watch))
         steps = [after - before for before, after in pairwise(marks)]
-        peak = torch.cuda.max_memory_allocated() / 2**30 if given.device != "cpu" else float("nan")
+        peak = torch.cuda.max_memory_allocated() / 2**30 if args.device != "cpu" else float("nan")
         return (
-            f"{name:10s} {plan.width}x{plan.height}x{frames}: opening {opened:.1f} s, "
-            f"a step {statistics.median(steps):.3f} s, decoding {decoding[-1] - marks[-1]:.1f} s, peak {peak:.1f} GiB"
+            f"{name:10s} {plan.width}x{plan.height}x{frames}: loading {opened:.1f} s, "
+            f"per step {statistics.median(steps):.3f} s, decoding {decoding[-1] - marks[-1]:.1f} s, peak {peak:.1f} GiB"
         )
 
 
-def film(given: argparse.Namespace) -> str:
+def film(args: argparse.Namespace) -> str:
     """The published FILM: 48 new frames."""
     from kinema.post.film.between import FilmBetween
     from kinema.post.film.config import MINI, PUBLISHED
     from kinema.post.film.network import FilmNetwork
 
-    with torch.device(given.device):
-        network = FilmNetwork(MINI if given.small else PUBLISHED).eval()
-    between = FilmBetween(network, given.device)
-    height, width = (64, 64) if given.small else (320, 576)
+    with torch.device(args.device):
+        network = FilmNetwork(MINI if args.small else PUBLISHED).eval()
+    between = FilmBetween(network, args.device)
+    height, width = (64, 64) if args.small else (320, 576)
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 255, (2, height, width, 3), dtype=np.uint8)
     between(first, second, [Fraction(1, 2)])
-    _wait(given.device)
+    _wait(args.device)
     started = time.perf_counter()
-    for _ in range(1 if given.small else 48):
+    for _ in range(1 if args.small else 48):
         between(first, second, [Fraction(1, 2)])
-    _wait(given.device)
+    _wait(args.device)
     return f"film       {width}x{height}: 48 new frames {time.perf_counter() - started:.2f} s"
 
 
@@ -192,13 +192,13 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--small", action="store_true")
-    given = parser.parse_args()
-    for name in given.only:
+    args = parser.parse_args()
+    for name in args.only:
         try:
-            print(film(given) if name == "film" else diffusion(name, given), flush=True)
+            print(film(args) if name == "film" else diffusion(name, args), flush=True)
         except Exception as error:
             print(f"{name}: {type(error).__name__}: {error}", flush=True)
-            if given.small:
+            if args.small:
                 raise
 
 

@@ -1,13 +1,13 @@
-"""An upscale by a model against Lanczos: sharpness and what the probes read, on new prompts.
+"""Upscaling by a model compared with Lanczos, on new prompts: sharpness and probe accuracy.
 
     python benchmarks/upscale.py --count 16 [--by MODEL] [--side 96] [--strength 0.6] [--out DIR]
     python benchmarks/upscale.py --count 4 --tiles [--profile balanced]
 
---tiles: Toyland's own clips at 64x64 made 128x128 by `kinema upscale`, in tiles of 96 that share a quarter; also PSNR
-to the true ones.
+--tiles: upscale Toyland's own clips from 64x64 to 128x128 with `kinema upscale`, in tiles of 96 that overlap by a
+quarter; also prints PSNR to true renders.
 
-Sharpness: mean strength of edges (Sobel) against that of true renders at the same size, 1 is as sharp as they are.
-Writes DIR/sheet.png: by Lanczos, by the model.
+Sharpness: mean edge strength relative to true renders of the same size (1: equally sharp). Writes DIR/sheet.png: by
+Lanczos, by the model.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kinema.core.chunk import Chunk
 from kinema.engine.upscale import upscale
 from kinema.evaluation.judge import psnr
 from kinema.evaluation.probes import load_probes
-from kinema.evaluation.track import follow
+from kinema.evaluation.track import track_object
 from kinema.media.resize import resize_frames
 from kinema.media.write import write
 from kinema.toyland.caption import describe
@@ -41,23 +41,23 @@ def sharpness(frames_FHWC: np.ndarray) -> float:
     return float(np.abs(np.diff(gray, axis=1)).mean() + np.abs(np.diff(gray, axis=2)).mean())
 
 
-def in_tiles(given: argparse.Namespace) -> None:
+def in_tiles(args: argparse.Namespace) -> None:
     engine, probes, side = kinema.load(MODEL_OF_TILES), load_probes(), 128
-    scenes = [scene for n in range(4 * given.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
+    scenes = [scene for n in range(4 * args.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
     kinds: dict[str, list] = {"lanczos": [], "model": [], "true": []}
     rows, size = [], {"num_frames": 16, "fps": 8.0}
-    for number, scene in enumerate(scenes[: given.count]):
+    for number, scene in enumerate(scenes[: args.count]):
         text = describe(scene, 0)
         small = render([scene], height=64, width=64, **size).frames_BFHWC[0].numpy()
         true = render([scene], height=side, width=side, **size).frames_BFHWC[0].numpy()
         with tempfile.TemporaryDirectory() as place:
             clip = write([Chunk(small, 0, 8.0)], Path(place) / "clip.mp4", quality="best")
-            asked = upscale(clip, text, scale=2, strength=given.strength, model=MODEL_OF_TILES, seed=number,
-                            profile=given.profile)  # fmt: skip
+            asked = upscale(clip, text, scale=2, strength=args.strength, model=MODEL_OF_TILES, seed=number,
+                            profile=args.profile)  # fmt: skip
             passed = engine.generate(asked).frames()
         large = resize_frames(small, side, side)
         for name, made in (("lanczos", large), ("model", passed), ("true", true)):
-            track = follow(probes.read(made))
+            track = track_object(probes.read(made))
             kinds[name].append(
                 (
                     sharpness(made), track.word("kind", WORLD_MINI.kinds) == scene.actors[0].kind,
@@ -67,9 +67,9 @@ def in_tiles(given: argparse.Namespace) -> None:
         rows.append((text, [np.concatenate([strip(each, (0, 8, 15), 1) for each in (large, passed, true)])]))
     means = {name: np.mean(np.array(values, float), 0) for name, values in kinds.items()}
     for name, (edges, kind, color, near) in means.items():
-        told = {"sharpness": edges / means["true"][0], "object": 100 * kind, "color": 100 * color, "psnr": near}
-        print(name, json.dumps({key: round(float(value), 2) for key, value in told.items()}))
-    sheet(rows, given.out / "tiles.png", columns=2)
+        scores = {"sharpness": edges / means["true"][0], "object": 100 * kind, "color": 100 * color, "psnr": near}
+        print(name, json.dumps({key: round(float(value), 2) for key, value in scores.items()}))
+    sheet(rows, args.out / "tiles.png", columns=2)
 
 
 def main() -> None:
@@ -82,14 +82,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/upscale"))
     parser.add_argument("--tiles", action="store_true")
     parser.add_argument("--profile", default="balanced")
-    given = parser.parse_args()
-    if given.tiles:
-        in_tiles(given)
+    args = parser.parse_args()
+    if args.tiles:
+        in_tiles(args)
         return
-    engine, probes = kinema.load(given.model), load_probes()
-    scenes = [scene for n in range(4 * given.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
-    scenes, side = scenes[: given.count], given.side
-    again = {"by": given.by, "strength": given.strength, "width": side, "height": side}
+    engine, probes = kinema.load(args.model), load_probes()
+    scenes = [scene for n in range(4 * args.count) if len((scene := sample_scene(FIRST + n, WORLD_MINI)).actors) == 1]
+    scenes, side = scenes[: args.count], args.side
+    again = {"by": args.by, "strength": args.strength, "width": side, "height": side}
     kinds: dict[str, list] = {"lanczos": [], "model": [], "true": []}
     rows = []
     for number, scene in enumerate(scenes):
@@ -99,7 +99,7 @@ def main() -> None:
         passed = engine.generate(text, seed=number, profile="exact", upscale=again).frames()
         true = render([scene], num_frames=len(first), height=side, width=side, fps=8.0).frames_BFHWC[0].numpy()
         for name, clip in (("lanczos", large), ("model", passed), ("true", true)):
-            track = follow(probes.read(clip))
+            track = track_object(probes.read(clip))
             actor = scene.actors[0]
             kinds[name].append(
                 (
@@ -111,9 +111,9 @@ def main() -> None:
         rows.append((text, [np.concatenate([strip(large, picks, 1), strip(passed, picks, 1)])]))
     means = {name: np.mean(np.array(values, float), 0) for name, values in kinds.items()}
     for name, (edges, kind, color) in means.items():
-        told = {"sharpness": edges / means["true"][0], "object": 100 * kind, "color": 100 * color}
-        print(name, json.dumps({key: round(float(value), 2) for key, value in told.items()}))
-    sheet(rows[:16], given.out / "sheet.png", columns=4)
+        scores = {"sharpness": edges / means["true"][0], "object": 100 * kind, "color": 100 * color}
+        print(name, json.dumps({key: round(float(value), 2) for key, value in scores.items()}))
+    sheet(rows[:16], args.out / "sheet.png", columns=4)
 
 
 if __name__ == "__main__":

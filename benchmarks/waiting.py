@@ -1,10 +1,10 @@
-"""How threads that wait should wait: warm clips alone and beside busy processes, for several settings, as ratios.
+"""OpenMP wait settings: times of warm clips, alone and next to busy processes, as ratios.
 
     python benchmarks/waiting.py             # two minutes on two cores, which must be idle
     python benchmarks/waiting.py --busy 3 --clips 5
 
-Each row is a process of its own, since such settings count before torch is loaded. "later" is the worst case: the model
-was loaded on an idle machine, with a thread for each core, and the busy processes came afterwards.
+Each row runs in a separate process, since the settings must be made before torch is loaded. "later" is the worst case:
+the model is loaded on an idle machine, with one thread per core, and the busy processes start afterwards.
 """
 
 from __future__ import annotations
@@ -43,53 +43,53 @@ print(json.dumps({"seconds": statistics.median(times[1:]), "threads": torch.get_
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--busy", type=int, default=3, help="busy processes beside it")
-    parser.add_argument("--clips", type=int, default=5, help="counted clips of each row (after one that is not)")
-    parser.add_argument("--limit", type=float, default=120, help="seconds after which a row is given up")
-    arguments = parser.parse_args()
+    parser.add_argument("--busy", type=int, default=3, help="number of busy processes")
+    parser.add_argument("--clips", type=int, default=5, help="clips per row, after a warm-up clip")
+    parser.add_argument("--limit", type=float, default=120, help="timeout of a row in seconds")
+    args = parser.parse_args()
     found: dict[tuple[str, str], tuple[float, int]] = {}
     for when in ("alone", "beside", "later"):
         for name, settings in SETTINGS.items():
-            found[when, name] = timed(settings, when, arguments)
+            found[when, name] = timed(settings, when, args)
     base = {when: found[when, "OMP_NUM_THREADS=1"][0] for when in ("alone", "beside", "later")}
-    print(f"{'':24}{'alone':>22}{f'beside {arguments.busy}':>22}{'these come later':>22}")
+    print(f"{'':24}{'alone':>22}{f'{args.busy} busy':>22}{'busy later':>22}")
     for name in SETTINGS:
         cells = []
         for when in ("alone", "beside", "later"):
             seconds, threads = found[when, name]
-            cells.append(f"{seconds:.2f} s {seconds / base[when]:5.2f} x ({threads})" if seconds else "given up")
+            cells.append(f"{seconds:.2f} s {seconds / base[when]:5.2f} x ({threads})" if seconds else "timeout")
         print(f"{name:24}" + "".join(f"{cell:>22}" for cell in cells))
-    print("Seconds of a warm clip, times as long as with one thread, and threads in brackets.")
+    print("Seconds per warm clip, ratio to one thread, and the number of threads in brackets.")
 
 
-def timed(settings: dict[str, str], when: str, arguments: argparse.Namespace) -> tuple[float, int]:
-    """Median seconds of a clip and the threads that it took; zeros where the row is given up."""
+def timed(settings: dict[str, str], when: str, args: argparse.Namespace) -> tuple[float, int]:
+    """Median seconds per clip and the number of threads; zeros after a timeout."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
     with contextlib.ExitStack() as stack:
         if when == "beside":
-            stack.enter_context(busy(arguments.busy))
+            stack.enter_context(busy(args.busy))
         process = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-c", CLIPS, str(arguments.clips)], env={**kept, **settings}, text=True,
+                [sys.executable, "-c", CLIPS, str(args.clips)], env={**kept, **settings}, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )
         )  # fmt: skip
         assert process.stdout is not None
         process.stdout.readline()
         if when == "later":
-            stack.enter_context(busy(arguments.busy))
+            stack.enter_context(busy(args.busy))
         try:
-            said, _ = process.communicate("\n", timeout=arguments.limit)
+            output, _ = process.communicate("\n", timeout=args.limit)
         except subprocess.TimeoutExpired:
             process.kill()
             return 0.0, 0
-        found = json.loads(said)
+        found = json.loads(output)
         return float(found["seconds"]), int(found["threads"])
 
 
 @contextlib.contextmanager
 def busy(count: int) -> Iterator[None]:
-    """So many processes that keep a core busy each, if they get one."""
+    """Context with `count` busy processes."""
     processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     time.sleep(0.5)
     try:

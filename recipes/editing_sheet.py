@@ -1,4 +1,4 @@
-"""The picture of docs/editing.md: one held-out Toyland clip, changed by each verb, seed 0, nothing picked.
+"""Draw the picture of docs/editing.md: one held-out Toyland clip, edited with each verb, seed 0, no selection.
 
 Run: python recipes/editing_sheet.py docs/pictures/editing.png
 """
@@ -33,8 +33,8 @@ def main() -> None:
         mask, source = kinema.Mask(track=box), kinema.Source(video=video)
         wide = kinema.Source(video=video, grow=(0.25, 0.0, 0.25, 0.0))
         for title, prompt, conditions, fields in (
-            (f'removed; told "{place}"', place, (source, mask), {}),
-            (f'replaced; told "a red car {place}"', f"a red car {place}", (source, mask), {}),
+            (f'removed; prompt "{place}"', place, (source, mask), {}),
+            (f'replaced; prompt "a red car {place}"', f"a red car {place}", (source, mask), {}),
             ("a quarter wider on both sides", case.caption, (wide,), {}),
             ("one second longer", case.caption, (kinema.Continue(clip=video, frames=5),), {"seconds": 1.0}),
         ):

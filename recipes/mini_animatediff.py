@@ -1,5 +1,5 @@
-"""kinema-mini-animatediff: motion modules for kinema-mini-image, trained in the stages of AnimateDiff's paper (arXiv
-2307.04725): a domain adapter on the image model, then the motion modules. Its third, MotionLoRAs, is
+"""Train kinema-mini-animatediff: motion modules for kinema-mini-image, in the stages of AnimateDiff's paper (arXiv
+2307.04725): a domain adapter on the image model, then the motion modules. The third stage, MotionLoRA, is
 `kinema train lora`.
 
     kinema train recipes/mini_animatediff.py --minutes 90 --processes 2 --out runs/mini_animatediff
@@ -8,15 +8,15 @@
     kinema train recipes/mini_animatediff.py --set clips=runs/mini_zeroscope --stage motion --minutes 40 --out runs/m
     kinema train recipes/mini_animatediff.py --set start=runs/m/export --minutes 40 --out runs/on
 
-Stages: clips, cache, domain, motion, export. `--set style=NAME`: clips look so (flat by default, as the image model's
-pictures do); captions never say it. Only where clips look otherwise than the image model's pictures is a domain adapter
-trained: a LoRA on its attention that learns the look, on while the motion modules learn and off afterwards.
-`--set adapter=off` leaves it out, to see what it is good for. In half of the clips the camera moves, as in films: what
-motion modules have seen, a MotionLoRA can ask for. `--set count=N` renders so many; `--set clips=DIR` takes another
-recipe's clips and latents, with `count` together with its own. `--set start=DIR` goes on from a motion adapter.
+Stages: clips, cache, domain, motion, export. `--set style=NAME`: drawing style of the clips (default: flat, as for the
+image model); captions do not mention it. For other styles a domain adapter is trained first: a LoRA on the image
+model's attention that learns the style and is removed after training. `--set adapter=off` omits it, for comparison.
+The camera moves in half of the clips, so that a MotionLoRA can amplify it. `--set count=N`: number of clips.
+`--set clips=DIR` uses the clips and latents of another recipe, with `count` in addition to new ones. `--set start=DIR`
+continues the training of a motion adapter.
 
-`--data FOLDER` teaches your own clips (with captions, as for `kinema train lora`), under any image model of Stable
-Diffusion 1.5's kind (`--set image=DIR --set side=256`), then always with a domain adapter.
+`--data FOLDER` trains on your own clips (with captions, as for `kinema train lora`), with any Stable Diffusion 1.5
+image model (`--set image=DIR --set side=256`) and always with a domain adapter.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import torch
 
 from kinema.toyland.scene import STYLES, sample_scene
 from kinema.training.core import processes
-from kinema.training.core.frozen import leave
+from kinema.training.core.frozen import freeze_except
 from kinema.training.core.loop import train
 from kinema.training.core.stages import Settings, Stage
 from kinema.training.data.captioner import Captioner
@@ -54,13 +54,13 @@ MOTION = {
 }  # fmt: skip
 DOMAIN_RANK = 16
 LATE = 2.0
-"""How far noise levels are moved towards noise at first: 46 % of them in the last fifth."""
+"""Shift of noise levels towards noise at first (Schedule.draw): 46 % of them are in the last fifth."""
 MOVING = 2
 """One clip in so many has a moving camera."""
 
 
 def shaped_for(image: Any) -> dict[str, Any]:
-    """MOTION for an image model of any width and depth."""
+    """MOTION with the widths and depth of an image model."""
     config = image.config
     return MOTION | {
         "block_out_channels": tuple(config.block_out_channels), "motion_layers_per_block": config.layers_per_block,
@@ -88,15 +88,15 @@ class AnimateDiff(OnImage):
         super().__init__(settings)
         self.style = settings.options.get("style", "flat")
         if self.style not in STYLES:
-            raise ValueError(f"style is one of {', '.join(STYLES)}, not {self.style!r}.")
+            raise ValueError(f"style must be one of {', '.join(STYLES)}, got {self.style!r}.")
         switch = settings.options.get("adapter", "on")
         if switch not in ("on", "off"):
-            raise ValueError(f"adapter is on or off, not {switch!r}.")
+            raise ValueError(f"adapter must be on or off, got {switch!r}.")
         self.adapter = switch == "on" and (self.style not in WORLD.styles or "data" in settings.options)
         start = settings.options.get("start")
         self.start = None if start is None else Path(start)
         if self.start is not None and not (self.start / "config.json").is_file():
-            raise ValueError(f"start is the folder of a motion adapter; {self.start} has no config.json.")
+            raise ValueError(f"start must be the folder of a motion adapter; {self.start} has no config.json.")
         self.shown = replace(WORLD, styles=(self.style,))
         self.own = not self.borrowed or "count" in settings.options
 
@@ -106,7 +106,7 @@ class AnimateDiff(OnImage):
         return self.render_all(full=2048, big=16_384, rehearsal=32, world=self.shown, seeds=self.often_moving)
 
     def often_moving(self, count: int) -> list[int]:
-        """Scenes of this world, one in MOVING with a moving camera."""
+        """Seeds of `count` scenes, one in MOVING with a moving camera."""
         moving, still, seed = [], [], 0
         while min(len(moving) * MOVING, len(still) * MOVING // (MOVING - 1)) < count:
             (still if sample_scene(seed, self.shown).camera == "still" else moving).append(seed)
@@ -126,13 +126,13 @@ class AnimateDiff(OnImage):
         return self.out / "domain.safetensors"
 
     def domain(self, minutes: float) -> dict[str, Any]:
-        """The look of the clips as a LoRA on the image model's attention."""
+        """Train the domain adapter, a LoRA on the image model's attention."""
         unet, text = self.unet(), self.text()
         lora.add(unet, rank=DOMAIN_RANK, alpha=DOMAIN_RANK)
-        self.quick(unet)
-        taught, held_out, tell = self.lessons()
+        self.optimize(unet)
+        train_set, held_out, caption_of = self.training_data()
         task = ImageTask(
-            unet, text["text_encoder"], text["tokenizer"], taught, held_out, tell, schedule=self.schedule,
+            unet, text["text_encoder"], text["tokenizer"], train_set, held_out, caption_of, schedule=self.schedule,
             device=self.device, batch=256 if self.big else 32 // processes.count(), trained=lora.is_trained, text=False,
         )  # fmt: skip
         found = train(task, self.config("domain_run", minutes, ema=0.98, lr_adam=2e-3), self.settings.show)
@@ -145,7 +145,7 @@ class AnimateDiff(OnImage):
         return found | {"samples": task.samples}
 
     def network(self) -> tuple[Any, Any]:
-        """(UNetMotionModel, MotionAdapter that its motion modules come from)."""
+        """(UNetMotionModel, the MotionAdapter of its motion modules)."""
         from diffusers import MotionAdapter, UNetMotionModel
 
         torch.manual_seed(0)
@@ -156,16 +156,16 @@ class AnimateDiff(OnImage):
             adapter = MotionAdapter.from_pretrained(self.start, torch_dtype=torch.float32, trust_remote_code=False)
         return UNetMotionModel.from_unet2d(image, adapter), adapter
 
-    def look(self, network: Any, on: bool) -> None:
-        """The domain adapter on or off, where there is one."""
+    def use_domain_adapter(self, network: Any, on: bool) -> None:
+        """Enable or disable the domain adapter, if there is one."""
         if self.adapter:
             adapters.use(network, ((str(self.domain_file), 1.0),) if on else ())
-            leave(network, is_motion)
+            freeze_except(network, is_motion)
 
     def motion(self, minutes: float) -> dict[str, Any]:
         network, _ = self.network()
-        self.look(network, on=True)
-        self.quick(network)
+        self.use_domain_adapter(network, on=True)
+        self.optimize(network)
         task = self.task(network, is_motion)
         task.judge = partial(self.judge, network)
         slower = 1.0 if self.start is None else 0.6
@@ -174,10 +174,10 @@ class AnimateDiff(OnImage):
 
     def task(self, network: Any, trained: Any) -> TemporalTask:
         text = self.text()
-        taught, held_out, tell = self.lessons()
-        words = Captioner(text["tokenizer"], text["text_encoder"], tell, device=self.device)
+        train_set, held_out, caption_of = self.training_data()
+        words = Captioner(text["tokenizer"], text["text_encoder"], caption_of, device=self.device)
         return TemporalTask(
-            network, words, taught, held_out, schedule=self.motion_schedule, device=self.device, trained=trained,
+            network, words, train_set, held_out, schedule=self.motion_schedule, device=self.device, trained=trained,
             late=LATE, text_by_frame=True, few=FRAMES // 2, batch=128 if self.big else 4 // processes.count(),
         )  # fmt: skip
 
@@ -192,34 +192,34 @@ class AnimateDiff(OnImage):
         return found.to(self.device)
 
     def judge(self, network: Any, step: int) -> dict[str, Any]:
-        """Held-out captions without the domain adapter, read by the probes; OUT/sheets/motion_STEP.png."""
-        self.look(network, on=False)
-        self.quick(network)
-        found = self.looked_at(partial(self.pipeline, network), f"motion_{step:06d}")
-        self.look(network, on=True)
-        self.quick(network)
+        """Score held-out captions without the domain adapter; writes OUT/sheets/motion_STEP.png."""
+        self.use_domain_adapter(network, on=False)
+        self.optimize(network)
+        found = self.judge_clips(partial(self.pipeline, network), f"motion_{step:06d}")
+        self.use_domain_adapter(network, on=True)
+        self.optimize(network)
         return found
 
     def trained_network(self) -> tuple[Any, Any]:
-        """The network with the averaged motion modules, without a domain adapter, and the MotionAdapter of them."""
+        """The network with the averaged motion modules and without a domain adapter, and their MotionAdapter."""
         network, adapter = self.network()
         state = torch.load(self.out / "motion_run" / "checkpoint.pt", map_location="cpu", weights_only=True)
-        learnt = {key.removeprefix("video."): value for key, value in state["ema"].items()}
-        if unknown := network.load_state_dict(learnt, strict=False).unexpected_keys:
-            raise RuntimeError(f"{unknown[0]} is not a part of the network.")
+        trained = {key.removeprefix("video."): value for key, value in state["ema"].items()}
+        if unknown := network.load_state_dict(trained, strict=False).unexpected_keys:
+            raise RuntimeError(f"The checkpoint has a parameter that the network does not have: {unknown[0]}.")
         own = network.state_dict()
         adapter.load_state_dict({name: own[name] for name in adapter.state_dict()})
         return network, adapter
 
     def before(self) -> dict[str, Any]:
-        """The training of the adapter that this one went on from, by its card."""
+        """The training record of the adapter in `start`, from its card."""
         card = None if self.start is None else self.start / "card.json"
         if card is None or not card.is_file():
             return {}
         return {"before": json.loads(card.read_text(encoding="utf-8"))["training"]}
 
     def export(self, minutes: float) -> dict[str, Any]:
-        """OUT/export: a MotionAdapter folder in float16, with card.json."""
+        """Write OUT/export: a MotionAdapter folder in float16, with card.json."""
         if not processes.first():
             return {}
         folder = self.out / "export"

@@ -1,11 +1,11 @@
-"""kinema-mini-film: FILM's network in small, for frame interpolation on a CPU, from nothing.
+"""Train kinema-mini-film from scratch: a small FILM network for frame interpolation on a CPU.
 
     kinema train recipes/mini_film.py --minutes 45 --out runs/film
     kinema train recipes/mini_film.py --minutes 45 --out runs/film --resume
 
-Three in four triplets are layers of textures that move over each other (training/data/moving_pictures.py: exact flow,
-nothing photographed), one in four is Toyland's. Times other than the middle are taught too. `--set start=FILE` goes on
-from weights of the same network.
+Three in four triplets are moving layers of textures with exact flow (training/data/moving_pictures.py), one in four is
+from Toyland. Times other than the middle are trained too. `--set start=FILE` continues from weights of the same
+network.
 
 Stages: pictures (textures, shapes and Toyland clips), film, export (model.safetensors, config.json, card.json).
 """
@@ -38,7 +38,7 @@ from kinema.weights.store import digests
 SIDE, CACHED, FRAMES = 128, 160, 9
 RATES = (8.0, 12.0, 16.0)
 BUSY = replace(WORLD, two_actors=0.6, moving_camera=0.6, some_spin=0.3, some_change=0.25, duration=1.5)
-"""Toyland with more going on."""
+"""Toyland with more motion."""
 
 
 def stages(settings: Settings) -> list[Stage]:
@@ -58,7 +58,7 @@ class MiniFilm:
         torch.set_num_threads(8 if self.device != "cpu" else 1)
 
     def pictures(self, minutes: float) -> dict[str, Any]:
-        """OUT/bank.pt, OUT/toyland.npy and OUT/held_out.npy."""
+        """Write OUT/bank.pt, OUT/toyland.npy and OUT/held_out.npy."""
         if processes.first():
             count = 512 if self.full else 32
             self.out.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ class MiniFilm:
         return train(task, config, self.settings.show) | {"samples": task.samples}
 
     def export(self, minutes: float) -> dict[str, Any]:
-        """OUT/export: averaged weights in float16, options, and a card that says how they came about."""
+        """Write OUT/export: averaged weights in float16, config.json, and card.json with the training record."""
         if not processes.first():
             return {}
         folder = self.out / "export"

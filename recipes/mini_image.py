@@ -1,14 +1,14 @@
-"""kinema-mini-image: an AutoencoderKL, a CLIP text encoder and a UNet2DConditionModel on frames of Toyland, from
-nothing. It is Stable Diffusion in small, and the image model that the miniatures of AnimateDiff, Zeroscope and Stable
-Video Diffusion put their temporal layers on.
+"""Train kinema-mini-image from scratch on frames of Toyland: an AutoencoderKL, a CLIP text encoder and a
+UNet2DConditionModel. It is a small Stable Diffusion, and the image model of the miniatures of AnimateDiff, Zeroscope
+and Stable Video Diffusion.
 
     kinema train recipes/mini_image.py --minutes 75 --processes 2 --out runs/mini_image
     kinema train recipes/mini_image.py --device cuda --minutes 8 --out runs/mini_image
     kinema train recipes/mini_image.py --stage unet --minutes 40 --processes 2 --out runs/mini_image --resume
     kinema train recipes/mini_image.py --set start=runs/mini_image/export --minutes 60 --processes 2 --out runs/longer
 
-`--set start=DIR` goes on from a finished model: its autoencoder is kept, UNet and text encoder are trained on; with
-`--set kinds=fish` on things that it has never seen (Toyland's kinds, joined with commas): a personalised image model.
+`--set start=DIR` continues the training of a finished model's UNet and text encoder; with `--set kinds=fish` on objects
+that it has never seen (Toyland's kinds, joined with commas), as for a personalized image model.
 
 Stages: clips (render Toyland), vae, cache (latents of every frame), unet (with the text encoder), export (a diffusers
 folder that StableDiffusionPipeline opens, with a card and a sheet).
@@ -34,7 +34,7 @@ from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import train
 from kinema.training.core.sheets import sheet
 from kinema.training.core.stages import Settings, Stage
-from kinema.training.data.captioner import toyland
+from kinema.training.data.captioner import toyland_captions
 from kinema.training.data.tokenizers import build_clip_tokenizer
 from kinema.training.tasks import kl_vae
 from kinema.training.tasks.image_model import ImageTask
@@ -49,8 +49,8 @@ VAE = {
     "up_block_types": ("UpDecoderBlock2D",) * 3, "layers_per_block": 1, "latent_channels": 4, "norm_num_groups": 32,
     "sample_size": SIDE,
 }  # fmt: skip
-"""Four times in space, not eight: an object is a sixth of a picture of 64 pixels. Widths are multiples of 32, because
-the classes of Stable Video Diffusion normalise 32 groups of channels."""
+"""The spatial factor is 4, not 8, since an object is a sixth of a 64-pixel image. Widths are multiples of 32, since the
+classes of Stable Video Diffusion normalize 32 groups of channels."""
 UNET = {
     "sample_size": SIDE // 4, "in_channels": 4, "out_channels": 4, "block_out_channels": (64, 64, 96),
     "layers_per_block": 1, "cross_attention_dim": 128, "attention_head_dim": (4, 4, 6), "norm_num_groups": 32,
@@ -83,10 +83,10 @@ def stages(settings: Settings) -> list[Stage]:
 
 
 def new_parts() -> dict[str, Any]:
-    """Untrained UNet and text encoder, with the tokenizer of the words of many captions."""
+    """Untrained UNet and text encoder, and a tokenizer for the words of many captions."""
     torch.manual_seed(0)
     scenes = [sample_scene(seed, WORLD) for seed in range(CAPTIONS)]
-    captions = [tell(scene, seed) for seed, scene in enumerate(scenes) for tell in (describe, describe_place)]
+    captions = [caption(scene, seed) for seed, scene in enumerate(scenes) for caption in (describe, describe_place)]
     tokenizer = build_clip_tokenizer(captions, TOKENS)
     text = CLIPTextConfig(
         vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
@@ -96,16 +96,16 @@ def new_parts() -> dict[str, Any]:
 
 
 class Image(Work):
-    """A whole image model. start: the folder of a finished one to go on from."""
+    """The stages of the image model. start: the folder of a finished model to continue training."""
 
     def __init__(self, settings: Settings):
         super().__init__(settings)
         self.start = Path(settings.options["start"]) if "start" in settings.options else None
         if self.start is not None and not (self.start / "model_index.json").is_file():
-            raise ValueError(f"start is the folder of a finished model; {self.start} has no model_index.json.")
+            raise ValueError(f"start must be the folder of a finished model; {self.start} has no model_index.json.")
         kinds = tuple(settings.options.get("kinds", ",".join(WORLD.kinds)).split(","))
         if wrong := [kind for kind in kinds if kind not in KINDS]:
-            raise ValueError(f"There is no kind {wrong[0]!r}; there are {', '.join(KINDS)}.")
+            raise ValueError(f"No such kind: {wrong[0]}. Legal: {', '.join(KINDS)}.")
         self.world = replace(WORLD, kinds=kinds)
 
     def clips(self, minutes: float) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class Image(Work):
         return scores
 
     def keep(self, minutes: float) -> dict[str, Any]:
-        """The autoencoder of the model that training starts from."""
+        """Copy the VAE of `start`."""
         if self.start is not None and processes.first():
             vae = AutoencoderKL.from_pretrained(self.start / "vae", torch_dtype=torch.float32, trust_remote_code=False)
             vae.save_pretrained(self.out / "vae")
@@ -140,7 +140,7 @@ class Image(Work):
         return self.encode_all(AutoencoderKL.from_pretrained(self.out / "vae", trust_remote_code=False))
 
     def parts(self) -> dict[str, Any]:
-        """UNet, text encoder and tokenizer as training finds them."""
+        """The initial UNet, text encoder and tokenizer."""
         if self.start is None:
             return new_parts()
         return {
@@ -156,13 +156,13 @@ class Image(Work):
     def task(self, parts: dict[str, Any]) -> ImageTask:
         return ImageTask(
             parts["unet"], parts["text_encoder"], parts["tokenizer"], self.latents(),
-            self.latents("latents_held_out"), toyland(self.world), schedule=SCHEDULE, device=self.device,
+            self.latents("latents_held_out"), toyland_captions(self.world), schedule=SCHEDULE, device=self.device,
             batch=512 if self.big else 64 // processes.count(),
         )  # fmt: skip
 
     def unet(self, minutes: float) -> dict[str, Any]:
         parts = self.parts()
-        self.quick(parts["unet"])
+        self.optimize(parts["unet"])
         task = self.task(parts)
         task.judge = partial(self.judge, task)
         config = self.config("unet_run", minutes, lr_muon=2.4e-3, lr_adam=1.2e-3, ema=0.997)
@@ -179,7 +179,7 @@ class Image(Work):
 
     @torch.no_grad()
     def judge(self, task: ImageTask, step: int) -> dict[str, Any]:
-        """Held-out captions, read by the probes; OUT/sheets/image_STEP.png."""
+        """Score images of held-out captions; writes OUT/sheets/image_STEP.png."""
         scenes = self.held_out_scenes(64 if self.full else 4, self.world)
         parts = {"unet": task.unet, "text_encoder": task.words.text_encoder, "tokenizer": task.words.tokenizer}
         captions = [describe(scene, 0) for scene in scenes]
@@ -201,7 +201,7 @@ class Image(Work):
         return parts
 
     def export(self, minutes: float) -> dict[str, Any]:
-        """OUT/export: a diffusers folder in float16, with card.json."""
+        """Write OUT/export: a diffusers folder in float16, with card.json."""
         if not processes.first():
             return {}
         folder = self.out / "export"

@@ -1,12 +1,12 @@
-"""kinema-mini-svd: Stable Video Diffusion in small on top of kinema-mini-image, for clips of 14 frames.
+"""Train kinema-mini-svd: a small Stable Video Diffusion on top of kinema-mini-image, for clips of 14 frames.
 
     kinema train recipes/mini_svd.py --minutes 90 --processes 2 --out runs/mini_svd
     kinema train recipes/mini_svd.py --set clips=runs/mini_zeroscope --stage video --minutes 40 --out runs/mini_svd
     kinema train recipes/mini_svd.py --set start=runs/mini_svd/export --stage quality --minutes 20 --out runs/longer
 
-Stages: clips, cache, vision (a CLIP image encoder against the captions), decoder (the autoencoder's, over time), then
-the paper's (arXiv 2311.15127): its first stage, images, is kinema-mini-image; video (all clips, a picture for four in
-five), quality (clips in which much moves, a picture for nine in ten, more noise), export.
+Stages: clips, cache, vision (a CLIP image encoder against captions), decoder (the temporal VAE decoder), then the
+stages of the paper (arXiv 2311.15127), of which the first, images, is kinema-mini-image: video (all clips, 80 % of them
+with the image), quality (clips with much motion, 90 % of them with the image, more noise); export.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import train
 from kinema.training.core.sheets import sheet, strip
 from kinema.training.core.stages import Settings, Stage
-from kinema.training.data.captioner import Captioner, toyland
+from kinema.training.data.captioner import Captioner, toyland_captions
 from kinema.training.data.frame_latents import to_network
 from kinema.training.tasks import temporal_decoder
 from kinema.training.tasks.edm import NoiseLevels, align_times
 from kinema.training.tasks.export import edit_json
+from kinema.training.tasks.image_text import ImageTextTask
 from kinema.training.tasks.image_to_video import Buckets, ImageToVideoTask
-from kinema.training.tasks.picture_words import PictureWordsTask
 from kinema.training.tasks.temporal_decoder import TemporalDecoderTask
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -46,27 +46,27 @@ VISION = {
     "patch_size": 32, "projection_dim": 128,
 }  # fmt: skip
 MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
-"""CLIP's own, which Stable Video Diffusion's feature extractor names."""
+"""CLIP's normalization, as in Stable Video Diffusion's feature extractor."""
 VIDEO, QUALITY = NoiseLevels(0.5, 1.6), NoiseLevels(1.0, 1.6)
 STEPS, GUIDANCE, MOTION = 25, (1.0, 2.0), 127
 MOVES_MORE_THAN = 0.3
-"""Share of the clips, those that move least, that the last stage leaves out."""
+"""Share of the clips, those with the least motion, that the last stage omits."""
 SIGMAS = (0.002, 700.0)
 PICTURE = 0.2
-"""How much of the picture a fresh network looks at: the share with the least error over noise levels of 0.2 to 40."""
+"""Initial weight of the image latents: the value with the smallest error over noise levels of 0.2 to 40."""
 LENGTHS = (1, 4, 4, FRAMES)
 
 
 def stages(settings: Settings) -> list[Stage]:
     work = Svd(settings)
     return [
-        Stage("clips", 0.02, work.clips, takes=work.takes(0.1)),
-        Stage("cache", 0.12, work.cache, takes=work.takes(2.1)),
-        Stage("vision", 0.06, work.vision, takes=work.takes(0.1, 0.1)),
-        Stage("decoder", 0.15, work.decoder, takes=work.takes(4.1, 6.0)),
-        Stage("video", 0.4, work.video, takes=work.takes(4.8, 15.7)),
-        Stage("quality", 0.25, work.quality, takes=work.takes(6.3, 15.9)),
-        Stage("export", 0.0, work.export, takes=work.takes(6.4)),
+        Stage("clips", 0.02, work.clips, fixed_cost=work.fixed_cost(0.1)),
+        Stage("cache", 0.12, work.cache, fixed_cost=work.fixed_cost(2.1)),
+        Stage("vision", 0.06, work.vision, fixed_cost=work.fixed_cost(0.1, 0.1)),
+        Stage("decoder", 0.15, work.decoder, fixed_cost=work.fixed_cost(4.1, 6.0)),
+        Stage("video", 0.4, work.video, fixed_cost=work.fixed_cost(4.8, 15.7)),
+        Stage("quality", 0.25, work.quality, fixed_cost=work.fixed_cost(6.3, 15.9)),
+        Stage("export", 0.0, work.export, fixed_cost=work.fixed_cost(6.4)),
     ]
 
 
@@ -87,7 +87,7 @@ def scheduler() -> Any:
 
 
 class Svd(OnImage):
-    """start: the folder of a finished model whose network is trained on."""
+    """start: the folder of a finished model to continue training."""
 
     options = ("start",)
 
@@ -95,7 +95,7 @@ class Svd(OnImage):
         super().__init__(settings)
         self.start = Path(settings.options["start"]) if "start" in settings.options else None
         if self.start is not None and not (self.start / "unet" / "config.json").is_file():
-            raise ValueError(f"start is the folder of a finished model; {self.start} has no unet/config.json.")
+            raise ValueError(f"start must be the folder of a finished model; {self.start} has no unet/config.json.")
 
     def clips(self, minutes: float) -> dict[str, Any]:
         return {} if self.borrowed else self.render_all(full=4096, big=16_384, rehearsal=32)
@@ -107,8 +107,9 @@ class Svd(OnImage):
         torch.manual_seed(0)
         encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**VISION))
         text = self.text()
-        task = PictureWordsTask(
-            encoder, Captioner(text["tokenizer"], text["text_encoder"], toyland(WORLD), device=self.device, drop=0.0),
+        task = ImageTextTask(
+            encoder,
+            Captioner(text["tokenizer"], text["text_encoder"], toyland_captions(WORLD), device=self.device, drop=0.0),
             self.open_clips(), self.open_clips("held_out"), clip_mean=MEAN, clip_std=STD, device=self.device,
             batch=64 if self.full else 8,
         )  # fmt: skip
@@ -150,7 +151,7 @@ class Svd(OnImage):
         return found.eval().requires_grad_(False).to(self.device)
 
     def fresh(self) -> Any:
-        """The network that training begins with: inflated, or that of `start`."""
+        """The initial network: that of `start`, or the inflated image model."""
         if self.start is not None:
             from diffusers import UNetSpatioTemporalConditionModel
 
@@ -175,7 +176,7 @@ class Svd(OnImage):
         return task
 
     def buckets(self) -> Buckets | None:
-        """Those of the first video stage, or of the model that training starts from."""
+        """The buckets of the first video stage, or of `start`."""
         own = self.out / "buckets.json"
         if own.is_file():
             return Buckets(json.loads(own.read_text(encoding="utf-8")))
@@ -184,18 +185,18 @@ class Svd(OnImage):
         return None
 
     def video(self, minutes: float) -> dict[str, Any]:
-        """Stage two: all clips; four in five have a picture."""
-        task = self.task(self.quick(self.fresh()), VIDEO, without=0.2, least=0.0)
+        """Stage two: all clips, 80 % of them with the image."""
+        task = self.task(self.optimize(self.fresh()), VIDEO, without=0.2, least=0.0)
         self.keep(task)
         config = self.config("video_run", minutes, ema=0.995, lr_muon=2e-3, lr_adam=1e-3, decay_from=0.8, final_lr=0.4)
         return train(task, config, self.settings.show) | {"samples": task.samples, "clips": len(task.use)}
 
     def quality(self, minutes: float) -> dict[str, Any]:
-        """Stage three: clips in which much moves; nine in ten have a picture."""
+        """Stage three: clips with much motion, 90 % of them with the image."""
         network = self.fresh()
         if (self.out / "video_run" / "checkpoint.pt").is_file():
             load_averaged(self.out / "video_run" / "checkpoint.pt", {"video": network})
-        task = self.task(self.quick(network), QUALITY, without=0.1, least=MOVES_MORE_THAN)
+        task = self.task(self.optimize(network), QUALITY, without=0.1, least=MOVES_MORE_THAN)
         self.keep(task)
         config = self.config("quality_run", minutes, ema=0.995, lr_muon=1e-3, lr_adam=5e-4, decay_from=0.2)
         return train(task, config, self.settings.show) | {"samples": task.samples, "clips": len(task.use)}
@@ -217,8 +218,8 @@ class Svd(OnImage):
 
     @torch.no_grad()
     def judge(self, network: Any, step: int) -> dict[str, Any]:
-        """Held-out first frames made to move: how near the first frame stays to what was given, and to that the
-        autoencoder alone comes how near; OUT/sheets/picture_STEP.png: true clips above made ones."""
+        """Animate held-out first frames; returns the PSNR of the first frame and of the VAE's reconstruction. Writes
+        OUT/sheets/picture_STEP.png, with true clips above generated ones."""
         from PIL import Image
 
         held_out, vae, rows, near, best = self.open_clips("held_out"), self.temporal_vae(), [], [], []
@@ -245,7 +246,7 @@ class Svd(OnImage):
         return {"first_frame_db": round(float(np.mean(near)), 2), "autoencoder_db": round(float(np.mean(best)), 2)}
 
     def export(self, minutes: float) -> dict[str, Any]:
-        """OUT/export: a diffusers folder in float16, with card.json."""
+        """Write OUT/export: a diffusers folder in float16, with card.json."""
         if not processes.first():
             return {}
         folder, network = self.out / "export", self.fresh()

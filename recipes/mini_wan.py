@@ -1,72 +1,67 @@
-"""kinema-mini-wan: an AutoencoderKLWan, a UMT5 encoder and a WanVACETransformer3DModel on Toyland, from nothing.
+"""Train kinema-mini-wan from scratch on Toyland: an AutoencoderKLWan, a UMT5 encoder and a WanVACETransformer3DModel.
 
     kinema train recipes/mini_wan.py --device cuda --minutes 25 --out runs/mini_wan       # the large edition
     kinema train recipes/mini_wan.py --minutes 150 --processes 2 --out runs/mini_wan      # the small one, on two cores
     kinema train recipes/mini_wan.py --stage vae --minutes 45 --out runs/mini_wan --resume
     kinema train recipes/mini_wan.py --set start=runs/mini_wan/export --minutes 120 --out runs/longer
 
-`--set start=DIR` goes on from a finished model: its autoencoder and tiny decoder are kept, the rest is trained on.
-`--set vae_start=DIR/vae` goes on from a trained autoencoder, wider with `--set vae_decoder_base=32` (mini_wan_vae.py).
+`--set start=DIR` continues the training of a finished model, except its VAE and tiny decoder. `--set vae_start=DIR/vae`
+continues the training of a VAE, wider with `--set vae_decoder_base=32` (mini_wan_vae.py).
 
-Stages: clips (render Toyland), vae, decoder (trained on alone, latents stay valid), tiny (the tiny decoder), cache
-(latents of clips and of what is told beside the words), video (transformer and text encoder; single pictures first),
-few_step (the distilled student), export (a diffusers folder with card and sheets).
+Stages: clips (render Toyland), vae, decoder (further training of the decoder; latents stay valid), tiny (the tiny
+decoder), cache (latents of clips and conditions), video (transformer and text encoder; single frames first), few_step
+(the distilled student), export (a diffusers folder with card and sheets).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
 import time
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanVACEPipeline, WanVACETransformer3DModel
-from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
+from diffusers import AutoencoderKLWan, WanVACEPipeline, WanVACETransformer3DModel
+from transformers import AutoTokenizer, UMT5EncoderModel
 
 from kinema.evaluation.cases import HELD_OUT
-from kinema.toyland.caption import describe, describe_place
-from kinema.toyland.scene import sample_scene
 from kinema.training.core import processes, run_folder
-from kinema.training.core.budget import NOTHING, Takes
+from kinema.training.core.budget import NOTHING, FixedCost
 from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import LoopConfig, train
 from kinema.training.core.stages import Settings, Stage
 from kinema.training.data import parallel_vae
-from kinema.training.data.known import ANSWERS
+from kinema.training.data.condition_kinds import TARGETS
 from kinema.training.data.latents import LatentStore, write_latents
 from kinema.training.data.store import ClipStore, fitting, write_shards
-from kinema.training.data.tokenizers import build_tokenizer
 from kinema.training.tasks.export import export_pipeline
 from kinema.training.tasks.samples import Sampler, task_sheet, text_sheet
 from kinema.training.tasks.tiny_decoder import train_tiny_decoder
 from kinema.training.tasks.vae import DecoderTask, VaeTask, measure_drift, measure_vae, set_latent_statistics
-from kinema.training.tasks.video import WARM_UP, VideoTask, initialize_transformer
+from kinema.training.tasks.video import WARM_UP, VideoTask
 
 sys.path.insert(0, str(Path(__file__).parent))
+from mini_wan_card import write_card
 from mini_wan_editions import EDITIONS, Edition
 from mini_wan_judge import gate, judge, passes
+from mini_wan_networks import GUIDANCE, SHIFT, STEPS, new_parts, scheduler
 from mini_wan_student import train_student
-from mini_wan_vae import decoder_for, go_on, new_vae, open_vae, resized, vae_config, widened
+from mini_wan_vae import decoder_for, new_vae, open_vae, resized, vae_start, widened
 
-STEPS, GUIDANCE, SHIFT = 30, 3.0, 3.0
-CAPTIONS = 20_000
 AGAIN = 0.75
-"""Of the usual learning rates, where training starts from a finished model."""
+"""Factor on the default learning rates with `start`."""
 CLIPS_PER_MINUTE = 60
-"""On a CPU; a short rehearsal renders few clips."""
+"""Number of clips per minute of the budget on a CPU."""
 
 
 def stages(settings: Settings) -> list[Stage]:
-    """The recipe. `--set edition=small|large` (default: large on a GPU)."""
+    """Return the stages. `--set edition=small|large` (default: small on a CPU, large on a GPU)."""
     name = settings.options.get("edition", "small" if settings.device == "cpu" else "large")
     if name not in EDITIONS:
-        raise ValueError(f"edition is one of {', '.join(EDITIONS)}, not {name!r}.")
+        raise ValueError(f"edition must be one of {', '.join(EDITIONS)}, got {name!r}.")
     run = Run(settings, resized(EDITIONS[name], settings.options))
     if run.start is not None and run.again is None:
         return [
@@ -78,54 +73,19 @@ def stages(settings: Settings) -> list[Stage]:
             Stage("export", 0.0, run.export),
         ]
     return [
-        Stage("clips", 0.04, run.clips, takes=run.takes(0.4)),
-        Stage("vae", 0.33, run.vae, takes=run.takes(0.1, 2.7)),
-        Stage("decoder", 0.06, run.decoder, takes=run.takes(0.1, 1.3)),
-        Stage("tiny", 0.05, run.tiny, takes=run.takes(1.4, 0.1)),
-        Stage("cache", 0.06, run.cache, takes=run.takes(0.3)),
-        Stage("video", 0.40, run.video, takes=run.takes(1.9, 3.4)),
-        Stage("few_step", 0.08, run.few_step, takes=run.takes(4.7, 7.4)),
-        Stage("export", 0.0, run.export, takes=run.takes(2.2)),
+        Stage("clips", 0.04, run.clips, fixed_cost=run.fixed_cost(0.4)),
+        Stage("vae", 0.33, run.vae, fixed_cost=run.fixed_cost(0.1, 2.7)),
+        Stage("decoder", 0.06, run.decoder, fixed_cost=run.fixed_cost(0.1, 1.3)),
+        Stage("tiny", 0.05, run.tiny, fixed_cost=run.fixed_cost(1.4, 0.1)),
+        Stage("cache", 0.06, run.cache, fixed_cost=run.fixed_cost(0.3)),
+        Stage("video", 0.40, run.video, fixed_cost=run.fixed_cost(1.9, 3.4)),
+        Stage("few_step", 0.08, run.few_step, fixed_cost=run.fixed_cost(4.7, 7.4)),
+        Stage("export", 0.0, run.export, fixed_cost=run.fixed_cost(2.2)),
     ]
 
 
-def text_config(edition: Edition, vocab_size: int) -> UMT5Config:
-    width = edition.text["d_model"]
-    return UMT5Config(
-        vocab_size=vocab_size, d_kv=48, d_ff=2 * width, num_heads=width // 48, dropout_rate=0.0,
-        feed_forward_proj="gated-gelu", is_encoder_decoder=False, **edition.text,
-    )  # fmt: skip
-
-
-def transformer_config(edition: Edition) -> dict[str, Any]:
-    return {
-        "patch_size": (1, 2, 2), "attention_head_dim": 48, "in_channels": 16, "out_channels": 16,
-        "text_dim": edition.text["d_model"], "freq_dim": 256, "cross_attn_norm": True,
-        "qk_norm": "rms_norm_across_heads", "vace_in_channels": 96, **edition.transformer,
-    }  # fmt: skip
-
-
-def scheduler() -> UniPCMultistepScheduler:
-    return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT)
-
-
-def new_parts(edition: Edition) -> dict[str, Any]:
-    """Untrained transformer and text encoder, with the tokenizer of the words of many captions."""
-    torch.manual_seed(0)
-    scenes = [sample_scene(seed, edition.world) for seed in range(CAPTIONS)]
-    captions = [tell(scene, seed) for seed, scene in enumerate(scenes) for tell in (describe, describe_place)]
-    tokenizer = build_tokenizer(captions, max_length=edition.tokens)
-    transformer = WanVACETransformer3DModel(**transformer_config(edition))
-    initialize_transformer(transformer)
-    return {
-        "transformer": transformer,
-        "text_encoder": UMT5EncoderModel(text_config(edition, len(tokenizer))),
-        "tokenizer": tokenizer,
-    }
-
-
 class Run:
-    """The stages' work in one folder. Every method is called in every process with its minutes."""
+    """The stages of a run. Each is called in every process with its minutes."""
 
     def __init__(self, settings: Settings, edition: Edition):
         self.settings, self.edition, self.out = settings, edition, settings.out
@@ -135,13 +95,13 @@ class Run:
         self.shape = (edition.frames, edition.side, edition.side)
         self.start = Path(settings.options["start"]) if "start" in settings.options else None
         if self.start is not None and not (self.start / "model_index.json").is_file():
-            raise ValueError(f"start is the folder of a finished model; {self.start} has no model_index.json.")
-        self.again = go_on(settings.options, edition)
+            raise ValueError(f"start must be the folder of a finished model; {self.start} has no model_index.json.")
+        self.again = vae_start(settings.options, edition)
         torch.set_num_threads(8 if self.big else 1)
 
-    def takes(self, before_s: float, after_s: float = 0.0) -> Takes:
-        """What a stage of a rehearsal takes, as measured on one core."""
-        return NOTHING if self.full else Takes(before_s, after_s)
+    def fixed_cost(self, before_s: float, after_s: float = 0.0) -> FixedCost:
+        """The fixed cost of a stage in a rehearsal, as measured on one core."""
+        return NOTHING if self.full else FixedCost(before_s, after_s)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
         values: dict[str, Any] = {
@@ -157,13 +117,13 @@ class Run:
         return LatentStore(self.out / name, self.shape, self.device)
 
     def clips(self, minutes: float) -> dict[str, Any]:
-        """Training clips (seeds 0 ...) and 256 held-out ones."""
+        """Render training clips (seeds 0, 1, ...) and 256 held-out ones."""
         edition = self.edition
         most = edition.most_clips if self.big else int(CLIPS_PER_MINUTE * self.settings.minutes)
         count = min(edition.most_clips, max(32, most))
         size: dict[str, Any] = {
             "num_frames": edition.frames, "height": edition.side, "width": edition.side, "fps": edition.fps,
-            "tell": self.settings.budget.counting("rendering"),
+            "report": self.settings.budget.counting("rendering"),
         }  # fmt: skip
         held_out = range(HELD_OUT, HELD_OUT + (256 if count > 1000 else 16))
         write_shards(self.out / "held_out", edition.world, held_out, device=self.device, **size)
@@ -194,12 +154,12 @@ class Run:
         return self.finish_vae(found)
 
     def compile_norms(self, minutes: float) -> None:
-        """Where the minute that compiling takes on a CPU is won back."""
+        """Compile norms, on a CPU only in trainings long enough to save more than the minute of compilation."""
         parallel_vae.compiled = self.big or (minutes > 10 and shutil.which("g++") is not None)
 
     def finish_vae(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Averaged weights, latent statistics and held-out scores into out/vae; what the gate says. found: what the
-        training's last evaluation said of the same weights."""
+        """Write the averaged weights and latent statistics to out/vae; returns held-out scores and the gate's result.
+        found: the last evaluation of the same weights."""
         vae = new_vae(self.edition)
         load_averaged(self.out / "vae_run" / "checkpoint.pt", {"vae": vae})
         vae.eval().to(self.device)
@@ -220,9 +180,9 @@ class Run:
         self, vae: AutoencoderKLWan, before: AutoencoderKLWan | None = None, name: str = "reconstructions",
         known: dict[str, Any] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Held-out dB and what the probes read of reconstructions; on few clips in a rehearsal, where dB that are known
-        are not measured again. With an earlier autoencoder, how far latents are from its latents."""
-        self.settings.budget.tell("evaluating")
+        """Measure held-out PSNR and the probes on reconstructions; with an earlier VAE also the distance of latents. A
+        rehearsal uses few clips and the PSNR of `known`."""
+        self.settings.budget.report("evaluating")
         held_out, count = self.open_clips("held_out"), self.held_out_count()
         if known is not None and not self.full:
             scores = {name: known[name] for name in ("psnr_db", "psnr_objects_db", "latent_rms_by_frame")}
@@ -237,7 +197,7 @@ class Run:
         return 96 if self.big or self.settings.minutes >= 20 else 8 if self.full else 2
 
     def decoder(self, minutes: float) -> dict[str, Any]:
-        """The decoder of out/vae trained on, into out/decoder/vae; cached latents stay valid."""
+        """Continue training the decoder of out/vae, into out/decoder/vae; cached latents stay valid."""
         self.compile_norms(minutes)
         vae = open_vae(self.out / "vae")
         task = self.vae_task(DecoderTask, vae)
@@ -250,7 +210,7 @@ class Run:
         return scores
 
     def keep(self, minutes: float) -> dict[str, Any]:
-        """The autoencoder and the tiny decoder of the model that training starts from."""
+        """Copy the VAE and the tiny decoder of `start`."""
         if self.start is not None and processes.first():
             for name in ("vae", "tiny_decoder"):
                 shutil.copytree(self.start / name, self.out / name, dirs_exist_ok=True)
@@ -271,16 +231,16 @@ class Run:
         )  # fmt: skip
 
     def cache(self, minutes: float) -> dict[str, Any]:
-        """Latents of clips and conditions, held-out ones first; shards that exist are kept."""
+        """Encode clips and conditions, held-out ones first; existing shards are kept."""
         began, budget = time.monotonic(), self.settings.budget
         vae = open_vae(self.out / "vae").to(self.device)
         world, held_out, clips = self.edition.world, self.open_clips("held_out"), self.open_clips()
         how: dict[str, Any] = {
-            "device": self.device, "fps": self.edition.fps, "tell": budget.counting("encoding"),
+            "device": self.device, "fps": self.edition.fps, "report": budget.counting("encoding"),
         }  # fmt: skip
         write_latents(
             vae, held_out, world, self.out / "latents_held_out", limit=self.held_out_count(),
-            leave_out=tuple(ANSWERS), **how,
+            leave_out=tuple(TARGETS), **how,
         )  # fmt: skip
         each_s = (time.monotonic() - began) / self.held_out_count()
         with budget.shortening():
@@ -289,7 +249,7 @@ class Run:
         return {"clips": len(self.open_latents())}
 
     def new_parts(self) -> dict[str, Any]:
-        """Transformer, text encoder and tokenizer as training finds them."""
+        """The initial transformer, text encoder and tokenizer."""
         if self.start is None:
             return new_parts(self.edition)
         return {
@@ -327,7 +287,7 @@ class Run:
         return result | {"samples": task.samples}
 
     def trained_parts(self) -> dict[str, Any]:
-        """Transformer and text encoder with the averaged weights of the latest checkpoint, and the tokenizer."""
+        """Transformer and text encoder with the averaged weights of the last checkpoint, and the tokenizer."""
         parts = self.new_parts()
         networks = {name: parts[name] for name in ("transformer", "text_encoder")}
         load_averaged(self.out / "video_run" / "checkpoint.pt", networks)
@@ -341,7 +301,7 @@ class Run:
         )  # fmt: skip
 
     def export(self, minutes: float) -> dict[str, Any]:
-        """The diffusers folder OUT/export with tiny_decoder/, few_step/ and card.json, and sheets in OUT/sheets."""
+        """Write the diffusers folder OUT/export with tiny_decoder/, few_step/ and card.json, and sheets."""
         if not processes.first():
             return {}
         folder = self.out / "export"
@@ -354,7 +314,7 @@ class Run:
         for extra in ("tiny_decoder", "few_step"):
             if (self.out / extra).exists():
                 shutil.copytree(self.out / extra, folder / extra)
-        self.write_card(folder)
+        write_card(folder, self.edition, self.training())
         if self.settings.minutes >= 10:
             self.draw_sheets(folder)
         return {"folder": str(folder)}
@@ -365,35 +325,10 @@ class Run:
         text_sheet(sampler, store, self.edition.world, self.out / "sheets" / "text.png")
         task_sheet(sampler, store, self.edition.world, self.out / "sheets" / "tasks.png")
 
-    def write_card(self, folder: Path) -> None:
-        """card.json: what it is, how it was made, what its training measured. The scorecard is a file of its own."""
-        edition, done = self.edition, run_folder.read(self.out).done
-        training = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
+    def training(self) -> dict[str, Any]:
+        """The training record of card.json."""
+        done = run_folder.read(self.out).done
+        record = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
         if self.start is not None:
-            training["before"] = json.loads((self.start / "card.json").read_text(encoding="utf-8"))["training"]
-        card = {
-            "name": "kinema-mini-wan",
-            "edition": edition.name,
-            "family": "wan",
-            "license": "Apache-2.0",
-            "architecture": {
-                "pipeline": "WanVACEPipeline",
-                "vae": {k: v for k, v in vae_config(edition).items() if "latents" not in k},
-                "transformer": transformer_config(edition),
-                "text_encoder": {"class": "UMT5EncoderModel", **edition.text},
-            },
-            "recipe": "recipes/mini_wan.py",
-            "world": asdict(edition.world),
-            "native": {
-                "frames": edition.frames, "height": edition.side, "width": edition.side, "fps": edition.fps,
-                "max_sequence_length": edition.tokens,
-            },
-            "recommended": {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "flow_shift": SHIFT},
-            "held_out_from_seed": HELD_OUT,
-            "training": training,
-            "weights_sha256": {
-                str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-                for file in sorted(folder.rglob("*.safetensors"))
-            },
-        }  # fmt: skip
-        (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+            record["before"] = json.loads((self.start / "card.json").read_text(encoding="utf-8"))["training"]
+        return record

@@ -1,4 +1,4 @@
-"""How large kinema-mini-wan is: what two CPU cores can teach in two hours, or one GPU in twenty-five minutes."""
+"""The editions of kinema-mini-wan: small, for two CPU cores in two hours, and large, for one GPU in 25 minutes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from kinema.toyland.scene import WORLD, WORLD_MINI, World
 
 @dataclass(frozen=True)
 class Edition:
-    """The world that is taught, the size of the clips, the networks and how they are trained.
+    """World, clip size, networks and training settings.
 
-    vae, transformer, text: what differs from the common configs of the recipe. most_clips: rendered and cached at most.
-    vae_scale: so many times the clips a step. batch: of the transformer, in all processes together.
+    vae, transformer, text: changes to the common configs of the recipe. most_clips: maximum number of rendered and
+    cached clips. vae_scale: factor on the batch size of the VAE. batch: of the transformer, over all processes.
     """
 
     name: str
@@ -42,7 +42,7 @@ SMALL = Edition(
     batch=32,
     vae_scale=1,
 )
-"""What a CPU can teach."""
+"""For training on a CPU."""
 
 LARGE = Edition(
     name="large",

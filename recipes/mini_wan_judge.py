@@ -1,4 +1,4 @@
-"""What the probes say while kinema-mini-wan is trained: of reconstructions (the gate) and of samples, with sheets."""
+"""Evaluation during the training of kinema-mini-wan: scores and sheets of reconstructions (the gate) and samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from diffusers import AutoencoderKLWan
 from mini_wan_editions import Edition
 
 from kinema.evaluation.probes import load_probes
-from kinema.evaluation.track import follow
+from kinema.evaluation.track import track_object
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
 from kinema.training.core.sheets import sheet, strip
@@ -26,13 +26,13 @@ GATE_DB, GATE_OBJECTS_DB, GATE_PROBE = 30.0, 25.0, 85.0
 PICKS = (0, 5, 10, 16)
 CLIPS, STEPS = 16, 12
 REHEARSAL = 2, 2
-"""Clips and steps where there are a few minutes in all."""
+"""Clips and steps in a rehearsal of a few minutes."""
 
 
 def right(frames_FHWC: np.ndarray, scene: Scene, world: World) -> dict[str, bool]:
-    """What the probes read correctly of a clip with one object."""
+    """Which attributes of a clip with one object do the probes read correctly?"""
     reading = load_probes().read(frames_FHWC)
-    track, actor = follow(reading), scene.actors[0]
+    track, actor = track_object(reading), scene.actors[0]
     return {
         "object": track.word("kind", world.kinds) == actor.kind,
         "color": track.word("color", world.colors) == actor.color,
@@ -46,12 +46,12 @@ def percent(answers: list[dict[str, bool]]) -> dict[str, float]:
 
 
 def singles(store: ClipStore, world: World, count: int) -> list[int]:
-    """The first held-out clips with one object."""
+    """Indices of the first held-out clips with one object."""
     return [i for i in range(len(store)) if len(sample_scene(store.seed(i), world).actors) == 1][:count]
 
 
 def as_frames(pixels_BCFHW: torch.Tensor) -> np.ndarray:
-    """(B, F, H, W, 3) uint8."""
+    """Convert to uint8 frames (B, F, H, W, 3)."""
     return to_bytes(pixels_BCFHW).permute(0, 2, 3, 4, 1).numpy()
 
 
@@ -60,9 +60,9 @@ def gate(
     vae: AutoencoderKLWan, held_out: ClipStore, edition: Edition, device: str, out: Path, count: int = 96,
     before: AutoencoderKLWan | None = None, name: str = "reconstructions",
 ) -> dict[str, Any]:  # fmt: skip
-    """Do the probes still know the objects of `count` held-out clips after the VAE? Their answers on the clips
-    themselves beside; OUT/sheets/NAME.png shows the first ones above what the VAE makes of them, with
-    what an earlier one (`before`) makes of them in between."""
+    """Score the probes on VAE reconstructions of `count` held-out clips and on the clips themselves. Writes
+    OUT/sheets/NAME.png: the first clips above their reconstructions, with those of an earlier VAE (`before`) in
+    between."""
     chosen = singles(held_out, edition.world, count)
     made, true, rows = [], [], []
     for first in range(0, len(chosen), 8):
@@ -95,7 +95,7 @@ def judge(
     task: VideoTask, out: Path, vae_folder: Path, held_out: ClipStore, shift: float, guidance: float, full: bool,
     step: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """Sixteen held-out captions, words alone, read by the probes; OUT/sheets/video_STEP.png."""
+    """Score samples of sixteen held-out captions with the probes; writes OUT/sheets/video_STEP.png."""
     clips, steps = (CLIPS, STEPS) if full else REHEARSAL
     chosen = singles(held_out, task.world, clips)
     scenes = [sample_scene(held_out.seed(index), task.world) for index in chosen]

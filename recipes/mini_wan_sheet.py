@@ -1,4 +1,4 @@
-"""The README's picture: sixteen held-out captions through Kinema as it comes, seeds 0 to 15, nothing picked.
+"""Draw the README's picture: sixteen held-out captions with seeds 0 to 15, default settings and no selection.
 
 Run: python recipes/mini_wan_sheet.py docs/pictures/readme.png
 """

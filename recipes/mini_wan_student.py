@@ -1,5 +1,4 @@
-"""The few-step student of kinema-mini-wan: the transformer's change as a LoRA, learnt on paths of the guided
-teacher."""
+"""Train the few-step student of kinema-mini-wan, a LoRA of the transformer, on paths of the guided teacher."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from kinema.training.core import processes
 from kinema.training.core.loop import LoopConfig, train
-from kinema.training.tasks.distill import Batch, Distillation, DistillTask, gain, write_paths
+from kinema.training.tasks.distill import Batch, Distillation, DistillTask, student_scores, write_paths
 from kinema.training.tasks.extract_lora import extract_lora, write_lora
 from kinema.training.tasks.flow import sigmas
 from kinema.training.tasks.low_rank import add_low_rank
@@ -25,10 +24,10 @@ from kinema.training.tasks.video import ROUND, VideoTask
 
 SEGMENTS, RANK, BATCH = 8, 32, 16
 PATHS_SHARE = 0.35
-"""Of the time goes into the teacher's paths, the rest into learning from them."""
+"""Share of the time for computing teacher paths; the rest is for training."""
 HELD_OUT_BATCH, STEPS = 16, 30
 REHEARSAL = 2
-"""Of clips in either batch, where there are a few minutes in all."""
+"""Batch size in a rehearsal of a few minutes."""
 
 
 def train_student(
@@ -41,7 +40,7 @@ def train_student(
     show: Callable[[dict[str, Any]], None],
     full: bool = True,
 ) -> dict[str, Any]:
-    """Writes OUT/few_step; returns held-out distances to the teacher's thirty guided steps (see distill.gain)."""
+    """Write OUT/few_step; returns held-out distances to the teacher's 30 guided steps (distill.student_scores)."""
     started = time.monotonic()
     task.drop, task.forget, task.batch_size = 0.0, 0.0, min(BATCH if full else REHEARSAL, task.batch_size)
     teacher = task.transformer.requires_grad_(False).eval()
@@ -53,13 +52,13 @@ def train_student(
     paths = out / "paths"
     budget, began = config.budget, time.monotonic()
     for number in range(processes.rank(), 10_000, processes.count()):
-        budget.tell("making paths")
+        budget.report("computing paths")
         with budget.shortening() if number >= processes.count() else nullcontext():
             write_paths(
                 paths, velocity(task, teacher), lambda generator: draw(task, generator), setting, number + 1,
                 first=number,
             )  # fmt: skip
-        # one is made in any case, and none begun that would take too long
+        # at least one path; none is begun that would take too long
         each_s = (time.monotonic() - began) / (number // processes.count() + 1)
         if time.monotonic() + each_s - started > 60 * minutes * PATHS_SHARE:
             break
@@ -73,8 +72,8 @@ def train_student(
     if not processes.first():
         return {}
     steps = STEPS if full else 2 * REHEARSAL
-    config.budget.tell("evaluating")
-    found = gain(velocity(task, teacher), velocity(task, student), held_out, setting, steps)
+    config.budget.report("evaluating")
+    found = student_scores(velocity(task, teacher), velocity(task, student), held_out, setting, steps)
     change = extract_lora(teacher, student, rank=RANK)
     folder = out / "few_step"
     size = write_lora(folder / "pytorch_lora_weights.safetensors", change, base="kinema-mini-wan", title="few steps")
@@ -87,7 +86,7 @@ def train_student(
 
 
 def velocity(task: VideoTask, network: nn.Module):
-    """A network's velocity with (text states, control) as its condition, on the task's device."""
+    """Return the velocity function of a network on the task's device; its condition is (text states, control)."""
 
     def run(x: Tensor, sigma_B: Tensor, cond: tuple[Tensor, Tensor]) -> Tensor:
         states, control = (part.to(task.device) for part in cond)
@@ -101,7 +100,7 @@ def velocity(task: VideoTask, network: nn.Module):
 
 @torch.no_grad()
 def draw(task: VideoTask, generator: torch.Generator) -> Batch:
-    """What the teacher was trained on, with captions never dropped."""
+    """Draw a batch of the teacher's training data without dropping captions."""
     number = int(torch.randint(ROUND, (), generator=generator))
     x0, weight, control, captions = task.batch(number, 1.0, generator)
     nothing = task.embed([""] * len(captions))
@@ -112,8 +111,8 @@ def draw(task: VideoTask, generator: torch.Generator) -> Batch:
 def held_out_batch(task: VideoTask, count: int) -> Batch:
     store = task.held_out
     index = torch.arange(min(count, len(store)), device=task.device)
-    told = index % 2 == 1
-    control = task.conditions(store, index, told)
-    captions = task.captions(index, torch.Generator().manual_seed(0), told, store)
+    conditioned = index % 2 == 1
+    control = task.conditions(store, index, conditioned)
+    captions = task.captions(index, torch.Generator().manual_seed(0), conditioned, store)
     cond = (task.embed(captions), control)
     return Batch(store.tensors["clean"][index].float(), cond, (task.embed([""] * len(captions)), control))

@@ -1,12 +1,12 @@
-"""kinema-mini-zeroscope: temporal layers on kinema-mini-image, trained on clips of Toyland (UNet3DConditionModel).
+"""Train kinema-mini-zeroscope: temporal layers on kinema-mini-image, on clips of Toyland (UNet3DConditionModel).
 
     kinema train recipes/mini_zeroscope.py --minutes 60 --processes 2 --out runs/mini_zeroscope
     kinema train recipes/mini_zeroscope.py --set image=runs/mini_image/export --minutes 60 --out runs/mini_zeroscope
     kinema train recipes/mini_zeroscope.py --set layers=all --stage temporal --minutes 40 --out runs/whole
 
-Stages: clips (render Toyland), cache (latents of every frame), temporal, export. `--set layers=temporal` (the default:
-the image model stays to the bit, Video LDM's way) gives temporal layers alone, `all` (ModelScope's way) a diffusers
-folder that TextToVideoSDPipeline opens; `kinema generate --model FOLDER` takes both.
+Stages: clips (render Toyland), cache (latents of every frame), temporal, export. `--set layers=temporal` (default, as
+Video LDM) freezes the image model and exports only temporal layers; `layers=all` (as ModelScope) exports a diffusers
+folder for TextToVideoSDPipeline. `kinema generate --model FOLDER` accepts both.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Zeroscope(OnImage):
     options: tuple[str, ...] = ("layers",)
     takes_data = True
     own_side: int | None = None
-    """Pixels that the layers are trained at, where they are not the image model's."""
+    """Side of the training clips in px, if it is not the image model's."""
 
     def __init__(self, settings: Settings):
         super().__init__(settings)
         layers = settings.options.get("layers", "temporal")
         if layers not in LAYERS:
-            raise ValueError(f"layers is one of {', '.join(LAYERS)}, not {layers!r}.")
+            raise ValueError(f"layers must be one of {', '.join(LAYERS)}, got {layers!r}.")
         self.trained = LAYERS[layers]
 
     def clips(self, minutes: float) -> dict[str, Any]:
@@ -66,25 +66,26 @@ class Zeroscope(OnImage):
         return self.encode_all(self.vae())
 
     def parts(self) -> dict[str, Any]:
-        """The image model's parts, its UNet inflated; in float32."""
+        """The image model's parts in float32, with an inflated UNet."""
         torch.manual_seed(0)
         return {"unet": inflate(self.unet()), **self.text()}
 
     def task(self, parts: dict[str, Any]) -> TemporalTask:
-        taught, held_out, tell = self.lessons()
-        words = Captioner(parts["tokenizer"], parts["text_encoder"], tell, device=self.device)
+        train_set, held_out, caption_of = self.training_data()
+        words = Captioner(parts["tokenizer"], parts["text_encoder"], caption_of, device=self.device)
         return TemporalTask(
-            parts["unet"], words, taught, held_out, schedule=self.schedule, device=self.device, **self.lesson(parts)
+            parts["unet"], words, train_set, held_out, schedule=self.schedule, device=self.device,
+            **self.task_settings(parts),
         )  # fmt: skip
 
-    def lesson(self, parts: dict[str, Any]) -> dict[str, Any]:
-        """What learns, how much of it at once, and who looks at it."""
+    def task_settings(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """Arguments of TemporalTask: batch size, trained parameters, judge."""
         batch = 64 if self.big else 6 // processes.count()
         return {"batch": batch, "trained": self.trained, "judge": partial(self.judge, parts)}
 
     def temporal(self, minutes: float) -> dict[str, Any]:
         parts = self.parts()
-        self.quick(parts["unet"])
+        self.optimize(parts["unet"])
         task = self.task(parts)
         config = self.config("temporal_run", minutes, ema=0.995, lr_muon=2e-3, lr_adam=1e-3)
         found = train(task, config, self.settings.show)
@@ -98,11 +99,11 @@ class Zeroscope(OnImage):
         return found
 
     def judge(self, parts: dict[str, Any], step: int) -> dict[str, Any]:
-        """Held-out captions, read by the probes; OUT/sheets/temporal_STEP.png."""
-        return self.looked_at(partial(self.pipeline, parts), f"temporal_{step:06d}")
+        """Score clips of held-out captions; writes OUT/sheets/temporal_STEP.png."""
+        return self.judge_clips(partial(self.pipeline, parts), f"temporal_{step:06d}")
 
     def export(self, minutes: float) -> dict[str, Any]:
-        """OUT/export, in float16, with card.json: temporal layers alone, or a whole diffusers folder where all of the
+        """Write OUT/export in float16, with card.json: only temporal layers, or a diffusers folder if all of the
         network was trained."""
         if not processes.first():
             return {}

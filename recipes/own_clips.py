@@ -1,5 +1,5 @@
-"""A recipe on a person's own clips instead of Toyland (`--data FOLDER`): what is in the folder, latents encoded once,
-captions. Clips of one size: those of the largest bucket."""
+"""The user's own clips instead of Toyland (`--data FOLDER`), for recipes that train on one size: only the largest
+bucket is used."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class OwnClips:
         self.settings, self.folder = settings, Path(settings.options["data"])
         self.num_frames, self.side, self.fps = size
         if not self.folder.is_dir():
-            raise ValueError(f"There is no folder {self.folder}.")
+            raise ValueError(f"No such folder: {self.folder}.")
 
     @cached_property
     def found(self) -> own_clips.FoundClips:
         return own_clips.find(self.folder, self.settings.out / "unpacked", frames=self.num_frames, fps=self.fps)
 
-    def look(self) -> dict[str, Any]:
-        """What is used and what is not; OUT/data.txt. ValueError where nothing can be used."""
-        return self.found.tell(self.folder, self.settings.out, self.settings.show)
+    def find_clips(self) -> dict[str, Any]:
+        """Show the report and write OUT/data.txt. Raises ValueError if no clip is usable."""
+        return self.found.report(self.folder, self.settings.out, self.settings.show)
 
     def bucket(self, vae: Callable[[], Any], of: str, device: str) -> buckets.Bucket:
-        """Latents of the largest bucket, from OUT/cache where they are there. vae: reads the autoencoder."""
+        """Encode the clips, with the cache in OUT/cache; returns the largest bucket. vae: loads the VAE."""
         autoencoder = vae().eval().to(device)
 
         @torch.no_grad()
@@ -45,14 +45,14 @@ class OwnClips:
         before = len(self.found.refused)
         found = buckets.fill(
             self.found.items, encode, self.settings.out / "cache", frames=self.num_frames, fps=self.fps,
-            area=self.side**2, multiple=min(multiple, self.side), of=of,
-            on_spoilt=self.found.spoil,
+            area=self.side**2, multiple=min(multiple, self.side), encoder_id=of,
+            on_unreadable=self.found.mark_unreadable,
         )  # fmt: skip
-        self.found.tell_spoilt(before, self.settings.out, self.settings.show)
+        self.found.report_unreadable(before, self.settings.out, self.settings.show)
         for other in found[1:]:
-            line = f"not used: {len(other)} of {other.width}x{other.height}; one size is trained, the most common"
+            line = f"not used: {len(other)} of {other.width}x{other.height}; only the most common size is trained"
             self.settings.show({"event": "data", "": line})
         return found[0]
 
-    def tell(self, number: int, wording: int, place: bool) -> str:
+    def caption_of(self, number: int, wording: int, place: bool) -> str:
         return self.found.items[number].caption

@@ -1,8 +1,8 @@
-"""The probes that read Toyland's pictures (src/kinema/evaluation): trained on renders, on one core of a CPU.
+"""Train the probes of src/kinema/evaluation on Toyland renders, on one CPU core.
 
 python recipes/probes.py --minutes 14 --out runs/probes              # train, measure, export
-python recipes/probes.py --minutes 14 --out runs/probes --resume     # a killed run goes on
-python recipes/probes.py --out runs/probes --stage export            # weights of the last checkpoint, measured
+python recipes/probes.py --minutes 14 --out runs/probes --resume     # resume a killed run
+python recipes/probes.py --out runs/probes --stage export            # measure and export the last checkpoint
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from kinema import evaluation
 from kinema.evaluation.cases import HELD_OUT_PROBES, ClipShape
 from kinema.evaluation.check import check
 from kinema.evaluation.degrade import degrade, degraded
-from kinema.evaluation.lessons import Lesson, flipped, lesson, loss
 from kinema.evaluation.network import ProbeNet
+from kinema.evaluation.probe_data import LabelledFrames, flipped, labelled_frames, loss
 from kinema.evaluation.probes import Probes, save_probes
 from kinema.toyland.scene import WORLD, WORLD_SMALL, Scene, World, sample_scene, without_objects
 from kinema.training.core.checkpoints import load_averaged
@@ -33,7 +33,7 @@ EMPTY_EVERY = 8
 
 
 def small_world() -> World:
-    """The part of Toyland that the first miniature knows (recipes/mini_wan.py), with more scenes of two objects."""
+    """The world of the first miniature (recipes/mini_wan.py), with more scenes of two objects."""
     return replace(
         WORLD_SMALL, kinds=("ball", "square", "triangle", "star", "heart", "car"), styles=("flat",), weathers=("none",),
         two_actors=0.25, moving_camera=0.2,
@@ -41,7 +41,7 @@ def small_world() -> World:
 
 
 def worlds() -> tuple[World, ...]:
-    """Half of the lessons from the small world, half from everything; with and without small detail."""
+    """The training worlds: small world and all of Toyland, each with and without small details."""
     both = (small_world(), replace(WORLD, two_actors=0.35))
     return tuple(replace(world, detail=detail) for world in both for detail in ("full", "plain"))
 
@@ -52,19 +52,20 @@ def scene(seed: int) -> Scene:
 
 
 class ProbeTask:
-    """Each pool of rendered frames serves a few steps, degraded anew each time, and follows from the step alone."""
+    """Trains the probes. Each pool of rendered frames is used for several steps with different degradations, and
+    depends only on the step."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
         self.network = ProbeNet().to(memory_format=torch.channels_last)
         self.modules = {"network": self.network}
         self.names_for_adam = ("stem.1", "_head")
-        self.pool: tuple[int, Lesson, Tensor] | None = None
+        self.pool: tuple[int, LabelledFrames, Tensor] | None = None
 
-    def batch(self, step: int) -> Lesson:
+    def batch(self, step: int) -> LabelledFrames:
         number, part = divmod(step, STEPS_A_POOL)
         if self.pool is None or self.pool[0] != number:
-            made = lesson([scene(number * SCENES + row) for row in range(SCENES)], FRAMES_EACH)
+            made = labelled_frames([scene(number * SCENES + row) for row in range(SCENES)], FRAMES_EACH)
             generator = torch.Generator().manual_seed(number)
             order = torch.cat([torch.randperm(SCENES * FRAMES_EACH, generator=generator) for _ in range(REUSE)])
             self.pool = number, made, order
@@ -78,7 +79,7 @@ class ProbeTask:
 
     def evaluate(self, step: int) -> dict[str, Any]:
         self.network.eval()
-        held_out = lesson([sample_scene(20_900_000 + n, worlds()[n % 4]) for n in range(64)])
+        held_out = labelled_frames([sample_scene(20_900_000 + n, worlds()[n % 4]) for n in range(64)])
         answers = self.network(held_out.frames_BHWC.permute(0, 3, 1, 2).float() / 255.0)
         _, found = loss(answers, held_out)
         right = {
@@ -113,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def export(network: ProbeNet, out: Path, folder: Path, count: int, device_name: str) -> None:
-    """The averaged weights of the last checkpoint and probes.json, measured after rounding to float16."""
+    """Write the averaged weights of the last checkpoint, and probes.json with scores measured in float16."""
     step = load_averaged(out / "checkpoint.pt", {"network": network})
     events = [json.loads(line) for line in (out / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     info: dict[str, Any] = {
@@ -139,7 +140,7 @@ def export(network: ProbeNet, out: Path, folder: Path, count: int, device_name: 
 
 
 def named_worlds() -> dict[str, World]:
-    """The worlds that the probes are measured on."""
+    """The worlds for measuring the probes."""
     small = replace(small_world(), two_actors=0.1, moving_camera=0.1)
     return {
         "small world": small,

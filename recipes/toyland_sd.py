@@ -1,5 +1,5 @@
-"""What the recipes of Stable Diffusion's kind share (mini_image, mini_zeroscope, mini_animatediff, mini_svd): the size
-of clips, the noise schedule, Toyland clips and their latents, a judge, and how a finished model is written down."""
+"""Shared parts of the Stable Diffusion recipes (mini_image, mini_zeroscope, mini_animatediff, mini_svd): clip size,
+noise schedule, Toyland clips and their latents, evaluation, and model cards."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import Scene, World, sample_scene
 from kinema.training.core import processes, run_folder
-from kinema.training.core.budget import NOTHING, Takes
+from kinema.training.core.budget import NOTHING, FixedCost
+from kinema.training.core.cpu_unet import optimize_for_cpu
 from kinema.training.core.loop import LoopConfig
-from kinema.training.core.quicken import quicken
 from kinema.training.core.sheets import sheet, strip
 from kinema.training.core.stages import Settings
 from kinema.training.data.buckets import Bucket
-from kinema.training.data.captioner import Tell, toyland
+from kinema.training.data.captioner import CaptionOf, toyland_captions
 from kinema.training.data.frame_latents import FrameLatents, write_frame_latents
 from kinema.training.data.store import ClipStore, fitting, write_shards
 from kinema.training.tasks.ddpm import Schedule
@@ -45,14 +45,14 @@ WORLD = SMALL.world
 SCHEDULE = Schedule()
 STEPS, GUIDANCE, PICKS = 25, 5.0, (0, 5, 10, 15)
 LOOKED_AT, LOOK_STEPS = 6, 12
-"""Clips that are looked at during a training and their steps: a clip costs as much as several steps of training."""
+"""Number of clips in an evaluation, and their steps; a clip costs as much as several training steps."""
 REHEARSED, REHEARSAL_STEPS = 2, 4
 """The same in a rehearsal of a few seconds."""
 IMAGE = Path(__file__).parent.parent / "src" / "kinema" / "miniatures" / "mini_image"
 
 
 def scheduler(schedule: Schedule = SCHEDULE) -> DDIMScheduler:
-    """Trailing steps begin at the most noise there is, whatever their number."""
+    """Return a DDIM scheduler with trailing timesteps, which always start at the highest noise level."""
     return DDIMScheduler(
         num_train_timesteps=schedule.num_steps, beta_start=schedule.beta_start, beta_end=schedule.beta_end,
         beta_schedule=schedule.kind, prediction_type=schedule.prediction, clip_sample=False, set_alpha_to_one=False,
@@ -61,10 +61,10 @@ def scheduler(schedule: Schedule = SCHEDULE) -> DDIMScheduler:
 
 
 class Work:
-    """A recipe's folder and what its stages do in it. Stages are called in every process with their minutes.
+    """Base class of recipes. Stages are called in every process with their minutes.
 
-    device, big (a GPU), full (not a rehearsal of a few seconds). data: where clips and latents are, this folder or
-    that of another recipe (`--set clips=DIR`). side: of its clips, in px.
+    big: is the device a GPU? full: is it more than a rehearsal of a few seconds? data: the folder of clips and latents,
+    this run's or another recipe's (`--set clips=DIR`). side: of the clips, in px.
     """
 
     side = SIDE
@@ -77,15 +77,15 @@ class Work:
         self.data = Path(settings.options.get("clips", self.out))
         self.borrowed = self.data != self.out
         if self.borrowed and not (self.data / "latents").is_dir():
-            raise ValueError(f"clips is the folder of a recipe's run; {self.data} has no latents.")
+            raise ValueError(f"clips must be the folder of a recipe's run; {self.data} has no latents.")
         torch.set_num_threads(8 if self.big else 1)
 
-    def quick(self, network: Any) -> Any:
-        return network if self.big else quicken(network)
+    def optimize(self, network: Any) -> Any:
+        return network if self.big else optimize_for_cpu(network)
 
-    def takes(self, before_s: float, after_s: float = 0.0) -> Takes:
-        """What a stage of a rehearsal takes, as measured on one core."""
-        return NOTHING if self.full else Takes(before_s, after_s)
+    def fixed_cost(self, before_s: float, after_s: float = 0.0) -> FixedCost:
+        """The fixed cost of a stage in a rehearsal, as measured on one core."""
+        return NOTHING if self.full else FixedCost(before_s, after_s)
 
     def config(self, name: str, minutes: float, **changes: Any) -> LoopConfig:
         values: dict[str, Any] = {
@@ -99,11 +99,11 @@ class Work:
         return ClipStore(self.folder_of(name))
 
     def folder_of(self, name: str) -> Path:
-        """Clips and latents of this run come first, then those that are borrowed."""
+        """The folder of clips or latents: of this run if it exists, else of `data`."""
         return self.data / name if (self.borrowed and not (self.out / name).is_dir()) else self.out / name
 
     def render(self, name: str, seeds: Sequence[int], world: World = WORLD) -> None:
-        """Clips of a world's scenes of these numbers into OUT/name."""
+        """Render scenes of a world to OUT/name."""
         size: dict[str, Any] = {
             "num_frames": FRAMES,
             "height": self.side,
@@ -111,12 +111,12 @@ class Work:
             "fps": FPS,
             "device": self.device,
         }
-        write_shards(self.out / name, world, seeds, tell=self.settings.budget.counting("rendering"), **size)
+        write_shards(self.out / name, world, seeds, report=self.settings.budget.counting("rendering"), **size)
 
     def render_all(
         self, full: int, big: int, rehearsal: int, world: World = WORLD, seeds: Callable[[int], Sequence[int]] = range
     ) -> dict[str, Any]:
-        """OUT/clips (`--set count=N` of them; seeds: the scenes for a count) and OUT/held_out."""
+        """Render OUT/clips (`--set count=N`; seeds: returns the scenes for a count) and OUT/held_out."""
         self.render("held_out", range(HELD_OUT, HELD_OUT + (128 if self.full else 8)), world)
         count = integer(self.settings.options.get("count", big if self.big else full)) if self.full else rehearsal
         self.render("clips", seeds(count), world)
@@ -125,11 +125,11 @@ class Work:
     def encode(self, vae: Any, clips: str = "clips", latents: str = "latents", limit: int | None = None) -> None:
         write_frame_latents(
             vae.eval().to(self.device), self.open_clips(clips), self.out / latents, self.device, limit=limit,
-            tell=self.settings.budget.counting("encoding"),
+            report=self.settings.budget.counting("encoding"),
         )  # fmt: skip
 
     def encode_all(self, vae: Any) -> dict[str, Any]:
-        """Held-out clips, and as many of the others as there is time for."""
+        """Encode held-out clips, and as many of the others as fit the time."""
         began, budget = time.monotonic(), self.settings.budget
         self.encode(vae, "held_out", "latents_held_out")
         each_s = (time.monotonic() - began) / len(self.open_clips("held_out"))
@@ -149,15 +149,15 @@ class Work:
     def judged(
         self, clips_BFHWC: np.ndarray, scenes: Sequence[Scene], name: str, world: World = WORLD
     ) -> dict[str, Any]:
-        """What the probes read correctly, in per cent; OUT/sheets/NAME.png."""
+        """Return the accuracies of the probes in per cent; writes OUT/sheets/NAME.png."""
         pairs = list(zip(clips_BFHWC, scenes, strict=True))
         rows = [(describe(scene, 0), [strip(clip, PICKS)]) for clip, scene in pairs]
         sheet(rows, self.out / "sheets" / f"{name}.png", columns=2)
         return {"probes": percent([right(clip, scene, world) for clip, scene in pairs])}
 
     @torch.no_grad()
-    def looked_at(self, pipeline: Callable[[], Any], name: str) -> dict[str, Any]:
-        """A few held-out captions through a pipeline of clips, judged."""
+    def judge_clips(self, pipeline: Callable[[], Any], name: str) -> dict[str, Any]:
+        """Generate clips for a few held-out captions with a pipeline and score them."""
         scenes = self.held_out_scenes(LOOKED_AT if self.full else REHEARSED)
         made = pipeline()(
             [describe(scene, 0) for scene in scenes], num_inference_steps=LOOK_STEPS if self.full else REHEARSAL_STEPS,
@@ -167,11 +167,11 @@ class Work:
         return self.judged(as_bytes(made), scenes, name)
 
     def done(self) -> dict[str, Any]:
-        """What the stages gave so far."""
+        """Results of the finished stages."""
         return run_folder.read(self.out).done
 
     def card(self, name: str, folder: Path, **more: Any) -> dict[str, Any]:
-        """FOLDER/card.json: where a model comes from, how to use it, digests of its files."""
+        """Write FOLDER/card.json: the model's training, recommended settings and file digests."""
         recipe = name.removeprefix("kinema-").replace("-", "_")
         card = {
             "name": name, "license": "Apache-2.0", "recipe": f"recipes/{recipe}.py",
@@ -185,8 +185,8 @@ class Work:
 
 
 class OnImage(Work):
-    """Work on top of an image model: `--set image=DIR`, kinema-mini-image without it; on Toyland, or on own clips
-    (`--data FOLDER`, `--set side=256`), where a recipe takes them. options: what it takes beside these."""
+    """Base class of recipes on top of an image model (`--set image=DIR`, default: kinema-mini-image), with Toyland or,
+    if takes_data, the user's clips (`--data FOLDER`, `--set side=256`). options: further options of the recipe."""
 
     options: tuple[str, ...] = ()
     takes_data = False
@@ -195,14 +195,14 @@ class OnImage(Work):
         super().__init__(settings)
         legal = (*self.options, "image", "clips", "count", *(("data", "side") if self.takes_data else ()))
         if unknown := [name for name in settings.options if name not in legal]:
-            raise ValueError(f"There is no setting {unknown[0]!r}; there are {', '.join(legal)}.")
+            raise ValueError(f"No such setting: {unknown[0]}. Legal: {', '.join(legal)}.")
         side = settings.options.get("side", str(self.side))
         if not (side.isascii() and side.isdigit() and 32 <= int(side) <= 2048):
-            raise ValueError(f"side = {side}: legal is 32 to 2048 px.")
+            raise ValueError(f"side must be 32 to 2048 px, got {side}.")
         self.own_clips = OwnClips(settings, (FRAMES, int(side), FPS)) if "data" in settings.options else None
         self.image = Path(settings.options.get("image", IMAGE))
         if not (self.image / "unet" / "config.json").is_file():
-            raise ValueError(f"image is the folder of an image model; {self.image} has no unet/config.json.")
+            raise ValueError(f"image must be the folder of an image model; {self.image} has no unet/config.json.")
 
     @property
     def schedule(self) -> Schedule:
@@ -211,14 +211,14 @@ class OnImage(Work):
 
     @property
     def motion_schedule(self) -> Schedule:
-        """What moves is learnt on a schedule that ends in noise alone, where the image model predicts velocities: its
-        own last step still holds 7 % of the truth, which hides a frame well, but sixteen frames together give away
-        where everything goes. Image models that predict noise: AnimateDiff's evenly spaced betas."""
+        """The noise schedule for motion. If the image model predicts velocities, it ends in pure noise: the image
+        model's last timestep still has 7 % of the signal, which hides a single frame, but not the motion of sixteen. If
+        it predicts noise, AnimateDiff's linear betas."""
         own = self.schedule
         return replace(own, zero_snr=True) if own.prediction == "v_prediction" else replace(own, kind="linear")
 
     def render_all(self, *given: Any, **named: Any) -> dict[str, Any]:
-        return super().render_all(*given, **named) if self.own_clips is None else self.own_clips.look()
+        return super().render_all(*given, **named) if self.own_clips is None else self.own_clips.find_clips()
 
     def encode_all(self, vae: Any) -> dict[str, Any]:
         if self.own_clips is None:
@@ -230,15 +230,15 @@ class OnImage(Work):
         assert self.own_clips is not None
         return self.own_clips.bucket(self.vae, str(self.image), self.device)
 
-    def lessons(self) -> tuple[Any, Any, Tell]:
-        """(clips to learn from, clips held out, what is said of them)."""
+    def training_data(self) -> tuple[Any, Any, CaptionOf]:
+        """(training clips, held-out clips, caption function)."""
         if self.own_clips is None:
-            return self.latents(), self.latents("latents_held_out"), toyland(WORLD)
-        return *self.bucket.apart(), self.own_clips.tell
+            return self.latents(), self.latents("latents_held_out"), toyland_captions(WORLD)
+        return *self.bucket.split(), self.own_clips.caption_of
 
-    def looked_at(self, pipeline: Callable[[], Any], name: str) -> dict[str, Any]:
-        """Only Toyland's clips can be judged."""
-        return super().looked_at(pipeline, name) if self.own_clips is None else {}
+    def judge_clips(self, pipeline: Callable[[], Any], name: str) -> dict[str, Any]:
+        """Score Toyland clips; the probes do not apply to the user's clips."""
+        return super().judge_clips(pipeline, name) if self.own_clips is None else {}
 
     def vae(self) -> Any:
         return (
@@ -263,7 +263,7 @@ class OnImage(Work):
 
 
 def save(pipeline: Any, folder: Path) -> None:
-    """A diffusers pipeline in float16, without paths of this machine; its text encoder opens in float32."""
+    """Save a diffusers pipeline in float16, without local paths; its text encoder loads in float32."""
     shutil.rmtree(folder, ignore_errors=True)
     pipeline.to(torch.float16).save_pretrained(folder)
     for part in ("vae", "unet", "text_encoder"):
@@ -274,7 +274,7 @@ def save(pipeline: Any, folder: Path) -> None:
 
 
 def as_bytes(made: Any) -> np.ndarray:
-    """Frames in [0, 1] from a pipeline, as uint8."""
+    """Convert a pipeline's frames in [0, 1] to uint8."""
     found: np.ndarray = (np.asarray(made) * 255).round().astype(np.uint8)
     return found
 

@@ -115,19 +115,19 @@ def _stages(folder: Path) -> set[int]:
 
 
 def _add_training(folder: Path, number: int) -> None:
-    from kinema.training.core import remembered
-    from kinema.training.core.budget import Takes
+    from kinema.training.core import run_history
+    from kinema.training.core.budget import FixedCost
 
     _home(folder)
-    kind = remembered.RunKind.of(f"r{number}", "cpu", 1, 2.0, {})
-    remembered.keep(kind, {"learn": Takes(1.0, 2.0)})
+    kind = run_history.RunKind.of(f"r{number}", "cpu", 1, 2.0, {})
+    run_history.add(kind, {"learn": FixedCost(1.0, 2.0)})
 
 
 def _trainings(folder: Path) -> set[int]:
-    from kinema.training.core import remembered
+    from kinema.training.core import run_history
 
     _home(folder)
-    return {int(run.kind.recipe[1:]) for run in remembered.read()}
+    return {int(run.kind.recipe[1:]) for run in run_history.read()}
 
 
 def _add_status(folder: Path, number: int) -> None:

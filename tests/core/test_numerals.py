@@ -95,7 +95,7 @@ def _day(text: str) -> Any:
 
 
 def _lora(text: str) -> Any:
-    from kinema.training.recipes._lora_wanted import _number
+    from kinema.training.recipes._lora_options import _number
 
     return _number("rank", text)
 

@@ -1,4 +1,4 @@
-"""What masks say to the miniature: the experiments that hold on a few clips, and the table."""
+"""Inpainting experiments of the miniature on a few clips, and their table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_gray_and_words_remove_and_an_outline_over_the_source_does_not(mini, min
     assert values["A"]["removed"] == values["B"]["removed"] == 100.0
     assert values["G"]["removed"] < 50 and values["G"]["psnr_box"] < values["B"]["psnr_box"] - 5
     assert min(values[name]["psnr_rest"] for name in "ABG") > 27
-    assert found["E"]["measures"]["reproduced"]["value"] == 100.0, "a mask of nothing keeps the clip"
+    assert found["E"]["measures"]["reproduced"]["value"] == 100.0, "an empty mask keeps the clip"
     lines = table(found).splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == list(found)
     assert [experiment.name for experiment in EXPERIMENTS] == ["A", "B", "C", "C2", "D", "E", "F", "G"]

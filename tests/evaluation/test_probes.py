@@ -1,4 +1,4 @@
-"""The yardstick itself: probes, tracks, motion and camera on held-out renders; wrong where they must be."""
+"""Accuracy of probes, tracks, motion and camera on held-out renders, and their errors on wrong labels."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from kinema.evaluation.degrade import degraded
 from kinema.evaluation.judge import Judge
 from kinema.evaluation.motion import motion_of, trajectory_error
 from kinema.evaluation.probes import likeliest, load_probes
-from kinema.evaluation.track import follow, iou
+from kinema.evaluation.track import iou, track_object
 from kinema.toyland.scene import CAMERAS, COLORS, KINDS, WORLD_SMALL, sample_scene
 
 SMALL = replace(
     WORLD_SMALL, kinds=("ball", "square", "triangle", "star", "heart", "car"), styles=("flat",), weathers=("none",),
     two_actors=0.1, moving_camera=0.1, detail="plain",
 )  # fmt: skip
-FEW = ClipShape(5, 64, 64, 2.2)  # frames apart: quick, and the object is seen in several places
+FEW = ClipShape(5, 64, 64, 2.2)  # a low frame rate: fast, and objects are seen at several positions
 CLIP = ClipShape(17, 64, 64, 8.0)
 
 
 @pytest.fixture(scope="module")
 def clips():
-    """64 held-out clips of 5 frames with their readings: (case, reading)."""
+    """(case, reading) of 64 held-out clips of 5 frames."""
     return [(case, load_probes().read(case.frames_FHWC)) for case in cases(SMALL, 64, FEW, first=HELD_OUT_PROBES)]
 
 
@@ -42,24 +42,24 @@ def test_places_and_lights(clips):
 
 def test_objects_colours_and_number(clips):
     assert share(reading.count() == len(case.scene.actors) for case, reading in clips) >= 0.95
-    single = [(case.scene.actors[0], follow(reading)) for case, reading in clips if len(case.scene.actors) == 1]
+    single = [(case.scene.actors[0], track_object(reading)) for case, reading in clips if len(case.scene.actors) == 1]
     assert share(likeliest(track.belief("kind"), KINDS) == actor.kind for actor, track in single) >= 0.95
     assert share(likeliest(track.belief("color"), COLORS) == actor.color for actor, track in single) >= 0.97
 
 
 def test_wrong_answers_are_counted_wrong(clips):
-    """Against the truth of the next clip the same readings are right by chance only: the probes look at the picture."""
+    """With the labels of the next clip, the same readings are right only by chance."""
     moved = list(zip([case.scene for case, _ in clips[1:] + clips[:1]], [reading for _, reading in clips], strict=True))
     assert share(reading.word("background") == scene.background for scene, reading in moved) < 0.35
     assert share(reading.word("light") == scene.light for scene, reading in moved) < 0.55
-    kinds = [likeliest(follow(reading).belief("kind"), KINDS) == scene.actors[0].kind for scene, reading in moved]
+    kinds = [likeliest(track_object(reading).belief("kind"), KINDS) == scene.actors[0].kind for scene, reading in moved]
     assert share(kinds) < 0.4
 
 
 def test_degraded_pictures_are_still_read():
     found = [(case, load_probes().read(degraded(case.frames_FHWC))) for case in cases(SMALL, 24, FEW, first=20_300_000)]
     assert share(reading.word("background") == case.scene.background for case, reading in found) >= 0.9
-    tracks = [(case.scene.actors[0], follow(reading)) for case, reading in found if len(case.scene.actors) == 1]
+    tracks = [(case.scene.actors[0], track_object(reading)) for case, reading in found if len(case.scene.actors) == 1]
     assert share(likeliest(track.belief("color"), COLORS) == actor.color for actor, track in tracks) >= 0.9
 
 
@@ -67,16 +67,16 @@ def test_whole_toyland():
     world = replace(WORLD_SMALL, other_style=0.4)
     found = [(case, load_probes().read(case.frames_FHWC)) for case in cases(world, 32, FEW, first=20_400_000)]
     assert share(reading.word("background") == case.scene.background for case, reading in found) >= 0.9
-    tracks = [(case.scene.actors[0], follow(reading)) for case, reading in found if len(case.scene.actors) == 1]
+    tracks = [(case.scene.actors[0], track_object(reading)) for case, reading in found if len(case.scene.actors) == 1]
     assert share(likeliest(track.belief("kind"), KINDS) == actor.kind for actor, track in tracks) >= 0.85
 
 
 def test_tracks_and_motions():
-    """Tracks are within a pixel and a half; motions are what the scene says, and not what another scene says."""
+    """Tracks are within 1.5 px; motions match their scene, and not another one."""
     right, errors, off = [], [], []
     found = list(cases(SMALL, 20, CLIP, one_object_still_camera, first=HELD_OUT_PROBES))
     for case, other in zip(found, found[1:] + found[:1], strict=True):
-        actor, track = case.scene.actors[0], follow(load_probes().read(case.frames_FHWC))
+        actor, track = case.scene.actors[0], track_object(load_probes().read(case.frames_FHWC))
         motion = motion_of(track)
         right.append((motion.motion, motion.heading) == (actor.motion, actor.heading))
         errors.append(trajectory_error(track, case.path_F2()))
@@ -95,12 +95,12 @@ def test_sizes_and_wrong_input():
         np.zeros((2, 64, 64, 3), np.float32),
         np.zeros((64, 64, 3), np.uint8),
     ):
-        with pytest.raises(ValueError, match="frames are uint8"):
+        with pytest.raises(ValueError, match="frames must be uint8"):
             load_probes().read(wrong)
 
 
 def test_removal_is_seen():
-    """The same boxes with the object and without it."""
+    """Compares the same boxes with and without the object."""
     judge = Judge(load_probes(), SMALL)
     found = list(cases(SMALL, 12, FEW, one_object_still_camera, first=20_500_000))
     with_object = [judge.removed(judge.read(case.frames_FHWC), case.boxes_F4(3))["removed"] for case in found]
@@ -118,7 +118,7 @@ def test_camera_moves():
 
 
 def test_where_nothing_else_moves_the_whole_picture_tells_the_camera():
-    """Every move is seen with its own sign and no other clip is taken for it; still clips are at zero."""
+    """Every move is detected with its sign, without false positives; still clips are at zero."""
     world = replace(SMALL, motions=("stay",), two_actors=0.0, some_change=0.0, some_spin=0.0)
     moves = [name for name in CAMERAS if name != "still"]
 
@@ -131,7 +131,7 @@ def test_where_nothing_else_moves_the_whole_picture_tells_the_camera():
     for move, opposite in zip(moves, [moves[number ^ 1] for number in range(8)], strict=True):
         found = strengths(move, [move, opposite])
         assert found[:, 0].min() > 0.1 and np.allclose(found[:, 1], -found[:, 0]), move
-    with pytest.raises(ValueError, match="no camera move"):
+    with pytest.raises(ValueError, match="No such camera move"):
         camera.strength(np.zeros((4, 8, 8, 3), np.uint8), None, "dolly")
 
 

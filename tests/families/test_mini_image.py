@@ -11,7 +11,7 @@ import torch
 
 import kinema
 from kinema.evaluation.probes import load_probes
-from kinema.evaluation.track import follow
+from kinema.evaluation.track import track_object
 from kinema.weights.store import digests
 
 FOLDER = Path(kinema.__file__).parent / "miniatures" / "mini_image"
@@ -39,7 +39,7 @@ def test_it_draws_what_it_is_told():
     ).images  # fmt: skip
     right = 0
     for picture, (color, kind) in zip((made * 255).round().astype(np.uint8), CASES, strict=True):
-        track = follow(load_probes().read(picture[None]))
+        track = track_object(load_probes().read(picture[None]))
         kinds = ("ball", "square", "triangle", "star", "heart", "car")
         right += track.word("kind", kinds) == kind and track.word("color") == color
     assert right >= 6

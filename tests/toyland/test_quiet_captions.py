@@ -1,4 +1,4 @@
-"""Captions that leave the camera out."""
+"""Captions that do not mention the camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames: seeded, any size, whatever the batch; and the truth about them is exact."""
+"""Rendering: deterministic, at any size, independent of the batch; with exact ground truth."""
 
 import dataclasses
 
@@ -44,7 +44,7 @@ def test_any_size(height: int, width: int, num_frames: int) -> None:
 
 
 def test_refuses_empty_clips_and_takes_empty_batches() -> None:
-    with pytest.raises(ValueError, match="cannot render"):
+    with pytest.raises(ValueError, match="must be positive"):
         render([], num_frames=0, height=8, width=8)
     assert render([], num_frames=2, height=8, width=8, truth=True).frames_BFHWC.shape == (0, 2, 8, 8, 3)
 
@@ -111,7 +111,7 @@ def test_flow_carries_the_background(background: str, camera: str) -> None:
 
 
 def _check_flow(out, mask_FHW: torch.Tensor, limit: float) -> None:
-    """The next frame, fetched along the flow, shows the same colours, but for edges and hidden places."""
+    """The next frame, sampled along the flow, has the same colours, except at edges and occlusions."""
     frames = out.frames_BFHWC[0].permute(0, 3, 1, 2).float()
     size = frames.shape[-1]
     grid = torch.stack(torch.meshgrid(torch.arange(float(size)), torch.arange(float(size)), indexing="xy"), -1)

@@ -1,4 +1,4 @@
-"""Scenes: seeded, inside their world, and the same after a trip through JSON."""
+"""Scenes: deterministic, inside their world, and equal after a JSON round trip."""
 
 import dataclasses
 

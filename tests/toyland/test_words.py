@@ -1,4 +1,4 @@
-"""Captions say only what is true, and `understand` reads them back; it survives any text."""
+"""Captions are true and `understand` parses them; it accepts any text."""
 
 import random
 

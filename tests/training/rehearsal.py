@@ -1,5 +1,5 @@
-"""Recipes rehearsed: in this process, bounded by steps, which is the same on every machine, however busy it is; or by
-the command that people use, bounded by the clock."""
+"""Run recipes in small: in this process, bounded by steps, which does not depend on the machine's load; or with the
+command, bounded by the clock."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from kinema.training.tasks.edm import align_times
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 HOW = ["steps", pytest.param("clock", marks=pytest.mark.slow)]
-"""Parameters for a fixture that trains: by `by_steps`, and in `make test-all` also by `by_the_clock`."""
+"""Parameters for a fixture that trains: with `by_steps`, and in `make test-all` also with `by_the_clock`."""
 SMALLER = {
     "CAPTIONS": 600, "REHEARSED": 1, "REHEARSAL_STEPS": 2, "SAMPLE_STEPS": 2, "LENGTHS": (4,),
     "align_times": partial(align_times, steps=20),
 }  # fmt: skip
-"""Names in recipes, and smaller values: captions from which a tokenizer takes its words (reading 20,000 takes seconds,
-in each stage), clips that are looked at, and their steps; frames that a step of Stable Video Diffusion sees, and steps
-in which its time embedding is fitted (400 take half of the rehearsal)."""
+"""Smaller values of constants in recipes: number of captions for the tokenizer (20,000 take seconds in each stage),
+clips of an evaluation and their steps; frames of a step of Stable Video Diffusion, and steps for fitting its time
+embedding (400 take half of the rehearsal)."""
 
 
 def named(recipe: str) -> str:
-    """As the command takes it: a file of recipes/, or the name of one that comes with Kinema."""
+    """The recipe argument of the command: a file of recipes/, or the name of a recipe that ships with Kinema."""
     file = RECIPES / f"{recipe}.py"
     return str(file) if file.is_file() else recipe
 
 
 def by_the_clock(recipe: str, out: Path, *more: str, minutes: float = 0.1) -> str:
-    """The same in a process of its own, with all of its sizes, for so many minutes: of two, the whole command keeps to
-    them."""
+    """Run the command in its own process with the recipe's own sizes for so many minutes. With two or more, the command
+    must keep to them."""
     began, before = time.monotonic(), _processor_s()
     command = [sys.executable, "-c", "from kinema.cli.main import main; main()", "train", named(recipe)]
     done = subprocess.run(
@@ -54,12 +54,14 @@ def by_the_clock(recipe: str, out: Path, *more: str, minutes: float = 0.1) -> st
     took, busy, whole = time.monotonic() - began, _processor_s() - before, 69 * minutes
     assert done.returncode == 0, done.stderr
     if minutes >= 2:
-        assert busy < whole and (took < whole or busy < 0.7 * took), "minutes are minutes, on a machine of its own"
+        assert busy < whole and (took < whole or busy < 0.7 * took), (
+            "the command keeps to its minutes on an idle machine"
+        )
     return done.stdout
 
 
 def _processor_s() -> float:
-    """Seconds of all processes that were started and have ended."""
+    """CPU seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -67,11 +69,10 @@ def _processor_s() -> float:
 def by_steps(
     recipe: str, out: Path, *more: str, steps: int = 1, clips: int = 1, batch: int = 1, **constants: Any
 ) -> str:
-    """`kinema train RECIPE --out OUT MORE` as a rehearsal, in which whatever learns takes `steps` steps of `batch`
-    clips or pictures, and `clips` clips are rendered at most. Returns what it printed; fails with that where it does
-    not end with 0.
+    """Run `kinema train RECIPE --out OUT MORE` with `steps` training steps of `batch` clips or images, and at most
+    `clips` rendered clips. Returns the output; fails with it if the exit code is not 0.
 
-    constants: other values for names in the recipe's file and in those that it imports beside it.
+    constants: other values of constants in the recipe and the recipe files that it imports.
     """
     smaller_values = {**SMALLER, "write_shards": partial(_write_few, clips), "train": partial(_train, batch)}
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Networks in the published classes, far too small to know anything."""
+"""Tiny untrained networks of the published classes."""
 
 from diffusers import WanVACETransformer3DModel
 from transformers import UMT5Config, UMT5EncoderModel

@@ -1,4 +1,4 @@
-"""What `kinema train --tensorboard` writes is what was said, read back by TensorBoard's own reader."""
+"""`kinema train --tensorboard` logs the events of a training, read back with TensorBoard's own reader."""
 
 from __future__ import annotations
 

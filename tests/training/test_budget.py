@@ -1,4 +1,4 @@
-"""The minutes of a command are kept, whatever its stages take: with a clock of our own, and in the loop."""
+"""Commands keep to their minutes, whatever the stages take: with a fake clock, and in the loop."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import nn
 from kinema.core.display import words
 from kinema.core.events import Planned, Progress, ignore
 from kinema.core.overall import Overall
-from kinema.training.core import remembered, stages
-from kinema.training.core.budget import Budget, Share, Takes, in_words
+from kinema.training.core import run_history, stages
+from kinema.training.core.budget import Budget, FixedCost, Share, fixed_costs_text
 from kinema.training.core.loop import LoopConfig, train
 from kinema.training.core.settings import Settings, Stage
 
 
 class Time:
-    """A clock that goes on when it is told to."""
+    """A clock that advances on request."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -31,7 +31,7 @@ class Time:
 
 
 class Work:
-    """A task whose steps and evaluations take the time that they are given."""
+    """A task whose steps and evaluations take fixed times."""
 
     names_for_adam = ("",)
 
@@ -71,7 +71,7 @@ def run(tmp_path, minutes: float, parts: list[tuple], clock: Time, began_s: floa
                 train(tasks[name], config)
             clock.pass_(after_s)
 
-        return Stage(name, share, work, takes=takes)
+        return Stage(name, share, work, fixed_cost=takes)
 
     stages.run([stage(*part) for part in parts], settings)
     return tasks, shown
@@ -83,10 +83,10 @@ def home(tmp_path, monkeypatch):
 
 
 PARTS = [
-    ("clips", 0.1, 4.0, None, 0.0, 0.0, Takes(4.0)),
-    ("vae", 0.4, 2.0, 0.5, 6.0, 10.0, Takes(2.0, 16.0)),
-    ("video", 0.5, 5.0, 0.8, 9.0, 0.0, Takes(5.0, 9.0)),
-    ("export", 0.0, 8.0, None, 0.0, 0.0, Takes(8.0)),
+    ("clips", 0.1, 4.0, None, 0.0, 0.0, FixedCost(4.0)),
+    ("vae", 0.4, 2.0, 0.5, 6.0, 10.0, FixedCost(2.0, 16.0)),
+    ("video", 0.5, 5.0, 0.8, 9.0, 0.0, FixedCost(5.0, 9.0)),
+    ("export", 0.0, 8.0, None, 0.0, 0.0, FixedCost(8.0)),
 ]
 
 
@@ -99,8 +99,8 @@ def test_a_command_ends_in_time_with_all_it_cannot_do_without(tmp_path):
 
 
 def test_the_first_run_teaches_the_next(tmp_path):
-    """Nothing is known of the stages at first; the second run of the kind knows what they take."""
-    unknown = [(*part[:-1], Takes()) for part in PARTS]
+    """The first run has no estimates; the second run of its kind has."""
+    unknown = [(*part[:-1], FixedCost()) for part in PARTS]
     took = []
     for name in ("first", "second"):
         clock = Time()
@@ -111,7 +111,7 @@ def test_the_first_run_teaches_the_next(tmp_path):
 
 
 def test_a_busy_machine_is_noticed(tmp_path):
-    """Everything takes twice as long as it says; the first stages show it, and the later ones make room."""
+    """Everything takes twice the estimate; the first stages show it, and the later ones get less time for training."""
     slow = [
         (name, share, *(None if s is None else 2 * s for s in times), takes) for name, share, *times, takes in PARTS
     ]
@@ -122,10 +122,10 @@ def test_a_busy_machine_is_noticed(tmp_path):
 
 
 def test_the_learning_rate_comes_down_to_its_end(tmp_path):
-    """Also where an evaluation in the middle takes ten times as long as anybody expected."""
+    """Also if an evaluation takes ten times the estimate."""
     clock = Time()
     budget = Budget(clock=clock)
-    budget.begin([Share("learn", 1.0, Takes(0.0, 3.0))], 2.0)
+    budget.begin([Share("learn", 1.0, FixedCost(0.0, 3.0))], 2.0)
     budget.enter(120.0)
     task = Work(clock, 1.0, 30.0)
     real = LoopConfig(out=tmp_path, minutes=2.0, budget=budget, log_every=1, evaluate_minutes=1e-9)
@@ -138,14 +138,14 @@ def test_the_learning_rate_comes_down_to_its_end(tmp_path):
 
 
 def test_a_resumed_run_has_what_is_left(tmp_path):
-    """Of ten minutes four are spent on finished stages and three in the loop of the one that was killed."""
+    """Of ten minutes, finished stages used four and the loop of the killed one three."""
     clock = Time()
     budget = Budget(clock=clock)
-    budget.begin([Share("video", 0.8), Share("export", 0.0, Takes(10.0))], 10.0, spent_s=240.0)
-    budget.enter(budget.gets_s(budget.stages[0]))
+    budget.begin([Share("video", 0.8), Share("export", 0.0, FixedCost(10.0))], 10.0, spent_s=240.0)
+    budget.enter(budget.allotted_s(budget.stages[0]))
     assert budget.running is not None and budget.running.end_s == pytest.approx(1000 + 350)
     budget.resumed(180.0)
-    budget.learn()
+    budget.begin_loop()
     assert budget.loop_end_s(1e9) == pytest.approx(1000 + 170 - 17) and budget.left_s == pytest.approx(180)
 
 
@@ -153,18 +153,18 @@ def test_without_time_a_step_is_taken_all_the_same(tmp_path):
     clock = Time()
     tasks, shown = run(tmp_path, 0.01, PARTS, clock)
     assert len(tasks["vae"].progress) == len(tasks["video"].progress) == 1
-    assert "too few" in shown[0][""] and "later" in shown[0][""]
+    assert "is too short" in shown[0][""] and "late, with" in shown[0][""]
 
 
-def test_in_words():
-    shares = [Share("vae", 0.5, Takes(2.0, 16.0)), Share("export", 0.0, Takes(8.0))]
-    said = in_words(shares, 2.0, 110.0)
+def test_fixed_costs_text():
+    shares = [Share("vae", 0.5, FixedCost(2.0, 16.0)), Share("export", 0.0, FixedCost(8.0))]
+    said = fixed_costs_text(shares, 2.0, 110.0)
     assert said == (
-        "2 minutes in all: preparing, evaluating and writing take about 26 s and cannot be shortened "
-        "(vae 18 s, export 8 s), about 84 s are left to learn in."
+        "2 minutes in all: preparation, evaluation and writing need about 26 s "
+        "(vae 18 s, export 8 s), which leaves about 84 s for training."
     )
-    assert in_words([Share("vae", 1.0)], 2.0, 110.0) == ""
-    assert "loading took them" in in_words([Share("vae", 1.0)], 2.0, 0.0)
+    assert fixed_costs_text([Share("vae", 1.0)], 2.0, 110.0) == ""
+    assert "loading used all of it" in fixed_costs_text([Share("vae", 1.0)], 2.0, 0.0)
 
 
 def test_what_is_shown_and_how_long_it_takes(tmp_path):
@@ -182,7 +182,7 @@ def test_what_is_shown_and_how_long_it_takes(tmp_path):
     end_s = clock()
     said = [words(now) for _, now, _ in seen]
     assert said[0].startswith("clips: preparing (stage 1 of 4), ")
-    assert any(text.startswith("video: learning 2") and "steps (stage 3 of 4), " in text for text in said)
+    assert any(text.startswith("video: training 2") and "steps (stage 3 of 4), " in text for text in said)
     assert any(text.startswith("vae: evaluating (stage 2 of 4)") for text in said)
     fractions = [now.fraction for _, now, _ in seen]
     assert fractions == sorted(fractions) and {"clips", "vae", "video", "export"} == {now.stage for _, now, _ in seen}
@@ -192,13 +192,15 @@ def test_what_is_shown_and_how_long_it_takes(tmp_path):
 
 
 def test_others_are_remembered_apart(tmp_path):
-    one = remembered.RunKind.of("wan", "cuda:1", 1, 2.0, {"edition": "small"})
-    remembered.keep(one, {"vae": Takes(1.0, 20.0)})
-    assert one.device == "cuda" and remembered.takes(one) == {"vae": Takes(1.0, 20.0)}
-    other_options = remembered.RunKind.of("wan", "cuda", 1, 2.2, {})
-    assert remembered.takes(other_options) == {"vae": Takes(1.0, 20.0)}, "the nearest there is"
-    assert remembered.takes(remembered.RunKind.of("wan", "cuda", 1, 25.0, {"edition": "small"})) == {}
-    assert remembered.takes(remembered.RunKind.of("wan", "cuda", 2, 2.0, {"edition": "small"})) == {}
-    nameless = remembered.RunKind.of("", "cpu", 1, 2.0, {})
-    remembered.keep(nameless, {"vae": Takes(1.0)})
-    assert remembered.takes(nameless) == {}
+    one = run_history.RunKind.of("wan", "cuda:1", 1, 2.0, {"edition": "small"})
+    run_history.add(one, {"vae": FixedCost(1.0, 20.0)})
+    assert one.device == "cuda" and run_history.estimates(one) == {"vae": FixedCost(1.0, 20.0)}
+    other_options = run_history.RunKind.of("wan", "cuda", 1, 2.2, {})
+    assert run_history.estimates(other_options) == {"vae": FixedCost(1.0, 20.0)}, (
+        "runs that differ only in their options"
+    )
+    assert run_history.estimates(run_history.RunKind.of("wan", "cuda", 1, 25.0, {"edition": "small"})) == {}
+    assert run_history.estimates(run_history.RunKind.of("wan", "cuda", 2, 2.0, {"edition": "small"})) == {}
+    nameless = run_history.RunKind.of("", "cpu", 1, 2.0, {})
+    run_history.add(nameless, {"vae": FixedCost(1.0)})
+    assert run_history.estimates(nameless) == {}

@@ -1,4 +1,4 @@
-"""A metadata.csv whose columns are not separated by commas says so, once, and not of every row that it has no name."""
+"""A metadata.csv with another separator than commas is refused with one reason, not with one per row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_another_separator_is_named(mark: str, word: str, ending: str, tmp_path:
     refused: list[tuple[str, str]] = []
     assert metadata(tmp_path, lambda name, why: refused.append((name, why)), lambda *_: None) == {}
     ((name, why),) = refused
-    assert name == "metadata.csv" and f"separated by {word}; commas are expected" in why
+    assert name == "metadata.csv" and f"separated by {word}; use commas" in why
 
 
 @pytest.mark.parametrize("head", ["file_name,text", "file_name,text;more", "text,file_name,weight|x"])

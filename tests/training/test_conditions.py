@@ -1,4 +1,4 @@
-"""Training-side numbers equal the published pipeline's: latents in one pass, VACE conditions, padding of text."""
+"""Training computes the same numbers as the published pipeline: latents in one pass, VACE conditions, text padding."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_one_pass_equals_the_chunked_autoencoder(residual):
 @torch.no_grad()
 @pytest.mark.parametrize("num_frames", [1, 9])
 def test_a_spatial_level_is_still_the_librarys_autoencoder(num_frames):
-    """Frame by frame where the earlier taps are zero, also for single pictures; patches are folded and unfolded."""
+    """Layers with zero earlier taps run frame by frame, also for single images; patches are folded and unfolded."""
     torch.manual_seed(1)
     patches = {"patch_size": 2, "in_channels": 12, "out_channels": 12, "dim_mult": [1, 2, 2]}
     for changes in ({}, patches):

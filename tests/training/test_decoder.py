@@ -1,4 +1,4 @@
-"""Training the decoder alone leaves every latent as it was."""
+"""Training only the decoder does not change latents."""
 
 from __future__ import annotations
 

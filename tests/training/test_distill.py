@@ -1,6 +1,6 @@
-"""Few-step distillation on a flow whose velocity is known exactly: a mixture of four Gaussians in the plane.
+"""Few-step distillation of a flow with an exact velocity, a mixture of four Gaussians in the plane.
 
-With a video network, from its paths to the file of its student: near the end.
+The last tests use a video network, from teacher paths to the student's file.
 """
 
 import copy
@@ -16,12 +16,12 @@ from kinema.training.tasks.distill import (
     Distillation,
     DistillTask,
     draw_positions,
-    exchanged,
-    gain,
-    goal,
+    student_scores,
+    swapped_parameters,
+    teacher_sample,
     write_paths,
 )
-from kinema.training.tasks.flow import bend, guided, like, sample, sigmas, walk
+from kinema.training.tasks.flow import apply_shift, guided, integrate, like, sample, sigmas
 
 CENTRES = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
 SPREAD = 0.3
@@ -29,7 +29,7 @@ SETTING = Distillation(segments=4, shift=3.0, guidance=4.0, substeps=4, fine=4)
 
 
 def exact(x, sigma_B, odds_B4):
-    """E[noise - data | x] where data is one of the four Gaussians with these odds."""
+    """E[noise - data | x] for data from the four Gaussians with these weights."""
     sigma = like(sigma_B.float(), x)
     away = x[:, None] - (1 - sigma)[..., None] * CENTRES
     variance = ((1 - sigma) * SPREAD) ** 2 + sigma**2
@@ -40,7 +40,7 @@ def exact(x, sigma_B, odds_B4):
 
 
 class Student(nn.Module):
-    """The exact velocity, and a correction that is zero at first: so it starts as the teacher."""
+    """The exact velocity plus a correction that starts at zero, so that the student starts as the teacher."""
 
     def __init__(self):
         super().__init__()
@@ -76,7 +76,7 @@ def test_segments_have_exact_boundaries():
         assert found[0] == 1 and found[-1] == 0 and (found.diff() < 0).all()
     assert sigmas(4, 1.0).tolist() == [1, 0.75, 0.5, 0.25, 0]
     assert sigmas(2, 3.0).tolist() == [1, 0.75, 0]
-    assert torch.equal(sigmas(4, 3.0), bend(SETTING.boundaries, 3.0).float())
+    assert torch.equal(sigmas(4, 3.0), apply_shift(SETTING.boundaries, 3.0).float())
     with pytest.raises(ValueError, match="num_steps"):
         sigmas(0, 3.0)
     with pytest.raises(ValueError, match="substeps"):
@@ -97,7 +97,7 @@ def test_walking_in_pieces_is_walking():
     whole = sample(exact, batch.clean, batch.cond, 8, 3.0)
     x = batch.clean
     for start, stop in zip(SETTING.boundaries[:-1], SETTING.boundaries[1:], strict=True):
-        x = walk(exact, x, one * start, one * stop, batch.cond, num_steps=2, shift=3.0)
+        x = integrate(exact, x, one * start, one * stop, batch.cond, num_steps=2, shift=3.0)
     assert torch.allclose(x, whole, atol=1e-5)
     fine = sample(exact, batch.clean, batch.cond, 400, 3.0)
     error = {heun: (sample(exact, batch.clean, batch.cond, 8, 3.0, heun) - fine).square().mean() for heun in (0, 1)}
@@ -112,18 +112,18 @@ def test_four_steps_land_where_the_guided_teacher_does(kind, tmp_path):
         write_paths(tmp_path / "paths", exact, draw, setting, 8)
     made = task(setting, tmp_path / "paths" if kind == "paths" else None)
     train(made, settings(tmp_path / kind, 300))
-    found = gain(exact, made.student, made.held_out, SETTING, steps=16)
+    found = student_scores(exact, made.student, made.held_out, SETTING, steps=16)
     assert found["student"] * 5 < found["undistilled_guided"], found
     assert found["student"] * 20 < min(found["undistilled"], found["undistilled_guided_half_steps"]), found
 
 
 def test_a_perfect_student_of_the_paths_is_the_teacher(tmp_path):
-    """What is stored are the teacher's own points, and the target leads from each to the next."""
+    """Stored points are the teacher's, and the target leads from each to the next."""
     write_paths(tmp_path, exact, draw, SETTING, 1, seed=5)
     path = torch.load(tmp_path / "00000.pt", weights_only=True)
     made = task(SETTING, tmp_path)
     x, x_end, now, end, cond, _ = made._on_path(torch.Generator().manual_seed(0))
-    again = walk(
+    again = integrate(
         guided(exact, 4.0), path["states"][0], torch.ones(128).double(), torch.zeros(128).double(),
         (cond, torch.full((128, 4), 0.25)), num_steps=16, shift=3.0,
     )  # fmt: skip
@@ -138,14 +138,14 @@ def test_a_perfect_student_of_the_paths_is_the_teacher(tmp_path):
 
 def test_the_goal_is_the_many_step_result():
     batch = draw(torch.Generator().manual_seed(3), 64)
-    near, far = goal(exact, batch, SETTING, 0, 60), goal(exact, batch, SETTING, 0, 240)
+    near, far = teacher_sample(exact, batch, SETTING, 0, 60), teacher_sample(exact, batch, SETTING, 0, 240)
     assert (near - far).abs().max() < 0.1
     assert (far - CENTRES[batch.cond.argmax(1)]).norm(dim=1).median() < 2 * SPREAD
 
 
 @pytest.mark.parametrize("substeps", [4, 2])
 def test_a_resumed_run_takes_the_same_steps(substeps, tmp_path):
-    """Also with the moving average that jumps: it is in the checkpoint."""
+    """Also with the moving average, which the checkpoint contains."""
     setting = replace(SETTING, substeps=substeps)
     whole = task(setting)
     train(whole, settings(tmp_path / "whole", 20))
@@ -174,7 +174,7 @@ def test_a_resumed_run_takes_the_same_steps(substeps, tmp_path):
 def test_exchanging_is_undone():
     one, two = nn.Linear(2, 2), nn.Linear(2, 2)
     first, second = one.weight.clone(), two.weight.clone()
-    with exchanged(one, two):
+    with swapped_parameters(one, two):
         assert torch.equal(one.weight, second) and torch.equal(two.weight, first)
     assert torch.equal(one.weight, first)
 
@@ -191,7 +191,8 @@ def test_weights_of_the_loss_count():
 
 
 def test_from_a_video_network_to_a_student_file(tmp_path):
-    """The whole way with a published architecture: conditions are (text states, control), the change is low-rank."""
+    """From paths to file with a published architecture: conditions are (text states, control), the change is
+    low-rank."""
     from diffusers import WanVACETransformer3DModel
 
     from kinema.training.tasks.extract_lora import extract_lora, write_lora
@@ -228,7 +229,8 @@ def test_from_a_video_network_to_a_student_file(tmp_path):
     made = DistillTask(
         velocity(teacher), velocity(student), student, draw_clips, setting, paths=tmp_path / "paths", held_out=held_out
     )
-    assert made.evaluate(0)["student"] == gain(velocity(teacher), velocity(teacher), held_out, setting)["undistilled"]
+    scores = student_scores(velocity(teacher), velocity(teacher), held_out, setting)
+    assert made.evaluate(0)["student"] == scores["undistilled"]
     train(made, LoopConfig(out=tmp_path / "run", max_steps=6, lr_muon=1e-2, lr_adam=1e-3, warmup_steps=1))
     change = extract_lora(teacher, student, rank=4)
     assert change.kept > 0.9999

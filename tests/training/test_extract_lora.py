@@ -1,4 +1,4 @@
-"""A change of weights becomes a LoRA that Kinema and diffusers read, and comes back."""
+"""A change of weights is extracted as a LoRA that Kinema and diffusers load."""
 
 import copy
 
@@ -21,7 +21,7 @@ def base():
 
 
 def changed(base, scale=0.05, rank=None):
-    """A copy whose linear layers moved, by changes of full or of a given rank."""
+    """A copy with changed linear layers; the changes have full or a given rank."""
     other = copy.deepcopy(base)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -107,9 +107,9 @@ def test_what_a_lora_cannot_carry_is_refused(base, tmp_path):
         student.scale_shift_table.add_(0.1)
     with pytest.raises(ModelError, match=r"scale_shift_table.*freeze_all_but_linear"):
         extract_lora(base, student)
-    with pytest.raises(ModelError, match="not of one architecture"):
+    with pytest.raises(ModelError, match="different architectures"):
         extract_lora(base, nn.Linear(2, 2))
-    with pytest.raises(ModelError, match="nothing to write"):
+    with pytest.raises(ModelError, match="no change to write"):
         write_lora(tmp_path / "none.safetensors", extract_lora(base, copy.deepcopy(base)), base="m")
 
 

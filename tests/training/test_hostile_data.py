@@ -1,4 +1,4 @@
-"""Folders and shards of strangers: every file is used or named with its reason, and nothing comes out of its place."""
+"""Untrusted folders and shards: every file is used or refused with a reason, and none is written outside the folder."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def test_what_no_caption_can_be(tmp_path, one):
     found = find(folder, tmp_path)
     reasons = dict(found.refused)
     assert words(found) == {"a.mp4": "fine"}
-    assert "no file of this folder" in reasons["metadata.csv, row 1"]
-    assert "no file of this folder" in reasons["metadata.csv, row 2"]
+    assert "outside this folder" in reasons["metadata.csv, row 1"]
+    assert "outside this folder" in reasons["metadata.csv, row 2"]
     assert "field limit" in reasons["metadata.csv, row 3"]
     assert "nested" in reasons["metadata.jsonl, row 1"] and "no file_name" in reasons["metadata.jsonl, row 2"]
     assert "expected an object" in reasons["metadata.jsonl, row 3"]
@@ -91,7 +91,7 @@ def test_what_no_caption_can_be(tmp_path, one):
 
 
 def test_every_kind_that_the_reader_names_is_taken_or_refused_by_name(tmp_path, one):
-    """By content, as the reader opens: an MP4 under any name of its list is a clip."""
+    """The content counts, as in the reader: an MP4 with any suffix of its list is a clip."""
     folder = tmp_path / "in"
     folder.mkdir()
     assert {".ts", ".wmv", ".mpg", ".vob", ".flv", ".ogv", ".m2ts", *writing.SUFFIXES} <= readable()
@@ -105,8 +105,8 @@ def test_every_kind_that_the_reader_names_is_taken_or_refused_by_name(tmp_path, 
     assert {item.path.suffix for item in found.items} == readable()
     assert dict(found.refused) == {
         "notes.pdf": "unknown ending .pdf", "none": "unknown ending (none)", ".hidden.mp4": "a hidden file",
-        "alone.txt": "words without a clip of this name beside them", ".git": "a hidden folder",
-        "sub/metadata.csv": "metadata are read at the top of the folder only",
+        "alone.txt": "a caption without a clip of this name", ".git": "a hidden folder",
+        "sub/metadata.csv": "metadata is read only at the top of the folder",
     }  # fmt: skip
 
 
@@ -134,8 +134,8 @@ def test_links_and_what_is_no_file(tmp_path, one):
     assert sorted(words(found)) == ["a.mp4", "inside.mp4", "out.mp4"]
     assert [name for name, why in found.notes if "link out of the folder" in why] == ["out.mp4"]
     assert dict(found.refused) == {
-        "gone.mp4": "a link to nothing", "loop": "a link to a folder, which is not followed",
-        "zero.mp4": "no regular file", "pipe.mp4": "no regular file",
+        "gone.mp4": "a broken link", "loop": "a link to a folder, which is not followed",
+        "zero.mp4": "not a regular file", "pipe.mp4": "not a regular file",
     }  # fmt: skip
 
 
@@ -262,16 +262,16 @@ def test_a_clip_that_breaks_further_in_is_named_and_the_rest_used(tmp_path, one,
     told: list[dict] = []
     (bucket,) = buckets.fill(
         found.items, lambda frames: torch.zeros(8, 1, 2, 2), tmp_path / "cache", frames=8, fps=8.0, area=32 * 48,
-        multiple=16, of="x", on_spoilt=found.spoil,
+        multiple=16, encoder_id="x", on_unreadable=found.mark_unreadable,
     )  # fmt: skip
-    found.tell_spoilt(0, tmp_path, told.append)
+    found.report_unreadable(0, tmp_path, told.append)
     assert bucket.item.tolist() == [0] and [item.path.name for item in found.used] == ["a.mp4"]
-    assert dict(found.refused) == {"b.mp4": "ends after 3 frames, where 8 are announced.", "c.mp4": "damaged."}
+    assert dict(found.refused) == {"b.mp4": "ends after 3 frames, expected 8.", "c.mp4": "damaged."}
     report = (tmp_path / "data.txt").read_text()
     assert "1 clips" in report and "refused: b.mp4" in report and len(told) == 2
-    found.spoil(0, MediaError("x"))
+    found.mark_unreadable(0, MediaError("x"))
     with pytest.raises(ValueError, match="No clip"):
-        found.tell_spoilt(2, tmp_path, told.append)
+        found.report_unreadable(2, tmp_path, told.append)
 
 
 def test_a_report_cannot_forge_lines_or_drive_a_terminal(tmp_path):
@@ -279,9 +279,9 @@ def test_a_report_cannot_forge_lines_or_drive_a_terminal(tmp_path):
     found.refuse("x\n3 clips\x1b[2J", "bad")
     for number in range(30):
         found.refuse(f"{number}.mp4", "too short")
-    lines = found.report(own_clips.SHOWN)
-    assert lines[1] == "refused: x 3 clips\\x1b[2J: bad" and lines[-1] == "refused: 7 more, all of them in data.txt"
-    assert len(found.report()) == 32
+    lines = found.lines(own_clips.SHOWN)
+    assert lines[1] == "refused: x 3 clips\\x1b[2J: bad" and lines[-1] == "refused: 7 more; see data.txt for all"
+    assert len(found.lines()) == 32
 
 
 def test_columns_that_are_no_text():

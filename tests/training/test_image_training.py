@@ -1,4 +1,4 @@
-"""Training miniatures of Stable Diffusion's kind: words, noise schedules, autoencoder, image and temporal tasks."""
+"""Training of Stable Diffusion miniatures: tokenizer, noise schedules, VAE, image and temporal tasks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from transformers import CLIPTokenizer
 
 from kinema.sd.inflate import digest, inflate, is_spatial, is_temporal
 from kinema.toyland.scene import WORLD_SMALL
+from kinema.training.core.cpu_unet import optimize_for_cpu
 from kinema.training.core.frozen import everything
 from kinema.training.core.loop import LoopConfig, train
-from kinema.training.core.quicken import quicken
-from kinema.training.data.captioner import Captioner, toyland
+from kinema.training.data.captioner import Captioner, toyland_captions
 from kinema.training.tasks import kl_vae
 from kinema.training.tasks.ddpm import Schedule, weighted_error
 from kinema.training.tasks.image_model import ImageTask
@@ -109,7 +109,7 @@ def test_an_image_model_learns_its_pictures(latents, tokenizer, tmp_path):
         tokenizer,
         latents,
         latents,
-        toyland(WORLD_SMALL),
+        toyland_captions(WORLD_SMALL),
         schedule=Schedule(),
         batch=8,
     )
@@ -126,11 +126,13 @@ def test_temporal_training_leaves_the_image_model_or_not(latents, tokenizer, tmp
     words, spatial = [p.clone() for p in encoder.parameters()], digest(video, is_spatial)
     temporal = digest(video, is_temporal)
     task = TemporalTask(
-        video, Captioner(tokenizer, encoder, toyland(WORLD_SMALL)), latents, latents, schedule=Schedule(), batch=2,
-        trained=everything if whole else is_temporal,
+        video, Captioner(tokenizer, encoder, toyland_captions(WORLD_SMALL)), latents, latents, schedule=Schedule(),
+        batch=2, trained=everything if whole else is_temporal,
     )  # fmt: skip
     before = task.evaluate(0)
-    assert before["shuffled_percent"] == pytest.approx(0, abs=0.01), "an image model does not know the order of frames"
+    assert before["shuffled_percent"] == pytest.approx(0, abs=0.01), (
+        "an image model is independent of the order of frames"
+    )
     after = train(task, LoopConfig(out=tmp_path, max_steps=10, ema=0.3, evaluate_minutes=9, warmup_steps=1))
     assert (digest(video, is_spatial) == spatial) is not whole
     assert digest(video, is_temporal) != temporal
@@ -143,7 +145,7 @@ def test_a_frozen_layer_that_moved_is_found_out(latents, tokenizer):
     video = inflate(image_model())
     task = TemporalTask(
         video,
-        Captioner(tokenizer, text_encoder(tokenizer), toyland(WORLD_SMALL)),
+        Captioner(tokenizer, text_encoder(tokenizer), toyland_captions(WORLD_SMALL)),
         latents,
         latents,
         schedule=Schedule(),
@@ -151,12 +153,12 @@ def test_a_frozen_layer_that_moved_is_found_out(latents, tokenizer):
     )
     with torch.no_grad():
         video.conv_in.bias[0] += 1e-3
-    with pytest.raises(RuntimeError, match="frozen"):
+    with pytest.raises(RuntimeError, match="Frozen layers changed"):
         task.proof()
 
 
 def test_quick_layers_compute_the_same(tokenizer):
-    """quicken: attention and temporal convolutions of its own, same numbers and same gradients."""
+    """optimize_for_cpu replaces attention and temporal convolutions, with equal outputs and gradients."""
     torch.manual_seed(3)
     video = inflate(image_model())
     for name, parameter in video.named_parameters():
@@ -171,7 +173,7 @@ def test_quick_layers_compute_the_same(tokenizer):
         return out.detach(), {name: p.grad.clone() for name, p in video.named_parameters()}
 
     out, gradients = run()
-    assert quicken(video) is video
+    assert optimize_for_cpu(video) is video
     again, others = run()
     assert (out - again).abs().max() < 1e-5
     assert all((others[name] - value).abs().max() < 1e-5 for name, value in gradients.items())

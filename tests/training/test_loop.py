@@ -1,4 +1,5 @@
-"""The training loop: a resumed run takes the same next step, frozen weights stay, averaged weights come back."""
+"""The training loop: a resumed run takes the same steps, frozen weights do not change, averaged weights are
+restored."""
 
 import json
 import time
@@ -61,7 +62,7 @@ def test_a_resumed_run_takes_the_same_steps(tmp_path):
 
 
 def test_means_are_of_the_steps_that_were_taken(tmp_path):
-    """A loss of one at every step has a mean of one, also in the first line after a resumption between two lines."""
+    """A constant loss of one has a mean of one, also in the first log line after resuming between two lines."""
 
     class Ones(Line):
         def loss(self, step, progress, generator):
@@ -97,9 +98,11 @@ def test_steps_end_a_run_without_a_look_at_the_clock():
     assert [progress_of(step, step / 100 * pace, config) for step in (0, 1, 50, 99) for pace in (0.3, 0.99)] == [
         0, 0, 0.01, 0.01, 0.5, 0.5, 0.99, 0.99,
     ]  # fmt: skip
-    assert progress_of(0, 0.01, config) == 0 and progress_of(3, 0.1, config) == 0.03, "a slow start is no other run"
+    assert progress_of(0, 0.01, config) == 0 and progress_of(3, 0.1, config) == 0.03, (
+        "a slow start does not change the run"
+    )
     late = [progress_of(step, step / 30, config) for step in range(31)]
-    assert late == sorted(late) and late[30] == pytest.approx(1.0), "where the clock ends the run, progress gets there"
+    assert late == sorted(late) and late[30] == pytest.approx(1.0), "if the clock ends the run, progress reaches 1"
     assert progress_of(3, 0.5, LoopConfig(out=Path(), minutes=10)) == 0.5
 
 
@@ -113,7 +116,7 @@ def test_a_new_run_keeps_an_earlier_ones_files_aside(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train(Stops(), settings(tmp_path))
-    assert not (tmp_path / "checkpoint.pt").exists(), "nobody goes on with the other run by mistake"
+    assert not (tmp_path / "checkpoint.pt").exists(), "the earlier run cannot be resumed by mistake"
     assert (tmp_path / "checkpoint.before.pt").read_bytes() == first and (tmp_path / "events.before.jsonl").exists()
 
 
@@ -142,7 +145,7 @@ def test_a_checkpoint_that_is_none_is_named(tmp_path, capsys, kind):
 
 
 def test_training_reads_tensors_in_one_place():
-    """checkpoints.read never runs code that is in a file."""
+    """checkpoints.read never executes code of a file."""
     root = Path(training.__file__).parent
     reading = [path.name for path in root.rglob("*.py") if "torch.load(" in path.read_text()]
     assert reading == ["checkpoints.py"]
@@ -213,7 +216,7 @@ def test_learning_rate_warms_up_and_comes_down(tmp_path):
 
 @pytest.mark.parametrize("shape", [(2, 16, 40), (1, 40, 16), (1, 8, 800), (1, 16, 20)])
 def test_wide_matrices_take_the_same_steps_by_their_gram_matrix(shape, monkeypatch):
-    """Also where some singular values are nearly zero, as those of a new channel are."""
+    """Also with some singular values near zero, like those of a new channel."""
     monkeypatch.setattr(optimizers, "good_at_bfloat16", lambda device: False)
     torch.manual_seed(0)
     g = torch.randn(shape)
@@ -229,7 +232,7 @@ def test_wide_matrices_take_the_same_steps_by_their_gram_matrix(shape, monkeypat
 
 @pytest.mark.parametrize("low", [False, True])
 def test_muon_takes_the_librarys_steps(low, monkeypatch):
-    """torch.optim.Muon, which computes in bfloat16, is the oracle: within what that rounds away of a step."""
+    """Compared with torch.optim.Muon, within the rounding errors of its bfloat16."""
     monkeypatch.setattr(optimizers, "good_at_bfloat16", lambda device: low)
     torch.manual_seed(0)
     shapes = [(24, 24), (24, 24), (40, 24), (24, 40), (16, 80), (80, 16)]

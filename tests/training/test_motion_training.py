@@ -1,4 +1,4 @@
-"""Training what moves: AnimateDiff's modules, adapters of low rank, Stable Video Diffusion, its decoder and its eye."""
+"""Training of motion: AnimateDiff's modules, LoRA layers, Stable Video Diffusion, its decoder and its image encoder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from kinema.sd.spatio_temporal import inflate as inflate_svd
 from kinema.sd.spatio_temporal import inflate_decoder
 from kinema.toyland.scene import WORLD_SMALL
 from kinema.training.core.loop import LoopConfig, train
-from kinema.training.data.captioner import Captioner, Remembering, toyland
+from kinema.training.data.captioner import CachedCaptioner, Captioner, toyland_captions
 from kinema.training.tasks import edm, lora, temporal
 from kinema.training.tasks.ddpm import Schedule, weighted_error
+from kinema.training.tasks.image_text import ImageTextTask
 from kinema.training.tasks.image_to_video import Buckets, ImageToVideoTask, motion_of
-from kinema.training.tasks.picture_words import PictureWordsTask
-from kinema.training.tasks.temporal import Several, TemporalTask
+from kinema.training.tasks.temporal import CombinedTasks, TemporalTask
 from kinema.training.tasks.temporal_decoder import TemporalDecoderTask, measure
 
 MEAN, STD = [0.5] * 3, [0.3] * 3
@@ -63,7 +63,7 @@ def eye():
 
 
 def words(tokenizer, kind=Captioner):
-    return kind(tokenizer, tiny_clips.text_encoder(tokenizer), toyland(WORLD_SMALL))
+    return kind(tokenizer, tiny_clips.text_encoder(tokenizer), toyland_captions(WORLD_SMALL))
 
 
 def moving_unet():
@@ -105,13 +105,13 @@ def test_low_rank_layers_learn_and_come_out_as_matrices(latents, tokenizer, tmp_
         plain = network(*inputs, return_dict=False)[0]
         names = lora.add(network, rank=4, alpha=8, where="motion_modules.")
         assert names and all("motion_modules." in name for name in names)
-        assert torch.allclose(network(*inputs, return_dict=False)[0], plain, atol=1e-6), "it begins as nothing"
+        assert torch.allclose(network(*inputs, return_dict=False)[0], plain, atol=1e-6), "the adapter starts at zero"
     tasks = [
-        TemporalTask(network, words(tokenizer, Remembering), latents, latents, schedule=Schedule(), batch=2,
+        TemporalTask(network, words(tokenizer, CachedCaptioner), latents, latents, schedule=Schedule(), batch=2,
                      trained=lora.is_trained, pictures=False, text_by_frame=True)
         for _ in range(2)
     ]  # fmt: skip
-    several = Several(tasks)
+    several = CombinedTasks(tasks)
     train(several, settings(tmp_path, 4, lr_adam=1e-2))
     assert several.samples == 8 and tasks[0].samples > 0 and tasks[1].samples > 0
     tasks[0].proof()
@@ -128,15 +128,15 @@ def test_low_rank_layers_learn_and_come_out_as_matrices(latents, tokenizer, tmp_
 
 
 def test_captions_are_read_once(tokenizer):
-    remembering, plain = words(tokenizer, Remembering), words(tokenizer)
+    remembering, plain = words(tokenizer, CachedCaptioner), words(tokenizer)
     asked = ["a red ball", "", "a red ball"]
     with torch.no_grad():
         assert torch.allclose(remembering.embed(asked), plain.embed(asked), atol=1e-6)
-    assert len(remembering.known) == 2
+    assert len(remembering.cache) == 2
 
 
 def test_noise_levels_are_those_of_eulers_scheduler():
-    """x0 comes back from what the network must say by the scheduler's own formula."""
+    """The scheduler's own formula recovers x0 from the network's target."""
     scheduler = EulerDiscreteScheduler(prediction_type="v_prediction", timestep_type="continuous", sigma_min=0.002,
                                        sigma_max=700.0, use_karras_sigmas=True)  # fmt: skip
     scheduler.set_timesteps(5)
@@ -152,7 +152,8 @@ def test_noise_levels_are_those_of_eulers_scheduler():
 
 
 def test_a_video_network_begins_with_the_noise_levels_of_its_image_model():
-    """On the shipped image model: told 0.25 ln s, the video network makes what that one makes at the step with s."""
+    """With the shipped image model: at 0.25 ln s, the video network's output is the image model's at the timestep of
+    s."""
     folder = Path(kinema.__file__).parent / "miniatures" / "mini_image" / "unet"
     image = UNet2DConditionModel.from_pretrained(folder, torch_dtype=torch.float32).eval()
     video, schedule = inflate_svd(image, num_frames=3), Schedule()
@@ -216,7 +217,7 @@ def test_a_decoder_learns_over_time(latents, store, vae, tmp_path):
 
 
 def test_pictures_find_their_words(store, tokenizer, eye, tmp_path):
-    task = PictureWordsTask(eye, words(tokenizer), store, store, clip_mean=MEAN, clip_std=STD, batch=6)
+    task = ImageTextTask(eye, words(tokenizer), store, store, clip_mean=MEAN, clip_std=STD, batch=6)
     generator = torch.Generator().manual_seed(0)
     before = float(task.loss(0, 0.0, generator)[0])
     train(task, settings(tmp_path, 15, lr_muon=4e-3))
@@ -254,12 +255,12 @@ def test_temporal_layers_are_kept_apart_and_stand_on_another_image_model(tmp_pat
 
 
 def test_frames_that_are_left_out_keep_the_others_in_their_places():
-    """Motion modules see frames 1, 4 and 6 of a clip as those, not as its first three."""
+    """Motion modules use positions 1, 4 and 6 for these frames, not 0 to 2."""
     from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 
     table, frames = SinusoidalPositionalEmbedding(8, 16), torch.tensor([1, 4, 6])
     whole, x = table.pe.clone(), torch.zeros(2, 3, 8)
-    with temporal.at_places(torch.nn.ModuleList([table]), frames):
+    with temporal.at_positions(torch.nn.ModuleList([table]), frames):
         assert torch.equal(table(x)[0], whole[0, frames])
     assert torch.equal(table.pe, whole) and torch.equal(table(x)[0], whole[0, :3])
 
@@ -296,12 +297,13 @@ def test_short_clips_and_lone_frames_teach_to_keep_a_picture(latents, store, vae
     for step, progress in ((0, 0.1), (1, 0.1), (2, 0.1), (0, 0.9)):
         loss, _ = task.loss(step, progress, torch.Generator().manual_seed(step))
         assert torch.isfinite(loss)
-    assert seen == [(8, 1), (4, 2), (2, 4), (2, 4)], "as many frames in a batch, whatever their clips' length"
+    assert seen == [(8, 1), (4, 2), (2, 4), (2, 4)], (
+        "the number of frames in a batch does not depend on the clips' length"
+    )
 
 
 def test_what_does_not_move_can_count_less():
-    """An error that is the same forwards and backwards counts `still`, one that turns with time counts in full; what is
-    best stays best."""
+    """A time-symmetric error has the weight `still`, an antisymmetric one full weight; the optimum does not change."""
     target, weight = torch.zeros(1, 2, 6, 4, 4), torch.ones(1, 6, 4, 4)
     same = torch.ones_like(target)
     turning = torch.linspace(-1, 1, 6).view(1, 1, 6, 1, 1).expand_as(target)
@@ -314,7 +316,7 @@ def test_what_does_not_move_can_count_less():
 
 
 def test_noise_levels_of_a_task_stay_within_its_bounds(tokenizer, latents):
-    """least and most bound the steps that are learnt."""
+    """least and most bound the noise levels."""
     seen = []
     task = TemporalTask(
         moving_unet(), words(tokenizer), latents, latents, schedule=Schedule(zero_snr=True), batch=4,

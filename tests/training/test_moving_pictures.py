@@ -1,4 +1,4 @@
-"""Triplets for interpolation: their flow is exact, and the same generator gives the same ones."""
+"""Triplets for interpolation have exact flow and are deterministic."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_the_same_generator_gives_the_same_ones(bank):
 
 
 def test_the_flow_leads_from_the_middle_to_both_ends(bank):
-    """Where the ends show what the middle shows (they agree with each other), they also agree with the middle; motion
-    that is a little wrong, turned round or another triplet's does not."""
+    """Where both ends warped to the middle agree with each other, they agree with the middle; with slightly wrong or
+    reversed motion or that of another triplet they do not."""
     drawn = draw(bank, 5, count=32)
     share = drawn.time_B.view(-1, 1, 1, 1)
 

@@ -1,4 +1,4 @@
-"""A person's own clips: found with their words, refused with reasons, encoded once, trained on by the command."""
+"""The user's own clips: found with their captions, refused with reasons, encoded once, trained on by the command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kinema.core.chunk import Chunk
 from kinema.media.write import write
 from kinema.training.core.stages import Settings
 from kinema.training.data import buckets, own_clips
-from kinema.training.recipes._lora_wanted import Wanted
+from kinema.training.recipes._lora_options import LoraOptions
 from kinema.training.recipes._lora_work import Lora
 from kinema.weights import adapters
 from kinema.weights.adapter_writer import DIALECTS
@@ -27,7 +27,7 @@ from kinema.weights.adapter_writer import write as write_adapter
 
 
 def clip(path: Path, *, frames: int = 12, size: tuple[int, int] = (48, 64), fps: float = 8.0, tone: int = 90) -> Path:
-    """A bright square that goes right."""
+    """Write a clip of a bright square that moves right."""
     pixels = np.full((frames, *size, 3), tone, np.uint8)
     for number in range(frames):
         pixels[number, 10:30, 2 + 2 * number : 20 + 2 * number] = 230
@@ -72,11 +72,11 @@ def test_what_is_not_used_is_named_with_its_reason(found):
     reasons = dict(found.refused)
     assert reasons["shard-000.tar: ../e.exe"] == "unknown ending .exe"
     assert "lasts 0.38 s; 8 frames at 8 fps need 0.88 s" in reasons["short.mp4"]
-    assert "broken.mp4" in reasons and reasons["gone.mp4"].endswith("not there")
-    assert reasons["metadata.jsonl, row 2"] == "it has no file_name" and "metadata.jsonl, row 3" in reasons
-    told = "\n".join(found.report())
+    assert "broken.mp4" in reasons and reasons["gone.mp4"].endswith("but missing")
+    assert reasons["metadata.jsonl, row 2"] == "no file_name" and "metadata.jsonl, row 3" in reasons
+    told = "\n".join(found.lines())
     assert "4 clips" in told and "64x48 (3)" in told and "48x64 (1)" in told and told.count("refused:") == 6
-    with pytest.raises(ValueError, match="no folder"):
+    with pytest.raises(ValueError, match="No such folder: nowhere"):
         own_clips.find(Path("nowhere"), Path("x"), frames=8, fps=8.0)
 
 
@@ -87,7 +87,7 @@ def test_buckets_by_shape_and_windows_by_time(found, tmp_path):
         seen.append(frames_FHWC)
         return torch.from_numpy(frames_FHWC[:, ::8, ::8]).permute(0, 3, 1, 2).float() / 255
 
-    settings = {"frames": 8, "fps": 8.0, "area": 64 * 48, "multiple": 16, "of": "test"}
+    settings = {"frames": 8, "fps": 8.0, "area": 64 * 48, "multiple": 16, "encoder_id": "test"}
     made = buckets.fill(found.items, encode, tmp_path, **settings)
     assert [(each.height, each.width) for each in made] == [(48, 64), (64, 48)]
     numbers = [found.items[number].path.name for number in made[0].item.tolist()]
@@ -101,19 +101,19 @@ def test_buckets_by_shape_and_windows_by_time(found, tmp_path):
     spoilt = next(tmp_path.glob("*.pt"))
     spoilt.write_bytes(spoilt.read_bytes()[:-9] + b"\0" * 9)
     buckets.fill(found.items, encode, tmp_path, **settings)
-    assert len(seen) > count, "a spoilt file is made anew"
-    buckets.fill(found.items, encode, tmp_path, **{**settings, "of": "another"})
-    assert len(seen) >= 2 * count + 1, "another encoder's latents are other latents"
+    assert len(seen) > count, "a damaged cache file is written again"
+    buckets.fill(found.items, encode, tmp_path, **{**settings, "encoder_id": "another"})
+    assert len(seen) >= 2 * count + 1, "another encoder has its own cache entries"
 
 
 def test_a_few_clips_are_cut_several_ways(found, tmp_path):
-    """The first cut is the whole clip; the others are places in it, the same in all of its frames."""
+    """The first crop is the whole clip; the others are regions of it, the same in all frames."""
 
     def encode(frames_FHWC):
         return torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2).float() / 255
 
     one = next(item for item in found.items if item.path.name == "a.mp4")
-    settings = {"frames": 8, "fps": 8.0, "area": 64 * 48, "multiple": 16, "of": "test"}
+    settings = {"frames": 8, "fps": 8.0, "area": 64 * 48, "multiple": 16, "encoder_id": "test"}
     (whole,) = buckets.fill([one], encode, tmp_path / "one", **settings)
     (several,) = buckets.fill([one], encode, tmp_path / "several", crops=4, **settings)
     (again,) = buckets.fill([one], encode, tmp_path / "again", crops=4, **settings)
@@ -127,7 +127,7 @@ def test_a_few_clips_are_cut_several_ways(found, tmp_path):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_comes_back(tmp_path, dialect):
-    """A file in each dialect changes a network as its matrices do."""
+    """A file in each dialect changes a network by its matrices."""
     from diffusers import MotionAdapter
 
     from kinema.families.animatediff import ADAPTER_NAMES
@@ -190,17 +190,17 @@ def test_the_command_trains_an_adapter_that_generate_takes(tmp_path, how, model,
         file = out / ("lora.safetensors" if number == 0 else f"lora.{dialects[number]}.safetensors")
         style = {"kind": "style", "adapter": str(file), "weight": 1.0}
         made.append(engine.generate("a red ball", conditions=[style], **fields).frames())
-    assert (made[0] != plain).any(), "what was learnt is seen"
-    assert all(np.array_equal(made[0], other) for other in made[1:]), "every dialect says the same"
+    assert (made[0] != plain).any(), "the adapter changes the clip"
+    assert all(np.array_equal(made[0], other) for other in made[1:]), "all dialects give the same clip"
 
 
 @pytest.mark.parametrize(("width", "rate"), [(64, 0.004), (9000, 1e-4)])
 def test_the_rate_follows_the_size_of_the_network_that_is_there(tmp_path, width, rate):
-    """A folder of unpublished shape has the card of a published model; its network is what counts."""
-    work = Lora(Wanted(Settings(out=tmp_path / "x", options={"data": str(tmp_path)})))
+    """A folder with a smaller network has the card of a published model; the network's size decides."""
+    work = Lora(LoraOptions(Settings(out=tmp_path / "x", options={"data": str(tmp_path)})))
     work._learner = SimpleNamespace(network=torch.nn.Linear(width, width, device="meta"))
     assert work.lr == rate and work.wanted.still == 0.1 and work.wanted.drop == 0.5
-    looks = Wanted(Settings(out=tmp_path / "x", options={"data": str(tmp_path), "where": "attentions."}))
+    looks = LoraOptions(Settings(out=tmp_path / "x", options={"data": str(tmp_path), "where": "attentions."}))
     assert looks.still == 1.0 and looks.drop == 0.1
 
 
@@ -208,16 +208,19 @@ def test_the_rate_follows_the_size_of_the_network_that_is_there(tmp_path, width,
     ("settings", "words"),
     [
         (("--set", "rank=4"), "--data FOLDER"),
-        (("--data", ".", "--set", "rank=0"), "legal is 1 to 256"),
-        (("--data", ".", "--set", "rank=many"), "is a number"),
-        (("--data", ".", "--set", "colour=red"), "no setting 'colour'"),
+        (("--data", ".", "--set", "rank=0"), "rank must be 1 to 256"),
+        (("--data", ".", "--set", "rank=many"), "rank must be a number"),
+        (("--data", ".", "--set", "colour=red"), "No such setting: colour"),
         (("--data", ".", "--set", "dialect=latin"), "diffusers, peft, kohya, comfyui"),
         (
             ("--data", ".", "--set", "model=kinema-mini-wan", "--set", "frames=10"),
             "frames = 10: kinema-mini-wan takes 4n+1",
         ),
-        (("--data", ".", "--set", "model=kinema-mini-zeroscope", "--set", "checkpointing=on"), "has no checkpointing"),
-        (("--data", ".", "--set", "still=0"), "legal is 0.001 to 1"),
+        (
+            ("--data", ".", "--set", "model=kinema-mini-zeroscope", "--set", "checkpointing=on"),
+            "does not support checkpointing",
+        ),
+        (("--data", ".", "--set", "still=0"), "still must be 0.001 to 1"),
         (("--data", "nowhere"), "nowhere: no such folder"),
     ],
 )

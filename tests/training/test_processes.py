@@ -48,7 +48,7 @@ if __name__ == "__main__":
 
 
 def alone(tmp_path: Path, monkeypatch, capsys) -> str:
-    """The script in this process."""
+    """Run the script in this process."""
     file = tmp_path / "work.py"
     file.write_text(SCRIPT)
     monkeypatch.setattr(sys, "argv", [str(file), str(tmp_path / "1"), "1"])
@@ -88,5 +88,5 @@ def test_alone_nothing_changes():
 def test_impossible_numbers_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         processes.start(0)
-    with pytest.raises(ValueError, match="GPUs; there are"):
+    with pytest.raises(ValueError, match="GPUs; this machine has"):
         processes.start(9, "cuda")

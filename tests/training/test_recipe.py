@@ -1,4 +1,4 @@
-"""The miniature's recipe from nothing: rehearsed by steps, and for two minutes by the command that people use."""
+"""The recipe of the Wan miniature, from scratch: a few steps, and two minutes of the command."""
 
 import json
 from dataclasses import replace
@@ -36,20 +36,20 @@ def test_it_makes_a_folder_that_opens_and_resume_has_nothing_left_to_do(train, t
     pipeline = WanVACEPipeline.from_pretrained(folder)
     assert pipeline.vae_scale_factor_spatial == 8 and pipeline.vae_scale_factor_temporal == 4
     card = json.loads((folder / "card.json").read_text())
-    assert set(card["training"]["stages"]) == set(names[:-1]), "what each stage gave, and nothing else of the record"
+    assert set(card["training"]["stages"]) == set(names[:-1]), "only the results of the stages"
     assert card["edition"] == "small" and card["world"]["detail"] == "plain" and len(card["weights_sha256"]) == 5
     assert (folder / "tiny_decoder" / "config.json").exists() and (folder / "few_step" / "few_step.json").exists()
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 40_000_000
     before = (folder / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns
-    assert "nothing is left to do" in train(tmp_path, "--resume")
+    assert "all stages of this run are done" in train(tmp_path, "--resume")
     assert (folder / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns == before
 
 
 def test_what_cannot_be_is_refused_before_work(tmp_path):
     for arguments, words in (
         (["--device", "cuda:77"], "CUDA devices"),
-        (["--set", "edition=huge"], "edition is one of small, large"),
-        (["--stage", "nothing"], "There is no stage"),
+        (["--set", "edition=huge"], "edition must be one of small, large"),
+        (["--stage", "nothing"], "No such stage: nothing"),
         (["--set", "edition"], "has no value"),
         (["--set", "start=nowhere"], "no model_index.json"),
     ):
@@ -60,7 +60,7 @@ def test_what_cannot_be_is_refused_before_work(tmp_path):
 
 
 def test_training_goes_on_from_a_finished_model(tmp_path, mini_path, monkeypatch):
-    """Its weights are the start, its autoencoder and tiny decoder are kept, and no stage trains them."""
+    """Training starts from its weights; its VAE and tiny decoder are copied and not trained."""
     monkeypatch.syspath_prepend(str(ROOT / "recipes"))
     import torch
     from mini_wan import Run, stages

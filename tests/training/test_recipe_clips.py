@@ -1,4 +1,4 @@
-"""From nothing to video models in small steps: the image miniature's recipe, then those that stand on what it gave."""
+"""The recipe of the image miniature, and those of the video miniatures on top of its result, with few steps."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_temporal_layers_on_it_make_clips(image, layers):
     clip = engine.generate("a red ball rolls left", **fields)
     assert clip.frames().shape == (5, 64, 64, 3)
     shipped = engine.generate("a red ball rolls left", **fields, options={"base": "kinema-mini-image"}).frames()
-    assert np.abs(shipped.astype(int) - clip.frames()).mean() > 5, "another image model paints other pictures"
+    assert np.abs(shipped.astype(int) - clip.frames()).mean() > 5, "another image model gives other frames"
 
 
 def test_temporal_layers_that_upscale_its_clips(train, image, layers, tmp_path):
@@ -100,7 +100,7 @@ def test_motion_modules_with_a_domain_adapter_make_clips(train, image, tmp_path)
 
 
 def test_motion_modules_of_own_clips(train, image, tmp_path):
-    """A folder of clips with captions instead of Toyland: reported, encoded once, a domain adapter for its look."""
+    """A folder of clips with captions instead of Toyland: reported, encoded once, with a domain adapter."""
     clips = tmp_path / "clips"
     asked = ["toyland", "render", "-o", str(clips), "--num", "3", "--size", "64x64", "--frames", "16", "--fps", "8"]
     assert CliRunner().invoke(app, asked).exit_code == 0
@@ -125,11 +125,11 @@ def test_motion_modules_of_own_clips(train, image, tmp_path):
 
 
 def test_stable_video_diffusion_on_it_makes_a_picture_move(train, image, layers, tmp_path):
-    """On another recipe's clips and latents."""
+    """With another recipe's clips and latents."""
     train("mini_svd", tmp_path, "--set", f"image={image / 'export'}", "--set", f"clips={layers}")
     record = json.loads((tmp_path / "stages.json").read_text())
     assert "first_frame_db" in record["quality"] and record["decoder"]["psnr_db"] > 5
-    assert not (tmp_path / "latents").exists(), "the other recipe's were taken"
+    assert not (tmp_path / "latents").exists(), "uses the other recipe's clips"
     drawing = tmp_path / "picture.png"
     Image.new("RGB", (64, 64), (200, 60, 40)).save(drawing)
     engine = kinema.load(str(tmp_path / "export"), device="cpu")
@@ -143,17 +143,17 @@ def test_stable_video_diffusion_on_it_makes_a_picture_move(train, image, layers,
     [
         ("mini_zeroscope", "image=nowhere", "no unet/config.json"),
         ("mini_zeroscope", "layers=some", "temporal, all"),
-        ("mini_zeroscope", "data=nowhere", "no folder nowhere"),
-        ("mini_animatediff", "side=9", "legal is 32 to 2048"),
-        ("mini_animatediff", "colour=red", "no setting 'colour'"),
-        ("mini_svd", "data=clips", "no setting 'data'"),
+        ("mini_zeroscope", "data=nowhere", "No such folder: nowhere"),
+        ("mini_animatediff", "side=9", "side must be 32 to 2048"),
+        ("mini_animatediff", "colour=red", "No such setting: colour"),
+        ("mini_svd", "data=clips", "No such setting: data"),
         ("mini_zeroscope", "clips=nowhere", "has no latents"),
         ("mini_zeroscope_xl", "start=nowhere", "has no config.json"),
         ("mini_animatediff", "style=baroque", "flat, crayon, pixel, neon"),
         ("mini_animatediff", "adapter=maybe", "on or off"),
         ("mini_svd", "start=nowhere", "no unet/config.json"),
         ("mini_image", "start=nowhere", "no model_index.json"),
-        ("mini_image", "kinds=unicorn", "no kind 'unicorn'"),
+        ("mini_image", "kinds=unicorn", "No such kind: unicorn"),
     ],
 )
 def test_what_cannot_be_is_refused_before_work(tmp_path, recipe, setting, words):

@@ -1,4 +1,4 @@
-"""One seed, one adapter: the recipe from clips to the file, on a network of a few numbers."""
+"""A seed determines the adapter: the recipe from clips to the file, with a tiny network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Attention(nn.Module):
 
 
 class Network(nn.Module):
-    """Always the same frozen weights."""
+    """A network with fixed frozen weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Network(nn.Module):
         self.requires_grad_(False)
 
     def set_attn_processor(self, processor) -> None:
-        """As UNets of diffusers have."""
+        """As in diffusers' UNets."""
 
 
 class Task:
@@ -70,13 +70,13 @@ class Learner:
     def encode(self, frames_FHWC):
         return torch.from_numpy(frames_FHWC[:, ::32, ::32]).permute(0, 3, 1, 2).float() / 255
 
-    def task(self, clips, held_out, tell, **given):
+    def task(self, clips, held_out, caption_of, **given):
         return Task(self.network, clips)
 
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
-    """Runs the recipe into OUT/<place>/lora as the command would; gives the file's bytes."""
+    """Run the recipe into OUT/<place>/lora as the command does; returns the file's bytes."""
     monkeypatch.setattr(families, "learner", Learner)
     for number in range(3):
         pixels = np.random.default_rng(number).integers(0, 255, (16, 64, 64, 3), dtype=np.uint8)
@@ -84,11 +84,11 @@ def trained(tmp_path, monkeypatch):
     own = {"data": str(tmp_path / "clips"), "rank": "2", "lr": "0.05", "crops": "1", "frames": "16"}
 
     def run(place: str, resume: bool = False, minutes: float = 60.0, **options: str) -> bytes:
-        torch.manual_seed(hash(place) % 1000 + resume)  # what another program's random numbers are
+        torch.manual_seed(hash(place) % 1000 + resume)  # the state of the global random generator must not matter
         out: Path = tmp_path / place / "lora"
         wanted = options if resume else own | options
         settings = stages.Settings(out=out, minutes=minutes, resume=resume, options=wanted)
-        settings = run_folder.gone_on_with(settings, only=False, minutes=minutes)
+        settings = run_folder.resumed_settings(settings, only=False, minutes=minutes)
         stages.run(recipe.stages(settings), settings)
         return (out / "lora.safetensors").read_bytes()
 
@@ -121,7 +121,7 @@ def test_a_run_that_was_stopped_gives_the_file_of_one_that_was_not(trained, tmp_
 
 def test_a_finished_run_goes_on_with_more_steps(trained, tmp_path):
     first = trained("run", steps="3")
-    with pytest.raises(RequestError, match="rank is 16 now and was 2"):
+    with pytest.raises(RequestError, match="rank changed from 2 to 16"):
         trained("run", resume=True, rank="16")
     assert trained("run", resume=True) == first
     assert trained("run", resume=True, steps="9") != first
@@ -135,7 +135,7 @@ def test_the_start_comes_from_the_seed_alone():
         network = Network()
         torch.manual_seed(other)
         lora.add(network, rank=2, alpha=2, seed=seed)
-        assert torch.initial_seed() == other, "the global stream is as it was"
+        assert torch.initial_seed() == other, "the global random generator is not advanced"
         return [part for pair in lora.layers(network).values() for part in pair]
 
     one, two, other = start(3, 0), start(3, 1), start(4, 0)

@@ -1,5 +1,5 @@
-"""Frozen weights spread over two processes train the same adapter, a launcher starts them, and the state of AdamW in 8
-bits ends nearly where AdamW does."""
+"""Sharding frozen weights over two processes trains the same adapter, also from a launcher; 8-bit AdamW ends close to
+AdamW."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ processes.finish(others)
 
 
 def run(folder: Path, processes: int, *runs: str, launcher: tuple[str, ...] = ()) -> list[dict]:
-    """Trainings, each OUT,SHARDED,STEPS, one after another in the same processes; what each gave."""
+    """Run trainings, each OUT,SHARDED,STEPS, one after another in the same processes; returns their results."""
     file = folder / "work.py"
     file.write_text(SCRIPT)
     done = subprocess.run(
@@ -104,8 +104,8 @@ def run(folder: Path, processes: int, *runs: str, launcher: tuple[str, ...] = ()
 
 @pytest.fixture(scope="module")
 def trained(shared) -> Path:
-    """Folders whole and spread, and found.json: what training gave in two processes (whole: without shards; spread:
-    with them, for three steps and then for three more)."""
+    """Folders whole and spread, and found.json with the results of training in two processes (whole: not sharded;
+    spread: sharded, for three steps and then for three more)."""
 
     def make(folder: Path) -> None:
         runs = ["whole,off,6"] + (["spread,on,3", "spread,on,6"] if CAN_LEAVE_OUT else [])
@@ -127,11 +127,11 @@ def same(one: dict, other: dict) -> bool:
 @pytest.mark.skipif(not CAN_LEAVE_OUT, reason="needs PyTorch 2.7")
 def test_sharded_weights_train_the_same_adapter_and_a_run_goes_on(trained):
     plain, first, sharded = json.loads((trained / "found.json").read_text())
-    assert plain["share"] == 1.0 and sharded["share"] < 0.6, "each process keeps half of what is frozen"
+    assert plain["share"] == 1.0 and sharded["share"] < 0.6, "each process holds half of the frozen weights"
     assert sharded["held_out"] == pytest.approx(plain["held_out"], abs=1e-4) and first != sharded
     assert same(layers(trained / "whole"), layers(trained / "spread"))
     kept = torch.load(trained / "spread" / "checkpoint.pt", weights_only=True)["modules"]["net"]
-    assert kept and all("lora_" in name for name in kept), "a checkpoint holds what learns"
+    assert kept and all("lora_" in name for name in kept), "a checkpoint holds only trainable parameters"
 
 
 @pytest.mark.slow  # seven processes that import torch

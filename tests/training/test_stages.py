@@ -1,4 +1,4 @@
-"""Stages share one budget; what is finished stays finished."""
+"""Stages share one budget; finished stages do not run again."""
 
 import json
 import time
@@ -7,7 +7,7 @@ import pytest
 
 from kinema.core.errors import KinemaError
 from kinema.training.core import stages
-from kinema.training.core.budget import Budget, Takes
+from kinema.training.core.budget import Budget, FixedCost
 from kinema.training.core.stages import Settings, Stage
 
 
@@ -32,10 +32,12 @@ def test_each_stage_gets_its_share_of_what_is_left(tmp_path):
     settings = Settings(tmp_path, minutes=1.0, show=events.append, budget=Budget(clock=lambda: clock[0]))
     done = stages.run(plan, settings)
     assert given["a"] == pytest.approx(0.25) and given["b"] == 0
-    assert given["c"] == pytest.approx(0.5 * 2 / 3)  # a took twice its share, c and d pay
+    assert given["c"] == pytest.approx(0.5 * 2 / 3)  # a took twice its share, at the expense of c and d
     assert given["d"] == pytest.approx(0.5)
     assert done["c"]["name"] == "c" and [e["stage"] for e in events if e["event"] == "stage"] == list("abcd")
-    assert [e["stage"] for e in events if e["event"] == "stage_done"] == list("abcd"), "no loop's event in its place"
+    assert [e["stage"] for e in events if e["event"] == "stage_done"] == list("abcd"), (
+        "a loop's event does not replace it"
+    )
     written = json.loads((tmp_path / "stages.json").read_text())
     assert written["settings"]["minutes"] == 1.0 and written["a"]["minutes"] == 0.5
 
@@ -48,12 +50,12 @@ def test_resume_skips_finished_stages_and_names_choose(tmp_path):
     assert [name for name, _ in ran] == ["a", "b", "c"]
     stages.run(plan, Settings(tmp_path, minutes=2), only=["b"])
     assert ran[-1] == ("b", pytest.approx(2, rel=0.01))
-    with pytest.raises(ValueError, match="'z'; there are a, b, c"):
+    with pytest.raises(ValueError, match=r"z\. Legal: a, b, c"):
         stages.run(plan, Settings(tmp_path), only=["z"])
 
 
 def test_what_is_no_recipe_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no recipe"):
+    with pytest.raises(ValueError, match="No such recipe"):
         stages.load_recipe(tmp_path / "nothing.py")
     empty = tmp_path / "empty.py"
     empty.write_text("x = 1\n")
@@ -77,10 +79,10 @@ def test_what_cannot_be_shortened_is_named_before_it_begins(tmp_path):
     shown = []
     settings = Settings(out=tmp_path / "run", minutes=0.0001, show=shown.append)
     parts = [
-        Stage("data", 0.0, lambda _: time.sleep(0.02), takes=Takes(30.0)),
-        Stage("learn", 1.0, lambda _: None, takes=Takes(10.0, 80.0)),
+        Stage("data", 0.0, lambda _: time.sleep(0.02), fixed_cost=FixedCost(30.0)),
+        Stage("learn", 1.0, lambda _: None, fixed_cost=FixedCost(10.0, 80.0)),
     ]
     stages.run(parts, settings)
     notes = [(number, event[""]) for number, event in enumerate(shown) if event["event"] == "note"]
-    assert notes[0][0] == 0 and "take about 120 s and cannot be shortened (learn 90 s, data 30 s)" in notes[0][1]
-    assert "about 120 s later, with" in notes[0][1] and "more than were asked for" in notes[-1][1]
+    assert notes[0][0] == 0 and "need about 120 s (learn 90 s, data 30 s)" in notes[0][1]
+    assert "about 120 s late, with" in notes[0][1] and "more than --minutes" in notes[-1][1]

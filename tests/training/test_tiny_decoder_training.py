@@ -1,4 +1,4 @@
-"""Distilling a tiny decoder of any autoencoder, patches included."""
+"""Distillation of a tiny decoder of any VAE, patches included."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kinema.families.wan.tiny_decoder import TinyDecoder
 from kinema.toyland import WORLD_SMALL
 from kinema.training.core.loop import LoopConfig
 from kinema.training.data.store import ClipStore, write_shards
-from kinema.training.tasks.tiny_decoder import lessons, measure_tiny_decoder, train_tiny_decoder
+from kinema.training.tasks.tiny_decoder import measure_tiny_decoder, teacher_targets, train_tiny_decoder
 
 SMALL = {"coarse": (16,), "fine": (8,), "frame": (8,)}
 
@@ -35,12 +35,12 @@ def vae():
     return made.eval()
 
 
-def test_lessons_hold_both_targets(vae, store):
-    found = lessons(vae, store, 3)
+def test_teacher_targets_are_decodings_and_true_frames(vae, store):
+    found = teacher_targets(vae, store, 3)
     assert found.latents.shape == (3, 16, 3, 4, 4)
     assert found.full.shape == found.true.shape == (3, 3, 9, 32, 32)
     assert torch.equal(found.true.permute(0, 2, 3, 4, 1), store.take([0, 1, 2])[0])
-    again = lessons(vae, store, 3, latents=found.latents)
+    again = teacher_targets(vae, store, 3, latents=found.latents)
     assert (again.full.int() - found.full.int()).abs().max() <= 2
 
 
@@ -51,11 +51,13 @@ def test_it_learns_is_saved_and_measured(vae, store, tmp_path):
         vae, store, store, tmp_path / "tiny_decoder", config, num_clips=4, num_held_out=2, batch=2, widths=SMALL
     )
     assert {"psnr_to_full_db", "psnr_db", "full_psnr_db", "times_faster"} <= set(result)
-    assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items()), "the teacher stays"
+    assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items()), (
+        "the teacher does not change"
+    )
     decoder = TinyDecoder.load(tmp_path / "tiny_decoder")
     assert decoder.config.coarse == (16,)
     assert json.loads((tmp_path / "tiny_decoder" / "scores.json").read_text()) == result
-    held_out = lessons(vae, store, 2)
+    held_out = teacher_targets(vae, store, 2)
     now = measure_tiny_decoder(decoder, vae, held_out, speed=False)["psnr_to_full_db"]
     assert now == pytest.approx(result["psnr_to_full_db"], abs=0.1)
     untaught = measure_tiny_decoder(TinyDecoder(decoder.config), vae, held_out, speed=False)["psnr_to_full_db"]

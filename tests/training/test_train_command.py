@@ -1,5 +1,5 @@
-"""`kinema train` as people see it: what goes on is said all the way, in lines, on a terminal and to Python, and the
-command ends when it was told to. A recipe of its own, with a network of nine numbers."""
+"""The output of `kinema train`: progress is reported throughout, in lines, on a terminal and in Python, and the command
+ends on time. Uses a small recipe with a network of nine numbers."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_on_a_dumb_terminal_plain_lines_to_the_end(recipe, tmp_path):
     said = done.stderr.splitlines()
     told = [line for line in done.stdout.splitlines() if " minutes" not in line]  # notes of a busy machine
     assert said[0] == "starting" and "\r" not in done.output and "\x1b" not in done.output
-    for phase in ("one: preparing", "one: learning", "one: evaluating", "two: learning", "two: evaluating"):
+    for phase in ("one: preparing", "one: training", "one: evaluating", "two: training", "two: evaluating"):
         assert any(phase in line and re.search(r"\(stage [12] of 3\)", line) for line in said), (phase, said)
     assert [line.split(":")[0] for line in told] == ["one", "two", "export", f"Done in {told[-1].split()[2]} s"]
     assert re.fullmatch(r"one: done, \d+ steps? in \d+ s; error 0.25, error with its frames shuffled \+8.5 %", told[0])
@@ -100,7 +100,7 @@ def test_on_a_dumb_terminal_plain_lines_to_the_end(recipe, tmp_path):
 
 
 def test_beside_json_nothing_but_json(recipe, tmp_path):
-    """Also with several processes, which take the same number of steps."""
+    """Also with several processes, which all take the same number of steps."""
     out = tmp_path / "out"
     given = [str(recipe), "--minutes", "0.2", "--processes", "2", "--json", "--out", str(out)]
     done = subprocess.run(command(*given), capture_output=True, text=True, timeout=900, env=environment())
@@ -111,7 +111,7 @@ def test_beside_json_nothing_but_json(recipe, tmp_path):
 
 
 def test_on_a_terminal_one_line_that_is_never_silent(recipe, tmp_path):
-    """Longest silence: a second, once it has begun, on a machine that is not busy."""
+    """The longest time without output is a second, on an idle machine."""
     first, second = pty.openpty()
     given = command(str(recipe), "--minutes", "0.2", "--out", str(tmp_path / "out"))
     with subprocess.Popen(
@@ -135,7 +135,7 @@ def test_on_a_terminal_one_line_that_is_never_silent(recipe, tmp_path):
     assert re.search(r"\r\[#*-*\] +\d+ %  \w+: learning( \d+/\d+ steps)? \(stage \d of 3\)", shown), shown
     assert "\rstarting" in shown
     lines = [line.strip() for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[\d*m", "", shown)) if line.strip()]
-    assert [line for line in lines[-2:] if line.startswith("Done in")], lines[-5:]  # a long name has a line of its own
+    assert [line for line in lines[-2:] if line.startswith("Done in")], lines[-5:]  # a long name has its own line
     assert quiet_s < max(3.0, 0.5 * (time.monotonic() - began)), quiet_s
 
 
@@ -152,21 +152,21 @@ def test_in_python_it_is_told_and_ends_in_time(recipe, tmp_path):
     began = time.monotonic()
     stages.run(found, settings)
     took = time.monotonic() - began
-    assert 7.0 < took < 13.0, "nine seconds; an evaluation of half a second was not known before"
-    assert {event.doing for event, _ in told} == {"preparing", "learning", "evaluating"}
-    learning = [now for event, now in told if isinstance(event, Progress) and event.doing == "learning" and event.total]
+    assert 7.0 < took < 13.0, "nine seconds, with an evaluation of half a second that has no estimate"
+    assert {event.doing for event, _ in told} == {"preparing", "training", "evaluating"}
+    learning = [now for event, now in told if isinstance(event, Progress) and event.doing == "training" and event.total]
     assert learning and all(now.stages == 3 and now.left_s is not None for now in learning)
 
 
 def test_a_killed_run_goes_on_with_what_is_left(recipe, tmp_path):
-    """Of 9 seconds the first stage takes its part; the second is stopped in the middle. The rest is what goes on."""
+    """Of 9 seconds the first stage uses its share; the second is killed halfway. The resumed run has the rest."""
     out = tmp_path / "out"
 
     class Enough(Exception):
         pass
 
     def stop(event):
-        if event.stage == "two" and event.doing == "learning" and isinstance(event, Progress) and event.done > 60:
+        if event.stage == "two" and event.doing == "training" and isinstance(event, Progress) and event.done > 60:
             raise Enough
 
     found = stages.load_recipe(recipe)

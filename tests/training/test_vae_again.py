@@ -1,4 +1,4 @@
-"""An autoencoder trained on: its latents can be held near those of the one it comes from, and blurred edges cost."""
+"""Continued training of a VAE: latents can be anchored to those of the original, and blurred edges are penalized."""
 
 from pathlib import Path
 
@@ -57,27 +57,27 @@ def test_the_recipe_goes_on_from_a_saved_autoencoder_and_widens_it(mini_path, mo
     monkeypatch.syspath_prepend(str(RECIPES))
     from mini_wan import stages
     from mini_wan_editions import SMALL
-    from mini_wan_vae import go_on, resized, widened
+    from mini_wan_vae import resized, vae_start, widened
 
     from kinema.training.core.stages import Settings
 
     options = {"vae_start": str(mini_path / "vae"), "vae_decoder_base": "20", "vae_edges": "0.25", "edition": "small"}
-    again = go_on(options, resized(SMALL, options))
+    again = vae_start(options, resized(SMALL, options))
     assert again is not None and again.near == mini_path / "vae" and again.edges == 0.25 and not again.bf16
     vae = widened(again.start, resized(SMALL, options))
     assert vae.config.decoder_base_dim == 20 and vae.config.base_dim == 16
-    assert vae.decoder.up_blocks[-1].resnets[0].conv1.spatial  # the full-resolution level still sees frame by frame
+    assert vae.decoder.up_blocks[-1].resnets[0].conv1.spatial  # the full-resolution level is still spatial
     names = [stage.name for stage in stages(Settings(out=tmp_path, options={**options, "start": str(mini_path)}))]
     assert "vae" in names and "keep" not in names
-    assert go_on({}, SMALL) is None
+    assert vae_start({}, SMALL) is None
     for wrong, words in (
         ({"vae_start": "nowhere"}, "nowhere has no config.json"),
         ({**options, "vae_near": "elsewhere"}, "elsewhere has no config.json"),
-        ({**options, "vae_decoder_base": "8"}, "decoder_base_dim is 16 in the trained network; 8 is less"),
-        ({**options, "vae_rate": "much"}, "vae_rate is a number from 0 to 1000, not 'much'"),
+        ({**options, "vae_decoder_base": "8"}, "decoder_base_dim must be at least 16, .*, got 8"),
+        ({**options, "vae_rate": "much"}, "vae_rate must be a number from 0 to 1000, got 'much'"),
     ):
         with pytest.raises(ValueError, match=words):
-            go_on(wrong, resized(SMALL, wrong))
+            vae_start(wrong, resized(SMALL, wrong))
     with pytest.raises(ValueError, match="vae_decoder_base"):
         resized(SMALL, {"vae_decoder_base": "wide"})
 
@@ -97,5 +97,5 @@ def test_a_new_decoder_draws_the_old_latents(monkeypatch):
         source = old if name.startswith(("encoder.", "quant_conv.")) else new
         assert torch.equal(value, source.state_dict()[name]), name
     assert joined.config.latents_std == [2.0] * 4 and joined.config.decoder_base_dim == 8
-    with pytest.raises(ValueError, match="Encoders of 4 and 8 channels"):
+    with pytest.raises(ValueError, match="Encoders must have the same width, got 4 and 8"):
         decoder_for(old, widen(old, base_dim=8, decoder_base_dim=8))

@@ -1,4 +1,4 @@
-"""Batches of the video training: every kind of step, from latents that a small autoencoder made of a few clips."""
+"""Batches of the video training: every kind of step, with latents of a few clips by a small VAE."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from small_networks import small_text_encoder, small_transformer
 from kinema.toyland.caption import describe
 from kinema.toyland.render import render
 from kinema.toyland.scene import WORLD_SMALL, sample_scene, without_objects
-from kinema.training.data import known
+from kinema.training.data import condition_kinds
 from kinema.training.data.latents import LatentStore, encoder, read_clip, write_latents
 from kinema.training.data.parallel_vae import to_network
 from kinema.training.data.store import ClipStore, write_shards
@@ -46,14 +46,14 @@ def generator(seed=0):
 
 
 def test_the_store_holds_what_was_told(task):
-    """Masks come back bit for bit; the inactive stream of a kept first frame is that clip's own encoding."""
+    """Masks are stored losslessly; the inactive stream of a first frame is that clip's own encoding."""
     index = torch.arange(COUNT)
     masks, kinds = task.store.masks(index), task.store.tensors["kind"].tolist()
     for number in range(COUNT):
         clip = read_clip(task.clips, number, WORLD_SMALL)
         rng = np.random.default_rng(task.clips.seed(number))
-        assert known.choose(rng) == known.NAMES[kinds[number]]
-        _, mask = known.KINDS[known.NAMES[kinds[number]]][1](clip, rng)
+        assert condition_kinds.choose(rng) == condition_kinds.NAMES[kinds[number]]
+        _, mask = condition_kinds.KINDS[condition_kinds.NAMES[kinds[number]]][1](clip, rng)
         assert np.array_equal(masks[number].numpy().astype(bool), mask)
     assert len(set(kinds)) > 4
 
@@ -100,7 +100,7 @@ def encode(task, number):
 
 def test_a_box_where_nothing_is_may_be_told_by_its_place_alone(task):
     kinds = task.store.tensors["kind"]
-    where = torch.nonzero(kinds == known.NAMES.index("empty_place")).flatten()
+    where = torch.nonzero(kinds == condition_kinds.NAMES.index("empty_place")).flatten()
     index = where[:1].repeat(64)
     captions = task.captions(index, generator(), torch.ones(64, dtype=torch.bool))
     actor = sample_scene(int(task.store.tensors["seed"][where[0]]), WORLD_SMALL).actors[0]
@@ -112,7 +112,7 @@ def test_a_box_where_nothing_is_may_be_told_by_its_place_alone(task):
 
 def test_the_answer_to_a_removal_is_the_place_without_its_objects_and_words_for_it_name_no_object(task):
     tensors = task.store.tensors
-    number = int(torch.nonzero(tensors["kind"] == known.NAMES.index("removal")).flatten()[0])
+    number = int(torch.nonzero(tensors["kind"] == condition_kinds.NAMES.index("removal")).flatten()[0])
     scene = sample_scene(int(tensors["seed"][number]), WORLD_SMALL)
     frames = render([without_objects(scene)], num_frames=5, height=32, width=32).frames_BFHWC
     expected = encoder(task.vae)(to_network(frames))[0]

@@ -1,4 +1,4 @@
-"""A widened autoencoder computes what the trained one did, and everything in it can learn."""
+"""A widened VAE has the output of the trained one, and all of its weights get gradients."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from kinema.training.tasks.widen import widen
 
 
 def trained(**changes) -> AutoencoderKLWan:
-    """A small one in which no weight has its first value."""
+    """A small VAE in which no weight has its initial value."""
     torch.manual_seed(0)
     vae = AutoencoderKLWan(
         **{
@@ -32,7 +32,10 @@ FRAMES = torch.rand(1, 3, 9, 16, 16, generator=torch.Generator().manual_seed(1))
     [
         {"decoder_base_dim": 8},
         {"base_dim": 8, "decoder_base_dim": 8},
-        {"base_dim": 5, "decoder_base_dim": 6},  # no multiples: zeros, not copies, keep the norms right
+        {
+            "base_dim": 5,
+            "decoder_base_dim": 6,
+        },  # not multiples of the old widths: only zeros, not copies, keep the norms right
         {"decoder_base_dim": 4, "num_res_blocks": 2},
     ],
 )
@@ -52,7 +55,7 @@ def test_it_computes_the_same_by_both_ways_of_walking_a_clip(sizes):
 
 
 def test_new_channels_get_a_gradient():
-    """Zeros written and zeros read would never learn."""
+    """With zero input and output weights, new channels would never be trained."""
     old = trained()
     new = widen(old, base_dim=8, decoder_base_dim=8)
     parallel_vae.decode(new, parallel_vae.encode(new, FRAMES)[0]).square().mean().backward()
@@ -66,7 +69,7 @@ def test_new_channels_get_a_gradient():
 
 
 def test_what_does_not_grow_is_refused():
-    with pytest.raises(ValueError, match=r"z_dim is not among what can grow: base_dim, decoder_base_dim"):
+    with pytest.raises(ValueError, match=r"z_dim cannot be widened\. Legal: base_dim, decoder_base_dim"):
         widen(trained(), z_dim=8)
-    with pytest.raises(ValueError, match=r"base_dim is 4 in the trained network; 3 is less"):
+    with pytest.raises(ValueError, match=r"base_dim must be at least 4, as in the trained network, got 3"):
         widen(trained(), base_dim=3)

@@ -1,4 +1,4 @@
-"""Toyland clips, their latents and an image model in small, for tests of training."""
+"""A few Toyland clips, their latents and a tiny image model, for tests of training."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def _draw(
                 num_frames=frames,
                 fps=fps,
                 world=drawn,
-                tell=describe if camera is None else describe_without_camera,
+                caption=describe if camera is None else describe_without_camera,
                 on_progress=lambda done, total: on_event(
                     Progress("render", done, total, time.perf_counter() - started)
                 ),

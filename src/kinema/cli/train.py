@@ -110,7 +110,7 @@ def _run(
             **asked, minutes=minutes or MINUTES, recipe=recipe.stem, options=options, on_event=shown,
             budget=Budget(began_s=began_s),
         )  # fmt: skip
-        settings = run_folder.gone_on_with(settings, only=bool(only), minutes=minutes)
+        settings = run_folder.resumed_settings(settings, only=bool(only), minutes=minutes)
         stages.check(recipe, settings, only)
         shown(Event("start"))
         board = _board(out) if tensorboard else None

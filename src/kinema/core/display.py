@@ -24,7 +24,7 @@ WORDS = {
 UNITS = {
     "sample": "steps", "decode": "frames", "write": "frames", "render": "clips", "edit": "frames", "fill": "frames",
     "annotate": "frames", "follow": "frames", "interpolate": "frames", "upscale": "frames", "fetch": "MB",
-    "learning": "steps", "rendering": "clips", "encoding": "clips",
+    "training": "steps", "rendering": "clips", "encoding": "clips",
 }  # fmt: skip
 BAR_CHARS = 20
 LONG_S = 2.0
@@ -85,7 +85,7 @@ def duration(seconds: float) -> str:
 
 def words(now: ProgressState) -> str:
     """Format a state, omitting unknown parts: "sampling 12/30 steps (stage 3 of 4, part 2 of 5), 12 s left", "video:
-    learning 48/93 steps (stage 6 of 8), 12 min left"."""
+    training 48/93 steps (stage 6 of 8), 12 min left"."""
     parts = [f"{now.stage}: {now.doing}" if now.doing else WORDS.get(now.stage, now.stage)]
     if now.total:
         parts.append(f"{now.done}/{now.total}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Event:
     """Base class, and the beginning of a stage. `stage`: load, prepare, encode, sample, decode, write or done; in
-    training, the stage of the recipe, with `doing` its activity (preparing, learning, ...)."""
+    training, the stage of the recipe, with `doing` its activity (preparing, training, ...)."""
 
     stage: str
     doing: str = field(default="", kw_only=True)

@@ -1,1 +1,1 @@
-"""Judging what a model makes: small networks and measures that read Toyland's clips, and the scorecard made of them."""
+"""Evaluation of models: probes and measures for Toyland clips, and the scorecard."""

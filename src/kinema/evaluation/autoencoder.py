@@ -1,4 +1,4 @@
-"""What a model's own autoencoder makes of frames: nobody can ask more of the model."""
+"""Reconstruction of frames by a model's VAE, the upper bound of the model's scores."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 
-def autoencoded(family: Any, frames_FHWC: np.ndarray) -> np.ndarray:
-    """Frames (F, H, W, 3) uint8 to latents and back, with the autoencoder among the family's parts."""
+def reconstructed(family: Any, frames_FHWC: np.ndarray) -> np.ndarray:
+    """Encode and decode frames (F, H, W, 3) uint8 with the family's VAE."""
     import torch
 
     vae = family.parts.vae

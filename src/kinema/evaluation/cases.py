@@ -1,4 +1,4 @@
-"""Held-out Toyland scenes as questions to a model: the scene, its caption, what the caption states, and the truth.
+"""Test cases for a model: held-out Toyland scenes with captions, stated facts and ground truth.
 
 Legend: F frames, N actor slots, H W pixels. Boxes are (left, top, right, bottom), fractions of the frame.
 """
@@ -17,16 +17,16 @@ from ..toyland.scene import Scene, World, sample_scene, without_objects
 from ..toyland.understand import Understanding
 
 HELD_OUT = 10_000_000
-"""Seeds from here on are for judging models; nothing is trained on them."""
+"""First scene seed for evaluating models; never used in training."""
 HELD_OUT_PROBES = 20_000_000
-"""Seeds from here on are for judging the probes."""
+"""First scene seed for evaluating the probes."""
 
-LEAST_SEEN_PX = 24  # an object with fewer pixels in sight is not asked for
+LEAST_SEEN_PX = 24  # objects with fewer visible pixels do not count
 
 
 @dataclass(frozen=True)
 class ClipShape:
-    """Of the clips that a model makes on its own: frames, height and width in px, fps."""
+    """Shape of the clips that a model generates by default: frames, height and width in px, fps."""
 
     frames: int
     height: int
@@ -36,7 +36,7 @@ class ClipShape:
 
 @dataclass(frozen=True)
 class Case:
-    """One question. index counts the cases of a task and is the seed of the clip; scene_seed makes the scene."""
+    """One test case. index: number of the case in its task, and seed of the clip. scene_seed: seed of the scene."""
 
     index: int
     scene_seed: int
@@ -44,16 +44,16 @@ class Case:
     shape: ClipShape
 
     @cached_property
-    def _told(self) -> tuple[str, Understanding]:
+    def _description(self) -> tuple[str, Understanding]:
         return describe_fully(self.scene, 0)
 
     @property
     def caption(self) -> str:
-        return self._told[0]
+        return self._description[0]
 
     @property
     def stated(self) -> Understanding:
-        return self._told[1]
+        return self._description[1]
 
     @cached_property
     def _rendered(self) -> Any:
@@ -69,7 +69,7 @@ class Case:
         return self._rendered.masks_BNFHW[0].numpy()
 
     def path_F2(self, slot: int = 0) -> np.ndarray:
-        """The true way of an object's middle, fractions of the frame."""
+        """The true path of an object's centre, in fractions of the frame."""
         return (self._rendered.tracks_BNF2[0, slot].numpy() + 0.5) / (self.shape.width, self.shape.height)
 
     @cached_property
@@ -78,7 +78,7 @@ class Case:
         return _render(without_objects(self.scene), self.shape).frames_BFHWC[0].numpy()
 
     def boxes_F4(self, margin_px: int, slot: int = 0) -> np.ndarray:
-        """A box around what is seen of an object in each frame; where nothing is, that of the frame before."""
+        """A box around the visible part of an object in each frame; if it is hidden, the box of the frame before."""
         height, width = self.shape.height, self.shape.width
         found: list[Any] = []
         for mask_HW in self.masks_NFHW[slot]:
@@ -106,7 +106,7 @@ def cases(
     fits: Callable[[Scene], bool] = lambda scene: True,
     first: int = HELD_OUT,
 ) -> Iterator[Case]:
-    """The first `count` scenes of the world, from seed `first` on, that `fits` lets through."""
+    """Yield the first `count` scenes of the world, from seed `first` on, for which `fits` is true."""
     found, seed = 0, first
     while found < count:
         scene = sample_scene(seed, world)
@@ -129,11 +129,10 @@ def one_object_still_camera(scene: Scene) -> bool:
 
 
 def world_from(card: dict[str, Any]) -> World:
-    """The world that a model's card.json names. Fields that this version does not know are passed over.
-    ValueError where the card names none."""
+    """Return the world of a model's card.json. Unknown fields are ignored. Raises ValueError if there is none."""
     given = card.get("world")
     if not isinstance(given, dict):
-        raise ValueError("the card names no world")
+        raise ValueError("the card has no world")
     known = {field.name for field in fields(World)}
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if name in known
@@ -142,8 +141,8 @@ def world_from(card: dict[str, Any]) -> World:
 
 
 def object_picture(case: Case, slot: int = 0, margin_px: int = 2) -> np.ndarray | None:
-    """An object of the case alone on white, square, as a reference picture (uint8, H W 3): from the first frame that
-    shows it best; None where fewer than 30 pixels of it are ever seen."""
+    """Cut out an object on white, square, as a reference image (uint8, H W 3), from the frame with its largest visible
+    area; None if that is less than 30 pixels."""
     masks_FHW = case.masks_NFHW[slot]
     frame = int(masks_FHW.sum((1, 2)).argmax())
     rows, columns = np.nonzero(masks_FHW[frame])

@@ -1,6 +1,6 @@
-"""How good the yardstick is: the probes, motion and camera readers on renders, whose truth is known.
+"""Accuracy of the evaluation itself: probes, motion and camera classifiers on renders with known ground truth.
 
-These numbers stand beside every scorecard: a model cannot score above what the true clips score.
+Every scorecard contains these numbers, since a model cannot score above the true clips.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def check(
     change: Change | None = None,
     on_event: OnEvent = ignore,
 ) -> dict[str, Any]:
-    """Right answers in percent, with intervals, on renders of held-out scenes (seeds from HELD_OUT_PROBES on).
+    """Measure accuracies in percent, with intervals, on renders of held-out scenes (seeds from HELD_OUT_PROBES on).
 
-    change: what is done to the frames first, for example degrade.degraded. track_px: mean distance between track and
-    truth, px; seen: percent of frames with an object in which one is seen; false_alarms: percent of frames of
-    places without objects in which one is seen.
+    change: applied to the frames first, for example degrade.degraded. track_px: mean distance between track and truth
+    in px; seen: percentage of frames with an object in which one is detected; false_alarms: percentage of frames
+    without objects in which one is detected.
     """
     import time
 

@@ -1,6 +1,6 @@
-"""Soft, noisy and blocky versions of pictures, so that a probe trained on clean renders also reads a model's pictures.
+"""Augmentations with blur, noise and block artifacts, so that probes trained on renders also read generated clips.
 
-Legend: B pictures, C = 3 channels, H W pixels; float32 in [0, 1].
+Legend: B images, C = 3 channels, H W pixels; float32 in [0, 1].
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 
 def degrade(x_BCHW: Tensor, generator: torch.Generator) -> Tensor:
-    """Each picture is, by chance, made softer, smaller and large again, blocky, noisy, and slightly off in colour."""
+    """Apply blur, downscaling and upscaling, block artifacts, noise and a colour shift, each at random."""
     x = _by_chance(x_BCHW, 0.35, generator, lambda part: soften(part, _uniform(generator, 0.5, 2.2)))
     x = _by_chance(x, 0.3, generator, lambda part: shrink(part, int(_uniform(generator, 20, 52))))
     x = _by_chance(x, 0.25, generator, lambda part: block(part, _uniform(generator, 0.05, 0.25)))
@@ -36,14 +36,14 @@ def soften(x_BCHW: Tensor, sigma_px: float) -> Tensor:
 
 
 def shrink(x_BCHW: Tensor, side_px: int) -> Tensor:
-    """Made `side_px` wide and high and large again."""
+    """Downscale to `side_px` x `side_px` and upscale again."""
     small = F.interpolate(x_BCHW, size=(side_px, side_px), mode="area")
     return F.interpolate(small, size=x_BCHW.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def block(x_BCHW: Tensor, coarseness: float) -> Tensor:
-    """Blocks of 8 x 8 pixels lose fine detail, as in strong picture compression: their cosine coefficients are rounded
-    to multiples of `coarseness` that grow with frequency. Sides must be multiples of 8."""
+    """Compress blocks of 8 x 8 pixels as JPEG does: round their cosine coefficients to multiples of `coarseness` that
+    grow with frequency. Sides must be multiples of 8."""
     k, n = torch.arange(8.0)[:, None], torch.arange(8.0)[None]
     basis = torch.cos(math.pi * (n + 0.5) * k / 8) * math.sqrt(2 / 8)
     basis[0] = math.sqrt(1 / 8)
@@ -62,7 +62,7 @@ def _noise(x_BCHW: Tensor, generator: torch.Generator, most: float, grain_px: in
 
 
 def _by_chance(x_BCHW: Tensor, odds: float, generator: torch.Generator, change) -> Tensor:
-    """Two random parts of the pictures are changed, each by one draw."""
+    """Change two random subsets of the images, each with its own parameters."""
     out = x_BCHW.clone()
     part_B = torch.rand(len(x_BCHW), generator=generator)
     for low, high in ((0.0, odds / 2), (odds / 2, odds)):
@@ -77,7 +77,7 @@ def _uniform(generator: torch.Generator, low: float, high: float) -> float:
 
 
 def degraded(frames_FHWC: np.ndarray) -> np.ndarray:
-    """uint8 frames, all softened, made blocky and noisy in one fixed way: a clip as a weak model leaves it."""
+    """Degrade uint8 frames with fixed blur, block artifacts and noise, like a clip of a weak model."""
     generator = torch.Generator().manual_seed(0)
     x = torch.from_numpy(np.ascontiguousarray(frames_FHWC)).permute(0, 3, 1, 2).float() / 255.0
     small = (x.shape[-2] // 8 * 8, x.shape[-1] // 8 * 8)

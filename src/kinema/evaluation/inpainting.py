@@ -1,8 +1,8 @@
-"""What a model makes of masks: the experiments A to G of docs/experiments/inpainting.md, against Toyland's truth.
+"""Inpainting experiments A to G of docs/experiments/inpainting.md, measured against Toyland's ground truth.
 
-A, B, C ask for a removal (a box around the object, gray inside; with a picture of the place and words, with words
-alone, without words). D, E, F ask for the clip as it is, a gray box in it included: no mask, a mask of nothing, a mask
-of everything that hides nothing. G shows the object under its own outline and asks for a removal.
+A, B, C request a removal (a box around the object, gray inside; with a reference image and a prompt, with a prompt,
+without a prompt). D, E, F request the clip unchanged, including a gray box in it: without a mask, with an empty mask,
+with a full mask that hides nothing. G shows the object under its own outline and requests a removal.
 
 Legend: F frames, H W pixels.
 """
@@ -22,7 +22,7 @@ from ..core.events import OnEvent, Progress, ignore
 from ..core.leftovers import temporary_folder
 from ..core.request import Profile, Request
 from ..toyland.caption import describe_place
-from .autoencoder import autoencoded
+from .autoencoder import reconstructed
 from .cases import Case, ClipShape, cases, one_object, world_from
 from .judge import Judge, psnr
 from .probes import load_probes
@@ -31,12 +31,12 @@ from .uncertainty import summary
 
 GRAY = 128
 NEAR_DB = 1.0
-"""A clip counts as reproduced when it is at most this much worse than what the autoencoder alone makes of it."""
+"""A clip counts as reproduced if its PSNR is at most this much below the VAE's reconstruction."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """name, title; ask: fields of a Request; removes: whether an object is to go, or the clip to stay as it is."""
+    """One experiment. ask: returns fields of a Request. removes: True for a removal, False for an unchanged clip."""
 
     name: str
     title: str
@@ -56,7 +56,7 @@ def _with_place(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def hidden(case: Case) -> np.ndarray:
-    """The clip with a gray box over the object."""
+    """Return the clip with a gray box over the object."""
     shown = outside(case.boxes_F4(MARGIN_PX), case)
     return np.where(shown[:, :, :, None], case.frames_FHWC, np.uint8(GRAY))
 
@@ -89,19 +89,19 @@ EXPERIMENTS = (
 
 
 def measure(experiment: Experiment, case: Case, frames: np.ndarray, judge: Judge, family: Any) -> dict[str, Any]:
-    """removed, psnr_box (to the place without the object), psnr_rest (to the autoencoder's own of the rest); or
-    reproduced, psnr, psnr_autoencoder."""
+    """Measure a clip: removed, psnr_box (against the place without the object), psnr_rest (against the VAE's
+    reconstruction of the rest); or reproduced, psnr, psnr_autoencoder."""
     if experiment.removes:
         boxes = case.boxes_F4(MARGIN_PX)
         rest = outside(boxes, case)
-        again = autoencoded(family, case.frames_FHWC)
+        again = reconstructed(family, case.frames_FHWC)
         return {
             "removed": judge.removed(judge.read(frames), boxes)["removed"],
             "psnr_box": psnr(frames[~rest], case.empty_FHWC[~rest]),
             "psnr_rest": psnr(frames[rest], again[rest]),
         }
     given = hidden(case)
-    found, best = psnr(frames, given), psnr(autoencoded(family, given), given)
+    found, best = psnr(frames, given), psnr(reconstructed(family, given), given)
     return {"reproduced": found >= best - NEAR_DB, "psnr": found, "psnr_autoencoder": best}
 
 
@@ -109,8 +109,9 @@ def experiments(
     engine: Any, card: dict[str, Any], *, count: int = 24, profile: Profile = "exact", names: tuple[str, ...] = (),
     on_event: OnEvent = ignore, kept: dict[str, list[np.ndarray]] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """{"A": {"title", "measures": {name: {"value", "low", "high", "n"}}}, ...} over `count` held-out clips of one
-    object, seeds 0 ...; percentages for what is right or not. kept: gets the clips of each experiment."""
+    """Run the experiments on `count` held-out clips of one object with seeds 0, 1, ...; returns {"A": {"title",
+    "measures": {name: {"value", "low", "high", "n"}}}, ...}, with percentages for booleans. kept: filled with the clips
+    of each experiment."""
     native, world = card["native"], world_from(card)
     shape = ClipShape(native["frames"], native["height"], native["width"], native["fps"])
     asked = list(cases(world, count, shape, one_object))
@@ -135,9 +136,9 @@ def experiments(
 
 
 def table(found: dict[str, Any]) -> str:
-    """Markdown."""
+    """Return the results as a Markdown table."""
     lines = [
-        "| | what is given | gone | box against the empty place | rest against the autoencoder | reproduced | "
+        "| | input | removed | box against the empty place | rest against the autoencoder | reproduced | "
         "clip against itself (autoencoder) |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -155,7 +156,7 @@ def table(found: dict[str, Any]) -> str:
 
 
 def write_sheets(clips: dict[str, list[np.ndarray]], folder: Path, first: int = 8) -> None:
-    """FOLDER/NAME.png: the first clips of each experiment, four frames of each."""
+    """Write FOLDER/NAME.png for each experiment: its first clips, six frames each."""
     from ..media.sheet import sheet_of_clips
 
     for name, made in clips.items():

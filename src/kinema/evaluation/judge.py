@@ -1,6 +1,6 @@
-"""What one clip scores: each measure is asked only where the caption states the thing, or the task gives it.
+"""Score one clip. A measure applies only if the caption states the attribute or the task specifies it.
 
-Legend: F frames, H W pixels. A measure is a bool (right or not), a number, or a list of them (one for each object).
+Legend: F frames, H W pixels. A measure is a bool (correct or not), a number, or a list of them (one per object).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .cases import Case
 from .motion import motion_of, trajectory_error
 from .probes import Probes, Reading
 from .steadiness import steadiness
-from .track import ObjectTrack, follow, heat_inside, iou
+from .track import ObjectTrack, heat_inside, iou, track_object
 
 Measures = dict[str, Any]
 GONE = 0.5  # heat below which a box counts as empty
@@ -25,7 +25,7 @@ GONE_FRAMES = 0.9  # of the frames must be empty for a removal to count
 
 
 class Judge:
-    """Reads clips with the probes. world: only its words are possible answers, as they are for the model."""
+    """Scores clips with the probes. world: answers are restricted to its words, as for the model."""
 
     def __init__(self, probes: Probes, world: World):
         self.probes, self.world = probes, world
@@ -34,8 +34,8 @@ class Judge:
         return self.probes.read(frames_FHWC)
 
     def caption(self, case: Case, frames_FHWC: np.ndarray, reading: Reading | None = None) -> Measures:
-        """Everything that the caption states: object, color, background, light, style, count, motion, camera; and
-        steadiness. "all": everything asked of the clip is right. One frame has no motion, camera and steadiness."""
+        """Score all attributes that the caption states: object, color, background, light, style, count, motion, camera;
+        and steadiness. "all": are all of them correct? A single frame has no motion, camera and steadiness."""
         reading = reading or self.read(frames_FHWC)
         tracks = [track_of(case, reading, actor) for actor in case.stated.actors]
         found = self.objects(case, tracks)
@@ -53,25 +53,28 @@ class Judge:
         return found
 
     def objects(self, case: Case, tracks: list[ObjectTrack]) -> Measures:
-        """Kind and colour of each object that the caption names."""
+        """Score the kind and colour of each object in the caption."""
         actors = case.stated.actors
         return {
-            "object": [self._says("kind", track, actor.kind) for track, actor in zip(tracks, actors, strict=True)],
-            "color": [self._says("color", track, actor.color) for track, actor in zip(tracks, actors, strict=True)],
+            "object": [self._matches("kind", track, actor.kind) for track, actor in zip(tracks, actors, strict=True)],
+            "color": [self._matches("color", track, actor.color) for track, actor in zip(tracks, actors, strict=True)],
         }
 
     def object_right(self, case: Case, reading: Reading) -> tuple[ObjectTrack, Measures]:
-        """The (first) object, followed, and whether its kind and colour are right."""
+        """Track the first object and score its kind and colour."""
         actor = case.stated.actors[0]
         track = track_of(case, reading, actor)
-        found = {"object": self._says("kind", track, actor.kind), "color": self._says("color", track, actor.color)}
+        found = {
+            "object": self._matches("kind", track, actor.kind),
+            "color": self._matches("color", track, actor.color),
+        }
         return track, found
 
     def background(self, case: Case, reading: Reading) -> Measures:
         return {"background": reading.word("background") == case.scene.background}
 
     def path(self, case: Case, track: ObjectTrack, wanted_F2: np.ndarray, span: slice = slice(None)) -> Measures:
-        """Trajectory error in the frames of `span`, and the share of them that show the object, in percent."""
+        """Return the trajectory error in the frames of `span`, and the percentage of them that show the object."""
         part = track.part(span)
         error = trajectory_error(part, wanted_F2[span])
         found: Measures = {"seen": round(float(part.seen_F.mean() * 100), 1)}
@@ -83,17 +86,17 @@ class Judge:
         return {"layout_iou": round(float(overlap_F.mean() * 100), 2)}
 
     def removed(self, reading: Reading, boxes_F4: np.ndarray) -> Measures:
-        """removed: at least 90 % of the frames show no object in the box (heat below one half)."""
+        """removed: do at least 90 % of the frames show no object in the box (heat below 0.5)?"""
         empty_F = heat_inside(reading, boxes_F4) < GONE
         return {"removed": bool(empty_F.mean() >= GONE_FRAMES), "empty_frames": round(float(empty_F.mean() * 100), 1)}
 
-    def _says(self, name: str, track: ObjectTrack, wanted: str | None) -> bool:
+    def _matches(self, name: str, track: ObjectTrack, wanted: str | None) -> bool:
         among = self.world.kinds if name == "kind" else self.world.colors
         return bool(track.seen_F.any()) and track.word(name, among) == wanted
 
     def _movement(self, case: Case, frames_FHWC: np.ndarray, reading: Reading, tracks: list[ObjectTrack]) -> Measures:
         found: Measures = {}
-        if case.scene.camera == "still":  # what a moving camera adds to a track is not the object's motion
+        if case.scene.camera == "still":  # with a moving camera, a track is not the object's motion
             found["motion"] = [
                 _moves(track, actor, case.shape.fps, case.scene.duration)
                 for track, actor in zip(tracks, case.stated.actors, strict=True)
@@ -108,7 +111,7 @@ class Judge:
 
     @staticmethod
     def can_see_camera() -> bool:
-        """Is OpenCV there?"""
+        """Is OpenCV installed?"""
         from .camera import opencv
 
         try:
@@ -119,8 +122,8 @@ class Judge:
 
 
 def track_of(case: Case, reading: Reading, actor: ActorWords | Actor) -> ObjectTrack:
-    """A lone object is found whatever it looks like; one of two by its words."""
-    return follow(reading) if len(case.scene.actors) == 1 else follow(reading, actor.kind, actor.color)
+    """Track a single object regardless of its looks, one of two objects by its kind and colour."""
+    return track_object(reading) if len(case.scene.actors) == 1 else track_object(reading, actor.kind, actor.color)
 
 
 def _moves(track: ObjectTrack, actor: ActorWords, fps: float, duration: float) -> bool:
@@ -129,6 +132,6 @@ def _moves(track: ObjectTrack, actor: ActorWords, fps: float, duration: float) -
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """dB between uint8 pixels of one shape; at most 60 (equal)."""
+    """PSNR in dB between uint8 pixels of one shape; at most 60 (equal)."""
     error = float(np.mean((a.astype(np.float32) - b.astype(np.float32)) ** 2))
     return round(float(10 * np.log10(255**2 / max(error, 0.065))), 3)

@@ -1,6 +1,6 @@
-"""Which of Toyland's motions a track is, and how far it is from a wanted path.
+"""Classify the motion of a track, and measure its distance from a requested path.
 
-Legend: F frames; points (x, y) are fractions of the frame unless px is said.
+Legend: F frames; points (x, y) are fractions of the frame unless in px.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from ..toyland.path import BOUNCES, direction
 from ..toyland.scene import HEADINGS
 from .track import ObjectTrack
 
-LEAST_REACH = 0.09  # fractions of the frame; what moves less (to each side) stays
+LEAST_REACH = 0.09  # fractions of the frame; objects that move less (to each side) count as "stay"
 MOST_REACH = 0.42
-LEAST_SEEN = 0.5  # of the frames; an object that is lost more often has no motion
-_SLACK = 1.15  # a motion with more freedom to fit must be this much closer than a simpler one
+LEAST_SEEN = 0.5  # share of the frames that must show the object
+_SLACK = 1.15  # penalty of a circle, which has more parameters to fit
 
 
 @dataclass(frozen=True)
 class Motion:
-    """motion and heading as in toyland.scene; motion is "lost" where the object is not seen often enough."""
+    """motion and heading as in toyland.scene; motion is "lost" if too few frames show the object."""
 
     motion: str
     heading: str = ""
 
 
 def motion_of(track: ObjectTrack, *, fps: float = 8.0, duration: float = 2.0) -> Motion:
-    """The motion whose ideal path, with the best middle, reach and phase, is nearest to the track.
+    """Return the motion whose ideal path, with fitted centre, reach and phase, is nearest to the track.
 
-    Distances are averaged over the frames that show the object; reach is held to what Toyland draws. The camera must
-    be still: the track is what is seen on the screen.
+    Distances are averaged over the frames that show the object; reach is limited to Toyland's range. The camera must be
+    still, since tracks are in screen coordinates.
     """
     seen_F = track.seen_F
     if seen_F.mean() < LEAST_SEEN:
@@ -51,7 +51,7 @@ def motion_of(track: ObjectTrack, *, fps: float = 8.0, duration: float = 2.0) ->
 
 
 def _fitted(points_F2: np.ndarray, shape_F2: np.ndarray) -> float:
-    """Mean distance from middle + reach * shape, both fitted, reach within limits."""
+    """Mean distance from centre + reach * shape, with fitted centre and reach."""
     shape = shape_F2 - shape_F2.mean(0)
     points = points_F2 - points_F2.mean(0)
     reach = float((shape * points).sum() / max((shape * shape).sum(), 1e-9))
@@ -60,7 +60,7 @@ def _fitted(points_F2: np.ndarray, shape_F2: np.ndarray) -> float:
 
 
 def _circle(points_F2: np.ndarray, turns_F: np.ndarray) -> float:
-    """Mean distance from a clockwise circle once per duration; middle, radius and phase fitted."""
+    """Mean distance from a clockwise circle, once per duration, with fitted centre, radius and phase."""
     cos, sin = np.cos(2 * np.pi * turns_F), np.sin(2 * np.pi * turns_F)
     # x = cx + a cos - b sin, y = cy + a sin + b cos with a, b the radius times cos and sin of the phase.
     one, nought = np.ones_like(cos), np.zeros_like(cos)
@@ -78,12 +78,12 @@ def _distance(offsets_F2: np.ndarray) -> float:
 
 
 def trajectory_error(track: ObjectTrack, wanted_F2: np.ndarray) -> float | None:
-    """Mean distance between the object and the wanted path (px), in percent of the frame's shorter side; None where no
-    frame shows the object.
+    """Mean distance between the object and the requested path, in percent of the frame's shorter side; None if no frame
+    shows the object.
 
-    Tora (arXiv 2407.21705) calls this TrajError, in pixels, and finds the object with a point tracker (CoTracker); here
-    the probes find it, which need no starting point but know Toyland only. Frames without the object do not count, so
-    look at the share of frames that show it, too.
+    This is TrajError of Tora (arXiv 2407.21705), there in pixels and with a point tracker (CoTracker); here the probes
+    find the object, which need no starting point but are limited to Toyland. Frames without the object do not count, so
+    also report the share of frames that show it.
     """
     height, width = track.size
     if not track.seen_F.any():

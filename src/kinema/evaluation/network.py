@@ -1,6 +1,6 @@
-"""The network behind the probes: one small convolutional network, a picture in, what Toyland shows in it out.
+"""The network of the probes: a small convolutional network that classifies an image and locates its objects.
 
-Legend: B pictures, C channels, H W the picture's 64 x 64 pixels, R S the 16 x 16 cells that things are located in.
+Legend: B images, C channels, H W the image's 64 x 64 pixels, R S the 16 x 16 cells.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ CELLS = 16
 CELL_PX = SIDE // CELLS
 MAX_COUNT = 2
 PLACE_HEADS = {"background": len(BACKGROUNDS), "light": len(LIGHTS), "style": len(STYLES), "count": MAX_COUNT + 1}
-"""What is read from the whole picture, and how many answers there are. count: 0, 1 or 2 objects."""
+"""Outputs for the whole image, and their numbers of classes. count: 0, 1 or 2 objects."""
 OBJECT_HEADS = {"heat": 1, "offset": 2, "box": 4, "kind": len(KINDS), "color": len(COLORS)}
-"""What is read in each cell. heat: logit that an object's middle is here. offset: (x, y) from the cell's middle to the
-object's, in cells. box: left, top, right and bottom of what is seen of it, from its middle, in cells, all positive."""
+"""Outputs for each cell. heat: logit that an object's centre is here. offset: (x, y) from the cell's centre to the
+object's, in cells. box: distances from the object's centre to the left, top, right and bottom of its visible part, in
+cells, all positive."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Logits: whole_picture[name] is (B, n), cells[name] is (B, n, R, S)."""
+    """Logits: picture[name] is (B, n), cells[name] is (B, n, R, S)."""
 
     picture: dict[str, Tensor]
     cells: dict[str, Tensor]
 
 
 class ProbeNet(nn.Module):
-    """Pictures float32 in [0, 1], (B, 3, 64, 64), to Answers."""
+    """Maps images, float32 in [0, 1], (B, 3, 64, 64), to Answers."""
 
     def __init__(self, narrow: int = 48, wide: int = 96, num_blocks: int = 2):
         super().__init__()
@@ -45,7 +46,7 @@ class ProbeNet(nn.Module):
         self.join = _Block(narrow)
         self.object_head = nn.Conv2d(narrow, sum(OBJECT_HEADS.values()), 1)
         self.picture_head = nn.Linear(2 * wide, sum(PLACE_HEADS.values()))
-        nn.init.constant_(self.object_head.bias[:1], -3.0)  # type: ignore[index]  # most cells are no middle
+        nn.init.constant_(self.object_head.bias[:1], -3.0)  # type: ignore[index]  # most cells are not a centre
 
     def forward(self, x_BCHW: Tensor) -> Answers:
         fine = self.fine(self.stem(x_BCHW * 2.0 - 1.0))  # B narrow 16 16

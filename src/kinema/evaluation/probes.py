@@ -1,7 +1,7 @@
-"""The probes: what a clip shows, read off its pixels by the shipped network (see recipes/probes.py).
+"""The probes: classify the contents of a clip with the shipped network (see recipes/probes.py).
 
-Legend: F frames, H W pixels, K answers, R S the 16 x 16 cells of a frame. Frames of any size are stretched to 64 x 64,
-so a wide picture is read squeezed; the probes were trained on square ones.
+Legend: F frames, H W pixels, K classes, R S the 16 x 16 cells of a frame. Frames of any size are resized to 64 x 64
+without keeping the aspect ratio; the probes were trained on square frames.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Reading:
-    """What the probes say of each frame. Probabilities: picture[name] (F, K); heat (F, R, S); kind and color
-    (F, K, R, S). offset (F, 2, R, S) and box (F, 4, R, S) are lengths in cells (see network.OBJECT_HEADS). size: the
-    clip's (height, width) in px."""
+    """Outputs of the probes for each frame. Probabilities: picture[name] (F, K); heat (F, R, S); kind and color
+    (F, K, R, S). offset (F, 2, R, S) and box (F, 4, R, S) are in cells (see network.OBJECT_HEADS). size: the clip's
+    (height, width) in px."""
 
     picture: dict[str, np.ndarray]
     heat_FRS: np.ndarray
@@ -44,30 +44,30 @@ class Reading:
     size: tuple[int, int]
 
     def word(self, name: str) -> str:
-        """The background, light or style of the whole clip: the likeliest on the average of the frames."""
+        """The background, light or style of the clip: the most likely one on average over the frames."""
         return WORDS[name][int(self.picture[name].mean(0).argmax())]
 
     def count(self) -> int:
-        """How many objects are in the clip (0, 1 or 2): the likeliest on the average of the frames."""
+        """The number of objects in the clip (0, 1 or 2): the most likely one on average over the frames."""
         return int(self.picture["count"].mean(0).argmax())
 
     def most_heat_F(self) -> np.ndarray:
-        """How sure it is in each frame that some object is there, 0 to 1."""
+        """The confidence in each frame that there is any object, 0 to 1."""
         return self.heat_FRS.max((1, 2))
 
 
 class Probes:
-    """The network, ready to read. info: how it was made and what it scored (probes.json)."""
+    """The loaded network. info: its training and scores (probes.json)."""
 
     def __init__(self, network: Any, info: dict[str, Any]):
         self.network, self.info = network.eval().requires_grad_(False), info
 
     def read(self, frames_FHWC: np.ndarray) -> Reading:
-        """A Reading of uint8 RGB frames (F, H, W, 3). ValueError for anything else or no frames."""
+        """Read uint8 RGB frames (F, H, W, 3). Raises ValueError for other arrays or no frames."""
         import torch
 
         if frames_FHWC.ndim != 4 or frames_FHWC.shape[-1] != 3 or frames_FHWC.dtype != np.uint8 or not len(frames_FHWC):
-            raise ValueError(f"frames are uint8 (F, H, W, 3), got {frames_FHWC.dtype} {frames_FHWC.shape}")
+            raise ValueError(f"frames must be uint8 (F, H, W, 3), got {frames_FHWC.dtype} {frames_FHWC.shape}")
         with torch.inference_mode():
             parts = [
                 self.network(as_input(part)) for part in np.array_split(frames_FHWC, -(-len(frames_FHWC) // _BATCH))
@@ -88,7 +88,7 @@ class Probes:
 
 
 def as_input(frames_FHWC: np.ndarray) -> torch.Tensor:
-    """uint8 frames as the network takes them: float32 in [0, 1], (F, 3, 64, 64); averaged when made smaller."""
+    """Convert uint8 frames to network inputs: float32 in [0, 1], (F, 3, 64, 64), with antialiasing."""
     import torch
 
     from .network import SIDE
@@ -100,7 +100,7 @@ def as_input(frames_FHWC: np.ndarray) -> torch.Tensor:
 
 
 def load_probes(folder: Path | None = None) -> Probes:
-    """The shipped probes (kept after the first call), or those of a folder. ModelError where the files are missing."""
+    """Load the shipped probes (cached), or those of a folder. Raises ModelError if the files are missing."""
     return _shipped() if folder is None else _load(folder)
 
 
@@ -116,7 +116,7 @@ def _load(folder: Path) -> Probes:
 
     for name in FILES:
         if not (folder / name).exists():
-            raise ModelError(f"{folder / name} is missing; recipes/probes.py makes it.")
+            raise ModelError(f"{folder / name} is missing. Create it with recipes/probes.py.")
     info = read_json(folder / FILES[1], dict, error=ModelError)
     network = ProbeNet(**info["config"])
     network.load_state_dict({name: value.float() for name, value in load_file(folder / FILES[0]).items()})
@@ -124,7 +124,7 @@ def _load(folder: Path) -> Probes:
 
 
 def save_probes(network: Any, folder: Path, info: dict[str, Any]) -> None:
-    """Write weights (float16) and info, each beside its place and then renamed."""
+    """Write weights (float16) and info, each atomically."""
     import torch
     from safetensors.torch import save_file
 
@@ -141,6 +141,6 @@ def save_probes(network: Any, folder: Path, info: dict[str, Any]) -> None:
 
 
 def likeliest(p_K: np.ndarray, words: Sequence[str], among: Sequence[str] = ()) -> str:
-    """The word with the largest probability, of those in `among` (all, when it is empty)."""
+    """The most probable word of those in `among` (empty: all)."""
     allowed = [index for index, word in enumerate(words) if not among or word in among]
     return words[allowed[int(np.argmax(p_K[allowed]))]]

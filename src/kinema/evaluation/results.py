@@ -1,4 +1,4 @@
-"""Results on disk as they come: one JSON line each, so that a stopped run loses at most the clip in the making."""
+"""Results on disk, one JSON line each, so that a stopped run loses at most one clip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Key = tuple[str, str, int]
 
 
 class Results:
-    """What was measured so far, by Key. header: what it was measured of; a file of another one is not gone on with."""
+    """Results by Key. header: identifies model, probes and settings; a file with another header is not resumed."""
 
     def __init__(self, path: Path, header: dict[str, Any], resume: bool):
         self.path, self.found = path, dict[Key, dict[str, Any]]()
@@ -24,7 +24,7 @@ class Results:
             if lines[0] != header:
                 other = [name for name in header if lines[0].get(name) != header[name]]
                 raise RequestError(
-                    f"{path}: these results are of another {' and '.join(other) or 'run'}; nothing was changed.",
+                    f"{path}: these results have another {' and '.join(other) or 'header'}; nothing was changed.",
                     field="resume",
                     value=str(path),
                     legal="results of the same weights, probes and version; or another folder; or no --resume",
@@ -32,7 +32,7 @@ class Results:
             self.found = {(each["column"], each["task"], each["index"]): each for each in lines[1:] if _is_entry(each)}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Rewritten whole: a line that was cut in half must not be gone on with.
+            # Rewrite the file, since its last line may be truncated.
             kept = [header, *self.found.values()]
             whole.write_text(path, "".join(json.dumps(each) + "\n" for each in kept))
             self.file = path.open("a", encoding="utf-8")
@@ -40,7 +40,7 @@ class Results:
             raise MediaError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
     def add(self, entry: dict[str, Any]) -> None:
-        """entry: column, task, index, measures, seconds and whatever else is worth keeping."""
+        """Add an entry: column, task, index, measures, seconds and more."""
         self.found[entry["column"], entry["task"], entry["index"]] = entry
         self.file.write(json.dumps(entry) + "\n")
         self.file.flush()
@@ -65,7 +65,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write beside and rename."""
+    """Write a text file atomically."""
     try:
         whole.write_text(path, text)
     except OSError as error:

@@ -1,16 +1,16 @@
-"""Temporal consistency: does a clip stay one clip?
+"""Temporal consistency of a clip.
 
-Legend: F frames, K answers, H W pixels.
+Legend: F frames, K classes, H W pixels.
 
 Four parts, each 0 to 100; the score is their mean.
-    kind, color   the probes' belief at the tracked object in a frame, shared with its mean over the clip
-                  (100 minus the total variation distance); a frame that shows no object shares nothing
-    place         the same for background and light, read off whole frames
-    flicker       100 minus what of the picture outside the objects cannot be found in the frame before, wherever it
-                  may have been within reach: 100 at a difference of 0 gray levels, 0 at 16
+    kind, color   agreement of the probes' probabilities at the tracked object with their mean over the clip (100 minus
+                  the total variation distance); 0 for a frame without an object
+    place         the same for background and light of whole frames
+    flicker       difference of the background from the best match in the frame before within a few pixels: 100 at a
+                  difference of 0 gray levels, 0 at 16
 
-Movement costs nothing, because objects are followed and the background is looked for where it came from; so a still
-picture gains nothing over a moving one beyond what true moving clips lose, and that is printed beside every score.
+Motion is not penalized, since objects are tracked and the background is matched within a search range. A still clip
+scores no more than a moving one, except for what true moving clips lose, and scorecards contain that score.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REACH_PX, PATCH_PX, WORST_LEVELS = 3, 5, 16.0
 
 
 def steadiness(frames_FHWC: np.ndarray, reading: Reading, track: ObjectTrack) -> dict[str, float]:
-    """{"kind", "color", "place", "flicker", "score"}, each 0 to 100."""
+    """Return {"kind", "color", "place", "flicker", "score"}, each 0 to 100."""
     seen_F = track.seen_F
     place = [_shared(reading.picture[name]).mean() for name in ("background", "light")]
     parts = {
@@ -38,13 +38,13 @@ def steadiness(frames_FHWC: np.ndarray, reading: Reading, track: ObjectTrack) ->
 
 
 def _shared(p_FK: np.ndarray) -> np.ndarray:
-    """(F,) how much of each frame's belief is in the clip's mean belief, 0 to 1."""
+    """Overlap of each frame's probabilities with the clip's mean, (F,), 0 to 1."""
     return np.minimum(p_FK, p_FK.mean(0)).sum(1)
 
 
 def flicker(frames_FHWC: np.ndarray, keep_FHW: np.ndarray) -> float:
-    """Mean over frames and pixels in `keep` of the smallest difference (gray levels, patches of 5 x 5) to the frame
-    before, over all shifts of up to 3 px in x and y."""
+    """Smallest difference to the frame before (gray levels, patches of 5 x 5) over all shifts of up to 3 px in x and y,
+    averaged over frames and pixels in `keep`."""
     import torch
     from torch.nn import functional as F
 

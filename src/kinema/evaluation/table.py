@@ -1,4 +1,4 @@
-"""Entries to numbers: each measure of each task in each column, and what the quick profiles lose."""
+"""Aggregate entries: each measure of each task in each column, and the losses of the fast profiles."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Entry = dict[str, Any]
 
 
 def build_table(entries: Sequence[Entry]) -> dict[str, dict[str, dict[str, Any]]]:
-    """{task: {measure: {column: {"value", "low", "high", "n"}}}}."""
+    """Return {task: {measure: {column: {"value", "low", "high", "n"}}}}."""
     gathered: dict[str, dict[str, dict[str, list[Any]]]] = {}
     for entry in entries:
         for name, value in entry["measures"].items():
             values = gathered.setdefault(entry["task"], {}).setdefault(name, {}).setdefault(entry["column"], [])
-            values.extend(_several(value))
+            values.extend(_as_list(value))
     return {
         task: {
             name: {column: summary(values) for column, values in columns.items() if values}
@@ -28,8 +28,8 @@ def build_table(entries: Sequence[Entry]) -> dict[str, dict[str, dict[str, Any]]
 
 
 def differences(entries: Sequence[Entry], profiles: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """{"fast - exact": {"task measure": {"value", "low", "high", "n"}}}: the mean difference, case by case, to the
-    first profile; in points for percentages, in the measure's unit for numbers."""
+    """Return {"fast - exact": {"task measure": {"value", "low", "high", "n"}}}: the mean difference per case to the
+    first profile, in percentage points or the measure's unit."""
     by_key = {(entry["column"], entry["task"], entry["index"]): entry["measures"] for entry in entries}
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for profile in profiles[1:]:
@@ -50,14 +50,14 @@ def differences(entries: Sequence[Entry], profiles: Sequence[str]) -> dict[str, 
     return found
 
 
-def _several(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     return [] if value is None else [value]
 
 
 def _mean(value: Any) -> float | None:
-    values = _several(value)
+    values = _as_list(value)
     if not values:
         return None
     points = [100.0 * each if isinstance(each, bool) else float(each) for each in values]

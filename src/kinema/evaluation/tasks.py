@@ -1,6 +1,6 @@
-"""The tasks of the scorecard: what each asks a model for, on which scenes, and what is measured of the answer.
+"""The tasks of the scorecard: request, scenes and measures of each.
 
-Legend: F frames, H W pixels. A task's `ask` returns fields of a Request; `judge` reads the clip that came of them.
+Legend: F frames, H W pixels. A task's `ask` returns fields of a Request; `judge` scores the generated clip.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from ..toyland.scene import Scene, World
 from .cases import Case, object_picture, one_object, one_object_still_camera, two_objects
 from .judge import Judge, Measures, psnr
 
-KEPT = 5  # frames that an extension is given
-MARGIN_PX = 3  # around an object that is repainted
-WINDOW = (0.2, 0.2, 0.8, 0.8)  # what outpainting is given
+KEPT = 5  # context frames of an extension
+MARGIN_PX = 3  # around an inpainted object
+WINDOW = (0.2, 0.2, 0.8, 0.8)  # the part that outpainting keeps
 
 
 @dataclass(frozen=True)
 class ScorecardTask:
-    """needs: features that the model's card must accept (see core.conditions.feature). option: a setting that it must
-    have. scenes: which scenes fit. objects: 2 when the world must hold scenes of two objects. truth: the perfect
-    answer, which is measured beside; None where that would say nothing."""
+    """needs: features that the model's card must accept (see core.conditions.feature). option: an option that it must
+    have. scenes: filter of scenes. objects: 2 if the world must have scenes of two objects. truth: the ideal result,
+    which is scored too; None if its score is trivial."""
 
     name: str
     title: str
@@ -42,20 +42,20 @@ class ScorecardTask:
     truth: Callable[[Case], np.ndarray] | None = lambda case: case.frames_FHWC
 
     def why_not(self, card: Card, world: World) -> str:
-        """Why this model is not asked; empty where it is."""
+        """Why the model does not support this task, or ""."""
         missing = [name for name in self.needs if name not in card.accepts]
         if missing:
-            return f"{card.id} does not take {', '.join(missing)}"
+            return f"{card.id} does not accept {', '.join(missing)}"
         if self.option and self.option not in card.options:
             return f"{card.id} has no option {self.option}"
         beyond = [name for name in card.needs if name not in self.needs]
         if beyond:
-            return f"{card.id} cannot work without {', '.join(beyond)}"
+            return f"{card.id} requires {', '.join(beyond)}"
         return "its world has no scenes of two objects" if self.objects == 2 and world.two_actors == 0 else ""
 
 
 def lossless(frames_FHWC: np.ndarray, fps: float, folder: Path) -> str:
-    """Lossless: a folder of pictures."""
+    """Write frames losslessly, as a folder of images; returns its path."""
     from ..media.write import write
 
     return str(write([Chunk(frames_FHWC, 0, fps)], f"{folder}/"))
@@ -78,7 +78,7 @@ def around_object(case: Case) -> dict[str, Any]:
 
 
 def outside(boxes_F4: np.ndarray, case: Case) -> np.ndarray:
-    """(F, H, W) bool: pixels that no box covers, as the mask is drawn."""
+    """Mask (F, H, W) bool of the pixels outside the boxes, as the request's mask is rasterized."""
     from ..conditions.mask import draw
     from ..core.conditions import Mask
 
@@ -110,7 +110,7 @@ def _ask_outpaint(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def _window(case: Case) -> np.ndarray:
-    """(H, W) bool: what outpainting keeps."""
+    """Mask (H, W) bool of the part that outpainting keeps."""
     height, width = case.shape.height, case.shape.width
     inside = np.zeros((height, width), bool)
     left, top, right, bottom = WINDOW
@@ -211,41 +211,43 @@ def _any(scene: Scene) -> bool:
 
 
 TASKS: tuple[ScorecardTask, ...] = (
-    ScorecardTask("text", "words alone", lambda case, _: {"prompt": case.caption}, Judge.caption, scenes=_any),
+    ScorecardTask("text", "text only", lambda case, _: {"prompt": case.caption}, Judge.caption, scenes=_any),
     ScorecardTask(
-        "words", "words alone, motion words not drawn",
+        "words", "text only, motion words not drawn",
         lambda case, _: {"prompt": case.caption, "options": {"motion_words": "text"}},
         Judge.caption, option="motion_words", scenes=_any, truth=None,
     ),
     ScorecardTask(
-        "picture", "one picture from words", lambda case, _: {"prompt": case.caption, "frames": 1}, _judge_picture
+        "picture", "one image from text", lambda case, _: {"prompt": case.caption, "frames": 1}, _judge_picture
     ),
-    ScorecardTask("first", "first frame given", lambda case, _: _image(case, "first"), _judge_first, ("image:first",)),
     ScorecardTask(
-        "first_last", "first and last frame given", lambda case, _: _image(case, "first", "last"),
+        "first", "first frame as image", lambda case, _: _image(case, "first"), _judge_first, ("image:first",)
+    ),
+    ScorecardTask(
+        "first_last", "first and last frame as images", lambda case, _: _image(case, "first", "last"),
         _judge_first_last, ("image:first", "image:last"),
     ),
     ScorecardTask(
-        "inpaint", "a box around the object repainted", lambda case, at: _edit(case, at, around_object(case)),
+        "inpaint", "a box around the object inpainted", lambda case, at: _edit(case, at, around_object(case)),
         _judge_inpaint, ("source", "mask"),
     ),
     ScorecardTask(
-        "remove", "the object removed (only the place is said)",
+        "remove", "the object removed (the prompt describes only the place)",
         _ask_removal, _judge_removal, ("source", "mask"),
         truth=lambda case: case.empty_FHWC,
     ),
-    ScorecardTask("outpaint", "the surroundings of a window", _ask_outpaint, _judge_outpaint, ("source", "mask")),
+    ScorecardTask("outpaint", "outpainting of a window", _ask_outpaint, _judge_outpaint, ("source", "mask")),
     ScorecardTask(
         "extend_after", "a clip continued", _ask_after,
         _judge_extension(slice(None, KEPT), slice(KEPT, None)), ("continue",), scenes=one_object_still_camera,
     ),
     ScorecardTask(
-        "extend_before", "what came before a clip", _ask_before,
+        "extend_before", "a clip continued backwards", _ask_before,
         _judge_extension(slice(-KEPT, None), slice(None, -KEPT)), ("source", "mask"), scenes=one_object_still_camera,
     ),
-    ScorecardTask("reference", "one reference picture", _ask_reference, _judge_reference, ("reference",)),
+    ScorecardTask("reference", "one reference image", _ask_reference, _judge_reference, ("reference",)),
     ScorecardTask(
-        "references", "two reference pictures", _ask_reference, _judge_reference, ("reference",),
+        "references", "two reference images", _ask_reference, _judge_reference, ("reference",),
         scenes=two_objects, objects=2,
     ),
     ScorecardTask(
@@ -255,11 +257,11 @@ TASKS: tuple[ScorecardTask, ...] = (
         "layout", "drawn boxes", _ask_layout, _judge_layout, ("control:layout",), scenes=one_object_still_camera,
     ),
     ScorecardTask(
-        "keep", "a clip of which nothing is repainted", lambda case, at: _edit(case, at, {"nothing": True}),
+        "keep", "a clip with an empty mask", lambda case, at: _edit(case, at, {"nothing": True}),
         _judge_copy, ("source", "mask"), scenes=_any, truth=None,
     ),
     ScorecardTask(
-        "source", "a clip alone, without a mask", lambda case, at: _edit(case, at, None),
+        "source", "a clip without a mask", lambda case, at: _edit(case, at, None),
         _judge_copy, ("source",), scenes=_any, truth=None,
     ),
 )  # fmt: skip

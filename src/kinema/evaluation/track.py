@@ -1,6 +1,6 @@
-"""Following an object through a clip on the probes' heat.
+"""Track an object through a clip with the probes' heat.
 
-Legend: F frames, R S cells. Points are (x, y) pixel indices of the clip: (0, 0) is the middle of the top left pixel.
+Legend: F frames, R S cells. Points are (x, y) pixel indices of the clip: (0, 0) is the centre of the top left pixel.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ class ObjectTrack:
         return self.heat_F >= SEEN
 
     def part(self, span: slice) -> ObjectTrack:
-        """Some of the frames."""
+        """Return the track of some of the frames."""
         names = ("points_F2", "boxes_F4", "heat_F", "kind_FK", "color_FK")
         return replace(self, **{name: getattr(self, name)[span] for name in names})
 
     def fractions_F2(self) -> np.ndarray:
-        """The points as fractions of the frame, as requests give them."""
+        """The points as fractions of the frame, as in requests."""
         height, width = self.size
         return (self.points_F2 + 0.5) / (width, height)
 
     def belief(self, name: str) -> np.ndarray:
-        """Probabilities of the kind or color over the clip: the frames' average, weighted by heat."""
+        """Probabilities of the kind or color: the mean over the frames, weighted by heat."""
         p_FK = self.kind_FK if name == "kind" else self.color_FK
         weight_F = np.maximum(self.heat_F, 1e-3)
         return (p_FK * weight_F[:, None]).sum(0) / weight_F.sum()
 
     def word(self, name: str, among: Sequence[str] = ()) -> str:
-        """The kind or color of the clip's object, of those in `among` (all, when it is empty)."""
+        """The most probable kind or color of the object, of those in `among` (empty: all)."""
         return likeliest(self.belief(name), KINDS if name == "kind" else COLORS, among)
 
 
-def follow(reading: Reading, kind: str | None = None, color: str | None = None) -> ObjectTrack:
-    """The object of that kind and colour, or the plainest one. Where no object is of that kind or colour, the plainest
-    is followed all the same: whether it is right is asked of the track, not assumed."""
+def track_object(reading: Reading, kind: str | None = None, color: str | None = None) -> ObjectTrack:
+    """Track the object with the highest heat, weighted by the probabilities of this kind and colour, if given. The
+    object may have another kind or colour; check the track."""
     score_FRS = reading.heat_FRS.copy()
     if kind is not None:
         score_FRS *= 0.1 + reading.kind_FKRS[:, KINDS.index(kind)]
@@ -68,7 +68,7 @@ def follow(reading: Reading, kind: str | None = None, color: str | None = None) 
 
 
 def _read_at(reading: Reading, row_F: np.ndarray, column_F: np.ndarray) -> ObjectTrack:
-    """What the cells around the found ones say, each weighted by its heat."""
+    """Average the outputs of the cells around the selected ones, weighted by heat."""
     frames = np.arange(len(row_F))
     height, width = reading.size
     total_F1 = np.full((len(frames), 1), 1e-9)
@@ -100,7 +100,7 @@ def _read_at(reading: Reading, row_F: np.ndarray, column_F: np.ndarray) -> Objec
 
 
 def iou(a_F4: np.ndarray, b_F4: np.ndarray) -> np.ndarray:
-    """Area in common / area of both together, of boxes (left, top, right, bottom), frame by frame; 0 for empty ones."""
+    """Intersection over union of boxes (left, top, right, bottom) per frame; 0 for empty boxes."""
     low, high = np.maximum(a_F4[:, :2], b_F4[:, :2]), np.minimum(a_F4[:, 2:], b_F4[:, 2:])
     common = np.prod(np.maximum(high - low, 0), 1)
     areas = [np.prod(np.maximum(box[:, 2:] - box[:, :2], 0), 1) for box in (a_F4, b_F4)]
@@ -108,7 +108,7 @@ def iou(a_F4: np.ndarray, b_F4: np.ndarray) -> np.ndarray:
 
 
 def heat_inside(reading: Reading, boxes_F4: np.ndarray) -> np.ndarray:
-    """(F,) the most heat of any cell whose middle is in the frame's box (left, top, right, bottom, fractions)."""
+    """The maximum heat of the cells with centres in each frame's box (left, top, right, bottom, fractions), (F,)."""
     at = (np.arange(CELLS) + 0.5) / CELLS
     across = (at >= boxes_F4[:, 0, None]) & (at <= boxes_F4[:, 2, None])
     down = (at >= boxes_F4[:, 1, None]) & (at <= boxes_F4[:, 3, None])

@@ -1,4 +1,4 @@
-"""How sure a percentage or a mean is. All intervals are 95 %."""
+"""Confidence intervals (95 %) of percentages and means."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DRAWS = 2000
 
 
 def summary(values: Sequence[Any]) -> dict[str, Any]:
-    """{"value", "low", "high", "n"} of bools (percent, Wilson's interval) or numbers (mean, bootstrap)."""
+    """Return {"value", "low", "high", "n"} of bools (percent, Wilson interval) or numbers (mean, bootstrap)."""
     if all(isinstance(value, bool) for value in values):
         low, high = wilson(sum(values), len(values))
         mean = 100.0 * sum(values) / len(values)
@@ -24,7 +24,7 @@ def summary(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:
-    """Interval of a share, in percent (Wilson 1927); (0, 100) of nothing."""
+    """Wilson interval (1927) of a share, in percent; (0, 100) if total is 0."""
     if total == 0:
         return 0.0, 100.0
     p, z2 = right / total, _Z**2
@@ -34,7 +34,7 @@ def wilson(right: int, total: int) -> tuple[float, float]:
 
 
 def bootstrap(values: Sequence[float]) -> tuple[float, float]:
-    """Interval of the mean: percentiles over 2000 redraws with a fixed seed."""
+    """Bootstrap interval of the mean: percentiles over 2000 resamples with a fixed seed."""
     x = np.asarray(values, dtype=np.float64)
     if len(x) == 1:
         return float(x[0]), float(x[0])

@@ -1,7 +1,7 @@
-"""One clip of the scorecard: asked for, made, judged. Runs in the calling process or in workers of its own.
+"""Generate and judge one clip of the scorecard, in the calling process or in worker processes.
 
-Columns: "renders" judges the true clips themselves, "autoencoder" those after the model's autoencoder, every other
-column is a profile of the model.
+Columns: "renders" are the true clips, "autoencoder" their reconstructions by the model's VAE; every other column is a
+profile of the model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..core.leftovers import temporary_folder
 from ..core.outside import read_json
 from ..core.whole import whole
 from ..weights import store
-from .autoencoder import autoencoded
+from .autoencoder import reconstructed
 from .cases import Case, ClipShape, world_from
 from .judge import Judge
 from .probes import load_probes
@@ -38,14 +38,14 @@ ON_TASK_SHEET = 4
 
 @dataclass(frozen=True)
 class Subject:
-    """Who is judged: a known model, or a checkpoint folder. device: None takes the best there is."""
+    """The evaluated model: a model name, or a checkpoint folder. device: None selects the best available one."""
 
     model: str
     device: str | None = None
 
     @cached_property
     def card(self) -> Card:
-        """The model's card; a folder whose card.json bears the name of a built-in model is judged as that model."""
+        """The model's card. A folder whose card.json has the name of a built-in model is evaluated as that model."""
         card = store.find(self.model)
         if card.path is None:
             return card
@@ -56,16 +56,16 @@ class Subject:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """Its card.json. ModelError where there is none, or where it names no world of Toyland."""
+        """The contents of card.json. Raises ModelError if the file is missing or has no world of Toyland."""
         folder = store.locate(store.find(self.model))
         path = folder / "card.json"
         if not path.is_file():
-            raise ModelError(f"{path}: there is no card.json, which says what part of Toyland the model was taught.")
+            raise ModelError(f"No such file: {path}. It specifies the world of Toyland that the model was trained on.")
         try:
             facts = read_json(path, dict, error=ModelError)
             world_from(facts)
         except (OSError, ValueError, TypeError) as error:
-            raise ModelError(f"{path}: cannot be judged by it: {error}.") from None
+            raise ModelError(f"{path}: not usable for evaluation: {error}.") from None
         return facts
 
     @property
@@ -82,7 +82,7 @@ class ScorecardCase:
 
 
 class ScorecardWorker:
-    """Makes and judges clips; the model is loaded when it is first needed. clips: where strips of frames go."""
+    """Generates and judges clips; loads the model on first use. clips: folder for strips of frames."""
 
     def __init__(self, subject: Subject, clips: Path, settings: dict[str, Any] | None = None):
         self.subject, self.clips, self.settings = subject, clips, settings or {}
@@ -99,20 +99,20 @@ class ScorecardWorker:
         return Engine(card.id, family, location, str(family.device))
 
     def run(self, job: ScorecardCase) -> dict[str, Any]:
-        """The entry for Results."""
+        """Run a case; returns the entry for Results."""
         task, case, started = BY_NAME[job.task], job.case, time.perf_counter()
         with temporary_folder("judge") as folder:
-            frames = self._truth(job) if job.column in TRUTHS else self._made(job, folder)
+            frames = self._truth(job) if job.column in TRUTHS else self._generate(job, folder)
             made_s = time.perf_counter() - started
             measures = task.judge(self.judge, case, frames)
         if job.column not in TRUTHS or job.task == "text":
-            self._keep(job, frames)
+            self._save_strip(job, frames)
         return {
             "column": job.column, "task": job.task, "index": case.index, "scene_seed": case.scene_seed,
             "prompt": case.caption, "measures": measures, "seconds": round(made_s, 3),
         }  # fmt: skip
 
-    def _made(self, job: ScorecardCase, folder: Path) -> np.ndarray:
+    def _generate(self, job: ScorecardCase, folder: Path) -> np.ndarray:
         fields = {**BY_NAME[job.task].ask(job.case, folder), **self.settings}
         return self.engine.generate(profile=job.column, seed=job.case.index, request="", **fields).frames()
 
@@ -120,13 +120,13 @@ class ScorecardWorker:
         truth = BY_NAME[job.task].truth
         assert truth is not None
         frames = truth(job.case)
-        return frames if job.column == "renders" else autoencoded(self.engine.family, frames)
+        return frames if job.column == "renders" else reconstructed(self.engine.family, frames)
 
     def has_autoencoder(self) -> bool:
         return hasattr(getattr(self.engine.family, "parts", None), "vae")
 
-    def _keep(self, job: ScorecardCase, frames_FHWC: np.ndarray) -> None:
-        """A strip of frames for the contact sheets, of the first cases only: nothing is picked."""
+    def _save_strip(self, job: ScorecardCase, frames_FHWC: np.ndarray) -> None:
+        """Save a strip of frames for the contact sheets, for the first cases only."""
         if job.case.index >= ON_SHEET.get(job.task, ON_TASK_SHEET):
             return
         from PIL import Image
@@ -149,7 +149,7 @@ _worker: ScorecardWorker | None = None
 
 
 def start(subject: Subject, clips: Path, settings: dict[str, Any]) -> None:
-    """Makes this process a worker of one thread. Ctrl-C is heard by the process that started it."""
+    """Initialize this process as a worker with one thread. The parent process handles Ctrl-C."""
     import torch
 
     global _worker
@@ -160,6 +160,6 @@ def start(subject: Subject, clips: Path, settings: dict[str, Any]) -> None:
 
 
 def run(job: ScorecardCase) -> dict[str, Any]:
-    """A job in a process that `start` has made a worker."""
+    """Run a case in a process initialized by `start`."""
     assert _worker is not None
     return _worker.run(job)

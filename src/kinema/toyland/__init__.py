@@ -1,6 +1,7 @@
-"""Toyland: a procedural picture-book world with captions and exact truth, for training and measuring small models.
+"""Toyland: a procedural picture-book world with captions and exact ground truth, for training and evaluating small
+models.
 
-Scenes, captions and their understanding need no torch. Painting does: `from kinema.toyland.render import render`.
+Scenes, captions and their parsing do not require torch. Rendering does: `from kinema.toyland.render import render`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Painting the objects on top of a background, in the smallest window that holds each of them.
+"""Paint objects onto a background, each in the smallest window that contains it.
 
-Suffixes: B scenes of the canvas, M scenes of one group, F frames, C colour channels, P Q rows and columns
-of a window.
+Suffixes: B scenes of the canvas, M scenes of one group, F frames, C colour channels, P Q rows and columns of a window.
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ from torch import Tensor
 from .palette import INK
 from .shapes import BOUNDS, SHAPES
 
-OUTLINE = 0.095  # width of the dark line around an object, in units of its radius
-GLOW = 0.5  # how far a neon object shines, in units of its radius
+OUTLINE = 0.095  # width of the dark outline, relative to an object's radius
+GLOW = 0.5  # extent of the glow of neon objects, relative to the radius
 
 
 def window_px(radius_px: float, kind: str, style: str, limit: int) -> int:
-    """Side of the window that an object of this radius needs, at most `limit`; a multiple of 8, so that few
-    occur."""
+    """Side of the window for an object of this radius, at most `limit`; a multiple of 8, so that few sizes occur."""
     reach = BOUNDS[kind] + OUTLINE + (GLOW if style == "neon" else 0.0) + (0.06 if style == "crayon" else 0.0)
     return min(-(-math.ceil(2.0 * reach * radius_px + 3.0) // 8) * 8, limit)
 
@@ -42,10 +40,10 @@ def paint_actors(
     light_M3: Tensor,
     plain: bool = False,
 ) -> None:
-    """Paints one object of the same kind and style in each of M scenes, in place.
+    """Paint one object of the same kind and style in each of M scenes, in place.
 
-    centre_MF2 and radius_MF in canvas pixels, turn_MF in radians clockwise or None. plain: without
-    the marks of the object's own colour. Writes `label` where the object is seen.
+    centre_MF2 and radius_MF in canvas pixels, turn_MF in radians clockwise or None. plain: omit the marks in the
+    object's own colour. Writes `label` to the visible pixels of the object.
     """
     _, num_frames, _, height, width = canvas_BFCHW.shape
     rows, columns = window
@@ -57,7 +55,7 @@ def paint_actors(
 
     x = ((xs_MFQ - centre_MF2[..., :1]) / radius_MF[..., None])[:, :, None, :]
     y = ((ys_MFP - centre_MF2[..., 1:]) / radius_MF[..., None])[:, :, :, None]
-    if turn_MF is not None:  # an upright object keeps x and y apart: most of its shape is then one-dimensional
+    if turn_MF is not None:  # an upright object keeps x and y separate, so most of its shape is one-dimensional
         cos, sin = torch.cos(turn_MF)[..., None, None], torch.sin(turn_MF)[..., None, None]
         x, y = x * cos + y * sin, y * cos - x * sin  # [M, F, P, Q]
     x = x * mirror_M[:, None, None, None]
@@ -113,7 +111,7 @@ def _cover(distance: Tensor, scale: Tensor) -> Tensor:
 
 
 def _tone(tone: float | tuple[float, float, float], main: Tensor) -> Tensor:
-    """A part's colour [M, 1, 3, 1, 1]: fixed, or the object's own made lighter or darker."""
+    """A part's colour [M, 1, 3, 1, 1]: fixed, or the object's own, lighter or darker."""
     if isinstance(tone, tuple):
         return torch.tensor(tone, dtype=torch.float32, device=main.device)[:, None, None].expand_as(main)
     return main + (1.0 - main) * tone if tone >= 0.0 else main * (1.0 + tone)

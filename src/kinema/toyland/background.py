@@ -1,8 +1,7 @@
 """The places of Toyland: layers of sky, hills, waves and houses, painted back to front.
 
-Sizes are in frame heights and chosen so that a picture of 64 pixels holds no detail of one pixel; finer
-decoration appears as the number of pixels allows. The numbers of `painter.chance` let each scene place
-its own hills and houses.
+Sizes are in frame heights. A frame of 64 pixels has no details of one pixel; finer decoration appears at higher
+resolutions. `painter.chance` varies the positions of hills and houses between scenes.
 """
 
 from __future__ import annotations
@@ -52,8 +51,7 @@ def _puff(dx: Tensor, dy: Tensor, cx: float, cy: float, radius: float) -> Tensor
 
 
 def _stars(painter: Painter, u: Tensor, v: Tensor, amount: Tensor) -> None:
-    """Soft round stars, one in most cells of a lattice; more and smaller ones where there are pixels for
-    them."""
+    """Paint soft round stars, one in most cells of a lattice; more and smaller ones at higher resolutions."""
     levels = 1 if painter.view.unit_px < 120 else 2
     for level in range(levels):
         cell = 0.21 / (1 + level)
@@ -141,7 +139,7 @@ def _desert(painter: Painter) -> None:
 def _houses(
     painter: Painter, u: Tensor, v: Tensor, salt: Tensor, pitch: float, low: float, tall: float
 ) -> tuple[Tensor, Tensor]:
-    """Houses in a row: how much each pixel is covered, and the chance of the house that it is in."""
+    """A row of houses: coverage of each pixel, and the random number of its house."""
     x = u / pitch
     column = torch.floor(x)
     chance = scatter(column, salt)

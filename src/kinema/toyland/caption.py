@@ -1,4 +1,4 @@
-"""True English sentences about a scene, in many wordings."""
+"""True English captions of scenes, in many wordings."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from . import words
 from .scene import Actor, Scene
 from .understand import ActorWords, Understanding
 
-BIG, SMALL = 0.2, 0.16  # an object at least, at most this large may be called big, small
+BIG, SMALL = 0.2, 0.16  # minimum radius of "big" objects, maximum radius of "small" ones
 
 
 def describe(scene: Scene, seed: int = 0) -> str:
-    """One sentence about the scene; other seeds give other wordings. Object and colour are always said, and
-    everything that is said is true; the rest is left out now and then."""
+    """Return a caption of the scene; the wording depends on the seed. It always states object and colour, and some of
+    the other attributes. Everything stated is true."""
     return describe_fully(scene, seed)[0]
 
 
 def describe_fully(scene: Scene, seed: int = 0) -> tuple[str, Understanding]:
-    """The sentence of `describe`, and what it states."""
+    """Return the caption of `describe` and the facts that it states."""
     rng = random.Random(f"caption/{seed}/{scene.decor}")
     core, actors = _core(rng, scene)
     place = rng.choice(words.SAY_PLACE[scene.background]) if rng.random() < 0.85 else ""
@@ -57,7 +57,7 @@ def describe_fully(scene: Scene, seed: int = 0) -> tuple[str, Understanding]:
 
 
 def describe_without_camera(scene: Scene, seed: int = 0) -> str:
-    """The same without a word about the camera, whatever it does: what is learnt from it needs no words then."""
+    """Return a caption that never mentions the camera, for training camera moves that need no prompt."""
     quiet, wordings = replace(scene, camera="still"), random.Random(f"quiet/{seed}")
     text, stated = describe_fully(quiet, seed)
     while stated.camera is not None:
@@ -66,7 +66,7 @@ def describe_without_camera(scene: Scene, seed: int = 0) -> str:
 
 
 def describe_place(scene: Scene, seed: int = 0) -> str:
-    """A few words about where the scene is and nothing about its actors: "in a meadow at night"."""
+    """Return a caption of only the place, without its objects: "in a meadow at night"."""
     rng = random.Random(f"place/{seed}/{scene.decor}")
     words_there = [rng.choice(words.SAY_PLACE[scene.background])]
     if rng.random() < 0.7:
@@ -77,17 +77,17 @@ def describe_place(scene: Scene, seed: int = 0) -> str:
 
 
 def _core(rng: random.Random, scene: Scene) -> tuple[str, tuple[ActorWords, ...]]:
-    told = [_tell(rng, actor, alone=len(scene.actors) == 1) for actor in scene.actors]
-    if len(told) == 1:
-        name, deed, fact = told[0]
+    clauses = [_clause(rng, actor, alone=len(scene.actors) == 1) for actor in scene.actors]
+    if len(clauses) == 1:
+        name, deed, fact = clauses[0]
         return f"{name} {deed}".strip(), (fact,)
-    (name_1, deed_1, fact_1), (name_2, deed_2, fact_2) = told
+    (name_1, deed_1, fact_1), (name_2, deed_2, fact_2) = clauses
     joint = rng.choice((" while ", " and ", ", and "))
     return f"{name_1} {deed_1}{joint}{name_2} {deed_2}", (fact_1, fact_2)
 
 
-def _tell(rng: random.Random, actor: Actor, *, alone: bool) -> tuple[str, str, ActorWords]:
-    """The object's name, what it does, and what that states."""
+def _clause(rng: random.Random, actor: Actor, *, alone: bool) -> tuple[str, str, ActorWords]:
+    """(noun phrase of an object, its verbs, stated facts)."""
     adjectives = [actor.color]
     size = None
     if rng.random() < 0.3 and actor.change == "same":
@@ -100,7 +100,7 @@ def _tell(rng: random.Random, actor: Actor, *, alone: bool) -> tuple[str, str, A
         adjectives.insert(0, "spinning")
     article = "an" if adjectives[0][0] in "aeiou" else "a"
     deeds = []
-    motion = not alone or rng.random() < 0.9  # of two, it must be clear who moves
+    motion = not alone or rng.random() < 0.9  # with two objects, both motions are stated
     heading = None
     if motion:
         go = rng.choice(words.GO[actor.kind])

@@ -1,4 +1,4 @@
-"""Writing Toyland to a folder: a data set of clips with captions, for training and for tests."""
+"""Write a data set of Toyland clips with captions to a folder."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def export(
     fps: float = 8.0,
     world: World = WORLD,
     device: str = "cpu",
-    tell: Callable[[Scene, int], str] = describe,
+    caption: Callable[[Scene, int], str] = describe,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Writes scenes seed, seed + 1, ... of a world: `00000.mp4`, `00000.txt` (the caption) and so on.
+    """Write scenes seed, seed + 1, ... of a world: `00000.mp4`, `00000.txt` (the caption) and so on.
 
-    size is (height, width) in px. write_clip(frames_FHWC uint8 RGB, fps, path) writes one clip. tell(scene, seed) words
-    the caption. on_progress(done, num) is called after each batch. Returns the path of `metadata.jsonl`: per clip one
-    line with file_name, text, fps, seed and the whole scene. The metadata appears last, when every clip is there.
-    Raises ValueError on a negative num.
+    size is (height, width) in px. write_clip(frames_FHWC uint8 RGB, fps, path) writes one clip. caption(scene, seed)
+    returns the caption. on_progress(done, num) is called after each batch. Returns the path of `metadata.jsonl`, with a
+    line per clip: file_name, text, fps, seed and the whole scene. It is written last, after all clips. Raises
+    ValueError if num is negative.
     """
     if num < 0:
-        raise ValueError(f"cannot export {num} clips")
+        raise ValueError(f"num must be 0 or more, got {num}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
@@ -50,7 +50,7 @@ def export(
         frames_BFHWC = out.frames_BFHWC.cpu().numpy()
         for row, (number, scene) in enumerate(zip(seeds, scenes, strict=True)):
             name = f"{start + row:05d}"
-            text = tell(scene, number)
+            text = caption(scene, number)
             write_clip(frames_BFHWC[row], fps, folder / f"{name}.mp4")
             (folder / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
             record = {

@@ -1,8 +1,8 @@
-"""A canvas with depth: layers that the camera moves past, each on its own plane.
+"""A canvas of layers with parallax, each on its own plane.
 
-Suffixes: B scenes, F frames (1 where nothing moves), C colour channels, H W pixels.
-Each layer's plane has the frame's height as unit and (0, 0) in the middle of the frame at rest. The
-camera moves far planes less than near ones, so that a walk past them shows depth.
+Suffixes: B scenes, F frames (1 if static), C colour channels, H W pixels.
+The unit of a layer's plane is the frame's height, and (0, 0) is the centre of the frame at rest. A camera move shifts
+far planes less than near ones.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class CameraView:
-    """The cameras of B scenes as columns. shift_x, shift_y, zoom, roll, time_s: [B, F] (F = 1 when it
-    stands still, but for time_s); xs, ys: where the pixels are, [W] and [H], in pixels from the middle of
-    the frame; unit_px: pixels per frame height. rolling: whether any camera rolls. sharp: 1 for smooth
-    edges of one pixel, more for harder ones.
+    """The cameras of B scenes. shift_x, shift_y, zoom, roll, time_s: [B, F] (F = 1 for still cameras, except for
+    time_s). xs, ys: pixel positions [W] and [H], in pixels from the centre of the frame. unit_px: pixels per frame
+    height. rolling: does any camera roll? sharp: 1 for smooth edges of one pixel, more for harder ones.
     """
 
     shift_x: Tensor
@@ -34,14 +33,14 @@ class CameraView:
 
 
 class Painter:
-    """Paints layers, back to front, on canvas_BFCHW (float32, [0, 1]); C is 3. Remembers which layer covers
-    what."""
+    """Paints layers, back to front, on canvas_BFCHW (float32, [0, 1]); C is 3. With `labelled`, records the visible
+    layer of each pixel in labels_BFHW."""
 
     def __init__(
         self, view: CameraView, colors_BK3: Tensor, light_B: Tensor, chance_BR: Tensor, *, star: int, labelled: bool
     ) -> None:
-        """light_B: 0 day, 1 sunset, 2 night. chance_BR: random numbers in [0, 1). star: which colour stars
-        have."""
+        """light_B: 0 day, 1 sunset, 2 night. chance_BR: random numbers in [0, 1). star: index of the colour of
+        stars."""
         self.view = view
         self.colors_BK3 = colors_BK3
         self.sunset = (light_B == 1).float()[:, None, None, None]
@@ -55,10 +54,10 @@ class Painter:
         self.scale = torch.ones(1, device=view.xs.device)
 
     def layer(self, depth: float, drift: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Begins a layer; (u, v) of every pixel on its plane, broadcastable to [B, F, H, W].
+        """Begin a layer; returns (u, v) of every pixel on its plane, broadcastable to [B, F, H, W].
 
-        depth: how much of the camera's move it makes (0 far away, 1 where the actors are). drift: its own
-        speed to the right, frame heights per second.
+        depth: share of the camera's move (0 far away, 1 at the actors). drift: own speed to the right, in frame heights
+        per second.
         """
         view = self.view
         self.layers.append((depth, drift))
@@ -81,22 +80,21 @@ class Painter:
         return u, v
 
     def chance(self, index: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """A number per scene between low and high, [B, 1, 1, 1]; the same index gives the same chance."""
+        """A random number per scene between low and high, [B, 1, 1, 1]; constant for an index."""
         return (self.chance_BR[:, index] * (high - low) + low)[:, None, None, None]
 
     def cover(self, distance: Tensor) -> Tensor:
-        """How much of each pixel lies inside (distance < 0, in frame heights), [0, 1], with a one-pixel
-        edge."""
+        """Coverage of each pixel by the inside (distance < 0, in frame heights), [0, 1], with a one-pixel edge."""
         return (distance * -self.scale + 0.5).clamp(0.0, 1.0)
 
     def under(self, top: Tensor, v: Tensor, steep: float = 1.0) -> Tensor:
-        """How much of each pixel lies below the line v = top. steep: how much nearer the line is than
-        straight up."""
+        """Coverage of each pixel by the area below the line v = top. steep: ratio of the distance to the line and the
+        vertical distance."""
         scale = self.scale * steep
         return ((v * scale + 0.5) - top * scale).clamp(0.0, 1.0)
 
     def mix(self, first: int, second: int, part: float) -> Tensor:
-        """A colour between two of the place's."""
+        """A mix of two of the place's colours."""
         return torch.lerp(self.color(first), self.color(second), part)
 
     def color(self, index: int) -> Tensor:
@@ -104,7 +102,7 @@ class Painter:
         return self.colors_BK3[:, index][:, None, :, None, None]
 
     def paint(self, cover: Tensor, color: Tensor | int, *, solid: bool = True) -> None:
-        """Lays a colour on the canvas where cover is 1. solid: the layer owns these pixels (for truth)."""
+        """Blend a colour onto the canvas by `cover`. solid: label these pixels with the layer (for ground truth)."""
         tint = self.color(color) if isinstance(color, int) else color
         self.canvas_BFCHW = torch.lerp(self.canvas_BFCHW, tint, cover[:, :, None])
         if self.labelled and solid:
@@ -114,13 +112,13 @@ class Painter:
 
 
 def wave(x: Tensor) -> Tensor:
-    """A smooth wave of period 1 between -1 and 1 (a sine to within 6 per cent, but cheaper)."""
+    """A smooth wave of period 1 between -1 and 1 (within 6 % of a sine, but cheaper)."""
     turn = x - torch.floor(x + 0.5)
     return turn * (8.0 - 16.0 * turn.abs())
 
 
 def scatter(index: Tensor, salt: Tensor | float = 0.0) -> Tensor:
-    """Evenly scattered numbers in [0, 1) for whole numbers."""
+    """Pseudorandom numbers in [0, 1) for integers."""
     value = index * 0.6180340 + salt
     value = value - torch.floor(value)
     value = value * 37.719 + value * value * 11.13

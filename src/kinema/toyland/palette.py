@@ -1,4 +1,4 @@
-"""Every colour of Toyland: objects, and each place by day, at sunset and at night. RGB, 0 to 255."""
+"""The colours of Toyland: objects, and each place by day, at sunset and at night. RGB, 0 to 255."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OBJECT_COLORS: dict[str, RGB] = {
 OBJECT_LIGHT = {"day": (255, 255, 255), "sunset": (255, 240, 224), "night": (226, 230, 255)}
 INK: RGB = (34, 28, 52)
 
-# sky top, sky at the horizon, sun or moon, cloud, then four colours that each place uses in its own way.
+# Top of the sky, horizon, sun or moon, clouds, then four colours specific to the place.
 PLACES: dict[str, dict[str, tuple[RGB, ...]]] = {
     "meadow": {
         "day": ((112, 186, 240), (218, 240, 250), (255, 238, 160), (255, 255, 255),
@@ -79,8 +79,8 @@ PLACES: dict[str, dict[str, tuple[RGB, ...]]] = {
 
 
 def place_colors(background: str, lights: list[str], device: torch.device) -> Tensor:
-    """Colours [B, 8, 3] in [0, 1] of one place under the light of each of B scenes."""
-    import torch  # here, because planning reads the colours without torch
+    """Colours [B, 8, 3] in [0, 1] of one place in the light of each of B scenes."""
+    import torch  # not at the top: planning reads the colours without torch
 
     rows = [PLACES[background][light] for light in lights]
     return torch.tensor(rows, dtype=torch.float32, device=device) / 255.0

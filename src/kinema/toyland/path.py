@@ -1,4 +1,4 @@
-"""Motion words as paths: where the centre of an object is at each moment.
+"""Paths of motions: the position of an object's centre over time.
 
 Suffixes: F frames, the last 2 is (x, y). Positions are fractions of the frame, (0, 0) top left.
 """
@@ -39,13 +39,12 @@ def motion_path(
     phase: float = 0.0,
     aspect: float = 1.0,
 ) -> np.ndarray:
-    """The track of a centre, path_F2, float64, in fractions of the frame; frame f is at f / fps seconds.
+    """Return the path of a centre, path_F2, float64, in fractions of the frame; frame f is at f / fps seconds.
 
-    Straight motions go from reach before (x, y) to reach beyond it in `duration` seconds, evenly, then hold.
-    "diagonal" needs a heading such as "up-right" (default "up-right"). "circle" goes clockwise around (x,
-    y) once per duration, starting `phase` turns after the rightmost point; `aspect` (width / height) keeps
-    it round. "bounce" hops between y + reach and y - reach. "stay" is (x, y) throughout. Raises ValueError
-    on an unknown motion or a non-positive number.
+    Straight motions go from reach before (x, y) to reach beyond it in `duration` seconds at constant speed, then hold.
+    "diagonal" has a heading (default "up-right"). "circle" goes clockwise around (x, y) once per duration, starting
+    `phase` turns after the rightmost point; `aspect` (width / height) keeps it round. "bounce" hops between y + reach
+    and y - reach. "stay" is constant. Raises ValueError for an unknown motion or a non-positive number.
     """
     if num_frames < 1 or fps <= 0 or duration <= 0 or aspect <= 0:
         raise ValueError("num_frames, fps, duration and aspect must be positive")

@@ -1,7 +1,7 @@
-"""The places of Toyland without small detail: a sky, a sun or moon, and one or two large shapes that say where we are.
+"""The places of Toyland without small details: a sky, a sun or moon, and one or two large shapes.
 
-For models and autoencoders too small for clouds, stars and lit windows. Same colours, same chances, same lights as
-the full places, so that a plain scene and its full twin are the same place. Nothing here is thinner than a tenth of
+For models and VAEs that are too small for clouds, stars and lit windows. Colours, random numbers and lights are those
+of the full places, so that a plain scene shows the same place as its full version. No shape is thinner than a tenth of
 the frame.
 """
 

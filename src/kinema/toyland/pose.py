@@ -1,8 +1,7 @@
-"""Where everything is in each frame of a scene: cameras and actors as numbers, before any pixel.
+"""Positions of the camera and the actors in each frame of a scene.
 
-Suffixes: F frames, N actor slots. The ground plane of a picture has its origin in the middle of the frame
-and the frame's height as unit: u to the right, v down. Image coordinates are pixel indices: (0, 0) is the
-middle of the top left pixel.
+Suffixes: F frames, N actor slots. The ground plane has its origin at the centre of the frame and the frame's height as
+unit: u to the right, v down. Image coordinates are pixel indices: (0, 0) is the centre of the top left pixel.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ _MIRRORED = ("car", "boat", "fish", "bird")  # drawn facing right, flipped when 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """One scene in numbers, for F frames.
+    """Positions of a scene in F frames.
 
-    Camera: shift_F2 (where on the plane the camera looks), zoom_F (1 is rest), roll_F (radians that the
-    picture turns clockwise). Actors: centre_NF2 (on the plane, unit: frame heights), size_NF (radius in
-    frame heights), turn_NF (radians clockwise), mirror_N (+1 or -1). Empty slots have size 0.
+    Camera: shift_F2 (point of the plane at the centre), zoom_F (1 at rest), roll_F (clockwise rotation of the image in
+    radians). Actors: centre_NF2 (on the plane, in frame heights), size_NF (radius in frame heights), turn_NF (radians
+    clockwise), mirror_N (+1 or -1). Empty slots have size 0.
     """
 
     shift_F2: np.ndarray
@@ -37,7 +36,7 @@ class Pose:
 
 
 def pose(scene: Scene, *, num_frames: int, height: int, width: int, fps: float) -> Pose:
-    """The numbers of one scene. Frame f is at f / fps seconds."""
+    """Return the pose of a scene. Frame f is at f / fps seconds."""
     aspect = width / height
     turns_F = np.arange(num_frames, dtype=np.float64) / (fps * scene.duration)
     part_F = np.minimum(turns_F, 1.0)
@@ -86,6 +85,6 @@ def _camera(scene: Scene, part_F: np.ndarray, aspect: float) -> tuple[np.ndarray
         shift_F2[:, 1] = amount * (part_F - 0.5) * (1.0 if way == "down" else -1.0)
     elif move == "zoom":
         zoom_F = (1.0 + amount) ** (part_F if way == "in" else 1.0 - part_F)
-    elif move == "roll":  # a camera that rolls left turns the picture clockwise
+    elif move == "roll":  # rolling the camera left rotates the image clockwise
         roll_F = 2.0 * np.pi * amount * part_F * (1.0 if way == "left" else -1.0)
     return shift_F2, zoom_F, roll_F

@@ -1,8 +1,8 @@
-"""Scenes to frames, on CPU or GPU, with masks and tracks; with optical flow and camera on request.
+"""Render scenes to frames, masks and tracks, on CPU or GPU; optionally with optical flow and camera matrices.
 
-Suffixes: B scenes, N actor slots, F frames, H W pixels, C colour channels. Scenes of one background, one detail and one
-kind of camera are painted together, all frames at once; so are the objects of one kind. The bytes of a
-scene do not depend on the others in the batch.
+Suffixes: B scenes, N actor slots, F frames, H W pixels, C colour channels. Scenes with the same background, detail and
+kind of camera are painted together, all frames at once; so are objects of one kind. The pixels of a scene do not depend
+on the others in the batch.
 """
 
 from __future__ import annotations
@@ -33,19 +33,18 @@ from .truth import (
 from .weather import add_gloom, add_weather
 
 ACTOR_LABEL = 100  # label of the first actor's pixels; layers of the background count from 0
-_CHUNK_PIXELS = 320_000  # on CPU: pixels painted together, so that they stay in the cache
+_CHUNK_PIXELS = 320_000  # pixels painted together on a CPU, so that they fit its cache
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What came out. Image coordinates are pixel indices: (0, 0) is the middle of the top left pixel.
+    """Rendered clips. Image coordinates are pixel indices: (0, 0) is the centre of the top left pixel.
 
-    frames_BFHWC: uint8 RGB. masks_BNFHW: bool, the pixels where actor n is seen (not hidden behind another).
-    tracks_BNF2: float32 (x, y) of each actor's middle, also where it is hidden or outside. visible_BNF:
-    bool, whether any pixel of it is seen. Empty slots: no mask, track 0, not visible. With truth, else
-    None: flow_BFHW2, float32, where each pixel's surface goes in the next frame, in px (last frame 0;
-    weather and paper do not count), and camera_BF23, float32, from fractions of the frame at rest to the
-    image.
+    frames_BFHWC: uint8 RGB. masks_BNFHW: bool, visible pixels of actor n. tracks_BNF2: float32 (x, y) of each actor's
+    centre, also if it is hidden or outside. visible_BNF: bool, is any of its pixels visible? Empty slots have an empty
+    mask, track 0, and are not visible. With truth, else None: flow_BFHW2, float32, forward optical flow in px (0 in the
+    last frame; ignores weather and paper), and camera_BF23, float32, affine maps from fractions of the frame at rest to
+    the image.
     """
 
     frames_BFHWC: Tensor
@@ -67,10 +66,9 @@ def render(
     device: str | torch.device = "cpu",
     truth: bool = False,
 ) -> Rendered:
-    """Renders every scene at the same size. Frame f is at f / fps seconds. Raises ValueError on sizes below
-    1."""
+    """Render scenes at the same size. Frame f is at f / fps seconds. Raises ValueError for sizes below 1."""
     if num_frames < 1 or height < 1 or width < 1 or not fps > 0:
-        raise ValueError(f"cannot render {num_frames} frames of {width}x{height} at {fps} fps")
+        raise ValueError(f"size and fps must be positive, got {num_frames} frames of {width}x{height} at {fps} fps")
     device = torch.device(device)
     count = len(scenes)
     frames = torch.empty(count, num_frames, height, width, 3, dtype=torch.uint8, device=device)
@@ -114,7 +112,7 @@ def render(
 
 
 def _block_px(scene: Scene, height: int, width: int) -> int:
-    """Side of the squares that a pixel-style picture is made of, in px of the frame."""
+    """Side of the squares of the pixel style, in px of the frame."""
     return max(1, round(min(height, width) / 32)) if scene.style == "pixel" else 1
 
 
@@ -128,7 +126,7 @@ def _paint(
     device: torch.device,
     truth: bool,
 ) -> tuple[Tensor, Tensor, list[tuple[float, float]]]:
-    """Frames [B, F, 3, H, W] and labels [B, F, H, W] of scenes with one background and one kind of camera."""
+    """Paint frames [B, F, 3, H, W] and labels [B, F, H, W] of scenes with one background and kind of camera."""
     block = _block_px(scenes[0], height, width)
     rows, columns = -(-height // block), -(-width // block)
     ys = torch.arange(rows, device=device) * float(block) + ((block - 1) - (height - 1)) / 2.0
@@ -196,7 +194,7 @@ def _chances(scene: Scene) -> list[float]:
 
 
 def _style_ground(canvas: Tensor, scenes: list[Scene], xs: Tensor, ys: Tensor, unit_px: float) -> None:
-    """Gives the background its drawing style, in place: neon darkens it, crayon shows the paper through."""
+    """Apply the drawing style to the background, in place: neon darkens it, crayon adds paper grain."""
     for style in ("crayon", "neon"):
         mine = [i for i, scene in enumerate(scenes) if scene.style == style]
         if not mine:
@@ -268,7 +266,7 @@ def _truth(
     fps: float,
     size: tuple[int, int],
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """tracks_BNF2, camera_BF23 and, when labels [B, F, H, W] are given, flow_BFHW2."""
+    """(tracks_BNF2, camera_BF23, flow_BFHW2 if labels [B, F, H, W] are given)."""
     if not poses:
         empty = torch.zeros(0, MAX_ACTORS, 1, 2)
         return empty, torch.zeros(0, 1, 2, 3), None

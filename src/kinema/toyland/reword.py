@@ -1,8 +1,7 @@
-"""Saying a prompt in the words that a small model knows: "a crimson sphere" becomes "a red ball".
+"""Reword a prompt with the vocabulary of a small model: "a crimson sphere" becomes "a red ball".
 
-A word that the model knows stays. One that it does not know, but that means something in Toyland (`words.py`), alone
-or with its neighbours, is replaced by a known word of the same meaning; emoji are read by their Unicode names. What is
-left over is taken out and reported, so that nothing is lost silently.
+Words in the vocabulary are kept. Words or phrases outside it that have a meaning in Toyland (`words.py`) are replaced
+by synonyms in the vocabulary; emoji are read by their Unicode names. All other words are removed and reported.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from functools import cache
 from ..core.invisible import EMOJI_JOINER, without_invisible
 from . import words
 
-LONGEST = 4  # words of a phrase that means one thing
+LONGEST = 4  # maximum number of words in a phrase
 LOOSE = {
     "a", "an", "the", "in", "on", "at", "over", "and", "of", "to", "by", "with", "from", "into", "near", "under",
     "above", "through",
@@ -27,19 +26,19 @@ SILENT = LOOSE | {
     "my", "our", "your", "very", "so", "just", "video", "film", "clip", "movie", "picture", "image", "scene",
     "shows", "showing", "one",
 }  # fmt: skip
-"""Words that carry nothing in Toyland: left out without a report where the model does not know them."""
+"""Words without a meaning in Toyland, removed without a report if outside the vocabulary."""
 SPEEDS = frozenset(("slowly", "steadily", "quickly", "swiftly", "rapidly", "fast"))
-"""How fast: Toyland has one pace, so where the model does not know them they are left out. Writers of shots say one of
-them in every prompt, for models that do."""
+"""Speeds, removed if outside the vocabulary, since Toyland has only one. Shot writers use one in every prompt, for
+models that support them."""
 GO = r"(?:roll|mov|slid|float|driv|sail|swimm?|drift)(?:e|es|s|ed|ing)|roll|float|sail|swim|drift|fly|flies|flying|flew"
-"""Going in the manner of one object or another."""
+"""Verbs of movement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reworded:
-    """text: what is left, in known words. replaced: (said, read as) pairs. untaught: words that mean something in
-    Toyland for which the model has no word. unknown: words that mean nothing here. speeds: words of SPEEDS that were
-    left out. In order, each once. num_words: words said, punctuation not counted."""
+    """text: the reworded prompt. replaced: (phrase, replacement) pairs. untaught: phrases that have a meaning in
+    Toyland but no synonym in the vocabulary. unknown: words without a meaning in Toyland. speeds: removed words of
+    SPEEDS. All in order, without duplicates. num_words: number of words of the prompt, without punctuation."""
 
     text: str
     replaced: tuple[tuple[str, str], ...]
@@ -50,8 +49,8 @@ class Reworded:
 
 
 def pieces(text: str) -> list[str]:
-    """Words, marks and emoji of a text, compatibility forms and case folded, nothing that nobody sees. Hyphens and
-    apostrophes only separate."""
+    """Split a text into words, punctuation marks and emoji, normalized (NFKC), in lower case, without invisible
+    characters. Hyphens and apostrophes are separators."""
     found: list[str] = []
     last = ""
     for char in unicodedata.normalize("NFKC", without_invisible(text)).lower():
@@ -77,27 +76,28 @@ def _kind(char: str, last: str) -> str:
 
 
 def _is_part(char: str) -> bool:
-    """An accent, a joiner, a selector, a skin tone: part of the sign before it."""
+    """Is the character part of the one before it (accent, joiner, variation selector, skin tone)?"""
     return unicodedata.category(char) in ("Mn", "Mc", "Me", "Cf", "Sk")
 
 
 def is_word(piece: str) -> bool:
-    """Not a punctuation mark."""
+    """Is the piece a word or an emoji, not a punctuation mark?"""
     return _kind(piece[0], "") != "mark"
 
 
 def reword(text: str, knows: Callable[[str], bool], allowed: Callable[[str, str], bool]) -> Reworded:
-    """`text` in words that the model knows. allowed(class, value): was it taught that? As ("kind", "boat")."""
-    said = pieces(text)
+    """Reword `text`. knows(word): is it in the vocabulary? allowed(class, value): was the model trained on the value,
+    for example ("kind", "boat")?"""
+    tokens = pieces(text)
     read: list[str | None] = []
     replaced: dict[str, str] = {}
     untaught: dict[str, None] = {}
     unknown: dict[str, None] = {}
     speeds: dict[str, None] = {}
     at = 0
-    while at < len(said):
-        length, meaning = _meaning_at(said, at, knows, allowed)
-        phrase = " ".join(said[at : at + length])
+    while at < len(tokens):
+        length, meaning = _meaning_at(tokens, at, knows, allowed)
+        phrase = " ".join(tokens[at : at + length])
         if meaning is None and knows(phrase):
             read.append(phrase)
         elif meaning:
@@ -114,16 +114,17 @@ def reword(text: str, knows: Callable[[str], bool], allowed: Callable[[str, str]
         at += length
     return Reworded(
         _joined(_without_loose_ends(read)), tuple(replaced.items()), tuple(untaught), tuple(unknown),
-        sum(map(is_word, said)), tuple(speeds),
+        sum(map(is_word, tokens)), tuple(speeds),
     )  # fmt: skip
 
 
 def _meaning_at(
-    said: list[str], at: int, knows: Callable[[str], bool], allowed: Callable[[str, str], bool]
+    tokens: list[str], at: int, knows: Callable[[str], bool], allowed: Callable[[str, str], bool]
 ) -> tuple[int, str | None]:
-    """(number of pieces, known words for them): "" for what was not taught, None for what means nothing or is known."""
-    for length in range(min(LONGEST, len(said) - at), 0, -1):
-        part = said[at : at + length]
+    """(number of pieces, replacement): "" for a value that is not allowed, None for a word that is known or has no
+    meaning."""
+    for length in range(min(LONGEST, len(tokens) - at), 0, -1):
+        part = tokens[at : at + length]
         if not all(map(is_word, part)) or all(map(knows, part)):
             continue
         phrase = " ".join(part)
@@ -141,7 +142,7 @@ def _meaning_at(
 
 @cache
 def _classes() -> tuple[tuple[str, str, re.Pattern[str]], ...]:
-    """(class, value, pattern) in the order in which `understand` looks."""
+    """(class, value, pattern) in the order in which `understand` applies them."""
     tables: list[tuple[str, list[tuple[str, str]]]] = [
         ("camera", [(move, pattern) for move, pattern, alone in words.CAMERA_MOVES if alone]),
         ("style", list(words.STYLE_WORDS.items())),
@@ -162,7 +163,7 @@ def _classes() -> tuple[tuple[str, str, re.Pattern[str]], ...]:
 def _known_words(
     group: str, value: str, pattern: re.Pattern[str], phrase: str, knows: Callable[[str], bool]
 ) -> str | None:
-    """Words that say this value and that the model knows; None where there are none."""
+    """A phrase for a value with words of the vocabulary, or None."""
     say: dict[str, tuple[str, ...]] = {
         "camera": words.SAY_CAMERA.get(value, ()),
         "style": words.SAY_STYLE.get(value, ()),
@@ -175,14 +176,14 @@ def _known_words(
         ),
     }
     options = sorted(say.get(group, ()), key=lambda deed: len(deed.split()))
-    # "leftwards" is a direction, not a deed; nouns and colours are called as Toyland calls them.
+    # "leftwards" is a direction, not a verb; nouns and colours use Toyland's own names.
     if group not in say or group == "background" or (group == "motion" and phrase.startswith(value)):
         options.insert(0, f"{value}ly" if value == "diagonal" else value)
     return next((option for option in options if all(map(knows, option.split()))), None)
 
 
 def _emoji(emoji: str, knows: Callable[[str], bool], allowed: Callable[[str, str], bool]) -> str | None:
-    """An emoji by what of its name is understood: U+1F534, LARGE RED CIRCLE, is a big red ball."""
+    """Reword an emoji by its name: U+1F534, LARGE RED CIRCLE, becomes "big red ball"."""
     read = reword(_emoji_name(emoji).replace("circle", "ball"), knows, allowed)
     if read.untaught and not read.replaced:
         return ""
@@ -190,12 +191,12 @@ def _emoji(emoji: str, knows: Callable[[str], bool], allowed: Callable[[str, str
 
 
 def _emoji_name(emoji: str) -> str:
-    """Unicode's name of its first sign, in lower case, which says what the whole is about; empty where it has none."""
+    """The Unicode name of an emoji's first character, in lower case, or ""."""
     return unicodedata.name(emoji[0], "").lower()
 
 
 def _shown(phrase: str, most: int = 24) -> str:
-    """A word as a report shows it: long ones cut, emoji with their names, nothing unprintable."""
+    """Format a word for a report: truncated, emoji with their names, without unprintable characters."""
     if _kind(phrase[0], "") == "emoji":
         return f"{phrase[0]} ({_emoji_name(phrase)})" if _emoji_name(phrase) else phrase[0]
     plain = "".join(char for char in phrase if char.isprintable())
@@ -203,8 +204,7 @@ def _shown(phrase: str, most: int = 24) -> str:
 
 
 def _without_loose_ends(read: list[str | None]) -> list[str]:
-    """Articles and prepositions that led to a word which was taken out go with it; "an red" becomes "a red", and
-    "red red" one red."""
+    """Remove articles and prepositions of removed words; "an red" becomes "a red", and "red red" becomes "red"."""
     kept: list[str] = []
     gap = False
     for piece in reversed(read):
@@ -218,7 +218,7 @@ def _without_loose_ends(read: list[str | None]) -> list[str]:
             continue
         gap = False
         if kept and piece == kept[-1]:
-            continue  # "cherry red" is one red
+            continue  # "cherry red" becomes a single "red"
         if piece in ("a", "an") and kept:
             piece = "an" if kept[-1][0] in "aeiou" else "a"
         kept.append(piece)

@@ -1,8 +1,7 @@
-"""What is in a Toyland picture: the scene, its actors, and the worlds that scenes are drawn from.
+"""Scenes of Toyland, their actors, and the worlds from which scenes are sampled.
 
-A `Scene` is plain data (frozen, JSON-able). Everything that the renderer shows follows from it: the same
-scene gives the same pixels. Positions are fractions of the frame ((0, 0) top left, (1, 1) bottom right),
-lengths are fractions of the frame's shorter side, times are seconds.
+A `Scene` is plain, frozen data that converts to JSON and determines every pixel. Positions are fractions of the frame
+((0, 0) top left, (1, 1) bottom right), lengths are fractions of the frame's shorter side, times are in seconds.
 """
 
 from __future__ import annotations
@@ -35,12 +34,11 @@ MAX_ACTORS = 2
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """One object: what it is and how it moves.
+    """An object and its motion.
 
-    x, y: middle of its path, fractions of the frame. reach: half the length of its path (radius of a circle),
-    a fraction of the frame. radius: size of the object, a fraction of the shorter side. heading: for diagonal
-    motion only, one of HEADINGS, else "". spin: turns per clip, clockwise when positive. phase: where on a
-    circle the motion starts, in turns.
+    x, y: centre of its path, fractions of the frame. reach: half the length of its path (radius of a circle), a
+    fraction of the frame. radius: size of the object, a fraction of the shorter side. heading: one of HEADINGS for
+    diagonal motion, else "". spin: turns per clip, positive is clockwise. phase: start of a circle, in turns.
     """
 
     kind: str
@@ -71,13 +69,12 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A whole clip: one or two actors in a place. Later actors are in front of earlier ones.
+    """A clip: one or two actors in a place. Later actors are in front of earlier ones.
 
-    camera_amount: how far the camera moves in `duration` seconds: a fraction of the frame for pan and tilt, a
-    factor - 1 for zoom, turns for roll; ignored when the camera is still. duration: seconds that the motion
-    takes; straight motions, growth and camera hold their end after it, circles, bounces and spins go on.
-    decor: a number that varies the decoration (where hills, clouds and houses stand). detail: "plain" leaves out
-    clouds, stars, windows and the marks on objects, for models that are too small for them.
+    camera_amount: size of the camera move in `duration` seconds: a fraction of the frame for pan and tilt, factor - 1
+    for zoom, turns for roll; ignored if the camera is still. duration: seconds of the motion; straight motions, growth
+    and camera hold their end after it, circles, bounces and spins continue. decor: seed of the decoration (positions of
+    hills, clouds and houses). detail: "plain" omits clouds, stars, windows and the marks on objects, for small models.
     """
 
     actors: tuple[Actor, ...]
@@ -106,7 +103,7 @@ class Scene:
             raise ValueError(f"camera_amount must be in [0, 4], got {self.camera_amount!r}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `scene_from_dict` reads them back."""
+        """Convert to JSON values; `scene_from_dict` is the inverse."""
         return asdict(self) | {"actors": [asdict(actor) for actor in self.actors]}
 
     def to_json(self) -> str:
@@ -114,27 +111,27 @@ class Scene:
 
 
 def without_objects(scene: Scene) -> Scene:
-    """The same place with its objects far outside the frame."""
+    """Return the scene with its objects far outside the frame."""
     return replace(scene, actors=tuple(replace(actor, x=9.0, y=9.0) for actor in scene.actors))
 
 
 def scene_from_dict(values: dict[str, Any]) -> Scene:
-    """The scene that `Scene.to_dict` wrote. Raises ValueError on unknown names or values."""
+    """Create a scene from `Scene.to_dict`. Raises ValueError for unknown names or illegal values."""
     actors = tuple(Actor(**_known(Actor, actor)) for actor in values.get("actors", ()))
     return Scene(**(_known(Scene, values) | {"actors": actors}))
 
 
 def scene_from_json(text: str) -> Scene:
-    """The scene that `Scene.to_json` wrote. Raises ValueError when it is not one."""
+    """Create a scene from `Scene.to_json`. Raises ValueError for other JSON."""
     values = json.loads(text)
     if not isinstance(values, dict):
-        raise ValueError("a scene is a JSON object")
+        raise ValueError(f"a scene must be a JSON object, got {type(values).__name__}")
     return scene_from_dict(values)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The vocabulary and limits that scenes are sampled from. Weights need not add up to one."""
+    """Values and ranges from which scenes are sampled."""
 
     kinds: tuple[str, ...] = KINDS
     colors: tuple[str, ...] = COLORS
@@ -165,8 +162,8 @@ WORLD_MINI = replace(
     WORLD_SMALL, kinds=("ball", "square", "triangle", "star", "heart", "car"), styles=("flat",), weathers=("none",),
     reach=(0.2, 0.26), two_actors=0.1, moving_camera=0.1, some_change=0.05, some_spin=0.05, detail="plain",
 )  # fmt: skip
-"""Six kinds of objects, places without small detail, flat style, calm weather: what two CPU cores can teach, and what
-the shipped miniatures know."""
+"""The world of the shipped miniatures, learnable on two CPU cores: six kinds of objects, places without small details,
+flat style, no weather."""
 
 _AXIS = {
     "left": "x", "right": "x", "up": "y", "down": "y", "bounce": "y",
@@ -182,10 +179,10 @@ _AMOUNT = {
 
 
 def sample_scene(seed: int, world: World = WORLD) -> Scene:
-    """The scene number `seed` of a world: always the same for the same seed and world.
+    """Sample scene number `seed` of a world, deterministically.
 
-    A panning or tilting camera never goes along the axis that an actor moves on, so that what moves is clear.
-    Two actors never share kind and colour, and their paths lie side by side.
+    A panning or tilting camera never moves along the axis of an actor's motion, so that motions are unambiguous. Two
+    actors never share kind and colour, and their paths are side by side.
     """
     rng = random.Random(f"toyland/{seed}")
     camera = "still"
@@ -255,7 +252,7 @@ def _sample_actor(
         reach *= 0.8 if alone else 0.5
     elif motion == "diagonal":
         reach *= 0.9
-    # The whole path stays inside a frame that shows the middle when the camera turns or zooms.
+    # The whole path stays inside the part of the frame that is visible during camera moves.
     room = max(0.5 - 0.85 * radius - (0.1 if camera.split("-")[0] in ("pan", "tilt", "zoom") else 0.0), 0.05)
     reach = min(reach, room)
     wide = reach if motion in ("left", "right", "diagonal", "circle") else 0.0

@@ -1,8 +1,8 @@
 """The objects of Toyland as signed-distance functions.
 
-Every shape is drawn in its own frame: x to the right, y down, inside a circle of radius `BOUNDS[kind]`
-around (0, 0). A shape is a list of `Part`s, painted in order; distances are negative inside and in units of
-the object's radius. All functions are elementwise on tensors of any one shape.
+Every shape has its own coordinates: x to the right, y down, inside a circle of radius `BOUNDS[kind]` around (0, 0). A
+shape is a list of `ShapePart`s, painted in order; distances are negative inside and in units of the object's radius.
+All functions are elementwise on tensors of any one shape.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# No part of a shape is farther from its middle.
+# Maximum distance of any part from the centre.
 BOUNDS = {
     "ball": 1.0, "square": 1.15, "triangle": 1.21, "star": 1.07, "heart": 1.08, "ring": 1.0,
     "car": 1.13, "boat": 1.12, "fish": 1.18, "bird": 1.18, "balloon": 1.15, "rocket": 1.15,
@@ -25,9 +25,9 @@ GLASS = (0.72, 0.88, 0.97)
 
 
 class ShapePart(NamedTuple):
-    """distance: signed distance. tone: a fixed RGB in [0, 1], or the object's own colour, made lighter
-    (towards white, 0 to 1) or darker (towards black, -1 to 0). inner: it lies wholly inside the parts
-    before it."""
+    """distance: signed distance. tone: a fixed RGB in [0, 1], or a number that makes the object's own colour lighter
+    (towards white, 0 to 1) or darker (towards black, -1 to 0). inner: does it lie entirely inside the parts before
+    it?"""
 
     distance: Tensor
     tone: float | tuple[float, float, float]
@@ -40,7 +40,7 @@ def disc(x: Tensor, y: Tensor, cx: float, cy: float, radius: float) -> Tensor:
 
 
 def ellipse(x: Tensor, y: Tensor, cx: float, cy: float, rx: float, ry: float) -> Tensor:
-    """Nearly the distance to an ellipse (first order: the level over the length of its gradient)."""
+    """First-order approximation of the distance to an ellipse: the level over the length of its gradient."""
     dx, dy = (x - cx) / rx, (y - cy) / ry
     level = (dx * dx + dy * dy).sqrt()
     slope = ((dx / rx) * (dx / rx) + (dy / ry) * (dy / ry)).sqrt()
@@ -54,7 +54,7 @@ def box(x: Tensor, y: Tensor, cx: float, cy: float, half_x: float, half_y: float
 
 
 def convex(x: Tensor, y: Tensor, *corners: tuple[float, float], rounding: float = 0.0) -> Tensor:
-    """A convex polygon, corners in clockwise order as seen (y down); exact inside, mitred outside."""
+    """Distance to a convex polygon with corners in clockwise order (y down); exact inside, mitred outside."""
     result: Tensor | None = None
     for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
         length = math.hypot(bx - ax, by - ay)
@@ -66,7 +66,7 @@ def convex(x: Tensor, y: Tensor, *corners: tuple[float, float], rounding: float 
 
 
 def bar(x: Tensor, y: Tensor, ax: float, ay: float, bx: float, by: float, half: float) -> Tensor:
-    """A straight stroke with round ends, from a to b."""
+    """Distance to a straight stroke with round ends, from a to b."""
     ex, ey = bx - ax, by - ay
     along = (((x - ax) * ex + (y - ay) * ey) / (ex * ex + ey * ey)).clamp(0.0, 1.0)
     dx, dy = x - ax - along * ex, y - ay - along * ey
@@ -99,8 +99,8 @@ def _star(x: Tensor, y: Tensor) -> list[ShapePart]:
 
 
 def _star_distance(x: Tensor, y: Tensor, tip: float, notch: float) -> Tensor:
-    """Five points, one up. Folds the plane onto the tenth between a tip and the notch beside it (angles
-    from up)."""
+    """Distance to a star with five tips, one upwards. Folds the plane onto the tenth between a tip and the next notch
+    (angles from up)."""
     fx, fy = x.abs(), -y
     for degrees in (108.0, 36.0):
         cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -115,7 +115,7 @@ def _star_distance(x: Tensor, y: Tensor, tip: float, notch: float) -> Tensor:
 def _heart(x: Tensor, y: Tensor) -> list[ShapePart]:
     cx, cy, radius, low = 0.46, -0.3, 0.53, 0.95
     far = math.hypot(cx, low - cy)
-    # The straight flank touches the round cheek where it is at right angles to the cheek's radius.
+    # The straight side is tangent to the circle.
     lean = math.atan2(cx, low - cy) + math.asin(radius / far)
     reach = math.sqrt(far * far - radius * radius)
     touch = (reach * math.sin(lean), low - reach * math.cos(lean))

@@ -1,8 +1,8 @@
-"""Exact truth about a rendered clip: cameras, tracks and optical flow.
+"""Exact ground truth of a rendered clip: cameras, tracks and optical flow.
 
-Suffixes: B scenes, N actor slots, F frames, H W pixels, L layers; the last 2 of a track or flow is (x, y)
-in pixels. Image coordinates are pixel indices: (0, 0) is the middle of the top left pixel. All planes have
-their origin in the middle of the frame and the frame's height as unit.
+Suffixes: B scenes, N actor slots, F frames, H W pixels, L layers; the last 2 of a track or flow is (x, y) in pixels.
+Image coordinates are pixel indices: (0, 0) is the centre of the top left pixel. All planes have their origin at the
+centre of the frame and the frame's height as unit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def plane_affine(
     time_F: Tensor,
     size: tuple[int, int],
 ) -> Tensor:
-    """affine_BF23 from a layer's plane to the image, float64. size is (height, width)."""
+    """Affine maps, affine_BF23, from a layer's plane to the image, float64. size is (height, width)."""
     height, width = size
     zoom_BF = (1.0 + (zoom_BF - 1.0) * depth) * height
     shift_BF2 = shift_BF2 * depth
@@ -34,7 +34,7 @@ def plane_affine(
 
 
 def frame_affine(affine_BF23: Tensor, size: tuple[int, int]) -> Tensor:
-    """The same affine for points given in fractions of the frame instead of frame heights."""
+    """Convert affine maps to points in fractions of the frame instead of frame heights."""
     aspect = size[1] / size[0]
     linear, offset = affine_BF23[..., :2], affine_BF23[..., 2]
     scaled = linear * torch.tensor([aspect, 1.0], dtype=linear.dtype)
@@ -43,12 +43,12 @@ def frame_affine(affine_BF23: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def apply_affine(affine_23: Tensor, points_2: Tensor) -> Tensor:
-    """Points [..., 2] through affines [..., 2, 3]."""
+    """Apply affine maps [..., 2, 3] to points [..., 2]."""
     return (affine_23[..., :2] @ points_2[..., None])[..., 0] + affine_23[..., 2]
 
 
 def actor_affine(camera_BF23: Tensor, centre_BF2: Tensor, size_BF: Tensor, turn_BF: Tensor) -> Tensor:
-    """affine_BF23 from an actor's own frame (unit: its radius) to the image."""
+    """Affine maps, affine_BF23, from an actor's own coordinates (unit: its radius) to the image."""
     cos, sin = size_BF * torch.cos(turn_BF), size_BF * torch.sin(turn_BF)
     own = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
     linear = camera_BF23[..., :2] @ own
@@ -56,8 +56,7 @@ def actor_affine(camera_BF23: Tensor, centre_BF2: Tensor, size_BF: Tensor, turn_
 
 
 def step_affine(affine_F23: Tensor) -> Tensor:
-    """step_F23 [..., F, 2, 3]: where an image point of frame f lies in frame f + 1; the last frame steps
-    nowhere."""
+    """Maps from image points of frame f to frame f + 1, step_F23 [..., F, 2, 3]; the identity for the last frame."""
     now, after = affine_F23[..., :-1, :, :], affine_F23[..., 1:, :, :]
     safe = now[..., :2] + torch.eye(2, dtype=now.dtype) * (now[..., :2].abs().sum((-1, -2), keepdim=True) == 0)
     linear = after[..., :2] @ torch.linalg.inv(safe)
@@ -68,9 +67,9 @@ def step_affine(affine_F23: Tensor) -> Tensor:
 
 
 def flow_from_labels(labels_FHW: Tensor, steps_LF23: Tensor, kinds_L: list[int]) -> Tensor:
-    """Forward flow_FHW2 (float32, px): each pixel moves with the layer or actor whose label it carries.
+    """Forward flow_FHW2 (float32, px): each pixel moves with the layer or actor of its label.
 
-    kinds_L names the label of each row of steps_LF23.
+    kinds_L: the label of each row of steps_LF23.
     """
     num_frames, height, width = labels_FHW.shape
     device = labels_FHW.device

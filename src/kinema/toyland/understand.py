@@ -1,4 +1,4 @@
-"""What a free English sentence says about a Toyland scene."""
+"""Parse a free English sentence into attributes of a Toyland scene."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from . import words
 
-MAX_TEXT = 4000  # characters that are read; the rest is ignored
+MAX_TEXT = 4000  # maximum number of characters; the rest is ignored
 
 
 @dataclass(frozen=True, slots=True)
 class ActorWords:
-    """What is said of one object; None where nothing is. size: "small" or "big". spin: True when it turns."""
+    """Stated attributes of one object, or None. size: "small" or "big". spin: True if it spins."""
 
     kind: str
     color: str | None = None
@@ -26,7 +26,7 @@ class ActorWords:
 
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """What a sentence says, in the words of `Scene`; None where it says nothing."""
+    """Stated attributes of a scene, with the values of `Scene`, or None."""
 
     actors: tuple[ActorWords, ...] = ()
     background: str | None = None
@@ -69,23 +69,22 @@ _MOVES = [(move, re.compile(rf"\b(?:{pattern})\b")) for move, pattern, _ in word
 
 
 def understand(text: str) -> Understanding:
-    """The parts of a scene that a sentence states. Never raises; what it does not know it passes over.
+    """Parse the attributes that a sentence states. Never raises; unknown words are ignored.
 
-    The first thing said of a place, light, weather, camera or style counts. Objects come in the order of
-    their first mention, two at most; what is said of "both", or of two objects joined by "and", holds for
-    both.
+    The first mention of a place, light, weather, camera or style counts. Objects are in the order of their first
+    mention, two at most; attributes of "both", or of two objects joined by "and", apply to both.
     """
     plain = re.sub(r"[^a-z0-9,.;]+", " ", text[:MAX_TEXT].lower())
     plain = _CAMERA.sub(_camera_tag, _STATIC.sub("camera still", plain))
     for pattern, tag in _RULES:
         plain = _sub_outside_tags(pattern, tag, plain)
     tokens = re.findall(r"@\w+:[\w-]+|[a-z0-9]+|[,.;]", plain)
-    said: dict[str, str] = {}
+    stated: dict[str, str] = {}
     for token in tokens:
         name, _, value = token[1:].partition(":")
         if token[0] == "@" and name in ("background", "light", "weather", "camera", "style"):
-            said.setdefault(name, value)
-    return Understanding(actors=_actors(tokens), **said)
+            stated.setdefault(name, value)
+    return Understanding(actors=_actors(tokens), **stated)
 
 
 def _sub_outside_tags(pattern: re.Pattern[str], tag: str, text: str) -> str:
@@ -138,7 +137,7 @@ def _actors(tokens: list[str]) -> tuple[ActorWords, ...]:
 
 
 def _phrase_start(tokens: list[str], place: int, low: int) -> int:
-    """Where the words that belong to the noun at `place` begin: "a spinning red" of "a spinning red ball"."""
+    """Index of the first word of the noun phrase that ends at `place`: "a" of "a spinning red ball"."""
     start = place
     while start > low and place - start < 6:
         word = tokens[start - 1]

@@ -1,6 +1,6 @@
-"""Rain and snow in front of everything. Suffixes: B scenes, F frames, C colour channels, H W pixels.
+"""Rain and snow as an overlay. Suffixes: B scenes, F frames, C colour channels, H W pixels.
 
-Weather belongs to the picture, not to the world: masks, tracks and flow do not know it.
+Masks, tracks and flow ignore weather.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ _GLOOM = (0.5, 0.55, 0.64)
 
 
 def add_gloom(canvas_BFCHW: Tensor) -> Tensor:
-    """The background under an overcast sky: paler and greyer. For before the actors are painted."""
+    """Make the background paler and greyer, as under an overcast sky. Call it before painting the actors."""
     gloom = torch.tensor(_GLOOM, device=canvas_BFCHW.device)[:, None, None]
     return torch.lerp(canvas_BFCHW, gloom, 0.24)
 
 
 def add_weather(canvas_BFCHW: Tensor, weather: str, time_F: Tensor, xs: Tensor, ys: Tensor, unit_px: float) -> Tensor:
-    """The canvas with rain or snow. xs [W], ys [H]: pixels from the middle; unit_px: pixels per frame
-    height."""
+    """Add rain or snow to the canvas. xs [W], ys [H]: pixels from the centre; unit_px: pixels per frame height."""
     u, v = xs / unit_px, (ys / unit_px)[:, None]
     time = time_F[:, None, None]
     if weather == "rain":
@@ -48,7 +47,7 @@ def _drops(
 
 
 def _flakes(u: Tensor, v: Tensor, time: Tensor, cell: float, speed: float, radius: float) -> Tensor:
-    """Round soft flakes, one in each cell of a lattice whose columns fall one behind the other."""
+    """Coverage by soft round flakes, one in each cell of a lattice of falling columns."""
     x = u / cell
     column = torch.floor(x)
     chance = scatter(column)

@@ -1,5 +1,4 @@
-"""The English of Toyland: which words mean what (for `understand`) and how things are said (for
-`describe`)."""
+"""The English vocabulary of Toyland: patterns for `understand`, and phrases for `describe`."""
 
 from __future__ import annotations
 
@@ -75,7 +74,7 @@ HEADING_WORDS: dict[str, str] = {
     "down-right": "(?:down|downwards?|lower|bottom)(?: and)?(?: to)?(?: the)? right(?:wards?)?"
     "|right(?:wards?)? and down(?:wards?)?",
 }
-# In this order: the first that matches takes the words.
+# In order of precedence.
 MOTION_WORDS: tuple[tuple[str, str], ...] = (
     ("bounce", "bounc\\w+(?: up and down)?|hop(?:s|ping)?\\b(?: up and down)?|jump\\w*(?: up and down)?"
     "|up and down"),
@@ -111,7 +110,7 @@ SPIN_WORDS = (
 )
 
 CAMERA_SUBJECT = "camera|view|viewpoint|shot|lens|we|footage"
-# Inside words about the camera, and, where the second is true, also where the camera is not named.
+# (move, pattern, does the pattern also apply outside clauses about the camera?)
 CAMERA_MOVES: tuple[tuple[str, str, bool], ...] = (
     ("zoom-in", "zoom\\w* (?:slowly |gently )?(?:in|into|closer|toward|towards)\\b|dolly in|dollies in"
     "|push\\w* in", True),
@@ -134,7 +133,7 @@ CAMERA_MOVES: tuple[tuple[str, str, bool], ...] = (
     ("tilt-down", "down|downwards|sinks", False),
 )  # fmt: skip
 
-# How things are said. Each phrase follows the object; "{go}" is the object's own verb.
+# Phrases for captions. Each follows the object; "{go}" is the object's own verb.
 GO: dict[str, tuple[str, ...]] = {
     "ball": ("rolls", "moves"), "square": ("slides", "moves"), "triangle": ("slides", "moves"),
     "star": ("floats", "moves"), "heart": ("floats", "moves"), "ring": ("rolls", "moves"),

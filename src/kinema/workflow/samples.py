@@ -230,7 +230,7 @@ def _pans(folder: Path) -> None:
 
     export(
         folder, NUM_PANS, size=(PAN_PX, PAN_PX), num_frames=PAN_FRAMES, fps=FPS, write_clip=write_clip,
-        world=replace(WORLD_MINI, cameras=("pan-left",), motions=("stay",)), tell=describe_without_camera,
+        world=replace(WORLD_MINI, cameras=("pan-left",), motions=("stay",)), caption=describe_without_camera,
     )  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""What every training shares: recipes as stages, the loop, checkpoints, optimisers, several processes."""
+"""The parts that all trainings share: stages, the loop, checkpoints, optimizers and data parallelism."""

@@ -1,6 +1,6 @@
-"""What a training says, for TensorBoard: numbers by stage and step, and the contact sheets that it writes.
+"""Log a training to TensorBoard: scalars by stage and step, and contact sheets.
 
-Reads nothing back: `OUT/<stage>_run/events.jsonl` stays the record. Needs the package tensorboard (kinema[train]).
+Nothing is read back: the record of a run is `OUT/<stage>_run/events.jsonl`. Requires tensorboard (kinema[train]).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HIDDEN = ("step", "seconds", "minutes")
 
 
 class TensorBoardLog:
-    """Call it with each event. Writes OUT/tensorboard. ValueError without tensorboard."""
+    """Callable that logs each event to OUT/tensorboard. Raises ValueError if tensorboard is not installed."""
 
     def __init__(self, out: Path) -> None:
         if importlib.util.find_spec("tensorboard") is None:
@@ -62,7 +62,7 @@ class TensorBoardLog:
 
 
 def numbers(event: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
-    """Names and values of everything in an event that can be drawn; tables within it as name/name."""
+    """Yield the names and values of all scalars of an event; nested tables become name/name."""
     for name, value in event.items():
         if isinstance(value, Mapping):
             yield from numbers(value, f"{before}{name}/")

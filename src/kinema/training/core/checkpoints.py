@@ -1,6 +1,6 @@
-"""What a training keeps on disk and goes on from: everything that the next step depends on, averaged weights among it.
+"""Checkpoints: the full state of a training, averaged weights included, from which it resumes exactly.
 
-Reading runs no code, and a damaged file ends in an error that names it.
+Loading executes no code. A damaged file raises an error that names it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from . import processes
 
 
 def read(path: Path, device: str = "cpu") -> Any:
-    """What torch.save wrote: tensors, numbers, text, dicts and lists of them. Raises KinemaError for a file that is
-    damaged or holds anything else; FileNotFoundError where none is."""
+    """Load a file of torch.save: tensors, numbers, strings, and dicts and lists of them. Raises KinemaError if the file
+    is damaged or holds other objects, FileNotFoundError if it is missing."""
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
@@ -31,11 +31,11 @@ def read(path: Path, device: str = "cpu") -> Any:
         if "out of memory" in str(error).lower():
             raise
         reason = for_terminal((str(error).splitlines() or [type(error).__name__])[0], 200)
-        raise KinemaError(f"{path}: cannot be read, damaged or no file of a training ({reason}).") from None
+        raise KinemaError(f"{path}: damaged, or not a file of a training ({reason}).") from None
 
 
 class Ema:
-    """Exponential moving average of trainable weights; the decay grows from 0 as (1 + n) / (10 + n)."""
+    """Exponential moving average of trainable weights. The decay at step n is min(decay, (1 + n) / (10 + n))."""
 
     def __init__(self, modules: Mapping[str, nn.Module], decay: float):
         self.decay = decay
@@ -58,8 +58,8 @@ class Ema:
             self.shadow[name].copy_(held)
 
 
-class Learning:
-    """The parameters of a module that learn, saved and restored as a module is."""
+class Trainable:
+    """The trainable parameters of a module, saved and loaded with the interface of a module."""
 
     def __init__(self, module: nn.Module) -> None:
         self.learning = {name: p for name, p in module.named_parameters() if p.requires_grad}
@@ -73,10 +73,10 @@ class Learning:
 
 
 def save_checkpoint(
-    path: Path, task: Any, parts: Mapping[str, nn.Module | Learning], optimizers: list[torch.optim.Optimizer],
+    path: Path, task: Any, parts: Mapping[str, nn.Module | Trainable], optimizers: list[torch.optim.Optimizer],
     ema: Ema, step: int, seconds: float,
 ) -> None:  # fmt: skip
-    """Everything that the next step depends on, written beside the old file and then moved over it."""
+    """Write the full state of a training (the first process only). The old file is replaced atomically."""
     if not processes.first():
         return
     state = {
@@ -92,10 +92,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, task: Any, parts: Mapping[str, nn.Module | Learning], optimizers: list[torch.optim.Optimizer],
+    path: Path, task: Any, parts: Mapping[str, nn.Module | Trainable], optimizers: list[torch.optim.Optimizer],
     ema: Ema,
 ) -> tuple[int, float]:  # fmt: skip
-    """Restore what save_checkpoint wrote; returns (step, seconds trained so far)."""
+    """Restore the state that save_checkpoint wrote; returns (step, seconds trained so far)."""
     state = read(path)
     try:
         for name, part in parts.items():
@@ -109,11 +109,11 @@ def load_checkpoint(
         return int(state["step"]), float(state["seconds"])
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         why = for_terminal(" ".join(str(error).split()), 300)
-        raise KinemaError(f"{path}: a checkpoint of another network or with other settings ({why}).") from None
+        raise KinemaError(f"{path}: the checkpoint is of another network or has other settings ({why}).") from None
 
 
 def put_aside(*files: Path) -> None:
-    """An earlier run's files get .before in their names, so that nobody goes on with them by mistake."""
+    """Rename the files of an earlier run to NAME.before.SUFFIX, so that they are not resumed by mistake."""
     if processes.first():
         for file in files:
             if file.exists():
@@ -121,7 +121,7 @@ def put_aside(*files: Path) -> None:
 
 
 def load_averaged(path: Path, modules: Mapping[str, nn.Module]) -> int:
-    """Put a checkpoint's averaged weights into the modules (for export and sampling); returns its step."""
+    """Load the averaged weights of a checkpoint into the modules, for export and sampling; returns its step."""
     state = read(path)
     for name, module in modules.items():
         own = {key[len(name) + 1 :]: value for key, value in state["ema"].items() if key.startswith(name + ".")}

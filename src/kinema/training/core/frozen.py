@@ -1,4 +1,4 @@
-"""What a training leaves alone, and the proof that it did."""
+"""Freezing of parameters, and a check that frozen parameters did not change."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any
 from ...sd.inflate import digest
 
 Chosen = Callable[[str], bool]
-"""Does a parameter of this name learn?"""
+"""Is the parameter of this name trainable?"""
 
 
 def everything(name: str) -> bool:
     return True
 
 
-def leave(network: Any, trained: Chosen) -> None:
-    """Only the parameters that `trained` names learn from now on."""
+def freeze_except(network: Any, trained: Chosen) -> None:
+    """Freeze all parameters except those for which `trained` is true."""
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(trained(name))
 
 
 class Frozen:
-    """For tasks that train a part of a network: `freeze` first, `proof` at the end."""
+    """Base class of tasks that train a part of a network: call `freeze` first and `proof` at the end."""
 
     def freeze(self, network: Any, trained: Chosen) -> None:
-        """`leave`, and remember what the rest is."""
-        leave(network, trained)
+        """Freeze all other parameters and store their digest."""
+        freeze_except(network, trained)
         self._rest = network, lambda name: not trained(name)
         self.before = digest(*self._rest)
 
     def proof(self) -> dict[str, str]:
-        """Digests of the frozen layers before and after. RuntimeError where they changed."""
+        """Return the digests of the frozen layers before and after training. Raises RuntimeError if they differ."""
         now = digest(*self._rest)
         if now != self.before:
-            raise RuntimeError("Layers that were to stay frozen have changed.")
+            raise RuntimeError("Frozen layers changed during training.")
         return {"frozen_before": self.before, "frozen_after": now}

@@ -1,8 +1,8 @@
 """The training loop: step, average, measure, save, stop on the clock.
 
-A `Task` says what is learnt; `train` does the rest. A step's randomness comes from (seed, step, process) alone, so a
-run that was killed and resumed takes the very step that it would have taken. With several processes (see
-processes.py) each takes its own batch and gradients are averaged; the first one keeps the clock, measures and saves.
+A `Task` defines loss and evaluation; `train` does the rest. The random numbers of a step depend only on (seed, step,
+process), so a run that was killed and resumed takes the same steps as one that was not. With several processes (see
+processes.py) each has its own batch and gradients are averaged; the first process keeps the clock, evaluates and saves.
 """
 
 from __future__ import annotations
@@ -20,35 +20,36 @@ from torch import Tensor, nn
 
 from . import processes
 from .budget import Budget
-from .checkpoints import Ema, Learning, load_checkpoint, put_aside, save_checkpoint
+from .checkpoints import Ema, Trainable, load_checkpoint, put_aside, save_checkpoint
 from .optimizers import Muon, adam, split_parameters
 
-TOLD_S = 0.2
-"""So often at most it is told which step is taken."""
+REPORT_EVERY_S = 0.2
+"""Shortest interval between progress reports of steps."""
 CLOCK_SLACK = 0.1
-"""Share of the minutes by which a run may be behind its steps before the clock is what its progress follows."""
+"""Share of the minutes by which a run may lag behind its steps before its progress follows the clock."""
 
 
 class Task(Protocol):
-    """What is learnt: modules are saved (frozen parts have requires_grad off); Muon leaves names_for_adam alone."""
+    """A training objective. modules are saved; frozen parts have requires_grad off. Parameters whose names contain one
+    of names_for_adam are trained with AdamW, not Muon."""
 
     modules: Mapping[str, nn.Module]
     names_for_adam: tuple[str, ...]
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """The scalar to minimise and numbers to log. progress runs from 0 to 1 over the budget."""
+        """Return the scalar to minimize and numbers to log. progress rises from 0 to 1 over the budget."""
 
     def evaluate(self, step: int) -> dict[str, Any]:
-        """Held-out measurements; called with averaged weights in the modules."""
+        """Return held-out metrics; called with averaged weights in the modules."""
 
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """Either minutes or max_steps bounds the run; the learning rate follows whichever is set (max_steps first).
-    most_steps: both do, whichever comes first. accumulate: batches whose gradients make a step. optimizer: what AdamW
-    is (settings.OPTIMIZERS). sharded: frozen weights are spread over the processes (sharding.py), so that all of them
-    have to be there when one computes, and checkpoints hold only what learns. budget: of the command; where one of its
-    stages is running, that stage's end is the loop's too, with the last evaluation and what the stage does after it."""
+    """Settings of a training loop. max_steps, if set, bounds the run and drives the learning rate; otherwise minutes
+    do. With most_steps, the run ends at the first of most_steps and minutes. accumulate: batches per step. optimizer:
+    the kind of AdamW (settings.OPTIMIZERS). sharded: frozen weights are spread over the processes (sharding.py), so all
+    processes must evaluate together, and checkpoints hold only trainable parameters. budget: of the command; the
+    deadline of its running stage bounds the loop, the last evaluation and the rest of the stage included."""
 
     out: Path
     minutes: float = 10.0
@@ -76,9 +77,9 @@ class LoopConfig:
 
 
 class StepClock:
-    """How much of its time a loop has used: a share that rises evenly to 1 from now to `end_s`, by the budget's clock.
-    When the end moves, because an evaluation took longer than expected, it rises to it from where it is, so that the
-    learning rate comes down to its end in any case. before_s: seconds of an earlier command."""
+    """The share of a loop's time that is used; it rises linearly to 1 at `end_s`, by the budget's clock. When the
+    deadline moves, because an evaluation took longer than estimated, the share rises from its present value, so that
+    the learning rate always decays to its end. before_s: seconds of an earlier command."""
 
     def __init__(self, config: LoopConfig, before_s: float) -> None:
         self.budget = config.budget
@@ -96,7 +97,7 @@ class StepClock:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """While something is evaluated; the rest of the time is what is left after it."""
+        """Stop the clock during an evaluation and compute the deadline again after it."""
         share, began_s = self.now(), self.budget.clock()
         yield
         self.budget.evaluated(self.budget.clock() - began_s)
@@ -105,7 +106,7 @@ class StepClock:
 
 
 def learning_rate(progress: float, step: int, config: LoopConfig) -> float:
-    """Factor on the learning rate: linear warm-up in steps, flat, then a cosine down to final_lr."""
+    """Factor on the learning rate: linear warm-up, constant, then cosine decay to final_lr."""
     warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
     if progress <= config.decay_from:
         return warm
@@ -114,8 +115,8 @@ def learning_rate(progress: float, step: int, config: LoopConfig) -> float:
 
 
 def progress_of(step: int, clock: float, config: LoopConfig) -> float:
-    """From 0 to 1 over the run. clock: the share of its time that is used. With most_steps, the clock counts only where
-    it will end the run: before that, what it reads would make two runs of the same seed differ."""
+    """Progress of the run, 0 to 1. clock: the share of its time that is used. With most_steps, the clock counts only if
+    it ends the run, since it would otherwise make two runs of one seed differ."""
     if config.max_steps:
         return step / config.max_steps
     if not config.most_steps:
@@ -124,7 +125,7 @@ def progress_of(step: int, clock: float, config: LoopConfig) -> float:
 
 
 def steps_of(step: int, progress: float, config: LoopConfig) -> tuple[int, int]:
-    """(steps taken, of about how many); the second is 0 while nobody knows."""
+    """(steps done, estimated total); the total is 0 while unknown."""
     if config.max_steps:
         return step, config.max_steps
     if not step or progress <= 0:
@@ -133,14 +134,14 @@ def steps_of(step: int, progress: float, config: LoopConfig) -> tuple[int, int]:
 
 
 def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
-    """Run to the end of the budget; returns the last evaluation with step, seconds and samples.
+    """Train to the end of the budget; returns the last evaluation with step, seconds and samples.
 
-    Writes events.jsonl and checkpoint.pt in config.out; the averaged weights are in the modules afterwards. An earlier
-    run's files there are gone on with (resume), or kept as events.before.jsonl and checkpoint.before.pt.
+    Writes events.jsonl and checkpoint.pt in config.out and leaves the averaged weights in the modules. Files of an
+    earlier run are resumed (resume) or renamed to events.before.jsonl and checkpoint.before.pt.
     """
     config.out.mkdir(parents=True, exist_ok=True)
-    parts = {name: Learning(module) if config.sharded else module for name, module in task.modules.items()}
-    processes.same_start([tensor for part in parts.values() for tensor in part.state_dict().values()])
+    parts = {name: Trainable(module) if config.sharded else module for name, module in task.modules.items()}
+    processes.broadcast([tensor for part in parts.values() for tensor in part.state_dict().values()])
     muon_params, adam_params = split_parameters(task.modules.values(), task.names_for_adam)
     optimizers: list[torch.optim.Optimizer] = []
     if adam_params:
@@ -159,10 +160,10 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     budget, clock_s = config.budget, config.budget.clock
     if before:
         budget.resumed(before)
-    budget.learn()
+    budget.begin_loop()
     clock = StepClock(config, before)
     started = clock_s()
-    stored = measured = logged = told = started
+    stored = measured = logged = reported = started
     first_step = step
     sums: dict[str, float] = {}
     summed = 0
@@ -179,7 +180,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     def measure() -> dict[str, Any]:
         if not (processes.first() or config.sharded):
             return {}
-        budget.tell("evaluating")
+        budget.report("evaluating")
         ema.swap()
         try:
             with torch.no_grad():
@@ -189,11 +190,11 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
 
     while True:
         progress = processes.agree(progress_of(step, clock.now(), config), config.device)
-        if progress >= 1 and step:  # a run without a step has nothing to show
+        if progress >= 1 and step:  # every run takes at least one step
             break
-        if step == first_step or (now := clock_s()) - told > TOLD_S:
-            budget.tell("learning", *steps_of(step, progress, config))
-            told = clock_s() if step == first_step else now
+        if step == first_step or (now := clock_s()) - reported > REPORT_EVERY_S:
+            budget.report("training", *steps_of(step, progress, config))
+            reported = clock_s() if step == first_step else now
         factor = learning_rate(progress, step, config)
         for optimizer, lrs in zip(optimizers, peak, strict=True):
             for group, lr in zip(optimizer.param_groups, lrs, strict=True):
@@ -239,7 +240,7 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
         if clock_s() - stored > 60 * config.checkpoint_minutes:
             save_checkpoint(checkpoint, task, parts, optimizers, ema, step, before + clock_s() - started)
             stored = clock_s()
-    budget.learnt()
+    budget.end_loop()
     seconds = before + clock_s() - started
     save_checkpoint(checkpoint, task, parts, optimizers, ema, step, seconds)
     result = {"event": "finished", **measure()}

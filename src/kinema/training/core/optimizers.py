@@ -1,10 +1,10 @@
-"""The optimisers of a training: AdamW in the form that suits the machine, and Muon for matrices.
+"""The optimizers: AdamW, and Muon for matrices.
 
-AdamW is fused on CUDA, or has its state in 8 bits (Dettmers et al. 2022, arXiv 2110.02861; bitsandbytes) where memory
-is short. Muon is momentum whose matrix step is orthogonalised by a Newton-Schulz iteration (Jordan et al. 2024).
-Convolutions count as matrices (outputs x everything else). The step is scaled by 0.2 * sqrt(larger side), which makes
-its root mean square comparable with Adam's (Liu et al. 2025, "Muon is scalable for LLM training"), so both optimisers
-can follow one learning-rate schedule.
+AdamW is fused on CUDA, or has 8-bit state to save memory (Dettmers et al. 2022, arXiv 2110.02861; bitsandbytes). Muon
+is momentum whose matrix step is orthogonalized by a Newton-Schulz iteration (Jordan et al. 2024). Convolutions count as
+matrices (output channels x the rest). The step is scaled by 0.2 * sqrt(larger side), which makes its root mean square
+comparable with Adam's (Liu et al. 2025, "Muon is scalable for LLM training"), so both optimizers can use one
+learning-rate schedule.
 """
 
 from __future__ import annotations
@@ -22,25 +22,26 @@ from .settings import why_no_optimizer
 
 BETAS = (0.9, 0.98)
 A, B, C = 3.4445, -4.7750, 2.0315
-"""Of the odd polynomial a x + b x^3 + c x^5 that each step applies to the singular values."""
+"""Coefficients of the odd polynomial a x + b x^3 + c x^5 that each iteration applies to the singular values."""
 
 
 def adam(params: Sequence[Tensor], *, kind: str = "adamw", lr: float, device: str) -> torch.optim.Optimizer:
-    """AdamW without weight decay. adamw8bit keeps two bytes of state for a parameter instead of eight; tensors of fewer
-    than 4,096 numbers stay in float32 there."""
+    """AdamW without weight decay. adamw8bit stores two bytes of state per parameter instead of eight; the state of
+    tensors with fewer than 4,096 elements stays in float32."""
     if reason := why_no_optimizer(kind):
         raise ValueError(reason)
     if kind == "adamw8bit":
         import bitsandbytes
 
-        made: Any = bitsandbytes.optim.AdamW8bit(params, lr=lr, betas=BETAS, weight_decay=0.0)
-        return made
+        optimizer: Any = bitsandbytes.optim.AdamW8bit(params, lr=lr, betas=BETAS, weight_decay=0.0)
+        return optimizer
     return torch.optim.AdamW(params, lr=lr, betas=BETAS, weight_decay=0.0, fused=device.startswith("cuda"))
 
 
 def orthogonalize(g_NRC: Tensor, steps: int = 5) -> Tensor:
-    """Nearest semi-orthogonal matrices, approximately: singular values go to 0.7..1.2. Batched over N. In bfloat16
-    where the device is good at it; matrices twice as wide as high or more, on a CPU, by Gram matrices in float32."""
+    """Approximate the nearest semi-orthogonal matrices: singular values move to 0.7..1.2. Batched over N. Computes in
+    bfloat16 on devices that are fast at it. On a CPU, matrices at least twice as wide as high use Gram matrices in
+    float32."""
     low = good_at_bfloat16(g_NRC.device)
     x = g_NRC.mT if (tall := g_NRC.shape[1] > g_NRC.shape[2]) else g_NRC
     wide = x.shape[2] >= 2 * x.shape[1] and not x.is_cuda
@@ -56,8 +57,9 @@ def orthogonalize(g_NRC: Tensor, steps: int = 5) -> Tensor:
 
 
 def _factor(gram_NRR: Tensor, steps: int) -> Tensor:
-    """What the steps multiply wide matrices with, from their Gram matrices alone: the long side is seen twice instead
-    of twice a step, which is over three times quicker for convolutions on a CPU."""
+    """The matrix that all iterations together multiply wide matrices with, computed from their Gram matrices. It takes
+    two products over the long side in all instead of two per iteration: over three times faster for convolutions on a
+    CPU."""
     eye = torch.eye(gram_NRR.shape[1], device=gram_NRR.device)
     factor = step = A * eye + B * gram_NRR + C * gram_NRR @ gram_NRR
     for _ in range(steps - 1):
@@ -67,10 +69,10 @@ def _factor(gram_NRR: Tensor, steps: int) -> Tensor:
     return factor
 
 
-# Not torch.optim.Muon, to which the tests hold this: it refuses convolutions, computes in bfloat16 on CPUs that are
-# slow at it too (2 to 20 times slower), and takes every matrix in every process.
+# Not torch.optim.Muon, with which the tests compare this class: it rejects convolutions, computes in bfloat16 also on
+# CPUs that are slow at it (2 to 20 times slower), and orthogonalizes every matrix in every process.
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised steps, decoupled weight decay, for parameters of two or more dimensions."""
+    """Nesterov momentum, orthogonalized steps and decoupled weight decay, for parameters of two or more dimensions."""
 
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
@@ -97,22 +99,22 @@ class Muon(torch.optim.Optimizer):
 
 
 def shared_orthogonalize(g_NRC: Tensor) -> Tensor:
-    """orthogonalize, each process doing its part of the matrices where there are several processes."""
+    """orthogonalize, with the matrices divided among the processes."""
     if processes.count() == 1 or len(g_NRC) == 1:
         return orthogonalize(g_NRC)
     own = slice(processes.rank(), None, processes.count())
     found = torch.zeros_like(g_NRC)
     if len(g_NRC[own]):
         found[own] = orthogonalize(g_NRC[own])
-    processes.add_up(found)
+    processes.sum_over(found)
     return found
 
 
 def split_parameters(
     modules: Iterable[nn.Module], names_for_adam: tuple[str, ...]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """(matrices for Muon, the rest for AdamW): Muon gets trainable weights of two or more dimensions whose name
-    contains none of names_for_adam (embeddings, first and last layers, tables, gains)."""
+    """(parameters for Muon, parameters for AdamW). Muon gets trainable weights of two or more dimensions whose names
+    contain none of names_for_adam (embeddings, first and last layers, tables, gains)."""
     muon: list[Tensor] = []
     adam: list[Tensor] = []
     for module in modules:

@@ -1,8 +1,8 @@
-"""Several processes train one model: each takes its own batches, gradients are averaged (data parallelism).
+"""Data parallelism: each process has its own batches, and gradients are averaged.
 
-One process a GPU over NCCL, or one a CPU core over gloo, started here or by a launcher (torchrun, accelerate launch, on
-one machine or on many). Every function here does nothing when there is only one process, so the training loop reads the
-same either way. PyTorch is read by those that need it: what refuses a command asks here too.
+One process per GPU over NCCL, or per CPU core over gloo, started here or by a launcher (torchrun, accelerate launch; on
+one machine or several). With one process every function is a no-op, so the training loop is the same either way.
+PyTorch is imported inside functions, since command-line checks use this module too.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
 RANK = "KINEMA_RANK"
 WAIT = timedelta(hours=2)
-"""How long a process waits for the others; the first one measures and saves while they do."""
+"""Timeout of a process that waits for the others, while the first one evaluates and saves."""
 
 
 def _group() -> Any:
-    """torch.distributed where several processes are joined, else None. Nobody has joined without having read it."""
+    """torch.distributed if a process group is initialized, else None. Not imported means not initialized."""
     dist = sys.modules.get("torch.distributed")
     return dist if dist is not None and dist.is_available() and dist.is_initialized() else None
 
 
 def start(processes: int, device: str = "cpu") -> list[subprocess.Popen]:
-    """Make this process the first of `processes` that run the same command line; returns the others (see `finish`).
+    """Start the other processes with the same command line and join the group; returns them (see `finish`).
 
-    Call once, before any work. In one of the others it only joins them. Raises ValueError for fewer than one process or
-    more CUDA processes than there are GPUs.
+    Call once, before any work. In a process started here or by a launcher it only joins the group. Raises ValueError
+    for fewer than one process or more CUDA processes than GPUs.
     """
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
     if RANK not in os.environ and "LOCAL_RANK" in os.environ:
         return _launched(processes, device)
-    if processes > 1 and device.startswith("cuda") and processes > (there := _gpus()):
-        raise ValueError(f"{processes} processes need as many GPUs; there are {there}")
+    if processes > 1 and device.startswith("cuda") and processes > (gpus := _gpus()):
+        raise ValueError(f"{processes} processes need {processes} GPUs; this machine has {gpus}")
     others: list[subprocess.Popen] = []
     if processes > 1 and RANK not in os.environ:
         with socket.socket() as free:
@@ -62,19 +62,17 @@ def start(processes: int, device: str = "cpu") -> list[subprocess.Popen]:
 
 
 def _launched(processes: int, device: str) -> list[subprocess.Popen]:
-    """Join the group of a launcher, which says by its environment who this process is."""
+    """Join the group of a launcher, which sets the rank of this process in its environment."""
     number, total = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if processes not in (1, total):
-        raise ValueError(
-            f"{processes} processes were asked for, and the launcher started {total}; leave one of them out"
-        )
+        raise ValueError(f"--processes is {processes}, but the launcher started {total}; use one of the two")
     if total > 1:
         _join(device, number, int(os.environ["LOCAL_RANK"]), total)
     return []
 
 
 def _join(device: str, number: int, here: int, total: int) -> None:
-    """number: among all processes; here: among those of this machine."""
+    """Join the process group. number: the rank; here: the rank on this machine."""
     import torch
     import torch.distributed as dist
 
@@ -88,7 +86,7 @@ def _join(device: str, number: int, here: int, total: int) -> None:
 
 
 def own_device(device: str) -> str:
-    """The device of this process: "cuda" becomes "cuda:1" in the second one of a machine."""
+    """The device of this process: "cuda" becomes "cuda:1" in the second process of a machine."""
     if device != "cuda" or count() == 1:
         return device
     import torch
@@ -97,7 +95,7 @@ def own_device(device: str) -> str:
 
 
 def finish(others: list[subprocess.Popen]) -> None:
-    """Leave the group and wait for the others; those that hang after a failure here are stopped."""
+    """Leave the group and wait for the other processes; terminate those that do not end within 10 s."""
     if (group := _group()) is not None:
         group.destroy_process_group()
         os.environ.pop(RANK, None)
@@ -119,23 +117,23 @@ def rank() -> int:
 
 
 def first() -> bool:
-    """Is this the process that measures, saves and prints?"""
+    """Is this the process that evaluates, saves and prints?"""
     return rank() == 0
 
 
 def leads() -> bool:
-    """Will this process be the first one, by what started it? Known before any of them has joined."""
+    """Will this process have rank 0? Read from the environment, before the group is joined."""
     return os.environ.get(RANK, os.environ.get("RANK", "0") if "LOCAL_RANK" in os.environ else "0") == "0"
 
 
 def wait() -> None:
-    """Until every process is here."""
+    """Wait for all processes (barrier)."""
     if count() > 1:
         _group().barrier()
 
 
 def agree(value: float, device: str = "cpu") -> float:
-    """The first process's value, in all of them."""
+    """Return the first process's value in all processes."""
     if count() == 1:
         return value
     import torch
@@ -145,8 +143,8 @@ def agree(value: float, device: str = "cpu") -> float:
     return float(shared)
 
 
-def same_start(tensors: Sequence[Tensor]) -> None:
-    """The first process's values into all of them."""
+def broadcast(tensors: Sequence[Tensor]) -> None:
+    """Broadcast the first process's tensors to all processes, in place."""
     if count() > 1:
         for tensor in tensors:
             _group().broadcast(tensor, 0)
@@ -163,16 +161,16 @@ def average(tensors: Sequence[Tensor]) -> None:
         torch._foreach_copy_(list(tensors), list(torch._utils._unflatten_dense_tensors(flat, tensors)))
 
 
-def add_up(tensor: Tensor) -> None:
+def sum_over(tensor: Tensor) -> None:
     """Replace a tensor by its sum over the processes."""
     if count() > 1:
         _group().all_reduce(tensor)
 
 
-# Not DistributedDataParallel: the same gradients bit for bit, a step takes 6 % less of a processor at best, and it
-# wants one forward() of one module, where a task calls parts of several networks; the rest of this file would stay.
+# Not DistributedDataParallel: it gives the same gradients bit for bit and saves at most 6 % CPU time per step, but
+# requires one forward() of one module, while a task calls parts of several networks.
 def average_gradients(params: Sequence[Tensor]) -> None:
-    """A parameter without a gradient counts as zero, so that all processes exchange the same tensors."""
+    """Average gradients over the processes. A missing gradient counts as zero, so all exchange the same tensors."""
     if count() > 1:
         import torch
 
@@ -183,12 +181,12 @@ def average_gradients(params: Sequence[Tensor]) -> None:
 
 
 def check_device(device: str) -> None:
-    """Raises ValueError for a device that is not here."""
+    """Raise ValueError if this machine does not have the device."""
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
-        raise ValueError(f"device is cpu, cuda or cuda:N, not {device!r}.")
-    if kind == "cuda" and int(number or 0) >= (there := _gpus()):
-        raise ValueError(f"device is {device!r}, but this machine has {there} CUDA devices.")
+        raise ValueError(f"device must be cpu, cuda or cuda:N, got {device!r}.")
+    if kind == "cuda" and int(number or 0) >= (gpus := _gpus()):
+        raise ValueError(f"No such device: {device}. This machine has {gpus} CUDA devices.")
 
 
 def _gpus() -> int:
@@ -198,7 +196,7 @@ def _gpus() -> int:
 
 
 def device_name(device: str) -> str:
-    """The processor's or GPU's name, for a model's card."""
+    """The name of the CPU or GPU, for a model card."""
     if device.startswith("cuda"):
         import torch
 

@@ -1,8 +1,8 @@
-"""The folder of a run (`--out`): one training at a time, its record, and what may change when it goes on.
+"""The folder of a run (`--out`): its lock, its record, and the settings that may change on resume.
 
-OUT/stages.json holds the stages that are done and the settings of the run. OUT/.lock names the process that trains
-into the folder. A run goes on with its own settings: those that are not given are the record's, and those that differ
-from it are refused, except for the ones that a stage names (`Stage.follows`).
+OUT/stages.json holds the finished stages and the settings of the run. OUT/.lock names the process that trains in the
+folder. A run resumes with its own settings: missing ones are taken from the record, and different ones are refused,
+except those that a stage lists in `Stage.may_change`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ MINUTES = "minutes"
 
 
 class RunBusy(KinemaError):
-    """Another process trains into this folder."""
+    """Another process is training in this folder."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """done: what each finished stage gave. settings: of the run."""
+    """The record of a run. done: results by finished stage. settings: of the run."""
 
     done: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Record:
 
 
 def read(out: Path) -> Record:
-    """The record of a folder, empty where there is none. Raises KinemaError where it is damaged."""
+    """Read the record of a folder; empty if there is none. Raises KinemaError if it is damaged."""
     found = _state(out).value()
     settings = of_kind(found.pop("settings", {}), f"{out / RECORD}: settings", dict)
     done = {name: of_kind(each, f"{out / RECORD}: {name}", dict) for name, each in found.items()}
@@ -70,9 +70,9 @@ def _state(out: Path) -> JsonState:
     return JsonState(out / RECORD, 1, {0: lambda value: of_kind(value, str(out / RECORD), dict)}, indent=2)
 
 
-def gone_on_with(settings: Settings, *, only: bool, minutes: float | None) -> Settings:
-    """What a person asks for, with the run's own values where they say nothing: options, where the run goes on or one
-    of its stages is done again; minutes, where it goes on. minutes: as given."""
+def resumed_settings(settings: Settings, *, only: bool, minutes: float | None) -> Settings:
+    """Complete the settings from the run's record: options, with --resume or --stage; minutes, with --resume. minutes:
+    the value of the command line, or None."""
     if not (settings.resume or only):
         return settings
     record = read(settings.out)
@@ -80,35 +80,35 @@ def gone_on_with(settings: Settings, *, only: bool, minutes: float | None) -> Se
     return replace(settings, options=record.options | settings.options, minutes=budget or settings.minutes)
 
 
-def to_do(stages: Sequence[Stage], settings: Settings, only: Collection[str], record: Record) -> list[Stage]:
-    """The stages that are left, in order. Raises RequestError for what may not be done to this folder: a run over
-    another without `resume` or `replace`, or a resumption with other settings."""
+def stages_to_run(stages: Sequence[Stage], settings: Settings, only: Collection[str], record: Record) -> list[Stage]:
+    """Return the stages to run, in order. Raises RequestError if the folder holds a run and neither `resume` nor
+    `replace` is set, or if a resumed run has other settings."""
     if only:
         return [stage for stage in stages if stage.name in only]
     if not settings.resume:
         if not settings.replace and (why := _holds(settings.out, record)):
             raise RequestError(
-                f"{settings.out} holds a run already ({why}).", field="out", value=str(settings.out),
-                legal="another folder; --resume, which goes on with it; --replace, which begins anew and overwrites it",
+                f"{settings.out} already holds a run ({why}).", field="out", value=str(settings.out),
+                legal="another folder; --resume to continue it; --replace to start again and overwrite it",
             )  # fmt: skip
         return list(stages)
     changed = _changed(settings, record)
-    free = sorted({name for stage in stages for name in stage.follows})
+    free = sorted({name for stage in stages for name in stage.may_change})
     for name, (old, new) in changed.items():
         if name not in (*free, MINUTES):
             raise RequestError(
-                f"{name} is {new} now and was {old} in the run in {settings.out}; a run goes on with its own settings.",
+                f"{name} changed from {old} to {new}; the run in {settings.out} resumes with its own settings.",
                 field=name, value=new, nearest=None if name not in record.options else old,
                 legal=f"{', '.join(sorted({*free, MINUTES}))} may change; another folder keeps both runs; --replace "
-                "begins anew",
+                "starts again",
             )  # fmt: skip
-    moved = [number for number, stage in enumerate(stages) if not changed.keys().isdisjoint(stage.follows)]
+    moved = [number for number, stage in enumerate(stages) if not changed.keys().isdisjoint(stage.may_change)]
     first = min(moved, default=len(stages))
     return [stage for number, stage in enumerate(stages) if number >= first or stage.name not in record.done]
 
 
 def _holds(out: Path, record: Record) -> str:
-    """What would be lost, in words; "" where nothing would."""
+    """Describe the run that would be overwritten; "" if there is none."""
     if record.done:
         return f"done: {', '.join(record.done)}"
     found = sorted(out.glob("*/checkpoint.pt"))
@@ -116,7 +116,7 @@ def _holds(out: Path, record: Record) -> str:
 
 
 def _changed(settings: Settings, record: Record) -> dict[str, tuple[str, str]]:
-    """(then, now) of every setting that is another one; more minutes count, fewer do not."""
+    """(recorded, new) values of each changed setting. More minutes are a change, fewer are not."""
     then, now = record.options, settings.options
     found = {
         name: (then.get(name, "not set"), now.get(name, "not set"))
@@ -132,7 +132,7 @@ def _changed(settings: Settings, record: Record) -> dict[str, tuple[str, str]]:
 
 
 def _same(a: str | None, b: str | None) -> bool:
-    """One text, one number, or one place."""
+    """Are two values equal as text, as numbers or as paths?"""
     if a is None or b is None or a == b:
         return a == b
     try:
@@ -142,21 +142,21 @@ def _same(a: str | None, b: str | None) -> bool:
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """The folder is this run's until the block ends, or the process does, however it ends. Raises RunBusy, in every
-    process of the run, where another run has it."""
+def locked(out: Path) -> Iterator[None]:
+    """Lock the folder until the end of the block or of the process. Raises RunBusy, in every process of the run, if
+    another run holds the lock."""
     lock: IO[str] | None = None
     refused: KinemaError | None = None
     if processes.first():
         try:
             out.mkdir(parents=True, exist_ok=True)
-            lock = _locked(out / LOCK)
+            lock = _lock_file(out / LOCK)
         except KinemaError as error:
             refused = error
         except OSError as error:
-            refused = KinemaError(f"{out}: cannot be written to ({error.strerror or error}).")
+            refused = KinemaError(f"{out}: the folder cannot be written ({error.strerror or error}).")
     if not processes.agree(0.0 if refused else 1.0):
-        raise refused or RunBusy(f"{out}: the first process does not get the folder.")
+        raise refused or RunBusy(f"{out}: the first process could not lock the folder.")
     try:
         yield
     finally:
@@ -166,12 +166,12 @@ def alone(out: Path) -> Iterator[None]:
             lock.close()
 
 
-def _locked(path: Path) -> IO[str]:
-    """The open lock file, with this process's number and machine in it. The system lets go of the lock of a process
-    that has ended. Another machine's name stays where that one was killed: nobody here can know, so it is refused."""
+def _lock_file(path: Path) -> IO[str]:
+    """Open and lock the lock file, and write this process's id and host to it. The system releases the lock when
+    a process ends. If the file names another host, RunBusy is raised: whether a process there still runs is unknown."""
     try:
         from fcntl import LOCK_EX, LOCK_NB, flock
-    except ImportError:  # Windows: the note alone holds
+    except ImportError:  # Windows: only the file's content locks
         flock = None  # type: ignore[assignment]
     file = path.open("a+", encoding="utf-8")
     try:
@@ -204,4 +204,4 @@ def _owner(file: IO[str]) -> dict[str, Any]:
 
 def _busy(path: Path, owner: dict[str, Any]) -> str:
     who = f"process {owner.get('pid', 'unknown')} on {owner.get('host', 'an unknown machine')}"
-    return f"{path.parent}: {who} trains into this folder. Legal: another folder, or when that one has ended."
+    return f"{path.parent}: {who} is training in this folder. Use another folder, or wait until it has ended."

@@ -1,4 +1,4 @@
-"""What a recipe is asked for, and the pieces that it is made of."""
+"""The settings of a recipe, and its stages."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from ...core.events import OnEvent, ignore
-from .budget import NOTHING, Budget, Takes
+from .budget import NOTHING, Budget, FixedCost
 
 OPTIMIZERS = ("adamw", "adamw8bit")
-SEVERAL = "shard=on spreads weights over several processes; start them with --processes N, torchrun or accelerate."
-"""Why nothing is sharded in one process."""
+SEVERAL = "shard=on requires several processes; start them with --processes N, torchrun or accelerate."
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person asks of a recipe. minutes: for all of the command, loading, evaluating and writing included.
-    device: cpu, cuda, cuda:N. processes: how many were asked for. resume: go on with the run in `out`; replace: begin
-    anew over it. recipe: its name, "" where nobody knows. options: the recipe's own settings by name.
+    """Settings of a training. minutes: for the whole command, loading, evaluation and writing included. device: cpu,
+    cuda or cuda:N. processes: the number requested. resume: continue the run in `out`; replace: overwrite it. recipe:
+    its name, or "". options: the recipe's own settings by name.
 
-    show: called with what was found, in the first process. on_event: called with how far it is (core/events.py).
-    progress: is that shown? None: on a terminal and in a notebook. budget: of the command, for the stages' loops; one
-    that was made when the command began counts from there."""
+    show: callback for results, in the first process. on_event: callback for progress (core/events.py). progress: show a
+    progress bar; None: on a terminal and in a notebook. budget: of the command, for the loops of its stages."""
 
     out: Path
     device: str = "cpu"
@@ -43,26 +41,25 @@ class Settings:
 
 @dataclass(frozen=True)
 class Stage:
-    """A piece of a recipe. share: of the time that is left to learn in, relative to the other stages; 0 for what takes
-    as long as it takes.
+    """A stage of a recipe. share: of the time left for training, relative to the other stages; 0 if its duration is
+    fixed.
 
-    work: called with its minutes in every process (see `processes`); returns numbers to remember. follows: options that
-    may change when a run goes on ("minutes": more of them); where one did, this stage and the later ones are gone on
-    with although they were done. takes: what it needs however little it learns (budget.py), until runs on this machine
-    have shown it.
+    work: called with its minutes in every process (see `processes`); returns results for the record. may_change:
+    options that may change on resume ("minutes": may grow); if one changed, this stage and all later ones run again
+    from their checkpoints. fixed_cost: an estimate (budget.py), used until this machine has measured it.
     """
 
     name: str
     share: float
     work: Callable[[float], dict[str, Any] | None]
-    follows: tuple[str, ...] = ()
-    takes: Takes = NOTHING
+    may_change: tuple[str, ...] = ()
+    fixed_cost: FixedCost = NOTHING
 
 
 def why_no_optimizer(kind: str) -> str | None:
-    """Why an optimiser cannot be had here, or None."""
+    """Why an optimizer is not available, or None."""
     if kind not in OPTIMIZERS:
-        return f"optimizer is one of {', '.join(OPTIMIZERS)}, not {kind!r}."
+        return f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {kind!r}."
     if kind == "adamw8bit" and importlib.util.find_spec("bitsandbytes") is None:
-        return "adamw8bit needs bitsandbytes, which is not installed: pip install bitsandbytes."
+        return "adamw8bit requires bitsandbytes, which is not installed: pip install bitsandbytes."
     return None

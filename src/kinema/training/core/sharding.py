@@ -1,5 +1,6 @@
-"""Frozen weights spread over the processes (PyTorch's FSDP2): each keeps its part and has a block's weights whole only
-while the block computes. For adapters on models that one GPU cannot hold; what learns is small and is on all of them.
+"""Shard frozen weights over the processes (PyTorch's FSDP2): each process holds a part, and a block's weights are
+gathered only while it computes. For adapters of models that do not fit on one GPU; trainable parameters are small and
+replicated.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from .settings import SEVERAL
 
 
 def why_not() -> str | None:
-    """Why nothing can be sharded here, or None."""
+    """Why sharding is not available, or None."""
     if processes.count() < 2:
         return SEVERAL
     from torch.distributed.fsdp import fully_shard
 
     if "ignored_params" not in inspect.signature(fully_shard).parameters:
-        return f"shard=on needs PyTorch 2.7 or newer; this is {torch.__version__}."
+        return f"shard=on requires PyTorch 2.7 or newer, got {torch.__version__}."
     return None
 
 
 def shard(network: Any, device: str) -> Any:
-    """Shard all frozen parameters of a network in place, one unit for each block of its longest lists; parameters that
-    learn are moved to the device and stay whole. RuntimeError with one process."""
+    """Shard all frozen parameters of a network in place, one unit per block. Trainable parameters are moved to the
+    device and replicated. Raises RuntimeError with one process."""
     if reason := why_not():
         raise RuntimeError(reason)
     from torch.distributed.device_mesh import init_device_mesh
@@ -44,7 +45,7 @@ def shard(network: Any, device: str) -> Any:
 
 
 def blocks(network: nn.Module) -> list[nn.Module]:
-    """What is gathered at once: the members of the lists of modules that are in no other such list."""
+    """The modules that are gathered as a unit: the members of all outermost ModuleLists."""
     found: list[nn.Module] = []
     inside: set[nn.Module] = set()
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""Contact sheets: rows of frames with a line of text, for people to judge."""
+"""Contact sheets: labelled rows of frames, for inspection."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ GAP, LINE = 2, 12
 
 
 def strip(frames_FHWC: np.ndarray, picks: Sequence[int], zoom: int = 2) -> np.ndarray:
-    """The picked frames side by side, scaled up without smoothing; uint8 (H', W', 3)."""
+    """Return the picked frames side by side, upscaled by nearest neighbour; uint8 (H', W', 3)."""
     cells = [np.pad(frames_FHWC[pick].repeat(zoom, 0).repeat(zoom, 1), ((0, 0), (0, GAP), (0, 0))) for pick in picks]
     return np.concatenate(cells, axis=1)
 
 
 def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], path: Path, columns: int = 1, zoom: int = 1) -> None:
-    """Write a picture of labelled strips, `columns` of them beside each other."""
+    """Write an image of labelled strips in `columns` columns."""
     tiles = []
     for label, strips in rows:
         picture = np.concatenate(

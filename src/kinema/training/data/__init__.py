@@ -1,1 +1,1 @@
-"""What is learnt from: own clips and Toyland's, their words, and both encoded once."""
+"""Training data: user clips and Toyland clips, their captions, and cached encodings."""

@@ -1,7 +1,7 @@
-"""Own clips as latents, in buckets of one size each: encoded once, kept in files whose hashes are checked.
+"""Latents of user clips in buckets of one size each, encoded once and cached in files with checksums.
 
-A clip goes to the bucket whose shape is nearest to its own, is scaled to cover it and cut. What is longer than a window
-gives several windows, one after the other. A few clips can each be cut out several times, at other places and scales.
+A clip goes to the bucket with the nearest aspect ratio, is scaled to cover it and cropped. A clip longer than one
+window yields several consecutive windows. Each window can be cropped several times at random positions and scales.
 """
 
 from __future__ import annotations
@@ -26,19 +26,18 @@ from ..core import checkpoints
 from .own_clips import Item
 
 SHAPES = (1.0, 4 / 3, 3 / 4, 16 / 9, 9 / 16, 2.0, 0.5)
-"""Widths over heights of the buckets."""
+"""Aspect ratios (width / height) of the buckets."""
 SMALLEST, LARGEST = 0.78, 0.97
-"""Shares of a clip's sides that a cut has."""
+"""Range of a crop's sides, relative to the clip's."""
 HELD_OUT = 10
-"""One clip in so many is held out, where there are enough."""
+"""One clip in so many is held out, if there are enough."""
 Encode = Callable[[np.ndarray], Tensor]
 """uint8 frames (F, H, W, 3) to latents (F, C, h, w)."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Clips of one size. latents (N, F, C, h, w), and of each the number of its item and its first frame, uint8
-    (N, H, W, 3)."""
+    """Clips of one size: latents (N, F, C, h, w), index of each clip's item (N,), first frames uint8 (N, H, W, 3)."""
 
     height: int
     width: int
@@ -46,7 +45,7 @@ class Bucket:
     item: Tensor
     first: Tensor
 
-    # What TemporalTask asks of a store:
+    # The interface that TemporalTask requires of a store:
 
     def __len__(self) -> int:
         return len(self.item)
@@ -61,7 +60,7 @@ class Bucket:
 
     @property
     def weight(self) -> Tensor:
-        """Nothing weighs more than the rest."""
+        """Uniform weights."""
         return torch.zeros(()).expand(len(self), self.num_frames, *self.latents.shape[-2:])
 
     def frames(self, index: Tensor, when: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,21 +70,22 @@ class Bucket:
     def part(self, chosen: Tensor) -> Bucket:
         return Bucket(self.height, self.width, self.latents[chosen], self.item[chosen], self.first[chosen])
 
-    def apart(self) -> tuple[Bucket, Bucket]:
-        """(taught, held out): all windows and cuts of one item in HELD_OUT; the same twice where items are too few."""
+    def split(self) -> tuple[Bucket, Bucket]:
+        """Split into (training, held-out) by item; one item in HELD_OUT is held out. The same bucket twice if there are
+        too few items."""
         items, of = self.item.unique(return_inverse=True)
         last = of % HELD_OUT == HELD_OUT - 1
         return (self, self) if len(items) < 2 * HELD_OUT else (self.part(~last), self.part(last))
 
     def first_frames(self, index: Tensor, start: int) -> Tensor:
-        """For ImageToVideoTask, which here begins every clip at its first frame."""
+        """Return the first frames of clips, for ImageToVideoTask. start must be 0."""
         if start:
-            raise ValueError(f"Only the first frames of clips are kept, not frame {start}.")
+            raise ValueError(f"start must be 0, got {start}: a bucket stores only the first frames of clips.")
         return self.first[index]
 
 
 def size_of(item: Item, area: int, multiple: int) -> tuple[int, int]:
-    """(height, width) of the bucket for a clip: about `area` pixels, sides that are multiples of `multiple`."""
+    """(height, width) of a clip's bucket: about `area` pixels, both sides multiples of `multiple`."""
     shape = min(SHAPES, key=lambda ratio: abs(math.log(ratio * item.info.height / item.info.width)))
     height = max(multiple, round(math.sqrt(area / shape) / multiple) * multiple)
     width = max(multiple, round(math.sqrt(area * shape) / multiple) * multiple)
@@ -93,7 +93,7 @@ def size_of(item: Item, area: int, multiple: int) -> tuple[int, int]:
 
 
 def windows(item: Item, frames: int, fps: float) -> list[list[int]]:
-    """Numbers of the source's frames of each window of a clip, nearest in time."""
+    """Frame indices of each window of a clip, nearest in time at `fps`."""
     last = (item.info.num_frames - 1) / item.info.fps
     count = max(1, int((last * fps + 1.5) // frames))
     times = [[(first * frames + f) / fps for f in range(frames)] for first in range(count)]
@@ -101,7 +101,7 @@ def windows(item: Item, frames: int, fps: float) -> list[list[int]]:
 
 
 def cut(frames_FHWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A place in a clip, the same in all frames, of its shape and SMALLEST to LARGEST of its sides."""
+    """Crop all frames at one random position, with the clip's aspect ratio and SMALLEST to LARGEST of its sides."""
     share, sides = rng.uniform(SMALLEST, LARGEST), frames_FHWC.shape[1:3]
     height, width = (max(1, round(share * side)) for side in sides)
     top, left = (int(rng.integers(0, side - part + 1)) for side, part in zip(sides, (height, width), strict=True))
@@ -110,20 +110,20 @@ def cut(frames_FHWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def fill(
     items: Sequence[Item], encode: Encode, folder: Path, *, frames: int, fps: float, area: int, multiple: int,
-    of: str, crops: int = 1, on_clip: Callable[[int, int], Any] = lambda done, count: None,
-    on_spoilt: Callable[[int, MediaError], Any] | None = None,
+    encoder_id: str, crops: int = 1, on_clip: Callable[[int, int], Any] = lambda done, count: None,
+    on_unreadable: Callable[[int, MediaError], Any] | None = None,
 ) -> list[Bucket]:  # fmt: skip
-    """All windows of all clips in their buckets, the largest first. folder: the cache. of: what tells this encoder from
-    others (a digest of its weights). crops: of each window, the first of them whole. on_clip: called after each clip
-    with how many are done, and of how many. on_spoilt: called with the number of a clip that cannot be read to its end,
+    """Encode all windows of all clips; returns the buckets, largest first. folder: the cache. encoder_id: identifies
+    the encoder in cache keys. crops: number of crops of each window; the first is the full window. on_clip: callback
+    (done, total) after each clip. on_unreadable: callback (index, error) for a clip that cannot be decoded to its end,
     which is left out; without it MediaError is raised."""
     folder.mkdir(parents=True, exist_ok=True)
     held: dict[tuple[int, int], list[tuple[Tensor, Tensor, int]]] = {}
     for number, item in enumerate(items):
         height, width = size_of(item, area, multiple)
-        settings = json.dumps([of, frames, fps, height, width] + ([crops] if crops > 1 else []))
+        settings = json.dumps([encoder_id, frames, fps, height, width] + ([crops] if crops > 1 else []))
         key = hashlib.sha256(settings.encode() + _digest(item.path).encode()).hexdigest()
-        kept = _kept(folder / f"{key}.pt")
+        kept = _read_cache(folder / f"{key}.pt")
         if kept is None:
             rng = np.random.default_rng(int(key[:16], 16))
             encoded, firsts = [], []
@@ -134,12 +134,12 @@ def fill(
                         encoded.append(encode(part).cpu().half())
                         firsts.append(torch.from_numpy(part[0].copy()))
             except MediaError as error:
-                if on_spoilt is None:
+                if on_unreadable is None:
                     raise
-                on_spoilt(number, error)
+                on_unreadable(number, error)
                 continue
             kept = torch.stack(encoded), torch.stack(firsts)
-            _keep(folder / f"{key}.pt", kept)
+            _write_cache(folder / f"{key}.pt", kept)
         held.setdefault((height, width), []).extend((*each, number) for each in zip(*kept, strict=True))
         on_clip(number + 1, len(items))
     found = []
@@ -152,7 +152,7 @@ def fill(
 
 
 def _pixels(path: Path, picks: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
-    """The frames of one window after the other, (F, H, W, 3); no more than a window is in memory."""
+    """Yield the frames of each window, (F, H, W, 3), with at most one window in memory."""
     frames = (frame for chunk in read_chunks(path, audio=False) for frame in chunk.frames)
     at, frame = -1, np.empty(0)
     for window in picks:
@@ -162,8 +162,8 @@ def _pixels(path: Path, picks: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
                 try:
                     frame = next(frames)
                 except StopIteration:
-                    told = f"ends after {at + 1} frames, where {picks[-1][-1] + 1} are announced"
-                    raise MediaError(f"{path}: {told}.") from None
+                    expected = picks[-1][-1] + 1
+                    raise MediaError(f"{path}: ends after {at + 1} frames, expected {expected}.") from None
                 at += 1
             held.append(frame)
         yield np.stack(held)
@@ -174,15 +174,14 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _keep(path: Path, kept: tuple[Tensor, Tensor]) -> None:
+def _write_cache(path: Path, kept: tuple[Tensor, Tensor]) -> None:
     with whole(path) as beside:
         torch.save(kept, beside)
     write_text(path.with_suffix(".sha256"), _digest(path))
 
 
-def _kept(path: Path) -> tuple[Tensor, Tensor] | None:
-    """Latents and first frames in a file that is what it was when it was written; None for one that is not, or not
-    there."""
+def _read_cache(path: Path) -> tuple[Tensor, Tensor] | None:
+    """Read latents and first frames from a cache file; None if it is missing or its checksum differs."""
     note = path.with_suffix(".sha256")
     if not path.is_file() or not note.is_file() or note.read_text(encoding="utf-8") != _digest(path):
         return None

@@ -1,4 +1,4 @@
-"""Captions of Toyland clips as a frozen or trained CLIP text encoder reads them, as Stable Diffusion's pipelines do."""
+"""Sample captions and encode them with a CLIP text encoder, frozen or trained, as Stable Diffusion's pipelines do."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ...toyland.caption import describe, describe_place
 from ...toyland.scene import World, sample_scene
 
 WORDINGS = 32
-"""Captions that each clip is told by; remembered, since a GPU asks for thousands a second."""
-Tell = Callable[[int, int, bool], str]
-"""The caption of a clip: its seed, which wording, and whether only to say where it is."""
+"""Number of different captions per clip. Captions are cached, since a GPU uses thousands per second."""
+CaptionOf = Callable[[int, int, bool], str]
+"""(seed of a clip, index of the wording, describe only the place?) to its caption."""
 
 
 @lru_cache(maxsize=1 << 20)
@@ -23,23 +23,24 @@ def caption(seed: int, world: World, number: int, place: bool) -> str:
     return (describe_place if place else describe)(sample_scene(seed, world), number)
 
 
-def toyland(world: World) -> Tell:
-    """Captions of scenes of a world."""
+def toyland_captions(world: World) -> CaptionOf:
+    """Return the caption function of a world's scenes."""
     return lambda seed, number, place: caption(seed, world, number, place)
 
 
 class Captioner:
-    """drop: share of captions that are emptied (for guidance). places: share that only says where the clip is."""
+    """Samples and encodes captions. drop: share of captions replaced by "" (for guidance). places: share of captions
+    that describe only the place."""
 
     def __init__(
-        self, tokenizer: Any, text_encoder: Any, tell: Tell, *, device: str = "cpu", drop: float = 0.1,
+        self, tokenizer: Any, text_encoder: Any, caption_of: CaptionOf, *, device: str = "cpu", drop: float = 0.1,
         places: float = 0.0,
     ):  # fmt: skip
-        self.tokenizer, self.text_encoder, self.tell = tokenizer, text_encoder.to(device), tell
+        self.tokenizer, self.text_encoder, self.caption_of = tokenizer, text_encoder.to(device), caption_of
         self.device, self.drop, self.places = device, drop, places
 
     def embed(self, captions: list[str]) -> Tensor:
-        """Text states (B, L, D) of padded captions, without a mask."""
+        """Encode padded captions to text states (B, L, D), without an attention mask."""
         words = self.tokenizer(
             captions, padding="max_length", truncation=True, max_length=self.tokenizer.model_max_length,
             return_tensors="pt",
@@ -47,29 +48,29 @@ class Captioner:
         return self.text_encoder(words.input_ids).last_hidden_state
 
     def draw(self, seeds: list[int], generator: torch.Generator) -> list[str]:
-        """A fresh wording for the clip of each seed; some say only where it is, some nothing."""
+        """Draw a wording for the clip of each seed; some describe only the place, some are empty."""
         chance = torch.rand(len(seeds), generator=generator).tolist()
         number = torch.randint(WORDINGS, (len(seeds),), generator=generator).tolist()
         return [
-            "" if share < self.drop else self.tell(seed, which, share < self.drop + self.places)
+            "" if share < self.drop else self.caption_of(seed, which, share < self.drop + self.places)
             for seed, which, share in zip(seeds, number, chance, strict=True)
         ]
 
     def held_out(self, seeds: list[int]) -> Tensor:
-        """Text states of the first wording of each."""
-        return self.embed([self.tell(seed, 0, False) for seed in seeds])
+        """Encode the first wording of each clip."""
+        return self.embed([self.caption_of(seed, 0, False) for seed in seeds])
 
 
-class Remembering(Captioner):
-    """Reads each caption once: for text encoders that are large, and captions that are few."""
+class CachedCaptioner(Captioner):
+    """A Captioner that caches text states, for large text encoders and few captions."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.known: dict[str, Tensor] = {}
+        self.cache: dict[str, Tensor] = {}
 
     def embed(self, captions: list[str]) -> Tensor:
-        fresh = sorted({text for text in captions if text not in self.known})
+        fresh = sorted({text for text in captions if text not in self.cache})
         with torch.no_grad():
             for text in fresh:
-                self.known[text] = super().embed([text])[0].cpu()
-        return torch.stack([self.known[text] for text in captions]).to(self.device)
+                self.cache[text] = super().embed([text])[0].cpu()
+        return torch.stack([self.cache[text] for text in captions]).to(self.device)

@@ -1,6 +1,5 @@
-"""Words for clips as people keep them: metadata.csv and metadata.jsonl at the top of a folder, `clip.txt` beside
-`clip.mp4`. Files come from anywhere: encodings by core/text_file.py, sizes and depth bounded, every row that cannot be
-used named with its reason."""
+"""Read captions: metadata.csv and metadata.jsonl at the top of a folder, and `clip.txt` next to `clip.mp4`. Files are
+untrusted: core/text_file.py detects encodings, sizes and depths are bounded, and every unusable row is reported."""
 
 from __future__ import annotations
 
@@ -21,13 +20,14 @@ METADATA = ("metadata.csv", "metadata.jsonl")
 ENDINGS = (".txt", ".TXT")
 MAX_METADATA_BYTES = 64 * 2**20
 MAX_ROW_BYTES = 2**20
-Tell = Callable[[str, str], object]
-"""Called with a name and what there is to say of it."""
+Report = Callable[[str, str], object]
+"""Callback with the name of a file or row, and a reason or remark."""
 
 
-def metadata(folder: Path, refuse: Tell, note: Tell) -> dict[Path, str]:
-    """Captions by the path of their clip, under `folder`. refuse: rows that have none. note: what was assumed."""
-    told: dict[Path, str] = {}
+def metadata(folder: Path, refuse: Report, note: Report) -> dict[Path, str]:
+    """Read captions by the path of their clip under `folder`. refuse: callback for unusable rows. note: callback for
+    assumptions."""
+    captions: dict[Path, str] = {}
     for name in METADATA:
         try:
             text, assumed = read_text(folder / name, error=MediaError, max_bytes=MAX_METADATA_BYTES)
@@ -49,19 +49,19 @@ def metadata(folder: Path, refuse: Tell, note: Tell) -> dict[Path, str]:
                 continue
             file, words = text_of(row, FILE_COLUMNS), text_of(row, TEXT_COLUMNS)
             if file is None or words is None:
-                refuse(where, f"it has no {'file_name' if file is None else 'text'}")
+                refuse(where, f"no {'file_name' if file is None else 'text'}")
                 continue
             path = Path(os.path.normpath(folder / file))
             if "\0" in file or not path.is_relative_to(os.path.normpath(folder)):
-                refuse(where, f"{file!r} is no file of this folder")
+                refuse(where, f"{file!r} is outside this folder")
                 continue
-            told[folder / path.relative_to(os.path.normpath(folder))] = words.strip()
-    return told
+            captions[folder / path.relative_to(os.path.normpath(folder))] = words.strip()
+    return captions
 
 
-def beside(clip: Path) -> Text:
-    """The caption in the .txt (or .TXT) file beside a clip, and what was assumed about it; empty where there is none.
-    Raises MediaError where one cannot be read."""
+def sidecar(clip: Path) -> Text:
+    """Read the caption from the .txt (or .TXT) file next to a clip; empty if the file is missing. Raises MediaError if
+    it cannot be read."""
     for ending in ENDINGS:
         with contextlib.suppress(FileNotFoundError):
             return read_text(clip.with_suffix(ending), error=MediaError)
@@ -69,27 +69,28 @@ def beside(clip: Path) -> Text:
 
 
 def text_of(row: dict[Any, Any], columns: tuple[str, ...]) -> str | None:
-    """The first of these columns that has text in a row."""
+    """The text of the first of these columns that has any, or None."""
     return next((row[column] for column in columns if isinstance(row.get(column), str) and row[column]), None)
 
 
 def reason(error: KinemaError, path: Path) -> str:
-    """What an error says of a file, without the file's place, which whoever lists it knows."""
+    """The message of an error without the path of the file."""
     return str(error).removeprefix(f"{path}: ").replace(f"{path.parent}{os.sep}", "")
 
 
 def _other_separator(text: str) -> str:
-    """Why its columns cannot be told apart, if its first line names them between something else than commas."""
+    """Why a header has no columns, if it uses a separator other than commas; else ""."""
     head = text.partition("\n")[0].rstrip("\r")
     for mark, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
         columns = [column.strip().strip('"') for column in head.split(mark)]
         if len(columns) > 1 and "," not in head and {*columns} & {*FILE_COLUMNS, *TEXT_COLUMNS}:
-            return f"its columns are separated by {word}; commas are expected, as in file_name,text"
+            return f"columns are separated by {word}; use commas, as in file_name,text"
     return ""
 
 
 def _csv(text: str) -> Iterator[dict[Any, Any] | str]:
-    """Rows, or why one is none. The module's own limit of 131,072 characters a field holds; the next row is read."""
+    """Yield rows, or the error message of an invalid row, and continue. Fields have at most 131,072 characters (csv's
+    own limit)."""
     reader = csv.DictReader(io.StringIO(text, newline=""))
     while True:
         try:

@@ -1,7 +1,7 @@
-"""Latents of single frames, encoded once: what image models and the temporal layers above them are trained on.
+"""Cached latents of single frames, for image models and temporal layers.
 
-A shard is a file of float16 latents [n, F, C, h, w], scaled as the denoiser sees them, the share of object pixels in
-each latent cell [n, F, h, w], and the seeds of the scenes [n].
+A shard is a file of float16 latents [n, F, C, h, w], scaled for the denoiser, the share of object pixels in each latent
+cell [n, F, h, w], and the seeds of the scenes [n].
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .store import SHARD, ClipStore
 @torch.no_grad()
 def write_frame_latents(
     vae: Any, store: ClipStore, folder: Path, device: str = "cpu", *, limit: int | None = None,
-    tell: Callable[[int, int], object] = lambda done, total: None,
+    report: Callable[[int, int], object] = lambda done, total: None,
 ) -> None:  # fmt: skip
-    """Encode every frame of a store, or of its first `limit` clips; shards that exist are kept, several processes share
-    the work. tell: called with how many clips are done, and of how many."""
+    """Encode every frame of a store, or of its first `limit` clips. Existing shards are kept; several processes share
+    the work. report: callback (done, total) in clips."""
     most = len(store) if limit is None else min(limit, len(store))
     folder.mkdir(parents=True, exist_ok=True)
     scale = vae.config.scaling_factor
@@ -43,7 +43,7 @@ def write_frame_latents(
             latents.append(z.half().cpu().contiguous().unflatten(0, mask.shape[:2]))
             cells = F.adaptive_avg_pool2d(mask.flatten(0, 1).float()[:, None], z.shape[-2:])[:, 0]
             weights.append(cells.half().unflatten(0, mask.shape[:2]))
-            tell(first + start + len(frames), most)
+            report(first + start + len(frames), most)
         seeds = torch.tensor([store.seed(index) for index in members])
         with whole(path) as beside:
             torch.save({"latents": torch.cat(latents), "weight": torch.cat(weights), "seed": seeds}, beside)
@@ -51,20 +51,20 @@ def write_frame_latents(
 
 
 def _holds(path: Path, count: int) -> bool:
-    """Is there a shard with so many clips? One that a shorter run left has fewer, and later ones must not follow it:
-    clips are found by their place."""
+    """Does the file hold a shard of at least so many clips? A shorter run leaves a smaller last shard, which must be
+    written again, since clips are found by position."""
     return path.exists() and len(checkpoints.read(path)["seed"]) >= count
 
 
 class FrameLatents:
-    """All shards of these folders in memory: latents (N, F, C, h, w), weight (N, F, h, w), seed (N,)."""
+    """All shards of folders, in memory: latents (N, F, C, h, w), weight (N, F, h, w), seed (N,)."""
 
     def __init__(self, *folders: Path, device: str = "cpu") -> None:
         shards = []
         for folder in folders:
             found = [checkpoints.read(path) for path in sorted(folder.glob("*.pt"))]
             if not found:
-                raise FileNotFoundError(f"{folder} holds no latents.")
+                raise FileNotFoundError(f"No latents in {folder}.")
             shards += found
         self.latents, self.weight, self.seed = (
             torch.cat([shard[name] for shard in shards]).to(device) for name in ("latents", "weight", "seed")
@@ -83,5 +83,5 @@ class FrameLatents:
 
 
 def to_network(frames_NHWC: Tensor) -> Tensor:
-    """uint8 frames to float (N, 3, H, W) in [-1, 1]."""
+    """Convert uint8 frames to float (N, 3, H, W) in [-1, 1]."""
     return frames_NHWC.permute(0, 3, 1, 2).float() / 127.5 - 1

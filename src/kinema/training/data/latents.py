@@ -1,8 +1,8 @@
-"""Latents of clips and of what the model is told beside the words, encoded once before the transformer is trained.
+"""Cached latents of clips and of their VACE conditions, encoded before the transformer is trained.
 
-For each clip of a store: the latents of what a model must answer (the clip itself, but for known.ANSWERS), the weight
-of its objects on the latent grid, the two condition streams of one kind of known.KINDS with its mask, and two
-reference pictures of its objects. What is gray is not encoded again.
+For each clip of a store: the latents of its target, the object weights on the latent grid, the two streams of one kind
+of condition (condition_kinds.KINDS) and its mask, and two reference images of its objects. Gray streams share one
+encoding.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from ...core.whole import whole
 from ...toyland.scene import World, sample_scene
 from ..core import checkpoints, processes
-from . import known, parallel_vae
+from . import condition_kinds, parallel_vae
 from .parallel_vae import normalize, to_network
 from .store import SHARD, ClipStore
 from .vace import letterbox, object_crop
 
 
 def encoder(vae: nn.Module, device: str = "cpu") -> Callable[[Tensor], Tensor]:
-    """Frames (B, 3, F, H, W) to normalised mean latents on the CPU."""
+    """Return a function that encodes frames (B, 3, F, H, W) to normalized mean latents on the CPU."""
 
     @torch.no_grad()
     def encode(frames_BCFHW: Tensor) -> Tensor:
@@ -44,14 +44,16 @@ def object_weight(mask_BFHW: Tensor) -> Tensor:
     return torch.cat([first, later], dim=1)
 
 
-def read_clip(store: ClipStore, index: int, world: World, fps: float = 8.0) -> known.KnownClip:
+def read_clip(store: ClipStore, index: int, world: World, fps: float = 8.0) -> condition_kinds.GroundTruthClip:
     scene = sample_scene(store.seed(index), world)
-    return known.KnownClip(scene, store.frames_of(index), store.masks_of(index), store.track(index), fps)
+    return condition_kinds.GroundTruthClip(
+        scene, store.frames_of(index), store.masks_of(index), store.track(index), fps
+    )
 
 
-def reference_pictures(clip: known.KnownClip, rng: np.random.Generator) -> tuple[Tensor, int]:
-    """Two pictures on white, (2, 3, H, W) in [-1, 1], and how many of them show an object: the first object in some
-    frame, and the second one, or the first again in another frame."""
+def reference_pictures(clip: condition_kinds.GroundTruthClip, rng: np.random.Generator) -> tuple[Tensor, int]:
+    """Two reference images on white, (2, 3, H, W) in [-1, 1], and how many of them show an object: the first object in
+    a random frame, and the second object, or the first again."""
     height, width = clip.frames_FHWC.shape[1:3]
     pictures = []
     for slot in (0, min(1, len(clip.scene.actors) - 1)):
@@ -63,21 +65,21 @@ def reference_pictures(clip: known.KnownClip, rng: np.random.Generator) -> tuple
     return torch.stack([*pictures, *[torch.ones(3, height, width)] * (2 - count)]), count
 
 
-def place_pictures(answer_FHWC: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, int]:
-    """Two frames of a place as references: (2, 3, H, W) in [-1, 1], and 2."""
-    return torch.from_numpy(answer_FHWC[rng.integers(len(answer_FHWC), size=2)]).permute(0, 3, 1, 2), 2
+def place_pictures(target_FHWC: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, int]:
+    """Two frames of a place as reference images: (2, 3, H, W) in [-1, 1], and 2."""
+    return torch.from_numpy(target_FHWC[rng.integers(len(target_FHWC), size=2)]).permute(0, 3, 1, 2), 2
 
 
 def encode_streams(
-    vae_encode: Callable[[Tensor], Tensor], told: list[known.Told], gray: Tensor
+    vae_encode: Callable[[Tensor], Tensor], conditions: list[condition_kinds.Condition], gray: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(inactive, reactive) latents and masks (B, F, H, W) of conditions; gray streams are not encoded."""
+    """(inactive, reactive) latents and masks (B, F, H, W) of conditions. Gray streams use `gray`."""
     streams = []
-    masks = torch.from_numpy(np.stack([mask for _, mask in told]))
-    source = torch.from_numpy(np.stack([frames for frames, _ in told])).permute(0, 4, 1, 2, 3)
+    masks = torch.from_numpy(np.stack([mask for _, mask in conditions]))
+    source = torch.from_numpy(np.stack([frames for frames, _ in conditions])).permute(0, 4, 1, 2, 3)
     for part in (~masks, masks):
         pixels = source * part[:, None]
-        latents = gray.expand(len(told), *gray.shape[1:]).clone()
+        latents = gray.expand(len(conditions), *gray.shape[1:]).clone()
         some = pixels.flatten(1).any(1)
         if some.any():
             latents[some] = vae_encode(pixels[some])
@@ -88,34 +90,34 @@ def encode_streams(
 def encode_shard(
     vae_encode: Callable[[Tensor], Tensor], store: ClipStore, world: World, first: int, count: int, gray: Tensor,
     together: int = 8, fps: float = 8.0, leave_out: Sequence[str] = (),
-    tell: Callable[[int], object] = lambda done: None,
+    report: Callable[[int], object] = lambda done: None,
 ) -> dict:  # fmt: skip
-    """All tensors of clips first to first + count (see the module's text), encoded so many together; float16, masks as
-    bits. leave_out: kinds of conditions that none of them has. tell: called with how many clips are done."""
+    """Encode clips first to first + count, `together` at once; returns float16 tensors, masks packed to bits.
+    leave_out: kinds of conditions not to use. report: callback with the number of clips done."""
     parts: dict[str, list[Tensor]] = {}
     numbers: dict[str, list[int]] = {"kind": [], "seed": [], "references": []}
     for at in range(first, first + count, together):
-        told, references = [], []
+        conditions, references = [], []
         indices = list(range(at, min(at + together, first + count)))
         frames, objects = store.take(indices)
-        answers = to_network(frames)
+        targets = to_network(frames)
         for row, index in enumerate(indices):
             clip, rng = read_clip(store, index, world, fps), np.random.default_rng(store.seed(index))
-            kind = known.choose(rng, leave_out)
-            told.append(known.KINDS[kind][1](clip, rng))
+            kind = condition_kinds.choose(rng, leave_out)
+            conditions.append(condition_kinds.KINDS[kind][1](clip, rng))
             pictures, num = reference_pictures(clip, rng)
-            if kind in known.ANSWERS:
-                answer = known.ANSWERS[kind](clip, told[-1])
-                answers[row] = torch.from_numpy(answer).permute(3, 0, 1, 2)
-                if kind in known.WITHOUT_OBJECTS:
-                    pictures, num = place_pictures(answer, rng)
+            if kind in condition_kinds.TARGETS:
+                target = condition_kinds.TARGETS[kind](clip, conditions[-1])
+                targets[row] = torch.from_numpy(target).permute(3, 0, 1, 2)
+                if kind in condition_kinds.WITHOUT_OBJECTS:
+                    pictures, num = place_pictures(target, rng)
             references.append(pictures)
-            for name, number in zip(numbers, (known.NAMES.index(kind), store.seed(index), num), strict=True):
+            for name, number in zip(numbers, (condition_kinds.NAMES.index(kind), store.seed(index), num), strict=True):
                 numbers[name].append(number)
-        inactive, reactive, masks = encode_streams(vae_encode, told, gray)
+        inactive, reactive, masks = encode_streams(vae_encode, conditions, gray)
         pictures = vae_encode(torch.cat(references)[:, :, None])
         new = {
-            "clean": vae_encode(answers).half(),
+            "clean": vae_encode(targets).half(),
             "inactive": inactive.half(),
             "reactive": reactive.half(),
             "reference": pictures.view(len(indices), 2, *pictures.shape[1:]).transpose(1, 2).flatten(2, 3).half(),
@@ -124,7 +126,7 @@ def encode_shard(
         }
         for name, value in new.items():
             parts.setdefault(name, []).append(value)
-        tell(at + len(indices))
+        report(at + len(indices))
     return {
         **{name: torch.cat(value) for name, value in parts.items()},
         **{name: torch.tensor(value) for name, value in numbers.items()},
@@ -134,12 +136,12 @@ def encode_shard(
 def write_latents(
     vae: nn.Module, store: ClipStore, world: World, folder: Path, *, device: str = "cpu", limit: int,
     minutes: float | None = None, fps: float = 8.0, leave_out: Sequence[str] = (),
-    tell: Callable[[int, int], object] = lambda done, total: None,
+    report: Callable[[int, int], object] = lambda done, total: None,
 ) -> None:  # fmt: skip
-    """Encode clips up to limit in shards of SHARD clips that are not there yet, and the gray clip (gray.pt).
+    """Encode clips up to `limit` in shards of SHARD clips, and a gray clip (gray.pt). Existing shards are kept.
 
-    leave_out: kinds of conditions that none of them has. Several processes share the shards. After `minutes` no new
-    shard is begun, if there is one. tell: called with how many clips are done, and of how many.
+    leave_out: kinds of conditions not to use. Several processes share the shards. After `minutes` no new shard is
+    begun, except the first. report: callback (done, total) in clips.
     """
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +160,7 @@ def write_latents(
         count = min(SHARD, len(store) - first, limit - first)
         shard = encode_shard(
             vae_encode, store, world, first, count, gray, 8 if device == "cpu" else 64, fps, leave_out,
-            lambda done: tell(done, min(limit, len(store))),
+            lambda done: report(done, min(limit, len(store))),
         )  # fmt: skip
         with whole(path) as beside:
             torch.save(shard, beside)
@@ -166,7 +168,7 @@ def write_latents(
 
 
 class LatentStore:
-    """All shards of a folder in the device's memory, in float16; `refresh` adds new ones."""
+    """All shards of a folder in device memory, in float16; `refresh` loads new ones."""
 
     def __init__(self, folder: Path, frame_shape: tuple[int, int, int], device: str = "cpu"):
         self.folder, self.frame_shape, self.device = folder, frame_shape, device
@@ -188,7 +190,7 @@ class LatentStore:
         return len(self.tensors["seed"]) if self.tensors else 0
 
     def masks(self, index: Tensor) -> Tensor:
-        """(B, F, H, W) float: 1 where the known condition of each clip wants pixels generated."""
+        """The masks of the conditions, (B, F, H, W) float, 1 = generate."""
         packed = self.tensors["mask"][index][..., None]
         bits = (packed >> torch.arange(7, -1, -1, device=packed.device, dtype=torch.uint8)) & 1
         return bits.flatten(1)[:, : math.prod(self.frame_shape)].view(-1, *self.frame_shape).float()

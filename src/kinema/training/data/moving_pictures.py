@@ -1,8 +1,8 @@
-"""Triplets of moving layers with exact flow, for frame interpolation: textures of many kinds, cut out in soft shapes,
-pass over and behind each other while the camera pans, turns and zooms. Nothing in it is a photograph.
+"""Synthetic triplets with exact optical flow, for training frame interpolation: textured layers with soft outlines pass
+over each other while the camera pans, rotates and zooms. No photographs are used.
 
 Suffixes: B triplets, N layers (the first is the background), T times (first, middle, last), H W px; motions are over
-the whole interval. All triplets of a draw are made at once, on a GPU as well.
+the whole interval. All triplets of a batch are rendered together, also on a GPU.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from torch.nn import functional as F
 from .textures import SIDE, Bank
 
 MOST = 6
-"""Layers of a triplet, at most; two at least."""
+"""Maximum number of layers of a triplet; the minimum is two."""
 CAMERA, OWN = 24.0, 28.0
-"""Px, spread of the fastest motions: of the camera, and of a layer of its own."""
+"""Standard deviation in px of the fastest camera motions and of the fastest motions of single layers."""
 
 
 @dataclass
 class Triplets:
-    """frames_BTCHW: float32 in [0, 1], T = first, middle, last. time_B: of the middle. motion_B4HW: the exact motion
-    over the whole interval on the middle's grid, in px: to the first (x, y), to the last (x, y); NaN: not known."""
+    """frames_BTCHW: float32 in [0, 1], T = first, middle, last. time_B: of the middle frame, in (0, 1). motion_B4HW:
+    the exact motion over the whole interval on the middle frame's grid, in px: to the first frame (x, y), to the last
+    (x, y); NaN: unknown."""
 
     frames_BTCHW: Tensor
     time_B: Tensor
@@ -36,16 +37,16 @@ class Triplets:
 
 
 @dataclass
-class Ways:
-    """Where layers are at each time: a place of theirs (px from their middle) goes to linear @ place + offset (px from
-    the picture's middle). linear_BNT22, offset_BNT2."""
+class LayerMotions:
+    """Position of the layers at each time: a point of a layer (px from its centre) maps to linear @ point + offset (px
+    from the frame's centre). linear_BNT22, offset_BNT2."""
 
     linear_BNT22: Tensor
     offset_BNT2: Tensor
 
 
 class MovingPictures:
-    """Triplets of side x side px from a bank, made where `device` is; the same generator gives the same ones."""
+    """Renders triplets of side x side px from a bank on `device`; deterministic for a generator's state."""
 
     def __init__(self, bank: Bank, side: int, device: str = "cpu") -> None:
         self.side, self.device = side, device
@@ -54,10 +55,10 @@ class MovingPictures:
         self.points = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
 
     def draw(self, count: int, generator: torch.Generator) -> Triplets:
-        chance = _Chance(generator)
+        chance = _Random(generator)
         layers_B = chance.number(2, MOST + 1, count)
         time_B = torch.where(chance.share(count) < 0.6, 0.5, chance.uniform(0.12, 0.88, count))
-        ways = _ways(chance, count, time_B, self.side)
+        motions = _motions(chance, count, time_B, self.side)
         cover_BN = chance.number(0, len(self.masks), count, MOST)
         pictures = self._pictures(chance, count)
         light_BT = self._light(chance, time_B).to(self.device)
@@ -69,22 +70,23 @@ class MovingPictures:
                 break
             cover = self.masks[cover_BN[rows, n].to(self.device)] if n else None
             rows = rows.to(self.device)
-            linear, offset = ways.linear_BNT22[:, n].to(self.device)[rows], ways.offset_BNT2[:, n].to(self.device)[rows]
+            linear = motions.linear_BNT22[:, n].to(self.device)[rows]
+            offset = motions.offset_BNT2[:, n].to(self.device)[rows]
             local_BTHW2 = torch.einsum(
                 "btij,bthwj->bthwi", torch.linalg.inv(linear), self.points - offset[:, :, None, None]
             )
-            way = self._way(linear, offset, local_BTHW2[:, 1], time_B[rows])
+            layer_motion = self._motion(linear, offset, local_BTHW2[:, 1], time_B[rows])
             colour = _sampled(pictures[rows, n], local_BTHW2, "reflection")
             if cover is None:
-                frames, motion = colour, way
+                frames, motion = colour, layer_motion
                 continue
             share = _sampled(cover.float() / 255, local_BTHW2, "zeros")
             frames[rows] = torch.lerp(frames[rows], colour, share)
-            motion[rows] = torch.where(share[:, 1] > 0.5, way, motion[rows])
+            motion[rows] = torch.where(share[:, 1] > 0.5, layer_motion, motion[rows])
         return Triplets((frames * light_BT[:, :, None, None, None]).clamp(0, 1), time_B, motion)
 
-    def _way(self, linear_BT22: Tensor, offset_BT2: Tensor, local_BHW2: Tensor, time_B: Tensor) -> Tensor:
-        """The motion of a layer, whose places these are in the middle picture; (B, 4, H, W)."""
+    def _motion(self, linear_BT22: Tensor, offset_BT2: Tensor, local_BHW2: Tensor, time_B: Tensor) -> Tensor:
+        """The motion (B, 4, H, W) of a layer with these local coordinates in the middle frame."""
         before, after = (
             torch.einsum("bij,bhwj->bhwi", linear_BT22[:, end], local_BHW2)
             + offset_BT2[:, end, None, None]
@@ -94,9 +96,9 @@ class MovingPictures:
         share = time_B.view(-1, 1, 1, 1)
         return torch.cat([before / share, after / (1 - share)], -1).permute(0, 3, 1, 2)
 
-    def _pictures(self, chance: _Chance, count: int) -> Tensor:
-        """What is painted on the layers: textures with other colours and contrasts, some backgrounds out of focus;
-        (B, N, 3, SIDE, SIDE)."""
+    def _pictures(self, chance: _Random, count: int) -> Tensor:
+        """Draw the layers' textures with random colours and contrasts, some backgrounds blurred; (B, N, 3, SIDE,
+        SIDE)."""
         pick_BN = chance.number(0, len(self.textures), count, MOST)
         order_BN3 = chance.share(count, MOST, 3).argsort(-1)
         gain_BN3 = chance.uniform(0.7, 1.3, count, MOST, 3)
@@ -112,14 +114,14 @@ class MovingPictures:
         found[:, 0] = torch.where(soft_B.to(self.device).view(-1, 1, 1, 1), back, found[:, 0])
         return found
 
-    def _light(self, chance: _Chance, time_B: Tensor) -> Tensor:
-        """Light that changes along the interval, in some; (B, T)."""
+    def _light(self, chance: _Random, time_B: Tensor) -> Tensor:
+        """Brightness (B, T); it changes over time in some triplets."""
         change_B = torch.where(chance.share(len(time_B)) < 0.15, chance.uniform(-0.15, 0.15, len(time_B)), 0.0)
         return 1 + change_B[:, None] * _times(time_B)
 
 
-class _Chance:
-    """Random numbers of many shapes from one generator."""
+class _Random:
+    """Random numbers of several distributions from one generator."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
@@ -134,18 +136,18 @@ class _Chance:
         return torch.randint(low, high, shape, generator=self.generator)
 
     def speed(self, typical: float, *shape: int) -> Tensor:
-        """Normal, most of them slow; (..., 2) px."""
+        """Normally distributed velocities, most of them slow; (..., 2) px."""
         slow = self.uniform(0.1, 1.0, *shape, 1) ** 2
         return torch.randn((*shape, 2), generator=self.generator) * typical * slow
 
 
 def _times(time_B: Tensor) -> Tensor:
-    """Of the three pictures, from -0.5 to 0.5; (B, T)."""
+    """The times of the three frames, from -0.5 to 0.5; (B, T)."""
     return torch.stack([torch.full_like(time_B, -0.5), time_B - 0.5, torch.full_like(time_B, 0.5)], 1)
 
 
-def _ways(chance: _Chance, count: int, time_B: Tensor, side: int) -> Ways:
-    """A camera that every layer follows by its depth, and each layer's own way; the background has none."""
+def _motions(chance: _Random, count: int, time_B: Tensor, side: int) -> LayerMotions:
+    """Draw a camera motion, scaled by each layer's depth, and a separate motion of each layer except the background."""
     own_N = (torch.arange(MOST) > 0).float()
     depth_BN = chance.uniform(0.3, 1.0, count, MOST) + 0.3 * torch.arange(MOST)
     camera_B2 = chance.speed(CAMERA, count) * (chance.share(count, 1) < 0.6)
@@ -169,11 +171,11 @@ def _ways(chance: _Chance, count: int, time_B: Tensor, side: int) -> Ways:
     )
     cos, sin = torch.cos(turn), torch.sin(turn)
     linear = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2) * size[..., None, None]
-    return Ways(linear, centre_BN2[:, :, None] + velocity_BN2[:, :, None] * times_B1T[..., None])
+    return LayerMotions(linear, centre_BN2[:, :, None] + velocity_BN2[:, :, None] * times_B1T[..., None])
 
 
 def _sampled(picture_BCHW: Tensor, local_BTHW2: Tensor, padding: str) -> Tensor:
-    """A picture of SIDE px seen at these places, px from its middle; (B, T, C, H, W)."""
+    """Sample a texture of SIDE px at points in px from its centre; (B, T, C, H, W)."""
     count, times = local_BTHW2.shape[:2]
     each = picture_BCHW[:, None].expand(-1, times, -1, -1, -1).flatten(0, 1)
     grid = local_BTHW2.flatten(0, 1) / (SIDE / 2)

@@ -1,13 +1,12 @@
-"""A person's own clips: found, looked at and told about before anything is trained.
+"""Find and check the user's clips before training.
 
-Legal are a folder of clips (whatever the reader opens, by media/endings.py) with captions (`clip.txt` beside
-`clip.mp4`, or `metadata.csv` / `metadata.jsonl` with a column file_name, video or path and a column text, caption or
-prompt), and WebDataset shards (`*.tar` with `key.mp4` and `key.txt`), also mixed. What cannot be used is named with its
-reason; nothing is skipped silently.
+A folder may hold clips (the types of media/endings.py) with captions (`clip.txt` next to `clip.mp4`, or `metadata.csv`
+or `metadata.jsonl` with a column file_name, video or path and a column text, caption or prompt) and WebDataset shards
+(`*.tar` with `key.mp4` and `key.txt`). Every file that cannot be used is reported with a reason; none is skipped
+silently.
 
-Links to files are followed, since curated folders and snapshots of the hub are made of them, and those that lead out of
-the folder are named in the report with where they lead; links to folders are not followed. Nothing but regular files is
-opened.
+Links to files are followed, since curated folders and hub snapshots consist of them; links out of the folder are
+reported with their target. Links to folders are not followed. Only regular files are opened.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ from . import captions, shards
 from .captions import METADATA
 
 SHOWN = 24
-"""So many lines of each kind are shown; OUT/data.txt has all."""
+"""Number of lines shown of each kind; OUT/data.txt has all."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A clip that can be used: its file, what is said of it, and what it is."""
+    """A usable clip: its file, caption and video properties."""
 
     path: Path
     caption: str
@@ -45,13 +44,13 @@ class Item:
 
 @dataclass
 class FoundClips:
-    """What a folder holds. refused: file and reason. notes: file and what was assumed about it. spoilt: numbers of
-    items that turned out to be unreadable further in; they stay in the list, which numbers clips."""
+    """The clips of a folder. refused: (file, reason). notes: (file, assumption). unreadable: indices of items that
+    could not be decoded to their end; they stay in `items`, so that indices do not change."""
 
     items: list[Item] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
-    spoilt: set[int] = field(default_factory=set)
+    unreadable: set[int] = field(default_factory=set)
 
     def refuse(self, name: str, why: str) -> None:
         self.refused.append((name, why))
@@ -59,22 +58,22 @@ class FoundClips:
     def note(self, name: str, what: str) -> None:
         self.notes.append((name, what))
 
-    def spoil(self, number: int, error: MediaError) -> None:
-        """An item that cannot be read to its end is not used after all."""
-        self.spoilt.add(number)
+    def mark_unreadable(self, number: int, error: MediaError) -> None:
+        """Mark an item that cannot be decoded to its end as unusable."""
+        self.unreadable.add(number)
         path = self.items[number].path
         self.refuse(path.name, captions.reason(error, path))
 
     @property
     def used(self) -> list[Item]:
-        return [item for number, item in enumerate(self.items) if number not in self.spoilt]
+        return [item for number, item in enumerate(self.items) if number not in self.unreadable]
 
-    def report(self, most: int | None = None) -> list[str]:
-        """Lines for people: counts, sizes, lengths, kinds of what is used; every file that is not, with its reason;
-        what was assumed. most: lines of the last two kinds each."""
+    def lines(self, most: int | None = None) -> list[str]:
+        """The report as text: counts, sizes and durations of the usable clips, then refused files with reasons, then
+        notes. most: maximum number of lines of the last two kinds each."""
         items = self.used
         if not items:
-            lines = ["no clip can be used"]
+            lines = ["no usable clip"]
         else:
             sizes = Counter(f"{item.info.width}x{item.info.height}" for item in items)
             kinds = Counter(item.path.suffix.lower().lstrip(".") for item in items)
@@ -86,74 +85,75 @@ class FoundClips:
                 "sizes: " + ", ".join(f"{name} ({count})" for name, count in sizes.most_common(6)),
             ]
             if without:
-                lines.append(f"{without} of them have no caption and are taught without words")
+                lines.append(f"{without} of them have no caption")
         for kind, found in (("refused", self.refused), ("note", self.notes)):
             lines += [f"{kind}: {name}: {why}" for name, why in found[:most]]
             if more := len(found) - len(found[:most]):
-                lines.append(f"{kind}: {more:,} more, all of them in data.txt")
+                lines.append(f"{kind}: {more:,} more; see data.txt for all")
         return [for_terminal(line.replace("\n", " ")) for line in lines]
 
-    def tell(self, folder: Path, out: Path, show: Callable[[dict[str, Any]], None]) -> dict[str, int]:
-        """The report to whoever watches and into OUT/data.txt; what a stage remembers. ValueError where nothing can be
-        used."""
-        for line in self.report(SHOWN):
+    def report(self, folder: Path, out: Path, show: Callable[[dict[str, Any]], None]) -> dict[str, int]:
+        """Show the report, write it to OUT/data.txt and return the stage's results. Raises ValueError if no clip is
+        usable."""
+        for line in self.lines(SHOWN):
             show({"event": "data", "": line})
         self.write(out)
         if not self.items:
-            raise ValueError(f"{folder} has no clip that can be used: " + "; ".join(self.report()[1:4]))
+            raise ValueError(f"No usable clip in {folder}: " + "; ".join(self.lines()[1:4]))
         return {"clips": len(self.items), "refused": len(self.refused)}
 
-    def tell_spoilt(self, before: int, out: Path, show: Callable[[dict[str, Any]], None]) -> None:
-        """What was refused since there were `before` of them, and the file anew. ValueError where nothing is left."""
+    def report_unreadable(self, before: int, out: Path, show: Callable[[dict[str, Any]], None]) -> None:
+        """Show the refusals after the first `before`, and write the report again. Raises ValueError if no clip is
+        left."""
         for name, why in self.refused[before:]:
             show({"event": "data", "": for_terminal(f"refused: {name}: {why}")})
         if len(self.refused) > before:
             self.write(out)
         if not self.used:
-            raise ValueError("No clip can be read to its end: " + "; ".join(self.report()[1:4]))
+            raise ValueError("No clip can be decoded to its end: " + "; ".join(self.lines()[1:4]))
 
     def write(self, out: Path) -> None:
         if processes.first():
             with whole(out / "data.txt") as file:
-                file.write_text("\n".join(self.report()) + "\n", encoding="utf-8")
+                file.write_text("\n".join(self.lines()) + "\n", encoding="utf-8")
 
 
 def find(folder: Path, unpacked: Path, *, frames: int, fps: float) -> FoundClips:
-    """All clips under a folder that last for `frames` at `fps`. unpacked: where clips of .tar shards are put; this
-    folder and the one that it lies in are not looked through. ValueError where there is no such folder."""
+    """Find all clips under a folder that have `frames` frames at `fps`. unpacked: destination of clips from .tar
+    shards; this folder and its parent are not searched. Raises ValueError if the folder is missing."""
     if not folder.is_dir():
-        raise ValueError(f"There is no folder {folder}.")
+        raise ValueError(f"No such folder: {folder}.")
     found, endings = FoundClips(), readable()
-    told = captions.metadata(folder, found.refuse, found.note)
+    listed = captions.metadata(folder, found.refuse, found.note)
     files = list(_files(folder, {_place(unpacked), _place(unpacked.parent)}, found))
-    there = set(files)
-    worded = {path.with_suffix(".txt") for path in files if path.suffix.lower() in endings}
+    existing = set(files)
+    captioned = {path.with_suffix(".txt") for path in files if path.suffix.lower() in endings}
     for path in files:
         name, suffix = path.relative_to(folder).as_posix(), path.suffix.lower()
         if suffix == ".tar":
             place = unpacked / shards.flat(name.removesuffix(path.suffix))
             for clip in shards.unpack(path, place, endings, found.refuse):
-                _look_at(clip, f"{name}: {clip.name}", {}, found, frames, fps)
+                _add(clip, f"{name}: {clip.name}", {}, found, frames, fps)
         elif suffix in endings:
-            _look_at(path, name, told, found, frames, fps)
-        elif suffix == ".txt" and (path.suffix not in captions.ENDINGS or path.with_suffix(".txt") not in worded):
-            found.refuse(name, "words without a clip of this name beside them")
+            _add(path, name, listed, found, frames, fps)
+        elif suffix == ".txt" and (path.suffix not in captions.ENDINGS or path.with_suffix(".txt") not in captioned):
+            found.refuse(name, "a caption without a clip of this name")
         elif path.name in METADATA and path.parent != folder:
-            found.refuse(name, "metadata are read at the top of the folder only")
+            found.refuse(name, "metadata is read only at the top of the folder")
         elif not (
             suffix == ".txt"
             or path.name in (*METADATA, FOLDER_NOTE)
-            or (suffix == ".json" and path.with_suffix("") in there)
+            or (suffix == ".json" and path.with_suffix("") in existing)
         ):
             found.refuse(name, f"unknown ending {suffix or '(none)'}")
-    for path in told:
-        if path not in there:
-            found.refuse(path.relative_to(folder).as_posix(), "named in the metadata, but not there")
+    for path in listed:
+        if path not in existing:
+            found.refuse(path.relative_to(folder).as_posix(), "listed in the metadata, but missing")
     return found
 
 
 def _files(folder: Path, leave_out: set[str], found: FoundClips) -> Iterator[Path]:
-    """Regular files below a folder in order; what else is there is refused by name, links that lead out are noted."""
+    """Yield the regular files under a folder in order. Other entries are refused, links out of the folder noted."""
     inside = folder.resolve()
     for place, folders, names in os.walk(folder):
         here = Path(place)
@@ -172,7 +172,7 @@ def _files(folder: Path, leave_out: set[str], found: FoundClips) -> Iterator[Pat
             if name.startswith("."):
                 found.refuse(shown, "a hidden file")
             elif not path.is_file():
-                found.refuse(shown, "no regular file" if path.exists() else "a link to nothing")
+                found.refuse(shown, "not a regular file" if path.exists() else "a broken link")
             else:
                 if path.is_symlink() and not (target := path.resolve()).is_relative_to(inside):
                     found.note(shown, f"a link out of the folder, to {target}")
@@ -183,10 +183,11 @@ def _place(path: Path) -> str:
     return os.path.realpath(path)
 
 
-def _look_at(path: Path, name: str, told: dict[Path, str], found: FoundClips, frames: int, fps: float) -> None:
+def _add(path: Path, name: str, listed: dict[Path, str], found: FoundClips, frames: int, fps: float) -> None:
+    """Check a clip and add it to the items, or refuse it. listed: captions of the metadata."""
     try:
         info = probe(path)
-        caption, assumed = Text(told[path]) if path in told else captions.beside(path)
+        caption, assumed = Text(listed[path]) if path in listed else captions.sidecar(path)
     except MediaError as error:
         found.refuse(name, captions.reason(error, path))
         return
@@ -197,4 +198,4 @@ def _look_at(path: Path, name: str, told: dict[Path, str], found: FoundClips, fr
         return
     found.items.append(Item(path, caption.strip(), info))
     if assumed:
-        found.note(name, f"its words are {assumed}" if caption else assumed)
+        found.note(name, f"caption {assumed}" if caption else assumed)

@@ -1,8 +1,8 @@
 """Encode and decode whole clips at once with the modules of a diffusers AutoencoderKLWan.
 
-The library walks a clip in chunks of four frames with a feature cache, which is right for long clips and slow for
-training. For a short clip the same numbers come from one pass over all frames; tests/training checks that the two
-agree. Shapes: B batch, C channels, F pixel frames (4n + 1), T latent frames (n + 1), H W.
+Diffusers processes a clip in chunks of four frames with a feature cache, which suits long clips but slows training. For
+short clips one pass over all frames gives the same results (checked in tests/training). Shapes: B batch, C channels, F
+pixel frames (4n + 1), T latent frames (n + 1), H W.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import patchify, unpatchif
 from torch import Tensor, nn
 
 compiled = False
-"""Set by a training that is long enough (and finds a C++ compiler)."""
+"""Use the compiled norm? Set by trainings that are long enough, if a C++ compiler is installed."""
 
 
 def norm_silu(norm: nn.Module, x_BCTHW: Tensor) -> Tensor:
-    """RMS norm over channels, learned scale, SiLU."""
+    """Apply RMS norm over channels, a learned scale and SiLU."""
     return (fused() if compiled else plain_norm_silu)(x_BCTHW, norm.gamma, norm.bias)
 
 
 def plain_norm_silu(x_BCTHW: Tensor, gamma: Tensor, bias: Tensor | float) -> Tensor:
-    """An all-zero pixel gives zero, not NaN gradients (eps 1e-6)."""
+    """Eager norm_silu. All-zero pixels give zero, not NaN gradients (eps 1e-6)."""
     inverse = torch.rsqrt(x_BCTHW.float().square().mean(dim=1, keepdim=True) + 1e-6).to(x_BCTHW.dtype)
     return F.silu(x_BCTHW * inverse * gamma + bias).to(x_BCTHW.dtype)
 
 
 @cache
 def fused() -> Callable[..., Tensor]:
-    """plain_norm_silu compiled: five times faster on a CPU, after a minute of compiling in all."""
-    torch._dynamo.config.recompile_limit = 64  # a few for each number of channels and frames
+    """Return the compiled plain_norm_silu: five times faster on a CPU, after about a minute of compilation."""
+    torch._dynamo.config.recompile_limit = 64  # a few per number of channels and frames
     return torch.compile(plain_norm_silu, dynamic=True)
 
 
 def conv(layer: nn.Module, x_BCTHW: Tensor) -> Tensor:
-    """A causal convolution, frame by frame where its earlier taps see nothing: single frames and layers made
-    spatial."""
+    """Apply a causal convolution; as 2D convolution if its earlier taps have no effect (single frames, and layers of
+    make_spatial)."""
     if layer.kernel_size[0] == 1 or (x_BCTHW.shape[2] > 1 and not getattr(layer, "spatial", False)):
         return layer(x_BCTHW)
-    padding = (layer._padding[2], layer._padding[0])  # of rows and columns; the module pads time on one side itself
+    padding = (layer._padding[2], layer._padding[0])  # rows and columns
     return per_frame(lambda x: F.conv2d(x, layer.weight[:, :, -1], layer.bias, padding=padding), x_BCTHW)
 
 
 def make_spatial(*modules: nn.Module) -> None:
-    """Let the 3x3x3 convolutions of these modules see one frame only: their earlier taps become zero and stay so.
+    """Restrict the 3x3x3 convolutions of these modules to one frame: their earlier taps become and stay zero.
 
-    At full resolution time costs most and says least; the weights remain those of the library's class.
+    At full resolution, temporal taps cost most and help least. The weights still fit diffusers' class.
     """
     for module in modules:
         for layer in module.modules():
@@ -59,14 +59,14 @@ def make_spatial(*modules: nn.Module) -> None:
 
 
 def resnet(block: nn.Module, x_BCTHW: Tensor) -> Tensor:
-    """norm, SiLU, causal 3x3x3 convolution, twice, around a shortcut."""
+    """Residual block: (norm, SiLU, causal 3x3x3 convolution) twice, plus a shortcut."""
     h = conv(block.conv1, norm_silu(block.norm1, x_BCTHW))
     h = conv(block.conv2, norm_silu(block.norm2, h))
     return h + block.conv_shortcut(x_BCTHW)
 
 
 def mid(block: nn.Module, x_BCTHW: Tensor) -> Tensor:
-    """The middle block: resnets with single-head attention inside each frame between them."""
+    """Middle block: residual blocks with single-head attention within each frame between them."""
     x = resnet(block.resnets[0], x_BCTHW)
     for attention, next_resnet in zip(block.attentions, block.resnets[1:], strict=True):
         x = resnet(next_resnet, attention(x))
@@ -81,7 +81,7 @@ def per_frame(layer: Callable[[Tensor], Tensor], x_BCTHW: Tensor) -> Tensor:
 
 
 def downsample(layer: nn.Module, x_BCTHW: Tensor) -> Tensor:
-    """Halve space and, for downsample3d, time: frame 0 passes as it is, then windows of three with stride two."""
+    """Halve space and, for downsample3d, time: frame 0 is copied, then windows of three frames have stride two."""
     x = per_frame(layer.resample, x_BCTHW)
     if layer.mode == "downsample3d" and x.shape[2] > 1:
         x = torch.cat([x[:, :, :1], layer.time_conv(x)], dim=2)
@@ -100,7 +100,7 @@ def upsample(layer: nn.Module, x_BCTHW: Tensor) -> Tensor:
 
 
 def encode(vae: nn.Module, frames_BCFHW: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames in [-1, 1] to the mean and log-variance of the latents, each (B, z_dim, T, H/8, W/8), not normalised."""
+    """Encode frames in [-1, 1] to mean and log-variance, each (B, z_dim, T, H/8, W/8), not normalized."""
     encoder = vae.encoder
     if vae.config.patch_size is not None:
         frames_BCFHW = patchify(frames_BCFHW, vae.config.patch_size)
@@ -123,7 +123,7 @@ def encode(vae: nn.Module, frames_BCFHW: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def decode(vae: nn.Module, z_BCTHW: Tensor) -> Tensor:
-    """Latents (not normalised) to frames (B, 3, F, H, W), not clamped."""
+    """Decode latents (not normalized) to frames (B, 3, F, H, W), not clamped."""
     decoder = vae.decoder
     x = mid(decoder.mid_block, conv(decoder.conv_in, vae.post_quant_conv(z_BCTHW)))
     for block in decoder.up_blocks:
@@ -141,19 +141,19 @@ def decode(vae: nn.Module, z_BCTHW: Tensor) -> Tensor:
 
 
 def to_network(frames_BFHWC: Tensor) -> Tensor:
-    """uint8 frames to float (B, 3, F, H, W) in [-1, 1]."""
+    """Convert uint8 frames to float (B, 3, F, H, W) in [-1, 1]."""
     return frames_BFHWC.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
 def normalize(vae: nn.Module, latents_BCTHW: Tensor) -> Tensor:
-    """Latents as the transformer sees them: (z - mean) / std per channel."""
+    """Normalize latents for the transformer: (z - mean) / std per channel."""
     mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1).to(latents_BCTHW)
     std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1).to(latents_BCTHW)
     return (latents_BCTHW - mean) / std
 
 
 def denormalize(vae: nn.Module, latents_BCTHW: Tensor) -> Tensor:
-    """The inverse of normalize."""
+    """Invert normalize."""
     mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1).to(latents_BCTHW)
     std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1).to(latents_BCTHW)
     return latents_BCTHW * std + mean

@@ -1,7 +1,7 @@
-"""WebDataset shards (*.tar with key.mp4 and key.txt or key.json), unpacked as files of strangers are.
+"""Unpack WebDataset shards (*.tar with key.mp4 and key.txt or key.json), which are untrusted.
 
-Only regular files come out, under flat names inside the folder that is given; links, devices and sparse files do not.
-Shards are read uncompressed, so nothing that comes out is larger than the shard is.
+Only regular files are unpacked, under flat names inside one folder; links, devices and sparse files are refused. Shards
+are uncompressed, so no file is larger than its shard.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ...core.errors import MediaError
 from ...core.outside import parse_json
 from ...core.text_file import MAX_TEXT_BYTES
 from ...core.whole import whole, write_bytes
-from .captions import TEXT_COLUMNS, Tell, text_of
+from .captions import TEXT_COLUMNS, Report, text_of
 
 PIECE_BYTES = 2**20
 MAX_NAME = 120
-"""Characters of a flat name; what is longer is refused, since two names cut short could be one."""
+"""Maximum length of a flat name; longer ones are refused, since truncated names could collide."""
 
 
-def unpack(shard: Path, into: Path, endings: Container[str], refuse: Tell) -> list[Path]:
-    """The clips of a shard (files whose suffix is in `endings`) as files under `into`, their captions beside them as
-    .txt. refuse: called with the name of a member, or of the shard, and why it is not used."""
+def unpack(shard: Path, into: Path, endings: Container[str], refuse: Report) -> list[Path]:
+    """Unpack the clips of a shard (files whose suffix is in `endings`) into a folder, and their captions as .txt;
+    returns the clips. refuse: callback with the name of a member, or of the shard, and the reason."""
     written: dict[Path, str] = {}
     try:
         with shard.open("rb") as file, tarfile.open(fileobj=_InPieces(file), mode="r:") as tar:
@@ -33,12 +33,12 @@ def unpack(shard: Path, into: Path, endings: Container[str], refuse: Tell) -> li
             for member in tar:
                 tar.members = []  # type: ignore[attr-defined]  # a long shard's headers would fill the memory
                 if tar.offset <= place:
-                    raise tarfile.ReadError("a header of negative size")  # it would be read for ever
+                    raise tarfile.ReadError("a header of negative size")  # would loop forever
                 place = tar.offset
                 if not member.isdir():
                     _member(tar, member, into, endings, written, lambda name, why: refuse(f"{shard.name}: {name}", why))
     except tarfile.ReadError as error:
-        refuse(shard.name, f"the shard cannot be read, it is no plain .tar or is cut off: {error}")
+        refuse(shard.name, f"the shard is not an uncompressed .tar, or is truncated: {error}")
     except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
         refuse(shard.name, f"the shard cannot be read: {error}")
     return [path for path in written if path.suffix != ".txt"]
@@ -46,20 +46,20 @@ def unpack(shard: Path, into: Path, endings: Container[str], refuse: Tell) -> li
 
 def _member(
     tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path, endings: Container[str], written: dict[Path, str],
-    refuse: Tell,
+    refuse: Report,
 ) -> None:  # fmt: skip
     name = flat(member.name)
     target, suffix = into / name, PurePosixPath(name).suffix.lower()
     if not member.isreg() or member.sparse is not None:
-        return _no(refuse, member, "neither a file nor a folder: links, devices and sparse files are not unpacked")
+        return _no(refuse, member, "not a regular file; links, devices and sparse files are not unpacked")
     if suffix not in (".txt", ".json") and suffix not in endings:
         return _no(refuse, member, f"unknown ending {suffix or '(none)'}")
     if not name.removesuffix(suffix) or len(name) > MAX_NAME:
-        return _no(refuse, member, f"its name is empty or longer than {MAX_NAME} characters")
+        return _no(refuse, member, f"the name is empty or longer than {MAX_NAME} characters")
     if suffix == ".json":
         target = target.with_suffix(".txt")
     if target in written:
-        return _no(refuse, member, f"{written[target]} has its name already")
+        return _no(refuse, member, f"{written[target]} has the same name")
     held = tar.extractfile(member)
     assert held is not None
     into.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _member(
             shutil.copyfileobj(held, copy, PIECE_BYTES)
     else:
         if member.size > MAX_TEXT_BYTES:
-            return _no(refuse, member, f"larger than the {MAX_TEXT_BYTES:,} bytes that are read of a caption")
+            return _no(refuse, member, f"the caption is larger than {MAX_TEXT_BYTES:,} bytes")
         data = held.read()
         if suffix == ".json":
             try:
@@ -76,7 +76,7 @@ def _member(
             except MediaError as error:
                 return _no(refuse, member, str(error).removeprefix(f"{member.name}: "))
             if text is None:
-                return _no(refuse, member, "it has no text")
+                return _no(refuse, member, "no text")
             data = text.encode()
         write_bytes(target, data)
     written[target] = member.name
@@ -84,18 +84,18 @@ def _member(
 
 
 def flat(name: str) -> str:
-    """A member's name as a file name: parts joined by _, without what leads elsewhere or is a sign to some system."""
+    """Convert a member's path to a file name: parts joined by _, without .. and special characters."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     kept = "_".join(parts)
     return "".join(char if char.isprintable() and char not in ':*?"<>|' else "_" for char in kept).lstrip(".")
 
 
-def _no(refuse: Tell, member: tarfile.TarInfo, why: str) -> None:
+def _no(refuse: Report, member: tarfile.TarInfo, why: str) -> None:
     refuse(member.name, why)
 
 
 class _InPieces:
-    """A file for tarfile that refuses reads of more than a piece: headers that claim gigabytes ask for them at once."""
+    """File wrapper for tarfile that rejects reads above PIECE_BYTES: a forged header can claim gigabytes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file

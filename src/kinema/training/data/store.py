@@ -1,8 +1,8 @@
-"""Toyland clips on disk: rendered once in shards, read by random access.
+"""Toyland clips on disk, rendered once in shards, with random access.
 
 A shard is four .npy files and holds `SHARD` clips: frames (uint8, [n, F, H, W, 3]), masks (bits of [n, 2, F, H, W]),
-tracks (float32, [n, 2, F, 2], px; NaN where the object is not seen) and seeds (int64, [n]). Scenes and captions
-follow from the seeds.
+tracks (float32, [n, 2, F, 2], px; NaN where the object is not visible) and seeds (int64, [n]). Scenes and captions
+are computed from the seeds.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ..core.budget import Budget
 
 SHARD = 256
 FEWEST = 16
-"""Clips that are encoded however little time there is."""
+"""Minimum number of clips to encode, regardless of the time."""
 
 
 class ClipStore:
-    """The clips of a folder in the order of their shards. `refresh` finds shards that were written since."""
+    """The clips of a folder in the order of their shards. `refresh` opens new shards."""
 
     def __init__(self, folder: Path, max_clips: int | None = None):
         self.folder, self.max_clips = folder, max_clips
@@ -68,12 +68,12 @@ class ClipStore:
         return int(self.seeds[shard][row])
 
     def track(self, index: int) -> np.ndarray:
-        """(2, F, 2) pixel positions (x, y) of both actors; NaN where not seen."""
+        """(2, F, 2) pixel positions (x, y) of both actors; NaN where not visible."""
         shard, row = self._find(index)
         return self.tracks[shard][row]
 
     def masks_of(self, index: int) -> np.ndarray:
-        """(2, F, H, W) bool: where each actor is seen."""
+        """(2, F, H, W) bool: visible pixels of each actor."""
         shard, row = self._find(index)
         shape = (2, *self.frames[shard].shape[1:4])
         return np.unpackbits(self.masks[shard][row], count=int(np.prod(shape))).reshape(shape).astype(bool)
@@ -97,11 +97,11 @@ class ClipStore:
 def write_shards(
     folder: Path, world: World, seeds: Sequence[int], *, num_frames: int, height: int, width: int, fps: float = 8.0,
     device: str = "cpu", scene: Callable[[int, World], Scene] = sample_scene, minutes: float | None = None,
-    tell: Callable[[int, int], object] = lambda done, total: None,
+    report: Callable[[int, int], object] = lambda done, total: None,
 ) -> None:  # fmt: skip
-    """Render the scenes of `seeds` into shards that are not there yet. Safe to stop and start again. Several processes
-    share the shards. After `minutes` no new one is begun, if there is one. tell: called with how many clips are done,
-    and of how many."""
+    """Render the scenes of `seeds` into shards; existing ones are kept. Safe to stop and start again. Several processes
+    share the shards. After `minutes` no new shard is begun, except the first. report: callback (done, total) in
+    clips."""
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, len(seeds), SHARD):
@@ -119,17 +119,17 @@ def write_shards(
             frames.append(out.frames_BFHWC.cpu().numpy())
             masks.append(np.packbits(out.masks_BNFHW.cpu().numpy().reshape(len(scenes), -1), axis=1))
             tracks.append(torch.where(seen, out.tracks_BNF2.cpu().float(), torch.nan).numpy())
-            tell(first + at + len(scenes), len(seeds))
+            report(first + at + len(scenes), len(seeds))
         np.save(stem + "frames.npy", np.concatenate(frames))
         np.save(stem + "masks.npy", np.concatenate(masks))
         np.save(stem + "tracks.npy", np.concatenate(tracks))
-        with whole(Path(stem + "seeds.npy")) as beside:  # the last file: a shard with seeds is complete
+        with whole(Path(stem + "seeds.npy")) as beside:  # written last: a shard with seeds is complete
             np.save(beside, np.asarray(part, dtype=np.int64))
     processes.wait()
 
 
 def fitting(budget: Budget, count: int, each_s: float) -> int:
-    """How many of `count` clips are encoded in the time that the stage has, in all processes together. each_s: seconds
-    that the first process took for one."""
+    """Number of clips, up to `count`, that all processes together can encode in the stage's time. each_s: seconds per
+    clip in the first process."""
     sharing = min(processes.count(), -(-count // SHARD))
     return int(processes.agree(budget.fitting(count, FEWEST, each_s / sharing)))

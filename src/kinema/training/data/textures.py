@@ -1,5 +1,4 @@
-"""Textures of many kinds and soft shapes, made by rule: what moving pictures are cut from (moving_pictures.py). Nothing
-in it is a photograph."""
+"""Procedural textures and shape masks for moving_pictures.py. No photographs are used."""
 
 from __future__ import annotations
 
@@ -13,11 +12,11 @@ import torch
 from torch import Tensor
 
 SIDE = 256
-"""Of a texture, px."""
+"""Side of a texture in px."""
 
 
 def noise_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """Noise with a spectrum of 1 / f ** a, coloured by a few colours; float32 (side, side, 3) in [0, 1]."""
+    """Coloured noise with a spectrum of 1 / f ** a; float32 (side, side, 3) in [0, 1]."""
     freq = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]) + 0.5 / side
     power = freq ** -rng.uniform(0.7, 2.2)
     planes = []
@@ -31,7 +30,8 @@ def noise_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
 
 
 def leaves_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """Dead leaves: opaque discs, boxes and polygons of all sizes over each other, as edges fall in photographs."""
+    """Dead leaves: overlapping opaque discs, lines and polygons of all sizes, with the edge statistics of
+    photographs."""
     large = side * 2
     picture = np.zeros((large, large, 3), np.float32)
     picture[:] = rng.uniform(0, 1, 3)
@@ -61,7 +61,7 @@ def leaves_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
 
 
 def wave_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """Stripes, checks and bent waves in two colours, with some noise."""
+    """Stripes, checks and distorted waves in two colours, with noise."""
     y, x = np.mgrid[:side, :side].astype(np.float32)
     bend = rng.uniform(0, 30)
     x, y = x + bend * np.sin(y / rng.uniform(15, 60)), y + bend * np.sin(x / rng.uniform(15, 60))
@@ -77,7 +77,7 @@ def wave_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
 
 
 def plain_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """A soft gradient between two colours with little grain: walls and skies."""
+    """A smooth gradient between two colours with little grain, like walls and skies."""
     y, x = np.mgrid[:side, :side].astype(np.float32) / side
     turn = rng.uniform(0, 2 * math.pi)
     share = (0.5 + (x - 0.5) * math.cos(turn) + (y - 0.5) * math.sin(turn))[..., None]
@@ -88,7 +88,7 @@ def plain_texture(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
 
 
 def polygon(rng: np.random.Generator, x: float, y: float, radius: float) -> np.ndarray:
-    """Corners of a closed shape, int32 (N, 2); from a few corners to something like a blob."""
+    """Corners of a random polygon with 3 to 24 corners, int32 (N, 2)."""
     count = int(rng.choice([3, 4, 5, 7, 12, 24]))
     angles = np.sort(rng.uniform(0, 2 * math.pi, count))
     reach = radius * rng.uniform(0.4, 1.2, count)
@@ -96,7 +96,7 @@ def polygon(rng: np.random.Generator, x: float, y: float, radius: float) -> np.n
 
 
 def shape_mask(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """How much of each px a shape covers, float32 (side, side): a blob, a polygon, bars, or many small things."""
+    """Coverage of each px by a shape, float32 (side, side): a blob, a polygon, bars, or several small polygons."""
     large = side * 2
     mask = np.zeros((large, large), np.float32)
     kind = rng.integers(4)
@@ -121,14 +121,14 @@ def shape_mask(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
 
 @dataclass
 class Bank:
-    """Textures uint8 (N, 3, SIDE, SIDE) and masks uint8 (M, 1, SIDE, SIDE) that triplets are made of."""
+    """Textures uint8 (N, 3, SIDE, SIDE) and masks uint8 (M, 1, SIDE, SIDE) of triplets."""
 
     textures: Tensor
     masks: Tensor
 
 
 def make_bank(seed: int, textures: int, masks: int) -> Bank:
-    """A bank; a third of its textures are dead leaves, a third noise, the rest waves and plain gradients."""
+    """Create a bank: three sevenths dead leaves, two sevenths noise, the rest waves and gradients."""
     rng = np.random.default_rng(seed)
     makers = (leaves_texture, noise_texture, leaves_texture, wave_texture, noise_texture, leaves_texture, plain_texture)
     made = np.stack([makers[n % len(makers)](rng) for n in range(textures)])

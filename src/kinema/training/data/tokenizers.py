@@ -1,7 +1,7 @@
-"""Tokenizers of the miniatures' text encoders, made from the captions that they are to read.
+"""Build the tokenizers of the miniatures' text encoders from captions.
 
-T5's kind is word by word: lower case, T5's special ids (pad 0, eos 1, unk 2). CLIP's kind has byte-pair merges that
-make one token of each word of the captions.
+The T5 tokenizer has one token per word: lower case, T5's special ids (pad 0, eos 1, unk 2). The CLIP tokenizer has
+byte-pair merges that make each word of the captions one token.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ MOST = 4096
 
 
 def build_tokenizer(captions: Iterable[str], max_words: int = 1024, max_length: int = 64) -> PreTrainedTokenizerFast:
-    """Count the words of the captions and keep the most frequent (ties in alphabetical order).
+    """Build a word-level tokenizer of the most frequent words (ties in alphabetical order).
 
-    A word never met becomes <unk>; every sequence ends with </s>. Punctuation marks are words of their own.
+    Unknown words become <unk>; every sequence ends with </s>. Punctuation marks are separate tokens.
     """
     normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     splitter = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
@@ -46,8 +46,8 @@ def build_tokenizer(captions: Iterable[str], max_words: int = 1024, max_length: 
 
 
 def build_clip_tokenizer(captions: Iterable[str], max_length: int) -> CLIPTokenizer:
-    """Merges are learnt on the captions with CLIP's own splitting. Other words fall apart into letters, so none is
-    unknown. The end token has the highest id, since CLIPTextModel finds it as the largest."""
+    """Build a CLIP tokenizer with merges learned from the captions. Other words are split into letters, so none is
+    unknown. The end token has the highest id, since CLIPTextModel takes the largest id as the end."""
     published: Any = CLIPTokenizer()._tokenizer
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
     learner.normalizer, learner.pre_tokenizer = published.normalizer, published.pre_tokenizer

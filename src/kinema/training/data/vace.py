@@ -1,8 +1,8 @@
-"""VACE conditions for training, number for number those of the published pipeline (arXiv 2503.07598, section 3).
+"""VACE conditions for training, numerically equal to those of the published pipeline (arXiv 2503.07598, section 3).
 
-A condition is a clip and a mask (1 = generate, 0 = keep), and any number of reference images. The clip is split into
-what is kept (inactive) and what is to change (reactive), both are encoded, the mask is folded into 64 channels, and a
-reference is one more latent frame in front, with raw zeros for its other channels.
+A condition is a clip, a mask (1 = generate, 0 = keep) and any number of reference images. The clip is split into the
+part to keep (inactive) and the part to change (reactive); both are encoded, and the mask is folded into 64 channels. A
+reference image is one more latent frame in front, with zeros in its other channels.
 Shapes: B batch, C channels, F pixel frames, T latent frames, H W pixels, h w latent cells.
 """
 
@@ -19,13 +19,14 @@ CELL = 8  # pixels of a latent cell
 
 
 def split(frames_BCFHW: Tensor, mask_BFHW: Tensor) -> tuple[Tensor, Tensor]:
-    """(inactive, reactive) frames: the mask is cut at one half, the other side becomes 0, mid gray."""
+    """(inactive, reactive) frames. The mask is thresholded at 0.5; the other part becomes 0, mid gray."""
     hard = (mask_BFHW > 0.5).to(frames_BCFHW)[:, None]
     return frames_BCFHW * (1 - hard), frames_BCFHW * hard
 
 
 def fold_mask(mask_BFHW: Tensor, num_references: int = 0) -> Tensor:
-    """(B, 64, T, h, w): a channel for each pixel of a cell, nearest-exact over time, zeros for references in front."""
+    """Fold a mask to (B, 64, T, h, w): one channel per pixel of a cell, nearest-exact over time, zeros for references
+    in front."""
     b, f, height, width = mask_BFHW.shape
     h, w, t = height // CELL, width // CELL, (f + 3) // 4
     cells = mask_BFHW.view(b, f, h, CELL, w, CELL).permute(0, 3, 5, 1, 2, 4).reshape(b, CELL * CELL, f, h, w)
@@ -36,7 +37,7 @@ def fold_mask(mask_BFHW: Tensor, num_references: int = 0) -> Tensor:
 def assemble(
     inactive_BCThw: Tensor, reactive_BCThw: Tensor, mask_BFHW: Tensor, reference_BCNhw: Tensor | None = None
 ) -> Tensor:
-    """The network's control input (B, 96, N + T, h, w) from encoded, normalised parts, N references in front."""
+    """Assemble the control input (B, 96, N + T, h, w) from encoded, normalized parts, N references in front."""
     latents = torch.cat([inactive_BCThw, reactive_BCThw], dim=1)
     if reference_BCNhw is not None:
         front = torch.cat([reference_BCNhw, torch.zeros_like(reference_BCNhw)], dim=1)
@@ -51,16 +52,16 @@ def context(
     mask_BFHW: Tensor,
     reference_BCHW: Tensor | None = None,
 ) -> Tensor:
-    """The whole way from pixels in [-1, 1]; `encode` gives normalised mean latents."""
+    """Compute the control input from pixels in [-1, 1]. `encode` returns normalized mean latents."""
     inactive, reactive = split(frames_BCFHW, mask_BFHW)
     reference = None if reference_BCHW is None else encode(reference_BCHW[:, :, None])
     return assemble(encode(inactive), encode(reactive), mask_BFHW, reference)
 
 
 def letterbox(image_HWC: np.ndarray, height: int, width: int) -> Tensor:
-    """A reference image (uint8) scaled to fit and centred on white, (3, height, width) in [-1, 1].
+    """Fit a reference image (uint8) into a white canvas, centred; (3, height, width) in [-1, 1].
 
-    As the pipeline does it, except that the pipeline first rounds the sides of the image down to multiples of 8.
+    Unlike the pipeline, it does not first round the sides of the image down to multiples of 8.
     """
     image = torch.from_numpy(np.ascontiguousarray(image_HWC)).permute(2, 0, 1)[None].float() / 127.5 - 1
     scale = min(height / image.shape[2], width / image.shape[3])
@@ -73,7 +74,7 @@ def letterbox(image_HWC: np.ndarray, height: int, width: int) -> Tensor:
 
 
 def object_crop(frame_HWC: np.ndarray, mask_HW: np.ndarray, margin_px: int = 2) -> np.ndarray | None:
-    """The object alone on white, cut out with a margin and made square; None when fewer than 30 pixels are seen."""
+    """Cut an object out on white, with a margin, padded to a square; None if fewer than 30 pixels are visible."""
     rows, columns = np.nonzero(mask_HW)
     if len(rows) < 30:
         return None

@@ -1,5 +1,5 @@
-"""What training a low-rank adapter must know of a family: which network learns, how clips become latents, what a step
-predicts. A family is one class here and one line in `LEARNERS`."""
+"""LoRA training by model family: the network that is trained, the encoding of clips, and the training objective. A
+family is one class in this package and one entry in `LEARNERS`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ if TYPE_CHECKING:
 
     from ...core.card import Card
     from ..data.buckets import Bucket
-    from ..data.captioner import Tell
+    from ..data.captioner import CaptionOf
 
 
 @dataclass(frozen=True)
 class Kind:
-    """module, name: of the class here. where: the part of layers' names that learns where nothing else is said ("": all
-    attention). part: the network's name in a pipeline. dtype: of the frozen network on a GPU. checkpointing: can its
-    class forget activations and compute them again? still: weight of what does not move (ddpm.weighted_error), 1: as
-    all else."""
+    """module, name: of the learner class. where: default part of the names of trained layers ("": all attention
+    layers). part: the network's name in a pipeline. dtype: of the frozen network on a GPU. checkpointing: does the
+    network support gradient checkpointing? still: loss weight of the time-symmetric part (ddpm.weighted_error)."""
 
     module: str
     name: str
@@ -41,38 +40,40 @@ LEARNERS = {
 
 
 class Learner(Protocol):
-    """network: what low-rank layers go on. engine: the model that it is a part of, for samples."""
+    """network: gets the low-rank layers. engine: the model that contains it, for samples."""
 
     network: Any
     engine: Any
 
     def encode(self, frames_FHWC: np.ndarray) -> Tensor:
-        """uint8 frames to latents (T, C, h, w) as the network sees them."""
+        """Encode uint8 frames to latents (T, C, h, w), scaled for the network."""
 
-    def task(self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float, still: float) -> Any:
-        """The task (loop.Task) for clips of one size. tell: the caption of an item. drop: share without one. still: as
-        in ddpm.weighted_error."""
+    def task(
+        self, clips: Bucket, held_out: Bucket, caption_of: CaptionOf, *, batch: int, drop: float, still: float
+    ) -> Any:
+        """Return the task (loop.Task) for clips of one size. caption_of: the caption of an item. drop: share of
+        captions that are dropped. still: as in ddpm.weighted_error."""
 
     def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:
-        """A clip of the network as it is now, uint8 (F, H, W, 3), from words or the file of a picture, whichever the
-        model reads. fields: of a request."""
+        """Generate a clip with the network's current weights, uint8 (F, H, W, 3), from a prompt or an image file,
+        depending on the model. fields: of a request."""
 
 
 def why_not(card: Card, frames: int, checkpointing: bool) -> str | None:
-    """Why a model cannot be taught so with clips of so many frames, or None."""
+    """Why a model cannot be trained with clips of so many frames, or None."""
     if card.family not in LEARNERS:
-        return f"LoRA training is for {', '.join(LEARNERS)}; {card.id} is of the family {card.family}."
+        return f"LoRA training supports {', '.join(LEARNERS)}; {card.id} is of the family {card.family}."
     if card.variant == "i2v" and card.family == "wan":
-        return f"{card.id} starts from a picture; LoRA training for wan is for text to video and VACE models."
+        return f"{card.id} starts from an image; LoRA training for wan supports text-to-video and VACE models."
     if not card.frames.legal(frames):
         return f"frames = {frames}: {card.id} takes {card.frames.words()}; nearest is {card.frames.nearest(frames)}."
     if checkpointing and not LEARNERS[card.family].checkpointing:
-        return f"The network of {card.id} has no checkpointing; a smaller batch or area takes less memory too."
+        return f"{card.id} does not support checkpointing; reduce batch or area to save memory."
     return None
 
 
 def learner(card: Card, base: str, device: str, frames: int, fps: float) -> Learner:
-    """The learner of a model, its weights read. base: the image model under it, or ""."""
+    """Load a model and return its learner. base: its image model, or ""."""
     from ...engine.load import load
 
     kind = LEARNERS[card.family]

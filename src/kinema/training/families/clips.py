@@ -1,5 +1,4 @@
-"""AnimateDiff and models of Zeroscope's kind: an image model's parts, a latent frame for each frame, noise on a
-discrete schedule."""
+"""LoRA training of AnimateDiff and Zeroscope models: one latent frame per frame, and a discrete noise schedule."""
 
 from __future__ import annotations
 
@@ -13,18 +12,18 @@ from ...diffusion.pixels import to_unit
 from ...sd import bases, frames
 from ...sd.on_base import OnBase
 from ..data.buckets import Bucket
-from ..data.captioner import Remembering, Tell
+from ..data.captioner import CachedCaptioner, CaptionOf
 from ..tasks import lora
 from ..tasks.ddpm import Schedule
 from ..tasks.temporal import TemporalTask
 
 LATE, LEAST = 1.5, 0.6
-"""Which noise levels a motion is learnt from (TemporalTask) where a schedule ends in noise alone: which way things go
-is settled there, in the last two fifths, and more at their end."""
+"""Noise levels for motion (TemporalTask) on schedules that end in pure noise: the direction of motion is decided in the
+last two fifths, mostly at their end."""
 
 
 def by_frame(vae: Any, frames_FHWC: np.ndarray) -> Tensor:
-    """uint8 frames to latents (F, C, h, w), each for itself."""
+    """Encode each uint8 frame separately to latents (F, C, h, w)."""
     return frames.encode(vae, to_unit(frames_FHWC).transpose(0, 1)[None])[0].transpose(0, 1)
 
 
@@ -49,11 +48,13 @@ class TemporalLearner:
         return found
 
     def task(
-        self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float, still: float
+        self, clips: Bucket, held_out: Bucket, caption_of: CaptionOf, *, batch: int, drop: float, still: float
     ) -> TemporalTask:  # fmt: skip
         schedule = Schedule.of(self.parts.scheduler)
         late, least = (LATE, LEAST) if schedule.zero_snr and still < 1 else (1.0, 0.0)
-        words = Remembering(self.parts.tokenizer, self.parts.text_encoder, tell, device=self.device, drop=drop)
+        words = CachedCaptioner(
+            self.parts.tokenizer, self.parts.text_encoder, caption_of, device=self.device, drop=drop
+        )
         return TemporalTask(
             self.network, words, clips, held_out, schedule=schedule, device=self.device, batch=batch,
             trained=lora.is_trained, pictures=False, text_by_frame=self.text_by_frame, late=late,

@@ -1,4 +1,4 @@
-"""A low-rank change of a flow-matching transformer (Wan's kind), learnt from own clips."""
+"""LoRA training of a flow-matching transformer (Wan) on user clips."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from torch import Tensor, nn
 from ..core import processes
 from ..core.frozen import Frozen
 from ..data.buckets import Bucket
-from ..data.captioner import Tell
+from ..data.captioner import CaptionOf
 from ..tasks import lora
 from ..tasks.ddpm import weighted_error
 from ..tasks.flow import draw_times, mix
 
 HELD_OUT_TIMES = (0.5, 0.8)
 TOWARDS_NOISE = 0.8
-"""Mean of the times' logits: what moves, and how, is settled at high noise."""
+"""Mean of the logits of the times: motion is decided at high noise levels."""
 
 
 class FlowTask(Frozen):
-    """network: a transformer of clips (B, C, T, h, w) with low-rank layers on it. states: captions to (B, L, D).
-    beside: further inputs with a batch of one, the same for every clip. still: as in ddpm.weighted_error."""
+    """Flow-matching task. network: a transformer of clips (B, C, T, h, w) with low-rank layers. states: encodes
+    captions to (B, L, D). extra: further inputs of the network with a batch of one, the same for all clips. still: as
+    in ddpm.weighted_error."""
 
     names_for_adam = ("lora",)
 
     def __init__(
-        self, network: Any, states: Callable[[list[str]], Tensor], tell: Tell, store: Bucket, held_out: Bucket, *,
-        beside: Mapping[str, Tensor], device: str = "cpu", batch: int = 2, drop: float = 0.1, still: float = 1.0,
-        judge: Callable[[int], dict[str, Any]] = lambda step: {},
+        self, network: Any, states: Callable[[list[str]], Tensor], caption_of: CaptionOf, store: Bucket,
+        held_out: Bucket, *, extra: Mapping[str, Tensor], device: str = "cpu", batch: int = 2, drop: float = 0.1,
+        still: float = 1.0, judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         self.freeze(network, lora.is_trained)
-        self.network, self.states, self.tell, self.device = network.to(device), states, tell, device
+        self.network, self.states, self.caption_of, self.device = network.to(device), states, caption_of, device
         self.modules: dict[str, nn.Module] = {"network": self.network}
         self.store, self.held_out, self.batch_size, self.drop, self.samples = store, held_out, batch, drop, 0
-        self.beside = {name: tensor.to(device) for name, tensor in beside.items()}
+        self.extra = {name: tensor.to(device) for name, tensor in extra.items()}
         self.judge, self.still = judge, still
 
     def predict(self, noisy_BCTHW: Tensor, times_B: Tensor, states_BLD: Tensor) -> Tensor:
         kind = self.network.dtype
-        beside = {name: x.expand(len(noisy_BCTHW), *x.shape[1:]).to(kind) for name, x in self.beside.items()}
+        extra = {name: x.expand(len(noisy_BCTHW), *x.shape[1:]).to(kind) for name, x in self.extra.items()}
         found: Tensor = self.network(
             hidden_states=noisy_BCTHW.to(kind), timestep=1000 * times_B.to(self.device),
-            encoder_hidden_states=states_BLD.to(kind), return_dict=False, **beside,
+            encoder_hidden_states=states_BLD.to(kind), return_dict=False, **extra,
         )[0]  # fmt: skip
         return found.float()
 
@@ -58,18 +59,18 @@ class FlowTask(Frozen):
         noisy, target = mix(x0, torch.randn(x0.shape, generator=generator).to(x0), times)
         left_out = (torch.rand(len(index), generator=generator) < self.drop).tolist()
         items = self.store.item[index].tolist()
-        captions = ["" if out else self.tell(item, 0, False) for item, out in zip(items, left_out, strict=True)]
+        captions = ["" if out else self.caption_of(item, 0, False) for item, out in zip(items, left_out, strict=True)]
         self.samples += len(index) * processes.count()
         predicted, evenly = self.predict(noisy, times, self.states(captions)), torch.ones_like(x0[:, 0])
         return weighted_error(predicted, target, evenly, self.still), {}
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:
-        """Held-out error with fixed noise."""
+        """Return held-out errors with fixed noise."""
         index = torch.arange(min(4, len(self.held_out)))
         x0 = self.clips(self.held_out, index)
         noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1)).to(x0)
-        states = self.states([self.tell(item, 0, False) for item in self.held_out.item[index].tolist()])
+        states = self.states([self.caption_of(item, 0, False) for item in self.held_out.item[index].tolist()])
         found: dict[str, Any] = {}
         for time in HELD_OUT_TIMES:
             times = torch.full((len(index),), time)

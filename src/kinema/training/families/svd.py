@@ -1,4 +1,4 @@
-"""Stable Video Diffusion: its own network and noise levels; the first frame of every window is the picture."""
+"""LoRA training of Stable Video Diffusion: the first frame of each window is the conditioning image."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from ..data.buckets import Bucket
-from ..data.captioner import Tell
+from ..data.captioner import CaptionOf
 from ..tasks import lora
 from ..tasks.edm import NoiseLevels
 from ..tasks.image_to_video import ImageToVideoTask
 from .clips import by_frame
 
 LEVELS = NoiseLevels(1.0, 1.6)
-"""Of the paper's image-to-video stage (arXiv 2311.15127, appendix D)."""
+"""The noise levels of the paper's image-to-video stage (arXiv 2311.15127, appendix D)."""
 
 
 class SvdLearner:
@@ -35,9 +35,9 @@ class SvdLearner:
         return found
 
     def task(
-        self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float, still: float
+        self, clips: Bucket, held_out: Bucket, caption_of: CaptionOf, *, batch: int, drop: float, still: float
     ) -> ImageToVideoTask:  # fmt: skip
-        """It reads no words; drop is the share of clips without a picture."""
+        """As Learner.task. The model has no text input; drop is the share of clips without the image."""
         return ImageToVideoTask(
             self.network, self.parts.vae, self.parts.image_encoder, clips, held_out, clips.first_frames,
             held_out.first_frames, clip_mean=self.parts.clip_mean, clip_std=self.parts.clip_std, levels=LEVELS,

@@ -1,4 +1,4 @@
-"""Wan 2.1 from words, and VACE where nothing is given: flow matching on the autoencoder's latents over time."""
+"""LoRA training of Wan 2.1 text to video, and of VACE with an empty context: flow matching on video latents."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ...diffusion.pixels import to_unit
 from ...families.wan import forward
 from ..data import vace
 from ..data.buckets import Bucket
-from ..data.captioner import Tell
+from ..data.captioner import CaptionOf
 from .own_flow import FlowTask
 
 
 class WanLearner:
-    """The network computes as the library's does: Kinema's own attention keeps text keys, which training changes."""
+    """Trains with diffusers' attention processor: Kinema's own caches the text keys, which training changes."""
 
     def __init__(self, engine: Any, base: str, device: str, frames: int, fps: float) -> None:
         self.engine, self.family, self.device, self.frames = engine, engine.family, device, frames
         self.network = self.family.parts.transformer
         self.network.set_attn_processor(WanAttnProcessor())
-        self.known: dict[str, Tensor] = {}
+        self.cache: dict[str, Tensor] = {}
 
     def sample(self, caption: str, picture: str, **fields: Any) -> np.ndarray:
         forward.prepare(self.network)
@@ -46,25 +46,25 @@ class WanLearner:
 
     @torch.no_grad()
     def states(self, captions: list[str]) -> Tensor:
-        """(B, L, D); each caption is read once."""
+        """Encode captions to (B, L, D), with a cache."""
         for caption in captions:
-            if caption not in self.known:
+            if caption not in self.cache:
                 length = int(self.family.card.options["text_length"].default)
-                self.known[caption] = self.family.text_states(caption, length)[0].clone().cpu()
-        return torch.stack([self.known[caption] for caption in captions]).to(self.device)
+                self.cache[caption] = self.family.text_states(caption, length)[0].clone().cpu()
+        return torch.stack([self.cache[caption] for caption in captions]).to(self.device)
 
     def task(
-        self, clips: Bucket, held_out: Bucket, tell: Tell, *, batch: int, drop: float, still: float
+        self, clips: Bucket, held_out: Bucket, caption_of: CaptionOf, *, batch: int, drop: float, still: float
     ) -> FlowTask:  # fmt: skip
-        beside = {}
+        extra = {}
         if self.family.card.variant == "vace":
-            beside["control_hidden_states"] = self.nothing_given(clips.height, clips.width)
+            extra["control_hidden_states"] = self.empty_context(clips.height, clips.width)
         return FlowTask(
-            self.network, self.states, tell, clips, held_out, beside=beside, device=self.device, batch=batch, drop=drop,
-            still=still,
+            self.network, self.states, caption_of, clips, held_out, extra=extra, device=self.device, batch=batch,
+            drop=drop, still=still,
         )  # fmt: skip
 
-    def nothing_given(self, height: int, width: int) -> Tensor:
-        """VACE's context (1, 96, T, h, w) of a gray clip that is all to be made."""
+    def empty_context(self, height: int, width: int) -> Tensor:
+        """VACE's context (1, 96, T, h, w) of a gray clip with a mask of ones."""
         gray = torch.zeros(1, 3, self.frames, height, width)
         return vace.context(self.encode_pixels, gray, torch.ones(1, self.frames, height, width))

@@ -1,4 +1,4 @@
-"""The work of `kinema train lora`: latents, training, export. See lora.py for what is asked for."""
+"""The stages of `kinema train lora`: latents, training and export. See lora.py for the settings."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ...weights.adapter_writer import write
 from ...weights.device import good_at_bfloat16
 from .. import families
 from ..core import checkpoints, processes, sharding
-from ..core.frozen import leave
+from ..core.cpu_unet import optimize_for_cpu
+from ..core.frozen import freeze_except
 from ..core.loop import LoopConfig, train
-from ..core.quicken import quicken
 from ..core.sheets import sheet, strip
 from ..data import buckets
 from ..families import Learner
 from ..tasks import lora
-from ..tasks.temporal import Several
-from ._lora_wanted import CROPS, FEW, FEW_HELD_OUT, LR, SAMPLE_STEPS, SMALL, SMALL_LR, Wanted
+from ..tasks.temporal import CombinedTasks
+from ._lora_options import CROPS, FEW, FEW_HELD_OUT, LR, SAMPLE_STEPS, SMALL, SMALL_LR, LoraOptions
 
 
 class Lora:
-    """wanted: what is asked for. Every stage is called in every process with its minutes."""
+    """The stages of LoRA training; each is called in every process with its minutes."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: LoraOptions) -> None:
         self.wanted, self.settings, self.out, self.number = wanted, wanted.settings, wanted.out, wanted.number
         self.card, self.base, self.frames, self.fps = wanted.card, wanted.base, wanted.frames, wanted.fps
         if wanted.sharded and (why := sharding.why_not()):
@@ -48,10 +48,10 @@ class Lora:
         self.clips = buckets.fill(
             items, self.learner.encode, self.out / "cache", frames=self.frames, fps=self.fps, multiple=multiple,
             crops=int(self.number["crops"] or (CROPS if len(items) < FEW else 1)),
-            area=int(self.number["area"] or side[0] * side[1]), of=f"{self.card.id} {self.base}",
-            on_clip=self.settings.budget.counting("encoding"), on_spoilt=found.spoil,
+            area=int(self.number["area"] or side[0] * side[1]), encoder_id=f"{self.card.id} {self.base}",
+            on_clip=self.settings.budget.counting("encoding"), on_unreadable=found.mark_unreadable,
         )  # fmt: skip
-        found.tell_spoilt(before, self.out, self.settings.show)
+        found.report_unreadable(before, self.out, self.settings.show)
         return {f"{bucket.width}x{bucket.height}": len(bucket) for bucket in self.clips}
 
     def train(self, minutes: float) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Lora:
         network = self.network()
         tasks = [self.task(bucket) for bucket in self.clips]
         if not self.wanted.sharded:
-            tasks[0].judge = self.look_at
+            tasks[0].judge = self.write_samples
         steps = int(self.number["steps"])
         config = LoopConfig(
             out=self.out / "run", minutes=max(minutes, 0.001), most_steps=steps, device=self.device, ema=0.98,
@@ -70,19 +70,19 @@ class Lora:
             optimizer=self.wanted.optimizer, sharded=self.wanted.sharded, seed=self.wanted.seed,
             budget=self.settings.budget,
         )  # fmt: skip
-        found = train(Several(tasks), config, self.settings.show)
+        found = train(CombinedTasks(tasks), config, self.settings.show)
         if processes.first():
             with whole(self.out / "layers.pt") as beside:
                 torch.save(lora.layers(network), beside)
         processes.wait()
         return found | tasks[0].proof()
 
-    def look_at(self, step: int) -> dict[str, Any]:
-        """Samples of the first captions beside their clips: OUT/sheets/samples_STEP.png."""
+    def write_samples(self, step: int) -> dict[str, Any]:
+        """Write samples for the first captions to OUT/sheets/samples_STEP.png."""
         bucket, rows = self.clips[0], []
         chosen = sorted({int(item): row for row, item in reversed(list(enumerate(bucket.item)))}.items())
         for item, row in chosen[: self.samples]:
-            caption = self.wanted.tell(item, 0, False)
+            caption = self.wanted.caption_of(item, 0, False)
             picture = self.out / "sheets" / "first.png"
             picture.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(bucket.first[row].numpy()).save(picture)
@@ -98,7 +98,7 @@ class Lora:
         return {}
 
     def export(self, minutes: float) -> dict[str, Any]:
-        """OUT/lora.safetensors; other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
+        """Write OUT/lora.safetensors, and other dialects as OUT/lora.DIALECT.safetensors (peft: a folder)."""
         if not processes.first():
             return {}
         layers = checkpoints.read(self.out / "layers.pt")
@@ -118,11 +118,11 @@ class Lora:
             files.append(str(made))
         return {"files": json.dumps(files)}
 
-    # -- their parts -----------------------------------------------------------------------------------------------
+    # -- helpers ---------------------------------------------------------------------------------------------------
 
     @property
     def lr(self) -> float:
-        """Counted, not read off the card: an adapter of unpublished shape has the card of a published one."""
+        """The learning rate. Parameters are counted, since a small network may have the card of a published model."""
         count = sum(parameter.numel() for parameter in self.learner.network.parameters())
         return self.number["lr"] or (SMALL_LR if count < SMALL else LR)
 
@@ -134,7 +134,7 @@ class Lora:
     @property
     def learner(self) -> Learner:
         if self._learner is None:
-            self.settings.budget.tell("loading the model")
+            self.settings.budget.report("loading the model")
             self._learner = families.learner(self.card, self.base, self.device, self.frames, self.fps)
         return self._learner
 
@@ -147,17 +147,16 @@ class Lora:
             network.enable_gradient_checkpointing()
             network.train()
         if self.wanted.sharded:
-            leave(network, lora.is_trained)
+            freeze_except(network, lora.is_trained)
             return sharding.shard(network, self.device)
-        return (
-            quicken(network) if self.device == "cpu" and families.LEARNERS[self.card.family].part == "unet" else network
-        )
+        unet = families.LEARNERS[self.card.family].part == "unet"
+        return optimize_for_cpu(network) if unet and self.device == "cpu" else network
 
     def task(self, bucket: buckets.Bucket) -> Any:
-        taught, held_out = bucket.apart()
+        train_set, held_out = bucket.split()
         if self.wanted.short:
             held_out = held_out.part(torch.arange(len(held_out))[:FEW_HELD_OUT])
         return self.learner.task(
-            taught, held_out, self.wanted.tell, batch=int(self.number["batch"]), drop=self.wanted.drop,
+            train_set, held_out, self.wanted.caption_of, batch=int(self.number["batch"]), drop=self.wanted.drop,
             still=self.wanted.still,
         )  # fmt: skip

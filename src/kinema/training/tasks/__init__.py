@@ -1,1 +1,1 @@
-"""What can be learnt: one task a file, with its loss, its measurements and what it leaves behind."""
+"""Training tasks, one per file, each with its loss and evaluation."""

@@ -1,18 +1,19 @@
-"""Few-step distillation of a flow model: N steps without guidance that land where the guided teacher's many do.
+"""Few-step distillation of a flow model: a student that reaches, in N steps without guidance, the samples that the
+guided teacher reaches in many.
 
-Multistep consistency distillation (Heek, Hoogeboom, Salimans 2024, arXiv 2403.06807), in velocity form. The way from
-noise to data is cut into N segments. From a point x_t in a segment the frozen teacher, with guidance, goes toward the
-segment's end; the student learns the one straight step to that end: (x_end - x_t) / (sigma_end - sigma_t).
+Multistep consistency distillation (Heek, Hoogeboom, Salimans 2024, arXiv 2403.06807), in velocity form. The path from
+noise to data is divided into N segments. From a point x_t in a segment the frozen teacher, with guidance, integrates
+towards the segment's end; the student learns the single step to that end: (x_end - x_t) / (sigma_end - sigma_t).
 
     teacher all the way     K sub-steps to the end; few updates are enough (the default)
-    bootstrap               K sub-steps of a finer grid; from there the student's own moving average jumps to the end
+    bootstrap               K sub-steps of a finer grid; from there the student's moving average jumps to the end
 
-    data points             x_t is clean latents mixed with noise, half of them exactly at a segment's start
-    own points              x_t are what the student itself reaches at the segments' starts, from pure noise
-    paths                   x_t are boundaries of whole teacher paths from pure noise, made once and used many times:
-                            what sampling visits, without paying the teacher at every update
+    data points             x_t is a mix of clean latents and noise, half of them exactly at a segment's start
+    own points              x_t is the student's own state at a segment's start, from pure noise
+    paths                   x_t is a segment boundary of a stored teacher path from pure noise: a point that sampling
+                            visits, without teacher calls during training
 
-Nothing here knows a model: teacher and student are functions, conditions are opaque.
+The module is independent of the model: teacher and student are functions, conditions are opaque.
 Shapes: B batch, N segments; latents (B, ...) of any rank; u positions and sigmas as in `segments`.
 """
 
@@ -30,16 +31,16 @@ from torch import Tensor, nn
 
 from ...core.whole import whole
 from ..core import checkpoints
-from .flow import Velocity, bend, guided, like, sample, walk
+from .flow import Velocity, apply_shift, guided, integrate, like, sample
 
 CLOSEST = 0.05
-"""Points stay this share of a segment away from its end, where the target divides by almost nothing."""
+"""Points keep this distance from a segment's end, as a share of it; at the end the target divides by zero."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Clean latents (B, ...), what the networks are told, the same with the prompt left out, and loss weights that
-    broadcast against the latents (None: all alike). Conditions may be anything that the velocity functions eat."""
+    """Clean latents (B, ...), the condition, the condition without the prompt, and loss weights that broadcast against
+    the latents (None: uniform). Conditions are passed to the velocity functions unchanged."""
 
     clean: Tensor
     cond: Any
@@ -49,12 +50,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Distillation:
-    """segments: steps the student is made for. shift, guidance: the teacher's. substeps: K. fine: sub-steps that a
-    whole segment has; equal to substeps the teacher goes all the way, larger the student's average jumps the rest.
-    at_starts: share of data points exactly at a segment's start. on_paths: share of updates on stored paths, where
-    there are any. on_own: share of the other updates on the student's own points, the rest is on data points.
-    average: decay of the moving average that jumps. by_length: an error of velocity moves the result by the step's
-    length (in sigma), so errors weigh as that length to this power."""
+    """segments: number of steps of the student. shift, guidance: of the teacher. substeps: K. fine: sub-steps of a
+    whole segment; if equal to substeps, the teacher reaches the end, if larger, the student's average does the rest.
+    at_starts: share of data points exactly at a segment's start. on_paths: share of updates on stored paths, if there
+    are any. on_own: share of the other updates on the student's own points; the rest uses data points. average: decay
+    of the moving average. by_length: exponent of the loss weight by step length in sigma, since a velocity error moves
+    the result by the step length."""
 
     segments: int = 6
     shift: float = 3.0
@@ -70,7 +71,7 @@ class Distillation:
 
     def __post_init__(self) -> None:
         if not 1 <= self.substeps <= self.fine:
-            raise ValueError(f"substeps is from 1 to fine ({self.fine}), not {self.substeps}")
+            raise ValueError(f"substeps must be 1 to fine ({self.fine}), got {self.substeps}")
 
     @property
     def all_the_way(self) -> bool:
@@ -82,20 +83,20 @@ class Distillation:
         return torch.linspace(1, 0, self.segments + 1, dtype=torch.float64)
 
     def importance(self, lengths_B: Tensor) -> Tensor:
-        """Loss weight of steps of these lengths; 1 on the average of the segments."""
-        own = -bend(self.boundaries, self.shift).diff()
+        """Loss weights of steps of these lengths; the mean over the segments is 1."""
+        own = -apply_shift(self.boundaries, self.shift).diff()
         return lengths_B**self.by_length / (own**self.by_length).mean()
 
 
 Points = tuple[Tensor, Tensor, Tensor, Tensor, Any, Tensor | None]
-"""x_t, where it must go, sigma (B,) of both, the condition, loss weights."""
+"""x_t, its target x_end, sigma (B,) of both, the condition, loss weights."""
 
 
 class DistillTask:
-    """A Task for `loop.train`. `modules["student"]` is trained through `student`; `draw(generator)` gives batches.
+    """A Task for `loop.train`. `modules["student"]` is trained through `student`; `draw(generator)` returns a batch.
 
-    The student must start as a copy of the teacher, and share no tensors with it. held_out is measured in `evaluate`.
-    names_for_adam: as in `loop.Task`; by default AdamW takes everything, which suits low-rank factors.
+    The student must start as a copy of the teacher and share no tensors with it. `evaluate` uses held_out.
+    names_for_adam: as in `loop.Task`; by default all parameters, which suits low-rank factors.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class DistillTask:
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         if self.average is not None and step:
-            self._follow(self.average, step)
+            self._update_average(self.average, step)
         path, own = torch.rand(2, generator=generator).tolist()
         if self.paths and path < self.setting.on_paths:
             x, x_end, now_B, end_B, cond, weight = self._on_path(generator)
@@ -134,44 +135,46 @@ class DistillTask:
 
     @torch.no_grad()
     def _with_teacher(self, own: bool, generator: torch.Generator) -> Points:
-        """Own or data points, and where the teacher (and the average) carries them."""
+        """Draw own or data points and integrate them with the teacher (and the average)."""
         batch, setting = self.draw(generator), self.setting
         noise = torch.randn(batch.clean.shape, generator=generator).to(batch.clean)
         u_B, stop_B = draw_positions(len(noise), setting, generator)
         if own:
             x, u_B, stop_B = self._own_points(noise, batch.cond, stop_B)
         else:
-            sigma = like(bend(u_B, setting.shift), noise)
+            sigma = like(apply_shift(u_B, setting.shift), noise)
             x = (1 - sigma) * batch.clean + sigma * noise
-        now_B = bend(u_B, setting.shift)
+        now_B = apply_shift(u_B, setting.shift)
         reach_B = stop_B
         if not setting.all_the_way:
             reach_B = torch.maximum(stop_B, u_B - setting.substeps / (setting.fine * setting.segments))
         pair = (batch.cond, batch.uncond)
-        x_end = walk(
+        x_end = integrate(
             self.teacher, x, u_B, reach_B, pair, num_steps=setting.substeps, shift=setting.shift, heun=setting.heun
         )
         if self.average is not None:
-            reached, end = bend(reach_B, setting.shift), bend(stop_B, setting.shift)
-            with exchanged(self.modules["student"], self.average):
-                # Where the end is reached already the jump has length zero; the average is then asked in vain.
+            reached, end = apply_shift(reach_B, setting.shift), apply_shift(stop_B, setting.shift)
+            with swapped_parameters(self.modules["student"], self.average):
+                # If the end is already reached, the jump has length zero.
                 jump = self.student(x_end, reached.clamp_min(1e-3), batch.cond)
             x_end = x_end + like(end - reached, x) * jump
-        return x, x_end, now_B, bend(stop_B, setting.shift), batch.cond, batch.weight
+        return x, x_end, now_B, apply_shift(stop_B, setting.shift), batch.cond, batch.weight
 
     def _own_points(self, noise: Tensor, cond: Any, stop_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(x, u, stop): the student's state at the start of the segment that ends at stop_B, for each sample."""
+        """(x, u, stop): the student's state at the start of each sample's segment, which ends at stop_B."""
         edges, one = self.setting.boundaries, torch.ones_like(stop_B)
         states = [noise]
         for start, stop in pairwise(edges[:-1]):
             states.append(
-                walk(self.student, states[-1], one * start, one * stop, cond, num_steps=1, shift=self.setting.shift)
+                integrate(
+                    self.student, states[-1], one * start, one * stop, cond, num_steps=1, shift=self.setting.shift
+                )
             )
         which_B = (edges[1:, None] == stop_B).int().argmax(0)
         return torch.stack(states)[which_B, torch.arange(len(noise))], edges[which_B], stop_B
 
     def _on_path(self, generator: torch.Generator) -> Points:
-        """Stored paths: a random segment of each. Both ends are points that the teacher visited."""
+        """Draw a random segment of each path of a stored file."""
         file = self.paths[int(torch.randint(len(self.paths), (), generator=generator))]
         if file not in self.kept:
             self.kept[file] = checkpoints.read(file)
@@ -180,24 +183,29 @@ class DistillTask:
         count = states.shape[1]
         which_B = torch.randint(self.setting.segments, (count,), generator=generator)
         each_B, edges = torch.arange(count), self.setting.boundaries
-        now_B, end_B = bend(edges[which_B], self.setting.shift), bend(edges[which_B + 1], self.setting.shift)
+        now_B, end_B = (
+            apply_shift(edges[which_B], self.setting.shift),
+            apply_shift(edges[which_B + 1], self.setting.shift),
+        )
         return states[which_B, each_B], states[which_B + 1, each_B], now_B, end_B, path["cond"], path["weight"]
 
     @torch.no_grad()
-    def _follow(self, average: nn.Module, step: int) -> None:
-        """The average takes over a share of the student as the last update left it; faster at the beginning."""
+    def _update_average(self, average: nn.Module, step: int) -> None:
+        """Update the moving average of the student; it follows faster at the beginning."""
         decay = min(self.setting.average, (1 + step) / (10 + step))
         for mine, its in zip(average.parameters(), self.modules["student"].parameters(), strict=True):
             mine.lerp_(its, 1 - decay)
 
     def evaluate(self, step: int) -> dict[str, Any]:
         if self.goals is None:
-            self.goals = [goal(self.plain_teacher, batch, self.setting, n) for n, batch in enumerate(self.held_out)]
+            self.goals = [
+                teacher_sample(self.plain_teacher, batch, self.setting, n) for n, batch in enumerate(self.held_out)
+            ]
         return compare(self.held_out, self.goals, self.setting, {"student": (self.student, 1.0)})
 
 
-class exchanged:
-    """Within it a module has another's parameters (the same data, no copies); afterwards its own again."""
+class swapped_parameters:
+    """Context in which two modules have swapped_parameters parameters (without copies)."""
 
     def __init__(self, module: nn.Module, other: nn.Module):
         self.pairs = list(zip(module.parameters(), other.parameters(), strict=True))
@@ -211,7 +219,7 @@ class exchanged:
 
 
 def draw_positions(count: int, setting: Distillation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(u, stop) of `count` points, float64: a random segment each, `at_starts` of them exactly at its start."""
+    """Draw (u, stop) of `count` points, float64, in random segments; `at_starts` of them exactly at a start."""
     which_B = torch.randint(setting.segments, (count,), generator=generator)
     inside_B = torch.rand(count, generator=generator, dtype=torch.float64) * (1 - CLOSEST)
     at_start_B = torch.rand(count, generator=generator) < setting.at_starts
@@ -225,11 +233,11 @@ def write_paths(
     folder: Path, teacher: Velocity, draw: Callable[[torch.Generator], Batch], setting: Distillation, count: int,
     *, first: int = 0, seed: int = 0,
 ) -> None:  # fmt: skip
-    """Teacher paths, from pure noise, of batches number `first` up to `count`, one file each; those that are there are
-    kept. Processes that share the work take different numbers.
+    """Write teacher paths from pure noise for batches `first` to `count` - 1, one file each; existing files are kept.
+    Processes that share the work use different ranges.
 
-    A file holds states (N + 1, B, ...) at the segments' boundaries, cond and weight. File number n depends on
-    (seed, n) alone. Costs 2 N K calls of the teacher for each batch (twice as many with Heun).
+    A file holds states (N + 1, B, ...) at the segment boundaries, cond and weight. File n depends only on (seed, n).
+    Costs 2 N K teacher calls per batch (twice as many with Heun).
     """
     folder.mkdir(parents=True, exist_ok=True)
     velocity = guided(teacher, setting.guidance)
@@ -242,7 +250,7 @@ def write_paths(
         x = torch.randn(batch.clean.shape, generator=generator).to(batch.clean)
         states, one = [x], torch.ones(len(x), dtype=torch.float64)
         for start, stop in pairwise(setting.boundaries):
-            x = walk(
+            x = integrate(
                 velocity, x, one * start, one * stop, (batch.cond, batch.uncond),
                 num_steps=setting.fine, shift=setting.shift, heun=setting.heun,
             )  # fmt: skip
@@ -253,12 +261,12 @@ def write_paths(
 
 
 def held_out_noise(batch: Batch, number: int) -> Tensor:
-    """The noise that held-out batch `number` always starts from."""
+    """The fixed noise of held-out batch `number`."""
     return torch.randn(batch.clean.shape, generator=torch.Generator().manual_seed(7_000_000 + number)).to(batch.clean)
 
 
-def goal(teacher: Velocity, batch: Batch, setting: Distillation, number: int, steps: int = 30) -> Tensor:
-    """What the guided teacher makes of held-out batch `number` in many steps."""
+def teacher_sample(teacher: Velocity, batch: Batch, setting: Distillation, number: int, steps: int = 30) -> Tensor:
+    """Sample held-out batch `number` with the guided teacher in many steps."""
     pair = (batch.cond, batch.uncond)
     return sample(guided(teacher, setting.guidance), held_out_noise(batch, number), pair, steps, setting.shift)
 
@@ -268,8 +276,8 @@ def compare(
     batches: Sequence[Batch], goals: Sequence[Tensor], setting: Distillation,
     models: Mapping[str, tuple[Velocity, float]],
 ) -> dict[str, float]:  # fmt: skip
-    """Mean squared distance to the goals, from the same noise, of models {name: (velocity, guidance)} that take N
-    steps; measured on whole latents."""
+    """Mean squared distance of latents to the goals, from the same noise, of models {name: (velocity, guidance)} in N
+    steps."""
     found = {}
     for name, (velocity, scale) in models.items():
         total = 0.0
@@ -281,13 +289,13 @@ def compare(
     return found
 
 
-def gain(
+def student_scores(
     teacher: Velocity, student: Velocity, batches: Sequence[Batch], setting: Distillation, steps: int = 30
 ) -> dict[str, float]:
-    """The held-out measurement for a card: distance to the teacher's `steps` guided steps, at N steps, of the student,
-    and of the undistilled model without guidance (as many calls), with it (twice the calls), and with it in half the
-    steps (as many calls again, where N is even)."""
-    goals = [goal(teacher, batch, setting, number, steps) for number, batch in enumerate(batches)]
+    """Held-out scores for a model card: distance to the teacher's samples of `steps` guided steps, at N steps, of the
+    student, and of the undistilled model without guidance (as many calls), with guidance (twice the calls), and with
+    guidance in half the steps (as many calls, if N is even)."""
+    goals = [teacher_sample(teacher, batch, setting, number, steps) for number, batch in enumerate(batches)]
     plain, scale = {"student": (student, 1.0), "undistilled": (teacher, 1.0)}, setting.guidance
     found = compare(batches, goals, setting, {**plain, "undistilled_guided": (teacher, scale)})
     half = replace(setting, segments=max(1, setting.segments // 2))

@@ -1,7 +1,7 @@
-"""Karras' noise levels for training with velocity outputs (Stable Video Diffusion, arXiv 2311.15127, appendix D).
+"""EDM noise levels with velocity outputs (Stable Video Diffusion, arXiv 2311.15127, appendix D).
 
-sigma = exp(N(mean, std^2)); the network sees x / sqrt(s^2 + 1) and 0.25 ln s, and its output F makes the clean guess
-x / (s^2 + 1) - s / sqrt(s^2 + 1) F. With the paper's loss weight (s^2 + 1) / s^2 the error is that of F itself.
+sigma = exp(N(mean, std^2)). The network's inputs are x / sqrt(s^2 + 1) and 0.25 ln s; its output F gives the clean
+estimate x / (s^2 + 1) - s / sqrt(s^2 + 1) F. With the paper's loss weight (s^2 + 1) / s^2 the loss is the error of F.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """mean, std: of ln sigma. Later stages see more noise."""
+    """Log-normal noise levels. mean, std: of ln sigma."""
 
     mean: float
     std: float
@@ -25,16 +25,16 @@ class NoiseLevels:
 
 
 def mix(x0: Tensor, noise: Tensor, sigma_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(what the network sees, c_noise (B,), what it must say), for x0 (B, ...) of unit variance."""
+    """(network input, c_noise (B,), target) for x0 (B, ...) of unit variance."""
     sigma = sigma_B.to(x0).view(-1, *[1] * (x0.ndim - 1))
     spread = (sigma.square() + 1).sqrt()
     return (x0 + sigma * noise) / spread, 0.25 * sigma_B.log(), (noise - sigma * x0) / spread
 
 
 def align_times(video: Any, image: Any, alphas_bar: Tensor, steps: int = 400) -> float:
-    """Teach the time embedding of a video network, which is told 0.25 ln s, to say what the image model's says at the
-    step with the same noise, so that its layers begin with noise levels they know. Returns the error that is left,
-    against the embedding's variance."""
+    """Fit the time embedding of a video network, whose input is 0.25 ln s, to that of the image model at the timestep
+    of the same noise level, so that the copied layers get familiar inputs. Returns the remaining error, relative to
+    the embedding's variance."""
     sigmas = ((1 - alphas_bar) / alphas_bar).sqrt()
     with torch.no_grad():
         times = torch.arange(len(sigmas))

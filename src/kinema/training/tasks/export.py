@@ -1,4 +1,4 @@
-"""Writing a trained miniature as a diffusers folder that `WanVACEPipeline.from_pretrained` opens."""
+"""Write a trained miniature as a diffusers folder for `WanVACEPipeline.from_pretrained`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def export_pipeline(
 ) -> dict[str, str]:
     """Save copies of the parts in `dtype`; returns the SHA-256 of each weight file by its path in the folder.
 
-    The folder appears whole or not at all: it is written beside and moved. The tokenizer and the text encoder's
-    config are noted in the words that both transformers 4 and 5 read, and float32 is named as the dtype to load.
-    Raises ValueError when a file is larger than MAX_FILE_BYTES.
+    The folder is written under a temporary name and moved into place. The configs of tokenizer and text encoder are
+    written for both transformers 4 and 5, with float32 as the dtype to load. Raises ValueError if a file is larger than
+    MAX_FILE_BYTES.
     """
     partial = hidden(folder)
     parts: dict[str, Any] = {"vae": vae, "transformer": transformer, "text_encoder": text_encoder}
@@ -57,16 +57,14 @@ def export_pipeline(
         file.chmod(0o644)
         data = file.read_bytes()
         if len(data) > MAX_FILE_BYTES:
-            raise ValueError(
-                f"{file.name} of {file.parent.name} is {len(data)} bytes; at most {MAX_FILE_BYTES} are shipped"
-            )
+            raise ValueError(f"{file.parent.name}/{file.name} has {len(data)} bytes; the limit is {MAX_FILE_BYTES}")
         hashes[str(file.relative_to(partial))] = hashlib.sha256(data).hexdigest()
     put(partial, folder)
     return hashes
 
 
 def edit_json(path: Path, **changes: Any) -> None:
-    """Set keys of a JSON file; None removes a key."""
+    """Set keys of a JSON file. None removes a key."""
     values = json.loads(path.read_text(encoding="utf-8"))
     for key, value in changes.items():
         values.pop(key, None)

@@ -1,9 +1,9 @@
-"""The change that a training made to a network, as a LoRA file: truncated singular value decompositions.
+"""Extract the difference of two networks as a LoRA file, by truncated singular value decompositions.
 
     student - base  --per linear layer--> B A, the best approximation of its rank (Eckart and Young 1936)  --> file
 
-The file is in diffusers' dialect (`transformer.<layer>.lora_A.weight`), which diffusers' `load_lora_weights` and
-Kinema's adapters both read. Only weights of linear layers can be carried; where anything else changed, this refuses.
+The file has diffusers' names (`transformer.<layer>.lora_A.weight`), which diffusers' `load_lora_weights` and Kinema's
+adapters both read. A LoRA holds only weights of linear layers; if other parameters changed, ModelError is raised.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PREFIX = "transformer."
 
 @dataclass(frozen=True)
 class LowRankChange:
-    """layers: module name -> (A (rank, in), B (out, rank)), float32, B A is the change. kept: share of the energy
-    (squared Frobenius norm) of all changes that is in them; kept_by_layer: the same for each."""
+    """layers: module name -> (A (rank, in), B (out, rank)), float32; B A is the change. kept: share of the energy
+    (squared Frobenius norm) of all changes that they retain; kept_by_layer: the same per layer."""
 
     layers: dict[str, tuple[Tensor, Tensor]]
     kept: float
@@ -41,20 +41,20 @@ def extract(
     base: Mapping[str, Tensor], changed: Mapping[str, Tensor], linear: set[str], *,
     rank: int | None = None, keep: float | None = None,
 ) -> LowRankChange:  # fmt: skip
-    """The change between two state dicts as low-rank factors of the layers named in `linear`.
+    """Factorize the change between two state dicts for the layers named in `linear`.
 
-    rank: at most this for each layer. keep: the lowest rank that keeps this share of a layer's energy. With both, the
-    smaller rank; with neither, full rank. Layers that did not change are left out. ModelError where the state dicts
-    do not match or where a parameter that is no linear layer's weight changed.
+    rank: maximum per layer. keep: use the lowest rank that retains this share of a layer's energy. With both, the
+    smaller rank; with neither, full rank. Unchanged layers are left out. Raises ModelError if the state dicts do not
+    match or a parameter other than a linear layer's weight changed.
     """
     if base.keys() != changed.keys() or any(base[name].shape != changed[name].shape for name in base):
-        raise ModelError("The two networks are not of one architecture: their parameters differ in name or shape.")
+        raise ModelError("The two networks have different architectures: parameter names or shapes differ.")
     moved = [name for name in base if not torch.equal(base[name].float().cpu(), changed[name].float().cpu())]
     other = [name for name in moved if not (name.endswith(".weight") and name.removesuffix(".weight") in linear)]
     if other:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
         raise ModelError(
-            f"A LoRA carries only weights of linear layers, but these changed too: {', '.join(other[:3])}{more}. "
+            f"A LoRA holds only weights of linear layers, but these changed too: {', '.join(other[:3])}{more}. "
             "Freeze them in training (freeze_all_but_linear)."
         )
     layers, by_layer, total, left = {}, {}, 0.0, 0.0
@@ -72,7 +72,7 @@ def extract(
 
 
 def _rank(energy: Tensor, rank: int | None, keep: float | None) -> int:
-    count = int((energy > energy[0] * 1e-12).sum())  # beyond it are rounding errors
+    count = int((energy > energy[0] * 1e-12).sum())  # the rest are rounding errors
     if keep is not None:
         shares = energy.cumsum(0) / energy.sum()
         count = min(count, int((shares < keep).sum()) + 1)
@@ -82,7 +82,7 @@ def _rank(energy: Tensor, rank: int | None, keep: float | None) -> int:
 def extract_lora(
     base: nn.Module, changed: nn.Module, *, rank: int | None = None, keep: float | None = None
 ) -> LowRankChange:
-    """`extract` for two networks with the same modules; a change of `add_low_rank` counts as part of the weights."""
+    """`extract` for two networks with the same modules; layers of `add_low_rank` count as merged."""
     linear = {name for name, module in base.named_modules() if isinstance(module, nn.Linear)}
     return extract(base.state_dict(), merged_state(changed), linear, rank=rank, keep=keep)
 
@@ -91,12 +91,12 @@ def write_lora(
     file: Path, change: LowRankChange, *, base: str, title: str = "", notes: Mapping[str, str] | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> int:  # fmt: skip
-    """Write the file and return its bytes. Ranks, alphas (equal to the ranks, so the scale is 1) and the name of the
-    base model are in its metadata. ModelError where nothing changed."""
+    """Write the file and return its size in bytes. Its metadata has ranks, alphas (equal to the ranks, so the scale is
+    1) and the name of the base model. Raises ModelError if nothing changed."""
     from safetensors.torch import save_file
 
     if not change.layers:
-        raise ModelError("The two networks are equal: there is nothing to write.")
+        raise ModelError("The two networks are equal; there is no change to write.")
     tensors = {}
     for name, (a, b) in change.layers.items():
         tensors[f"{PREFIX}{name}.lora_A.weight"] = a.to(dtype).contiguous()

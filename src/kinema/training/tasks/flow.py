@@ -1,9 +1,9 @@
-"""Flow matching (Lipman et al. 2023; the rectified-flow form of Esser et al. 2024): x_t = (1 - t) x0 + t noise, what
-a network is trained on, and walking along a flow from noise to data, in the pieces that few-step distillation needs.
+"""Flow matching (Lipman et al. 2023; the rectified-flow form of Esser et al. 2024): training targets for
+x_t = (1 - t) x0 + t noise, and integration of a flow between any two positions, for few-step distillation.
 
-A flow carries x along dx/dsigma = v(x, sigma, cond), sigma from 1 (pure noise) to 0 (data). Steps are even in the
-position u in [0, 1] and bent by the shift s (Esser et al. 2024, equation 23): sigma = s u / (1 + (s - 1) u).
-Shapes: B batch; latents are (B, ...) of any rank where a flow is walked, sigmas and positions are (B,).
+A flow integrates dx/dsigma = v(x, sigma, cond), sigma from 1 (pure noise) to 0 (data). Steps are uniform in the
+position u in [0, 1], to which the shift s is applied (Esser et al. 2024, equation 23): sigma = s u / (1 + (s - 1) u).
+Shapes: B batch; integrated latents are (B, ...) of any rank, sigmas and positions (B,).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Velocity = Callable[[Tensor, Tensor, Any], Tensor]
 
 
 def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal noise on x's device, which follows from the (CPU's) generator."""
+    """Draw standard normal noise on x's device, seeded by the (CPU) generator."""
     if x.device.type != "cpu":
         seed = int(torch.randint(1 << 62, (), generator=generator))
         generator = torch.Generator(x.device).manual_seed(seed)
@@ -31,7 +31,7 @@ def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def draw_times(batch: int, mean: float, generator: torch.Generator, std: float = 1.1, uniform: float = 0.1) -> Tensor:
-    """(B,) times in (0, 1): logit-normal around sigmoid(mean), a share of them uniform. Larger means more noise."""
+    """Draw times (B,) in (0, 1): logit-normal around sigmoid(mean), a share of them uniform. Larger is noisier."""
     normal = torch.sigmoid(torch.randn(batch, generator=generator) * std + mean)
     flat = torch.rand(batch, generator=generator)
     times = torch.where(torch.rand(batch, generator=generator) < uniform, flat, normal)
@@ -39,43 +39,43 @@ def draw_times(batch: int, mean: float, generator: torch.Generator, std: float =
 
 
 def mix(x0_BCTHW: Tensor, noise_BCTHW: Tensor, times_B: Tensor) -> tuple[Tensor, Tensor]:
-    """(x_t, target): the noisy latents and the velocity noise - x0 that the network must predict."""
+    """(x_t, target): the noisy latents and the velocity, noise - x0."""
     t = times_B.view(-1, 1, 1, 1, 1).to(x0_BCTHW)
     return (1 - t) * x0_BCTHW + t * noise_BCTHW, noise_BCTHW - x0_BCTHW
 
 
 def weighted_error(predicted_BCTHW: Tensor, target_BCTHW: Tensor, weight_BTHW: Tensor) -> Tensor:
-    """Mean squared error with weights per latent cell, which are normalised to mean 1."""
+    """Mean squared error with weights per latent cell, normalized to mean 1."""
     weight = (weight_BTHW / weight_BTHW.mean())[:, None]
     return (weight * (predicted_BCTHW.float() - target_BCTHW.float()).square()).mean()
 
 
-def bend(u: Tensor, shift: float) -> Tensor:
-    """Positions in [0, 1] to sigmas; 0 and 1 stay exactly what they are."""
+def apply_shift(u: Tensor, shift: float) -> Tensor:
+    """Map positions in [0, 1] to sigmas; 0 and 1 are exact fixed points."""
     return shift * u / (1 + (shift - 1) * u)
 
 
 def sigmas(num_steps: int, shift: float) -> Tensor:
-    """(num_steps + 1,) float32 from exactly 1 to exactly 0: the boundaries of that many segments."""
+    """The sigmas of num_steps steps, (num_steps + 1,) float32, from exactly 1 to exactly 0."""
     if num_steps < 1 or shift <= 0:
-        raise ValueError(f"num_steps is at least 1 and shift above 0, not {num_steps} and {shift}")
-    return bend(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64), shift).float()
+        raise ValueError(f"num_steps must be 1 or more and shift above 0, got {num_steps} and {shift}")
+    return apply_shift(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64), shift).float()
 
 
 def like(values_B: Tensor, x: Tensor) -> Tensor:
-    """(B,) as (B, 1, ...), to be multiplied with x."""
+    """Reshape (B,) to (B, 1, ...), broadcastable against x."""
     return values_B.to(x).view(-1, *(1,) * (x.ndim - 1))
 
 
-def walk(
+def integrate(
     velocity: Velocity, x: Tensor, start_B: Tensor, stop_B: Tensor, cond: Any, *,
     num_steps: int, shift: float, heun: bool = False,
 ) -> Tensor:  # fmt: skip
-    """x carried from the positions start_B to stop_B (u, not sigma) in equal steps of Euler, or of Heun (two calls a
-    step; the last step of a walk that ends at 0 is Euler, because velocities at 0 are never trained)."""
+    """Integrate x from position start_B to stop_B (u, not sigma) in equal Euler steps, or Heun steps (two calls per
+    step; a step that ends at 0 is Euler, since velocities at 0 are not trained)."""
     at = [start_B + (stop_B - start_B) * (k / num_steps) for k in range(num_steps)] + [stop_B]
     for u_now, u_next in pairwise(at):
-        now, after = bend(u_now, shift), bend(u_next, shift)
+        now, after = apply_shift(u_now, shift), apply_shift(u_next, shift)
         v = velocity(x, now, cond)
         moved = x + like(after - now, x) * v
         if heun and bool((after > 0).all()):
@@ -86,9 +86,9 @@ def walk(
 
 @torch.no_grad()
 def sample(velocity: Velocity, noise: Tensor, cond: Any, num_steps: int, shift: float, heun: bool = False) -> Tensor:
-    """Latents from noise in num_steps steps over `sigmas(num_steps, shift)`; this is how a student is used."""
+    """Sample latents from noise in num_steps steps over `sigmas(num_steps, shift)`, as a student is used."""
     one = torch.ones(len(noise), dtype=torch.float64)
-    return walk(velocity, noise, one, one * 0, cond, num_steps=num_steps, shift=shift, heun=heun)
+    return integrate(velocity, noise, one, one * 0, cond, num_steps=num_steps, shift=shift, heun=heun)
 
 
 def guided(velocity: Velocity, scale: float) -> Velocity:

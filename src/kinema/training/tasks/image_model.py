@@ -1,7 +1,7 @@
-"""Training a text-to-image UNet (Stable Diffusion's kind) together with its CLIP text encoder on frames of clips.
+"""Train a text-to-image UNet (Stable Diffusion) and its CLIP text encoder on frames of clips.
 
-Every frame of a clip is a picture with the clip's caption. What the miniatures of AnimateDiff, Zeroscope and Stable
-Video Diffusion share: temporal layers are put on top of it later, and it stays as it is.
+Every frame is an image with its clip's caption. The result is the image model of the miniatures of AnimateDiff,
+Zeroscope and Stable Video Diffusion, which add temporal layers to it.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ import torch
 from torch import Tensor, nn
 
 from ..core import processes
-from ..core.frozen import Chosen, everything, leave
-from ..data.captioner import Captioner, Tell
+from ..core.frozen import Chosen, everything, freeze_except
+from ..data.captioner import Captioner, CaptionOf
 from ..data.frame_latents import FrameLatents
 from .ddpm import Schedule, weighted_error
 from .flow import noise_like
 
 PLACES = 0.04
-"""Share of pictures that are told by their place alone (which leaves the object to chance)."""
+"""Share of captions that describe only the place."""
 HELD_OUT_STEPS = (300, 600, 850)
 
 
 class ImageTask:
-    """unet and text_encoder are trained in place; the tokenizer gives their words. trained: which parameters of the
-    UNet; text: is the text encoder trained too?
+    """Trains unet and text_encoder in place. trained: which parameters of the UNet are trained; text: is the text
+    encoder trained?
 
-    drop: share of captions that are emptied (for guidance). object_weight: extra loss weight inside objects. late: how
-    far noise levels are moved towards noise, in the first 60 % of the training.
+    drop: share of captions replaced by "" (for guidance). object_weight: extra loss weight inside objects. late: shift
+    of noise levels towards noise in the first 60 % of the training (Schedule.draw).
     """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "token_embedding", "position_embedding", "norm", "lora")
 
     def __init__(
         self, unet: nn.Module, text_encoder: nn.Module, tokenizer: Any, store: FrameLatents, held_out: FrameLatents,
-        tell: Tell, *, schedule: Schedule, device: str = "cpu", batch: int = 64, drop: float = 0.1,
+        caption_of: CaptionOf, *, schedule: Schedule, device: str = "cpu", batch: int = 64, drop: float = 0.1,
         object_weight: float = 2.0, late: float = 0.5, trained: Chosen = everything, text: bool = True,
         judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
-        leave(unet, trained)
+        freeze_except(unet, trained)
         text_encoder.requires_grad_(text)
-        self.words = Captioner(tokenizer, text_encoder, tell, device=device, drop=drop, places=PLACES)
+        self.words = Captioner(tokenizer, text_encoder, caption_of, device=device, drop=drop, places=PLACES)
         self.modules = {"unet": unet.to(device), "text_encoder": self.words.text_encoder}
         self.unet, self.store, self.held_out, self.schedule = unet, store, held_out, schedule
         self.device, self.batch_size = device, batch
@@ -65,7 +65,7 @@ class ImageTask:
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:
-        """Held-out error with fixed noise at a few noise levels, and what the judge says."""
+        """Return held-out errors with fixed noise at a few noise levels, and the judge's scores."""
         index = torch.arange(min(128, len(self.held_out)), device=self.device)
         x0, weight = self.held_out.frames(index, index * 5 % self.held_out.num_frames)
         noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1)).to(x0)

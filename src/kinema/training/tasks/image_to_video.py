@@ -1,8 +1,8 @@
-"""Training Stable Video Diffusion's network (arXiv 2311.15127) on clips: a picture, how much moves and how fast frames
-follow each other go in, the clip comes out.
+"""Train the network of Stable Video Diffusion (arXiv 2311.15127) on clips. Its conditions are an image, the amount of
+motion and the frame rate.
 
-The picture is the first frame with a little noise on it; its latents (not scaled) go in beside those of every frame,
-its CLIP embedding by attention. Both are zeros now and then, for guidance. All layers are trained.
+The image is the first frame with a little noise; its latents (not scaled) are concatenated to those of every frame, and
+its CLIP embedding enters by cross-attention. A share of both is zero, for guidance. All layers are trained by default.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from ..data.frame_latents import to_network
 from .ddpm import weighted_error
 from .edm import NoiseLevels, mix
 from .flow import noise_like
-from .temporal import Clips, at_most
+from .temporal import Clips, batch_limit
 
 AUGMENT = NoiseLevels(-3.0, 0.5)
-"""Noise on the picture."""
+"""Noise on the image."""
 BUCKETS = 255
 HELD_OUT_SIGMAS = (0.5, 2.0, 8.0)
 Pictures = Callable[[Tensor, int], Tensor]
-"""(which clips (B,), which frame of each) to uint8 frames (B, H, W, 3)."""
+"""(indices of clips (B,), index of the frame) to uint8 frames (B, H, W, 3)."""
 SLOW_EVERY = 6
-"""One batch in so many takes every second frame, at half the rate."""
+"""One batch in so many has every second frame, at half the frame rate."""
 FIRST = 3.0
-"""How much more the error of the first frame counts: it is the picture."""
+"""Loss weight of the first frame, which is the image."""
 MOST = 8
-"""A batch of short clips has at most so many times the clips of a batch of whole ones."""
+"""Maximum factor by which a batch of short clips is larger."""
 
 
 def motion_of(latents_FChw: Tensor) -> float:
-    """How much a clip moves: mean change of its latents from frame to frame."""
+    """Amount of motion: the mean absolute change of latents from frame to frame."""
     frames = latents_FChw.float()
     return float((frames[1:] - frames[:-1]).abs().mean())
 
 
 class Buckets:
-    """Motion as a share of the training clips that move less, 0 to 255. bounds: its quantiles, ascending."""
+    """Maps motion to its quantile among the training clips, 0 to 255. bounds: the quantiles, ascending."""
 
     def __init__(self, bounds: list[float]) -> None:
         self.bounds = torch.tensor(bounds)
@@ -57,11 +57,11 @@ class Buckets:
 
 
 class ImageToVideoTask(Frozen):
-    """video: a UNetSpatioTemporalConditionModel, trained in place: the parameters that `trained` names. pictures: a
-    frame of clips as uint8 (B, H, W, 3), in the order of the latents. use: which clips are taught (all). without: share
-    of clips without a picture. clip_mean, clip_std: how the image encoder wants its pixels. lengths: frames of the
-    batches in turn in the first 60 % (all of them: num_frames); short clips, and lone frames, teach to keep the picture
-    at a fraction of the cost. slow: are some batches clips at half the rate? still: as in ddpm.weighted_error.
+    """video: a UNetSpatioTemporalConditionModel, trained in place. trained: which parameters. pictures: returns frames
+    of clips as uint8 (B, H, W, 3), in the order of the latents. use: indices of the training clips (all). without:
+    share of clips without the image. clip_mean, clip_std: normalization of the image encoder. lengths: frames per batch
+    in the first 60 %, cyclically (num_frames); short clips and single frames teach to keep the image at a fraction of
+    the cost. slow: include batches at half the frame rate? still: as in ddpm.weighted_error.
     """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "add_embedding", "mix_factor", "norm", "time_pos_embed")
@@ -91,7 +91,7 @@ class ImageToVideoTask(Frozen):
 
     @torch.no_grad()
     def pictures(self, frames_BHWC: Tensor, strength_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(CLIP embeddings (B, 1, D), latents (B, C, h, w) of the pictures with noise on them)."""
+        """(CLIP embeddings (B, 1, D), latents (B, C, h, w) of the noisy images)."""
         pixels = to_network(frames_BHWC)
         seen = for_clip(pixels.to(self.device), self.clip_mean, self.clip_std)
         embedding = self.image_encoder(seen).image_embeds
@@ -99,8 +99,8 @@ class ImageToVideoTask(Frozen):
         return embedding[:, None], self.vae.encode(noisy.to(self.device)).latent_dist.mode()
 
     def predict(self, seen_BTCHW: Tensor, c_noise_B: Tensor, picture: Tensor, embedding: Tensor, numbers_B3: Tensor):
-        beside = picture[:, None].expand(-1, seen_BTCHW.shape[1], -1, -1, -1)
-        both = torch.cat([seen_BTCHW, beside.to(seen_BTCHW)], 2)
+        image = picture[:, None].expand(-1, seen_BTCHW.shape[1], -1, -1, -1)
+        both = torch.cat([seen_BTCHW, image.to(seen_BTCHW)], 2)
         return self.video(
             both, c_noise_B.to(self.device), embedding, added_time_ids=numbers_B3.to(self.device), return_dict=False
         )[0]
@@ -124,7 +124,7 @@ class ImageToVideoTask(Frozen):
         wanted = self.lengths[step % len(self.lengths)] if progress < 0.6 else self.num_frames
         every = 2 if self.slow and step % SLOW_EVERY == SLOW_EVERY - 1 else 1
         count = min(wanted, self.store.num_frames // every)
-        batch = at_most(self.batch_size * min(MOST, self.num_frames // wanted), self.store.latents)
+        batch = batch_limit(self.batch_size * min(MOST, self.num_frames // wanted), self.store.latents)
         index = self.use[torch.randint(len(self.use), (batch,), generator=generator)]
         start = int(torch.randint(self.store.num_frames - count * every + 1, (), generator=generator))
         strength = AUGMENT.draw(batch, generator)
@@ -141,7 +141,7 @@ class ImageToVideoTask(Frozen):
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:
-        """Held-out error with fixed noise at a few noise levels, with the picture and without it."""
+        """Return held-out errors with fixed noise at a few noise levels, with and without the image."""
         index = torch.arange(min(16, len(self.held_out)))
         generator = torch.Generator().manual_seed(1)
         strength = torch.full((len(index),), 0.02)

@@ -1,4 +1,4 @@
-"""Teaching a FILM network triplets: the middle picture, and on every level where it came from."""
+"""Train a FILM network on triplets: the middle frame, and the flow of every pyramid level."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from ..core.sheets import sheet
 from ..data.moving_pictures import MovingPictures, Triplets
 
 FLOW = 0.012
-"""Weight of the square root of how far flow is off, in px, on each level; a quarter of it at the end. The root, because
-motion that is too far to be found would drown the rest."""
+"""Weight of the square root of the flow's endpoint error, in px, on each level; it decays to a quarter. Without the
+root, motion beyond the search range would dominate."""
 FARTHEST = 4
-"""Frames of a Toyland clip between the first and the last of a triplet, at most."""
+"""Maximum distance in frames between the first and the last frame of a Toyland triplet."""
 DETAIL = 0.5
 DETAIL_LEVELS = 4
 
 
 class ToylandTriplets:
-    """Frames of rendered clips, uint8 (N, F, H, W, 3): three of a clip, from near to far apart. Their flow is not
-    told: half of Toyland is plain colour, where it could not be seen."""
+    """Triplets of rendered clips, uint8 (N, F, H, W, 3). Their flow is unknown (NaN): half of Toyland is plain colour,
+    where flow is not observable."""
 
     def __init__(self, frames_NFHWC: np.ndarray) -> None:
         self.frames = frames_NFHWC
 
     def draw(self, count: int, generator: torch.Generator, side: int, middle: bool = False) -> Triplets:
-        """Cut to `side` px, turned, mirrored and reversed by chance; `middle`: always the frame in the middle."""
+        """Draw triplets, cropped to `side` px and randomly rotated, mirrored and reversed. middle: always use the
+        centre frame."""
         length, height, width = self.frames.shape[1:4]
 
         def number(low: int, high: int) -> int:
@@ -62,7 +63,7 @@ class ToylandTriplets:
 
 
 def render_triplets(path: Path, world: World, seeds: range, side: int, frames: int, rates: tuple[float, ...]) -> None:
-    """Clips of a world's scenes of these numbers at several rates in turn, as one .npy file."""
+    """Render scenes of a world at several frame rates in turn into one .npy file; an existing file is kept."""
     if path.exists():
         return
     made = []
@@ -75,7 +76,7 @@ def render_triplets(path: Path, world: World, seeds: range, side: int, frames: i
 
 
 class FilmTask:
-    """Of a batch, `toyland` triplets are Toyland's, the others moving layers of textures."""
+    """FILM task. from_toyland: number of Toyland triplets in a batch; the others are moving layers of textures."""
 
     names_for_adam = ("fusion.paint",)
 
@@ -107,7 +108,7 @@ class FilmTask:
         return plain + DETAIL * detail + weight * torch.stack(rooted).sum(), numbers
 
     def evaluate(self, step: int) -> dict[str, Any]:
-        """PSNR in dB of held-out middles, of blending's too; OUT/sheets/film_STEP.png."""
+        """Return the PSNR in dB of held-out middle frames and of blending; writes OUT/sheets/film_STEP.png."""
         found: dict[str, Any] = {}
         rows = []
         for name, triplets in self.held_out.items():
@@ -131,18 +132,18 @@ class FilmTask:
             for k in range(6):
                 shown = [frames[k, 0], blend[k], out[k], frames[k, 1], frames[k, 2]]
                 pictures = [(x.permute(1, 2, 0) * 255).round().byte().numpy() for x in shown]
-                rows.append((f"{name} t={float(triplets.time_B[k]):.2f}: first, blend, made, true, last", pictures))
+                rows.append((f"{name} t={float(triplets.time_B[k]):.2f}: first, blend, output, true, last", pictures))
         sheet(rows, self.sheets / f"film_{step:06d}.png", columns=2)
         return found
 
 
 def psnr(made_BCHW: Tensor, true_BCHW: Tensor) -> float:
-    """Mean over the pictures, dB."""
+    """Mean PSNR over the images, in dB."""
     return float((-10 * torch.log10((made_BCHW - true_BCHW).square().mean((1, 2, 3)) + 1e-10)).mean())
 
 
 def laplacian(made_BCHW: Tensor, true_BCHW: Tensor) -> Tensor:
-    """Absolute differences of what each level of a pyramid adds, coarser levels weighing more."""
+    """Laplacian pyramid loss: absolute differences of each level, with larger weights for coarser levels."""
     total = made_BCHW.new_zeros(())
     levels = pyramid(made_BCHW - true_BCHW, DETAIL_LEVELS)
     for k, level in enumerate(levels):
@@ -155,8 +156,8 @@ def laplacian(made_BCHW: Tensor, true_BCHW: Tensor) -> Tensor:
 def flow_error(
     flows: list[Tensor], motion_B4HW: Tensor, time_B: Tensor, shrink: int
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """How far each level's flow is off where the truth is known, in px of the full size, both directions: means, and
-    means of square roots."""
+    """Endpoint errors of each level's flow where the true motion is known, in px of the full size, over both
+    directions: means, and means of square roots."""
     share = torch.stack([time_B, time_B, 1 - time_B, 1 - time_B], 1)[:, :, None, None]
     known = ~motion_B4HW.isnan().any(1, keepdim=True)
     true = torch.where(known, motion_B4HW, 0.0) * share

@@ -1,7 +1,7 @@
-"""Training an AutoencoderKL (Stable Diffusion's kind) on frames of Toyland clips.
+"""Train an AutoencoderKL (Stable Diffusion) on frames of Toyland clips.
 
-The loss is that of the Wan autoencoder (vae.py): weighted L1 + 3 * squared error, three times more inside objects, and
-a small KL term. No discriminator: Toyland has no fine grain to invent.
+The loss is that of the Wan autoencoder (vae.py): weighted L1 + 3 * squared error, with four times the weight inside
+objects, and a small KL term. There is no discriminator, since Toyland has no fine texture.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ CLIPS, FRAMES_EACH = 8, 2
 
 
 def initialize(vae: Any, generator: torch.Generator) -> None:
-    """Fan-in normal weights, weak second residual convolutions, and a quiet variance (else unit noise drowns the small
-    means of an untrained encoder)."""
+    """Initialize with fan-in normal weights, small second residual convolutions and a small variance (unit noise would
+    drown the small means of an untrained encoder)."""
     for name, module in vae.named_modules():
         if isinstance(module, nn.Conv2d) and module.bias is not None:
             gain = 0.3 if name.endswith("conv2") else 1.0 if name.endswith(("conv_shortcut", "conv_in")) else 1.6
@@ -36,7 +36,7 @@ def initialize(vae: Any, generator: torch.Generator) -> None:
 
 
 class KlVaeTask:
-    """Reconstruct frames. `vae` is trained in place. kl: weight of the mean KL divergence per latent value. permute:
+    """Reconstruction of frames; trains `vae` in place. kl: weight of the mean KL divergence per latent value. permute:
     share of batches with shuffled colour channels."""
 
     names_for_adam = ("conv_in", "conv_out", "quant_conv")
@@ -50,7 +50,7 @@ class KlVaeTask:
         self.batch_scale, self.kl, self.permute, self.num_held_out = batch_scale, kl, permute, num_held_out
 
     def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Frames (B, 3, H, W) in [-1, 1] and object masks (B, 1, H, W) of random frames of random clips."""
+        """Draw frames (B, 3, H, W) in [-1, 1] and object masks (B, 1, H, W)."""
         index = torch.randint(len(self.store), (CLIPS * self.batch_scale,), generator=generator).tolist()
         when = torch.randint(self.store.num_frames, (FRAMES_EACH,), generator=generator)
         frames_BFHWC, mask_BFHW = self.store.take(index)
@@ -80,7 +80,7 @@ class KlVaeTask:
 
 @torch.no_grad()
 def measure(vae: Any, store: ClipStore, device: str = "cpu", max_clips: int = 48) -> dict[str, Any]:
-    """PSNR in dB over whole frames and inside objects, with mean latents; errors pooled over all frames."""
+    """Measure PSNR in dB over whole frames and inside objects, with mean latents; errors are pooled over all frames."""
     square, count, inside, num_inside = 0.0, 0, 0.0, 0.0
     for index in range(min(max_clips, len(store))):
         frames_BFHWC, mask_BFHW = store.take([index])
@@ -96,7 +96,7 @@ def measure(vae: Any, store: ClipStore, device: str = "cpu", max_clips: int = 48
 
 @torch.no_grad()
 def set_scaling_factor(vae: Any, store: ClipStore, device: str = "cpu", num_clips: int = 128) -> None:
-    """Write one over the standard deviation of the latents into the autoencoder's config, as Stable Diffusion does."""
+    """Set scaling_factor in the autoencoder's config to 1 / standard deviation of the latents, as Stable Diffusion."""
     found = []
     for index in range(min(num_clips, len(store))):
         frames_BFHWC, _ = store.take([index])

@@ -1,5 +1,5 @@
-"""Adapters of low rank on a network that stays: put on, trained by any task, taken out as plain matrices (LoRA,
-Hu et al. 2021, arXiv 2106.09685). PEFT lays them around the layers."""
+"""LoRA layers (Hu et al. 2021, arXiv 2106.09685) on a frozen network: add them with PEFT, train them with any task,
+read their matrices."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PARTS = ("to_q", "to_k", "to_v", "to_out.0")
 
 
 def add(network: Any, *, rank: int, alpha: int, where: str = "", seed: int = 0) -> list[str]:
-    """Put trainable low-rank layers on the attention layers whose names hold `where`; returns those names. ValueError
-    where there is none. The network computes what it did: their second matrices are zero. The first ones are drawn as
-    PEFT does, from `seed` alone."""
+    """Add trainable low-rank layers to the attention layers whose names contain `where`; returns those names. Raises
+    ValueError if there is none. The second matrices are zero, so the network's output does not change. The first are
+    drawn as PEFT does, from `seed`."""
     from peft import LoraConfig, inject_adapter_in_model
 
     modules = [name for name, _ in network.named_modules() if name.endswith(PARTS) and where in name]
     if not modules:
-        raise ValueError(f"No attention layer of this network has {where!r} in its name.")
+        raise ValueError(f"No attention layer has {where!r} in its name.")
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=modules)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # PEFT draws on the CPU, from the global stream
@@ -28,12 +28,12 @@ def add(network: Any, *, rank: int, alpha: int, where: str = "", seed: int = 0) 
 
 
 def is_trained(name: str) -> bool:
-    """Is this a parameter of the adapter that `add` put on?"""
+    """Is this a parameter of the LoRA layers of `add`?"""
     return f".lora_A.{NAME}." in name or f".lora_B.{NAME}." in name
 
 
 def layers(network: Any) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """(down, up) of every layer of that adapter by module name; without alpha / rank."""
+    """(down, up) of every LoRA layer by module name, without the scale alpha / rank."""
     from peft.tuners.lora import LoraLayer
 
     found = {}
@@ -45,7 +45,7 @@ def layers(network: Any) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
 
 
 def remove(network: Any) -> None:
-    """Take the adapter off again: every layer is what it was."""
+    """Remove the LoRA layers."""
     from peft.tuners.lora import LoraLayer
 
     for name, module in list(network.named_modules()):

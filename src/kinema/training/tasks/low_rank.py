@@ -1,7 +1,7 @@
-"""Training only a low-rank change of a network's linear layers: W + B A (Hu et al. 2021, arXiv 2106.09685).
+"""Train a low-rank change of a network's linear layers, W + B A (Hu et al. 2021, arXiv 2106.09685).
 
-What is trained so is exactly what a small LoRA file holds. The product is added to the weight, not to the output: for
-many tokens that is cheaper.
+The change fits a LoRA file exactly. The product is added to the weight, not to the output, which is cheaper for many
+tokens.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-# Not PEFT, which trains the other adapters (lora.py): the same gradients in steps that are 3 to 9 % slower, from
-# another start (other rates), and runs that were stopped would not go on: their checkpoints have these names.
+# Not PEFT, which trains the other adapters (lora.py): its steps are 3 to 9 % slower for the same gradients, its
+# initialization needs other learning rates, and existing checkpoints have the names of this class.
 class LowRankLinear(nn.Linear):
-    """A linear layer whose weight (out, in) is frozen and counts as weight + B (out, rank) A (rank, in); B is zero at
-    first. It shares weight and bias with the layer that it is made from."""
+    """A linear layer with weight + B A, where weight (out, in) is frozen and B (out, rank), A (rank, in) are trained. B
+    starts at zero. Weight and bias are shared with the original layer."""
 
     def __init__(self, layer: nn.Linear, rank: int, generator: torch.Generator):
         super().__init__(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
@@ -37,7 +37,7 @@ class LowRankLinear(nn.Linear):
 
 
 def freeze_all_but_linear(module: nn.Module) -> None:
-    """Leave only weights of linear layers trainable: what a LoRA can carry. Biases, norms and tables stay."""
+    """Freeze all parameters except the weights of linear layers, which a LoRA can hold."""
     module.requires_grad_(False)
     for part in module.modules():
         if isinstance(part, nn.Linear):
@@ -47,8 +47,8 @@ def freeze_all_but_linear(module: nn.Module) -> None:
 def add_low_rank(
     module: nn.Module, rank: int, *, wanted: Callable[[str], bool] = lambda name: True, seed: int = 0
 ) -> list[str]:
-    """Freeze the module and give each linear layer inside it whose name is `wanted` a trainable change of at most this
-    rank. Returns the names."""
+    """Freeze the module and add a trainable change of at most this rank to each linear layer whose name is `wanted`.
+    Returns the names."""
     generator = torch.Generator().manual_seed(seed)
     module.requires_grad_(False)
     layers = [(name, part) for name, part in module.named_modules() if isinstance(part, nn.Linear) and wanted(name)]
@@ -58,7 +58,7 @@ def add_low_rank(
 
 
 def merge_low_rank(module: nn.Module) -> nn.Module:
-    """Make the changes part of new weights and the module plain again; returns it."""
+    """Merge the changes into the weights and restore plain linear layers; returns the module."""
     for name, part in list(module.named_modules()):
         if isinstance(part, LowRankLinear):
             plain = nn.Linear(part.in_features, part.out_features, part.bias is not None, device="meta")
@@ -68,7 +68,7 @@ def merge_low_rank(module: nn.Module) -> nn.Module:
 
 
 def merged_state(module: nn.Module) -> dict[str, Tensor]:
-    """The state dict that the module would have after merging; the module stays as it is."""
+    """The state dict after merging, without changing the module."""
     changed = {name: part for name, part in module.named_modules() if isinstance(part, LowRankLinear)}
     factors = {f"{name}.{factor}" for name in changed for factor in "AB"}
     state = {key: value for key, value in module.state_dict().items() if key not in factors}

@@ -1,4 +1,4 @@
-"""What a miniature makes of held-out scenes, as sheets, by the published pipeline."""
+"""Contact sheets of held-out scenes, sampled with the published pipeline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from ...toyland.caption import describe, describe_place
 from ...toyland.scene import World, sample_scene
 from ..core.sheets import sheet, strip
-from ..data import known
+from ..data import condition_kinds
 from ..data.latents import read_clip
 from ..data.store import ClipStore
 from ..data.vace import letterbox, object_crop
@@ -47,31 +47,31 @@ class Sampler:
         return (np.asarray(out) * 255).round().clip(0, 255).astype(np.uint8)
 
 
-def caption_of(store: ClipStore, index: int, world: World) -> str:
+def held_out_caption(store: ClipStore, index: int, world: World) -> str:
     return describe(sample_scene(store.seed(index), world), 0)
 
 
 def text_sheet(sampler: Sampler, store: ClipStore, world: World, path: Path, count: int = 16) -> None:
-    """The first `count` held-out captions with seeds 0, 1, ...; nothing is picked."""
+    """Write a sheet of the first `count` held-out captions with seeds 0, 1, ..., without selection."""
     rows = []
     for index in range(count):
-        caption = caption_of(store, index, world)
+        caption = held_out_caption(store, index, world)
         rows.append((f"{index}: {caption}", [strip(sampler(caption, index), PICKS)]))
     sheet(rows, path, columns=2)
 
 
 def task_inputs(store: ClipStore, index: int, world: World, task: str) -> dict[str, Any]:
-    """Arguments for a Sampler: prompt and conditions of one task (a kind of known.KINDS, or "reference") made from
+    """Arguments for a Sampler: prompt and conditions of one task (a kind of condition_kinds.KINDS, or "reference") from
     held-out clip `index`."""
     clip = read_clip(store, index, world)
-    inputs: dict[str, Any] = {"prompt": caption_of(store, index, world)}
+    inputs: dict[str, Any] = {"prompt": held_out_caption(store, index, world)}
     if task == "reference":
         crop = object_crop(clip.frames_FHWC[0], clip.masks_NFHW[0, 0])
         canvas = letterbox(crop if crop is not None else clip.frames_FHWC[0], *clip.frames_FHWC.shape[1:3])
         inputs["reference_HWC"] = ((canvas.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
         return inputs
-    source, mask = known.KINDS[task][1](clip, np.random.default_rng(index))
-    if task in ("empty_place", *known.WITHOUT_OBJECTS):
+    source, mask = condition_kinds.KINDS[task][1](clip, np.random.default_rng(index))
+    if task in ("empty_place", *condition_kinds.WITHOUT_OBJECTS):
         inputs["prompt"] = describe_place(clip.scene)
     return inputs | {"frames_FHWC": ((source + 1) * 127.5).round().astype(np.uint8), "mask_FHW": mask}
 
@@ -79,9 +79,9 @@ def task_inputs(store: ClipStore, index: int, world: World, task: str) -> dict[s
 def task_sheet(
     sampler: Sampler, store: ClipStore, world: World, path: Path, tasks: Sequence[str] = (), rows_each: int = 2
 ) -> None:
-    """Input beside output for each task (all kinds by default), on the first held-out clips."""
+    """Write a sheet of inputs next to outputs for each task (default: all), on the first held-out clips."""
     rows = []
-    for task in tasks or (*known.NAMES, "reference"):
+    for task in tasks or (*condition_kinds.NAMES, "reference"):
         for index in range(rows_each):
             inputs = task_inputs(store, index, world, task)
             shown = inputs.get("frames_FHWC")

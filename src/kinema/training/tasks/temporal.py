@@ -1,8 +1,8 @@
-"""Training what moves in a video UNet on clips, while the image model under it and its text encoder stay what they
-are, to the bit: the temporal layers (Video LDM, arXiv 2304.08818), AnimateDiff's motion modules (arXiv 2307.04725), or
-adapters of low rank in them (MotionLoRA). Or all of the UNet is trained (ModelScope, arXiv 2308.06571).
+"""Train the temporal layers of a video UNet on clips, with the image model and text encoder frozen: temporal layers
+(Video LDM, arXiv 2304.08818), AnimateDiff's motion modules (arXiv 2307.04725), or LoRA layers in them (MotionLoRA).
+Alternatively all of the UNet is trained (ModelScope, arXiv 2308.06571).
 
-Some batches are single pictures out of the clips (ModelScope's way): temporal layers learn to leave a lone frame alone.
+Some batches are single frames, as in ModelScope, so that temporal layers do not change single images.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .ddpm import Schedule, weighted_error
 from .flow import noise_like
 
 PICTURES_EVERY = 8
-"""One batch in so many is single pictures."""
+"""One batch in so many has single frames."""
 HELD_OUT_STEPS = (300, 600, 850)
 MOST_ROWS = 65_535
-"""Attention over time takes every place of every clip as a row of its own; a GPU's kernels take at most so many."""
+"""Maximum batch size of GPU attention kernels. Temporal attention has one row per latent cell of each clip."""
 
 
 class Clips(Protocol):
-    """Clips to learn from (FrameLatents, buckets.Bucket): latents (N, F, C, h, w), weights of their cells (N, F, h, w)
-    and a number (N,) that the captioner knows each by."""
+    """Training clips (FrameLatents, buckets.Bucket): latents (N, F, C, h, w), weights of latent cells (N, F, h, w), and
+    keys for the captioner (N,)."""
 
     @property
     def latents(self) -> Tensor: ...
@@ -48,15 +48,15 @@ class Clips(Protocol):
     def __len__(self) -> int: ...
 
 
-def at_most(count: int, latents: Tensor) -> int:
-    """So many clips of these latents (..., h, w), or as many as attention over time takes at once."""
+def batch_limit(count: int, latents: Tensor) -> int:
+    """The batch size `count`, or the largest that temporal attention supports for latents (..., h, w)."""
     return max(1, min(count, MOST_ROWS // (latents.shape[-2] * latents.shape[-1])))
 
 
 @contextmanager
-def at_places(video: nn.Module, frames_F: Tensor) -> Iterator[None]:
-    """The frames that a network of clips is given inside are these of a clip, not the first F: attention over time
-    (AnimateDiff's sinusoidal places) takes them for what they are."""
+def at_positions(video: nn.Module, frames_F: Tensor) -> Iterator[None]:
+    """Context in which temporal attention (AnimateDiff's sinusoidal positions) uses the positions frames_F instead of 0
+    to F - 1."""
     tables = [module for module in video.modules() if isinstance(module, SinusoidalPositionalEmbedding)]
     whole = [cast("Tensor", table.pe) for table in tables]
     for table, places in zip(tables, whole, strict=True):
@@ -69,17 +69,15 @@ def at_places(video: nn.Module, frames_F: Tensor) -> Iterator[None]:
 
 
 class TemporalTask(Frozen):
-    """video: a UNet of clips (B, C, F, h, w), trained in place: the parameters that `trained` names. words: what is
-    said of a clip, its text encoder frozen.
+    """video: a UNet of clips (B, C, F, h, w), trained in place. trained: which parameters. words: the captioner; its
+    text encoder is frozen.
 
-    text_by_frame: the UNet takes the text states of every frame of its own (UNetMotionModel does). late: how far noise
-    levels are moved towards noise in the first part of the training (late_until, a share): motion is decided there.
-    pictures: are some batches single pictures? few: in the first 70 %, so many frames of every clip, drawn at random
-    and each at its own place in time (for networks whose layers over time know frames by their place): more clips in
-    the same time. window: always so
-    many frames in a row (for networks that know frames by their neighbours alone). 0: always all. most: the share of
-    the noise levels that is learnt, from the lowest: a second pass never sees the others. least: the share that is not
-    learnt, from the lowest. still: weight of what does not tell forwards from backwards (ddpm.weighted_error).
+    text_by_frame: does the UNet take text states per frame (UNetMotionModel)? late: shift of noise levels towards
+    noise, where motion is decided, in the first part of the training (late_until, a share). pictures: include batches
+    of single frames? few: train on this many random frames of each clip in the first 70 %, each at its position in time
+    (for networks with positional encodings over time): more clips in the same time. window: train on this many
+    consecutive frames (for networks without such encodings). 0: all frames. most: upper bound of the noise levels, as a
+    share: an upscale pass uses no higher ones. least: lower bound. still: as in ddpm.weighted_error.
     """
 
     names_for_adam = ("conv_in", "conv_out", "time_embedding", "norm", "proj_out", "lora")
@@ -114,7 +112,7 @@ class TemporalTask(Frozen):
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         frames = self.frames_of_step(step, progress, generator)
-        count = at_most(self.batch_size * min(4, self.store.num_frames // len(frames)), self.store.latents)
+        count = batch_limit(self.batch_size * min(4, self.store.num_frames // len(frames)), self.store.latents)
         index = torch.randint(len(self.store), (count,), generator=generator)
         x0, weight = self.clips(self.store, index.to(self.device), frames.to(self.device))
         late = self.late if progress < self.late_until else 0.0
@@ -124,13 +122,13 @@ class TemporalTask(Frozen):
         noisy, target = self.schedule.mix(x0, noise, t_B.to(self.device))
         with torch.no_grad():
             states = self.words.embed(self.words.draw(self.store.seed[index].tolist(), generator))
-        with at_places(self.video, frames):
+        with at_positions(self.video, frames):
             predicted = self.predict(noisy, t_B, states)
         self.samples += count * processes.count()
         return weighted_error(predicted, target, weight, self.still), {}
 
     def frames_of_step(self, step: int, progress: float, generator: torch.Generator) -> Tensor:
-        """Which frames of its clips a step sees, in order: one, a few, or all."""
+        """Indices of the frames of a step, ascending: one, some, or all."""
         count = self.store.num_frames
         drawn = torch.randperm(count, generator=generator)
         if self.pictures and step % PICTURES_EVERY == PICTURES_EVERY - 1:
@@ -141,8 +139,8 @@ class TemporalTask(Frozen):
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:
-        """Held-out error on clips with fixed noise, and how much of it is due to the order of the frames: the rise in
-        per cent where every frame is told apart from its neighbours by a shuffle."""
+        """Return held-out errors with fixed noise, and the rise of the error in per cent when the frames are
+        shuffled."""
         index = torch.arange(min(32, len(self.held_out)), device=self.device)
         x0, weight = self.clips(self.held_out, index)
         noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1)).to(x0)
@@ -161,9 +159,9 @@ class TemporalTask(Frozen):
         return found | self.judge(step)
 
 
-class Several:
-    """Several tasks on one network as one: clips of several sizes cannot share a batch. Each step is taken by one of
-    the tasks, drawn by how many clips it has; the first one is measured."""
+class CombinedTasks:
+    """Combines tasks on one network, since clips of different sizes cannot share a batch. Each step uses a task, drawn
+    with a probability proportional to its number of clips; the first task is evaluated."""
 
     def __init__(self, tasks: Sequence[TemporalTask]) -> None:
         self.tasks = tasks

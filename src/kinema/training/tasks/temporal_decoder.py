@@ -1,7 +1,7 @@
-"""Fine-tuning a decoder over time (Video LDM, arXiv 2304.08818, section 3.1.1; Stable Video Diffusion's VAE): the
-encoder stays, so latents stay what they are; the decoder sees several frames and learns not to flicker.
+"""Fine-tune a temporal decoder (Video LDM, arXiv 2304.08818, section 3.1.1; Stable Video Diffusion's VAE). The encoder
+is frozen, so latents do not change; the decoder sees several frames and learns to avoid flicker.
 
-Loss: that of the image autoencoder (kl_vae.py) and the error of the changes from frame to frame.
+Loss: that of the image autoencoder (kl_vae.py), and the error of the changes from frame to frame.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ..data.store import ClipStore
 from .vae import pixel_error
 
 CHANGES = 1.0
-"""Weight of the changes' error."""
+"""Weight of the error of changes."""
 Decode = Callable[[Tensor], Tensor]
 
 
 class TemporalDecoderTask:
-    """vae: an AutoencoderKLTemporalDecoder; its decoder is trained in place. store and clips: latents and the frames
-    that they are of, in one order. frames: how many are decoded at once."""
+    """vae: an AutoencoderKLTemporalDecoder; its decoder is trained in place. store, clips: latents and their frames, in
+    the same order. frames: number of frames decoded together."""
 
     names_for_adam = ("conv_in", "conv_out", "mix_factor", "norm")
 
@@ -63,8 +63,8 @@ class TemporalDecoderTask:
 
 @torch.no_grad()
 def measure(decode: Decode, held_out: FrameLatents, clips: ClipStore, max_clips: int = 32) -> dict[str, Any]:
-    """psnr_db of all frames; flicker: mean absolute error of the changes from frame to frame where nothing moves (the
-    true change is 0), in steps of 1/255."""
+    """Measure psnr_db over all frames, and flicker: the mean absolute change from frame to frame of pixels whose true
+    change is 0, in steps of 1/255."""
     square, count, flicker, still = 0.0, 0, 0.0, 0
     for index in range(min(max_clips, len(held_out))):
         frames, _ = clips.take([index])

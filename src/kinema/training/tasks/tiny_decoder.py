@@ -1,8 +1,8 @@
-"""Distilling a tiny decoder (families/wan/tiny_decoder.py) from an AutoencoderKLWan and the clips it was taught on.
+"""Distill a tiny decoder (families/wan/tiny_decoder.py) from an AutoencoderKLWan and its training clips.
 
-Two targets for every clip, both cached before training: what the full decoder makes of its latents, and the true
-frames. The first is what the network can know from the latents; the second, weighted less, keeps it from copying the
-teacher's blur. Latents get a little noise, because those that a sampler makes are never quite clean.
+Every clip has two targets, both cached before training: the full decoder's output, and the true frames. The first is
+what latents determine; the second, with a smaller weight, avoids copying the teacher's blur. Latents get a little
+noise, since sampled latents are never quite clean.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from ..data.parallel_vae import denormalize, normalize, to_network
 from ..data.store import ClipStore
 
 TRUTH, EDGES, OBJECTS = 0.25, 1.0, 2.0
-"""Weights: of the true frames beside the full decoder's, of edges, and how much more pixels of objects count."""
+"""Weights: of the true frames relative to the full decoder's, of edges, and the extra weight of object pixels."""
 LATENT_NOISE = 0.1
-"""Largest noise on the latents, as a share of their standard deviation (1, they are normalised)."""
+"""Maximum noise on the latents, relative to their standard deviation (1 for normalized latents)."""
 MAX_BYTES = 1_500_000
-"""A tiny decoder in float16 is at most this large."""
+"""Size limit of a tiny decoder in float16."""
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """Clips with both targets: latents (N, z, T, H, W) float16, normalised; full and true (N, 3, F, H, W) uint8."""
+class TeacherTargets:
+    """Clips with both targets: latents (N, z, T, H, W) float16, normalized; full and true (N, 3, F, H, W) uint8."""
 
     latents: Tensor
     full: Tensor
@@ -48,12 +48,12 @@ class Lessons:
 
 
 @torch.no_grad()
-def lessons(
+def teacher_targets(
     vae: nn.Module, store: ClipStore, count: int, device: str = "cpu", latents: Tensor | None = None
-) -> Lessons:
-    """The first `count` clips of a store with what the full decoder makes of them.
+) -> TeacherTargets:
+    """Decode the first `count` clips of a store with the full decoder; returns them with both targets.
 
-    latents: their normalised mean latents, where they are known already (`LatentStore.tensors["clean"]`).
+    latents: their normalized mean latents, if already encoded (`LatentStore.tensors["clean"]`).
     """
     found: dict[str, list[Tensor]] = {"latents": [], "full": [], "true": [], "mask": []}
     count = min(count, len(store), len(store) if latents is None else len(latents))
@@ -69,11 +69,11 @@ def lessons(
         found["full"].append(to_bytes(full))
         found["true"].append(to_bytes(frames))
         found["mask"].append(mask_BFHW)
-    return Lessons(*(torch.cat(parts) for parts in found.values()))
+    return TeacherTargets(*(torch.cat(parts) for parts in found.values()))
 
 
 def to_bytes(pixels_BCFHW: Tensor) -> Tensor:
-    """Pixels in [-1, 1] to uint8, on the CPU."""
+    """Convert pixels in [-1, 1] to uint8 on the CPU."""
     return pixels_BCFHW.float().clamp(-1, 1).add(1).mul(127.5).round().byte().cpu()
 
 
@@ -82,7 +82,7 @@ def to_pixels(bytes_BCFHW: Tensor, device: str) -> Tensor:
 
 
 def initialize(decoder: TinyDecoder, generator: torch.Generator) -> None:
-    """Weights for ReLU (He et al. 2015), weak second convolutions of the blocks, a nearly gray picture."""
+    """Initialize for ReLU (He et al. 2015), with small second convolutions of the blocks and a nearly gray output."""
     for name, module in decoder.named_modules():
         if isinstance(module, nn.Conv2d):
             gain = 0.4 if name.endswith("conv2") else 0.3 if name == "conv_out" else 1.0
@@ -92,25 +92,25 @@ def initialize(decoder: TinyDecoder, generator: torch.Generator) -> None:
 
 
 class TinyDecoderTask:
-    """Train a tiny decoder in place on lessons; see the module's text for the loss."""
+    """Distillation of a tiny decoder, trained in place; see the module docstring for the loss."""
 
     names_for_adam: tuple[str, ...] = ("conv_in", "conv_out")
 
     def __init__(
-        self, decoder: TinyDecoder, vae: nn.Module, taught: Lessons, held_out: Lessons, *, device: str = "cpu",
-        batch: int = 8, speed: bool = True,
+        self, decoder: TinyDecoder, vae: nn.Module, train_set: TeacherTargets, held_out: TeacherTargets, *,
+        device: str = "cpu", batch: int = 8, speed: bool = True,
     ) -> None:  # fmt: skip
         self.decoder, self.vae = decoder.to(device), vae
         self.modules: Mapping[str, nn.Module] = {"decoder": decoder}
-        self.taught, self.held_out, self.device, self.batch, self.speed = taught, held_out, device, batch, speed
+        self.train_set, self.held_out, self.device, self.batch, self.speed = train_set, held_out, device, batch, speed
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        index = torch.randint(len(self.taught), (self.batch,), generator=generator)
-        z = self.taught.latents[index].float()
+        index = torch.randint(len(self.train_set), (self.batch,), generator=generator)
+        z = self.train_set.latents[index].float()
         spread = LATENT_NOISE * torch.rand((len(z), 1, 1, 1, 1), generator=generator)
         z = (z + spread * torch.randn(z.shape, generator=generator)).to(self.device)
-        full, true = (to_pixels(kind[index], self.device) for kind in (self.taught.full, self.taught.true))
-        weight = 1 + OBJECTS * self.taught.mask_NFHW[index, None].float().to(self.device)
+        full, true = (to_pixels(kind[index], self.device) for kind in (self.train_set.full, self.train_set.true))
+        weight = 1 + OBJECTS * self.train_set.mask_NFHW[index, None].float().to(self.device)
         weight = weight / weight.mean()
         out = self.decoder(z)[0].float()
         to_full, to_true = distance(out - full, weight), distance(out - true, weight)
@@ -133,11 +133,11 @@ def distance(error_BCFHW: Tensor, weight: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure_tiny_decoder(
-    decoder: TinyDecoder, vae: nn.Module, held_out: Lessons, device: str = "cpu", speed: bool = True
+    decoder: TinyDecoder, vae: nn.Module, held_out: TeacherTargets, device: str = "cpu", speed: bool = True
 ) -> dict[str, Any]:
-    """PSNR in dB, from the squared error pooled over all clips: to the full decoder, to the true frames, and the full
-    decoder's own to the true frames; with `speed`, how many times faster one clip is decoded than by Kinema's own full
-    decoding (the best of several, taken in turn)."""
+    """Measure PSNR in dB, with squared errors pooled over all clips: to the full decoder, to the true frames, and of
+    the full decoder to the true frames. With `speed`, also the speedup over Kinema's full decoding of one clip (best of
+    several)."""
     squares = torch.zeros(3, dtype=torch.float64)
     for first in range(0, len(held_out), 8):
         part = slice(first, first + 8)
@@ -159,7 +159,7 @@ def measure_tiny_decoder(
 
 
 def timed(jobs: dict[str, Callable[[], Any]], device: str, rounds: int = 5) -> dict[str, float]:
-    """The shortest of several runs of each job, in seconds, taken in turn after one that is not counted."""
+    """The shortest duration of each job in seconds, over interleaved runs after a warm-up run."""
     best = dict.fromkeys(jobs, float("inf"))
     for number in range(rounds + 1):
         for name, job in jobs.items():
@@ -188,13 +188,13 @@ def train_tiny_decoder(
     speed: bool = True,
     on_event: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Distil a tiny decoder of any AutoencoderKLWan and write it to `folder` (float16, with its scores in scores.json).
+    """Distill a tiny decoder of any AutoencoderKLWan and write it to `folder` (float16, with its scores in
+    scores.json).
 
-    latents: normalised mean latents of the store's first clips, where they are known (`LatentStore.tensors["clean"]`);
-    else they are encoded. num_clips: clips to learn from; the full decoder makes each once, before the clock of the
-    loop begins. widths: `coarse`, `fine`, `frame` of `TinyConfig`. speed: is it measured how many times faster it
-    decodes? Returns the last evaluation. The lessons are kept in config.out, so that a run with `resume` goes on at
-    once. ValueError where the file would exceed MAX_BYTES.
+    latents: normalized mean latents of the store's first clips, if already encoded (`LatentStore.tensors["clean"]`).
+    num_clips: training clips; the full decoder decodes each once, before the loop's clock starts. widths: `coarse`,
+    `fine`, `frame` of `TinyConfig`. speed: measure the speedup? Returns the last evaluation. Targets are cached in
+    config.out for `resume`. Raises ValueError if the file would exceed MAX_BYTES.
     """
     config_of_decoder = TinyConfig(
         latent_channels=vae.config.z_dim,
@@ -206,22 +206,24 @@ def train_tiny_decoder(
     initialize(decoder, torch.Generator().manual_seed(config.seed))
     size = 2 * sum(parameter.numel() for parameter in decoder.parameters())
     if size > MAX_BYTES:
-        raise ValueError(f"the tiny decoder has {size} bytes in float16; at most {MAX_BYTES} are wanted")
+        raise ValueError(f"the tiny decoder has {size} bytes in float16; the limit is {MAX_BYTES}")
     vae = vae.eval().requires_grad_(False).to(config.device)
-    taught = kept(config, "lessons.pt", lambda: lessons(vae, store, num_clips, config.device, latents))
-    held = kept(config, "held_out.pt", lambda: lessons(vae, held_out, num_held_out, config.device, held_out_latents))
-    task = TinyDecoderTask(decoder, vae, taught, held, device=config.device, batch=batch, speed=speed)
+    train_set = cached(config, "lessons.pt", lambda: teacher_targets(vae, store, num_clips, config.device, latents))
+    held = cached(
+        config, "held_out.pt", lambda: teacher_targets(vae, held_out, num_held_out, config.device, held_out_latents)
+    )
+    task = TinyDecoderTask(decoder, vae, train_set, held, device=config.device, batch=batch, speed=speed)
     result = train(task, config, on_event)
     decoder.save(folder)
     write_text(folder / "scores.json", json.dumps(result, indent=2) + "\n")
     return result
 
 
-def kept(config: LoopConfig, name: str, make: Callable[[], Lessons]) -> Lessons:
-    """Lessons that an earlier run left in config.out, where this one resumes it; else new ones, left there."""
+def cached(config: LoopConfig, name: str, make: Callable[[], TeacherTargets]) -> TeacherTargets:
+    """Read targets from the cache in config.out if the run is resumed, else compute and write them."""
     path = config.out / name
     if config.resume and path.exists():
-        return Lessons(**checkpoints.read(path))
+        return TeacherTargets(**checkpoints.read(path))
     made = make()
     config.out.mkdir(parents=True, exist_ok=True)
     with whole(path) as beside:

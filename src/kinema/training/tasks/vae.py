@@ -1,8 +1,8 @@
-"""Training an AutoencoderKLWan on short clips: initialisation, loss, measurements.
+"""Train an AutoencoderKLWan on short clips: initialization, loss and measurements.
 
-Loss: weighted L1 + 3 * weighted squared error (weight 1 + 3 inside objects), a small KL term, and a levelling term that
-keeps every latent frame at the same root mean square (a causal encoder otherwise leaves frame 0 weak, because most of
-its taps see padding there).
+Loss: weighted L1 + 3 * weighted squared error (weight 1 + 3 inside objects), a small KL term, and a level term that
+equalizes the root mean square of latent frames (a causal encoder otherwise leaves frame 0 weak, since most of its taps
+see padding there).
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ from ..data.parallel_vae import to_network
 from ..data.store import ClipStore
 
 GROUPS = ((1, 12), (5, 6), (9, 4), (5, 6), (1, 12), (17, 2), (9, 4), (5, 6))
-"""(frames, clips) of successive steps, about the same number of frames each."""
-
-
+"""(frames, clips) of successive steps, with about the same number of frames each."""
 EDGES, LATENT_NOISE = 1.0, 0.08
-"""Weight of the edge term; noise on the latents as a share of their root mean square."""
+"""Weight of the edge term; noise on the latents, relative to their root mean square."""
 
 
 def initialize(vae: nn.Module, generator: torch.Generator) -> None:
-    """Fan-in normal weights, weak second residual convolutions, time as copies or averages, quiet variance.
+    """Initialize with fan-in normal weights, small second residual convolutions, temporal copies or averages, and a
+    small variance.
 
-    The two earlier time taps of a causal convolution start at 0.3 of the last, so that a single image and a clip's
-    first frame give latents of the same size as later frames.
+    The two earlier temporal taps of a causal convolution start at 0.3 of the last, so that single images and first
+    frames have latents of the same size as later frames.
     """
     for name, module in vae.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d)):
@@ -61,11 +60,12 @@ def initialize(vae: nn.Module, generator: torch.Generator) -> None:
 
 
 class VaeTask:
-    """Reconstruct clips of a store. `vae` is trained in place.
+    """Reconstruction of the clips of a store; trains `vae` in place.
 
     kl: weight of the mean KL divergence per latent value. permute: share of batches with shuffled colour channels.
-    edges: weight of the absolute error of differences between neighbouring pixels. anchor: a trained autoencoder whose
-    latents these stay near; anchor_weight: of the mean squared distance, in units of the anchor's deviation by channel.
+    edges: weight of the absolute error of differences between neighbouring pixels. anchor: a trained autoencoder to
+    whose latents the new ones stay close; anchor_weight: weight of their mean squared distance, relative to the
+    anchor's variance by channel.
     """
 
     names_for_adam = ("conv_in", "conv_out", "quant_conv", "time_conv", "gamma", "to_qkv")
@@ -88,7 +88,7 @@ class VaeTask:
         self.encode, self.decode = parallel_vae.encode, parallel_vae.decode
 
     def batch(self, step: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Frames (B, 3, F, H, W) in [-1, 1] and object masks (B, 1, F, H, W) of random windows of random clips."""
+        """Draw frames (B, 3, F, H, W) in [-1, 1] and object masks (B, 1, F, H, W) of random windows."""
         if step % 64 == 0:
             self.store.refresh()
         num_frames, num_clips = GROUPS[step % len(GROUPS)]
@@ -140,10 +140,10 @@ class VaeTask:
 
 
 class DecoderTask(VaeTask):
-    """`VaeTask` with everything before the decoder frozen, so that every latent that was ever made stays valid.
+    """`VaeTask` with a frozen encoder, so that existing latents stay valid.
 
-    The picture gets sharper while a transformer already learns on the latents. Differences of neighbouring pixels are
-    matched too (edges), and the latents get a little noise, because those that a sampler makes are never quite clean.
+    Improves the decoder of a trained model. Differences of neighbouring pixels are matched too (edges), and latents get
+    a little noise, since sampled latents are never quite clean.
     """
 
     def __init__(self, vae: torch.nn.Module, *stores: Any, **settings: Any):
@@ -167,19 +167,20 @@ class DecoderTask(VaeTask):
 
 
 def pixel_error(error: Tensor, mask: Tensor) -> Tensor:
-    """Absolute and three times squared error, in any layout; mask: 1 in objects, whose pixels count four times."""
+    """Mean absolute + 3 * squared error, in any layout. mask: 1 inside objects, whose pixels have four times the
+    weight."""
     weight = 1 + 3 * mask
     weight = weight / weight.mean()
     return (weight * (error.abs() + 3 * error.square())).mean()
 
 
 def edge_error(error_BCFHW: Tensor) -> Tensor:
-    """Mean absolute difference between errors of neighbouring pixels, rows and columns added: blurred edges cost."""
+    """Mean absolute difference between errors of neighbouring pixels, summed over rows and columns."""
     return error_BCFHW.diff(dim=-1).abs().mean() + error_BCFHW.diff(dim=-2).abs().mean()
 
 
 def drift_of(anchor: nn.Module, new_BCTHW: Tensor, old_BCTHW: Tensor) -> Tensor:
-    """Mean squared distance of latents, in units of the anchor's variance by channel."""
+    """Mean squared distance of latents, relative to the anchor's variance by channel."""
     std = torch.tensor(anchor.config.latents_std).view(1, -1, 1, 1, 1).to(new_BCTHW.device)
     return ((new_BCTHW.float() - old_BCTHW.float()) / std).square().mean()
 
@@ -188,9 +189,10 @@ def drift_of(anchor: nn.Module, new_BCTHW: Tensor, old_BCTHW: Tensor) -> Tensor:
 def measure_vae(
     vae: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48, encoder: nn.Module | None = None
 ) -> dict[str, Any]:
-    """PSNR in dB over whole frames and inside objects, on whole clips with mean latents; latent size per frame.
+    """Measure PSNR in dB over whole frames and inside objects, on whole clips with mean latents, and the root mean
+    square of latents by frame.
 
-    Both are computed from the squared error pooled over all clips. encoder: another autoencoder that encodes.
+    Squared errors are pooled over all clips. encoder: another autoencoder, used to encode.
     """
     square, inside, num_inside, count, sizes = 0.0, 0.0, 0.0, 0, []
     for first in range(0, min(max_clips, len(store)), 8):
@@ -217,8 +219,8 @@ def measure_vae(
 def measure_drift(
     vae: nn.Module, anchor: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48
 ) -> dict[str, Any]:
-    """How far the latents of whole clips are from the anchor's (share of its variance), and the PSNR in dB of the
-    anchor's latents through this decoder, which is what a transformer taught on them would be drawn with."""
+    """Measure the distance of latents from the anchor's, relative to its variance, and the PSNR in dB of the anchor's
+    latents through this decoder, as seen by a transformer trained on them."""
     drift, clips = 0.0, min(max_clips, len(store))
     for first in range(0, clips, 8):
         frames_BFHWC, _ = store.take(list(range(first, min(first + 8, clips))))

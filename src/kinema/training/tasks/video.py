@@ -1,9 +1,8 @@
-"""Training a WanVACETransformer3DModel together with its UMT5 encoder on cached latents.
+"""Train a WanVACETransformer3DModel and its UMT5 encoder on cached latents.
 
-A step has one shape. In most steps each clip of the batch has its own task: words alone, what was encoded for it
-beside the words (known.KINDS), or the whole clip with nothing to generate. Some steps are about one or two reference
-pictures, which add latent frames, some about single pictures; the first steps of a training are all single pictures,
-which are cheap.
+All clips of a step have one shape. In most steps each clip has its own task: text only, its encoded condition
+(condition_kinds.KINDS), or the whole clip with a mask of zeros. Some steps have one or two reference images, which add
+latent frames, and some have single frames. A training begins with single frames, which are cheap.
 """
 
 from __future__ import annotations
@@ -19,38 +18,38 @@ from torch import Tensor, nn
 from ...toyland.caption import describe
 from ...toyland.scene import World, sample_scene
 from ..core import processes
-from ..data import known
+from ..data import condition_kinds
 from ..data.captioner import WORDINGS, caption
 from ..data.latents import LatentStore
 from ..data.vace import assemble
 from .flow import draw_times, mix, noise_like, weighted_error
 
 TEXT, NOTHING_NEW = 0.4, 0.05
-"""Shares of clips with words alone, and of clips that are given whole and must come out as they are."""
+"""Shares of clips with text only, and of clips that are fully given (mask of zeros)."""
 REFERENCES = {5: 1, 17: 1, 29: 2, 41: 1}
-"""Steps (modulo ROUND) with reference pictures, and how many; half of their clips have their condition too."""
+"""Steps (modulo ROUND) with reference images: how many. Half of their clips have their condition too."""
 PICTURES = (13, 37)
-"""Steps (modulo ROUND) with single pictures."""
+"""Steps (modulo ROUND) with single frames."""
 ROUND = 48
 WARM_UP = 0.06
 PICTURE_BATCH = 3
-"""A batch of single pictures is this much larger."""
+"""Factor on the batch size of single frames."""
 PLACE_ONLY = 0.6
-"""Of the clips with a box where nothing is, this share says only where we are."""
+"""Share of clips of the kind "empty_place" whose caption describes only the place."""
 SILENT = 0.5
-"""Of the removals, this share says nothing at all."""
+"""Share of removals with an empty caption."""
 RARELY_WORDLESS = 0.2
-"""Where a box or an outline hides objects (known.HIDE_OBJECTS), captions are dropped this much less: a hidden place
-that nothing is said about is mostly a removal."""
+"""Factor on `drop` if the mask hides objects (condition_kinds.HIDE_OBJECTS), since a mask without a caption should
+mostly mean removal."""
 HELD_OUT_TIMES = (0.5, 0.8, 0.9)
 
 
 class VideoTask:
-    """transformer and text encoder are trained in place; the tokenizer gives their words.
+    """Trains transformer and text encoder in place.
 
-    drop: share of captions that are emptied (for guidance). forget: share of words replaced by <unk>, so that unknown
-    words do no harm. object_weight: extra loss weight inside objects. warm_up: share of the training that sees single
-    pictures only. judge: more measurements, called with the step.
+    drop: share of captions replaced by "" (for guidance). forget: share of words replaced by <unk>, so that the model
+    tolerates unknown words. object_weight: extra loss weight inside objects. warm_up: share of the training with single
+    frames only. judge: returns more measurements for a step.
     """
 
     names_for_adam = (
@@ -72,7 +71,8 @@ class VideoTask:
         self.samples = 0
 
     def embed(self, captions: list[str], generator: torch.Generator | None = None) -> Tensor:
-        """Text states (B, tokens, D): real tokens, then zeros, as the pipeline pads. A generator forgets words."""
+        """Encode captions to text states (B, tokens, D), padded with zeros as the pipeline does. With a generator, some
+        words become <unk>."""
         words = self.tokenizer(captions, padding=True, truncation=True, max_length=self.tokens, return_tensors="pt")
         ids, mask = words.input_ids, words.attention_mask
         if generator is not None and self.forget:
@@ -83,10 +83,14 @@ class VideoTask:
         return F.pad(states, (0, 0, 0, self.tokens - ids.shape[1]))
 
     def captions(
-        self, index: Tensor, generator: torch.Generator, told: Tensor | None = None, store: LatentStore | None = None
+        self,
+        index: Tensor,
+        generator: torch.Generator,
+        conditioned: Tensor | None = None,
+        store: LatentStore | None = None,
     ) -> list[str]:
-        """A fresh wording for each clip of a store (the one to learn from); some are dropped. told (B,): which clips
-        have their condition."""
+        """Draw a wording for each clip of a store (default: the training clips); some are dropped. conditioned (B,)
+        bool: clips that have their condition."""
         tensors = (store or self.store).tensors
         kinds, seeds = tensors["kind"][index].tolist(), tensors["seed"][index].tolist()
         wording = torch.randint(WORDINGS, (len(seeds),), generator=generator).tolist()
@@ -95,24 +99,24 @@ class VideoTask:
         silences = (torch.rand(len(seeds), generator=generator) < SILENT).tolist()
         found = []
         for position, (seed, number) in enumerate(zip(seeds, wording, strict=True)):
-            kind = known.NAMES[kinds[position]]
-            empty = kind == "empty_place" and told is not None and bool(told[position])
-            place = kind in known.WITHOUT_OBJECTS or (empty and bare[position])
-            hidden = kind in known.HIDE_OBJECTS and told is not None and bool(told[position])
+            kind = condition_kinds.NAMES[kinds[position]]
+            empty = kind == "empty_place" and conditioned is not None and bool(conditioned[position])
+            place = kind in condition_kinds.WITHOUT_OBJECTS or (empty and bare[position])
+            hidden = kind in condition_kinds.HIDE_OBJECTS and conditioned is not None and bool(conditioned[position])
             dropped = chance[position] < self.drop * (RARELY_WORDLESS if hidden else 1)
-            silent = dropped or (kind in known.WITHOUT_OBJECTS and silences[position])
+            silent = dropped or (kind in condition_kinds.WITHOUT_OBJECTS and silences[position])
             found.append("" if silent else caption(seed, self.world, number, place))
         return found
 
     def conditions(
-        self, store: LatentStore, index: Tensor, told: Tensor, whole: Tensor | None = None,
+        self, store: LatentStore, index: Tensor, conditioned: Tensor, whole: Tensor | None = None,
         references: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """Control input (B, 96, T, h, w). told (B,) bool: clips with what was encoded for them, the others have words
-        alone; whole (B,) bool: clips that are given whole; references (B, 16, R, h, w) go in front."""
+        """Assemble the control input (B, 96, T, h, w). conditioned (B,) bool: clips with their condition; the others
+        have text only. whole (B,) bool: clips that are fully given. references (B, 16, R, h, w): go in front."""
         gray = store.gray.expand(len(index), -1, -1, -1, -1)
-        mask = torch.where(told[:, None, None, None], store.masks(index), 1.0)
-        part = told[:, None, None, None, None]
+        mask = torch.where(conditioned[:, None, None, None], store.masks(index), 1.0)
+        part = conditioned[:, None, None, None, None]
         inactive = torch.where(part, store.tensors["inactive"][index].float(), gray)
         reactive = torch.where(part, store.tensors["reactive"][index].float(), gray)
         if whole is not None and whole.any():
@@ -127,28 +131,30 @@ class VideoTask:
         )[0]  # fmt: skip
 
     def batch(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, list[str]]:
-        """Clean latents (B, C, T, h, w), control, loss weights (B, T, h, w) and captions of a step."""
+        """Draw clean latents (B, C, T, h, w), control, loss weights (B, T, h, w) and captions for a step."""
         number = step % ROUND
         if progress < self.warm_up or number in PICTURES:
-            return self._pictures(self._choose(PICTURE_BATCH * self.batch_size, generator, alone=True), generator)
+            return self._pictures(self._choose(PICTURE_BATCH * self.batch_size, generator, text_only=True), generator)
         index = self._choose(self.batch_size, generator)
         chance = torch.rand(len(index), generator=generator).to(self.device)
         if number in REFERENCES:
             return self._with_references(index, chance >= 0.5, REFERENCES[number], generator)
         whole = (chance >= TEXT) & (chance < TEXT + NOTHING_NEW)
-        told = ((chance >= TEXT) | self._never_alone(index)) & ~whole
-        control = self.conditions(self.store, index, told, whole)
-        return *self._clean(index), control, self.captions(index, generator, told)
+        conditioned = ((chance >= TEXT) | self._needs_condition(index)) & ~whole
+        control = self.conditions(self.store, index, conditioned, whole)
+        return *self._clean(index), control, self.captions(index, generator, conditioned)
 
-    def _choose(self, count: int, generator: torch.Generator, alone: bool = False) -> Tensor:
-        """Clips of the store; alone: such as can be told by words only."""
+    def _choose(self, count: int, generator: torch.Generator, text_only: bool = False) -> Tensor:
+        """Draw clips of the store. text_only: only clips that can be generated from text."""
         rows = torch.arange(len(self.store), device=self.device)
-        if alone:
-            rows = rows[~self._never_alone(rows)]
+        if text_only:
+            rows = rows[~self._needs_condition(rows)]
         return rows[torch.randint(len(rows), (count,), generator=generator).to(self.device)]
 
-    def _never_alone(self, index: Tensor) -> Tensor:
-        kinds = torch.tensor([known.NAMES.index(name) for name in known.NEVER_ALONE], device=self.device)
+    def _needs_condition(self, index: Tensor) -> Tensor:
+        kinds = torch.tensor(
+            [condition_kinds.NAMES.index(name) for name in condition_kinds.NEEDS_CONDITION], device=self.device
+        )
         return torch.isin(self.store.tensors["kind"][index], kinds)
 
     def _clean(self, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,11 +169,11 @@ class VideoTask:
         return x0[:, :, :1], weight[:, :1], control, self.captions(index, generator)
 
     def _with_references(
-        self, index: Tensor, told: Tensor, count: int, generator: torch.Generator
+        self, index: Tensor, conditioned: Tensor, count: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, list[str]]:
-        """As many reference latents in front; a clip with fewer pictures shows its last one again, or white paper.
-        told (B,): clips that have their condition beside them."""
-        told = told | self._never_alone(index)
+        """Put `count` reference latents in front; a clip with fewer images repeats its last one, or has a white image.
+        conditioned (B,) bool: clips that also have their condition."""
+        conditioned = conditioned | self._needs_condition(index)
         x0, weight = self._clean(index)
         tensors = self.store.tensors
         second = torch.where(tensors["references"][index] > 1, 1, 0)
@@ -176,9 +182,9 @@ class VideoTask:
             every = tensors["reference"][index].float()
             pictures.append(every[torch.arange(len(index), device=self.device), :, second][:, :, None])
         references = torch.cat(pictures, dim=2)
-        control = self.conditions(self.store, index, told, references=references)
+        control = self.conditions(self.store, index, conditioned, references=references)
         weight = F.pad(weight, (0, 0, 0, 0, count, 0), value=0.5)
-        return torch.cat([references, x0], dim=2), weight, control, self.captions(index, generator, told)
+        return torch.cat([references, x0], dim=2), weight, control, self.captions(index, generator, conditioned)
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         if step % 100 == 0:
@@ -197,7 +203,7 @@ class VideoTask:
 
 
 def swapped(world: World, seed: int) -> dict[str, Any]:
-    """Scenes that differ from scene `seed` in one word class of the first object or of the place."""
+    """Return scenes that differ from scene `seed` in one attribute of the first object or of the place."""
     scene = sample_scene(seed, world)
     actor = scene.actors[0]
 
@@ -220,15 +226,15 @@ def swapped(world: World, seed: int) -> dict[str, Any]:
 
 @torch.no_grad()
 def held_out_losses(task: VideoTask, num_clips: int = 64, swap_time: float = 0.8) -> dict[str, Any]:
-    """Flow error on held-out clips with fixed noise: words alone at several times, with conditions, and the rise in
-    per cent at `swap_time` when one class of words is wrong (the word-swap probe)."""
+    """Measure the flow error on held-out clips with fixed noise: with text only at several times, with conditions, and
+    the rise in per cent at `swap_time` when one class of words is wrong (word-swap probe)."""
     store = task.held_out
     index = torch.arange(min(num_clips, len(store)), device=task.device)
     seeds = store.tensors["seed"][index].tolist()
     x0, weight = store.tensors["clean"][index].float(), store.tensors["weight"][index].float() * 2 + 1
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1)).to(x0)
     text = task.conditions(store, index, torch.zeros(len(index), dtype=torch.bool, device=task.device))
-    told = task.conditions(store, index, torch.ones(len(index), dtype=torch.bool, device=task.device))
+    conditioned = task.conditions(store, index, torch.ones(len(index), dtype=torch.bool, device=task.device))
 
     def error(time: float, captions: list[str], control: Tensor) -> float:
         total = 0.0
@@ -248,10 +254,10 @@ def held_out_losses(task: VideoTask, num_clips: int = 64, swap_time: float = 0.8
         for name, scene in swapped(task.world, seed).items():
             wrong.setdefault(name, []).append(describe(scene, 0))
     swaps = {name: round(100 * (error(swap_time, captions, text) / base - 1), 2) for name, captions in wrong.items()}
-    return {"losses": losses, "told_t0.8": round(error(0.8, true, told), 4), "swap_percent": swaps}
+    return {"losses": losses, "told_t0.8": round(error(0.8, true, conditioned), 4), "swap_percent": swaps}
 
 
 def initialize_transformer(transformer: nn.Module) -> None:
-    """The last projection starts at zero, so that the first prediction is zero and not noise."""
+    """Initialize the last projection with zeros, so that the first prediction is zero."""
     nn.init.zeros_(transformer.proj_out.weight)
     nn.init.zeros_(transformer.proj_out.bias)

@@ -1,11 +1,11 @@
-"""Widening a trained AutoencoderKLWan: more channels and more residual blocks that change nothing yet.
+"""Widen a trained AutoencoderKLWan: add channels and residual blocks without changing its output.
 
 Old channels come first in the wider network, so that its shortcuts (averages and copies of neighbouring channels) pair
-them as before. New channels are written with zeros and read with small random weights: the wider network computes what
-the old one did, and the first gradient already reaches every new channel. An added residual block writes zeros.
+them as before. New channels have zero output weights and small random input weights, so the output stays the same and
+the first gradient reaches every new channel. An added residual block outputs zeros.
 
-A norm divides by the root mean square over all channels, which zeros lower; its gain on the old channels makes up for
-it. Attention divides by the root of the width; its queries make up for that.
+Zeros lower the root mean square by which a norm divides; its gain on the old channels compensates. Attention divides by
+the square root of the width; its queries and keys compensate.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from torch import Tensor
 from .vae import initialize
 
 READ = 0.3
-"""Size of the weights that read new channels, relative to those of the old ones."""
+"""Size of the input weights of new channels, relative to those of old ones."""
 
 WIDTHS = ("base_dim", "decoder_base_dim", "num_res_blocks")
 
 
 def check(config: Mapping[str, Any], **changes: int) -> None:
-    """Raises ValueError unless a network of this configuration can grow so: another setting, or a smaller one."""
+    """Raise ValueError if a change is not one of WIDTHS or is smaller than the configuration's value."""
     for name, value in changes.items():
         if name not in WIDTHS:
-            raise ValueError(f"{name} is not among what can grow: {', '.join(WIDTHS)}.")
+            raise ValueError(f"{name} cannot be widened. Legal: {', '.join(WIDTHS)}.")
         if value < (least := config.get(name) or config["base_dim"]):
-            raise ValueError(f"{name} is {least} in the trained network; {value} is less.")
+            raise ValueError(f"{name} must be at least {least}, as in the trained network, got {value}.")
 
 
 def widen(old: Any, **changes: int) -> Any:
-    """An AutoencoderKLWan that computes what `old` does with these larger `base_dim`, `decoder_base_dim`,
-    `num_res_blocks`.
+    """Return an AutoencoderKLWan with larger `base_dim`, `decoder_base_dim` or `num_res_blocks` and the output of
+    `old`.
 
     Raises ValueError as `check` does.
     """
@@ -56,10 +56,10 @@ def widen(old: Any, **changes: int) -> Any:
 
 
 def grown(name: str, old: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """`old` in the corner of a tensor of this shape; new rows are zero, new columns of old rows small random numbers.
+    """Embed `old` in a tensor of this shape; new rows are zero, new columns of old rows small random numbers.
 
-    Layers that make several things of one width (queries, keys and values; the two frames of a later time) hold
-    them one after the other, and each of them grows by itself.
+    Layers with several outputs of one width (queries, keys and values; the two frames of upsampling) hold them
+    consecutively, and each part grows separately.
     """
     if old.shape == shape:
         return old

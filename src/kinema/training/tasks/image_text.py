@@ -1,7 +1,7 @@
-"""Training a small CLIP image encoder against the text encoder of an image model (Radford et al. 2021, arXiv
-2103.00020): a picture's embedding must be nearest to that of its own caption among those of a batch.
+"""Train a small CLIP image encoder against the frozen text encoder of an image model (Radford et al. 2021, arXiv
+2103.00020), with the contrastive loss over the captions of a batch.
 
-The text encoder stays as it is; what its last token says goes through a projection of its own.
+The text encoder's pooled output goes through a trained projection.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..data.frame_latents import to_network
 from ..data.store import ClipStore
 
 
-class PictureWordsTask:
+class ImageTextTask:
     """vision: a CLIPVisionModelWithProjection, trained in place."""
 
     names_for_adam = ("position_embedding", "class_embedding", "patch_embedding", "norm", "scale")
@@ -36,7 +36,7 @@ class PictureWordsTask:
         self.clip_mean, self.clip_std, self.device, self.batch_size = clip_mean, clip_std, device, batch
 
     def scores(self, frames_BHWC: Tensor, captions: list[str]) -> Tensor:
-        """(B, B): pictures along the rows, captions along the columns; cosines times the learnt scale."""
+        """Cosine similarities times the learned scale, (B, B): images along rows, captions along columns."""
         pixels = for_clip(to_network(frames_BHWC).to(self.device), self.clip_mean, self.clip_std)
         pictures = F.normalize(self.vision(pixels).image_embeds.float(), dim=-1)
         with torch.no_grad():
@@ -45,9 +45,9 @@ class PictureWordsTask:
                 max_length=self.words.tokenizer.model_max_length,
             ).to(self.device)  # fmt: skip
             last = self.words.text_encoder(ids.input_ids).pooler_output
-        told = F.normalize(self.head["projection"](last).float(), dim=-1)
+        texts = F.normalize(self.head["projection"](last).float(), dim=-1)
         scale: Any = self.head.scale
-        return scale.exp() * pictures @ told.T
+        return scale.exp() * pictures @ texts.T
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         index = torch.randperm(len(self.clips), generator=generator)[: self.batch_size].tolist()
@@ -61,10 +61,10 @@ class PictureWordsTask:
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:
-        """How often the caption of a held-out picture is found among 64, in per cent."""
+        """Return the retrieval accuracy in per cent: the caption of a held-out image among 64."""
         index = list(range(min(64, len(self.held_out))))
         frames, _ = self.held_out.take(index)
-        captions = [self.words.tell(self.held_out.seed(i), 0, False) for i in index]
+        captions = [self.words.caption_of(self.held_out.seed(i), 0, False) for i in index]
         scores = self.scores(frames[:, 0], captions)
         right = (scores.argmax(1).cpu() == torch.arange(len(index))).float().mean()
         return {"found_percent": round(100 * float(right), 1), "among": len(index)}

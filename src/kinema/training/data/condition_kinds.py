@@ -1,8 +1,8 @@
-"""What a video model is told beside the words, drawn from a Toyland clip and its truth, for training.
+"""VACE training conditions, drawn from Toyland clips and their ground truth.
 
-Each kind gives a source clip in [-1, 1] and a mask (True = generate). VACE's two streams follow from them: what is
-kept is the source outside the mask, what hints is the source inside it; 0, mid gray, says nothing. See KINDS. What
-the model must answer is the clip itself, but for the kinds in ANSWERS.
+Each kind of condition (KINDS) gives a source clip in [-1, 1] and a mask (True = generate). VACE's two streams follow:
+the inactive stream is the source outside the mask, the reactive stream the source inside it; 0, mid gray, is empty. The
+target is the clip itself, except for the kinds in TARGETS.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ...toyland.palette import OBJECT_COLORS
 from ...toyland.render import render
 from ...toyland.scene import Scene, without_objects
 
-Told = tuple[np.ndarray, np.ndarray]
+Condition = tuple[np.ndarray, np.ndarray]
 """(source (F, H, W, 3) float32 in [-1, 1], mask (F, H, W) bool, True where the model must generate)."""
 
 
 @dataclass(frozen=True)
-class KnownClip:
-    """A clip with its truth: frames_FHWC uint8, masks_NFHW bool, tracks_NF2 px (NaN where not seen)."""
+class GroundTruthClip:
+    """A clip and its ground truth: frames_FHWC uint8, masks_NFHW bool, tracks_NF2 px (NaN where not visible)."""
 
     scene: Scene
     frames_FHWC: np.ndarray
@@ -34,41 +34,41 @@ class KnownClip:
 
     @property
     def unit(self) -> np.ndarray:
-        """Frames as networks see them, float32 in [-1, 1]."""
+        """Frames as float32 in [-1, 1]."""
         return self.frames_FHWC.astype(np.float32) / 127.5 - 1
 
-    def kept(self, mask_FHW: np.ndarray) -> Told:
-        """The clip itself, gray where the model must generate."""
+    def kept(self, mask_FHW: np.ndarray) -> Condition:
+        """Condition of the clip itself, gray inside the mask."""
         return np.where(mask_FHW[..., None], np.float32(0), self.unit), mask_FHW
 
     def everything(self) -> np.ndarray:
         return np.ones(self.masks_NFHW.shape[1:], bool)
 
 
-def kept_frames(clip: KnownClip, *frames: int | slice) -> Told:
+def kept_frames(clip: GroundTruthClip, *frames: int | slice) -> Condition:
     mask = clip.everything()
     for each in frames:
         mask[each] = False
     return clip.kept(mask)
 
 
-def extend_after(clip: KnownClip, rng: np.random.Generator) -> Told:
+def extend_after(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
     return kept_frames(clip, slice(0, int(rng.choice([5, 5, 9]))))
 
 
-def extend_before(clip: KnownClip, rng: np.random.Generator) -> Told:
+def extend_before(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
     return kept_frames(clip, slice(-int(rng.choice([4, 8])), None))
 
 
 def bounds(mask_HW: np.ndarray, margin_px: int) -> tuple[slice, slice]:
-    """Rows and columns of the true pixels with a margin; the mask must have some."""
+    """Rows and columns of the mask's bounding box with a margin. The mask must not be empty."""
     rows, columns = np.nonzero(mask_HW)
     top, left = max(rows.min() - margin_px, 0), max(columns.min() - margin_px, 0)
     return slice(top, rows.max() + 1 + margin_px), slice(left, columns.max() + 1 + margin_px)
 
 
-def box(clip: KnownClip, rng: np.random.Generator) -> Told:
-    """A box around the first object's whole way, one that follows it, or one anywhere."""
+def box(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
+    """A box around the first object's whole path, a box that follows it, or a box at a random position."""
     seen_FHW = clip.masks_NFHW[0]
     mask = np.zeros_like(seen_FHW)
     choice, margin = rng.random(), int(rng.integers(2, 8))
@@ -89,8 +89,8 @@ def anywhere(mask_FHW: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return mask
 
 
-def empty_place(clip: KnownClip, rng: np.random.Generator) -> Told:
-    """A box with no object in it, ever: it teaches that the words decide whether something appears (removal)."""
+def empty_place(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
+    """A box without an object in any frame. It teaches that the prompt decides whether an object appears (removal)."""
     seen, mask = clip.masks_NFHW.any((0, 1)), np.zeros_like(clip.masks_NFHW[0])
     for _ in range(20):
         tried = anywhere(mask, rng)
@@ -99,8 +99,8 @@ def empty_place(clip: KnownClip, rng: np.random.Generator) -> Told:
     return clip.kept(mask)
 
 
-def removal(clip: KnownClip, rng: np.random.Generator) -> Told:
-    """A box around each object: around its whole way, or one that follows it. The answer shows none of them."""
+def removal(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
+    """A box around each object's whole path, or one that follows it. The target shows no object."""
     mask = np.zeros_like(clip.masks_NFHW[0])
     for seen_FHW in clip.masks_NFHW[: len(clip.scene.actors)]:
         follows, margin = rng.random() < 0.5, int(rng.integers(2, 8))
@@ -110,16 +110,16 @@ def removal(clip: KnownClip, rng: np.random.Generator) -> Told:
     return clip.kept(mask)
 
 
-def place(clip: KnownClip, told: Told) -> np.ndarray:
-    """The clip's place without its objects."""
+def place(clip: GroundTruthClip, condition: Condition) -> np.ndarray:
+    """Render the clip's place without its objects."""
     frames, height, width = clip.frames_FHWC.shape[:3]
     out = render([without_objects(clip.scene)], num_frames=frames, height=height, width=width, fps=clip.fps)
     return out.frames_BFHWC[0].numpy().astype(np.float32) / 127.5 - 1
 
 
-def source(clip: KnownClip, rng: np.random.Generator) -> Told:
-    """The whole clip as a hint, and everything to be generated: without a mask the source comes out as it is, now and
-    then with a gray box in it that must stay gray."""
+def source(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
+    """The whole clip in the reactive stream with a mask of ones; the target is the source. Some sources have a gray
+    box, which must stay gray."""
     pixels = clip.unit
     if rng.random() < 0.4:
         hidden = box(clip, rng)[1] if rng.random() < 0.6 else anywhere(np.zeros_like(clip.masks_NFHW[0]), rng)
@@ -127,7 +127,7 @@ def source(clip: KnownClip, rng: np.random.Generator) -> Told:
     return pixels, clip.everything()
 
 
-def silhouette(clip: KnownClip, rng: np.random.Generator) -> Told:
+def silhouette(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
     """The outline of the objects, grown by a few pixels."""
     mask = np.asarray(clip.masks_NFHW.any(0))
     grow = int(rng.integers(1, 5))
@@ -138,8 +138,8 @@ def silhouette(clip: KnownClip, rng: np.random.Generator) -> Told:
     return clip.kept(mask)
 
 
-def outpaint(clip: KnownClip, rng: np.random.Generator) -> Told:
-    """A window is kept; one to four sides around it are new."""
+def outpaint(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
+    """A window of context, with one to four sides to generate."""
     mask = clip.everything()
     _, height, width = mask.shape
     cut = [int(rng.integers(side // 8, side * 3 // 8)) if rng.random() < 0.5 else 0 for side in (height, width) * 2]
@@ -149,13 +149,13 @@ def outpaint(clip: KnownClip, rng: np.random.Generator) -> Told:
     return clip.kept(mask)
 
 
-def colors_of(clip: KnownClip, rng: np.random.Generator) -> list[tuple[int, int, int]]:
-    """The colours of the objects, or now and then a colour that says nothing."""
+def colors_of(clip: GroundTruthClip, rng: np.random.Generator) -> list[tuple[int, int, int]]:
+    """The colours of the objects; each is white with a probability of 0.15."""
     return [OBJECT_COLORS[actor.color] if rng.random() < 0.85 else (255, 255, 255) for actor in clip.scene.actors]
 
 
-def draw_dots(clip: KnownClip, rng: np.random.Generator) -> np.ndarray:
-    """Control frames (F, H, W, 3) uint8 of the paths of one or all objects; no dot where an object is not seen."""
+def draw_dots(clip: GroundTruthClip, rng: np.random.Generator) -> np.ndarray:
+    """Draw control frames (F, H, W, 3) uint8 with the paths of one or all objects; hidden objects have no dot."""
     count, height, width = clip.masks_NFHW.shape[1:]
     frames = np.zeros((count, height, width, 3), np.uint8)
     num = len(clip.scene.actors) if rng.random() < 0.5 else 1
@@ -165,18 +165,18 @@ def draw_dots(clip: KnownClip, rng: np.random.Generator) -> np.ndarray:
     return frames
 
 
-def dots(clip: KnownClip, rng: np.random.Generator) -> Told:
+def dots(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
     return draw_dots(clip, rng).astype(np.float32) / 127.5 - 1, clip.everything()
 
 
-def first_and_dots(clip: KnownClip, rng: np.random.Generator) -> Told:
-    """The first frame is given, and where its object goes."""
+def first_and_dots(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
+    """The first frame, and the path of its object."""
     source, mask = dots(clip, rng)
     source[0], mask[0] = clip.unit[0], False
     return source, mask
 
 
-def layout(clip: KnownClip, rng: np.random.Generator) -> Told:
+def layout(clip: GroundTruthClip, rng: np.random.Generator) -> Condition:
     """The boxes of the objects, drawn on white."""
     count, height, width = clip.masks_NFHW.shape[1:]
     num = len(clip.scene.actors) if rng.random() < 0.5 else 1
@@ -196,7 +196,7 @@ def layout(clip: KnownClip, rng: np.random.Generator) -> Told:
     return draw_boxes(boxes, height, width, colors).astype(np.float32) / 127.5 - 1, clip.everything()
 
 
-KINDS: dict[str, tuple[float, Callable[[KnownClip, np.random.Generator], Told]]] = {
+KINDS: dict[str, tuple[float, Callable[[GroundTruthClip, np.random.Generator], Condition]]] = {
     "first": (0.15, lambda clip, rng: kept_frames(clip, 0)),
     "last": (0.03, lambda clip, rng: kept_frames(clip, -1)),
     "first_last": (0.05, lambda clip, rng: kept_frames(clip, 0, -1)),
@@ -214,14 +214,17 @@ KINDS: dict[str, tuple[float, Callable[[KnownClip, np.random.Generator], Told]]]
 }
 """Name to (share of the clips, function)."""
 NAMES = tuple(KINDS)
-ANSWERS: dict[str, Callable[[KnownClip, Told], np.ndarray]] = {"removal": place, "source": lambda clip, told: told[0]}
-"""What must come out, (F, H, W, 3) in [-1, 1], for kinds where that is not the clip itself."""
+TARGETS: dict[str, Callable[[GroundTruthClip, Condition], np.ndarray]] = {
+    "removal": place,
+    "source": lambda clip, condition: condition[0],
+}
+"""The target, (F, H, W, 3) in [-1, 1], of kinds whose target is not the clip itself."""
 WITHOUT_OBJECTS = ("removal",)
-"""Words for such a clip say where it is and nothing more, and its references show the place."""
+"""Kinds whose captions describe only the place, and whose reference images show the place."""
 HIDE_OBJECTS = ("box", "silhouette")
-"""Kinds whose mask hides objects that the answer shows."""
-NEVER_ALONE = ("source",)
-"""Kinds whose answer cannot follow from words: such a clip is always told what was encoded for it."""
+"""Kinds whose mask hides objects that the target shows."""
+NEEDS_CONDITION = ("source",)
+"""Kinds whose target does not follow from the prompt; these clips always have their condition."""
 
 
 def choose(rng: np.random.Generator, leave_out: Sequence[str] = ()) -> str:

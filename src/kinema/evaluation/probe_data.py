@@ -1,6 +1,6 @@
-"""What the probes learn from: rendered Toyland frames with their truth in the form of the network's answers.
+"""Training data and loss of the probes: rendered Toyland frames with labels in the form of the network's outputs.
 
-Legend: B pictures, N actor slots, F frames of a scene, R S cells, H W pixels.
+Legend: B images, N actor slots, F frames of a scene, R S cells, H W pixels.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ..toyland.scene import BACKGROUNDS, COLORS, KINDS, LIGHTS, STYLES, Scene
 from .cases import LEAST_SEEN_PX
 from .network import CELL_PX, CELLS, SIDE, Answers
 
-_SPREAD = 1.0  # of the heat around an object's middle, in cells
-_NEAR = 0.3  # cells at least this warm answer for their object
+_SPREAD = 1.0  # standard deviation of the heat around an object's centre, in cells
+_NEAR = 0.3  # cells with at least this heat predict their object
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Pictures and truth. frames_BHWC uint8; background, light, style and count (B,) int64; kinds_BN and colors_BN
-    int64; middle_BN2 (x, y) in cells; box_BN4 as OBJECT_HEADS says; seen_BN bool."""
+class LabelledFrames:
+    """Images and labels. frames_BHWC uint8; picture: background, light, style and count (B,) int64; kinds_BN and
+    colors_BN int64; middle_BN2 (x, y) in cells; box_BN4 as in OBJECT_HEADS; seen_BN bool."""
 
     frames_BHWC: Tensor
     picture: dict[str, Tensor]
@@ -34,16 +34,16 @@ class Lesson:
     box_BN4: Tensor
     seen_BN: Tensor
 
-    def take(self, rows_B: Tensor) -> Lesson:
-        return Lesson(
+    def take(self, rows_B: Tensor) -> LabelledFrames:
+        return LabelledFrames(
             self.frames_BHWC[rows_B],
             {name: value[rows_B] for name, value in self.picture.items()},
             *(getattr(self, n)[rows_B] for n in ("kinds_BN", "colors_BN", "middle_BN2", "box_BN4", "seen_BN")),
         )
 
 
-def lesson(scenes: Sequence[Scene], frames_each: int = 4, fps: float = 1.9) -> Lesson:
-    """`frames_each` frames of every scene, `1 / fps` seconds apart, with truth."""
+def labelled_frames(scenes: Sequence[Scene], frames_each: int = 4, fps: float = 1.9) -> LabelledFrames:
+    """Render `frames_each` frames of every scene, `1 / fps` seconds apart, with labels."""
     out = render(scenes, num_frames=frames_each, height=SIDE, width=SIDE, fps=fps)
     masks = out.masks_BNFHW.transpose(1, 2).flatten(0, 1)  # B N H W
     middle = out.tracks_BNF2.transpose(1, 2).flatten(0, 1)  # B N 2
@@ -58,7 +58,7 @@ def lesson(scenes: Sequence[Scene], frames_each: int = 4, fps: float = 1.9) -> L
         rows = [[words.index(getattr(actor, name)) for actor in scene.actors] for scene in scenes]
         return each([[*row, *[0] * (2 - len(row))] for row in rows])
 
-    return Lesson(
+    return LabelledFrames(
         out.frames_BFHWC.flatten(0, 1),
         {
             "background": each([BACKGROUNDS.index(scene.background) for scene in scenes]),
@@ -75,7 +75,7 @@ def lesson(scenes: Sequence[Scene], frames_each: int = 4, fps: float = 1.9) -> L
 
 
 def _boxes(masks_BNHW: Tensor, middle_BN2: Tensor) -> Tensor:
-    """Distances in cells from each middle to the sides of what is seen; 0 where nothing is."""
+    """Distances in cells from each centre to the sides of the visible part; 0 if nothing is visible."""
     sides = []
     at = torch.arange(SIDE)
     for axis, here in ((0, masks_BNHW.any(2)), (1, masks_BNHW.any(3))):
@@ -86,8 +86,8 @@ def _boxes(masks_BNHW: Tensor, middle_BN2: Tensor) -> Tensor:
     return torch.stack([left, top, right, bottom], -1).clamp(0.0, CELLS)
 
 
-def flipped(batch: Lesson, rows_B: Tensor) -> Lesson:
-    """The pictures of `rows_B` (bool) mirrored left to right, truth with them."""
+def flipped(batch: LabelledFrames, rows_B: Tensor) -> LabelledFrames:
+    """Mirror the images of `rows_B` (bool) and their labels left to right."""
     frames = torch.where(rows_B[:, None, None, None], batch.frames_BHWC.flip(2), batch.frames_BHWC)
     middle, box = batch.middle_BN2.clone(), batch.box_BN4.clone()
     middle[rows_B, :, 0] = CELLS - 1 - middle[rows_B, :, 0]
@@ -95,13 +95,13 @@ def flipped(batch: Lesson, rows_B: Tensor) -> Lesson:
     return replace(batch, frames_BHWC=frames, middle_BN2=middle, box_BN4=box)
 
 
-def loss(answers: Answers, truth: Lesson, object_weight: float = 1.0) -> tuple[Tensor, dict[str, float]]:
-    """Sum of cross entropies of the picture, heat, and, near the middles of objects, kind, colour, offset and box."""
+def loss(answers: Answers, truth: LabelledFrames, object_weight: float = 1.0) -> tuple[Tensor, dict[str, float]]:
+    """Sum of the losses of whole images, heat, and, near object centres, kind, colour, offset and box."""
     parts = {name: F.cross_entropy(answers.picture[name], truth.picture[name]) for name in truth.picture}
     warm_BNRS, dx, dy = _warmth(truth)
     heat_BRS, owner_BRS = warm_BNRS.max(1)
     logits = answers.cells["heat"][:, 0]
-    # Cells far from objects are many and easy: they count by how wrong they are.
+    # Cells far from objects are many and easy; their weight grows with their error.
     off = torch.sigmoid(logits) - heat_BRS
     heat = F.binary_cross_entropy_with_logits(logits, heat_BRS, reduction="none")
     parts["heat"] = 0.05 * ((heat - _entropy(heat_BRS)) * (0.2 + off.abs())).sum() / len(logits)
@@ -121,8 +121,8 @@ def loss(answers: Answers, truth: Lesson, object_weight: float = 1.0) -> tuple[T
     return torch.stack(list(parts.values())).sum(), {name: float(value.detach()) for name, value in parts.items()}
 
 
-def _warmth(truth: Lesson) -> tuple[Tensor, Tensor, Tensor]:
-    """(heat, dx, dy), each (B, N, R, S): 1 in an object's middle, falling off around it; steps to it, in cells."""
+def _warmth(truth: LabelledFrames) -> tuple[Tensor, Tensor, Tensor]:
+    """(heat, dx, dy), each (B, N, R, S): a Gaussian around each object's centre, and the offset to it in cells."""
     at = torch.arange(CELLS, dtype=torch.float32)
     dx = truth.middle_BN2[..., 0, None, None] - at[None, :]
     dy = truth.middle_BN2[..., 1, None, None] - at[:, None]

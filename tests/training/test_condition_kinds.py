@@ -1,4 +1,4 @@
-"""What a model is told beside the words says what its name says, and the rest is gray."""
+"""Each kind of condition shows what its name says, and the rest is gray."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from kinema.conditions.layout import draw_boxes
 from kinema.toyland.palette import OBJECT_COLORS
 from kinema.toyland.render import render
 from kinema.toyland.scene import Actor, Scene
-from kinema.training.data import known
+from kinema.training.data import condition_kinds
 
 SCENE = Scene(actors=(Actor("ball", "red", "right", radius=0.15),), background="meadow", detail="plain")
 
@@ -15,14 +15,16 @@ SCENE = Scene(actors=(Actor("ball", "red", "right", radius=0.15),), background="
 @pytest.fixture(scope="module")
 def clip():
     out = render([SCENE], num_frames=17, height=64, width=64)
-    return known.KnownClip(SCENE, out.frames_BFHWC[0].numpy(), out.masks_BNFHW[0].numpy(), out.tracks_BNF2[0].numpy())
+    return condition_kinds.GroundTruthClip(
+        SCENE, out.frames_BFHWC[0].numpy(), out.masks_BNFHW[0].numpy(), out.tracks_BNF2[0].numpy()
+    )
 
 
 def told(clip, kind, seed=0):
-    return known.KINDS[kind][1](clip, np.random.default_rng(seed))
+    return condition_kinds.KINDS[kind][1](clip, np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("kind", known.NAMES)
+@pytest.mark.parametrize("kind", condition_kinds.NAMES)
 def test_what_is_kept_is_the_clip_and_the_rest_is_gray_or_a_drawing(clip, kind):
     for seed in range(6):
         source, mask = told(clip, kind, seed)
@@ -60,7 +62,7 @@ def test_a_removal_hides_the_object_in_every_frame_and_a_source_is_answered_as_i
     masks = [told(clip, "removal", seed)[1] for seed in range(12)]
     assert all(mask[seen].all() and mask.mean() < 0.7 for mask in masks)
     assert {np.array_equal(mask[0], mask[-1]) for mask in masks} == {True, False}
-    shown = known.ANSWERS["removal"](clip, told(clip, "removal"))
+    shown = condition_kinds.TARGETS["removal"](clip, told(clip, "removal"))
     near = np.any([np.roll(seen, (y, x), (1, 2)) for y in range(-2, 3) for x in range(-2, 3)], axis=0)
     outside = ~near  # the outline of an object is a little wider than its mask
     assert np.array_equal(shown[outside], clip.unit[outside]) and not np.allclose(shown[seen], clip.unit[seen])
@@ -69,15 +71,15 @@ def test_a_removal_hides_the_object_in_every_frame_and_a_source_is_answered_as_i
         hint, mask = told(clip, "source", seed)
         kept = hint.any(-1)
         assert mask.all() and np.array_equal(hint[kept], clip.unit[kept]) and kept.mean() > 0.3
-        assert known.ANSWERS["source"](clip, (hint, mask)) is hint
+        assert condition_kinds.TARGETS["source"](clip, (hint, mask)) is hint
         gray += not kept.all()
     assert 3 < gray < 15
 
 
 def test_kinds_can_be_left_out():
     rng = np.random.default_rng(0)
-    drawn = {known.choose(rng, leave_out=("removal", "first")) for _ in range(2000)}
-    assert drawn == set(known.NAMES) - {"removal", "first"}
+    drawn = {condition_kinds.choose(rng, leave_out=("removal", "first")) for _ in range(2000)}
+    assert drawn == set(condition_kinds.NAMES) - {"removal", "first"}
 
 
 def test_outpainting_keeps_one_window(clip):
@@ -89,7 +91,7 @@ def test_outpainting_keeps_one_window(clip):
 
 
 def test_dots_walk_with_the_object(clip):
-    frames = known.draw_dots(clip, np.random.default_rng(1))
+    frames = condition_kinds.draw_dots(clip, np.random.default_rng(1))
     x, y = clip.tracks_NF2[0, 8]
     assert tuple(frames[8, round(y), round(x)]) in (OBJECT_COLORS["red"], (255, 255, 255))
     source, mask = told(clip, "first_and_dots")

@@ -1,4 +1,4 @@
-"""What is asked of an adapter's training (lora.py), checked before a library is loaded."""
+"""The options of LoRA training (lora.py), checked before any library is loaded."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ NUMBERS = {
     "area": (int, 0, 0, 4096 * 4096), "drop": (float, -1.0, 0.0, 1.0),
     "crops": (int, 0, 0, 64), "still": (float, 0.0, 0.001, 1.0), "seed": (int, 0, 0, 2**31 - 1),
 }  # fmt: skip
-"""Kind, default (0, or less: what suits the model), least and most."""
+"""(type, default, minimum, maximum). A default of 0 or less depends on the model."""
 LR, SMALL_LR, SMALL = 1e-4, 0.004, 50_000_000
-"""Rates for networks of published size (those of the papers) and for ones of fewer than SMALL parameters (measured on
-the miniatures)."""
+"""Learning rates for networks of published size (from the papers) and for networks of fewer than SMALL parameters
+(measured on the miniatures)."""
 DROP, MOTION_DROP = 0.1, 0.5
-"""Share of captions left out; of what a motion learns, half is to hold for every caption."""
+"""Share of captions that are dropped; for motion half, so that it generalizes over captions."""
 WORDS = ("data", "model", "base", "where", "trigger", "dialect", "checkpointing", "optimizer", "shard")
 SAMPLE_STEPS = 12
 MODEL = "kinema-mini-animatediff"
 SHORT_MINUTES, FEW_HELD_OUT = 5.0, 4
-"""On a CPU a run of less is evaluated on so many held-out windows, with one sample in half the steps."""
+"""Shorter runs on a CPU are evaluated on so many held-out windows, with one sample of half the steps."""
 FEW, CROPS = 100, 4
-"""Fewer clips than FEW are seen in CROPS cuts each, so that their places are not learnt by heart."""
+"""Fewer than FEW clips are cropped CROPS times each, to avoid overfitting to positions."""
 
 
-class Wanted:
-    """What is asked for. Whatever is wrong with it is said before anything is done, and before a library is loaded.
-    found: the clips, once they were looked at."""
+class LoraOptions:
+    """The options of a training. Raises ValueError for illegal ones, before any library is loaded. found: the clips,
+    after `find_clips`."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.out = settings, settings.out
         options = settings.options
         if unknown := [name for name in options if name not in (*NUMBERS, *WORDS)]:
-            raise ValueError(f"There is no setting {unknown[0]!r}; there are {', '.join((*WORDS, *NUMBERS))}.")
+            raise ValueError(f"No such setting: {unknown[0]}. Legal: {', '.join((*WORDS, *NUMBERS))}.")
         if "data" not in options:
-            raise ValueError("A folder of clips is needed: --data FOLDER.")
+            raise ValueError("Requires a folder of clips: --data FOLDER.")
         self.number = {name: _number(name, options.get(name)) for name in NUMBERS}
         self.dialects = options.get("dialect", "diffusers").split("+")
         self.checkpointing, self.sharded = _switch(options, "checkpointing"), _switch(options, "shard")
@@ -58,9 +58,9 @@ class Wanted:
         if why := why_no_optimizer(self.optimizer):
             raise ValueError(why)
         if wrong := [name for name in self.dialects if name not in DIALECTS]:
-            raise ValueError(f"There is no dialect {wrong[0]!r}; legal are {', '.join(DIALECTS)}, joined with +.")
+            raise ValueError(f"No such dialect: {wrong[0]}. Legal: {', '.join(DIALECTS)}, or several joined with +.")
         if importlib.util.find_spec("peft") is None:
-            raise ValueError(f"Adapters are trained with PEFT, which is not installed: {install_command('lora')}")
+            raise ValueError(f"LoRA training requires PEFT, which is not installed: {install_command('lora')}")
         self.card = self._card(options.get("model", MODEL))
         self.base = options.get("base") or (
             str(self.card.options["base"].default) if "base" in self.card.options else ""
@@ -72,12 +72,12 @@ class Wanted:
         if why := families.why_not(self.card, self.frames, self.checkpointing):
             raise ValueError(why)
         if not Path(options["data"]).is_dir():
-            raise ValueError(f"There is no folder {options['data']}.")
+            raise ValueError(f"No such folder: {options['data']}.")
         self.found: own_clips.FoundClips | None = None
 
     @property
     def short(self) -> bool:
-        """In a few minutes less is measured than would take them all."""
+        """Is this a short run on a CPU, with a reduced evaluation?"""
         return self.settings.device == "cpu" and self.settings.minutes < SHORT_MINUTES
 
     def _card(self, name: str) -> Any:
@@ -88,20 +88,20 @@ class Wanted:
         except RequestError as error:
             raise ValueError(str(error)) from None
 
-    def look(self, minutes: float) -> dict[str, Any]:
-        """What is in the folder; OUT/data.txt."""
+    def find_clips(self, minutes: float) -> dict[str, Any]:
+        """Find the clips of the folder; writes OUT/data.txt."""
         folder = Path(self.settings.options["data"])
         self.found = own_clips.find(folder, self.out / "unpacked", frames=self.frames, fps=self.fps)
-        return self.found.tell(folder, self.out, self.settings.show)
+        return self.found.report(folder, self.out, self.settings.show)
 
     def items(self) -> list[own_clips.Item]:
         if self.found is None:
-            self.look(0)
+            self.find_clips(0)
         assert self.found is not None
         return self.found.items
 
-    def tell(self, number: int, wording: int, place: bool) -> str:
-        """The caption of an item, the trigger before it."""
+    def caption_of(self, number: int, wording: int, place: bool) -> str:
+        """The caption of an item, after the trigger word."""
         trigger = self.settings.options.get("trigger", "")
         return ", ".join(part for part in (trigger, self.items()[number].caption) if part)
 
@@ -128,7 +128,7 @@ class Wanted:
 def _switch(options: dict[str, str], name: str) -> bool:
     given = options.get(name, "off")
     if given not in ("on", "off"):
-        raise ValueError(f"{name} is on or off, not {given!r}.")
+        raise ValueError(f"{name} must be on or off, got {given!r}.")
     return given == "on"
 
 
@@ -139,7 +139,7 @@ def _number(name: str, given: str | None) -> float:
     try:
         value = numerals.integer(given) if kind is int else numerals.decimal(given)
     except ValueError:
-        raise ValueError(f"{name} is a number, not {given!r}.") from None
+        raise ValueError(f"{name} must be a number, got {given!r}.") from None
     if not least <= value <= most:
-        raise ValueError(f"{name} = {given}: legal is {least} to {most}.")
+        raise ValueError(f"{name} must be {least} to {most}, got {given}.")
     return value

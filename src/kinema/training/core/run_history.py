@@ -1,5 +1,5 @@
-"""What the stages of trainings took on this machine however little they learnt, kept in KINEMA_HOME/trainings.json, so
-that the next one knows how much of its minutes is left to learn in. A damaged file counts as empty.
+"""The history of trainings on this machine: the fixed costs of their stages (budget.FixedCost), stored in
+KINEMA_HOME/trainings.json and used as estimates for later runs. A damaged file counts as empty.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from ...core.errors import KinemaError
 from ...core.json_state import JsonState, StateNewer
 from ...core.outside import of_kind
 from ...weights.store import home
-from .budget import Takes
+from .budget import FixedCost
 
 LAST, MOST = 3, 100
-"""Runs of one kind that count, and of all that are kept."""
+"""Number of runs of one kind that estimates use, and of runs in the file."""
 MAX_BYTES = 1_000_000
 LONGEST_S = 1e7
 
 
 @dataclass(frozen=True)
 class RunKind:
-    """Runs that take alike: recipe, device, processes, a digest of the options, and the size class of the minutes (the
-    nearest power of two), since recipes prepare and evaluate less for short runs."""
+    """Key of runs with similar costs: recipe, device, processes, a digest of the options, and the binary logarithm of
+    the minutes, rounded, since recipes prepare and evaluate less in short runs."""
 
     recipe: str
     device: str
@@ -43,40 +43,40 @@ class RunKind:
 
 
 @dataclass(frozen=True)
-class RememberedRun:
+class PastRun:
     kind: RunKind
-    stages: Mapping[str, Takes]
+    stages: Mapping[str, FixedCost]
 
 
-def read() -> list[RememberedRun]:
-    """All that is kept, the oldest first."""
+def read() -> list[PastRun]:
+    """Read all runs, oldest first."""
     return _runs(_state().read().value)
 
 
-def takes(kind: RunKind) -> dict[str, Takes]:
-    """By stage, of the last runs of this kind, else of those that differ in their options only. Nothing for a recipe
-    without a name."""
-    known = read() if kind.recipe else []
-    same = [run for run in known if run.kind == kind]
-    like = [run for run in known if _without_options(run.kind) == _without_options(kind)]
-    found: dict[str, Takes] = {}
+def estimates(kind: RunKind) -> dict[str, FixedCost]:
+    """Estimate the fixed cost of each stage: the median of the last runs of this kind, or of runs that differ only in
+    their options. Empty for a recipe without a name."""
+    runs = read() if kind.recipe else []
+    same = [run for run in runs if run.kind == kind]
+    like = [run for run in runs if _without_options(run.kind) == _without_options(kind)]
+    found: dict[str, FixedCost] = {}
     for run in same or like:
         for name in run.stages:
             values = [each.stages[name] for each in (same or like)[-LAST:] if name in each.stages]
             if values:
-                found[name] = Takes(*(median(part) for part in zip(*values, strict=True)))
+                found[name] = FixedCost(*(median(part) for part in zip(*values, strict=True)))
     return found
 
 
-def keep(kind: RunKind, stages: Mapping[str, Takes]) -> None:
-    """Add a run. Nothing happens where the folder cannot be written, or the recipe has no name."""
+def add(kind: RunKind, stages: Mapping[str, FixedCost]) -> None:
+    """Add a run. Does nothing if the file cannot be written or the recipe has no name."""
     if not kind.recipe or not stages:
         return
     with contextlib.suppress(OSError, StateNewer), _state().change() as value:
         runs = _runs(value)
         same = [run for run in runs if run.kind == kind][-(LAST - 1) :]
         others = [run for run in runs if run.kind != kind]
-        value["runs"] = [_plain(run) for run in (*others, *same, RememberedRun(kind, stages))[-MOST:]]
+        value["runs"] = [_plain(run) for run in (*others, *same, PastRun(kind, stages))[-MOST:]]
 
 
 def _without_options(kind: RunKind) -> tuple[str, str, int, int]:
@@ -90,11 +90,11 @@ def _state() -> JsonState:
     )  # fmt: skip
 
 
-def _runs(value: Mapping[str, Any]) -> list[RememberedRun]:
+def _runs(value: Mapping[str, Any]) -> list[PastRun]:
     return list(_readable(value.get("runs", [])))
 
 
-def _readable(given: Iterable[Any]) -> Iterable[RememberedRun]:
+def _readable(given: Iterable[Any]) -> Iterable[PastRun]:
     for each in given:
         with contextlib.suppress(KinemaError, TypeError, ValueError, KeyError):
             found = of_kind(each, "a run", dict)
@@ -104,12 +104,12 @@ def _readable(given: Iterable[Any]) -> Iterable[RememberedRun]:
                 of_kind(found["options"], "options", str)[:300],
             )  # fmt: skip
             stages = of_kind(found["stages"], "stages", dict)
-            yield RememberedRun(
-                kind, {name: Takes(*map(_seconds, of_kind(pair, name, list))) for name, pair in stages.items()}
+            yield PastRun(
+                kind, {name: FixedCost(*map(_seconds, of_kind(pair, name, list))) for name, pair in stages.items()}
             )
 
 
-def _plain(run: RememberedRun) -> dict[str, Any]:
+def _plain(run: PastRun) -> dict[str, Any]:
     pairs = {name: [round(each, 2) for each in pair] for name, pair in run.stages.items()}
     return {**vars(run.kind), "stages": pairs}
 
