@@ -132,6 +132,20 @@ def test_link_targets_exist() -> None:
             assert not anchor or anchor in anchors(target), f"{page.name}: {link}#{anchor}"
 
 
+SOURCE = re.compile(r"`((?:[a-z_]+/)*[a-z_]+\.py)(?:: ([A-Za-z_.]+))?`")
+"""A file in the text, and the function, class or method that is named in it: `core/plan.py: resolve`."""
+
+
+def test_the_architecture_page_names_existing_code() -> None:
+    sources = [path.relative_to(ROOT).as_posix() for path in (ROOT / "src" / "kinema").rglob("*.py")]
+    for file, name in SOURCE.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")):
+        found = [path for path in sources if path.endswith(f"/{file}")]
+        assert found or (ROOT / file).exists() or file.startswith("test_"), f"no file {file}"
+        texts = [(ROOT / path).read_text(encoding="utf-8") for path in found]
+        for part in filter(None, name.split(".")):
+            assert any(re.search(rf"(def|class) {part}\b", text) for text in texts), f"no {name} in {file}"
+
+
 def test_the_index_names_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     missing = [page.name for page in PAGES[1:] if page.name != "README.md" and f"({page.name})" not in index]
