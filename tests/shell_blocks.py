@@ -73,7 +73,7 @@ def words(text: str) -> list[str]:
 
 
 def commands(text: str) -> Iterator[tuple[list[str], str | None]]:
-    """Yield each command of a line without its assignments (KEY=... kinema), and the file its output is redirected to."""
+    """Yield each command of a line without assignments (KEY=... kinema), and the file its output is redirected to."""
     command: list[str] = []
     target = None
     tokens = iter([*words(text), ";"])
