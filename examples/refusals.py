@@ -1,4 +1,4 @@
-"""What a model cannot do is refused before any weights load, with the nearest legal value and who can."""
+"""Print how requests that a model does not support are refused: before weights load, with the nearest legal value."""
 
 import kinema
 

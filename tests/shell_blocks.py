@@ -1,4 +1,4 @@
-"""The shell lines of a page, and what a `kinema` line among them reads and writes, found without running it."""
+"""The shell lines of a page, and the input and output files of its `kinema` lines, without running them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from kinema.cli.main import app
 
 SHELLS = ("sh", "bash")
 OUTPUTS = {"output_", "sheet", "preview", "keep_state", "grid", "out"}
-"""Parameters that name what a command writes."""
+"""Parameters that name output files."""
 WRITES_ITS_ARGUMENT = {"channel init": "file", "samples": "folder"}
 NO_FILES = {"prompt", "negative", "theme", "reason", "search", "title", "ending", "music", "thing"}
-"""Parameters that are words, whatever they look like."""
+"""Parameters that are text, even if they look like file names."""
 SUFFIX = re.compile(r"\.(mp4|webm|gif|webp|png|jpe?g|txt|json|ya?ml|toml|safetensors|pt|ckpt|wav|m4a|py|state)$")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a shell block, those that end in a backslash joined. block: which of the page's blocks."""
+    """A line of a shell block, with continuation lines joined. block: index of the block in the page."""
 
     number: int
     block: int
@@ -33,7 +33,7 @@ class Line:
 
 
 def blocks(page: str, kinds: tuple[str, ...]) -> list[tuple[int, str]]:
-    """(number of the first line, text) of each fenced block of these kinds."""
+    """Return (number of the first line, text) of each fenced block of these kinds."""
     found, start, fence, lines = [], 0, None, []
     for number, line in enumerate(page.splitlines(), 1):
         if fence is None and (mark := re.match(r"\s*```(\w*)\s*$", line)):
@@ -48,7 +48,7 @@ def blocks(page: str, kinds: tuple[str, ...]) -> list[tuple[int, str]]:
 
 
 def shell_lines(page: str) -> list[Line]:
-    """The lines that a shell would run; comments and blank ones are left out."""
+    """Return the lines that a shell would run, without comments and blank lines."""
     found = []
     for block, (first, text) in enumerate(blocks(page, SHELLS)):
         lines = text.split("\n")
@@ -65,7 +65,7 @@ def shell_lines(page: str) -> list[Line]:
 
 
 def words(text: str) -> list[str]:
-    """The words of a line as a shell takes them: quotes off, comments left out, && | ; > words of their own."""
+    """Split a line like a shell: without quotes and comments; &&, |, ; and > are separate words."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars="|&;>")
     lexer.whitespace_split = True
     lexer.commenters = "#"
@@ -73,7 +73,7 @@ def words(text: str) -> list[str]:
 
 
 def commands(text: str) -> Iterator[tuple[list[str], str | None]]:
-    """Each command of a line without its assignments (KEY=... kinema), and the file that its output goes to."""
+    """Yield each command of a line without assignments (KEY=... kinema), and the file its output is redirected to."""
     command: list[str] = []
     target = None
     tokens = iter([*words(text), ";"])
@@ -96,8 +96,8 @@ def root() -> Any:
 
 
 def parsed(arguments: list[str]) -> tuple[str, dict[str, Any]]:
-    """The command's name ("models pull") and its parameters by name, as the command line itself reads them; nothing is
-    run. ValueError, in its words, for a command, option or value that it does not know."""
+    """Return the command's name ("models pull") and its parameters by name, as the command line parses them; nothing
+    is run. Raises ValueError with its message for an unknown command, option or value."""
     command: Any = root()
     path: list[str] = []
     rest = list(arguments)
@@ -117,7 +117,7 @@ def parsed(arguments: list[str]) -> tuple[str, dict[str, Any]]:
 
 
 def files(command: str, parameters: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """What the command reads and what it writes, as far as names tell: words with an ending, or that lead somewhere."""
+    """Return the input and the output files of a command, recognised by parameter name, suffix or folder."""
     reads, writes = [], []
     for name, value in parameters.items():
         for each in value if isinstance(value, list | tuple) else [value]:

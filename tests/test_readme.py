@@ -1,9 +1,9 @@
-"""README and the pages can be typed as printed.
+"""The commands in README and the docs run as printed.
 
-By default every shell line is only read: the command is there, its options and values are legal, and what it reads an
-earlier line of the page has written. The slow test runs README from its first line to its last in a new folder, with
-the package that is installed here: `pytest -m slow tests/test_readme.py`. KINEMA_README_MINUTES (1) takes the place of
-the minutes of its training.
+By default every shell line is only parsed: the command exists, its options and values are legal, and an earlier line of
+the page writes its input files. The slow test runs README from its first line to its last in a new folder, with
+the installed package: `pytest -m slow tests/test_readme.py`. KINEMA_README_MINUTES (1) replaces the minutes of its
+training.
 """
 
 from __future__ import annotations
@@ -29,41 +29,41 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def name_of(page: Path) -> str:
-    """README.md, docs/README.md, and the other pages by their name."""
+    """Return README.md, docs/README.md, or the name of another page."""
     name = page.relative_to(ROOT).as_posix()
     return name if page.name == "README.md" else page.name
 
 
 OTHER_PROGRAMS = {"make", "pip", "python", "printf", "eval", ".", "curl"}
-OF_THE_READER = {
+USER_FILES = {
     "README.md": {"cat.png"},
     "animate.md": {"photo.jpg", "~/models/svd_xt.safetensors"},
     "mini_motion.md": {"runs/fish/export"},
     "animatediff.md": {"~/models/toonyou.safetensors", "pan_left.safetensors", "first.png", "last.png"},
-    "cli.md": {"runs/mini_wan/export"},  # of the training further down
+    "cli.md": {"runs/mini_wan/export"},  # written by the training further down
     "director.md": {"bible.yaml"},  # printed below on the page
     "interpolate.md": {"film_net_fp32.pt"},
 }
-"""Inputs beside examples of published weights, or that a page itself prints."""
+"""Input files that the user provides, or that a page itself prints."""
 SKIPPED = {
-    ". .venv/bin/activate": "the package that is installed here runs",
+    ". .venv/bin/activate": "the installed package is tested",
     "pip install -e '.[lora]'": "tests install nothing",
     "kinema train recipes/mini_wan.py --minutes 150 --processes 2 --out runs/mini_wan": "takes hours",
-    "kinema evaluate miniature wan --model runs/mini_wan/export -o runs/mini_wan/scorecard": "needs that training",
-    "kinema models pull wan2.1-vace-1.3b": "fetches published weights",
-    'kinema generate "a cat walks through snow" --model wan2.1-vace-1.3b --image cat.png -o cat.mp4': "needs them",
+    "kinema evaluate miniature wan --model runs/mini_wan/export -o runs/mini_wan/scorecard": "requires that training",
+    "kinema models pull wan2.1-vace-1.3b": "downloads published weights",
+    'kinema generate "a cat walks through snow" --model wan2.1-vace-1.3b --image cat.png -o cat.mp4': "requires them",
 }
-"""Lines of README that the slow test does not run, and why."""
+"""Lines of README that the slow test does not run, with the reason."""
 UNTIL_CTRL_C = {
-    "make demo-channel": "kinema channel demo",  # what make runs; it would install first
+    "make demo-channel": "kinema channel demo",  # as make runs it after installing
     "kinema channel init my.toml && kinema channel start my.toml": "kinema channel init my.toml && "
     "kinema channel start my.toml",
 }
-"""Lines that go on until Ctrl-C, and what the slow test runs for them until their page can be seen."""
+"""Lines that run until Ctrl-C, with the command that the slow test runs until its page is reachable."""
 
 
 def kinema_lines(page: Path) -> list[tuple[int, list[str], str | None]]:
-    """(line, command, file its output goes to) of each command of the shell blocks of a page."""
+    """Return (line, command, redirected output file) of each command in the shell blocks of a page."""
     return [
         (line.number, command, target)
         for line in shell_lines(page.read_text(encoding="utf-8"))
@@ -72,14 +72,14 @@ def kinema_lines(page: Path) -> list[tuple[int, list[str], str | None]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_line_is_a_command_with_legal_options_and_inputs_that_are_there(page: Path) -> None:
+def test_every_line_is_a_command_with_legal_options_and_existing_inputs(page: Path) -> None:
     written: set[str] = set()
-    allowed = OF_THE_READER.get(name_of(page), set())
+    allowed = USER_FILES.get(name_of(page), set())
     used: set[str] = set()
     for number, command, target in kinema_lines(page):
         at = f"{page.name}:{number}"
         if command and command[0] != "kinema":
-            assert command[0] in OTHER_PROGRAMS or "=" in command[0], f"{at}: {command[0]} is not known"
+            assert command[0] in OTHER_PROGRAMS or "=" in command[0], f"{at}: unknown program {command[0]}"
         elif command:
             try:
                 name, parameters = parsed(command[1:])
@@ -97,18 +97,18 @@ def test_every_line_is_a_command_with_legal_options_and_inputs_that_are_there(pa
                 written -= {str(parameters["folder"])}
         if target:
             written.add(target)
-    assert used == allowed, f"{page.name} does not read {allowed - used} any more"
+    assert used == allowed, f"{page.name} no longer reads {allowed - used}"
 
 
 def exists(name: str, written: set[str]) -> bool:
-    """Did an earlier line write it, or the folder that it is in, or is it a file of the sources?"""
+    """True if an earlier line writes the file or its folder, or if it is in the repository."""
     folders = {str(parent) for parent in (Path(name), *Path(name).parents)}
     return bool(folders & {each.rstrip("/") for each in written}) or (ROOT / name).exists()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_commands_stand_in_blocks_that_are_checked(page: Path) -> None:
-    """No example hides in an indented block, and Python's blocks are Python."""
+def test_commands_are_in_checked_blocks(page: Path) -> None:
+    """No command is in an indented block, and Python blocks compile."""
     text = page.read_text(encoding="utf-8")
     outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     if page.name not in ("mac_and_windows.md",):
@@ -117,10 +117,33 @@ def test_commands_stand_in_blocks_that_are_checked(page: Path) -> None:
         compile(block, f"{page.name}:{first}", "exec")
 
 
-def test_links_lead_somewhere() -> None:
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as GitHub builds them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_link_targets_exist() -> None:
     for page in PAGES:
-        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+        for link, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+            target = page.parent / link if link else page
+            assert target.exists(), f"{page.name}: {link}"
+            assert not anchor or anchor in anchors(target), f"{page.name}: {link}#{anchor}"
+
+
+SOURCE = re.compile(r"`((?:[a-z_]+/)*[a-z_]+\.py)(?:: ([A-Za-z_.]+))?`")
+"""A file in the text, and the function, class or method that is named in it: `core/plan.py: resolve`."""
+
+
+def test_the_architecture_page_names_existing_code() -> None:
+    sources = [path.relative_to(ROOT).as_posix() for path in (ROOT / "src" / "kinema").rglob("*.py")]
+    for file, name in SOURCE.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")):
+        found = [path for path in sources if path.endswith(f"/{file}")]
+        assert found or (ROOT / file).exists() or file.startswith("test_"), f"no file {file}"
+        texts = [(ROOT / path).read_text(encoding="utf-8") for path in found]
+        for part in filter(None, name.split(".")):
+            assert any(re.search(rf"(def|class) {part}\b", text) for text in texts), f"no {name} in {file}"
 
 
 def test_the_index_names_every_page() -> None:
@@ -129,7 +152,7 @@ def test_the_index_names_every_page() -> None:
     assert not missing
 
 
-def test_what_is_skipped_is_in_the_readme() -> None:
+def test_skipped_lines_are_in_the_readme() -> None:
     lines = {line.text for line in shell_lines((ROOT / "README.md").read_text(encoding="utf-8"))}
     assert set(SKIPPED) | set(UNTIL_CTRL_C) <= lines
 
@@ -144,13 +167,13 @@ def test_what_is_skipped_is_in_the_readme() -> None:
         ("kinema remove", "VIDEO"),
     ],
 )
-def test_lines_that_could_not_be_typed_are_seen(text: str, problem: str) -> None:
+def test_invalid_lines_are_detected(text: str, problem: str) -> None:
     (command, _), = commands(text)  # fmt: skip
     with pytest.raises(ValueError, match=problem):
         parsed(command[1:])
 
 
-def test_what_a_line_reads_and_writes() -> None:
+def test_input_and_output_files_of_a_line() -> None:
     (command, target), = commands("KEY=1 kinema edit a.mp4 'x.mp4' --mask m.png -o e.mp4 > log.txt  # why")  # fmt: skip
     assert target == "log.txt"
     assert files(*parsed(command[1:])) == (["m.png", "a.mp4"], ["e.mp4"])
@@ -193,13 +216,13 @@ def test_the_readme_runs_from_its_first_line_to_its_last(tmp_path: Path) -> None
 
 
 def watch(text: str, cwd: Path, environment: dict[str, str]) -> None:
-    """Run a channel until its page and its stream are there, then press Ctrl-C: it says that it stopped."""
+    """Run a channel until its page and its stream are reachable, then send SIGINT; the log ends with 'Stopped.'"""
     log = cwd / "channel.log"
-    with log.open("w") as told:
+    with log.open("w") as output:
         process = subprocess.Popen(
-            ["bash", "-c", text], cwd=cwd, env={**environment, "PYTHONUNBUFFERED": "1"}, stdout=told,
+            ["bash", "-c", text], cwd=cwd, env={**environment, "PYTHONUNBUFFERED": "1"}, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
-            # a test run in the background of a shell ignores Ctrl-C, and would hand that down
+            # a test in the background of a shell ignores SIGINT, and the child would inherit that
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
     try:
@@ -221,11 +244,11 @@ def wait_for(look: Callable[[], Any], process: subprocess.Popen[bytes], log: Pat
         if found := look():
             return found
         time.sleep(0.5)
-    pytest.fail(f"not seen in two minutes: {log.read_text()}")
+    pytest.fail(f"not reachable after two minutes: {log.read_text()}")
 
 
 def fetched(address: str) -> str:
-    """The text there; nothing while there is none."""
+    """Return the response text, or an empty string if the address is not reachable."""
     try:
         with urllib.request.urlopen(address, timeout=10) as answer:
             return answer.read().decode()
@@ -234,7 +257,7 @@ def fetched(address: str) -> str:
 
 
 def check_written(path: Path) -> None:
-    """Is it there, and if a clip: can it be read, and does something move in it or at least show?"""
+    """Check that the file exists and, for a clip, that it has several frames that are not blank."""
     assert path.exists(), path
     if path.suffix in (".mp4", ".webm"):
         from kinema.media.read import read_video

@@ -1,4 +1,4 @@
-"""A sentence becomes a film: the shortest program. Writes ball.mp4 and ball.png into the current folder."""
+"""Generate a clip from a prompt, in the shortest program. Writes ball.mp4 and ball.png into the current folder."""
 
 import kinema
 

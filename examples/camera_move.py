@@ -1,4 +1,5 @@
-"""MotionLoRAs move the camera: the same scene, left and right. Writes pan-left.gif and pan-right.gif where it runs."""
+"""Pan the camera left and right over one scene with MotionLoRAs. Writes pan-left.gif and pan-right.gif into the current
+folder."""
 
 import kinema
 

@@ -1,4 +1,4 @@
-"""An object follows a drawn path; frames arrive as they are decoded. Writes path.gif into the current folder."""
+"""Move an object along a drawn path, streaming frames as they are decoded. Writes path.gif into the current folder."""
 
 import math
 
