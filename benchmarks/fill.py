@@ -126,7 +126,7 @@ def flicker(case: Case, frames: np.ndarray) -> float:
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     _, height, width, _ = frames.shape
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
-    inside, outside = [], []
+    inside, outside, same = [], [], []
     for k in range(1, len(frames)):
         gray = [cv2.cvtColor(case.true[each], cv2.COLOR_RGB2GRAY) for each in (k, k - 1)]
         place = grid + search.calc(*gray, None)
@@ -138,6 +138,8 @@ def flicker(case: Case, frames: np.ndarray) -> float:
         around = cv2.dilate(case.masks[k].astype(np.uint8), np.ones((41, 41))) > 0
         inside.append(change["fill"][both].sum() / max(1, both.sum()))
         outside.append(change["true"][around & ~case.masks[k]].mean())
+        same.append(change["true"][both].sum() / max(1, both.sum()))
+    print(inside[::6],same[::6],outside[::6])
     return float((np.mean(inside) + LEAST_CHANGE) / (np.mean(outside) + LEAST_CHANGE))
 
 

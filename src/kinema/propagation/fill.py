@@ -18,7 +18,8 @@ from .candidate import Candidate, candidate, hole_of, projected, visible
 from .fuse import fuse
 
 REACH = 24
-WANTED, MOST = 5, 9
+WANTED, MOST = 7, 10
+MEMORY = True
 
 
 class Source(IntEnum):
@@ -40,6 +41,7 @@ class FilledFrame:
 def fill(frames: Iterable[tuple[np.ndarray, np.ndarray]], *, patch: bool = True, reach: int = REACH) -> Iterator[FilledFrame]:
     views: list[View] = []
     pending = 0
+    last = None
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     for index, (frame_HWC, mask_HW) in enumerate(frames):
         now = view(index, 0, frame_HWC, mask_HW.astype(bool))
@@ -49,16 +51,18 @@ def fill(frames: Iterable[tuple[np.ndarray, np.ndarray]], *, patch: bool = True,
                 now.step_33 = step
         views.append(now)
         while index - pending >= reach:
-            yield filled(views, pending - views[0].index, search, reach)
+            last = filled(views, pending - views[0].index, search, last)
+            yield last
             pending += 1
             while views[0].index < pending - reach:
                 views.pop(0)
     while views and pending <= views[-1].index:
-        yield filled(views, pending - views[0].index, search, reach)
+        last = filled(views, pending - views[0].index, search, last)
+        yield last
         pending += 1
 
 
-def filled(views: list[View], at: int, search, reach: int) -> FilledFrame:
+def filled(views: list[View], at: int, search, last) -> FilledFrame:
     now = views[at]
     out, source_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
     if not now.mask_HW.any():
@@ -77,6 +81,12 @@ def filled(views: list[View], at: int, search, reach: int) -> FilledFrame:
             one = candidate(hole, now.mask_HW[part], now, views[k], guess, search)
             if one is not None:
                 found.append(one)
+        if MEMORY and last is not None and found:
+            lost = (last.source_HW > Source.PROPAGATED)
+            old = View(now.index - 1, now.scene, last.frame_HWC, lost, views[at - 1].gray_HW, views[at-1].points_N2, now.scale)
+            one = candidate(hole, now.mask_HW[part], now, old, chained(views, at, at - 1), search)
+            if one is not None:
+                found.append(one)
         made, seen_HW = fuse(hole, now.mask_HW[part], found, now.index, search)
         fill_HW = seen_HW & hole.mask_HW
         rest_HW = hole.mask_HW & ~seen_HW
@@ -90,7 +100,7 @@ def filled(views: list[View], at: int, search, reach: int) -> FilledFrame:
 
 
 STEP = 4
-FAR = 4.0
+FAR = 2.0
 
 
 def chosen(views: list[View], at: int, hole) -> list[tuple[int, np.ndarray]]:

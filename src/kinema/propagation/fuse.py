@@ -15,7 +15,7 @@ FLOOR = 1.0
 
 
 NEAR = 4.0
-ROUNDS = 1
+ROUNDS = 2
 RIDGE = 9.0
 POWER = 3
 
