@@ -19,6 +19,8 @@ LONGEST_PX = 960
 BACK_PX = 0.7
 """A point that is followed there and back returns within this."""
 THRESHOLD_PX = 1.0
+SAME = 4.0
+"""Of 255: frames without points to follow that differ by less show the same."""
 FIT = {"winSize": (17, 17), "maxLevel": 4}
 
 
@@ -27,16 +29,16 @@ class View:
     """A frame with what motion is estimated from."""
 
     index: int
-    scene: int  # frames of different scenes have a cut between them
     frame_HWC: np.ndarray
     mask_HW: np.ndarray
     gray_HW: np.ndarray = field(repr=False)
     points_N2: np.ndarray = field(repr=False)
-    scale: float = 1.0
-    step_33: np.ndarray = field(default_factory=lambda: np.eye(3))  # from the view before to this one
+    scale: float = 1.0  # of gray_HW and points_N2
+    step_33: np.ndarray | None = None  # from the view before to this one; None where they cannot be linked
+    free_HW: np.ndarray | None = None  # float32, 1 outside the mask; made when it is asked for first
 
 
-def view(index: int, scene: int, frame_HWC: np.ndarray, mask_HW: np.ndarray) -> View:
+def view(index: int, frame_HWC: np.ndarray, mask_HW: np.ndarray) -> View:
     height, width = mask_HW.shape
     scale = min(1.0, LONGEST_PX / max(height, width))
     gray_HW = cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY)
@@ -46,7 +48,7 @@ def view(index: int, scene: int, frame_HWC: np.ndarray, mask_HW: np.ndarray) -> 
     free_HW = (~grown(small_HW > 0, 5)).astype(np.uint8)
     found = cv2.goodFeaturesToTrack(gray_HW, MOST_POINTS, 0.003, 7, mask=free_HW, blockSize=5)
     points_N2 = np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2)
-    return View(index, scene, frame_HWC, mask_HW, gray_HW, points_N2, scale)
+    return View(index, frame_HWC, mask_HW, gray_HW, points_N2, scale)
 
 
 def scaled(homography_33: np.ndarray, scale: float) -> np.ndarray:
@@ -102,10 +104,14 @@ def _plausible(fit_33: np.ndarray, width: int, height: int) -> bool:
     return 0.2 < area < 5
 
 
-def chained(views: list[View], start: int, end: int) -> np.ndarray:
-    """From views[start] to views[end] along their steps."""
-    total_33 = np.eye(3)
-    for k in range(min(start, end) + 1, max(start, end) + 1):
-        total_33 = views[k].step_33 @ total_33
-    total_33 = total_33 if end >= start else np.linalg.inv(total_33)
-    return total_33 / total_33[2, 2]
+def step(start: View, end: View) -> np.ndarray | None:
+    """The motion from one frame to the next: a homography, or none at all where nothing has changed (a wall without a
+    point to follow). None where neither holds."""
+    found_33 = homography(start, end, np.eye(3))
+    if found_33 is not None:
+        return found_33
+    known_HW = ~(start.mask_HW | end.mask_HW)
+    if not known_HW.any():
+        return None
+    off_HWC = np.abs(start.frame_HWC.astype(np.int16) - end.frame_HWC)
+    return np.eye(3) if off_HWC[known_HW].mean() < SAME else None
