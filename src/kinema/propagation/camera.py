@@ -21,7 +21,8 @@ BACK_PX = 0.7
 THRESHOLD_PX = 1.0
 SAME = 4.0
 """Of 255: frames without points to follow that differ by less show the same."""
-FIT = {"winSize": (17, 17), "maxLevel": 4}
+WINDOW_PX, LEVELS = 17, 4
+"""Lucas-Kanade's window, and its halvings of the frame."""
 
 
 @dataclass
@@ -70,10 +71,9 @@ def homography(start: View, end: View, guess_33: np.ndarray) -> np.ndarray | Non
     guess_33 = scaled(guess_33, start.scale)
     at_N2 = start.points_N2
     guess_N2 = moved(at_N2, guess_33).astype(np.float32)
-    flags = cv2.OPTFLOW_USE_INITIAL_FLOW
-    to_N2, found_N, _ = cv2.calcOpticalFlowPyrLK(start.gray_HW, end.gray_HW, at_N2, guess_N2.copy(), flags=flags, **FIT)
-    back_N2, again_N, _ = cv2.calcOpticalFlowPyrLK(end.gray_HW, start.gray_HW, to_N2, at_N2.copy(), flags=flags, **FIT)
-    good_N = (found_N.ravel() > 0) & (again_N.ravel() > 0) & (np.abs(back_N2 - at_N2).max(-1) < BACK_PX)
+    to_N2, found_N = _followed(start.gray_HW, end.gray_HW, at_N2, guess_N2)
+    back_N2, again_N = _followed(end.gray_HW, start.gray_HW, to_N2, at_N2)
+    good_N = found_N & again_N & (np.abs(back_N2 - at_N2).max(-1) < BACK_PX)
     height, width = end.gray_HW.shape
     good_N &= (to_N2 >= 0).all(-1) & (to_N2 <= (width - 1, height - 1)).all(-1)
     good_N[good_N] = ~_hidden(end, to_N2[good_N])
@@ -84,6 +84,17 @@ def homography(start: View, end: View, guess_33: np.ndarray) -> np.ndarray | Non
     if fit_33 is None or inside_N.sum() < FEWEST_POINTS or not _plausible(fit_33, width, height):
         return None
     return scaled(fit_33, 1 / start.scale)
+
+
+def _followed(
+    one_HW: np.ndarray, other_HW: np.ndarray, at_N2: np.ndarray, guess_N2: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(where points are in the other picture, whether they were found)."""
+    to_N2, found_N, _ = cv2.calcOpticalFlowPyrLK(
+        one_HW, other_HW, at_N2, guess_N2.copy(), winSize=(WINDOW_PX, WINDOW_PX), maxLevel=LEVELS,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )  # fmt: skip
+    return to_N2, found_N.ravel() > 0
 
 
 def _hidden(end: View, points_N2: np.ndarray) -> np.ndarray:

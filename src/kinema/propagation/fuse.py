@@ -38,7 +38,7 @@ def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: Flow) -> tuple[
         known_HWC = np.where(hole.known_HW[..., None], hole.true_HWC, mean_HWC)
         found = aligned(found, known_HWC, weight_KHW, at, flow)
     weight_KHW = weights(found, at)
-    return consensus(found, weight_KHW), (weight_KHW > 0).any(0)
+    return consensus(found, weight_KHW), np.any(weight_KHW > 0, axis=0)
 
 
 def weights(found: Sequence[Candidate], at: int) -> np.ndarray:
