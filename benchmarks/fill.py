@@ -28,7 +28,8 @@ import numpy as np
 
 from kinema.media.read import read_video
 from kinema.media.sheet import sheet_of_clips
-from kinema.propagation.fill import FilledFrame, Source, fill
+from kinema.propagation.fill import fill
+from kinema.propagation.frame import FilledFrame, Origin
 from kinema.toyland.render import render
 from kinema.toyland.scene import Actor, Scene
 
@@ -126,7 +127,7 @@ def flicker(case: Case, frames: np.ndarray) -> float:
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     _, height, width, _ = frames.shape
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
-    inside, outside = [], []
+    inside, outside, same = [], [], []
     for k in range(1, len(frames)):
         gray = [cv2.cvtColor(case.true[each], cv2.COLOR_RGB2GRAY) for each in (k, k - 1)]
         place = grid + search.calc(*gray, None)
@@ -138,12 +139,13 @@ def flicker(case: Case, frames: np.ndarray) -> float:
         around = cv2.dilate(case.masks[k].astype(np.uint8), np.ones((41, 41))) > 0
         inside.append(change["fill"][both].sum() / max(1, both.sum()))
         outside.append(change["true"][around & ~case.masks[k]].mean())
+        same.append(change["true"][both].sum() / max(1, both.sum()))
     return float((np.mean(inside) + LEAST_CHANGE) / (np.mean(outside) + LEAST_CHANGE))
 
 
 def shares(case: Case, filled: list[FilledFrame]) -> str:
-    sources = np.concatenate([each.source_HW[mask] for each, mask in zip(filled, case.masks)])
-    return "/".join(f"{(sources == kind).mean():4.0%}" for kind in (Source.PROPAGATED, Source.PATCHED, Source.UNFILLED))
+    sources = np.concatenate([each.origin_HW[mask] for each, mask in zip(filled, case.masks)])
+    return "/".join(f"{(sources == kind).mean():4.0%}" for kind in (Origin.PROPAGATED, Origin.PATCHED, Origin.UNFILLED))
 
 
 def measured(case: Case, sheets: Path | None) -> None:
@@ -171,7 +173,8 @@ def peak_mib(num_frames: int) -> float:
     code = f"""
 import numpy as np, resource, cv2
 from kinema.propagation.fill import fill
-wide = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (256, 384 + 2 * {num_frames}, 3), np.uint8), (0, 0), 3)
+noise = np.random.default_rng(0).integers(0, 256, (256, 384 + 2 * {num_frames}, 3), np.uint8)
+wide = cv2.GaussianBlur(noise, (0, 0), 3)
 def frames():
     for k in range({num_frames}):
         mask = np.zeros((256, 384), bool)

@@ -11,7 +11,7 @@ import pytest
 
 from kinema.core.chunk import Chunk
 from kinema.core.errors import ModelError, RequestError
-from kinema.post.cut import is_cut
+from kinema.media.cut import is_cut
 from kinema.post.interpolate import interpolate, num_frames
 
 RNG = np.random.default_rng(0)

@@ -262,7 +262,7 @@ def same(first_HWC: np.ndarray, second_HWC: np.ndarray) -> bool:
 
 
 def _cut(first_HWC: np.ndarray, second_HWC: np.ndarray) -> bool:
-    from .cut import is_cut
+    from ..media.cut import is_cut
 
     return is_cut(first_HWC, second_HWC)
 

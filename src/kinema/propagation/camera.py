@@ -19,7 +19,10 @@ LONGEST_PX = 960
 BACK_PX = 0.7
 """A point that is followed there and back returns within this."""
 THRESHOLD_PX = 1.0
-FIT = {"winSize": (17, 17), "maxLevel": 4}
+SAME = 4.0
+"""Of 255: frames without points to follow that differ by less show the same."""
+WINDOW_PX, LEVELS = 17, 4
+"""Lucas-Kanade's window, and its halvings of the frame."""
 
 
 @dataclass
@@ -27,16 +30,16 @@ class View:
     """A frame with what motion is estimated from."""
 
     index: int
-    scene: int  # frames of different scenes have a cut between them
     frame_HWC: np.ndarray
     mask_HW: np.ndarray
     gray_HW: np.ndarray = field(repr=False)
     points_N2: np.ndarray = field(repr=False)
-    scale: float = 1.0
-    step_33: np.ndarray = field(default_factory=lambda: np.eye(3))  # from the view before to this one
+    scale: float = 1.0  # of gray_HW and points_N2
+    step_33: np.ndarray | None = None  # from the view before to this one; None where they cannot be linked
+    free_HW: np.ndarray | None = None  # float32, 1 outside the mask; made when it is asked for first
 
 
-def view(index: int, scene: int, frame_HWC: np.ndarray, mask_HW: np.ndarray) -> View:
+def view(index: int, frame_HWC: np.ndarray, mask_HW: np.ndarray) -> View:
     height, width = mask_HW.shape
     scale = min(1.0, LONGEST_PX / max(height, width))
     gray_HW = cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY)
@@ -46,7 +49,7 @@ def view(index: int, scene: int, frame_HWC: np.ndarray, mask_HW: np.ndarray) -> 
     free_HW = (~grown(small_HW > 0, 5)).astype(np.uint8)
     found = cv2.goodFeaturesToTrack(gray_HW, MOST_POINTS, 0.003, 7, mask=free_HW, blockSize=5)
     points_N2 = np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2)
-    return View(index, scene, frame_HWC, mask_HW, gray_HW, points_N2, scale)
+    return View(index, frame_HWC, mask_HW, gray_HW, points_N2, scale)
 
 
 def scaled(homography_33: np.ndarray, scale: float) -> np.ndarray:
@@ -68,10 +71,9 @@ def homography(start: View, end: View, guess_33: np.ndarray) -> np.ndarray | Non
     guess_33 = scaled(guess_33, start.scale)
     at_N2 = start.points_N2
     guess_N2 = moved(at_N2, guess_33).astype(np.float32)
-    flags = cv2.OPTFLOW_USE_INITIAL_FLOW
-    to_N2, found_N, _ = cv2.calcOpticalFlowPyrLK(start.gray_HW, end.gray_HW, at_N2, guess_N2.copy(), flags=flags, **FIT)
-    back_N2, again_N, _ = cv2.calcOpticalFlowPyrLK(end.gray_HW, start.gray_HW, to_N2, at_N2.copy(), flags=flags, **FIT)
-    good_N = (found_N.ravel() > 0) & (again_N.ravel() > 0) & (np.abs(back_N2 - at_N2).max(-1) < BACK_PX)
+    to_N2, found_N = _followed(start.gray_HW, end.gray_HW, at_N2, guess_N2)
+    back_N2, again_N = _followed(end.gray_HW, start.gray_HW, to_N2, at_N2)
+    good_N = found_N & again_N & (np.abs(back_N2 - at_N2).max(-1) < BACK_PX)
     height, width = end.gray_HW.shape
     good_N &= (to_N2 >= 0).all(-1) & (to_N2 <= (width - 1, height - 1)).all(-1)
     good_N[good_N] = ~_hidden(end, to_N2[good_N])
@@ -82,6 +84,17 @@ def homography(start: View, end: View, guess_33: np.ndarray) -> np.ndarray | Non
     if fit_33 is None or inside_N.sum() < FEWEST_POINTS or not _plausible(fit_33, width, height):
         return None
     return scaled(fit_33, 1 / start.scale)
+
+
+def _followed(
+    one_HW: np.ndarray, other_HW: np.ndarray, at_N2: np.ndarray, guess_N2: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(where points are in the other picture, whether they were found)."""
+    to_N2, found_N, _ = cv2.calcOpticalFlowPyrLK(
+        one_HW, other_HW, at_N2, guess_N2.copy(), winSize=(WINDOW_PX, WINDOW_PX), maxLevel=LEVELS,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )  # fmt: skip
+    return to_N2, found_N.ravel() > 0
 
 
 def _hidden(end: View, points_N2: np.ndarray) -> np.ndarray:
@@ -102,10 +115,14 @@ def _plausible(fit_33: np.ndarray, width: int, height: int) -> bool:
     return 0.2 < area < 5
 
 
-def chained(views: list[View], start: int, end: int) -> np.ndarray:
-    """From views[start] to views[end] along their steps."""
-    total_33 = np.eye(3)
-    for k in range(min(start, end) + 1, max(start, end) + 1):
-        total_33 = views[k].step_33 @ total_33
-    total_33 = total_33 if end >= start else np.linalg.inv(total_33)
-    return total_33 / total_33[2, 2]
+def step(start: View, end: View) -> np.ndarray | None:
+    """The motion from one frame to the next: a homography, or none at all where nothing has changed (a wall without a
+    point to follow). None where neither holds."""
+    found_33 = homography(start, end, np.eye(3))
+    if found_33 is not None:
+        return found_33
+    known_HW = ~(start.mask_HW | end.mask_HW)
+    if not known_HW.any():
+        return None
+    off_HWC = np.abs(start.frame_HWC.astype(np.int16) - end.frame_HWC)
+    return np.eye(3) if off_HWC[known_HW].mean() < SAME else None

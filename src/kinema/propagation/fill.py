@@ -1,123 +1,139 @@
-"""A stream of frames and masks in, filled frames out, from a sliding range of frames.
+"""A stream of frames and masks in, filled frames out: one pass with a sliding range of frames.
 
 Legend: H W pixels, C channels.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import replace
 
-import cv2
 import numpy as np
 
-from ..media.masks import box_around, grown
-from .camera import View, chained, homography, view
-from .candidate import Candidate, candidate, hole_of, projected, visible
-from .fuse import fuse
+from ..core.events import OnEvent, Progress, ignore
+from ..media.cut import is_cut
+from .camera import View, step, view
+from .candidate import candidate
+from .choose import chosen
+from .flow import Flow
+from .frame import FilledFrame, Origin
+from .fuse import fused
+from .held import Held
+from .hole import Hole, holes
+from .membrane import membrane, smooth
+from .trust import misfit_of, trusted
 
 REACH = 24
-WANTED, MOST = 5, 9
-
-
-class Source(IntEnum):
-    """Where a pixel of a filled frame comes from."""
-
-    KEPT = 0
-    PROPAGATED = 1
-    PATCHED = 2
-    UNFILLED = 3
-
-
-@dataclass(frozen=True)
-class FilledFrame:
-    frame_HWC: np.ndarray
-    source_HW: np.ndarray
-    misfit: float
+SEAM_PX = 2.0
 
 
 def fill(
-    frames: Iterable[tuple[np.ndarray, np.ndarray]], *, patch: bool = True, reach: int = REACH
+    frames: Iterable[tuple[np.ndarray, np.ndarray]],
+    *,
+    patch: bool = True,
+    reach: int = REACH,
+    on_event: OnEvent = ignore,
+    num_frames: int = 0,
 ) -> Iterator[FilledFrame]:
-    views: list[View] = []
-    pending = 0
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    """Each frame (H, W, 3) uint8 RGB with its mask (H, W), not 0 where it is to be filled, all of one size; filled
+    frames in the same order.
+
+    A hole takes its pixels from up to `reach` frames before and after that see the place (what is seen only further
+    away counts as never seen); frames beyond a cut are not looked at. patch: what none of them shows, or what does not
+    fit, is made of the surroundings once and held; otherwise it is left to a model (Origin.UNFILLED). num_frames: of
+    the whole clip, for progress. Works `reach` frames ahead of what it gives; memory does not grow with length; close
+    the iterator to stop the work. Raises ValueError on frames and masks of different sizes."""
+    filler = Filler(patch)
+    begin, done, views = time.perf_counter(), 0, list[View]()
+    at = 0
+
+    def ready(least: int) -> Iterator[FilledFrame]:
+        nonlocal at, done
+        while len(views) - at > least:
+            made = filler.filled(views, at)
+            at, done = at + 1, done + 1
+            if at > reach:
+                del views[: at - reach]
+                at = reach
+            on_event(Progress("fill", done, num_frames, time.perf_counter() - begin))
+            yield made
+
     for index, (frame_HWC, mask_HW) in enumerate(frames):
-        now = view(index, 0, frame_HWC, mask_HW.astype(bool))
+        if mask_HW.shape != frame_HWC.shape[:2] or (views and views[-1].mask_HW.shape != mask_HW.shape):
+            raise ValueError(
+                f"frame {index}: {frame_HWC.shape} with a mask {mask_HW.shape}; all are to be of one size."
+            )
+        if views and is_cut(views[-1].frame_HWC, frame_HWC):
+            yield from ready(0)
+            views, at = [], 0
+            filler.forget()
+        now = view(index, frame_HWC, mask_HW > 0)
         if views:
-            step = homography(views[-1], now, np.eye(3))
-            if step is not None:
-                now.step_33 = step
+            now.step_33 = step(views[-1], now)
         views.append(now)
-        while index - pending >= reach:
-            yield filled(views, pending - views[0].index, search, reach)
-            pending += 1
-            while views[0].index < pending - reach:
-                views.pop(0)
-    while views and pending <= views[-1].index:
-        yield filled(views, pending - views[0].index, search, reach)
-        pending += 1
+        yield from ready(reach)
+    yield from ready(0)
 
 
-def filled(views: list[View], at: int, search, reach: int) -> FilledFrame:
-    now = views[at]
-    out, source_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
-    if not now.mask_HW.any():
-        return FilledFrame(out, source_HW, 0.0)
-    source_HW[now.mask_HW] = Source.UNFILLED
-    for mask_HW in holes(now.mask_HW):
-        left, top, right, bottom = box_around(mask_HW)
-        side = max(right - left, bottom - top)
-        margin = int(np.clip(0.3 * side, 24, 80))
-        height, width = mask_HW.shape
-        box = (max(0, left - margin), max(0, top - margin), min(width, right + margin), min(height, bottom + margin))
-        hole = hole_of(now, mask_HW, box, max(6, margin // 4))
-        part = (slice(box[1], box[3]), slice(box[0], box[2]))
-        found: list[Candidate] = []
-        for k, guess in chosen(views, at, hole):
-            one = candidate(hole, now.mask_HW[part], now, views[k], guess, search)
-            if one is not None:
-                found.append(one)
-        made, seen_HW = fuse(hole, now.mask_HW[part], found, now.index, search)
-        fill_HW = seen_HW & hole.mask_HW
-        rest_HW = hole.mask_HW & ~seen_HW
-        out[part][fill_HW] = made[fill_HW]
-        source_HW[part][fill_HW] = Source.PROPAGATED
-        if rest_HW.any():
-            source_HW[part][rest_HW] = Source.PATCHED
-            out[part] = cv2.inpaint(out[part], rest_HW.astype(np.uint8), 3, cv2.INPAINT_TELEA)
-    out[~now.mask_HW] = now.frame_HWC[~now.mask_HW]
-    return FilledFrame(out, source_HW, 0.0)
+class Filler:
+    """One scene's frames, filled in order."""
 
+    def __init__(self, patch: bool) -> None:
+        self.patch, self.flow = patch, Flow()
+        self.forget()
 
-STEP = 4
-FAR = 4.0
+    def forget(self) -> None:
+        """A new scene begins."""
+        self.held = Held()
+        self.last: View | None = None
 
+    def filled(self, views: list[View], at: int) -> FilledFrame:
+        now = views[at]
+        if at:
+            self.held.advance(now.step_33)
+        found = holes(now)
+        out_HWC, origin_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
+        misfits, refused, new = [], 0, False
+        for hole in found:
+            made_HWC, seen_HW, misfit = self.propagated(views, at, hole)
+            kept_HW = trusted(hole, made_HWC, seen_HW) & hole.mask_HW if seen_HW.any() else seen_HW
+            refused += int((seen_HW & hole.mask_HW & ~kept_HW).sum())
+            misfits.append((misfit, int((kept_HW & hole.mask_HW).sum())))
+            rest_HW = hole.mask_HW & ~kept_HW
+            picture_HWC = np.where(kept_HW[..., None], made_HWC, hole.true_HWC)
+            origin = np.where(kept_HW, Origin.PROPAGATED, Origin.UNFILLED)
+            if rest_HW.any() and (hole.known_HW.any() or kept_HW.any()):
+                if self.patch:
+                    picture_HWC, fresh = self.held.fill(hole, picture_HWC, rest_HW)
+                    new |= fresh
+                    origin = np.where(kept_HW, Origin.PROPAGATED, Origin.PATCHED)
+                else:
+                    known_HW = (hole.known_HW | hole.mask_HW) & ~rest_HW
+                    picture_HWC = np.where(rest_HW[..., None], membrane(picture_HWC, known_HW), picture_HWC)
+            out_HWC[hole.part][hole.mask_HW] = np.rint(picture_HWC.clip(0, 255))[hole.mask_HW]
+            origin_HW[hole.part][hole.mask_HW] = origin[hole.mask_HW]
+        self.last = replace(now, frame_HWC=out_HWC, mask_HW=origin_HW > Origin.PROPAGATED, free_HW=None)
+        if new:
+            self.held.keep(self.last, origin_HW == Origin.PATCHED)
+        total, pixels = int(now.mask_HW.sum()), sum(count for _, count in misfits)
+        mean = sum(misfit * count for misfit, count in misfits) / pixels if pixels else 0.0
+        return FilledFrame(out_HWC, origin_HW, mean, refused / total if total else 0.0)
 
-def chosen(views: list[View], at: int, hole) -> list[tuple[int, np.ndarray]]:
-    """Frames that together see each pixel of the hole WANTED times where they can: the one next that adds most, near
-    ones before far ones."""
-    small_HW2 = hole.grid_HW2[::STEP, ::STEP]
-    open_HW = hole.mask_HW[::STEP, ::STEP]
-    if not open_HW.any():
-        open_HW = np.ones_like(open_HW)
-    order = [k for k in range(len(views)) if k != at and views[k].scene == views[at].scene]
-    ways = [chained(views, at, k) for k in order]
-    sees = np.array([visible(views[k], projected(small_HW2, way))[open_HW] for k, way in zip(order, ways)])
-    near = np.array([1 / (1 + abs(k - at) / FAR) for k in order])
-    count, found = np.zeros(int(open_HW.sum())), []
-    while len(found) < MOST and len(order):
-        worth = (sees * np.where(count < WANTED, 1 / (1 + count) ** 2, 0)).sum(1) * near
-        best = int(worth.argmax())
-        if worth[best] < 0.002 * len(count):
-            break
-        found.append((order[best], ways[best]))
-        count += sees[best]
-        near[best] = 0
-    return found
-
-
-def holes(mask_HW: np.ndarray) -> list[np.ndarray]:
-    count, names_HW = cv2.connectedComponents(grown(mask_HW, 16).astype(np.uint8))
-    return [mask_HW & (names_HW == k) for k in range(1, count) if (mask_HW & (names_HW == k)).any()]
+    def propagated(self, views: list[View], at: int, hole: Hole) -> tuple[np.ndarray, np.ndarray, float]:
+        """(float32 picture of the part, where it was seen anywhere, misfit in the rim)."""
+        now = views[at]
+        sources = chosen(views, at, hole)
+        if sources and at and self.last is not None and now.step_33 is not None:
+            sources.append((self.last, np.linalg.inv(now.step_33)))
+        laid = (candidate(hole, now, source, to_33, self.flow) for source, to_33 in sources)
+        found = [each for each in laid if each is not None]
+        if not found:
+            return hole.true_HWC, np.zeros(hole.mask_HW.shape, bool), 0.0
+        made_HWC, seen_HW = fused(hole, found, now.index, self.flow)
+        misfit = misfit_of(hole, made_HWC, seen_HW)
+        rim_HW = hole.rim_HW & seen_HW
+        if rim_HW.any():
+            off_HWC = smooth(hole.true_HWC - made_HWC, rim_HW, SEAM_PX)
+            made_HWC = made_HWC + membrane(off_HWC, rim_HW)
+        return made_HWC, seen_HW, misfit

@@ -1,94 +1,93 @@
-"""Candidates of several frames made one picture that meets the rim of the hole without a seam.
+"""Candidates of several frames made one picture.
 
-Legend: K candidates, H W pixels, C channels.
+Legend: K candidates, H W pixels of the part around a hole, C channels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
-from .candidate import Candidate, Hole, taken, visible
-from .membrane import membrane, smooth
+from .candidate import Candidate, taken, visible
+from .flow import Flow, shifted
+from .hole import Hole
+from .membrane import smooth
 
-FLOOR = 1.0
-
-
+FLOOR, POWER = 1.0, 3
+"""Weight of a candidate: ((best misfit + FLOOR) / (misfit + FLOOR)) ** POWER."""
 NEAR = 4.0
-ROUNDS = 1
+"""Frames: a candidate so far away weighs a quarter of one close by."""
+FADE_PX = 8.0
+"""Over so many px a candidate fades out towards what it does not see, so that no edge shows."""
+APART = 6.0
+"""Of 255: a candidate that differs from the others by this weighs half."""
+ROUNDS = 2
 RIDGE = 9.0
-POWER = 3
+"""Frames squared: draws the speed of what moves apart towards 0 where all frames are on one side."""
+MOST_PX, ALIGN_PX = 6.0, 2.0
 
 
-def weights(found, at):
+def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
+    """(float32 picture, bool where any candidate sees). at: index of the hole's frame."""
+    for _ in range(ROUNDS if max(each.misfit for each in found) > FLOOR else 0):
+        weight_KHW = weights(found, at)
+        mean_HWC = consensus(found, weight_KHW)
+        known_HWC = np.where(hole.known_HW[..., None], hole.true_HWC, mean_HWC)
+        found = aligned(found, known_HWC, weight_KHW, at, flow)
+    weight_KHW = weights(found, at)
+    return consensus(found, weight_KHW), np.any(weight_KHW > 0, axis=0)
+
+
+def weights(found: Sequence[Candidate], at: int) -> np.ndarray:
+    """How much each candidate counts at each pixel, (K, H, W): by its fit at the rim near by, its distance in time, and
+    how deep inside what it sees the pixel lies."""
     best = min(each.misfit for each in found)
-    weight = np.stack(
-        [
-            ((best + FLOOR) / (each.misfit_HW + FLOOR)) ** POWER / (1 + abs(each.index - at) / NEAR) ** 2
-            for each in found
-        ]
-    )
-    for k, each in enumerate(found):
-        inner = cv2.distanceTransform(each.seen_HW.astype(np.uint8), cv2.DIST_L2, 3)
-        weight[k] *= np.where(each.seen_HW, np.minimum(1, inner / 8), 0)
-    return np.maximum(weight, 0).astype(np.float32)
+    out = []
+    for each in found:
+        fit_HW = ((best + FLOOR) / (np.maximum(each.misfit_HW, 0) + FLOOR)) ** POWER
+        edge_HW = cv2.distanceTransform(each.seen_HW.astype(np.uint8), cv2.DIST_L2, 3)
+        out.append(fit_HW * np.minimum(1, edge_HW / FADE_PX) / (1 + abs(each.index - at) / NEAR) ** 2)
+    return np.stack(out).astype(np.float32)
 
 
-def mean_of(colors, weight):
-    mean = (colors * weight[..., None]).sum(0) / np.maximum(weight.sum(0), 1e-9)[..., None]
-    for _ in range(3):
-        off = np.abs(colors - mean).mean(-1)
-        off = np.stack([cv2.blur(each, (5, 5)) for each in off])
-        robust = weight / (1 + (off / 6.0) ** 2)
-        mean = (colors * robust[..., None]).sum(0) / np.maximum(robust.sum(0), 1e-9)[..., None]
-    return mean
+def consensus(found: Sequence[Candidate], weight_KHW: np.ndarray) -> np.ndarray:
+    """Weighted mean of the candidates that agree: colour consistency decides (Granados et al., ECCV 2012)."""
+    colors = np.stack([each.colors_HWC for each in found])
+    mean_HWC = _mean(colors, weight_KHW)
+    for _ in range(3 if len(found) > 1 else 0):
+        off_KHW = np.stack([cv2.blur(np.abs(each - mean_HWC).mean(-1), (5, 5)) for each in colors])
+        mean_HWC = _mean(colors, weight_KHW / (1 + (off_KHW / APART) ** 2))
+    return mean_HWC
 
 
-def align(found, mean, weight, search, at, hole):
-    target = cv2.cvtColor(mean.clip(0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+def _mean(colors: np.ndarray, weight_KHW: np.ndarray) -> np.ndarray:
+    return (colors * weight_KHW[..., None]).sum(0) / np.maximum(weight_KHW.sum(0), 1e-9)[..., None]
+
+
+def aligned(
+    found: Sequence[Candidate], mean_HWC: np.ndarray, weight_KHW: np.ndarray, at: int, flow: Flow
+) -> list[Candidate]:
+    """Candidates laid over each other. What is left between each and the mean is taken to move evenly, x(t) = x0 + v t,
+    fitted at each pixel over all candidates; its place at the hole's own time is where the mean belongs."""
     flows, sure = [], []
-    for k, each in enumerate(found):
-        gray = cv2.cvtColor(each.colors_HWC.clip(0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
-        gray = np.where(each.seen_HW, gray, target)
-        flow = search.calc(target, gray, None)
-        w = weight[k] * (np.abs(flow).max(-1) < 6)
-        flows.append(smooth(flow, w, 2.0))
-        sure.append(w)
-    flows, w = np.stack(flows), np.stack(sure)[..., None] + 1e-6
-    tau = np.array([each.index - at for each in found], np.float32)[:, None, None, None]
-    s0, s1, s2 = w.sum(0), (w * tau).sum(0), (w * tau * tau).sum(0)
-    d, dt = (w * flows).sum(0), (w * tau * flows).sum(0)
-    v = (s0 * dt - s1 * d) / (s0 * (s2 + RIDGE * s0) - s1 * s1)
-    d0 = (d - s1 * v) / s0
-    height, width = target.shape
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
-    for k, each in enumerate(found):
-        place = cv2.remap(
-            each.place_HW2,
-            (grid + flows[k] - d0).astype(np.float32),
-            None,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        each.place_HW2 = place
-        each.colors_HWC = taken(each.source.frame_HWC, place) * each.light[0] + each.light[1]
-        each.seen_HW = visible(each.source, place)
-
-
-def fuse(hole: Hole, other_HW: np.ndarray, found: list[Candidate], at: int, search) -> tuple[np.ndarray, np.ndarray]:
-    seen_HW = np.zeros(hole.mask_HW.shape, bool)
-    if not found:
-        return hole.frame_HWC.copy(), seen_HW
-    true = hole.frame_HWC.astype(np.float32)
-    for step in range(ROUNDS + 1):
-        weight = weights(found, at)
-        colors = np.stack([each.colors_HWC for each in found])
-        mean = mean_of(colors, weight)
-        if step < ROUNDS:
-            align(found, np.where(other_HW[..., None], mean, true), weight, search, at, hole)
-    seen_HW = (weight > 0).any(0)
-    fit_HW = seen_HW & ~other_HW & hole.rim_HW
-    if fit_HW.any():
-        off = smooth(true - mean, fit_HW, 2.0)
-        mean = mean + membrane(off, fit_HW)
-    return np.rint(mean.clip(0, 255)).astype(np.uint8), seen_HW
+    for each, weight_HW in zip(found, weight_KHW):
+        left_HW2 = flow.between(mean_HWC, each.colors_HWC, each.seen_HW)
+        sure_HW = weight_HW * (np.abs(left_HW2).max(-1) < MOST_PX)
+        flows.append(smooth(left_HW2, sure_HW, ALIGN_PX))
+        sure.append(sure_HW)
+    flow_KHW2, sure_KHW1 = np.stack(flows), np.stack(sure)[..., None] + 1e-6
+    time_K = np.array([each.index - at for each in found], np.float32).reshape(-1, 1, 1, 1)
+    total, first, second = ((sure_KHW1 * time_K**power).sum(0) for power in range(3))
+    moved, drift = (sure_KHW1 * flow_KHW2).sum(0), (sure_KHW1 * time_K * flow_KHW2).sum(0)
+    speed_HW2 = (total * drift - first * moved) / (total * (second + RIDGE * total) - first * first)
+    start_HW2 = (moved - first * speed_HW2) / total
+    out = []
+    for each, flow_HW2 in zip(found, flow_KHW2):
+        place_HW2 = shifted(each.place_HW2, flow_HW2 - start_HW2)
+        colors_HWC = taken(each.source, place_HW2, each.light)
+        seen_HW = visible(each.source, place_HW2)
+        out.append(replace(each, place_HW2=place_HW2, colors_HWC=colors_HWC, seen_HW=seen_HW))
+    return out

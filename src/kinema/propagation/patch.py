@@ -1,0 +1,170 @@
+"""What no frame shows, made of patches of its surroundings.
+
+Legend: H W pixels, C channels, N patches, D values of one patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from ..media.masks import grown
+from .membrane import membrane
+
+RADIUS = 3
+"""Patches are squares of 2 RADIUS + 1 px."""
+COARSEST_PX = 12
+"""The hole's longer side at the coarsest level, about."""
+LARGEST_PX = 144
+"""Holes of longer sides are filled on a smaller picture; only the colours of its patches are taken at full size."""
+ROUNDS = 5
+SEED = 20
+
+
+def exemplar(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) -> np.ndarray:
+    """The picture, float32, with its hole filled so that each patch that touches it is like some patch of the known
+    part, from coarse to fine (Wexler et al., Space-Time Completion of Video, 2007; nearest patches by Barnes et al.,
+    PatchMatch, 2009). The same bytes on each call. A smooth surface where the known part holds no whole patch."""
+    out_HWC = membrane(picture_HWC, known_HW)
+    height, width = hole_HW.shape
+    rows, columns = hole_HW.any(1).sum(), hole_HW.any(0).sum()
+    side = int(max(rows, columns))
+    fine = min(1.0, LARGEST_PX / max(1, side))
+    levels = 1 + max(0, int(np.log2(max(1.0, side * fine / COARSEST_PX))))
+    random = np.random.default_rng(SEED)
+    best_HW2: np.ndarray | None = None
+    made_HWC: np.ndarray | None = None
+    for level in reversed(range(levels)):
+        scale = fine / 2**level
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small_HWC = cv2.resize(out_HWC, size, interpolation=cv2.INTER_AREA)
+        open_HW = cv2.resize(hole_HW.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.01
+        sound_HW = cv2.resize(known_HW.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.99
+        if made_HWC is not None:
+            small_HWC[open_HW] = cv2.resize(made_HWC, size, interpolation=cv2.INTER_LINEAR)[open_HW]
+        made_HWC, best_HW2 = _level(small_HWC, open_HW, sound_HW, best_HW2, random)
+        if best_HW2 is None:
+            return out_HWC
+    assert made_HWC is not None
+    if fine < 1:
+        made_HWC = cv2.resize(made_HWC, (width, height), interpolation=cv2.INTER_CUBIC)
+    out_HWC[hole_HW] = made_HWC[hole_HW]
+    return out_HWC.clip(0, 255)
+
+
+def _level(
+    picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray, guess_HW2: np.ndarray | None, random
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """One level: the filled picture and, for each pixel, the row and column of its patch's source; None without any."""
+    height, width = hole_HW.shape
+    sources_HW = cv2.erode(known_HW.astype(np.uint8), np.ones((2 * RADIUS + 1,) * 2), borderValue=0) > 0
+    sources_N2 = np.argwhere(sources_HW)
+    if len(sources_N2) == 0:
+        return picture_HWC, guess_HW2
+    want_HW = cv2.dilate(hole_HW.astype(np.uint8), np.ones((2 * RADIUS + 1,) * 2)) > 0
+    want_HW[:RADIUS], want_HW[height - RADIUS :], want_HW[:, :RADIUS], want_HW[:, width - RADIUS :] = (False,) * 4
+    wanted_N2 = np.argwhere(want_HW)
+    if len(wanted_N2) == 0:
+        return picture_HWC, guess_HW2
+    best_HW2 = _begin(guess_HW2, sources_HW, sources_N2, random)
+    out_HWC = picture_HWC.copy()
+    for k in range(ROUNDS):
+        best_HW2 = _matched(out_HWC, wanted_N2, best_HW2, sources_HW, sources_N2, random)
+        out_HWC = _voted(out_HWC, hole_HW, wanted_N2, best_HW2, sharp=k == ROUNDS - 1)
+    return out_HWC, best_HW2
+
+
+def _begin(guess_HW2: np.ndarray | None, sources_HW: np.ndarray, sources_N2: np.ndarray, random) -> np.ndarray:
+    height, width = sources_HW.shape
+    chance_HW2 = sources_N2[random.integers(0, len(sources_N2), (height, width))]
+    if guess_HW2 is None:
+        return chance_HW2
+    old_height, old_width = guess_HW2.shape[:2]
+    rows, columns = np.arange(height) * old_height // height, np.arange(width) * old_width // width
+    large_HW2 = guess_HW2[rows][:, columns] * (height / old_height, width / old_width)
+    here_HW2 = np.rint(large_HW2).astype(int).clip(0, (height - 1, width - 1))
+    return np.where(sources_HW[here_HW2[..., 0], here_HW2[..., 1]][..., None], here_HW2, chance_HW2)
+
+
+def _matched(
+    picture_HWC: np.ndarray, wanted_N2: np.ndarray, best_HW2: np.ndarray, sources_HW: np.ndarray,
+    sources_N2: np.ndarray, random,
+) -> np.ndarray:  # fmt: skip
+    """For each wanted patch the most like source among its own, its neighbours' and some drawn ones."""
+    height, width = sources_HW.shape
+    windows = np.lib.stride_tricks.sliding_window_view(picture_HWC, (2 * RADIUS + 1,) * 2, (0, 1))
+    patches_ND = windows[wanted_N2[:, 0] - RADIUS, wanted_N2[:, 1] - RADIUS].reshape(len(wanted_N2), -1)
+
+    def cost(places_N2: np.ndarray) -> np.ndarray:
+        there_ND = windows[places_N2[:, 0] - RADIUS, places_N2[:, 1] - RADIUS].reshape(len(places_N2), -1)
+        return np.square(there_ND - patches_ND).sum(1)
+
+    rows, columns = wanted_N2.T
+    best_HW2 = best_HW2.copy()
+    best_N = cost(best_HW2[rows, columns])
+    for move in _moves(best_HW2.shape[:2]):
+        if isinstance(move, tuple):
+            beside = (wanted_N2 + move).clip(0, (height - 1, width - 1))
+            tried_N2 = best_HW2[beside[:, 0], beside[:, 1]] - move
+        elif move == 0:
+            tried_N2 = sources_N2[random.integers(0, len(sources_N2), len(wanted_N2))]
+        else:
+            tried_N2 = best_HW2[rows, columns] + random.integers(-move, move + 1, wanted_N2.shape)
+        tried_N2 = tried_N2.clip(RADIUS, (max(RADIUS, height - 1 - RADIUS), max(RADIUS, width - 1 - RADIUS)))
+        fair_N = sources_HW[tried_N2[:, 0], tried_N2[:, 1]]
+        cost_N = np.where(fair_N, cost(tried_N2), np.inf)
+        better_N = cost_N < best_N
+        best_HW2[rows[better_N], columns[better_N]] = tried_N2[better_N]
+        best_N = np.minimum(best_N, cost_N)
+    return best_HW2
+
+
+def _moves(shape: tuple[int, int]) -> Iterator[tuple[int, int] | int]:
+    """Steps to neighbours; numbers: drawn within so many px of the present one, 0 anywhere."""
+    for reach in (4, 1):
+        yield from ((reach, 0), (-reach, 0), (0, reach), (0, -reach))
+    yield 0
+    radius = max(shape) // 4
+    while radius >= 1:
+        yield radius
+        radius //= 4
+
+
+def _voted(
+    picture_HWC: np.ndarray, hole_HW: np.ndarray, wanted_N2: np.ndarray, best_HW2: np.ndarray, sharp: bool
+) -> np.ndarray:
+    """Each pixel of the hole the mean of what all patches over it say; `sharp`: those near the patch's middle only."""
+    total_HWC, count_HW = np.zeros_like(picture_HWC), np.zeros(hole_HW.shape, np.float32)
+    from_N2 = best_HW2[wanted_N2[:, 0], wanted_N2[:, 1]]
+    radius = 1 if sharp else RADIUS
+    for row in range(-radius, radius + 1):
+        for column in range(-radius, radius + 1):
+            there, here = from_N2 + (row, column), wanted_N2 + (row, column)
+            total_HWC[here[:, 0], here[:, 1]] += picture_HWC[there[:, 0], there[:, 1]]
+            count_HW[here[:, 0], here[:, 1]] += 1
+    out_HWC = picture_HWC.copy()
+    there_HW = hole_HW & (count_HW > 0)
+    out_HWC[there_HW] = total_HWC[there_HW] / count_HW[there_HW][:, None]
+    return out_HWC
+
+
+def patched(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) -> np.ndarray:
+    """The hole filled by patches or by a smooth surface, whichever comes closer to the truth in a ring around the hole
+    that is hidden for the test; float32."""
+    surface_HWC = membrane(picture_HWC, known_HW)
+    ring_px = max(3, int(np.sqrt(hole_HW.sum()) / 8))
+    ring_HW = grown(hole_HW, ring_px) & known_HW
+    beyond_HW = known_HW & ~ring_HW
+    if not ring_HW.any() or not beyond_HW.any():
+        return surface_HWC
+    tests = (exemplar(picture_HWC, hole_HW | ring_HW, beyond_HW), membrane(picture_HWC, beyond_HW))
+    patches, smooth = (np.abs(each - picture_HWC)[ring_HW].mean() for each in tests)
+    if patches > EVEN * smooth:
+        return surface_HWC
+    return exemplar(picture_HWC, hole_HW, known_HW)
+
+
+EVEN = 1.1
+"""Patches may be off by so much more than a smooth surface, which has no texture of its own."""

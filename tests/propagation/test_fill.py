@@ -1,0 +1,202 @@
+"""Propagation against exact truth: pictures that a camera pans over, with a hole that crosses them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from kinema.core.events import Progress
+from kinema.media.read import read_chunks
+from kinema.propagation.fill import fill
+from kinema.propagation.frame import Origin
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A smooth texture, uint8 RGB."""
+    noise = np.random.default_rng(seed).normal(size=(height, width, 3)).astype(np.float32)
+    soft = cv2.GaussianBlur(noise, (0, 0), 2.5) * 4 + cv2.GaussianBlur(noise, (0, 0), 12) * 18
+    return (128 + 40 * soft).clip(0, 255).astype(np.uint8)
+
+
+def pan(count: int, size: tuple[int, int] = (96, 128), speed: tuple[float, float] = (2.0, 0.5)) -> np.ndarray:
+    height, width = size
+    wide = picture(height + 60, width + 60 + int(count * abs(speed[0])))
+    frames = []
+    for k in range(count):
+        move = np.array([[1, 0, -20 - k * speed[0]], [0, 1, -20 - k * speed[1]]], np.float32)
+        frames.append(cv2.warpAffine(wide, move, (width, height), flags=cv2.INTER_CUBIC))
+    return np.stack(frames)
+
+
+def crossing(clip: np.ndarray, side: int = 28, speed: int = 6) -> np.ndarray:
+    masks = np.zeros(clip.shape[:3], bool)
+    for k, mask in enumerate(masks):
+        left = 8 + k * speed
+        mask[30 : 30 + side, left : left + side] = True
+    return masks
+
+
+def run(clip: np.ndarray, masks: np.ndarray, **settings):
+    given = clip.copy()
+    given[masks] = (250, 0, 0)
+    filled = list(fill(zip(given, masks), **settings))
+    assert len(filled) == len(clip)
+    frames = np.stack([each.frame_HWC for each in filled])
+    assert (frames[~masks] == clip[~masks]).all()
+    origins = np.stack([each.origin_HW for each in filled])
+    assert (origins[~masks] == Origin.KEPT).all() and (origins[masks] != Origin.KEPT).all()
+    return frames, origins, filled
+
+
+def psnr(frames: np.ndarray, clip: np.ndarray, masks: np.ndarray) -> float:
+    off = (frames.astype(np.float32) - clip)[masks]
+    return float(10 * np.log10(255**2 / max(1e-3, (off**2).mean())))
+
+
+def telea(clip: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    return np.stack([cv2.inpaint(a, m.astype(np.uint8), 3, cv2.INPAINT_TELEA) for a, m in zip(clip, masks)])
+
+
+def test_a_still_camera_gives_the_very_pixels():
+    clip = np.repeat(picture(96, 128)[None], 12, 0)
+    frames, origins, _ = run(clip, masks := crossing(clip))
+    assert psnr(frames, clip, masks) > 55
+    assert (origins[masks] == Origin.PROPAGATED).all()
+
+
+def test_a_panning_camera_is_followed():
+    clip = pan(14)
+    masks = crossing(clip)
+    frames, origins, filled = run(clip, masks)
+    assert psnr(frames, clip, masks) > 38
+    assert (origins[masks] == Origin.PROPAGATED).mean() > 0.99
+    assert max(each.misfit for each in filled) < 4
+
+
+def test_a_turning_camera_and_changing_light_are_followed():
+    base, clip = picture(160, 200), []
+    for k in range(12):
+        turned = cv2.getRotationMatrix2D((100, 80), 1.0 * k, 1 + 0.01 * k)
+        turned[:, 2] -= (36, 32)
+        frame = cv2.warpAffine(base, turned, (128, 96), flags=cv2.INTER_CUBIC)
+        clip.append((frame * (0.75 + 0.02 * k) + k).clip(0, 255).astype(np.uint8))
+    clip = np.stack(clip)
+    frames, _, _ = run(clip, masks := crossing(clip))
+    assert psnr(frames, clip, masks) > 36
+
+
+def test_nothing_is_carried_across_a_cut():
+    one, two = np.repeat(picture(96, 128, 1)[None], 6, 0), np.repeat(255 - picture(96, 128, 2)[None] // 3, 6, 0)
+    clip = np.concatenate([one, two])
+    masks = np.zeros(clip.shape[:3], bool)
+    masks[:6, 30:60, 40:80] = True  # hidden all through the first scene, seen in the second
+    _, origins, _ = run(clip, masks, patch=False)
+    assert (origins[masks] == Origin.UNFILLED).all()
+
+
+def test_a_watermark_over_a_moving_camera_is_propagated_and_over_a_still_one_held():
+    moving = pan(16, speed=(4.0, 0.0))
+    masks = np.zeros(moving.shape[:3], bool)
+    masks[:, 40:60, 50:70] = True
+    frames, origins, _ = run(moving, masks)
+    assert (origins[masks] == Origin.PROPAGATED).mean() > 0.9
+    assert psnr(frames, moving, masks) > 30
+    still = np.repeat(picture(96, 128)[None], 6, 0)
+    frames, origins, _ = run(still, masks[:6])
+    assert (origins[masks[:6]] == Origin.PATCHED).all()
+    assert np.abs(np.diff(frames.astype(int), axis=0)).max() <= 1
+
+
+def test_what_moves_behind_is_refused_or_better_than_telea():
+    clip = np.repeat(picture(96, 128)[None], 14, 0)
+    for k, frame in enumerate(clip):
+        cv2.circle(frame, (10 + 8 * k, 48), 15, (20, 20, 240), -1)
+    masks = np.zeros(clip.shape[:3], bool)
+    masks[:, 34:62, 50:78] = True
+    masks[:3] = masks[-3:] = False
+    frames, _, filled = run(clip, masks)
+    assert psnr(frames, clip, masks) > psnr(telea(clip, masks), clip, masks)
+    assert max(each.refused for each in filled) > 0 or psnr(frames, clip, masks) > 30
+
+
+def test_an_empty_mask_passes_frames_through():
+    clip = pan(4)
+    _, _, filled = run(clip, np.zeros(clip.shape[:3], bool))
+    assert all(each.misfit == 0 and each.refused == 0 for each in filled)
+
+
+def test_a_mask_of_the_whole_frame_is_left_to_a_model():
+    clip = pan(3, (40, 56))
+    _, origins, _ = run(clip, np.ones(clip.shape[:3], bool))
+    assert (origins == Origin.UNFILLED).all()
+
+
+@pytest.mark.parametrize("size", [(37, 53), (16, 16), (9, 70), (65, 33)])
+@pytest.mark.parametrize("count", [1, 3])
+def test_any_size_length_and_place(size, count):
+    """Masks that touch borders, frames of odd and tiny sizes, clips of one frame."""
+    clip = pan(count, size)
+    masks = np.zeros(clip.shape[:3], bool)
+    masks[:, :5, :7] = masks[:, -3:, -4:] = True
+    masks[-1, :, size[1] // 2 :] = True
+    run(clip, masks)
+    run(clip, masks, patch=False)
+
+
+def test_first_and_last_frame_are_filled_from_the_other_end():
+    clip = pan(10)
+    masks = np.zeros(clip.shape[:3], bool)
+    masks[:2, 30:55, 40:70] = masks[-2:, 30:55, 40:70] = True
+    frames, origins, _ = run(clip, masks)
+    assert (origins[masks] == Origin.PROPAGATED).mean() > 0.95
+    assert psnr(frames, clip, masks) > 32
+
+
+def test_out_of_reach_is_never_seen():
+    clip = np.repeat(picture(48, 64)[None], 12, 0)
+    masks = np.zeros(clip.shape[:3], bool)
+    masks[:10, 15:30, 20:40] = True
+    _, origins, _ = run(clip, masks, reach=4, patch=False)
+    assert (origins[0][masks[0]] == Origin.UNFILLED).all() and (origins[8][masks[8]] == Origin.PROPAGATED).all()
+
+
+def test_it_streams_tells_progress_and_stops():
+    taken, told = [], []
+
+    def frames():
+        for k, frame_HWC in enumerate(pan(40, (48, 64))):
+            taken.append(k)
+            yield frame_HWC, np.zeros((48, 64), bool)
+
+    stream = fill(frames(), reach=5, on_event=told.append, num_frames=40)
+    next(stream)
+    assert len(taken) == 6
+    next(stream)
+    assert len(taken) == 7
+    assert [each.done for each in told if isinstance(each, Progress)] == [1, 2] and told[0].total == 40
+    stream.close()
+    assert len(taken) == 7
+
+
+def test_the_same_frames_give_the_same_bytes_and_sizes_are_compared():
+    clip = pan(5)
+    masks = crossing(clip)
+    assert (run(clip, masks)[0] == run(clip, masks)[0]).all()
+    with pytest.raises(ValueError, match="one size"):
+        list(fill([(clip[0], masks[0, :-1])]))
+
+
+@pytest.mark.parametrize(("name", "least"), [("cat", 45.0), ("road", 25.0), ("realshort", 26.0)])
+def test_real_clips(real_data, name, least):
+    """A disc over a real clip, at half its size or less, brought back."""
+    clip = np.concatenate([each.frames for each in read_chunks(real_data / f"{name}.mp4", stop=10, audio=False)])
+    small = [cv2.resize(frame, None, fx=f, fy=f, interpolation=cv2.INTER_AREA) for frame in clip for f in (240 / 512,)]
+    clip = np.stack(small)
+    count, height, width, _ = clip.shape
+    y, x = np.mgrid[:height, :width]
+    masks = np.stack(
+        [(x - width * (0.2 + 0.06 * k)) ** 2 + (y - height * 0.3) ** 2 < (height * 0.08) ** 2 for k in range(count)]
+    )
+    frames, _, _ = run(clip, masks)
+    assert psnr(frames, clip, masks) > max(least, psnr(telea(clip, masks), clip, masks))
