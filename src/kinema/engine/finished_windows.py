@@ -58,7 +58,7 @@ class FinishedWindows:
         for number in numbers:
             place = folder / _name(work, number)
             if not place.is_file():
-                raise MediaError(f"{place}: missing window of the saved state.")
+                raise MediaError(f"{place}: no such file; the saved state requires this window.")
             found._frames[number] = place
         return found
 
