@@ -14,7 +14,9 @@ import numpy as np
 
 from ..core.conditions import Mask
 from ..core.plan import Plan
-from ..propagation.fill import Source, fill
+from ..propagation.fill import fill
+from ..propagation.frame import FilledFrame, Origin
+from ..propagation.mend import mended
 from .shadow import around, with_shadow
 
 Frame = tuple[np.ndarray, np.ndarray | None]
@@ -24,25 +26,34 @@ WORDS = {"propagated": "from other frames", "patched": "from patches of the surr
 
 @dataclass
 class Shares:
-    """Pixels of the masked area by the source of their fill."""
+    """Pixels of the masked area by the source of their fill. refused: those that other frames show, but do not fit,
+    because something moves behind the area."""
 
     pixels: Counter[str] = field(default_factory=Counter)
+    refused: float = 0.0
 
-    def add(self, source_HW: np.ndarray, hole_HW: np.ndarray) -> None:
-        count = np.bincount(source_HW[hole_HW], minlength=len(Source))
-        for name, source in (("propagated", Source.PROPAGATED), ("patched", Source.PATCHED),
-                             ("generated", Source.UNFILLED)):  # fmt: skip
-            self.pixels[name] += int(count[source])
+    def add(self, found: FilledFrame, hole_HW: np.ndarray) -> None:
+        count = np.bincount(found.origin_HW[hole_HW], minlength=len(Origin))
+        for name, origin in (("propagated", Origin.PROPAGATED), ("patched", Origin.PATCHED),
+                             ("generated", Origin.UNFILLED)):  # fmt: skip
+            self.pixels[name] += int(count[origin])
+        self.refused += found.refused * float(hole_HW.sum())
 
     def fractions(self) -> dict[str, float]:
-        """Fractions that sum to 1, without the sources that are not used. Empty if no pixel was masked."""
+        """Return fractions that sum to 1, without the sources that are not used. Empty if no pixel was masked."""
         total = self.pixels.total()
         return {name: round(count / total, 4) for name, count in self.pixels.items() if count} if total else {}
+
+    def text(self) -> str:
+        """Return "83 % from other frames, 17 % from patches of the surroundings"."""
+        moving = round(100 * self.refused / max(1, self.pixels.total()))
+        end = f"; in {moving} % of the area something moves behind it" if moving else ""
+        return described(self.fractions()) + end
 
 
 def described(fractions: dict[str, float]) -> str:
     """Return "83 % from other frames, 17 % from patches of the surroundings"."""
-    return ", ".join(f"{100 * share:.0f} % {WORDS[name]}" for name, share in fractions.items())
+    return ", ".join(f"{max(1, round(100 * share))} % {WORDS[name]}" for name, share in fractions.items())
 
 
 def filled(
@@ -57,11 +68,14 @@ def filled(
     sounds: deque[np.ndarray | None] = deque()
     given: deque[tuple[np.ndarray, np.ndarray, np.ndarray]] = deque()
 
-    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def objects() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for (frame_HWC, sound), mask_HW in zip(frames, masks):
-            object_HW = mask_HW > 0
-            hole_HW = around(object_HW) if shadow else object_HW
             sounds.append(sound)
+            yield frame_HWC, mask_HW > 0
+
+    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for frame_HWC, object_HW in mended(objects()):
+            hole_HW = around(object_HW) if shadow else object_HW
             given.append((frame_HWC, object_HW, hole_HW))
             yield frame_HWC, hole_HW
 
@@ -69,12 +83,11 @@ def filled(
     try:
         for found in source:
             frame_HWC, object_HW, hole_HW = given.popleft()
-            made_HWC, source_HW = found.frame_HWC, found.source_HW
             if shadow:
-                made_HWC, source_HW, object_HW = with_shadow(frame_HWC, made_HWC, source_HW, object_HW, hole_HW)
-            shares.add(source_HW, object_HW)
-            left_HW = (source_HW == Source.UNFILLED) & object_HW
-            yield (made_HWC, sounds.popleft()), left_HW.astype(np.float32)
+                found, object_HW = with_shadow(frame_HWC, found, object_HW, hole_HW)
+            shares.add(found, object_HW)
+            left_HW = (found.origin_HW == Origin.UNFILLED) & object_HW
+            yield (found.frame_HWC, sounds.popleft()), left_HW.astype(np.float32)
     finally:
         close = getattr(source, "close", None)
         if close is not None:

@@ -6,16 +6,19 @@ differs, connected to the object, the fill is used.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
 from ..media.masks import box_around, disc, grown
-from ..propagation.fill import Source
+from ..propagation.frame import FilledFrame, Origin
 
 MARGIN, LEAST_PX = 0.6, 8
 """How far from an object its shadow is looked for, as a fraction of its size, and at least."""
 LEAST, NOISE = 6.0, 4.0
 """A shadow differs from the background by this much, of 255, and by this multiple of the noise there."""
+BLUR_PX = 1.5
 SOFT_PX = 3
 """The edge of a shadow fades over this distance."""
 
@@ -31,31 +34,30 @@ def around(object_HW: np.ndarray) -> np.ndarray:
 
 
 def with_shadow(
-    frame_HWC: np.ndarray, filled_HWC: np.ndarray, source_HW: np.ndarray, object_HW: np.ndarray, hole_HW: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (frame, source, removed): the filled frame with the clip's own pixels where it shows neither the object
-    nor its shadow, the source of each pixel, and the area that was removed, bool.
+    frame_HWC: np.ndarray, filled: FilledFrame, object_HW: np.ndarray, hole_HW: np.ndarray
+) -> tuple[FilledFrame, np.ndarray]:
+    """Return the filled frame with the clip's own pixels where it shows neither the object nor its shadow, and the area
+    that was removed, bool.
 
-    filled_HWC, source_HW: of the whole hole_HW, which holds the object with a margin. Pixels whose background is not
-    known from other frames are never taken for a shadow.
+    filled: of the whole hole_HW, which holds the object with a margin. Pixels whose background is not known from other
+    frames are never taken for a shadow.
     """
     if not object_HW.any():
-        return frame_HWC, np.zeros_like(source_HW), object_HW
-    known_HW = hole_HW & ~object_HW & (source_HW == Source.PROPAGATED)
-    gray = [cv2.GaussianBlur(each, (0, 0), 1.5).astype(np.float32) for each in (frame_HWC, filled_HWC)]
-    apart_HW = np.abs(gray[0] - gray[1]).max(-1)
-    values = apart_HW[known_HW]
-    if not len(values):
-        removed_HW = object_HW
-    else:
-        noise = float(np.percentile(values, 25))
-        differs_HW = known_HW & (apart_HW > max(LEAST, NOISE * noise))
+        return replace(filled, frame_HWC=frame_HWC, origin_HW=np.zeros_like(filled.origin_HW)), object_HW
+    known_HW = hole_HW & ~object_HW & (filled.origin_HW == Origin.PROPAGATED)
+    removed_HW = object_HW
+    if known_HW.any():
+        before, after = (
+            cv2.GaussianBlur(each, (0, 0), BLUR_PX).astype(np.float32) for each in (frame_HWC, filled.frame_HWC)
+        )
+        apart_HW = np.abs(before - after).max(-1)
+        differs_HW = known_HW & (apart_HW > max(LEAST, NOISE * float(np.percentile(apart_HW[known_HW], 25))))
         differs_HW = cv2.morphologyEx(differs_HW.astype(np.uint8), cv2.MORPH_OPEN, disc(1)) > 0
         _, part_HW = cv2.connectedComponents((differs_HW | object_HW).astype(np.uint8), connectivity=8)
         touching = np.unique(part_HW[grown(object_HW, 2) & (part_HW > 0)])
-        removed_HW = object_HW | (np.isin(part_HW, touching) & differs_HW)
-        removed_HW = grown(removed_HW, SOFT_PX) & hole_HW
+        removed_HW = grown(object_HW | (np.isin(part_HW, touching) & differs_HW), SOFT_PX) & hole_HW
     weight_HW = np.maximum(cv2.GaussianBlur(removed_HW.astype(np.float32), (0, 0), SOFT_PX / 2), object_HW)
-    weight_HW = np.where(hole_HW & ((source_HW == Source.PROPAGATED) | object_HW), weight_HW, 0)[..., None]
-    mixed_HWC = np.rint(frame_HWC + weight_HW * (filled_HWC.astype(np.float32) - frame_HWC)).astype(np.uint8)
-    return mixed_HWC, np.where(removed_HW, source_HW, Source.KEPT).astype(np.uint8), removed_HW
+    weight_HW = np.where(known_HW | object_HW, weight_HW, 0)[..., None]
+    mixed_HWC = np.rint(frame_HWC + weight_HW * (filled.frame_HWC.astype(np.float32) - frame_HWC)).astype(np.uint8)
+    origin_HW = np.where(removed_HW, filled.origin_HW, Origin.KEPT).astype(np.uint8)
+    return replace(filled, frame_HWC=mixed_HWC, origin_HW=origin_HW), removed_HW

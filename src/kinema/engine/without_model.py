@@ -15,7 +15,7 @@ from ..core.events import Event, Note, OnEvent, Preview, Progress, ignore
 from ..core.plan import Plan
 from ..core.request import Request
 from .clip import Clip
-from .fill import Frame, Shares, described, filled
+from .fill import Frame, Shares, filled
 from .fill_cost import fill_work
 from .manifest import manifest
 from .plan import plan as make_plan
@@ -78,8 +78,8 @@ def fill_clip(plan: Plan, on_event: OnEvent = ignore) -> Iterator[Chunk]:
             frames, sounds = zip(*pending)
             yield sounding(list(frames), list(sounds), done - len(pending), plan.fps)
             pending = []
-    if fractions := shares.fractions():
-        on_event(Note("fill", f"Filled {described(fractions)}."))
+    if shares.fractions():
+        on_event(Note("fill", f"Filled {shares.text()}."))
 
 
 class _Still:
