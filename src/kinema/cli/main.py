@@ -35,6 +35,7 @@ from . import (
     toyland,
     train,
     upscale,
+    worker,
 )
 from .say import say, settle_streams
 
@@ -60,7 +61,7 @@ app.command("mask")(mask.mask)
 app.command("direct")(direct.direct)
 app.command("make-film")(film.make_film)
 app.add_typer(channel.app, name="channel")
-app.command("worker")(channel.worker)
+app.command("worker")(worker.worker)
 app.command("music")(music.music)
 app.command("score")(music.score)
 app.command("interpolate")(interpolate.interpolate)
