@@ -204,14 +204,14 @@ def suggest(
 def page(
     file: File = DEFAULT,
     host: Annotated[
-        str | None, option("--host", metavar="ADDRESS", help="Address to listen on. Default: the file's.", panel="Options")
+        str | None, option("--host", metavar="ADDRESS", help="Address. Default: the file's.", panel="Options")
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", metavar="N", help="Port; 0: any free one. Default: the file's.", min=0, max=65535)
+        int | None, typer.Option("--port", metavar="N", help="0: any free port. Default: the file's.", min=0, max=65535)
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option("--token-file", metavar="FILE", help="File with the owner's token. Default: from the environment."),
+        typer.Option("--token-file", metavar="FILE", help="The owner's token. Default: from the environment."),
     ] = None,
 ) -> None:  # fmt: skip
     """Serve a channel's page, stream and HTTP API until Ctrl-C; `start` does so too."""
@@ -226,7 +226,7 @@ def page(
 def demo(
     port: Annotated[
         int | None,
-        typer.Option("--port", metavar="N", help="Port of the page. Default: 8080 or the next free one.", min=0, max=65535),
+        typer.Option("--port", metavar="N", help="Default: 8080 or the next free port.", min=0, max=65535),
     ] = None,
     folder: Annotated[
         Path | None,

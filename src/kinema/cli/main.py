@@ -1,4 +1,4 @@
-"""The command `kinema`: the table of its verbs and the way in."""
+"""The command `kinema`: the table of its verbs, and its entry point."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Make video from words, pictures, drawn paths and masks, with open models.
+    """Generate video from text, images, paths and masks with open models.
 
     Try: kinema generate "a red ball rolls left over a green hill at sunset"
     """
@@ -111,10 +111,10 @@ def main() -> None:
     try:
         code = app(standalone_mode=not as_json)
     except (KeyboardInterrupt, exits.Terminated) as error:
-        exits.tell(exits.describe(error), as_json)
+        exits.report(exits.describe(error), as_json)
         sys.exit(exits.exit_code(error))
     except Exception as error:
-        # Outside standalone mode a misspelt option arrives here; whoever asked for JSON gets JSON.
+        # Outside standalone mode a usage error arrives here; with --json it is printed as JSON.
         format_message = getattr(error, "format_message", None)
         if format_message is None:
             raise

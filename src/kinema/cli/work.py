@@ -67,7 +67,8 @@ def make_clip(
         if options.request_only:
             from ..engine.again import request_of
 
-            typer.echo(request_of(state.plan).to_json())
+            request = request_of(state.plan)
+            typer.echo(request.to_json())
             return
         found, model = _resumed_plan(state, options), options.model or state.plan.model
     else:
