@@ -118,7 +118,7 @@ def test_without_a_name_nothing_of_another_request_is_replaced() -> None:
         (["ball", "--seeds", "1-70", "--grid", "g.mp4"], "64 clips"),
         (["ball", "--seeds", "1-2", "--sheet", "s.png"], "--grid FILE"),
         (["ball", "--seeds", "1-2", "--keep-state", "s"], "belongs to a single clip"),
-        (["ball", "--seeds", "1-2", "-o", "x-{nr}.mp4"], "{nr} stands for nothing"),
+        (["ball", "--seeds", "1-2", "-o", "x-{nr}.mp4"], "unknown field {nr}"),
         (["ball", "--seeds", "1-2", "-o", "x.avi"], "no such output format"),
         (["ball", "--seeds", "1-2", "-o", "no/x.mp4"], "does not exist"),
         (["ball", "--seeds", "1-2", "-o", "no/more/"], "does not exist"),

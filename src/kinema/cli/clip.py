@@ -78,7 +78,7 @@ def rerun(
     with reporter(as_json) as on_event:
         ready = prepare(found, file.parent, model=model, device=device, force=force)
         keep_apart({"output": target, "sheet": sheet}, named(ready.plan))
-        on_event(work.to_come(ready.plan, ready.model, device))
+        on_event(work.expected_parts(ready.plan, ready.model, device))
         engine = work.load_engine(ready.model, device, dtype, on_event)
         differences = _differences(found, engine.device_name)
         if not force:
@@ -90,7 +90,7 @@ def rerun(
         return
     for line in differences:
         note(f"Note: {line}; frames may differ a little.")
-    say(*work.words(made).split("\n"))
+    say(*work.result_text(made).split("\n"))
 
 
 @guarded

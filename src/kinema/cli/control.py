@@ -92,7 +92,7 @@ def control(
         "height": info.height, "frames": info.num_frames, "fps": info.fps,
         "seconds": round(time.perf_counter() - began_s, 3),
     }  # fmt: skip
-    answer(made, as_json, _words(made))
+    answer(made, as_json, _text(made))
 
 
 def _check(target: str, preview: str | None, *sources: str | None) -> None:
@@ -155,7 +155,7 @@ def _save_picture(above: Path, below: Path, target: Path) -> None:
         raise MediaError(f"{target}: the preview cannot be written: {error}.") from error
 
 
-def _words(made: dict[str, Any]) -> str:
+def _text(made: dict[str, Any]) -> str:
     from .work import readable
 
     size = f"{made['width']}x{made['height']}, {made['frames']} frames, {made['fps']:g} fps"

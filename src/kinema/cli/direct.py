@@ -133,7 +133,7 @@ def direct(
             return
         if error:
             note(f"Written by the offline writer: {error}")
-        say(*_words(episode, director.bible).split("\n"))
+        say(*_text(episode, director.bible).split("\n"))
 
     errors: list[str] = []
     for episode in islice(director.episodes(start - 1), episodes):
@@ -205,7 +205,7 @@ def _plain(episode: Episode, bible: StyleBible, error: str, requests: bool) -> d
     return found | ({"error": error} if error else {})
 
 
-def _words(episode: Episode, bible: StyleBible) -> str:
+def _text(episode: Episode, bible: StyleBible) -> str:
     from ..channel.writing.prompt import prompt_of
 
     cast = "; ".join(f"{member.name}, {member.description}" for member in episode.cast)

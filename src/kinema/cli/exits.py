@@ -48,7 +48,7 @@ MEANINGS = {
     INTERRUPTED: "stopped by Ctrl-C",
     TERMINATED: "terminated (SIGTERM)",
 }
-TEXTS = ("prompt", "negative", "theme", "thing")
+TEXTS = ("prompt", "negative", "theme", "object_")
 """Arguments that are text, not file names."""
 STOPPED = "Stopped. No incomplete file was left."
 

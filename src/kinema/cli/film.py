@@ -150,7 +150,7 @@ def _run(
 ) -> None:
     from ..workflow import film as work
     from .sheet import SHEET_FRAMES, pick, save_sheet
-    from .work import load_engine, remember
+    from .work import load_engine, record
 
     started = time.perf_counter()
     picked: list[Any] = []
@@ -166,7 +166,7 @@ def _run(
         if sheet is not None:
             save_sheet(picked, sheet)
         names = ", ".join(dict.fromkeys(plan.model for plan in shots.plans))
-        remember(
+        record(
             on_event, made.path, "film", prompt=_prompt(shots), model=names, seed=shots.film.seed, size=made.size,
             frames=made.frames, fps=made.fps,
         )  # fmt: skip

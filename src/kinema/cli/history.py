@@ -119,14 +119,14 @@ def _report(entries: list[HistoryEntry], num: int, search: str | None, since: st
         limits += [f"with {search!r} in it"] if search is not None else []
         say("Nothing in the history " + (f"{' '.join(limits)}." if limits else "yet."))
     for entry in entries:
-        say(*(_words(entry)))
+        say(*(_text(entry)))
     if num > len(entries):
         say(f"{len(entries)} of {num}; use --limit N for more, --search WORD or --since DATE for fewer.")
     if not kept.is_on():
         note("KINEMA_HISTORY is off: new clips are not recorded.")
 
 
-def _words(entry: HistoryEntry) -> tuple[str, str]:
+def _text(entry: HistoryEntry) -> tuple[str, str]:
     """Return two lines: date, file and size; prompt, command, model and seed."""
     from .work import readable
 

@@ -83,7 +83,7 @@ def interpolate(
     for each in remarks if not as_json else ():
         note(each)
     started = time.perf_counter()
-    with reporter(as_json) as on_event, timed(to_come(info, plan, by, device), on_event) as listen:
+    with reporter(as_json) as on_event, timed(expected_work(info, plan, by, device), on_event) as listen:
         made = _run(clip, path, sheet, listen, fps=fps, times=times, slow=slow, by=by, model=model, device=device)
     made["seconds"] = round(time.perf_counter() - started, 3)
     made["sound"] = "left out" if slow > 1 and info.has_audio else "kept" if info.has_audio else "none"
@@ -91,7 +91,7 @@ def interpolate(
     _report(made, as_json)
 
 
-def to_come(info: VideoInfo, plan: work.InterpolationPlan, by: str, device: str | None) -> Work:
+def expected_work(info: VideoInfo, plan: work.InterpolationPlan, by: str, device: str | None) -> Work:
     """Return the expected work of interpolation, from the number of pixels of the new frames."""
     from ..engine.estimate import device_name
     from ..engine.timed import Work
@@ -112,7 +112,7 @@ def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **settings: An
     from ..media.write import write
     from ..post.interpolate import InterpolationPlan, interpolate, manifest, num_frames
     from .sheet import SHEET_FRAMES, pick, save_sheet
-    from .work import remember
+    from .work import record
 
     info = probe(clip)
     plan = InterpolationPlan.of(settings["fps"], settings["times"], settings["slow"], settings["by"], settings["model"])
@@ -138,7 +138,7 @@ def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **settings: An
     if sheet is not None:
         chunks = pick(chunks, frames, SHEET_FRAMES, picked)
     write(chunks, path, manifest=made_from, on_frame=on_event)
-    remember(
+    record(
         on_event, path, "interpolated", prompt=prompt_of(made_from), size=(info.width, info.height), frames=frames,
         fps=float(target),
     )  # fmt: skip

@@ -164,7 +164,7 @@ def _report(finished: list[MadeClip], grid: str | None, seconds: float, as_json:
 def _line(made: MadeClip) -> str:
     from . import work
 
-    return work.words(made.facts)
+    return work.result_text(made.facts)
 
 
 def _facts(made: MadeClip) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def mask(
         str | None,
         option("--box", metavar="x,y,w,h", help="A box around the object: upper left corner, width, height."),
     ] = None,
-    thing: Annotated[
+    object_: Annotated[
         str | None,
         option("--object", metavar="WORDS", help='Its name, as "the cat"; requires the weights of Grounding DINO.'),
     ] = None,
@@ -94,7 +94,7 @@ def mask(
     if not 0 <= ratio <= 1:
         nearest = 0.0 if ratio < 0 else 1.0
         raise RequestError(f"ratio = {ratio:g}.", field="ratio", value=ratio, legal="0 to 1", nearest=nearest)
-    given = {"click": click, "box": box, "object": thing}
+    given = {"click": click, "box": box, "object": object_}
     if sum(value is not None for value in given.values()) != 1:
         legal = "exactly one of --click, --box and --object"
         raise RequestError("Exactly one object is required.", field="click", legal=legal)
@@ -103,7 +103,7 @@ def mask(
     with inputs.as_file(video) as path:
         info = inputs.info(str(path))
         _check_names(target, preview, path, info)
-        start = _start(click, box, thing, info)
+        start = _start(click, box, object_, info)
         began_s = time.perf_counter()
         with reporter(as_json) as on_event:
             seen = _write(path, info, start, target, (shape, ratio), tracker, device, on_event)
@@ -116,22 +116,22 @@ def mask(
         "share": round(seen["share"], 5), "shape": shape,
         "seconds": round(time.perf_counter() - began_s, 3),
     }  # fmt: skip
-    answer(made, as_json, _words(made))
-    for line in (*seen["doubts"], *_lost_words(made)) if not as_json else ():
+    answer(made, as_json, _text(made))
+    for line in (*seen["doubts"], *_lost_lines(made)) if not as_json else ():
         note(line)
     if not made["found_again"] and not anyway:
         raise typer.Exit(LOST)
 
 
-def _start(click: str | None, box: str | None, thing: str | None, info: VideoInfo) -> dict[str, Any]:
+def _start(click: str | None, box: str | None, object_: str | None, info: VideoInfo) -> dict[str, Any]:
     """Return where the object is in the first frame, in fractions. Raises RequestError for a place off the frame."""
     if click is not None:
         return {"click": where.parse_click(click, info.width, info.height)}
     if box is not None:
         return {"box": where.parse_box(box, info.width, info.height)}
-    if not (thing or "").strip():
+    if not (object_ or "").strip():
         raise RequestError("--object is empty.", field="object", legal='a name, as "the cat"')
-    return {"words": (thing or "").strip()}
+    return {"words": (object_ or "").strip()}
 
 
 def _write(
@@ -230,7 +230,7 @@ def _is_lost(lost: list[list[int]], info: VideoInfo) -> bool:
     return bool(lost) and lost[-1][1] >= info.num_frames - 1
 
 
-def _lost_words(made: dict[str, Any]) -> list[str]:
+def _lost_lines(made: dict[str, Any]) -> list[str]:
     """Return a line for each of the first runs of frames without the object."""
     lines = []
     for first, last in made["lost"][:MAX_RUNS]:
@@ -246,7 +246,7 @@ def _lost_words(made: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _words(made: dict[str, Any]) -> str:
+def _text(made: dict[str, Any]) -> str:
     size = f"{made['width']}x{made['height']}, {made['frames']} frames"
     seen = f"seen on {made['seen_frames']}, {100 * made['share']:.1f} % of the frame"
     lines = [f"{made['path']}  ({size}; {seen}) in {made['seconds']:.1f} s"]

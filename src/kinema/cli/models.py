@@ -100,8 +100,8 @@ def add(
 
     card = manage.add(path.expanduser())
     lost = store.why_not(card)
-    words = f"{card.id}: {card.title}, at {card.path}" + (f"; {lost}" if lost else "")
-    answer(summary(card, lost is None), as_json, words)
+    text = f"{card.id}: {card.title}, at {card.path}" + (f"; {lost}" if lost else "")
+    answer(summary(card, lost is None), as_json, text)
 
 
 @app.command("pull")

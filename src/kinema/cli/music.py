@@ -72,7 +72,7 @@ def music(
     keep_apart({"output": target}, [melody, sound, model])
     check(model, melody, sound)
     started = time.perf_counter()
-    with reporter(as_json) as on_event, timed(to_come("music", seconds, model, device), on_event) as report:
+    with reporter(as_json) as on_event, timed(expected_work("music", seconds, model, device), on_event) as report:
         track = make(theme, seconds, seed, model=model, melody=melody, sound=sound, device=device, on_event=report)
         save(track, target, on_event=report)
     _report(track, target, started, as_json)
@@ -117,7 +117,7 @@ def score(
     check(model, melody, sound)
     started = time.perf_counter()
     with reporter(as_json) as on_event:
-        with timed(to_come("score", probe(clip).seconds, model, device), on_event) as report:
+        with timed(expected_work("score", probe(clip).seconds, model, device), on_event) as report:
             track = put_under(
                 clip, target, theme, seed, replace_sound=replace, under_lu=under, model=model, melody=melody,
                 sound=sound, device=device, on_event=report,
@@ -126,7 +126,7 @@ def score(
     _report(track, target, started, as_json)
 
 
-def to_come(verb: str, seconds: float, model: str | None, device: str | None) -> Work:
+def expected_work(verb: str, seconds: float, model: str | None, device: str | None) -> Work:
     """Return the expected work for some seconds of music: MusicGen is loaded first and takes longer than they last, the
     composer a part of them."""
     from ..engine.estimate import device_name
@@ -158,10 +158,10 @@ def _video_suffix(clip: str) -> str:
 def _remember(target: str, on_event: OnEvent) -> None:
     from ..media.manifest import carried, prompt_of
     from ..media.read import probe
-    from .work import remember
+    from .work import record
 
     info = probe(target)
-    remember(
+    record(
         on_event, target, "scored", prompt=prompt_of(carried(target)), size=(info.width, info.height),
         frames=info.num_frames, fps=info.fps,
     )  # fmt: skip

@@ -130,12 +130,12 @@ def note(text: str) -> None:
     say(text, err=True, color=typer.colors.YELLOW)
 
 
-def answer(found: Any, as_json: bool, words: str) -> None:
+def answer(found: Any, as_json: bool, text: str) -> None:
     """Print the result of a command, as one JSON object or as text."""
     if as_json:
         typer.echo(json.dumps(found))
     else:
-        say(*words.split("\n"))
+        say(*text.split("\n"))
 
 
 def log_to_stderr(level: int) -> None:

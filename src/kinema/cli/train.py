@@ -170,7 +170,7 @@ def _reporter(
             now.update(event)
         if board is not None:
             board(event)
-        words = _words(event, now["stage"])
+        words = _text(event, now["stage"])
         if as_json or words:
             shown.aside(lambda: answer({"stage": now["stage"], **event}, as_json, words))
 
@@ -185,7 +185,7 @@ NAMES = {
 }  # fmt: skip
 
 
-def _words(event: dict[str, Any], stage: str) -> str:
+def _text(event: dict[str, Any], stage: str) -> str:
     """Return an event as a line; "" for events that the progress line or the end of the stage shows."""
     kind = event["event"]
     if kind in ("data", "note"):
