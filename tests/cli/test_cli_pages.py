@@ -10,8 +10,7 @@ import typer.main
 from cli_tools import run
 
 from kinema.cli.docs import commands, help_text
-from kinema.cli.main import app
-from kinema.cli.pages import flowing
+from kinema.cli.main import app, flowing
 
 
 def command_of(name: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import sys
 from typing import Annotated
 
@@ -29,7 +31,6 @@ from . import (
     models,
     music,
     once,
-    pages,
     samples,
     styles,
     toyland,
@@ -77,7 +78,25 @@ app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 app.command("completion")(completion.completion)
 once.everywhere(app)
-pages.everywhere(app)
+
+
+def _wrap_help(app: typer.Typer) -> None:
+    """Let the help of all commands wrap to the width of the terminal, not where a docstring breaks its lines."""
+    for each in app.registered_commands:
+        if each.callback is not None:
+            each.help = flowing(each.callback.__doc__ or "")
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _wrap_help(group.typer_instance)
+
+
+def flowing(docstring: str) -> str:
+    """Return the paragraphs of a docstring, each on one line."""
+    paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(docstring))
+    return "\n\n".join(" ".join(each.split()) for each in paragraphs)
+
+
+_wrap_help(app)
 
 
 def _version(wanted: bool) -> None:

@@ -24,8 +24,6 @@ from .clip_file import ClipGenerator, write_clip
 LOCK = "in_use.lock"
 _SHOT = re.compile(r"shot-[0-9a-f]{20}\.mp4(\.json)?")
 _HALF = re.compile(r"\.shot-[0-9a-f]{20}\.partial-.*")
-_NOT_PIXELS = {"estimate", "changes", "notes", "outside"}
-"""Fields of a plan that do not affect the frames."""
 
 
 class FilmBusy(KinemaError):
