@@ -151,7 +151,7 @@ def test_a_playlist_replaces_nothing_but_a_playlist(tmp_path):
     (tmp_path / "library.db").write_bytes(b"SQLite format 3\0")
     (tmp_path / "list.ffconcat").write_text("ffconcat version 1.0\n")
     for name in ("library.db", "."):
-        with pytest.raises(RequestError, match="no ffconcat list"):
+        with pytest.raises(RequestError, match="not an ffconcat list"):
             _check_playlist(tmp_path / name)
     _check_playlist(tmp_path / "list.ffconcat")
     _check_playlist(tmp_path / "new.ffconcat")

@@ -58,7 +58,7 @@ def test_control_in_words(clip: str) -> None:
         (["clip.mp4", "--kind", "depth"], 1, "kinema models pull depth-anything"),
         (["clip.mp4", "--kind", "pose"], 1, "kinema models pull usyd-community"),
         (["clip.mp4", "--kind", "edge", "-o", "edge.txt"], 2, "edge.mp4"),
-        (["clip.mp4", "--kind", "edge", "-o", "no/edge.mp4"], 2, "not there"),
+        (["clip.mp4", "--kind", "edge", "-o", "no/edge.mp4"], 2, "does not exist"),
         (["clip.mp4", "--kind", "edge", "-o", "edge.png"], 2, "one frame"),
         (["clip.mp4", "--kind", "edge", "-o", "clip.mp4"], 2, "is an input"),
         (["clip.mp4", "--kind", "edge", "-o", "a.mp4", "--preview", "a.mp4"], 2, "two names"),

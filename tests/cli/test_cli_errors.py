@@ -63,7 +63,7 @@ def test_version() -> None:
         (["generate", "x", "--keep-every", "2"], 2, "--keep-state"),
         (["generate", "x", "--model", "wan2.1-t2v-1.3b"], 1, "kinema models pull"),
         (["toyland", "render", "-o", "here", "--num", "0"], 2, "num"),
-        (["toyland", "render", "-o", "no/here"], 2, "not there"),
+        (["toyland", "render", "-o", "no/here"], 2, "does not exist"),
     ],
 )
 def test_exit_code_and_message(arguments: list[str], code: int, told: str) -> None:
@@ -96,7 +96,7 @@ def test_misspelt_option_as_json(tmp_path: Path) -> None:
     ("target", "code", "told"),
     [
         ("clip.avi", 2, "clip.mp4"),
-        ("no/clip.mp4", 2, "not there"),
+        ("no/clip.mp4", 2, "does not exist"),
         ("/proc/clip.mp4", 2, "cannot be written"),
         ("taken.mp4", 2, "is a folder"),
         ("taken.mp4/", 2, "not a folder of frames that Kinema wrote"),
@@ -116,7 +116,7 @@ def test_output_is_refused_before_work(target: str, code: int, told: str, monkey
     assert [path.name for path in Path().iterdir()] == ["taken.mp4"]
 
 
-@pytest.mark.parametrize(("sheet", "told"), [("sheet.mp4", "sheet.png"), ("no/sheet.png", "not there")])
+@pytest.mark.parametrize(("sheet", "told"), [("sheet.mp4", "sheet.png"), ("no/sheet.png", "does not exist")])
 def test_sheet_is_refused_before_work(sheet: str, told: str) -> None:
     result = run("generate", "x", "-o", "x.mp4", "--sheet", sheet)
     assert result.exit_code == 2

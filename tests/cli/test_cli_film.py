@@ -36,9 +36,9 @@ def test_several_episodes_have_a_card_each() -> None:
 def test_direct_replaces_no_other_file() -> None:
     Path("package.json").write_text("{}")
     for name, words in (
-        ("package.json", "no film plan"),
+        ("package.json", "is not a film plan"),
         ("plan.txt", "is a .json file"),
-        ("no/plan.json", "not there"),
+        ("no/plan.json", "does not exist"),
     ):
         result = run("direct", "the sea", "-o", name)
         assert result.exit_code == 2
@@ -74,7 +74,7 @@ SHOT = {"request": {"prompt": "a red ball rolls left"}}
         (["bad.json"], "not valid JSON"),
         (["empty.json"], "has no shots"),
         (["plan.json", "-o", "film.avi"], "no such output format"),
-        (["plan.json", "-o", "no/film.mp4"], "not there"),
+        (["plan.json", "-o", "no/film.mp4"], "does not exist"),
         (["plan.json", "--size", "65x65"], "Shot 1: kinema-mini-wan cannot generate 65x65"),
         (["plan.json", "--fps", "0"], "fps = 0"),
         (["plan.json", "--steps", "0"], "steps"),
@@ -120,7 +120,7 @@ def test_a_run_that_is_stopped_says_what_is_kept(num: int, words: str, monkeypat
     result = run("make-film", "plan.json", "-o", "film.mp4")
     assert result.exit_code == 130
     assert words in result.stderr
-    assert ("goes on from there" in result.stderr) == bool(num)
+    assert ("the same command resumes" in result.stderr) == bool(num)
 
 
 def test_a_film_of_so_many_seconds() -> None:

@@ -54,7 +54,7 @@ def test_inspect_of_a_file_that_kinema_did_not_make(tmp_path: Path) -> None:
 
     Image.new("RGB", (32, 32)).save("plain.png")
     assert answer(run("inspect", "plain.png", "--json"))["manifest"] is None
-    assert "no manifest" in run("inspect", "plain.png").output
+    assert "No manifest" in run("inspect", "plain.png").output
     assert run("rerun", "plain.png").exit_code == 2
 
 

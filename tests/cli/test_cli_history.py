@@ -58,7 +58,7 @@ def test_a_range_of_dates(words: tuple[str, ...], shown: str) -> None:
 def test_what_is_no_date_is_refused(option: str, text: str) -> None:
     result = run("history", option, text)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "is no date. Legal: a month, a day or a minute, as 2026-11" in result.stderr
+    assert "is not a date. Legal: a month, a day or a minute, as 2026-11" in result.stderr
 
 
 def test_words() -> None:

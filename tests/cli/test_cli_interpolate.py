@@ -51,7 +51,7 @@ def test_what_an_interpolated_clip_tells():
     assert found["manifest"] is None and found["interpolated"]["clip"] == "clip.mp4"
     assert "Interpolated" in run("inspect", "smooth.mp4").stdout
     assert not set("{}[]'_") & set(run("inspect", "smooth.mp4").stdout)
-    assert "carries no manifest" in run("inspect", "clip.mp4").stdout
+    assert "No manifest" in run("inspect", "clip.mp4").stdout
     assert run("rerun", "smooth.mp4").exit_code == 2
 
 

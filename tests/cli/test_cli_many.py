@@ -114,14 +114,14 @@ def test_without_a_name_nothing_of_another_request_is_replaced() -> None:
         (["--prompts", "none.txt"], "no such file"),
         (["--prompts", "empty.txt"], "holds no prompt"),
         (["a", "--grid", "g.png"], "--seeds 1-8"),
-        (["ball", "--seeds", "1-2", "--grid", "g.txt"], "a grid is a picture or a clip"),
+        (["ball", "--seeds", "1-2", "--grid", "g.txt"], "a grid is an image or a clip"),
         (["ball", "--seeds", "1-70", "--grid", "g.mp4"], "64 clips"),
         (["ball", "--seeds", "1-2", "--sheet", "s.png"], "--grid FILE"),
         (["ball", "--seeds", "1-2", "--keep-state", "s"], "belongs to a single clip"),
-        (["ball", "--seeds", "1-2", "-o", "x-{nr}.mp4"], "{nr} stands for nothing"),
+        (["ball", "--seeds", "1-2", "-o", "x-{nr}.mp4"], "unknown field {nr}"),
         (["ball", "--seeds", "1-2", "-o", "x.avi"], "no such output format"),
-        (["ball", "--seeds", "1-2", "-o", "no/x.mp4"], "not there"),
-        (["ball", "--seeds", "1-2", "-o", "no/more/"], "not there"),
+        (["ball", "--seeds", "1-2", "-o", "no/x.mp4"], "does not exist"),
+        (["ball", "--seeds", "1-2", "-o", "no/more/"], "does not exist"),
         (["ball", "--seeds", "1-2", "-o", "p.txt/"], "is a file"),
         (["ball", "--seeds", "1-2", "-o", "x.mp4", "--grid", "x-2.mp4"], "cannot be"),
         (["--prompts", "p.txt", "--seeds", "1", "--size", "65x65"], "p.txt, line 1"),
@@ -160,7 +160,7 @@ def test_what_was_made_is_listed_searched_and_shown() -> None:
     found = answer(run("history", "--search", "RED", "--limit", "1", "--sheet", "h.png", "--json"))
     assert (found["clips"], len(found["shown"]), found["sheet"]) == (2, 1, "h.png")
     assert (read_image("h.png") == 40).all(2).mean() > 0.5  # the first frame of seed 2
-    assert run("history", "--clear").stdout == "3 entries forgotten; the clips stay.\n"
+    assert run("history", "--clear").stdout == "3 entries removed; the clips stay.\n"
     assert answer(run("history", "--json"))["clips"] == 0
 
 
@@ -180,8 +180,8 @@ def test_it_is_off_where_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--limit", "0"], "1 or more"), (["--sheet", "h.mp4"], "a contact sheet is a picture"),
-     (["--clear", "--search", "x"], "--clear alone"), (["--sheet", "h.png"], "nothing to show")],
+    [(["--limit", "0"], "1 or more"), (["--sheet", "h.mp4"], "a contact sheet is an image"),
+     (["--clear", "--search", "x"], "--clear alone"), (["--sheet", "h.png"], "the sheet would be empty")],
 )  # fmt: skip
 def test_refusals_of_history(arguments: list[str], words: str) -> None:
     result = run("history", *arguments)

@@ -69,7 +69,7 @@ def test_score(sound):
     (("music", "calm, 500 bpm"), "40 to 220"),
     (("music", ""), "theme is empty"),
     (("music", "calm", "-o", "a.mid"), ".wav, .flac"),
-    (("music", "calm", "-o", "no/a.wav"), "is not there"),
+    (("music", "calm", "-o", "no/a.wav"), "does not exist"),
     (("music", "calm", "--sound", "what"), "own, auto"),
     (("music", "calm", "--seed", "-1"), "2**63"),
     (("score", "clip.mp4", "-o", "clip.mp4"), "over itself"),

@@ -10,8 +10,7 @@ import typer.main
 from cli_tools import run
 
 from kinema.cli.docs import commands, help_text
-from kinema.cli.main import app
-from kinema.cli.pages import flowing
+from kinema.cli.main import app, flowing
 
 
 def command_of(name: str) -> Any:
@@ -35,8 +34,8 @@ def test_paragraphs_flow_and_arguments_are_in_capitals(name: str) -> None:
 def test_a_docstring_s_lines_are_no_lines_of_the_page() -> None:
     assert flowing("One\n    two.\n\n    Three\n    four.\n    ") == "One two.\n\nThree four."
     lines = help_text("kinema mask").splitlines()
-    at = next(index for index, line in enumerate(lines) if "out of sight" in line)
-    assert lines[at + 1].strip() == "found again until the end, the exit code is 3."
+    at = next(index for index, line in enumerate(lines) if "Frames without the object" in line)
+    assert lines[at + 1].strip().endswith("exit code is 3.")
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_a_name_without_an_ending(clip, command):
     found = run(*COMMANDS[command], "-o", "ball")
     assert found.exit_code == 0, found.output
     assert probe("ball.mp4").num_frames >= 4 and not Path("ball").exists()
-    assert "ball.mp4 is written" in found.stderr
+    assert "writing ball.mp4" in found.stderr
     folder = run(*COMMANDS[command], "-o", "frames/")
     assert folder.exit_code == 0 and read_image("frames/00000.png").ndim == 3
     again = run(*COMMANDS[command], "-o", "frames")

@@ -71,4 +71,4 @@ def test_a_preview_that_fails_never_stops_the_work(tmp_path: Path, capsys: pytes
     for step in (1, 2):
         previews(preview(step, asked))
     assert asked == [1]
-    assert "No more previews" in capsys.readouterr().err
+    assert "Previews stopped" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def test_a_chinese_text_without_its_letters() -> None:
         [sys.executable, "-m", "kinema", *arguments], env=environment, capture_output=True, check=True, timeout=60
     ).stdout.decode("ascii")
     assert "\\u" not in told
-    assert "characters that this terminal's encoding has not)" in told
+    assert "characters that this terminal's encoding lacks)" in told
     assert "\u8272" in run(*arguments).stdout, "where it has them, they are shown"
 
 

@@ -45,7 +45,7 @@ def test_who_asked_for_more_gets_more() -> None:
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.5, 4.9, 1e6])
 def test_what_cannot_be_is_refused(seconds: float) -> None:
-    with pytest.raises(RequestError, match=r"of 6 shots.* each would last") as refused:
+    with pytest.raises(RequestError, match=r"each of 6 shots would last") as refused:
         to_length(film(*[2.0] * 6, title="A", ending="B", card_s=1.0), seconds)
     near = float(str(refused.value.nearest))
     found, length_s = to_length(film(*[2.0] * 6, title="A", ending="B", card_s=1.0), near)

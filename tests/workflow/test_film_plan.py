@@ -80,6 +80,6 @@ def test_no_such_plan(tmp_path: Path) -> None:
 
 def test_a_strangers_file_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"name": "mine"}')
-    with pytest.raises(RequestError, match="no film plan"):
+    with pytest.raises(RequestError, match="is not a film plan"):
         film("cut").save(tmp_path / "package.json")
     assert "mine" in (tmp_path / "package.json").read_text()

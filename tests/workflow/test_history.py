@@ -78,7 +78,7 @@ def test_damaged_lines_are_left_out_and_told(junk: bytes) -> None:
     add("after")
     found = read()
     assert [entry.prompt for entry in found.entries] == ["after", "before"]
-    assert "1 line left out" in found.troubles[0]
+    assert "1 line skipped" in found.troubles[0]
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -94,7 +94,7 @@ def test_no_bytes_stop_a_clip_or_the_list(data: bytes) -> None:
 def test_a_file_that_is_no_history_is_moved_aside() -> None:
     place().parent.mkdir()
     place().write_bytes(b"x" * (2 * MAX_BYTES + 1))
-    assert "begins anew" in read().troubles[0]
+    assert "starts a new history" in read().troubles[0]
     add("after")
     assert [entry.prompt for entry in read().entries] == ["after"]
     assert len(list(place().parent.glob("history.jsonl.damaged-*"))) == 1

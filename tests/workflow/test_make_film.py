@@ -206,7 +206,7 @@ def test_shots_that_do_not_fit_together_are_refused_before_work() -> None:
     with pytest.raises(RequestError, match="Shot 2 and shot 1 differ in size: 48x48 and 64x64"):
         plan_film(FilmPlan.from_dict({"shots": sizes}))
     rates = [{"request": {"prompt": f"shot {k}", "fps": fps}} for k, fps in ((1, 8), (2, 12))]
-    with pytest.raises(RequestError, match="Shot 2 has 12 frames a second, shot 1 8"):
+    with pytest.raises(RequestError, match="Shot 2 and shot 1 differ in frame rate: 12 and 8"):
         plan_film(FilmPlan.from_dict({"shots": rates}))
     plan_film(FilmPlan.from_dict({"shots": rates}), fps=24)
     bad = [{"request": {"prompt": "shot 1"}}, {"request": {"prompt": "shot 2", "width": 65, "height": 64}}]
@@ -217,7 +217,7 @@ def test_shots_that_do_not_fit_together_are_refused_before_work() -> None:
 def test_a_model_that_cannot_go_on_cuts_and_says_so() -> None:
     shots = plan_film(film("cut", "continue"), model="kinema-mini-animatediff", frames=16)
     assert shots.joins == ("cut", "cut")
-    assert "instead of a continuation: kinema-mini-animatediff does not go on from a clip" in shots.notes[0]
+    assert "instead of a continuation: kinema-mini-animatediff does not continue clips" in shots.notes[0]
 
 
 def test_shots_of_two_rates_are_cut_and_keep_their_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def test_shots_of_two_rates_are_cut_and_keep_their_lengths(monkeypatch: pytest.M
     data = json.loads(film("cut", "crossfade").to_json())
     data["shots"][1]["request"]["fps"] = 12
     shots = plan_film(FilmPlan.from_dict(data), fps=24)
-    assert "Shot 2 follows by a cut instead of a crossfade: it has 12 frames a second" in shots.notes[0]
+    assert "Shot 2 follows by a cut instead of a crossfade: its frame rate is 12" in shots.notes[0]
     made = make_film(shots, "film.mp4", open_generator=PaintedShots())
     assert made.frames == 3 * FRAMES + 2 * FRAMES == probe("film.mp4").num_frames
 
@@ -240,7 +240,7 @@ def test_a_film_is_not_written_over_its_own_input() -> None:
 
     Image.new("RGB", (64, 64), (9, 9, 9)).save("film.webp")
     shots = [{"request": {"prompt": "shot 1", "conditions": [{"kind": "image", "image": "film.webp"}]}}]
-    with pytest.raises(RequestError, match=r"film\.webp is an input.*Shot 1 is made from it"):
+    with pytest.raises(RequestError, match=r"film\.webp is an input.*Shot 1 uses it"):
         make_film(FilmPlan.from_dict({"shots": shots}), "film.webp", open_generator=PaintedShots())
     with pytest.raises(RequestError, match=r"film\.webp is an input.*the contact sheet another name"):
         check_target(plan_film(FilmPlan.from_dict({"shots": shots})).requests, "film.mp4", "film.webp")

@@ -66,7 +66,7 @@ def make(painter: Painter, text: str = "1-3", base: Request = SMALL, prompt: str
 @pytest.mark.parametrize("name", ["p.csv", "p.TSV", "p.jsonl", "p.yaml"])
 def test_a_table_is_no_list_of_prompts(name: str) -> None:
     Path(name).write_text("prompt;seed\na red ball;1\n")
-    with pytest.raises(RequestError, match=r"its lines would be taken for prompts.* Legal: a text file"):
+    with pytest.raises(RequestError, match=r"its lines are not prompts.* Legal: a text file"):
         prompts(Path(name))
 
 
@@ -111,7 +111,7 @@ def test_prompts_of_any_editor_with_comments_and_repetitions() -> None:
         Path("p.txt").write_bytes(data)
         found, notes = prompts(Path("p.txt"))
         assert found == [(3, "a red ball"), (4, "a blue star")]
-        assert notes == ["p.txt: line 5 says what line 3 says; it is made once."]
+        assert notes == ["p.txt: line 5 repeats line 3 and is skipped."]
     Path("p.txt").write_bytes(b"a caf\xe9\n")
     assert "cp1252" in prompts(Path("p.txt"))[1][0]
 
@@ -158,7 +158,7 @@ def test_names(pattern: str, said: list[str], found: list[str]) -> None:
 
 @pytest.mark.parametrize("pattern", ["o-{sed}.mp4", "o-{number}.mp4", "clips", "o-{}.mp4", "{prompt}.mp4"])
 def test_names_that_would_be_the_same_or_mean_nothing_are_refused(pattern: str) -> None:
-    with pytest.raises(RequestError, match=r"stands for nothing|several clips|neither a kind"):
+    with pytest.raises(RequestError, match=r"unknown field|several clips|neither a file name"):
         names(pattern, wishes_of("a red ball"))
 
 

@@ -86,7 +86,7 @@ def test_nothing_is_replaced_unless_asked(folder: Path, tmp_path: Path, monkeypa
     own.mkdir()
     (own / "path.txt").write_text("mine")
     (own / "notes.txt").write_text("mine too")
-    with pytest.raises(RequestError, match=r"path\.txt: is there already.*--force"):
+    with pytest.raises(RequestError, match=r"path\.txt: exists already.*--force"):
         write_samples(own)
     assert sorted(each.name for each in own.iterdir()) == ["notes.txt", "path.txt"]
     write_samples(own, force=True)
@@ -107,7 +107,7 @@ def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
 
 def test_places_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for place, words in ((tmp_path / "file", "is a file"), (tmp_path / "no" / "samples", "is not there")):
+    for place, words in ((tmp_path / "file", "is a file"), (tmp_path / "no" / "samples", "does not exist")):
         with pytest.raises(RequestError, match=words):
             write_samples(place)
 
@@ -120,4 +120,4 @@ def test_the_command_says_what_to_type_next(folder: Path, tmp_path: Path, monkey
     assert "--image 'my samples/car.png'" in result.stdout
     again = CliRunner().invoke(app, ["samples", "my samples"])
     assert again.exit_code == 2
-    assert "car.png: is there already" in again.stderr
+    assert "car.png: exists already" in again.stderr

@@ -1,4 +1,4 @@
-"""`kinema channel` and `kinema worker`: a channel that runs day and night."""
+"""`kinema channel`: a channel that runs day and night."""
 
 from __future__ import annotations
 
@@ -15,65 +15,66 @@ import typer
 from ..core.errors import RequestError
 from ..core.outside import for_terminal
 from . import exits
+from .channel_status import status_line, status_lines
 from .exits import guarded
 from .options import AsJson, option
 from .piping import no_stdout
-from .say import answer, log_to_stderr, say, say_aside
+from .say import answer, log_to_stderr, say
 
 if TYPE_CHECKING:
     from ..channel.config import ChannelConfig
 
-app = typer.Typer(no_args_is_help=True, help="Run a channel: it writes, makes and shows a programme, day and night.")
+app = typer.Typer(
+    no_args_is_help=True, help="Run a channel: it writes, generates and broadcasts a programme, day and night."
+)
 DEFAULT = Path("channel.toml")
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The channel's file.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The channel file.")]
 
 
 @app.callback()
 def _group() -> None:
-    """Run a channel: it writes, makes and shows a programme, day and night."""
+    """Run a channel: it writes, generates and broadcasts a programme, day and night."""
 
 
 @app.command("init")
 @guarded
 def init(file: File = DEFAULT, as_json: AsJson = False) -> None:
-    """Write a channel's file: commented, and runnable as it is, offline."""
+    """Write a channel file with comments; it runs offline without changes."""
     from ..channel import control
 
     path = control.init(file)
-    told = f"{path}\nStart it with: kinema channel start {path}"
-    answer({"path": str(path)}, as_json, told)
+    answer({"path": str(path)}, as_json, f"{path}\nStart it with: kinema channel start {path}")
 
 
 @app.command("start")
 @guarded
 def start(file: File = DEFAULT, as_json: AsJson = False) -> None:
-    """Run the channel in the foreground until Ctrl-C or `kinema channel stop`. With --json: a status a second."""
+    """Run the channel in the foreground until Ctrl-C or `kinema channel stop`. With --json: a status every second."""
     from ..channel import control
 
     log_to_stderr(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    told: list[str] = []
-
+    shown: list[str] = []
     page = _config(file).page
 
-    def tell(status: dict[str, Any]) -> None:
-        if page.port and not told and not as_json:
+    def report(status: dict[str, Any]) -> None:
+        if page.port and not shown and not as_json:
             say(f"page http://{page.host}:{page.port}/  stream http://{page.host}:{page.port}/live.m3u8")
         if as_json:
             typer.echo(json.dumps(status))
             return
-        line = _line(status)
+        line = status_line(status)
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\x1b[2K{for_terminal(line, 200)}")
-        elif told[-1:] != [line]:
+        elif shown[-1:] != [line]:
             say(line, err=True)
-        told[:] = [line]
+        shown[:] = [line]
         sys.stderr.flush()
 
     exits.begin()
-    control.start(file, stop, tell)
+    control.start(file, stop, report)
     if not as_json:
         say(*[""] * sys.stderr.isatty(), "Stopped.", err=True)
 
@@ -81,7 +82,7 @@ def start(file: File = DEFAULT, as_json: AsJson = False) -> None:
 @app.command("stop")
 @guarded
 def stop(file: File = DEFAULT, as_json: AsJson = False) -> None:
-    """Stop the channel and wait until it has stopped."""
+    """Stop the channel, and wait until it has stopped."""
     from ..channel import control
 
     stopped = control.stop(_config(file))
@@ -91,38 +92,24 @@ def stop(file: File = DEFAULT, as_json: AsJson = False) -> None:
 @app.command("status")
 @guarded
 def status(file: File = DEFAULT, as_json: AsJson = False) -> None:
-    """How the channel is: on air, stock, what is being made, what was set aside and why."""
+    """Show the status: the clip on air, the stock, shots in the making, and shots set aside with their reasons."""
     from ..channel import control
 
     found = control.status(_config(file))
     if as_json:
         typer.echo(json.dumps(found))
         return
-    library, producer = found["library"], {"doing": "starting", **found["producer"]}
-    size = f"{library['bytes'] / 1e6:,.0f} MB"
-    lines = [
-        f"{found['title']}: {'running' if found['running'] else 'not running'}; {found['folder']}",
-        f"now        {found['time'][11:16]}, {found['theme']!r}",
-        f"on air     {_on_air(found)}",
-        f"stock      {found['fresh']} new clips of this theme; {library['ready']} clips in all, {size}",
-        f"producer   {producer['doing'] if producer['alive'] else 'not running'}",
-    ]
-    lines += [_begun(shot, producer["alive"]) for shot in producer.get("making", [])]
-    lines += [f"worker     {each['id']} {each['doing']}" for each in producer.get("workers", []) if producer["alive"]]
-    lines += [f"trouble    {producer[name]}" for name in ("trouble", "writer") if producer.get(name)]
-    lines += [f"alarm      {alarm}" for alarm in (found["playout"] or {}).get("alarms", []) if found["running"]]
-    lines += [f"set aside  {shot['id']}: {shot['reason']}" for shot in found["set_aside"]]
-    say(*lines)
+    say(*status_lines(found))
 
 
 @app.command("queue")
 @guarded
 def queue(
     file: File = DEFAULT,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", help="Of each kind.", min=1, max=1000)] = 10,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="Maximum of each kind.", min=1, max=1000)] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """What is coming: put up next by hand, ready and not yet aired, in the making, planned."""
+    """List upcoming shots: queued by hand, ready and not aired yet, in the making, planned."""
     from ..channel import control
 
     found = control.queue(_config(file), limit)
@@ -135,7 +122,7 @@ def queue(
 
 
 def _check_playlist(output: Path) -> None:
-    """RequestError where another file than such a list would be replaced: the channel's own, say."""
+    """Raise RequestError for an existing file that is not an ffconcat list."""
     try:
         with output.open("rb") as file:
             is_list = file.read(16) == b"ffconcat version" if output.is_file() else False
@@ -144,7 +131,7 @@ def _check_playlist(output: Path) -> None:
     except OSError:
         is_list = False
     if not is_list:
-        raise RequestError(f"{output}: is there and is no ffconcat list; it is not replaced.", field="output")
+        raise RequestError(f"{output}: exists and is not an ffconcat list; it is not replaced.", field="output")
 
 
 @app.command("playlist")
@@ -152,11 +139,11 @@ def _check_playlist(output: Path) -> None:
 def playlist(
     file: File = DEFAULT,
     output: Annotated[
-        Path, option("--output", "-o", metavar="FILE", help="The list; replaced whole.", panel="Options")
+        Path, option("--output", "-o", metavar="FILE", help="The list; an older one is replaced.", panel="Options")
     ] = Path("channel.ffconcat"),
     as_json: AsJson = False,
 ) -> None:
-    """Write the channel's clips as an ffconcat list, for those who run ffmpeg themselves."""
+    """Write the channel's clips as an ffconcat list for ffmpeg."""
     from ..channel import control
 
     no_stdout(output, "A list of clips")
@@ -172,22 +159,26 @@ def playlist(
 @app.command("skip")
 @guarded
 def skip(file: File = DEFAULT, as_json: AsJson = False) -> None:
-    """Leave the clip that is on air."""
+    """Skip the clip on air."""
     from ..channel import control
 
     control.skip(_config(file))
-    answer({"skip": True}, as_json, "It will be left at its next keyframe.")
+    answer({"skip": True}, as_json, "The clip will be skipped at its next keyframe.")
 
 
 @app.command("ban")
 @guarded
 def ban(
-    shot: Annotated[str, typer.Argument(metavar="SHOT", help="Its id, see `queue` and `status`.", show_default=False)],
+    shot: Annotated[
+        str, typer.Argument(metavar="SHOT", help="The shot's id, see `queue` and `status`.", show_default=False)
+    ],
     file: File = DEFAULT,
-    reason: Annotated[str, option("--reason", metavar="TEXT", help="Why, for the record.", panel="Options")] = "",
+    reason: Annotated[
+        str, option("--reason", metavar="TEXT", help="The reason, for the record.", panel="Options")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Never make or show a shot; if it is on air, it is left."""
+    """Never generate or show a shot again; if it is on air, it is skipped."""
     from ..channel import control
 
     found = control.ban(_config(file), shot, reason)
@@ -197,15 +188,15 @@ def ban(
 @app.command("suggest")
 @guarded
 def suggest(
-    theme: Annotated[str, typer.Argument(metavar="THEME", help="As a viewer typed it.", show_default=False)],
+    theme: Annotated[str, typer.Argument(metavar="THEME", help="The theme, as a viewer typed it.", show_default=False)],
     file: File = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Take a viewer's theme: it is moderated, and one of the next episodes will be about it."""
+    """Add a viewer's theme: it is moderated, and one of the next episodes is about it."""
     from ..channel import control
 
     waiting = control.suggest(_config(file), theme)
-    answer({"waiting": waiting}, as_json, f"Taken; {waiting} wait.")
+    answer({"waiting": waiting}, as_json, f"Added; {waiting} waiting.")
 
 
 @app.command("page")
@@ -213,17 +204,17 @@ def suggest(
 def page(
     file: File = DEFAULT,
     host: Annotated[
-        str | None, option("--host", metavar="ADDRESS", help="Instead of the file's.", panel="Options")
+        str | None, option("--host", metavar="ADDRESS", help="Address. Default: the file's.", panel="Options")
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", metavar="N", help="Instead of the file's; 0: any.", min=0, max=65535)
+        int | None, typer.Option("--port", metavar="N", help="0: any free port. Default: the file's.", min=0, max=65535)
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option("--token-file", metavar="FILE", help="With the owner's token; else from the environment."),
+        typer.Option("--token-file", metavar="FILE", help="The owner's token. Default: from the environment."),
     ] = None,
 ) -> None:  # fmt: skip
-    """Serve a channel's page, stream and verbs, until Ctrl-C; `start` does so too."""
+    """Serve a channel's page, stream and HTTP API until Ctrl-C; `start` does so too."""
     from ..channel.web.owner import token_from
     from ..channel.web.site_process import serve
 
@@ -235,14 +226,14 @@ def page(
 def demo(
     port: Annotated[
         int | None,
-        typer.Option("--port", metavar="N", help="Of the page; 8080 or the next free one.", min=0, max=65535),
+        typer.Option("--port", metavar="N", help="Default: 8080 or the next free port.", min=0, max=65535),
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--folder", metavar="DIR", help="To keep the channel in; else it is deleted at the end."),
+        typer.Option("--folder", metavar="DIR", help="Folder for the channel. Default: a temporary one."),
     ] = None,
 ) -> None:  # fmt: skip
-    """A channel out of nothing, on air at once with page, music and filler; Ctrl-C stops it."""
+    """Run a demo channel with page, music and filler until Ctrl-C."""
     import contextlib
     import time
 
@@ -258,108 +249,20 @@ def demo(
     def on_air(address: str) -> None:
         say(
             f"On air after {time.monotonic() - began:.0f} s.", f"page    {address}", f"stream  {address}live.m3u8",
-            "Ctrl-C stops it. New clips come in as they are made.",
+            "Ctrl-C stops it. New clips are added as they are generated.",
         )  # fmt: skip
 
     with contextlib.ExitStack() as kept:
         if folder is None:
             folder = kept.enter_context(temporary_folder("tv"))
         file = channel.write_file(folder, found)
-        say(f"A channel begins in {folder} ...")
+        say(f"Starting a channel in {folder} ...")
         exits.begin()
         channel.run(file, found, stop, on_air)
         say("Stopped.")
-
-
-@guarded
-def worker(
-    database: Annotated[
-        str | None,
-        typer.Option("--database", metavar="URL", help="As postgresql://user@host:5432/name; no password in it.",
-                     show_default=False),
-    ] = None,
-    listen: Annotated[
-        str | None,
-        typer.Option("--listen", metavar="HOST:PORT", help="Take orders over HTTP instead (port 0: any free one).",
-                     show_default=False),
-    ] = None,
-    models: Annotated[
-        list[str] | None,
-        option("--model", metavar="NAME", help="With --listen: a model to draw with; may be repeated.",
-               panel="Options"),
-    ] = None,
-    device: Annotated[str, option("--device", metavar="D", help="With --listen: where.", panel="Options")] = "",
-    token_env: Annotated[
-        str | None, option("--token-env", metavar="VAR", help="With --listen: the variable with the token to ask for.",
-                           panel="Options")
-    ] = None,
-    password_env: Annotated[
-        str | None, option("--password-env", metavar="VAR", help="The environment variable with its password.",
-                           panel="Options")
-    ] = None,
-    lost: Annotated[
-        float, typer.Option("--lost", metavar="S", help="A worker silent for so long is taken for dead.", min=1)
-    ] = 60.0,
-) -> None:  # fmt: skip
-    """Draw shots for channels elsewhere, until Ctrl-C: for those of a PostgreSQL database (any number of workers, on
-    any machines), or for whoever orders over HTTP (`making.model = "kinema:http://HOST:PORT/MODEL"`)."""
-    if (database is None) == (listen is None):
-        raise RequestError("A worker has a database, or it listens.", field="worker", legal="--database or --listen")
-    if listen is not None:
-        from ..channel.web.clip_process import serve
-
-        serve(listen, models or ["kinema-mini-wan"], device, token_env, say_aside)
-        _leave()
-    assert database is not None
-    from ..channel.making import durable
-    from ..channel.making.postgres import address
-    from ..channel.making.workers import work
-
-    durable.check()
-
-    log_to_stderr(logging.INFO)
-    logging.getLogger("kinema.channel").setLevel(logging.INFO)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    exits.begin()
-    work(address(database, password_env), stop, lost_s=lost, report=say_aside)
-    _leave()
-
-
-def _leave() -> None:
-    """End now: a thread that draws would be waited for, and its shot is somebody else's already."""
-    import os
-
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 def _config(file: Path) -> ChannelConfig:
     from ..channel.config import read
 
     return read(file)
-
-
-def _on_air(status: dict[str, Any]) -> str:
-    if not status["running"] or status["on_air"] is None:
-        return "nothing"
-    told = dict.fromkeys((status["on_air"]["id"], status["on_air"]["kind"]))
-    return f"{status['on_air']['title']} ({', '.join(told)})"
-
-
-def _begun(shot: dict[str, Any], alive: bool) -> str:
-    """A shot that was begun: nobody makes it while the producer does not run."""
-    told = " ".join(part for part in (shot["id"], shot["step"], f"({shot['quality']})") if part)
-    return f"making     {told}" if alive else f"begun      {told}"
-
-
-def _line(status: dict[str, Any]) -> str:
-    """The channel on one line."""
-    producer = status["producer"]
-    doing = producer.get("doing", "starting") if producer["alive"] else "not running"
-    aside = f"; {status['shots']['aside']} set aside" if status["shots"]["aside"] else ""
-    stock = f"{status['fresh']} new, {status['library']['ready']} clips"
-    return f"on air: {_on_air(status)}; {stock}; producer: {doing}{aside}"

@@ -1,6 +1,6 @@
 """`kinema completion SHELL`: the script that lets a shell complete commands, options, models and styles.
 
-The shell runs `kinema` with `_KINEMA_COMPLETE` set at each press of Tab, so nothing here imports torch.
+The shell runs `kinema` with `_KINEMA_COMPLETE` set at each press of Tab, so nothing here may import torch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def completion(
 
 
 def prepare() -> None:
-    """Make ready to answer a shell, where it is one that asks."""
+    """Register the completion classes if a shell runs this process."""
     if VARIABLE in os.environ:
         from typer.completion import completion_init
 
@@ -37,8 +37,8 @@ def prepare() -> None:
 
 
 def models(incomplete: str) -> list[tuple[str, str]]:
-    """Names of known models that begin so, each with its title."""
-    with contextlib.suppress(Exception):  # a broken list of models must not garble a prompt
+    """Return known models with this prefix, each with its title."""
+    with contextlib.suppress(Exception):  # an invalid list of models must not print into a shell prompt
         from ..weights import store
 
         return [(card.id, card.title) for card in store.known_cards() if card.id.startswith(incomplete)]
@@ -46,7 +46,7 @@ def models(incomplete: str) -> list[tuple[str, str]]:
 
 
 def styles(incomplete: str) -> list[tuple[str, str]]:
-    """Names of styles that begin so, each with what it does."""
+    """Return styles with this prefix, each with its effect."""
     with contextlib.suppress(Exception):
         from ..weights.styles import named
 

@@ -29,15 +29,15 @@ SHEET_COLUMNS = 6
 @guarded
 @writes()
 def control(
-    video: Annotated[str, typer.Argument(metavar="VIDEO", help="A clip, or a folder of pictures.")],
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="A clip, or a folder of images.")],
     kind: Annotated[
         Kind,
         option(
             "--kind",
             "-k",
             metavar="KIND",
-            help="edge, gray, scribble, flow, layout or layout_track (these two need --mask), depth or pose (these "
-            "two need weights).",
+            help="edge, gray, scribble, flow, layout or layout_track (both require --mask), depth or pose (both "
+            "require weights).",
         ),
     ],
     output_: Annotated[
@@ -47,20 +47,19 @@ def control(
             "-o",
             metavar="FILE",
             panel=OUTPUT,
-            help="A .mp4, .webm, .gif or .webp file, or a folder/ of pictures. Default: a new name from the video's "
-            "and the kind.",
+            help="A .mp4, .webm, .gif or .webp file, or a folder/ of frames. Default: VIDEO-KIND.mp4.",
         ),
     ] = None,
     mask: Annotated[
         str | None,
-        option("--mask", metavar="MASK", help="For the layouts: a clip or picture, white on the object."),
+        option("--mask", metavar="MASK", help="For the layouts: a clip or image, white on the object."),
     ] = None,
     model: Annotated[
         str | None,
-        option("--model", "-m", metavar="MODEL", help="For depth and pose: another network, a folder or hub id."),
+        option("--model", "-m", metavar="MODEL", help="For depth and pose: another model, a folder or hub id."),
     ] = None,
     detector: Annotated[
-        str | None, option("--detector", metavar="MODEL", help="For pose: another network that finds people.")
+        str | None, option("--detector", metavar="MODEL", help="For pose: another detector, a folder or hub id.")
     ] = None,
     device: Annotated[
         str | None, option("--device", metavar="D", help="For depth and pose: cuda, cuda:1 or cpu.")
@@ -71,12 +70,12 @@ def control(
             "--preview",
             metavar="FILE",
             panel=OUTPUT,
-            help="Also show video and control beside each other: a clip, or a picture with frames of both.",
+            help="Also write video and control side by side: a clip, or an image with frames of both.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a video's edges, motion, depth, ... as a clip for `--control`: same size, fps and number of frames."""
+    """Write the edges, motion, depth, ... of a video as a control clip, with its size, frame rate and length."""
     target = output_ or str(output.unused(Path(f"{output.stem(video, 'control')}-{kind}.mp4")))
     _check(target, preview, video, mask, model, detector)
     given = {"model": model, "detector": detector, "device": device}
@@ -87,17 +86,17 @@ def control(
     with reporter(as_json) as on_event:
         info = annotate_clip(video, kind, target, mask=mask, on_event=on_event, **options)
         if preview is not None:
-            _beside(video, target, preview)
+            _side_by_side(video, target, preview)
     made = {
         "path": target, "kind": kind, "preview": preview, "bytes": output.size_of(Path(target)), "width": info.width,
         "height": info.height, "frames": info.num_frames, "fps": info.fps,
         "seconds": round(time.perf_counter() - began_s, 3),
     }  # fmt: skip
-    answer(made, as_json, _words(made))
+    answer(made, as_json, _text(made))
 
 
 def _check(target: str, preview: str | None, *sources: str | None) -> None:
-    """Refuse outputs that could not be written, and such as are among the inputs, before any work."""
+    """Raise RequestError or MediaError for outputs that cannot be written, and for those that are inputs."""
     from ..conditions import inputs
     from .preview import check as check_preview
 
@@ -111,8 +110,8 @@ def _check(target: str, preview: str | None, *sources: str | None) -> None:
     keep_apart({"output": target, "preview": preview}, sources, "The clip and its preview need two names.")
 
 
-def _beside(video: str, control_path: str, target: str) -> None:
-    """Both clips beside each other: rows of a picture, or halves of a clip."""
+def _side_by_side(video: str, control_path: str, target: str) -> None:
+    """Write both clips side by side: as rows of an image, or as halves of a clip."""
     from ..conditions import inputs
     from ..media.write import write
     from .preview import PICTURES
@@ -156,7 +155,7 @@ def _save_picture(above: Path, below: Path, target: Path) -> None:
         raise MediaError(f"{target}: the preview cannot be written: {error}.") from error
 
 
-def _words(made: dict[str, Any]) -> str:
+def _text(made: dict[str, Any]) -> str:
     from .work import readable
 
     size = f"{made['width']}x{made['height']}, {made['frames']} frames, {made['fps']:g} fps"

@@ -1,4 +1,4 @@
-"""`kinema direct`: from a theme to shots."""
+"""`kinema direct`: a theme to the shots of a programme."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ if TYPE_CHECKING:
     from ..channel.writing.chat import Endpoint
     from ..channel.writing.shots import Episode, StyleBible
 
-WRITER, MAX_EPISODES = "Who writes", 1000
+WRITER, MAX_EPISODES = "Writer", 1000
 
 
 @guarded
 def direct(
     theme: Annotated[
-        str, typer.Argument(metavar="THEME", help='What it is about, as "a storm at sea".', show_default=False)
+        str, typer.Argument(metavar="THEME", help='The theme, as "a storm at sea".', show_default=False)
     ],
-    shots: Annotated[int, typer.Option("--shots", metavar="N", help="Shots of an episode.")] = 8,
-    episodes: Annotated[int, typer.Option("--episodes", metavar="N", help="How many episodes.")] = 1,
+    shots: Annotated[int, typer.Option("--shots", metavar="N", help="Shots per episode.")] = 8,
+    episodes: Annotated[int, typer.Option("--episodes", metavar="N", help="Number of episodes.")] = 1,
     seconds: Annotated[
         float | None,
-        option("--seconds", metavar="S", help="Length of the whole film, cards and joins included; the shots share it. "
-               "Default: about 2 s a shot."),
+        option("--seconds", metavar="S", help="Duration of the whole film, title cards and joins included. "
+               "Default: about 2 s per shot."),
     ] = None,
     start: Annotated[int, typer.Option("--start", metavar="N", help="The first episode's number.")] = 1,
     seed: Annotated[
-        int | None, option("--seed", metavar="N", help="The same seed writes the same shots, offline. Default: new.")
+        int | None, option("--seed", metavar="N", help="The same seed gives the same shots, offline. Default: new.")
     ] = None,
     bible: Annotated[
         Path | None,
         option(
             "--bible",
             metavar="FILE",
-            help="What all episodes share, as YAML or JSON: style, look, seconds, negative_prompt, cast (name and "
-            "description of each).",
+            help="A style bible for all episodes, as YAML or JSON: style, look, seconds, negative_prompt, cast (name "
+            "and description of each).",
         ),
     ] = None,
     blocklist: Annotated[
         Path | None,
-        option("--blocklist", metavar="FILE", help="More words that are not to be shown, one entry a line."),
+        option("--blocklist", metavar="FILE", help="More blocked words, one entry per line."),
     ] = None,
     world: Annotated[
         Literal["mini", "full"],
         typer.Option(
             "--world",
             metavar="mini|full",
-            help="The offline writer's words: what the shipped miniatures know, or all of Toyland.",
+            help="Vocabulary of the offline writer: that of the shipped miniatures, or all of Toyland.",
             rich_help_panel=WRITER,
         ),
     ] = "mini",
@@ -68,34 +68,34 @@ def direct(
             "--llm",
             metavar="URL",
             panel=WRITER,
-            help="A language model at this OpenAI-compatible address, as http://127.0.0.1:8080/v1, with the offline "
-            "writer behind it.",
+            help="An OpenAI-compatible language model, as http://127.0.0.1:8080/v1. The offline writer is the "
+            "fallback.",
         ),
     ] = None,
-    model: Annotated[str | None, option("--model", metavar="NAME", panel=WRITER, help="Its name there.")] = None,
+    model: Annotated[str | None, option("--model", metavar="NAME", panel=WRITER, help="Its model name.")] = None,
     key_env: Annotated[
         str | None,
-        option("--key-env", metavar="VAR", panel=WRITER, help="The environment variable that holds its key."),
+        option("--key-env", metavar="VAR", panel=WRITER, help="The environment variable with its API key."),
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="S", help="Seconds for one answer of it.", rich_help_panel=WRITER)
+        float, typer.Option("--timeout", metavar="S", help="Timeout of one answer, in seconds.", rich_help_panel=WRITER)
     ] = 60.0,
     requests: Annotated[
         bool,
         typer.Option(
-            "--requests", help="With --json: each shot's request for `kinema generate`.", rich_help_panel=OUTPUT
+            "--requests", help="With --json: also the request of each shot.", rich_help_panel=OUTPUT
         ),
     ] = False,
     output_: Annotated[
         Path | None,
         option(
             "--output", "-o", metavar="FILE", panel=OUTPUT,
-            help="Also write them as a film plan (.json), which `kinema make-film` makes.",
+            help="Also write a film plan (.json) for `kinema make-film`.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Write the shots of a programme: from a theme to episodes with prompts that `generate` takes."""
+    """Write the shots of a programme: episodes with a prompt per shot."""
     from ..channel.writing.breaker import SteadyWriter
     from ..channel.writing.director import Director, writer_for
     from ..channel.writing.moderation import Moderation
@@ -124,37 +124,37 @@ def direct(
     writer = writer_for(endpoint, moderation, grammar)
     seed = secrets.randbelow(2**31) if seed is None else seed
     director = Director(theme, _bible(bible), writer, seed=seed, shots=shots, moderation=moderation)
-    told: list[dict[str, Any]] = []
+    reported: list[dict[str, Any]] = []
     written: list[Episode] = []
 
-    def tell(episode: Episode, error: str) -> None:
+    def report(episode: Episode, error: str) -> None:
         if as_json:
-            told.append(_plain(episode, director.bible, error, requests))
+            reported.append(_plain(episode, director.bible, error, requests))
             return
         if error:
-            note(f"The language model did not write this: {error}")
-        say(*_words(episode, director.bible).split("\n"))
+            note(f"Written by the offline writer: {error}")
+        say(*_text(episode, director.bible).split("\n"))
 
     errors: list[str] = []
     for episode in islice(director.episodes(start - 1), episodes):
         written.append(episode)
         errors.append(writer.error if isinstance(writer, SteadyWriter) else "")
-        if seconds is None:  # else how long each shot is, is known when all are written
-            tell(episode, errors[-1])
+        if seconds is None:  # else the length of each shot is known only when all are written
+            report(episode, errors[-1])
     length_s = None
     if seconds is not None:
         from ..channel.writing.film import of_length
 
         written, length_s = of_length(written, director.bible, seed, seconds)
         for episode, error in zip(written, errors, strict=True):
-            tell(episode, error)
+            report(episode, error)
     if output_ is not None:
         from ..channel.writing.film import film_of
 
         film_of(written, director.bible, seed).save(output_)
     if as_json:
         length = {} if length_s is None else {"length_s": round(length_s, 3)}
-        typer.echo(json.dumps({"theme": director.theme.text, "seed": seed, **length, "episodes": told}))
+        typer.echo(json.dumps({"theme": director.theme.text, "seed": seed, **length, "episodes": reported}))
     else:
         say(f"seed {seed}" + ("" if length_s is None else f"; a film of {length_s:.1f} s"))
         if output_ is not None:
@@ -168,17 +168,17 @@ def _endpoint(url: str | None, model: str | None, key_env: str | None, timeout: 
     if url is None:
         stray = next((name for name, value in (("--model", model), ("--key-env", key_env)) if value is not None), None)
         if stray:
-            raise RequestError(f"{stray} goes with --llm URL.", field=stray.strip("-"), legal="--llm URL with it")
+            raise RequestError(f"{stray} requires --llm URL.", field=stray.strip("-"), legal="--llm URL with it")
         return None
     if model is None:
-        raise RequestError("--llm URL needs --model NAME.", field="model", legal="the model's name at that address")
+        raise RequestError("--llm URL requires --model NAME.", field="model", legal="the model's name at that address")
     return parsed(
         Endpoint, {"base_url": url, "model": model, "key_env": key_env, "timeout_s": timeout}, "language model"
     )
 
 
 def _bible(path: Path | None) -> StyleBible:
-    """The style bible in a file; JSON is YAML too."""
+    """Return the style bible in a file; JSON is YAML too."""
     from ..channel.writing.shots import StyleBible, parsed
     from ..core.outside import MAX_YAML_BYTES, parse_yaml
     from ..core.text_file import read_text
@@ -198,14 +198,14 @@ def _plain(episode: Episode, bible: StyleBible, error: str, requests: bool) -> d
     from ..channel.writing.prompt import prompt_of, request_of
 
     found = episode.model_dump(mode="json") | {"number": episode.number + 1}
-    for told, shot in zip(found["shots"], episode.shots, strict=True):
-        told["prompt"] = prompt_of(shot, episode.cast, bible)
+    for fields, shot in zip(found["shots"], episode.shots, strict=True):
+        fields["prompt"] = prompt_of(shot, episode.cast, bible)
         if requests:
-            told["request"] = json.loads(request_of(shot, episode.cast, bible).to_json())
+            fields["request"] = json.loads(request_of(shot, episode.cast, bible).to_json())
     return found | ({"error": error} if error else {})
 
 
-def _words(episode: Episode, bible: StyleBible) -> str:
+def _text(episode: Episode, bible: StyleBible) -> str:
     from ..channel.writing.prompt import prompt_of
 
     cast = "; ".join(f"{member.name}, {member.description}" for member in episode.cast)

@@ -1,4 +1,4 @@
-"""`python -m kinema.cli.docs [docs/cli.md]` rewrites the help blocks of a page; a test keeps them current.
+"""`python -m kinema.cli.docs [docs/cli.md]` rewrites the help blocks of a page; a test checks that they are current.
 
 A block stands between `<!-- help: kinema generate -->` and `<!-- end -->` and is replaced as a whole.
 """
@@ -21,7 +21,7 @@ ENVIRONMENT = {
 
 
 def help_text(command: str) -> str:
-    """What `<command> --help` prints on a plain terminal of 100 columns."""
+    """Return what `<command> --help` prints on a plain terminal of 100 columns."""
     from typer import rich_utils
     from typer.testing import CliRunner
 
@@ -39,7 +39,7 @@ def help_text(command: str) -> str:
 
 
 def commands() -> list[str]:
-    """Every command that has a help of its own: `kinema`, `kinema generate`, `kinema models list`, ..."""
+    """Return every command with a help page: `kinema`, `kinema generate`, `kinema models list`, ..."""
     from typer.main import get_command
 
     from .main import app
@@ -52,7 +52,7 @@ def commands() -> list[str]:
 
 
 def refreshed(page: str) -> str:
-    """The page with every help block as it is today."""
+    """Return the page with every help block updated."""
     return BLOCK.sub(lambda found: f"{found[1]}```text\n{help_text(found[2])}\n```\n{found[3]}", page)
 
 

@@ -1,4 +1,4 @@
-"""`kinema doctor`: what is here, what is missing, what for, and the command that fixes it."""
+"""`kinema doctor`: what is installed, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEFAULT_MODEL = "kinema-mini-wan"
 
 @guarded
 def doctor(as_json: AsJson = False) -> None:
-    """Look the installation over: versions, devices, codecs, disk, memory, extras, models, and what is missing."""
+    """Check the installation: versions, devices, codecs, disk, memory, extras, models, and what is missing."""
     found = examine()
     if as_json:
         typer.echo(json.dumps(found))
@@ -41,7 +41,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Everything that doctor knows, JSON-ready. `ok` is False where something essential fails."""
+    """Return the whole report, JSON-ready. `ok` is False if something essential is missing."""
     versions = {"python": platform.python_version(), "kinema": _own_version(), **_versions()}
     devices, codecs, places, models = _devices(), _codecs(), _places(), _models()
     problems = _problems(versions, devices, codecs, models)
@@ -59,7 +59,7 @@ def examine() -> dict[str, Any]:
 
 
 def _extras() -> list[dict[str, Any]]:
-    """Optional parts: what for, whether they are here, and what installs them."""
+    """Return the optional extras: their purpose, whether they are installed, and the command that installs them."""
     return [
         {"extra": name, "for": purpose, "missing": list(lost := missing(name)), "here": not lost,
          "install": install_command(name)}
@@ -84,7 +84,7 @@ def _versions() -> dict[str, str | None]:
 
 
 def _devices() -> list[dict[str, Any]]:
-    """The CPU, then every GPU that torch can use."""
+    """Return the CPU, then every GPU that torch can use."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -97,7 +97,7 @@ def _devices() -> list[dict[str, Any]]:
     }
     try:
         import torch
-    except Exception:  # a broken torch raises whatever its loader raises; `problems` tells of it
+    except Exception:  # a broken torch raises whatever its loader raises; `problems` reports it
         return [cpu]
     cpu["bfloat16"] = _good_at_bfloat16(torch.device("cpu"))
     found = [cpu]
@@ -133,20 +133,20 @@ def _cpu_name() -> str:
 
 
 def _codecs() -> dict[str, bool]:
-    """Which encoders PyAV brings."""
+    """Return the encoders, and whether PyAV has them."""
     try:
         import av
     except Exception:  # as with torch above
         return dict.fromkeys(ENCODERS, False)
 
-    def there(name: str) -> bool:
+    def exists(name: str) -> bool:
         try:
             av.codec.Codec(name, "w")
         except ValueError:
             return False
         return True
 
-    return {name: there(name) for name in ENCODERS}
+    return {name: exists(name) for name in ENCODERS}
 
 
 def _places() -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _free_gb(path: Path) -> float:
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that exists."""
+    """Return the path, or the nearest folder above it that exists."""
     return next((each for each in (path, *path.parents) if each.exists()), Path("/"))
 
 
@@ -183,11 +183,11 @@ def _problems(
     codecs: dict[str, bool],
     models: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """What is missing, what for, the command that fixes it, and whether nothing works without it."""
+    """Return what is missing, what it is needed for, the command that fixes it, and whether it is essential."""
     found = []
 
-    def add(what: str, needed_for: str, fix: str, essential: bool = False) -> None:
-        found.append({"missing": what, "needed_for": needed_for, "fix": fix, "essential": essential})
+    def add(name: str, needed_for: str, fix: str, essential: bool = False) -> None:
+        found.append({"missing": name, "needed_for": needed_for, "fix": fix, "essential": essential})
 
     for name in PACKAGES:
         if versions[name] is None:
@@ -215,7 +215,7 @@ def _problems(
             fix = f"kinema models pull {model['id']}" if model["hub"] else "pip install --force-reinstall kinema"
             add(
                 f"weights of {model['id']}",
-                "making anything offline" if builtin else "that model",
+                "generating offline" if builtin else "that model",
                 fix,
                 builtin,
             )
@@ -233,7 +233,7 @@ def _print(found: dict[str, Any]) -> None:
     screen.print()
     screen.print(show.facts([(device["device"], _device_words(device)) for device in found["devices"]], "Devices"))
     screen.print()
-    codecs = [(name, "yes" if there else f"no ({ENCODERS[name]})") for name, there in found["codecs"].items()]
+    codecs = [(name, "yes" if works else f"no ({ENCODERS[name]})") for name, works in found["codecs"].items()]
     screen.print(show.facts(codecs, title="Encoders"))
     screen.print()
     places = found["places"]
@@ -251,8 +251,8 @@ def _print(found: dict[str, Any]) -> None:
     screen.print()
     here = [model["id"] for model in found["models"] if model["here"]]
     pullable = [model["id"] for model in found["models"] if not model["here"]]
-    listed = [("here", ", ".join(here) or "none"), ("not here", ", ".join(pullable) or "none")]
-    screen.print(show.facts(listed, title="Models (`kinema models pull NAME` fetches one)"))
+    listed = [("installed", ", ".join(here) or "none"), ("not installed", ", ".join(pullable) or "none")]
+    screen.print(show.facts(listed, title="Models (`kinema models pull NAME` downloads one)"))
     screen.print()
     absent = {f"weights of {model['id']}" for model in found["models"]}
     lines = [
@@ -263,18 +263,18 @@ def _print(found: dict[str, Any]) -> None:
         for problem in found["problems"]
         if problem["essential"] or problem["missing"] not in absent
     ]
-    screen.print(show.facts(lines, title="Missing, and what for") if lines else "Nothing is missing.")
+    screen.print(show.facts(lines, title="Missing") if lines else "Nothing is missing.")
     if not found["ok"]:
-        say("What is marked (!) is essential.", err=True, color=typer.colors.RED)
+        say("Entries marked (!) are essential.", err=True, color=typer.colors.RED)
 
 
 def _extra_words(extra: dict[str, Any]) -> str:
     if extra["here"]:
-        return f"here; {extra['for']}"
-    return f"{', '.join(extra['missing'])} not here; {extra['for']}: {extra['install']}"
+        return f"installed; {extra['for']}"
+    return f"{', '.join(extra['missing'])} not installed; {extra['for']}: {extra['install']}"
 
 
 def _device_words(device: dict[str, Any]) -> str:
     cores = f", {device['cores']} core{'s' * (device['cores'] > 1)}" if "cores" in device else ""
-    good = {True: ", good at bfloat16", False: ", slow at bfloat16"}.get(device.get("bfloat16", ""), "")
+    good = {True: ", fast in bfloat16", False: ", slow in bfloat16"}.get(device.get("bfloat16", ""), "")
     return f"{device['name']}{cores}, {device['memory_gb']} GB, {device['free_gb']} GB free{good}"

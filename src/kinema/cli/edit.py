@@ -42,7 +42,7 @@ class EditRegion:
         str | None,
         option("--click", metavar="x,y", panel=REGION, help="A point on the object in the first frame; it is tracked."),
     ] = None
-    thing: Annotated[
+    object_: Annotated[
         str | None,
         option("--object", metavar="WORDS", panel=REGION, help="The object's name; it is detected and tracked."),
     ] = None
@@ -147,7 +147,7 @@ def edit(
     ] = None,
 ) -> None:
     """Replace an object in a clip."""
-    tracked = options.click or options.thing or options.follow
+    tracked = options.click or options.object_ or options.follow
     mask = _mask(options, video, shape="bbox_expand" if tracked else "original", ratio=MARGIN)
     edit_clip(
         options, video, prompt, [{"kind": "source", "video": video}, mask, *_references(reference)], fill=options.fill
@@ -255,8 +255,8 @@ def _mask(options: RegionOptions, video: str, *, shape: str, ratio: float) -> di
     """Return the mask condition. Raises RequestError unless exactly one region is given."""
     from . import where
 
-    given = {name: value for name, value in (("box", options.box), ("click", options.click), ("object", options.thing),
-                                             ("mask", options.mask)) if value is not None}  # fmt: skip
+    ways = {"box": options.box, "click": options.click, "object": options.object_, "mask": options.mask}
+    given = {name: value for name, value in ways.items() if value is not None}
     if len(given) != 1:
         raise RequestError(
             "Exactly one region is required.",
@@ -272,8 +272,8 @@ def _mask(options: RegionOptions, video: str, *, shape: str, ratio: float) -> di
         found["boxes"] = (where.parse_box(options.box, info.width, info.height),)
     elif options.click is not None:
         found["click"] = where.parse_click(options.click, info.width, info.height)
-    elif options.thing is not None:
-        found["object"] = options.thing
+    elif options.object_ is not None:
+        found["object"] = options.object_
     elif options.mask in ("everything", "nothing"):
         found[options.mask] = True
     else:

@@ -1,4 +1,4 @@
-"""`kinema evaluate`: how well a model does what it is told."""
+"""`kinema evaluate`: how well a model follows its conditions."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from .piping import no_stdout
 from .progress import reporter
 from .say import answer, say
 
-app = typer.Typer(no_args_is_help=True, help="Measure how well a model does what it is told.")
+app = typer.Typer(no_args_is_help=True, help="Measure how well a model follows its prompt and conditions.")
 QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
-"""Captions, cases of every other task, profiles."""
+"""Number of captions, number of cases of every other task, profiles."""
 SUBJECTS = {"wan": "kinema-mini-wan"}
 
 
 @app.callback()
 def _group() -> None:
-    """Measure how well a model does what it is told."""
+    """Measure how well a model follows its prompt and conditions."""
 
 
 @app.command("miniature")
 @guarded
 def miniature(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Which miniature: wan.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The miniature: wan.", show_default=False)],
     model: Annotated[
         str | None,
         typer.Option(
             "--model",
             "-m",
             metavar="MODEL",
-            help="Another checkpoint of it: a folder with a card.json, or a name. Default: the shipped one.",
+            help="Another checkpoint: a folder with a card.json, or a name. Default: the shipped one.",
             show_default=False,
         ),
     ] = None,
@@ -50,12 +50,12 @@ def miniature(
         typer.Option(
             "--full",
             help="The whole scorecard: 256 captions, 48 cases of every other task, all three "
-            "profiles. Default: 16, 4 and balanced, in minutes.",
+            "profiles. Default: 16 captions, 4 cases and balanced, in minutes.",
         ),
     ] = False,
     count: Annotated[
         int | None,
-        typer.Option("--count", metavar="N", help="Captions to try with words alone.", show_default=False),
+        typer.Option("--count", metavar="N", help="Captions of the text-only task.", show_default=False),
     ] = None,
     task_count: Annotated[
         int | None, typer.Option("--task-count", metavar="N", help="Cases of every other task.", show_default=False)
@@ -74,22 +74,22 @@ def miniature(
         typer.Option("--task", metavar="TASK", help="Only this task. Repeatable. Default: all.", show_default=False),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", help="Processes that make clips, a thread each; 1 takes all cores.")
+        int, typer.Option("--workers", metavar="N", help="Processes, one thread each; 1 uses all cores.")
     ] = 1,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Where scorecard.json, scorecard.md and sheets go."),
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder for scorecard.json, scorecard.md and sheets."),
     ] = Path("scorecard"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the results in that folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the results in that folder.")] = False,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a miniature on held-out scenes of Toyland: words, pictures, masks, paths, references."""
-    usual = FULL if full else QUICK
-    cases = usual[0] if count is None else count
-    task_cases = usual[1] if task_count is None else task_count
-    profile = profile or list(usual[2])
-    found = _judge(name, model, cases, task_cases, profile, task, workers, output, resume, device, as_json)
+    """Score a miniature on held-out scenes of Toyland: text, images, masks, paths, references."""
+    defaults = FULL if full else QUICK
+    cases = defaults[0] if count is None else count
+    task_cases = defaults[1] if task_count is None else task_count
+    profile = profile or list(defaults[2])
+    found = _score(name, model, cases, task_cases, profile, task, workers, output, resume, device, as_json)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -99,7 +99,7 @@ def miniature(
         say(f"{measure:<14}{shown}")
 
 
-def _judge(
+def _score(
     name: str,
     model: str | None,
     count: int,
@@ -142,7 +142,7 @@ def inpainting(
     model: Annotated[
         str, typer.Option("--model", "-m", metavar="MODEL", help="A miniature: a folder with a card.json, or a name.")
     ] = "kinema-mini-wan",
-    count: Annotated[int, typer.Option("--count", metavar="N", help="Clips of each experiment.")] = 24,
+    count: Annotated[int, typer.Option("--count", metavar="N", help="Clips per experiment.")] = 24,
     profile: Annotated[
         Literal["exact", "balanced", "fast"], typer.Option("--profile", metavar="exact|balanced|fast")
     ] = "exact",
@@ -151,15 +151,15 @@ def inpainting(
         typer.Option("--only", metavar="NAME", help="Only this experiment, A to G. Repeatable.", show_default=False),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where inpainting.json, .md and sheets go.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for inpainting.json, .md and sheets.")
     ] = Path("inpainting"),
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a model makes of masks: remove with and without words, keep what nothing hides (experiments A to G)."""
-    from ..evaluation import inpainting as made
+    """Score inpainting by a model: removal with and without a prompt, kept pixels, ... (experiments A to G)."""
+    from ..evaluation import inpainting as runs
 
-    names = [experiment.name for experiment in made.EXPERIMENTS]
+    names = [experiment.name for experiment in runs.EXPERIMENTS]
     for name in only or []:
         if name not in names:
             raise RequestError(f"No experiment {name!r}.", field="only", value=name, legal=", ".join(names))
@@ -177,16 +177,16 @@ def inpainting(
         engine = load(model, device=device)
     card_file = engine.location / "card.json"
     if not card_file.is_file():
-        raise ModelError(f"{model}: only a miniature with a card.json can be judged.")
+        raise ModelError(f"{model}: only a miniature with a card.json can be scored.")
     card = read_json(card_file, dict, error=ModelError)
     clips: dict[str, Any] = {}
     with reporter(as_json) as on_event:
-        found = made.experiments(
+        found = runs.experiments(
             engine, card, count=count, profile=profile, names=tuple(only or ()), on_event=on_event, kept=clips
         )
     output.mkdir(parents=True, exist_ok=True)
-    made.write_sheets(clips, output)
+    runs.write_sheets(clips, output)
     facts = {"model": engine.model, "profile": profile, "count": count, "weights_sha256": digests(engine.location)}
     write_text(output / "inpainting.json", json.dumps({**facts, "experiments": found}, indent=1))
-    write_text(output / "inpainting.md", made.table(found))
-    answer(found, as_json, made.table(found))
+    write_text(output / "inpainting.md", runs.table(found))
+    answer(found, as_json, runs.table(found))

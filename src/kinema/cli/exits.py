@@ -1,10 +1,10 @@
-"""How a command ends, by its exit code (MEANINGS; docs/cli.md shows the same table).
+"""Exit codes and error messages of the commands (MEANINGS; docs/cli.md shows the same table).
 
-Refused (2) is what cannot be, whatever one tries: an option, a value, a file that is not there or not of its kind, a
-place that cannot be written to. It is found before the work begins. What goes wrong later, or would go with what this
-machine lacks (weights, a package, memory, room on the disk, a server), has failed (1).
+A command is refused (2) for an invalid option or value, a file that is missing or has the wrong type, or an output that
+cannot be written, before any work. It has failed (1) if something goes wrong later, or if this machine lacks what it
+requires (weights, a package, memory, disk space, a server).
 
-Every deliberate error is one clear message without a traceback; with `--json`, one JSON object on stdout.
+Every deliberate error is one message without a traceback; with `--json`, one JSON object on stdout.
 """
 
 from __future__ import annotations
@@ -39,35 +39,35 @@ from .say import note, say, typed
 OK, FAILED, BAD_REQUEST, LOST, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 MEANINGS = {
     OK: "done",
-    FAILED: "failed: the work broke off, or this machine lacks what it needs (weights, a package, memory, room, a "
-    "server); `models check` and `doctor`: something is damaged or missing",
-    BAD_REQUEST: "refused before any work: wrong usage, a value that is not legal, a name that nothing has, a file "
-    "that is not there or cannot be used, a place that cannot be written to",
-    LOST: "done in part: `kinema mask` lost its object and did not find it again (the mask is written; `--anyway` "
+    FAILED: "failed: an error during the work, or this machine lacks what it requires (weights, a package, memory, "
+    "disk space, a server); `models check` and `doctor`: something is damaged or missing",
+    BAD_REQUEST: "refused before any work: wrong usage, an illegal value, an unknown name, a missing or unreadable "
+    "file, an output that cannot be written",
+    LOST: "partly done: `kinema mask` lost its object and did not find it again (the mask is written; `--anyway` "
     "gives 0)",
     INTERRUPTED: "stopped by Ctrl-C",
     TERMINATED: "terminated (SIGTERM)",
 }
-TEXTS = ("prompt", "negative", "theme", "thing")
-"""Arguments of commands that are words, and no names of files."""
-STOPPED = "Stopped. Nothing half-written was left behind."
+TEXTS = ("prompt", "negative", "theme", "object_")
+"""Arguments that are text, not file names."""
+STOPPED = "Stopped. No incomplete file was left."
 
 
 _working = False
 
 
 def begin() -> None:
-    """The work of this command begins: what is wrong from now on has failed, and is not refused."""
+    """Mark the start of the work: an error from now on is a failure (1), not a refusal (2)."""
     global _working
     _working = True
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. Not an Exception, so that nothing on the way out takes it for a failure."""
+    """SIGTERM arrived. Not an Exception, so that no handler treats it as a failure."""
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with its errors told and turned into exit codes. An argument `as_json` asks for JSON."""
+    """Wrap a command: its errors are printed, as JSON with `as_json`, and turned into exit codes."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -78,19 +78,19 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
                   kwargs.items()}  # fmt: skip
         aside = kwargs.get("output_") == STDOUT
         try:
-            with _renamed_in_words():
+            with _renamed_notes():
                 command(*args, **kwargs)
             sys.stdout.flush()
         except BrokenPipeError:
             _forget_stdout()
             raise typer.Exit(FAILED) from None
         except (KeyboardInterrupt, Terminated, KinemaError, MemoryError) as error:
-            tell(describe(error), as_json, aside)
+            report(describe(error), as_json, aside)
             raise typer.Exit(exit_code(error)) from None
         except RuntimeError as error:
             if type(error).__name__ != "OutOfMemoryError":
                 raise
-            tell(describe(error), as_json, aside)
+            report(describe(error), as_json, aside)
             raise typer.Exit(FAILED) from None
         finally:
             names.release()
@@ -99,16 +99,16 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def _renamed_in_words() -> Iterator[None]:
-    """An old name is told in one line on stderr, once."""
-    told: set[str] = set()
-    usual = warnings.showwarning
+def _renamed_notes() -> Iterator[None]:
+    """Print each warning about an old name once, as a line on stderr."""
+    printed: set[str] = set()
+    default = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
         if not issubclass(category, RenamedWarning):
-            usual(message, category, *rest, **more)
-        elif str(message) not in told:
-            told.add(str(message))
+            default(message, category, *rest, **more)
+        elif str(message) not in printed:
+            printed.add(str(message))
             note(f"Note: {message}")
 
     with warnings.catch_warnings():
@@ -128,20 +128,20 @@ def exit_code(error: BaseException) -> int:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """The error as a JSON-ready object with `error` (its kind) and `message`."""
+    """Return the error as a JSON-ready object with `error` (its kind) and `message`."""
     if isinstance(error, KinemaError):
         return error.to_dict()
     if isinstance(error, KeyboardInterrupt | Terminated):
         return {"error": "Cancelled", "message": STOPPED}
     return {
         "error": "OutOfMemory",
-        "message": "There is not enough memory for this. A smaller size, fewer frames or a smaller model "
-        "needs less; `kinema plan` with the same arguments tells how much is expected.",
+        "message": "Not enough memory. A smaller size, fewer frames or a smaller model requires less; "
+        "`kinema plan` with the same arguments estimates how much.",
     }
 
 
-def tell(found: dict[str, Any], as_json: bool, aside: bool = False) -> None:
-    """One JSON object on stdout, or the message in red on stderr. aside: all on stderr."""
+def report(found: dict[str, Any], as_json: bool, aside: bool = False) -> None:
+    """Print one JSON object on stdout, or the message in red on stderr. aside: all on stderr."""
     if as_json:
         typer.echo(json.dumps(found), err=aside)
     else:
@@ -149,7 +149,7 @@ def tell(found: dict[str, Any], as_json: bool, aside: bool = False) -> None:
 
 
 def watch_for_sigterm() -> None:
-    """From now on SIGTERM unwinds the work as Ctrl-C does, instead of killing it where it stands."""
+    """Let SIGTERM unwind the work like Ctrl-C, instead of killing the process."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
 
@@ -159,6 +159,6 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 
 def _forget_stdout() -> None:
-    """Whoever read our output has gone; keep Python from complaining while it shuts down."""
+    """Redirect stdout to nothing after its reader has closed it, so that Python's shutdown prints no error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

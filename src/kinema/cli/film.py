@@ -1,4 +1,4 @@
-"""`kinema make-film`: a plan of shots, as `kinema direct -o` writes it, to a finished film."""
+"""`kinema make-film`: a film plan, as `kinema direct -o` writes it, to a finished film."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def make_film(
     check_music(shots, not is_silent)
     check_target(shots.requests, target, sheet)
     if not as_json:
-        _tell_before(shots, is_silent and bool(film.music.strip()))
+        _report_before(shots, is_silent and bool(film.music.strip()))
     _run(shots, target, sheet, keep, options.device, options.dtype, as_json)
 
 
 def _with(film: FilmPlan, title: str | None, ending: str | None, music: str | None) -> FilmPlan:
-    """The plan with what was typed in the place of its own; a title of one's own has no subtitle."""
+    """Return the plan with the typed texts in place of its own; a typed title has no subtitle."""
     from ..workflow.film_plan import FilmPlan
 
     changes: dict[str, Any] = {
@@ -106,8 +106,8 @@ def _with(film: FilmPlan, title: str | None, ending: str | None, music: str | No
     return FilmPlan.from_dict({**json.loads(film.to_json()), **changes}, "film plan") if changes else film
 
 
-def _tell_before(shots: Shots, loses_music: bool) -> None:
-    """What will be made and how long that takes, and what should be known, on stderr."""
+def _report_before(shots: Shots, loses_music: bool) -> None:
+    """Print the shots, the expected time and the notes on stderr."""
     found, first = shots.cut, shots.plans[0]
     wide, tall = first.size
     models = ", ".join(dict.fromkeys(plan.model for plan in shots.plans))
@@ -117,13 +117,13 @@ def _tell_before(shots: Shots, loses_music: bool) -> None:
     ]
     lines += [*shots.notes, *_remarks(shots)]
     if loses_music:
-        lines.append("This format carries no sound: the film is silent.")
+        lines.append("This format has no sound: the film is silent.")
     for line in lines:
         note(line)
 
 
 def _all_remarks(shots: Shots) -> list[str]:
-    """What the plans of the shots remark, each remark once with the shots that it is about."""
+    """Return the changes and notes of the plans, each once with its shots."""
     about: dict[str, list[int]] = {}
     for number, plan in enumerate(shots.plans, 1):
         for remark in (*plan.changes, *plan.notes):
@@ -135,10 +135,10 @@ def _all_remarks(shots: Shots) -> list[str]:
 
 
 def _remarks(shots: Shots) -> list[str]:
-    """The first of them, without those about words that `kinema direct` says in every shot."""
+    """Return the first of them, without the note that every prompt of `kinema direct` gets."""
     lines = [line for line in _all_remarks(shots) if NO_SPEED not in line]
     more = len(lines) - MAX_REMARKS
-    return lines if more <= 0 else [*lines[:MAX_REMARKS], f"... and {more} more remarks; --json has all of them."]
+    return lines if more <= 0 else [*lines[:MAX_REMARKS], f"... and {more} more notes; --json has all of them."]
 
 
 def _listed(numbers: list[int]) -> str:
@@ -150,7 +150,7 @@ def _run(
 ) -> None:
     from ..workflow import film as work
     from .sheet import SHEET_FRAMES, pick, save_sheet
-    from .work import load_engine, remember
+    from .work import load_engine, record
 
     started = time.perf_counter()
     picked: list[Any] = []
@@ -158,7 +158,7 @@ def _run(
     def through(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         return pick(chunks, shots.cut.frames, SHEET_FRAMES, picked) if sheet is not None else chunks
 
-    with _stopped(target, as_json), reporter(as_json) as on_event:
+    with _finished_shots_note(target, as_json), reporter(as_json) as on_event:
         made = work.make_film(
             shots, target, open_generator=lambda name: load_engine(name, device, dtype, on_event), keep=keep,
             device=device, dtype=dtype, through=through, on_event=on_event,
@@ -166,16 +166,16 @@ def _run(
         if sheet is not None:
             save_sheet(picked, sheet)
         names = ", ".join(dict.fromkeys(plan.model for plan in shots.plans))
-        remember(
+        record(
             on_event, made.path, "film", prompt=_prompt(shots), model=names, seed=shots.film.seed, size=made.size,
             frames=made.frames, fps=made.fps,
         )  # fmt: skip
-    _tell(made, [*shots.notes, *_all_remarks(shots)], sheet, time.perf_counter() - started, as_json)
+    _report(made, [*shots.notes, *_all_remarks(shots)], sheet, time.perf_counter() - started, as_json)
 
 
 @contextmanager
-def _stopped(target: str, as_json: bool) -> Iterator[None]:
-    """Tells what a film that was not finished leaves for the next run."""
+def _finished_shots_note(target: str, as_json: bool) -> Iterator[None]:
+    """Print how many shots are kept if the film is not finished."""
     from ..workflow.film_parts import kept
 
     try:
@@ -183,16 +183,16 @@ def _stopped(target: str, as_json: bool) -> Iterator[None]:
     except BaseException:
         if (num := kept(Path(target))) and not as_json:
             shots = "1 finished shot is" if num == 1 else f"{num} finished shots are"
-            note(f"{shots} kept in {target}.parts; the same command goes on from there.")
+            note(f"{shots} kept in {target}.parts; the same command resumes.")
         raise
 
 
 def _prompt(shots: Shots) -> str:
-    """The title and what the shots show, for the history."""
+    """Return the title and the prompts, for the history."""
     return "; ".join(each for each in (shots.film.title, *(plan.prompt for plan in shots.plans)) if each)
 
 
-def _tell(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_json: bool) -> None:
+def _report(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_json: bool) -> None:
     from .work import readable
 
     level = made.track.level if made.track is not None else None
@@ -207,7 +207,7 @@ def _tell(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_j
         }))  # fmt: skip
         return
     wide, tall = made.size
-    reused = f", {made.reused} of them made before" if made.reused else ""
+    reused = f", {made.reused} of them reused" if made.reused else ""
     sound = f"music at {lufs:g} LUFS" if lufs is not None else "no sound"
     say(
         f"{made.path}  ({made.num_shots} shots{reused}, {wide}x{tall}, {made.frames / made.fps:.2f} s, {sound}, "
@@ -218,7 +218,7 @@ def _tell(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_j
 
 
 def film_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:
-    """What the note `film` in a file says, for `kinema inspect`; the file may be anybody's."""
+    """Return the facts of the note `film` in a file, for `kinema inspect`. The file is untrusted."""
     from ..core.outside import for_terminal
 
     plan = _object(found.get("plan"))
@@ -232,16 +232,16 @@ def film_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    """A note of a file may hold anything."""
+    """Return the value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def refuse_rerun(file: Path) -> None:
-    """RequestError for a film: it is made again from its plan."""
+    """Raise RequestError for a film, which `make-film` generates again."""
     from ..media.manifest import carried
 
     if "film" in carried(file):
         raise RequestError(
-            f"{file}: is a film of several shots; `kinema make-film PLAN` makes it again.", field="file",
-            value=str(file), legal="a clip of one request",
+            f"{file}: is a film of several shots; use `kinema make-film PLAN` to make it again.", field="file",
+            value=str(file), legal="a single clip",
         )  # fmt: skip

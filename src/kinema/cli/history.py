@@ -1,4 +1,4 @@
-"""`kinema history`: what was made on this machine."""
+"""`kinema history`: the clips generated on this machine."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .say import answer, note, say
 if TYPE_CHECKING:
     from ..workflow.history import HistoryEntry
 
+FILTER = "Filter"
 LIMIT = 20
 SHEET_CLIPS = 100
 STATES = {"here": "", "gone": " (gone)", "replaced": " (replaced since)"}
@@ -31,8 +32,8 @@ def history(
         option(
             "--search",
             metavar="WORD",
-            panel="Which",
-            help="Only clips with this in prompt, model, file name or date, as 2026-11.",
+            panel=FILTER,
+            help="Only clips with this text in prompt, model, file name or date, as 2026-11.",
         ),
     ] = None,
     since: Annotated[
@@ -40,34 +41,32 @@ def history(
         option(
             "--since",
             metavar="DATE",
-            panel="Which",
+            panel=FILTER,
             help="Only clips from this day on, as 2026-11-29; also a month, or 2026-11-29 14:30.",
         ),
     ] = None,
     until: Annotated[
         str | None,
-        option("--until", metavar="DATE", panel="Which", help="Only clips up to the end of this day, month or minute."),
+        option("--until", metavar="DATE", panel=FILTER, help="Only clips up to the end of this day, month or minute."),
     ] = None,
-    limit: Annotated[
-        int, option("--limit", metavar="N", panel="Which", help="The last N of them. Default: 20.")
-    ] = LIMIT,
+    limit: Annotated[int, option("--limit", metavar="N", panel=FILTER, help="At most N clips. Default: 20.")] = LIMIT,
     sheet: Annotated[
         Path | None,
-        option("--sheet", metavar="FILE", panel=OUTPUT, help="A picture of the first frames of those still there."),
+        option("--sheet", metavar="FILE", panel=OUTPUT, help="Also write an image of the first frames."),
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Forget all of it; the clips stay.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Clear the history; the clips stay.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what was made on this machine, the newest first. KINEMA_HISTORY=off in the environment records nothing."""
+    """List the clips generated on this machine, newest first. KINEMA_HISTORY=off disables it."""
     from ..workflow import history as kept
     from ..workflow.history_dates import between
 
     if clear:
         if any(each is not None for each in (search, sheet, since, until)):
-            raise RequestError("--clear forgets everything.", field="clear", legal="--clear alone")
+            raise RequestError("--clear removes all entries.", field="clear", legal="--clear alone")
         num = kept.clear()
         word = "entry" if num == 1 else "entries"
-        answer({"forgotten": num}, as_json, f"{num} {word} forgotten; the clips stay.")
+        answer({"forgotten": num}, as_json, f"{num} {word} removed; the clips stay.")
         return
     if limit < 1:
         raise RequestError(f"--limit {limit}.", field="limit", value=limit, legal="1 or more", nearest=1)
@@ -93,7 +92,7 @@ def history(
         return
     for trouble in found.troubles:
         note(trouble)
-    _tell(entries, num, search, since, until)
+    _report(entries, num, search, since, until)
     if sheet is not None:
         say(str(sheet))
 
@@ -108,11 +107,11 @@ def _made(entry: HistoryEntry) -> datetime:
 
 
 def _when(entry: HistoryEntry) -> str:
-    """Date and time as this machine tells them."""
+    """Return date and time in the local time zone."""
     return _made(entry).strftime("%Y-%m-%d %H:%M")
 
 
-def _tell(entries: list[HistoryEntry], num: int, search: str | None, since: str | None, until: str | None) -> None:
+def _report(entries: list[HistoryEntry], num: int, search: str | None, since: str | None, until: str | None) -> None:
     from ..workflow import history as kept
 
     if not entries:
@@ -120,20 +119,20 @@ def _tell(entries: list[HistoryEntry], num: int, search: str | None, since: str 
         limits += [f"with {search!r} in it"] if search is not None else []
         say("Nothing in the history " + (f"{' '.join(limits)}." if limits else "yet."))
     for entry in entries:
-        say(*(_words(entry)))
+        say(*(_text(entry)))
     if num > len(entries):
-        say(f"{len(entries)} of {num}; --limit N shows more, --search WORD or --since DATE fewer.")
+        say(f"{len(entries)} of {num}; use --limit N for more, --search WORD or --since DATE for fewer.")
     if not kept.is_on():
-        note("KINEMA_HISTORY is off: nothing is recorded now.")
+        note("KINEMA_HISTORY is off: new clips are not recorded.")
 
 
-def _words(entry: HistoryEntry) -> tuple[str, str]:
-    """Two lines: when, the file, its size; what it shows and who made it."""
+def _text(entry: HistoryEntry) -> tuple[str, str]:
+    """Return two lines: date, file and size; prompt, command, model and seed."""
     from .work import readable
 
     size = f"{entry.width}x{entry.height}, {entry.frames} frames, {readable(entry.bytes)}"
     by = [entry.made, entry.model, f"seed {entry.seed}" if entry.seed is not None else ""]
-    prompt = show.shortened(" ".join(entry.prompt.split())) or "no words"
+    prompt = show.shortened(" ".join(entry.prompt.split())) or "no prompt"
     return (
         f"{_when(entry)}  {entry.path}{STATES[entry.state]}  {size}",
         f"    {prompt}  ({', '.join(part for part in by if part)})",
@@ -141,7 +140,7 @@ def _words(entry: HistoryEntry) -> tuple[str, str]:
 
 
 def _save(entries: list[HistoryEntry], sheet: Path) -> None:
-    """The first frames of the clips that are still there."""
+    """Write the first frames of the clips that still exist."""
     from ..core.whole import whole
     from ..media.grid import Row, grid
     from ..media.write_picture import write_picture
@@ -151,7 +150,7 @@ def _save(entries: list[HistoryEntry], sheet: Path) -> None:
         if entry.state != "gone" and len(cells) < SHEET_CLIPS and (frame := _first(entry)) is not None:
             cells.append((f"{Path(entry.path).name}: {entry.prompt}", frame))
     if not cells:
-        raise MediaError("None of these clips is there any more; there is nothing to show on a sheet.")
+        raise MediaError("None of these clips exists any more; the sheet would be empty.")
     try:
         with whole(sheet) as beside:
             write_picture(grid([Row("", cells)], columns=4).picture(), beside)
@@ -160,7 +159,7 @@ def _save(entries: list[HistoryEntry], sheet: Path) -> None:
 
 
 def _first(entry: HistoryEntry) -> Any:
-    """The first frame; None for a file that is no clip any more."""
+    """Return the first frame, or None for a file that is no clip any more."""
     from ..media.read import read_chunks
 
     try:

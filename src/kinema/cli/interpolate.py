@@ -1,4 +1,4 @@
-"""`kinema interpolate`: a clip at another rate, or in slow motion, with new frames between its own."""
+"""`kinema interpolate`: a clip at a higher frame rate or in slow motion, with interpolated frames."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ if TYPE_CHECKING:
     from ..post import interpolate as work
 
 EXPECTED = {"film": (1.6, 6e-6), "mci": (0.1, 4e-6), "blend": (0.1, 7e-7)}
-"""Seconds of the start, and for a pixel of a new frame, until the first clip has told how long they take here."""
+"""Seconds of the start and per pixel of a new frame, until a clip has been measured on this machine."""
 
 
 @guarded
 @writes()
 def interpolate(
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video or a folder of frames.", show_default=False)],
-    fps: Annotated[float | None, option("--fps", metavar="F", help="Frames a second of the result.")] = None,
+    fps: Annotated[float | None, option("--fps", metavar="F", help="Frame rate of the result.")] = None,
     times: Annotated[
-        int | None, option("--times", metavar="K", help="K times as many frames a second. Default: 2; 1 with --slow.")
+        int | None, option("--times", metavar="K", help="Factor of the frame rate. Default: 2; 1 with --slow.")
     ] = None,
     slow: Annotated[
-        float, option("--slow", metavar="S", help="Slow motion: S times as long, without sound. Default: 1.")
+        float, option("--slow", metavar="S", help="Slow motion: factor of the duration, without sound. Default: 1.")
     ] = 1.0,
     by: Annotated[
         str,
         option("--by", metavar="film|mci|blend", help="A network (the default), ffmpeg's motion-compensated filter, or "
-               "a mix of both frames."),
+               "a blend of both frames."),
     ] = "film",
     model: Annotated[
         str | None,
-        option("--model", "-m", metavar="FILE", help="FILM's published weights: TorchScript or state dict (.pt), "
-               "or .safetensors. Default: the small network that comes with Kinema."),
+        option("--model", "-m", metavar="FILE", help="FILM weights: TorchScript or state dict (.pt), or .safetensors. "
+               "Default: the small network shipped with Kinema."),
     ] = None,
     device: Device = None,
     output_: Annotated[
         str | None,
         option("--output", "-o", metavar="FILE", panel=OUTPUT,
-               help="A .mp4, .webm, .gif or .webp file, or a folder/ of pictures. Default: CLIP-24fps or CLIP-slow2."),
+               help="A .mp4, .webm, .gif or .webp file, or a folder/ of frames. Default: CLIP-24fps or CLIP-slow2."),
     ] = None,
     sheet: Sheet = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Make a clip smoother, or slower: new frames between those it has. Length and sound stay as they are."""
+    """Interpolate frames: a higher frame rate with the same length and sound, or slow motion."""
     from ..conditions.inputs import range_remarks
     from ..engine.timed import timed
     from ..media.endings import RATES
@@ -83,16 +83,16 @@ def interpolate(
     for each in remarks if not as_json else ():
         note(each)
     started = time.perf_counter()
-    with reporter(as_json) as on_event, timed(to_come(info, plan, by, device), on_event) as listen:
+    with reporter(as_json) as on_event, timed(expected_work(info, plan, by, device), on_event) as listen:
         made = _run(clip, path, sheet, listen, fps=fps, times=times, slow=slow, by=by, model=model, device=device)
     made["seconds"] = round(time.perf_counter() - started, 3)
     made["sound"] = "left out" if slow > 1 and info.has_audio else "kept" if info.has_audio else "none"
     made["notes"] = remarks
-    _tell(made, as_json)
+    _report(made, as_json)
 
 
-def to_come(info: VideoInfo, plan: work.InterpolationPlan, by: str, device: str | None) -> Work:
-    """The work of frames in between, by the pixels of the new ones."""
+def expected_work(info: VideoInfo, plan: work.InterpolationPlan, by: str, device: str | None) -> Work:
+    """Return the expected work of interpolation, from the number of pixels of the new frames."""
     from ..engine.estimate import device_name
     from ..engine.timed import Work
     from ..post.interpolate import num_frames
@@ -106,40 +106,40 @@ def to_come(info: VideoInfo, plan: work.InterpolationPlan, by: str, device: str 
     )
 
 
-def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) -> dict[str, Any]:
+def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **settings: Any) -> dict[str, Any]:
     from ..media.manifest import carried, prompt_of
     from ..media.read import probe, read_chunks
     from ..media.write import write
     from ..post.interpolate import InterpolationPlan, interpolate, manifest, num_frames
     from .sheet import SHEET_FRAMES, pick, save_sheet
-    from .work import remember
+    from .work import record
 
     info = probe(clip)
-    plan = InterpolationPlan.of(how["fps"], how["times"], how["slow"], how["by"], how["model"])
+    plan = InterpolationPlan.of(settings["fps"], settings["times"], settings["slow"], settings["by"], settings["model"])
     shown, target = plan.rates(info.fps)
     frames = num_frames(info.num_frames, shown, target)
     weights: dict[str, str] = {}
-    if how["by"] == "film":
+    if settings["by"] == "film":
         from ..post.film.files import weights_file
         from ..weights.store import digests
 
-        weights = digests(weights_file(how["model"]))
-    told = manifest(
+        weights = digests(weights_file(settings["model"]))
+    made_from = manifest(
         carried(clip),
         clip=Path(clip).name,
         fps=info.fps,
         target=float(target),
-        slow=how["slow"],
-        by=how["by"],
+        slow=settings["slow"],
+        by=settings["by"],
         weights=weights,
     )  # fmt: skip
-    chunks = interpolate(read_chunks(clip), total=info.num_frames, on_event=on_event, **how)
+    chunks = interpolate(read_chunks(clip), total=info.num_frames, on_event=on_event, **settings)
     picked: list[Any] = []
     if sheet is not None:
         chunks = pick(chunks, frames, SHEET_FRAMES, picked)
-    write(chunks, path, manifest=told, on_frame=on_event)
-    remember(
-        on_event, path, "interpolated", prompt=prompt_of(told), size=(info.width, info.height), frames=frames,
+    write(chunks, path, manifest=made_from, on_frame=on_event)
+    record(
+        on_event, path, "interpolated", prompt=prompt_of(made_from), size=(info.width, info.height), frames=frames,
         fps=float(target),
     )  # fmt: skip
     if sheet is not None:
@@ -147,11 +147,11 @@ def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **how: Any) ->
     return {
         "path": path, "bytes": output.size_of(Path(path)), "frames": frames, "fps": float(target),
         "length_s": round(float(frames / target), 6), "from": {"frames": info.num_frames, "fps": info.fps},
-        "by": how["by"], "model": how["model"], "weights": weights,
+        "by": settings["by"], "model": settings["model"], "weights": weights,
     }  # fmt: skip
 
 
-def _tell(made: dict[str, Any], as_json: bool) -> None:
+def _report(made: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(made))
         return
@@ -160,4 +160,4 @@ def _tell(made: dict[str, Any], as_json: bool) -> None:
         f"from {made['from']['frames']} at {made['from']['fps']:.4g}) in {made['seconds']:.1f} s"
     )
     if made["sound"] == "left out":
-        say("Its sound is left out: it would not fit the slow motion.")
+        say("The sound is left out: it does not fit slow motion.")

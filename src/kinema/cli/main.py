@@ -1,8 +1,10 @@
-"""The command `kinema`: the table of its verbs and the way in."""
+"""The command `kinema`: the table of its verbs, and its entry point."""
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import sys
 from typing import Annotated
 
@@ -29,12 +31,12 @@ from . import (
     models,
     music,
     once,
-    pages,
     samples,
     styles,
     toyland,
     train,
     upscale,
+    worker,
 )
 from .say import say, settle_streams
 
@@ -60,7 +62,7 @@ app.command("mask")(mask.mask)
 app.command("direct")(direct.direct)
 app.command("make-film")(film.make_film)
 app.add_typer(channel.app, name="channel")
-app.command("worker")(channel.worker)
+app.command("worker")(worker.worker)
 app.command("music")(music.music)
 app.command("score")(music.score)
 app.command("interpolate")(interpolate.interpolate)
@@ -76,7 +78,25 @@ app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 app.command("completion")(completion.completion)
 once.everywhere(app)
-pages.everywhere(app)
+
+
+def _wrap_help(app: typer.Typer) -> None:
+    """Let the help of all commands wrap to the width of the terminal, not where a docstring breaks its lines."""
+    for each in app.registered_commands:
+        if each.callback is not None:
+            each.help = flowing(each.callback.__doc__ or "")
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _wrap_help(group.typer_instance)
+
+
+def flowing(docstring: str) -> str:
+    """Return the paragraphs of a docstring, each on one line."""
+    paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(docstring))
+    return "\n\n".join(" ".join(each.split()) for each in paragraphs)
+
+
+_wrap_help(app)
 
 
 def _version(wanted: bool) -> None:
@@ -93,7 +113,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Make video from words, pictures, drawn paths and masks, with open models.
+    """Generate video from text, images, paths and masks with open models.
 
     Try: kinema generate "a red ball rolls left over a green hill at sunset"
     """
@@ -110,10 +130,10 @@ def main() -> None:
     try:
         code = app(standalone_mode=not as_json)
     except (KeyboardInterrupt, exits.Terminated) as error:
-        exits.tell(exits.describe(error), as_json)
+        exits.report(exits.describe(error), as_json)
         sys.exit(exits.exit_code(error))
     except Exception as error:
-        # Outside standalone mode a misspelt option arrives here; whoever asked for JSON gets JSON.
+        # Outside standalone mode a usage error arrives here; with --json it is printed as JSON.
         format_message = getattr(error, "format_message", None)
         if format_message is None:
             raise

@@ -164,11 +164,11 @@ def _report(finished: list[MadeClip], grid: str | None, seconds: float, as_json:
 def _line(made: MadeClip) -> str:
     from . import work
 
-    return work.words(made.facts)
+    return work.result_text(made.facts)
 
 
 def _facts(made: MadeClip) -> dict[str, Any]:
-    """What `generate --json` says of one clip, the same for those that were there."""
+    """Return the JSON of one clip, with the same keys for a reused one."""
     plan = made.planned.plan
     if not made.reused:
         return {**made.facts, "reused": False}
@@ -189,19 +189,19 @@ def _check_grid(grid: str, planned: list[PlannedClip]) -> None:
         if len(planned) > MAX_PLAYING:
             raise RequestError(
                 f"{grid}: {len(planned)} clips.", field="grid", value=grid,
-                legal=f"{MAX_PLAYING} clips side by side at most; a .png takes all", nearest="grid.png",
+                legal=f"at most {MAX_PLAYING} clips side by side; a .png has room for all", nearest="grid.png",
             )  # fmt: skip
     elif suffix in output.SHEET_SUFFIXES:
         output.check_sheet(Path(grid))
     else:
         raise RequestError(
-            f"{grid}: a grid is a picture or a clip.", field="grid", value=grid,
+            f"{grid}: a grid is an image or a clip.", field="grid", value=grid,
             legal=", ".join((*output.SHEET_SUFFIXES, *CLIP_SUFFIXES)), nearest=f"{grid}.png",
         )  # fmt: skip
 
 
 def _save_grid(planned: list[PlannedClip], grid: str, on_event: OnEvent) -> None:
-    """Rows of prompts, columns of seeds: the frame in the middle of each clip, or all clips playing."""
+    """Write the grid, prompts as rows and seeds as columns: the middle frame of each clip, or all clips playing."""
     from ..core.chunk import Chunk
     from ..core.whole import whole
     from ..media import grid as layout
@@ -241,8 +241,8 @@ def _frames(path: Path, start: int = 0) -> Iterator[Any]:
 
 
 def _cell_px(planned: list[PlannedClip]) -> int:
-    """Width of a cell of a grid that plays: the clip's own, smaller where all would be wider than a screen, larger by
-    a whole number where it is tiny."""
+    """Return the cell width of a playing grid: the clip's own, smaller if the grid would be wider than a screen, an
+    integer multiple if it is tiny."""
     columns = min(COLUMNS, max(1, sum(each.plan.prompt == planned[0].plan.prompt for each in planned)))
     width = planned[0].plan.size[0]
     return min(GRID_PX // columns, width if width >= 128 else width * -(-128 // width))

@@ -1,4 +1,4 @@
-"""`kinema mask`: from a click, a box or a word to a mask clip."""
+"""`kinema mask`: a mask clip of an object that a click, a box or a name selects."""
 
 from __future__ import annotations
 
@@ -24,30 +24,29 @@ if TYPE_CHECKING:
     from ..core.conditions import MaskShape, Tracker
     from ..media.read import VideoInfo
 
-MOST_RUNS = 5
+MAX_RUNS = 5
 CLIPS, PICTURES = (".mp4", ".webm"), (".png", ".jpg", ".jpeg")
 
 
 @guarded
 @writes(".mp4", (".mp4", ".webm"))
 def mask(
-    video: Annotated[str, typer.Argument(metavar="VIDEO", help="A clip, a picture or a folder of pictures.")],
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="A clip, an image or a folder of images.")],
     click: Annotated[
         str | None,
         option(
             "--click",
             metavar="x,y",
-            help="A point on the object in the first frame. Numbers are pixels where any is above 1, else fractions of "
-            "the frame.",
+            help="A point on the object in the first frame: pixels, or fractions of the frame if no number is above 1.",
         ),
     ] = None,
     box: Annotated[
         str | None,
-        option("--box", metavar="x,y,w,h", help="A box around it: upper left corner, width, height; numbers as above."),
+        option("--box", metavar="x,y,w,h", help="A box around the object: upper left corner, width, height."),
     ] = None,
-    thing: Annotated[
+    object_: Annotated[
         str | None,
-        option("--object", metavar="WORDS", help='Its name, as "the cat"; needs the weights of Grounding DINO.'),
+        option("--object", metavar="WORDS", help='Its name, as "the cat"; requires the weights of Grounding DINO.'),
     ] = None,
     output_: Annotated[
         str | None,
@@ -56,56 +55,55 @@ def mask(
             "-o",
             metavar="FILE",
             panel=OUTPUT,
-            help="The mask, white = generate: a .mp4 or .webm file, or a folder/ of PNGs. Default: a new name from the "
-            "video's.",
+            help="The mask, white = the object: a .mp4 or .webm file, or a folder/ of PNGs. Default: VIDEO-mask.mp4.",
         ),
     ] = None,
     preview: Annotated[
         str | None,
-        option("--preview", metavar="FILE", panel=OUTPUT, help="Also write the video with the mask shown over it."),
+        option("--preview", metavar="FILE", panel=OUTPUT, help="Also write the video with the mask as an overlay."),
     ] = None,
     shape: Annotated[
         Literal["original", "original_expand", "hull", "hull_expand", "bbox", "bbox_expand"],
         typer.Option(
             "--shape",
             metavar="SHAPE",
-            help="original, hull or bbox, each also with _expand. A coarse one hides what stood there.",
+            help="original, hull or bbox, each also with _expand. A bbox hides the outline of what is removed.",
         ),
     ] = "original",
     ratio: Annotated[
-        float, typer.Option("--ratio", metavar="R", help="How much _expand grows it, 0 to 1 of its size.")
+        float, typer.Option("--ratio", metavar="R", help="How much _expand grows the mask, 0 to 1 of its size.")
     ] = 0.3,
     tracker: Annotated[
         Literal["auto", "opencv", "sam2"],
-        typer.Option("--tracker", metavar="auto|opencv|sam2", help="auto: SAM 2 where its weights are here."),
+        typer.Option("--tracker", metavar="auto|opencv|sam2", help="auto: SAM 2 if its weights are on this machine."),
     ] = "auto",
     anyway: Annotated[
         bool,
-        typer.Option("--anyway", help="Exit with 0 also where the object was lost and not found again.",
+        typer.Option("--anyway", help="Exit with 0 even if the object was lost and not found again.",
                      rich_help_panel=OUTPUT),
     ] = False,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Follow an object through a video and write its mask: same size, fps and number of frames.
+    """Track an object through a video and write its mask, with the size, frame rate and length of the video.
 
-    Frames on which it is out of sight have an empty mask and are named. Where it was lost and not found again until the
-    end, the exit code is 3.
+    Frames without the object have an empty mask and are listed. If the object was lost and not found again, the exit
+    code is 3.
     """
     target = output_ or str(output.unused(Path(f"{output.stem(video, 'video')}-mask.mp4")))
     if not 0 <= ratio <= 1:
         nearest = 0.0 if ratio < 0 else 1.0
         raise RequestError(f"ratio = {ratio:g}.", field="ratio", value=ratio, legal="0 to 1", nearest=nearest)
-    given = {"click": click, "box": box, "object": thing}
+    given = {"click": click, "box": box, "object": object_}
     if sum(value is not None for value in given.values()) != 1:
         legal = "exactly one of --click, --box and --object"
-        raise RequestError("Say which object, in one way.", field="click", legal=legal)
+        raise RequestError("Exactly one object is required.", field="click", legal=legal)
     from ..conditions import inputs
 
     with inputs.as_file(video) as path:
         info = inputs.info(str(path))
         _check_names(target, preview, path, info)
-        start = _start(click, box, thing, info)
+        start = _start(click, box, object_, info)
         began_s = time.perf_counter()
         with reporter(as_json) as on_event:
             seen = _write(path, info, start, target, (shape, ratio), tracker, device, on_event)
@@ -118,22 +116,22 @@ def mask(
         "share": round(seen["share"], 5), "shape": shape,
         "seconds": round(time.perf_counter() - began_s, 3),
     }  # fmt: skip
-    answer(made, as_json, _words(made))
-    for line in (*seen["doubts"], *_lost_words(made)) if not as_json else ():
+    answer(made, as_json, _text(made))
+    for line in (*seen["doubts"], *_lost_lines(made)) if not as_json else ():
         note(line)
     if not made["found_again"] and not anyway:
         raise typer.Exit(LOST)
 
 
-def _start(click: str | None, box: str | None, thing: str | None, info: VideoInfo) -> dict[str, Any]:
-    """The start as named values in fractions. RequestError where it is not on the frame."""
+def _start(click: str | None, box: str | None, object_: str | None, info: VideoInfo) -> dict[str, Any]:
+    """Return where the object is in the first frame, in fractions. Raises RequestError for a place off the frame."""
     if click is not None:
         return {"click": where.parse_click(click, info.width, info.height)}
     if box is not None:
         return {"box": where.parse_box(box, info.width, info.height)}
-    if not (thing or "").strip():
-        raise RequestError("--object has no words.", field="object", legal='a name, as "the cat"')
-    return {"words": (thing or "").strip()}
+    if not (object_ or "").strip():
+        raise RequestError("--object is empty.", field="object", legal='a name, as "the cat"')
+    return {"words": (object_ or "").strip()}
 
 
 def _write(
@@ -146,8 +144,8 @@ def _write(
     device: str | None,
     on_event: OnEvent,
 ) -> dict[str, Any]:
-    """Follow and write. Returns on how many frames the object was seen, its mean share of the frame, the runs of
-    frames [first, last] on which it was not, and the doubts about the first frame's cut."""
+    """Track the object and write the mask. Returns the number of frames with the object, its mean share of the frame,
+    the runs of frames [first, last] without it, and warnings about the mask of the first frame."""
     import numpy as np
 
     from ..conditions.mask_shape import reshape
@@ -185,7 +183,7 @@ def _frames(path: Path) -> Iterator[Any]:
 
 
 def _write_preview(path: Path, mask_path: str, target: str) -> None:
-    """The video with its mask tinted and outlined over it."""
+    """Write the video with its mask tinted and outlined over it."""
     from ..conditions.preview import tinted
     from ..core.chunk import Chunk
     from ..media.read import read_chunks
@@ -201,7 +199,7 @@ def _write_preview(path: Path, mask_path: str, target: str) -> None:
 
 
 def _check_names(target: str, preview: str | None, source: Path, info: VideoInfo) -> None:
-    """Refuse, before any work, outputs that could not be written or that are the video or each other."""
+    """Raise RequestError for outputs that cannot be written, and for those that are the video or each other."""
     for field, name in (("output", target), ("preview", preview)):
         if name is None:
             continue
@@ -209,7 +207,7 @@ def _check_names(target: str, preview: str | None, source: Path, info: VideoInfo
         suffix = "" if name.endswith("/") else Path(name).suffix.lower()
         if suffix in PICTURES and info.num_frames > 1:
             raise RequestError(
-                f"{name}: a picture holds one frame, the video has {info.num_frames}.",
+                f"{name}: an image holds one frame, the video has {info.num_frames}.",
                 field=field,
                 value=name,
                 legal=".mp4, .webm, or a folder/ of PNGs",
@@ -228,32 +226,32 @@ def _check_names(target: str, preview: str | None, source: Path, info: VideoInfo
 
 
 def _is_lost(lost: list[list[int]], info: VideoInfo) -> bool:
-    """Is the object out of sight from some frame to the end?"""
+    """Whether the object is out of sight in the last frame."""
     return bool(lost) and lost[-1][1] >= info.num_frames - 1
 
 
-def _lost_words(made: dict[str, Any]) -> list[str]:
-    """Where the object was lost and found again, a line for each of the first runs."""
+def _lost_lines(made: dict[str, Any]) -> list[str]:
+    """Return a line for each of the first runs of frames without the object."""
     lines = []
-    for first, last in made["lost"][:MOST_RUNS]:
+    for first, last in made["lost"][:MAX_RUNS]:
         again = f"found again on frame {last + 1}" if last < made["frames"] - 1 else "not found again"
         lines.append(f"Out of sight from frame {first} to {last} ({first / made['fps']:.1f} s), {again}.")
-    if (more := len(made["lost"]) - MOST_RUNS) > 0:
+    if (more := len(made["lost"]) - MAX_RUNS) > 0:
         lines.append(f"And {more} more times; --json lists them all.")
     if not made["found_again"] and made["seen_frames"]:
         frame = made["lost"][-1][0]
         lines.append(
-            f"Start again from a box where it can be seen, or cut the clip at frame {frame}; --anyway takes it."
+            f"Start from a box where it is visible, or cut the clip at frame {frame}; --anyway accepts this mask."
         )
     return lines
 
 
-def _words(made: dict[str, Any]) -> str:
+def _text(made: dict[str, Any]) -> str:
     size = f"{made['width']}x{made['height']}, {made['frames']} frames"
     seen = f"seen on {made['seen_frames']}, {100 * made['share']:.1f} % of the frame"
     lines = [f"{made['path']}  ({size}; {seen}) in {made['seconds']:.1f} s"]
     if made["preview"]:
         lines.append(made["preview"])
     if made["seen_frames"] == 0:
-        lines.append("Nothing was found: try a box around the object.")
+        lines.append("The object was not found: try a box around it.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`kinema models`: which models there are, which are here, and how to get them."""
+"""`kinema models`: the known models, and those on this machine."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .say import answer, note, say
 if TYPE_CHECKING:
     from ..core.card import Card
 
-app = typer.Typer(no_args_is_help=True, help="List, show, add, fetch, rename, remove, check and convert models.")
+app = typer.Typer(no_args_is_help=True, help="List, show, add, download, rename, remove, check and convert models.")
 
 WIDE = 120
-"""Columns from which the list has room for what models accept."""
+"""Columns of a terminal that shows what models accept."""
 Name = Annotated[
     str,
     typer.Argument(
@@ -36,7 +36,7 @@ Name = Annotated[
 @app.command("list")
 @guarded
 def list_(as_json: AsJson = False) -> None:
-    """All known models, and whether their weights are on this machine."""
+    """List all known models, and whether their weights are on this machine."""
     from ..weights import store
 
     rows = [(card, store.here(card)) for card in store.known_cards()]
@@ -59,7 +59,7 @@ def list_(as_json: AsJson = False) -> None:
         row = [card.id, "yes" if here else "no", card.title, ", ".join(accepted(card))]
         table.add_row(*(Text(for_terminal(each)) for each in row[: 4 if wide else 3]))
     screen.print(table)
-    say("", "`kinema models show MODEL` says what a model accepts, and more.")
+    say("", "`kinema models show MODEL` shows what a model accepts, and more.")
 
 
 def longest(rows: list[tuple[Card, bool]]) -> int:
@@ -69,7 +69,7 @@ def longest(rows: list[tuple[Card, bool]]) -> int:
 @app.command("show")
 @guarded
 def show_(model: Name, as_json: AsJson = False) -> None:
-    """What one model accepts, its legal sizes and lengths, its defaults and options."""
+    """Show what a model accepts, its legal sizes and lengths, its defaults and options."""
     from ..weights import store
 
     card = store.find(model)
@@ -95,13 +95,13 @@ def add(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Make a checkpoint on this machine known by name. Nothing is copied."""
+    """Add a checkpoint on this machine to the list, by name. Nothing is copied."""
     from ..weights import manage, store
 
     card = manage.add(path.expanduser())
     lost = store.why_not(card)
-    words = f"{card.id}: {card.title}, at {card.path}" + (f"; {lost}" if lost else "")
-    answer(summary(card, lost is None), as_json, words)
+    text = f"{card.id}: {card.title}, at {card.path}" + (f"; {lost}" if lost else "")
+    answer(summary(card, lost is None), as_json, text)
 
 
 @app.command("pull")
@@ -118,7 +118,7 @@ def pull(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a model from the Hugging Face hub; a broken transfer goes on where it stopped."""
+    """Download a model from the Hugging Face hub; an interrupted download resumes."""
     from ..weights import manage, store
 
     room = manage.room(model)
@@ -139,28 +139,29 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take a model off this machine: what was pulled is deleted, what was added leaves the list and keeps its files."""
+    """Delete a pulled model, or remove an added one from the list and keep its files."""
     from ..weights import manage
 
-    what = manage.removal(model)
+    removal = manage.removal(model)
     if not yes:
         if as_json or not sys.stdin.isatty():
-            raise RequestError(f"{what.words()}.", field="yes", legal="--yes, where nobody can be asked")
-        say(f"{what.words()}.", err=True)
-        typer.confirm("Go on?", abort=True, err=True)
-    manage.remove(what)
-    told = {"model": what.name, "deleted": str(what.folder) if what.folder else None, "bytes": what.bytes}
-    answer(told, as_json, f"{what.words()}. Done.")
+            raise RequestError(f"{removal.words()}.", field="yes", legal="--yes without a terminal")
+        say(f"{removal.words()}.", err=True)
+        typer.confirm("Continue?", abort=True, err=True)
+    manage.remove(removal)
+    deleted = str(removal.folder) if removal.folder else None
+    facts = {"model": removal.name, "deleted": deleted, "bytes": removal.bytes}
+    answer(facts, as_json, f"{removal.words()}. Done.")
 
 
 @app.command("rename")
 @guarded
 def rename(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that was added.", show_default=False)],
-    name: Annotated[str, typer.Argument(metavar="NEW", help="Its name from now on.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NEW", help="The new name.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Call a model that was added by another name."""
+    """Rename a model that was added."""
     from ..weights import manage
 
     entry = manage.rename(model, name)
@@ -176,20 +177,19 @@ def convert(
         Path, typer.Argument(metavar="FILE", help="A pickled checkpoint: .ckpt, .pth, .pt, .bin.", show_default=False)
     ],
     target: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="Default: beside it, as .safetensors.", show_default=False)
+        Path | None, typer.Argument(metavar="OUT", help="Default: next to it, as .safetensors.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn a pickled checkpoint into safetensors, in a process that opens tensors and nothing else."""
+    """Convert a pickled checkpoint to safetensors, in a process that unpickles tensors only."""
     from ..weights.convert import convert as convert_file
     from ..weights.names import file_name
 
     made = target or source.with_name(file_name(source) + ".safetensors")
     if made.exists():
-        raise ModelError(f"{made}: exists already; name another file.")
+        raise ModelError(f"{made}: exists already; choose another file.")
     count = convert_file(source, made)
-    told = {"path": str(made), "tensors": count}
-    answer(told, as_json, f"{made}: {count} tensors")
+    answer({"path": str(made), "tensors": count}, as_json, f"{made}: {count} tensors")
 
 
 @app.command("check")
@@ -206,7 +206,7 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look for missing and damaged files; exit code 1 where there are any."""
+    """Check for missing and damaged files; exit code 1 if there are any."""
     from ..weights import store
 
     cards = [store.find(model)] if model is not None else [card for card in store.known_cards() if store.on_disk(card)]
@@ -225,7 +225,7 @@ def check(
 
 
 def accepted(card: Card) -> list[str]:
-    """The conditions a model follows, images and controls named once."""
+    """Return the conditions that a model accepts, images and controls named once."""
     return list(dict.fromkeys(name.partition(":")[0] for name in card.accepts))
 
 
@@ -259,7 +259,7 @@ def card_rows(card: Card, lost: str | None) -> list[tuple[str, Any]]:
         ("weights", card.path or card.hub or card.builtin),
         ("here", "yes" if lost is None else f"no; {lost}"),
         ("accepts", ", ".join(card.accepts) or "a prompt only"),
-        ("needs", ", ".join(card.needs) or "nothing but a prompt"),
+        ("needs", ", ".join(card.needs) or "only a prompt"),
         ("sizes", f"{sizes}; or {card.size.words()}"),
         ("lengths", f"{card.frames.trained} frames; or {card.frames.words()}"),
         ("defaults", f"{defaults.steps} steps, guidance {defaults.guidance:g}, {defaults.fps:g} fps"),

@@ -1,4 +1,4 @@
-"""`kinema music` and `kinema score`: music from words, and music for a clip."""
+"""`kinema music` and `kinema score`: music from a text, and music for a clip."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ Seed = Annotated[
 Model = Annotated[
     str | None,
     option(
-        "--model", "-m", metavar="MODEL", help="A MusicGen folder, or hub id that was pulled. Default: the composer."
+        "--model", "-m", metavar="MODEL", help="A MusicGen folder, or a pulled hub id. Default: the built-in composer."
     ),
 ]
 Melody = Annotated[
-    str | None, option("--melody", metavar="FILE", help="A sound whose tune a melody model of MusicGen's follows.")
+    str | None, option("--melody", metavar="FILE", help="A sound file with the melody, for MusicGen's melody models.")
 ]
 Sound = Annotated[
     str,
-    option("--sound", metavar="own|auto|FILE", help="What plays the composer's score: the own synthesiser, FluidSynth "
-           "where it and a soundfont are installed (auto, the default), or a .sf2 file."),
+    option("--sound", metavar="own|auto|FILE", help="Instruments of the composer: own (the built-in synthesizer), auto "
+           "(FluidSynth if it and a soundfont are installed; the default) or a .sf2 file."),
 ]  # fmt: skip
 
 
@@ -46,9 +46,9 @@ Sound = Annotated[
 @writes(".m4a", (".wav", ".flac", ".ogg", ".mp3"))
 def music(
     theme: Annotated[
-        str, typer.Argument(metavar="THEME", help='Words: "calm, 90 bpm", "a waltz in D minor without drums".')
+        str, typer.Argument(metavar="THEME", help='Text: "calm, 90 bpm", "a waltz in D minor without drums".')
     ],
-    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="How long, exactly.")] = 60.0,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Exact duration.")] = 60.0,
     seed: Seed = None,
     model: Model = None,
     melody: Melody = None,
@@ -61,7 +61,7 @@ def music(
     ] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Make music from words: by the built-in composer (procedural, offline), or by MusicGen where its weights are."""
+    """Generate music from a text, with the built-in composer (procedural, offline) or with MusicGen."""
     from ..engine.timed import timed
     from ..media.write_audio import check_audio_name
     from ..music import check, make, save
@@ -72,10 +72,10 @@ def music(
     keep_apart({"output": target}, [melody, sound, model])
     check(model, melody, sound)
     started = time.perf_counter()
-    with reporter(as_json) as on_event, timed(to_come("music", seconds, model, device), on_event) as told:
-        track = make(theme, seconds, seed, model=model, melody=melody, sound=sound, device=device, on_event=told)
-        save(track, target, on_event=told)
-    _tell(track, target, started, as_json)
+    with reporter(as_json) as on_event, timed(expected_work("music", seconds, model, device), on_event) as report:
+        track = make(theme, seconds, seed, model=model, melody=melody, sound=sound, device=device, on_event=report)
+        save(track, target, on_event=report)
+    _report(track, target, started, as_json)
 
 
 @guarded
@@ -83,10 +83,10 @@ def music(
 def score(
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video file.", show_default=False)],
     theme: Annotated[
-        str | None, option("--theme", metavar="TEXT", help="Words for the music. Default: the clip's own prompt.")
+        str | None, option("--theme", metavar="TEXT", help="Text for the music. Default: the clip's own prompt.")
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Leave out the sound that the clip has. Default: mix the music under it.")
+        bool, typer.Option("--replace", help="Replace the clip's sound. Default: mix the music under it.")
     ] = False,
     under: Annotated[
         float, option("--under", metavar="LU", help="How much quieter than the clip's own sound. Default: 10.")
@@ -99,11 +99,11 @@ def score(
     output_: Annotated[
         str | None,
         option("--output", "-o", metavar="FILE", panel=OUTPUT,
-               help="A .mp4, .mov, .m4v, .mkv or .webm file. Default: CLIP-scored, of the clip's own kind."),
+               help="A .mp4, .mov, .m4v, .mkv or .webm file. Default: CLIP-scored, in the clip's own format."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Add music to a clip: as long as the clip, under its own sound, fading out with it; pictures are not touched."""
+    """Add music to a clip, as long as the clip and under its own sound; the frames are copied."""
     from ..engine.timed import timed
     from ..media.read import probe
     from ..media.with_sound import check_video_name
@@ -117,18 +117,18 @@ def score(
     check(model, melody, sound)
     started = time.perf_counter()
     with reporter(as_json) as on_event:
-        with timed(to_come("score", probe(clip).seconds, model, device), on_event) as told:
+        with timed(expected_work("score", probe(clip).seconds, model, device), on_event) as report:
             track = put_under(
                 clip, target, theme, seed, replace_sound=replace, under_lu=under, model=model, melody=melody,
-                sound=sound, device=device, on_event=told,
+                sound=sound, device=device, on_event=report,
             )  # fmt: skip
         _remember(target, on_event)
-    _tell(track, target, started, as_json)
+    _report(track, target, started, as_json)
 
 
-def to_come(verb: str, seconds: float, model: str | None, device: str | None) -> Work:
-    """The work for so many seconds of music: MusicGen is loaded first and takes longer than they last, the composer a
-    part of them."""
+def expected_work(verb: str, seconds: float, model: str | None, device: str | None) -> Work:
+    """Return the expected work for some seconds of music: MusicGen is loaded first and takes longer than they last, the
+    composer a part of them."""
     from ..engine.estimate import device_name
     from ..engine.timed import Work
 
@@ -158,22 +158,22 @@ def _video_suffix(clip: str) -> str:
 def _remember(target: str, on_event: OnEvent) -> None:
     from ..media.manifest import carried, prompt_of
     from ..media.read import probe
-    from .work import remember
+    from .work import record
 
     info = probe(target)
-    remember(
+    record(
         on_event, target, "scored", prompt=prompt_of(carried(target)), size=(info.width, info.height),
         frames=info.num_frames, fps=info.fps,
     )  # fmt: skip
 
 
 def _word(theme: str) -> str:
-    """The first telling word, for a name."""
+    """Return the first significant word, for a file name."""
     words = "".join(each if each.isascii() and each.isalnum() else " " for each in theme.lower()).split()
     return next((word[:20] for word in words if word not in output.SMALL_WORDS), "bed")
 
 
-def _tell(track: Track, target: str, started: float, as_json: bool) -> None:
+def _report(track: Track, target: str, started: float, as_json: bool) -> None:
     level = track.level
     found: dict[str, Any] = {
         "path": target, "bytes": output.size_of(Path(target)), "length_s": round(track.seconds, 6),

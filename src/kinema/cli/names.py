@@ -1,7 +1,7 @@
-"""Default names that two commands at once do not share.
+"""Default names of outputs, reserved so that two concurrent commands do not choose the same one.
 
-A name is taken from the moment that it is chosen: a hidden file beside it, .NAME.taken, with the mark of the process.
-It goes when the command ends; what a killed command left is removed by the next one that chooses a name there.
+A hidden file next to it, .NAME.taken, with the mark of the process, reserves a name. It is removed when the command
+ends; one left by a killed command is removed by the next command that chooses a name in that folder.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..core.whole import MAX_NAME_BYTES
 STDOUT = "-"
 """Instead of a name: standard output."""
 PIPED = "piped"
-"""In the name of the folder where a file for standard output is made."""
+"""In the name of the temporary folder of a file for standard output."""
 ENDING = ".taken"
 _taken: list[Path] = []
 
 
 def unused(path: Path) -> Path:
-    """The path, or path-2, path-3, ... where something is there already or another command has chosen it; it is this
-    command's until `release`. A name that is too long for a disk is cut. MediaError where ten thousand are there."""
+    """Return the path, or path-2, path-3, ... if it exists or is reserved by another command, and reserve it until
+    `release`. A name that is too long for a file system is cut. Raises MediaError after ten thousand."""
     from ..media.manifest import sidecar_of
 
     stem = path.stem
@@ -36,23 +36,23 @@ def unused(path: Path) -> Path:
         name = path.with_name(f"{stem}-{number}{path.suffix}" if number > 1 else stem + path.suffix)
         if not exists(name) and not exists(sidecar_of(name)) and _take(name):
             return name
-    raise MediaError(f"{path}: ten thousand clips of that name are here already; give -o.")
+    raise MediaError(f"{path}: ten thousand clips of that name exist already; use -o.")
 
 
 def is_piped(path: str | Path) -> bool:
-    """Is it a file that goes to standard output, and then is gone?"""
+    """Whether a path is the temporary file of an output that goes to standard output."""
     return Path(path).parent.name.startswith(f"kinema-{PIPED}-")
 
 
 def release() -> None:
-    """The command ends: what it wrote is there, what it did not write is anybody's."""
+    """Release the names that this command has reserved."""
     while _taken:
         with contextlib.suppress(OSError):
             _taken.pop().unlink()
 
 
 def _take(name: Path) -> bool:
-    """Is the name this command's now? Where nothing can be written, writing will tell."""
+    """Reserve a name and return whether that worked; True for a read-only folder, which writing reports."""
     sign = name.with_name(f".{name.name}{ENDING}")
     try:
         descriptor = os.open(sign, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -67,7 +67,7 @@ def _take(name: Path) -> bool:
         pass
     finally:
         os.close(descriptor)
-    if exists(name):  # written by a command that ended between the look and the sign
+    if exists(name):  # written by a command that ended between the check and the reservation
         release_one(sign)
         return False
     return True

@@ -1,6 +1,6 @@
 """What all commands refuse while their arguments are parsed: an option that is given twice (of `--seed 1 --seed 2` the
-last would silently win), and a number that is not plain decimal (`--steps 5_0` would pass for 50). The error for a
-wrong choice names the nearest legal one."""
+last would silently win), and a number that is not plain decimal (`--steps 5_0` would pass for 50). For a wrong choice,
+the error names the nearest legal one."""
 
 from __future__ import annotations
 

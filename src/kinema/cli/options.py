@@ -247,12 +247,12 @@ class OutputOptions:
 
 
 @dataclass
-class SingleClipOptions(RequestOptions, OutputOptions):
+class SingleClipOptions(OutputOptions, RequestOptions):
     """The options of every command that writes one clip of a request."""
 
 
 @dataclass
-class GenerateOptions(PromptOptions, SingleClipOptions):
+class GenerateOptions(SingleClipOptions, PromptOptions):
     """The options of `generate`."""
 
 

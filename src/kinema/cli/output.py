@@ -1,4 +1,4 @@
-"""Where a clip goes: names that overwrite nothing, and refusals before any work is begun."""
+"""Output names: defaults that overwrite nothing, and checks before any work."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SMALL_WORDS = {"a", "an", "the", "of", "and", "with", "in", "on", "at", "to", "some"}
 NAME_WORDS = 2
 STEM_BYTES = 160
-"""Of the name of an input, in the names of what is made of it."""
+"""Maximum length of an input's name in a default name."""
 
 
 def new_name(plan: Plan, suffix: str = ".mp4") -> Path:
-    """A name here from the prompt's first telling words and the seed: kinema-red-ball-1234.mp4."""
+    """Return an unused name from the prompt's first significant words and the seed: kinema-red-ball-1234.mp4."""
     plain = unicodedata.normalize("NFKD", plan.prompt).encode("ascii", "ignore").decode().lower()
     words = [word for word in re.findall(r"[a-z0-9]+", plain) if word not in SMALL_WORDS]
     stem = "-".join(["kinema", *(word[:20] for word in words[:NAME_WORDS] or ["clip"]), str(plan.seed)])
@@ -32,7 +32,7 @@ def new_name(plan: Plan, suffix: str = ".mp4") -> Path:
 
 
 def stem(video: str, unnamed: str) -> str:
-    """The name of an input without its suffix, for the names of what is made of it; `unnamed` for a data: URI."""
+    """Return the name of an input without its suffix, for a default name; `unnamed` for a data: URI."""
     if video.startswith("data:"):
         return unnamed
     place = Path(video)
@@ -46,7 +46,7 @@ def name_after(video: str, ending: str) -> Path:
 
 
 def check_clip(text: str, fps: float | None = None) -> None:
-    """Refuse an output that could not be written: its suffix, its folder, its rate. RequestError or MediaError."""
+    """Raise RequestError or MediaError for an output that cannot be written: its suffix, folder or frame rate."""
     from ..media.endings import check_rate
     from ..media.manifest import check_sidecar, own_folder
     from ..media.write import SUFFIXES
@@ -78,11 +78,11 @@ def check_clip(text: str, fps: float | None = None) -> None:
 
 
 def check_sheet(target: Path) -> None:
-    """Refuse a contact sheet that could not be written. RequestError or MediaError."""
+    """Raise RequestError or MediaError for a contact sheet that cannot be written."""
     check_name(target, "sheet")
     if target.suffix.lower() not in SHEET_SUFFIXES:
         raise RequestError(
-            f"{target.name}: a contact sheet is a picture.",
+            f"{target.name}: a contact sheet is an image.",
             field="sheet",
             value=str(target),
             legal=", ".join(SHEET_SUFFIXES),
@@ -94,7 +94,7 @@ def check_sheet(target: Path) -> None:
 
 
 def check_state(target: Path) -> None:
-    """Refuse a sampling state that could not be saved."""
+    """Raise RequestError or MediaError for a sampling state that cannot be saved."""
     check_name(target, "keep_state")
     if target.is_dir():
         raise RequestError(f"{target}: is a folder.", field="keep_state")
@@ -102,17 +102,17 @@ def check_state(target: Path) -> None:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
+    """Return the bytes of a file, or of all files of a folder."""
     return sum(each.stat().st_size for each in path.rglob("*")) if path.is_dir() else path.stat().st_size
 
 
 def check_parent(target: Path) -> None:
-    """Refuse a target whose folder is not there or cannot be written to. RequestError or MediaError."""
+    """Raise RequestError or MediaError for a folder that does not exist or cannot be written to."""
     check_name(target)
     folder = target.parent
     if not folder.is_dir():
         raise RequestError(
-            f"{target}: the folder {folder} is not there.",
+            f"{target}: the folder {folder} does not exist.",
             field="output",
             value=str(target),
             legal="an existing folder",

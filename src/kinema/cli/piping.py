@@ -1,8 +1,7 @@
-"""Where a command's `-o` leads: a file, a folder/ with its slash, or - for standard output.
+"""`-o` of a command: a file, a folder/ with its slash, or - for standard output.
 
-A name without an ending gets the command's own (ball -> ball.mp4), and that is said. With `-o -` the command writes a
-file of its own, whose bytes go to standard output when it is whole; everything else that the command says goes to
-standard error.
+A name without a suffix gets the default one (ball -> ball.mp4), with a note. With `-o -` the command writes a temporary
+file, which is copied to standard output when it is complete; all messages go to standard error.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 def writes(ending: str = ".mp4", piped: tuple[str, ...] = (".mp4", ".webm", ".gif", ".webp")) -> Decorator:
-    """Settles the argument `output_` of a command before it begins, and gives it the option --format. ending: of a name
-    without one. piped: the endings of what may go to standard output, the usual one first."""
+    """Resolve the argument `output_` of a command, and add the option --format. ending: the suffix of a name without
+    one. piped: the suffixes for standard output, the default first."""
 
     def around(command: Callable[..., None]) -> Callable[..., None]:
         formats = [each.removeprefix(".") for each in piped]
@@ -49,12 +48,12 @@ def writes(ending: str = ".mp4", piped: tuple[str, ...] = (".mp4", ".webm", ".gi
             elif asked is not None:
                 named = with_ending(asked, ending)
                 if named != asked and not given.get("as_json"):
-                    note(f"{asked} has no ending: {named} is written.")
+                    note(f"{asked} has no suffix: writing {named}.")
                 command(*args, **{**given, "output_": named})
             else:
                 command(*args, **given)
 
-        words = f"With -o -, what goes to standard output: {', '.join(formats)}. Default: {formats[0]}."
+        words = f"Format for -o -: {', '.join(formats)}. Default: {formats[0]}."
         kind = Annotated[str | None, option("--format", metavar="NAME", panel=OUTPUT, help=words)]
         hints = typing.get_type_hints(command, include_extras=True)
         parameters = [
@@ -72,7 +71,8 @@ def writes(ending: str = ".mp4", piped: tuple[str, ...] = (".mp4", ".webm", ".gi
 
 
 def with_ending(text: str, ending: str) -> str:
-    """The name, with an ending where it has none and is no folder/. RequestError for a folder without its slash."""
+    """Return the name, with a suffix if it has none and is no folder/. Raises RequestError for a folder without its
+    slash."""
     if text.endswith(("/", os.sep)) or Path(text).suffix or Path(text).name in ("", ".."):
         return text
     if exists(text) and Path(text).is_dir():
@@ -83,16 +83,16 @@ def with_ending(text: str, ending: str) -> str:
     return text + ending
 
 
-def no_stdout(target: str | os.PathLike[str], what: str, field: str = "output") -> None:
-    """RequestError where what cannot go to standard output is to go there."""
+def no_stdout(target: str | os.PathLike[str], name: str, field: str = "output") -> None:
+    """Raise RequestError if the output is standard output, for a command that cannot write to it."""
     if os.fspath(target) == STDOUT:
         raise RequestError(
-            f"{what} cannot go to standard output.", field=field, value=STDOUT, legal="a name (./- for one called -)"
+            f"{name} cannot go to standard output.", field=field, value=STDOUT, legal="a name (./- for one called -)"
         )
 
 
 class _Aside(io.TextIOBase):
-    """Standard error in the place of standard output; the name of the file that nobody sees is written as -."""
+    """Standard error in place of standard output; the name of the temporary file is written as -."""
 
     def __init__(self, hidden: str) -> None:
         self.hidden, self.real = hidden, sys.stderr
@@ -114,8 +114,7 @@ class _Aside(io.TextIOBase):
 
 @contextlib.contextmanager
 def _piped(ending: str) -> Iterator[str]:
-    """The name of a file whose bytes go to standard output at the end of the block; meanwhile what is printed goes to
-    standard error."""
+    """Yield the name of a temporary file that is copied to standard output at the end; prints go to standard error."""
     from ..core.leftovers import temporary_folder
 
     real = sys.stdout
@@ -128,7 +127,7 @@ def _piped(ending: str) -> Iterator[str]:
         target = folder / f"output{ending}"
         with contextlib.redirect_stdout(_Aside(str(target))):
             yield str(target)
-        if not target.is_file():  # a request that was only printed, say
+        if not target.is_file():  # with --request-only, for example
             return
         try:
             real.flush()

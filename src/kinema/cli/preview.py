@@ -1,4 +1,4 @@
-"""`--preview`: the newest look at a clip in the making, in a file that is replaced as the work goes on."""
+"""`--preview`: previews of a clip during sampling, in a file that is replaced each time."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 PICTURES, CLIPS = (".png", ".jpg", ".jpeg"), (".gif", ".mp4", ".webm", ".webp")
 SHARE = 0.1
-"""Previews take at most about this share of the time."""
+"""Previews take at most about this fraction of the time."""
 PICTURE_FRAMES = 6
 
 
 def check(text: str) -> None:
-    """Refuse a preview that could not be written. RequestError or MediaError."""
+    """Raise RequestError or MediaError for a preview that cannot be written."""
     from .output import check_name, check_parent
 
     target = Path(text)
@@ -44,11 +44,11 @@ def check(text: str) -> None:
 
 
 class Previews:
-    """Passes every event on, and writes previews: the first one at once, later ones as often as SHARE allows.
+    """A callback that passes events on and writes previews: the first immediately, later ones as SHARE allows.
 
-    A picture shows frames side by side, a clip plays them; a folder gets a picture of every preview, step-0001.png and
-    so on, of later windows window-002-step-0001.png. A preview that cannot be written is said once and ends the
-    previews, never the work.
+    An image shows frames side by side, a clip plays them; a folder gets an image per preview, step-0001.png and so on,
+    for later windows window-002-step-0001.png. If a preview cannot be written, a note is printed and the previews stop,
+    not the work.
     """
 
     def __init__(self, text: str, fps: float, on_event: OnEvent) -> None:
@@ -72,7 +72,7 @@ class Previews:
             else:
                 self._save_clip(frames_FHWC)
         except (KinemaError, OSError) as error:
-            note(f"No more previews: {error}")
+            note(f"Previews stopped: {error}")
             self.due_s = float("inf")
             return
         now = time.monotonic()
@@ -86,7 +86,7 @@ class Previews:
 
 
 def save_picture(frames_FHWC: np.ndarray, target: Path) -> None:
-    """Some of the frames side by side, written beside and renamed."""
+    """Write some of the frames side by side to a temporary file and rename it."""
     from ..media.sheet import sheet
     from ..media.write_picture import write_picture
 

@@ -1,4 +1,4 @@
-"""How far the work is, on stderr: one live line on a terminal, a few plain lines elsewhere, nothing beside `--json`."""
+"""Progress on stderr: one live line on a terminal, a few plain lines elsewhere, nothing with `--json`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .say import note, say_aside
 
 
 def reporter(as_json: bool = False, *, begins: bool = True) -> Display:
-    """A listener for `core.events` and a context: silent with `--json`, a live line on a terminal, else lines. begins:
-    the work of the command begins with it (exits.py)."""
+    """Return a callback for `core.events` that is also a context: silent with `--json`, a live line on a terminal, else
+    lines. begins: the work of the command starts here (exits.py)."""
     if begins:
         exits.begin()
     if as_json:

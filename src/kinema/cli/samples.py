@@ -15,16 +15,16 @@ from .progress import reporter
 from .say import say
 
 START_S, WORK_S = 1.6, 1.2
-"""Seconds of loading what draws, and of drawing, until it is known how long they take here."""
+"""Seconds of the start and of rendering, until they have been measured on this machine."""
 
 
 @guarded
 def samples(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; it is made.")] = Path("samples"),
-    force: Annotated[bool, typer.Option("--force", help="Replace samples that are there already.")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder; it is created.")] = Path("samples"),
+    force: Annotated[bool, typer.Option("--force", help="Replace existing samples.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write inputs for the examples: pictures, clips, a path, a film plan, drawn so that the miniatures know them."""
+    """Write inputs for the examples: images, clips, a path and a film plan that suit the miniatures."""
     from ..engine.timed import Work, timed
     from ..workflow.samples import SAMPLES, write_samples
 

@@ -1,6 +1,5 @@
-"""The one way from a command to the terminal. Whatever text is shown, somebody else may have written a part of it (a
-prompt in a manifest, a server's error, a file's name): escape sequences, control characters and signs that turn the
-direction of writing are spelled out. JSON is ASCII, and needs nothing.
+"""Text output of commands. Parts of it are untrusted (a prompt in a manifest, a server's error, a file name), so escape
+sequences, control characters and characters that change the writing direction are escaped. JSON is ASCII already.
 """
 
 from __future__ import annotations
@@ -19,25 +18,24 @@ import typer
 from ..core.invisible import is_blank
 from ..core.outside import for_terminal
 
-MOST_CHARS = 20_000
-"""Of one line."""
+MAX_CHARS = 20_000
+"""Per line."""
 
 
 def say(*lines: str, err: bool = False, color: str | None = None) -> None:
-    """Lines on stdout, or stderr. A new line within one of them is indented, so that it passes for no line of ours. On
-    a terminal, what is longer than a line of it goes on below, between words."""
+    """Print lines on stdout, or stderr. A line break within one is indented, so that it cannot fake a line. On a
+    terminal, long lines are wrapped between words."""
     stream = sys.stderr if err else sys.stdout
     columns = width(stream)
     for line in lines:
-        shown = fitting(for_terminal(line, MOST_CHARS), stream)
+        shown = fitting(for_terminal(line, MAX_CHARS), stream)
         if columns is not None:
             shown = "\n".join(wrapped(each, columns) for each in shown.split("\n"))
         typer.secho(shown, fg=color, err=err, color=None if colored() else False)
 
 
 def width(stream: Any) -> int | None:
-    """Columns of the terminal that a stream leads to (COLUMNS, where it is set); None for a pipe or a file, where lines
-    stay whole."""
+    """Return the columns of a stream's terminal (COLUMNS, if set); None for a pipe or a file, which is not wrapped."""
     try:
         if not stream.isatty():
             return None
@@ -49,8 +47,8 @@ def width(stream: Any) -> int | None:
 
 
 def wrapped(line: str, columns: int) -> str:
-    """A line as lines of so many columns at most, broken between words; a longer word (a path) stays whole. What goes
-    on below is aligned: behind "Note: ", under the second of two columns, else indented by two."""
+    """Return a line wrapped to a number of columns, between words; a longer word (a path) stays whole. Continuation
+    lines are aligned: behind "Note: ", under the second of two columns, else indented by two."""
     if cells(line) <= columns:
         return line
     named = re.match(r"\s*(?:[A-Z][a-z]{2,9}: |\S+(?: \S+)* {2,}(?=\S))", line)
@@ -68,7 +66,7 @@ def wrapped(line: str, columns: int) -> str:
 
 
 def cells(text: str) -> int:
-    """Columns that a text takes on a terminal: two for letters of East Asia and emoji, none for accents."""
+    """Return the columns of a text on a terminal: two for East Asian characters and emoji, none for accents."""
     if text.isascii():
         return len(text)
     return sum(
@@ -78,13 +76,13 @@ def cells(text: str) -> int:
 
 
 def colored() -> bool:
-    """May escape sequences colour what is shown? Not with NO_COLOR (no-color.org), nor on a dumb terminal."""
+    """Whether output may be coloured: not with NO_COLOR (no-color.org), nor on a dumb terminal."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def settle_streams() -> None:
-    """From now on no letter makes a command fail that the terminal's encoding has not: it is spelled out. The pages of
-    --help have no colours where there are to be none."""
+    """Escape characters that the terminal's encoding lacks instead of failing, and disable the colours of --help where
+    output is not coloured."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -95,7 +93,7 @@ def settle_streams() -> None:
 
 
 def typed(word: str) -> str:
-    """Words as they were typed. In a locale without UTF-8, Python reads their bytes one by one."""
+    """Return an argument decoded as UTF-8. In a locale without UTF-8, Python decodes its bytes one by one."""
     try:
         return os.fsencode(word).decode("utf-8") if any("\udc80" <= char <= "\udcff" for char in word) else word
     except UnicodeError:
@@ -103,7 +101,7 @@ def typed(word: str) -> str:
 
 
 def fitting(text: str, stream: Any) -> str:
-    """The text with letters spelled out that the stream's encoding has not; a long run of them is only counted."""
+    """Return the text with characters escaped that the stream's encoding lacks; a long run of them is only counted."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
@@ -113,39 +111,39 @@ def fitting(text: str, stream: Any) -> str:
 
 
 _RUN = re.compile(r"[^\x00-\x7f]+(?:[\w ,.]{0,8}[^\x00-\x7f]+)*")
-MOST_SPELLED = 8
-"""Letters of a run that are spelled out: a name stays readable, a text would only fill the screen."""
+MAX_ESCAPED = 8
+"""Characters of a run that are escaped: a name stays readable, a text would only fill the screen."""
 
 
 def _counted(run: str, encoding: str) -> str:
     lost = sum(not char.encode(encoding, "ignore") for char in run)
-    return run if lost <= MOST_SPELLED else f"({len(run)} characters that this terminal's encoding has not)"
+    return run if lost <= MAX_ESCAPED else f"({len(run)} characters that this terminal's encoding lacks)"
 
 
 def say_aside(line: str) -> None:
-    """A line on stderr."""
+    """Print a line on stderr."""
     say(line, err=True)
 
 
 def note(text: str) -> None:
-    """A remark for the person, on stderr."""
+    """Print a note on stderr."""
     say(text, err=True, color=typer.colors.YELLOW)
 
 
-def answer(found: Any, as_json: bool, words: str) -> None:
-    """What a command found: for a machine as one JSON object, for a person in words."""
+def answer(found: Any, as_json: bool, text: str) -> None:
+    """Print the result of a command, as one JSON object or as text."""
     if as_json:
         typer.echo(json.dumps(found))
     else:
-        say(*words.split("\n"))
+        say(*text.split("\n"))
 
 
 def log_to_stderr(level: int) -> None:
-    """Log lines, as visible as all the rest."""
+    """Print log lines on stderr, escaped and wrapped."""
 
     class Visible(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            shown, columns = for_terminal(super().format(record), MOST_CHARS), width(sys.stderr)
+            shown, columns = for_terminal(super().format(record), MAX_CHARS), width(sys.stderr)
             return shown if columns is None else "\n".join(wrapped(each, columns) for each in shown.split("\n"))
 
     handler = logging.StreamHandler(sys.stderr)

@@ -1,4 +1,4 @@
-"""Tables for people: plans and manifests. Machines are given JSON elsewhere."""
+"""Plans and manifests as tables."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 300
 MAX_NAME = 32
-"""Columns for the names of facts: beside them there is room for words at 80 columns."""
+"""Columns for the names of facts, which leaves room for the values at 80 columns."""
 
 
 class Trimmed:
-    """Standard output without the blanks that tables are padded with on the right, which in a pipe only get in the
-    way."""
+    """Standard output without the trailing spaces of tables, for pipes."""
 
     def __init__(self) -> None:
         self.stream = sys.stdout
@@ -45,7 +44,7 @@ def console() -> Any:
 
 
 def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
-    """A table of two columns without lines."""
+    """Return a table of two columns without lines."""
     from rich.table import Table
     from rich.text import Text
 
@@ -60,8 +59,8 @@ def facts(rows: Iterable[tuple[str, Any]], title: str | None = None) -> Table:
 
 
 def compact(value: Any) -> str:
-    """A value of a note as a person reads it: numbers without needless digits, lists without brackets, the beginning of
-    a SHA-256."""
+    """Return a value as short text: numbers without needless digits, lists without brackets, the beginning of a
+    SHA-256."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):
@@ -76,7 +75,7 @@ def shortened(value: Any) -> str:
 
 
 def plan(found: Plan) -> None:
-    """The resolved plan, its cost, what was changed and what should be known."""
+    """Print the resolved plan, its cost, its changes and notes."""
     screen = console()
     screen.print(facts(plan_rows(found)))
     for kind, lines in (("Changed", found.changes), ("Outside", found.outside), ("Note", found.notes)):
@@ -112,26 +111,26 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
     rows += [("condition", condition_words(condition)) for condition in found.conditions]
     if found.estimate is not None:
         cost = found.estimate
-        start = f", after a start of {duration(cost.start)}" if cost.start else ""
-        basis = "as measured on this machine" if cost.measured else "by arithmetic, good to a factor of two"
+        start = f", plus a start of {duration(cost.start)}" if cost.start else ""
+        basis = "measured on this machine" if cost.measured else "calculated, within a factor of two"
         times = crowd()
-        basis += f"; the machine is busy now: about {times:.2g} times as long" if times >= CROWDED else ""
+        basis += f"; the machine is busy: about {times:.2g} times as long" if times >= CROWDED else ""
         rows.append(("estimate", f"{duration(cost.seconds)} and {cost.gb:g} GB on {cost.device}{start} ({basis})"))
     return rows
 
 
 def size_words(found: Plan) -> str:
-    """ "832x480, upscaled to 1664x960", or, edited in place, "1920x1080, made on 832x480 in 3 windows"."""
+    """Return "832x480, upscaled to 1664x960" or, for an edit, "1920x1080, generated at 832x480 in 3 windows"."""
     wide, tall = found.size
     if found.canvas != "model":
         windows = f" in {len(found.spans)} windows" if len(found.spans) > 1 else ""
-        return f"{wide}x{tall}, made on {found.width}x{found.height}{windows}"
+        return f"{wide}x{tall}, generated at {found.width}x{found.height}{windows}"
     upscaled = f", upscaled to {wide}x{tall}" if found.upscale else ""
     return f"{found.width}x{found.height}{upscaled}"
 
 
 def condition_words(condition: Any) -> str:
-    """ "trajectory: 17 points, object=red ball"."""
+    """Return a condition as text: "trajectory: 17 points, object=red ball"."""
     parts = []
     for name, value in condition.model_dump(exclude={"kind"}, exclude_defaults=True).items():
         if name == "points":
@@ -142,29 +141,29 @@ def condition_words(condition: Any) -> str:
 
 
 def remarks(found: Plan) -> None:
-    """Changes and notes of a plan, on stderr, before the work begins."""
+    """Print the changes and notes of a plan on stderr, before the work."""
     for line in (*found.changes, *found.outside, *found.notes):
         note(line)
 
 
 def manifest(found: Manifest) -> None:
-    """How a clip was made."""
+    """Print a manifest."""
     screen = console()
-    screen.print(facts(plan_rows(found.plan), title="Made from"))
+    screen.print(facts(plan_rows(found.plan), title="Plan"))
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
-    made_with: list[tuple[str, Any]] = [
+    environment: list[tuple[str, Any]] = [
         ("kinema", found.kinema),
         ("device", found.device),
         ("versions", versions),
     ]
-    made_with += [("weights", f"{name} {digest[:16]}") for name, digest in found.weights.items()]
-    made_with += [("input", f"{name} {digest[:16]}") for name, digest in found.inputs.items()]
+    environment += [("weights", f"{name} {digest[:16]}") for name, digest in found.weights.items()]
+    environment += [("input", f"{name} {digest[:16]}") for name, digest in found.inputs.items()]
     screen.print()
-    screen.print(facts(made_with, title="Made with"))
+    screen.print(facts(environment, title="Environment"))
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit a person would use."""
+    """Return a duration in a readable unit."""
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "minutes"), (172_800, 3600, "hours")):
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""`kinema styles`: the LoRA styles that have a name here."""
+"""`kinema styles`: the LoRA styles known by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .say import say
 
 @guarded
 def styles(as_json: AsJson = False) -> None:
-    """List the styles that `--style NAME:WEIGHT` takes: for which model each is, and what it does."""
+    """List the styles for `--style NAME:WEIGHT`: the model of each, and its effect."""
     from ..core.outside import for_terminal
     from ..weights.styles import folders, named
 
@@ -36,16 +36,16 @@ def styles(as_json: AsJson = False) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("style", style="cyan", overflow="fold")
-    table.add_column("for the model", overflow="fold")
-    table.add_column("what it does", overflow="fold")
+    table.add_column("model", overflow="fold")
+    table.add_column("effect", overflow="fold")
     for each in found:
         trigger = f" (trigger: {each.trigger})" if each.trigger else ""
-        does = each.problem or f"{each.description or 'does not say'}{trigger}"
-        cells = (each.name, each.model or "does not say", does)
+        does = each.problem or f"{each.description or 'unknown'}{trigger}"
+        cells = (each.name, each.model or "unknown", does)
         table.add_row(*(Text(for_terminal(cell, 200)) for cell in cells))
     show.console().print(table)
     first = next((each for each in found if not each.problem), None)
     if first is not None:
         model = f" --model {first.model}" if first.model else ""
         say("", f'kinema generate "a red car in a meadow"{model} --style {first.name}:1')
-    say(f"A .safetensors file in {own} has its name too; any other is given by its path.")
+    say(f"A .safetensors file in {own} is known by its name too; use the path of any other.")

@@ -1,4 +1,4 @@
-"""`kinema toyland`: the picture-book world as clips with captions."""
+"""`kinema toyland`: clips of the picture-book world with captions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .say import answer
 if TYPE_CHECKING:
     import numpy as np
 
-app = typer.Typer(no_args_is_help=True, help="Draw clips of Toyland, the built-in picture-book world.")
+app = typer.Typer(no_args_is_help=True, help="Render clips of Toyland, the built-in picture-book world.")
 
 
 @app.callback()
 def _group() -> None:
-    """Draw clips of Toyland, the built-in picture-book world."""
+    """Render clips of Toyland, the built-in picture-book world."""
 
 
 @app.command("render")
@@ -34,17 +34,17 @@ def _group() -> None:
 def render(
     folder: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Where to; it is made.", show_default=False),
+        typer.Option("--output", "-o", metavar="FOLDER", help="The folder; it is created.", show_default=False),
     ],
-    num: Annotated[int, typer.Option("--num", metavar="N", help="How many clips.")] = 64,
-    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Pixels.")] = "256x256",
-    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames of each clip.")] = 49,
-    fps: Annotated[float, typer.Option("--fps", metavar="F", help="Frames a second.")] = 16.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed draws the same clips.")] = 0,
+    num: Annotated[int, typer.Option("--num", metavar="N", help="Number of clips.")] = 64,
+    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Width and height in pixels.")] = "256x256",
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames per clip.")] = 49,
+    fps: Annotated[float, typer.Option("--fps", metavar="F", help="Frame rate.")] = 16.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same clips.")] = 0,
     world: Annotated[
         Literal["full", "small", "mini"],
         typer.Option(
-            "--world", metavar="full|small|mini", help="Everything, the simpler things, or what the miniatures know."
+            "--world", metavar="full|small|mini", help="All objects, the simpler ones, or what the miniatures know."
         ),
     ] = "full",
     camera: Annotated[
@@ -52,17 +52,17 @@ def render(
         typer.Option(
             "--camera",
             metavar="MOVE",
-            help="The camera does this in every clip, and no caption says so: for training a camera move.",
+            help="Camera move of every clip, not mentioned in the captions: for training a camera LoRA.",
         ),
     ] = None,
-    style: Annotated[str | None, typer.Option("--style", metavar="NAME", help="Every clip is drawn so.")] = None,
+    style: Annotated[str | None, typer.Option("--style", metavar="NAME", help="Style of every clip.")] = None,
     motion: Annotated[
         str | None,
-        typer.Option("--motion", metavar="NAME", help="Things do this in every clip; stay: only the camera moves."),
+        typer.Option("--motion", metavar="NAME", help="Object motion of every clip; stay: only the camera moves."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw clips with captions into a folder, for looking at, training and measuring."""
+    """Render clips with captions into a folder, for viewing, training and evaluation."""
     from ..core.request import parse_size
 
     no_stdout(folder, "A folder of clips")
@@ -73,7 +73,7 @@ def render(
     if not 0 < fps <= 240:
         raise RequestError(f"fps = {fps:g}.", field="fps", value=fps, legal="above 0, up to 240")
     if not folder.parent.is_dir():
-        raise RequestError(f"{folder}: the folder {folder.parent} is not there.", field="output", value=str(folder))
+        raise RequestError(f"{folder}: the folder {folder.parent} does not exist.", field="output", value=str(folder))
     from ..toyland.scene import CAMERAS, MOTIONS, STYLES
 
     for name, chosen, words in (("camera", camera, CAMERAS), ("style", style, STYLES), ("motion", motion, MOTIONS)):
@@ -94,7 +94,7 @@ def _draw(
     camera: str | None,
     style: str | None,
     motion: str | None,
-    told: Display,
+    shown: Display,
 ) -> None:
     """Render and write; size is (height, width)."""
     from ..core.chunk import Chunk
@@ -115,7 +115,7 @@ def _draw(
         write([Chunk(frames_FHWC, 0, fps)], path)
 
     started = time.perf_counter()
-    with told as on_event:
+    with shown as on_event:
         try:
             export(
                 folder,

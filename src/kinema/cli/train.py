@@ -1,4 +1,4 @@
-"""`kinema train`: run a recipe."""
+"""`kinema train`: run a training recipe."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def train(
     recipe: Annotated[
         Path, typer.Argument(metavar="RECIPE", help="A recipe: `lora`, or a file such as recipes/mini_wan.py.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where everything goes.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The output folder.", show_default=False)],
     data: Annotated[
         Path | None,
         typer.Option(
@@ -43,35 +43,31 @@ def train(
         ),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", metavar="N", help="For the whole command; 25, or the run's own.")
+        float | None, typer.Option("--minutes", metavar="N", help="Time limit. Default: 25, or the run's own.")
     ] = None,
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:N.")] = "cpu",
-    processes: Annotated[
-        int, typer.Option("--processes", metavar="N", help="Processes: one for each GPU or CPU core.")
-    ] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an earlier run into DIR stopped, with its settings.")
-    ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Begin anew over an earlier run into DIR.")] = False,
+    processes: Annotated[int, typer.Option("--processes", metavar="N", help="Processes: one per GPU or CPU core.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an earlier run in DIR, with its settings.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite an earlier run in DIR.")] = False,
     stage: Annotated[
-        list[str] | None, typer.Option("--stage", metavar="NAME", help="Only this stage; may be repeated.")
+        list[str] | None, typer.Option("--stage", metavar="NAME", help="Only this stage. Repeatable.")
     ] = None,
     options: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the recipe; may be repeated.")
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the recipe. Repeatable.")
     ] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write DIR/tensorboard: numbers by step, contact sheets.")
+        bool, typer.Option("--tensorboard", help="Also write DIR/tensorboard: scalars per step, contact sheets.")
     ] = False,
     device_name: Annotated[
-        str, typer.Option("--device-name", metavar="TEXT", help="For the model's card; found out by default.")
+        str, typer.Option("--device-name", metavar="TEXT", help="Device name in the model card. Default: detected.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Train what a recipe describes within so many minutes, start and writing included; with checkpoints and held-out
-    scores."""
+    """Train a model by a recipe within a time limit, start and writing included, with checkpoints and held-out
+    evaluation."""
     no_stdout(out, "A folder of a training", "out")
     if resume and replace:
-        raise RequestError("--resume goes on, --replace begins anew.", field="replace", legal="one of them")
+        raise RequestError("Use --resume or --replace, not both.", field="replace", legal="one of them")
     if minutes is not None and not 0 < minutes <= 100_000:
         raise RequestError(f"minutes = {minutes:g}.", field="minutes", value=minutes, legal="above 0")
     keep_apart({"out": out}, [recipe, data], replaced=False)
@@ -95,7 +91,7 @@ def _run(
     recipe: Path, options: dict[str, str], only: Sequence[str], minutes: float | None, shown: Display, as_json: bool,
     asked: dict[str, Any], tensorboard: bool,
 ) -> None:  # fmt: skip
-    """Load what is needed and run the stages. Whatever can be refused is refused before PyTorch loads."""
+    """Load the recipe and run its stages. Everything that can be refused is refused before PyTorch is imported."""
     began_s = time.monotonic() - (process_age_s() if is_command() else 0.0)
     from ..training.core import processes as group
     from ..training.core import run_folder, stages
@@ -118,7 +114,7 @@ def _run(
         others = group.start(asked["processes"], device)
         settings = dataclasses.replace(
             settings, device_name=settings.device_name or group.device_name(device),
-            show=_teller(as_json, group.first(), board, shown),
+            show=_reporter(as_json, group.first(), board, shown),
         )  # fmt: skip
         exits.begin()
         stages.run(found(settings), settings, only)
@@ -137,48 +133,48 @@ def _board(out: Path) -> Any:
 
 
 def _check_recipe(recipe: Path) -> None:
-    """RequestError where there is no such recipe, or it is no Python file. Runs nothing of it."""
+    """Raise RequestError for a recipe that does not exist or is not a Python file. Does not run it."""
     own = sorted(each.stem for each in OWN.glob("*.py") if not each.stem.startswith("_"))
     if str(recipe) not in own and (not recipe.is_file() or recipe.suffix != ".py"):
-        what = "not a Python file" if recipe.is_file() else "no such recipe"
+        wrong = "not a Python file" if recipe.is_file() else "no such recipe"
         raise RequestError(
-            f"{recipe}: {what}.", field="recipe", value=str(recipe), legal=f"a .py file, or one of: {', '.join(own)}"
+            f"{recipe}: {wrong}.", field="recipe", value=str(recipe), legal=f"a .py file, or one of: {', '.join(own)}"
         )
 
 
 def _check_data(folder: Path) -> None:
-    """RequestError where there is no folder, or nothing in it that could be a clip. Opens no clip yet."""
+    """Raise RequestError for a folder that does not exist or holds no file of a clip's kind. Opens none."""
     from ..media.endings import readable
 
-    legal = "a folder of clips or pictures with captions, or of .tar shards"
+    legal = "a folder of clips or images with captions, or of .tar shards"
     if not exists(folder):
         raise RequestError(f"{folder}: no such folder.", field="data", value=str(folder), legal=legal)
     if not folder.is_dir():
         raise RequestError(f"{folder}: a file.", field="data", value=str(folder), legal=legal)
     known = {".tar", *readable()}
     if not any(Path(name).suffix.lower() in known for _, _, names in os.walk(folder) for name in names):
-        raise RequestError(f"{folder}: no clip and no picture in it.", field="data", value=str(folder), legal=legal)
+        raise RequestError(f"{folder}: holds no clip or image.", field="data", value=str(folder), legal=legal)
 
 
-def _teller(
+def _reporter(
     as_json: bool, first: bool, board: Callable[[dict[str, Any]], None] | None, shown: Display
 ) -> Callable[[dict[str, Any]], None]:
-    """What was found, in a line for a person (the steps are what `shown` shows), or all of it as JSON; nothing in the
-    other processes."""
+    """Return a callback that prints the events of training as text (steps are shown by `shown`) or as JSON; the
+    callback of the other processes prints nothing."""
     now: dict[str, Any] = {"stage": "", "minutes": 0.0}
 
-    def tell(event: dict[str, Any]) -> None:
+    def report(event: dict[str, Any]) -> None:
         if not first:
             return
         if event["event"] == "stage":
             now.update(event)
         if board is not None:
             board(event)
-        words = _words(event, now["stage"])
+        words = _text(event, now["stage"])
         if as_json or words:
             shown.aside(lambda: answer({"stage": now["stage"], **event}, as_json, words))
 
-    return tell
+    return report
 
 
 HIDDEN = ("event", "stage", "step", "step_s", "progress", "norm", "lr", "seconds", "minutes", "train_seconds",
@@ -189,8 +185,8 @@ NAMES = {
 }  # fmt: skip
 
 
-def _words(event: dict[str, Any], stage: str) -> str:
-    """A line for people; "" for what the display of progress shows, or the end of the stage tells."""
+def _text(event: dict[str, Any], stage: str) -> str:
+    """Return an event as a line; "" for events that the progress line or the end of the stage shows."""
     kind = event["event"]
     if kind in ("data", "note"):
         return str(event[""])
@@ -203,13 +199,13 @@ def _words(event: dict[str, Any], stage: str) -> str:
     if kind == "stage_done":
         count = event.get("step", 0)
         steps = f", {count:,} step{'s' * (count != 1)}" if count else ""
-    found = ", ".join(f"{NAMES.get(name, name)} {_value(name, value)}" for name, value in _told(event))
+    found = ", ".join(f"{NAMES.get(name, name)} {_value(name, value)}" for name, value in _facts(event))
     what = {"stage_done": "done", "evaluated": "evaluated"}.get(kind, kind.replace("_", " "))
     return f"{stage}: {what}{steps}{took}" + (f"; {found}" if found else "")
 
 
-def _told(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Names and values that say something to a person, in short; all of them are in OUT/stages.json."""
+def _facts(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield names and values for the line, shortened; OUT/stages.json has all of them."""
     for name, value in event.items():
         if name in HIDDEN or isinstance(value, list):
             continue

@@ -100,7 +100,7 @@ def _reporting(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterat
         on_event(Progress("upscale", min(done, total), total, time.perf_counter() - started))
 
 
-def to_come(info: VideoInfo, scale: float, method: str) -> Work:
+def expected_work(info: VideoInfo, scale: float, method: str) -> Work:
     """Return the expected work of resampling, from the number of pixels of the result."""
     from ..engine.timed import Work
 
@@ -129,7 +129,7 @@ def _resample(options: SingleClipOptions, video: str, scale: float, method: str)
         note(each)
     picked: list[Any] = []
     started = time.perf_counter()
-    coming = to_come(info, scale, method)
+    coming = expected_work(info, scale, method)
     with reporter(options.as_json) as shown, inputs.as_file(video) as path, timed(coming, shown) as on_event:
         chunks = _reporting(resampled(read_chunks(path), scale, method), info.num_frames, on_event)
         if options.sheet is not None:
@@ -137,7 +137,7 @@ def _resample(options: SingleClipOptions, video: str, scale: float, method: str)
         manifest = {**carried(path), "upscaled": {"clip": Path(video).name, "by": method, "scale": scale}}
         written = write(chunks, target, quality="best", manifest=manifest, on_frame=on_event)
         size = round(info.width * scale), round(info.height * scale)
-        work.remember(
+        work.record(
             on_event, written, "upscaled", prompt=prompt_of(manifest), size=size, frames=info.num_frames, fps=info.fps
         )
     if options.sheet is not None:
@@ -148,4 +148,4 @@ def _resample(options: SingleClipOptions, video: str, scale: float, method: str)
         "frames": info.num_frames, "fps": info.fps, "seconds": round(time.perf_counter() - started, 3),
         "device": "cpu", "notes": remarks,
     }  # fmt: skip
-    answer(found, options.as_json, work.words(found))
+    answer(found, options.as_json, work.result_text(found))

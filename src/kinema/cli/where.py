@@ -1,6 +1,6 @@
-"""Places on a frame, as typed: `x,y` and `x,y,w,h`.
+"""Points and boxes on a frame, as typed: `x,y` and `x,y,w,h`.
 
-Numbers are pixels where any of them is above 1, else fractions of the frame: 1,1 is the lower right corner.
+Numbers are pixels if any of them is above 1, else fractions of the frame: 1,1 is the lower right corner.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from ..core.numerals import decimal
 
 
 def parse_click(text: str, width: int, height: int) -> tuple[float, float]:
-    """A point `x,y` on a frame of this size, in fractions; a pixel is meant by its middle. RequestError for what is not
-    two numbers, or outside the frame."""
+    """Return the point `x,y` in fractions of a frame of this size; a pixel stands for its centre. Raises RequestError
+    for anything but two numbers, and for a point outside the frame."""
     x, y = _numbers(text, 2, "click", "x,y as 320,180 (pixels) or 0.5,0.5 (fractions of the frame)")
     if max(x, y) > 1:
         if not (0 <= x < width and 0 <= y < height):
@@ -24,8 +24,8 @@ def parse_click(text: str, width: int, height: int) -> tuple[float, float]:
 
 
 def parse_box(text: str, width: int, height: int) -> tuple[float, float, float, float]:
-    """A box `x,y,w,h` (its upper left corner, width and height) on a frame of this size, as (left, top, right, bottom)
-    in fractions. RequestError for what is not four numbers, for an empty box, and for one that leaves the frame."""
+    """Return the box `x,y,w,h` (upper left corner, width, height) as (left, top, right, bottom) in fractions of a frame
+    of this size. Raises RequestError for anything but four numbers, an empty box, and one that leaves the frame."""
     legal = "x,y,w,h as 300,200,120,100 (pixels) or 0.4,0.4,0.2,0.2 (fractions of the frame)"
     x, y, wide, tall = _numbers(text, 4, "box", legal)
     if wide <= 0 or tall <= 0:

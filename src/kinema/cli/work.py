@@ -67,7 +67,8 @@ def make_clip(
         if options.request_only:
             from ..engine.rerun import request_of
 
-            typer.echo(request_of(state.plan).to_json())
+            request = request_of(state.plan)
+            typer.echo(request.to_json())
             return
         found, model = _resumed_plan(state, options), options.model or state.plan.model
     else:
@@ -167,9 +168,9 @@ def make(job: ClipWork, model: str, device: str | None, dtype: str | None, as_js
     if not as_json:
         show.remarks(job.plan)
     with reporter(as_json) as on_event:
-        on_event(to_come(job.plan, model, device))
+        on_event(expected_parts(job.plan, model, device))
         found = run(job, generator_of(job.plan, model, device, dtype, on_event), on_event)
-    answer(found, as_json, words(found))
+    answer(found, as_json, result_text(found))
 
 
 def generator_of(found: Plan, model: str, device: str | None, dtype: str | None, on_event: OnEvent) -> Any:
@@ -222,7 +223,7 @@ def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     )  # fmt: skip
     if job.sheet is not None:
         save_sheet(picked, job.sheet)
-    remember(
+    record(
         on_event, path, "generated", prompt=job.plan.prompt, model=job.plan.model, seed=job.plan.seed,
         size=job.plan.size, frames=job.plan.frames, fps=job.plan.fps,
     )  # fmt: skip
@@ -248,18 +249,18 @@ def process_age_s() -> float:
     return time.time() - psutil.Process().create_time()
 
 
-def remember(on_event: OnEvent, path: str | Path, made: str, **facts: Any) -> None:
+def record(on_event: OnEvent, path: str | Path, made: str, **facts: Any) -> None:
     """Add the clip to the history of this machine (`kinema history`), or report a note if that fails. What goes to
     standard output has no name and is left out."""
     if is_piped(path):
         return
-    from ..workflow.history import record
+    from ..workflow import history
 
-    if trouble := record(path, made, **facts):
+    if trouble := history.record(path, made, **facts):
         on_event(Note("write", trouble))
 
 
-def to_come(found: Plan, model: str, device: str | None) -> Planned:
+def expected_parts(found: Plan, model: str, device: str | None) -> Planned:
     """Return the parts of the work and their expected seconds, the start included."""
     from ..engine.estimate import device_name, parts
     from ..weights import store
@@ -272,7 +273,7 @@ def to_come(found: Plan, model: str, device: str | None) -> Planned:
     ))  # fmt: skip
 
 
-def words(found: dict[str, Any]) -> str:
+def result_text(found: dict[str, Any]) -> str:
     """Return the result as text."""
     length_s = found["frames"] / found["fps"]
     clip = f"{found['width']}x{found['height']}, {found['frames']} frames, {length_s:.2f} s"

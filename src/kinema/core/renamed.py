@@ -1,6 +1,6 @@
-"""Names of the version before, read for one more: fields of requests, plans and manifests. Nothing writes them.
+"""Names of the previous version, still read: fields of requests, plans and manifests. They are never written.
 
-To drop them is to remove this file and what imports it.
+To drop them, remove this file and its imports.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from .errors import RenamedWarning
 from .upscale import PIXEL_METHODS, steps_of
 
 OLD_FIELDS = {"enlarge": "upscale", "second_pass": "upscale"}
-"""Fields of a request, and what they are called now."""
+"""Old fields of a request, and their new names."""
 OLD_CANVAS, CANVAS = "larger", "upscale"
 
 
 def request_fields(fields: dict[str, Any], *, quiet: bool = False) -> dict[str, Any]:
-    """Fields of a request with `enlarge` and `second_pass` as steps of `upscale`, and `canvas="larger"` as "upscale",
-    and a RenamedWarning for each. Beside steps that are there, `second_pass` takes the place of those by a model and
-    `enlarge` that of pixel methods."""
+    """Return the fields of a request with `enlarge` and `second_pass` as steps of `upscale`, and `canvas="larger"` as
+    "upscale", with a RenamedWarning for each. If `upscale` is given too, `second_pass` replaces its steps by a model
+    and `enlarge` those by pixel methods."""
     found = dict(fields)
     if found.get("canvas") == OLD_CANVAS:
         found["canvas"] = CANVAS
@@ -28,10 +28,10 @@ def request_fields(fields: dict[str, Any], *, quiet: bool = False) -> dict[str, 
     old = {name: found.pop(name) for name in OLD_FIELDS if name in found}
     if not old:
         return found
-    there = steps_of(found.get("upscale", ()))
-    there = there if isinstance(there, tuple) else ()
-    by_model = [step for step in there if not _by_pixels(step)]
-    by_pixels = [step for step in there if _by_pixels(step)]
+    steps = steps_of(found.get("upscale", ()))
+    steps = steps if isinstance(steps, tuple) else ()
+    by_model = [step for step in steps if not _by_pixels(step)]
+    by_pixels = [step for step in steps if _by_pixels(step)]
     if "second_pass" in old:
         renamed("second_pass", 'upscale = [{"by": MODEL, ...}]', quiet)
         by_model = [] if old["second_pass"] is None else [_second_pass(old["second_pass"])]
@@ -56,7 +56,7 @@ def _second_pass(old: Any) -> Any:
 
 
 def renamed(old: str, new: str, quiet: bool = False) -> None:
-    """A RenamedWarning at the line of the user's that gave the old name."""
+    """Issue a RenamedWarning at the user's line with the old name."""
     if quiet:
         return
     level, frame = 1, sys._getframe()
@@ -67,12 +67,12 @@ def renamed(old: str, new: str, quiet: bool = False) -> None:
 
 OLD_IN_PLANS = frozenset({"enlarge", "second"})
 OLD_WEIGHTS, WEIGHTS = "second/", "upscale/0/"
-"""What the names of a second pass's weights begin with in a manifest."""
+"""Prefix of the weights of a second pass in a manifest, before and now."""
 
 
 def plan_fields(data: dict[str, Any]) -> dict[str, Any]:
-    """A saved plan with `second` and `enlarge` as steps of `upscale`, and `canvas="larger"` as "upscale". Silent:
-    nobody types a plan."""
+    """Return a saved plan with `second` and `enlarge` as steps of `upscale`, and `canvas="larger"` as "upscale". No
+    warning: plans are not written by hand."""
     if OLD_IN_PLANS.isdisjoint(data) or "upscale" in data:
         return data
     found = {name: value for name, value in data.items() if name not in OLD_IN_PLANS}
@@ -91,7 +91,7 @@ def plan_fields(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def manifest_fields(data: dict[str, Any]) -> dict[str, Any]:
-    """A saved manifest with the weights of its second pass named as those of a step. Its plan is another value's."""
+    """Return a saved manifest with the weights of its second pass renamed to those of a step. For its plan: above."""
     weights = data.get("weights")
     if not isinstance(weights, dict) or not any(str(name).startswith(OLD_WEIGHTS) for name in weights):
         return data
@@ -103,7 +103,7 @@ def manifest_fields(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def making_fields(data: dict[str, Any]) -> dict[str, Any]:
-    """Fields of a channel's [making] with `second_pass` as `upscale`, and a RenamedWarning."""
+    """Return the fields of a channel's [making] with `second_pass` as `upscale`, and a RenamedWarning."""
     if "second_pass" not in data or "upscale" in data:
         return data
     renamed("making.second_pass", "making.upscale")
@@ -111,5 +111,5 @@ def making_fields(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def upscale_of(making: dict[str, Any]) -> str:
-    """How a shot is upscaled that was planned by this version or the one before."""
+    """Return the upscale of a shot planned by this version or the previous one."""
     return str(making.get("upscale", making.get("second_pass", "none")))

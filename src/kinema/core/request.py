@@ -1,4 +1,4 @@
-"""Request: what a person wants, in one frozen value that is plain JSON."""
+"""Request: the description of a clip, a frozen value that is plain JSON."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ Canvas = Literal["model", "source", "upscale"]
 Fill = Literal["generate", "auto", "propagate", "both"]
 MAX_PROMPT_CHARS = 20_000
 MAX_STEPS = 8
-"""Of `upscale`: each one makes the clip larger than the one before."""
+"""Maximum number of steps of `upscale`."""
 MAX_REQUEST_BYTES = 64 * 2**20
-"""Room for some pictures as data: URIs."""
+"""Enough for some images as data: URIs."""
 
 
 class Request(Value):
-    """A wish for a clip. Only what a person cares about needs to be said; the plan fills in the rest.
+    """The description of a clip. All fields are optional; the plan resolves the rest.
 
-    frames or seconds, not both. None means "the model's own default". `fit="strict"` refuses sizes and lengths that
-    the model cannot do; `fit="nearest"` takes the nearest legal ones, and the plan lists what it changed.
-    `canvas="model"`: the clip has the model's size and length. `canvas="source"`: it has the size, rate, length and
-    sound of the clip that is edited or continued, and only what is generated differs from it. `canvas="upscale"`: it is
-    its source, upscaled, with its rate, length and sound, taken back to noise by the option `strength` and denoised, in
-    tiles and windows. Of the last two, width and height are those that the model works at.
+    frames or seconds, not both. None is the model's own default. `fit="strict"` refuses sizes and lengths that the
+    model does not support; `fit="nearest"` takes the nearest legal ones, and the plan lists the changes.
+    `canvas="model"`: the clip has the model's size and length. `canvas="source"`: it has the size, frame rate, length
+    and sound of the clip that is edited or continued, and differs from it only where pixels are generated.
+    `canvas="upscale"`: it is its source, upscaled, with its frame rate, length and sound; the option `strength` sets
+    how much noise is added before it is denoised, in tiles and windows. For the last two, width and height are those
+    at which the model works.
     `fill`: the source of the pixels in the masked area of an in-place edit. `generate`: the model. `propagate`: other
     frames of the clip that show the area, and patches of its surroundings for what no frame shows; no model runs.
     `both`: other frames, and the model for what no frame shows. `auto`: `both` for a model that was trained on such
     images, otherwise `propagate`.
-    `upscale`: steps that make the finished clip larger, in order (core/upscale.py); with `canvas="upscale"` those, by
-    pixel methods, that its source goes through first. Short: 4 for Lanczos, "nearest:4", "xl" or a model's name.
+    `upscale`: upscale steps of the finished clip, in order (core/upscale.py); with `canvas="upscale"`, steps by pixel
+    methods that the source goes through first. Short forms: 4 for Lanczos, "nearest:4", "xl" or a model's name.
     `options` are the model's own settings (its card lists them), for example `{"shift": 5.0}`.
-    Raises RequestError naming the field, the value and what is legal.
+    Raises RequestError with the field, the value and what is legal.
     """
 
     prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)] = ""
@@ -72,26 +73,26 @@ class Request(Value):
             raise refused(error.errors(include_url=False), type(self)) from None
         if self.frames is not None and self.seconds is not None:
             raise RequestError(
-                f"Give frames or seconds, not both (got frames={self.frames} and seconds={self.seconds}).",
+                f"Use frames or seconds, not both (got frames={self.frames} and seconds={self.seconds}).",
                 field="frames",
                 value=self.frames,
             )
         if (self.width is None) != (self.height is None):
             raise RequestError(
-                f"Give width and height together (got width={self.width}, height={self.height}).",
+                f"width and height are required together (got width={self.width}, height={self.height}).",
                 field="width",
             )
 
     def to_json(self) -> str:
-        """JSON text with only the fields that say something."""
+        """Return JSON text with the fields that differ from their defaults."""
         import json
 
-        said = {
+        fields = {
             name
             for name, field in type(self).model_fields.items()
             if getattr(self, name) != field.get_default(call_default_factory=True)
         }
-        return json.dumps(self.model_dump(mode="json", include=said), indent=2)
+        return json.dumps(self.model_dump(mode="json", include=fields), indent=2)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Request:
@@ -116,7 +117,7 @@ class Request(Value):
         try:
             text = read_bytes(path, error=RequestError, max_bytes=MAX_REQUEST_BYTES)
         except FileNotFoundError:
-            raise RequestError(f"Cannot read the request file {path}: there is none.", field="request") from None
+            raise RequestError(f"{path}: no such request file.", field="request") from None
         if path.suffix.lower() in (".yaml", ".yml"):
             data = parse_yaml(text, str(path), error=RequestError)
         else:
@@ -145,15 +146,15 @@ class Request(Value):
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
-        """JSON schema of a request, with the short forms that `expand_shorthand` reads."""
+        """Return the JSON schema of a request, with the short forms that `expand_shorthand` reads."""
         found = cls.model_json_schema()
         return found | {"properties": found["properties"] | SHORT_SCHEMA}
 
 
 SHORT_SCHEMA: dict[str, Any] = {
     "size": {"type": "string", "pattern": "^[0-9]+[xX][0-9]+$", "description": "short for width and height: 832x480"},
-    "image": {"type": "string", "description": "short for a condition: the picture of the first frame"},
-    "last": {"type": "string", "description": "short for a condition: the picture of the last frame"},
+    "image": {"type": "string", "description": "short for a condition: the image of the first frame"},
+    "last": {"type": "string", "description": "short for a condition: the image of the last frame"},
     "references": {"type": "array", "items": {"type": "string"}, "description": "short for a condition: references"},
 }
 
@@ -167,9 +168,9 @@ def expand_shorthand(fields: dict[str, Any], conditions: tuple[Condition, ...] =
     short: list[dict[str, Any]] = []
     for name, place in (("image", "first"), ("last", "last")):
         if (picture := found.pop(name, None)) is not None:
-            short.append({"kind": "image", "image": _text(picture, name, "a picture's name"), "at": place})
+            short.append({"kind": "image", "image": _text(picture, name, "the path of an image"), "at": place})
     if (references := found.pop("references", None)) is not None:
-        legal = "a list of pictures' names"
+        legal = "a list of paths of images"
         if not isinstance(references, list | tuple):
             raise RequestError(f"references = {shown(references)}.", field="references", legal=legal)
         pictures = tuple(_text(each, "references", legal) for each in references)
@@ -179,13 +180,13 @@ def expand_shorthand(fields: dict[str, Any], conditions: tuple[Condition, ...] =
         found["conditions"] = (*given, *short) if isinstance(given, list | tuple) else given
     if (size := found.pop("size", None)) is not None:
         if found.get("width") is not None or found.get("height") is not None:
-            raise RequestError("size is width and height already.", field="size", value=str(size), legal="one of them")
+            raise RequestError("size is width and height.", field="size", value=str(size), legal="one of them")
         found["width"], found["height"] = parse_size(size)
     return found
 
 
 def parse_size(size: Any) -> tuple[int, int]:
-    """(width, height) from "832x480" or a pair. RequestError for anything else."""
+    """Return (width, height) from "832x480" or a pair. Raises RequestError for anything else."""
     try:
         width, height = size.lower().split("x") if isinstance(size, str) else size
         return integer(width), integer(height)
@@ -202,7 +203,7 @@ def _text(value: Any, field: str, legal: str) -> str:
 
 
 def _resolve_paths(data: Any, folder: Path) -> Any:
-    """Media paths in a request file are relative to that file, as in any project file."""
+    """Resolve the media paths of a request file, which are relative to that file."""
 
     def resolve(value: Any) -> Any:
         if isinstance(value, list):

@@ -86,9 +86,9 @@ def discard(state: Path) -> None:
     windows = [place for place in folder.iterdir() if _NAME.fullmatch(place.name)] if folder.is_dir() else []
     if not windows:
         return
-    for place in (state, *windows):
-        place.unlink(missing_ok=True)
-    with suppress(OSError):  # other files are in it
+    with suppress(OSError):  # a folder that is not empty or cannot be written stays
+        for place in (state, *windows):
+            place.unlink(missing_ok=True)
         folder.rmdir()
 
 

@@ -1,1 +1,1 @@
-"""Works made of several requests: films, from a plan to one file."""
+"""Work of several requests: lists of clips and films; the history of this machine; samples."""

@@ -1,4 +1,4 @@
-"""How far a work of several clips is."""
+"""Progress of several clips."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ..core.plan import Plan
 
 
 class ClipsDone:
-    """Turns what the loop tells of one clip into how far all of them are, in frames: `shot 3 of 8`, 93 of 204. Notes
-    pass, each once. word: for one of them."""
+    """A callback that turns the events of one clip into the progress of all, in frames: `shot 3 of 8`, 93 of 204. Each
+    note passes once. word: for one of them."""
 
     def __init__(self, on_event: OnEvent, plans: Sequence[Plan], word: str) -> None:
         self.on_event, self.plans, self.word = on_event, plans, word
@@ -21,14 +21,14 @@ class ClipsDone:
         self.noted: set[str] = set()
 
     def skip(self, index: int) -> None:
-        """One that was there already; it is not counted, so that the pace is that of the work."""
+        """Skip a reused clip; it is not counted, so that the speed is that of generating."""
         self.total -= self.plans[index].frames
 
     def begin(self, index: int) -> None:
-        """The next one that is made; the one before is whole."""
+        """Begin the next clip; the one before is finished."""
         self.index, self.finished = index, self.begun
         self.begun += self.plans[index].frames
-        self._tell(self.finished)
+        self._report(self.finished)
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Note) and event.text not in self.noted:
@@ -40,11 +40,11 @@ class ClipsDone:
         share = event.done / event.total
         if event.stage == "sample":
             windows = max(1, len(plan.spans))
-            self._tell(self.finished + plan.frames * 0.9 * min(1.0, (event.span + share) / windows))
+            self._report(self.finished + plan.frames * 0.9 * min(1.0, (event.span + share) / windows))
         elif event.stage == "decode":
-            self._tell(self.finished + plan.frames * (0.9 + 0.1 * share))
+            self._report(self.finished + plan.frames * (0.9 + 0.1 * share))
 
-    def _tell(self, frames: float) -> None:
+    def _report(self, frames: float) -> None:
         self.done = max(self.done, int(frames))
         seconds = time.perf_counter() - self.started
         self.on_event(Progress(f"{self.word} {self.index + 1} of {len(self.plans)}", self.done, self.total, seconds))

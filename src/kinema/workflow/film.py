@@ -1,12 +1,12 @@
-"""make_film: every shot of a plan by the loop that `generate` runs, then joins, titles and music, into one file.
+"""make_film: generates every shot of a plan, then joins them with titles and music in one file.
 
     from kinema.workflow.film import make_film
     from kinema.workflow.film_plan import FilmPlan
 
     make_film(FilmPlan.from_file("plan.json"), "film.mp4")
 
-Shots are kept in `film.mp4.parts/` until the film is whole. A second call with the same plan makes only what is
-missing: a shot counts as made where its plan, inputs and weights are the same.
+Finished shots are kept in `film.mp4.parts/` until the film is finished. A second call with the same plan generates only
+what is missing: a shot is reused if its plan, inputs and weights are the same.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SOUND_SUFFIXES = (".mp4", ".webm")
 CONTINUED_FRAMES = 5
-"""Frames of the shot before that a shot which continues begins with."""
+"""Context frames: a continuation begins with this many frames of the shot before."""
 
 WORDS: dict[Join, str] = {"cut": "cut", "crossfade": "crossfade", "continue": "continuation"}
 
@@ -47,7 +47,7 @@ OpenGenerator = Callable[[str], ClipGenerator]
 
 @dataclass(frozen=True)
 class Film:
-    """A finished film. reused: shots that were there already. track: the music, or None."""
+    """A finished film. reused: number of shots that existed already. track: the music, or None."""
 
     path: Path
     frames: int
@@ -61,7 +61,7 @@ class Film:
 
 @dataclass(frozen=True)
 class Shots:
-    """A film plan against its models: every shot is legal. cut: how the shots will be joined."""
+    """A film plan resolved against its models. cut: how the shots are joined."""
 
     film: FilmPlan
     requests: tuple[Request, ...]
@@ -72,14 +72,14 @@ class Shots:
 
     @property
     def seconds_to_make(self) -> float:
-        """What the shots are expected to take, without reuse."""
+        """Estimated seconds to generate all shots, without reuse."""
         return sum(plan.estimate.seconds for plan in self.plans if plan.estimate is not None)
 
 
 def plan_film(film: FilmPlan, *, fps: float | None = None, device: str | None = None, **changes: Any) -> Shots:
-    """Plan all shots, before any weights are loaded. fps: rate of the film, with frames in between; None: that of the
-    shots. changes: fields of all requests (model, profile, steps, upscale, width and height, ...). Raises RequestError
-    that names the shot, for what a model cannot do and for shots that do not fit together."""
+    """Plan all shots, before any weights are loaded. fps: frame rate of the film, by interpolation; None: that of the
+    shots. changes: fields of all requests (model, profile, steps, upscale, size, ...). Raises RequestError that names
+    the shot, for what a model does not support and for shots of different sizes or frame rates."""
     from ..engine.plan import plan as make_plan
 
     if fps is not None and not 1 <= fps <= 240:
@@ -121,8 +121,8 @@ def make_film(
     through: Callable[[Iterator[Chunk]], Iterator[Chunk]] = iter,
     on_event: OnEvent = ignore,
 ) -> Film:
-    """Make the film and write it; the format follows the suffix (.mp4 and .webm carry the music). What is finished of a
-    run that was stopped is used again, unless what it is made of has changed.
+    """Make the film and write it; the format follows the suffix (.mp4 and .webm have sound). Finished shots of an
+    interrupted run are reused, unless their inputs have changed.
 
     open_generator: returns the engine of a model; None: `kinema.load`. keep: leave the shots in PATH.parts. through:
     passed the final chunks, as for a contact sheet. Raises RequestError before work starts, MediaError if a file cannot
@@ -148,7 +148,7 @@ def make_film(
 
 
 def check_music(shots: Shots, wanted: bool) -> None:
-    """RequestError where music of the film's length cannot be made."""
+    """Raise RequestError if the music cannot be as long as the film."""
     from ..music.composer import check_seconds
 
     if wanted:
@@ -156,25 +156,25 @@ def check_music(shots: Shots, wanted: bool) -> None:
 
 
 def check_target(requests: Sequence[Request], target: str | Path, sheet: str | Path | None = None) -> None:
-    """RequestError where the film, or its contact sheet, would be written over one of its inputs."""
+    """Raise RequestError if the film or its contact sheet would replace one of its inputs."""
     for number, request in enumerate(requests, 1):
-        keep_apart({"output": target, "sheet": sheet}, named(request), f"Shot {number} is made from it.")
+        keep_apart({"output": target, "sheet": sheet}, named(request), f"Shot {number} uses it.")
 
 
 def _only_a_cut(join: Join, plan: Plan, request: Request, before: Plan) -> str:
-    """Why a shot cannot follow as wished; empty where it can."""
+    """Return why a shot cannot be joined as planned, or an empty text."""
     from ..weights import store
 
     if plan.fps != before.fps:
-        return f"it has {plan.fps:g} frames a second, the one before {before.fps:g}"
+        return f"its frame rate is {plan.fps:g}, that of the shot before {before.fps:g}"
     if join != "continue":
         return ""
     if "continue" not in store.find(request.model).accepts:
-        return f"{plan.model} does not go on from a clip"
+        return f"{plan.model} does not continue clips"
     if request.canvas != "model" or any(condition.kind == "continue" for condition in request.conditions):
-        return "it is made from another clip"
+        return "its source is another clip"
     short = min(plan.frames - 1, before.frames)
-    return f"{CONTINUED_FRAMES} frames are shared, there are {short}" if short < CONTINUED_FRAMES else ""
+    return f"it requires {CONTINUED_FRAMES} context frames, got {short}" if short < CONTINUED_FRAMES else ""
 
 
 def _check_together(plans: Sequence[Plan], fps: float | None) -> None:
@@ -189,8 +189,8 @@ def _check_together(plans: Sequence[Plan], fps: float | None) -> None:
             )  # fmt: skip
         if plan.fps != first.fps and fps is None:
             raise RequestError(
-                f"Shot {number} has {plan.fps:g} frames a second, shot 1 {first.fps:g}.", field="fps", value=plan.fps,
-                legal="one rate for all shots; --fps brings all of them to one", nearest=first.fps,
+                f"Shot {number} and shot 1 differ in frame rate: {plan.fps:g} and {first.fps:g}.", field="fps",
+                value=plan.fps, legal="one frame rate for all shots; --fps converts all of them", nearest=first.fps,
             )  # fmt: skip
 
 
@@ -218,7 +218,7 @@ def _opener(device: str | None, dtype: str | None) -> OpenGenerator:
 def _make_shots(
     shots: Shots, parts: FilmParts, open_generator: OpenGenerator, dtype: str | None, on_event: OnEvent
 ) -> tuple[list[Piece], list[dict[str, Any]], int]:
-    """The shots as files, in order, what each is made of, and how many were there already."""
+    """Return the shots as files, their manifests, and the number of reused ones."""
     from ..media.manifest import read_manifest
 
     generators: dict[str, ClipGenerator] = {}
@@ -266,7 +266,7 @@ def _write(
     from ..engine.manifest import own_version
     from ..media.write import write
 
-    chunks = _told(found.chunks(), found.frames, on_event)
+    chunks = _reported(found.chunks(), found.frames, on_event)
     if track is not None:
         chunks = with_music(chunks, track.samples, found.fps)
     note = {
@@ -282,7 +282,7 @@ def _write(
     write(through(chunks), target, manifest=note, on_frame=on_event)
 
 
-def _told(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator[Chunk]:
+def _reported(chunks: Iterator[Chunk], total: int, on_event: OnEvent) -> Iterator[Chunk]:
     started = time.perf_counter()
     for chunk in chunks:
         yield chunk

@@ -1,7 +1,7 @@
-"""Finished shots to one stream of frames: runs of shots that hang together, cuts and cards between them.
+"""Finished shots to one stream of frames: runs of joined shots, with cuts and title cards between them.
 
-A run is a row of shots joined by crossfades or continuations. New frames in between (a higher rate) are made inside of
-runs only, so nothing is mixed across a cut or a card.
+A run is a sequence of shots joined by crossfades or continuations. Frames are interpolated (for a higher frame rate)
+inside runs only, so nothing is blended across a cut or a card.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHUNK_FRAMES = 16
 
 @dataclass(frozen=True)
 class Piece:
-    """A finished shot. lead: frames at its beginning that the shot before has shown. card: what comes before it."""
+    """A finished shot. lead: frames at its beginning that repeat the shot before. card: the title card before it."""
 
     path: Path
     frames: int
@@ -44,18 +44,18 @@ class Piece:
 
 @dataclass(frozen=True)
 class JoinedShots:
-    """Shots that hang together. overlaps[k]: frames that shot k and shot k + 1 share in a crossfade."""
+    """A run of joined shots. overlaps[k]: frames that shot k and shot k + 1 share in a crossfade."""
 
     pieces: tuple[Piece, ...]
     overlaps: tuple[int, ...]
 
     @property
     def frames(self) -> int:
-        """Frames at the shots' own rate."""
+        """Number of frames at the shots' own frame rate."""
         return sum(piece.shown for piece in self.pieces) - sum(self.overlaps)
 
     def chunks(self) -> Iterator[Chunk]:
-        """The frames of the run, from 0 on, without sound."""
+        """Yield the frames of the run, from 0 on, without sound."""
         from ..media.read import read_chunks
 
         at = 0
@@ -78,7 +78,7 @@ class JoinedShots:
 
 @dataclass(frozen=True)
 class Cut:
-    """The film as it will be cut. fps: of the result; target: where frames in between are to be made, else None."""
+    """The cut of a film. fps: of the result; target: the frame rate to interpolate to, or None."""
 
     runs: tuple[JoinedShots, ...]
     fps: Fraction
@@ -96,7 +96,7 @@ class Cut:
         return float(self.frames / self.fps)
 
     def run_frames(self, run: JoinedShots) -> int:
-        """Frames of a run at the film's rate."""
+        """Number of frames of a run at the film's frame rate."""
         if self.target is None:
             return run.frames
         from ..post.interpolate import num_frames
@@ -104,7 +104,7 @@ class Cut:
         return num_frames(run.frames, exact_rate(run.pieces[0].fps), self.fps)
 
     def chunks(self, on_event: OnEvent = ignore) -> Iterator[Chunk]:
-        """All frames of the film in order, cards among them, without sound."""
+        """Yield all frames of the film, title cards included, without sound."""
         at, last_HWC = 0, None
         for run in self.runs:
             for chunk in self._with_card(run, on_event):
@@ -135,7 +135,7 @@ class Cut:
 
 
 def cut(pieces: Sequence[Piece], crossfade_s: float, card_s: float, ending: TitleCard | None, fps: float | None) -> Cut:
-    """How the film is cut. fps: frames a second of the result; None: those of the shots."""
+    """Return the cut of a film. fps: frame rate of the result; None: that of the shots."""
     runs: list[list[Piece]] = []
     for piece in pieces:
         if runs and piece.join != "cut" and piece.card is None:
@@ -149,7 +149,7 @@ def cut(pieces: Sequence[Piece], crossfade_s: float, card_s: float, ending: Titl
 
 
 def _overlaps(run: Sequence[Piece], crossfade_s: float) -> tuple[int, ...]:
-    """Frames of each crossfade: as long as wished, but at most half of either shot, so that two never meet."""
+    """Return the frames of each crossfade: at most half of either shot, so that two never overlap."""
     return tuple(
         min(max(1, round(crossfade_s * two.fps)), one.shown // 2, two.shown // 2) if two.join == "crossfade" else 0
         for one, two in itertools.pairwise(run)
@@ -157,7 +157,7 @@ def _overlaps(run: Sequence[Piece], crossfade_s: float) -> tuple[int, ...]:
 
 
 def mixed(one_FHWC: np.ndarray, two_FHWC: np.ndarray) -> np.ndarray:
-    """From one run of frames to another of the same length: frame k of n holds (k + 1) / (n + 1) of the second."""
+    """Crossfade two runs of frames of one length: frame k of n has (k + 1) / (n + 1) of the second."""
     import numpy as np
 
     share_F111 = np.array(fade(len(one_FHWC)), np.float32)[:, None, None, None]
@@ -165,7 +165,7 @@ def mixed(one_FHWC: np.ndarray, two_FHWC: np.ndarray) -> np.ndarray:
 
 
 def with_music(chunks: Iterator[Chunk], samples_SC: np.ndarray, fps: Fraction) -> Iterator[Chunk]:
-    """The chunks with the samples that belong to their frames."""
+    """Yield the chunks with the samples of their frames."""
     for chunk in chunks:
         first, last = round(chunk.start * AUDIO_RATE_HZ / fps), round(chunk.stop * AUDIO_RATE_HZ / fps)
         yield replace(chunk, audio=samples_SC[first:last])

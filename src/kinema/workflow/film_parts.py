@@ -1,5 +1,5 @@
-"""Finished shots of a film in a folder beside it, named by what they are made of, so that a run that was stopped goes
-on where it was and a changed plan makes only the shots that changed.
+"""Finished shots of a film in a folder next to it, named by a hash of their inputs, so that an interrupted run resumes
+and a changed plan generates only the shots that changed.
 """
 
 from __future__ import annotations
@@ -24,17 +24,15 @@ from .clip_file import ClipGenerator, write_clip
 LOCK = "in_use.lock"
 _SHOT = re.compile(r"shot-[0-9a-f]{20}\.mp4(\.json)?")
 _HALF = re.compile(r"\.shot-[0-9a-f]{20}\.partial-.*")
-_NOT_PIXELS = {"estimate", "changes", "notes", "outside"}
-"""Fields of a plan that change no frame."""
 
 
 class FilmBusy(KinemaError):
-    """Another process makes this film."""
+    """Another process is making this film."""
 
 
 class FilmParts:
-    """The folder TARGET.parts, held by one process at a time. Raises MediaError where it cannot be made, FilmBusy where
-    another process holds it."""
+    """The folder TARGET.parts, locked by one process at a time. Raises MediaError if it cannot be created, FilmBusy if
+    another process has locked it."""
 
     def __init__(self, target: Path) -> None:
         self.folder = parts_folder(target)
@@ -42,20 +40,20 @@ class FilmParts:
             self.folder.mkdir(exist_ok=True)
             self._lock: Any = (self.folder / LOCK).open("a+b")
         except OSError as error:
-            raise MediaError(f"{self.folder}: cannot be made ({error.strerror or error}).") from None
+            raise MediaError(f"{self.folder}: cannot be created ({error.strerror or error}).") from None
         if not lock.take(self._lock):
             self._lock.close()
-            raise FilmBusy(f"{target}: another process makes this film (its shots are in {self.folder}).")
+            raise FilmBusy(f"{target}: another process is making this film (its shots are in {self.folder}).")
         for each in self.folder.iterdir():
-            if _HALF.fullmatch(each.name):  # a process that was killed left it
+            if _HALF.fullmatch(each.name):  # left by a killed process
                 each.unlink(missing_ok=True)
 
     def place(self, key: str) -> Path:
-        """Where the shot with this key is, or will be."""
+        """Return the path of the shot with this key."""
         return self.folder / f"shot-{key}.mp4"
 
     def ready(self, key: str, plan: Plan) -> bool:
-        """Is the shot here, whole, and as long as planned?"""
+        """Whether the shot exists, complete and as long as planned."""
         from ..media.read import probe
 
         path = self.place(key)
@@ -72,7 +70,7 @@ class FilmParts:
         return write_clip(generator, plan, self.place(key), quality="best", through=_silent, on_event=on_event)
 
     def close(self) -> None:
-        """Let go of the folder and leave what is in it for the next run; an empty one goes."""
+        """Unlock the folder and keep its shots for the next run; an empty folder is removed."""
         self._lock.close()
         try:
             if {each.name for each in self.folder.iterdir()} <= {LOCK}:
@@ -81,7 +79,7 @@ class FilmParts:
             pass
 
     def remove(self) -> None:
-        """Take all shots away, and the folder, unless somebody else's files are in it."""
+        """Remove all shots, and the folder if no other files are in it."""
         self._lock.close()
         try:
             for each in self.folder.iterdir():
@@ -97,7 +95,7 @@ class FilmParts:
 
 
 def kept(target: Path) -> int:
-    """How many finished shots of this film are there for the next run."""
+    """Return the number of finished shots that the next run can reuse."""
     try:
         return sum(
             bool(_SHOT.fullmatch(each.name)) and each.suffix == ".mp4" for each in parts_folder(target).iterdir()
@@ -111,10 +109,10 @@ def parts_folder(target: Path) -> Path:
 
 
 def key_of(plan: Plan, weights: dict[str, str], dtype: str = "") -> str:
-    """20 hexadecimal digits that change with everything that decides a shot's frames: the plan, the bytes of its inputs
-    and adapters (not where they are), the weights, the dtype, Kinema's version."""
-    said = plan.deciding()
-    for condition in said["conditions"]:
+    """Return 20 hexadecimal digits of a hash of everything that determines a shot's frames: the plan, the bytes of its
+    inputs and adapters (not their paths), the weights, the dtype, Kinema's version."""
+    fields = plan.deciding()
+    for condition in fields["conditions"]:
         for name in MEDIA_FIELDS:
             media = condition.get(name)
             if isinstance(media, str):
@@ -125,12 +123,12 @@ def key_of(plan: Plan, weights: dict[str, str], dtype: str = "") -> str:
             from ..weights.styles import find
 
             condition["adapter"] = digest(str(find(condition["adapter"])))
-    text = json.dumps({"kinema": own_version(), "plan": said, "weights": weights, "dtype": dtype}, sort_keys=True)
+    text = json.dumps({"kinema": own_version(), "plan": fields, "weights": weights, "dtype": dtype}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def _silent(chunks: Any) -> Any:
-    """Without the sound that a shot may bring: the film's is music."""
+    """Yield the chunks without sound: the film's sound is its music."""
     try:
         for chunk in chunks:
             yield Chunk(chunk.frames, chunk.start, chunk.fps)

@@ -1,9 +1,9 @@
-"""FilmPlan: what a film is made of, as plain JSON that people may edit: titles, music, and a request for each shot.
+"""FilmPlan: the content of a film as plain JSON that can be edited: titles, music, and a request for each shot.
 
     {"film": 1, "title": "A storm at sea", "ending": "The end", "music": "a storm at sea", "seed": 3,
      "shots": [{"request": {"prompt": "a red ball rolls left at sea", "seed": 7}, "join": "cut"}]}
 
-A shot's request is the one that `kinema generate --request` takes.
+The request of a shot is the same as for `kinema generate --request`.
 """
 
 from __future__ import annotations
@@ -61,25 +61,25 @@ class FilmPlan(Value):
     shots: Annotated[tuple[FilmShot, ...], Field(min_length=1, max_length=MAX_SHOTS)]
 
     @classmethod
-    def from_dict(cls, data: Any, what: str = "film plan", folder: Path | None = None) -> FilmPlan:
-        """A plan from plain values. Relative media paths are resolved against `folder`. RequestError names the field,
-        and of a shot its number, counted from 1."""
-        data = of_kind(data, what, dict, error=RequestError)
-        _known(data, cls, what)
-        shots = of_kind(data.get("shots", []), f"{what}: shots", list, error=RequestError)
+    def from_dict(cls, data: Any, name: str = "film plan", folder: Path | None = None) -> FilmPlan:
+        """Return a plan from plain values. Relative media paths are resolved against `folder`. RequestError names the
+        field, and the number of the shot, counted from 1."""
+        data = of_kind(data, name, dict, error=RequestError)
+        _known(data, cls, name)
+        shots = of_kind(data.get("shots", []), f"{name}: shots", list, error=RequestError)
         if not shots:
-            raise RequestError(f"{what}: has no shots.", field="shots", legal=f"1 to {MAX_SHOTS} shots")
-        found = [_shot(shot, f"{what}: shot {number}", folder) for number, shot in enumerate(shots, 1)]
+            raise RequestError(f"{name}: has no shots.", field="shots", legal=f"1 to {MAX_SHOTS} shots")
+        found = [_shot(shot, f"{name}: shot {number}", folder) for number, shot in enumerate(shots, 1)]
         if found[0]["join"] != "cut":
             raise RequestError(
-                f"{what}: shot 1: join = {found[0]['join']!r}, but nothing comes before it.", field="shots.0.join",
+                f"{name}: shot 1: join = {found[0]['join']!r}, but nothing comes before it.", field="shots.0.join",
                 value=found[0]["join"], legal="cut", nearest="cut",
             )  # fmt: skip
-        return _checked(cls, {**data, "shots": tuple(found)}, what)
+        return _checked(cls, {**data, "shots": tuple(found)}, name)
 
     @classmethod
     def from_file(cls, path: str | Path) -> FilmPlan:
-        """Read a .json, .yaml or .yml file. RequestError where it is not there, or not a film plan."""
+        """Read a .json, .yaml or .yml file. Raises RequestError if it does not exist or is not a film plan."""
         path = Path(path)
         try:
             text = read_bytes(path, error=RequestError)
@@ -93,30 +93,30 @@ class FilmPlan(Value):
         return cls.from_dict(data, str(path), path.parent)
 
     def to_json(self) -> str:
-        """JSON text with only the fields that say something."""
-        said = self.model_dump(mode="json", exclude={"shots"}, exclude_defaults=True)
+        """Return JSON text with the fields that differ from their defaults."""
+        fields = self.model_dump(mode="json", exclude={"shots"}, exclude_defaults=True)
         shots = [
             {"request": json.loads(shot.request.to_json())}
             | shot.model_dump(mode="json", exclude={"request"}, exclude_defaults=True)
             for shot in self.shots
         ]
-        return json.dumps({"film": self.film, **said, "shots": shots}, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps({"film": self.film, **fields, "shots": shots}, indent=2, ensure_ascii=False) + "\n"
 
     def save(self, path: str | Path) -> None:
-        """Write it, whole or not at all, in the place of an older plan. RequestError: see `check_place`."""
+        """Write the plan atomically; an older plan is replaced. RequestError: see `check_place`."""
         path = Path(path)
         check_place(path)
         write_text(path, self.to_json())
 
     def requests(self, **changes: Any) -> Iterator[Request]:
-        """The shots' requests, each with a seed, with some fields changed in all of them."""
+        """Yield the shots' requests, each with a seed, with some fields replaced in all of them."""
         for index, shot in enumerate(self.shots):
             seed = {"seed": (self.seed + index) % 2**63} if shot.request.seed is None else {}
             yield shot.request.changed(**seed, **changes) if seed or changes else shot.request
 
 
 def check_place(path: Path) -> None:
-    """RequestError where a plan cannot be written: not .json, or a file stands there that is no film plan."""
+    """Raise RequestError for a path that is not .json, or an existing file that is not a film plan."""
     if path.suffix.lower() != ".json":
         raise RequestError(
             f"{path}: a film plan is a .json file.", field="output", value=str(path), legal=".json",
@@ -127,7 +127,7 @@ def check_place(path: Path) -> None:
             FilmPlan.from_file(path)
         except RequestError:
             raise RequestError(
-                f"{path}: is there already and no film plan; nothing is replaced.", field="output", value=str(path),
+                f"{path}: exists already and is not a film plan; nothing is replaced.", field="output", value=str(path),
                 legal="another name",
             ) from None  # fmt: skip
 
@@ -136,36 +136,36 @@ def _json(text: bytes, path: Path) -> Any:
     return parse_json(text, str(path), error=RequestError)
 
 
-def _shot(data: Any, what: str, folder: Path | None) -> dict[str, Any]:
-    data = of_kind(data, what, dict, error=RequestError)
-    _known(data, FilmShot, what)
+def _shot(data: Any, name: str, folder: Path | None) -> dict[str, Any]:
+    data = of_kind(data, name, dict, error=RequestError)
+    _known(data, FilmShot, name)
     try:
         request = Request.from_dict(data.get("request"), folder)
     except RequestError as error:
-        raise numbered(error, what) from None
-    shot = _checked(FilmShot, {**data, "request": request}, what)
+        raise numbered(error, name) from None
+    shot = _checked(FilmShot, {**data, "request": request}, name)
     return {"request": request, "join": shot.join, "title": shot.title}
 
 
-def numbered(error: RequestError, what: str) -> RequestError:
-    """The same refusal, told of one shot."""
+def numbered(error: RequestError, place: str) -> RequestError:
+    """Return the same error with its place in front: a shot, or a line of a file."""
     return type(error)(
-        f"{what}: {error.message}", field=error.field, value=error.value, legal=error.legal, nearest=error.nearest,
+        f"{place}: {error.message}", field=error.field, value=error.value, legal=error.legal, nearest=error.nearest,
         models=error.models,
     )  # fmt: skip
 
 
-def _known(data: dict[str, Any], kind: type[Value], what: str) -> None:
+def _known(data: dict[str, Any], kind: type[Value], place: str) -> None:
     for name in data:
         if name in kind.model_fields:
             continue
         raise RequestError(
-            f"{what}: unknown field {str(name)[:60]!r}.", field=str(name)[:60], legal=", ".join(kind.model_fields),
+            f"{place}: unknown field {str(name)[:60]!r}.", field=str(name)[:60], legal=", ".join(kind.model_fields),
             nearest=nearest(str(name), kind.model_fields),
         )  # fmt: skip
 
 
-def _checked(kind: type[Any], data: dict[str, Any], what: str) -> Any:
+def _checked(kind: type[Any], data: dict[str, Any], place: str) -> Any:
     try:
         return kind(**data)
     except ValidationError as error:
@@ -173,4 +173,4 @@ def _checked(kind: type[Any], data: dict[str, Any], what: str) -> Any:
         field = ".".join(str(part) for part in first["loc"])
         value = repr(first.get("input"))[:80]
         message = first["msg"].removeprefix("Value error, ")
-        raise RequestError(f"{what}: {field} = {value}: {message}.", field=field, value=value) from None
+        raise RequestError(f"{place}: {field} = {value}: {message}.", field=field, value=value) from None

@@ -1,7 +1,7 @@
-"""Title cards: white text over a dark, blurred frame of the film, drawn with the font that comes with Pillow.
+"""Title cards: white text over a dark, blurred frame of the film, drawn with Pillow's own font.
 
-An opening card comes out of black and clears into the frame that follows it; a closing one begins with the frame
-before it and ends in black. Legend: F frames, H W height and width.
+An opening card fades in from black and out to the next frame; a closing one fades in from the frame before it and out
+to black. Legend: F frames, H W height and width.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ FADE_S = 0.5
 DARK = 0.34
 """Brightness of the frame under the text."""
 _WIDE, _TALL = 0.86, 0.62
-"""How much of the frame the text may fill."""
+"""Maximum fraction of the frame's width and height for the text."""
 _LEAST_PX = 7
 
 
 @dataclass(frozen=True)
 class TitleCard:
-    """What a card says. title: large; subtitle: small under it, empty for none."""
+    """The text of a card. title: large; subtitle: small under it, empty for none."""
 
     title: str
     subtitle: str = ""
@@ -31,7 +31,7 @@ class TitleCard:
 def draw_card(
     card: TitleCard, frame_HWC: np.ndarray, num_frames: int, fps: float, place: Literal["opening", "closing"]
 ) -> np.ndarray:
-    """`num_frames` frames (uint8 FHWC) of a card over this frame of the film."""
+    """Return `num_frames` frames (uint8 FHWC) of a card over a frame of the film."""
     from PIL import Image, ImageFilter
 
     sharp_HWC = frame_HWC.astype(np.float32)
@@ -56,13 +56,13 @@ def draw_card(
 
 
 def _ramp(index: int, fade: int) -> float:
-    """0 above, 1 from frame `fade` on; smooth."""
+    """Return a smooth ramp from 0, to 1 at frame `fade` and after."""
     at = min(1.0, (index + 1) / (fade + 1))
     return at * at * (3 - 2 * at)
 
 
 def _shade(text_HW: np.ndarray, height: int) -> np.ndarray:
-    """A soft shadow around the text, so that it is read over bright places too."""
+    """Return a soft shadow around the text, for contrast over bright regions."""
     from PIL import Image, ImageFilter
 
     picture = Image.fromarray(np.rint(text_HW * 255).astype(np.uint8))
@@ -71,7 +71,7 @@ def _shade(text_HW: np.ndarray, height: int) -> np.ndarray:
 
 
 def _text(card: TitleCard, height: int, width: int) -> np.ndarray:
-    """How much of each pixel the text covers, float32 (H, W), 0 to 1."""
+    """Return the coverage of each pixel by the text, float32 (H, W), 0 to 1."""
     from PIL import Image, ImageDraw
 
     share = 0.7 if card.subtitle else 1.0
@@ -109,8 +109,8 @@ class _Block:
 
 
 def _fitted(text: str, width_px: float, height_px: float, largest_px: float) -> _Block:
-    """The text in the largest letters (up to `largest_px`, 7 px at least) with which its lines fit; where none do, it
-    is cut off with dots."""
+    """Return the text in the largest font size (7 px to `largest_px`) at which its lines fit; if none fits, it is
+    truncated with dots."""
     from PIL import ImageFont
 
     size = max(float(_LEAST_PX), largest_px)

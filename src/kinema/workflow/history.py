@@ -1,9 +1,9 @@
-"""What was made on this machine: history.jsonl in Kinema's own folder, one JSON object a line, the newest last.
+"""The clips generated on this machine: history.jsonl in Kinema's home folder, one JSON object per line, newest last.
 
     {"schema": 1, "when": "2026-01-31T12:00:00+00:00", "made": "generated", "path": "/films/ball.mp4", ...}
 
-Bounded: the last 1,000 clips, 1 MB. Damaged lines are left out and go with the next rewriting; a file that cannot be
-read at all is moved aside by the next clip. KINEMA_HISTORY=off records nothing.
+Bounded: the last 1,000 clips, 1 MB. Damaged lines are skipped and dropped by the next rewrite; a file that cannot be
+read at all is moved aside by the next clip. KINEMA_HISTORY=off disables it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ..weights.store import home
 SCHEMA = 1
 MAX_ENTRIES, MAX_BYTES = 1000, 1_000_000
 MAX_TEXT_CHARS = 500
-"""Of a prompt that is kept; the clip's own manifest has all of it."""
+"""Maximum length of a recorded prompt; the clip's own manifest has all of it."""
 _SLACK = 1.25
-"""How far the bounds are passed before the file is rewritten: not at every clip."""
+"""The bounds may be exceeded by this factor, so that the file is not rewritten for every clip."""
 OFF = ("off", "0", "no", "false")
 
 State = Literal["here", "gone", "replaced"]
@@ -50,7 +50,7 @@ class HistoryEntry:
 
     @property
     def state(self) -> State:
-        """Is the file still where it was written, and as large as it was?"""
+        """Whether the file still exists, with its size when it was written."""
         if not exists(self.path):
             return "gone"
         try:
@@ -61,33 +61,33 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class History:
-    """entries: the newest first. troubles: what could not be read, in words."""
+    """entries: the newest first. troubles: messages about what could not be read."""
 
     entries: tuple[HistoryEntry, ...] = ()
     troubles: tuple[str, ...] = ()
 
 
 def place() -> Path:
-    """Where the history is kept."""
+    """Return the path of the history."""
     return home() / "history.jsonl"
 
 
 def is_on() -> bool:
-    """Is it recorded what is made?"""
+    """Whether new clips are recorded."""
     return os.environ.get("KINEMA_HISTORY", "").strip().lower() not in OFF
 
 
 def read() -> History:
-    """What was made here. Never raises: what cannot be read is named in `troubles`."""
+    """Return the history. Never raises: errors are in `troubles`."""
     file = place()
     try:
         lines = _lines(file)
     except KinemaError as error:
-        return History(troubles=(f"{error} The history begins anew with the next clip.",))
+        return History(troubles=(f"{error} The next clip starts a new history.",))
     entries = [entry for line in lines if (entry := _entry(line)) is not None]
     lost = len(lines) - len(entries)
     troubles = (
-        (f"{file}: {lost} line{'s' if lost > 1 else ''} left out, damaged or of a later version.",) if lost else ()
+        (f"{file}: {lost} line{'s' if lost > 1 else ''} skipped, damaged or of a later version.",) if lost else ()
     )
     return History(tuple(reversed(entries[-MAX_ENTRIES:])), troubles)
 
@@ -96,8 +96,7 @@ def record(
     path: str | os.PathLike[str], made: str, *, prompt: str = "", model: str = "", seed: int | None = None,
     size: tuple[int, int] = (0, 0), frames: int = 0, fps: float = 0.0,
 ) -> str:  # fmt: skip
-    """Note that a clip was made. Returns why that could not be written, in words; empty where it was, or is turned off.
-    A clip that is finished never fails for its note."""
+    """Record a clip. Returns why that failed, or "" if it worked or is disabled; an error here never fails the clip."""
     if not is_on():
         return ""
     file = place()
@@ -116,8 +115,7 @@ def record(
 
 
 def clear() -> int:
-    """Forget everything; the clips stay. Returns how many entries there were. MediaError where the file cannot be
-    removed."""
+    """Remove all entries; the clips stay. Returns their number. Raises MediaError if the file cannot be removed."""
     file, num = place(), len(read().entries)
     try:
         if file.parent.is_dir():
@@ -145,7 +143,7 @@ def _append(file: Path, line: bytes) -> None:
 
 
 def _rewrite(file: Path, lines: list[bytes]) -> None:
-    """The newest lines that are whole; those of a later version of Kinema stay."""
+    """Write the newest valid lines; those of a later version of Kinema stay."""
     kept: list[bytes] = []
     size = 0
     for line in reversed(lines[-MAX_ENTRIES:]):
@@ -158,7 +156,7 @@ def _rewrite(file: Path, lines: list[bytes]) -> None:
 
 
 def _lines(file: Path) -> list[bytes]:
-    """The lines that are not empty. KinemaError where the file is no history: far too large, no regular file, ..."""
+    """Return the lines that are not empty. Raises KinemaError for a file that is too large or not regular."""
     try:
         data = read_bytes(file, max_bytes=2 * MAX_BYTES)
     except FileNotFoundError:
@@ -185,20 +183,20 @@ def _is_later(line: bytes) -> bool:
 
 
 def _entry(line: bytes) -> HistoryEntry | None:
-    """What a line says; None where it is damaged, or of another schema."""
+    """Return the entry of a line, or None if it is damaged or has another schema."""
     found = _value(line)
     if found.get("schema") != SCHEMA:
         return None
-    told = {each.name: found[each.name] for each in fields(HistoryEntry) if each.name in found}
-    whole_numbers = all(type(told.get(name, 0)) is int for name in ("width", "height", "frames", "bytes"))
-    texts = all(isinstance(told.get(name, ""), str) for name in ("when", "made", "path", "prompt", "model"))
-    seed = told.get("seed")
-    if not (whole_numbers and texts and (seed is None or type(seed) is int)) or type(told.get("fps", 0.0)) not in (
+    values = {each.name: found[each.name] for each in fields(HistoryEntry) if each.name in found}
+    whole_numbers = all(type(values.get(name, 0)) is int for name in ("width", "height", "frames", "bytes"))
+    texts = all(isinstance(values.get(name, ""), str) for name in ("when", "made", "path", "prompt", "model"))
+    seed = values.get("seed")
+    if not (whole_numbers and texts and (seed is None or type(seed) is int)) or type(values.get("fps", 0.0)) not in (
         int, float,
     ):  # fmt: skip
         return None
     try:
-        entry = HistoryEntry(**told)
+        entry = HistoryEntry(**values)
         datetime.fromisoformat(entry.when)
     except (TypeError, ValueError):
         return None

@@ -1,4 +1,4 @@
-"""Dates as `kinema history --since` and `--until` take them, by the clock of this machine."""
+"""Dates of `kinema history --since` and `--until`, in the local time zone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ _DATE = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2})(?:[ T]([0-9]{2}):([0-9]
 
 
 def span(text: str, field: str) -> tuple[datetime, datetime]:
-    """The month, day or minute that is meant, half-open, in this machine's time zone. RequestError for what is none."""
+    """Return begin and end (half-open) of a month, day or minute in the local time zone. Raises RequestError for other
+    text."""
     found = _DATE.fullmatch(text.strip())
     try:
         if found is None:
@@ -27,11 +28,11 @@ def span(text: str, field: str) -> tuple[datetime, datetime]:
             end = datetime(begin.year + begin.month // 12, begin.month % 12 + 1, 1)
         return begin.astimezone(), end.astimezone()
     except (ValueError, OverflowError, OSError):
-        raise RequestError(f"--{field} {text!r} is no date.", field=field, value=text, legal=LEGAL) from None
+        raise RequestError(f"--{field} {text!r} is not a date.", field=field, value=text, legal=LEGAL) from None
 
 
 def between(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
-    """(from, up to): of `since` its beginning, of `until` its end. RequestError where that is no time at all."""
+    """Return the beginning of `since` and the end of `until`. Raises RequestError if `until` is before `since`."""
     begin = span(since, "since")[0] if since is not None else None
     end = span(until, "until")[1] if until is not None else None
     if begin is not None and end is not None and end <= begin:

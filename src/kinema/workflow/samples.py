@@ -1,7 +1,7 @@
-"""Inputs for the examples of the manual, drawn by Toyland so that the shipped miniatures know them: pictures, clips
-with sound, a path, a mask, a request, a film plan, and two dozen clips of a camera move to train on.
+"""Inputs for the examples of the manual, rendered by Toyland to suit the shipped miniatures: images, clips with sound,
+a path, a mask, a request, a film plan, and two dozen clips of a camera move for training.
 
-The same files on every run. Nothing that is there is replaced unless that is asked for.
+The files are the same on every run. Existing files are replaced only with `force`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CAR_CLICK = "0.79,0.7"
 
 @dataclass(frozen=True)
 class Sample:
-    """A file or folder of the samples. command: what to type next; {} stands for it, {dir} for their folder."""
+    """A file or folder of the samples. command: an example with it; {} stands for it, {inside[NAME]} for another."""
 
     name: str
     what: str
@@ -40,16 +40,16 @@ class Sample:
     make: Callable[[Path], None]
 
     def next_command(self, folder: Path) -> str:
-        """The command with the names as they are, quoted for a shell where that is needed."""
+        """Return the command with the paths of the samples, quoted for a shell if necessary."""
         inside = {each.name: shlex.quote(str(folder / each.name)) for each in SAMPLES}
         return self.command.format(shlex.quote(str(folder / self.name)), inside=inside)
 
 
 def write_samples(folder: str | os.PathLike[str], *, force: bool = False, on_event: OnEvent = ignore) -> list[Path]:
-    """Write all samples into a folder, which is made; the paths, in order. Files appear when all of them are made.
+    """Write all samples into a folder, which is created, and return their paths. The files appear when all are written.
 
-    Raises RequestError where one of the files is there already (and `force` is not given), or the folder's own parent
-    is not; MediaError where something cannot be written."""
+    Raises RequestError for a file that exists already (without `force`), or a parent folder that does not; MediaError
+    for one that cannot be written."""
     folder = Path(folder)
     _check(folder, force)
     beside = hidden(folder)
@@ -61,12 +61,12 @@ def write_samples(folder: str | os.PathLike[str], *, force: bool = False, on_eve
             sample.make(beside / sample.name)
         folder.mkdir(exist_ok=True)
         for made in sorted(beside.iterdir()):
-            there = folder / made.name
-            if there.is_dir() and made.is_dir():
+            target = folder / made.name
+            if target.is_dir() and made.is_dir():
                 for each in sorted(made.iterdir()):
-                    put(each, there / each.name)
+                    put(each, target / each.name)
             else:
-                put(made, there)
+                put(made, target)
     except OSError as error:
         raise MediaError(f"{folder}: cannot be written ({error.strerror or error}).") from None
     finally:
@@ -79,14 +79,14 @@ def _check(folder: Path, force: bool) -> None:
         raise RequestError(f"{folder}: is a file, not a folder.", field="folder", value=str(folder), legal="a folder")
     if not folder.absolute().parent.is_dir():
         raise RequestError(
-            f"{folder}: the folder {folder.parent} is not there.", field="folder", value=str(folder),
+            f"{folder}: the folder {folder.parent} does not exist.", field="folder", value=str(folder),
             legal="a new folder inside an existing one",
         )  # fmt: skip
     names = [sample.name for sample in SAMPLES] + [f"{sample.name}.json" for sample in SAMPLES]
-    there = next((folder / name for name in names if (folder / name).exists()), None)
-    if there is not None and not force:
+    existing = next((folder / name for name in names if (folder / name).exists()), None)
+    if existing is not None and not force:
         raise RequestError(
-            f"{there}: is there already; nothing is replaced.", field="folder", value=str(folder),
+            f"{existing}: exists already; nothing is replaced.", field="folder", value=str(folder),
             legal="another folder, or --force",
         )  # fmt: skip
 
@@ -95,7 +95,7 @@ def _check(folder: Path, force: bool) -> None:
 
 
 def _car() -> Scene:
-    """A red car that is about to drive left."""
+    """A red car before it drives left."""
     return _scene("car", "red", "left", "meadow", x=0.5, y=0.62, radius=0.19, reach=0.24, decor=11)
 
 
@@ -126,7 +126,7 @@ def _scene(
 
 
 def _drawn(scene: Scene, frames: int = FRAMES) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (uint8 FHWC) of a scene, and where its last actor is seen (bool FHW)."""
+    """Return the frames of a scene (uint8 FHWC) and the mask of its last actor (bool FHW)."""
     from ..toyland.render import render
 
     made = render([scene], num_frames=frames, height=SIDE_PX, width=SIDE_PX, fps=FPS)
@@ -146,7 +146,7 @@ def _picture(scene: Callable[[], Scene]) -> Callable[[Path], None]:
 
 
 def _cut_out(path: Path) -> None:
-    """A star alone on white, with its outline."""
+    """Write a star on white, with its outline."""
     import cv2
     import numpy as np
     from PIL import Image
@@ -157,7 +157,7 @@ def _cut_out(path: Path) -> None:
 
 
 def _mask(path: Path) -> None:
-    """White around where the car of road.mp4 is in the first frame."""
+    """Write a mask: a white box around the car in the first frame of road.mp4."""
     import numpy as np
     from PIL import Image
 
@@ -187,7 +187,7 @@ def _clip(scene: Callable[[], Scene], music: str = "") -> Callable[[Path], None]
 
 
 def _path(path: Path) -> None:
-    """A bow from the lower left over the middle to the right, on a canvas of 256x256."""
+    """Write a curve from the lower left over the centre to the right, on a canvas of 256x256."""
     points = [(48 + 10 * k, 176 - round(6.4 * k - 0.4 * k * k * 0.9)) for k in range(17)]
     path.write_text("".join(f"{x},{y}\n" for x, y in points), encoding="utf-8")
 
@@ -235,23 +235,23 @@ def _pans(folder: Path) -> None:
 
 
 SAMPLES: tuple[Sample, ...] = (
-    Sample("car.png", "a picture to begin with",
+    Sample("car.png", "an image for the first frame",
            'kinema generate "a red car drives left in a meadow by day" --image {} --upscale 4 -o drive.mp4',
            _picture(_car)),
-    Sample("star.png", "a thing to show, on white",
+    Sample("star.png", "a reference image, on white",
            'kinema generate "a yellow star at sea by day" --reference {} --upscale 4 -o star.mp4', _cut_out),
-    Sample("path.txt", "a path to follow",
+    Sample("path.txt", "a path for an object",
            'kinema generate "a yellow star at night" --trajectory {} --upscale 4 -o path.mp4', _path),
     Sample("road.mp4", "a clip with music: a red car drives past a blue star",
            f"kinema remove {{}} --click {CAR_CLICK} -o gone.mp4", _clip(_road, "playful, 120 bpm")),
-    Sample("mask.png", "where that car is at first, white on black",
+    Sample("mask.png", "a mask of that car in the first frame, white on black",
            'kinema edit {inside[road.mp4]} "a green ball in the desert" --mask {} --follow -o ball_instead.mp4', _mask),
     Sample("ball.mp4", "another clip",
            'kinema between {inside[road.mp4]} {} "a yellow ball at sea" --seconds 1 -o joined.mp4', _clip(_ball)),
-    Sample("request.json", "a request, as Python and HTTP take it too",
+    Sample("request.json", "a request, the same in Python and HTTP",
            "kinema generate --request {} -o asked.mp4", _request),
     Sample("film.json", "a film plan: three shots, titles, music",
            "kinema make-film {} -o film.mp4", _film),
-    Sample("pans", "two dozen clips with captions: the camera pans left",
+    Sample("pans", "two dozen clips with captions, the camera pans left",
            "kinema train lora --data {} --minutes 10 --out runs/pan", _pans),
 )  # fmt: skip
