@@ -78,7 +78,7 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     exits.begin()
-    work(address(database, password_env), stop, lost_s=lost, tell=say_aside)
+    work(address(database, password_env), stop, lost_s=lost, report=say_aside)
     _leave()
 
 
