@@ -14,7 +14,7 @@ import numpy as np
 from .candidate import Candidate, taken, visible
 from .flow import Flow, shifted
 from .hole import Hole
-from .membrane import smooth
+from .membrane import difference, smooth
 
 FLOOR, POWER = 1.0, 3
 """Weight of a candidate: ((best misfit + FLOOR) / (misfit + FLOOR)) ** POWER."""
@@ -24,7 +24,7 @@ FADE_PX = 8.0
 """Over so many px a candidate fades out towards what it does not see, so that no edge shows."""
 APART = 6.0
 """Of 255: a candidate that differs from the others by this weighs half."""
-ROUNDS = 2
+ROUNDS = 1
 RIDGE = 9.0
 """Frames squared: draws the speed of what moves apart towards 0 where all frames are on one side."""
 MOST_PX, ALIGN_PX = 6.0, 2.0
@@ -55,16 +55,19 @@ def weights(found: Sequence[Candidate], at: int) -> np.ndarray:
 
 def consensus(found: Sequence[Candidate], weight_KHW: np.ndarray) -> np.ndarray:
     """Weighted mean of the candidates that agree: colour consistency decides (Granados et al., ECCV 2012)."""
-    colors = np.stack([each.colors_HWC for each in found])
+    colors = [each.colors_HWC for each in found]
     mean_HWC = _mean(colors, weight_KHW)
     for _ in range(3 if len(found) > 1 else 0):
-        off_KHW = np.stack([cv2.blur(np.abs(each - mean_HWC).mean(-1), (5, 5)) for each in colors])
+        off_KHW = np.stack([cv2.blur(difference(each, mean_HWC), (5, 5)) for each in colors])
         mean_HWC = _mean(colors, weight_KHW / (1 + (off_KHW / APART) ** 2))
     return mean_HWC
 
 
-def _mean(colors: np.ndarray, weight_KHW: np.ndarray) -> np.ndarray:
-    return (colors * weight_KHW[..., None]).sum(0) / np.maximum(weight_KHW.sum(0), 1e-9)[..., None]
+def _mean(colors: Sequence[np.ndarray], weight_KHW: np.ndarray) -> np.ndarray:
+    total_HWC = np.zeros_like(colors[0])
+    for each_HWC, weight_HW in zip(colors, weight_KHW):
+        total_HWC += each_HWC * weight_HW[..., None]
+    return total_HWC / np.maximum(weight_KHW.sum(0), 1e-9)[..., None]
 
 
 def aligned(

@@ -10,7 +10,7 @@ import numpy as np
 from ..media.masks import grown
 from .candidate import spread
 from .hole import Hole
-from .membrane import membrane
+from .membrane import difference, membrane
 
 RING_PX = 6
 SMALL = 8.0
@@ -21,7 +21,7 @@ WORSE = 1.2
 def misfit_of(hole: Hole, made_HWC: np.ndarray, seen_HW: np.ndarray) -> float:
     """Mean absolute difference, of 255, in the rim that was propagated too; 0 where there is none."""
     rim_HW = hole.rim_HW & seen_HW
-    return float(np.abs(made_HWC - hole.true_HWC)[rim_HW].mean()) if rim_HW.any() else 0.0
+    return float(difference(made_HWC, hole.true_HWC)[rim_HW].mean()) if rim_HW.any() else 0.0
 
 
 def trusted(hole: Hole, made_HWC: np.ndarray, seen_HW: np.ndarray) -> np.ndarray:
@@ -33,10 +33,10 @@ def trusted(hole: Hole, made_HWC: np.ndarray, seen_HW: np.ndarray) -> np.ndarray
     beyond_HW = hole.known_HW & ~ring_HW
     if not both_HW.any() or not beyond_HW.any():
         return seen_HW
-    off_HW = np.abs(made_HWC - hole.true_HWC).mean(-1)
+    off_HW = difference(made_HWC, hole.true_HWC)
     own_HW = spread(off_HW, both_HW)
     if own_HW[hole.mask_HW].max() < SMALL:
         return seen_HW
     surface_HWC = membrane(hole.true_HWC, beyond_HW)
-    other_HW = spread(np.abs(surface_HWC - hole.true_HWC).mean(-1), ring_HW)
+    other_HW = spread(difference(surface_HWC, hole.true_HWC), ring_HW)
     return seen_HW & (own_HW <= np.maximum(WORSE * other_HW, SMALL))
