@@ -96,8 +96,7 @@ class Filler:
         out_HWC, origin_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
         misfits, refused, new_HW = [], 0, np.zeros(now.mask_HW.shape, bool)
         for hole in found:
-            made_HWC, seen_HW, misfit = self.propagated(views, at, hole)
-            kept_HW = trusted(hole, made_HWC, seen_HW) & hole.mask_HW
+            made_HWC, seen_HW, kept_HW, misfit = self.propagated(views, at, hole)
             moving_HW = seen_HW & hole.mask_HW & ~kept_HW
             rest_HW = hole.mask_HW & ~kept_HW
             refused += int(moving_HW.sum())
@@ -120,20 +119,22 @@ class Filler:
         mean = sum(misfit * count for misfit, count in misfits) / pixels if pixels else 0.0
         return FilledFrame(out_HWC, origin_HW, mean, refused / total if total else 0.0)
 
-    def propagated(self, views: list[View], at: int, hole: Hole) -> tuple[np.ndarray, np.ndarray, float]:
-        """(float32 picture of the part, where it was seen anywhere, misfit in the rim)."""
+    def propagated(self, views: list[View], at: int, hole: Hole) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """(float32 picture of the part, where any frame shows it, where of the hole it is to be taken, misfit)."""
         now = views[at]
-        sources = chosen(views, at, hole)
-        if sources and at and self.last is not None and now.step_33 is not None:
-            sources.append((self.last, np.linalg.inv(now.step_33)))
-        laid = (candidate(hole, now, source, to_33, self.flow) for source, to_33 in sources)
+        laid = (candidate(hole, now, source, to_33, self.flow) for source, to_33 in chosen(views, at, hole))
         found = [each for each in laid if each is not None]
         if not found:
-            return hole.true_HWC, np.zeros(hole.mask_HW.shape, bool), 0.0
-        made_HWC, seen_HW = fused(hole, found, now.index, self.flow)
-        misfit = misfit_of(hole, made_HWC, seen_HW)
-        rim_HW = hole.rim_HW & seen_HW
+            nothing_HW = np.zeros(hole.mask_HW.shape, bool)
+            return hole.true_HWC, nothing_HW, nothing_HW, 0.0
+        memory = None
+        if at and self.last is not None and now.step_33 is not None:
+            memory = candidate(hole, now, self.last, np.linalg.inv(now.step_33), self.flow)
+        made = fused(hole, found, now.index, self.flow, memory)
+        kept_HW = trusted(hole, made.misfit_HW, made.seen_HW) & hole.mask_HW
+        picture_HWC, rim_HW = made.picture_HWC, hole.rim_HW & made.seen_HW
+        misfit = misfit_of(hole, picture_HWC, made.seen_HW)
         if rim_HW.any():
-            off_HWC = smooth(hole.true_HWC - made_HWC, rim_HW, SEAM_PX)
-            made_HWC = made_HWC + membrane(off_HWC, rim_HW)
-        return made_HWC, seen_HW, misfit
+            off_HWC = smooth(hole.true_HWC - picture_HWC, rim_HW, SEAM_PX)
+            picture_HWC = picture_HWC + membrane(off_HWC, rim_HW)
+        return picture_HWC, made.seen_HW, kept_HW, misfit

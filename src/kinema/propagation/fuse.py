@@ -6,7 +6,7 @@ Legend: K candidates, H W pixels of the part around a hole, C channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -30,15 +30,30 @@ RIDGE = 9.0
 MOST_PX, ALIGN_PX = 6.0, 2.0
 
 
-def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
-    """(float32 picture, bool where any candidate sees). at: index of the hole's frame."""
+@dataclass(frozen=True)
+class Fused:
+    """picture_HWC: float32. seen_HW: where any candidate sees. misfit_HW: mean absolute difference, of 255, that the
+    candidates which a pixel is taken from have in the rim near by."""
+
+    picture_HWC: np.ndarray
+    seen_HW: np.ndarray
+    misfit_HW: np.ndarray
+
+
+def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: Flow, memory: Candidate | None = None) -> Fused:
+    """at: index of the hole's frame. memory: the filled frame before, which keeps the picture steady. It judges nothing
+    and shows no place that no other candidate shows."""
+    both = [*found, memory] if memory is not None else list(found)
     for _ in range(ROUNDS if max(each.misfit for each in found) > FLOOR else 0):
-        weight_KHW = weights(found, at)
-        mean_HWC = consensus(found, weight_KHW)
+        weight_KHW = weights(both, at)
+        mean_HWC = consensus(both, weight_KHW)
         known_HWC = np.where(hole.known_HW[..., None], hole.true_HWC, mean_HWC)
-        found = aligned(found, known_HWC, weight_KHW, at, flow)
-    weight_KHW = weights(found, at)
-    return consensus(found, weight_KHW), np.any(weight_KHW > 0, axis=0)
+        both = aligned(both, known_HWC, weight_KHW, at, flow)
+    weight_KHW = weights(both, at)
+    own_KHW = weight_KHW[: len(found)]
+    total_HW = own_KHW.sum(0)
+    misfit_HW = sum(weight_HW * each.misfit_HW for weight_HW, each in zip(own_KHW, found)) / np.maximum(total_HW, 1e-9)
+    return Fused(consensus(both, weight_KHW), total_HW > 0, misfit_HW)
 
 
 def weights(found: Sequence[Candidate], at: int) -> np.ndarray:

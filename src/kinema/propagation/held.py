@@ -13,7 +13,7 @@ from .candidate import projected, taken
 from .hole import Hole
 from .membrane import membrane, smooth
 from .patch import patched, surface
-from .trust import trusted
+from .trust import near_misfit, trusted
 
 
 class Held:
@@ -43,7 +43,7 @@ class Held:
             there_HW = _at(self.patched_HW, place_HW2) & rest_HW
             if there_HW.any():
                 old_HWC, seen_HW = taken(self.key, place_HW2), _at(~self.key.mask_HW | self.patched_HW, place_HW2)
-                fits_HW = there_HW & trusted(hole, old_HWC, seen_HW)
+                fits_HW = there_HW & trusted(hole, near_misfit(hole, old_HWC, seen_HW), seen_HW)
                 around_HW = seen_HW & hole.rim_HW
                 if around_HW.any():
                     off_HWC = smooth(hole.true_HWC - old_HWC, around_HW, 3.0)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..media.masks import grown
-from .membrane import membrane
+from .membrane import membrane, smooth
 
 RADIUS = 3
 """Patches are squares of 2 RADIUS + 1 px."""
@@ -21,6 +21,8 @@ LARGEST_PX = 144
 """Holes of longer sides are filled on a smaller picture; only the colours of its patches are taken at full size."""
 ROUNDS = 5
 SEED = 20
+BLURRED = 12.0
+"""The hole's side over the radius of a blur that takes the streaks of fast marching away, deep inside."""
 
 
 def exemplar(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) -> np.ndarray:
@@ -154,7 +156,12 @@ def surface(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) 
     Technique Based on the Fast Marching Method, 2004). Where both are off in ways of their own, their mean is less."""
     smooth_HWC = membrane(picture_HWC, known_HW)
     given_HWC = np.rint(smooth_HWC.clip(0, 255)).astype(np.uint8)
-    marched_HWC = cv2.inpaint(given_HWC, hole_HW.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    marched_HWC = cv2.inpaint(given_HWC, hole_HW.astype(np.uint8), 3, cv2.INPAINT_TELEA).astype(np.float32)
+    radius_px = max(1.0, float(np.sqrt(hole_HW.sum())) / BLURRED)
+    depth_HW = cv2.distanceTransform(hole_HW.astype(np.uint8), cv2.DIST_L2, 3)
+    share_HW1 = np.minimum(1, depth_HW / (2 * radius_px))[..., None]
+    blurred_HWC = smooth(marched_HWC, hole_HW | known_HW, radius_px)
+    marched_HWC += share_HW1 * (blurred_HWC - marched_HWC)
     return np.where(hole_HW[..., None], 0.5 * (smooth_HWC + marched_HWC), smooth_HWC).astype(np.float32)
 
 
@@ -169,8 +176,8 @@ def patched(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) 
         return surface_HWC
     both_HW = hole_HW | ring_HW
     tests = (exemplar(picture_HWC, both_HW, beyond_HW), surface(picture_HWC, both_HW, beyond_HW))
-    patches, smooth = (float(np.square(each - picture_HWC)[ring_HW].mean()) + 1 for each in tests)
-    share = smooth**2 / (smooth**2 + patches**2)
+    patches, plain = (float(np.square(each - picture_HWC)[ring_HW].mean()) + 1 for each in tests)
+    share = plain**2 / (plain**2 + patches**2)
     if share < LEAST:
         return surface_HWC
     return share * exemplar(picture_HWC, hole_HW, known_HW) + (1 - share) * surface_HWC
