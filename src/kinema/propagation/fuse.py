@@ -46,14 +46,14 @@ def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: Flow, memory: C
     both = [*found, memory] if memory is not None else list(found)
     for _ in range(ROUNDS if max(each.misfit for each in found) > FLOOR else 0):
         weight_KHW = weights(both, at)
-        mean_HWC = consensus(both, weight_KHW)
+        mean_HWC = consensus(both, weight_KHW, len(found))
         known_HWC = np.where(hole.known_HW[..., None], hole.true_HWC, mean_HWC)
         both = aligned(both, known_HWC, weight_KHW, at, flow)
     weight_KHW = weights(both, at)
     own_KHW = weight_KHW[: len(found)]
     total_HW = own_KHW.sum(0)
     misfit_HW = sum(weight_HW * each.misfit_HW for weight_HW, each in zip(own_KHW, found)) / np.maximum(total_HW, 1e-9)
-    return Fused(consensus(both, weight_KHW), total_HW > 0, misfit_HW)
+    return Fused(consensus(both, weight_KHW, len(found)), total_HW > 0, misfit_HW)
 
 
 def weights(found: Sequence[Candidate], at: int) -> np.ndarray:
@@ -68,10 +68,11 @@ def weights(found: Sequence[Candidate], at: int) -> np.ndarray:
     return np.stack(out).astype(np.float32)
 
 
-def consensus(found: Sequence[Candidate], weight_KHW: np.ndarray) -> np.ndarray:
-    """Weighted mean of the candidates that agree: colour consistency decides (Granados et al., ECCV 2012)."""
+def consensus(found: Sequence[Candidate], weight_KHW: np.ndarray, judges: int) -> np.ndarray:
+    """Weighted mean of the candidates that agree: colour consistency decides (Granados et al., ECCV 2012). judges: how
+    many, from the first on, decide what the others are to agree with."""
     colors = [each.colors_HWC for each in found]
-    mean_HWC = _mean(colors, weight_KHW)
+    mean_HWC = _mean(colors[:judges], weight_KHW[:judges])
     for _ in range(3 if len(found) > 1 else 0):
         off_KHW = np.stack([cv2.blur(difference(each, mean_HWC), (5, 5)) for each in colors])
         mean_HWC = _mean(colors, weight_KHW / (1 + (off_KHW / APART) ** 2))

@@ -15,7 +15,7 @@ from .membrane import difference, membrane
 RING_PX = 6
 SMALL = 8.0
 """Of 255: what is off by less than this is taken in any case."""
-WORSE = 1.2
+WORSE = 0.9
 
 
 def misfit_of(hole: Hole, made_HWC: np.ndarray, seen_HW: np.ndarray) -> float:
