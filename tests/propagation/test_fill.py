@@ -108,16 +108,20 @@ def test_a_watermark_over_a_moving_camera_is_propagated_and_over_a_still_one_hel
     assert np.abs(np.diff(frames.astype(int), axis=0)).max() <= 1
 
 
-def test_what_moves_behind_is_refused_or_better_than_telea():
-    clip = np.repeat(picture(96, 128)[None], 14, 0)
+def test_what_moves_behind_is_refused():
+    """A ball passes behind the hole, which it covers whole on one frame: the background is not shown in its place where
+    the rim tells of it, and what comes out is about as near to the truth as frame by frame."""
+    calm = (128 + 0.3 * (picture(96, 128) - 128.0)).astype(np.uint8)
+    clip = np.repeat(calm[None], 14, 0)
     for k, frame in enumerate(clip):
         cv2.circle(frame, (10 + 8 * k, 48), 15, (20, 20, 240), -1)
     masks = np.zeros(clip.shape[:3], bool)
-    masks[:, 34:62, 50:78] = True
-    masks[:3] = masks[-3:] = False
+    masks[3:-3, 34:62, 50:78] = True
     frames, _, filled = run(clip, masks)
-    assert psnr(frames, clip, masks) > psnr(telea(clip, masks), clip, masks)
-    assert max(each.refused for each in filled) > 0 or psnr(frames, clip, masks) > 30
+    assert psnr(frames, clip, masks) > psnr(telea(clip, masks), clip, masks) - 0.8
+    assert max(each.refused for each in filled) > 0.5 and filled[0].refused == 0
+    _, origins, _ = run(clip[:7], masks[:7], patch=False)
+    assert (origins == Origin.UNFILLED).any() and not (origins == Origin.PATCHED).any()
 
 
 def test_an_empty_mask_passes_frames_through():

@@ -32,6 +32,8 @@ FEWEST, MOST = 32, 3000
 UNKNOWN = 64.0
 """Misfit of a candidate that shares no rim with the hole's frame."""
 NEAR_PX = 6.0
+OWN_PX, OWN_SPEED = 3.0, 1.0
+"""px, and px a frame: what is further from the camera's motion is no part of the scene that stands still."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def candidate(hole: Hole, now: View, source: View, guess_33: np.ndarray, flow: F
         if made.misfit < BETTER * best.misfit:
             best, to_33 = made, direct_33
     if best.misfit >= FINE:
-        more_HW2 = flow.around(hole.true_HWC, best.colors_HWC, best.seen_HW & hole.known_HW)
+        most_px = OWN_PX + OWN_SPEED * abs(source.index - now.index)
+        more_HW2 = flow.around(hole.true_HWC, best.colors_HWC, best.seen_HW & hole.known_HW, most_px)
         made = _laid(hole, source, projected(hole.grid_HW2 + more_HW2, to_33))
         if made.misfit < BETTER * best.misfit:
             best = made
