@@ -76,7 +76,7 @@ def test_a_panning_camera_is_followed():
 
 def test_a_turning_camera_and_changing_light_are_followed():
     base, clip = picture(160, 200), []
-    for k in range(12):
+    for k in range(8):
         turned = cv2.getRotationMatrix2D((100, 80), 1.0 * k, 1 + 0.01 * k)
         turned[:, 2] -= (36, 32)
         frame = cv2.warpAffine(base, turned, (128, 96), flags=cv2.INTER_CUBIC)
@@ -108,16 +108,20 @@ def test_a_watermark_over_a_moving_camera_is_propagated_and_over_a_still_one_hel
     assert np.abs(np.diff(frames.astype(int), axis=0)).max() <= 1
 
 
-def test_what_moves_behind_is_refused_or_better_than_telea():
-    clip = np.repeat(picture(96, 128)[None], 14, 0)
+def test_what_moves_behind_is_refused():
+    """A ball passes behind the hole, which it covers whole on one frame: the background is not shown in its place where
+    the rim tells of it, and what comes out is about as near to the truth as frame by frame."""
+    calm = (128 + 0.3 * (picture(96, 128) - 128.0)).astype(np.uint8)
+    clip = np.repeat(calm[None], 14, 0)
     for k, frame in enumerate(clip):
         cv2.circle(frame, (10 + 8 * k, 48), 15, (20, 20, 240), -1)
     masks = np.zeros(clip.shape[:3], bool)
-    masks[:, 34:62, 50:78] = True
-    masks[:3] = masks[-3:] = False
+    masks[3:-3, 34:62, 50:78] = True
     frames, _, filled = run(clip, masks)
-    assert psnr(frames, clip, masks) > psnr(telea(clip, masks), clip, masks)
-    assert max(each.refused for each in filled) > 0 or psnr(frames, clip, masks) > 30
+    assert psnr(frames, clip, masks) > psnr(telea(clip, masks), clip, masks) - 0.8
+    assert max(each.refused for each in filled) > 0.5 and filled[0].refused == 0
+    _, origins, _ = run(clip[:7], masks[:7], patch=False)
+    assert (origins == Origin.UNFILLED).any() and not (origins == Origin.PATCHED).any()
 
 
 def test_an_empty_mask_passes_frames_through():
@@ -189,14 +193,14 @@ def test_the_same_frames_give_the_same_bytes_and_sizes_are_compared():
 
 @pytest.mark.parametrize(("name", "least"), [("cat", 45.0), ("road", 25.0), ("realshort", 26.0)])
 def test_real_clips(real_data, name, least):
-    """A disc over a real clip, at half its size or less, brought back."""
-    clip = np.concatenate([each.frames for each in read_chunks(real_data / f"{name}.mp4", stop=10, audio=False)])
-    small = [cv2.resize(frame, None, fx=f, fy=f, interpolation=cv2.INTER_AREA) for frame in clip for f in (240 / 512,)]
-    clip = np.stack(small)
+    """A disc over a real clip, at 0.4 of its size, brought back."""
+    chunks = read_chunks(real_data / f"{name}.mp4", stop=7, audio=False)
+    frames = [frame for chunk in chunks for frame in chunk.frames]
+    clip = np.stack([cv2.resize(each, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA) for each in frames])
     count, height, width, _ = clip.shape
     y, x = np.mgrid[:height, :width]
     masks = np.stack(
-        [(x - width * (0.2 + 0.06 * k)) ** 2 + (y - height * 0.3) ** 2 < (height * 0.08) ** 2 for k in range(count)]
+        [(x - width * (0.2 + 0.09 * k)) ** 2 + (y - height * 0.3) ** 2 < (height * 0.08) ** 2 for k in range(count)]
     )
     frames, _, _ = run(clip, masks)
     assert psnr(frames, clip, masks) > max(least, psnr(telea(clip, masks), clip, masks))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..media.masks import grown
 
-MOST_POINTS, FEWEST_POINTS = 600, 12
+MOST_POINTS, FEWEST_POINTS = 400, 12
 LONGEST_PX = 960
 """Points are followed on frames of this longer side at most."""
 BACK_PX = 0.7
@@ -21,8 +21,8 @@ BACK_PX = 0.7
 THRESHOLD_PX = 1.0
 SAME = 4.0
 """Of 255: frames without points to follow that differ by less show the same."""
-WINDOW_PX, LEVELS = 17, 4
-"""Lucas-Kanade's window, and its halvings of the frame."""
+WINDOW_PX, LEVELS, GUESSED_LEVELS = 17, 4, 2
+"""Lucas-Kanade's window, and its halvings of the frame without and with a guess."""
 
 
 @dataclass
@@ -63,16 +63,17 @@ def moved(points_N2: np.ndarray, homography_33: np.ndarray) -> np.ndarray:
     return cv2.perspectiveTransform(points_N2.reshape(-1, 1, 2).astype(np.float64), homography_33).reshape(-1, 2)
 
 
-def homography(start: View, end: View, guess_33: np.ndarray) -> np.ndarray | None:
-    """From start's pixels to end's, near a guess; None where too few points agree. Points are followed by
+def homography(start: View, end: View, guess_33: np.ndarray | None = None) -> np.ndarray | None:
+    """From start's pixels to end's, near a guess if any; None where too few points agree. Points are followed by
     Lucas-Kanade, there and back; RANSAC leaves out what moves on its own."""
     if len(start.points_N2) < FEWEST_POINTS:
         return None
-    guess_33 = scaled(guess_33, start.scale)
+    levels = LEVELS if guess_33 is None else GUESSED_LEVELS
+    guess_33 = np.eye(3) if guess_33 is None else scaled(guess_33, start.scale)
     at_N2 = start.points_N2
     guess_N2 = moved(at_N2, guess_33).astype(np.float32)
-    to_N2, found_N = _followed(start.gray_HW, end.gray_HW, at_N2, guess_N2)
-    back_N2, again_N = _followed(end.gray_HW, start.gray_HW, to_N2, at_N2)
+    to_N2, found_N = _followed(start.gray_HW, end.gray_HW, at_N2, guess_N2, levels)
+    back_N2, again_N = _followed(end.gray_HW, start.gray_HW, to_N2, at_N2, levels)
     good_N = found_N & again_N & (np.abs(back_N2 - at_N2).max(-1) < BACK_PX)
     height, width = end.gray_HW.shape
     good_N &= (to_N2 >= 0).all(-1) & (to_N2 <= (width - 1, height - 1)).all(-1)
@@ -80,18 +81,18 @@ def homography(start: View, end: View, guess_33: np.ndarray) -> np.ndarray | Non
     if good_N.sum() < FEWEST_POINTS:
         return None
     at_N2, to_N2 = at_N2[good_N], to_N2[good_N]
-    fit_33, inside_N = cv2.findHomography(at_N2, to_N2, cv2.RANSAC, THRESHOLD_PX, maxIters=1000, confidence=0.999)
+    fit_33, inside_N = cv2.findHomography(at_N2, to_N2, cv2.RANSAC, THRESHOLD_PX, maxIters=500, confidence=0.999)
     if fit_33 is None or inside_N.sum() < FEWEST_POINTS or not _plausible(fit_33, width, height):
         return None
     return scaled(fit_33, 1 / start.scale)
 
 
 def _followed(
-    one_HW: np.ndarray, other_HW: np.ndarray, at_N2: np.ndarray, guess_N2: np.ndarray
+    one_HW: np.ndarray, other_HW: np.ndarray, at_N2: np.ndarray, guess_N2: np.ndarray, levels: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """(where points are in the other picture, whether they were found)."""
     to_N2, found_N, _ = cv2.calcOpticalFlowPyrLK(
-        one_HW, other_HW, at_N2, guess_N2.copy(), winSize=(WINDOW_PX, WINDOW_PX), maxLevel=LEVELS,
+        one_HW, other_HW, at_N2, guess_N2.copy(), winSize=(WINDOW_PX, WINDOW_PX), maxLevel=levels,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )  # fmt: skip
     return to_N2, found_N.ravel() > 0
@@ -118,7 +119,7 @@ def _plausible(fit_33: np.ndarray, width: int, height: int) -> bool:
 def step(start: View, end: View) -> np.ndarray | None:
     """The motion from one frame to the next: a homography, or none at all where nothing has changed (a wall without a
     point to follow). None where neither holds."""
-    found_33 = homography(start, end, np.eye(3))
+    found_33 = homography(start, end)
     if found_33 is not None:
         return found_33
     known_HW = ~(start.mask_HW | end.mask_HW)

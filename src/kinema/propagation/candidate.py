@@ -14,7 +14,7 @@ from ..media.masks import grown
 from .camera import View, homography
 from .flow import Flow
 from .hole import Hole
-from .membrane import membrane, smooth
+from .membrane import difference, membrane, smooth
 
 EDGE_PX = 2
 """What lies so near to a source's own mask is not taken: edges are mixed with the object."""
@@ -27,11 +27,13 @@ CALM_PX = 0.25
 GAIN = (0.7, 1.4)
 STEADY = 40.0
 """Variance, of 255 squared, that draws a gain towards 1: flat surroundings say nothing about contrast."""
-FEWEST = 32
-"""Pixels of a rim, at least, to compare light on."""
+FEWEST, MOST = 32, 3000
+"""Pixels of a rim that light is compared on, at least and about at most."""
 UNKNOWN = 64.0
 """Misfit of a candidate that shares no rim with the hole's frame."""
 NEAR_PX = 6.0
+OWN_PX, OWN_SPEED = 3.0, 1.0
+"""px, and px a frame: what is further from the camera's motion is no part of the scene that stands still."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def candidate(hole: Hole, now: View, source: View, guess_33: np.ndarray, flow: F
         if made.misfit < BETTER * best.misfit:
             best, to_33 = made, direct_33
     if best.misfit >= FINE:
-        more_HW2 = flow.around(hole.true_HWC, best.colors_HWC, best.seen_HW & hole.known_HW)
+        most_px = OWN_PX + OWN_SPEED * abs(source.index - now.index)
+        more_HW2 = flow.around(hole.true_HWC, best.colors_HWC, best.seen_HW & hole.known_HW, most_px)
         made = _laid(hole, source, projected(hole.grid_HW2 + more_HW2, to_33))
         if made.misfit < BETTER * best.misfit:
             best = made
@@ -100,7 +103,7 @@ def _laid(hole: Hole, source: View, place_HW2: np.ndarray) -> Candidate:
     if rim_HW.sum() >= FEWEST:
         light = light_of(colors_HWC[rim_HW], hole.true_HWC[rim_HW])
         colors_HWC = colors_HWC * light[0] + light[1]
-    off_HW = np.abs(colors_HWC - hole.true_HWC).mean(-1)
+    off_HW = difference(colors_HWC, hole.true_HWC)
     misfit = float(off_HW[rim_HW].mean()) if rim_HW.any() else UNKNOWN
     misfit_HW = spread(off_HW, rim_HW) if rim_HW.any() else np.full(off_HW.shape, misfit, np.float32)
     return Candidate(source, source.index, place_HW2, colors_HWC, seen_HW, misfit_HW, misfit, light)
@@ -114,14 +117,15 @@ def spread(off_HW: np.ndarray, rim_HW: np.ndarray) -> np.ndarray:
 def light_of(made_PC: np.ndarray, true_PC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(gain, offset) of each channel, (3,) each: made * gain + offset is true, by least squares that pairs of pixels
     which differ for another reason weigh little in."""
+    every = -(-len(made_PC) // MOST)
+    made_PC, true_PC = made_PC[::every], true_PC[::every]
     weight_P = np.ones(len(made_PC), np.float32)
     for _ in range(3):
-        total = weight_P.sum()
-        means = [(weight_P[:, None] * each).sum(0) / total for each in (made_PC, true_PC)]
-        made, true = made_PC - means[0], true_PC - means[1]
-        square = (weight_P[:, None] * made * made).sum(0) / total
-        gain = ((weight_P[:, None] * made * true).sum(0) / total + STEADY) / (square + STEADY)
+        share_P = weight_P / weight_P.sum()
+        made_mean, true_mean = share_P @ made_PC, share_P @ true_PC
+        made, true = made_PC - made_mean, true_PC - true_mean
+        gain = (share_P @ (made * true) + STEADY) / (share_P @ (made * made) + STEADY)
         gain = gain.clip(*GAIN)
         left_P = np.abs(made * gain - true).max(-1)
         weight_P = 1 / (1 + (left_P / max(4.0, 2 * float(np.median(left_P)))) ** 2)
-    return gain.astype(np.float32), (means[1] - gain * means[0]).astype(np.float32)
+    return gain.astype(np.float32), (true_mean - gain * made_mean).astype(np.float32)

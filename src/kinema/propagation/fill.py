@@ -19,7 +19,7 @@ from .choose import chosen
 from .flow import Flow
 from .frame import FilledFrame, Origin
 from .fuse import fused
-from .held import Held
+from .held import Held, passing
 from .hole import Hole, holes
 from .membrane import membrane, smooth
 from .trust import misfit_of, trusted
@@ -94,46 +94,47 @@ class Filler:
             self.held.advance(now.step_33)
         found = holes(now)
         out_HWC, origin_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
-        misfits, refused, new = [], 0, False
+        misfits, refused, new_HW = [], 0, np.zeros(now.mask_HW.shape, bool)
         for hole in found:
-            made_HWC, seen_HW, misfit = self.propagated(views, at, hole)
-            kept_HW = trusted(hole, made_HWC, seen_HW) & hole.mask_HW if seen_HW.any() else seen_HW
-            refused += int((seen_HW & hole.mask_HW & ~kept_HW).sum())
-            misfits.append((misfit, int((kept_HW & hole.mask_HW).sum())))
+            made_HWC, seen_HW, kept_HW, misfit = self.propagated(views, at, hole)
+            moving_HW = seen_HW & hole.mask_HW & ~kept_HW
             rest_HW = hole.mask_HW & ~kept_HW
+            refused += int(moving_HW.sum())
+            misfits.append((misfit, int(kept_HW.sum())))
             picture_HWC = np.where(kept_HW[..., None], made_HWC, hole.true_HWC)
             origin = np.where(kept_HW, Origin.PROPAGATED, Origin.UNFILLED)
-            if rest_HW.any() and (hole.known_HW.any() or kept_HW.any()):
+            known_HW = (hole.known_HW | hole.mask_HW) & ~rest_HW
+            if rest_HW.any() and known_HW.any():
+                picture_HWC = passing(picture_HWC, moving_HW if self.patch else rest_HW, known_HW)
                 if self.patch:
-                    picture_HWC, fresh = self.held.fill(hole, picture_HWC, rest_HW)
-                    new |= fresh
+                    picture_HWC, fresh_HW = self.held.fill(hole, picture_HWC, rest_HW & ~moving_HW)
+                    new_HW[hole.part] |= fresh_HW
                     origin = np.where(kept_HW, Origin.PROPAGATED, Origin.PATCHED)
-                else:
-                    known_HW = (hole.known_HW | hole.mask_HW) & ~rest_HW
-                    picture_HWC = np.where(rest_HW[..., None], membrane(picture_HWC, known_HW), picture_HWC)
             out_HWC[hole.part][hole.mask_HW] = np.rint(picture_HWC.clip(0, 255))[hole.mask_HW]
             origin_HW[hole.part][hole.mask_HW] = origin[hole.mask_HW]
         self.last = replace(now, frame_HWC=out_HWC, mask_HW=origin_HW > Origin.PROPAGATED, free_HW=None)
-        if new:
+        if new_HW.any():
             self.held.keep(self.last, origin_HW == Origin.PATCHED)
         total, pixels = int(now.mask_HW.sum()), sum(count for _, count in misfits)
         mean = sum(misfit * count for misfit, count in misfits) / pixels if pixels else 0.0
         return FilledFrame(out_HWC, origin_HW, mean, refused / total if total else 0.0)
 
-    def propagated(self, views: list[View], at: int, hole: Hole) -> tuple[np.ndarray, np.ndarray, float]:
-        """(float32 picture of the part, where it was seen anywhere, misfit in the rim)."""
+    def propagated(self, views: list[View], at: int, hole: Hole) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """(float32 picture of the part, where any frame shows it, where of the hole it is to be taken, misfit)."""
         now = views[at]
-        sources = chosen(views, at, hole)
-        if sources and at and self.last is not None and now.step_33 is not None:
-            sources.append((self.last, np.linalg.inv(now.step_33)))
-        laid = (candidate(hole, now, source, to_33, self.flow) for source, to_33 in sources)
+        laid = (candidate(hole, now, source, to_33, self.flow) for source, to_33 in chosen(views, at, hole))
         found = [each for each in laid if each is not None]
         if not found:
-            return hole.true_HWC, np.zeros(hole.mask_HW.shape, bool), 0.0
-        made_HWC, seen_HW = fused(hole, found, now.index, self.flow)
-        misfit = misfit_of(hole, made_HWC, seen_HW)
-        rim_HW = hole.rim_HW & seen_HW
+            nothing_HW = np.zeros(hole.mask_HW.shape, bool)
+            return hole.true_HWC, nothing_HW, nothing_HW, 0.0
+        memory = None
+        if at and self.last is not None and now.step_33 is not None:
+            memory = candidate(hole, now, self.last, np.linalg.inv(now.step_33), self.flow)
+        made = fused(hole, found, now.index, self.flow, memory)
+        kept_HW = trusted(hole, made.misfit_HW, made.seen_HW) & hole.mask_HW
+        picture_HWC, rim_HW = made.picture_HWC, hole.rim_HW & made.seen_HW
+        misfit = misfit_of(hole, picture_HWC, made.seen_HW)
         if rim_HW.any():
-            off_HWC = smooth(hole.true_HWC - made_HWC, rim_HW, SEAM_PX)
-            made_HWC = made_HWC + membrane(off_HWC, rim_HW)
-        return made_HWC, seen_HW, misfit
+            off_HWC = smooth(hole.true_HWC - picture_HWC, rim_HW, SEAM_PX)
+            picture_HWC = picture_HWC + membrane(off_HWC, rim_HW)
+        return picture_HWC, made.seen_HW, kept_HW, misfit

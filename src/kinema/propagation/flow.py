@@ -28,14 +28,16 @@ class Flow:
         one_HW = gray(one_HWC)
         return self._calc(one_HW, np.where(where_HW, gray(other_HWC), one_HW))
 
-    def around(self, one_HWC: np.ndarray, other_HWC: np.ndarray, where_HW: np.ndarray) -> np.ndarray:
-        """Smooth flow from one picture to the other, seen where_HW and agreed on both ways, completed elsewhere."""
+    def around(self, one_HWC: np.ndarray, other_HWC: np.ndarray, where_HW: np.ndarray, most_px: float) -> np.ndarray:
+        """Smooth flow from one picture to the other, seen where_HW and agreed on both ways, completed elsewhere. What
+        moves by more than most_px moves on its own."""
         known_HW2 = np.stack([gray(one_HWC), gray(other_HWC)], -1).astype(np.float32)
         both_HW2 = membrane(known_HW2, where_HW).clip(0, 255).astype(np.uint8)
         one_HW, other_HW = np.ascontiguousarray(both_HW2[..., 0]), np.ascontiguousarray(both_HW2[..., 1])
         ahead_HW2, back_HW2 = self._calc(one_HW, other_HW), self._calc(other_HW, one_HW)
         off_HW2 = ahead_HW2 + shifted(back_HW2, ahead_HW2)
         sure_HW = where_HW & (np.abs(off_HW2).max(-1) < BACK_PX + BACK_SHARE * np.abs(ahead_HW2).max(-1))
+        sure_HW &= np.abs(ahead_HW2).max(-1) < most_px
         near_HW = cv2.GaussianBlur(sure_HW.astype(np.float32), (0, 0), SMOOTH_PX) > 0.05
         return membrane(smooth(ahead_HW2, sure_HW, SMOOTH_PX), near_HW & where_HW)
 

@@ -6,7 +6,7 @@ Legend: K candidates, H W pixels of the part around a hole, C channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from .candidate import Candidate, taken, visible
 from .flow import Flow, shifted
 from .hole import Hole
-from .membrane import smooth
+from .membrane import difference, smooth
 
 FLOOR, POWER = 1.0, 3
 """Weight of a candidate: ((best misfit + FLOOR) / (misfit + FLOOR)) ** POWER."""
@@ -24,21 +24,36 @@ FADE_PX = 8.0
 """Over so many px a candidate fades out towards what it does not see, so that no edge shows."""
 APART = 6.0
 """Of 255: a candidate that differs from the others by this weighs half."""
-ROUNDS = 2
+ROUNDS = 1
 RIDGE = 9.0
 """Frames squared: draws the speed of what moves apart towards 0 where all frames are on one side."""
 MOST_PX, ALIGN_PX = 6.0, 2.0
 
 
-def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
-    """(float32 picture, bool where any candidate sees). at: index of the hole's frame."""
+@dataclass(frozen=True)
+class Fused:
+    """picture_HWC: float32. seen_HW: where any candidate sees. misfit_HW: mean absolute difference, of 255, that the
+    candidates which a pixel is taken from have in the rim near by."""
+
+    picture_HWC: np.ndarray
+    seen_HW: np.ndarray
+    misfit_HW: np.ndarray
+
+
+def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: Flow, memory: Candidate | None = None) -> Fused:
+    """at: index of the hole's frame. memory: the filled frame before, which keeps the picture steady. It judges nothing
+    and shows no place that no other candidate shows."""
+    both = [*found, memory] if memory is not None else list(found)
     for _ in range(ROUNDS if max(each.misfit for each in found) > FLOOR else 0):
-        weight_KHW = weights(found, at)
-        mean_HWC = consensus(found, weight_KHW)
+        weight_KHW = weights(both, at)
+        mean_HWC = consensus(both, weight_KHW, len(found))
         known_HWC = np.where(hole.known_HW[..., None], hole.true_HWC, mean_HWC)
-        found = aligned(found, known_HWC, weight_KHW, at, flow)
-    weight_KHW = weights(found, at)
-    return consensus(found, weight_KHW), np.any(weight_KHW > 0, axis=0)
+        both = aligned(both, known_HWC, weight_KHW, at, flow)
+    weight_KHW = weights(both, at)
+    own_KHW = weight_KHW[: len(found)]
+    total_HW = own_KHW.sum(0)
+    misfit_HW = sum(weight_HW * each.misfit_HW for weight_HW, each in zip(own_KHW, found)) / np.maximum(total_HW, 1e-9)
+    return Fused(consensus(both, weight_KHW, len(found)), total_HW > 0, misfit_HW)
 
 
 def weights(found: Sequence[Candidate], at: int) -> np.ndarray:
@@ -53,18 +68,22 @@ def weights(found: Sequence[Candidate], at: int) -> np.ndarray:
     return np.stack(out).astype(np.float32)
 
 
-def consensus(found: Sequence[Candidate], weight_KHW: np.ndarray) -> np.ndarray:
-    """Weighted mean of the candidates that agree: colour consistency decides (Granados et al., ECCV 2012)."""
-    colors = np.stack([each.colors_HWC for each in found])
-    mean_HWC = _mean(colors, weight_KHW)
+def consensus(found: Sequence[Candidate], weight_KHW: np.ndarray, judges: int) -> np.ndarray:
+    """Weighted mean of the candidates that agree: colour consistency decides (Granados et al., ECCV 2012). judges: how
+    many, from the first on, decide what the others are to agree with."""
+    colors = [each.colors_HWC for each in found]
+    mean_HWC = _mean(colors[:judges], weight_KHW[:judges])
     for _ in range(3 if len(found) > 1 else 0):
-        off_KHW = np.stack([cv2.blur(np.abs(each - mean_HWC).mean(-1), (5, 5)) for each in colors])
+        off_KHW = np.stack([cv2.blur(difference(each, mean_HWC), (5, 5)) for each in colors])
         mean_HWC = _mean(colors, weight_KHW / (1 + (off_KHW / APART) ** 2))
     return mean_HWC
 
 
-def _mean(colors: np.ndarray, weight_KHW: np.ndarray) -> np.ndarray:
-    return (colors * weight_KHW[..., None]).sum(0) / np.maximum(weight_KHW.sum(0), 1e-9)[..., None]
+def _mean(colors: Sequence[np.ndarray], weight_KHW: np.ndarray) -> np.ndarray:
+    total_HWC = np.zeros_like(colors[0])
+    for each_HWC, weight_HW in zip(colors, weight_KHW):
+        total_HWC += each_HWC * weight_HW[..., None]
+    return total_HWC / np.maximum(weight_KHW.sum(0), 1e-9)[..., None]
 
 
 def aligned(

@@ -49,3 +49,9 @@ def smooth(values: np.ndarray, known_HW: np.ndarray, radius_px: float) -> np.nda
     shaped = values.reshape(*known_HW.shape, -1) * known_HW[..., None]
     total = cv2.GaussianBlur(shaped.astype(np.float32), (0, 0), radius_px).reshape(shaped.shape)
     return (total / np.maximum(weight_HW, 1e-4)[..., None]).reshape(values.shape)
+
+
+def difference(one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
+    """Mean absolute difference over the channels, (H, W) float32; both are float32 RGB."""
+    off_HWC = np.abs(one_HWC - other_HWC).astype(np.float32, copy=False)
+    return cv2.transform(off_HWC, np.full((1, 3), 1 / 3, np.float32))

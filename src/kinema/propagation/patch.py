@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..media.masks import grown
-from .membrane import membrane
+from .membrane import membrane, smooth
 
 RADIUS = 3
 """Patches are squares of 2 RADIUS + 1 px."""
@@ -21,6 +21,8 @@ LARGEST_PX = 144
 """Holes of longer sides are filled on a smaller picture; only the colours of its patches are taken at full size."""
 ROUNDS = 5
 SEED = 20
+BLURRED = 12.0
+"""The hole's side over the radius of a blur that takes the streaks of fast marching away, deep inside."""
 
 
 def exemplar(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) -> np.ndarray:
@@ -45,9 +47,8 @@ def exemplar(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray)
         if made_HWC is not None:
             small_HWC[open_HW] = cv2.resize(made_HWC, size, interpolation=cv2.INTER_LINEAR)[open_HW]
         made_HWC, best_HW2 = _level(small_HWC, open_HW, sound_HW, best_HW2, random)
-        if best_HW2 is None:
-            return out_HWC
-    assert made_HWC is not None
+    if made_HWC is None or best_HW2 is None:
+        return out_HWC
     if fine < 1:
         made_HWC = cv2.resize(made_HWC, (width, height), interpolation=cv2.INTER_CUBIC)
     out_HWC[hole_HW] = made_HWC[hole_HW]
@@ -150,21 +151,37 @@ def _voted(
     return out_HWC
 
 
+def surface(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) -> np.ndarray:
+    """The hole filled without texture, float32: the mean of a membrane and of fast marching (Telea, An Image Inpainting
+    Technique Based on the Fast Marching Method, 2004). Where both are off in ways of their own, their mean is less."""
+    smooth_HWC = membrane(picture_HWC, known_HW)
+    given_HWC = np.rint(smooth_HWC.clip(0, 255)).astype(np.uint8)
+    marched_HWC = cv2.inpaint(given_HWC, hole_HW.astype(np.uint8), 3, cv2.INPAINT_TELEA).astype(np.float32)
+    radius_px = max(1.0, float(np.sqrt(hole_HW.sum())) / BLURRED)
+    depth_HW = cv2.distanceTransform(hole_HW.astype(np.uint8), cv2.DIST_L2, 3)
+    share_HW1 = np.minimum(1, depth_HW / (2 * radius_px))[..., None]
+    blurred_HWC = smooth(marched_HWC, hole_HW | known_HW, radius_px)
+    marched_HWC += share_HW1 * (blurred_HWC - marched_HWC)
+    return np.where(hole_HW[..., None], 0.5 * (smooth_HWC + marched_HWC), smooth_HWC).astype(np.float32)
+
+
 def patched(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) -> np.ndarray:
-    """The hole filled by patches or by a smooth surface, whichever comes closer to the truth in a ring around the hole
-    that is hidden for the test; float32."""
-    surface_HWC = membrane(picture_HWC, known_HW)
+    """The hole filled by patches and a surface, float32: each weighs what it is worth in a ring around the hole that is
+    hidden for the test, by the squared mean square error there."""
+    surface_HWC = surface(picture_HWC, hole_HW, known_HW)
     ring_px = max(3, int(np.sqrt(hole_HW.sum()) / 8))
     ring_HW = grown(hole_HW, ring_px) & known_HW
     beyond_HW = known_HW & ~ring_HW
     if not ring_HW.any() or not beyond_HW.any():
         return surface_HWC
-    tests = (exemplar(picture_HWC, hole_HW | ring_HW, beyond_HW), membrane(picture_HWC, beyond_HW))
-    patches, smooth = (np.abs(each - picture_HWC)[ring_HW].mean() for each in tests)
-    if patches > EVEN * smooth:
+    both_HW = hole_HW | ring_HW
+    tests = (exemplar(picture_HWC, both_HW, beyond_HW), surface(picture_HWC, both_HW, beyond_HW))
+    patches, plain = (float(np.square(each - picture_HWC)[ring_HW].mean()) + 1 for each in tests)
+    share = plain**2 / (plain**2 + patches**2)
+    if share < LEAST:
         return surface_HWC
-    return exemplar(picture_HWC, hole_HW, known_HW)
+    return share * exemplar(picture_HWC, hole_HW, known_HW) + (1 - share) * surface_HWC
 
 
-EVEN = 1.1
-"""Patches may be off by so much more than a smooth surface, which has no texture of its own."""
+LEAST = 0.1
+"""Patches that weigh less are left out."""
