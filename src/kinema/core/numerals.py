@@ -32,5 +32,5 @@ def decimal(text: Any) -> float:
         raise ValueError(f"{text!r} is not a plain number such as 0.5")
     found = float(text)
     if found in (float("inf"), float("-inf")):
-        raise ValueError(f"{text!r} is too large")
+        raise ValueError(f"{text!r} is too large a number")
     return found
