@@ -148,7 +148,7 @@ def test_refusals(tmp_path):
         Image.new("RGB", (32, 32)).save(tmp_path / "clip" / f"{index}.png")
     source = {"kind": "source", "video": str(tmp_path / "clip")}
     for fields, words in (
-        ({"conditions": (source,)}, "3 frames, the request 5"),
+        ({"conditions": (source,)}, "3 frames, 5 are asked for"),
         ({"options": {"strength": 0.5}}, "none is given"),
         ({"width": 30, "height": 32}, "cannot make"),
         ({"conditions": (source | {"grow": (0.2, 0, 0, 0)},)}, "cannot grow"),
