@@ -16,7 +16,7 @@ from ..media.cut import is_cut
 from .camera import View, step, view
 from .candidate import candidate
 from .choose import chosen
-from .flow import Flow
+from .flow import ResidualFlow
 from .frame import FilledFrame, Origin
 from .fuse import fused
 from .held import Held, passing
@@ -44,7 +44,7 @@ def fill(
     fit, is made of the surroundings once and held; otherwise it is left to a model (Origin.UNFILLED). num_frames: of
     the whole clip, for progress. Works `reach` frames ahead of what it gives; memory does not grow with length; close
     the iterator to stop the work. Raises ValueError on frames and masks of different sizes."""
-    filler = Filler(patch)
+    filler = SceneFiller(patch)
     begin, done, views = time.perf_counter(), 0, list[View]()
     at = 0
 
@@ -76,11 +76,11 @@ def fill(
     yield from ready(0)
 
 
-class Filler:
+class SceneFiller:
     """One scene's frames, filled in order."""
 
     def __init__(self, patch: bool) -> None:
-        self.patch, self.flow = patch, Flow()
+        self.patch, self.flow = patch, ResidualFlow()
         self.forget()
 
     def forget(self) -> None:
