@@ -1,4 +1,4 @@
-"""`kinema doctor`: what is installed, what is missing, and the command that fixes it."""
+"""`kinema doctor`: list the installed and the missing components, with the commands that install them."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def _problems(
     codecs: dict[str, bool],
     models: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Return what is missing, what it is needed for, the command that fixes it, and whether it is essential."""
+    """Return the missing components: name, feature that needs it, command that installs it, whether it is essential."""
     found = []
 
     def add(name: str, needed_for: str, fix: str, essential: bool = False) -> None:

@@ -214,7 +214,7 @@ class PromptOptions(UpscaleOptions, LengthOptions, RequestOptions):
 
 @dataclass
 class OutputOptions:
-    """What is written of a clip, and how its sampling is saved and resumed."""
+    """The options of a clip's output files, and of saving and resuming its sampling."""
 
     output_: Output = None
     sheet: Sheet = None

@@ -1,4 +1,4 @@
-"""A Request into a file: `make_clip` plans it, checks what is written, loads the model, generates and reports.
+"""Generate the file of a request: `make_clip` plans it, checks the outputs, loads the model, generates and reports.
 
 `generate` and the verbs that edit or upscale a clip all end here; `rerun`, `generate --seeds` and `make-film` use its
 parts.

@@ -32,7 +32,7 @@ class StateNewer(KinemaError):
 
 @dataclass(frozen=True)
 class StoredState:
-    """The result of a read. value: without the version; empty if nothing is usable. trouble: the reason, or "".
+    """The result of a read. value: without the version; empty if no value is usable. trouble: the reason, or "".
     damaged: the next change sets the file aside. newer: the file must not be changed."""
 
     value: dict[str, Any] = field(default_factory=dict)

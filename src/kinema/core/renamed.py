@@ -67,7 +67,7 @@ def renamed(old: str, new: str, quiet: bool = False) -> None:
 
 OLD_IN_PLANS = frozenset({"enlarge", "second"})
 OLD_WEIGHTS, WEIGHTS = "second/", "upscale/0/"
-"""Prefix of the weights of a second pass in a manifest, before and now."""
+"""Prefix of the weights of an upscale by a model in a manifest: the old and the current one."""
 
 
 def plan_fields(data: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +91,8 @@ def plan_fields(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def manifest_fields(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a saved manifest with the weights of its second pass renamed to those of a step. For its plan: above."""
+    """Return a saved manifest with the weights of `second_pass` renamed to those of an upscale step. For its plan:
+    `plan_fields`."""
     weights = data.get("weights")
     if not isinstance(weights, dict) or not any(str(name).startswith(OLD_WEIGHTS) for name in weights):
         return data

@@ -44,7 +44,7 @@ class Request(Value):
     `upscale`: upscale steps of the finished clip, in order (core/upscale.py); with `canvas="upscale"`, steps by pixel
     methods that the source goes through first. Short forms: 4 for Lanczos, "nearest:4", "xl" or a model's name.
     `options` are the model's own settings (its card lists them), for example `{"shift": 5.0}`.
-    Raises RequestError with the field, the value and what is legal.
+    Raises RequestError with the field, the value and the legal values.
     """
 
     prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)] = ""

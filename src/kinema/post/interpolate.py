@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 METHODS = ("film", "mci", "blend")
 SAME = 2
-"""Frames whose values differ by at most this count as equal: the first is held, nothing is computed."""
+"""Frames whose values differ by at most this count as equal: the first is repeated, without computation."""
 CHUNK_FRAMES = 16
 FINEST = 1001
 """Maximum denominator of frame rates as fractions: 23.976 is 24000/1001."""

@@ -1,4 +1,4 @@
-"""make_film: generates every shot of a plan, then joins them with titles and music in one file.
+"""Make a film: `make_film` generates every shot of a plan, then joins them with titles and music in one file.
 
     from kinema.workflow.film import make_film
     from kinema.workflow.film_plan import FilmPlan
@@ -6,7 +6,7 @@
     make_film(FilmPlan.from_file("plan.json"), "film.mp4")
 
 Finished shots are kept in `film.mp4.parts/` until the film is finished. A second call with the same plan generates only
-what is missing: a shot is reused if its plan, inputs and weights are the same.
+the missing ones: a shot is reused if its plan, inputs and weights are the same.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def displacement(from_HW: np.ndarray, to_HW: np.ndarray, fast: bool = False) -> 
 
 
 def may_have_moved(from_HW: np.ndarray, to_HW: np.ndarray) -> np.ndarray:
-    """1 where motion is possible and 0 where there is none, float32 (H, W), with soft borders.
+    """Return where motion is possible, float32 (H, W): 1 where it is, 0 elsewhere, with soft borders.
 
     In textureless areas the method extends the motion of a nearby object, or amplifies codec noise. If the camera is
     still (most pixels with detail are unchanged), pixels that are unchanged and not between changed ones in their row
