@@ -180,3 +180,15 @@ def test_the_same_clip_again_from_its_manifest(make, tmp_path):
     assert manifest["plan"]["fill"] == "propagate" and manifest["plan"]["sources"]["propagated"] > 0.9
     second = rerun.rerun(first).save(tmp_path / "second.webm")
     assert np.array_equal(read_video(first)[0], read_video(second)[0])
+
+
+def test_an_outpainted_clip_shows_what_the_camera_saw_beside_it(make):
+    clip, _, frames, _, _ = make(4.0)
+    source = kinema.Source(video=clip, grow=(0, 0, 0.25, 0))
+    plan = make_plan(kinema.Request(canvas="source", seed=1, fill="auto", conditions=(source,)), device="cpu")
+    assert plan.fill == "propagate" and plan.size == (WIDTH + 32, HEIGHT) and plan.sources["propagated"] > 0.5
+    made = frames_of(fill_clip(plan))
+    assert np.array_equal(made[:, :, :WIDTH], frames)
+    truth = np.stack([PHOTO[20 : 20 + HEIGHT, 4 * index : 4 * index + WIDTH + 32] for index in range(10)])
+    ground = made[:10, 70:, WIDTH : WIDTH + 24]  # below the disc, where later frames show it
+    assert psnr(ground, truth[:, 70:, WIDTH : WIDTH + 24]) > 30

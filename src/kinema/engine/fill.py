@@ -17,7 +17,7 @@ from ..core.plan import Plan
 from ..propagation.fill import fill
 from ..propagation.frame import FilledFrame, Origin
 from ..propagation.mend import mended
-from .shadow import around, with_shadow
+from .shadow import Masked, with_shadows
 
 Frame = tuple[np.ndarray, np.ndarray | None]
 """(frame uint8 (H, W, 3), sound or None)."""
@@ -64,30 +64,28 @@ def filled(
 
     frames, masks: of the source, masks float32 (H, W) in [0, 1]; every pixel above 0 is filled.
     """
-    shadow = any(isinstance(each, Mask) and each.shadow for each in plan.conditions)
     sounds: deque[np.ndarray | None] = deque()
-    given: deque[tuple[np.ndarray, np.ndarray, np.ndarray]] = deque()
+    given: deque[np.ndarray] = deque()
 
-    def objects() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def objects() -> Iterator[Masked]:
         for (frame_HWC, sound), mask_HW in zip(frames, masks):
             sounds.append(sound)
             yield frame_HWC, mask_HW > 0
 
-    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for frame_HWC, object_HW in mended(objects()):
-            hole_HW = around(object_HW) if shadow else object_HW
-            given.append((frame_HWC, object_HW, hole_HW))
+    def holes() -> Iterator[Masked]:
+        found = mended(objects())
+        if any(isinstance(each, Mask) and each.shadow for each in plan.conditions):
+            found = mended(with_shadows(found))
+        for frame_HWC, hole_HW in found:
+            given.append(hole_HW)
             yield frame_HWC, hole_HW
 
-    source = fill(pairs(), patch=plan.fill == "propagate")
+    source = fill(holes(), patch=plan.fill == "propagate")
     try:
         for found in source:
-            frame_HWC, object_HW, hole_HW = given.popleft()
-            if shadow:
-                found, object_HW = with_shadow(frame_HWC, found, object_HW, hole_HW)
-            shares.add(found, object_HW)
-            left_HW = (found.origin_HW == Origin.UNFILLED) & object_HW
-            yield (found.frame_HWC, sounds.popleft()), left_HW.astype(np.float32)
+            hole_HW = given.popleft()
+            shares.add(found, hole_HW)
+            yield (found.frame_HWC, sounds.popleft()), (found.origin_HW == Origin.UNFILLED).astype(np.float32)
     finally:
         close = getattr(source, "close", None)
         if close is not None:

@@ -30,6 +30,7 @@ def resolved(plan: Plan, request: Request, card: Card) -> Plan:
                 "the area is filled from the clip itself, without the model. --fill both uses the model."
             )
     if fill == "propagate":
+        notes = [note for note in notes if not plan.negative_prompt or plan.negative_prompt not in note]
         used = [name for name, value in (("prompt", request.prompt.strip()),) if value]
         used += [each.kind for each in plan.conditions if each.kind in ("style", "reference")]
         if used:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 
 from ..conditions import inputs, outpaint
@@ -26,6 +27,8 @@ def masks(mask: Mask | None, source: Source, num_frames: int, width: int, height
     if any(source.grow):
         given = inputs.info(source.video)
         new = outpaint.new_area(given.height, given.width, source.grow).astype(np.float32)
+        if new.shape != (height, width):
+            new = cv2.resize(new, (width, height), interpolation=cv2.INTER_NEAREST)
         if mask is None:
             mask = Mask(nothing=True)
     for drawn in _drawn(mask or Mask(everything=True), source, num_frames, width, height):

@@ -1,26 +1,45 @@
 """The shadow or reflection of an object that is removed: where the clip differs from its own background next to it.
 
-The area around the object is filled as well. Where the clip agrees with that fill, its own pixels stay; where it
-differs, connected to the object, the fill is used.
+The area around the object is filled from other frames as well. Where the clip differs from that fill, connected to the
+object, it shows the shadow. The fill itself is used for nothing else.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import deque
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
 
 from ..media.masks import box_around, disc, grown
-from ..propagation.frame import FilledFrame, Origin
+from ..propagation.fill import fill
+from ..propagation.frame import Origin
 
+Masked = tuple[np.ndarray, np.ndarray]
+"""(frame uint8 (H, W, 3), mask bool (H, W))."""
 MARGIN, LEAST_PX = 0.6, 8
 """How far from an object its shadow is looked for, as a fraction of its size, and at least."""
 LEAST, NOISE = 6.0, 4.0
 """A shadow differs from the background by this much, of 255, and by this multiple of the noise there."""
 BLUR_PX = 1.5
-SOFT_PX = 3
-"""The edge of a shadow fades over this distance."""
+EDGE_PX = 3
+"""The soft edge of a shadow, added to what differs."""
+
+
+def with_shadows(frames: Iterable[Masked]) -> Iterator[Masked]:
+    """Yield each frame with its mask and the shadow of what the mask hides. Memory does not grow with length."""
+    given: deque[tuple[np.ndarray, np.ndarray, np.ndarray]] = deque()
+
+    def areas() -> Iterator[Masked]:
+        for frame_HWC, object_HW in frames:
+            given.append((frame_HWC, object_HW, around(object_HW)))
+            yield frame_HWC, given[-1][2]
+
+    for found in fill(areas(), patch=False):
+        frame_HWC, object_HW, area_HW = given.popleft()
+        known_HW = area_HW & ~object_HW & (found.origin_HW == Origin.PROPAGATED)
+        yield frame_HWC, object_HW | shadow(frame_HWC, found.frame_HWC, object_HW, known_HW)
 
 
 def around(object_HW: np.ndarray) -> np.ndarray:
@@ -29,35 +48,21 @@ def around(object_HW: np.ndarray) -> np.ndarray:
     if box is None:
         return object_HW
     margin_px = max(LEAST_PX, round(MARGIN * max(box[2] - box[0], box[3] - box[1])))
-    distance = cv2.distanceTransform((~object_HW).astype(np.uint8), cv2.DIST_L2, 3)
-    return distance <= margin_px
+    return cv2.distanceTransform((~object_HW).astype(np.uint8), cv2.DIST_L2, 3) <= margin_px
 
 
-def with_shadow(
-    frame_HWC: np.ndarray, filled: FilledFrame, object_HW: np.ndarray, hole_HW: np.ndarray
-) -> tuple[FilledFrame, np.ndarray]:
-    """Return the filled frame with the clip's own pixels where it shows neither the object nor its shadow, and the area
-    that was removed, bool.
-
-    filled: of the whole hole_HW, which holds the object with a margin. Pixels whose background is not known from other
-    frames are never taken for a shadow.
-    """
-    if not object_HW.any():
-        return replace(filled, frame_HWC=frame_HWC, origin_HW=np.zeros_like(filled.origin_HW)), object_HW
-    known_HW = hole_HW & ~object_HW & (filled.origin_HW == Origin.PROPAGATED)
-    removed_HW = object_HW
-    if known_HW.any():
-        before, after = (
-            cv2.GaussianBlur(each, (0, 0), BLUR_PX).astype(np.float32) for each in (frame_HWC, filled.frame_HWC)
-        )
-        apart_HW = np.abs(before - after).max(-1)
-        differs_HW = known_HW & (apart_HW > max(LEAST, NOISE * float(np.percentile(apart_HW[known_HW], 25))))
-        differs_HW = cv2.morphologyEx(differs_HW.astype(np.uint8), cv2.MORPH_OPEN, disc(1)) > 0
-        _, part_HW = cv2.connectedComponents((differs_HW | object_HW).astype(np.uint8), connectivity=8)
-        touching = np.unique(part_HW[grown(object_HW, 2) & (part_HW > 0)])
-        removed_HW = grown(object_HW | (np.isin(part_HW, touching) & differs_HW), SOFT_PX) & hole_HW
-    weight_HW = np.maximum(cv2.GaussianBlur(removed_HW.astype(np.float32), (0, 0), SOFT_PX / 2), object_HW)
-    weight_HW = np.where(known_HW | object_HW, weight_HW, 0)[..., None]
-    mixed_HWC = np.rint(frame_HWC + weight_HW * (filled.frame_HWC.astype(np.float32) - frame_HWC)).astype(np.uint8)
-    origin_HW = np.where(removed_HW, filled.origin_HW, Origin.KEPT).astype(np.uint8)
-    return replace(filled, frame_HWC=mixed_HWC, origin_HW=origin_HW), removed_HW
+def shadow(
+    frame_HWC: np.ndarray, background_HWC: np.ndarray, object_HW: np.ndarray, known_HW: np.ndarray
+) -> np.ndarray:
+    """Return the shadow of an object, bool (H, W): pixels of known_HW, connected to the object, that differ from the
+    background. known_HW: where the background is known from other frames."""
+    if not object_HW.any() or not known_HW.any():
+        return np.zeros_like(object_HW)
+    before, after = (cv2.GaussianBlur(each, (0, 0), BLUR_PX).astype(np.float32) for each in (frame_HWC, background_HWC))
+    apart_HW = np.abs(before - after).max(-1)
+    differs_HW = known_HW & (apart_HW > max(LEAST, NOISE * float(np.percentile(apart_HW[known_HW], 25))))
+    differs_HW = cv2.morphologyEx(differs_HW.astype(np.uint8), cv2.MORPH_OPEN, disc(1)) > 0
+    _, part_HW = cv2.connectedComponents((differs_HW | object_HW).astype(np.uint8), connectivity=8)
+    touching = np.unique(part_HW[grown(object_HW, 2) & (part_HW > 0)])
+    found_HW = np.isin(part_HW, touching) & differs_HW
+    return grown(found_HW, EDGE_PX) & known_HW if found_HW.any() else found_HW

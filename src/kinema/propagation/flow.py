@@ -24,7 +24,8 @@ class ResidualFlow:
         self.search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def between(self, one_HWC: np.ndarray, other_HWC: np.ndarray, where_HW: np.ndarray) -> np.ndarray:
-        """ResidualFlow from one picture (float32 RGB) to the other, which is taken to show the same outside where_HW."""
+        """Return the flow from one picture (float32 RGB) to the other, which is taken to show the same outside
+        where_HW."""
         one_HW = gray(one_HWC)
         return self._calc(one_HW, np.where(where_HW, gray(other_HWC), one_HW))
 
