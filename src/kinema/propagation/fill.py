@@ -19,9 +19,10 @@ from .choose import chosen
 from .flow import Flow
 from .frame import FilledFrame, Origin
 from .fuse import fused
-from .held import Held, passing
+from .held import Held, passing, renewed
 from .hole import Hole, holes
 from .membrane import membrane, smooth
+from .patch import Patching
 from .trust import misfit_of, trusted
 
 REACH = 24
@@ -31,7 +32,7 @@ SEAM_PX = 2.0
 def fill(
     frames: Iterable[tuple[np.ndarray, np.ndarray]],
     *,
-    patch: bool = True,
+    patch: Patching | None = "sharp",
     reach: int = REACH,
     on_event: OnEvent = ignore,
     num_frames: int = 0,
@@ -41,9 +42,9 @@ def fill(
 
     A hole takes its pixels from up to `reach` frames before and after that see the place (what is seen only further
     away counts as never seen); frames beyond a cut are not looked at. patch: what none of them shows, or what does not
-    fit, is made of the surroundings once and held; otherwise it is left to a model (Origin.UNFILLED). num_frames: of
-    the whole clip, for progress. Works `reach` frames ahead of what it gives; memory does not grow with length; close
-    the iterator to stop the work. Raises ValueError on frames and masks of different sizes."""
+    fit, is made of the surroundings once and held, "sharp" (looks right) or "close" (softer, nearer to the truth); None
+    leaves it to a model (Origin.UNFILLED). num_frames: of the whole clip, for progress. Works `reach` frames ahead of
+    what it gives; memory does not grow with length; close the iterator to stop the work. Raises ValueError on frames and masks of different sizes."""
     filler = Filler(patch)
     begin, done, views = time.perf_counter(), 0, list[View]()
     at = 0
@@ -79,7 +80,7 @@ def fill(
 class Filler:
     """One scene's frames, filled in order."""
 
-    def __init__(self, patch: bool) -> None:
+    def __init__(self, patch: Patching | None) -> None:
         self.patch, self.flow = patch, Flow()
         self.forget()
 
@@ -107,11 +108,14 @@ class Filler:
             if rest_HW.any() and known_HW.any():
                 picture_HWC = passing(picture_HWC, moving_HW if self.patch else rest_HW, known_HW)
                 if self.patch:
-                    picture_HWC, fresh_HW = self.held.fill(hole, picture_HWC, rest_HW & ~moving_HW)
+                    picture_HWC, fresh_HW = self.held.lay(hole, picture_HWC, rest_HW & ~moving_HW)
                     new_HW[hole.part] |= fresh_HW
                     origin = np.where(kept_HW, Origin.PROPAGATED, Origin.PATCHED)
             out_HWC[hole.part][hole.mask_HW] = np.rint(picture_HWC.clip(0, 255))[hole.mask_HW]
             origin_HW[hole.part][hole.mask_HW] = origin[hole.mask_HW]
+        if self.patch and new_HW.any():
+            known_HW = ((origin_HW != Origin.UNFILLED) & ~new_HW) | ~now.mask_HW
+            out_HWC = renewed(out_HWC, new_HW, known_HW, self.patch)
         self.last = replace(now, frame_HWC=out_HWC, mask_HW=origin_HW > Origin.PROPAGATED, free_HW=None)
         if new_HW.any():
             self.held.keep(self.last, origin_HW == Origin.PATCHED)
