@@ -12,7 +12,7 @@ import numpy as np
 
 from ..media.masks import grown
 from .camera import View, homography
-from .flow import Flow
+from .flow import DenseFlow
 from .hole import Hole
 from .membrane import difference, membrane, smooth
 
@@ -53,7 +53,7 @@ class Candidate:
     light: tuple[np.ndarray, np.ndarray]
 
 
-def candidate(hole: Hole, now: View, source: View, guess_33: np.ndarray, flow: Flow) -> Candidate | None:
+def candidate(hole: Hole, now: View, source: View, guess_33: np.ndarray, flow: DenseFlow) -> Candidate | None:
     """The best of three ways: the chained motion, one estimated anew between the two frames, residual flow on top. None
     where nothing of the hole is seen. guess_33: from the hole's frame to the source."""
     to_33 = _calm(hole, guess_33)

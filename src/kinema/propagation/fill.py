@@ -16,7 +16,7 @@ from ..media.cut import is_cut
 from .camera import View, step, view
 from .candidate import candidate
 from .choose import chosen
-from .flow import Flow
+from .flow import DenseFlow
 from .frame import FilledFrame, Origin
 from .fuse import fused
 from .held import Held, passing, renewed
@@ -44,8 +44,9 @@ def fill(
     away counts as never seen); frames beyond a cut are not looked at. patch: what none of them shows, or what does not
     fit, is made of the surroundings once and held, "sharp" (looks right) or "close" (softer, nearer to the truth); None
     leaves it to a model (Origin.UNFILLED). num_frames: of the whole clip, for progress. Works `reach` frames ahead of
-    what it gives; memory does not grow with length; close the iterator to stop the work. Raises ValueError on frames and masks of different sizes."""
-    filler = Filler(patch)
+    what it gives; memory does not grow with length; close the iterator to stop the work. Raises ValueError on frames
+    and masks of different sizes."""
+    filler = SceneFill(patch)
     begin, done, views = time.perf_counter(), 0, list[View]()
     at = 0
 
@@ -77,11 +78,11 @@ def fill(
     yield from ready(0)
 
 
-class Filler:
+class SceneFill:
     """One scene's frames, filled in order."""
 
     def __init__(self, patch: Patching | None) -> None:
-        self.patch, self.flow = patch, Flow()
+        self.patch, self.flow = patch, DenseFlow()
         self.forget()
 
     def forget(self) -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from .candidate import Candidate, taken, visible
-from .flow import Flow, shifted
+from .flow import DenseFlow, shifted
 from .hole import Hole
 from .membrane import difference, smooth
 
@@ -40,7 +40,7 @@ class Fused:
     misfit_HW: np.ndarray
 
 
-def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: Flow, memory: Candidate | None = None) -> Fused:
+def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: DenseFlow, memory: Candidate | None = None) -> Fused:
     """at: index of the hole's frame. memory: the filled frame before, which keeps the picture steady. It judges nothing
     and shows no place that no other candidate shows."""
     both = [*found, memory] if memory is not None else list(found)
@@ -87,7 +87,7 @@ def _mean(colors: Sequence[np.ndarray], weight_KHW: np.ndarray) -> np.ndarray:
 
 
 def aligned(
-    found: Sequence[Candidate], mean_HWC: np.ndarray, weight_KHW: np.ndarray, at: int, flow: Flow
+    found: Sequence[Candidate], mean_HWC: np.ndarray, weight_KHW: np.ndarray, at: int, flow: DenseFlow
 ) -> list[Candidate]:
     """Candidates laid over each other. What is left between each and the mean is taken to move evenly, x(t) = x0 + v t,
     fitted at each pixel over all candidates; its place at the hole's own time is where the mean belongs."""

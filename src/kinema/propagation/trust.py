@@ -13,9 +13,9 @@ from .hole import Hole
 from .membrane import difference, membrane
 
 RING_PX = 6
-SMALL = 8.0
+SMALL = 10.0
 """Of 255: what is off by less than this is taken in any case."""
-WORSE = 0.9
+WORSE = 1.0
 
 
 def misfit_of(hole: Hole, made_HWC: np.ndarray, seen_HW: np.ndarray) -> float:
