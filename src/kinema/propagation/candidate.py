@@ -92,8 +92,8 @@ def taken(source: View, place_HW2: np.ndarray, light: tuple[np.ndarray, np.ndarr
 def visible(source: View, place_HW2: np.ndarray) -> np.ndarray:
     """Where a place is inside the frame and not in its mask, nor at the mask's edge."""
     if source.free_HW is None:
-        source.free_HW = (~grown(source.mask_HW, EDGE_PX)).astype(np.float32)
-    return cv2.remap(source.free_HW, place_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) > 0.999
+        source.free_HW = np.where(grown(source.mask_HW, EDGE_PX), 0, 255).astype(np.uint8)
+    return cv2.remap(source.free_HW, place_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) == 255
 
 
 def _laid(hole: Hole, source: View, place_HW2: np.ndarray) -> Candidate:

@@ -13,7 +13,7 @@ from .membrane import membrane, smooth
 SMALLEST_PX = 32
 """Dense inverse search needs pictures of this size; smaller ones are taken to lie right."""
 BACK_PX, BACK_SHARE = 0.5, 0.05
-"""DenseFlow there and back may be off by so much, and by this share of its length."""
+"""Flow there and back may be off by so much, and by this share of its length."""
 SMOOTH_PX = 4.0
 
 
