@@ -191,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
     parser.add_argument("--sheets", type=Path)
-    parser.add_argument("--patch", choices=("sharp", "close"), default="close")
+    parser.add_argument("--patch", choices=("sharp", "close"), default="sharp")
     parser.add_argument("--memory", action="store_true")
     chosen = parser.parse_args()
     if chosen.memory:
