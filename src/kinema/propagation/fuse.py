@@ -32,8 +32,8 @@ MOST_PX, ALIGN_PX = 6.0, 2.0
 
 @dataclass(frozen=True)
 class Fused:
-    """picture_HWC: float32. seen_HW: where any candidate sees. misfit_HW: mean absolute difference, of 255, that the
-    candidates which a pixel is taken from have in the rim near by."""
+    """picture_HWC: float32. seen_HW: where any candidate sees. misfit_HW: mean absolute difference of blurred
+    colours, of 255, that the candidates which a pixel is taken from have in the rim near by."""
 
     picture_HWC: np.ndarray
     seen_HW: np.ndarray
@@ -52,7 +52,7 @@ def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: DenseFlow, memo
     weight_KHW = weights(both, at)
     own_KHW = weight_KHW[: len(found)]
     total_HW = own_KHW.sum(0)
-    misfit_HW = sum(weight_HW * each.misfit_HW for weight_HW, each in zip(own_KHW, found)) / np.maximum(total_HW, 1e-9)
+    misfit_HW = sum(weight_HW * each.broad_HW for weight_HW, each in zip(own_KHW, found)) / np.maximum(total_HW, 1e-9)
     return Fused(consensus(both, weight_KHW, len(found)), total_HW > 0, misfit_HW)
 
 
