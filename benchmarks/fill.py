@@ -30,6 +30,7 @@ from kinema.media.read import read_video
 from kinema.media.sheet import sheet_of_clips
 from kinema.propagation.fill import fill
 from kinema.propagation.frame import FilledFrame, Origin
+from kinema.propagation.patch import Patching
 from kinema.toyland.render import render
 from kinema.toyland.scene import Actor, Scene
 
@@ -148,9 +149,9 @@ def shares(case: Case, filled: list[FilledFrame]) -> str:
     return "/".join(f"{(sources == kind).mean():4.0%}" for kind in (Origin.PROPAGATED, Origin.PATCHED, Origin.UNFILLED))
 
 
-def measured(case: Case, sheets: Path | None) -> None:
+def measured(case: Case, sheets: Path | None, patch: Patching) -> None:
     begin, wall = time.process_time(), time.perf_counter()
-    filled = list(fill(zip(case.given, case.masks)))
+    filled = list(fill(zip(case.given, case.masks), patch=patch))
     seconds, wall = time.process_time() - begin, time.perf_counter() - wall
     frames = np.stack([each.frame_HWC for each in filled])
     assert (frames[~case.masks] == case.given[~case.masks]).all()
@@ -190,6 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
     parser.add_argument("--sheets", type=Path)
+    parser.add_argument("--patch", choices=("sharp", "close"), default="sharp")
     parser.add_argument("--memory", action="store_true")
     chosen = parser.parse_args()
     if chosen.memory:
@@ -204,7 +206,7 @@ def main() -> None:
         clip = read_video(path)[0][:NUM_FRAMES]
         for case in cases(name, clip):
             if chosen.only in case.name:
-                measured(case, chosen.sheets)
+                measured(case, chosen.sheets, chosen.patch)
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 

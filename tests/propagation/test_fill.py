@@ -91,7 +91,7 @@ def test_nothing_is_carried_across_a_cut():
     clip = np.concatenate([one, two])
     masks = np.zeros(clip.shape[:3], bool)
     masks[:6, 30:60, 40:80] = True  # hidden all through the first scene, seen in the second
-    _, origins, _ = run(clip, masks, patch=False)
+    _, origins, _ = run(clip, masks, patch=None)
     assert (origins[masks] == Origin.UNFILLED).all()
 
 
@@ -117,10 +117,10 @@ def test_what_moves_behind_is_refused():
         cv2.circle(frame, (10 + 8 * k, 48), 15, (20, 20, 240), -1)
     masks = np.zeros(clip.shape[:3], bool)
     masks[3:-3, 34:62, 50:78] = True
-    frames, _, filled = run(clip, masks)
+    frames, _, filled = run(clip, masks, patch="close")
     assert psnr(frames, clip, masks) > psnr(telea(clip, masks), clip, masks) - 0.8
     assert max(each.refused for each in filled) > 0.5 and filled[0].refused == 0
-    _, origins, _ = run(clip[:7], masks[:7], patch=False)
+    _, origins, _ = run(clip[:7], masks[:7], patch=None)
     assert (origins == Origin.UNFILLED).any() and not (origins == Origin.PATCHED).any()
 
 
@@ -145,7 +145,7 @@ def test_any_size_length_and_place(size, count):
     masks[:, :5, :7] = masks[:, -3:, -4:] = True
     masks[-1, :, size[1] // 2 :] = True
     run(clip, masks)
-    run(clip, masks, patch=False)
+    run(clip, masks, patch=None)
 
 
 def test_first_and_last_frame_are_filled_from_the_other_end():
@@ -161,7 +161,7 @@ def test_out_of_reach_is_never_seen():
     clip = np.repeat(picture(48, 64)[None], 12, 0)
     masks = np.zeros(clip.shape[:3], bool)
     masks[:10, 15:30, 20:40] = True
-    _, origins, _ = run(clip, masks, reach=4, patch=False)
+    _, origins, _ = run(clip, masks, reach=4, patch=None)
     assert (origins[0][masks[0]] == Origin.UNFILLED).all() and (origins[8][masks[8]] == Origin.PROPAGATED).all()
 
 

@@ -21,26 +21,26 @@ def test_a_membrane_continues_a_slope_and_keeps_what_is_known():
 
 
 def test_patches_continue_stripes():
-    y, x = np.mgrid[:80, :80]
+    _, x = np.mgrid[:80, :80]
     stripes = np.repeat((np.where(x // 4 % 2, 200.0, 60.0))[..., None], 3, -1).astype(np.float32)
     hole = np.zeros((80, 80), bool)
     hole[30:50, 30:52] = True
     given = np.where(hole[..., None], 0, stripes).astype(np.float32)
-    for make in (exemplar, patched):
-        out = make(given, hole, ~hole)
-        assert np.abs(out - stripes)[hole].mean() < 25, make
-        assert (make(given, hole, ~hole) == out).all()
+    for way in ("sharp", "close"):
+        out = patched(given, hole, ~hole, way)
+        assert np.abs(out - stripes)[hole].mean() < 25, way
+        assert (patched(given, hole, ~hole, way) == out).all()
     everything = np.ones((80, 80), bool)
     assert exemplar(given, everything, ~everything).shape == given.shape
-    del y
 
 
 def test_masks_are_closed_in_time():
     masks = np.zeros((7, 4, 4), bool)
     masks[[0, 1, 3, 6], 1, 1] = True
     frames = np.zeros((7, 4, 4, 3), np.uint8)
-    out = np.stack([mask for _, mask in mended(zip(frames, masks), radius=2)])
-    assert out[:, 1, 1].tolist() == [True, True, True, True, False, True, True][:4] + out[4:, 1, 1].tolist()
-    assert (out >= masks).all() and out.shape == masks.shape
+    for radius, wanted in ((2, [1, 1, 1, 1, 1, 1, 1]), (1, [1, 1, 1, 1, 0, 0, 1])):
+        out = np.stack([mask for _, mask in mended(zip(frames, masks), radius=radius)])
+        assert out[:, 1, 1].astype(int).tolist() == wanted
+        assert (out >= masks).all() and out.shape == masks.shape
     assert not out[:, 0].any()
     assert list(mended([])) == []

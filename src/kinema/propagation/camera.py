@@ -36,7 +36,7 @@ class View:
     points_N2: np.ndarray = field(repr=False)
     scale: float = 1.0  # of gray_HW and points_N2
     step_33: np.ndarray | None = None  # from the view before to this one; None where they cannot be linked
-    free_HW: np.ndarray | None = None  # float32, 1 outside the mask; made when it is asked for first
+    free_HW: np.ndarray | None = None  # uint8, 255 well outside the mask; made when it is asked for first
 
 
 def view(index: int, frame_HWC: np.ndarray, mask_HW: np.ndarray) -> View:

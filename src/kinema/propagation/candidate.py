@@ -12,7 +12,7 @@ import numpy as np
 
 from ..media.masks import grown
 from .camera import View, homography
-from .flow import ResidualFlow
+from .flow import DenseFlow
 from .hole import Hole
 from .membrane import difference, membrane, smooth
 
@@ -31,7 +31,7 @@ FEWEST, MOST = 32, 3000
 """Pixels of a rim that light is compared on, at least and about at most."""
 UNKNOWN = 64.0
 """Misfit of a candidate that shares no rim with the hole's frame."""
-NEAR_PX = 6.0
+NEAR_PX, BROAD_PX = 6.0, 3.0
 OWN_PX, OWN_SPEED = 3.0, 1.0
 """px, and px a frame: what is further from the camera's motion is no part of the scene that stands still."""
 
@@ -40,7 +40,8 @@ OWN_PX, OWN_SPEED = 3.0, 1.0
 class Candidate:
     """Another frame's pixels for a hole. index: of its frame. place_HW2: (x, y) in that frame. colors_HWC: float32, in
     the light of the hole's frame. seen_HW: where they are the scene's and not the other frame's own hole. misfit_HW:
-    mean absolute difference, of 255, from what is known around the hole, near each pixel; misfit: over the whole rim.
+    mean absolute difference, of 255, from what is known around the hole, near each pixel; misfit: over the whole rim;
+    broad_HW: near each pixel, of blurred colours, which a texture that lies a little aside does not raise.
     """
 
     source: View
@@ -49,11 +50,12 @@ class Candidate:
     colors_HWC: np.ndarray
     seen_HW: np.ndarray
     misfit_HW: np.ndarray
+    broad_HW: np.ndarray
     misfit: float
     light: tuple[np.ndarray, np.ndarray]
 
 
-def candidate(hole: Hole, now: View, source: View, guess_33: np.ndarray, flow: ResidualFlow) -> Candidate | None:
+def candidate(hole: Hole, now: View, source: View, guess_33: np.ndarray, flow: DenseFlow) -> Candidate | None:
     """The best of three ways: the chained motion, one estimated anew between the two frames, residual flow on top. None
     where nothing of the hole is seen. guess_33: from the hole's frame to the source."""
     to_33 = _calm(hole, guess_33)
@@ -92,8 +94,8 @@ def taken(source: View, place_HW2: np.ndarray, light: tuple[np.ndarray, np.ndarr
 def visible(source: View, place_HW2: np.ndarray) -> np.ndarray:
     """Where a place is inside the frame and not in its mask, nor at the mask's edge."""
     if source.free_HW is None:
-        source.free_HW = (~grown(source.mask_HW, EDGE_PX)).astype(np.float32)
-    return cv2.remap(source.free_HW, place_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) > 0.999
+        source.free_HW = np.where(grown(source.mask_HW, EDGE_PX), 0, 255).astype(np.uint8)
+    return cv2.remap(source.free_HW, place_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) == 255
 
 
 def _laid(hole: Hole, source: View, place_HW2: np.ndarray) -> Candidate:
@@ -106,7 +108,14 @@ def _laid(hole: Hole, source: View, place_HW2: np.ndarray) -> Candidate:
     off_HW = difference(colors_HWC, hole.true_HWC)
     misfit = float(off_HW[rim_HW].mean()) if rim_HW.any() else UNKNOWN
     misfit_HW = spread(off_HW, rim_HW) if rim_HW.any() else np.full(off_HW.shape, misfit, np.float32)
-    return Candidate(source, source.index, place_HW2, colors_HWC, seen_HW, misfit_HW, misfit, light)
+    broad_HW = spread(broadly(colors_HWC, hole.true_HWC, rim_HW), rim_HW) if rim_HW.any() else misfit_HW
+    return Candidate(source, source.index, place_HW2, colors_HWC, seen_HW, misfit_HW, broad_HW, misfit, light)
+
+
+def broadly(one_HWC: np.ndarray, other_HWC: np.ndarray, where_HW: np.ndarray) -> np.ndarray:
+    """Mean absolute difference of blurred colours, (H, W)."""
+    off_HWC = smooth(one_HWC - other_HWC, where_HW, BROAD_PX)
+    return difference(off_HWC, np.zeros_like(off_HWC))
 
 
 def spread(off_HW: np.ndarray, rim_HW: np.ndarray) -> np.ndarray:

@@ -16,12 +16,13 @@ from ..media.cut import is_cut
 from .camera import View, step, view
 from .candidate import candidate
 from .choose import chosen
-from .flow import ResidualFlow
+from .flow import DenseFlow
 from .frame import FilledFrame, Origin
 from .fuse import fused
-from .held import Held, passing
+from .held import Held, passing, renewed
 from .hole import Hole, holes
 from .membrane import membrane, smooth
+from .patch import Patching
 from .trust import misfit_of, trusted
 
 REACH = 24
@@ -31,7 +32,7 @@ SEAM_PX = 2.0
 def fill(
     frames: Iterable[tuple[np.ndarray, np.ndarray]],
     *,
-    patch: bool = True,
+    patch: Patching | None = "sharp",
     reach: int = REACH,
     on_event: OnEvent = ignore,
     num_frames: int = 0,
@@ -41,10 +42,11 @@ def fill(
 
     A hole takes its pixels from up to `reach` frames before and after that see the place (what is seen only further
     away counts as never seen); frames beyond a cut are not looked at. patch: what none of them shows, or what does not
-    fit, is made of the surroundings once and held; otherwise it is left to a model (Origin.UNFILLED). num_frames: of
-    the whole clip, for progress. Works `reach` frames ahead of what it gives; memory does not grow with length; close
-    the iterator to stop the work. Raises ValueError on frames and masks of different sizes."""
-    filler = SceneFiller(patch)
+    fit, is made of the surroundings once and held, "sharp" (looks right) or "close" (softer, nearer to the truth); None
+    leaves it to a model (Origin.UNFILLED). num_frames: of the whole clip, for progress. Works `reach` frames ahead of
+    what it gives; memory does not grow with length; close the iterator to stop the work. Raises ValueError on frames
+    and masks of different sizes."""
+    filler = SceneFill(patch)
     begin, done, views = time.perf_counter(), 0, list[View]()
     at = 0
 
@@ -76,11 +78,11 @@ def fill(
     yield from ready(0)
 
 
-class SceneFiller:
+class SceneFill:
     """One scene's frames, filled in order."""
 
-    def __init__(self, patch: bool) -> None:
-        self.patch, self.flow = patch, ResidualFlow()
+    def __init__(self, patch: Patching | None) -> None:
+        self.patch, self.flow = patch, DenseFlow()
         self.forget()
 
     def forget(self) -> None:
@@ -107,11 +109,14 @@ class SceneFiller:
             if rest_HW.any() and known_HW.any():
                 picture_HWC = passing(picture_HWC, moving_HW if self.patch else rest_HW, known_HW)
                 if self.patch:
-                    picture_HWC, fresh_HW = self.held.fill(hole, picture_HWC, rest_HW & ~moving_HW)
+                    picture_HWC, fresh_HW = self.held.lay(hole, picture_HWC, rest_HW & ~moving_HW)
                     new_HW[hole.part] |= fresh_HW
                     origin = np.where(kept_HW, Origin.PROPAGATED, Origin.PATCHED)
             out_HWC[hole.part][hole.mask_HW] = np.rint(picture_HWC.clip(0, 255))[hole.mask_HW]
             origin_HW[hole.part][hole.mask_HW] = origin[hole.mask_HW]
+        if self.patch and new_HW.any():
+            known_HW = ((origin_HW != Origin.UNFILLED) & ~new_HW) | ~now.mask_HW
+            out_HWC = renewed(out_HWC, new_HW, known_HW, self.patch)
         self.last = replace(now, frame_HWC=out_HWC, mask_HW=origin_HW > Origin.PROPAGATED, free_HW=None)
         if new_HW.any():
             self.held.keep(self.last, origin_HW == Origin.PATCHED)

@@ -13,19 +13,18 @@ from .membrane import membrane, smooth
 SMALLEST_PX = 32
 """Dense inverse search needs pictures of this size; smaller ones are taken to lie right."""
 BACK_PX, BACK_SHARE = 0.5, 0.05
-"""ResidualFlow there and back may be off by so much, and by this share of its length."""
+"""Flow there and back may be off by so much, and by this share of its length."""
 SMOOTH_PX = 4.0
 
 
-class ResidualFlow:
+class DenseFlow:
     """Dense inverse search (Kroeger et al., ECCV 2016)."""
 
     def __init__(self) -> None:
         self.search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def between(self, one_HWC: np.ndarray, other_HWC: np.ndarray, where_HW: np.ndarray) -> np.ndarray:
-        """Return the flow from one picture (float32 RGB) to the other, which is taken to show the same outside
-        where_HW."""
+        """Flow from one picture (float32 RGB) to the other, which is taken to show the same outside where_HW."""
         one_HW = gray(one_HWC)
         return self._calc(one_HW, np.where(where_HW, gray(other_HWC), one_HW))
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from .candidate import Candidate, taken, visible
-from .flow import ResidualFlow, shifted
+from .flow import DenseFlow, shifted
 from .hole import Hole
 from .membrane import difference, smooth
 
@@ -32,17 +32,15 @@ MOST_PX, ALIGN_PX = 6.0, 2.0
 
 @dataclass(frozen=True)
 class Fused:
-    """picture_HWC: float32. seen_HW: where any candidate sees. misfit_HW: mean absolute difference, of 255, that the
-    candidates which a pixel is taken from have in the rim near by."""
+    """picture_HWC: float32. seen_HW: where any candidate sees. misfit_HW: mean absolute difference of blurred
+    colours, of 255, that the candidates which a pixel is taken from have in the rim near by."""
 
     picture_HWC: np.ndarray
     seen_HW: np.ndarray
     misfit_HW: np.ndarray
 
 
-def fused(
-    hole: Hole, found: Sequence[Candidate], at: int, flow: ResidualFlow, memory: Candidate | None = None
-) -> Fused:
+def fused(hole: Hole, found: Sequence[Candidate], at: int, flow: DenseFlow, memory: Candidate | None = None) -> Fused:
     """at: index of the hole's frame. memory: the filled frame before, which keeps the picture steady. It judges nothing
     and shows no place that no other candidate shows."""
     both = [*found, memory] if memory is not None else list(found)
@@ -54,7 +52,7 @@ def fused(
     weight_KHW = weights(both, at)
     own_KHW = weight_KHW[: len(found)]
     total_HW = own_KHW.sum(0)
-    misfit_HW = sum(weight_HW * each.misfit_HW for weight_HW, each in zip(own_KHW, found)) / np.maximum(total_HW, 1e-9)
+    misfit_HW = sum(weight_HW * each.broad_HW for weight_HW, each in zip(own_KHW, found)) / np.maximum(total_HW, 1e-9)
     return Fused(consensus(both, weight_KHW, len(found)), total_HW > 0, misfit_HW)
 
 
@@ -89,7 +87,7 @@ def _mean(colors: Sequence[np.ndarray], weight_KHW: np.ndarray) -> np.ndarray:
 
 
 def aligned(
-    found: Sequence[Candidate], mean_HWC: np.ndarray, weight_KHW: np.ndarray, at: int, flow: ResidualFlow
+    found: Sequence[Candidate], mean_HWC: np.ndarray, weight_KHW: np.ndarray, at: int, flow: DenseFlow
 ) -> list[Candidate]:
     """Candidates laid over each other. What is left between each and the mean is taken to move evenly, x(t) = x0 + v t,
     fitted at each pixel over all candidates; its place at the hole's own time is where the mean belongs."""

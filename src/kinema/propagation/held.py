@@ -8,12 +8,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ..media.masks import box_around, grown
 from .camera import View
 from .candidate import projected, taken
 from .hole import Hole
 from .membrane import membrane, smooth
-from .patch import patched, surface
+from .patch import Patching, patched, surface
 from .trust import near_misfit, trusted
+
+APART_PX, MARGIN_PX = 8, 64
+"""Places closer than twice the first are patched together; so much around them is looked at, at least."""
 
 
 class Held:
@@ -32,10 +36,10 @@ class Held:
             self.to_33 = self.to_33 @ np.linalg.inv(step_33)
             self.to_33 /= self.to_33[2, 2]
 
-    def fill(self, hole: Hole, made_HWC: np.ndarray, rest_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """made_HWC with rest_HW filled, and where new patches were made. made_HWC: float32, right outside rest_HW and
-        the other holes. Where the keyframe no longer fits around the hole something passes: that place is filled for
-        this frame alone."""
+    def lay(self, hole: Hole, made_HWC: np.ndarray, rest_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """made_HWC with what is held of rest_HW laid in, and where nothing is held: new patches are to be made there.
+        made_HWC: float32, right outside rest_HW and the other holes. Where the keyframe no longer fits around the hole
+        something passes: that place is filled for this frame alone."""
         known_HW = (hole.known_HW | hole.mask_HW) & ~rest_HW
         out_HWC, there_HW = made_HWC.copy(), np.zeros_like(rest_HW)
         if self.key is not None and self.patched_HW is not None:
@@ -51,11 +55,7 @@ class Held:
                 out_HWC[fits_HW] = old_HWC[fits_HW]
                 known_HW |= fits_HW
                 out_HWC = passing(out_HWC, there_HW & ~fits_HW, known_HW)
-        new_HW = rest_HW & ~there_HW
-        if new_HW.any() and known_HW.any():
-            new_HWC = patched(out_HWC, new_HW, known_HW & ~new_HW)
-            out_HWC[new_HW] = new_HWC[new_HW]
-        return out_HWC, new_HW
+        return out_HWC, rest_HW & ~there_HW
 
     def keep(self, frame: View, patched_HW: np.ndarray) -> None:
         """This filled frame is the keyframe from now on."""
@@ -72,3 +72,21 @@ def passing(picture_HWC: np.ndarray, where_HW: np.ndarray, known_HW: np.ndarray)
         return picture_HWC
     made_HWC = surface(picture_HWC, where_HW, known_HW & ~where_HW)
     return np.where(where_HW[..., None], made_HWC, picture_HWC)
+
+
+def renewed(frame_HWC: np.ndarray, where_HW: np.ndarray, known_HW: np.ndarray, way: Patching) -> np.ndarray:
+    """A uint8 frame with new patches at places, each group of them made of as much around it as it is large."""
+    out_HWC = frame_HWC.copy()
+    count, names_HW = cv2.connectedComponents(grown(where_HW, APART_PX).astype(np.uint8))
+    for k in range(1, count):
+        box = box_around(where_HW & (names_HW == k))
+        if box is None:
+            continue
+        margin = max(MARGIN_PX, box[2] - box[0], box[3] - box[1])
+        part = (slice(max(0, box[1] - margin), box[3] + margin), slice(max(0, box[0] - margin), box[2] + margin))
+        hole_HW = where_HW[part] & (names_HW[part] == k)
+        if known_HW[part].any():
+            made_HWC = patched(out_HWC[part].astype(np.float32), hole_HW, known_HW[part], way)
+            out_HWC[part][hole_HW] = np.rint(made_HWC.clip(0, 255))[hole_HW]
+            known_HW = known_HW | (where_HW & (names_HW == k))
+    return out_HWC

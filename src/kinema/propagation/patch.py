@@ -6,6 +6,7 @@ Legend: H W pixels, C channels, N patches, D values of one patch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,11 +14,11 @@ import numpy as np
 from ..media.masks import grown
 from .membrane import membrane, smooth
 
-RADIUS = 3
+RADIUS = 4
 """Patches are squares of 2 RADIUS + 1 px."""
-COARSEST_PX = 12
+COARSEST_PX = 16
 """The hole's longer side at the coarsest level, about."""
-LARGEST_PX = 144
+LARGEST_PX = 256
 """Holes of longer sides are filled on a smaller picture; only the colours of its patches are taken at full size."""
 ROUNDS = 5
 SEED = 20
@@ -165,9 +166,15 @@ def surface(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) 
     return np.where(hole_HW[..., None], 0.5 * (smooth_HWC + marched_HWC), smooth_HWC).astype(np.float32)
 
 
-def patched(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) -> np.ndarray:
-    """The hole filled by patches and a surface, float32: each weighs what it is worth in a ring around the hole that is
-    hidden for the test, by the squared mean square error there."""
+Patching = Literal["sharp", "close"]
+
+
+def patched(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray, way: Patching) -> np.ndarray:
+    """The hole filled, float32. "sharp": by patches, which look right and may be far from the truth. "close": by
+    patches and a surface, mixed by what each is worth in a ring around the hole that is hidden for the test (squared
+    mean square error): softer, and nearer to the truth."""
+    if way == "sharp":
+        return exemplar(picture_HWC, hole_HW, known_HW)
     surface_HWC = surface(picture_HWC, hole_HW, known_HW)
     ring_px = max(3, int(np.sqrt(hole_HW.sum()) / 8))
     ring_HW = grown(hole_HW, ring_px) & known_HW

@@ -8,14 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..media.masks import grown
-from .candidate import spread
+from .candidate import broadly, spread
 from .hole import Hole
 from .membrane import difference, membrane
 
 RING_PX = 6
-SMALL = 8.0
+SMALL = 10.0
 """Of 255: what is off by less than this is taken in any case."""
-WORSE = 0.9
+WORSE = 1.0
 
 
 def misfit_of(hole: Hole, made_HWC: np.ndarray, seen_HW: np.ndarray) -> float:
@@ -25,9 +25,9 @@ def misfit_of(hole: Hole, made_HWC: np.ndarray, seen_HW: np.ndarray) -> float:
 
 
 def near_misfit(hole: Hole, made_HWC: np.ndarray, seen_HW: np.ndarray) -> np.ndarray:
-    """The difference, of 255, in the rim near each pixel, (H, W)."""
+    """The difference of blurred colours, of 255, in the rim near each pixel, (H, W)."""
     rim_HW = hole.rim_HW & seen_HW
-    return spread(difference(made_HWC, hole.true_HWC), rim_HW)
+    return spread(broadly(made_HWC, hole.true_HWC, rim_HW), rim_HW)
 
 
 def trusted(hole: Hole, misfit_HW: np.ndarray, seen_HW: np.ndarray) -> np.ndarray:
