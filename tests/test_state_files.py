@@ -81,7 +81,7 @@ def _add_digest(folder: Path, number: int) -> None:
 def _digests(folder: Path) -> set[int]:
     from kinema.weights import store
 
-    found = store._remembered(store._digest_state(folder / "digests.json"))
+    found = store._cached(store._digest_state(folder / "digests.json"))
     return {int(Path(key.split("|")[0]).stem[1:]) for key in found}
 
 

@@ -165,7 +165,7 @@ def test_other_names_go_on(there):
     """Not refused: work would begin, or does."""
     for command in (
         "generate ball --anyway --image p.png -o new.mp4 --sheet r.png",
-        "remove a.mp4 --anyway --box 4,4,12,12 -o c.mp4",
+        "remove a.mp4 --anyway --fill generate --box 4,4,12,12 -o c.mp4",
     ):
         with pytest.raises(AssertionError, match="work was begun"):
             run(*command.split())

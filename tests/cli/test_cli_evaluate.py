@@ -27,7 +27,7 @@ def test_errors_in_words(tmp_path: Path) -> None:
     for code, message, words in (
         (2, "No miniature 'svg'", ["svg"]),
         (2, "no such folder", ["wan", "--model", "./nothing-here"]),
-        (2, "not a checkpoint", ["wan", "--model", str(tmp_path / "empty")]),
+        (2, "not a supported checkpoint", ["wan", "--model", str(tmp_path / "empty")]),
         (2, "No such profile: slow", ["wan", "--profile", "slow"]),
         (2, "No such task: dance", ["wan", "--task", "dance"]),
         (2, "count = 0", ["wan", "--count", "0"]),

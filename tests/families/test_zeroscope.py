@@ -148,7 +148,7 @@ def test_refusals(tmp_path):
         Image.new("RGB", (32, 32)).save(tmp_path / "clip" / f"{index}.png")
     source = {"kind": "source", "video": str(tmp_path / "clip")}
     for fields, words in (
-        ({"conditions": (source,)}, "3 frames, the request 5"),
+        ({"conditions": (source,)}, "3 frames, but 5 are requested"),
         ({"options": {"strength": 0.5}}, "requires a source clip"),
         ({"width": 30, "height": 32}, "cannot generate"),
         ({"conditions": (source | {"grow": (0.2, 0, 0, 0)},)}, "does not support outpainting"),

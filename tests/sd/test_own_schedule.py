@@ -40,7 +40,7 @@ def test_trained_as_it_is_sampled():
     assert torch.equal(noisy, noise) and torch.equal(target, -x0), "nothing of the truth is left, and it is asked for"
     some = torch.tensor([700])
     assert torch.allclose(schedule.mix(x0, noise, some)[0], pattern.add_noise(x0, noise, some), atol=1e-5)
-    with pytest.raises(ValueError, match="v_prediction, not 'epsilon'"):
+    with pytest.raises(ValueError, match="got 'epsilon'"):
         Schedule(prediction="epsilon", zero_snr=True)
 
 

@@ -80,7 +80,7 @@ def filled(
             given.append(hole_HW)
             yield frame_HWC, hole_HW
 
-    source = fill(holes(), patch=plan.fill == "propagate")
+    source = fill(holes(), patch="sharp" if plan.fill == "propagate" else None)
     try:
         for found in source:
             hole_HW = given.popleft()

@@ -36,7 +36,7 @@ def with_shadows(frames: Iterable[Masked]) -> Iterator[Masked]:
             given.append((frame_HWC, object_HW, around(object_HW)))
             yield frame_HWC, given[-1][2]
 
-    for found in fill(areas(), patch=False):
+    for found in fill(areas(), patch=None):
         frame_HWC, object_HW, area_HW = given.popleft()
         known_HW = area_HW & ~object_HW & (found.origin_HW == Origin.PROPAGATED)
         yield frame_HWC, object_HW | shadow(frame_HWC, found.frame_HWC, object_HW, known_HW)
