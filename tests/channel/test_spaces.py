@@ -202,11 +202,12 @@ def test_a_file_of_the_spaces_own_is_found_wherever_it_lies_in_its_answer(space,
 )  # fmt: skip
 def test_what_a_space_sends_is_bounded_in_time_and_size(space, tmp_path, monkeypatch, behaviours, why):
     monkeypatch.setattr("kinema.channel.making.spaces.MAX_BYTES", 2_000_000, raising=False)
-    job, _ = space(*behaviours, timeout_s=1.5)
+    timeout_s = 1.5 if "within" in why else 10.0  # on a busy machine the size limit is reached later
+    job, _ = space(*behaviours, timeout_s=timeout_s)
     began, target = time.monotonic(), tmp_path / "made.mp4"
     with pytest.raises(KinemaError, match=why):
         SpaceMaker(job.model).make(job, target)
-    assert time.monotonic() - began < 3.5 and not target.exists()
+    assert time.monotonic() - began < timeout_s + 2 and not target.exists()
 
 
 def test_a_space_cannot_send_its_calls_and_the_token_elsewhere(space, secret, victim, tmp_path, monkeypatch):
