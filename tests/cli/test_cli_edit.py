@@ -69,6 +69,7 @@ def test_outpaint_and_extend_change_size_and_length(clip, tmp_path):
         (("remove", "CLIP", "--box", "0,0,1,1", "--click", "3,4"), "Exactly one region"),
         (("remove", "CLIP", "--box", "300,0,40,40"), "box"),
         (("remove", "CLIP", "--click", "500,4"), "click"),
+        (("remove", "CLIP", "--box", "8,28,66,26", "--grow", "7"), "--grow is a fraction"),
         (("outpaint", "CLIP"), "How far"),
         (("extend", "CLIP", "--known", "99"), "frames"),
         (("remove", "missing.mp4", "--box", "0,0,1,1"), "no such file"),

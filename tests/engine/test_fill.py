@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import kinema
+from kinema.cli.show import plan_rows
 from kinema.core.chunk import Chunk
 from kinema.core.events import Note, Preview, Progress
 from kinema.engine import load, rerun
 from kinema.engine import windows as engine_windows
 from kinema.engine.edit import edit
+from kinema.engine.fill import described
 from kinema.engine.plan import plan as make_plan
 from kinema.engine.without_model import WithoutModel, fill_clip
 from kinema.media.read import read_video
@@ -131,6 +133,19 @@ def test_progress_preview_and_what_came_from_where(make):
     assert any(isinstance(event, Note) and "from other frames" in event.text for event in events)
 
 
+def test_the_percents_add_up_to_a_hundred():
+    assert described({"propagated": 0.0003, "patched": 0.9997}) == (
+        "1 % from other frames, 99 % from patches of the surroundings"
+    )
+    assert described({"patched": 1.0}) == "100 % from patches of the surroundings" and described({}) == ""
+
+
+def test_a_plan_without_a_model_shows_its_fill_and_no_model(make):
+    clip, mask, *_ = make()
+    rows = dict(plan_rows(make_plan(request_of(clip, mask), device="cpu")))
+    assert rows["fill"] == "propagate" and rows["model"] == "none" and not {"steps", "prompt"} & set(rows)
+
+
 def test_closing_stops_the_work(make):
     clip, mask, *_ = make()
     chunks = fill_clip(make_plan(request_of(clip, mask), device="cpu"))
@@ -145,6 +160,7 @@ def test_closing_stops_the_work(make):
         ({"conditions": (kinema.Mask(everything=True),)}, "masked area"),
         ({"conditions": ()}, "masked area"),
         ({"fill": "generate", "conditions": (kinema.Mask(boxes=((0, 0, 0.5, 0.5),), shadow=True),)}, "shadow"),
+        ({"conditions": (kinema.Mask(boxes=((0, 0, 1, 1),)),)}, "nothing to fill it with"),
         ({"fill": "borrow"}, "fill"),
     ],
 )

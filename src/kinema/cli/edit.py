@@ -83,7 +83,8 @@ class FillOptions(SingleClipOptions):
         Literal["auto", "propagate", "generate", "both"] | None,
         option("--fill", metavar="auto|propagate|generate|both", panel=REGION,
                help="propagate: from other frames of the clip, then patches; generate: by the model; both: the model "
-               "where no frame shows it; auto: both, or propagate if the model does not know such images."),
+               "where no frame shows it; auto: both, or propagate if the model does not know such images. "
+               "Default: auto; of edit: generate."),
     ] = None  # fmt: skip
 
 
@@ -125,6 +126,10 @@ def remove(
         if options.ratio is not None:
             raise RequestError(
                 "--grow and --ratio are the same.", field="grow", value=options.grow, legal="one of them"
+            )
+        if not 0 <= options.grow <= 1:
+            raise RequestError(
+                "--grow is a fraction of the size of the mask.", field="grow", value=options.grow, legal="0 to 1"
             )
         options.ratio = options.grow
         options.shape = options.shape and f"{options.shape.removesuffix('_expand')}_expand"  # type: ignore[assignment]

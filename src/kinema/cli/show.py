@@ -86,12 +86,18 @@ def plan(found: Plan) -> None:
 def plan_rows(found: Plan) -> list[tuple[str, Any]]:
     low, high = found.guidance_interval
     interval = "" if (low, high) == (0.0, 1.0) else f", in the steps from {low:.0%} to {high:.0%}"
-    rows: list[tuple[str, Any]] = [
+    wide, tall = found.size
+    length = f"{found.frames} frames, {found.seconds:.2f} s at {found.fps:g} fps"
+    if not found.uses_model:
+        rows: list[tuple[str, Any]] = [("model", "none"), ("fill", found.fill), ("size", f"{wide}x{tall}")]
+        return [*rows, ("length", length), *_last_rows(found)]
+    rows = [
         ("model", f"{found.model} ({found.family})"),
         ("prompt", found.prompt),
         ("negative", found.negative_prompt or "none"),
+        *([("fill", found.fill)] if found.fill != "generate" else []),
         ("size", size_words(found)),
-        ("length", f"{found.frames} frames, {found.seconds:.2f} s at {found.fps:g} fps"),
+        ("length", length),
         ("seed", found.seed),
         (
             "steps",
@@ -108,7 +114,12 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
         ("upscale", f"{step.model}, {step.width}x{step.height}, strength {step.options['strength']}")
         for step in found.by_model
     ]
-    rows += [("condition", condition_words(condition)) for condition in found.conditions]
+    return rows + _last_rows(found)
+
+
+def _last_rows(found: Plan) -> list[tuple[str, Any]]:
+    """Return the rows of every plan, with a model or without: conditions and estimate."""
+    rows: list[tuple[str, Any]] = [("condition", condition_words(condition)) for condition in found.conditions]
     if found.estimate is not None:
         cost = found.estimate
         start = f", plus a start of {duration(cost.start)}" if cost.start else ""

@@ -70,7 +70,8 @@ class Plan(Value):
     with `canvas="upscale"`, where the canvas may be a tile of the output.
     `upscale`: steps applied to the finished clip (with `canvas="upscale"`: to its source, before the model).
     `fill`: the source of the pixels in the masked area, as in a request, with `auto` resolved. `sources`: the expected
-    fractions of that area, from a survey of the clip: `propagated`, `patched`, `generated`.
+    fractions of that area, from a survey of the clip: `propagated`, `patched`, `generated` (without a
+    model: `unchanged`).
     `outside`: warnings about inputs outside the model's domain.
     """
 

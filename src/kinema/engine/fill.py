@@ -21,21 +21,23 @@ from .shadow import Masked, with_shadows
 
 Frame = tuple[np.ndarray, np.ndarray | None]
 """(frame uint8 (H, W, 3), sound or None)."""
-WORDS = {"propagated": "from other frames", "patched": "from patches of the surroundings", "generated": "by the model"}
+WORDS = {"propagated": "from other frames", "patched": "from patches of the surroundings",
+         "generated": "by the model", "unchanged": "unchanged, because nothing shows what is behind it"}  # fmt: skip
 
 
 @dataclass
 class Shares:
     """Pixels of the masked area by the source of their fill. refused: those that other frames show, but do not fit,
-    because something moves behind the area."""
+    because something moves behind the area. model: whether a model generates what is not filled."""
 
+    model: bool = True
     pixels: Counter[str] = field(default_factory=Counter)
     refused: float = 0.0
 
     def add(self, found: FilledFrame, hole_HW: np.ndarray) -> None:
         count = np.bincount(found.origin_HW[hole_HW], minlength=len(Origin))
         for name, origin in (("propagated", Origin.PROPAGATED), ("patched", Origin.PATCHED),
-                             ("generated", Origin.UNFILLED)):  # fmt: skip
+                             ("generated" if self.model else "unchanged", Origin.UNFILLED)):  # fmt: skip
             self.pixels[name] += int(count[origin])
         self.refused += found.refused * float(hole_HW.sum())
 
@@ -52,8 +54,13 @@ class Shares:
 
 
 def described(fractions: dict[str, float]) -> str:
-    """Return "83 % from other frames, 17 % from patches of the surroundings"."""
-    return ", ".join(f"{max(1, round(100 * share))} % {WORDS[name]}" for name, share in fractions.items())
+    """Return "83 % from other frames, 17 % from patches of the surroundings": whole percents, 100 in all, at least 1
+    each."""
+    percents = {name: max(1, round(100 * share)) for name, share in fractions.items()}
+    if percents:
+        largest = max(fractions, key=lambda name: fractions[name])
+        percents[largest] += 100 - sum(percents.values())
+    return ", ".join(f"{percent} % {WORDS[name]}" for name, percent in percents.items())
 
 
 def filled(

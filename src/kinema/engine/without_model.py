@@ -68,7 +68,7 @@ def fill_clip(plan: Plan, on_event: OnEvent = ignore) -> Iterator[Chunk]:
     """Yield the chunks of a plan with fill="propagate", with the sound of its source."""
     on_event(Event("fill"))
     source = next(each for each in plan.conditions if isinstance(each, Source))
-    shares = Shares()
+    shares = Shares(model=False)
     pending: list[Frame] = []
     for done, (frame, _) in enumerate(filled(*source_streams(plan, source), plan, shares), 1):
         pending.append(frame)
