@@ -59,6 +59,21 @@ def test_the_second_time_it_is_known(clock: Clock) -> None:
     assert do(clock, 4.0, 0.5, name="y") == pytest.approx(1.0 + 10.24), "another work is not like it"
 
 
+def test_a_start_that_holds_most_of_the_work_counts_as_work(clock: Clock) -> None:
+    """A filter that reads ahead finishes its first frame late: a longer clip is not expected to take no time."""
+
+    def reading_ahead(units: float) -> Work:
+        return Work("ahead", (("fill", 1.0),), 1.0, 0.01 * units, units, ahead=True)
+
+    with timed.timed(reading_ahead(1024.0), lambda _: None) as tell:
+        clock.passes(20.0)
+        for done in range(1, 11):
+            tell(Progress("fill", done, 10, 0.0))
+            clock.passes(0.1)
+    assert reading_ahead(1024.0).expected() == pytest.approx((1.0, 20.0))
+    assert reading_ahead(10240.0).expected() == pytest.approx((1.0, 200.0), rel=0.01)
+
+
 def test_beside_other_work(clock: Clock, monkeypatch) -> None:
     """Stored durations are those of an idle machine, estimates include the present load."""
     monkeypatch.setattr(timed, "alone", lambda wall_s, processor_s: processor_s)

@@ -101,12 +101,12 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
         ("seed", found.seed),
         (
             "steps",
-            f"{found.steps}" + (f", every {found.reuse}. computed in the middle" if found.reuse > 1 else ""),
+            f"{found.steps}" + (f", in the middle one in {found.reuse} is computed" if found.reuse > 1 else ""),
         ),
         ("guidance", f"{found.guidance:g}{interval}"),
         (
             "profile",
-            found.profile + (", bfloat16 where the device is good at it" if found.low_precision else ""),
+            found.profile + (", bfloat16 where the device computes it fast" if found.low_precision else ""),
         ),
         ("options", ", ".join(f"{name}={value}" for name, value in found.options.items()) or "none"),
     ]

@@ -203,7 +203,7 @@ def _text(value: Any, field: str, legal: str) -> str:
 
 
 def _resolve_paths(data: Any, folder: Path) -> Any:
-    """Resolve the media paths of a request file, which are relative to that file."""
+    """Resolve the media paths of a request file: relative to that file, else unchanged if nothing exists there."""
 
     def resolve(value: Any) -> Any:
         if isinstance(value, list):

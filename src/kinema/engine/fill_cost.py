@@ -12,4 +12,4 @@ START_S, FRAME_S, PIXEL_S = 0.8, 0.02, 1.0e-6
 def fill_work(plan: Plan) -> Work:
     """Return the expected work, from the number of pixels of the clip."""
     pixels = plan.frames * plan.size[0] * plan.size[1]
-    return Work("fill", (("fill", 1.0),), START_S, FRAME_S * plan.frames + PIXEL_S * pixels, pixels)
+    return Work("fill", (("fill", 1.0),), START_S, FRAME_S * plan.frames + PIXEL_S * pixels, pixels, ahead=True)

@@ -22,7 +22,8 @@ class Work:
     """One kind of work. name: such as "interpolate film". stages: the stages of its events, each with its share of the
     work. start_s: expected seconds before the first unit (libraries, weights); work_s: of all units; both on an idle
     machine. units: the amount of work, for its size class (pixels, seconds of sound). loads: whether a model is loaded
-    first; otherwise the start is part of the first stage."""
+    first; otherwise the start is part of the first stage. ahead: whether many units are begun before the first is
+    finished: then the start cannot be timed, and what goes beyond `start_s` counts as work."""
 
     name: str
     stages: tuple[tuple[str, float], ...]
@@ -31,6 +32,7 @@ class Work:
     units: float
     device: str = "cpu"
     loads: bool = False
+    ahead: bool = False
 
     @property
     def size(self) -> int:
@@ -78,6 +80,10 @@ def timed(work: Work, on_event: OnEvent) -> Iterator[OnEvent]:
     end = (time.perf_counter(), time.process_time())
     start_s = alone(first[0] - begun[0], first[1] - begun[1])
     took_s = alone(end[0] - first[0], end[1] - first[1])
+    if work.ahead:
+        whole_s = start_s + took_s
+        start_s = min(work.start_s, whole_s / 2)
+        took_s = whole_s - start_s
     if took_s > 1e-3 and work.work_s > 1e-5:
         stages = {STAGE: (round(took_s, 4), round(work.work_s, 6))}
         start_s = max(round(start_s, 4), 1e-3)
