@@ -17,6 +17,8 @@ from kinema.evaluation.cases import HELD_OUT
 
 def write_card(folder: Path, edition: Edition, training: dict[str, Any]) -> None:
     """Write card.json: the model's architecture, recommended settings and training, without the scorecard."""
+    config = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))  # it may be wider
+    vae = {name: value for name, value in vae_config(edition).items() if "latents" not in name}
     card = {
         "name": "kinema-mini-wan",
         "edition": edition.name,
@@ -24,7 +26,7 @@ def write_card(folder: Path, edition: Edition, training: dict[str, Any]) -> None
         "license": "Apache-2.0",
         "architecture": {
             "pipeline": "WanVACEPipeline",
-            "vae": {k: v for k, v in vae_config(edition).items() if "latents" not in k},
+            "vae": {**vae, "decoder_base_dim": config.get("decoder_base_dim") or config["base_dim"]},
             "transformer": transformer_config(edition),
             "text_encoder": {"class": "UMT5EncoderModel", **edition.text},
         },

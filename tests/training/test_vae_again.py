@@ -61,11 +61,11 @@ def test_the_recipe_goes_on_from_a_saved_autoencoder_and_widens_it(mini_path, mo
 
     from kinema.training.core.stages import Settings
 
-    options = {"vae_start": str(mini_path / "vae"), "vae_decoder_base": "20", "vae_edges": "0.25", "edition": "small"}
+    options = {"vae_start": str(mini_path / "vae"), "vae_decoder_base": "36", "vae_edges": "0.25", "edition": "small"}
     again = vae_start(options, resized(SMALL, options))
     assert again is not None and again.near == mini_path / "vae" and again.edges == 0.25 and not again.bf16
     vae = widened(again.start, resized(SMALL, options))
-    assert vae.config.decoder_base_dim == 20 and vae.config.base_dim == 16
+    assert vae.config.decoder_base_dim == 36 and vae.config.base_dim == 16
     assert vae.decoder.up_blocks[-1].resnets[0].conv1.spatial  # the full-resolution level is still spatial
     names = [stage.name for stage in stages(Settings(out=tmp_path, options={**options, "start": str(mini_path)}))]
     assert "vae" in names and "keep" not in names
@@ -73,7 +73,7 @@ def test_the_recipe_goes_on_from_a_saved_autoencoder_and_widens_it(mini_path, mo
     for wrong, words in (
         ({"vae_start": "nowhere"}, "nowhere has no config.json"),
         ({**options, "vae_near": "elsewhere"}, "elsewhere has no config.json"),
-        ({**options, "vae_decoder_base": "8"}, "decoder_base_dim must be at least 16, .*, got 8"),
+        ({**options, "vae_decoder_base": "8"}, "decoder_base_dim must be at least 32, .*, got 8"),
         ({**options, "vae_rate": "much"}, "vae_rate must be a number from 0 to 1000, got 'much'"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -114,7 +114,7 @@ MINI = Card(
     ),
     network=Network(
         parameters=5_350_144, width=192, layers=6, hint_layers=2, text_parameters=1_131_648, text_length=64,
-        autoencoder_parameters=2_538_403, bytes_per_parameter=4,
+        autoencoder_parameters=7_207_187, bytes_per_parameter=4,
     ),
     profiles={
         "exact": ProfileRule(),
