@@ -89,3 +89,10 @@ def test_the_request_can_be_had_instead(clip):
     request = json.loads(done.stdout)
     assert request["canvas"] == "source" and request["prompt"] == "a boat"
     assert request["conditions"][1]["click"] == [pytest.approx(20 / 96, abs=0.01), pytest.approx(0.5, abs=0.01)]
+
+
+def test_an_edited_image_is_an_image(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write([Chunk(read_video(clip)[0][:1], 0, 10.0)], "photo.png")
+    done = run("remove", "photo.png", "--box", "8,28,66,26", "--fill", "propagate")
+    assert done.exit_code == 0 and "photo-edited.png  (96x80, 1 frame, " in done.stdout, done.output

@@ -253,7 +253,7 @@ def edit_clip(
 
     own = {name: value for name, value in fields.items() if value is not None}
     base = Request.from_dict({"prompt": prompt, "conditions": conditions, "canvas": canvas, **own})
-    make_clip(options, build(options, base), lambda _: output.name_after(video, ending), [video])
+    make_clip(options, build(options, base), lambda found: output.name_after(video, ending, found.frames), [video])
 
 
 def _mask(options: RegionOptions, video: str, *, shape: str, ratio: float) -> dict[str, Any]:
