@@ -70,7 +70,9 @@ def test_outpaint_and_extend_change_size_and_length(clip, tmp_path):
         (("remove", "CLIP", "--box", "300,0,40,40"), "box"),
         (("remove", "CLIP", "--click", "500,4"), "click"),
         (("remove", "CLIP", "--box", "8,28,66,26", "--grow", "7"), "--grow is a fraction"),
+        (("remove", "CLIP", "--box", "8,28,66,26", "--shape", "bbox", "--ratio", "0.2"), "--ratio is not used"),
         (("outpaint", "CLIP"), "How far"),
+        (("outpaint", "CLIP", "--right", "-1"), "--right is a fraction of the width. Legal: 0 to 4"),
         (("extend", "CLIP", "--known", "99"), "frames"),
         (("remove", "missing.mp4", "--box", "0,0,1,1"), "no such file"),
         (("restyle", "CLIP", "ink", "--control", "edge"), "control:edge"),
@@ -89,3 +91,10 @@ def test_the_request_can_be_had_instead(clip):
     request = json.loads(done.stdout)
     assert request["canvas"] == "source" and request["prompt"] == "a boat"
     assert request["conditions"][1]["click"] == [pytest.approx(20 / 96, abs=0.01), pytest.approx(0.5, abs=0.01)]
+
+
+def test_an_edited_image_is_an_image(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write([Chunk(read_video(clip)[0][:1], 0, 10.0)], "photo.png")
+    done = run("remove", "photo.png", "--box", "8,28,66,26", "--fill", "propagate")
+    assert done.exit_code == 0 and "photo-edited.png  (96x80, 1 frame, " in done.stdout, done.output

@@ -70,5 +70,5 @@ def test_a_preview_that_fails_never_stops_the_work(tmp_path: Path, capsys: pytes
     previews = Previews(str(tmp_path / "gone" / "look.png"), 8.0, lambda event: None)
     for step in (1, 2):
         previews(preview(step, asked))
-    assert asked == [1]
+    assert asked == [1] and previews.offered and not previews.written
     assert "Previews stopped" in capsys.readouterr().err

@@ -146,6 +146,12 @@ def test_a_plan_without_a_model_shows_its_fill_and_no_model(make):
     assert rows["fill"] == "propagate" and rows["model"] == "none" and not {"steps", "prompt"} & set(rows)
 
 
+def test_a_model_that_has_nothing_to_generate_costs_nothing(make):
+    clip, mask, *_ = make()
+    plan = make_plan(request_of(clip, mask, fill="both"), device="cpu")
+    assert set(plan.sources) == {"propagated"} and plan.estimate.seconds == 0 and plan.estimate.start > 0
+
+
 def test_closing_stops_the_work(make):
     clip, mask, *_ = make()
     chunks = fill_clip(make_plan(request_of(clip, mask), device="cpu"))

@@ -17,7 +17,7 @@ from .exits import guarded
 from .options import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from .piping import writes
 from .progress import reporter
-from .say import note, say
+from .say import frames_text, note, say
 
 if TYPE_CHECKING:
     from ..core.plan import Manifest
@@ -180,7 +180,7 @@ def step_rows(step: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def probe_rows(file: Path, info: dict[str, Any]) -> list[tuple[str, Any]]:
     variable = ", variable" if info["variable_fps"] else ""
-    length = f"{info['num_frames']} frames, {info['seconds']:.2f} s at {info['fps']:g} fps{variable}"
+    length = f"{frames_text(info['num_frames'])}, {info['seconds']:.2f} s at {info['fps']:g} fps{variable}"
     return [
         ("file", file),
         ("size", f"{info['width']}x{info['height']}"),

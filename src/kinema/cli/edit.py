@@ -71,7 +71,8 @@ class EditRegion:
                "these with _expand. A bbox hides the outline of what is removed."),
     ] = None  # fmt: skip
     ratio: Annotated[
-        float | None, option("--ratio", metavar="R", panel=REGION, help="How much _expand grows the mask.")
+        float | None,
+        option("--ratio", metavar="R", panel=REGION, help="How much _expand grows the mask, 0 to 1. Default: 0.1."),
     ] = None
 
 
@@ -102,7 +103,12 @@ class RemoveOptions(RegionOptions):
 
     grow: Annotated[
         float | None,
-        option("--grow", metavar="R", panel=REGION, help="Grow the mask by this fraction of its size. Default: 0.1."),
+        option(
+            "--grow",
+            metavar="R",
+            panel=REGION,
+            help="Grow the mask by this fraction of its size, 0 to 1. Default: 0.1.",
+        ),
     ] = None
     shadow: Annotated[
         bool,
@@ -127,10 +133,7 @@ def remove(
             raise RequestError(
                 "--grow and --ratio are the same.", field="grow", value=options.grow, legal="one of them"
             )
-        if not 0 <= options.grow <= 1:
-            raise RequestError(
-                "--grow is a fraction of the size of the mask.", field="grow", value=options.grow, legal="0 to 1"
-            )
+        _check_fraction("grow", options.grow, 1.0, "the size of the mask")
         options.ratio = options.grow
         options.shape = options.shape and f"{options.shape.removesuffix('_expand')}_expand"  # type: ignore[assignment]
     mask = _mask(options, video, shape="bbox_expand" if fill == "generate" else "original_expand", ratio=MARGIN)
@@ -166,13 +169,17 @@ def outpaint(
     options: FillOptions,
     video: Video,
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="Text that describes the scene.")] = "",
-    left: Annotated[float, option("--left", metavar="R", panel=REGION, help="Fraction of the width.")] = 0.0,
-    right: Annotated[float, option("--right", metavar="R", panel=REGION, help="Fraction of the width.")] = 0.0,
-    top: Annotated[float, option("--top", metavar="R", panel=REGION, help="Fraction of the height.")] = 0.0,
-    bottom: Annotated[float, option("--bottom", metavar="R", panel=REGION, help="Fraction of the height.")] = 0.0,
+    left: Annotated[float, option("--left", metavar="R", panel=REGION, help="Fraction of the width, up to 4.")] = 0.0,
+    right: Annotated[float, option("--right", metavar="R", panel=REGION, help="Fraction of the width, up to 4.")] = 0.0,
+    top: Annotated[float, option("--top", metavar="R", panel=REGION, help="Fraction of the height, up to 4.")] = 0.0,
+    bottom: Annotated[
+        float, option("--bottom", metavar="R", panel=REGION, help="Fraction of the height, up to 4.")
+    ] = 0.0,
 ) -> None:
     """Outpaint a clip: the frame grows, the pixels of the clip are not changed."""
     grow = (left, top, right, bottom)
+    for name, value in zip(("left", "top", "right", "bottom"), grow):
+        _check_fraction(name, value, 4.0, "the width" if name in ("left", "right") else "the height")
     if not any(grow):
         raise RequestError(
             "How far the frame grows is required.", field="left", legal="--left, --right, --top, --bottom"
@@ -253,7 +260,7 @@ def edit_clip(
 
     own = {name: value for name, value in fields.items() if value is not None}
     base = Request.from_dict({"prompt": prompt, "conditions": conditions, "canvas": canvas, **own})
-    make_clip(options, build(options, base), lambda _: output.name_after(video, ending), [video])
+    make_clip(options, build(options, base), lambda found: output.name_after(video, ending, found.frames), [video])
 
 
 def _mask(options: RegionOptions, video: str, *, shape: str, ratio: float) -> dict[str, Any]:
@@ -273,6 +280,12 @@ def _mask(options: RegionOptions, video: str, *, shape: str, ratio: float) -> di
     found: dict[str, Any] = {"kind": "mask", "shape": options.shape or shape}
     if found["shape"].endswith("_expand"):
         found["ratio"] = ratio if options.ratio is None else options.ratio
+        _check_fraction("ratio", found["ratio"], 1.0, "the size of the mask")
+    elif options.ratio is not None:
+        raise RequestError(
+            f"--shape {found['shape']} does not grow, so --ratio is not used.", field="ratio", value=options.ratio,
+            legal=f"--shape {found['shape']}_expand",
+        )  # fmt: skip
     if options.box is not None:
         found["boxes"] = (where.parse_box(options.box, info.width, info.height),)
     elif options.click is not None:
@@ -290,6 +303,12 @@ def _mask(options: RegionOptions, video: str, *, shape: str, ratio: float) -> di
     if options.tracker != "auto":
         found["tracker"] = options.tracker
     return found
+
+
+def _check_fraction(name: str, value: float, most: float, of: str) -> None:
+    """Raise RequestError for an option that is no fraction from 0 to `most`."""
+    if not 0 <= value <= most:
+        raise RequestError(f"--{name} is a fraction of {of}.", field=name, value=value, legal=f"0 to {most:g}")
 
 
 def _references(files: list[str] | None) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from ..core.errors import KinemaError, MediaError, RequestError
 from . import output, show
 from .exits import guarded
 from .options import OUTPUT, AsJson, option
-from .say import answer, note, say
+from .say import answer, frames_text, note, say
 
 if TYPE_CHECKING:
     from ..workflow.history import HistoryEntry
@@ -130,7 +130,7 @@ def _text(entry: HistoryEntry) -> tuple[str, str]:
     """Return two lines: date, file and size; prompt, command, model and seed."""
     from .work import readable
 
-    size = f"{entry.width}x{entry.height}, {entry.frames} frames, {readable(entry.bytes)}"
+    size = f"{entry.width}x{entry.height}, {frames_text(entry.frames)}, {readable(entry.bytes)}"
     by = [entry.made, entry.model, f"seed {entry.seed}" if entry.seed is not None else ""]
     prompt = show.shortened(" ".join(entry.prompt.split())) or "no prompt"
     return (

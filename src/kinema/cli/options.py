@@ -61,7 +61,8 @@ Output = Annotated[
         "-o",
         metavar="FILE",
         panel=OUTPUT,
-        help="A .mp4, .webm, .gif or .webp file, or a folder/ of frames. Default: a new name.",
+        help="A .mp4, .webm, .gif or .webp file, a folder/ of frames, or a .png or .jpg of a single frame. "
+        "Default: a new name.",
     ),
 ]
 Sheet = Annotated[

@@ -40,9 +40,10 @@ def stem(video: str, unnamed: str) -> str:
     return name.encode("utf-8", "replace")[:STEM_BYTES].decode("utf-8", "ignore") or unnamed
 
 
-def name_after(video: str, ending: str) -> Path:
-    """Return an unused name here for a clip that is generated from an input: VIDEO-ENDING.mp4."""
-    return unused(Path(f"{stem(video, 'clip')}-{ending}.mp4"))
+def name_after(video: str, ending: str, frames: int = 0) -> Path:
+    """Return an unused name here for a clip that is generated from an input: VIDEO-ENDING.mp4, of a single frame
+    VIDEO-ENDING.png."""
+    return unused(Path(f"{stem(video, 'clip')}-{ending}{'.png' if frames == 1 else '.mp4'}"))
 
 
 def check_clip(text: str, fps: float | None = None) -> None:

@@ -55,9 +55,11 @@ class Previews:
         self.target, self.is_folder = Path(text), _is_folder(text)
         self.fps, self.on_event = fps, on_event
         self.due_s = 0.0
+        self.offered = self.written = False
 
     def __call__(self, event: Event) -> None:
         self.on_event(event)
+        self.offered = self.offered or isinstance(event, Preview)
         if not isinstance(event, Preview) or time.monotonic() < self.due_s:
             return
         started = time.monotonic()
@@ -75,6 +77,7 @@ class Previews:
             note(f"Previews stopped: {error}")
             self.due_s = float("inf")
             return
+        self.written = True
         now = time.monotonic()
         self.due_s = now + (now - started) * (1 - SHARE) / SHARE
 

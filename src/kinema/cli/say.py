@@ -22,6 +22,11 @@ MAX_CHARS = 20_000
 """Per line."""
 
 
+def frames_text(count: int) -> str:
+    """Return "1 frame" or "17 frames"."""
+    return "1 frame" if count == 1 else f"{count} frames"
+
+
 def say(*lines: str, err: bool = False, color: str | None = None) -> None:
     """Print lines on stdout, or stderr. A line break within one is indented, so that it cannot fake a line. On a
     terminal, long lines are wrapped between words."""

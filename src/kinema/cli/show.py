@@ -10,7 +10,7 @@ import typer
 
 from ..core.outside import for_terminal
 from ..core.threads import CROWDED, crowd
-from .say import colored, fitting, note, say
+from .say import colored, fitting, frames_text, note, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,7 +87,7 @@ def plan_rows(found: Plan) -> list[tuple[str, Any]]:
     low, high = found.guidance_interval
     interval = "" if (low, high) == (0.0, 1.0) else f", in the steps from {low:.0%} to {high:.0%}"
     wide, tall = found.size
-    length = f"{found.frames} frames, {found.seconds:.2f} s at {found.fps:g} fps"
+    length = f"{frames_text(found.frames)}, {found.seconds:.2f} s at {found.fps:g} fps"
     if not found.uses_model:
         rows: list[tuple[str, Any]] = [("model", "none"), ("fill", found.fill), ("size", f"{wide}x{tall}")]
         return [*rows, ("length", length), *_last_rows(found)]

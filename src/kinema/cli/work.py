@@ -23,7 +23,7 @@ from . import output, show
 from .names import is_piped
 from .options import OutputOptions, SingleClipOptions
 from .progress import reporter
-from .say import answer
+from .say import answer, frames_text
 from .sheet import SHEET_FRAMES, pick, save_sheet
 
 if TYPE_CHECKING:
@@ -209,28 +209,31 @@ def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     if job.keep_state is not None:
         place = job.keep_state
         keeping |= {"keep": lambda state: _save(state, place), "keep_every": job.keep_every}
-    listener = on_event
+    previews = None
     if job.preview is not None:
         from .preview import Previews
 
-        listener = Previews(job.preview, job.plan.fps, on_event)
+        previews = Previews(job.preview, job.plan.fps, on_event)
     if engine.start_s is not None:  # for a command, all the time before this counts as start
         engine.start_s = max(engine.start_s, alone(process_age_s(), time.process_time()))
     picked: list[np.ndarray] = []
     path = write_clip(
-        engine, job.plan, job.target, manifest=manifest, on_event=listener, **keeping,
+        engine, job.plan, job.target, manifest=manifest, on_event=previews or on_event, **keeping,
         through=lambda chunks: pick(chunks, job.plan.frames, SHEET_FRAMES, picked) if job.sheet is not None else chunks,
     )  # fmt: skip
     if job.sheet is not None:
         save_sheet(picked, job.sheet)
+    if previews is not None and not previews.offered:
+        on_event(Note("sample", "No preview was written: no step was sampled."))
     record(
-        on_event, path, "generated", prompt=job.plan.prompt, model=job.plan.model, seed=job.plan.seed,
-        size=job.plan.size, frames=job.plan.frames, fps=job.plan.fps,
+        on_event, path, "generated", prompt=job.plan.prompt, model=job.plan.model if job.plan.uses_model else "",
+        seed=job.plan.seed if job.plan.uses_model else None, size=job.plan.size, frames=job.plan.frames,
+        fps=job.plan.fps,
     )  # fmt: skip
     return {
         "path": str(path),
         "sheet": str(job.sheet) if job.sheet is not None else None,
-        "preview": job.preview,
+        "preview": job.preview if previews is not None and previews.written else None,
         "bytes": output.size_of(path),
         "width": job.plan.size[0],
         "height": job.plan.size[1],
@@ -276,7 +279,7 @@ def expected_parts(found: Plan, model: str, device: str | None) -> Planned:
 def result_text(found: dict[str, Any]) -> str:
     """Return the result as text."""
     length_s = found["frames"] / found["fps"]
-    clip = f"{found['width']}x{found['height']}, {found['frames']} frames, {length_s:.2f} s"
+    clip = f"{found['width']}x{found['height']}, {frames_text(found['frames'])}, {length_s:.2f} s"
     lines = [f"{found['path']}  ({clip}, {readable(found['bytes'])}) in {found['seconds']:.1f} s"]
     if found["sheet"]:
         lines.append(found["sheet"])

@@ -93,11 +93,19 @@ def estimate(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Es
         start, work = fill_work(plan).expected()
         gb = round(FILL_GB + FILL_FRAMES * 12 * plan.size[0] * plan.size[1] / 1e9, 2)
         return Estimate(device="cpu", seconds=round(work, 2), gb=gb, pflop=0.0, start=round(start, 2))
-    cost = corrected(arithmetic(plan, card, device, from_clip))
+    cost = _expected(plan, card, device, from_clip)
     return Estimate(
         device=device, seconds=round(cost.seconds, 2), gb=round(cost.gb, 2), pflop=round(cost.pflop, 6),
         start=round(cost.start_s, 2), measured=cost.measured,
     )  # fmt: skip
+
+
+def _expected(plan: Plan, card: Card, device: str, from_clip: bool) -> Cost:
+    """The corrected cost; without the model's work if other frames are expected to fill the whole area."""
+    cost = corrected(arithmetic(plan, card, device, from_clip))
+    if plan.fill == "both" and plan.sources and "generated" not in plan.sources:
+        return replace(cost, pflop=0.0, encode_s=0.0, sample_s=0.0, decode_s=0.0)
+    return cost
 
 
 def arithmetic(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Cost:
@@ -177,7 +185,7 @@ def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip
     start: include loading. from_clip: see `evaluations`."""
     if not plan.uses_model:
         return fill_work(plan).parts()
-    cost = corrected(arithmetic(plan, card, device, from_clip))
+    cost = _expected(plan, card, device, from_clip)
     times = crowd()
     cost = replace(cost, start_s=times * cost.start_s, encode_s=times * cost.encode_s)
     if device == "cpu":
