@@ -180,7 +180,7 @@ def test_the_miniature_goes_on_where_the_shot_before_it_ended(tmp_path):
     assert seam > jump + 3.0, (seam, jump)
     whole = np.concatenate([chunk.frames for chunk in maker("kinema-mini-wan")._loaded(None).stream(request)])
     assert min(psnr(*pair) for pair in zip(whole[:KNOWN_FRAMES], old[-KNOWN_FRAMES:])) > 22.0  # context frames,
-    assert min(psnr(*pair) for pair in zip(whole[KNOWN_FRAMES:], new)) > 35.0  # and only they are removed
+    assert min(psnr(*pair) for pair in zip(whole[KNOWN_FRAMES:], new)) > 34.0  # and only they are removed
 
     runner.file(second, "generate").unlink()
     runner.made(second)

@@ -8,7 +8,7 @@ from kinema.core.request import Request
 from kinema.diffusion.noise import noise
 from kinema.engine.generate import sample
 
-STEPS, GUIDANCE, SHIFT, SEED = 6, 4.0, 3.0, 11
+STEPS, GUIDANCE, SHIFT, SEED = 6, 3.0, 3.0, 11
 TOLERANCE = 1e-4
 PROMPT, NEGATIVE = "a red ball rolls left over a green hill at sunset", "snow"
 
