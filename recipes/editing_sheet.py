@@ -33,7 +33,7 @@ def main() -> None:
         mask, source = kinema.Mask(track=box), kinema.Source(video=video)
         wide = kinema.Source(video=video, grow=(0.25, 0.0, 0.25, 0.0))
         for title, prompt, conditions, fields in (
-            (f'removed; prompt "{place}"', place, (source, mask), {}),
+            (f'removed; prompt "{place}"', place, (source, mask), {"fill": "auto"}),
             (f'replaced; prompt "a red car {place}"', f"a red car {place}", (source, mask), {}),
             ("a quarter wider on both sides", case.caption, (wide,), {}),
             ("one second longer", case.caption, (kinema.Continue(clip=video, frames=5),), {"seconds": 1.0}),
