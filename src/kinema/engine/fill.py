@@ -13,10 +13,12 @@ from itertools import tee
 import numpy as np
 
 from ..core.conditions import Mask
+from ..core.events import OnEvent, ignore
 from ..core.plan import Plan
 from ..propagation.fill import fill
 from ..propagation.frame import FilledFrame, Origin
 from ..propagation.mend import mended
+from ..propagation.patch import Patching
 from .shadow import Masked, with_shadows
 
 Frame = tuple[np.ndarray, np.ndarray | None]
@@ -64,12 +66,13 @@ def described(fractions: dict[str, float]) -> str:
 
 
 def filled(
-    frames: Iterable[Frame], masks: Iterable[np.ndarray], plan: Plan, shares: Shares
+    frames: Iterable[Frame], masks: Iterable[np.ndarray], plan: Plan, shares: Shares, on_event: OnEvent = ignore
 ) -> Iterator[tuple[Frame, np.ndarray]]:
     """Yield each frame with its masked area filled, and what is left to generate: (H, W) float32, 1 = generate, zero
     everywhere if the plan uses no model.
 
-    frames, masks: of the source, masks float32 (H, W) in [0, 1]; every pixel above 0 is filled.
+    frames, masks: of the source, masks float32 (H, W) in [0, 1]; every pixel above 0 is filled. on_event: reports the
+    progress in frames.
     """
     sounds: deque[np.ndarray | None] = deque()
     given: deque[np.ndarray] = deque()
@@ -87,7 +90,8 @@ def filled(
             given.append(hole_HW)
             yield frame_HWC, hole_HW
 
-    source = fill(holes(), patch="sharp" if plan.fill == "propagate" else None)
+    patch: Patching | None = "sharp" if plan.fill == "propagate" else None
+    source = fill(holes(), patch=patch, on_event=on_event, num_frames=plan.frames)
     try:
         for found in source:
             hole_HW = given.popleft()

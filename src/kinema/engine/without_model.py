@@ -11,7 +11,7 @@ import numpy as np
 from ..core.chunk import Chunk
 from ..core.conditions import Source
 from ..core.errors import RequestError
-from ..core.events import Event, Note, OnEvent, Preview, Progress, ignore
+from ..core.events import Event, Note, OnEvent, Preview, ignore
 from ..core.plan import Plan
 from ..core.request import Request
 from .clip import Clip
@@ -70,9 +70,8 @@ def fill_clip(plan: Plan, on_event: OnEvent = ignore) -> Iterator[Chunk]:
     source = next(each for each in plan.conditions if isinstance(each, Source))
     shares = Shares(model=False)
     pending: list[Frame] = []
-    for done, (frame, _) in enumerate(filled(*source_streams(plan, source), plan, shares), 1):
+    for done, (frame, _) in enumerate(filled(*source_streams(plan, source), plan, shares, on_event), 1):
         pending.append(frame)
-        on_event(Progress("fill", done, plan.frames))
         on_event(Preview("fill", step=done, steps=plan.frames, frames=_Still(frame[0])))
         if len(pending) == CHUNK_FRAMES or done == plan.frames:
             frames, sounds = zip(*pending)
