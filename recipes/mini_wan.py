@@ -6,7 +6,8 @@
     kinema train recipes/mini_wan.py --set start=runs/mini_wan/export --minutes 120 --out runs/longer
 
 `--set start=DIR` continues the training of a finished model, except its VAE and tiny decoder. `--set vae_start=DIR/vae`
-continues the training of a VAE, wider with `--set vae_decoder_base=32` (mini_wan_vae.py).
+continues the training of a VAE, wider with `--set vae_decoder_base=32` (mini_wan_vae.py). `--set moving_camera=0.35`
+trains on clips of which that share has a moving camera.
 
 Stages: clips (render Toyland), vae, decoder (further training of the decoder; latents stay valid), tiny (the tiny
 decoder), cache (latents of clips and conditions), video (transformer and text encoder; single frames first), few_step
@@ -19,6 +20,7 @@ import json
 import shutil
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,11 +47,11 @@ from kinema.training.tasks.video import WARM_UP, VideoTask
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mini_wan_card import write_card
-from mini_wan_editions import EDITIONS, Edition
+from mini_wan_editions import EDITIONS, Edition, with_cameras
 from mini_wan_judge import gate, judge, passes
 from mini_wan_networks import GUIDANCE, SHIFT, STEPS, new_parts, scheduler
 from mini_wan_student import train_student
-from mini_wan_vae import decoder_for, new_vae, open_vae, resized, vae_start, widened
+from mini_wan_vae import decoder_for, new_vae, number, open_vae, resized, vae_start, widened
 
 AGAIN = 0.75
 """Factor on the default learning rates with `start`."""
@@ -62,7 +64,10 @@ def stages(settings: Settings) -> list[Stage]:
     name = settings.options.get("edition", "small" if settings.device == "cpu" else "large")
     if name not in EDITIONS:
         raise ValueError(f"edition must be one of {', '.join(EDITIONS)}, got {name!r}.")
-    run = Run(settings, resized(EDITIONS[name], settings.options))
+    edition = resized(EDITIONS[name], settings.options)
+    if "moving_camera" in settings.options:
+        edition = with_cameras(edition, number(settings.options, "moving_camera"))
+    run = Run(settings, edition)
     if run.start is not None and run.again is None:
         return [
             Stage("clips", 0.01, run.clips),
@@ -314,7 +319,8 @@ class Run:
         for extra in ("tiny_decoder", "few_step"):
             if (self.out / extra).exists():
                 shutil.copytree(self.out / extra, folder / extra)
-        write_card(folder, self.edition, self.training())
+        model_world = EDITIONS[self.edition.name].world
+        write_card(folder, replace(self.edition, world=model_world), self.training())
         if self.settings.minutes >= 10:
             self.draw_sheets(folder)
         return {"folder": str(folder)}

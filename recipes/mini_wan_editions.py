@@ -59,3 +59,11 @@ LARGE = Edition(
 """All of Toyland: twelve kinds, every place in full detail, weather, styles and camera moves."""
 
 EDITIONS = {edition.name: edition for edition in (SMALL, LARGE)}
+
+
+def with_cameras(edition: Edition, share: float) -> Edition:
+    """Return the edition with another share of clips with a moving camera (`--set moving_camera=0.35`). Raises
+    ValueError for a share above 1."""
+    if share > 1:
+        raise ValueError(f"moving_camera must be a share from 0 to 1, got {share:g}.")
+    return replace(edition, world=replace(edition.world, moving_camera=share))
