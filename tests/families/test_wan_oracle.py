@@ -11,6 +11,7 @@ from oracle import SHIFT, TOLERANCE, common, ours, request
 
 from kinema.engine.generate import generate
 from kinema.families.wan.model import WanFamily, WanParts
+from kinema.weights.device import precision
 
 
 def test_vace_text_only(mini, pipeline):
@@ -116,3 +117,19 @@ def test_a_quick_profile_leaves_no_rounding_behind(mini):
     assert quick.low_precision
     family.encode(quick, family.prepare(quick))
     assert torch.equal(family.encode(exact, family.prepare(exact)).control_BCTHW, alone)
+
+
+def test_the_memory_layout_of_pixels_changes_nothing(mini):
+    """Latents of mid-gray are the same whether a text's request or an edit's has computed them first."""
+    family, quick = mini.family, mini.plan(request(profile="fast"))
+    frames, pixels = quick.frames, torch.rand(1, 3, quick.frames, 64, 64) * 2 - 1
+    for flat in (torch.zeros(1, 3, frames, 64, 64), pixels):
+        channels_last = flat.movedim(1, -1).contiguous().movedim(-1, 1)
+        assert channels_last.stride() != flat.stride()
+        for low in (True, False):
+            found = []
+            for each in (flat, channels_last):
+                family.gray.clear()
+                with torch.inference_mode(), precision(family.device, low):
+                    found.append(family.encode_pixels(each))
+            assert torch.equal(*found)
