@@ -180,7 +180,10 @@ def test_the_miniature_goes_on_where_the_shot_before_it_ended(tmp_path):
     assert seam > jump + 3.0, (seam, jump)
     whole = np.concatenate([chunk.frames for chunk in maker("kinema-mini-wan")._loaded(None).stream(request)])
     assert min(psnr(*pair) for pair in zip(whole[:KNOWN_FRAMES], old[-KNOWN_FRAMES:])) > 22.0  # context frames,
-    assert min(psnr(*pair) for pair in zip(whole[KNOWN_FRAMES:], new)) > 34.0  # and only they are removed
+    encoded = write(
+        [Chunk(whole[KNOWN_FRAMES : KNOWN_FRAMES + len(new)], 0, fps)], tmp_path / "new.mp4", quality="best"
+    )
+    assert np.array_equal(read_video(encoded)[0], new)  # and only they are removed: the rest is the codec's loss
 
     runner.file(second, "generate").unlink()
     runner.made(second)

@@ -154,7 +154,10 @@ class WanFamily:
 
     def encode_pixels(self, x_BCFHW: torch.Tensor) -> torch.Tensor:
         """Encode pixels to normalised latents. Mid-gray, VACE's empty input, is part of nearly every request and cached
-        (separately for each precision: `exact` must not use the rounding of a fast profile)."""
+        (separately for each precision: `exact` must not use the rounding of a fast profile). The pixels are made
+        contiguous: convolutions round differently in another memory layout, so a cached result would depend on the
+        request that computed it."""
+        x_BCFHW = x_BCFHW.contiguous()
         key = (*x_BCFHW.shape, int(torch.is_autocast_enabled(self.device.type)))
         if (gray := not x_BCFHW.any()) and key in self.gray:
             return self.gray[key]
