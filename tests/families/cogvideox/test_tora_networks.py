@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from diffusers import CogVideoXTransformer3DModel
 
 from kinema.families.cogvideox.tora.fusers import FUSERS
-from kinema.families.cogvideox.tora.guide import Motion, guided
+from kinema.families.cogvideox.tora.guide import MotionFeatures, guided
 from kinema.families.cogvideox.tora.networks import (
     MotionGuidance,
     MotionGuidanceFuser,
@@ -156,10 +156,10 @@ def test_new_fusers_change_nothing_and_trained_ones_do(fuser, patch_t):
     with torch.no_grad():
         plain = model(**given)[0]
         new = guidance(model.config, fuser, random=False)
-        with guided(model, Motion(new.fuser, new(flow(frames=4)))):
+        with guided(model, MotionFeatures(new.fuser, new(flow(frames=4)))):
             assert torch.equal(model(**given)[0], plain)
         other = guidance(model.config, fuser)
-        with guided(model, Motion(other.fuser, other(flow(frames=4)))):
+        with guided(model, MotionFeatures(other.fuser, other(flow(frames=4)))):
             assert (model(**given)[0] - plain).abs().max() > 1e-3
         assert torch.equal(model(**given)[0], plain)  # no hook is left
 
@@ -167,7 +167,7 @@ def test_new_fusers_change_nothing_and_trained_ones_do(fuser, patch_t):
 def test_only_video_tokens_change_between_modulation_and_attention():
     model = transformer()
     parts = guidance(model.config)
-    motion = Motion(parts.fuser, parts(flow()))
+    motion = MotionFeatures(parts.fuser, parts(flow()))
     seen = {}
     block = model.transformer_blocks[0]
     hooks = [
@@ -189,7 +189,7 @@ def test_guidance_branches_share_the_motion(fuser):
     """A batch of (negative, positive) with one motion equals each alone; two clips with a motion each do too."""
     model = transformer()
     parts = guidance(model.config, fuser)
-    motion = Motion(parts.fuser, parts(flow()))
+    motion = MotionFeatures(parts.fuser, parts(flow()))
     both = inputs(batch=2)
     rows = [{**both, **{k: both[k][i : i + 1] for k in ("hidden_states", "encoder_hidden_states", "timestep")}}
             for i in (0, 1)]  # fmt: skip
@@ -199,10 +199,10 @@ def test_guidance_branches_share_the_motion(fuser):
     two = parts(flow(batch=2))
     four = {**both, **{k: both[k].repeat(2, *[1] * (both[k].dim() - 1))
                        for k in ("hidden_states", "encoder_hidden_states", "timestep")}}  # fmt: skip
-    with torch.no_grad(), guided(model, Motion(parts.fuser, two)):
+    with torch.no_grad(), guided(model, MotionFeatures(parts.fuser, two)):
         batch = model(**four)[0]
     for index in range(2):
-        with torch.no_grad(), guided(model, Motion(parts.fuser, [each[index : index + 1] for each in two])):
+        with torch.no_grad(), guided(model, MotionFeatures(parts.fuser, [each[index : index + 1] for each in two])):
             assert torch.allclose(model(**rows[index])[0], batch[index::2], atol=1e-5)
 
 
@@ -215,7 +215,7 @@ def test_gradients_reach_fusers_and_extractor_only(fuser, again):
     if again:
         model.enable_gradient_checkpointing()
         model.train()
-    with guided(model, Motion(parts.fuser, parts(flow()))):
+    with guided(model, MotionFeatures(parts.fuser, parts(flow()))):
         model(**inputs())[0].square().mean().backward()
     assert all(each.grad is None for each in model.parameters())
     assert all(each.grad is not None and each.grad.abs().sum() > 0 for each in parts.parameters())
@@ -224,7 +224,7 @@ def test_gradients_reach_fusers_and_extractor_only(fuser, again):
         model.eval()
         model.disable_gradient_checkpointing()
         parts.zero_grad()
-        with guided(model, Motion(parts.fuser, parts(flow()))):
+        with guided(model, MotionFeatures(parts.fuser, parts(flow()))):
             model(**inputs())[0].square().mean().backward()
         for name, each in parts.named_parameters():
             assert torch.allclose(found[name], each.grad, rtol=1e-4, atol=1e-8), name
@@ -236,12 +236,12 @@ def test_states_are_kept_without_gradients_and_follow_the_weights_with_them(monk
     calls = []
     own = MotionGuidanceFuser.state
     monkeypatch.setattr(MotionGuidanceFuser, "state", lambda self, x: (calls.append(1), own(self, x))[1])
-    motion = Motion(parts.fuser, parts(flow()))
+    motion = MotionFeatures(parts.fuser, parts(flow()))
     with torch.no_grad(), guided(model, motion):
         first = model(**inputs())[0]
         assert torch.equal(model(**inputs())[0], first) and len(calls) == 3
         monkeypatch.setattr("kinema.families.cogvideox.tora.guide.KEPT_BYTES", 0)
-        again = Motion(parts.fuser, motion.features)
+        again = MotionFeatures(parts.fuser, motion.features)
         with guided(model, None):
             assert again.state(0) is not again.state(0)
     with guided(model, motion):
@@ -253,11 +253,11 @@ def test_a_window_of_a_clip_takes_its_frames():
     model = transformer()
     parts = guidance(model.config)
     whole = parts(flow(frames=6))
-    part = Motion(parts.fuser, whole).frames(2, 5)
+    part = MotionFeatures(parts.fuser, whole).frames(2, 5)
     assert [tuple(each.shape) for each in part.features] == [(1, 3, 8, 3, 4)] * 3
     with torch.no_grad(), guided(model, part):
         cut = model(**inputs())[0]
-    with torch.no_grad(), guided(model, Motion(parts.fuser, parts(flow(frames=6)[:, :, 2:5]))):
+    with torch.no_grad(), guided(model, MotionFeatures(parts.fuser, parts(flow(frames=6)[:, :, 2:5]))):
         assert torch.allclose(model(**inputs())[0], cut, atol=1e-6)
 
 
@@ -266,13 +266,13 @@ def test_what_does_not_fit_is_refused():
     parts = guidance(model.config)
     features = parts(flow())
     with pytest.raises(ValueError, match="3 fusers take as many"):
-        Motion(parts.fuser, features[:2])
+        MotionFeatures(parts.fuser, features[:2])
     with (
         pytest.raises(ValueError, match="for 2 blocks, but the transformer has 3"),
-        guided(model, Motion(list(parts.fuser)[:2], features[:2])),
+        guided(model, MotionFeatures(list(parts.fuser)[:2], features[:2])),
     ):
         pass
-    shorter = Motion(parts.fuser, parts(flow(frames=2)))
+    shorter = MotionFeatures(parts.fuser, parts(flow(frames=2)))
     with guided(model, shorter), pytest.raises(ValueError, match=r"1 clips of 24 video tokens does not fit 1 of 36"):
         model(**inputs())
     with pytest.raises(ValueError, match="3 blocks take as many fusers, got 1"):

@@ -1,7 +1,7 @@
 """Motion guidance inside diffusers' CogVideoXTransformer3DModel: the fusers run in every block between the modulation
 (`norm1`) and the attention, on the video tokens only.
 
-    motion = Motion(guidance.fuser, guidance(flow_latents_BCTHW))      # once per clip; guidance: MotionGuidance
+    motion = MotionFeatures(guidance.fuser, guidance(flow_latents_BCTHW))      # once per clip; guidance: MotionGuidance
     with guided(transformer, motion):
         transformer(...)                                               # any number of times
 
@@ -23,7 +23,7 @@ KEPT_BYTES = 2**30
 """The states of a clip's fusers are kept up to this size, and above it computed again in every step."""
 
 
-class Motion:
+class MotionFeatures:
     """The motion of a clip: a fuser and its features (B, T, K, h, w) per block. ValueError if their numbers differ."""
 
     def __init__(self, fusers: Sequence[Any], features: Sequence[torch.Tensor]) -> None:
@@ -43,11 +43,11 @@ class Motion:
             self._kept[block] = state
         return state
 
-    def frames(self, start: int, stop: int) -> Motion:
+    def frames(self, start: int, stop: int) -> MotionFeatures:
         """The motion of the latent frames [start, stop), counted in the transformer's patches: a window of the clip."""
         if (start, stop) == (0, self.features[0].shape[1]):
             return self
-        return Motion(self.fusers, [each[:, start:stop] for each in self.features])
+        return MotionFeatures(self.fusers, [each[:, start:stop] for each in self.features])
 
     @property
     def batch(self) -> int:
@@ -61,7 +61,7 @@ class Motion:
 
 
 @contextmanager
-def guided(transformer: Any, motion: Motion | None) -> Iterator[None]:
+def guided(transformer: Any, motion: MotionFeatures | None) -> Iterator[None]:
     """Run the transformer with motion guidance inside this context; without motion (None), as it is.
 
     ValueError if the transformer has another number of blocks than the motion; inside the context, if the video has
