@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ...core.options import Sampling
+
+LEAST_SIGMA_PX, MOST_SIGMA_PX = 0.3, 200.0
 
 
 class CogVideoXOptions(Sampling):
@@ -24,4 +26,9 @@ class CogVideoXOptions(Sampling):
         "auto",
         description="decode frames in overlapping tiles: auto, if they are larger than those that the autoencoder was "
         "trained on; always, for the least memory; never",
+    )
+    trajectory_sigma: Annotated[float, Field(ge=LEAST_SIGMA_PX, le=MOST_SIGMA_PX)] = Field(
+        10.0,
+        description="width of the motion around a drawn path: the standard deviation, in pixels, of the Gaussian that "
+        "spreads it (Tora)",
     )
