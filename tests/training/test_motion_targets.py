@@ -171,7 +171,7 @@ class StandIn(torch.nn.Module):
 
     def forward(self, now, after):
         assert now.shape == after.shape and now.shape[-2] % 8 == now.shape[-1] % 8 == 0 and min(now.shape[-2:]) >= 128
-        assert -1 <= now.min() and now.max() <= 1
+        assert now.min() >= -1 and now.max() <= 1
         moved = (after - now).mean((1, 2, 3))[:, None, None, None]
         return [torch.zeros(1), (self.scale * moved).expand(-1, 2, *now.shape[-2:])]
 
@@ -205,7 +205,7 @@ def measured(flow: np.ndarray) -> motion_filter.ClipMotion:
 
 def test_camera_motions_are_dropped_and_object_motions_kept():
     assert "the camera moves, by 28 %" in measured(constant((2.1, 0))).why_dropped()
-    assert "explains 100 % of the motion" in measured(rotation(0.03)).why_dropped()
+    assert "100 % of all motion" in measured(rotation(0.03)).why_dropped()
     zoom = np.broadcast_to(0.02 * (np.mgrid[:64, :64].transpose(1, 2, 0)[..., ::-1] - 31.5), (8, 64, 64, 2))
     assert "the camera moves" in measured(zoom).why_dropped()
     assert measured(constant((2.1, 0))).why_dropped(camera=False) == ""
@@ -228,7 +228,7 @@ def test_scores_do_not_depend_on_the_size_and_weigh_clips():
         measured(np.zeros((0, 4, 4, 2)))
 
 
-@pytest.mark.parametrize(("exact", "kept_still", "kept_moving"), [(True, 0.99, 0.15), (False, 0.7, 0.35)])
+@pytest.mark.parametrize(("exact", "kept_still", "kept_moving"), [(True, 0.99, 0.2), (False, 0.7, 0.35)])
 def test_on_toyland_pans_go_and_still_cameras_stay(exact, kept_still, kept_moving):
     """Shares of clips kept, of 24 with a still camera and 24 with a moving one. Skies do not move with Toyland's
     camera, which makes this harder than most clips."""

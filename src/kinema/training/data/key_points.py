@@ -1,7 +1,7 @@
 """Sparse motion of a clip: key points chosen by how much they move, tracked along the dense flow (Tora's second stage,
 arXiv 2407.21705, section 3.4; its grid of 32 px and its 1 to 16 points).
 
-Legend: N points, F frames, H W pixels, 2 (x, y) in px: pixel centres have whole coordinates. flow as in optical_flow.py.
+Legend: N points, F frames, H W pixels, 2 (x, y) in px: pixel centres are whole numbers. flow as in optical_flow.py.
 Differences from the published code: positions stay fractional (there they are cut to whole pixels at each frame, which
 loses slow motion), and a clip that begins with a pause starts to move where its flow does (there it has no points).
 """
@@ -27,7 +27,7 @@ def choose(flow_FHW2: np.ndarray, rng: np.random.Generator, most: int = MOST) ->
     """Draw 1 to `most` key points at frame 0, float32 (N, 2), without replacement, with a probability proportional to
     the length of the first flow that is not zero. Candidates lie on a grid with a random offset. (0, 2) for a clip
     without motion; fewer points than drawn if fewer candidates move."""
-    if not 1 <= most:
+    if most < 1:
         raise ValueError(f"most must be 1 or more, got {most}")
     height, width = flow_FHW2.shape[1:3]
     step = grid_px(height, width)

@@ -66,7 +66,7 @@ class ClipMotion:
         if camera and self.camera_moves:
             return (
                 f"the camera moves, by {100 * self.camera_speed:.0f} % of the frame a second: one map moves "
-                f"{100 * self.camera_margin:.0f} % of its margin and explains {100 * self.explained:.0f} % of the motion"
+                f"{100 * self.camera_margin:.0f} % of its margin, {100 * self.explained:.0f} % of all motion"
             )
         return ""
 
