@@ -32,7 +32,8 @@ def encode_with(vae, patch_t: int | None = None):
 def encoder(parts, **changes) -> motion_clips.MotionEncoder:
     config = parts["transformer"].config
     settings = {
-        "sigma_px": 2.0, "draws": 2, "picture": config.in_channels != config.out_channels, **changes,
+        "sigma_px": 2.0, "draws": 2,
+        "picture_factor": 1.0 if config.in_channels != config.out_channels else None, **changes,
     }  # fmt: skip
     return motion_clips.MotionEncoder(encode_with(parts["vae"], config.patch_size_t), config.out_channels, **settings)
 

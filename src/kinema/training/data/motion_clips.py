@@ -40,14 +40,15 @@ Encode = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class MotionEncoder:
-    """Computes the tensors of a clip from frames and flow. latent_channels: of `encode`. picture: also the latents of
-    the first frame alone, for image-to-video models. sigma_px: of the Gaussian of key points. seed: of the key points,
-    which also depend on the clip's content, so that equal clips have equal draws. stride: frames per latent frame."""
+    """Computes the tensors of a clip from frames and flow. latent_channels: of `encode`. sigma_px: of the Gaussian of
+    key points. picture_factor: for image-to-video models, the factor on the latents of the first frame alone, which are
+    then computed too. seed: of the key points, which also depend on the clip's content, so that equal clips have equal
+    draws. stride: frames per latent frame."""
 
     encode: Encode
     latent_channels: int
     sigma_px: float
-    picture: bool = False
+    picture_factor: float | None = None
     compression: str = "vae"
     draws: int = DRAWS
     most_points: int = key_points.MOST
@@ -61,15 +62,15 @@ class MotionEncoder:
 
     def packed(self, frames_FHWC: np.ndarray, flow_FHW2: np.ndarray) -> Tensor:
         """All tensors of a clip, on one grid: (T, C + K + D K [+ C], h, w): latents, dense map, sparse maps, and with
-        `picture` the first frame's latents in every frame."""
+        `picture_factor` the first frame's latents in every frame."""
         latents = self.encode(to_unit(frames_FHWC).transpose(0, 1)[None])
         grid = (int(latents.shape[2]), int(latents.shape[3]), int(latents.shape[4]))
         digest = hashlib.sha256(np.ascontiguousarray(frames_FHWC).tobytes()).digest()
         rng = np.random.default_rng([self.seed, *digest[:8]])
         maps = [motion_map.draw_dense(flow_FHW2), *(self.sparse(flow_FHW2, rng) for _ in range(self.draws))]
         parts = [latents, *(self.compress(each, grid) for each in maps)]
-        if self.picture:
-            first = self.encode(to_unit(frames_FHWC[:1]).transpose(0, 1)[None])[:, :, -1:]
+        if self.picture_factor is not None:
+            first = self.picture_factor * self.encode(to_unit(frames_FHWC[:1]).transpose(0, 1)[None])[:, :, -1:]
             parts.append(first.expand(-1, -1, grid[0], -1, -1))
         return torch.cat(parts, 1)[0].transpose(0, 1).float().cpu()
 
@@ -114,7 +115,7 @@ class MotionClips:
     def unpack(cls, packed_NTCHW: Tensor, item: Tensor, weight: Tensor, encoder: MotionEncoder) -> MotionClips:
         """Undo `MotionEncoder.packed`."""
         c, k, d = encoder.latent_channels, encoder.channels, encoder.draws
-        sizes = [c, k, d * k] + ([c] if encoder.picture else [])
+        sizes = [c, k, d * k] + ([c] if encoder.picture_factor is not None else [])
         latents, dense, sparse, *first = packed_NTCHW.split(sizes, 2)
         sparse = sparse.unflatten(2, (d, k)).transpose(1, 2)
         return cls(latents, dense, sparse, first[0][:, 0] if first else None, item, weight)

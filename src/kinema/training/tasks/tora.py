@@ -60,13 +60,15 @@ def new_guidance(
 class ToraTask(Frozen):
     """transformer: frozen. guidance: trained in place. states: encodes captions to (B, L, D). stage: dense or sparse.
     frozen: other networks of the model that must not change (autoencoder, text encoder), for the proof. Clips are drawn
-    with the probability of their weight. names_for_adam: as in loop.Task; by default all (Muon is for matrices)."""
+    with the probability of their weight. names_for_adam: as in loop.Task; by default all (Muon is for matrices). more:
+    clips of other sizes; each step has clips of one size."""
 
     def __init__(
         self, transformer: Any, guidance: MotionGuidance, states: Callable[[list[str]], Tensor], caption_of: CaptionOf,
         store: MotionClips, held_out: MotionClips, *, schedule: Schedule, stage: str, device: str = "cpu",
         batch: int = 2, drop: float = 0.1, frozen: Mapping[str, nn.Module] | None = None,
-        names_for_adam: Sequence[str] = ("",), judge: Callable[[int], dict[str, Any]] = lambda step: {},
+        names_for_adam: Sequence[str] = ("",), more: Sequence[MotionClips] = (),
+        judge: Callable[[int], dict[str, Any]] = lambda step: {},
     ):  # fmt: skip
         if stage not in STAGES:
             raise ValueError(f"stage must be one of {', '.join(STAGES)}, got {stage!r}.")
@@ -79,6 +81,8 @@ class ToraTask(Frozen):
         self.schedule, self.stage, self.device = schedule, stage, device
         self.batch_size, self.drop, self.judge, self.samples = batch, drop, judge, 0
         self.names_for_adam = tuple(names_for_adam)
+        self.stores = [store, *more]
+        self.shares = torch.stack([each.weight.sum() for each in self.stores])
         self._guiding = ExitStack()
 
     def predict(
@@ -91,6 +95,14 @@ class ToraTask(Frozen):
         The fusers stay in place until the next call, since gradient checkpointing runs the blocks again in `backward`.
         """
         config, kind = self.transformer.config, self.transformer.dtype
+        self.let_go()
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=kind == torch.bfloat16):
+            return self._predict(config, kind, noisy_BTCHW, t_B, states_BLD, motion_BCTHW, picture_BCHW)
+
+    def _predict(
+        self, config: Any, kind: torch.dtype, noisy_BTCHW: Tensor, t_B: Tensor, states_BLD: Tensor,
+        motion_BCTHW: Tensor | None, picture_BCHW: Tensor | None,
+    ) -> Tensor:  # fmt: skip
         x = noisy_BTCHW.to(kind)
         if picture_BCHW is not None:
             image = torch.zeros_like(x)
@@ -98,7 +110,6 @@ class ToraTask(Frozen):
             x = torch.cat([x, image], 2)
         offset = None if config.ofs_embed_dim is None else torch.full((len(x),), OFFSET, device=self.device)
         table = positions.rotary(self.transformer, x.shape[1], *x.shape[-2:], torch.device(self.device))
-        self.let_go()
         motion = None
         if motion_BCTHW is not None:
             features = self.guidance(motion_BCTHW.to(self.device))
@@ -116,20 +127,21 @@ class ToraTask(Frozen):
 
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         self.guidance.train()
-        index = torch.multinomial(self.store.weight, self.batch_size, replacement=True, generator=generator)
-        draw = torch.randint(self.store.sparse.shape[1], (len(index),), generator=generator)
-        x0 = self.store.latents[index].float().to(self.device)
+        which = int(torch.multinomial(self.shares, 1, generator=generator)) if len(self.stores) > 1 else 0
+        store = self.stores[which]
+        index = torch.multinomial(store.weight, self.batch_size, replacement=True, generator=generator)
+        draw = torch.randint(store.sparse.shape[1], (len(index),), generator=generator)
+        x0 = store.latents[index].float().to(self.device)
         t_B = self.schedule.draw(len(index), generator)
         noisy, target = self.schedule.mix(x0, noise_like(x0, generator), t_B.to(self.device))
         left_out = (torch.rand(len(index), generator=generator) < self.drop).tolist()
         wording = torch.randint(WORDINGS, (len(index),), generator=generator).tolist()
-        items = self.store.item[index].tolist()
         captions = [
             "" if out else self.caption_of(item, number, False)
-            for item, number, out in zip(items, wording, left_out, strict=True)
+            for item, number, out in zip(store.item[index].tolist(), wording, left_out, strict=True)
         ]
-        picture = self._noisy_picture(index, generator)
-        motion = self.store.motion(index, draw if self.stage == "sparse" else None)
+        picture = None if store.picture is None else noisy_picture(store.picture[index].float(), generator)
+        motion = store.motion(index, draw if self.stage == "sparse" else None)
         self.samples += len(index) * processes.count()
         predicted = self.predict(noisy, t_B, self._states(captions), motion, picture)
         return (predicted - target).square().mean(), {}
@@ -137,16 +149,6 @@ class ToraTask(Frozen):
     def _states(self, captions: list[str]) -> Tensor:
         with torch.no_grad():
             return self.states(captions)
-
-    def _noisy_picture(self, index: Tensor, generator: torch.Generator) -> Tensor | None:
-        if self.store.picture is None:
-            return None
-        picture = self.store.picture[index].float()
-        mean, deviation = PICTURE_NOISE
-        level = torch.exp(mean + deviation * torch.randn(len(index), generator=generator))
-        kept = torch.rand(len(index), generator=generator) >= WITHOUT_PICTURE
-        noise = torch.randn(picture.shape, generator=generator)
-        return (picture + level.view(-1, 1, 1, 1) * noise) * kept.view(-1, 1, 1, 1)
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:
@@ -197,3 +199,12 @@ class ToraTask(Frozen):
             x = solver.step(uncond + guidance * (cond - uncond), int(t), x)[0]
         self.let_go()
         return x[0]
+
+
+def noisy_picture(picture_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """The image input of image-to-video models in training: with a little noise, and zero for some clips."""
+    mean, deviation = PICTURE_NOISE
+    count = len(picture_BCHW)
+    level = torch.exp(mean + deviation * torch.randn(count, generator=generator)).view(-1, 1, 1, 1)
+    kept = (torch.rand(count, generator=generator) >= WITHOUT_PICTURE).view(-1, 1, 1, 1)
+    return (picture_BCHW + level * torch.randn(picture_BCHW.shape, generator=generator)) * kept
