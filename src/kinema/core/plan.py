@@ -165,7 +165,12 @@ def encoded(plan: Plan) -> dict[str, str]:
 
 class Manifest(Value):
     """The origin of a clip: its plan, the SHA-256 of weights and inputs, and the versions used. threads: number of CPU
-    threads, which affects the last bits of the frames; 0 if unknown."""
+    threads, which affects the last bits of the frames; 0 if unknown.
+
+    filled: the fractions of the masked area of a fill by source, as in `Plan.sources`, counted as the clip was made.
+    moving: the fraction where something moves behind the area, so that other frames do not fit. lost, unsure: frames in
+    which a tracked object is out of sight, and in which the tracker is unsure of it.
+    """
 
     kinema: str
     plan: Plan
@@ -174,6 +179,10 @@ class Manifest(Value):
     versions: dict[str, str] = Field(default_factory=dict)
     device: str = ""
     threads: Annotated[int, Field(ge=0, le=65536)] = 0
+    filled: dict[str, Fraction] = Field(default_factory=dict)
+    moving: Fraction = 0.0
+    lost: tuple[Span, ...] = ()
+    unsure: tuple[Span, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

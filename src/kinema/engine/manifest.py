@@ -14,10 +14,12 @@ from ..core.outside import exists
 from ..core.plan import Manifest, Plan
 
 PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
+OUTCOME = {"filled", "moving", "lost", "unsure"}
+"""The fields of a manifest that are known only when the clip is finished."""
 
 
 def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]:
-    """The manifest of a clip, JSON-ready."""
+    """The manifest of a clip, JSON-ready, without its outcome, which a run reports at its end (core/events.Outcome)."""
     return Manifest(
         kinema=own_version(),
         plan=plan,
@@ -26,7 +28,7 @@ def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]
         versions={name: version(name) for name in PACKAGES},
         device=device,
         threads=_threads() if device == "cpu" else 0,
-    ).model_dump(mode="json")
+    ).model_dump(mode="json", exclude=OUTCOME)
 
 
 def input_digests(plan: Plan) -> dict[str, str]:

@@ -15,12 +15,16 @@ from ..core.conditions import Mask, Source
 from ..core.plan import Plan
 from ..segmentation import find, track
 from ..segmentation.start import Start
+from .sightings import Sightings
 
 
-def masks(mask: Mask | None, source: Source, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
+def masks(
+    mask: Mask | None, source: Source, num_frames: int, width: int, height: int, seen: Sightings | None = None
+) -> Iterator[np.ndarray]:
     """Yield the mask of each frame: (height, width) float32 in [0, 1], 1 = generate, at the size of the output.
 
-    Without a mask, the outpainted area is generated, or else everything. Raises RequestError and MediaError as
+    Without a mask, the outpainted area is generated, or else everything. seen: records where an object that is tracked
+    is out of sight or unsure. Raises RequestError and MediaError as
     `mask.draw`, and WeightsMissing if an object is named and no detector is available.
     """
     new = None
@@ -31,13 +35,15 @@ def masks(mask: Mask | None, source: Source, num_frames: int, width: int, height
             new = cv2.resize(new, (width, height), interpolation=cv2.INTER_NEAREST)
         if mask is None:
             mask = Mask(nothing=True)
-    for drawn in _drawn(mask or Mask(everything=True), source, num_frames, width, height):
+    for drawn in _drawn(mask or Mask(everything=True), source, num_frames, width, height, seen or Sightings()):
         yield drawn if new is None else np.maximum(drawn, new)
 
 
-def _drawn(mask: Mask, source: Source, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
+def _drawn(
+    mask: Mask, source: Source, num_frames: int, width: int, height: int, seen: Sightings
+) -> Iterator[np.ndarray]:
     if mask.follows:
-        for found in _tracked(mask, source, width, height):
+        for found in _tracked(mask, source, width, height, seen):
             yield _shaped(found, mask)
     elif mask.track:
         for frame in range(num_frames):
@@ -110,5 +116,9 @@ def _frames(source: Source, width: int, height: int) -> Iterator[np.ndarray]:
             yield cover(outpaint.grown(chunk.frames[0], source.grow), height, width)
 
 
-def _tracked(mask: Mask, source: Source, width: int, height: int) -> Iterator[np.ndarray]:
-    yield from track.follow(_frames(source, width, height), start_of(mask, height, width), by=mask.tracker)
+def _tracked(mask: Mask, source: Source, width: int, height: int, seen: Sightings) -> Iterator[np.ndarray]:
+    frames, start = _frames(source, width, height), start_of(mask, height, width)
+    for index, mask_HW in enumerate(track.follow(frames, start, by=mask.tracker, on_unsure=seen.add_unsure)):
+        if not (mask_HW > 0.5).any():
+            seen.add_lost(index)
+        yield mask_HW
