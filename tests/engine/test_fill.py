@@ -112,7 +112,7 @@ def test_a_model_that_knows_such_images_generates_only_what_no_frame_shows(make,
     monkeypatch.setattr(engine_windows, "generate", painted)
     plan = make_plan(request_of(clip, mask, fill="both"), device="cpu")
     assert plan.fill == "both" and plan.uses_model and plan.sources["generated"] > 0.1
-    made = frames_of(edit(plan, None))
+    made = frames_of(edit(plan, lambda: None))
     seen = hole & ~cv2.dilate(held[0].astype(np.uint8), np.ones((9, 9)))[None].astype(bool)
     assert psnr(made[seen], truth[seen]) > 30, "what another frame shows is propagated"
     core = cv2.erode(held[0].astype(np.uint8), np.ones((9, 9))).astype(bool)

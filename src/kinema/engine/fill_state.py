@@ -1,8 +1,9 @@
 """Saving and resuming a fill without a model, with an identical result.
 
-A state has the number of filled frames, the sources of their pixels, and what the filling carries from frame to frame
+A state has the number of filled frames, the sources of their pixels, and what the fill carries from frame to frame
 (propagation.fill.SceneFill): arrays and plain values in one safetensors file with JSON in its metadata; no pickles. The
-pixels filled so far are in the folder FILE.windows. Masks are computed again: finding them takes a fraction of the time.
+pixels filled so far are in the folder FILE.windows. The masks of the rest are computed again from the first frame on,
+which takes a fraction of the time.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class FillState:
     parts: FinishedParts = field(default_factory=FinishedParts)
 
     def filled(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the mask, bool (H, W), and the filled pixels, uint8 (N, 3), of each finished frame. Raises MediaError if
-        they are damaged or missing."""
+        """Yield the mask, bool (H, W), and the filled pixels, uint8 (N, 3), of each finished frame. Raises MediaError
+        if they are damaged or missing."""
         width, height = self.plan.size
         number = done = 0
         while done < self.done:
@@ -197,8 +198,8 @@ def put_together(
             raise ValueError(f"a {type(given).__name__}")
         return given
     if "array" in given:
-        found = arrays[given["array"]]
-        return found[()] if found.ndim == 0 else found.copy()
+        array = arrays[given["array"]]
+        return array[()] if array.ndim == 0 else array.copy()
     for kind in (list, tuple, deque):
         if kind.__name__ in given:
             values = [put_together(each, arrays, None, made) for each in given[kind.__name__]]

@@ -31,6 +31,11 @@ def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]
     ).model_dump(mode="json", exclude=OUTCOME)
 
 
+def has_outcome(plan: Plan) -> bool:
+    """Whether the manifest of a plan's clip is complete only when the clip is finished."""
+    return plan.fill != "generate" or any(each.kind == "mask" and each.follows for each in plan.conditions)
+
+
 def input_digests(plan: Plan) -> dict[str, str]:
     """SHA-256 of all inputs of the plan's conditions, by short name. Raises MediaError if one cannot be read."""
     return {short(media): _digest(media, adapter) for media, adapter in _files_of(plan)}
@@ -148,3 +153,12 @@ def own_version() -> str:
         return version("kinema")
     except PackageNotFoundError:
         return "0+unknown"
+
+
+def without_estimate(plan: Plan) -> Plan:
+    """The plan without its estimate, which varies with the measurements of the machine."""
+    steps = tuple(
+        step if step.plan is None else step.model_copy(update={"plan": without_estimate(step.plan)})
+        for step in plan.upscale
+    )
+    return plan.model_copy(update={"estimate": None, "upscale": steps})

@@ -13,9 +13,12 @@ from . import recommend
 from .estimate import device_name, estimate
 
 
-def plan(request: Request, card: Card | None = None, device: str | None = None) -> Plan:
+def plan(
+    request: Request, card: Card | None = None, device: str | None = None, *, surveyed: Plan | None = None
+) -> Plan:
     """Resolve a request: all fields set and legal, with the estimated cost on `device` (a GPU's name, or as for `load`;
-    None: the best of this machine). Raises RequestError, ModelError or MediaError."""
+    None: the best of this machine). surveyed: an earlier plan of this request, whose clip is then not surveyed again
+    (engine/fill_plan.py). Raises RequestError, ModelError or MediaError."""
     card = card or store.find(request.model)
     try:
         found = family_module(card.family).plan(request, card, store.known_cards())
@@ -34,7 +37,7 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     if request.fill != "generate":
         from .fill_plan import resolved
 
-        found = resolved(found, request, card)
+        found = resolved(found, request, card, surveyed)
     if card.domain and found.uses_model:
         from ..conditions.domain import outside
 

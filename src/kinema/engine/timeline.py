@@ -89,8 +89,8 @@ class EditTimeline:
 
 
 def open_timeline(plan: Plan, found: Findings | None = None) -> EditTimeline:
-    """The timeline of a plan with `canvas="source"` or "upscale". found: is completed as it is read, with what is filled
-    from other frames and where a tracked object is unsure. Reading it may raise MediaError."""
+    """The timeline of a plan with `canvas="source"` or "upscale". found: is completed as the timeline is read. Reading
+    it may raise MediaError."""
     source = next((c for c in plan.conditions if isinstance(c, Source)), None)
     if source is not None:
         return _edited(plan, source, found or Findings())

@@ -49,8 +49,9 @@ def follow(
     if start.words or choose(by) == "sam2":
         finder = find.finder() if start.words else None
         sam2 = find.sam2() if choose(by) == "sam2" else None
-    return _tracked(frames, start, finder, sam2, device, on_doubt or (lambda doubt: None),
-                    on_unsure or (lambda index: None))
+    return _tracked(
+        frames, start, finder, sam2, device, on_doubt or (lambda doubt: None), on_unsure or (lambda index: None)
+    )
 
 
 def choose(by: Tracker) -> Tracker:
