@@ -117,7 +117,7 @@ def filled(
     def objects() -> Iterator[Masked]:
         for number, ((frame_HWC, sound), mask_HW) in enumerate(zip(frames, masks), 1):
             sounds.append(sound)
-            if number <= ahead:
+            if number <= ahead and not begun:
                 on_event(Progress("read", number, ahead))
             yield frame_HWC, mask_HW > 0
 
@@ -130,6 +130,7 @@ def filled(
             yield frame_HWC, hole_HW
 
     patch: Patching | None = "sharp" if plan.fill == "propagate" else None
+    begun = False
     stream, filler, known = holes(), SceneFill(patch), list[Masked]()
     if keeping.state is not None:
         shares.resume(keeping.state.pixels)
@@ -149,7 +150,7 @@ def filled(
     )  # fmt: skip
     try:
         for found in source:
-            done += 1
+            done, begun = done + 1, True
             hole_HW = given.popleft()
             shares.add(found, hole_HW)
             keeping.add(done, hole_HW, found.frame_HWC, shares.counts(), filler)
