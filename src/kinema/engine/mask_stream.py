@@ -13,9 +13,12 @@ from ..conditions.image import cover
 from ..conditions.mask_shape import reshape
 from ..core.conditions import Mask, Source
 from ..core.plan import Plan
-from ..segmentation import find, track
+from ..segmentation import beyond, find, track
 from ..segmentation.start import Start
 from .sightings import Sightings
+
+MOST_BOXES = 4
+"""Number of boxes that are examined."""
 
 
 def masks(
@@ -106,6 +109,23 @@ def with_tracker(plan: Plan) -> Plan:
     resolved = mask.model_copy(update={"tracker": tracker})
     conditions = tuple(resolved if each is mask else each for each in plan.conditions)
     return plan.model_copy(update={"conditions": conditions, "notes": notes})
+
+
+def box_notes(plan: Plan) -> list[str]:
+    """Return notes on the boxes of an in-place edit that cover only a part of an object in the first frame. Raises
+    MediaError if the clip cannot be read."""
+    source = next((each for each in plan.conditions if isinstance(each, Source)), None)
+    mask = next((each for each in plan.conditions if isinstance(each, Mask)), None)
+    if source is None or mask is None or not mask.boxes:
+        return []
+    width, height = plan.size
+    frame_HWC = next(_frames(source, width, height))
+    return [
+        f"The object in the box {', '.join(f'{part:.3g}' for part in box)} (fractions of the frame: left, top, right, "
+        "bottom) seems to continue outside it, so only a part of it is masked. Draw the box around the whole object."
+        for box in mask.boxes[:MOST_BOXES]
+        if beyond.continues(frame_HWC, box)
+    ]
 
 
 def _frames(source: Source, width: int, height: int) -> Iterator[np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..conditions import input_checks
 from ..core.card import Card
+from ..core.conditions import Condition
 from ..core.errors import RequestError
 from ..core.plan import Plan
 from ..core.registry import family_module
@@ -38,6 +39,10 @@ def plan(
         from .fill_plan import resolved
 
         found = resolved(found, request, card, surveyed)
+    if found.canvas == "source" and any(_marks_object(each, found.fill) for each in found.conditions):
+        from .mask_stream import box_notes
+
+        found = found.model_copy(update={"notes": (*found.notes, *box_notes(found))})
     if card.domain and found.uses_model:
         from ..conditions.domain import outside
 
@@ -51,6 +56,14 @@ def plan(
         both |= {"start": max(cost.start, again.start), "measured": cost.measured and again.measured}
         cost = cost.model_copy(update=both)
     return found.model_copy(update={"estimate": cost})
+
+
+def _marks_object(condition: Condition, fill: str) -> bool:
+    """Whether a condition is a box around an object: one that OpenCV tracks, or whose area is filled from other
+    frames."""
+    if condition.kind != "mask" or not condition.boxes:
+        return False
+    return condition.tracker != "sam2" if condition.follow else fill != "generate"
 
 
 def warn_outside(plan: Plan, stacklevel: int) -> None:

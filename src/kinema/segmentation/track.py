@@ -95,7 +95,7 @@ def _with_opencv(
     tracker: Tracker | None = None
     for index, frame_HWC in enumerate(frames):
         height, width = frame_HWC.shape[:2]
-        small_HWC = _reduced(frame_HWC)
+        small_HWC = reduced(frame_HWC)
         if tracker is None:
             first = _cut(small_HWC, start)
             if first.doubt:
@@ -110,10 +110,10 @@ def _with_opencv(
 
 def doubt_of(frame_HWC: np.ndarray, start: Start) -> str:
     """A warning about OpenCV's segmentation of a first frame, uint8 RGB, or "". `start`: a click, a box or a mask."""
-    return _cut(_reduced(frame_HWC), start).doubt
+    return _cut(reduced(frame_HWC), start).doubt
 
 
-def _reduced(frame_HWC: np.ndarray) -> np.ndarray:
+def reduced(frame_HWC: np.ndarray) -> np.ndarray:
     """A frame reduced to the tracker's size."""
     import cv2
 
