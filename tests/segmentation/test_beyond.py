@@ -39,7 +39,8 @@ def share(objects, part):
     for frame_HWC, (left, top, right, bottom) in objects:
         wide, high = right - left, bottom - top
         box = (left + part[0] * wide, top + part[1] * high, left + part[2] * wide, top + part[3] * high)
-        said.append(continues(frame_HWC, tuple(each / size for each, size in zip(box, (WIDTH, HEIGHT) * 2))))
+        in_frame = (min(max(each / size, 0.0), 1.0) for each, size in zip(box, (WIDTH, HEIGHT) * 2))
+        said.append(continues(frame_HWC, tuple(in_frame)))
     return float(np.mean(said))
 
 
