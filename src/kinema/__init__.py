@@ -91,6 +91,7 @@ def generate(
     from .engine.clip import Clip
     from .engine.estimate import device_name, parts
     from .engine.load import as_request
+    from .engine.opener import stand_in
     from .engine.plan import plan as make_plan
     from .engine.plan import warn_outside
     from .weights import store
@@ -99,20 +100,23 @@ def generate(
     place = None if device is None else str(device)
     found = make_plan(wanted, None, place)
     warn_outside(found, 2)
-    if not found.uses_model:
-        from .engine.without_model import WithoutModel
+    card, key = store.find(wanted.model), (wanted.model, str(device), str(dtype))
+    if found.uses_model:
+        store.locate(card)  # raises WeightsMissing
 
-        return WithoutModel().generate(found, progress=progress)
-    card = store.find(wanted.model)
-    store.locate(card)  # raises WeightsMissing
+    def loaded(on_event: OnEvent) -> Engine:
+        if key not in _ENGINES:
+            _load_alone(key, device, dtype, on_event)
+        return _ENGINES[key]
+
+    if (other := stand_in(found, loaded, wanted.model, place)) is not None:
+        return other.generate(found, progress=progress)
 
     def engine(on_event: OnEvent) -> Engine:
         """Load the engine on first use: a clip without frames keeps no model in memory."""
-        key = (wanted.model, str(device), str(dtype))
         if key not in _ENGINES:  # report all parts of the work before the first one
             on_event(planned(*parts(found, card, device_name(place), start=True)))
-            _load_alone(key, device, dtype, on_event)
-        return _ENGINES[key]
+        return loaded(on_event)
 
     def make(on_event: OnEvent) -> Iterator[Chunk]:
         yield from engine(on_event).stream(found, on_event=on_event)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
+import cv2
 import numpy as np
 import pytest
 from cli_tools import run
 
 from kinema.core.chunk import Chunk
+from kinema.engine.fill_state import FillState
+from kinema.media.manifest import read_manifest
 from kinema.media.read import probe, read_video
 from kinema.media.write import write
 
@@ -98,3 +102,54 @@ def test_an_edited_image_is_an_image(clip, tmp_path, monkeypatch):
     write([Chunk(read_video(clip)[0][:1], 0, 10.0)], "photo.png")
     done = run("remove", "photo.png", "--box", "8,28,66,26", "--fill", "propagate")
     assert done.exit_code == 0 and "photo-edited.png  (96x80, 1 frame, " in done.stdout, done.output
+
+
+def test_an_interrupted_fill_resumes(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = ("remove", str(clip), "--box", "8,28,66,26", "--fill", "propagate")
+    assert run(*asked, "-o", "whole.webp").exit_code == 0
+    save = FillState.save
+
+    def interrupted(state, path):
+        save(state, path)
+        if state.done >= 12:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FillState, "save", interrupted)
+        kept = ("--keep-state", "a.state", "--keep-every", "4", "--preview", "look.png")
+        assert run(*asked, *kept, "-o", "stopped.webp").exit_code == 130
+    assert not (tmp_path / "stopped.webp").exists() and (tmp_path / "look.png").exists()
+    shutil.copy("a.state", "b.state")
+    shutil.copytree("a.state.windows", "b.state.windows")
+    for command, state in ((("generate",), "a.state"), (asked, "b.state")):
+        done = run(*command, "--resume", state, "-o", "again.webp", "--json")
+        assert done.exit_code == 0, done.output
+        assert np.array_equal(read_video("again.webp")[0], read_video("whole.webp")[0])
+        told = json.loads(done.stdout)
+        assert told["filled"] == read_manifest("whole.webp")["filled"] == read_manifest("again.webp")["filled"]
+        assert not (tmp_path / state).exists() and not (tmp_path / f"{state}.windows").exists(), "finished"
+
+
+def test_boxes_and_tracking_that_are_doubtful_are_named(tmp_path, monkeypatch):
+    """A textured disc passes behind a post; the box covers the left half of it."""
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(2)
+    ground = cv2.GaussianBlur(noise.integers(60, 130, (64, 112, 3)).astype(np.uint8), (0, 0), 2)
+    frames = []
+    for index in range(20):
+        frame = ground.copy()
+        cv2.circle(frame, (20 + 4 * index, 32), 14, (230, 60, 50), -1)
+        frame[:, 46:66] = (60, 70, 160)
+        frames.append(frame)
+    write([Chunk(np.stack(frames), 0, 10.0)], "disc.mp4", quality="best")
+    asked = ("remove", "disc.mp4", "--follow", "--fill", "propagate")
+    (tmp_path / "half.json").write_text(run(*asked, "--box", "6,18,14,28", "--request-only").stdout)
+    half = json.loads(run("plan", "--request", "half.json", "--json").stdout)
+    assert any("continue outside" in note for note in half["notes"])
+    done = run(*asked, "--box", "6,18,28,28", "-o", "gone.mp4", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert any(run_["start"] < 14 and run_["stop"] > 5 for run_ in found["unsure"] + found["lost"])
+    assert read_manifest("gone.mp4")["unsure"] == found["unsure"]
+    assert not any("continue outside" in note for note in found["plan"]["notes"])

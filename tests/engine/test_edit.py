@@ -58,7 +58,7 @@ def plan_of(*conditions, **fields):
 
 
 def run(plan):
-    chunks = list(edit(plan, None))
+    chunks = list(edit(plan, lambda: None))
     starts = [chunk.start for chunk in chunks]
     assert starts == [sum(len(chunk.frames) for chunk in chunks[:n]) for n in range(len(chunks))]
     return np.concatenate([chunk.frames for chunk in chunks])
@@ -168,7 +168,7 @@ def test_sound_stays(tmp_path, painter):
     tone = np.sin(np.arange(48_000 * 2) / 20).astype(np.float32)[:, None] * 0.5
     write([Chunk(frames, 0, 12.0, tone)], tmp_path / "loud.mp4", quality="best")
     plan = plan_of(kinema.Source(video=str(tmp_path / "loud.mp4")), kinema.Mask(boxes=((0.2, 0.2, 0.5, 0.5),)))
-    path = write(edit(plan, None), tmp_path / "out.mp4", quality="best")
+    path = write(edit(plan, lambda: None), tmp_path / "out.mp4", quality="best")
     read = list(read_chunks(path))
     heard = np.concatenate([chunk.audio for chunk in read])[:, :1]
     before = np.concatenate([chunk.audio for chunk in read_chunks(tmp_path / "loud.mp4")])[:, :1]

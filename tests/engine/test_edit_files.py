@@ -61,7 +61,7 @@ def edited(path, out):
     """(plan, frames of the source, frames of the edit as written)."""
     conditions = (kinema.Source(video=str(path)), kinema.Mask(boxes=(PLACE,)))
     plan = make_plan(kinema.Request(canvas="source", seed=1, conditions=conditions), device="cpu")
-    written = write(edit(plan, None), out, quality="best")
+    written = write(edit(plan, lambda: None), out, quality="best")
     return plan, read_video(path), read_video(written)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,15 +13,20 @@ import pytest
 import kinema
 from kinema.cli.show import plan_rows
 from kinema.core.chunk import Chunk
-from kinema.core.events import Note, Preview, Progress
-from kinema.engine import load, rerun
+from kinema.core.events import Note, Outcome, Preview, Progress, collecting
+from kinema.core.plan import Manifest
+from kinema.engine import load, opener, rerun
 from kinema.engine import windows as engine_windows
 from kinema.engine.edit import edit
-from kinema.engine.fill import described
+from kinema.engine.fill import Shares, described
+from kinema.engine.fill_cost import fill_work
+from kinema.engine.on_demand import OnDemand
 from kinema.engine.plan import plan as make_plan
 from kinema.engine.without_model import WithoutModel, fill_clip
+from kinema.media.manifest import read_manifest
 from kinema.media.read import read_video
 from kinema.media.write import write
+from kinema.propagation.frame import FilledFrame, Origin
 
 HEIGHT, WIDTH, FRAMES = 96, 128, 21
 PHOTO = np.clip(
@@ -74,6 +80,13 @@ def frames_of(chunks):
     return np.concatenate([chunk.frames for chunk in chunks])
 
 
+def in_blue(plan, family, *, window, **kept):
+    """A window as a model that paints the mask blue generates it."""
+    pixels = np.rint((window.frames_FHWC + 1) * 127.5)
+    pixels[window.mask_FHW > 0.5] = (0, 0, 255)
+    yield Chunk(pixels.astype(np.uint8), plan.spans[0].start, plan.fps)
+
+
 @pytest.mark.parametrize("step_px", [0.0, 2.0])
 def test_what_a_disc_hides_comes_back_and_nothing_else_changes(make, step_px, monkeypatch):
     clip, mask, frames, hole, truth = make(step_px)
@@ -103,16 +116,14 @@ def test_a_model_that_knows_such_images_generates_only_what_no_frame_shows(make,
     write([Chunk(np.repeat(hole[..., None], 3, -1).astype(np.uint8) * 255, 0, 12.0)], mask)
     asked = []
 
-    def painted(plan, family, *, on_event, window, **kept):
+    def painted(plan, family, *, window, **kept):
         asked.append(window.mask_FHW.mean())
-        pixels = np.rint((window.frames_FHWC + 1) * 127.5)
-        pixels[window.mask_FHW > 0.5] = (0, 0, 255)
-        yield Chunk(pixels.astype(np.uint8), plan.spans[0].start, plan.fps)
+        yield from in_blue(plan, family, window=window)
 
     monkeypatch.setattr(engine_windows, "generate", painted)
     plan = make_plan(request_of(clip, mask, fill="both"), device="cpu")
     assert plan.fill == "both" and plan.uses_model and plan.sources["generated"] > 0.1
-    made = frames_of(edit(plan, None))
+    made = frames_of(edit(plan, lambda: None))
     seen = hole & ~cv2.dilate(held[0].astype(np.uint8), np.ones((9, 9)))[None].astype(bool)
     assert psnr(made[seen], truth[seen]) > 30, "what another frame shows is propagated"
     core = cv2.erode(held[0].astype(np.uint8), np.ones((9, 9))).astype(bool)
@@ -126,11 +137,100 @@ def test_progress_preview_and_what_came_from_where(make):
     events = []
     chunks = list(fill_clip(plan, events.append))
     assert [chunk.start for chunk in chunks] == [0, 8, 16]
-    done = [event.done for event in events if isinstance(event, Progress)]
+    done = [event.done for event in events if isinstance(event, Progress) and event.stage == "fill"]
     assert done == list(range(1, FRAMES + 1))
     preview = next(event for event in events if isinstance(event, Preview))
     assert preview.frames().shape == (1, HEIGHT, WIDTH, 3)
     assert any(isinstance(event, Note) and "from other frames" in event.text for event in events)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.webm", "clip.gif", "clip.webp", "folder/"])
+def test_the_manifest_of_a_finished_clip_holds_what_the_run_counted(make, tmp_path, name):
+    clip, mask, _, hole, _ = make(0.0)
+    hole[:, 30:40, 50:60] = True  # a place that is never seen
+    write([Chunk(np.repeat(hole[..., None], 3, -1).astype(np.uint8) * 255, 0, 12.0)], mask)
+    made = kinema.generate(request_of(clip, mask, fill="propagate"))
+    assert "filled" not in made.manifest, "not generated yet"
+    saved = made.save(tmp_path / name)
+    found = Manifest.from_dict(read_manifest(saved))
+    assert json.loads(json.dumps(read_manifest(saved))) == json.loads(json.dumps(made.manifest))
+    events = []
+    list(fill_clip(made.plan, events.append))
+    facts = next(event.facts for event in events if isinstance(event, Outcome))
+    assert found.filled == facts["filled"] and found.moving == facts["moving"]
+    assert set(found.filled) == {"propagated", "patched"} and sum(found.filled.values()) == pytest.approx(1, abs=1e-3)
+    if not name.endswith("/"):
+        assert json.loads((tmp_path / f"{name}.json").read_text()) == read_manifest(saved)
+
+
+def test_something_that_moves_behind_the_area_is_in_the_manifest():
+    shares = Shares(model=False)
+    hole_HW = np.zeros((4, 5), bool)
+    hole_HW[:2] = True
+    origin_HW = np.where(hole_HW, Origin.PATCHED, Origin.KEPT).astype(np.uint8)
+    origin_HW[0] = Origin.PROPAGATED
+    shares.add(FilledFrame(np.zeros((4, 5, 3), np.uint8), origin_HW, refused=0.3), hole_HW)
+    assert shares.facts() == {"filled": {"propagated": 0.5, "patched": 0.5}, "moving": 0.3}
+    again = Shares(model=False)
+    again.resume(json.loads(json.dumps(shares.counts())))
+    assert again.facts() == shares.facts() and "in 30 % of the area something moves" in again.text()
+
+
+def never_loaded(_on_event):
+    pytest.fail("the model was loaded")
+
+
+def test_both_loads_no_model_where_nothing_is_left(make, tmp_path, monkeypatch):
+    clip, mask, _, hole, truth = make(2.0)
+    monkeypatch.setattr(kinema, "_load_alone", never_loaded)
+    found = kinema.generate(request_of(clip, mask, fill="both"), device="cpu")
+    assert found.plan.uses_model and not any("negative prompt" in note for note in found.plan.notes)
+    saved = found.save(tmp_path / "clip.webm")
+    assert psnr(found.frames()[hole], truth[hole]) > 30
+    manifest = Manifest.from_dict(read_manifest(saved))
+    assert manifest.weights == {} and manifest.filled == {"propagated": 1.0}
+    monkeypatch.setattr(load, "load", lambda *_, **__: pytest.fail("the model was loaded"))
+    assert np.array_equal(rerun.rerun(saved, device="cpu").frames(), found.frames())
+
+
+def test_both_loads_the_model_at_the_first_window_that_needs_it(make, monkeypatch):
+    clip, mask, _, hole, _ = make(0.0)
+    hole[:, 30:40, 50:60] = True
+    write([Chunk(np.repeat(hole[..., None], 3, -1).astype(np.uint8) * 255, 0, 12.0)], mask)
+    monkeypatch.setattr(engine_windows, "generate", in_blue)
+    plan = make_plan(request_of(clip, mask, fill="both"), device="cpu")
+    assert any(note.startswith("No prompt for what the model generates") for note in plan.notes)
+    engine = SimpleNamespace(
+        family=None, notes=lambda plan: ("a note",), start_s=None, dtype="float32", device_name="cpu",
+        manifest=lambda plan: {"weights": {"transformer": "0" * 64}},
+    )  # fmt: skip
+    loaded, events = [], []
+    maker = opener.stand_in(plan, lambda on_event: loaded.append(len(events)) or engine, device="cpu")
+    assert maker.manifest(plan)["weights"] == {}
+    facts = {}
+    frames = frames_of(maker.stream(plan, on_event=collecting(facts, events.append)))
+    assert len(loaded) == 1 and maker.manifest(plan)["weights"]
+    done = [event for event in events[: loaded[0]] if isinstance(event, Progress) and event.stage == "fill"]
+    assert done[-1].done == done[-1].total, "frames are filled first"
+    assert facts["filled"]["generated"] > 0.05 and any(getattr(event, "text", "") == "a note" for event in events)
+    assert (frames[:, 33:37, 53:57].astype(int)[..., 2] > 150).all()
+
+
+def test_one_function_tells_which_plans_need_an_engine(make):
+    clip, mask, *_ = make()
+    plan = make_plan(request_of(clip, mask, fill="both"), device="cpu")
+    assert opener.stand_in(plan) is None, "an engine that is loaded already is used"
+    assert isinstance(opener.stand_in(plan, never_loaded), OnDemand)
+    assert isinstance(opener.stand_in(plan.model_copy(update={"fill": "propagate"})), WithoutModel)
+    assert opener.stand_in(plan.model_copy(update={"fill": "generate"}), never_loaded) is None
+
+
+def test_the_estimate_follows_the_masked_area(make):
+    clip, mask, *_ = make()
+    plan = make_plan(request_of(clip, mask), device="cpu")
+    less, more = (fill_work(plan.model_copy(update={"masked": share})) for share in (0.02, 0.4))
+    assert more.work_s > 2 * less.work_s and fill_work(plan, done=20).work_s < 0.5 * fill_work(plan).work_s
+    assert sum(share for _, share in more.stages) == pytest.approx(1)
 
 
 def test_the_percents_add_up_to_a_hundred():
@@ -176,13 +276,6 @@ def test_what_cannot_be_filled_is_refused_before_work(make, fields, words):
     own["conditions"] = (kinema.Source(video=clip), *own["conditions"])
     with pytest.raises(kinema.RequestError, match=words):
         make_plan(kinema.Request(seed=1, **own), device="cpu")
-
-
-def test_there_is_no_sampling_to_save(make):
-    clip, mask, *_ = make()
-    plan = make_plan(request_of(clip, mask), device="cpu")
-    with pytest.raises(kinema.RequestError, match="without a model"):
-        next(iter(WithoutModel().stream(plan, keep=print, keep_every=1)))
 
 
 def test_a_shadow_goes_with_its_object_and_the_rest_keeps_its_bytes(make):

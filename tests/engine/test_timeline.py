@@ -45,7 +45,7 @@ def test_a_source_that_decodes_short(clip, more):
     with pytest.raises(MediaError, match=f"only 6 of the {FRAMES + more} frames"):
         line.frame(FRAMES + more - 1)
     with pytest.raises(MediaError, match="only 6 of the"):
-        list(edit(plan, SimpleNamespace()))
+        list(edit(plan, SimpleNamespace))
 
 
 def test_a_mask_and_a_control_that_decode_short(clip):

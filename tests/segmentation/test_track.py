@@ -94,6 +94,15 @@ def test_half_hidden_and_out_again():
     assert found[-4:].min() > 0.8, "in full sight again"
 
 
+def test_frames_in_which_the_tracker_is_unsure_are_named():
+    frames_FHWC, truth_FHW = occluded()
+    unsure, seen = [], truth_FHW.sum((1, 2)) / truth_FHW[0].sum()
+    masks = list(follow(frames_FHWC, Start(mask_HW=truth_FHW[0]), by="opencv", on_unsure=unsure.append))
+    assert len(masks) == len(frames_FHWC)
+    assert {index for index, part in enumerate(seen) if part < 0.6} <= set(unsure), "over a third is hidden"
+    assert not {index for index, part in enumerate(seen) if part > 0.95} & set(unsure), "all of it is visible"
+
+
 def test_the_same_masks_each_time_and_one_frame_at_a_time():
     frames_FHWC, truth_FHW = clip(Scene((BALL,), detail="plain"), num_frames=4)
     start = Start(click=middle_of(truth_FHW[0]))

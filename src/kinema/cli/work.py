@@ -17,7 +17,7 @@ import typer
 
 from ..core.apart import keep_apart, named
 from ..core.errors import MediaError, OutsideDomain, RequestError
-from ..core.events import Event, Note, OnEvent, Planned, planned
+from ..core.events import Event, Note, OnEvent, Planned, collecting, planned
 from ..core.threads import alone
 from . import output, show
 from .names import is_piped
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..core.plan import Plan
     from ..core.request import Request
+    from ..engine.fill_state import FillState
     from ..engine.load import Engine
     from ..engine.resume import SamplingState
 
@@ -45,7 +46,7 @@ class ClipWork:
     target: str
     sheet: Path | None = None
     preview: str | None = None
-    resume: SamplingState | None = None
+    resume: SamplingState | FillState | None = None
     keep_state: Path | None = None
     keep_every: int = 0
 
@@ -62,6 +63,7 @@ def make_clip(
     reads: files that the command reads apart from those of its request. RequestError, MediaError or ModelError."""
     check_outputs(options)
     state = None if options.resume is None else _read_state(options.resume)
+    surveyed = None if state is None else state.plan
     if request is None:
         assert state is not None
         if options.request_only:
@@ -79,7 +81,7 @@ def make_clip(
             return
         reads = [*reads, *named(request)]
         keep_apart({"output": options.output_, "sheet": options.sheet}, reads)
-        found, model = plan(request, options.device, anyway=options.anyway), request.model
+        found, model = plan(request, options.device, anyway=options.anyway, surveyed=surveyed), request.model
     job = ClipWork(found, options.output_ or str(name(found)), options.sheet, options.preview, state)
     job.keep_state = options.keep_state
     job.keep_every = (options.keep_every or KEEP_EVERY) if options.keep_state is not None else 0
@@ -108,7 +110,7 @@ def check_outputs(options: OutputOptions) -> None:
 def _check_job(job: ClipWork, resume: Path | None, reads: list[str | Path | None]) -> None:
     """Raise RequestError for an output that would replace an input or another output, and for a state of another
     plan."""
-    from ..engine.load import check_keeping
+    from ..engine.keeping import check_keeping
 
     output.check_clip(job.target, job.plan.fps)
     written = {"output": job.target, "sheet": job.sheet, "preview": job.preview}
@@ -117,17 +119,14 @@ def _check_job(job: ClipWork, resume: Path | None, reads: list[str | Path | None
     check_keeping(job.plan, job.resume, job.keep_state, job.keep_every)
 
 
-def _read_state(path: Path) -> SamplingState:
+def _read_state(path: Path) -> SamplingState | FillState:
     """Read a saved state. Raises MediaError for any other file, before torch is imported."""
-    from ..engine import state_file
+    from ..engine.opener import read_state
 
-    state_file.check(path)
-    from ..engine.resume import SamplingState
-
-    return SamplingState.read(path)
+    return read_state(path)
 
 
-def _resumed_plan(state: SamplingState, options: SingleClipOptions) -> Plan:
+def _resumed_plan(state: SamplingState | FillState, options: SingleClipOptions) -> Plan:
     """Return the plan of a state, checked like that of a clip from elsewhere."""
     from ..engine.rerun import check_plan
     from ..weights import store
@@ -147,12 +146,12 @@ def _discard_windows(*states: Path | None) -> None:
             discard(state)
 
 
-def plan(request: Request, device: str | None, *, anyway: bool = False) -> Plan:
+def plan(request: Request, device: str | None, *, anyway: bool = False, surveyed: Plan | None = None) -> Plan:
     """Return the plan of a request, its cost estimated for a device (None: the best of this machine). Raises
-    OutsideDomain for a request outside what the model was trained on, except with `anyway`."""
+    OutsideDomain for a request outside what the model was trained on, except with `anyway`. surveyed: see there."""
     from ..engine.plan import plan as make_plan
 
-    found = make_plan(request, None, device)
+    found = make_plan(request, None, device, surveyed=surveyed)
     check_domain([found], anyway)
     return found
 
@@ -173,13 +172,17 @@ def make(job: ClipWork, model: str, device: str | None, dtype: str | None, as_js
     answer(found, as_json, result_text(found))
 
 
-def generator_of(found: Plan, model: str, device: str | None, dtype: str | None, on_event: OnEvent) -> Any:
-    """Return what generates the clip of a plan: a loaded engine, or its stand-in for a plan that uses no model."""
-    if found.uses_model:
-        return load_engine(model, device, dtype, on_event)
-    from ..engine.without_model import WithoutModel
+def generator_of(
+    found: Plan, model: str, device: str | None, dtype: str | None, on_event: OnEvent
+) -> Any:  # fmt: skip
+    """Return what generates the clip of a plan: a loaded engine, or its stand-in for a plan that uses no model or may
+    not need it."""
+    from ..engine.opener import stand_in
 
-    return WithoutModel()
+    def loaded(on_event: OnEvent) -> Engine:
+        return load_engine(model, device, dtype, on_event)
+
+    return stand_in(found, loaded, model, device) or loaded(on_event)
 
 
 def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnEvent) -> Engine:
@@ -217,8 +220,9 @@ def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     if engine.start_s is not None:  # for a command, all the time before this counts as start
         engine.start_s = max(engine.start_s, alone(process_age_s(), time.process_time()))
     picked: list[np.ndarray] = []
+    facts: dict[str, Any] = {}
     path = write_clip(
-        engine, job.plan, job.target, manifest=manifest, on_event=previews or on_event, **keeping,
+        engine, job.plan, job.target, manifest=manifest, on_event=collecting(facts, previews or on_event), **keeping,
         through=lambda chunks: pick(chunks, job.plan.frames, SHEET_FRAMES, picked) if job.sheet is not None else chunks,
     )  # fmt: skip
     if job.sheet is not None:
@@ -241,6 +245,7 @@ def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         "fps": job.plan.fps,
         "seconds": round(time.perf_counter() - started, 3),
         "device": engine.device_name,
+        **facts,
         "plan": manifest["plan"] | {"estimate": estimate.model_dump() if (estimate := job.plan.estimate) else None},
     }
 
@@ -291,7 +296,7 @@ def readable(num_bytes: int) -> str:
     return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"
 
 
-def _save(state: SamplingState, place: Path) -> None:
+def _save(state: SamplingState | FillState, place: Path) -> None:
     try:
         state.save(place)
     except OSError as error:

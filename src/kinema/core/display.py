@@ -11,20 +11,21 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
 
-from .events import Event, Note, Planned, Preview
+from .events import Event, Note, Outcome, Planned, Preview
 from .outside import for_terminal
 from .overall import Overall, ProgressState
 
 WORDS = {
     "load": "loading the model", "prepare": "reading the inputs", "encode": "encoding", "sample": "sampling",
     "decode": "decoding", "write": "writing", "render": "rendering", "judge": "judging", "check": "checking",
-    "edit": "compositing", "fill": "filling", "annotate": "drawing", "follow": "tracking", "compose": "composing",
+    "edit": "compositing", "read": "reading the clip", "fill": "filling", "annotate": "drawing", "follow": "tracking",
+    "compose": "composing",
     "interpolate": "interpolating", "upscale": "upscaling", "fetch": "fetching", "start": "starting",
 }  # fmt: skip
 UNITS = {
-    "sample": "steps", "decode": "frames", "write": "frames", "render": "clips", "edit": "frames", "fill": "frames",
-    "annotate": "frames", "follow": "frames", "interpolate": "frames", "upscale": "frames", "fetch": "MB",
-    "training": "steps", "rendering": "clips", "encoding": "clips",
+    "sample": "steps", "decode": "frames", "write": "frames", "render": "clips", "edit": "frames", "read": "frames",
+    "fill": "frames", "annotate": "frames", "follow": "frames", "interpolate": "frames", "upscale": "frames",
+    "fetch": "MB", "training": "steps", "rendering": "clips", "encoding": "clips",
 }  # fmt: skip
 BAR_CHARS = 20
 LONG_S = 2.0
@@ -135,7 +136,7 @@ class Lines(Display):
         self.overall(event)
         if isinstance(event, Note):
             self.write(for_terminal(event.text))
-        if isinstance(event, Note | Preview | Planned):
+        if isinstance(event, Note | Outcome | Preview | Planned):
             return
         now, clock = self.overall.now(), time.monotonic()
         if clock - self.begun_s < self.delay_s:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +61,24 @@ class Note(Event):
     notes of the plan in the clip's manifest."""
 
     text: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome(Event):
+    """What a run found out about its clip, reported at its end: fields of the clip's manifest (core/plan.py)."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def collecting(facts: dict[str, Any], on_event: OnEvent) -> OnEvent:
+    """Return a callback that adds the facts of outcomes to `facts` and passes all events on."""
+
+    def report(event: Event) -> None:
+        if isinstance(event, Outcome):
+            facts.update(event.facts)
+        on_event(event)
+
+    return report
 
 
 def _nothing() -> np.ndarray:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .events import Event, Note, Part, Planned, Preview, Progress
+from .events import Event, Note, Outcome, Part, Planned, Preview, Progress
 
 TRUST_S = 1.0
 """Weight of the expected pace, in seconds of observation."""
@@ -59,7 +59,7 @@ class Overall:
         if isinstance(event, Planned):
             self._plan(list(event.parts))
             return
-        if isinstance(event, Note | Preview) or not self._enter(event):
+        if isinstance(event, Note | Preview | Outcome) or not self._enter(event):
             return
         if event.doing != self.doing:
             self.doing, self.done, self.total = event.doing, 0, 0

@@ -71,7 +71,7 @@ class Plan(Value):
     `upscale`: steps applied to the finished clip (with `canvas="upscale"`: to its source, before the model).
     `fill`: the source of the pixels in the masked area, as in a request, with `auto` resolved. `sources`: the expected
     fractions of that area, from a survey of the clip: `propagated`, `patched`, `generated` (without a
-    model: `unchanged`).
+    model: `unchanged`). `masked`: the fraction of the clip's pixels that the area covers, from the same survey.
     `outside`: warnings about inputs outside the model's domain.
     """
 
@@ -104,6 +104,7 @@ class Plan(Value):
     notes: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     sources: dict[str, float] = Field(default_factory=dict)
+    masked: Fraction = 0.0
     estimate: Estimate | None = None
 
     @property
@@ -128,7 +129,7 @@ class Plan(Value):
 
     def deciding(self) -> dict[str, Any]:
         """The fields that determine the frames, as JSON: all except the estimate and the notes."""
-        found = self.model_dump(mode="json", exclude={"estimate", "changes", "notes", "outside", "sources"})
+        found = self.model_dump(mode="json", exclude={"estimate", "changes", "notes", "outside", "sources", "masked"})
         steps = [step.plan.deciding() if step.plan is not None else None for step in self.upscale]
         if self.fill == "generate":  # states of before this field stay valid
             del found["fill"]
@@ -165,7 +166,12 @@ def encoded(plan: Plan) -> dict[str, str]:
 
 class Manifest(Value):
     """The origin of a clip: its plan, the SHA-256 of weights and inputs, and the versions used. threads: number of CPU
-    threads, which affects the last bits of the frames; 0 if unknown."""
+    threads, which affects the last bits of the frames; 0 if unknown.
+
+    filled: the fractions of the masked area of a fill by source, as in `Plan.sources`, counted as the clip was made.
+    moving: the fraction where something moves behind the area, so that other frames do not fit. lost, unsure: frames in
+    which a tracked object is out of sight, and in which the tracker is unsure of it.
+    """
 
     kinema: str
     plan: Plan
@@ -174,6 +180,10 @@ class Manifest(Value):
     versions: dict[str, str] = Field(default_factory=dict)
     device: str = ""
     threads: Annotated[int, Field(ge=0, le=65536)] = 0
+    filled: dict[str, Fraction] = Field(default_factory=dict)
+    moving: Fraction = 0.0
+    lost: tuple[Span, ...] = ()
+    unsure: tuple[Span, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

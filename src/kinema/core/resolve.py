@@ -41,7 +41,7 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     negative = card.defaults.negative_prompt if request.negative_prompt is None else request.negative_prompt
     if request.negative_prompt is None and card.defaults.things and _is_removal(request):
         negative = card.defaults.things
-        notes.append(f"No prompt for the masked area, so objects are kept out by the negative prompt: {negative}.")
+        notes.append(f"{REMOVAL_NOTE} {negative}.")
     notes.extend(weight_notes(request.prompt, negative))
     steps = request.steps or rule.steps or card.defaults.steps
     guidance = card.defaults.guidance if request.guidance is None else request.guidance
@@ -81,6 +81,10 @@ def resolve(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
         changes=tuple(changes),
         notes=tuple(notes),
     )
+
+
+REMOVAL_NOTE = "No prompt for the masked area, so objects are kept out by the negative prompt:"
+"""The beginning of a note."""
 
 
 def _is_removal(request: Request) -> bool:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.chunk import Chunk
 from ..core.display import python_display
-from ..core.events import Event, OnEvent, Planned, planned
+from ..core.events import Event, OnEvent, Planned, collecting, planned
 from ..core.leftovers import temporary_folder
 from ..core.plan import Plan
+from .manifest import has_outcome
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,15 +40,24 @@ class Clip:
         self._make: Callable[[OnEvent], Iterator[Chunk]] | None = make
         self._describe: Callable[[OnEvent], Callable[[], dict[str, Any]]] | None = describe
         self._manifest: Callable[[], dict[str, Any]] | None = None
+        self._made_manifest: dict[str, Any] | None = None
+        self._facts: dict[str, Any] = {}
         self._chunks: list[Chunk] | None = None
 
-    @cached_property
+    @property
     def manifest(self) -> dict[str, Any]:
-        """The plan, hashes of weights and inputs, and versions; saved in the file and in its sidecar."""
+        """The plan, hashes of weights and inputs, and versions; saved in the file and in its sidecar. Once the clip is
+        generated, also what the run found out (`core.plan.Manifest`)."""
+        if self._made_manifest is not None:
+            return self._made_manifest
         if self._manifest is not None:
-            return self._manifest()
-        with python_display(self.progress) as shown:
-            return self._described(_loading(shown))()
+            found = self._manifest() | self._facts
+        else:
+            with python_display(self.progress) as shown:
+                found = self._described(_loading(shown))()
+        if self._chunks is not None or not has_outcome(self.plan):
+            self._made_manifest = found
+        return found
 
     def _described(self, on_event: OnEvent) -> Callable[[], dict[str, Any]]:
         if self._manifest is None:
@@ -71,7 +80,7 @@ class Clip:
             return
         assert self._make is not None
         kept = []
-        for chunk in self._make(on_event):
+        for chunk in self._make(collecting(self._facts, on_event)):
             kept.append(chunk)
             yield chunk
         self._described(on_event)
@@ -96,7 +105,9 @@ class Clip:
         with python_display(self.progress) as shown:
             self._described(shown)  # a model that has to be loaded is loaded once, within this display
             chunks = self._generated(shown)
-            return write(chunks, path, manifest=self.manifest, **{"quality": self.plan.quality, **settings})
+            amended = (lambda: self.manifest) if has_outcome(self.plan) else None
+            given = {"quality": self.plan.quality, "amended": amended, **settings}
+            return write(chunks, path, manifest=self.manifest, **given)
 
     def sheet(self, **settings: Any) -> PIL.Image.Image:
         """Return a contact sheet of the clip. Settings are those of `kinema.media.sheet.sheet`."""

@@ -7,7 +7,7 @@ are crossfaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from ..core.events import OnEvent, Progress, ignore, of_span
 from ..core.family import Family, Window
 from ..core.plan import Plan, Span
 from ..post import composite
-from .timeline import EditTimeline, open_timeline, sounding
+from .timeline import EditTimeline, Findings, open_timeline, sounding
 from .windows import Windows
 
 CHUNK_FRAMES = 16
@@ -31,10 +31,13 @@ EDGE = 1 / 4
 """Distance over which the difference at the edge is corrected inwards, as a fraction of the canvas."""
 
 
-def edit(plan: Plan, family: Family, *, on_event: OnEvent = ignore, windows: Windows | None = None) -> Iterator[Chunk]:
+def edit(
+    plan: Plan, family: Callable[[], Family], *, on_event: OnEvent = ignore, windows: Windows | None = None
+) -> Iterator[Chunk]:
     """Generate the clip of a plan with `canvas="source"`, with its sound. Windows with an empty mask are skipped.
-    Closing the iterator stops the work between two steps."""
-    line = open_timeline(plan)
+    Closing the iterator stops the work between two steps. family: called for the first window that is generated."""
+    found = Findings(on_event=lambda event: on_event(event) if event.stage == "read" else None)
+    line = open_timeline(plan, found)
     work = _Work(plan, family, line, on_event, windows or Windows(plan))
     backward = any(later.start < earlier.start for earlier, later in zip(plan.spans, plan.spans[1:]))
     given = 0
@@ -44,6 +47,8 @@ def edit(plan: Plan, family: Family, *, on_event: OnEvent = ignore, windows: Win
             given = max(given, span.start)
         work.window(number, span)
     yield from _give(plan, work, given, plan.frames, len(plan.spans))
+    for event in found.report("edit"):
+        on_event(event)
 
 
 def _give(plan: Plan, work: _Work, start: int, stop: int, number: int) -> Iterator[Chunk]:
@@ -60,7 +65,9 @@ def _give(plan: Plan, work: _Work, start: int, stop: int, number: int) -> Iterat
 class _Work:
     """The generated frames that are not yielded yet, and the generation of windows."""
 
-    def __init__(self, plan: Plan, family: Family, line: EditTimeline, on_event: OnEvent, windows: Windows) -> None:
+    def __init__(
+        self, plan: Plan, family: Callable[[], Family], line: EditTimeline, on_event: OnEvent, windows: Windows
+    ) -> None:
         self.plan, self.family, self.line, self.on_event, self.windows = plan, family, line, on_event, windows
         self.canvas = (plan.width, plan.height)
         self.frames: dict[int, np.ndarray] = {}
@@ -81,7 +88,11 @@ class _Work:
     def window(self, number: int, span: Span) -> None:
         """Generate the masked frames of a span into `frames`."""
         inside = range(max(0, span.start), min(span.stop, self.plan.frames))
-        masks = {index: self.line.mask(index) for index in inside}
+        masks = {}
+        for done, index in enumerate(inside, 1):
+            masks[index] = self.line.mask(index)
+            if self.plan.fill == "both":
+                self.on_event(Progress("fill", done, len(inside), span=number))
         box = region.bounds(masks.values())
         if box is None:
             return

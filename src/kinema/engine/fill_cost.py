@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from ..core.plan import Plan
+from .fill import frames_ahead
 from .timed import Work
 
-START_S, FRAME_S, PIXEL_S = 0.8, 0.02, 1.0e-6
-"""Seconds before the first frame, for each frame, and for each pixel of a frame, until a clip has been measured."""
+START_S, FRAME_S, PIXEL_S, HOLE_S = 0.8, 0.02, 1.0e-7, 1.0e-5
+"""Seconds before the first frame, for each frame, for each of its pixels, and for each masked pixel, until a clip has
+been measured."""
+MASKED = 0.1
+"""The masked fraction of a clip that was not surveyed."""
+READ = 0.5
+"""The share of a frame's cost, apart from its masked pixels, that is due when it is read ahead."""
 
 
-def fill_work(plan: Plan) -> Work:
-    """Return the expected work, from the number of pixels of the clip."""
+def fill_work(plan: Plan, done: int = 0) -> Work:
+    """Return the expected work, from the number of pixels and of masked pixels of the clip. done: number of frames that
+    are filled already and only read again."""
     pixels = plan.frames * plan.size[0] * plan.size[1]
-    return Work("fill", (("fill", 1.0),), START_S, FRAME_S * plan.frames + PIXEL_S * pixels, pixels, ahead=True)
+    left = (plan.frames - done) / plan.frames
+    whole_s = FRAME_S * plan.frames + PIXEL_S * pixels
+    work_s = left * (whole_s + HOLE_S * (plan.masked or MASKED) * pixels)
+    read_s = READ * whole_s * frames_ahead(plan) / plan.frames
+    share = min(0.9, read_s / (read_s + work_s))
+    parts = (("read", share), ("fill", 1.0 - share))
+    return Work("fill", parts, START_S, read_s + work_s, left * pixels, ahead=True)

@@ -10,7 +10,8 @@ from ..core.conditions import Source
 from ..core.errors import RequestError
 from ..core.plan import Plan
 from ..core.request import Request
-from .fill import Shares, described, filled
+from ..core.resolve import REMOVAL_NOTE
+from .fill import WORDS, Shares, described, filled
 from .timeline import source_streams
 
 SIDE_PX, FRAMES = 192, 60
@@ -19,9 +20,9 @@ SLOW = ("sam2",)
 """Trackers that are too slow for a survey."""
 
 
-def resolved(plan: Plan, request: Request, card: Card) -> Plan:
-    """Return the plan with its `fill`, the expected sources of the pixels, and notes. Raises MediaError, or
-    RequestError if nothing can be filled."""
+def resolved(plan: Plan, request: Request, card: Card, surveyed: Plan | None = None) -> Plan:
+    """Return the plan with its `fill`, the expected sources of the pixels, and notes. surveyed: an earlier plan of the
+    request; without it the clip is surveyed. Raises MediaError, or RequestError if nothing can be filled."""
     source = next(each for each in plan.conditions if isinstance(each, Source))
     fill, notes = request.fill, list(plan.notes)
     if fill == "auto":
@@ -32,27 +33,44 @@ def resolved(plan: Plan, request: Request, card: Card) -> Plan:
                 "the area is filled from the clip itself, without the model. --fill both --anyway uses the model."
             )
     if fill == "propagate":
-        notes = [note for note in notes if not plan.negative_prompt or plan.negative_prompt not in note]
         used = [name for name, value in (("prompt", request.prompt.strip()),) if value]
         used += [each.kind for each in plan.conditions if each.kind in ("style", "reference")]
         if used:
             notes.append(f"Not used by fill = propagate: {', '.join(dict.fromkeys(used))}.")
-    found = plan.model_copy(update={"fill": fill, "notes": tuple(notes)})
-    if any(each.kind == "mask" and each.tracker in SLOW and each.follows for each in plan.conditions):
-        return found
-    sources = survey(found, source)
+    found = plan.model_copy(update={"fill": fill})
+    if surveyed is None or surveyed.fill != fill or not set(surveyed.sources) <= set(WORDS):
+        sources, masked = survey(found, source)
+    else:
+        sources, masked = surveyed.sources, surveyed.masked
     if set(sources) == {"unchanged"} and plan.frames <= FRAMES:
         raise RequestError(
             "The mask covers the whole frame in every frame, so the clip shows nothing to fill it with.", field="fill",
             value=fill, legal='a smaller mask, or fill = "generate"',
         )  # fmt: skip
+    generates = fill == "both" and (not sources or "generated" in sources)
+    notes = [_of_fill(note, plan.negative_prompt) for note in notes if generates or not _is_of_model(note, plan)]
     if sources:
         notes.append(f"Expected fill: {described(sources)}.")
-    return found.model_copy(update={"sources": sources, "notes": tuple(notes)})
+    return found.model_copy(update={"sources": sources, "masked": masked, "notes": tuple(notes)})
 
 
-def survey(plan: Plan, source: Source) -> dict[str, float]:
-    """Return the expected fractions of the masked area by source, from the first frames at a low resolution."""
+def _is_of_model(note: str, plan: Plan) -> bool:
+    """Whether a note is about the negative prompt, which only a model uses."""
+    return bool(plan.negative_prompt) and plan.negative_prompt in note
+
+
+def _of_fill(note: str, negative: str) -> str:
+    """Return a note, that on the negative prompt for the part of the area that the model generates."""
+    if not note.startswith(REMOVAL_NOTE):
+        return note
+    return f"No prompt for what the model generates, so objects are kept out there by the negative prompt: {negative}."
+
+
+def survey(plan: Plan, source: Source) -> tuple[dict[str, float], float]:
+    """Return the expected fractions of the masked area by source, and the fraction of the clip's pixels that it covers,
+    from the first frames at a low resolution. Both are empty for a tracker that is too slow."""
+    if any(each.kind == "mask" and each.tracker in SLOW and each.follows for each in plan.conditions):
+        return {}, 0.0
     width, height = plan.size
     scale = min(1.0, SIDE_PX / max(width, height))
     small = plan.model_copy(update={
@@ -61,4 +79,5 @@ def survey(plan: Plan, source: Source) -> dict[str, float]:
     shares = Shares(plan.uses_model)
     for _ in islice(filled(*source_streams(small, source), small, shares), small.frames):
         pass
-    return shares.fractions()
+    pixels = small.frames * small.size[0] * small.size[1]
+    return shares.fractions(), round(min(1.0, shares.pixels.total() / pixels), 4)

@@ -1,4 +1,4 @@
-"""The finished windows of a clip: in memory, and on disk next to a saved state."""
+"""The finished windows of a clip, or parts of a fill: in memory, and on disk next to a saved state."""
 
 from __future__ import annotations
 
@@ -7,60 +7,95 @@ import re
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
-from ..core.errors import MediaError
+from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.plan import Plan
 from ..core.whole import whole
+from .manifest import input_digests
 
 _NAME = re.compile(r"[0-9a-f]{16}-\d{5}\.safetensors")
 
 
-class FinishedWindows:
-    """Frames of finished windows by number, uint8 (F, H, W, 3); after saving they are on disk only. inputs: SHA-256 of
+class FinishedParts:
+    """Finished parts of a clip by number, each a dict of arrays; after saving they are on disk only. inputs: SHA-256 of
     the plan's inputs by name, set when a state is first saved."""
 
     def __init__(self) -> None:
-        self._frames: dict[int, np.ndarray | Path] = {}
+        self._parts: dict[int, dict[str, np.ndarray] | Path] = {}
         self.inputs: dict[str, str] | None = None
 
     def __contains__(self, number: int) -> bool:
-        return number in self._frames
+        return number in self._parts
 
-    def add(self, number: int, frames_FHWC: np.ndarray) -> None:
-        self._frames[number] = frames_FHWC
+    def __len__(self) -> int:
+        return len(self._parts)
 
-    def frames(self, number: int) -> np.ndarray:
-        """A copy of a window's frames. Raises MediaError if its file is damaged or missing."""
-        found = self._frames[number]
-        return _read(found) if isinstance(found, Path) else found.copy()
+    def put(self, number: int, part: dict[str, np.ndarray]) -> None:
+        self._parts[number] = part
+
+    def part(self, number: int) -> dict[str, np.ndarray]:
+        """A copy of a part. Raises MediaError if its file is damaged or missing."""
+        found = self._parts[number]
+        return _read(found) if isinstance(found, Path) else {name: array.copy() for name, array in found.items()}
 
     def save(self, folder: Path, work: str) -> list[int]:
-        """Write the windows that are not in `folder` yet; return the numbers of all. work: see `work_of`. Raises
+        """Write the parts that are not in `folder` yet; return the numbers of all. work: see `work_of`. Raises
         OSError."""
         from safetensors.numpy import save_file
 
-        for number, frames in list(self._frames.items()):
+        for number, found in list(self._parts.items()):
             place = folder / _name(work, number)
-            if not isinstance(frames, Path) or frames != place:
+            if not isinstance(found, Path) or found != place:
                 folder.mkdir(exist_ok=True)
                 with whole(place) as partial:
-                    save_file({"frames": self.frames(number)}, partial)
-                self._frames[number] = place
-        return sorted(self._frames)
+                    save_file(self.part(number), partial)
+                self._parts[number] = place
+        return sorted(self._parts)
 
     @classmethod
-    def read(cls, folder: Path, work: str, numbers: list[int], inputs: dict[str, str] | None) -> FinishedWindows:
-        """The windows of a saved state, left on disk. Raises MediaError if one is missing."""
+    def read(cls, folder: Path, work: str, numbers: list[int], inputs: dict[str, str] | None) -> Self:
+        """The parts of a saved state, left on disk. Raises MediaError if one is missing."""
         found = cls()
         found.inputs = inputs
         for number in numbers:
             place = folder / _name(work, number)
             if not place.is_file():
                 raise MediaError(f"{place}: no such file; the saved state requires this window.")
-            found._frames[number] = place
+            found._parts[number] = place
         return found
+
+    def current_inputs(self, plan: Plan) -> dict[str, str] | None:
+        """Digests of the plan's inputs, computed once per run; None if one cannot be read any more."""
+        if self.inputs is None:
+            with suppress(KinemaError):
+                self.inputs = input_digests(plan)
+        return self.inputs
+
+    def check_inputs(self, plan: Plan) -> None:
+        """Raise RequestError if an input has changed since the state was saved; MediaError if one is missing."""
+        for name, now in input_digests(plan).items() if self.inputs else ():
+            if now != (then := (self.inputs or {}).get(name)):
+                raise RequestError(
+                    f"{name} has changed since the state was saved.", field="state", value=name,
+                    legal=f"SHA-256 {then}",
+                )  # fmt: skip
+
+
+class FinishedWindows(FinishedParts):
+    """Frames of finished windows by number, uint8 (F, H, W, 3)."""
+
+    def add(self, number: int, frames_FHWC: np.ndarray) -> None:
+        self.put(number, {"frames": frames_FHWC})
+
+    def frames(self, number: int) -> np.ndarray:
+        """A copy of a window's frames. Raises MediaError if its file is damaged or missing."""
+        frames_FHWC = self.part(number).get("frames", np.zeros(0))
+        if frames_FHWC.dtype != np.uint8 or frames_FHWC.ndim != 4:
+            raise MediaError(f"{self._parts[number]}: not a finished window: {frames_FHWC.dtype} {frames_FHWC.shape}")
+        return frames_FHWC
 
 
 def folder_of(state: Path) -> Path:
@@ -96,17 +131,15 @@ def _name(work: str, number: int) -> str:
     return f"{work}-{number:05d}.safetensors"
 
 
-def _read(place: Path) -> np.ndarray:
+def _read(place: Path) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        frames: np.ndarray = load_file(place)["frames"]
+        found: dict[str, np.ndarray] = load_file(place)
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise MediaError(f"{place}: not a finished window: {error}") from None
-    if frames.dtype != np.uint8 or frames.ndim != 4:
-        raise MediaError(f"{place}: not a finished window: {frames.dtype} {frames.shape}")
-    return frames
+    return found
 
 
 def num_windows(plan: Plan) -> int:

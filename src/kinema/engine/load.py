@@ -22,6 +22,9 @@ from ..core.threads import alone, free_cores, sample_load
 from ..weights import store
 from .clip import Clip
 from .estimate import device_name, start_s
+from .keeping import check_keeping
+from .manifest import without_estimate
+from .opener import stand_in
 from .plan import plan as make_plan
 from .plan import warn_outside
 
@@ -96,8 +99,11 @@ class Engine:
     ) -> Iterator[Chunk]:
         """Yield chunks as they are decoded; memory does not grow with length. Close the iterator to stop.
 
-        state, keep, keep_every: see `windows.Windows`. Raises RequestError if they do not match the plan."""
+        state, keep, keep_every: see `windows.Windows`; of a plan that uses no model, see `fill_state.Keeping`. Raises
+        RequestError if they do not match the plan."""
         plan = self._planned(request, fields)
+        if (other := stand_in(plan)) is not None:
+            return other.stream(plan, on_event=on_event, state=state, keep=keep, keep_every=keep_every)  # type: ignore[arg-type]
         check_keeping(plan, state, keep, keep_every)
         return self._measured(plan, on_event, state, keep, keep_every)
 
@@ -130,19 +136,15 @@ class Engine:
         from .windows import Windows
 
         windows = Windows(plan, state, keep, keep_every)
-        if not plan.uses_model:
-            from .without_model import fill_clip
-
-            return fill_clip(plan, on_event)
         if plan.canvas == "source":
             from .edit import edit
 
-            return edit(plan, self.family, on_event=on_event, windows=windows)
+            return edit(plan, lambda: self.family, on_event=on_event, windows=windows)
         if plan.canvas == "upscale":
             from .upscale_by_model import over_source
 
             return over_source(plan, self.family, on_event=on_event, windows=windows)
-        chunks = windows.chunks(0, plan, self.family, on_event=on_event)
+        chunks = windows.chunks(0, plan, lambda: self.family, on_event=on_event)
         if not plan.upscale:
             return chunks
         from .upscale import upscaled
@@ -157,8 +159,10 @@ class Engine:
     def describe(self, plan: Plan) -> Callable[[], dict[str, Any]]:
         """Return a function that builds the manifest without this engine: weights are located now and hashed when it is
         called."""
+        if (other := stand_in(plan)) is not None:
+            return other.describe(plan)
         places, device = self._weights(plan), self.device_name
-        plan = _without_estimate(plan).model_copy(update={"notes": (*plan.notes, *self.notes(plan))})
+        plan = without_estimate(plan).model_copy(update={"notes": (*plan.notes, *self.notes(plan))})
 
         def make() -> dict[str, Any]:
             from .manifest import manifest
@@ -176,7 +180,9 @@ class Engine:
         return tuple(note for note in dict.fromkeys(found) if note not in plan.notes)
 
     def digests(self, plan: Plan) -> dict[str, str]:
-        """SHA-256 of the weight files of a plan, by name."""
+        """SHA-256 of the weight files of a plan, by name; none if it uses no model."""
+        if (other := stand_in(plan)) is not None:
+            return other.digests(plan)
         return _digests(self._weights(plan))
 
     def _weights(self, plan: Plan) -> list[tuple[str, Path, tuple[Path, ...]]]:
@@ -195,32 +201,6 @@ class Engine:
             self._other = None  # free the previous one first: at most two are loaded
             self._other = load(plan.model, device=self.device, dtype=self.dtype, progress=False)
         return self._other
-
-
-def check_keeping(plan: Plan, state: Any = None, keep: Any = None, keep_every: int = 0) -> None:
-    """Raise RequestError if the sampling of a plan cannot be saved or resumed with these arguments."""
-    if (keep is not None) != (keep_every > 0):
-        raise RequestError(
-            f"keep_every = {keep_every} {'with' if keep is not None else 'without'} keep.", field="keep_every",
-            value=keep_every, legal="1 or more, together with keep",
-        )  # fmt: skip
-    if state is not None and (then := state.plan.deciding()) != (now := plan.deciding()):
-        names = [name for name in now if now[name] != then.get(name)]
-        raise RequestError(
-            f"The saved state belongs to another plan ({', '.join(names)}).", field="state", value=state.plan.prompt,
-            legal="a state of this plan (state.plan)",
-        )  # fmt: skip
-    if state is not None:
-        state.check_inputs()
-
-
-def _without_estimate(plan: Plan) -> Plan:
-    """The plan without its estimate, which varies with the measurements of the machine."""
-    steps = tuple(
-        step if step.plan is None else step.model_copy(update={"plan": _without_estimate(step.plan)})
-        for step in plan.upscale
-    )
-    return plan.model_copy(update={"estimate": None, "upscale": steps})
 
 
 def _digests(places: Iterable[tuple[str, Path, tuple[Path, ...]]]) -> dict[str, str]:

@@ -14,10 +14,12 @@ from ..core.outside import exists
 from ..core.plan import Manifest, Plan
 
 PACKAGES = ("torch", "diffusers", "transformers", "av", "numpy")
+OUTCOME = {"filled", "moving", "lost", "unsure"}
+"""The fields of a manifest that are known only when the clip is finished."""
 
 
 def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]:
-    """The manifest of a clip, JSON-ready."""
+    """The manifest of a clip, JSON-ready, without its outcome, which a run reports at its end (core/events.Outcome)."""
     return Manifest(
         kinema=own_version(),
         plan=plan,
@@ -26,7 +28,12 @@ def manifest(plan: Plan, weights: dict[str, str], device: str) -> dict[str, Any]
         versions={name: version(name) for name in PACKAGES},
         device=device,
         threads=_threads() if device == "cpu" else 0,
-    ).model_dump(mode="json")
+    ).model_dump(mode="json", exclude=OUTCOME)
+
+
+def has_outcome(plan: Plan) -> bool:
+    """Whether the manifest of a plan's clip is complete only when the clip is finished."""
+    return plan.fill != "generate" or any(each.kind == "mask" and each.follows for each in plan.conditions)
 
 
 def input_digests(plan: Plan) -> dict[str, str]:
@@ -146,3 +153,12 @@ def own_version() -> str:
         return version("kinema")
     except PackageNotFoundError:
         return "0+unknown"
+
+
+def without_estimate(plan: Plan) -> Plan:
+    """The plan without its estimate, which varies with the measurements of the machine."""
+    steps = tuple(
+        step if step.plan is None else step.model_copy(update={"plan": without_estimate(step.plan)})
+        for step in plan.upscale
+    )
+    return plan.model_copy(update={"estimate": None, "upscale": steps})

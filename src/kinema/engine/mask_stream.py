@@ -13,14 +13,21 @@ from ..conditions.image import cover
 from ..conditions.mask_shape import reshape
 from ..core.conditions import Mask, Source
 from ..core.plan import Plan
-from ..segmentation import find, track
+from ..segmentation import beyond, find, track
 from ..segmentation.start import Start
+from .sightings import Sightings
+
+MOST_BOXES = 4
+"""Number of boxes that are examined."""
 
 
-def masks(mask: Mask | None, source: Source, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
+def masks(
+    mask: Mask | None, source: Source, num_frames: int, width: int, height: int, seen: Sightings | None = None
+) -> Iterator[np.ndarray]:
     """Yield the mask of each frame: (height, width) float32 in [0, 1], 1 = generate, at the size of the output.
 
-    Without a mask, the outpainted area is generated, or else everything. Raises RequestError and MediaError as
+    Without a mask, the outpainted area is generated, or else everything. seen: records where an object that is tracked
+    is out of sight or unsure. Raises RequestError and MediaError as
     `mask.draw`, and WeightsMissing if an object is named and no detector is available.
     """
     new = None
@@ -31,13 +38,15 @@ def masks(mask: Mask | None, source: Source, num_frames: int, width: int, height
             new = cv2.resize(new, (width, height), interpolation=cv2.INTER_NEAREST)
         if mask is None:
             mask = Mask(nothing=True)
-    for drawn in _drawn(mask or Mask(everything=True), source, num_frames, width, height):
+    for drawn in _drawn(mask or Mask(everything=True), source, num_frames, width, height, seen or Sightings()):
         yield drawn if new is None else np.maximum(drawn, new)
 
 
-def _drawn(mask: Mask, source: Source, num_frames: int, width: int, height: int) -> Iterator[np.ndarray]:
+def _drawn(
+    mask: Mask, source: Source, num_frames: int, width: int, height: int, seen: Sightings
+) -> Iterator[np.ndarray]:
     if mask.follows:
-        for found in _tracked(mask, source, width, height):
+        for found in _tracked(mask, source, width, height, seen):
             yield _shaped(found, mask)
     elif mask.track:
         for frame in range(num_frames):
@@ -102,6 +111,23 @@ def with_tracker(plan: Plan) -> Plan:
     return plan.model_copy(update={"conditions": conditions, "notes": notes})
 
 
+def box_notes(plan: Plan) -> list[str]:
+    """Return notes on the boxes of an in-place edit that cover only a part of an object in the first frame. Raises
+    MediaError if the clip cannot be read."""
+    source = next((each for each in plan.conditions if isinstance(each, Source)), None)
+    mask = next((each for each in plan.conditions if isinstance(each, Mask)), None)
+    if source is None or mask is None or not mask.boxes:
+        return []
+    width, height = plan.size
+    frame_HWC = next(_frames(source, width, height))
+    return [
+        f"The object in the box {', '.join(f'{part:.3g}' for part in box)} (fractions of the frame: left, top, right, "
+        "bottom) seems to continue outside it, so only a part of it is masked. Draw the box around the whole object."
+        for box in mask.boxes[:MOST_BOXES]
+        if beyond.continues(frame_HWC, box)
+    ]
+
+
 def _frames(source: Source, width: int, height: int) -> Iterator[np.ndarray]:
     from ..media.read import read_chunks
 
@@ -110,5 +136,9 @@ def _frames(source: Source, width: int, height: int) -> Iterator[np.ndarray]:
             yield cover(outpaint.grown(chunk.frames[0], source.grow), height, width)
 
 
-def _tracked(mask: Mask, source: Source, width: int, height: int) -> Iterator[np.ndarray]:
-    yield from track.follow(_frames(source, width, height), start_of(mask, height, width), by=mask.tracker)
+def _tracked(mask: Mask, source: Source, width: int, height: int, seen: Sightings) -> Iterator[np.ndarray]:
+    frames, start = _frames(source, width, height), start_of(mask, height, width)
+    for index, mask_HW in enumerate(track.follow(frames, start, by=mask.tracker, on_unsure=seen.add_unsure)):
+        if not (mask_HW > 0.5).any():
+            seen.add_lost(index)
+        yield mask_HW

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..conditions import input_checks, trajectory
 from ..core.card import Card
+from ..core.conditions import Condition
 from ..core.errors import RequestError
 from ..core.plan import Plan
 from ..core.registry import family_module
@@ -13,9 +14,12 @@ from . import recommend
 from .estimate import device_name, estimate
 
 
-def plan(request: Request, card: Card | None = None, device: str | None = None) -> Plan:
+def plan(
+    request: Request, card: Card | None = None, device: str | None = None, *, surveyed: Plan | None = None
+) -> Plan:
     """Resolve a request: all fields set and legal, with the estimated cost on `device` (a GPU's name, or as for `load`;
-    None: the best of this machine). Raises RequestError, ModelError or MediaError."""
+    None: the best of this machine). surveyed: an earlier plan of this request, whose clip is then not surveyed again
+    (engine/fill_plan.py). Raises RequestError, ModelError or MediaError."""
     card = card or store.find(request.model)
     try:
         found = family_module(card.family).plan(request, card, store.known_cards())
@@ -35,7 +39,11 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     if request.fill != "generate":
         from .fill_plan import resolved
 
-        found = resolved(found, request, card)
+        found = resolved(found, request, card, surveyed)
+    if found.canvas == "source" and any(_marks_object(each, found.fill) for each in found.conditions):
+        from .mask_stream import box_notes
+
+        found = found.model_copy(update={"notes": (*found.notes, *box_notes(found))})
     if card.domain and found.uses_model:
         from ..conditions.domain import outside
 
@@ -49,6 +57,14 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
         both |= {"start": max(cost.start, again.start), "measured": cost.measured and again.measured}
         cost = cost.model_copy(update=both)
     return found.model_copy(update={"estimate": cost})
+
+
+def _marks_object(condition: Condition, fill: str) -> bool:
+    """Whether a condition is a box around an object: one that OpenCV tracks, or whose area is filled from other
+    frames."""
+    if condition.kind != "mask" or not condition.boxes:
+        return False
+    return condition.tracker != "sam2" if condition.follow else fill != "generate"
 
 
 def warn_outside(plan: Plan, stacklevel: int) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..core.errors import KinemaError, MediaError, RequestError
+from ..core.errors import KinemaError, MediaError
 from ..core.options import Sampling
 from ..core.outside import of_kind, parse_json
 from ..core.plan import Plan
@@ -26,7 +25,6 @@ from ..diffusion.cache import StepReuse
 from ..diffusion.latents import Latents, of_parts, parts
 from . import state_file
 from .finished_windows import FinishedWindows, folder_of, num_windows, plan_of_window, remove_others, work_of
-from .manifest import input_digests
 
 SCHEMA = 2
 """Version of the file. Files without one have version 1: a single window and no layouts."""
@@ -135,7 +133,7 @@ class SamplingState:
             "step": self.step,
             "window": self.window,
             "windows": self.windows.save(folder, work),
-            "inputs": self._inputs(),
+            "inputs": self.windows.current_inputs(self.plan),
             "values": self.values,
             "strides": {name: t.stride() for name, t in self.tensors.items() if not t.is_contiguous()},
             "plan": self.plan.model_dump(mode="json"),
@@ -146,21 +144,9 @@ class SamplingState:
         remove_others(folder, work)
         return path
 
-    def _inputs(self) -> dict[str, str] | None:
-        """Digests of the plan's inputs, computed once per run; None if one cannot be read any more."""
-        if self.windows.inputs is None:
-            with suppress(KinemaError):
-                self.windows.inputs = input_digests(self.plan)
-        return self.windows.inputs
-
     def check_inputs(self) -> None:
         """Raise RequestError if an input has changed since the state was saved; MediaError if one is missing."""
-        for name, now in input_digests(self.plan).items() if self.windows.inputs else ():
-            if now != (then := (self.windows.inputs or {}).get(name)):
-                raise RequestError(
-                    f"{name} has changed since the state was saved.", field="state", value=name,
-                    legal=f"SHA-256 {then}",
-                )  # fmt: skip
+        self.windows.check_inputs(self.plan)
 
     @classmethod
     def read(cls, path: str | Path) -> SamplingState:

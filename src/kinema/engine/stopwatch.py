@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from ..core.chunk import Chunk
-from ..core.events import Event, Note, OnEvent, Preview, Progress
+from ..core.events import Event, Note, OnEvent, Outcome, Preview, Progress
 from ..core.threads import alone, is_crowded
 from .estimate import Cost
 from .measured import STAGES, MeasuredRun, keep
@@ -29,7 +29,7 @@ class Stopwatch:
         self.sampled: set[int] = set()
 
     def __call__(self, event: Event) -> None:
-        counts = not isinstance(event, Note | Preview)
+        counts = not isinstance(event, Note | Outcome | Preview)
         stage = STAGE.get(event.stage, event.stage)
         if counts and isinstance(event, Progress):  # reported after the work
             self.stage = stage

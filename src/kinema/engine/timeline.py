@@ -17,9 +17,33 @@ from ..conditions.image import cover
 from ..core.chunk import Chunk
 from ..core.conditions import Continue, Control, Source
 from ..core.errors import MediaError
+from ..core.events import Event, Note, OnEvent, Outcome, ignore
 from ..core.plan import Plan
+from .fill import Shares, before_model
+from .sightings import Sightings
 
 T = TypeVar("T")
+
+
+@dataclass
+class Findings:
+    """What reading the timeline of an edit finds out. on_event: reports frames that are filled from other frames."""
+
+    shares: Shares = field(default_factory=Shares)
+    seen: Sightings = field(default_factory=Sightings)
+    on_event: OnEvent = ignore
+
+    def report(self, stage: str) -> Iterator[Event]:
+        """Yield the notes on a finished clip, and its outcome if there is any."""
+        facts: dict[str, Any] = {}
+        if self.shares.fractions():
+            yield Note(stage, f"Filled {self.shares.text()}.")
+            facts |= self.shares.facts()
+        yield from (Note(stage, note) for note in self.seen.notes())
+        if self.seen.lost or self.seen.unsure:
+            facts |= self.seen.facts()
+        if facts:
+            yield Outcome(stage, facts=facts)
 
 
 @dataclass
@@ -64,11 +88,12 @@ class EditTimeline:
         return kept[index]
 
 
-def open_timeline(plan: Plan) -> EditTimeline:
-    """The timeline of a plan with `canvas="source"` or "upscale". Reading it may raise MediaError."""
+def open_timeline(plan: Plan, found: Findings | None = None) -> EditTimeline:
+    """The timeline of a plan with `canvas="source"` or "upscale". found: is completed as the timeline is read. Reading
+    it may raise MediaError."""
     source = next((c for c in plan.conditions if isinstance(c, Source)), None)
     if source is not None:
-        return _edited(plan, source)
+        return _edited(plan, source, found or Findings())
     parts: list[Iterator[tuple[np.ndarray | None, np.ndarray | None]]] = []
     start = next((c for c in plan.conditions if isinstance(c, Continue) and c.place == "start"), None)
     end = next((c for c in plan.conditions if isinstance(c, Continue) and c.place == "end"), None)
@@ -86,32 +111,31 @@ def open_timeline(plan: Plan) -> EditTimeline:
 
 
 def source_streams(
-    plan: Plan, source: Source
+    plan: Plan, source: Source, seen: Sightings | None = None
 ) -> tuple[Iterator[tuple[np.ndarray, np.ndarray | None]], Iterator[np.ndarray]]:
-    """Return the frames of a source, with their sound, and its masks, float32 (H, W), all of the plan's length."""
+    """Return the frames of a source, with their sound, and its masks, float32 (H, W), all of the plan's length. seen:
+    see `mask_stream.masks`."""
     from . import mask_stream
 
     width, height = plan.size
     mask = next((c for c in plan.conditions if c.kind == "mask"), None)
-    masks = mask_stream.masks(mask, source, plan.frames, width, height)
+    masks = mask_stream.masks(mask, source, plan.frames, width, height, seen)
     masks = _exactly(plan.frames, masks, (mask.video if mask is not None else None) or source.video)
     method = plan.upscale[0].by if plan.upscale else "lanczos"
     frames = _exactly(plan.frames, _frames(source.video, width, height, True, source.grow, method), source.video)
     return frames, masks
 
 
-def _edited(plan: Plan, source: Source) -> EditTimeline:
+def _edited(plan: Plan, source: Source, found: Findings) -> EditTimeline:
     width, height = plan.size
     control = next((c for c in plan.conditions if c.kind == "control"), None)
     controls = None
     if control is not None:
         drawn = _controls(control, source, plan.frames, width, height)
         controls = _exactly(plan.frames, drawn, control.video or source.video)
-    frames, masks = source_streams(plan, source)
+    frames, masks = source_streams(plan, source, found.seen)
     if plan.fill == "both":
-        from .fill import before_model
-
-        frames, masks = before_model(frames, masks, plan)
+        frames, masks = before_model(frames, masks, plan, found.shares, found.on_event)
     return EditTimeline(frames, (width, height), plan.frames, masks, controls)
 
 

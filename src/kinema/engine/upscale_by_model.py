@@ -33,7 +33,7 @@ def over_frames(
     frames = np.concatenate([chunk.frames for chunk in chunks])
     large = resize_frames(frames, plan.height, plan.width).astype(np.float32) / 127.5 - 1
     shown = Window(large, np.ones(large.shape[:3], np.float32))
-    yield from windows.chunks(number, plan, family, on_event=previews_of(on_event, number), window=shown)
+    yield from windows.chunks(number, plan, lambda: family, on_event=previews_of(on_event, number), window=shown)
 
 
 def over_source(
@@ -71,5 +71,6 @@ def _window(
     shown = Window(canvas, np.ones(canvas.shape[:3], np.float32))
     part = plan.model_copy(update={"frames": span.num_frames, "spans": (span,)})
     report = of_span(on_event, number)
-    frames = windows.frames(number, part, tiled(family, tiling), on_event=report, window=shown)[:, :height, :width]
+    whole = windows.frames(number, part, lambda: tiled(family, tiling), on_event=report, window=shown)
+    frames = whole[:, :height, :width]
     return match_colors(frames, true, COLORS * min(plan.width, plan.height))

@@ -7,7 +7,7 @@ on resuming, so a resumed clip is identical.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -38,23 +38,36 @@ class Windows:
             self.finished = self.state.windows
 
     def frames(
-        self, number: int, part: Plan, family: Family, *, on_event: OnEvent = ignore, window: Window | None = None
+        self,
+        number: int,
+        part: Plan,
+        family: Callable[[], Family],
+        *,
+        on_event: OnEvent = ignore,
+        window: Window | None = None,
     ) -> np.ndarray:
         """All frames of a window, uint8 (F, H, W, 3), generated or from the finished windows."""
         chunks = self.chunks(number, part, family, on_event=on_event, window=window)
         return np.concatenate([chunk.frames for chunk in chunks])
 
     def chunks(
-        self, number: int, part: Plan, family: Family, *, on_event: OnEvent = ignore, window: Window | None = None
+        self,
+        number: int,
+        part: Plan,
+        family: Callable[[], Family],
+        *,
+        on_event: OnEvent = ignore,
+        window: Window | None = None,
     ) -> Iterator[Chunk]:
-        """As `frames`, in chunks as they are decoded. part: the plan of this window."""
+        """As `frames`, in chunks as they are decoded. part: the plan of this window. family: called if the window is
+        not finished."""
         if number in self.finished:
             yield Chunk(self.finished.frames(number), part.spans[0].start, part.fps)
             return
         begun = self.state if self.state is not None and self.state.window == number and self.state.step else None
         keep = None if self.keep is None else partial(self._keep, number)
         chunks = generate(
-            part, family, state=begun, on_event=on_event, keep=keep, keep_every=self.keep_every, window=window
+            part, family(), state=begun, on_event=on_event, keep=keep, keep_every=self.keep_every, window=window
         )
         more = number + 1 < num_windows(self.plan)
         frames: list[np.ndarray] = []

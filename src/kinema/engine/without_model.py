@@ -10,19 +10,21 @@ import numpy as np
 
 from ..core.chunk import Chunk
 from ..core.conditions import Source
-from ..core.errors import RequestError
-from ..core.events import Event, Note, OnEvent, Preview, ignore
+from ..core.events import Event, OnEvent, Preview, both, ignore
 from ..core.plan import Plan
 from ..core.request import Request
 from .clip import Clip
 from .fill import Frame, Shares, filled
 from .fill_cost import fill_work
-from .manifest import manifest
+from .fill_state import FillState, Keeping
+from .keeping import check_keeping
+from .manifest import manifest, without_estimate
 from .plan import plan as make_plan
 from .timed import timed
-from .timeline import sounding, source_streams
+from .timeline import Findings, sounding, source_streams
 
 CHUNK_FRAMES = 8
+STAGE = "fill"
 
 
 class WithoutModel:
@@ -39,46 +41,64 @@ class WithoutModel:
         return {}
 
     def manifest(self, plan: Plan) -> dict[str, Any]:
-        return manifest(plan.model_copy(update={"estimate": None}), {}, self.device_name)
+        return manifest(without_estimate(plan), {}, self.device_name)
 
     def describe(self, plan: Plan) -> Callable[[], dict[str, Any]]:
         """Return the function that makes the manifest."""
         return partial(self.manifest, plan)
 
-    def generate(self, plan: Plan, *, progress: bool | None = None) -> Clip:
+    def generate(self, plan: Plan, *, on_event: OnEvent = ignore, progress: bool | None = None) -> Clip:
         """Return the lazy clip of a plan."""
-        return Clip(
-            plan, lambda shown: self.stream(plan, on_event=shown), lambda _: self.describe(plan), progress=progress
-        )
+        return lazy_clip(self, plan, on_event, progress)
 
     def stream(
-        self, plan: Plan, *, on_event: OnEvent = ignore, state: Any = None, keep: Any = None, keep_every: int = 0
+        self,
+        plan: Plan,
+        *,
+        on_event: OnEvent = ignore,
+        state: FillState | None = None,
+        keep: Callable[[FillState], None] | None = None,
+        keep_every: int = 0,
     ) -> Iterator[Chunk]:
-        """Yield the chunks of the clip. RequestError for a state: there is no sampling to save or to resume."""
-        if state is not None or keep is not None:
-            raise RequestError(
-                "No sampling state exists: this clip is filled from its own frames, without a model.",
-                field="keep_state", legal='fill = "generate" or "both"',
-            )  # fmt: skip
-        with timed(fill_work(plan), on_event) as report:
-            yield from fill_clip(plan, report)
+        """Yield the chunks of the clip. state, keep, keep_every: see `fill_state.Keeping`. Raises RequestError if they
+        do not match the plan."""
+        check_keeping(plan, state, keep, keep_every)
+        return self._stream(plan, Keeping(plan, state, keep, keep_every), on_event)
+
+    def _stream(self, plan: Plan, keeping: Keeping, on_event: OnEvent) -> Iterator[Chunk]:
+        done = 0 if keeping.state is None else keeping.state.done
+        with timed(fill_work(plan, done), on_event) as report:
+            yield from fill_clip(plan, report, keeping)
 
 
-def fill_clip(plan: Plan, on_event: OnEvent = ignore) -> Iterator[Chunk]:
+def lazy_clip(generator: Any, plan: Plan, on_event: OnEvent, progress: bool | None) -> Clip:
+    """Return the lazy clip of a stand-in of an engine. on_event, progress: as in `Engine.generate`."""
+    if progress is None and on_event is not ignore:
+        progress = False
+
+    def make(shown: OnEvent) -> Iterator[Chunk]:
+        chunks: Iterator[Chunk] = generator.stream(plan, on_event=both(on_event, shown))
+        return chunks
+
+    return Clip(plan, make, lambda _: generator.describe(plan), progress=progress)
+
+
+def fill_clip(plan: Plan, on_event: OnEvent = ignore, keeping: Keeping | None = None) -> Iterator[Chunk]:
     """Yield the chunks of a plan with fill="propagate", with the sound of its source."""
-    on_event(Event("fill"))
+    on_event(Event("read"))
     source = next(each for each in plan.conditions if isinstance(each, Source))
-    shares = Shares(model=False)
+    found = Findings(Shares(model=False))
     pending: list[Frame] = []
-    for done, (frame, _) in enumerate(filled(*source_streams(plan, source), plan, shares, on_event), 1):
+    streams = source_streams(plan, source, found.seen)
+    for done, (frame, _) in enumerate(filled(*streams, plan, found.shares, on_event, keeping), 1):
         pending.append(frame)
-        on_event(Preview("fill", step=done, steps=plan.frames, frames=_Still(frame[0])))
+        on_event(Preview(STAGE, step=done, steps=plan.frames, frames=_Still(frame[0])))
         if len(pending) == CHUNK_FRAMES or done == plan.frames:
             frames, sounds = zip(*pending)
             yield sounding(list(frames), list(sounds), done - len(pending), plan.fps)
             pending = []
-    if shares.fractions():
-        on_event(Note("fill", f"Filled {shares.text()}."))
+    for event in found.report(STAGE):
+        on_event(event)
 
 
 class _Still:

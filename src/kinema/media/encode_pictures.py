@@ -44,17 +44,16 @@ class PictureEncoder:
                 legal=".mp4, .webm, .gif, .webp or a folder for clips",
                 nearest=".mp4",
             )
-        image = Image.fromarray(np.ascontiguousarray(chunk.frames[0]))
+        self.image = Image.fromarray(np.ascontiguousarray(chunk.frames[0]))
+
+    def finish(self) -> None:
         if self.suffix == ".png":
-            save_png(image, self.path, self.manifest)
+            save_png(self.image, self.path, self.manifest)
             return
         comment = COMMENT_MARK + (self.manifest or "").encode()
         notes = {"comment": comment} if self.manifest is not None and len(comment) < 65_000 else {}
         number, subsampling = _JPEG[self.quality]
-        write_picture(image, self.path, quality=number, subsampling=subsampling, optimize=True, **notes)
-
-    def finish(self) -> None:
-        pass
+        write_picture(self.image, self.path, quality=number, subsampling=subsampling, optimize=True, **notes)
 
     def close(self) -> None:
         pass

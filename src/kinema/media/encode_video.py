@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.chunk import AUDIO_RATE_HZ, Chunk
 from .color import tag_bt709, to_yuv
+from .manifest import replace_text
 from .timeline import exact_rate
 
 # mbtree is off: x264's vector code for it reads past the last macroblocks of a row, so for most sizes the bytes would
@@ -37,6 +38,7 @@ class VideoEncoder:
         # bitexact omits dates, random identifiers and version strings
         flags = {"fflags": "+bitexact"} | ({"movflags": "+faststart+use_metadata_tags"} if mp4 else {})
         self.container = av.open(str(path), "w", format=suffix[1:], options=flags)
+        self.path, self.begun, self.manifest = path, manifest, manifest
         if manifest is not None:
             self.container.metadata["kinema"] = manifest
         options = _H264[quality] if mp4 else {"b": "0", "deadline": "good", "row-mt": "1", **_VP9[quality]}
@@ -76,6 +78,8 @@ class VideoEncoder:
         if self.audio is not None:
             self.container.mux(self.audio.encode(None))
         self.container.close()
+        if self.begun is not None and self.manifest is not None and self.manifest != self.begun:
+            replace_text(self.path, self.begun, self.manifest)
 
     def close(self) -> None:
         """Close the file, finished or not."""

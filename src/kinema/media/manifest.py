@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import re
 import struct
@@ -143,6 +144,19 @@ def _inside(path: Path) -> str | dict[str, Any] | None:
             return text if isinstance(text, str) and text else _comment(image)
     with open_container(path) as container:
         return next((value for key, value in container.metadata.items() if key.lower() == "kinema"), None)
+
+
+def replace_text(path: Path, old: str, new: str) -> bool:
+    """Replace a text in a file by one that is not longer, filled up with spaces (JSON ignores them). Returns whether it
+    fits and was found."""
+    before, after = old.encode(), new.encode()
+    if len(after) > len(before):
+        return False
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        at = data.find(before)
+        if at >= 0:
+            data[at : at + len(before)] = after.ljust(len(before))
+    return at >= 0
 
 
 def make_note(fps: float, num_frames: int, manifest: str | None) -> str:

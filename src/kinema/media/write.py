@@ -28,6 +28,8 @@ from .manifest import check_sidecar, own_folder, own_sidecar, sidecar_of
 
 SUFFIXES = (".mp4", ".webm", ".gif", ".webp", ".png", ".jpg", ".jpeg")
 QUALITIES = ("draft", "good", "best")
+RESERVED_BYTES = 8192
+"""Room for an amended manifest in a video."""
 
 
 def write(
@@ -37,6 +39,7 @@ def write(
     manifest: dict[str, Any] | None = None,
     quality: str = "good",
     on_frame: OnEvent = ignore,
+    amended: Callable[[], dict[str, Any]] | None = None,
 ) -> Path:
     """Write a clip in the format of the path's suffix, and return the path.
 
@@ -52,6 +55,8 @@ def write(
     manifest: a JSON-serializable dict, saved inside the file and in the sidecar `<name>.json`. Without one, the sidecar
     of an earlier clip at the same path is removed. A file of that name that is not a manifest of this clip raises an
     error before any frame is computed.
+    amended: called after the last chunk; returns the manifest that is saved in place of `manifest`. In a video, where
+    the manifest comes first, room is left for `RESERVED_BYTES` more; a longer one is saved in the sidecar alone.
     on_frame: receives `Progress("write", done=number of frames passed to the encoder)` on the caller's thread; may
     raise to stop.
 
@@ -69,7 +74,17 @@ def write(
         text = _checked(target, suffix, quality, manifest)
         temp = _temp_beside(target, suffix)
         try:
-            _run(source, lambda first: _encoder(suffix, temp, first, quality, text), on_frame)
+            room = " " * RESERVED_BYTES if text is not None and amended is not None else ""
+            final: list[str | None] = [text]
+
+            def finish() -> str | None:
+                if text is not None and amended is not None:
+                    final[0] = _as_text(amended())
+                return final[0]
+
+            begun = None if text is None else text + room
+            _run(source, lambda first: _encoder(suffix, temp, first, quality, begun), on_frame, finish)
+            text = final[0]
             _put_in_place(temp, target, text)
         except OSError as error:
             raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
@@ -108,6 +123,10 @@ def _checked(target: Path, suffix: str, quality: str, manifest: dict[str, Any] |
     if manifest is None:
         return None
     check_sidecar(target)
+    return _as_text(manifest)
+
+
+def _as_text(manifest: dict[str, Any]) -> str:
     try:
         return json.dumps(manifest, ensure_ascii=True, allow_nan=False, separators=(", ", ": "))
     except (TypeError, ValueError) as error:
@@ -132,11 +151,15 @@ def _encoder(suffix: str, temp: Path, first: Chunk, quality: str, text: str | No
     return encode_pictures.FolderEncoder(temp, first, text)
 
 
-def _run(source: Iterator[Chunk], make_encoder: Callable[[Chunk], Any], on_frame: OnEvent) -> None:
-    """Pull and check all chunks and pass them to the encoder; return when the file is finished."""
+def _run(
+    source: Iterator[Chunk], make_encoder: Callable[[Chunk], Any], on_frame: OnEvent, final: Callable[[], str | None]
+) -> None:
+    """Pull and check all chunks and pass them to the encoder; return when the file is finished. final: returns the
+    manifest after the last chunk."""
     waiting: queue.Queue[Chunk | None] = queue.Queue(maxsize=1)
     failed, dropped = threading.Event(), threading.Event()
     failures: list[BaseException] = []
+    manifest: str | None = None
 
     def encode() -> None:
         encoder = None
@@ -147,6 +170,7 @@ def _run(source: Iterator[Chunk], make_encoder: Callable[[Chunk], Any], on_frame
                 encoder.add(chunk)
                 del chunk  # frees it while this thread waits for the next
             if encoder is not None and not dropped.is_set():
+                encoder.manifest = manifest
                 encoder.finish()
         except BaseException as error:
             failures.append(error)
@@ -177,6 +201,8 @@ def _run(source: Iterator[Chunk], make_encoder: Callable[[Chunk], Any], on_frame
             del chunk
         if done == 0 and not failed.is_set():
             raise MediaError("No frames to write.")
+        if not failed.is_set():
+            manifest = final()
         enqueue(None)
         thread.join()
     except BaseException:

@@ -36,6 +36,9 @@ def fill(
     reach: int = REACH,
     on_event: OnEvent = ignore,
     num_frames: int = 0,
+    filler: SceneFill | None = None,
+    first: int = 0,
+    num_filled: int = 0,
 ) -> Iterator[FilledFrame]:
     """Each frame (H, W, 3) uint8 RGB with its mask (H, W), not 0 where it is to be filled, all of one size; filled
     frames in the same order.
@@ -45,8 +48,12 @@ def fill(
     fit, is made of the surroundings once and held, "sharp" (looks right) or "close" (softer, nearer to the truth); None
     leaves it to a model (Origin.UNFILLED). num_frames: of the whole clip, for progress. Works `reach` frames ahead of
     what it gives; memory does not grow with length; close the iterator to stop the work. Raises ValueError on frames
-    and masks of different sizes."""
-    filler = SceneFill(patch)
+    and masks of different sizes.
+
+    To continue an earlier run with equal results: filler as it was after the last frame that run filled, `first` the
+    index of the first frame given now, and num_filled, how many of the frames given now were filled then: the last ones
+    of the same scene, up to `reach`, unfilled as at first. They are not yielded again."""
+    filler = filler or SceneFill(patch)
     begin, done, views = time.perf_counter(), 0, list[View]()
     at = 0
 
@@ -61,7 +68,7 @@ def fill(
             on_event(Progress("fill", done, num_frames, time.perf_counter() - begin))
             yield made
 
-    for index, (frame_HWC, mask_HW) in enumerate(frames):
+    for index, (frame_HWC, mask_HW) in enumerate(frames, first):
         if mask_HW.shape != frame_HWC.shape[:2] or (views and views[-1].mask_HW.shape != mask_HW.shape):
             raise ValueError(
                 f"frame {index}: {frame_HWC.shape} with a mask {mask_HW.shape}; all are to be of one size."
@@ -74,6 +81,9 @@ def fill(
         if views:
             now.step_33 = step(views[-1], now)
         views.append(now)
+        if index < first + num_filled:
+            at = len(views)
+            continue
         yield from ready(reach)
     yield from ready(0)
 

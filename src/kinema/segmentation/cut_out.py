@@ -115,7 +115,7 @@ def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> CutO
         return CutOut(ellipse_HW, TOO_SMALL)
     if box_HW.all():
         return CutOut(box_HW, WHOLE_FRAME)
-    lab_HWC = _soft_lab(picture_HWC)
+    lab_HWC = soft_lab(picture_HWC)
     edges = _path_costs(lab_HWC, box_HW, np.maximum), _path_costs(lab_HWC, box_HW, np.add)
     likely_HW = likely(picture_HWC, box_px, edges)
     cuts = [tidy(grab(picture_HWC, np.where(box_HW, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8), rounds=4))]
@@ -129,7 +129,7 @@ def from_box(picture_HWC: np.ndarray, box_px: tuple[int, int, int, int]) -> CutO
     votes = np.array([1.0] * by_grabcut + [1 / 3] * (len(cuts) - by_grabcut) + [2.0])
     scores = [
         _expected(cut_HW, likely_HW) ** 0.25
-        * (1.0 + _quality(lab_HWC, cut_HW, nowhere_HW)) ** 0.75
+        * (1.0 + quality(lab_HWC, cut_HW, nowhere_HW)) ** 0.75
         * _reach(cut_HW, box_px)
         * agreed**0.5
         * (cut_HW.sum() >= LEAST_OF_BOX * box_HW.sum())
@@ -147,7 +147,7 @@ def from_click(picture_HWC: np.ndarray, x_px: float, y_px: float) -> CutOut:
     frame's edge: it is then probably background."""
     height, width = picture_HWC.shape[:2]
     long_px = max(height, width)
-    lab_HWC = _soft_lab(picture_HWC)
+    lab_HWC = soft_lab(picture_HWC)
     distance_HW = np.hypot(np.arange(width)[None] - x_px, np.arange(height)[:, None] - y_px)
     seed_HW = distance_HW <= max(1.5, 0.006 * long_px)
     cuts, values = [], []
@@ -164,15 +164,15 @@ def from_click(picture_HWC: np.ndarray, x_px: float, y_px: float) -> CutOut:
             *((each, 2) for each in _enclosed(_path_costs(lab_HWC, near_HW, np.maximum), near_HW, STEPS[:1], SOFT_PX)),
         ):
             begin_HW[seed_HW] = cv2.GC_FGD
-            cut_HW = tidy(_part_at(grab(picture_HWC, begin_HW, rounds=rounds), seed_HW))
+            cut_HW = tidy(part_at(grab(picture_HWC, begin_HW, rounds=rounds), seed_HW))
             fills = cut_HW.sum() > LEAST_OF_CIRCLE * np.pi * radius_px**2
             cuts.append(cut_HW)
-            values.append(fills * _quality(lab_HWC, cut_HW, limit_HW) * np.sqrt(cut_HW.sum()))
+            values.append(fills * quality(lab_HWC, cut_HW, limit_HW) * np.sqrt(cut_HW.sum()))
     scores = np.array(values) * _agreement(cuts)
     best = int(np.argmax(scores))
     if scores[best] <= 0:
         return CutOut(distance_HW < 0.06 * long_px, BACKGROUND)
-    clear = _quality(lab_HWC, cuts[best], np.zeros_like(seed_HW)) >= OUTLINED
+    clear = quality(lab_HWC, cuts[best], np.zeros_like(seed_HW)) >= OUTLINED
     return CutOut(cuts[best], "" if clear else BACKGROUND)
 
 
@@ -214,7 +214,7 @@ def _with_strip(picture: np.ndarray, labels: np.ndarray, memory: Memory) -> tupl
     return picture, labels
 
 
-def _part_at(mask_HW: np.ndarray, seed_HW: np.ndarray) -> np.ndarray:
+def part_at(mask_HW: np.ndarray, seed_HW: np.ndarray) -> np.ndarray:
     """The connected parts that contain the seed."""
     _, names_HW = cv2.connectedComponents(mask_HW.astype(np.uint8), connectivity=4)
     names = np.unique(names_HW[seed_HW & mask_HW])
@@ -280,11 +280,12 @@ def _path_costs(lab_HWC: np.ndarray, open_HW: np.ndarray, join: np.ufunc) -> np.
     return total_HW
 
 
-def _soft_lab(picture_HWC: np.ndarray) -> np.ndarray:
+def soft_lab(picture_HWC: np.ndarray) -> np.ndarray:
+    """A blurred picture in Lab, float32."""
     return cv2.cvtColor(cv2.GaussianBlur(picture_HWC, (0, 0), 1.2), cv2.COLOR_RGB2LAB).astype(np.float32)
 
 
-def _quality(lab_HWC: np.ndarray, cut_HW: np.ndarray, limit_HW: np.ndarray) -> float:
+def quality(lab_HWC: np.ndarray, cut_HW: np.ndarray, limit_HW: np.ndarray) -> float:
     """The mean colour difference across an outline, reduced by its fraction along the limit or the frame's edge."""
     area = int(cut_HW.sum())
     if area < 16:

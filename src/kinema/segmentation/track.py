@@ -33,13 +33,14 @@ LONG_PX = 384
 
 def follow(
     frames: Iterable[np.ndarray], start: Start, *, by: Tracker = "auto", device: str | None = None,
-    on_doubt: Callable[[str], None] | None = None,
+    on_doubt: Callable[[str], None] | None = None, on_unsure: Callable[[int], None] | None = None,
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """Track an object: yield its mask on every frame, float32 (H, W) in [0, 1], soft at the edge.
 
     frames: uint8 RGB (H, W, 3), all of one size. Results are deterministic. A frame in which the object is not visible
     has an empty mask. device: of the networks; defaults to the best available. on_doubt: called on the first frame with
-    a warning if OpenCV's segmentation is doubtful.
+    a warning if OpenCV's segmentation is doubtful. on_unsure: called with the index of each frame in which OpenCV sees
+    only a part of the object, or has found it again by its appearance.
 
     Raises before a frame is read: WeightsMissing if words are given without Grounding DINO, or SAM 2 is named but not
     on this machine. On the first frame: RequestError if the words match no object.
@@ -48,7 +49,9 @@ def follow(
     if start.words or choose(by) == "sam2":
         finder = find.finder() if start.words else None
         sam2 = find.sam2() if choose(by) == "sam2" else None
-    return _tracked(frames, start, finder, sam2, device, on_doubt or (lambda doubt: None))
+    return _tracked(
+        frames, start, finder, sam2, device, on_doubt or (lambda doubt: None), on_unsure or (lambda index: None)
+    )
 
 
 def choose(by: Tracker) -> Tracker:
@@ -67,6 +70,7 @@ def _tracked(
     sam2: Path | None,
     device: str | None,
     on_doubt: Callable[[str], None],
+    on_unsure: Callable[[int], None],
 ) -> Iterator[np.ndarray]:
     from itertools import chain
 
@@ -80,16 +84,18 @@ def _tracked(
     if sam2 is not None:
         yield from find.follow(whole, start, sam2, device)
     else:
-        yield from _with_opencv(whole, start, on_doubt)
+        yield from _with_opencv(whole, start, on_doubt, on_unsure)
 
 
-def _with_opencv(frames: Iterable[np.ndarray], start: Start, on_doubt: Callable[[str], None]) -> Iterator[np.ndarray]:
+def _with_opencv(
+    frames: Iterable[np.ndarray], start: Start, on_doubt: Callable[[str], None], on_unsure: Callable[[int], None]
+) -> Iterator[np.ndarray]:
     from .tracker import Tracker
 
     tracker: Tracker | None = None
-    for frame_HWC in frames:
+    for index, frame_HWC in enumerate(frames):
         height, width = frame_HWC.shape[:2]
-        small_HWC = _reduced(frame_HWC)
+        small_HWC = reduced(frame_HWC)
         if tracker is None:
             first = _cut(small_HWC, start)
             if first.doubt:
@@ -97,15 +103,17 @@ def _with_opencv(frames: Iterable[np.ndarray], start: Start, on_doubt: Callable[
             tracker = Tracker(small_HWC, first.mask_HW)
         else:
             tracker.step(small_HWC)
+            if tracker.unsure:
+                on_unsure(index)
         yield scaled_up(tracker.mask_HW, height, width)
 
 
 def doubt_of(frame_HWC: np.ndarray, start: Start) -> str:
     """A warning about OpenCV's segmentation of a first frame, uint8 RGB, or "". `start`: a click, a box or a mask."""
-    return _cut(_reduced(frame_HWC), start).doubt
+    return _cut(reduced(frame_HWC), start).doubt
 
 
-def _reduced(frame_HWC: np.ndarray) -> np.ndarray:
+def reduced(frame_HWC: np.ndarray) -> np.ndarray:
     """A frame reduced to the tracker's size."""
     import cv2
 

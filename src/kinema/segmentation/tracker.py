@@ -28,7 +28,8 @@ PATIENCE = 60
 
 
 class Tracker:
-    """The state between two frames. `mask_HW`: bool, the visible object in the newest frame."""
+    """The state between two frames. `mask_HW`: bool, the visible object in the newest frame. `unsure`: whether less
+    than COASTING of it is visible there, or it was found again by its appearance."""
 
     def __init__(self, picture_HWC: np.ndarray, mask_HW: np.ndarray) -> None:
         self.picture_HWC, self.mask_HW, self.whole_HW = picture_HWC, mask_HW, mask_HW
@@ -40,6 +41,7 @@ class Tracker:
         self.move_23 = self.steady_23 = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
         self.hidden_frames = 0
         self.seen_box = box_around(mask_HW)
+        self.unsure = False
 
     def step(self, picture_HWC: np.ndarray) -> None:
         """Advance to the next frame."""
@@ -53,6 +55,7 @@ class Tracker:
         mask_HW = self._corrected(picture_HWC, propagated, whole_HW)
         if not self.colors.fits(picture_HWC, mask_HW):
             mask_HW = np.zeros_like(mask_HW)
+        self.unsure = False
         if mask_HW.sum() < max(LOST * self.template.area, DROPPED * self.mask_HW.sum(), 8):
             mask_HW = self._redetected(picture_HWC, mask_HW)
         self._settle(picture_HWC, mask_HW, whole_HW)
@@ -83,6 +86,7 @@ class Tracker:
                 break
         else:
             return mask_HW
+        self.unsure = True
         labels_HW = np.where(placed_HW, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
         labels_HW[~grown(placed_HW, 6)] = cv2.GC_BGD
         cut_HW = cut_out.tidy(cut_out.grab(picture_HWC, labels_HW, self.first, rounds=2))
@@ -91,6 +95,7 @@ class Tracker:
     def _settle(self, picture_HWC: np.ndarray, mask_HW: np.ndarray, whole_HW: np.ndarray) -> None:
         """Store the new mask; update colours and shape from it while the object is fully visible."""
         seen = mask_HW.sum() / max(1, whole_HW.sum())
+        self.unsure = bool(mask_HW.any()) and (self.unsure or seen < COASTING)
         if mask_HW.any() and (seen >= HIDDEN or self.hidden_frames >= PATIENCE):
             self.whole_HW, self.hidden_frames = mask_HW, 0
             if not _at_edge(mask_HW):

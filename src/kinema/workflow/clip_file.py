@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..core.chunk import Chunk
-from ..core.events import OnEvent, ignore
+from ..core.events import OnEvent, collecting, ignore
 from ..core.plan import Plan
 from ..core.request import Request
 
@@ -35,11 +35,15 @@ def write_clip(
 ) -> Path:
     """Generate the clip of a plan and write it, encoding while decoding. Returns the path.
 
-    manifest: of the clip, if it is known already. quality: None is the plan's. through: passed the chunks before they
-    are written. keeping: `state`, `keep` and `keep_every` of `Engine.stream`. Raises what generating and writing raise.
+    manifest: of the clip, if it is known already; what the run finds out (core/events.Outcome) is added at its end.
+    quality: None is the plan's. through: passed the chunks before they are written. keeping: `state`, `keep` and
+    `keep_every` of `Engine.stream`. Raises what generating and writing raise.
     """
+    from ..engine.manifest import has_outcome
     from ..media.write import write
 
     manifest = generator.manifest(plan) if manifest is None else manifest
-    chunks = through(generator.stream(plan, on_event=on_event, **keeping))
-    return write(chunks, target, manifest=manifest, quality=quality or plan.quality, on_frame=on_event)
+    facts: dict[str, Any] = {}
+    chunks = through(generator.stream(plan, on_event=collecting(facts, on_event), **keeping))
+    amended = (lambda: generator.manifest(plan) | facts) if has_outcome(plan) else None
+    return write(chunks, target, manifest=manifest, quality=quality or plan.quality, on_frame=on_event, amended=amended)
