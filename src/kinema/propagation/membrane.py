@@ -39,7 +39,8 @@ def _level(sum_HWC: np.ndarray, weight_HW: np.ndarray) -> np.ndarray:
     out_HWC[fixed_HW] = mean_HWC[fixed_HW]
     for _ in range(ROUNDS):
         near_HWC = cv2.blur(out_HWC, (3, 3), borderType=cv2.BORDER_REPLICATE).reshape(sum_HWC.shape)
-        out_HWC = np.where(fixed_HW[..., None], mean_HWC, near_HWC)
+        np.copyto(near_HWC, mean_HWC, where=fixed_HW[..., None])
+        out_HWC = near_HWC
     return out_HWC
 
 
@@ -49,6 +50,11 @@ def smooth(values: np.ndarray, known_HW: np.ndarray, radius_px: float) -> np.nda
     shaped = values.reshape(*known_HW.shape, -1) * known_HW[..., None]
     total = cv2.GaussianBlur(shaped.astype(np.float32), (0, 0), radius_px).reshape(shaped.shape)
     return (total / np.maximum(weight_HW, 1e-4)[..., None]).reshape(values.shape)
+
+
+def longest(flow_HW2: np.ndarray) -> np.ndarray:
+    """The larger of both components of each vector, absolute, (H, W)."""
+    return np.maximum(np.abs(flow_HW2[..., 0]), np.abs(flow_HW2[..., 1]))
 
 
 def difference(one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
