@@ -40,8 +40,9 @@ def confidence(hole: Hole, error_HW: np.ndarray, seen_HW: np.ndarray, *, deep: b
 
     A ring around the hole is hidden too and filled with a membrane: its difference from the truth is the error of a
     smooth fill, which grows with the distance from known pixels. An object that moves behind the hole crosses the rim
-    somewhere, and raises the error of the propagated picture there. error_HW: of the propagated picture, of 255. deep: whether it shows the
-    scene also far from the rim; False for patches, which are no nearer to the truth there than a smooth fill."""
+    somewhere, and raises the error of the propagated picture there. error_HW: of the propagated picture, of 255.
+    deep: whether the picture shows the scene far from the rim too; False for patches, which are no nearer to the truth
+    there than a smooth fill."""
     seen = seen_HW.astype(np.float32)
     inside = error_HW[hole.mask_HW & seen_HW]
     if not len(inside) or inside.max() < SMALL:
