@@ -14,9 +14,12 @@ from .hole import Hole
 
 FOLLOW = 0.5
 """How much of a change of weights appears in the next frame: sources are crossfaded over several frames."""
-RENEW, EDGE_PX = 0.35, 6.0
+RENEW, EDGE_PX = 0.35, 4.0
 """How much of a smooth fill is new in each frame, inside; at the edge all of it is, and this far inside still some."""
+LAG = 20.0
+"""Of 255: a smooth fill differs from the new one by this at most, so that it follows an object that enters the rim."""
 NEVER = -1.0
+"""The weight of pixels outside the mask."""
 
 
 class PreviousFrame:
@@ -56,5 +59,5 @@ class PreviousFrame:
         was_HW = cv2.remap(self.frame.mask_HW.astype(np.uint8), place_HW2, None, cv2.INTER_NEAREST) > 0
         depth_HW = cv2.distanceTransform((was_HW & hole.mask_HW).astype(np.uint8), cv2.DIST_L2, 3)
         share_HW1 = np.maximum(RENEW, 1 - depth_HW / EDGE_PX)[..., None]
-        old_HWC = sampled(self.frame, place_HW2)
-        return old_HWC + share_HW1 * (picture_HWC - old_HWC)
+        off_HWC = (1 - share_HW1) * (sampled(self.frame, place_HW2) - picture_HWC)
+        return picture_HWC + off_HWC.clip(-LAG, LAG)
