@@ -11,7 +11,8 @@ frame. "frames below": on how many frames the fill is worse than Telea by 0.1 dB
 frame to frame along the motion of the scene (dense flow of the true clip), as a share of the true clip's own change
 around the holes. "calm": the same, at each pixel along the motion of the scene or of the clip without the added actor,
 whichever changes less: a fill that does not show the actor does not move with it. (By the first figure the background
-itself, perfectly still, flickers 7.8 times as much as the clip where an actor passes.) Shares are of the masked pixels: propagated, patched, left to a model.
+itself, perfectly still, flickers 7.8 times as much as the clip where an actor passes.)
+Shares are of the masked pixels: propagated, patched, left to a model.
 """
 
 from __future__ import annotations
@@ -209,7 +210,8 @@ def main() -> None:
         print(f"peak memory: 50 frames {short:.0f} MiB, 500 frames {long:.0f} MiB, ratio {long / short:.2f}")
         return
     print(
-        f"{'case':36} {'PSNR':>6} {'Telea':>6} {'below':>6} {'flicker':>8} {'calm':>6} {'shares':>14} {'cpu s':>7} {'wall':>6}"
+        f"{'case':36} {'PSNR':>6} {'Telea':>6} {'below':>6} {'flicker':>8} {'calm':>6} {'shares':>14} {'cpu s':>7} "
+        f"{'wall':>6}"
     )
     for name in CROSSINGS:
         if not (path := DATA / f"{name}.mp4").is_file():
