@@ -96,7 +96,7 @@ def test_nothing_is_carried_across_a_cut():
     assert (origins[masks] == Origin.UNFILLED).all()
 
 
-def test_a_watermark_over_a_moving_camera_is_propagated_and_over_a_still_one_held():
+def test_a_watermark_is_propagated_if_the_camera_moves_and_filled_once_if_it_is_static():
     moving = pan(16, speed=(4.0, 0.0))
     masks = np.zeros(moving.shape[:3], bool)
     masks[:, 40:60, 50:70] = True

@@ -1,4 +1,4 @@
-"""A stream of frames and masks in, filled frames out: one pass with a sliding range of frames.
+"""Filling the masked area of a stream of frames in one pass, with a sliding range of source frames.
 
 Legend: H W pixels, C channels.
 """
