@@ -39,6 +39,9 @@ def fill(
     reach: int = REACH,
     on_event: OnEvent = ignore,
     num_frames: int = 0,
+    filler: SceneFill | None = None,
+    first: int = 0,
+    num_filled: int = 0,
 ) -> Iterator[FilledFrame]:
     """Fill the masked area of each frame; yields filled frames in the same order.
 
@@ -48,14 +51,20 @@ def fill(
     (exemplar-based inpainting) or "close" (softer, nearer to the truth); None leaves them to a model (Origin.UNFILLED).
     Where a moving object passes behind the hole, the fill is smooth and changes slowly. num_frames: of the whole clip,
     for progress. Reads `reach` frames ahead; memory does not grow with length; close the iterator to stop the work.
-    Raises ValueError on frames and masks of different sizes."""
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="kinema-fill") as pool:
-        yield from _filled(frames, SceneFill(patch, pool), reach, on_event, num_frames)
+    Raises ValueError on frames and masks of different sizes.
+
+    To continue an earlier run with equal results: filler as it was after the last frame that run filled, `first` the
+    index of the first frame given now, and num_filled, how many of the frames given now were filled then: the last ones
+    of the same scene, up to `reach`, unfilled as at first. They are not yielded again."""
+    filler = filler or SceneFill(patch)
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="kinema-fill") as filler.pool:
+        yield from _filled(frames, filler, reach, on_event, num_frames, first, num_filled)
 
 
 def _filled(
-    frames: Iterable[tuple[np.ndarray, np.ndarray]], filler: SceneFill, reach: int, on_event: OnEvent, num_frames: int
-) -> Iterator[FilledFrame]:
+    frames: Iterable[tuple[np.ndarray, np.ndarray]], filler: SceneFill, reach: int, on_event: OnEvent, num_frames: int,
+    first: int, num_filled: int,
+) -> Iterator[FilledFrame]:  # fmt: skip
     begin, done, views = time.perf_counter(), 0, list[View]()
     at = 0
 
@@ -71,7 +80,7 @@ def _filled(
             on_event(Progress("fill", done, num_frames, time.perf_counter() - begin))
             yield made
 
-    for index, (frame_HWC, mask_HW) in enumerate(frames):
+    for index, (frame_HWC, mask_HW) in enumerate(frames, first):
         if mask_HW.shape != frame_HWC.shape[:2] or (views and views[-1].mask_HW.shape != mask_HW.shape):
             raise ValueError(
                 f"frame {index}: {frame_HWC.shape} with a mask {mask_HW.shape}; all frames must have one size."
@@ -84,14 +93,17 @@ def _filled(
         if views:
             now.step_33 = step(views[-1], now)
         views.append(now)
+        if index < first + num_filled:
+            at = len(views)
+            continue
         yield from ready(reach)
     yield from ready(0)
 
 
 class SceneFill:
-    """Fills the frames of one scene in order. pool: threads that align source frames."""
+    """Fills the frames of one scene in order. pool: threads that align source frames; None uses the calling one."""
 
-    def __init__(self, patch: Patching | None, pool: Executor) -> None:
+    def __init__(self, patch: Patching | None, pool: Executor | None = None) -> None:
         self.patch, self.pool, self.flow = patch, pool, DenseFlow()
         self.forget()
 
@@ -165,7 +177,7 @@ class SceneFill:
         def aligned(linked: Linked) -> Candidate | None:
             return candidate(hole, now, *linked, self.flow)
 
-        made = list(self.pool.map(aligned, sources))
+        made = list(map(aligned, sources) if self.pool is None else self.pool.map(aligned, sources))
         memory = made.pop() if sources and sources[-1][0] is self.last else None
         found = [each for each in made if each is not None]
         if not found:
