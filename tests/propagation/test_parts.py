@@ -6,7 +6,7 @@ import numpy as np
 
 from kinema.propagation.membrane import membrane
 from kinema.propagation.mend import mended
-from kinema.propagation.patch import exemplar, patched
+from kinema.propagation.patch import exemplar, is_open, patched
 
 
 def test_a_membrane_continues_a_slope_and_keeps_what_is_known():
@@ -26,12 +26,26 @@ def test_patches_continue_stripes():
     hole = np.zeros((80, 80), bool)
     hole[30:50, 30:52] = True
     given = np.where(hole[..., None], 0, stripes).astype(np.float32)
-    for way in ("sharp", "close"):
-        out = patched(given, hole, ~hole, way)
-        assert np.abs(out - stripes)[hole].mean() < 25, way
-        assert (patched(given, hole, ~hole, way) == out).all()
+    for patching in ("sharp", "close"):
+        out = patched(given, hole, ~hole, patching)
+        assert np.abs(out - stripes)[hole].mean() < 25, patching
+        assert (patched(given, hole, ~hole, patching) == out).all()
     everything = np.ones((80, 80), bool)
     assert exemplar(given, everything, ~everything).shape == given.shape
+
+
+def test_patches_at_the_border_repeat_nothing_from_far_away():
+    """Outpainting: a plain wall continues as a wall, though the picture contains a ball."""
+    y, x = np.mgrid[:96, :160]
+    noise = np.random.default_rng(0).normal(0, 2, (96, 160, 3))
+    wall = (np.stack([120 + y / 2, 110 + y / 2, 100 + y / 2], -1) + noise).astype(np.float32)
+    ball = (x - 40) ** 2 + (y - 48) ** 2 < 24**2
+    wall[ball] = (220, 30, 30)
+    hole = x >= 120
+    for patching in ("sharp", "close"):
+        out = patched(np.where(hole[..., None], 0, wall).astype(np.float32), hole, ~hole, patching)
+        assert np.abs(out - wall)[hole].mean() < 8 and np.abs(out - wall)[hole].max() < 40, patching
+    assert is_open(hole) and not is_open(ball)
 
 
 def test_masks_are_closed_in_time():

@@ -10,6 +10,7 @@ from kinema.core.events import Progress
 from kinema.media.read import read_chunks
 from kinema.propagation.fill import fill
 from kinema.propagation.frame import Origin
+from kinema.propagation.steady import PreviousFrame
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -95,7 +96,7 @@ def test_nothing_is_carried_across_a_cut():
     assert (origins[masks] == Origin.UNFILLED).all()
 
 
-def test_a_watermark_over_a_moving_camera_is_propagated_and_over_a_still_one_held():
+def test_a_watermark_is_propagated_if_the_camera_moves_and_filled_once_if_it_is_static():
     moving = pan(16, speed=(4.0, 0.0))
     masks = np.zeros(moving.shape[:3], bool)
     masks[:, 40:60, 50:70] = True
@@ -122,6 +123,35 @@ def test_what_moves_behind_is_refused():
     assert max(each.refused for each in filled) > 0.5 and filled[0].refused == 0
     _, origins, _ = run(clip[:7], masks[:7], patch=None)
     assert (origins == Origin.UNFILLED).any() and not (origins == Origin.PATCHED).any()
+
+
+def test_a_fill_changes_slowly_where_an_object_passes_behind(monkeypatch):
+    """The camera is still: a fill that follows the previous frame changes less than one made anew for each frame."""
+    clip = np.repeat(picture(96, 128)[None], 12, 0)
+    for k, frame in enumerate(clip):
+        cv2.circle(frame, (8 + 10 * k, 66), 16, (20, 20, 240), -1)
+    masks = np.zeros(clip.shape[:3], bool)
+    masks[:, 24:64, 44:84] = True
+
+    def change() -> float:
+        frames, _, _ = run(clip, masks)
+        return float(np.abs(np.diff(frames.astype(float), axis=0))[:, 24:64, 44:84].mean())
+
+    steady = change()
+    monkeypatch.setattr(PreviousFrame, "renewed", lambda self, hole, picture_HWC: picture_HWC)
+    monkeypatch.setattr(PreviousFrame, "followed", lambda self, hole, weight_HW, which: weight_HW)
+    assert steady < 0.8 * change()
+
+
+def test_a_slow_pan_is_filled_from_keyframes_before_the_range():
+    """A watermark that 24 frames of the pan do not uncover, but 80 do."""
+    clip = pan(80, (48, 96), speed=(0.5, 0.0))
+    masks = np.zeros(clip.shape[:3], bool)
+    masks[:, 16:30, 36:66] = True
+    _, origins, _ = run(clip, masks, reach=24, patch=None)
+    middle = origins[:, 16:30, 36:66]
+    assert (middle[-1] == Origin.PROPAGATED).mean() > 0.95
+    assert (middle[0] == Origin.UNFILLED).any()
 
 
 def test_an_empty_mask_passes_frames_through():

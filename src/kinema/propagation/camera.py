@@ -1,6 +1,6 @@
-"""How the camera moved between two frames: a homography of what lies outside the masks.
+"""Camera motion between two frames: a homography estimated outside the masks.
 
-Legend: H W pixels, C channels, N points. A homography (3, 3) maps pixels of one frame, (x, y, 1) with (0, 0) the middle
+Legend: H W pixels, C channels, N points. A homography (3, 3) maps pixels of one frame, (x, y, 1) with (0, 0) the centre
 of the top left one, to those of another.
 """
 
@@ -15,19 +15,19 @@ from ..media.masks import grown
 
 MOST_POINTS, FEWEST_POINTS = 400, 12
 LONGEST_PX = 960
-"""Points are followed on frames of this longer side at most."""
+"""Points are tracked on frames reduced to this longer side."""
 BACK_PX = 0.7
-"""A point that is followed there and back returns within this."""
+"""Tolerance of the forward-backward check of a tracked point."""
 THRESHOLD_PX = 1.0
 SAME = 4.0
-"""Of 255: frames without points to follow that differ by less show the same."""
+"""Of 255: frames without points to track that differ by less are taken as equal."""
 WINDOW_PX, LEVELS, GUESSED_LEVELS = 17, 4, 2
-"""Lucas-Kanade's window, and its halvings of the frame without and with a guess."""
+"""Lucas-Kanade's window, and its pyramid levels without and with a guess."""
 
 
 @dataclass
 class View:
-    """A frame with what motion is estimated from."""
+    """A frame prepared for estimating motion."""
 
     index: int
     frame_HWC: np.ndarray
@@ -35,8 +35,8 @@ class View:
     gray_HW: np.ndarray = field(repr=False)
     points_N2: np.ndarray = field(repr=False)
     scale: float = 1.0  # of gray_HW and points_N2
-    step_33: np.ndarray | None = None  # from the view before to this one; None where they cannot be linked
-    free_HW: np.ndarray | None = None  # uint8, 255 well outside the mask; made when it is asked for first
+    step_33: np.ndarray | None = None  # from the previous view to this one; None if it cannot be estimated
+    free_HW: np.ndarray | None = None  # uint8, 255 outside the mask and its edge; made at first use
 
 
 def view(index: int, frame_HWC: np.ndarray, mask_HW: np.ndarray) -> View:
@@ -53,7 +53,7 @@ def view(index: int, frame_HWC: np.ndarray, mask_HW: np.ndarray) -> View:
 
 
 def scaled(homography_33: np.ndarray, scale: float) -> np.ndarray:
-    """The same homography for frames of another size: pixel middles stay pixel middles."""
+    """The same homography for frames of another size; pixel centres are mapped to pixel centres."""
     shift = 0.5 * scale - 0.5
     to = np.array([[scale, 0, shift], [0, scale, shift], [0, 0, 1.0]])
     return to @ homography_33 @ np.linalg.inv(to)
@@ -64,8 +64,8 @@ def moved(points_N2: np.ndarray, homography_33: np.ndarray) -> np.ndarray:
 
 
 def homography(start: View, end: View, guess_33: np.ndarray | None = None) -> np.ndarray | None:
-    """From start's pixels to end's, near a guess if any; None where too few points agree. Points are followed by
-    Lucas-Kanade, there and back; RANSAC leaves out what moves on its own."""
+    """From start's pixels to end's, near a guess if any; None if too few points agree. Points are tracked by
+    Lucas-Kanade with a forward-backward check; RANSAC discards those on moving objects."""
     if len(start.points_N2) < FEWEST_POINTS:
         return None
     levels = LEVELS if guess_33 is None else GUESSED_LEVELS
@@ -90,7 +90,7 @@ def homography(start: View, end: View, guess_33: np.ndarray | None = None) -> np
 def _followed(
     one_HW: np.ndarray, other_HW: np.ndarray, at_N2: np.ndarray, guess_N2: np.ndarray, levels: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(where points are in the other picture, whether they were found)."""
+    """(positions of the points in the other picture, whether they were found)."""
     to_N2, found_N, _ = cv2.calcOpticalFlowPyrLK(
         one_HW, other_HW, at_N2, guess_N2.copy(), winSize=(WINDOW_PX, WINDOW_PX), maxLevel=levels,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
@@ -99,14 +99,14 @@ def _followed(
 
 
 def _hidden(end: View, points_N2: np.ndarray) -> np.ndarray:
-    """Which points of the small frame lie in the mask."""
+    """Which points of the reduced frame are in the mask."""
     height, width = end.mask_HW.shape
     full_N2 = np.rint((points_N2 + 0.5) / end.scale - 0.5).astype(int)
     return end.mask_HW[full_N2[:, 1].clip(0, height - 1), full_N2[:, 0].clip(0, width - 1)]
 
 
 def _plausible(fit_33: np.ndarray, width: int, height: int) -> bool:
-    """No corner goes behind the camera, the frame neither flips nor changes its area more than fivefold."""
+    """Whether no corner is behind the camera, and the frame is not mirrored nor changed in area more than fivefold."""
     corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1.0]]).T
     depth = (fit_33 @ corners)[2]
     if depth.min() <= 0.2 * depth.max():
@@ -117,8 +117,8 @@ def _plausible(fit_33: np.ndarray, width: int, height: int) -> bool:
 
 
 def step(start: View, end: View) -> np.ndarray | None:
-    """The motion from one frame to the next: a homography, or none at all where nothing has changed (a wall without a
-    point to follow). None where neither holds."""
+    """The motion from one frame to the next: a homography, or the identity if nothing has changed (a wall without
+    points to track). None if neither can be established."""
     found_33 = homography(start, end)
     if found_33 is not None:
         return found_33

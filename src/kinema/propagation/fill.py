@@ -1,4 +1,4 @@
-"""A stream of frames and masks in, filled frames out: one pass with a sliding range of frames.
+"""Filling the masked area of a stream of frames in one pass, with a sliding range of source frames.
 
 Legend: H W pixels, C channels.
 """
@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 
 from ..core.events import OnEvent, Progress, ignore
 from ..media.cut import is_cut
+from .blend import fused
 from .camera import View, step, view
-from .candidate import candidate
-from .choose import chosen
+from .candidate import Candidate, candidate
 from .flow import DenseFlow
 from .frame import FilledFrame, Origin
-from .fuse import fused
-from .held import Held, passing, renewed
 from .hole import Hole, holes
+from .keyframe import PatchedKeyframe, with_patches
 from .membrane import membrane, smooth
-from .patch import Patching
-from .trust import misfit_of, trusted
+from .patch import Patching, surface
+from .sources import Keyframes, Linked, chained_homographies, selected
+from .steady import NEVER, PreviousFrame
+from .trust import confidence, misfit_of
 
 REACH = 24
 SEAM_PX = 2.0
+WORKERS = 2
 
 
 def fill(
@@ -40,20 +43,28 @@ def fill(
     first: int = 0,
     num_filled: int = 0,
 ) -> Iterator[FilledFrame]:
-    """Each frame (H, W, 3) uint8 RGB with its mask (H, W), not 0 where it is to be filled, all of one size; filled
-    frames in the same order.
+    """Fill the masked area of each frame; yields filled frames in the same order.
 
-    A hole takes its pixels from up to `reach` frames before and after that see the place (what is seen only further
-    away counts as never seen); frames beyond a cut are not looked at. patch: what none of them shows, or what does not
-    fit, is made of the surroundings once and held, "sharp" (looks right) or "close" (softer, nearer to the truth); None
-    leaves it to a model (Origin.UNFILLED). num_frames: of the whole clip, for progress. Works `reach` frames ahead of
-    what it gives; memory does not grow with length; close the iterator to stop the work. Raises ValueError on frames
-    and masks of different sizes.
+    frames: (frame (H, W, 3) uint8 RGB, mask (H, W), nonzero = fill), all of one size. The source frames of a hole are
+    up to `reach` frames before and after it, and a few keyframes from further back; none is beyond a cut. patch: the
+    fill of pixels that no source shows, made once from the surroundings and carried along the camera motion: "sharp"
+    (exemplar-based inpainting) or "close" (softer, nearer to the truth); None leaves them to a model (Origin.UNFILLED).
+    Where a moving object passes behind the hole, the fill is smooth and changes slowly. num_frames: of the whole clip,
+    for progress. Reads `reach` frames ahead; memory does not grow with length; close the iterator to stop the work.
+    Raises ValueError on frames and masks of different sizes.
 
     To continue an earlier run with equal results: filler as it was after the last frame that run filled, `first` the
     index of the first frame given now, and num_filled, how many of the frames given now were filled then: the last ones
     of the same scene, up to `reach`, unfilled as at first. They are not yielded again."""
     filler = filler or SceneFill(patch)
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="kinema-fill") as filler.pool:
+        yield from _filled(frames, filler, reach, on_event, num_frames, first, num_filled)
+
+
+def _filled(
+    frames: Iterable[tuple[np.ndarray, np.ndarray]], filler: SceneFill, reach: int, on_event: OnEvent, num_frames: int,
+    first: int, num_filled: int,
+) -> Iterator[FilledFrame]:  # fmt: skip
     begin, done, views = time.perf_counter(), 0, list[View]()
     at = 0
 
@@ -63,6 +74,7 @@ def fill(
             made = filler.filled(views, at)
             at, done = at + 1, done + 1
             if at > reach:
+                filler.leave(views[0], chained_homographies(views, at - 1).get(0))
                 del views[: at - reach]
                 at = reach
             on_event(Progress("fill", done, num_frames, time.perf_counter() - begin))
@@ -71,7 +83,7 @@ def fill(
     for index, (frame_HWC, mask_HW) in enumerate(frames, first):
         if mask_HW.shape != frame_HWC.shape[:2] or (views and views[-1].mask_HW.shape != mask_HW.shape):
             raise ValueError(
-                f"frame {index}: {frame_HWC.shape} with a mask {mask_HW.shape}; all are to be of one size."
+                f"frame {index}: {frame_HWC.shape} with a mask {mask_HW.shape}; all frames must have one size."
             )
         if views and is_cut(views[-1].frame_HWC, frame_HWC):
             yield from ready(0)
@@ -89,67 +101,93 @@ def fill(
 
 
 class SceneFill:
-    """One scene's frames, filled in order."""
+    """Fills the frames of one scene in order. pool: threads that align source frames; None uses the calling one."""
 
-    def __init__(self, patch: Patching | None) -> None:
-        self.patch, self.flow = patch, DenseFlow()
+    def __init__(self, patch: Patching | None, pool: Executor | None = None) -> None:
+        self.patch, self.pool, self.flow = patch, pool, DenseFlow()
         self.forget()
 
     def forget(self) -> None:
-        """A new scene begins."""
-        self.held = Held()
+        """Begin a new scene."""
+        self.patches, self.previous, self.keyframes = PatchedKeyframe(), PreviousFrame(), Keyframes()
         self.last: View | None = None
+
+    def leave(self, view: View, to_33: np.ndarray | None) -> None:
+        """A frame leaves the sliding range. to_33: the homography from the present frame to it."""
+        if to_33 is not None:
+            self.keyframes.add(view, to_33)
 
     def filled(self, views: list[View], at: int) -> FilledFrame:
         now = views[at]
         if at:
-            self.held.advance(now.step_33)
-        found = holes(now)
+            for each in (self.patches, self.previous, self.keyframes):
+                each.advance(now.step_33)
         out_HWC, origin_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
+        weights = [np.full(now.mask_HW.shape, NEVER, np.float32) for _ in range(2)]
         misfits, refused, new_HW = [], 0, np.zeros(now.mask_HW.shape, bool)
-        for hole in found:
-            made_HWC, seen_HW, kept_HW, misfit = self.propagated(views, at, hole)
+        for hole in holes(now):
+            made_HWC, seen_HW, trust_HW, misfit = self.propagated(views, at, hole)
+            trust_HW = np.where(seen_HW, self.previous.followed(hole, trust_HW, 0), 0).astype(np.float32)
+            kept_HW = hole.mask_HW & (trust_HW >= 0.5)
             moving_HW = seen_HW & hole.mask_HW & ~kept_HW
-            rest_HW = hole.mask_HW & ~kept_HW
             refused += int(moving_HW.sum())
             misfits.append((misfit, int(kept_HW.sum())))
-            picture_HWC = np.where(kept_HW[..., None], made_HWC, hole.true_HWC)
-            origin = np.where(kept_HW, Origin.PROPAGATED, Origin.UNFILLED)
+            weights[0][hole.part][hole.mask_HW] = trust_HW[hole.mask_HW]
+            rest_HW = hole.mask_HW & (trust_HW < 1)
             known_HW = (hole.known_HW | hole.mask_HW) & ~rest_HW
+            if not known_HW.any():
+                known_HW = kept_HW
+            picture_HWC, fresh_HW = made_HWC, np.zeros_like(rest_HW)
             if rest_HW.any() and known_HW.any():
-                picture_HWC = passing(picture_HWC, moving_HW if self.patch else rest_HW, known_HW)
+                known_HWC = np.where((hole.mask_HW & known_HW)[..., None], made_HWC, hole.true_HWC)
+                smooth_HWC = surface(known_HWC, rest_HW, known_HW)
                 if self.patch:
-                    picture_HWC, fresh_HW = self.held.lay(hole, picture_HWC, rest_HW & ~moving_HW)
+                    smooth_HWC = self.previous.renewed(hole, smooth_HWC)
+                    patch_HWC, there_HW, share_HW = self.patches.patches(hole, rest_HW)
+                    share_HW = self.previous.followed(hole, share_HW, 1) * there_HW
+                    weights[1][hole.part][there_HW] = share_HW[there_HW]
+                    smooth_HWC = smooth_HWC + share_HW[..., None] * (patch_HWC - smooth_HWC)
+                    fresh_HW = hole.mask_HW & ~seen_HW & ~there_HW
                     new_HW[hole.part] |= fresh_HW
-                    origin = np.where(kept_HW, Origin.PROPAGATED, Origin.PATCHED)
+                picture_HWC = smooth_HWC + trust_HW[..., None] * (made_HWC - smooth_HWC)
+            origin = np.where(kept_HW, Origin.PROPAGATED, Origin.PATCHED if self.patch else Origin.UNFILLED)
+            if not known_HW.any():
+                origin = np.full_like(origin, Origin.UNFILLED)
             out_HWC[hole.part][hole.mask_HW] = np.rint(picture_HWC.clip(0, 255))[hole.mask_HW]
             origin_HW[hole.part][hole.mask_HW] = origin[hole.mask_HW]
         if self.patch and new_HW.any():
             known_HW = ((origin_HW != Origin.UNFILLED) & ~new_HW) | ~now.mask_HW
-            out_HWC = renewed(out_HWC, new_HW, known_HW, self.patch)
+            out_HWC = with_patches(out_HWC, new_HW, known_HW, self.patch)
         self.last = replace(now, frame_HWC=out_HWC, mask_HW=origin_HW > Origin.PROPAGATED, free_HW=None)
+        self.previous.keep(replace(self.last, mask_HW=now.mask_HW), weights)
         if new_HW.any():
-            self.held.keep(self.last, origin_HW == Origin.PATCHED)
+            self.patches.keep(self.last, origin_HW == Origin.PATCHED)
         total, pixels = int(now.mask_HW.sum()), sum(count for _, count in misfits)
         mean = sum(misfit * count for misfit, count in misfits) / pixels if pixels else 0.0
         return FilledFrame(out_HWC, origin_HW, mean, refused / total if total else 0.0)
 
     def propagated(self, views: list[View], at: int, hole: Hole) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """(float32 picture of the part, where any frame shows it, where of the hole it is to be taken, misfit)."""
+        """(float32 picture of the part, where any source frame shows it, bool, its weight against a smooth fill,
+        float32 in [0, 1], misfit)."""
         now = views[at]
-        laid = (candidate(hole, now, source, to_33, self.flow) for source, to_33 in chosen(views, at, hole))
-        found = [each for each in laid if each is not None]
+        sources = list(selected(views, at, hole, self.keyframes.linked))
+        if at and self.last is not None and now.step_33 is not None:
+            sources.append((self.last, np.linalg.inv(now.step_33)))
+
+        def aligned(linked: Linked) -> Candidate | None:
+            return candidate(hole, now, *linked, self.flow)
+
+        made = list(map(aligned, sources) if self.pool is None else self.pool.map(aligned, sources))
+        memory = made.pop() if sources and sources[-1][0] is self.last else None
+        found = [each for each in made if each is not None]
         if not found:
             nothing_HW = np.zeros(hole.mask_HW.shape, bool)
-            return hole.true_HWC, nothing_HW, nothing_HW, 0.0
-        memory = None
-        if at and self.last is not None and now.step_33 is not None:
-            memory = candidate(hole, now, self.last, np.linalg.inv(now.step_33), self.flow)
-        made = fused(hole, found, now.index, self.flow, memory)
-        kept_HW = trusted(hole, made.misfit_HW, made.seen_HW) & hole.mask_HW
-        picture_HWC, rim_HW = made.picture_HWC, hole.rim_HW & made.seen_HW
-        misfit = misfit_of(hole, picture_HWC, made.seen_HW)
+            return hole.true_HWC, nothing_HW, nothing_HW.astype(np.float32), 0.0
+        blended = fused(hole, found, now.index, self.flow, memory)
+        trust_HW = confidence(hole, blended.error_HW, blended.seen_HW)
+        picture_HWC, rim_HW = blended.picture_HWC, hole.rim_HW & blended.seen_HW
+        misfit = misfit_of(hole, picture_HWC, blended.seen_HW)
         if rim_HW.any():
             off_HWC = smooth(hole.true_HWC - picture_HWC, rim_HW, SEAM_PX)
             picture_HWC = picture_HWC + membrane(off_HWC, rim_HW)
-        return picture_HWC, made.seen_HW, kept_HW, misfit
+        return picture_HWC, blended.seen_HW, trust_HW, misfit

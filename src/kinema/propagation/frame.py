@@ -1,4 +1,4 @@
-"""What propagation gives back for each frame."""
+"""The result of filling one frame."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 
 
 class Origin(IntEnum):
-    """Where a pixel of a filled frame comes from."""
+    """The source of a pixel of a filled frame."""
 
     KEPT = 0  # the clip's own
-    PROPAGATED = 1  # other frames, where the same place is seen
-    PATCHED = 2  # made of the frame's surroundings
-    UNFILLED = 3  # for a model; the frame has a smooth surface there
+    PROPAGATED = 1  # other frames that show the same part of the scene
+    PATCHED = 2  # made from the surroundings in the frame
+    UNFILLED = 3  # left to a model; the frame has a smooth fill there
 
 
 @dataclass(frozen=True)
 class FilledFrame:
-    """A frame without its hole. frame_HWC: uint8 RGB; the clip's own bytes outside the mask. origin_HW: uint8, values
-    of `Origin`. misfit: mean absolute difference, of 255, between what was propagated and the clip in a rim around the
-    holes; 0 where nothing was. refused: the share, 0 to 1, of the masked pixels that other frames show and that were
-    not taken from there because they do not fit: something moves behind the hole."""
+    """A filled frame. frame_HWC: uint8 RGB; outside the mask the clip's own bytes. origin_HW: uint8, values of
+    `Origin`, by the source with the larger weight. misfit: mean absolute difference, of 255, between the propagated
+    picture and the clip in a rim around the holes; 0 if nothing was propagated. refused: the fraction, 0 to 1, of the
+    masked pixels that other frames show but that do not fit, because something moves behind the hole."""
 
     frame_HWC: np.ndarray
     origin_HW: np.ndarray

@@ -14,17 +14,17 @@ from ..media.masks import box_around, grown
 from .camera import View
 
 MARGIN = 0.3
-"""Surroundings on each side, of the hole's longer side, within MARGIN_PX."""
+"""Margin on each side, as a fraction of the hole's longer side, within MARGIN_PX."""
 MARGIN_PX = (24, 80)
 JOINED_PX = 16
-"""Holes closer than twice this are filled together."""
+"""Holes closer than twice this are one hole."""
 
 
 @dataclass(frozen=True)
 class Hole:
-    """part: rows and columns of the frame. true_HWC: float32, its pixels, true outside the masks. mask_HW: this hole.
-    known_HW: what no mask covers. rim_HW: known pixels close around the hole. grid_HW2: (x, y) in the frame, float32.
-    """
+    """part: rows and columns of the frame. true_HWC: float32, the frame's pixels there; valid where known_HW. mask_HW:
+    this hole. known_HW: pixels outside all masks. rim_HW: known pixels around the hole. grid_HW2: (x, y) in the frame,
+    float32."""
 
     part: tuple[slice, slice]
     true_HWC: np.ndarray
@@ -35,7 +35,7 @@ class Hole:
 
 
 def holes(view: View) -> list[Hole]:
-    """The holes of a frame, each with its surroundings."""
+    """The holes of a frame, each with a margin around it."""
     if not view.mask_HW.any():
         return []
     count, names_HW = cv2.connectedComponents(grown(view.mask_HW, JOINED_PX).astype(np.uint8))

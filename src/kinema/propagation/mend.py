@@ -14,7 +14,7 @@ def mended(
     frames: Iterable[tuple[np.ndarray, np.ndarray]], radius: int = RADIUS
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(frame, mask) pairs with a pixel masked also where it is masked in a frame before and in one after, at most
-    `radius` frames away each: a closing in time. Nothing that is masked is taken away. Holds 2 radius + 1 pairs."""
+    `radius` frames away each: a closing in time. No mask shrinks. Holds 2 radius + 1 pairs."""
     held: deque[tuple[np.ndarray, np.ndarray]] = deque()
     at = 0
     for pair in frames:

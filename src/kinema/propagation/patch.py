@@ -1,4 +1,4 @@
-"""What no frame shows, made of patches of its surroundings.
+"""Exemplar-based inpainting: areas that no frame shows, filled with patches of their surroundings.
 
 Legend: H W pixels, C channels, N patches, D values of one patch.
 """
@@ -19,18 +19,33 @@ RADIUS = 4
 COARSEST_PX = 16
 """The hole's longer side at the coarsest level, about."""
 LARGEST_PX = 256
-"""Holes of longer sides are filled on a smaller picture; only the colours of its patches are taken at full size."""
+"""Holes with longer sides are filled at a lower resolution and enlarged."""
 ROUNDS = 5
 SEED = 20
 BLURRED = 12.0
-"""The hole's side over the radius of a blur that takes the streaks of fast marching away, deep inside."""
+"""The hole's side over the radius of the blur that removes the streaks of fast marching, deep inside."""
+OPEN = 0.5
+"""A hole is open if it touches the border of the picture along this fraction of its longer side."""
+BAND, BAND_PX = 0.5, (24, 96)
+"""Patches of an open hole come from a band along it, this fraction of its depth wide, within BAND_PX."""
+PULL = 64.0
+"""Added to the mean square difference, of 255 squared, of a patch from the far side of the band."""
 
 
 def exemplar(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) -> np.ndarray:
     """The picture, float32, with its hole filled so that each patch that touches it is like some patch of the known
     part, from coarse to fine (Wexler et al., Space-Time Completion of Video, 2007; nearest patches by Barnes et al.,
-    PatchMatch, 2009). The same bytes on each call. A smooth surface where the known part holds no whole patch."""
+    PatchMatch, 2009). Deterministic. A smooth surface if the known part contains no whole patch.
+
+    An open hole (at the border of the picture, as in outpainting) is known on one side only: patches come from a band
+    along it, and near ones are preferred, so that no object from elsewhere in the picture appears a second time."""
     out_HWC = membrane(picture_HWC, known_HW)
+    if is_open(hole_HW):
+        depth_HW = cv2.distanceTransform(hole_HW.astype(np.uint8), cv2.DIST_L2, 3)
+        band_px = int(np.clip(BAND * depth_HW.max(), *BAND_PX))
+        known_HW = known_HW & grown(hole_HW, band_px)
+    else:
+        band_px = 0
     height, width = hole_HW.shape
     rows, columns = hole_HW.any(1).sum(), hole_HW.any(0).sum()
     side = int(max(rows, columns))
@@ -47,7 +62,7 @@ def exemplar(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray)
         sound_HW = cv2.resize(known_HW.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.99
         if made_HWC is not None:
             small_HWC[open_HW] = cv2.resize(made_HWC, size, interpolation=cv2.INTER_LINEAR)[open_HW]
-        made_HWC, best_HW2 = _level(small_HWC, open_HW, sound_HW, best_HW2, random)
+        made_HWC, best_HW2 = _level(small_HWC, open_HW, sound_HW, best_HW2, random, band_px * scale)
     if made_HWC is None or best_HW2 is None:
         return out_HWC
     if fine < 1:
@@ -56,10 +71,32 @@ def exemplar(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray)
     return out_HWC.clip(0, 255)
 
 
+def is_open(hole_HW: np.ndarray) -> bool:
+    """Whether a hole touches the border of the picture along a good part of its longer side."""
+    at_border = sum(int(side.sum()) for side in (hole_HW[0], hole_HW[-1], hole_HW[:, 0], hole_HW[:, -1]))
+    return at_border >= OPEN * max(hole_HW.any(1).sum(), hole_HW.any(0).sum(), 1)
+
+
+def _nearest_known(hole_HW: np.ndarray) -> np.ndarray:
+    """The row and column of the nearest pixel outside the hole, (H, W, 2)."""
+    _, label_HW = cv2.distanceTransformWithLabels(
+        hole_HW.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    places_N2 = np.zeros((int(label_HW.max()) + 1, 2), int)
+    outside_N2 = np.argwhere(~hole_HW)
+    places_N2[label_HW[outside_N2[:, 0], outside_N2[:, 1]]] = outside_N2
+    return places_N2[label_HW]
+
+
 def _level(
-    picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray, guess_HW2: np.ndarray | None, random
+    picture_HWC: np.ndarray,
+    hole_HW: np.ndarray,
+    known_HW: np.ndarray,
+    guess_HW2: np.ndarray | None,
+    random,
+    band_px: float,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """One level: the filled picture and, for each pixel, the row and column of its patch's source; None without any."""
+    """One level: the filled picture and the row and column of each pixel's source patch; None without any."""
     height, width = hole_HW.shape
     sources_HW = cv2.erode(known_HW.astype(np.uint8), np.ones((2 * RADIUS + 1,) * 2), borderValue=0) > 0
     sources_N2 = np.argwhere(sources_HW)
@@ -70,10 +107,11 @@ def _level(
     wanted_N2 = np.argwhere(want_HW)
     if len(wanted_N2) == 0:
         return picture_HWC, guess_HW2
+    anchor_N2 = _nearest_known(hole_HW)[want_HW] if band_px else None
     best_HW2 = _begin(guess_HW2, sources_HW, sources_N2, random)
     out_HWC = picture_HWC.copy()
     for k in range(ROUNDS):
-        best_HW2 = _matched(out_HWC, wanted_N2, best_HW2, sources_HW, sources_N2, random)
+        best_HW2 = _matched(out_HWC, wanted_N2, best_HW2, sources_HW, sources_N2, random, anchor_N2, band_px)
         out_HWC = _voted(out_HWC, hole_HW, wanted_N2, best_HW2, sharp=k == ROUNDS - 1)
     return out_HWC, best_HW2
 
@@ -92,16 +130,21 @@ def _begin(guess_HW2: np.ndarray | None, sources_HW: np.ndarray, sources_N2: np.
 
 def _matched(
     picture_HWC: np.ndarray, wanted_N2: np.ndarray, best_HW2: np.ndarray, sources_HW: np.ndarray,
-    sources_N2: np.ndarray, random,
+    sources_N2: np.ndarray, random, anchor_N2: np.ndarray | None, band_px: float,
 ) -> np.ndarray:  # fmt: skip
-    """For each wanted patch the most like source among its own, its neighbours' and some drawn ones."""
+    """For each wanted patch the most similar source among its own, its neighbours' and some random ones. anchor_N2: the
+    nearest known pixels, near which sources are preferred."""
     height, width = sources_HW.shape
     windows = np.lib.stride_tricks.sliding_window_view(picture_HWC, (2 * RADIUS + 1,) * 2, (0, 1))
     patches_ND = windows[wanted_N2[:, 0] - RADIUS, wanted_N2[:, 1] - RADIUS].reshape(len(wanted_N2), -1)
 
     def cost(places_N2: np.ndarray) -> np.ndarray:
         there_ND = windows[places_N2[:, 0] - RADIUS, places_N2[:, 1] - RADIUS].reshape(len(places_N2), -1)
-        return np.square(there_ND - patches_ND).sum(1)
+        found_N = np.square(there_ND - patches_ND).sum(1)
+        if anchor_N2 is None:
+            return found_N
+        far_N = np.square((places_N2 - anchor_N2) / band_px).sum(1)
+        return found_N + PULL * patches_ND.shape[1] * far_N
 
     rows, columns = wanted_N2.T
     best_HW2 = best_HW2.copy()
@@ -124,7 +167,7 @@ def _matched(
 
 
 def _moves(shape: tuple[int, int]) -> Iterator[tuple[int, int] | int]:
-    """Steps to neighbours; numbers: drawn within so many px of the present one, 0 anywhere."""
+    """Steps to neighbours; numbers: a random source within so many px of the present one, 0 anywhere."""
     for reach in (4, 1):
         yield from ((reach, 0), (-reach, 0), (0, reach), (0, -reach))
     yield 0
@@ -137,7 +180,7 @@ def _moves(shape: tuple[int, int]) -> Iterator[tuple[int, int] | int]:
 def _voted(
     picture_HWC: np.ndarray, hole_HW: np.ndarray, wanted_N2: np.ndarray, best_HW2: np.ndarray, sharp: bool
 ) -> np.ndarray:
-    """Each pixel of the hole the mean of what all patches over it say; `sharp`: those near the patch's middle only."""
+    """Each pixel of the hole as the mean of all patches that cover it; `sharp`: of those with it near their centre."""
     total_HWC, count_HW = np.zeros_like(picture_HWC), np.zeros(hole_HW.shape, np.float32)
     from_N2 = best_HW2[wanted_N2[:, 0], wanted_N2[:, 1]]
     radius = 1 if sharp else RADIUS
@@ -154,7 +197,7 @@ def _voted(
 
 def surface(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) -> np.ndarray:
     """The hole filled without texture, float32: the mean of a membrane and of fast marching (Telea, An Image Inpainting
-    Technique Based on the Fast Marching Method, 2004). Where both are off in ways of their own, their mean is less."""
+    Technique Based on the Fast Marching Method, 2004). Their errors differ, and the mean has a smaller one."""
     smooth_HWC = membrane(picture_HWC, known_HW)
     given_HWC = np.rint(smooth_HWC.clip(0, 255)).astype(np.uint8)
     marched_HWC = cv2.inpaint(given_HWC, hole_HW.astype(np.uint8), 3, cv2.INPAINT_TELEA).astype(np.float32)
@@ -169,11 +212,11 @@ def surface(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) 
 Patching = Literal["sharp", "close"]
 
 
-def patched(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray, way: Patching) -> np.ndarray:
-    """The hole filled, float32. "sharp": by patches, which look right and may be far from the truth. "close": by
-    patches and a surface, mixed by what each is worth in a ring around the hole that is hidden for the test (squared
-    mean square error): softer, and nearer to the truth."""
-    if way == "sharp":
+def patched(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray, patching: Patching) -> np.ndarray:
+    """The hole filled, float32. "sharp": by patches, which look natural and may be far from the truth. "close": by
+    a weighted mean of patches and a smooth surface, weighted by their errors in a ring around the hole that is hidden
+    for this test: softer, and nearer to the truth."""
+    if patching == "sharp":
         return exemplar(picture_HWC, hole_HW, known_HW)
     surface_HWC = surface(picture_HWC, hole_HW, known_HW)
     ring_px = max(3, int(np.sqrt(hole_HW.sum()) / 8))
@@ -191,4 +234,4 @@ def patched(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray, 
 
 
 LEAST = 0.1
-"""Patches that weigh less are left out."""
+"""Patches with a smaller weight are left out."""
