@@ -245,19 +245,21 @@ def grainy(clip: np.ndarray) -> np.ndarray:
 
 def made_clips() -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray | None, list[str]]]:
     """(name, truth, the clip with the object, one picture as its mask or None, options of `kinema remove`)."""
-    count = 33
+    count = 25
     road = read_video(DATA / "road.mp4")[0][0]
-    wide = cv2.resize(road, None, fx=1.15, fy=1.15, interpolation=cv2.INTER_CUBIC)
-    true = grainy(handheld(wide, count, (640, 400), (110, 60)))
+    small = cv2.resize(road, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    true = grainy(handheld(small, count, (384, 240), (70, 40)))
     given, objects, _ = walking(true, Walk(0.34, 0.18, 0.78, 0.93))
     yield "walk", true, given, objects[0], ["--follow", "--shadow"]
-    cat = read_video(DATA / "cat.mp4")[0]
-    still = grainy(dimmed(np.repeat(cat[:1, 240:], count, 0)))
+    cat = read_video(DATA / "cat.mp4")[0][0]
+    room = cv2.resize(cat[368:], (384, 300), interpolation=cv2.INTER_AREA)
+    still = grainy(dimmed(np.repeat(room[None], count, 0)))
     given, objects, _ = walking(still, Walk(0.34, 0.18, 0.82, 0.94, soft=0.05))
     yield "cloud", still, given, objects[0], ["--follow", "--shadow"]
-    moving = handheld(cv2.resize(cat[0], None, fx=1.2, fy=1.2), count, (480, 640), (60, 130))
-    given, mask = with_logo(grainy(moving))
-    yield "logo", grainy(moving), given, mask, []
+    small = cv2.resize(cat, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    moving = grainy(handheld(small, count, (240, 320), (40, 100)))
+    given, mask = with_logo(moving)
+    yield "logo", moving, given, mask, []
 
 
 def clips(out: Path, only: str) -> None:
