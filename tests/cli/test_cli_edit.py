@@ -97,6 +97,27 @@ def test_the_request_can_be_had_instead(clip):
     assert request["conditions"][1]["click"] == [pytest.approx(20 / 96, abs=0.01), pytest.approx(0.5, abs=0.01)]
 
 
+def test_a_printed_request_works_from_any_folder_and_has_round_numbers(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(clip.parent)
+    printed = run("remove", clip.name, "--box", "0.4,0.485,0.2,0.1", "--fill", "propagate", "--request-only").stdout
+    source, mask = json.loads(printed)["conditions"]
+    assert source["video"] == str(clip) and mask["boxes"] == [[0.4, 0.485, 0.6, 0.585]]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "request.json").write_text(printed)
+    monkeypatch.chdir(elsewhere)
+    found = run("plan", "--request", "../request.json")
+    assert found.exit_code == 0 and "0.4, 0.485, 0.6, 0.585" in found.output, found.output
+
+
+def test_both_forms_of_a_box_are_named_where_one_was_typed_for_the_other(clip):
+    corners = run("generate", "a ball", "--source", str(clip), "--mask", "0.4,0.5,0.2,0.1")
+    assert corners.exit_code == 2 and "x0,y0,x1,y1" in corners.output and "x,y,w,h" in corners.output
+    assert "0.4,0.5,0.6,0.6" in corners.output
+    sizes = run("remove", str(clip), "--box", "0.4,0.4,0.8,0.9")
+    assert sizes.exit_code == 2 and "x,y,w,h: width and height" in sizes.output
+
+
 def test_an_edited_image_is_an_image(clip, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write([Chunk(read_video(clip)[0][:1], 0, 10.0)], "photo.png")

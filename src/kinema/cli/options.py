@@ -169,8 +169,8 @@ class PromptOptions(UpscaleOptions, LengthOptions, RequestOptions):
             "--mask",
             metavar="MASK",
             panel=CONDITIONS,
-            help="Where to repaint the source: an image or clip (white = repaint), a box x0,y0,x1,y1 in "
-            "fractions of the frame, everything or nothing.",
+            help="Where to repaint the source: an image or clip (white = repaint), a box x0,y0,x1,y1 (two "
+            "corners) in fractions of the frame, everything or nothing.",
         ),
     ] = None
     trajectory: Annotated[
@@ -242,7 +242,10 @@ class OutputOptions:
         option("--resume", metavar="FILE", panel=OUTPUT, help="Resume the same command from a saved state."),
     ] = None
     request_only: Annotated[
-        bool, typer.Option("--request-only", help="Print the request and exit.", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option(
+            "--request-only", help="Print the request, with absolute paths, and exit.", rich_help_panel=OUTPUT
+        ),
     ] = False
     as_json: AsJson = False
 

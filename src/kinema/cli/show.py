@@ -147,8 +147,15 @@ def condition_words(condition: Any) -> str:
         if name == "points":
             parts.append(f"{len(value)} points")
         else:
-            parts.append(f"{name}={value}")
+            parts.append(f"{name}={rounded(value)}")
     return condition.kind + (": " + ", ".join(parts) if parts else "")
+
+
+def rounded(value: Any) -> Any:
+    """Return a value with its numbers, nested ones too, rounded to 6 decimals, for display."""
+    if isinstance(value, float):
+        return round(value, 6)
+    return type(value)(rounded(each) for each in value) if isinstance(value, tuple | list) else value
 
 
 def remarks(found: Plan) -> None:

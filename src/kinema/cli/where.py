@@ -8,6 +8,9 @@ from __future__ import annotations
 from ..core.errors import RequestError
 from ..core.numerals import decimal
 
+DECIMALS = 9
+"""Sums of typed fractions are rounded to these."""
+
 
 def parse_click(text: str, width: int, height: int) -> tuple[float, float]:
     """Return the point `x,y` in fractions of a frame of this size; a pixel stands for its centre. Raises RequestError
@@ -37,16 +40,26 @@ def parse_box(text: str, width: int, height: int) -> tuple[float, float, float, 
         left, top = min(max(x, 0), across), min(max(y, 0), down)
         near = (left, top, min(x + wide, across) - left, min(y + tall, down) - top)
         nearest = ",".join(f"{part:g}" for part in near) if near[2] > 0 and near[3] > 0 else None
-        raise _outside(text, "box", f"inside {across} x {down}", nearest)
-    return x / across, y / down, min(1.0, (x + wide) / across), min(1.0, (y + tall) / down)
+        legal = f"inside {across} x {down}, as x,y,w,h: width and height, not the other corner"
+        raise _outside(text, "box", legal, nearest)
+    right, bottom = (round(edge, DECIMALS) for edge in (x + wide, y + tall))  # 0.4 + 0.2 is 0.6000000000000001
+    return x / across, y / down, min(1.0, right / across), min(1.0, bottom / down)
 
 
 def parse_corners(text: str) -> tuple[float, float, float, float]:
-    """Return the box `x0,y0,x1,y1` of `--mask`, in fractions of the frame. Raises RequestError for anything else."""
-    legal = "x0,y0,x1,y1, each from 0 to 1, left < right, top < bottom"
+    """Return the box `x0,y0,x1,y1` of `--mask`, in fractions of the frame: two corners, as in a request. Raises
+    RequestError for anything else; the nearest legal value reads the text as `x,y,w,h`, the form of `--box`."""
+    legal = (
+        "x0,y0,x1,y1 (the upper left and the lower right corner), each from 0 to 1, x0 < x1, y0 < y1; only the --box "
+        "of other commands is x,y,w,h"
+    )
     left, top, right, bottom = _numbers(text, 4, "mask", legal)
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise RequestError(f"--mask {text}: not a box.", field="mask", value=text, legal=legal)
+        wide, tall = right, bottom
+        corners = (left, top, left + wide, top + tall)
+        possible = min(left, top) >= 0 and min(wide, tall) > 0 and max(corners) <= 1 + 1e-6
+        nearest = ",".join(f"{min(each, 1):g}" for each in corners) if possible else None
+        raise RequestError(f"--mask {text}: not a box.", field="mask", value=text, legal=legal, nearest=nearest)
     return left, top, right, bottom
 
 

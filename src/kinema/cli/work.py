@@ -70,14 +70,14 @@ def make_clip(
             from ..engine.rerun import request_of
 
             request = request_of(state.plan)
-            typer.echo(request.to_json())
+            typer.echo(request.located(Path.cwd()).to_json())
             return
         found, model = _resumed_plan(state, options), options.model or state.plan.model
     else:
         if state is not None and request.seed is None:
             request = request.changed(seed=state.plan.seed)
         if options.request_only:
-            typer.echo(request.to_json())
+            typer.echo(request.located(Path.cwd()).to_json())
             return
         reads = [*reads, *named(request)]
         keep_apart({"output": options.output_, "sheet": options.sheet}, reads)

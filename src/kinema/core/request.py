@@ -94,6 +94,13 @@ class Request(Value):
         }
         return json.dumps(self.model_dump(mode="json", include=fields), indent=2)
 
+    def located(self, folder: Path) -> Request:
+        """Return the request with absolute paths: relative ones that exist in `folder` are joined to it, so that the
+        request means the same wherever it is saved and read."""
+        return self.from_dict(
+            _resolve_paths(self.model_dump(mode="json", include=self.model_fields_set), folder.absolute())
+        )
+
     @classmethod
     def from_json(cls, text: str | bytes) -> Request:
         return cls.from_dict(parse_json(text, "request", error=RequestError, max_bytes=MAX_REQUEST_BYTES))
