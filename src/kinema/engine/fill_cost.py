@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..core.plan import Plan
-from .fill import frames_ahead
 from .timed import Work
 
 START_S, FRAME_S, PIXEL_S, HOLE_S = 0.8, 0.05, 1.5e-7, 3.0e-5
@@ -17,8 +16,9 @@ READ = 0.5
 
 def fill_work(plan: Plan, done: int = 0) -> Work:
     """Return the expected work, from the number of pixels and of masked pixels of the clip; earlier runs with as many
-    masked pixels correct it. done: number of frames that
-    are filled already and only read again."""
+    masked pixels correct it. done: number of frames that are filled already and only read again."""
+    from .fill import frames_ahead
+
     pixels = plan.frames * plan.size[0] * plan.size[1]
     left = (plan.frames - done) / plan.frames
     whole_s = FRAME_S * plan.frames + PIXEL_S * pixels
