@@ -10,6 +10,8 @@ START_S, FRAME_S, PIXEL_S, HOLE_S = 0.8, 0.05, 1.5e-7, 3.0e-5
 been measured. A still camera takes about a quarter of the last, a moving one half as much again."""
 MASKED = 0.1
 """The masked fraction of a clip that was not surveyed."""
+SHADOW = 2.0
+"""How many times as long it takes to find and fill a shadow too."""
 READ = 0.5
 """The share of a frame's cost, apart from its masked pixels, that is due when it is read ahead."""
 
@@ -17,13 +19,13 @@ READ = 0.5
 def fill_work(plan: Plan, done: int = 0) -> Work:
     """Return the expected work, from the number of pixels and of masked pixels of the clip; earlier runs with as many
     masked pixels correct it. done: number of frames that are filled already and only read again."""
-    from .fill import frames_ahead
+    from .fill import frames_ahead, shadows
 
     pixels = plan.frames * plan.size[0] * plan.size[1]
     left = (plan.frames - done) / plan.frames
     whole_s = FRAME_S * plan.frames + PIXEL_S * pixels
     masked = left * (plan.masked or MASKED) * pixels
-    work_s = left * whole_s + HOLE_S * masked
+    work_s = (left * whole_s + HOLE_S * masked) * (SHADOW if shadows(plan) else 1.0)
     read_s = READ * whole_s * frames_ahead(plan) / plan.frames
     share = min(0.9, read_s / (read_s + work_s))
     parts = (("read", share), ("fill", 1.0 - share))
