@@ -18,6 +18,7 @@ from kinema.core.plan import Manifest
 from kinema.engine import load, opener, rerun
 from kinema.engine import windows as engine_windows
 from kinema.engine.edit import edit
+from kinema.engine.estimate import parts
 from kinema.engine.fill import Shares, described
 from kinema.engine.fill_cost import fill_work
 from kinema.engine.on_demand import OnDemand
@@ -27,6 +28,7 @@ from kinema.media.manifest import read_manifest
 from kinema.media.read import read_video
 from kinema.media.write import write
 from kinema.propagation.frame import FilledFrame, Origin
+from kinema.weights import store
 
 HEIGHT, WIDTH, FRAMES = 96, 128, 21
 PHOTO = np.clip(
@@ -249,7 +251,11 @@ def test_a_plan_without_a_model_shows_its_fill_and_no_model(make):
 def test_a_model_that_has_nothing_to_generate_costs_nothing(make):
     clip, mask, *_ = make()
     plan = make_plan(request_of(clip, mask, fill="both"), device="cpu")
-    assert set(plan.sources) == {"propagated"} and plan.estimate.seconds == 0 and plan.estimate.start > 0
+    assert set(plan.sources) == {"propagated"} and plan.estimate.pflop == 0
+    alone = make_plan(request_of(clip, mask, fill="propagate"), device="cpu").estimate
+    assert (plan.estimate.seconds, plan.estimate.start) == (alone.seconds, alone.start), "only the fill"
+    expected = parts(plan, store.find(plan.model), "cpu", start=True)
+    assert [part.stage for part in expected][:3] == ["read", "fill", "load"] and expected[2].seconds == 0
 
 
 def test_closing_stops_the_work(make):

@@ -202,3 +202,27 @@ def test_still_pictures(tmp_path):
         assert (tmp_path / name).exists()
     info = probe(tmp_path / "a.png")
     assert (info.num_frames, info.codec) == (1, "png")
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.webm", "clip.gif", "clip.webp", "picture.png", "picture.jpg"])
+def test_a_manifest_is_amended_after_the_last_chunk(tmp_path, name):
+    frames, pulled = np.full((1, 32, 48, 3), 90, np.uint8), []
+
+    def single():
+        yield Chunk(frames, 0, 8.0)
+        pulled.append(True)
+
+    def amended():
+        assert pulled, "called at the end"
+        return {"plan": {"seed": 1}, "filled": {"propagated": 1.0}}
+
+    path = write(single(), tmp_path / name, manifest={"plan": {"seed": 1}}, amended=amended)
+    assert read_manifest(path) == amended() and json.loads((tmp_path / f"{name}.json").read_text()) == amended()
+    assert np.abs(read_video(path)[0].astype(int) - 90).max() < 8
+
+
+def test_an_amended_manifest_that_is_too_long_for_a_video_is_in_the_sidecar(tmp_path):
+    long = {"plan": {}, "text": "x" * 20_000}
+    path = write([Chunk(np.zeros((2, 32, 48, 3), np.uint8), 0, 8.0)], tmp_path / "clip.mp4", manifest={"plan": {}},
+                 amended=lambda: long)  # fmt: skip
+    assert read_manifest(path) == {"plan": {}} and json.loads((tmp_path / "clip.mp4.json").read_text()) == long

@@ -125,6 +125,7 @@ def _report_before(planned: list[PlannedClip], notes: list[str]) -> None:
 
 
 def _generate(options: GenerateOptions, model: str, planned: list[PlannedClip], grid: str | None) -> None:
+    from ..engine.opener import stand_in
     from ..workflow.many import make_many
     from . import work
 
@@ -132,7 +133,8 @@ def _generate(options: GenerateOptions, model: str, planned: list[PlannedClip], 
     finished: list[MadeClip] = []
     try:
         with reporter(options.as_json) as on_event:
-            engine = work.load_engine(model, options.device, options.dtype, on_event)
+            in_use = next((each.plan for each in planned if each.plan.uses_model), planned[0].plan)
+            engine: Any = stand_in(in_use) or work.load_engine(model, options.device, options.dtype, on_event)
 
             def write(clip: PlannedClip, on_event: OnEvent) -> dict[str, Any]:
                 return work.run(work.ClipWork(clip.plan, str(clip.target)), engine, on_event)

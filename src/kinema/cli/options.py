@@ -235,7 +235,9 @@ class OutputOptions:
     ] = None
     keep_every: Annotated[
         int | None,
-        option("--keep-every", metavar="K", panel=OUTPUT, help="Save it every K steps, or frames of a fill. Default: 5."),
+        option(
+            "--keep-every", metavar="K", panel=OUTPUT, help="Save it every K steps, or frames of a fill. Default: 5."
+        ),
     ] = None
     resume: Annotated[
         Path | None,

@@ -229,10 +229,10 @@ def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         save_sheet(picked, job.sheet)
     if previews is not None and not previews.offered:
         on_event(Note("sample", "No preview was written: no step was sampled."))
+    ran = job.plan.uses_model and (job.plan.fill != "both" or bool(engine.digests(job.plan)))
     record(
-        on_event, path, "generated", prompt=job.plan.prompt, model=job.plan.model if job.plan.uses_model else "",
-        seed=job.plan.seed if job.plan.uses_model else None, size=job.plan.size, frames=job.plan.frames,
-        fps=job.plan.fps,
+        on_event, path, "generated", prompt=job.plan.prompt, model=job.plan.model if ran else "",
+        seed=job.plan.seed if ran else None, size=job.plan.size, frames=job.plan.frames, fps=job.plan.fps,
     )  # fmt: skip
     return {
         "path": str(path),

@@ -103,7 +103,7 @@ class Plan(Value):
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
-    sources: dict[str, float] = Field(default_factory=dict)
+    sources: dict[str, Fraction] = Field(default_factory=dict)
     masked: Fraction = 0.0
     estimate: Estimate | None = None
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..conditions import region
 from ..core import windows as cut
 from ..core.chunk import Chunk
-from ..core.events import OnEvent, Progress, ignore, of_span
+from ..core.events import Event, OnEvent, Progress, ignore, of_span
 from ..core.family import Family, Window
 from ..core.plan import Plan, Span
 from ..post import composite
@@ -37,6 +37,8 @@ def edit(
     """Generate the clip of a plan with `canvas="source"`, with its sound. Windows with an empty mask are skipped.
     Closing the iterator stops the work between two steps. family: called for the first window that is generated."""
     found = Findings(on_event=lambda event: on_event(event) if event.stage == "read" else None)
+    if plan.fill == "both":
+        on_event(Event("read"))
     line = open_timeline(plan, found)
     work = _Work(plan, family, line, on_event, windows or Windows(plan))
     backward = any(later.start < earlier.start for earlier, later in zip(plan.spans, plan.spans[1:]))

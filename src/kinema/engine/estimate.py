@@ -94,8 +94,10 @@ def estimate(plan: Plan, card: Card, device: str, from_clip: bool = False) -> Es
         gb = round(FILL_GB + FILL_FRAMES * 12 * plan.size[0] * plan.size[1] / 1e9, 2)
         return Estimate(device="cpu", seconds=round(work, 2), gb=gb, pflop=0.0, start=round(start, 2))
     cost = _expected(plan, card, device, from_clip)
+    fill_start_s, fill_s = fill_work(plan).expected() if plan.fill == "both" else (0.0, 0.0)
+    cost = replace(cost, start_s=max(cost.start_s, fill_start_s))
     return Estimate(
-        device=device, seconds=round(cost.seconds, 2), gb=round(cost.gb, 2), pflop=round(cost.pflop, 6),
+        device=device, seconds=round(cost.seconds + fill_s, 2), gb=round(cost.gb, 2), pflop=round(cost.pflop, 6),
         start=round(cost.start_s, 2), measured=cost.measured,
     )  # fmt: skip
 
@@ -104,7 +106,7 @@ def _expected(plan: Plan, card: Card, device: str, from_clip: bool) -> Cost:
     """The corrected cost; without the model's work if other frames are expected to fill the whole area."""
     cost = corrected(arithmetic(plan, card, device, from_clip))
     if plan.fill == "both" and plan.sources and "generated" not in plan.sources:
-        return replace(cost, pflop=0.0, encode_s=0.0, sample_s=0.0, decode_s=0.0)
+        return replace(cost, pflop=0.0, start_s=0.0, encode_s=0.0, sample_s=0.0, decode_s=0.0)
     return cost
 
 
@@ -192,7 +194,9 @@ def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip
         cost = replace(cost, sample_s=times * cost.sample_s, decode_s=times * cost.decode_s)
     passes = Sampling.of(plan).free_init
     sampled = max(1, sum(span.num_frames for span in plan.spans))
-    found = [Part("load", cost.start_s)] if start else []
+    fills = fill_work(plan).parts() if plan.fill == "both" else ()
+    load = [Part("load", cost.start_s)] if start else []
+    found = [fills[0]] if fills else load
     in_windows = plan.canvas != "model"
     begin = [Part("prepare", 0.1 * cost.encode_s), Part("encode", 0.9 * cost.encode_s)]
     if not in_windows:
@@ -203,6 +207,8 @@ def parts(plan: Plan, card: Card, device: str, *, start: bool = False, from_clip
         if plan.canvas == "source" and span.start > given:
             found.append(Part("edit", COMPOSITE_S * (span.start - given), index))
             given = span.start
+        if fills:  # the model is loaded when something is left to generate
+            found += [replace(fills[1], seconds=share * fills[1].seconds, span=index), *(load if index == 0 else ())]
         if in_windows:
             found += [replace(part, seconds=part.seconds / len(plan.spans)) for part in begin]
         for number in range(passes):

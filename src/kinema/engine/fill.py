@@ -90,10 +90,11 @@ def described(fractions: dict[str, float]) -> str:
 def frames_ahead(plan: Plan) -> int:
     """Return the number of frames that are read before the first one is filled."""
     ahead = REACH + RADIUS + 1
-    return min(plan.frames, 2 * ahead if _shadows(plan) else ahead)
+    return min(plan.frames, 2 * ahead if shadows(plan) else ahead)
 
 
-def _shadows(plan: Plan) -> bool:
+def shadows(plan: Plan) -> bool:
+    """Whether the shadow of an object is filled too."""
     return any(isinstance(each, Mask) and each.shadow for each in plan.conditions)
 
 
@@ -123,7 +124,7 @@ def filled(
 
     def holes() -> Iterator[Masked]:
         found = mended(objects())
-        if _shadows(plan):
+        if shadows(plan):
             found = mended(with_shadows(found))
         for frame_HWC, hole_HW in found:
             given.append(hole_HW)

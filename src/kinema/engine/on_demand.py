@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.chunk import Chunk
 from ..core.events import Note, OnEvent, ignore, planned
@@ -22,19 +22,16 @@ from .plan import plan as make_plan
 from .stopwatch import Stopwatch
 from .without_model import lazy_clip
 
-if TYPE_CHECKING:
-    from .load import Engine
-
 
 class OnDemand:
     """The stand-in of an Engine that is loaded at the first window in which something is left to generate. load: loads
-    it, reporting to a callback. model: as for `load`. device: its name, as in `estimate.device_name`."""
+    and returns it, reporting to a callback. model: as for `load`. device: its name, as in `estimate.device_name`."""
 
     start_s: float | None = None
 
-    def __init__(self, model: str, device: str, load: Callable[[OnEvent], Engine]) -> None:
+    def __init__(self, model: str, device: str, load: Callable[[OnEvent], Any]) -> None:
         self.model, self.device, self.load = model, device, load
-        self.engine: Engine | None = None
+        self.engine: Any = None
 
     @property
     def device_name(self) -> str:

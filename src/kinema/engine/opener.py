@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.events import OnEvent
 from ..core.plan import Plan
@@ -13,18 +13,18 @@ from .estimate import device_name
 
 if TYPE_CHECKING:
     from .fill_state import FillState
-    from .load import Engine
     from .on_demand import OnDemand
     from .resume import SamplingState
     from .without_model import WithoutModel
 
 
 def stand_in(
-    plan: Plan, load: Callable[[OnEvent], Engine] | None = None, model: str = "", device: str | None = None
+    plan: Plan, load: Callable[[OnEvent], Any] | None = None, model: str = "", device: str | None = None
 ) -> WithoutModel | OnDemand | None:
     """Return the stand-in of an engine for a plan, or None if the engine is required from the start.
 
-    load: loads the engine, reporting to a callback; None: it is loaded already. model, device: as for `load`.
+    load: loads and returns the engine, reporting to a callback; None: it is loaded already. model, device: as for
+    `load.load`.
     """
     if not plan.uses_model:
         from .without_model import WithoutModel
