@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from kinema.propagation.camera import view
 from kinema.propagation.membrane import membrane
 from kinema.propagation.mend import mended
 from kinema.propagation.patch import exemplar, is_open, patched
+from kinema.propagation.sources import EVERY, KEPT, Keyframes
 
 
 def test_a_membrane_continues_a_slope_and_keeps_what_is_known():
@@ -58,3 +60,18 @@ def test_masks_are_closed_in_time():
         assert (out >= masks).all() and out.shape == masks.shape
     assert not out[:, 0].any()
     assert list(mended([])) == []
+
+
+def test_keyframes_are_bounded_and_follow_the_camera():
+    frame_HWC, mask_HW = np.zeros((32, 40, 3), np.uint8), np.zeros((32, 40), bool)
+    found, step_33 = Keyframes(), np.array([[1, 0, -2.0], [0, 1, 0], [0, 0, 1]])
+    for k in range(300):
+        found.advance(step_33)
+        found.add(view(k, frame_HWC, mask_HW), np.eye(3))
+        assert len(found.linked) <= KEPT
+    indices = [each.index for each, _ in found.linked]
+    assert len(indices) == KEPT and (np.diff(indices) >= EVERY).all()
+    for keyframe, to_33 in found.linked:
+        assert np.allclose(to_33[:2, 2], (2.0 * (299 - keyframe.index), 0))
+    found.advance(None)
+    assert found.linked == []

@@ -8,7 +8,7 @@ import pytest
 
 from kinema.core.events import Progress
 from kinema.media.read import read_chunks
-from kinema.propagation.fill import fill
+from kinema.propagation.fill import SceneFill, fill
 from kinema.propagation.frame import Origin
 from kinema.propagation.steady import PreviousFrame
 
@@ -234,3 +234,17 @@ def test_real_clips(real_data, name, least):
     )
     frames, _, _ = run(clip, masks)
     assert psnr(frames, clip, masks) > max(least, psnr(telea(clip, masks), clip, masks))
+
+
+def test_a_run_is_continued_with_equal_results():
+    clip = pan(14, (64, 96))
+    masks = crossing(clip, side=20, speed=4)
+    whole, _, _ = run(clip, masks, reach=4)
+    given = clip.copy()
+    given[masks] = (250, 0, 0)
+    filler, pairs = SceneFill("sharp"), list(zip(given, masks))
+    stream = fill(iter(pairs), reach=4, filler=filler)
+    part = [next(stream).frame_HWC for _ in range(8)]
+    stream.close()
+    rest = fill(iter(pairs[4:]), reach=4, filler=filler, first=4, num_filled=4)
+    assert (np.stack([*part, *(each.frame_HWC for each in rest)]) == whole).all()
