@@ -44,7 +44,7 @@ COMMANDS = (
     "control {} --kind edge",
     "control good.mp4 --kind layout --mask {}",
     "mask {} --box 4,4,12,12",
-    "track {} --box 4,4,12,12",
+    "track {} --point 4000,40",
     "path preview {}",
     "evaluate clip {} --metrics trajectory_error",
     "interpolate {} --by blend",
