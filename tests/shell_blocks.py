@@ -102,6 +102,8 @@ def parsed(arguments: list[str]) -> tuple[str, dict[str, Any]]:
     path: list[str] = []
     rest = list(arguments)
     while hasattr(command, "commands"):
+        if hasattr(command, "with_command"):  # a group whose command may be left out
+            rest = command.with_command(rest)
         name = rest.pop(0) if rest else ""
         if name not in command.commands:
             raise ValueError(f"No such command: {' '.join([*path, name])}")
