@@ -275,3 +275,18 @@ def test_a_moved_point_changes_only_later_latents_of_the_motion(saved):
     assert same == [number not in (moved, moved + 1) for number in range(frames)]
     latent = [torch.equal(*(each[:, :, frame] for each in encoded)) for frame in range(7)]
     assert latent == [True] * 5 + [False] * 2
+
+
+def test_a_camera_move_is_a_grid_of_paths(saved):
+    folder, family = saved("5b")
+    move = {"kind": "camera", "move": "pan_right"}
+    plan = request(folder, conditions=[move])
+    flow = family.prepare(plan).flow_BCFHW[0]
+    assert (flow[:, 0] == 1).all() and (flow[:, 1:].amin((0, 2, 3)) < 0).all()
+    moving = flow[:, 1:].amin(0) < 0.5
+    red, _, blue = flow[:, 1:][:, moving]
+    assert moving.float().mean() > 0.05 and (red < blue).all()  # the picture moves to the left: cyan to blue
+    still = family.prepare(request(folder, conditions=[{**move, "move": "still"}])).flow_BCFHW
+    assert (still == 1).all()
+    both = family.prepare(request(folder, conditions=[LINE, move])).flow_BCFHW
+    assert not torch.equal(both[0], flow) and not torch.equal(latents(family, plan), latents(family, request(folder)))

@@ -39,7 +39,7 @@ def with_motion(card: Card, *, sigma_px: float = SIGMA_PX, **changes: Any) -> Ca
     options |= CogVideoXOptions.table(trajectory_sigma=sigma_px)
     kept = tuple(name for name in card.accepts if name != "source")
     network = card.network.model_copy(update={"parameters": card.network.parameters + parameters(card.network)})
-    own = {"accepts": ("trajectory", *kept), "options": options, "network": network}
+    own = {"accepts": ("trajectory", "camera", *kept), "options": options, "network": network}
     return card.model_copy(update={**own, **changes})
 
 
