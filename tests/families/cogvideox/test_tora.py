@@ -110,7 +110,8 @@ def test_folders_of_the_published_layout_are_recognised(saved, layout):
     card = recognise(folder)
     assert card.id == "tiny-tora" and "trajectory" in card.accepts and "source" not in card.accepts
     assert card.variant == ("i2v" if layout.endswith("i2v") else "t2v")
-    assert card.options["trajectory_sigma"].default == 3.0
+    options = {name: card.options[name].default for name in ("trajectory_sigma", "solver")}
+    assert options == {"trajectory_sigma": 3.0, "solver": "checkpoint"}  # an unpublished shape
     assert family.parts.motion is not None and isinstance(family.parts.motion.guidance, MotionGuidance)
 
 
@@ -267,8 +268,7 @@ def test_a_moved_point_changes_only_later_latents_of_the_motion(saved):
     pictures, encoded = [], []
     for each in (points, after):
         conditions = [fast, {"kind": "trajectory", "points": each}]
-        options = {"decode_tiles": "never"}
-        plan = request(folder, conditions=conditions, frames=frames, width=size, height=size, options=options)
+        plan = request(folder, conditions=conditions, frames=frames, width=size, height=size)
         pictures.append(family.prepare(plan).flow_BCFHW)
         encoded.append(family.encode_pixels(pictures[-1], plan, "flow"))
     same = [torch.equal(*(each[:, :, frame] for each in pictures)) for frame in range(frames)]
@@ -343,3 +343,17 @@ def test_a_long_large_clip_is_planned(real_data):
     assert plan.frames == windows.frames == 201 and "frames 204 -> 201" in plan.changes
     assert windows.estimate.seconds < plan.estimate.seconds and windows.estimate.gb < plan.estimate.gb - 20
     assert 1000 < plan.estimate.seconds < 10_000 and 30 < plan.estimate.gb < 140
+
+
+def test_a_small_autoencoder_is_not_tiled(saved):
+    """The library's tiles of this autoencoder do not meet on its grid; those of the published one do."""
+    from diffusers import AutoencoderKLCogVideoX
+
+    from kinema.families.cogvideox import autoencoder
+
+    folder, family = saved("5b")
+    plan = request(folder, conditions=[LINE], width=96, height=64, frames=9, options={"decode_tiles": "always"})
+    [chunk] = generate(plan, family)
+    assert chunk.frames.shape == (9, 64, 96, 3) and not autoencoder.tiles_fit(family.parts.vae)
+    with torch.device("meta"):
+        assert autoencoder.tiles_fit(AutoencoderKLCogVideoX())

@@ -73,7 +73,7 @@ def check(model, plan):
 @pytest.mark.parametrize("context_length", [0, 17])
 def test_the_same_run_at_a_small_size(context_length):
     model = family(SMALL, tiny.autoencoder, "cpu", torch.float32, channels=8)
-    options = {"context_length": context_length, "context_overlap": 8, "decode_tiles": "never"}
+    options = {"context_length": context_length, "context_overlap": 8}
     check(model, planned(width=128, height=128, frames=25, steps=2, options=options))
 
 

@@ -152,6 +152,8 @@ class CogVideoXFamily:
             return autoencoder.encode(vae, x_BCFHW, drawn, self._in_tiles(plan))
 
     def _in_tiles(self, plan: Plan) -> bool:
+        if not autoencoder.tiles_fit(self.parts.vae):
+            return False
         tiles = CogVideoXOptions.of(plan).decode_tiles
         return tiles == "always" or (tiles == "auto" and autoencoder.is_large(self.parts.vae, plan.height, plan.width))
 
