@@ -19,8 +19,6 @@ PIPELINES = {"ToraPipeline": "t2v", "ToraImageToVideoPipeline": "i2v"}
 """Classes in the configurations of the published folders."""
 CHANNELS = 128
 """Of the extractor in the published weights."""
-OVERLAP = 16
-"""Frames that the windows of a long clip share."""
 LICENCE = "CogVideoX License"
 
 
@@ -40,8 +38,6 @@ def with_motion(card: Card, *, sigma_px: float = SIGMA_PX, published: bool = Tru
     options |= CogVideoXOptions.table(trajectory_sigma=sigma_px)
     if published:
         options |= CogVideoXOptions.table(solver="dpm", dynamic_guidance=True)
-    if "image:first" not in card.accepts and card.network.time_stride == 4:  # windows have no picture of their own
-        options |= CogVideoXOptions.table(context_length=0, context_overlap=OVERLAP)
     kept = tuple(name for name in card.accepts if name != "source")
     network = card.network.model_copy(update={"parameters": card.network.parameters + parameters(card.network)})
     own = {"accepts": ("trajectory", "camera", *kept), "options": options, "network": network}

@@ -6,7 +6,7 @@ from ....core.errors import RequestError
 from ....core.plan import Plan
 from ..options import CogVideoXOptions
 
-STEP, SHORTEST = 8, 17
+STEP, SHORTEST = 8, 9
 
 
 def with_windows(found: Plan) -> Plan:
