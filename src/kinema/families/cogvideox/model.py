@@ -47,16 +47,17 @@ OFFSET = 2.0
 class CogVideoXCond:
     """The conditions of a request. text: states of each branch (1, L, D). image_BTCHW: latents of the first frame,
     zeros after it, concatenated to the noise. source_BCTHW: scaled latents of a source clip. motion: features of the
-    motion guide. grid: the latents' rows and columns. num_frames: of the clip, in pixels."""
+    motion guide. grid: the latents' rows and columns. num_frames: of the clip;
+    0 if no span is a window of it."""
 
     text: dict[str, torch.Tensor]
     image_BTCHW: torch.Tensor | None
     source_BCTHW: torch.Tensor | None
     motion: Any
     grid: tuple[int, int]
-    num_frames: int
     styles: tuple[tuple[str, float], ...]
     low_precision: bool
+    num_frames: int = 0
 
 
 @dataclass
