@@ -32,6 +32,22 @@ def is_large(vae: Any, height: int, width: int) -> bool:
     return bool(height * width > vae.config.sample_height * vae.config.sample_width)
 
 
+def tiles_fit(vae: Any) -> bool:
+    """Whether the library's tiles meet on the grid of the latents. They have half the sides of the training's frames,
+    which the published sizes divide evenly. Others (those of small models) would yield frames of a wrong size."""
+    space = space_factor(vae)
+    sides = (
+        (vae.tile_sample_min_height, vae.tile_latent_min_height, vae.tile_overlap_factor_height),
+        (vae.tile_sample_min_width, vae.tile_latent_min_width, vae.tile_overlap_factor_width),
+    )
+    return all(
+        pixels == space * latents
+        and pixels - int(pixels * share) == space * int(latents * (1 - share))
+        and int(pixels * (1 - share)) == space * (latents - int(latents * share))
+        for pixels, latents, share in sides
+    )
+
+
 def encode(vae: Any, x_BCFHW: torch.Tensor, noise_BCTHW: torch.Tensor, tiles: bool) -> torch.Tensor:
     """Encode pixels in [-1, 1], (1, 3, F, H, W), to latents (1, C, T, h, w), float32, not scaled: a sample of the
     posterior, as in the published pipelines. noise_BCTHW: standard normal, of the latents' shape. tiles: encode in

@@ -31,15 +31,16 @@ def parameters(network: Network, channels: int = CHANNELS) -> int:
     return 9 * tokens * channels + channels + network.layers * (2 * block + fuser)
 
 
-def with_motion(card: Card, *, sigma_px: float = SIGMA_PX, **changes: Any) -> Card:
-    """The card of a CogVideoX model with Tora's parts. changes: other fields."""
+def with_motion(card: Card, *, sigma_px: float = SIGMA_PX, published: bool = True, **changes: Any) -> Card:
+    """The card of a CogVideoX model with Tora's parts. published: a model of the authors', with their sampling; others
+    are sampled as their checkpoints say. changes: other fields."""
     options = {name: each for name, each in card.options.items() if name != "strength"}
-    options["solver"] = options["solver"].model_copy(update={"default": "dpm"})
-    options["dynamic_guidance"] = options["dynamic_guidance"].model_copy(update={"default": True})
     options |= CogVideoXOptions.table(trajectory_sigma=sigma_px)
+    if published:
+        options |= CogVideoXOptions.table(solver="dpm", dynamic_guidance=True)
     kept = tuple(name for name in card.accepts if name != "source")
     network = card.network.model_copy(update={"parameters": card.network.parameters + parameters(card.network)})
-    own = {"accepts": ("trajectory", *kept), "options": options, "network": network}
+    own = {"accepts": ("trajectory", "camera", *kept), "options": options, "network": network}
     return card.model_copy(update={**own, **changes})
 
 
@@ -51,7 +52,7 @@ def of_folder(card: Card, config: Config) -> Card:
         raise config.wrong("motion_sigma_px", f"a number from {LEAST_SIGMA_PX:g} to {MOST_SIGMA_PX:g}")
     same = [each for each in CARDS if each.variant == card.variant and each.network.width == card.network.width]
     title = same[0].title if same else f"Tora on {card.title}"
-    return with_motion(card, sigma_px=sigma_px, title=title)
+    return with_motion(card, sigma_px=sigma_px, published=bool(same), title=title)
 
 
 def _plain(name: str) -> Card:

@@ -11,6 +11,7 @@ F frames, H and W pixels, N paths; positions and flow are (x, y) in pixels, x to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -71,6 +72,7 @@ def spread(
     return found_HW2
 
 
+@lru_cache(maxsize=4096)
 def _profile(at: int, length: int, sigma_px: float) -> tuple[int, np.ndarray]:
     """(first index, weights) of the Gaussian of a point along an axis of `length` pixels, mirrored at both ends."""
     radius = int(REACH * sigma_px)
