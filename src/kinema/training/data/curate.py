@@ -55,8 +55,9 @@ class Curated:
             ],
         )
         for each in lists:
-            found += each[:most]
-            if more := len(each) - len(each[:most]):
+            shown = each[:most]
+            found += shown
+            if more := len(each) - len(shown):
                 found.append(f"{each[0].partition(':')[0]}: {more:,} more; see {REPORT} for all")
         return [for_terminal(line) for line in found]
 
