@@ -90,10 +90,9 @@ def curate(
     for number, item in enumerate(items):
         try:
             key = f"{buckets.digest(item.path)} {method} {frames} {fps:g}"
-            values = known.get(key)
-            if not _are_numbers(values):
-                values = known[key] = _measured(item, estimate, frames, fps)
-            curated.motion[number] = ClipMotion(*values)
+            if not _are_numbers(known.get(key)):
+                known[key] = _measured(item, estimate, frames, fps)
+            curated.motion[number] = ClipMotion(*known[key])
             if why := curated.motion[number].why_dropped(camera=camera, least=least):
                 curated.dropped[number] = why
         except MediaError as error:
