@@ -60,7 +60,8 @@ def random_model(folder: Path) -> Path:
     scheduler = CogVideoXDDIMScheduler(
         prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing", snr_shift_scale=1.0
     )
-    CogVideoXPipeline(tokenizer, T5EncoderModel(text), vae, transformer, scheduler).save_pretrained(folder)
+    pipe: Any = CogVideoXPipeline(tokenizer, T5EncoderModel(text), vae, transformer, scheduler)
+    pipe.save_pretrained(folder)
     return folder
 
 

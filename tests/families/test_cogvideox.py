@@ -316,6 +316,23 @@ def test_large_batches_run_one_branch_at_a_time(saved, monkeypatch):  # noqa: F8
     assert (ours(family, plan) - together).abs().max() < 1e-5
 
 
+def test_long_clips_in_context_windows(saved):  # noqa: F811
+    """The network sees 9 of 33 frames at once, 3 of 9 latent frames."""
+    _, folder, family = saved("5b")
+    seen = []
+    handle = family.parts.transformer.register_forward_pre_hook(
+        lambda module, given, named: seen.append(named["hidden_states"].shape[1]), with_kwargs=True
+    )
+    windows = {"context_length": 9, "context_overlap": 4}
+    made = ours(family, request(folder, frames=33, options=windows))
+    handle.remove()
+    assert set(seen) <= {2, 3} and made.shape[1] == 9 and bool(made.isfinite().all())
+    assert (made - ours(family, request(folder, frames=33))).abs().max() > 0.01
+    for name in ("cogvideox-5b-i2v", "cogvideox-1.5-5b"):
+        with pytest.raises(RequestError, match="no option 'context_length'"):
+            plan_of(name, options=windows)
+
+
 GRAY = {"kind": "image", "image": f"data:image/png;base64,{PIXEL}", "at": "first"}
 
 

@@ -50,6 +50,28 @@ def test_weights_that_visit(picture, monkeypatch):
     assert psnr(frames("kinema-mini-wan", picture, "cuda", "float32"), whole) > 45
 
 
+@pytest.mark.parametrize("layout", ("2b", "1.5-i2v"))
+def test_cogvideox(layout, picture, tmp_path, monkeypatch):
+    """Both solvers, with tiny random weights; the noise of the stochastic one is drawn on the CPU."""
+    import tiny_cogvideox
+
+    from kinema.weights import residency
+
+    tiny_cogvideox.pipeline(layout).save_pretrained(tmp_path / "model")
+    fields = {"image": picture} if layout.endswith("i2v") else {}
+
+    def made(device, dtype="float32", **options):
+        engine = kinema.load(str(tmp_path / "model"), device=device, dtype=dtype)
+        request = kinema.Request(prompt="a hill", seed=3, steps=4, profile="exact", options=options)
+        return engine.generate(request, **fields).frames()
+
+    for options in ({"solver": "ddim"}, {"solver": "dpm"}, {"decode_tiles": "always"}):
+        assert psnr(made("cuda", **options), made("cpu", **options)) > 38
+    whole = made("cuda")
+    monkeypatch.setattr(residency, "HEADROOM", 0.0)
+    assert psnr(made("cuda"), whole) > 45
+
+
 def test_interpolation():
     from kinema.post.film.between import FilmBetween
     from kinema.post.film.weights import open_film

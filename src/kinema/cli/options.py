@@ -177,9 +177,10 @@ class PromptOptions(UpscaleOptions, LengthOptions, RequestOptions):
         list[str],
         option(
             "--trajectory",
-            metavar="POINTS",
+            metavar="PATH",
             panel=CONDITIONS,
-            help="A path for an object: a text file with one x,y per line on a 256x256 canvas. Repeatable.",
+            help="A path for an object: a text file with one x,y per line on a 256x256 canvas, a JSON or an SVG file "
+            "(`kinema path preview` draws it). Repeatable.",
         ),
     ] = field(default_factory=list)
     going_on: Annotated[

@@ -65,14 +65,19 @@ def blend(parts: Sequence[tuple[slice, torch.Tensor]], like_BCT: torch.Tensor) -
 
 
 def alike(plan: Plan, drawn: Latents) -> Any:
-    """Make the noise similar in all windows, for parts with one latent per frame; unchanged for a single window."""
+    """Make the noise similar in all windows, for parts with rows and columns; unchanged for a single window. Windows
+    are counted in the part's latent frames."""
     options = Sampling.of(plan)
-    length = options.context_length
+    num_frames = max(span.num_frames for span in plan.spans)
 
     def part(drawn_BCT: torch.Tensor) -> torch.Tensor:
-        if not length or drawn_BCT.shape[2] <= length or drawn_BCT.ndim < 5:
+        if not options.context_length or drawn_BCT.ndim < 5:
             return drawn_BCT
-        return shuffled(drawn_BCT, length, options.context_overlap, plan.seed)
+        per_frame = drawn_BCT.shape[2] / num_frames
+        length = round(options.context_length * per_frame)
+        if drawn_BCT.shape[2] <= length:
+            return drawn_BCT
+        return shuffled(drawn_BCT, length, max(1, round(options.context_overlap * per_frame)), plan.seed)
 
     return each(part, drawn)
 

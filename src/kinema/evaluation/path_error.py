@@ -6,8 +6,9 @@ the shorter side, which can be compared across sizes, with both distances in pix
 object is found by a tracker, which the result names:
 
 - probes: the networks that read Toyland (track.py), which need no starting point; for clips of models trained on it.
-- lk, opencv, sam2: those of `kinema track`, started at the first point of the path. A clip that does not show the
-  object there at first is therefore measured from a wrong start.
+- lk, opencv, sam2: those of `kinema track`, started at the first point of the path. lk follows this point, so it
+  measures how the object moves from there; that the point is not its centre, or not on it, shows only by its motion.
+  opencv and sam2 compare the centre of the object that is found there.
 
 Frames in which the object is not seen do not count, and their share is reported.
 """

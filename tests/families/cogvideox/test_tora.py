@@ -290,3 +290,56 @@ def test_a_camera_move_is_a_grid_of_paths(saved):
     assert (still == 1).all()
     both = family.prepare(request(folder, conditions=[LINE, move])).flow_BCFHW
     assert not torch.equal(both[0], flow) and not torch.equal(latents(family, plan), latents(family, request(folder)))
+
+
+def test_long_clips_are_sampled_in_windows(saved):
+    """Every window has the motion of its own frames; one window over the whole clip is the plain run."""
+    folder, family = saved("5b")
+    up = {"kind": "trajectory", "points": [(0.2, 0.9), (0.2, 0.9), (0.2, 0.9), (0.2, 0.1)]}
+    plain = request(folder, conditions=[up], frames=41)
+    whole = request(folder, conditions=[up], frames=41, options={"context_length": 41})
+    assert torch.equal(latents(family, plain), latents(family, whole))
+    plan = request(folder, conditions=[up], frames=41, options={"context_length": 17, "context_overlap": 8})
+    assert "41 frames are sampled in windows of 17" in plan.notes[-1] and len(plan.spans) == 1
+    assert not any("more than" in note for note in plan.notes)
+    seen = []
+    own = family.parts.motion.applied
+
+    def applied(transformer, features, shape):
+        seen.append((shape[1], features.features[0].shape[1], float(features.features[0].mean())))
+        return own(transformer, features, shape)
+
+    family.parts.motion.applied = applied
+    try:
+        made = latents(family, plan)
+    finally:
+        del family.parts.motion.applied
+    assert made.shape[2] == 11 and {shape == frames for shape, frames, _ in seen} == {True}
+    assert {shape for shape, _, _ in seen} <= {4, 5} and len({mean for *_, mean in seen}) >= 3
+    assert plan.estimate.pflop < plain.estimate.pflop * 3
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"context_length": 18}, r"Windows of 18 frames are not possible.* Nearest legal value: 17"),
+    ({"context_length": 9}, "Nearest legal value: 17"),
+    ({"context_length": 17, "context_overlap": 17}, r"Windows of 17 frames cannot overlap by 17.* 1 to 16"),
+])  # fmt: skip
+def test_windows_of_an_illegal_length_are_refused(saved, options, words):
+    with pytest.raises(RequestError, match=words):
+        request(saved("5b")[0], conditions=[LINE], frames=41, options=options)
+
+
+def test_a_long_large_clip_is_planned(real_data):
+    """The paper's longest: 204 frames at 1280x720 (here 201, the nearest of 8n + 1), in seconds and gigabytes."""
+    from kinema.conditions.path_file import read_paths
+
+    [path] = read_paths(real_data / "trajectories" / "wave.txt")
+    fields = {"prompt": "a boat", "model": "tora", "width": 1280, "height": 720, "seed": 1, "profile": "exact"}
+    with pytest.raises(RequestError, match="Nearest legal value: 201"):
+        make_plan(kinema.Request(**fields, frames=204, conditions=[path]), device="NVIDIA H200")
+    whole = kinema.Request(**fields, frames=204, fit="nearest", conditions=[path])
+    plan = make_plan(whole, device="NVIDIA H200")
+    windows = make_plan(whole.changed(options={"context_length": 49}), device="NVIDIA H200")
+    assert plan.frames == windows.frames == 201 and "frames 204 -> 201" in plan.changes
+    assert windows.estimate.seconds < plan.estimate.seconds and windows.estimate.gb < plan.estimate.gb - 20
+    assert 1000 < plan.estimate.seconds < 10_000 and 30 < plan.estimate.gb < 140

@@ -17,6 +17,9 @@ NEEDS = {"t2v": (), "i2v": ("image:first",)}
 STRENGTH = 0.8
 """The default of diffusers' video-to-video pipeline."""
 
+OVERLAP = 16
+"""Frames that the context windows of a long clip share."""
+
 PROFILES: dict[Profile, ProfileRule] = {
     "exact": ProfileRule(),
     "balanced": ProfileRule(guidance_interval=(0.0, 0.7), low_precision=True),
@@ -60,13 +63,16 @@ def _card(
         id=name, family="cogvideox", title=title, licence=licence, variant=variant, hub=hub,
         aliases=(hub.replace("zai-org", "THUDM"),), accepts=ACCEPTS[variant], needs=NEEDS[variant], size=size,
         frames=frames, defaults=Defaults(fps=fps, steps=50, guidance=6.0), network=network, profiles=PROFILES,
-        options=CogVideoXOptions.table(**options(variant, dynamic)),
+        options=CogVideoXOptions.table(**options(variant, dynamic, late=network.time_stride == 8)),
     )  # fmt: skip
 
 
-def options(variant: str, dynamic: bool) -> dict[str, JsonValue]:
-    """Default values of the options of a variant, t2v or i2v."""
+def options(variant: str, dynamic: bool, late: bool) -> dict[str, JsonValue]:
+    """Default values of the options of a variant, t2v or i2v. late: version 1.5, whose pairs of latent frames a context
+    window would split. A window of an image model would have no image."""
     own: dict[str, JsonValue] = {"strength": STRENGTH} if variant == "t2v" else {}
+    if variant == "t2v" and not late:
+        own |= {"context_length": 0, "context_overlap": OVERLAP}
     return {"dynamic_guidance": dynamic, "solver": "checkpoint", "decode_tiles": "auto", **own}
 
 

@@ -19,11 +19,13 @@ def prepare(vae: Any, device: torch.device) -> None:
     """Replace the forwards of the modulated norms and, on a CPU, of the 3-D convolutions."""
     from diffusers.models.autoencoders import autoencoder_kl_cogvideox as library
 
+    norm: Any = library.CogVideoXSpatialNorm3D
+    convolution: Any = library.CogVideoXSafeConv3d
     on_cpu = device.type == "cpu" and torch.backends.mkldnn.is_available()
     for module in vae.modules():
-        if isinstance(module, library.CogVideoXSpatialNorm3D):
+        if isinstance(module, norm):
             module.forward = MethodType(_modulated, module)
-        elif isinstance(module, library.CogVideoXSafeConv3d) and on_cpu:
+        elif isinstance(module, convolution) and on_cpu:
             module.forward = MethodType(_convolved, module)
 
 

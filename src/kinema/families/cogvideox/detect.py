@@ -88,7 +88,7 @@ def _card(path: Path, variant: str, config: Config, vae: Config) -> Card:
     )  # fmt: skip
     dynamic = near.options["dynamic_guidance"].default is True
     note = "A checkpoint with an unpublished shape: its limits are from its configuration."
-    table = CogVideoXOptions.table(**options(variant, dynamic))
+    table = CogVideoXOptions.table(**options(variant, dynamic, late))
     own = {"size": size, "frames": frames, "network": network, "options": table, "notes": (*near.notes, note)}
     return near.model_copy(update={**named, **own})
 

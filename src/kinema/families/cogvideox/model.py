@@ -47,13 +47,14 @@ OFFSET = 2.0
 class CogVideoXCond:
     """The conditions of a request. text: states of each branch (1, L, D). image_BTCHW: latents of the first frame,
     zeros after it, concatenated to the noise. source_BCTHW: scaled latents of a source clip. motion: features of the
-    motion guide. grid: the latents' rows and columns."""
+    motion guide. grid: the latents' rows and columns. num_frames: of the clip, in pixels."""
 
     text: dict[str, torch.Tensor]
     image_BTCHW: torch.Tensor | None
     source_BCTHW: torch.Tensor | None
     motion: Any
     grid: tuple[int, int]
+    num_frames: int
     styles: tuple[tuple[str, float], ...]
     low_precision: bool
 
@@ -111,7 +112,7 @@ class CogVideoXFamily:
             with self._guides():
                 motion = self.parts.motion.features(self.padded(latents).to(self.device, self.dtype))
         grid = (plan.height // self.space, plan.width // self.space)
-        return CogVideoXCond(text, picture, source, motion, grid, prepared.styles, plan.low_precision)
+        return CogVideoXCond(text, picture, source, motion, grid, plan.frames, prepared.styles, plan.low_precision)
 
     @contextmanager
     def _guides(self) -> Iterator[None]:
@@ -204,6 +205,7 @@ class CogVideoXFamily:
         adapters.use(model, cond.styles)  # another request may have been encoded since
         offset = None if self.config.ofs_embed_dim is None else torch.full((1,), OFFSET, device=self.device)
         tables: dict[tuple[int, ...], positions.Rotary | None] = {}
+        motion = self._motion_of(cond, span)
 
         def call(x_BTCHW: torch.Tensor, t: torch.Tensor, branches: tuple[str, ...]) -> torch.Tensor:
             size = (x_BTCHW.shape[1], *x_BTCHW.shape[-2:])
@@ -211,9 +213,9 @@ class CogVideoXFamily:
                 tables[size] = positions.rotary(model, *size, self.device)
             x = x_BTCHW.expand(len(branches), -1, -1, -1, -1)
             with ExitStack() as stack:
-                if cond.motion is not None and self.parts.motion is not None:
+                if motion is not None and self.parts.motion is not None:
                     stack.enter_context(self._guides())
-                    stack.enter_context(self.parts.motion.applied(model, cond.motion, tuple(x.shape)))
+                    stack.enter_context(self.parts.motion.applied(model, motion, tuple(x.shape)))
                 found: torch.Tensor = model(
                     hidden_states=x, encoder_hidden_states=torch.cat([cond.text[branch] for branch in branches]),
                     timestep=t.expand(len(branches)), ofs=offset, image_rotary_emb=tables[size], return_dict=False,
@@ -235,6 +237,14 @@ class CogVideoXFamily:
             return outputs
 
         return run
+
+    def _motion_of(self, cond: CogVideoXCond, span: Span) -> Any:
+        """The motion of a span: of the whole clip, or of a window of it, cut as engine/context.py cuts the latents."""
+        if cond.motion is None or self.parts.motion is None or span.num_frames >= cond.num_frames:
+            return cond.motion
+        count = self.num_latents(Span(start=0, stop=cond.num_frames))
+        start, stop = (round(edge * count / cond.num_frames) for edge in (span.start, span.stop))
+        return self.parts.motion.part(cond.motion, start, stop)
 
     # -- after the loop --------------------------------------------------------------------------------------------
 

@@ -23,6 +23,10 @@ class MotionGuide(Protocol):
         many latent frames as the video's."""
         ...
 
+    def part(self, features: Any, start: int, stop: int) -> Any:
+        """The features of the latent frames [start, stop): of a window of the clip."""
+        ...
+
     def applied(self, transformer: nn.Module, features: Any, shape: tuple[int, ...]) -> AbstractContextManager[Any]:
         """A context in which calls of the transformer are guided. shape: of its input, (B, T, C, h, w); B is the number
         of branches, which share the features."""

@@ -11,10 +11,15 @@ from ...core.card import Card
 from ...core.plan import Plan
 from ...core.request import Request
 from ...core.resolve import resolve
+from .tora.planning import with_windows
 
 
 def plan(request: Request, card: Card, known: Sequence[Card] = ()) -> Plan:
     """Resolve the request against a card of this family. RequestError, or MediaError for an unreadable input."""
+    return with_windows(_resolved(request, card, known))
+
+
+def _resolved(request: Request, card: Card, known: Sequence[Card]) -> Plan:
     if request.canvas == "upscale":
         return upscale.plan(request, card, known)
     found = resolve(request, card, known)  # the card's refusals, before any file is opened

@@ -43,11 +43,11 @@ class VelocityTask(FlowTask):
 
     def predict(self, noisy_BCTHW: Tensor, times_B: Tensor, states_BLD: Tensor) -> Tensor:
         x_BTCHW, kind = noisy_BCTHW.transpose(1, 2), self.network.dtype
-        size = (x_BTCHW.shape[1], *x_BTCHW.shape[-2:])
+        frames, _, rows, columns = x_BTCHW.shape[1:]
         found: Tensor = self.network(
             hidden_states=x_BTCHW.to(kind), timestep=self.steps(times_B).to(self.device),
             encoder_hidden_states=states_BLD.to(kind), return_dict=False,
-            image_rotary_emb=positions.rotary(self.network, *size, x_BTCHW.device),
+            image_rotary_emb=positions.rotary(self.network, frames, rows, columns, x_BTCHW.device),
         )[0]  # fmt: skip
         return found.float().transpose(1, 2)
 

@@ -19,6 +19,8 @@ PIPELINES = {"ToraPipeline": "t2v", "ToraImageToVideoPipeline": "i2v"}
 """Classes in the configurations of the published folders."""
 CHANNELS = 128
 """Of the extractor in the published weights."""
+OVERLAP = 16
+"""Frames that the windows of a long clip share."""
 LICENCE = "CogVideoX License"
 
 
@@ -37,6 +39,8 @@ def with_motion(card: Card, *, sigma_px: float = SIGMA_PX, **changes: Any) -> Ca
     options["solver"] = options["solver"].model_copy(update={"default": "dpm"})
     options["dynamic_guidance"] = options["dynamic_guidance"].model_copy(update={"default": True})
     options |= CogVideoXOptions.table(trajectory_sigma=sigma_px)
+    if "image:first" not in card.accepts and card.network.time_stride == 4:  # windows have no picture of their own
+        options |= CogVideoXOptions.table(context_length=0, context_overlap=OVERLAP)
     kept = tuple(name for name in card.accepts if name != "source")
     network = card.network.model_copy(update={"parameters": card.network.parameters + parameters(card.network)})
     own = {"accepts": ("trajectory", "camera", *kept), "options": options, "network": network}

@@ -42,6 +42,11 @@ class ToraGuide:
         fusers: Any = self.guidance.fuser
         return MotionFeatures(fusers, self.guidance(flow_BCTHW))
 
+    def part(self, features: MotionFeatures, start: int, stop: int) -> MotionFeatures:
+        """Of a window. start, stop: in latent frames; patches in time have to cut evenly."""
+        patch_t = self.guidance.traj_extractor.patches[0]
+        return features.frames(start // patch_t, -(-stop // patch_t))
+
     def applied(
         self, transformer: nn.Module, features: MotionFeatures, shape: tuple[int, ...]
     ) -> AbstractContextManager[Any]:
