@@ -76,7 +76,7 @@ class ToraTask(Frozen):
             raise ValueError(f"CogVideoX predicts the velocity; this scheduler says {schedule.prediction!r}.")
         self.freeze(nn.ModuleDict({"transformer": transformer, **(frozen or {})}), lambda name: False)
         self.transformer, self.guidance = transformer.to(device), guidance.to(device).requires_grad_(True)
-        self.modules: dict[str, nn.Module] = {"guidance": self.guidance}
+        self.modules: Mapping[str, nn.Module] = {"guidance": self.guidance}
         self.states, self.caption_of, self.store, self.held_out = states, caption_of, store, held_out
         self.schedule, self.stage, self.device = schedule, stage, device
         self.batch_size, self.drop, self.judge, self.samples = batch, drop, judge, 0
