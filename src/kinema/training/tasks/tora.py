@@ -109,7 +109,8 @@ class ToraTask(Frozen):
             image[:, 0] = picture_BCHW.to(x)
             x = torch.cat([x, image], 2)
         offset = None if config.ofs_embed_dim is None else torch.full((len(x),), OFFSET, device=self.device)
-        table = positions.rotary(self.transformer, x.shape[1], *x.shape[-2:], torch.device(self.device))
+        frames, _, rows, columns = x.shape[1:]
+        table = positions.rotary(self.transformer, frames, rows, columns, torch.device(self.device))
         motion = None
         if motion_BCTHW is not None:
             features = self.guidance(motion_BCTHW.to(self.device))
