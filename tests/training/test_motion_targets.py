@@ -36,7 +36,7 @@ def square(flow: tuple[float, float], *, frames: int = 9, side: int = 64, pause:
     """A square of 16 px that starts at (8, 8) after `pause` frames, on a still ground: its exact flow."""
     found = np.zeros((frames - 1, side, side, 2), np.float32)
     for f in range(pause, frames - 1):
-        x, y = (round(8 + (f - pause) * each) for each in flow)
+        x, y = (int(8.5 + (f - pause) * each) for each in flow)
         found[f, y : y + 16, x : x + 16] = flow
     return found
 
@@ -86,6 +86,16 @@ def test_key_points_lie_on_what_moves_and_follow_it():
     assert {len(key_points.choose(flow, np.random.default_rng(seed), most=2)) for seed in range(20)} == {1, 2}
     with pytest.raises(ValueError, match="1 or more"):
         key_points.choose(flow, np.random.default_rng(0), most=0)
+
+
+def test_points_at_the_edge_of_an_object_stay_on_it():
+    """Also where its positions are fractions of a pixel."""
+    flow = square((1.5, 0.75))
+    edge = np.array([(x, y) for x in (8, 23) for y in range(8, 24)] + [(x, y) for x in range(8, 24) for y in (8, 23)])
+    path = key_points.track(flow, edge)
+    assert np.allclose(path[:, -1] - path[:, 0], (12, 6), atol=1e-4)
+    outside = key_points.track(flow, np.array([[7.0, 8.0], [30.0, 7.0]]))
+    assert np.allclose(outside[:, -1], outside[:, 0]), "and those beside it do not start to move"
 
 
 def test_what_moves_more_is_chosen_more_often():

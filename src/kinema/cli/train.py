@@ -33,7 +33,7 @@ OWN = Path(__file__).parents[1] / "training" / "recipes"
 @guarded
 def train(
     recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="A recipe: `lora`, or a file such as recipes/mini_wan.py.")
+        Path, typer.Argument(metavar="RECIPE", help="A recipe: `lora`, `tora`, or a file such as recipes/mini_wan.py.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The output folder.", show_default=False)],
     data: Annotated[

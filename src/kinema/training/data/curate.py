@@ -55,8 +55,9 @@ class Curated:
             ],
         )
         for each in lists:
-            found += each[:most]
-            if more := len(each) - len(each[:most]):
+            shown = each[:most]
+            found += shown
+            if more := len(each) - len(shown):
                 found.append(f"{each[0].partition(':')[0]}: {more:,} more; see {REPORT} for all")
         return [for_terminal(line) for line in found]
 
@@ -89,10 +90,9 @@ def curate(
     for number, item in enumerate(items):
         try:
             key = f"{buckets.digest(item.path)} {method} {frames} {fps:g}"
-            values = known.get(key)
-            if not _are_numbers(values):
-                values = known[key] = _measured(item, estimate, frames, fps)
-            curated.motion[number] = ClipMotion(*values)
+            if not _are_numbers(known.get(key)):
+                known[key] = _measured(item, estimate, frames, fps)
+            curated.motion[number] = ClipMotion(*known[key])
             if why := curated.motion[number].why_dropped(camera=camera, least=least):
                 curated.dropped[number] = why
         except MediaError as error:

@@ -17,6 +17,9 @@ GRID = 15
 STILL_PX = 0.05
 """Slower candidates are still; relative to a shorter side of 64 px."""
 
+APART_PX = 0.5
+"""Neighbouring pixels whose motion differs by more belong to different objects."""
+
 
 def grid_px(height: int, width: int) -> int:
     """Distance of the candidates, in px."""
@@ -47,8 +50,8 @@ def choose(flow_FHW2: np.ndarray, rng: np.random.Generator, most: int = MOST) ->
 
 
 def track(flow_FHW2: np.ndarray, start_N2: np.ndarray) -> np.ndarray:
-    """Follow points of frame 0 along the flow: float32 (N, F, 2). The flow is read bilinearly; points that reach the
-    border stay on it, as in the published code."""
+    """Follow points of frame 0 along the flow: float32 (N, F, 2). Points that reach the border stay on it, as in the
+    published code."""
     height, width = flow_FHW2.shape[1:3]
     last_2 = np.array([width - 1, height - 1], np.float64)
     at_N2 = np.asarray(start_N2, np.float64).reshape(-1, 2)
@@ -60,12 +63,18 @@ def track(flow_FHW2: np.ndarray, start_N2: np.ndarray) -> np.ndarray:
 
 
 def sample(flow_HW2: np.ndarray, at_N2: np.ndarray) -> np.ndarray:
-    """Read a flow bilinearly at points inside the frame, float64 (N, 2)."""
+    """Read a flow at points inside the frame, float64 (N, 2): bilinearly, but at the nearest pixel if the four pixels
+    around a point move apart: a point at the edge of an object must not move at half its speed and be lost."""
     height, width = flow_HW2.shape[:2]
     x_N, y_N = np.clip(at_N2, 0.0, (width - 1, height - 1)).T
     left_N, top_N = np.floor(x_N).astype(int), np.floor(y_N).astype(int)
     right_N, low_N = np.minimum(left_N + 1, width - 1), np.minimum(top_N + 1, height - 1)
+    corners_4N2 = np.stack(
+        [flow_HW2[rows_N, columns_N] for rows_N in (top_N, low_N) for columns_N in (left_N, right_N)]
+    ).astype(np.float64)
     x_N1, y_N1 = (x_N - left_N)[:, None], (y_N - top_N)[:, None]
-    upper = flow_HW2[top_N, left_N] * (1 - x_N1) + flow_HW2[top_N, right_N] * x_N1
-    lower = flow_HW2[low_N, left_N] * (1 - x_N1) + flow_HW2[low_N, right_N] * x_N1
-    return upper * (1 - y_N1) + lower * y_N1
+    upper_N2 = corners_4N2[0] * (1 - x_N1) + corners_4N2[1] * x_N1
+    lower_N2 = corners_4N2[2] * (1 - x_N1) + corners_4N2[3] * x_N1
+    nearest_N2 = flow_HW2[np.floor(y_N + 0.5).astype(int), np.floor(x_N + 0.5).astype(int)]
+    apart_N = np.ptp(corners_4N2, 0).max(-1) > APART_PX
+    return np.where(apart_N[:, None], nearest_N2, upper_N2 * (1 - y_N1) + lower_N2 * y_N1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -126,9 +126,11 @@ class MotionClips:
         return cls.unpack(bucket.latents, bucket.item, weight, encoder)
 
     def part(self, chosen: Tensor) -> MotionClips:
-        names = ("latents", "dense", "sparse", "picture", "item", "weight")
-        values = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: None if each is None else each[chosen] for name, each in values.items()})
+        picture = None if self.picture is None else self.picture[chosen]
+        latents, dense, sparse, item, weight = (
+            each[chosen] for each in (self.latents, self.dense, self.sparse, self.item, self.weight)
+        )
+        return MotionClips(latents, dense, sparse, picture, item, weight)
 
     def split(self) -> tuple[MotionClips, MotionClips]:
         """Split into (training, held-out) by item, as Bucket.split."""

@@ -96,7 +96,7 @@ class ToraBase:
         beside = target / ".diffusion_pytorch_model.safetensors"
         save_file(tensors, beside, metadata={"format": "pt"})
         beside.replace(target / "diffusion_pytorch_model.safetensors")
-        config = checkpoint.config_of(self.parts.transformer.config, guidance, sigma_px)
+        config = checkpoint.config_of(self.parts.transformer.config, sigma_px)
         write_text(target / "config.json", json.dumps(config, indent=2))
         index = json.loads((source / "model_index.json").read_text(encoding="utf-8"))
         index |= {"_class_name": PIPELINES[self.card.variant], "transformer": ["tora", "ToraTransformer3DModel"]}

@@ -76,7 +76,7 @@ class ToraTask(Frozen):
             raise ValueError(f"CogVideoX predicts the velocity; this scheduler says {schedule.prediction!r}.")
         self.freeze(nn.ModuleDict({"transformer": transformer, **(frozen or {})}), lambda name: False)
         self.transformer, self.guidance = transformer.to(device), guidance.to(device).requires_grad_(True)
-        self.modules: dict[str, nn.Module] = {"guidance": self.guidance}
+        self.modules: Mapping[str, nn.Module] = {"guidance": self.guidance}
         self.states, self.caption_of, self.store, self.held_out = states, caption_of, store, held_out
         self.schedule, self.stage, self.device = schedule, stage, device
         self.batch_size, self.drop, self.judge, self.samples = batch, drop, judge, 0
@@ -109,7 +109,8 @@ class ToraTask(Frozen):
             image[:, 0] = picture_BCHW.to(x)
             x = torch.cat([x, image], 2)
         offset = None if config.ofs_embed_dim is None else torch.full((len(x),), OFFSET, device=self.device)
-        table = positions.rotary(self.transformer, x.shape[1], *x.shape[-2:], torch.device(self.device))
+        frames, _, rows, columns = x.shape[1:]
+        table = positions.rotary(self.transformer, frames, rows, columns, torch.device(self.device))
         motion = None
         if motion_BCTHW is not None:
             features = self.guidance(motion_BCTHW.to(self.device))
