@@ -18,7 +18,7 @@ class Schedule:
     """A discrete noise schedule with the names of diffusers' schedulers. kind: "scaled_linear" (the square roots of
     beta are evenly spaced) or "linear". prediction: "epsilon" or "v_prediction". zero_snr: rescale the signal so that
     the last timestep is pure noise (arXiv 2305.08891, algorithm 1; diffusers' `rescale_betas_zero_snr`); requires
-    v_prediction."""
+    v_prediction. snr_shift: the signal-to-noise ratio is divided by it first (CogVideoX's `snr_shift_scale`)."""
 
     num_steps: int = 1000
     beta_start: float = 0.00085
@@ -26,12 +26,14 @@ class Schedule:
     kind: str = "scaled_linear"
     prediction: str = "v_prediction"
     zero_snr: bool = False
+    snr_shift: float = 1.0
     alphas_bar: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         power = {"scaled_linear": 0.5, "linear": 1.0}[self.kind]
         betas = torch.linspace(self.beta_start**power, self.beta_end**power, self.num_steps) ** (1 / power)
-        signal = torch.cumprod(1 - betas, 0).sqrt()
+        bar = torch.cumprod(1 - betas, 0)
+        signal = (bar / (self.snr_shift + (1 - self.snr_shift) * bar)).sqrt()
         if self.zero_snr:
             if self.prediction != "v_prediction":
                 raise ValueError(f"zero_snr requires prediction='v_prediction', got {self.prediction!r}.")
@@ -45,7 +47,7 @@ class Schedule:
         return cls(
             num_steps=config.num_train_timesteps, beta_start=config.beta_start, beta_end=config.beta_end,
             kind=config.beta_schedule, prediction=config.prediction_type,
-            zero_snr=bool(config.get("rescale_betas_zero_snr")),
+            zero_snr=bool(config.get("rescale_betas_zero_snr")), snr_shift=config.get("snr_shift_scale", 1.0),
         )  # fmt: skip
 
     def mix(self, x0: Tensor, noise: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
