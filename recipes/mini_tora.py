@@ -42,7 +42,7 @@ from kinema.training.tasks.vae import measure_vae
 from kinema.weights.device import good_at_bfloat16
 
 sys.path.insert(0, str(Path(__file__).parent))
-from mini_tora_networks import FPS, FRAMES, GUIDANCE, SIDE, TOKENS, WORLD, new_parts, scheduler
+from mini_tora_networks import FPS, FRAMES, GUIDANCE, PATHS, SIDE, TOKENS, WORLD, new_parts, scheduler
 from mini_tora_vae import draw_blobs, new_vae, open_vae
 from mini_wan_judge import percent, right, singles
 
@@ -89,15 +89,17 @@ class Run:
         return ClipStore(self.out / name)
 
     def clips(self, minutes: float) -> dict[str, Any]:
-        """Render OUT/clips (`--set count=N`; seeds 0, 1, ...) and OUT/held_out."""
+        """Render OUT/clips for the autoencoder and OUT/paths for the transformer (`--set count=N`; seeds 0, 1, ...), and
+        OUT/held_out."""
         size: dict[str, Any] = {
             "num_frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device,
             "report": self.settings.budget.counting("rendering"),
         }  # fmt: skip
         usual = 16_384 if self.big else 4096
         count = integer(self.settings.options.get("count", usual)) if self.full else 32
-        write_shards(self.out / "held_out", WORLD, range(HELD_OUT, HELD_OUT + (128 if self.full else 8)), **size)
+        write_shards(self.out / "held_out", PATHS, range(HELD_OUT, HELD_OUT + (128 if self.full else 8)), **size)
         write_shards(self.out / "clips", WORLD, range(count), **size)
+        write_shards(self.out / "paths", PATHS, range(count), **size)
         return {"clips": len(self.open_clips())}
 
     def vae(self, minutes: float) -> dict[str, Any]:
@@ -124,20 +126,19 @@ class Run:
         """Encode held-out clips, and as many of the others as fit the time."""
         began, budget = time.monotonic(), self.settings.budget
         vae, held_out = open_vae(self.out / "vae").to(self.device), self.open_clips("held_out")
-        how: dict[str, Any] = {"device": self.device, "report": budget.counting("encoding")}
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.low):
-            write_clip_latents(vae, held_out, self.out / "latents_held_out", **how)
-            each_s = (time.monotonic() - began) / len(held_out)
-            with budget.shortening():
-                limit = fitting(budget, len(self.open_clips()), each_s)
-                write_clip_latents(vae, self.open_clips(), self.out / "latents", limit=limit, **how)
+        how: dict[str, Any] = {"device": self.device, "bf16": self.low, "report": budget.counting("encoding")}
+        write_clip_latents(vae, held_out, self.out / "latents_held_out", **how)
+        each_s = (time.monotonic() - began) / len(held_out)
+        with budget.shortening():
+            limit = fitting(budget, len(self.open_clips("paths")), each_s)
+            write_clip_latents(vae, self.open_clips("paths"), self.out / "latents", limit=limit, **how)
         return {"clips": len(self.latents())}
 
     def latents(self, name: str = "latents") -> FrameLatents:
         return FrameLatents(self.out / name, device=self.device)
 
     def words(self, parts: dict[str, Any]) -> Captioner:
-        return Captioner(parts["tokenizer"], parts["text_encoder"], toyland_captions(WORLD), device=self.device)
+        return Captioner(parts["tokenizer"], parts["text_encoder"], toyland_captions(PATHS), device=self.device)
 
     def base(self, minutes: float) -> dict[str, Any]:
         """Train the transformer with its text encoder, without paths."""
@@ -167,7 +168,7 @@ class Run:
         """Score samples of held-out captions with the probes; writes OUT/sheets/NAME_STEP.png."""
         clips, steps = (LOOKED_AT, LOOK_STEPS) if self.full else REHEARSAL
         held_out = self.open_clips("held_out")
-        scenes = [sample_scene(held_out.seed(index), WORLD) for index in singles(held_out, WORLD, clips)]
+        scenes = [sample_scene(held_out.seed(index), PATHS) for index in singles(held_out, PATHS, clips)]
         captions = [describe(scene, 0) for scene in scenes]
         made = self.pipeline(parts)(
             captions, height=SIDE, width=SIDE, num_frames=FRAMES, num_inference_steps=steps, guidance_scale=GUIDANCE,
@@ -176,7 +177,7 @@ class Run:
         frames = np.round(np.asarray(made) * 255).astype(np.uint8)
         rows = [(text, [strip(clip, PICKS)]) for text, clip in zip(captions, frames, strict=True)]
         sheet(rows, self.out / "sheets" / f"{name}_{step:06d}.png", columns=2)
-        return {"probes": percent([right(clip, scene, WORLD) for clip, scene in zip(frames, scenes, strict=True)])}
+        return {"probes": percent([right(clip, scene, PATHS) for clip, scene in zip(frames, scenes, strict=True)])}
 
     def show(self, event: dict[str, Any]) -> None:
         self.settings.show(event)

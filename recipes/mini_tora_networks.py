@@ -22,6 +22,9 @@ WORLD = replace(
 """A part of the world of the other miniatures that half an hour of one core can teach: four kinds of objects, four
 places by day, a still camera, one or two objects."""
 
+PATHS = replace(WORLD, free_paths=0.6)
+"""The same, and most objects follow free paths: lines, waves, circles, pauses and curves."""
+
 LATENT_CHANNELS, SCALING = 16, 0.7
 VAE: dict[str, Any] = {
     "block_out_channels": (16, 32, 48, 32), "latent_channels": LATENT_CHANNELS, "layers_per_block": 1,

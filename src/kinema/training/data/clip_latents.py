@@ -25,16 +25,17 @@ SHARD = 128
 
 
 @torch.no_grad()
-def encode_clips(vae: Any, frames_BFHWC: Tensor, device: str = "cpu") -> Tensor:
-    """Encode uint8 clips to scaled mean latents (B, T, C, h, w), float32."""
-    mean, _ = cogvideox_codec.encode(vae, to_network(frames_BFHWC).to(device))
+def encode_clips(vae: Any, frames_BFHWC: Tensor, device: str = "cpu", bf16: bool = False) -> Tensor:
+    """Encode uint8 clips to scaled mean latents (B, T, C, h, w), float32. bf16: compute in bfloat16."""
+    with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+        mean, _ = cogvideox_codec.encode(vae, to_network(frames_BFHWC).to(device))
     return (mean.float() * vae.config.scaling_factor).transpose(1, 2)
 
 
 @torch.no_grad()
 def write_clip_latents(
     vae: Any, store: ClipStore, folder: Path, device: str = "cpu", *, limit: int | None = None,
-    report: Callable[[int, int], object] = lambda done, total: None,
+    bf16: bool = False, report: Callable[[int, int], object] = lambda done, total: None,
 ) -> None:  # fmt: skip
     """Encode the clips of a store, or its first `limit`. Existing shards are kept; several processes share the work.
     report: callback (done, total) in clips."""
@@ -51,7 +52,7 @@ def write_clip_latents(
         latents, weights = [], []
         for start in range(0, len(members), at_once):
             frames_BFHWC, mask_BFHW = store.take(members[start : start + at_once])
-            z = encode_clips(vae, frames_BFHWC, device)
+            z = encode_clips(vae, frames_BFHWC, device, bf16)
             latents.append(z.half().cpu())
             cells = F.adaptive_avg_pool3d(mask_BFHW.float()[:, None], (z.shape[1], *z.shape[-2:]))[:, 0]
             weights.append(cells.half())
