@@ -16,6 +16,7 @@ class SizeRule(Value):
 
     `trained` lists the (width, height) the weights were trained on; the first is the default.
     `any_aspect`: without a requested size, the aspect of the first picture is kept, at the default's area.
+    `only_trained`: no other size is legal, for models with a learned table of positions.
     """
 
     multiple: int
@@ -24,8 +25,11 @@ class SizeRule(Value):
     max_side: int
     max_area: int
     any_aspect: bool = False
+    only_trained: bool = False
 
     def legal(self, width: int, height: int) -> bool:
+        if self.only_trained:
+            return (width, height) in self.trained
         return (
             width % self.multiple == 0
             and height % self.multiple == 0
@@ -36,6 +40,8 @@ class SizeRule(Value):
 
     def nearest(self, width: int, height: int) -> tuple[int, int]:
         """The legal size closest to (width, height), with the aspect kept as far as the grid allows."""
+        if self.only_trained:
+            return self.trained_like(width, height)
 
         def snap(side: float) -> int:
             low = -(-self.min_side // self.multiple) * self.multiple
@@ -62,6 +68,8 @@ class SizeRule(Value):
         return min(self.trained, key=lambda trained: abs(trained[0] / trained[1] - width / height))
 
     def words(self) -> str:
+        if self.only_trained:
+            return " or ".join(f"{width}x{height}" for width, height in self.trained)
         return (
             f"sides that are multiples of {self.multiple} from {self.min_side} to {self.max_side}, "
             f"at most {self.max_area} pixels in all"

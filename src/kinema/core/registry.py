@@ -29,6 +29,7 @@ FAMILIES: dict[str, str] = {
     "svd": "kinema.families.svd",
     "zeroscope": "kinema.families.zeroscope",
     "animatediff": "kinema.families.animatediff",
+    "cogvideox": "kinema.families.cogvideox",
 }
 
 

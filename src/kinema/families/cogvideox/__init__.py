@@ -1,0 +1,21 @@
+"""CogVideoX (arXiv 2408.06072): text, image and video to video. The family's public module; no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ...core.card import Card
+from .cards import CARDS
+from .detect import recognise
+from .options import CogVideoXOptions as OPTIONS
+from .planning import plan
+
+__all__ = ["CARDS", "OPTIONS", "load", "plan", "recognise"]
+
+
+def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
+    """Load a `CogVideoXFamily`. See families/cogvideox/checkpoint.py."""
+    from .checkpoint import load as load_family
+
+    return load_family(card, location, device, dtype)
