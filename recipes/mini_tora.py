@@ -3,7 +3,9 @@
     kinema train recipes/mini_tora.py --minutes 120 --out runs/mini_tora
     kinema train recipes/mini_tora.py --stage vae --minutes 30 --out runs/mini_tora --resume
 
-Stages: clips (render Toyland), vae, cache (latents of the clips), base (transformer and text encoder).
+Stages: clips (render Toyland), vae, cache (latents of the clips), base (transformer and text encoder), maps (latents of
+motion maps), then Tora's stages (arXiv 2407.21705, section 3.3): dense (the flow of the whole frame), sparse (the paths
+of objects); export (a diffusers folder with Tora's parts and card.json).
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import CogVideoXPipeline
+from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 
 from kinema.core.numerals import integer
 from kinema.evaluation.cases import HELD_OUT
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import sample_scene
-from kinema.training.core import processes
+from kinema.training.core import processes, run_folder
 from kinema.training.core.budget import NOTHING, FixedCost
 from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import LoopConfig, train
@@ -42,7 +44,18 @@ from kinema.training.tasks.vae import measure_vae
 from kinema.weights.device import good_at_bfloat16
 
 sys.path.insert(0, str(Path(__file__).parent))
-from mini_tora_networks import FPS, FRAMES, GUIDANCE, PATHS, SIDE, TOKENS, WORLD, new_parts, scheduler
+from mini_tora_export import write_model
+from mini_tora_motion import (
+    MotionTask,
+    dense_maps,
+    errors,
+    following,
+    mean_and_median,
+    paths_px,
+    sparse_maps,
+    with_path,
+)
+from mini_tora_networks import FPS, FRAMES, GUIDANCE, PATHS, SIDE, TOKENS, WORLD, new_guidance, new_parts, scheduler
 from mini_tora_vae import draw_blobs, new_vae, open_vae
 from mini_wan_judge import percent, right, singles
 
@@ -58,7 +71,11 @@ def stages(settings: Settings) -> list[Stage]:
         Stage("clips", 0.04, run.clips, fixed_cost=run.fixed_cost(0.4)),
         Stage("vae", 0.3, run.vae, fixed_cost=run.fixed_cost(0.1, 2.0)),
         Stage("cache", 0.06, run.cache, fixed_cost=run.fixed_cost(2.0)),
-        Stage("base", 0.35, run.base, fixed_cost=run.fixed_cost(2.0, 2.0)),
+        Stage("base", 0.32, run.base, fixed_cost=run.fixed_cost(2.0, 2.0)),
+        Stage("maps", 0.06, run.maps, fixed_cost=run.fixed_cost(3.0)),
+        Stage("dense", 0.06, run.dense, fixed_cost=run.fixed_cost(2.0, 3.0)),
+        Stage("sparse", 0.16, run.sparse, fixed_cost=run.fixed_cost(2.0, 3.0)),
+        Stage("export", 0.0, run.export, fixed_cost=run.fixed_cost(4.0)),
     ]
 
 
@@ -89,7 +106,7 @@ class Run:
         return ClipStore(self.out / name)
 
     def clips(self, minutes: float) -> dict[str, Any]:
-        """Render OUT/clips for the autoencoder and OUT/paths for the transformer (`--set count=N`; seeds 0, 1, ...), and
+        """Render OUT/clips for the autoencoder, OUT/paths for the transformer (`--set count=N`; seeds 0, 1, ...) and
         OUT/held_out."""
         size: dict[str, Any] = {
             "num_frames": FRAMES, "height": SIDE, "width": SIDE, "fps": FPS, "device": self.device,
@@ -158,6 +175,87 @@ class Run:
         load_averaged(self.out / "base_run" / "checkpoint.pt", networks)
         return parts
 
+    def maps(self, minutes: float) -> dict[str, Any]:
+        """Encode motion maps: dense ones of a quarter of the clips, sparse ones of all."""
+        vae, found = open_vae(self.out / "vae").to(self.device), {}
+        for name in ("held_out", "clips"):
+            latents = self.latents("latents_held_out" if name == "held_out" else "latents")
+            store = self.open_clips("held_out" if name == "held_out" else "paths")
+            for kind, take in (("dense", dense_maps(store, PATHS)), ("sparse", sparse_maps(store))):
+                share = 4 if (kind, name) == ("dense", "clips") and self.full else 1
+                write_clip_latents(
+                    vae, store, self.out / f"{kind}_{name}", self.device, limit=len(latents) // share, bf16=self.low,
+                    take=take, report=self.settings.budget.counting("encoding"),
+                )  # fmt: skip
+                found[f"{kind}_{name}"] = len(latents) // share
+        return found
+
+    def motion_task(self, kind: str, parts: dict[str, Any], guidance: Any) -> MotionTask:
+        return MotionTask(
+            parts["transformer"], guidance, self.words(parts), self.latents(), self.latents("latents_held_out"),
+            self.latents(f"{kind}_clips"), self.latents(f"{kind}_held_out"), schedule=Schedule.of(scheduler()),
+            device=self.device, batch=256 if self.big else 32, judge=partial(self.judge_paths, parts, guidance, kind),
+        )  # fmt: skip
+
+    def dense(self, minutes: float) -> dict[str, Any]:
+        """Tora's first stage: fusers and extractor learn from dense optical flow."""
+        parts = self.trained_parts()
+        task = self.motion_task("dense", parts, new_guidance(parts["transformer"]))
+        config = self.config("dense_run", minutes, ema=0.99, lr_muon=4e-3, lr_adam=2e-3, decay_from=0.8, final_lr=0.5)
+        return train(task, config, self.show) | {"samples": task.samples}
+
+    def sparse(self, minutes: float) -> dict[str, Any]:
+        """Tora's second stage: from the paths of objects."""
+        parts = self.trained_parts()
+        guidance = new_guidance(parts["transformer"])
+        load_averaged(self.out / "dense_run" / "checkpoint.pt", {"guidance": guidance})
+        task = self.motion_task("sparse", parts, guidance)
+        config = self.config("sparse_run", minutes, ema=0.995, lr_muon=3e-3, lr_adam=1.5e-3, decay_from=0.3)
+        return train(task, config, self.show) | {"samples": task.samples}
+
+    @torch.no_grad()
+    def judge_paths(self, parts: dict[str, Any], guidance: Any, name: str, step: int) -> dict[str, Any]:
+        """Return trajectory errors of held-out clips, with their paths and without; writes OUT/sheets/NAME_STEP.png."""
+        clips, steps = (LOOKED_AT, LOOK_STEPS) if self.full else REHEARSAL
+        held_out = self.open_clips("held_out")
+        paths = [paths_px(held_out, index) for index in range(len(held_out))]
+        chosen = [index for index, each in enumerate(paths) if each][:clips]
+        scenes = [sample_scene(held_out.seed(index), PATHS) for index in chosen]
+        true = [held_out.track(index)[0] + 0.5 for index in chosen]
+        pipeline, captions = self.pipeline(parts), [describe(scene, 0) for scene in scenes]
+        free = self.sampled(pipeline, captions, steps)
+        with following(pipeline, guidance, [paths[index] for index in chosen]):
+            made = self.sampled(pipeline, captions, steps)
+        rows = [
+            (text, [strip(with_path(clip, path), PICKS)])
+            for text, clip, path in zip(captions, made, true, strict=True)
+        ]  # fmt: skip
+        sheet(rows, self.out / "sheets" / f"{name}_{step:06d}.png", columns=2)
+        return {
+            "path_error": mean_and_median(errors(made, scenes, true)),
+            "free_error": mean_and_median(errors(free, scenes, true)),
+        }
+
+    def sampled(self, pipeline: CogVideoXPipeline, captions: list[str], steps: int) -> np.ndarray:
+        """Sample clips, uint8 (B, F, H, W, 3)."""
+        made = pipeline(
+            captions, height=SIDE, width=SIDE, num_frames=FRAMES, num_inference_steps=steps, guidance_scale=GUIDANCE,
+            max_sequence_length=TOKENS, generator=torch.Generator().manual_seed(0), output_type="np",
+        ).frames  # fmt: skip
+        return np.round(np.asarray(made) * 255).astype(np.uint8)
+
+    def export(self, minutes: float) -> dict[str, Any]:
+        """Write OUT/export: CogVideoX's folder with Tora's parts, in float16, and card.json."""
+        if not processes.first():
+            return {}
+        parts = self.trained_parts()
+        guidance = new_guidance(parts["transformer"])
+        load_averaged(self.out / "sparse_run" / "checkpoint.pt", {"guidance": guidance})
+        vae = AutoencoderKLCogVideoX.from_pretrained(self.out / "vae", trust_remote_code=False)
+        done = run_folder.read(self.out).done
+        training = {"device": self.settings.device_name, "processes": processes.count(), "stages": done}
+        return write_model(self.out / "export", vae=vae, guidance=guidance, training=training, **parts)
+
     def pipeline(self, parts: dict[str, Any]) -> CogVideoXPipeline:
         found = CogVideoXPipeline(vae=open_vae(self.out / "vae"), scheduler=scheduler(), **parts)
         found.set_progress_bar_config(disable=True)
@@ -170,11 +268,7 @@ class Run:
         held_out = self.open_clips("held_out")
         scenes = [sample_scene(held_out.seed(index), PATHS) for index in singles(held_out, PATHS, clips)]
         captions = [describe(scene, 0) for scene in scenes]
-        made = self.pipeline(parts)(
-            captions, height=SIDE, width=SIDE, num_frames=FRAMES, num_inference_steps=steps, guidance_scale=GUIDANCE,
-            max_sequence_length=TOKENS, generator=torch.Generator().manual_seed(0), output_type="np",
-        ).frames  # fmt: skip
-        frames = np.round(np.asarray(made) * 255).astype(np.uint8)
+        frames = self.sampled(self.pipeline(parts), captions, steps)
         rows = [(text, [strip(clip, PICKS)]) for text, clip in zip(captions, frames, strict=True)]
         sheet(rows, self.out / "sheets" / f"{name}_{step:06d}.png", columns=2)
         return {"probes": percent([right(clip, scene, PATHS) for clip, scene in zip(frames, scenes, strict=True)])}

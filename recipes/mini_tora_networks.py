@@ -9,6 +9,7 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
 from transformers import T5Config, T5EncoderModel
 
+from kinema.families.cogvideox.tora.networks import MotionGuidance
 from kinema.toyland.caption import describe
 from kinema.toyland.scene import WORLD_MINI, sample_scene
 from kinema.training.data.tokenizers import build_tokenizer
@@ -42,8 +43,16 @@ TRANSFORMER: dict[str, Any] = {
 }  # fmt: skip
 """As CogVideoX-5B, which Tora builds on: rotary positions, two by two cells a patch."""
 STEPS, GUIDANCE = 25, 4.0
+MOTION_CHANNELS, SIGMA_PX = 32, 4.0
+"""Channels of Tora's extractor; standard deviation of the Gaussian of motion maps, a third of an object's radius."""
 CAPTIONS = 8000
 """Number of scenes whose captions define the vocabulary."""
+
+
+def new_guidance(transformer: Any) -> MotionGuidance:
+    """Untrained motion guidance, which changes nothing."""
+    torch.manual_seed(0)
+    return MotionGuidance.of(transformer.config, MOTION_CHANNELS)
 
 
 def scheduler() -> CogVideoXDDIMScheduler:

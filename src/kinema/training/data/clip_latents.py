@@ -23,6 +23,9 @@ from .store import ClipStore
 SHARD = 128
 """Clips in a file; small, so that a training can begin while others are encoded."""
 
+Take = Callable[[list[int]], tuple[Tensor, Tensor]]
+"""Indices of clips to uint8 frames (B, F, H, W, 3) and masks (B, F, H, W)."""
+
 
 @torch.no_grad()
 def encode_clips(vae: Any, frames_BFHWC: Tensor, device: str = "cpu", bf16: bool = False) -> Tensor:
@@ -34,11 +37,11 @@ def encode_clips(vae: Any, frames_BFHWC: Tensor, device: str = "cpu", bf16: bool
 
 @torch.no_grad()
 def write_clip_latents(
-    vae: Any, store: ClipStore, folder: Path, device: str = "cpu", *, limit: int | None = None,
-    bf16: bool = False, report: Callable[[int, int], object] = lambda done, total: None,
+    vae: Any, store: ClipStore, folder: Path, device: str = "cpu", *, limit: int | None = None, bf16: bool = False,
+    take: Take | None = None, report: Callable[[int, int], object] = lambda done, total: None,
 ) -> None:  # fmt: skip
     """Encode the clips of a store, or its first `limit`. Existing shards are kept; several processes share the work.
-    report: callback (done, total) in clips."""
+    take: what to encode for some clips, by default themselves. report: callback (done, total) in clips."""
     most = len(store) if limit is None else min(limit, len(store))
     folder.mkdir(parents=True, exist_ok=True)
     at_once = 4 if torch.device(device).type == "cpu" else 64
@@ -51,7 +54,7 @@ def write_clip_latents(
             continue
         latents, weights = [], []
         for start in range(0, len(members), at_once):
-            frames_BFHWC, mask_BFHW = store.take(members[start : start + at_once])
+            frames_BFHWC, mask_BFHW = (take or store.take)(members[start : start + at_once])
             z = encode_clips(vae, frames_BFHWC, device, bf16)
             latents.append(z.half().cpu())
             cells = F.adaptive_avg_pool3d(mask_BFHW.float()[:, None], (z.shape[1], *z.shape[-2:]))[:, 0]
