@@ -131,9 +131,9 @@ def typed_conditions(options: PromptOptions) -> list[dict[str, Any]]:
     if options.mask is not None:
         found.append({"kind": "mask", **_mask(options.mask)})
     for file in options.trajectory:
-        from ..conditions.trajectory import read_points
+        from ..conditions.path_file import read_paths
 
-        found.append({"kind": "trajectory", "points": read_points(file)})
+        found += [{"kind": "trajectory", **path.model_dump(exclude_defaults=True)} for path in read_paths(file)]
     if options.going_on is not None:
         from ..conditions import inputs
         from ..core.conditions import Continue

@@ -1,7 +1,8 @@
 """Conditions: the inputs of a request besides its prompt. One tagged union, the same everywhere.
 
 Pictures and clips are named by a path, a `file:` URL or a `data:` URI (so that a request is plain JSON).
-Positions are fractions of the frame: x to the right, y down, both in [0, 1]. Masks: 1 = generate, 0 = keep.
+Positions are fractions of the frame: x to the right, y down, both in [0, 1] (those of a path may lie a little outside).
+Masks: 1 = generate, 0 = keep.
 New kinds are added, none is renamed.
 """
 
@@ -9,7 +10,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 
 from .strict import strict
@@ -17,6 +26,10 @@ from .strict import strict
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Media = Annotated[str, Field(min_length=1, description="path, file: URL or data: URI")]
 Point = tuple[Fraction, Fraction]
+Along = Annotated[float, Field(ge=-0.5, le=1.5)]
+PathPoint = tuple[Along, Along]
+"""A point of a path, which may lie up to half a frame outside the frame."""
+MAX_PATH_POINTS = 200_000
 Growth = Annotated[float, Field(ge=0.0, le=4.0)]
 Box = tuple[Fraction, Fraction, Fraction, Fraction]
 ControlKind = Literal["depth", "flow", "gray", "scribble", "edge", "pose", "layout"]
@@ -127,21 +140,41 @@ class Control(Value):
 
 
 class Trajectory(Value):
-    """The path of an object: two or more points, evenly spaced in time from the first to the last frame.
+    """The path of one object, from the first to the last frame; one condition for each object.
 
-    `object` names it in words; `color` (RGB, 0..255) is the colour of the drawn dot, for models that read it.
+    `points`: two or more. Outside the frame (by half a frame at most) the object stays at the nearest point of the edge
+    (conditions/trajectory.py). `times`: when the object is at each point, in fractions of the clip's duration, each
+    above the one before; it rests at the first point before the first time, and at the last point after the last time.
+    Without times, the points are evenly spaced in time from the first to the last frame. Repeated points are pauses.
+    `object` names the object in words; `color` (RGB, 0..255) is the colour of the drawn dot, for models that read it.
     """
 
     kind: Literal["trajectory"] = "trajectory"
-    points: Annotated[tuple[Point, ...], Field(min_length=2)]
+    points: Annotated[tuple[PathPoint, ...], Field(min_length=2, max_length=MAX_PATH_POINTS)]
+    times: tuple[Fraction, ...] = ()
     object: str = ""
     color: tuple[int, int, int] | None = None
 
     @model_validator(mode="after")
-    def _color_in_range(self) -> Trajectory:
+    def _legal(self) -> Trajectory:
         if self.color is not None and not all(0 <= part <= 255 for part in self.color):
             raise ValueError(f"color is three numbers 0..255, got {self.color}")
+        if self.times and len(self.times) != len(self.points):
+            raise ValueError(f"a path has one time per point, got {len(self.times)} times, {len(self.points)} points")
+        for index, (before, after) in enumerate(zip(self.times, self.times[1:])):
+            if after <= before:
+                raise ValueError(
+                    f"times increase from point to point; times[{index + 1}] = {after:g} follows {before:g}"
+                )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_unset_times(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without times, a path is written as before they existed, so that sampling states stay valid."""
+        found: dict[str, Any] = handler(self)
+        if not self.times:
+            found.pop("times", None)
+        return found
 
 
 class Camera(Value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..conditions import input_checks
+from ..conditions import input_checks, trajectory
 from ..core.card import Card
 from ..core.errors import RequestError
 from ..core.plan import Plan
@@ -22,6 +22,7 @@ def plan(request: Request, card: Card | None = None, device: str | None = None) 
     except RequestError as error:
         raise recommend.whole(error, request) from None
     input_checks.check(found)
+    found = trajectory.settle(found)
     if found.canvas == "source" and any(each.kind == "mask" and each.follows for each in found.conditions):
         from .mask_stream import with_tracker
 

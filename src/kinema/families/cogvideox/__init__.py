@@ -1,4 +1,5 @@
-"""CogVideoX (arXiv 2408.06072): text, image and video to video. The family's public module; no torch."""
+"""CogVideoX (arXiv 2408.06072): text, image and video to video; with Tora (arXiv 2407.21705), along drawn paths.
+The family's public module; no torch."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ...core.card import Card
-from .cards import CARDS
+from .cards import CARDS as PLAIN
 from .detect import recognise
 from .options import CogVideoXOptions as OPTIONS
 from .planning import plan
+from .tora.cards import CARDS as TORA
 
+CARDS = (*PLAIN, *TORA)
 __all__ = ["CARDS", "OPTIONS", "load", "plan", "recognise"]
 
 

@@ -15,6 +15,7 @@ from ...weights.device import place_and_dtype
 from ...weights.folder import load_part, network, scheduler
 from .model import CogVideoXFamily, CogVideoXParts
 from .schedulers import PUBLISHED
+from .tora import cards as tora
 
 PARTS = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
 
@@ -41,6 +42,8 @@ def load_folder(folder: Path, dtype: torch.dtype) -> CogVideoXParts:
     from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
     from transformers import AutoTokenizer, T5EncoderModel
 
+    from .tora.checkpoint import load as load_motion
+
     try:
         own = scheduler(folder)
         if type(own) not in PUBLISHED:
@@ -49,12 +52,15 @@ def load_folder(folder: Path, dtype: torch.dtype) -> CogVideoXParts:
                 + ", ".join(kind.__name__ for kind in PUBLISHED)
                 + "."
             )
-        return CogVideoXParts(
+        parts = CogVideoXParts(
             tokenizer=load_part(AutoTokenizer, folder / "tokenizer"),
             text_encoder=network(T5EncoderModel, folder / "text_encoder", dtype),
             transformer=network(CogVideoXTransformer3DModel, folder / "transformer", dtype),
             vae=network(AutoencoderKLCogVideoX, folder / "vae", dtype),
             scheduler=own,
         )
+        if Config.read(folder / "transformer" / "config.json").text("_class_name", "") == tora.TRANSFORMER:
+            parts.motion = load_motion(folder / "transformer", parts.transformer, dtype)
+        return parts
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from error

@@ -10,6 +10,7 @@ from ...weights.configs import Config
 from ...weights.names import model_name
 from .cards import CARDS, FRAMES_LEARNED, options, sizes
 from .options import CogVideoXOptions
+from .tora import cards as tora
 
 PIPELINES = {"CogVideoXPipeline": "t2v", "CogVideoXVideoToVideoPipeline": "t2v", "CogVideoXImageToVideoPipeline": "i2v"}
 UNSUPPORTED = {"CogVideoXFunControlPipeline": "CogVideoX-Fun (control)", "ConsisIDPipeline": "ConsisID"}
@@ -26,16 +27,19 @@ def recognise(path: Path) -> Card | None:
     kind = parts.text("_class_name", "")
     if kind in UNSUPPORTED:
         raise ModelError(f"{path}: {UNSUPPORTED[kind]} is not supported; CogVideoX 1.0 and 1.5 are.")
-    if kind not in PIPELINES:
+    pipelines = PIPELINES | tora.PIPELINES
+    if kind not in pipelines:
         return None
     try:
         config = Config.read(path / "transformer" / "config.json")
         vae = Config.read(path / "vae" / "config.json")
     except FileNotFoundError as error:
         raise ModelError(f"{path}: {Path(str(error.filename)).parent.name}/config.json is missing.") from None
-    if (name := config.text("_class_name", TRANSFORMER)) != TRANSFORMER:
-        raise ModelError(f"{path}: unsupported transformer class {name[:80]}; supported: {TRANSFORMER}.")
-    return _card(path, variant_of(path, config, PIPELINES[kind]), config, vae)
+    expected = tora.TRANSFORMER if kind in tora.PIPELINES else TRANSFORMER
+    if (name := config.text("_class_name", expected)) != expected:
+        raise ModelError(f"{path}: unsupported transformer class {name[:80]}; supported: {expected}.")
+    card = _card(path, variant_of(path, config, pipelines[kind]), config, vae)
+    return tora.of_folder(card, config) if kind in tora.PIPELINES else card
 
 
 def variant_of(path: Path, config: Config, kind: str) -> str:

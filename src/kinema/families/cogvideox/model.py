@@ -32,7 +32,7 @@ from ...sd import discrete
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
-from . import autoencoder, guidance, positions, prepare, schedulers
+from . import autoencoder, convolutions, guidance, positions, prepare, schedulers
 from .motion import MotionGuide
 from .options import CogVideoXOptions
 
@@ -81,6 +81,7 @@ class CogVideoXFamily:
         self.dtype = parts.transformer.dtype
         self.space = autoencoder.space_factor(parts.vae)
         self.prompts: OrderedDict[str, torch.Tensor] = OrderedDict()
+        convolutions.prepare(parts.vae, device)
 
     def weight_files(self, plan: Plan) -> tuple[Path, ...]:
         return ()

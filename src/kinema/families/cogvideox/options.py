@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -24,4 +24,9 @@ class CogVideoXOptions(Sampling):
         "auto",
         description="decode frames in overlapping tiles: auto, if they are larger than those that the autoencoder was "
         "trained on; always, for the least memory; never",
+    )
+    trajectory_sigma: Annotated[float, Field(ge=0.3, le=200.0)] = Field(
+        10.0,
+        description="width of the motion around a drawn path: the standard deviation, in pixels, of the Gaussian that "
+        "spreads it (Tora)",
     )

@@ -15,8 +15,9 @@ def rotary(model: Any, num_frames: int, rows: int, columns: int, device: torch.d
 
     CogVideoX 1.0 scales the positions of other sizes to the grid of its training; 1.5 counts rows and columns.
     """
-    from diffusers.models.embeddings import get_3d_rotary_pos_embed
+    from diffusers.models import embeddings
 
+    table: Any = embeddings.get_3d_rotary_pos_embed
     config = model.config
     if not config.use_rotary_positional_embeddings:
         return None
@@ -24,11 +25,11 @@ def rotary(model: Any, num_frames: int, rows: int, columns: int, device: torch.d
     grid = (rows // patch, columns // patch)
     trained = (config.sample_height // patch, config.sample_width // patch)
     if patch_t is None:
-        return get_3d_rotary_pos_embed(
+        return table(
             embed_dim=config.attention_head_dim, crops_coords=fitted(grid, trained), grid_size=grid,
             temporal_size=num_frames, device=device,
         )  # fmt: skip
-    return get_3d_rotary_pos_embed(
+    return table(
         embed_dim=config.attention_head_dim, crops_coords=None, grid_size=grid, grid_type="slice", max_size=trained,
         temporal_size=-(-num_frames // patch_t), device=device,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import torch
 from ...conditions import clip, image, inputs
 from ...core.family import Prepared, Window
 from ...core.plan import Plan
+from .tora.prepare import pictures
 
 
 @dataclass(frozen=True)
@@ -26,4 +27,4 @@ def prepare(plan: Plan, window: Window | None = None) -> CogVideoXPrepared:
     first = None
     if condition is not None:
         first = image.still(inputs.picture(condition.image), plan.height, plan.width)
-    return CogVideoXPrepared(found.source_BCFHW, first, found.styles)
+    return CogVideoXPrepared(found.source_BCFHW, first, found.styles, pictures(plan))

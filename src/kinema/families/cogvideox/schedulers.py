@@ -43,7 +43,8 @@ class Dpm(CogVideoXDPMScheduler):
         """As in other schedulers: (x at the next timestep,)."""
         t = int(timestep)
         generator = torch.Generator("cpu").manual_seed(stream_seed(self.seed, f"solver/{self.number}"))
-        x, self.clean = super().step(model_output, self.clean, t, self.before, sample, generator=generator)
+        solve: Any = super().step  # type: ignore[misc]
+        x, self.clean = solve(model_output, self.clean, t, self.before, sample, generator=generator)
         self.before, self.number = t, self.number + 1
         return (x,)
 

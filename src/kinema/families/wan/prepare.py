@@ -50,7 +50,7 @@ def prepare(plan: Plan, window: Window | None = None) -> WanPrepared:
         if condition.kind == "control" and condition.video is not None:
             canvas.hint(image.to_unit(_frames(condition.video, plan)))
         elif condition.kind == "trajectory":
-            points = trajectory.resample(condition.points, plan.frames)
+            points = trajectory.fractions(condition, plan.frames)
             drawn = trajectory.draw(points, *size, condition.color or DOT_RGB)
             canvas.add_path(image.to_unit(drawn))
         elif condition.kind == "source":

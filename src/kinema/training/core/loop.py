@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from . import processes
 from .budget import Budget
 from .checkpoints import Ema, Trainable, load_checkpoint, put_aside, save_checkpoint
+from .interrupts import Interrupts
 from .optimizers import Muon, adam, split_parameters
 
 REPORT_EVERY_S = 0.2
@@ -137,8 +138,16 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
     """Train to the end of the budget; returns the last evaluation with step, seconds and samples.
 
     Writes events.jsonl and checkpoint.pt in config.out and leaves the averaged weights in the modules. Files of an
-    earlier run are resumed (resume) or renamed to events.before.jsonl and checkpoint.before.pt.
+    earlier run are resumed (resume) or renamed to events.before.jsonl and checkpoint.before.pt. Ctrl-C and SIGTERM end
+    the loop after the step with a checkpoint (in one process; several keep their last one).
     """
+    with Interrupts(active=processes.count() == 1) as interrupts:
+        return _train(task, config, on_event, interrupts)
+
+
+def _train(
+    task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], None] | None, interrupts: Interrupts
+) -> dict[str, Any]:
     config.out.mkdir(parents=True, exist_ok=True)
     parts = {name: Trainable(module) if config.sharded else module for name, module in task.modules.items()}
     processes.broadcast([tensor for part in parts.values() for tensor in part.state_dict().values()])
@@ -188,6 +197,9 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
         finally:
             ema.swap()
 
+    def save() -> None:
+        save_checkpoint(checkpoint, task, parts, optimizers, ema, step, before + clock_s() - started)
+
     while True:
         progress = processes.agree(progress_of(step, clock.now(), config), config.device)
         if progress >= 1 and step:  # every run takes at least one step
@@ -233,17 +245,19 @@ def train(task: Task, config: LoopConfig, on_event: Callable[[dict[str, Any]], N
             sums, summed, logged = {}, 0, now
         if clock_s() - measured > 60 * config.evaluate_minutes and (config.sharded or budget.may_evaluate()):
             begun = clock_s()
-            with clock.stopped():
+            with clock.stopped(), interrupts.at_once(save):
                 emit({"event": "evaluated", **measure()})
             measured = clock_s()
             logged += measured - begun
         if clock_s() - stored > 60 * config.checkpoint_minutes:
-            save_checkpoint(checkpoint, task, parts, optimizers, ema, step, before + clock_s() - started)
+            save()
             stored = clock_s()
+        interrupts.deliver(save)
     budget.end_loop()
     seconds = before + clock_s() - started
     save_checkpoint(checkpoint, task, parts, optimizers, ema, step, seconds)
-    result = {"event": "finished", **measure()}
+    with interrupts.at_once(lambda: None):
+        result = {"event": "finished", **measure()}
     emit(result)
     ema.swap()
     processes.wait()

@@ -110,27 +110,29 @@ def cut(frames_FHWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def fill(
     items: Sequence[Item], encode: Encode, folder: Path, *, frames: int, fps: float, area: int, multiple: int,
-    encoder_id: str, crops: int = 1, on_clip: Callable[[int, int], Any] = lambda done, count: None,
+    encoder_id: str, crops: int = 1, size: tuple[int, int] | None = None,
+    on_clip: Callable[[int, int], Any] = lambda done, count: None,
     on_unreadable: Callable[[int, MediaError], Any] | None = None,
 ) -> list[Bucket]:  # fmt: skip
     """Encode all windows of all clips; returns the buckets, largest first. folder: the cache. encoder_id: identifies
-    the encoder in cache keys. crops: number of crops of each window; the first is the full window. on_clip: callback
-    (done, total) after each clip. on_unreadable: callback (index, error) for a clip that cannot be decoded to its end,
-    which is left out; without it MediaError is raised."""
+    the encoder in cache keys. crops: number of crops of each window; the first is the full window. size: (height,
+    width) of all clips, instead of buckets by aspect ratio. on_clip: callback (done, total) after each clip.
+    on_unreadable: callback (index, error) for a clip that cannot be decoded to its end, which is left out; without it
+    MediaError is raised."""
     folder.mkdir(parents=True, exist_ok=True)
     held: dict[tuple[int, int], list[tuple[Tensor, Tensor, int]]] = {}
     for number, item in enumerate(items):
-        height, width = size_of(item, area, multiple)
+        height, width = size or size_of(item, area, multiple)
         settings = json.dumps([encoder_id, frames, fps, height, width] + ([crops] if crops > 1 else []))
-        key = hashlib.sha256(settings.encode() + _digest(item.path).encode()).hexdigest()
+        key = hashlib.sha256(settings.encode() + digest(item.path).encode()).hexdigest()
         kept = _read_cache(folder / f"{key}.pt")
         if kept is None:
             rng = np.random.default_rng(int(key[:16], 16))
             encoded, firsts = [], []
             try:
-                for pixels in _pixels(item.path, windows(item, frames, fps)):
+                for frames_FHWC in pixels(item.path, windows(item, frames, fps)):
                     for copy in range(crops):
-                        part = resize_frames(cut(pixels, rng) if copy else pixels, height, width)
+                        part = resize_frames(cut(frames_FHWC, rng) if copy else frames_FHWC, height, width)
                         encoded.append(encode(part).cpu().half())
                         firsts.append(torch.from_numpy(part[0].copy()))
             except MediaError as error:
@@ -151,7 +153,7 @@ def fill(
     return sorted(found, key=len, reverse=True)
 
 
-def _pixels(path: Path, picks: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
+def pixels(path: Path, picks: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
     """Yield the frames of each window, (F, H, W, 3), with at most one window in memory."""
     frames = (frame for chunk in read_chunks(path, audio=False) for frame in chunk.frames)
     at, frame = -1, np.empty(0)
@@ -169,7 +171,8 @@ def _pixels(path: Path, picks: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
         yield np.stack(held)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -177,13 +180,13 @@ def _digest(path: Path) -> str:
 def _write_cache(path: Path, kept: tuple[Tensor, Tensor]) -> None:
     with whole(path) as beside:
         torch.save(kept, beside)
-    write_text(path.with_suffix(".sha256"), _digest(path))
+    write_text(path.with_suffix(".sha256"), digest(path))
 
 
 def _read_cache(path: Path) -> tuple[Tensor, Tensor] | None:
     """Read latents and first frames from a cache file; None if it is missing or its checksum differs."""
     note = path.with_suffix(".sha256")
-    if not path.is_file() or not note.is_file() or note.read_text(encoding="utf-8") != _digest(path):
+    if not path.is_file() or not note.is_file() or note.read_text(encoding="utf-8") != digest(path):
         return None
     try:
         latents, pictures = checkpoints.read(path)
