@@ -192,9 +192,11 @@ class Run:
 
     def motion_task(self, kind: str, parts: dict[str, Any], guidance: Any) -> MotionTask:
         return MotionTask(
-            parts["transformer"], guidance, self.words(parts), self.latents(), self.latents("latents_held_out"),
-            self.latents(f"{kind}_clips"), self.latents(f"{kind}_held_out"), schedule=Schedule.of(scheduler()),
-            device=self.device, batch=256 if self.big else 32, judge=partial(self.judge_paths, parts, guidance, kind),
+            parts, guidance, self.words(parts), toyland_captions(PATHS),
+            (self.latents(), self.latents(f"{kind}_clips")),
+            (self.latents("latents_held_out"), self.latents(f"{kind}_held_out")), stage=kind,
+            schedule=Schedule.of(scheduler()), device=self.device, batch=256 if self.big else 32,
+            judge=partial(self.judge_paths, parts, guidance, kind),
         )  # fmt: skip
 
     def dense(self, minutes: float) -> dict[str, Any]:

@@ -25,10 +25,11 @@ from mini_tora_networks import (
     VAE,
     scheduler,
 )  # fmt: skip
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from kinema.core.whole import hidden, put
 from kinema.evaluation.cases import HELD_OUT
+from kinema.families.cogvideox.tora.checkpoint import config_of, state_of
 from kinema.training.tasks.export import edit_json
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -47,17 +48,23 @@ def write_model(
     ).to(torch.float16)
     pipeline.save_pretrained(partial)
     file = partial / "transformer" / WEIGHTS
-    added = {
-        name: value.half().contiguous() for name, value in guidance.state_dict().items() if value.is_floating_point()
-    }
-    save_file({**load_file(file), **added}, file, metadata={"format": "pt"})
-    for part in ("vae", "transformer", "text_encoder"):
+    state = state_of((transformer, guidance.half()))
+    save_file(
+        {name: value.half() if value.is_floating_point() else value for name, value in state.items()},
+        file,
+        metadata={"format": "pt"},
+    )
+    config = config_of(transformer.config, guidance, SIGMA_PX)
+    (partial / "transformer" / "config.json").write_text(
+        json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )
+    for part in ("vae", "text_encoder"):
         edit_json(partial / part / "config.json", _name_or_path=None)
-    edit_json(partial / "transformer" / "config.json", _class_name="ToraTransformer3DModel", motion_sigma_px=SIGMA_PX)
     edit_json(partial / "text_encoder" / "config.json", dtype="float32")
     edit_json(partial / "tokenizer" / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast", backend=None)
     edit_json(
         partial / "model_index.json", _class_name="ToraPipeline", _name_or_path=None,
+        transformer=["tora", "ToraTransformer3DModel"],
         tokenizer=["transformers", "PreTrainedTokenizerFast"],
     )  # fmt: skip
     (partial / "card.json").write_text(json.dumps(_card(partial, training), indent=2) + "\n", encoding="utf-8")
@@ -78,7 +85,7 @@ def _card(folder: Path, training: dict[str, Any]) -> dict[str, Any]:
             "vae": {"class": "AutoencoderKLCogVideoX", **VAE},
             "transformer": {"class": "CogVideoXTransformer3DModel", **TRANSFORMER},
             "text_encoder": {"class": "T5EncoderModel", **TEXT},
-            "motion": {"channels": MOTION_CHANNELS, "sigma_px": SIGMA_PX},
+            "motion": {"channels": MOTION_CHANNELS, "sigma_px": SIGMA_PX, "fuser": "adaptive_norm"},
         },
         "recipe": "recipes/mini_tora.py",
         "world": asdict(PATHS),

@@ -24,15 +24,18 @@ from kinema.families.cogvideox.tora.guide import MotionFeatures, guided
 from kinema.families.cogvideox.tora.motion_map import draw, draw_dense
 from kinema.toyland.render import render
 from kinema.toyland.scene import Scene, World, sample_scene
-from kinema.training.data.captioner import Captioner
+from kinema.training.data.captioner import Captioner, CaptionOf
 from kinema.training.data.clip_latents import Take, encode_clips
 from kinema.training.data.frame_latents import FrameLatents
+from kinema.training.data.motion_clips import MotionClips
 from kinema.training.data.store import ClipStore
-from kinema.training.tasks.cogvideox import CogVideoXTask
-from kinema.training.tasks.flow import noise_like
+from kinema.training.tasks.cogvideox import fast_backward
+from kinema.training.tasks.ddpm import weighted_error
+from kinema.training.tasks.tora import ToraTask
 
 ALONE = 0.3
 """Share of the clips of two objects whose sparse map shows only one of them."""
+OBJECT_WEIGHT = 2.0
 
 
 def dense_maps(store: ClipStore, world: World) -> Take:
@@ -78,64 +81,37 @@ def _drawn(maps: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     return frames, (frames < 255).any(-1)
 
 
-class MotionTask(CogVideoXTask):
-    """Train motion guidance on cached motion maps, with the transformer and the text encoder frozen."""
+class MotionTask(ToraTask):
+    """ToraTask on latents and motion maps of Toyland clips, with more weight inside objects.
 
-    names_for_adam = ("conv_in", "bn", "norm", "temporal")
+    latents: of the clips; maps: of the first of them, of the task's stage. settings: as ToraTask.
+    """
 
     def __init__(
-        self, transformer: Any, guidance: Any, words: Captioner, store: FrameLatents, held_out: FrameLatents,
-        maps: FrameLatents, held_out_maps: FrameLatents, **settings: Any,
+        self, parts: dict[str, Any], guidance: Any, words: Captioner, caption_of: CaptionOf,
+        training: tuple[FrameLatents, FrameLatents], held_out: tuple[FrameLatents, FrameLatents], **settings: Any,
     ):  # fmt: skip
-        super().__init__(transformer, words, store, held_out, **settings)
-        for module in (transformer, words.text_encoder):
-            module.eval().requires_grad_(False)
-        self.guidance = guidance.to(self.device)
-        self.modules = {"guidance": self.guidance}
-        self.maps, self.held_out_maps = maps, held_out_maps
-        self.now: Tensor | None = None
-        for latents, drawn in ((store, maps), (held_out, held_out_maps)):
-            assert torch.equal(latents.seed[: len(drawn)], drawn.seed), "maps are of the same clips, in their order"
+        self.cells = training[0].weight
+        super().__init__(
+            parts["transformer"], guidance, words.embed, caption_of, motion_clips(*training), motion_clips(*held_out),
+            frozen={"text_encoder": parts["text_encoder"]}, names_for_adam=("conv_in", "bn", "norm", "temporal"),
+            **settings,
+        )  # fmt: skip
 
-    def predict(self, noisy_BTChw: Tensor, t_B: Tensor, states_BLD: Tensor) -> Tensor:
-        motion = None
-        if self.now is not None:
-            motion = MotionFeatures(self.guidance.fuser, self.guidance(self.now.transpose(1, 2)))
-        with guided(self.transformer, motion):
-            return super().predict(noisy_BTChw, t_B, states_BLD)
+    def predict(self, *given: Any) -> Tensor:
+        with fast_backward(self.device):
+            return super().predict(*given)
 
-    def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        index = torch.randint(len(self.maps), (self.batch_size,), generator=generator)
-        x0, weight = self.clips(self.store, index)
-        t_B = self.schedule.draw(len(x0), generator, self.late if progress < self.late_until else 0.0)
-        noisy, target = self.schedule.mix(x0, noise_like(x0, generator), t_B.to(self.device))
-        with torch.no_grad():
-            states = self.words.embed(self.words.draw(self.store.seed[index].tolist(), generator))
-        self.now = self.maps.latents[index.to(self.device)].float()
-        self.samples += len(x0)
-        return self.error(noisy, t_B, states, target, weight), {}
+    def error(self, predicted: Tensor, target: Tensor, store: MotionClips, index: Tensor) -> Tensor:
+        weight = 1 + OBJECT_WEIGHT * self.cells[index.to(self.cells.device)].float()
+        return weighted_error(predicted.transpose(1, 2), target.transpose(1, 2), weight)
 
-    def evaluate(self, step: int) -> dict[str, Any]:
-        """Return held-out errors with the maps of the clips, and the rise in per cent with those of other clips."""
-        self.guidance.eval()
-        found: dict[str, Any] = {}
-        try:
-            count = min(48, len(self.held_out))
-            maps = self.held_out_maps.latents[:count].float()
-            self.now = maps
-            scored = super().evaluate(step)
-            self.now = maps.roll(1, 0)
-            judge, self.judge = self.judge, lambda step: {}
-            wrong = super().evaluate(step)
-            self.judge = judge
-            for name, value in scored.items():
-                found[name] = value
-                if name.startswith("error_"):
-                    found[name.replace("error", "wrong_path_percent")] = round(100 * (wrong[name] / value - 1), 1)
-        finally:
-            self.now = None
-            self.guidance.train()
-        return found
+
+def motion_clips(latents: FrameLatents, maps: FrameLatents) -> MotionClips:
+    """Clips with one motion map each, which serves as the dense and as the only sparse one."""
+    count = len(maps)
+    assert torch.equal(latents.seed[:count], maps.seed), "maps are of the same clips, in their order"
+    return MotionClips(latents.latents[:count], maps.latents, maps.latents[:, None], None, maps.seed, torch.ones(count))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
 from torch.nn.attention import SDPBackend
 from transformers import T5Config, T5EncoderModel
 
@@ -19,7 +19,7 @@ from kinema.training.data.parallel_vae import to_network
 from kinema.training.data.store import ClipStore, write_shards
 from kinema.training.data.tokenizers import build_tokenizer
 from kinema.training.tasks import cogvideox, cogvideox_vae
-from kinema.training.tasks.cogvideox import CogVideoXTask, initialize, rotary
+from kinema.training.tasks.cogvideox import CogVideoXTask, initialize
 from kinema.training.tasks.cogvideox_vae import CogVideoXVaeTask, scale_latents
 from kinema.training.tasks.ddpm import Schedule
 
@@ -168,19 +168,6 @@ def test_cached_latents_are_the_clips_and_a_second_run_keeps_them(vae, store, tm
     frames_BFHWC, mask_BFHW = store.take([2])
     assert torch.allclose(found.latents[2].float(), encode_clips(vae, frames_BFHWC)[0], atol=5e-3)
     assert torch.allclose(found.weight[2].float().mean(), mask_BFHW.float().mean(), atol=0.02)
-
-
-def test_positions_are_those_of_the_pipeline(vae, words):
-    transformer = new_transformer()
-    pipeline = CogVideoXPipeline(words.tokenizer, words.text_encoder, vae, transformer, CogVideoXDDIMScheduler())
-    for height, width, frames in ((32, 32, 5), (32, 64, 3)):
-        x = torch.zeros(1, frames, 4, height // 8, width // 8)
-        theirs = pipeline._prepare_rotary_positional_embeddings(height, width, frames, torch.device("cpu"))
-        ours = rotary(transformer, x)
-        assert ours is not None and all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-    learned = CogVideoXTransformer3DModel(num_attention_heads=2, attention_head_dim=16, num_layers=1, sample_height=4,
-                                          sample_width=4, text_embed_dim=16)  # fmt: skip
-    assert rotary(learned, torch.zeros(1, 5, 16, 4, 4)) is None
 
 
 def test_a_new_transformer_predicts_nearly_nothing_and_its_first_loss_is_that_of_the_targets(words, latents):

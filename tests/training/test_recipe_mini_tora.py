@@ -32,7 +32,7 @@ def test_it_makes_a_folder_with_toras_parts_and_resume_has_nothing_left_to_do(tr
     record = json.loads((tmp_path / "stages.json").read_text())
     assert [name for name in record if name not in ("schema", "settings")] == STAGES
     assert record["vae"]["psnr_db"] > 5 and record["base"]["samples"] > 0
-    assert {"path_error", "free_error", "wrong_path_percent_600"} <= set(record["sparse"])
+    assert {"path_error", "free_error", "motion_percent"} <= set(record["sparse"])
     folder = tmp_path / "export"
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) <= 8_000_000
     index = json.loads((folder / "model_index.json").read_text())

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ...families.cogvideox.positions import rotary
 from ..core import processes
 from ..data.captioner import Captioner
 from ..data.frame_latents import FrameLatents
@@ -37,24 +38,6 @@ def initialize(transformer: Any) -> None:
     nn.init.zeros_(transformer.norm_out.linear.bias)
     nn.init.normal_(transformer.proj_out.weight, std=0.01)
     nn.init.zeros_(transformer.proj_out.bias)
-
-
-def rotary(transformer: Any, x_BTChw: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return the rotary positions of CogVideoX 1.0's pipelines for these latents; None for a transformer without."""
-    from diffusers.models.embeddings import get_3d_rotary_pos_embed
-    from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
-
-    config = transformer.config
-    if not config.use_rotary_positional_embeddings:
-        return None
-    patch = config.patch_size
-    grid = x_BTChw.shape[-2] // patch, x_BTChw.shape[-1] // patch
-    crops = get_resize_crop_region_for_grid(grid, config.sample_width // patch, config.sample_height // patch)
-    found: tuple[Tensor, Tensor] = get_3d_rotary_pos_embed(
-        embed_dim=config.attention_head_dim, crops_coords=crops, grid_size=grid, temporal_size=x_BTChw.shape[1],
-        device=x_BTChw.device,
-    )  # fmt: skip
-    return found
 
 
 def fast_backward(device: str) -> AbstractContextManager[None]:
@@ -83,10 +66,11 @@ class CogVideoXTask:
         self.batch_size, self.late, self.judge, self.samples = batch, late, judge, 0
 
     def predict(self, noisy_BTChw: Tensor, t_B: Tensor, states_BLD: Tensor) -> Tensor:
-        positions = rotary(self.transformer, noisy_BTChw)
+        place = torch.device(self.device)
+        table = rotary(self.transformer, noisy_BTChw.shape[1], *noisy_BTChw.shape[-2:], place)
         with fast_backward(self.device):
             return self.transformer(
-                noisy_BTChw, states_BLD, t_B.to(self.device), image_rotary_emb=positions, return_dict=False
+                noisy_BTChw, states_BLD, t_B.to(self.device), image_rotary_emb=table, return_dict=False
             )[0]
 
     def clips(self, store: FrameLatents, index: Tensor) -> tuple[Tensor, Tensor]:
