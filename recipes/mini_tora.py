@@ -98,7 +98,7 @@ class Run:
         values: dict[str, Any] = {
             "device": self.device, "bf16": self.low,
             "resume": self.settings.resume, "final_lr": 0.02, "decay_from": 0.3,
-            "evaluate_minutes": max(1.0, min(10.0, minutes / 4)), "budget": self.settings.budget,
+            "evaluate_minutes": max(1.0, min(10.0, minutes / 2.5)), "budget": self.settings.budget,
         }  # fmt: skip
         return LoopConfig(out=self.out / name, minutes=max(minutes, 0.02), **{**values, **changes})
 
