@@ -71,20 +71,21 @@ def scheduler(layout: str):
     return CogVideoXDPMScheduler(snr_shift_scale=1.0, **common)
 
 
-def parts(layout: str, seed: int = 0):
+def parts(layout: str, seed: int = 0, **changes):
+    """The parts of a pipeline. changes: of the transformer."""
     torch.manual_seed(seed)
     scales = {"2b": {"scaling_factor": 1.15258426}, "1.5": {"invert_scale_latents": True}}
     return {
-        **words(), "transformer": transformer(layout), "scheduler": scheduler(layout),
+        **words(), "transformer": transformer(layout, **changes), "scheduler": scheduler(layout),
         "vae": autoencoder(**scales.get(layout.removesuffix("-i2v"), {})),
     }  # fmt: skip
 
 
-def pipeline(layout: str, seed: int = 0):
+def pipeline(layout: str, seed: int = 0, **changes):
     """diffusers' pipeline of a layout."""
     from diffusers import CogVideoXImageToVideoPipeline, CogVideoXPipeline
 
     kind = CogVideoXImageToVideoPipeline if layout.endswith("i2v") else CogVideoXPipeline
-    pipe = kind(**parts(layout, seed))
+    pipe = kind(**parts(layout, seed, **changes))
     pipe.set_progress_bar_config(disable=True)
     return pipe

@@ -14,13 +14,16 @@ from ..core.errors import ModelError, RequestError
 from ..core.events import Event
 from ..core.outside import exists, read_json
 from ..core.whole import write_text
+from .evaluate_clip import NAME, ClipByDefault, clip
 from .exits import guarded
 from .options import AsJson, Device
 from .piping import no_stdout
 from .progress import reporter
 from .say import answer, say
 
-app = typer.Typer(no_args_is_help=True, help="Measure how well a model follows its prompt and conditions.")
+app = typer.Typer(
+    cls=ClipByDefault, no_args_is_help=True, help="Measure how well a model follows its prompt and conditions."
+)
 QUICK, FULL = (16, 4, ("balanced",)), (256, 48, ("exact", "balanced", "fast"))
 """Number of captions, number of cases of every other task, profiles."""
 SUBJECTS = {"wan": "kinema-mini-wan"}
@@ -29,6 +32,9 @@ SUBJECTS = {"wan": "kinema-mini-wan"}
 @app.callback()
 def _group() -> None:
     """Measure how well a model follows its prompt and conditions."""
+
+
+app.command(NAME)(clip)
 
 
 @app.command("miniature")

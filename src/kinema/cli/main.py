@@ -31,9 +31,11 @@ from . import (
     models,
     music,
     once,
+    path,
     samples,
     styles,
     toyland,
+    track,
     train,
     upscale,
     worker,
@@ -59,6 +61,8 @@ app.command("restyle")(edit.restyle)
 app.command("upscale")(upscale.upscale)
 app.command("control")(control.control)
 app.command("mask")(mask.mask)
+app.command("track")(track.track)
+app.add_typer(path.app, name="path")
 app.command("direct")(direct.direct)
 app.command("make-film")(film.make_film)
 app.add_typer(channel.app, name="channel")

@@ -177,18 +177,30 @@ def convert(
         Path, typer.Argument(metavar="FILE", help="A pickled checkpoint: .ckpt, .pth, .pt, .bin.", show_default=False)
     ],
     target: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="Default: next to it, as .safetensors.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="OUT", help="Default: next to it, as .safetensors or a folder.", show_default=False),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="MODEL",
+            help="Make a folder in diffusers' layout, with the other parts of this model (Tora: cogvideox-5b).",
+            show_default=False,
+            autocompletion=completion.models,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Convert a pickled checkpoint to safetensors, in a process that unpickles tensors only."""
+    from ..weights.assemble import assemble
     from ..weights.convert import convert as convert_file
     from ..weights.names import file_name
 
-    made = target or source.with_name(file_name(source) + ".safetensors")
+    made = target or source.with_name(file_name(source) + (".safetensors" if base is None else "-diffusers"))
     if made.exists():
-        raise ModelError(f"{made}: exists already; choose another file.")
-    count = convert_file(source, made)
+        raise ModelError(f"{made}: exists already; choose another name.")
+    count = convert_file(source, made) if base is None else assemble(source, base, made)
     answer({"path": str(made), "tensors": count}, as_json, f"{made}: {count} tensors")
 
 

@@ -8,6 +8,9 @@ Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan
     missing(location) -> [text, ...]    missing parts that a model needs outside its own folder or file
     branches(plan) -> [names, ...]      the branches of each step, for the estimate, if not classifier-free guidance
                                         with the plan's settings
+    assemble(file, base, folder, target) -> number of tensors
+                                        writes a folder in diffusers' layout from an original checkpoint (safetensors)
+                                        and the other parts of a base model: its card and folder
     ADAPTER_NAMES                       layer names in adapter files (weights/adapter_keys.py)
 
 `recognise` raises ModelError for a model that the family identifies but does not support.

@@ -88,6 +88,11 @@ def trajectory_error(track: ObjectTrack, wanted_F2: np.ndarray) -> float | None:
     height, width = track.size
     if not track.seen_F.any():
         return None
-    wanted_px = np.asarray(wanted_F2) * (width, height) - 0.5
-    distance_F = np.hypot(*(track.points_F2 - wanted_px).T)
+    distance_F = distances(track.points_F2, np.asarray(wanted_F2) * (width, height))
     return float(distance_F[track.seen_F].mean() / min(height, width) * 100.0)
+
+
+def distances(points_F2: np.ndarray, wanted_F2: np.ndarray) -> np.ndarray:
+    """The distance in each frame, in px, between a track (pixel indices) and a path (px from the frame's corner, as
+    `conditions.trajectory.positions` gives it)."""
+    return np.asarray(np.hypot(*(points_F2 + 0.5 - wanted_F2).T))

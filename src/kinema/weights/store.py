@@ -179,8 +179,9 @@ def locate(card: Card) -> Path:
             f"The weights of {card.id} are incomplete: {hub.summary(hub.incomplete(part))}. "
             f"`kinema models pull {card.id}` fetches the rest."
         )
+    fetches = f"`kinema models pull {card.id}` fetches them from the hub; " if card.hub is not None else ""
     raise WeightsMissing(
-        f"The weights of {card.id} are not on this machine. `kinema models pull {card.id}` fetches them from the hub; "
+        f"The weights of {card.id} are not on this machine. {fetches}"
         "`kinema models add PATH` uses a folder or file that you have."
     )
 

@@ -20,6 +20,7 @@ from kinema.engine.plan import plan as make_plan
 from kinema.families.cogvideox import CARDS, load, recognise
 from kinema.families.cogvideox.tora import checkpoint, motion_map
 from kinema.families.cogvideox.tora.cards import parameters
+from kinema.families.cogvideox.tora.fusers import FUSERS
 from kinema.families.cogvideox.tora.networks import MotionGuidance
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -37,13 +38,13 @@ def tora_folder(folder, layout, random=True, fuser="adaptive_norm"):
     pipe.save_pretrained(folder)
     torch.manual_seed(7)
     config = dict(pipe.transformer.config)
-    guidance = checkpoint.build({**config, "motion_channels": CHANNELS, "motion_fuser": fuser}, "test")
+    guidance = MotionGuidance.of(config, CHANNELS, FUSERS[fuser])
     if random:
         for parameter in guidance.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
     place = folder / "transformer" / "diffusion_pytorch_model.safetensors"
     save_file(checkpoint.state_of([pipe.transformer, guidance]), place, {"format": "pt"})
-    text = json.dumps(checkpoint.config_of(config, guidance, 3.0))
+    text = json.dumps(checkpoint.config_of(config, 3.0))
     (folder / "transformer" / "config.json").write_text(text)
     index = json.loads((folder / "model_index.json").read_text())
     index["_class_name"], index["transformer"] = KINDS[layout], ["tora.transformer_3d", "ToraTransformer3DModel"]
@@ -131,7 +132,7 @@ def test_the_loaded_parts_are_those_of_the_file(saved):
             lambda s: s.update({"fuser.7.flow_cond_norm.bias": torch.zeros(2)}),
             "fuser.7.flow_cond_norm.bias is not",
         ),
-        (lambda s: s.update({"traj_extractor.conv_in.bias": torch.zeros(3)}), r"conv_in.bias has the shape \[3\]"),
+        (lambda s: s.update({"fuser.1.flow_cond_norm.bias": torch.zeros(3)}), r"norm.bias has the shape \[3\]"),
     ],
 )
 def test_missing_unknown_and_wrong_tensors_are_named(saved, tmp_path, change, words):
@@ -175,7 +176,7 @@ def test_a_path_changes_the_clip_and_none_is_the_plain_model(saved, layout):
 def test_untrained_fusers_change_nothing(saved, fuser):
     """Bit for bit, through the whole sampling."""
     folder, family = saved("5b", random=False, fuser=fuser)
-    assert type(family.parts.motion.guidance.fuser[0]) is checkpoint.FUSERS[fuser]
+    assert type(family.parts.motion.guidance.fuser[0]) is FUSERS[fuser]
     led, plain = request(folder, conditions=[LINE]), request(folder)
     assert torch.equal(latents(family, led), latents(family, plain))
 
@@ -220,5 +221,72 @@ def test_a_tora_pipeline_with_another_transformer_is_refused(saved, tmp_path):
     file.write_text(json.dumps(values | {"_class_name": "CogVideoXTransformer3DModel"}))
     with pytest.raises(ModelError, match="unsupported transformer class CogVideoXTransformer3DModel"):
         recognise(folder)
-    with pytest.raises(ModelError, match="unknown motion_fuser 'magic'; known: adaptive_norm"):
-        checkpoint.build(values | {"motion_fuser": "magic"}, "config.json")
+    file.write_text(json.dumps(values | {"motion_sigma_px": 0}))
+    with pytest.raises(ModelError, match=r"motion_sigma_px must be a number from 0.3 to 200, got 0"):
+        recognise(folder)
+
+
+def test_a_folder_without_toras_tensors_is_refused(saved, tmp_path):
+    folder = tmp_path / "plain"
+    shutil.copytree(saved("5b")[0], folder)
+    place = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    state = {name: each for name, each in load_file(place).items() if not name.startswith(checkpoint.PREFIXES)}
+    save_file(state, place, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"no parts of Tora: traj_extractor\.conv_in\.bias is missing"):
+        load(recognise(folder), folder, "cpu")
+
+
+@pytest.mark.parametrize("layout", KINDS)
+def test_a_path_as_text_json_and_svg_gives_the_same_latents(saved, layout, tmp_path):
+    """The same points on Tora's canvas of 256 x 256, whatever the format."""
+    from kinema.conditions.path_file import read_paths
+
+    folder, family = saved(layout)
+    points = [(20, 128), (100, 40), (180, 200), (180, 200), (240, 64)]
+    (tmp_path / "a.txt").write_text("\n".join(f"{x},{y}" for x, y in points))
+    (tmp_path / "a.json").write_text(json.dumps({"size": [256, 256], "points": points}))
+    pairs = " ".join(f"{x},{y}" for x, y in points)
+    (tmp_path / "a.svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 256 256"><polyline points="{pairs}"/></svg>'
+    )
+    names = ("a.txt", "a.json", "a.svg")
+    text, *others = [latents(family, request(folder, layout, conditions=read_paths(tmp_path / each))) for each in names]
+    assert all(torch.equal(text, other) for other in others)
+    assert not torch.equal(text, latents(family, request(folder, layout, conditions=[LINE])))
+
+
+def test_a_moved_point_changes_only_later_latents_of_the_motion(saved):
+    """The autoencoder encodes frames 0..8, 9..16, 17..24, ... together (its normalisation averages over each slice) and
+    passes only earlier frames on. So the latents of slices before the moved point stay, bit for bit; those from its
+    slice on change. (The transformer attends to all frames at once: the clip itself may change everywhere.)"""
+    folder, family = saved("5b")
+    size, frames, moved = 160, 25, 19
+    fast = {"kind": "trajectory", "points": [(0.9, 0.0), (0.9, 1.0)]}
+    points = [(0.1, 0.2 + 0.02 * number) for number in range(frames)]
+    after = [*points[:moved], (0.12, points[moved][1]), *points[moved + 1 :]]
+    pictures, encoded = [], []
+    for each in (points, after):
+        conditions = [fast, {"kind": "trajectory", "points": each}]
+        options = {"decode_tiles": "never"}
+        plan = request(folder, conditions=conditions, frames=frames, width=size, height=size, options=options)
+        pictures.append(family.prepare(plan).flow_BCFHW)
+        encoded.append(family.encode_pixels(pictures[-1], plan, "flow"))
+    same = [torch.equal(*(each[:, :, frame] for each in pictures)) for frame in range(frames)]
+    assert same == [number not in (moved, moved + 1) for number in range(frames)]
+    latent = [torch.equal(*(each[:, :, frame] for each in encoded)) for frame in range(7)]
+    assert latent == [True] * 5 + [False] * 2
+
+
+def test_a_camera_move_is_a_grid_of_paths(saved):
+    folder, family = saved("5b")
+    move = {"kind": "camera", "move": "pan_right"}
+    plan = request(folder, conditions=[move])
+    flow = family.prepare(plan).flow_BCFHW[0]
+    assert (flow[:, 0] == 1).all() and (flow[:, 1:].amin((0, 2, 3)) < 0).all()
+    moving = flow[:, 1:].amin(0) < 0.5
+    red, _, blue = flow[:, 1:][:, moving]
+    assert moving.float().mean() > 0.05 and (red < blue).all()  # the picture moves to the left: cyan to blue
+    still = family.prepare(request(folder, conditions=[{**move, "move": "still"}])).flow_BCFHW
+    assert (still == 1).all()
+    both = family.prepare(request(folder, conditions=[LINE, move])).flow_BCFHW
+    assert not torch.equal(both[0], flow) and not torch.equal(latents(family, plan), latents(family, request(folder)))

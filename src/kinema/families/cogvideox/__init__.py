@@ -14,7 +14,7 @@ from .planning import plan
 from .tora.cards import CARDS as TORA
 
 CARDS = (*PLAIN, *TORA)
-__all__ = ["CARDS", "OPTIONS", "load", "plan", "recognise"]
+__all__ = ["CARDS", "OPTIONS", "assemble", "load", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:
@@ -22,3 +22,10 @@ def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> A
     from .checkpoint import load as load_family
 
     return load_family(card, location, device, dtype)
+
+
+def assemble(file: Path, base: Card, folder: Path, target: Path) -> int:
+    """Convert a Tora checkpoint in SAT's layout. See families/cogvideox/tora/sat.py."""
+    from .tora.sat import assemble as assemble_tora
+
+    return assemble_tora(file, folder, target, base.variant)

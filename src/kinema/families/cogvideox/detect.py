@@ -77,7 +77,7 @@ def _card(path: Path, variant: str, config: Config, vae: Config) -> Card:
     if learned:
         frames = FRAMES_LEARNED.model_copy(update={"trained": count, "minimum": count, "maximum": count})
     size = sizes(
-        trained, only_trained=learned, grid=grid, min_side=grid, max_side=max(1360, 4 * max(trained)),
+        trained, only_trained=learned, grid=grid, min_side=max(grid, 16), max_side=max(1360, 4 * max(trained)),
         max_area=max(1360 * 768, 16 * trained[0] * trained[1]),
     )  # fmt: skip
     network = near.network.model_copy(

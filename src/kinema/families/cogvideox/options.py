@@ -8,6 +8,8 @@ from pydantic import Field
 
 from ...core.options import Sampling
 
+LEAST_SIGMA_PX, MOST_SIGMA_PX = 0.3, 200.0
+
 
 class CogVideoXOptions(Sampling):
     dynamic_guidance: bool = Field(
@@ -25,7 +27,7 @@ class CogVideoXOptions(Sampling):
         description="decode frames in overlapping tiles: auto, if they are larger than those that the autoencoder was "
         "trained on; always, for the least memory; never",
     )
-    trajectory_sigma: Annotated[float, Field(ge=0.3, le=200.0)] = Field(
+    trajectory_sigma: Annotated[float, Field(ge=LEAST_SIGMA_PX, le=MOST_SIGMA_PX)] = Field(
         10.0,
         description="width of the motion around a drawn path: the standard deviation, in pixels, of the Gaussian that "
         "spreads it (Tora)",

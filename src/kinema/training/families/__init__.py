@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Kind:
     """module, name: of the learner class. where: default part of the names of trained layers ("": all attention
     layers). part: the network's name in a pipeline. dtype: of the frozen network on a GPU. checkpointing: does the
-    network support gradient checkpointing? still: loss weight of the time-symmetric part (ddpm.weighted_error)."""
+    network support gradient checkpointing? images: can models that start from an image be trained? still: loss weight
+    of the time-symmetric part (ddpm.weighted_error)."""
 
     module: str
     name: str
@@ -28,6 +29,7 @@ class Kind:
     part: str = "unet"
     dtype: str = "float32"
     checkpointing: bool = True
+    images: bool = True
     still: float = 1.0
 
 
@@ -35,7 +37,8 @@ LEARNERS = {
     "animatediff": Kind("clips", "MotionLearner", "motion_modules.", still=0.1),
     "zeroscope": Kind("clips", "TemporalLearner", "temp_", checkpointing=False, still=0.1),
     "svd": Kind("svd", "SvdLearner", "temporal_transformer_blocks.", dtype="bfloat16"),
-    "wan": Kind("wan", "WanLearner", "", part="transformer", dtype="bfloat16"),
+    "wan": Kind("wan", "WanLearner", "", part="transformer", dtype="bfloat16", images=False),
+    "cogvideox": Kind("cogvideox", "CogVideoXLearner", "", part="transformer", dtype="bfloat16", images=False),
 }
 
 
@@ -63,8 +66,8 @@ def why_not(card: Card, frames: int, checkpointing: bool) -> str | None:
     """Why a model cannot be trained with clips of so many frames, or None."""
     if card.family not in LEARNERS:
         return f"LoRA training supports {', '.join(LEARNERS)}; {card.id} is of the family {card.family}."
-    if card.variant == "i2v" and card.family == "wan":
-        return f"{card.id} starts from an image; LoRA training for wan supports text-to-video and VACE models."
+    if card.variant == "i2v" and not LEARNERS[card.family].images:
+        return f"{card.id} starts from an image; LoRA training for {card.family} does not support that."
     if not card.frames.legal(frames):
         return f"frames = {frames}: {card.id} takes {card.frames.words()}; nearest is {card.frames.nearest(frames)}."
     if checkpointing and not LEARNERS[card.family].checkpointing:

@@ -52,11 +52,19 @@ class FlowTask(Frozen):
     def clips(self, store: Bucket, index: Tensor) -> Tensor:
         return store.latents[index].float().transpose(1, 2).to(self.device)
 
+    def times(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw times (count,) in [0, 1]; 1 is pure noise."""
+        return draw_times(count, TOWARDS_NOISE, generator)
+
+    def mix(self, x0: Tensor, noise: Tensor, times_B: Tensor) -> tuple[Tensor, Tensor]:
+        """(noisy clips, target of the network)."""
+        return mix(x0, noise, times_B)
+
     def loss(self, step: int, progress: float, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         index = torch.randint(len(self.store), (self.batch_size,), generator=generator)
         x0 = self.clips(self.store, index)
-        times = draw_times(len(index), TOWARDS_NOISE, generator)
-        noisy, target = mix(x0, torch.randn(x0.shape, generator=generator).to(x0), times)
+        times = self.times(len(index), generator)
+        noisy, target = self.mix(x0, torch.randn(x0.shape, generator=generator).to(x0), times)
         left_out = (torch.rand(len(index), generator=generator) < self.drop).tolist()
         items = self.store.item[index].tolist()
         captions = ["" if out else self.caption_of(item, 0, False) for item, out in zip(items, left_out, strict=True)]
@@ -74,6 +82,6 @@ class FlowTask(Frozen):
         found: dict[str, Any] = {}
         for time in HELD_OUT_TIMES:
             times = torch.full((len(index),), time)
-            noisy, target = mix(x0, noise, times)
+            noisy, target = self.mix(x0, noise, times)
             found[f"error_{time:g}"] = round(float((self.predict(noisy, times, states) - target).square().mean()), 4)
         return found | self.judge(step)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core import numerals
 from ...core.errors import RequestError
-from ..core.settings import Settings
-from ..data import curate, own_clips
+from ..core.settings import Settings, why_no_optimizer
+from ..data import optical_flow, own_clips
+
+if TYPE_CHECKING:
+    from ..data.curate import Curated
 
 Number = tuple[type, float, float, float]
 NUMBERS: dict[str, Number] = {
@@ -45,9 +48,6 @@ class ToraOptions:
             raise ValueError(f"No such setting: {unknown[0]}. Legal: {', '.join((*WORDS, *CHOICES, *NUMBERS))}.")
         self.number = {name: _number(name, options.get(name)) for name in NUMBERS}
         self.choice = {name: _choice(name, options.get(name)) for name in CHOICES}
-        from ..core.settings import why_no_optimizer
-        from ..data import optical_flow
-
         kind = self.choice["optimizer"]
         if kind != "muon" and (why := why_no_optimizer(kind)):
             raise ValueError(why)
@@ -66,7 +66,7 @@ class ToraOptions:
         if self.data is None and self.choice["flow"] != "dis":
             raise ValueError("Toyland's flow is exact: flow is for your own clips (--data FOLDER).")
         self.found: own_clips.FoundClips | None = None
-        self.curated: curate.Curated | None = None
+        self.curated: Curated | None = None
 
     def _card(self, name: str) -> Any:
         from ...weights import store
@@ -133,19 +133,19 @@ class ToraOptions:
         if self.found is None:
             self.find_clips(0)
         assert self.found is not None
-        from ..data import optical_flow
+        from ..data import curate
 
         before = len(self.found.refused)
         self.curated = curate.curate(
-            self.found.items, self.estimate(optical_flow), self.out, frames=self.frames, fps=self.fps,
+            self.found.items, self.estimate(), self.out, frames=self.frames, fps=self.fps,
             method=self.choice["flow"], camera=self.choice["camera"] == "drop", least=self.number["least_flow"],
             on_clip=self.settings.budget.counting("measuring motion"), on_unreadable=self.found.mark_unreadable,
         )  # fmt: skip
         self.found.report_unreadable(before, self.out, self.settings.show)
         return self.curated.report(self.out, self.settings.show)
 
-    def estimate(self, optical_flow: Any) -> Any:
-        """The flow estimator."""
+    def estimate(self) -> optical_flow.Estimate:
+        """Load the flow estimator."""
         return optical_flow.estimator(
             self.choice["flow"], self.settings.options.get("raft_weights", ""), self.settings.device
         )

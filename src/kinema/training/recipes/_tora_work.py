@@ -16,7 +16,7 @@ from ...weights.device import good_at_bfloat16
 from ..core import checkpoints, processes
 from ..core.loop import LoopConfig, train
 from ..core.sheets import sheet, strip
-from ..data import buckets, motion_clips, optical_flow
+from ..data import buckets, motion_clips
 from ..data.motion_clips import MotionClips, MotionEncoder
 from ..families.tora import ToraBase
 from ..tasks.tora import ToraTask, new_guidance
@@ -25,7 +25,6 @@ from ._tora_options import LR, SMALL, SMALL_LR, ToraOptions
 WORLDS = {"mini": scene.WORLD_MINI, "small": scene.WORLD_SMALL, "full": scene.WORLD}
 SMALL_CHANNELS = 32
 SAMPLE_STEPS = 20
-FEWEST_TOYLAND = 8
 
 
 class ToraTraining:
@@ -75,7 +74,7 @@ class ToraTraining:
         if wanted.curated is None:
             wanted.curate_clips(0)
         assert wanted.curated is not None and wanted.found is not None
-        kept, estimate = wanted.curated.kept, wanted.estimate(optical_flow)
+        kept, estimate = wanted.curated.kept, wanted.estimate()
         filled = buckets.fill(
             [wanted.found.items[number] for number in kept],
             lambda frames_FHWC: encoder.packed(frames_FHWC, estimate(frames_FHWC)),

@@ -11,15 +11,14 @@ from typing import Any
 from ....core.card import Card, Network
 from ....weights.configs import Config
 from ..cards import CARDS as PLAIN
-from ..options import CogVideoXOptions
+from ..options import LEAST_SIGMA_PX, MOST_SIGMA_PX, CogVideoXOptions
 from .motion_map import SIGMA_PX
 
 TRANSFORMER = "ToraTransformer3DModel"
 PIPELINES = {"ToraPipeline": "t2v", "ToraImageToVideoPipeline": "i2v"}
 """Classes in the configurations of the published folders."""
-CHANNELS, FUSER = 128, "adaptive_norm"
-"""Of the published weights. Others state `motion_channels`, `motion_fuser` and `motion_sigma` in the transformer's
-configuration."""
+CHANNELS = 128
+"""Of the extractor in the published weights."""
 LICENCE = "CogVideoX License"
 
 
@@ -32,26 +31,27 @@ def parameters(network: Network, channels: int = CHANNELS) -> int:
     return 9 * tokens * channels + channels + network.layers * (2 * block + fuser)
 
 
-def with_motion(card: Card, *, channels: int = CHANNELS, sigma_px: float = SIGMA_PX, **changes: Any) -> Card:
+def with_motion(card: Card, *, sigma_px: float = SIGMA_PX, **changes: Any) -> Card:
     """The card of a CogVideoX model with Tora's parts. changes: other fields."""
     options = {name: each for name, each in card.options.items() if name != "strength"}
     options["solver"] = options["solver"].model_copy(update={"default": "dpm"})
     options["dynamic_guidance"] = options["dynamic_guidance"].model_copy(update={"default": True})
     options |= CogVideoXOptions.table(trajectory_sigma=sigma_px)
     kept = tuple(name for name in card.accepts if name != "source")
-    network = card.network.model_copy(
-        update={"parameters": card.network.parameters + parameters(card.network, channels)}
-    )
-    own = {"accepts": ("trajectory", *kept), "options": options, "network": network}
+    network = card.network.model_copy(update={"parameters": card.network.parameters + parameters(card.network)})
+    own = {"accepts": ("trajectory", "camera", *kept), "options": options, "network": network}
     return card.model_copy(update={**own, **changes})
 
 
 def of_folder(card: Card, config: Config) -> Card:
-    """The card of a folder of Tora, from that of its CogVideoX model. config: the transformer's."""
-    channels, sigma_px = config.whole("motion_channels", CHANNELS, most=4096), config.number("motion_sigma", SIGMA_PX)
+    """The card of a folder of Tora, from that of its CogVideoX model. config: the transformer's. ModelError for a
+    `motion_sigma_px` (of the motion maps in its training; default: the published one) that is no legal width."""
+    sigma_px = config.number("motion_sigma_px", SIGMA_PX)
+    if not LEAST_SIGMA_PX <= sigma_px <= MOST_SIGMA_PX:
+        raise config.wrong("motion_sigma_px", f"a number from {LEAST_SIGMA_PX:g} to {MOST_SIGMA_PX:g}")
     same = [each for each in CARDS if each.variant == card.variant and each.network.width == card.network.width]
     title = same[0].title if same else f"Tora on {card.title}"
-    return with_motion(card, channels=channels, sigma_px=sigma_px, title=title)
+    return with_motion(card, sigma_px=sigma_px, title=title)
 
 
 def _plain(name: str) -> Card:

@@ -12,16 +12,18 @@ from torch import nn
 
 from ....core.errors import ModelError
 from ....weights.complete import shards
-from ....weights.configs import Config
 from ....weights.headers import tensors
-from .cards import CHANNELS, FUSER, TRANSFORMER
+from .cards import TRANSFORMER
 from .fusers import FUSERS
 from .guide import MotionFeatures, guided
-from .networks import MotionGuidance
+from .networks import MotionGuidance, MotionGuidanceFuser
 
 PREFIXES = ("fuser.", "traj_extractor.")
 OPTIONAL = ".num_batches_tracked"
 """Counters of batch normalisation, which inference does not read."""
+CONV_IN = "traj_extractor.conv_in.bias"
+MARKS = {"extra_channels": "spatial.weight", "cross_attention": "to_q.weight"}
+"""Tensors that distinguish the fusers of the ablation from the published one."""
 MAX_CHANNELS = 4096
 
 
@@ -46,16 +48,16 @@ class ToraGuide:
         return guided(transformer, features)
 
 
-def build(config: Mapping[str, Any], what: str) -> MotionGuidance:
-    """New parts for a transformer's configuration (config.json). ModelError, which begins with `what`, for a fuser that
-    is not known or sizes that do not fit."""
-    read = Config(config, what)
-    name, channels = read.text("motion_fuser", FUSER), read.whole("motion_channels", CHANNELS, most=MAX_CHANNELS)
-    if name not in FUSERS:
-        raise ModelError(f"{what}: unknown motion_fuser {name[:40]!r}; known: {', '.join(FUSERS)}.")
+def build(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], what: str) -> MotionGuidance:
+    """New parts for a transformer's configuration (config.json) and the tensors of its files, which decide on the fuser
+    and the extractor's channels. ModelError, which begins with `what`, if they are not Tora's or do not fit."""
+    bias = shapes.get(CONV_IN, ())
+    if len(bias) != 1 or not 1 <= bias[0] <= MAX_CHANNELS:
+        raise ModelError(f"{what}: no parts of Tora: {CONV_IN} is missing or has a wrong shape.")
+    fuser = next((FUSERS[name] for name, mark in MARKS.items() if f"fuser.0.{mark}" in shapes), MotionGuidanceFuser)
     try:
-        return MotionGuidance.of(config, channels, FUSERS[name])
-    except ValueError as error:
+        return MotionGuidance.of(config, bias[0], fuser)
+    except (ValueError, KeyError) as error:
         raise ModelError(f"{what}: {error}") from None
 
 
@@ -70,11 +72,12 @@ def load(folder: Path, transformer: nn.Module, dtype: torch.dtype) -> ToraGuide:
     unknown tensors of both, and those of a wrong shape."""
     from safetensors import safe_open
 
-    file = folder / "config.json"
+    files = weight_files(folder)
+    places = {name: each for each in files for name in tensors(each)}
+    shapes = {name: shape for each in files for name, shape in tensors(each).items()}
+    config: Any = transformer.config
     with torch.device("meta"):
-        guidance = build(Config.read(file).values, str(file))
-    places = {name: each for each in weight_files(folder) for name in tensors(each)}
-    shapes = {name: shape for each in weight_files(folder) for name, shape in tensors(each).items()}
+        guidance = build(config, shapes, str(folder))
     expected = {name: tuple(each.shape) for part in (transformer, guidance) for name, each in part.state_dict().items()}
     check(shapes, expected, str(folder))
     state: dict[str, torch.Tensor] = {}
@@ -114,14 +117,8 @@ def state_of(parts: Iterable[nn.Module]) -> dict[str, torch.Tensor]:
     return {name: each.contiguous() for part in parts for name, each in part.state_dict().items()}
 
 
-def config_of(config: Mapping[str, Any], guidance: MotionGuidance, sigma_px: float) -> dict[str, Any]:
-    """The configuration of a folder with these parts, from that of its transformer. sigma_px: the Gaussian of the
+def config_of(config: Mapping[str, Any], sigma_px: float) -> dict[str, Any]:
+    """The configuration of a transformer with Tora's parts, from that of CogVideoX. sigma_px: the Gaussian of its
     motion maps in the training."""
-    names = {kind: name for name, kind in FUSERS.items()}
-    return {
-        **{name: value for name, value in config.items() if not name.startswith("_")},
-        "_class_name": TRANSFORMER,
-        "motion_channels": guidance.traj_extractor.conv_in.out_channels,
-        "motion_fuser": names[type(guidance.fuser[0])],  # type: ignore[index]
-        "motion_sigma": sigma_px,
-    }
+    own = {name: value for name, value in config.items() if not name.startswith("_")}
+    return {**own, "_class_name": TRANSFORMER, "motion_sigma_px": sigma_px}
