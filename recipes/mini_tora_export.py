@@ -54,7 +54,7 @@ def write_model(
         file,
         metadata={"format": "pt"},
     )
-    config = config_of(transformer.config, guidance, SIGMA_PX)
+    config = config_of(transformer.config, SIGMA_PX)
     (partial / "transformer" / "config.json").write_text(
         json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
     )
