@@ -14,13 +14,13 @@ from torch import Tensor, nn
 Cache = Any
 
 
-def encode(vae: nn.Module, frames_BCFHW: Tensor) -> tuple[Tensor, Tensor]:
+def encode(vae: Any, frames_BCFHW: Tensor) -> tuple[Tensor, Tensor]:
     """Encode frames in [-1, 1] to mean and log-variance, each (B, C, T, H/8, W/8), not scaled."""
     posterior = vae.encode(frames_BCFHW).latent_dist
     return posterior.mean, posterior.logvar
 
 
-def decode(vae: nn.Module, z_BCTHW: Tensor) -> Tensor:
+def decode(vae: Any, z_BCTHW: Tensor) -> Tensor:
     """Decode latents (not scaled) to frames (B, 3, F, H, W), not clamped."""
     return vae.decode(z_BCTHW).sample
 
@@ -31,6 +31,7 @@ def make_spatial(*modules: nn.Module) -> None:
     At full resolution, temporal taps cost most and help least. The weights still fit diffusers' class.
     """
     for module in modules:
+        layer: Any
         for layer in module.modules():
             if getattr(layer, "time_kernel_size", 1) == 3:
                 layer.conv.weight.data[:, :, :2] = 0.0

@@ -66,8 +66,8 @@ class CogVideoXTask:
         self.batch_size, self.late, self.judge, self.samples = batch, late, judge, 0
 
     def predict(self, noisy_BTChw: Tensor, t_B: Tensor, states_BLD: Tensor) -> Tensor:
-        place = torch.device(self.device)
-        table = rotary(self.transformer, noisy_BTChw.shape[1], *noisy_BTChw.shape[-2:], place)
+        frames, rows, columns = noisy_BTChw.shape[1], noisy_BTChw.shape[3], noisy_BTChw.shape[4]
+        table = rotary(self.transformer, frames, rows, columns, torch.device(self.device))
         with fast_backward(self.device):
             return self.transformer(
                 noisy_BTChw, states_BLD, t_B.to(self.device), image_rotary_emb=table, return_dict=False
@@ -89,7 +89,7 @@ class CogVideoXTask:
 
     def error(self, noisy: Tensor, t_B: Tensor, states: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         predicted = self.predict(noisy, t_B, states)
-        return weighted_error(*(x.transpose(1, 2) for x in (predicted, target)), weight[:, :, 0])
+        return weighted_error(predicted.transpose(1, 2), target.transpose(1, 2), weight[:, :, 0])
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def initialize(vae: Any, generator: torch.Generator) -> None:
         if "conv_y" in name or "conv_b" in name:
             weight *= 0.1
         module.weight.data.copy_(weight)
+        assert module.bias is not None
         module.bias.data.fill_(1.0 if "conv_y" in name else 0.0)
     channels = vae.config.latent_channels
     vae.encoder.conv_out.conv.weight.data[channels:] *= 0.1
@@ -67,11 +68,11 @@ class CogVideoXVaeTask(VaeTask):
         if torch.rand((), generator=generator) >= MOTION:
             frames, mask = super().batch(step, generator)
             return frames.contiguous(), mask
-        frames, count = self.groups[step % len(self.groups)]
+        num_frames, count = self.groups[step % len(self.groups)]
         index = torch.randint(len(self.store), (count * self.batch_scale,), generator=generator).tolist()
-        start = int(torch.randint(self.store.num_frames - frames + 1, (1,), generator=generator))
+        start = int(torch.randint(self.store.num_frames - num_frames + 1, (1,), generator=generator))
         tracks = torch.stack([torch.from_numpy(self.store.track(one)) for one in index])
-        drawn = self.draw(tracks, generator)[:, :, start : start + frames].to(self.device)
+        drawn = self.draw(tracks, generator)[:, :, start : start + num_frames].to(self.device)
         return drawn, (drawn.amin(1, keepdim=True) < 0.5).float()
 
 

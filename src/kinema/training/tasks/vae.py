@@ -70,8 +70,8 @@ class VaeTask:
     anchor's variance by channel.
     """
 
-    names_for_adam = ("conv_in", "conv_out", "quant_conv", "time_conv", "gamma", "to_qkv")
-    groups = GROUPS
+    names_for_adam: tuple[str, ...] = ("conv_in", "conv_out", "quant_conv", "time_conv", "gamma", "to_qkv")
+    groups: tuple[tuple[int, int], ...] = GROUPS
     codec: Codec = parallel_vae
 
     def __init__(
