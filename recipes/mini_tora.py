@@ -182,7 +182,7 @@ class Run:
             latents = self.latents("latents_held_out" if name == "held_out" else "latents")
             store = self.open_clips("held_out" if name == "held_out" else "paths")
             for kind, take in (("dense", dense_maps(store, PATHS)), ("sparse", sparse_maps(store))):
-                share = 4 if (kind, name) == ("dense", "clips") and self.full else 1
+                share = 4 if (kind, name) == ("dense", "clips") and len(latents) > 1000 else 1
                 write_clip_latents(
                     vae, store, self.out / f"{kind}_{name}", self.device, limit=len(latents) // share, bf16=self.low,
                     take=take, report=self.settings.budget.counting("encoding"),
