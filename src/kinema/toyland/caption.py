@@ -83,7 +83,9 @@ def _core(rng: random.Random, scene: Scene) -> tuple[str, tuple[ActorWords, ...]
         return f"{name} {deed}".strip(), (fact,)
     (name_1, deed_1, fact_1), (name_2, deed_2, fact_2) = clauses
     joint = rng.choice((" while ", " and ", ", and "))
-    return f"{name_1} {deed_1}{joint}{name_2} {deed_2}", (fact_1, fact_2)
+    if not (deed_1 and deed_2):
+        joint = " and "
+    return f"{name_1} {deed_1}".strip() + joint + f"{name_2} {deed_2}".strip(), (fact_1, fact_2)
 
 
 def _clause(rng: random.Random, actor: Actor, *, alone: bool) -> tuple[str, str, ActorWords]:
@@ -100,7 +102,7 @@ def _clause(rng: random.Random, actor: Actor, *, alone: bool) -> tuple[str, str,
         adjectives.insert(0, "spinning")
     article = "an" if adjectives[0][0] in "aeiou" else "a"
     deeds = []
-    motion = not alone or rng.random() < 0.9  # with two objects, both motions are stated
+    motion = not actor.path and (not alone or rng.random() < 0.9)  # with two objects, both motions are stated
     heading = None
     if motion:
         go = rng.choice(words.GO[actor.kind])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .free_path import at
 from .path import direction, motion_path
 from .scene import MAX_ACTORS, Scene
 
@@ -58,6 +59,8 @@ def pose(scene: Scene, *, num_frames: int, height: int, width: int, fps: float) 
             phase=actor.phase,
             aspect=aspect,
         )
+        if actor.path:
+            path_F2 = np.array([at(actor.path, turn) for turn in turns_F])
         centre_NF2[slot] = (path_F2 - 0.5) * (aspect, 1.0)
         size_NF[slot] = actor.radius * min(aspect, 1.0)
         if actor.change == "grow":
@@ -65,7 +68,7 @@ def pose(scene: Scene, *, num_frames: int, height: int, width: int, fps: float) 
         elif actor.change == "shrink":
             size_NF[slot] *= GROWTH ** (0.3 - part_F)
         turn_NF[slot] = 2.0 * np.pi * actor.spin * turns_F
-        dx, dy = direction(actor.motion, actor.heading)
+        dx, dy = (0.0, 0.0) if actor.path else direction(actor.motion, actor.heading)
         if actor.kind == "rocket":
             turn_NF[slot] += np.arctan2(dx, -dy) if (dx, dy) != (0.0, 0.0) else 0.0
         if actor.kind in _MIRRORED and dx < 0:

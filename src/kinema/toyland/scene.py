@@ -12,6 +12,8 @@ import random
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from .free_path import Path, free_path
+
 KINDS = (
     "ball", "square", "triangle", "star", "heart", "ring",
     "car", "boat", "fish", "bird", "balloon", "rocket",
@@ -38,7 +40,8 @@ class Actor:
 
     x, y: centre of its path, fractions of the frame. reach: half the length of its path (radius of a circle), a
     fraction of the frame. radius: size of the object, a fraction of the shorter side. heading: one of HEADINGS for
-    diagonal motion, else "". spin: turns per clip, positive is clockwise. phase: start of a circle, in turns.
+    diagonal motion, else "". spin: turns per clip, positive is clockwise. phase: start of a circle, in turns. path: if
+    not empty, the centre follows these points (free_path.py) instead, and captions do not state a motion.
     """
 
     kind: str
@@ -52,6 +55,7 @@ class Actor:
     reach: float = 0.25
     radius: float = 0.17
     phase: float = 0.0
+    path: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         _one_of("kind", self.kind, KINDS)
@@ -65,6 +69,9 @@ class Actor:
                 raise ValueError(f"actor {name} must be a finite number, got {value!r}")
         if not 0.01 <= self.radius <= 1.0:
             raise ValueError(f"actor radius must be in [0.01, 1], got {self.radius!r}")
+        object.__setattr__(self, "path", tuple((float(x), float(y)) for x, y in self.path))
+        if len(self.path) == 1 or not all(math.isfinite(x) and math.isfinite(y) for x, y in self.path):
+            raise ValueError(f"actor path must have no point or at least two finite points, got {self.path!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,11 @@ class Scene:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to JSON values; `scene_from_dict` is the inverse."""
-        return asdict(self) | {"actors": [asdict(actor) for actor in self.actors]}
+        actors = [asdict(actor) for actor in self.actors]
+        for actor in actors:
+            if not actor["path"]:
+                del actor["path"]
+        return asdict(self) | {"actors": actors}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), sort_keys=True)
@@ -112,7 +123,7 @@ class Scene:
 
 def without_objects(scene: Scene) -> Scene:
     """Return the scene with its objects far outside the frame."""
-    return replace(scene, actors=tuple(replace(actor, x=9.0, y=9.0) for actor in scene.actors))
+    return replace(scene, actors=tuple(replace(actor, x=9.0, y=9.0, path=()) for actor in scene.actors))
 
 
 def scene_from_dict(values: dict[str, Any]) -> Scene:
@@ -131,7 +142,7 @@ def scene_from_json(text: str) -> Scene:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Values and ranges from which scenes are sampled."""
+    """Values and ranges from which scenes are sampled. free_paths: share of the objects that follow a free path."""
 
     kinds: tuple[str, ...] = KINDS
     colors: tuple[str, ...] = COLORS
@@ -151,6 +162,7 @@ class World:
     some_spin: float = 0.15
     duration: float = 2.0
     detail: str = "full"
+    free_paths: float = 0.0
 
 
 WORLD = World()
@@ -260,6 +272,9 @@ def _sample_actor(
     loose_x, loose_y = min(room - wide, 0.14), min(room - tall, 0.12)
     x = 0.5 + (side if split == "x" else 0.0) + rng.uniform(-1, 1) * max(loose_x, 0) * (1.0 if alone else 0.3)
     y = 0.5 + (side if split == "y" else 0.0) + rng.uniform(-1, 1) * max(loose_y, 0) * (1.0 if alone else 0.3)
+    path: Path = ()
+    if world.free_paths and rng.random() < world.free_paths:
+        path, spin = free_path(rng, room), 0.0
     if alone and kind in ("car", "boat") and motion in ("left", "right", "stay"):
         y = 0.5 + min(room, rng.uniform(0.12, 0.2))
     return Actor(
@@ -274,6 +289,7 @@ def _sample_actor(
         reach=round(reach, 4),
         radius=round(radius, 4),
         phase=round(rng.random(), 4) if motion == "circle" else 0.0,
+        path=path,
     )
 
 

@@ -145,7 +145,11 @@ class ToraTask(Frozen):
         motion = store.motion(index, draw if self.stage == "sparse" else None)
         self.samples += len(index) * processes.count()
         predicted = self.predict(noisy, t_B, self._states(captions), motion, picture)
-        return (predicted - target).square().mean(), {}
+        return self.error(predicted, target, store, index), {}
+
+    def error(self, predicted: Tensor, target: Tensor, store: MotionClips, index: Tensor) -> Tensor:
+        """The training loss of the clips `index` of a store."""
+        return (predicted - target).square().mean()
 
     def _states(self, captions: list[str]) -> Tensor:
         with torch.no_grad():

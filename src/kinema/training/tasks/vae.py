@@ -18,6 +18,8 @@ from ..data.store import ClipStore
 
 GROUPS = ((1, 12), (5, 6), (9, 4), (5, 6), (1, 12), (17, 2), (9, 4), (5, 6))
 """(frames, clips) of successive steps, with about the same number of frames each."""
+Codec = Any
+"""A module with the functions encode and decode: data/parallel_vae.py, data/cogvideox_codec.py."""
 EDGES, LATENT_NOISE = 1.0, 0.08
 """Weight of the edge term; noise on the latents, relative to their root mean square."""
 
@@ -68,7 +70,9 @@ class VaeTask:
     anchor's variance by channel.
     """
 
-    names_for_adam = ("conv_in", "conv_out", "quant_conv", "time_conv", "gamma", "to_qkv")
+    names_for_adam: tuple[str, ...] = ("conv_in", "conv_out", "quant_conv", "time_conv", "gamma", "to_qkv")
+    groups: tuple[tuple[int, int], ...] = GROUPS
+    codec: Codec = parallel_vae
 
     def __init__(
         self, vae: nn.Module, store: ClipStore, held_out: ClipStore, *, device: str = "cpu", batch_scale: int = 1,
@@ -85,13 +89,13 @@ class VaeTask:
                 module.weight.data = module.weight.data.to(memory_format=torch.channels_last_3d)
             elif isinstance(module, nn.Conv2d):
                 module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
-        self.encode, self.decode = parallel_vae.encode, parallel_vae.decode
+        self.encode, self.decode = self.codec.encode, self.codec.decode
 
     def batch(self, step: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw frames (B, 3, F, H, W) in [-1, 1] and object masks (B, 1, F, H, W) of random windows."""
         if step % 64 == 0:
             self.store.refresh()
-        num_frames, num_clips = GROUPS[step % len(GROUPS)]
+        num_frames, num_clips = self.groups[step % len(self.groups)]
         num_frames = min(num_frames, self.store.num_frames)
         index = torch.randint(len(self.store), (num_clips * self.batch_scale,), generator=generator)
         start = int(torch.randint(self.store.num_frames - num_frames + 1, (1,), generator=generator))
@@ -133,7 +137,7 @@ class VaeTask:
         return loss, numbers
 
     def evaluate(self, step: int) -> dict[str, Any]:
-        found = measure_vae(self.vae, self.held_out, self.device, self.num_held_out)
+        found = measure_vae(self.vae, self.held_out, self.device, self.num_held_out, codec=self.codec)
         if self.anchor is not None:
             found |= measure_drift(self.vae, self.anchor, self.held_out, self.device, self.num_held_out)
         return found
@@ -187,8 +191,9 @@ def drift_of(anchor: nn.Module, new_BCTHW: Tensor, old_BCTHW: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure_vae(
-    vae: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48, encoder: nn.Module | None = None
-) -> dict[str, Any]:
+    vae: nn.Module, store: ClipStore, device: str = "cpu", max_clips: int = 48, encoder: nn.Module | None = None,
+    codec: Codec = parallel_vae,
+) -> dict[str, Any]:  # fmt: skip
     """Measure PSNR in dB over whole frames and inside objects, on whole clips with mean latents, and the root mean
     square of latents by frame.
 
@@ -198,8 +203,8 @@ def measure_vae(
     for first in range(0, min(max_clips, len(store)), 8):
         frames_BFHWC, mask_BFHW = store.take(list(range(first, min(first + 8, len(store), max_clips))))
         frames = to_network(frames_BFHWC).to(device)
-        mean, _ = parallel_vae.encode(encoder or vae, frames)
-        error = (parallel_vae.decode(vae, mean).clamp(-1, 1) - frames).float().square().mean(dim=1)
+        mean, _ = codec.encode(encoder or vae, frames)
+        error = (codec.decode(vae, mean).clamp(-1, 1) - frames).float().square().mean(dim=1)
         mask = mask_BFHW.to(device)
         square += float(error.sum())
         count += error.numel()
