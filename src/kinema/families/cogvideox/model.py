@@ -116,6 +116,56 @@ class CogVideoXFamily:
         return CogVideoXCond(
             text, picture, source, motion, grid, prepared.styles, plan.low_precision, num_frames=plan.frames
         )
+
+    @contextmanager
+    def _guides(self) -> Iterator[None]:
+        """Hold the networks of the motion guide on the device."""
+        with ExitStack() as stack:
+            for module in self.guides:
+                stack.enter_context(self.residency.using(module))
+            yield
+
+    @property
+    def scale(self) -> float:
+        """The factor from the autoencoder's latents to the transformer's."""
+        return float(self.parts.vae.config.scaling_factor)
+
+    def text_states(self, prompt: str) -> torch.Tensor:
+        """The text states (1, L, D) of a prompt, padding included: the model was trained without a mask. Cached for the
+        last prompts."""
+        if prompt not in self.prompts:
+            ids = self.parts.tokenizer(
+                [prompt], padding="max_length", max_length=self.config.max_text_seq_length, truncation=True,
+                add_special_tokens=True, return_tensors="pt",
+            ).input_ids  # fmt: skip
+            with self.residency.using(self.parts.text_encoder) as encoder:
+                self.prompts[prompt] = encoder(ids.to(self.device))[0].to(self.device, self.dtype)
+            while len(self.prompts) > PROMPTS_KEPT:
+                self.prompts.popitem(last=False)
+        self.prompts.move_to_end(prompt)
+        return self.prompts[prompt]
+
+    def encode_pixels(self, x_BCFHW: torch.Tensor, plan: Plan, stream: str) -> torch.Tensor:
+        """Encode pixels to latents, not scaled: a sample of the posterior, with noise from the named stream."""
+        vae = self.parts.vae
+        rows, columns = (side // self.space for side in x_BCFHW.shape[-2:])
+        shape = (1, vae.config.latent_channels, autoencoder.latent_frames(vae, x_BCFHW.shape[2]), rows, columns)
+        drawn = noise(plan.seed, stream, shape)
+        with self.residency.using(vae), precision(self.device, plan.low_precision):
+            return autoencoder.encode(vae, x_BCFHW, drawn, self._in_tiles(plan))
+
+    def _in_tiles(self, plan: Plan) -> bool:
+        if not autoencoder.tiles_fit(self.parts.vae):
+            return False
+        tiles = CogVideoXOptions.of(plan).decode_tiles
+        return tiles == "always" or (tiles == "auto" and autoencoder.is_large(self.parts.vae, plan.height, plan.width))
+
+    def _image(self, latents_BCTHW: torch.Tensor, plan: Plan) -> torch.Tensor:
+        """The transformer's image input (1, T, C, h, w) from the latents of the first frame, zeros after it. The models
+        of 1.5 were trained on latents divided by the scaling factor (`invert_scale_latents`)."""
+        scaled = (
+            latents_BCTHW / self.scale if self.parts.vae.config.invert_scale_latents else latents_BCTHW * self.scale
+        )
         num_frames = self.num_latents(plan.spans[0])
         whole = torch.zeros(*scaled.shape[:2], num_frames, *scaled.shape[3:])
         whole[:, :, :1] = scaled
