@@ -113,7 +113,9 @@ class CogVideoXFamily:
             with self._guides():
                 motion = self.parts.motion.features(self.padded(latents).to(self.device, self.dtype))
         grid = (plan.height // self.space, plan.width // self.space)
-        return CogVideoXCond(text, picture, source, motion, grid, plan.frames, prepared.styles, plan.low_precision)
+        return CogVideoXCond(
+            text, picture, source, motion, grid, prepared.styles, plan.low_precision, num_frames=plan.frames
+        )
 
     @contextmanager
     def _guides(self) -> Iterator[None]:
