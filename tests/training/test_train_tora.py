@@ -23,6 +23,7 @@ from kinema.cli.main import app
 from kinema.core.chunk import Chunk
 from kinema.core.conditions import Trajectory
 from kinema.media.write import write
+from kinema.training.core.checkpoints import read
 from kinema.training.core.settings import Settings
 from kinema.training.data import curate, optical_flow, own_clips
 from kinema.training.recipes._tora_options import ToraOptions
@@ -95,7 +96,7 @@ def test_the_command_trains_a_folder_that_generates(folder, base, tmp_path):
     assert "fuser.1.flow_gamma_temporal.weight" in added and "traj_extractor.body.3.block2.weight" in added
     assert all(torch.equal(trained[name], tensor) for name, tensor in own.items())
     assert trained["fuser.0.flow_beta_temporal.weight"].any(), "the parts are trained"
-    ends = [torch.load(out / f"{stage}.pt")["traj_extractor.conv_in.weight"] for stage in ("dense", "sparse")]
+    ends = [read(out / f"{stage}.pt")["traj_extractor.conv_in.weight"] for stage in ("dense", "sparse")]
     assert not torch.equal(*ends), "the sparse stage goes on from the dense one"
 
     given = {"model": str(out / "model"), "width": SIDE, "height": SIDE, "frames": 9, "steps": 2, "seed": 1}
@@ -141,8 +142,8 @@ def test_a_tora_model_is_trained_on(base, tmp_path):
         out = tmp_path / start
         more = ("--set", f"model={first / 'model'}", "--set", f"start={start}", "--set", "lr=1e-7")
         by_steps("tora", out, *given, *more, steps=1)
-        starts[start] = torch.load(out / "sparse.pt")["fuser.0.flow_beta_temporal.weight"]
-    trained = torch.load(first / "sparse.pt")["fuser.0.flow_beta_temporal.weight"]
+        starts[start] = read(out / "sparse.pt")["fuser.0.flow_beta_temporal.weight"]
+    trained = read(first / "sparse.pt")["fuser.0.flow_beta_temporal.weight"]
     assert (starts["model"] - trained).abs().max() < 1e-3 < trained.abs().max()
     assert starts["new"].abs().max() < 1e-3
 
@@ -161,7 +162,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_continues(base, tmp_path, monkeypa
     monkeypatch.setattr(ToraTask, "loss", interrupted)
     done = CliRunner().invoke(app, [*given, "--minutes", "3"])
     assert done.exit_code == 130 and not (out / "model").exists(), done.output
-    assert torch.load(out / "sparse" / "checkpoint.pt")["step"] == 2
+    assert read(out / "sparse" / "checkpoint.pt")["step"] == 2
     monkeypatch.setattr(ToraTask, "loss", loss)
     done = CliRunner().invoke(app, ["train", "tora", "--out", str(out), "--resume"])
     assert done.exit_code == 0, done.output

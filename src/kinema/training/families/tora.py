@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...core.whole import write_text
+from ...core.whole import whole, write_text
 from ...families.cogvideox.tora import checkpoint
 from ...families.cogvideox.tora.networks import MotionGuidance
 from ...weights.store import locate
@@ -93,9 +93,8 @@ class ToraBase:
         target.mkdir(exist_ok=True)
         tensors = checkpoint.state_of([self.parts.transformer, guidance])
         tensors = {name: (x.to(dtype) if x.is_floating_point() else x).cpu() for name, x in tensors.items()}
-        beside = target / ".diffusion_pytorch_model.safetensors"
-        save_file(tensors, beside, metadata={"format": "pt"})
-        beside.replace(target / "diffusion_pytorch_model.safetensors")
+        with whole(target / "diffusion_pytorch_model.safetensors") as beside:
+            save_file(tensors, beside, metadata={"format": "pt"})
         config = checkpoint.config_of(self.parts.transformer.config, sigma_px)
         write_text(target / "config.json", json.dumps(config, indent=2))
         index = json.loads((source / "model_index.json").read_text(encoding="utf-8"))

@@ -143,7 +143,8 @@ class ToraTraining:
             from safetensors.torch import save_file
 
             made = self.out / "guidance.safetensors"
-            save_file({name: x.contiguous().cpu() for name, x in guidance.state_dict().items()}, made)
+            with whole(made) as beside:
+                save_file({name: x.contiguous().cpu() for name, x in guidance.state_dict().items()}, beside)
             self.settings.show({
                 "event": "note", "": "compression=sample and pool are for the ablation: no model folder is written",
             })  # fmt: skip
