@@ -20,7 +20,7 @@ OUTPUTS = {"output_", "sheet", "preview", "keep_state", "grid", "out"}
 WRITES_ITS_ARGUMENT = {"channel init": "file", "samples": "folder"}
 NO_FILES = {"prompt", "negative", "theme", "reason", "search", "title", "ending", "music", "object_"}
 """Parameters that are words, whatever they look like."""
-SUFFIX = re.compile(r"\.(mp4|webm|gif|webp|png|jpe?g|txt|json|ya?ml|toml|safetensors|pt|ckpt|wav|m4a|py|state)$")
+SUFFIX = re.compile(r"\.(mp4|webm|gif|webp|png|jpe?g|txt|json|svg|ya?ml|toml|safetensors|pt|ckpt|wav|m4a|py|state)$")
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,8 @@ def parsed(arguments: list[str]) -> tuple[str, dict[str, Any]]:
     path: list[str] = []
     rest = list(arguments)
     while hasattr(command, "commands"):
+        if hasattr(command, "with_command"):  # a group whose command may be left out
+            rest = command.with_command(rest)
         name = rest.pop(0) if rest else ""
         if name not in command.commands:
             raise ValueError(f"No such command: {' '.join([*path, name])}")

@@ -25,12 +25,15 @@ class ClipByDefault(TyperGroup):
     refused as unknown commands.
     """
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def with_command(self, args: list[str]) -> list[str]:
+        """Return the arguments with the command that is left out."""
         first = args[0] if args else ""
         is_option = first.startswith("-") and first not in ("--help", "-h")
-        if first not in self.commands and (is_option or "." in first or "/" in first or (first and exists(first))):
-            args = [NAME, *args]
-        return super().parse_args(ctx, args)
+        is_clip = is_option or "." in first or "/" in first or (bool(first) and exists(first))
+        return [NAME, *args] if is_clip and first not in self.commands else args
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self.with_command(args))
 
 
 @guarded

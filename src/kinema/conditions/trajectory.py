@@ -177,6 +177,5 @@ def parse_points(lines: Sequence[str], what: str) -> tuple[tuple[float, float], 
 
 def too_short(what: str, count: int) -> MediaError:
     """The error for a path with fewer than two points."""
-    return MediaError(
-        f"{what}: a path needs two or more points, got {count}; for an object that rests, its point twice."
-    )
+    hint = "; for an object that rests, give its point twice" if count else ""
+    return MediaError(f"{what}: a path needs two or more points, got {count}{hint}.")

@@ -106,6 +106,7 @@ class _Target:
         self.alive_K = np.ones(len(corners_K2), bool)
         self.hidden = 0
         self.positions, self.seen = [start], [True]
+        self.hull_SS = self._hull()
 
     def step(self, before_HW: np.ndarray, now_HW: np.ndarray) -> None:
         """Advance to the next frame."""
@@ -175,10 +176,19 @@ class _Target:
         whole_23[:, 2] += whole_23[:, :2] @ (0.5, 0.5) - 0.5  # warpAffine counts from the centres of pixels
         return cv2.warpAffine(gray_HW, whole_23, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
+    def _hull(self) -> np.ndarray:
+        """The convex hull of the corners in the patch, bool; the rest of the patch is background, which changes."""
+        side = max(8, round(2 * self.reach))
+        hull_SS = np.zeros((side, side), np.uint8)
+        corners_K2 = np.rint(self.corners_K2 - self.start + side / 2 - 0.5).astype(np.int32)
+        cv2.fillConvexPoly(hull_SS, cv2.convexHull(corners_K2), 1)
+        found_SS = grown(hull_SS > 0, 1)
+        return found_SS if found_SS.sum() >= 16 else np.ones_like(found_SS)
+
     def _likeness(self, now_HW: np.ndarray, move_23: np.ndarray) -> float:
-        """The correlation of the neighbourhood with that in the reference, -1 to 1."""
+        """The correlation of the object, within its corners, with that in the reference, -1 to 1."""
         a, b = (
-            self._patch(gray_HW, m).astype(np.float32).ravel()
+            self._patch(gray_HW, m).astype(np.float32)[self.hull_SS]
             for gray_HW, m in ((self.reference_HW, _STILL), (now_HW, move_23))
         )
         a, b = a - a.mean(), b - b.mean()
