@@ -20,7 +20,7 @@ OUTPUTS = {"output_", "sheet", "preview", "keep_state", "grid", "out"}
 WRITES_ITS_ARGUMENT = {"channel init": "file", "samples": "folder"}
 NO_FILES = {"prompt", "negative", "theme", "reason", "search", "title", "ending", "music", "object_"}
 """Parameters that are words, whatever they look like."""
-SUFFIX = re.compile(r"\.(mp4|webm|gif|webp|png|jpe?g|txt|json|ya?ml|toml|safetensors|pt|ckpt|wav|m4a|py|state)$")
+SUFFIX = re.compile(r"\.(mp4|webm|gif|webp|png|jpe?g|txt|json|svg|ya?ml|toml|safetensors|pt|ckpt|wav|m4a|py|state)$")
 
 
 @dataclass(frozen=True)
