@@ -95,7 +95,7 @@ def colours(flow_of: Callable[[], Iterable[np.ndarray]]) -> Iterator[np.ndarray]
     scale_px = longest + SMALLEST_SCALE_PX
     for flow_HW2 in flow_of():
         picture_HW3 = np.full((*flow_HW2.shape[:2], 3), 255, np.uint8)
-        moving = flow_HW2.any(-1)
+        moving = np.any(flow_HW2 != 0, axis=-1)
         rows, columns = np.flatnonzero(moving.any(1)), np.flatnonzero(moving.any(0))
         if len(rows):
             where = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from ....core.errors import ModelError
-from ....core.whole import hidden, put
+from ....core.whole import hidden, move_file, put
 from ....weights.configs import Config
 from ....weights.headers import tensors
 from .cards import PIPELINES, TRANSFORMER
@@ -66,7 +66,7 @@ BLOCK = re.compile(r"transformer_blocks\.(\d+)\.(.+)\.(weight|bias)")
 
 
 @dataclass(frozen=True)
-class Origin:
+class SatTensor:
     """Where a tensor of diffusers comes from: a tensor of SAT, or some of `count` equal parts of its first axis."""
 
     name: str
@@ -84,26 +84,26 @@ class Origin:
         return (part[0] * self.count // len(self.parts), *part[1:]) if self.parts else part
 
 
-def origin(name: str) -> Origin:
+def origin(name: str) -> SatTensor:
     """Where a tensor comes from. name: in diffusers. ModelError for one that no Tora checkpoint has."""
     if name.startswith("fuser."):
-        return Origin(f"mixins.adaln_layer.fuser_list.{name.removeprefix('fuser.')}")
+        return SatTensor(f"mixins.adaln_layer.fuser_list.{name.removeprefix('fuser.')}")
     if name.startswith("traj_extractor."):
-        return Origin(name)
+        return SatTensor(name)
     if name == "patch_embed.pos_embedding":
-        return Origin("mixins.pos_embed.pos_embedding")
+        return SatTensor("mixins.pos_embed.pos_embedding")
     if match := BLOCK.fullmatch(name):
         number, layer, kind = match.groups()
         if layer in NAMES:
-            return Origin(f"{NAMES[layer].format(i=number)}.{kind}")
+            return SatTensor(f"{NAMES[layer].format(i=number)}.{kind}")
         if layer in QKV:
-            return Origin(f"transformer.layers.{number}.attention.query_key_value.{kind}", QKV[layer], 3)
+            return SatTensor(f"transformer.layers.{number}.attention.query_key_value.{kind}", QKV[layer], 3)
         if layer in MODULATION:
             whole = f"mixins.adaln_layer.adaLN_modulations.{number}.1.{kind}"
-            return Origin(whole, MODULATION[layer], 12)
+            return SatTensor(whole, MODULATION[layer], 12)
     layer, _, kind = name.rpartition(".")
     if layer in OUTER:
-        return Origin(f"{OUTER[layer]}.{kind}")
+        return SatTensor(f"{OUTER[layer]}.{kind}")
     raise ModelError(f"{name}: Tora's SAT checkpoints have no such tensor; the base model is of another kind.")
 
 
@@ -122,7 +122,7 @@ def read_header(file: Path) -> dict[str, str]:
     return found
 
 
-def origins(transformer: Mapping[str, Any], file: Path) -> dict[str, Origin]:
+def origins(transformer: Mapping[str, Any], file: Path) -> dict[str, SatTensor]:
     """For every tensor of the folder's transformer, its origin in a SAT file (safetensors). transformer: the base
     model's configuration. ModelError names tensors that are missing, unknown, or of a wrong shape."""
     names, shapes = read_header(file), tensors(file)
@@ -176,7 +176,7 @@ def assemble(file: Path, base: Path, target: Path, variant: str) -> int:
     return len(table)
 
 
-def reader(file: Path, table: Mapping[str, Origin], names: Mapping[str, str]) -> Callable[[str], torch.Tensor]:
+def reader(file: Path, table: Mapping[str, SatTensor], names: Mapping[str, str]) -> Callable[[str], torch.Tensor]:
     """A function that reads a tensor of diffusers from a SAT file."""
     from safetensors import safe_open
 
@@ -213,11 +213,12 @@ def write_shards(folder: Path, names: Iterable[str], read: Callable[[str], torch
         size, total = size + weight, total + weight
     flush()
     if len(files) == 1:
-        files[0][0].rename(folder / f"{stem}.safetensors")
+        move_file(files[0][0], folder / f"{stem}.safetensors")
         return
     places: dict[str, str] = {}
     for number, (file, inside) in enumerate(files, start=1):
-        place = file.rename(folder / f"{stem}-{number:05d}-of-{len(files):05d}.safetensors")
+        place = folder / f"{stem}-{number:05d}-of-{len(files):05d}.safetensors"
+        move_file(file, place)
         places |= dict.fromkeys(inside, place.name)
     _write_json(folder / f"{stem}.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": places})
 
