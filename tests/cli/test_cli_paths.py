@@ -131,7 +131,8 @@ def test_what_evaluating_a_clip_refuses(tmp_path: Path, monkeypatch) -> None:
         ([clip], "its manifest requests no path"), ([clip, "--metrics", "fvd"], "No metric 'fvd'"),
         ([clip, "--metrics", "trajectory_eror"], "trajectory_error"), (["none.mp4"], "no such file"),
         ([clip, "--tracker", "eye"], "No tracker 'eye'"),
-        ([clip, "--tracker", "probes", "--trajectory", "a.json"], "does not look like Toyland"), (["minature"], "No such command 'minature'"),
+        ([clip, "--tracker", "probes", "--trajectory", "a.json"], "does not look like Toyland"),
+        (["minature"], "No such command 'minature'"),
     ):  # fmt: skip
         result = run("evaluate", *words, "--json")
         assert result.exit_code == 2, result.output

@@ -27,7 +27,8 @@ def resolved(
 ) -> Plan:
     """Return the plan with its `fill`, the expected sources of the pixels, and notes. surveyed: an earlier plan of the
     request; without it the clip is surveyed. of_family: the notes of the family's plan, which are on the model, except
-    those on the clip; they are left out if the model generates nothing. Raises MediaError, or RequestError if nothing can be filled."""
+    those on the clip; they are left out if the model generates nothing. Raises MediaError, or RequestError if nothing
+    can be filled."""
     source = next(each for each in plan.conditions if isinstance(each, Source))
     fill, notes = request.fill, list(plan.notes)
     if fill == "auto":
@@ -62,9 +63,7 @@ def resolved(
     if sources:
         notes.append(f"Expected fill: {described(sources)}.")
     if fill == "both" and not generates and request.prompt.strip():
-        notes.append(
-            "Other frames show the whole area, so neither model nor prompt is used. fill = generate uses both."
-        )
+        notes.append("Other frames show the whole area: neither model nor prompt is used. fill = generate uses both.")
     return found.model_copy(update={"sources": sources, "masked": masked, "notes": tuple(notes)})
 
 

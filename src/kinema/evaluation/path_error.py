@@ -37,8 +37,8 @@ DOMAIN = "toyland"
 
 
 def check(clip: JudgedClip) -> None:
-    """Raise RequestError for a clip without requested paths, an unknown tracker, and probes of a clip that does not look
-    like Toyland."""
+    """Raise RequestError for a clip without requested paths, an unknown tracker, and probes of a clip that does not
+    look like Toyland."""
     if clip.tracker not in TRACKERS:
         raise RequestError(
             f"No tracker {clip.tracker!r}.", field="tracker", value=clip.tracker, legal=", ".join(TRACKERS)
