@@ -74,6 +74,7 @@ def test_outpaint_and_extend_change_size_and_length(clip, tmp_path):
         (("remove", "CLIP", "--box", "300,0,40,40"), "box"),
         (("remove", "CLIP", "--click", "500,4"), "click"),
         (("remove", "CLIP", "--box", "8,28,66,26", "--grow", "7"), "--grow is a fraction"),
+        (("remove", "CLIP", "--mask", "everything", "--shadow"), "a mask of a part of the frame"),
         (("remove", "CLIP", "--box", "8,28,66,26", "--shape", "bbox", "--ratio", "0.2"), "--ratio is not used"),
         (("outpaint", "CLIP"), "How far"),
         (("outpaint", "CLIP", "--right", "-1"), "--right is a fraction of the width. Legal: 0 to 4"),

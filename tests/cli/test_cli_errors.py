@@ -43,7 +43,7 @@ def test_version() -> None:
         (["plan", "x", "--set", "shift"], 2, "KEY=VALUE"),
         (["plan", "x", "--set", "shift=-1"], 2, "Nearest legal value: 0.1"),
         (["plan", "x", "--set", "nonsense=1"], 2, "has no option 'nonsense'"),
-        (["plan", "x", "--mask", "0.5,0,0.2,1"], 2, "left < right"),
+        (["plan", "x", "--mask", "0.5,0,0.2,1"], 2, "x0 < x1"),
         (["plan", "x", "--mask", "0,0,1"], 2, "mask"),
         (["plan", "x", "--mask", "0,0,.5,.5"], 2, "source"),
         (["plan", "x", "--request", "none.json"], 2, "none.json"),
@@ -72,6 +72,19 @@ def test_exit_code_and_message(arguments: list[str], code: int, told: str) -> No
     assert told in result.stderr
     assert "Traceback" not in result.output
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["plan", "generate"])
+def test_the_name_of_a_file_is_not_a_prompt(tmp_path: Path, monkeypatch, command: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.json", "a.txt", "a.mp4"):
+        Path(name).write_text("{}")
+    for prompt, legal in (
+        ("a.json", "--request a.json"), ("a.txt", "--prompts a.txt"), ("a.mp4", "--source a.mp4"), ("-", "--request -"),
+    ):  # fmt: skip
+        result = run(command, prompt)
+        assert result.exit_code == 2 and legal in result.stderr, result.output
+    assert run("plan", "a red ball.json").exit_code == 0, "no such file"
 
 
 def test_error_as_json() -> None:

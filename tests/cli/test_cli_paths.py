@@ -63,7 +63,7 @@ def test_what_track_refuses(tmp_path: Path, monkeypatch) -> None:
     clip = clip_of(tmp_path / "square", line(3))
     one = clip_of(tmp_path / "one", line(3)[:1])
     for words, message in (
-        ([clip], "0 objects to track"), ([clip, "--point", "200,10"], "outside the frame"),
+        ([clip], "0 objects to track"), ([clip, "--point", "200,10"], "--point 200,10: outside the frame"),
         ([clip, "--point", "0.9,0.9"], "without details"), ([clip, "--point", "24,30", "-o", "a.txt"], "a.json"),
         ([one, "--point", "24,30"], "two or more frames"), (["none.mp4", "--point", "1,1"], "no such file"),
     ):  # fmt: skip
@@ -78,6 +78,7 @@ def test_a_preview_shows_what_is_followed(tmp_path: Path, monkeypatch) -> None:
         {"points": [[0.1, 0.5], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [0.9, 0.5]], "color": [255, 0, 0]},
         [[0.5, 0.2], [1.2, 0.2]],
     ]}))  # fmt: skip
+    Path("b.txt").write_text("10,10\n100,100\n")
     result = run("path", "preview", "a.json", "--size", "200x100", "--frames", "9", "-o", "sheet.png", "--json")
     found = answer(result)
     assert [len(each["positions"]) for each in found["paths"]] == [9, 9]
@@ -86,6 +87,14 @@ def test_a_preview_shows_what_is_followed(tmp_path: Path, monkeypatch) -> None:
     picture = np.asarray(Image.open("sheet.png").convert("RGB")).astype(int)
     red = np.abs(picture - (255, 0, 0)).sum(-1) < 60
     assert red.sum() > 100, "the path has the colour of its object"
+    from kinema.conditions import path_preview
+
+    captions: list[str] = []
+    with monkeypatch.context() as patch:
+        original = path_preview.sheet
+        patch.setattr(path_preview, "sheet", lambda *a: (captions.append(a[3]), original(*a))[1])
+        run("path", "preview", "a.json", "b.txt", "-o", "sheet.png")
+    assert captions[0].startswith("a.json, b.txt: 5 points, 2 points, 2 points")
     said = run("path", "preview", "a.json", "-o", "sheet.png")
     assert "rests in frames" in said.stdout and "Path 2 leaves the frame (1 of 2 points" in said.stderr
     for words, message in ((["a.json", "--frames", "0"], "frames = 0"), (["a.json", "-o", "a.mp4"], "a.png"),
@@ -117,10 +126,13 @@ def test_a_clip_is_judged_against_its_path(tmp_path: Path, monkeypatch) -> None:
 def test_what_evaluating_a_clip_refuses(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     clip = clip_of(tmp_path / "square", line(3))
+    Path("a.json").write_text("[[0.25, 0.3], [0.5, 0.4]]")
     for words, message in (
         ([clip], "its manifest requests no path"), ([clip, "--metrics", "fvd"], "No metric 'fvd'"),
         ([clip, "--metrics", "trajectory_eror"], "trajectory_error"), (["none.mp4"], "no such file"),
-        ([clip, "--tracker", "eye"], "No tracker 'eye'"), (["minature"], "No such command 'minature'"),
+        ([clip, "--tracker", "eye"], "No tracker 'eye'"),
+        ([clip, "--tracker", "probes", "--trajectory", "a.json"], "does not look like Toyland"),
+        (["minature"], "No such command 'minature'"),
     ):  # fmt: skip
         result = run("evaluate", *words, "--json")
         assert result.exit_code == 2, result.output

@@ -248,6 +248,19 @@ def test_a_plan_without_a_model_shows_its_fill_and_no_model(make):
     assert rows["fill"] == "propagate" and rows["model"] == "none" and not {"steps", "prompt"} & set(rows)
 
 
+@pytest.mark.parametrize("fill", ["propagate", "both"])
+def test_a_plan_whose_model_generates_nothing_has_no_notes_on_the_model(make, fill):
+    """Notes on the size, the prompt and the like are on the model, and are left out; unused prompts are named."""
+    clip, mask, *_ = make()
+    request = request_of(clip, mask, prompt="a (green:1.2) car", width=80, height=48)
+    given = make_plan(request.changed(fill="generate"), device="cpu")
+    assert any("80x48 is not a size" in note for note in given.notes)
+    plan = make_plan(request.changed(fill=fill), device="cpu")
+    assert set(plan.sources) == {"propagated"} and not set(given.notes) & set(plan.notes)
+    unused = "Not used by fill = propagate: prompt" if fill == "propagate" else "neither model nor prompt is used"
+    assert any(unused in note for note in plan.notes)
+
+
 def test_a_model_that_has_nothing_to_generate_costs_nothing(make):
     clip, mask, *_ = make()
     plan = make_plan(request_of(clip, mask, fill="both"), device="cpu")

@@ -127,7 +127,8 @@ def remove(
     ] = "",
 ) -> None:
     """Remove an object from a clip. The rest of the clip is not changed."""
-    fill = options.fill or ("generate" if options.mask in ("everything", "nothing") else "auto")
+    by_model = options.mask in ("everything", "nothing") and not options.shadow
+    fill = options.fill or ("generate" if by_model else "auto")
     if options.grow is not None:
         if options.ratio is not None:
             raise RequestError(

@@ -73,8 +73,9 @@ def preview(
             "rests": [list(run) for run in rests(path, count, (width, height))],
             "positions": [[round(float(x), 3), round(float(y), 3)] for x, y in positions_F2],
         })  # fmt: skip
-    points = ", ".join(f"{each['points']} points" for each in facts)
-    caption = f"{Path(files[0]).name}: {points} -> {count} frames, {width}x{height}"
+    names = ", ".join(Path(file).name for file in files)
+    points = ", ".join(f"{each['points']} points" for each in facts) if len(facts) <= 3 else f"{len(facts)} paths"
+    caption = f"{names}: {points} -> {count} frames, {width}x{height}"
     drawn = sheet(paths, count, (width, height), caption)
     with whole(target) as beside:
         write_picture(drawn, beside)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import KinemaError, MediaError, RequestError
@@ -20,6 +21,8 @@ FIELDS = {
     "negative": "negative_prompt",
 }
 """Options, and the fields of a request that they set as typed."""
+FILE_OPTIONS = {".json": "request", ".yaml": "request", ".yml": "request", ".txt": "prompts"}
+"""Options that read a file, by its suffix."""
 TEXT_FIELDS = ("prompt", "negative_prompt", "model", "profile", "fit", "size", "image", "last")
 
 
@@ -31,7 +34,21 @@ def prompt_request(options: PromptOptions) -> Request:
         raise RequestError(
             'A prompt is required: kinema generate "a red ball rolls left", or a --request file.', field="prompt"
         )
+    if options.prompt is not None:
+        _check_prompt(options.prompt)
     return build(options, _read(options.request) if options.request is not None else Request())
+
+
+def _check_prompt(prompt: str) -> None:
+    """Raise RequestError for a prompt that is the name of an existing file, or `-`."""
+    if prompt != "-" and not (Path(prompt).suffix and exists(prompt)):
+        return
+    option = "request" if prompt == "-" else FILE_OPTIONS.get(Path(prompt).suffix.lower())
+    raise RequestError(
+        f"{prompt}: a file in place of the prompt." if prompt != "-" else "-: standard input in place of the prompt.",
+        field="prompt", value=prompt,
+        legal=f"--{option} {prompt}" if option else f"a text; files have options: --image {prompt}, --source {prompt}",
+    )  # fmt: skip
 
 
 def build(options: RequestOptions, base: Request) -> Request:

@@ -95,7 +95,7 @@ def track(
         info = inputs.info(str(path))
         _check_names(target, preview, path, info)
         starts: list[dict[str, Any]] = [
-            *({"click": where.parse_click(each, info.width, info.height)} for each in points),
+            *({"click": where.parse_click(each, info.width, info.height, "point")} for each in points),
             *({"box": where.parse_box(each, info.width, info.height)} for each in boxes),
         ]
         if info.num_frames < 2:

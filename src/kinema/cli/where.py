@@ -12,17 +12,17 @@ DECIMALS = 9
 """Sums of typed fractions are rounded to these."""
 
 
-def parse_click(text: str, width: int, height: int) -> tuple[float, float]:
-    """Return the point `x,y` in fractions of a frame of this size; a pixel stands for its centre. Raises RequestError
-    for anything but two numbers, and for a point outside the frame."""
-    x, y = _numbers(text, 2, "click", "x,y as 320,180 (pixels) or 0.5,0.5 (fractions of the frame)")
+def parse_click(text: str, width: int, height: int, option: str = "click") -> tuple[float, float]:
+    """Return the point `x,y` in fractions of a frame of this size; a pixel stands for its centre. option: its name, for
+    messages. Raises RequestError for anything but two numbers, and for a point outside the frame."""
+    x, y = _numbers(text, 2, option, "x,y as 320,180 (pixels) or 0.5,0.5 (fractions of the frame)")
     if max(x, y) > 1:
         if not (0 <= x < width and 0 <= y < height):
-            raise _outside(text, "click", f"x from 0 to {width - 1}, y from 0 to {height - 1}",
+            raise _outside(text, option, f"x from 0 to {width - 1}, y from 0 to {height - 1}",
                            f"{min(max(x, 0), width - 1):g},{min(max(y, 0), height - 1):g}")  # fmt: skip
         return min(1.0, (x + 0.5) / width), min(1.0, (y + 0.5) / height)
     if min(x, y) < 0:
-        raise _outside(text, "click", "0 to 1, or pixels", f"{max(x, 0):g},{max(y, 0):g}")
+        raise _outside(text, option, "0 to 1, or pixels", f"{max(x, 0):g},{max(y, 0):g}")
     return x, y
 
 

@@ -80,7 +80,12 @@ def outside(plan: Plan, prompt: str, card: Card, known: Sequence[Card] = ()) -> 
 
 def is_foreign(clip: str, card: Card) -> bool:
     """Whether a clip is outside the card's domain. False for a card without a domain. Raises MediaError."""
-    return card.domain in DOMAINS and DOMAINS[card.domain].unlike(_frames(clip)) > 0
+    return is_outside(clip, card.domain)
+
+
+def is_outside(clip: str, domain: str) -> bool:
+    """Whether a clip is outside a domain, by its name in `Card.domain`. False for an unknown one. Raises MediaError."""
+    return domain in DOMAINS and DOMAINS[domain].unlike(_frames(clip)) > 0
 
 
 def _pictures(conditions: Sequence[Condition]) -> Iterator[tuple[str, list[np.ndarray]]]:

@@ -125,6 +125,9 @@ def _draw_path(
         draw.text(tuple(at), text, fill=color, font=font)
     for first, last in rests(path, frames, size):
         at = at_F2[first] + (10 * sharp, 6 * sharp)
+        while any((abs(at - other) < (150 * sharp, 15 * sharp)).all() for other in taken):
+            at = at + (0, 15 * sharp)
+        taken.append(at)
         draw.text(tuple(at), f"rests, frames {first} to {last}", fill=INK, font=font)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 
+from ..conditions import inputs
 from ..conditions.domain import is_foreign
 from ..core.card import Card
-from ..core.conditions import Source
+from ..core.conditions import Mask, Source
 from ..core.errors import RequestError
 from ..core.plan import Plan
 from ..core.request import Request
@@ -20,9 +22,13 @@ SLOW = ("sam2",)
 """Trackers that are too slow for a survey."""
 
 
-def resolved(plan: Plan, request: Request, card: Card, surveyed: Plan | None = None) -> Plan:
+def resolved(
+    plan: Plan, request: Request, card: Card, surveyed: Plan | None = None, of_family: Sequence[str] = ()
+) -> Plan:
     """Return the plan with its `fill`, the expected sources of the pixels, and notes. surveyed: an earlier plan of the
-    request; without it the clip is surveyed. Raises MediaError, or RequestError if nothing can be filled."""
+    request; without it the clip is surveyed. of_family: the notes of the family's plan, which are on the model, except
+    those on the clip; they are left out if the model generates nothing. Raises MediaError, or RequestError if nothing
+    can be filled."""
     source = next(each for each in plan.conditions if isinstance(each, Source))
     fill, notes = request.fill, list(plan.notes)
     if fill == "auto":
@@ -43,20 +49,22 @@ def resolved(plan: Plan, request: Request, card: Card, surveyed: Plan | None = N
     else:
         sources, masked = surveyed.sources, surveyed.masked
     if set(sources) == {"unchanged"} and plan.frames <= FRAMES:
+        drawn = any(isinstance(each, Mask) and (each.image or each.video) for each in plan.conditions)
+        legal = "a smaller mask" + (" (white and transparent pixels are masked)" if drawn else "")
         raise RequestError(
             "The mask covers the whole frame in every frame, so the clip shows nothing to fill it with.", field="fill",
-            value=fill, legal='a smaller mask, or fill = "generate"',
+            value=fill, legal=f'{legal}, or fill = "generate"',
         )  # fmt: skip
     generates = fill == "both" and (not sources or "generated" in sources)
-    notes = [_of_fill(note, plan.negative_prompt) for note in notes if generates or not _is_of_model(note, plan)]
+    if not generates:
+        of_model = {*of_family}.difference(inputs.remarks(inputs.info(source.video)))
+        notes = [note for note in notes if note not in of_model]
+    notes = [_of_fill(note, plan.negative_prompt) for note in notes]
     if sources:
         notes.append(f"Expected fill: {described(sources)}.")
+    if fill == "both" and not generates and request.prompt.strip():
+        notes.append("Other frames show the whole area: neither model nor prompt is used. fill = generate uses both.")
     return found.model_copy(update={"sources": sources, "masked": masked, "notes": tuple(notes)})
-
-
-def _is_of_model(note: str, plan: Plan) -> bool:
-    """Whether a note is about the negative prompt, which only a model uses."""
-    return bool(plan.negative_prompt) and plan.negative_prompt in note
 
 
 def _of_fill(note: str, negative: str) -> str:

@@ -25,6 +25,7 @@ def plan(
         found = family_module(card.family).plan(request, card, store.known_cards())
     except RequestError as error:
         raise recommend.whole(error, request) from None
+    of_family = found.notes
     input_checks.check(found)
     found = trajectory.settle(found)
     if found.canvas == "source" and any(each.kind == "mask" and each.follows for each in found.conditions):
@@ -39,7 +40,7 @@ def plan(
     if request.fill != "generate":
         from .fill_plan import resolved
 
-        found = resolved(found, request, card, surveyed)
+        found = resolved(found, request, card, surveyed, of_family)
     if found.canvas == "source" and any(_marks_object(each, found.fill) for each in found.conditions):
         from .mask_stream import box_notes
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..conditions.domain import is_outside
 from ..conditions.trajectory import positions
 from ..core.conditions import Trajectory
 from ..core.errors import RequestError
@@ -31,10 +32,13 @@ from .probes import load_probes
 from .track import track_object
 
 TRACKERS = ("auto", "probes", "lk", "opencv", "sam2")
+DOMAIN = "toyland"
+"""What the probes read, as in `Card.domain`."""
 
 
 def check(clip: JudgedClip) -> None:
-    """Raise RequestError for a clip without requested paths, and for an unknown tracker."""
+    """Raise RequestError for a clip without requested paths, an unknown tracker, and probes of a clip that does not
+    look like Toyland."""
     if clip.tracker not in TRACKERS:
         raise RequestError(
             f"No tracker {clip.tracker!r}.", field="tracker", value=clip.tracker, legal=", ".join(TRACKERS)
@@ -48,6 +52,11 @@ def check(clip: JudgedClip) -> None:
         raise RequestError(
             f"{clip.path}: a single frame shows no motion.", field="clip", value=clip.info.num_frames,
             legal="2 frames or more",
+        )  # fmt: skip
+    if clip.tracker == "probes" and clip.domain != DOMAIN and is_outside(str(clip.path), DOMAIN):
+        raise RequestError(
+            f"{clip.path} does not look like Toyland, and the probes find nothing else.", field="tracker",
+            value=clip.tracker, legal="lk, opencv or sam2",
         )  # fmt: skip
 
 
@@ -86,7 +95,7 @@ def resolved(clip: JudgedClip) -> str:
     if clip.tracker != "auto":
         return clip.tracker
     known = len(clip.paths) == 1 or all(any(looks_of(path)) for path in clip.paths)
-    return "probes" if clip.domain == "toyland" and known else "lk"
+    return "probes" if clip.domain == DOMAIN and known else "lk"
 
 
 def looks_of(path: Trajectory) -> tuple[str | None, str | None]:
