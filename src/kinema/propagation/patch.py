@@ -81,7 +81,7 @@ def is_open(hole_HW: np.ndarray) -> bool:
 
 
 def is_thin(hole_HW: np.ndarray, side_px: int) -> bool:
-    """Whether every pixel of a hole is near known ones, as in the strokes of letters: a smooth surface bridges it, while
+    """Whether every pixel of a hole is near known ones, as in strokes of letters: a smooth surface bridges it, while
     patches replace what continues across it by something else. side_px: the frame's shorter side. An open hole is known
     on one side only, and is not thin."""
     depth_HW = cv2.distanceTransform(hole_HW.astype(np.uint8), cv2.DIST_L2, 5)
