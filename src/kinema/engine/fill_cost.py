@@ -7,12 +7,14 @@ from .timed import Work
 
 START_S, FRAME_S, PIXEL_S = 0.8, 0.05, 1.5e-7
 """Seconds before the first frame, for each frame, and for each of its pixels, until a clip has been measured."""
-STILL_S, MOVING_S = 0.8e-5, 4.5e-5
-"""Seconds for each masked pixel: if the camera's motion alone aligns other frames, and if none of them."""
+STILL_S, MOVING_S = 0.3e-5, 3.5e-5
+"""Processor seconds for each masked pixel: if the camera's motion alone aligns other frames, and if none of them.
+Measured on discs of 0.11 and 0.22 of the height (benchmarks/fill.py): 0.3e-5 over a static camera, 3.1e-5 and 3.8e-5
+over a drive."""
 MASKED = 0.1
 """The masked fraction of a clip that was not surveyed."""
-SHADOW = 2.0
-"""How many times as long it takes to find and fill a shadow too."""
+SHADOW = 4.0
+"""How many times as long it takes to find and fill a shadow too: 3.2 to 4.4 on a hand-held clip (docs/editing.md)."""
 READ = 0.5
 """The share of a frame's cost, apart from its masked pixels, that is due when it is read ahead."""
 
