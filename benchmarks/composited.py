@@ -192,8 +192,9 @@ def logo_rows(only: str, out: Path | None, longest: int) -> None:
         case = Case(name, true, given, masks)
         errors = [psnr(((each.astype(np.float32) - true)[masks] ** 2).mean()) for each in (filled, telea)]
         share = np.mean([(each.origin_HW[mask] == 1).mean() for each in found])
+        changes = [flicker(case, each)[0] for each in (filled, telea)]
         print(
-            f"{name:10} {errors[0]:6.1f} {errors[1]:6.1f} {flicker(case, filled):8.2f} {flicker(case, telea):8.2f} "
+            f"{name:10} {errors[0]:6.1f} {errors[1]:6.1f} {changes[0]:8.2f} {changes[1]:8.2f} "
             f"{share:10.0%} {seconds:6.1f}",
             flush=True,
         )

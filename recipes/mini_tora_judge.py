@@ -101,10 +101,12 @@ def open_model(folder: Path) -> tuple[CogVideoXPipeline, MotionGuidance]:
     guidance = MotionGuidance.of(transformer.config, MOTION_CHANNELS)
     guidance.load_state_dict(parts, strict=False)
     pipeline = CogVideoXPipeline(
-        tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"),
-        text_encoder=T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=torch.float32),
-        vae=AutoencoderKLCogVideoX.from_pretrained(folder / "vae", torch_dtype=torch.float32),
-        scheduler=CogVideoXDDIMScheduler.from_pretrained(folder / "scheduler"),
+        tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer", trust_remote_code=False),
+        text_encoder=T5EncoderModel.from_pretrained(
+            folder / "text_encoder", dtype=torch.float32, trust_remote_code=False
+        ),
+        vae=AutoencoderKLCogVideoX.from_pretrained(folder / "vae", torch_dtype=torch.float32, trust_remote_code=False),
+        scheduler=CogVideoXDDIMScheduler.from_pretrained(folder / "scheduler", trust_remote_code=False),
         transformer=transformer.eval(),
     )
     pipeline.set_progress_bar_config(disable=True)

@@ -44,6 +44,8 @@ USER_FILES = {
     "cogvideox.md": {"watercolour.safetensors"},
     "director.md": {"bible.yaml"},  # printed below on the page
     "interpolate.md": {"film_net_fp32.pt"},
+    "mini_tora.md": {"wave.txt"},
+    "tora.md": {"wave.txt", "wave.svg", "a.txt", "b.txt", "pond.png"},
     "trajectories.md": {"paths.json", "curve.svg"},  # printed on the page
 }
 """Input files that the user provides, or that a page itself prints."""

@@ -156,4 +156,4 @@ def test_help_in_the_documentation_is_current() -> None:
 
 def test_documentation_names_every_command() -> None:
     documented = {found[1] for found in docs.BLOCK.findall(PAGE.read_text(encoding="utf-8"))}
-    assert set(docs.commands()) - {"kinema models", "kinema toyland"} <= documented
+    assert set(docs.commands()) - {"kinema models", "kinema path", "kinema toyland"} <= documented

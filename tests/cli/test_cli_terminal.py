@@ -89,7 +89,7 @@ def test_models_of_a_stranger(tmp_path: Path) -> None:
         assert "no longer exists" in shown
 
 
-PLAIN = ("json.dumps(", "request.to_json(", "get_completion_script(")
+PLAIN = ("json.dumps(", "request.located(", "get_completion_script(")
 """ASCII by itself, or no text of others."""
 
 
@@ -103,7 +103,7 @@ def test_nothing_else_writes_to_the_terminal() -> None:
             assert called not in ("print", "typer.secho", "click.echo", "sys.stdout.write", "logging.basicConfig"), path
             if called == "typer.echo":
                 assert ast.unparse(node.args[0]).startswith(
-                    ("json.dumps(", "request.to_json(", "get_completion_script(")
+                    ("json.dumps(", "request.located(", "get_completion_script(")
                 ), f"{path}:{node.lineno}"
             if called == "sys.stderr.write":
                 assert "for_terminal(" in ast.unparse(node), f"{path}:{node.lineno}"

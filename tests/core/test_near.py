@@ -27,7 +27,7 @@ def test_options_of_a_model(typed: str, near: str | None) -> None:
 @pytest.mark.parametrize(
     ("typed", "near"),
     [("foo", None), ("xyz", None), ("wan", "kinema-mini-wan"), ("zeroscop", "zeroscope"),
-     ("wan2.1-t2v-14", "wan2.1-t2v-14b"), ("sora", None), ("json", None)],
+     ("wan2.1-t2v-14", "wan2.1-t2v-14b"), ("sora", "tora"), ("veo", None), ("json", None)],
 )  # fmt: skip
 def test_models(typed: str, near: str | None) -> None:
     with pytest.raises(ModelError) as refused:

@@ -230,9 +230,27 @@ def test_one_function_tells_which_plans_need_an_engine(make):
 def test_the_estimate_follows_the_masked_area(make):
     clip, mask, *_ = make()
     plan = make_plan(request_of(clip, mask), device="cpu")
-    less, more = (fill_work(plan.model_copy(update={"masked": share})) for share in (0.02, 0.4))
+    less, more = (fill_work(plan.model_copy(update={"masked": share, "aligned": 1.0})) for share in (0.02, 0.4))
     assert more.work_s > 2 * less.work_s and fill_work(plan, done=20).work_s < 0.5 * fill_work(plan).work_s
     assert sum(share for _, share in more.stages) == pytest.approx(1)
+
+
+def test_the_estimate_follows_what_the_survey_found_of_the_camera(make):
+    """A camera that is still and one whose motion no homography describes: the frame waves."""
+    still = make_plan(request_of(*make(step_px=0.0)[:2]), device="cpu")
+    clip, mask, frames, _, _ = make(name="waving")
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    for index, frame in enumerate(frames):
+        wave = (x + 2.0 * np.sin(y / 9 + index), y + 2.0 * np.sin(x / 9 + 1.7 * index))
+        frames[index] = cv2.remap(frame, *wave, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    write([Chunk(frames, 0, 12.0)], clip)
+    waving = make_plan(request_of(clip, mask), device="cpu")
+    assert still.aligned == 0 and waving.aligned > 0.9
+    same = waving.model_copy(update={"masked": still.masked})
+    assert fill_work(still).work_s < fill_work(same).work_s
+    of_before = {name: value for name, value in still.model_dump(mode="json").items() if name != "aligned"}
+    assert type(still).from_dict(of_before).aligned == 1, "plans of before cost as much as with a moving camera"
+    assert "aligned" not in still.deciding()
 
 
 def test_the_percents_add_up_to_a_hundred():

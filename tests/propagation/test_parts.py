@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from kinema.propagation.camera import view
+from kinema.propagation.keyframe import with_patches
 from kinema.propagation.membrane import membrane
 from kinema.propagation.mend import mended
-from kinema.propagation.patch import exemplar, is_open, patched
+from kinema.propagation.patch import exemplar, is_open, is_thin, patched
 from kinema.propagation.sources import EVERY, KEPT, Keyframes
 
 
@@ -48,6 +49,22 @@ def test_patches_at_the_border_repeat_nothing_from_far_away():
         out = patched(np.where(hole[..., None], 0, wall).astype(np.float32), hole, ~hole, patching)
         assert np.abs(out - wall)[hole].mean() < 8 and np.abs(out - wall)[hole].max() < 40, patching
     assert is_open(hole) and not is_open(ball)
+
+
+def test_thin_holes_are_bridged_and_others_patched():
+    """Thin is relative to the frame: the same hole, the same choice at any resolution."""
+    for scale in (1, 3):
+        height, width = 60 * scale, 90 * scale
+        stroke, square, border = (np.zeros((height, width), bool) for _ in range(3))
+        stroke[20 * scale : 40 * scale, 40 * scale : 44 * scale] = True
+        square[20 * scale : 40 * scale, 40 * scale : 60 * scale] = True
+        border[:, : 2 * scale] = True
+        assert is_thin(stroke, height) and not is_thin(square, height) and not is_thin(border, height)
+    noise = np.random.default_rng(1).integers(0, 256, (60, 90, 3)).astype(np.uint8)
+    for hole, texture in ((stroke[::3, ::3], False), (square[::3, ::3], True)):
+        out = with_patches(noise, hole, ~hole, "sharp")
+        assert (out[~hole] == noise[~hole]).all()
+        assert (out[hole].std() > 60) == texture
 
 
 def test_masks_are_closed_in_time():

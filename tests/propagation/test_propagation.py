@@ -109,6 +109,25 @@ def test_a_watermark_is_propagated_if_the_camera_moves_and_filled_once_if_it_is_
     assert np.abs(np.diff(frames.astype(int), axis=0)).max() <= 1
 
 
+def strokes(height: int, width: int) -> np.ndarray:
+    """The mask of a ring with a bar, a few pixels thick."""
+    mask = np.zeros((height, width), np.uint8)
+    cv2.circle(mask, (width // 2, height // 2), height // 4, 1, max(2, height // 24))
+    cv2.line(mask, (width // 2, height // 3), (width // 2, 2 * height // 3), 1, max(2, height // 20))
+    return mask > 0
+
+
+@pytest.mark.parametrize("patch", ["sharp", "close"])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_strokes_over_a_static_camera_are_not_below_telea_and_held(scale, patch):
+    clip = np.repeat(cv2.resize(picture(96, 128), None, fx=scale, fy=scale)[None], 4, 0)
+    masks = np.repeat(strokes(96 * scale, 128 * scale)[None], 4, 0)
+    frames, origins, _ = run(clip, masks, patch=patch)
+    assert (origins[masks] == Origin.PATCHED).all()
+    assert psnr(frames, clip, masks) >= psnr(telea(clip, masks), clip, masks)
+    assert np.abs(np.diff(frames.astype(int), axis=0)).max() <= 1
+
+
 def test_what_moves_behind_is_refused():
     """A ball passes behind the hole, which it covers whole on one frame: the background is not shown in its place where
     the rim tells of it, and what comes out is about as near to the truth as frame by frame."""

@@ -15,6 +15,8 @@ from .upscale import PIXEL_METHODS, Scale
 
 V = TypeVar("V", bound=Value)
 MAX_FRAMES = 10_000_000
+SAID = {"estimate", "changes", "notes", "outside", "sources", "masked", "aligned"}
+"""Fields of a plan that do not determine the frames."""
 """Four days at 30 fps: an in-place edit keeps the length of its clip."""
 Side = Annotated[int, Field(ge=1, le=16384)]
 OutputSide = Annotated[int, Field(ge=0, le=16 * 16384)]
@@ -72,6 +74,8 @@ class Plan(Value):
     `fill`: the source of the pixels in the masked area, as in a request, with `auto` resolved. `sources`: the expected
     fractions of that area, from a survey of the clip: `propagated`, `patched`, `generated` (without a
     model: `unchanged`). `masked`: the fraction of the clip's pixels that the area covers, from the same survey.
+    `aligned`: the fraction of alignments of other frames, from the same survey, that have to be finer than the camera's
+    motion, and therefore take longer: 0 for a static camera.
     `outside`: warnings about inputs outside the model's domain.
     """
 
@@ -105,6 +109,7 @@ class Plan(Value):
     outside: tuple[str, ...] = ()
     sources: dict[str, Fraction] = Field(default_factory=dict)
     masked: Fraction = 0.0
+    aligned: Fraction = 1.0
     estimate: Estimate | None = None
 
     @property
@@ -128,8 +133,8 @@ class Plan(Value):
         return tuple(step.plan for step in self.upscale if step.plan is not None)
 
     def deciding(self) -> dict[str, Any]:
-        """The fields that determine the frames, as JSON: all except the estimate and the notes."""
-        found = self.model_dump(mode="json", exclude={"estimate", "changes", "notes", "outside", "sources", "masked"})
+        """The fields that determine the frames, as JSON: all except SAID."""
+        found = self.model_dump(mode="json", exclude=SAID)
         steps = [step.plan.deciding() if step.plan is not None else None for step in self.upscale]
         if self.fill == "generate":  # states of before this field stay valid
             del found["fill"]

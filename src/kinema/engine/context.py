@@ -68,10 +68,12 @@ def alike(plan: Plan, drawn: Latents) -> Any:
     """Make the noise similar in all windows, for parts with rows and columns; unchanged for a single window. Windows
     are counted in the part's latent frames."""
     options = Sampling.of(plan)
+    if not options.context_length:
+        return drawn
     num_frames = max(span.num_frames for span in plan.spans)
 
     def part(drawn_BCT: torch.Tensor) -> torch.Tensor:
-        if not options.context_length or drawn_BCT.ndim < 5:
+        if drawn_BCT.ndim < 5:
             return drawn_BCT
         per_frame = drawn_BCT.shape[2] / num_frames
         length = round(options.context_length * per_frame)

@@ -33,11 +33,13 @@ WORDS = {"propagated": "from other frames", "patched": "from patches of the surr
 @dataclass
 class Shares:
     """Pixels of the masked area by the source of their fill. refused: those that other frames show, but do not fit,
-    because something moves behind the area. model: whether a model generates what is not filled."""
+    because something moves behind the area. fine: those times the fraction of alignments that were fine (see
+    FilledFrame), not in saved states. model: whether a model generates what is not filled."""
 
     model: bool = True
     pixels: Counter[str] = field(default_factory=Counter)
     refused: float = 0.0
+    fine: float = 0.0
 
     def add(self, found: FilledFrame, hole_HW: np.ndarray) -> None:
         count = np.bincount(found.origin_HW[hole_HW], minlength=len(Origin))
@@ -45,6 +47,7 @@ class Shares:
                              ("generated" if self.model else "unchanged", Origin.UNFILLED)):  # fmt: skip
             self.pixels[name] += int(count[origin])
         self.refused += found.refused * float(hole_HW.sum())
+        self.fine += found.fine * float(hole_HW.sum())
 
     def fractions(self) -> dict[str, float]:
         """Return fractions that sum to 1, without the sources that are not used. Empty if no pixel was masked."""
@@ -56,6 +59,12 @@ class Shares:
         """The fraction of the area where something moves behind it."""
         total = self.pixels.total()
         return round(self.refused / total, 4) if total else 0.0
+
+    @property
+    def aligned(self) -> float:
+        """The mean fraction of alignments that were fine, weighted by the area."""
+        total = self.pixels.total()
+        return round(self.fine / total, 4) if total else 0.0
 
     def facts(self) -> dict[str, Any]:
         """Return the fields of the clip's manifest."""

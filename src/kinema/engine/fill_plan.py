@@ -45,9 +45,9 @@ def resolved(
             notes.append(f"Not used by fill = propagate: {', '.join(dict.fromkeys(used))}.")
     found = plan.model_copy(update={"fill": fill})
     if surveyed is None or surveyed.fill != fill or not set(surveyed.sources) <= set(WORDS):
-        sources, masked = survey(found, source)
+        sources, masked, aligned = survey(found, source)
     else:
-        sources, masked = surveyed.sources, surveyed.masked
+        sources, masked, aligned = surveyed.sources, surveyed.masked, surveyed.aligned
     if set(sources) == {"unchanged"} and plan.frames <= FRAMES:
         drawn = any(isinstance(each, Mask) and (each.image or each.video) for each in plan.conditions)
         legal = "a smaller mask" + (" (white and transparent pixels are masked)" if drawn else "")
@@ -64,7 +64,8 @@ def resolved(
         notes.append(f"Expected fill: {described(sources)}.")
     if fill == "both" and not generates and request.prompt.strip():
         notes.append("Other frames show the whole area: neither model nor prompt is used. fill = generate uses both.")
-    return found.model_copy(update={"sources": sources, "masked": masked, "notes": tuple(notes)})
+    facts = {"sources": sources, "masked": masked, "aligned": aligned}
+    return found.model_copy(update={**facts, "notes": tuple(notes)})
 
 
 def _of_fill(note: str, negative: str) -> str:
@@ -74,11 +75,12 @@ def _of_fill(note: str, negative: str) -> str:
     return f"No prompt for what the model generates, so objects are kept out there by the negative prompt: {negative}."
 
 
-def survey(plan: Plan, source: Source) -> tuple[dict[str, float], float]:
-    """Return the expected fractions of the masked area by source, and the fraction of the clip's pixels that it covers,
-    from the first frames at a low resolution. Both are empty for a tracker that is too slow."""
+def survey(plan: Plan, source: Source) -> tuple[dict[str, float], float, float]:
+    """Return the expected fractions of the masked area by source, the fraction of the clip's pixels that it covers, and
+    the fraction of the alignments that are fine (`Plan.aligned`), from the first frames at a low resolution. For a
+    tracker that is too slow they are empty, 0 and 1."""
     if any(each.kind == "mask" and each.tracker in SLOW and each.follows for each in plan.conditions):
-        return {}, 0.0
+        return {}, 0.0, 1.0
     width, height = plan.size
     scale = min(1.0, SIDE_PX / max(width, height))
     small = plan.model_copy(update={
@@ -88,4 +90,4 @@ def survey(plan: Plan, source: Source) -> tuple[dict[str, float], float]:
     for _ in islice(filled(*source_streams(small, source), small, shares), small.frames):
         pass
     pixels = small.frames * small.size[0] * small.size[1]
-    return shares.fractions(), round(min(1.0, shares.pixels.total() / pixels), 4)
+    return shares.fractions(), round(min(1.0, shares.pixels.total() / pixels), 4), shares.aligned

@@ -44,7 +44,8 @@ class Candidate:
     colors_HWC: float32, gain and offset of each channel adjusted to the frame with the hole. seen_HW: inside the source
     frame and outside its mask. misfit: mean absolute difference, of 255, from the rim of the hole; misfit_HW: the same,
     interpolated from the rim near each pixel; broad_HW: of blurred colours, which a small misalignment of a texture
-    does not raise. light: (gain, offset), each (3,).
+    does not raise. light: (gain, offset), each (3,). fine: whether the chained homographies alone did not fit, so that
+    finer alignments were tried.
     """
 
     source: View
@@ -56,6 +57,7 @@ class Candidate:
     broad_HW: np.ndarray
     misfit: float
     light: tuple[np.ndarray, np.ndarray]
+    fine: bool = False
 
 
 def candidate(hole: Hole, target: View, source: View, guess_33: np.ndarray, flow: DenseFlow) -> Candidate | None:
@@ -63,6 +65,7 @@ def candidate(hole: Hole, target: View, source: View, guess_33: np.ndarray, flow
     with a residual flow. None if the source shows no pixel of the hole. guess_33: homography from target to source."""
     to_33 = _static(hole, guess_33)
     best = _warped(hole, source, projected(hole.grid_HW2, to_33))
+    fine = best.misfit >= FINE
     if best.misfit >= FINE and (direct_33 := homography(target, source, guess_33)) is not None:
         made = _warped(hole, source, projected(hole.grid_HW2, direct_33))
         if made.misfit < BETTER * best.misfit:
@@ -73,7 +76,7 @@ def candidate(hole: Hole, target: View, source: View, guess_33: np.ndarray, flow
         made = _warped(hole, source, projected(hole.grid_HW2 + more_HW2, to_33))
         if made.misfit < BETTER * best.misfit:
             best = made
-    return _judged(hole, best) if (best.seen_HW & hole.mask_HW).any() else None
+    return replace(_judged(hole, best), fine=fine) if (best.seen_HW & hole.mask_HW).any() else None
 
 
 def _static(hole: Hole, to_33: np.ndarray) -> np.ndarray:

@@ -124,9 +124,10 @@ class SceneFill:
                 each.advance(now.step_33)
         out_HWC, origin_HW = now.frame_HWC.copy(), np.zeros(now.mask_HW.shape, np.uint8)
         weights = [np.full(now.mask_HW.shape, NEVER, np.float32) for _ in range(2)]
-        misfits, refused, new_HW = [], 0, np.zeros(now.mask_HW.shape, bool)
+        misfits, refused, slow, new_HW = [], 0, 0.0, np.zeros(now.mask_HW.shape, bool)
         for hole in holes(now):
-            made_HWC, seen_HW, trust_HW, misfit = self.propagated(views, at, hole)
+            made_HWC, seen_HW, trust_HW, misfit, fine = self.propagated(views, at, hole)
+            slow += fine * float(hole.mask_HW.sum())
             trust_HW = np.where(seen_HW, self.previous.followed(hole, trust_HW, 0), 0).astype(np.float32)
             kept_HW = hole.mask_HW & (trust_HW >= 0.5)
             moving_HW = seen_HW & hole.mask_HW & ~kept_HW
@@ -164,11 +165,13 @@ class SceneFill:
             self.patches.keep(self.last, origin_HW == Origin.PATCHED)
         total, pixels = int(now.mask_HW.sum()), sum(count for _, count in misfits)
         mean = sum(misfit * count for misfit, count in misfits) / pixels if pixels else 0.0
-        return FilledFrame(out_HWC, origin_HW, mean, refused / total if total else 0.0)
+        return FilledFrame(out_HWC, origin_HW, mean, *((refused / total, slow / total) if total else (0.0, 0.0)))
 
-    def propagated(self, views: list[View], at: int, hole: Hole) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    def propagated(
+        self, views: list[View], at: int, hole: Hole
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
         """(float32 picture of the part, where any source frame shows it, bool, its weight against a smooth fill,
-        float32 in [0, 1], misfit)."""
+        float32 in [0, 1], misfit, the fraction of source frames that required a finer alignment)."""
         now = views[at]
         sources = list(selected(views, at, hole, self.keyframes.linked))
         if at and self.last is not None and now.step_33 is not None:
@@ -182,7 +185,7 @@ class SceneFill:
         found = [each for each in made if each is not None]
         if not found:
             nothing_HW = np.zeros(hole.mask_HW.shape, bool)
-            return hole.true_HWC, nothing_HW, nothing_HW.astype(np.float32), 0.0
+            return hole.true_HWC, nothing_HW, nothing_HW.astype(np.float32), 0.0, 0.0
         blended = fused(hole, found, now.index, self.flow, memory)
         trust_HW = confidence(hole, blended.error_HW, blended.seen_HW)
         picture_HWC, rim_HW = blended.picture_HWC, hole.rim_HW & blended.seen_HW
@@ -190,4 +193,4 @@ class SceneFill:
         if rim_HW.any():
             off_HWC = smooth(hole.true_HWC - picture_HWC, rim_HW, SEAM_PX)
             picture_HWC = picture_HWC + membrane(off_HWC, rim_HW)
-        return picture_HWC, blended.seen_HW, trust_HW, misfit
+        return picture_HWC, blended.seen_HW, trust_HW, misfit, sum(each.fine for each in found) / len(found)

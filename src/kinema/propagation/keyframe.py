@@ -13,7 +13,7 @@ from .camera import View
 from .candidate import projected, sampled
 from .hole import Hole
 from .membrane import membrane, smooth
-from .patch import Patching, patched
+from .patch import Patching, is_thin, patched, surface
 from .trust import confidence, rim_misfit
 
 APART_PX, MARGIN_PX = 8, 64
@@ -66,8 +66,9 @@ def _at(mask_HW: np.ndarray, place_HW2: np.ndarray) -> np.ndarray:
 
 
 def with_patches(frame_HWC: np.ndarray, where_HW: np.ndarray, known_HW: np.ndarray, patching: Patching) -> np.ndarray:
-    """A uint8 frame with new patches in an area, each connected part of it from surroundings at least as wide."""
-    out_HWC = frame_HWC.copy()
+    """A uint8 frame with new patches in an area, each connected part of it from surroundings at least as wide; thin
+    parts are filled by a smooth surface."""
+    out_HWC, side_px = frame_HWC.copy(), min(where_HW.shape)
     count, names_HW = cv2.connectedComponents(grown(where_HW, APART_PX).astype(np.uint8))
     for k in range(1, count):
         box = box_around(where_HW & (names_HW == k))
@@ -77,7 +78,11 @@ def with_patches(frame_HWC: np.ndarray, where_HW: np.ndarray, known_HW: np.ndarr
         part = (slice(max(0, box[1] - margin), box[3] + margin), slice(max(0, box[0] - margin), box[2] + margin))
         hole_HW = where_HW[part] & (names_HW[part] == k)
         if known_HW[part].any():
-            made_HWC = patched(out_HWC[part].astype(np.float32), hole_HW, known_HW[part], patching)
+            given_HWC = out_HWC[part].astype(np.float32)
+            if is_thin(hole_HW, side_px):
+                made_HWC = surface(given_HWC, hole_HW, known_HW[part])
+            else:
+                made_HWC = patched(given_HWC, hole_HW, known_HW[part], patching)
             out_HWC[part][hole_HW] = np.rint(made_HWC.clip(0, 255))[hole_HW]
             known_HW = known_HW | (where_HW & (names_HW == k))
     return out_HWC

@@ -30,6 +30,9 @@ BAND, BAND_PX = 0.5, (24, 96)
 """Patches of an open hole come from a band along it, this fraction of its depth wide, within BAND_PX."""
 PULL = 64.0
 """Added to the mean square difference, of 255 squared, of a patch from the far side of the band."""
+THIN = 0.038
+"""A hole is thin if the radius of the largest circle in it is at most this fraction of the frame's shorter side. Up to
+here a smooth surface was nearer to the truth than patches on each of three real clips; above, on some of them."""
 
 
 def exemplar(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray) -> np.ndarray:
@@ -75,6 +78,14 @@ def is_open(hole_HW: np.ndarray) -> bool:
     """Whether a hole touches the border of the picture along a good part of its longer side."""
     at_border = sum(int(side.sum()) for side in (hole_HW[0], hole_HW[-1], hole_HW[:, 0], hole_HW[:, -1]))
     return at_border >= OPEN * max(hole_HW.any(1).sum(), hole_HW.any(0).sum(), 1)
+
+
+def is_thin(hole_HW: np.ndarray, side_px: int) -> bool:
+    """Whether every pixel of a hole is near known ones, as in strokes of letters: a smooth surface bridges it, while
+    patches replace what continues across it by something else. side_px: the frame's shorter side. An open hole is known
+    on one side only, and is not thin."""
+    depth_HW = cv2.distanceTransform(hole_HW.astype(np.uint8), cv2.DIST_L2, 5)
+    return bool(depth_HW.max() <= THIN * side_px) and not is_open(hole_HW)
 
 
 def _nearest_known(hole_HW: np.ndarray) -> np.ndarray:
