@@ -1,22 +1,22 @@
 """Train Tora's parts, with which a CogVideoX model follows drawn paths (arXiv 2407.21705), from your clips or Toyland.
 
     kinema train tora --data clips/ --set model=THUDM/CogVideoX-5b --minutes 600 --device cuda --out runs/tora
-    kinema train tora --set model=runs/mini/model --set clips=512 --minutes 30 --out runs/tora     # Toyland
+    kinema train tora --set clips=512 --minutes 30 --out runs/tora          # kinema-mini-tora, on Toyland
     kinema generate "a red ball in a meadow" --model runs/tora/model --trajectory path.txt
 
-Settings (`--set NAME=VALUE`), with defaults: model (a CogVideoX or Tora model); stages (dense+sparse, or one of them:
-dense flow, then key points); steps (at most, in each stage: 500); batch (2); accumulate (1: batches per step); lr (of
-the dense stage: 1e-4, for models of fewer than 50 million parameters 2e-3; the sparse stage has half of it); flow (dis,
-or raft with raft_weights=FILE, a state dict of torchvision's raft_large; Toyland's flow is exact); camera (drop, or
-keep: clips in which the camera moves); least_flow (0.1: clips with a smaller flow score are dropped; px per frame at a
-shorter side of 480); draws (4: different key points per clip); points (16: at most); sigma (px, of the Gaussian around
-key points: 10, or the model's); fuser (adaptive_norm, or extra_channels or cross_attention, of the paper's ablation);
-compression (vae, or sample or pool, of the ablation; only vae writes a model that generates); channels (of the
-extractor: 128, for small models 32); start (model: from the parts of a Tora model; or new); crops (1); frames; fps;
-area (px); drop (0.1: share of captions dropped); trigger (a word before every caption); clips (256) and world (mini,
-small or full) of Toyland; optimizer (adamw, adamw8bit with bitsandbytes, or muon for matrices); checkpointing (off or
-on: less memory, a third more time); seed (0); samples (2: on a sheet after each stage); every (minutes between samples;
-0: only at the end).
+Settings (`--set NAME=VALUE`), with defaults: model (kinema-mini-tora; any CogVideoX or Tora model); stages
+(dense+sparse, or one of them: dense flow, then key points); steps (at most, in each stage: 500); batch (2); accumulate
+(1: batches per step); lr (of the dense stage: 1e-4, for models of fewer than 50 million parameters 2e-3; the sparse
+stage has half of it); flow (dis, or raft with raft_weights=FILE, a state dict of torchvision's raft_large; Toyland's
+flow is exact); camera (drop, or keep: clips in which the camera moves); least_flow (0.1: clips with a smaller flow
+score are dropped; px per frame at a shorter side of 480); draws (4: different key points per clip); points (16: at
+most); sigma (px, of the Gaussian around key points: 10, or the model's); fuser (adaptive_norm, or extra_channels or
+cross_attention, of the paper's ablation); compression (vae, or sample or pool, of the ablation; only vae writes a model
+that generates); channels (of the extractor: 128, for small models 32); start (model: from the parts of a Tora model; or
+new); crops (1); frames; fps; area (px); drop (0.1: share of captions dropped); trigger (a word before every caption);
+clips (256) and world (mini, small or full) of Toyland; optimizer (adamw, adamw8bit with bitsandbytes, or muon for
+matrices); checkpointing (off or on: less memory, a third more time); seed (0); samples (2: on a sheet after each
+stage); every (minutes between samples; 0: only at the end).
 
 Stages: data (checks the clips), motion (measures their motion, drops and weighs them), cache (latents and motion maps),
 dense, sparse, export (OUT/model, in the published layout). Only the extractor and the fusers are trained; digests of
