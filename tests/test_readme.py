@@ -44,6 +44,7 @@ USER_FILES = {
     "cogvideox.md": {"watercolour.safetensors"},
     "director.md": {"bible.yaml"},  # printed below on the page
     "interpolate.md": {"film_net_fp32.pt"},
+    "tora.md": {"wave.txt", "a.txt", "b.txt", "pond.png", "wave.svg", "ckpts/tora/i2v/mp_rank_00_model_states.pt"},
     "trajectories.md": {"paths.json", "curve.svg"},  # printed on the page
 }
 """Input files that the user provides, or that a page itself prints."""
