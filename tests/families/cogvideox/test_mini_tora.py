@@ -27,7 +27,7 @@ needs_weights = pytest.mark.skipif(
 )
 PROMPT, SEED = "a red ball over the grass", "1"
 MOST_PERCENT, LEAST_PERCENT_WITHOUT = 12.0, 15.0
-"""Bounds of the trajectory error. Measured: see the test."""
+"""Bounds of the trajectory error, in % of the side. Measured with an early export: FIRST with the path, FREE without."""
 CIRCLE = [(0.5 + 0.25 * math.cos(math.pi * n / 8), 0.5 + 0.25 * math.sin(math.pi * n / 8)) for n in range(17)]
 
 
@@ -94,10 +94,13 @@ def test_the_command_follows_a_circle(tmp_path, monkeypatch):
     from kinema.evaluation.probes import load_probes
     from kinema.evaluation.track import track_object
 
+    readings = {name: load_probes().read(clips[name]) for name in ("text", "free")}
     errors = {
-        name: trajectory_error(track_object(load_probes().read(clips[name]), "ball", "red"), np.array(CIRCLE))
-        for name in ("text", "free")
+        name: trajectory_error(track_object(reading, "ball", "red"), np.array(CIRCLE))
+        for name, reading in readings.items()
     }
     assert errors["text"] < MOST_PERCENT and (errors["free"] is None or errors["free"] > LEAST_PERCENT_WITHOUT), errors
+    any_object = trajectory_error(track_object(readings["text"]), np.array(CIRCLE))
     said = answer(run("evaluate", "text", "--metrics", "trajectory_error", "--json"))["metrics"]["trajectory_error"]
-    assert said["tracker"] == "probes" and said["value"] == pytest.approx(errors["text"], abs=0.5)
+    assert said["tracker"] == "probes" and said["value"] == pytest.approx(any_object, abs=0.05)
+    assert said["value"] < LEAST_PERCENT_WITHOUT
