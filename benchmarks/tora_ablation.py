@@ -1,8 +1,8 @@
 """The ablations of Tora's paper (arXiv 2407.21705, tables 2 and 3), in small: three compressions of the motion map,
 three fusers, three orders of training, each with as many steps on the same Toyland clips.
 
-    python benchmarks/tora_ablation.py MODEL --steps 400 --out runs/ablation     # MODEL: a small CogVideoX folder
-    python benchmarks/tora_ablation.py MODEL --steps 400 --tables fuser          # one table
+    python benchmarks/tora_ablation.py --steps 400 --out runs/ablation           # on kinema-mini-tora
+    python benchmarks/tora_ablation.py MODEL --steps 400 --tables fuser          # another CogVideoX model; one table
 
 "held-out error": of the velocity, with key points, on clips that were not trained on, mean of three noise levels.
 "other motion": by how much it rises, in per cent, with the motion of another clip. "TrajError": mean distance between
@@ -52,6 +52,8 @@ WORLD = replace(
 """One moving object under a still camera, so that the centre's path is all of the motion."""
 HELD_OUT = 40_000_000
 LOST = 100.0
+SIGMA_PX = 10.0
+"""For models without Tora's parts: the published width."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Ablation:
         self.frames, self.fps = card.frames.trained, card.defaults.fps
         self.done: dict[Variant, dict[str, Any]] = {}
         self.probes = load_probes()
+        self.autoencoder = digest(base.parts.vae, lambda name: True)[:16]
 
     # -- clips ---------------------------------------------------------------------------------------------------------
 
@@ -116,7 +119,7 @@ class Ablation:
             clips, _ = motion_clips.toyland(
                 self.settings.out / "cache", WORLD, range(first, first + count), self.encoder(compression),
                 num_frames=self.frames, height=self.height, width=self.width, fps=self.fps,
-                encoder_id=f"{self.base.card.path} {compression} {self.settings.sigma} {self.settings.seed}",
+                encoder_id=f"{self.autoencoder} {compression} {self.settings.sigma} {self.settings.seed}",
             )  # fmt: skip
             found.append(replace(clips, weight=torch.ones(count)))
         return found[0], found[1]
@@ -245,7 +248,9 @@ def table(name: str, rows: dict[str, dict[str, Any]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a CogVideoX model or folder, text to video")
+    parser.add_argument(
+        "model", nargs="?", default="kinema-mini-tora", help="a CogVideoX model or folder, text to video"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/tora_ablation"))
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--device", default="cpu")
@@ -255,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--sigma", type=float, default=10.0)
+    parser.add_argument("--sigma", type=float, help="width of the motion around a path, in px (default: the model's)")
     given = vars(parser.parse_args(arguments))
     model, tables, device = given.pop("model"), given.pop("tables"), given.pop("device")
     if given["steps"] < 2:
@@ -264,6 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     card = store.find(model)
     if card.family != "cogvideox" or card.variant != "t2v":
         parser.error(f"{model}: not a CogVideoX model for text to video")
+    own = card.options["trajectory_sigma"].default if "trajectory_sigma" in card.options else SIGMA_PX
+    given["sigma"] = given["sigma"] or own
     settings = Settings(**given)
     settings.out.mkdir(parents=True, exist_ok=True)
     run = Ablation(ToraBase.load(card, device), settings)

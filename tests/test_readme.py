@@ -45,7 +45,7 @@ USER_FILES = {
     "director.md": {"bible.yaml"},  # printed below on the page
     "interpolate.md": {"film_net_fp32.pt"},
     "mini_tora.md": {"wave.txt"},
-    "tora.md": {"wave.txt", "wave.svg", "a.txt", "b.txt", "pond.png"},
+    "tora.md": {"wave.txt", "a.txt", "b.txt", "pond.png", "wave.svg", "ckpts/tora/i2v/mp_rank_00_model_states.pt"},
     "trajectories.md": {"paths.json", "curve.svg"},  # printed on the page
 }
 """Input files that the user provides, or that a page itself prints."""

@@ -74,7 +74,7 @@ def test_conditions_are_refused_from_the_card():
     path = kinema.Trajectory(points=((0, 0), (1, 1)))
     with pytest.raises(RequestError) as caught:
         plan(Request(model="wan2.1-t2v-14b", conditions=(path,)))
-    assert caught.value.models == ("kinema-mini-wan", "tora")
+    assert caught.value.models[0] == "kinema-mini-wan" and "tora" in caught.value.models
     with pytest.raises(RequestError, match="image:first"):
         plan(Request(model="wan2.1-i2v-14b-480p"))
     with pytest.raises(RequestError, match="audio"):

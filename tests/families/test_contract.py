@@ -16,14 +16,26 @@ from kinema.core.registry import built_in_cards
 from kinema.core.request import Request
 from kinema.engine.load import Engine
 from kinema.engine.plan import plan as make_plan
+from kinema.weights.store import own_place
 
 FEW = 6
 GRAY = inline_png(np.full((64, 64, 3), 120, np.uint8))
 """For models that cannot work without a picture."""
-BUILT_IN = {card.id: card.family for card in built_in_cards() if card.builtin}
 TINY = {"cogvideox": {f"tiny-{layout}": layout for layout in ("5b", "1.5-i2v")}}
-"""Families without a built-in checkpoint: the layouts that stand in for one."""
-MODELS = [*BUILT_IN, *(name for family, names in TINY.items() if family not in BUILT_IN.values() for name in names)]
+"""Layouts with random weights: the first stands in for the built-in checkpoint of its family where that is missing."""
+
+
+def is_here(card) -> bool:
+    return any(own_place(card).rglob("*.safetensors"))
+
+
+BUILT_IN = {
+    card.id: card.family for card in built_in_cards() if card.builtin and (card.family not in TINY or is_here(card))
+}
+MODELS = [
+    *BUILT_IN,
+    *(name for family, names in TINY.items() for name in list(names)[family in BUILT_IN.values() :]),
+]  # fmt: skip
 
 
 def test_every_family_is_covered():
