@@ -13,8 +13,9 @@ Measured on discs of 0.11 and 0.22 of the height (benchmarks/fill.py): 0.3e-5 ov
 over a drive."""
 MASKED = 0.1
 """The masked fraction of a clip that was not surveyed."""
-SHADOW = 4.0
-"""How many times as long it takes to find and fill a shadow too: 3.2 to 4.4 on a hand-held clip (docs/editing.md)."""
+SHADOW = (1.5, 4.0)
+"""How many times as long it takes to find and fill a shadow too, over a static and a moving camera: 1.5 and 4.4 were
+measured (benchmarks/composited.py shadow)."""
 READ = 0.5
 """The share of a frame's cost, apart from its masked pixels, that is due when it is read ahead."""
 
@@ -30,7 +31,8 @@ def fill_work(plan: Plan, done: int = 0) -> Work:
     whole_s = FRAME_S * plan.frames + PIXEL_S * pixels
     masked = left * (plan.masked or MASKED) * pixels
     hole_s = STILL_S + (MOVING_S - STILL_S) * plan.aligned
-    work_s = (left * whole_s + hole_s * masked) * (SHADOW if shadows(plan) else 1.0)
+    times = SHADOW[0] + (SHADOW[1] - SHADOW[0]) * plan.aligned if shadows(plan) else 1.0
+    work_s = (left * whole_s + hole_s * masked) * times
     read_s = READ * whole_s * frames_ahead(plan) / plan.frames
     share = min(0.9, read_s / (read_s + work_s))
     parts = (("read", share), ("fill", 1.0 - share))
