@@ -95,9 +95,10 @@ def _day(text: str) -> Any:
 
 
 def _lora(text: str) -> Any:
-    from kinema.training.recipes._lora_options import _number
+    from kinema.training.core.settings import number
+    from kinema.training.recipes._lora_options import NUMBERS
 
-    return _number("rank", text)
+    return number("rank", text, NUMBERS["rank"])
 
 
 PLACES: dict[str, Callable[[Path, str], Any]] = {

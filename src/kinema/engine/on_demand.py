@@ -14,20 +14,17 @@ from ..core.plan import Plan
 from ..core.quiet import quietly
 from ..core.request import Request
 from ..weights import store
-from .clip import Clip
 from .estimate import arithmetic, parts
 from .keeping import check_keeping
 from .manifest import manifest, without_estimate
 from .plan import plan as make_plan
 from .stopwatch import Stopwatch
-from .without_model import lazy_clip
+from .without_model import StandIn
 
 
-class OnDemand:
+class OnDemand(StandIn):
     """The stand-in of an Engine that is loaded at the first window in which something is left to generate. load: loads
     and returns it, reporting to a callback. model: as for `load`. device: its name, as in `estimate.device_name`."""
-
-    start_s: float | None = None
 
     def __init__(self, model: str, device: str, load: Callable[[OnEvent], Any]) -> None:
         self.model, self.device, self.load = model, device, load
@@ -50,14 +47,6 @@ class OnDemand:
         if self.engine is not None:
             return self.engine.manifest(plan)
         return manifest(without_estimate(plan), {}, self.device_name)
-
-    def describe(self, plan: Plan) -> Callable[[], dict[str, Any]]:
-        """Return the function that makes the manifest."""
-        return partial(self.manifest, plan)
-
-    def generate(self, plan: Plan, *, on_event: OnEvent = ignore, progress: bool | None = None) -> Clip:
-        """Return the lazy clip of a plan."""
-        return lazy_clip(self, plan, on_event, progress)
 
     def stream(
         self, plan: Plan, *, on_event: OnEvent = ignore, state: Any = None, keep: Any = None, keep_every: int = 0

@@ -27,11 +27,35 @@ CHUNK_FRAMES = 8
 STAGE = "fill"
 
 
-class WithoutModel:
+class StandIn:
+    """What the stand-ins of an Engine have in common."""
+
+    start_s: float | None = None
+
+    def manifest(self, plan: Plan) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def stream(self, plan: Plan, *, on_event: OnEvent = ignore) -> Iterator[Chunk]:
+        raise NotImplementedError
+
+    def describe(self, plan: Plan) -> Callable[[], dict[str, Any]]:
+        """Return the function that makes the manifest."""
+        return partial(self.manifest, plan)
+
+    def generate(self, plan: Plan, *, on_event: OnEvent = ignore, progress: bool | None = None) -> Clip:
+        """Return the lazy clip of a plan. on_event, progress: as in `Engine.generate`."""
+        if progress is None and on_event is not ignore:
+            progress = False
+        return Clip(
+            plan, lambda shown: self.stream(plan, on_event=both(on_event, shown)), lambda _: self.describe(plan),
+            progress=progress,
+        )  # fmt: skip
+
+
+class WithoutModel(StandIn):
     """The stand-in of an Engine for plans that use no model. It loads nothing."""
 
     device_name = "cpu"
-    start_s: float | None = None
 
     def plan(self, request: Request) -> Plan:
         return make_plan(request, None, "cpu")
@@ -42,14 +66,6 @@ class WithoutModel:
 
     def manifest(self, plan: Plan) -> dict[str, Any]:
         return manifest(without_estimate(plan), {}, self.device_name)
-
-    def describe(self, plan: Plan) -> Callable[[], dict[str, Any]]:
-        """Return the function that makes the manifest."""
-        return partial(self.manifest, plan)
-
-    def generate(self, plan: Plan, *, on_event: OnEvent = ignore, progress: bool | None = None) -> Clip:
-        """Return the lazy clip of a plan."""
-        return lazy_clip(self, plan, on_event, progress)
 
     def stream(
         self,
@@ -69,18 +85,6 @@ class WithoutModel:
         done = 0 if keeping.state is None else keeping.state.done
         with timed(fill_work(plan, done), on_event) as report:
             yield from fill_clip(plan, report, keeping)
-
-
-def lazy_clip(generator: Any, plan: Plan, on_event: OnEvent, progress: bool | None) -> Clip:
-    """Return the lazy clip of a stand-in of an engine. on_event, progress: as in `Engine.generate`."""
-    if progress is None and on_event is not ignore:
-        progress = False
-
-    def make(shown: OnEvent) -> Iterator[Chunk]:
-        chunks: Iterator[Chunk] = generator.stream(plan, on_event=both(on_event, shown))
-        return chunks
-
-    return Clip(plan, make, lambda _: generator.describe(plan), progress=progress)
 
 
 def fill_clip(plan: Plan, on_event: OnEvent = ignore, keeping: Keeping | None = None) -> Iterator[Chunk]:

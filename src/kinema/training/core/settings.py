@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...core import numerals
 from ...core.events import OnEvent, ignore
 from .budget import NOTHING, Budget, FixedCost
 
@@ -54,6 +55,24 @@ class Stage:
     work: Callable[[float], dict[str, Any] | None]
     may_change: tuple[str, ...] = ()
     fixed_cost: FixedCost = NOTHING
+
+
+NumberRule = tuple[type, float, float, float]
+"""The rule of a number among a recipe's options: int or float, default, least and greatest value."""
+
+
+def number(name: str, given: str | None, rule: NumberRule) -> float:
+    """Parse the option `name`; its default if None is given. Raises ValueError for illegal values."""
+    kind, default, least, most = rule
+    if given is None:
+        return default
+    try:
+        value = numerals.integer(given) if kind is int else numerals.decimal(given)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, got {given!r}.") from None
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be {least} to {most}, got {given}.")
+    return value
 
 
 def why_no_optimizer(kind: str) -> str | None:

@@ -6,17 +6,16 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from ...core import numerals
 from ...core.errors import RequestError
 from ...core.extras import install_command
 from ...sd import bases
 from ...weights.adapter_writer import DIALECTS
 from .. import families
 from ..core import processes
-from ..core.settings import SEVERAL, Settings, why_no_optimizer
+from ..core.settings import SEVERAL, NumberRule, Settings, number, why_no_optimizer
 from ..data import own_clips
 
-NUMBERS = {
+NUMBERS: dict[str, NumberRule] = {
     "rank": (int, 8, 1, 256), "alpha": (int, 0, 0, 1024), "steps": (int, 500, 1, 1_000_000), "batch": (int, 2, 1, 1024),
     "accumulate": (int, 1, 1, 1024), "samples": (int, 2, 0, 64), "every": (float, 0.0, 0.0, 1e6),
     "lr": (float, 0.0, 1e-7, 1.0), "frames": (int, 0, 0, 256), "fps": (float, 0.0, 0.0, 240.0),
@@ -49,7 +48,7 @@ class LoraOptions:
             raise ValueError(f"No such setting: {unknown[0]}. Legal: {', '.join((*WORDS, *NUMBERS))}.")
         if "data" not in options:
             raise ValueError("Requires a folder of clips: --data FOLDER.")
-        self.number = {name: _number(name, options.get(name)) for name in NUMBERS}
+        self.number = {name: number(name, options.get(name), rule) for name, rule in NUMBERS.items()}
         self.dialects = options.get("dialect", "diffusers").split("+")
         self.checkpointing, self.sharded = _switch(options, "checkpointing"), _switch(options, "shard")
         if self.sharded and max(processes.count(), settings.processes) < 2:
@@ -130,16 +129,3 @@ def _switch(options: dict[str, str], name: str) -> bool:
     if given not in ("on", "off"):
         raise ValueError(f"{name} must be on or off, got {given!r}.")
     return given == "on"
-
-
-def _number(name: str, given: str | None) -> float:
-    kind, default, least, most = NUMBERS[name]
-    if given is None:
-        return default
-    try:
-        value = numerals.integer(given) if kind is int else numerals.decimal(given)
-    except ValueError:
-        raise ValueError(f"{name} must be a number, got {given!r}.") from None
-    if not least <= value <= most:
-        raise ValueError(f"{name} must be {least} to {most}, got {given}.")
-    return value

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core import numerals
 from ...core.errors import RequestError
-from ..core.settings import Settings, why_no_optimizer
+from ..core.settings import NumberRule, Settings, number, why_no_optimizer
 from ..data import optical_flow, own_clips
 
 if TYPE_CHECKING:
     from ..data.curate import Curated
 
-Number = tuple[type, float, float, float]
-NUMBERS: dict[str, Number] = {
+NUMBERS: dict[str, NumberRule] = {
     "steps": (int, 500, 1, 1_000_000), "batch": (int, 2, 1, 1024), "accumulate": (int, 1, 1, 1024),
     "lr": (float, 0.0, 1e-7, 1.0), "frames": (int, 0, 0, 256), "fps": (float, 0.0, 0.0, 240.0),
     "area": (int, 0, 0, 4096 * 4096), "crops": (int, 1, 1, 64), "drop": (float, 0.1, 0.0, 1.0),
@@ -46,7 +44,7 @@ class ToraOptions:
         options = settings.options
         if unknown := [name for name in options if name not in (*NUMBERS, *WORDS, *CHOICES)]:
             raise ValueError(f"No such setting: {unknown[0]}. Legal: {', '.join((*WORDS, *CHOICES, *NUMBERS))}.")
-        self.number = {name: _number(name, options.get(name)) for name in NUMBERS}
+        self.number = {name: number(name, options.get(name), rule) for name, rule in NUMBERS.items()}
         self.choice = {name: _choice(name, options.get(name)) for name in CHOICES}
         kind = self.choice["optimizer"]
         if kind != "muon" and (why := why_no_optimizer(kind)):
@@ -156,16 +154,3 @@ def _choice(name: str, given: str | None) -> str:
     if given is not None and given not in legal:
         raise ValueError(f"{name} must be one of {', '.join(legal)}, got {given!r}.")
     return given or legal[0]
-
-
-def _number(name: str, given: str | None) -> float:
-    kind, default, least, most = NUMBERS[name]
-    if given is None:
-        return default
-    try:
-        value = numerals.integer(given) if kind is int else numerals.decimal(given)
-    except ValueError:
-        raise ValueError(f"{name} must be a number, got {given!r}.") from None
-    if not least <= value <= most:
-        raise ValueError(f"{name} must be {least} to {most}, got {given}.")
-    return value
