@@ -16,7 +16,7 @@ from ..core.outside import bounded
 from ..weights.store import home
 from . import records
 from .built_in import BUILT_IN
-from .database import JobDatabase, Do, open_database
+from .database import Do, JobDatabase, open_database
 from .job import STATES, Job, JobEvent, KeyReused, NoSuchMedia, WrongState, check_states
 from .kinds import Kinds
 from .media import MediaStore

@@ -14,7 +14,7 @@ from ..http.server_events import ServerEvent, event_stream, resume_after, wants_
 from ..jobs.job import ENDED, JobEvent
 from ..jobs.store import JobStore
 from .answers import answer
-from .job_routes import ID
+from .job_routes import ID, id_of
 
 PAGE = 200
 """Events that are read at once for a stream."""
@@ -31,8 +31,8 @@ class EventRoutes:
 
     async def events(self, request: Request) -> Response:
         """Query: after, or the header Last-Event-ID: the number of the last event that the client has. The stream ends
-        after the event of the job's end; a retry of the job is a new stream."""
-        id, after = request.path_params["id"], resume_after(request)
+        after the event of the job's end; 204: the client has that event."""
+        id, after = id_of(request), resume_after(request)
         job = await run_in_threadpool(self.store.get, id)
         if not wants_stream(request):
             found = await run_in_threadpool(self.store.events, id, after)
@@ -40,13 +40,14 @@ class EventRoutes:
 
         async def read(at: int) -> Sequence[ServerEvent]:
             page = await run_in_threadpool(self.store.events, id, at, PAGE)
-            return [_sent(event) for event in page]
+            return [_sent(event, event is page[-1]) for event in page]
 
         if job.ended and not await read(after):
             return Response(status_code=204)  # tells a browser not to reconnect
         return event_stream(read, self.changes, after)
 
 
-def _sent(event: JobEvent) -> ServerEvent:
-    is_last = event.kind == "state" and event.data.get("state") in ENDED
-    return ServerEvent(event.number, event.kind, event.to_dict(), is_last)
+def _sent(event: JobEvent, is_newest: bool) -> ServerEvent:
+    """The state of an end is the last event of a stream only if nothing follows it: a retried job goes on."""
+    ends = event.kind == "state" and event.data.get("state") in ENDED
+    return ServerEvent(event.number, event.kind, event.data, ends and is_newest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,12 +14,14 @@ from starlette.routing import BaseRoute, Route
 from ..core.errors import RequestError
 from ..core.numerals import integer
 from ..http.json_body import json_body
-from ..jobs.job import Job, NoSuchMedia, WrongState
+from ..jobs.job import Job, NoSuchJob, NoSuchMedia, WrongState
 from ..jobs.store import JobStore
 from .answers import answer
 from .media_types import headers_of
 
-ID = "{id:job}"
+ID = "{id}"
+_ID = re.compile(r"[0-9a-f]{8,40}")
+_KIND = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 SUBMITTED = ("kind", "body", "priority", "name", "expires_s")
 Check = Callable[[Any], Awaitable[None]]
 """Of a kind of jobs: RequestError for a body that a client may not send or that cannot be done."""
@@ -68,9 +71,10 @@ class JobRoutes:
         """Query: state and kind (repeated or comma-separated), limit, before."""
         query = request.query_params
         limit = whole("limit", query.get("limit", "50"))
-        found = await run_in_threadpool(
-            self.store.list, _among(query.getlist("state")), _among(query.getlist("kind")), limit, query.get("before")
-        )
+        kinds = [listed("kind", each, _KIND, "the name of a kind") for each in _among(query.getlist("kind"))]
+        before = listed("before", query["before"], _ID, "the id of a job") if "before" in query else None
+        states = _among(query.getlist("state"))
+        found = await run_in_threadpool(self.store.list, states, kinds, limit, before)
         return answer({
             "jobs": [job.to_dict() for job in found],
             "next": found[-1].id if len(found) == limit else None,
@@ -80,7 +84,7 @@ class JobRoutes:
         return answer((await self._job(request)).to_dict())
 
     async def delete(self, request: Request) -> Response:
-        await run_in_threadpool(self.store.delete, request.path_params["id"])
+        await run_in_threadpool(self.store.delete, id_of(request))
         return Response(status_code=204)
 
     async def move(self, request: Request) -> Response:
@@ -90,10 +94,9 @@ class JobRoutes:
             return data
         known(data, ("before", "to"))
         before, to = data.get("before"), data.get("to")
-        for name, value in (("before", before), ("to", to)):
-            if not (value is None or isinstance(value, str)):
-                raise RequestError(f"{name} is not text.", field=name, value=str(value)[:50], legal="text")
-        job = await run_in_threadpool(self.store.move, request.path_params["id"], before=before, to=to)
+        if before is not None:
+            before = listed("before", before, _ID, "the id of a queued job")
+        job = await run_in_threadpool(self.store.move, id_of(request), before=before, to=to)
         return answer(job.to_dict())
 
     async def result(self, request: Request) -> Response:
@@ -111,13 +114,29 @@ class JobRoutes:
 
     def _verb(self, change: Callable[[str], Job]) -> Callable[[Request], Awaitable[Response]]:
         async def run(request: Request) -> Response:
-            return answer((await run_in_threadpool(change, request.path_params["id"])).to_dict())
+            return answer((await run_in_threadpool(change, id_of(request))).to_dict())
 
         run.__name__ = change.__name__
         return run
 
     async def _job(self, request: Request) -> Job:
-        return await run_in_threadpool(self.store.get, request.path_params["id"])
+        return await run_in_threadpool(self.store.get, id_of(request))
+
+
+def id_of(request: Request) -> str:
+    """The id in a path. NoSuchJob for a text that no job has."""
+    id = request.path_params["id"]
+    if _ID.fullmatch(id) is None:
+        raise NoSuchJob("No such job.")
+    return str(id)
+
+
+def listed(field: str, value: Any, pattern: re.Pattern[str], legal: str) -> str:
+    """A text that meets a pattern. RequestError."""
+    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+        shown = str(value)[:50]
+        raise RequestError(f"{field} = {shown!r}.", field=field, value=shown, legal=legal)
+    return value
 
 
 def known(data: Mapping[str, Any], names: tuple[str, ...]) -> None:
