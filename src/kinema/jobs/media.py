@@ -17,7 +17,7 @@ from typing import IO, BinaryIO
 
 from ..core.errors import KinemaError, RequestError
 from ..core.whole import hidden, put, whole
-from .database import JobDatabase, Do
+from .database import Do, JobDatabase
 from .job import Media, NoSuchMedia, sha_of
 
 PART_BYTES = 4 * 2**20

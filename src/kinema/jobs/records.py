@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..core.outside import for_terminal
-from .database import JobDatabase, Do, Row
+from .database import Do, JobDatabase, Row
 from .job import Job, JobEvent, NoSuchJob, sha_of
 
 MAX_REASON_CHARS = 2000

@@ -16,7 +16,7 @@ from ..core.outside import bounded
 from ..weights.store import home
 from . import records
 from .built_in import BUILT_IN
-from .database import JobDatabase, Do, open_database
+from .database import Do, JobDatabase, open_database
 from .job import STATES, Job, JobEvent, KeyReused, NoSuchMedia, WrongState, check_states
 from .kinds import Kinds
 from .media import MediaStore
@@ -211,7 +211,7 @@ class JobStore:
         return [records.event_of(row) for row in rows]
 
     def version(self) -> str:
-        """A text that changes when anything was committed; see JobDatabase.version. A server with many listeners polls it
+        """A text that changes with every commit; see JobDatabase.version. A server with many listeners polls it
         in one place, and asks for events only when it differs."""
         return self.database.version()
 
