@@ -211,7 +211,7 @@ class JobStore:
         return [records.event_of(row) for row in rows]
 
     def version(self) -> str:
-        """A text that changes when anything was committed; see JobDatabase.version. A server with many listeners polls it
+        """A text that changes with every commit; see JobDatabase.version. A server with many listeners polls it
         in one place, and asks for events only when it differs."""
         return self.database.version()
 
