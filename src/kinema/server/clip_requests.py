@@ -40,7 +40,8 @@ class ClipRequests:
     async def check(self, body: Any) -> None:
         """Check the body of a job of the kind `clip`. RequestError."""
         fields, request = await run_in_threadpool(self._allowed, body)
-        if request.fill != "generate":  # its plan surveys the whole clip; the worker makes it once
+        follows = any(each.kind == "mask" and each.follows for each in request.conditions)
+        if request.fill != "generate" or follows:  # the plan surveys the whole clip; the worker makes it once
             return
         try:
             await self._planned(fields, request, QUICK_S)

@@ -46,15 +46,16 @@ def serve(where: Serving, settings: ServerSettings, report: Callable[[str], None
                        names=(*settings.names, where.host, socket.gethostname()))  # fmt: skip
     with contextlib.closing(_listening(where.host, where.port)) as sock:
         from ..jobs.store import JobStore
+        from ..jobs.supervise import Workers
         from .app import server_app
         from .kinds import KINDS
-        from .worker_processes import WorkerProcesses
 
         with JobStore.open(where.database, kinds=KINDS) as store:
             changes = Changes(store.wait)
             app = server_app(store, settings, changes)
             url = address_of(sock).rstrip("/")
-            workers = WorkerProcesses(store, settings.workers, where.database, settings.device or "", where.warm)
+            workers = Workers(store, where.database, num_workers=settings.workers, device=settings.device or "",
+                              warm=where.warm)  # fmt: skip
             with _until_signal(), workers, announced(url, __version__, settings.token):
                 report(url)
                 serve_app(app, sock, limits=FOR_JOBS, closing=changes.close)
@@ -62,8 +63,8 @@ def serve(where: Serving, settings: ServerSettings, report: Callable[[str], None
 
 @contextlib.contextmanager
 def _until_signal() -> Iterator[None]:
-    """Within the block SIGINT and SIGTERM end it in order. The web server has its own handlers while it runs, and raises
-    the signal again when it has ended, which must not skip what follows."""
+    """Within the block SIGINT and SIGTERM end it in order. The web server has its own handlers while it runs, and
+    raises the signal again when it has ended, which must not skip what follows."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(*_: Any) -> None:
