@@ -2,86 +2,67 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
 import json
+import os
 import re
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import typer
 
 from ..core.display import command
 from ..core.quiet import quiet_process
-from . import (
-    animate,
-    channel,
-    clip,
-    completion,
-    control,
-    direct,
-    doctor,
-    edit,
-    evaluate,
-    exits,
-    film,
-    generate,
-    history,
-    interpolate,
-    mask,
-    models,
-    music,
-    once,
-    path,
-    samples,
-    styles,
-    toyland,
-    track,
-    train,
-    upscale,
-    worker,
-)
+from . import completion, exits, once
 from .say import say, settle_streams
 
-app = typer.Typer(
-    name="kinema",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("generate")(generate.generate)
-app.command("plan")(generate.plan)
-app.command("animate")(animate.animate)
-app.command("remove")(edit.remove)
-app.command("edit")(edit.edit)
-app.command("outpaint")(edit.outpaint)
-app.command("extend")(edit.extend)
-app.command("between")(edit.between)
-app.command("restyle")(edit.restyle)
-app.command("upscale")(upscale.upscale)
-app.command("control")(control.control)
-app.command("mask")(mask.mask)
-app.command("track")(track.track)
-app.add_typer(path.app, name="path")
-app.command("direct")(direct.direct)
-app.command("make-film")(film.make_film)
-app.add_typer(channel.app, name="channel")
-app.command("worker")(worker.worker)
-app.command("music")(music.music)
-app.command("score")(music.score)
-app.command("interpolate")(interpolate.interpolate)
-app.command("rerun")(clip.rerun)
-app.command("inspect")(clip.inspect)
-app.command("history")(history.history)
-app.add_typer(models.app, name="models")
-app.command("styles")(styles.styles)
-app.command("samples")(samples.samples)
-app.add_typer(toyland.app, name="toyland")
-app.add_typer(evaluate.app, name="evaluate")
-app.command("train")(train.train)
-app.command("doctor")(doctor.doctor)
-app.command("completion")(completion.completion)
-once.everywhere(app)
+VERBS = {
+    "generate": "generate:generate", "plan": "generate:plan", "animate": "animate:animate", "remove": "edit:remove",
+    "edit": "edit:edit", "outpaint": "edit:outpaint", "extend": "edit:extend", "between": "edit:between",
+    "restyle": "edit:restyle", "upscale": "upscale:upscale", "control": "control:control", "mask": "mask:mask",
+    "track": "track:track", "path": "path:app", "direct": "direct:direct", "make-film": "film:make_film",
+    "channel": "channel:app", "worker": "worker:worker", "music": "music:music", "score": "music:score",
+    "interpolate": "interpolate:interpolate", "rerun": "clip:rerun", "inspect": "clip:inspect",
+    "history": "history:history", "models": "models:app", "styles": "styles:styles", "samples": "samples:samples",
+    "toyland": "toyland:app", "evaluate": "evaluate:app", "train": "train:train", "doctor": "doctor:doctor",
+    "completion": "completion:completion",
+}  # fmt: skip
+"""Verbs in the order of the help page, each with its module and its function or Typer application there. A command
+imports only the module of its own verb: importing all takes longer than the work of a quick command."""
+
+
+@functools.cache
+def application(*names: str) -> typer.Typer:
+    """Return the command line with some verbs; without names, with all."""
+    found = typer.Typer(
+        name="kinema", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )  # fmt: skip
+    add_verbs(found, names or VERBS)
+    found.callback()(root)
+    once.everywhere(found)
+    _wrap_help(found)
+    return found
+
+
+def add_verbs(group: typer.Typer, names: Iterable[str]) -> None:
+    """Add verbs of VERBS to a Typer application, and import their modules."""
+    for name in names:
+        module, _, part = VERBS[name].partition(":")
+        verb = getattr(importlib.import_module(f".{module}", __package__), part)
+        if isinstance(verb, typer.Typer):
+            group.add_typer(verb, name=name)
+        else:
+            group.command(name)(verb)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":  # the whole command line, for tests and the help pages
+        return application()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _wrap_help(app: typer.Typer) -> None:
@@ -100,9 +81,6 @@ def flowing(docstring: str) -> str:
     return "\n\n".join(" ".join(each.split()) for each in paragraphs)
 
 
-_wrap_help(app)
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         from .. import __version__
@@ -111,7 +89,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -131,6 +108,8 @@ def main() -> None:
     completion.prepare()
     command()
     as_json = "--json" in sys.argv[1:]
+    typed = sys.argv[1:2] if completion.VARIABLE not in os.environ else []
+    app = application(*(name for name in typed if name in VERBS))
     try:
         code = app(standalone_mode=not as_json)
     except (KeyboardInterrupt, exits.Terminated) as error:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ModelError, RequestError
+from ..core.home import home
 from ..core.plan import Plan
-from .store import header, home, known_cards
+from .store import header, known_cards
 
 DESCRIPTIONS = "styles.json"
 """File next to the built-in adapters: name -> description."""
