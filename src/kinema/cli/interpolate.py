@@ -59,7 +59,7 @@ def interpolate(
     """Interpolate frames: a higher frame rate with the same length and sound, or slow motion."""
     from ..conditions.inputs import range_remarks
     from ..engine.timed import timed
-    from ..media.endings import RATES
+    from ..media.formats import RATES
     from ..media.read import probe
     from ..post import interpolate as work
 
