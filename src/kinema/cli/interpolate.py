@@ -111,8 +111,8 @@ def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **settings: An
     from ..media.read import probe, read_chunks
     from ..media.write import write
     from ..post.interpolate import InterpolationPlan, interpolate, manifest, num_frames
+    from .clip_work import record
     from .sheet import SHEET_FRAMES, pick, save_sheet
-    from .work import record
 
     info = probe(clip)
     plan = InterpolationPlan.of(settings["fps"], settings["times"], settings["slow"], settings["by"], settings["model"])

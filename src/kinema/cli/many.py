@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.apart import keep_apart, named
 from ..core.errors import MediaError, RequestError
 from . import output, show
+from .clip_work import ClipWork, result_text
 from .options import GenerateOptions
 from .progress import reporter
 from .request import prompt_request
@@ -137,7 +138,7 @@ def _generate(options: GenerateOptions, model: str, planned: list[PlannedClip], 
             engine: Any = stand_in(in_use) or work.load_engine(model, options.device, options.dtype, on_event)
 
             def write(clip: PlannedClip, on_event: OnEvent) -> dict[str, Any]:
-                return work.run(work.ClipWork(clip.plan, str(clip.target)), engine, on_event)
+                return work.run(ClipWork(clip.plan, str(clip.target)), engine, on_event)
 
             for made in make_many(planned, engine, write, on_event=on_event):
                 finished.append(made)  # noqa: PERF402 - each one counts, even if the next one fails
@@ -164,9 +165,7 @@ def _report(finished: list[MadeClip], grid: str | None, seconds: float, as_json:
 
 
 def _line(made: MadeClip) -> str:
-    from . import work
-
-    return work.result_text(made.facts)
+    return result_text(made.facts)
 
 
 def _facts(made: MadeClip) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The formats of written clips: their suffixes and frame rates. Checked before any work, so nothing heavy is imported."""
+"""The formats of written clips: suffixes and frame rates, for checks before anything heavy is imported."""
 
 from __future__ import annotations
 
