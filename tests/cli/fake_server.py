@@ -20,9 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import kinema
 from kinema.core.errors import RequestError
-from kinema.core.event_json import event_to_json
-from kinema.core.events import Event, Progress, planned
-from kinema.core.events import Part as EventPart
+from kinema.core.overall import ProgressState
 
 ENDED = ("succeeded", "failed", "canceled", "expired")
 
@@ -93,9 +91,9 @@ class FakeServer:
         }  # fmt: skip
         self.events[id] = [("state", {"state": "queued"})]
         if self.runs:
-            steps = [planned(EventPart("sample", 1.0), EventPart("decode", 0.5)), Event("sample"),
-                     Progress("sample", 1, 2), Progress("sample", 2, 2), Event("decode")]  # fmt: skip
-            self.events[id] += [("state", {"state": "running"}), *(("run", event_to_json(each)) for each in steps)]
+            states = [ProgressState("sample", 0.1, 2.0, 1, 2), ProgressState("sample", 0.5, 1.0, 1, 2, done=1, total=2),
+                      ProgressState("decode", 0.9, 0.5, 2, 2)]  # fmt: skip
+            self.events[id] += [("state", {"state": "running"}), *(("progress", each.to_dict()) for each in states)]
             self.end(id, **self.ends)
         return self.jobs[id]
 
@@ -103,9 +101,14 @@ class FakeServer:
         if fields["state"] == "succeeded":
             sha = hashlib.sha256(self.result).hexdigest()
             fields["result"] = {"media": f"sha256:{sha}", "bytes": len(self.result), "media_type": "video/mp4",
-                                "name": "clip.mp4", "manifest": self.manifest}  # fmt: skip
+                                "name": "clip.mp4", "device": "cpu", "sidecar": self._sidecar()}  # fmt: skip
         self.jobs[id] |= {"position": None, **fields}
         self.events[id].append(("state", fields))
+
+    def _sidecar(self) -> str:
+        data = json.dumps(self.manifest).encode()
+        self.media[sha := hashlib.sha256(data).hexdigest()] = data
+        return f"sha256:{sha}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -192,7 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._answer(400, {"error": "Another SHA-256."})
             self.home.media[sha] = data
             return self._answer(201, {"media": f"sha256:{sha}", "bytes": len(data), "media_type": "image/png"})
-        return self._answer(200 if words[1] in self.home.media else 404, {})
+        found = self.home.media.get(words[1])
+        return self._answer(404, {"error": "No such media."}) if found is None else self._answer(200, found)
 
     def _plan(self, body: dict[str, Any]) -> None:
         body.pop("shown_as", None)

@@ -36,9 +36,7 @@ def test_the_server_makes_the_clip(server: FakeServer, made: tuple[Path, dict[st
     result = run(*CLIP, "-o", "there.mp4", "--json")
     assert result.exit_code == 0, result.output
     found, here = answer(result), made[1]
-    assert submitted(server) == [
-        {"prompt": "a red ball", "frames": 5, "steps": 2, "seed": 7, "width": 32, "height": 32}
-    ]
+    assert submitted(server) == [{**REQUEST, "file": "clip.mp4"}]
     assert Path("there.mp4").read_bytes() == made[0].read_bytes()
     assert Path("there.mp4.json").read_bytes() == Path(f"{made[0]}.json").read_bytes()
     assert set(found) == set(here)
@@ -67,7 +65,7 @@ def test_inputs_go_by_hash_and_keep_their_names(server: FakeServer, picture: Any
     (body,) = submitted(server)
     assert body["conditions"] == [{"kind": "image", "image": f"sha256:{sha}", "at": "first"}]
     assert body["shown_as"] == {f"sha256:{sha}": name}
-    assert server.media == {sha: Path(name).read_bytes()}
+    assert server.media[sha] == Path(name).read_bytes()
     run("generate", "a blue ball", "--image", name, "--seed", "1")
     assert [each for each in server.asked if each == ("POST", "/media")] == [("POST", "/media")], "uploaded once"
 

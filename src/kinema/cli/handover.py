@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.errors import Cancelled, KinemaError, MediaError, RequestError, error_from_dict
-from ..core.event_json import event_from_json
-from ..core.events import Event, Note, OnEvent, Progress, collecting
+from ..core.events import Event, Note, OnEvent, Progress
+from ..core.overall import ProgressState, Reported
 from . import connect
 from .clip_work import ClipWork, finished
 from .connect import AUTO, OFF, RunningServer
@@ -34,8 +34,8 @@ RETURN_S, LOOK_S = 30.0, 0.5
 """How long a server that stopped answering is waited for, and how often it is looked for."""
 CANCEL_S = 5.0
 ENDED = ("succeeded", "failed", "canceled", "expired")
-SUFFIX = ".mp4"
-"""Of the result, unless the job asks for another one."""
+OUTCOME = ("filled", "moving", "lost", "unsure")
+"""Fields of a manifest that a run finds out (engine/manifest.py)."""
 Found = TypeVar("Found")
 
 
@@ -63,8 +63,6 @@ class Handover:
         """Have the clip generated and write it. Returns what `--json` prints. Raises ServerLost, the error of the job,
         MediaError; KeyboardInterrupt cancels the job."""
         started = time.perf_counter()
-        facts: dict[str, Any] = {}
-        on_event = collecting(facts, on_event)
         try:
             result = self._result(work, on_event)
             manifest = self._kept(lambda: self._fetch(Path(work.target), result, on_event), on_event)
@@ -76,15 +74,15 @@ class Handover:
         return finished(
             work, Path(work.target), on_event, plan=manifest["plan"],
             by_model=self.plan.uses_model and (self.plan.fill != "both" or bool(manifest.get("weights"))),
-            seconds=time.perf_counter() - started, device=str(manifest.get("device", "")), preview=None, facts=facts,
+            seconds=time.perf_counter() - started, device=str(result.get("device", "")), preview=None,
+            facts={name: value for name, value in manifest.items() if name in OUTCOME},
         )  # fmt: skip
 
     def _result(self, work: ClipWork, on_event: OnEvent) -> dict[str, Any]:
         """Submit the job, follow it to its end and return its result."""
-        suffix = Path(work.target).suffix.lower()
-        body = self.sent.job | ({"suffix": suffix} if suffix != SUFFIX else {})
-        name = Path(work.target).name
-        job = self._kept(lambda: self.running.server.submit("clip", body, key=self.key, name=name), on_event)
+        target = Path(work.target)
+        body = self.sent.job | {"file": f"clip{target.suffix.lower()}"}
+        job = self._kept(lambda: self.running.server.submit("clip", body, key=self.key, name=_shown(target)), on_event)
         self.job = str(job["id"])
         if job.get("position"):
             on_event(Event("queue"))
@@ -109,9 +107,12 @@ class Handover:
         for event in self.running.server.events(self.job, seen[0]):
             seen[0] = event["number"]
             kind, data = event["kind"], event["data"]
-            if kind == "run":
-                with contextlib.suppress(KinemaError):  # of a later version
-                    on_event(event_from_json(self.sent.named(data)))
+            if kind == "progress":
+                with contextlib.suppress(KinemaError):
+                    state = ProgressState.from_dict(data)
+                    on_event(Reported(state.stage, state=state))
+            elif kind == "note":
+                on_event(Note("sample", self.sent.named(str(data.get("text", "")))))
             elif kind == "state" and data.get("state") == "queued" and data.get("reason"):
                 on_event(Note("load", f"{self.sent.named(str(data['reason']))} The server tries again."))
             elif kind == "state" and data.get("state") in ENDED:
@@ -126,13 +127,19 @@ class Handover:
         partial = hidden(target)
         try:
             self.running.server.save_result(self.job, partial, _large(on_event))
-            manifest = result.get("manifest") or read_manifest(partial)
+            manifest = self._manifest(result) or read_manifest(partial)
             put_clip(partial, target, json.dumps(manifest))
         except OSError as error:
             raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
         finally:
             partial.unlink(missing_ok=True)
         return dict(manifest)
+
+    def _manifest(self, result: dict[str, Any]) -> dict[str, Any] | None:
+        """The manifest of a result from its sidecar, so that no reader of clips is imported."""
+        if (sidecar := result.get("sidecar")) is None:
+            return None
+        return self.running.server.media_json(str(sidecar))
 
     def _kept(self, action: Callable[[], Found], on_event: OnEvent) -> Found:
         """Do something with the server; if it is gone, wait for its return and do it again. Raises ServerLost."""
@@ -234,6 +241,11 @@ def _check(options: SingleClipOptions, running: RunningServer, must: bool) -> No
         raise NotSendable(f"it works on {device or 'a device of its own'}, not on {options.device}")
     if not must and not running.server.is_ready(connect.FOUND_S):
         raise NotSendable("it has no worker")
+
+
+def _shown(target: Path) -> str:
+    """The name of a file, as a job's name may be."""
+    return "".join(letter for letter in target.name if letter.isprintable())[:200]
 
 
 def _large(on_event: OnEvent) -> Callable[[int, int], None]:

@@ -124,6 +124,10 @@ class JobsServer:
         except NoSuchJobThere:
             return False
 
+    def media_json(self, media: str) -> dict[str, Any]:
+        """The JSON in a file of its store, by "sha256:<hex>"."""
+        return self._json("GET", f"/media/{quote(media.removeprefix('sha256:'), safe='')}")
+
     def upload(self, path: Path, sha256: str, media_type: str, on_bytes: OnBytes = lambda done, total: None) -> None:
         """Upload a file whose SHA-256 is known. MediaError if it cannot be read."""
         try:
