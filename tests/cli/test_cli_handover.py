@@ -13,7 +13,7 @@ import pytest
 from cli_tools import answer, process, run
 from fake_server import FakeServer, serving
 
-from kinema.cli import handover
+from kinema.cli import followed
 
 CLIP = ("generate", "a red ball", "--frames", "5", "--steps", "2", "--seed", "7", "--size", "32x32")
 REQUEST = {"prompt": "a red ball", "frames": 5, "steps": 2, "seed": 7, "width": 32, "height": 32}
@@ -152,7 +152,7 @@ def test_a_broken_stream_goes_on_where_it_was(server: FakeServer) -> None:
 
 def test_a_server_that_returns_is_followed_again(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """At another address, as after a restart that found its port taken."""
-    monkeypatch.setattr(handover, "LOOK_S", 0.01)
+    monkeypatch.setattr(followed, "LOOK_S", 0.01)
     server.dies_after = 3
     stop = server.stop
 
@@ -172,8 +172,8 @@ def test_a_server_that_returns_is_followed_again(server: FakeServer, monkeypatch
 def test_a_server_that_stays_away_is_replaced_by_this_command(
     server: FakeServer, made: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "LOOK_S", 0.01)
-    monkeypatch.setattr(handover, "RETURN_S", 0.05)
+    monkeypatch.setattr(followed, "LOOK_S", 0.01)
+    monkeypatch.setattr(followed, "RETURN_S", 0.05)
     server.dies_after = 3
     result = run(*CLIP, "-o", "a.mp4")
     assert result.exit_code == 0, result.output
@@ -182,7 +182,7 @@ def test_a_server_that_stays_away_is_replaced_by_this_command(
 
 
 def test_a_named_server_that_stays_away_fails_the_command(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handover, "RETURN_S", 0.05)
+    monkeypatch.setattr(followed, "RETURN_S", 0.05)
     server.dies_after = 3
     result = run(*CLIP, "-o", "a.mp4", "--server", server.url)
     assert result.exit_code == 1 and "It keeps the job job1" in result.stderr

@@ -15,6 +15,7 @@ from .options import GenerateOptions
 from .progress import reporter
 from .request import prompt_request
 from .say import answer, note
+from .submission import refuse_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,7 @@ SINGLE = ("sheet", "preview", "keep_state", "keep_every", "resume", "request_onl
 
 def generate_many(options: GenerateOptions, seeds: str | None, file: Path | None, grid: str | None) -> None:
     """Plan all clips, then generate those that do not exist yet. Everything is checked before the first one."""
+    refuse_local("A command for several clips")
     _check(options, seeds, file, grid)
     requests, notes = _requests(options, seeds, file)
     planned = _planned(options, requests)

@@ -22,6 +22,7 @@ from .options import SingleClipOptions, option, takes
 from .piping import writes
 from .request import settings, typed_fields
 from .say import answer, note
+from .submission import refuse_local
 from .work import check_outputs, make_clip
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _resample(options: SingleClipOptions, video: str, scale: float, method: str)
     from .progress import reporter
     from .sheet import SHEET_FRAMES, pick, save_sheet
 
+    refuse_local("Resampling")
     check_outputs(options)
     info = inputs.info(video)
     target = options.output_ or str(output.name_after(video, ENDING))

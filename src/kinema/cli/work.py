@@ -19,7 +19,8 @@ from ..core.apart import keep_apart, named
 from ..core.errors import MediaError, OutsideDomain, RequestError
 from ..core.events import Event, Note, OnEvent, Planned, collecting, planned
 from ..core.threads import alone
-from . import handover, output, show
+from . import followed, handover, output, show
+from . import submission as submitted
 from .clip_work import ClipWork, finished, result_text
 from .options import OutputOptions, SingleClipOptions
 from .progress import reporter
@@ -66,6 +67,9 @@ def make_clip(
             request = request.changed(seed=state.plan.seed)
         if options.request_only:
             typer.echo(request.located(Path.cwd()).to_json())
+            return
+        if (submission := submitted.current()) is not None:
+            submitted.submit_clip(options, request, submission, lambda plans: check_domain(plans, options.anyway))
             return
         reads = [*reads, *named(request)]
         keep_apart({"output": options.output_, "sheet": options.sheet}, reads)
@@ -164,7 +168,7 @@ def _made_there(there: handover.Handover, job: ClipWork, as_json: bool) -> bool:
     with reporter(as_json) as on_event:
         try:
             found = there.run(job, on_event)
-        except handover.ServerLost as error:
+        except followed.ServerLost as error:
             if there.must:
                 raise
             on_event(Note("start", f"{error} This command generates the clip itself."))

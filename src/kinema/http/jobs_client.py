@@ -13,7 +13,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
@@ -76,9 +76,9 @@ class JobsServer:
     def job(self, id: str) -> dict[str, Any]:
         return self._json("GET", _path(id))
 
-    def jobs(self, state: str | None = None, limit: int = 50, before: str | None = None) -> list[dict[str, Any]]:
+    def jobs(self, states: Sequence[str] = (), limit: int = 50, before: str | None = None) -> list[dict[str, Any]]:
         """Jobs, the newest first."""
-        asked = {"state": state, "limit": limit, "before": before}
+        asked = {"state": ",".join(states) or None, "limit": limit, "before": before}
         query = urlencode({name: value for name, value in asked.items() if value is not None})
         found = self._json("GET", f"/jobs?{query}").get("jobs")
         return [of_kind(each, f"{self.place}: a job", dict) for each in of_kind(found, f"{self.place}: jobs", list)]
@@ -100,9 +100,11 @@ class JobsServer:
 
     # -- files -------------------------------------------------------------------------------------------------------
 
-    def save_result(self, id: str, target: Path, on_bytes: OnBytes = lambda done, total: None) -> None:
-        """Download the result of a job to a file. MediaError: it cannot be written; its SHA-256 is not the job's."""
-        result = of_kind(self.job(id).get("result"), f"{self.place}: the result", dict)
+    def save_result(
+        self, id: str, result: Mapping[str, Any], target: Path, on_bytes: OnBytes = lambda done, total: None
+    ) -> None:
+        """Download the result of a job to a file. result: that of the job, with its size and hash. MediaError: the file
+        cannot be written. HttpError: it is another one."""
         total = of_kind(result.get("bytes"), f"{self.place}: the result's bytes", int)
         digest, done = hashlib.sha256(), 0
         with self._answer("GET", f"{_path(id)}/result", limit_s=None) as answer, _writing(target) as file:
