@@ -47,7 +47,7 @@ def submit(
             help="An idempotency key: the same command with it again is the same job.",
         ),
     ] = None,
-) -> None:
+) -> None:  # fmt: skip
     """Submit a clip to a server and print the id of the job: kinema submit generate "a red ball" --seed 7.
 
     Options of `submit` come before the verb, those of the verb after it. `-o` sets the format and the name of the

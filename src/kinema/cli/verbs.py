@@ -19,7 +19,7 @@ VERBS = {
     "edit": "edit:edit", "outpaint": "edit:outpaint", "extend": "edit:extend", "between": "edit:between",
     "restyle": "edit:restyle", "upscale": "upscale:upscale", "control": "control:control", "mask": "mask:mask",
     "track": "track:track", "path": "path:app", "direct": "direct:direct", "make-film": "film:make_film",
-    "channel": "channel:app", "worker": "worker:worker",
+    "channel": "channel:app", "worker": "worker:worker", "serve": "serve:serve",
     "submit": "submit:submit", "jobs": "jobs:app", "music": "music:music", "score": "music:score",
     "interpolate": "interpolate:interpolate", "rerun": "clip:rerun", "inspect": "clip:inspect",
     "history": "history:history", "models": "models:app", "styles": "styles:styles", "samples": "samples:samples",
