@@ -8,6 +8,7 @@ import time
 import pytest
 from echo_kind import KINDS
 
+from kinema.core.errors import KinemaError
 from kinema.jobs import claims
 from kinema.jobs.attempts import Worker
 from kinema.jobs.claims import MAX_STUCK, ClaimLost, Claims, Kept, release_worker, workers
@@ -55,6 +56,7 @@ def test_jobs_run_in_order_and_end_once(store):
     with Running(store):
         job = until(store, wrong, "failed")
         assert job.reason == "It cannot be done." and job.attempts == 1
+        assert store.events(wrong)[-1].data["error"] == {"error": "RequestError", "message": "It cannot be done."}
         began = [until(store, id, "succeeded").started_at for id in (first, *ids)]
         assert began == sorted(began)
         assert store.get(ids[2]).result == {"said": {"n": 2}}
@@ -94,7 +96,8 @@ def test_a_lost_claim_changes_nothing_and_the_job_is_requeued(store):
     new = alive.take()
     assert new is not None and new.job.failures[0]["reason"] == "The worker dead sends no heartbeats."
     for change in (
-        lambda: old.succeed({}, []), lambda: old.fail("x"), lambda: old.again("x"), old.give_back, old.cancel,
+        lambda: old.succeed({}, []), lambda: old.fail(KinemaError("x")), lambda: old.again("x"), old.give_back,
+        old.cancel,
         lambda: old.report({"fraction": 1.0}, []), lambda: old.keep(Kept({}, {})),
     ):  # fmt: skip
         with pytest.raises(ClaimLost):

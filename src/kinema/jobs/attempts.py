@@ -112,8 +112,8 @@ class Worker:
             except Cancelled:
                 return claim.cancel
             except PERMANENT as error:
-                reason = str(error)
-                return lambda: claim.fail(reason)
+                failed = error
+                return lambda: claim.fail(failed)
             except Exception as error:
                 reason = _reason(error)
                 log.exception("the job %s failed", claim.job.id)
