@@ -142,6 +142,8 @@ class PostgresJobs:
                                legal="postgresql://USER@HOST:PORT/NAME") from None  # fmt: skip
         self.where = parsed.set(drivername="postgresql").render_as_string(hide_password=True)
         self._engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": 10})
+        self._watch: Any = None  # a connection of its own: no transaction surrounds the query
+        self._watching = threading.Lock()
         with self.work() as do:
             do("SELECT pg_advisory_xact_lock(:lock)", lock=self._LOCK)  # concurrent creation would fail
             do("CREATE TABLE IF NOT EXISTS kinema_jobs_schema (version integer NOT NULL)")
@@ -176,12 +178,26 @@ class PostgresJobs:
         return float(do("SELECT extract(epoch FROM clock_timestamp()) AS now")[0]["now"])
 
     def version(self) -> str:
-        with self.work() as do:
-            # The transactions that are committed or running: it changes with every commit, and reading changes nothing.
-            return str(do("SELECT pg_current_snapshot()::text AS seen")[0]["seen"])
+        sa = self._sa
+        with self._watching:
+            try:
+                if self._watch is None:
+                    self._watch = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                # The transactions that have ended or run: it changes with every commit, and reading changes nothing.
+                return str(self._watch.execute(sa.text("SELECT pg_current_snapshot()::text")).scalar_one())
+            except sa.exc.DBAPIError as error:
+                self._unwatch()
+                raise StateBusy(f"{self.where}: {str(error.orig).strip()}") from None
 
     def close(self) -> None:
+        with self._watching:
+            self._unwatch()
         self._engine.dispose()
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
 
 def _of_sqlite(db: sqlite3.Connection) -> Do:
