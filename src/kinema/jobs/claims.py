@@ -20,7 +20,7 @@ from .database import Do, Row
 from .job import HELD, Job, is_media
 from .store import JobStore
 
-MAX_STUCK = 4
+MAX_STUCK = 5
 LOST_S = 30.0
 PAUSE_S = 0.5
 """Before the second attempt; doubled for each further one."""
