@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -12,6 +13,7 @@ from kinema.core.errors import KinemaError
 from kinema.jobs import claims
 from kinema.jobs.attempts import Worker
 from kinema.jobs.claims import MAX_STUCK, ClaimLost, Claims, Kept, release_worker, workers
+from kinema.jobs.database import outlast
 from kinema.jobs.pool import EnginePool
 from kinema.jobs.retention import Retention, clean
 from kinema.jobs.store import JobStore
@@ -82,6 +84,34 @@ def test_running_jobs_are_canceled_and_paused_between_steps(store):
     job = store.get(third)  # the worker stopped
     assert (job.state, job.failures, job.attempts) == ("queued", [], 1)
     assert store.get(other).state == "queued"
+
+
+def test_errors_that_may_pass_cost_one_attempt(store):
+    memory = store.submit("echo", {"error": "memory", "times": 1})[0].id
+    with Running(store):
+        job = until(store, memory, "succeeded")
+        assert job.attempts == 2 and [each["reason"] for each in job.failures] == ["Not enough memory: 16 GB"]
+    gpu = store.submit("echo", {"error": "gpu", "times": 1})[0].id
+    with pytest.raises(RuntimeError, match="CUDA error"):  # its process ends
+        Worker(store, "w2", EnginePool("cpu")).run(threading.Event())
+    assert store.get(gpu).state == "queued" and "illegal memory access" in store.get(gpu).failures[0]["reason"]
+    assert workers(store) == []
+
+
+def test_the_work_goes_on_while_the_database_is_away(postgres):
+    with JobStore.open(postgres.new_database(), kinds=KINDS) as store:
+        id = store.submit("echo", {"steps": 60, "step_s": 0.01})[0].id
+        with Running(store):
+            until(store, id, "running")
+            for _ in range(3):
+                time.sleep(0.1)
+                with contextlib.suppress(KinemaError), store.database.work() as do:
+                    do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()")
+            end = time.monotonic() + 30
+            while (job := outlast(lambda: store.get(id))).state != "succeeded":
+                assert time.monotonic() < end, job
+                time.sleep(0.05)
+        assert job.attempts == 1 and job.failures == []
 
 
 def test_a_lost_claim_changes_nothing_and_the_job_is_requeued(store):
