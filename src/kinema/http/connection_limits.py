@@ -1,4 +1,4 @@
-"""Timeouts and connection limits of the channel's servers, enforced before any request handler runs.
+"""Timeouts and connection limits of a server, enforced before any request handler runs.
 
 Each request has a timeout for its head and one for its body, counted from the first byte however slowly the rest
 arrives; a response that the client does not read has one too. The number of connections is limited per client network
