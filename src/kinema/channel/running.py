@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ..core.child_process import ChildProcess
 from ..core.errors import KinemaError
-from .child_process import ChildProcess
 from .config import ChannelConfig, secret
 from .conform import Encoding
 from .day import MINUTES, time_text

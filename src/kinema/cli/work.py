@@ -202,7 +202,7 @@ def load_engine(model: str, device: str | None, dtype: str | None, on_event: OnE
 
 def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     """Generate the clip and write it, encoding while decoding. Returns what `--json` prints."""
-    from ..workflow.clip_file import write_clip
+    from ..engine.clip_file import write_clip
 
     started = time.perf_counter()
     manifest = engine.manifest(job.plan)

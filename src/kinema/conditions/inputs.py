@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from ..core.apart import path_of
+from ..core.by_hash import file_of
 from ..core.errors import MediaError, RequestError
 from ..core.leftovers import temporary_folder
 
@@ -30,6 +31,8 @@ SUFFIXES = {
 
 def local_path(media: str) -> Path:
     """The path of `media`. Raises MediaError for other URLs: nothing is fetched from the network."""
+    if (place := file_of(media)) is not None:
+        return place
     if "\0" in media:
         raise MediaError(f"{media[:200]!r}: not a file name.")
     path = path_of(media)

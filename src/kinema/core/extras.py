@@ -12,14 +12,16 @@ from urllib.parse import unquote, urlsplit
 
 EXTRAS = {
     "lora": "LoRA adapters (--style) and training them",
-    "channel": "television: kinema channel, kinema worker, writers and makers over HTTP",
+    "server": "kinema serve, kinema worker, jobs in PostgreSQL",
+    "channel": "television: kinema channel, writers and makers over HTTP",
     "train": "training: kinema train, TensorBoard, 8-bit optimisers",
     "test": "the test suite and its tools",
 }
 
 
 def missing(extra: str) -> tuple[str, ...]:
-    """The packages of an extra that are not installed; any version counts as installed."""
+    """The packages of an extra, and of the extras that it contains, that are not installed; any version counts as
+    installed."""
     found = _own()
     if found is None:
         return ()
@@ -33,7 +35,8 @@ def missing(extra: str) -> tuple[str, ...]:
         and each.marker.evaluate({"extra": extra})
         and not each.marker.evaluate({"extra": ""})
     ]
-    return tuple(each.name for each in wanted if not _is_installed(each.name))
+    inner = [name for each in wanted if each.name == "kinema" for extra in each.extras for name in missing(extra)]
+    return tuple(dict.fromkeys([*inner, *(each.name for each in wanted if not _is_installed(each.name))]))
 
 
 def install_command(extra: str) -> str:

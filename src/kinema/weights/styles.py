@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ..core.by_hash import file_of
 from ..core.errors import ModelError, RequestError
 from ..core.plan import Plan
 from .store import header, home, known_cards
@@ -47,6 +48,8 @@ def shipped() -> Path:
 def find(adapter: str) -> Path:
     """The .safetensors file of an adapter specified as a file, a folder, or a name in one of `folders()`. ModelError,
     with the searched paths and the nearest name, if there is none; pickled files are refused."""
+    if (place := file_of(adapter)) is not None:
+        return place
     path = Path(adapter).expanduser()
     places = [path] if path.is_absolute() else [path, *(folder / adapter for folder in folders())]
     for place in places:

@@ -26,7 +26,7 @@ from ..core.errors import RequestError
 from ..core.events import Event, OnEvent, Progress, ignore
 from ..core.plan import Plan
 from ..core.request import Request
-from .clip_file import ClipGenerator
+from ..engine.clip_file import ClipGenerator
 from .clips_done import ClipsDone
 from .film_join import Cut, Piece, cut, with_music
 from .film_parts import FilmParts, key_of

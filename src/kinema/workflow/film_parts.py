@@ -17,9 +17,9 @@ from ..core.conditions import MEDIA_FIELDS
 from ..core.errors import KinemaError, MediaError
 from ..core.events import OnEvent
 from ..core.plan import Plan
+from ..engine.clip_file import ClipGenerator, write_clip
 from ..engine.manifest import own_version
 from ..media.manifest import carried
-from .clip_file import ClipGenerator, write_clip
 
 LOCK = "in_use.lock"
 _SHOT = re.compile(r"shot-[0-9a-f]{20}\.mp4(\.json)?")

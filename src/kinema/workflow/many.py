@@ -26,7 +26,7 @@ from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.events import OnEvent, ignore
 from ..core.plan import Manifest, Plan
 from ..core.request import Request
-from .clip_file import ClipGenerator, write_clip
+from ..engine.clip_file import ClipGenerator, write_clip
 from .clips_done import ClipsDone
 from .film_plan import numbered
 

@@ -21,9 +21,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ...core.child_process import CANNOT
 from ...core.errors import KinemaError, ModelError, RequestError
 from ...core.sqlite_state import repair
-from ..child_process import CANNOT
 from ..config import ChannelConfig, read, secret
 from ..library import Library
 from ..lock import ChannelLock

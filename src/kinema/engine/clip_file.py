@@ -1,4 +1,4 @@
-"""A planned clip into a file: the one step that single clips, lists of clips and the shots of a film share."""
+"""A planned clip into a file: the one step that single clips, batches, the shots of a film and jobs share."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def write_clip(
     quality: None is the plan's. through: passed the chunks before they are written. keeping: `state`, `keep` and
     `keep_every` of `Engine.stream`. Raises what generating and writing raise.
     """
-    from ..engine.manifest import has_outcome
     from ..media.write import write
+    from .manifest import has_outcome
 
     manifest = generator.manifest(plan) if manifest is None else manifest
     facts: dict[str, Any] = {}

@@ -54,6 +54,26 @@ class Server:
         self.stop()
         pytest.skip("cannot start PostgreSQL: it did not respond within 60 s")
 
+    def new_database(self) -> str:
+        """The URL of a new, empty database."""
+        import sqlalchemy as sa
+
+        self.num_databases = getattr(self, "num_databases", 0) + 1
+        name = f"test_{self.num_databases}"
+        engine = sa.create_engine(self.url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+        end = time.monotonic() + 60
+        while True:
+            try:
+                with engine.connect() as connection:
+                    connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE template0"))
+                break
+            except sa.exc.OperationalError:  # it accepts connections before it is ready
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+        engine.dispose()
+        return self.url.rpartition("/")[0] + f"/{name}"
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGQUIT)  # immediate shutdown
         try:

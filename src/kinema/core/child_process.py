@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from ..core.whole import put
+from .whole import put
 
 CANNOT = 2  # exit code of a permanent failure
 FIRST_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.5, 60.0, 60.0
-log = logging.getLogger("kinema.channel")
+log = logging.getLogger("kinema")
 
 
 @dataclass

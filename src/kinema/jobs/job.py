@@ -1,0 +1,123 @@
+"""The values of a job, its events and its media. Plain data: no torch, no database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..core.errors import KinemaError, RequestError
+
+STATES = ("queued", "running", "canceling", "succeeded", "canceled", "failed", "expired")
+ENDED = ("succeeded", "canceled", "failed", "expired")
+HELD = ("running", "canceling")
+"""The states in which a worker holds the job."""
+HASH = "sha256:"
+_MEDIA = re.compile(r"sha256:[0-9a-f]{64}")
+_SHA = re.compile(r"[0-9a-f]{64}")
+
+
+class NoSuchJob(KinemaError):
+    """No job has this id."""
+
+
+class NoSuchMedia(KinemaError):
+    """The store has no media with this hash."""
+
+
+class KeyReused(KinemaError):
+    """An idempotency key was used before, for another kind or body."""
+
+
+class WrongState(KinemaError):
+    """The job's state does not allow this change."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as stored. Times are seconds since the epoch.
+
+    priority: higher first. position: 0-based place in the queue, None unless queued. attempts: starts so far.
+    failures: [{"at", "reason"}] of earlier attempts. reason: why it failed, was canceled or expired. progress:
+    {"fraction", "stage", "step", "steps", "seconds_left"}. result: {"media", "bytes", "media_type", "name"} and what
+    its kind adds. worker: the id of the worker that holds or last held it."""
+
+    id: str
+    kind: str
+    body: Any
+    name: str = ""
+    state: str = "queued"
+    paused: bool = False
+    priority: int = 0
+    position: int | None = None
+    created_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    attempts: int = 0
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    reason: str = ""
+    progress: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    worker: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, JSON-ready."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """An event of a job, numbered 1, 2, ... without gaps. at: seconds since the epoch.
+
+    kind and data: "state": {"state", "paused", "reason"?, "result"?}; "progress": Job.progress; "preview": {"media",
+    "media_type", "step", "steps"}; "note": {"text"}; kinds of jobs may add others."""
+
+    job: str
+    number: int
+    at: float
+    kind: str
+    data: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, JSON-ready."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Media:
+    """A file of the media store: its SHA-256 in hexadecimal, its size and its type (MIME)."""
+
+    sha256: str
+    bytes: int
+    media_type: str
+
+    def __str__(self) -> str:
+        return HASH + self.sha256
+
+
+def sha_of(media: str) -> str:
+    """The 64 hexadecimal digits of "sha256:<hex>", or of the digits alone. RequestError for anything else."""
+    sha = media.removeprefix(HASH) if isinstance(media, str) else ""
+    if not _SHA.fullmatch(sha):
+        raise RequestError(f"{str(media)[:100]!r} names no media.", field="media", value=str(media)[:100],
+                           legal="sha256: and 64 hexadecimal digits")  # fmt: skip
+    return sha
+
+
+def is_media(value: Any) -> bool:
+    """Whether a value is "sha256:<64 hexadecimal digits>"."""
+    return isinstance(value, str) and _MEDIA.fullmatch(value) is not None
+
+
+def check_states(states: Iterable[str]) -> tuple[str, ...]:
+    """Return the states. RequestError for an unknown one."""
+    found = tuple(states)
+    for state in found:
+        if state not in STATES:
+            raise RequestError(f"No state {state[:50]!r}.", field="state", value=state[:50], legal=", ".join(STATES))
+    return found

@@ -1,0 +1,58 @@
+"""The tables of jobs, in the SQL that SQLite and PostgreSQL share. Times are seconds since the epoch, JSON is text."""
+
+from __future__ import annotations
+
+MIGRATIONS = (
+    """
+    CREATE TABLE IF NOT EXISTS kinema_jobs (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        body TEXT NOT NULL,
+        name TEXT NOT NULL,
+        key TEXT UNIQUE,
+        digest TEXT NOT NULL,
+        state TEXT NOT NULL,
+        paused INTEGER NOT NULL DEFAULT 0,
+        priority INTEGER NOT NULL DEFAULT 0,
+        place DOUBLE PRECISION NOT NULL,
+        created_at DOUBLE PRECISION NOT NULL,
+        started_at DOUBLE PRECISION,
+        ended_at DOUBLE PRECISION,
+        due_at DOUBLE PRECISION NOT NULL DEFAULT 0,
+        expires_at DOUBLE PRECISION,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        stuck INTEGER NOT NULL DEFAULT 0,
+        failures TEXT NOT NULL DEFAULT '[]',
+        reason TEXT NOT NULL DEFAULT '',
+        progress TEXT,
+        result TEXT,
+        kept TEXT,
+        worker TEXT,
+        claim TEXT,
+        last_event INTEGER NOT NULL DEFAULT 0);
+    CREATE INDEX IF NOT EXISTS kinema_jobs_queue ON kinema_jobs (state, priority, place);
+    CREATE INDEX IF NOT EXISTS kinema_jobs_place ON kinema_jobs (place);
+    CREATE INDEX IF NOT EXISTS kinema_jobs_ended ON kinema_jobs (ended_at);
+    CREATE TABLE IF NOT EXISTS kinema_job_events (
+        job TEXT NOT NULL, number INTEGER NOT NULL, at DOUBLE PRECISION NOT NULL, kind TEXT NOT NULL,
+        data TEXT NOT NULL, PRIMARY KEY (job, number));
+    CREATE TABLE IF NOT EXISTS kinema_media (
+        sha TEXT PRIMARY KEY, bytes BIGINT NOT NULL, media_type TEXT NOT NULL, used_at DOUBLE PRECISION NOT NULL);
+    CREATE TABLE IF NOT EXISTS kinema_job_media (
+        job TEXT NOT NULL, sha TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (job, role, sha));
+    CREATE INDEX IF NOT EXISTS kinema_job_media_sha ON kinema_job_media (sha);
+    CREATE TABLE IF NOT EXISTS kinema_job_workers (
+        id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, facts TEXT NOT NULL,
+        started_at DOUBLE PRECISION NOT NULL, seen_at DOUBLE PRECISION NOT NULL);
+    """,
+)
+"""place: the order of the queue within a priority. key: the idempotency key; digest: SHA-256 of kind and body. due_at:
+a later attempt starts no earlier. stuck: attempts since the last kept state. kept: files of the kept state, by name.
+claim: the token of the running attempt; a worker whose token differs has lost the job. used_at: when media was last
+stored or found again. role: input, result, preview or kept."""
+
+PARTS_TABLE = (
+    "CREATE TABLE IF NOT EXISTS kinema_media_parts (sha TEXT NOT NULL, number INTEGER NOT NULL, data bytea NOT NULL, "
+    "PRIMARY KEY (sha, number))"
+)
+"""Media in PostgreSQL, in parts of a bounded size."""
