@@ -2,7 +2,7 @@
 
 import { commandOf } from "./command.js";
 import { draftOf } from "./request.js";
-import { element, isEnded, put } from "./words.js";
+import { element, idInAddress, isEnded, put } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const SURE_MS = 5000;
@@ -41,7 +41,7 @@ export class Actions {
       if (job.state !== "canceling") {
         if (job.paused) add("Resume", () => this.#act(job, "resume"));
         else add("Pause", () => this.#act(job, "pause"));
-        add("Cancel", () => this.#act(job, "cancel"), { className: "strong" });
+        add("Cancel", () => this.#act(job, "cancel"));
       }
     } else if (job.state !== "succeeded") add("Retry", () => this.#act(job, "retry"), { className: "primary" });
     if (isClip && isEnded(job)) add("Run again", () => this.#again(job));
@@ -75,7 +75,7 @@ export class Actions {
       await this.#tried(async () => {
         await this.#jobs.delete(job.id);
         this.say("Deleted.");
-        if (location.hash === `#${job.id}`) this.open("");
+        if (idInAddress() === job.id) this.open("");
       });
     });
     return button;

@@ -8,7 +8,7 @@ import { cardFor, feature, inputKind, isPathed, needed, obstacle, VERBS, verbsFo
 import { capital, duration, element, put } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const PLAN_PAUSE_MS = 300, MAX_NAME_CHARS = 80;
+const PLAN_PAUSE_MS = 300, SURVEY_PAUSE_MS = 900, SLOW_PLAN_MS = 400, MAX_NAME_CHARS = 80;
 const TEXTS = ["prompt", "seconds", "size", "seed", "steps", "guidance", "negative", "object"];
 const SAME_FIELD = { negative: "negative_prompt", width: "size", height: "size", frames: "seconds", fps: "seconds" };
 
@@ -57,6 +57,7 @@ export class Composer {
     $("upscale").value = upscaleOf(draft, this.card);
     const isClip = inputKind(draft.input) === "clip";
     const hide = (field, is) => { $("form").querySelector(`[data-field="${field}"]`).hidden = is; };
+    $("verbs").hidden = shownVerbs.length < 2;
     hide("follow", !(verb.isMasked && isClip && draft.tool !== "object"));
     hide("shadow", !(draft.verb === "remove" && isClip));
     hide("object", !isPathed(draft));
@@ -105,11 +106,11 @@ export class Composer {
     }));
   }
 
-  /** Ask for the plan of the draft, once it has not changed for a moment. */
+  /** Ask for the plan of the draft, once it has not changed for a moment; longer for edits, whose plan reads the clip. */
   #plan() {
     clearTimeout(this.#timer);
     this.#planning?.abort();
-    this.#timer = setTimeout(() => this.#planNow(), PLAN_PAUSE_MS);
+    this.#timer = setTimeout(() => this.#planNow(), VERBS[this.#draft.value.verb].isMasked ? SURVEY_PAUSE_MS : PLAN_PAUSE_MS);
   }
 
   async #planNow() {
@@ -121,15 +122,17 @@ export class Composer {
       return;
     }
     const planning = this.#planning = new AbortController();
-    $("cost").dataset.state = "busy";
+    const late = setTimeout(() => this.#cost("Estimating the cost ...", "Not required to start.", "busy"), SLOW_PLAN_MS);
+    planning.signal.addEventListener("abort", () => clearTimeout(late));
     try {
       const { request } = await this.#request(draft);
       if (planning.signal.aborted) return;
       const plan = await post("/plan", request, {}, { signal: planning.signal });
-      this.#showPlan(plan);
+      if (!planning.signal.aborted) this.#showPlan(plan);
     } catch (error) {
-      if (error.name === "AbortError" || planning.signal.aborted) return;
-      this.#refused(error);
+      if (error.name !== "AbortError" && !planning.signal.aborted) this.#refused(error);
+    } finally {
+      clearTimeout(late);
     }
   }
 
@@ -140,11 +143,10 @@ export class Composer {
 
   #showPlan(plan) {
     const { seconds, gb, device, start = 0 } = plan.estimate ?? {};
-    const [width, height] = plan.output ?? [plan.width, plan.height];
     const length = plan.frames === 1 ? "1 picture" : `${plan.frames} frames, ${Number((plan.frames / plan.fps).toFixed(2))} s`;
-    const load = start >= 1 ? ` (and ${duration(start)} if the model is not loaded yet)` : "";
-    this.#cost(seconds === undefined ? "Ready" : `About ${duration(seconds)}${load}`,
-      `${length}, ${width}x${height}${gb === undefined ? "" : `; ${Number(gb.toPrecision(2))} GB on ${device === "cpu" ? "the CPU" : device}`}`, "good");
+    const memory = gb === undefined ? "" : `; ${Number(gb.toPrecision(2))} GB on ${device === "cpu" ? "the CPU" : device}`;
+    const load = start >= 1 ? `. ${capital(duration(start))} more if the model is not loaded` : "";
+    this.#cost(seconds === undefined ? "Ready" : `About ${duration(seconds)}`, `${length}, ${sizeOf(plan).join("x")}${memory}${load}`, "good");
     const notes = [...(plan.changes ?? []), ...(plan.outside ?? []), ...(plan.notes ?? [])].map((note) => (typeof note === "string" ? note : note.text ?? JSON.stringify(note)));
     $("plan-notes").hidden = notes.length === 0;
     $("plan-note-list").replaceChildren(...notes.map((note) => element("li", { textContent: note })));
@@ -201,6 +203,7 @@ export class Composer {
         $("prompt").setAttribute("aria-invalid", "true");
         $("prompt").focus();
       } else {
+        location.hash = "";  // the marks are drawn on the input
         this.#stage.hint(`${why} ${$("hint").textContent}`.trim(), true);
         $("add-mark").focus();
       }
@@ -219,6 +222,12 @@ export class Composer {
     }
     $("submit").disabled = false;
   }
+}
+
+/** The size of the finished clip. */
+function sizeOf(plan) {
+  if (plan.canvas !== "model" && plan.output?.every(Boolean)) return plan.output;
+  return (plan.upscale ?? []).reduce((size, step) => (step.plan ? sizeOf(step.plan) : size.map((side) => Math.round(side * step.scale))), [plan.width, plan.height]);
 }
 
 function nameOf(draft) {

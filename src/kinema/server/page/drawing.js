@@ -137,17 +137,17 @@ export class Drawing {
 
   render() {
     const { region, path } = this.#draft.value, tool = this.tool;
-    const isPath = tool === "path", box = tool && !isPath && region?.kind === "box" ? region.box : null;
+    const isPath = tool === "path", box = tool === "box" && region?.kind === "box" ? region.box : null;
     const marks = [];
     if (isPath && this.#gesture?.kind !== "path") path.forEach((point, index) => marks.push({ mark: "point", at: point, index, label: `Point ${index + 1} of ${path.length}` }));
-    if (tool && !isPath && region?.kind === "object") marks.push({ mark: "object-move", at: region.point, index: 0, label: "Object" });
+    if (tool === "object" && region?.kind === "object") marks.push({ mark: "object-move", at: region.point, index: 0, label: "Object" });
     if (box) {
       marks.push({ mark: "box-move", box, at: [box[0], box[1]], index: 0, label: `Box, ${percent(box[2] - box[0])} wide, ${percent(box[3] - box[1])} high` });
       for (let index = 0; index < 4; index++) marks.push({ mark: "box-corner", at: [box[index & 1 ? 2 : 0], box[index & 2 ? 3 : 1]], index });
     }
     this.#showHandles(marks);
     this.#showLines(isPath ? path : [], box);
-    this.#showBrush(tool && !isPath && region?.kind === "brush" ? region : null);
+    this.#showBrush(tool === "brush" && region?.kind === "brush" ? region : null);
     this.#sheet.dataset.tool = tool;
   }
 

@@ -2,7 +2,7 @@
 
 import { mediaPath, shown } from "./api.js";
 import { isPicture } from "./actions.js";
-import { ago, element, isEnded, put, status, title } from "./words.js";
+import { address, ago, element, isEnded, put, status, title } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const AGO_MS = 30_000;
@@ -53,7 +53,7 @@ export class Gallery {
   #make(job) {
     const well = element("div", { className: "well" }), name = element("span", { className: "name" });
     const state = element("span", { className: "state" }), fill = element("i"), bar = element("span", { className: "progress", hidden: true }, fill);
-    const link = element("a", { href: `#${job.id}` }, well, name, state, bar);
+    const link = element("a", { href: address(job.id) }, well, name, state, bar);
     const does = element("button", { type: "button", className: "quiet", hidden: true });
     does.addEventListener("click", () => {
       const now = this.#jobs.get(job.id);
@@ -118,7 +118,7 @@ export class Gallery {
       const source = await shown(isDone ? `/jobs/${encodeURIComponent(job.id)}/result` : mediaPath(media), isVideo);
       if (card.media !== media) return;
       const node = isVideo ? element("video", { muted: true, loop: true, playsInline: true, preload: "metadata", tabIndex: -1, at: { "aria-hidden": "true" } }) : new Image();
-      node.src = source;
+      node.src = isVideo ? `${source}#t=0.01` : source;  // phones draw a frame only of a position
       if (!isVideo) {
         node.alt = "";
         await node.decode();

@@ -8,7 +8,7 @@ import { Gallery } from "./gallery.js";
 import { Jobs } from "./jobs.js";
 import { Stage } from "./stage.js";
 import { Viewer } from "./viewer.js";
-import { put } from "./words.js";
+import { address, idInAddress, put } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const TOAST_MS = 6000, AGAIN_MS = 2000;
@@ -25,8 +25,8 @@ function toast(text) {
 }
 
 function open(id) {
-  if (location.hash.slice(1) === id) viewer.show(id);
-  else location.hash = id;
+  if (idInAddress() === id) viewer.show(id);
+  else location.hash = address(id);
   if (id) $("stage").scrollIntoView({ block: "nearest" });
 }
 
@@ -55,7 +55,11 @@ jobs.addEventListener("connection", () => {
   if (!jobs.isConnected) say("The connection to the server is lost. Trying again.");
 });
 jobs.addEventListener("refused", (event) => toast(event.detail.message));
-addEventListener("hashchange", () => viewer.show(location.hash.slice(1)));
+addEventListener("hashchange", () => viewer.show(idInAddress()));
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();  // the address is that of the job on the stage
+  $("prompt").focus();
+});
 
 document.addEventListener("keydown", (event) => {
   const isCommand = event.ctrlKey || event.metaKey, isField = event.target.closest("input, textarea, select");
@@ -67,7 +71,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     draft.undo();
   } else if (event.key === "Escape" && !stage.drawing.cancel()) {
-    if (location.hash.length > 1) open("");
+    if (idInAddress()) open("");
     else document.activeElement.blur();
   }
 });
@@ -82,6 +86,6 @@ async function loadModels() {
 
 stage.render();
 composer.render();
-if (location.hash.length > 1) viewer.show(location.hash.slice(1));
+if (idInAddress()) viewer.show(idInAddress());
 await Promise.all([jobs.start(), loadModels()]);
 document.documentElement.dataset.ready = "true";

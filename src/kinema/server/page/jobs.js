@@ -34,6 +34,14 @@ export class Jobs extends EventTarget {
     return this.#all.get(id);
   }
 
+  /** The job that is on the stage; it is streamed before others. */
+  watch(id) {
+    this.watched = id;
+    this.#follow();
+    this.dispatchEvent(new Event("change"));
+    return id;
+  }
+
   /** The media of the latest preview of a job; "" without one. */
   preview(id) {
     return this.#previews.get(id) ?? "";

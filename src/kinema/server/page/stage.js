@@ -135,13 +135,14 @@ export class Stage {
   use(input, verb) {
     const kind = inputKind(input), isPicture = kind === "picture";
     const chosen = verb ?? (isPicture ? "animate" : "remove");
-    this.#draft.load({ ...this.#settings(), input, verb: chosen, tool: VERBS[chosen].isMasked ? "box" : "" });
+    const prompt = isPicture && !VERBS[chosen].isEdit ? this.#draft.value.prompt : "";
+    this.#draft.load({ ...this.#settings(), prompt, input, verb: chosen, tool: VERBS[chosen].isMasked ? "box" : "" });
     this.say(`${input.name} is on the stage.`);
   }
 
   #settings() {
-    const { prompt, model, profile } = this.#draft.value;
-    return { prompt, profile, model: this.#cards.some((card) => card.id === model) ? model : "" };
+    const { model, profile } = this.#draft.value;
+    return { profile, model: this.#cards.some((card) => card.id === model) ? model : "" };
   }
 
   render() {
@@ -191,13 +192,21 @@ export class Stage {
     }
   }
 
+  /** A mask has one kind of marks: another tool begins anew. */
+  #pick(tool) {
+    const { region, path, verb } = this.#draft.value;
+    if (VERBS[verb].isMasked && region && region.kind !== tool) this.#draft.set({ tool, region: null }, { marks: true });
+    else if (tool === "" && path.length) this.#draft.set({ tool, path: [] }, { marks: true });
+    else this.#draft.set({ tool });
+  }
+
   #showTools(draft, verb) {
     const isClip = inputKind(draft.input) === "clip";
     const isOffered = (tool) => (tool === "path" ? this.#cards.some((card) => card.accepts.includes("trajectory")) : tool !== "object" || isClip);
     const offered = verb.tools.filter(isOffered);
     $("tools").hidden = offered.length === 0;
     const picks = verb.isMasked ? offered.map((tool) => [tool, TOOLS[tool].text]) : offered.length ? [["", "No path"], ["path", "Draw a path"]] : [];
-    choices($("tool-picks"), "tool", picks, draft.tool, (tool) => this.#draft.set({ tool, ...(tool === "" ? { path: [] } : {}) }));
+    choices($("tool-picks"), "tool", picks, draft.tool, (tool) => this.#pick(tool));
     const { tool } = draft;
     $("add-mark").hidden = !tool || tool === "brush";
     put($("add-mark"), { box: draft.region?.kind === "box" ? "New box" : "Add a box", object: "Add a point", path: "Add a point" }[tool] ?? "");

@@ -25,7 +25,7 @@ export class Viewer {
 
   /** Show a job; "" shows the draft. */
   async show(id) {
-    this.#id = this.#jobs.watched = id;
+    this.#id = id;
     this.#built = this.#preview = "";
     this.#said = ["", 0];
     const isJob = id !== "";
@@ -35,6 +35,7 @@ export class Viewer {
     $("hint").hidden = isJob;
     $("watch").replaceChildren();
     $("watch-words").replaceChildren();
+    this.#jobs.watch(id);
     if (!isJob) {
       this.stage.render();
       return;

@@ -40,7 +40,7 @@ export function status(job) {
     const { stage, step, steps, seconds_left: left } = job.progress ?? {};
     if (!stage && !steps) return `Starting${attempt}`;
     const doing = capital(stage || "working") + (steps ? `, ${step} of ${steps}` : "");
-    return `${doing}${left > 0 ? `, about ${duration(left)} left` : ""}${attempt}`;
+    return `${doing}${left >= 1 ? `, about ${duration(left)} left` : ""}${attempt}`;
   }
   return { succeeded: "Done", failed: "Failed", canceling: "Canceling", canceled: "Canceled", expired: "Expired" }[job.state] ?? job.state;
 }
@@ -52,6 +52,10 @@ export function title(job) {
   const text = job.name || job.body?.prompt || "";
   return text || { clip: "A clip without a prompt" }[job.kind] || job.kind;
 }
+
+/** The part of the page's address that puts a job on the stage; and the id in it. */
+export const address = (id) => (id ? `#job=${id}` : "");
+export const idInAddress = () => (location.hash.startsWith("#job=") ? decodeURIComponent(location.hash.slice(5)) : "");
 
 /** An element with properties, attributes (in `at`) and children. */
 export function element(tag, { at = {}, ...properties } = {}, ...children) {
