@@ -234,13 +234,14 @@ class FakeServer:
                 job = self.jobs[id]
                 for event in self.events[id][sent:]:
                     sent = event["number"]
-                    yield f"id: {sent}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n"
+                    yield f"id: {sent}\nevent: {event['kind']}\ndata: {json.dumps(event['data'])}\n\n"
                 if job["state"] in ENDED and sent == len(self.events[id]):
                     return
                 yield ": beat\n\n"
                 await asyncio.sleep(0.03)
 
-        self.jobs[id]  # noqa: B018: KeyError before the stream begins
+        if self.jobs[id]["state"] in ENDED and after == len(self.events[id]):
+            return Response(status_code=204)
         return StreamingResponse(stream(), media_type="text/event-stream")
 
     async def _result(self, request: HttpRequest) -> Response:

@@ -92,6 +92,7 @@ export async function* events(id, after, signal) {
   const answer = await call(`/jobs/${encodeURIComponent(id)}/events`, {
     headers: { accept: "text/event-stream", "last-event-id": String(after) }, signal,
   });
+  if (answer.status === 204) return;  // ended, and nothing is new
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "", event = {};
   for (;;) {
@@ -101,7 +102,7 @@ export async function* events(id, after, signal) {
     rest = lines.pop();
     for (const line of lines) {
       if (line === "") {
-        if (event.data !== undefined) yield parsed(event);
+        if (event.data !== undefined) yield { number: Number(event.id), kind: event.event, data: JSON.parse(event.data) };
         event = {};
         continue;
       }
@@ -111,10 +112,4 @@ export async function* events(id, after, signal) {
       event[name] = name === "data" && event.data !== undefined ? `${event.data}\n${text}` : text;
     }
   }
-}
-
-function parsed({ id, event, data }) {
-  const body = JSON.parse(data);
-  const whole = body !== null && typeof body === "object" && "number" in body && "kind" in body ? body : { kind: event, data: body };
-  return { number: Number(id ?? whole.number), kind: whole.kind, data: whole.data };
 }
