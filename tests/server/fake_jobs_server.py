@@ -81,8 +81,9 @@ class FakeServer:
 
     def put(self, data: bytes, media_type: str) -> str:
         sha = hashlib.sha256(data).hexdigest()
-        (self.folder / sha).write_bytes(data)
-        self.types[sha] = media_type
+        if sha not in self.types:  # never while it is sent
+            (self.folder / sha).write_bytes(data)
+            self.types[sha] = media_type
         return f"sha256:{sha}"
 
     def submit(self, body: dict[str, Any], name: str = "", **fields: Any) -> dict[str, Any]:
@@ -99,7 +100,7 @@ class FakeServer:
     def succeed(self, job: dict[str, Any]) -> None:
         sha = self.clip.removeprefix("sha256:")
         result = {"media": self.clip, "bytes": (self.folder / sha).stat().st_size, "media_type": "video/mp4",
-                  "name": "clip.mp4", "seed": 7, "frames": 16, "width": 128, "height": 96}  # fmt: skip
+                  "name": job["body"].get("file", "clip.mp4"), "frames": 16, "width": 128, "height": 96}  # fmt: skip
         self._end(job, "succeeded", result=result)
 
     def _say(self, job: dict[str, Any], kind: str, data: dict[str, Any]) -> None:
@@ -263,7 +264,7 @@ class FakeServer:
 
     def _planned(self, body: dict[str, Any]) -> dict[str, Any]:
         """The real plan of a clip; edits are only checked, since their plan reads the clip, which takes seconds."""
-        fields = {name: value for name, value in body.items() if name != "shown_as"}
+        fields = {name: value for name, value in body.items() if name not in ("shown_as", "file")}
         text = json.dumps(fields)
         for sha in self.types:
             text = text.replace(f"sha256:{sha}", str(self.folder / sha))

@@ -23,8 +23,8 @@ NAMES = {PICTURE: "a photo.png", CLIP: "clip.mp4", MASK: "mask.png"}
 SOURCE = {"kind": "source", "video": CLIP}
 REQUESTS: dict[str, dict[str, Any]] = {
     "plain": {"prompt": "it's a \"red\" ball; $HOME"},
-    "settings": {"prompt": "a ball", "model": "kinema-mini-wan", "profile": "fast", "seconds": 1.5, "seed": 3, "steps": 4,
-                 "guidance": 2.5, "negative_prompt": "a square", "size": "64x32", "upscale": 4},
+    "settings": {"prompt": "a ball", "model": "kinema-mini-wan", "profile": "fast", "seconds": 1.5, "seed": 3,
+                 "steps": 4, "guidance": 2.5, "negative_prompt": "a square", "size": "64x32", "upscale": 4},
     "picture": {"prompt": "a car", "conditions": [{"kind": "image", "image": PICTURE, "at": "first"}]},
     "reference": {"prompt": "a star", "conditions": [{"kind": "reference", "images": [PICTURE]}]},
     "path": {"prompt": "a star", "conditions": [

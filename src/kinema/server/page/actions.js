@@ -10,8 +10,9 @@ const SURE_MS = 5000;
 /** namesOf(job): the names of the files of its request, by media. */
 export const namesOf = (job) => job.body?.shown_as ?? {};
 
+/** The request of a job, without what its body holds beside it. */
 export function requestIn(job) {
-  const { shown_as: _, ...request } = job.body ?? {};
+  const { shown_as: _names, file: _file, ...request } = job.body ?? {};
   return request;
 }
 

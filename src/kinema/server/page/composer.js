@@ -8,7 +8,7 @@ import { cardFor, feature, inputKind, isPathed, needed, obstacle, VERBS, verbsFo
 import { capital, duration, element, put } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const PLAN_PAUSE_MS = 300, SURVEY_PAUSE_MS = 900, SLOW_PLAN_MS = 400, MAX_NAME_CHARS = 80;
+const PLAN_PAUSE_MS = 300, SURVEY_PAUSE_MS = 900, SLOW_PLAN_MS = 400, MAX_NAME_CHARS = 80, MAX_FILE_WORDS = 8;
 const TEXTS = ["prompt", "seconds", "size", "seed", "steps", "guidance", "negative", "object"];
 const SAME_FIELD = { negative: "negative_prompt", width: "size", height: "size", frames: "seconds", fps: "seconds" };
 
@@ -213,7 +213,7 @@ export class Composer {
     $("submit").disabled = true;
     try {
       const { request } = await this.#request(draft);
-      const body = draft.input ? { ...request, shown_as: { [draft.input.media]: draft.input.name } } : request;
+      const body = { ...request, file: fileOf(draft), ...(draft.input ? { shown_as: { [draft.input.media]: draft.input.name } } : {}) };
       const job = await this.#jobs.submit({ kind: "clip", body, name: nameOf(draft) });
       this.#clearErrors();
       this.onSubmitted(job);
@@ -233,5 +233,13 @@ function sizeOf(plan) {
 function nameOf(draft) {
   const text = draft.prompt.trim().replace(/\s+/g, " ");
   const named = draft.verb === "generate" || (text && draft.verb !== "remove") ? text : `${capital(draft.verb)}: ${draft.input.name}`;
-  return [...named].slice(0, MAX_NAME_CHARS).join("").replace(/[^\P{C}]/gu, "");
+  return [...named].slice(0, MAX_NAME_CHARS).join("").replace(/\p{C}/gu, "");
+}
+
+/** The name of the file: the first words of the prompt. */
+function fileOf(draft) {
+  const words = `${draft.verb === "remove" ? "" : draft.prompt} ${draft.input && draft.verb !== "generate" ? draft.input.name.replace(/\.\w+$/, "") : ""}`;
+  const plain = words.normalize("NFKD").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? ["clip"];
+  const isStill = VERBS[draft.verb].isMasked && inputKind(draft.input) === "picture";
+  return `${[...plain.slice(0, MAX_FILE_WORDS).join("-")].slice(0, MAX_NAME_CHARS).join("")}.${isStill ? "png" : "mp4"}`;
 }

@@ -197,11 +197,26 @@ export class Drawing {
     this.#tint(region);
   }
 
+  /** Stripes of two colours show on a picture of any colour. */
+  #stripes() {
+    const side = 16, tile = Object.assign(document.createElement("canvas"), { width: side, height: side }), pen = tile.getContext("2d");
+    pen.fillStyle = "#ff4f2e";
+    pen.fillRect(0, 0, side, side);
+    pen.strokeStyle = "#fff";
+    pen.lineWidth = 4;
+    for (const x of [-side, 0, side]) {
+      pen.moveTo(x, side);
+      pen.lineTo(x + side, 0);
+    }
+    pen.stroke();
+    return tile;
+  }
+
   #tint(region) {
     paint(this.#canvas, region);
     const pen = this.#canvas.getContext("2d");
     pen.globalCompositeOperation = "source-in";
-    pen.fillStyle = "#ff4f2e";
+    pen.fillStyle = pen.createPattern(this.#stripes(), "repeat");
     pen.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
     pen.globalCompositeOperation = "source-over";
   }

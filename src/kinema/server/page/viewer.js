@@ -153,8 +153,8 @@ export class Viewer {
     const { result, body = {} } = job, facts = [];
     const add = (name, value) => value !== undefined && value !== null && value !== "" && facts.push([name, String(value)]);
     add("Prompt", body.prompt);
-    add("Model", result?.model ?? body.model);
-    add("Seed", result?.seed ?? body.seed);
+    add("Model", result?.plan?.model ?? body.model);
+    add("Seed", result?.plan?.seed ?? body.seed);
     if (result?.width) add("Size", `${result.width}x${result.height}${result.frames ? `, ${result.frames} frames` : ""}`);
     if (result?.bytes) add("File", `${result.name ?? "clip"}, ${size(result.bytes)}`);
     if (job.started_at && job.ended_at) add("Took", short(job.ended_at - job.started_at));

@@ -28,6 +28,11 @@ export function ago(at, now = Date.now() / 1000) {
 
 export const isEnded = (job) => ["succeeded", "failed", "canceled", "expired"].includes(job.state);
 
+const STAGES = {
+  start: "Loading the model", load: "Loading the model", plan: "Planning", read: "Reading the clip", follow: "Tracking the object",
+  fill: "Filling from other frames", edit: "Editing", sample: "Sampling", decode: "Decoding", upscale: "Upscaling", write: "Writing the file",
+};
+
 /** What a job does now, in a few words. */
 export function status(job) {
   const attempt = job.attempts > 1 && !isEnded(job) ? `, attempt ${job.attempts}` : "";
@@ -39,7 +44,7 @@ export function status(job) {
   if (job.state === "running") {
     const { stage, step, steps, seconds_left: left } = job.progress ?? {};
     if (!stage && !steps) return `Starting${attempt}`;
-    const doing = capital(stage || "working") + (steps ? `, ${step} of ${steps}` : "");
+    const doing = (STAGES[stage] ?? capital(stage || "working")) + (steps ? `, ${step} of ${steps}` : "");
     return `${doing}${left >= 1 ? `, about ${duration(left)} left` : ""}${attempt}`;
   }
   return { succeeded: "Done", failed: "Failed", canceling: "Canceling", canceled: "Canceled", expired: "Expired" }[job.state] ?? job.state;
