@@ -12,12 +12,13 @@ from kinema.jobs.job import is_media
 from kinema.jobs.kinds import JobKind, Kinds
 
 
-def check(body: Any) -> None:
-    if not isinstance(body, dict):
-        raise RequestError("The body is not an object.", field="body")
+def check(body: Any, _store: Any) -> None:
+    pass
 
 
 def media(body: Any) -> set[str]:
+    if not isinstance(body, dict):
+        raise RequestError("The body is not an object.", field="body")
     return {each for each in body.values() if is_media(each)}
 
 

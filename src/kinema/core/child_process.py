@@ -5,6 +5,7 @@ has run for a while. Exit code 2 means a permanent failure: the process is not r
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -20,13 +21,16 @@ log = logging.getLogger("kinema")
 
 @dataclass
 class ChildProcess:
-    """A restarted process. stop_s: the time between SIGTERM and SIGKILL. log: the file for its output."""
+    """A restarted process. stop_s: the time between SIGTERM and SIGKILL. log: the file for its output. environ:
+    variables added to those of this process. last_code: the exit code of the last death; -N for signal N."""
 
     name: str
     command: list[str]
     log: Path
     stop_s: float = 10.0
+    environ: dict[str, str] = field(default_factory=dict)
     deaths: int = 0
+    last_code: int = 0
     process: subprocess.Popen[bytes] | None = None
     given_up: bool = False
     _pause_s: float = FIRST_PAUSE_S
@@ -47,7 +51,7 @@ class ChildProcess:
             return
         if self.process is not None:
             code, self.process = self.process.returncode, None
-            self.deaths += 1
+            self.deaths, self.last_code = self.deaths + 1, code
             self.given_up = code == CANNOT
             self._again_at = now + self._pause_s
             log.warning(
@@ -90,6 +94,7 @@ class ChildProcess:
             self._file = self.log.open("ab")
         # a separate session: Ctrl-C reaches only the parent, which then stops its children in order
         self.process = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stdout=self._file, stderr=self._file, start_new_session=True
-        )
+            self.command, stdin=subprocess.DEVNULL, stdout=self._file, stderr=self._file, start_new_session=True,
+            env={**os.environ, **self.environ},
+        )  # fmt: skip
         self._since = now

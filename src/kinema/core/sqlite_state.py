@@ -146,8 +146,7 @@ class SqliteState:
     def _error(self, error: sqlite3.Error) -> StateBusy:
         if _is_damaged(error):
             return self.busy(
-                f"{self.file}: damaged ({error}). The next start of the channel sets it aside and recovers the "
-                "readable rows."
+                f"{self.file}: damaged ({error}). The next start sets it aside and recovers the readable rows."
             )
         return self.busy(f"{self.file}: {error}.")
 

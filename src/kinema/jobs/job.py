@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..core.by_hash import PREFIX
 from ..core.errors import KinemaError, RequestError
 
 STATES = ("queued", "running", "canceling", "succeeded", "canceled", "failed", "expired")
 ENDED = ("succeeded", "canceled", "failed", "expired")
 HELD = ("running", "canceling")
 """The states in which a worker holds the job."""
-HASH = "sha256:"
+
 _MEDIA = re.compile(r"sha256:[0-9a-f]{64}")
 _SHA = re.compile(r"[0-9a-f]{64}")
 
@@ -97,12 +98,12 @@ class Media:
     media_type: str
 
     def __str__(self) -> str:
-        return HASH + self.sha256
+        return PREFIX + self.sha256
 
 
 def sha_of(media: str) -> str:
     """The 64 hexadecimal digits of "sha256:<hex>", or of the digits alone. RequestError for anything else."""
-    sha = media.removeprefix(HASH) if isinstance(media, str) else ""
+    sha = media.removeprefix(PREFIX) if isinstance(media, str) else ""
     if not _SHA.fullmatch(sha):
         raise RequestError(f"{str(media)[:100]!r} names no media.", field="media", value=str(media)[:100],
                            legal="sha256: and 64 hexadecimal digits")  # fmt: skip

@@ -19,12 +19,14 @@ from ..core.near import nearest
 class JobKind:
     """A kind of job.
 
-    check(body): raises RequestError, naming the field, before the job is stored. media(body): all hashes that the body
-    names (with or without "sha256:"); they are kept as long as the job. run(context, body): does the work in a worker,
-    with a context.Context, and returns the result, a JSON object; it may import torch."""
+    media(body): all hashes that the body names (with or without "sha256:"); they are kept as long as the job.
+    check(body, store): raises RequestError, naming the field, or another KinemaError, before the job is stored; all
+    media are in the MediaStore by then.
+    run(context, body): does the work in a worker, with a context.Context, and returns the result, a JSON object; it may
+    import torch."""
 
     name: str
-    check: Callable[[Any], None]
+    check: Callable[[Any, Any], None]
     media: Callable[[Any], set[str]]
     run: Callable[[Any, Any], dict[str, Any]]
 

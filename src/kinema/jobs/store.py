@@ -65,8 +65,8 @@ class JobStore:
         """Store a job; return it, and whether it is new. key: an idempotency key: the same kind and body with it again
         is the same job. expires_s: a job that does not start within this time ends as expired.
 
-        RequestError: the kind refuses the body, or another argument is illegal; NoSuchMedia: the body names media that
-        are not in the store; KeyReused."""
+        RequestError, ModelError, MediaError: the kind refuses the body, or an argument is illegal; NoSuchMedia: the
+        body names media that are not in the store; KeyReused."""
         accepted = self.kinds[kind]
         _check_arguments(key, priority, name, expires_s)
         bounded(body, "The body of the job", error=RequestError)
@@ -74,11 +74,11 @@ class JobStore:
         digest = hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()
         if key is not None and (found := self._of_key(key, digest)) is not None:
             return found, False
-        accepted.check(body)
         media = accepted.media(body)
         for each in sorted(media):
             if not self.media.has(each):
                 raise NoSuchMedia(f"The body names {each[:80]}, which is not in the store; upload it first.")
+        accepted.check(body, self.media)
         id = f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)}"
         with self.database.work() as do:
             now = self.database.now(do)

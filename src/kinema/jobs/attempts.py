@@ -1,0 +1,150 @@
+"""The work of one worker: take a job, run an attempt, end it, and send heartbeats meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import Cancelled, KinemaError, MediaError, ModelError, RequestError
+from ..core.leftovers import temporary_folder
+from ..core.sqlite_state import StateBusy
+from .claims import LOST_S, Claim, ClaimLost, Claims
+from .context import Context, Returned
+from .outbox import Outbox
+from .pool import EnginePool, is_out_of_memory
+from .retention import Retention, clean
+from .store import JobStore
+
+IDLE_S, CLEAN_S = 1.0, 600.0
+"""Seconds between looks at an idle queue that has not changed, and between cleanings of the store."""
+END_PAUSES_S = (0.5, 2.0, 5.0, 10.0)
+"""Pauses between attempts to store the end of a job while the database cannot be reached."""
+PERMANENT = (RequestError, ModelError, MediaError)
+"""Errors that another attempt would meet again."""
+log = logging.getLogger("kinema")
+
+
+@dataclass
+class Worker:
+    """store: its jobs. id: the same after a restart. engines: its models. keep_s: see Context. retention: None leaves
+    the cleaning of the store to others."""
+
+    store: JobStore
+    id: str
+    engines: EnginePool
+    lost_s: float = LOST_S
+    keep_s: float = 2.0
+    retention: Retention | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Run jobs until `stop` is set. KinemaError if the database cannot be used at the start."""
+        claims, self.job = Claims(self.store, self.id, lost_s=self.lost_s), ""
+        claims.begin(self.facts())
+        ended = threading.Event()
+        beats = threading.Thread(target=self._beat, args=(claims, ended), name="heartbeat", daemon=True)
+        beats.start()
+        log.info("the worker %s is ready", self.id)
+        try:
+            seen, looked_s = "", 0.0
+            while not stop.is_set():
+                try:
+                    now = self.store.wait(seen, IDLE_S, stop) if seen else self.store.version()
+                    if now == seen and time.monotonic() - looked_s < IDLE_S:
+                        continue
+                    seen, looked_s = now, time.monotonic()
+                    while not stop.is_set() and (claim := claims.take()) is not None:
+                        self._attempt(claim, stop)
+                except StateBusy as error:
+                    log.warning("%s", error)
+                    stop.wait(IDLE_S)
+        finally:
+            ended.set()
+            beats.join()
+            with suppress(KinemaError):
+                claims.leave()
+
+    def facts(self) -> dict[str, Any]:
+        """What the worker tells about itself."""
+        return {
+            "job": self.job, "device": self.engines.device or "", "models": self.engines.models(),
+            "kinds": list(self.store.kinds),
+        }  # fmt: skip
+
+    def _beat(self, claims: Claims, ended: threading.Event) -> None:
+        cleaned_s = time.monotonic() - CLEAN_S + 60
+        while not ended.wait(min(5.0, self.lost_s / 4)):
+            try:
+                claims.beat(self.facts())
+                claims.look_after()
+                if self.retention is not None and time.monotonic() - cleaned_s > CLEAN_S:
+                    cleaned_s = time.monotonic()
+                    clean(self.store, self.retention)
+            except KinemaError as error:
+                log.warning("%s", error)
+
+    def _attempt(self, claim: Claim, stop: threading.Event) -> None:
+        self.job = claim.job.id
+        try:
+            _patiently(self._run(claim, stop))
+        except ClaimLost as error:
+            log.warning("%s", error)
+        finally:
+            self.job = ""
+
+    def _run(self, claim: Claim, stop: threading.Event) -> Callable[[], None]:
+        """Run an attempt; return how it ends."""
+        kind = self.store.kinds[claim.job.kind]
+        with temporary_folder("job") as folder, Outbox(claim) as outbox:
+            context = Context(
+                claim.job, self.store.media, self.engines, folder, outbox, claim, stop, keep_s=self.keep_s
+            )  # fmt: skip
+            try:
+                result = kind.run(context, claim.job.body)
+                return lambda: claim.succeed(result, context.results)
+            except Returned:
+                return claim.give_back
+            except Cancelled:
+                return claim.cancel
+            except PERMANENT as error:
+                reason = str(error)
+                return lambda: claim.fail(reason)
+            except Exception as error:
+                reason = _reason(error)
+                log.exception("the job %s failed", claim.job.id)
+                if is_out_of_memory(error):
+                    self.engines.clear()
+                if is_broken(error):
+                    _patiently(lambda: claim.again(reason))
+                    raise
+                return lambda: claim.again(reason)
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether no later work of this process can succeed: a fault of a GPU ends its context."""
+    torch = sys.modules.get("torch")
+    fault = getattr(torch, "AcceleratorError", None)
+    return (fault is not None and isinstance(error, fault)) or (
+        isinstance(error, RuntimeError) and "CUDA error" in str(error) and not is_out_of_memory(error)
+    )
+
+
+def _patiently(end: Callable[[], None]) -> None:
+    """End a job, also if the database is away for a moment. Raises StateBusy if it stays away."""
+    for pause_s in END_PAUSES_S:
+        with suppress(StateBusy):
+            end()
+            return
+        time.sleep(pause_s)
+    end()
+
+
+def _reason(error: BaseException) -> str:
+    if is_out_of_memory(error):
+        return f"Not enough memory: {error}"
+    return str(error) if isinstance(error, KinemaError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,107 @@
+"""The body of the kind `clip`: a Request as JSON, with media as "sha256:<hex>" or data: URIs, never paths.
+
+Two more fields are allowed beside those of a request:
+    file        the name of the file, whose suffix is its format; default: clip.mp4, or clip.png for one frame
+    shown_as    {"sha256:<hex>": name}: names of media in the manifest, so that a client's own file names stay in it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..core.by_hash import hashes_found_by
+from ..core.conditions import FILE_FIELDS
+from ..core.errors import RequestError
+from ..core.request import Request
+from .job import is_media
+
+if TYPE_CHECKING:
+    from .media import MediaStore
+
+FILE, SHOWN_AS = "file", "shown_as"
+MAX_NAME_CHARS = 200
+MEDIA_TYPES = {
+    ".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif", ".webp": "image/webp", ".png": "image/png",
+    ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
+}  # fmt: skip
+"""Of the files that a clip can be written to, by suffix."""
+
+
+@dataclass(frozen=True)
+class ClipBody:
+    """A parsed body. file: "" is the default name."""
+
+    request: Request
+    file: str = ""
+    shown_as: dict[str, str] = field(default_factory=dict)
+
+    def file_of(self, num_frames: int) -> tuple[str, str]:
+        """The name and the media type of the file."""
+        name = self.file or ("clip.png" if num_frames == 1 else "clip.mp4")
+        return name, MEDIA_TYPES[suffix(name)]
+
+
+def parse(body: Any) -> ClipBody:
+    """Parse a body. RequestError for a field that is not legal, and for a path."""
+    if not isinstance(body, dict):
+        raise RequestError(f"The body of a clip is a request, got {type(body).__name__}.", field="body",
+                           legal="an object with the fields of a request")  # fmt: skip
+    fields = dict(body)
+    file, shown = fields.pop(FILE, ""), fields.pop(SHOWN_AS, {})
+    if not isinstance(shown, dict) or not all(is_media(each) and isinstance(shown[each], str) for each in shown):
+        raise RequestError("shown_as is not legal.", field=SHOWN_AS, legal='an object {"sha256:<hex>": name}')
+    if file != "" and not _is_file_name(file):
+        raise RequestError("The name of the file is not legal.", field=FILE, value=str(file)[:100],
+                           legal=f"a name without folders that ends with {', '.join(MEDIA_TYPES)}")  # fmt: skip
+    request = Request.from_dict(fields)
+    for name, each in _files(request):
+        if is_media(each) or each.startswith("data:") or (name == "adapter" and _is_style_name(each)):
+            continue
+        raise RequestError("A job names media by hash, not by path.", field="conditions", value=each[:100],
+                           legal="sha256:<hex> of uploaded media, or a data: URI")  # fmt: skip
+    return ClipBody(request, file, shown)
+
+
+def media(body: Any) -> set[str]:
+    """The hashes that a body names."""
+    return {each for _, each in _files(parse(body).request) if is_media(each)}
+
+
+def check(body: Any, store: MediaStore) -> None:
+    """Raise RequestError, ModelError or MediaError, as planning does. Plans for which a clip has to be surveyed or an
+    object tracked, which takes seconds, are left to the worker."""
+    request = parse(body).request
+    if request.fill != "generate" or any(each.kind == "mask" and each.follows for each in request.conditions):
+        return
+    from ..engine.plan import plan
+
+    with hashes_found_by(store.path):
+        plan(request)
+
+
+def suffix(name: str) -> str:
+    return name[name.rfind(".") :].lower()
+
+
+def _is_file_name(name: Any) -> bool:
+    return (
+        isinstance(name, str) and len(name) <= MAX_NAME_CHARS and name.isprintable() and not name.startswith(".")
+        and not any(sign in name for sign in "/\\:") and suffix(name) in MEDIA_TYPES
+    )  # fmt: skip
+
+
+def _is_style_name(adapter: str) -> bool:
+    """Whether an adapter is a plain name, which only the folders of styles are searched for."""
+    return not any(sign in adapter for sign in "/\\~:") and not adapter.startswith(".") and "." not in adapter
+
+
+def _files(request: Request) -> Iterator[tuple[str, str]]:
+    """Yield (field, value) of every file that the conditions name."""
+    for condition in request.conditions:
+        for name in FILE_FIELDS:
+            value = getattr(condition, name, None)
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, str):
+                    yield name, each
