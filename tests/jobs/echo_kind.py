@@ -1,7 +1,10 @@
-"""A kind of job without a model, for tests: it takes `steps` steps of `step_s` and returns its body."""
+"""A kind of job without a model, for tests: `steps` steps of `step_s`, each kept. It returns its body, and a hash of
+all its steps, which differs if one was left out or done twice."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 from typing import Any
@@ -27,11 +30,20 @@ def run(context: Any, body: Any) -> dict[str, Any]:
         raise RequestError(body["fail"])
     if "crash" in body:
         os._exit(9)
-    for _ in range(body.get("steps", 0)):
-        context.check()
+    done, chain = 0, json.dumps(body, sort_keys=True)
+    if (kept := context.kept()) is not None:
+        path, facts = kept
+        done, chain = facts["done"], path.read_text()
+        context.outbox.event("resumed", {"step": done})
+    for step in range(done, body.get("steps", 0)):
         time.sleep(body.get("step_s", 0.01))
-    return {"said": body}
+        chain = hashlib.sha256(f"{chain} {step}".encode()).hexdigest()
+        if context.due_to_keep():
+            context.keep(lambda path, text=chain: path.write_text(text), {"done": step + 1})
+        context.check()
+    return {"said": body, **({"chain": chain} if "steps" in body else {})}
 
 
 ECHO = JobKind("echo", check, media, run)
-KINDS = Kinds([*BUILT_IN, ECHO])
+ALL = (*BUILT_IN, ECHO)
+KINDS = Kinds(ALL)

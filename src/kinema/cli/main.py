@@ -33,6 +33,7 @@ from . import (
     once,
     path,
     samples,
+    serve,
     styles,
     toyland,
     track,
@@ -66,6 +67,7 @@ app.add_typer(path.app, name="path")
 app.command("direct")(direct.direct)
 app.command("make-film")(film.make_film)
 app.add_typer(channel.app, name="channel")
+app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("music")(music.music)
 app.command("score")(music.score)

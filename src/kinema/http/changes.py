@@ -29,6 +29,10 @@ class Changes:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
+    @property
+    def closed(self) -> bool:
+        return self._stop.is_set()
+
     async def wait(self, seen: int, timeout_s: float) -> None:
         """Return when `now` differs from `seen`, or after timeout_s."""
         if self.now != seen or self._stop.is_set():
@@ -51,13 +55,11 @@ class Changes:
                 self._idle.clear()
 
     def close(self) -> None:
-        """End the watcher and wake every listener."""
+        """End the watcher and wake every listener. May be called from any thread."""
         self._stop.set()
         self._idle.set()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake)
-        if self._thread is not None:
-            self._thread.join(10)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._thread is None:

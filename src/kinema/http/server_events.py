@@ -65,7 +65,7 @@ def event_stream(
     async def lines() -> AsyncIterator[bytes]:
         at, last_sent = after, time.monotonic()
         yield f"retry: {RETRY_MS}\n\n".encode()
-        while True:
+        while not changes.closed:
             seen = changes.now
             page = await read(at)
             for event in page:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from importlib.resources import files
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..http.guard import Guard
 from ..http.media_policy import MediaPolicy
 from ..http.page_files import PageFiles
 from ..http.token import BearerToken
+from ..jobs.claims import LOST_S, workers
 from ..jobs.store import JobStore
 from .answers import HANDLERS
 from .clip_requests import ClipRequests
@@ -36,19 +38,19 @@ OPEN = re.compile(r"/(healthz|readyz|openapi\.json|favicon\.ico|robots\.txt|page
 
 
 def server_app(
-    store: JobStore, settings: ServerSettings | None = None, *, workers: Callable[[], int] | None = None
+    store: JobStore, settings: ServerSettings | None = None, changes: Changes | None = None
 ) -> Any:  # fmt: skip
-    """The ASGI application. workers: how many workers take jobs now; defaults to those that the store knows.
-    RequestError: the token is too short."""
+    """The ASGI application. changes: of the store, for a caller that ends the event streams itself. RequestError: the
+    token is too short."""
     settings = settings or ServerSettings()
     token = BearerToken(settings.token)
-    changes = Changes(store.wait)
+    changes = changes or Changes(store.wait)
     planner = Planner(settings.planners, settings.device)
     clips = ClipRequests(
         store, MediaPolicy(tuple(settings.models) or None), planner, settings.plan_s, settings.max_body_bytes
     )
-    health = HealthRoutes(store, __version__, workers or store.live_workers, lambda: changes.listeners)
-    parts = [
+    health = HealthRoutes(store, __version__, lambda: _taking(store), lambda: changes.listeners)
+    parts: list[Any] = [
         JobRoutes(store, {"clip": clips.check}, settings.max_body_bytes), EventRoutes(store, changes),
         MediaRoutes(store, settings.max_upload_bytes), clips, ModelRoutes(settings.models), health,
         OpenApi(__version__, token.is_set),
@@ -57,7 +59,9 @@ def server_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        warming = asyncio.create_task(planner.warm())
         yield
+        warming.cancel()
         changes.close()
         await planner.close()
 
@@ -65,6 +69,11 @@ def server_app(
     access = Access(app, token, lambda path: OPEN.fullmatch(path) is not None)
     health.metrics = Metrics(Guard(access, settings.names))
     return health.metrics
+
+
+def _taking(store: JobStore) -> int:
+    """How many workers take jobs now, on any machine."""
+    return sum(worker.silent_s < LOST_S for worker in workers(store))
 
 
 def _page() -> list[BaseRoute]:

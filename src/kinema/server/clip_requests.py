@@ -19,7 +19,8 @@ from ..jobs.store import JobStore
 from .answers import answer
 from .planner import PlanFailed, Planner
 
-SHOWN_AS = "shown_as"
+BESIDE = ("file", "shown_as")
+"""Fields of a job beside those of its request (jobs/clip_body.py)."""
 QUICK_S = 20.0
 """Time limit of the plan before a job is stored; a job whose plan takes longer is planned by its worker."""
 
@@ -39,7 +40,8 @@ class ClipRequests:
     async def check(self, body: Any) -> None:
         """Check the body of a job of the kind `clip`. RequestError."""
         fields, request = await run_in_threadpool(self._allowed, body)
-        if request.fill != "generate":  # its plan surveys the whole clip; the worker makes it once
+        follows = any(each.kind == "mask" and each.follows for each in request.conditions)
+        if request.fill != "generate" or follows:  # the plan surveys the whole clip; the worker makes it once
             return
         try:
             await self._planned(fields, request, QUICK_S)
@@ -60,7 +62,7 @@ class ClipRequests:
         if not isinstance(body, dict):
             raise RequestError("The body of a clip is a request.", field="body", value=str(body)[:50],
                                legal="an object with the fields of a request")  # fmt: skip
-        fields = {name: value for name, value in body.items() if name != SHOWN_AS}
+        fields = {name: value for name, value in body.items() if name not in BESIDE}
         request = Request.from_dict(fields)
         self.policy.check(request)
         return fields, request

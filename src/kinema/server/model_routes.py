@@ -22,9 +22,9 @@ class ModelRoutes:
         self.models = models
 
     def routes(self) -> list[BaseRoute]:
-        return [Route("/models", self.list)]
+        return [Route("/models", self.show)]
 
-    async def list(self, _request: Request) -> Response:
+    async def show(self, _request: Request) -> Response:
         return answer({"models": await run_in_threadpool(self._here)})
 
     def _here(self) -> list[dict[str, Any]]:

@@ -99,7 +99,8 @@ def _own_schemas() -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
     query = [_query("state", {"type": "string"}), _query("kind", {"type": "string"}),
-             _query("limit", {"type": "integer", "minimum": 1, "maximum": 500}), _query("before", {"type": "string"})]  # fmt: skip
+             _query("limit", {"type": "integer", "minimum": 1, "maximum": 500}),
+             _query("before", {"type": "string"})]  # fmt: skip
     after = [_query("after", NUMBER), {"name": "Last-Event-ID", "in": "header", "schema": NUMBER}]
     stream = {"text/event-stream": {"schema": {"type": "string"}}, **_json("Events")}
     one = {200: _json("Job")}

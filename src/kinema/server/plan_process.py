@@ -1,6 +1,6 @@
 """The process of a planner (planner.py): a request per line on stdin, a plan or a refusal per line on stdout.
 
-Media are named by hash on both sides; only in between are they files, whose paths no client sees.
+Media are named by hash on both sides; no client sees the paths of their files.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import KinemaError, RequestError
@@ -30,22 +31,24 @@ def main() -> int:
 
 def answered(fields: dict[str, Any], media: Mapping[str, str], device: str | None) -> dict[str, Any]:
     """{"plan": ...} or {"refused": ...}. media: hash -> path."""
+    from ..core.by_hash import hashes_found_by
     from ..core.request import Request
     from ..engine.plan import plan
 
     names = {path: name for name, path in media.items()}
     try:
-        request = Request.from_dict(renamed(fields, media))
-        return {"plan": renamed(plan(request, None, device).model_dump(mode="json"), names)}
+        with hashes_found_by(lambda name: Path(media[name])):
+            found = plan(Request.from_dict(fields), None, device)
+        return {"plan": renamed(found.model_dump(mode="json"), names)}
     except KinemaError as error:
-        return {"refused": {"message": "", **renamed(error.to_dict(), names)}}
+        return {"refused": renamed(error.to_dict(), names)}
     except Exception as error:  # a library's fault with a damaged input
         why = f"The request cannot be planned ({type(error).__name__})."
         return {"refused": RequestError(why).to_dict()}
 
 
 def renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """A plain value with each of these names replaced, also inside sentences."""
+    """A plain value with each of these names replaced, also inside the sentences of errors."""
     if isinstance(value, str):
         for old, new in names.items():
             value = value.replace(old, new)
