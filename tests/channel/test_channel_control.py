@@ -133,7 +133,7 @@ def test_the_clips_as_a_list_for_ffmpeg(tmp_path):
 
 def test_a_page_whose_port_is_taken_is_refused_at_once(tmp_path):
     from kinema.channel.config import read
-    from kinema.channel.web.listening import listen, owner_of
+    from kinema.http.listening import listen, owner_of
 
     with contextlib.closing(listen("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -13,9 +13,10 @@ from site_client import TOKEN, Noted
 
 from kinema.channel.making.order_queue import OrderQueue
 from kinema.channel.web.clip_site import clip_site
-from kinema.channel.web.connection_limits import FOR_ORDERS, FOR_VIEWERS, ConnectionLimits
-from kinema.channel.web.listening import listen
-from kinema.channel.web.site import SiteSettings, server, site
+from kinema.channel.web.site import SiteSettings, site
+from kinema.http.connection_limits import FOR_ORDERS, FOR_VIEWERS, ConnectionLimits
+from kinema.http.listening import listen
+from kinema.http.serving import server
 
 QUICK = ConnectionLimits(head_s=0.4, body_s=0.4, answer_s=0.4, idle_s=1, each=12, all=40)
 POST = b"POST /api/themes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"

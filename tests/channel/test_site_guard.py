@@ -8,11 +8,11 @@ from site_client import TOKEN, Noted, client
 
 from kinema.channel.library import Library, LibraryClip
 from kinema.channel.making.ledger import Ledger
-from kinema.channel.web import listening
 from kinema.channel.web.commands import ChannelCommands
-from kinema.channel.web.listening import address_of, check_can_serve, listen
 from kinema.channel.web.owner import TOKEN_ENV, token_from
 from kinema.core.errors import ModelError, RequestError
+from kinema.http import listening
+from kinema.http.listening import address_of, check_can_serve, listen
 
 OWNER = {"authorization": f"Bearer {TOKEN}"}
 
@@ -209,7 +209,7 @@ def test_an_address_that_is_taken_is_refused():
 
 
 def test_a_page_without_its_packages_is_refused_with_what_to_do(monkeypatch):
-    check_can_serve()
+    check_can_serve("A page", "channel")
     monkeypatch.setattr(listening.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"starlette and uvicorn: .* -m pip install .*\[channel\]'"):
-        check_can_serve()
+        check_can_serve("A page", "channel")

@@ -16,9 +16,9 @@ from kinema.channel.library import Library
 from kinema.channel.web import board as boards
 from kinema.channel.web.audience import MOST, Audience
 from kinema.channel.web.board import Board
-from kinema.channel.web.rate_limit import RateLimit, client_network
 from kinema.channel.web.site import site
 from kinema.channel.web.site_media import with_dates, with_viewer
+from kinema.http.rate_limit import RateLimit, client_network
 
 
 @pytest.fixture(scope="module")

@@ -33,9 +33,9 @@ init = write_template
 def start(file: str | os.PathLike[str], stop: threading.Event, report: Callable[[dict[str, Any]], None]) -> None:
     """Check a channel, then run its producer and playout until `stop` is set. report: called with the status about once
     a second. KinemaError if it cannot start or continue."""
+    from ..http.listening import check_free
     from .making.producer import check
     from .running import run
-    from .web.listening import check_free
 
     config = read(file)
     check(config)
@@ -43,7 +43,13 @@ def start(file: str | os.PathLike[str], stop: threading.Event, report: Callable[
     lock = ChannelLock(config.root, NAME)
     try:
         if config.page.port:
-            check_free(config.page.host, config.page.port)
+            check_free(
+                config.page.host,
+                config.page.port,
+                "The port of the page",
+                "page.port",
+                "another port in the channel file, or 0 for no page",
+            )
         run(config, Path(file).resolve(), stop, lambda: report(status(config)))
     finally:
         lock.close()

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..core.errors import RequestError
 from ..core.whole import write_text
+from ..http.client import HttpError, send_request
+from ..http.listening import check_can_serve, listen
 from . import control
-from .http_client import HttpError, send_request
-from .web.listening import check_can_serve, listen
 
 PORT, TRIED = 8080, 20
 FILE = """\
@@ -94,7 +94,7 @@ def run(
     report: Callable[[dict[str, Any]], None] = lambda status: None,
 ) -> None:  # fmt: skip
     """Run the channel until `stop` is set. on_air: called with the page's address once the stream is available."""
-    check_can_serve()
+    check_can_serve("A channel's page", "channel")
     address = f"http://127.0.0.1:{port}/"
     waiting = threading.Thread(target=_wait, args=(address, stop, on_air), daemon=True)
     waiting.start()

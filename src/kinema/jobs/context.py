@@ -154,11 +154,7 @@ class Context:
         if not state.stage or (state.stage == self._told[0] and abs(fraction - self._told[1]) < FRACTION):
             return
         self._told, self._told_s = (state.stage, fraction), now
-        self.outbox.progress({
-            "fraction": None if state.fraction is None else round(fraction, 4), "stage": state.stage,
-            "step": state.done, "steps": state.total,
-            "seconds_left": None if state.left_s is None else round(state.left_s, 2),
-        })  # fmt: skip
+        self.outbox.progress(state.to_dict())
 
     def _preview(self, event: Preview) -> None:
         """Store a preview, as often as PREVIEW_SHARE allows. A failure ends the previews."""

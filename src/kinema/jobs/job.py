@@ -40,9 +40,10 @@ class Job:
     """A job as stored. Times are seconds since the epoch.
 
     priority: higher first. position: 0-based place in the queue, None unless queued. attempts: starts so far.
-    failures: [{"at", "reason"}] of earlier attempts. reason: why it failed, was canceled or expired. progress:
-    {"fraction", "stage", "step", "steps", "seconds_left"}. result: {"media", "bytes", "media_type", "name"} and what
-    its kind adds. worker: the id of the worker that holds or last held it."""
+    failures: [{"at", "reason"}] of earlier attempts. reason: why it failed, was canceled or expired. progress: a
+    ProgressState of core/overall.py as JSON: {"fraction", "stage", "step", "steps", "seconds_left", ...}. result:
+    {"media", "bytes", "media_type", "name"} and what its kind adds. worker: the id of the worker that holds or last
+    held it."""
 
     id: str
     kind: str

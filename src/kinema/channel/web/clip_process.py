@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 
 from ...core.errors import RequestError
 from ...core.leftovers import temporary_folder
+from ...http.connection_limits import FOR_ORDERS
+from ...http.listening import address_of, check_can_serve, listen
+from ...http.serving import serve as serve_app
 from ..config import secret
 from ..making.makers import KinemaMaker, factory_of
 from ..making.order_queue import OrderQueue
-from .connection_limits import FOR_ORDERS
-from .listening import address_of, check_can_serve, listen
 
 
 def serve(
@@ -21,7 +22,7 @@ def serve(
 ) -> None:  # fmt: skip
     """Serve orders. report: called with the models and the address. RequestError: an address that is illegal, in use,
     or not local while there is no token; a model that is missing or not a Kinema model."""
-    check_can_serve()
+    check_can_serve("A worker that listens", "channel")
     host, port = _host_and_port(where)
     token = secret(token_env) or None
     if token is None and not _is_loopback(host):
@@ -32,7 +33,6 @@ def serve(
     for model in models:
         if model != "toyland":
             _check(model)
-    from . import site
     from .clip_site import clip_site
 
     with temporary_folder("bench") as folder:
@@ -41,7 +41,7 @@ def serve(
         threading.Thread(target=orders.run, name="kinema-orders", daemon=True).start()
         report(f"{', '.join(models)} at {address_of(sock)}")
         try:
-            site.serve(app, sock, limits=FOR_ORDERS)
+            serve_app(app, sock, limits=FOR_ORDERS)
         finally:
             orders.stop()
 

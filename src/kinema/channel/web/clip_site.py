@@ -24,10 +24,10 @@ from starlette.routing import Route
 from ...core.errors import RequestError
 from ...core.outside import parse_json
 from ...core.request import Profile
+from ...http.guard import Guard
+from ...http.token import BearerToken
 from ..making.job import ShotOrder
 from ..making.order_queue import DONE, IdTaken, Order, OrderQueue, QueueFull
-from .owner import Owner
-from .site_guard import Guard
 
 MOST_BYTES = 64_000
 PROFILES: tuple[str, ...] = get_args(Profile)
@@ -38,12 +38,12 @@ NUMBERS = {"seconds": (0.1, 600.0), "seed": (0, 2**63 - 1), "width": (32, 4096),
 def clip_site(orders: OrderQueue, token: str | None = None, names: Collection[str] = ()) -> Any:
     """The ASGI application. names: host names accepted without a token, besides localhost and bare addresses.
     RequestError: the token is too short."""
-    owner = Owner(token)
+    owner = BearerToken(token)
 
     def allowed(request: Request) -> Response | None:
         if "origin" in request.headers:
             return _error(403, "Requests from web pages are refused.")
-        if owner.has_token and not owner.is_owner(request.headers.get("authorization", "")):
+        if owner.is_set and not owner.allows(request.headers.get("authorization", "")):
             return _error(401, "A valid token is required.")
         return None
 
@@ -87,7 +87,7 @@ def clip_site(orders: OrderQueue, token: str | None = None, names: Collection[st
             Route("/clips/{name}", one, methods=["GET", "DELETE"]),
         ]
     )  # fmt: skip
-    return Guard(app, None if owner.has_token else names)
+    return Guard(app, None if owner.is_set else names)
 
 
 def job_of(data: bytes) -> ShotOrder:

@@ -7,27 +7,24 @@ the page stays up and shows it.
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 
+from ...http.guard import Guard
+from ...http.page_files import PageFiles
+from ...http.rate_limit import RateLimit
+from ...http.token import BearerToken
 from .audience import Audience
 from .board import Board
 from .commands import Commands
-from .connection_limits import FOR_VIEWERS, ConnectionLimits, protocol
-from .owner import Owner
-from .rate_limit import RateLimit
-from .site_guard import Guard
 from .site_media import SiteMedia
 from .site_owner import OwnerRoutes
-from .site_page import Page
 from .site_public import PublicRoutes
-
-GRACE_S = 3
 
 
 @dataclass(frozen=True)
@@ -56,10 +53,12 @@ def site(
     audience = Audience()
     suggesting = suggesting or RateLimit(each=3, all=60, per_s=600.0)
     routes = [
-        *Page().routes(),
+        *PageFiles(files(__package__).joinpath("page"), disallow=("/api/",)).routes(),
         *SiteMedia(folder, audience).routes(),
         *PublicRoutes(board, audience, commands, suggesting if settings.suggestions else None).routes(),
-        *OwnerRoutes(commands, Owner(settings.token), RateLimit(each=10, all=100, per_s=60.0)).routes(),
+        *OwnerRoutes(
+            commands, BearerToken(settings.token, "The owner's token"), RateLimit(each=10, all=100, per_s=60.0)
+        ).routes(),
     ]
 
     @contextlib.asynccontextmanager
@@ -68,22 +67,3 @@ def site(
         board.close()
 
     return Guard(Starlette(routes=routes, lifespan=lifespan), settings.names)
-
-
-def serve(app: Any, sock: socket.socket, proxies: Sequence[str] = (), limits: ConnectionLimits = FOR_VIEWERS) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    server(app, proxies, limits).run(sockets=[sock])
-
-
-def server(app: Any, proxies: Sequence[str] = (), limits: ConnectionLimits = FOR_VIEWERS) -> Any:
-    """The uvicorn server, not yet running. proxies: trusted for client addresses, and exempt from the connection limit
-    since they forward the requests of all clients."""
-    import uvicorn
-
-    limited = protocol(replace(limits, exempt=tuple(proxies)))
-    config = uvicorn.Config(
-        app, http=limited, ws="none", log_level="warning", access_log=False, server_header=False,
-        limit_concurrency=limits.all, timeout_keep_alive=limits.idle_s, timeout_graceful_shutdown=GRACE_S,
-        proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies),
-    )  # fmt: skip
-    return uvicorn.Server(config)

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ...http.refusal import address_of, refusal
 from .audience import Audience
-from .site_guard import refusal
 
 SEGMENT = re.compile(r"s\d{9}\.ts")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -96,8 +96,3 @@ def with_dates(live: str) -> str:
             line = f"{line}?at={round(datetime.fromisoformat(date).timestamp() * 1000)}"
         lines.append(line)
     return "\n".join(lines) + "\n"
-
-
-def address_of(request: Request) -> str:
-    """The client's address."""
-    return request.client.host if request.client is not None else ""

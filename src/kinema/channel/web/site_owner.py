@@ -12,18 +12,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ...core.errors import KinemaError, RequestError
+from ...http.json_body import json_body
+from ...http.rate_limit import RateLimit
+from ...http.refusal import address_of, refusal
+from ...http.token import BearerToken
 from .commands import Commands
-from .owner import TOKEN_ENV, Owner
-from .rate_limit import RateLimit
-from .site_guard import refusal
-from .site_media import address_of
-from .site_public import body
+from .owner import TOKEN_ENV
+
+BODY_BYTES = 4096
 
 
 class OwnerRoutes:
     """Routes of the owner's API. trying: the rate limit of wrong tokens."""
 
-    def __init__(self, commands: Commands, owner: Owner, trying: RateLimit) -> None:
+    def __init__(self, commands: Commands, owner: BearerToken, trying: RateLimit) -> None:
         self.commands, self.owner, self.trying = commands, owner, trying
 
     def routes(self) -> list[Route]:
@@ -49,7 +51,7 @@ class OwnerRoutes:
         """Body: {"id": "...", "reason": "..."}."""
         if (refused := self._refusal(request)) is not None:
             return refused
-        data = await body(request)
+        data = await json_body(request, BODY_BYTES)
         if isinstance(data, Response):
             return data
         id, reason = data.get("id"), data.get("reason", "")
@@ -61,7 +63,7 @@ class OwnerRoutes:
         """Body: {"id": "...", "place": 0}. 0 is next; without a place, the clip is queued at the end."""
         if (refused := self._refusal(request)) is not None:
             return refused
-        data = await body(request)
+        data = await json_body(request, BODY_BYTES)
         if isinstance(data, Response):
             return data
         id, place = data.get("id"), data.get("place")
@@ -84,10 +86,10 @@ class OwnerRoutes:
     def _refusal(self, request: Request) -> Response | None:
         """The error response for clients other than the owner, or None. The right token is always accepted, whatever
         was sent before, and requests without a token do not count, so no client can lock the owner out."""
-        if not self.owner.has_token:
+        if not self.owner.is_set:
             return refusal(403, f"The owner's API is disabled; set {TOKEN_ENV} or use a token file.")
         authorization = request.headers.get("authorization", "")
-        if self.owner.is_owner(authorization):
+        if self.owner.allows(authorization):
             return None
         address = address_of(request)
         if authorization.strip():

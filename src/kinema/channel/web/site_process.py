@@ -18,8 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...core.errors import KinemaError
+from ...http.listening import address_of, check_can_serve, listen
+from ...http.serving import serve as serve_app
 from ..config import ChannelConfig, read
-from .listening import address_of, check_can_serve, listen
 from .owner import token_from
 
 CANNOT = 2
@@ -31,7 +32,7 @@ def serve(
 ) -> None:  # fmt: skip
     """Serve a channel's site until SIGTERM or SIGINT. host, port: override those of the channel file. report: called
     with the address once the site listens. RequestError: address in use, or token too short."""
-    check_can_serve()
+    check_can_serve("A channel's page", "channel")
     from ..library import Library
     from ..running import schedule
     from . import site
@@ -45,7 +46,7 @@ def serve(
     app = site.site(config.root, ChannelCommands(config), settings)
     sock = listen(host or config.page.host, config.page.port if port is None else port)
     report(address_of(sock))
-    site.serve(app, sock, config.page.proxies)
+    serve_app(app, sock, config.page.proxies)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,15 +12,15 @@ from starlette.routing import Route
 
 from ...core.errors import KinemaError, RequestError
 from ...core.numerals import decimal
-from ...core.outside import parse_json
+from ...http.json_body import json_body
+from ...http.rate_limit import RateLimit
+from ...http.refusal import address_of, refusal
 from ..airing import guide
 from ..writing.moderation import LIMITS
 from .audience import Audience
 from .board import Board
 from .commands import Commands
-from .rate_limit import RateLimit
-from .site_guard import refusal
-from .site_media import FRESH, OPEN, address_of
+from .site_media import FRESH, OPEN
 
 log = logging.getLogger("kinema.channel")
 BODY_BYTES = 4096
@@ -80,7 +79,7 @@ class PublicRoutes:
         """Body: {"theme": "..."}. The theme is moderated and stored for the director as data."""
         if self.suggesting is None:
             return refusal(403, "This channel does not accept suggestions.")
-        data = await body(request)
+        data = await json_body(request, BODY_BYTES)
         if isinstance(data, Response):
             return data
         theme = data.get("theme")
@@ -113,19 +112,3 @@ def moment(text: str) -> float:
     if not 0 <= at < 1e11:
         raise ValueError(text)
     return at
-
-
-async def body(request: Request) -> dict[str, Any] | Response:
-    """The JSON object of a request, or an error response."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        return refusal(415, "The body must be JSON (content-type: application/json).")
-    data = b""
-    async for part in request.stream():
-        data += part
-        if len(data) > BODY_BYTES:
-            return refusal(413, f"The body has more than {BODY_BYTES} bytes.", {"connection": "close"})
-    try:
-        value: dict[str, Any] = parse_json(data, "The body", dict, max_bytes=BODY_BYTES)
-    except KinemaError as error:
-        return refusal(400, str(error))
-    return value

@@ -1,4 +1,4 @@
-"""Request checks and security headers for every route of the channel's site.
+"""Request checks and security headers for every route of a server.
 
 Host: only accepted names or bare addresses, against DNS rebinding. Writing requests from pages of another origin are
 refused (CSRF). There are no cookies.
@@ -7,12 +7,14 @@ refused (CSRF). There are no cookies.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
+
+from .refusal import refusal
 
 READING = ("GET", "HEAD", "OPTIONS")
 SECURITY = {
@@ -89,8 +91,3 @@ def host_of(origin: str) -> str:
         return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
-
-
-def refusal(status: int, why: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """An error response of the site: JSON with a readable sentence under `error`."""
-    return JSONResponse({"error": why}, status, headers)

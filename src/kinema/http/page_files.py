@@ -1,38 +1,43 @@
-"""The files of the watch page (folder `page`), read once and served by name."""
+"""The files of a page (HTML, CSS, ES modules, pictures), read once and served by name."""
 
 from __future__ import annotations
 
 import hashlib
-from importlib.resources import files
+from collections.abc import Iterable
+from importlib.resources.abc import Traversable
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .site_guard import refusal
+from .refusal import refusal
 
 TYPES = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "svg": "image/svg+xml",
+    "png": "image/png",
+    "webp": "image/webp",
     "txt": "text/plain; charset=utf-8",
 }
 
 
-class Page:
-    def __init__(self) -> None:
-        folder = files(__package__).joinpath("page")
+class PageFiles:
+    """folder: the files. disallow: paths that crawlers are asked not to read."""
+
+    def __init__(self, folder: Traversable, disallow: Iterable[str] = ()) -> None:
         self._files = {
             item.name: item.read_bytes() for item in folder.iterdir() if item.name.rpartition(".")[2] in TYPES
         }
+        self._robots = "User-agent: *\n" + "".join(f"Disallow: {path}\n" for path in disallow)
         self._tags = {name: f'"{hashlib.sha256(data).hexdigest()[:20]}"' for name, data in self._files.items()}
 
     def routes(self) -> list[Route]:
         return [
             Route("/", lambda request: self._file(request, "index.html")),
             Route("/favicon.ico", lambda request: self._file(request, "icon.svg")),
-            Route("/robots.txt", lambda request: Response("User-agent: *\nDisallow: /api/\n", media_type="text/plain")),
+            Route("/robots.txt", lambda request: Response(self._robots, media_type="text/plain")),
             Route("/page/{name}", lambda request: self._file(request, request.path_params["name"])),
         ]
 

@@ -1,4 +1,4 @@
-"""Timeouts and connection limits of the channel's servers, enforced before any request handler runs.
+"""Timeouts and connection limits of a server, enforced before any request handler runs.
 
 Each request has a timeout for its head and one for its body, counted from the first byte however slowly the rest
 arrives; a response that the client does not read has one too. The number of connections is limited per client network
@@ -18,13 +18,15 @@ from .rate_limit import client_network
 @dataclass(frozen=True)
 class ConnectionLimits:
     """head_s: from the connection, or the first byte of the next request, to the end of the request's head. body_s:
-    from there to the end of the body. answer_s: maximum time without the client reading. idle_s: between two requests.
-    each: connections per client network; all: in total. exempt: addresses (proxies) without a limit."""
+    from there to the end of the body; with body_bytes_per_s, one more second for each so many bytes that have arrived,
+    so that large uploads have the time they need. answer_s: maximum time without the client reading. idle_s: between
+    two requests. each: connections per client network; all: in total. exempt: addresses (proxies) without a limit."""
 
     head_s: float = 10.0
     body_s: float = 20.0
     answer_s: float = 60.0
     idle_s: int = 20
+    body_bytes_per_s: float = 0.0
     each: int = 200
     all: int = 2000
     exempt: Collection[str] = ()
@@ -32,6 +34,7 @@ class ConnectionLimits:
 
 FOR_VIEWERS = ConnectionLimits()
 FOR_ORDERS = ConnectionLimits(each=32, all=200)
+FOR_JOBS = ConnectionLimits(each=200, all=800, body_bytes_per_s=16_000)
 
 
 def protocol(limits: ConnectionLimits) -> type[Any]:
@@ -44,6 +47,8 @@ def protocol(limits: ConnectionLimits) -> type[Any]:
     class LimitedProtocol(H11Protocol):
         _timer: Any = None
         _waits_for: object = None
+        _since = 0.0
+        _received = 0
         _address: str | None = None
         _stalled: Any = None
 
@@ -71,6 +76,7 @@ def protocol(limits: ConnectionLimits) -> type[Any]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
+            self._received += len(data)
             if self.transport.is_closing():
                 return
             state = self.conn.their_state
@@ -92,11 +98,17 @@ def protocol(limits: ConnectionLimits) -> type[Any]:
             if self._timer is not None:
                 self._timer.cancel()
             self._waits_for, self._timer = part, None
+            self._since, self._received = self.loop.time(), 0
             if part is not None:
                 limit_s = limits.head_s if part == "head" else limits.body_s
                 self._timer = self.loop.call_later(limit_s, self._too_late)
 
         def _too_late(self) -> None:
+            if self._waits_for == "body" and limits.body_bytes_per_s:
+                end = self._since + limits.body_s + self._received / limits.body_bytes_per_s
+                if (left_s := end - self.loop.time()) > 0:
+                    self._timer = self.loop.call_later(left_s, self._too_late)
+                    return
             if not self.transport.is_closing():
                 self.transport.abort()
 

@@ -1,4 +1,4 @@
-"""Listening sockets of the sites, without importing a web framework."""
+"""Listening sockets, without importing a web framework."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import importlib.util
 import socket
 from pathlib import Path
 
-from ...core.errors import ModelError, RequestError
-from ...core.extras import install_command
-from ...core.outside import for_terminal
+from ..core.errors import ModelError, RequestError
+from ..core.extras import install_command
+from ..core.outside import for_terminal
 
 
-def check_can_serve() -> None:
-    """Raise ModelError if the web packages are not installed."""
+def check_can_serve(what: str, extra: str) -> None:
+    """Raise ModelError if the web packages are not installed. what: the subject of the message. extra: the one that
+    installs them."""
     missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
-        raise ModelError(f"A channel's page requires {' and '.join(missing)}: {install_command('channel')}")
+        raise ModelError(f"{what} requires {' and '.join(missing)}: {install_command(extra)}")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -39,16 +40,16 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def check_free(host: str, port: int) -> None:
-    """Raise RequestError if the port of the page is in use, with the process if it is visible."""
+def check_free(host: str, port: int, what: str, field: str, legal: str) -> None:
+    """Raise RequestError if a port is in use, with the process if it is visible. what: the subject of the message, such
+    as "The port of the page". field, legal: those of the error."""
     try:
         listen(host, port).close()
     except RequestError as error:
         owner = owner_of(port)
         by = f", process {owner[0]} ({owner[1]})" if owner is not None else ""
         raise RequestError(
-            f"The port of the page, {host}:{port}, is in use{by}. {error.message}", field="page.port", value=port,
-            legal="another port in the channel file, or 0 for no page",
+            f"{what}, {host}:{port}, is in use{by}. {error.message}", field=field, value=port, legal=legal,
         ) from None  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What every server of Kinema shares: guard, tokens, limits, uploads by hash, media policy, server-sent events."""

@@ -1,0 +1,46 @@
+"""Access by token for every route of a server, but those that are open.
+
+The right token is always accepted, whatever was sent before, and requests without a token do not count as tries: no
+client can lock the owner out. Wrong tokens are limited by client and in total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from .rate_limit import RateLimit
+from .refusal import address_of, refusal
+from .token import BearerToken
+
+
+class Access:
+    """ASGI middleware. token: the required token; if it is not set, everything is open. is_open: whether a path needs
+    no token."""
+
+    def __init__(
+        self, app: Any, token: BearerToken, is_open: Callable[[str], bool], trying: RateLimit | None = None
+    ) -> None:  # fmt: skip
+        self.app, self.token, self.is_open = app, token, is_open
+        self.trying = trying or RateLimit(each=10, all=100, per_s=60.0)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or not self.token.is_set or self.is_open(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        authorization = Headers(scope=scope).get("authorization", "")
+        if self.token.allows(authorization):
+            await self.app(scope, receive, send)
+            return
+        await self._refusal(Request(scope), authorization)(scope, receive, send)
+
+    def _refusal(self, request: Request, authorization: str) -> Any:
+        address = address_of(request)
+        if authorization.strip():
+            if wait_s := self.trying.wait_s(address):
+                return refusal(429, "Too many wrong tokens.", {"retry-after": str(wait_s)})
+            self.trying.use(address)
+        return refusal(401, "A valid token is required.", {"www-authenticate": "Bearer"})

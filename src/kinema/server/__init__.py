@@ -1,0 +1,1 @@
+"""`kinema serve`: jobs over HTTP, and the home page. Thin routes on jobs/ and http/."""

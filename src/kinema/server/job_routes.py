@@ -1,0 +1,158 @@
+"""Jobs over HTTP: submit, list, show, cancel, retry, pause, resume, move, delete, result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from ..core.errors import RequestError
+from ..core.numerals import integer
+from ..http.json_body import json_body
+from ..jobs.job import Job, NoSuchJob, NoSuchMedia, WrongState
+from ..jobs.store import JobStore
+from .answers import answer
+from .media_types import headers_of
+
+ID = "{id}"
+_ID = re.compile(r"[0-9a-f]{8,40}")
+_KIND = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+SUBMITTED = ("kind", "body", "priority", "name", "expires_s")
+Check = Callable[[Any], Awaitable[None]]
+"""Of a kind of jobs: RequestError for a body that a client may not send or that cannot be done."""
+
+
+class JobRoutes:
+    """store: the jobs. checks: the kinds of jobs that clients may submit. max_body_bytes: of a submitted job."""
+
+    def __init__(self, store: JobStore, checks: Mapping[str, Check], max_body_bytes: int) -> None:
+        self.store, self.checks, self.max_body_bytes = store, checks, max_body_bytes
+
+    def routes(self) -> list[BaseRoute]:
+        verbs = {"cancel": self.store.cancel, "retry": self.store.retry, "pause": self.store.pause,
+                 "resume": self.store.resume}  # fmt: skip
+        return [
+            Route("/jobs", self.submit, methods=["POST"]),
+            Route("/jobs", self.list),
+            Route(f"/jobs/{ID}", self.show),
+            Route(f"/jobs/{ID}", self.delete, methods=["DELETE"]),
+            Route(f"/jobs/{ID}/move", self.move, methods=["POST"]),
+            Route(f"/jobs/{ID}/result", self.result),
+            *(Route(f"/jobs/{ID}/{name}", self._verb(verb), methods=["POST"]) for name, verb in verbs.items()),
+        ]
+
+    async def submit(self, request: Request) -> Response:
+        """Body: {"kind", "body", "priority", "name", "expires_s"}; header Idempotency-Key. 201: new, 200: the same job
+        as before with this key."""
+        data = await json_body(request, self.max_body_bytes)
+        if isinstance(data, Response):
+            return data
+        known(data, SUBMITTED)
+        kind, body = data.get("kind", "clip"), data.get("body")
+        check = self.checks.get(kind) if isinstance(kind, str) else None
+        if check is None:
+            raise RequestError(f"No kind of job {str(kind)[:50]!r}.", field="kind", value=str(kind)[:50],
+                               legal=", ".join(self.checks))  # fmt: skip
+        await check(body)
+        key = request.headers.get("idempotency-key") or None
+        more = {name: data[name] for name in ("priority", "name", "expires_s") if data.get(name) is not None}
+        try:
+            job, new = await run_in_threadpool(self.store.submit, kind, body, key=key, **more)
+        except NoSuchMedia as error:
+            raise RequestError(str(error), field="body", legal="media that were uploaded with POST /media") from None
+        return answer(job.to_dict(), 201 if new else 200, {"location": f"/jobs/{job.id}"})
+
+    async def list(self, request: Request) -> Response:
+        """Query: state and kind (repeated or comma-separated), limit, before."""
+        query = request.query_params
+        limit = whole("limit", query.get("limit", "50"))
+        kinds = [listed("kind", each, _KIND, "the name of a kind") for each in _among(query.getlist("kind"))]
+        before = listed("before", query["before"], _ID, "the id of a job") if "before" in query else None
+        states = _among(query.getlist("state"))
+        found = await run_in_threadpool(self.store.list, states, kinds, limit, before)
+        return answer({
+            "jobs": [job.to_dict() for job in found],
+            "next": found[-1].id if len(found) == limit else None,
+        })  # fmt: skip
+
+    async def show(self, request: Request) -> Response:
+        return answer((await self._job(request)).to_dict())
+
+    async def delete(self, request: Request) -> Response:
+        await run_in_threadpool(self.store.delete, id_of(request))
+        return Response(status_code=204)
+
+    async def move(self, request: Request) -> Response:
+        """Body: {"before": id} or {"to": "front" | "back"}."""
+        data = await json_body(request, 4096)
+        if isinstance(data, Response):
+            return data
+        known(data, ("before", "to"))
+        before, to = data.get("before"), data.get("to")
+        if before is not None:
+            before = listed("before", before, _ID, "the id of a queued job")
+        job = await run_in_threadpool(self.store.move, id_of(request), before=before, to=to)
+        return answer(job.to_dict())
+
+    async def result(self, request: Request) -> Response:
+        """The file of a job that succeeded; ranges are supported."""
+        job = await self._job(request)
+        if job.state != "succeeded" or not job.result or not job.result.get("media"):
+            why = f": {job.reason}" if job.reason else ""
+            raise WrongState(f"The job {job.id} is {job.state} and has no result{why}.")
+        media = await run_in_threadpool(self.store.media.find, job.result["media"])
+        path = await run_in_threadpool(self.store.media.path, job.result["media"])
+        facts = headers_of(job.result.get("media_type") or media.media_type, media.sha256)
+        return FileResponse(path, media_type=facts.media_type, headers=facts.headers,
+                            filename=str(job.result.get("name") or media.sha256),
+                            content_disposition_type=facts.disposition)  # fmt: skip
+
+    def _verb(self, change: Callable[[str], Job]) -> Callable[[Request], Awaitable[Response]]:
+        async def run(request: Request) -> Response:
+            return answer((await run_in_threadpool(change, id_of(request))).to_dict())
+
+        run.__name__ = change.__name__
+        return run
+
+    async def _job(self, request: Request) -> Job:
+        return await run_in_threadpool(self.store.get, id_of(request))
+
+
+def id_of(request: Request) -> str:
+    """The id in a path. NoSuchJob for a text that no job has."""
+    id = request.path_params["id"]
+    if _ID.fullmatch(id) is None:
+        raise NoSuchJob("No such job.")
+    return str(id)
+
+
+def listed(field: str, value: Any, pattern: re.Pattern[str], legal: str) -> str:
+    """A text that meets a pattern. RequestError."""
+    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+        shown = str(value)[:50]
+        raise RequestError(f"{field} = {shown!r}.", field=field, value=shown, legal=legal)
+    return value
+
+
+def known(data: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    """RequestError for a field with another name."""
+    for name in data:
+        if name not in names:
+            raise RequestError(f"Unknown field {name[:50]!r}.", field=name[:50], legal=", ".join(names))
+
+
+def whole(field: str, text: str) -> int:
+    """A whole number of a query. RequestError."""
+    try:
+        return integer(text)
+    except ValueError:
+        raise RequestError(f"{field} = {text[:50]!r}.", field=field, value=text[:50], legal="a whole number") from None
+
+
+def _among(values: list[str]) -> list[str]:
+    return [each for value in values for each in value.split(",") if each]

@@ -1,0 +1,178 @@
+"""The OpenAPI description of the server, written from the values that its routes take and return."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import TypeAdapter
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ..core.plan import Plan
+from ..core.request import Request
+from ..jobs.job import STATES, Job, JobEvent
+
+TEMPLATE = "#/components/schemas/{model}"
+ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f]{8,40}$"}}
+SHA = {"name": "sha256", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}
+NUMBER = {"type": "integer", "minimum": 0}
+PRIORITY = {"type": "integer", "minimum": -1_000_000, "maximum": 1_000_000, "default": 0}
+ANY_FILE = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+
+
+class OpenApi:
+    """version: of Kinema. needs_token: whether clients must send one."""
+
+    def __init__(self, version: str, needs_token: bool) -> None:
+        self.version, self.needs_token = version, needs_token
+        self._text = b""
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/openapi.json", self.show)]
+
+    async def show(self, _request: HttpRequest) -> Response:
+        self._text = self._text or json.dumps(self.document()).encode()
+        return Response(self._text, media_type="application/json", headers={"cache-control": "no-cache"})
+
+    def document(self) -> dict[str, Any]:
+        schemas: dict[str, Any] = {}
+        for name, schema in (
+            ("Request", Request.json_schema()),
+            ("Plan", TypeAdapter(Plan).json_schema(ref_template=TEMPLATE, mode="serialization")),
+            ("Job", TypeAdapter(Job).json_schema(ref_template=TEMPLATE)),
+            ("JobEvent", TypeAdapter(JobEvent).json_schema(ref_template=TEMPLATE)),
+        ):
+            schema = _in_components(schema)
+            schemas |= schema.pop("$defs", {})
+            schemas[name] = schema
+        schemas["Job"]["properties"]["state"] = {"enum": list(STATES)}
+        schemas |= _own_schemas()
+        document: dict[str, Any] = {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Kinema", "version": self.version, "license": {"name": "Apache-2.0"},
+                "description": "Jobs that generate and edit video. Media are named by SHA-256.",
+            },
+            "paths": _paths(),
+            "components": {"schemas": schemas},
+        }  # fmt: skip
+        if self.needs_token:
+            document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            document["security"] = [{"token": []}]
+        return document
+
+
+def _own_schemas() -> dict[str, Any]:
+    text, media = {"type": "string"}, {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
+    shown = {"type": "object", "additionalProperties": text, "description": "sha256:<hex> -> name in the manifest"}
+    return {
+        "Error": {
+            "type": "object", "required": ["error"],
+            "properties": {"error": text, "field": text, "value": {}, "legal": text, "nearest": {},
+                           "models": {"type": "array", "items": text}, "here": {"type": "array", "items": text}},
+        },
+        "Submitted": {
+            "type": "object", "required": ["kind", "body"], "additionalProperties": False,
+            "properties": {
+                "kind": {"const": "clip"},
+                "body": {"allOf": [_ref("Request"), {"properties": {"shown_as": shown}}]},
+                "priority": PRIORITY, "name": {"type": "string", "maxLength": 200},
+                "expires_s": {"type": "number", "exclusiveMinimum": 0, "description": "start within, else expire"},
+            },
+        },
+        "Media": {"type": "object", "properties": {"media": media, "bytes": NUMBER, "media_type": text}},
+        "Jobs": {"type": "object", "properties": {"jobs": {"type": "array", "items": _ref("Job")},
+                                                  "next": {"type": ["string", "null"]}}},
+        "Events": {"type": "object", "properties": {"events": {"type": "array", "items": _ref("JobEvent")}}},
+        "Models": {"type": "object", "properties": {"models": {"type": "array", "items": {"type": "object"}}}},
+        "Move": {"oneOf": [
+            {"type": "object", "required": ["before"], "additionalProperties": False,
+             "properties": {"before": {"type": "string"}}},
+            {"type": "object", "required": ["to"], "additionalProperties": False,
+             "properties": {"to": {"enum": ["front", "back"]}}},
+        ]},
+    }  # fmt: skip
+
+
+def _paths() -> dict[str, Any]:
+    key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
+    query = [_query("state", {"type": "string"}), _query("kind", {"type": "string"}),
+             _query("limit", {"type": "integer", "minimum": 1, "maximum": 500}),
+             _query("before", {"type": "string"})]  # fmt: skip
+    after = [_query("after", NUMBER), {"name": "Last-Event-ID", "in": "header", "schema": NUMBER}]
+    stream = {"text/event-stream": {"schema": {"type": "string"}}, **_json("Events")}
+    one = {200: _json("Job")}
+    verbs = {name: {"parameters": [ID], "post": _does(f"{name.capitalize()} a job", one, 404, 409)}
+             for name in ("cancel", "retry", "pause", "resume")}  # fmt: skip
+    return {
+        "/jobs": {
+            "post": _does("Submit a job", {201: _json("Job"), 200: _json("Job")}, 400, 409, 413, 415, 422,
+                          body="Submitted", parameters=[key]),
+            "get": _does("List jobs, the newest first", {200: _json("Jobs")}, 422, parameters=query),
+        },
+        "/jobs/{id}": {
+            "parameters": [ID], "get": _does("Show a job", one, 404),
+            "delete": _does("Delete an ended job", {204: None}, 404, 409),
+        },
+        **{f"/jobs/{{id}}/{name}": verb for name, verb in verbs.items()},
+        "/jobs/{id}/move": {
+            "parameters": [ID],
+            "post": _does("Move a queued job", one, 400, 404, 409, 413, 415, 422, body="Move"),
+        },
+        "/jobs/{id}/events": {
+            "parameters": [ID],
+            "get": _does("Events of a job, as a stream or (Accept: application/json) a list", {200: stream, 204: None},
+                         404, 422, parameters=after),
+        },
+        "/jobs/{id}/result": {
+            "parameters": [ID],
+            "get": _does("The file of a job that succeeded", {200: ANY_FILE, 206: ANY_FILE, 416: None}, 400, 404, 409),
+        },
+        "/media": {"post": _does("Upload a file", {201: _json("Media")}, 400, 413, 415, 507, body=ANY_FILE)},
+        "/media/{sha256}": {
+            "parameters": [SHA],
+            "get": _does("Media", {200: ANY_FILE, 206: ANY_FILE, 416: None}, 400, 404),
+            "head": _does("Whether the store has media", {200: None, 206: None, 416: None}, 400, 404),
+        },
+        "/plan": {"post": _does("Plan a request, with its cost", {200: _json("Plan")}, 400, 413, 415, 422, 503,
+                                body="Request")},
+        "/models": {"get": _does("The models of this machine", {200: _json("Models")})},
+        "/healthz": {"get": _does("Alive", {200: {"application/json": {"schema": {"type": "object"}}}})},
+        "/readyz": {"get": _does("Ready for jobs", {200: {"application/json": {"schema": {"type": "object"}}}}, 503)},
+        "/metrics": {"get": _does("Numbers for Prometheus", {200: {"text/plain": {"schema": {"type": "string"}}}})},
+    }  # fmt: skip
+
+
+def _does(
+    summary: str, answers: dict[int, Any], *errors: int, body: Any = None, parameters: list[Any] | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """One operation. answers: status -> content, or None; errors: the statuses with an Error."""
+    found: dict[str, Any] = {"summary": summary, "responses": {}}
+    for status, content in answers.items():
+        found["responses"][str(status)] = {"description": summary} | ({"content": content} if content else {})
+    for status in (*errors, 401, 403, 421, 429):
+        found["responses"][str(status)] = {"description": "Refused", "content": _json("Error")}
+    if body is not None:
+        found["requestBody"] = {"required": True, "content": _json(body) if isinstance(body, str) else body}
+    if parameters:
+        found["parameters"] = parameters
+    return found
+
+
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": TEMPLATE.format(model=name)}
+
+
+def _json(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": _ref(name)}}
+
+
+def _in_components(schema: Any) -> Any:
+    """A schema whose references point into the components of the document."""
+    return json.loads(json.dumps(schema).replace("#/$defs/", TEMPLATE.format(model="")))
