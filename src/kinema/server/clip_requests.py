@@ -14,13 +14,12 @@ from ..core.errors import RequestError
 from ..core.request import Request
 from ..http.json_body import json_body
 from ..http.media_policy import HASH, MediaPolicy, texts_of
+from ..jobs.clip_body import BESIDE
 from ..jobs.job import NoSuchMedia
 from ..jobs.store import JobStore
 from .answers import answer
 from .plan_pool import PlanFailed, PlanPool
 
-BESIDE = ("file", "shown_as")
-"""Fields of a job beside those of its request (jobs/clip_body.py)."""
 QUICK_S = 20.0
 """Time limit of the plan before a job is stored; a job whose plan takes longer is planned by its worker."""
 
