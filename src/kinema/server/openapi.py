@@ -136,7 +136,7 @@ def _paths() -> dict[str, Any]:
             "get": _does("Media", {200: ANY_FILE, 206: ANY_FILE, 416: None}, 400, 404),
             "head": _does("Whether the store has media", {200: None, 206: None, 416: None}, 400, 404),
         },
-        "/plan": {"post": _does("Plan a request, with its cost", {200: _json("Plan")}, 400, 413, 415, 422, 503,
+        "/plan": {"post": _does("Plan a request, with its cost", {200: _json("Plan")}, 400, 413, 415, 422,
                                 body="Request")},
         "/models": {"get": _does("The models of this machine", {200: _json("Models")})},
         "/healthz": {"get": _does("Alive", {200: {"application/json": {"schema": {"type": "object"}}}})},

@@ -20,7 +20,7 @@ from ..core.outside import parse_json
 MAX_ANSWER = 64 * 2**20
 
 
-class PlanFailed(KinemaError):
+class PlanFailed(RequestError):
     """The process that planned a request died or was too slow."""
 
 
