@@ -172,7 +172,13 @@ class FakeServer:
             try:
                 return await route(request)
             except RequestError as error:
-                value = {"error": str(error), "field": error.field, "value": error.value, "legal": error.legal}
+                value = {
+                    "error": str(error),
+                    "field": error.field,
+                    "value": error.value,
+                    "legal": error.legal,
+                    "nearest": error.nearest,
+                }
                 return JSONResponse(json.loads(json.dumps(value, default=str)), 422)
             except KinemaError as error:
                 return JSONResponse({"error": str(error)}, 422)

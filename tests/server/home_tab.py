@@ -60,6 +60,7 @@ class Tab:
 
     def close(self) -> None:
         """Nothing went wrong, and nothing was fetched from elsewhere."""
-        assert self.errors == []
-        assert all(url.startswith((self.url, "blob:", "data:")) for url in self.asked)
+        assert self.errors == [], self.errors
+        foreign = [url for url in self.asked if not url.startswith((self.url, "blob:", "data:"))]
+        assert foreign == [], foreign
         self.context.close()

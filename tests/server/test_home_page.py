@@ -129,6 +129,9 @@ def test_paths_drawn_on_a_picture(browser, fake):
     page.fill("#seconds", "100")
     tab.until("document.getElementById('seconds-error').textContent.includes('10.12')")
     assert page.get_attribute("#seconds", "aria-invalid") == "true"
+    page.click("#seconds-error >> text=Use 10.125")
+    tab.until("document.getElementById('cost').dataset.state === 'good'")
+    assert page.input_value("#seconds") == "10.125" and tab.text("seconds-error") == ""
     page.fill("#seconds", "")
     page.click("#submit")
     tab.until("location.hash.startsWith('#job=')")

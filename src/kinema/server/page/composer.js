@@ -198,9 +198,20 @@ export class Composer {
     if (node) {
       const control = node.parentElement.querySelector("input, select, textarea");
       control?.setAttribute("aria-invalid", "true");
+      if (control?.tagName === "INPUT" && error.nearest !== undefined && error.nearest !== null) node.append(" ", this.#nearest(control, String(error.nearest)));
       if (node.closest("details")) node.closest("details").open = true;
     }
     this.say(text);
+  }
+
+  /** A button that takes the nearest legal value. */
+  #nearest(control, value) {
+    const button = element("button", { type: "button", className: "take", textContent: `Use ${value}` });
+    button.addEventListener("click", () => {
+      this.#draft.set({ [control.id]: value });
+      control.focus();
+    });
+    return button;
   }
 
   async submit() {

@@ -6,11 +6,11 @@
 import { ApiError, call, events, get, post } from "./api.js";
 import { isEnded } from "./words.js";
 
-const BUSY_MS = 1500, QUIET_MS = 6000, HIDDEN_MS = 20_000, PAGE = 24, MAX_STREAMS = 2, MAX_PAUSE_MS = 8000, PATIENCE_S = 4;
+const BUSY_MS = 1500, QUIET_MS = 6000, HIDDEN_MS = 20_000, PAGE = 24, MAX_STREAMS = 2, MAX_PAUSE_MS = 8000, PATIENCE_S = 4, TELL_MS = 60;
 const OUTBOX = "kinema-outbox-1";
 
 export class Jobs extends EventTarget {
-  #all = new Map(); #streams = new Map(); #numbers = new Map(); #previews = new Map(); #timer = 0; #asking = false; #next = null; #again = false;
+  #all = new Map(); #streams = new Map(); #numbers = new Map(); #previews = new Map(); #told = new Set(); #timer = 0; #asking = false; #next = null; #again = false;
   isConnected = null;
   hasWorker = true;
   isLoaded = false;
@@ -198,7 +198,18 @@ export class Jobs extends EventTarget {
       this.refresh();
       return;
     }
-    this.dispatchEvent(new CustomEvent("progress", { detail: job }));
+    this.#tell(id);
+  }
+
+  /** Announce progress, but not each of many events that come at once, as after a reconnect. */
+  #tell(id) {
+    if (this.#told.has(id)) return;
+    this.#told.add(id);
+    setTimeout(() => {
+      this.#told.delete(id);
+      const job = this.#all.get(id);
+      if (job) this.dispatchEvent(new CustomEvent("progress", { detail: job }));
+    }, TELL_MS);
   }
 }
 
