@@ -124,7 +124,7 @@ def bodies(count: int, kind: str) -> list[dict[str, Any]]:
 
 def harm(
     url: str, *, num_workers: int, jobs: int, kills: int, seed: int = 0, kind: str = "clip", listeners: int = 20,
-    arguments: tuple[str, ...] = (), every_s: float = 2.0,
+    arguments: tuple[str, ...] = (), every_s: float = 8.0,
 ) -> dict[str, Any]:  # fmt: skip
     """Run jobs twice, without and with kills, and compare. AssertionError if anything is lost or differs."""
     rng = random.Random(seed)
@@ -145,7 +145,7 @@ def harm(
             threads = following.start(listeners, seed)
             done, what = 0, Counter[str]()
             while done < kills and not all(store.get(id).ended for id in ids):
-                time.sleep(rng.uniform(0.2 * every_s, every_s))
+                time.sleep(rng.uniform(0.1 * every_s, every_s))
                 if store.counts()["running"] + store.counts()["canceling"] == 0:
                     continue
                 choice = rng.choice(["worker", "worker", "server", "both"])

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from odd_server import LARGE, SLOW, OddServer, hang_up, whole
 
 import kinema
-from kinema.channel import http_client
-from kinema.channel.http_client import Bounds, HttpError, HttpTimeout, Unreachable, download, send_request
 from kinema.channel.making import remote
 from kinema.channel.making.job import ClipTimeout, ShotOrder, Unavailable
 from kinema.channel.making.remote import RemoteMaker
 from kinema.channel.writing.chat import Chat, ChatError, Endpoint
 from kinema.core.errors import KinemaError, RequestError
+from kinema.http import client as http_client
+from kinema.http.client import Bounds, HttpError, HttpTimeout, Unreachable, download, send_request
 
 LIMIT_S, GRACE_S = 0.3, 1.5
 
@@ -159,7 +159,7 @@ def test_who_is_not_there_is_unreachable(tmp_path):
 
 
 def test_nothing_else_of_the_tree_asks_over_http():
-    """Modules that import an HTTP library bypass the bounds; new clients must use http_client."""
+    """Modules that import an HTTP library bypass the bounds; new clients must use http/client.py."""
     root, found = Path(kinema.__file__).parent, set()
     names = {"httpx", "httpx2", "requests", "aiohttp", "http.client", "urllib.request", "urllib3", "httpcore",
              "gradio_client", "ftplib", "websockets", "openai"}  # fmt: skip
@@ -177,7 +177,7 @@ def test_nothing_else_of_the_tree_asks_over_http():
                 if any(module == name or module.startswith(f"{name}.") for name in names):
                     found.add((path.relative_to(root).as_posix(), module.split(".")[0]))
     assert found == {
-        ("channel/http_client.py", "httpx2"),
+        ("http/client.py", "httpx2"),
         ("channel/making/spaces.py", "gradio_client"),  # with bounds_auth; see test_spaces.py
         ("channel/making/spaces.py", "httpx"),
     }

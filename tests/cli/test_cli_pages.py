@@ -10,7 +10,8 @@ import typer.main
 from cli_tools import run
 
 from kinema.cli.docs import commands, help_text
-from kinema.cli.main import app, flowing
+from kinema.cli.main import app
+from kinema.cli.verbs import flowing
 
 
 def command_of(name: str) -> Any:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kinema.core.display import words
+from kinema.core.errors import KinemaError
 from kinema.core.events import Event, Note, Part, Preview, Progress, planned
-from kinema.core.overall import Overall
+from kinema.core.overall import Overall, ProgressState, Reported
 
 
 class Clock:
@@ -177,3 +179,36 @@ def test_a_count_that_loses_what_was_there_already_keeps_its_pace():
     overall(Progress("clip 1 of 3", 10, 30))
     overall(Progress("clip 3 of 3", 10, 20))
     assert overall.now().left_s == pytest.approx(10)
+
+
+def test_progress_of_another_process_is_shown_as_it_computed_it():
+    """Through JSON; between two reports the time left goes down, and other events do not disturb it."""
+    import json
+
+    clock = Clock()
+    there, here = Overall(clock), Overall(clock)
+    there(planned(*edit_parts(2)))
+    for event in told(2, 4, set())[:9]:
+        there(event)
+        clock.now_s += 0.3
+    state = ProgressState.from_dict(json.loads(json.dumps(there.now().to_dict())))
+    here(Reported("sample", state=state))
+    assert words(here.now()) == words(there.now()) and "part 1 of 2" in words(here.now())
+    clock.now_s += 1.0
+    here(Event("load"))
+    assert here.now().stage == state.stage and here.now().left_s == pytest.approx((state.left_s or 0.0) - 1.0, abs=0.01)
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.integers())
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(list(ProgressState("x").to_dict())), PLAIN))
+def test_a_progress_of_another_form_is_refused_or_shown(data):
+    try:
+        state = ProgressState.from_dict(data)
+    except KinemaError:
+        return
+    shown = Overall()
+    shown(Reported("x", state=state))
+    assert isinstance(words(shown.now()), str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kinema.core.errors import RequestError
-from kinema.media.endings import check_rate
+from kinema.media.formats import check_rate
 
 
 @pytest.mark.parametrize(("name", "fps"), [("a.gif", 51), ("A.GIF", 60), (".gif", 51), ("a.mp4", 1001), ("", 0.05)])

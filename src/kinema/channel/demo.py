@@ -10,9 +10,9 @@ from typing import Any
 
 from ..core.errors import RequestError
 from ..core.whole import write_text
+from ..http.client import HttpError, send_request
 from ..http.listening import check_can_serve, listen
 from . import control
-from .http_client import HttpError, send_request
 
 PORT, TRIED = 8080, 20
 FILE = """\

@@ -13,6 +13,7 @@ from ..core.apart import keep_apart, named
 from ..core.errors import MediaError, RequestError
 from ..core.outside import exists
 from . import completion, output, show
+from .clip_work import ClipWork, result_text
 from .exits import guarded
 from .options import OUTPUT, AsJson, Device, Dtype, Output, Sheet, option
 from .piping import writes
@@ -85,14 +86,14 @@ def rerun(
             return work.load_engine(ready.model, device, dtype, on_event)
 
         engine = ready.open(loaded, device, on_event, force=force)
-        made = work.run(work.ClipWork(ready.plan, target, sheet=sheet), engine, on_event)
+        made = work.run(ClipWork(ready.plan, target, sheet=sheet), engine, on_event)
     made["differences"] = differences = _differences(found, engine.device_name)
     if as_json:
         typer.echo(json.dumps(made))
         return
     for line in differences:
         note(f"Note: {line}; frames may differ a little.")
-    say(*work.result_text(made).split("\n"))
+    say(*result_text(made).split("\n"))
 
 
 @guarded

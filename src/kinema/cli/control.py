@@ -156,7 +156,7 @@ def _save_picture(above: Path, below: Path, target: Path) -> None:
 
 
 def _text(made: dict[str, Any]) -> str:
-    from .work import readable
+    from .clip_work import readable
 
     size = f"{made['width']}x{made['height']}, {made['frames']} frames, {made['fps']:g} fps"
     line = f"{made['path']}  ({made['kind']}, {size}, {readable(made['bytes'])}) in {made['seconds']:.1f} s"

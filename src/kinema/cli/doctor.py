@@ -152,7 +152,7 @@ def _codecs() -> dict[str, bool]:
 def _places() -> dict[str, Any]:
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    from ..weights.store import home
+    from ..core.home import home
 
     return {
         "kinema_home": str(home()),

@@ -149,8 +149,9 @@ def _run(
     shots: Shots, target: str, sheet: Path | None, keep: bool, device: str | None, dtype: str | None, as_json: bool
 ) -> None:
     from ..workflow import film as work
+    from .clip_work import record
     from .sheet import SHEET_FRAMES, pick, save_sheet
-    from .work import load_engine, record
+    from .work import load_engine
 
     started = time.perf_counter()
     picked: list[Any] = []
@@ -193,7 +194,7 @@ def _prompt(shots: Shots) -> str:
 
 
 def _report(made: Film, notes: list[str], sheet: Path | None, seconds: float, as_json: bool) -> None:
-    from .work import readable
+    from .clip_work import readable
 
     level = made.track.level if made.track is not None else None
     lufs = round(level.lufs, 2) if level is not None and abs(level.lufs) < float("inf") else None

@@ -128,7 +128,7 @@ def _report(entries: list[HistoryEntry], num: int, search: str | None, since: st
 
 def _text(entry: HistoryEntry) -> tuple[str, str]:
     """Return two lines: date, file and size; prompt, command, model and seed."""
-    from .work import readable
+    from .clip_work import readable
 
     size = f"{entry.width}x{entry.height}, {frames_text(entry.frames)}, {readable(entry.bytes)}"
     by = [entry.made, entry.model, f"seed {entry.seed}" if entry.seed is not None else ""]

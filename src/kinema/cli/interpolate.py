@@ -59,7 +59,7 @@ def interpolate(
     """Interpolate frames: a higher frame rate with the same length and sound, or slow motion."""
     from ..conditions.inputs import range_remarks
     from ..engine.timed import timed
-    from ..media.endings import RATES
+    from ..media.formats import RATES
     from ..media.read import probe
     from ..post import interpolate as work
 
@@ -111,8 +111,8 @@ def _run(clip: str, path: str, sheet: Path | None, on_event: Any, **settings: An
     from ..media.read import probe, read_chunks
     from ..media.write import write
     from ..post.interpolate import InterpolationPlan, interpolate, manifest, num_frames
+    from .clip_work import record
     from .sheet import SHEET_FRAMES, pick, save_sheet
-    from .work import record
 
     info = probe(clip)
     plan = InterpolationPlan.of(settings["fps"], settings["times"], settings["slow"], settings["by"], settings["model"])

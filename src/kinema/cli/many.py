@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ..core.apart import keep_apart, named
 from ..core.errors import MediaError, RequestError
 from . import output, show
+from .clip_work import ClipWork, result_text
 from .options import GenerateOptions
 from .progress import reporter
 from .request import prompt_request
 from .say import answer, note
+from .submission import refuse_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +35,7 @@ SINGLE = ("sheet", "preview", "keep_state", "keep_every", "resume", "request_onl
 
 def generate_many(options: GenerateOptions, seeds: str | None, file: Path | None, grid: str | None) -> None:
     """Plan all clips, then generate those that do not exist yet. Everything is checked before the first one."""
+    refuse_local("A command for several clips")
     _check(options, seeds, file, grid)
     requests, notes = _requests(options, seeds, file)
     planned = _planned(options, requests)
@@ -137,7 +140,7 @@ def _generate(options: GenerateOptions, model: str, planned: list[PlannedClip], 
             engine: Any = stand_in(in_use) or work.load_engine(model, options.device, options.dtype, on_event)
 
             def write(clip: PlannedClip, on_event: OnEvent) -> dict[str, Any]:
-                return work.run(work.ClipWork(clip.plan, str(clip.target)), engine, on_event)
+                return work.run(ClipWork(clip.plan, str(clip.target)), engine, on_event)
 
             for made in make_many(planned, engine, write, on_event=on_event):
                 finished.append(made)  # noqa: PERF402 - each one counts, even if the next one fails
@@ -164,9 +167,7 @@ def _report(finished: list[MadeClip], grid: str | None, seconds: float, as_json:
 
 
 def _line(made: MadeClip) -> str:
-    from . import work
-
-    return work.result_text(made.facts)
+    return result_text(made.facts)
 
 
 def _facts(made: MadeClip) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def _video_suffix(clip: str) -> str:
 def _remember(target: str, on_event: OnEvent) -> None:
     from ..media.manifest import carried, prompt_of
     from ..media.read import probe
-    from .work import record
+    from .clip_work import record
 
     info = probe(target)
     record(

@@ -253,9 +253,21 @@ class OutputOptions:
     as_json: AsJson = False
 
 
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server", metavar="auto|off|URL", envvar="KINEMA_SERVER", rich_help_panel=OUTPUT, show_default=False,
+        help="auto: a `kinema serve` that runs on this machine generates the clip, if it can; off: this command; URL: "
+        "that server. Default: auto.",
+    ),
+]  # fmt: skip
+
+
 @dataclass
 class SingleClipOptions(OutputOptions, RequestOptions):
     """The options of every command that writes one clip of a request."""
+
+    server: Server = None
 
 
 @dataclass

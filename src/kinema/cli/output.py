@@ -48,9 +48,8 @@ def name_after(video: str, ending: str, frames: int = 0) -> Path:
 
 def check_clip(text: str, fps: float | None = None) -> None:
     """Raise RequestError or MediaError for an output that cannot be written: its suffix, folder or frame rate."""
-    from ..media.endings import check_rate
+    from ..media.formats import SUFFIXES, check_rate
     from ..media.manifest import check_sidecar, own_folder
-    from ..media.write import SUFFIXES
 
     check_name(text)
     target = Path(text)

@@ -16,11 +16,13 @@ from ..core.apart import keep_apart
 from ..core.errors import RequestError
 from ..core.events import Event, OnEvent, Progress
 from . import output
+from .clip_work import record, result_text
 from .exits import guarded
 from .options import SingleClipOptions, option, takes
 from .piping import writes
 from .request import settings, typed_fields
 from .say import answer, note
+from .submission import refuse_local
 from .work import check_outputs, make_clip
 
 if TYPE_CHECKING:
@@ -115,10 +117,10 @@ def _resample(options: SingleClipOptions, video: str, scale: float, method: str)
     from ..media.manifest import carried, prompt_of
     from ..media.read import read_chunks
     from ..media.write import write
-    from . import work
     from .progress import reporter
     from .sheet import SHEET_FRAMES, pick, save_sheet
 
+    refuse_local("Resampling")
     check_outputs(options)
     info = inputs.info(video)
     target = options.output_ or str(output.name_after(video, ENDING))
@@ -137,7 +139,7 @@ def _resample(options: SingleClipOptions, video: str, scale: float, method: str)
         manifest = {**carried(path), "upscaled": {"clip": Path(video).name, "by": method, "scale": scale}}
         written = write(chunks, target, quality="best", manifest=manifest, on_frame=on_event)
         size = round(info.width * scale), round(info.height * scale)
-        work.record(
+        record(
             on_event, written, "upscaled", prompt=prompt_of(manifest), size=size, frames=info.num_frames, fps=info.fps
         )
     if options.sheet is not None:
@@ -148,4 +150,4 @@ def _resample(options: SingleClipOptions, video: str, scale: float, method: str)
         "frames": info.num_frames, "fps": info.fps, "seconds": round(time.perf_counter() - started, 3),
         "device": "cpu", "notes": remarks,
     }  # fmt: skip
-    answer(found, options.as_json, work.result_text(found))
+    answer(found, options.as_json, result_text(found))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,12 @@ from ..core.apart import keep_apart, named
 from ..core.errors import MediaError, OutsideDomain, RequestError
 from ..core.events import Event, Note, OnEvent, Planned, collecting, planned
 from ..core.threads import alone
-from . import output, show
-from .names import is_piped
+from . import followed, handover, output, show
+from . import submission as submitted
+from .clip_work import ClipWork, finished, result_text
 from .options import OutputOptions, SingleClipOptions
 from .progress import reporter
-from .say import answer, frames_text
+from .say import answer
 from .sheet import SHEET_FRAMES, pick, save_sheet
 
 if TYPE_CHECKING:
@@ -38,19 +39,6 @@ if TYPE_CHECKING:
 KEEP_EVERY = 5
 
 
-@dataclass
-class ClipWork:
-    """One clip to write: its plan, where it goes, and how its sampling is saved and resumed."""
-
-    plan: Plan
-    target: str
-    sheet: Path | None = None
-    preview: str | None = None
-    resume: SamplingState | FillState | None = None
-    keep_state: Path | None = None
-    keep_every: int = 0
-
-
 def make_clip(
     options: SingleClipOptions,
     request: Request | None,
@@ -62,6 +50,7 @@ def make_clip(
     request: None continues the request of the state that `--resume` names. name: the default name of the file.
     reads: files that the command reads apart from those of its request. RequestError, MediaError or ModelError."""
     check_outputs(options)
+    there: handover.Handover | None = None
     state = None if options.resume is None else _read_state(options.resume)
     surveyed = None if state is None else state.plan
     if request is None:
@@ -79,14 +68,26 @@ def make_clip(
         if options.request_only:
             typer.echo(request.located(Path.cwd()).to_json())
             return
+        if (submission := submitted.current()) is not None:
+            submitted.submit_clip(options, request, submission, lambda plans: check_domain(plans, options.anyway))
+            return
         reads = [*reads, *named(request)]
         keep_apart({"output": options.output_, "sheet": options.sheet}, reads)
-        found, model = plan(request, options.device, anyway=options.anyway, surveyed=surveyed), request.model
+        there = handover.prepared(options, request)
+        if there is not None:
+            found = there.plan
+            check_domain([found], options.anyway)
+        else:
+            found = plan(request, options.device, anyway=options.anyway, surveyed=surveyed)
+        model = request.model
     job = ClipWork(found, options.output_ or str(name(found)), options.sheet, options.preview, state)
     job.keep_state = options.keep_state
     job.keep_every = (options.keep_every or KEEP_EVERY) if options.keep_state is not None else 0
     _check_job(job, options.resume, [*reads, *named(found)])
-    make(job, model, options.device, options.dtype, options.as_json)
+    if not options.as_json:
+        show.remarks(job.plan)
+    if there is None or not _made_there(there, job, options.as_json):
+        make(job, model, options.device, options.dtype, options.as_json)
     _discard_windows(options.keep_state, options.resume)
 
 
@@ -139,10 +140,10 @@ def _resumed_plan(state: SamplingState | FillState, options: SingleClipOptions) 
 
 def _discard_windows(*states: Path | None) -> None:
     """Remove the states of a finished clip that hold windows on the disk."""
-    from ..engine.finished_windows import discard
-
     for state in states:
         if state is not None:
+            from ..engine.finished_windows import discard
+
             discard(state)
 
 
@@ -162,10 +163,22 @@ def check_domain(plans: Iterable[Plan], anyway: bool) -> None:
         raise OutsideDomain(f"{' '.join(sentences)} Use --anyway to run it.", field="model")
 
 
+def _made_there(there: handover.Handover, job: ClipWork, as_json: bool) -> bool:
+    """Have a server generate the clip, and print the result. False: it is gone, and this process is to generate it."""
+    with reporter(as_json) as on_event:
+        try:
+            found = there.run(job, on_event)
+        except followed.ServerLost as error:
+            if there.must:
+                raise
+            on_event(Note("start", f"{error} This command generates the clip itself."))
+            return False
+    answer(found, as_json, result_text(found))
+    return True
+
+
 def make(job: ClipWork, model: str, device: str | None, dtype: str | None, as_json: bool) -> None:
-    """Load the model, write the clip and print the result; notes before, progress meanwhile."""
-    if not as_json:
-        show.remarks(job.plan)
+    """Load the model, write the clip and print the result, with progress meanwhile."""
     with reporter(as_json) as on_event:
         on_event(expected_parts(job.plan, model, device))
         found = run(job, generator_of(job.plan, model, device, dtype, on_event), on_event)
@@ -230,24 +243,11 @@ def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
     if previews is not None and not previews.offered:
         on_event(Note("sample", "No preview was written: no step was sampled."))
     ran = job.plan.uses_model and (job.plan.fill != "both" or bool(engine.digests(job.plan)))
-    record(
-        on_event, path, "generated", prompt=job.plan.prompt, model=job.plan.model if ran else "",
-        seed=job.plan.seed if ran else None, size=job.plan.size, frames=job.plan.frames, fps=job.plan.fps,
+    return finished(
+        job, path, on_event, plan=manifest["plan"], by_model=ran, seconds=time.perf_counter() - started,
+        device=engine.device_name, preview=job.preview if previews is not None and previews.written else None,
+        facts=facts,
     )  # fmt: skip
-    return {
-        "path": str(path),
-        "sheet": str(job.sheet) if job.sheet is not None else None,
-        "preview": job.preview if previews is not None and previews.written else None,
-        "bytes": output.size_of(path),
-        "width": job.plan.size[0],
-        "height": job.plan.size[1],
-        "frames": job.plan.frames,
-        "fps": job.plan.fps,
-        "seconds": round(time.perf_counter() - started, 3),
-        "device": engine.device_name,
-        **facts,
-        "plan": manifest["plan"] | {"estimate": estimate.model_dump() if (estimate := job.plan.estimate) else None},
-    }
 
 
 def process_age_s() -> float:
@@ -255,17 +255,6 @@ def process_age_s() -> float:
     import psutil
 
     return time.time() - psutil.Process().create_time()
-
-
-def record(on_event: OnEvent, path: str | Path, made: str, **facts: Any) -> None:
-    """Add the clip to the history of this machine (`kinema history`), or report a note if that fails. What goes to
-    standard output has no name and is left out."""
-    if is_piped(path):
-        return
-    from ..workflow import history
-
-    if trouble := history.record(path, made, **facts):
-        on_event(Note("write", trouble))
 
 
 def expected_parts(found: Plan, model: str, device: str | None) -> Planned:
@@ -279,21 +268,6 @@ def expected_parts(found: Plan, model: str, device: str | None) -> Planned:
         replace(part, seconds=max(0.3 * part.seconds, part.seconds - passed_s)) if part.stage == "load" else part
         for part in expected
     ))  # fmt: skip
-
-
-def result_text(found: dict[str, Any]) -> str:
-    """Return the result as text."""
-    length_s = found["frames"] / found["fps"]
-    clip = f"{found['width']}x{found['height']}, {frames_text(found['frames'])}, {length_s:.2f} s"
-    lines = [f"{found['path']}  ({clip}, {readable(found['bytes'])}) in {found['seconds']:.1f} s"]
-    if found["sheet"]:
-        lines.append(found["sheet"])
-    return "\n".join(lines)
-
-
-def readable(num_bytes: int) -> str:
-    """Return a number of bytes with its unit."""
-    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"
 
 
 def _save(state: SamplingState | FillState, place: Path) -> None:

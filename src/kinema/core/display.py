@@ -21,11 +21,12 @@ WORDS = {
     "edit": "compositing", "read": "reading the clip", "fill": "filling", "annotate": "drawing", "follow": "tracking",
     "compose": "composing",
     "interpolate": "interpolating", "upscale": "upscaling", "fetch": "fetching", "start": "starting",
+    "upload": "uploading", "queue": "waiting in the queue",
 }  # fmt: skip
 UNITS = {
     "sample": "steps", "decode": "frames", "write": "frames", "render": "clips", "edit": "frames", "read": "frames",
     "fill": "frames", "annotate": "frames", "follow": "frames", "interpolate": "frames", "upscale": "frames",
-    "fetch": "MB", "training": "steps", "rendering": "clips", "encoding": "clips",
+    "fetch": "MB", "upload": "MB", "training": "steps", "rendering": "clips", "encoding": "clips",
 }  # fmt: skip
 BAR_CHARS = 20
 LONG_S = 2.0

@@ -97,5 +97,20 @@ class Cancelled(KinemaError):
     """The work was stopped on request; no partial output remains."""
 
 
+def error_from_dict(data: Any, message: str) -> KinemaError:
+    """The error that another process described by `to_dict`; a plain KinemaError with `message` if it is none."""
+    known: list[type[KinemaError]] = [KinemaError, *_below(KinemaError)]
+    kinds = {each.__name__: each for each in known if each.__module__ == __name__}
+    kind = kinds.get(str(data.get("error"))) if isinstance(data, dict) else None
+    error = (kind or KinemaError)(str(data["message"]) if kind is not None and "message" in data else message)
+    if isinstance(error, RequestError):  # its message has the legal values already
+        error.field, error.value = str(data.get("field", "")), data.get("value")
+    return error
+
+
+def _below(kind: type[KinemaError]) -> list[type[KinemaError]]:
+    return [each for below in kind.__subclasses__() for each in (below, *_below(below))]
+
+
 def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | list | dict | type(None)) else str(value)

@@ -7,9 +7,11 @@ expected duration of its remaining parts.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from .errors import KinemaError
 from .events import Event, Note, Outcome, Part, Planned, Preview, Progress
 
 TRUST_S = 1.0
@@ -37,6 +39,47 @@ class ProgressState:
     total: int = 0
     doing: str = ""
 
+    def to_dict(self) -> dict[str, Any]:
+        """The state as plain JSON, for another process that shows it."""
+        return {
+            "fraction": None if self.fraction is None else round(self.fraction, 4), "stage": self.stage,
+            "step": self.done, "steps": self.total,
+            "seconds_left": None if self.left_s is None else round(self.left_s, 2),
+            "stage_number": self.stage_number, "stages": self.stages, "part": self.part, "parts": self.parts,
+            "doing": self.doing,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ProgressState:
+        """The state of plain JSON. KinemaError if a field has another type; missing ones have their defaults."""
+
+        def number(name: str, default: int) -> int:
+            value = data.get(name, default)
+            if type(value) is not int or not 0 <= value < 2**53:
+                raise KinemaError(f"Not a progress: {name} is no count.")
+            return value
+
+        def share(name: str, most: float) -> float | None:
+            value = data.get(name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most:
+                return float(value)
+            if value is not None:
+                raise KinemaError(f"Not a progress: {name} is not from 0 to {most:g}.")
+            return None
+
+        return cls(
+            str(data.get("stage", "")), share("fraction", 1.0), share("seconds_left", 1e9),
+            number("stage_number", 1), number("stages", 1), number("part", 1), number("parts", 1),
+            number("step", 0), number("steps", 0), str(data.get("doing", "")),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reported(Event):
+    """The progress of work in another process, as it computed it."""
+
+    state: ProgressState = field(kw_only=True)
+
 
 class Overall:
     """An event callback that accumulates the progress of one run. The fraction never decreases: a skipped part counts
@@ -54,8 +97,13 @@ class Overall:
         self.seen: dict[tuple[str, str], list[float]] = {}
         """Of finished parts, by kind: seconds taken, seconds expected."""
         self.highest = 0.0
+        self.reported: ProgressState | None = None
+        self.reported_s = 0.0
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, Reported):
+            self.reported, self.reported_s = event.state, self.clock()
+            return
         if isinstance(event, Planned):
             self._plan(list(event.parts))
             return
@@ -119,6 +167,9 @@ class Overall:
 
     def now(self) -> ProgressState:
         """The current state; between two events it is extrapolated."""
+        if self.reported is not None:
+            left_s, passed_s = self.reported.left_s, self.clock() - self.reported_s
+            return self.reported if left_s is None else replace(self.reported, left_s=max(0.0, left_s - passed_s))
         if self.at < 0 or not self.parts:
             return self._alone()
         part = self.parts[self.at]

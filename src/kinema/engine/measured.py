@@ -19,10 +19,10 @@ from statistics import median
 from typing import Any
 
 from ..core.errors import KinemaError
+from ..core.home import home
 from ..core.json_state import JsonState, StateNewer
 from ..core.outside import of_kind
 from ..core.threads import cores
-from ..weights.store import home
 
 SCHEMA = 1
 """Version of the file and of the arithmetic, whose ratios are not comparable between versions."""

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..core.by_hash import hashes_found_by
 from ..core.conditions import FILE_FIELDS
 from ..core.errors import RequestError
 from ..core.request import Request
 from .job import is_media
-
-if TYPE_CHECKING:
-    from .media import MediaStore
 
 FILE, SHOWN_AS = "file", "shown_as"
 MAX_NAME_CHARS = 200
@@ -69,16 +65,10 @@ def media(body: Any) -> set[str]:
     return {each for _, each in _files(parse(body).request) if is_media(each)}
 
 
-def check(body: Any, store: MediaStore) -> None:
-    """Raise RequestError, ModelError or MediaError, as planning does. Plans for which a clip has to be surveyed or an
-    object tracked, which takes seconds, are left to the worker."""
-    request = parse(body).request
-    if request.fill != "generate" or any(each.kind == "mask" and each.follows for each in request.conditions):
-        return
-    from ..engine.plan import plan
-
-    with hashes_found_by(store.path):
-        plan(request)
+def check(body: Any, _store: Any) -> None:
+    """RequestError for a body that is not a legal request. Nothing is planned here, because that reads the media, which
+    a server leaves to a process of its own."""
+    parse(body)
 
 
 def suffix(name: str) -> str:

@@ -15,7 +15,8 @@ from ..core.errors import Cancelled, KinemaError
 from ..core.events import Event, Note, Preview, Progress
 from ..core.overall import Overall
 from .claims import Claim, ClaimLost, Kept
-from .job import Job, Media
+from .database import outlast
+from .job import Job
 from .media import MediaStore
 from .outbox import Outbox
 
@@ -134,7 +135,7 @@ class Context:
 
     def store_file(self, path: Path, media_type: str) -> dict[str, Any]:
         """Store a file of the result; return {"media", "bytes", "media_type", "name"}."""
-        media: Media = self.media.put(path, media_type)
+        media = outlast(lambda: self.media.put(path, media_type))
         self.results.append(str(media))
         return {"media": str(media), "bytes": media.bytes, "media_type": media.media_type, "name": path.name}
 
@@ -153,11 +154,7 @@ class Context:
         if not state.stage or (state.stage == self._told[0] and abs(fraction - self._told[1]) < FRACTION):
             return
         self._told, self._told_s = (state.stage, fraction), now
-        self.outbox.progress({
-            "fraction": None if state.fraction is None else round(fraction, 4), "stage": state.stage,
-            "step": state.done, "steps": state.total,
-            "seconds_left": None if state.left_s is None else round(state.left_s, 2),
-        })  # fmt: skip
+        self.outbox.progress(state.to_dict())
 
     def _preview(self, event: Preview) -> None:
         """Store a preview, as often as PREVIEW_SHARE allows. A failure ends the previews."""

@@ -40,9 +40,10 @@ class Job:
     """A job as stored. Times are seconds since the epoch.
 
     priority: higher first. position: 0-based place in the queue, None unless queued. attempts: starts so far.
-    failures: [{"at", "reason"}] of earlier attempts. reason: why it failed, was canceled or expired. progress:
-    {"fraction", "stage", "step", "steps", "seconds_left"}. result: {"media", "bytes", "media_type", "name"} and what
-    its kind adds. worker: the id of the worker that holds or last held it."""
+    failures: [{"at", "reason"}] of earlier attempts. reason: why it failed, was canceled or expired. progress: a
+    ProgressState of core/overall.py as JSON: {"fraction", "stage", "step", "steps", "seconds_left", ...}. result:
+    {"media", "bytes", "media_type", "name"} and what its kind adds. worker: the id of the worker that holds or last
+    held it."""
 
     id: str
     kind: str
@@ -75,8 +76,9 @@ class Job:
 class JobEvent:
     """An event of a job, numbered 1, 2, ... without gaps. at: seconds since the epoch.
 
-    kind and data: "state": {"state", "paused", "reason"?, "result"?}; "progress": Job.progress; "preview": {"media",
-    "media_type", "step", "steps"}; "note": {"text"}; kinds of jobs may add others."""
+    kind and data: "state": {"state", "paused", "attempts", "reason"?, "result"?, "error"? (KinemaError.to_dict)};
+    "progress": Job.progress; "preview": {"media", "media_type", "step", "steps", "span"}; "note": {"text"}; "resumed":
+    {"step"}; "moved": {"position"}; kinds of jobs may add others."""
 
     job: str
     number: int

@@ -25,6 +25,8 @@ from .claims import release_worker
 from .store import JobStore
 
 LOOK_S = 0.2
+LONGEST_PAUSE_S = 5.0
+"""Before a restart: the attempts of the job that kills its workers are limited, and other jobs wait."""
 log = logging.getLogger("kinema")
 
 
@@ -47,6 +49,7 @@ class Workers:
             slot: ChildProcess(
                 f"worker {slot}", [*command, *arguments, "--slot", str(slot)],
                 home() / "server" / f"worker-{slot}.log", stop_s=20.0, environ=environ,
+                longest_pause_s=LONGEST_PAUSE_S,
             )
             for slot in range(first_slot, first_slot + num_workers)
         }  # fmt: skip

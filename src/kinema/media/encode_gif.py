@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..core.chunk import Chunk
-from .endings import check_rate
+from .formats import check_rate
 from .manifest import gif_comment, gif_header_length, make_note
 
 _DITHER = {"draft": 0.0, "good": 10.0, "best": 14.0}  # height of the pattern in levels

@@ -27,7 +27,7 @@ from xml.etree import ElementTree
 
 from ..core.errors import KinemaError, MediaError
 from ..core.outside import of_kind, parse_json, read_bytes, read_json
-from ..core.whole import write_text
+from ..core.whole import put, write_text
 
 FOLDER_NOTE = "kinema.json"
 STEPS = ("interpolated", "upscaled", "scored", "enlarged")
@@ -86,6 +86,24 @@ def write_sidecar(path: Path, manifest: dict[str, Any]) -> None:
         write_text(sidecar_of(path), json.dumps(manifest, indent=2) + "\n")
     except OSError as error:
         raise MediaError(f"{sidecar_of(path)}: cannot be written ({error.strerror or error}).") from None
+
+
+def put_clip(complete: Path, target: Path, manifest: str | None) -> None:
+    """Move a complete clip to its target, with its sidecar; without a manifest (JSON text), the sidecar of an earlier
+    clip is removed. Raises OSError; nothing has changed then, or only the sidecar is missing."""
+    sidecar, note = sidecar_of(target), complete.with_name(complete.name + ".json")
+    own = own_sidecar(target)  # a foreign file that appeared meanwhile stays; the manifest is in the clip too
+    try:
+        if manifest is not None and own:
+            note.write_text(json.dumps(json.loads(manifest), indent=2) + "\n", encoding="utf-8")
+        put(complete, target)
+        if own:
+            if manifest is not None:
+                put(note, sidecar)
+            else:
+                sidecar.unlink(missing_ok=True)
+    finally:
+        note.unlink(missing_ok=True)
 
 
 def own_folder(folder: Path) -> bool:

@@ -22,11 +22,10 @@ from ..core.apart import check_name
 from ..core.chunk import Chunk
 from ..core.errors import KinemaError, MediaError, RequestError
 from ..core.events import OnEvent, Progress, ignore
-from ..core.whole import hidden, put
-from .endings import check_rate
-from .manifest import check_sidecar, own_folder, own_sidecar, sidecar_of
+from ..core.whole import hidden
+from .formats import SUFFIXES, check_rate
+from .manifest import check_sidecar, own_folder, put_clip
 
-SUFFIXES = (".mp4", ".webm", ".gif", ".webp", ".png", ".jpg", ".jpeg")
 QUALITIES = ("draft", "good", "best")
 RESERVED_BYTES = 8192
 """Room for an amended manifest in a video."""
@@ -85,7 +84,7 @@ def write(
             begun = None if text is None else text + room
             _run(source, lambda first: _encoder(suffix, temp, first, quality, begun), on_frame, finish)
             text = final[0]
-            _put_in_place(temp, target, text)
+            put_clip(temp, target, text)
         except OSError as error:
             raise MediaError(f"{target}: cannot be written ({error.strerror or error}).") from error
         finally:
@@ -272,22 +271,6 @@ def _temp_beside(target: Path, suffix: str) -> Path:
     except OSError as error:
         raise MediaError(f"{target.parent}: cannot be created ({error.strerror}).") from error
     return hidden(target, suffix)
-
-
-def _put_in_place(temp: Path, target: Path, text: str | None) -> None:
-    sidecar, note = sidecar_of(target), temp.with_name(temp.name + ".json")
-    own = own_sidecar(target)  # a foreign file that appeared meanwhile stays; the manifest is in the clip too
-    try:
-        if text is not None and own:
-            note.write_text(json.dumps(json.loads(text), indent=2) + "\n", encoding="utf-8")
-        put(temp, target)
-        if own:
-            if text is not None:
-                put(note, sidecar)
-            else:
-                sidecar.unlink(missing_ok=True)
-    finally:
-        note.unlink(missing_ok=True)
 
 
 def _remove(temp: Path) -> None:

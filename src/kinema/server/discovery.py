@@ -6,15 +6,20 @@ which its readers recognise by the process and by the answer of the address.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..core.errors import KinemaError
-from ..core.outside import read_json
+from ..core.outside import parse_json, read_json
 from ..core.whole import write_text
 from ..weights.store import home
+
+ANSWER_S = 2.0
+MAX_ANSWER = 10_000
 
 
 def note_path() -> Path:
@@ -42,17 +47,19 @@ def announced(url: str, version: str, token: str | None) -> Iterator[None]:
 
 
 def _names_other(path: Path) -> bool:
-    """Whether the note is of another process that runs."""
+    """Whether the note is of another process that serves at its address. A process that merely has the number of a
+    killed server does not."""
     try:
-        pid = read_json(path, dict).get("pid")
-    except (FileNotFoundError, KinemaError):
+        note = read_json(path, dict)
+        pid, parts = note["pid"], urlsplit(note["url"])
+        if pid == os.getpid():
+            return False
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=ANSWER_S)
+        try:
+            connection.request("GET", "/healthz")
+            told = parse_json(connection.getresponse().read(MAX_ANSWER), "/healthz", dict)
+        finally:
+            connection.close()
+    except (OSError, KinemaError, LookupError, TypeError, ValueError, AttributeError, http.client.HTTPException):
         return False
-    if type(pid) is not int or pid in (0, os.getpid()):
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
+    return told.get("kinema") == "server" and told.get("pid") == pid

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import KinemaError, RequestError
+from ..core.errors import RequestError
 from ..core.outside import parse_json
 
 MAX_ANSWER = 64 * 2**20

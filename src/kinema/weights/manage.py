@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.card import Card
 from ..core.errors import KinemaError, ModelError
+from ..core.home import home
 from ..core.outside import exists, for_terminal
 from ..core.registry import find_card
 from . import added, hub, store
@@ -57,7 +58,7 @@ def removal(model: str) -> Removal:
 def remove(planned: Removal) -> None:
     """Remove a model. ModelError if its folder cannot be deleted."""
     if planned.entry is not None:
-        added.change(store.home() / "models.json", lambda entries: [each for each in entries if each != planned.entry])
+        added.change(home() / "models.json", lambda entries: [each for each in entries if each != planned.entry])
         return
     assert planned.folder is not None
     try:  # the folder, not revisions by their hash: a copy under another owner's name has the same ones
@@ -82,7 +83,7 @@ def rename(model: str, name: str) -> added.Added:
     if (taken is not None and taken.id != entry.id) or (_entry(name) not in (None, entry)):
         raise ModelError(f"{name}: another model already has this name.")
     renamed = replace(entry, id=name)
-    added.change(store.home() / "models.json", lambda entries: [renamed if each == entry else each for each in entries])
+    added.change(home() / "models.json", lambda entries: [renamed if each == entry else each for each in entries])
     return renamed
 
 
@@ -151,7 +152,7 @@ def gigabytes(num_bytes: int) -> str:
 
 
 def _entry(model: str) -> added.Added | None:
-    entries = added.read(store.home() / "models.json").entries
+    entries = added.read(home() / "models.json").entries
     return next((each for each in entries if each.id.lower() == model.lower()), None)
 
 

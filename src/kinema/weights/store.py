@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -16,6 +15,7 @@ from typing import Any
 from ..core.card import Card
 from ..core.errors import ModelError, WeightsMissing
 from ..core.events import OnEvent, ignore
+from ..core.home import home
 from ..core.json_state import JsonState, StateNewer
 from ..core.outside import exists, for_terminal, of_kind
 from ..core.registry import built_in_cards, family_module, family_names, find_card, unknown_model
@@ -26,14 +26,6 @@ from .convert import PICKLES
 from .headers import header
 from .hub import fetched
 from .names import is_hub_id
-
-
-def home() -> Path:
-    """Kinema's data folder: $KINEMA_HOME, else `kinema` in the user's data folder."""
-    if folder := os.environ.get("KINEMA_HOME"):
-        return Path(folder).expanduser()
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "kinema"
 
 
 def known_cards() -> list[Card]:

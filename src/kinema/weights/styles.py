@@ -12,8 +12,9 @@ from typing import Any
 
 from ..core.by_hash import file_of
 from ..core.errors import ModelError, RequestError
+from ..core.home import home
 from ..core.plan import Plan
-from .store import header, home, known_cards
+from .store import header, known_cards
 
 DESCRIPTIONS = "styles.json"
 """File next to the built-in adapters: name -> description."""

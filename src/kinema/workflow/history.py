@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import KinemaError, MediaError
+from ..core.home import home
 from ..core.lock import locked
 from ..core.outside import exists, parse_json, read_bytes
 from ..core.whole import set_aside, write_bytes
-from ..weights.store import home
 
 SCHEMA = 1
 MAX_ENTRIES, MAX_BYTES = 1000, 1_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...core.errors import KinemaError
 from ...core.leftovers import temporary_folder
-from ..http_client import HttpTimeout, Unreachable
+from ...http.client import HttpTimeout, Unreachable
 from ..writing.breaker import Breaker
 from .job import ClipTimeout, Unavailable
 

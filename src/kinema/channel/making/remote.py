@@ -1,6 +1,6 @@
 """Clips from another Kinema over HTTP: `kinema:http://HOST:PORT/MODEL`, a running `kinema worker --listen`.
 
-Responses are untrusted: they are read within time and size limits (http_client.py), and clips are decoded like any
+Responses are untrusted: they are read within time and size limits (http/client.py), and clips are decoded like any
 other file. An unreachable worker is retried until the clip's time limit, and a lost order is sent again, so a short
 outage costs no shot. A longer outage or a full queue is `Unavailable`; after several consecutive failures, the circuit
 breaker pauses requests (breaker.py). An error about the order itself fails the shot.
@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 from ...core.errors import KinemaError, RequestError
 from ...core.outside import for_terminal, of_kind
+from ...http.client import HttpResponse, Unreachable, download, send_request
 from ..config import secret
-from ..http_client import HttpResponse, Unreachable, download, send_request
 from ..writing.breaker import Breaker
 from .fetching import MAX_BYTES, accept, attempt
 from .job import ClipTimeout, ShotOrder, Unavailable

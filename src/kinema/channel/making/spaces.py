@@ -1,6 +1,6 @@
 """Clips from a Gradio Space (as in AI WebTV): `space:owner/name`, or an address.
 
-The response of a Space is untrusted. gradio_client sends the request, limited in time, size and origin (http_client.py:
+The response of a Space is untrusted. gradio_client sends the request, limited in time, size and origin (http/client.py:
 bounds_auth), but downloads nothing: its result may name any file of this machine, and its downloads follow any
 address or redirect. The file is fetched here, from the Space itself, by its name there. A Space that is unreachable,
 asleep, full or too slow is `Unavailable`; after several consecutive failures, the circuit breaker pauses requests
@@ -22,8 +22,8 @@ from urllib.parse import quote
 from ...core.errors import KinemaError, ModelError, RequestError
 from ...core.extras import install_command
 from ...core.outside import MAX_DEPTH, bounded, for_terminal
+from ...http.client import Bounds, bounds_auth, download, send_request
 from ..config import SPACE, secret
-from ..http_client import Bounds, bounds_auth, download, send_request
 from ..writing.breaker import Breaker
 from .fetching import MAX_BYTES, accept, attempt
 from .job import ClipTimeout, ShotOrder, Unavailable

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from ...core.conditions import Value
 from ...core.errors import ModelError
 from ...core.outside import parse_json
-from ..http_client import HttpError, HttpTimeout, Unreachable, load_httpx, send_request
+from ...http.client import HttpError, HttpTimeout, Unreachable, load_httpx, send_request
 
 log = logging.getLogger("kinema.channel")
 Mode = Literal["json_schema", "json_object", "text"]

@@ -14,9 +14,9 @@ from statistics import median
 from typing import Any
 
 from ...core.errors import KinemaError
+from ...core.home import home
 from ...core.json_state import JsonState, StateNewer
 from ...core.outside import of_kind
-from ...weights.store import home
 from .budget import FixedCost
 
 LAST, MOST = 3, 100

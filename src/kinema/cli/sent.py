@@ -1,0 +1,132 @@
+"""A request as a server gets it: media by content hash, uploaded once, and the names that were typed beside it.
+
+A server reads no path of its clients. The manifest of the clip shows the typed names all the same (`shown_as`), so that
+the file has the same bytes as one that was generated without a server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import KinemaError
+from ..core.events import OnEvent, Progress
+from ..core.outside import exists
+
+if TYPE_CHECKING:
+    from ..core.request import Request
+    from ..http.jobs_client import JobsServer
+
+BLOCK = 2**20
+LARGE = 64 * 2**20
+"""Uploads of fewer bytes than this show no progress: they take less than two seconds."""
+TYPES = {
+    ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif",
+    ".mp4": "video/mp4", ".webm": "video/webm", ".mov": "video/quicktime", ".mkv": "video/x-matroska",
+    ".wav": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac",
+}  # fmt: skip
+
+
+class NotSendable(KinemaError):
+    """The request names something that only this process can read."""
+
+
+@dataclass(frozen=True)
+class SentRequest:
+    """body: the request as JSON. files: the media by SHA-256. names: "sha256:..." -> the name that was typed."""
+
+    body: dict[str, Any]
+    files: dict[str, Path] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """The body of a job of the kind `clip`."""
+        return self.body | ({"shown_as": self.names} if self.names else {})
+
+    def named(self, value: Any) -> Any:
+        """Plain JSON with the typed names in place of the hashes, in sentences too."""
+        if isinstance(value, str):
+            for sent, typed in self.names.items() if "sha256:" in value else ():
+                value = value.replace(sent, typed)
+            return value
+        if isinstance(value, list):
+            return [self.named(each) for each in value]
+        if isinstance(value, dict):
+            return {name: self.named(each) for name, each in value.items()}
+        return value
+
+    def upload(self, server: JobsServer, on_event: OnEvent) -> None:
+        """Upload the media that the server lacks. Raises what JobsServer raises."""
+        missing = [sha for sha in self.files if not server.has_media(sha)]
+        total = sum(self.files[sha].stat().st_size for sha in missing)
+        before = 0
+        for sha in missing:
+            path = self.files[sha]
+            server.upload(path, sha, TYPES.get(path.suffix.lower(), "application/octet-stream"),
+                          _megabytes(on_event, before, total))  # fmt: skip
+            before += path.stat().st_size
+
+
+def sendable(request: Request) -> SentRequest:
+    """Return a request with media by hash. NotSendable: a model or style in a file of this machine, a folder of frames,
+    a missing or special file, one file under two names."""
+    body = json.loads(request.to_json())
+    found = SentRequest(body)
+    if exists(request.model):
+        raise NotSendable(f"the model {request.model} is a file of this machine")
+    for condition in body.get("conditions", ()):
+        for name in _file_fields():
+            value = condition.get(name)
+            if name == "adapter" and isinstance(value, str) and exists(value):
+                raise NotSendable(f"the style {value} is a file of this machine")
+            if name == "adapter" or value is None:
+                continue
+            condition[name] = [_sent(each, found) for each in value] if isinstance(value, list) else _sent(value, found)
+    return found
+
+
+def _file_fields() -> tuple[str, ...]:
+    from ..core.conditions import FILE_FIELDS
+
+    return FILE_FIELDS
+
+
+def _sent(media: str, found: SentRequest) -> str:
+    """Return the hash of a media file, and note the file and its name."""
+    from ..conditions.inputs import local_path
+
+    if media.startswith("data:"):
+        return media
+    try:
+        path = local_path(media)
+        if not path.is_file():
+            raise NotSendable(f"{media} is not a file")
+        sha = _sha256(path)
+    except (OSError, ValueError) as error:
+        raise NotSendable(f"{media} cannot be read ({error})") from None
+    name = f"sha256:{sha}"
+    if found.names.setdefault(name, media) != media:
+        raise NotSendable(f"{media} and {found.names[name]} are the same file")
+    found.files[sha] = path
+    return name
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _megabytes(on_event: OnEvent, before: int, total: int) -> Callable[[int, int], None]:
+    def report(done: int, _size: int) -> None:
+        if total > LARGE:
+            on_event(Progress("upload", (before + done) // 2**20, total // 2**20))
+
+    return report
