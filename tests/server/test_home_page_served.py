@@ -119,6 +119,7 @@ def test_a_clip_survives_its_worker(tab, served, tmp_path):
     tab.until("document.querySelector('.status')?.textContent.includes('attempt 2')", CLIP_S)
     page.reload()
     tab.until(DONE, 2 * CLIP_S)
+    tab.errors = [each for each in tab.errors if "readyz" not in each]  # until the next worker is there
     assert "SIGKILL" in tab.text("watch-words") and len(read_video(saved(tab, served, tmp_path))[0]) == 81
 
 
