@@ -152,6 +152,7 @@ class FakeServer:
         one = "/jobs/{id}"
         return [
             *PageFiles(files("kinema.server").joinpath("page")).routes(),
+            Route("/readyz", lambda _: JSONResponse({"ready": True, "workers": 1, "queued": 0})),
             Route("/jobs", self._guarded(self._submit), methods=["POST"]),
             Route("/jobs", self._guarded(self._list)),
             Route(one, self._guarded(self._get)),

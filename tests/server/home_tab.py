@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-PATIENCE_S = 20
+PATIENCE_S, SAVED_MS = 20, 250
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 360, "height": 740}
 
 
@@ -56,6 +56,7 @@ class Tab:
         self.page.mouse.up()
 
     def draft(self) -> dict:
+        self.page.wait_for_timeout(SAVED_MS)
         return json.loads(self.page.evaluate("localStorage.getItem('kinema-draft-1')"))
 
     def close(self) -> None:
