@@ -13,7 +13,11 @@ from kinema.jobs.built_in import BUILT_IN
 from kinema.jobs.job import is_media
 from kinema.jobs.kinds import JobKind, Kinds
 
-ERRORS = {"memory": MemoryError("16 GB"), "gpu": RuntimeError("CUDA error: an illegal memory access")}
+ERRORS = {
+    "memory": MemoryError("16 GB"),
+    "exit": SystemExit(3),
+    "gpu": RuntimeError("CUDA error: an illegal memory access"),
+}
 
 
 def check(body: Any, _store: Any) -> None:

@@ -88,7 +88,9 @@ def test_running_jobs_are_canceled_and_paused_between_steps(store):
 
 def test_errors_that_may_pass_cost_one_attempt(store):
     memory = store.submit("echo", {"error": "memory", "times": 1})[0].id
+    leaving = store.submit("echo", {"error": "exit", "times": 1})[0].id
     with Running(store):
+        assert until(store, leaving, "succeeded").failures[0]["reason"] == "SystemExit: 3"
         job = until(store, memory, "succeeded")
         assert job.attempts == 2 and [each["reason"] for each in job.failures] == ["Not enough memory: 16 GB"]
     gpu = store.submit("echo", {"error": "gpu", "times": 1})[0].id

@@ -115,7 +115,7 @@ class Worker:
             except PERMANENT as error:
                 failed = error
                 return lambda: claim.fail(failed)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # which a library may raise
                 reason = _reason(error)
                 log.exception("the job %s failed", claim.job.id)
                 if is_out_of_memory(error):

@@ -45,8 +45,8 @@ def run_clip(context: Context, body: ClipBody) -> dict[str, Any]:
         target = context.folder / name
         manifest = generator.manifest(found)
         write_clip(
-            generator, found, target, manifest=manifest, on_event=collecting(facts, context.report),
-            state=_fitting(context, state, found), keep=_keeper(context),
+            generator, found, target, manifest=manifest, quality=body.quality,
+            on_event=collecting(facts, context.report), state=_fitting(context, state, found), keep=_keeper(context),
             keep_every=1 if found.uses_model else FILL_FRAMES,
         )  # fmt: skip
         result = context.store_file(target, media_type)

@@ -49,6 +49,20 @@ def id_of(number: int) -> str | None:
     return f"{socket.gethostname()}-{number}-{mark}" if mark else None
 
 
+def free_slots(count: int) -> list[int]:
+    """The first slots of this machine that no worker holds."""
+    found: list[int] = []
+    for number in range(1000):
+        path = _file_of(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as file:
+            if len(found) < count and lock.take(file):
+                found.append(number)
+        if len(found) == count:
+            break
+    return found
+
+
 @contextmanager
 def slot(number: int | None) -> Iterator[str]:
     """Hold a slot of this machine, so that no two workers have the same id; yields the id, which is the same after a

@@ -6,20 +6,18 @@ which its readers recognise by the process and by the answer of the address.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ..core.errors import KinemaError
-from ..core.outside import parse_json, read_json
+from ..core.outside import read_json
 from ..core.whole import write_text
+from ..http.jobs_client import JobsServer
 from ..weights.store import home
 
 ANSWER_S = 2.0
-MAX_ANSWER = 10_000
 
 
 def note_path() -> Path:
@@ -51,15 +49,9 @@ def _names_other(path: Path) -> bool:
     killed server does not."""
     try:
         note = read_json(path, dict)
-        pid, parts = note["pid"], urlsplit(note["url"])
-        if pid == os.getpid():
+        if (pid := note["pid"]) == os.getpid():
             return False
-        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=ANSWER_S)
-        try:
-            connection.request("GET", "/healthz")
-            told = parse_json(connection.getresponse().read(MAX_ANSWER), "/healthz", dict)
-        finally:
-            connection.close()
-    except (OSError, KinemaError, LookupError, TypeError, ValueError, AttributeError, http.client.HTTPException):
+        told = JobsServer(str(note["url"])).health(ANSWER_S)
+    except (OSError, KinemaError, LookupError, ValueError, AssertionError):
         return False
     return told.get("kinema") == "server" and told.get("pid") == pid
