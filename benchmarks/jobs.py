@@ -124,7 +124,7 @@ def bodies(count: int, kind: str) -> list[dict[str, Any]]:
 
 def harm(
     url: str, *, num_workers: int, jobs: int, kills: int, seed: int = 0, kind: str = "clip", listeners: int = 20,
-    arguments: tuple[str, ...] = (), every_s: float = 2.0,
+    arguments: tuple[str, ...] = (), every_s: float = 5.0,
 ) -> dict[str, Any]:  # fmt: skip
     """Run jobs twice, without and with kills, and compare. AssertionError if anything is lost or differs."""
     rng = random.Random(seed)
@@ -143,15 +143,16 @@ def harm(
                 assert store.submit(kind, body, key=f"job-{number}") == (store.get(ids[-1]), False)
             following = Listeners(url, ids)
             threads = following.start(listeners, seed)
-            done, what = 0, Counter[str]()
-            while done < kills and not all(store.get(id).ended for id in ids):
-                time.sleep(rng.uniform(0.2 * every_s, every_s))
-                if store.counts()["running"] + store.counts()["canceling"] == 0:
-                    continue
-                choice = rng.choice(["worker", "worker", "server", "both"])
-                server.kill(choice, rng)
-                what[choice] += 1
-                done += 1
+            what = Counter[str]()
+            while what.total() < kills and not all(store.get(id).ended for id in ids):
+                # At random while jobs run. At most two for each job that ends: a process takes seconds to start, and
+                # a job whose attempts all die at once fails, as it should.
+                time.sleep(rng.uniform(0, every_s))
+                counts = store.counts()
+                if counts["running"] and what.total() < 2 * (counts["succeeded"] - len(first) + 1):
+                    choice = rng.choice(["worker", "worker", "server", "both"])
+                    server.kill(choice, rng)
+                    what[choice] += 1
             _wait(store, ids)
             took = time.monotonic() - began
             for thread in threads:

@@ -130,6 +130,20 @@ def _trainings(folder: Path) -> set[int]:
     return {int(run.kind.recipe[1:]) for run in run_history.read()}
 
 
+def _add_job(folder: Path, number: int) -> None:
+    from kinema.jobs.store import JobStore
+
+    with JobStore.open(f"sqlite:///{folder / 'jobs.sqlite'}") as store:
+        store.submit("clip", {"seed": number})
+
+
+def _jobs(folder: Path) -> set[int]:
+    from kinema.jobs.store import JobStore
+
+    with JobStore.open(f"sqlite:///{folder / 'jobs.sqlite'}") as store:
+        return {job.body["seed"] for job in store.list(limit=500)}
+
+
 def _add_status(folder: Path, number: int) -> None:
     from kinema.channel.state_file import read_state, write_state
 
@@ -187,9 +201,11 @@ FILES = (
     Kept("stages.json", _add_stage, _stages, lambda n: _json({f"s{n}": {"minutes": 1.0}, "settings": {}}),
          raises=True, alone=True),
     Kept("state/producer.json", _add_status, _status, lambda n: _json({f"n{n}": 1}), told=False, alone=True),
+    Kept("jobs.sqlite", _add_job, _jobs),
     Kept("library.db", _add_clip, _clips),
     Kept("state/ledger.db", _add_episode, _episodes),
 )  # fmt: skip
+DATABASES = (".db", ".sqlite")
 every = pytest.mark.parametrize("kept", FILES, ids=str)
 
 
@@ -207,7 +223,7 @@ def _aside(folder: Path) -> list[Path]:
 
 @every
 def test_missing(kept, folder):
-    if not kept.name.endswith(".db"):
+    if not kept.name.endswith(DATABASES):
         assert kept.items(folder) == set()
     kept.add(folder, 1)
     kept.add(folder, 2)
@@ -235,16 +251,16 @@ def test_damaged(kept, folder, harm, caplog):
     assert kept.items(folder) <= {1}
     kept.add(folder, 2)
     assert 2 in kept.items(folder)
-    if (kept.name.endswith(".json") and not kept.alone) or (kept.name.endswith(".db") and harm != "empty"):
+    if (kept.name.endswith(".json") and not kept.alone) or (kept.name.endswith(DATABASES) and harm != "empty"):
         assert [each.read_bytes() for each in _aside(folder)] == [harmed]
     kept.add(folder, 3)
     assert kept.items(folder) >= {2, 3}
 
 
-@pytest.mark.parametrize("kept", [kept for kept in FILES if kept.old or kept.name.endswith(".db")], ids=str)
+@pytest.mark.parametrize("kept", [kept for kept in FILES if kept.old or kept.name.endswith(DATABASES)], ids=str)
 def test_an_older_version_is_migrated(kept, folder):
     path = folder / kept.name
-    if kept.name.endswith(".db"):  # as made before there was a number
+    if kept.name.endswith(DATABASES):  # as made before there was a number
         kept.add(folder, 1)
         with sqlite3.connect(path) as db:
             db.execute("PRAGMA user_version = 0")
@@ -264,7 +280,7 @@ def test_an_older_version_is_migrated(kept, folder):
 def test_a_later_version_is_left_as_it_is(kept, folder):
     kept.add(folder, 1)
     path = folder / kept.name
-    if kept.name.endswith(".db"):
+    if kept.name.endswith(DATABASES):
         with sqlite3.connect(path) as db:
             db.execute("PRAGMA user_version = 99")
         db.close()

@@ -11,12 +11,13 @@ from dataclasses import replace
 import pytest
 from site_client import TOKEN, Noted
 
-from kinema.channel.making.order_queue import OrderQueue
-from kinema.channel.web.clip_site import clip_site
 from kinema.channel.web.site import SiteSettings, site
-from kinema.http.connection_limits import FOR_ORDERS, FOR_VIEWERS, ConnectionLimits
+from kinema.http.connection_limits import FOR_JOBS, FOR_VIEWERS, ConnectionLimits
 from kinema.http.listening import listen
 from kinema.http.serving import server
+from kinema.jobs.store import JobStore
+from kinema.server.app import server_app
+from kinema.server.settings import ServerSettings
 
 QUICK = ConnectionLimits(head_s=0.4, body_s=0.4, answer_s=0.4, idle_s=1, each=12, all=40)
 POST = b"POST /api/themes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -39,12 +40,14 @@ def running(app, limits: ConnectionLimits = QUICK, proxies=()):
         assert not thread.is_alive()
 
 
-@pytest.fixture(params=["site", pytest.param("bench", marks=pytest.mark.slow)])
+@pytest.fixture(params=["site", pytest.param("jobs", marks=pytest.mark.slow)])
 def app(request, tmp_path):
-    """Both sites, behind the same server; the order queue with a token that is not sent."""
+    """The watch page and the server of jobs, which run behind the same web server; a token that is not sent."""
     if request.param == "site":
-        return site(tmp_path, Noted(), SiteSettings(token=TOKEN))
-    return clip_site(OrderQueue(["toyland"], tmp_path), TOKEN)
+        yield site(tmp_path, Noted(), SiteSettings(token=TOKEN))
+        return
+    with JobStore.open(f"sqlite:///{tmp_path / 'jobs.sqlite'}") as store:
+        yield server_app(store, ServerSettings(token=TOKEN))
 
 
 def connected(address, source: str = "127.0.0.1") -> socket.socket:
@@ -162,6 +165,6 @@ def test_a_reader_that_takes_nothing_is_left():
 
 
 def test_the_limits_of_the_servers_are_in_proportion():
-    for limits in (FOR_VIEWERS, FOR_ORDERS):
+    for limits in (FOR_VIEWERS, FOR_JOBS):
         assert 10 * limits.each >= limits.all / 2 >= limits.each  # one network never has most of them
         assert limits.head_s <= 15 and limits.body_s <= 30

@@ -64,7 +64,7 @@ def ordered(server: OddServer, tmp_path: Path) -> None:
 
 
 def clip_fetched(server: OddServer, tmp_path: Path) -> None:
-    server.answers.insert(0, {"state": "done"})
+    server.answers.insert(0, {"id": "a1", "state": "succeeded", "result": {"bytes": 999_999, "media": "sha256:0"}})
     RemoteMaker(job(server).model).make(job(server), tmp_path / "clip.mp4")
 
 
@@ -178,6 +178,7 @@ def test_nothing_else_of_the_tree_asks_over_http():
                     found.add((path.relative_to(root).as_posix(), module.split(".")[0]))
     assert found == {
         ("http/client.py", "httpx2"),
+        ("http/jobs_client.py", "http"),  # with Bounds
         ("channel/making/spaces.py", "gradio_client"),  # with bounds_auth; see test_spaces.py
         ("channel/making/spaces.py", "httpx"),
     }
@@ -189,11 +190,11 @@ def test_nothing_else_of_the_tree_asks_over_http():
 SAID = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(["state", "models", "error", "again", "x"]), inner, max_size=4
+        st.sampled_from(["state", "models", "reason", "result", "id", "x"]), inner, max_size=4
     ),
     max_leaves=8,
 )  # fmt: skip
-STATES = st.sampled_from(["waiting", "drawing", "failed", "done", "odd", "", None, 5, [], {}])
+STATES = st.sampled_from(["queued", "running", "failed", "succeeded", "odd", "", None, 5, [], {}])
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +221,7 @@ def test_whatever_json_another_kinema_says_ends_in_a_kinema_error(says, tmp_path
     "data",
     [
         b"", b"[" * 50_000, b"{", b"\xff\xfe", b'{"models":5}', b'{"models":["\\ud800"]}', b"NaN", b"<html>",
-        b'{"models":[{"a":1}]}', b'{"state":"failed","error":5}',
+        b'{"models":[{"a":1}]}', b'{"id":"a1","state":"failed","reason":5}',
     ],
 )  # fmt: skip
 def test_bytes_that_are_no_answer(says, tmp_path, data):
@@ -233,8 +234,9 @@ def test_bytes_that_are_no_answer(says, tmp_path, data):
 def test_what_another_kinema_says_cannot_steer_a_terminal(says, tmp_path):
     evil = "\x1b[2J\x1b]0;owned\x07 \u202e\nall is well"
     answers = [
-        {"state": "failed", "error": evil}, whole(evil.encode(), 400), whole(evil.encode(), 503), {"state": evil},
-        {"state": "done", evil: evil}, {"models": [evil]},
+        {"id": "a1", "state": "failed", "reason": evil}, whole(evil.encode(), 400), whole(evil.encode(), 503),
+        {"state": evil}, {"id": "a1", "state": "succeeded", evil: evil}, {"models": [{"id": evil}]},
+        whole(json.dumps({"error": evil, "legal": evil, "field": evil}).encode(), 422),
     ]  # fmt: skip
     for answer in answers:
         says.answers[:] = [answer]
@@ -252,36 +254,44 @@ def test_a_worker_that_is_away_for_a_while_costs_no_try(tmp_path, monkeypatch):
     monkeypatch.setattr(remote, "AWAY_S", 60.0)
     monkeypatch.setattr(remote, "ANSWER_S", 5.0)
 
+    waiting, running = ({"id": "a1", "state": state} for state in ("queued", "running"))
     answers = [
-        {"state": "waiting"}, hang_up, hang_up, whole(b"{}", 502), hang_up, whole(b"{}", 404), {"state": "drawing"},
-        {"state": "failed", "error": "it came as far as that"},
+        waiting, hang_up, hang_up, whole(b"{}", 502), hang_up, whole(b"{}", 404), running,
+        running | {"state": "failed", "reason": "it came as far as that"},
     ]  # fmt: skip
     with OddServer(*answers) as server:
         with pytest.raises(KinemaError, match="it came as far as that"):
             RemoteMaker(job(server).model, sleep=lambda _s: None).make(
                 job(server, space={"timeout_s": 60.0, "key_env": None}), tmp_path / "clip.mp4"
             )
-        assert [verb for verb, _ in server.asked].count("POST") == 2
-        assert server.bodies[0] == server.bodies[-2]  # the same order again
+        posted = [number for number, (verb, _) in enumerate(server.asked) if verb == "POST"]
+        assert len(posted) == 2
+        keys = {server.headers[number]["idempotency-key"] for number in posted}
+        assert len(keys) == 1 and server.bodies[posted[0]] == server.bodies[posted[1]]  # the same job again
 
 
-def test_a_different_request_is_another_order(tmp_path):
-    with OddServer({"state": "failed", "error": "no"}) as server:
+def test_a_different_request_is_another_job(tmp_path):
+    with OddServer({"id": "a1", "state": "failed", "reason": "no"}) as server:
         for prompt in ("a red ball", "a green car", "a red ball"):
             with pytest.raises(KinemaError, match="no"):
                 RemoteMaker(job(server).model).make(job(server, prompt=prompt), tmp_path / "clip.mp4")
-        ids = [json.loads(body)["id"] for body in server.bodies]
-    assert ids[0] == ids[2] != ids[1] and all(id.startswith("t-e00001s01-") for id in ids)
+        keys = [headers["idempotency-key"] for headers in server.headers if "idempotency-key" in headers]
+        retried = [path for verb, path in server.asked if verb == "POST" and path.endswith("/retry")]
+        body = json.loads(server.bodies[0])["body"]
+    assert keys[0] == keys[2] != keys[1] and all(key.startswith("t-e00001s01-") for key in keys)
+    assert len(retried) == 3
+    assert (body["model"], body["prompt"], body["seed"], body["profile"]) == ("toyland", "a red ball", 7, "fast")
 
 
 def test_what_is_still_in_line_is_not_late(tmp_path):
-    for state, kind in (("waiting", Unavailable), ("drawing", ClipTimeout)):
-        with OddServer({"state": state}) as server, pytest.raises(Unavailable) as error:
+    for state, kind in (("queued", Unavailable), ("running", ClipTimeout)):
+        with OddServer({"id": "a1", "state": state}) as server, pytest.raises(Unavailable) as error:
             ordered(server, tmp_path)
         assert type(error.value) is kind
+        assert server.asked[-1] == ("POST", "/jobs/a1/cancel")
 
 
 def test_a_model_that_is_not_drawn_there_is_refused(says):
-    says.answers[:] = [{"models": ["other", 5]}]
+    says.answers[:] = [{"models": [{"id": "other"}, 5]}]
     with pytest.raises(RequestError, match="does not serve"):
         RemoteMaker(job(says).model).check(job(says))

@@ -11,9 +11,8 @@ import pytest
 from running_channel import channel_file, config_of
 
 from kinema.channel.making import durable, producer, steps
-from kinema.channel.making.job import ClipTimeout, ShotOrder, Unavailable
+from kinema.channel.making.job import ClipTimeout, Unavailable
 from kinema.channel.making.ledger import Ledger, LedgerBusy
-from kinema.channel.making.order_queue import FAILED, OrderQueue
 from kinema.channel.making.producer import Producer
 from kinema.channel.state_file import read_state
 from kinema.core.errors import Cancelled, KinemaError, RequestError
@@ -92,28 +91,6 @@ def test_a_step_that_makes_a_clip_better_does_not_cost_the_clip(slept, monkeypat
     assert set(found.get("left_out", {})) == set(left)
     assert taken[-1] == ("generate" if upscaled else "upscaled")
     assert steps._how({}, found).get("left_out", {}).keys() == left.keys()  # in the clip's record
-
-
-def test_a_bench_does_not_ask_for_another_hour_and_outlives_what_a_library_raises(tmp_path, monkeypatch):
-    raised: list[BaseException] = [Cancelled("It took longer than 3600 s"), SystemExit(3), KinemaError("once more")]
-
-    class Wrong:
-        def check(self, job: ShotOrder) -> None:
-            raise raised.pop(0)
-
-    monkeypatch.setattr("kinema.channel.making.order_queue.maker", lambda _model: Wrong())
-    bench = OrderQueue(["m"], tmp_path)
-    thread = threading.Thread(target=bench.run, daemon=True)
-    thread.start()
-    for name, again in (("a", False), ("b", True), ("c", True)):
-        bench.add(ShotOrder(name, "x", "", 1.0, 0, "fast", "m", {}))
-        for _ in range(200):
-            if bench.get(name).state == FAILED:
-                break
-            threading.Event().wait(0.02)
-        assert (bench.get(name).state, bench.get(name).again) == (FAILED, again)
-    bench.stop()
-    thread.join(10)
 
 
 def test_a_ledger_that_cannot_be_used_says_so(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from chromium import chromium
 from on_air import fill
 from running_channel import Process, wait_for
 
@@ -22,7 +22,6 @@ from kinema.channel.lock import holder
 from kinema.channel.making.ledger import Ledger
 
 SIZE = Encoding(width=192, height=108, fps=24, gop=24, preset="ultrafast")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 STATE = """() => {
   const get = (id) => document.getElementById(id), video = get("video"), now = get("now");
   const { totalVideoFrames, droppedVideoFrames } = video.getVideoPlaybackQuality();
@@ -38,17 +37,8 @@ COUNT = "() => { window.stalls = 0; for (const name of ['waiting', 'stalled']) "
 
 @pytest.fixture
 def browser():
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("cannot start Chromium: there is none on this machine (apt-get install chromium)")
-    api = pytest.importorskip("playwright.sync_api", reason="cannot start Chromium: playwright is not installed")
-    with api.sync_playwright() as driver:
-        try:
-            started = driver.chromium.launch(executable_path=found, args=FLAGS, timeout=120_000)
-        except api.Error as error:
-            pytest.skip(f"cannot start Chromium: {str(error).splitlines()[0]}")
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from typing import Any
 
@@ -13,6 +12,12 @@ from kinema.core.errors import RequestError
 from kinema.jobs.built_in import BUILT_IN
 from kinema.jobs.job import is_media
 from kinema.jobs.kinds import JobKind, Kinds
+
+ERRORS = {
+    "memory": MemoryError("16 GB"),
+    "exit": SystemExit(3),
+    "gpu": RuntimeError("CUDA error: an illegal memory access"),
+}
 
 
 def check(body: Any, _store: Any) -> None:
@@ -28,8 +33,8 @@ def media(body: Any) -> set[str]:
 def run(context: Any, body: Any) -> dict[str, Any]:
     if "fail" in body:
         raise RequestError(body["fail"])
-    if "crash" in body:
-        os._exit(9)
+    if "error" in body and context.job.attempts <= body["times"]:
+        raise ERRORS[body["error"]]
     done, chain = 0, json.dumps(body, sort_keys=True)
     if (kept := context.kept()) is not None:
         path, facts = kept

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
 import pytest
 from echo_kind import KINDS
 
+from kinema.core.errors import KinemaError
 from kinema.jobs import claims
 from kinema.jobs.attempts import Worker
 from kinema.jobs.claims import MAX_STUCK, ClaimLost, Claims, Kept, release_worker, workers
+from kinema.jobs.database import outlast
 from kinema.jobs.pool import EnginePool
 from kinema.jobs.retention import Retention, clean
 from kinema.jobs.store import JobStore
@@ -55,6 +58,7 @@ def test_jobs_run_in_order_and_end_once(store):
     with Running(store):
         job = until(store, wrong, "failed")
         assert job.reason == "It cannot be done." and job.attempts == 1
+        assert store.events(wrong)[-1].data["error"] == {"error": "RequestError", "message": "It cannot be done."}
         began = [until(store, id, "succeeded").started_at for id in (first, *ids)]
         assert began == sorted(began)
         assert store.get(ids[2]).result == {"said": {"n": 2}}
@@ -82,6 +86,36 @@ def test_running_jobs_are_canceled_and_paused_between_steps(store):
     assert store.get(other).state == "queued"
 
 
+def test_errors_that_may_pass_cost_one_attempt(store):
+    memory = store.submit("echo", {"error": "memory", "times": 1})[0].id
+    leaving = store.submit("echo", {"error": "exit", "times": 1})[0].id
+    with Running(store):
+        assert until(store, leaving, "succeeded").failures[0]["reason"] == "SystemExit: 3"
+        job = until(store, memory, "succeeded")
+        assert job.attempts == 2 and [each["reason"] for each in job.failures] == ["Not enough memory: 16 GB"]
+    gpu = store.submit("echo", {"error": "gpu", "times": 1})[0].id
+    with pytest.raises(RuntimeError, match="CUDA error"):  # its process ends
+        Worker(store, "w2", EnginePool("cpu")).run(threading.Event())
+    assert store.get(gpu).state == "queued" and "illegal memory access" in store.get(gpu).failures[0]["reason"]
+    assert workers(store) == []
+
+
+def test_the_work_goes_on_while_the_database_is_away(postgres):
+    with JobStore.open(postgres.new_database(), kinds=KINDS) as store:
+        id = store.submit("echo", {"steps": 60, "step_s": 0.01})[0].id
+        with Running(store):
+            until(store, id, "running")
+            for _ in range(3):
+                time.sleep(0.1)
+                with contextlib.suppress(KinemaError), store.database.work() as do:
+                    do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()")
+            end = time.monotonic() + 30
+            while (job := outlast(lambda: store.get(id))).state != "succeeded":
+                assert time.monotonic() < end, job
+                time.sleep(0.05)
+        assert job.attempts == 1 and job.failures == []
+
+
 def test_a_lost_claim_changes_nothing_and_the_job_is_requeued(store):
     job, _ = store.submit("echo", {})
     dead, alive = Claims(store, "dead", lost_s=0.05), Claims(store, "alive", lost_s=0.05)
@@ -94,7 +128,8 @@ def test_a_lost_claim_changes_nothing_and_the_job_is_requeued(store):
     new = alive.take()
     assert new is not None and new.job.failures[0]["reason"] == "The worker dead sends no heartbeats."
     for change in (
-        lambda: old.succeed({}, []), lambda: old.fail("x"), lambda: old.again("x"), old.give_back, old.cancel,
+        lambda: old.succeed({}, []), lambda: old.fail(KinemaError("x")), lambda: old.again("x"), old.give_back,
+        old.cancel,
         lambda: old.report({"fraction": 1.0}, []), lambda: old.keep(Kept({}, {})),
     ):  # fmt: skip
         with pytest.raises(ClaimLost):

@@ -11,7 +11,7 @@ from PIL import Image
 from test_attempts import Running, until
 
 from kinema.core.chunk import Chunk
-from kinema.core.errors import KinemaError, RequestError
+from kinema.core.errors import RequestError
 from kinema.core.request import Request
 from kinema.engine.clip_file import write_clip
 from kinema.engine.opener import stand_in
@@ -110,7 +110,7 @@ def test_a_paused_clip_goes_on_from_its_kept_state(store, mini, tmp_path, monkey
 
 def test_bodies_are_checked_before_they_are_stored(store, tmp_path):
     for body, field in (
-        ({"prompt": "a", "size": "65x64"}, "size"), ({"prompt": "a", "file": "../a.mp4"}, "file"),
+        ({"prompt": "a", "size": "large"}, "size"), ({"prompt": "a", "file": "../a.mp4"}, "file"),
         ({"prompt": "a", "file": "a.exe"}, "file"), ({"prompt": "a", "style": "/x"}, "style"),
         ({"prompt": "a", "conditions": [{"kind": "style", "adapter": "../x.safetensors"}]}, "conditions"),
     ):  # fmt: skip
@@ -119,6 +119,15 @@ def test_bodies_are_checked_before_they_are_stored(store, tmp_path):
         assert refused.value.field == field
     with pytest.raises(NoSuchMedia):
         store.submit("clip", {"image": f"sha256:{'a' * 64}"})
-    with pytest.raises(KinemaError):
-        store.submit("clip", {"image": str(store.media.put(b"not a picture"))})
     assert store.list() == []
+
+
+def test_a_request_that_cannot_be_planned_fails_with_its_error(store):
+    picture = str(store.media.put(b"not a picture"))
+    with Running(store):
+        for body, kind in (({"prompt": "a", "size": "65x64"}, "RequestError"), ({"image": picture}, "MediaError")):
+            id = store.submit("clip", body)[0].id
+            job = until(store, id, "failed")
+            error = store.events(id)[-1].data["error"]
+            assert error["error"] == kind and error["message"] == job.reason and job.attempts == 1
+            assert kind != "RequestError" or error["nearest"] == "64x64", error

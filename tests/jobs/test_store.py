@@ -11,6 +11,7 @@ from echo_kind import KINDS
 
 from kinema.core.errors import RequestError
 from kinema.jobs.job import KeyReused, NoSuchJob, NoSuchMedia, WrongState
+from kinema.jobs.media import MediaStore
 from kinema.jobs.store import JobStore
 
 
@@ -106,7 +107,7 @@ def test_events_are_numbered_and_a_listener_learns_of_them(store):
     assert store.events(job.id, after=2) == events[2:] and store.events(job.id, after=3) == []
 
 
-def test_media_are_stored_once_and_never_collected_while_referenced(store):
+def test_media_are_stored_once_and_never_collected_while_referenced(store, tmp_path):
     content = bytes(range(256)) * 40_000  # more than two parts
     sha = hashlib.sha256(content).hexdigest()
     kept = store.media.put(io.BytesIO(content), "video/mp4")
@@ -124,6 +125,9 @@ def test_media_are_stored_once_and_never_collected_while_referenced(store):
     other, _ = store.submit("echo", {"image": str(kept)})
     assert store.media.collect(1e11, 10) == len(b"loose")
     assert not store.media.has(loose.sha256) and not store.media.has(str(empty))
+    elsewhere = MediaStore(store.database, tmp_path / "other machine", in_tables=store.media.in_tables)
+    if store.media.in_tables:
+        assert elsewhere.path(str(kept)).read_bytes() == content
     for each in (job, other):
         assert store.media.path(str(kept)).read_bytes() == content
         assert store.media.collect(1e11, 10) == 0

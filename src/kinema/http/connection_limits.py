@@ -33,7 +33,6 @@ class ConnectionLimits:
 
 
 FOR_VIEWERS = ConnectionLimits()
-FOR_ORDERS = ConnectionLimits(each=32, all=200)
 FOR_JOBS = ConnectionLimits(each=200, all=800, body_bytes_per_s=16_000)
 
 

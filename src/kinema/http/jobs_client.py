@@ -37,24 +37,25 @@ class NoSuchJobThere(KinemaError):
 
 
 class NotNow(KinemaError):
-    """The state of the job, or the server at this time, does not allow it (409, 429, 503)."""
+    """The state of the job, or the server at this time, does not allow it (409, 429, 5xx)."""
 
 
 class JobsServer:
-    """A server by its URL. token: sent as `Authorization: Bearer`. Methods raise HttpError (Unreachable: it is gone;
-    HttpTimeout), RequestError (it refuses a value), NoSuchJobThere, NotNow, KinemaError (any other status)."""
+    """A server by its URL. token: sent as `Authorization: Bearer`. answer_s: time limit of one exchange. Methods raise
+    HttpError (Unreachable: it is gone; HttpTimeout), RequestError (it refuses a value), NoSuchJobThere, NotNow,
+    KinemaError (any other status)."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        self.url, self.token = url.rstrip("/"), token
+    def __init__(self, url: str, token: str | None = None, *, answer_s: float = ANSWER_S) -> None:
+        self.url, self.token, self.answer_s = url.rstrip("/"), token, answer_s
         self.place = Bounds(self.url, ANSWER_S).place
 
     # -- what it is --------------------------------------------------------------------------------------------------
 
-    def health(self, limit_s: float = ANSWER_S) -> dict[str, Any]:
+    def health(self, limit_s: float | None = None) -> dict[str, Any]:
         """Its /healthz: {"version", ...}."""
         return self._json("GET", "/healthz", limit_s=limit_s)
 
-    def is_ready(self, limit_s: float = ANSWER_S) -> bool:
+    def is_ready(self, limit_s: float | None = None) -> bool:
         """Whether it has a worker that takes jobs (/readyz)."""
         try:
             self._json("GET", "/readyz", limit_s=limit_s)
@@ -65,6 +66,10 @@ class JobsServer:
     def plan(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The plan of a request, as JSON."""
         return self._json("POST", "/plan", body, limit_s=PLAN_S)
+
+    def models(self) -> list[Any]:
+        """The models that clients may use: {"id", "accepts", ...}."""
+        return of_kind(self._json("GET", "/models").get("models"), f"{self.place}: its models", list)
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 
@@ -83,7 +88,7 @@ class JobsServer:
         found = self._json("GET", f"/jobs?{query}").get("jobs")
         return [of_kind(each, f"{self.place}: a job", dict) for each in of_kind(found, f"{self.place}: jobs", list)]
 
-    def act(self, id: str, action: str, body: Mapping[str, Any] | None = None, limit_s: float = ANSWER_S) -> Any:
+    def act(self, id: str, action: str, body: Mapping[str, Any] | None = None, limit_s: float | None = None) -> Any:
         """Do one of cancel, retry, pause, resume and move; return the job."""
         return self._json("POST", f"{_path(id)}/{action}", body or {}, limit_s=limit_s)
 
@@ -101,13 +106,14 @@ class JobsServer:
     # -- files -------------------------------------------------------------------------------------------------------
 
     def save_result(
-        self, id: str, result: Mapping[str, Any], target: Path, on_bytes: OnBytes = lambda done, total: None
-    ) -> None:
-        """Download the result of a job to a file. result: that of the job, with its size and hash. MediaError: the file
-        cannot be written. HttpError: it is another one."""
+        self, id: str, result: Mapping[str, Any], target: Path, on_bytes: OnBytes = lambda done, total: None, *,
+        limit_s: float | None = None,
+    ) -> None:  # fmt: skip
+        """Download the result of a job to a file. result: that of the job, with its size and hash. limit_s: None bounds
+        only silence. MediaError: the file cannot be written. HttpError: it is another one."""
         total = of_kind(result.get("bytes"), f"{self.place}: the result's bytes", int)
         digest, done = hashlib.sha256(), 0
-        with self._answer("GET", f"{_path(id)}/result", limit_s=None) as answer, _writing(target) as file:
+        with self._answer("GET", f"{_path(id)}/result", limit_s=limit_s) as answer, _writing(target) as file:
             while block := _read(answer, BLOCK, self.place):
                 done += len(block)
                 if done > total:
@@ -121,7 +127,7 @@ class JobsServer:
     def has_media(self, sha256: str) -> bool:
         """Whether its store has the media with this SHA-256 (hexadecimal)."""
         try:
-            with self._answer("HEAD", f"/media/{sha256}"):
+            with self._answer("HEAD", f"/media/{sha256}", limit_s=self.answer_s):
                 return True
         except NoSuchJobThere:
             return False
@@ -130,13 +136,16 @@ class JobsServer:
         """The JSON in a file of its store, by "sha256:<hex>"."""
         return self._json("GET", f"/media/{quote(media.removeprefix('sha256:'), safe='')}")
 
-    def upload(self, path: Path, sha256: str, media_type: str, on_bytes: OnBytes = lambda done, total: None) -> None:
-        """Upload a file whose SHA-256 is known. MediaError if it cannot be read."""
+    def upload(
+        self, path: Path, sha256: str, media_type: str, on_bytes: OnBytes = lambda done, total: None, *,
+        limit_s: float | None = None,
+    ) -> None:  # fmt: skip
+        """Upload a file whose SHA-256 is known. limit_s: None bounds only silence. MediaError if it cannot be read."""
         try:
             with path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 headers = {"content-type": media_type, "content-length": str(size), "x-kinema-sha256": sha256}
-                with self._answer("POST", "/media", headers=headers, limit_s=None,
+                with self._answer("POST", "/media", headers=headers, limit_s=limit_s,
                                   blocks=_blocks(file, size, on_bytes)) as answer:  # fmt: skip
                     found = parse_json(_read(answer, MAX_ANSWER_BYTES, self.place), self.place, dict)
         except OSError as error:
@@ -148,8 +157,9 @@ class JobsServer:
 
     def _json(
         self, verb: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None,
-        limit_s: float = ANSWER_S,
+        limit_s: float | None = None,
     ) -> dict[str, Any]:  # fmt: skip
+        limit_s = self.answer_s if limit_s is None else limit_s
         with self._answer(verb, path, body, headers=headers, limit_s=limit_s) as answer:
             data = b"" if answer.status == 204 else _read(answer, MAX_ANSWER_BYTES + 1, self.place)
         if len(data) > MAX_ANSWER_BYTES:
@@ -159,7 +169,7 @@ class JobsServer:
     @contextlib.contextmanager
     def _answer(
         self, verb: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None,
-        limit_s: float | None = ANSWER_S, blocks: Iterator[bytes] | None = None,
+        limit_s: float | None = None, blocks: Iterator[bytes] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:  # fmt: skip
         """Yield the successful response to one request. limit_s: of the whole exchange; None: only silence is bounded.
         Raises the error that another status stands for."""
@@ -180,10 +190,15 @@ class JobsServer:
                     watched.enter_context(bounds.watch([connection.sock]))
                 connection.request(verb, urlsplit(self.url).path + path, body=content, headers=sent)
                 answer = connection.getresponse()
+                bounds.check_encoding(answer.headers.get("content-encoding", ""))
                 if answer.status >= 300:
                     raise _refusal(answer.status, _read(answer, MAX_ANSWER_BYTES, self.place), self.place)
                 yield answer
-        except KinemaError:
+                if limit_s is not None and bounds.is_over:  # the watch closed the connection, which looks like an end
+                    raise TimeoutError
+        except KinemaError as error:
+            if limit_s is not None and bounds.is_over and not isinstance(error, HttpTimeout):
+                raise _gone(error, self.place, bounds) from None
             raise
         except (OSError, http.client.HTTPException) as error:
             raise _gone(error, self.place, bounds if limit_s is not None else None) from None
@@ -232,8 +247,8 @@ def _refusal(status: int, data: bytes, place: str) -> KinemaError:
         return RequestError(sentence, field=str(found.get("field") or ""), value=found.get("value"), legal=legal)
     if status == 401:
         return KinemaError(f"{place} requires its token, in KINEMA_SERVER_TOKEN. {sentence}")
-    kinds: dict[int, type[KinemaError]] = {404: NoSuchJobThere, 409: NotNow, 429: NotNow, 503: NotNow}
-    return kinds.get(status, KinemaError)(sentence)
+    kinds: dict[int, type[KinemaError]] = {404: NoSuchJobThere, 408: NotNow, 409: NotNow, 425: NotNow, 429: NotNow}
+    return kinds.get(status, NotNow if status >= 500 else KinemaError)(sentence)
 
 
 def _server_sent(answer: http.client.HTTPResponse, place: str) -> Iterator[tuple[int, str, str]]:

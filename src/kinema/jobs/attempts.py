@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import Cancelled, KinemaError, MediaError, ModelError, RequestError
@@ -16,6 +16,7 @@ from ..core.leftovers import temporary_folder
 from ..core.sqlite_state import StateBusy
 from .claims import LOST_S, Claim, ClaimLost, Claims
 from .context import Context, Returned
+from .database import outlast
 from .outbox import Outbox
 from .pool import EnginePool, is_out_of_memory
 from .retention import Retention, clean
@@ -23,8 +24,6 @@ from .store import JobStore
 
 IDLE_S, CLEAN_S = 1.0, 600.0
 """Seconds between looks at an idle queue that has not changed, and between cleanings of the store."""
-END_PAUSES_S = (0.5, 2.0, 5.0, 10.0)
-"""Pauses between attempts to store the end of a job while the database cannot be reached."""
 PERMANENT = (RequestError, ModelError, MediaError)
 """Errors that another attempt would meet again."""
 log = logging.getLogger("kinema")
@@ -41,10 +40,12 @@ class Worker:
     lost_s: float = LOST_S
     keep_s: float = 2.0
     retention: Retention | None = None
+    job: str = field(default="", init=False)
+    """The id of the job that runs; "" between two."""
 
     def run(self, stop: threading.Event) -> None:
         """Run jobs until `stop` is set. KinemaError if the database cannot be used at the start."""
-        claims, self.job = Claims(self.store, self.id, lost_s=self.lost_s), ""
+        claims = Claims(self.store, self.id, lost_s=self.lost_s)
         claims.begin(self.facts())
         ended = threading.Event()
         beats = threading.Thread(target=self._beat, args=(claims, ended), name="heartbeat", daemon=True)
@@ -85,13 +86,13 @@ class Worker:
                 if self.retention is not None and time.monotonic() - cleaned_s > CLEAN_S:
                     cleaned_s = time.monotonic()
                     clean(self.store, self.retention)
-            except KinemaError as error:
-                log.warning("%s", error)
+            except Exception as error:  # without heartbeats, the job would be given to another worker
+                log.warning("%s", error, exc_info=not isinstance(error, KinemaError))
 
     def _attempt(self, claim: Claim, stop: threading.Event) -> None:
         self.job = claim.job.id
         try:
-            _patiently(self._run(claim, stop))
+            outlast(self._run(claim, stop))
         except ClaimLost as error:
             log.warning("%s", error)
         finally:
@@ -112,15 +113,15 @@ class Worker:
             except Cancelled:
                 return claim.cancel
             except PERMANENT as error:
-                reason = str(error)
-                return lambda: claim.fail(reason)
-            except Exception as error:
+                failed = error
+                return lambda: claim.fail(failed)
+            except (Exception, SystemExit) as error:  # which a library may raise
                 reason = _reason(error)
                 log.exception("the job %s failed", claim.job.id)
                 if is_out_of_memory(error):
                     self.engines.clear()
                 if is_broken(error):
-                    _patiently(lambda: claim.again(reason))
+                    outlast(lambda: claim.again(reason))
                     raise
                 return lambda: claim.again(reason)
 
@@ -132,16 +133,6 @@ def is_broken(error: BaseException) -> bool:
     return (fault is not None and isinstance(error, fault)) or (
         isinstance(error, RuntimeError) and "CUDA error" in str(error) and not is_out_of_memory(error)
     )
-
-
-def _patiently(end: Callable[[], None]) -> None:
-    """End a job, also if the database is away for a moment. Raises StateBusy if it stays away."""
-    for pause_s in END_PAUSES_S:
-        with suppress(StateBusy):
-            end()
-            return
-        time.sleep(pause_s)
-    end()
 
 
 def _reason(error: BaseException) -> str:

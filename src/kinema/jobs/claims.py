@@ -20,7 +20,7 @@ from .database import Do, Row
 from .job import HELD, Job, is_media
 from .store import JobStore
 
-MAX_STUCK = 4
+MAX_STUCK = 5
 LOST_S = 30.0
 PAUSE_S = 0.5
 """Before the second attempt; doubled for each further one."""
@@ -93,13 +93,11 @@ class Claim:
             records.refer(do, self.job.id, "result", media)
             records.end(self.store.database, do, self.job.id, "succeeded", result=result)
 
-    def fail(self, reason: str) -> None:
+    def fail(self, error: KinemaError) -> None:
         """End the job as failed, or as canceled if that was asked for."""
         with self.store.database.work() as do:
-            if self._held(do)["state"] == "canceling":
-                records.end(self.store.database, do, self.job.id, "canceled", reason)
-            else:
-                records.end(self.store.database, do, self.job.id, "failed", reason)
+            state = "canceled" if self._held(do)["state"] == "canceling" else "failed"
+            records.end(self.store.database, do, self.job.id, state, str(error), error=error.to_dict())
 
     def cancel(self) -> None:
         """End the job as canceled, with the reason given by who asked."""

@@ -1,7 +1,8 @@
 """The body of the kind `clip`: a Request as JSON, with media as "sha256:<hex>" or data: URIs, never paths.
 
-Two more fields are allowed beside those of a request:
+Three more fields are allowed beside those of a request:
     file        the name of the file, whose suffix is its format; default: clip.mp4, or clip.png for one frame
+    quality     of the file: draft, good or best; default: that of the plan
     shown_as    {"sha256:<hex>": name}: names of media in the manifest, so that a client's own file names stay in it
 """
 
@@ -9,18 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..core.by_hash import hashes_found_by
 from ..core.conditions import FILE_FIELDS
 from ..core.errors import RequestError
 from ..core.request import Request
 from .job import is_media
 
-if TYPE_CHECKING:
-    from .media import MediaStore
-
-FILE, SHOWN_AS = "file", "shown_as"
+BESIDE = FILE, QUALITY, SHOWN_AS = ("file", "quality", "shown_as")
+QUALITIES = ("draft", "good", "best")
 MAX_NAME_CHARS = 200
 MEDIA_TYPES = {
     ".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif", ".webp": "image/webp", ".png": "image/png",
@@ -31,10 +29,11 @@ MEDIA_TYPES = {
 
 @dataclass(frozen=True)
 class ClipBody:
-    """A parsed body. file: "" is the default name."""
+    """A parsed body. file: "" is the default name; quality: None is the plan's."""
 
     request: Request
     file: str = ""
+    quality: str | None = None
     shown_as: dict[str, str] = field(default_factory=dict)
 
     def file_of(self, num_frames: int) -> tuple[str, str]:
@@ -49,7 +48,10 @@ def parse(body: Any) -> ClipBody:
         raise RequestError(f"The body of a clip is a request, got {type(body).__name__}.", field="body",
                            legal="an object with the fields of a request")  # fmt: skip
     fields = dict(body)
-    file, shown = fields.pop(FILE, ""), fields.pop(SHOWN_AS, {})
+    file, quality, shown = fields.pop(FILE, ""), fields.pop(QUALITY, None), fields.pop(SHOWN_AS, {})
+    if quality not in (None, *QUALITIES):
+        raise RequestError("The quality is not legal.", field=QUALITY, value=str(quality)[:50],
+                           legal=", ".join(QUALITIES))  # fmt: skip
     if not isinstance(shown, dict) or not all(is_media(each) and isinstance(shown[each], str) for each in shown):
         raise RequestError("shown_as is not legal.", field=SHOWN_AS, legal='an object {"sha256:<hex>": name}')
     if file != "" and not _is_file_name(file):
@@ -61,7 +63,7 @@ def parse(body: Any) -> ClipBody:
             continue
         raise RequestError("A job names media by hash, not by path.", field="conditions", value=each[:100],
                            legal="sha256:<hex> of uploaded media, or a data: URI")  # fmt: skip
-    return ClipBody(request, file, shown)
+    return ClipBody(request, file, quality, shown)
 
 
 def media(body: Any) -> set[str]:
@@ -69,16 +71,10 @@ def media(body: Any) -> set[str]:
     return {each for _, each in _files(parse(body).request) if is_media(each)}
 
 
-def check(body: Any, store: MediaStore) -> None:
-    """Raise RequestError, ModelError or MediaError, as planning does. Plans for which a clip has to be surveyed or an
-    object tracked, which takes seconds, are left to the worker."""
-    request = parse(body).request
-    if request.fill != "generate" or any(each.kind == "mask" and each.follows for each in request.conditions):
-        return
-    from ..engine.plan import plan
-
-    with hashes_found_by(store.path):
-        plan(request)
+def check(body: Any, _store: Any) -> None:
+    """RequestError for a body that is not a legal request. Nothing is planned here, because that reads the media, which
+    a server leaves to a process of its own."""
+    parse(body)
 
 
 def suffix(name: str) -> str:

@@ -36,7 +36,7 @@ def run_clip(context: Context, body: ClipBody) -> dict[str, Any]:
     if request.seed is None:  # the same in every attempt
         request = request.changed(seed=int(hashlib.sha256(context.job.id.encode()).hexdigest()[:7], 16))
     with hashes_found_by(context.media.path), ExitStack() as stack:
-        state = _kept_state(context)
+        state = _kept_state(context, stack)
         found = make_plan(request, None, context.engines.device, surveyed=None if state is None else state.plan)
         engine = _engine(context, stack, found, request.model)
         generator = _Shown(engine, body.shown_as)
@@ -45,8 +45,8 @@ def run_clip(context: Context, body: ClipBody) -> dict[str, Any]:
         target = context.folder / name
         manifest = generator.manifest(found)
         write_clip(
-            generator, found, target, manifest=manifest, on_event=collecting(facts, context.report),
-            state=_fitting(context, state, found), keep=_keeper(context),
+            generator, found, target, manifest=manifest, quality=body.quality,
+            on_event=collecting(facts, context.report), state=_fitting(context, state, found), keep=_keeper(context),
             keep_every=1 if found.uses_model else FILL_FRAMES,
         )  # fmt: skip
         result = context.store_file(target, media_type)
@@ -84,8 +84,9 @@ def _keeper(context: Context) -> Callable[[Any], None]:
     return keep
 
 
-def _kept_state(context: Context) -> Any:
-    """The state that an earlier attempt kept. One that cannot be read is ignored, with a note."""
+def _kept_state(context: Context, stack: ExitStack) -> Any:
+    """The state that an earlier attempt kept; until the stack closes, torch has the number of threads of that attempt.
+    A state that cannot be read is ignored, with a note."""
     try:
         if (kept := context.kept()) is None:
             return None
@@ -97,6 +98,7 @@ def _kept_state(context: Context) -> Any:
     if isinstance(threads := facts.get("threads"), int) and threads > 0:
         import torch
 
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(threads)  # sums of another number of threads differ in their last bits
     return state
 

@@ -15,7 +15,8 @@ from ..core.errors import Cancelled, KinemaError
 from ..core.events import Event, Note, Preview, Progress
 from ..core.overall import Overall
 from .claims import Claim, ClaimLost, Kept
-from .job import Job, Media
+from .database import outlast
+from .job import Job
 from .media import MediaStore
 from .outbox import Outbox
 
@@ -134,7 +135,7 @@ class Context:
 
     def store_file(self, path: Path, media_type: str) -> dict[str, Any]:
         """Store a file of the result; return {"media", "bytes", "media_type", "name"}."""
-        media: Media = self.media.put(path, media_type)
+        media = outlast(lambda: self.media.put(path, media_type))
         self.results.append(str(media))
         return {"media": str(media), "bytes": media.bytes, "media_type": media.media_type, "name": path.name}
 

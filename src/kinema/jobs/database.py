@@ -11,9 +11,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ..core.errors import KinemaError, ModelError, RequestError
 from ..core.extras import install_command
@@ -21,6 +21,9 @@ from ..core.sqlite_state import SqliteState, StateBusy, holds_json
 from .schema import MIGRATIONS, PARTS_TABLE
 
 PATIENCE_S = 30.0
+PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Between attempts to reach a database that is away, where nothing can be done without it."""
+Found = TypeVar("Found")
 Row = dict[str, Any]
 
 
@@ -66,6 +69,16 @@ def open_database(url: str) -> JobDatabase:
         f"{scheme[:20]!r} is not a database of jobs." if rest else "The database has no address.", field="database",
         legal="sqlite:///FILE (sqlite:////FILE with a path from the root) or postgresql://USER@HOST:PORT/NAME",
     )  # fmt: skip
+
+
+def outlast(action: Callable[[], Found]) -> Found:
+    """Do something with the database, again if it is away for a moment. Raises StateBusy if it stays away."""
+    for pause_s in PAUSES_S:
+        try:
+            return action()
+        except StateBusy:
+            time.sleep(pause_s)
+    return action()
 
 
 class SqliteJobs:
@@ -142,6 +155,8 @@ class PostgresJobs:
                                legal="postgresql://USER@HOST:PORT/NAME") from None  # fmt: skip
         self.where = parsed.set(drivername="postgresql").render_as_string(hide_password=True)
         self._engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": 10})
+        self._watch: Any = None  # a connection of its own: no transaction surrounds the query
+        self._watching = threading.Lock()
         with self.work() as do:
             do("SELECT pg_advisory_xact_lock(:lock)", lock=self._LOCK)  # concurrent creation would fail
             do("CREATE TABLE IF NOT EXISTS kinema_jobs_schema (version integer NOT NULL)")
@@ -167,8 +182,8 @@ class PostgresJobs:
                     return [dict(row) for row in done.mappings()] if done.returns_rows else []
 
                 yield do
-        except sa.exc.DBAPIError as error:
-            raise StateBusy(f"{self.where}: {str(error.orig).strip()}") from None
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            raise self._busy(error) from None
 
     look = work
 
@@ -176,12 +191,29 @@ class PostgresJobs:
         return float(do("SELECT extract(epoch FROM clock_timestamp()) AS now")[0]["now"])
 
     def version(self) -> str:
-        with self.work() as do:
-            # The transactions that are committed or running: it changes with every commit, and reading changes nothing.
-            return str(do("SELECT pg_current_snapshot()::text AS seen")[0]["seen"])
+        sa = self._sa
+        with self._watching:
+            try:
+                if self._watch is None:
+                    self._watch = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                # The transactions that have ended or run: it changes with every commit, and reading changes nothing.
+                return str(self._watch.execute(sa.text("SELECT pg_current_snapshot()::text")).scalar_one())
+            except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+                self._unwatch()
+                raise self._busy(error) from None
 
     def close(self) -> None:
+        with self._watching:
+            self._unwatch()
         self._engine.dispose()
+
+    def _busy(self, error: Exception) -> StateBusy:
+        return StateBusy(f"{self.where}: {str(getattr(error, 'orig', error)).strip()}")
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
 
 def _of_sqlite(db: sqlite3.Connection) -> Do:

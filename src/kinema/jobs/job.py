@@ -76,8 +76,9 @@ class Job:
 class JobEvent:
     """An event of a job, numbered 1, 2, ... without gaps. at: seconds since the epoch.
 
-    kind and data: "state": {"state", "paused", "reason"?, "result"?}; "progress": Job.progress; "preview": {"media",
-    "media_type", "step", "steps"}; "note": {"text"}; kinds of jobs may add others."""
+    kind and data: "state": {"state", "paused", "attempts", "reason"?, "result"?, "error"? (KinemaError.to_dict)};
+    "progress": Job.progress; "preview": {"media", "media_type", "step", "steps", "span"}; "note": {"text"}; "resumed":
+    {"step"}; "moved": {"position"}; kinds of jobs may add others."""
 
     job: str
     number: int

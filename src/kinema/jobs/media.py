@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -126,6 +126,13 @@ class MediaStore:
                         place.unlink()
                         count += 1
         return count
+
+    def use(self, do: Do, media: Iterable[str]) -> None:
+        """Make media count as new within the caller's transaction, which then refers to them: a collection at the same
+        time leaves them. NoSuchMedia."""
+        for sha in sorted(sha_of(each) for each in media):
+            if self._touched(do, sha) is None:
+                raise NoSuchMedia(f"The media {sha} are not in the store; upload them first.")
 
     def total_bytes(self) -> int:
         with self.database.look() as do:

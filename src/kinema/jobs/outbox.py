@@ -11,7 +11,8 @@ from typing import Any
 from ..core.errors import KinemaError
 from .claims import Claim, ClaimLost
 
-EVERY_S = 0.1
+EVERY_S, END_S = 0.1, 15.0
+"""Seconds between two reports; how long the last one is tried."""
 log = logging.getLogger("kinema")
 
 
@@ -23,6 +24,7 @@ class Outbox:
         self.claim, self.asked = claim, ""
         self._progress: dict[str, Any] | None = None
         self._events: list[tuple[str, dict[str, Any]]] = []
+        self._late_s = 0.0
         self._lock, self._end = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
@@ -44,6 +46,12 @@ class Outbox:
         with self._lock:
             self._events.append((kind, data))
 
+    def _wait_at_end(self) -> bool:
+        """Wait a moment for the database, unless that took END_S already."""
+        self._late_s = self._late_s or time.monotonic()
+        time.sleep(EVERY_S)
+        return time.monotonic() - self._late_s < END_S
+
     def _run(self) -> None:
         warned = False
         while True:
@@ -57,12 +65,12 @@ class Outbox:
             except ClaimLost:
                 self.asked = "lost"
                 return
-            except KinemaError as error:  # the database cannot be reached now; the work goes on
+            except Exception as error:  # such as a database that cannot be reached now; the work goes on
                 if not warned:
-                    log.warning("%s", error)
+                    log.warning("%s", error, exc_info=not isinstance(error, KinemaError))
                 warned = True
                 with self._lock:
                     self._progress, self._events = self._progress or progress, events + self._events
-                time.sleep(EVERY_S)
+                ended = ended and not self._wait_at_end()
             if ended:
                 return

@@ -64,9 +64,9 @@ def add_event(database: JobDatabase, do: Do, id: str, kind: str, data: dict[str,
 
 def set_state(
     database: JobDatabase, do: Do, id: str, state: str, *, reason: str = "", result: dict[str, Any] | None = None,
-    **columns: Any,
+    error: dict[str, Any] | None = None, **columns: Any,
 ) -> None:  # fmt: skip
-    """Change the state of a job, set other columns, and append the event."""
+    """Change the state of a job, set other columns, and append the event, which also has the error (its to_dict)."""
     columns |= {"state": state, "reason": reason[:MAX_REASON_CHARS]}
     if result is not None:
         columns["result"] = json.dumps(result)
@@ -77,11 +77,14 @@ def set_state(
         data["reason"] = reason[:MAX_REASON_CHARS]
     if result is not None:
         data["result"] = result
+    if error is not None:
+        data["error"] = error
     add_event(database, do, id, "state", data)
 
 
 def end(
-    database: JobDatabase, do: Do, id: str, state: str, reason: str = "", result: dict[str, Any] | None = None
+    database: JobDatabase, do: Do, id: str, state: str, reason: str = "", *, result: dict[str, Any] | None = None,
+    error: dict[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """End a job. Its previews are dropped, its result stays, and so does the kept state of one that may be retried."""
     for role in ("preview", "kept") if state == "succeeded" else ("preview",):
@@ -89,7 +92,7 @@ def end(
     columns: dict[str, Any] = {"ended_at": database.now(do), "claim": None, "paused": 0}
     if state == "succeeded":
         columns["kept"] = None
-    set_state(database, do, id, state, reason=reason, result=result, **columns)
+    set_state(database, do, id, state, reason=reason, result=result, error=error, **columns)
 
 
 def refer(do: Do, id: str, role: str, media: Iterable[str], *, only: bool = False) -> list[str]:

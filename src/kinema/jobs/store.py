@@ -77,7 +77,7 @@ class JobStore:
         media = accepted.media(body)
         for each in sorted(media):
             if not self.media.has(each):
-                raise NoSuchMedia(f"The body names {each[:80]}, which is not in the store; upload it first.")
+                raise NoSuchMedia(f"The media {each[:80]} are not in the store; upload them first.")
         accepted.check(body, self.media)
         id = f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)}"
         with self.database.work() as do:
@@ -91,6 +91,7 @@ class JobStore:
                 priority=priority, now=now, expires_at=None if expires_s is None else now + expires_s,
             )  # fmt: skip
             if new:
+                self.media.use(do, media)
                 records.refer(do, id, "input", media)
                 records.set_state(self.database, do, id, "queued")
                 return records.fetch(do, id), True

@@ -25,16 +25,18 @@ from .claims import release_worker
 from .store import JobStore
 
 LOOK_S = 0.2
+LONGEST_PAUSE_S = 5.0
+"""Before a restart: the attempts of the job that kills its workers are limited, and other jobs wait."""
 log = logging.getLogger("kinema")
 
 
 class Workers:
     """num_workers worker processes on the jobs of a store. url, folder: as for JobStore.open. arguments: more of those
-    of `python -m kinema.jobs.worker`. first_slot: the slot of the first one on this machine."""
+    of `python -m kinema.jobs.worker`. free: in slots that no other workers of this machine have, not the first ones."""
 
     def __init__(
         self, store: JobStore, url: str | None = None, folder: Path | None = None, *, num_workers: int = 1,
-        device: str = "", dtype: str = "", warm: Sequence[str] = (), arguments: Sequence[str] = (), first_slot: int = 0,
+        device: str = "", dtype: str = "", warm: Sequence[str] = (), arguments: Sequence[str] = (), free: bool = False,
     ) -> None:  # fmt: skip
         self.store, self._end = store, threading.Event()
         command = [sys.executable, "-m", "kinema.jobs.worker", "--parent", str(os.getpid())]
@@ -47,8 +49,9 @@ class Workers:
             slot: ChildProcess(
                 f"worker {slot}", [*command, *arguments, "--slot", str(slot)],
                 home() / "server" / f"worker-{slot}.log", stop_s=20.0, environ=environ,
+                longest_pause_s=LONGEST_PAUSE_S,
             )
-            for slot in range(first_slot, first_slot + num_workers)
+            for slot in (worker.free_slots(num_workers) if free else range(num_workers))
         }  # fmt: skip
         self._thread = threading.Thread(target=self._run, name="workers", daemon=True)
 

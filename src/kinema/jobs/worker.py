@@ -49,6 +49,20 @@ def id_of(number: int) -> str | None:
     return f"{socket.gethostname()}-{number}-{mark}" if mark else None
 
 
+def free_slots(count: int) -> list[int]:
+    """The first slots of this machine that no worker holds."""
+    found: list[int] = []
+    for number in range(1000):
+        path = _file_of(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as file:
+            if len(found) < count and lock.take(file):
+                found.append(number)
+        if len(found) == count:
+            break
+    return found
+
+
 @contextmanager
 def slot(number: int | None) -> Iterator[str]:
     """Hold a slot of this machine, so that no two workers have the same id; yields the id, which is the same after a
@@ -83,6 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keep", type=float, default=2.0, help="least seconds between two kept states")
     parser.add_argument("--warm", action="append", default=[], metavar="MODEL", help="load this model at the start")
     parser.add_argument("--parent", type=int, help="end when this process does")
+    parser.add_argument("--max-days", type=float, default=90, help="ended jobs are deleted after this time")
+    parser.add_argument("--max-gb", type=float, default=50, help="above it, the oldest ended jobs are deleted")
     parser.add_argument("--kinds", default="kinema.jobs.built_in:BUILT_IN", help="MODULE:NAME of a list of JobKind")
     asked = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -98,7 +114,8 @@ def main(arguments: list[str] | None = None) -> int:
             for model in asked.warm:
                 with engines.lease(model):
                     log.info("%s is loaded", model)
-            Worker(store, id, engines, asked.lost, asked.keep, Retention()).run(stop)
+            retention = Retention(asked.max_days * 86_400, int(asked.max_gb * 1e9))
+            Worker(store, id, engines, asked.lost, asked.keep, retention).run(stop)
     except KinemaError as error:
         log.error("%s", error)
         return 2 if isinstance(error, RequestError | ModelError) else 1

@@ -153,7 +153,7 @@ def _does(
     for status, content in answers.items():
         found["responses"][str(status)] = {"description": summary} | ({"content": content} if content else {})
     for status in (*errors, 401, 403, 421, 429):
-        found["responses"][str(status)] = {"description": "Refused", "content": _json("Error")}
+        found["responses"][str(status)] = {"description": "PlanRefused", "content": _json("Error")}
     if body is not None:
         found["requestBody"] = {"required": True, "content": _json(body) if isinstance(body, str) else body}
     if parameters:

@@ -49,9 +49,13 @@ _draw: Callable[..., Any] | None = None
 _shot: Callable[..., Any] | None = None
 
 
+def is_installed() -> bool:
+    return importlib.util.find_spec("dbos") is not None
+
+
 def check() -> None:
     """Raise ModelError if dbos is not installed."""
-    if importlib.util.find_spec("dbos") is None:
+    if not is_installed():
         raise ModelError(f"A channel requires dbos: {install_command('channel')}")
 
 
