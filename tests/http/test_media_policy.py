@@ -15,8 +15,10 @@ from kinema.http.media_policy import RULES, MediaPolicy, texts_of, words
 
 HASH = "sha256:" + "0" * 64
 KINDS = typing.get_args(typing.get_args(Condition)[0])
-FOREIGN = ["/etc/passwd", "../x.png", "x.png", "~/x.png", "file:///etc/passwd", "http://10.0.0.1/x.png",
-           "\\\\host\\x", "concat:a|b", "sha256:../x", "SHA256:" + "0" * 64, HASH + "0", HASH.replace("0", "g"), "C:\\x.png"]  # fmt: skip
+FOREIGN = [
+    "/etc/passwd", "../x.png", "x.png", "~/x.png", "file:///etc/passwd", "http://10.0.0.1/x.png", "\\\\host\\x",
+    "C:\\x.png", "concat:a|b", "sha256:../x", "SHA256:" + "0" * 64, HASH + "0", HASH.replace("0", "g"),
+]  # fmt: skip
 
 
 def holds_text(annotation: typing.Any) -> bool:

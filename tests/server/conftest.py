@@ -34,20 +34,20 @@ def store(tmp_path, monkeypatch):
 @pytest.fixture
 def quick_plans(monkeypatch):
     """Plan in this process: it costs no start."""
+    from kinema.server.plan_pool import PlanPool, PlanRefused
     from kinema.server.plan_process import answered
-    from kinema.server.planner import Planner, Refused
 
-    async def plan(_self: Planner, request: Any, media: dict[str, Path], _limit_s: float) -> dict[str, Any]:
+    async def plan(_self: PlanPool, request: Any, media: dict[str, Path], _limit_s: float) -> dict[str, Any]:
         found = answered(request, {name: str(path) for name, path in media.items()}, "cpu")
         if "refused" in found:
-            raise Refused(found["refused"])
+            raise PlanRefused(found["refused"])
         return found["plan"]
 
-    async def warm(_self: Planner) -> None:
+    async def warm(_self: PlanPool) -> None:
         pass
 
-    monkeypatch.setattr(Planner, "plan", plan)
-    monkeypatch.setattr(Planner, "warm", warm)
+    monkeypatch.setattr(PlanPool, "plan", plan)
+    monkeypatch.setattr(PlanPool, "warm", warm)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ Every deliberate error is one message without a traceback; with `--json`, one JS
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import signal
@@ -73,6 +74,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         global _working
         _working = False
+        gc.freeze()  # the modules that were imported stay; collecting garbage among them slows quick commands
+        gc.enable()
         as_json = bool(kwargs.get("as_json"))
         kwargs = {name: typed(value) if name in TEXTS and isinstance(value, str) else value for name, value in
                   kwargs.items()}  # fmt: skip

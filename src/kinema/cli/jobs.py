@@ -25,27 +25,36 @@ app = typer.Typer(help="List, follow and change the jobs of a server.", no_args_
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Jobs, by their ids.", show_default=False)]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A job, by its id.", show_default=False)]
 MAX_WORDS = 60
+WHICH = "Which jobs"
+
+
+States = Annotated[
+    list[str] | None,
+    option("--state", metavar="STATE", panel=WHICH, help="Only jobs in this state: queued, running, "
+           "canceling, succeeded, canceled, failed or expired. Repeatable."),
+]  # fmt: skip
+Limit = Annotated[int, typer.Option("--limit", metavar="N", help="At most this many.", min=1, max=500,
+                                      rich_help_panel=WHICH)]  # fmt: skip
 
 
 @app.callback(invoke_without_command=True)
-def _default(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        list_()
+def _default(
+    context: typer.Context, state: States = None, limit: Limit = 20, server: Server = None, token_env: TokenEnv = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    if context.invoked_subcommand is not None:
+        for name in context.params:
+            if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE":
+                context.fail(f"Options come after the verb: kinema jobs {context.invoked_subcommand} ...")
+    else:
+        list_(state=state, limit=limit, server=server, token_env=token_env, as_json=as_json)
 
 
 @app.command("list")
 @guarded
 def list_(
-    state: Annotated[
-        list[str] | None,
-        option("--state", metavar="STATE", help="Only jobs in this state: queued, running, canceling, succeeded, "
-               "canceled, failed or expired. Repeatable."),
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most this many.", min=1, max=500)] = 20,
-    server: Server = None,
-    token_env: TokenEnv = None,
-    as_json: AsJson = False,
-) -> None:  # fmt: skip
+    state: States = None, limit: Limit = 20, server: Server = None, token_env: TokenEnv = None, as_json: AsJson = False
+) -> None:
     """List the jobs of a server, the newest first. The default of `kinema jobs`."""
     found = connect.required(server, token_env).jobs(list(state or ()), limit)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -32,6 +33,7 @@ def main() -> None:
     as_json = "--json" in sys.argv[1:]
     # Pydantic looks for plugins in all installed packages, which takes a fifth of the start of a quick command.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.disable()  # until the command begins: what is imported stays (exits.py)
     typed = sys.argv[1:2] if completion.VARIABLE not in os.environ else []
     app = application(*(name for name in typed if name in VERBS))
     try:

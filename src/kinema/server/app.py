@@ -30,7 +30,7 @@ from .media_routes import MediaRoutes
 from .metrics import Metrics
 from .model_routes import ModelRoutes
 from .openapi import OpenApi
-from .planner import Planner
+from .plan_pool import PlanPool
 from .settings import ServerSettings
 
 OPEN = re.compile(r"/(healthz|readyz|openapi\.json|favicon\.ico|robots\.txt|page/[^/]*)?")
@@ -45,25 +45,25 @@ def server_app(
     settings = settings or ServerSettings()
     token = BearerToken(settings.token)
     changes = changes or Changes(store.wait)
-    planner = Planner(settings.planners, settings.device)
+    plans = PlanPool(settings.planners, settings.device)
     clips = ClipRequests(
-        store, MediaPolicy(tuple(settings.models) or None), planner, settings.plan_s, settings.max_body_bytes
+        store, MediaPolicy(tuple(settings.models) or None), plans, settings.plan_s, settings.max_body_bytes
     )
     health = HealthRoutes(store, __version__, lambda: _taking(store), lambda: changes.listeners)
     parts: list[Any] = [
-        JobRoutes(store, {"clip": clips.check}, settings.max_body_bytes), EventRoutes(store, changes),
-        MediaRoutes(store, settings.max_upload_bytes), clips, ModelRoutes(settings.models), health,
-        OpenApi(__version__, token.is_set),
+        JobRoutes(store, {"clip": clips.check}, settings.max_body_bytes, settings.max_queued),
+        EventRoutes(store, changes), MediaRoutes(store, settings.max_upload_bytes), clips,
+        ModelRoutes(settings.models), health, OpenApi(__version__, token.is_set),
     ]  # fmt: skip
     routes: list[BaseRoute] = [*_page(), *(route for part in parts for route in part.routes())]
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        warming = asyncio.create_task(planner.warm())
+        warming = asyncio.create_task(plans.warm())
         yield
         warming.cancel()
         changes.close()
-        await planner.close()
+        await plans.close()
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
     access = Access(app, token, lambda path: OPEN.fullmatch(path) is not None)

@@ -18,7 +18,7 @@ from ..jobs.clip_body import BESIDE
 from ..jobs.job import NoSuchMedia
 from ..jobs.store import JobStore
 from .answers import answer
-from .planner import PlanFailed, Planner
+from .plan_pool import PlanFailed, PlanPool
 
 QUICK_S = 20.0
 """Time limit of the plan before a job is stored; a job whose plan takes longer is planned by its worker."""
@@ -28,9 +28,9 @@ class ClipRequests:
     """store: the media. policy: what clients may name. plan_s: time limit of a plan that a client asks for."""
 
     def __init__(
-        self, store: JobStore, policy: MediaPolicy, planner: Planner, plan_s: float, max_body_bytes: int
+        self, store: JobStore, policy: MediaPolicy, plans: PlanPool, plan_s: float, max_body_bytes: int
     ) -> None:  # fmt: skip
-        self.store, self.policy, self.planner = store, policy, planner
+        self.store, self.policy, self.plans = store, policy, plans
         self.plan_s, self.max_body_bytes = plan_s, max_body_bytes
 
     def routes(self) -> list[BaseRoute]:
@@ -68,7 +68,7 @@ class ClipRequests:
 
     async def _planned(self, fields: dict[str, Any], request: Request, limit_s: float) -> dict[str, Any]:
         media = await run_in_threadpool(self._files, request)
-        return await self.planner.plan(fields, media, limit_s)
+        return await self.plans.plan(fields, media, limit_s)
 
     def _files(self, request: Request) -> dict[str, Path]:
         found: dict[str, Path] = {}

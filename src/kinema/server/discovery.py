@@ -14,7 +14,10 @@ from pathlib import Path
 from ..core.errors import KinemaError
 from ..core.outside import read_json
 from ..core.whole import write_text
+from ..http.jobs_client import JobsServer
 from ..weights.store import home
+
+ANSWER_S = 2.0
 
 
 def note_path() -> Path:
@@ -42,17 +45,13 @@ def announced(url: str, version: str, token: str | None) -> Iterator[None]:
 
 
 def _names_other(path: Path) -> bool:
-    """Whether the note is of another process that runs."""
+    """Whether the note is of another process that serves at its address. A process that merely has the number of a
+    killed server does not."""
     try:
-        pid = read_json(path, dict).get("pid")
-    except (FileNotFoundError, KinemaError):
+        note = read_json(path, dict)
+        if (pid := note["pid"]) == os.getpid():
+            return False
+        told = JobsServer(str(note["url"])).health(ANSWER_S)
+    except (OSError, KinemaError, LookupError, ValueError, AssertionError):
         return False
-    if type(pid) is not int or pid in (0, os.getpid()):
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
+    return told.get("kinema") == "server" and told.get("pid") == pid

@@ -1,5 +1,5 @@
 """The kinds of jobs as the server sees them. Their bodies are planned before they are stored, in processes of their own
-(planner.py), so that the store only parses them: the files of strangers are not read in the server's process."""
+(plan_pool.py), so that the store only parses them: the files of strangers are not read in the server's process."""
 
 from __future__ import annotations
 

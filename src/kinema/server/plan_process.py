@@ -1,4 +1,4 @@
-"""The process of a planner (planner.py): a request per line on stdin, a plan or a refusal per line on stdout.
+"""A process that plans (plan_pool.py): a request per line on stdin, a plan or a refusal per line on stdout.
 
 Media are named by hash on both sides; no client sees the paths of their files.
 """

@@ -14,17 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import KinemaError, RequestError
+from ..core.errors import RequestError
 from ..core.outside import parse_json
 
 MAX_ANSWER = 64 * 2**20
 
 
-class PlanFailed(KinemaError):
+class PlanFailed(RequestError):
     """The process that planned a request died or was too slow."""
 
 
-class Refused(RequestError):
+class PlanRefused(RequestError):
     """An error of the plan, as its process has reported it."""
 
     def __init__(self, found: Mapping[str, Any]) -> None:
@@ -35,7 +35,7 @@ class Refused(RequestError):
         return self._found
 
 
-class Planner:
+class PlanPool:
     """num_processes: plans made at the same time; they are started when first needed. device: for the estimates."""
 
     def __init__(self, num_processes: int = 2, device: str | None = None) -> None:
@@ -44,8 +44,8 @@ class Planner:
         self._room = asyncio.Semaphore(num_processes)
 
     async def plan(self, request: Mapping[str, Any], media: Mapping[str, Path], limit_s: float) -> dict[str, Any]:
-        """The plan as JSON. request: its fields; media: the files of the hashes that it names. Refused: the request is
-        not legal, its model is missing, or an input is unreadable; PlanFailed."""
+        """The plan as JSON. request: its fields; media: the files of the hashes that it names. PlanRefused: the
+        request is not legal, its model is missing, or an input is unreadable; PlanFailed."""
         line = json.dumps({"request": request, "media": {name: str(path) for name, path in media.items()},
                            "device": self.device}) + "\n"  # fmt: skip
         async with self._room:
@@ -62,7 +62,7 @@ class Planner:
             self._free.append(process)
         found: dict[str, Any] = parse_json(text, "The plan", dict, max_bytes=MAX_ANSWER)
         if "refused" in found:
-            raise Refused(found["refused"])
+            raise PlanRefused(found["refused"])
         return dict(found["plan"])
 
     async def warm(self) -> None:
