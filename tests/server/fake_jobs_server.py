@@ -152,6 +152,7 @@ class FakeServer:
         one = "/jobs/{id}"
         return [
             *PageFiles(files("kinema.server").joinpath("page")).routes(),
+            Route("/readyz", lambda _: JSONResponse({"ready": True, "workers": 1, "queued": 0})),
             Route("/jobs", self._guarded(self._submit), methods=["POST"]),
             Route("/jobs", self._guarded(self._list)),
             Route(one, self._guarded(self._get)),
@@ -172,7 +173,13 @@ class FakeServer:
             try:
                 return await route(request)
             except RequestError as error:
-                value = {"error": str(error), "field": error.field, "value": error.value, "legal": error.legal}
+                value = {
+                    "error": str(error),
+                    "field": error.field,
+                    "value": error.value,
+                    "legal": error.legal,
+                    "nearest": error.nearest,
+                }
                 return JSONResponse(json.loads(json.dumps(value, default=str)), 422)
             except KinemaError as error:
                 return JSONResponse({"error": str(error)}, 422)

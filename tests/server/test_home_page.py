@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import io
-import json
 import re
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from chromium import chromium
 from fake_jobs_server import FakeServer
+from home_tab import PHONE, Tab
 from PIL import Image
 
 from kinema.core.request import Request
 
-PATIENCE_S = 20
 CHECKS = Path(__file__).with_name("page_checks.js").read_text("utf-8")
 SHIFTS = """() => new Promise((resolve) => new PerformanceObserver((list) => resolve(
     list.getEntries().filter((each) => !each.hadRecentInput).reduce((sum, each) => sum + each.value, 0)
 )).observe({ type: "layout-shift", buffered: true }) ?? setTimeout(() => resolve(0), 500))"""
-DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
@@ -35,62 +32,6 @@ def fake(tmp_path):
     server = FakeServer(tmp_path)
     yield server
     server.close()
-
-
-class Tab:
-    """A tab with the page, the addresses it asked for and its errors."""
-
-    def __init__(self, browser, url: str, *, ready: bool = True, **how) -> None:
-        self.url, self.asked, self.errors = url, [], []
-        self.context = browser.new_context(**{"viewport": DESKTOP, **how})
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on(
-            "console",
-            lambda said: (
-                said.type in ("error", "warning") and self.errors.append(f"{said.text} {said.location['url']}")
-            ),
-        )
-        self.page.goto(url)
-        if ready:
-            self.page.wait_for_selector("html[data-ready]")
-
-    def text(self, id: str) -> str:
-        return self.page.text_content(f"#{id}") or ""
-
-    def until(self, condition: str) -> None:
-        """Wait for a JavaScript condition. (wait_for_function requires eval, which the page's policy forbids.)"""
-        end = time.monotonic() + PATIENCE_S
-        while not self.page.evaluate(f"Boolean({condition})"):
-            assert time.monotonic() < end, (condition, self.errors, self.page.inner_text("main"))
-            self.page.wait_for_timeout(30)
-
-    def give(self, name: str, media_type: str, data: bytes) -> None:
-        """Choose a file, and wait until it is on the stage."""
-        self.page.set_input_files("#file", {"name": name, "mimeType": media_type, "buffer": data})
-        self.until(f"document.getElementById('stage-title').textContent === '{name}'")
-        self.until("document.getElementById('picture').naturalWidth || document.getElementById('clip').readyState >= 2")
-
-    def drag(self, *points: tuple[float, float]) -> None:
-        """Drag over the stage, through points in fractions of the frame."""
-        box = self.page.locator("#sheet").bounding_box()
-        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-        self.page.mouse.move(*places[0])
-        self.page.mouse.down()
-        for place in places[1:]:
-            self.page.mouse.move(*place, steps=4)
-        self.page.mouse.up()
-
-    def draft(self) -> dict:
-        return json.loads(self.page.evaluate("localStorage.getItem('kinema-draft-1')"))
-
-    def close(self) -> None:
-        """Nothing went wrong, and nothing was fetched from elsewhere."""
-        assert self.errors == []
-        assert all(url.startswith((self.url, "blob:", "data:")) for url in self.asked)
-        self.context.close()
 
 
 def test_a_clip_by_keyboard_alone_and_after_a_reload(browser, fake):
@@ -188,6 +129,9 @@ def test_paths_drawn_on_a_picture(browser, fake):
     page.fill("#seconds", "100")
     tab.until("document.getElementById('seconds-error').textContent.includes('10.12')")
     assert page.get_attribute("#seconds", "aria-invalid") == "true"
+    page.click("#seconds-error >> text=Use 10.125")
+    tab.until("document.getElementById('cost').dataset.state === 'good'")
+    assert page.input_value("#seconds") == "10.125" and tab.text("seconds-error") == ""
     page.fill("#seconds", "")
     page.click("#submit")
     tab.until("location.hash.startsWith('#job=')")

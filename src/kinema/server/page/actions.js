@@ -127,7 +127,8 @@ export class Actions {
 
   #command(job) {
     const { text, note } = commandOf(requestIn(job), namesOf(job), location.origin);
-    put($("command-text"), text);
+    // A line breaks between words, not after the hyphens of an option.
+    $("command-text").replaceChildren(...text.split(/(\s+)/).map((word) => (word.trim() ? element("span", { textContent: word }) : word)));
     put($("command-note"), note);
     put($("command-copy"), "Copy");
     $("command").showModal();

@@ -13,7 +13,7 @@ const TEXTS = ["prompt", "seconds", "size", "seed", "steps", "guidance", "negati
 const SAME_FIELD = { negative: "negative_prompt", width: "size", height: "size", frames: "seconds", fps: "seconds" };
 
 export class Composer {
-  #draft; #stage; #jobs; #cards = []; #timer = 0; #planning = null; #ahead = 0;
+  #draft; #stage; #jobs; #cards = []; #timer = 0; #planning = null; #areModelsKnown = false;
 
   constructor(draft, stage, jobs, { say, onSubmitted }) {
     this.#draft = draft;
@@ -36,6 +36,7 @@ export class Composer {
   async loadModels() {
     const found = await get("/models");
     this.#cards = (Array.isArray(found) ? found : found.models).filter((card) => card.here !== false);
+    this.#areModelsKnown = true;
     this.#stage.setCards(this.#cards);
     this.render();
   }
@@ -110,17 +111,25 @@ export class Composer {
   #plan() {
     clearTimeout(this.#timer);
     this.#planning?.abort();
+    if (this.#missing()) return;
+    if ($("cost").dataset.state === "idle") this.#cost("Estimating the cost ...", "", "busy");
     this.#timer = setTimeout(() => this.#planNow(), VERBS[this.#draft.value.verb].isMasked ? SURVEY_PAUSE_MS : PLAN_PAUSE_MS);
   }
 
-  async #planNow() {
-    const draft = this.#draft.value, missing = lacking(draft);
+  /** Whether the draft cannot be planned yet; says why. */
+  #missing() {
+    const missing = lacking(this.#draft.value);
+    if (!missing && this.#cards.length) return false;
     this.#clearErrors();
     $("plan-notes").hidden = true;
-    if (missing || this.#cards.length === 0) {
-      this.#cost(missing ? missing[1] : "No model is on this machine.", "Its cost is shown here before anything starts.", "idle");
-      return;
-    }
+    this.#cost(missing ? missing[1] : this.#areModelsKnown ? "No model is on this machine." : "Connecting ...", "Its cost is shown here before anything starts.", "idle");
+    return true;
+  }
+
+  async #planNow() {
+    const draft = this.#draft.value;
+    this.#clearErrors();
+    $("plan-notes").hidden = true;
     const planning = this.#planning = new AbortController();
     const late = setTimeout(() => this.#cost("Estimating the cost ...", "Not required to start.", "busy"), SLOW_PLAN_MS);
     planning.signal.addEventListener("abort", () => clearTimeout(late));
@@ -146,7 +155,7 @@ export class Composer {
     const length = plan.frames === 1 ? "1 picture" : `${plan.frames} frames, ${Number((plan.frames / plan.fps).toFixed(2))} s`;
     const memory = gb === undefined ? "" : `; ${Number(gb.toPrecision(2))} GB on ${device === "cpu" ? "the CPU" : device}`;
     const load = start >= 1 ? `. ${capital(duration(start))} more if the model is not loaded` : "";
-    this.#cost(seconds === undefined ? "Ready" : `About ${duration(seconds)}`, `${length}, ${sizeOf(plan).join("x")}${memory}${load}`, "good");
+    this.#cost(seconds === undefined ? "Ready" : seconds < 1 ? "Less than a second" : `About ${duration(seconds)}`, `${length}, ${sizeOf(plan).join("x")}${memory}${load}`, "good");
     const notes = [...(plan.changes ?? []), ...(plan.outside ?? []), ...(plan.notes ?? [])].map((note) => (typeof note === "string" ? note : note.text ?? JSON.stringify(note)));
     $("plan-notes").hidden = notes.length === 0;
     $("plan-note-list").replaceChildren(...notes.map((note) => element("li", { textContent: note })));
@@ -160,8 +169,8 @@ export class Composer {
   }
 
   #showAhead() {
-    this.#ahead = this.#jobs.list.filter((job) => job.state === "queued" || job.state === "running").length;
-    const wait = this.#ahead && $("cost").dataset.state === "good" ? `. ${this.#ahead === 1 ? "1 job" : `${this.#ahead} jobs`} before it` : "";
+    const ahead = this.#jobs.list.filter((job) => job.state === "queued" || job.state === "running").length;
+    const wait = ahead && $("cost").dataset.state === "good" ? `. ${ahead === 1 ? "1 job" : `${ahead} jobs`} before it` : "";
     put($("cost-more"), (this.costMore ?? "\u00a0") + wait);
   }
 
@@ -189,9 +198,20 @@ export class Composer {
     if (node) {
       const control = node.parentElement.querySelector("input, select, textarea");
       control?.setAttribute("aria-invalid", "true");
+      if (control?.tagName === "INPUT" && error.nearest !== undefined && error.nearest !== null) node.append(" ", this.#nearest(control, String(error.nearest)));
       if (node.closest("details")) node.closest("details").open = true;
     }
     this.say(text);
+  }
+
+  /** A button that takes the nearest legal value. */
+  #nearest(control, value) {
+    const button = element("button", { type: "button", className: "take", textContent: `Use ${value}` });
+    button.addEventListener("click", () => {
+      this.#draft.set({ [control.id]: value });
+      control.focus();
+    });
+    return button;
   }
 
   async submit() {
@@ -236,10 +256,11 @@ function nameOf(draft) {
   return [...named].slice(0, MAX_NAME_CHARS).join("").replace(/\p{C}/gu, "");
 }
 
-/** The name of the file: the first words of the prompt. */
+/** The name of the file: the first words of the prompt, or the input and what is done with it. */
 function fileOf(draft) {
-  const words = `${draft.verb === "remove" ? "" : draft.prompt} ${draft.input && draft.verb !== "generate" ? draft.input.name.replace(/\.\w+$/, "") : ""}`;
+  const { input, prompt, verb } = draft, begins = input ? input.name.replace(/\.\w+$/, "") : "";
+  const words = { remove: `${begins} removed`, replace: `${begins} ${prompt}`, extend: `${begins} extended` }[verb] ?? (prompt || begins);
   const plain = words.normalize("NFKD").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? ["clip"];
-  const isStill = VERBS[draft.verb].isMasked && inputKind(draft.input) === "picture";
+  const isStill = VERBS[verb].isMasked && inputKind(input) === "picture";
   return `${[...plain.slice(0, MAX_FILE_WORDS).join("-")].slice(0, MAX_NAME_CHARS).join("")}.${isStill ? "png" : "mp4"}`;
 }

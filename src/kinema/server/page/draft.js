@@ -1,6 +1,6 @@
 // The draft: what the next request is built from. Saved in the browser at every change.
 
-const KEY = "kinema-draft-1", MAX_UNDO = 60;
+const KEY = "kinema-draft-1", MAX_UNDO = 60, SAVE_MS = 150;
 
 const EMPTY = {
   prompt: "", verb: "generate", input: null, tool: "", region: null, path: [], object: "", follow: true, shadow: false,
@@ -12,7 +12,7 @@ const EMPTY = {
    the model | kept: parts of a request that the page has no control for, sent back unchanged. */
 
 export class Draft extends EventTarget {
-  #undo = [];
+  #undo = []; #saving = 0;
 
   constructor() {
     super();
@@ -21,6 +21,7 @@ export class Draft extends EventTarget {
       const stored = JSON.parse(localStorage.getItem(KEY));
       if (stored && typeof stored === "object") this.value = { ...this.value, ...stored };
     } catch { /* storage is off, or not ours */ }
+    addEventListener("pagehide", () => this.#save());
   }
 
   get isEmpty() {
@@ -43,7 +44,7 @@ export class Draft extends EventTarget {
   load(value) {
     this.#undo = [];
     this.value = { ...structuredClone(EMPTY), ...value };
-    this.#changed(Object.keys(this.value), true);
+    this.#changed(Object.keys(this.value));
   }
 
   clear() {
@@ -56,14 +57,21 @@ export class Draft extends EventTarget {
   }
 
   undo() {
+    const now = JSON.stringify([this.value.region, this.value.path]);
+    while (this.#undo.at(-1) === now) this.#undo.pop();  // a gesture that changed nothing
     if (!this.canUndo) return;
     const [region, path] = JSON.parse(this.#undo.pop());
     Object.assign(this.value, { region, path });
     this.#changed(["region", "path"]);
   }
 
-  #changed(fields, isLoaded = false) {
+  #save() {
     try { localStorage.setItem(KEY, JSON.stringify(this.value)); } catch { /* storage is off or full */ }
-    this.dispatchEvent(new CustomEvent("change", { detail: { fields, isLoaded } }));
+  }
+
+  #changed(fields) {
+    clearTimeout(this.#saving);
+    this.#saving = setTimeout(() => this.#save(), SAVE_MS);
+    this.dispatchEvent(new CustomEvent("change", { detail: { fields } }));
   }
 }

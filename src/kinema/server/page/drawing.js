@@ -79,29 +79,40 @@ export class Drawing {
   #move(event) {
     const gesture = this.#gesture;
     if (!gesture) return;
-    const now = this.#at(event), { start, box } = gesture;
+    gesture.drawn.push(this.#at(event));
+    gesture.frame ||= requestAnimationFrame(() => this.#apply(gesture));  // a pointer moves more often than a screen draws
+  }
+
+  /** Bring the draft up to date with the gesture. */
+  #apply(gesture) {
+    gesture.frame = 0;
+    if (this.#gesture !== gesture) return;
+    const { start, box, drawn, path, index } = gesture, now = drawn.at(-1);
     const by = [now[0] - start[0], now[1] - start[1]];
-    gesture.moved ||= Math.hypot(...by) > SMALLEST;
+    gesture.moved ||= drawn.some(([x, y]) => Math.hypot(x - start[0], y - start[1]) > SMALLEST);
     switch (gesture.kind) {
       case "box": this.#draft.set({ region: { kind: "box", box: spanned(start, now) } }); break;
       case "box-move": this.#draft.set({ region: { kind: "box", box: shifted(box, by) } }); break;
-      case "box-corner": this.#draft.set({ region: { kind: "box", box: spanned(opposite(box, gesture.index), now) } }); break;
+      case "box-corner": this.#draft.set({ region: { kind: "box", box: spanned(opposite(box, index), now) } }); break;
       case "object": case "object-move": this.#draft.set({ region: { kind: "object", point: now } }); break;
-      case "point": this.#draft.set({ path: gesture.path.map((point, index) => (index === gesture.index ? now : point)) }); break;
+      case "point": this.#draft.set({ path: path.map((point, at) => (at === index ? now : point)) }); break;
       case "brush": {
-        const { region } = this.#draft.value, stroke = region.strokes.at(-1);
-        this.#draft.set({ region: { ...region, strokes: [...region.strokes.slice(0, -1), { ...stroke, points: [...stroke.points, now] }] } });
+        const { region } = this.#draft.value;
+        this.#draft.set({ region: { ...region, strokes: [...region.strokes.slice(0, -1), { ...region.strokes.at(-1), points: [...drawn] }] } });
         break;
       }
       case "path":
-        gesture.drawn.push(now);
-        if (gesture.moved) this.#draft.set({ path: gesture.drawn });
+        if (gesture.moved) this.#draft.set({ path: [...drawn] });
     }
   }
 
   #end() {
     const gesture = this.#gesture;
     if (!gesture) return;
+    if (gesture.frame) {
+      cancelAnimationFrame(gesture.frame);
+      this.#apply(gesture);
+    }
     this.#gesture = null;
     if (gesture.kind === "path") this.#draft.set({ path: gesture.moved ? evenly(gesture.drawn, NUM_DRAWN) : [...gesture.path, gesture.start] });
     const { region } = this.#draft.value;

@@ -50,8 +50,8 @@ const composer = new Composer(draft, stage, jobs, {
 });
 
 jobs.addEventListener("connection", () => {
-  $("server").dataset.state = jobs.isConnected ? "good" : "bad";
-  put($("server-text"), jobs.isConnected ? "Connected" : "No connection");
+  $("server").dataset.state = jobs.isConnected && jobs.hasWorker ? "good" : "bad";
+  put($("server-text"), !jobs.isConnected ? "No connection" : jobs.hasWorker ? "Connected" : "No worker takes jobs");
   if (!jobs.isConnected) say("The connection to the server is lost. Trying again.");
 });
 jobs.addEventListener("refused", (event) => toast(event.detail.message));

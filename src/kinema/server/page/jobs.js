@@ -6,12 +6,13 @@
 import { ApiError, call, events, get, post } from "./api.js";
 import { isEnded } from "./words.js";
 
-const BUSY_MS = 1500, QUIET_MS = 6000, HIDDEN_MS = 20_000, PAGE = 24, MAX_STREAMS = 2, MAX_PAUSE_MS = 8000;
+const BUSY_MS = 1500, QUIET_MS = 6000, HIDDEN_MS = 20_000, PAGE = 24, MAX_STREAMS = 2, MAX_PAUSE_MS = 8000, PATIENCE_S = 4, TELL_MS = 60;
 const OUTBOX = "kinema-outbox-1";
 
 export class Jobs extends EventTarget {
-  #all = new Map(); #streams = new Map(); #numbers = new Map(); #previews = new Map(); #timer = 0; #asking = false; #next = null; #again = false;
+  #all = new Map(); #streams = new Map(); #numbers = new Map(); #previews = new Map(); #told = new Set(); #timer = 0; #asking = false; #next = null; #again = false;
   isConnected = null;
+  hasWorker = true;
   isLoaded = false;
   watched = "";
 
@@ -60,6 +61,7 @@ export class Jobs extends EventTarget {
       if (!this.isLoaded) this.#next = next;
       this.#take(jobs, next);
       this.isLoaded = true;
+      await this.#askForWorker();
       this.#connected(true);
     } catch (error) {
       if (!(error instanceof ApiError)) console.error(error);
@@ -142,6 +144,15 @@ export class Jobs extends EventTarget {
     }
   }
 
+  /** Whether a worker takes jobs; asked for while jobs wait and none runs. */
+  async #askForWorker() {
+    const waits = this.list.some((job) => job.state === "queued" && !job.paused && Date.now() / 1000 - job.created_at > PATIENCE_S);
+    const runs = this.list.some((job) => job.state === "running");
+    const before = this.hasWorker;
+    this.hasWorker = !waits || runs || (await get("/readyz").then(({ ready }) => ready, () => false));
+    if (before !== this.hasWorker) this.dispatchEvent(new Event("connection"));
+  }
+
   #connected(is) {
     if (is === this.isConnected) return;
     this.isConnected = is;
@@ -187,7 +198,18 @@ export class Jobs extends EventTarget {
       this.refresh();
       return;
     }
-    this.dispatchEvent(new CustomEvent("progress", { detail: job }));
+    this.#tell(id);
+  }
+
+  /** Announce progress, but not each of many events that come at once, as after a reconnect. */
+  #tell(id) {
+    if (this.#told.has(id)) return;
+    this.#told.add(id);
+    setTimeout(() => {
+      this.#told.delete(id);
+      const job = this.#all.get(id);
+      if (job) this.dispatchEvent(new CustomEvent("progress", { detail: job }));
+    }, TELL_MS);
   }
 }
 

@@ -110,8 +110,8 @@ export class Stage {
       this.take(event.dataTransfer.files[0]);
     });
     addEventListener("paste", (event) => {
-      const file = [...(event.clipboardData?.files ?? [])][0];
-      if (file) this.take(file);
+      const { files = [], types = [] } = event.clipboardData ?? {};
+      if (files[0] && !types.includes("text/plain")) this.take(files[0]);
     });
   }
 

@@ -121,6 +121,7 @@ export class Viewer {
       const loaded = new Image();
       loaded.src = await shown(mediaPath(media), false);
       await loaded.decode();  // no flicker: the last preview stays until this one can be drawn
+      image.style.setProperty("--shape", loaded.naturalWidth / loaded.naturalHeight);
       image.src = loaded.src;
       image.hidden = false;
       blank.hidden = true;

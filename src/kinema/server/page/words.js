@@ -29,7 +29,7 @@ export function ago(at, now = Date.now() / 1000) {
 export const isEnded = (job) => ["succeeded", "failed", "canceled", "expired"].includes(job.state);
 
 const STAGES = {
-  start: "Loading the model", load: "Loading the model", plan: "Planning", read: "Reading the clip", follow: "Tracking the object",
+  prepare: "Preparing", encode: "Encoding", start: "Loading the model", load: "Loading the model", plan: "Planning", read: "Reading the clip", follow: "Tracking the object",
   fill: "Filling from other frames", edit: "Editing", sample: "Sampling", decode: "Decoding", upscale: "Upscaling", write: "Writing the file",
 };
 
