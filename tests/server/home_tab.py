@@ -16,7 +16,7 @@ class Tab:
         self.url, self.asked, self.errors = url, [], []
         self.context = browser.new_context(**{"viewport": DESKTOP, **how})
         self.page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(PATIENCE_S * 1000)
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on(
