@@ -158,7 +158,7 @@ def cold(model: str, runs: int) -> list[tuple[str, str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mp4"
         kinema_command = [sys.executable, "-m", "kinema", "generate", PROMPT, "--model", model, "--seed", "3"]
-        kinema_command += ["-o", str(out)]
+        kinema_command += ["--server", "off", "-o", str(out)]
         commands = {"diffusers": [sys.executable, "-c", script, str(store.locate(card)), str(out)]}
         commands.update({name: [*kinema_command, "--profile", name] for name in PROFILES})
         found = {name: [measured(command) for command in [*[commands[name]] * (runs + 1)]][1:] for name in commands}

@@ -30,7 +30,8 @@ def server():
 
 
 def worker(server: Server, log: Path, number: int) -> Process:
-    command = [sys.executable, "-m", "kinema", "worker", "--database", server.url, "--lost", str(LOST_S)]
+    command = [sys.executable, "-m", "kinema", "worker", "--only", "channel", "--database", server.url]
+    command += ["--lost", str(LOST_S)]
     return Process(command, log.with_name(f"worker-{number}.log"), FAKE_SECONDS="0.6", FAKE_LOG=str(log))
 
 

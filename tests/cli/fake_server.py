@@ -34,7 +34,7 @@ class FakeServer:
         self, result: bytes = b"", manifest: dict[str, Any] | None = None, *, token: str | None = None
     ) -> None:
         self.result, self.manifest, self.token = result, manifest, token
-        self.version, self.ready, self.device = kinema.__version__, True, "cpu"
+        self.version, self.ready = kinema.__version__, True
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[Any] = []
         self.media: dict[str, bytes] = {}
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self, words: list[str], query: dict[str, list[str]], data: bytes) -> None:
         home = self.home
         if words == ["healthz"]:
-            return self._answer(200, {"version": home.version, "device": home.device})
+            return self._answer(200, {"version": home.version})
         if words == ["readyz"]:
             return self._answer(200 if home.ready else 503, {} if home.ready else {"error": "No worker."})
         if words[0] == "media":

@@ -64,6 +64,21 @@ def test_the_queue_is_listed_in_pages_and_reordered(site):
         assert client.post(f"/jobs/{ids[0]}/move", json=wrong).status_code == 422
 
 
+def test_a_page_of_jobs_with_large_bodies_is_short(site, monkeypatch):
+    monkeypatch.setattr("kinema.server.job_routes.PAGE_BYTES", 50_000)
+    monkeypatch.setattr("kinema.server.job_routes.READ_JOBS", 2)
+    client = site(max_queued=7).client
+    ids = [submit(client, {"prompt": "ball " * 3000, "seed": seed}).json()["id"] for seed in range(7)]
+    full = submit(client)
+    assert full.status_code == 429 and full.headers["retry-after"] and "queue is full" in full.json()["error"]
+    sizes, seen, before = [], [], ""
+    while before is not None:
+        page = client.get(f"/jobs?{before and f'before={before}'}").json()
+        seen, before = seen + [job["id"] for job in page["jobs"]], page["next"]
+        sizes.append(len(page["jobs"]))
+    assert (sizes, seen) == ([4, 3], ids[::-1])
+
+
 @pytest.mark.parametrize(
     ("field", "submitted"),
     [

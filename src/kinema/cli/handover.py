@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..core.plan import Plan
     from ..core.request import Request
 
+LOCAL = ("sheet", "preview", "keep_state", "keep_every", "resume", "dtype", "device")
+"""Options that belong to a command that generates the clip itself."""
 OUTCOME = ("filled", "moving", "lost", "unsure")
 """Fields of a manifest that a run finds out (engine/manifest.py)."""
 
@@ -132,18 +134,13 @@ def _check(options: SingleClipOptions, running: RunningServer, must: bool) -> No
     """NotSendable if a server cannot do what the options ask for."""
     from .. import __version__
 
-    local = {"resume": options.resume, "keep_state": options.keep_state, "keep_every": options.keep_every,
-             "preview": options.preview, "sheet": options.sheet, "dtype": options.dtype}  # fmt: skip
-    for name, value in local.items():
-        if value is not None:
+    for name in LOCAL:
+        if getattr(options, name) is not None:
             raise NotSendable(f"--{name.replace('_', '-')} works without a server")
     if options.output_ is not None and not Path(options.output_).suffix:
         raise NotSendable("a folder of frames is written without a server")
     if running.version != __version__:
         raise NotSendable(f"it has version {running.version} of Kinema, this is {__version__}")
-    device = running.facts.get("device")
-    if options.device is not None and options.device != device:
-        raise NotSendable(f"it works on {device or 'a device of its own'}, not on {options.device}")
     if not must and not running.server.is_ready(connect.FOUND_S):
         raise NotSendable("it has no worker")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import RequestError
 from . import connect, show
-from .handover import planned_there, shown, uploaded
+from .handover import LOCAL, planned_there, shown, uploaded
 from .options import SingleClipOptions
 from .say import answer
 from .sent import NotSendable
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from ..core.plan import Plan
     from ..core.request import Request
-
-LOCAL = ("sheet", "preview", "keep_state", "keep_every", "resume", "dtype", "device")
-"""Options that belong to a command that generates the clip itself."""
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 import threading
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from ..core.errors import RequestError
 from . import exits
 from .exits import guarded
 from .options import option
@@ -39,6 +40,10 @@ def worker(
         list[str] | None,
         option("--warm", metavar="NAME", help="A model to load at once for jobs. Repeatable.", panel="Options"),
     ] = None,
+    only: Annotated[
+        Literal["jobs", "channel"] | None,
+        option("--only", help="Run only jobs, or only the shots of channels.", panel="Options"),
+    ] = None,
     lost: Annotated[
         float,
         typer.Option("--lost", metavar="S", help="Timeout after which a silent worker is considered dead.", min=1),
@@ -60,13 +65,17 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     exits.begin()
+    if only == "channel" and not shared:
+        raise RequestError("Channels share a PostgreSQL database.", field="database", legal="postgresql://...")
+    if only == "channel":
+        durable.check()
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(JobStore.open(url))
-        stack.enter_context(
-            Workers(store, url, device=device, warm=warm or (), arguments=("--lost", str(lost)), free=True)
-        )
-        say_aside(f"running the jobs of {store.database.where}")
-        if url is not None and shared and durable.is_installed():
+        if only != "channel":
+            store = stack.enter_context(JobStore.open(url))
+            more = ("--lost", str(lost))
+            stack.enter_context(Workers(store, url, device=device, warm=warm or (), arguments=more, free=True))
+            say_aside(f"running the jobs of {store.database.where}")
+        if url is not None and shared and only != "jobs" and durable.is_installed():
             from ..channel.making.workers import work
 
             work(url, stop, lost_s=lost, report=say_aside)

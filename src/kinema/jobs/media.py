@@ -61,6 +61,18 @@ class MediaStore:
         except OSError as error:
             raise KinemaError(f"{self.folder}: cannot be written ({error.strerror or error}).") from None
 
+    def adopt(self, path: Path, media: Media) -> Media:
+        """Store a complete file of this folder, whose hash its writer has computed, by moving it. KinemaError: it
+        cannot be moved."""
+        try:
+            with self.database.work() as do:
+                known = self._touched(do, media.sha256)
+            if known is not None and self._has_content(media.sha256):
+                return known
+            return self._stored(path, media)
+        except OSError as error:
+            raise KinemaError(f"{self.folder}: cannot be written ({error.strerror or error}).") from None
+
     def find(self, media: str) -> Media:
         """The media of a hash. NoSuchMedia."""
         sha = sha_of(media)

@@ -51,9 +51,9 @@ def server_app(
     )
     health = HealthRoutes(store, __version__, lambda: _taking(store), lambda: changes.listeners)
     parts: list[Any] = [
-        JobRoutes(store, {"clip": clips.check}, settings.max_body_bytes), EventRoutes(store, changes),
-        MediaRoutes(store, settings.max_upload_bytes), clips, ModelRoutes(settings.models), health,
-        OpenApi(__version__, token.is_set),
+        JobRoutes(store, {"clip": clips.check}, settings.max_body_bytes, settings.max_queued),
+        EventRoutes(store, changes), MediaRoutes(store, settings.max_upload_bytes), clips,
+        ModelRoutes(settings.models), health, OpenApi(__version__, token.is_set),
     ]  # fmt: skip
     routes: list[BaseRoute] = [*_page(), *(route for part in parts for route in part.routes())]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from ..core.errors import RequestError
 from ..core.numerals import integer
 from ..http.json_body import json_body
+from ..http.refusal import refusal
 from ..jobs.job import Job, NoSuchJob, NoSuchMedia, WrongState
 from ..jobs.store import JobStore
 from .answers import answer
@@ -22,16 +24,22 @@ from .media_types import headers_of
 ID = "{id}"
 _ID = re.compile(r"[0-9a-f]{8,40}")
 _KIND = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+PAGE_BYTES, READ_JOBS = 8 * 2**20, 20
+"""Bytes of job bodies after which a page of the list ends; jobs that are read at once."""
 SUBMITTED = ("kind", "body", "priority", "name", "expires_s")
 Check = Callable[[Any], Awaitable[None]]
 """Of a kind of jobs: RequestError for a body that a client may not send or that cannot be done."""
 
 
 class JobRoutes:
-    """store: the jobs. checks: the kinds of jobs that clients may submit. max_body_bytes: of a submitted job."""
+    """store: the jobs. checks: the kinds of jobs that clients may submit. max_body_bytes: of a submitted job.
+    max_queued: jobs that wait."""
 
-    def __init__(self, store: JobStore, checks: Mapping[str, Check], max_body_bytes: int) -> None:
-        self.store, self.checks, self.max_body_bytes = store, checks, max_body_bytes
+    def __init__(
+        self, store: JobStore, checks: Mapping[str, Check], max_body_bytes: int, max_queued: int
+    ) -> None:  # fmt: skip
+        self.store, self.checks = store, checks
+        self.max_body_bytes, self.max_queued = max_body_bytes, max_queued
 
     def routes(self) -> list[BaseRoute]:
         verbs = {"cancel": self.store.cancel, "retry": self.store.retry, "pause": self.store.pause,
@@ -58,6 +66,8 @@ class JobRoutes:
         if check is None:
             raise RequestError(f"No kind of job {str(kind)[:50]!r}.", field="kind", value=str(kind)[:50],
                                legal=", ".join(self.checks))  # fmt: skip
+        if (await run_in_threadpool(self.store.counts))["queued"] >= self.max_queued:
+            return refusal(429, f"The queue is full ({self.max_queued} jobs).", {"retry-after": "30"})
         await check(body)
         key = request.headers.get("idempotency-key") or None
         more = {name: data[name] for name in ("priority", "name", "expires_s") if data.get(name) is not None}
@@ -74,11 +84,25 @@ class JobRoutes:
         kinds = [listed("kind", each, _KIND, "the name of a kind") for each in _among(query.getlist("kind"))]
         before = listed("before", query["before"], _ID, "the id of a job") if "before" in query else None
         states = _among(query.getlist("state"))
-        found = await run_in_threadpool(self.store.list, states, kinds, limit, before)
-        return answer({
-            "jobs": [job.to_dict() for job in found],
-            "next": found[-1].id if len(found) == limit else None,
-        })  # fmt: skip
+        found, more = await run_in_threadpool(self._page, states, kinds, limit, before)
+        return answer({"jobs": found, "next": found[-1]["id"] if more else None})
+
+    def _page(
+        self, states: Sequence[str], kinds: Sequence[str], limit: int, before: str | None
+    ) -> tuple[list[dict[str, Any]], bool]:  # fmt: skip
+        """Up to `limit` jobs, and whether there are more. A page ends early above PAGE_BYTES: bodies may hold pictures
+        inline."""
+        found: list[dict[str, Any]] = []
+        size = 0
+        while len(found) < limit and size < PAGE_BYTES:
+            wanted = min(READ_JOBS, limit - len(found))
+            page = self.store.list(states, kinds, wanted, before)
+            found += [job.to_dict() for job in page]
+            if len(page) < wanted:
+                return found, False
+            size += sum(len(json.dumps(job.body)) for job in page)
+            before = page[-1].id
+        return found, bool(found)
 
     async def show(self, request: Request) -> Response:
         return answer((await self._job(request)).to_dict())

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ..http.uploads import receive
-from ..jobs.job import NoSuchMedia
+from ..jobs.job import Media, NoSuchMedia
 from ..jobs.store import JobStore
 from .answers import answer
 from .media_types import headers_of
@@ -35,7 +35,9 @@ class MediaRoutes:
         async with receive(request, self.store.media.folder, self.max_bytes) as found:
             if isinstance(found, Response):
                 return found
-            media = await run_in_threadpool(self.store.media.put, found.path, found.media_type, sha256=found.sha256)
+            media = await run_in_threadpool(
+                self.store.media.adopt, found.path, Media(found.sha256, found.bytes, found.media_type)
+            )
         return answer({"media": str(media), "bytes": media.bytes, "media_type": media.media_type}, 201,
                       {"location": f"/media/{media.sha256}"})  # fmt: skip
 

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from ..core.plan import Plan
 from ..core.request import Request
+from ..jobs.clip_body import BESIDE, MAX_NAME_CHARS, QUALITIES
 from ..jobs.job import STATES, Job, JobEvent
 
 TEMPLATE = "#/components/schemas/{model}"
@@ -49,6 +50,8 @@ class OpenApi:
             schemas[name] = schema
         schemas["Job"]["properties"]["state"] = {"enum": list(STATES)}
         schemas |= _own_schemas()
+        request = schemas["Request"]
+        schemas["ClipBody"] = request | {"title": "ClipBody", "properties": request["properties"] | _beside()}
         document: dict[str, Any] = {
             "openapi": "3.1.0",
             "info": {
@@ -64,9 +67,20 @@ class OpenApi:
         return document
 
 
+def _beside() -> dict[str, Any]:
+    """Fields of a job beside those of its request (jobs/clip_body.py)."""
+    names = {"type": "object", "additionalProperties": {"type": "string"}}
+    found: dict[str, Any] = {
+        "file": {"type": "string", "maxLength": MAX_NAME_CHARS, "description": "name of the file, with its suffix"},
+        "quality": {"enum": list(QUALITIES)},
+        "shown_as": names | {"description": "sha256:<hex> -> name in the manifest"},
+    }
+    assert set(found) == set(BESIDE)
+    return found
+
+
 def _own_schemas() -> dict[str, Any]:
     text, media = {"type": "string"}, {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
-    shown = {"type": "object", "additionalProperties": text, "description": "sha256:<hex> -> name in the manifest"}
     return {
         "Error": {
             "type": "object", "required": ["error"],
@@ -77,7 +91,7 @@ def _own_schemas() -> dict[str, Any]:
             "type": "object", "required": ["kind", "body"], "additionalProperties": False,
             "properties": {
                 "kind": {"const": "clip"},
-                "body": {"allOf": [_ref("Request"), {"properties": {"shown_as": shown}}]},
+                "body": _ref("ClipBody"),
                 "priority": PRIORITY, "name": {"type": "string", "maxLength": 200},
                 "expires_s": {"type": "number", "exclusiveMinimum": 0, "description": "start within, else expire"},
             },
