@@ -55,6 +55,14 @@ class Tab:
             self.page.mouse.move(*place, steps=4)
         self.page.mouse.up()
 
+    def tab_to(self, id: str) -> None:
+        """Press Tab until this control has the focus."""
+        for _ in range(60):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate("document.activeElement.id") == id:
+                return
+        raise AssertionError(f"Tab does not reach {id}")
+
     def draft(self) -> dict:
         self.page.wait_for_timeout(SAVED_MS)
         return json.loads(self.page.evaluate("localStorage.getItem('kinema-draft-1')"))
