@@ -36,7 +36,8 @@ class Search:
     """hole_HW: the pixels to fill. depth_HW: their distance from known ones, px. sources_HW, sources_M2: centres of
     patches that are wholly known. wanted_N2: centres of patches that touch the hole. anchor_HW2: the row and column of
     the nearest known pixel, near which sources are preferred. band_px: width of the band that sources of an open hole
-    come from; 0 for a closed hole."""
+    come from; 0 for a closed hole. fixed: the sources, (D, M), and the part of each pair's cost that never changes, (N,
+    M), once they are needed."""
 
     hole_HW: np.ndarray
     depth_HW: np.ndarray
@@ -46,6 +47,7 @@ class Search:
     random: np.random.Generator
     anchor_HW2: np.ndarray
     band_px: float
+    fixed: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def of(
@@ -111,14 +113,21 @@ class Search:
         return field_HW2, best_N
 
     def _compared(self, picture_HWC: np.ndarray, field_HW2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`matched` over all pairs. Sources are known pixels, equal in every round."""
         windows = _windows(picture_HWC)
-        sources_MD, wanted_ND = _patches(windows, self.sources_M2), _patches(windows, self.wanted_N2)
-        cost_NM = np.square(wanted_ND).sum(1)[:, None] + np.square(sources_MD).sum(1) - 2 * wanted_ND @ sources_MD.T
-        cost_NM = cost_NM * np.float32(1 / SIDE**2) + self.far(self.sources_M2[None], self.wanted_N2[:, None])
+        if self.fixed is None:
+            sources_MD = _patches(windows, self.sources_M2)
+            far_NM = self.far(self.sources_M2[None], self.wanted_N2[:, None])
+            self.fixed = sources_MD.T, far_NM + np.square(sources_MD).sum(1) / np.float32(SIDE**2)
+        sources_DM, fixed_NM = self.fixed
+        wanted_ND = _patches(windows, self.wanted_N2)
+        cost_NM = (wanted_ND * np.float32(-2 / SIDE**2)) @ sources_DM
+        cost_NM += fixed_NM
         best_N = cost_NM.argmin(1)
         field_HW2 = field_HW2.copy()
         field_HW2[self.wanted_N2[:, 0], self.wanted_N2[:, 1]] = self.sources_M2[best_N]
-        return field_HW2, np.maximum(cost_NM[np.arange(len(best_N)), best_N], 0)
+        cost_N = cost_NM[np.arange(len(best_N)), best_N] + np.square(wanted_ND).sum(1) / np.float32(SIDE**2)
+        return field_HW2, np.maximum(cost_N, 0)
 
 
 def onion(picture_HWC: np.ndarray, search: Search) -> tuple[np.ndarray, np.ndarray]:
