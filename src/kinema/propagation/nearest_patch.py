@@ -22,6 +22,10 @@ NEAR = 100.0
 """The same for a closed hole, of a patch as far from it as the hole is thick."""
 AGAIN = 30.0
 """Added to the mean square difference for each earlier use of a source, at the coarsest level: repetition is seen."""
+SOFT, FADE = 0.3, 0.93
+"""Weight, where the filling begins, of a pixel that is not filled yet and has a smooth surface's value, and by how much
+it falls for each px from known ones. Without it fills are sharp and far from the truth: 1.4 dB on nine discs; with an
+even weight, forests end at the edge of a hole."""
 EXACT = 6_000_000
 """Pairs of patches up to which all of them are compared."""
 MOST_SOURCES = 4000
@@ -32,7 +36,8 @@ class Search:
     """hole_HW: the pixels to fill. depth_HW: their distance from known ones, px. sources_HW, sources_M2: centres of
     patches that are wholly known. wanted_N2: centres of patches that touch the hole. anchor_HW2: the row and column of
     the nearest known pixel, near which sources are preferred. band_px: width of the band that sources of an open hole
-    come from; 0 for a closed hole."""
+    come from; 0 for a closed hole. fixed: the sources, (D, M), and the part of each pair's cost that never changes, (N,
+    M), once they are needed."""
 
     hole_HW: np.ndarray
     depth_HW: np.ndarray
@@ -42,6 +47,7 @@ class Search:
     random: np.random.Generator
     anchor_HW2: np.ndarray
     band_px: float
+    fixed: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def of(
@@ -68,8 +74,9 @@ class Search:
     def far(self, places_N2: np.ndarray, at_N2: np.ndarray) -> np.ndarray:
         """The part of the cost, of a mean square difference, that prefers near sources."""
         anchor_N2 = self.anchor_HW2[at_N2[..., 0], at_N2[..., 1]]
-        pull, reach_px = (PULL, self.band_px) if self.band_px else (NEAR, 2 * self.depth_HW.max())
-        return pull * np.square((places_N2 - anchor_N2) / reach_px).sum(-1)
+        pull, reach_px = (PULL, self.band_px) if self.band_px else (NEAR, 2 * float(self.depth_HW.max()))
+        rows, columns = ((places_N2[..., k] - anchor_N2[..., k]).astype(np.float32) for k in (0, 1))
+        return np.float32(pull / reach_px**2) * (rows * rows + columns * columns)
 
     def matched(self, picture_HWC: np.ndarray, field_HW2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The field with the most similar source of each wanted patch, and the costs, (N,): exact in a small picture,
@@ -106,19 +113,27 @@ class Search:
         return field_HW2, best_N
 
     def _compared(self, picture_HWC: np.ndarray, field_HW2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`matched` over all pairs. Sources are known pixels, equal in every round."""
         windows = _windows(picture_HWC)
-        sources_MD, wanted_ND = _patches(windows, self.sources_M2), _patches(windows, self.wanted_N2)
-        cost_NM = np.square(wanted_ND).sum(1)[:, None] + np.square(sources_MD).sum(1) - 2 * wanted_ND @ sources_MD.T
-        cost_NM = cost_NM / SIDE**2 + self.far(self.sources_M2[None], self.wanted_N2[:, None])
+        if self.fixed is None:
+            sources_MD = _patches(windows, self.sources_M2)
+            far_NM = self.far(self.sources_M2[None], self.wanted_N2[:, None])
+            self.fixed = sources_MD.T, far_NM + np.square(sources_MD).sum(1) / np.float32(SIDE**2)
+        sources_DM, fixed_NM = self.fixed
+        wanted_ND = _patches(windows, self.wanted_N2)
+        cost_NM = (wanted_ND * np.float32(-2 / SIDE**2)) @ sources_DM
+        cost_NM += fixed_NM
         best_N = cost_NM.argmin(1)
         field_HW2 = field_HW2.copy()
         field_HW2[self.wanted_N2[:, 0], self.wanted_N2[:, 1]] = self.sources_M2[best_N]
-        return field_HW2, np.maximum(cost_NM[np.arange(len(best_N)), best_N], 0)
+        cost_N = cost_NM[np.arange(len(best_N)), best_N] + np.square(wanted_ND).sum(1) / np.float32(SIDE**2)
+        return field_HW2, np.maximum(cost_N, 0)
 
 
 def onion(picture_HWC: np.ndarray, search: Search) -> tuple[np.ndarray, np.ndarray]:
-    """The hole filled from its border inwards, a ring of pixels at a time, and the field: only the known and the filled
-    pixels of a patch are compared, so that nothing smooth inside the hole draws smooth patches to itself."""
+    """The hole filled from its border inwards, a ring of pixels at a time, and the field: the known and the filled
+    pixels of a patch are compared, and others little, so that the smooth surface inside the hole, which picture_HWC has
+    there, draws few smooth patches to itself."""
     height, width = search.hole_HW.shape
     out_HWC, done_HW = picture_HWC.copy(), ~search.hole_HW
     sources_M2 = search.sources_M2
@@ -134,9 +149,8 @@ def onion(picture_HWC: np.ndarray, search: Search) -> tuple[np.ndarray, np.ndarr
         if not len(here_N2):
             continue
         middle_N2 = here_N2.clip(RADIUS, (height - 1 - RADIUS, width - 1 - RADIUS))
-        valid_ND = _patches(
-            _windows(np.repeat(done_HW[..., None], out_HWC.shape[-1], -1).astype(np.float32)), middle_N2
-        )
+        share_HW = np.where(done_HW, 1, SOFT * FADE**search.depth_HW).astype(np.float32)
+        valid_ND = _patches(_windows(np.repeat(share_HW[..., None], out_HWC.shape[-1], -1)), middle_N2)
         known_ND = _patches(_windows(out_HWC), middle_N2) * valid_ND
         cost_NM = valid_ND @ squares_DM - 2 * known_ND @ sources_MD.T
         cost_NM /= np.maximum(valid_ND.sum(1)[:, None] / out_HWC.shape[-1], 1)
