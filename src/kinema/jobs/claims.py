@@ -12,19 +12,28 @@ import os
 import secrets
 import socket
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ..core.errors import KinemaError
 from . import records
-from .database import Do, Row
+from .database import Do, JobDatabase, Row
 from .job import HELD, Job, is_media
-from .store import JobStore
+from .kinds import Kinds
+from .media import MediaStore
 
 MAX_STUCK = 5
 LOST_S = 30.0
 PAUSE_S = 0.5
 """Before the second attempt; doubled for each further one."""
 LONGEST_PAUSE_S = 60.0
+
+
+class OpenStore(Protocol):
+    """What a worker needs of a store (store.JobStore)."""
+
+    database: JobDatabase
+    media: MediaStore
+    kinds: Kinds
 
 
 class ClaimLost(KinemaError):
@@ -54,7 +63,7 @@ class JobWorker:
 class Claim:
     """The attempt of a worker at a job. All methods raise ClaimLost if the worker has lost it."""
 
-    store: JobStore
+    store: OpenStore
     job: Job
     token: str
     kept: Kept | None
@@ -130,7 +139,7 @@ class Claim:
 class Claims:
     """The jobs that one worker takes. worker: its id, the same after a restart."""
 
-    def __init__(self, store: JobStore, worker: str, *, lost_s: float = LOST_S) -> None:
+    def __init__(self, store: OpenStore, worker: str, *, lost_s: float = LOST_S) -> None:
         self.store, self.worker, self.lost_s = store, worker, lost_s
 
     def begin(self, facts: dict[str, Any]) -> None:
@@ -196,7 +205,7 @@ class Claims:
         return [row["id"] for row in lost]
 
 
-def release_worker(store: JobStore, worker: str, reason: str, *, gone_s: float | None = None) -> int:
+def release_worker(store: OpenStore, worker: str, reason: str, *, gone_s: float | None = None) -> int:
     """Requeue the jobs of a worker that has ended, and unregister it; return their number. gone_s: only if it sent no
     heartbeat for so long."""
     database = store.database
@@ -214,7 +223,7 @@ def release_worker(store: JobStore, worker: str, reason: str, *, gone_s: float |
     return len(rows)
 
 
-def workers(store: JobStore) -> list[JobWorker]:
+def workers(store: OpenStore) -> list[JobWorker]:
     """All registered workers."""
     with store.database.look() as do:
         now = store.database.now(do)
@@ -225,7 +234,7 @@ def workers(store: JobStore) -> list[JobWorker]:
     ]
 
 
-def _release(store: JobStore, do: Do, row: Row, reason: str) -> None:
+def _release(store: OpenStore, do: Do, row: Row, reason: str) -> None:
     """Return a job to the queue after an attempt that ended for a reason, or ("") that does not count. It is canceled
     if that was asked for, and fails if its attempts are used up."""
     assert row["state"] in HELD
