@@ -201,7 +201,7 @@ export class Composer {
       if (control?.tagName === "INPUT" && error.nearest !== undefined && error.nearest !== null) node.append(" ", this.#nearest(control, String(error.nearest)));
       if (node.closest("details")) node.closest("details").open = true;
     }
-    this.say(text);
+    if (onStage || node) this.say(text);  // #form-error is announced by itself
   }
 
   /** A button that takes the nearest legal value. */
