@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from cli_tools import answer, process, run
 
+from kinema.cli import connect
 from kinema.core import threads
 
-START_S = 50.0
+START_S = 150.0
 
 
 def serve(home: Path, model: str) -> subprocess.Popen[str]:
@@ -32,6 +33,12 @@ def until(found: Callable[[], Any], limit_s: float = START_S) -> Any:
         assert time.monotonic() < end
         time.sleep(0.05)
     return value
+
+
+def ready() -> bool:
+    """Whether the server has a worker; before that, commands run without it."""
+    found = connect.on_this_machine()
+    return found is not None and found.server.is_ready()
 
 
 def jobs() -> list[dict[str, Any]]:
@@ -57,14 +64,12 @@ def at_home(warm: Path, own_home: None, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("KINEMA_HOME", str(warm))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(threads, "_decided", 1)
-    until(lambda: run("jobs", "--json").exit_code == 0)
+    until(ready)
 
 
-def same(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], dict[str, Any]]:
+def same(arguments: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run a command with the server and without it; return what both printed."""
     count = len(jobs())
-    monkeypatch.setenv("KINEMA_SERVER", "auto")
-    until(lambda: answer(run("plan", "x", "--json")) and not [job for job in jobs() if job["state"] == "running"])
     there = run(*arguments, "-o", "there.mp4", "--json")
     assert there.exit_code == 0, there.output
     assert len(jobs()) == count + 1 and jobs()[0]["state"] == "succeeded"
@@ -75,11 +80,11 @@ def same(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[dict[st
     return answer(there), answer(here)
 
 
-def test_the_file_has_the_same_bytes(picture: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_has_the_same_bytes(picture: Any) -> None:
     """Manifest and sidecar included; the picture keeps the name that was typed."""
     name = picture("my first.png", (64, 64))
     typed = ["generate", "a red ball", "--image", name, "--frames", "5", "--profile", "fast", "--seed", "7"]
-    there, here = same(typed, monkeypatch)
+    there, here = same(typed)
     assert list(there) == list(here)
     for found in (there, here):
         for varying in ("path", "seconds"):

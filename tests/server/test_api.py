@@ -154,6 +154,8 @@ def test_events_as_a_list_and_as_a_stream_that_resumes(site):
     end = {"last-event-id": str(len(events))}
     assert found.client.get(f"/jobs/{id}/events", headers=end).status_code == 204
     assert found.client.get(f"/jobs/{id}/events?after=x").status_code == 422
+    waiting = submit(found.client).json()["id"]
+    assert found.client.head(f"/jobs/{waiting}/events").headers["content-type"].startswith("text/event-stream")
 
 
 def test_a_stream_of_a_job_that_was_retried_goes_past_its_first_end(site):
