@@ -77,7 +77,10 @@ def exemplar(picture_HWC: np.ndarray, hole_HW: np.ndarray, known_HW: np.ndarray)
             small_HWC = voted(small_HWC, search, field_HW2, cost_N, sharp=last)
     if field_HW2 is None:
         return out_HWC
-    if fine < 1 and (search := Search.of(hole_HW, known_HW, random, 0)) is not None:
+    if fine < 1:
+        search = Search.of(hole_HW, known_HW, random, 0)
+        if search is None:
+            return out_HWC
         field_HW2 = shifted_field(field_HW2, (width, height))
         small_HWC = voted(out_HWC, search, field_HW2, None, sharp=True)
     out_HWC[hole_HW] = small_HWC[hole_HW][:, :3]
