@@ -24,8 +24,8 @@ AGAIN = 30.0
 """Added to the mean square difference for each earlier use of a source, at the coarsest level: repetition is seen."""
 SOFT, FADE = 0.3, 0.93
 """Weight, where the filling begins, of a pixel that is not filled yet and has a smooth surface's value, and by how much
-it falls for each px from known ones. Without it fills are sharp and far from the truth: 1.4 dB on nine discs; with an
-even weight, forests end at the edge of a hole."""
+it falls for each px from known ones. Without it, fills of nine discs were 1.2 and 2.0 dB further from the truth than
+with a fall of 0.85 and of 1; without a fall, a forest ended at the edge of its hole."""
 EXACT = 6_000_000
 """Pairs of patches up to which all of them are compared."""
 MOST_SOURCES = 4000
