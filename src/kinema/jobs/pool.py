@@ -4,6 +4,7 @@ is needed for another."""
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -104,8 +105,6 @@ class EnginePool:
 
 def is_out_of_memory(error: BaseException | None = None) -> bool:
     """Whether an exception (default: the one being handled) is a lack of memory, of the machine or of a GPU."""
-    import sys
-
     error = error or sys.exception()
     torch = sys.modules.get("torch")
     kinds: tuple[type[BaseException], ...] = (MemoryError, *((torch.OutOfMemoryError,) if torch is not None else ()))
@@ -119,8 +118,7 @@ def _bytes_on_disk(place: Path) -> int:
 
 def _release() -> None:
     """Return the memory of dropped engines."""
-    import torch
-
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
