@@ -16,7 +16,7 @@ class Tab:
         self.url, self.asked, self.errors = url, [], []
         self.context = browser.new_context(**{"viewport": DESKTOP, **how})
         self.page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(PATIENCE_S * 1000)
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on(
@@ -54,6 +54,14 @@ class Tab:
         for place in places[1:]:
             self.page.mouse.move(*place, steps=4)
         self.page.mouse.up()
+
+    def tab_to(self, id: str) -> None:
+        """Press Tab until this control has the focus."""
+        for _ in range(60):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate("document.activeElement.id") == id:
+                return
+        raise AssertionError(f"Tab does not reach {id}")
 
     def draft(self) -> dict:
         self.page.wait_for_timeout(SAVED_MS)

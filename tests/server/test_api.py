@@ -65,10 +65,10 @@ def test_the_queue_is_listed_in_pages_and_reordered(site):
 
 
 def test_a_page_of_jobs_with_large_bodies_is_short(site, monkeypatch):
-    monkeypatch.setattr("kinema.server.job_routes.PAGE_BYTES", 50_000)
+    monkeypatch.setattr("kinema.server.job_routes.PAGE_BYTES", 100)
     monkeypatch.setattr("kinema.server.job_routes.READ_JOBS", 2)
     client = site(max_queued=7).client
-    ids = [submit(client, {"prompt": "ball " * 3000, "seed": seed}).json()["id"] for seed in range(7)]
+    ids = [submit(client, {"prompt": "ball", "seed": seed}).json()["id"] for seed in range(7)]
     full = submit(client)
     assert full.status_code == 429 and full.headers["retry-after"] and "queue is full" in full.json()["error"]
     sizes, seen, before = [], [], ""
@@ -154,6 +154,8 @@ def test_events_as_a_list_and_as_a_stream_that_resumes(site):
     end = {"last-event-id": str(len(events))}
     assert found.client.get(f"/jobs/{id}/events", headers=end).status_code == 204
     assert found.client.get(f"/jobs/{id}/events?after=x").status_code == 422
+    waiting = submit(found.client).json()["id"]
+    assert found.client.head(f"/jobs/{waiting}/events").headers["content-type"].startswith("text/event-stream")
 
 
 def test_a_stream_of_a_job_that_was_retried_goes_past_its_first_end(site):

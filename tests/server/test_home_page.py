@@ -16,6 +16,8 @@ from PIL import Image
 from kinema.core.request import Request
 
 CHECKS = Path(__file__).with_name("page_checks.js").read_text("utf-8")
+PAINTED = """(({ width, height }) => width && [...document.getElementById('brush').getContext('2d')
+    .getImageData(0, 0, width, height).data].some(Boolean))(document.getElementById('brush'))"""
 SHIFTS = """() => new Promise((resolve) => new PerformanceObserver((list) => resolve(
     list.getEntries().filter((each) => !each.hadRecentInput).reduce((sum, each) => sum + each.value, 0)
 )).observe({ type: "layout-shift", buffered: true }) ?? setTimeout(() => resolve(0), 500))"""
@@ -101,6 +103,18 @@ def test_masks_drawn_on_a_clip(browser, fake):
     painted_HW = np.asarray(Image.open(io.BytesIO((fake.folder / mask.image[7:]).read_bytes())).convert("L"))
     assert painted_HW.shape == (96, 128)
     assert (painted_HW[46:50, 26:77] == 255).all() and (painted_HW[:40] == 0).all() and (painted_HW[:, :18] == 0).all()
+
+    page.click("#watch-words >> text=Edit settings")  # the same again
+    tab.until(PAINTED)
+    page.click("#submit")
+    tab.until("document.querySelectorAll('.tile').length === 3")
+    assert fake.posted[2]["body"] == fake.posted[1]["body"]
+    page.click("#watch-words >> text=Extend")
+    tab.until("document.getElementById('clip').readyState >= 2")
+    page.click("#submit")
+    tab.until("document.querySelectorAll('.tile').length === 4")
+    (continued,) = Request.from_dict(without_names(fake.posted[3]["body"])).conditions
+    assert (continued.kind, continued.clip, continued.place) == ("continue", fake.clip, "start")
     tab.close()
 
 
@@ -119,7 +133,8 @@ def test_paths_drawn_on_a_picture(browser, fake):
     assert np.allclose(np.diff(points[:, 0]), 0.8 / 13, atol=0.005), "constant speed"
     page.click("#clear")
     for _ in range(2):
-        page.click("#add-mark")
+        tab.tab_to("add-mark")
+        page.keyboard.press("Enter")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Shift+ArrowRight")
     assert np.allclose(tab.draft()["path"], [(0.2, 0.5), (0.4, 0.51)])

@@ -123,6 +123,18 @@ def test_bodies_without_an_end_and_too_large_ones(address, store):
     assert list(store.media.folder.glob(".*")) == [] and store.media.total_bytes() == 0
 
 
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(address, store, caplog):
+    for path in ("/media", "/jobs", "/plan"):
+        with socket.create_connection(address, timeout=5) as sock:
+            head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            sock.sendall(f"{head}content-length: 1000\r\n\r\n{{".encode())
+            time.sleep(0.1)
+    assert ask(address, "GET", "/healthz")[0] == 200
+    time.sleep(0.2)
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+    assert list(store.media.folder.glob(".*")) == []
+
+
 def test_an_upload_that_is_slow_but_moves_has_its_time(address, store):
     """Three times the time that a body without progress has."""
     with socket.create_connection(address, timeout=10) as sock:

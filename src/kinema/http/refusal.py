@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from ..core.errors import KinemaError, RequestError
 
@@ -23,6 +23,12 @@ def refused(error: KinemaError, status: int | None = None) -> JSONResponse:
     found: dict[str, Any] = error.to_dict()
     body = {"error": found.pop("message")} | {name: value for name, value in found.items() if name != "error"}
     return JSONResponse(body, status or (422 if isinstance(error, RequestError) else 503))
+
+
+async def on_disconnect(_request: Request, _error: Exception) -> Response:
+    """The handler of ClientDisconnect: the client left in the middle of its body, which is no fault of the server, and
+    nobody reads this response."""
+    return Response(status_code=400)
 
 
 def address_of(request: Request) -> str:

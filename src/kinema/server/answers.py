@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from ..core.errors import KinemaError, MediaError, ModelError, RequestError
-from ..http.refusal import refusal, refused
+from ..http.refusal import on_disconnect, refusal, refused
 from ..jobs.job import KeyReused, NoSuchJob, NoSuchMedia, WrongState
 
 log = logging.getLogger("kinema.server")
@@ -38,11 +38,6 @@ async def on_kinema_error(_request: Request, error: Exception) -> Response:
 async def on_http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return refusal(error.status_code, f"{error.detail}.", error.headers)
-
-
-async def on_disconnect(_request: Request, _error: Exception) -> Response:
-    """The client is gone: nobody reads this."""
-    return Response(status_code=400)
 
 
 async def on_fault(request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ..http.changes import Changes
-from ..http.server_events import ServerEvent, event_stream, resume_after, wants_stream
+from ..http.server_events import TYPE, ServerEvent, event_stream, resume_after, wants_stream
 from ..jobs.job import ENDED, JobEvent
 from ..jobs.store import JobStore
 from .answers import answer
@@ -34,6 +34,8 @@ class EventRoutes:
         after the event of the job's end; 204: the client has that event."""
         id, after = id_of(request), resume_after(request)
         job = await run_in_threadpool(self.store.get, id)
+        if request.method == "HEAD":  # a stream without a body would not end
+            return Response(media_type=TYPE)
         if not wants_stream(request):
             found = await run_in_threadpool(self.store.events, id, after)
             return answer({"events": [event.to_dict() for event in found]})

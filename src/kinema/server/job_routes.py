@@ -46,7 +46,7 @@ class JobRoutes:
                  "resume": self.store.resume}  # fmt: skip
         return [
             Route("/jobs", self.submit, methods=["POST"]),
-            Route("/jobs", self.list),
+            Route("/jobs", self.show_all),
             Route(f"/jobs/{ID}", self.show),
             Route(f"/jobs/{ID}", self.delete, methods=["DELETE"]),
             Route(f"/jobs/{ID}/move", self.move, methods=["POST"]),
@@ -77,7 +77,7 @@ class JobRoutes:
             raise RequestError(str(error), field="body", legal="media that were uploaded with POST /media") from None
         return answer(job.to_dict(), 201 if new else 200, {"location": f"/jobs/{job.id}"})
 
-    async def list(self, request: Request) -> Response:
+    async def show_all(self, request: Request) -> Response:
         """Query: state and kind (repeated or comma-separated), limit, before."""
         query = request.query_params
         limit = whole("limit", query.get("limit", "50"))

@@ -16,7 +16,12 @@ from ..jobs.clip_body import BESIDE, MAX_NAME_CHARS, QUALITIES
 from ..jobs.job import STATES, Job, JobEvent
 
 TEMPLATE = "#/components/schemas/{model}"
-ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f]{8,40}$"}}
+ID: dict[str, Any] = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{8,40}$"},
+}
 SHA = {"name": "sha256", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}
 NUMBER = {"type": "integer", "minimum": 0}
 PRIORITY = {"type": "integer", "minimum": -1_000_000, "maximum": 1_000_000, "default": 0}
@@ -103,7 +108,7 @@ def _own_schemas() -> dict[str, Any]:
         "Models": {"type": "object", "properties": {"models": {"type": "array", "items": {"type": "object"}}}},
         "Move": {"oneOf": [
             {"type": "object", "required": ["before"], "additionalProperties": False,
-             "properties": {"before": {"type": "string"}}},
+             "properties": {"before": ID["schema"]}},
             {"type": "object", "required": ["to"], "additionalProperties": False,
              "properties": {"to": {"enum": ["front", "back"]}}},
         ]},
@@ -112,9 +117,9 @@ def _own_schemas() -> dict[str, Any]:
 
 def _paths() -> dict[str, Any]:
     key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
-    query = [_query("state", {"type": "string"}), _query("kind", {"type": "string"}),
+    query = [_query("state", {"enum": list(STATES)}), _query("kind", {"type": "string"}),
              _query("limit", {"type": "integer", "minimum": 1, "maximum": 500}),
-             _query("before", {"type": "string"})]  # fmt: skip
+             _query("before", ID["schema"])]  # fmt: skip
     after = [_query("after", NUMBER), {"name": "Last-Event-ID", "in": "header", "schema": NUMBER}]
     stream = {"text/event-stream": {"schema": {"type": "string"}}, **_json("Events")}
     one = {200: _json("Job")}

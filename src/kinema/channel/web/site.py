@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 
 from ...http.guard import Guard
 from ...http.page_files import PageFiles
 from ...http.rate_limit import RateLimit
+from ...http.refusal import on_disconnect
 from ...http.token import BearerToken
 from .audience import Audience
 from .board import Board
@@ -66,4 +68,7 @@ def site(
         yield
         board.close()
 
-    return Guard(Starlette(routes=routes, lifespan=lifespan), settings.names)
+    return Guard(
+        Starlette(routes=routes, lifespan=lifespan, exception_handlers={ClientDisconnect: on_disconnect}),
+        settings.names,
+    )

@@ -1,6 +1,7 @@
 // The server's API: JSON, uploads by hash, files, event streams. With a token where the server requires one.
 
-const TOKEN_KEY = "kinema-token";
+const TOKEN_KEY = "kinema-token", MAX_CLIPS = 60;
+const clips = new Map();
 let asking = null;
 let askToken = async () => "";
 
@@ -77,14 +78,27 @@ export const mediaPath = (media) => `/media/${media.replace("sha256:", "")}`;
  *  cannot send one. Images become data: URLs, which the page's policy allows. */
 export async function shown(path, isVideo) {
   if (!token()) return path;
+  if (isVideo) return clipAddress(path);
   const blob = await (await call(path)).blob();
-  if (isVideo) return URL.createObjectURL(blob);
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);
     reader.onerror = () => reject(reader.error);
     reader.readAsDataURL(blob);
   });
+}
+
+/** The content of a clip as a blob: URL; the last MAX_CLIPS are kept in memory. */
+async function clipAddress(path) {
+  const known = clips.get(path);
+  clips.delete(path);
+  clips.set(path, known ?? URL.createObjectURL(await (await call(path)).blob()));
+  for (const [oldest, address] of clips) {
+    if (clips.size <= MAX_CLIPS) break;
+    URL.revokeObjectURL(address);
+    clips.delete(oldest);
+  }
+  return clips.get(path);
 }
 
 /** The events of a job after number `after`, as they come: {number, kind, data}. Ends when the server ends the stream. */

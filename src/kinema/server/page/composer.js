@@ -78,7 +78,7 @@ export class Composer {
 
   #showModels(draft) {
     const features = needed(draft), automatic = cardFor({ ...draft, model: "" }, this.#cards);
-    const options = [["", automatic ? `Automatic: ${automatic.id}` : "Automatic: none can do this", ""],
+    const options = [["", automatic ? `Automatic: ${automatic.id}` : this.#areModelsKnown ? "Automatic: none can do this" : "Automatic", ""],
       ...this.#cards.map((card) => [card.id, card.id, obstacle(card, features)])];
     if (draft.model && !this.#cards.some((card) => card.id === draft.model)) options.push([draft.model, draft.model, "not on this machine"]);
     const key = JSON.stringify(options);
@@ -201,7 +201,7 @@ export class Composer {
       if (control?.tagName === "INPUT" && error.nearest !== undefined && error.nearest !== null) node.append(" ", this.#nearest(control, String(error.nearest)));
       if (node.closest("details")) node.closest("details").open = true;
     }
-    this.say(text);
+    if (onStage || node) this.say(text);  // #form-error is announced by itself
   }
 
   /** A button that takes the nearest legal value. */
