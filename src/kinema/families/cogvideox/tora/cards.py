@@ -91,7 +91,7 @@ MINI = Card(
         parameters=2_596_868, width=160, layers=5, text_parameters=193_408, text_length=32,
         autoencoder_parameters=1_096_115, bytes_per_parameter=4,
     ),
-    # Measured on 16 paths, mean (median) error in % of the side: exact 8.8 (4.8), balanced 8.8 (4.8), fast 8.6 (5.4).
+    # Measured on a circle with two seeds, error in % of the side: exact 6.1 and 6.0, balanced 6.1, 6.0, fast 6.1, 5.7.
     profiles={
         "exact": ProfileRule(),
         "balanced": ProfileRule(reuse=2, low_precision=True),
