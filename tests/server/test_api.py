@@ -58,6 +58,8 @@ def test_the_queue_is_listed_in_pages_and_reordered(site):
         page = client.get(f"/jobs?limit=2{before and f'&before={before}'}").json()
         seen, before = seen + [job["id"] for job in page["jobs"]], page["next"]
     assert seen == ids[::-1]
+    for limit in (0, -1, 501, 10**30):
+        assert client.get(f"/jobs?limit={limit}").json()["field"] == "limit"
     assert client.post(f"/jobs/{ids[4]}/move", json={"to": "front"}).json()["position"] == 0
     assert client.post(f"/jobs/{ids[0]}/move", json={"before": ids[3]}).json()["position"] == 3
     for wrong in ({}, {"to": "middle"}, {"before": ids[1], "to": "back"}, {"before": 1}, {"first": True}):
