@@ -28,7 +28,8 @@ ENDED = ("succeeded", "failed", "canceled", "expired")
 class FakeServer:
     """result: the file that jobs end with, and its manifest. token: required if set. asked: (verb, path) of each
     request. hang_up_after: events after which each stream breaks, once per
-    entry. dies_after: events after which the server stops. ends: the end of the jobs."""
+    entry. dies_after: events after which the server stops. keeps_quiet_s: before the answer to
+    the first submission. ends: the end of the jobs."""
 
     def __init__(
         self, result: bytes = b"", manifest: dict[str, Any] | None = None, *, token: str | None = None
@@ -45,6 +46,7 @@ class FakeServer:
         self.dies_after: int | None = None
         self.ends: dict[str, Any] = {"state": "succeeded"}
         self.runs = True
+        self.keeps_quiet_s = 0.0
         self.canceled = threading.Event()
         self.port = 0
         self.server: ThreadingHTTPServer | None = None
@@ -154,7 +156,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._plan(json.loads(data))
         if words == ["jobs"] and self.command == "POST":
             home.bodies.append(json.loads(data))
-            return self._answer(201, home.submit(home.bodies[-1], self.headers.get("idempotency-key")))
+            submitted = home.submit(home.bodies[-1], self.headers.get("idempotency-key"))
+            if len(home.bodies) == 1:
+                time.sleep(home.keeps_quiet_s)
+            return self._answer(201, submitted)
         if words == ["jobs"]:
             found = [
                 each for each in reversed(home.jobs.values()) if query.get("state", [each["state"]])[0] == each["state"]

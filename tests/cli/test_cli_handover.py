@@ -189,12 +189,14 @@ def test_a_named_server_that_stays_away_fails_the_command(server: FakeServer, mo
     assert [path.name for path in Path().iterdir()] == ["home"]
 
 
-def test_ctrl_c_cancels_the_job(server: FakeServer, tmp_path: Path) -> None:
-    server.runs = False
+@pytest.mark.parametrize("quiet_s", [0.0, 60.0], ids=["while it waits", "while it is submitted"])
+def test_ctrl_c_cancels_the_job(server: FakeServer, tmp_path: Path, quiet_s: float) -> None:
+    """Also a job that the server has, but whose id has not arrived yet."""
+    server.runs, server.keeps_quiet_s = False, quiet_s
     child = process("-m", "kinema", *CLIP, "-o", "a.mp4", cwd=tmp_path)
     try:
         for _ in range(500):
-            if any(path.endswith("/events") for _, path in server.asked):
+            if any(path.endswith("/events") for _, path in server.asked) or (quiet_s and server.jobs):
                 break
             server.canceled.wait(0.05)
         child.send_signal(signal.SIGINT)
