@@ -69,8 +69,11 @@ def test_the_queue_is_listed_in_pages_and_reordered(site):
 def test_a_page_of_jobs_with_large_bodies_is_short(site, monkeypatch):
     monkeypatch.setattr("kinema.server.job_routes.READ_JOBS", 2)
     client = site(max_queued=7).client
-    ids = [submit(client, {"prompt": "ball", "seed": seed}).json()["id"] for seed in range(7)]
-    full = submit(client)
+    keys = [{"idempotency-key": f"k-{seed}"} for seed in range(7)]
+    sent = [submit(client, {"prompt": "ball", "seed": seed}, headers=keys[seed]) for seed in range(7)]
+    ids = [each.json()["id"] for each in sent]
+    full, again = submit(client), submit(client, {"prompt": "ball", "seed": 0}, headers=keys[0])
+    assert again.status_code == 200 and again.json()["id"] == ids[0]
     assert full.status_code == 429 and full.headers["retry-after"] and "queue is full" in full.json()["error"]
     monkeypatch.setattr("kinema.server.job_routes.PAGE_BYTES", 3 * len(client.get(f"/jobs/{ids[0]}").content))
     sizes, seen, before = [], [], ""
