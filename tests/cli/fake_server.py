@@ -27,8 +27,9 @@ ENDED = ("succeeded", "failed", "canceled", "expired")
 
 class FakeServer:
     """result: the file that jobs end with, and its manifest. token: required if set. asked: (verb, path) of each
-    request. hang_up_after: events after which each stream breaks, once per
-    entry. dies_after: events after which the server stops. ends: the end of the jobs."""
+    request; heard: its Authorization. hang_up_after: events after which each stream breaks, once per
+    entry. dies_after: events after which the server stops. keeps_quiet_s: before the answer to
+    the first submission. ends: the end of the jobs."""
 
     def __init__(
         self, result: bytes = b"", manifest: dict[str, Any] | None = None, *, token: str | None = None
@@ -36,6 +37,7 @@ class FakeServer:
         self.result, self.manifest, self.token = result, manifest, token
         self.version, self.ready = kinema.__version__, True
         self.asked: list[tuple[str, str]] = []
+        self.heard: list[str] = []
         self.bodies: list[Any] = []
         self.media: dict[str, bytes] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
@@ -45,6 +47,7 @@ class FakeServer:
         self.dies_after: int | None = None
         self.ends: dict[str, Any] = {"state": "succeeded"}
         self.runs = True
+        self.keeps_quiet_s = 0.0
         self.canceled = threading.Event()
         self.port = 0
         self.server: ThreadingHTTPServer | None = None
@@ -123,7 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         home.asked.append((self.command, parts.path))
         data = self._body()
-        if home.token and self.headers.get("authorization") != f"Bearer {home.token}":
+        home.heard.append(self.headers.get("authorization", ""))
+        if parts.path != "/healthz" and home.token and self.headers.get("authorization") != f"Bearer {home.token}":
             self._answer(401, {"error": "A token is required."})
             return
         words = parts.path.strip("/").split("/")
@@ -145,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self, words: list[str], query: dict[str, list[str]], data: bytes) -> None:
         home = self.home
         if words == ["healthz"]:
-            return self._answer(200, {"version": home.version})
+            return self._answer(200, {"kinema": "server", "version": home.version, "pid": os.getpid()})
         if words == ["readyz"]:
             return self._answer(200 if home.ready else 503, {} if home.ready else {"error": "No worker."})
         if words[0] == "media":
@@ -154,7 +158,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._plan(json.loads(data))
         if words == ["jobs"] and self.command == "POST":
             home.bodies.append(json.loads(data))
-            return self._answer(201, home.submit(home.bodies[-1], self.headers.get("idempotency-key")))
+            submitted = home.submit(home.bodies[-1], self.headers.get("idempotency-key"))
+            if len(home.bodies) == 1:
+                time.sleep(home.keeps_quiet_s)
+            return self._answer(201, submitted)
         if words == ["jobs"]:
             found = [
                 each for each in reversed(home.jobs.values()) if query.get("state", [each["state"]])[0] == each["state"]

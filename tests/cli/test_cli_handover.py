@@ -109,6 +109,13 @@ def test_a_stale_note_of_a_server_is_passed_over(made: Any, tmp_path: Path) -> N
     assert run(*CLIP, "--server", "localhost").exit_code == 2
 
 
+def test_an_address_that_another_server_took_over_gets_no_token(server: FakeServer, tmp_path: Path) -> None:
+    server.token = "a secret of the server"
+    server.announce(tmp_path / "home", pid=1)
+    assert run(*CLIP, "-o", "a.mp4").exit_code == 0
+    assert server.jobs == {} and set(server.heard) == {""}
+
+
 def test_a_refusal_is_the_same_as_here(server: FakeServer) -> None:
     there, here = (run("generate", "x", "--frames", "4", "--json", *more) for more in ((), ("--server", "off")))
     assert there.exit_code == here.exit_code == 2 and answer(there) == answer(here)
@@ -117,8 +124,9 @@ def test_a_refusal_is_the_same_as_here(server: FakeServer) -> None:
     assert server.jobs == {}
 
 
-def test_a_token_is_sent(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_sent(server: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     server.token = "a secret of the server"
+    (tmp_path / "home" / "server" / "server.json").unlink()
     refused = run(*CLIP, "--server", server.url)
     assert refused.exit_code == 1 and "KINEMA_SERVER_TOKEN" in refused.stderr
     monkeypatch.setenv("KINEMA_SERVER_TOKEN", server.token)
@@ -189,12 +197,14 @@ def test_a_named_server_that_stays_away_fails_the_command(server: FakeServer, mo
     assert [path.name for path in Path().iterdir()] == ["home"]
 
 
-def test_ctrl_c_cancels_the_job(server: FakeServer, tmp_path: Path) -> None:
-    server.runs = False
+@pytest.mark.parametrize("quiet_s", [0.0, 60.0], ids=["while it waits", "while it is submitted"])
+def test_ctrl_c_cancels_the_job(server: FakeServer, tmp_path: Path, quiet_s: float) -> None:
+    """Also a job that the server has, but whose id has not arrived yet."""
+    server.runs, server.keeps_quiet_s = False, quiet_s
     child = process("-m", "kinema", *CLIP, "-o", "a.mp4", cwd=tmp_path)
     try:
         for _ in range(500):
-            if any(path.endswith("/events") for _, path in server.asked):
+            if any(path.endswith("/events") for _, path in server.asked) or (quiet_s and server.jobs):
                 break
             server.canceled.wait(0.05)
         child.send_signal(signal.SIGINT)

@@ -50,6 +50,18 @@ def test_the_least_recently_used_is_dropped(pool):
     assert pool.models() == []
 
 
+def test_replaced_weights_are_loaded_again(pool, monkeypatch, tmp_path):
+    weights = tmp_path / "transformer" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"old")
+    monkeypatch.setattr(pool_file.store, "locate", lambda card: tmp_path)
+    use(pool, MODELS[0], MODELS[0])
+    assert len(pool.loads) == 1
+    weights.write_bytes(b"newer")
+    use(pool, MODELS[0], MODELS[0])
+    assert len(pool.loads) == 2
+
+
 def test_an_engine_has_one_owner(pool):
     order = []
 

@@ -58,6 +58,8 @@ def test_the_queue_is_listed_in_pages_and_reordered(site):
         page = client.get(f"/jobs?limit=2{before and f'&before={before}'}").json()
         seen, before = seen + [job["id"] for job in page["jobs"]], page["next"]
     assert seen == ids[::-1]
+    for limit in (0, -1, 501, 10**30):
+        assert client.get(f"/jobs?limit={limit}").json()["field"] == "limit"
     assert client.post(f"/jobs/{ids[4]}/move", json={"to": "front"}).json()["position"] == 0
     assert client.post(f"/jobs/{ids[0]}/move", json={"before": ids[3]}).json()["position"] == 3
     for wrong in ({}, {"to": "middle"}, {"before": ids[1], "to": "back"}, {"before": 1}, {"first": True}):
@@ -65,12 +67,15 @@ def test_the_queue_is_listed_in_pages_and_reordered(site):
 
 
 def test_a_page_of_jobs_with_large_bodies_is_short(site, monkeypatch):
-    monkeypatch.setattr("kinema.server.job_routes.PAGE_BYTES", 100)
     monkeypatch.setattr("kinema.server.job_routes.READ_JOBS", 2)
     client = site(max_queued=7).client
-    ids = [submit(client, {"prompt": "ball", "seed": seed}).json()["id"] for seed in range(7)]
-    full = submit(client)
+    keys = [{"idempotency-key": f"k-{seed}"} for seed in range(7)]
+    sent = [submit(client, {"prompt": "ball", "seed": seed}, headers=keys[seed]) for seed in range(7)]
+    ids = [each.json()["id"] for each in sent]
+    full, again = submit(client), submit(client, {"prompt": "ball", "seed": 0}, headers=keys[0])
+    assert again.status_code == 200 and again.json()["id"] == ids[0]
     assert full.status_code == 429 and full.headers["retry-after"] and "queue is full" in full.json()["error"]
+    monkeypatch.setattr("kinema.server.job_routes.PAGE_BYTES", 3 * len(client.get(f"/jobs/{ids[0]}").content))
     sizes, seen, before = [], [], ""
     while before is not None:
         page = client.get(f"/jobs?{before and f'before={before}'}").json()

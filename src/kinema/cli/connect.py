@@ -51,10 +51,12 @@ def on_this_machine() -> RunningServer | None:
     from ..http.jobs_client import JobsServer
 
     try:
-        server = JobsServer(url, token)
-        return RunningServer(server, server.health(FOUND_S))
+        facts = JobsServer(url).health(FOUND_S)  # without the token: something else may have the address now
     except KinemaError:
         return None
+    if facts.get("kinema") != "server" or facts.get("pid") != pid:
+        return None
+    return RunningServer(JobsServer(url, token), facts)
 
 
 def named(url: str, token: str | None = None) -> RunningServer:

@@ -130,11 +130,15 @@ class FollowedJob:
         job = f" It keeps the job {self.id}." if self.id else ""
         raise ServerLost(f"{self.who} did not return within {RETURN_S:g} s: {gone}{job}")
 
-    def cancel(self) -> str:
-        """Cancel the job; return a sentence that says whether that worked."""
+    def cancel(self, submit: Callable[[float], Any]) -> str:
+        """Cancel the job; return a sentence that says whether that worked. submit: the same submission within a time
+        limit, which gives the id of a job whose submission was interrupted."""
         try:
+            self.id = self.id or str(submit(CANCEL_S)["id"])
             self.server.act(self.id, "cancel", limit_s=CANCEL_S)
         except KinemaError:
+            if not self.id:
+                return f"{self.who} does not answer and may have the job; see kinema jobs list."
             return f"{self.who} does not answer; its job goes on. To stop it: kinema jobs cancel {self.id}"
         return f"{self.who} has canceled the job {self.id}."
 

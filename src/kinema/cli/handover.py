@@ -49,8 +49,12 @@ class Handover:
         started, target = time.perf_counter(), Path(work.target)
         job = FollowedJob(self.running.server, self._again, self.name, named=self.sent.named)
         body = self.sent.job | {"file": f"clip{target.suffix.lower()}"}
+
+        def submit(limit_s: float | None = None) -> Any:
+            return job.server.submit("clip", body, key=self.key, name=shown(target), limit_s=limit_s)
+
         try:
-            submitted = job.kept(lambda: job.server.submit("clip", body, key=self.key, name=shown(target)), on_event)
+            submitted = job.kept(submit, on_event)
             job.id = str(submitted["id"])
             queued(submitted, on_event)
             result = job.result(on_event)
@@ -58,8 +62,7 @@ class Handover:
         except Exception:
             raise
         except BaseException:
-            if job.id:
-                note(job.cancel())
+            note(job.cancel(submit))
             raise
         return finished(
             work, target, on_event, plan=manifest["plan"],

@@ -40,6 +40,7 @@ class Engine:
         self.model, self.family, self.location, self.device, self.dtype = model, family, location, device, dtype
         self.start_s: float | None = None
         self._other: Engine | None = None
+        self._other_mark: tuple[Any, ...] = ()
 
     @cached_property
     def device_name(self) -> str:
@@ -194,12 +195,15 @@ class Engine:
         return found
 
     def other(self, plan: Plan) -> Engine:
-        """The engine of an upscale step, on the same device and in the same dtype; cached."""
+        """The engine of an upscale step, on the same device and in the same dtype; cached until its files
+        change."""
         if plan.model == self.model:
             return self
-        if self._other is None or self._other.model != plan.model:
+        mark = store.mark(store.locate(store.find(plan.model)))
+        if self._other is None or self._other.model != plan.model or self._other_mark != mark:
             self._other = None  # free the previous one first: at most two are loaded
             self._other = load(plan.model, device=self.device, dtype=self.dtype, progress=False)
+            self._other_mark = mark
         return self._other
 
 

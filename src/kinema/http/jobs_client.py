@@ -73,10 +73,13 @@ class JobsServer:
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 
-    def submit(self, kind: str, body: Mapping[str, Any], *, key: str, priority: int = 0, name: str = "") -> Any:
+    def submit(
+        self, kind: str, body: Mapping[str, Any], *, key: str, priority: int = 0, name: str = "",
+        limit_s: float | None = None,
+    ) -> Any:  # fmt: skip
         """Submit a job and return it. key: the idempotency key; the same call again returns the same job."""
         sent = {"kind": kind, "body": body, "priority": priority, "name": name}
-        return self._json("POST", "/jobs", sent, headers={"idempotency-key": key})
+        return self._json("POST", "/jobs", sent, headers={"idempotency-key": key}, limit_s=limit_s)
 
     def job(self, id: str) -> dict[str, Any]:
         return self._json("GET", _path(id))

@@ -1,5 +1,5 @@
 """Loaded engines of one worker process. Each has one owner at a time; the least recently used are dropped when memory
-is needed for another."""
+is needed for another, and one whose files have changed since it was loaded is loaded again."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ SPARE = 0.15
 GROWTH = 1.3
 """Memory of a loaded model over the bytes of its files."""
 Key = tuple[str, str, str]
+Mark = tuple[tuple[str, int, int], ...]
 
 
 class EnginePool:
@@ -32,6 +33,7 @@ class EnginePool:
         self.device, self.dtype = device or None, dtype or None
         self._idle: OrderedDict[Key, Engine] = OrderedDict()
         self._owned: set[Key] = set()
+        self._marks: dict[Key, Mark] = {}
         self._change = threading.Condition()
 
     @contextmanager
@@ -46,8 +48,13 @@ class EnginePool:
             self._owned.add(key)
             engine = self._idle.pop(key, None)
         try:
+            mark = store.mark(store.locate(card))
+            if engine is not None and self._marks.get(key) != mark:
+                engine = None
+                _release()
             if engine is None:
                 engine = self._loaded(card, on_event)
+                self._marks[key] = mark
             yield engine
         except BaseException:
             if engine is not None and is_out_of_memory():

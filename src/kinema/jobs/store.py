@@ -70,8 +70,7 @@ class JobStore:
         accepted = self.kinds[kind]
         _check_arguments(key, priority, name, expires_s)
         bounded(body, "The body of the job", error=RequestError)
-        text = json.dumps(body, sort_keys=True, allow_nan=False)
-        digest = hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()
+        digest = _digest(kind, body)
         if key is not None and (found := self._of_key(key, digest)) is not None:
             return found, False
         media = accepted.media(body)
@@ -97,6 +96,14 @@ class JobStore:
                 return records.fetch(do, id), True
         assert key is not None  # another process was first
         return self._of_key(key, digest) or self.get(id), False
+
+    def submitted(self, kind: str, body: Any, key: str) -> Job | None:
+        """The job of an earlier submission with this key; None if there is none. KeyReused."""
+        try:
+            bounded(body, "The body of the job", error=RequestError)
+            return self._of_key(key, _digest(kind, body))
+        except (RequestError, ValueError):  # no such body was ever stored
+            return None
 
     def get(self, id: str) -> Job:
         """The job. NoSuchJob."""
@@ -250,6 +257,12 @@ def remove(do: Do, id: str) -> None:
     do("DELETE FROM kinema_job_events WHERE job = :id", id=id)
     do("DELETE FROM kinema_job_media WHERE job = :id", id=id)
     do("DELETE FROM kinema_jobs WHERE id = :id", id=id)
+
+
+def _digest(kind: str, body: Any) -> str:
+    """Of a kind and a body: the same for the same submission."""
+    text = json.dumps(body, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()
 
 
 def _edge(do: Do, which: str) -> float:

@@ -17,7 +17,7 @@ from ..core.numerals import integer
 from ..http.json_body import json_body
 from ..http.refusal import refusal
 from ..jobs.job import Job, NoSuchJob, NoSuchMedia, WrongState
-from ..jobs.store import JobStore
+from ..jobs.store import MOST_LISTED, JobStore
 from .answers import answer
 from .media_types import headers_of
 
@@ -25,7 +25,7 @@ ID = "{id}"
 _ID = re.compile(r"[0-9a-f]{8,40}")
 _KIND = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 PAGE_BYTES, READ_JOBS = 8 * 2**20, 20
-"""Bytes of job bodies after which a page of the list ends; jobs that are read at once."""
+"""Bytes of jobs after which a page of the list ends; jobs that are read at once."""
 SUBMITTED = ("kind", "body", "priority", "name", "expires_s")
 Check = Callable[[Any], Awaitable[None]]
 """Of a kind of jobs: RequestError for a body that a client may not send or that cannot be done."""
@@ -66,10 +66,12 @@ class JobRoutes:
         if check is None:
             raise RequestError(f"No kind of job {str(kind)[:50]!r}.", field="kind", value=str(kind)[:50],
                                legal=", ".join(self.checks))  # fmt: skip
+        key = request.headers.get("idempotency-key") or None
+        if key is not None and (job := await run_in_threadpool(self.store.submitted, kind, body, key)) is not None:
+            return answer(job.to_dict(), 200, {"location": f"/jobs/{job.id}"})
         if (await run_in_threadpool(self.store.counts))["queued"] >= self.max_queued:
             return refusal(429, f"The queue is full ({self.max_queued} jobs).", {"retry-after": "30"})
         await check(body)
-        key = request.headers.get("idempotency-key") or None
         more = {name: data[name] for name in ("priority", "name", "expires_s") if data.get(name) is not None}
         try:
             job, new = await run_in_threadpool(self.store.submit, kind, body, key=key, **more)
@@ -81,6 +83,8 @@ class JobRoutes:
         """Query: state and kind (repeated or comma-separated), limit, before."""
         query = request.query_params
         limit = whole("limit", query.get("limit", "50"))
+        if not 1 <= limit <= MOST_LISTED:
+            raise RequestError(f"limit = {limit}.", field="limit", value=limit, legal=f"1 to {MOST_LISTED}")
         kinds = [listed("kind", each, _KIND, "the name of a kind") for each in _among(query.getlist("kind"))]
         before = listed("before", query["before"], _ID, "the id of a job") if "before" in query else None
         states = _among(query.getlist("state"))
@@ -90,17 +94,18 @@ class JobRoutes:
     def _page(
         self, states: Sequence[str], kinds: Sequence[str], limit: int, before: str | None
     ) -> tuple[list[dict[str, Any]], bool]:  # fmt: skip
-        """Up to `limit` jobs, and whether there are more. A page ends early above PAGE_BYTES: bodies may hold pictures
-        inline."""
+        """Up to `limit` jobs, and whether there are more. A page ends early above PAGE_BYTES: bodies and results may
+        hold pictures inline."""
         found: list[dict[str, Any]] = []
         size = 0
         while len(found) < limit and size < PAGE_BYTES:
             wanted = min(READ_JOBS, limit - len(found))
             page = self.store.list(states, kinds, wanted, before)
-            found += [job.to_dict() for job in page]
+            shown = [job.to_dict() for job in page]
+            found += shown
             if len(page) < wanted:
                 return found, False
-            size += sum(len(json.dumps(job.body)) for job in page)
+            size += sum(len(json.dumps(each)) for each in shown)
             before = page[-1].id
         return found, bool(found)
 

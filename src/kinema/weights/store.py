@@ -263,6 +263,13 @@ def check(card: Card) -> list[str]:
     return problems
 
 
+def mark(location: Path) -> tuple[tuple[str, int, int], ...]:
+    """Path, size and modification time of every file of a checkpoint: it differs once one of them is replaced."""
+    files = [location] if location.is_file() else sorted(location.rglob("*"))
+    facts = ((file, file.stat()) for file in files if file.is_file())
+    return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in facts)
+
+
 def digests(location: Path, more: Iterable[Path] = ()) -> dict[str, str]:
     """SHA-256 of every weight file of a checkpoint, and of `more` files that belong to it, by name. Cached by path,
     size and modification time."""
