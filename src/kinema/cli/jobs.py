@@ -13,7 +13,7 @@ from . import connect, output
 from .exits import guarded
 from .followed import ENDED, FollowedJob, queued
 from .names import unused
-from .options import AsJson, option
+from .options import OUTPUT, AsJson, option
 from .progress import reporter
 from .say import answer, note, say
 from .submit import Server, TokenEnv
@@ -93,7 +93,8 @@ def wait(ids: Ids, server: Server = None, token_env: TokenEnv = None, as_json: A
 def get(
     id: Id,
     output_: Annotated[
-        str | None, option("--output", "-o", metavar="FILE", help="The file. Default: a new one with the job's name.")
+        str | None,
+        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="The file. Default: a new one with the job's name."),
     ] = None,
     server: Server = None,
     token_env: TokenEnv = None,
@@ -148,7 +149,9 @@ def resume(ids: Ids, server: Server = None, token_env: TokenEnv = None, as_json:
 @guarded
 def reorder(
     id: Id,
-    before: Annotated[str | None, option("--before", metavar="ID", help="Directly before this queued job.")] = None,
+    before: Annotated[
+        str | None, option("--before", metavar="ID", help="Directly before this queued job.", panel="Options")
+    ] = None,
     first: Annotated[bool, typer.Option("--first", help="To the front of the queue.")] = False,
     last: Annotated[bool, typer.Option("--last", help="To the back of the queue.")] = False,
     server: Server = None,
