@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -70,7 +71,16 @@ def serve(
         token=token, names=tuple(names or ()), models=tuple(models or ()), device=device or None, workers=workers
     )
     where = Serving(host, port, with_password(database, secret(password_env, "password_env")), tuple(warm or ()))
-    run(where, settings, lambda url: say_aside(f"{url}/"))
+    run(where, settings, _announce)
+
+
+def _announce(url: str) -> None:
+    """Print the address, for people and programs; to people also what they can do next."""
+    say_aside(f"{url}/")
+    if sys.stderr.isatty():
+        say_aside(
+            "Open this page in a browser. Other commands in another terminal use this server too. Ctrl-C ends it."
+        )
 
 
 def secret(variable: str | None, field: str) -> str | None:
