@@ -52,6 +52,8 @@ USER_FILES = {
 SKIPPED = {
     ". .venv/bin/activate": "the installed package is tested",
     "pip install -e '.[lora]'": "tests install nothing",
+    "pip install -e '.[server]'": "tests install nothing",
+    "kinema serve": "runs until Ctrl-C; tests/server/test_serve.py",
     "kinema train recipes/mini_wan.py --minutes 150 --processes 2 --out runs/mini_wan": "takes hours",
     "kinema evaluate miniature wan --model runs/mini_wan/export -o runs/mini_wan/scorecard": "requires that training",
     "kinema models pull wan2.1-vace-1.3b": "downloads published weights",

@@ -74,6 +74,8 @@ def test_jobs_lists_and_shows(server: FakeServer) -> None:
     assert answer(run("jobs", "show", "job1", "--json")) == server.jobs["job1"]
     assert "priority" not in (text := run("jobs", "show", "job1").stdout) and "state       succeeded" in text
     assert run("jobs", "show", "job9").exit_code == 1
+    server.jobs["job1"]["body"]["prompt"] = ""
+    assert "prompt" not in run("jobs", "show", "job1").stdout, "a job without one, as a removal"
     refused = run("jobs", "--limit", "3", "show", "job1")
     assert refused.exit_code == 2 and "after the verb" in refused.stderr
 

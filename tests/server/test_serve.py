@@ -106,7 +106,7 @@ def test_it_ends_by_sigterm_and_replaces_the_note_of_a_killed_one(tmp_path):
 def test_what_never_listens(tmp_path, monkeypatch):
     monkeypatch.setenv("KINEMA_HOME", str(tmp_path))
     for host in ("0.0.0.0", "::", "192.0.2.1"):
-        with pytest.raises(RequestError, match="requires a token"):
+        with pytest.raises(RequestError, match=r"requires a token.*--token-env"):
             serve(Serving(host, 0), ServerSettings(workers=0), print)
     with pytest.raises(RequestError, match="token"):
         serve(Serving(port=0), ServerSettings(workers=0, token="short"), print)
@@ -114,6 +114,9 @@ def test_what_never_listens(tmp_path, monkeypatch):
         with pytest.raises(RequestError) as error:
             serve(Serving(port=0), ServerSettings(workers=0, models=(model,)), print)
         assert error.value.field == "model"
+        with pytest.raises(RequestError) as error:
+            serve(Serving(port=0, warm=(model,)), ServerSettings(workers=0), print)
+        assert error.value.field == "warm"
     with pytest.raises(RequestError, match="Cannot listen"):
         serve(Serving("203.0.113.250", 0), ServerSettings(workers=0, token=TOKEN), print)
     assert not (tmp_path / "server" / "server.json").exists()

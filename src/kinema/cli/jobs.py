@@ -13,7 +13,7 @@ from . import connect, output
 from .exits import guarded
 from .followed import ENDED, FollowedJob, queued
 from .names import unused
-from .options import AsJson, option
+from .options import OUTPUT, AsJson, option
 from .progress import reporter
 from .say import answer, note, say
 from .submit import Server, TokenEnv
@@ -81,6 +81,9 @@ def wait(ids: Ids, server: Server = None, token_env: TokenEnv = None, as_json: A
     ended = []
     for id in ids:
         job = jobs_of.job(id)
+        if job.get("state") == "succeeded":
+            ended.append(job)  # its past progress is not shown again
+            continue
         with reporter(as_json) as on_event:
             queued(job, on_event)
             _followed(jobs_of, id, server).result(on_event)
@@ -93,7 +96,10 @@ def wait(ids: Ids, server: Server = None, token_env: TokenEnv = None, as_json: A
 def get(
     id: Id,
     output_: Annotated[
-        str | None, option("--output", "-o", metavar="FILE", help="The file. Default: a new one with the job's name.")
+        str | None,
+        option(
+            "--output", "-o", metavar="FILE", panel=OUTPUT, help="The file. Default: a new one with the job's name."
+        ),
     ] = None,
     server: Server = None,
     token_env: TokenEnv = None,
@@ -148,7 +154,9 @@ def resume(ids: Ids, server: Server = None, token_env: TokenEnv = None, as_json:
 @guarded
 def reorder(
     id: Id,
-    before: Annotated[str | None, option("--before", metavar="ID", help="Directly before this queued job.")] = None,
+    before: Annotated[
+        str | None, option("--before", metavar="ID", help="Directly before this queued job.", panel="Options")
+    ] = None,
     first: Annotated[bool, typer.Option("--first", help="To the front of the queue.")] = False,
     last: Annotated[bool, typer.Option("--last", help="To the back of the queue.")] = False,
     server: Server = None,
@@ -213,11 +221,15 @@ def _state(job: dict[str, Any]) -> str:
 
 
 def _words(job: dict[str, Any]) -> str:
-    """Return what a job makes: its name, and the beginning of its prompt."""
+    """Return what a job makes: its name, and the beginning of its prompt; its kind if it has neither."""
+    return ": ".join(each for each in (str(job.get("name") or ""), _prompt(job)) if each) or str(job.get("kind"))
+
+
+def _prompt(job: dict[str, Any]) -> str:
+    """Return the beginning of the prompt of a job, or an empty string."""
     body = job.get("body")
     prompt = " ".join(str(body.get("prompt", "")).split()) if isinstance(body, dict) else ""
-    words = prompt if len(prompt) <= MAX_WORDS else f"{prompt[: MAX_WORDS - 3]}..."
-    return ": ".join(each for each in (str(job.get("name") or ""), words) if each) or str(job.get("kind"))
+    return prompt if len(prompt) <= MAX_WORDS else f"{prompt[: MAX_WORDS - 3]}..."
 
 
 def _lines(job: dict[str, Any]) -> list[str]:
@@ -225,7 +237,7 @@ def _lines(job: dict[str, Any]) -> list[str]:
     result = job.get("result") if isinstance(job.get("result"), dict) else None
     facts = {
         "id": job.get("id"), "state": _state(job), "kind": job.get("kind"), "name": job.get("name"),
-        "prompt": _words({**job, "name": ""}), "priority": job.get("priority") or None,
+        "prompt": _prompt(job), "priority": job.get("priority") or None,
         "submitted": _time(job.get("created_at")), "started": _time(job.get("started_at")),
         "ended": _time(job.get("ended_at")), "attempts": job.get("attempts"), "reason": job.get("reason"),
         "worker": job.get("worker"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -33,25 +34,30 @@ def serve(
     ] = None,
     password_env: Annotated[
         str | None,
-        option("--password-env", metavar="VAR", help="The environment variable with the database's password."),
+        option("--password-env", metavar="VAR", help="The environment variable with the database's password.",
+               panel="Options"),
     ] = None,
     token_env: Annotated[
         str | None,
-        option("--token-env", metavar="VAR", help="The environment variable with the token that clients must send."),
+        option("--token-env", metavar="VAR", help="The environment variable with the token that clients must send.",
+               panel="Options"),
     ] = None,
     models: Annotated[
         list[str] | None,
         option("--model", metavar="NAME", help="A model that clients may use. Repeatable. Default: all of this "
-               "machine."),
+               "machine.", panel="Options"),
     ] = None,
     warm: Annotated[
         list[str] | None,
-        option("--warm", metavar="NAME", help="A model that workers load at once. Repeatable."),
+        option("--warm", metavar="NAME", help="A model that workers load at once. Repeatable.", panel="Options"),
     ] = None,
-    device: Annotated[str, option("--device", metavar="D", help="cuda, cuda:1, mps or cpu. Default: the best.")] = "",
+    device: Annotated[
+        str, option("--device", metavar="D", help="cuda, cuda:1, mps or cpu. Default: the best.", panel="Options")
+    ] = "",
     names: Annotated[
         list[str] | None,
-        option("--name", metavar="HOST", help="A host name by which clients reach this server. Repeatable."),
+        option("--name", metavar="HOST", help="A host name by which clients reach this server. Repeatable.",
+               panel="Options"),
     ] = None,
 ) -> None:  # fmt: skip
     """Serve jobs over HTTP and the home page until Ctrl-C. Commands on this machine hand their work to it."""
@@ -65,7 +71,16 @@ def serve(
         token=token, names=tuple(names or ()), models=tuple(models or ()), device=device or None, workers=workers
     )
     where = Serving(host, port, with_password(database, secret(password_env, "password_env")), tuple(warm or ()))
-    run(where, settings, lambda url: say_aside(f"{url}/"))
+    run(where, settings, _announce)
+
+
+def _announce(url: str) -> None:
+    """Print the address, for people and programs; to people also what they can do next."""
+    say_aside(f"{url}/")
+    if sys.stderr.isatty():
+        say_aside(
+            "Open this page in a browser. Other commands in another terminal use this server too. Ctrl-C ends it."
+        )
 
 
 def secret(variable: str | None, field: str) -> str | None:

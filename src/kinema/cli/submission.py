@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,7 +15,7 @@ from ..core.errors import RequestError
 from . import connect, show
 from .handover import LOCAL, planned_there, shown, uploaded
 from .options import SingleClipOptions
-from .say import answer
+from .say import answer, say_aside
 from .sent import NotSendable
 
 if TYPE_CHECKING:
@@ -88,3 +89,5 @@ def submit_clip(
         priority=submission.priority, name=name,
     )  # fmt: skip
     answer(job, options.as_json, str(job["id"]))
+    if not options.as_json and sys.stdout.isatty():
+        say_aside(f"`kinema jobs wait {job['id']}` shows its progress, `kinema jobs get {job['id']}` saves the clip.")

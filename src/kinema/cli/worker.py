@@ -42,7 +42,7 @@ def worker(
     ] = None,
     only: Annotated[
         Literal["jobs", "channel"] | None,
-        option("--only", help="Run only jobs, or only the shots of channels.", panel="Options"),
+        option("--only", metavar="jobs|channel", help="Run only jobs, or only the shots of channels.", panel="Options"),
     ] = None,
     lost: Annotated[
         float,

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from ..core.errors import RequestError
 from ..core.numerals import integer
+from ..core.outside import for_terminal
 from ..http.json_body import json_body
 from ..http.refusal import refusal
 from ..jobs.job import Job, NoSuchJob, NoSuchMedia, WrongState
@@ -156,7 +157,7 @@ def id_of(request: Request) -> str:
     """The id in a path. NoSuchJob for a text that no job has."""
     id = request.path_params["id"]
     if _ID.fullmatch(id) is None:
-        raise NoSuchJob("No such job.")
+        raise NoSuchJob(f"No job {for_terminal(id, 60)}.")
     return str(id)
 
 

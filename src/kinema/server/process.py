@@ -40,10 +40,12 @@ def serve(where: Serving, settings: ServerSettings, report: Callable[[str], None
     if settings.token is None and not _is_loopback(where.host):
         raise RequestError(
             f"{where.host} is reachable from other machines and requires a token.", field="token_env",
-            legal="the name of an environment variable that holds at least 16 characters",
+            legal="--token-env VAR, an environment variable that holds at least 16 characters",
         )  # fmt: skip
-    settings = replace(settings, models=tuple(map(_model, settings.models)),
+    settings = replace(settings, models=tuple(_model(name, "model") for name in settings.models),
                        names=(*settings.names, where.host, socket.gethostname()))  # fmt: skip
+    for name in where.warm:
+        _model(name, "warm")
     with contextlib.closing(_listening(where.host, where.port)) as sock:
         from ..jobs.store import JobStore
         from ..jobs.supervise import Workers
@@ -100,15 +102,15 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from None  # fmt: skip
 
 
-def _model(name: str) -> str:
-    """The id of a model of this machine. RequestError."""
+def _model(name: str, field: str) -> str:
+    """The id of a model of this machine. RequestError names the field."""
     from ..weights import store
 
     try:
         card = store.find(name)
         store.locate(card)
     except KinemaError as error:
-        raise RequestError(str(error), field="model", value=name) from None
+        raise RequestError(str(error), field=field, value=name) from None
     return card.id
 
 

@@ -86,7 +86,7 @@ export class Stage {
     };
     $("picture").addEventListener("load", () => learn($("picture").naturalWidth, $("picture").naturalHeight));
     $("clip").addEventListener("loadeddata", () => learn($("clip").videoWidth, $("clip").videoHeight, $("clip").duration));
-    const unreadable = () => this.#draft.value.input && this.hint(`This browser cannot show ${this.#draft.value.input.name}. It can still be extended, but nothing can be drawn on it.`, true);
+    const unreadable = () => this.#draft.value.input && this.hint(`This browser cannot show ${this.#draft.value.input.name}, so nothing can be drawn on it. If it is a clip, it can still be extended.`, true);
     for (const id of ["picture", "clip"]) $(id).addEventListener("error", unreadable);
   }
 

@@ -36,12 +36,18 @@ export function feature(condition) {
   return kind === "continue" && place === "end" ? "continue:end" : kind;
 }
 
+const FEATURES = {
+  "image:first": "first frame", "image:last": "last frame", "image:frame": "keyframe", reference: "reference image", source: "clip as input", mask: "mask",
+  trajectory: "drawn path", continue: "extension", "continue:end": "extension at the start",
+};
+const inWords = (name) => FEATURES[name] ?? name.replace(":", " ");
+
 /** Why a model cannot do it; "" if it can. */
 export function obstacle(card, features) {
   const missing = features.find((each) => !card.accepts.includes(each));
-  if (missing) return `no ${missing.replace(":", " ")}`;
+  if (missing) return `no ${inWords(missing)}`;
   const lacking = (card.needs ?? []).find((each) => !features.includes(each));
-  return lacking ? `requires ${lacking.replace(":", " ")}` : "";
+  return lacking ? `requires a ${inWords(lacking)}` : "";
 }
 
 /** Verbs for this input that a model here can do. */
