@@ -12,6 +12,7 @@ from test_attempts import Running, until
 
 from kinema.core.chunk import Chunk
 from kinema.core.errors import RequestError
+from kinema.core.events import Preview
 from kinema.core.request import Request
 from kinema.engine.clip_file import write_clip
 from kinema.engine.opener import stand_in
@@ -75,7 +76,20 @@ def test_a_job_writes_the_bytes_of_a_local_run(store, mini, tmp_path, monkeypatc
         {"kind": "source", "video": "road"}, {"kind": "mask", "boxes": [[0.4, 0.3, 0.7, 0.8]]}]},
 ], ids=["sampling", "fill"])  # fmt: skip
 def test_a_paused_clip_goes_on_from_its_kept_state(store, mini, tmp_path, monkeypatch, body):
+    """The pause is asked for at the first preview, and known before the work goes on."""
     monkeypatch.setattr(context, "PREVIEW_AFTER_S", 0.0)
+    preview, asked = context.Context._preview, threading.Event()
+
+    def pausing(self: context.Context, event: Preview) -> None:
+        preview(self, event)
+        if not asked.is_set():
+            asked.set()
+            store.pause(self.job.id)
+            end = time.monotonic() + 20
+            while self.stopping() != "pause" and time.monotonic() < end:
+                time.sleep(0.01)
+
+    monkeypatch.setattr(context.Context, "_preview", pausing)
     at_home = dict(body)
     if "conditions" in body:
         road = tmp_path / "road.mp4"
@@ -85,17 +99,8 @@ def test_a_paused_clip_goes_on_from_its_kept_state(store, mini, tmp_path, monkey
         body = {**body, "conditions": [{"kind": "source", "video": media}, body["conditions"][1]],
                 "shown_as": {media: str(road)}}  # fmt: skip
     id = store.submit("clip", body)[0].id
-
-    def pause_early() -> None:
-        until(store, id, "running")
-        while not any(event.kind == "preview" for event in store.events(id)):
-            time.sleep(0.005)
-        store.pause(id)
-
-    pausing = threading.Thread(target=pause_early)
-    pausing.start()
     with Running(store):
-        pausing.join(60)
+        assert asked.wait(60)
         assert until(store, id, "queued").paused
         store.resume(id)
         found = content(store, id)

@@ -16,8 +16,12 @@ from PIL import Image
 from kinema.core.request import Request
 
 CHECKS = Path(__file__).with_name("page_checks.js").read_text("utf-8")
-PAINTED = """(({ width, height }) => width && [...document.getElementById('brush').getContext('2d')
-    .getImageData(0, 0, width, height).data].some(Boolean))(document.getElementById('brush'))"""
+PAINTED = """((brush) => {
+    if (!brush.width) return false;
+    const pen = new OffscreenCanvas(brush.width, brush.height).getContext('2d', { willReadFrequently: true });
+    pen.drawImage(brush, 0, 0);
+    return pen.getImageData(0, 0, brush.width, brush.height).data.some(Boolean);
+})(document.getElementById('brush'))"""
 SHIFTS = """() => new Promise((resolve) => new PerformanceObserver((list) => resolve(
     list.getEntries().filter((each) => !each.hadRecentInput).reduce((sum, each) => sum + each.value, 0)
 )).observe({ type: "layout-shift", buffered: true }) ?? setTimeout(() => resolve(0), 500))"""

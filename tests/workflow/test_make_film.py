@@ -152,17 +152,17 @@ def test_the_film_says_what_it_is_made_of() -> None:
 def test_a_full_disk_loses_no_finished_shot(monkeypatch: pytest.MonkeyPatch) -> None:
     from kinema.media import write as module
 
-    real = module._put_in_place
+    real = module.put_clip
 
     def full(temp: Path, target: Path, text: str | None) -> None:
         if len(list(target.parent.glob("shot-*.mp4"))) >= 2:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(temp, target, text)
 
-    monkeypatch.setattr(module, "_put_in_place", full)
+    monkeypatch.setattr(module, "put_clip", full)
     with pytest.raises(MediaError, match="No space left"):
         make_film(film("cut", "cut", "cut"), "film.mp4", open_generator=PaintedShots())
-    monkeypatch.setattr(module, "_put_in_place", real)
+    monkeypatch.setattr(module, "put_clip", real)
     painted = PaintedShots()
     make_film(film("cut", "cut", "cut"), "film.mp4", open_generator=painted)
     assert painted.made == [3]

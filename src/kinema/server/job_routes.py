@@ -68,8 +68,10 @@ class JobRoutes:
             raise RequestError(f"No kind of job {str(kind)[:50]!r}.", field="kind", value=str(kind)[:50],
                                legal=", ".join(self.checks))  # fmt: skip
         key = request.headers.get("idempotency-key") or None
-        if key is not None and (job := await run_in_threadpool(self.store.submitted, kind, body, key)) is not None:
-            return answer(job.to_dict(), 200, {"location": f"/jobs/{job.id}"})
+        if key is not None:
+            earlier = await run_in_threadpool(self.store.submitted, kind, body, key)
+            if earlier is not None:
+                return answer(earlier.to_dict(), 200, {"location": f"/jobs/{earlier.id}"})
         if (await run_in_threadpool(self.store.counts))["queued"] >= self.max_queued:
             return refusal(429, f"The queue is full ({self.max_queued} jobs).", {"retry-after": "30"})
         await check(body)
