@@ -43,10 +43,12 @@ def moving_square(num: int = 16, size: int = 96, shift: int = 0) -> np.ndarray:
 
 
 class FakeServer:
-    """step_s: seconds of one of `steps` steps. token: required if set. fails: the reason with which jobs fail."""
+    """step_s: seconds of one of `steps` steps; a job waits before step number `hold_at` until `go` is set. token: required
+    if set. fails: the reason with which jobs fail."""
 
     def __init__(self, folder: Path, *, step_s: float = 0.05, steps: int = 8, token: str = "") -> None:
         self.folder, self.step_s, self.steps, self.token, self.fails = folder, step_s, steps, token, ""
+        self.hold_at, self.go = 0, threading.Event()
         self.jobs: dict[str, dict[str, Any]] = {}
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.types: dict[str, str] = {}
@@ -128,6 +130,8 @@ class FakeServer:
     def _run(self, job: dict[str, Any]) -> None:
         for step in range(1, self.steps + 1):
             time.sleep(self.step_s)
+            if step == self.hold_at:
+                self.go.wait(60)
             with self.lock:
                 if job["state"] == "canceling":
                     self._end(job, "canceled", reason="canceled")

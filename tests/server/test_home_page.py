@@ -41,7 +41,7 @@ def fake(tmp_path):
 
 
 def test_a_clip_by_keyboard_alone_and_after_a_reload(browser, fake):
-    fake.steps = 20
+    fake.steps, fake.hold_at = 20, 15
     tab = Tab(browser, fake.url)
     page = tab.page
     page.keyboard.press("Tab")
@@ -54,6 +54,7 @@ def test_a_clip_by_keyboard_alone_and_after_a_reload(browser, fake):
     assert re.match(r"Sampling, \d+ of 20", page.text_content(".status"))
     page.reload()  # in the middle: the job is still on the stage
     page.wait_for_selector("html[data-ready]")
+    fake.go.set()
     tab.until("document.querySelector('#watch video')?.videoWidth === 128")
     assert fake.posted == [{
         "kind": "clip", "name": "a red ball rolls left",
