@@ -48,7 +48,9 @@ def test_a_clip_by_keyboard_alone_and_after_a_reload(browser, fake):
     page.keyboard.press("Enter")  # skip to the prompt
     page.keyboard.type("a red ball rolls left")
     tab.until("document.getElementById('cost').dataset.state === 'good'")
-    assert re.match(r"(About|Less than) .*second", tab.text("cost-main")) and "17 frames, 2.13 s, 256x256" in tab.text("cost-more")
+    assert re.match(r"(About|Less than) .*second", tab.text("cost-main")) and "17 frames, 2.13 s, 256x256" in tab.text(
+        "cost-more"
+    )
     page.keyboard.press("Control+Enter")
     tab.until("document.querySelector('.preview')?.naturalWidth > 0")
     assert re.match(r"Sampling, \d+ of 20", page.text_content(".status"))
