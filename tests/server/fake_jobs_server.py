@@ -43,8 +43,8 @@ def moving_square(num: int = 16, size: int = 96, shift: int = 0) -> np.ndarray:
 
 
 class FakeServer:
-    """step_s: seconds of one of `steps` steps; a job waits before step number `hold_at` until `go` is set. token: required
-    if set. fails: the reason with which jobs fail."""
+    """step_s: seconds of one of `steps` steps; a job waits before step number `hold_at` until `go` is set. token:
+    required if set. fails: the reason with which jobs fail."""
 
     def __init__(self, folder: Path, *, step_s: float = 0.05, steps: int = 8, token: str = "") -> None:
         self.folder, self.step_s, self.steps, self.token, self.fails = folder, step_s, steps, token, ""
