@@ -8,9 +8,9 @@ import json
 import time
 from typing import Any
 
+from kinema.core.by_hash import is_media
 from kinema.core.errors import RequestError
 from kinema.jobs.built_in import BUILT_IN
-from kinema.jobs.job import is_media
 from kinema.jobs.kinds import JobKind, Kinds
 
 ERRORS = {

@@ -11,7 +11,6 @@ from starlette.testclient import TestClient
 
 from kinema.jobs.store import JobStore
 from kinema.server.app import server_app
-from kinema.server.kinds import KINDS
 from kinema.server.settings import ServerSettings
 
 
@@ -27,7 +26,7 @@ class Site:
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("KINEMA_HOME", str(tmp_path / "home"))
-    with JobStore.open(f"sqlite:///{tmp_path / 'store' / 'jobs.sqlite'}", kinds=KINDS) as found:
+    with JobStore.open(f"sqlite:///{tmp_path / 'store' / 'jobs.sqlite'}") as found:
         yield found
 
 

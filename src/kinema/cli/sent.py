@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.by_hash import PREFIX, renamed
 from ..core.errors import KinemaError
 from ..core.events import OnEvent, Progress
 from ..core.outside import exists
@@ -50,15 +51,7 @@ class SentRequest:
 
     def named(self, value: Any) -> Any:
         """Plain JSON with the typed names in place of the hashes, in sentences too."""
-        if isinstance(value, str):
-            for sent, typed in self.names.items() if "sha256:" in value else ():
-                value = value.replace(sent, typed)
-            return value
-        if isinstance(value, list):
-            return [self.named(each) for each in value]
-        if isinstance(value, dict):
-            return {name: self.named(each) for name, each in value.items()}
-        return value
+        return renamed(value, self.names)
 
     def upload(self, server: JobsServer, on_event: OnEvent) -> None:
         """Upload the media that the server lacks. Raises what JobsServer raises."""
@@ -109,7 +102,7 @@ def _sent(media: str, found: SentRequest) -> str:
         sha = _sha256(path)
     except (OSError, ValueError) as error:
         raise NotSendable(f"{media} cannot be read ({error})") from None
-    name = f"sha256:{sha}"
+    name = PREFIX + sha
     if found.names.setdefault(name, media) != media:
         raise NotSendable(f"{media} and {found.names[name]} are the same file")
     found.files[sha] = path

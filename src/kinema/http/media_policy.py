@@ -11,11 +11,11 @@ added here before clients can send it (tests/http/test_media_policy.py compares 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.by_hash import is_media
 from ..core.conditions import Value
 from ..core.errors import RequestError
 from ..core.outside import exists, for_terminal
@@ -26,8 +26,6 @@ from ..weights import styles
 from ..weights.hub import fetched
 from ..weights.names import is_hub_id
 from ..weights.store import known_cards
-
-HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def _unlisted(_policy: MediaPolicy, _value: str) -> bool:
 
 
 def _media(_policy: MediaPolicy, value: str) -> bool:
-    return value.startswith("data:") or HASH.fullmatch(value) is not None
+    return value.startswith("data:") or is_media(value)
 
 
 def _model(policy: MediaPolicy, value: str) -> bool:
@@ -107,7 +105,7 @@ def _upscaler(policy: MediaPolicy, value: str) -> bool:
 
 
 def _style(_policy: MediaPolicy, value: str) -> bool:
-    if HASH.fullmatch(value) is not None:
+    if is_media(value):
         return True
     return any(value == style.name for style in styles.named()) and not exists(value)
 

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..core.by_hash import is_sha256
 from ..core.whole import hidden
 from .refusal import refusal
 
@@ -28,7 +29,6 @@ WRITE_BYTES = 2**20
 SPARE_BYTES = 256 * 2**20
 """Space on the disk that uploads leave free."""
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}")
-_SHA = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _announced(request: Request, max_bytes: int) -> tuple[str, str] | Response:
     if media_type.startswith("multipart/"):
         return refusal(415, "An upload is the bare file, not a form.", {"connection": "close"})
     sha256 = request.headers.get(HASH_HEADER, "").lower().removeprefix("sha256:")
-    if sha256 and _SHA.fullmatch(sha256) is None:
+    if sha256 and not is_sha256(sha256):
         return refusal(400, f"{HASH_HEADER} is not 64 hexadecimal digits.", {"connection": "close"})
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdecimal() and (len(length) > 18 or int(length) > max_bytes):

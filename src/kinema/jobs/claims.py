@@ -14,10 +14,11 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..core.by_hash import is_media
 from ..core.errors import KinemaError
 from . import records
 from .database import Do, JobDatabase, Row
-from .job import HELD, Job, is_media
+from .job import HELD, Job
 from .kinds import Kinds
 from .media import MediaStore
 

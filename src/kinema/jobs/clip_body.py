@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.by_hash import is_media
 from ..core.conditions import FILE_FIELDS
 from ..core.errors import RequestError
 from ..core.request import Request
-from .job import is_media
 
 BESIDE = FILE, QUALITY, SHOWN_AS = ("file", "quality", "shown_as")
 QUALITIES = ("draft", "good", "best")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..core.by_hash import PREFIX
+from ..core.by_hash import PREFIX, is_sha256
 from ..core.errors import KinemaError, RequestError
 
 STATES = ("queued", "running", "canceling", "succeeded", "canceled", "failed", "expired")
 ENDED = ("succeeded", "canceled", "failed", "expired")
 HELD = ("running", "canceling")
 """The states in which a worker holds the job."""
-
-_MEDIA = re.compile(r"sha256:[0-9a-f]{64}")
-_SHA = re.compile(r"[0-9a-f]{64}")
 
 
 class NoSuchJob(KinemaError):
@@ -106,15 +102,10 @@ class Media:
 def sha_of(media: str) -> str:
     """The 64 hexadecimal digits of "sha256:<hex>", or of the digits alone. RequestError for anything else."""
     sha = media.removeprefix(PREFIX) if isinstance(media, str) else ""
-    if not _SHA.fullmatch(sha):
+    if not is_sha256(sha):
         raise RequestError(f"{str(media)[:100]!r} names no media.", field="media", value=str(media)[:100],
                            legal="sha256: and 64 hexadecimal digits")  # fmt: skip
     return sha
-
-
-def is_media(value: Any) -> bool:
-    """Whether a value is "sha256:<64 hexadecimal digits>"."""
-    return isinstance(value, str) and _MEDIA.fullmatch(value) is not None
 
 
 def check_states(states: Iterable[str]) -> tuple[str, ...]:

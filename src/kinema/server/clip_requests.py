@@ -10,10 +10,11 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ..core.by_hash import is_media
 from ..core.errors import RequestError
 from ..core.request import Request
 from ..http.json_body import json_body
-from ..http.media_policy import HASH, MediaPolicy, texts_of
+from ..http.media_policy import MediaPolicy, texts_of
 from ..jobs.clip_body import BESIDE
 from ..jobs.job import NoSuchMedia
 from ..jobs.store import JobStore
@@ -73,7 +74,7 @@ class ClipRequests:
     def _files(self, request: Request) -> dict[str, Path]:
         found: dict[str, Path] = {}
         for field, text, _ in texts_of(request):
-            if HASH.fullmatch(text) and text not in found:
+            if is_media(text) and text not in found:
                 try:
                     found[text] = self.store.media.path(text)
                 except NoSuchMedia:

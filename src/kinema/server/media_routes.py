@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from ..core.by_hash import is_sha256
 from ..http.uploads import receive
 from ..jobs.job import Media, NoSuchMedia
 from ..jobs.store import JobStore
 from .answers import answer
 from .media_types import headers_of
-
-_SHA = re.compile(r"[0-9a-f]{64}")
 
 
 class MediaRoutes:
@@ -44,7 +41,7 @@ class MediaRoutes:
     async def download(self, request: Request) -> Response:
         """GET and HEAD; ranges are supported."""
         sha256 = request.path_params["sha256"]
-        if _SHA.fullmatch(sha256) is None:
+        if not is_sha256(sha256):
             raise NoSuchMedia("No such media.")
         media = await run_in_threadpool(self.store.media.find, sha256)
         path = await run_in_threadpool(self.store.media.path, sha256)

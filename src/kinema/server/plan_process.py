@@ -31,7 +31,7 @@ def main() -> int:
 
 def answered(fields: dict[str, Any], media: Mapping[str, str], device: str | None) -> dict[str, Any]:
     """{"plan": ...} or {"refused": ...}. media: hash -> path."""
-    from ..core.by_hash import hashes_found_by
+    from ..core.by_hash import hashes_found_by, renamed
     from ..core.request import Request
     from ..engine.plan import plan
 
@@ -45,19 +45,6 @@ def answered(fields: dict[str, Any], media: Mapping[str, str], device: str | Non
     except Exception as error:  # a library's fault with a damaged input
         why = f"The request cannot be planned ({type(error).__name__})."
         return {"refused": RequestError(why).to_dict()}
-
-
-def renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """A plain value with each of these names replaced, also inside the sentences of errors."""
-    if isinstance(value, str):
-        for old, new in names.items():
-            value = value.replace(old, new)
-        return value
-    if isinstance(value, dict):
-        return {key: renamed(each, names) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [renamed(each, names) for each in value]
-    return value
 
 
 if __name__ == "__main__":

@@ -50,9 +50,8 @@ def serve(where: Serving, settings: ServerSettings, report: Callable[[str], None
         from ..jobs.store import JobStore
         from ..jobs.supervise import Workers
         from .app import server_app
-        from .kinds import KINDS
 
-        with JobStore.open(where.database, kinds=KINDS) as store:
+        with JobStore.open(where.database) as store:
             changes = Changes(store.wait)
             app = server_app(store, settings, changes)
             url = address_of(sock).rstrip("/")
