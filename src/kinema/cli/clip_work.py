@@ -31,11 +31,12 @@ class ClipWork:
 
 
 def finished(
-    job: ClipWork, path: Path, on_event: OnEvent, *, plan: dict[str, Any], by_model: bool, seconds: float, device: str,
-    preview: str | None, facts: dict[str, Any],
+    job: ClipWork, path: Path, on_event: OnEvent, *, plan: dict[str, Any], has_weights: bool, seconds: float,
+    device: str, preview: str | None, facts: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    """Add a written clip to the history and return what `--json` prints. plan: as in its manifest. by_model: whether
-    the model ran. facts: what the run found out."""
+    """Add a written clip to the history and return what `--json` prints. plan: as in its manifest. has_weights: as for
+    `Plan.ran_model`. facts: what the run found out."""
+    by_model = job.plan.ran_model(has_weights)
     record(
         on_event, path, "generated", prompt=job.plan.prompt, model=job.plan.model if by_model else "",
         seed=job.plan.seed if by_model else None, size=job.plan.size, frames=job.plan.frames, fps=job.plan.fps,
@@ -45,14 +46,7 @@ def finished(
         "sheet": str(job.sheet) if job.sheet is not None else None,
         "preview": preview,
         "bytes": output.size_of(path),
-        "width": job.plan.size[0],
-        "height": job.plan.size[1],
-        "frames": job.plan.frames,
-        "fps": job.plan.fps,
-        "seconds": round(seconds, 3),
-        "device": device,
-        **facts,
-        "plan": plan | {"estimate": estimate.model_dump() if (estimate := job.plan.estimate) else None},
+        **job.plan.result(plan, seconds=seconds, device=device, found=facts),
     }
 
 

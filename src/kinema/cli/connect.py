@@ -80,6 +80,15 @@ def named(url: str, token: str | None = None) -> RunningServer:
         raise NoServer(str(error)) from None
 
 
+def again(server: JobsServer, *, by_name: bool) -> JobsServer | None:
+    """A server that stopped answering, if it is back: at its address if the user named it, else wherever this machine's
+    server is now. None, or NoServer: not yet."""
+    if by_name:
+        return named(server.url, server.token).server
+    found = on_this_machine()
+    return None if found is None else found.server
+
+
 def required(server: str | None, token_env: str | None = None) -> JobsServer:
     """The server of a command that works only with one. RequestError, NoServer."""
     token = None

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.errors import Cancelled, KinemaError, MediaError, error_from_dict
-from ..core.events import Event, Note, OnEvent, Progress
+from ..core.events import Event, Note, OnEvent
 from ..core.overall import ProgressState, Reported
+from ..jobs.job import ENDED
 from .connect import NoServer
+from .progress import transferred
 
 if TYPE_CHECKING:
     from ..http.jobs_client import JobsServer
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 RETURN_S, LOOK_S = 30.0, 0.5
 """How long a server that stopped answering is waited for, and how often it is looked for."""
 CANCEL_S = 5.0
-ENDED = ("succeeded", "failed", "canceled", "expired")
-LARGE = 64 * 2**20
-"""Downloads of fewer bytes than this show no progress: they take less than two seconds."""
 Found = TypeVar("Found")
 
 
@@ -94,7 +93,7 @@ class FollowedJob:
 
         partial = hidden(target)
         try:
-            self.server.save_result(self.id, result, partial, _reporting(on_event))
+            self.server.save_result(self.id, result, partial, transferred(on_event, "fetch"))
             sidecar = result.get("sidecar")  # reading the file itself would import the codecs
             manifest = read_manifest(partial) if sidecar is None else self.server.media_json(str(sidecar))
             put_clip(partial, target, json.dumps(manifest))
@@ -147,13 +146,3 @@ def queued(job: dict[str, Any], on_event: OnEvent) -> None:
     """Report that a job waits for others."""
     if job.get("position"):
         on_event(Event("queue"))
-
-
-def _reporting(on_event: OnEvent) -> Callable[[int, int], None]:
-    """Report the progress of a long download."""
-
-    def report(done: int, total: int) -> None:
-        if total > LARGE:
-            on_event(Progress("fetch", done // 2**20, total // 2**20))
-
-    return report

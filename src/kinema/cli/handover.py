@@ -65,8 +65,7 @@ class Handover:
             note(job.cancel(submit))
             raise
         return finished(
-            work, target, on_event, plan=manifest["plan"],
-            by_model=self.plan.uses_model and (self.plan.fill != "both" or bool(manifest.get("weights"))),
+            work, target, on_event, plan=manifest["plan"], has_weights=bool(manifest.get("weights")),
             seconds=time.perf_counter() - started, device=str(result.get("device", "")), preview=None,
             facts={name: value for name, value in manifest.items() if name in OUTCOME},
         )  # fmt: skip
@@ -76,10 +75,7 @@ class Handover:
         return "The server" if self.must else "The server on this machine"
 
     def _again(self) -> Any:
-        if self.must:
-            return connect.named(self.running.server.url, self.running.server.token).server
-        found = connect.on_this_machine()
-        return None if found is None else found.server
+        return connect.again(self.running.server, by_name=self.must)
 
 
 def prepared(options: SingleClipOptions, request: Request) -> Handover | None:

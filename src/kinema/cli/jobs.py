@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import KinemaError, RequestError
+from ..jobs.job import ENDED
 from . import connect, output
 from .exits import guarded
-from .followed import ENDED, FollowedJob, queued
+from .followed import FollowedJob, queued
 from .names import unused
 from .options import OUTPUT, AsJson, option
 from .progress import reporter
@@ -196,13 +197,8 @@ def _act(action: str, ids: list[str], server: str | None, token_env: str | None,
 
 
 def _followed(jobs_of: JobsServer, id: str, asked: str | None) -> FollowedJob:
-    def again() -> JobsServer | None:
-        if asked not in (None, connect.AUTO):
-            return connect.named(jobs_of.url, jobs_of.token).server
-        found = connect.on_this_machine()
-        return None if found is None else found.server
-
-    return FollowedJob(jobs_of, again, "The server", id)
+    by_name = asked not in (None, connect.AUTO)
+    return FollowedJob(jobs_of, lambda: connect.again(jobs_of, by_name=by_name), "The server", id)
 
 
 def _line(job: dict[str, Any]) -> str:

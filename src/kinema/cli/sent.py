@@ -6,25 +6,21 @@ the file has the same bytes as one that was generated without a server.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.by_hash import PREFIX, renamed
-from ..core.errors import KinemaError
-from ..core.events import OnEvent, Progress
+from ..core.errors import KinemaError, MediaError
+from ..core.events import OnEvent
 from ..core.outside import exists
+from .progress import transferred
 
 if TYPE_CHECKING:
     from ..core.request import Request
     from ..http.jobs_client import JobsServer
 
-BLOCK = 2**20
-LARGE = 64 * 2**20
-"""Uploads of fewer bytes than this show no progress: they take less than two seconds."""
 TYPES = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif",
     ".mp4": "video/mp4", ".webm": "video/webm", ".mov": "video/quicktime", ".mkv": "video/x-matroska",
@@ -61,7 +57,7 @@ class SentRequest:
         for sha in missing:
             path = self.files[sha]
             server.upload(path, sha, TYPES.get(path.suffix.lower(), "application/octet-stream"),
-                          _megabytes(on_event, before, total))  # fmt: skip
+                          transferred(on_event, "upload", before, total))  # fmt: skip
             before += path.stat().st_size
 
 
@@ -91,7 +87,7 @@ def _file_fields() -> tuple[str, ...]:
 
 def _sent(media: str, found: SentRequest) -> str:
     """Return the hash of a media file, and note the file and its name."""
-    from ..conditions.inputs import local_path
+    from ..conditions.inputs import digest, local_path
 
     if media.startswith("data:"):
         return media
@@ -99,27 +95,14 @@ def _sent(media: str, found: SentRequest) -> str:
         path = local_path(media)
         if not path.is_file():
             raise NotSendable(f"{media} is not a file")
-        sha = _sha256(path)
     except (OSError, ValueError) as error:
+        raise NotSendable(f"{media} cannot be read ({error})") from None
+    try:
+        sha = digest(media)
+    except MediaError as error:
         raise NotSendable(f"{media} cannot be read ({error})") from None
     name = PREFIX + sha
     if found.names.setdefault(name, media) != media:
         raise NotSendable(f"{media} and {found.names[name]} are the same file")
     found.files[sha] = path
     return name
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _megabytes(on_event: OnEvent, before: int, total: int) -> Callable[[int, int], None]:
-    def report(done: int, _size: int) -> None:
-        if total > LARGE:
-            on_event(Progress("upload", (before + done) // 2**20, total // 2**20))
-
-    return report

@@ -242,11 +242,10 @@ def run(job: ClipWork, engine: Engine, on_event: OnEvent) -> dict[str, Any]:
         save_sheet(picked, job.sheet)
     if previews is not None and not previews.offered:
         on_event(Note("sample", "No preview was written: no step was sampled."))
-    ran = job.plan.uses_model and (job.plan.fill != "both" or bool(engine.digests(job.plan)))
     return finished(
-        job, path, on_event, plan=manifest["plan"], by_model=ran, seconds=time.perf_counter() - started,
-        device=engine.device_name, preview=job.preview if previews is not None and previews.written else None,
-        facts=facts,
+        job, path, on_event, plan=manifest["plan"], has_weights=bool(engine.digests(job.plan)),
+        seconds=time.perf_counter() - started, device=engine.device_name, facts=facts,
+        preview=job.preview if previews is not None and previews.written else None,
     )  # fmt: skip
 
 

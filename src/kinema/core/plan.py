@@ -140,6 +140,23 @@ class Plan(Value):
             del found["fill"]
         return found | {"upscale": [each | {"plan": plan} for each, plan in zip(found["upscale"], steps)]}
 
+    def ran_model(self, has_weights: bool) -> bool:
+        """Whether a model ran. has_weights: whether the finished clip has digests of weights: with "both", only a clip
+        that had something left to generate."""
+        return self.uses_model and (self.fill != "both" or has_weights)
+
+    def result(
+        self, described: dict[str, Any], *, seconds: float, device: str, found: dict[str, Any]
+    ) -> dict[str, Any]:  # fmt: skip
+        """What is printed about the finished clip (`--json`) and stored with its job, whoever generated it. described:
+        the plan in its manifest. found: what the run found out."""
+        width, height = self.size
+        estimate = self.estimate.model_dump() if self.estimate is not None else None
+        return {
+            "width": width, "height": height, "frames": self.frames, "fps": self.fps, "seconds": round(seconds, 3),
+            "device": device, **found, "plan": described | {"estimate": estimate},
+        }  # fmt: skip
+
     @property
     def quality(self) -> str:
         """Default quality of the written file; in-place edits should preserve the source."""

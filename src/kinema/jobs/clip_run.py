@@ -54,10 +54,11 @@ def run_clip(context: Context, body: ClipBody) -> dict[str, Any]:
         if sidecar.is_file():
             result["sidecar"] = context.store_file(sidecar, "application/json")["media"]
         return {
-            **result, "width": found.size[0], "height": found.size[1], "frames": found.frames, "fps": found.fps,
-            "seconds": round(time.perf_counter() - started, 3), "device": engine.device_name, **facts,
-            "plan": manifest["plan"] | {"estimate": estimate.model_dump() if (estimate := found.estimate) else None},
-        }  # fmt: skip
+            **result,
+            **found.result(
+                manifest["plan"], seconds=time.perf_counter() - started, device=engine.device_name, found=facts
+            ),
+        }
 
 
 def _engine(context: Context, stack: ExitStack, found: Plan, model: str) -> Any:

@@ -25,6 +25,7 @@ from ...core.errors import KinemaError, RequestError
 from ...core.outside import for_terminal, of_kind
 from ...http.client import Unreachable
 from ...http.jobs_client import JobsServer, NoSuchJobThere, NotNow
+from ...jobs.job import ENDED, STATES
 from ..config import secret
 from ..writing.breaker import Breaker
 from .fetching import MAX_BYTES, accept, attempt
@@ -34,7 +35,6 @@ KINEMA = "kinema:"
 ANSWER_S, POLL_S = 30.0, (0.2, 2.0)
 AWAY_S = 60.0
 """Maximum outage of a server that has accepted a job."""
-WAITING, OVER = ("queued", "running", "canceling"), ("succeeded", "failed", "canceled", "expired")
 
 
 class RemoteMaker:
@@ -104,10 +104,10 @@ class RemoteMaker:
             return self._state(_asked(lambda: server.submit("clip", body, key=key, name=order.id[:200])))
 
         job = submit()
-        if job["state"] in OVER[1:]:  # of an earlier attempt
+        if job["state"] in ENDED and job["state"] != "succeeded":  # of an earlier attempt
             job = self._state(_asked(lambda: server.act(job["id"], "retry")))
         heard = time.monotonic()
-        while job["state"] in WAITING:
+        while job["state"] not in ENDED:
             if time.monotonic() > end:
                 self._give_up(server, job, limit_s)
             self._sleep(pause_s)
@@ -150,7 +150,7 @@ class RemoteMaker:
 
     def _state(self, job: Any) -> dict[str, Any]:
         """A job in a response, its id and state checked."""
-        if not isinstance(job, dict) or job.get("state") not in (*WAITING, *OVER) or not isinstance(job.get("id"), str):
+        if not isinstance(job, dict) or job.get("state") not in STATES or not isinstance(job.get("id"), str):
             raise KinemaError(f"{self.base} is not a server of Kinema: {for_terminal(str(job), 100)}")
         return job
 
