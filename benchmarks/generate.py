@@ -144,7 +144,8 @@ def psnr_db(error: float) -> float:
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-def cold(model: str, runs: int) -> list[tuple[str, str, str]]:
+def plain_command(model: str, out: Path) -> list[str]:
+    """The command that generates with plain diffusers what `exact` does, and writes it to `out`."""
     from kinema.core.request import Request
     from kinema.engine.plan import plan as make_plan
     from kinema.weights import store
@@ -155,11 +156,15 @@ def cold(model: str, runs: int) -> list[tuple[str, str, str]]:
         prompt=PROMPT, height=plan.height, width=plan.width, frames=plan.frames, steps=plan.steps,
         guidance=plan.guidance, length=plan.options["text_length"],
     )  # fmt: skip
+    return [sys.executable, "-c", script, str(store.locate(card)), str(out)]
+
+
+def cold(model: str, runs: int) -> list[tuple[str, str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mp4"
         kinema_command = [sys.executable, "-m", "kinema", "generate", PROMPT, "--model", model, "--seed", "3"]
         kinema_command += ["--server", "off", "-o", str(out)]
-        commands = {"diffusers": [sys.executable, "-c", script, str(store.locate(card)), str(out)]}
+        commands = {"diffusers": plain_command(model, out)}
         commands.update({name: [*kinema_command, "--profile", name] for name in PROFILES})
         found = {name: [measured(command) for command in [*[commands[name]] * (runs + 1)]][1:] for name in commands}
     base_s, base_mb = (statistics.median(run[index] for run in found["diffusers"]) for index in (0, 1))

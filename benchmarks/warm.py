@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-from generate import PLAIN, PROMPT, measured, request
+from generate import PROMPT, measured, plain_command
 
 KINEMA = [sys.executable, "-m", "kinema"]
 START_S = 180.0
@@ -52,7 +52,7 @@ def main() -> None:
             str(out),
         ]
         commands = {
-            "diffusers": [sys.executable, "-c", *plain(args.model), str(out)],
+            "diffusers": plain_command(args.model, out),
             "without": [*command, "--server", "off"],
             "with": command,
         }
@@ -69,21 +69,6 @@ def main() -> None:
                         beside.append(seconds - job_s())
             check(command, out)
     report(runs, beside)
-
-
-def plain(model: str) -> tuple[str, str]:
-    """The plain script for the same request as `exact`, and the folder of the weights."""
-    from kinema.core.request import Request
-    from kinema.engine.plan import plan as make_plan
-    from kinema.weights import store
-
-    card = store.find(model)
-    plan = make_plan(Request(**request(card, "exact")), card, "cpu")
-    script = PLAIN.format(
-        prompt=PROMPT, height=plan.height, width=plan.width, frames=plan.frames, steps=plan.steps,
-        guidance=plan.guidance, length=plan.options["text_length"],
-    )  # fmt: skip
-    return script, str(store.locate(card))
 
 
 @contextlib.contextmanager
