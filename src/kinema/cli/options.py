@@ -31,6 +31,11 @@ def option(
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)]
+PasswordEnv = Annotated[
+    str | None,
+    option("--password-env", metavar="VAR", help="The environment variable with the database's password.",
+           panel="Options"),
+]  # fmt: skip
 Anyway = Annotated[
     bool,
     typer.Option("--anyway", help="Run although the request is outside what the model was trained on.",

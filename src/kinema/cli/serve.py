@@ -11,7 +11,7 @@ import typer
 
 from ..core.errors import RequestError
 from .exits import guarded
-from .options import option
+from .options import PasswordEnv, option
 from .say import log_to_stderr, say_aside
 
 
@@ -32,11 +32,7 @@ def serve(
         typer.Option("--database", metavar="URL", show_default=False,
                      help="postgresql://user@host:5432/name or sqlite:///FILE. Default: a file of this user."),
     ] = None,
-    password_env: Annotated[
-        str | None,
-        option("--password-env", metavar="VAR", help="The environment variable with the database's password.",
-               panel="Options"),
-    ] = None,
+    password_env: PasswordEnv = None,
     token_env: Annotated[
         str | None,
         option("--token-env", metavar="VAR", help="The environment variable with the token that clients must send.",

@@ -15,7 +15,7 @@ import typer
 from ..core.errors import RequestError
 from . import exits
 from .exits import guarded
-from .options import option
+from .options import PasswordEnv, option
 from .say import log_to_stderr, say_aside
 
 
@@ -27,11 +27,7 @@ def worker(
                      help="postgresql://user@host:5432/name, without a password, or sqlite:///FILE. Default: the jobs "
                      "of this user."),
     ] = None,
-    password_env: Annotated[
-        str | None,
-        option("--password-env", metavar="VAR", help="The environment variable with the database's password.",
-               panel="Options"),
-    ] = None,
+    password_env: PasswordEnv = None,
     device: Annotated[
         str, option("--device", metavar="D", help="For jobs: cuda, cuda:1, mps or cpu. Default: the best.",
                     panel="Options")
