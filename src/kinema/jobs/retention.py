@@ -34,9 +34,12 @@ def clean(store: JobStore, limits: Retention, upload_s: float = UPLOAD_S) -> int
     while store.media.total_bytes() > limits.max_bytes:
         with database.look() as do:
             rows = do(f"SELECT id FROM kinema_jobs WHERE {_IS_ENDED} ORDER BY ended_at LIMIT 1")
-        if not rows:
-            break
-        count += _delete(store, rows[0]["id"])
+            if not rows:
+                break
+            id = rows[0]["id"]
+            made = do("SELECT DISTINCT sha FROM kinema_job_media WHERE job = :id AND role <> 'input'", id=id)
+        count += _delete(store, id)
+        store.media.drop_unused([row["sha"] for row in made])  # however new: else the next job would go for its bytes
         store.media.collect(now, upload_s)
     store.media.sweep()
     return count
