@@ -7,7 +7,8 @@
 
 `--set start=DIR` continues the training of a finished model, except its VAE and tiny decoder. `--set vae_start=DIR/vae`
 continues the training of a VAE, wider with `--set vae_decoder_base=32` (mini_wan_vae.py). `--set moving_camera=0.35`
-trains on clips of which that share has a moving camera.
+trains on clips of which that share has a moving camera, `--set first_seed=1000000` on scenes from that seed on (default
+0: with `start`, scenes that the model has seen), `--set rate=0.4` at another factor on the learning rates than 0.75.
 
 Stages: clips (render Toyland), vae, decoder (further training of the decoder; latents stay valid), tiny (the tiny
 decoder), cache (latents of clips and conditions), video (transformer and text encoder; single frames first), few_step
@@ -34,6 +35,7 @@ from kinema.training.core import processes, run_folder
 from kinema.training.core.budget import NOTHING, FixedCost
 from kinema.training.core.checkpoints import load_averaged
 from kinema.training.core.loop import LoopConfig, train
+from kinema.training.core.settings import number as option
 from kinema.training.core.stages import Settings, Stage
 from kinema.training.data import parallel_vae
 from kinema.training.data.condition_kinds import TARGETS
@@ -54,7 +56,7 @@ from mini_wan_student import train_student
 from mini_wan_vae import decoder_for, new_vae, number, open_vae, resized, vae_start, widened
 
 AGAIN = 0.75
-"""Factor on the default learning rates with `start`."""
+"""Factor on the default learning rates with `start`, unless `--set rate` gives one."""
 CLIPS_PER_MINUTE = 60
 """Number of clips per minute of the budget on a CPU."""
 
@@ -102,6 +104,10 @@ class Run:
         if self.start is not None and not (self.start / "model_index.json").is_file():
             raise ValueError(f"start must be the folder of a finished model; {self.start} has no model_index.json.")
         self.again = vae_start(settings.options, edition)
+        last = HELD_OUT - edition.most_clips
+        self.first_seed = int(option("first_seed", settings.options.get("first_seed"), (int, 0, 0, last)))
+        again = 1.0 if self.start is None else AGAIN
+        self.rate = option("rate", settings.options.get("rate"), (float, again, 0.0, 4.0))
         torch.set_num_threads(8 if self.big else 1)
 
     def fixed_cost(self, before_s: float, after_s: float = 0.0) -> FixedCost:
@@ -122,7 +128,7 @@ class Run:
         return LatentStore(self.out / name, self.shape, self.device)
 
     def clips(self, minutes: float) -> dict[str, Any]:
-        """Render training clips (seeds 0, 1, ...) and 256 held-out ones."""
+        """Render training clips (from first_seed on) and 256 held-out ones."""
         edition = self.edition
         most = edition.most_clips if self.big else int(CLIPS_PER_MINUTE * self.settings.minutes)
         count = min(edition.most_clips, max(32, most))
@@ -133,7 +139,8 @@ class Run:
         held_out = range(HELD_OUT, HELD_OUT + (256 if count > 1000 else 16))
         write_shards(self.out / "held_out", edition.world, held_out, device=self.device, **size)
         limit = minutes if self.big else None
-        write_shards(self.out / "clips", edition.world, range(count), device=self.device, minutes=limit, **size)
+        seeds = range(self.first_seed, self.first_seed + count)
+        write_shards(self.out / "clips", edition.world, seeds, device=self.device, minutes=limit, **size)
         return {"clips": len(self.open_clips())}
 
     def vae_task(self, kind: type[VaeTask], vae: AutoencoderKLWan, **changes: Any) -> VaeTask:
@@ -283,9 +290,8 @@ class Run:
         if self.big:
             task.transformer.compile(dynamic=False)
         rates = self.edition.rates
-        again = 1.0 if self.start is None else AGAIN
         config = self.config(
-            "video_run", minutes, lr_muon=again * rates["muon"], lr_adam=again * rates["adam"],
+            "video_run", minutes, lr_muon=self.rate * rates["muon"], lr_adam=self.rate * rates["adam"],
             decay_from=0.5 if self.start is None else 0.3, final_lr=0.03, ema=0.996,
         )  # fmt: skip
         result = train(task, config, self.settings.show)
