@@ -65,28 +65,31 @@ def parse_api(value: dict[str, Any], source: str) -> Workflow:
         nodes[key] = GraphNode(
             key, kind, for_terminal(title, 100) if isinstance(title, str) else "", inputs=tuple(inputs), widgets=values
         )
-    check_acyclic(value, source)
+    in_order(value, source)
     return Workflow(source, Graph("", nodes, links), prompt=value)
 
 
-def check_acyclic(prompt: Mapping[str, Any], source: str) -> None:
-    """RequestError, which names the nodes, if the links of a prompt form a cycle."""
+def in_order(prompt: Mapping[str, Any], source: str) -> list[str]:
+    """The ids of a prompt's nodes, each after the nodes that it is linked to. RequestError, which names the nodes, if
+    links form a cycle."""
     waiting = {key: _origins(node, prompt) for key, node in prompt.items()}
     users: dict[str, list[str]] = {key: [] for key in prompt}
     for key, origins in waiting.items():
         for origin in origins:
             users[origin].append(key)
-    ready = [key for key, origins in waiting.items() if not origins]
-    while ready:
-        done = ready.pop()
+    found = [key for key, origins in waiting.items() if not origins]
+    for done in found:  # grows meanwhile
         for user in users[done]:
             waiting[user].discard(done)
             if not waiting[user]:
-                ready.append(user)
+                found.append(user)
     if circle := _circle({key: origins for key, origins in waiting.items() if origins}):
         shown = " -> ".join(for_terminal(key, 40) for key in circle[:8])
         more = ", ..." if len(circle) > 8 else ""
-        raise RequestError(f"{source}: a cycle of nodes: {shown}{more}.", field="workflow", legal="links without cycles")
+        raise RequestError(
+            f"{source}: a cycle of nodes: {shown}{more}.", field="workflow", legal="links without cycles"
+        )
+    return found
 
 
 def _circle(waiting: Mapping[str, set[str]]) -> list[str]:

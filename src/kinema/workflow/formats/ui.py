@@ -71,7 +71,9 @@ def _node(value: dict[str, Any], what: str) -> GraphNode:
         name = _text(one.get("name"), f"{place}: name")
         inputs.append(
             GraphInput(
-                name, _type(one.get("type")), None if link is None else _id(link, f"{place}: link"),
+                name,
+                _type(one.get("type")),
+                None if link is None else _id(link, f"{place}: link"),
                 _text(widget.get("name") or name, f"{place}: widget") if isinstance(widget, dict) else "",
             )  # fmt: skip
         )
