@@ -69,14 +69,9 @@ def _node(value: dict[str, Any], what: str) -> GraphNode:
         one = _kind(each, place, dict)
         link, widget = one.get("link"), one.get("widget")
         name = _text(one.get("name"), f"{place}: name")
-        inputs.append(
-            GraphInput(
-                name,
-                _type(one.get("type")),
-                None if link is None else _id(link, f"{place}: link"),
-                _text(widget.get("name") or name, f"{place}: widget") if isinstance(widget, dict) else "",
-            )  # fmt: skip
-        )
+        shown = _text(widget.get("name") or name, f"{place}: widget") if isinstance(widget, dict) else ""
+        key = None if link is None else _id(link, f"{place}: link")
+        inputs.append(GraphInput(name, _type(one.get("type")), key, shown))
     widgets, named = value.get("widgets_values"), value.get("widgets_values_named")
     mode = value.get("mode", 0)
     return GraphNode(

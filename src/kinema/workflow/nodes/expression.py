@@ -9,6 +9,7 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from ...core.errors import RequestError
@@ -96,7 +97,7 @@ def _value(tree: ast.expr, values: Mapping[str, Number], depth: int) -> Any:
             return found
         case ast.Compare(left=left, ops=ops, comparators=parts) if all(type(op) in _COMPARED for op in ops):
             terms = [of(part) for part in (left, *parts)]
-            return all(_COMPARED[type(op)](*pair) for op, pair in zip(ops, zip(terms, terms[1:], strict=False)))
+            return all(_COMPARED[type(op)](*pair) for op, pair in zip(ops, pairwise(terms)))
         case ast.IfExp(test=test, body=body, orelse=other):
             return of(body) if of(test) else of(other)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
