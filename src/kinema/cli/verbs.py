@@ -23,6 +23,7 @@ VERBS = {
     "submit": "submit:submit", "jobs": "jobs:app", "music": "music:music", "score": "music:score",
     "interpolate": "interpolate:interpolate", "rerun": "clip:rerun", "inspect": "clip:inspect",
     "history": "history:history", "models": "models:app", "styles": "styles:styles", "samples": "samples:samples",
+    "workflow": "workflow:app",
     "toyland": "toyland:app", "evaluate": "evaluate:app", "train": "train:train", "doctor": "doctor:doctor",
     "completion": "completion:completion",
 }  # fmt: skip

@@ -11,6 +11,8 @@ Each family module has `CARDS`, `OPTIONS` (its settings, core/options.py), `plan
     assemble(file, base, folder, target) -> number of tensors
                                         writes a folder in diffusers' layout from an original checkpoint (safetensors)
                                         and the other parts of a base model: its card and folder
+    PART_FILES                          by part, patterns of file names of ComfyUI's (a text encoder's, an
+                                        autoencoder's) that stand for a part of each of its models
     ADAPTER_NAMES                       layer names in adapter files (weights/adapter_keys.py)
 
 `recognise` raises ModelError for a model that the family identifies but does not support.

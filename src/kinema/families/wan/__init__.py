@@ -10,11 +10,12 @@ from .adapter_names import ADAPTER_NAMES
 from .cards import CARDS
 from .detect import recognise
 from .extras import complete
+from .file_parts import PATTERNS as PART_FILES
 from .file_parts import missing
 from .options import WanOptions as OPTIONS
 from .planning import plan
 
-__all__ = ["ADAPTER_NAMES", "CARDS", "OPTIONS", "complete", "load", "missing", "plan", "recognise"]
+__all__ = ["ADAPTER_NAMES", "CARDS", "OPTIONS", "PART_FILES", "complete", "load", "missing", "plan", "recognise"]
 
 
 def load(card: Card, location: Path, device: Any = None, dtype: Any = None) -> Any:

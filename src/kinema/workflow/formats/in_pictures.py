@@ -57,7 +57,8 @@ def _chunks(
         head = file.read(8)
         if len(head) < 8:
             return
-        size, kind = sorted(struct.unpack(layout, head), key=lambda part: isinstance(part, bytes))
+        first, second = struct.unpack(layout, head)
+        kind, size = (first, second) if layout.startswith("<") else (second, first)
         at = file.tell()
         yield kind, size
         file.seek(at + size + (size % 2 if even else 0) + trailer)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from .declaration import Declaration, DeclaredInput, choice, file, number, sockets
 
 _DTYPES = choice("weight_dtype", "default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2")
-_KINDS = (
-    "stable_diffusion", "stable_cascade", "sd3", "stable_audio", "mochi", "ltxv", "pixart", "cosmos", "lumina2", "wan",
-    "hidream", "chroma", "ace", "omnigen2", "qwen_image", "hunyuan_image", "flux2",
-)  # fmt: skip
+_KIND = DeclaredInput("type", "COMBO", "stable_diffusion")
+"""Of a text encoder; newer models add to its values."""
 
 
 def _strength(name: str) -> DeclaredInput:
@@ -29,7 +27,7 @@ LOADERS = (
         title="Load Diffusion Model",
     ),
     Declaration(
-        "CLIPLoader", (file("clip_name", "text_encoders"), choice("type", *_KINDS), choice("device", "default", "cpu")),
+        "CLIPLoader", (file("clip_name", "text_encoders"), _KIND, choice("device", "default", "cpu")),
         ("CLIP",), "part of the model: its text encoder", title="Load CLIP",
     ),
     Declaration(

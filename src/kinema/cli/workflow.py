@@ -1,0 +1,89 @@
+"""`kinema workflow`: ComfyUI's workflow files, shown and converted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core.apart import keep_apart
+from ..core.errors import RequestError
+from ..core.whole import write_text
+from .exits import guarded
+from .options import OUTPUT, AsJson, option
+from .output import check_parent
+from .say import note, say
+
+app = typer.Typer(no_args_is_help=True, help="Workflows of ComfyUI.")
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", show_default=False,
+        help="A workflow as JSON, or a picture, clip, sound or SVG that carries one.",
+    ),
+]  # fmt: skip
+
+
+@app.callback()
+def _group() -> None:
+    """Workflows of ComfyUI, from JSON files and from the media that carry them."""
+
+
+@app.command("show")
+@guarded
+def show(
+    file: File,
+    output_: Annotated[
+        str | None, option("--output", "-o", metavar="FILE", panel=OUTPUT, help="Also draw the graph, as .svg.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the nodes of a workflow, what each becomes in Kinema, and what is unknown or missing."""
+    from ..workflow.draw_svg import svg
+    from ..workflow.draw_text import lines
+    from ..workflow.findings import examine
+    from ..workflow.formats.read import read_workflow
+
+    target = None if output_ is None else Path(output_)
+    if target is not None:
+        if target.suffix.lower() != ".svg":
+            raise RequestError(f"{target}: not an SVG file.", field="output", value=output_, legal="a name.svg")
+        check_parent(target)
+        keep_apart({"output": target}, [file])
+    found = examine(read_workflow(file))
+    if target is not None:
+        write_text(target, svg(found))
+    if as_json:
+        typer.echo(json.dumps(found.to_dict() | ({} if target is None else {"path": str(target)})))
+        return
+    say(*lines(found))
+    if target is not None:
+        say(str(target))
+
+
+@app.command("convert")
+@guarded
+def convert(
+    file: File,
+    seed: Annotated[
+        int | None,
+        option("--seed", metavar="N", help="Of choices in prompts, as {day|night}. Default: new choices each time."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the API prompt of a workflow as JSON, exactly as ComfyUI's page would send it.
+
+    Unknown nodes and missing models are named on stderr.
+    """
+    from ..workflow.findings import examine
+    from ..workflow.formats.convert import to_prompt
+    from ..workflow.formats.read import read_workflow
+
+    workflow = read_workflow(file)
+    prompt = to_prompt(workflow, seed)
+    if not as_json:
+        for line in examine(workflow).missing():
+            note(line)
+    typer.echo(json.dumps(prompt, indent=None if as_json else 2))

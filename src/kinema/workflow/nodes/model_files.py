@@ -1,0 +1,99 @@
+"""ComfyUI's names of model files, and the models of Kinema that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ...core.card import Card
+from ...core.errors import ModelError
+from ...core.outside import for_terminal
+from ...core.registry import family_module, family_names
+from ...weights import store
+from .table import DECLARED
+
+INPUT = "input"
+"""ComfyUI's folder of pictures and clips."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file that a workflow names. model: the id of the Kinema model that it is, or is a part of; "" if none
+    reads it. part: it is a part of that model, or of every model of a family. here: whether that model is on this
+    machine. supply: how to get it."""
+
+    name: str
+    folder: str
+    nodes: tuple[str, ...]
+    model: str
+    here: bool
+    supply: str
+    part: bool = False
+
+
+def model_files(
+    prompt: Mapping[str, Mapping[str, Any]], sources: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[ModelFile]:
+    """The model files that the declared nodes of a prompt name, each once. sources: what the workflow notes about
+    files, {"url", "directory"} by name. Reads headers at most, no weights."""
+    users: dict[tuple[str, str], list[str]] = {}
+    for key, node in prompt.items():
+        declared = DECLARED.get(node["class_type"])
+        for each in declared.inputs if declared else ():
+            value = node["inputs"].get(each.name)
+            if each.folder not in ("", INPUT) and isinstance(value, str) and value:
+                users.setdefault((value, each.folder), []).append(key)
+    cards = store.known_cards()
+    used = {card.id for name, _ in users for card in [_card(name, cards)] if card is not None}
+    return [
+        _found(name, folder, tuple(nodes), cards, used, (sources or {}).get(name, {}))
+        for (name, folder), nodes in users.items()
+    ]
+
+
+def _found(
+    name: str, folder: str, nodes: tuple[str, ...], cards: Sequence[Card], used: set[str], source: Mapping[str, Any]
+) -> ModelFile:
+    url = source.get("url")
+    fetched = f"; the workflow names {for_terminal(url, 300)}" if isinstance(url, str) and url else ""
+    if (card := _card(name, cards)) is not None:
+        is_here = _here(card)
+        supply = "on this machine" if is_here else f"`kinema models pull {card.id}`"
+        return ModelFile(name, folder, nodes, card.id, is_here, supply)
+    if folder == "loras":
+        return ModelFile(name, folder, nodes, "", False, f"a style: `--style FILE:STRENGTH`{fetched}")
+    if family := _part_of(name):
+        of = [card for card in cards if card.family == family and card.id in used]
+        is_here = any(_here(card) for card in of)
+        label = ", ".join(card.id for card in of) or f"every model of the family {family}"
+        return ModelFile(name, folder, nodes, label, is_here, f"part of {label}", part=True)
+    return ModelFile(name, folder, nodes, "", False, f"no model of Kinema reads it{fetched}")
+
+
+def _card(name: str, cards: Sequence[Card]) -> Card | None:
+    """The model whose published file has this name; folders before it and upper case do not count."""
+    plain = _plain(name)
+    return next((card for card in cards if any(fnmatchcase(plain, each.lower()) for each in card.single_files)), None)
+
+
+def _part_of(name: str) -> str | None:
+    """The family one of whose parts has this file name."""
+    plain = _plain(name)
+    for family in family_names():
+        patterns = getattr(family_module(family), "PART_FILES", {})
+        if any(fnmatchcase(plain, each.lower()) for found in patterns.values() for each in found):
+            return family
+    return None
+
+
+def _plain(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2].lower()
+
+
+def _here(card: Card) -> bool:
+    try:
+        return store.here(card)
+    except ModelError:
+        return False
