@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from html import escape
+from pathlib import PurePath
 from statistics import fmean
+from textwrap import wrap
+from unicodedata import east_asian_width
 
 from ..core.errors import RequestError
 from .draw_text import value_text
@@ -12,9 +15,12 @@ from .findings import Examined, NodeFinding
 from .formats.api import is_link
 
 MAX_NODES = 1000
-WIDTH_PX, GAP_X_PX, GAP_Y_PX, LINE_PX, PAD_PX, TOP_PX = 250, 70, 22, 17, 10, 76
-CHARS = 38
-"""That fit into the width of a box."""
+WIDTH_PX, GAP_X_PX, GAP_Y_PX, LINE_PX, PAD_PX, TOP_PX = 264, 64, 22, 17, 10, 76
+CHARS, BOLD_CHARS = 34, 31
+"""That fit into the width of a box; wide ones (Chinese) count twice."""
+
+MAX_ROWS = 12
+"""Of text in a box."""
 
 COLORS = {"maps": ("#e8f5ec", "#2e7d4f"), "lacks": ("#fdf1dc", "#b26a00"), "unknown": ("#fbe4e4", "#b3261e")}
 LEGEND = {"maps": "has a counterpart in Kinema", "lacks": "Kinema does not run it yet", "unknown": "unknown node"}
@@ -37,11 +43,12 @@ def svg(found: Examined) -> str:
         if is_link(value) and value[0] in places
     ]  # fmt: skip
     boxes = [_box(node, texts[node.id], places[node.id], heights[node.id]) for node in found.nodes]
+    name = PurePath(found.source).name
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         'font-family="system-ui, sans-serif" font-size="12">',
-        f"<title>{_safe(found.source)}</title>", '<rect width="100%" height="100%" fill="#ffffff"/>',
-        f'<text x="24" y="32" font-size="17" font-weight="600" fill="#1c1c1c">{_safe(found.source)}</text>',
+        f"<title>{_safe(name)}</title>", '<rect width="100%" height="100%" fill="#ffffff"/>',
+        f'<text x="24" y="32" font-size="17" font-weight="600" fill="#1c1c1c">{_safe(name)}</text>',
         *_legend(), '<g fill="none" stroke="#8a8f98" stroke-width="1.5">', *links, "</g>", *boxes, "</svg>", "",
     ])  # fmt: skip
 
@@ -79,23 +86,23 @@ def _layout(found: Examined, heights: dict[str, int]) -> tuple[dict[str, tuple[i
     return places, max(width, 640), lowest + 8
 
 
-def _texts(node: NodeFinding, found: Examined) -> list[str]:
-    """The lines in a box: title, what it becomes, plain values."""
-    rows = [_cut(f"{node.title}  #{node.id}"), _cut(node.becomes)]
+def _texts(node: NodeFinding, found: Examined) -> list[tuple[str, str]]:
+    """The rows in a box, each with its style: title, what it becomes, plain values."""
+    edge = COLORS[node.state][1]
+    rows = [(f'font-weight="600" fill="{edge}"', _cut(f"{node.title} #{node.id}", BOLD_CHARS))]
+    rows += [(f'font-style="italic" fill="{edge}"', row) for row in wrap(node.becomes, CHARS)[:4]]
     for name, value in found.running[node.id]["inputs"].items():
-        if not is_link(value) and len(rows) < 10:
-            rows.append(_cut(f"{name}: {value_text(value, CHARS)}"))
+        if not is_link(value) and len(rows) < MAX_ROWS:
+            rows.append(('fill="#333333"', _cut(f"{name}: {value_text(value)}", CHARS)))
     return rows
 
 
-def _box(node: NodeFinding, rows: list[str], place: tuple[int, int], height: int) -> str:
+def _box(node: NodeFinding, rows: list[tuple[str, str]], place: tuple[int, int], height: int) -> str:
     fill, edge = COLORS[node.state]
     x, y = place
-    styles = (f'font-weight="600" fill="{edge}"', f'font-style="italic" fill="{edge}"', 'fill="#333333"')
     lines = [
-        f'<text x="{x + PAD_PX}" y="{y + PAD_PX + LINE_PX * (number + 1) - 4}" '
-        f"{styles[min(number, 2)]}>{_safe(row)}</text>"
-        for number, row in enumerate(rows)
+        f'<text x="{x + PAD_PX}" y="{y + PAD_PX + LINE_PX * (number + 1) - 4}" {style}>{_safe(row)}</text>'
+        for number, (style, row) in enumerate(rows)
     ]
     box = f'<rect x="{x}" y="{y}" width="{WIDTH_PX}" height="{height}" rx="7" fill="{fill}" stroke="{edge}"/>'
     return "\n".join([f"<g><title>{_safe(node.kind)}: {_safe(node.becomes)}</title>", box, *lines, "</g>"])
@@ -118,8 +125,14 @@ def _legend() -> list[str]:
     return found
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= CHARS else text[: CHARS - 3] + "..."
+def _cut(text: str, limit: int) -> str:
+    """The text, cut to a width."""
+    room = limit
+    for at, char in enumerate(text):
+        room -= 2 if east_asian_width(char) in "WF" else 1
+        if room < 0:
+            return text[: max(0, at - 3)] + "..."
+    return text
 
 
 def _safe(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..core.outside import for_terminal
@@ -9,8 +10,8 @@ from .findings import Examined
 from .formats.api import is_link
 
 MARKS = {"maps": "->", "lacks": "!", "unknown": "?"}
-MAX_VALUE, MAX_SHOWN = 100, 500
-"""Characters of a value; nodes."""
+MAX_VALUE, SHORT, MAX_SHOWN = 100, 50, 500
+"""Characters of a value, and of one that shares its line; nodes."""
 
 
 def lines(found: Examined) -> list[str]:
@@ -19,11 +20,19 @@ def lines(found: Examined) -> list[str]:
     for node in found.nodes[:MAX_SHOWN]:
         named = node.title if node.title == node.kind else f"{node.title} ({node.kind})"
         shown += ["", f"{node.id}  {named}  {MARKS[node.state]} {node.becomes}"]
-        inputs = found.running[node.id]["inputs"]
-        shown += [f"    {for_terminal(name, 60)} {value_text(value)}" for name, value in inputs.items()]
+        shown += [f"    {row}" for row in _rows(found.running[node.id]["inputs"])]
     if len(found.nodes) > MAX_SHOWN:
         shown += ["", f"... and {len(found.nodes) - MAX_SHOWN:,} more nodes"]
     return [*shown, "", *verdict(found)]
+
+
+def _rows(inputs: Mapping[str, Any]) -> list[str]:
+    """The inputs of a node: its links on one line, its short values on another, each long text on its own."""
+    linked, short, long = [], [], []
+    for name, value in inputs.items():
+        row = f"{for_terminal(name, 60)} {value_text(value)}"
+        (linked if is_link(value) else short if len(row) <= SHORT else long).append(row)
+    return [", ".join(each) for each in (linked, short) if each] + long
 
 
 def verdict(found: Examined) -> list[str]:
@@ -44,7 +53,7 @@ def value_text(value: Any, limit: int = MAX_VALUE) -> str:
     """Return a value of an input in few characters, or the node and output that it is linked to."""
     if is_link(value):
         return f"<- {for_terminal(value[0], 60)}" + (f" output {value[1]}" if value[1] else "")
-    text = value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
     return for_terminal(" ".join(text[: 4 * limit].split()), limit)
 
 

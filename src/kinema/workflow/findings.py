@@ -3,14 +3,16 @@ would supply it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..core.outside import for_terminal
+from .formats.api import is_link
 from .formats.convert import Prompt, converted
 from .formats.graph import GraphNode, Workflow
 from .nodes.check import wrong_values
+from .nodes.declaration import Declaration
 from .nodes.fold import folded
 from .nodes.model_files import ModelFile, model_files
 from .nodes.table import DECLARED
@@ -83,7 +85,14 @@ def examine(workflow: Workflow) -> Examined:
     prompt = converted(workflow, seed=0).prompt
     running = folded(prompt, workflow.source)
     originals = _originals(workflow)
-    nodes = tuple(_finding(key, node, originals.get(key.rpartition(":")[2])) for key, node in running.items())
+    uses: dict[str, list[str]] = {}
+    for node in running.values():
+        for name, value in node["inputs"].items():
+            if is_link(value):
+                uses.setdefault(value[0], []).append(name)
+    nodes = tuple(
+        _finding(key, node, originals.get(key.rpartition(":")[2]), uses.get(key, ())) for key, node in running.items()
+    )
     graphs = (workflow.graph, *workflow.subgraphs.values())
     notes = {
         each["name"]: each
@@ -99,17 +108,23 @@ def _originals(workflow: Workflow) -> dict[str, GraphNode]:
     return {key: node for graph in graphs for key, node in graph.nodes.items()}
 
 
-def _finding(key: str, node: Mapping[str, Any], original: GraphNode | None) -> NodeFinding:
+def _finding(key: str, node: Mapping[str, Any], original: GraphNode | None, uses: Sequence[str]) -> NodeFinding:
+    """uses: the names of the inputs that it is linked to."""
     kind, meta = node["class_type"], node.get("_meta")
     title = meta.get("title") if isinstance(meta, dict) else None
     declared = DECLARED.get(kind)
     if declared is not None:
         state: State = "lacks" if declared.missing else "maps"
-        becomes = f"needs {declared.missing}" if declared.missing else declared.becomes
+        becomes = f"needs {declared.missing}" if declared.missing else _role(declared, uses)
     else:
         state, becomes = "unknown", _supplier(meta, original)
     shown = for_terminal(title, 100) if isinstance(title, str) and title else declared.title if declared else kind
     return NodeFinding(key, for_terminal(kind, 100), shown, state, becomes)
+
+
+def _role(declared: Declaration, uses: Sequence[str]) -> str:
+    roles = dict.fromkeys(declared.roles[name] for name in uses if name in declared.roles)
+    return " and ".join(roles) or declared.becomes
 
 
 def _supplier(meta: Any, original: GraphNode | None) -> str:

@@ -27,6 +27,7 @@ CONDITIONING = (
     Declaration(
         "CLIPTextEncode", (text("text", prompts=True), socket("clip", "CLIP")), ("CONDITIONING",),
         "the request's prompt, or its negative prompt", title="CLIP Text Encode (Prompt)",
+        roles={"positive": "the request's prompt", "negative": "the request's negative prompt"},
     ),
     Declaration(
         "CLIPVisionEncode", (*sockets("clip_vision CLIP_VISION, image IMAGE"), choice("crop", "center", "none")),

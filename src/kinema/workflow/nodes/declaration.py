@@ -40,9 +40,12 @@ class DeclaredInput:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One class of nodes. title: its name on the page. becomes: what a graph's node is in Kinema. missing: what Kinema
-    lacks to run it, or "" if it runs. value: it computes a plain value (`values.py`). result: it writes or shows its
-    input, so a graph with it has something to do."""
+    """One class of nodes.
+
+    title: its name on the page. becomes: what a node of it is in Kinema; roles: the same by the name of the input that
+    it is linked to. missing: what Kinema lacks to run it, or "". value: it computes a plain value (`values.py`).
+    result: it writes or shows its input, so a graph with it has something to do.
+    """
 
     name: str
     inputs: tuple[DeclaredInput, ...]
@@ -50,6 +53,7 @@ class Declaration:
     becomes: str
     title: str = ""
     missing: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
     value: bool = False
     result: bool = False
 

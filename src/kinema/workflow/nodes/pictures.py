@@ -44,7 +44,11 @@ _CODEC = dynamic("codec", "auto", auto=(), h264=(_ENCODING,), av1=(_ENCODING,))
 
 PICTURES = (
     Declaration(
-        "LoadImage", (upload("image"),), ("IMAGE", "MASK"), "an image of the request", title="Load Image"
+        "LoadImage", (upload("image"),), ("IMAGE", "MASK"), "an image of the request", title="Load Image",
+        roles={
+            "start_image": "image:first of the request", "init_image": "image:first of the request",
+            "end_image": "image:last of the request", "reference_image": "a reference of the request",
+        },
     ),
     Declaration("LoadVideo", (upload("file"),), ("VIDEO",), "a source clip of the request", title="Load Video"),
     Declaration(
