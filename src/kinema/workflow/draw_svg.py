@@ -22,8 +22,9 @@ CHARS, BOLD_CHARS = 34, 31
 MAX_ROWS = 12
 """Of text in a box."""
 
-COLORS = {"maps": ("#e8f5ec", "#2e7d4f"), "lacks": ("#fdf1dc", "#b26a00"), "unknown": ("#fbe4e4", "#b3261e")}
-LEGEND = {"maps": "has a counterpart in Kinema", "lacks": "Kinema does not run it yet", "unknown": "unknown node"}
+_AMBER = ("#fdf1dc", "#b26a00")
+COLORS = {"maps": ("#e8f5ec", "#2e7d4f"), "lacks": _AMBER, "unread": _AMBER, "unknown": ("#fbe4e4", "#b3261e")}
+LEGEND = {"maps": "has a counterpart in Kinema", "lacks": "not in Kinema yet", "unknown": "unknown node"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
@@ -89,7 +90,7 @@ def _layout(found: Examined, heights: dict[str, int]) -> tuple[dict[str, tuple[i
 def _texts(node: NodeFinding, found: Examined) -> list[tuple[str, str]]:
     """The rows in a box, each with its style: title, what it becomes, plain values."""
     edge = COLORS[node.state][1]
-    rows = [(f'font-weight="600" fill="{edge}"', _cut(f"{node.title} #{node.id}", BOLD_CHARS))]
+    rows = [(f'font-weight="600" fill="{edge}"', f"{_cut(node.title, BOLD_CHARS - len(node.id))} #{node.id}")]
     rows += [(f'font-style="italic" fill="{edge}"', row) for row in wrap(node.becomes, CHARS)[:4]]
     for name, value in found.running[node.id]["inputs"].items():
         if not is_link(value) and len(rows) < MAX_ROWS:

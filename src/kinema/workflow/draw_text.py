@@ -9,7 +9,7 @@ from ..core.outside import for_terminal
 from .findings import Examined
 from .formats.api import is_link
 
-MARKS = {"maps": "->", "lacks": "!", "unknown": "?"}
+MARKS = {"maps": "->", "lacks": "!", "unread": "!", "unknown": "?"}
 MAX_VALUE, SHORT, MAX_SHOWN = 100, 50, 500
 """Characters of a value, and of one that shares its line; nodes."""
 

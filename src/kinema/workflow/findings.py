@@ -17,7 +17,8 @@ from .nodes.fold import folded
 from .nodes.model_files import ModelFile, model_files
 from .nodes.table import DECLARED
 
-State = Literal["maps", "lacks", "unknown"]
+State = Literal["maps", "lacks", "unread", "unknown"]
+"""It has a counterpart in Kinema; Kinema lacks it; no model of Kinema reads its file; its class is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Examined:
         """A line for each class of nodes and each model file that is unknown or missing, with what would supply it."""
         found: dict[tuple[str, str, str], list[str]] = {}
         for node in self.nodes:
-            if node.state != "maps":
+            if node.state in ("unknown", "lacks"):
                 found.setdefault((node.state, node.kind, node.becomes), []).append(node.id)
         lines = [
             f"{'unknown node' if state == 'unknown' else 'not in Kinema'}: {kind} ({_listed(ids)}): {becomes}"
@@ -83,24 +84,29 @@ def examine(workflow: Workflow) -> Examined:
     """Return what a workflow is to Kinema. Choices in texts are made with seed 0. RequestError as `to_prompt`, except
     for unknown nodes, which are findings."""
     prompt = converted(workflow, seed=0).prompt
-    running = folded(prompt, workflow.source)
+    failed: list[str] = []
+    running = folded(prompt, workflow.source, failed)
     originals = _originals(workflow)
+    graphs = (workflow.graph, *workflow.subgraphs.values())
+    notes = {
+        each["name"]: each
+        for graph in graphs
+        for node in graph.nodes.values()
+        for each in node.models
+        if isinstance(each.get("name"), str)
+    }
+    models = tuple(model_files(running, notes))
+    unread = {key: each.name for each in models if not each.model and each.folder != "loras" for key in each.nodes}
     uses: dict[str, list[str]] = {}
     for node in running.values():
         for name, value in node["inputs"].items():
             if is_link(value):
                 uses.setdefault(value[0], []).append(name)
     nodes = tuple(
-        _finding(key, node, originals.get(key.rpartition(":")[2]), uses.get(key, ())) for key, node in running.items()
+        _finding(key, node, originals.get(key.rpartition(":")[2]), uses.get(key, ()), unread.get(key))
+        for key, node in running.items()
     )
-    graphs = (workflow.graph, *workflow.subgraphs.values())
-    notes = {
-        each["name"]: each
-        for graph in graphs for node in graph.nodes.values() for each in node.models
-        if isinstance(each.get("name"), str)
-    }  # fmt: skip
-    models = tuple(model_files(running, notes))
-    return Examined(workflow.source, prompt, running, nodes, models, tuple(wrong_values(running)))
+    return Examined(workflow.source, prompt, running, nodes, models, (*failed, *wrong_values(running)))
 
 
 def _originals(workflow: Workflow) -> dict[str, GraphNode]:
@@ -108,16 +114,22 @@ def _originals(workflow: Workflow) -> dict[str, GraphNode]:
     return {key: node for graph in graphs for key, node in graph.nodes.items()}
 
 
-def _finding(key: str, node: Mapping[str, Any], original: GraphNode | None, uses: Sequence[str]) -> NodeFinding:
-    """uses: the names of the inputs that it is linked to."""
+def _finding(
+    key: str, node: Mapping[str, Any], original: GraphNode | None, uses: Sequence[str], unread: str | None
+) -> NodeFinding:
+    """uses: the names of the inputs that it is linked to. unread: its model file, if no model of Kinema reads it."""
     kind, meta = node["class_type"], node.get("_meta")
     title = meta.get("title") if isinstance(meta, dict) else None
     declared = DECLARED.get(kind)
-    if declared is not None:
-        state: State = "lacks" if declared.missing else "maps"
-        becomes = f"needs {declared.missing}" if declared.missing else _role(declared, uses)
-    else:
+    state: State = "maps"
+    if declared is None:
         state, becomes = "unknown", _supplier(meta, original)
+    elif declared.missing:
+        state, becomes = "lacks", f"needs {declared.missing}"
+    elif unread is not None:
+        state, becomes = "unread", f"no model of Kinema reads {for_terminal(unread, 120)}"
+    else:
+        becomes = _role(declared, uses)
     shown = for_terminal(title, 100) if isinstance(title, str) and title else declared.title if declared else kind
     return NodeFinding(key, for_terminal(kind, 100), shown, state, becomes)
 

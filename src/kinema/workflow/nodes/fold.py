@@ -23,11 +23,14 @@ class _Failed:
     error: RequestError
 
 
-def folded(prompt: Mapping[str, Mapping[str, Any]], source: str) -> dict[str, dict[str, Any]]:
+def folded(
+    prompt: Mapping[str, Mapping[str, Any]], source: str, failed: list[str] | None = None
+) -> dict[str, dict[str, Any]]:
     """Return the nodes that run, in an order of execution, with plain values instead of links to value nodes. A value
     node stays if its value is known only during the run (the size of a picture).
 
-    RequestError: an expression without a value, a value of a wrong type, a cycle.
+    RequestError: an expression without a value, a value of a wrong type, unless `failed` is a list, which then gets a
+    line for each; a cycle.
     """
     ends: dict[tuple[str, int], Any] = {}
     """What stands for an output of a value node: a plain value, a link, _ABSENT or a _Failed."""
@@ -51,7 +54,7 @@ def folded(prompt: Mapping[str, Mapping[str, Any]], source: str) -> dict[str, di
             kept[key] = {**node, "inputs": inputs}
         else:
             ends |= {(key, slot): value for slot, value in enumerate(outputs)}
-    return _used(kept)
+    return _used(kept, failed)
 
 
 def _end(value: Any, ends: Mapping[tuple[str, int], Any]) -> Any:
@@ -84,7 +87,7 @@ def _outputs(kind: str, inputs: Mapping[str, Any]) -> Iterable[Any] | None:
     return [value if is_link(value) else primitive(kind, value)]
 
 
-def _used(nodes: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _used(nodes: Mapping[str, dict[str, Any]], failed: list[str] | None) -> dict[str, dict[str, Any]]:
     """The nodes that results need, in their order; results are nodes that write or show, else those that no other node
     uses."""
     origins = {
@@ -99,8 +102,11 @@ def _used(nodes: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         key = waiting.pop()
         if key not in used and key in nodes:
             used.add(key)
-            failed = next((value for value in nodes[key]["inputs"].values() if isinstance(value, _Failed)), None)
-            if failed is not None:
-                raise failed.error
+            for name, value in list(nodes[key]["inputs"].items()):
+                if isinstance(value, _Failed) and failed is None:
+                    raise value.error
+                if isinstance(value, _Failed) and failed is not None:
+                    failed += [str(value.error)] if str(value.error) not in failed else []
+                    del nodes[key]["inputs"][name]
             waiting += origins[key]
     return {key: node for key, node in nodes.items() if key in used}
