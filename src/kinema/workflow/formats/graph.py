@@ -44,8 +44,8 @@ class GraphInput:
 
 @dataclass(frozen=True, slots=True)
 class GraphNode:
-    """A node. widgets: its values by position, or by name in files of some node packs. named: by name, where the
-    frontend wrote them. box: x, y, width, height on the page, in pixels."""
+    """A node. widgets: its values by position, or by name in files of some node packs. named: by name, where the page
+    wrote them."""
 
     id: str
     type: str
@@ -56,7 +56,6 @@ class GraphNode:
     widgets: list[Any] | Mapping[str, Any] = field(default_factory=list)
     named: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
-    box: tuple[float, float, float, float] = (0.0, 0.0, 200.0, 100.0)
 
     @property
     def models(self) -> list[Mapping[str, Any]]:

@@ -84,7 +84,6 @@ def _node(value: dict[str, Any], what: str) -> GraphNode:
         widgets=[] if widgets is None else _kind(widgets, f"{what}: widgets_values", (list, dict)),
         named={} if named is None else _kind(named, f"{what}: widgets_values_named", dict),
         properties=_kind(value.get("properties") or {}, f"{what}: properties", dict),
-        box=_box(value),
     )
 
 
@@ -116,21 +115,6 @@ def _slots(value: Any, what: str) -> list[Any]:
     if len(found) > MAX_SLOTS:
         raise RequestError(f"{what}: {len(found):,}.", field="workflow", legal=f"at most {MAX_SLOTS:,}")
     return found
-
-
-def _box(value: dict[str, Any]) -> tuple[float, float, float, float]:
-    """Position and size on the page; lists, or objects with the keys "0" and "1"."""
-    found: list[float] = []
-    for key, default in (("pos", (0.0, 0.0)), ("size", (200.0, 100.0))):
-        pair = value.get(key)
-        pair = [pair.get("0"), pair.get("1")] if isinstance(pair, dict) else pair
-        legal = isinstance(pair, list) and len(pair) >= 2 and all(_is_number(side) for side in pair[:2])
-        found += [float(side) for side in pair[:2]] if isinstance(pair, list) and legal else default
-    return found[0], found[1], found[2], found[3]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e7
 
 
 def _id(value: Any, what: str) -> str:

@@ -20,6 +20,8 @@ MAX_DEPTH = 50
 MAX_BITS = 256
 """Of a whole number, results between operations included."""
 
+TOO_LARGE = f"a whole number of more than {MAX_BITS} bits"
+
 MAX_DIGITS = 20
 """That `round` keeps or clears: 10 to this power is computed."""
 
@@ -28,6 +30,7 @@ Number = int | float | bool
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow,
+    ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.BitXor: operator.xor,
 }  # fmt: skip
 _COMPARED: dict[type, Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq,
@@ -44,8 +47,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def evaluate(expression: str, values: Mapping[str, Number]) -> Number:
-    """Evaluate arithmetic with named values: + - * / // % **, comparisons, and, or, not, A if CONDITION else B, and
-    the functions of the table. Only the chosen side of `if` is evaluated.
+    """Evaluate arithmetic with named values: + - * / // % ** & | ^, comparisons, and, or, not, A if CONDITION else
+    B, and the functions of the table. Only the chosen side of `if` is evaluated.
 
     RequestError: not such an expression, an unknown name, a division by zero, a number over MAX_BITS bits or infinite.
     """
@@ -57,7 +60,7 @@ def evaluate(expression: str, values: Mapping[str, Number]) -> Number:
         )  # fmt: skip
     try:
         tree = ast.parse(expression.strip(), mode="eval")
-        return _bounded(_value(tree.body, values, 0))
+        return _one(_value(tree.body, values, 0))
     except (SyntaxError, MemoryError, RecursionError):
         raise RequestError(
             f"The expression {shown} cannot be read.", field="expression",
@@ -118,8 +121,9 @@ def _applied(function: Callable[..., Any], *terms: Any) -> Any:
     if function is operator.pow and len(terms) == 2:
         base, exponent = terms
         if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > MAX_BITS:
-            base = float(base)
-        terms = (base, exponent)
+            if exponent > 0 and abs(base) > 1:
+                raise OverflowError(TOO_LARGE)
+            terms = (float(base), exponent)
     if function is round and len(terms) == 2 and not (isinstance(terms[1], int) and abs(terms[1]) <= MAX_DIGITS):
         raise ValueError(f"round to {terms[1]} digits; at most {MAX_DIGITS}")
     return _bounded(function(*terms))
@@ -131,7 +135,7 @@ def _bounded(value: Any) -> Any:
     if not isinstance(value, int | float):
         raise TypeError(f"a {type(value).__name__} is not a number")
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        raise OverflowError(f"a whole number of more than {MAX_BITS} bits")
+        raise OverflowError(TOO_LARGE)
     if isinstance(value, float) and not math.isfinite(value):
         raise OverflowError("the result is not a finite number")
     return value
