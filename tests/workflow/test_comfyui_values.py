@@ -21,13 +21,16 @@ LEGAL = (
     "a * b + 1", "floor (a * b + 1)", "max(4, (int(a * 100) // 16) * 16)", "-a ** 2", "b % 7 - 7 // 2", "2 ** -2",
     "a if b > 10 else 1 / 0", "1 < b <= 16", "not c or b == 3", "round(2.5), ".rstrip(", "), "round(a, 1)",
     "sum([a, b, 2])", "min(a, b, 3)", "sqrt(b) + log(b) + sin(a) + cos(a) + tan(a)", "ceil(a) + abs(-3)", "pow(2, 10)",
-    "max(5, round(a * 24)) + (5 - (max(5, round(a * 24)) % 17)) % 17", "1e3 + .5", "c and b", "b & -8 | 3 ^ 1",
+    "max(5, round(a * 24)) + (5 - (max(5, round(a * 24)) % 17)) % 17", "1e3 + .5", "c and b",
+    "b & -8 | 3 ^ 1", "b & ~1", "log2(b) + log10(b)",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("expression", LEGAL)
 def test_arithmetic_equals_pythons(expression):
-    names = {name: getattr(math, name) for name in ("floor", "ceil", "sqrt", "log", "sin", "cos", "tan")}
+    names = {
+        name: getattr(math, name) for name in ("floor", "ceil", "sqrt", "log", "log2", "log10", "sin", "cos", "tan")
+    }
     expected = eval(expression, names, dict(VALUES))
     assert (evaluate(expression, VALUES), type(evaluate(expression, VALUES))) == (expected, type(expected))
 
@@ -39,7 +42,8 @@ def test_arithmetic_equals_pythons(expression):
         ("__import__('os')", "cannot be read"), ("eval('1')", "cannot be read"), ("lambda: 1", "cannot be read"),
         ("'a' * 9", "cannot be read"), ("(b := 3)", "cannot be read"), ("[x for x in (1, 2)]", "cannot be read"),
         ("f'{a}'", "cannot be read"), ("1j", "cannot be read"), ("max(*[1, 2])", "cannot be read"),
-        ("1 << 2", "cannot be read"), ("a & 1", "unsupported"), ("(" * 300 + "1" + ")" * 300, "cannot be read"), ("-" * 1000 + "1", "cannot"),
+        ("1 << 2", "cannot be read"), ("a & 1", "unsupported"),
+        ("(" * 300 + "1" + ")" * 300, "cannot be read"), ("-" * 1000 + "1", "cannot"),
         ("+".join("1" * 900), "cannot be read"), ("d + 1", r"d is not linked \(linked: a, b, c\)"),
         ("1 / 0", "division by zero"), ("1 % 0", "by zero"), ("sqrt(-1)", "math domain"), ("(-8) ** 0.5", "complex"),
         ("9 ** 9 ** 9", "more than 256"), ("2 ** 10 ** 10", "more than 256"), ("2 ** 300", "whole number of more than"),

@@ -37,17 +37,18 @@ _COMPARED: dict[type, Callable[[Any, Any], bool]] = {
     ast.NotEq: operator.ne,
 }  # fmt: skip
 _UNARY: dict[type, Callable[[Any], Any]] = {
-    ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_,
+    ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_, ast.Invert: operator.invert,
 }  # fmt: skip
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": min, "max": max, "round": round, "abs": abs, "floor": math.floor, "ceil": math.ceil, "sqrt": math.sqrt,
-    "pow": operator.pow, "log": math.log, "sin": math.sin, "cos": math.cos, "tan": math.tan, "sum": sum, "int": int,
+    "pow": operator.pow, "log": math.log, "log2": math.log2, "log10": math.log10,
+    "sin": math.sin, "cos": math.cos, "tan": math.tan, "sum": sum, "int": int,
     "float": float,
 }  # fmt: skip
 
 
 def evaluate(expression: str, values: Mapping[str, Number]) -> Number:
-    """Evaluate arithmetic with named values: + - * / // % ** & | ^, comparisons, and, or, not, A if CONDITION else
+    """Evaluate arithmetic with named values: + - * / // % ** & | ^ ~, comparisons, and, or, not, A if CONDITION else
     B, and the functions of the table. Only the chosen side of `if` is evaluated.
 
     RequestError: not such an expression, an unknown name, a division by zero, a number over MAX_BITS bits or infinite.
