@@ -24,7 +24,7 @@ from secrets import token_hex
 from ..core import lock
 from ..core.errors import KinemaError, ModelError, RequestError
 from ..weights.store import home
-from .attempts import Worker, is_broken
+from .attempts import HANGING_S, Worker, is_broken
 from .claims import LOST_S
 from .kinds import Kinds
 from .pool import EnginePool
@@ -95,6 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dtype", default="", help="of the networks; default: that of the device")
     parser.add_argument("--lost", type=float, default=LOST_S, help="seconds after which a silent worker is dead")
     parser.add_argument("--keep", type=float, default=2.0, help="least seconds between two kept states")
+    parser.add_argument("--hanging", type=float, default=HANGING_S, help="seconds after which a silent job hangs")
     parser.add_argument("--warm", action="append", default=[], metavar="MODEL", help="load this model at the start")
     parser.add_argument("--parent", type=int, help="end when this process does")
     parser.add_argument("--max-days", type=float, default=90, help="ended jobs are deleted after this time")
@@ -115,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
                 with engines.lease(model):
                     log.info("%s is loaded", model)
             retention = Retention(asked.max_days * 86_400, int(asked.max_gb * 1e9))
-            Worker(store, id, engines, asked.lost, asked.keep, retention).run(stop)
+            Worker(store, id, engines, asked.lost, asked.keep, retention, asked.hanging).run(stop)
     except KinemaError as error:
         log.error("%s", error)
         return 2 if isinstance(error, RequestError | ModelError) else 1
