@@ -30,7 +30,7 @@ DEFAULT_MODEL = "kinema-mini-wan"
 
 @guarded
 def doctor(as_json: AsJson = False) -> None:
-    """Check the installation: versions, devices, codecs, disk, memory, extras, models, the server, and what is missing."""
+    """Check the installation: versions, devices, codecs, disk, memory, extras, models, server, and what is missing."""
     found = examine()
     if as_json:
         typer.echo(json.dumps(found))
