@@ -61,7 +61,7 @@ def video_of(job: Job) -> dict[str, Any]:
     return {
         "id": PREFIX + job.id, "object": "video", "model": body.get("model", "kinema-mini-wan"), "status": status,
         "progress": 100 if status == "completed" else _percent(job.progress), "prompt": body.get("prompt", ""),
-        "created_at": int(job.created_at), "completed_at": int(job.ended_at) if status == "completed" else None,
+        "created_at": int(job.created_at), "completed_at": int(job.ended_at or 0) if status == "completed" else None,
         "expires_at": None, "size": size, "seconds": None if seconds is None else f"{seconds:g}",
         "remixed_from_video_id": None,
         "error": {"code": job.state, "message": job.reason or f"The job is {job.state}."}
