@@ -183,21 +183,21 @@ def _uni_step(
         ratio = math.log(sigma / float(run.sigmas[at - back])) / h
         ratios.append(ratio)
         slopes.append((older - now) / ratio)
-    weights = _uni_weights([*ratios, 1.0], h, run.name)
     found = _toward(x, now, sigma, after)
     bounded = -h if run.name == "uni_pc" else math.expm1(-h)
     if there is not None:
-        slopes, weights = [*slopes, there - now], [0.5] if len(known) == 1 else weights(len(known))
-    else:
-        weights = [0.5] if len(known) == 2 else weights(len(known) - 1)
+        ratios, slopes = [*ratios, 1.0], [*slopes, there - now]
+    # One slope has half a weight: in the predictor of order 2 and the corrector of order 1.
+    weights = [0.5] if len(slopes) == 1 else _uni_weights(ratios, h, bounded)
     for weight, slope in zip(weights, slopes, strict=True):
         found = found - bounded * weight * slope
     return found
 
 
-def _uni_weights(ratios: list[float], h: float, name: str) -> Callable[[int], list[float]]:
-    """The weights of the slopes, equation 9, for a number of them."""
-    bounded = -h if name == "uni_pc" else math.expm1(-h)
+def _uni_weights(ratios: list[float], h: float, bounded: float) -> list[float]:
+    """The weights of the slopes, equation 9. bounded: B(h)."""
+    if not ratios:
+        return []
     rows, right = [], []
     phi, factorial = math.expm1(-h) / -h - 1, 1.0
     for power in range(len(ratios)):
@@ -205,14 +205,9 @@ def _uni_weights(ratios: list[float], h: float, name: str) -> Callable[[int], li
         right.append(phi * factorial / bounded)
         factorial *= power + 2
         phi = phi / -h - 1 / factorial
-
-    def solved(count: int) -> list[float]:
-        if not count:
-            return []
-        matrix = torch.tensor([row[:count] for row in rows[:count]], dtype=torch.float64)
-        return torch.linalg.solve(matrix, torch.tensor(right[:count], dtype=torch.float64)).tolist()
-
-    return solved
+    matrix, values = torch.tensor(rows, dtype=torch.float64), torch.tensor(right, dtype=torch.float64)
+    found: list[float] = torch.linalg.solve(matrix, values).tolist()
+    return found
 
 
 UNI_PC = ("uni_pc", "uni_pc_bh2")
