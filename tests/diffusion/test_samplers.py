@@ -177,3 +177,12 @@ def test_what_is_refused():
     for name, sigmas in (("heun", [1.0, 0.0]), ("euler", [1.0]), ("euler", [0.5, 0.5, 0.0]), ("euler", [])):
         with pytest.raises(RequestError):
             SigmaSampler(name, sigmas, FLOW, float)
+
+
+def test_the_options_name_what_there_is():
+    from typing import get_args
+
+    from kinema.core.options import Sampler, Schedule
+    from kinema.diffusion.samplers import CHECKPOINT
+
+    assert (CHECKPOINT, *SAMPLERS) == get_args(Sampler) and (CHECKPOINT, *SCHEDULES) == get_args(Schedule)

@@ -15,10 +15,15 @@ from typing import Any
 import torch
 
 from ..core.errors import RequestError
+from ..core.options import Sampling
+from ..core.plan import Plan
 from .noise import noise
+from .sigma_schedules import NoiseLevels, sigmas_of
 
 FLOW, V, EPSILON = "flow", "v", "epsilon"
 """What a network predicts: noise - clean, v in Karras' form, or the noise."""
+CHECKPOINT = "checkpoint"
+"""The option's value for the checkpoint's own."""
 SMALLEST = 1e-3
 """The last sigma of UniPC, which cannot step to 0."""
 
@@ -208,6 +213,21 @@ def _uni_weights(ratios: list[float], h: float, bounded: float) -> list[float]:
     matrix, values = torch.tensor(rows, dtype=torch.float64), torch.tensor(right, dtype=torch.float64)
     found: list[float] = torch.linalg.solve(matrix, values).tolist()
     return found
+
+
+def chosen(
+    own: Any, options: Sampling, plan: Plan, prediction: str, levels: NoiseLevels, timestep: Callable[[float], float]
+) -> Any:  # fmt: skip
+    """The scheduler of a plan: the checkpoint's own, unless the options `sampler` and `schedule` name others. own: with
+    its sigmas set. prediction, timestep: see SigmaSampler. levels: of the model."""
+    if options.sampler == options.schedule == CHECKPOINT:
+        return own
+    name = "euler" if options.sampler == CHECKPOINT else options.sampler
+    if options.schedule == CHECKPOINT or plan.sigmas:  # a student knows its own sigmas only
+        sigmas = [float(sigma) for sigma in own.sigmas]
+    else:
+        sigmas = sigmas_of(options.schedule, levels, plan.steps, name)
+    return SigmaSampler(name, sigmas, prediction, timestep, seed=plan.seed, device=own.timesteps.device)
 
 
 UNI_PC = ("uni_pc", "uni_pc_bh2")
