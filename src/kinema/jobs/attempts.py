@@ -25,8 +25,6 @@ from .store import JobStore
 
 IDLE_S, CLEAN_S = 1.0, 600.0
 """Seconds between looks at an idle queue that has not changed, and between cleanings of the store."""
-HANGING_S = 3600.0
-"""A step of a large model on a CPU takes minutes, and so does loading it."""
 HUNG = 71
 """Exit code of a worker whose job hung."""
 PERMANENT = (RequestError, ModelError, MediaError)
@@ -38,7 +36,7 @@ log = logging.getLogger("kinema")
 class Worker:
     """store: its jobs. id: the same after a restart. engines: its models. keep_s: see Context. retention: None leaves
     the cleaning of the store to others. hanging_s: a job that says nothing for so long hangs: its attempt ends, and the
-    process with it, because nothing else stops a thread."""
+    process with it, because nothing else stops a thread; None in a process that does other work too."""
 
     store: JobStore
     id: str
@@ -46,7 +44,7 @@ class Worker:
     lost_s: float = LOST_S
     keep_s: float = 2.0
     retention: Retention | None = None
-    hanging_s: float = HANGING_S
+    hanging_s: float | None = None
     job: str = field(default="", init=False)
     """The id of the job that runs; "" between two."""
     _running: tuple[Claim, Context] | None = field(default=None, init=False)
@@ -100,7 +98,7 @@ class Worker:
 
     def _end_if_it_hangs(self) -> None:
         """End the attempt and the process if the job says nothing any more."""
-        if (running := self._running) is None:
+        if (running := self._running) is None or self.hanging_s is None:
             return
         claim, context = running
         silent_s = time.monotonic() - context.sign_s

@@ -24,7 +24,7 @@ from secrets import token_hex
 from ..core import lock
 from ..core.errors import KinemaError, ModelError, RequestError
 from ..weights.store import home
-from .attempts import HANGING_S, Worker, is_broken
+from .attempts import Worker, is_broken
 from .claims import LOST_S
 from .kinds import Kinds
 from .pool import EnginePool
@@ -33,6 +33,8 @@ from .store import JobStore
 
 SLOT_S, PARENT_S = 20.0, 0.5
 """How long a new worker waits for its slot, which a dying one may still hold; seconds between looks at the parent."""
+HANGING_S = 3600.0
+"""A step of a large model on a CPU takes minutes, and so does loading it."""
 BROKEN = 70
 """Exit code of a worker whose GPU cannot be used any more by its process."""
 DATABASE_ENV = "KINEMA_JOBS_DATABASE"
