@@ -146,8 +146,14 @@ def harm(
             threads = following.start(listeners, seed)
             what = Counter[str]()
             while what.total() < kills and not all(store.get(id).ended for id in ids):
-                # At random while jobs run. At most two for each job that ends: a process takes seconds to start, and
-                # a job whose attempts all die at once fails, as it should.
+                # The first while a job has a kept state, the others at random while jobs run. At most two for each job
+                # that ends: a process takes seconds to start, and a job whose attempts all die at once fails, as it
+                # should.
+                if not what:
+                    _wait_for_kept(store, ids)
+                    server.kill("both", rng)
+                    what["both"] += 1
+                    continue
                 time.sleep(rng.uniform(0, every_s))
                 counts = store.counts()
                 if counts["running"] and what.total() < 2 * (counts["succeeded"] - len(first) + 1):
@@ -247,6 +253,15 @@ def _wait(store: JobStore, ids: list[str]) -> None:
     version = ""
     while not all(store.get(id).ended for id in ids):
         version = store.wait(version, 1.0)
+
+
+def _wait_for_kept(store: JobStore, ids: list[str]) -> None:
+    """Wait until a job that runs has a kept state, or all have ended."""
+    while not all(store.get(id).ended for id in ids):
+        with store.database.look() as do:
+            if do("SELECT id FROM kinema_jobs WHERE state = 'running' AND kept IS NOT NULL"):
+                return
+        time.sleep(0.01)
 
 
 def _runs(pid: int) -> bool:

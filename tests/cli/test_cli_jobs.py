@@ -39,6 +39,35 @@ def test_the_same_key_is_the_same_job(server: FakeServer) -> None:
     assert "seed" in server.bodies[0]["body"], "so that every attempt makes the same clip"
 
 
+@pytest.mark.parametrize(("key", "ended"), [((), ["canceled"]), (("--key", "mine"), ["queued"])])
+def test_an_interrupted_submission_leaves_no_job(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, key: tuple[str, ...], ended: list[str]
+) -> None:
+    """With a key of the user's, the job stays for the same command again."""
+    from kinema.http.jobs_client import JobsServer
+
+    server.runs, submit = False, JobsServer.submit
+
+    def interrupted(self: JobsServer, *arguments: Any, limit_s: float | None = None, **more: Any) -> Any:
+        found = submit(self, *arguments, limit_s=limit_s, **more)
+        if limit_s is None:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(JobsServer, "submit", interrupted)
+    result = run("submit", *key, *CLIP, "--seed", "7")
+    assert result.exit_code == 130, result.output
+    assert [job["state"] for job in server.jobs.values()] == ended
+    assert ("has canceled the job job1" in result.stderr) == (ended == ["canceled"])
+
+
+def test_doctor_names_the_server(server: FakeServer) -> None:
+    assert answer(run("doctor", "--json"))["server"] == {
+        "url": server.url, "version": server.version, "ready": True
+    }  # fmt: skip
+    assert f"{server.url}, version {server.version}, ready" in run("doctor").stdout
+
+
 @pytest.mark.parametrize(
     ("typed", "field"),
     [((*CLIP, "--sheet", "s.png"), "sheet"), ((*CLIP, "--device", "cpu"), "device"), ((*CLIP, "--seeds", "1-3"), ""),

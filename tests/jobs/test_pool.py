@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from kinema.engine import load
 from kinema.jobs import pool as pool_file
@@ -24,6 +25,7 @@ def pool(monkeypatch):
     def loaded(model, device, dtype, progress):
         assert (device, dtype) == ("cpu", "float32")
         found.loads.append(model)
+        torch.set_num_threads(torch.get_num_threads() + 1)  # as a load on a busy machine changes it
         return SimpleNamespace(model=model)
 
     monkeypatch.setattr(load, "load", loaded)
@@ -40,7 +42,9 @@ def use(pool: EnginePool, *models: str) -> None:
 
 def test_the_least_recently_used_is_dropped(pool):
     one, two, three = MODELS
+    threads = torch.get_num_threads()
     use(pool, one, two, one, two)
+    assert torch.get_num_threads() == threads
     assert pool.loads == [one, two] and pool.models() == [one, two]
     use(pool, one, three)
     assert pool.models() == [one, three] and pool.has(one) and not pool.has(two)

@@ -41,6 +41,23 @@ def test_a_job_from_submission_to_deletion(site):
     assert gone.status_code == 404 and "No job" in gone.json()["error"]
 
 
+def test_a_request_that_was_just_planned_is_not_planned_again(site, monkeypatch):
+    from kinema.server.plan_pool import PlanPool
+
+    client, planned, plan = site().client, [], PlanPool.plan
+
+    async def counted(self, request, media, limit_s):
+        planned.append(request)
+        return await plan(self, request, media, limit_s)
+
+    monkeypatch.setattr(PlanPool, "plan", counted)
+    assert client.post("/plan", json=CLIP).status_code == 200
+    assert submit(client).status_code == 201 and len(planned) == 1
+    assert submit(client, CLIP | {"seed": 2}).status_code == 201 and len(planned) == 2
+    monkeypatch.setattr("kinema.server.clip_requests.FRESH_S", 0.0)
+    assert submit(client).status_code == 201 and len(planned) == 3
+
+
 def test_an_idempotency_key(site):
     client, key = site().client, {"idempotency-key": "k-1"}
     first = submit(client, headers=key)

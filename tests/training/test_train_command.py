@@ -132,7 +132,7 @@ def test_on_a_terminal_one_line_that_is_never_silent(recipe, tmp_path):
     os.close(first)
     shown = seen.decode()
     assert child.returncode == 0, shown
-    assert re.search(r"\r\[#*-*\] +\d+ %  \w+: training( \d+/\d+ steps)? \(stage \d of 3\)", shown), shown
+    assert re.search(r"\r\[#*-*\] +\d+ %  \w+: (training|evaluating)( \d+/\d+ steps)? \(stage \d of 3\)", shown), shown
     assert "\rstarting" in shown
     lines = [line.strip() for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[\d*m", "", shown)) if line.strip()]
     assert [line for line in lines[-2:] if line.startswith("Done in")], lines[-5:]  # a long name has its own line

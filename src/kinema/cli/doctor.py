@@ -30,7 +30,7 @@ DEFAULT_MODEL = "kinema-mini-wan"
 
 @guarded
 def doctor(as_json: AsJson = False) -> None:
-    """Check the installation: versions, devices, codecs, disk, memory, extras, models, and what is missing."""
+    """Check the installation: versions, devices, codecs, disk, memory, extras, models, server, and what is missing."""
     found = examine()
     if as_json:
         typer.echo(json.dumps(found))
@@ -54,6 +54,7 @@ def examine() -> dict[str, Any]:
         "places": places,
         "extras": _extras(),
         "models": models,
+        "server": _server(),
         "problems": problems,
     }
 
@@ -177,6 +178,18 @@ def _models() -> list[dict[str, Any]]:
     return [{"id": card.id, "here": store.here(card), "hub": card.hub} for card in store.known_cards()]
 
 
+def _server() -> dict[str, Any] | None:
+    """Return the address and version of the server on this machine, and whether a worker is ready; None if no server
+    runs."""
+    from .connect import FOUND_S, on_this_machine
+
+    running = on_this_machine()
+    if running is None:
+        return None
+    ready = running.server.is_ready(FOUND_S)
+    return {"url": running.server.url, "version": running.version, "ready": ready}
+
+
 def _problems(
     versions: dict[str, Any],
     devices: list[dict[str, Any]],
@@ -249,6 +262,8 @@ def _print(found: dict[str, Any]) -> None:
     screen.print()
     screen.print(show.facts([(each["extra"], _extra_words(each)) for each in found["extras"]], title="Extras"))
     screen.print()
+    screen.print(show.facts([("server", _server_words(found["server"]))], title="Server"))
+    screen.print()
     here = [model["id"] for model in found["models"] if model["here"]]
     pullable = [model["id"] for model in found["models"] if not model["here"]]
     listed = [("installed", ", ".join(here) or "none"), ("not installed", ", ".join(pullable) or "none")]
@@ -266,6 +281,12 @@ def _print(found: dict[str, Any]) -> None:
     screen.print(show.facts(lines, title="Missing") if lines else "Nothing is missing.")
     if not found["ok"]:
         say("Entries marked (!) are essential.", err=True, color=typer.colors.RED)
+
+
+def _server_words(server: dict[str, Any] | None) -> str:
+    if server is None:
+        return "none runs; `kinema serve` starts one"
+    return f"{server['url']}, version {server['version']}, {'ready' if server['ready'] else 'without a worker'}"
 
 
 def _extra_words(extra: dict[str, Any]) -> str:

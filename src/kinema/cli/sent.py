@@ -14,18 +14,13 @@ from typing import TYPE_CHECKING, Any
 from ..core.by_hash import PREFIX, renamed
 from ..core.errors import KinemaError, MediaError
 from ..core.events import OnEvent
+from ..core.media_types import BY_SUFFIX
 from ..core.outside import exists
 from .progress import transferred
 
 if TYPE_CHECKING:
     from ..core.request import Request
     from ..http.jobs_client import JobsServer
-
-TYPES = {
-    ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif",
-    ".mp4": "video/mp4", ".webm": "video/webm", ".mov": "video/quicktime", ".mkv": "video/x-matroska",
-    ".wav": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac",
-}  # fmt: skip
 
 
 class NotSendable(KinemaError):
@@ -56,7 +51,7 @@ class SentRequest:
         before = 0
         for sha in missing:
             path = self.files[sha]
-            server.upload(path, sha, TYPES.get(path.suffix.lower(), "application/octet-stream"),
+            server.upload(path, sha, BY_SUFFIX.get(path.suffix.lower(), "application/octet-stream"),
                           transferred(on_event, "upload", before, total))  # fmt: skip
             before += path.stat().st_size
 

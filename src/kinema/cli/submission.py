@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import RequestError
 from . import connect, show
+from .followed import FollowedJob
 from .handover import LOCAL, planned_there, shown, uploaded
 from .options import SingleClipOptions
-from .say import answer, say_aside
+from .say import answer, note, say_aside
 from .sent import NotSendable
 
 if TYPE_CHECKING:
@@ -84,10 +85,19 @@ def submit_clip(
         raise RequestError(f"{options.output_}: a folder of frames cannot be submitted.", field="output",
                            value=options.output_, legal="a file")  # fmt: skip
     name = submission.name if submission.name is not None else shown(target) if options.output_ else ""
-    job = server.submit(
-        "clip", sent.job | {"file": f"clip{target.suffix.lower()}"}, key=submission.key or secrets.token_hex(16),
-        priority=submission.priority, name=name,
-    )  # fmt: skip
+    body, key = sent.job | {"file": f"clip{target.suffix.lower()}"}, submission.key or secrets.token_hex(16)
+
+    def submit(limit_s: float | None = None) -> Any:
+        return server.submit("clip", body, key=key, priority=submission.priority, name=name, limit_s=limit_s)
+
+    try:
+        job = submit()
+    except Exception:
+        raise
+    except BaseException:
+        if submission.key is None:  # else it may be an earlier job, and the same command finds it again
+            note(FollowedJob(server, lambda: None, "The server").cancel(submit))
+        raise
     answer(job, options.as_json, str(job["id"]))
     if not options.as_json and sys.stdout.isatty():
         say_aside(f"`kinema jobs wait {job['id']}` shows its progress, `kinema jobs get {job['id']}` saves the clip.")

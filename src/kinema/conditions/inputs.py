@@ -17,16 +17,14 @@ from ..core.apart import path_of
 from ..core.by_hash import file_of
 from ..core.errors import MediaError, RequestError
 from ..core.leftovers import temporary_folder
+from ..core.media_types import BY_SUFFIX
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..media.read import VideoInfo
 
-SUFFIXES = {
-    "image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif",
-    "video/mp4": ".mp4", "video/webm": ".webm",
-}  # fmt: skip
+SUFFIXES = {BY_SUFFIX[suffix]: suffix for suffix in (".png", ".jpg", ".webp", ".gif", ".mp4", ".webm")}
 
 
 def local_path(media: str) -> Path:

@@ -41,9 +41,24 @@ class Options(Value):
         return {name: _option(cls.model_fields[name], default) for name, default in defaults.items()}
 
 
+Sampler = Literal[
+    "checkpoint", "euler", "euler_ancestral", "lcm", "dpmpp_2m", "res_multistep", "uni_pc", "uni_pc_bh2"
+]  # fmt: skip
+"""The checkpoint's own, or those of diffusion/samplers.py."""
+Schedule = Literal[
+    "checkpoint", "simple", "normal", "sgm_uniform", "karras", "exponential", "beta", "ddim_uniform", "kl_optimal",
+    "linear_quadratic",
+]  # fmt: skip
+"""The checkpoint's own, or those of diffusion/sigma_schedules.py."""
+
+
 class Sampling(Options):
     """Options of the engine, for all families. A card offers those in its table."""
 
+    sampler: Sampler = Field("checkpoint", description="sampler; checkpoint: the one that the checkpoint names")
+    schedule: Schedule = Field(
+        "checkpoint", description="noise levels; checkpoint: those of its scheduler. Alone, they are sampled by euler"
+    )
     strength: Annotated[float, Field(ge=0.05, le=1.0)] = Field(
         1.0, description="share of the noise schedule that is run on a source clip; 1 starts from pure noise"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import time
@@ -24,6 +25,8 @@ from .store import JobStore
 
 IDLE_S, CLEAN_S = 1.0, 600.0
 """Seconds between looks at an idle queue that has not changed, and between cleanings of the store."""
+HUNG = 71
+"""Exit code of a worker whose job hung."""
 PERMANENT = (RequestError, ModelError, MediaError)
 """Errors that another attempt would meet again."""
 log = logging.getLogger("kinema")
@@ -32,7 +35,8 @@ log = logging.getLogger("kinema")
 @dataclass
 class Worker:
     """store: its jobs. id: the same after a restart. engines: its models. keep_s: see Context. retention: None leaves
-    the cleaning of the store to others."""
+    the cleaning of the store to others. hanging_s: a job that says nothing for so long hangs: its attempt ends, and the
+    process with it, because nothing else stops a thread; None in a process that does other work too."""
 
     store: JobStore
     id: str
@@ -40,8 +44,10 @@ class Worker:
     lost_s: float = LOST_S
     keep_s: float = 2.0
     retention: Retention | None = None
+    hanging_s: float | None = None
     job: str = field(default="", init=False)
     """The id of the job that runs; "" between two."""
+    _running: tuple[Claim, Context] | None = field(default=None, init=False)
 
     def run(self, stop: threading.Event) -> None:
         """Run jobs until `stop` is set. KinemaError if the database cannot be used at the start."""
@@ -81,6 +87,7 @@ class Worker:
         cleaned_s = time.monotonic() - CLEAN_S + 60
         while not ended.wait(min(5.0, self.lost_s / 4)):
             try:
+                self._end_if_it_hangs()
                 claims.beat(self.facts())
                 claims.look_after()
                 if self.retention is not None and time.monotonic() - cleaned_s > CLEAN_S:
@@ -88,6 +95,19 @@ class Worker:
                     clean(self.store, self.retention)
             except Exception as error:  # without heartbeats, the job would be given to another worker
                 log.warning("%s", error, exc_info=not isinstance(error, KinemaError))
+
+    def _end_if_it_hangs(self) -> None:
+        """End the attempt and the process if the job says nothing any more."""
+        if (running := self._running) is None or self.hanging_s is None:
+            return
+        claim, context = running
+        silent_s = time.monotonic() - context.sign_s
+        if silent_s > self.hanging_s:
+            reason = f"It did nothing for {silent_s:.0f} s."
+            log.error("the job %s hangs: %s", claim.job.id, reason)
+            with suppress(ClaimLost):
+                claim.again(reason)
+            os._exit(HUNG)
 
     def _attempt(self, claim: Claim, stop: threading.Event) -> None:
         self.job = claim.job.id
@@ -105,6 +125,7 @@ class Worker:
             context = Context(
                 claim.job, self.store.media, self.engines, folder, outbox, claim, stop, keep_s=self.keep_s
             )  # fmt: skip
+            self._running = (claim, context)
             try:
                 result = kind.run(context, claim.job.body)
                 return lambda: claim.succeed(result, context.results)
@@ -124,6 +145,8 @@ class Worker:
                     outlast(lambda: claim.again(reason))
                     raise
                 return lambda: claim.again(reason)
+            finally:
+                self._running = None
 
 
 def is_broken(error: BaseException) -> bool:

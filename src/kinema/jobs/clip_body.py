@@ -15,15 +15,13 @@ from typing import Any
 from ..core.by_hash import is_media
 from ..core.conditions import FILE_FIELDS
 from ..core.errors import RequestError
+from ..core.media_types import BY_SUFFIX
 from ..core.request import Request
 
 BESIDE = FILE, QUALITY, SHOWN_AS = ("file", "quality", "shown_as")
 QUALITIES = ("draft", "good", "best")
 MAX_NAME_CHARS = 200
-MEDIA_TYPES = {
-    ".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif", ".webp": "image/webp", ".png": "image/png",
-    ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
-}  # fmt: skip
+MEDIA_TYPES = {name: BY_SUFFIX[name] for name in (".mp4", ".webm", ".gif", ".webp", ".png", ".jpg", ".jpeg")}
 """Of the files that a clip can be written to, by suffix."""
 
 

@@ -54,6 +54,8 @@ class Context:
     keep_s: float = 2.0
     results: list[str] = field(default_factory=list)
     """Media that the result refers to, filled by `store_file`."""
+    sign_s: float = field(default_factory=time.monotonic)
+    """When the work last said anything, by the monotonic clock."""
 
     def __post_init__(self) -> None:
         self._began_s = time.monotonic()
@@ -67,6 +69,7 @@ class Context:
 
     def stopping(self) -> str:
         """Why the work should stop: "cancel", "lost", "pause" or "" (it should not)."""
+        self.sign_s = time.monotonic()
         return self.outbox.asked or ("pause" if self.stop.is_set() else "")
 
     def report(self, event: Event) -> None:

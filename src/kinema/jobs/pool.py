@@ -83,6 +83,10 @@ class EnginePool:
         _release()
 
     def _loaded(self, card: Any, on_event: OnEvent) -> Engine:
+        """Load an engine. The process keeps its number of threads, on which the last bits of its frames depend: a
+        machine that is busy now will not be so for the life of a worker."""
+        import torch
+
         from ..engine.load import load
 
         needed = int(GROWTH * _bytes_on_disk(store.locate(card)))
@@ -91,7 +95,11 @@ class EnginePool:
                 self._idle.popitem(last=False)
             _release()
         on_event(Event("load"))
-        return load(card.id, device=self.device, dtype=self.dtype, progress=False)
+        threads = torch.get_num_threads()
+        try:
+            return load(card.id, device=self.device, dtype=self.dtype, progress=False)
+        finally:
+            torch.set_num_threads(threads)
 
     def _room(self) -> int:
         """Bytes of memory that a model may take now."""

@@ -33,6 +33,8 @@ from .store import JobStore
 
 SLOT_S, PARENT_S = 20.0, 0.5
 """How long a new worker waits for its slot, which a dying one may still hold; seconds between looks at the parent."""
+HANGING_S = 3600.0
+"""A step of a large model on a CPU takes minutes, and so does loading it."""
 BROKEN = 70
 """Exit code of a worker whose GPU cannot be used any more by its process."""
 DATABASE_ENV = "KINEMA_JOBS_DATABASE"
@@ -95,6 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dtype", default="", help="of the networks; default: that of the device")
     parser.add_argument("--lost", type=float, default=LOST_S, help="seconds after which a silent worker is dead")
     parser.add_argument("--keep", type=float, default=2.0, help="least seconds between two kept states")
+    parser.add_argument("--hanging", type=float, default=HANGING_S, help="seconds after which a silent job hangs")
     parser.add_argument("--warm", action="append", default=[], metavar="MODEL", help="load this model at the start")
     parser.add_argument("--parent", type=int, help="end when this process does")
     parser.add_argument("--max-days", type=float, default=90, help="ended jobs are deleted after this time")
@@ -115,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
                 with engines.lease(model):
                     log.info("%s is loaded", model)
             retention = Retention(asked.max_days * 86_400, int(asked.max_gb * 1e9))
-            Worker(store, id, engines, asked.lost, asked.keep, retention).run(stop)
+            Worker(store, id, engines, asked.lost, asked.keep, retention, asked.hanging).run(stop)
     except KinemaError as error:
         log.error("%s", error)
         return 2 if isinstance(error, RequestError | ModelError) else 1

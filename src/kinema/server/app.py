@@ -32,6 +32,8 @@ from .model_routes import ModelRoutes
 from .openapi import OpenApi
 from .plan_pool import PlanPool
 from .settings import ServerSettings
+from .submissions import Submissions
+from .video_routes import VideoRoutes
 
 OPEN = re.compile(r"/(healthz|readyz|openapi\.json|favicon\.ico|robots\.txt|page/[^/]*)?")
 """Paths that need no token: they say nothing about jobs. The page asks for the token."""
@@ -50,8 +52,10 @@ def server_app(
         store, MediaPolicy(tuple(settings.models) or None), plans, settings.plan_s, settings.max_body_bytes
     )
     health = HealthRoutes(store, __version__, lambda: _taking(store), lambda: changes.listeners)
+    submissions = Submissions(store, {"clip": clips.check}, settings.max_queued)
     parts: list[Any] = [
-        JobRoutes(store, {"clip": clips.check}, settings.max_body_bytes, settings.max_queued),
+        JobRoutes(store, submissions, settings.max_body_bytes),
+        VideoRoutes(store, submissions, settings.models, settings.max_body_bytes),
         EventRoutes(store, changes), MediaRoutes(store, settings.max_upload_bytes), clips,
         ModelRoutes(settings.models), health, OpenApi(__version__, token.is_set),
     ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from .plan_pool import PlanFailed, PlanPool
 
 QUICK_S = 20.0
 """Time limit of the plan before a job is stored; a job whose plan takes longer is planned by its worker."""
+FRESH_S, MOST_FRESH = 60.0, 256
+"""How long, and how many, requests that have been planned are known to be sound: a client plans, then submits."""
 
 
 class ClipRequests:
@@ -33,6 +37,7 @@ class ClipRequests:
     ) -> None:  # fmt: skip
         self.store, self.policy, self.plans = store, policy, plans
         self.plan_s, self.max_body_bytes = plan_s, max_body_bytes
+        self._sound: OrderedDict[str, float] = OrderedDict()
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/plan", self.plan, methods=["POST"])]
@@ -42,6 +47,8 @@ class ClipRequests:
         fields, request = await run_in_threadpool(self._allowed, body)
         follows = any(each.kind == "mask" and each.follows for each in request.conditions)
         if request.fill != "generate" or follows:  # the plan surveys the whole clip; the worker makes it once
+            return
+        if time.monotonic() - self._sound.get(request.to_json(), -FRESH_S) < FRESH_S:
             return
         try:
             await self._planned(fields, request, QUICK_S)
@@ -69,7 +76,11 @@ class ClipRequests:
 
     async def _planned(self, fields: dict[str, Any], request: Request, limit_s: float) -> dict[str, Any]:
         media = await run_in_threadpool(self._files, request)
-        return await self.plans.plan(fields, media, limit_s)
+        found = await self.plans.plan(fields, media, limit_s)
+        self._sound[request.to_json()] = time.monotonic()
+        if len(self._sound) > MOST_FRESH:
+            self._sound.popitem(last=False)
+        return found
 
     def _files(self, request: Request) -> dict[str, Path]:
         found: dict[str, Path] = {}

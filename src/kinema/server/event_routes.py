@@ -32,7 +32,7 @@ class EventRoutes:
     async def events(self, request: Request) -> Response:
         """Query: after, or the header Last-Event-ID: the number of the last event that the client has. The stream ends
         after the event of the job's end; 204: the client has that event."""
-        id, after = id_of(request), resume_after(request)
+        id, after = id_of(request.path_params["id"]), resume_after(request)
         job = await run_in_threadpool(self.store.get, id)
         if request.method == "HEAD":  # a stream without a body would not end
             return Response(media_type=TYPE)

@@ -17,10 +17,11 @@ from ..core.numerals import integer
 from ..core.outside import for_terminal
 from ..http.json_body import json_body
 from ..http.refusal import refusal
-from ..jobs.job import Job, NoSuchJob, NoSuchMedia, WrongState
+from ..jobs.job import Job, NoSuchJob, WrongState
 from ..jobs.store import MOST_LISTED, JobStore
 from .answers import answer
 from .media_types import headers_of
+from .submissions import QueueFull, Submissions
 
 ID = "{id}"
 _ID = re.compile(r"[0-9a-f]{8,40}")
@@ -28,19 +29,13 @@ _KIND = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 PAGE_BYTES, READ_JOBS = 8 * 2**20, 20
 """Bytes of jobs after which a page of the list ends; jobs that are read at once."""
 SUBMITTED = ("kind", "body", "priority", "name", "expires_s")
-Check = Callable[[Any], Awaitable[None]]
-"""Of a kind of jobs: RequestError for a body that a client may not send or that cannot be done."""
 
 
 class JobRoutes:
-    """store: the jobs. checks: the kinds of jobs that clients may submit. max_body_bytes: of a submitted job.
-    max_queued: jobs that wait."""
+    """store: the jobs. submissions: of new ones. max_body_bytes: of a submitted job."""
 
-    def __init__(
-        self, store: JobStore, checks: Mapping[str, Check], max_body_bytes: int, max_queued: int
-    ) -> None:  # fmt: skip
-        self.store, self.checks = store, checks
-        self.max_body_bytes, self.max_queued = max_body_bytes, max_queued
+    def __init__(self, store: JobStore, submissions: Submissions, max_body_bytes: int) -> None:
+        self.store, self.submissions, self.max_body_bytes = store, submissions, max_body_bytes
 
     def routes(self) -> list[BaseRoute]:
         verbs = {"cancel": self.store.cancel, "retry": self.store.retry, "pause": self.store.pause,
@@ -62,24 +57,13 @@ class JobRoutes:
         if isinstance(data, Response):
             return data
         known(data, SUBMITTED)
-        kind, body = data.get("kind", "clip"), data.get("body")
-        check = self.checks.get(kind) if isinstance(kind, str) else None
-        if check is None:
-            raise RequestError(f"No kind of job {str(kind)[:50]!r}.", field="kind", value=str(kind)[:50],
-                               legal=", ".join(self.checks))  # fmt: skip
-        key = request.headers.get("idempotency-key") or None
-        if key is not None:
-            earlier = await run_in_threadpool(self.store.submitted, kind, body, key)
-            if earlier is not None:
-                return answer(earlier.to_dict(), 200, {"location": f"/jobs/{earlier.id}"})
-        if (await run_in_threadpool(self.store.counts))["queued"] >= self.max_queued:
-            return refusal(429, f"The queue is full ({self.max_queued} jobs).", {"retry-after": "30"})
-        await check(body)
         more = {name: data[name] for name in ("priority", "name", "expires_s") if data.get(name) is not None}
         try:
-            job, new = await run_in_threadpool(self.store.submit, kind, body, key=key, **more)
-        except NoSuchMedia as error:
-            raise RequestError(str(error), field="body", legal="media that were uploaded with POST /media") from None
+            job, new = await self.submissions.submit(
+                data.get("kind", "clip"), data.get("body"), request.headers.get("idempotency-key") or None, **more
+            )
+        except QueueFull as error:
+            return refusal(429, str(error), {"retry-after": "30"})
         return answer(job.to_dict(), 201 if new else 200, {"location": f"/jobs/{job.id}"})
 
     async def show_all(self, request: Request) -> Response:
@@ -116,7 +100,7 @@ class JobRoutes:
         return answer((await self._job(request)).to_dict())
 
     async def delete(self, request: Request) -> Response:
-        await run_in_threadpool(self.store.delete, id_of(request))
+        await run_in_threadpool(self.store.delete, id_of(request.path_params["id"]))
         return Response(status_code=204)
 
     async def move(self, request: Request) -> Response:
@@ -128,39 +112,42 @@ class JobRoutes:
         before, to = data.get("before"), data.get("to")
         if before is not None:
             before = listed("before", before, _ID, "the id of a queued job")
-        job = await run_in_threadpool(self.store.move, id_of(request), before=before, to=to)
+        job = await run_in_threadpool(self.store.move, id_of(request.path_params["id"]), before=before, to=to)
         return answer(job.to_dict())
 
     async def result(self, request: Request) -> Response:
         """The file of a job that succeeded; ranges are supported."""
-        job = await self._job(request)
-        if job.state != "succeeded" or not job.result or not job.result.get("media"):
-            why = f": {job.reason}" if job.reason else ""
-            raise WrongState(f"The job {job.id} is {job.state} and has no result{why}.")
-        media = await run_in_threadpool(self.store.media.find, job.result["media"])
-        path = await run_in_threadpool(self.store.media.path, job.result["media"])
-        facts = headers_of(job.result.get("media_type") or media.media_type, media.sha256)
-        return FileResponse(path, media_type=facts.media_type, headers=facts.headers,
-                            filename=str(job.result.get("name") or media.sha256),
-                            content_disposition_type=facts.disposition)  # fmt: skip
+        return await file_of(self.store, await self._job(request))
 
     def _verb(self, change: Callable[[str], Job]) -> Callable[[Request], Awaitable[Response]]:
         async def run(request: Request) -> Response:
-            return answer((await run_in_threadpool(change, id_of(request))).to_dict())
+            return answer((await run_in_threadpool(change, id_of(request.path_params["id"]))).to_dict())
 
         run.__name__ = change.__name__
         return run
 
     async def _job(self, request: Request) -> Job:
-        return await run_in_threadpool(self.store.get, id_of(request))
+        return await run_in_threadpool(self.store.get, id_of(request.path_params["id"]))
 
 
-def id_of(request: Request) -> str:
-    """The id in a path. NoSuchJob for a text that no job has."""
-    id = request.path_params["id"]
+async def file_of(store: JobStore, job: Job) -> Response:
+    """The file of a job that succeeded. WrongState."""
+    if job.state != "succeeded" or not job.result or not job.result.get("media"):
+        why = f": {job.reason}" if job.reason else ""
+        raise WrongState(f"The job {job.id} is {job.state} and has no result{why}.")
+    media = await run_in_threadpool(store.media.find, job.result["media"])
+    path = await run_in_threadpool(store.media.path, job.result["media"])
+    facts = headers_of(job.result.get("media_type") or media.media_type, media.sha256)
+    return FileResponse(path, media_type=facts.media_type, headers=facts.headers,
+                        filename=str(job.result.get("name") or media.sha256),
+                        content_disposition_type=facts.disposition)  # fmt: skip
+
+
+def id_of(id: str) -> str:
+    """The id of a path. NoSuchJob for a text that no job has."""
     if _ID.fullmatch(id) is None:
         raise NoSuchJob(f"No job {for_terminal(id, 60)}.")
-    return str(id)
+    return id
 
 
 def listed(field: str, value: Any, pattern: re.Pattern[str], legal: str) -> str:

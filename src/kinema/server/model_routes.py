@@ -25,11 +25,13 @@ class ModelRoutes:
         return [Route("/models", self.show)]
 
     async def show(self, _request: Request) -> Response:
-        return answer({"models": await run_in_threadpool(self._here)})
+        cards = await run_in_threadpool(here, self.models)
+        return answer({"models": [facts(card) for card in cards]})
 
-    def _here(self) -> list[dict[str, Any]]:
-        cards = [card for card in store.known_cards() if not self.models or card.id in self.models]
-        return [facts(card) for card in cards if store.here(card)]
+
+def here(models: Collection[str]) -> list[Card]:
+    """The models of this machine; of some models, if there are any."""
+    return [card for card in store.known_cards() if (not models or card.id in models) and store.here(card)]
 
 
 def facts(card: Card) -> dict[str, Any]:

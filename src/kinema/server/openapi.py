@@ -106,6 +106,17 @@ def _own_schemas() -> dict[str, Any]:
                                                   "next": {"type": ["string", "null"]}}},
         "Events": {"type": "object", "properties": {"events": {"type": "array", "items": _ref("JobEvent")}}},
         "Models": {"type": "object", "properties": {"models": {"type": "array", "items": {"type": "object"}}}},
+        "Video": {"type": "object", "required": ["id", "object"], "properties": {"id": text, "object": text}},
+        "Videos": {"type": "object", "properties": {"data": {"type": "array", "items": _ref("Video")}}},
+        "CreateVideo": {
+            "type": "object", "required": ["prompt"], "additionalProperties": False,
+            "properties": {
+                "prompt": text, "model": text, "size": {"type": "string", "pattern": "^[0-9]{1,5}x[0-9]{1,5}$"},
+                "seconds": {"type": ["string", "number"]}, "input_reference": {}, "num_frames": NUMBER,
+                "fps": {"type": "number"}, "seed": NUMBER, "negative_prompt": text, "num_inference_steps": NUMBER,
+                "guidance_scale": {"type": "number"}, "profile": {"enum": ["exact", "balanced", "fast"]},
+            },
+        },
         "Move": {"oneOf": [
             {"type": "object", "required": ["before"], "additionalProperties": False,
              "properties": {"before": ID["schema"]}},
@@ -158,9 +169,36 @@ def _paths() -> dict[str, Any]:
         "/plan": {"post": _does("Plan a request, with its cost", {200: _json("Plan")}, 400, 413, 415, 422,
                                 body="Request")},
         "/models": {"get": _does("The models of this machine", {200: _json("Models")})},
+        **_videos(key),
         "/healthz": {"get": _does("Alive", {200: {"application/json": {"schema": {"type": "object"}}}})},
         "/readyz": {"get": _does("Ready for jobs", {200: {"application/json": {"schema": {"type": "object"}}}}, 503)},
         "/metrics": {"get": _does("Numbers for Prometheus", {200: {"text/plain": {"schema": {"type": "string"}}}})},
+    }  # fmt: skip
+
+
+def _videos(key: dict[str, Any]) -> dict[str, Any]:
+    """The videos API (video_routes.py)."""
+    id: dict[str, Any] = {
+        "name": "id", "in": "path", "required": True,
+          "schema": {"type": "string", "pattern": "^video_[0-9a-f]{8,40}$"}}  # fmt: skip
+    query = [_query("limit", {"type": "integer", "minimum": 1, "maximum": 100}), _query("after", id["schema"]),
+             _query("order", {"const": "desc"})]  # fmt: skip
+    video = {200: _json("Video")}
+    return {
+        "/v1/videos": {
+            "post": _does("Create a video", video, 400, 409, 413, 415, parameters=[key],
+                          body={**_json("CreateVideo"), "multipart/form-data": {"schema": _ref("CreateVideo")}}),
+            "get": _does("List videos, the newest first", {200: _json("Videos")}, 400, 404, parameters=query),
+        },
+        "/v1/videos/{id}": {
+            "parameters": [id], "get": _does("Show a video", video, 404),
+            "delete": _does("Delete a video, or cancel it", {200: _json("Video")}, 404, 409),
+        },
+        "/v1/videos/{id}/content": {
+            "parameters": [id, _query("variant", {"const": "video"})],
+            "get": _does("The file of a video", {200: ANY_FILE, 206: ANY_FILE, 416: None}, 400, 404, 409),
+        },
+        "/v1/models": {"get": _does("The models of this machine, as OpenAI lists them", {200: _json("Models")})},
     }  # fmt: skip
 
 

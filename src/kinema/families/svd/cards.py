@@ -21,7 +21,10 @@ PROFILES: dict[Profile, ProfileRule] = {
     "fast": ProfileRule(steps=15, low_precision=True, reuse=2),
 }
 """The quality of the faster profiles was not measured with the published weights."""
-OPTIONS = SvdOptions.table(motion=127, augmentation=0.02, first_guidance=1.0, guidance_shape="linear", decode_chunk=14)
+OPTIONS = SvdOptions.table(
+    motion=127, augmentation=0.02, first_guidance=1.0, guidance_shape="linear", decode_chunk=14, sampler="checkpoint",
+    schedule="checkpoint",
+)  # fmt: skip
 NETWORK = Network(
     parameters=1_524_623_082, width=1280, layers=4, text_parameters=632_076_800, text_length=1,
     autoencoder_parameters=97_742_847, latent_channels=4, time_stride=1, space_stride=8, patch=1,

@@ -23,6 +23,8 @@ from ...diffusion import scheduling
 from ...diffusion.guidance import GuidanceStep, classifier_free
 from ...diffusion.noise import noise
 from ...diffusion.pixels import from_unit
+from ...diffusion.samplers import V, chosen
+from ...diffusion.sigma_schedules import edm_levels
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
@@ -108,7 +110,8 @@ class SvdFamily:
         scheduler = type(self.parts.scheduler).from_config(self.parts.scheduler.config)
         scheduler.set_timesteps(plan.steps, device=self.device)
         scheduler.set_begin_index(0)
-        return scheduler
+        levels = edm_levels(scheduler.config.sigma_min, scheduler.config.sigma_max)
+        return chosen(scheduler, SvdOptions.of(plan), plan, V, levels, levels.timestep)
 
     def begin(self, plan: Plan, cond: SvdCond, scheduler: Any, noise_BCTHW: torch.Tensor) -> tuple[torch.Tensor, int]:
         return scheduling.begin(scheduler, noise_BCTHW), 0

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ...core.options import Options
+from ...core.options import Sampling
 
 
-class SvdOptions(Options):
+class SvdOptions(Sampling):
     motion: Annotated[int, Field(ge=0, le=1023)] = Field(
         127, description="amount of motion: the motion bucket, trained from 0 (still) to 255"
     )

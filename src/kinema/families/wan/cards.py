@@ -45,7 +45,8 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
     if variant == "vace":
         own["conditioning_scale"] = [1.0]
-    return WanOptions.table(shift=shift, text_length=text_length, **own)
+    sampling = {"sampler": "checkpoint", "schedule": "checkpoint"}
+    return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling)
 
 
 def _sizes(*trained: tuple[int, int], max_area: int = 1280 * 720) -> SizeRule:

@@ -23,6 +23,8 @@ from ...core.prompt import cut_notes
 from ...diffusion import flow, scheduling
 from ...diffusion.guidance import GuidanceStep, classifier_free
 from ...diffusion.pixels import as_chunks, from_unit
+from ...diffusion.samplers import FLOW, chosen
+from ...diffusion.sigma_schedules import flow_levels
 from ...weights import adapters
 from ...weights.device import precision
 from ...weights.residency import Residency
@@ -184,8 +186,13 @@ class WanFamily:
         return (1, self.parts.vae.config.z_dim, cond.num_references + frames, *cond.grid)
 
     def scheduler(self, plan: Plan) -> Any:
-        """A new scheduler of the checkpoint's class with the plan's shift and steps, or an Euler scheduler for a
-        student's sigmas."""
+        """A new scheduler: of the plan's sampler and schedule, else of the checkpoint's class with the plan's shift and
+        steps, or Euler for a student's sigmas."""
+        options, own = WanOptions.of(plan), self._own_scheduler(plan)
+        levels = flow_levels(options.shift)
+        return chosen(own, options, plan, FLOW, levels, levels.timestep)
+
+    def _own_scheduler(self, plan: Plan) -> Any:
         if plan.sigmas:
             return flow.euler(plan.sigmas, self.device)
         kind, shift = type(self.parts.scheduler), WanOptions.of(plan).shift
