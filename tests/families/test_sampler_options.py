@@ -10,7 +10,7 @@ from PIL import Image
 
 import kinema
 from kinema.core.request import Request
-from kinema.diffusion.latents import drawn
+from kinema.diffusion.latents import drawn, initial
 from kinema.diffusion.sigma_schedules import flow_levels, sigmas_of
 
 FIELDS = {"prompt": "a red ball rolls left", "seed": 4, "frames": 5, "steps": 5, "guidance": 3.0, "profile": "exact"}
@@ -35,6 +35,14 @@ def test_euler_on_simple_sigmas_is_the_loop_of_the_book(mini):
         chunks = list(family.decode(x, plan, span))
     expected = np.concatenate([chunk.frames for chunk in chunks])
     assert np.abs(expected.astype(int) - made(mini, sampler="euler", schedule="simple")).max() <= 1
+
+
+def test_torch_noise_is_that_of_comfyui(mini):
+    plan = mini.plan(Request(**FIELDS, options={"noise": "torch"}))
+    generator = torch.Generator().manual_seed(plan.seed)
+    expected = torch.randn((1, 16, 2, 8, 8), generator=generator)
+    assert torch.equal(initial(plan, "init/0", (1, 16, 2, 8, 8)), expected)
+    assert not np.array_equal(made(mini), made(mini, noise="torch"))
 
 
 def test_each_sampler_and_schedule_changes_the_clip_and_is_repeatable(mini):

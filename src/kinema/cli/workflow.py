@@ -1,4 +1,4 @@
-"""`kinema workflow`: ComfyUI's workflow files, shown and converted."""
+"""`kinema workflow`: ComfyUI's workflow files, shown, converted and run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.apart import keep_apart
 from ..core.errors import RequestError
 from ..core.whole import write_text
 from .exits import guarded
-from .options import OUTPUT, AsJson, option
+from .options import OUTPUT, Anyway, AsJson, Device, option
 from .output import check_parent
 from .say import note, say
 
@@ -87,3 +87,43 @@ def convert(
         for line in examine(workflow).missing():
             note(line)
     typer.echo(json.dumps(prompt, indent=None if as_json else 2))
+
+
+@app.command("run")
+@guarded
+def run(
+    file: File,
+    set_: Annotated[
+        list[str] | None,
+        option("--set", metavar="NODE.INPUT=VALUE", panel="Options", help="Change an input; NODE is an id, a class or "
+               "a title. Repeatable."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        option("--model", metavar="FILE=MODEL", panel="Options", help="Use a model or a LoRA file in place of a file "
+               "that the workflow names; FILE=none leaves a LoRA out. Repeatable."),
+    ] = None,
+    inputs: Annotated[
+        Path, option("--inputs", metavar="DIR", panel="Options", help="The folder of its pictures. Default: this one.")
+    ] = Path(),
+    output_: Annotated[
+        str | None,
+        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="The file; for several clips, a folder."),
+    ] = None,
+    device: Device = None,
+    anyway: Anyway = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Run a workflow: generate the clips that it writes, with its samplers and noise, without ComfyUI."""
+    from ..workflow.findings import examine
+    from ..workflow.formats.api import parse_api
+    from ..workflow.formats.convert import to_prompt
+    from ..workflow.formats.read import read_workflow
+    from ..workflow.requests import wanted_clips
+    from ..workflow.settings import with_values
+    from .workflow_run import chosen_models, run_clips, targets
+
+    workflow = read_workflow(file)
+    prompt = with_values(to_prompt(workflow), set_ or ())
+    clips = wanted_clips(examine(parse_api(prompt, workflow.source)), chosen_models(model or []), inputs)
+    run_clips(clips, targets(clips, output_), file, device, anyway=anyway, as_json=as_json)

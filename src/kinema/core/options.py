@@ -52,6 +52,11 @@ Schedule = Literal[
 """The checkpoint's own, or those of diffusion/sigma_schedules.py."""
 
 
+def sampling_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of samplers and of schedules, without the checkpoint's own."""
+    return get_args(Sampler)[1:], get_args(Schedule)[1:]
+
+
 class Sampling(Options):
     """Options of the engine, for all families. A card offers those in its table."""
 
@@ -61,6 +66,9 @@ class Sampling(Options):
     )
     strength: Annotated[float, Field(ge=0.05, le=1.0)] = Field(
         1.0, description="share of the noise schedule that is run on a source clip; 1 starts from pure noise"
+    )
+    noise: Literal["stream", "torch"] = Field(
+        "stream", description="initial noise. stream: different in each window; torch: that of torch.manual_seed(seed)"
     )
     free_init: Annotated[int, Field(ge=1, le=10)] = Field(
         1, description="passes; each starts from the low frequencies of the one before (FreeInit; its paper uses 3)"

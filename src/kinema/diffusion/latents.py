@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from ..core.options import Sampling
+from ..core.plan import Plan
 from .noise import noise
 
 Latents = torch.Tensor | dict[str, torch.Tensor]
@@ -39,6 +41,13 @@ def drawn(seed: int, stream: str, shape: Shape) -> Any:
     if isinstance(shape, Mapping):
         return {name: noise(seed, f"{stream}/{name}", one) for name, one in shape.items()}
     return noise(seed, stream, shape)
+
+
+def initial(plan: Plan, stream: str, shape: Shape) -> Any:
+    """The noise in which a plan begins: from a named stream, or (option `noise`) that of torch's generator."""
+    if Sampling.of(plan).noise == "torch" and not isinstance(shape, Mapping):
+        return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(plan.seed), dtype=torch.float32)
+    return drawn(plan.seed, stream, shape)
 
 
 def finite(latents: Any) -> bool:

@@ -17,7 +17,7 @@ from ..core.options import Sampling
 from ..core.plan import Plan, Span
 from ..diffusion import free_init
 from ..diffusion.cache import StepReuse
-from ..diffusion.latents import Latents, drawn, each, finite
+from ..diffusion.latents import Latents, drawn, each, finite, initial
 from ..diffusion.scheduling import noise_level, shown
 from . import context
 from .resume import SamplingState
@@ -83,7 +83,7 @@ def sample(
     scheduler = family.scheduler(plan)
     predict = context.predictor(plan, family, cond, span)
     shape = family.latent_shape(cond, span)
-    noise = context.alike(plan, drawn(plan.seed, f"init/{span.start}", shape))
+    noise = context.alike(plan, initial(plan, f"init/{span.start}", shape))
     x, first = family.begin(plan, cond, scheduler, noise)
     if finished is not None:
         x = free_init.reinitialized(scheduler, finished, noise, drawn(plan.seed, f"free_init/{index}", shape), first)

@@ -3,7 +3,7 @@ would supply it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from .formats.graph import GraphNode, Workflow
 from .nodes.check import wrong_values
 from .nodes.declaration import Declaration
 from .nodes.fold import folded
-from .nodes.model_files import ModelFile, model_files
+from .nodes.model_files import ModelFile, model_files, plain_name
 from .nodes.table import DECLARED
 
 State = Literal["maps", "lacks", "unread", "unknown"]
@@ -43,8 +43,9 @@ class Examined:
     models: tuple[ModelFile, ...]
     wrong: tuple[str, ...]
 
-    def missing(self) -> list[str]:
-        """A line for each class of nodes and each model file that is unknown or missing, with what would supply it."""
+    def missing(self, chosen: Collection[str] = ()) -> list[str]:
+        """A line for each class of nodes and each model file that is unknown or missing, with what would supply it.
+        chosen: plain names of model files for which the user names others."""
         found: dict[tuple[str, str, str], list[str]] = {}
         for node in self.nodes:
             if node.state in ("unknown", "lacks"):
@@ -56,7 +57,7 @@ class Examined:
         return lines + [
             f"model file {for_terminal(each.name, 120)} ({_listed(each.nodes)}): {each.supply}"
             for each in self.models
-            if not (each.here or each.part)
+            if not (each.here or each.part or plain_name(each.name) in chosen)
         ]
 
     def maps(self) -> bool:

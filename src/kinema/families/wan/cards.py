@@ -45,7 +45,7 @@ def options(variant: str, shift: float, text_length: int = 512) -> dict[str, Opt
     own: dict[str, JsonValue] = {"strength": STRENGTH[variant]} if variant in STRENGTH else {}
     if variant == "vace":
         own["conditioning_scale"] = [1.0]
-    sampling = {"sampler": "checkpoint", "schedule": "checkpoint"}
+    sampling = {"sampler": "checkpoint", "schedule": "checkpoint", "noise": "stream"}
     return WanOptions.table(shift=shift, text_length=text_length, **own, **sampling)
 
 

@@ -63,7 +63,7 @@ def _found(
         supply = "on this machine" if is_here else f"`kinema models pull {card.id}`"
         return ModelFile(name, folder, nodes, card.id, is_here, supply)
     if folder == "loras":
-        return ModelFile(name, folder, nodes, "", False, f"a style: `--style FILE:STRENGTH`{fetched}")
+        return ModelFile(name, folder, nodes, "", False, f"a LoRA: `--model FILE=LORA`, or FILE=none{fetched}")
     if family := _part_of(name):
         of = [card for card in cards if card.family == family and card.id in used]
         is_here = any(_here(card) for card in of)
@@ -74,13 +74,13 @@ def _found(
 
 def _card(name: str, cards: Sequence[Card]) -> Card | None:
     """The model whose published file has this name; folders before it and upper case do not count."""
-    plain = _plain(name)
+    plain = plain_name(name)
     return next((card for card in cards if any(fnmatchcase(plain, each.lower()) for each in card.single_files)), None)
 
 
 def _part_of(name: str) -> str | None:
     """The family one of whose parts has this file name."""
-    plain = _plain(name)
+    plain = plain_name(name)
     for family in family_names():
         patterns = getattr(family_module(family), "PART_FILES", {})
         if any(fnmatchcase(plain, each.lower()) for found in patterns.values() for each in found):
@@ -88,7 +88,8 @@ def _part_of(name: str) -> str | None:
     return None
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The name of a file without its folders, in lower case."""
     return name.replace("\\", "/").rpartition("/")[2].lower()
 
 
