@@ -100,10 +100,12 @@ class Claim:
     def succeed(self, result: dict[str, Any], media: list[str]) -> None:
         """End the job. media: all that the result refers to. NoSuchMedia if some of it was deleted meanwhile."""
         with self.store.database.work() as do:
-            self._held(do)
+            kept = self._held(do)["kept"]
             self.store.media.use(do, media)
             records.refer(do, self.job.id, "result", media)
             records.end(self.store.database, do, self.job.id, "succeeded", result=result)
+        if kept is not None:
+            self.store.media.drop_unused([*json.loads(kept)["files"].values()])
 
     def fail(self, error: KinemaError) -> None:
         """End the job as failed, or as canceled if that was asked for."""

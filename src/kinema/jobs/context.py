@@ -67,6 +67,8 @@ class Context:
     keep_s: float = 2.0
     results: list[str] = field(default_factory=list)
     """Media that the result refers to, filled by `store_file`."""
+    has_previews: bool = True
+    """Whether previews are stored; a kind whose jobs nobody watches sets it to False."""
 
     def __post_init__(self) -> None:
         self._began_s = time.monotonic()
@@ -89,7 +91,8 @@ class Context:
             self.outbox.event("note", {"text": event.text})
         self._overall(event)
         if isinstance(event, Preview):
-            self._preview(event)
+            if self.has_previews:
+                self._preview(event)
         else:
             self._progress()
         asked = self.stopping()

@@ -96,22 +96,28 @@ class Dispatch:
         """Cancel and delete the jobs of a shot that is not in progress; whether it still has some. The one with its
         last frames stays while the next shot awaits them."""
         shot = self.ledger.get(id)
-        kept = shot is not None and shot.state == "published" and awaited(self.ledger, id)
-        gone = [not (kept and step == GENERATE) and self._remove(job) for step, job in jobs.items()]
-        return not all(gone)
+        awaits = shot is not None and shot.state == "published" and awaited(self.ledger, id)
+        kept = [job for job in jobs.values() if awaits and (job.result or {}).get("tail")]
+        gone = [job for job in jobs.values() if job not in kept and self._remove(job)]
+        self.store.media.drop_unused([media for job in gone for media in _media_of(job)])
+        return len(gone) < len(jobs)
 
     def _remove(self, job: Job) -> bool:
-        """Delete a job with its media, or cancel it if it has not ended; whether it is deleted."""
+        """Delete a job, or cancel it if it has not ended; whether it is deleted."""
         try:
             if not job.ended:
                 job = self.store.cancel(job.id, "its shot is no longer wanted")
             if job.ended:
                 self.store.delete(job.id)
-                result = job.result or {}
-                self.store.media.drop_unused([result[name] for name in ("media", "tail") if result.get(name)])
         except (NoSuchJob, WrongState):  # it has just ended
             return False
         return job.ended
 
     def _key(self, id: str, step: str) -> str:
         return f"{self.token}/{id}/{step}"
+
+
+def _media_of(job: Job) -> list[str]:
+    """The media that a job was given or made."""
+    found = [job.body.get("tail"), job.body.get("clip"), *((job.result or {}).get(name) for name in ("media", "tail"))]
+    return [each for each in found if each]

@@ -66,6 +66,7 @@ def _attempt(run: Run, context: Context, body: Any) -> dict[str, Any]:
     """An attempt at a step. A shot has `making.tries` of them, with pauses that double. While a service is
     unavailable, none is counted until `making.slowest_s` have passed. A timeout is not retried: another attempt would
     take as long."""
+    context.has_previews = False
     try:
         return run(context, body)
     except (Returned, Cancelled, RequestError, ModelError):
